@@ -1,0 +1,312 @@
+//! What comes out of the registry: [`Action`], and the messages and close reasons it carries.
+
+use alloc::string::String;
+use core::fmt;
+use core::ops::Range;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::id::{ConnId, RoomId, SessionId};
+
+/// What every message is charged beside its length, in bytes: about what its log entry occupies,
+/// so that empty messages are not free. [`Action::cost`] and all byte bounds include it.
+pub const MESSAGE_OVERHEAD: u64 = 64;
+
+/// One thing for the shell to do, lent until the next call to the registry.
+///
+/// Exhaustive on purpose: a shell must handle every kind. For each connection the order of the
+/// actions is the order on the wire, and their sequence is
+/// `(Send | Gap | Ping | Draining)* Close? Cleanup`.
+#[derive(Debug)]
+#[must_use = "an action that is not carried out is lost"]
+pub enum Action<'a> {
+    /// Write this message to each of these connections: encode it once.
+    Send {
+        /// The recipients, never empty, at most `fanout_chunk`.
+        to: &'a [ConnId],
+        /// Where the message comes from.
+        stream: StreamRef<'a>,
+        /// Its place in the stream; `None` for direct messages and announcements.
+        position: Option<Position>,
+        /// What to encode.
+        body: Body<'a>,
+    },
+    /// Tell the client that the entries `from..=to` of a stream are lost for it, for good.
+    Gap {
+        /// Whom to tell.
+        conn: ConnId,
+        /// The stream that lost them.
+        stream: StreamRef<'a>,
+        /// The first offset lost.
+        from: u64,
+        /// The last offset lost.
+        to: u64,
+    },
+    /// Write a ping frame.
+    Ping {
+        /// To whom.
+        conn: ConnId,
+    },
+    /// Tell these clients to reconnect elsewhere, after a delay that each picks from the range.
+    Draining {
+        /// Whom to tell.
+        to: &'a [ConnId],
+        /// The range to pick the delay from.
+        within: Range<Duration>,
+    },
+    /// Write a close frame with the reason's code, then nothing more; or, before the upgrade, a
+    /// complete HTTP answer. Then report `disconnect` when the socket has ended.
+    Close {
+        /// Which connection.
+        conn: ConnId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// Forget it: the last mention of this connection or session, exactly one for each. Drop its
+    /// socket if it is still there.
+    Cleanup {
+        /// What is gone.
+        what: Gone,
+        /// Why. For a session that lingered to its end, why its last connection went.
+        reason: CloseReason,
+    },
+}
+
+impl Action<'_> {
+    /// What this action is charged in each recipient's window, and what `flushed` counts in: the
+    /// length of the payload plus [`MESSAGE_OVERHEAD`]; zero for `Cleanup`.
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        match self {
+            Self::Send { body: Body::Message(message), .. } => message.cost(),
+            Self::Gap { .. } | Self::Ping { .. } | Self::Draining { .. } | Self::Close { .. } => {
+                MESSAGE_OVERHEAD
+            }
+            Self::Cleanup { .. } => 0,
+        }
+    }
+}
+
+/// What a `Send` carries.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// A message of the application.
+    Message(&'a Message),
+}
+
+/// What a `Cleanup` is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Gone {
+    /// A connection, admitted or not.
+    Conn(ConnId),
+    /// A session, after the last of its connections.
+    Session(SessionId),
+}
+
+/// Where a message comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamRef<'a> {
+    /// The log of the recipients' session.
+    Session(SessionId),
+    /// The log of a room.
+    Room(&'a RoomId),
+    /// No stream: for this connection alone, never resumed.
+    Direct,
+    /// No stream: a best-effort announcement to everyone.
+    Everyone,
+}
+
+/// A place in a stream.
+///
+/// The first entry of an epoch is 1. Offsets increase, not necessarily by one. Two positions of
+/// different epochs have no order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// Which incarnation of the stream: never continued by another one, nor after a restart.
+    pub epoch: u64,
+    /// The entry, or 0 for "before the first".
+    pub offset: u64,
+}
+
+/// A message of the application: a payload, and whom to leave out.
+///
+/// Clones share the payload. A payload that is a slice of a larger buffer keeps all of that buffer
+/// alive while the bounds count the slice only: hand in buffers of their own.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    payload: Bytes,
+    text: bool,
+    except: Option<ConnId>,
+}
+
+impl Message {
+    /// A text message.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { payload: Bytes::from(text.into()), text: true, except: None }
+    }
+
+    /// A binary message.
+    #[must_use]
+    pub fn binary(payload: impl Into<Bytes>) -> Self {
+        Self { payload: payload.into(), text: false, except: None }
+    }
+
+    /// Leaves one connection out: a sender who does not want its own message back. A later resume
+    /// of another connection does get it.
+    #[must_use]
+    pub const fn except(mut self, conn: ConnId) -> Self {
+        self.except = Some(conn);
+        self
+    }
+
+    /// The payload.
+    #[must_use]
+    pub const fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// Whether the payload is text, and then valid UTF-8.
+    #[must_use]
+    pub const fn is_text(&self) -> bool {
+        self.text
+    }
+
+    pub(crate) fn excludes(&self, conn: ConnId) -> bool {
+        self.except == Some(conn)
+    }
+
+    pub(crate) const fn excluded(&self) -> Option<ConnId> {
+        self.except
+    }
+
+    /// What it is charged wherever bytes are bounded: its length plus [`MESSAGE_OVERHEAD`].
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        self.payload.len() as u64 + MESSAGE_OVERHEAD
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("bytes", &self.payload.len())
+            .field("text", &self.text)
+            .field("except", &self.except)
+            .finish()
+    }
+}
+
+/// What a client should do after a close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// Reconnect, with a back-off.
+    Reconnect,
+    /// Stop: the same attempt would end the same way, or fight with another connection.
+    Stop,
+}
+
+macro_rules! close_reasons {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal $name:literal $retry:ident,)*) => {
+        /// Why a connection ended.
+        ///
+        /// Codes are the ones of RFC 6455 §7.4.1 and its registry that an endpoint may send, 44xx
+        /// where a client should reconnect, and 45xx where it should not.
+        ///
+        /// | reason | code | client | |
+        /// |---|---|---|---|
+        $(#[doc = concat!("| `", $name, "` | ", stringify!($code), " | ", stringify!($retry), " | [`", stringify!($variant), "`](Self::", stringify!($variant), ") |")])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum CloseReason {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl CloseReason {
+            /// Every reason, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The code to send in the close frame: always one that may be sent.
+            #[must_use]
+            pub const fn code(self) -> u16 {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// A stable name in `snake_case` for logs, metrics and the close frame's text.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What a client should do about it.
+            #[must_use]
+            pub const fn retry(self) -> Retry {
+                match self { $(Self::$variant => Retry::$retry,)* }
+            }
+        }
+    };
+}
+
+close_reasons! {
+    /// The peer began the close handshake; its own code is the shell's to echo.
+    PeerClosed = 1000 "peer_closed" Stop,
+    /// The socket ended without a close handshake. No close frame is sent.
+    PeerGone = 1001 "peer_gone" Reconnect,
+    /// The peer broke the WebSocket protocol.
+    ProtocolError = 1002 "protocol_error" Stop,
+    /// A text message was not UTF-8.
+    InvalidPayload = 1007 "invalid_payload" Stop,
+    /// The application found that the peer broke a policy of its own.
+    PolicyViolation = 1008 "policy_violation" Stop,
+    /// A message was larger than `message_bytes`.
+    MessageTooBig = 1009 "message_too_big" Stop,
+    /// The server failed.
+    InternalError = 1011 "internal_error" Reconnect,
+    /// The server restarts or drains.
+    Restart = 1012 "restart" Reconnect,
+    /// The server is full; for a connection that was upgraded before it could be admitted.
+    TryLater = 1013 "try_later" Reconnect,
+    /// Taken and given out by a log or a socket, but not read for `slow_deadline`.
+    SlowConsumer = 4408 "slow_consumer" Reconnect,
+    /// No sign of life for `pong_timeout` after a ping was flushed.
+    PongTimeout = 4412 "pong_timeout" Reconnect,
+    /// The request head was not complete in time. Before the upgrade: no close frame is sent.
+    HeadTimeout = 4502 "head_timeout" Stop,
+    /// The credentials were refused.
+    BadCredentials = 4500 "bad_credentials" Stop,
+    /// The request could not be understood.
+    BadRequest = 4501 "bad_request" Stop,
+    /// No credentials in time.
+    AuthTimeout = 4502 "auth_timeout" Stop,
+    /// Closed by the application.
+    Application = 4503 "application" Stop,
+}
+
+/// How many reasons there are: the length of a table with one place for each.
+pub(crate) const CLOSE_REASONS: usize = CloseReason::ALL.len();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_sendable_and_say_what_to_do() {
+        for reason in CloseReason::ALL {
+            let code = reason.code();
+            assert!(!matches!(code, 1004..=1006 | 1015), "{code} must never be sent");
+            if (4500..5000).contains(&code) {
+                assert_eq!(reason.retry(), Retry::Stop, "{reason:?}");
+            }
+            if (4400..4500).contains(&code) {
+                assert_eq!(reason.retry(), Retry::Reconnect, "{reason:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn debug_does_not_print_the_payload() {
+        let shown = alloc::format!("{:?}", Message::text("secret"));
+        assert!(!shown.contains("secret") && shown.contains('6'), "{shown}");
+    }
+}

@@ -1,0 +1,279 @@
+//! Every limit and every time of the registry. A [`Config`] that exists is valid.
+
+use core::time::Duration;
+
+use crate::error::ConfigError;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+/// The largest count of anything: slots are numbered with 32 bits, with room to spare.
+const MAX_COUNT: u64 = 1 << 28;
+/// The largest byte bound of one log or one message.
+const MAX_BYTES: u64 = 1 << 30;
+/// A year in milliseconds: longer deadlines are mistakes of a unit.
+const MAX_MILLIS: u64 = 366 * 24 * 3600 * 1000;
+
+/// A value of a key, in the unit its range is given in: durations in whole milliseconds.
+trait Amount: Copy {
+    fn amount(self) -> u64;
+}
+
+impl Amount for u32 {
+    fn amount(self) -> u64 {
+        u64::from(self)
+    }
+}
+
+impl Amount for u64 {
+    fn amount(self) -> u64 {
+        self
+    }
+}
+
+impl Amount for Duration {
+    fn amount(self) -> u64 {
+        u64::try_from(self.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+}
+
+macro_rules! keys {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $key:literal, $min:expr, $max:expr, $default:expr;)*) => {
+        /// The limits and times of a registry. Made by [`Config::builder`]; one that exists is
+        /// valid.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Config {
+            pub(crate) seed: u64,
+            pub(crate) flush_reports: bool,
+            $(pub(crate) $name: $type,)*
+        }
+
+        /// Collects settings for a [`Config`]; what is not set is derived or defaulted.
+        #[derive(Clone, Debug)]
+        #[must_use = "a builder does nothing until `build`"]
+        pub struct ConfigBuilder {
+            seed: u64,
+            flush_reports: bool,
+            $($name: Option<$type>,)*
+        }
+
+        impl Config {
+            /// Starts from the defaults. The seed drives epochs, jitter and hashing: shells pass
+            /// fresh entropy, so that a restart never continues an old epoch and peers can't aim
+            /// hash collisions; tests pass a constant.
+            pub const fn builder(seed: u64) -> ConfigBuilder {
+                ConfigBuilder { seed, flush_reports: true, $($name: None,)* }
+            }
+
+            $($(#[$doc])* #[must_use] pub const fn $name(&self) -> $type { self.$name })*
+        }
+
+        impl ConfigBuilder {
+            $($(#[$doc])* pub const fn $name(mut self, $name: $type) -> Self {
+                self.$name = Some($name);
+                self
+            })*
+
+            fn check_ranges(config: &Config) -> Result<(), ConfigError> {
+                $(
+                    let (min, max): (u64, u64) = ($min, $max);
+                    if !(min..=max).contains(&config.$name.amount()) {
+                        return Err(ConfigError::OutOfRange { key: $key, min, max });
+                    }
+                )*
+                Ok(())
+            }
+
+            /// Each default may use those of the keys before it, which is what deriving means.
+            fn resolve(&self) -> Config {
+                $(let $name: $type = match self.$name {
+                    Some(given) => given,
+                    None => $default,
+                };)*
+                Config { seed: self.seed, flush_reports: self.flush_reports, $($name,)* }
+            }
+        }
+    };
+}
+
+keys! {
+    /// Admitted connections that are open at the same time (default 65,536).
+    connections: u32 = "limits.connections", 1, MAX_COUNT, 65_536;
+    /// Sockets that wait to be admitted, beside `connections`: request heads, credentials, and
+    /// refused ones that have not ended (default an eighth of `connections`, at least 64).
+    pending: u32 = "limits.pending", 1, MAX_COUNT, (connections / 8).max(64);
+    /// Headroom for admitted connections that are closing, beside `connections` (default an eighth
+    /// of `connections`, at least 64). When it is used up the oldest close handshake is cut short.
+    closing: u32 = "limits.closing", 1, MAX_COUNT, (connections / 8).max(64);
+    /// Sessions, lingering ones included (default twice `connections`).
+    sessions: u32 = "limits.sessions", 1, MAX_COUNT, connections.saturating_mul(2);
+    /// Users who have a session (default `sessions`).
+    users: u32 = "limits.users", 1, MAX_COUNT, sessions;
+    /// Rooms, those with history and without members included (default `connections`).
+    rooms: u32 = "limits.rooms", 1, MAX_COUNT, connections;
+    /// Open connections of one user (default 16, or `connections` if that is less).
+    connections_per_user: u32 = "limits.connections_per_user", 1, MAX_COUNT,
+        if connections < 16 { connections } else { 16 };
+    /// Sessions of one user, lingering ones included (default 20, or `sessions` if that is less).
+    sessions_per_user: u32 = "limits.sessions_per_user", 1, MAX_COUNT,
+        if sessions < 20 { sessions } else { 20 };
+    /// Rooms that one connection is in (default 128).
+    rooms_per_connection: u32 = "limits.rooms_per_connection", 0, 65_535, 128;
+    /// Admissions per second, 0 for no limit (default 500).
+    connect_rate: u32 = "limits.connect_rate", 0, 1_000_000_000, 500;
+    /// Admissions that may come at once before the rate counts (default 1,000).
+    connect_burst: u32 = "limits.connect_burst", 1, MAX_COUNT, 1_000;
+    /// Bytes of one inbound message (default 64 KiB); a larger one closes its connection.
+    message_bytes: u64 = "limits.message_bytes", 1, MAX_BYTES, 64 * KIB;
+
+    /// How long a session outlives its last connection (default 120 s), so that a reconnect finds
+    /// its log.
+    linger: Duration = "session.linger", 0, MAX_MILLIS, Duration::from_secs(120);
+    /// From `reserve` to the complete request head (default 10 s).
+    head_deadline: Duration = "session.head_deadline", 1, MAX_MILLIS, Duration::from_secs(10);
+    /// From `upgraded` to `connect` (default 10 s).
+    auth_deadline: Duration = "session.auth_deadline", 1, MAX_MILLIS, Duration::from_secs(10);
+    /// From the moment a `Close` was polled to the end of the socket (default 5 s); after it the
+    /// connection gets its `Cleanup` all the same. One second at most after a protocol error.
+    close_handshake: Duration = "session.close_handshake", 1, MAX_MILLIS, Duration::from_secs(5);
+
+    /// Silence of the peer before it is pinged, 0 for never (default 25 s: below the 60 s after
+    /// which common proxies drop a silent connection). The first is jittered over [½, 1) of it.
+    interval: Duration = "heartbeat.interval", 0, MAX_MILLIS, Duration::from_secs(25);
+    /// From the flush of a ping to any sign of life (default 10 s).
+    pong_timeout: Duration = "heartbeat.pong_timeout", 1, MAX_MILLIS, Duration::from_secs(10);
+
+    /// Messages in the log of one session (default 256).
+    stream_messages: u32 = "stream.messages", 1, 1 << 20, 256;
+    /// Bytes in the log of one session, [`MESSAGE_OVERHEAD`](crate::MESSAGE_OVERHEAD) per message
+    /// included (default 1 MiB). One message of any size is kept while it is the only one.
+    stream_bytes: u64 = "stream.bytes", 1, MAX_BYTES, MIB;
+    /// Age of a message in the log of a session, 0 for no bound (default 120 s).
+    stream_ttl: Duration = "stream.ttl", 0, MAX_MILLIS, Duration::from_secs(120);
+    /// How many of a session's messages stay for a resume once every connection has been handed
+    /// them (default `stream.messages`).
+    stream_history: u32 = "stream.history", 0, 1 << 20, stream_messages;
+    /// Messages in the log of one room (default 256).
+    room_messages: u32 = "stream.room_messages", 1, 1 << 20, 256;
+    /// Bytes in the log of one room, overhead included (default 512 KiB).
+    room_bytes: u64 = "stream.room_bytes", 1, MAX_BYTES, 512 * KIB;
+    /// Age of a message in the log of a room, 0 for no bound (default 120 s). A room with history
+    /// outlives its members until then.
+    room_ttl: Duration = "stream.room_ttl", 0, MAX_MILLIS, Duration::from_secs(120);
+    /// How many of a room's messages stay for a resume (default `stream.room_messages`).
+    room_history: u32 = "stream.room_history", 0, 1 << 20, room_messages;
+
+    /// Cost of what is handed out to one connection and not flushed (default 64 KiB). An empty
+    /// window admits one message of any size.
+    window: u64 = "outbound.window", 1, MAX_BYTES, 64 * KIB;
+    /// Cost beside the window for direct messages and replies (default 4 KiB).
+    lane: u64 = "outbound.lane", 0, MAX_BYTES, 4 * KIB;
+    /// Without any flush progress for so long while something is handed out: stuck (default 10 s).
+    slow_deadline: Duration = "outbound.slow_deadline", 1, MAX_MILLIS, Duration::from_secs(10);
+
+    /// Recipients of one `Send`, and connections that one slice of a mass close touches (default
+    /// 512).
+    fanout_chunk: u32 = "fanout_chunk", 1, 65_536, 512;
+    /// Announcements to everyone that are under way at the same time (default 16).
+    announcements: u32 = "announcements", 1, 65_536, 16;
+    /// Notices that wait to be polled (default 1,024); further ones are lost and counted.
+    notices: u32 = "notices", 0, 1 << 20, 1_024;
+    /// Deadlines that one `tick` acts on (default 4,096); the rest is due at once.
+    tick_budget: u32 = "tick_budget", 1, MAX_COUNT, 4_096;
+}
+
+impl Config {
+    /// The defaults, with this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self::builder(seed).resolve()
+    }
+
+    /// The seed.
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Whether the embedder reports flushes.
+    #[must_use]
+    pub const fn flush_reports(&self) -> bool {
+        self.flush_reports
+    }
+}
+
+impl ConfigBuilder {
+    /// For an embedder who can't tell what the kernel took: whatever is polled counts as flushed
+    /// at once, pings included. Nothing is held back then, and nothing is ever found stuck; the
+    /// bounds of the logs stay.
+    pub const fn without_flush_reports(mut self) -> Self {
+        self.flush_reports = false;
+        self
+    }
+
+    /// Checks ranges and relations. Defaults adapt to what was given; only values that were given
+    /// can contradict each other.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first key that is wrong, and why.
+    pub fn build(self) -> Result<Config, ConfigError> {
+        let config = self.resolve();
+        Self::check_ranges(&config)?;
+        let relations = [
+            (
+                config.connections_per_user,
+                "limits.connections_per_user",
+                config.connections,
+                "limits.connections",
+            ),
+            (
+                config.sessions_per_user,
+                "limits.sessions_per_user",
+                config.sessions,
+                "limits.sessions",
+            ),
+            (config.users, "limits.users", config.sessions, "limits.sessions"),
+            (config.stream_history, "stream.history", config.stream_messages, "stream.messages"),
+            (
+                config.room_history,
+                "stream.room_history",
+                config.room_messages,
+                "stream.room_messages",
+            ),
+        ];
+        for (value, key, bound, exceeds) in relations {
+            if value > bound {
+                return Err(ConfigError::Contradiction { key, exceeds });
+            }
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid_and_derived() {
+        assert_eq!(Config::builder(1).build(), Ok(Config::new(1)));
+        let small = Config::builder(1).connections(4).build().unwrap();
+        assert_eq!((small.connections_per_user(), small.sessions(), small.users()), (4, 8, 8));
+        assert_eq!(small.sessions_per_user(), 8);
+    }
+
+    #[test]
+    fn ranges_and_relations_are_refused_by_name() {
+        assert_eq!(
+            Config::builder(1).window(0).build(),
+            Err(ConfigError::OutOfRange { key: "outbound.window", min: 1, max: MAX_BYTES })
+        );
+        assert_eq!(
+            Config::builder(1).connections(4).connections_per_user(5).build(),
+            Err(ConfigError::Contradiction {
+                key: "limits.connections_per_user",
+                exceeds: "limits.connections"
+            })
+        );
+        assert!(Config::builder(1).interval(Duration::MAX).build().is_err());
+    }
+}

@@ -1,0 +1,213 @@
+//! One error type per door. Errors come from input; a panic would be a bug.
+
+use core::fmt;
+use core::time::Duration;
+
+/// The handle names nothing that is alive: it has ended, or never was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownConn;
+
+impl fmt::Display for UnknownConn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no such connection: it has ended, or never was")
+    }
+}
+
+/// Why a name was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IdError {
+    /// It has no characters.
+    Empty,
+    /// It is longer than [`MAX_ID_BYTES`](crate::MAX_ID_BYTES).
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// It holds a control character.
+    ControlCharacter,
+    /// It is a placeholder such as `undefined`: a mistake of client code, not a name.
+    Placeholder,
+}
+
+impl fmt::Display for IdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the id is empty"),
+            Self::TooLong { bytes } => {
+                write!(f, "the id is {bytes} bytes long, {} at most", crate::MAX_ID_BYTES)
+            }
+            Self::ControlCharacter => f.write_str("the id holds a control character"),
+            Self::Placeholder => f.write_str(
+                "the id is a placeholder such as `undefined` or `null`, so it is a mistake of the client",
+            ),
+        }
+    }
+}
+
+/// Why a socket was not reserved or a connection not admitted.
+///
+/// A refused connection stays pending: answer it, then report `disconnect` (before the upgrade), or
+/// `close` it (after it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The handle names no connection.
+    UnknownConn,
+    /// The connection was admitted before, or is closing.
+    NotPending,
+    /// `limits.pending` sockets wait to become somebody.
+    Pending,
+    /// `limits.connect_rate` is used up.
+    Rate {
+        /// When the next attempt can succeed.
+        retry_after: Duration,
+    },
+    /// The user has `limits.connections_per_user` connections.
+    ConnectionsPerUser,
+    /// The user has `limits.sessions_per_user` sessions, and this would be a further one.
+    SessionsPerUser,
+    /// `limits.connections` connections are open, or `limits.closing` wait for their cleanup.
+    Connections,
+    /// `limits.users` users are known, and this would be a further one.
+    Users,
+    /// `limits.sessions` sessions are known, and this would be a further one.
+    Sessions,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownConn => "no such connection: it has ended, or never was",
+            Self::NotPending => "the connection was admitted before, or is closing",
+            Self::Pending => "too many sockets wait to be admitted (limits.pending)",
+            Self::Rate { .. } => "too many connects per second (limits.connect_rate)",
+            Self::ConnectionsPerUser => {
+                "the user has too many connections (limits.connections_per_user)"
+            }
+            Self::SessionsPerUser => "the user has too many sessions (limits.sessions_per_user)",
+            Self::Connections => "the server is full (limits.connections)",
+            Self::Users => "the server knows too many users (limits.users)",
+            Self::Sessions => "the server keeps too many sessions (limits.sessions)",
+        })
+    }
+}
+
+/// Why an inbound message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InboundError {
+    /// The handle names no connection, or one that is closing: drop the message.
+    UnknownConn,
+    /// The message is larger than `limits.message_bytes`: the registry closes the connection with
+    /// [`MessageTooBig`](crate::CloseReason::MessageTooBig).
+    TooBig,
+}
+
+impl fmt::Display for InboundError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownConn => "no such connection: it has ended, is closing, or never was",
+            Self::TooBig => "the message is larger than limits.message_bytes",
+        })
+    }
+}
+
+/// Why a reply was not taken. Nothing of it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// The handle names no connection, or one that is closing.
+    UnknownConn,
+    /// The connection's window and its reserved lane are full.
+    Full,
+}
+
+impl fmt::Display for ReplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownConn => "no such connection: it has ended, is closing, or never was",
+            Self::Full => "the connection reads too slowly: its window and reserved lane are full",
+        })
+    }
+}
+
+/// Why a connection could not join a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The handle names no admitted connection, or one that is closing.
+    UnknownConn,
+    /// The connection is in `limits.rooms_per_connection` rooms.
+    RoomsPerConnection,
+    /// There are `limits.rooms` rooms, and this would be a further one.
+    Rooms,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownConn => "no such connection: it has ended, is closing, or never was",
+            Self::RoomsPerConnection => {
+                "the connection is in too many rooms (limits.rooms_per_connection)"
+            }
+            Self::Rooms => "there are too many rooms (limits.rooms)",
+        })
+    }
+}
+
+/// Why a configuration was refused: which key, and what is wrong with its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The value is outside the key's range.
+    OutOfRange {
+        /// The key, as `table.key`.
+        key: &'static str,
+        /// The smallest value allowed, in the key's unit (durations: milliseconds).
+        min: u64,
+        /// The largest value allowed.
+        max: u64,
+    },
+    /// Two values that were both given contradict each other.
+    Contradiction {
+        /// The key whose value is too large.
+        key: &'static str,
+        /// The key whose value it must not exceed.
+        exceeds: &'static str,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfRange { key, min, max } => {
+                write!(f, "{key} is out of range: it must be between {min} and {max}")
+            }
+            Self::Contradiction { key, exceeds } => {
+                write!(f, "{key} must not be larger than {exceeds}")
+            }
+        }
+    }
+}
+
+/// What [`Registry::check`](crate::Registry::check) found to be wrong: a bug in this crate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub(crate) what: alloc::string::String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invariant broken: {}", self.what)
+    }
+}
+
+impl core::error::Error for UnknownConn {}
+impl core::error::Error for IdError {}
+impl core::error::Error for Refused {}
+impl core::error::Error for InboundError {}
+impl core::error::Error for ReplyError {}
+impl core::error::Error for JoinError {}
+impl core::error::Error for ConfigError {}
+impl core::error::Error for Violation {}

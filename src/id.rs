@@ -1,0 +1,264 @@
+//! Who is who: handles that the registry mints, and names that are validated once, at the door.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::fmt;
+use core::num::NonZeroU32;
+use core::str::FromStr;
+
+use crate::error::IdError;
+
+/// The longest name, in bytes of UTF-8.
+pub const MAX_ID_BYTES: usize = 128;
+
+/// Names that client code produces by accident: refused, in any case of letters, because two users
+/// who are both called `undefined` would share everything.
+const PLACEHOLDERS: [&str; 7] =
+    ["undefined", "null", "none", "nan", "default", "placeholder", "registry"];
+
+macro_rules! handle {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name {
+            index: u32,
+            /// Never reused before 2^32 others were minted: a slot's next tenant has another one.
+            serial: NonZeroU32,
+        }
+
+        impl $name {
+            pub(crate) const fn new(index: u32, serial: NonZeroU32) -> Self {
+                Self { index, serial }
+            }
+
+            pub(crate) const fn serial(self) -> NonZeroU32 {
+                self.serial
+            }
+
+            /// The slot: dense, and reused only after the tenant's `Cleanup` was polled. A shell may
+            /// index an array with it, and must compare the whole handle before it trusts the entry.
+            #[must_use]
+            pub const fn index(self) -> usize {
+                self.index as usize
+            }
+
+            /// The handle as one number, never below 2^32: values below are free for other uses of
+            /// the same space, such as a listener's token.
+            #[must_use]
+            pub const fn to_bits(self) -> u64 {
+                (self.serial.get() as u64) << 32 | self.index as u64
+            }
+
+            /// The handle that [`to_bits`](Self::to_bits) made this number of; `None` below 2^32. A
+            /// number that was made up is a handle that no call will know.
+            #[must_use]
+            pub const fn from_bits(bits: u64) -> Option<Self> {
+                match NonZeroU32::new((bits >> 32) as u32) {
+                    Some(serial) => Some(Self { index: bits as u32, serial }),
+                    None => None,
+                }
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}#{}"), self.index, self.serial)
+            }
+        }
+
+        const _: () = assert!(size_of::<Option<$name>>() == 8);
+    };
+}
+
+handle! {
+    /// One WebSocket, from the accepted socket to its `Cleanup`.
+    ///
+    /// A stale handle is an ordinary `UnknownConn`: never another connection, never a panic.
+    ConnId, "conn "
+}
+
+handle! {
+    /// One session: a (user, thread) pair that outlives its connections by the linger time.
+    SessionId, "session "
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        ///
+        /// Not empty, at most [`MAX_ID_BYTES`] bytes, no control characters, and none of the
+        /// placeholders that client code produces by accident (`undefined`, `null`, `none`, `nan`,
+        /// `default`, `placeholder`, `registry`, in any case of letters). `Debug` shows the length
+        /// and no more than four characters: names are personal data.
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name($inner);
+
+        impl $name {
+            /// Validates a name.
+            ///
+            /// # Errors
+            /// [`IdError`] says which rule it broke.
+            pub fn new(name: impl AsRef<str>) -> Result<Self, IdError> {
+                let name = name.as_ref();
+                validate(name)?;
+                Ok(Self(name.into()))
+            }
+
+            /// The name as it was given.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(name: &str) -> Result<Self, IdError> {
+                Self::new(name)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let start: &str = match self.0.char_indices().nth(4) {
+                    Some((end, _)) => &self.0[..end],
+                    None => "",
+                };
+                write!(f, concat!(stringify!($name), "({}…, {} bytes)"), start, self.0.len())
+            }
+        }
+    };
+}
+
+name! {
+    /// A user, as the shell's authenticator names them.
+    UserId(Box<str>)
+}
+
+name! {
+    /// A thread: what keeps two conversations of one user apart.
+    ThreadId(Box<str>)
+}
+
+name! {
+    /// A room: a group across users. Clones share the name.
+    RoomId(Arc<str>)
+}
+
+fn validate(name: &str) -> Result<(), IdError> {
+    if name.is_empty() {
+        return Err(IdError::Empty);
+    }
+    if name.len() > MAX_ID_BYTES {
+        return Err(IdError::TooLong { bytes: name.len() });
+    }
+    if name.chars().any(char::is_control) {
+        return Err(IdError::ControlCharacter);
+    }
+    if PLACEHOLDERS.iter().any(|placeholder| placeholder.eq_ignore_ascii_case(name)) {
+        return Err(IdError::Placeholder);
+    }
+    Ok(())
+}
+
+/// Who a connection is. Made by the shell's authenticator, never from a client's message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Principal {
+    pub(crate) user: UserId,
+    pub(crate) thread: ThreadId,
+    pub(crate) label: Option<Box<str>>,
+}
+
+impl Principal {
+    /// The given user in the given thread, without a label.
+    #[must_use]
+    pub const fn new(user: UserId, thread: ThreadId) -> Self {
+        Self { user, thread, label: None }
+    }
+
+    /// Adds an opaque label that is echoed wherever the connection is explained: a device, a
+    /// version, an address.
+    ///
+    /// # Errors
+    /// [`IdError::TooLong`] above [`MAX_ID_BYTES`]; the content is not looked at.
+    pub fn with_label(mut self, label: impl AsRef<str>) -> Result<Self, IdError> {
+        let label = label.as_ref();
+        if label.len() > MAX_ID_BYTES {
+            return Err(IdError::TooLong { bytes: label.len() });
+        }
+        self.label = Some(label.into());
+        Ok(self)
+    }
+
+    /// The user.
+    #[must_use]
+    pub const fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// The thread.
+    #[must_use]
+    pub const fn thread(&self) -> &ThreadId {
+        &self.thread
+    }
+
+    /// The label; `None` if it was given none.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Principal")
+            .field("user", &self.user)
+            .field("thread", &self.thread)
+            .field("label_bytes", &self.label.as_ref().map(|label| label.len()))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::String;
+
+    #[test]
+    fn names_are_validated_once() {
+        assert_eq!(UserId::new(""), Err(IdError::Empty));
+        assert_eq!(UserId::new("a\u{7f}b"), Err(IdError::ControlCharacter));
+        assert_eq!(UserId::new("Undefined"), Err(IdError::Placeholder));
+        assert_eq!(UserId::new("NaN"), Err(IdError::Placeholder));
+        let long: String = "x".repeat(129);
+        assert_eq!(UserId::new(long), Err(IdError::TooLong { bytes: 129 }));
+        for fine in ["0", "test", "demo", "undefined-1", "Łukasz", &"x".repeat(128)] {
+            assert_eq!(UserId::new(fine).unwrap().as_str(), fine);
+        }
+    }
+
+    #[test]
+    fn debug_does_not_print_names_whole() {
+        assert_eq!(
+            format!("{:?}", UserId::new("alice@example").unwrap()),
+            "UserId(alic…, 13 bytes)"
+        );
+        assert_eq!(format!("{:?}", RoomId::new("bob").unwrap()), "RoomId(…, 3 bytes)");
+    }
+
+    #[test]
+    fn handles_survive_the_round_trip_and_leave_low_numbers_free() {
+        let conn = ConnId::new(7, NonZeroU32::new(3).unwrap());
+        assert_eq!(ConnId::from_bits(conn.to_bits()), Some(conn));
+        assert_eq!(ConnId::from_bits(u64::from(u32::MAX)), None);
+        assert_eq!(format!("{conn:?}"), "conn 7#3");
+    }
+}

@@ -1,0 +1,208 @@
+//! A WebSocket connection registry that never loses count.
+//!
+//! [`Registry`] is a pure state machine that owns the truth about who is connected: it admits or
+//! refuses, keeps users apart, routes messages, watches liveness, bounds every queue, and keeps
+//! what a slow connection has not read yet. It does no I/O, reads no clock, spawns nothing and
+//! takes no lock, so hours of its life are tested in milliseconds, and the same inputs always give
+//! the same actions.
+//!
+//! # Four inputs
+//!
+//! * [`connect`](Registry::connect): a socket (which [`reserve`](Registry::reserve) announced) is
+//!   somebody.
+//! * [`message`](Registry::message): something came in.
+//! * [`disconnect`](Registry::disconnect): the socket has ended.
+//! * [`tick`](Registry::tick): time has passed.
+//!
+//! # Three actions that matter
+//!
+//! * [`Send`](Action::Send): write this message to these connections; encode it once.
+//! * [`Close`](Action::Close): write a close frame, then nothing more.
+//! * [`Cleanup`](Action::Cleanup): forget this connection or session; exactly one for each.
+//!
+//! The others are [`Ping`](Action::Ping), [`Gap`](Action::Gap) (tell the client which messages it
+//! has lost) and [`Draining`](Action::Draining) (tell it to reconnect elsewhere).
+//!
+//! # How a message travels
+//!
+//! [`send`](Registry::send) appends to the bounded log of the target's stream, once, whatever the
+//! number of recipients. A connection is a cursor on the logs of its session and its rooms, and
+//! `poll_action` derives from the cursors what to hand out next. A connection is handed no more
+//! than its window beyond what [`flushed`](Registry::flushed) reported, so a slow one falls behind
+//! in the log and costs no memory of its own; if the log moves on without it, it is told so.
+//!
+//! # The loop
+//!
+//! Poll the sockets, feed what they say, tick, then carry out actions until there are none. This
+//! is a whole turn, with sockets that are vectors:
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use std::time::Duration;
+//!
+//! use headcount::{
+//!     Action, Body, Config, ConnId, Disconnect, Gone, Inbound, Message, Principal, Registry, Target,
+//!     ThreadId, Timestamp, UserId,
+//! };
+//!
+//! #[derive(Default)]
+//! struct Socket {
+//!     written: Vec<String>,
+//!     /// The sum of the costs of everything written: what `flushed` is told.
+//!     cost: u64,
+//! }
+//!
+//! fn turn(registry: &mut Registry, sockets: &mut HashMap<ConnId, Socket>, now: Timestamp) {
+//!     // 1. What the sockets say has been fed by now: `message`, `disconnect`, `connect`.
+//!     // 2. Time.
+//!     registry.tick(now);
+//!     loop {
+//!         // 3. Actions: only queue. While an action is lent the registry can't be called.
+//!         while let Some(action) = registry.poll_action() {
+//!             let cost = action.cost();
+//!             let (to, frame) = match &action {
+//!                 Action::Send { to, body: Body::Message(message), .. } => {
+//!                     (*to, String::from_utf8_lossy(message.payload()).into_owned())
+//!                 }
+//!                 Action::Gap { conn, from, to, .. } => {
+//!                     (std::slice::from_ref(conn), format!("lost {from}..={to}"))
+//!                 }
+//!                 Action::Ping { conn } => (std::slice::from_ref(conn), "ping".into()),
+//!                 Action::Draining { to, .. } => (*to, "reconnect elsewhere".into()),
+//!                 Action::Close { conn, reason } => {
+//!                     (std::slice::from_ref(conn), format!("close {}", reason.code()))
+//!                 }
+//!                 Action::Cleanup { what: Gone::Conn(conn), .. } => {
+//!                     sockets.remove(conn);
+//!                     continue;
+//!                 }
+//!                 Action::Cleanup { what: Gone::Session(_), .. } => continue,
+//!             };
+//!             for conn in to {
+//!                 if let Some(socket) = sockets.get_mut(conn) {
+//!                     socket.written.push(frame.clone());
+//!                     socket.cost += cost;
+//!                 }
+//!             }
+//!         }
+//!         // 4. Flush, and report what the kernel took and which sockets have ended.
+//!         for (conn, socket) in sockets.iter() {
+//!             let _ = registry.flushed(now, *conn, socket.cost);
+//!         }
+//!         if !registry.has_actions() {
+//!             break;
+//!         }
+//!     }
+//!     // 5. Sleep until a socket stirs or `registry.poll_timeout()` comes.
+//! }
+//!
+//! let mut registry = Registry::new(Config::new(42)); // a server passes fresh entropy
+//! let mut sockets = HashMap::new();
+//! let now = Timestamp::from_secs(1);
+//!
+//! // Two sockets are accepted; each turns out to be somebody.
+//! let mut conns = Vec::new();
+//! for user in ["alice", "bob"] {
+//!     let conn = registry.reserve(now)?;
+//!     let who = Principal::new(UserId::new(user)?, ThreadId::new("main")?);
+//!     let admitted = registry.connect(now, conn, who, None)?;
+//!     assert!(admitted.new_session);
+//!     sockets.insert(conn, Socket::default());
+//!     conns.push(conn);
+//! }
+//!
+//! // What is sent to Alice reaches Alice, on all of her connections, and nobody else.
+//! let alice = UserId::new("alice")?;
+//! let delivery = registry.send(now, Target::User(&alice), Message::text("hello"));
+//! assert_eq!((delivery.live, delivery.stored().len()), (1, 1));
+//! turn(&mut registry, &mut sockets, now);
+//! assert_eq!(sockets[&conns[0]].written, ["hello"]);
+//! assert!(sockets[&conns[1]].written.is_empty());
+//!
+//! // Alice goes; a handle that has outlived its connection is an ordinary error.
+//! registry.disconnect(now, conns[0], Disconnect::Gone)?;
+//! turn(&mut registry, &mut sockets, now);
+//! assert!(registry.message(now, conns[0], Inbound::Pong).is_err());
+//!
+//! // Bob says nothing: half a minute later he is pinged, and then he is given up.
+//! let mut now = now;
+//! while !sockets.is_empty() {
+//!     now = registry.poll_timeout().expect("a connection always has a deadline");
+//!     turn(&mut registry, &mut sockets, now);
+//! }
+//! assert!(now <= Timestamp::from_secs(1) + Duration::from_secs(25 + 10 + 5));
+//! let stats = registry.stats();
+//! assert_eq!((stats.opened, stats.live, stats.closed_total()), (2, 0, 2));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The contract
+//!
+//! 1. Time is what you pass in, from one monotonic clock. It never runs backwards inside: a late
+//!    stamp is clamped and counted. A jump forward is believed.
+//! 2. Any input is safe at any time. Errors come from input; a panic is a bug. A dead handle gets
+//!    [`UnknownConn`].
+//! 3. Order holds per connection and stream. Between streams it is fair, deterministic and
+//!    unspecified. Draining actions late costs log space, then gaps; never more memory than the
+//!    configuration allows.
+//! 4. [`poll_timeout`](Registry::poll_timeout) may be early, never late. Deadlines act only in
+//!    `tick`; early, late and repeated ticks are safe; one tick does bounded work. Tick after a
+//!    turn that left nothing unread, or after a few turns at most, so that a pong in a socket is
+//!    read before it is missed.
+//! 5. Per connection the output is `(Send | Gap | Ping | Draining)* Close? Cleanup`, and after
+//!    `Cleanup` nothing, ever, with that id. There is exactly one `Cleanup` per reserved
+//!    connection and per minted session (after that of its last connection). A slot is reused only
+//!    after its `Cleanup` was polled.
+//! 6. Every recipient is inside the target's audience: a session's messages reach that session's
+//!    connections only.
+//! 7. Limits are exact at every instant: admission is one step, and a connection that begins to
+//!    close frees its place before any I/O.
+//! 8. Memory is bounded by the configuration and by nothing that peers do. When cleanups that
+//!    nobody polls fill the headroom, newcomers are refused.
+//! 9. Same configuration (seed included), same inputs, same actions, on every platform. Reading
+//!    changes nothing.
+//! 10. `opened = live + Σ closed by reason`, always. `opened` counts admitted connections; `live`
+//!     includes closing ones until their cleanup is polled.
+//!
+//! While an action is lent, only queue; report flushes and disconnects after.
+//! [`has_actions`](Registry::has_actions) says whether to poll again before sleeping.
+//!
+//! # What is where
+//!
+//! Read [`Action`] first, then [`Registry`]; [`Config`] has every limit and every time, with its
+//! default. The crate is `no_std` with `alloc`; it needs atomics of pointer width. Feature `std`
+//! (on by default) adds [`Clock`].
+
+#![no_std]
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+mod action;
+mod config;
+mod conn;
+mod error;
+mod id;
+mod log;
+mod random;
+mod registry;
+mod room;
+mod session;
+mod stats;
+mod stream;
+mod time;
+mod timers;
+
+pub use action::{
+    Action, Body, CloseReason, Gone, MESSAGE_OVERHEAD, Message, Position, Retry, StreamRef,
+};
+pub use config::{Config, ConfigBuilder};
+pub use error::{
+    ConfigError, IdError, InboundError, JoinError, Refused, ReplyError, UnknownConn, Violation,
+};
+pub use id::{ConnId, MAX_ID_BYTES, Principal, RoomId, SessionId, ThreadId, UserId};
+pub use registry::{Disconnect, Inbound, Registry, Resume, Target, Who};
+pub use stats::{Admitted, ConnState, Delivery, Flow, Joined, Notice, Recovered, Stats, Stored};
+#[cfg(feature = "std")]
+pub use time::Clock;
+pub use time::Timestamp;

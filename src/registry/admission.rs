@@ -1,0 +1,191 @@
+//! From a socket to somebody: reserve, upgraded, connect, in one step each.
+
+use core::time::Duration;
+
+use crate::conn::State;
+use crate::error::{Refused, UnknownConn};
+use crate::id::{ConnId, Principal};
+use crate::stats::{Admitted, Notice};
+use crate::stream::{Owner, Stream};
+use crate::time::Timestamp;
+
+use super::outbox::Origin;
+use super::{Registry, Resume};
+
+impl Registry {
+    /// A socket was accepted. It takes a place among `limits.pending`, and the head deadline runs.
+    ///
+    /// # Errors
+    /// [`Refused::Pending`] when all places are taken: close the socket.
+    pub fn reserve(&mut self, now: Timestamp) -> Result<ConnId, Refused> {
+        self.advance(now);
+        if self.counters.pending >= self.config.pending {
+            return Err(Refused::Pending);
+        }
+        let serial = self.next_serial();
+        let conn = self.conns.insert(serial, self.now);
+        self.counters.pending += 1;
+        self.arm(conn.index() as u32);
+        Ok(conn)
+    }
+
+    /// A socket was upgraded without having been admitted: the authentication deadline runs
+    /// instead of the head's, and it can be replied to. Changes nothing for others.
+    ///
+    /// # Errors
+    /// [`UnknownConn`] for a dead handle.
+    pub fn upgraded(&mut self, now: Timestamp, conn: ConnId) -> Result<(), UnknownConn> {
+        self.advance(now);
+        let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
+        let (hot, cold) = self.conns.both_mut(slot);
+        match hot.state {
+            State::Gone => return Err(UnknownConn),
+            State::Pending if !cold.upgraded => {
+                cold.upgraded = true;
+                cold.phase = self.now;
+                self.arm(slot);
+            }
+            State::Pending | State::Open | State::Closing => {}
+        }
+        Ok(())
+    }
+
+    /// A pending socket is somebody: it is admitted or refused, in one step, with exact limits.
+    ///
+    /// The order of the checks: rate, the user's connections, the user's sessions, all connections,
+    /// all users, all sessions. A refused one stays pending: answer it, then report `disconnect`,
+    /// or `close` it if it was upgraded.
+    ///
+    /// # Errors
+    /// [`Refused`] says which limit it would exceed.
+    pub fn connect(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        who: Principal,
+        resume: Option<Resume>,
+    ) -> Result<Admitted, Refused> {
+        self.advance(now);
+        let slot = self.conns.resolve(conn).ok_or(Refused::UnknownConn)?;
+        match self.conns.hot(slot).state {
+            State::Pending => {}
+            State::Open | State::Closing => return Err(Refused::NotPending),
+            State::Gone => return Err(Refused::UnknownConn),
+        }
+        let known = match self.take_connect_token().and_then(|()| self.check_limits(&who)) {
+            Ok(known) => known,
+            Err(refused) => {
+                self.counters.refused += 1;
+                return Err(refused);
+            }
+        };
+        let Principal { user, thread, label } = who;
+        let new_session = known.is_none();
+        let session = match known {
+            Some(session) => session,
+            None => {
+                let (serial, epoch) = (self.next_serial(), self.next_epoch());
+                let owner = Owner::Session(self.sessions.next_slot());
+                let stream = self.streams.insert(Stream::new(owner, epoch)) as u32;
+                self.counters.sessions_opened += 1;
+                self.sessions.insert(serial, user, thread, stream)
+            }
+        };
+        let record = self.sessions.get_mut(session);
+        record.attached += 1;
+        record.lingers_since = None;
+        let stream = record.stream;
+        let (hot, cold) = self.conns.both_mut(slot);
+        hot.state = State::Open;
+        hot.session = session;
+        hot.last_seen = self.now;
+        cold.phase = self.now;
+        cold.upgraded = true;
+        cold.admitted = true;
+        cold.label = label;
+        self.counters.pending -= 1;
+        self.counters.opened += 1;
+        self.counters.open += 1;
+        self.counters.live += 1;
+        let position = self.take_seat(slot, stream);
+        self.arm(slot);
+        let session = self.sessions.id(session);
+        self.notice(Notice::Admitted { conn, session });
+        let since = resume.map(|resume| resume.position);
+        let recovered = self.report_missed(conn, Origin::Session(session), position, since);
+        self.keep_headroom();
+        Ok(Admitted { session, new_session, position, recovered })
+    }
+
+    /// The session that the principal has already, if every limit has room for the connection.
+    fn check_limits(&self, who: &Principal) -> Result<Option<u32>, Refused> {
+        let config = &self.config;
+        let user = self.sessions.find_user(&who.user);
+        let mut session = None;
+        if let Some(user) = user {
+            if self.user_connections(user) >= config.connections_per_user as usize {
+                return Err(Refused::ConnectionsPerUser);
+            }
+            session = self.sessions.find(user, &who.thread);
+            if session.is_none()
+                && self.sessions.user(user).sessions.len() >= config.sessions_per_user as usize
+            {
+                return Err(Refused::SessionsPerUser);
+            }
+        }
+        if self.counters.open >= config.connections
+            || u64::from(self.counters.live)
+                >= u64::from(config.connections) + u64::from(config.closing)
+        {
+            return Err(Refused::Connections);
+        }
+        if user.is_none() && self.sessions.users() >= config.users as usize {
+            return Err(Refused::Users);
+        }
+        if session.is_none() && self.sessions.places() >= config.sessions as usize {
+            return Err(Refused::Sessions);
+        }
+        Ok(session)
+    }
+
+    /// A user's open connections: the lengths of their sessions' indexes, never a counter.
+    pub(super) fn user_connections(&self, user: u32) -> usize {
+        let sessions = &self.sessions.user(user).sessions;
+        let members = |session: &u32| {
+            let stream = self.sessions.get(*session).stream;
+            self.streams[stream as usize].members.len()
+        };
+        sessions.iter().map(members).sum()
+    }
+
+    /// The generic cell rate algorithm (ITU-T I.371): one stamp is the whole bucket.
+    fn take_connect_token(&mut self) -> Result<(), Refused> {
+        let rate = u64::from(self.config.connect_rate);
+        if rate == 0 {
+            return Ok(());
+        }
+        let token = Duration::from_nanos(1_000_000_000 / rate);
+        let allowance = token.saturating_mul(self.config.connect_burst - 1);
+        let paid_until = self.connects_paid_until.max(self.now);
+        let ahead = paid_until.saturating_since(self.now);
+        if ahead > allowance {
+            return Err(Refused::Rate { retry_after: ahead - allowance });
+        }
+        self.connects_paid_until = paid_until + token;
+        Ok(())
+    }
+
+    /// Cuts the oldest close handshake short while admitted connections fill all places and the
+    /// headroom, so that the next newcomer finds one.
+    fn keep_headroom(&mut self) {
+        let places = u64::from(self.config.connections) + u64::from(self.config.closing);
+        while u64::from(self.counters.open) + u64::from(self.counters.closing) >= places {
+            let Some(conn) = self.closing.pop_front() else { return };
+            if let Some(slot) = self.conns.resolve(conn)
+                && self.conns.hot(slot).state == State::Closing
+            {
+                self.finish(slot);
+            }
+        }
+    }
+}

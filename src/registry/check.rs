@@ -1,0 +1,317 @@
+//! Recounting everything: each index against the others, each gauge against what it counts.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+
+use crate::conn::{Ping, State, deadline};
+use crate::error::Violation;
+use crate::stream::Owner;
+
+use super::Registry;
+use super::turns::Turn;
+
+/// Returns from a check with a description if something does not hold.
+macro_rules! hold {
+    ($condition:expr, $($what:tt)+) => {
+        if !$condition {
+            return Err(format!($($what)+));
+        }
+    };
+}
+
+impl Registry {
+    /// Recounts everything, in O(everything): for tests, and for operators who doubt.
+    ///
+    /// # Errors
+    /// [`Violation`] describes the first thing that is wrong: a bug in this crate.
+    pub fn check(&self) -> Result<(), Violation> {
+        self.check_conns()
+            .and_then(|()| self.check_streams())
+            .and_then(|()| self.check_sessions())
+            .and_then(|()| self.check_rooms())
+            .and_then(|()| self.check_outbox())
+            .and_then(|()| self.check_counters())
+            .map_err(|what| Violation { what })
+    }
+
+    fn check_conns(&self) -> Result<(), String> {
+        let (mut open, mut closing, mut live, mut pending) = (0, 0, 0, 0);
+        for (slot, hot, cold) in self.conns.iter() {
+            let id = self.conns.id(slot);
+            match cold.admitted {
+                true => live += 1,
+                false => pending += 1,
+            }
+            open += u32::from(hot.state == State::Open);
+            closing += u32::from(hot.state == State::Closing && cold.admitted);
+            hold!(
+                (hot.state == State::Open) != cold.seats.is_empty(),
+                "{id:?} is {:?} with {} seats",
+                hot.state,
+                cold.seats.len()
+            );
+            hold!(cold.queued <= hot.load, "{id:?} has more queued than its load");
+            hold!(hot.state == State::Open || hot.lagging == 0, "{id:?} lags, and is not open");
+            hold!(hot.lagging > 0 || !hot.ready, "{id:?} is ready, and does not lag");
+            hold!(hot.ping != Ping::Handed || hot.load > cold.queued, "{id:?}: a ping is flushed");
+            let lagging = cold.seats.iter().filter(|seat| {
+                let stream = self.streams.get(seat.stream as usize);
+                stream.is_some_and(|stream| {
+                    stream.members.get(seat.place as usize).is_some_and(|member| member.lagging)
+                })
+            });
+            hold!(
+                lagging.count() == usize::from(hot.lagging),
+                "{id:?} miscounts its lagging seats"
+            );
+            for seat in &cold.seats {
+                let stream = self.streams.get(seat.stream as usize);
+                let member = stream.and_then(|stream| stream.members.get(seat.place as usize));
+                hold!(
+                    member.is_some_and(|member| member.conn == slot),
+                    "{id:?} sits where it is no member"
+                );
+            }
+            if let Some((at, due)) = deadline(hot, cold, &self.config) {
+                hold!(
+                    self.conn_timers.at(slot).is_some_and(|timer| timer <= at),
+                    "{id:?}: {due:?} at {at} is not armed in time"
+                );
+            }
+            if hot.ready {
+                let turns = self.turns.iter().filter(|turn| **turn == Turn::Conn(id)).count();
+                hold!(turns == 1, "{id:?} is ready, with {turns} turns");
+            }
+            // Whoever lags has a turn, or something in flight whose flush gives it one.
+            hold!(
+                hot.lagging == 0 || hot.ready || hot.load > 0,
+                "{id:?} lags, and nothing will wake it"
+            );
+        }
+        let counters = &self.counters;
+        hold!(
+            (open, closing, live, pending)
+                == (counters.open, counters.closing, counters.live, counters.pending),
+            "counted {open} open, {closing} closing, {live} live, {pending} pending"
+        );
+        let config = &self.config;
+        hold!(open <= config.connections, "{open} open connections");
+        hold!(
+            u64::from(live) <= u64::from(config.connections) + u64::from(config.closing),
+            "{live} live connections"
+        );
+        hold!(pending <= config.pending, "{pending} pending connections");
+        Ok(())
+    }
+
+    fn check_streams(&self) -> Result<(), String> {
+        let (mut messages, mut bytes) = (0, 0);
+        for (key, stream) in &self.streams {
+            let owner = stream.owner;
+            let log = &stream.log;
+            let bounds = self.bounds(key as u32);
+            messages += log.len() as u64;
+            bytes += log.bytes();
+            let cost: u64 = log.iter().map(|entry| entry.message.cost()).sum();
+            hold!(cost == log.bytes(), "{owner:?} miscounts the bytes of its log");
+            hold!(log.len() <= bounds.messages as usize, "{owner:?} keeps {} messages", log.len());
+            hold!(log.bytes() <= bounds.bytes || log.len() == 1, "{owner:?} keeps {cost} bytes");
+            let mut last = log.lost();
+            for entry in log.iter() {
+                hold!(entry.offset > last, "{owner:?} has offset {} after {last}", entry.offset);
+                last = entry.offset;
+            }
+            hold!(last <= log.head(), "{owner:?} has entries beyond its head");
+            let lagging = stream.members.iter().filter(|member| member.lagging).count();
+            hold!(lagging == stream.lagging as usize, "{owner:?} miscounts lagging members");
+            hold!(stream.sweep.is_none() || stream.queued, "{owner:?} sweeps without a turn");
+            hold!(stream.mass_close.is_none() || stream.queued, "{owner:?} closes without a turn");
+            if stream.sweep.is_none() && stream.lagging == 0 {
+                hold!(log.len() <= bounds.history as usize, "{owner:?} keeps more than history");
+            }
+            if stream.queued {
+                let turn = Turn::Stream { key: key as u32, epoch: stream.epoch };
+                let turns = self.turns.iter().filter(|other| **other == turn).count();
+                hold!(turns == 1, "{owner:?} is queued, with {turns} turns");
+            }
+            for (place, member) in stream.members.iter().enumerate() {
+                let cursor = member.cursor;
+                hold!(cursor <= log.head(), "{owner:?} has a cursor beyond its head");
+                // A live member has everything but what the running sweep still brings.
+                let visited = stream.sweep.is_none_or(|sweep| {
+                    (place as u32) < sweep.next && log.after(sweep.offset).is_none()
+                });
+                hold!(
+                    member.lagging || !visited || log.after(cursor).is_none(),
+                    "{owner:?}: place {place} at {cursor} was missed"
+                );
+                let seated = self.conns.get(member.conn).is_some()
+                    && self
+                        .conns
+                        .cold(member.conn)
+                        .seats
+                        .iter()
+                        .any(|seat| seat.stream == key as u32 && seat.place as usize == place);
+                hold!(seated, "{owner:?}: the member at {place} does not sit there");
+            }
+            let ttl = self.ttl(key as u32);
+            if !ttl.is_zero()
+                && let Some(oldest) = log.oldest()
+            {
+                let at = (oldest.at + ttl).as_millis_up();
+                let armed = self.stream_timers.at(key as u32).is_some_and(|timer| timer <= at);
+                hold!(armed, "{owner:?} does not look at its oldest entry in time");
+            }
+            let owned = match owner {
+                Owner::Session(slot) => self
+                    .sessions
+                    .iter()
+                    .any(|(other, session)| other == slot && session.stream == key as u32),
+                Owner::Room(slot) => self
+                    .rooms
+                    .iter()
+                    .any(|(other, room)| other == slot && room.stream == key as u32),
+            };
+            hold!(owned, "{owner:?} does not own stream {key}");
+        }
+        hold!(
+            (messages, bytes) == (self.counters.log_messages, self.counters.log_bytes),
+            "counted {messages} messages and {bytes} bytes in all logs"
+        );
+        Ok(())
+    }
+
+    fn check_sessions(&self) -> Result<(), String> {
+        let mut ended = 0;
+        for (slot, session) in self.sessions.iter() {
+            let id = self.sessions.id(slot);
+            let attached = self
+                .conns
+                .iter()
+                .filter(|(_, hot, cold)| cold.admitted && hot.session == slot)
+                .count();
+            hold!(attached == session.attached as usize, "{id:?} miscounts its connections");
+            if session.ended {
+                ended += 1;
+                hold!(attached == 0, "{id:?} has ended before its connections");
+                continue;
+            }
+            let members = self.streams[session.stream as usize].members.len();
+            hold!(
+                (members == 0) == session.lingers_since.is_some(),
+                "{id:?} lingers: {:?}, with {members} members",
+                session.lingers_since
+            );
+            let listed = self
+                .sessions
+                .iter_users()
+                .any(|(user, record)| user == session.user && record.sessions.contains(&slot));
+            hold!(listed, "{id:?} is not its user's");
+            if session.attached == 0
+                && let Some(since) = session.lingers_since
+            {
+                let at = (since + self.config.linger).as_millis_up();
+                let armed = self.session_timers.at(slot).is_some_and(|timer| timer <= at);
+                hold!(armed, "{id:?} lingers for ever");
+            }
+        }
+        hold!(
+            ended == self.sessions.places() - self.sessions.live(),
+            "{ended} sessions have ended"
+        );
+        hold!(self.sessions.places() <= self.config.sessions as usize, "too many sessions");
+        let mut listed = 0;
+        for (slot, user) in self.sessions.iter_users() {
+            listed += user.sessions.len();
+            hold!(!user.sessions.is_empty(), "user {slot} has no session");
+            hold!(
+                user.sessions.len() <= self.config.sessions_per_user as usize,
+                "user {slot} has {} sessions",
+                user.sessions.len()
+            );
+            let open = self.user_connections(slot);
+            hold!(
+                open <= self.config.connections_per_user as usize,
+                "user {slot} has {open} connections"
+            );
+            hold!(self.sessions.find_user(&user.name) == Some(slot), "user {slot} is not found");
+        }
+        hold!(listed == self.sessions.live(), "{listed} sessions are listed by users");
+        hold!(self.sessions.users() <= self.config.users as usize, "too many users");
+        Ok(())
+    }
+
+    fn check_rooms(&self) -> Result<(), String> {
+        for (slot, room) in self.rooms.iter() {
+            hold!(self.rooms.find(&room.name) == Some(slot), "room {slot} is not found");
+            let stream = &self.streams[room.stream as usize];
+            hold!(
+                !stream.members.is_empty() || !stream.log.is_empty(),
+                "room {slot} has neither members nor history"
+            );
+        }
+        hold!(self.rooms.len() <= self.config.rooms as usize, "too many rooms");
+        hold!(
+            self.streams.len() == self.rooms.len() + self.sessions.live(),
+            "{} streams for {} rooms and {} sessions",
+            self.streams.len(),
+            self.rooms.len(),
+            self.sessions.live()
+        );
+        Ok(())
+    }
+
+    /// What waits in the outbox is what connections are charged for, and whoever is gone has
+    /// exactly one cleanup.
+    fn check_outbox(&self) -> Result<(), String> {
+        let mut queued = vec![0; self.conns.end() as usize];
+        let mut cleanups = vec![0; self.conns.end() as usize];
+        for item in self.outbox.iter() {
+            if let Some((conn, cost)) = item.charge() {
+                hold!(self.conns.resolve(conn).is_some(), "an item for {conn:?}, which is no more");
+                queued[conn.index()] += cost;
+            }
+            if let super::outbox::Queued::Cleanup { conn, .. } = item {
+                cleanups[conn.index()] += 1;
+            }
+        }
+        for (slot, hot, cold) in self.conns.iter() {
+            let id = self.conns.id(slot);
+            let cost = queued[slot as usize];
+            hold!(cost == cold.queued, "{id:?} is charged for {} of {cost} queued", cold.queued);
+            let expected = usize::from(hot.state == State::Gone);
+            hold!(
+                cleanups[slot as usize] == expected,
+                "{id:?} is {:?}, with {} cleanups",
+                hot.state,
+                cleanups[slot as usize]
+            );
+        }
+        Ok(())
+    }
+
+    fn check_counters(&self) -> Result<(), String> {
+        let counters = &self.counters;
+        let closed: u64 = counters.closed.iter().sum();
+        hold!(
+            counters.opened == u64::from(counters.live) + closed,
+            "{} opened, {} live and {closed} closed",
+            counters.opened,
+            counters.live
+        );
+        hold!(
+            counters.sessions_opened == self.sessions.live() as u64 + counters.sessions_ended,
+            "{} sessions opened, {} live and {} ended",
+            counters.sessions_opened,
+            self.sessions.live(),
+            counters.sessions_ended
+        );
+        hold!(self.notices.len() <= self.config.notices as usize, "too many notices");
+        hold!(
+            self.announcements.len() <= self.config.announcements as usize,
+            "too many announcements"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,231 @@
+//! How connections leave: one, several, all.
+
+use crate::action::CloseReason;
+use crate::conn::{NO_SESSION, State};
+use crate::id::ConnId;
+use crate::stats::Notice;
+use crate::stream::MassClose;
+use crate::time::Timestamp;
+
+use super::outbox::Queued;
+use super::turns::Turn;
+use super::{Registry, Target};
+
+/// A walk over the table that closes whoever is there.
+pub(crate) struct MassCloseEveryone {
+    reason: CloseReason,
+    next: u32,
+    end: u32,
+}
+
+impl Registry {
+    /// Closes the target's connections; the answer is how many it is about.
+    ///
+    /// A closing connection frees its places at once: it is no member, no recipient, and counts
+    /// towards no limit. What still fits its window is handed out, then `Close`, then nothing. The
+    /// members of a room, and everyone, are closed in slices while actions are polled; everyone
+    /// includes sockets that wait to be admitted.
+    ///
+    /// [`CloseReason::PeerClosed`] is for the peer's own close frame: nothing is handed out before
+    /// the `Close`, at which the shell echoes the peer's code.
+    pub fn close(&mut self, now: Timestamp, target: Target<'_>, reason: CloseReason) -> u32 {
+        self.advance(now);
+        match target {
+            Target::Conn(conn) => match self.conns.resolve(conn) {
+                Some(slot) => u32::from(self.begin_close(slot, reason)),
+                None => 0,
+            },
+            Target::Session(session) => match self.sessions.resolve(session) {
+                Some(session) => self.close_session(session, reason),
+                None => 0,
+            },
+            Target::User(user) => match self.sessions.find_user(user) {
+                Some(user) => {
+                    let sessions = self.sessions.user(user).sessions.clone();
+                    sessions.into_iter().map(|session| self.close_session(session, reason)).sum()
+                }
+                None => 0,
+            },
+            Target::Room(room) => match self.rooms.find(room) {
+                Some(room) => self.close_room(room, reason),
+                None => 0,
+            },
+            Target::Everyone => {
+                if self.mass_close.is_none() {
+                    self.turns.push(Turn::CloseEveryone);
+                }
+                let end = self.conns.end();
+                self.mass_close = Some(MassCloseEveryone { reason, next: 0, end });
+                let closable = |state| matches!(state, State::Pending | State::Open);
+                self.conns.iter().filter(|(_, hot, _)| closable(hot.state)).count() as u32
+            }
+        }
+    }
+
+    fn close_session(&mut self, session: u32, reason: CloseReason) -> u32 {
+        let stream = self.sessions.get(session).stream;
+        let mut closed = 0;
+        while let Some(member) = self.streams[stream as usize].members.last() {
+            closed += u32::from(self.begin_close(member.conn, reason));
+        }
+        closed
+    }
+
+    fn close_room(&mut self, room: u32, reason: CloseReason) -> u32 {
+        let key = self.rooms.get(room).stream;
+        let stream = &mut self.streams[key as usize];
+        let before = stream.members.len() as u32;
+        if before > 0 {
+            stream.mass_close = Some(MassClose { reason, before });
+            self.queue_stream(key);
+        }
+        before
+    }
+
+    /// One slice of a room that is being closed, from the back: a later member that moves into a
+    /// place already passed stays.
+    pub(super) fn close_members(&mut self, key: u32) {
+        for _ in 0..self.config.fanout_chunk {
+            // The stream goes with its last member.
+            let Some(stream) = self.streams.get_mut(key as usize) else { return };
+            let Some(MassClose { reason, before }) = stream.mass_close else { break };
+            let Some(place) = before.checked_sub(1) else {
+                stream.mass_close = None;
+                break;
+            };
+            stream.mass_close = Some(MassClose { reason, before: place });
+            let slot = stream.members[place as usize].conn;
+            self.begin_close(slot, reason);
+        }
+        let stream = &self.streams[key as usize];
+        if stream.mass_close.is_some() || stream.sweep.is_some() {
+            self.queue_stream(key);
+        }
+    }
+
+    /// One slice of closing everyone.
+    pub(super) fn serve_mass_close(&mut self) {
+        let Some(mut walk) = self.mass_close.take() else { return };
+        let mut closed = 0;
+        while walk.next < walk.end && closed < self.config.fanout_chunk {
+            let slot = walk.next;
+            walk.next += 1;
+            if self.conns.get(slot).is_some() {
+                closed += u32::from(self.begin_close(slot, walk.reason));
+            }
+        }
+        if walk.next < walk.end {
+            self.mass_close = Some(walk);
+            self.turns.push(Turn::CloseEveryone);
+        }
+    }
+
+    /// Open or pending → closing. `false`: it was closing or gone already.
+    pub(super) fn begin_close(&mut self, slot: u32, reason: CloseReason) -> bool {
+        match self.conns.hot(slot).state {
+            State::Closing | State::Gone => return false,
+            State::Pending => {}
+            State::Open => {
+                self.conns.cold_mut(slot).reason = reason;
+                self.hand_out_farewell(slot);
+                self.leave_everything(slot, reason);
+                self.counters.closing += 1;
+            }
+        }
+        let (hot, cold) = self.conns.both_mut(slot);
+        hot.state = State::Closing;
+        cold.reason = reason;
+        if cold.admitted {
+            self.remember_closing(slot);
+        }
+        self.conn_timers.cancel(slot);
+        let conn = self.conns.id(slot);
+        self.enqueue(Queued::Close { conn, reason });
+        true
+    }
+
+    /// Any state → gone: its `Cleanup` is queued, and its slot stays taken until that is polled.
+    pub(super) fn finish(&mut self, slot: u32) {
+        match self.conns.hot(slot).state {
+            State::Gone => return,
+            State::Open => self.leave_everything(slot, self.conns.cold(slot).reason),
+            State::Closing if self.conns.cold(slot).admitted => self.counters.closing -= 1,
+            State::Closing | State::Pending => {}
+        }
+        let hot = self.conns.hot_mut(slot);
+        hot.state = State::Gone;
+        hot.paused = false;
+        self.conn_timers.cancel(slot);
+        let (conn, reason) = (self.conns.id(slot), self.conns.cold(slot).reason);
+        self.enqueue(Queued::Cleanup { conn, reason });
+    }
+
+    /// Takes an open connection out of all indexes and counts at once.
+    fn leave_everything(&mut self, slot: u32, reason: CloseReason) {
+        let conn = self.conns.id(slot);
+        if core::mem::take(&mut self.conns.hot_mut(slot).ready) {
+            self.abandon_turn(Turn::Conn(conn));
+        }
+        let seats = core::mem::take(&mut self.conns.cold_mut(slot).seats);
+        for seat in seats {
+            self.leave_seat(slot, seat);
+        }
+        self.counters.open -= 1;
+        let age = self.now.saturating_since(self.conns.cold(slot).phase);
+        let session = self.conns.hot(slot).session;
+        let id = self.sessions.id(session);
+        self.notice(Notice::Closed { conn, session: id, reason, age });
+        let record = self.sessions.get_mut(session);
+        record.reason = reason;
+        if self.streams[record.stream as usize].members.is_empty() {
+            record.lingers_since = Some(self.now);
+            self.arm_session(session);
+        }
+    }
+
+    /// Ended handshakes are taken out of the order when they are half of it.
+    fn remember_closing(&mut self, slot: u32) {
+        let conn = self.conns.id(slot);
+        self.closing.push_back(conn);
+        if self.closing.len() > 64 + 2 * self.counters.closing as usize {
+            let conns = &self.conns;
+            self.closing.retain(|conn| {
+                conns.resolve(*conn).is_some_and(|slot| conns.hot(slot).state == State::Closing)
+            });
+        }
+    }
+
+    /// The `Cleanup` of a connection was polled: its slot is free, and its session may end.
+    pub(super) fn release_conn(&mut self, conn: ConnId) {
+        let (hot, cold) = self.conns.remove(conn.index() as u32);
+        if !cold.admitted {
+            self.counters.pending -= 1;
+            self.counters.abandoned += 1;
+            return;
+        }
+        self.counters.live -= 1;
+        self.count_closed(cold.reason);
+        debug_assert_ne!(hot.session, NO_SESSION);
+        self.sessions.get_mut(hot.session).attached -= 1;
+        self.end_session_if_due(hot.session);
+    }
+
+    /// Ends a session that has lingered long enough and whose connections are all cleaned up.
+    pub(super) fn end_session_if_due(&mut self, session: u32) {
+        let record = self.sessions.get(session);
+        let Some(since) = record.lingers_since else { return };
+        let due = (since + self.config.linger).as_millis_up() <= self.now.as_millis();
+        // Without linger it need not wait for the next whole millisecond.
+        if record.attached > 0 || !(due || self.config.linger.is_zero()) {
+            return;
+        }
+        let (stream, reason) = (record.stream, record.reason);
+        self.session_timers.cancel(session);
+        let id = self.sessions.id(session);
+        self.sessions.end(session);
+        self.remove_stream(stream);
+        self.counters.sessions_ended += 1;
+        self.notice(Notice::SessionEnded { session: id });
+        self.enqueue(Queued::CleanupSession { session: id, reason });
+    }
+}

@@ -1,0 +1,361 @@
+//! What the application wants delivered, and to whom: send, reply, join, leave.
+
+use smallvec::SmallVec;
+
+use crate::action::{Message, Position};
+use crate::conn::{Seat, State};
+use crate::error::{JoinError, ReplyError, UnknownConn};
+use crate::id::{ConnId, RoomId};
+use crate::stats::{Delivery, Joined, Notice, Recovered, Stored};
+use crate::stream::{Owner, Stream, Sweep};
+use crate::time::Timestamp;
+
+use super::outbox::{Origin, Queued};
+use super::pump::Handout;
+use super::turns::Turn;
+use super::{Registry, Target};
+
+/// A message on its way over the table of connections.
+pub(crate) struct Announcement {
+    message: Message,
+    /// The next slot to visit.
+    next: u32,
+    /// Where the table ended at the call.
+    end: u32,
+    sent: u32,
+    skipped: u32,
+}
+
+impl Registry {
+    /// Sends a message. It is appended to the target's streams in O(1) each, whatever the number of
+    /// members, and handed out as actions are polled; direct messages and announcements are in no
+    /// stream and are never resumed.
+    ///
+    /// Never fails: [`Delivery`] says what the call found, down to nobody.
+    pub fn send(&mut self, now: Timestamp, to: Target<'_>, message: Message) -> Delivery {
+        self.advance(now);
+        let mut delivery = Delivery::default();
+        match to {
+            Target::Conn(conn) if message.excludes(conn) => {}
+            Target::Conn(conn) => match self.enqueue_direct(conn, message) {
+                Ok(()) => delivery.live = 1,
+                Err(ReplyError::Full) => delivery.full = true,
+                Err(ReplyError::UnknownConn) => {}
+            },
+            Target::Session(session) => {
+                if let Some(slot) = self.sessions.resolve(session) {
+                    self.append(self.sessions.get(slot).stream, message, &mut delivery);
+                }
+            }
+            Target::User(user) => {
+                if let Some(user) = self.sessions.find_user(user) {
+                    let sessions: SmallVec<[u32; 2]> = self.sessions.user(user).sessions.clone();
+                    for slot in sessions {
+                        let stream = self.sessions.get(slot).stream;
+                        self.append(stream, message.clone(), &mut delivery);
+                    }
+                }
+            }
+            Target::Room(room) => {
+                if let Some(slot) = self.rooms.find(room) {
+                    self.append(self.rooms.get(slot).stream, message, &mut delivery);
+                }
+            }
+            Target::Everyone => self.announce(message, &mut delivery),
+        }
+        delivery
+    }
+
+    /// Answers one connection, also one that was upgraded and not admitted yet. While the window is
+    /// not exceeded one reply of any size fits; beyond it, what the reserved lane still holds.
+    ///
+    /// # Errors
+    /// [`ReplyError`]; nothing of the message is kept then.
+    pub fn reply(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        message: Message,
+    ) -> Result<(), ReplyError> {
+        self.advance(now);
+        self.enqueue_direct(conn, message)
+    }
+
+    fn enqueue_direct(&mut self, conn: ConnId, message: Message) -> Result<(), ReplyError> {
+        let slot = self.conns.resolve(conn).ok_or(ReplyError::UnknownConn)?;
+        let (hot, cold) = self.conns.both_mut(slot);
+        let reachable = match hot.state {
+            State::Open => true,
+            State::Pending => cold.upgraded,
+            State::Closing | State::Gone => false,
+        };
+        if !reachable {
+            return Err(ReplyError::UnknownConn);
+        }
+        let (window, lane) = (self.config.window, self.config.lane);
+        if hot.load > window && hot.load.saturating_add(message.cost()) > window + lane {
+            return Err(ReplyError::Full);
+        }
+        self.enqueue(Queued::Direct { conn, message });
+        Ok(())
+    }
+
+    /// Appends to one stream and counts who is live and who is behind.
+    fn append(&mut self, key: u32, message: Message, delivery: &mut Delivery) {
+        let bounds = self.bounds(key);
+        let stream = &mut self.streams[key as usize];
+        if stream.members.is_empty() && bounds.history == 0 {
+            return;
+        }
+        let (mut live, mut behind) = (stream.members.len() as u32 - stream.lagging, stream.lagging);
+        if let Some(place) = message.excluded().and_then(|conn| {
+            let cold = self.conns.cold(self.conns.resolve(conn)?);
+            Some(cold.seats.iter().find(|seat| seat.stream == key)?.place)
+        }) {
+            match stream.members[place as usize].lagging {
+                true => behind -= 1,
+                false => live -= 1,
+            }
+        }
+        let (messages, bytes) = (stream.log.len() as u64 + 1, stream.log.bytes() + message.cost());
+        let offset = stream.log.append(self.now, message, bounds);
+        self.counters.stored += 1;
+        self.counters.log_messages += 1 + stream.log.len() as u64 - messages;
+        self.counters.log_bytes += stream.log.bytes();
+        self.counters.log_bytes -= bytes;
+        let position = stream.position(offset);
+        let session = match stream.owner {
+            Owner::Session(session) => Some(self.sessions.id(session)),
+            Owner::Room(_) => None,
+        };
+        delivery.live += live;
+        delivery.behind += behind;
+        delivery.stored.push(Stored { session, position });
+        if !stream.members.is_empty() {
+            stream.sweep.get_or_insert(Sweep { offset, next: 0 });
+            self.queue_stream(key);
+        }
+        self.arm_stream(key);
+    }
+
+    fn announce(&mut self, message: Message, delivery: &mut Delivery) {
+        if self.announcements.len() >= self.config.announcements as usize {
+            delivery.full = true;
+            return;
+        }
+        delivery.live = self.counters.open;
+        if self.announcements.is_empty() {
+            self.turns.push(Turn::Announcement);
+        }
+        let end = self.conns.end();
+        self.announcements.push_back(Announcement { message, next: 0, end, sent: 0, skipped: 0 });
+    }
+
+    /// The turn of the oldest announcement: the next slice of the table.
+    pub(super) fn serve_announcement(&mut self) -> Option<Handout> {
+        let mut announcement = self.announcements.pop_front()?;
+        let cost = announcement.message.cost();
+        while announcement.next < announcement.end
+            && self.recipients.len() < self.config.fanout_chunk as usize
+        {
+            let slot = announcement.next;
+            announcement.next += 1;
+            let Some(hot) = self.conns.get(slot) else { continue };
+            let conn = ConnId::new(slot, hot.serial);
+            if hot.state != State::Open || announcement.message.excludes(conn) {
+                continue;
+            }
+            if hot.lagging > 0 || (hot.load > 0 && hot.load + cost > self.config.window) {
+                announcement.skipped += 1;
+                continue;
+            }
+            announcement.sent += 1;
+            self.recipients.push(conn);
+            self.hand_out(slot, cost);
+        }
+        self.counters.sent += self.recipients.len() as u64;
+        let handed_out = !self.recipients.is_empty();
+        if handed_out {
+            self.lent_message = Some(announcement.message.clone());
+        }
+        if announcement.next < announcement.end {
+            self.announcements.push_front(announcement);
+        } else {
+            let Announcement { sent, skipped, .. } = announcement;
+            self.counters.skipped += u64::from(skipped);
+            self.notice(Notice::Announced { sent, skipped });
+        }
+        if !self.announcements.is_empty() {
+            self.turns.push(Turn::Announcement);
+        }
+        handed_out.then_some(Handout::Announcement)
+    }
+
+    /// Adds a connection to a room, which is made if there is none of that name. Its events begin
+    /// after the position in the answer. For a member this changes nothing.
+    ///
+    /// # Errors
+    /// [`JoinError`] says which limit it would exceed.
+    pub fn join(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        room: &RoomId,
+        since: Option<Position>,
+    ) -> Result<Joined, JoinError> {
+        self.advance(now);
+        let slot = self.open_slot(conn).ok_or(JoinError::UnknownConn)?;
+        let known = self.rooms.find(room);
+        if let Some(key) = known.map(|room| self.rooms.get(room).stream)
+            && let Some(seat) = self.conns.cold(slot).seats.iter().find(|seat| seat.stream == key)
+        {
+            let stream = &self.streams[key as usize];
+            let position = stream.position(stream.members[seat.place as usize].cursor);
+            return Ok(Joined { position, recovered: Recovered::Fresh, already: true });
+        }
+        // The session's seat is not a room's.
+        if self.conns.cold(slot).seats.len() > self.config.rooms_per_connection as usize {
+            return Err(JoinError::RoomsPerConnection);
+        }
+        let room_slot = match known {
+            Some(room) => room,
+            None if self.rooms.len() >= self.config.rooms as usize => {
+                return Err(JoinError::Rooms);
+            }
+            None => {
+                let epoch = self.next_epoch();
+                let owner = Owner::Room(self.rooms.next_slot());
+                let stream = self.streams.insert(Stream::new(owner, epoch)) as u32;
+                self.rooms.insert(room.clone(), stream)
+            }
+        };
+        let key = self.rooms.get(room_slot).stream;
+        let position = self.take_seat(slot, key);
+        let origin = Origin::Room(room.clone());
+        let recovered = self.report_missed(conn, origin, position, since);
+        Ok(Joined { position, recovered, already: false })
+    }
+
+    /// Takes a connection out of a room; `false` if it was not in it.
+    ///
+    /// # Errors
+    /// [`UnknownConn`] if the connection is not open.
+    pub fn leave(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        room: &RoomId,
+    ) -> Result<bool, UnknownConn> {
+        self.advance(now);
+        let slot = self.open_slot(conn).ok_or(UnknownConn)?;
+        let Some(room) = self.rooms.find(room) else { return Ok(false) };
+        let key = self.rooms.get(room).stream;
+        let seats = &self.conns.cold(slot).seats;
+        let Some(index) = seats.iter().position(|seat| seat.stream == key) else {
+            return Ok(false);
+        };
+        let seat = self.conns.cold_mut(slot).seats.remove(index);
+        self.leave_seat(slot, seat);
+        Ok(true)
+    }
+
+    /// Makes a connection a member of a stream, at its head.
+    pub(super) fn take_seat(&mut self, slot: u32, key: u32) -> Position {
+        let stream = &mut self.streams[key as usize];
+        let place = stream.add(slot);
+        let position = stream.position(stream.log.head());
+        self.conns.cold_mut(slot).seats.push(Seat { stream: key, place });
+        position
+    }
+
+    /// Undoes [`Registry::take_seat`] for a seat that was taken off the connection's list.
+    pub(super) fn leave_seat(&mut self, slot: u32, seat: Seat) {
+        let stream = &mut self.streams[seat.stream as usize];
+        let was_lagging = stream.members[seat.place as usize].lagging;
+        let removed = stream.remove(seat.place);
+        let owner = stream.owner;
+        if was_lagging {
+            let conn = self.conns.hot_mut(slot);
+            conn.lagging -= 1;
+            if conn.lagging == 0 && conn.ready {
+                conn.ready = false;
+                let conn = self.conns.id(slot);
+                self.abandon_turn(Turn::Conn(conn));
+            }
+        }
+        if let Some(moved) = removed.moved {
+            let seats = &mut self.conns.cold_mut(moved).seats;
+            let last = self.streams[seat.stream as usize].members.len() as u32;
+            for other in seats.iter_mut() {
+                if other.stream == seat.stream && other.place == last {
+                    other.place = seat.place;
+                }
+            }
+            if removed.missed {
+                self.hand_over(seat.stream, seat.place);
+            }
+        }
+        self.trim_history(seat.stream, 0);
+        if let Owner::Room(room) = owner {
+            self.remove_room_if_done(room);
+        }
+    }
+
+    /// A member that the running sweep will not come by any more takes a turn of its own, if it
+    /// lacks anything.
+    fn hand_over(&mut self, key: u32, place: u32) {
+        let stream = &self.streams[key as usize];
+        let member = &stream.members[place as usize];
+        if !member.lagging && member.cursor < stream.log.head() {
+            self.fall_behind(key, place);
+        }
+    }
+
+    /// What becomes of a resume: everything between the client's position and the head is lost for
+    /// it, and it is told so before anything else.
+    pub(super) fn report_missed(
+        &mut self,
+        conn: ConnId,
+        origin: Origin,
+        head: Position,
+        since: Option<Position>,
+    ) -> Recovered {
+        let Some(since) = since else { return Recovered::Fresh };
+        let seen = match since.epoch == head.epoch && since.offset <= head.offset {
+            true => since.offset,
+            false => 0,
+        };
+        if seen < head.offset {
+            self.enqueue(Queued::Gap { conn, origin, from: seen + 1, to: head.offset });
+        }
+        Recovered::Gap
+    }
+
+    /// A room goes with its last member, unless it keeps history for a while.
+    pub(super) fn remove_room_if_done(&mut self, room: u32) {
+        let key = self.rooms.get(room).stream;
+        let stream = &self.streams[key as usize];
+        let keeps = self.config.room_history > 0 && !self.config.room_ttl.is_zero();
+        if !stream.members.is_empty() || (keeps && !stream.log.is_empty()) {
+            return;
+        }
+        self.remove_stream(key);
+        self.rooms.remove(room);
+    }
+
+    pub(super) fn remove_stream(&mut self, key: u32) {
+        let stream = self.streams.remove(key as usize);
+        self.stream_timers.cancel(key);
+        self.counters.log_messages -= stream.log.len() as u64;
+        self.counters.log_bytes -= stream.log.bytes();
+        if stream.queued {
+            self.abandon_turn(Turn::Stream { key, epoch: stream.epoch });
+        }
+    }
+
+    /// The slot of a connection that is open.
+    pub(super) fn open_slot(&self, conn: ConnId) -> Option<u32> {
+        let slot = self.conns.resolve(conn)?;
+        (self.conns.hot(slot).state == State::Open).then_some(slot)
+    }
+}

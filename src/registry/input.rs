@@ -1,0 +1,62 @@
+//! The words of the inputs.
+
+use crate::action::Position;
+use crate::id::{ConnId, RoomId, SessionId, ThreadId, UserId};
+
+/// Whom a `send` or a `close` is for.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Target<'a> {
+    /// One connection: direct, in no stream, never resumed.
+    Conn(ConnId),
+    /// The stream of one session.
+    Session(SessionId),
+    /// The streams of all of a user's sessions, lingering ones included.
+    User(&'a UserId),
+    /// The stream of a room.
+    Room(&'a RoomId),
+    /// Whoever is open when the walk over the table reaches them: best effort, in no stream.
+    Everyone,
+}
+
+/// What came in on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Inbound {
+    /// A whole data message, text or binary.
+    Data {
+        /// The length of its payload, or what its header announces, if that is too much already.
+        bytes: u64,
+    },
+    /// A ping of the peer's own, or part of a message that is not whole yet: a sign of life.
+    Life,
+    /// A pong.
+    Pong,
+}
+
+/// How a socket ended, as the shell saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Disconnect {
+    /// End of file, a reset or an error. After a `Close` this is the regular end, and the reason of
+    /// the `Close` is the one that counts.
+    Gone,
+}
+
+/// What a reconnecting client says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// The last position that it has seen of its session's stream.
+    pub position: Position,
+}
+
+/// Who an admitted connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Who<'a> {
+    /// The user.
+    pub user: &'a UserId,
+    /// The thread.
+    pub thread: &'a ThreadId,
+    /// The label of its principal; `None` if that had none.
+    pub label: Option<&'a str>,
+}

@@ -1,0 +1,239 @@
+//! Facts about sockets, and what time does: message, flushed, disconnect, tick.
+
+use core::time::Duration;
+
+use crate::action::CloseReason;
+use crate::conn::{Due, Ping, State, deadline};
+use crate::error::{InboundError, UnknownConn};
+use crate::id::ConnId;
+use crate::stats::Flow;
+use crate::stream::Owner;
+use crate::time::Timestamp;
+
+use super::outbox::Queued;
+use super::{Disconnect, Inbound, Registry};
+
+impl Registry {
+    /// Something came in: any of it is a sign of life.
+    ///
+    /// While more than the window is queued for or handed out to an admitted connection, data is
+    /// answered [`Flow::Paused`] and not taken: a reply would not be sure to fit. The deadlines of
+    /// silence stand still from then until `flushed` answers [`Flow::Ready`].
+    ///
+    /// # Errors
+    /// [`InboundError::UnknownConn`] also for a connection that is closing: drop the message.
+    /// [`InboundError::TooBig`] closes the connection.
+    pub fn message(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        inbound: Inbound,
+    ) -> Result<Flow, InboundError> {
+        self.advance(now);
+        let slot = self.conns.resolve(conn).ok_or(InboundError::UnknownConn)?;
+        let hot = self.conns.hot_mut(slot);
+        let open = match hot.state {
+            State::Pending => false,
+            State::Open => true,
+            State::Closing | State::Gone => return Err(InboundError::UnknownConn),
+        };
+        match inbound {
+            Inbound::Data { bytes } => {
+                if bytes > self.config.message_bytes {
+                    self.begin_close(slot, CloseReason::MessageTooBig);
+                    return Err(InboundError::TooBig);
+                }
+                if open && hot.load > self.config.window {
+                    hot.paused = true;
+                    return Ok(Flow::Paused);
+                }
+            }
+            Inbound::Life => {}
+            Inbound::Pong => self.counters.pongs_received += 1,
+        }
+        let hot = self.conns.hot_mut(slot);
+        hot.last_seen = self.now;
+        let taken = matches!(inbound, Inbound::Data { .. });
+        if hot.ping != Ping::None || (hot.paused && taken) {
+            hot.ping = Ping::None;
+            hot.paused &= !taken;
+            // The silence that is measured from now on is another one, and may end sooner.
+            self.arm(slot);
+        }
+        Ok(Flow::Ready)
+    }
+
+    /// The kernel took bytes: `total` is the sum of [`Action::cost`](crate::Action::cost) over all
+    /// that was handed out to this connection since it was reserved, in proportion for what went
+    /// out in part. A total that runs backwards, or ahead of what was handed out, is clamped.
+    ///
+    /// # Errors
+    /// [`UnknownConn`] for a dead handle.
+    pub fn flushed(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        total: u64,
+    ) -> Result<Flow, UnknownConn> {
+        self.advance(now);
+        let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
+        let (hot, cold) = self.conns.both_mut(slot);
+        if hot.state == State::Gone {
+            return Err(UnknownConn);
+        }
+        let handed = cold.flushed + (hot.load - cold.queued);
+        let progress = total.min(handed).saturating_sub(cold.flushed);
+        if progress > 0 {
+            cold.flushed += progress;
+            hot.load -= progress;
+            cold.progress = self.now;
+            let reached = cold.flushed >= cold.ping_mark;
+            let window = self.config.window;
+            if hot.ping == Ping::Handed && reached {
+                hot.ping = Ping::Flushed;
+                cold.ping_at = self.now;
+                cold.ping_mark = cold.flushed;
+            } else if hot.ping == Ping::Flushed && cold.flushed - cold.ping_mark >= window {
+                // It reads what it was behind with; its pong queues behind that.
+                cold.ping_at = self.now;
+                cold.ping_mark = cold.flushed;
+            }
+            self.arm(slot);
+        }
+        let flow = self.unpause_if_room(slot);
+        self.ready_if_room(slot);
+        Ok(flow)
+    }
+
+    /// Ends a pause once the window is at most half full.
+    pub(super) fn unpause_if_room(&mut self, slot: u32) -> Flow {
+        let (hot, cold) = self.conns.both_mut(slot);
+        if !hot.paused {
+            return Flow::Ready;
+        }
+        if hot.load > self.config.window / 2 {
+            return Flow::Paused;
+        }
+        // Its silence was ours: it starts anew.
+        hot.paused = false;
+        hot.last_seen = self.now;
+        cold.ping_at = self.now;
+        self.arm(slot);
+        Flow::Ready
+    }
+
+    /// The socket has ended: the connection leaves everything at once, and its `Cleanup` follows.
+    ///
+    /// # Errors
+    /// [`UnknownConn`] for a dead handle.
+    pub fn disconnect(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        cause: Disconnect,
+    ) -> Result<(), UnknownConn> {
+        self.advance(now);
+        let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
+        let (hot, cold) = self.conns.both_mut(slot);
+        let Disconnect::Gone = cause;
+        match hot.state {
+            State::Gone => return Err(UnknownConn),
+            State::Pending | State::Open => cold.reason = CloseReason::PeerGone,
+            State::Closing => {}
+        }
+        self.finish(slot);
+        Ok(())
+    }
+
+    /// Acts on the deadlines that are due, at most `tick_budget` of them; the rest is due at once.
+    /// Early, late and repeated calls are safe. Call it after a turn that left nothing unread, so
+    /// that a pong that waits in a socket is read before it is missed.
+    pub fn tick(&mut self, now: Timestamp) {
+        self.advance(now);
+        let millis = self.now.as_millis();
+        let mut budget = self.config.tick_budget;
+        while let Some(slot) = self.conn_timers.pop(millis, &mut budget) {
+            self.conn_due(slot);
+        }
+        while let Some(session) = self.session_timers.pop(millis, &mut budget) {
+            let record = self.sessions.get(session);
+            match record.lingers_since {
+                Some(since) if (since + self.config.linger).as_millis_up() <= millis => {
+                    self.end_session_if_due(session);
+                }
+                Some(_) => self.arm_session(session),
+                None => {}
+            }
+        }
+        while let Some(key) = self.stream_timers.pop(millis, &mut budget) {
+            self.drop_aged(key);
+        }
+    }
+
+    fn conn_due(&mut self, slot: u32) {
+        let due = deadline(self.conns.hot(slot), self.conns.cold(slot), &self.config);
+        match due {
+            None => {}
+            Some((at, _)) if at > self.now.as_millis() => self.conn_timers.no_later_than(slot, at),
+            Some((_, Due::Ping)) => {
+                self.conns.hot_mut(slot).ping = Ping::Queued;
+                let conn = self.conns.id(slot);
+                self.enqueue(Queued::Ping { conn });
+                self.arm(slot);
+            }
+            Some((_, Due::Close(reason))) => {
+                self.counters.pong_timeouts += u64::from(reason == CloseReason::PongTimeout);
+                self.begin_close(slot, reason);
+            }
+            Some((_, Due::Cleanup)) => self.finish(slot),
+        }
+    }
+
+    /// Makes sure that a connection's next deadline is looked at in time.
+    pub(super) fn arm(&mut self, slot: u32) {
+        let due = deadline(self.conns.hot(slot), self.conns.cold(slot), &self.config);
+        if let Some((at, _)) = due {
+            self.conn_timers.no_later_than(slot, at);
+        }
+    }
+
+    /// The same for the end of a session that lingers.
+    pub(super) fn arm_session(&mut self, session: u32) {
+        if let Some(since) = self.sessions.get(session).lingers_since {
+            let at = (since + self.config.linger).as_millis_up();
+            self.session_timers.no_later_than(session, at);
+        }
+    }
+
+    /// The same for the oldest entry of a log.
+    pub(super) fn arm_stream(&mut self, key: u32) {
+        let ttl = self.ttl(key);
+        if !ttl.is_zero()
+            && let Some(oldest) = self.streams[key as usize].log.oldest()
+        {
+            self.stream_timers.no_later_than(key, (oldest.at + ttl).as_millis_up());
+        }
+    }
+
+    /// How long an entry of a stream may stay; zero for ever.
+    pub(super) fn ttl(&self, key: u32) -> Duration {
+        match self.streams[key as usize].owner {
+            Owner::Session(_) => self.config.stream_ttl,
+            Owner::Room(_) => self.config.room_ttl,
+        }
+    }
+
+    fn drop_aged(&mut self, key: u32) {
+        let ttl = self.ttl(key);
+        let millis = self.now.as_millis();
+        while let Some(oldest) = self.streams[key as usize].log.oldest()
+            && (oldest.at + ttl).as_millis_up() <= millis
+        {
+            self.drop_oldest(key, 0);
+        }
+        self.arm_stream(key);
+        if let Owner::Room(room) = self.streams[key as usize].owner {
+            self.remove_room_if_done(room);
+        }
+    }
+}

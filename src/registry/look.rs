@@ -1,0 +1,150 @@
+//! Getters: reading changes nothing.
+
+use crate::action::Position;
+use crate::config::Config;
+use crate::conn::{Ping, State};
+use crate::id::{ConnId, RoomId, SessionId, ThreadId, UserId};
+use crate::stats::{ConnState, Stats};
+use crate::stream::Owner;
+
+use super::{Registry, Who};
+
+impl Registry {
+    /// The configuration.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Counters and gauges, in O(1).
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let counters = &self.counters;
+        Stats {
+            opened: counters.opened,
+            live: counters.live,
+            open: counters.open,
+            pending: counters.pending,
+            abandoned: counters.abandoned,
+            sessions_opened: counters.sessions_opened,
+            sessions: self.sessions.live() as u32,
+            sessions_ended: counters.sessions_ended,
+            refused: counters.refused,
+            users: self.sessions.users() as u32,
+            rooms: self.rooms.len() as u32,
+            pings_sent: counters.pings_sent,
+            pongs_received: counters.pongs_received,
+            pong_timeouts: counters.pong_timeouts,
+            sent: counters.sent,
+            deferred: counters.deferred,
+            stored: counters.stored,
+            gaps: counters.gaps,
+            skipped: counters.skipped,
+            log_messages: counters.log_messages,
+            log_bytes: counters.log_bytes,
+            late_stamps: counters.late_stamps,
+            notices_lost: counters.notices_lost,
+            closed: counters.closed,
+        }
+    }
+
+    /// Where a connection is in its life; `None`: its `Cleanup` was polled, or it never was.
+    #[must_use]
+    pub fn state(&self, conn: ConnId) -> Option<ConnState> {
+        let hot = self.conns.hot(self.conns.resolve(conn)?);
+        Some(match hot.state {
+            State::Pending => ConnState::Pending,
+            State::Open if hot.ping == Ping::None => ConnState::Open,
+            State::Open => ConnState::Suspect,
+            State::Closing => ConnState::Closing,
+            State::Gone => ConnState::Gone,
+        })
+    }
+
+    /// The session of a connection that was admitted; `None` otherwise, and once its `Cleanup` was
+    /// polled.
+    #[must_use]
+    pub fn session_of(&self, conn: ConnId) -> Option<SessionId> {
+        let slot = self.conns.resolve(conn)?;
+        let admitted = self.conns.cold(slot).admitted;
+        admitted.then(|| self.sessions.id(self.conns.hot(slot).session))
+    }
+
+    /// Who a connection is; `None` if it was not admitted, or once its `Cleanup` was polled.
+    #[must_use]
+    pub fn who(&self, conn: ConnId) -> Option<Who<'_>> {
+        let slot = self.conns.resolve(conn)?;
+        let cold = self.conns.cold(slot);
+        if !cold.admitted {
+            return None;
+        }
+        let session = self.sessions.get(self.conns.hot(slot).session);
+        let user = &self.sessions.user(session.user).name;
+        Some(Who { user, thread: &session.thread, label: cold.label.as_deref() })
+    }
+
+    /// The session of this name, if it has not ended; lingering ones are found too.
+    #[must_use]
+    pub fn session(&self, user: &UserId, thread: &ThreadId) -> Option<SessionId> {
+        let session = self.sessions.find(self.sessions.find_user(user)?, thread)?;
+        Some(self.sessions.id(session))
+    }
+
+    /// The head of a session's stream; `None` if the session has ended.
+    #[must_use]
+    pub fn session_position(&self, session: SessionId) -> Option<Position> {
+        let session = self.sessions.resolve(session)?;
+        let stream = &self.streams[self.sessions.get(session).stream as usize];
+        Some(stream.position(stream.log.head()))
+    }
+
+    /// The head of a room's stream; `None` if there is no such room.
+    #[must_use]
+    pub fn room_position(&self, room: &RoomId) -> Option<Position> {
+        let stream = &self.streams[self.rooms.get(self.rooms.find(room)?).stream as usize];
+        Some(stream.position(stream.log.head()))
+    }
+
+    /// The open connections of a user, session by session; none for an unknown user.
+    pub fn connections_of(&self, user: &UserId) -> impl Iterator<Item = ConnId> + '_ {
+        let user = self.sessions.find_user(user).map(|user| self.sessions.user(user));
+        let sessions = user.map_or(&[][..], |user| &user.sessions);
+        sessions.iter().flat_map(|session| self.members(self.sessions.get(*session).stream))
+    }
+
+    /// The open connections of a session; none if it has ended.
+    pub fn session_members(&self, session: SessionId) -> impl Iterator<Item = ConnId> + '_ {
+        let session = self.sessions.resolve(session);
+        session.into_iter().flat_map(|session| self.members(self.sessions.get(session).stream))
+    }
+
+    /// The members of a room; none if there is no such room.
+    pub fn room_members(&self, room: &RoomId) -> impl Iterator<Item = ConnId> + '_ {
+        let room = self.rooms.find(room);
+        room.into_iter().flat_map(|room| self.members(self.rooms.get(room).stream))
+    }
+
+    /// The rooms that a connection is in, in the order in which it joined them.
+    pub fn rooms_of(&self, conn: ConnId) -> impl Iterator<Item = &RoomId> + '_ {
+        let seats = self.conns.resolve(conn).map(|slot| &self.conns.cold(slot).seats[..]);
+        seats.unwrap_or_default().iter().filter_map(|seat| {
+            match self.streams[seat.stream as usize].owner {
+                Owner::Room(room) => Some(&self.rooms.get(room).name),
+                Owner::Session(_) => None,
+            }
+        })
+    }
+
+    fn members(&self, stream: u32) -> impl Iterator<Item = ConnId> + '_ {
+        self.streams[stream as usize].members.iter().map(|member| self.conns.id(member.conn))
+    }
+
+    /// Whether nothing is known and nothing waits: no connection, session, room or action.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.conns.len() == 0
+            && self.sessions.places() == 0
+            && self.rooms.len() == 0
+            && !self.has_actions()
+    }
+}

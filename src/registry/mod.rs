@@ -1,0 +1,307 @@
+//! The registry: all control flow, split by what goes in.
+
+mod admission;
+mod check;
+mod close;
+mod delivery;
+mod input;
+mod liveness;
+mod look;
+mod outbox;
+mod pump;
+mod turns;
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::fmt;
+use core::num::NonZeroU32;
+
+use slab::Slab;
+
+use crate::action::{Action, Body, CLOSE_REASONS, CloseReason, Message, StreamRef};
+use crate::config::Config;
+use crate::conn::Conns;
+use crate::id::ConnId;
+use crate::random::mix;
+use crate::room::Rooms;
+use crate::session::Sessions;
+use crate::stats::Notice;
+use crate::stream::{Owner, Stream};
+use crate::time::Timestamp;
+use crate::timers::Timers;
+
+use self::close::MassCloseEveryone;
+use self::delivery::Announcement;
+pub use self::input::{Disconnect, Inbound, Resume, Target, Who};
+use self::outbox::{Outbox, Queued};
+use self::pump::Handout;
+use self::turns::{Turn, Turns};
+
+/// The truth about who is connected. See the [crate docs](crate) for the loop and the contract.
+///
+/// Methods come in four kinds: facts from outside (`reserve`, `upgraded`, `connect`, `message`,
+/// `flushed`, `disconnect`, `tick`), intents of the application (`send`, `reply`, `join`, `leave`,
+/// `close`), what to do and when to come back (`poll_action`, `poll_timeout`, `poll_notice`), and
+/// getters, which change nothing.
+pub struct Registry {
+    config: Config,
+    /// The latest stamp that came in: time never runs backwards inside.
+    now: Timestamp,
+    conns: Conns,
+    sessions: Sessions,
+    rooms: Rooms,
+    /// The streams of sessions and rooms, in one table: delivery makes no difference.
+    streams: Slab<Stream>,
+    /// Each connection's next deadline.
+    conn_timers: Timers,
+    /// When lingering sessions end.
+    session_timers: Timers,
+    /// When the oldest entry of each log is too old.
+    stream_timers: Timers,
+    /// Direct messages and what the registry itself decided, in order; handed out first.
+    outbox: Outbox,
+    /// Who has derived actions to give, taking turns.
+    turns: Turns,
+    announcements: VecDeque<Announcement>,
+    mass_close: Option<MassCloseEveryone>,
+    notices: VecDeque<Notice>,
+    /// Admitted connections in the order in which they began to close: whose handshake is cut short
+    /// when the headroom is used up. Ended ones are dropped lazily.
+    closing: VecDeque<ConnId>,
+    /// When the token bucket of connects is empty, counted in tokens' worth of time.
+    connects_paid_until: Timestamp,
+    last_serial: u32,
+    last_epoch: u64,
+    counters: Counters,
+    /// The recipients lent by the last poll.
+    recipients: Vec<ConnId>,
+    /// The outbox item lent by the last poll.
+    lent: Option<Queued>,
+    /// The message lent by the last poll, if its log has dropped it since.
+    lent_message: Option<Message>,
+}
+
+/// What only ever counts up, and gauges that would take a walk to count.
+#[derive(Default)]
+struct Counters {
+    opened: u64,
+    open: u32,
+    /// Admitted connections that wait for the end of their close handshake.
+    closing: u32,
+    /// Admitted connections whose cleanup was not polled.
+    live: u32,
+    /// Never admitted ones whose cleanup was not polled.
+    pending: u32,
+    abandoned: u64,
+    closed: [u64; CLOSE_REASONS],
+    sessions_opened: u64,
+    sessions_ended: u64,
+    refused: u64,
+    pings_sent: u64,
+    pongs_received: u64,
+    pong_timeouts: u64,
+    sent: u64,
+    deferred: u64,
+    stored: u64,
+    gaps: u64,
+    skipped: u64,
+    log_messages: u64,
+    log_bytes: u64,
+    late_stamps: u64,
+    notices_lost: u64,
+}
+
+impl Registry {
+    /// An empty registry.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let seed = config.seed();
+        Self {
+            config,
+            now: Timestamp::ZERO,
+            conns: Conns::new(),
+            sessions: Sessions::new(mix(seed)),
+            rooms: Rooms::new(mix(!seed)),
+            streams: Slab::new(),
+            conn_timers: Timers::new(),
+            session_timers: Timers::new(),
+            stream_timers: Timers::new(),
+            outbox: Outbox::new(),
+            turns: Turns::new(),
+            announcements: VecDeque::new(),
+            mass_close: None,
+            notices: VecDeque::new(),
+            closing: VecDeque::new(),
+            connects_paid_until: Timestamp::ZERO,
+            last_serial: 0,
+            last_epoch: 0,
+            counters: Counters::default(),
+            recipients: Vec::new(),
+            lent: None,
+            lent_message: None,
+        }
+    }
+
+    /// The next thing to do; `None`: nothing until the next input or deadline.
+    ///
+    /// First comes what is directed at one connection, in the order of its causes; then streams,
+    /// connections that catch up, and announcements take turns, so that none waits for another's
+    /// storm. Costs O(recipients lent); recipients that are passed over add to it.
+    pub fn poll_action(&mut self) -> Option<Action<'_>> {
+        self.lent = None;
+        self.lent_message = None;
+        self.recipients.clear();
+        loop {
+            if let Some(queued) = self.outbox.pop() {
+                if !self.hand_out_queued(&queued) {
+                    continue;
+                }
+                if let Queued::Direct { conn, .. } | Queued::Entry { conn, .. } = &queued {
+                    self.recipients.push(*conn);
+                }
+                let lent = self.lent.insert(queued);
+                return Some(lent.action(&self.recipients));
+            }
+            let turn = self.turns.pop()?;
+            if !self.is_turn_alive(&turn) {
+                continue;
+            }
+            let handout = match turn {
+                Turn::Stream { key, .. } => self.serve_stream(key),
+                Turn::Conn(conn) => self.serve_conn(conn.index() as u32),
+                Turn::Announcement => self.serve_announcement(),
+                Turn::CloseEveryone => {
+                    self.serve_mass_close();
+                    None
+                }
+            };
+            match handout {
+                None => {}
+                Some(Handout::Entry { stream, offset }) => {
+                    let stream = &self.streams[stream as usize];
+                    let message = match &self.lent_message {
+                        Some(message) => message,
+                        // It was just handed out, and what the log drops after that is kept.
+                        None => &stream.log.get(offset)?.message,
+                    };
+                    return Some(Action::Send {
+                        to: &self.recipients,
+                        stream: self.stream_ref(stream.owner),
+                        position: Some(stream.position(offset)),
+                        body: Body::Message(message),
+                    });
+                }
+                Some(Handout::Gap { stream, conn, from, to }) => {
+                    let stream = self.stream_ref(self.streams[stream as usize].owner);
+                    return Some(Action::Gap { conn, stream, from, to });
+                }
+                Some(Handout::Announcement) => {
+                    let message = self.lent_message.as_ref()?;
+                    return Some(Action::Send {
+                        to: &self.recipients,
+                        stream: StreamRef::Everyone,
+                        position: None,
+                        body: Body::Message(message),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Whether to poll again before sleeping. It may be `true` when the next poll finds nothing.
+    #[must_use]
+    pub fn has_actions(&self) -> bool {
+        !self.outbox.is_empty() || !self.turns.is_empty()
+    }
+
+    /// When `tick` has something to do: possibly early, never late. `None`: never, without further
+    /// input. An instant in the past: at once, the last tick's budget was used up.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let timers = [&self.conn_timers, &self.session_timers, &self.stream_timers];
+        timers.into_iter().filter_map(Timers::first).min().map(Timestamp::from_millis)
+    }
+
+    /// The oldest fact that was not polled.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// Takes the stamp of an input: clamped if it is late.
+    fn advance(&mut self, now: Timestamp) {
+        if now < self.now {
+            self.counters.late_stamps += 1;
+        } else {
+            self.now = now;
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        if self.notices.len() < self.config.notices as usize {
+            self.notices.push_back(notice);
+        } else {
+            self.counters.notices_lost += 1;
+        }
+    }
+
+    /// One serial space serves connections and sessions: a handle of one kind is none of the other.
+    fn next_serial(&mut self) -> NonZeroU32 {
+        self.last_serial = self.last_serial.wrapping_add(1);
+        match NonZeroU32::new(self.last_serial) {
+            Some(serial) => serial,
+            None => {
+                self.last_serial = 1;
+                NonZeroU32::MIN
+            }
+        }
+    }
+
+    /// Distinct for each stream of this registry, and with a fresh seed for those of the next.
+    fn next_epoch(&mut self) -> u64 {
+        self.last_epoch += 1;
+        mix(self.config.seed ^ mix(self.last_epoch))
+    }
+
+    fn stream_ref(&self, owner: Owner) -> StreamRef<'_> {
+        match owner {
+            Owner::Session(session) => StreamRef::Session(self.sessions.id(session)),
+            Owner::Room(room) => StreamRef::Room(&self.rooms.get(room).name),
+        }
+    }
+
+    /// Whether the holder of a turn is still there, and still waits for it.
+    fn is_turn_alive(&self, turn: &Turn) -> bool {
+        match turn {
+            Turn::Stream { key, epoch } => self
+                .streams
+                .get(*key as usize)
+                .is_some_and(|stream| stream.epoch == *epoch && stream.queued),
+            Turn::Conn(conn) => {
+                self.conns.resolve(*conn).is_some_and(|slot| self.conns.hot(slot).ready)
+            }
+            Turn::Announcement => !self.announcements.is_empty(),
+            Turn::CloseEveryone => self.mass_close.is_some(),
+        }
+    }
+
+    fn abandon_turn(&mut self, turn: Turn) {
+        let mut turns = core::mem::replace(&mut self.turns, Turns::new());
+        turns.abandon(turn, |turn| self.is_turn_alive(turn));
+        self.turns = turns;
+    }
+
+    fn count_closed(&mut self, reason: CloseReason) {
+        self.counters.closed[reason as usize] += 1;
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("now", &self.now)
+            .field("open", &self.counters.open)
+            .field("sessions", &self.sessions.live())
+            .field("rooms", &self.rooms.len())
+            .finish_non_exhaustive()
+    }
+}

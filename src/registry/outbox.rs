@@ -1,0 +1,213 @@
+//! What is directed at one connection or session, in the order of its causes.
+
+use alloc::collections::VecDeque;
+
+use crate::action::{
+    Action, Body, CloseReason, Gone, MESSAGE_OVERHEAD, Message, Position, StreamRef,
+};
+use crate::conn::{Ping, State};
+use crate::id::{ConnId, RoomId, SessionId};
+
+use super::Registry;
+
+/// One item, bounded by what it is about: direct messages and moved entries by the window and the
+/// lane of their connection, and one ping, one close and one cleanup of each.
+#[derive(Debug)]
+pub(crate) enum Queued {
+    Direct {
+        conn: ConnId,
+        message: Message,
+    },
+    /// An entry that still fitted the window of a connection that closes: it has left its streams.
+    Entry {
+        conn: ConnId,
+        origin: Origin,
+        position: Position,
+        message: Message,
+    },
+    Gap {
+        conn: ConnId,
+        origin: Origin,
+        from: u64,
+        to: u64,
+    },
+    Ping {
+        conn: ConnId,
+    },
+    Close {
+        conn: ConnId,
+        reason: CloseReason,
+    },
+    Cleanup {
+        conn: ConnId,
+        reason: CloseReason,
+    },
+    CleanupSession {
+        session: SessionId,
+        reason: CloseReason,
+    },
+}
+
+/// Where an entry comes from, by name: its room may be gone when it is polled.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    Session(SessionId),
+    Room(RoomId),
+}
+
+impl Origin {
+    const fn stream_ref(&self) -> StreamRef<'_> {
+        match self {
+            Self::Session(session) => StreamRef::Session(*session),
+            Self::Room(room) => StreamRef::Room(room),
+        }
+    }
+}
+
+impl Queued {
+    /// Whose window it is charged to, and how much.
+    pub(crate) fn charge(&self) -> Option<(ConnId, u64)> {
+        match self {
+            Self::Direct { conn, message } | Self::Entry { conn, message, .. } => {
+                Some((*conn, message.cost()))
+            }
+            Self::Gap { conn, .. } | Self::Ping { conn } | Self::Close { conn, .. } => {
+                Some((*conn, MESSAGE_OVERHEAD))
+            }
+            Self::Cleanup { .. } | Self::CleanupSession { .. } => None,
+        }
+    }
+
+    pub(crate) fn action<'a>(&'a self, to: &'a [ConnId]) -> Action<'a> {
+        match self {
+            Self::Direct { message, .. } => Action::Send {
+                to,
+                stream: StreamRef::Direct,
+                position: None,
+                body: Body::Message(message),
+            },
+            Self::Entry { origin, position, message, .. } => Action::Send {
+                to,
+                stream: origin.stream_ref(),
+                position: Some(*position),
+                body: Body::Message(message),
+            },
+            Self::Gap { conn, origin, from, to } => {
+                Action::Gap { conn: *conn, stream: origin.stream_ref(), from: *from, to: *to }
+            }
+            Self::Ping { conn } => Action::Ping { conn: *conn },
+            Self::Close { conn, reason } => Action::Close { conn: *conn, reason: *reason },
+            Self::Cleanup { conn, reason } => {
+                Action::Cleanup { what: Gone::Conn(*conn), reason: *reason }
+            }
+            Self::CleanupSession { session, reason } => {
+                Action::Cleanup { what: Gone::Session(*session), reason: *reason }
+            }
+        }
+    }
+}
+
+/// A FIFO of [`Queued`]; large once, it gives its memory back when it has run empty.
+pub(crate) struct Outbox {
+    queue: VecDeque<Queued>,
+}
+
+impl Outbox {
+    const KEPT_CAPACITY: usize = 4_096;
+
+    pub(crate) const fn new() -> Self {
+        Self { queue: VecDeque::new() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Queued> {
+        self.queue.iter()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Queued> {
+        let item = self.queue.pop_front()?;
+        if self.queue.is_empty() && self.queue.capacity() > Self::KEPT_CAPACITY {
+            self.queue = VecDeque::new();
+        }
+        Some(item)
+    }
+}
+
+impl Registry {
+    /// Queues an item and charges its connection for it.
+    pub(super) fn enqueue(&mut self, item: Queued) {
+        if let Some((conn, cost)) = item.charge() {
+            let (hot, cold) = self.conns.both_mut(conn.index() as u32);
+            hot.load += cost;
+            cold.queued += cost;
+        }
+        self.outbox.queue.push_back(item);
+    }
+
+    /// Does what handing out an item means. `false`: it is void, its connection has gone.
+    pub(super) fn hand_out_queued(&mut self, item: &Queued) -> bool {
+        match item {
+            Queued::Cleanup { conn, .. } => {
+                self.release_conn(*conn);
+                return true;
+            }
+            Queued::CleanupSession { session, .. } => {
+                self.sessions.release(session.index() as u32);
+                return true;
+            }
+            _ => {}
+        }
+        let Some((conn, cost)) = item.charge() else { return true };
+        let Some(slot) = self.conns.resolve(conn) else { return false };
+        let (hot, cold) = self.conns.both_mut(slot);
+        let was_in_flight = hot.load > cold.queued;
+        cold.queued -= cost;
+        if hot.state == State::Gone {
+            hot.load -= cost;
+            return false;
+        }
+        if matches!(item, Queued::Ping { .. }) && hot.ping != Ping::Queued {
+            // Life came in before the ping went out: there is nothing left to ask.
+            hot.load -= cost;
+            self.ready_if_room(slot);
+            return false;
+        }
+        if self.config.flush_reports {
+            if !was_in_flight {
+                cold.progress = self.now;
+            }
+        } else {
+            hot.load -= cost;
+            cold.flushed += cost;
+        }
+        match item {
+            Queued::Direct { .. } | Queued::Entry { .. } => self.counters.sent += 1,
+            Queued::Gap { from, to, .. } => self.count_gap(conn, *from, *to),
+            Queued::Ping { .. } => {
+                cold.ping_mark = cold.flushed + (hot.load - cold.queued);
+                cold.pinged_once = true;
+                self.counters.pings_sent += 1;
+                if self.config.flush_reports {
+                    hot.ping = Ping::Handed;
+                } else {
+                    hot.ping = Ping::Flushed;
+                    cold.ping_at = self.now;
+                }
+            }
+            Queued::Close { .. } => {
+                cold.close_polled = true;
+                cold.phase = self.now;
+            }
+            Queued::Cleanup { .. } | Queued::CleanupSession { .. } => {}
+        }
+        self.arm(slot);
+        if !self.config.flush_reports {
+            let _ = self.unpause_if_room(slot);
+            self.ready_if_room(slot);
+        }
+        true
+    }
+}

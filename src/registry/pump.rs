@@ -1,0 +1,339 @@
+//! Deriving sends from cursors: sweeps over the members of a stream, and turns of connections that
+//! catch up.
+
+use crate::action::{CloseReason, MESSAGE_OVERHEAD};
+use crate::conn::State;
+use crate::id::ConnId;
+use crate::log::Bounds;
+use crate::stats::Notice;
+use crate::stream::{Owner, Sweep};
+
+use super::Registry;
+use super::outbox::{Origin, Queued};
+use super::turns::Turn;
+
+/// What a turn gives. The recipients of an entry are in [`Registry::recipients`].
+pub(crate) enum Handout {
+    Entry { stream: u32, offset: u64 },
+    Gap { stream: u32, conn: ConnId, from: u64, to: u64 },
+    Announcement,
+}
+
+/// What a cursor finds next in its stream.
+enum Next {
+    Gap { from: u64, to: u64 },
+    Entry { offset: u64, cost: u64 },
+    Nothing,
+}
+
+impl Registry {
+    /// Queues a turn for a stream that has something to give, if it has none.
+    pub(super) fn queue_stream(&mut self, key: u32) {
+        let stream = &mut self.streams[key as usize];
+        if !stream.queued {
+            stream.queued = true;
+            self.turns.push(Turn::Stream { key, epoch: stream.epoch });
+        }
+    }
+
+    /// Queues a turn for a connection that lags and whose window is at most half full.
+    pub(super) fn ready_if_room(&mut self, slot: u32) {
+        let conn = self.conns.hot_mut(slot);
+        if conn.lagging > 0 && !conn.ready && conn.load <= self.config.window / 2 {
+            conn.ready = true;
+            let conn = self.conns.id(slot);
+            self.turns.push(Turn::Conn(conn));
+        }
+    }
+
+    /// Whether a stream entry or a gap of this cost may be handed out now.
+    fn fits(&self, slot: u32, cost: u64) -> bool {
+        let load = self.conns.hot(slot).load;
+        load == 0 || load.saturating_add(cost) <= self.config.window
+    }
+
+    /// Charges a connection for something that the current poll hands out to it.
+    pub(super) fn hand_out(&mut self, slot: u32, cost: u64) {
+        if !self.config.flush_reports {
+            self.conns.cold_mut(slot).flushed += cost;
+            return;
+        }
+        let (hot, cold) = self.conns.both_mut(slot);
+        let was_in_flight = hot.load > cold.queued;
+        hot.load += cost;
+        if !was_in_flight {
+            cold.progress = self.now;
+            self.arm(slot);
+        }
+    }
+
+    pub(super) fn count_gap(&mut self, conn: ConnId, from: u64, to: u64) {
+        self.counters.gaps += 1;
+        self.notice(Notice::Gap { conn, from, to });
+    }
+
+    /// A stream's turn: closes members, or hands its next entry to at most `fanout_chunk` of them.
+    /// A sweep goes on where it stood and never starts over.
+    pub(super) fn serve_stream(&mut self, key: u32) -> Option<Handout> {
+        self.streams[key as usize].queued = false;
+        if self.streams[key as usize].mass_close.is_some() {
+            self.close_members(key);
+            return None;
+        }
+        while let Some(sweep) = self.streams[key as usize].sweep {
+            let stream = &mut self.streams[key as usize];
+            // The entry to hand out, or the last one lost if nothing is left to hand out but a gap.
+            let after = sweep.offset - 1;
+            let (offset, cost) = match stream.log.after(after) {
+                Some(entry) => (entry.offset, Some(entry.message.cost())),
+                None if stream.log.lost() > after => (stream.log.lost(), None),
+                None => {
+                    stream.sweep = None;
+                    break;
+                }
+            };
+            let next = if offset == sweep.offset { sweep.next } else { 0 };
+            let next = self.sweep(key, offset, cost, next);
+            let stream = &mut self.streams[key as usize];
+            stream.sweep = Some(if (next as usize) < stream.members.len() {
+                Sweep { offset, next }
+            } else {
+                Sweep { offset: offset + 1, next: 0 }
+            });
+            if !self.recipients.is_empty() {
+                self.counters.sent += self.recipients.len() as u64;
+                let stream = &mut self.streams[key as usize];
+                if stream.log.head() < stream.sweep.map_or(0, |sweep| sweep.offset) {
+                    stream.sweep = None;
+                    self.trim_history(key, offset);
+                } else {
+                    self.queue_stream(key);
+                }
+                return Some(Handout::Entry { stream: key, offset });
+            }
+        }
+        self.trim_history(key, 0);
+        None
+    }
+
+    /// Visits members from place `next` on with one entry, until the chunk is full; the place to go
+    /// on from. Without a cost there is no entry any more, and whoever lacks it has a gap.
+    fn sweep(&mut self, key: u32, offset: u64, cost: Option<u64>, mut next: u32) -> u32 {
+        let chunk = self.config.fanout_chunk as usize;
+        let stream = &self.streams[key as usize];
+        let lost = stream.log.lost();
+        let excluded = stream.log.get(offset).and_then(|entry| entry.message.excluded());
+        while let Some(member) = self.streams[key as usize].members.get(next as usize).copied() {
+            let place = next;
+            if member.lagging || member.cursor >= offset {
+                next += 1;
+                continue;
+            }
+            let conn = self.conns.id(member.conn);
+            let room = cost.is_some_and(|cost| {
+                member.cursor >= lost
+                    && (excluded == Some(conn)
+                        || (self.conns.hot(member.conn).lagging == 0
+                            && self.fits(member.conn, cost)))
+            });
+            if !room {
+                next += 1;
+                self.fall_behind(key, place);
+                continue;
+            }
+            if excluded != Some(conn) {
+                if self.recipients.len() == chunk {
+                    break;
+                }
+                self.recipients.push(conn);
+                self.hand_out(member.conn, cost.unwrap_or(0));
+            }
+            self.streams[key as usize].members[place as usize].cursor = offset;
+            next += 1;
+        }
+        next
+    }
+
+    /// A member that can't be handed its next entry now: from here on it takes turns of its own.
+    pub(super) fn fall_behind(&mut self, key: u32, place: u32) {
+        let stream = &mut self.streams[key as usize];
+        let member = &mut stream.members[place as usize];
+        debug_assert!(!member.lagging);
+        member.lagging = true;
+        stream.lagging += 1;
+        let slot = member.conn;
+        let conn = self.conns.hot_mut(slot);
+        conn.lagging += 1;
+        let first = conn.lagging == 1;
+        self.counters.deferred += 1;
+        if first {
+            let conn = self.conns.id(slot);
+            self.notice(Notice::Behind { conn });
+        }
+        self.ready_if_room(slot);
+    }
+
+    fn next_of(&self, key: u32, place: u32) -> Next {
+        let stream = &self.streams[key as usize];
+        let cursor = stream.members[place as usize].cursor;
+        let lost = stream.log.lost();
+        if cursor < lost {
+            return Next::Gap { from: cursor + 1, to: lost };
+        }
+        let conn = self.conns.id(stream.members[place as usize].conn);
+        let log = &stream.log;
+        let mut cursor = cursor;
+        while let Some(entry) = log.after(cursor) {
+            if !entry.message.excludes(conn) {
+                return Next::Entry { offset: entry.offset, cost: entry.message.cost() };
+            }
+            cursor = entry.offset;
+        }
+        Next::Nothing
+    }
+
+    /// The turn of a connection that lags: one entry or gap of one of its streams, then the others
+    /// get theirs. A large entry that does not fit holds back all its streams, so that the window
+    /// empties for it.
+    pub(super) fn serve_conn(&mut self, slot: u32) -> Option<Handout> {
+        self.conns.hot_mut(slot).ready = false;
+        let seats = self.conns.cold(slot).seats.len() as u32;
+        for step in 0..seats {
+            let cold = self.conns.cold(slot);
+            let index = (cold.next_seat + step) % seats;
+            let seat = cold.seats[index as usize];
+            if !self.streams[seat.stream as usize].members[seat.place as usize].lagging {
+                continue;
+            }
+            let (cursor, cost) = match self.next_of(seat.stream, seat.place) {
+                Next::Nothing => {
+                    self.catch_up(seat.stream, seat.place, 0);
+                    continue;
+                }
+                Next::Gap { to, .. } => (to, MESSAGE_OVERHEAD),
+                Next::Entry { offset, cost } => (offset, cost),
+            };
+            if !self.fits(slot, cost) {
+                self.conns.cold_mut(slot).next_seat = index;
+                return None;
+            }
+            self.conns.cold_mut(slot).next_seat = index + 1;
+            let conn = self.conns.id(slot);
+            let member = &mut self.streams[seat.stream as usize].members[seat.place as usize];
+            let from = member.cursor + 1;
+            member.cursor = cursor;
+            self.hand_out(slot, cost);
+            let is_gap = self.streams[seat.stream as usize].log.get(cursor).is_none();
+            let handout = if is_gap {
+                self.count_gap(conn, from, cursor);
+                Handout::Gap { stream: seat.stream, conn, from, to: cursor }
+            } else {
+                self.recipients.push(conn);
+                self.counters.sent += 1;
+                Handout::Entry { stream: seat.stream, offset: cursor }
+            };
+            if matches!(self.next_of(seat.stream, seat.place), Next::Nothing) {
+                self.catch_up(seat.stream, seat.place, cursor);
+            }
+            // Not `ready_if_room`: a turn goes on until the window is full, not half full.
+            let hot = self.conns.hot_mut(slot);
+            if hot.lagging > 0 && !hot.ready {
+                hot.ready = true;
+                self.turns.push(Turn::Conn(conn));
+            }
+            return Some(handout);
+        }
+        None
+    }
+
+    /// The member has everything up to the head: sweeps visit it again. `lent` is the offset that
+    /// the current poll lends, 0 for none.
+    fn catch_up(&mut self, key: u32, place: u32, lent: u64) {
+        let stream = &mut self.streams[key as usize];
+        let head = stream.log.head();
+        let member = &mut stream.members[place as usize];
+        member.lagging = false;
+        member.cursor = head;
+        stream.lagging -= 1;
+        let slot = member.conn;
+        self.conns.hot_mut(slot).lagging -= 1;
+        self.trim_history(key, lent);
+    }
+
+    /// Once every member was handed everything, only the history stays. The entry that the current
+    /// poll lends is kept aside.
+    pub(super) fn trim_history(&mut self, key: u32, lent: u64) {
+        let stream = &mut self.streams[key as usize];
+        if stream.sweep.is_some() || stream.lagging > 0 {
+            return;
+        }
+        let history = self.bounds(key).history as usize;
+        while self.streams[key as usize].log.len() > history {
+            self.drop_oldest(key, lent);
+        }
+    }
+
+    /// Drops the oldest entry of a log, and keeps it aside if it is the one that is lent.
+    pub(super) fn drop_oldest(&mut self, key: u32, lent: u64) {
+        let Some(entry) = self.streams[key as usize].log.drop_oldest() else { return };
+        self.counters.log_messages -= 1;
+        self.counters.log_bytes -= entry.message.cost();
+        if entry.offset == lent {
+            self.lent_message = Some(entry.message);
+        }
+    }
+
+    /// What bounds a stream's log.
+    pub(super) fn bounds(&self, key: u32) -> Bounds {
+        let config = &self.config;
+        match self.streams[key as usize].owner {
+            Owner::Session(_) => Bounds {
+                messages: config.stream_messages,
+                bytes: config.stream_bytes,
+                history: config.stream_history,
+            },
+            Owner::Room(_) => Bounds {
+                messages: config.room_messages,
+                bytes: config.room_bytes,
+                history: config.room_history,
+            },
+        }
+    }
+
+    /// Moves what still fits the window of a connection that closes into the outbox, stream by
+    /// stream, as its own turns would have handed it out.
+    pub(super) fn hand_out_farewell(&mut self, slot: u32) {
+        debug_assert_eq!(self.conns.hot(slot).state, State::Open);
+        if self.conns.cold(slot).reason == CloseReason::PeerClosed {
+            return;
+        }
+        let conn = self.conns.id(slot);
+        for index in 0..self.conns.cold(slot).seats.len() {
+            let seat = self.conns.cold(slot).seats[index];
+            loop {
+                let next = self.next_of(seat.stream, seat.place);
+                let stream = &self.streams[seat.stream as usize];
+                let origin = match stream.owner {
+                    Owner::Session(session) => Origin::Session(self.sessions.id(session)),
+                    Owner::Room(room) => Origin::Room(self.rooms.get(room).name.clone()),
+                };
+                let (item, cursor) = match next {
+                    Next::Nothing => break,
+                    Next::Gap { from, to } => (Queued::Gap { conn, origin, from, to }, to),
+                    Next::Entry { offset, .. } => {
+                        let Some(entry) = stream.log.get(offset) else { break };
+                        let (position, message) = (stream.position(offset), entry.message.clone());
+                        (Queued::Entry { conn, origin, position, message }, offset)
+                    }
+                };
+                let cost = item.charge().map_or(0, |(_, cost)| cost);
+                if !self.fits(slot, cost) {
+                    return;
+                }
+                self.enqueue(item);
+                let member = &mut self.streams[seat.stream as usize].members[seat.place as usize];
+                member.cursor = cursor;
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Who has derived actions to give: a round-robin of turns.
+
+use alloc::collections::VecDeque;
+
+use crate::id::ConnId;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Turn {
+    /// A stream with entries to hand out, or members to close. The epoch tells it from the next
+    /// stream with the same key.
+    Stream { key: u32, epoch: u64 },
+    /// A connection that catches up.
+    Conn(ConnId),
+    /// The oldest announcement.
+    Announcement,
+    /// Everyone is being closed.
+    CloseEveryone,
+}
+
+/// A FIFO in which each stream and each connection has at most one turn.
+///
+/// A turn whose holder has gone is taken out lazily: [`Turns::abandon`] counts them, and says when
+/// there are so many that they should be swept out, so that memory follows the holders alive.
+pub(crate) struct Turns {
+    queue: VecDeque<Turn>,
+    abandoned: usize,
+}
+
+impl Turns {
+    pub(crate) const fn new() -> Self {
+        Self { queue: VecDeque::new(), abandoned: 0 }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, turn: Turn) {
+        self.queue.push_back(turn);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Turn> {
+        let turn = self.queue.pop_front();
+        if self.queue.is_empty() {
+            self.abandoned = 0;
+        }
+        turn
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Turn> {
+        self.queue.iter()
+    }
+
+    /// Takes out the turns of a holder that goes: at once when nothing else waits, otherwise with
+    /// many others.
+    pub(crate) fn abandon(&mut self, turn: Turn, alive: impl FnMut(&Turn) -> bool) {
+        if self.queue.back() == Some(&turn) {
+            self.queue.pop_back();
+        } else {
+            self.abandoned += 1;
+            if self.abandoned > 32 && self.abandoned * 2 > self.queue.len() {
+                self.queue.retain(alive);
+                self.abandoned = 0;
+            }
+        }
+        if self.queue.is_empty() {
+            self.abandoned = 0;
+        }
+    }
+}

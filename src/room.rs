@@ -1,0 +1,69 @@
+//! Rooms: groups across users, joined by explicit calls only.
+
+use core::hash::BuildHasher;
+
+use foldhash::quality::FixedState;
+use hashbrown::HashTable;
+use slab::Slab;
+
+use crate::id::RoomId;
+
+pub(crate) struct Room {
+    pub(crate) name: RoomId,
+    /// Its stream's key. The members are the stream's.
+    pub(crate) stream: u32,
+}
+
+/// All rooms, by slot and by name.
+pub(crate) struct Rooms {
+    records: Slab<Room>,
+    /// Name to slot. Clients may choose room names, hence a hash that is seeded.
+    names: HashTable<u32>,
+    hasher: FixedState,
+}
+
+impl Rooms {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { records: Slab::new(), names: HashTable::new(), hasher: FixedState::with_seed(seed) }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(crate) fn get(&self, room: u32) -> &Room {
+        &self.records[room as usize]
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Room)> {
+        self.records.iter().map(|(slot, room)| (slot as u32, room))
+    }
+
+    pub(crate) fn find(&self, name: &RoomId) -> Option<u32> {
+        let hash = self.hasher.hash_one(name.as_str());
+        self.names.find(hash, |slot| self.records[*slot as usize].name == *name).copied()
+    }
+
+    pub(crate) fn insert(&mut self, name: RoomId, stream: u32) -> u32 {
+        let hash = self.hasher.hash_one(name.as_str());
+        let slot = self.records.insert(Room { name, stream }) as u32;
+        let (records, hasher) = (&self.records, &self.hasher);
+        self.names.insert_unique(hash, slot, |slot| {
+            hasher.hash_one(records[*slot as usize].name.as_str())
+        });
+        slot
+    }
+
+    /// The slot that the next room will have.
+    pub(crate) fn next_slot(&self) -> u32 {
+        self.records.vacant_key() as u32
+    }
+
+    pub(crate) fn remove(&mut self, room: u32) {
+        let hash = self.hasher.hash_one(self.records[room as usize].name.as_str());
+        if let Ok(entry) = self.names.find_entry(hash, |slot| *slot == room) {
+            entry.remove();
+        }
+        self.records.remove(room as usize);
+    }
+}

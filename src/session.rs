@@ -1,0 +1,174 @@
+//! Users and their sessions: names held once, indexes, linger.
+
+use core::hash::BuildHasher;
+use core::num::NonZeroU32;
+
+use foldhash::quality::FixedState;
+use hashbrown::HashTable;
+use slab::Slab;
+use smallvec::SmallVec;
+
+use crate::action::CloseReason;
+use crate::id::{SessionId, ThreadId, UserId};
+use crate::time::Timestamp;
+
+pub(crate) struct User {
+    pub(crate) name: UserId,
+    /// Sessions that have not ended, oldest first; never empty. There are few, so looking for a
+    /// thread walks them.
+    pub(crate) sessions: SmallVec<[u32; 2]>,
+}
+
+pub(crate) struct Session {
+    pub(crate) serial: NonZeroU32,
+    pub(crate) user: u32,
+    pub(crate) thread: ThreadId,
+    /// Its stream's key. The stream's members are the session's open connections.
+    pub(crate) stream: u32,
+    /// Its connections whose cleanup was not polled: open, closing and gone ones.
+    pub(crate) attached: u32,
+    /// When the last open connection left; `None` while there is one.
+    pub(crate) lingers_since: Option<Timestamp>,
+    /// Why the last connection left.
+    pub(crate) reason: CloseReason,
+    /// Its cleanup waits to be polled: no longer the user's, and its stream is gone.
+    pub(crate) ended: bool,
+}
+
+/// All users and sessions, by slot and by name.
+pub(crate) struct Sessions {
+    users: Slab<User>,
+    records: Slab<Session>,
+    /// User name to slot. The names come from outside, hence a hash that is seeded.
+    names: HashTable<u32>,
+    hasher: FixedState,
+    /// Sessions that ended and whose cleanup was not polled.
+    ended: usize,
+}
+
+impl Sessions {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            users: Slab::new(),
+            records: Slab::new(),
+            names: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+            ended: 0,
+        }
+    }
+
+    pub(crate) fn users(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Sessions that hold a place, those that wait for their cleanup included.
+    pub(crate) fn places(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(crate) fn live(&self) -> usize {
+        self.records.len() - self.ended
+    }
+
+    pub(crate) fn find_user(&self, name: &UserId) -> Option<u32> {
+        let hash = self.hasher.hash_one(name.as_str());
+        self.names.find(hash, |slot| self.users[*slot as usize].name == *name).copied()
+    }
+
+    pub(crate) fn find(&self, user: u32, thread: &ThreadId) -> Option<u32> {
+        let sessions = &self.users[user as usize].sessions;
+        sessions.iter().copied().find(|slot| self.records[*slot as usize].thread == *thread)
+    }
+
+    pub(crate) fn user(&self, user: u32) -> &User {
+        &self.users[user as usize]
+    }
+
+    pub(crate) fn get(&self, session: u32) -> &Session {
+        &self.records[session as usize]
+    }
+
+    pub(crate) fn get_mut(&mut self, session: u32) -> &mut Session {
+        &mut self.records[session as usize]
+    }
+
+    /// The slot of a session that has not ended.
+    pub(crate) fn resolve(&self, id: SessionId) -> Option<u32> {
+        let record = self.records.get(id.index())?;
+        (record.serial == id.serial() && !record.ended).then_some(id.index() as u32)
+    }
+
+    pub(crate) fn id(&self, session: u32) -> SessionId {
+        SessionId::new(session, self.records[session as usize].serial)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Session)> {
+        self.records.iter().map(|(slot, session)| (slot as u32, session))
+    }
+
+    pub(crate) fn iter_users(&self) -> impl Iterator<Item = (u32, &User)> {
+        self.users.iter().map(|(slot, user)| (slot as u32, user))
+    }
+
+    /// The slot that the next session will have.
+    pub(crate) fn next_slot(&self) -> u32 {
+        self.records.vacant_key() as u32
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        serial: NonZeroU32,
+        user: UserId,
+        thread: ThreadId,
+        stream: u32,
+    ) -> u32 {
+        let user = match self.find_user(&user) {
+            Some(known) => known,
+            None => self.insert_user(user),
+        };
+        let slot = self.records.insert(Session {
+            serial,
+            user,
+            thread,
+            stream,
+            attached: 0,
+            lingers_since: None,
+            reason: CloseReason::PeerGone,
+            ended: false,
+        }) as u32;
+        self.users[user as usize].sessions.push(slot);
+        slot
+    }
+
+    fn insert_user(&mut self, name: UserId) -> u32 {
+        let hash = self.hasher.hash_one(name.as_str());
+        let slot = self.users.insert(User { name, sessions: SmallVec::new() }) as u32;
+        let (users, hasher) = (&self.users, &self.hasher);
+        self.names
+            .insert_unique(hash, slot, |slot| hasher.hash_one(users[*slot as usize].name.as_str()));
+        slot
+    }
+
+    /// Takes the session from its user, and the user away with the last one.
+    pub(crate) fn end(&mut self, session: u32) {
+        let record = &mut self.records[session as usize];
+        record.ended = true;
+        self.ended += 1;
+        let user = record.user;
+        let sessions = &mut self.users[user as usize].sessions;
+        sessions.retain(|slot| *slot != session);
+        if sessions.is_empty() {
+            let hash = self.hasher.hash_one(self.users[user as usize].name.as_str());
+            if let Ok(entry) = self.names.find_entry(hash, |slot| *slot == user) {
+                entry.remove();
+            }
+            self.users.remove(user as usize);
+        }
+    }
+
+    /// Frees the slot of a session that has ended.
+    pub(crate) fn release(&mut self, session: u32) -> Session {
+        self.ended -= 1;
+        self.records.remove(session as usize)
+    }
+}

@@ -1,0 +1,232 @@
+//! What can be read: counters, the outcome of a send, notices. Reading changes nothing.
+
+use core::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::action::{CLOSE_REASONS, CloseReason, Position};
+use crate::id::{ConnId, SessionId};
+
+/// What a `send` found at the instant of the call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "a send that reached nobody says so only here"]
+#[non_exhaustive]
+pub struct Delivery {
+    /// Connections that stand at the head of their stream: they are handed the message as soon as
+    /// actions are polled, unless their window has filled by then.
+    pub live: u32,
+    /// Connections that are behind: they get it in turn, or a gap if the log moves on first.
+    pub behind: u32,
+    /// A direct message was not taken because window and lane are full, or an announcement because
+    /// too many are under way. Nothing of it is kept.
+    pub full: bool,
+    pub(crate) stored: SmallVec<[Stored; 1]>,
+}
+
+/// One log that keeps a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stored {
+    /// The session whose log it is; `None` for the room that was the target.
+    pub session: Option<SessionId>,
+    /// Where in the log.
+    pub position: Position,
+}
+
+impl Delivery {
+    /// The logs that the message was appended to.
+    #[must_use]
+    pub fn stored(&self) -> &[Stored] {
+        &self.stored
+    }
+
+    /// Whether it reached no connection and no log: the target does not exist, or is empty and
+    /// keeps no history.
+    #[must_use]
+    pub fn nobody(&self) -> bool {
+        self.live == 0 && self.behind == 0 && self.stored.is_empty() && !self.full
+    }
+}
+
+/// An admitted connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Admitted {
+    /// Its session.
+    pub session: SessionId,
+    /// Whether the session was minted for it.
+    pub new_session: bool,
+    /// The place in the session's stream after which this connection's events begin.
+    pub position: Position,
+    /// What became of the resume that was asked for.
+    pub recovered: Recovered,
+}
+
+/// A connection that joined a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Joined {
+    /// The place in the room's stream after which this connection's events begin.
+    pub position: Position,
+    /// What became of the resume that was asked for.
+    pub recovered: Recovered,
+    /// Whether it was a member before: nothing has changed then.
+    pub already: bool,
+}
+
+/// What became of a resume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Recovered {
+    /// None was asked for.
+    Fresh,
+    /// Entries are lost: a `Gap` names them.
+    Gap,
+}
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnState {
+    /// A socket that is nobody yet.
+    Pending,
+    /// Admitted, and not known to be in trouble.
+    Open,
+    /// Admitted, and pinged without an answer yet.
+    Suspect,
+    /// Told to close, or about to be; no recipient any more.
+    Closing,
+    /// Ended; its `Cleanup` waits to be polled.
+    Gone,
+}
+
+/// Whether a connection's input may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "a paused message was not taken: offer it again"]
+pub enum Flow {
+    /// From `message`: taken. From `flushed`: whatever was paused may be offered again.
+    Ready,
+    /// From `message`: not taken, offer it again once `flushed` has answered `Ready`, and don't
+    /// read that socket until then. From `flushed`: still so.
+    Paused,
+}
+
+/// A structured fact for logs and metrics. Best effort: losses are counted in
+/// [`Stats::notices_lost`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// A connection was admitted.
+    Admitted {
+        /// Which.
+        conn: ConnId,
+        /// Its session.
+        session: SessionId,
+    },
+    /// An admitted connection has begun to close, or has ended without a close.
+    Closed {
+        /// Which.
+        conn: ConnId,
+        /// Its session.
+        session: SessionId,
+        /// Why.
+        reason: CloseReason,
+        /// How long it was open.
+        age: Duration,
+    },
+    /// A session has ended, after it had lingered.
+    SessionEnded {
+        /// Which.
+        session: SessionId,
+    },
+    /// A connection has fallen behind: its window was full when a message was due.
+    Behind {
+        /// Which.
+        conn: ConnId,
+    },
+    /// A connection was told of lost entries.
+    Gap {
+        /// Which.
+        conn: ConnId,
+        /// The first offset lost.
+        from: u64,
+        /// The last offset lost.
+        to: u64,
+    },
+    /// An announcement to everyone has ended.
+    Announced {
+        /// How many connections were handed it.
+        sent: u32,
+        /// How many were skipped because they were behind or full.
+        skipped: u32,
+    },
+}
+
+/// Counters and gauges of a registry, exact at the instant of the call.
+///
+/// `opened == live + Σ closed`, always.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections that were ever admitted.
+    pub opened: u64,
+    /// Admitted connections whose `Cleanup` has not been polled: open and closing ones.
+    pub live: u32,
+    /// Of these, the open ones.
+    pub open: u32,
+    /// Sockets that are nobody yet, and refused ones whose `Cleanup` has not been polled.
+    pub pending: u32,
+    /// Reserved sockets that ended without having been admitted.
+    pub abandoned: u64,
+    /// Sessions that were ever minted.
+    pub sessions_opened: u64,
+    /// Sessions that have not ended.
+    pub sessions: u32,
+    /// Sessions that have ended.
+    pub sessions_ended: u64,
+    /// Connects that were refused.
+    pub refused: u64,
+    /// Users who have a session.
+    pub users: u32,
+    /// Rooms with members or history.
+    pub rooms: u32,
+    /// Pings handed out.
+    pub pings_sent: u64,
+    /// Pongs that came in.
+    pub pongs_received: u64,
+    /// Connections closed for want of a sign of life.
+    pub pong_timeouts: u64,
+    /// Recipients of `Send` actions handed out.
+    pub sent: u64,
+    /// Recipients that were found without room when a message was due.
+    pub deferred: u64,
+    /// Messages appended to logs.
+    pub stored: u64,
+    /// Gaps handed out.
+    pub gaps: u64,
+    /// Recipients that an announcement skipped.
+    pub skipped: u64,
+    /// Messages in all logs.
+    pub log_messages: u64,
+    /// Bytes in all logs, overhead included.
+    pub log_bytes: u64,
+    /// Stamps that ran backwards and were clamped.
+    pub late_stamps: u64,
+    /// Notices that found no room.
+    pub notices_lost: u64,
+    pub(crate) closed: [u64; CLOSE_REASONS],
+}
+
+impl Stats {
+    /// Connections that were admitted and have ended for this reason, cleanup polled.
+    #[must_use]
+    pub const fn closed(&self, reason: CloseReason) -> u64 {
+        self.closed[reason as usize]
+    }
+
+    /// All of them: `opened - live`.
+    #[must_use]
+    pub fn closed_total(&self) -> u64 {
+        self.closed.iter().sum()
+    }
+}

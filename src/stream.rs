@@ -1,0 +1,147 @@
+//! One stream: a log, and the cursors of the connections that follow it.
+
+use alloc::vec::Vec;
+
+use crate::action::{CloseReason, Position};
+use crate::log::Log;
+
+/// Whose log it is: an index into the table of sessions or of rooms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Owner {
+    Session(u32),
+    Room(u32),
+}
+
+/// Where one connection stands in a stream.
+#[derive(Clone, Copy)]
+pub(crate) struct Member {
+    /// The connection's slot.
+    pub(crate) conn: u32,
+    /// Found without room, or with something lost: the connection is pumped by itself, and sweeps
+    /// pass it over, until it has caught up.
+    pub(crate) lagging: bool,
+    /// The last entry handed out to it, or skipped for it.
+    pub(crate) cursor: u64,
+}
+
+/// One pass over the members with one entry.
+#[derive(Clone, Copy)]
+pub(crate) struct Sweep {
+    pub(crate) offset: u64,
+    /// The members before this place have been visited.
+    pub(crate) next: u32,
+}
+
+/// Closing all that were members at the call, from the back, a slice a turn.
+#[derive(Clone, Copy)]
+pub(crate) struct MassClose {
+    pub(crate) reason: CloseReason,
+    /// The members from this place on are closed, or have joined since.
+    pub(crate) before: u32,
+}
+
+pub(crate) struct Stream {
+    pub(crate) owner: Owner,
+    pub(crate) epoch: u64,
+    pub(crate) log: Log,
+    /// Dense, so that a sweep is a walk over an array and its order is deterministic.
+    pub(crate) members: Vec<Member>,
+    /// How many members lag.
+    pub(crate) lagging: u32,
+    /// `None`: every member that does not lag has everything.
+    pub(crate) sweep: Option<Sweep>,
+    pub(crate) mass_close: Option<MassClose>,
+    /// Whether a turn is queued for it.
+    pub(crate) queued: bool,
+}
+
+impl Stream {
+    pub(crate) const fn new(owner: Owner, epoch: u64) -> Self {
+        Self {
+            owner,
+            epoch,
+            log: Log::new(),
+            members: Vec::new(),
+            lagging: 0,
+            sweep: None,
+            mass_close: None,
+            queued: false,
+        }
+    }
+
+    pub(crate) const fn position(&self, offset: u64) -> Position {
+        Position { epoch: self.epoch, offset }
+    }
+
+    /// The place of a new member, which begins at the head.
+    pub(crate) fn add(&mut self, conn: u32) -> u32 {
+        let place = self.members.len() as u32;
+        self.members.push(Member { conn, lagging: false, cursor: self.log.head() });
+        place
+    }
+
+    /// Removes a member in O(1). The last one moves into its place.
+    pub(crate) fn remove(&mut self, place: u32) -> Removed {
+        let member = self.members.swap_remove(place as usize);
+        self.lagging -= u32::from(member.lagging);
+        let from = self.members.len() as u32;
+        if self.members.is_empty() {
+            self.members = Vec::new();
+        } else if self.members.capacity() > 64 && self.members.len() * 4 < self.members.capacity() {
+            self.members.shrink_to(self.members.len() * 2);
+        }
+        let moved = (place < from).then(|| self.members[place as usize].conn);
+        let mut missed = false;
+        if let Some(sweep) = &mut self.sweep {
+            // The one that moved was still to be visited, and its new place lies behind.
+            missed = moved.is_some() && place < sweep.next && from >= sweep.next;
+            sweep.next = sweep.next.min(from);
+        }
+        if let Some(mass_close) = &mut self.mass_close {
+            mass_close.before = mass_close.before.min(from);
+        }
+        Removed { moved, missed }
+    }
+}
+
+/// What a removal did to others.
+pub(crate) struct Removed {
+    /// The connection whose member record has a new place: the one that became free.
+    pub(crate) moved: Option<u32>,
+    /// The running sweep will not come by it any more.
+    pub(crate) missed: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream_of(count: u32) -> Stream {
+        let mut stream = Stream::new(Owner::Room(0), 1);
+        for conn in 0..count {
+            assert_eq!(stream.add(conn), conn);
+        }
+        stream
+    }
+
+    #[test]
+    fn a_leave_moves_the_last_member_into_the_hole() {
+        let mut stream = stream_of(3);
+        let removed = stream.remove(0);
+        assert_eq!((removed.moved, removed.missed), (Some(2), false));
+        let removed = stream.remove(1);
+        assert_eq!((removed.moved, removed.missed), (None, false));
+        assert_eq!(stream.members[0].conn, 2);
+    }
+
+    #[test]
+    fn a_sweep_knows_whom_a_leave_moved_behind_it() {
+        let mut stream = stream_of(4);
+        stream.sweep = Some(Sweep { offset: 1, next: 2 });
+        assert!(stream.remove(0).missed, "the last was ahead and is now behind");
+        assert!(!stream.remove(2).missed, "the last itself left");
+        assert_eq!(stream.sweep.unwrap().next, 2);
+        assert!(!stream.remove(0).missed, "the last had been visited");
+        assert_eq!(stream.sweep.unwrap().next, 1);
+    }
+}

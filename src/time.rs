@@ -1,0 +1,145 @@
+//! Time as an argument: [`Timestamp`], and [`Clock`] for programs that have an operating system.
+
+use core::fmt;
+use core::ops::{Add, AddAssign};
+use core::time::Duration;
+
+const NANOS_PER_MILLI: u64 = 1_000_000;
+
+/// An instant: nanoseconds since an epoch that the caller chooses, 584 years of range.
+///
+/// All stamps given to one [`Registry`](crate::Registry) must come from one monotonic clock.
+/// Arithmetic saturates at both ends, so no stamp can make it panic.
+///
+/// The registry keeps its deadlines in whole milliseconds, rounded up: a deadline never acts
+/// early, and acts at most one millisecond after the exact instant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The caller's epoch.
+    pub const ZERO: Self = Self(0);
+    /// The last instant that can be named.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The instant `nanos` nanoseconds after the epoch.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// The instant `millis` milliseconds after the epoch.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(NANOS_PER_MILLI))
+    }
+
+    /// The instant `secs` seconds after the epoch.
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1_000_000_000))
+    }
+
+    /// Nanoseconds since the epoch.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Whole milliseconds since the epoch, rounded down: what a clock shows.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0 / NANOS_PER_MILLI
+    }
+
+    /// Whole milliseconds since the epoch, rounded up: what a deadline is set to.
+    pub(crate) const fn as_millis_up(self) -> u64 {
+        self.0.div_ceil(NANOS_PER_MILLI)
+    }
+
+    /// The time since `earlier`, zero if `earlier` is later than `self`.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The instant `duration` later, [`Timestamp::MAX`] at most.
+    #[must_use]
+    pub const fn saturating_add(self, duration: Duration) -> Self {
+        let nanos = duration.as_nanos();
+        if nanos > u64::MAX as u128 {
+            return Self::MAX;
+        }
+        Self(self.0.saturating_add(nanos as u64))
+    }
+}
+
+/// The same as [`Timestamp::saturating_add`].
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        self.saturating_add(duration)
+    }
+}
+
+/// The same as [`Timestamp::saturating_add`].
+impl AddAssign<Duration> for Timestamp {
+    fn add_assign(&mut self, duration: Duration) {
+        *self = self.saturating_add(duration);
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", Duration::from_nanos(self.0))
+    }
+}
+
+/// Reads the operating system's monotonic clock; its epoch is its own creation.
+///
+/// The registry never reads a clock. A shell keeps one `Clock`, reads it once per turn, and passes
+/// the stamp to everything that happens in that turn.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    epoch: std::time::Instant,
+}
+
+#[cfg(feature = "std")]
+impl Clock {
+    /// A clock that shows zero now.
+    #[must_use]
+    #[allow(clippy::new_without_default)] // A `Default` that reads the clock would surprise.
+    pub fn new() -> Self {
+        Self { epoch: std::time::Instant::now() }
+    }
+
+    /// What the clock shows.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::ZERO + self.epoch.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates_at_both_ends() {
+        assert_eq!(Timestamp::MAX + Duration::from_secs(1), Timestamp::MAX);
+        assert_eq!(Timestamp::ZERO + Duration::MAX, Timestamp::MAX);
+        assert_eq!(Timestamp::ZERO.saturating_since(Timestamp::MAX), Duration::ZERO);
+        assert_eq!(Timestamp::from_secs(u64::MAX), Timestamp::MAX);
+    }
+
+    #[test]
+    fn clocks_round_down_and_deadlines_round_up() {
+        let stamp = Timestamp::from_nanos(1_000_001);
+        assert_eq!(stamp.as_millis(), 1);
+        assert_eq!(stamp.as_millis_up(), 2);
+        assert_eq!(Timestamp::from_millis(7).as_millis_up(), 7);
+        assert!(Timestamp::MAX.as_millis_up() > Timestamp::MAX.as_millis());
+    }
+}
