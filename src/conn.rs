@@ -1,6 +1,7 @@
 //! The connection record: its states, its window, and its one next deadline as a pure function.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::num::NonZeroU32;
 use core::time::Duration;
 
@@ -77,6 +78,8 @@ pub(crate) struct Cold {
     pub(crate) ping_at: Timestamp,
     /// Its place in each stream that it follows; the session's is the first.
     pub(crate) seats: SmallVec<[Seat; 2]>,
+    /// What a resume asked for and can't have, per stream: a gap to report before any entry.
+    pub(crate) missed: Vec<Missed>,
     pub(crate) label: Option<Box<str>>,
     /// The seat that its next turn begins with, so that no room of many starves another.
     pub(crate) next_seat: u32,
@@ -98,6 +101,14 @@ pub(crate) struct Seat {
     pub(crate) stream: u32,
     /// The index among the stream's members.
     pub(crate) place: u32,
+}
+
+/// The offsets `from..=to` of a stream, lost for one connection that it follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Missed {
+    pub(crate) stream: u32,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
 }
 
 /// What is due at a deadline.
@@ -145,6 +156,7 @@ impl Conns {
             ping_mark: 0,
             ping_at: now,
             seats: SmallVec::new(),
+            missed: Vec::new(),
             label: None,
             next_seat: 0,
             reason: CloseReason::PeerGone,

@@ -9,7 +9,6 @@ use crate::stats::{Admitted, Notice};
 use crate::stream::{Owner, Stream};
 use crate::time::Timestamp;
 
-use super::outbox::Origin;
 use super::{Registry, Resume};
 
 impl Registry {
@@ -112,7 +111,7 @@ impl Registry {
         let session = self.sessions.id(session);
         self.notice(Notice::Admitted { conn, session });
         let since = resume.map(|resume| resume.position);
-        let recovered = self.report_missed(conn, Origin::Session(session), position, since);
+        let recovered = self.report_missed(slot, position, since);
         self.keep_headroom();
         Ok(Admitted { session, new_session, position, recovered })
     }

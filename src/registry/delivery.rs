@@ -3,14 +3,14 @@
 use smallvec::SmallVec;
 
 use crate::action::{Message, Position};
-use crate::conn::{Seat, State};
+use crate::conn::{Missed, Seat, State};
 use crate::error::{JoinError, ReplyError, UnknownConn};
 use crate::id::{ConnId, RoomId};
 use crate::stats::{Delivery, Joined, Notice, Recovered, Stored};
 use crate::stream::{Owner, Stream, Sweep};
 use crate::time::Timestamp;
 
-use super::outbox::{Origin, Queued};
+use super::outbox::Queued;
 use super::pump::Handout;
 use super::turns::Turn;
 use super::{Registry, Target};
@@ -231,8 +231,7 @@ impl Registry {
         };
         let key = self.rooms.get(room_slot).stream;
         let position = self.take_seat(slot, key);
-        let origin = Origin::Room(room.clone());
-        let recovered = self.report_missed(conn, origin, position, since);
+        let recovered = self.report_missed(slot, position, since);
         Ok(Joined { position, recovered, already: false })
     }
 
@@ -274,6 +273,7 @@ impl Registry {
         let was_lagging = stream.members[seat.place as usize].lagging;
         let removed = stream.remove(seat.place);
         let owner = stream.owner;
+        self.conns.cold_mut(slot).missed.retain(|missed| missed.stream != seat.stream);
         if was_lagging {
             let conn = self.conns.hot_mut(slot);
             conn.lagging -= 1;
@@ -307,16 +307,15 @@ impl Registry {
         let stream = &self.streams[key as usize];
         let member = &stream.members[place as usize];
         if !member.lagging && member.cursor < stream.log.head() {
-            self.fall_behind(key, place);
+            self.mark_lagging(key, place);
         }
     }
 
-    /// What becomes of a resume: everything between the client's position and the head is lost for
-    /// it, and it is told so before anything else.
+    /// What becomes of a resume in the stream whose seat was taken last: everything between the
+    /// client's position and the head is lost for it, and it is told so before any entry.
     pub(super) fn report_missed(
         &mut self,
-        conn: ConnId,
-        origin: Origin,
+        slot: u32,
         head: Position,
         since: Option<Position>,
     ) -> Recovered {
@@ -325,8 +324,12 @@ impl Registry {
             true => since.offset,
             false => 0,
         };
-        if seen < head.offset {
-            self.enqueue(Queued::Gap { conn, origin, from: seen + 1, to: head.offset });
+        let cold = self.conns.cold_mut(slot);
+        if seen < head.offset
+            && let Some(seat) = cold.seats.last().copied()
+        {
+            cold.missed.push(Missed { stream: seat.stream, from: seen + 1, to: head.offset });
+            self.mark_lagging(seat.stream, seat.place);
         }
         Recovered::Gap
     }

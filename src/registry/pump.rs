@@ -6,7 +6,7 @@ use crate::conn::State;
 use crate::id::ConnId;
 use crate::log::Bounds;
 use crate::stats::Notice;
-use crate::stream::{Owner, Sweep};
+use crate::stream::{Member, Owner, Sweep};
 
 use super::Registry;
 use super::outbox::{Origin, Queued};
@@ -20,6 +20,7 @@ pub(crate) enum Handout {
 }
 
 /// What a cursor finds next in its stream.
+#[derive(Clone, Copy)]
 enum Next {
     Gap { from: u64, to: u64 },
     Entry { offset: u64, cost: u64 },
@@ -154,42 +155,61 @@ impl Registry {
         next
     }
 
-    /// A member that can't be handed its next entry now: from here on it takes turns of its own.
-    pub(super) fn fall_behind(&mut self, key: u32, place: u32) {
-        let stream = &mut self.streams[key as usize];
-        let member = &mut stream.members[place as usize];
-        debug_assert!(!member.lagging);
-        member.lagging = true;
-        stream.lagging += 1;
-        let slot = member.conn;
-        let conn = self.conns.hot_mut(slot);
-        conn.lagging += 1;
-        let first = conn.lagging == 1;
+    /// A member that can't be handed its next entry now.
+    fn fall_behind(&mut self, key: u32, place: u32) {
         self.counters.deferred += 1;
-        if first {
+        let slot = self.streams[key as usize].members[place as usize].conn;
+        if self.conns.hot(slot).lagging == 0 {
             let conn = self.conns.id(slot);
             self.notice(Notice::Behind { conn });
         }
+        self.mark_lagging(key, place);
+    }
+
+    /// From here on a member takes turns of its own, until it has caught up.
+    pub(super) fn mark_lagging(&mut self, key: u32, place: u32) {
+        let stream = &mut self.streams[key as usize];
+        let member = &mut stream.members[place as usize];
+        if !member.lagging {
+            member.lagging = true;
+            stream.lagging += 1;
+            self.conns.hot_mut(member.conn).lagging += 1;
+        }
+        let slot = self.streams[key as usize].members[place as usize].conn;
         self.ready_if_room(slot);
     }
 
     fn next_of(&self, key: u32, place: u32) -> Next {
         let stream = &self.streams[key as usize];
-        let cursor = stream.members[place as usize].cursor;
+        let Member { conn: slot, cursor, .. } = stream.members[place as usize];
+        if let Some(missed) =
+            self.conns.cold(slot).missed.iter().find(|missed| missed.stream == key)
+        {
+            return Next::Gap { from: missed.from, to: missed.to };
+        }
         let lost = stream.log.lost();
         if cursor < lost {
             return Next::Gap { from: cursor + 1, to: lost };
         }
-        let conn = self.conns.id(stream.members[place as usize].conn);
-        let log = &stream.log;
+        let conn = self.conns.id(slot);
         let mut cursor = cursor;
-        while let Some(entry) = log.after(cursor) {
+        while let Some(entry) = stream.log.after(cursor) {
             if !entry.message.excludes(conn) {
                 return Next::Entry { offset: entry.offset, cost: entry.message.cost() };
             }
             cursor = entry.offset;
         }
         Next::Nothing
+    }
+
+    /// Moves a cursor past what was handed out.
+    fn advance_cursor(&mut self, key: u32, place: u32, cursor: u64) {
+        let member = &mut self.streams[key as usize].members[place as usize];
+        member.cursor = cursor;
+        let missed = &mut self.conns.cold_mut(member.conn).missed;
+        if !missed.is_empty() {
+            missed.retain(|missed| missed.stream != key);
+        }
     }
 
     /// The turn of a connection that lags: one entry or gap of one of its streams, then the others
@@ -205,7 +225,8 @@ impl Registry {
             if !self.streams[seat.stream as usize].members[seat.place as usize].lagging {
                 continue;
             }
-            let (cursor, cost) = match self.next_of(seat.stream, seat.place) {
+            let next = self.next_of(seat.stream, seat.place);
+            let (cursor, cost) = match next {
                 Next::Nothing => {
                     self.catch_up(seat.stream, seat.place, 0);
                     continue;
@@ -219,14 +240,11 @@ impl Registry {
             }
             self.conns.cold_mut(slot).next_seat = index + 1;
             let conn = self.conns.id(slot);
-            let member = &mut self.streams[seat.stream as usize].members[seat.place as usize];
-            let from = member.cursor + 1;
-            member.cursor = cursor;
+            self.advance_cursor(seat.stream, seat.place, cursor);
             self.hand_out(slot, cost);
-            let is_gap = self.streams[seat.stream as usize].log.get(cursor).is_none();
-            let handout = if is_gap {
-                self.count_gap(conn, from, cursor);
-                Handout::Gap { stream: seat.stream, conn, from, to: cursor }
+            let handout = if let Next::Gap { from, to } = next {
+                self.count_gap(conn, from, to);
+                Handout::Gap { stream: seat.stream, conn, from, to }
             } else {
                 self.recipients.push(conn);
                 self.counters.sent += 1;
@@ -331,8 +349,7 @@ impl Registry {
                     return;
                 }
                 self.enqueue(item);
-                let member = &mut self.streams[seat.stream as usize].members[seat.place as usize];
-                member.cursor = cursor;
+                self.advance_cursor(seat.stream, seat.place, cursor);
             }
         }
     }
