@@ -35,6 +35,10 @@ impl Rooms {
         &self.records[room as usize]
     }
 
+    pub(crate) fn peek(&self, room: u32) -> Option<&Room> {
+        self.records.get(room as usize)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Room)> {
         self.records.iter().map(|(slot, room)| (slot as u32, room))
     }

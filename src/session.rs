@@ -88,6 +88,14 @@ impl Sessions {
         &self.records[session as usize]
     }
 
+    pub(crate) fn peek(&self, session: u32) -> Option<&Session> {
+        self.records.get(session as usize)
+    }
+
+    pub(crate) fn peek_user(&self, user: u32) -> Option<&User> {
+        self.users.get(user as usize)
+    }
+
     pub(crate) fn get_mut(&mut self, session: u32) -> &mut Session {
         &mut self.records[session as usize]
     }

@@ -4,6 +4,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 
+use foldhash::quality::FixedState;
+use hashbrown::HashMap;
+
 use crate::conn::{Ping, State, deadline};
 use crate::error::Violation;
 use crate::stream::Owner;
@@ -37,6 +40,12 @@ impl Registry {
 
     fn check_conns(&self) -> Result<(), String> {
         let (mut open, mut closing, mut live, mut pending) = (0, 0, 0, 0);
+        let mut turns = vec![0; self.conns.end() as usize];
+        for turn in self.turns.iter().filter(|turn| self.is_turn_alive(turn)) {
+            if let Turn::Conn(conn) = turn {
+                turns[conn.index()] += 1;
+            }
+        }
         for (slot, hot, cold) in self.conns.iter() {
             let id = self.conns.id(slot);
             match cold.admitted {
@@ -79,10 +88,8 @@ impl Registry {
                     "{id:?}: {due:?} at {at} is not armed in time"
                 );
             }
-            if hot.ready {
-                let turns = self.turns.iter().filter(|turn| **turn == Turn::Conn(id)).count();
-                hold!(turns == 1, "{id:?} is ready, with {turns} turns");
-            }
+            let turns = turns[slot as usize];
+            hold!(turns == u32::from(hot.ready), "{id:?} is ready: {}, {turns} turns", hot.ready);
             // Whoever lags has a turn, or something in flight whose flush gives it one.
             hold!(
                 hot.lagging == 0 || hot.ready || hot.load > 0,
@@ -107,6 +114,13 @@ impl Registry {
 
     fn check_streams(&self) -> Result<(), String> {
         let (mut messages, mut bytes) = (0, 0);
+        let end = self.streams.iter().next_back().map_or(0, |(key, _)| key + 1);
+        let mut turns = vec![0; end];
+        for turn in self.turns.iter().filter(|turn| self.is_turn_alive(turn)) {
+            if let Turn::Stream { key, .. } = turn {
+                turns[*key as usize] += 1;
+            }
+        }
         for (key, stream) in &self.streams {
             let owner = stream.owner;
             let log = &stream.log;
@@ -130,11 +144,8 @@ impl Registry {
             if stream.sweep.is_none() && stream.lagging == 0 {
                 hold!(log.len() <= bounds.history as usize, "{owner:?} keeps more than history");
             }
-            if stream.queued {
-                let turn = Turn::Stream { key: key as u32, epoch: stream.epoch };
-                let turns = self.turns.iter().filter(|other| **other == turn).count();
-                hold!(turns == 1, "{owner:?} is queued, with {turns} turns");
-            }
+            let turns = turns[key];
+            hold!(turns == u32::from(stream.queued), "{owner:?} has {turns} turns");
             for (place, member) in stream.members.iter().enumerate() {
                 let cursor = member.cursor;
                 hold!(cursor <= log.head(), "{owner:?} has a cursor beyond its head");
@@ -164,15 +175,9 @@ impl Registry {
                 hold!(armed, "{owner:?} does not look at its oldest entry in time");
             }
             let owned = match owner {
-                Owner::Session(slot) => self
-                    .sessions
-                    .iter()
-                    .any(|(other, session)| other == slot && session.stream == key as u32),
-                Owner::Room(slot) => self
-                    .rooms
-                    .iter()
-                    .any(|(other, room)| other == slot && room.stream == key as u32),
-            };
+                Owner::Session(slot) => self.sessions.peek(slot).map(|session| session.stream),
+                Owner::Room(slot) => self.rooms.peek(slot).map(|room| room.stream),
+            } == Some(key as u32);
             hold!(owned, "{owner:?} does not own stream {key}");
         }
         hold!(
@@ -184,14 +189,14 @@ impl Registry {
 
     fn check_sessions(&self) -> Result<(), String> {
         let mut ended = 0;
+        let mut attached = HashMap::with_hasher(FixedState::default());
+        for (_, hot, _) in self.conns.iter().filter(|(_, _, cold)| cold.admitted) {
+            *attached.entry(hot.session).or_insert(0) += 1;
+        }
         for (slot, session) in self.sessions.iter() {
             let id = self.sessions.id(slot);
-            let attached = self
-                .conns
-                .iter()
-                .filter(|(_, hot, cold)| cold.admitted && hot.session == slot)
-                .count();
-            hold!(attached == session.attached as usize, "{id:?} miscounts its connections");
+            let attached = attached.get(&slot).copied().unwrap_or(0);
+            hold!(attached == session.attached, "{id:?} miscounts its connections");
             if session.ended {
                 ended += 1;
                 hold!(attached == 0, "{id:?} has ended before its connections");
@@ -203,10 +208,8 @@ impl Registry {
                 "{id:?} lingers: {:?}, with {members} members",
                 session.lingers_since
             );
-            let listed = self
-                .sessions
-                .iter_users()
-                .any(|(user, record)| user == session.user && record.sessions.contains(&slot));
+            let user = self.sessions.peek_user(session.user);
+            let listed = user.is_some_and(|user| user.sessions.contains(&slot));
             hold!(listed, "{id:?} is not its user's");
             if session.attached == 0
                 && let Some(since) = session.lingers_since
