@@ -144,7 +144,9 @@ impl Message {
     /// A text message.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
-        Self { payload: Bytes::from(text.into()), text: true, except: None }
+        // Boxed: spare capacity would be memory that no bound counts.
+        let payload = Bytes::from(text.into().into_bytes().into_boxed_slice());
+        Self { payload, text: true, except: None }
     }
 
     /// A binary message.
