@@ -55,6 +55,9 @@ pub(crate) enum Ping {
     None,
     /// In the outbox.
     Queued,
+    /// Still in the outbox, where life overtook it: it is charged to nobody and will not be handed
+    /// out, but the next silence uses it again.
+    Void,
     /// Handed out: flushed when the total reaches `ping_mark`.
     Handed,
     /// On its way to the peer since `ping_at`.
@@ -240,8 +243,8 @@ pub(crate) fn deadline(conn: &Conn, cold: &Cold, config: &Config) -> Option<(u64
             });
             let silent = match conn.ping {
                 _ if conn.paused => None,
-                Ping::None if config.interval.is_zero() => None,
-                Ping::None => {
+                Ping::None | Ping::Void if config.interval.is_zero() => None,
+                Ping::None | Ping::Void => {
                     Some((at(conn.last_seen, silence_allowed(conn, cold, config)), Due::Ping))
                 }
                 // Until it is flushed, only the slow deadline judges.

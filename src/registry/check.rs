@@ -12,6 +12,7 @@ use crate::error::Violation;
 use crate::stream::Owner;
 
 use super::Registry;
+use super::outbox::Queued;
 use super::turns::Turn;
 
 /// Returns from a check with a description if something does not hold.
@@ -273,9 +274,11 @@ impl Registry {
         for item in self.outbox.iter() {
             if let Some((conn, cost)) = item.charge() {
                 hold!(self.conns.resolve(conn).is_some(), "an item for {conn:?}, which is no more");
-                queued[conn.index()] += cost;
+                let void = matches!(item, Queued::Ping { .. })
+                    && self.conns.hot(conn.index() as u32).ping == Ping::Void;
+                queued[conn.index()] += if void { 0 } else { cost };
             }
-            if let super::outbox::Queued::Cleanup { conn, .. } = item {
+            if let Queued::Cleanup { conn, .. } = item {
                 cleanups[conn.index()] += 1;
             }
         }

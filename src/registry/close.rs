@@ -97,8 +97,8 @@ impl Registry {
             let slot = stream.members[place as usize].conn;
             self.begin_close(slot, reason);
         }
-        let stream = &self.streams[key as usize];
-        if stream.mass_close.is_some() || stream.sweep.is_some() {
+        let stream = self.streams.get(key as usize);
+        if stream.is_some_and(|stream| stream.mass_close.is_some() || stream.sweep.is_some()) {
             self.queue_stream(key);
         }
     }

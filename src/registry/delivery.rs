@@ -117,12 +117,14 @@ impl Registry {
                 false => live -= 1,
             }
         }
-        let (messages, bytes) = (stream.log.len() as u64 + 1, stream.log.bytes() + message.cost());
-        let offset = stream.log.append(self.now, message, bounds);
+        let (messages, bytes) = (stream.log.len() as u64, stream.log.bytes());
         self.counters.stored += 1;
-        self.counters.log_messages += 1 + stream.log.len() as u64 - messages;
-        self.counters.log_bytes += stream.log.bytes();
-        self.counters.log_bytes -= bytes;
+        self.counters.log_messages += 1;
+        self.counters.log_bytes += message.cost();
+        let grown_to = bytes + message.cost();
+        let offset = stream.log.append(self.now, message, bounds);
+        self.counters.log_messages -= messages + 1 - stream.log.len() as u64;
+        self.counters.log_bytes -= grown_to - stream.log.bytes();
         let position = stream.position(offset);
         let session = match stream.owner {
             Owner::Session(session) => Some(self.sessions.id(session)),
@@ -143,7 +145,8 @@ impl Registry {
             delivery.full = true;
             return;
         }
-        delivery.live = self.counters.open;
+        let excluded = message.excluded().and_then(|conn| self.open_slot(conn));
+        delivery.live = self.counters.open - u32::from(excluded.is_some());
         if self.announcements.is_empty() {
             self.turns.push(Turn::Announcement);
         }

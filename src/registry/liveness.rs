@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::action::CloseReason;
+use crate::action::{CloseReason, MESSAGE_OVERHEAD};
 use crate::conn::{Due, Ping, State, deadline};
 use crate::error::{InboundError, UnknownConn};
 use crate::id::ConnId;
@@ -54,13 +54,43 @@ impl Registry {
         let hot = self.conns.hot_mut(slot);
         hot.last_seen = self.now;
         let taken = matches!(inbound, Inbound::Data { .. });
-        if hot.ping != Ping::None || (hot.paused && taken) {
-            hot.ping = Ping::None;
+        if !matches!(hot.ping, Ping::None | Ping::Void) || (hot.paused && taken) {
             hot.paused &= !taken;
+            self.clear_ping(slot);
             // The silence that is measured from now on is another one, and may end sooner.
             self.arm(slot);
         }
         Ok(Flow::Ready)
+    }
+
+    /// There is life: nothing is left to ask.
+    fn clear_ping(&mut self, slot: u32) {
+        let (hot, cold) = self.conns.both_mut(slot);
+        hot.ping = match hot.ping {
+            Ping::Queued => {
+                hot.load -= MESSAGE_OVERHEAD;
+                cold.queued -= MESSAGE_OVERHEAD;
+                Ping::Void
+            }
+            Ping::Void => Ping::Void,
+            Ping::None | Ping::Handed | Ping::Flushed => Ping::None,
+        };
+        self.ready_if_room(slot);
+    }
+
+    /// Asks for a sign of life. A void ping that still waits in the outbox serves again, so that
+    /// there is never more than one of a connection.
+    fn queue_ping(&mut self, slot: u32) {
+        let (hot, cold) = self.conns.both_mut(slot);
+        let void = hot.ping == Ping::Void;
+        hot.ping = Ping::Queued;
+        if void {
+            hot.load += MESSAGE_OVERHEAD;
+            cold.queued += MESSAGE_OVERHEAD;
+        } else {
+            let conn = self.conns.id(slot);
+            self.enqueue(Queued::Ping { conn });
+        }
     }
 
     /// The kernel took bytes: `total` is the sum of [`Action::cost`](crate::Action::cost) over all
@@ -176,9 +206,7 @@ impl Registry {
             None => {}
             Some((at, _)) if at > self.now.as_millis() => self.conn_timers.no_later_than(slot, at),
             Some((_, Due::Ping)) => {
-                self.conns.hot_mut(slot).ping = Ping::Queued;
-                let conn = self.conns.id(slot);
-                self.enqueue(Queued::Ping { conn });
+                self.queue_ping(slot);
                 self.arm(slot);
             }
             Some((_, Due::Close(reason))) => {

@@ -54,7 +54,7 @@ impl Registry {
         let hot = self.conns.hot(self.conns.resolve(conn)?);
         Some(match hot.state {
             State::Pending => ConnState::Pending,
-            State::Open if hot.ping == Ping::None => ConnState::Open,
+            State::Open if matches!(hot.ping, Ping::None | Ping::Void) => ConnState::Open,
             State::Open => ConnState::Suspect,
             State::Closing => ConnState::Closing,
             State::Gone => ConnState::Gone,

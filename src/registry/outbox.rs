@@ -163,16 +163,14 @@ impl Registry {
         let Some((conn, cost)) = item.charge() else { return true };
         let Some(slot) = self.conns.resolve(conn) else { return false };
         let (hot, cold) = self.conns.both_mut(slot);
+        if matches!(item, Queued::Ping { .. }) && hot.ping == Ping::Void {
+            hot.ping = Ping::None;
+            return false;
+        }
         let was_in_flight = hot.load > cold.queued;
         cold.queued -= cost;
         if hot.state == State::Gone {
             hot.load -= cost;
-            return false;
-        }
-        if matches!(item, Queued::Ping { .. }) && hot.ping != Ping::Queued {
-            // Life came in before the ping went out: there is nothing left to ask.
-            hot.load -= cost;
-            self.ready_if_room(slot);
             return false;
         }
         if self.config.flush_reports {
