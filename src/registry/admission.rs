@@ -99,6 +99,8 @@ impl Registry {
         hot.session = session;
         hot.last_seen = self.now;
         cold.phase = self.now;
+        // The slow deadline is for admitted connections: what it was sent before counts from here.
+        cold.progress = self.now;
         cold.upgraded = true;
         cold.admitted = true;
         cold.label = label;

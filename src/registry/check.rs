@@ -63,7 +63,7 @@ impl Registry {
             );
             hold!(cold.queued <= hot.load, "{id:?} has more queued than its load");
             hold!(hot.state == State::Open || hot.lagging == 0, "{id:?} lags, and is not open");
-            hold!(hot.lagging > 0 || !hot.ready, "{id:?} is ready, and does not lag");
+            hold!(hot.state == State::Open || !hot.ready, "{id:?} is ready, and not open");
             hold!(hot.ping != Ping::Handed || hot.load > cold.queued, "{id:?}: a ping is flushed");
             let lagging = cold.seats.iter().filter(|seat| {
                 let stream = self.streams.get(seat.stream as usize);

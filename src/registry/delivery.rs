@@ -133,7 +133,9 @@ impl Registry {
         delivery.live += live;
         delivery.behind += behind;
         delivery.stored.push(Stored { session, position });
-        if !stream.members.is_empty() {
+        if stream.members.is_empty() {
+            self.trim_history(key, 0);
+        } else {
             stream.sweep.get_or_insert(Sweep { offset, next: 0 });
             self.queue_stream(key);
         }
@@ -278,13 +280,9 @@ impl Registry {
         let owner = stream.owner;
         self.conns.cold_mut(slot).missed.retain(|missed| missed.stream != seat.stream);
         if was_lagging {
-            let conn = self.conns.hot_mut(slot);
-            conn.lagging -= 1;
-            if conn.lagging == 0 && conn.ready {
-                conn.ready = false;
-                let conn = self.conns.id(slot);
-                self.abandon_turn(Turn::Conn(conn));
-            }
+            // A turn that waits for it stays where it is: it gives nothing, or is needed again by
+            // then. Another one for each time would let a peer grow the queue.
+            self.conns.hot_mut(slot).lagging -= 1;
         }
         if let Some(moved) = removed.moved {
             let seats = &mut self.conns.cold_mut(moved).seats;
