@@ -80,7 +80,7 @@ pub struct Joined {
 pub enum Recovered {
     /// None was asked for.
     Fresh,
-    /// Entries are lost: a `Gap` names them.
+    /// One was asked for: a `Gap` names what is lost, and there is none if nothing is.
     Gap,
 }
 

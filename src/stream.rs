@@ -32,7 +32,8 @@ pub(crate) struct Sweep {
     pub(crate) next: u32,
 }
 
-/// Closing all that were members at the call, from the back, a slice a turn.
+/// Closing all that were members at the call, from the back, a slice a turn. A leave may move a later
+/// member in front, which is closed too then; an earlier one is never missed.
 #[derive(Clone, Copy)]
 pub(crate) struct MassClose {
     pub(crate) reason: CloseReason,

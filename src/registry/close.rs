@@ -16,6 +16,8 @@ pub(crate) struct MassCloseEveryone {
     reason: CloseReason,
     next: u32,
     end: u32,
+    /// The youngest connection at the call: later ones stay.
+    youngest: u32,
 }
 
 impl Registry {
@@ -23,8 +25,9 @@ impl Registry {
     ///
     /// A closing connection frees its places at once: it is no member, no recipient, and counts
     /// towards no limit. What still fits its window is handed out, then `Close`, then nothing. The
-    /// members of a room, and everyone, are closed in slices while actions are polled; everyone
-    /// includes sockets that wait to be admitted.
+    /// members of a room, and everyone, are closed in slices while actions are polled: who joins
+    /// the room meanwhile may be closed too. Everyone means whoever is there at the call, sockets
+    /// that wait to be admitted included.
     ///
     /// [`CloseReason::PeerClosed`] is for the peer's own close frame: nothing is handed out before
     /// the `Close`, at which the shell echoes the peer's code.
@@ -54,8 +57,8 @@ impl Registry {
                 if self.mass_close.is_none() {
                     self.turns.push(Turn::CloseEveryone);
                 }
-                let end = self.conns.end();
-                self.mass_close = Some(MassCloseEveryone { reason, next: 0, end });
+                let (end, youngest) = (self.conns.end(), self.last_serial);
+                self.mass_close = Some(MassCloseEveryone { reason, next: 0, end, youngest });
                 let closable = |state| matches!(state, State::Pending | State::Open);
                 self.conns.iter().filter(|(_, hot, _)| closable(hot.state)).count() as u32
             }
@@ -110,7 +113,9 @@ impl Registry {
         while walk.next < walk.end && closed < self.config.fanout_chunk {
             let slot = walk.next;
             walk.next += 1;
-            if self.conns.get(slot).is_some() {
+            // Serials wrap, so their order is that of their distance.
+            let later = |serial: u32| serial.wrapping_sub(walk.youngest).cast_signed() > 0;
+            if self.conns.get(slot).is_some_and(|conn| !later(conn.serial.get())) {
                 closed += u32::from(self.begin_close(slot, walk.reason));
             }
         }
