@@ -1,0 +1,77 @@
+//! Carrying out the registry's actions: encode once, queue for each recipient, write later.
+
+use bytes::Bytes;
+use headcount::{Action, Gone};
+
+use crate::frames::{PING, data_frame};
+use crate::handler::{Handler, Kind};
+use crate::socket::Stream;
+use crate::sockets::Sockets;
+
+/// A payload longer than this leaves no buffer of its size behind.
+const KEPT_CAPACITY: usize = 256 * 1024;
+
+/// Makes frames of actions, with one buffer for all payloads.
+#[derive(Default)]
+pub(crate) struct Encoder {
+    payload: Vec<u8>,
+}
+
+impl Encoder {
+    /// Queues what an action says. Returns how many connections and sessions it concerned: the
+    /// measure of the work done.
+    pub(crate) fn carry_out<S: Stream, H: Handler>(
+        &mut self,
+        action: Action<'_>,
+        sockets: &mut Sockets<S>,
+        handler: &mut H,
+    ) -> usize {
+        let cost = action.cost();
+        match action {
+            Action::Send { to, stream, position, body } => {
+                let frame = self.frame(|out| handler.encode(stream, position, body, out));
+                for conn in to {
+                    sockets.send(*conn, &frame, cost);
+                }
+                to.len()
+            }
+            Action::Draining { to, within } => {
+                let frame = self.frame(|out| handler.encode_draining(within, out));
+                for conn in to {
+                    sockets.send(*conn, &frame, cost);
+                }
+                to.len()
+            }
+            Action::Gap { conn, stream, from, to } => {
+                let frame = self.frame(|out| handler.encode_gap(stream, from, to, out));
+                sockets.send(conn, &frame, cost);
+                1
+            }
+            Action::Ping { conn } => {
+                sockets.send(conn, &PING, cost);
+                1
+            }
+            Action::Close { conn, reason } => {
+                sockets.close(conn, reason, cost);
+                1
+            }
+            Action::Cleanup { what, reason } => {
+                if let Gone::Conn(conn) = what {
+                    sockets.remove(conn);
+                }
+                handler.cleanup(what, reason);
+                1
+            }
+        }
+    }
+
+    fn frame(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> Kind) -> Bytes {
+        self.payload.clear();
+        let kind = encode(&mut self.payload);
+        let frame = data_frame(kind == Kind::Text, &self.payload);
+        if self.payload.capacity() > KEPT_CAPACITY {
+            self.payload = Vec::new();
+        }
+        frame
+    }
+}

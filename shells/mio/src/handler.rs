@@ -1,0 +1,169 @@
+//! What the application brings: [`Handler`], and the words of its methods.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use headcount::{
+    Admitted, Body, CloseReason, ConnId, Gone, Notice, Position, Principal, Refused, Registry, Resume,
+    StreamRef, Timestamp,
+};
+
+use crate::answer::Answer;
+use crate::http::Request;
+
+/// The application: who connects, what messages mean, and what frames look like.
+///
+/// All methods run on the loop's thread, and all sockets wait meanwhile: hand slow work to another
+/// thread, and come back through a [`Handle`](crate::Handle).
+pub trait Handler {
+    /// A well-formed upgrade request for the path is complete: who is it?
+    fn authenticate(&mut self, request: &Request<'_>) -> Verdict;
+
+    /// The answer to a request that the registry refused, before the upgrade.
+    ///
+    /// By default 429 where the limit is the user's own and 503 where it is everyone's, with
+    /// `Retry-After`.
+    fn refused(&mut self, refused: Refused) -> Answer {
+        default_refusal(refused)
+    }
+
+    /// A connection was admitted by [`Verdict::Admit`]. Replies made here are its first frames.
+    fn admitted(&mut self, turn: &mut Turn<'_>, conn: ConnId, admitted: Admitted) {
+        let _ = (turn, conn, admitted);
+    }
+
+    /// A whole data message, at most `limits.message_bytes` long. On a connection that is still
+    /// pending too (after [`Verdict::Pending`]): authenticate it with
+    /// [`Registry::connect`], or close it with [`Registry::close`].
+    ///
+    /// One [`reply`](Registry::reply) to it is sure to fit; what it says beyond that may be
+    /// answered with `Full`.
+    fn message(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>);
+
+    /// Appends the payload of a message's WebSocket frame to `out`, which is empty: called once,
+    /// however many recipients there are. A [`Kind::Text`] payload must be UTF-8.
+    ///
+    /// By default the payload as the application sent it.
+    fn encode(
+        &mut self,
+        stream: StreamRef<'_>,
+        position: Option<Position>,
+        body: Body<'_>,
+        out: &mut Vec<u8>,
+    ) -> Kind {
+        let _ = (stream, position);
+        let Body::Message(message) = body;
+        out.extend_from_slice(message.payload());
+        if message.is_text() { Kind::Text } else { Kind::Binary }
+    }
+
+    /// Appends the payload of the frame that tells a client that the entries `from..=to` of a
+    /// stream are lost for it.
+    fn encode_gap(&mut self, stream: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> Kind;
+
+    /// Appends the payload of the frame that tells clients to reconnect elsewhere, each after a
+    /// delay that it picks from the range.
+    fn encode_draining(&mut self, within: Range<Duration>, out: &mut Vec<u8>) -> Kind;
+
+    /// A fact for logs and metrics. At most `notices` of them wait for the end of a turn; further
+    /// ones are lost and counted.
+    fn notice(&mut self, turn: &Turn<'_>, notice: Notice) {
+        let _ = (turn, notice);
+    }
+
+    /// A connection or a session is gone: exactly once for each, and nothing names it again.
+    ///
+    /// Connections that never came as far as [`authenticate`](Self::authenticate) are among them.
+    fn cleanup(&mut self, what: Gone, reason: CloseReason) {
+        let _ = (what, reason);
+    }
+}
+
+/// What may be done in a turn of the loop.
+///
+/// Everything of the registry may be called except its `poll_` methods and the facts that only the
+/// loop knows: actions are carried out, and sockets are reported, by the loop.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    /// The registry.
+    pub registry: &'a mut Registry,
+    /// The stamp of this turn, which all its calls share.
+    pub now: Timestamp,
+}
+
+/// A data message of a client.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Payload<'a> {
+    /// A text message.
+    Text(&'a str),
+    /// A binary message.
+    Binary(&'a [u8]),
+}
+
+/// Shows the length only: payloads are personal data.
+impl std::fmt::Debug for Payload<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (kind, bytes) = match self {
+            Self::Text(text) => ("Text", text.len()),
+            Self::Binary(bytes) => ("Binary", bytes.len()),
+        };
+        f.debug_struct(kind).field("bytes", &bytes).finish()
+    }
+}
+
+/// What kind of message a frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text: the payload is UTF-8.
+    Text,
+    /// Binary.
+    Binary,
+}
+
+/// What the authenticator says of an upgrade request.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// It is somebody: upgrade it, if the registry admits it.
+    Admit {
+        /// Who it is.
+        who: Principal,
+        /// What the client says it has seen already; `None` if it says nothing.
+        resume: Option<Resume>,
+    },
+    /// Upgrade it; its first message must say who it is, within `session.auth_deadline`.
+    Pending,
+    /// Don't upgrade it: answer this.
+    Refuse(Answer),
+}
+
+fn default_refusal(refused: Refused) -> Answer {
+    let (status, code) = match refused {
+        Refused::ConnectionsPerUser => (429, "connections_per_user"),
+        Refused::SessionsPerUser => (429, "sessions_per_user"),
+        Refused::Rate { .. } => (503, "connect_rate"),
+        Refused::Pending => (503, "pending"),
+        Refused::Connections => (503, "connections"),
+        Refused::Users => (503, "users"),
+        Refused::Sessions => (503, "sessions"),
+        _ => (503, "refused"),
+    };
+    let retry_after = match refused {
+        Refused::Rate { retry_after } => retry_after.as_secs() + 1,
+        _ => 5,
+    };
+    Answer::json(status, code, &refused.to_string())
+        .header("Retry-After", &retry_after.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_say_whose_limit_it_was_and_when_to_come_back() {
+        let text = |refused| String::from_utf8(default_refusal(refused).to_bytes(true)).unwrap();
+        let rate = text(Refused::Rate { retry_after: Duration::from_millis(1_500) });
+        assert!(rate.starts_with("HTTP/1.1 503 ") && rate.contains("Retry-After: 2\r\n"));
+        assert!(text(Refused::ConnectionsPerUser).starts_with("HTTP/1.1 429 "));
+    }
+}

@@ -1,0 +1,397 @@
+//! The request head: collecting it, judging whether it is an upgrade, and the answer 101.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use tungstenite::handshake::derive_accept_key;
+
+use crate::answer::Answer;
+use crate::server::Options;
+
+/// The longest request head, in bytes.
+pub(crate) const MAX_HEAD_BYTES: usize = 8 * 1024;
+
+/// More header lines than this are as unwelcome as too many bytes.
+const MAX_HEADERS: usize = 64;
+
+const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+
+/// The bytes of a request head until it is complete.
+#[derive(Default)]
+pub(crate) struct Head {
+    bytes: Vec<u8>,
+    /// No end of the head starts before this place: what came in before is not searched again.
+    searched: usize,
+}
+
+/// What is known about a request head.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Its end has not come.
+    Partial,
+    /// It ends before this place; what follows it is no part of it.
+    Complete(usize),
+    /// It is longer than a head may be.
+    TooLarge,
+}
+
+impl Head {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Progress {
+        self.bytes.extend_from_slice(bytes);
+        let found = self.bytes[self.searched..]
+            .windows(END_OF_HEAD.len())
+            .position(|window| window == END_OF_HEAD);
+        match found {
+            Some(at) => {
+                let end = self.searched + at + END_OF_HEAD.len();
+                if end > MAX_HEAD_BYTES { Progress::TooLarge } else { Progress::Complete(end) }
+            }
+            None if self.bytes.len() >= MAX_HEAD_BYTES => Progress::TooLarge,
+            None => {
+                self.searched = self.bytes.len().saturating_sub(END_OF_HEAD.len() - 1);
+                Progress::Partial
+            }
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Place for the header lines of one request.
+pub(crate) type Lines<'a> = [httparse::Header<'a>; MAX_HEADERS];
+
+pub(crate) const NO_LINES: Lines<'_> = [httparse::EMPTY_HEADER; MAX_HEADERS];
+
+/// A request head that asks for the upgrade, as the authenticator sees it.
+///
+/// `Debug` shows neither the query nor any header: they carry credentials.
+pub struct Request<'a> {
+    method: &'a str,
+    path: &'a str,
+    query: Option<&'a str>,
+    /// HTTP/1.0 can't be upgraded.
+    is_http_11: bool,
+    lines: &'a [httparse::Header<'a>],
+    peer: SocketAddr,
+}
+
+impl<'a> Request<'a> {
+    /// Reads a complete head.
+    pub(crate) fn parse(
+        head: &'a [u8],
+        lines: &'a mut Lines<'a>,
+        peer: SocketAddr,
+    ) -> Result<Self, Answer> {
+        let malformed = || Answer::json(400, "malformed_request", "this is not an HTTP/1.1 request");
+        let mut raw = httparse::Request::new(lines);
+        match raw.parse(head) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Err(httparse::Error::TooManyHeaders) => return Err(Self::too_large()),
+            Ok(httparse::Status::Partial) | Err(_) => return Err(malformed()),
+        }
+        let (Some(method), Some(target), Some(version)) = (raw.method, raw.path, raw.version)
+        else {
+            return Err(malformed());
+        };
+        // A proxy may send the absolute form; the authority in it says nothing about the path.
+        let target = match target.split_once("://") {
+            Some((scheme, rest)) if !scheme.contains(['/', '?']) => {
+                rest.find(['/', '?']).map_or("/", |at| &rest[at..])
+            }
+            _ => target,
+        };
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        Ok(Self { method, path, query, is_http_11: version >= 1, lines: raw.headers, peer })
+    }
+
+    /// The answer to a head of too many bytes or lines.
+    pub(crate) fn too_large() -> Answer {
+        let message = "the request head is larger than 8 KiB or has more than 64 header lines";
+        Answer::json(431, "head_too_large", message)
+    }
+
+    /// Whether it is an upgrade that can be granted; otherwise what to answer.
+    pub(crate) fn check_upgrade(&self, options: &Options) -> Result<(), Answer> {
+        if self.path != options.path {
+            return Err(Answer::json(404, "not_found", "there is nothing at this path"));
+        }
+        if self.method != "GET" {
+            let answer = Answer::json(405, "method_not_allowed", "only GET is understood here");
+            return Err(answer.header("Allow", "GET"));
+        }
+        let asks = self.has_token("Connection", |token| token.eq_ignore_ascii_case("upgrade"))
+            && self.has_token("Upgrade", |token| token.eq_ignore_ascii_case("websocket"));
+        let upgrade_required = |code, message| {
+            Answer::json(426, code, message)
+                .header("Upgrade", "websocket")
+                .header("Sec-WebSocket-Version", "13")
+        };
+        if !asks || !self.is_http_11 {
+            let message = "this path speaks WebSocket only";
+            return Err(upgrade_required("upgrade_required", message));
+        }
+        if self.header("Sec-WebSocket-Version") != Some("13") {
+            let message = "only version 13 of the WebSocket protocol is spoken";
+            return Err(upgrade_required("unsupported_version", message));
+        }
+        let mut keys = self.headers("Sec-WebSocket-Key");
+        match (keys.next(), keys.next()) {
+            (Some(key), None) if is_valid_key(key) => Ok(()),
+            _ => Err(Answer::json(
+                400,
+                "invalid_key",
+                "exactly one Sec-WebSocket-Key of 16 bytes in base64 is needed",
+            )),
+        }
+    }
+
+    /// The answer 101 to a request that `check_upgrade` has passed. Extensions are never echoed,
+    /// so none is ever in use.
+    pub(crate) fn accept(&self, options: &Options) -> Vec<u8> {
+        let key = self.header("Sec-WebSocket-Key").unwrap_or_default();
+        let mut out = String::with_capacity(192);
+        out.push_str("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket");
+        out.push_str("\r\nSec-WebSocket-Accept: ");
+        out.push_str(&derive_accept_key(key.as_bytes()));
+        if let Some(subprotocol) = &options.subprotocol
+            && self.has_token("Sec-WebSocket-Protocol", |token| token == subprotocol)
+        {
+            out.push_str("\r\nSec-WebSocket-Protocol: ");
+            out.push_str(subprotocol);
+        }
+        out.push_str("\r\n\r\n");
+        out.into_bytes()
+    }
+
+    /// Whether an answer may have a body.
+    pub(crate) fn wants_body(&self) -> bool {
+        self.method != "HEAD"
+    }
+
+    /// The path of the target, as it was sent: not decoded.
+    #[must_use]
+    pub const fn path(&self) -> &str {
+        self.path
+    }
+
+    /// What follows the `?` of the target, as it was sent: not decoded. `None`: there is no `?`.
+    #[must_use]
+    pub const fn query(&self) -> Option<&str> {
+        self.query
+    }
+
+    /// The first header line of this name, in any case of letters, without blanks around its
+    /// value. `None`: there is none that is UTF-8.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers(name).next()
+    }
+
+    /// All header lines of this name, in any case of letters, in the order they came. Values that
+    /// are not UTF-8 are left out.
+    pub fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.lines
+            .iter()
+            .filter(move |line| line.name.eq_ignore_ascii_case(name))
+            .filter_map(|line| str::from_utf8(line.value).ok())
+            .map(str::trim)
+    }
+
+    /// The address that the connection came from: a proxy's, if there is one in front.
+    #[must_use]
+    pub const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Whether one of the comma-separated tokens of all lines of this name is the wanted one.
+    fn has_token(&self, name: &str, wanted: impl Fn(&str) -> bool) -> bool {
+        self.headers(name).any(|line| line.split(',').any(|token| wanted(token.trim())))
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sixteen bytes in base64: 22 digits and two signs of padding, where the last digit has only two
+/// significant bits.
+fn is_valid_key(key: &str) -> bool {
+    match key.as_bytes() {
+        [digits @ .., last, b'=', b'='] => {
+            digits.len() == 21
+                && b"AQgw".contains(last)
+                && digits.iter().all(|d| d.is_ascii_alphanumeric() || matches!(d, b'+' | b'/'))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tungstenite::handshake::machine::TryParse;
+    use tungstenite::handshake::server as oracle;
+
+    use super::*;
+
+    const UPGRADE: &str = "GET /ws?user=u HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, \
+                           Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\n\
+                           Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+    fn peer() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 9))
+    }
+
+    /// The status that a head is answered with; 101 for an upgrade.
+    fn status(head: &str) -> u16 {
+        let mut lines = NO_LINES;
+        match Request::parse(head.as_bytes(), &mut lines, peer()) {
+            Ok(request) => match request.check_upgrade(&Options::new()) {
+                Ok(()) => 101,
+                Err(answer) => answer.status(),
+            },
+            Err(answer) => answer.status(),
+        }
+    }
+
+    #[test]
+    fn a_head_comes_byte_by_byte_or_at_once() {
+        let stream = format!("{UPGRADE}first frames");
+        let mut slow = Head::default();
+        for (at, byte) in UPGRADE.bytes().enumerate() {
+            let expected = if at + 1 == UPGRADE.len() {
+                Progress::Complete(UPGRADE.len())
+            } else {
+                Progress::Partial
+            };
+            assert_eq!(slow.push(&[byte]), expected, "after {} bytes", at + 1);
+        }
+        assert_eq!(Head::default().push(stream.as_bytes()), Progress::Complete(UPGRADE.len()));
+    }
+
+    #[test]
+    fn a_head_is_bounded() {
+        let mut head = Head::default();
+        assert_eq!(head.push(&[b'x'; MAX_HEAD_BYTES - 1]), Progress::Partial);
+        assert_eq!(head.push(b"x"), Progress::TooLarge);
+        let mut head = Head::default();
+        assert_eq!(head.push(&[b'x'; MAX_HEAD_BYTES - 4]), Progress::Partial);
+        assert_eq!(head.push(b"\r\n\r\n"), Progress::Complete(MAX_HEAD_BYTES));
+        let late = [&[b'x'; MAX_HEAD_BYTES][..], b"\r\n\r\n"].concat();
+        assert_eq!(Head::default().push(&late), Progress::TooLarge);
+    }
+
+    #[test]
+    fn the_answer_is_the_one_that_tungstenite_would_give() {
+        for offered in ["", "Sec-WebSocket-Protocol: chat\r\n"] {
+            let head = UPGRADE.replace("Upgrade: WebSocket\r\n", "Upgrade: WebSocket\r\n{}").replace(
+                "{}",
+                &format!("Sec-WebSocket-Extensions: permessage-deflate\r\n{offered}"),
+            );
+            let mut lines = NO_LINES;
+            let request = Request::parse(head.as_bytes(), &mut lines, peer()).unwrap();
+            assert!(request.check_upgrade(&Options::new()).is_ok());
+            let ours = String::from_utf8(request.accept(&Options::new())).unwrap();
+            let (_, parsed) = oracle::Request::try_parse(head.as_bytes()).unwrap().unwrap();
+            let expected = oracle::create_response(&parsed).unwrap();
+            let mut written = Vec::new();
+            oracle::write_response(&mut written, &expected).unwrap();
+            let sorted = |text: &str| {
+                let mut lines: Vec<_> = text.lines().map(str::to_ascii_lowercase).collect();
+                lines.sort();
+                lines
+            };
+            assert_eq!(sorted(&ours), sorted(&String::from_utf8(written).unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_subprotocol_is_echoed_only_if_offered() {
+        let options = Options::new().subprotocol("headcount.v1");
+        for (offered, echoed) in [
+            ("", false),
+            ("Sec-WebSocket-Protocol: other\r\n", false),
+            ("Sec-WebSocket-Protocol: other, headcount.v1\r\n", true),
+            ("Sec-WebSocket-Protocol: other\r\nSec-WebSocket-Protocol: headcount.v1\r\n", true),
+        ] {
+            let head = UPGRADE.replacen("Host:", &format!("{offered}Host:"), 1);
+            let mut lines = NO_LINES;
+            let request = Request::parse(head.as_bytes(), &mut lines, peer()).unwrap();
+            let text = String::from_utf8(request.accept(&options)).unwrap();
+            assert_eq!(text.contains("Sec-WebSocket-Protocol: headcount.v1\r\n"), echoed, "{offered}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_upgrade_gets_the_status_that_says_why() {
+        assert_eq!(status(UPGRADE), 101);
+        let with = |from: &str, to: &str| {
+            assert!(UPGRADE.contains(from), "{from}");
+            status(&UPGRADE.replace(from, to))
+        };
+        // Before anything else: is it HTTP at all?
+        assert_eq!(status("\r\n\r\n"), 400);
+        assert_eq!(status("hello\r\n\r\n"), 400);
+        assert_eq!(with("Host: localhost", "Ho st: localhost"), 400);
+        assert_eq!(with("HTTP/1.1", "HTTP/2.0"), 400);
+        assert_eq!(with("Host: localhost", &["A: b"; 64].join("\r\n")), 431);
+        // Then the path, then the method, then the upgrade, then the key.
+        assert_eq!(with("GET /ws?user=u", "POST /"), 404);
+        assert_eq!(with("/ws?", "/ws/?"), 404);
+        assert_eq!(with("GET", "POST"), 405);
+        assert_eq!(with("HTTP/1.1", "HTTP/1.0"), 426);
+        assert_eq!(with("keep-alive, Upgrade", "keep-alive"), 426);
+        assert_eq!(with("Upgrade: WebSocket", "Upgrade: h2c"), 426);
+        assert_eq!(with("Version: 13", "Version: 8"), 426);
+        assert_eq!(with("Sec-WebSocket-Version: 13\r\n", ""), 426);
+        assert_eq!(with("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""), 400);
+        assert_eq!(with("Host: localhost", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), 400);
+        // Lists, several lines, any case, the absolute form.
+        assert_eq!(with("keep-alive, Upgrade", "keep-alive\r\nconnection: x,uPGRADE ,y"), 101);
+        assert_eq!(with("Upgrade: WebSocket", "UPGRADE: h2c, websocket"), 101);
+        assert_eq!(with("/ws?", "http://example.com/ws?"), 101);
+        assert_eq!(with("/ws?user=u", "http://example.com"), 404);
+        assert_eq!(with("/ws?user=u", "/ws?next=http://example.com"), 101);
+    }
+
+    #[test]
+    fn keys_are_sixteen_bytes_in_base64() {
+        for (key, valid) in [
+            ("dGhlIHNhbXBsZSBub25jZQ==", true),
+            ("+/+/+/+/+/+/+/+/+/+/+w==", true),
+            ("dGhlIHNhbXBsZSBub25jZR==", false),
+            ("dGhlIHNhbXBsZSBub25jZQ=", false),
+            ("dGhlIHNhbXBsZSBub25j-Q==", false),
+            ("dGhlIHNhbXBsZSBub25jZQAA", false),
+            ("ZQ==", false),
+            ("", false),
+        ] {
+            assert_eq!(is_valid_key(key), valid, "{key}");
+            let head = UPGRADE.replace("dGhlIHNhbXBsZSBub25jZQ==", key);
+            let (_, parsed) = oracle::Request::try_parse(head.as_bytes()).unwrap().unwrap();
+            assert_eq!(oracle::create_response(&parsed).is_ok(), valid, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_authenticator_sees_path_query_headers_and_peer() {
+        let bytes = b"GET /ws?a=%20&b HTTP/1.1\r\nX-A: 1 \r\nx-a: 2\r\nX-B: \xff\r\n\r\n";
+        let mut lines = NO_LINES;
+        let request = Request::parse(bytes, &mut lines, peer()).unwrap();
+        assert_eq!((request.path(), request.query()), ("/ws", Some("a=%20&b")));
+        assert_eq!(request.headers("x-A").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!((request.header("X-B"), request.header("X-C")), (None, None));
+        assert_eq!(request.peer(), peer());
+        assert!(!format!("{request:?}").contains("%20"));
+    }
+}

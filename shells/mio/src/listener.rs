@@ -1,0 +1,170 @@
+//! Accepting sockets, also when the process has run out of descriptors.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use headcount::Timestamp;
+use mio::event::Source;
+use mio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that the kernel completes ahead of us; its own limit may be lower.
+const BACKLOG: i32 = 4_096;
+
+/// How long to wait before trying again when accepting failed for want of descriptors or memory.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// A listening socket.
+///
+/// Readiness is told by edges, and sockets that wait in the kernel's queue make none. So `ready`
+/// stays set until `accept` has found nothing, and a failure is tried again: after `RETRY`, and
+/// as soon as a socket of ours was closed.
+pub(crate) struct Listener {
+    socket: TcpListener,
+    ready: bool,
+    retry_at: Option<Timestamp>,
+}
+
+impl Listener {
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        // Accepted sockets inherit it. Frames are gathered here, so waiting for more never pays.
+        socket.set_tcp_nodelay(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(Self { socket: TcpListener::from_std(socket.into()), ready: true, retry_at: None })
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    pub(crate) fn source(&mut self) -> &mut impl Source {
+        &mut self.socket
+    }
+
+    /// There was an edge.
+    pub(crate) fn note_ready(&mut self) {
+        self.ready = true;
+    }
+
+    /// A socket of ours was closed: there may be a descriptor again.
+    pub(crate) fn note_freed(&mut self) {
+        self.ready |= self.retry_at.take().is_some();
+    }
+
+    /// Whether sockets may wait that `accept` would return at once.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// When to call `accept` again without an edge; `None`: an edge will come.
+    pub(crate) fn retry_at(&self) -> Option<Timestamp> {
+        self.retry_at
+    }
+
+    /// The next socket. `None`: none waits, or none can be had now.
+    pub(crate) fn accept(&mut self, now: Timestamp) -> Option<(TcpStream, SocketAddr)> {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            self.ready = true;
+        }
+        if !self.ready {
+            return None;
+        }
+        match self.socket.accept() {
+            Ok(accepted) => Some(accepted),
+            Err(error) => {
+                match Failure::of(&error) {
+                    Failure::Empty => self.ready = false,
+                    // What failed is the socket that was to be accepted: the next may be well.
+                    // The caller's budget bounds how many are tried in a turn.
+                    Failure::Peer => {}
+                    Failure::Resources => {
+                        self.ready = false;
+                        self.retry_at = Some(now + RETRY);
+                    }
+                }
+                None
+            }
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Failure {
+    Empty,
+    Peer,
+    Resources,
+}
+
+impl Failure {
+    /// Errors that are not known to be the peer's are taken for ours: trying them again at once
+    /// could go on for ever.
+    fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::WouldBlock => Self::Empty,
+            ErrorKind::Interrupted
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::PermissionDenied
+            | ErrorKind::TimedOut => Self::Peer,
+            _ => Self::Resources,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream as Client;
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_the_peers_fault_is_tried_again_at_once() {
+        let of = |kind: ErrorKind| Failure::of(&kind.into());
+        assert_eq!(of(ErrorKind::WouldBlock), Failure::Empty);
+        assert_eq!(of(ErrorKind::ConnectionAborted), Failure::Peer);
+        assert_eq!(of(ErrorKind::OutOfMemory), Failure::Resources);
+        // Neither EMFILE nor ENFILE has a kind of its own.
+        for errno in [23, 24] {
+            assert_eq!(Failure::of(&io::Error::from_raw_os_error(errno)), Failure::Resources);
+        }
+    }
+
+    #[test]
+    fn accepts_until_nothing_waits_and_inherits_nodelay() {
+        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let _clients: Vec<_> = (0..3).map(|_| Client::connect(address).unwrap()).collect();
+        for _ in 0..3 {
+            let (socket, peer) = listener.accept(Timestamp::ZERO).unwrap();
+            assert!(socket.nodelay().unwrap() && peer.ip().is_loopback());
+        }
+        assert!(listener.is_ready());
+        assert!(listener.accept(Timestamp::ZERO).is_none());
+        assert!(!listener.is_ready() && listener.retry_at().is_none());
+    }
+
+    #[test]
+    fn a_stalled_listener_tries_again_in_time_or_when_a_socket_was_closed() {
+        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let _client = Client::connect(listener.local_addr().unwrap()).unwrap();
+        listener.ready = false;
+        listener.note_freed();
+        assert!(!listener.is_ready(), "it was not stalled");
+        listener.retry_at = Some(Timestamp::ZERO + RETRY);
+        assert!(listener.accept(Timestamp::ZERO).is_none());
+        listener.note_freed();
+        assert!(listener.is_ready() && listener.retry_at().is_none());
+        listener.ready = false;
+        listener.retry_at = Some(Timestamp::ZERO + RETRY);
+        assert!(listener.accept(Timestamp::ZERO + RETRY).is_some());
+    }
+}

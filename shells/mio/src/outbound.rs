@@ -1,0 +1,302 @@
+//! What waits to be written to one socket, and how much of it was.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice, Write};
+
+use bytes::Bytes;
+
+/// Frames in one vectored write.
+const SLICES: usize = 64;
+
+/// Vectored writes in a row to one socket, before others have their turn.
+const WRITES: u32 = 4;
+
+/// A queue longer than this gives its memory back once it has run empty.
+const KEPT_CAPACITY: usize = 16;
+
+/// Whole frames in the order of the wire. The bytes are shared by all recipients.
+#[derive(Default)]
+pub(crate) struct Outbound {
+    queue: VecDeque<Frame>,
+    /// Bytes of the first frame that the kernel took.
+    first_written: usize,
+    /// Cost of the frames that the kernel took whole.
+    whole_cost: u64,
+    /// Frames that were ever taken off the queue: names frames for `pong`.
+    taken: u64,
+    /// Which frame is the pong that was queued last. The one before was replaced by it if nothing
+    /// of it was written, so there are never more than two.
+    pong: Option<u64>,
+}
+
+struct Frame {
+    bytes: Bytes,
+    /// What the action was charged; 0 for what is no action.
+    cost: u64,
+}
+
+/// How far a write came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// Nothing waits.
+    All,
+    /// The kernel takes no more: wait until the socket is writable.
+    Blocked,
+    /// It was this socket's share; write on after the others.
+    Share,
+}
+
+impl Outbound {
+    /// Queues a frame, or any other bytes. Empty ones count as written when their turn comes.
+    pub(crate) fn push(&mut self, bytes: Bytes, cost: u64) {
+        self.queue.push_back(Frame { bytes, cost });
+    }
+
+    /// Queues a pong in place of an unsent one: a peer that only pings can't make the queue grow.
+    pub(crate) fn push_pong(&mut self, bytes: Bytes) {
+        if let Some(place) = self.pong.and_then(|pong| pong.checked_sub(self.taken))
+            && (place > 0 || self.first_written == 0)
+            && let Some(unsent) = self.queue.get_mut(place as usize)
+        {
+            unsent.bytes = bytes;
+            return;
+        }
+        self.pong = Some(self.taken + self.queue.len() as u64);
+        self.push(bytes, 0);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Forgets what waits: the socket has ended.
+    pub(crate) fn clear(&mut self) {
+        self.queue = VecDeque::new();
+        self.first_written = 0;
+        self.pong = None;
+    }
+
+    /// The cost of all that the kernel took, in proportion for the frame that it took in part:
+    /// never less than before, and the exact sum when nothing waits.
+    pub(crate) fn flushed_cost(&self) -> u64 {
+        let Some(first) = self.queue.front() else { return self.whole_cost };
+        if self.first_written == 0 {
+            return self.whole_cost;
+        }
+        let part = u128::from(first.cost) * self.first_written as u128 / first.bytes.len() as u128;
+        self.whole_cost + part as u64
+    }
+
+    /// Writes until nothing waits, the kernel takes no more, or this socket had its share.
+    ///
+    /// # Errors
+    /// The socket is broken; interruptions are not errors.
+    pub(crate) fn write(&mut self, stream: &mut impl Write) -> io::Result<Written> {
+        for _ in 0..WRITES {
+            self.take_written(0);
+            if self.queue.is_empty() {
+                return Ok(Written::All);
+            }
+            match self.write_once(stream) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => self.take_written(written),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Written::Blocked),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(if self.queue.is_empty() { Written::All } else { Written::Share })
+    }
+
+    fn write_once(&self, stream: &mut impl Write) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        for (slice, frame) in slices.iter_mut().zip(&self.queue) {
+            let skip = if count == 0 { self.first_written } else { 0 };
+            *slice = IoSlice::new(&frame.bytes[skip..]);
+            count += 1;
+        }
+        match &slices[..count] {
+            [only] => stream.write(only),
+            several => stream.write_vectored(several),
+        }
+    }
+
+    /// Takes what was written off the queue, and the empty frames that follow.
+    fn take_written(&mut self, written: usize) {
+        let mut reached = self.first_written + written;
+        while let Some(first) = self.queue.front()
+            && reached >= first.bytes.len()
+        {
+            reached -= first.bytes.len();
+            self.whole_cost += first.cost;
+            self.taken += 1;
+            self.queue.pop_front();
+        }
+        self.first_written = reached;
+        if self.queue.is_empty() && self.queue.capacity() > KEPT_CAPACITY {
+            self.queue = VecDeque::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Takes as many bytes as the plan says, one entry per write; `None` blocks, and so does the
+    /// end of the plan.
+    struct Kernel {
+        wire: Vec<u8>,
+        plan: VecDeque<Option<usize>>,
+        most_slices: usize,
+    }
+
+    impl Write for Kernel {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.write_vectored(&[IoSlice::new(bytes)])
+        }
+
+        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.most_slices = self.most_slices.max(slices.len());
+            match self.plan.pop_front() {
+                None | Some(None) => Err(ErrorKind::WouldBlock.into()),
+                Some(Some(0)) => Err(ErrorKind::Interrupted.into()),
+                Some(Some(limit)) => {
+                    let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+                    let taken = limit.min(all.len());
+                    self.wire.extend_from_slice(&all[..taken]);
+                    Ok(taken)
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_wire_is_the_concatenation_of_whole_frames(
+            frames in prop::collection::vec((0usize..40, 0u64..1000), 0..200),
+            plan in prop::collection::vec(prop::option::of(0usize..60), 0..400),
+        ) {
+            let mut outbound = Outbound::default();
+            let mut kernel = Kernel { wire: Vec::new(), plan: plan.into(), most_slices: 0 };
+            let mut expected = Vec::new();
+            let mut costs = 0;
+            let mut reported = 0;
+            for (number, (length, cost)) in frames.into_iter().enumerate() {
+                let bytes = vec![number as u8; length];
+                expected.extend_from_slice(&bytes);
+                costs += cost;
+                outbound.push(bytes.into(), cost);
+                if number % 3 == 0 {
+                    let _ = outbound.write(&mut kernel).unwrap();
+                    let flushed = outbound.flushed_cost();
+                    prop_assert!(reported <= flushed && flushed <= costs);
+                    reported = flushed;
+                    prop_assert!(expected.starts_with(&kernel.wire));
+                }
+            }
+            while !outbound.is_empty() {
+                kernel.plan.push_back(Some(50));
+                let _ = outbound.write(&mut kernel).unwrap();
+                let flushed = outbound.flushed_cost();
+                prop_assert!(reported <= flushed && flushed <= costs);
+                reported = flushed;
+            }
+            prop_assert_eq!(kernel.wire, expected);
+            prop_assert_eq!(outbound.flushed_cost(), costs);
+            prop_assert!(kernel.most_slices <= SLICES);
+        }
+    }
+
+    fn kernel(plan: impl IntoIterator<Item = Option<usize>>) -> Kernel {
+        Kernel { wire: Vec::new(), plan: plan.into_iter().collect(), most_slices: 0 }
+    }
+
+    #[test]
+    fn cost_is_counted_in_proportion() {
+        let mut outbound = Outbound::default();
+        outbound.push(Bytes::from_static(b"0123456789"), 100);
+        outbound.push(Bytes::from_static(b"x"), 1 << 40);
+        let mut kernel = kernel([Some(3), Some(6), None]);
+        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::Blocked);
+        assert_eq!(outbound.flushed_cost(), 90);
+        kernel.plan.push_back(Some(1));
+        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::Blocked);
+        assert_eq!(outbound.flushed_cost(), 100);
+        kernel.plan.push_back(Some(1));
+        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::All);
+        assert_eq!(outbound.flushed_cost(), 100 + (1 << 40));
+    }
+
+    #[test]
+    fn one_writev_takes_what_a_turn_has_queued() {
+        let mut outbound = Outbound::default();
+        for _ in 0..8 {
+            outbound.push(Bytes::from_static(b"frame"), 1);
+        }
+        let mut kernel = kernel([Some(usize::MAX)]);
+        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::All);
+        assert_eq!(kernel.most_slices, 8);
+    }
+
+    #[test]
+    fn a_long_queue_is_written_in_shares() {
+        let mut outbound = Outbound::default();
+        let frames = SLICES * WRITES as usize + 1;
+        for _ in 0..frames {
+            outbound.push(Bytes::from_static(b"f"), 1);
+        }
+        let mut kernel = kernel([Some(usize::MAX); 8]);
+        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::Share);
+        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::All);
+        assert_eq!(outbound.flushed_cost(), frames as u64);
+        assert!(outbound.queue.capacity() <= KEPT_CAPACITY);
+    }
+
+    #[test]
+    fn at_most_one_pong_waits_beside_one_that_is_under_way() {
+        let mut outbound = Outbound::default();
+        outbound.push_pong(Bytes::from_static(b"p1"));
+        outbound.push(Bytes::from_static(b"data"), 1);
+        outbound.push_pong(Bytes::from_static(b"p2"));
+        assert_eq!(outbound.queue.len(), 2, "the unsent one is replaced");
+        let mut kernel = kernel([Some(1), None]);
+        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::Blocked);
+        for pong in [b"p3", b"p4", b"p5"] {
+            outbound.push_pong(Bytes::from_static(pong));
+        }
+        assert_eq!(outbound.queue.len(), 3);
+        kernel.plan.push_back(Some(usize::MAX));
+        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::All);
+        assert_eq!(kernel.wire, b"p2datap5");
+        outbound.push_pong(Bytes::from_static(b"p6"));
+        kernel.plan.push_back(Some(usize::MAX));
+        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::All);
+        assert_eq!(kernel.wire, b"p2datap5p6");
+    }
+
+    #[test]
+    fn a_broken_socket_is_an_error() {
+        struct Broken;
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut outbound = Outbound::default();
+        assert_eq!(outbound.write(&mut Broken).unwrap(), Written::All, "nothing to write");
+        outbound.push(Bytes::from_static(b"x"), 1);
+        assert!(outbound.write(&mut Broken).is_err());
+        assert_eq!(outbound.flushed_cost(), 0);
+    }
+}

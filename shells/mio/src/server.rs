@@ -1,0 +1,163 @@
+//! Starting and running a server.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use headcount::{Config, Registry};
+use mio::{Interest, Poll, Waker};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::handle::{Calls, Handle, channel};
+use crate::handler::Handler;
+use crate::listener::Listener;
+use crate::turn::{LISTENER, Loop, SIGNALS, WAKER};
+
+/// How a server speaks HTTP and what it does about signals.
+///
+/// Request heads are bounded by 8 KiB and 64 header lines, and by `session.head_deadline`.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) path: String,
+    pub(crate) subprotocol: Option<String>,
+    pub(crate) signals: bool,
+}
+
+impl Options {
+    /// The path `/ws`, no subprotocol, signals left alone.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { path: "/ws".to_owned(), subprotocol: None, signals: false }
+    }
+
+    /// The path that is upgraded, compared with the request's as it stands there, not decoded;
+    /// every other one is answered 404.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// A subprotocol that is confirmed to clients that offer it. Others are upgraded without one.
+    #[must_use]
+    pub fn subprotocol(mut self, subprotocol: impl Into<String>) -> Self {
+        self.subprotocol = Some(subprotocol.into());
+        self
+    }
+
+    /// Whether SIGTERM and SIGINT stop the server as [`Handle::stop`] does; a second one makes
+    /// [`Server::run`] return at once. They keep to be caught, without effect, after that.
+    #[must_use]
+    pub const fn signals(mut self, signals: bool) -> Self {
+        self.signals = signals;
+        self
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Why a server could not be bound.
+#[derive(Debug)]
+pub struct BindError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+impl BindError {
+    /// The address that was asked for.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the operating system said.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "can't listen on {}: {}", self.address, self.source)
+    }
+}
+
+impl Error for BindError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// A bound server: the listener, the registry and the loop between them.
+pub struct Server {
+    pub(crate) poll: Poll,
+    pub(crate) listener: Listener,
+    pub(crate) registry: Registry,
+    pub(crate) calls: Calls,
+    pub(crate) signals: Option<Signals>,
+    pub(crate) options: Options,
+    address: SocketAddr,
+    handle: Handle,
+}
+
+impl Server {
+    /// Listens on an address; port 0 lets the operating system choose one. Clients can connect from
+    /// now on, and wait in the kernel for [`run`](Self::run).
+    ///
+    /// # Errors
+    /// [`BindError`] with the address and what the operating system said.
+    pub fn bind(address: SocketAddr, config: Config, options: Options) -> Result<Self, BindError> {
+        Self::try_bind(address, config, options).map_err(|source| BindError { address, source })
+    }
+
+    fn try_bind(address: SocketAddr, config: Config, options: Options) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut listener = Listener::bind(address)?;
+        let address = listener.local_addr()?;
+        poll.registry().register(listener.source(), LISTENER, Interest::READABLE)?;
+        let (handle, calls) = channel(Waker::new(poll.registry(), WAKER)?);
+        let mut signals = None;
+        if options.signals {
+            let signals = signals.insert(Signals::new([SIGTERM, SIGINT])?);
+            poll.registry().register(signals, SIGNALS, Interest::READABLE)?;
+        }
+        let registry = Registry::new(config);
+        Ok(Self { poll, listener, registry, calls, signals, options, address, handle })
+    }
+
+    /// The address it listens on, with the port that was chosen.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A handle to reach the server from other threads while it runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Serves until it is stopped, on this thread: by [`Handle::stop`], or by a signal if the
+    /// options say so. Returns when all connections have ended; that takes
+    /// `session.close_handshake` at most, as some peers never answer a close frame.
+    ///
+    /// # Errors
+    /// The operating system failed to wait for events. What goes wrong with one socket ends that
+    /// socket only.
+    pub fn run<H: Handler>(self, handler: H) -> io::Result<()> {
+        Loop::new(self, handler).run()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}

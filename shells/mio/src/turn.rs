@@ -1,0 +1,265 @@
+//! The loop: one thread, one poll, one turn after the other.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use headcount::{Clock, ConnId, Disconnect, Registry, Target, Timestamp};
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::actions::Encoder;
+use crate::handle::Calls;
+use crate::handler::{Handler, Turn};
+use crate::listener::Listener;
+use crate::outbound::Written;
+use crate::server::{Options, Server};
+use crate::socket::{BYTES_PER_TURN, Desk, Socket};
+use crate::sockets::Sockets;
+
+// Connections are named by `ConnId::to_bits`, which is never below 2^32.
+pub(crate) const LISTENER: Token = Token(0);
+pub(crate) const WAKER: Token = Token(1);
+pub(crate) const SIGNALS: Token = Token(2);
+
+/// Events of one poll. More would only lengthen the worst turn.
+const EVENTS: usize = 1_024;
+
+/// Sockets accepted in one turn.
+const ACCEPTS_PER_TURN: usize = 256;
+
+/// Recipients for whom frames are queued before they are flushed.
+const SLICE: usize = 500;
+
+/// Slices in one turn. A storm of messages takes as many turns as it needs, and between them the
+/// sockets are read.
+const SLICES_PER_TURN: usize = 4;
+
+/// Turns without a tick while there is always something unread: a pong that waits in a socket is
+/// read before it is missed, but time can't be held up for ever.
+const TURNS_WITHOUT_TICK: u32 = 8;
+
+/// A server that runs.
+pub(crate) struct Loop<H> {
+    poll: Poll,
+    clock: Clock,
+    registry: Registry,
+    handler: H,
+    options: Options,
+    /// `None` once it is stopped.
+    listener: Option<Listener>,
+    signals: Option<Signals>,
+    calls: Calls,
+    sockets: Sockets<TcpStream>,
+    encoder: Encoder,
+    buffer: Box<[u8]>,
+    message_bytes: usize,
+    turns_since_tick: u32,
+    /// How many signals asked to stop.
+    signalled: u32,
+    /// Whether calls wait that this turn had no share for.
+    more_calls: bool,
+}
+
+impl<H: Handler> Loop<H> {
+    pub(crate) fn new(server: Server, handler: H) -> Self {
+        let Server { poll, listener, registry, calls, signals, options, .. } = server;
+        let message_bytes = usize::try_from(registry.config().message_bytes());
+        Self {
+            poll,
+            clock: Clock::new(),
+            registry,
+            handler,
+            options,
+            listener: Some(listener),
+            signals,
+            calls,
+            sockets: Sockets::new(),
+            encoder: Encoder::default(),
+            buffer: vec![0; BYTES_PER_TURN].into_boxed_slice(),
+            message_bytes: message_bytes.unwrap_or(usize::MAX),
+            turns_since_tick: 0,
+            signalled: 0,
+            more_calls: false,
+        }
+    }
+
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        loop {
+            let wait = self.wait();
+            if let Err(error) = self.poll.poll(&mut events, wait) {
+                if error.kind() != ErrorKind::Interrupted {
+                    return Err(error);
+                }
+                events.clear();
+            }
+            let now = self.clock.now();
+            self.more_calls =
+                self.calls.run(&mut Turn { registry: &mut self.registry, now });
+            for event in &events {
+                self.note(event);
+            }
+            self.accept(now);
+            self.read(now);
+            self.turns_since_tick += 1;
+            if !self.sockets.has_ready() || self.turns_since_tick >= TURNS_WITHOUT_TICK {
+                self.turns_since_tick = 0;
+                self.registry.tick(now);
+            }
+            if self.stop_if_asked(now) {
+                return Ok(());
+            }
+            self.act(now);
+            while let Some(notice) = self.registry.poll_notice() {
+                self.handler.notice(&Turn { registry: &mut self.registry, now }, notice);
+            }
+        }
+    }
+
+    /// How long to wait for events: until the next deadline, unless there is something to do that
+    /// no event will tell of.
+    fn wait(&self) -> Option<Duration> {
+        let accepts = self.listener.as_ref().is_some_and(Listener::is_ready);
+        if self.more_calls
+            || accepts
+            || self.sockets.has_ready()
+            || self.sockets.has_dirty()
+            || self.registry.has_actions()
+            || (self.listener.is_none() && self.sockets.len() == 0)
+        {
+            return Some(Duration::ZERO);
+        }
+        let retry_at = self.listener.as_ref().and_then(Listener::retry_at);
+        let deadline = [self.registry.poll_timeout(), retry_at].into_iter().flatten().min()?;
+        Some(deadline.saturating_since(self.clock.now()))
+    }
+
+    fn note(&mut self, event: &Event) {
+        match event.token() {
+            LISTENER => {
+                if let Some(listener) = &mut self.listener {
+                    listener.note_ready();
+                }
+            }
+            WAKER => {}
+            SIGNALS => {
+                if let Some(signals) = &mut self.signals {
+                    self.signalled += signals.pending().count() as u32;
+                }
+            }
+            Token(bits) => {
+                let Some(conn) = ConnId::from_bits(bits as u64) else { return };
+                let Some(socket) = self.sockets.get_mut(conn) else { return };
+                // Errors are told by the read and the write that meet them.
+                if event.is_readable() || event.is_read_closed() || event.is_error() {
+                    socket.note_readable(event.is_read_closed());
+                }
+                if event.is_writable() || event.is_write_closed() || event.is_error() {
+                    socket.note_writable();
+                }
+                self.sockets.note(conn);
+            }
+        }
+    }
+
+    fn accept(&mut self, now: Timestamp) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(listener) = &mut self.listener else { return };
+            let Some((stream, peer)) = listener.accept(now) else { return };
+            self.welcome(stream, peer, now);
+        }
+    }
+
+    fn welcome(&mut self, mut stream: TcpStream, peer: SocketAddr, now: Timestamp) {
+        let conn = match self.registry.reserve(now) {
+            Ok(conn) => conn,
+            Err(refused) => {
+                let answer = self.handler.refused(refused).to_bytes(true);
+                turn_away(stream, &answer, &mut self.buffer);
+                return;
+            }
+        };
+        let token = Token(conn.to_bits() as usize);
+        // Writability is asked for when a write has come up short, which is rare.
+        if self.poll.registry().register(&mut stream, token, Interest::READABLE).is_err() {
+            let _ = self.registry.disconnect(now, conn, Disconnect::Gone);
+            return;
+        }
+        self.sockets.insert(Socket::new(conn, stream, peer));
+    }
+
+    fn read(&mut self, now: Timestamp) {
+        let mut turn = Turn { registry: &mut self.registry, now };
+        let mut desk = Desk {
+            turn: &mut turn,
+            handler: &mut self.handler,
+            options: &self.options,
+            message_bytes: self.message_bytes,
+            buffer: &mut self.buffer,
+        };
+        self.sockets.for_ready(|socket| socket.read(&mut desk));
+    }
+
+    /// Carries out actions and flushes what they made, up to this turn's share.
+    fn act(&mut self, now: Timestamp) {
+        let before = self.sockets.len();
+        for _ in 0..SLICES_PER_TURN {
+            let mut queued = 0;
+            while queued < SLICE
+                && let Some(action) = self.registry.poll_action()
+            {
+                queued += self.encoder.carry_out(action, &mut self.sockets, &mut self.handler);
+            }
+            self.flush(now);
+            if !self.registry.has_actions() {
+                break;
+            }
+        }
+        if self.sockets.len() < before
+            && let Some(listener) = &mut self.listener
+        {
+            listener.note_freed();
+        }
+    }
+
+    fn flush(&mut self, now: Timestamp) {
+        let mut turn = Turn { registry: &mut self.registry, now };
+        let poll = self.poll.registry();
+        self.sockets.for_dirty(|socket| {
+            if socket.flush(&mut turn) == Written::Blocked && !socket.armed {
+                let token = Token(socket.conn().to_bits() as usize);
+                let both = Interest::READABLE | Interest::WRITABLE;
+                // Asking again makes an edge of what is so already: none is lost in between. If it
+                // fails, the registry finds the connection stuck in time.
+                socket.armed = poll.reregister(socket.stream_mut(), token, both).is_ok();
+            }
+        });
+    }
+
+    /// Begins to stop when it was asked to, and says whether it has: asked twice, or all is over.
+    fn stop_if_asked(&mut self, now: Timestamp) -> bool {
+        let stops = self.calls.stops().saturating_add(self.signalled);
+        if stops > 0
+            && let Some(mut listener) = self.listener.take()
+        {
+            // Closing it ends the registration in any case.
+            let _ = self.poll.registry().deregister(listener.source());
+            self.registry.close(now, Target::Everyone, headcount::CloseReason::Restart);
+        }
+        let over = self.sockets.len() == 0 && !self.registry.has_actions();
+        stops > 1 || (stops > 0 && over)
+    }
+}
+
+/// Answers a socket for which there is no place, and closes it.
+fn turn_away(mut stream: TcpStream, answer: &[u8], buffer: &mut [u8]) {
+    use std::io::{Read as _, Write as _};
+    // Nothing was written to it before, so the kernel takes it as a whole. Closing a socket with
+    // unread input makes a reset that could overtake the answer.
+    let _ = stream.write(answer);
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let _ = stream.read(buffer);
+}

@@ -1,0 +1,359 @@
+//! A server to test, and a client that shares no code with it: hand-made frames on a plain socket.
+
+#![allow(dead_code)] // Each test binary uses a part of it.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use headcount::{
+    Admitted, CloseReason, Config, ConfigBuilder, ConnId, Gone, Message, Principal, RoomId, Stats,
+    StreamRef, Target, ThreadId, UserId,
+};
+use headcount_mio::{
+    Answer, Handle, Handler, Kind, Options, Payload, Request, Server, Turn, Verdict,
+};
+
+/// Longer than anything takes on a busy machine, and only waited for when a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Generous limits and short times.
+pub(crate) fn config() -> ConfigBuilder {
+    Config::builder(7)
+        .connect_rate(0)
+        .connections_per_user(10_000)
+        .sessions_per_user(10_000)
+        .linger(Duration::ZERO)
+        .close_handshake(Duration::from_secs(10))
+}
+
+/// Echoes, and obeys a few commands. The user is named in the query (`?user=U`); without one the
+/// socket is pending until its first message names the user.
+pub(crate) struct TestHandler {
+    pub(crate) gone: Sender<(Gone, CloseReason)>,
+}
+
+fn principal(user: &str) -> Option<Principal> {
+    Some(Principal::new(UserId::new(user).ok()?, ThreadId::new("main").ok()?))
+}
+
+impl Handler for TestHandler {
+    fn authenticate(&mut self, request: &Request<'_>) -> Verdict {
+        match request.query().and_then(|query| query.strip_prefix("user=")) {
+            None => Verdict::Pending,
+            Some(user) => match principal(user) {
+                Some(who) => Verdict::Admit { who, resume: None },
+                None => Verdict::Refuse(Answer::json(400, "bad_user", "no such name")),
+            },
+        }
+    }
+
+    fn admitted(&mut self, turn: &mut Turn<'_>, conn: ConnId, admitted: Admitted) {
+        assert_eq!(turn.registry.session_of(conn), Some(admitted.session));
+        turn.registry.reply(turn.now, conn, Message::text("welcome")).unwrap();
+        let room = RoomId::new("all").unwrap();
+        turn.registry.join(turn.now, conn, &room, None).unwrap();
+    }
+
+    fn message(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>) {
+        if turn.registry.who(conn).is_none() {
+            let Payload::Text(user) = payload else { return };
+            match principal(user) {
+                Some(who) => {
+                    turn.registry.connect(turn.now, conn, who, None).unwrap();
+                    turn.registry.reply(turn.now, conn, Message::text("welcome")).unwrap();
+                }
+                None => {
+                    let reason = CloseReason::BadCredentials;
+                    turn.registry.close(turn.now, Target::Conn(conn), reason);
+                }
+            }
+            return;
+        }
+        let message = match payload {
+            Payload::Text("close me") => {
+                turn.registry.close(turn.now, Target::Conn(conn), CloseReason::Application);
+                return;
+            }
+            Payload::Text(text) => match text.strip_prefix("to all: ") {
+                Some(text) => {
+                    let room = RoomId::new("all").unwrap();
+                    let _ = turn.registry.send(turn.now, Target::Room(&room), Message::text(text));
+                    return;
+                }
+                None => Message::text(text),
+            },
+            Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
+        };
+        turn.registry.reply(turn.now, conn, message).unwrap();
+    }
+
+    fn encode_gap(&mut self, _: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> Kind {
+        out.extend_from_slice(format!("gap {from}..={to}").as_bytes());
+        Kind::Text
+    }
+
+    fn encode_draining(&mut self, _: Range<Duration>, out: &mut Vec<u8>) -> Kind {
+        out.extend_from_slice(b"draining");
+        Kind::Text
+    }
+
+    fn cleanup(&mut self, what: Gone, reason: CloseReason) {
+        let _ = self.gone.send((what, reason));
+    }
+}
+
+/// A server on a thread of its own, stopped when dropped.
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) handle: Handle,
+    pub(crate) gone: Receiver<(Gone, CloseReason)>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl TestServer {
+    pub(crate) fn start(config: ConfigBuilder) -> Self {
+        Self::bind(config, Options::new()).run()
+    }
+
+    pub(crate) fn bind(config: ConfigBuilder, options: Options) -> Bound {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Bound { server: Server::bind(address, config.build().unwrap(), options).unwrap() }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.handle.call(|turn| turn.registry.stats()).unwrap()
+    }
+
+    /// Waits until the server's state is as wanted.
+    pub(crate) fn until(&self, what: &str, wanted: impl Fn(&Stats) -> bool) -> Stats {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let stats = self.stats();
+            if wanted(&stats) {
+                return stats;
+            }
+            assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}; {stats:?}");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits until nobody is left, and recounts.
+    pub(crate) fn until_empty(&self) -> Stats {
+        let stats = self.until("nobody is left", |stats| {
+            stats.live == 0 && stats.pending == 0 && stats.sessions == 0
+        });
+        let check = self.handle.call(|turn| (turn.registry.check(), turn.registry.is_idle()));
+        let (check, _) = check.unwrap();
+        assert_eq!(check, Ok(()));
+        assert_eq!((stats.open, stats.users, stats.sessions), (0, 0, 0));
+        assert_eq!(stats.opened, stats.closed_total());
+        stats
+    }
+
+    /// The reason of the next connection that is cleaned up.
+    pub(crate) fn next_gone(&self) -> CloseReason {
+        loop {
+            match self.gone.recv_timeout(PATIENCE).expect("a cleanup") {
+                (Gone::Conn(_), reason) => return reason,
+                (Gone::Session(_), _) => {}
+            }
+        }
+    }
+
+    /// Waits for the end of the loop.
+    pub(crate) fn join(mut self) -> io::Result<()> {
+        self.thread.take().unwrap().join().expect("the loop does not panic")
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.handle.stop();
+            self.handle.stop();
+            let ended = thread.join();
+            if !thread::panicking() {
+                ended.expect("the loop does not panic").unwrap();
+            }
+        }
+    }
+}
+
+/// A server that does not run yet.
+pub(crate) struct Bound {
+    pub(crate) server: Server,
+}
+
+impl Bound {
+    pub(crate) fn run(self) -> TestServer {
+        let (sender, gone) = channel();
+        let (address, handle) = (self.server.local_addr(), self.server.handle());
+        let handler = TestHandler { gone: sender };
+        let thread = Some(thread::spawn(move || self.server.run(handler)));
+        TestServer { address, handle, gone, thread }
+    }
+}
+
+pub(crate) const TEXT: u8 = 0x81;
+pub(crate) const BINARY: u8 = 0x82;
+pub(crate) const CLOSE: u8 = 0x88;
+pub(crate) const PING: u8 = 0x89;
+pub(crate) const PONG: u8 = 0x8a;
+
+/// A frame as a client sends it: masked.
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0xa5, 0x5a, 0x0f, 0xf0];
+    let mut out = vec![first];
+    match payload.len() {
+        length @ 0..126 => out.push(0x80 | length as u8),
+        length @ 126..65536 => {
+            out.push(0x80 | 126);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            out.push(0x80 | 127);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(&mask);
+    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    out
+}
+
+/// The payload of a close frame.
+pub(crate) fn close_payload(code: u16) -> Vec<u8> {
+    code.to_be_bytes().to_vec()
+}
+
+pub(crate) fn upgrade(query: &str) -> String {
+    format!(
+        "GET /ws{query} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+}
+
+/// A client with its own idea of the protocol.
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+}
+
+impl Client {
+    /// A bare connection.
+    pub(crate) fn bare(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self { stream }
+    }
+
+    /// An upgraded and admitted connection that was welcomed.
+    pub(crate) fn admitted(address: SocketAddr, user: &str) -> Self {
+        let mut client = Self::upgraded(address, &format!("?user={user}"));
+        assert_eq!(client.text(), "welcome");
+        client
+    }
+
+    pub(crate) fn upgraded(address: SocketAddr, query: &str) -> Self {
+        let mut client = Self::bare(address);
+        client.send(upgrade(query).as_bytes());
+        let head = client.head();
+        assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
+        assert!(head.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{head}");
+        client
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    pub(crate) fn say(&mut self, text: &str) {
+        self.send(&frame(TEXT, text.as_bytes()));
+    }
+
+    pub(crate) fn shutdown_write(&mut self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Reads a head, and not a byte more.
+    pub(crate) fn head(&mut self) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.bytes(1)[0]);
+        }
+        String::from_utf8(head).unwrap()
+    }
+
+    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// The next frame: its first byte and its payload. Frames of a server are not masked.
+    pub(crate) fn frame(&mut self) -> (u8, Vec<u8>) {
+        let header = self.bytes(2);
+        let length = match header[1] {
+            length @ 0..126 => usize::from(length),
+            126 => usize::from(u16::from_be_bytes(self.bytes(2).try_into().unwrap())),
+            127 => u64::from_be_bytes(self.bytes(8).try_into().unwrap()) as usize,
+            _ => panic!("a masked frame from a server"),
+        };
+        (header[0], self.bytes(length))
+    }
+
+    /// The next frame, which is text.
+    pub(crate) fn text(&mut self) -> String {
+        let (first, payload) = self.frame();
+        assert_eq!(first, TEXT, "{:?}", String::from_utf8_lossy(&payload));
+        String::from_utf8(payload).unwrap()
+    }
+
+    /// The next frame, which closes with this code, and nothing after it but the end.
+    pub(crate) fn expect_close(&mut self, code: u16) {
+        let (first, payload) = self.frame();
+        assert_eq!(first, CLOSE, "{:?}", String::from_utf8_lossy(&payload));
+        assert_eq!(u16::from_be_bytes([payload[0], payload[1]]), code);
+    }
+
+    /// Nothing comes any more: the server has shut down its side.
+    pub(crate) fn expect_end(&mut self) {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"");
+    }
+
+    /// Everything up to the end of the stream: a head and the body that it announces.
+    pub(crate) fn answer(&mut self) -> (u16, String, String) {
+        let head = self.head();
+        let status = head[9..12].parse().unwrap();
+        assert!(head.starts_with("HTTP/1.1 "), "{head}");
+        assert!(head.contains("\r\nConnection: close\r\n"), "{head}");
+        assert!(head.contains("\r\nContent-Type: application/json\r\n"), "{head}");
+        let length = head.split("\r\nContent-Length: ").nth(1).unwrap();
+        let length: usize = length.split("\r\n").next().unwrap().parse().unwrap();
+        let mut body = Vec::new();
+        self.stream.read_to_end(&mut body).unwrap();
+        assert_eq!(body.len(), length, "{head}");
+        let body = String::from_utf8(body).unwrap();
+        assert!(body.starts_with("{\"error\":{\"code\":\"") && body.ends_with("\"}}"), "{body}");
+        (status, head, body)
+    }
+
+    /// Whether the server has dropped the connection: the end or a reset.
+    pub(crate) fn expect_dropped(&mut self) {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}

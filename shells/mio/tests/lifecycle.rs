@@ -1,0 +1,236 @@
+//! Many connections over time, the end of a server, and calls from other threads.
+
+mod common;
+
+use std::io::Write;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::*;
+use headcount::{CloseReason, ConnId, Inbound, Message, RoomId, Target, UserId};
+use headcount_mio::{HandleError, Options, Server};
+
+#[test]
+fn a_thousand_connections_come_and_go_and_nothing_stays() {
+    let server = TestServer::start(config());
+    let first = {
+        let client = Client::admitted(server.address, "user-0");
+        let user = UserId::new("user-0").unwrap();
+        let conn = server.handle.call(move |turn| turn.registry.connections_of(&user).next());
+        drop(client);
+        conn.unwrap().unwrap()
+    };
+    server.until_empty();
+    for cycle in 1..1_000u32 {
+        let user = format!("user-{}", cycle % 7);
+        let mut client = Client::admitted(server.address, &user);
+        match cycle % 5 {
+            0 => {}
+            1 => client.say("never read"),
+            2 => client.send(&frame(CLOSE, &close_payload(1000))),
+            3 => client.send(&[0xff; 20]),
+            _ => {
+                client.say("hello");
+                assert_eq!(client.text(), "hello");
+            }
+        }
+    }
+    let stats = server.until_empty();
+    assert_eq!((stats.opened, stats.abandoned), (1_000, 0));
+    assert_eq!((stats.sessions_opened, stats.log_bytes), (stats.sessions_ended, 0));
+    assert_eq!(stats.rooms, 0);
+    assert!(stats.closed(CloseReason::PeerClosed) >= 1 && stats.closed(CloseReason::PeerGone) >= 1);
+    // A handle of long ago is an ordinary error, whoever has its slot.
+    let _someone = Client::admitted(server.address, "someone");
+    let stale = server.handle.call(move |turn| {
+        assert_eq!(ConnId::from_bits(first.to_bits()), Some(first));
+        turn.registry.message(turn.now, first, Inbound::Pong)
+    });
+    assert!(stale.unwrap().is_err());
+    assert!(server.handle.call(|turn| turn.registry.check()).unwrap().is_ok());
+}
+
+#[test]
+fn a_message_to_a_room_reaches_all_and_is_encoded_alike() {
+    let server = TestServer::start(config());
+    let mut clients: Vec<_> =
+        (0..50).map(|n| Client::admitted(server.address, &format!("user-{n}"))).collect();
+    clients[0].say("to all: hello");
+    for client in &mut clients {
+        assert_eq!(client.text(), "hello");
+    }
+}
+
+#[test]
+fn stop_closes_everyone_and_then_run_returns() {
+    let server = TestServer::start(config());
+    let mut clients: Vec<_> =
+        (0..20).map(|n| Client::admitted(server.address, &format!("user-{n}"))).collect();
+    let mut pending = Client::upgraded(server.address, "");
+    let mut half = Client::bare(server.address);
+    half.send(b"GET /ws HTTP/1.1\r\n");
+    server.until("all are there", |stats| stats.open == 20 && stats.pending == 2);
+    server.handle.stop();
+    for client in &mut clients {
+        client.expect_close(1012);
+        client.send(&frame(CLOSE, &close_payload(1012)));
+        client.expect_end();
+    }
+    pending.expect_close(1012);
+    assert_eq!(half.answer().0, 503);
+    drop((clients, pending, half));
+    let (handle, address) = (server.handle.clone(), server.address);
+    server.join().unwrap();
+    assert_eq!(handle.call(|turn| turn.now), Err(HandleError::Stopped));
+    assert!(std::net::TcpStream::connect(address).is_err(), "it listens no more");
+}
+
+#[test]
+fn stop_waits_for_peers_no_longer_than_the_close_handshake() {
+    let server = TestServer::start(config().close_handshake(Duration::from_millis(50)));
+    let mut client = Client::admitted(server.address, "alice");
+    server.handle.stop();
+    client.expect_close(1012);
+    // It never answers.
+    server.join().unwrap();
+    client.expect_dropped();
+}
+
+#[test]
+fn a_second_stop_does_not_wait_at_all() {
+    let server = TestServer::start(config().close_handshake(Duration::from_secs(3600)));
+    let mut client = Client::admitted(server.address, "alice");
+    server.handle.stop();
+    client.expect_close(1012);
+    server.handle.stop();
+    server.join().unwrap();
+    client.expect_dropped();
+}
+
+#[test]
+fn an_idle_server_stops_at_once_and_keeps_no_caller_waiting() {
+    let server = TestServer::start(config());
+    server.handle.stop();
+    let handle = server.handle.clone();
+    server.join().unwrap();
+    assert_eq!(handle.post(|_| ()), Err(HandleError::Stopped));
+}
+
+#[test]
+fn a_server_that_never_runs_tells_its_callers() {
+    let bound = TestServer::bind(config(), Options::new());
+    let handle = bound.server.handle();
+    let (sent, posted) = channel();
+    let caller = thread::spawn(move || {
+        let witness = sent.clone();
+        handle.post(move |_| witness.send(()).unwrap()).unwrap();
+        sent.send(()).unwrap();
+        handle.call(|turn| turn.now)
+    });
+    posted.recv().unwrap();
+    drop(bound);
+    assert_eq!(caller.join().unwrap(), Err(HandleError::Stopped));
+}
+
+#[test]
+fn other_threads_publish() {
+    let server = TestServer::start(config());
+    let mut client = Client::admitted(server.address, "alice");
+    let senders: Vec<_> = (0..4)
+        .map(|_| {
+            let handle = server.handle.clone();
+            thread::spawn(move || {
+                for n in 0..50 {
+                    let text = format!("{n}");
+                    let delivery = handle.call(move |turn| {
+                        let alice = UserId::new("alice").unwrap();
+                        turn.registry.send(turn.now, Target::User(&alice), Message::text(text))
+                    });
+                    assert_eq!(delivery.unwrap().stored().len(), 1);
+                }
+            })
+        })
+        .collect();
+    let mut texts: Vec<u32> = (0..200).map(|_| client.text().parse().unwrap()).collect();
+    texts.sort_unstable();
+    let expected: Vec<u32> = (0..50).flat_map(|n| [n; 4]).collect();
+    assert_eq!(texts, expected);
+    for sender in senders {
+        sender.join().unwrap();
+    }
+}
+
+#[test]
+fn an_address_in_use_is_named_in_the_error() {
+    let first = TestServer::start(config());
+    let second = Server::bind(first.address, config().build().unwrap(), Options::new());
+    let error = second.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    assert!(error.to_string().contains(&first.address.to_string()), "{error}");
+}
+
+/// A client that does not read: its window fills, its own messages wait, and it is closed as stuck;
+/// another one of the same room notices nothing.
+#[test]
+fn a_client_that_does_not_read_holds_up_nobody() {
+    let config = config().window(64 * 1024).slow_deadline(Duration::from_millis(300));
+    let server = TestServer::start(config);
+    let mut reader = Client::admitted(server.address, "reader");
+    let mut sleeper = Client::admitted(server.address, "sleeper");
+    let text = "x".repeat(60_000);
+    let (mut sent, end) = (0, Instant::now() + PATIENCE);
+    while server.stats().closed(CloseReason::SlowConsumer) == 0 {
+        assert!(Instant::now() < end, "it is never found stuck");
+        let text = text.clone();
+        let delivery = server.handle.call(move |turn| {
+            let room = RoomId::new("all").unwrap();
+            turn.registry.send(turn.now, Target::Room(&room), Message::text(text))
+        });
+        assert!(!delivery.unwrap().nobody());
+        sent += 1;
+        assert_eq!(reader.text(), text_of(60_000));
+        let _ = sleeper.stream.set_nonblocking(true);
+        let _ = sleeper.stream.write(&frame(TEXT, b"echo this"));
+        if server.stats().open == 1 {
+            break;
+        }
+    }
+    assert!(sent > 2);
+    reader.say("still here");
+    assert_eq!(reader.text(), "still here");
+}
+
+fn text_of(length: usize) -> String {
+    "x".repeat(length)
+}
+
+/// A client that asks for more than it reads is not read either, until it reads: every request is
+/// answered, in order.
+#[test]
+fn a_client_that_asks_faster_than_it_reads_gets_every_answer() {
+    let config = config().window(4 * 1024).lane(70 * 1024);
+    let server = TestServer::start(config);
+    let mut client = Client::admitted(server.address, "alice");
+    let mut reader = Client { stream: client.stream.try_clone().unwrap() };
+    const ROUNDS: usize = 400;
+    let writer = thread::spawn(move || {
+        for round in 0..ROUNDS {
+            client.send(&frame(BINARY, &vec![round as u8; 50_000]));
+        }
+        client
+    });
+    // Twenty megabytes fit no socket buffer: whoever did not stop reading would have to keep them.
+    thread::sleep(Duration::from_millis(100));
+    for round in 0..ROUNDS {
+        let (first, payload) = reader.frame();
+        assert_eq!((first, payload.len()), (BINARY, 50_000));
+        assert!(payload.iter().all(|byte| *byte == round as u8), "in order");
+    }
+    let mut client = writer.join().unwrap();
+    client.send(&frame(CLOSE, &close_payload(1000)));
+    client.expect_close(1000);
+    drop((client, reader));
+    let stats = server.until_empty();
+    assert_eq!(stats.closed(CloseReason::PeerClosed), 1);
+}
