@@ -111,7 +111,9 @@ impl Frames {
             Ok(Message::Pong(_)) => Event::Pong,
             // Codes that may not be on the wire have been replaced by 1002. A peer that gave none
             // is told that all is well.
-            Ok(Message::Close(close)) => Event::Close(close.map_or(1000, |close| close.code.into())),
+            Ok(Message::Close(close)) => {
+                Event::Close(close.map_or(1000, |close| close.code.into()))
+            }
             Ok(Message::Frame(_)) => return Err(Fault::Protocol),
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Event::Part,
             Err(Error::Capacity(CapacityError::MessageTooLong { size, .. })) => {

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use headcount::{
-    Admitted, Body, CloseReason, ConnId, Gone, Notice, Position, Principal, Refused, Registry, Resume,
-    StreamRef, Timestamp,
+    Admitted, Body, CloseReason, ConnId, Gone, Notice, Position, Principal, Refused, Registry,
+    Resume, StreamRef, Timestamp,
 };
 
 use crate::answer::Answer;
@@ -151,8 +151,7 @@ fn default_refusal(refused: Refused) -> Answer {
         Refused::Rate { retry_after } => retry_after.as_secs() + 1,
         _ => 5,
     };
-    Answer::json(status, code, &refused.to_string())
-        .header("Retry-After", &retry_after.to_string())
+    Answer::json(status, code, &refused.to_string()).header("Retry-After", &retry_after.to_string())
 }
 
 #[cfg(test)]

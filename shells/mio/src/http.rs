@@ -84,7 +84,8 @@ impl<'a> Request<'a> {
         lines: &'a mut Lines<'a>,
         peer: SocketAddr,
     ) -> Result<Self, Answer> {
-        let malformed = || Answer::json(400, "malformed_request", "this is not an HTTP/1.1 request");
+        let malformed =
+            || Answer::json(400, "malformed_request", "this is not an HTTP/1.1 request");
         let mut raw = httparse::Request::new(lines);
         match raw.parse(head) {
             Ok(httparse::Status::Complete(_)) => {}
@@ -155,7 +156,9 @@ impl<'a> Request<'a> {
     pub(crate) fn accept(&self, options: &Options) -> Vec<u8> {
         let key = self.header("Sec-WebSocket-Key").unwrap_or_default();
         let mut out = String::with_capacity(192);
-        out.push_str("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket");
+        out.push_str(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket",
+        );
         out.push_str("\r\nSec-WebSocket-Accept: ");
         out.push_str(&derive_accept_key(key.as_bytes()));
         if let Some(subprotocol) = &options.subprotocol
@@ -294,10 +297,11 @@ mod tests {
     #[test]
     fn the_answer_is_the_one_that_tungstenite_would_give() {
         for offered in ["", "Sec-WebSocket-Protocol: chat\r\n"] {
-            let head = UPGRADE.replace("Upgrade: WebSocket\r\n", "Upgrade: WebSocket\r\n{}").replace(
-                "{}",
-                &format!("Sec-WebSocket-Extensions: permessage-deflate\r\n{offered}"),
-            );
+            let head =
+                UPGRADE.replace("Upgrade: WebSocket\r\n", "Upgrade: WebSocket\r\n{}").replace(
+                    "{}",
+                    &format!("Sec-WebSocket-Extensions: permessage-deflate\r\n{offered}"),
+                );
             let mut lines = NO_LINES;
             let request = Request::parse(head.as_bytes(), &mut lines, peer()).unwrap();
             assert!(request.check_upgrade(&Options::new()).is_ok());
@@ -328,7 +332,11 @@ mod tests {
             let mut lines = NO_LINES;
             let request = Request::parse(head.as_bytes(), &mut lines, peer()).unwrap();
             let text = String::from_utf8(request.accept(&options)).unwrap();
-            assert_eq!(text.contains("Sec-WebSocket-Protocol: headcount.v1\r\n"), echoed, "{offered}");
+            assert_eq!(
+                text.contains("Sec-WebSocket-Protocol: headcount.v1\r\n"),
+                echoed,
+                "{offered}"
+            );
         }
     }
 

@@ -23,6 +23,9 @@ pub(crate) const BYTES_PER_TURN: usize = 64 * 1024;
 /// Frames that one socket may have processed in a turn: small ones cost more than their bytes.
 const FRAMES_PER_TURN: usize = 256;
 
+/// What may stay allocated for input that is no whole frame yet.
+const KEPT_CAPACITY: usize = 4 * 1024;
+
 /// On Linux a read that leaves room in the buffer has emptied the socket, and what comes later
 /// makes an edge. Elsewhere only the next read can tell.
 const SHORT_READ_IS_LAST: bool = cfg!(any(target_os = "linux", target_os = "android"));
@@ -210,12 +213,7 @@ impl<S: Stream> Socket<S> {
         }
     }
 
-    fn take<H: Handler>(
-        &mut self,
-        bytes: &[u8],
-        frames: &mut usize,
-        desk: &mut Desk<'_, '_, H>,
-    ) {
+    fn take<H: Handler>(&mut self, bytes: &[u8], frames: &mut usize, desk: &mut Desk<'_, '_, H>) {
         match &mut self.stage {
             Stage::Head(collected) => match collected.0.push(bytes) {
                 Progress::Partial => {}
@@ -301,12 +299,7 @@ impl<S: Stream> Socket<S> {
 
     /// Processes whole frames of what is unparsed and what is fresh, up to the turn's share. What
     /// is left of it waits in `unparsed`.
-    fn parse<H: Handler>(
-        &mut self,
-        fresh: &[u8],
-        budget: &mut usize,
-        desk: &mut Desk<'_, '_, H>,
-    ) {
+    fn parse<H: Handler>(&mut self, fresh: &[u8], budget: &mut usize, desk: &mut Desk<'_, '_, H>) {
         let mut joined = std::mem::take(&mut self.unparsed);
         let input = if joined.is_empty() {
             fresh
@@ -330,12 +323,17 @@ impl<S: Stream> Socket<S> {
             }
         }
         let parses = matches!(self.stage, Stage::Open(_) | Stage::Closing(_));
-        self.unparsed_whole = parses && start < input.len() && (*budget == 0 || self.held.is_some());
+        self.unparsed_whole =
+            parses && start < input.len() && (*budget == 0 || self.held.is_some());
         if parses && start < input.len() {
             self.unparsed = if joined.is_empty() {
                 fresh[start..].to_vec()
             } else {
                 joined.drain(..start);
+                // A short rest must not keep the place of the long frame before it.
+                if joined.capacity() > KEPT_CAPACITY && joined.capacity() / 4 > joined.len() {
+                    joined.shrink_to(KEPT_CAPACITY);
+                }
                 joined
             };
         }
@@ -508,3 +506,6 @@ fn farewell(reason: CloseReason) -> Answer {
             .header("Retry-After", "5"),
     }
 }
+
+#[cfg(test)]
+mod tests;

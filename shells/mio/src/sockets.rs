@@ -94,23 +94,31 @@ impl<S: Stream> Sockets<S> {
     /// Calls `f` for each socket that waits to be flushed; those that still do afterwards wait for
     /// the next time.
     pub(crate) fn for_dirty(&mut self, mut f: impl FnMut(&mut Socket<S>)) {
-        for conn in std::mem::take(&mut self.dirty) {
+        let mut waiting = std::mem::take(&mut self.dirty);
+        for conn in waiting.drain(..) {
             if let Some(socket) = self.get_mut(conn) {
                 socket.in_dirty = false;
                 f(socket);
                 self.note(conn);
             }
         }
+        if self.dirty.is_empty() {
+            self.dirty = waiting;
+        }
     }
 
     /// The same for those that wait to be read.
     pub(crate) fn for_ready(&mut self, mut f: impl FnMut(&mut Socket<S>)) {
-        for conn in std::mem::take(&mut self.ready) {
+        let mut waiting = std::mem::take(&mut self.ready);
+        for conn in waiting.drain(..) {
             if let Some(socket) = self.get_mut(conn) {
                 socket.in_ready = false;
                 f(socket);
                 self.note(conn);
             }
+        }
+        if self.ready.is_empty() {
+            self.ready = waiting;
         }
     }
 }

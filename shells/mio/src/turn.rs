@@ -97,8 +97,7 @@ impl<H: Handler> Loop<H> {
                 events.clear();
             }
             let now = self.clock.now();
-            self.more_calls =
-                self.calls.run(&mut Turn { registry: &mut self.registry, now });
+            self.more_calls = self.calls.run(&mut Turn { registry: &mut self.registry, now });
             for event in &events {
                 self.note(event);
             }

@@ -83,7 +83,8 @@ fn a_half_sent_head_is_answered_when_its_time_is_over() {
 
 #[test]
 fn limits_are_answered_with_whose_they_are_and_when_to_come_back() {
-    let server = TestServer::start(config().connections(2).connections_per_user(1).sessions_per_user(1));
+    let server =
+        TestServer::start(config().connections(2).connections_per_user(1).sessions_per_user(1));
     let _alice = Client::admitted(server.address, "alice");
     let (status, head, body) = answer(&server, &upgrade("?user=alice"));
     assert_eq!(status, 429, "{body}");

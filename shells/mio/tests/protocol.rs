@@ -50,8 +50,7 @@ fn frames_may_follow_the_request_at_once() {
     // A pong is no message: it need not wait for those.
     let mut frames = [client.frame(), client.frame(), client.frame()];
     frames.sort();
-    let expected =
-        [(TEXT, b"one".to_vec()), (TEXT, b"welcome".to_vec()), (PONG, b"two".to_vec())];
+    let expected = [(TEXT, b"one".to_vec()), (TEXT, b"welcome".to_vec()), (PONG, b"two".to_vec())];
     assert_eq!(frames, expected);
     client.send(&frame(TEXT, b"three")[5..]);
     assert_eq!(client.text(), "three");
@@ -74,7 +73,8 @@ fn many_small_frames_are_all_processed() {
     let server = TestServer::start(config().lane(1 << 20));
     let mut client = Client::admitted(server.address, "alice");
     // More than one socket's share of a turn, in frames and in bytes.
-    let burst: Vec<u8> = (0..3_000).flat_map(|n| frame(TEXT, format!("{n:030}").as_bytes())).collect();
+    let burst: Vec<u8> =
+        (0..3_000).flat_map(|n| frame(TEXT, format!("{n:030}").as_bytes())).collect();
     let mut reader = Client { stream: client.stream.try_clone().unwrap() };
     let sender = std::thread::spawn(move || client.send(&burst));
     for n in 0..3_000 {
@@ -242,9 +242,8 @@ fn a_pending_socket_has_a_deadline() {
 
 #[test]
 fn a_silent_peer_is_pinged_and_then_given_up() {
-    let config = config()
-        .interval(Duration::from_millis(20))
-        .pong_timeout(Duration::from_millis(400));
+    let config =
+        config().interval(Duration::from_millis(20)).pong_timeout(Duration::from_millis(400));
     let server = TestServer::start(config);
     let mut client = Client::admitted(server.address, "alice");
     for _ in 0..2 {
