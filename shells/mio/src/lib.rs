@@ -1,6 +1,129 @@
-//! WebSocket server for the headcount registry.
+//! A WebSocket server on the [`headcount`] registry: one thread, one poll, and sockets that decide
+//! nothing.
+//!
+//! The registry says who may connect, who gets what, who is alive and who must go. This crate
+//! does the rest: it accepts sockets, speaks HTTP until the upgrade and WebSocket after it, feeds
+//! the registry with what comes in, and carries out what it answers. The application is a
+//! [`Handler`]; it runs on the loop's thread and is called with what clients say. Other threads
+//! reach the loop through a [`Handle`].
+//!
+//! # A whole chat
+//!
+//! Everyone who connects is in one room, and what one says all others read.
+//!
+//! ```
+//! use std::ops::Range;
+//! use std::time::Duration;
+//!
+//! use headcount::{
+//!     Admitted, Config, ConnId, Message, Principal, RoomId, StreamRef, Target, ThreadId, UserId,
+//! };
+//! use headcount_mio::{
+//!     Answer, Handler, Kind, Options, Payload, Request, Server, Turn, Verdict,
+//! };
+//!
+//! struct Chat {
+//!     room: RoomId,
+//! }
+//!
+//! impl Handler for Chat {
+//!     fn authenticate(&mut self, request: &Request<'_>) -> Verdict {
+//!         // A real one verifies a token. This one believes `/ws?alice`.
+//!         let Ok(user) = UserId::new(request.query().unwrap_or_default()) else {
+//!             return Verdict::Refuse(Answer::json(401, "no_name", "say who you are: /ws?name"));
+//!         };
+//!         let thread = ThreadId::new("chat").expect("a valid name");
+//!         Verdict::Admit { who: Principal::new(user, thread), resume: None }
+//!     }
+//!
+//!     fn admitted(&mut self, turn: &mut Turn<'_>, conn: ConnId, _: Admitted) {
+//!         // Both can be refused by a limit; then the client just reads nothing.
+//!         let _ = turn.registry.join(turn.now, conn, &self.room, None);
+//!         let _ = turn.registry.reply(turn.now, conn, Message::text("welcome"));
+//!     }
+//!
+//!     fn message(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>) {
+//!         let Payload::Text(text) = payload else { return };
+//!         let Some(who) = turn.registry.who(conn) else { return };
+//!         let message = Message::text(format!("{}: {text}", who.user.as_str())).except(conn);
+//!         let _ = turn.registry.send(turn.now, Target::Room(&self.room), message);
+//!     }
+//!
+//!     fn encode_gap(&mut self, _: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> Kind {
+//!         out.extend_from_slice(format!("(you missed {} messages)", to - from + 1).as_bytes());
+//!         Kind::Text
+//!     }
+//!
+//!     fn encode_draining(&mut self, _: Range<Duration>, out: &mut Vec<u8>) -> Kind {
+//!         out.extend_from_slice(b"(the server is about to restart)");
+//!         Kind::Text
+//!     }
+//! }
+//!
+//! // A server passes fresh entropy, and `Options::new().signals(true)` to stop on SIGTERM.
+//! let server = Server::bind("127.0.0.1:0".parse()?, Config::new(42), Options::new())?;
+//! let (address, handle) = (server.local_addr(), server.handle());
+//! let running = std::thread::spawn(|| {
+//!     server.run(Chat { room: RoomId::new("lobby").expect("a valid name") })
+//! });
+//!
+//! let mut clients = Vec::new();
+//! for user in ["alice", "bob"] {
+//!     let (mut client, _) = tungstenite::connect(format!("ws://{address}/ws?{user}"))?;
+//!     assert_eq!(client.read()?.into_text()?, "welcome");
+//!     clients.push(client);
+//! }
+//! clients[0].send("hello".into())?;
+//! assert_eq!(clients[1].read()?.into_text()?, "alice: hello");
+//!
+//! // From any thread: look, publish, close.
+//! assert_eq!(handle.call(|turn| turn.registry.stats().open)?, 2);
+//! handle.post(|turn| {
+//!     let _ = turn.registry.send(turn.now, Target::Everyone, Message::text("good night"));
+//! })?;
+//! assert_eq!(clients[1].read()?.into_text()?, "good night");
+//!
+//! // Everyone is told to reconnect, and the loop ends when they have gone.
+//! handle.stop();
+//! for client in &mut clients {
+//!     while client.read().is_ok() {}
+//! }
+//! running.join().expect("it did not panic")?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What happens to a socket
+//!
+//! 1. It is accepted, if `limits.pending` has a place for it; otherwise it is answered 503.
+//! 2. Its request head is read: 8 KiB, 64 header lines and `session.head_deadline` at most. What
+//!    is no upgrade gets a complete answer in JSON: 400 malformed, 404 another path, 405 not GET,
+//!    426 no or another WebSocket, 408 too late, 431 too large.
+//! 3. [`Handler::authenticate`] says who it is, and the registry admits it or not, before anything
+//!    is upgraded. A client that can't send credentials with its request is upgraded as
+//!    [`Verdict::Pending`], and says who it is in its first message.
+//! 4. Messages go to [`Handler::message`], one at a time, in order. While a client does not read
+//!    what it is sent, its own messages wait in its socket.
+//! 5. What is sent to it is encoded once for all recipients, and written once a turn.
+//! 6. A close frame is the last thing it is sent; then the server waits for the client's own, or
+//!    for the end of the socket, `session.close_handshake` at most.
+//! 7. [`Handler::cleanup`] is called exactly once, and its handle means nothing any more.
+//!
+//! # Bounds
+//!
+//! A turn of the loop gives each socket a share: 64 KiB and 256 frames to read, four vectored
+//! writes of 64 frames each. It accepts 256 sockets, runs 256 calls of handles, and writes to about
+//! 2,000 recipients before it looks at the sockets again. What waits for one socket is bounded by
+//! `outbound.window` and `outbound.lane`, and by one pong; what has come in and was not taken, by
+//! one message and 64 KiB.
+//!
+//! When the process runs out of descriptors the listener waits until one is free. Set
+//! `limits.connections` so that it does not come to that.
 
 #![forbid(unsafe_code)]
+
+// A token of the poll holds a whole connection handle, and signals are those of Unix.
+#[cfg(not(all(unix, target_pointer_width = "64")))]
+compile_error!("headcount-mio needs a 64-bit Unix");
 
 mod actions;
 mod answer;

@@ -341,9 +341,15 @@ impl<S: Stream> Socket<S> {
 
     fn on_event<H: Handler>(&mut self, event: Event, desk: &mut Desk<'_, '_, H>) {
         if matches!(self.stage, Stage::Closing(_)) {
-            if matches!(event, Event::Close(_)) {
-                self.stage = Stage::Deaf;
-                self.shut_when_out = true;
+            match event {
+                // It answers ours, so nothing is left to be said in either direction.
+                Event::Close(_) if self.outbound.is_empty() => self.end(desk.turn),
+                // It crosses ours, which is still to be written.
+                Event::Close(_) => {
+                    self.stage = Stage::Deaf;
+                    self.shut_when_out = true;
+                }
+                _ => {}
             }
             return;
         }

@@ -44,8 +44,8 @@ impl Read for Fake {
             return Err(ErrorKind::ConnectionReset.into());
         }
         match wire.reads.pop_front() {
-            Some(0) if wire.input.len() % 2 == 0 => return Err(ErrorKind::WouldBlock.into()),
-            Some(0) => return Err(ErrorKind::Interrupted.into()),
+            Some(0) if wire.input.len().is_multiple_of(2) => Err(ErrorKind::WouldBlock.into()),
+            Some(0) => Err(ErrorKind::Interrupted.into()),
             limit => {
                 let length = limit.unwrap_or(usize::MAX).min(buffer.len()).min(wire.input.len());
                 if length == 0 && !wire.eof {
@@ -460,6 +460,29 @@ fn an_answer_in_http_is_written_before_the_end() {
     let wire = fake.0.borrow();
     assert!(wire.output.starts_with(b"HTTP/1.1 404 ") && wire.output.ends_with(b"\"}}"));
     assert_eq!((rig.sockets.len(), rig.registry.is_idle()), (0, true));
+}
+
+#[test]
+fn a_close_of_ours_that_is_answered_is_the_end() {
+    for room in [usize::MAX, 140] {
+        let mut rig = Rig::new(config());
+        let (conn, fake) = rig.accept();
+        fake.0.borrow_mut().input.extend(UPGRADE);
+        fake.0.borrow_mut().input.extend(frame(0x81, b"bye"));
+        fake.0.borrow_mut().room = room;
+        rig.settle(conn);
+        assert!(!fake.0.borrow().shut && rig.sockets.len() == 1);
+        fake.0.borrow_mut().input.extend(frame(0x81, b"too late"));
+        fake.0.borrow_mut().input.extend(frame(0x88, b"\x03\xe8"));
+        rig.settle(conn);
+        // It may have crossed ours, which is then still to be told.
+        assert_eq!(rig.sockets.len(), usize::from(room != usize::MAX));
+        fake.0.borrow_mut().room = usize::MAX;
+        fake.0.borrow_mut().eof = true;
+        rig.settle(conn);
+        assert_eq!(rig.handler.gone, [CloseReason::Application]);
+        assert_eq!(frames_of(&fake.0.borrow().output), [(0x88, b"\x11\x97application".to_vec())]);
+    }
 }
 
 #[test]

@@ -1,0 +1,65 @@
+//! Sends every message back: for conformance suites and load generators.
+//!
+//! `cargo run --release -p headcount-mio --example echo -- [address] [path]`, by default
+//! `127.0.0.1:9001` and `/`. Stops on SIGTERM and SIGINT.
+
+use std::collections::hash_map::RandomState;
+use std::error::Error;
+use std::hash::BuildHasher;
+use std::ops::Range;
+use std::time::Duration;
+
+use headcount::{
+    CloseReason, Config, ConnId, Message, Principal, ReplyError, StreamRef, Target, ThreadId,
+    UserId,
+};
+use headcount_mio::{Handler, Kind, Options, Payload, Request, Server, Turn, Verdict};
+
+struct Echo {
+    everybody: Principal,
+}
+
+impl Handler for Echo {
+    fn authenticate(&mut self, _: &Request<'_>) -> Verdict {
+        Verdict::Admit { who: self.everybody.clone(), resume: None }
+    }
+
+    fn message(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>) {
+        let message = match payload {
+            Payload::Text(text) => Message::text(text),
+            Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
+        };
+        if turn.registry.reply(turn.now, conn, message) == Err(ReplyError::Full) {
+            // One reply to each message is sure to fit.
+            turn.registry.close(turn.now, Target::Conn(conn), CloseReason::InternalError);
+        }
+    }
+
+    fn encode_gap(&mut self, _: StreamRef<'_>, _: u64, _: u64, _: &mut Vec<u8>) -> Kind {
+        // Nothing is ever sent to a stream.
+        Kind::Binary
+    }
+
+    fn encode_draining(&mut self, _: Range<Duration>, _: &mut Vec<u8>) -> Kind {
+        Kind::Binary
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:9001".to_owned());
+    let path = arguments.next().unwrap_or_else(|| "/".to_owned());
+    let config = Config::builder(RandomState::new().hash_one(0))
+        .connections(10_000)
+        .connections_per_user(10_000)
+        .connect_rate(0)
+        .message_bytes(64 * 1024 * 1024)
+        .linger(Duration::ZERO)
+        .build()?;
+    let options = Options::new().path(path.clone()).signals(true);
+    let server = Server::bind(address.parse()?, config, options)?;
+    println!("ws://{}{path}", server.local_addr());
+    let everybody = Principal::new(UserId::new("everybody")?, ThreadId::new("echo")?);
+    server.run(Echo { everybody })?;
+    Ok(())
+}
