@@ -113,7 +113,7 @@
 //! A turn of the loop gives each socket a share: 64 KiB and 256 frames to read, four vectored
 //! writes of 64 frames each. It accepts 256 sockets, runs 256 calls of handles, and writes to about
 //! 2,000 recipients before it looks at the sockets again. What waits for one socket is bounded by
-//! `outbound.window` and `outbound.lane`, and by one pong; what has come in and was not taken, by
+//! `outbound.window` and `outbound.lane`, and by 16 pongs; what has come in and was not taken, by
 //! one message and 64 KiB.
 //!
 //! When the process runs out of descriptors the listener waits until one is free. Set

@@ -11,6 +11,9 @@ const SLICES: usize = 64;
 /// Vectored writes in a row to one socket, before others have their turn.
 const WRITES: u32 = 4;
 
+/// Pongs that wait. Answering the latest ping is enough, but a burst of a few is a peer's good right.
+const PONGS: usize = 16;
+
 /// A queue longer than this gives its memory back once it has run empty.
 const KEPT_CAPACITY: usize = 16;
 
@@ -22,17 +25,19 @@ pub(crate) struct Outbound {
     first_written: usize,
     /// Cost of the frames that the kernel took whole.
     whole_cost: u64,
-    /// Frames that were ever taken off the queue: names frames for `pong`.
+    /// Frames that were ever taken off the queue: what `last_pong` counts from.
     taken: u64,
-    /// Which frame is the pong that was queued last. The one before was replaced by it if nothing
-    /// of it was written, so there are never more than two.
-    pong: Option<u64>,
+    /// Pongs in the queue, `PONGS` at most.
+    pongs: usize,
+    /// Which frame is the pong that was queued last.
+    last_pong: u64,
 }
 
 struct Frame {
     bytes: Bytes,
     /// What the action was charged; 0 for what is no action.
     cost: u64,
+    is_pong: bool,
 }
 
 /// How far a write came.
@@ -49,20 +54,22 @@ pub(crate) enum Written {
 impl Outbound {
     /// Queues a frame, or any other bytes. Empty ones count as written when their turn comes.
     pub(crate) fn push(&mut self, bytes: Bytes, cost: u64) {
-        self.queue.push_back(Frame { bytes, cost });
+        self.queue.push_back(Frame { bytes, cost, is_pong: false });
     }
 
-    /// Queues a pong in place of an unsent one: a peer that only pings can't make the queue grow.
+    /// Queues a pong, in place of the last one if too many wait: a peer that pings and does not
+    /// read can't make the queue grow.
     pub(crate) fn push_pong(&mut self, bytes: Bytes) {
-        if let Some(place) = self.pong.and_then(|pong| pong.checked_sub(self.taken))
-            && (place > 0 || self.first_written == 0)
-            && let Some(unsent) = self.queue.get_mut(place as usize)
+        // The last of several is not the first in the queue, so nothing of it was written.
+        if self.pongs == PONGS
+            && let Some(last) = self.queue.get_mut((self.last_pong - self.taken) as usize)
         {
-            unsent.bytes = bytes;
+            last.bytes = bytes;
             return;
         }
-        self.pong = Some(self.taken + self.queue.len() as u64);
-        self.push(bytes, 0);
+        self.pongs += 1;
+        self.last_pong = self.taken + self.queue.len() as u64;
+        self.queue.push_back(Frame { bytes, cost: 0, is_pong: true });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -73,7 +80,7 @@ impl Outbound {
     pub(crate) fn clear(&mut self) {
         self.queue = VecDeque::new();
         self.first_written = 0;
-        self.pong = None;
+        self.pongs = 0;
     }
 
     /// The cost of all that the kernel took, in proportion for the frame that it took in part:
@@ -131,6 +138,7 @@ impl Outbound {
             reached -= first.bytes.len();
             self.whole_cost += first.cost;
             self.taken += 1;
+            self.pongs -= usize::from(first.is_pong);
             self.queue.pop_front();
         }
         self.first_written = reached;
@@ -261,25 +269,23 @@ mod tests {
     }
 
     #[test]
-    fn at_most_one_pong_waits_beside_one_that_is_under_way() {
+    fn only_so_many_pongs_wait_and_the_latest_is_among_them() {
         let mut outbound = Outbound::default();
-        outbound.push_pong(Bytes::from_static(b"p1"));
-        outbound.push(Bytes::from_static(b"data"), 1);
-        outbound.push_pong(Bytes::from_static(b"p2"));
-        assert_eq!(outbound.queue.len(), 2, "the unsent one is replaced");
         let mut kernel = kernel([Some(1), None]);
+        outbound.push_pong(Bytes::from_static(b"first"));
+        outbound.push(Bytes::from_static(b"data"), 1);
         assert_eq!(outbound.write(&mut kernel).unwrap(), Written::Blocked);
-        for pong in [b"p3", b"p4", b"p5"] {
-            outbound.push_pong(Bytes::from_static(pong));
+        for n in 0..1_000u16 {
+            outbound.push_pong(n.to_be_bytes().to_vec().into());
         }
-        assert_eq!(outbound.queue.len(), 3);
-        kernel.plan.push_back(Some(usize::MAX));
+        assert_eq!(outbound.queue.len(), 1 + PONGS);
+        kernel.plan.extend([Some(usize::MAX); 2]);
         assert_eq!(outbound.write(&mut kernel).unwrap(), Written::All);
-        assert_eq!(kernel.wire, b"p2datap5");
-        outbound.push_pong(Bytes::from_static(b"p6"));
-        kernel.plan.push_back(Some(usize::MAX));
-        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::All);
-        assert_eq!(kernel.wire, b"p2datap5p6");
+        let earlier: Vec<u8> = (0..PONGS as u16 - 2).flat_map(u16::to_be_bytes).collect();
+        assert_eq!(kernel.wire, [b"firstdata", &earlier[..], &999u16.to_be_bytes()].concat());
+        assert_eq!((outbound.pongs, outbound.flushed_cost()), (0, 1));
+        outbound.push_pong(Bytes::from_static(b"again"));
+        assert_eq!(outbound.queue.len(), 1);
     }
 
     #[test]

@@ -69,6 +69,17 @@ fn a_message_may_come_in_parts_with_a_ping_between() {
 }
 
 #[test]
+fn each_ping_of_a_burst_is_answered_in_order() {
+    let server = TestServer::start(config());
+    let mut client = Client::admitted(server.address, "alice");
+    let burst: Vec<u8> = (0..10u8).flat_map(|n| frame(PING, &[n])).collect();
+    client.send(&burst);
+    for n in 0..10 {
+        assert_eq!(client.frame(), (PONG, vec![n]));
+    }
+}
+
+#[test]
 fn many_small_frames_are_all_processed() {
     let server = TestServer::start(config().lane(1 << 20));
     let mut client = Client::admitted(server.address, "alice");
