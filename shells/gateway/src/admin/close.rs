@@ -1,0 +1,53 @@
+//! `POST /v1/close`: the application closes connections, with code 4503.
+
+use axum::extract::{Request, State as Shared};
+use axum::response::Response;
+use headcount::CloseReason;
+use serde::Deserialize;
+use tracing::info;
+
+use super::address::To;
+use super::{State, body, json};
+use crate::frames::Object;
+use crate::problem::Problem;
+
+/// The largest body: an audience and a sentence.
+const BODY_BYTES: usize = 8 * 1024;
+/// The longest reason, in bytes.
+const MAX_REASON: usize = 1024;
+
+#[derive(Deserialize)]
+struct Close {
+    to: To,
+    /// For the log: clients see the code.
+    #[serde(default, deserialize_with = "body::given")]
+    reason: Option<String>,
+}
+
+pub(super) async fn close(
+    Shared(state): Shared<State>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let text = body::read(request, BODY_BYTES).await?;
+    let Close { to, reason } = body::parse(&text)?;
+    let audience = to.audience()?;
+    let reason = reason.unwrap_or_default();
+    if reason.len() > MAX_REASON {
+        return Err(Problem::new(
+            400,
+            "bad_request",
+            format!("reason is {} bytes long, {MAX_REASON} at most", reason.len()),
+        ));
+    }
+    let closing = state
+        .call(move |turn| {
+            let target = audience.target(turn.registry);
+            let closing = target.map_or(0, |target| {
+                turn.registry.close(turn.now, target, CloseReason::Application)
+            });
+            info!(closing, ?audience, ?reason, "closing on request");
+            closing
+        })
+        .await?;
+    Ok(json(Object::new().number("closing", u64::from(closing)).end()))
+}

@@ -1,0 +1,170 @@
+//! The admin port: where a back end publishes, and where people look.
+//!
+//! Runs on its own thread. What a request wants of the registry is posted to the loop as a closure,
+//! and its answer comes back through a oneshot channel: the loop never waits for HTTP.
+
+mod address;
+mod body;
+mod close;
+mod idempotency;
+mod page;
+mod publish;
+mod rooms;
+mod stats;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Request, State as Shared};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use headcount::Config;
+use headcount_mio::{Handle, HandleError, Turn};
+use tokio::sync::oneshot;
+
+use crate::frames::Object;
+use crate::gateway::Counters;
+use crate::local;
+use crate::problem::Problem;
+use idempotency::Answers;
+use page::Page;
+
+/// How long the loop may take before the process counts as not ready.
+const READY_WITHIN: Duration = Duration::from_secs(1);
+
+/// What every request can use.
+#[derive(Clone)]
+pub(crate) struct State(Arc<Inner>);
+
+struct Inner {
+    handle: Handle,
+    counters: Arc<Counters>,
+    answers: Answers,
+    page: Page,
+    limits: publish::Limits,
+    started: Instant,
+}
+
+impl State {
+    pub(crate) fn new(
+        handle: Handle,
+        config: &Config,
+        websocket: SocketAddr,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            handle,
+            counters,
+            answers: Answers::default(),
+            page: Page::new(websocket),
+            limits: publish::Limits::new(config),
+            started: Instant::now(),
+        }))
+    }
+
+    /// Runs a closure in the loop's next turn and waits for what it returns.
+    async fn call<R: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut Turn<'_>) -> R + Send + 'static,
+    ) -> Result<R, Problem> {
+        let (answer, wait) = oneshot::channel();
+        let posted = self.0.handle.post(move |turn| {
+            // Whoever asked may have gone; what was asked for is done all the same.
+            let _ = answer.send(ask(turn));
+        });
+        match posted {
+            Ok(()) => wait.await.map_err(|_| stopped()),
+            Err(HandleError::Full) => {
+                Err(Problem::new(503, "busy", "too many requests wait for the loop: try again"))
+            }
+            Err(_) => Err(stopped()),
+        }
+    }
+}
+
+fn stopped() -> Problem {
+    Problem::new(503, "stopped", "the server is stopping")
+}
+
+/// Serves until the process ends.
+pub(crate) fn run(listener: TcpListener, state: State) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    runtime.block_on(async move {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        axum::serve(listener, router(state)).await
+    })
+}
+
+fn router(state: State) -> Router {
+    Router::new()
+        .route("/", get(page::show))
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/v1/stats", get(stats::show))
+        .route("/v1/publish", post(publish::publish))
+        .route("/v1/join", post(rooms::join))
+        .route("/v1/leave", post(rooms::leave))
+        .route("/v1/close", post(close::close))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(guard))
+        .with_state(state)
+}
+
+/// Development mode has no key, so it answers only to programs and pages of this machine.
+async fn guard(request: Request, next: Next) -> Response {
+    let mut response = match check(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn check(headers: &HeaderMap) -> Result<(), Problem> {
+    // A value that is not text is nobody's name.
+    let values = |name| headers.get_all(name).into_iter().map(|value| value.to_str().unwrap_or(""));
+    local::check(values(header::HOST), values(header::ORIGIN))
+}
+
+async fn unknown_route(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(64).collect();
+    Problem::new(404, "unknown_route", format!("there is nothing at {path}"))
+}
+
+async fn wrong_method(method: Method) -> Problem {
+    let method: String = method.as_str().chars().take(16).collect();
+    Problem::new(
+        405,
+        "wrong_method",
+        format!("{method} is not for this address: what changes something is POST, the rest GET"),
+    )
+}
+
+/// The process runs.
+async fn live() -> Response {
+    json(Object::new().text("status", "live").end())
+}
+
+/// The loop answers.
+async fn ready(Shared(state): Shared<State>) -> Result<Response, Problem> {
+    match tokio::time::timeout(READY_WITHIN, state.call(|_| ())).await {
+        Ok(answer) => answer.map(|()| json(Object::new().text("status", "ready").end())),
+        Err(_) => Err(Problem::new(503, "not_ready", "the loop has not answered for a second")),
+    }
+}
+
+/// An answer that went well.
+fn json(body: String) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, json)], body).into_response()
+}

@@ -1,0 +1,206 @@
+//! The frames that clients send.
+
+use headcount::{Position, RoomId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::identity;
+
+/// The longest `id` that is sent back, in bytes of JSON.
+const MAX_REQUEST_BYTES: usize = 256;
+
+/// One frame, understood.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Frame<'a> {
+    /// The client's `id` as the JSON it wrote: it comes back as `request`.
+    pub(crate) request: Option<&'a str>,
+    pub(crate) ask: Ask,
+}
+
+/// What a client wants.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Join { room: RoomId, since: Option<Position> },
+    Leave { room: RoomId },
+    Ping,
+}
+
+/// Why a frame was not understood: becomes an `error` frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Misunderstood<'a> {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) request: Option<&'a str>,
+}
+
+/// The fields of all frames; others are ignored. Kept as JSON until the type says what they are.
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    room: Option<&'a RawValue>,
+    #[serde(borrow)]
+    epoch: Option<&'a RawValue>,
+    #[serde(borrow)]
+    offset: Option<&'a RawValue>,
+}
+
+/// Understands one text message.
+pub(crate) fn parse(text: &str) -> Result<Frame<'_>, Misunderstood<'_>> {
+    let not_a_frame = |why: String| Misunderstood {
+        code: "bad_json",
+        message: format!("a frame is one JSON object with a `type`: {why}"),
+        request: None,
+    };
+    // Arrays would be taken for the fields in their order.
+    if text.trim_ascii_start().starts_with('[') {
+        return Err(not_a_frame("this is an array".to_owned()));
+    }
+    let fields: Fields<'_> =
+        serde_json::from_str(text).map_err(|error| not_a_frame(error.to_string()))?;
+    let request = fields.request()?;
+    match fields.ask() {
+        Ok(ask) => Ok(Frame { request, ask }),
+        Err((code, message)) => Err(Misunderstood { code, message, request }),
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn request(&self) -> Result<Option<&'a str>, Misunderstood<'a>> {
+        let Some(id) = self.id.map(RawValue::get) else { return Ok(None) };
+        let scalar = id.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit());
+        if scalar && id.len() <= MAX_REQUEST_BYTES {
+            return Ok(Some(id));
+        }
+        Err(Misunderstood {
+            code: "bad_frame",
+            message: format!(
+                "id must be a string or a number of at most {MAX_REQUEST_BYTES} bytes"
+            ),
+            request: None,
+        })
+    }
+
+    fn ask(&self) -> Result<Ask, (&'static str, String)> {
+        let Some(kind) = string(self.kind) else {
+            return Err(("bad_frame", "type is missing or not a string".to_owned()));
+        };
+        match &*kind {
+            "ping" => Ok(Ask::Ping),
+            "join" => Ok(Ask::Join { room: self.room()?, since: self.since()? }),
+            "leave" => Ok(Ask::Leave { room: self.room()? }),
+            "auth" | "refresh" | "ack" | "message" => Err((
+                "not_available",
+                format!("{kind} is part of the protocol but not available in this version"),
+            )),
+            // The text is the client's own: no more of it goes back than helps.
+            _ => Err((
+                "unknown_type",
+                format!(
+                    "there is no frame of type {:?}",
+                    kind.chars().take(32).collect::<String>()
+                ),
+            )),
+        }
+    }
+
+    fn room(&self) -> Result<RoomId, (&'static str, String)> {
+        let Some(room) = string(self.room) else {
+            return Err(("bad_frame", "room is missing or not a string".to_owned()));
+        };
+        RoomId::new(room).map_err(|error| ("bad_id", format!("room: {error}")))
+    }
+
+    fn since(&self) -> Result<Option<Position>, (&'static str, String)> {
+        let (epoch, offset) = match (self.epoch, self.offset) {
+            (None, None) => return Ok(None),
+            (Some(epoch), Some(offset)) => (epoch, offset),
+            _ => return Err(("bad_position", "epoch and offset belong together".to_owned())),
+        };
+        let epoch = string(Some(epoch)).and_then(|epoch| identity::parse_epoch(&epoch));
+        let offset = serde_json::from_str(offset.get()).ok();
+        match (epoch, offset) {
+            (Some(epoch), Some(offset)) => Ok(Some(Position { epoch, offset })),
+            _ => Err((
+                "bad_position",
+                "epoch must be a string as it was received, and offset a whole number".to_owned(),
+            )),
+        }
+    }
+}
+
+/// The value of a JSON string; `None` for anything else.
+fn string(json: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str(json?.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> (&'static str, Option<&str>) {
+        let wrong = parse(text).unwrap_err();
+        (wrong.code, wrong.request)
+    }
+
+    #[test]
+    fn asks() {
+        let room = RoomId::new("r\"1").unwrap();
+        let frame =
+            parse(r#" {"id": "x\n", "room":"r\u00221", "type":"join", "more":[{}]} "#).unwrap();
+        assert_eq!(frame.request, Some(r#""x\n""#));
+        assert_eq!(frame.ask, Ask::Join { room: room.clone(), since: None });
+        let frame = parse(r#"{"type":"leave","room":"r\"1","id":-1.5e3}"#).unwrap();
+        assert_eq!((frame.request, frame.ask), (Some("-1.5e3"), Ask::Leave { room: room.clone() }));
+        let frame =
+            parse(r#"{"type":"join","room":"r\"1","epoch":"ff","offset":3,"id":null}"#).unwrap();
+        let since = Some(Position { epoch: 255, offset: 3 });
+        assert_eq!((frame.request, frame.ask), (None, Ask::Join { room, since }));
+        assert_eq!(parse(r#"{"type":"ping"}"#).unwrap().ask, Ask::Ping);
+    }
+
+    #[test]
+    fn what_is_wrong_names_the_request() {
+        for (text, expected, request) in [
+            ("", "bad_json", None),
+            (" [\"ping\",null,null,null,null]", "bad_json", None),
+            ("{\"type\":\"ping\"} x", "bad_json", None),
+            ("{\"type\":\"ping\",\"type\":\"ping\"}", "bad_json", None),
+            ("null", "bad_json", None),
+            ("{}", "bad_frame", None),
+            ("{\"type\":1,\"id\":2}", "bad_frame", Some("2")),
+            ("{\"type\":\"ping\",\"id\":{}}", "bad_frame", None),
+            ("{\"type\":\"ping\",\"id\":true}", "bad_frame", None),
+            ("{\"type\":\"dance\",\"id\":2}", "unknown_type", Some("2")),
+            ("{\"type\":\"message\",\"id\":\"a\",\"data\":1}", "not_available", Some("\"a\"")),
+            ("{\"type\":\"ack\"}", "not_available", None),
+            ("{\"type\":\"auth\",\"token\":\"t\"}", "not_available", None),
+            ("{\"type\":\"refresh\",\"token\":\"t\"}", "not_available", None),
+            ("{\"type\":\"join\"}", "bad_frame", None),
+            ("{\"type\":\"join\",\"room\":5}", "bad_frame", None),
+            ("{\"type\":\"join\",\"room\":\"null\",\"id\":0}", "bad_id", Some("0")),
+            ("{\"type\":\"join\",\"room\":\"a\",\"epoch\":\"1\"}", "bad_position", None),
+            ("{\"type\":\"join\",\"room\":\"a\",\"epoch\":1,\"offset\":1}", "bad_position", None),
+            (
+                "{\"type\":\"join\",\"room\":\"a\",\"epoch\":\"1\",\"offset\":-1}",
+                "bad_position",
+                None,
+            ),
+        ] {
+            assert_eq!(code(text), (expected, request), "{text}");
+        }
+        let long = format!("{{\"type\":\"ping\",\"id\":\"{}\"}}", "x".repeat(300));
+        assert_eq!(code(&long), ("bad_frame", None));
+        let deep = "[".repeat(10_000);
+        assert_eq!(code(&deep).0, "bad_json");
+    }
+
+    #[test]
+    fn a_foreign_type_is_not_echoed_at_length() {
+        let text = format!("{{\"type\":\"{}\"}}", "z".repeat(60_000));
+        assert!(parse(&text).unwrap_err().message.len() < 200);
+    }
+}

@@ -1,0 +1,177 @@
+//! What the gateway does on the WebSocket port: the handler of the shell's loop.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use headcount::{
+    Admitted, Body, Config, ConnId, Message, Notice, Position, Registry, ReplyError, SessionId,
+    StreamRef, Timestamp,
+};
+use headcount_mio::{Handler, Kind, Payload, Request, Turn, Verdict};
+use tracing::{debug, info, warn};
+
+use crate::client::{self, Ask, Frame};
+use crate::frames::{self, Terms};
+use crate::identity::{self, Identity};
+
+/// What the gateway counts beside the registry; shared with the admin port.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Frames for one connection that found its window and lane full.
+    pub(crate) replies_dropped: AtomicU64,
+}
+
+/// The application of the loop: no state of its own, the registry has all of it.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    terms: Terms,
+    counters: Arc<Counters>,
+}
+
+impl Gateway {
+    pub(crate) fn new(config: &Config, counters: Arc<Counters>) -> Self {
+        let terms =
+            Terms { ping_interval: config.interval(), max_message_bytes: config.message_bytes() };
+        Self { terms, counters }
+    }
+
+    /// Does what a client asks; the answer is the frame to send back.
+    fn act(turn: &mut Turn<'_>, conn: ConnId, frame: Frame<'_>) -> String {
+        let Frame { request, ask } = frame;
+        match ask {
+            Ask::Ping => frames::ok(request),
+            // In development mode anyone may join any room.
+            Ask::Join { room, since } => match turn.registry.join(turn.now, conn, &room, since) {
+                Ok(joined) => frames::joined(&room, &joined, request),
+                Err(refused) => frames::error("join_refused", &refused.to_string(), request),
+            },
+            // Not to have been in it is no error: what was asked for is the case.
+            Ask::Leave { room } => match turn.registry.leave(turn.now, conn, &room) {
+                Ok(_) => frames::left(&room, request),
+                Err(unknown) => frames::error("leave_refused", &unknown.to_string(), request),
+            },
+        }
+    }
+}
+
+/// Sends one connection a frame outside any stream.
+pub(crate) fn reply(
+    registry: &mut Registry,
+    now: Timestamp,
+    conn: ConnId,
+    frame: String,
+    counters: &Counters,
+) {
+    if registry.reply(now, conn, Message::text(frame)) == Err(ReplyError::Full) {
+        counters.replies_dropped.fetch_add(1, Ordering::Relaxed);
+        debug!(
+            conn = show_connection(conn),
+            "a frame was dropped: the connection reads too slowly"
+        );
+    }
+}
+
+/// A connection as clients, back ends and the log see it: opaque, because JavaScript's numbers can't
+/// hold it.
+pub(crate) fn show_connection(conn: ConnId) -> String {
+    format!("{:016x}", conn.to_bits())
+}
+
+/// A session as the log sees it.
+fn show_session(session: SessionId) -> String {
+    format!("{:016x}", session.to_bits())
+}
+
+impl Handler for Gateway {
+    fn authenticate(&mut self, request: &Request<'_>) -> Verdict {
+        match identity::identify(request) {
+            Ok(Identity { who, resume }) => Verdict::Admit { who, resume },
+            Err(problem) => {
+                debug!(peer = %request.peer(), ?problem, "an upgrade was refused");
+                Verdict::Refuse(problem.answer())
+            }
+        }
+    }
+
+    fn admitted(&mut self, turn: &mut Turn<'_>, conn: ConnId, admitted: Admitted) {
+        let Some(who) = turn.registry.who(conn) else { return };
+        let welcome = frames::welcome(&show_connection(conn), &who, &admitted, self.terms);
+        reply(turn.registry, turn.now, conn, welcome, &self.counters);
+    }
+
+    fn message(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>) {
+        let answer = match payload {
+            Payload::Text(text) => match client::parse(text) {
+                Ok(frame) => Self::act(turn, conn, frame),
+                Err(wrong) => frames::error(wrong.code, &wrong.message, wrong.request),
+            },
+            Payload::Binary(_) => {
+                frames::error("binary_frame", "frames are JSON in text messages", None)
+            }
+        };
+        reply(turn.registry, turn.now, conn, answer, &self.counters);
+    }
+
+    fn encode(
+        &mut self,
+        stream: StreamRef<'_>,
+        position: Option<Position>,
+        body: Body<'_>,
+        out: &mut Vec<u8>,
+    ) -> Kind {
+        let Body::Message(message) = body;
+        match (frames::stream_name(stream), position) {
+            (Some(name), Some(position)) => {
+                frames::event(&name, position, message.payload(), out);
+            }
+            // What is in no stream was made as a whole frame.
+            _ => out.extend_from_slice(message.payload()),
+        }
+        Kind::Text
+    }
+
+    fn encode_gap(&mut self, stream: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> Kind {
+        let name = frames::stream_name(stream).unwrap_or_default();
+        out.extend_from_slice(frames::gap(&name, from, to).as_bytes());
+        Kind::Text
+    }
+
+    fn encode_draining(&mut self, within: Range<Duration>, out: &mut Vec<u8>) -> Kind {
+        out.extend_from_slice(frames::draining(&within).as_bytes());
+        Kind::Text
+    }
+
+    fn notice(&mut self, turn: &Turn<'_>, notice: Notice) {
+        match notice {
+            Notice::Admitted { conn, session } => {
+                // `Debug` of names shows no more than their beginning.
+                let user = turn.registry.who(conn).map(|who| tracing::field::debug(who.user));
+                info!(
+                    conn = show_connection(conn),
+                    session = show_session(session),
+                    user,
+                    "admitted"
+                );
+            }
+            Notice::Closed { conn, session, reason, age } => info!(
+                conn = show_connection(conn),
+                session = show_session(session),
+                reason = reason.name(),
+                code = reason.code(),
+                age_ms = frames::millis(age),
+                "closed"
+            ),
+            Notice::SessionEnded { session } => {
+                info!(session = show_session(session), "session ended")
+            }
+            Notice::Behind { conn } => {
+                warn!(conn = show_connection(conn), "behind: its window is full")
+            }
+            Notice::Gap { conn, from, to } => warn!(conn = show_connection(conn), from, to, "gap"),
+            Notice::Announced { sent, skipped } => info!(sent, skipped, "announced to everyone"),
+            other => info!(notice = ?other),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Who connects, and where their session goes on: what the upgrade request says.
+//!
+//! There is one way so far, development mode: `?user=U&thread=T`, believed without proof and for
+//! that reason only from this machine. Credentials that a client offers are refused rather than
+//! ignored, because whoever offers them expects them to be checked.
+
+use std::borrow::Cow;
+
+use headcount::{Position, Principal, Resume, ThreadId, UserId};
+use headcount_mio::Request;
+
+use crate::local;
+use crate::problem::Problem;
+
+/// The thread of a client that names none.
+const MAIN_THREAD: &str = "main";
+
+/// Who it is, and what they have seen of their session.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) who: Principal,
+    pub(crate) resume: Option<Resume>,
+}
+
+/// Decides from the whole request.
+pub(crate) fn identify(request: &Request<'_>) -> Result<Identity, Problem> {
+    local::check(request.headers("host"), request.headers("origin"))?;
+    let offered = request
+        .headers("sec-websocket-protocol")
+        .flat_map(|list| list.split(','))
+        .any(|protocol| protocol.trim().starts_with("bearer."));
+    if offered || request.header("authorization").is_some() {
+        return Err(no_key());
+    }
+    from_query(request.query().unwrap_or(""))
+}
+
+/// Decides from the query: development mode, and the reconnect fields.
+fn from_query(query: &str) -> Result<Identity, Problem> {
+    let parameters = Parameters::read(query)?;
+    if parameters.token {
+        return Err(no_key());
+    }
+    let Some(user) = parameters.user else {
+        return Err(Problem::new(
+            400,
+            "no_user",
+            "the query must say who connects: /ws?user=alice, and &thread=T for other than `main`",
+        ));
+    };
+    let thread = parameters.thread.unwrap_or(Cow::Borrowed(MAIN_THREAD));
+    let user = UserId::new(user).map_err(|error| Problem::id("user", error))?;
+    let thread = ThreadId::new(thread).map_err(|error| Problem::id("thread", error))?;
+    let resume = match (parameters.epoch, parameters.offset) {
+        (None, None) => None,
+        (Some(epoch), Some(offset)) => Some(Resume { position: position(&epoch, &offset)? }),
+        _ => {
+            return Err(bad_position("epoch and offset belong together: give both or neither"));
+        }
+    };
+    Ok(Identity { who: Principal::new(user, thread), resume })
+}
+
+/// The parameters that mean something here. Others are for later versions, and ignored.
+#[derive(Default)]
+struct Parameters<'a> {
+    user: Option<Cow<'a, str>>,
+    thread: Option<Cow<'a, str>>,
+    epoch: Option<Cow<'a, str>>,
+    offset: Option<Cow<'a, str>>,
+    token: bool,
+}
+
+impl<'a> Parameters<'a> {
+    fn read(query: &'a str) -> Result<Self, Problem> {
+        let mut read = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let place = match &*name {
+                "user" => &mut read.user,
+                "thread" => &mut read.thread,
+                "epoch" => &mut read.epoch,
+                "offset" => &mut read.offset,
+                "token" => {
+                    read.token = true;
+                    continue;
+                }
+                _ => continue,
+            };
+            if place.is_some() {
+                return Err(Problem::new(400, "bad_query", format!("{name} is given twice")));
+            }
+            // Decoding puts this character in the place of bytes that are not UTF-8: names that
+            // differ only in those would become one.
+            if value.contains(char::REPLACEMENT_CHARACTER) {
+                return Err(Problem::new(400, "bad_query", format!("{name} is not UTF-8")));
+            }
+            *place = Some(value);
+        }
+        Ok(read)
+    }
+}
+
+/// Reads a position as clients send it back: the epoch as it was given to them, and an offset.
+pub(crate) fn position(epoch: &str, offset: &str) -> Result<Position, Problem> {
+    let number = offset.bytes().all(|byte| byte.is_ascii_digit()).then(|| offset.parse().ok());
+    let Some(offset) = number.flatten() else {
+        return Err(bad_position("offset must be a whole number, 0 or more"));
+    };
+    let epoch = parse_epoch(epoch).ok_or_else(|| {
+        bad_position("epoch is not one that this server made: send it as it was received")
+    })?;
+    Ok(Position { epoch, offset })
+}
+
+/// An epoch as clients see it: opaque, because JavaScript's numbers can't hold it.
+pub(crate) fn show_epoch(epoch: u64) -> String {
+    format!("{epoch:016x}")
+}
+
+/// What [`show_epoch`] made.
+pub(crate) fn parse_epoch(text: &str) -> Option<u64> {
+    hex(text)
+}
+
+/// A handle's bits, or an epoch: digits only, `from_str_radix` alone would take a sign.
+pub(crate) fn hex(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
+}
+
+fn bad_position(message: &str) -> Problem {
+    Problem::new(400, "bad_position", message)
+}
+
+fn no_key() -> Problem {
+    Problem::new(
+        401,
+        "no_key",
+        "this server has no key to check a token with: it runs in development mode, where the query \
+         says who connects (/ws?user=alice)",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(query: &str) -> (u16, String) {
+        let problem = from_query(query).unwrap_err();
+        (problem.status(), problem.message().to_owned())
+    }
+
+    #[test]
+    fn users_and_threads() {
+        for (query, user, thread) in [
+            ("user=alice", "alice", "main"),
+            ("user=alice&thread=work", "alice", "work"),
+            ("thread=a%2Fb&user=J%C3%B6rg+M.&debug=1", "Jörg M.", "a/b"),
+            ("user=%22%5C%3Cscript%3E&previous=whatever", "\"\\<script>", "main"),
+            ("user=0", "0", "main"),
+        ] {
+            let identity = from_query(query).unwrap();
+            assert_eq!(identity.who.user().as_str(), user);
+            assert_eq!(identity.who.thread().as_str(), thread);
+            assert_eq!(identity.resume, None);
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_which_rule() {
+        for (query, rule) in [
+            ("", "must say who connects"),
+            ("thread=t", "must say who connects"),
+            ("user=", "user: the id is empty"),
+            ("user=Undefined", "placeholder"),
+            ("user=a%00b", "control character"),
+            ("user=a&thread=", "thread: the id is empty"),
+            ("user=a&thread=null", "thread: the id is a placeholder"),
+            ("user=a&user=b", "user is given twice"),
+            ("user=%ff", "user is not UTF-8"),
+        ] {
+            let (status, message) = refused(query);
+            assert!(status == 400 && message.contains(rule), "{query}: {message}");
+        }
+        let (status, message) = refused(&format!("user={}", "x".repeat(129)));
+        assert!(status == 400 && message.contains("129 bytes"), "{message}");
+        assert_eq!(refused("user=a&token=secret").0, 401);
+    }
+
+    #[test]
+    fn positions() {
+        let epoch = show_epoch(0xdead_beef);
+        let identity = from_query(&format!("user=a&epoch={epoch}&offset=7&previous=x")).unwrap();
+        let position = Position { epoch: 0xdead_beef, offset: 7 };
+        assert_eq!(identity.resume, Some(Resume { position }));
+        for wrong in [
+            "epoch=1",
+            "offset=1",
+            "epoch=&offset=",
+            "epoch=xyz&offset=1",
+            "epoch=%2B1&offset=1",
+            "epoch=00000000000000001&offset=%2B1",
+            "epoch=1&offset=-1",
+            "epoch=1&offset=1.0",
+            "epoch=1&offset=18446744073709551616",
+            "epoch=11111111111111111&offset=1",
+        ] {
+            assert_eq!(refused(&format!("user=a&{wrong}")).0, 400, "{wrong}");
+        }
+    }
+}

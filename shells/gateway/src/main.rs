@@ -1,0 +1,157 @@
+//! `headcount serve`: the connection registry as one binary in front of a back end in any language.
+//!
+//! Browsers connect to the WebSocket port, a back end publishes over HTTP on the admin port. The
+//! registry's loop runs on the main thread; the admin port on a thread of its own, from which it
+//! posts closures to the loop.
+#![forbid(unsafe_code)]
+
+mod admin;
+mod cli;
+mod client;
+mod frames;
+mod gateway;
+mod identity;
+mod local;
+mod log;
+mod problem;
+mod settings;
+mod values;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use headcount_mio::{Options, Server};
+use tracing::{error, info, warn};
+
+use crate::cli::Command;
+use crate::gateway::{Counters, Gateway};
+
+/// What was asked for can't be done: flags, settings, addresses.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let Command::Serve(arguments) = cli::parse();
+    match serve(&arguments) {
+        Ok(code) => code,
+        Err(sentence) => {
+            // One line, before any log line: whoever started the process reads this first.
+            let _ = writeln!(io::stderr(), "headcount: {sentence}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// Runs until it is told to stop. An error is about what was asked for, before anything ran.
+fn serve(arguments: &cli::Serve) -> Result<ExitCode, String> {
+    let descriptors = descriptor_limit();
+    let seed = getrandom::u64()
+        .map_err(|error| format!("the operating system gives no entropy for the seed: {error}"))?;
+    let config = arguments.settings()?.config(seed, descriptors)?;
+    cli::only_loopback("--listen", arguments.listen)?;
+    cli::only_loopback("--admin", arguments.admin)?;
+
+    let options = Options::new().path("/ws").subprotocol("headcount.v1").signals(true);
+    let server = Server::bind(arguments.listen, config.clone(), options).map_err(|error| {
+        let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        cannot_listen("--listen", arguments.listen, cause, &error)
+    })?;
+    let listener = TcpListener::bind(arguments.admin)
+        .map_err(|error| cannot_listen("--admin", arguments.admin, Some(&error), &error))?;
+    let admin_address = listener
+        .local_addr()
+        .map_err(|error| format!("cannot use {}: {error}", arguments.admin))?;
+    let address = server.local_addr();
+
+    let log = log::start();
+    if u64::from(config.connections()) + 64 > descriptors {
+        warn!(
+            connections = config.connections(),
+            descriptors, "limits.connections is more than the descriptor limit (ulimit -n) lets in"
+        );
+    }
+    let handle = server.handle();
+    let counters = Arc::new(Counters::default());
+    let failed = Arc::new(AtomicBool::new(false));
+    let state = admin::State::new(handle.clone(), &config, address, Arc::clone(&counters));
+    let admin_failed = Arc::clone(&failed);
+    // Not joined: when the loop has ended the process ends, whatever the admin port is doing.
+    std::thread::Builder::new()
+        .name("admin".to_owned())
+        .spawn(move || {
+            if let Err(error) = admin::run(listener, state) {
+                error!(%error, "the admin port has failed; stopping");
+                admin_failed.store(true, Ordering::Release);
+                handle.stop();
+            }
+        })
+        .map_err(|error| format!("cannot start the admin port's thread: {error}"))?;
+
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        connections = config.connections(),
+        "started in development mode: whoever connects says who they are; loopback only"
+    );
+    announce(address, admin_address);
+    let result = server.run(Gateway::new(&config, counters));
+    let code = match result {
+        Ok(()) if failed.load(Ordering::Acquire) => ExitCode::FAILURE,
+        Ok(()) => {
+            info!("stopped: every connection was closed");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            error!(%error, "the loop has failed");
+            ExitCode::FAILURE
+        }
+    };
+    log.finish();
+    Ok(code)
+}
+
+/// The two lines that programs wait for, with the real ports. Nobody reading them is no reason to
+/// end.
+fn announce(address: SocketAddr, admin: SocketAddr) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "websocket ws://{address}/ws\nadmin http://{admin}/");
+    let _ = out.flush();
+}
+
+fn cannot_listen(
+    flag: &str,
+    address: SocketAddr,
+    cause: Option<&io::Error>,
+    error: &dyn Error,
+) -> String {
+    match cause.map(io::Error::kind) {
+        Some(io::ErrorKind::AddrInUse) => format!(
+            "{address} is in use: stop the program that listens there, or choose another address \
+             with {flag} (port 0 picks a free one)"
+        ),
+        Some(io::ErrorKind::PermissionDenied) => {
+            format!("not permitted to listen on {address}: choose a port above 1023 with {flag}")
+        }
+        Some(io::ErrorKind::AddrNotAvailable) => {
+            format!("{address} is not an address of this machine: choose another with {flag}")
+        }
+        _ => {
+            let cause = cause.map_or_else(|| error.to_string(), ToString::to_string);
+            format!("cannot listen on {address}: {cause}; choose another address with {flag}")
+        }
+    }
+}
+
+/// How many descriptors the process may have, after raising the soft limit to the hard one: every
+/// connection is one, and the soft limit is for programs that use `select`.
+fn descriptor_limit() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if limit.current != limit.maximum && setrlimit(Resource::Nofile, raised).is_ok() {
+        return limit.maximum.unwrap_or(u64::MAX);
+    }
+    limit.current.unwrap_or(u64::MAX)
+}

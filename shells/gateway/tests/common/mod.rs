@@ -1,0 +1,301 @@
+//! The real binary on free ports, and clients that know nothing of its insides.
+#![allow(dead_code)] // Each test file uses its part.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::handshake::client::Request;
+use tungstenite::http::HeaderValue;
+use tungstenite::{Message, WebSocket};
+
+/// Nothing here takes longer on a machine that is merely slow.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) fn headcount() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_headcount"))
+}
+
+/// A running gateway. Killed when the test is over.
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) websocket: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+    /// Kept open and not read, where a test wants that.
+    _unread: Option<ChildStderr>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With settings, each `table.key=value`.
+    pub(crate) fn with(settings: &[&str]) -> Self {
+        let mut command = headcount();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(settings.iter().flat_map(|setting| ["--set", setting]));
+        Self::spawn(command, true)
+    }
+
+    /// With a log that nobody reads.
+    pub(crate) fn unread() -> Self {
+        let mut command = headcount();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        Self::spawn(command, false)
+    }
+
+    fn spawn(mut command: Command, read: bool) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut unread = child.stderr.take();
+        let reader = unread.take_if(|_| read).map(|stderr| {
+            let log = Arc::clone(&log);
+            std::thread::spawn(move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    log.lock().unwrap().push_str(&(line + "\n"));
+                }
+            })
+        });
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut line = |what: &str| {
+            let line = lines.next().unwrap_or_else(|| panic!("no line: {}", log.lock().unwrap()));
+            line.unwrap().strip_prefix(what).unwrap().to_owned()
+        };
+        let websocket = line("websocket ws://").strip_suffix("/ws").unwrap().parse().unwrap();
+        let admin = line("admin http://").strip_suffix("/").unwrap().parse().unwrap();
+        Self { child, websocket, admin, log, reader, _unread: unread }
+    }
+
+    pub(crate) fn connect(&self, query: &str) -> Client {
+        Client::connect(self.websocket, query).expect("an upgrade")
+    }
+
+    /// The status and the body of an upgrade that is refused.
+    pub(crate) fn refused(&self, query: &str) -> (u16, Value) {
+        let refused = Client::connect(self.websocket, query).map(|_| ()).expect_err("a refusal");
+        (refused.0, serde_json::from_str(&refused.1).expect(&refused.1))
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        request(self.admin, "GET", path, &[], "")
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+        request(self.admin, "POST", path, &[("content-type", "application/json")], body)
+    }
+
+    pub(crate) fn publish(&self, to: &str, data: &str) -> Value {
+        let answer = self.post("/v1/publish", &format!("{{\"to\":{to},\"data\":{data}}}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    pub(crate) fn stats(&self) -> Value {
+        self.get("/v1/stats").json()
+    }
+
+    /// Waits until the statistics say so.
+    pub(crate) fn until(&self, condition: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        loop {
+            let stats = self.stats();
+            if condition(&stats) {
+                return stats;
+            }
+            assert!(start.elapsed() < PATIENCE, "still not so: {stats}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the process to end by itself, and for the rest of its log.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+        let status = wait(&mut self.child);
+        self.reader.take().map(JoinHandle::join);
+        (status, self.log())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn wait(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        assert!(start.elapsed() < PATIENCE, "the process does not end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A WebSocket client.
+pub(crate) struct Client {
+    pub(crate) socket: WebSocket<TcpStream>,
+    pub(crate) welcome: Value,
+}
+
+impl Client {
+    /// Upgrades and reads the welcome; a refusal is its status and body.
+    pub(crate) fn connect(address: SocketAddr, query: &str) -> Result<Self, (u16, String)> {
+        let request = format!("ws://{address}/ws?{query}").into_client_request().unwrap();
+        Self::upgrade(address, request)
+    }
+
+    pub(crate) fn with_header(
+        address: SocketAddr,
+        query: &str,
+        name: &'static str,
+        value: &str,
+    ) -> Result<Self, (u16, String)> {
+        let mut request = format!("ws://{address}/ws?{query}").into_client_request().unwrap();
+        request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
+        Self::upgrade(address, request)
+    }
+
+    fn upgrade(address: SocketAddr, request: Request) -> Result<Self, (u16, String)> {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        match tungstenite::client(request, stream) {
+            Ok((socket, _)) => {
+                let mut client = Self { socket, welcome: Value::Null };
+                client.welcome = client.next();
+                assert_eq!(client.welcome["type"], "welcome", "the first frame");
+                Ok(client)
+            }
+            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+                let body = response.body().clone().unwrap_or_default();
+                Err((response.status().as_u16(), String::from_utf8(body).unwrap()))
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    pub(crate) fn connection(&self) -> &str {
+        self.welcome["connection"].as_str().unwrap()
+    }
+
+    pub(crate) fn send(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).unwrap();
+    }
+
+    /// The next frame.
+    pub(crate) fn next(&mut self) -> Value {
+        loop {
+            match self.socket.read().unwrap() {
+                Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Sends a frame; the next one must be the answer.
+    pub(crate) fn ask(&mut self, text: &str) -> Value {
+        self.send(text);
+        self.next()
+    }
+
+    /// Everything that has arrived, up to the answer to a ping sent now.
+    pub(crate) fn drain(&mut self) -> Vec<Value> {
+        self.send(r#"{"type":"ping","id":"drain"}"#);
+        let mut frames = Vec::new();
+        loop {
+            let frame = self.next();
+            if frame["request"] == "drain" {
+                return frames;
+            }
+            frames.push(frame);
+        }
+    }
+
+    /// The data of the events that have arrived.
+    pub(crate) fn data(&mut self) -> Vec<Value> {
+        self.drain().into_iter().map(|mut frame| frame["data"].take()).collect()
+    }
+
+    /// Reads to the close frame: its code, 1005 if it has none.
+    pub(crate) fn closed(&mut self) -> u16 {
+        loop {
+            if let Message::Close(frame) = self.socket.read().unwrap() {
+                return frame.map_or(1005, |frame| frame.code.into());
+            }
+        }
+    }
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect(&self.body)
+    }
+
+    /// The code of an error, whose shape is checked.
+    pub(crate) fn code(&self) -> String {
+        let json = self.json();
+        assert!(json["error"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{json}");
+        json["error"]["code"].as_str().unwrap().to_owned()
+    }
+}
+
+/// One request on a connection of its own, with `Host` unless it is given.
+pub(crate) fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        head.push_str(&format!("Host: {address}\r\n"));
+    }
+    if !body.is_empty() {
+        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    raw(address, format!("{head}\r\n{body}").as_bytes())
+}
+
+/// Bytes out, one answer in.
+pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect(&answer);
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+}
