@@ -207,3 +207,8 @@ pub use stats::{Admitted, ConnState, Delivery, Flow, Joined, Notice, Recovered, 
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Timestamp;
+
+/// Compiles the README's Rust.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
