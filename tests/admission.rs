@@ -1,0 +1,381 @@
+//! Who gets in, who is refused, and that every limit is exact at every instant.
+
+mod support;
+
+use headcount::{
+    CloseReason, ConnId, ConnState, Disconnect, Inbound, InboundError, JoinError, Message, Refused,
+    ReplyError, Target, UnknownConn,
+};
+use support::{World, config, ms, room, secs, user, who};
+
+#[test]
+fn pending_sockets_are_refused_above_their_cap_until_a_cleanup_was_polled() {
+    let mut world = World::with(config().pending(2));
+    let first = world.reserve();
+    world.reserve();
+    assert_eq!(world.try_reserve(), Err(Refused::Pending));
+
+    world.hang_up(first);
+    assert_eq!(world.registry.stats().pending, 2, "it holds its place until its cleanup");
+    assert_eq!(world.try_reserve(), Err(Refused::Pending));
+    world.drain();
+    assert_eq!(world.registry.stats().pending, 1);
+    world.reserve();
+    assert_eq!(world.registry.stats().abandoned, 1);
+}
+
+#[test]
+fn an_admission_frees_a_place_among_the_pending() {
+    let mut world = World::with(config().pending(1));
+    for _ in 0..5 {
+        world.open("alice", "main");
+    }
+    assert_eq!((world.open_count(), world.registry.stats().pending), (5, 0));
+}
+
+#[test]
+fn pending_sockets_do_not_count_towards_the_connections() {
+    let mut world = World::with(config().connections(2).pending(4));
+    let waiting = world.reserve();
+    world.reserve();
+    world.open("alice", "main");
+    world.connect(waiting, "bob", "main").unwrap();
+    assert_eq!((world.open_count(), world.registry.stats().pending), (2, 1));
+}
+
+#[test]
+fn the_connection_cap_is_exact_and_a_departure_frees_its_place_at_once() {
+    let mut world = World::with(config().connections(3));
+    let conns = ["a", "b", "c"].map(|name| world.open(name, "main"));
+    assert_eq!(world.open_count(), 3);
+    assert_eq!(world.refusal("d", "main"), Refused::Connections);
+    assert_eq!(world.registry.stats().refused, 1);
+
+    world.hang_up(conns[1]);
+    world.open("d", "main");
+    assert_eq!(world.open_count(), 3, "its cleanup need not have been polled");
+    assert_eq!(world.refusal("e", "main"), Refused::Connections);
+}
+
+#[test]
+fn a_connection_that_begins_to_close_frees_its_place_before_any_io() {
+    let mut world = World::with(config().connections(1));
+    let alice = world.open("alice", "main");
+    assert_eq!(world.close(Target::Conn(alice), CloseReason::Application), 1);
+    assert_eq!((world.open_count(), world.registry.stats().live), (0, 1));
+    let bob = world.open("bob", "main");
+    assert_eq!((world.open_count(), world.registry.stats().live), (1, 2));
+    assert_eq!(world.state(alice), Some(ConnState::Closing));
+    assert_eq!(world.state(bob), Some(ConnState::Open));
+}
+
+#[test]
+fn the_oldest_close_handshake_is_cut_short_when_the_headroom_is_used_up() {
+    let mut world = World::with(config().connections(2).closing(2).sessions(10));
+    let mut conns = Vec::new();
+    for name in ["a", "b", "c"] {
+        let conn = world.open(name, "main");
+        world.close(Target::Conn(conn), CloseReason::Application);
+        world.drain();
+        conns.push(conn);
+        if conns.len() < 3 {
+            assert_eq!(world.state(conns[0]), Some(ConnState::Closing));
+        }
+    }
+    // Three close and none is open: one place of four is left. The next two admissions fill it,
+    // and need one more.
+    world.open("d", "main");
+    assert_eq!(world.state(conns[0]), Some(ConnState::Gone), "the oldest makes room");
+    assert_eq!(world.state(conns[1]), Some(ConnState::Closing));
+    world.drain();
+    assert_eq!(world.seen(conns[0]), ["close application", "cleanup application"]);
+    world.open("e", "main");
+    assert_eq!(world.state(conns[1]), Some(ConnState::Gone));
+    assert_eq!(world.state(conns[2]), Some(ConnState::Closing));
+    world.drain();
+    assert_eq!(world.registry.stats().live, 3);
+}
+
+#[test]
+fn cleanups_that_nobody_polls_use_up_the_headroom_and_newcomers_are_refused() {
+    let mut world = World::with(config().connections(2).closing(2).pending(100));
+    for _ in 0..4 {
+        let conn = world.open("alice", "main");
+        world.hang_up(conn);
+    }
+    let conn = world.reserve();
+    assert_eq!(world.connect(conn, "alice", "main"), Err(Refused::Connections));
+    assert_eq!(world.open_count(), 0);
+    world.drain();
+    world.connect(conn, "alice", "main").unwrap();
+}
+
+#[test]
+fn the_cap_on_users_counts_those_whose_sessions_linger() {
+    let mut world = World::with(config().users(2).linger(secs(60)));
+    let alice = world.open("alice", "main");
+    world.open("bob", "main");
+    assert_eq!(world.refusal("carol", "main"), Refused::Users);
+    world.open("bob", "other");
+
+    world.hang_up(alice);
+    world.settle();
+    assert_eq!(world.refusal("carol", "main"), Refused::Users);
+    world.skip(secs(60));
+    world.settle();
+    assert_eq!(world.registry.stats().users, 1);
+    world.open("carol", "main");
+}
+
+#[test]
+fn the_cap_on_sessions_counts_lingering_ones_and_ended_ones_until_their_cleanup() {
+    let mut world = World::with(config().sessions(2).users(2).linger(secs(60)));
+    let alice = world.open("alice", "main");
+    world.open("bob", "main");
+    assert_eq!(world.refusal("bob", "other"), Refused::Sessions);
+    world.open("bob", "main");
+
+    world.hang_up(alice);
+    world.settle();
+    assert_eq!(world.refusal("bob", "other"), Refused::Sessions, "alice's lingers");
+    world.skip(secs(60));
+    assert_eq!(world.registry.stats().sessions, 1);
+    let bob = world.reserve();
+    let refused = world.connect(bob, "bob", "other");
+    assert_eq!(refused, Err(Refused::Sessions), "its cleanup was not polled");
+    world.settle();
+    world.connect(bob, "bob", "other").unwrap();
+}
+
+#[test]
+fn a_user_has_so_many_connections_over_all_sessions_and_others_are_not_concerned() {
+    let mut world = World::with(config().connections_per_user(3));
+    world.open("alice", "one");
+    world.open("alice", "two");
+    let third = world.open("alice", "two");
+    assert_eq!(world.refusal("alice", "one"), Refused::ConnectionsPerUser);
+    world.open("bob", "one");
+
+    world.close(Target::Conn(third), CloseReason::Application);
+    world.open("alice", "one");
+    assert_eq!(world.refusal("alice", "one"), Refused::ConnectionsPerUser);
+}
+
+#[test]
+fn a_user_has_so_many_sessions_and_a_known_one_is_not_a_further_one() {
+    let mut world = World::with(config().sessions_per_user(2).linger(secs(60)));
+    let one = world.open("alice", "one");
+    world.open("alice", "two");
+    assert_eq!(world.refusal("alice", "three"), Refused::SessionsPerUser);
+    world.open("alice", "two");
+
+    world.hang_up(one);
+    world.settle();
+    assert_eq!(world.refusal("alice", "three"), Refused::SessionsPerUser, "one lingers");
+    world.open("alice", "one");
+    world.open("bob", "three");
+}
+
+#[test]
+fn rooms_are_capped_in_total_and_per_connection() {
+    let mut world = World::with(config().rooms(3).rooms_per_connection(2).room_history(0));
+    let (alice, bob) = (world.open("alice", "main"), world.open("bob", "main"));
+    world.join(alice, "one");
+    world.join(alice, "two");
+    let now = world.now;
+    let refused = world.registry.join(now, alice, &room("three"), None);
+    assert_eq!(refused, Err(JoinError::RoomsPerConnection));
+    assert!(world.join(alice, "two").already, "a member joins no further room");
+
+    world.join(bob, "three");
+    let refused = world.registry.join(now, bob, &room("four"), None);
+    assert_eq!(refused, Err(JoinError::Rooms));
+    world.join(bob, "one");
+    assert_eq!(world.registry.stats().rooms, 3);
+
+    world.leave(alice, "two");
+    assert_eq!(world.registry.stats().rooms, 2, "a room goes with its last member");
+    world.leave(bob, "one");
+    world.join(bob, "four");
+}
+
+#[test]
+fn a_rate_refusal_says_exactly_when_the_next_attempt_succeeds() {
+    let mut world = World::with(config().connect_rate(10).connect_burst(3));
+    for _ in 0..3 {
+        world.open("alice", "main");
+    }
+    let late = world.reserve();
+    let Err(Refused::Rate { retry_after }) = world.connect(late, "alice", "main") else {
+        panic!("the burst is used up");
+    };
+    assert_eq!(retry_after, ms(100));
+    // Being refused costs no token, however often.
+    for _ in 0..10 {
+        assert_eq!(world.connect(late, "alice", "main"), Err(Refused::Rate { retry_after }));
+    }
+    let almost = retry_after - core::time::Duration::from_nanos(1);
+    world.skip(almost);
+    let still = Refused::Rate { retry_after: retry_after - almost };
+    assert_eq!(world.connect(late, "alice", "main"), Err(still));
+    world.skip(retry_after - almost);
+    world.connect(late, "alice", "main").unwrap();
+}
+
+#[test]
+fn the_burst_is_full_again_after_a_quiet_time_and_never_fuller() {
+    let mut world = World::with(config().connect_rate(10).connect_burst(2));
+    for _ in 0..3 {
+        world.open("alice", "main");
+        world.open("alice", "main");
+        assert!(matches!(world.refusal("alice", "main"), Refused::Rate { .. }));
+        world.skip(secs(60));
+    }
+}
+
+#[test]
+fn an_attempt_that_fails_for_another_limit_takes_a_token() {
+    let mut world = World::with(config().connections_per_user(1).connect_rate(10).connect_burst(2));
+    world.open("alice", "main");
+    assert_eq!(world.refusal("alice", "main"), Refused::ConnectionsPerUser);
+    assert!(matches!(world.refusal("bob", "main"), Refused::Rate { .. }));
+}
+
+#[test]
+fn no_rate_means_no_rate() {
+    let mut world = World::with(config().connect_rate(0).connect_burst(1));
+    for name in 0..100 {
+        world.open(&format!("user{name}"), "main");
+    }
+}
+
+#[test]
+fn a_refused_socket_stays_pending_and_can_be_tried_again_closed_or_disconnected() {
+    let mut world = World::with(config().connections(1));
+    let alice = world.open("alice", "main");
+    let [retried, closed, ended] = [(); 3].map(|()| world.reserve());
+    for conn in [retried, closed, ended] {
+        assert_eq!(world.connect(conn, "bob", "main"), Err(Refused::Connections));
+        assert_eq!(world.state(conn), Some(ConnState::Pending));
+        assert_eq!(world.registry.session_of(conn), None);
+    }
+    world.close(Target::Conn(closed), CloseReason::TryLater);
+    world.hang_up(ended);
+    world.drain();
+    assert_eq!(world.seen(closed), ["close try_later"]);
+    assert_eq!(world.seen(ended), ["cleanup peer_gone"]);
+    world.hang_up(closed);
+    world.hang_up(alice);
+    world.connect(retried, "bob", "main").unwrap();
+    world.settle();
+    assert_eq!(world.seen(closed), ["close try_later", "cleanup try_later"]);
+    let stats = world.registry.stats();
+    assert_eq!((stats.opened, stats.live, stats.closed_total(), stats.abandoned), (2, 1, 1, 2));
+}
+
+#[test]
+fn only_a_pending_connection_can_become_somebody() {
+    let mut world = World::new();
+    let alice = world.open("alice", "main");
+    assert_eq!(world.connect(alice, "bob", "main"), Err(Refused::NotPending));
+    world.close(Target::Conn(alice), CloseReason::Application);
+    assert_eq!(world.connect(alice, "bob", "main"), Err(Refused::NotPending));
+    world.hang_up(alice);
+    assert_eq!(world.connect(alice, "bob", "main"), Err(Refused::UnknownConn));
+    world.drain();
+    assert_eq!(world.connect(alice, "bob", "main"), Err(Refused::UnknownConn));
+    assert_eq!(world.registry.stats().users, 1, "alice's session lingers, bob never was");
+}
+
+#[test]
+fn an_upgraded_socket_can_be_answered_before_it_is_anybody() {
+    let mut world = World::new();
+    let conn = world.reserve();
+    let now = world.now;
+    let early = world.registry.reply(now, conn, Message::text("who are you?"));
+    assert_eq!(early, Err(ReplyError::UnknownConn), "before the upgrade there are no frames");
+    world.registry.upgraded(now, conn).unwrap();
+    world.registry.reply(now, conn, Message::text("who are you?")).unwrap();
+    world.connect(conn, "alice", "main").unwrap();
+    world.to_conn(conn, "welcome");
+    world.settle();
+    assert_eq!(world.seen(conn), ["direct: who are you?", "direct: welcome"]);
+}
+
+#[test]
+fn a_slot_is_not_reused_before_its_cleanup_was_polled() {
+    let mut world = World::new();
+    let first = world.open("alice", "main");
+    world.hang_up(first);
+    let second = world.reserve();
+    assert_ne!(first.index(), second.index(), "a shell that works in batches still knows the slot");
+    world.drain();
+    let third = world.reserve();
+    assert_eq!(first.index(), third.index());
+    assert_ne!(first, third);
+}
+
+/// Offers a handle that names nothing alive to every call that takes one.
+fn assert_dead(world: &mut World, dead: ConnId) {
+    let now = world.now;
+    let registry = &mut world.registry;
+    assert_eq!(registry.upgraded(now, dead), Err(UnknownConn));
+    let principal = who("mallory", "main");
+    assert_eq!(registry.connect(now, dead, principal, None), Err(Refused::UnknownConn));
+    for inbound in [Inbound::Data { bytes: 1 << 40 }, Inbound::Life, Inbound::Pong] {
+        assert_eq!(registry.message(now, dead, inbound), Err(InboundError::UnknownConn));
+    }
+    assert_eq!(registry.flushed(now, dead, u64::MAX), Err(UnknownConn));
+    assert_eq!(registry.disconnect(now, dead, Disconnect::Gone), Err(UnknownConn));
+    assert!(registry.send(now, Target::Conn(dead), Message::text("lost")).nobody());
+    let reply = registry.reply(now, dead, Message::text("lost"));
+    assert_eq!(reply, Err(ReplyError::UnknownConn));
+    let joined = registry.join(now, dead, &room("lobby"), None);
+    assert_eq!(joined, Err(JoinError::UnknownConn));
+    assert_eq!(registry.leave(now, dead, &room("lobby")), Err(UnknownConn));
+    assert_eq!(registry.close(now, Target::Conn(dead), CloseReason::Application), 0);
+}
+
+#[test]
+fn a_stale_handle_gets_ordinary_errors_and_never_touches_its_successor() {
+    let mut world = World::new();
+    let stale = world.open("alice", "main");
+    world.hang_up(stale);
+    assert_dead(&mut world, stale);
+    world.settle();
+
+    let successor = world.open("bob", "main");
+    world.join(successor, "lobby");
+    assert_eq!(stale.index(), successor.index());
+    let before = (world.registry.stats(), world.registry.poll_timeout());
+    assert_dead(&mut world, stale);
+    assert_eq!((world.registry.state(stale), world.registry.session_of(stale)), (None, None));
+    assert!(world.registry.who(stale).is_none());
+    assert_eq!(world.registry.rooms_of(stale).count(), 0);
+    assert_eq!(before, (world.registry.stats(), world.registry.poll_timeout()));
+    assert!(!world.registry.has_actions());
+    assert_eq!(world.state(successor), Some(ConnState::Open));
+    assert_eq!(world.registry.rooms_of(successor).count(), 1);
+}
+
+#[test]
+fn a_handle_that_never_was_is_as_dead_as_any_other() {
+    let mut world = World::new();
+    let alice = world.open("alice", "main");
+    for bits in [alice.to_bits() + 1, alice.to_bits() + (7 << 32), u64::MAX] {
+        assert_dead(&mut world, ConnId::from_bits(bits).unwrap());
+    }
+    assert_eq!(world.state(alice), Some(ConnState::Open));
+    let session = world.session(alice);
+    let forged = headcount::SessionId::from_bits(session.to_bits() + (1 << 32)).unwrap();
+    assert_eq!(world.close(Target::Session(forged), CloseReason::Application), 0);
+    assert_eq!(world.registry.session_position(forged), None);
+    assert_eq!(world.registry.session_members(forged).count(), 0);
+    let nobody = user("nobody");
+    assert_eq!(world.close(Target::User(&nobody), CloseReason::Application), 0);
+    world.to_user("nobody", "hello");
+    assert!(world.delivery.nobody());
+    world.to_room("nowhere", "hello");
+    assert!(world.delivery.nobody());
+    assert_eq!(world.close(Target::Room(&room("nowhere")), CloseReason::Application), 0);
+}

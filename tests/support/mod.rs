@@ -1,0 +1,459 @@
+//! A world of virtual sockets in virtual time, for scenarios that read like stories.
+//!
+//! [`World`] plays the shell: it polls actions, writes down per connection what came out, and adds
+//! up what each connection was charged. While it does so it holds the registry to its contract: the
+//! grammar of each connection's output, and [`Registry::check`] after every action.
+//!
+//! What came out reads as text: `hello` (the session's stream), `lobby: hello` (a room's),
+//! `direct: hello`, `everyone: hello`, `gap 2..=5`, `gap lobby 2..=5`, `ping`, `close restart`,
+//! `cleanup restart`.
+
+// Each test binary uses a part of it.
+#![allow(dead_code, unreachable_pub)]
+
+use core::time::Duration;
+use std::collections::HashMap;
+
+use headcount::{
+    Action, Admitted, Body, CloseReason, Config, ConfigBuilder, ConnId, ConnState, Delivery,
+    Disconnect, Flow, Gone, Inbound, Joined, MESSAGE_OVERHEAD, Message, Notice, Position,
+    Principal, Refused, Registry, Resume, RoomId, SessionId, StreamRef, Target, ThreadId,
+    Timestamp, UserId,
+};
+
+/// When every world begins: late enough that a stamp may be earlier.
+pub const START: Timestamp = Timestamp::from_secs(1_000);
+
+/// A configuration to change for one test: the defaults, with a constant seed.
+pub fn config() -> ConfigBuilder {
+    Config::builder(7)
+}
+
+pub fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+pub fn thread(name: &str) -> ThreadId {
+    ThreadId::new(name).unwrap()
+}
+
+pub fn room(name: &str) -> RoomId {
+    RoomId::new(name).unwrap()
+}
+
+pub fn who(user: &str, thread: &str) -> Principal {
+    Principal::new(UserId::new(user).unwrap(), ThreadId::new(thread).unwrap())
+}
+
+/// A text whose message costs exactly so much: one letter, repeated.
+pub fn text_of_cost(cost: u64) -> String {
+    "x".repeat((cost - MESSAGE_OVERHEAD) as usize)
+}
+
+/// One action, as it was polled.
+#[derive(Clone, Debug)]
+pub struct Polled {
+    /// Whom it names; empty for the end of a session.
+    pub to: Vec<ConnId>,
+    pub what: String,
+    pub position: Option<Position>,
+    /// The session that has ended.
+    pub session: Option<SessionId>,
+    pub cost: u64,
+    pub at: Timestamp,
+}
+
+impl Polled {
+    fn of(action: &Action<'_>, at: Timestamp) -> Self {
+        let cost = action.cost();
+        let mut position = None;
+        let mut session = None;
+        let (to, what) = match action {
+            Action::Send { to, stream, position: place, body: Body::Message(message) } => {
+                position = *place;
+                let text = String::from_utf8_lossy(message.payload());
+                (to.to_vec(), format!("{}{text}", prefix(stream, ": ")))
+            }
+            Action::Gap { conn, stream, from, to } => {
+                (vec![*conn], format!("gap {}{from}..={to}", prefix(stream, " ")))
+            }
+            Action::Ping { conn } => (vec![*conn], "ping".into()),
+            Action::Draining { to, .. } => (to.to_vec(), "draining".into()),
+            Action::Close { conn, reason } => (vec![*conn], format!("close {}", reason.name())),
+            Action::Cleanup { what: Gone::Conn(conn), reason } => {
+                (vec![*conn], format!("cleanup {}", reason.name()))
+            }
+            Action::Cleanup { what: Gone::Session(gone), reason } => {
+                session = Some(*gone);
+                (Vec::new(), format!("session cleanup {}", reason.name()))
+            }
+        };
+        Self { to, what, position, session, cost, at }
+    }
+}
+
+fn prefix(stream: &StreamRef<'_>, separator: &str) -> String {
+    match stream {
+        StreamRef::Session(_) => String::new(),
+        StreamRef::Room(room) => format!("{}{separator}", room.as_str()),
+        StreamRef::Direct => format!("direct{separator}"),
+        StreamRef::Everyone => format!("everyone{separator}"),
+    }
+}
+
+/// What one socket was given.
+#[derive(Default)]
+struct Wire {
+    seen: Vec<(Timestamp, String)>,
+    /// The sum of the costs of all of it: what `flushed` is told.
+    handed: u64,
+    /// What `flushed` was told last.
+    flushed: u64,
+    /// The peer answers pings, as soon as they are flushed.
+    answers: bool,
+    /// The peer's socket takes nothing.
+    stalled: bool,
+    closed: bool,
+    gone: bool,
+}
+
+pub struct World {
+    pub registry: Registry,
+    pub now: Timestamp,
+    /// Everything that was polled, in order.
+    pub polled: Vec<Polled>,
+    /// Recount everything after every action; too slow for thousands of connections.
+    pub checking: bool,
+    /// What the last send answered.
+    pub delivery: Delivery,
+    wires: HashMap<ConnId, Wire>,
+    conns: Vec<ConnId>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(config())
+    }
+
+    pub fn with(config: ConfigBuilder) -> Self {
+        Self {
+            registry: Registry::new(config.build().expect("a valid configuration")),
+            now: START,
+            polled: Vec::new(),
+            checking: true,
+            delivery: Delivery::default(),
+            wires: HashMap::new(),
+            conns: Vec::new(),
+        }
+    }
+
+    // Coming and going.
+
+    /// Accepts a socket that is nobody yet.
+    pub fn reserve(&mut self) -> ConnId {
+        self.try_reserve().expect("room for a pending socket")
+    }
+
+    pub fn try_reserve(&mut self) -> Result<ConnId, Refused> {
+        let conn = self.registry.reserve(self.now)?;
+        let known = self.wires.insert(conn, Wire::default());
+        assert!(known.is_none(), "{conn:?} was minted twice");
+        self.conns.push(conn);
+        Ok(conn)
+    }
+
+    pub fn connect(&mut self, conn: ConnId, user: &str, thread: &str) -> Result<Admitted, Refused> {
+        self.registry.connect(self.now, conn, who(user, thread), None)
+    }
+
+    /// A socket that is admitted at once.
+    pub fn open(&mut self, user: &str, thread: &str) -> ConnId {
+        let conn = self.reserve();
+        self.connect(conn, user, thread).expect("to be admitted");
+        conn
+    }
+
+    /// The same for a client that says what it has seen.
+    pub fn resume(&mut self, user: &str, thread: &str, position: Position) -> (ConnId, Admitted) {
+        let conn = self.reserve();
+        let resume = Some(Resume { position });
+        let admitted = self.registry.connect(self.now, conn, who(user, thread), resume);
+        (conn, admitted.expect("to be admitted"))
+    }
+
+    /// The refusal of a socket, which ends then.
+    pub fn refusal(&mut self, user: &str, thread: &str) -> Refused {
+        let conn = self.reserve();
+        let refused = self.connect(conn, user, thread).expect_err("to be refused");
+        self.hang_up(conn);
+        self.drain();
+        refused
+    }
+
+    /// The socket ends.
+    pub fn hang_up(&mut self, conn: ConnId) {
+        self.registry.disconnect(self.now, conn, Disconnect::Gone).expect("a connection");
+    }
+
+    pub fn close(&mut self, target: Target<'_>, reason: CloseReason) -> u32 {
+        self.registry.close(self.now, target, reason)
+    }
+
+    // What comes in.
+
+    pub fn data(&mut self, conn: ConnId) -> Flow {
+        let inbound = Inbound::Data { bytes: 10 };
+        self.registry.message(self.now, conn, inbound).expect("a connection")
+    }
+
+    pub fn inbound(&mut self, conn: ConnId, inbound: Inbound) {
+        let flow = self.registry.message(self.now, conn, inbound).expect("a connection");
+        assert_eq!(flow, Flow::Ready);
+    }
+
+    // What the application wants.
+
+    pub fn join(&mut self, conn: ConnId, name: &str) -> Joined {
+        self.registry.join(self.now, conn, &room(name), None).expect("to join")
+    }
+
+    pub fn leave(&mut self, conn: ConnId, name: &str) {
+        assert_eq!(self.registry.leave(self.now, conn, &room(name)), Ok(true));
+    }
+
+    /// To the session of this connection. What a send answers stays in `delivery`.
+    pub fn to_session(&mut self, conn: ConnId, text: &str) {
+        let session = self.session(conn);
+        self.send(Target::Session(session), Message::text(text));
+    }
+
+    pub fn to_user(&mut self, name: &str, text: &str) {
+        self.send(Target::User(&user(name)), Message::text(text));
+    }
+
+    pub fn to_room(&mut self, name: &str, text: &str) {
+        self.send(Target::Room(&room(name)), Message::text(text));
+    }
+
+    pub fn to_conn(&mut self, conn: ConnId, text: &str) {
+        self.send(Target::Conn(conn), Message::text(text));
+    }
+
+    pub fn to_everyone(&mut self, text: &str) {
+        self.send(Target::Everyone, Message::text(text));
+    }
+
+    pub fn send(&mut self, to: Target<'_>, message: Message) {
+        self.delivery = self.registry.send(self.now, to, message);
+    }
+
+    /// How many were live and how many behind at the last send.
+    pub fn reached(&self) -> (u32, u32) {
+        (self.delivery.live, self.delivery.behind)
+    }
+
+    // What comes out.
+
+    /// Polls one action and writes it down.
+    pub fn step(&mut self) -> Option<Polled> {
+        let polled = Polled::of(&self.registry.poll_action()?, self.now);
+        assert!(polled.session.is_some() || !polled.to.is_empty(), "{polled:?} names nobody");
+        for conn in &polled.to {
+            let wire = self.wires.get_mut(conn).expect("a connection that was reserved");
+            assert!(!wire.gone, "{conn:?} was cleaned up, and now: {}", polled.what);
+            let cleanup = polled.what.starts_with("cleanup ");
+            assert!(!wire.closed || cleanup, "{conn:?} was closed, and now: {}", polled.what);
+            wire.gone = cleanup;
+            wire.closed |= polled.what.starts_with("close ");
+            wire.handed += polled.cost;
+            wire.seen.push((self.now, polled.what.clone()));
+        }
+        self.polled.push(polled.clone());
+        if self.checking {
+            self.check();
+        }
+        Some(polled)
+    }
+
+    /// Polls until there is nothing; how many actions there were.
+    pub fn drain(&mut self) -> usize {
+        let mut count = 0;
+        while self.step().is_some() {
+            count += 1;
+        }
+        assert!(!self.registry.has_actions(), "nothing came out, and yet there are actions");
+        if self.checking {
+            self.check();
+        }
+        count
+    }
+
+    pub fn check(&self) {
+        if let Err(violation) = self.registry.check() {
+            panic!("{violation}");
+        }
+    }
+
+    // Flushing.
+
+    /// The kernel takes all that this connection was handed; whether its input may go on.
+    pub fn flush(&mut self, conn: ConnId) -> bool {
+        let handed = self.handed(conn);
+        self.flush_to(conn, handed)
+    }
+
+    /// The kernel takes so much more.
+    pub fn flush_some(&mut self, conn: ConnId, more: u64) -> bool {
+        let total = self.wires[&conn].flushed + more;
+        self.flush_to(conn, total)
+    }
+
+    fn flush_to(&mut self, conn: ConnId, total: u64) -> bool {
+        self.wires.get_mut(&conn).expect("a connection").flushed = total;
+        let flow = self.registry.flushed(self.now, conn, total).expect("a connection");
+        flow == Flow::Ready
+    }
+
+    /// The kernel takes everything from everybody whose socket is not stalled; peers who answer
+    /// pings do.
+    pub fn flush_all(&mut self) {
+        for conn in self.conns.clone() {
+            let wire = &self.wires[&conn];
+            if wire.gone || wire.stalled || wire.handed == wire.flushed {
+                continue;
+            }
+            let fresh = wire.seen.iter().rev().take_while(|(at, _)| *at == self.now);
+            let pong = wire.answers && fresh.into_iter().any(|(_, what)| what == "ping");
+            let total = wire.handed;
+            let _ = self.registry.flushed(self.now, conn, total);
+            self.wires.get_mut(&conn).expect("a connection").flushed = total;
+            if pong {
+                let _ = self.registry.message(self.now, conn, Inbound::Pong);
+            }
+        }
+    }
+
+    /// Polls and flushes until there is nothing left to do.
+    pub fn settle(&mut self) {
+        loop {
+            let polled = self.drain();
+            self.flush_all();
+            if polled == 0 && !self.registry.has_actions() {
+                break;
+            }
+        }
+        self.conns.retain(|conn| !self.wires[conn].gone);
+    }
+
+    /// This peer answers pings from now on.
+    pub fn answers(&mut self, conn: ConnId) {
+        self.wires.get_mut(&conn).expect("a connection").answers = true;
+    }
+
+    /// This peer's socket takes nothing, until it is flushed by name.
+    pub fn stall(&mut self, conn: ConnId) {
+        self.wires.get_mut(&conn).expect("a connection").stalled = true;
+    }
+
+    // Time.
+
+    /// Time passes in one leap, and deadlines act; nothing is polled.
+    pub fn skip(&mut self, by: Duration) {
+        self.now += by;
+        self.registry.tick(self.now);
+    }
+
+    /// The next instant that the registry asks for.
+    pub fn timeout(&self) -> Timestamp {
+        self.registry.poll_timeout().expect("a deadline")
+    }
+
+    /// Time passes as in a server: the registry is woken when it asks to be, and everything is
+    /// polled and flushed.
+    pub fn run(&mut self, by: Duration) {
+        let end = self.now + by;
+        self.settle();
+        while let Some(next) = self.registry.poll_timeout().filter(|next| *next <= end) {
+            self.now = self.now.max(next);
+            self.registry.tick(self.now);
+            self.settle();
+        }
+        self.now = end;
+        self.registry.tick(self.now);
+        self.settle();
+    }
+
+    /// The same until nothing is left to wait for.
+    pub fn run_out(&mut self) {
+        self.settle();
+        while let Some(next) = self.registry.poll_timeout() {
+            self.now = self.now.max(next);
+            self.registry.tick(self.now);
+            self.settle();
+        }
+        assert!(self.registry.is_idle(), "{:?}: {:?}", self.registry, self.registry.stats());
+    }
+
+    // Looking.
+
+    /// What came out for this connection, from the first to the last.
+    pub fn seen(&self, conn: ConnId) -> Vec<&str> {
+        self.wires[&conn].seen.iter().map(|(_, what)| &what[..]).collect()
+    }
+
+    /// What came out for it since the last time.
+    pub fn take(&mut self, conn: ConnId) -> Vec<String> {
+        let seen = &mut self.wires.get_mut(&conn).expect("a connection").seen;
+        core::mem::take(seen).into_iter().map(|(_, what)| what).collect()
+    }
+
+    /// How long after the beginning of the world this came out for it, the first time.
+    pub fn when(&self, conn: ConnId, what: &str) -> Duration {
+        let seen = &self.wires[&conn].seen;
+        match seen.iter().find(|(_, seen)| seen == what) {
+            Some((at, _)) => at.saturating_since(START),
+            None => panic!("{conn:?} never saw {what:?}, only {:?}", self.seen(conn)),
+        }
+    }
+
+    /// The sum of what it was charged.
+    pub fn handed(&self, conn: ConnId) -> u64 {
+        self.wires[&conn].handed
+    }
+
+    /// What it was charged and has not flushed.
+    pub fn in_flight(&self, conn: ConnId) -> u64 {
+        self.wires[&conn].handed - self.wires[&conn].flushed
+    }
+
+    pub fn state(&self, conn: ConnId) -> Option<ConnState> {
+        self.registry.state(conn)
+    }
+
+    pub fn session(&self, conn: ConnId) -> SessionId {
+        self.registry.session_of(conn).expect("an admitted connection")
+    }
+
+    /// How many connections are open.
+    pub fn open_count(&self) -> u32 {
+        self.registry.stats().open
+    }
+
+    /// All notices since the last time.
+    pub fn notices(&mut self) -> Vec<Notice> {
+        core::iter::from_fn(|| self.registry.poll_notice()).collect()
+    }
+
+    /// The sessions whose end was polled, in order.
+    pub fn ended_sessions(&self) -> Vec<SessionId> {
+        self.polled.iter().filter_map(|polled| polled.session).collect()
+    }
+}
