@@ -204,18 +204,38 @@ fn a_room_is_closed_in_slices_and_others_get_their_turns_between() {
 }
 
 #[test]
-fn whoever_joins_a_room_that_is_being_closed_stays() {
-    let (mut world, conns) = crowd(12);
+fn whoever_joins_a_room_that_is_being_closed_is_not_counted_and_stays() {
+    let (mut world, _) = crowd(12);
     let late = world.open("late", "main");
-    world.close(Target::Room(&room("lobby")), CloseReason::Application);
+    assert_eq!(world.close(Target::Room(&room("lobby")), CloseReason::Application), 12);
     world.step();
     world.join(late, "lobby");
-    world.leave(conns[0], "lobby");
     world.settle();
     assert_eq!(world.state(late), Some(ConnState::Open));
-    assert_eq!(world.state(conns[0]), Some(ConnState::Open), "it left in time");
-    assert_eq!(world.open_count(), 2);
+    assert_eq!(world.open_count(), 1);
     assert_eq!(world.registry.room_members(&room("lobby")).collect::<Vec<_>>(), [late]);
+}
+
+#[test]
+fn a_leave_while_a_room_is_being_closed_saves_the_leaver_and_nobody_else() {
+    for steps in 0..8 {
+        for leaver in 0..12 {
+            let (mut world, conns) = crowd(12);
+            world.close(Target::Room(&room("lobby")), CloseReason::Application);
+            for _ in 0..steps {
+                world.step();
+            }
+            let was_closed = world.state(conns[leaver]) != Some(ConnState::Open);
+            assert_eq!(
+                was_closed,
+                world.registry.leave(world.now, conns[leaver], &room("lobby")).is_err()
+            );
+            world.settle();
+            let left = u32::from(!was_closed);
+            assert_eq!(world.open_count(), left, "{leaver} left after {steps} steps");
+            assert_eq!(world.state(conns[leaver]) == Some(ConnState::Open), !was_closed);
+        }
+    }
 }
 
 #[test]
@@ -248,12 +268,15 @@ fn a_room_that_is_exactly_a_slice_or_two_can_be_closed() {
 fn everyone_is_closed_in_slices_pending_sockets_included() {
     let (mut world, conns) = crowd(12);
     let pending = world.reserve();
+    let gone = world.open("gone", "main");
+    world.hang_up(gone);
     let closed = world.close(Target::Everyone, CloseReason::Restart);
     assert_eq!((closed, world.open_count()), (13, 12));
     world.step();
     world.step();
     assert_eq!(world.open_count(), 8);
     let late = world.open("late", "main");
+    assert_eq!(late.index(), gone.index());
     world.settle();
     assert_eq!(world.open_count(), 1, "who came after the call was not meant");
     for conn in conns.into_iter().chain([pending]) {
