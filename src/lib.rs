@@ -174,6 +174,7 @@
 //! (on by default) adds [`Clock`].
 
 #![no_std]
+#![forbid(unsafe_code)]
 #![warn(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 extern crate alloc;
 #[cfg(any(feature = "std", test))]

@@ -297,7 +297,7 @@ fn an_upgraded_socket_can_be_answered_before_it_is_anybody() {
     world.registry.upgraded(now, conn).unwrap();
     world.registry.reply(now, conn, Message::text("who are you?")).unwrap();
     world.connect(conn, "alice", "main").unwrap();
-    world.to_conn(conn, "welcome");
+    world.tell_conn(conn, "welcome");
     world.settle();
     assert_eq!(world.seen(conn), ["direct: who are you?", "direct: welcome"]);
 }
@@ -373,9 +373,9 @@ fn a_handle_that_never_was_is_as_dead_as_any_other() {
     assert_eq!(world.registry.session_members(forged).count(), 0);
     let nobody = user("nobody");
     assert_eq!(world.close(Target::User(&nobody), CloseReason::Application), 0);
-    world.to_user("nobody", "hello");
+    world.tell_user("nobody", "hello");
     assert!(world.delivery.nobody());
-    world.to_room("nowhere", "hello");
+    world.tell_room("nowhere", "hello");
     assert!(world.delivery.nobody());
     assert_eq!(world.close(Target::Room(&room("nowhere")), CloseReason::Application), 0);
 }

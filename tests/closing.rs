@@ -21,8 +21,8 @@ fn a_close_then_the_end_of_the_socket_then_one_cleanup() {
 fn a_socket_that_ends_by_itself_has_no_close() {
     let mut world = World::new();
     let alice = world.open("alice", "main");
-    world.to_session(alice, "never read");
-    world.to_conn(alice, "nor this");
+    world.tell_session(alice, "never read");
+    world.tell_conn(alice, "nor this");
     world.hang_up(alice);
     assert_eq!(world.state(alice), Some(ConnState::Gone));
     world.drain();
@@ -33,7 +33,7 @@ fn a_socket_that_ends_by_itself_has_no_close() {
 fn a_socket_that_ends_before_its_close_was_polled_needs_none() {
     let mut world = World::new();
     let alice = world.open("alice", "main");
-    world.to_session(alice, "farewell");
+    world.tell_session(alice, "farewell");
     world.close(Target::Conn(alice), CloseReason::Restart);
     world.hang_up(alice);
     world.drain();
@@ -46,15 +46,15 @@ fn a_closing_connection_gets_what_was_sent_before_and_nothing_after() {
     let mut world = World::new();
     let alice = world.open("alice", "main");
     world.join(alice, "lobby");
-    world.to_session(alice, "one");
-    world.to_room("lobby", "two");
-    world.to_conn(alice, "three");
+    world.tell_session(alice, "one");
+    world.tell_room("lobby", "two");
+    world.tell_conn(alice, "three");
     world.close(Target::Conn(alice), CloseReason::Application);
-    world.to_user("alice", "late");
-    world.to_room("lobby", "late");
-    world.to_conn(alice, "late");
+    world.tell_user("alice", "late");
+    world.tell_room("lobby", "late");
+    world.tell_conn(alice, "late");
     assert!(world.delivery.nobody());
-    world.to_everyone("late");
+    world.tell_everyone("late");
     world.settle();
     let expected = ["direct: three", "one", "lobby: two", "close application"];
     assert_eq!(world.seen(alice), expected);
@@ -64,10 +64,10 @@ fn a_closing_connection_gets_what_was_sent_before_and_nothing_after() {
 fn only_what_fits_the_window_is_handed_out_before_the_close() {
     let mut world = World::with(config().window(1_000).interval(secs(0)));
     let alice = world.open("alice", "main");
-    world.to_session(alice, &text_of_cost(500));
+    world.tell_session(alice, &text_of_cost(500));
     world.drain();
     for number in 0..10 {
-        world.to_session(alice, &format!("{number:036}"));
+        world.tell_session(alice, &format!("{number:036}"));
     }
     world.close(Target::Conn(alice), CloseReason::Application);
     world.drain();
@@ -85,10 +85,10 @@ fn the_farewell_takes_the_session_first_and_then_the_rooms_in_the_order_of_joini
     let alice = world.open("alice", "main");
     for name in ["zebra", "ant"] {
         world.join(alice, name);
-        world.to_room(name, "1");
-        world.to_room(name, "2");
+        world.tell_room(name, "1");
+        world.tell_room(name, "2");
     }
-    world.to_session(alice, "1");
+    world.tell_session(alice, "1");
     world.close(Target::Conn(alice), CloseReason::Application);
     world.drain();
     let expected = ["1", "zebra: 1", "zebra: 2", "ant: 1", "ant: 2", "close application"];
@@ -100,7 +100,7 @@ fn the_farewell_tells_what_is_lost() {
     let mut world = World::with(config().window(1_000).stream_messages(2).interval(secs(0)));
     let alice = world.open("alice", "main");
     for number in 1..=5 {
-        world.to_session(alice, &number.to_string());
+        world.tell_session(alice, &number.to_string());
     }
     world.close(Target::Conn(alice), CloseReason::Application);
     world.drain();
@@ -112,7 +112,7 @@ fn what_the_farewell_left_out_stays_in_the_log() {
     let mut world = World::with(config().window(200).interval(secs(0)));
     let alice = world.open("alice", "main");
     for _ in 0..5 {
-        world.to_session(alice, &text_of_cost(100));
+        world.tell_session(alice, &text_of_cost(100));
     }
     world.close(Target::Conn(alice), CloseReason::Application);
     world.drain();
@@ -124,7 +124,7 @@ fn what_the_farewell_left_out_stays_in_the_log() {
 fn a_peer_that_closes_first_gets_nothing_but_the_answer() {
     let mut world = World::new();
     let alice = world.open("alice", "main");
-    world.to_session(alice, "unread");
+    world.tell_session(alice, "unread");
     world.close(Target::Conn(alice), CloseReason::PeerClosed);
     world.drain();
     world.hang_up(alice);
@@ -138,7 +138,7 @@ fn a_pending_socket_gets_its_close_and_its_answers_before_it() {
     let mut world = World::new();
     let conn = world.reserve();
     world.registry.upgraded(world.now, conn).unwrap();
-    world.to_conn(conn, "bad password");
+    world.tell_conn(conn, "bad password");
     assert_eq!(world.close(Target::Conn(conn), CloseReason::BadCredentials), 1);
     world.run(secs(5));
     let expected = ["direct: bad password", "close bad_credentials", "cleanup bad_credentials"];
@@ -191,7 +191,7 @@ fn a_room_is_closed_in_slices_and_others_get_their_turns_between() {
     let outsider = world.open("outsider", "main");
     let closed = world.close(Target::Room(&room("lobby")), CloseReason::Application);
     assert_eq!((closed, world.open_count()), (12, 13), "it begins when actions are polled");
-    world.to_session(outsider, "meanwhile");
+    world.tell_session(outsider, "meanwhile");
     assert_eq!(world.step().unwrap().what, "close application");
     assert_eq!(world.open_count(), 13 - 4);
     let order: Vec<_> = core::iter::from_fn(|| world.step()).map(|polled| polled.what).collect();
@@ -241,7 +241,7 @@ fn a_leave_while_a_room_is_being_closed_saves_the_leaver_and_nobody_else() {
 #[test]
 fn a_room_in_the_middle_of_a_sweep_can_be_closed() {
     let (mut world, conns) = crowd(12);
-    world.to_room("lobby", "one");
+    world.tell_room("lobby", "one");
     world.step();
     world.close(Target::Room(&room("lobby")), CloseReason::Application);
     world.settle();
@@ -306,7 +306,7 @@ fn what_has_ended_is_counted_by_reason_and_adds_up() {
     world.close(Target::Conn(conns[1]), CloseReason::Application);
     world.close(Target::Conn(conns[2]), CloseReason::PeerClosed);
     world.stall(conns[3]);
-    world.to_session(conns[3], "stuck");
+    world.tell_session(conns[3], "stuck");
     let too_big = headcount::Inbound::Data { bytes: 101 };
     assert!(world.registry.message(world.now, conns[4], too_big).is_err());
     world.answers(conns[6]);
@@ -350,7 +350,7 @@ fn flushes_of_a_closing_connection_are_taken_and_give_it_nothing_more() {
     let mut world = World::with(config().window(200).interval(secs(0)));
     let alice = world.open("alice", "main");
     for _ in 0..5 {
-        world.to_session(alice, &text_of_cost(200));
+        world.tell_session(alice, &text_of_cost(200));
     }
     world.drain();
     world.close(Target::Conn(alice), CloseReason::Application);

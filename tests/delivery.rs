@@ -15,7 +15,7 @@ fn a_sessions_message_reaches_its_connections_and_nobody_else() {
     let tabs = [(); 2].map(|()| world.open("alice", "main"));
     let other_thread = world.open("alice", "other");
     let other_user = world.open("bob", "main");
-    world.to_session(tabs[0], "hello");
+    world.tell_session(tabs[0], "hello");
     world.settle();
     assert_eq!(tabs.map(|tab| world.seen(tab)), [["hello"], ["hello"]]);
     assert_eq!(world.seen(other_thread), NOTHING);
@@ -29,7 +29,7 @@ fn a_users_message_reaches_all_of_their_sessions_in_each_ones_own_stream() {
     let one = world.open("alice", "one");
     let two = world.open("alice", "two");
     let bob = world.open("bob", "one");
-    world.to_user("alice", "hello");
+    world.tell_user("alice", "hello");
     let sessions: Vec<_> = world.delivery.stored().iter().map(|stored| stored.session).collect();
     assert_eq!(sessions, [Some(world.session(one)), Some(world.session(two))]);
     world.settle();
@@ -44,7 +44,7 @@ fn a_rooms_message_reaches_its_members_across_users() {
     let second_tab = world.open("alice", "main");
     world.join(alice, "lobby");
     world.join(bob, "lobby");
-    world.to_room("lobby", "hello");
+    world.tell_room("lobby", "hello");
     assert_eq!(world.delivery.stored()[0].session, None);
     world.settle();
     assert_eq!(world.seen(alice), ["lobby: hello"]);
@@ -56,7 +56,7 @@ fn a_rooms_message_reaches_its_members_across_users() {
 fn a_direct_message_reaches_one_connection() {
     let mut world = World::new();
     let tabs = [(); 2].map(|()| world.open("alice", "main"));
-    world.to_conn(tabs[1], "hello");
+    world.tell_conn(tabs[1], "hello");
     assert_eq!(world.reached(), (1, 0));
     assert!(world.delivery.stored().is_empty(), "it is in no stream");
     world.settle();
@@ -71,7 +71,7 @@ fn everyone_is_whoever_is_open() {
     let closing = world.open("carol", "main");
     world.close(Target::Conn(closing), CloseReason::Application);
     let pending = world.reserve();
-    world.to_everyone("hello");
+    world.tell_everyone("hello");
     assert_eq!(world.reached(), (3, 0));
     world.drain();
     for conn in open {
@@ -90,7 +90,7 @@ fn one_action_names_every_recipient_so_that_a_shell_encodes_once() {
     for conn in &conns {
         world.join(*conn, "lobby");
     }
-    world.to_room("lobby", "hello");
+    world.tell_room("lobby", "hello");
     let slices: Vec<_> = core::iter::from_fn(|| world.step()).map(|polled| polled.to).collect();
     assert_eq!(slices, [&conns[..4], &conns[4..8], &conns[8..]], "in the order of joining");
 }
@@ -107,7 +107,7 @@ fn an_excluded_connection_is_left_out_and_not_counted() {
     world.send(Target::Everyone, Message::text("mine").except(alice));
     world.send(Target::Conn(alice), Message::text("mine").except(alice));
     assert!(world.delivery.nobody());
-    world.to_room("lobby", "next");
+    world.tell_room("lobby", "next");
     world.settle();
     assert_eq!(world.seen(alice), ["lobby: next"]);
     assert_eq!(world.seen(bob), ["lobby: mine", "everyone: mine", "lobby: next"]);
@@ -123,7 +123,7 @@ fn the_order_of_a_stream_is_the_order_of_its_sends() {
     }
     let expected: Vec<_> = (0..20).map(|number| format!("lobby: {number}")).collect();
     for number in 0..20 {
-        world.to_room("lobby", &number.to_string());
+        world.tell_room("lobby", &number.to_string());
         world.step();
     }
     world.settle();
@@ -138,12 +138,12 @@ fn positions_increase_and_are_what_the_send_said() {
     let alice = world.open("alice", "main");
     let epoch = world.registry.session_position(world.session(alice)).unwrap().epoch;
     for offset in 1..=3 {
-        world.to_session(alice, "hello");
+        world.tell_session(alice, "hello");
         let stored = world.delivery.stored()[0].position;
         assert_eq!((stored.epoch, stored.offset), (epoch, offset));
         assert_eq!(world.step().unwrap().position, Some(stored));
     }
-    world.to_conn(alice, "direct");
+    world.tell_conn(alice, "direct");
     assert_eq!(world.step().unwrap().position, None);
 }
 
@@ -152,9 +152,9 @@ fn direct_messages_come_before_stream_data_so_the_welcome_is_first() {
     let mut world = World::new();
     world.open("alice", "main");
     let late = world.open("alice", "main");
-    world.to_user("alice", "news");
+    world.tell_user("alice", "news");
     world.registry.reply(world.now, late, Message::text("welcome")).unwrap();
-    world.to_conn(late, "and more");
+    world.tell_conn(late, "and more");
     world.settle();
     assert_eq!(world.seen(late), ["direct: welcome", "direct: and more", "news"]);
 }
@@ -163,9 +163,9 @@ fn direct_messages_come_before_stream_data_so_the_welcome_is_first() {
 fn a_newcomer_begins_at_the_head() {
     let mut world = World::new();
     let first = world.open("alice", "main");
-    world.to_session(first, "old");
+    world.tell_session(first, "old");
     let second = world.open("alice", "main");
-    world.to_session(first, "new");
+    world.tell_session(first, "new");
     world.settle();
     assert_eq!(world.seen(first), ["old", "new"]);
     assert_eq!(world.seen(second), ["new"]);
@@ -175,14 +175,14 @@ fn a_newcomer_begins_at_the_head() {
 fn a_send_tells_who_is_live_and_who_is_behind_at_the_call() {
     let mut world = World::with(config().window(200));
     let [live, behind, left_out] = [(); 3].map(|()| world.open("alice", "main"));
-    world.to_session(live, &text_of_cost(200));
+    world.tell_session(live, &text_of_cost(200));
     world.drain();
     world.flush(live);
     world.flush(left_out);
-    world.to_session(live, "one");
+    world.tell_session(live, "one");
     assert_eq!(world.reached(), (3, 0), "who stands at the head is live, window or not");
     world.drain();
-    world.to_session(live, "two");
+    world.tell_session(live, "two");
     assert_eq!(world.reached(), (2, 1));
     world.send(Target::User(&user("alice")), Message::text("three").except(left_out));
     assert_eq!(world.reached(), (1, 1));
@@ -207,12 +207,12 @@ fn a_lingering_session_stores_what_nobody_reads_yet() {
 fn without_history_and_members_a_message_is_nobodys() {
     let mut world = World::with(config().linger(secs(60)).stream_history(0));
     let alice = world.open("alice", "main");
-    world.to_session(alice, "now");
+    world.tell_session(alice, "now");
     world.settle();
     assert_eq!(world.registry.stats().log_messages, 0, "handed out, and not kept");
     world.hang_up(alice);
     world.settle();
-    world.to_user("alice", "later");
+    world.tell_user("alice", "later");
     assert!(world.delivery.nobody());
     assert_eq!(world.registry.stats().stored, 1);
 }
@@ -223,7 +223,7 @@ fn history_keeps_the_newest_once_everyone_was_handed_them() {
     let [fast, slow] = [(); 2].map(|()| world.open("alice", "main"));
     world.stall(slow);
     for number in 0..6 {
-        world.to_session(fast, &number.to_string());
+        world.tell_session(fast, &number.to_string());
         world.settle();
     }
     assert_eq!(world.registry.stats().log_messages, 6, "the slow one still lacks some");
@@ -239,10 +239,10 @@ fn history_keeps_the_newest_once_everyone_was_handed_them() {
 fn messages_grow_old_in_the_log() {
     let mut world = World::with(config().stream_ttl(secs(10)).interval(secs(0)));
     let alice = world.open("alice", "main");
-    world.to_session(alice, "one");
+    world.tell_session(alice, "one");
     world.settle();
     world.skip(secs(4));
-    world.to_session(alice, "two");
+    world.tell_session(alice, "two");
     world.settle();
     world.skip(secs(6) - Duration::from_millis(1));
     assert_eq!(world.registry.stats().log_messages, 2);
@@ -259,7 +259,7 @@ fn a_room_with_history_outlives_its_members_until_that_is_old() {
     let mut world = World::with(history);
     let alice = world.open("alice", "main");
     world.join(alice, "lobby");
-    world.to_room("lobby", "hello");
+    world.tell_room("lobby", "hello");
     world.settle();
     world.leave(alice, "lobby");
     assert_eq!(world.registry.stats().rooms, 1);
@@ -275,13 +275,13 @@ fn a_room_with_history_outlives_its_members_until_that_is_old() {
 fn announcements_come_in_order_and_skip_whoever_is_full_or_behind() {
     let mut world = World::with(config().window(200).fanout_chunk(1));
     let [full, behind, fine] = ["full", "behind", "fine"].map(|name| world.open(name, "main"));
-    world.to_session(full, &text_of_cost(200));
-    world.to_session(behind, &text_of_cost(150));
-    world.to_session(behind, &text_of_cost(150));
+    world.tell_session(full, &text_of_cost(200));
+    world.tell_session(behind, &text_of_cost(150));
+    world.tell_session(behind, &text_of_cost(150));
     world.drain();
     world.notices();
-    world.to_everyone("first");
-    world.to_everyone("second");
+    world.tell_everyone("first");
+    world.tell_everyone("second");
     assert_eq!(world.reached(), (3, 0), "it tells who is open, and promises nothing");
     world.settle();
     assert_eq!(world.seen(fine), ["everyone: first", "everyone: second"]);
@@ -298,12 +298,12 @@ fn so_many_announcements_may_be_under_way_and_a_further_one_is_not_kept() {
     let alice = world.open("alice", "main");
     for text in ["first", "second", "third"] {
         assert!(!world.delivery.full);
-        world.to_everyone(text);
+        world.tell_everyone(text);
     }
     assert!(world.delivery.full && world.reached() == (0, 0) && !world.delivery.nobody());
     world.settle();
     assert_eq!(world.seen(alice), ["everyone: first", "everyone: second"]);
-    world.to_everyone("fourth");
+    world.tell_everyone("fourth");
     assert!(!world.delivery.full);
     world.settle();
     assert_eq!(world.seen(alice).len(), 3);

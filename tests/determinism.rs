@@ -50,10 +50,10 @@ fn life(seed: u64, look: impl Fn(&Registry, ConnId)) -> Vec<String> {
             }
             2 => drop(world.registry.join(now, conn, &room(&lobby), None)),
             3 => drop(world.registry.leave(now, conn, &room(&lobby))),
-            4 => world.to_user(&name, &text),
-            5 => world.to_room(&lobby, &text),
-            6 => world.to_conn(conn, &text),
-            7 if rng.below(4) == 0 => world.to_everyone(&text),
+            4 => world.tell_user(&name, &text),
+            5 => world.tell_room(&lobby, &text),
+            6 => world.tell_conn(conn, &text),
+            7 if rng.below(4) == 0 => world.tell_everyone(&text),
             8 if rng.below(3) == 0 => {
                 world.close(Target::Conn(conn), CloseReason::Application);
             }
@@ -145,7 +145,7 @@ fn debug_output_does_not_print_names_or_payloads() {
     let mut world = World::new();
     let alice = world.open("alice in wonderland", "secret conversation");
     world.join(alice, "a hidden room");
-    world.to_session(alice, "a private message");
+    world.tell_session(alice, "a private message");
     let shown = format!("{:?} {:?}", world.registry, world.registry.who(alice));
     let action = world.registry.poll_action().unwrap();
     let shown = format!("{shown} {action:?}");

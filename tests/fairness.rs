@@ -19,10 +19,10 @@ fn crowd(count: usize) -> (World, Vec<ConnId>) {
 fn a_unicast_behind_a_broadcast_storm_waits_for_one_slice_at_most() {
     let (mut world, conns) = crowd(40);
     for _ in 0..10 {
-        world.to_room("lobby", "storm");
+        world.tell_room("lobby", "storm");
     }
     world.step();
-    world.to_session(conns[39], "unicast");
+    world.tell_session(conns[39], "unicast");
     assert_eq!(world.step().unwrap().what, "lobby: storm");
     assert_eq!(world.step().unwrap().what, "unicast");
 }
@@ -30,17 +30,17 @@ fn a_unicast_behind_a_broadcast_storm_waits_for_one_slice_at_most() {
 #[test]
 fn a_reply_waits_for_nothing() {
     let (mut world, conns) = crowd(40);
-    world.to_room("lobby", "storm");
+    world.tell_room("lobby", "storm");
     world.step();
-    world.to_conn(conns[39], "reply");
+    world.tell_conn(conns[39], "reply");
     assert_eq!(world.step().unwrap().what, "direct: reply");
 }
 
 #[test]
 fn an_announcement_and_a_storm_take_turns() {
     let (mut world, _) = crowd(40);
-    world.to_room("lobby", "storm");
-    world.to_everyone("news");
+    world.tell_room("lobby", "storm");
+    world.tell_everyone("news");
     let turns: Vec<_> = core::iter::from_fn(|| world.step()).map(|polled| polled.what).collect();
     assert_eq!(turns, ["lobby: storm", "everyone: news"].repeat(10));
 }
@@ -51,8 +51,8 @@ fn two_storms_take_turns() {
     for conn in &conns {
         world.join(*conn, "other");
     }
-    world.to_room("lobby", "storm");
-    world.to_room("other", "storm");
+    world.tell_room("lobby", "storm");
+    world.tell_room("other", "storm");
     let turns: Vec<_> = core::iter::from_fn(|| world.step()).map(|polled| polled.what).collect();
     assert_eq!(turns, ["lobby: storm", "other: storm"].repeat(5));
 }
@@ -62,12 +62,12 @@ fn whoever_catches_up_does_not_hold_up_the_others() {
     let (mut world, conns) = crowd(8);
     world.stall(conns[0]);
     for _ in 0..50 {
-        world.to_room("lobby", &text_of_cost(100));
+        world.tell_room("lobby", &text_of_cost(100));
         world.settle();
     }
     world.flush(conns[0]);
     world.step();
-    world.to_session(conns[1], "unicast");
+    world.tell_session(conns[1], "unicast");
     let order: Vec<_> = core::iter::from_fn(|| world.step()).map(|polled| polled.to[0]).collect();
     let place = order.iter().position(|conn| *conn == conns[1]).unwrap();
     assert!(place <= 1, "it waited for {place} turns");
@@ -79,12 +79,12 @@ fn a_connection_that_catches_up_with_several_streams_takes_them_in_turns() {
     let alice = world.open("alice", "main");
     world.join(alice, "one");
     world.join(alice, "two");
-    world.to_conn(alice, &text_of_cost(1_000));
+    world.tell_conn(alice, &text_of_cost(1_000));
     world.drain();
     for number in 0..3 {
-        world.to_session(alice, &number.to_string());
-        world.to_room("one", &number.to_string());
-        world.to_room("two", &number.to_string());
+        world.tell_session(alice, &number.to_string());
+        world.tell_room("one", &number.to_string());
+        world.tell_room("two", &number.to_string());
     }
     world.drain();
     world.flush(alice);
@@ -104,14 +104,14 @@ fn a_large_message_holds_back_the_connections_other_streams_and_is_not_starved()
     let mut world = World::with(config().window(1_000).stream_messages(1_000).interval(secs(0)));
     let alice = world.open("alice", "main");
     world.join(alice, "chatter");
-    world.to_room("chatter", &text_of_cost(100));
+    world.tell_room("chatter", &text_of_cost(100));
     world.drain();
     let large = text_of_cost(5_000);
-    world.to_session(alice, &large);
+    world.tell_session(alice, &large);
     // Small messages never cease, and the kernel takes a little at a time.
     let mut turns = 0;
     while !world.seen(alice).contains(&&large[..]) {
-        world.to_room("chatter", &text_of_cost(100));
+        world.tell_room("chatter", &text_of_cost(100));
         world.drain();
         world.flush_some(alice, world.in_flight(alice).min(50));
         world.drain();
@@ -132,8 +132,8 @@ fn a_leave_during_a_sweep_skips_nobody_and_repeats_nothing() {
     for steps in 0..4 {
         for leaver in 0..12 {
             let (mut world, conns) = crowd(12);
-            world.to_room("lobby", "one");
-            world.to_room("lobby", "two");
+            world.tell_room("lobby", "one");
+            world.tell_room("lobby", "two");
             for _ in 0..steps {
                 world.step();
             }
@@ -154,7 +154,7 @@ fn a_leave_during_a_sweep_skips_nobody_and_repeats_nothing() {
 fn many_leaves_during_a_sweep_skip_nobody_and_repeat_nothing() {
     let (mut world, conns) = crowd(40);
     for text in ["one", "two", "three"] {
-        world.to_room("lobby", text);
+        world.tell_room("lobby", text);
     }
     let (mut stay, mut leave) = (Vec::new(), Vec::new());
     for (number, conn) in conns.iter().enumerate() {
@@ -173,7 +173,7 @@ fn many_leaves_during_a_sweep_skip_nobody_and_repeat_nothing() {
 #[test]
 fn a_disconnect_or_close_during_a_sweep_skips_nobody() {
     let (mut world, conns) = crowd(12);
-    world.to_room("lobby", "one");
+    world.tell_room("lobby", "one");
     world.step();
     world.hang_up(conns[0]);
     world.close(Target::Conn(conns[1]), headcount::CloseReason::Application);
@@ -191,11 +191,11 @@ fn a_disconnect_or_close_during_a_sweep_skips_nobody() {
 fn whoever_joins_during_a_sweep_begins_after_it() {
     let (mut world, conns) = crowd(12);
     let late = world.open("late", "main");
-    world.to_room("lobby", "one");
+    world.tell_room("lobby", "one");
     world.step();
     world.join(late, "lobby");
     world.leave(conns[0], "lobby");
-    world.to_room("lobby", "two");
+    world.tell_room("lobby", "two");
     world.settle();
     assert_eq!(world.seen(late), ["lobby: two"]);
     for conn in &conns[1..] {
@@ -206,14 +206,14 @@ fn whoever_joins_during_a_sweep_begins_after_it() {
 #[test]
 fn whoever_leaves_and_comes_back_during_a_sweep_misses_what_was_sent_before() {
     let (mut world, conns) = crowd(12);
-    world.to_room("lobby", "one");
+    world.tell_room("lobby", "one");
     world.step();
     let [reached, unreached] = [conns[0], conns[11]];
     for conn in [reached, unreached] {
         world.leave(conn, "lobby");
         world.join(conn, "lobby");
     }
-    world.to_room("lobby", "two");
+    world.tell_room("lobby", "two");
     world.settle();
     assert_eq!(world.seen(reached), ["lobby: one", "lobby: two"]);
     assert_eq!(world.seen(unreached), ["lobby: two"]);
@@ -222,11 +222,11 @@ fn whoever_leaves_and_comes_back_during_a_sweep_misses_what_was_sent_before() {
 #[test]
 fn a_sweep_goes_on_where_it_stood_when_more_is_sent() {
     let (mut world, conns) = crowd(12);
-    world.to_room("lobby", "one");
+    world.tell_room("lobby", "one");
     assert_eq!(world.step().unwrap().to, conns[..4]);
-    world.to_room("lobby", "two");
+    world.tell_room("lobby", "two");
     assert_eq!(world.step().unwrap().to, conns[4..8]);
-    world.to_room("lobby", "three");
+    world.tell_room("lobby", "three");
     assert_eq!(world.step().unwrap().to, conns[8..]);
     let next = world.step().unwrap();
     assert_eq!((&next.what[..], &next.to[..]), ("lobby: two", &conns[..4]));
@@ -237,7 +237,7 @@ fn a_connection_has_one_turn_however_often_it_leaves_and_comes_back() {
     let mut world = World::new();
     let conns = ["alice", "bob"].map(|name| world.open(name, "main"));
     world.join(conns[0], "lobby");
-    world.to_room("lobby", "lost");
+    world.tell_room("lobby", "lost");
     world.settle();
     world.leave(conns[0], "lobby");
     // Each of them claims to have seen another epoch, so each has a gap to be told of.

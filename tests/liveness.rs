@@ -1,9 +1,9 @@
-//! Who is alive: pings, pongs, stuck sockets, and the deadlines of each state.
+//! Who is alive: pings and pongs, stuck sockets and slow ones, and input that we paused ourselves.
 
 mod support;
 
-use headcount::{CloseReason, ConnState, Disconnect, Inbound, InboundError, Target};
-use support::{START, World, config, ms, secs, text_of_cost};
+use headcount::{ConnState, Inbound};
+use support::{World, config, ms, secs, text_of_cost};
 
 /// A world whose heartbeat can be counted on fingers: ping after 20 s, pong within 10 s.
 fn world() -> World {
@@ -85,12 +85,12 @@ fn the_pong_deadline_runs_from_the_flush_and_not_from_the_hand_out() {
 fn a_ping_is_flushed_when_the_total_passes_its_mark() {
     let mut world = world();
     let alice = world.open("alice", "main");
-    world.to_session(alice, "before");
+    world.tell_session(alice, "before");
     world.drain();
     let before = world.handed(alice);
     world.skip(secs(20));
     world.drain();
-    world.to_session(alice, "behind");
+    world.tell_session(alice, "behind");
     world.drain();
     assert_eq!(world.take(alice), ["before", "ping", "behind"]);
     // What is before the ping is out, and all of the ping but one byte.
@@ -168,7 +168,7 @@ fn no_flush_progress_is_stuck_and_slow_progress_is_not() {
     let mut world = World::with(slow);
     let (stuck, slow) = (world.open("stuck", "main"), world.open("slow", "main"));
     for conn in [stuck, slow] {
-        world.to_session(conn, &text_of_cost(1_000));
+        world.tell_session(conn, &text_of_cost(1_000));
     }
     world.drain();
     // One byte every four seconds: an hour for a message, and it lives.
@@ -189,10 +189,10 @@ fn the_slow_deadline_is_exact_and_counts_from_when_something_was_in_flight() {
     let mut world = World::with(config().interval(secs(0)).slow_deadline(secs(5)));
     let alice = world.open("alice", "main");
     world.skip(secs(100));
-    world.to_session(alice, "one");
+    world.tell_session(alice, "one");
     world.drain();
     world.skip(secs(3));
-    world.to_session(alice, "two");
+    world.tell_session(alice, "two");
     world.drain();
     world.skip(secs(2) - ms(1));
     assert_eq!(world.state(alice), Some(ConnState::Open));
@@ -204,12 +204,12 @@ fn the_slow_deadline_is_exact_and_counts_from_when_something_was_in_flight() {
 fn an_empty_window_is_never_stuck() {
     let mut world = World::with(config().interval(secs(0)).slow_deadline(secs(5)));
     let alice = world.open("alice", "main");
-    world.to_session(alice, "one");
+    world.tell_session(alice, "one");
     world.settle();
     world.skip(secs(100));
     assert_eq!(world.state(alice), Some(ConnState::Open));
     // What was queued but never polled is our own delay.
-    world.to_conn(alice, "two");
+    world.tell_conn(alice, "two");
     world.skip(secs(100));
     assert_eq!(world.state(alice), Some(ConnState::Open));
 }
@@ -230,7 +230,7 @@ fn each_full_window_of_progress_restarts_the_pong_deadline() {
     let mut world = World::with(heartbeat.window(1_000));
     let alice = world.open("alice", "main");
     for _ in 0..3 {
-        world.to_session(alice, &text_of_cost(500));
+        world.tell_session(alice, &text_of_cost(500));
     }
     world.drain();
     world.skip(secs(20));
@@ -241,7 +241,7 @@ fn each_full_window_of_progress_restarts_the_pong_deadline() {
     for _ in 0..5 {
         world.skip(secs(9));
         assert_eq!(world.state(alice), Some(ConnState::Suspect));
-        world.to_session(alice, &text_of_cost(1_000));
+        world.tell_session(alice, &text_of_cost(1_000));
         for _ in 0..3 {
             world.drain();
             world.flush(alice);
@@ -261,7 +261,7 @@ fn less_than_a_window_of_progress_does_not_restart_the_pong_deadline() {
     world.skip(secs(20));
     world.settle();
     world.skip(secs(9));
-    world.to_session(alice, &text_of_cost(999));
+    world.tell_session(alice, &text_of_cost(999));
     world.settle();
     world.skip(secs(1));
     assert_eq!(world.state(alice), Some(ConnState::Closing));
@@ -272,8 +272,8 @@ fn the_deadlines_of_silence_stand_still_while_input_is_paused() {
     let heartbeat = config().interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(3_600));
     let mut world = World::with(heartbeat.window(1_000).lane(500));
     let alice = world.open("alice", "main");
-    world.to_conn(alice, &text_of_cost(1_000));
-    world.to_conn(alice, "one more");
+    world.tell_conn(alice, &text_of_cost(1_000));
+    world.tell_conn(alice, "one more");
     world.drain();
     assert_eq!(world.data(alice), headcount::Flow::Paused);
     world.skip(secs(1_000));
@@ -296,8 +296,8 @@ fn a_pause_suspends_a_pong_deadline_that_runs_and_its_end_restarts_it() {
     world.settle();
     assert_eq!(world.take(alice), ["ping"]);
     world.skip(secs(9));
-    world.to_conn(alice, &text_of_cost(1_000));
-    world.to_conn(alice, "one more");
+    world.tell_conn(alice, &text_of_cost(1_000));
+    world.tell_conn(alice, "one more");
     world.drain();
     assert_eq!(world.data(alice), headcount::Flow::Paused);
     world.skip(secs(1_000));
@@ -314,103 +314,10 @@ fn a_pause_does_not_suspend_the_slow_deadline() {
     let slow = config().interval(secs(20)).slow_deadline(secs(5)).window(1_000);
     let mut world = World::with(slow);
     let alice = world.open("alice", "main");
-    world.to_conn(alice, &text_of_cost(1_001));
+    world.tell_conn(alice, &text_of_cost(1_001));
     world.drain();
     assert_eq!(world.data(alice), headcount::Flow::Paused);
     world.skip(secs(5));
     world.drain();
     assert_eq!(world.seen(alice)[1..], ["close slow_consumer"]);
-}
-
-#[test]
-fn a_request_head_has_its_deadline_and_credentials_theirs() {
-    let mut world = World::with(config().head_deadline(secs(5)).auth_deadline(secs(8)));
-    let (head, auth) = (world.reserve(), world.reserve());
-    world.run(secs(4));
-    world.registry.upgraded(world.now, auth).unwrap();
-    world.run(secs(1));
-    world.registry.upgraded(world.now, auth).unwrap();
-    world.run(secs(30));
-    assert_eq!(world.when(head, "close head_timeout"), secs(5));
-    assert_eq!(world.when(head, "cleanup head_timeout"), secs(5 + 1));
-    assert_eq!(world.when(auth, "close auth_timeout"), secs(4 + 8), "upgraded once is upgraded");
-    assert_eq!(world.when(auth, "cleanup auth_timeout"), secs(4 + 8 + 5));
-    assert!(world.registry.is_idle());
-}
-
-#[test]
-fn bytes_on_a_pending_socket_do_not_move_its_deadline() {
-    let mut world = World::with(config().head_deadline(secs(5)));
-    let conn = world.reserve();
-    for _ in 0..4 {
-        world.skip(secs(1));
-        world.inbound(conn, Inbound::Life);
-    }
-    world.skip(secs(1));
-    assert_eq!(world.state(conn), Some(ConnState::Closing));
-}
-
-#[test]
-fn the_close_handshake_has_a_deadline_that_begins_when_the_close_is_polled() {
-    let mut world = World::with(config().close_handshake(secs(5)));
-    let alice = world.open("alice", "main");
-    world.close(Target::Conn(alice), CloseReason::Application);
-    world.skip(secs(100));
-    assert_eq!(world.state(alice), Some(ConnState::Closing), "nobody has sent the close yet");
-    world.drain();
-    world.skip(secs(5) - ms(1));
-    assert_eq!(world.state(alice), Some(ConnState::Closing));
-    world.skip(ms(1));
-    assert_eq!(world.state(alice), Some(ConnState::Gone));
-    world.drain();
-    assert_eq!(world.seen(alice), ["close application", "cleanup application"]);
-}
-
-#[test]
-fn a_peer_that_broke_the_protocol_has_one_second() {
-    use CloseReason::{InvalidPayload, MessageTooBig, PolicyViolation, ProtocolError};
-    for (reason, wait) in [
-        (ProtocolError, secs(1)),
-        (InvalidPayload, secs(1)),
-        (MessageTooBig, secs(1)),
-        (PolicyViolation, secs(5)),
-    ] {
-        let mut world = World::with(config().close_handshake(secs(5)));
-        let alice = world.open("alice", "main");
-        world.close(Target::Conn(alice), reason);
-        world.run(secs(10));
-        assert_eq!(world.when(alice, &format!("cleanup {}", reason.name())), wait, "{reason:?}");
-    }
-}
-
-#[test]
-fn a_message_above_the_bound_closes_and_one_at_the_bound_does_not() {
-    let mut world = World::with(config().message_bytes(100));
-    let alice = world.open("alice", "main");
-    world.inbound(alice, Inbound::Data { bytes: 100 });
-    let now = world.now;
-    let too_big = world.registry.message(now, alice, Inbound::Data { bytes: 101 });
-    assert_eq!(too_big, Err(InboundError::TooBig));
-    let late = world.registry.message(now, alice, Inbound::Data { bytes: 1 });
-    assert_eq!(late, Err(InboundError::UnknownConn), "what comes after it is dropped");
-    world.drain();
-    assert_eq!(world.seen(alice), ["close message_too_big"]);
-}
-
-#[test]
-fn a_socket_that_ends_is_cleaned_up_at_once_whatever_it_waited_for() {
-    let mut world = world();
-    let conns = ["pinged", "closing", "quiet"].map(|name| world.open(name, "main"));
-    world.close(Target::Conn(conns[1]), CloseReason::Restart);
-    world.drain();
-    world.skip(secs(4));
-    world.inbound(conns[2], Inbound::Life);
-    for conn in conns {
-        world.registry.disconnect(world.now, conn, Disconnect::Gone).unwrap();
-    }
-    world.drain();
-    assert_eq!(world.seen(conns[0]), ["cleanup peer_gone"]);
-    assert_eq!(world.seen(conns[1]), ["close restart", "cleanup restart"]);
-    assert_eq!(world.seen(conns[2]), ["cleanup peer_gone"]);
-    assert_eq!(world.now, START + secs(4));
 }

@@ -84,7 +84,7 @@ fn a_reconnect_while_it_lingers_finds_the_same_session_and_epoch() {
     let mut world = world();
     let first = world.reserve();
     let before = world.connect(first, "alice", "main").unwrap();
-    world.to_session(first, "one");
+    world.tell_session(first, "one");
     world.settle();
     world.hang_up(first);
     world.settle();
@@ -198,12 +198,12 @@ fn a_user_goes_with_the_last_session() {
     world.skip(secs(30));
     world.settle();
     assert_eq!((world.registry.stats().users, world.registry.stats().sessions), (1, 1));
-    world.to_user("alice", "kept for two");
+    world.tell_user("alice", "kept for two");
     assert_eq!(world.delivery.stored().len(), 1);
     world.skip(secs(30));
     world.settle();
     assert_eq!((world.registry.stats().users, world.registry.stats().sessions), (0, 0));
-    world.to_user("alice", "nobody");
+    world.tell_user("alice", "nobody");
     assert!(world.delivery.nobody());
 }
 
@@ -224,7 +224,7 @@ fn a_lingering_session_keeps_its_log_and_its_bounds() {
     world.hang_up(alice);
     world.settle();
     for number in 0..10 {
-        world.to_user("alice", &number.to_string());
+        world.tell_user("alice", &number.to_string());
     }
     assert_eq!(world.registry.stats().log_messages, 3);
     world.skip(secs(60));
@@ -247,7 +247,7 @@ fn a_resume_is_told_what_is_lost_after_the_welcome_and_before_anything_new() {
         let mut world = world();
         let alice = world.open("alice", "main");
         for number in 1..=5 {
-            world.to_session(alice, &number.to_string());
+            world.tell_session(alice, &number.to_string());
         }
         world.settle();
         let head = world.registry.session_position(world.session(alice)).unwrap();
@@ -255,8 +255,8 @@ fn a_resume_is_told_what_is_lost_after_the_welcome_and_before_anything_new() {
         let (conn, admitted) = world.resume("alice", "main", claim);
         assert_eq!(admitted.position, head, "its events begin there");
         assert!(told.is_empty() || admitted.recovered == Recovered::Gap);
-        world.to_session(alice, "new");
-        world.to_conn(conn, "welcome");
+        world.tell_session(alice, "new");
+        world.tell_conn(conn, "welcome");
         world.settle();
         let expected = [vec!["direct: welcome"], told, vec!["new"]].concat();
         assert_eq!(world.seen(conn), expected, "{claim:?}");

@@ -23,7 +23,7 @@ fn busy(budget: u32) -> World {
     world.registry.upgraded(world.now, upgraded).unwrap();
     for name in ["silent", "talking", "stuck", "lingering", "closing"] {
         let conn = world.open(name, "main");
-        world.to_session(conn, "hello");
+        world.tell_session(conn, "hello");
     }
     let conns: Vec<_> = ["stuck", "lingering", "closing"]
         .iter()
@@ -111,7 +111,7 @@ fn the_same_instant_for_everything_is_fine() {
     for _ in 0..100 {
         let alice = world.open("alice", "main");
         world.inbound(alice, Inbound::Pong);
-        world.to_session(alice, "hello");
+        world.tell_session(alice, "hello");
         world.settle();
         world.registry.tick(world.now);
         world.hang_up(alice);
@@ -145,7 +145,7 @@ fn the_end_of_time_is_an_instant_like_any_other() {
     world.settle();
     // Deadlines beyond the end of time never come; everything else works.
     let alice = world.open("alice", "main");
-    world.to_session(alice, "hello");
+    world.tell_session(alice, "hello");
     world.settle();
     assert_eq!(world.seen(alice), ["hello"]);
     world.close(Target::Everyone, CloseReason::Restart);
@@ -166,7 +166,7 @@ fn a_stamp_near_the_end_of_time_does_not_overflow() {
         let mut world = World::new();
         world.now = Timestamp::from_nanos(u64::MAX - before);
         let alice = world.open("alice", "main");
-        world.to_session(alice, "hello");
+        world.tell_session(alice, "hello");
         world.stall(alice);
         for _ in 0..5 {
             world.now += Duration::from_nanos(before / 4);

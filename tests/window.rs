@@ -19,7 +19,7 @@ fn what_is_handed_out_never_exceeds_the_window() {
     let mut world = world();
     let alice = world.open("alice", "main");
     for number in 0..200 {
-        world.to_session(alice, &text_of_cost(64 + number % 300));
+        world.tell_session(alice, &text_of_cost(64 + number % 300));
         world.drain();
         assert!(world.in_flight(alice) <= 1_000, "{}", world.in_flight(alice));
         if number % 3 == 0 {
@@ -36,7 +36,7 @@ fn the_window_is_exact() {
     let mut world = world();
     let alice = world.open("alice", "main");
     for _ in 0..11 {
-        world.to_session(alice, &hundred());
+        world.tell_session(alice, &hundred());
     }
     world.drain();
     assert_eq!(world.seen(alice).len(), 10);
@@ -47,8 +47,8 @@ fn the_window_is_exact() {
 fn an_empty_window_admits_one_message_of_any_size() {
     let mut world = world();
     let alice = world.open("alice", "main");
-    world.to_session(alice, &text_of_cost(5_000));
-    world.to_session(alice, &text_of_cost(7_000));
+    world.tell_session(alice, &text_of_cost(5_000));
+    world.tell_session(alice, &text_of_cost(7_000));
     world.drain();
     assert_eq!(world.in_flight(alice), 5_000);
     world.flush_some(alice, 4_999);
@@ -65,7 +65,7 @@ fn whoever_has_fallen_behind_is_noticed_once_and_catches_up_in_order() {
     world.stall(slow);
     world.notices();
     for number in 0..40 {
-        world.to_session(fast, &format!("{number:036}"));
+        world.tell_session(fast, &format!("{number:036}"));
         world.settle();
     }
     assert_eq!(world.seen(fast).len(), 40);
@@ -78,7 +78,7 @@ fn whoever_has_fallen_behind_is_noticed_once_and_catches_up_in_order() {
     }
     assert_eq!(world.seen(slow), world.seen(fast));
     world.flush(slow);
-    world.to_session(fast, "live again");
+    world.tell_session(fast, "live again");
     assert_eq!(world.reached(), (2, 0));
 }
 
@@ -87,7 +87,7 @@ fn a_slow_reader_is_pumped_once_its_window_is_at_most_half_full() {
     let mut world = world();
     let alice = world.open("alice", "main");
     for _ in 0..20 {
-        world.to_session(alice, &hundred());
+        world.tell_session(alice, &hundred());
     }
     world.drain();
     world.flush_some(alice, 499);
@@ -102,7 +102,7 @@ fn flush_totals_that_run_backwards_or_ahead_are_clamped() {
     let mut world = world();
     let alice = world.open("alice", "main");
     for _ in 0..30 {
-        world.to_session(alice, &hundred());
+        world.tell_session(alice, &hundred());
     }
     world.drain();
     let now = world.now;
@@ -121,10 +121,10 @@ fn direct_messages_have_a_lane_beside_the_window_and_then_the_call_says_full() {
     let mut world = world();
     let alice = world.open("alice", "main");
     for _ in 0..12 {
-        world.to_conn(alice, &hundred());
+        world.tell_conn(alice, &hundred());
         assert!(!world.delivery.full);
     }
-    world.to_conn(alice, "");
+    world.tell_conn(alice, "");
     assert!(world.delivery.full && world.reached() == (0, 0));
     let now = world.now;
     let full = world.registry.reply(now, alice, Message::text("no"));
@@ -132,7 +132,7 @@ fn direct_messages_have_a_lane_beside_the_window_and_then_the_call_says_full() {
     world.drain();
     assert_eq!(world.seen(alice).len(), 12, "nothing is kept of what was refused");
     world.flush_some(alice, 64);
-    world.to_conn(alice, "");
+    world.tell_conn(alice, "");
     assert!(!world.delivery.full);
 }
 
@@ -141,14 +141,14 @@ fn stream_data_never_uses_the_lane() {
     let mut world = world();
     let alice = world.open("alice", "main");
     for _ in 0..20 {
-        world.to_session(alice, &hundred());
+        world.tell_session(alice, &hundred());
     }
     world.drain();
     assert_eq!(world.in_flight(alice), 1_000);
-    world.to_conn(alice, &hundred());
-    world.to_conn(alice, &hundred());
+    world.tell_conn(alice, &hundred());
+    world.tell_conn(alice, &hundred());
     assert!(!world.delivery.full);
-    world.to_conn(alice, &hundred());
+    world.tell_conn(alice, &hundred());
     assert!(world.delivery.full, "beyond a full window there is the lane, and no more");
 }
 
@@ -157,7 +157,7 @@ fn while_the_lane_is_untouched_a_reply_of_any_size_fits() {
     let mut world = world();
     let alice = world.open("alice", "main");
     for _ in 0..10 {
-        world.to_session(alice, &hundred());
+        world.tell_session(alice, &hundred());
     }
     world.drain();
     let now = world.now;
@@ -171,11 +171,11 @@ fn input_is_paused_beyond_the_window_and_ready_again_at_half() {
     let mut world = world();
     let alice = world.open("alice", "main");
     for _ in 0..10 {
-        world.to_conn(alice, &hundred());
+        world.tell_conn(alice, &hundred());
     }
     world.drain();
     assert_eq!(world.data(alice), Flow::Ready, "a full window is not beyond it");
-    world.to_conn(alice, "");
+    world.tell_conn(alice, "");
     assert_eq!(world.data(alice), Flow::Paused, "what is queued counts");
     world.drain();
     assert_eq!(world.data(alice), Flow::Paused);
@@ -191,7 +191,7 @@ fn a_flush_says_ready_to_whoever_was_not_paused() {
     let mut world = world();
     let alice = world.open("alice", "main");
     for _ in 0..11 {
-        world.to_conn(alice, &hundred());
+        world.tell_conn(alice, &hundred());
     }
     world.drain();
     assert!(world.flush_some(alice, 10));
@@ -202,7 +202,7 @@ fn stalled(config: headcount::ConfigBuilder) -> (World, headcount::ConnId) {
     let mut world = World::with(config.window(1_000).interval(secs(0)).slow_deadline(secs(3_600)));
     let alice = world.open("alice", "main");
     for _ in 0..10 {
-        world.to_session(alice, &hundred());
+        world.tell_session(alice, &hundred());
         world.drain();
     }
     assert_eq!(world.take(alice).len(), 10);
@@ -213,7 +213,7 @@ fn stalled(config: headcount::ConfigBuilder) -> (World, headcount::ConnId) {
 fn a_log_that_moves_on_by_count_tells_exactly_what_was_lost() {
     let (mut world, alice) = stalled(config().stream_messages(12));
     for number in 11..=25 {
-        world.to_session(alice, &number.to_string());
+        world.tell_session(alice, &number.to_string());
         world.drain();
     }
     world.flush(alice);
@@ -229,8 +229,8 @@ fn a_log_that_moves_on_by_count_tells_exactly_what_was_lost() {
 #[test]
 fn a_log_that_moves_on_by_bytes_tells_what_was_lost() {
     let (mut world, alice) = stalled(config().stream_bytes(1_000));
-    world.to_session(alice, &text_of_cost(600));
-    world.to_session(alice, &text_of_cost(600));
+    world.tell_session(alice, &text_of_cost(600));
+    world.tell_session(alice, &text_of_cost(600));
     world.drain();
     assert_eq!(world.registry.stats().log_bytes, 600);
     world.flush(alice);
@@ -241,7 +241,7 @@ fn a_log_that_moves_on_by_bytes_tells_what_was_lost() {
 #[test]
 fn one_message_of_any_size_is_kept_while_it_is_the_only_one() {
     let (mut world, alice) = stalled(config().stream_bytes(1_000));
-    world.to_session(alice, &text_of_cost(30_000));
+    world.tell_session(alice, &text_of_cost(30_000));
     world.flush(alice);
     world.drain();
     assert_eq!(world.seen(alice), [text_of_cost(30_000)]);
@@ -251,11 +251,11 @@ fn one_message_of_any_size_is_kept_while_it_is_the_only_one() {
 fn a_log_that_moves_on_by_age_tells_what_was_lost() {
     let (mut world, alice) = stalled(config().stream_ttl(secs(60)));
     world.skip(secs(1));
-    world.to_session(alice, "eleven");
-    world.to_session(alice, "twelve");
+    world.tell_session(alice, "eleven");
+    world.tell_session(alice, "twelve");
     world.drain();
     world.skip(secs(30));
-    world.to_session(alice, "thirteen");
+    world.tell_session(alice, "thirteen");
     world.drain();
     world.skip(secs(30));
     world.flush(alice);
@@ -266,7 +266,7 @@ fn a_log_that_moves_on_by_age_tells_what_was_lost() {
 #[test]
 fn a_log_that_is_empty_by_now_still_tells_what_was_lost() {
     let (mut world, alice) = stalled(config().stream_ttl(secs(60)));
-    world.to_session(alice, "eleven");
+    world.tell_session(alice, "eleven");
     world.drain();
     world.skip(secs(60));
     assert_eq!(world.registry.stats().log_messages, 0);
@@ -274,7 +274,7 @@ fn a_log_that_is_empty_by_now_still_tells_what_was_lost() {
     world.drain();
     assert_eq!(world.seen(alice), ["gap 11..=11"]);
     world.flush(alice);
-    world.to_session(alice, "twelve");
+    world.tell_session(alice, "twelve");
     world.settle();
     assert_eq!(world.seen(alice), ["gap 11..=11", "twelve"]);
 }
@@ -283,7 +283,7 @@ fn a_log_that_is_empty_by_now_still_tells_what_was_lost() {
 fn a_gap_needs_room_in_the_window_like_anything_else() {
     let (mut world, alice) = stalled(config().stream_messages(2));
     for number in 11..=15 {
-        world.to_session(alice, &number.to_string());
+        world.tell_session(alice, &number.to_string());
         world.drain();
     }
     assert_eq!(world.seen(alice), [""; 0]);
@@ -299,7 +299,7 @@ fn nobody_else_has_a_gap_because_one_reads_slowly() {
     let [fast, slow] = [(); 2].map(|()| world.open("alice", "main"));
     world.stall(slow);
     for number in 0..100 {
-        world.to_session(fast, &number.to_string());
+        world.tell_session(fast, &number.to_string());
         world.settle();
     }
     assert_eq!(world.seen(fast).len(), 100);
@@ -314,10 +314,10 @@ fn a_room_that_has_moved_on_is_named_in_the_gap() {
     let mut world = World::with(slow);
     let alice = world.open("alice", "main");
     world.join(alice, "lobby");
-    world.to_conn(alice, &text_of_cost(1_000));
+    world.tell_conn(alice, &text_of_cost(1_000));
     world.drain();
     for number in 1..=5 {
-        world.to_room("lobby", &number.to_string());
+        world.tell_room("lobby", &number.to_string());
     }
     world.drain();
     world.flush(alice);
@@ -331,7 +331,7 @@ fn a_join_that_asks_for_what_is_lost_is_told_so_after_the_answer_to_it() {
     let (alice, bob) = (world.open("alice", "main"), world.open("bob", "main"));
     world.join(bob, "lobby");
     for number in 1..=3 {
-        world.to_room("lobby", &number.to_string());
+        world.tell_room("lobby", &number.to_string());
     }
     world.settle();
     let now = world.now;
@@ -339,8 +339,8 @@ fn a_join_that_asks_for_what_is_lost_is_told_so_after_the_answer_to_it() {
     let seen_one = Some(Position { offset: 1, ..head });
     let joined = world.registry.join(now, alice, &room("lobby"), seen_one).unwrap();
     assert_eq!((joined.position, joined.recovered), (head, Recovered::Gap));
-    world.to_conn(alice, "joined");
-    world.to_room("lobby", "4");
+    world.tell_conn(alice, "joined");
+    world.tell_room("lobby", "4");
     world.settle();
     assert_eq!(world.seen(alice), ["direct: joined", "gap lobby 2..=3", "lobby: 4"]);
 }
@@ -351,7 +351,7 @@ fn without_flush_reports_nothing_is_held_back_and_nothing_is_stuck() {
     let mut world = World::with(blind.without_flush_reports());
     let alice = world.open("alice", "main");
     for number in 0..200 {
-        world.to_session(alice, &text_of_cost(64 + number));
+        world.tell_session(alice, &text_of_cost(64 + number));
     }
     assert_eq!(world.drain(), 200);
     world.skip(secs(100));
@@ -365,13 +365,13 @@ fn without_flush_reports_polling_makes_room_for_direct_messages() {
     let mut world = World::with(blind.without_flush_reports());
     let alice = world.open("alice", "main");
     for _ in 0..12 {
-        world.to_conn(alice, &hundred());
+        world.tell_conn(alice, &hundred());
     }
     assert_eq!(world.data(alice), Flow::Paused);
-    world.to_conn(alice, "");
+    world.tell_conn(alice, "");
     assert!(world.delivery.full, "the byte bounds stay");
     world.drain();
     assert_eq!(world.data(alice), Flow::Ready);
-    world.to_conn(alice, "");
+    world.tell_conn(alice, "");
     assert!(!world.delivery.full);
 }

@@ -11,15 +11,18 @@
 // Each test binary uses a part of it.
 #![allow(dead_code, unreachable_pub)]
 
+mod polled;
+
 use core::time::Duration;
 use std::collections::HashMap;
 
 use headcount::{
-    Action, Admitted, Body, CloseReason, Config, ConfigBuilder, ConnId, ConnState, Delivery,
-    Disconnect, Flow, Gone, Inbound, Joined, MESSAGE_OVERHEAD, Message, Notice, Position,
-    Principal, Refused, Registry, Resume, RoomId, SessionId, StreamRef, Target, ThreadId,
-    Timestamp, UserId,
+    Admitted, CloseReason, Config, ConfigBuilder, ConnId, ConnState, Delivery, Disconnect, Flow,
+    Inbound, Joined, MESSAGE_OVERHEAD, Message, Notice, Position, Principal, Refused, Registry,
+    Resume, RoomId, SessionId, Target, ThreadId, Timestamp, UserId,
 };
+
+pub use polled::Polled;
 
 /// When every world begins: late enough that a stamp may be earlier.
 pub const START: Timestamp = Timestamp::from_secs(1_000);
@@ -56,57 +59,6 @@ pub fn who(user: &str, thread: &str) -> Principal {
 /// A text whose message costs exactly so much: one letter, repeated.
 pub fn text_of_cost(cost: u64) -> String {
     "x".repeat((cost - MESSAGE_OVERHEAD) as usize)
-}
-
-/// One action, as it was polled.
-#[derive(Clone, Debug)]
-pub struct Polled {
-    /// Whom it names; empty for the end of a session.
-    pub to: Vec<ConnId>,
-    pub what: String,
-    pub position: Option<Position>,
-    /// The session that has ended.
-    pub session: Option<SessionId>,
-    pub cost: u64,
-    pub at: Timestamp,
-}
-
-impl Polled {
-    fn of(action: &Action<'_>, at: Timestamp) -> Self {
-        let cost = action.cost();
-        let mut position = None;
-        let mut session = None;
-        let (to, what) = match action {
-            Action::Send { to, stream, position: place, body: Body::Message(message) } => {
-                position = *place;
-                let text = String::from_utf8_lossy(message.payload());
-                (to.to_vec(), format!("{}{text}", prefix(stream, ": ")))
-            }
-            Action::Gap { conn, stream, from, to } => {
-                (vec![*conn], format!("gap {}{from}..={to}", prefix(stream, " ")))
-            }
-            Action::Ping { conn } => (vec![*conn], "ping".into()),
-            Action::Draining { to, .. } => (to.to_vec(), "draining".into()),
-            Action::Close { conn, reason } => (vec![*conn], format!("close {}", reason.name())),
-            Action::Cleanup { what: Gone::Conn(conn), reason } => {
-                (vec![*conn], format!("cleanup {}", reason.name()))
-            }
-            Action::Cleanup { what: Gone::Session(gone), reason } => {
-                session = Some(*gone);
-                (Vec::new(), format!("session cleanup {}", reason.name()))
-            }
-        };
-        Self { to, what, position, session, cost, at }
-    }
-}
-
-fn prefix(stream: &StreamRef<'_>, separator: &str) -> String {
-    match stream {
-        StreamRef::Session(_) => String::new(),
-        StreamRef::Room(room) => format!("{}{separator}", room.as_str()),
-        StreamRef::Direct => format!("direct{separator}"),
-        StreamRef::Everyone => format!("everyone{separator}"),
-    }
 }
 
 /// What one socket was given.
@@ -230,24 +182,24 @@ impl World {
     }
 
     /// To the session of this connection. What a send answers stays in `delivery`.
-    pub fn to_session(&mut self, conn: ConnId, text: &str) {
+    pub fn tell_session(&mut self, conn: ConnId, text: &str) {
         let session = self.session(conn);
         self.send(Target::Session(session), Message::text(text));
     }
 
-    pub fn to_user(&mut self, name: &str, text: &str) {
+    pub fn tell_user(&mut self, name: &str, text: &str) {
         self.send(Target::User(&user(name)), Message::text(text));
     }
 
-    pub fn to_room(&mut self, name: &str, text: &str) {
+    pub fn tell_room(&mut self, name: &str, text: &str) {
         self.send(Target::Room(&room(name)), Message::text(text));
     }
 
-    pub fn to_conn(&mut self, conn: ConnId, text: &str) {
+    pub fn tell_conn(&mut self, conn: ConnId, text: &str) {
         self.send(Target::Conn(conn), Message::text(text));
     }
 
-    pub fn to_everyone(&mut self, text: &str) {
+    pub fn tell_everyone(&mut self, text: &str) {
         self.send(Target::Everyone, Message::text(text));
     }
 

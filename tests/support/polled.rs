@@ -1,0 +1,54 @@
+//! An action as text.
+
+use headcount::{Action, Body, ConnId, Gone, Position, SessionId, StreamRef, Timestamp};
+
+/// One action, as it was polled.
+#[derive(Clone, Debug)]
+pub struct Polled {
+    /// Whom it names; empty for the end of a session.
+    pub to: Vec<ConnId>,
+    pub what: String,
+    pub position: Option<Position>,
+    /// The session that has ended.
+    pub session: Option<SessionId>,
+    pub cost: u64,
+    pub at: Timestamp,
+}
+
+impl Polled {
+    pub fn of(action: &Action<'_>, at: Timestamp) -> Self {
+        let cost = action.cost();
+        let mut position = None;
+        let mut session = None;
+        let (to, what) = match action {
+            Action::Send { to, stream, position: place, body: Body::Message(message) } => {
+                position = *place;
+                let text = String::from_utf8_lossy(message.payload());
+                (to.to_vec(), format!("{}{text}", prefix(stream, ": ")))
+            }
+            Action::Gap { conn, stream, from, to } => {
+                (vec![*conn], format!("gap {}{from}..={to}", prefix(stream, " ")))
+            }
+            Action::Ping { conn } => (vec![*conn], "ping".into()),
+            Action::Draining { to, .. } => (to.to_vec(), "draining".into()),
+            Action::Close { conn, reason } => (vec![*conn], format!("close {}", reason.name())),
+            Action::Cleanup { what: Gone::Conn(conn), reason } => {
+                (vec![*conn], format!("cleanup {}", reason.name()))
+            }
+            Action::Cleanup { what: Gone::Session(gone), reason } => {
+                session = Some(*gone);
+                (Vec::new(), format!("session cleanup {}", reason.name()))
+            }
+        };
+        Self { to, what, position, session, cost, at }
+    }
+}
+
+fn prefix(stream: &StreamRef<'_>, separator: &str) -> String {
+    match stream {
+        StreamRef::Session(_) => String::new(),
+        StreamRef::Room(room) => format!("{}{separator}", room.as_str()),
+        StreamRef::Direct => format!("direct{separator}"),
+        StreamRef::Everyone => format!("everyone{separator}"),
+    }
+}
