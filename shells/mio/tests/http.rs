@@ -107,3 +107,14 @@ fn sockets_beyond_the_pending_limit_are_turned_away() {
     assert_eq!(status, 503, "{body}");
     assert_eq!(server.stats().pending, 2);
 }
+
+#[test]
+fn a_client_that_was_answered_can_not_stay() {
+    let server = TestServer::start(config().close_handshake(Duration::from_millis(50)));
+    let mut client = Client::bare(server.address);
+    client.send(b"GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(client.answer().0, 404);
+    // It keeps its side open. Its place is free all the same, in time.
+    assert_eq!(server.next_gone(), CloseReason::BadRequest);
+    assert_eq!(server.until_empty().abandoned, 1);
+}
