@@ -2,19 +2,23 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use headcount::{
-    Config, ConfigBuilder, Gone, Message, Principal, Registry, StreamRef, ThreadId, Timestamp,
-    UserId,
+    CloseReason, Config, ConfigBuilder, Gone, Message, Principal, Registry, StreamRef, Target,
+    ThreadId, Timestamp, UserId,
 };
 use proptest::prelude::*;
 
+use super::input::{FRAMES_PER_TURN, KEPT_CAPACITY};
 use super::*;
 use crate::actions::Encoder;
-use crate::handler::Kind;
+use crate::handler::{Handler, Kind, Payload, Verdict};
+use crate::http::Request;
 use crate::sockets::Sockets;
 
 /// Both ends of a wire: what the peer has sent, and what it has received.

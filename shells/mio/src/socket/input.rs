@@ -1,0 +1,271 @@
+//! What comes in: bytes become a request, frames, events, and calls of the registry.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use headcount::{CloseReason, Flow, Inbound, InboundError, Refused, Target};
+
+use crate::answer::Answer;
+use crate::frames::{Event, Fault, Frames};
+use crate::handler::{Handler, Payload, Turn, Verdict};
+use crate::http::{NO_LINES, Progress, Request};
+
+use super::{BYTES_PER_TURN, Desk, Socket, Stage, Stream};
+
+/// Frames that one socket may have processed in a turn: small ones cost more than their bytes.
+pub(super) const FRAMES_PER_TURN: usize = 256;
+
+/// What may stay allocated for input that is no whole frame yet.
+pub(super) const KEPT_CAPACITY: usize = 4 * 1024;
+
+/// On Linux a read that leaves room in the buffer has emptied the socket, and what comes later
+/// makes an edge. Elsewhere only the next read can tell.
+const SHORT_READ_IS_LAST: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+impl<S: Stream> Socket<S> {
+    /// Reads and processes what has come in, up to this turn's share.
+    pub(crate) fn read<H: Handler>(&mut self, desk: &mut Desk<'_, '_, H>) {
+        let mut frames = FRAMES_PER_TURN;
+        let mut bytes = 0;
+        if let Some(held) = self.held.take() {
+            self.offer(held, desk);
+        }
+        if self.unparsed_whole {
+            self.parse(&[], &mut frames, desk);
+        }
+        // What was parsed may have left frames for which there is no share or no room.
+        while self.wants_read() && !self.unparsed_whole && frames > 0 && bytes < BYTES_PER_TURN {
+            match self.stream.read(desk.buffer) {
+                Ok(0) => {
+                    self.ended = true;
+                    // Whoever was told why it must go, or will be, is to be told to the end.
+                    if !matches!(self.stage, Stage::Closing(_) | Stage::Deaf) {
+                        self.end(desk.turn);
+                    }
+                }
+                Ok(length) => {
+                    bytes += length;
+                    let emptied = SHORT_READ_IS_LAST && length < desk.buffer.len();
+                    self.readable = !emptied || self.ending;
+                    // Lent while its content is processed: nobody reads meanwhile.
+                    let buffer = std::mem::take(&mut desk.buffer);
+                    self.take(&buffer[..length], &mut frames, desk);
+                    desk.buffer = buffer;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => self.end(desk.turn),
+            }
+        }
+    }
+
+    fn take<H: Handler>(&mut self, bytes: &[u8], frames: &mut usize, desk: &mut Desk<'_, '_, H>) {
+        match &mut self.stage {
+            Stage::Head(collected) => match collected.0.push(bytes) {
+                Progress::Partial => {}
+                Progress::TooLarge => {
+                    self.answer(&Request::too_large(), true, CloseReason::BadRequest, desk.turn);
+                }
+                Progress::Complete(end) => {
+                    let Stage::Head(collected) = std::mem::replace(&mut self.stage, Stage::Deaf)
+                    else {
+                        return;
+                    };
+                    let (head, peer) = *collected;
+                    let (head, rest) = head.bytes().split_at(end);
+                    self.request(head, peer, desk);
+                    // A client may send frames without waiting for the answer.
+                    self.parse(rest, frames, desk);
+                }
+            },
+            Stage::Open(_) | Stage::Closing(_) => self.parse(bytes, frames, desk),
+            Stage::Deaf | Stage::Ended => {}
+        }
+    }
+
+    /// Answers a complete request head: with the upgrade, or with why not.
+    fn request<H: Handler>(&mut self, head: &[u8], peer: SocketAddr, desk: &mut Desk<'_, '_, H>) {
+        let mut lines = NO_LINES;
+        let request = match Request::parse(head, &mut lines, peer) {
+            Ok(request) => request,
+            Err(answer) => return self.answer(&answer, true, CloseReason::BadRequest, desk.turn),
+        };
+        let with_body = request.wants_body();
+        if let Err(answer) = request.check_upgrade(desk.options) {
+            return self.answer(&answer, with_body, CloseReason::BadRequest, desk.turn);
+        }
+        let now = desk.turn.now;
+        match desk.handler.authenticate(&request) {
+            Verdict::Refuse(answer) => {
+                self.answer(&answer, with_body, CloseReason::BadCredentials, desk.turn);
+            }
+            Verdict::Pending => {
+                self.upgrade(&request, desk);
+                // It fails for a connection that is gone already, whose cleanup is on its way.
+                let _ = desk.turn.registry.upgraded(now, self.conn);
+            }
+            Verdict::Admit { who, resume } => {
+                match desk.turn.registry.connect(now, self.conn, who, resume) {
+                    Ok(admitted) => {
+                        self.upgrade(&request, desk);
+                        desk.handler.admitted(desk.turn, self.conn, admitted);
+                    }
+                    // It was closed in the meantime: the close that is on its way gets the answer.
+                    Err(Refused::NotPending | Refused::UnknownConn) => {}
+                    Err(refused) => {
+                        let answer = desk.handler.refused(refused);
+                        self.answer(&answer, with_body, CloseReason::TryLater, desk.turn);
+                    }
+                }
+            }
+        }
+    }
+
+    fn upgrade<H>(&mut self, request: &Request<'_>, desk: &Desk<'_, '_, H>) {
+        self.outbound.push(request.accept(desk.options).into(), 0);
+        self.upgraded = true;
+        self.stage = Stage::Open(Frames::new(desk.message_bytes));
+    }
+
+    /// The last word to a client that is not upgraded. The close that it makes the registry ask for
+    /// bounds how long the client may take to read it.
+    fn answer(
+        &mut self,
+        answer: &Answer,
+        with_body: bool,
+        reason: CloseReason,
+        turn: &mut Turn<'_>,
+    ) {
+        self.stage = Stage::Deaf;
+        self.outbound.push(answer.to_bytes(with_body).into(), 0);
+        self.complete = true;
+        self.shut_when_out = true;
+        turn.registry.close(turn.now, Target::Conn(self.conn), reason);
+    }
+
+    /// Processes whole frames of what is unparsed and what is fresh, up to the turn's share. What
+    /// is left of it waits in `unparsed`.
+    fn parse<H: Handler>(&mut self, fresh: &[u8], budget: &mut usize, desk: &mut Desk<'_, '_, H>) {
+        let mut joined = std::mem::take(&mut self.unparsed);
+        let input = if joined.is_empty() {
+            fresh
+        } else {
+            joined.extend_from_slice(fresh);
+            &joined
+        };
+        let mut start = 0;
+        while *budget > 0
+            && self.held.is_none()
+            && let Stage::Open(frames) | Stage::Closing(frames) = &mut self.stage
+        {
+            match frames.feed(&input[start..]) {
+                Ok(Some((event, length))) => {
+                    start += length;
+                    *budget -= 1;
+                    self.on_event(event, desk);
+                }
+                Ok(None) => break,
+                Err(fault) => self.on_fault(fault, desk.turn),
+            }
+        }
+        let parses = matches!(self.stage, Stage::Open(_) | Stage::Closing(_));
+        self.unparsed_whole =
+            parses && start < input.len() && (*budget == 0 || self.held.is_some());
+        if parses && start < input.len() {
+            self.unparsed = if joined.is_empty() {
+                fresh[start..].to_vec()
+            } else {
+                joined.drain(..start);
+                // A short rest must not keep the place of the long frame before it.
+                if joined.capacity() > KEPT_CAPACITY && joined.capacity() / 4 > joined.len() {
+                    joined.shrink_to(KEPT_CAPACITY);
+                }
+                joined
+            };
+        }
+    }
+
+    fn on_event<H: Handler>(&mut self, event: Event, desk: &mut Desk<'_, '_, H>) {
+        if matches!(self.stage, Stage::Closing(_)) {
+            match event {
+                // It answers ours, so nothing is left to be said in either direction.
+                Event::Close(_) if self.outbound.is_empty() => self.end(desk.turn),
+                // It crosses ours, which is still to be written.
+                Event::Close(_) => {
+                    self.stage = Stage::Deaf;
+                    self.shut_when_out = true;
+                }
+                _ => {}
+            }
+            return;
+        }
+        let (registry, now) = (&mut *desk.turn.registry, desk.turn.now);
+        // Errors here mean that the connection is closing: the close is on its way as an action.
+        match event {
+            Event::Text(_) | Event::Binary(_) => self.offer(event, desk),
+            Event::Part => {
+                let _ = registry.message(now, self.conn, Inbound::Life);
+            }
+            Event::Ping(pong) => {
+                let _ = registry.message(now, self.conn, Inbound::Life);
+                self.outbound.push_pong(pong);
+            }
+            Event::Pong => {
+                let _ = registry.message(now, self.conn, Inbound::Pong);
+            }
+            Event::Close(code) => {
+                self.stage = Stage::Deaf;
+                self.echo = Some(code);
+                registry.close(now, Target::Conn(self.conn), CloseReason::PeerClosed);
+            }
+        }
+    }
+
+    /// Offers a message to the registry, and hands it to the handler if it was taken.
+    fn offer<H: Handler>(&mut self, event: Event, desk: &mut Desk<'_, '_, H>) {
+        let payload = match &event {
+            Event::Text(text) => Payload::Text(text),
+            Event::Binary(bytes) => Payload::Binary(bytes),
+            _ => return,
+        };
+        let bytes = match payload {
+            Payload::Text(text) => text.len(),
+            Payload::Binary(bytes) => bytes.len(),
+        } as u64;
+        let inbound = Inbound::Data { bytes };
+        match desk.turn.registry.message(desk.turn.now, self.conn, inbound) {
+            Ok(Flow::Ready) => desk.handler.message(desk.turn, self.conn, payload),
+            Ok(Flow::Paused) => {
+                self.held = Some(event);
+                self.paused = true;
+            }
+            Err(InboundError::TooBig) => self.stage = Stage::Deaf,
+            // It is closing: the message is nobody's.
+            Err(_) => {}
+        }
+    }
+
+    /// Fails the connection: it is told so, and never listened to again.
+    fn on_fault(&mut self, fault: Fault, turn: &mut Turn<'_>) {
+        if matches!(self.stage, Stage::Closing(_)) {
+            self.shut_when_out = true;
+        }
+        self.stage = Stage::Deaf;
+        let (registry, now, conn) = (&mut *turn.registry, turn.now, Target::Conn(self.conn));
+        match fault {
+            Fault::Protocol => {
+                registry.close(now, conn, CloseReason::ProtocolError);
+            }
+            Fault::InvalidUtf8 => {
+                registry.close(now, conn, CloseReason::InvalidPayload);
+            }
+            // Whether it is too much is the registry's decision. It can't be let through in any
+            // case: its frame was not read.
+            Fault::TooBig(bytes) => {
+                if registry.message(now, self.conn, Inbound::Data { bytes }).is_ok() {
+                    registry.close(now, conn, CloseReason::MessageTooBig);
+                }
+            }
+        }
+    }
+}

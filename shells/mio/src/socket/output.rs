@@ -1,0 +1,89 @@
+//! What goes out: frames are queued, written, and reported.
+
+use bytes::Bytes;
+use headcount::{CloseReason, Flow};
+
+use crate::answer::Answer;
+use crate::frames::close_frame;
+use crate::handler::Turn;
+use crate::outbound::Written;
+
+use super::{Socket, Stage, Stream};
+
+impl<S: Stream> Socket<S> {
+    /// Queues the frame of an action.
+    pub(crate) fn send(&mut self, frame: Bytes, cost: u64) {
+        debug_assert!(self.upgraded || self.complete, "frames follow the answer 101");
+        if self.complete || !self.upgraded || matches!(self.stage, Stage::Ended) {
+            return;
+        }
+        self.outbound.push(frame, cost);
+    }
+
+    /// Queues the last bytes that will ever be written: a close frame, or an answer in HTTP.
+    pub(crate) fn close(&mut self, reason: CloseReason, cost: u64) {
+        self.held = None;
+        self.paused = false;
+        let stage = match std::mem::replace(&mut self.stage, Stage::Deaf) {
+            // Its close frame may still come, and tells that ours has arrived.
+            Stage::Open(frames) => Stage::Closing(frames),
+            Stage::Ended => Stage::Ended,
+            Stage::Head(_) | Stage::Closing(_) | Stage::Deaf => Stage::Deaf,
+        };
+        self.stage = stage;
+        let last = match (self.complete, self.upgraded, self.echo) {
+            // It was answered when it was refused.
+            (true, _, _) => Bytes::new(),
+            (false, false, _) => farewell(reason).to_bytes(true).into(),
+            (false, true, Some(code)) if reason == CloseReason::PeerClosed => close_frame(code, ""),
+            (false, true, _) => close_frame(reason.code(), reason.name()),
+        };
+        if !matches!(self.stage, Stage::Ended) {
+            self.outbound.push(last, cost);
+            self.complete = true;
+            self.shut_when_out |= matches!(self.stage, Stage::Deaf);
+        }
+    }
+
+    /// Writes what is queued, up to the socket's share, and reports what the kernel took.
+    pub(crate) fn flush(&mut self, turn: &mut Turn<'_>) -> Written {
+        if matches!(self.stage, Stage::Ended) {
+            return Written::All;
+        }
+        let Ok(written) = self.outbound.write(&mut self.stream) else {
+            self.end(turn);
+            return Written::All;
+        };
+        self.blocked = written == Written::Blocked;
+        let flushed = self.outbound.flushed_cost();
+        if flushed > self.flushed {
+            self.flushed = flushed;
+            if turn.registry.flushed(turn.now, self.conn, flushed) == Ok(Flow::Ready) {
+                self.paused = false;
+            }
+        }
+        if written == Written::All {
+            if self.shut_when_out && !self.shut {
+                self.shut = true;
+                if self.stream.shutdown_write().is_err() {
+                    self.end(turn);
+                }
+            }
+            if self.ends_when_out() {
+                self.end(turn);
+            }
+        }
+        written
+    }
+}
+
+/// The answer to a request that is not complete when its connection is closed.
+fn farewell(reason: CloseReason) -> Answer {
+    match reason {
+        CloseReason::HeadTimeout => {
+            Answer::json(408, reason.name(), "the request head was not complete in time")
+        }
+        _ => Answer::json(503, reason.name(), "the connection was closed before the upgrade")
+            .header("Retry-After", "5"),
+    }
+}
