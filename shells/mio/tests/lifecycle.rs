@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -202,28 +204,115 @@ fn a_client_that_does_not_read_holds_up_nobody() {
 /// answered, in order.
 #[test]
 fn a_client_that_asks_faster_than_it_reads_gets_every_answer() {
-    let config = config().window(4 * 1024).lane(70 * 1024);
-    let server = TestServer::start(config);
-    let mut client = Client::admitted(server.address, "alice");
-    let mut reader = Client { stream: client.stream.try_clone().unwrap() };
     const ROUNDS: usize = 400;
-    let writer = thread::spawn(move || {
-        for round in 0..ROUNDS {
-            client.send(&frame(BINARY, &vec![round as u8; 50_000]));
+    let server = TestServer::start(config().window(4 * 1024).lane(70 * 1024));
+    let mut client = Client::narrow(server.address);
+    client.send(upgrade("?user=alice").as_bytes());
+    assert!(client.head().starts_with("HTTP/1.1 101 "));
+    assert_eq!(client.text(), "welcome");
+    let mut writer = Client { stream: client.stream.try_clone().unwrap() };
+    let asked = Arc::new(AtomicUsize::new(0));
+    let asking = thread::spawn({
+        let asked = Arc::clone(&asked);
+        move || {
+            for round in 0..ROUNDS {
+                writer.send(&frame(BINARY, &vec![round as u8; 50_000]));
+                asked.fetch_add(1, Ordering::Relaxed);
+            }
         }
-        client
     });
-    // Twenty megabytes fit no socket buffer: whoever did not stop reading would have to keep them.
-    thread::sleep(Duration::from_millis(100));
+    // Twenty megabytes fit no socket: it stands still, in both directions, until we read.
+    let end = Instant::now() + PATIENCE;
+    let mut before = usize::MAX;
+    while before != asked.load(Ordering::Relaxed) {
+        assert!(Instant::now() < end);
+        before = asked.load(Ordering::Relaxed);
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(before < ROUNDS, "somebody keeps what nobody reads");
     for round in 0..ROUNDS {
-        let (first, payload) = reader.frame();
+        let (first, payload) = client.frame();
         assert_eq!((first, payload.len()), (BINARY, 50_000));
         assert!(payload.iter().all(|byte| *byte == round as u8), "in order");
     }
-    let mut client = writer.join().unwrap();
+    asking.join().unwrap();
     client.send(&frame(CLOSE, &close_payload(1000)));
     client.expect_close(1000);
-    drop((client, reader));
+    drop(client);
     let stats = server.until_empty();
     assert_eq!(stats.closed(CloseReason::PeerClosed), 1);
+}
+
+/// More than a turn may hand out, and more than a flush may write: the loop goes on by itself, as
+/// no event tells it to.
+#[test]
+fn a_storm_takes_as_many_turns_as_it_needs() {
+    const MESSAGES: usize = 3_000;
+    let config = config()
+        .interval(Duration::ZERO)
+        .window(1 << 20)
+        .stream_messages(MESSAGES as u32)
+        .stream_bytes(1 << 20);
+    let server = TestServer::start(config);
+    let mut client = Client::admitted(server.address, "alice");
+    server
+        .handle
+        .post(|turn| {
+            let alice = UserId::new("alice").unwrap();
+            for n in 0..MESSAGES {
+                let message = Message::text(n.to_string());
+                assert_eq!(turn.registry.send(turn.now, Target::User(&alice), message).live, 1);
+            }
+        })
+        .unwrap();
+    for n in 0..MESSAGES {
+        assert_eq!(client.text(), n.to_string());
+    }
+}
+
+#[test]
+fn calls_beyond_the_share_of_a_turn_run_all_the_same() {
+    let server = TestServer::start(config());
+    let (started, loop_is_busy) = channel();
+    let (go, gone_on) = channel();
+    server
+        .handle
+        .post(move |_| {
+            started.send(()).unwrap();
+            gone_on.recv().unwrap();
+        })
+        .unwrap();
+    loop_is_busy.recv().unwrap();
+    let (ran, all) = channel();
+    for n in 0..900 {
+        let ran = ran.clone();
+        server.handle.post(move |_| ran.send(n).unwrap()).unwrap();
+    }
+    go.send(()).unwrap();
+    for n in 0..900 {
+        assert_eq!(all.recv_timeout(PATIENCE), Ok(n));
+    }
+}
+
+/// A client that always has more than its share unread does not hold up the time of others.
+#[test]
+fn a_flood_does_not_stop_the_clock() {
+    let server = TestServer::start(config().head_deadline(Duration::from_millis(50)));
+    let mut flooder = Client::admitted(server.address, "flooder");
+    let over = Arc::new(AtomicBool::new(false));
+    let flooding = thread::spawn({
+        let over = Arc::clone(&over);
+        move || {
+            let burst = frame(PONG, b"").repeat(50_000);
+            while !over.load(Ordering::Relaxed) {
+                flooder.send(&burst);
+            }
+        }
+    });
+    server.until("the flood runs", |stats| stats.pongs_received > 10_000);
+    let mut half = Client::bare(server.address);
+    half.send(b"GET /ws HTTP/1.1\r\n");
+    assert_eq!(half.answer().0, 408);
+    over.store(true, Ordering::Relaxed);
+    flooding.join().unwrap();
 }

@@ -251,6 +251,18 @@ impl Client {
         Self { stream }
     }
 
+    /// A bare connection with little room in its socket.
+    pub(crate) fn narrow(address: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.unwrap();
+        socket.set_recv_buffer_size(8 * 1024).unwrap();
+        socket.set_send_buffer_size(8 * 1024).unwrap();
+        socket.connect(&address.into()).unwrap();
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { stream }
+    }
+
     /// An upgraded and admitted connection that was welcomed.
     pub(crate) fn admitted(address: SocketAddr, user: &str) -> Self {
         let mut client = Self::upgraded(address, &format!("?user={user}"));
