@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::*;
-use headcount::{CloseReason, ConnId, Inbound, Message, RoomId, Target, UserId};
+use headcount::{CloseReason, ConnId, Disconnect, Inbound, Message, RoomId, Target, UserId};
 use headcount_mio::{HandleError, Options, Server};
 
 #[test]
@@ -267,6 +267,25 @@ fn a_storm_takes_as_many_turns_as_it_needs() {
         .unwrap();
     for n in 0..MESSAGES {
         assert_eq!(client.text(), n.to_string());
+    }
+}
+
+/// The same where nothing is written, so that nothing else keeps the loop awake.
+#[test]
+fn a_storm_of_cleanups_takes_as_many_turns_as_it_needs() {
+    const SOCKETS: u32 = 3_000;
+    let server = TestServer::start(config().pending(SOCKETS));
+    server
+        .handle
+        .post(|turn| {
+            for _ in 0..SOCKETS {
+                let conn = turn.registry.reserve(turn.now).unwrap();
+                turn.registry.disconnect(turn.now, conn, Disconnect::Gone).unwrap();
+            }
+        })
+        .unwrap();
+    for _ in 0..SOCKETS {
+        assert_eq!(server.next_gone(), CloseReason::PeerGone);
     }
 }
 
