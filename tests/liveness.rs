@@ -310,6 +310,25 @@ fn a_pause_suspends_a_pong_deadline_that_runs_and_its_end_restarts_it() {
 }
 
 #[test]
+fn a_pong_during_a_pause_answers_the_ping_and_does_not_end_the_pause() {
+    let heartbeat = config().interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(3_600));
+    let mut world = World::with(heartbeat.window(1_000).lane(500));
+    let alice = world.open("alice", "main");
+    world.skip(secs(20));
+    world.settle();
+    world.tell_conn(alice, &text_of_cost(1_000));
+    world.tell_conn(alice, "one more");
+    world.drain();
+    assert_eq!(world.data(alice), headcount::Flow::Paused);
+    assert_eq!(world.state(alice), Some(ConnState::Suspect));
+    world.inbound(alice, Inbound::Pong);
+    assert_eq!(world.state(alice), Some(ConnState::Open));
+    world.skip(secs(1_000));
+    assert_eq!(world.drain(), 0, "no ping: we still don't read");
+    assert_eq!(world.data(alice), headcount::Flow::Paused);
+}
+
+#[test]
 fn a_pause_does_not_suspend_the_slow_deadline() {
     let slow = config().interval(secs(20)).slow_deadline(secs(5)).window(1_000);
     let mut world = World::with(slow);
