@@ -1,0 +1,253 @@
+//! One operation, done to the registry and to the model, and everything compared afterwards.
+
+use core::time::Duration;
+
+use headcount::{ConnId, Disconnect, Inbound, Resume, Timestamp};
+
+use super::model::closing::Audience;
+use super::op::{Advance, Flush, Incoming, Op, Since, To};
+use super::seen::{Seen, Source};
+use super::world::World;
+use super::{Check, ensure};
+
+impl World {
+    /// Does one operation. An error says how registry and model disagree.
+    pub fn apply(&mut self, op: &Op) -> Check {
+        match *op {
+            Op::Reserve => drop(self.reserve()?),
+            Op::Arrive { user, thread, resume } => {
+                if let Some(conn) = self.reserve()? {
+                    self.compare()?;
+                    self.connect(conn, user, thread, resume)?;
+                }
+            }
+            Op::Connect { conn, user, thread, resume } => {
+                self.connect(self.conn(conn), user, thread, resume)?;
+            }
+            Op::Upgraded { conn } => {
+                let (conn, stamp) = (self.conn(conn), self.stamp());
+                let got = self.registry.upgraded(stamp, conn);
+                self.model.upgraded(stamp, conn, got)?;
+            }
+            Op::Message { conn, kind } => self.come_in(self.conn(conn), kind)?,
+            Op::Flushed { conn, how } => self.flush(self.conn(conn), how)?,
+            Op::FlushAll => self.flush_all()?,
+            Op::Disconnect { conn } => self.disconnect(self.conn(conn))?,
+            Op::Tick => self.tick()?,
+            Op::Advance(advance) => self.advance(advance),
+            Op::Skew { millis } => self.skew = millis.into(),
+            Op::Send { to, size, except, text } => {
+                let except = except.map(|pick| self.conn(pick));
+                self.send(to, size, except, text)?;
+            }
+            Op::Reply { conn, size } => {
+                let (conn, stamp) = (self.conn(conn), self.stamp());
+                let message = self.message(self.size(size), true, None);
+                let got = self.registry.reply(stamp, conn, message.clone());
+                self.model.reply(stamp, conn, &message, got)?;
+            }
+            Op::Join { conn, room, since } => {
+                let (conn, room, stamp) = (self.conn(conn), self.room(room), self.stamp());
+                let since = self.since(since, Some(&Source::Room(room.clone())));
+                let got = self.registry.join(stamp, conn, &room, since);
+                self.model.join(stamp, conn, &room, since, got)?;
+            }
+            Op::Leave { conn, room } => {
+                let (conn, room, stamp) = (self.conn(conn), self.room(room), self.stamp());
+                let got = self.registry.leave(stamp, conn, &room);
+                self.model.leave(stamp, conn, &room, got)?;
+            }
+            Op::Close { to, reason } => self.close(&self.audience(to), reason)?,
+            Op::Poll { count } => {
+                for _ in 0..count {
+                    if !self.poll()? {
+                        break;
+                    }
+                }
+            }
+            Op::PollAll => self.poll_all()?,
+            Op::Notices { count } => {
+                for _ in 0..count {
+                    let Some(notice) = self.registry.poll_notice() else { break };
+                    self.model.notice(&notice)?;
+                }
+            }
+        }
+        self.compare()
+    }
+
+    /// Everything that can be read is as the model says, and the registry agrees with itself.
+    pub fn compare(&self) -> Check {
+        self.registry.check().map_err(|violation| violation.to_string())?;
+        self.model.compare(&self.registry, &self.names, &self.conns, &self.sessions)
+    }
+
+    fn reserve(&mut self) -> Result<Option<ConnId>, String> {
+        let stamp = self.stamp();
+        let got = self.registry.reserve(stamp);
+        if let Ok(conn) = got {
+            self.grammar.reserved(conn)?;
+            self.conns.push(conn);
+        }
+        self.model.reserve(stamp, got)?;
+        Ok(got.ok())
+    }
+
+    fn connect(&mut self, conn: ConnId, user: u8, thread: u8, resume: Since) -> Check {
+        let (user, thread, stamp) = (self.user(user), self.thread(thread), self.stamp());
+        let source = self.model.session_of(user, thread).map(Source::Session);
+        let resume = self.since(resume, source.as_ref()).map(|position| Resume { position });
+        let who = self.principal(user, thread);
+        let got = self.registry.connect(stamp, conn, who, resume);
+        if let Ok(admitted) = got {
+            self.grammar.admitted(conn, admitted.session, admitted.new_session)?;
+            if admitted.new_session {
+                self.sessions.push(admitted.session);
+            }
+        }
+        self.model.connect(&self.registry, stamp, conn, (user, thread), resume, &got)
+    }
+
+    fn come_in(&mut self, conn: ConnId, kind: Incoming) -> Check {
+        let (largest, stamp) = (self.model.config.message_bytes(), self.stamp());
+        let inbound = match kind {
+            Incoming::Data => Inbound::Data { bytes: 0 },
+            Incoming::Largest => Inbound::Data { bytes: largest },
+            Incoming::TooLarge => Inbound::Data { bytes: largest + 1 },
+            Incoming::Life => Inbound::Life,
+            Incoming::Pong => Inbound::Pong,
+        };
+        let got = self.registry.message(stamp, conn, inbound);
+        self.model.message(stamp, conn, inbound, got)
+    }
+
+    fn flush(&mut self, conn: ConnId, how: Flush) -> Check {
+        let stamp = self.stamp();
+        let (flushed, handed) =
+            self.model.conns.get(&conn).map_or((0, 0), |conn| (conn.flushed, conn.handed));
+        let total = match how {
+            Flush::All => handed,
+            Flush::Half => flushed + (handed - flushed).div_ceil(2),
+            Flush::Some(some) => flushed + u64::from(some),
+            Flush::Nothing => flushed,
+            Flush::Beyond => handed.saturating_add(u64::MAX / 2),
+            Flush::Backwards => flushed / 2,
+        };
+        let got = self.registry.flushed(stamp, conn, total);
+        self.model.flushed(stamp, conn, total, got)
+    }
+
+    pub fn flush_all(&mut self) -> Check {
+        for conn in self.model.conns.keys().copied().collect::<Vec<_>>() {
+            self.flush(conn, Flush::All)?;
+            self.compare()?;
+        }
+        Ok(())
+    }
+
+    pub fn disconnect(&mut self, conn: ConnId) -> Check {
+        let stamp = self.stamp();
+        let got = self.registry.disconnect(stamp, conn, Disconnect::Gone);
+        self.model.disconnect(stamp, conn, got)
+    }
+
+    pub fn close(&mut self, audience: &Audience, reason: u8) -> Check {
+        let (stamp, reason) = (self.stamp(), Self::reason(reason));
+        let got = self.registry.close(stamp, Self::target(&self.names, audience), reason);
+        self.model.close(stamp, audience, reason, got)
+    }
+
+    fn send(&mut self, to: To, size: u8, except: Option<ConnId>, text: bool) -> Check {
+        let (audience, stamp) = (self.audience(to), self.stamp());
+        let mut bytes = self.size(size);
+        if matches!(audience, Audience::Everyone) {
+            // Announcements have no position: the payload is all that tells them apart.
+            bytes = bytes.max(8);
+        }
+        let message = self.message(bytes, text, except);
+        let target = Self::target(&self.names, &audience);
+        let got = self.registry.send(stamp, target, message.clone());
+        self.model.send(stamp, &audience, &message, except, &got)
+    }
+
+    /// Ticks until nothing is due. One tick acts on as many deadlines as its budget has, in an order
+    /// that is open, so that the model looks at all of them together.
+    pub fn tick(&mut self) -> Check {
+        let stamp = self.stamp();
+        let now = stamp.max(self.model.now);
+        let known = self.model.conns.len() + self.model.sessions.len() + self.model.streams.len();
+        // Each has a deadline or two, and may have a stale one beside it.
+        let limit = 16 + 8 * known + 2 * self.conns.len();
+        let mut ticks = 0;
+        self.tick_once(stamp)?;
+        while self.registry.poll_timeout().is_some_and(|at| at.as_millis() <= now.as_millis()) {
+            ticks += 1;
+            ensure!(ticks < limit, "{ticks} ticks at {now:?}, and there is still something due");
+            self.tick_once(now)?;
+        }
+        self.model.tick(stamp, &self.registry)
+    }
+
+    /// One tick acts on no more deadlines than its budget has.
+    fn tick_once(&mut self, stamp: Timestamp) -> Check {
+        let before: Vec<_> = self.conns.iter().map(|id| self.registry.state(*id)).collect();
+        let ended = self.registry.stats().sessions_ended;
+        self.registry.tick(stamp);
+        let changed =
+            self.conns.iter().zip(before).filter(|(id, was)| self.registry.state(**id) != *was);
+        let acted = changed.count() as u64 + self.registry.stats().sessions_ended - ended;
+        let budget = self.model.config.tick_budget();
+        ensure!(acted <= budget.into(), "a tick acted {acted} times, {budget} at most");
+        Ok(())
+    }
+
+    pub fn advance(&mut self, advance: Advance) {
+        let next = self.registry.poll_timeout().unwrap_or(self.now).max(self.now);
+        self.now = match advance {
+            Advance::Nanos(some) => self.now + Duration::from_nanos(u64::from(some) * 7_919),
+            Advance::Millis(some) => self.now + Duration::from_millis(some.into()),
+            Advance::Before => {
+                self.now.max(Timestamp::from_nanos(next.as_nanos().saturating_sub(1)))
+            }
+            Advance::Exactly => next,
+            Advance::Past(some) => next + Duration::from_millis(some.into()),
+            Advance::Far(some) => self.now + Duration::from_secs(600 * u64::from(some)),
+            Advance::Ages(some) => {
+                self.now + Duration::from_secs(60 * 24 * 3_600 * u64::from(some))
+            }
+        };
+    }
+
+    /// Polls one action; whether there was one.
+    pub fn poll(&mut self) -> Result<bool, String> {
+        self.model.before_poll();
+        let promised = self.registry.has_actions();
+        let seen = self.registry.poll_action().map(|action| (action.cost(), Seen::from(action)));
+        let Some((cost, seen)) = seen else {
+            ensure!(!self.registry.has_actions(), "has_actions is true after silence");
+            ensure!(self.registry.poll_action().is_none(), "an action after silence");
+            self.model.observe_mass_closes(&self.registry)?;
+            self.model.silent()?;
+            return Ok(false);
+        };
+        ensure!(promised, "has_actions was false before {seen:?}");
+        self.grammar.action(&seen)?;
+        self.model.observe_mass_closes(&self.registry)?;
+        self.model.action(&seen)?;
+        ensure!(cost == seen.cost(), "{seen:?} costs {cost}, expected {}", seen.cost());
+        self.transcript.push(seen);
+        self.compare()?;
+        Ok(true)
+    }
+
+    pub fn poll_all(&mut self) -> Check {
+        // More than all logs and outboxes together can hold, for everyone.
+        let limit = 100_000;
+        for _ in 0..limit {
+            if !self.poll()? {
+                return Ok(());
+            }
+        }
+        Err(format!("{limit} actions, and no end"))
+    }
+}

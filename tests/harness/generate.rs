@@ -1,0 +1,211 @@
+//! Histories out of a seed. Each seed has its own weights, some of them zero: what is rare in one
+//! history is all that happens in another.
+
+use super::op::{Advance, Flush, Incoming, Op, Pick, Since, To};
+use super::rng::Rng;
+
+/// How many kinds of operation there are.
+const KINDS: usize = 19;
+
+/// Makes operations without end.
+#[derive(Clone, Debug)]
+pub struct Generator {
+    rng: Rng,
+    weights: [u64; KINDS],
+    /// Names and numbers below this are chosen more often.
+    hot: u8,
+    /// How often, in percent, a handle may be one that has died.
+    dead: u64,
+    /// How often, in percent, a message is larger than the usual few bytes.
+    large: u64,
+    excepts: u64,
+    resumes: u64,
+    /// How many operations of the beginning only fill the registry.
+    filling: u64,
+    /// How often, in percent, something comes in a burst.
+    bursts: u64,
+    /// What comes again, and how often.
+    burst: Option<(usize, u64)>,
+}
+
+impl Generator {
+    pub fn new(mut rng: Rng) -> Self {
+        let mut weights = [0; KINDS];
+        for weight in &mut weights {
+            *weight = rng.pick(&[0, 1, 2, 5, 10, 10, 20, 40]);
+        }
+        // Nothing happens where nobody arrives or sends, and little where nothing is polled.
+        weights[0] = weights[0].min(5);
+        weights[1] = weights[1].max(5);
+        weights[10] = weights[10].max(10);
+        weights[16] = weights[16].max(rng.pick(&[0, 5, 20]));
+        weights[18] = weights[18].min(20).max(rng.pick(&[0, 1, 5, 10]));
+        if rng.chance(50) {
+            // Most of what ends connections is rare, or nothing ever fills.
+            for kind in [6, 14, 15] {
+                weights[kind] = weights[kind].min(1);
+            }
+        }
+        Self {
+            weights,
+            hot: rng.between(1, 3) as u8,
+            dead: rng.pick(&[0, 2, 5, 30]),
+            large: rng.pick(&[0, 10, 30, 50, 70]),
+            excepts: rng.pick(&[0, 10, 50]),
+            resumes: rng.pick(&[0, 10, 60]),
+            filling: rng.pick(&[0, 5, 10, 20, 30]),
+            bursts: rng.pick(&[0, 0, 2, 10]),
+            burst: None,
+            rng,
+        }
+    }
+
+    fn kind(&mut self) -> usize {
+        if self.filling > 0 {
+            self.filling -= 1;
+            return self.rng.pick(&[1, 12]);
+        }
+        if let Some((kind, left)) = self.burst.take() {
+            self.burst = (left > 1).then_some((kind, left - 1));
+            return kind;
+        }
+        let mut left = self.rng.below(self.weights.iter().sum());
+        let mut kind = 0;
+        while left >= self.weights[kind] {
+            left -= self.weights[kind];
+            kind += 1;
+        }
+        if self.rng.chance(self.bursts) {
+            self.burst = Some((kind, self.rng.between(3, 20)));
+        }
+        kind
+    }
+
+    fn name(&mut self) -> u8 {
+        if self.rng.chance(50) { self.rng.byte() % self.hot } else { self.rng.byte() }
+    }
+
+    fn pick(&mut self) -> Pick {
+        let kind = if self.rng.chance(self.dead) { 3 } else { self.rng.below(3) as u16 };
+        let number = if self.rng.chance(50) {
+            u16::from(self.rng.byte() % self.hot)
+        } else {
+            self.rng.next() as u16 & 0x3FFF
+        };
+        Pick(kind << 14 | number)
+    }
+
+    fn size(&mut self) -> u8 {
+        if self.rng.chance(self.large) { self.rng.byte() } else { self.rng.byte() % 4 }
+    }
+
+    fn to(&mut self) -> To {
+        match self.rng.below(8) {
+            0 => To::Conn(self.pick()),
+            1 | 2 => To::Session(self.pick()),
+            3 => To::User(self.name()),
+            4..=6 => To::Room(self.name()),
+            _ => To::Everyone,
+        }
+    }
+
+    fn since(&mut self) -> Since {
+        if !self.rng.chance(self.resumes) {
+            return Since::Fresh;
+        }
+        let some = self.rng.byte() % 4;
+        match self.rng.below(6) {
+            0 => Since::Head,
+            1 | 2 => Since::Behind(some),
+            3 => Since::Beyond(some),
+            4 => Since::Foreign(some),
+            _ => self.rng.pick(&[Since::Zero, Since::Last]),
+        }
+    }
+
+    fn advance(&mut self) -> Advance {
+        let some = self.rng.byte();
+        match self.rng.below(20) {
+            0..=3 => Advance::Nanos(some),
+            4..=9 => Advance::Millis(some),
+            10 | 11 => Advance::Before,
+            12..=15 => Advance::Exactly,
+            16 | 17 => Advance::Past(some),
+            18 => Advance::Far(some),
+            _ => Advance::Ages(some % 3),
+        }
+    }
+
+    fn flush(&mut self) -> Flush {
+        match self.rng.below(10) {
+            0..=3 => Flush::All,
+            4 | 5 => Flush::Half,
+            6 => Flush::Some(self.rng.byte()),
+            7 => Flush::Nothing,
+            8 => Flush::Beyond,
+            _ => Flush::Backwards,
+        }
+    }
+
+    /// The next operation.
+    pub fn next(&mut self) -> Op {
+        match self.kind() {
+            0 => Op::Reserve,
+            1 => Op::Arrive { user: self.name(), thread: self.name(), resume: self.since() },
+            2 => Op::Upgraded { conn: self.pick() },
+            3 => Op::Connect {
+                conn: self.pick(),
+                user: self.name(),
+                thread: self.name(),
+                resume: self.since(),
+            },
+            4 => {
+                let kind = match self.rng.below(20) {
+                    0..=7 => Incoming::Data,
+                    8..=9 => Incoming::Largest,
+                    10 => Incoming::TooLarge,
+                    11..=14 => Incoming::Life,
+                    _ => Incoming::Pong,
+                };
+                Op::Message { conn: self.pick(), kind }
+            }
+            5 => Op::Flushed { conn: self.pick(), how: self.flush() },
+            6 => Op::Disconnect { conn: self.pick() },
+            7 => Op::Tick,
+            8 => Op::Advance(self.advance()),
+            9 => Op::Skew { millis: self.rng.byte() },
+            10 => {
+                // Mostly one that is open: others get nothing anyway.
+                let except = self.rng.chance(self.excepts).then(|| match self.pick() {
+                    Pick(pick) if self.rng.chance(80) => Pick(1 << 14 | pick & 0x3FFF),
+                    other => other,
+                });
+                let (to, size) = (self.to(), self.size());
+                Op::Send { to, size, except, text: self.rng.chance(50) }
+            }
+            11 => Op::Reply { conn: self.pick(), size: self.size() },
+            12 => Op::Join { conn: self.pick(), room: self.name(), since: self.since() },
+            13 => Op::Leave { conn: self.pick(), room: self.name() },
+            14 => {
+                let to = self.to();
+                // Everyone at once is the end of most of a history.
+                let to = if to == To::Everyone && self.rng.chance(80) {
+                    To::Conn(self.pick())
+                } else {
+                    to
+                };
+                Op::Close { to, reason: self.rng.byte() }
+            }
+            15 => Op::Flushed { conn: self.pick(), how: Flush::All },
+            16 => Op::Poll { count: self.rng.pick(&[1, 1, 2, 3, 6]) },
+            17 => {
+                if self.rng.chance(50) {
+                    Op::Notices { count: self.rng.byte() }
+                } else {
+                    Op::FlushAll
+                }
+            }
+            _ => Op::PollAll,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Sockets that come in, and whether they become somebody.
+
+use headcount::{
+    Admitted, ConnId, ConnState, Position, Recovered, Refused, Registry, Resume, Timestamp,
+    UnknownConn,
+};
+
+use super::conn::{Conn, State};
+use super::stream::{Lag, Seat, Stream};
+use super::{Model, Session};
+use crate::harness::seen::Source;
+use crate::harness::{Check, ensure};
+
+impl Model {
+    pub fn reserve(&mut self, stamp: Timestamp, got: Result<ConnId, Refused>) -> Check {
+        self.clock(stamp);
+        let nobodies = self.conns.len() - self.live();
+        if nobodies >= self.config.pending() as usize {
+            ensure!(got == Err(Refused::Pending), "reserve: {got:?} with {nobodies} pending");
+            self.marks.hit("refused: Pending");
+            return Ok(());
+        }
+        let id = got.map_err(|refused| format!("reserve: {refused:?}, {nobodies} pending"))?;
+        let until = self.now + self.config.head_deadline();
+        self.conns.insert(id, Conn::new(id, self.now, until));
+        Ok(())
+    }
+
+    pub fn upgraded(
+        &mut self,
+        stamp: Timestamp,
+        id: ConnId,
+        got: Result<(), UnknownConn>,
+    ) -> Check {
+        self.clock(stamp);
+        let expected = self.known(id).map(|_| ()).ok_or(UnknownConn);
+        ensure!(got == expected, "upgraded: {got:?}, expected {expected:?}");
+        let until = self.now + self.config.auth_deadline();
+        if let Some(conn) = self.conns.get_mut(&id)
+            && conn.state == State::Pending
+            && !conn.upgraded
+        {
+            conn.upgraded = true;
+            conn.pending_until = until;
+        }
+        Ok(())
+    }
+
+    /// The first rule that an admission breaks; takes the token.
+    fn refusal(&mut self, id: ConnId, user: u8, thread: u8) -> Option<Refused> {
+        match self.known(id).map(|conn| conn.state) {
+            None => return Some(Refused::UnknownConn),
+            Some(State::Pending) => {}
+            Some(_) => return Some(Refused::NotPending),
+        }
+        if let Err(retry_after) = self.bucket.take(self.now) {
+            return Some(Refused::Rate { retry_after });
+        }
+        let full = |count: usize, limit: u32| count >= limit as usize;
+        let config = &self.config;
+        let new_session = self.session_of(user, thread).is_none();
+        let of_user = self.going().filter(|(_, session)| session.user == user).count();
+        if full(self.open_of_user(user).len(), config.connections_per_user()) {
+            Some(Refused::ConnectionsPerUser)
+        } else if new_session && full(of_user, config.sessions_per_user()) {
+            Some(Refused::SessionsPerUser)
+        } else if full(self.open().count(), config.connections())
+            || full(self.live(), config.connections() + config.closing())
+        {
+            Some(Refused::Connections)
+        } else if of_user == 0 && full(self.users().len(), config.users()) {
+            Some(Refused::Users)
+        } else if new_session && full(self.sessions.len(), config.sessions()) {
+            Some(Refused::Sessions)
+        } else {
+            None
+        }
+    }
+
+    pub fn connect(
+        &mut self,
+        registry: &Registry,
+        stamp: Timestamp,
+        id: ConnId,
+        (user, thread): (u8, u8),
+        resume: Option<Resume>,
+        got: &Result<Admitted, Refused>,
+    ) -> Check {
+        self.clock(stamp);
+        if let Some(expected) = self.refusal(id, user, thread) {
+            // A handle that can't be admitted is the caller's mistake, not a refusal.
+            self.marks.hit(&match expected {
+                Refused::UnknownConn => "a stale handle".into(),
+                Refused::Rate { .. } => "refused: Rate".into(),
+                other => format!("refused: {other:?}"),
+            });
+            let mistake = matches!(expected, Refused::UnknownConn | Refused::NotPending);
+            self.tally.refused += u64::from(!mistake);
+            let right = match (expected, got) {
+                (Refused::Rate { retry_after: wait }, Err(Refused::Rate { retry_after })) => {
+                    // A millisecond is what the registry's clock resolves.
+                    wait.abs_diff(*retry_after).as_millis() <= 1 && !retry_after.is_zero()
+                }
+                _ => *got == Err(expected),
+            };
+            ensure!(right, "connect: {got:?}, expected {expected:?}");
+            return Ok(());
+        }
+        let admitted = got.map_err(|refused| format!("connect: refused for {refused:?}"))?;
+        let session = self.find_or_mint(user, thread, &admitted)?;
+        let source = Source::Session(session);
+        let position = self.enter(id, &source)?;
+        ensure!(
+            admitted.position == position,
+            "connect: {:?}, the head is {position:?}",
+            admitted.position
+        );
+        let recovered = self.resume(id, &source, resume.map(|resume| resume.position));
+        ensure!(admitted.recovered == recovered, "connect: {:?}", admitted.recovered);
+        self.tally.opened += 1;
+        let now = self.now;
+        let conn = self.conns.get_mut(&id).ok_or("connected, never reserved")?;
+        conn.state = State::Open;
+        conn.admitted = Some((session, now));
+        conn.heard_at = now;
+        // Being slow begins with the admission.
+        conn.progress_at = now;
+        self.notices.admitted(id, session, now);
+        self.cut_short(registry)
+    }
+
+    fn find_or_mint(
+        &mut self,
+        user: u8,
+        thread: u8,
+        admitted: &Admitted,
+    ) -> Result<headcount::SessionId, String> {
+        let id = admitted.session;
+        if let Some(known) = self.session_of(user, thread) {
+            ensure!(id == known, "connect: admitted to {id:?} instead of {known:?}");
+            ensure!(!admitted.new_session, "connect: {id:?} is not new");
+        } else {
+            ensure!(admitted.new_session, "connect: {id:?} is new");
+            ensure!(!self.sessions.contains_key(&id), "connect: {id:?} exists");
+            let session = Session {
+                user,
+                thread,
+                uncleaned: std::collections::BTreeSet::new(),
+                left_at: None,
+                left_for: Vec::new(),
+                left_by: 0,
+                ended: false,
+            };
+            self.sessions.insert(id, session);
+            self.tally.sessions_opened += 1;
+            self.found(Source::Session(id), admitted.position.epoch)?;
+        }
+        Ok(id)
+    }
+
+    /// A stream begins; nobody ever saw its epoch.
+    pub fn found(&mut self, source: Source, epoch: u64) -> Check {
+        ensure!(self.epochs.insert(epoch), "{source:?} began with an epoch that was used before");
+        let stream = Stream::new(source.clone(), epoch, &self.config);
+        self.streams.insert(source, stream);
+        Ok(())
+    }
+
+    /// A connection takes its seat at the head of a stream.
+    pub fn enter(&mut self, id: ConnId, source: &Source) -> Result<Position, String> {
+        let stream = self.streams.get_mut(source).ok_or("no such stream")?;
+        let cursor = stream.head();
+        stream.seats.push(Seat {
+            conn: id,
+            cursor,
+            lag: Lag::No,
+            excused: false,
+            missed: None,
+            passed: 0,
+        });
+        let position = Position { epoch: stream.epoch, offset: cursor };
+        if let Source::Session(session) = source
+            && let Some(session) = self.sessions.get_mut(session)
+        {
+            session.uncleaned.insert(id);
+            if session.left_at.take().is_some() {
+                self.marks.hit("a session came back to life");
+            }
+        }
+        Ok(position)
+    }
+
+    /// What a client that claims a position is told: all that it may have missed is lost. It comes
+    /// before any entry, and after the replies that welcome it.
+    pub fn resume(&mut self, id: ConnId, source: &Source, since: Option<Position>) -> Recovered {
+        let (Some(since), Some(stream)) = (since, self.streams.get_mut(source)) else {
+            return Recovered::Fresh;
+        };
+        let head = stream.head();
+        let from = match since {
+            Position { epoch, offset } if epoch == stream.epoch && offset <= head => offset + 1,
+            _ => 1,
+        };
+        if from <= head
+            && let Some(seat) = stream.seat_mut(id)
+            && let Some(conn) = self.conns.get_mut(&id)
+        {
+            seat.missed = Some((from, head));
+            seat.lag = Lag::Yes;
+            conn.ready = true;
+        }
+        Recovered::Gap
+    }
+
+    /// When the headroom for closing connections is used up, the oldest close ends now.
+    fn cut_short(&mut self, registry: &Registry) -> Check {
+        let limit = self.config.connections() as usize + self.config.closing() as usize;
+        let closing: Vec<_> = self.still_closing().map(|conn| (conn.closed_by, conn.id)).collect();
+        if self.open().count() + closing.len() != limit {
+            return Ok(());
+        }
+        let Some(oldest) = closing.iter().map(|(step, _)| *step).min() else { return Ok(()) };
+        // Those that one operation closed have no order: the registry chooses among them.
+        let gone: Vec<_> = closing
+            .iter()
+            .filter(|(step, id)| *step == oldest && registry.state(*id) == Some(ConnState::Gone))
+            .map(|(_, id)| *id)
+            .collect();
+        ensure!(gone.len() == 1, "no room to close, and {gone:?} were cut short instead of one");
+        self.marks.hit("a close handshake was cut short");
+        self.end(gone[0]);
+        Ok(())
+    }
+}

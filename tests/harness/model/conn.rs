@@ -1,0 +1,211 @@
+//! What the model knows about one connection: where it is in its life, its window, its deadlines.
+
+use std::collections::VecDeque;
+
+use headcount::{
+    CloseReason, ConnId, ConnState, MESSAGE_OVERHEAD, Message, RoomId, SessionId, Timestamp,
+};
+
+use crate::harness::seen::Source;
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Pending,
+    Open,
+    Closing,
+    Gone,
+}
+
+/// Something that was promised to one connection and waits to be polled, in order.
+#[derive(Clone, Debug)]
+pub enum Waiting {
+    Direct(Message),
+    /// What the close moved out of the logs, then the `Close` itself.
+    Close(Moved),
+    Cleanup,
+}
+
+/// What a closing connection may still be handed.
+#[derive(Clone, Debug, Default)]
+pub struct Moved {
+    /// The sequences that are right, each of which holds all that fits. Empty: the specification
+    /// leaves open what fits, and only the order is checked.
+    pub right: Vec<Vec<Item>>,
+    /// All entries that it lacked, stream by stream: what it is handed must be of these.
+    pub lacked: Vec<Item>,
+    /// What was polled so far.
+    pub polled: Vec<Item>,
+}
+
+/// One thing out of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    Gap { stream: Source, from: u64, to: u64 },
+    Entry { stream: Source, epoch: u64, offset: u64, message: Message },
+}
+
+impl Item {
+    pub fn cost(&self) -> u64 {
+        match self {
+            Self::Gap { .. } => MESSAGE_OVERHEAD,
+            Self::Entry { message, .. } => message.cost(),
+        }
+    }
+
+    pub const fn stream(&self) -> &Source {
+        match self {
+            Self::Gap { stream, .. } | Self::Entry { stream, .. } => stream,
+        }
+    }
+}
+
+/// Whether a ping waits to be polled. Its place among the direct messages is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PingDue {
+    No,
+    /// Two deadlines fell into one tick, and either may have come first.
+    Perhaps,
+    Yes,
+}
+
+/// An unanswered ping.
+#[derive(Clone, Copy, Debug)]
+pub struct Ping {
+    /// What had been handed out, the ping included, when it was; `None` while it is queued.
+    pub mark: Option<u64>,
+    /// When the pong deadline last began to run, and how much was flushed then; `None` before the
+    /// ping itself was flushed.
+    pub running: Option<(Timestamp, u64)>,
+}
+
+/// A connection from `reserve` until its `Cleanup` is polled.
+#[derive(Clone, Debug)]
+pub struct Conn {
+    pub id: ConnId,
+    pub state: State,
+    pub upgraded: bool,
+    /// The end of the head or authentication deadline.
+    pub pending_until: Timestamp,
+    /// The session it was admitted to, and when.
+    pub admitted: Option<(SessionId, Timestamp)>,
+    /// In joining order.
+    pub rooms: Vec<RoomId>,
+    /// Why it closes: more than one where the specification leaves that open.
+    pub reasons: Vec<CloseReason>,
+    /// Which operation closed it: the order of closes made by one operation is open.
+    pub closed_by: u64,
+    /// When its `Close` was polled.
+    pub close_polled: Option<Timestamp>,
+    pub outbox: VecDeque<Waiting>,
+    pub handed: u64,
+    pub flushed: u64,
+    /// The last flush progress, or the moment at which something came to be in flight.
+    pub progress_at: Timestamp,
+    pub paused: bool,
+    /// The last sign of life; the admission before the first.
+    pub heard_at: Timestamp,
+    /// Whether a ping was handed out: until then the silence allowed is jittered.
+    pub pinged: bool,
+    pub ping: Option<Ping>,
+    pub ping_due: PingDue,
+    /// May be pumped: its window was at most half full since it was last stuck, or its place in a
+    /// member array has moved.
+    pub ready: bool,
+    /// Must be pumped: it was flushed to half a window while it surely lagged.
+    pub armed: bool,
+    /// How often others were served while it could be.
+    pub waited: usize,
+}
+
+impl Conn {
+    pub fn new(id: ConnId, now: Timestamp, pending_until: Timestamp) -> Self {
+        Self {
+            id,
+            state: State::Pending,
+            upgraded: false,
+            pending_until,
+            admitted: None,
+            rooms: Vec::new(),
+            reasons: Vec::new(),
+            closed_by: 0,
+            close_polled: None,
+            outbox: VecDeque::new(),
+            handed: 0,
+            flushed: 0,
+            progress_at: now,
+            paused: false,
+            heard_at: now,
+            pinged: false,
+            ping: None,
+            ping_due: PingDue::No,
+            ready: false,
+            armed: false,
+            waited: 0,
+        }
+    }
+
+    pub fn public_state(&self) -> ConnState {
+        match self.state {
+            State::Pending => ConnState::Pending,
+            State::Open if self.ping.is_some() => ConnState::Suspect,
+            State::Open => ConnState::Open,
+            State::Closing => ConnState::Closing,
+            State::Gone => ConnState::Gone,
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    pub fn session(&self) -> Option<SessionId> {
+        self.admitted.map(|(session, _)| session)
+    }
+
+    /// The streams that it is a member of, in the order in which a close hands them out.
+    pub fn streams(&self) -> Vec<Source> {
+        let session = self.session().map(Source::Session);
+        session.into_iter().chain(self.rooms.iter().cloned().map(Source::Room)).collect()
+    }
+
+    pub const fn in_flight(&self) -> u64 {
+        self.handed - self.flushed
+    }
+
+    /// What waits in the outbox, in units of cost.
+    pub fn queued(&self) -> u64 {
+        let cost = |waiting: &Waiting| match waiting {
+            Waiting::Direct(message) => message.cost(),
+            Waiting::Close(_) | Waiting::Cleanup => 0,
+        };
+        let ping = u64::from(self.ping_due == PingDue::Yes) * MESSAGE_OVERHEAD;
+        self.outbox.iter().map(cost).sum::<u64>() + ping
+    }
+
+    pub fn used(&self) -> u64 {
+        self.in_flight() + self.queued()
+    }
+
+    /// Whether an entry of a stream finds room.
+    pub fn fits(&self, cost: u64, window: u64) -> bool {
+        self.used() == 0 || self.used() + cost <= window
+    }
+
+    /// Whether a direct message finds room.
+    pub fn direct_fits(&self, cost: u64, window: u64, lane: u64) -> bool {
+        self.used() <= window || self.used() + cost <= window + lane
+    }
+
+    /// A sign of life. It answers the ping, and makes one that waits to be polled pointless.
+    pub const fn hear(&mut self, now: Timestamp) {
+        self.heard_at = now;
+        self.ping = None;
+        self.ping_due = PingDue::No;
+    }
+
+    /// Whether the outbox holds something that must come out.
+    pub fn has_waiting(&self) -> bool {
+        !self.outbox.is_empty() || self.ping_due == PingDue::Yes
+    }
+}

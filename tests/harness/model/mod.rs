@@ -1,0 +1,232 @@
+//! A naive model of the registry: maps, vectors and loops, written from its documentation.
+//!
+//! It is not a second implementation. What the documentation fixes it predicts: the result of every
+//! call, states, members, limits, deadlines, and which entries each connection gets. What is left
+//! open (the order between streams, above all) it learns from the outputs, and checks that they are
+//! among those allowed: [`polled`] does that for each action, and for the silence after the last.
+
+pub mod admission;
+pub mod closing;
+pub mod compare;
+pub mod conn;
+pub mod delivery;
+pub mod fairness;
+pub mod inputs;
+pub mod notices;
+pub mod polled;
+pub mod pump;
+pub mod stream;
+pub mod timing;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use headcount::{CloseReason, Config, ConnId, Message, RoomId, SessionId, Timestamp};
+
+use self::conn::{Conn, State};
+use self::notices::NoticeBook;
+use self::stream::Stream;
+use super::marks::Marks;
+use super::seen::Source;
+
+/// Whole milliseconds, rounded up: when a deadline acts.
+pub const fn millis_up(at: Timestamp) -> u64 {
+    at.as_nanos().div_ceil(1_000_000)
+}
+
+/// Whether a deadline acts in a tick at `now`.
+pub const fn due(now: Timestamp, at: Timestamp) -> bool {
+    now.as_millis() >= millis_up(at)
+}
+
+/// A (user, thread) pair.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub user: u8,
+    pub thread: u8,
+    /// Its connections whose `Cleanup` was not polled, closing ones included.
+    pub uncleaned: BTreeSet<ConnId>,
+    /// When the last open connection left; `None` while there is one.
+    pub left_at: Option<Timestamp>,
+    /// Why that one left, or those: in one tick several may.
+    pub left_for: Vec<CloseReason>,
+    pub left_by: u64,
+    /// Ended, and its `Cleanup` was not polled.
+    pub ended: bool,
+}
+
+/// A message to everyone, on its way.
+#[derive(Clone, Debug)]
+pub struct Announcement {
+    pub message: Message,
+    /// Who was open at the call and must get it, unless there was a moment without room.
+    pub must: BTreeSet<ConnId>,
+    pub excused: BTreeSet<ConnId>,
+    pub got: BTreeSet<ConnId>,
+    /// Whether anything was polled since: it may have ended then.
+    pub walked: bool,
+    pub ended: bool,
+}
+
+/// A close of many, on its way.
+#[derive(Clone, Debug)]
+pub struct MassClose {
+    /// `None` for everyone.
+    pub room: Option<RoomId>,
+    pub reason: CloseReason,
+    /// Who has to be closed when it is over.
+    pub must: BTreeSet<ConnId>,
+    /// Which poll closed the first of them.
+    pub begun_in: Option<u64>,
+}
+
+/// The token bucket of admissions, exact: instants times the rate, so that nothing is rounded.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    rate: u128,
+    burst: u128,
+    full_at: u128,
+}
+
+const SECOND: u128 = 1_000_000_000;
+
+impl Bucket {
+    fn new(config: &Config) -> Self {
+        let (rate, burst) = (config.connect_rate().into(), config.connect_burst().into());
+        Self { rate, burst, full_at: 0 }
+    }
+
+    /// Takes a token, or tells how long there is none.
+    fn take(&mut self, now: Timestamp) -> Result<(), Duration> {
+        if self.rate == 0 {
+            return Ok(());
+        }
+        let now = u128::from(now.as_nanos()) * self.rate;
+        let earliest = self.full_at.saturating_sub((self.burst - 1) * SECOND);
+        if now < earliest {
+            let nanos = (earliest - now).div_ceil(self.rate);
+            return Err(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)));
+        }
+        self.full_at = self.full_at.max(now) + SECOND;
+        Ok(())
+    }
+}
+
+/// Sums that only grow, as [`headcount::Stats`] has them.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    pub opened: u64,
+    pub abandoned: u64,
+    pub closed: BTreeMap<CloseReason, u64>,
+    pub sessions_opened: u64,
+    pub sessions_ended: u64,
+    pub refused: u64,
+    pub pings: u64,
+    pub pongs: u64,
+    /// Surely closed for want of a pong, and possibly.
+    pub pong_timeouts: (u64, u64),
+    pub sent: u64,
+    pub stored: u64,
+    pub gaps: u64,
+    pub late: u64,
+}
+
+/// The model.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub config: Config,
+    /// The latest stamp so far.
+    pub now: Timestamp,
+    pub conns: BTreeMap<ConnId, Conn>,
+    pub sessions: BTreeMap<SessionId, Session>,
+    pub streams: BTreeMap<Source, Stream>,
+    pub announcements: Vec<Announcement>,
+    pub mass_closes: Vec<MassClose>,
+    pub bucket: Bucket,
+    pub tally: Tally,
+    pub notices: NoticeBook,
+    /// Every epoch that there was: none may come twice.
+    pub epochs: BTreeSet<u64>,
+    /// What was seen so far.
+    pub marks: Marks,
+    /// Counts the operations.
+    pub step: u64,
+}
+
+impl Model {
+    pub fn new(config: Config) -> Self {
+        Self {
+            bucket: Bucket::new(&config),
+            config,
+            now: Timestamp::ZERO,
+            conns: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            announcements: Vec::new(),
+            mass_closes: Vec::new(),
+            tally: Tally::default(),
+            notices: NoticeBook::default(),
+            epochs: BTreeSet::new(),
+            marks: Marks::default(),
+            step: 0,
+        }
+    }
+
+    /// Every call begins with its stamp: a late one counts, and moves nothing.
+    pub fn clock(&mut self, stamp: Timestamp) {
+        self.tally.late += u64::from(stamp < self.now);
+        self.now = self.now.max(stamp);
+        self.step += 1;
+    }
+
+    /// A connection that calls know: not `Gone`.
+    pub fn known(&self, id: ConnId) -> Option<&Conn> {
+        self.conns.get(&id).filter(|conn| conn.state != State::Gone)
+    }
+
+    pub fn open(&self) -> impl Iterator<Item = &Conn> {
+        self.conns.values().filter(|conn| conn.is_open())
+    }
+
+    /// Admitted ones whose `Cleanup` was not polled.
+    pub fn live(&self) -> usize {
+        self.conns.values().filter(|conn| conn.admitted.is_some()).count()
+    }
+
+    /// Admitted ones that are closing and not yet gone.
+    pub fn still_closing(&self) -> impl Iterator<Item = &Conn> {
+        self.conns.values().filter(|conn| conn.admitted.is_some() && conn.state == State::Closing)
+    }
+
+    /// Sessions that have not ended.
+    pub fn going(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+        self.sessions.iter().filter(|(_, it)| !it.ended).map(|(id, session)| (*id, session))
+    }
+
+    pub fn session_of(&self, user: u8, thread: u8) -> Option<SessionId> {
+        self.going().find(|(_, it)| it.user == user && it.thread == thread).map(|(id, _)| id)
+    }
+
+    pub fn users(&self) -> BTreeSet<u8> {
+        self.going().map(|(_, session)| session.user).collect()
+    }
+
+    pub fn open_of_user(&self, user: u8) -> BTreeSet<ConnId> {
+        let sessions = self.going().filter(|(_, session)| session.user == user);
+        sessions.flat_map(|(id, _)| self.members(&Source::Session(id))).collect()
+    }
+
+    pub fn members(&self, source: &Source) -> BTreeSet<ConnId> {
+        let seats = self.streams.get(source).map(|stream| stream.seats.as_slice());
+        seats.unwrap_or_default().iter().map(|seat| seat.conn).collect()
+    }
+
+    pub fn rooms(&self) -> impl Iterator<Item = &Stream> {
+        self.streams.values().filter(|stream| matches!(stream.source, Source::Room(_)))
+    }
+
+    /// Whether something was promised that waits to be polled, whatever else there is to do.
+    pub fn has_waiting(&self) -> bool {
+        self.conns.values().any(Conn::has_waiting) || self.sessions.values().any(|it| it.ended)
+    }
+}

@@ -1,0 +1,137 @@
+//! Notices: facts that were noted, each at most once, and none that was not a fact.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use headcount::{CloseReason, ConnId, Notice, SessionId, Timestamp};
+
+use super::Model;
+use crate::harness::{Check, ensure};
+
+/// What there may be to say about a connection. Kept when it is gone: notices may be polled late.
+#[derive(Clone, Debug)]
+struct Life {
+    session: SessionId,
+    admitted: bool,
+    closed: Option<(Duration, Vec<CloseReason>)>,
+    closed_told: bool,
+    gaps: Vec<(u64, u64)>,
+}
+
+/// All facts so far.
+#[derive(Clone, Debug, Default)]
+pub struct NoticeBook {
+    lives: BTreeMap<ConnId, Life>,
+    ended: Vec<SessionId>,
+    /// To how many each announcement went, and how many it skipped.
+    announced: Vec<(usize, usize)>,
+    /// Notices that can't be missing if none was lost.
+    owed: u64,
+}
+
+impl NoticeBook {
+    pub fn admitted(&mut self, id: ConnId, session: SessionId, _now: Timestamp) {
+        let life =
+            Life { session, admitted: true, closed: None, closed_told: false, gaps: Vec::new() };
+        self.lives.insert(id, life);
+        self.owed += 1;
+    }
+
+    pub fn closed(
+        &mut self,
+        id: ConnId,
+        opened: Timestamp,
+        now: Timestamp,
+        reasons: &[CloseReason],
+    ) {
+        if let Some(life) = self.lives.get_mut(&id) {
+            life.closed = Some((now.saturating_since(opened), reasons.to_vec()));
+            self.owed += 1;
+        }
+    }
+
+    pub fn session_ended(&mut self, id: SessionId) {
+        self.ended.push(id);
+        self.owed += 1;
+    }
+
+    pub fn gap(&mut self, id: ConnId, from: u64, to: u64) {
+        if let Some(life) = self.lives.get_mut(&id) {
+            life.gaps.push((from, to));
+            self.owed += 1;
+        }
+    }
+}
+
+impl Model {
+    pub fn notice(&mut self, notice: &Notice) -> Check {
+        let book = &mut self.notices;
+        match *notice {
+            Notice::Admitted { conn, session } => {
+                let life = book.lives.get_mut(&conn).ok_or("a notice of one that never was")?;
+                let fine = life.session == session && core::mem::take(&mut life.admitted);
+                ensure!(fine, "{notice:?} is wrong, or came twice");
+                book.owed -= 1;
+            }
+            Notice::Closed { conn, session, reason, age } => {
+                let life = book.lives.get_mut(&conn).ok_or("a notice of one that never was")?;
+                let (open, reasons) = life.closed.as_ref().ok_or("a notice of an open one")?;
+                ensure!(
+                    life.session == session
+                        && reasons.contains(&reason)
+                        && open.abs_diff(age) <= Duration::from_millis(1)
+                        && !core::mem::replace(&mut life.closed_told, true),
+                    "{notice:?} is wrong, or came twice: {life:?}"
+                );
+                book.owed -= 1;
+                if let Some(conn) = self.conns.get_mut(&conn) {
+                    conn.reasons = vec![reason];
+                }
+            }
+            Notice::SessionEnded { session } => {
+                let before = book.ended.len();
+                book.ended.retain(|other| *other != session);
+                ensure!(book.ended.len() < before, "{notice:?} is wrong, or came twice");
+                book.owed -= 1;
+            }
+            Notice::Behind { conn } => {
+                ensure!(book.lives.contains_key(&conn), "{notice:?}: it never was");
+            }
+            Notice::Gap { conn, from, to } => {
+                let life = book.lives.get_mut(&conn).ok_or("a notice of one that never was")?;
+                let found = life.gaps.iter().position(|gap| *gap == (from, to));
+                life.gaps.remove(found.ok_or_else(|| format!("{notice:?} is wrong"))?);
+                book.owed -= 1;
+            }
+            Notice::Announced { sent, skipped } => {
+                book.announced.push((sent as usize, skipped as usize));
+                ensure!(self.can_have_announced(sent as usize), "{notice:?}: none was like that");
+            }
+            _ => return Err(format!("{notice:?} is unknown")),
+        }
+        Ok(())
+    }
+
+    /// Which announcement a notice is about does not show: there must be one for each notice that
+    /// was handed to as many, and could have skipped as many.
+    fn can_have_announced(&self, sent: usize) -> bool {
+        let mut told: Vec<_> = self.notices.announced.iter().filter(|it| it.0 == sent).collect();
+        let made = self.announcements.iter().filter(|it| it.walked && it.got.len() == sent);
+        let mut skippable: Vec<_> = made.map(|it| it.excused.len()).collect();
+        told.sort_unstable_by(|one, other| other.cmp(one));
+        skippable.sort_unstable_by(|one, other| other.cmp(one));
+        told.len() <= skippable.len() && told.iter().zip(skippable).all(|(it, most)| it.1 <= most)
+    }
+
+    /// All notices were polled and none was lost: then none may be missing.
+    pub fn notices_are_complete(&self, skipped: u64) -> Check {
+        let owed = self.notices.owed;
+        ensure!(owed == 0, "{owed} notices are missing: {:?}", self.notices);
+        let told = self.notices.announced.iter().map(|it| it.1 as u64).sum::<u64>();
+        ensure!(told == skipped, "{skipped} were skipped, {told} by what was announced");
+        let told = self.notices.announced.len();
+        let made = self.announcements.iter().filter(|it| !it.must.is_empty()).count();
+        ensure!(told >= made, "{told} of {made} announcements were noticed");
+        Ok(())
+    }
+}

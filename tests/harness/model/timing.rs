@@ -1,0 +1,196 @@
+//! Deadlines: which are due in a tick, and which is the next.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use headcount::{CloseReason, Config, ConnId, ConnState, Registry, Timestamp};
+
+use super::conn::{Conn, Ping, PingDue, State};
+use super::{Model, due, millis_up};
+use crate::harness::seen::Source;
+use crate::harness::{Check, ensure};
+
+/// The longest close handshake with a peer that broke the protocol.
+const SHORT_HANDSHAKE: Duration = Duration::from_secs(1);
+
+impl Conn {
+    /// When it is stuck.
+    fn stuck_at(&self, config: &Config) -> Option<Timestamp> {
+        (self.is_open() && self.in_flight() > 0).then(|| self.progress_at + config.slow_deadline())
+    }
+
+    /// When its ping has been unanswered for too long.
+    fn pong_by(&self, config: &Config) -> Option<Timestamp> {
+        let (since, _) = self.ping?.running?;
+        (self.is_open() && !self.paused).then(|| since + config.pong_timeout())
+    }
+
+    /// When it is pinged, at the earliest and at the latest.
+    fn ping_at(&self, config: &Config) -> Option<(Timestamp, Timestamp)> {
+        let interval = config.interval();
+        if !self.is_open() || self.paused || self.ping.is_some() || interval.is_zero() {
+            return None;
+        }
+        let earliest = if self.pinged { interval } else { interval / 2 };
+        Some((self.heard_at + earliest, self.heard_at + interval))
+    }
+
+    /// When its close handshake ends.
+    fn handshake_until(&self, config: &Config) -> Option<Timestamp> {
+        let short = matches!(
+            self.reasons[..],
+            [CloseReason::ProtocolError
+                | CloseReason::InvalidPayload
+                | CloseReason::MessageTooBig
+                | CloseReason::HeadTimeout]
+        );
+        let whole = config.close_handshake();
+        let limit = if short { whole.min(SHORT_HANDSHAKE) } else { whole };
+        self.close_polled.filter(|_| self.state == State::Closing).map(|at| at + limit)
+    }
+
+    /// The latest instant of the first thing that time will do to it.
+    fn next(&self, config: &Config) -> Option<Timestamp> {
+        let pending = (self.state == State::Pending).then_some(self.pending_until);
+        let ping = self.ping_at(config).map(|(_, latest)| latest);
+        [pending, self.stuck_at(config), self.pong_by(config), ping, self.handshake_until(config)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+impl Model {
+    /// What a tick has done, or several at the same instant, until none was due.
+    pub fn tick(&mut self, stamp: Timestamp, registry: &Registry) -> Check {
+        self.clock(stamp);
+        let now = self.now;
+        let expired: BTreeSet<_> = self
+            .streams
+            .values()
+            .filter(|stream| stream.is_stale(now))
+            .map(|stream| stream.source.clone())
+            .collect();
+        for id in self.conns.keys().copied().collect::<Vec<_>>() {
+            self.tick_conn(id, registry, &expired);
+        }
+        for source in expired {
+            if let Some(stream) = self.streams.get_mut(&source) {
+                stream.expire(now);
+            }
+            self.log_moved(&source);
+            self.drop_room(&source);
+            if !self.streams.contains_key(&source) {
+                self.marks.hit("a room ended with its history");
+            }
+        }
+        let config = &self.config;
+        let over = |at: Option<Timestamp>| at.is_some_and(|at| due(now, at + config.linger()));
+        let ended: Vec<_> = self
+            .going()
+            .filter(|(_, session)| session.uncleaned.is_empty() && over(session.left_at))
+            .map(|(id, _)| id)
+            .collect();
+        for id in ended {
+            self.marks.hit("a session ended in a tick");
+            self.end_session(id);
+        }
+        Ok(())
+    }
+
+    fn tick_conn(&mut self, id: ConnId, registry: &Registry, expired: &BTreeSet<Source>) {
+        let (now, config) = (self.now, self.config.clone());
+        let conn = &self.conns[&id];
+        let is_due = |at: Option<Timestamp>| at.is_some_and(|at| due(now, at));
+        match conn.state {
+            State::Pending if due(now, conn.pending_until) => {
+                let (reason, mark) = if conn.upgraded {
+                    (CloseReason::AuthTimeout, "an authentication was late")
+                } else {
+                    (CloseReason::HeadTimeout, "a request head was late")
+                };
+                self.marks.hit(mark);
+                self.begin_close(id, &[reason], true);
+            }
+            State::Closing if is_due(conn.handshake_until(&config)) => {
+                self.marks.hit("a close handshake ended in time");
+                self.end(id);
+            }
+            State::Open => {
+                let mut reasons = Vec::new();
+                if is_due(conn.stuck_at(&config)) {
+                    reasons.push(CloseReason::SlowConsumer);
+                    self.marks.hit("a connection was stuck");
+                }
+                if is_due(conn.pong_by(&config)) {
+                    reasons.push(CloseReason::PongTimeout);
+                    self.marks.hit("a pong deadline passed");
+                    self.tally.pong_timeouts.1 += 1;
+                    self.tally.pong_timeouts.0 += u64::from(reasons.len() == 1);
+                }
+                let (possible, certain) = conn
+                    .ping_at(&config)
+                    .map_or((false, false), |at| (due(now, at.0), due(now, at.1)));
+                if reasons.is_empty() {
+                    // The first ping is jittered: within its range the registry chooses.
+                    if certain || possible && registry.state(id) == Some(ConnState::Suspect) {
+                        self.queue_ping(id, PingDue::Yes);
+                    }
+                } else {
+                    if possible {
+                        self.queue_ping(id, PingDue::Perhaps);
+                    }
+                    let exact = !possible && conn_is_clear(&self.conns[&id], expired);
+                    self.begin_close(id, &reasons, exact);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn queue_ping(&mut self, id: ConnId, certainty: PingDue) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.ping_due = certainty;
+            conn.ping = Some(Ping { mark: None, running: None });
+        }
+    }
+
+    /// A session is over: its log and its name go at once, its slot when the `Cleanup` is polled.
+    pub fn end_session(&mut self, id: headcount::SessionId) {
+        self.streams.remove(&Source::Session(id));
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.ended = true;
+        }
+        self.tally.sessions_ended += 1;
+        self.notices.session_ended(id);
+    }
+
+    /// The latest instant at which the next deadline acts.
+    fn next_deadline(&self) -> Option<Timestamp> {
+        let conns = self.conns.values().filter_map(|conn| conn.next(&self.config));
+        let logs = self.streams.values().filter_map(|stream| stream.expires_at());
+        let lingering = self
+            .going()
+            .filter(|(_, session)| session.uncleaned.is_empty())
+            .filter_map(|(_, session)| session.left_at)
+            .map(|at| at + self.config.linger());
+        conns.chain(logs).chain(lingering).min()
+    }
+
+    /// `poll_timeout` may be early, never late.
+    pub fn check_timeout(&self, got: Option<Timestamp>) -> Check {
+        if let Some(next) = self.next_deadline() {
+            let latest = Timestamp::from_millis(millis_up(next));
+            ensure!(
+                got.is_some_and(|at| at <= latest),
+                "poll_timeout is {got:?}, but something is due at {next:?}"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Whether no log of a connection was trimmed in the same tick: which came first is open.
+fn conn_is_clear(conn: &Conn, expired: &BTreeSet<Source>) -> bool {
+    conn.streams().iter().all(|source| !expired.contains(source))
+}

@@ -1,0 +1,102 @@
+//! Small random configurations: limits that are reached, windows that fill, logs that overflow.
+
+use std::time::Duration;
+
+use headcount::Config;
+
+use super::rng::Rng;
+
+/// How many names there are of each kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Population {
+    pub users: u8,
+    pub threads: u8,
+    pub rooms: u8,
+}
+
+/// A time that is short, long or, where it may be, none at all; where `calm`, most are long.
+fn time(rng: &mut Rng, calm: bool, may_be_zero: bool) -> Duration {
+    let millis = match rng.below(8) {
+        0..=5 if calm => rng.between(1_000, 100_000),
+        0 if may_be_zero => 0,
+        0 | 1 => 1,
+        2 => rng.between(2, 20),
+        3..=5 => rng.between(20, 2_000),
+        6 => rng.between(2_000, 60_000),
+        _ => 3_600_000,
+    };
+    Duration::from_millis(millis)
+}
+
+/// How many there may be in a log, and how many stay of them.
+fn depth(rng: &mut Rng) -> (u32, u32) {
+    let messages = rng.pick(&[1, 2, 3, 5, 8, 64]);
+    let history = match rng.below(4) {
+        0 | 1 => 0,
+        2 => rng.between(0, messages.into()) as u32,
+        _ => messages,
+    };
+    (messages, history)
+}
+
+/// A configuration of a registry, and the names to fill it with.
+pub fn random(rng: &mut Rng) -> (Config, Population) {
+    let roomy = rng.chance(50);
+    let small = |rng: &mut Rng| match rng.below(4) {
+        _ if roomy && rng.chance(60) => 50,
+        0 => rng.between(1, 2) as u32,
+        1 | 2 => rng.between(2, 6) as u32,
+        _ => 50,
+    };
+    // Where deadlines are short, little lives long enough to fill a window.
+    let calm = rng.chance(60);
+    let connections = small(rng).max(rng.between(1, 6) as u32);
+    let sessions = small(rng);
+    let (messages, history) = depth(rng);
+    let (room_messages, room_history) = depth(rng);
+    let mut builder = Config::builder(rng.next())
+        .connections(connections)
+        .pending(small(rng))
+        .closing(small(rng))
+        .sessions(sessions)
+        .users(small(rng).min(sessions))
+        .rooms(small(rng))
+        .connections_per_user(small(rng).min(connections))
+        .sessions_per_user(small(rng).min(sessions))
+        .rooms_per_connection(rng.pick(&[0, 1, 2, 3, 3, 9, 9]))
+        // Rates that divide a second, so that no rounding decides.
+        .connect_rate(rng.pick(&[0, 0, 0, 1, 10, 1_000]))
+        .connect_burst(small(rng))
+        .message_bytes(rng.pick(&[1, 5_000]))
+        .linger(time(rng, false, true))
+        .head_deadline(time(rng, calm, false))
+        .auth_deadline(time(rng, calm, false))
+        .close_handshake(time(rng, false, false))
+        .interval(time(rng, calm, true))
+        .pong_timeout(time(rng, calm, false))
+        .stream_messages(messages)
+        .stream_bytes(rng.pick(&[1, 150, 400, 1_000, 100_000]))
+        .stream_ttl(time(rng, false, true))
+        .stream_history(history)
+        .room_messages(room_messages)
+        .room_bytes(rng.pick(&[1, 150, 400, 1_000, 100_000]))
+        .room_ttl(time(rng, false, true))
+        .room_history(room_history)
+        .window(rng.pick(&[1, 64, 129, 200, 200, 400, 400, 400, 700, 1_000, 1_000, 65_536]))
+        .lane(rng.pick(&[0, 64, 100, 300, 4_096]))
+        .slow_deadline(time(rng, calm, false))
+        .fanout_chunk(rng.pick(&[1, 1, 1, 2, 2, 3, 7, 512]))
+        .announcements(rng.pick(&[1, 2, 16]))
+        .notices(rng.pick(&[0, 3, 40, 100_000, 100_000]))
+        .tick_budget(rng.pick(&[1, 2, 4_096]));
+    if rng.chance(12) {
+        builder = builder.without_flush_reports();
+    }
+    let population = Population {
+        users: rng.between(1, 5) as u8,
+        threads: rng.between(1, 3) as u8,
+        rooms: rng.between(1, 4) as u8,
+    };
+    let config = builder.build().expect("every combination is in range and without contradiction");
+    (config, population)
+}
