@@ -15,6 +15,13 @@ const BACKLOG: i32 = 4_096;
 /// How long to wait before trying again when accepting failed for want of descriptors or memory.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// What one socket may hold in the kernel that was not sent yet. The buffer itself grows to
+/// megabytes, and a socket counts as writable again when a third of it is free: without this bound a
+/// client that does not read would keep that much memory beside its window, and one that reads
+/// slowly would seem not to read at all.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 16 * 1024;
+
 /// A listening socket.
 ///
 /// Readiness is told by edges, and sockets that wait in the kernel's queue make none. So `ready`
@@ -32,6 +39,8 @@ impl Listener {
         socket.set_reuse_address(true)?;
         // Accepted sockets inherit it. Frames are gathered here, so waiting for more never pays.
         socket.set_tcp_nodelay(true)?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        socket.set_tcp_notsent_lowat(UNSENT)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
@@ -80,8 +89,8 @@ impl Listener {
             Err(error) => {
                 match Failure::of(&error) {
                     Failure::Empty => self.ready = false,
-                    // What failed is the socket that was to be accepted: the next may be well.
-                    // The caller's budget bounds how many are tried in a turn.
+                    // What failed is the socket that was to be accepted: the next may be well, and
+                    // is tried in the next turn, which comes at once.
                     Failure::Peer => {}
                     Failure::Resources => {
                         self.ready = false;
@@ -139,13 +148,15 @@ mod tests {
     }
 
     #[test]
-    fn accepts_until_nothing_waits_and_inherits_nodelay() {
+    fn accepts_until_nothing_waits_and_inherits_options() {
         let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let _clients: Vec<_> = (0..3).map(|_| Client::connect(address).unwrap()).collect();
         for _ in 0..3 {
             let (socket, peer) = listener.accept(Timestamp::ZERO).unwrap();
             assert!(socket.nodelay().unwrap() && peer.ip().is_loopback());
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            assert_eq!(socket2::SockRef::from(&socket).tcp_notsent_lowat().unwrap(), UNSENT);
         }
         assert!(listener.is_ready());
         assert!(listener.accept(Timestamp::ZERO).is_none());

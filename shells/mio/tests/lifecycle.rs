@@ -63,6 +63,25 @@ fn a_message_to_a_room_reaches_all_and_is_encoded_alike() {
     }
 }
 
+/// A kernel's send buffer grows to megabytes. What a client does not read must not pile up there.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_a_client_does_not_read_is_not_kept_in_the_kernel() {
+    let server = TestServer::start(config());
+    let _client = Client::admitted(server.address, "alice");
+    for _ in 0..400 {
+        let sent = server.handle.call(|turn| {
+            let user = UserId::new("alice").unwrap();
+            turn.registry.send(turn.now, Target::User(&user), Message::binary(vec![7; 10_000]))
+        });
+        assert!(!sent.unwrap().full);
+    }
+    thread::sleep(Duration::from_millis(200));
+    // The client's own buffer, the window, and what may be unsent: some 250 KB.
+    let sent = server.stats().sent;
+    assert!(sent < 100, "{sent} messages of 10 KB were handed out");
+}
+
 #[test]
 fn stop_closes_everyone_and_then_run_returns() {
     let server = TestServer::start(config());
