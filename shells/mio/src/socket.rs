@@ -78,6 +78,8 @@ pub(crate) struct Socket<S> {
     upgraded: bool,
     /// The code to answer the peer's close frame with.
     echo: Option<u16>,
+    /// Whether the peer's close frame has come: it has nothing more to say.
+    peer_closed: bool,
     /// Whether the last bytes that will ever be written are queued.
     complete: bool,
     /// Whether the writing side is to be shut down when everything queued is out.
@@ -113,6 +115,7 @@ impl<S: Stream> Socket<S> {
             paused: false,
             upgraded: false,
             echo: None,
+            peer_closed: false,
             complete: false,
             shut_when_out: false,
             shut: false,
@@ -161,9 +164,11 @@ impl<S: Stream> Socket<S> {
         due && !matches!(self.stage, Stage::Ended)
     }
 
-    /// Whether the peer will say nothing more, and is only to be told what is queued.
+    /// Whether the peer will say nothing more, and is only to be told what is queued. What it sends
+    /// after its close frame all the same is read first: closing a socket with unread input makes a
+    /// reset, which could overtake our last words.
     fn ends_when_out(&self) -> bool {
-        self.ended && self.complete
+        self.complete && (self.ended || (self.peer_closed && !self.readable))
     }
 
     /// The socket has ended. It stays until its cleanup, which nothing can come after.

@@ -201,6 +201,25 @@ fn a_close_of_ours_waits_for_the_peers() {
 }
 
 #[test]
+fn when_both_have_closed_nobody_waits_for_the_peer_to_hang_up() {
+    let server = TestServer::start(config().close_handshake(Duration::from_secs(3600)));
+    // The peer begins, also with more to say than it may; or it answers.
+    for (words, code) in [(&[][..], 1000), (&[0xff; 100_000], 1000)] {
+        let mut client = Client::admitted(server.address, "alice");
+        client.send(&[&frame(CLOSE, &close_payload(code)), words].concat());
+        client.expect_close(code);
+        assert_eq!(server.next_gone(), CloseReason::PeerClosed);
+    }
+    let mut client = Client::admitted(server.address, "alice");
+    client.say("close me");
+    client.expect_close(4503);
+    client.send(&frame(CLOSE, &close_payload(4503)));
+    assert_eq!(server.next_gone(), CloseReason::Application);
+    client.expect_end();
+    server.until_empty();
+}
+
+#[test]
 fn a_peer_that_never_answers_a_close_is_dropped_in_time() {
     let server = TestServer::start(config().close_handshake(Duration::from_millis(50)));
     let mut client = Client::admitted(server.address, "alice");

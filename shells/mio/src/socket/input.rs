@@ -187,15 +187,12 @@ impl<S: Stream> Socket<S> {
 
     fn on_event<H: Handler>(&mut self, event: Event, desk: &mut Desk<'_, '_, H>) {
         if matches!(self.stage, Stage::Closing(_)) {
-            match event {
-                // It answers ours, so nothing is left to be said in either direction.
-                Event::Close(_) if self.outbound.is_empty() => self.end(desk.turn),
-                // It crosses ours, which is still to be written.
-                Event::Close(_) => {
-                    self.stage = Stage::Deaf;
-                    self.shut_when_out = true;
-                }
-                _ => {}
+            // It answers ours, or crosses it. Nothing is left to be said in either direction but
+            // what is queued.
+            if matches!(event, Event::Close(_)) {
+                self.stage = Stage::Deaf;
+                self.peer_closed = true;
+                self.shut_when_out = true;
             }
             return;
         }
@@ -216,6 +213,7 @@ impl<S: Stream> Socket<S> {
             Event::Close(code) => {
                 self.stage = Stage::Deaf;
                 self.echo = Some(code);
+                self.peer_closed = true;
                 registry.close(now, Target::Conn(self.conn), CloseReason::PeerClosed);
             }
         }

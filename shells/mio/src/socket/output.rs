@@ -63,14 +63,13 @@ impl<S: Stream> Socket<S> {
             }
         }
         if written == Written::All {
-            if self.shut_when_out && !self.shut {
+            if self.ends_when_out() {
+                self.end(turn);
+            } else if self.shut_when_out && !self.shut {
                 self.shut = true;
                 if self.stream.shutdown_write().is_err() {
                     self.end(turn);
                 }
-            }
-            if self.ends_when_out() {
-                self.end(turn);
             }
         }
         written
