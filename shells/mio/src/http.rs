@@ -14,8 +14,6 @@ pub(crate) const MAX_HEAD_BYTES: usize = 8 * 1024;
 /// More header lines than this are as unwelcome as too many bytes.
 const MAX_HEADERS: usize = 64;
 
-const END_OF_HEAD: &[u8] = b"\r\n\r\n";
-
 /// The bytes of a request head until it is complete.
 #[derive(Default)]
 pub(crate) struct Head {
@@ -38,17 +36,13 @@ pub(crate) enum Progress {
 impl Head {
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Progress {
         self.bytes.extend_from_slice(bytes);
-        let found = self.bytes[self.searched..]
-            .windows(END_OF_HEAD.len())
-            .position(|window| window == END_OF_HEAD);
+        let found = end_of_head(&self.bytes, self.searched);
         match found {
-            Some(at) => {
-                let end = self.searched + at + END_OF_HEAD.len();
-                if end > MAX_HEAD_BYTES { Progress::TooLarge } else { Progress::Complete(end) }
-            }
+            Some(end) if end > MAX_HEAD_BYTES => Progress::TooLarge,
+            Some(end) => Progress::Complete(end),
             None if self.bytes.len() >= MAX_HEAD_BYTES => Progress::TooLarge,
             None => {
-                self.searched = self.bytes.len().saturating_sub(END_OF_HEAD.len() - 1);
+                self.searched = self.bytes.len().saturating_sub(2);
                 Progress::Partial
             }
         }
@@ -57,6 +51,17 @@ impl Head {
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// Where a head ends: after an empty line. Lines may end without a carriage return, because the
+/// parser takes them so: if it took less for the head than is cut off here, what lies between would
+/// be lost.
+fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
+    (from..bytes.len()).find_map(|at| match &bytes[at..] {
+        [b'\n', b'\n', ..] => Some(at + 2),
+        [b'\n', b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
 }
 
 /// Place for the header lines of one request.
@@ -280,6 +285,20 @@ mod tests {
             assert_eq!(slow.push(&[byte]), expected, "after {} bytes", at + 1);
         }
         assert_eq!(Head::default().push(stream.as_bytes()), Progress::Complete(UPGRADE.len()));
+    }
+
+    #[test]
+    fn a_head_ends_where_the_parser_says() {
+        let head = UPGRADE.replace("\r\n", "\n");
+        assert_eq!(status(&head), 101);
+        let mixed = UPGRADE.replace("\r\n\r\n", "\n\r\n");
+        for head in [&head, &mixed, UPGRADE] {
+            let stream = format!("{head}\r\n\r\nA: b\r\n\r\n");
+            assert_eq!(Head::default().push(stream.as_bytes()), Progress::Complete(head.len()));
+            let mut slow = Head::default();
+            let ends = head.bytes().position(|byte| slow.push(&[byte]) != Progress::Partial);
+            assert_eq!(ends, Some(head.len() - 1));
+        }
     }
 
     #[test]

@@ -37,6 +37,22 @@ fn every_kind_of_request_gets_a_complete_answer() {
 }
 
 #[test]
+fn lines_may_end_without_a_carriage_return_and_nothing_is_skipped() {
+    let server = TestServer::start(config());
+    let mut client = Client::bare(server.address);
+    let bytes = upgrade("?user=alice").replace("\r\n", "\n").into_bytes();
+    client.send(&[bytes, b"no frame\r\n\r\n".to_vec()].concat());
+    assert!(client.head().starts_with("HTTP/1.1 101 "));
+    loop {
+        // What follows the head is frames, whatever it looks like.
+        match client.frame() {
+            (CLOSE, payload) => break assert_eq!(payload[..2], 1002u16.to_be_bytes()),
+            (first, payload) => assert_eq!((first, payload), (TEXT, b"welcome".to_vec())),
+        }
+    }
+}
+
+#[test]
 fn a_head_request_is_answered_with_a_head() {
     let server = TestServer::start(config());
     let mut client = Client::bare(server.address);
