@@ -210,6 +210,14 @@ fn upgrades_are_refused_with_a_reason() {
         assert_eq!(actual, status, "{name}: {value}: {body}");
         assert!(serde_json::from_str::<Value>(&body).unwrap()["error"]["message"].is_string());
     }
+    // A value that is no text is no reason to look away.
+    for line in [&b"host: \xff"[..], b"origin: http://\xff", b"authorization: \xff"] {
+        let head = b"GET /ws?user=a HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\n\
+            upgrade: websocket\r\nsec-websocket-version: 13\r\n\
+            sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        let answer = raw(server.websocket, &[head, line, b"\r\n\r\n"].concat());
+        assert!(matches!(answer.status, 401 | 403), "{}: {}", answer.status, answer.body);
+    }
     for (user, origin) in
         ["http://localhost:3000", "http://127.0.0.1", "https://[::1]:8443"].into_iter().enumerate()
     {

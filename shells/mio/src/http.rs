@@ -194,20 +194,20 @@ impl<'a> Request<'a> {
     }
 
     /// The first header line of this name, in any case of letters, without blanks around its
-    /// value. `None`: there is none that is UTF-8.
+    /// value. `None`: there is none.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers(name).next()
     }
 
-    /// All header lines of this name, in any case of letters, in the order they came. Values that
-    /// are not UTF-8 are left out.
+    /// All header lines of this name, in any case of letters, in the order they came. A value that
+    /// is not UTF-8 comes as an empty one: a line that nobody can read is still a line, and whoever
+    /// counts them or refuses what they don't expect must see it.
     pub fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
         self.lines
             .iter()
             .filter(move |line| line.name.eq_ignore_ascii_case(name))
-            .filter_map(|line| str::from_utf8(line.value).ok())
-            .map(str::trim)
+            .map(|line| str::from_utf8(line.value).unwrap_or_default().trim())
     }
 
     /// The address that the connection came from: a proxy's, if there is one in front.
@@ -417,7 +417,7 @@ mod tests {
         let request = Request::parse(bytes, &mut lines, peer()).unwrap();
         assert_eq!((request.path(), request.query()), ("/ws", Some("a=%20&b")));
         assert_eq!(request.headers("x-A").collect::<Vec<_>>(), ["1", "2"]);
-        assert_eq!((request.header("X-B"), request.header("X-C")), (None, None));
+        assert_eq!((request.header("X-B"), request.header("X-C")), (Some(""), None));
         assert_eq!(request.peer(), peer());
         assert!(!format!("{request:?}").contains("%20"));
     }
