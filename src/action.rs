@@ -267,12 +267,20 @@ close_reasons! {
     InternalError = 1011 "internal_error" Reconnect,
     /// The server restarts or drains.
     Restart = 1012 "restart" Reconnect,
+    /// Open for as long as a connection may be.
+    LifetimeEnded = 1012 "lifetime_ended" Reconnect,
+    /// No data message for as long as a connection may be idle.
+    Idle = 1000 "idle" Stop,
     /// The server is full; for a connection that was upgraded before it could be admitted.
     TryLater = 1013 "try_later" Reconnect,
+    /// The principal has expired, and was not refreshed in time.
+    Expired = 4405 "expired" Reconnect,
     /// Taken and given out by a log or a socket, but not read for `slow_deadline`.
     SlowConsumer = 4408 "slow_consumer" Reconnect,
     /// No sign of life for `pong_timeout` after a ping was flushed.
     PongTimeout = 4412 "pong_timeout" Reconnect,
+    /// Messages came faster than `message_rate`, again and again.
+    RateLimited = 4413 "rate_limited" Reconnect,
     /// The request head was not complete in time. Before the upgrade: no close frame is sent.
     HeadTimeout = 4502 "head_timeout" Stop,
     /// The credentials were refused.
@@ -283,6 +291,12 @@ close_reasons! {
     AuthTimeout = 4502 "auth_timeout" Stop,
     /// Closed by the application.
     Application = 4503 "application" Stop,
+    /// The user's credentials were revoked.
+    Revoked = 4503 "revoked" Stop,
+    /// Made room for a newer connection of the same user.
+    Evicted = 4504 "evicted" Stop,
+    /// Taken over by the connection that the same client reconnected with.
+    TakenOver = 4505 "taken_over" Stop,
 }
 
 /// How many reasons there are: the length of a table with one place for each.

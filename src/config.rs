@@ -44,6 +44,7 @@ macro_rules! keys {
         pub struct Config {
             pub(crate) seed: u64,
             pub(crate) flush_reports: bool,
+            pub(crate) over_cap: OverCap,
             $(pub(crate) $name: $type,)*
         }
 
@@ -53,6 +54,7 @@ macro_rules! keys {
         pub struct ConfigBuilder {
             seed: u64,
             flush_reports: bool,
+            over_cap: OverCap,
             $($name: Option<$type>,)*
         }
 
@@ -61,7 +63,12 @@ macro_rules! keys {
             /// fresh entropy, so that a restart never continues an old epoch and peers can't aim
             /// hash collisions; tests pass a constant.
             pub const fn builder(seed: u64) -> ConfigBuilder {
-                ConfigBuilder { seed, flush_reports: true, $($name: None,)* }
+                ConfigBuilder {
+                    seed,
+                    flush_reports: true,
+                    over_cap: OverCap::EvictUnresponsiveThenOldest,
+                    $($name: None,)*
+                }
             }
 
             $($(#[$doc])* #[must_use] pub const fn $name(&self) -> $type { self.$name })*
@@ -89,7 +96,12 @@ macro_rules! keys {
                     Some(given) => given,
                     None => $default,
                 };)*
-                Config { seed: self.seed, flush_reports: self.flush_reports, $($name,)* }
+                Config {
+                    seed: self.seed,
+                    flush_reports: self.flush_reports,
+                    over_cap: self.over_cap,
+                    $($name,)*
+                }
             }
         }
     };
@@ -122,6 +134,11 @@ keys! {
     connect_rate: u32 = "limits.connect_rate", 0, 1_000_000_000, 500;
     /// Admissions that may come at once before the rate counts (default 1,000).
     connect_burst: u32 = "limits.connect_burst", 1, MAX_COUNT, 1_000;
+    /// Inbound messages per second of one connection, 0 for no limit (default 100).
+    message_rate: u32 = "limits.message_rate", 0, 1_000_000_000, 100;
+    /// Inbound messages that may come at once before the rate counts (default 200). A connection
+    /// that has as many refused without a calm in between is closed.
+    message_burst: u32 = "limits.message_burst", 1, MAX_COUNT, 200;
     /// Bytes of one inbound message (default 64 KiB); a larger one closes its connection.
     message_bytes: u64 = "limits.message_bytes", 1, MAX_BYTES, 64 * KIB;
 
@@ -135,12 +152,32 @@ keys! {
     /// From the moment a `Close` was polled to the end of the socket (default 5 s); after it the
     /// connection gets its `Cleanup` all the same. One second at most after a protocol error.
     close_handshake: Duration = "session.close_handshake", 1, MAX_MILLIS, Duration::from_secs(5);
+    /// No data message for so long, 0 for no limit (default 0): pongs don't count.
+    idle: Duration = "session.idle", 0, MAX_MILLIS, Duration::ZERO;
+    /// From the admission to the end, 0 for no limit (default 0), jittered over [0.9, 1) of it.
+    max_lifetime: Duration = "session.max_lifetime", 0, MAX_MILLIS, Duration::ZERO;
+    /// From the expiry of a principal to the close, in which a `refresh` still helps (default
+    /// 25 s).
+    expiry_grace: Duration = "session.expiry_grace", 0, MAX_MILLIS, Duration::from_secs(25);
+
+    /// Share of a user's cap, of sessions or of connections, at which those that don't answer a
+    /// ping get the emergency deadline, in percent (default 80).
+    emergency: u32 = "pressure.emergency", 1, 101, 80;
+    /// Share at which the silent are probed, in percent (default 60, or `pressure.emergency` if
+    /// that is less).
+    proactive: u32 = "pressure.proactive", 1, 101, if emergency < 60 { emergency } else { 60 };
+    /// From the flush of a ping to any sign of life, under emergency (default 10 s).
+    emergency_deadline: Duration = "pressure.emergency_deadline", 1, MAX_MILLIS,
+        Duration::from_secs(10);
 
     /// Silence of the peer before it is pinged, 0 for never (default 25 s: below the 60 s after
     /// which common proxies drop a silent connection). The first is jittered over [½, 1) of it.
     interval: Duration = "heartbeat.interval", 0, MAX_MILLIS, Duration::from_secs(25);
     /// From the flush of a ping to any sign of life (default 10 s).
     pong_timeout: Duration = "heartbeat.pong_timeout", 1, MAX_MILLIS, Duration::from_secs(10);
+    /// A gap between two inputs, beyond what `poll_timeout` promised, that is the process's own
+    /// silence and not the peers' (default 5 s): the deadlines of silence move by it.
+    pause_threshold: Duration = "heartbeat.pause_threshold", 1, MAX_MILLIS, Duration::from_secs(5);
 
     /// Messages in the log of one session (default 256).
     stream_messages: u32 = "stream.messages", 1, 1 << 20, 256;
@@ -170,15 +207,40 @@ keys! {
     /// Without any flush progress for so long while something is handed out: stuck (default 10 s).
     slow_deadline: Duration = "outbound.slow_deadline", 1, MAX_MILLIS, Duration::from_secs(10);
 
+    /// From the announcement of a drain to its first close (default 2 s).
+    drain_grace: Duration = "drain.grace", 0, MAX_MILLIS, Duration::from_secs(2);
+    /// From the announcement of a drain to its hard stop (default 30 s).
+    drain_deadline: Duration = "drain.deadline", 1, MAX_MILLIS, Duration::from_secs(30);
+
     /// Recipients of one `Send`, and connections that one slice of a mass close touches (default
     /// 512).
     fanout_chunk: u32 = "fanout_chunk", 1, 65_536, 512;
     /// Announcements to everyone that are under way at the same time (default 16).
     announcements: u32 = "announcements", 1, 65_536, 16;
+    /// Closed connections that are remembered with what was known of them (default 1,024).
+    closed_ring: u32 = "closed_ring", 0, 1 << 20, 1_024;
     /// Notices that wait to be polled (default 1,024); further ones are lost and counted.
     notices: u32 = "notices", 0, 1 << 20, 1_024;
     /// Deadlines that one `tick` acts on (default 4,096); the rest is due at once.
     tick_budget: u32 = "tick_budget", 1, MAX_COUNT, 4_096;
+}
+
+/// What happens to a user's connect over the cap of their connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OverCap {
+    /// One of the user's own connections makes room: one that owes an answer to a ping, or else the
+    /// one whose peer has been silent longest. It is closed with a terminal code, or two tabs would
+    /// fight for ever.
+    #[default]
+    EvictUnresponsiveThenOldest,
+    /// The one that was admitted first makes room.
+    EvictOldest,
+    /// The newcomer is refused.
+    Refuse {
+        /// What it is told to wait before it tries again.
+        retry_after: Duration,
+    },
 }
 
 impl Config {
@@ -194,6 +256,12 @@ impl Config {
         self.seed
     }
 
+    /// What happens over the cap of a user's connections.
+    #[must_use]
+    pub const fn over_cap(&self) -> OverCap {
+        self.over_cap
+    }
+
     /// Whether the embedder reports flushes.
     #[must_use]
     pub const fn flush_reports(&self) -> bool {
@@ -207,6 +275,13 @@ impl ConfigBuilder {
     /// bounds of the logs stay.
     pub const fn without_flush_reports(mut self) -> Self {
         self.flush_reports = false;
+        self
+    }
+
+    /// What happens over the cap of a user's connections (default
+    /// [`OverCap::EvictUnresponsiveThenOldest`]).
+    pub const fn over_cap(mut self, policy: OverCap) -> Self {
+        self.over_cap = policy;
         self
     }
 

@@ -12,6 +12,7 @@ use crate::action::CloseReason;
 use crate::config::Config;
 use crate::id::ConnId;
 use crate::random::mix;
+use crate::registry::Drain;
 use crate::time::Timestamp;
 
 /// The session of a connection that has none.
@@ -31,7 +32,7 @@ pub(crate) enum State {
 
 /// What fan-out and activity touch: at most half a cache line.
 pub(crate) struct Conn {
-    /// Any sign of life of the peer.
+    /// Any sign of life of the peer, in attended time.
     pub(crate) last_seen: Timestamp,
     /// The cost of what is queued for it directly or handed out to it, and not flushed.
     pub(crate) load: u64,
@@ -62,14 +63,24 @@ pub(crate) enum Ping {
     Handed,
     /// On its way to the peer since `ping_at`.
     Flushed,
+    /// Unanswered for half of the time that it has: the connection is suspect.
+    Late,
 }
 
 /// The rest of a connection.
 pub(crate) struct Cold {
     /// When the running phase began: reserved, upgraded, admitted, or `Close` polled.
     pub(crate) phase: Timestamp,
-    /// The last flush progress, or when the first unflushed thing was handed out.
+    /// The last flush progress, or when the first unflushed thing was handed out, in attended time.
     pub(crate) progress: Timestamp,
+    /// The last data message, in attended time.
+    pub(crate) last_data: Timestamp,
+    /// When its principal expires; `Timestamp::MAX` for never.
+    pub(crate) expires_at: Timestamp,
+    /// When the token bucket of its messages is empty, counted in tokens' worth of time.
+    pub(crate) messages_paid_until: Timestamp,
+    /// When the running ping was flushed: what the round trip is measured from.
+    pub(crate) asked_at: Timestamp,
     /// The cumulative cost that was flushed.
     pub(crate) flushed: u64,
     /// The part of the load that waits in the outbox.
@@ -77,7 +88,7 @@ pub(crate) struct Cold {
     /// Handed: the total at which the ping is flushed. Flushed: the total from which the next
     /// window of progress counts.
     pub(crate) ping_mark: u64,
-    /// When the pong deadline started.
+    /// When the pong deadline started, in attended time.
     pub(crate) ping_at: Timestamp,
     /// Its place in each stream that it follows; the session's is the first.
     pub(crate) seats: SmallVec<[Seat; 2]>,
@@ -86,6 +97,12 @@ pub(crate) struct Cold {
     pub(crate) label: Option<Box<str>>,
     /// The seat that its next turn begins with, so that no room of many starves another.
     pub(crate) next_seat: u32,
+    /// The drain that it was told of: that drain's plan holds for it.
+    pub(crate) told_of_drain: u32,
+    /// Messages refused since the bucket was full.
+    pub(crate) excess: u32,
+    /// The smoothed round trip of pings, 0 before the first.
+    pub(crate) round_trip_micros: u32,
     /// Why it closes or has gone.
     pub(crate) reason: CloseReason,
     /// Pending: upgraded, so that frames can be written. Open: still so.
@@ -94,6 +111,8 @@ pub(crate) struct Cold {
     pub(crate) admitted: bool,
     /// The first ping, whose interval is jittered, was sent.
     pub(crate) pinged_once: bool,
+    /// Its running ping has the emergency deadline.
+    pub(crate) emergency: bool,
     /// Closing: the `Close` was polled, and the handshake's deadline runs.
     pub(crate) close_polled: bool,
 }
@@ -119,6 +138,8 @@ pub(crate) struct Missed {
 pub(crate) enum Due {
     Close(CloseReason),
     Ping,
+    /// A ping is unanswered for half of its time.
+    Suspect,
     /// The peer or the socket took too long to end.
     Cleanup,
 }
@@ -139,9 +160,14 @@ impl Conns {
         self.hot.len()
     }
 
-    pub(crate) fn insert(&mut self, serial: NonZeroU32, now: Timestamp) -> ConnId {
+    pub(crate) fn insert(
+        &mut self,
+        serial: NonZeroU32,
+        now: Timestamp,
+        attended: Timestamp,
+    ) -> ConnId {
         let slot = self.hot.insert(Conn {
-            last_seen: now,
+            last_seen: attended,
             load: 0,
             serial,
             session: NO_SESSION,
@@ -153,19 +179,27 @@ impl Conns {
         });
         let cold = self.cold.insert(Cold {
             phase: now,
-            progress: now,
+            progress: attended,
+            last_data: attended,
+            expires_at: Timestamp::MAX,
+            messages_paid_until: Timestamp::ZERO,
+            asked_at: now,
             flushed: 0,
             queued: 0,
             ping_mark: 0,
-            ping_at: now,
+            ping_at: attended,
             seats: SmallVec::new(),
             missed: Vec::new(),
             label: None,
             next_seat: 0,
+            told_of_drain: 0,
+            excess: 0,
+            round_trip_micros: 0,
             reason: CloseReason::PeerGone,
             upgraded: false,
             admitted: false,
             pinged_once: false,
+            emergency: false,
             close_polled: false,
         });
         debug_assert_eq!(slot, cold);
@@ -223,11 +257,20 @@ impl Conns {
     }
 }
 
+/// What a deadline depends on beside the connection.
+pub(crate) struct Rules<'a> {
+    pub(crate) config: &'a Config,
+    /// The sum of the process's own silences: what is kept in attended time is due that much later.
+    pub(crate) pauses: Duration,
+    pub(crate) drain: Option<&'a Drain>,
+}
+
 /// The first deadline of a connection, in milliseconds, and what is due then.
 ///
-/// Everything that changes it to be earlier must be followed by arming the timer; what makes it
-/// later need not.
-pub(crate) fn deadline(conn: &Conn, cold: &Cold, config: &Config) -> Option<(u64, Due)> {
+/// Everything that changes a deadline to be earlier must be followed by arming the
+/// timer; what makes it later need not.
+pub(crate) fn deadline(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(u64, Due)> {
+    let Rules { config, pauses, drain } = *rules;
     let at = |from: Timestamp, after: Duration| (from + after).as_millis_up();
     match conn.state {
         State::Pending if cold.upgraded => {
@@ -237,28 +280,43 @@ pub(crate) fn deadline(conn: &Conn, cold: &Cold, config: &Config) -> Option<(u64
             Some((at(cold.phase, config.head_deadline), Due::Close(CloseReason::HeadTimeout)))
         }
         State::Open => {
+            let attended = |from: Timestamp, after: Duration| at(from, after + pauses);
+            let close = |at: u64, reason: CloseReason| (at, Due::Close(reason));
             let stuck = (conn.load > cold.queued).then(|| {
-                let due = Due::Close(CloseReason::SlowConsumer);
-                (at(cold.progress, config.slow_deadline), due)
+                let at = attended(cold.progress, config.slow_deadline);
+                close(at, CloseReason::SlowConsumer)
             });
+            let idle = (!config.idle.is_zero() && !conn.paused)
+                .then(|| close(attended(cold.last_data, config.idle), CloseReason::Idle));
+            let lifetime = (!config.max_lifetime.is_zero())
+                .then(|| close(at(cold.phase, lifetime(conn, config)), CloseReason::LifetimeEnded));
+            let expiry = (cold.expires_at < Timestamp::MAX)
+                .then(|| close(at(cold.expires_at, config.expiry_grace), CloseReason::Expired));
+            let pong_timeout = match cold.emergency {
+                true => config.emergency_deadline.min(config.pong_timeout),
+                false => config.pong_timeout,
+            };
             let silent = match conn.ping {
                 _ if conn.paused => None,
                 Ping::None | Ping::Void if config.interval.is_zero() => None,
                 Ping::None | Ping::Void => {
-                    Some((at(conn.last_seen, silence_allowed(conn, cold, config)), Due::Ping))
+                    Some((attended(conn.last_seen, silence_allowed(conn, cold, config)), Due::Ping))
                 }
                 // Until it is flushed, only the slow deadline judges.
                 Ping::Queued | Ping::Handed => None,
-                Ping::Flushed => {
-                    let due = Due::Close(CloseReason::PongTimeout);
-                    Some((at(cold.ping_at, config.pong_timeout), due))
+                Ping::Flushed => Some((attended(cold.ping_at, pong_timeout / 2), Due::Suspect)),
+                Ping::Late => {
+                    Some(close(attended(cold.ping_at, pong_timeout), CloseReason::PongTimeout))
                 }
             };
-            match (stuck, silent) {
-                (Some(stuck), Some(silent)) if silent.0 < stuck.0 => Some(silent),
-                (Some(stuck), _) => Some(stuck),
-                (None, silent) => silent,
-            }
+            let drained = drain.map(|drain| {
+                close(drain.closes_at(conn, config).as_millis_up(), CloseReason::Restart)
+            });
+            // The first of equals is the one that says most.
+            [drained, expiry, lifetime, idle, stuck, silent]
+                .into_iter()
+                .flatten()
+                .min_by_key(|(at, _)| *at)
         }
         State::Closing if cold.close_polled => {
             let wait = match cold.reason {
@@ -275,17 +333,31 @@ pub(crate) fn deadline(conn: &Conn, cold: &Cold, config: &Config) -> Option<(u64
     }
 }
 
+/// A number of the connection's own, spread evenly over 64 bits.
+pub(crate) fn dice(conn: &Conn, config: &Config, purpose: u64) -> u64 {
+    mix(config.seed ^ mix(purpose) ^ u64::from(conn.serial.get()))
+}
+
+/// A share of `span`: zero for the least throw, just short of all of it for the greatest.
+pub(crate) fn share(span: Duration, dice: u64) -> Duration {
+    let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    // The high half of a product with a 64-bit fraction: no bias that could matter, no float.
+    Duration::from_nanos(((u128::from(nanos) * u128::from(dice)) >> 64) as u64)
+}
+
+/// Jittered over [0.9, 1) of the maximum, so that those who came together don't go together.
+fn lifetime(conn: &Conn, config: &Config) -> Duration {
+    let jitter = config.max_lifetime / 10;
+    config.max_lifetime - jitter + share(jitter, dice(conn, config, 2))
+}
+
 /// How long the peer may be silent before it is pinged: the first time jittered over [½, 1) of the
 /// interval, so that clients who came back together are not pinged in step.
 fn silence_allowed(conn: &Conn, cold: &Cold, config: &Config) -> Duration {
     if cold.pinged_once {
         return config.interval;
     }
-    let nanos = u64::try_from(config.interval.as_nanos()).unwrap_or(u64::MAX);
-    let random = mix(config.seed ^ u64::from(conn.serial.get()));
-    // The high half of a product of a 64-bit fraction: no bias that could matter, no float.
-    let share = ((u128::from(nanos / 2) * u128::from(random)) >> 64) as u64;
-    Duration::from_nanos(nanos / 2 + share)
+    config.interval / 2 + share(config.interval / 2, dice(conn, config, 1))
 }
 
 #[cfg(test)]
@@ -298,7 +370,9 @@ mod tests {
         let mut conns = Conns::new();
         let mut quarters = [0; 4];
         for serial in 1..=1_000 {
-            let slot = conns.insert(NonZeroU32::new(serial).unwrap(), Timestamp::ZERO).index();
+            let slot = conns
+                .insert(NonZeroU32::new(serial).unwrap(), Timestamp::ZERO, Timestamp::ZERO)
+                .index();
             let silence = silence_allowed(conns.hot(slot as u32), conns.cold(slot as u32), &config);
             assert!(silence >= config.interval / 2 && silence < config.interval);
             let quarter =

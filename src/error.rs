@@ -63,10 +63,22 @@ pub enum Refused {
         /// When the next attempt can succeed.
         retry_after: Duration,
     },
-    /// The user has `limits.connections_per_user` connections.
-    ConnectionsPerUser,
-    /// The user has `limits.sessions_per_user` sessions, and this would be a further one.
-    SessionsPerUser,
+    /// The server drains: another one, or this one after its restart, will do.
+    Draining {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The user has `limits.connections_per_user` connections, and the policy is to refuse.
+    ConnectionsPerUser {
+        /// When to try again, as the policy says.
+        retry_after: Duration,
+    },
+    /// The user has `limits.sessions_per_user` live sessions, this would be a further one, and the
+    /// policy is to refuse.
+    SessionsPerUser {
+        /// When to try again, as the policy says.
+        retry_after: Duration,
+    },
     /// `limits.connections` connections are open, or `limits.closing` wait for their cleanup.
     Connections,
     /// `limits.users` users are known, and this would be a further one.
@@ -82,10 +94,13 @@ impl fmt::Display for Refused {
             Self::NotPending => "the connection was admitted before, or is closing",
             Self::Pending => "too many sockets wait to be admitted (limits.pending)",
             Self::Rate { .. } => "too many connects per second (limits.connect_rate)",
-            Self::ConnectionsPerUser => {
+            Self::Draining { .. } => "the server drains",
+            Self::ConnectionsPerUser { .. } => {
                 "the user has too many connections (limits.connections_per_user)"
             }
-            Self::SessionsPerUser => "the user has too many sessions (limits.sessions_per_user)",
+            Self::SessionsPerUser { .. } => {
+                "the user has too many sessions (limits.sessions_per_user)"
+            }
             Self::Connections => "the server is full (limits.connections)",
             Self::Users => "the server knows too many users (limits.users)",
             Self::Sessions => "the server keeps too many sessions (limits.sessions)",
@@ -99,6 +114,9 @@ impl fmt::Display for Refused {
 pub enum InboundError {
     /// The handle names no connection, or one that is closing: drop the message.
     UnknownConn,
+    /// More than `limits.message_rate`: drop the message. Repeated, the registry closes the
+    /// connection with [`RateLimited`](crate::CloseReason::RateLimited).
+    RateLimited,
     /// The message is larger than `limits.message_bytes`: the registry closes the connection with
     /// [`MessageTooBig`](crate::CloseReason::MessageTooBig).
     TooBig,
@@ -108,6 +126,7 @@ impl fmt::Display for InboundError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::UnknownConn => "no such connection: it has ended, is closing, or never was",
+            Self::RateLimited => "more messages per second than limits.message_rate",
             Self::TooBig => "the message is larger than limits.message_bytes",
         })
     }

@@ -7,6 +7,7 @@ use core::num::NonZeroU32;
 use core::str::FromStr;
 
 use crate::error::IdError;
+use crate::time::Timestamp;
 
 /// The longest name, in bytes of UTF-8.
 pub const MAX_ID_BYTES: usize = 128;
@@ -174,13 +175,14 @@ pub struct Principal {
     pub(crate) user: UserId,
     pub(crate) thread: ThreadId,
     pub(crate) label: Option<Box<str>>,
+    pub(crate) expires_at: Timestamp,
 }
 
 impl Principal {
     /// The given user in the given thread, without a label.
     #[must_use]
     pub const fn new(user: UserId, thread: ThreadId) -> Self {
-        Self { user, thread, label: None }
+        Self { user, thread, label: None, expires_at: Timestamp::MAX }
     }
 
     /// Adds an opaque label that is echoed wherever the connection is explained: a device, a
@@ -195,6 +197,13 @@ impl Principal {
         }
         self.label = Some(label.into());
         Ok(self)
+    }
+
+    /// The connection ends `session.expiry_grace` after this instant, unless it is refreshed.
+    #[must_use]
+    pub const fn with_expiry(mut self, at: Timestamp) -> Self {
+        self.expires_at = at;
+        self
     }
 
     /// The user.

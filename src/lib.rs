@@ -186,6 +186,7 @@ mod conn;
 mod error;
 mod id;
 mod log;
+mod profile;
 mod random;
 mod registry;
 mod room;
@@ -198,13 +199,19 @@ mod timers;
 pub use action::{
     Action, Body, CloseReason, Gone, MESSAGE_OVERHEAD, Message, Position, Retry, StreamRef,
 };
-pub use config::{Config, ConfigBuilder};
+pub use config::{Config, ConfigBuilder, OverCap};
 pub use error::{
     ConfigError, IdError, InboundError, JoinError, Refused, ReplyError, UnknownConn, Violation,
 };
 pub use id::{ConnId, MAX_ID_BYTES, Principal, RoomId, SessionId, ThreadId, UserId};
-pub use registry::{Disconnect, Inbound, Registry, Resume, Target, Who};
-pub use stats::{Admitted, ConnState, Delivery, Flow, Joined, Notice, Recovered, Stats, Stored};
+pub use profile::Profile;
+pub use registry::{
+    Closed, CursorExplanation, Disconnect, Explanation, Inbound, Registry, Resume,
+    SessionExplanation, Target, Upcoming, Who,
+};
+pub use stats::{
+    Admitted, ConnState, Delivery, Flow, Joined, Notice, Pressure, Recovered, Stats, Stored,
+};
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Timestamp;

@@ -75,6 +75,11 @@ impl Log {
         self.entries.get(self.entries.partition_point(|entry| entry.offset <= cursor))
     }
 
+    /// How many entries are behind a cursor.
+    pub(crate) fn count_after(&self, cursor: u64) -> u32 {
+        (self.entries.len() - self.entries.partition_point(|entry| entry.offset <= cursor)) as u32
+    }
+
     pub(crate) fn get(&self, offset: u64) -> Option<&Entry> {
         self.after(offset.checked_sub(1)?).filter(|entry| entry.offset == offset)
     }

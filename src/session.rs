@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use crate::action::CloseReason;
 use crate::id::{SessionId, ThreadId, UserId};
+use crate::stats::Pressure;
 use crate::time::Timestamp;
 
 pub(crate) struct User {
@@ -17,6 +18,8 @@ pub(crate) struct User {
     /// Sessions that have not ended, oldest first; never empty. There are few, so looking for a
     /// thread walks them.
     pub(crate) sessions: SmallVec<[u32; 2]>,
+    /// The level that was acted on last.
+    pub(crate) pressure: Pressure,
 }
 
 pub(crate) struct Session {
@@ -82,6 +85,10 @@ impl Sessions {
 
     pub(crate) fn user(&self, user: u32) -> &User {
         &self.users[user as usize]
+    }
+
+    pub(crate) fn user_mut(&mut self, user: u32) -> &mut User {
+        &mut self.users[user as usize]
     }
 
     pub(crate) fn get(&self, session: u32) -> &Session {
@@ -150,28 +157,33 @@ impl Sessions {
 
     fn insert_user(&mut self, name: UserId) -> u32 {
         let hash = self.hasher.hash_one(name.as_str());
-        let slot = self.users.insert(User { name, sessions: SmallVec::new() }) as u32;
+        let slot =
+            self.users.insert(User { name, sessions: SmallVec::new(), pressure: Pressure::None })
+                as u32;
         let (users, hasher) = (&self.users, &self.hasher);
         self.names
             .insert_unique(hash, slot, |slot| hasher.hash_one(users[*slot as usize].name.as_str()));
         slot
     }
 
-    /// Takes the session from its user, and the user away with the last one.
-    pub(crate) fn end(&mut self, session: u32) {
+    /// Takes the session from its user, and the user away with the last one; whether the user
+    /// stays.
+    pub(crate) fn end(&mut self, session: u32) -> bool {
         let record = &mut self.records[session as usize];
         record.ended = true;
         self.ended += 1;
         let user = record.user;
         let sessions = &mut self.users[user as usize].sessions;
         sessions.retain(|slot| *slot != session);
-        if sessions.is_empty() {
+        let stays = !sessions.is_empty();
+        if !stays {
             let hash = self.hasher.hash_one(self.users[user as usize].name.as_str());
             if let Ok(entry) = self.names.find_entry(hash, |slot| *slot == user) {
                 entry.remove();
             }
             self.users.remove(user as usize);
         }
+        stays
     }
 
     /// Frees the slot of a session that has ended.

@@ -111,6 +111,18 @@ pub enum Flow {
     Paused,
 }
 
+/// How near a user is to a cap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Pressure {
+    /// Below `pressure.proactive`.
+    None,
+    /// Silent connections were probed.
+    Proactive,
+    /// Unanswered probes have the emergency deadline, and empty sessions do not linger.
+    Emergency,
+}
+
 /// A structured fact for logs and metrics. Best effort: losses are counted in
 /// [`Stats::notices_lost`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +150,40 @@ pub enum Notice {
     SessionEnded {
         /// Which.
         session: SessionId,
+    },
+    /// A ping is unanswered for half of the time that it has.
+    Suspect {
+        /// Whose.
+        conn: ConnId,
+    },
+    /// A suspect connection gave a sign of life.
+    Recovered {
+        /// Which.
+        conn: ConnId,
+    },
+    /// A user has come nearer to a cap, or away from it.
+    Pressure {
+        /// One of the user's sessions: the one whose connection came or went.
+        session: SessionId,
+        /// The level now.
+        level: Pressure,
+        /// Connections pinged ahead of time.
+        probed: u32,
+        /// Lingering sessions ended because they kept nothing to resume.
+        released: u32,
+        /// Connections that the admission at hand has evicted.
+        evicted: u32,
+    },
+    /// A drain has begun.
+    Draining {
+        /// How many connections are open.
+        connections: u32,
+    },
+    /// The process itself was silent for longer than `pause_threshold`: the deadlines of silence
+    /// have moved.
+    Paused {
+        /// For how long.
+        lasted: Duration,
     },
     /// A connection has fallen behind: its window was full when a message was due.
     Behind {
@@ -196,6 +242,16 @@ pub struct Stats {
     pub pongs_received: u64,
     /// Connections closed for want of a sign of life.
     pub pong_timeouts: u64,
+    /// Suspect connections that gave a sign of life.
+    pub recovered: u64,
+    /// Silences of the process itself that moved the deadlines of the peers' silence.
+    pub pauses: u64,
+    /// Users who came nearer to a cap or away from it.
+    pub level_changes: u64,
+    /// Connections pinged ahead of time for that.
+    pub probed: u64,
+    /// Lingering sessions ended early for that.
+    pub released: u64,
     /// Recipients of `Send` actions handed out.
     pub sent: u64,
     /// Recipients that were found without room when a message was due.

@@ -63,6 +63,15 @@ impl Timestamp {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
+    /// The instant `duration` earlier, [`Timestamp::ZERO`] at least.
+    pub(crate) const fn saturating_sub(self, duration: Duration) -> Self {
+        let nanos = duration.as_nanos();
+        if nanos > self.0 as u128 {
+            return Self::ZERO;
+        }
+        Self(self.0 - nanos as u64)
+    }
+
     /// The instant `duration` later, [`Timestamp::MAX`] at most.
     #[must_use]
     pub const fn saturating_add(self, duration: Duration) -> Self {

@@ -6,7 +6,7 @@ use headcount::{
     CloseReason, ConnId, ConnState, Disconnect, Inbound, InboundError, JoinError, Message, Refused,
     ReplyError, Target, UnknownConn,
 };
-use support::{World, config, ms, room, secs, user, who};
+use support::{World, config, ms, refuse, room, secs, user, who};
 
 #[test]
 fn pending_sockets_are_refused_above_their_cap_until_a_cleanup_was_polled() {
@@ -147,32 +147,35 @@ fn the_cap_on_sessions_counts_lingering_ones_and_ended_ones_until_their_cleanup(
     world.connect(bob, "bob", "other").unwrap();
 }
 
+fn connections_per_user() -> Refused {
+    Refused::ConnectionsPerUser { retry_after: secs(3) }
+}
+
+fn sessions_per_user() -> Refused {
+    Refused::SessionsPerUser { retry_after: secs(3) }
+}
+
 #[test]
 fn a_user_has_so_many_connections_over_all_sessions_and_others_are_not_concerned() {
-    let mut world = World::with(config().connections_per_user(3));
+    let mut world = World::with(config().connections_per_user(3).over_cap(refuse()));
     world.open("alice", "one");
     world.open("alice", "two");
     let third = world.open("alice", "two");
-    assert_eq!(world.refusal("alice", "one"), Refused::ConnectionsPerUser);
+    assert_eq!(world.refusal("alice", "one"), connections_per_user());
     world.open("bob", "one");
 
     world.close(Target::Conn(third), CloseReason::Application);
     world.open("alice", "one");
-    assert_eq!(world.refusal("alice", "one"), Refused::ConnectionsPerUser);
+    assert_eq!(world.refusal("alice", "one"), connections_per_user());
 }
 
 #[test]
 fn a_user_has_so_many_sessions_and_a_known_one_is_not_a_further_one() {
-    let mut world = World::with(config().sessions_per_user(2).linger(secs(60)));
-    let one = world.open("alice", "one");
-    world.open("alice", "two");
-    assert_eq!(world.refusal("alice", "three"), Refused::SessionsPerUser);
-    world.open("alice", "two");
-
-    world.hang_up(one);
-    world.settle();
-    assert_eq!(world.refusal("alice", "three"), Refused::SessionsPerUser, "one lingers");
+    let mut world = World::with(config().sessions_per_user(2).linger(secs(60)).over_cap(refuse()));
     world.open("alice", "one");
+    world.open("alice", "two");
+    assert_eq!(world.refusal("alice", "three"), sessions_per_user());
+    world.open("alice", "two");
     world.open("bob", "three");
 }
 
@@ -235,9 +238,11 @@ fn the_burst_is_full_again_after_a_quiet_time_and_never_fuller() {
 
 #[test]
 fn an_attempt_that_fails_for_another_limit_takes_a_token() {
-    let mut world = World::with(config().connections_per_user(1).connect_rate(10).connect_burst(2));
+    let mut world = World::with(
+        config().connections_per_user(1).over_cap(refuse()).connect_rate(10).connect_burst(2),
+    );
     world.open("alice", "main");
-    assert_eq!(world.refusal("alice", "main"), Refused::ConnectionsPerUser);
+    assert_eq!(world.refusal("alice", "main"), connections_per_user());
     assert!(matches!(world.refusal("bob", "main"), Refused::Rate { .. }));
 }
 

@@ -113,8 +113,8 @@ fn run_out(registry: &mut Registry, now: &mut Timestamp) {
 fn twenty_thousand_lives_leave_nothing_behind() {
     let lives = config().linger(secs(0)).connect_rate(0).room_history(0).build().unwrap();
     let mut registry = Registry::new(lives);
-    // Tables and queues reach the size that they keep.
-    for number in 0..1_000 {
+    // Tables, queues and the ring of the closed reach the size that they keep.
+    for number in 0..1_200 {
         come_and_go(&mut registry, START, number);
     }
     let mut now = START;
@@ -306,7 +306,12 @@ fn resuming_undrained_is_bounded() {
     assert_bounded(|registry, now, round| {
         let Ok(conn) = registry.reserve(now) else { return };
         let position = Position { epoch: 1, offset: u64::from(round) };
-        let _ = registry.connect(now, conn, who("alice", "main"), Some(Resume { position }));
+        let _ = registry.connect(
+            now,
+            conn,
+            who("alice", "main"),
+            Some(Resume { position, previous: None }),
+        );
         let _ = registry.send(now, Target::User(&user("alice")), Message::text("hello"));
         let _ = registry.disconnect(now, conn, Disconnect::Gone);
     });

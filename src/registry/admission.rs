@@ -22,7 +22,7 @@ impl Registry {
             return Err(Refused::Pending);
         }
         let serial = self.next_serial();
-        let conn = self.conns.insert(serial, self.now);
+        let conn = self.conns.insert(serial, self.now, self.attended());
         self.counters.pending += 1;
         self.arm(conn.index() as u32);
         Ok(conn)
@@ -51,9 +51,12 @@ impl Registry {
 
     /// A pending socket is somebody: it is admitted or refused, in one step, with exact limits.
     ///
-    /// The order of the checks: rate, the user's connections, the user's sessions, all connections,
-    /// all users, all sessions. A refused one stays pending: answer it, then report `disconnect`,
-    /// or `close` it if it was upgraded.
+    /// The order: draining, rate, takeover of the predecessor that the client names, the user's connections,
+    /// the user's sessions, all connections, all users, all sessions. Over a cap of the user's own,
+    /// and in a full house, one of the user's own makes room as [`OverCap`] says: nobody is refused
+    /// because of their own ghosts. Nothing is closed for a connection that is refused in the end.
+    /// A refused one stays pending: answer it, then report `disconnect`, or `close` it if it was
+    /// upgraded.
     ///
     /// # Errors
     /// [`Refused`] says which limit it would exceed.
@@ -71,14 +74,19 @@ impl Registry {
             State::Open | State::Closing => return Err(Refused::NotPending),
             State::Gone => return Err(Refused::UnknownConn),
         }
-        let known = match self.take_connect_token().and_then(|()| self.check_limits(&who)) {
-            Ok(known) => known,
+        let previous = resume.and_then(|resume| resume.previous);
+        let plan = self
+            .refuse_while_draining()
+            .and_then(|()| self.take_connect_token())
+            .and_then(|()| self.plan_admission(&who, previous));
+        let (known, evicted) = match plan {
+            Ok(plan) => (plan.session, self.make_room(&plan)),
             Err(refused) => {
                 self.counters.refused += 1;
                 return Err(refused);
             }
         };
-        let Principal { user, thread, label } = who;
+        let Principal { user, thread, label, expires_at } = who;
         let new_session = known.is_none();
         let session = match known {
             Some(session) => session,
@@ -93,14 +101,17 @@ impl Registry {
         let record = self.sessions.get_mut(session);
         record.attached += 1;
         record.lingers_since = None;
-        let stream = record.stream;
+        let (stream, user) = (record.stream, record.user);
+        let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
         hot.state = State::Open;
         hot.session = session;
-        hot.last_seen = self.now;
+        hot.last_seen = attended;
+        cold.last_data = attended;
+        cold.expires_at = expires_at;
         cold.phase = self.now;
         // The slow deadline is for admitted connections: what it was sent before counts from here.
-        cold.progress = self.now;
+        cold.progress = attended;
         cold.upgraded = true;
         cold.admitted = true;
         cold.label = label;
@@ -115,38 +126,8 @@ impl Registry {
         let since = resume.map(|resume| resume.position);
         let recovered = self.report_missed(slot, position, since);
         self.keep_headroom();
+        self.raise_pressure(user, session, evicted);
         Ok(Admitted { session, new_session, position, recovered })
-    }
-
-    /// The session that the principal has already, if every limit has room for the connection.
-    fn check_limits(&self, who: &Principal) -> Result<Option<u32>, Refused> {
-        let config = &self.config;
-        let user = self.sessions.find_user(&who.user);
-        let mut session = None;
-        if let Some(user) = user {
-            if self.user_connections(user) >= config.connections_per_user as usize {
-                return Err(Refused::ConnectionsPerUser);
-            }
-            session = self.sessions.find(user, &who.thread);
-            if session.is_none()
-                && self.sessions.user(user).sessions.len() >= config.sessions_per_user as usize
-            {
-                return Err(Refused::SessionsPerUser);
-            }
-        }
-        if self.counters.open >= config.connections
-            || u64::from(self.counters.live)
-                >= u64::from(config.connections) + u64::from(config.closing)
-        {
-            return Err(Refused::Connections);
-        }
-        if user.is_none() && self.sessions.users() >= config.users as usize {
-            return Err(Refused::Users);
-        }
-        if session.is_none() && self.sessions.places() >= config.sessions as usize {
-            return Err(Refused::Sessions);
-        }
-        Ok(session)
     }
 
     /// A user's open connections: the lengths of their sessions' indexes, never a counter.
@@ -157,6 +138,13 @@ impl Registry {
             self.streams[stream as usize].members.len()
         };
         sessions.iter().map(members).sum()
+    }
+
+    fn refuse_while_draining(&self) -> Result<(), Refused> {
+        match &self.drain {
+            Some(drain) => Err(Refused::Draining { retry_after: drain.left(self.now) }),
+            None => Ok(()),
+        }
     }
 
     /// The generic cell rate algorithm (ITU-T I.371): one stamp is the whole bucket.

@@ -65,7 +65,7 @@ impl Registry {
         }
     }
 
-    fn close_session(&mut self, session: u32, reason: CloseReason) -> u32 {
+    pub(super) fn close_session(&mut self, session: u32, reason: CloseReason) -> u32 {
         let stream = self.sessions.get(session).stream;
         let mut closed = 0;
         while let Some(member) = self.streams[stream as usize].members.last() {
@@ -168,6 +168,7 @@ impl Registry {
     /// Takes an open connection out of all indexes and counts at once.
     fn leave_everything(&mut self, slot: u32, reason: CloseReason) {
         let conn = self.conns.id(slot);
+        self.remember_closed(slot, reason);
         if core::mem::take(&mut self.conns.hot_mut(slot).ready) {
             self.abandon_turn(Turn::Conn(conn));
         }
@@ -186,6 +187,8 @@ impl Registry {
             record.lingers_since = Some(self.now);
             self.arm_session(session);
         }
+        let user = self.sessions.get(session).user;
+        self.ease_pressure(user, id);
     }
 
     /// Ended handshakes are taken out of the order when they are half of it.
@@ -211,8 +214,12 @@ impl Registry {
         self.counters.live -= 1;
         self.count_closed(cold.reason);
         debug_assert_ne!(hot.session, NO_SESSION);
-        self.sessions.get_mut(hot.session).attached -= 1;
-        self.end_session_if_due(hot.session);
+        let session = self.sessions.get_mut(hot.session);
+        session.attached -= 1;
+        match session.ended {
+            true => self.clean_up_session(hot.session),
+            false => self.end_session_if_due(hot.session),
+        }
     }
 
     /// Ends a session that has lingered long enough and whose connections are all cleaned up.
@@ -224,13 +231,6 @@ impl Registry {
         if record.attached > 0 || !(due || self.config.linger.is_zero()) {
             return;
         }
-        let (stream, reason) = (record.stream, record.reason);
-        self.session_timers.cancel(session);
-        let id = self.sessions.id(session);
-        self.sessions.end(session);
-        self.remove_stream(stream);
-        self.counters.sessions_ended += 1;
-        self.notice(Notice::SessionEnded { session: id });
-        self.enqueue(Queued::CleanupSession { session: id, reason });
+        self.end_session(session);
     }
 }

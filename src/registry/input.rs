@@ -48,6 +48,9 @@ pub enum Disconnect {
 pub struct Resume {
     /// The last position that it has seen of its session's stream.
     pub position: Position,
+    /// The connection that it had: closed if it still lives and belongs to the same session,
+    /// ignored otherwise.
+    pub previous: Option<ConnId>,
 }
 
 /// Who an admitted connection is.

@@ -3,10 +3,10 @@
 use core::time::Duration;
 
 use crate::action::{CloseReason, MESSAGE_OVERHEAD};
-use crate::conn::{Due, Ping, State, deadline};
+use crate::conn::{Due, Ping, Rules, State, deadline};
 use crate::error::{InboundError, UnknownConn};
 use crate::id::ConnId;
-use crate::stats::Flow;
+use crate::stats::{Flow, Notice};
 use crate::stream::Owner;
 use crate::time::Timestamp;
 
@@ -30,6 +30,7 @@ impl Registry {
         inbound: Inbound,
     ) -> Result<Flow, InboundError> {
         self.advance(now);
+        let attended = self.attended();
         let slot = self.conns.resolve(conn).ok_or(InboundError::UnknownConn)?;
         let hot = self.conns.hot_mut(slot);
         let open = match hot.state {
@@ -47,12 +48,25 @@ impl Registry {
                     hot.paused = true;
                     return Ok(Flow::Paused);
                 }
+                if open && !self.take_message_token(slot) {
+                    return Err(InboundError::RateLimited);
+                }
             }
             Inbound::Life => {}
             Inbound::Pong => self.counters.pongs_received += 1,
         }
-        let hot = self.conns.hot_mut(slot);
-        hot.last_seen = self.now;
+        let (hot, cold) = self.conns.both_mut(slot);
+        hot.last_seen = attended;
+        if inbound == Inbound::Pong && matches!(hot.ping, Ping::Flushed | Ping::Late) {
+            let micros = self.now.saturating_since(cold.asked_at).as_micros();
+            let sample = u32::try_from(micros).unwrap_or(u32::MAX).max(1);
+            // RFC 6298's smoothing, in integers.
+            let smoothed = u64::from(cold.round_trip_micros) * 7 + u64::from(sample);
+            cold.round_trip_micros = match cold.round_trip_micros {
+                0 => sample,
+                _ => (smoothed / 8) as u32,
+            };
+        }
         let taken = matches!(inbound, Inbound::Data { .. });
         if !matches!(hot.ping, Ping::None | Ping::Void) || (hot.paused && taken) {
             hot.paused &= !taken;
@@ -63,8 +77,38 @@ impl Registry {
         Ok(Flow::Ready)
     }
 
+    /// Takes a token of the connection's bucket (the generic cell rate algorithm, as for connects).
+    /// `false`: there is none; after a burst's worth of these without a calm in between the
+    /// connection is closed.
+    fn take_message_token(&mut self, slot: u32) -> bool {
+        let cold = self.conns.cold_mut(slot);
+        if !self.config.idle.is_zero() {
+            cold.last_data = self.now.saturating_sub(self.pauses);
+        }
+        let rate = u64::from(self.config.message_rate);
+        if rate == 0 {
+            return true;
+        }
+        let token = Duration::from_nanos(1_000_000_000 / rate);
+        let allowance = token.saturating_mul(self.config.message_burst - 1);
+        if cold.messages_paid_until <= self.now {
+            cold.messages_paid_until = self.now;
+            cold.excess = 0;
+        }
+        if cold.messages_paid_until.saturating_since(self.now) <= allowance {
+            cold.messages_paid_until += token;
+            return true;
+        }
+        cold.excess += 1;
+        if cold.excess >= self.config.message_burst {
+            self.begin_close(slot, CloseReason::RateLimited);
+        }
+        false
+    }
+
     /// There is life: nothing is left to ask.
     fn clear_ping(&mut self, slot: u32) {
+        let mut recovered = false;
         let (hot, cold) = self.conns.both_mut(slot);
         hot.ping = match hot.ping {
             Ping::Queued => {
@@ -74,13 +118,23 @@ impl Registry {
             }
             Ping::Void => Ping::Void,
             Ping::None | Ping::Handed | Ping::Flushed => Ping::None,
+            Ping::Late => {
+                recovered = true;
+                Ping::None
+            }
         };
+        cold.emergency = false;
+        if recovered {
+            self.counters.recovered += 1;
+            let conn = self.conns.id(slot);
+            self.notice(Notice::Recovered { conn });
+        }
         self.ready_if_room(slot);
     }
 
     /// Asks for a sign of life. A void ping that still waits in the outbox serves again, so that
     /// there is never more than one of a connection.
-    fn queue_ping(&mut self, slot: u32) {
+    pub(super) fn queue_ping(&mut self, slot: u32) {
         let (hot, cold) = self.conns.both_mut(slot);
         let void = hot.ping == Ping::Void;
         hot.ping = Ping::Queued;
@@ -107,6 +161,7 @@ impl Registry {
     ) -> Result<Flow, UnknownConn> {
         self.advance(now);
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
+        let (now, attended) = (self.now, self.attended());
         let (hot, cold) = self.conns.both_mut(slot);
         if hot.state == State::Gone {
             return Err(UnknownConn);
@@ -116,16 +171,19 @@ impl Registry {
         if progress > 0 {
             cold.flushed += progress;
             hot.load -= progress;
-            cold.progress = self.now;
+            cold.progress = attended;
             let reached = cold.flushed >= cold.ping_mark;
             let window = self.config.window;
             if hot.ping == Ping::Handed && reached {
                 hot.ping = Ping::Flushed;
-                cold.ping_at = self.now;
+                cold.asked_at = now;
+                cold.ping_at = attended;
                 cold.ping_mark = cold.flushed;
-            } else if hot.ping == Ping::Flushed && cold.flushed - cold.ping_mark >= window {
+            } else if matches!(hot.ping, Ping::Flushed | Ping::Late)
+                && cold.flushed - cold.ping_mark >= window
+            {
                 // It reads what it was behind with; its pong queues behind that.
-                cold.ping_at = self.now;
+                cold.ping_at = attended;
                 cold.ping_mark = cold.flushed;
             }
             self.arm(slot);
@@ -137,6 +195,7 @@ impl Registry {
 
     /// Ends a pause once the window is at most half full.
     pub(super) fn unpause_if_room(&mut self, slot: u32) -> Flow {
+        let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
         if !hot.paused {
             return Flow::Ready;
@@ -146,8 +205,8 @@ impl Registry {
         }
         // Its silence was ours: it starts anew.
         hot.paused = false;
-        hot.last_seen = self.now;
-        cold.ping_at = self.now;
+        hot.last_seen = attended;
+        cold.ping_at = attended;
         self.arm(slot);
         Flow::Ready
     }
@@ -182,6 +241,7 @@ impl Registry {
         self.advance(now);
         let millis = self.now.as_millis();
         let mut budget = self.config.tick_budget;
+        self.stop_hard(&mut budget);
         while let Some(slot) = self.conn_timers.pop(millis, &mut budget) {
             self.conn_due(slot);
         }
@@ -201,12 +261,18 @@ impl Registry {
     }
 
     fn conn_due(&mut self, slot: u32) {
-        let due = deadline(self.conns.hot(slot), self.conns.cold(slot), &self.config);
+        let due = deadline(self.conns.hot(slot), self.conns.cold(slot), &self.rules());
         match due {
             None => {}
             Some((at, _)) if at > self.now.as_millis() => self.conn_timers.no_later_than(slot, at),
             Some((_, Due::Ping)) => {
                 self.queue_ping(slot);
+                self.arm(slot);
+            }
+            Some((_, Due::Suspect)) => {
+                self.conns.hot_mut(slot).ping = Ping::Late;
+                let conn = self.conns.id(slot);
+                self.notice(Notice::Suspect { conn });
                 self.arm(slot);
             }
             Some((_, Due::Close(reason))) => {
@@ -217,9 +283,14 @@ impl Registry {
         }
     }
 
+    /// What a deadline depends on beside the connection.
+    pub(super) const fn rules(&self) -> Rules<'_> {
+        Rules { config: &self.config, pauses: self.pauses, drain: self.drain.as_ref() }
+    }
+
     /// Makes sure that a connection's next deadline is looked at in time.
     pub(super) fn arm(&mut self, slot: u32) {
-        let due = deadline(self.conns.hot(slot), self.conns.cold(slot), &self.config);
+        let due = deadline(self.conns.hot(slot), self.conns.cold(slot), &self.rules());
         if let Some((at, _)) = due {
             self.conn_timers.no_later_than(slot, at);
         }

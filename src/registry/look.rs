@@ -35,6 +35,11 @@ impl Registry {
             pings_sent: counters.pings_sent,
             pongs_received: counters.pongs_received,
             pong_timeouts: counters.pong_timeouts,
+            recovered: counters.recovered,
+            pauses: counters.pauses,
+            level_changes: counters.level_changes,
+            probed: counters.probed,
+            released: counters.released,
             sent: counters.sent,
             deferred: counters.deferred,
             stored: counters.stored,
@@ -54,8 +59,8 @@ impl Registry {
         let hot = self.conns.hot(self.conns.resolve(conn)?);
         Some(match hot.state {
             State::Pending => ConnState::Pending,
-            State::Open if matches!(hot.ping, Ping::None | Ping::Void) => ConnState::Open,
-            State::Open => ConnState::Suspect,
+            State::Open if hot.ping == Ping::Late => ConnState::Suspect,
+            State::Open => ConnState::Open,
             State::Closing => ConnState::Closing,
             State::Gone => ConnState::Gone,
         })
@@ -70,7 +75,8 @@ impl Registry {
         admitted.then(|| self.sessions.id(self.conns.hot(slot).session))
     }
 
-    /// Who a connection is; `None` if it was not admitted, or once its `Cleanup` was polled.
+    /// Who a connection is; `None` if it was not admitted, or once its session has ended or
+    /// its `Cleanup` was polled.
     #[must_use]
     pub fn who(&self, conn: ConnId) -> Option<Who<'_>> {
         let slot = self.conns.resolve(conn)?;
@@ -79,7 +85,8 @@ impl Registry {
             return None;
         }
         let session = self.sessions.get(self.conns.hot(slot).session);
-        let user = &self.sessions.user(session.user).name;
+        // The user is gone with a session that was released.
+        let user = (!session.ended).then(|| &self.sessions.user(session.user).name)?;
         Some(Who { user, thread: &session.thread, label: cold.label.as_deref() })
     }
 

@@ -4,10 +4,14 @@ mod admission;
 mod check;
 mod close;
 mod delivery;
+mod drain;
+mod eviction;
+mod explain;
 mod input;
 mod liveness;
 mod look;
 mod outbox;
+mod pressure;
 mod pump;
 mod turns;
 
@@ -15,6 +19,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU32;
+use core::time::Duration;
 
 use slab::Slab;
 
@@ -32,6 +37,8 @@ use crate::timers::Timers;
 
 use self::close::MassCloseEveryone;
 use self::delivery::Announcement;
+pub(crate) use self::drain::Drain;
+pub use self::explain::{Closed, CursorExplanation, Explanation, SessionExplanation, Upcoming};
 pub use self::input::{Disconnect, Inbound, Resume, Target, Who};
 use self::outbox::{Outbox, Queued};
 use self::pump::Handout;
@@ -47,6 +54,9 @@ pub struct Registry {
     config: Config,
     /// The latest stamp that came in: time never runs backwards inside.
     now: Timestamp,
+    /// The sum of the process's own silences. Attended time is the time less these: what measures
+    /// a peer's silence is kept in it, so that one addition moves all of those deadlines.
+    pauses: Duration,
     conns: Conns,
     sessions: Sessions,
     rooms: Rooms,
@@ -64,10 +74,15 @@ pub struct Registry {
     turns: Turns,
     announcements: VecDeque<Announcement>,
     mass_close: Option<MassCloseEveryone>,
+    drain: Option<Drain>,
+    /// How many there have been.
+    drains: u32,
     notices: VecDeque<Notice>,
     /// Admitted connections in the order in which they began to close: whose handshake is cut short
     /// when the headroom is used up. Ended ones are dropped lazily.
     closing: VecDeque<ConnId>,
+    /// The last that have closed, for whoever asks why.
+    closed_ring: VecDeque<Closed>,
     /// When the token bucket of connects is empty, counted in tokens' worth of time.
     connects_paid_until: Timestamp,
     last_serial: u32,
@@ -100,6 +115,11 @@ struct Counters {
     pings_sent: u64,
     pongs_received: u64,
     pong_timeouts: u64,
+    recovered: u64,
+    pauses: u64,
+    level_changes: u64,
+    probed: u64,
+    released: u64,
     sent: u64,
     deferred: u64,
     stored: u64,
@@ -119,6 +139,7 @@ impl Registry {
         Self {
             config,
             now: Timestamp::ZERO,
+            pauses: Duration::ZERO,
             conns: Conns::new(),
             sessions: Sessions::new(mix(seed)),
             rooms: Rooms::new(mix(!seed)),
@@ -130,8 +151,11 @@ impl Registry {
             turns: Turns::new(),
             announcements: VecDeque::new(),
             mass_close: None,
+            drain: None,
+            drains: 0,
             notices: VecDeque::new(),
             closing: VecDeque::new(),
+            closed_ring: VecDeque::new(),
             connects_paid_until: Timestamp::ZERO,
             last_serial: 0,
             last_epoch: 0,
@@ -170,6 +194,7 @@ impl Registry {
                 Turn::Stream { key, .. } => self.serve_stream(key),
                 Turn::Conn(conn) => self.serve_conn(conn.index() as u32),
                 Turn::Announcement => self.serve_announcement(),
+                Turn::Drain => self.serve_drain(),
                 Turn::CloseEveryone => {
                     self.serve_mass_close();
                     None
@@ -195,6 +220,9 @@ impl Registry {
                     let stream = self.stream_ref(self.streams[stream as usize].owner);
                     return Some(Action::Gap { conn, stream, from, to });
                 }
+                Some(Handout::Draining { within }) => {
+                    return Some(Action::Draining { to: &self.recipients, within });
+                }
                 Some(Handout::Announcement) => {
                     let message = self.lent_message.as_ref()?;
                     return Some(Action::Send {
@@ -219,7 +247,10 @@ impl Registry {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let timers = [&self.conn_timers, &self.session_timers, &self.stream_timers];
-        timers.into_iter().filter_map(Timers::first).min().map(Timestamp::from_millis)
+        let first = timers.into_iter().filter_map(Timers::first).min().map(Timestamp::from_millis);
+        // Rounded up like every deadline.
+        let stop = self.hard_stop().map(|stop| Timestamp::from_millis(stop.as_millis_up()));
+        [first, stop].into_iter().flatten().min()
     }
 
     /// The oldest fact that was not polled.
@@ -231,9 +262,29 @@ impl Registry {
     fn advance(&mut self, now: Timestamp) {
         if now < self.now {
             self.counters.late_stamps += 1;
-        } else {
-            self.now = now;
+            return;
         }
+        if now.saturating_since(self.now) > self.config.pause_threshold {
+            self.believe_pause(now);
+        }
+        self.now = now;
+    }
+
+    /// After a gap between inputs that is longer than `poll_timeout` had promised: nobody looked, so
+    /// nobody's silence counts.
+    fn believe_pause(&mut self, now: Timestamp) {
+        let Some(promised) = self.poll_timeout() else { return };
+        let lasted = now.saturating_since(promised.max(self.now));
+        if lasted > self.config.pause_threshold {
+            self.pauses += lasted;
+            self.counters.pauses += 1;
+            self.notice(Notice::Paused { lasted });
+        }
+    }
+
+    /// The time that somebody was there to look at the peers.
+    fn attended(&self) -> Timestamp {
+        self.now.saturating_sub(self.pauses)
     }
 
     fn notice(&mut self, notice: Notice) {
@@ -280,6 +331,7 @@ impl Registry {
                 self.conns.resolve(*conn).is_some_and(|slot| self.conns.hot(slot).ready)
             }
             Turn::Announcement => !self.announcements.is_empty(),
+            Turn::Drain => self.drain.is_some_and(|drain| !drain.is_announced()),
             Turn::CloseEveryone => self.mass_close.is_some(),
         }
     }

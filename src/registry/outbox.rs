@@ -162,6 +162,7 @@ impl Registry {
         }
         let Some((conn, cost)) = item.charge() else { return true };
         let Some(slot) = self.conns.resolve(conn) else { return false };
+        let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
         if matches!(item, Queued::Ping { .. }) && hot.ping == Ping::Void {
             hot.ping = Ping::None;
@@ -175,7 +176,7 @@ impl Registry {
         }
         if self.config.flush_reports {
             if !was_in_flight {
-                cold.progress = self.now;
+                cold.progress = attended;
             }
         } else {
             hot.load -= cost;
@@ -192,7 +193,8 @@ impl Registry {
                     hot.ping = Ping::Handed;
                 } else {
                     hot.ping = Ping::Flushed;
-                    cold.ping_at = self.now;
+                    cold.ping_at = attended;
+                    cold.asked_at = self.now;
                 }
             }
             Queued::Close { .. } => {

@@ -1,6 +1,9 @@
 //! Deriving sends from cursors: sweeps over the members of a stream, and turns of connections that
 //! catch up.
 
+use core::ops::Range;
+use core::time::Duration;
+
 use crate::action::{CloseReason, MESSAGE_OVERHEAD};
 use crate::conn::State;
 use crate::id::ConnId;
@@ -17,6 +20,7 @@ pub(crate) enum Handout {
     Entry { stream: u32, offset: u64 },
     Gap { stream: u32, conn: ConnId, from: u64, to: u64 },
     Announcement,
+    Draining { within: Range<Duration> },
 }
 
 /// What a cursor finds next in its stream.
@@ -59,11 +63,12 @@ impl Registry {
             self.conns.cold_mut(slot).flushed += cost;
             return;
         }
+        let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
         let was_in_flight = hot.load > cold.queued;
         hot.load += cost;
         if !was_in_flight {
-            cold.progress = self.now;
+            cold.progress = attended;
             self.arm(slot);
         }
     }

@@ -13,6 +13,8 @@ pub(crate) enum Turn {
     Conn(ConnId),
     /// The oldest announcement.
     Announcement,
+    /// A drain is being announced.
+    Drain,
     /// Everyone is being closed.
     CloseEveryone,
 }

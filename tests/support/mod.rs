@@ -18,8 +18,8 @@ use std::collections::HashMap;
 
 use headcount::{
     Admitted, CloseReason, Config, ConfigBuilder, ConnId, ConnState, Delivery, Disconnect, Flow,
-    Inbound, Joined, MESSAGE_OVERHEAD, Message, Notice, Position, Principal, Refused, Registry,
-    Resume, RoomId, SessionId, Target, ThreadId, Timestamp, UserId,
+    Inbound, Joined, MESSAGE_OVERHEAD, Message, Notice, OverCap, Position, Principal, Refused,
+    Registry, Resume, RoomId, SessionId, Target, ThreadId, Timestamp, UserId,
 };
 
 pub use polled::Polled;
@@ -27,9 +27,15 @@ pub use polled::Polled;
 /// When every world begins: late enough that a stamp may be earlier.
 pub const START: Timestamp = Timestamp::from_secs(1_000);
 
-/// A configuration to change for one test: the defaults, with a constant seed.
+/// A configuration to change for one test: the defaults, with a constant seed, and a clock that may
+/// leap without that being taken for a pause of the process.
 pub fn config() -> ConfigBuilder {
-    Config::builder(7)
+    Config::builder(7).pause_threshold(secs(365 * 24 * 3600))
+}
+
+/// The policy that refuses newcomers over a user's cap.
+pub fn refuse() -> OverCap {
+    OverCap::Refuse { retry_after: secs(3) }
 }
 
 pub fn ms(millis: u64) -> Duration {
@@ -136,7 +142,7 @@ impl World {
     /// The same for a client that says what it has seen.
     pub fn resume(&mut self, user: &str, thread: &str, position: Position) -> (ConnId, Admitted) {
         let conn = self.reserve();
-        let resume = Some(Resume { position });
+        let resume = Some(Resume { position, previous: None });
         let admitted = self.registry.connect(self.now, conn, who(user, thread), resume);
         (conn, admitted.expect("to be admitted"))
     }

@@ -53,7 +53,9 @@ fn from_query(query: &str) -> Result<Identity, Problem> {
     let thread = ThreadId::new(thread).map_err(|error| Problem::id("thread", error))?;
     let resume = match (parameters.epoch, parameters.offset) {
         (None, None) => None,
-        (Some(epoch), Some(offset)) => Some(Resume { position: position(&epoch, &offset)? }),
+        (Some(epoch), Some(offset)) => {
+            Some(Resume { position: position(&epoch, &offset)?, previous: None })
+        }
         _ => {
             return Err(bad_position("epoch and offset belong together: give both or neither"));
         }
@@ -192,7 +194,7 @@ mod tests {
         let epoch = show_epoch(0xdead_beef);
         let identity = from_query(&format!("user=a&epoch={epoch}&offset=7&previous=x")).unwrap();
         let position = Position { epoch: 0xdead_beef, offset: 7 };
-        assert_eq!(identity.resume, Some(Resume { position }));
+        assert_eq!(identity.resume, Some(Resume { position, previous: None }));
         for wrong in [
             "epoch=1",
             "offset=1",

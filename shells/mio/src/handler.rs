@@ -138,8 +138,9 @@ pub enum Verdict {
 
 fn default_refusal(refused: Refused) -> Answer {
     let (status, code) = match refused {
-        Refused::ConnectionsPerUser => (429, "connections_per_user"),
-        Refused::SessionsPerUser => (429, "sessions_per_user"),
+        Refused::ConnectionsPerUser { .. } => (429, "connections_per_user"),
+        Refused::SessionsPerUser { .. } => (429, "sessions_per_user"),
+        Refused::Draining { .. } => (503, "draining"),
         Refused::Rate { .. } => (503, "connect_rate"),
         Refused::Pending => (503, "pending"),
         Refused::Connections => (503, "connections"),
@@ -148,7 +149,10 @@ fn default_refusal(refused: Refused) -> Answer {
         _ => (503, "refused"),
     };
     let retry_after = match refused {
-        Refused::Rate { retry_after } => retry_after.as_secs() + 1,
+        Refused::Rate { retry_after }
+        | Refused::Draining { retry_after }
+        | Refused::ConnectionsPerUser { retry_after }
+        | Refused::SessionsPerUser { retry_after } => retry_after.as_secs() + 1,
         _ => 5,
     };
     Answer::json(status, code, &refused.to_string()).header("Retry-After", &retry_after.to_string())
@@ -163,6 +167,9 @@ mod tests {
         let text = |refused| String::from_utf8(default_refusal(refused).to_bytes(true)).unwrap();
         let rate = text(Refused::Rate { retry_after: Duration::from_millis(1_500) });
         assert!(rate.starts_with("HTTP/1.1 503 ") && rate.contains("Retry-After: 2\r\n"));
-        assert!(text(Refused::ConnectionsPerUser).starts_with("HTTP/1.1 429 "));
+        assert!(
+            text(Refused::ConnectionsPerUser { retry_after: Duration::ZERO })
+                .starts_with("HTTP/1.1 429 ")
+        );
     }
 }

@@ -1,0 +1,75 @@
+//! Ready-made configurations: what suits a stage of a project's life.
+
+use core::time::Duration;
+
+use crate::config::{Config, ConfigBuilder};
+
+/// A starting point for a [`Config`]; every value can be set differently afterwards.
+///
+/// The server reads its profile from the configuration and never guesses it from its environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Profile {
+    /// A developer's machine: patient heartbeats, quick drains.
+    Development,
+    /// A test run on one machine: as development, with many messages allowed.
+    Test,
+    /// A test run on a shared, noisy machine.
+    Ci,
+    /// A rehearsal of production: patient with the peers.
+    Staging,
+    /// For real users: the defaults, and idle connections are given up.
+    Production,
+    /// The figures of the system that this crate replaces, for whoever compares: 20 sessions and 3
+    /// connections per user, 100 in all, sessions linger for 180 s, peers are given up after 120 s
+    /// of silence and after 2 s without progress, pressure at 60 % and 80 % with 10 s to answer.
+    Origin,
+}
+
+impl Config {
+    /// Starts from a profile. For the seed see [`Config::builder`].
+    pub const fn profile(profile: Profile, seed: u64) -> ConfigBuilder {
+        let secs = Duration::from_secs;
+        let builder = Self::builder(seed);
+        match profile {
+            Profile::Development => builder
+                .interval(secs(45))
+                .pong_timeout(secs(15))
+                .idle(secs(300))
+                .drain_grace(Duration::from_millis(500))
+                .drain_deadline(secs(2)),
+            Profile::Test => builder
+                .interval(secs(45))
+                .pong_timeout(secs(15))
+                .idle(secs(300))
+                .message_rate(1_000)
+                .message_burst(2_000)
+                .drain_grace(Duration::from_millis(500))
+                .drain_deadline(secs(2)),
+            Profile::Ci => builder
+                .interval(secs(45))
+                .pong_timeout(secs(15))
+                .idle(secs(300))
+                .message_rate(1_000)
+                .message_burst(2_000)
+                .slow_deadline(secs(30))
+                .drain_grace(Duration::from_millis(500))
+                .drain_deadline(secs(5)),
+            Profile::Staging => builder.interval(secs(30)).pong_timeout(secs(60)).idle(secs(600)),
+            Profile::Production => {
+                builder.interval(secs(25)).pong_timeout(secs(10)).idle(secs(900))
+            }
+            Profile::Origin => builder
+                .connections(100)
+                .sessions_per_user(20)
+                .connections_per_user(3)
+                .linger(secs(180))
+                .interval(secs(30))
+                .pong_timeout(secs(90))
+                .slow_deadline(secs(2))
+                .proactive(60)
+                .emergency(80)
+                .emergency_deadline(secs(10)),
+        }
+    }
+}

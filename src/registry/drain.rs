@@ -1,0 +1,170 @@
+//! Leaving in good order: drain as a plan, and credentials that end.
+
+use core::ops::Range;
+use core::time::Duration;
+
+use crate::action::CloseReason;
+use crate::config::Config;
+use crate::conn::{Conn, State, dice, share};
+use crate::error::UnknownConn;
+use crate::id::{ConnId, UserId};
+use crate::stats::Notice;
+use crate::time::Timestamp;
+
+use super::Registry;
+use super::pump::Handout;
+use super::turns::Turn;
+
+/// A drain under way. Every instant of it is a function of this and of the connection, so there is
+/// nothing to schedule and nothing to undo.
+#[derive(Clone, Copy)]
+pub(crate) struct Drain {
+    /// Tells it from the drains before, from 1 on.
+    pub(crate) number: u32,
+    began: Timestamp,
+    /// The hard stop.
+    ends: Timestamp,
+    /// The next slot to announce it to, and where the table ended at the call.
+    next: u32,
+    end: u32,
+    /// The next slot of the hard stop.
+    stopped: u32,
+}
+
+impl Drain {
+    /// When a connection is told to close: spread between the grace and the hard stop, less the
+    /// time that the last handshakes need.
+    pub(crate) fn closes_at(&self, conn: &Conn, config: &Config) -> Timestamp {
+        let first = (self.began + config.drain_grace).min(self.ends);
+        let span = self.ends.saturating_since(first);
+        let handshake = config.close_handshake.min(span / 4);
+        first + share(span - handshake, dice(conn, config, 3))
+    }
+
+    /// How long it lasts from now.
+    pub(crate) const fn left(&self, now: Timestamp) -> Duration {
+        self.ends.saturating_since(now)
+    }
+
+    pub(crate) const fn is_announced(&self) -> bool {
+        self.next >= self.end
+    }
+
+    /// What a client is told to wait before it reconnects.
+    fn within(&self, config: &Config) -> Range<Duration> {
+        let least = Duration::from_millis(500);
+        least..least + self.ends.saturating_since(self.began + config.drain_grace).max(least)
+    }
+}
+
+impl Registry {
+    /// Begins to drain: newcomers are refused, everyone is told, and after the grace connections
+    /// are closed with [`CloseReason::Restart`], spread evenly until `deadline` from now (`None`:
+    /// `drain.deadline`), when whatever is left gets its `Cleanup`. A second call sets a new end.
+    pub fn drain(&mut self, now: Timestamp, deadline: Option<Duration>) {
+        self.advance(now);
+        let ends = self.now + deadline.unwrap_or(self.config.drain_deadline);
+        let end = self.conns.end();
+        if self.drain.is_none_or(|drain| drain.is_announced()) && end > 0 {
+            self.turns.push(Turn::Drain);
+        }
+        self.drains = self.drains.wrapping_add(1).max(1);
+        self.drain =
+            Some(Drain { number: self.drains, began: self.now, ends, next: 0, end, stopped: 0 });
+        self.notice(Notice::Draining { connections: self.counters.open });
+    }
+
+    /// Ends a drain early: who was not closed by now stays, and newcomers are welcome again.
+    /// `false`: there was none.
+    pub fn cancel_drain(&mut self, now: Timestamp) -> bool {
+        self.advance(now);
+        self.drain.take().is_some()
+    }
+
+    /// Whether a drain is under way.
+    #[must_use]
+    pub const fn is_draining(&self) -> bool {
+        self.drain.is_some()
+    }
+
+    /// Whether a drain is under way and no connection is left, cleanups included.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.drain.is_some() && self.conns.len() == 0
+    }
+
+    /// One slice of the announcement: it also arms each connection's place in the plan.
+    pub(super) fn serve_drain(&mut self) -> Option<Handout> {
+        let mut drain = self.drain?;
+        while drain.next < drain.end && self.recipients.len() < self.config.fanout_chunk as usize {
+            let slot = drain.next;
+            drain.next += 1;
+            let Some(conn) = self.conns.get(slot) else { continue };
+            if conn.state == State::Open {
+                self.recipients.push(ConnId::new(slot, conn.serial));
+                self.hand_out(slot, crate::MESSAGE_OVERHEAD);
+                self.conns.cold_mut(slot).told_of_drain = drain.number;
+                self.arm(slot);
+            }
+        }
+        self.drain = Some(drain);
+        if !drain.is_announced() {
+            self.turns.push(Turn::Drain);
+        }
+        let within = drain.within(&self.config);
+        (!self.recipients.is_empty()).then_some(Handout::Draining { within })
+    }
+
+    /// When the hard stop is due: never, once nobody is left.
+    pub(super) fn hard_stop(&self) -> Option<Timestamp> {
+        let drain = self.drain.as_ref()?;
+        (drain.stopped < self.conns.end()).then_some(drain.ends)
+    }
+
+    /// The hard stop, as far as the budget of this tick reaches.
+    pub(super) fn stop_hard(&mut self, budget: &mut u32) {
+        let Some(mut drain) = self.drain.filter(|drain| drain.ends <= self.now) else { return };
+        while *budget > 0 && drain.stopped < self.conns.end() {
+            let slot = drain.stopped;
+            drain.stopped += 1;
+            *budget -= 1;
+            let Some(conn) = self.conns.get(slot) else { continue };
+            if matches!(conn.state, State::Open | State::Pending) {
+                self.begin_close(slot, CloseReason::Restart);
+            }
+            self.finish(slot);
+        }
+        self.drain = Some(drain);
+    }
+
+    /// A connection has new credentials, or `None` that never expire.
+    ///
+    /// # Errors
+    /// [`UnknownConn`] if the connection is not open.
+    pub fn refresh(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(), UnknownConn> {
+        self.advance(now);
+        let slot = self.open_slot(conn).ok_or(UnknownConn)?;
+        self.conns.cold_mut(slot).expires_at = expires_at.unwrap_or(Timestamp::MAX);
+        self.arm(slot);
+        Ok(())
+    }
+
+    /// A user's credentials are void: all connections are closed, all sessions end, and nothing is
+    /// left to resume. The answer is how many connections are closed.
+    pub fn revoke(&mut self, now: Timestamp, user: &UserId) -> u32 {
+        self.advance(now);
+        let Some(user) = self.sessions.find_user(user) else { return 0 };
+        let sessions = self.sessions.user(user).sessions.clone();
+        let mut closed = 0;
+        for session in sessions {
+            closed += self.close_session(session, CloseReason::Revoked);
+            self.end_session(session);
+        }
+        closed
+    }
+}

@@ -1,0 +1,162 @@
+//! Who makes room: takeover, the over-cap policy, and the release of lingering sessions.
+
+use crate::action::CloseReason;
+use crate::config::OverCap;
+use crate::conn::Ping;
+use crate::error::Refused;
+use crate::id::{ConnId, Principal};
+use crate::stats::Notice;
+
+use super::Registry;
+use super::outbox::Queued;
+
+/// What an admission does to others of the same user before it takes its place. It is made in full
+/// before anything is done, so that a newcomer who is refused costs nobody anything.
+pub(super) struct Plan {
+    /// The session that the principal has already.
+    pub(super) session: Option<u32>,
+    /// The predecessor that the client named.
+    take_over: Option<u32>,
+    /// The connection that makes room.
+    evict: Option<u32>,
+    /// The session that makes room, with whatever connections it has.
+    release: Option<u32>,
+}
+
+impl Registry {
+    /// Decides an admission: every limit exact, and the user's own ghosts in nobody's way.
+    pub(super) fn plan_admission(
+        &self,
+        who: &Principal,
+        previous: Option<ConnId>,
+    ) -> Result<Plan, Refused> {
+        let user = self.sessions.find_user(&who.user);
+        let mut plan = Plan { session: None, take_over: None, evict: None, release: None };
+        // How many open connections the plan closes.
+        let mut closes = 0;
+        if let Some(user) = user {
+            plan.session = self.sessions.find(user, &who.thread);
+            plan.take_over = previous
+                .and_then(|conn| self.open_slot(conn))
+                .filter(|slot| plan.session == Some(self.conns.hot(*slot).session));
+            closes += u32::from(plan.take_over.is_some());
+            self.plan_own_caps(user, &mut plan, &mut closes)?;
+        }
+        let config = &self.config;
+        if self.counters.open - closes >= config.connections {
+            plan.evict = match (config.over_cap, user) {
+                (OverCap::Refuse { .. }, _) | (_, None) => None,
+                (_, Some(user)) => self.victim(user, None),
+            };
+            if plan.evict.is_none() {
+                return Err(Refused::Connections);
+            }
+        }
+        let places = u64::from(config.connections) + u64::from(config.closing);
+        if u64::from(self.counters.live) >= places {
+            return Err(Refused::Connections);
+        }
+        if user.is_none() && self.sessions.users() >= config.users as usize {
+            return Err(Refused::Users);
+        }
+        if plan.session.is_none() && self.sessions.places() >= config.sessions as usize {
+            return Err(Refused::Sessions);
+        }
+        Ok(plan)
+    }
+
+    fn plan_own_caps(&self, user: u32, plan: &mut Plan, closes: &mut u32) -> Result<(), Refused> {
+        let config = &self.config;
+        let own = self.user_connections(user) - *closes as usize;
+        if own >= config.connections_per_user as usize {
+            if let OverCap::Refuse { retry_after } = config.over_cap {
+                return Err(Refused::ConnectionsPerUser { retry_after });
+            }
+            plan.evict = self.victim(user, plan.take_over);
+            *closes += u32::from(plan.evict.is_some());
+        }
+        let sessions = &self.sessions.user(user).sessions;
+        if plan.session.is_some() || sessions.len() < config.sessions_per_user as usize {
+            return Ok(());
+        }
+        let lingering = sessions
+            .iter()
+            .copied()
+            .filter(|session| self.sessions.get(*session).lingers_since.is_some())
+            .min_by_key(|session| self.sessions.get(*session).lingers_since);
+        plan.release = match (lingering, config.over_cap) {
+            (Some(session), _) => Some(session),
+            (None, OverCap::Refuse { retry_after }) => {
+                return Err(Refused::SessionsPerUser { retry_after });
+            }
+            // The connection that goes anyway takes its session along, if it is alone there.
+            (None, _) => {
+                let victim = plan.evict.or_else(|| self.victim(user, plan.take_over));
+                let session = victim.map(|victim| self.conns.hot(victim).session);
+                let stream = session.map(|session| self.sessions.get(session).stream);
+                let members = stream.map_or(0, |key| self.streams[key as usize].members.len());
+                *closes += members as u32 - u32::from(plan.evict.is_some());
+                session
+            }
+        };
+        Ok(())
+    }
+
+    /// Which of a user's open connections goes first.
+    fn victim(&self, user: u32, except: Option<u32>) -> Option<u32> {
+        let sessions = self.sessions.user(user).sessions.iter();
+        let open = sessions.flat_map(|session| {
+            let stream = self.sessions.get(*session).stream;
+            self.streams[stream as usize].members.iter().map(|member| member.conn)
+        });
+        open.filter(|slot| Some(*slot) != except).min_by_key(|slot| {
+            let (hot, cold) = (self.conns.hot(*slot), self.conns.cold(*slot));
+            let answered = !matches!(hot.ping, Ping::Handed | Ping::Flushed);
+            match self.config.over_cap {
+                OverCap::EvictOldest => (false, cold.phase, hot.serial),
+                _ => (answered, hot.last_seen, hot.serial),
+            }
+        })
+    }
+
+    /// Carries a plan out; how many connections it evicts.
+    pub(super) fn make_room(&mut self, plan: &Plan) -> u32 {
+        if let Some(slot) = plan.take_over {
+            self.begin_close(slot, CloseReason::TakenOver);
+        }
+        let mut evicted = 0;
+        if let Some(slot) = plan.evict {
+            evicted += u32::from(self.begin_close(slot, CloseReason::Evicted));
+        }
+        if let Some(session) = plan.release {
+            evicted += self.close_session(session, CloseReason::Evicted);
+            self.end_session(session);
+        }
+        evicted
+    }
+
+    /// Ends a session without open connections: what it kept is gone, and its name is free. Its
+    /// `Cleanup` follows the last one of its connections.
+    pub(super) fn end_session(&mut self, session: u32) {
+        let id = self.sessions.id(session);
+        let stream = self.sessions.get(session).stream;
+        self.session_timers.cancel(session);
+        let user = self.sessions.get(session).user;
+        if self.sessions.end(session) {
+            self.ease_pressure(user, id);
+        }
+        self.remove_stream(stream);
+        self.counters.sessions_ended += 1;
+        self.notice(Notice::SessionEnded { session: id });
+        self.clean_up_session(session);
+    }
+
+    /// Queues the cleanup of a session that has ended, once all its connections are cleaned up.
+    pub(super) fn clean_up_session(&mut self, session: u32) {
+        let record = self.sessions.get(session);
+        if record.ended && record.attached == 0 {
+            let (session, reason) = (self.sessions.id(session), record.reason);
+            self.enqueue(Queued::CleanupSession { session, reason });
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Why things are as they are: one connection, one session, and the connections that have gone.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::action::{CloseReason, Position};
+use crate::conn::{Due, deadline};
+use crate::id::{ConnId, RoomId, SessionId, ThreadId, UserId};
+use crate::stats::ConnState;
+use crate::stream::Owner;
+use crate::time::Timestamp;
+
+use super::Registry;
+
+/// What is known of one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// Where it is in its life.
+    pub state: ConnState,
+    /// Why it closes or has gone; `None` while it does neither.
+    pub reason: Option<CloseReason>,
+    /// How long it has been in this phase: reserved, upgraded, admitted, or told to close.
+    pub age: Duration,
+    /// How long its peer has been silent.
+    pub silence: Duration,
+    /// The smoothed round trip of its pings; `None` before the first answer.
+    pub round_trip: Option<Duration>,
+    /// The cost of everything that was ever flushed to it.
+    pub flushed: u64,
+    /// The cost of what waits for it directly or is handed out and not flushed: its window's load.
+    pub load: u64,
+    /// How long nothing has been flushed although something is handed out; `None` if nothing is.
+    pub stuck_for: Option<Duration>,
+    /// Whether its input is paused because its window is exceeded.
+    pub paused: bool,
+    /// When its principal expires; `None` for never.
+    pub expires_at: Option<Timestamp>,
+    /// What happens to it next if nothing else does, and when; `None`: nothing until its shell
+    /// polls or reports something.
+    pub next: Option<(Timestamp, Upcoming)>,
+    /// Where it stands in each stream that it follows: its session's first.
+    pub cursors: Vec<CursorExplanation>,
+}
+
+/// What happens to a connection at its next deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Upcoming {
+    /// It is pinged.
+    Ping,
+    /// It is found suspect: its ping is unanswered for half of the time that it has.
+    Suspect,
+    /// It is closed.
+    Close(CloseReason),
+    /// Its close handshake is cut short.
+    Cleanup,
+}
+
+/// Where a connection stands in one stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CursorExplanation {
+    /// The room; `None` for its session.
+    pub room: Option<RoomId>,
+    /// The last entry that was handed out to it.
+    pub position: Position,
+    /// The head of the stream.
+    pub head: u64,
+    /// How many entries wait for it.
+    pub backlog: u32,
+    /// Whether it is behind, and catches up by itself.
+    pub lagging: bool,
+}
+
+/// What is known of one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionExplanation {
+    /// Whose it is.
+    pub user: UserId,
+    /// Which of theirs.
+    pub thread: ThreadId,
+    /// Its open connections.
+    pub connections: Vec<ConnId>,
+    /// When it ends if nobody comes back; `None` while a connection is open.
+    pub ends_at: Option<Timestamp>,
+    /// The head of its stream.
+    pub head: Position,
+    /// Entries that it keeps, and their bytes, overhead included.
+    pub entries: u32,
+    /// The bytes of these.
+    pub bytes: u64,
+    /// The last offset that is gone for good; 0 if none is.
+    pub lost: u64,
+}
+
+/// A connection that was admitted and has closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Closed {
+    /// Which it was.
+    pub conn: ConnId,
+    /// Its session.
+    pub session: SessionId,
+    /// Its user.
+    pub user: UserId,
+    /// Its thread.
+    pub thread: ThreadId,
+    /// The label of its principal.
+    pub label: Option<Box<str>>,
+    /// Why it closed.
+    pub reason: CloseReason,
+    /// When it began to close.
+    pub at: Timestamp,
+    /// How long it was open.
+    pub age: Duration,
+    /// The cost of what was flushed to it.
+    pub flushed: u64,
+    /// Entries of its streams that it was not handed: they wait for a resume.
+    pub undelivered: u32,
+}
+
+impl Registry {
+    /// Everything about one connection; `None`: its `Cleanup` was polled, or it never was.
+    #[must_use]
+    pub fn explain(&self, conn: ConnId) -> Option<Explanation> {
+        let slot = self.conns.resolve(conn)?;
+        let (hot, cold) = (self.conns.hot(slot), self.conns.cold(slot));
+        let state = self.state(conn)?;
+        let attended = self.attended();
+        let leaves = matches!(state, ConnState::Closing | ConnState::Gone);
+        let next = deadline(hot, cold, &self.rules()).map(|(at, due)| {
+            let due = match due {
+                Due::Ping => Upcoming::Ping,
+                Due::Suspect => Upcoming::Suspect,
+                Due::Close(reason) => Upcoming::Close(reason),
+                Due::Cleanup => Upcoming::Cleanup,
+            };
+            (Timestamp::from_millis(at), due)
+        });
+        let cursors = cold.seats.iter().map(|seat| {
+            let stream = &self.streams[seat.stream as usize];
+            let member = &stream.members[seat.place as usize];
+            CursorExplanation {
+                room: match stream.owner {
+                    Owner::Room(room) => Some(self.rooms.get(room).name.clone()),
+                    Owner::Session(_) => None,
+                },
+                position: stream.position(member.cursor),
+                head: stream.log.head(),
+                backlog: stream.log.count_after(member.cursor),
+                lagging: member.lagging,
+            }
+        });
+        Some(Explanation {
+            state,
+            reason: leaves.then_some(cold.reason),
+            age: self.now.saturating_since(cold.phase),
+            silence: attended.saturating_since(hot.last_seen),
+            round_trip: (cold.round_trip_micros > 0)
+                .then(|| Duration::from_micros(u64::from(cold.round_trip_micros))),
+            flushed: cold.flushed,
+            load: hot.load,
+            stuck_for: (hot.load > cold.queued).then(|| attended.saturating_since(cold.progress)),
+            paused: hot.paused,
+            expires_at: (cold.expires_at < Timestamp::MAX).then_some(cold.expires_at),
+            next,
+            cursors: cursors.collect(),
+        })
+    }
+
+    /// Everything about one session; `None` if it has ended.
+    #[must_use]
+    pub fn explain_session(&self, session: SessionId) -> Option<SessionExplanation> {
+        let record = self.sessions.get(self.sessions.resolve(session)?);
+        let stream = &self.streams[record.stream as usize];
+        Some(SessionExplanation {
+            user: self.sessions.user(record.user).name.clone(),
+            thread: record.thread.clone(),
+            connections: self.session_members(session).collect(),
+            ends_at: record.lingers_since.map(|since| since + self.config.linger),
+            head: stream.position(stream.log.head()),
+            entries: stream.log.len() as u32,
+            bytes: stream.log.bytes(),
+            lost: stream.log.lost(),
+        })
+    }
+
+    /// The last connections that have closed, oldest first; at most `closed_ring`.
+    pub fn closed(&self) -> impl Iterator<Item = &Closed> {
+        self.closed_ring.iter()
+    }
+
+    /// Remembers an open connection that is about to leave everything.
+    pub(super) fn remember_closed(&mut self, slot: u32, reason: CloseReason) {
+        let capacity = self.config.closed_ring as usize;
+        if capacity == 0 {
+            return;
+        }
+        let (hot, cold) = (self.conns.hot(slot), self.conns.cold(slot));
+        let session = self.sessions.get(hot.session);
+        let undelivered = cold.seats.iter().map(|seat| {
+            let stream = &self.streams[seat.stream as usize];
+            stream.log.count_after(stream.members[seat.place as usize].cursor)
+        });
+        let closed = Closed {
+            conn: self.conns.id(slot),
+            session: self.sessions.id(hot.session),
+            user: self.sessions.user(session.user).name.clone(),
+            thread: session.thread.clone(),
+            label: cold.label.clone(),
+            reason,
+            at: self.now,
+            age: self.now.saturating_since(cold.phase),
+            flushed: cold.flushed,
+            undelivered: undelivered.sum(),
+        };
+        while self.closed_ring.len() >= capacity {
+            self.closed_ring.pop_front();
+        }
+        self.closed_ring.push_back(closed);
+    }
+}

@@ -1,0 +1,116 @@
+//! Pressure: what happens to a user's connections and sessions as they near a cap.
+//!
+//! It never redefines *dead*: only the peer's silence past a deadline does that. It asks earlier,
+//! and it shortens the time that an answer has.
+
+use smallvec::SmallVec;
+
+use crate::conn::Ping;
+use crate::id::SessionId;
+use crate::stats::{Notice, Pressure};
+
+use super::Registry;
+
+impl Registry {
+    /// How near a user is to a cap: of sessions or of connections, whichever is nearer.
+    fn pressure_of(&self, user: u32) -> Pressure {
+        let config = &self.config;
+        let share = |count: usize, cap: u32| count as u64 * 100 / u64::from(cap);
+        let connections = share(self.user_connections(user), config.connections_per_user);
+        let sessions = share(self.sessions.user(user).sessions.len(), config.sessions_per_user);
+        let nearer = connections.max(sessions);
+        if nearer >= u64::from(config.emergency) {
+            Pressure::Emergency
+        } else if nearer >= u64::from(config.proactive) {
+            Pressure::Proactive
+        } else {
+            Pressure::None
+        }
+    }
+
+    /// Acts on a user's coming nearer to a cap, once per crossing. `evicted` is what the admission
+    /// at hand has evicted already.
+    pub(super) fn raise_pressure(&mut self, user: u32, session: SessionId, evicted: u32) {
+        let level = self.pressure_of(user);
+        let before = self.sessions.user(user).pressure;
+        if level <= before {
+            return;
+        }
+        self.sessions.user_mut(user).pressure = level;
+        let probed = match before {
+            Pressure::None => self.probe_silent(user),
+            _ => 0,
+        };
+        let mut released = 0;
+        if level == Pressure::Emergency {
+            self.hurry_unanswered(user);
+            released = self.release_empty(user);
+        }
+        self.counters.level_changes += 1;
+        self.counters.probed += u64::from(probed);
+        self.counters.released += u64::from(released);
+        self.notice(Notice::Pressure { session, level, probed, released, evicted });
+    }
+
+    /// Notes that a user is further from the caps than before.
+    pub(super) fn ease_pressure(&mut self, user: u32, session: SessionId) {
+        let level = self.pressure_of(user);
+        if level < self.sessions.user(user).pressure {
+            self.sessions.user_mut(user).pressure = level;
+            self.counters.level_changes += 1;
+            let (probed, released, evicted) = (0, 0, 0);
+            self.notice(Notice::Pressure { session, level, probed, released, evicted });
+        }
+    }
+
+    fn open_of(&self, user: u32) -> SmallVec<[u32; 16]> {
+        let sessions = self.sessions.user(user).sessions.iter();
+        let streams = sessions.map(|session| self.sessions.get(*session).stream);
+        let members = streams.flat_map(|stream| self.streams[stream as usize].members.iter());
+        members.map(|member| member.conn).collect()
+    }
+
+    /// Pings those that were silent for more than half an interval and were not asked yet.
+    fn probe_silent(&mut self, user: u32) -> u32 {
+        if self.config.interval.is_zero() {
+            return 0;
+        }
+        let attended = self.attended();
+        let mut probed = 0;
+        for slot in self.open_of(user) {
+            let conn = self.conns.hot(slot);
+            let silent = attended.saturating_since(conn.last_seen) > self.config.interval / 2;
+            if silent && !conn.paused && matches!(conn.ping, Ping::None | Ping::Void) {
+                self.queue_ping(slot);
+                probed += 1;
+            }
+        }
+        probed
+    }
+
+    /// Those that were asked get the emergency deadline.
+    fn hurry_unanswered(&mut self, user: u32) {
+        for slot in self.open_of(user) {
+            let (hot, cold) = self.conns.both_mut(slot);
+            if !matches!(hot.ping, Ping::None | Ping::Void) {
+                cold.emergency = true;
+                self.arm(slot);
+            }
+        }
+    }
+
+    /// Ends lingering sessions that keep nothing to resume.
+    fn release_empty(&mut self, user: u32) -> u32 {
+        let sessions = self.sessions.user(user).sessions.clone();
+        let mut released = 0;
+        for session in sessions {
+            let record = self.sessions.get(session);
+            let stream = &self.streams[record.stream as usize];
+            if stream.members.is_empty() && stream.log.is_empty() {
+                self.end_session(session);
+                released += 1;
+            }
+        }
+        released
+    }
+}
