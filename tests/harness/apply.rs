@@ -5,7 +5,7 @@ use core::time::Duration;
 use headcount::{ConnId, Disconnect, Inbound, Resume, Timestamp};
 
 use super::model::closing::Audience;
-use super::op::{Advance, Flush, Incoming, Op, Since, To};
+use super::op::{Advance, Flush, Incoming, Op, Pick, Since, To};
 use super::seen::{Seen, Source};
 use super::world::World;
 use super::{Check, ensure};
@@ -15,14 +15,14 @@ impl World {
     pub fn apply(&mut self, op: &Op) -> Check {
         match *op {
             Op::Reserve => drop(self.reserve()?),
-            Op::Arrive { user, thread, resume } => {
+            Op::Arrive { user, thread, resume, previous } => {
                 if let Some(conn) = self.reserve()? {
                     self.compare()?;
-                    self.connect(conn, user, thread, resume)?;
+                    self.connect(conn, user, thread, resume, previous)?;
                 }
             }
-            Op::Connect { conn, user, thread, resume } => {
-                self.connect(self.conn(conn), user, thread, resume)?;
+            Op::Connect { conn, user, thread, resume, previous } => {
+                self.connect(self.conn(conn), user, thread, resume, previous)?;
             }
             Op::Upgraded { conn } => {
                 let (conn, stamp) = (self.conn(conn), self.stamp());
@@ -93,10 +93,19 @@ impl World {
         Ok(got.ok())
     }
 
-    fn connect(&mut self, conn: ConnId, user: u8, thread: u8, resume: Since) -> Check {
+    fn connect(
+        &mut self,
+        conn: ConnId,
+        user: u8,
+        thread: u8,
+        resume: Since,
+        previous: Option<Pick>,
+    ) -> Check {
         let (user, thread, stamp) = (self.user(user), self.thread(thread), self.stamp());
         let source = self.model.session_of(user, thread).map(Source::Session);
-        let resume = self.since(resume, source.as_ref()).map(|position| Resume { position });
+        let previous = previous.map(|pick| self.conn(pick));
+        let position = self.since(resume, source.as_ref());
+        let resume = position.map(|position| Resume { position, previous });
         let who = self.principal(user, thread);
         let got = self.registry.connect(stamp, conn, who, resume);
         if let Ok(admitted) = got {

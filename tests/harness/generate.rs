@@ -22,10 +22,6 @@ pub struct Generator {
     resumes: u64,
     /// How many operations of the beginning only fill the registry.
     filling: u64,
-    /// How often, in percent, something comes in a burst.
-    bursts: u64,
-    /// What comes again, and how often.
-    burst: Option<(usize, u64)>,
 }
 
 impl Generator {
@@ -38,8 +34,7 @@ impl Generator {
         weights[0] = weights[0].min(5);
         weights[1] = weights[1].max(5);
         weights[10] = weights[10].max(10);
-        weights[16] = weights[16].max(rng.pick(&[0, 5, 20]));
-        weights[18] = weights[18].min(20).max(rng.pick(&[0, 1, 5, 10]));
+        weights[18] = weights[18].max(rng.pick(&[0, 1, 5, 10]));
         if rng.chance(50) {
             // Most of what ends connections is rare, or nothing ever fills.
             for kind in [6, 14, 15] {
@@ -50,12 +45,10 @@ impl Generator {
             weights,
             hot: rng.between(1, 3) as u8,
             dead: rng.pick(&[0, 2, 5, 30]),
-            large: rng.pick(&[0, 10, 30, 50, 70]),
+            large: rng.pick(&[0, 10, 30, 70]),
             excepts: rng.pick(&[0, 10, 50]),
             resumes: rng.pick(&[0, 10, 60]),
-            filling: rng.pick(&[0, 5, 10, 20, 30]),
-            bursts: rng.pick(&[0, 0, 2, 10]),
-            burst: None,
+            filling: rng.pick(&[0, 5, 10, 20]),
             rng,
         }
     }
@@ -65,20 +58,14 @@ impl Generator {
             self.filling -= 1;
             return self.rng.pick(&[1, 12]);
         }
-        if let Some((kind, left)) = self.burst.take() {
-            self.burst = (left > 1).then_some((kind, left - 1));
-            return kind;
-        }
         let mut left = self.rng.below(self.weights.iter().sum());
-        let mut kind = 0;
-        while left >= self.weights[kind] {
-            left -= self.weights[kind];
-            kind += 1;
+        for (kind, weight) in self.weights.iter().enumerate() {
+            if left < *weight {
+                return kind;
+            }
+            left -= weight;
         }
-        if self.rng.chance(self.bursts) {
-            self.burst = Some((kind, self.rng.between(3, 20)));
-        }
-        kind
+        unreachable!("the weights add up")
     }
 
     fn name(&mut self) -> u8 {
@@ -123,6 +110,16 @@ impl Generator {
         }
     }
 
+    /// The connection that a client had before: mostly one that is open.
+    fn previous(&mut self) -> Option<Pick> {
+        let Pick(number) = self.pick();
+        match self.rng.below(4) {
+            0 | 1 => Some(Pick(1 << 14 | number & 0x3FFF)),
+            2 => Some(Pick(number)),
+            _ => None,
+        }
+    }
+
     fn advance(&mut self) -> Advance {
         let some = self.rng.byte();
         match self.rng.below(20) {
@@ -151,13 +148,19 @@ impl Generator {
     pub fn next(&mut self) -> Op {
         match self.kind() {
             0 => Op::Reserve,
-            1 => Op::Arrive { user: self.name(), thread: self.name(), resume: self.since() },
+            1 => Op::Arrive {
+                user: self.name(),
+                thread: self.name(),
+                resume: self.since(),
+                previous: self.previous(),
+            },
             2 => Op::Upgraded { conn: self.pick() },
             3 => Op::Connect {
                 conn: self.pick(),
                 user: self.name(),
                 thread: self.name(),
                 resume: self.since(),
+                previous: self.previous(),
             },
             4 => {
                 let kind = match self.rng.below(20) {
@@ -197,7 +200,7 @@ impl Generator {
                 Op::Close { to, reason: self.rng.byte() }
             }
             15 => Op::Flushed { conn: self.pick(), how: Flush::All },
-            16 => Op::Poll { count: self.rng.pick(&[1, 1, 2, 3, 6]) },
+            16 => Op::Poll { count: self.rng.between(1, 6) as u8 },
             17 => {
                 if self.rng.chance(50) {
                     Op::Notices { count: self.rng.byte() }

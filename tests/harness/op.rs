@@ -9,11 +9,11 @@ pub enum Op {
     /// A socket was accepted.
     Reserve,
     /// A socket was accepted and is somebody at once: `Reserve` and `Connect` in one.
-    Arrive { user: u8, thread: u8, resume: Since },
+    Arrive { user: u8, thread: u8, resume: Since, previous: Option<Pick> },
     /// A socket was upgraded without credentials.
     Upgraded { conn: Pick },
     /// A socket becomes somebody.
-    Connect { conn: Pick, user: u8, thread: u8, resume: Since },
+    Connect { conn: Pick, user: u8, thread: u8, resume: Since, previous: Option<Pick> },
     /// Something came in.
     Message { conn: Pick, kind: Incoming },
     /// The kernel took bytes.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headcount::Config;
+use headcount::{Config, OverCap};
 
 use super::rng::Rng;
 
@@ -54,6 +54,11 @@ pub fn random(rng: &mut Rng) -> (Config, Population) {
     let sessions = small(rng);
     let (messages, history) = depth(rng);
     let (room_messages, room_history) = depth(rng);
+    let over_cap = match rng.below(4) {
+        0 => OverCap::Refuse { retry_after: Duration::from_millis(7) },
+        1 => OverCap::EvictOldest,
+        _ => OverCap::EvictUnresponsiveThenOldest,
+    };
     let mut builder = Config::builder(rng.next())
         .connections(connections)
         .pending(small(rng))
@@ -82,13 +87,18 @@ pub fn random(rng: &mut Rng) -> (Config, Population) {
         .room_bytes(rng.pick(&[1, 150, 400, 1_000, 100_000]))
         .room_ttl(time(rng, false, true))
         .room_history(room_history)
-        .window(rng.pick(&[1, 64, 129, 200, 200, 400, 400, 400, 700, 1_000, 1_000, 65_536]))
+        .window(rng.pick(&[1, 64, 100, 129, 200, 200, 400, 400, 1_000, 65_536]))
         .lane(rng.pick(&[0, 64, 100, 300, 4_096]))
         .slow_deadline(time(rng, calm, false))
-        .fanout_chunk(rng.pick(&[1, 1, 1, 2, 2, 3, 7, 512]))
+        .fanout_chunk(rng.pick(&[1, 1, 2, 3, 7, 512]))
         .announcements(rng.pick(&[1, 2, 16]))
         .notices(rng.pick(&[0, 3, 40, 100_000, 100_000]))
-        .tick_budget(rng.pick(&[1, 2, 4_096]));
+        .tick_budget(rng.pick(&[1, 2, 4_096]))
+        .pause_threshold(Duration::from_secs(366 * 24 * 3_600))
+        .over_cap(over_cap)
+        .proactive(101)
+        .emergency(101)
+        .message_rate(0);
     if rng.chance(12) {
         builder = builder.without_flush_reports();
     }

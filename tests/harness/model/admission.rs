@@ -6,6 +6,7 @@ use headcount::{
 };
 
 use super::conn::{Conn, State};
+use super::eviction::Plan;
 use super::stream::{Lag, Seat, Stream};
 use super::{Model, Session};
 use crate::harness::seen::Source;
@@ -46,35 +47,20 @@ impl Model {
         Ok(())
     }
 
-    /// The first rule that an admission breaks; takes the token.
-    fn refusal(&mut self, id: ConnId, user: u8, thread: u8) -> Option<Refused> {
+    /// What makes room, or the first rule that an admission breaks; takes the token.
+    fn decide(
+        &mut self,
+        id: ConnId,
+        (user, thread): (u8, u8),
+        previous: Option<ConnId>,
+    ) -> Result<Plan, Refused> {
         match self.known(id).map(|conn| conn.state) {
-            None => return Some(Refused::UnknownConn),
+            None => return Err(Refused::UnknownConn),
             Some(State::Pending) => {}
-            Some(_) => return Some(Refused::NotPending),
+            Some(_) => return Err(Refused::NotPending),
         }
-        if let Err(retry_after) = self.bucket.take(self.now) {
-            return Some(Refused::Rate { retry_after });
-        }
-        let full = |count: usize, limit: u32| count >= limit as usize;
-        let config = &self.config;
-        let new_session = self.session_of(user, thread).is_none();
-        let of_user = self.going().filter(|(_, session)| session.user == user).count();
-        if full(self.open_of_user(user).len(), config.connections_per_user()) {
-            Some(Refused::ConnectionsPerUser)
-        } else if new_session && full(of_user, config.sessions_per_user()) {
-            Some(Refused::SessionsPerUser)
-        } else if full(self.open().count(), config.connections())
-            || full(self.live(), config.connections() + config.closing())
-        {
-            Some(Refused::Connections)
-        } else if of_user == 0 && full(self.users().len(), config.users()) {
-            Some(Refused::Users)
-        } else if new_session && full(self.sessions.len(), config.sessions()) {
-            Some(Refused::Sessions)
-        } else {
-            None
-        }
+        self.bucket.take(self.now).map_err(|retry_after| Refused::Rate { retry_after })?;
+        self.plan(user, thread, previous)
     }
 
     pub fn connect(
@@ -87,26 +73,13 @@ impl Model {
         got: &Result<Admitted, Refused>,
     ) -> Check {
         self.clock(stamp);
-        if let Some(expected) = self.refusal(id, user, thread) {
-            // A handle that can't be admitted is the caller's mistake, not a refusal.
-            self.marks.hit(&match expected {
-                Refused::UnknownConn => "a stale handle".into(),
-                Refused::Rate { .. } => "refused: Rate".into(),
-                other => format!("refused: {other:?}"),
-            });
-            let mistake = matches!(expected, Refused::UnknownConn | Refused::NotPending);
-            self.tally.refused += u64::from(!mistake);
-            let right = match (expected, got) {
-                (Refused::Rate { retry_after: wait }, Err(Refused::Rate { retry_after })) => {
-                    // A millisecond is what the registry's clock resolves.
-                    wait.abs_diff(*retry_after).as_millis() <= 1 && !retry_after.is_zero()
-                }
-                _ => *got == Err(expected),
-            };
-            ensure!(right, "connect: {got:?}, expected {expected:?}");
-            return Ok(());
-        }
+        let previous = resume.and_then(|resume| resume.previous);
+        let plan = match self.decide(id, (user, thread), previous) {
+            Ok(plan) => plan,
+            Err(expected) => return self.refused(expected, got.err()),
+        };
         let admitted = got.map_err(|refused| format!("connect: refused for {refused:?}"))?;
+        let _evicted = self.make_room(&plan, registry)?;
         let session = self.find_or_mint(user, thread, &admitted)?;
         let source = Source::Session(session);
         let position = self.enter(id, &source)?;

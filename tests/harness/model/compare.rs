@@ -62,6 +62,8 @@ impl Model {
         let (session, expected) = (registry.session_of(id), conn.and_then(|conn| conn.session()));
         ensure!(session == expected, "{id:?} is of {session:?}, expected {expected:?}");
         let who = registry.who(id);
+        // Nobody knows any more whose it was once the session is over.
+        let expected = expected.filter(|id| !self.sessions[id].ended);
         ensure!(who.is_some() == expected.is_some(), "who {id:?} is: {who:?}");
         if let (Some(who), Some(session)) = (who, expected) {
             let session = &self.sessions[&session];
@@ -99,6 +101,7 @@ impl Model {
             ("rooms", sum(stats.rooms), self.rooms().count() as u64),
             ("pings_sent", stats.pings_sent, tally.pings),
             ("pongs_received", stats.pongs_received, tally.pongs),
+            ("recovered", stats.recovered, tally.recovered),
             ("sent", stats.sent, tally.sent),
             ("stored", stats.stored, tally.stored),
             ("gaps", stats.gaps, tally.gaps),

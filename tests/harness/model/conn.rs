@@ -77,6 +77,8 @@ pub struct Ping {
     /// When the pong deadline last began to run, and how much was flushed then; `None` before the
     /// ping itself was flushed.
     pub running: Option<(Timestamp, u64)>,
+    /// Unanswered for half of its time.
+    pub late: bool,
 }
 
 /// A connection from `reserve` until its `Cleanup` is polled.
@@ -148,7 +150,7 @@ impl Conn {
     pub fn public_state(&self) -> ConnState {
         match self.state {
             State::Pending => ConnState::Pending,
-            State::Open if self.ping.is_some() => ConnState::Suspect,
+            State::Open if self.ping.is_some_and(|ping| ping.late) => ConnState::Suspect,
             State::Open => ConnState::Open,
             State::Closing => ConnState::Closing,
             State::Gone => ConnState::Gone,

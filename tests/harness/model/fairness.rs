@@ -1,8 +1,8 @@
 //! Turns: whoever has something to give or to get has its turn before others have theirs twice.
 //!
 //! The order between streams is open, so the model counts: while a stream could surely be swept, or a
-//! connection surely be pumped, only so many other actions may come as there are others. The bound
-//! tells a round from a storm that others wait for.
+//! connection surely be pumped, only so many other actions may come as there are others. The bound is
+//! generous, it is there to tell a round from a storm that others wait for.
 
 use headcount::ConnId;
 
@@ -23,8 +23,7 @@ impl Model {
         if self.has_waiting() {
             return Ok(());
         }
-        // One turn each, and one for announcements and closes of everyone.
-        let limit = self.streams.len() + self.conns.len() + 2;
+        let limit = 2 * (self.streams.len() + self.conns.len() + 4);
         for source in self.streams.keys().cloned().collect::<Vec<_>>() {
             let waits = source != *served && self.can_be_swept(&source);
             let Some(stream) = self.streams.get_mut(&source) else { continue };

@@ -38,7 +38,7 @@ impl Model {
             }
             Err(_) => {}
             Ok(flow) => {
-                let (now, window) = (self.now, self.config.window());
+                let now = self.now;
                 self.tally.pongs += u64::from(inbound == Inbound::Pong);
                 if let Some(conn) = self.conns.get_mut(&id) {
                     match flow {
@@ -50,9 +50,14 @@ impl Model {
                             if conn.ping_due == PingDue::Yes {
                                 self.marks.hit("a ping was void");
                             }
+                            let late = conn.ping.is_some_and(|ping| ping.late);
                             conn.hear(now);
-                            conn.ready |= conn.used() <= window / 2;
                             conn.paused &= !matches!(inbound, Inbound::Data { .. });
+                            if late {
+                                self.tally.recovered += 1;
+                                self.notices.recovered(id);
+                                self.marks.hit("a suspect connection recovered");
+                            }
                         }
                     }
                 }

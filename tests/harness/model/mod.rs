@@ -10,6 +10,7 @@ pub mod closing;
 pub mod compare;
 pub mod conn;
 pub mod delivery;
+pub mod eviction;
 pub mod fairness;
 pub mod inputs;
 pub mod notices;
@@ -53,6 +54,13 @@ pub struct Session {
     pub left_by: u64,
     /// Ended, and its `Cleanup` was not polled.
     pub ended: bool,
+}
+
+impl Session {
+    /// Whether its `Cleanup` waits to be polled: it comes after those of its connections.
+    pub fn has_waiting(&self) -> bool {
+        self.ended && self.uncleaned.is_empty()
+    }
 }
 
 /// A message to everyone, on its way.
@@ -123,6 +131,7 @@ pub struct Tally {
     pub refused: u64,
     pub pings: u64,
     pub pongs: u64,
+    pub recovered: u64,
     /// Surely closed for want of a pong, and possibly.
     pub pong_timeouts: (u64, u64),
     pub sent: u64,
@@ -227,6 +236,7 @@ impl Model {
 
     /// Whether something was promised that waits to be polled, whatever else there is to do.
     pub fn has_waiting(&self) -> bool {
-        self.conns.values().any(Conn::has_waiting) || self.sessions.values().any(|it| it.ended)
+        self.conns.values().any(Conn::has_waiting)
+            || self.sessions.values().any(Session::has_waiting)
     }
 }

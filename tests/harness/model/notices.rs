@@ -16,6 +16,9 @@ struct Life {
     closed: Option<(Duration, Vec<CloseReason>)>,
     closed_told: bool,
     gaps: Vec<(u64, u64)>,
+    /// How often it surely became suspect, how often perhaps, and how often it recovered.
+    suspected: (u32, u32),
+    recovered: u32,
 }
 
 /// All facts so far.
@@ -31,8 +34,15 @@ pub struct NoticeBook {
 
 impl NoticeBook {
     pub fn admitted(&mut self, id: ConnId, session: SessionId, _now: Timestamp) {
-        let life =
-            Life { session, admitted: true, closed: None, closed_told: false, gaps: Vec::new() };
+        let life = Life {
+            session,
+            admitted: true,
+            closed: None,
+            closed_told: false,
+            gaps: Vec::new(),
+            suspected: (0, 0),
+            recovered: 0,
+        };
         self.lives.insert(id, life);
         self.owed += 1;
     }
@@ -53,6 +63,24 @@ impl NoticeBook {
     pub fn session_ended(&mut self, id: SessionId) {
         self.ended.push(id);
         self.owed += 1;
+    }
+
+    pub fn suspect(&mut self, id: ConnId, surely: bool) {
+        if let Some(life) = self.lives.get_mut(&id) {
+            if surely {
+                life.suspected.0 += 1;
+                self.owed += 1;
+            } else {
+                life.suspected.1 += 1;
+            }
+        }
+    }
+
+    pub fn recovered(&mut self, id: ConnId) {
+        if let Some(life) = self.lives.get_mut(&id) {
+            life.recovered += 1;
+            self.owed += 1;
+        }
     }
 
     pub fn gap(&mut self, id: ConnId, from: u64, to: u64) {
@@ -92,6 +120,23 @@ impl Model {
                 let before = book.ended.len();
                 book.ended.retain(|other| *other != session);
                 ensure!(book.ended.len() < before, "{notice:?} is wrong, or came twice");
+                book.owed -= 1;
+            }
+            Notice::Suspect { conn } => {
+                let life = book.lives.get_mut(&conn).ok_or("a notice of one that never was")?;
+                match &mut life.suspected {
+                    (surely @ 1.., _) => {
+                        *surely -= 1;
+                        book.owed -= 1;
+                    }
+                    (0, perhaps @ 1..) => *perhaps -= 1,
+                    (0, 0) => return Err(format!("{notice:?} is wrong, or came twice")),
+                }
+            }
+            Notice::Recovered { conn } => {
+                let life = book.lives.get_mut(&conn).ok_or("a notice of one that never was")?;
+                let left = life.recovered.checked_sub(1);
+                life.recovered = left.ok_or_else(|| format!("{notice:?} is wrong"))?;
                 book.owed -= 1;
             }
             Notice::Behind { conn } => {

@@ -240,7 +240,7 @@ impl Model {
         // Its linger may have passed while this was not polled.
         let linger = self.config.linger();
         let passed = |at| linger.is_zero() || due(self.now, at + linger);
-        if session.uncleaned.is_empty() && session.left_at.is_some_and(passed) {
+        if !session.ended && session.uncleaned.is_empty() && session.left_at.is_some_and(passed) {
             self.marks.hit("a session ended in a poll");
             self.end_session(session_id);
         }
@@ -249,7 +249,7 @@ impl Model {
 
     fn forget(&mut self, id: SessionId, reason: CloseReason) -> Check {
         let session = self.sessions.get(&id).ok_or_else(|| format!("{id:?} is unknown"))?;
-        ensure!(session.ended, "{id:?}: Cleanup before its end");
+        ensure!(session.has_waiting(), "{id:?}: Cleanup before its end");
         let reasons = &session.left_for;
         ensure!(reasons.contains(&reason), "{id:?}: {reason:?} is none of {reasons:?}");
         self.sessions.remove(&id);

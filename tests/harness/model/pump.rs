@@ -95,7 +95,7 @@ impl Model {
             ensure!(!conn.has_waiting(), "silence, but {:?} waits: {:?}", conn.id, conn.outbox);
         }
         for (id, session) in &self.sessions {
-            ensure!(!session.ended, "silence, but the Cleanup of {id:?} waits");
+            ensure!(!session.has_waiting(), "silence, but the Cleanup of {id:?} waits");
         }
         for id in self.open().map(|conn| conn.id).collect::<Vec<_>>() {
             self.silent_conn(id)?;

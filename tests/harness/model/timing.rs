@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use headcount::{CloseReason, Config, ConnId, ConnState, Registry, Timestamp};
+use headcount::{CloseReason, Config, ConnId, MESSAGE_OVERHEAD, Registry, Timestamp};
 
 use super::conn::{Conn, Ping, PingDue, State};
 use super::{Model, due, millis_up};
@@ -23,6 +23,13 @@ impl Conn {
     fn pong_by(&self, config: &Config) -> Option<Timestamp> {
         let (since, _) = self.ping?.running?;
         (self.is_open() && !self.paused).then(|| since + config.pong_timeout())
+    }
+
+    /// When an unanswered ping makes it suspect.
+    fn suspect_at(&self, config: &Config) -> Option<Timestamp> {
+        let ping = self.ping.filter(|ping| !ping.late && self.is_open() && !self.paused)?;
+        let (since, _) = ping.running?;
+        Some(since + config.pong_timeout() / 2)
     }
 
     /// When it is pinged, at the earliest and at the latest.
@@ -53,10 +60,17 @@ impl Conn {
     fn next(&self, config: &Config) -> Option<Timestamp> {
         let pending = (self.state == State::Pending).then_some(self.pending_until);
         let ping = self.ping_at(config).map(|(_, latest)| latest);
-        [pending, self.stuck_at(config), self.pong_by(config), ping, self.handshake_until(config)]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            pending,
+            self.stuck_at(config),
+            self.suspect_at(config),
+            self.pong_by(config),
+            ping,
+            self.handshake_until(config),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }
 
@@ -128,15 +142,24 @@ impl Model {
                     self.tally.pong_timeouts.1 += 1;
                     self.tally.pong_timeouts.0 += u64::from(reasons.len() == 1);
                 }
+                let suspect = is_due(conn.suspect_at(&config));
                 let (possible, certain) = conn
                     .ping_at(&config)
                     .map_or((false, false), |at| (due(now, at.0), due(now, at.1)));
                 if reasons.is_empty() {
                     // The first ping is jittered: within its range the registry chooses.
-                    if certain || possible && registry.state(id) == Some(ConnState::Suspect) {
+                    if certain || possible && has_queued_a_ping(conn, registry) {
                         self.queue_ping(id, PingDue::Yes);
                     }
+                    if suspect {
+                        self.suspect(id);
+                    }
                 } else {
+                    if suspect {
+                        // What acted first ended it: a late ping, unless it was something else.
+                        let surely = reasons == [CloseReason::PongTimeout];
+                        self.notices.suspect(id, surely);
+                    }
                     if possible {
                         self.queue_ping(id, PingDue::Perhaps);
                     }
@@ -148,10 +171,18 @@ impl Model {
         }
     }
 
-    fn queue_ping(&mut self, id: ConnId, certainty: PingDue) {
+    fn suspect(&mut self, id: ConnId) {
+        self.marks.hit("a connection became suspect");
+        self.notices.suspect(id, true);
+        if let Some(Ping { late, .. }) = self.conns.get_mut(&id).and_then(|it| it.ping.as_mut()) {
+            *late = true;
+        }
+    }
+
+    pub fn queue_ping(&mut self, id: ConnId, certainty: PingDue) {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.ping_due = certainty;
-            conn.ping = Some(Ping { mark: None, running: None });
+            conn.ping = Some(Ping { mark: None, running: None, late: false });
         }
     }
 
@@ -188,6 +219,11 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// What is charged beyond what the model knows of is a ping that waits to be polled.
+fn has_queued_a_ping(conn: &Conn, registry: &Registry) -> bool {
+    registry.explain(conn.id).is_some_and(|it| it.load == conn.used() + MESSAGE_OVERHEAD)
 }
 
 /// Whether no log of a connection was trimmed in the same tick: which came first is open.
