@@ -111,7 +111,7 @@ impl Registry {
         });
         open.filter(|slot| Some(*slot) != except).min_by_key(|slot| {
             let (hot, cold) = (self.conns.hot(*slot), self.conns.cold(*slot));
-            let answered = !matches!(hot.ping, Ping::Handed | Ping::Flushed);
+            let answered = !matches!(hot.ping, Ping::Handed | Ping::Flushed | Ping::Late);
             match self.config.over_cap {
                 OverCap::EvictOldest => (false, cold.phase, hot.serial),
                 _ => (answered, hot.last_seen, hot.serial),
