@@ -41,15 +41,20 @@ impl Registry {
             Pressure::None => self.probe_silent(user),
             _ => 0,
         };
-        let mut released = 0;
+        let mut empty = SmallVec::new();
         if level == Pressure::Emergency {
             self.hurry_unanswered(user);
-            released = self.release_empty(user);
+            empty = self.empty_sessions(user);
         }
+        let released = empty.len() as u32;
         self.counters.level_changes += 1;
         self.counters.probed += u64::from(probed);
         self.counters.released += u64::from(released);
         self.notice(Notice::Pressure { session, level, probed, released, evicted });
+        // Their end may ease the pressure: that is noted after it has risen.
+        for session in empty {
+            self.end_session(session);
+        }
     }
 
     /// Notes that a user is further from the caps than before.
@@ -99,18 +104,13 @@ impl Registry {
         }
     }
 
-    /// Ends lingering sessions that keep nothing to resume.
-    fn release_empty(&mut self, user: u32) -> u32 {
-        let sessions = self.sessions.user(user).sessions.clone();
-        let mut released = 0;
-        for session in sessions {
-            let record = self.sessions.get(session);
-            let stream = &self.streams[record.stream as usize];
-            if stream.members.is_empty() && stream.log.is_empty() {
-                self.end_session(session);
-                released += 1;
-            }
-        }
-        released
+    /// Lingering sessions that keep nothing to resume.
+    fn empty_sessions(&self, user: u32) -> SmallVec<[u32; 4]> {
+        let sessions = self.sessions.user(user).sessions.iter().copied();
+        let is_empty = |session: &u32| {
+            let stream = &self.streams[self.sessions.get(*session).stream as usize];
+            stream.members.is_empty() && stream.log.is_empty()
+        };
+        sessions.filter(is_empty).collect()
     }
 }
