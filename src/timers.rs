@@ -128,12 +128,13 @@ impl Timers {
         if index >= self.nodes.len() {
             self.nodes.resize(index + 1, VACANT);
         }
-        let at = at.max(self.now);
-        // The highest digit in which `at` differs from `now` names the level.
-        let differing = (at ^ self.now) | (SLOTS as u64 - 1);
+        // What is overdue goes where the wheel stands.
+        let place_at = at.max(self.now);
+        // The highest digit in which it differs from `now` names the level.
+        let differing = (place_at ^ self.now) | (SLOTS as u64 - 1);
         let level = ((63 - differing.leading_zeros()) / BITS) as usize;
         debug_assert!(level < LEVELS, "a deadline beyond every timestamp");
-        let slot = (at >> (level as u32 * BITS)) as usize % SLOTS;
+        let slot = (place_at >> (level as u32 * BITS)) as usize % SLOTS;
         let place = level * SLOTS + slot;
         let next = core::mem::replace(&mut self.heads[place], key);
         if next != NIL {
