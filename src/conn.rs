@@ -309,7 +309,9 @@ pub(crate) fn deadline(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(u
                     Some(close(attended(cold.ping_at, pong_timeout), CloseReason::PongTimeout))
                 }
             };
-            let drained = drain.map(|drain| {
+            // Only whoever was told: nobody is sent away before they have heard of it.
+            let told = drain.filter(|drain| drain.number == cold.told_of_drain);
+            let drained = told.map(|drain| {
                 close(drain.closes_at(conn, config).as_millis_up(), CloseReason::Restart)
             });
             // The first of equals is the one that says most.
