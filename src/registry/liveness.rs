@@ -30,7 +30,6 @@ impl Registry {
         inbound: Inbound,
     ) -> Result<Flow, InboundError> {
         self.advance(now);
-        let attended = self.attended();
         let slot = self.conns.resolve(conn).ok_or(InboundError::UnknownConn)?;
         let hot = self.conns.hot_mut(slot);
         let open = match hot.state {
@@ -49,32 +48,48 @@ impl Registry {
                     return Ok(Flow::Paused);
                 }
                 if open && !self.take_message_token(slot) {
+                    if self.conns.hot(slot).state == State::Open {
+                        self.hear(slot, false);
+                    }
                     return Err(InboundError::RateLimited);
                 }
             }
             Inbound::Life => {}
             Inbound::Pong => self.counters.pongs_received += 1,
         }
-        let (hot, cold) = self.conns.both_mut(slot);
-        hot.last_seen = attended;
-        if inbound == Inbound::Pong && matches!(hot.ping, Ping::Flushed | Ping::Late) {
-            let micros = self.now.saturating_since(cold.asked_at).as_micros();
-            let sample = u32::try_from(micros).unwrap_or(u32::MAX).max(1);
-            // RFC 6298's smoothing, in integers.
-            let smoothed = u64::from(cold.round_trip_micros) * 7 + u64::from(sample);
-            cold.round_trip_micros = match cold.round_trip_micros {
-                0 => sample,
-                _ => (smoothed / 8) as u32,
-            };
+        if inbound == Inbound::Pong {
+            self.measure_round_trip(slot);
         }
-        let taken = matches!(inbound, Inbound::Data { .. });
+        self.hear(slot, matches!(inbound, Inbound::Data { .. }));
+        Ok(Flow::Ready)
+    }
+
+    fn measure_round_trip(&mut self, slot: u32) {
+        let (hot, cold) = self.conns.both_mut(slot);
+        if !matches!(hot.ping, Ping::Flushed | Ping::Late) {
+            return;
+        }
+        let micros = self.now.saturating_since(cold.asked_at).as_micros();
+        let sample = u32::try_from(micros).unwrap_or(u32::MAX).max(1);
+        // RFC 6298's smoothing, in integers.
+        let smoothed = u64::from(cold.round_trip_micros) * 7 + u64::from(sample);
+        cold.round_trip_micros = match cold.round_trip_micros {
+            0 => sample,
+            _ => (smoothed / 8) as u32,
+        };
+    }
+
+    /// A sign of life; data that was `taken` ends a pause.
+    fn hear(&mut self, slot: u32, taken: bool) {
+        let attended = self.attended();
+        let hot = self.conns.hot_mut(slot);
+        hot.last_seen = attended;
         if !matches!(hot.ping, Ping::None | Ping::Void) || (hot.paused && taken) {
             hot.paused &= !taken;
             self.clear_ping(slot);
             // The silence that is measured from now on is another one, and may end sooner.
             self.arm(slot);
         }
-        Ok(Flow::Ready)
     }
 
     /// Takes a token of the connection's bucket (the generic cell rate algorithm, as for connects).
@@ -206,6 +221,7 @@ impl Registry {
         // Its silence was ours: it starts anew.
         hot.paused = false;
         hot.last_seen = attended;
+        cold.last_data = attended;
         cold.ping_at = attended;
         self.arm(slot);
         Flow::Ready
