@@ -65,12 +65,10 @@ impl Registry {
         self.advance(now);
         let ends = self.now + deadline.unwrap_or(self.config.drain_deadline);
         let end = self.conns.end();
-        if self.drain.is_none_or(|drain| drain.is_announced()) && end > 0 {
-            self.turns.push(Turn::Drain);
-        }
         self.drains = self.drains.wrapping_add(1).max(1);
         self.drain =
             Some(Drain { number: self.drains, began: self.now, ends, next: 0, end, stopped: 0 });
+        self.queue_drain();
         self.notice(Notice::Draining { connections: self.counters.open });
     }
 
@@ -93,8 +91,17 @@ impl Registry {
         self.drain.is_some() && self.conns.len() == 0
     }
 
+    fn queue_drain(&mut self) {
+        let waits = self.drain.is_some_and(|drain| !drain.is_announced());
+        if waits && !self.drain_queued {
+            self.drain_queued = true;
+            self.turns.push(Turn::Drain);
+        }
+    }
+
     /// One slice of the announcement: it also arms each connection's place in the plan.
     pub(super) fn serve_drain(&mut self) -> Option<Handout> {
+        self.drain_queued = false;
         let mut drain = self.drain?;
         while drain.next < drain.end && self.recipients.len() < self.config.fanout_chunk as usize {
             let slot = drain.next;
@@ -108,9 +115,7 @@ impl Registry {
             }
         }
         self.drain = Some(drain);
-        if !drain.is_announced() {
-            self.turns.push(Turn::Drain);
-        }
+        self.queue_drain();
         let within = drain.within(&self.config);
         (!self.recipients.is_empty()).then_some(Handout::Draining { within })
     }

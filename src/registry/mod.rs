@@ -75,6 +75,8 @@ pub struct Registry {
     announcements: VecDeque<Announcement>,
     mass_close: Option<MassCloseEveryone>,
     drain: Option<Drain>,
+    /// Whether a turn is queued for it. It may outlive a drain that was cancelled.
+    drain_queued: bool,
     /// How many there have been.
     drains: u32,
     notices: VecDeque<Notice>,
@@ -152,6 +154,7 @@ impl Registry {
             announcements: VecDeque::new(),
             mass_close: None,
             drain: None,
+            drain_queued: false,
             drains: 0,
             notices: VecDeque::new(),
             closing: VecDeque::new(),
@@ -331,7 +334,7 @@ impl Registry {
                 self.conns.resolve(*conn).is_some_and(|slot| self.conns.hot(slot).ready)
             }
             Turn::Announcement => !self.announcements.is_empty(),
-            Turn::Drain => self.drain.is_some_and(|drain| !drain.is_announced()),
+            Turn::Drain => self.drain_queued,
             Turn::CloseEveryone => self.mass_close.is_some(),
         }
     }
