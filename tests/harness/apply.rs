@@ -15,14 +15,14 @@ impl World {
     pub fn apply(&mut self, op: &Op) -> Check {
         match *op {
             Op::Reserve => drop(self.reserve()?),
-            Op::Arrive { user, thread, resume, previous } => {
+            Op::Arrive { user, thread, resume, previous, expiry } => {
                 if let Some(conn) = self.reserve()? {
                     self.compare()?;
-                    self.connect(conn, user, thread, resume, previous)?;
+                    self.connect(conn, (user, thread), (resume, previous, expiry))?;
                 }
             }
-            Op::Connect { conn, user, thread, resume, previous } => {
-                self.connect(self.conn(conn), user, thread, resume, previous)?;
+            Op::Connect { conn, user, thread, resume, previous, expiry } => {
+                self.connect(self.conn(conn), (user, thread), (resume, previous, expiry))?;
             }
             Op::Upgraded { conn } => {
                 let (conn, stamp) = (self.conn(conn), self.stamp());
@@ -33,6 +33,38 @@ impl World {
             Op::Flushed { conn, how } => self.flush(self.conn(conn), how)?,
             Op::FlushAll => self.flush_all()?,
             Op::Disconnect { conn } => self.disconnect(self.conn(conn))?,
+            Op::Refresh { conn, expiry } => {
+                let (conn, stamp) = (self.conn(conn), self.stamp());
+                let expires = expiry.map(|number| self.expiry(number));
+                let got = self.registry.refresh(stamp, conn, expires);
+                self.model.refresh(stamp, conn, expires, got)?;
+            }
+            Op::Revoke { user } => {
+                let (user, stamp) = (self.user(user), self.stamp());
+                let got = self.registry.revoke(stamp, &self.names.users[usize::from(user)]);
+                self.model.revoke(stamp, user, got)?;
+            }
+            Op::Drain { deadline } => {
+                let stamp = self.stamp();
+                let deadline =
+                    deadline.map(|tenths| Duration::from_millis(u64::from(tenths) * 100));
+                self.registry.drain(stamp, deadline);
+                self.model.begin_drain(stamp, deadline);
+            }
+            Op::CancelDrain => {
+                let stamp = self.stamp();
+                let got = self.registry.cancel_drain(stamp);
+                self.model.cancel_drain(stamp, got)?;
+            }
+            Op::Live { deadlines } => {
+                for _ in 0..deadlines {
+                    self.poll_all()?;
+                    self.flush_all()?;
+                    self.advance(Advance::Exactly);
+                    self.tick()?;
+                    self.compare()?;
+                }
+            }
             Op::Tick => self.tick()?,
             Op::Advance(advance) => self.advance(advance),
             Op::Skew { millis } => self.skew = millis.into(),
@@ -96,17 +128,19 @@ impl World {
     fn connect(
         &mut self,
         conn: ConnId,
-        user: u8,
-        thread: u8,
-        resume: Since,
-        previous: Option<Pick>,
+        (user, thread): (u8, u8),
+        (resume, previous, expiry): (Since, Option<Pick>, Option<u8>),
     ) -> Check {
         let (user, thread, stamp) = (self.user(user), self.thread(thread), self.stamp());
         let source = self.model.session_of(user, thread).map(Source::Session);
         let previous = previous.map(|pick| self.conn(pick));
         let position = self.since(resume, source.as_ref());
         let resume = position.map(|position| Resume { position, previous });
-        let who = self.principal(user, thread);
+        let expires = expiry.map(|number| self.expiry(number));
+        let mut who = self.principal(user, thread);
+        if let Some(at) = expires {
+            who = who.with_expiry(at);
+        }
         let got = self.registry.connect(stamp, conn, who, resume);
         if let Ok(admitted) = got {
             self.grammar.admitted(conn, admitted.session, admitted.new_session)?;
@@ -114,7 +148,7 @@ impl World {
                 self.sessions.push(admitted.session);
             }
         }
-        self.model.connect(&self.registry, stamp, conn, (user, thread), resume, &got)
+        self.model.connect(&self.registry, stamp, conn, (user, thread), (resume, expires), &got)
     }
 
     fn come_in(&mut self, conn: ConnId, kind: Incoming) -> Check {

@@ -5,7 +5,7 @@ use super::op::{Advance, Flush, Incoming, Op, Pick, Since, To};
 use super::rng::Rng;
 
 /// How many kinds of operation there are.
-const KINDS: usize = 19;
+const KINDS: usize = 24;
 
 /// Makes operations without end.
 #[derive(Clone, Debug)]
@@ -20,6 +20,7 @@ pub struct Generator {
     large: u64,
     excepts: u64,
     resumes: u64,
+    expiries: u64,
     /// How many operations of the beginning only fill the registry.
     filling: u64,
 }
@@ -30,6 +31,12 @@ impl Generator {
         for weight in &mut weights {
             *weight = rng.pick(&[0, 1, 2, 5, 10, 10, 20, 40]);
         }
+        // Most histories know nothing of the end.
+        if rng.chance(60) {
+            weights[20] = 0;
+            weights[21] = 0;
+        }
+        weights[21] = weights[21].min(5);
         // Nothing happens where nobody arrives or sends, and little where nothing is polled.
         weights[0] = weights[0].min(5);
         weights[1] = weights[1].max(5);
@@ -37,7 +44,7 @@ impl Generator {
         weights[18] = weights[18].max(rng.pick(&[0, 1, 5, 10]));
         if rng.chance(50) {
             // Most of what ends connections is rare, or nothing ever fills.
-            for kind in [6, 14, 15] {
+            for kind in [6, 14, 15, 20, 21] {
                 weights[kind] = weights[kind].min(1);
             }
         }
@@ -48,6 +55,7 @@ impl Generator {
             large: rng.pick(&[0, 10, 30, 70]),
             excepts: rng.pick(&[0, 10, 50]),
             resumes: rng.pick(&[0, 10, 60]),
+            expiries: rng.pick(&[0, 0, 20, 60]),
             filling: rng.pick(&[0, 5, 10, 20]),
             rng,
         }
@@ -120,6 +128,10 @@ impl Generator {
         }
     }
 
+    fn expiry(&mut self) -> Option<u8> {
+        self.rng.chance(self.expiries).then(|| self.rng.byte())
+    }
+
     fn advance(&mut self) -> Advance {
         let some = self.rng.byte();
         match self.rng.below(20) {
@@ -153,6 +165,7 @@ impl Generator {
                 thread: self.name(),
                 resume: self.since(),
                 previous: self.previous(),
+                expiry: self.expiry(),
             },
             2 => Op::Upgraded { conn: self.pick() },
             3 => Op::Connect {
@@ -161,6 +174,7 @@ impl Generator {
                 thread: self.name(),
                 resume: self.since(),
                 previous: self.previous(),
+                expiry: self.expiry(),
             },
             4 => {
                 let kind = match self.rng.below(20) {
@@ -208,7 +222,12 @@ impl Generator {
                     Op::FlushAll
                 }
             }
-            _ => Op::PollAll,
+            18 => Op::PollAll,
+            19 => Op::Refresh { conn: self.pick(), expiry: self.expiry() },
+            20 => Op::Revoke { user: self.name() },
+            21 => Op::Drain { deadline: self.rng.chance(50).then(|| self.rng.byte()) },
+            22 => Op::CancelDrain,
+            _ => Op::Live { deadlines: self.rng.between(1, 4) as u8 },
         }
     }
 }

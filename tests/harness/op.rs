@@ -9,11 +9,18 @@ pub enum Op {
     /// A socket was accepted.
     Reserve,
     /// A socket was accepted and is somebody at once: `Reserve` and `Connect` in one.
-    Arrive { user: u8, thread: u8, resume: Since, previous: Option<Pick> },
+    Arrive { user: u8, thread: u8, resume: Since, previous: Option<Pick>, expiry: Option<u8> },
     /// A socket was upgraded without credentials.
     Upgraded { conn: Pick },
     /// A socket becomes somebody.
-    Connect { conn: Pick, user: u8, thread: u8, resume: Since, previous: Option<Pick> },
+    Connect {
+        conn: Pick,
+        user: u8,
+        thread: u8,
+        resume: Since,
+        previous: Option<Pick>,
+        expiry: Option<u8>,
+    },
     /// Something came in.
     Message { conn: Pick, kind: Incoming },
     /// The kernel took bytes.
@@ -22,6 +29,16 @@ pub enum Op {
     FlushAll,
     /// The socket has ended.
     Disconnect { conn: Pick },
+    /// Credentials are renewed.
+    Refresh { conn: Pick, expiry: Option<u8> },
+    /// A user's credentials are void.
+    Revoke { user: u8 },
+    /// The server is about to stop; the time that it has, in tenths of a second.
+    Drain { deadline: Option<u8> },
+    /// It does not stop after all.
+    CancelDrain,
+    /// So many deadlines pass, one after the other, while everything is polled and flushed.
+    Live { deadlines: u8 },
     /// Deadlines act, until none is due.
     Tick,
     /// Time passes, and nothing else happens.

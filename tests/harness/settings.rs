@@ -28,6 +28,11 @@ fn time(rng: &mut Rng, calm: bool, may_be_zero: bool) -> Duration {
     Duration::from_millis(millis)
 }
 
+/// A limit that most have not.
+fn rarely(rng: &mut Rng, calm: bool) -> Duration {
+    if rng.chance(70) { Duration::ZERO } else { time(rng, calm, true) }
+}
+
 /// How many there may be in a log, and how many stay of them.
 fn depth(rng: &mut Rng) -> (u32, u32) {
     let messages = rng.pick(&[1, 2, 3, 5, 8, 64]);
@@ -54,6 +59,10 @@ pub fn random(rng: &mut Rng) -> (Config, Population) {
     let sessions = small(rng);
     let (messages, history) = depth(rng);
     let (room_messages, room_history) = depth(rng);
+    let ages = Duration::from_secs(366 * 24 * 3_600);
+    let pause_threshold = rng.pick(&[ages, ages, Duration::from_millis(1), Duration::from_secs(5)]);
+    let any = rng.between(1, 100) as u32;
+    let emergency = rng.pick(&[101, 80, 50, any]);
     let over_cap = match rng.below(4) {
         0 => OverCap::Refuse { retry_after: Duration::from_millis(7) },
         1 => OverCap::EvictOldest,
@@ -94,11 +103,18 @@ pub fn random(rng: &mut Rng) -> (Config, Population) {
         .announcements(rng.pick(&[1, 2, 16]))
         .notices(rng.pick(&[0, 3, 40, 100_000, 100_000]))
         .tick_budget(rng.pick(&[1, 2, 4_096]))
-        .pause_threshold(Duration::from_secs(366 * 24 * 3_600))
+        .pause_threshold(pause_threshold)
         .over_cap(over_cap)
-        .proactive(101)
-        .emergency(101)
-        .message_rate(0);
+        .emergency(emergency)
+        .proactive(rng.between(1, emergency.into()) as u32)
+        .emergency_deadline(time(rng, calm, false))
+        .idle(rarely(rng, calm))
+        .max_lifetime(rarely(rng, calm))
+        .expiry_grace(time(rng, calm, true))
+        .drain_grace(time(rng, calm, true))
+        .drain_deadline(time(rng, calm, false))
+        .message_rate(rng.pick(&[0, 0, 1, 10, 1_000]))
+        .message_burst(small(rng));
     if rng.chance(12) {
         builder = builder.without_flush_reports();
     }

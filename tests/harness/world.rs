@@ -1,5 +1,7 @@
 //! The registry, its model, and all the handles and names that operations resolve to.
 
+use core::time::Duration;
+
 use headcount::{
     CloseReason, Config, ConnId, Message, Position, Principal, Registry, RoomId, SessionId, Target,
     ThreadId, Timestamp, UserId,
@@ -72,6 +74,7 @@ impl World {
 
     /// The stamp of the next call.
     pub fn stamp(&mut self) -> Timestamp {
+        self.model.promised = self.registry.poll_timeout();
         let late = core::mem::take(&mut self.skew) * 1_000_000;
         Timestamp::from_nanos(self.now.as_nanos().saturating_sub(late))
     }
@@ -121,6 +124,15 @@ impl World {
     pub fn principal(&self, user: u8, thread: u8) -> Principal {
         let user = self.names.users[usize::from(user)].clone();
         Principal::new(user, self.names.threads[usize::from(thread)].clone())
+    }
+
+    /// When credentials expire, given as a number: soon, late, or long ago.
+    pub fn expiry(&self, number: u8) -> Timestamp {
+        match number {
+            0 => Timestamp::ZERO,
+            1..=9 => self.now,
+            _ => self.now + Duration::from_millis(u64::from(number) * u64::from(number)),
+        }
     }
 
     pub fn audience(&self, to: To) -> Audience {

@@ -59,6 +59,10 @@ impl Model {
             Some(State::Pending) => {}
             Some(_) => return Err(Refused::NotPending),
         }
+        if let Some(drain) = &self.drain {
+            let retry_after = drain.ends.saturating_since(self.now);
+            return Err(Refused::Draining { retry_after });
+        }
         self.bucket.take(self.now).map_err(|retry_after| Refused::Rate { retry_after })?;
         self.plan(user, thread, previous)
     }
@@ -69,7 +73,7 @@ impl Model {
         stamp: Timestamp,
         id: ConnId,
         (user, thread): (u8, u8),
-        resume: Option<Resume>,
+        (resume, expires): (Option<Resume>, Option<Timestamp>),
         got: &Result<Admitted, Refused>,
     ) -> Check {
         self.clock(stamp);
@@ -79,7 +83,7 @@ impl Model {
             Err(expected) => return self.refused(expected, got.err()),
         };
         let admitted = got.map_err(|refused| format!("connect: refused for {refused:?}"))?;
-        let _evicted = self.make_room(&plan, registry)?;
+        let evicted = self.make_room(&plan);
         let session = self.find_or_mint(user, thread, &admitted)?;
         let source = Source::Session(session);
         let position = self.enter(id, &source)?;
@@ -96,10 +100,13 @@ impl Model {
         conn.state = State::Open;
         conn.admitted = Some((session, now));
         conn.heard_at = now;
+        conn.data_at = now;
+        conn.expires = expires;
         // Being slow begins with the admission.
         conn.progress_at = now;
         self.notices.admitted(id, session, now);
-        self.cut_short(registry)
+        self.cut_short(registry)?;
+        self.raise_pressure(user, evicted, registry)
     }
 
     fn find_or_mint(
@@ -125,6 +132,7 @@ impl Model {
                 ended: false,
             };
             self.sessions.insert(id, session);
+            self.notices.minted(id, user);
             self.tally.sessions_opened += 1;
             self.found(Source::Session(id), admitted.position.epoch)?;
         }

@@ -167,6 +167,9 @@ impl Model {
                     session.left_by = step;
                     session.left_for.extend_from_slice(reasons);
                 }
+                if let Some(user) = self.sessions.get(&session).map(|session| session.user) {
+                    self.ease_pressure(user);
+                }
             }
         }
     }

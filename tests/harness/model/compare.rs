@@ -101,6 +101,10 @@ impl Model {
             ("rooms", sum(stats.rooms), self.rooms().count() as u64),
             ("pings_sent", stats.pings_sent, tally.pings),
             ("pongs_received", stats.pongs_received, tally.pongs),
+            ("pauses", stats.pauses, tally.pauses),
+            ("level_changes", stats.level_changes, tally.level_changes),
+            ("probed", stats.probed, tally.probed),
+            ("released", stats.released, tally.released),
             ("recovered", stats.recovered, tally.recovered),
             ("sent", stats.sent, tally.sent),
             ("stored", stats.stored, tally.stored),
@@ -142,6 +146,10 @@ impl Model {
             || self.rooms().next().is_some()
             || waiting;
         ensure!(!anything || !registry.is_idle(), "is_idle, and something is known");
+        let drains = self.drain.is_some();
+        ensure!(registry.is_draining() == drains, "is_draining is {}", !drains);
+        let drained = drains && self.conns.is_empty();
+        ensure!(registry.is_drained() == drained, "is_drained is {}", !drained);
         let limits = [
             (self.open().count(), self.config.connections(), "connections"),
             (

@@ -6,6 +6,7 @@ use headcount::{
     CloseReason, ConnId, ConnState, MESSAGE_OVERHEAD, Message, RoomId, SessionId, Timestamp,
 };
 
+use super::Bucket;
 use crate::harness::seen::Source;
 
 /// Where a connection is in its life.
@@ -79,6 +80,8 @@ pub struct Ping {
     pub running: Option<(Timestamp, u64)>,
     /// Unanswered for half of its time.
     pub late: bool,
+    /// It has the emergency deadline.
+    pub hurried: bool,
 }
 
 /// A connection from `reserve` until its `Cleanup` is polled.
@@ -105,6 +108,15 @@ pub struct Conn {
     /// The last flush progress, or the moment at which something came to be in flight.
     pub progress_at: Timestamp,
     pub paused: bool,
+    /// The last data message.
+    pub data_at: Timestamp,
+    /// When its principal expires.
+    pub expires: Option<Timestamp>,
+    /// How fast it may talk, and how often it talked too fast.
+    pub messages: Option<Bucket>,
+    pub excess: u32,
+    /// Of the drain under way.
+    pub told_of_drain: bool,
     /// The last sign of life; the admission before the first.
     pub heard_at: Timestamp,
     /// Whether a ping was handed out: until then the silence allowed is jittered.
@@ -137,6 +149,11 @@ impl Conn {
             flushed: 0,
             progress_at: now,
             paused: false,
+            data_at: now,
+            expires: None,
+            messages: None,
+            excess: 0,
+            told_of_drain: false,
             heard_at: now,
             pinged: false,
             ping: None,

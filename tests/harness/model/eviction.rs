@@ -1,7 +1,7 @@
 //! Who makes room for a newcomer: the predecessor that it names, its user's other connections, and
 //! its user's sessions.
 
-use headcount::{CloseReason, ConnId, OverCap, Refused, Registry, SessionId};
+use headcount::{CloseReason, ConnId, OverCap, Refused, SessionId};
 
 use super::Model;
 use crate::harness::seen::Source;
@@ -12,8 +12,8 @@ use crate::harness::{Check, ensure};
 pub struct Plan {
     pub take_over: Option<ConnId>,
     pub evict: Option<ConnId>,
-    /// Sessions one of which ends: which one is open where several have lingered for as long.
-    pub release: Vec<SessionId>,
+    /// The session that ends, with its connections.
+    pub release: Option<SessionId>,
 }
 
 impl Model {
@@ -46,7 +46,7 @@ impl Model {
         }
         if session.is_none() && full(of_user, config.sessions_per_user()) {
             plan.release = self.longest_lingering(user);
-            if plan.release.is_empty() {
+            if plan.release.is_none() {
                 if let Some(retry_after) = refuse {
                     return Err(Refused::SessionsPerUser { retry_after });
                 }
@@ -55,7 +55,7 @@ impl Model {
                 let session = session.ok_or(Refused::UnknownConn)?;
                 let members = self.members(&Source::Session(session)).len();
                 leaving += members - usize::from(plan.evict.is_some());
-                plan.release.push(session);
+                plan.release = Some(session);
             }
         }
         if full(self.open().count() - leaving, config.connections()) {
@@ -76,10 +76,9 @@ impl Model {
         }
     }
 
-    fn longest_lingering(&self, user: u8) -> Vec<SessionId> {
-        let lingering = || self.going().filter(|(_, it)| it.user == user && it.left_at.is_some());
-        let first = lingering().filter_map(|(_, it)| it.left_at).min();
-        lingering().filter(|(_, it)| it.left_at == first).map(|(id, _)| id).collect()
+    fn longest_lingering(&self, user: u8) -> Option<SessionId> {
+        let lingering = self.going().filter(|(_, it)| it.user == user && it.left_at.is_some());
+        lingering.min_by_key(|(id, it)| (it.left_at, id.to_bits() >> 32)).map(|(id, _)| id)
     }
 
     /// Who owes an answer goes first, then who has been silent for longest, then who came first.
@@ -98,7 +97,7 @@ impl Model {
     }
 
     /// Does what was planned; how many were evicted.
-    pub fn make_room(&mut self, plan: &Plan, registry: &Registry) -> Result<u32, String> {
+    pub fn make_room(&mut self, plan: &Plan) -> u32 {
         let mut evicted = 0;
         if let Some(id) = plan.take_over {
             self.marks.hit("a connection was taken over");
@@ -109,14 +108,7 @@ impl Model {
             self.begin_close(id, &[CloseReason::Evicted], true);
             evicted += 1;
         }
-        let ended = |id: &&SessionId| registry.session_position(**id).is_none();
-        let released: Vec<_> = plan.release.iter().filter(ended).copied().collect();
-        ensure!(
-            released.len() == plan.release.len().min(1),
-            "{released:?} were released, one of {:?} should have been",
-            plan.release
-        );
-        for id in released {
+        if let Some(id) = plan.release {
             self.marks.hit("a session made room");
             for conn in self.members(&Source::Session(id)) {
                 self.begin_close(conn, &[CloseReason::Evicted], true);
@@ -124,7 +116,7 @@ impl Model {
             }
             self.end_session(id);
         }
-        Ok(evicted)
+        evicted
     }
 
     /// A handle that can't be admitted is the caller's mistake, not a refusal.

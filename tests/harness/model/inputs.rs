@@ -29,6 +29,12 @@ impl Model {
             {
                 Ok(Flow::Paused)
             }
+            (Some(conn), Inbound::Data { .. }) if conn.is_open() => {
+                match self.take_message_token(id) {
+                    true => Ok(Flow::Ready),
+                    false => Err(InboundError::RateLimited),
+                }
+            }
             _ => Ok(Flow::Ready),
         };
         ensure!(got == expected, "message: {got:?}, expected {expected:?}");
@@ -36,34 +42,41 @@ impl Model {
             Err(InboundError::TooBig) => {
                 self.begin_close(id, &[CloseReason::MessageTooBig], true);
             }
+            Err(InboundError::RateLimited) if self.conns[&id].is_open() => self.hear(id),
             Err(_) => {}
             Ok(flow) => {
-                let now = self.now;
                 self.tally.pongs += u64::from(inbound == Inbound::Pong);
+                if flow == Flow::Ready {
+                    self.hear(id);
+                }
                 if let Some(conn) = self.conns.get_mut(&id) {
                     match flow {
                         Flow::Paused => {
                             conn.paused = true;
                             self.marks.hit("a message was paused");
                         }
-                        Flow::Ready => {
-                            if conn.ping_due == PingDue::Yes {
-                                self.marks.hit("a ping was void");
-                            }
-                            let late = conn.ping.is_some_and(|ping| ping.late);
-                            conn.hear(now);
-                            conn.paused &= !matches!(inbound, Inbound::Data { .. });
-                            if late {
-                                self.tally.recovered += 1;
-                                self.notices.recovered(id);
-                                self.marks.hit("a suspect connection recovered");
-                            }
-                        }
+                        Flow::Ready => conn.paused &= !matches!(inbound, Inbound::Data { .. }),
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// A sign of life, whatever becomes of the message.
+    fn hear(&mut self, id: ConnId) {
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        if conn.ping_due == PingDue::Yes {
+            self.marks.hit("a ping was void");
+        }
+        let late = conn.ping.is_some_and(|ping| ping.late);
+        conn.hear(now);
+        if late {
+            self.tally.recovered += 1;
+            self.notices.recovered(id);
+            self.marks.hit("a suspect connection recovered");
+        }
     }
 
     pub fn flushed(
@@ -124,6 +137,7 @@ impl Model {
         self.marks.hit("a pause ended with a flush");
         conn.paused = false;
         conn.heard_at = now;
+        conn.data_at = now;
         if let Some(ping) = &mut conn.ping
             && let Some((since, _)) = &mut ping.running
         {

@@ -10,11 +10,15 @@ pub mod closing;
 pub mod compare;
 pub mod conn;
 pub mod delivery;
+pub mod drain;
 pub mod eviction;
 pub mod fairness;
 pub mod inputs;
+pub mod limits;
 pub mod notices;
+pub mod pause;
 pub mod polled;
+pub mod pressure;
 pub mod pump;
 pub mod stream;
 pub mod timing;
@@ -22,9 +26,10 @@ pub mod timing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use headcount::{CloseReason, Config, ConnId, Message, RoomId, SessionId, Timestamp};
+use headcount::{CloseReason, Config, ConnId, Message, Pressure, RoomId, SessionId, Timestamp};
 
 use self::conn::{Conn, State};
+use self::drain::Drain;
 use self::notices::NoticeBook;
 use self::stream::Stream;
 use super::marks::Marks;
@@ -88,7 +93,7 @@ pub struct MassClose {
     pub begun_in: Option<u64>,
 }
 
-/// The token bucket of admissions, exact: instants times the rate, so that nothing is rounded.
+/// A token bucket, exact: instants times the rate, so that nothing is rounded.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     rate: u128,
@@ -99,13 +104,17 @@ pub struct Bucket {
 const SECOND: u128 = 1_000_000_000;
 
 impl Bucket {
-    fn new(config: &Config) -> Self {
-        let (rate, burst) = (config.connect_rate().into(), config.connect_burst().into());
-        Self { rate, burst, full_at: 0 }
+    pub fn new(rate: u32, burst: u32) -> Self {
+        Self { rate: rate.into(), burst: burst.into(), full_at: 0 }
+    }
+
+    /// Whether nothing is missing.
+    pub fn is_full(&self, now: Timestamp) -> bool {
+        self.full_at <= u128::from(now.as_nanos()) * self.rate
     }
 
     /// Takes a token, or tells how long there is none.
-    fn take(&mut self, now: Timestamp) -> Result<(), Duration> {
+    pub fn take(&mut self, now: Timestamp) -> Result<(), Duration> {
         if self.rate == 0 {
             return Ok(());
         }
@@ -132,6 +141,10 @@ pub struct Tally {
     pub pings: u64,
     pub pongs: u64,
     pub recovered: u64,
+    pub pauses: u64,
+    pub level_changes: u64,
+    pub probed: u64,
+    pub released: u64,
     /// Surely closed for want of a pong, and possibly.
     pub pong_timeouts: (u64, u64),
     pub sent: u64,
@@ -152,6 +165,11 @@ pub struct Model {
     pub announcements: Vec<Announcement>,
     pub mass_closes: Vec<MassClose>,
     pub bucket: Bucket,
+    /// The level that was acted on last, of each user who has a session.
+    pub pressure: BTreeMap<u8, Pressure>,
+    pub drain: Option<Drain>,
+    /// What `poll_timeout` said before the call.
+    pub promised: Option<Timestamp>,
     pub tally: Tally,
     pub notices: NoticeBook,
     /// Every epoch that there was: none may come twice.
@@ -165,9 +183,12 @@ pub struct Model {
 impl Model {
     pub fn new(config: Config) -> Self {
         Self {
-            bucket: Bucket::new(&config),
+            bucket: Bucket::new(config.connect_rate(), config.connect_burst()),
             config,
             now: Timestamp::ZERO,
+            pressure: BTreeMap::new(),
+            drain: None,
+            promised: None,
             conns: BTreeMap::new(),
             sessions: BTreeMap::new(),
             streams: BTreeMap::new(),
@@ -179,13 +200,6 @@ impl Model {
             marks: Marks::default(),
             step: 0,
         }
-    }
-
-    /// Every call begins with its stamp: a late one counts, and moves nothing.
-    pub fn clock(&mut self, stamp: Timestamp) {
-        self.tally.late += u64::from(stamp < self.now);
-        self.now = self.now.max(stamp);
-        self.step += 1;
     }
 
     /// A connection that calls know: not `Gone`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use headcount::{CloseReason, ConnId, Notice, SessionId, Timestamp};
+use headcount::{CloseReason, ConnId, Notice, Pressure, SessionId, Timestamp};
 
 use super::Model;
 use crate::harness::{Check, ensure};
@@ -21,11 +21,24 @@ struct Life {
     recovered: u32,
 }
 
+/// A user came nearer to a cap, or away from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    pub level: Pressure,
+    pub probed: u32,
+    pub released: u32,
+    pub evicted: u32,
+}
+
 /// All facts so far.
 #[derive(Clone, Debug, Default)]
 pub struct NoticeBook {
     lives: BTreeMap<ConnId, Life>,
     ended: Vec<SessionId>,
+    users: BTreeMap<SessionId, u8>,
+    levels: Vec<(u8, Level)>,
+    pauses: Vec<Duration>,
+    drains: Vec<u32>,
     /// To how many each announcement went, and how many it skipped.
     announced: Vec<(usize, usize)>,
     /// Notices that can't be missing if none was lost.
@@ -62,6 +75,25 @@ impl NoticeBook {
 
     pub fn session_ended(&mut self, id: SessionId) {
         self.ended.push(id);
+        self.owed += 1;
+    }
+
+    pub fn minted(&mut self, id: SessionId, user: u8) {
+        self.users.insert(id, user);
+    }
+
+    pub fn level_changed(&mut self, user: u8, level: Level) {
+        self.levels.push((user, level));
+        self.owed += 1;
+    }
+
+    pub fn paused(&mut self, lasted: Duration) {
+        self.pauses.push(lasted);
+        self.owed += 1;
+    }
+
+    pub fn draining(&mut self, connections: u32) {
+        self.drains.push(connections);
         self.owed += 1;
     }
 
@@ -120,6 +152,31 @@ impl Model {
                 let before = book.ended.len();
                 book.ended.retain(|other| *other != session);
                 ensure!(book.ended.len() < before, "{notice:?} is wrong, or came twice");
+                book.owed -= 1;
+            }
+            Notice::Pressure { session, level, probed, released, evicted } => {
+                let user = *book.users.get(&session).ok_or("a notice of no session")?;
+                let told = (user, Level { level, probed, released, evicted });
+                // Those of one user come in order; some may have been lost.
+                let first = book.levels.iter().position(|it| it.0 == user);
+                let found = book.levels.iter().position(|it| *it == told);
+                let lossless = self.config.notices() >= 100_000;
+                ensure!(
+                    found.is_some() && (!lossless || found == first),
+                    "{notice:?} is wrong or out of order: {:?}",
+                    book.levels
+                );
+                found.map(|place| book.levels.remove(place));
+                book.owed -= 1;
+            }
+            Notice::Paused { lasted } => {
+                let found = book.pauses.iter().position(|it| *it == lasted);
+                book.pauses.remove(found.ok_or_else(|| format!("{notice:?} is wrong"))?);
+                book.owed -= 1;
+            }
+            Notice::Draining { connections } => {
+                let found = book.drains.iter().position(|it| *it == connections);
+                book.drains.remove(found.ok_or_else(|| format!("{notice:?} is wrong"))?);
                 book.owed -= 1;
             }
             Notice::Suspect { conn } => {

@@ -39,7 +39,12 @@ impl Model {
                 }
                 self.hand(*conn, MESSAGE_OVERHEAD);
             }
-            Seen::Draining { .. } => return Err("nobody drains".into()),
+            Seen::Draining { to } => {
+                for id in to {
+                    self.told_of_drain(*id)?;
+                    self.hand(*id, MESSAGE_OVERHEAD);
+                }
+            }
             Seen::Close { conn, reason } => self.closed(*conn, *reason)?,
             Seen::Cleanup { what: Gone::Conn(conn), reason } => self.clean_up(*conn, *reason)?,
             Seen::Cleanup { what: Gone::Session(session), reason } => {

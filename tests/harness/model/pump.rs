@@ -103,6 +103,7 @@ impl Model {
         for stream in self.streams.values_mut() {
             stream.thin(true);
         }
+        self.all_are_told_of_drain()?;
         self.silent_walks()
     }
 

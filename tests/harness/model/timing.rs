@@ -3,15 +3,23 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use headcount::{CloseReason, Config, ConnId, MESSAGE_OVERHEAD, Registry, Timestamp};
+use headcount::{CloseReason, Config, ConnId, ConnState, MESSAGE_OVERHEAD, Registry, Timestamp};
 
 use super::conn::{Conn, Ping, PingDue, State};
+use super::drain::Drain;
 use super::{Model, due, millis_up};
 use crate::harness::seen::Source;
 use crate::harness::{Check, ensure};
 
 /// The longest close handshake with a peer that broke the protocol.
 const SHORT_HANDSHAKE: Duration = Duration::from_secs(1);
+
+impl Ping {
+    fn time_to_answer(&self, config: &Config) -> Duration {
+        let usual = config.pong_timeout();
+        if self.hurried { usual.min(config.emergency_deadline()) } else { usual }
+    }
+}
 
 impl Conn {
     /// When it is stuck.
@@ -21,15 +29,16 @@ impl Conn {
 
     /// When its ping has been unanswered for too long.
     fn pong_by(&self, config: &Config) -> Option<Timestamp> {
-        let (since, _) = self.ping?.running?;
-        (self.is_open() && !self.paused).then(|| since + config.pong_timeout())
+        let ping = self.ping.filter(|_| self.is_open() && !self.paused)?;
+        let (since, _) = ping.running?;
+        Some(since + ping.time_to_answer(config))
     }
 
     /// When an unanswered ping makes it suspect.
     fn suspect_at(&self, config: &Config) -> Option<Timestamp> {
         let ping = self.ping.filter(|ping| !ping.late && self.is_open() && !self.paused)?;
         let (since, _) = ping.running?;
-        Some(since + config.pong_timeout() / 2)
+        Some(since + ping.time_to_answer(config) / 2)
     }
 
     /// When it is pinged, at the earliest and at the latest.
@@ -57,7 +66,7 @@ impl Conn {
     }
 
     /// The latest instant of the first thing that time will do to it.
-    fn next(&self, config: &Config) -> Option<Timestamp> {
+    fn next(&self, config: &Config, drain: Option<&Drain>) -> Option<Timestamp> {
         let pending = (self.state == State::Pending).then_some(self.pending_until);
         let ping = self.ping_at(config).map(|(_, latest)| latest);
         [
@@ -67,6 +76,10 @@ impl Conn {
             self.pong_by(config),
             ping,
             self.handshake_until(config),
+            self.idle_at(config),
+            self.life_ends(config).map(|(_, latest)| latest),
+            self.expires_at(config),
+            drain.and_then(|drain| drain.closes(self, config)).map(|(_, latest)| latest),
         ]
         .into_iter()
         .flatten()
@@ -85,6 +98,7 @@ impl Model {
             .filter(|stream| stream.is_stale(now))
             .map(|stream| stream.source.clone())
             .collect();
+        self.stop_hard(registry)?;
         for id in self.conns.keys().copied().collect::<Vec<_>>() {
             self.tick_conn(id, registry, &expired);
         }
@@ -131,7 +145,10 @@ impl Model {
                 self.end(id);
             }
             State::Open => {
-                let mut reasons = Vec::new();
+                let ended = registry.state(id) != Some(ConnState::Open)
+                    && registry.state(id) != Some(ConnState::Suspect);
+                let mut reasons = self.over(id, ended);
+                let conn = &self.conns[&id];
                 if is_due(conn.stuck_at(&config)) {
                     reasons.push(CloseReason::SlowConsumer);
                     self.marks.hit("a connection was stuck");
@@ -142,6 +159,7 @@ impl Model {
                     self.tally.pong_timeouts.1 += 1;
                     self.tally.pong_timeouts.0 += u64::from(reasons.len() == 1);
                 }
+                let conn = &self.conns[&id];
                 let suspect = is_due(conn.suspect_at(&config));
                 let (possible, certain) = conn
                     .ping_at(&config)
@@ -171,6 +189,30 @@ impl Model {
         }
     }
 
+    /// Limits of its own that are over. Where the exact instant is jittered, the registry chooses
+    /// within its range, and it shows in whether the connection has `ended`.
+    fn over(&mut self, id: ConnId, ended: bool) -> Vec<CloseReason> {
+        let (now, config) = (self.now, &self.config);
+        let conn = &self.conns[&id];
+        let exact = |at: Option<Timestamp>| at.map(|at| (at, at));
+        let drain = self.drain.and_then(|drain| drain.closes(conn, config));
+        let limits = [
+            (CloseReason::Restart, drain, "a drain closed a connection"),
+            (CloseReason::Expired, exact(conn.expires_at(config)), "a principal expired"),
+            (CloseReason::LifetimeEnded, conn.life_ends(config), "a life was long enough"),
+            (CloseReason::Idle, exact(conn.idle_at(config)), "a connection was idle"),
+        ];
+        let mut reasons = Vec::new();
+        for (reason, at, mark) in limits {
+            let Some((earliest, latest)) = at else { continue };
+            if due(now, latest) || ended && due(now, earliest) {
+                self.marks.hit(mark);
+                reasons.push(reason);
+            }
+        }
+        reasons
+    }
+
     fn suspect(&mut self, id: ConnId) {
         self.marks.hit("a connection became suspect");
         self.notices.suspect(id, true);
@@ -182,7 +224,7 @@ impl Model {
     pub fn queue_ping(&mut self, id: ConnId, certainty: PingDue) {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.ping_due = certainty;
-            conn.ping = Some(Ping { mark: None, running: None, late: false });
+            conn.ping = Some(Ping { mark: None, running: None, late: false, hurried: false });
         }
     }
 
@@ -193,25 +235,29 @@ impl Model {
             session.ended = true;
         }
         self.tally.sessions_ended += 1;
+        if let Some(user) = self.sessions.get(&id).map(|session| session.user) {
+            self.ease_pressure(user);
+        }
         self.notices.session_ended(id);
     }
 
     /// The latest instant at which the next deadline acts.
     fn next_deadline(&self) -> Option<Timestamp> {
-        let conns = self.conns.values().filter_map(|conn| conn.next(&self.config));
+        let conns =
+            self.conns.values().filter_map(|conn| conn.next(&self.config, self.drain.as_ref()));
         let logs = self.streams.values().filter_map(|stream| stream.expires_at());
         let lingering = self
             .going()
             .filter(|(_, session)| session.uncleaned.is_empty())
             .filter_map(|(_, session)| session.left_at)
             .map(|at| at + self.config.linger());
-        conns.chain(logs).chain(lingering).min()
+        conns.chain(logs).chain(lingering).chain(self.hard_stop()).min()
     }
 
     /// `poll_timeout` may be early, never late.
     pub fn check_timeout(&self, got: Option<Timestamp>) -> Check {
         if let Some(next) = self.next_deadline() {
-            let latest = Timestamp::from_millis(millis_up(next));
+            let latest = Timestamp::from_millis(millis_up(next)).max(self.now);
             ensure!(
                 got.is_some_and(|at| at <= latest),
                 "poll_timeout is {got:?}, but something is due at {next:?}"
