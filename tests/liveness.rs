@@ -315,6 +315,7 @@ fn a_pong_during_a_pause_answers_the_ping_and_does_not_end_the_pause() {
     let alice = world.open("alice", "main");
     world.skip(secs(20));
     world.settle();
+    world.skip(secs(5));
     world.tell_conn(alice, &text_of_cost(1_000));
     world.tell_conn(alice, "one more");
     world.drain();

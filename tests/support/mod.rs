@@ -11,15 +11,16 @@
 // Each test binary uses a part of it.
 #![allow(dead_code, unreachable_pub)]
 
+mod look;
 mod polled;
 
 use core::time::Duration;
 use std::collections::HashMap;
 
 use headcount::{
-    Admitted, CloseReason, Config, ConfigBuilder, ConnId, ConnState, Delivery, Disconnect, Flow,
-    Inbound, Joined, MESSAGE_OVERHEAD, Message, Notice, OverCap, Position, Principal, Refused,
-    Registry, Resume, RoomId, SessionId, Target, ThreadId, Timestamp, UserId,
+    Admitted, CloseReason, Config, ConfigBuilder, ConnId, Delivery, Disconnect, Flow, Inbound,
+    Joined, MESSAGE_OVERHEAD, Message, OverCap, Position, Principal, Refused, Registry, Resume,
+    RoomId, Target, ThreadId, Timestamp, UserId,
 };
 
 pub use polled::Polled;
@@ -145,6 +146,30 @@ impl World {
         let resume = Some(Resume { position, previous: None });
         let admitted = self.registry.connect(self.now, conn, who(user, thread), resume);
         (conn, admitted.expect("to be admitted"))
+    }
+
+    /// The same for a client that names the connection that it had.
+    pub fn take_over(&mut self, user: &str, thread: &str, previous: ConnId) -> ConnId {
+        let conn = self.reserve();
+        let position = Position { epoch: 0, offset: 0 };
+        let resume = Some(Resume { position, previous: Some(previous) });
+        let admitted = self.registry.connect(self.now, conn, who(user, thread), resume);
+        admitted.expect("to be admitted");
+        conn
+    }
+
+    /// A socket whose principal says more than a name.
+    pub fn open_as(&mut self, who: Principal) -> ConnId {
+        let conn = self.reserve();
+        self.registry.connect(self.now, conn, who, None).expect("to be admitted");
+        conn
+    }
+
+    /// A socket that is admitted at once, and whose peer answers pings.
+    pub fn tab(&mut self, user: &str, thread: &str) -> ConnId {
+        let conn = self.open(user, thread);
+        self.answers(conn);
+        conn
     }
 
     /// The refusal of a socket, which ends then.
@@ -358,60 +383,5 @@ impl World {
             self.settle();
         }
         assert!(self.registry.is_idle(), "{:?}: {:?}", self.registry, self.registry.stats());
-    }
-
-    // Looking.
-
-    /// What came out for this connection, from the first to the last.
-    pub fn seen(&self, conn: ConnId) -> Vec<&str> {
-        self.wires[&conn].seen.iter().map(|(_, what)| &what[..]).collect()
-    }
-
-    /// What came out for it since the last time.
-    pub fn take(&mut self, conn: ConnId) -> Vec<String> {
-        let seen = &mut self.wires.get_mut(&conn).expect("a connection").seen;
-        core::mem::take(seen).into_iter().map(|(_, what)| what).collect()
-    }
-
-    /// How long after the beginning of the world this came out for it, the first time.
-    pub fn when(&self, conn: ConnId, what: &str) -> Duration {
-        let seen = &self.wires[&conn].seen;
-        match seen.iter().find(|(_, seen)| seen == what) {
-            Some((at, _)) => at.saturating_since(START),
-            None => panic!("{conn:?} never saw {what:?}, only {:?}", self.seen(conn)),
-        }
-    }
-
-    /// The sum of what it was charged.
-    pub fn handed(&self, conn: ConnId) -> u64 {
-        self.wires[&conn].handed
-    }
-
-    /// What it was charged and has not flushed.
-    pub fn in_flight(&self, conn: ConnId) -> u64 {
-        self.wires[&conn].handed - self.wires[&conn].flushed
-    }
-
-    pub fn state(&self, conn: ConnId) -> Option<ConnState> {
-        self.registry.state(conn)
-    }
-
-    pub fn session(&self, conn: ConnId) -> SessionId {
-        self.registry.session_of(conn).expect("an admitted connection")
-    }
-
-    /// How many connections are open.
-    pub fn open_count(&self) -> u32 {
-        self.registry.stats().open
-    }
-
-    /// All notices since the last time.
-    pub fn notices(&mut self) -> Vec<Notice> {
-        core::iter::from_fn(|| self.registry.poll_notice()).collect()
-    }
-
-    /// The sessions whose end was polled, in order.
-    pub fn ended_sessions(&self) -> Vec<SessionId> {
-        self.polled.iter().filter_map(|polled| polled.session).collect()
     }
 }
