@@ -159,7 +159,7 @@ fn a_comprehensive_day_adds_up() {
     expected.extend(["evicted"; 3]);
     assert_eq!(world.closings(), expected);
     assert_eq!(world.registry.stats().refused, 0);
-    world.run(secs(3_600));
+    world.run(secs(300));
     assert_eq!(world.open_count(), 31);
     world.close_the_books();
 }

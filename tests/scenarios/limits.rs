@@ -60,7 +60,7 @@ fn a_cold_start_burst_of_25_at_15_a_second_against_a_cap_of_20_locks_nobody_out(
     assert_eq!(world.closings(), ["evicted"; 5]);
     let stats = world.registry.stats();
     assert_eq!((stats.opened, stats.refused, stats.sessions), (25, 0, 20));
-    world.run(secs(3_600));
+    world.run(secs(300));
     assert_eq!(world.open_conns(), burst[5..]);
     world.close_the_books();
 }
@@ -109,7 +109,7 @@ fn a_full_server_of_half_open_sockets_lets_their_owners_back() {
     assert_eq!(world.now, START + secs(2), "no waiting for any deadline");
     assert_eq!((world.open_count(), world.registry.stats().refused), (100, 1));
     assert_eq!(world.open_conns(), back);
-    world.run(secs(3_600));
+    world.run(secs(300));
     assert_eq!(world.open_conns(), back);
     assert_eq!(world.closings(), ["evicted"; 100]);
     world.close_the_books();

@@ -30,7 +30,7 @@ fn eight_tabs_open_and_three_close_and_five_go_on_as_if_nothing_was() {
             false => assert_eq!(world.seen(*tab), ["hello"]),
         }
     }
-    world.run(secs(3_600));
+    world.run(secs(300));
     assert_eq!(world.open_count(), 5, "whoever answers pings stays");
     assert_eq!(world.registry.stats().sessions, 5, "the others have lingered enough");
     assert_eq!(world.closings(), ["peer_gone"; 3]);
@@ -64,7 +64,7 @@ fn twelve_tabs_whose_handshake_has_just_ended_survive_the_thirteenth() {
     for number in 0..13 {
         world.tab("alice", &format!("thread{number}"));
     }
-    world.run(secs(3_600));
+    world.run(secs(300));
     assert_eq!((world.open_count(), world.closings().len()), (13, 0));
     world.close_the_books();
 }
@@ -82,7 +82,7 @@ fn two_tabs_over_the_cap_do_not_fight_for_ever() {
         let evicted = headcount::CloseReason::Evicted;
         assert_eq!((evicted.code(), evicted.retry()), (4504, headcount::Retry::Stop));
         world.hang_up(first);
-        world.run(secs(3_600));
+        world.run(secs(300));
         assert_eq!(world.state(second), Some(ConnState::Open));
         assert_eq!((world.registry.stats().opened, world.closings().len()), (2, 1));
         world.close_the_books();
@@ -137,7 +137,7 @@ fn a_whole_browser_that_returns_after_its_network_did_replaces_each_of_its_ghost
     assert_eq!(world.open_count(), 20);
     assert_eq!(world.open_conns(), back, "ghosts made room for the living, never the reverse");
     assert_eq!(world.registry.stats().sessions, 20, "each thread has kept its session");
-    world.run(secs(3_600));
+    world.run(secs(300));
     assert_eq!(world.open_conns(), back);
     world.close_the_books();
 }

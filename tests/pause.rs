@@ -1,0 +1,150 @@
+//! The process itself was silent: what that means for the peers' deadlines, and what it does not.
+
+mod support;
+
+use headcount::{CloseReason, ConnState, Inbound, Notice, Target};
+use support::{World, config, ms, secs};
+
+/// A pause is longer than five seconds beyond what was promised. Ping after 20 s, pong within 10.
+fn world() -> World {
+    World::with(
+        config()
+            .pause_threshold(secs(5))
+            .interval(secs(20))
+            .pong_timeout(secs(10))
+            .slow_deadline(secs(8))
+            .linger(secs(60)),
+    )
+}
+
+#[test]
+fn a_gap_no_longer_than_the_threshold_is_no_pause() {
+    let mut world = world();
+    world.open("alice", "main");
+    world.run(secs(1));
+    let promised = world.timeout();
+    world.now = promised + secs(5);
+    world.registry.tick(world.now);
+    assert_eq!(world.registry.stats().pauses, 0);
+    assert!(!world.notices().iter().any(|notice| matches!(notice, Notice::Paused { .. })));
+}
+
+#[test]
+fn a_longer_gap_is_told_with_its_length() {
+    let mut world = world();
+    world.open("alice", "main");
+    world.run(secs(1));
+    world.notices();
+    let promised = world.timeout();
+    world.now = promised + secs(5) + ms(1);
+    world.registry.tick(world.now);
+    assert_eq!(world.registry.stats().pauses, 1);
+    assert_eq!(world.notices(), [Notice::Paused { lasted: secs(5) + ms(1) }]);
+}
+
+#[test]
+fn a_long_sleep_that_was_promised_is_no_pause() {
+    let mut world = world();
+    let alice = world.open("alice", "main");
+    world.hang_up(alice);
+    world.settle();
+    // Only the end of the session is due, a minute from now, and nobody is needed before.
+    world.run(secs(60));
+    assert!(world.registry.is_idle());
+    assert_eq!(world.registry.stats().pauses, 0);
+    world.skip(secs(3_600));
+    assert_eq!(world.registry.stats().pauses, 0, "nothing was promised, nothing was missed");
+}
+
+#[test]
+fn the_pong_deadline_moves_by_the_pause() {
+    let mut world = world();
+    let alice = world.open("alice", "main");
+    world.run(secs(20));
+    assert_eq!(world.seen(alice), ["ping"]);
+    let rest = {
+        let due = world.registry.explain(alice).unwrap().next.unwrap().0;
+        due.saturating_since(world.now)
+    };
+    world.skip(secs(3_600));
+    assert_ne!(world.state(alice), Some(ConnState::Closing));
+    // What was left of its time is still left, up to the moment at which somebody should have looked.
+    world.run(secs(10));
+    assert_eq!(world.closings(), ["pong_timeout"], "{rest:?}");
+}
+
+#[test]
+fn a_pong_that_waited_in_the_socket_through_the_pause_is_in_time() {
+    let mut world = world();
+    let alice = world.open("alice", "main");
+    world.run(secs(20));
+    // The input comes before the tick, as in the turn of a shell.
+    world.now += secs(3_600);
+    world.inbound(alice, Inbound::Pong);
+    world.registry.tick(world.now);
+    assert_eq!(world.state(alice), Some(ConnState::Open));
+    // And it does so whatever comes first.
+    world.run(secs(20));
+    world.now += secs(3_600);
+    world.registry.tick(world.now);
+    world.inbound(alice, Inbound::Pong);
+    assert_eq!(world.state(alice), Some(ConnState::Open));
+    assert_eq!(world.registry.stats().pauses, 2);
+}
+
+#[test]
+fn a_socket_that_could_not_be_written_during_the_pause_is_not_stuck() {
+    let mut world = world();
+    let alice = world.open("alice", "main");
+    world.tell_session(alice, "hello");
+    world.drain();
+    world.skip(secs(3_600));
+    assert_eq!(world.state(alice), Some(ConnState::Open));
+    world.flush(alice);
+    world.run(secs(8));
+    assert_eq!(world.state(alice), Some(ConnState::Open));
+}
+
+#[test]
+fn a_socket_that_takes_nothing_after_the_pause_is_stuck_one_deadline_later() {
+    let mut world = world();
+    let alice = world.open("alice", "main");
+    world.stall(alice);
+    world.tell_session(alice, "hello");
+    world.drain();
+    world.skip(secs(3_600));
+    assert_eq!(world.state(alice), Some(ConnState::Open));
+    world.run(secs(8));
+    assert_eq!(world.closings(), ["slow_consumer"]);
+}
+
+#[test]
+fn what_is_no_silence_of_a_peer_does_not_move() {
+    let mut world = world();
+    let (lingering, closing) = (world.open("alice", "main"), world.open("bob", "main"));
+    let pending = world.reserve();
+    world.hang_up(lingering);
+    world.close(Target::Conn(closing), CloseReason::Application);
+    world.settle();
+    world.skip(secs(3_600));
+    world.settle();
+    assert_eq!(world.registry.stats().sessions, 0, "sessions have lingered for an hour");
+    assert_eq!((world.state(closing), world.seen(pending)), (None, vec!["close head_timeout"]));
+}
+
+#[test]
+fn pauses_add_up() {
+    let mut world = world();
+    let alice = world.tab("alice", "main");
+    let dead = world.open("bob", "main");
+    world.run(secs(1));
+    for _ in 0..10 {
+        world.skip(secs(600));
+    }
+    assert_eq!(world.registry.stats().pauses, 10);
+    assert_eq!(world.open_count(), 2);
+    world.run(secs(30));
+    assert_eq!(world.open_conns(), [alice]);
+    assert_eq!(world.when(dead, "close pong_timeout").as_secs() / 600, 10);
+    world.close_the_books();
+}
