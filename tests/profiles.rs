@@ -1,0 +1,145 @@
+//! Every value of every profile: the defaults in full, and per profile exactly what differs.
+
+use headcount::{Config, Profile};
+
+macro_rules! values {
+    ($config:expr, $($key:ident)*) => {{
+        let config: &Config = $config;
+        vec![$((stringify!($key), format!("{:?}", config.$key()))),*]
+    }};
+}
+
+fn values(config: &Config) -> Vec<(&'static str, String)> {
+    values!(config,
+        seed flush_reports over_cap
+        connections pending closing sessions users rooms
+        connections_per_user sessions_per_user rooms_per_connection
+        connect_rate connect_burst message_rate message_burst message_bytes
+        linger head_deadline auth_deadline close_handshake idle max_lifetime expiry_grace
+        emergency proactive emergency_deadline
+        interval pong_timeout pause_threshold
+        stream_messages stream_bytes stream_ttl stream_history
+        room_messages room_bytes room_ttl room_history
+        window lane slow_deadline
+        drain_grace drain_deadline
+        fanout_chunk announcements closed_ring notices tick_budget
+    )
+}
+
+const DEFAULTS: &[(&str, &str)] = &[
+    ("seed", "7"),
+    ("flush_reports", "true"),
+    ("over_cap", "EvictUnresponsiveThenOldest"),
+    ("connections", "65536"),
+    ("pending", "8192"),
+    ("closing", "8192"),
+    ("sessions", "131072"),
+    ("users", "131072"),
+    ("rooms", "65536"),
+    ("connections_per_user", "16"),
+    ("sessions_per_user", "20"),
+    ("rooms_per_connection", "128"),
+    ("connect_rate", "500"),
+    ("connect_burst", "1000"),
+    ("message_rate", "100"),
+    ("message_burst", "200"),
+    ("message_bytes", "65536"),
+    ("linger", "120s"),
+    ("head_deadline", "10s"),
+    ("auth_deadline", "10s"),
+    ("close_handshake", "5s"),
+    ("idle", "0ns"),
+    ("max_lifetime", "0ns"),
+    ("expiry_grace", "25s"),
+    ("emergency", "80"),
+    ("proactive", "60"),
+    ("emergency_deadline", "10s"),
+    ("interval", "25s"),
+    ("pong_timeout", "10s"),
+    ("pause_threshold", "5s"),
+    ("stream_messages", "256"),
+    ("stream_bytes", "1048576"),
+    ("stream_ttl", "120s"),
+    ("stream_history", "256"),
+    ("room_messages", "256"),
+    ("room_bytes", "524288"),
+    ("room_ttl", "120s"),
+    ("room_history", "256"),
+    ("window", "65536"),
+    ("lane", "4096"),
+    ("slow_deadline", "10s"),
+    ("drain_grace", "2s"),
+    ("drain_deadline", "30s"),
+    ("fanout_chunk", "512"),
+    ("announcements", "16"),
+    ("closed_ring", "1024"),
+    ("notices", "1024"),
+    ("tick_budget", "4096"),
+];
+
+#[test]
+fn every_value_of_every_profile_is_what_it_should_be() {
+    const PATIENT: &[(&str, &str)] =
+        &[("idle", "300s"), ("interval", "45s"), ("pong_timeout", "15s")];
+    const TALKATIVE: &[(&str, &str)] = &[("message_rate", "1000"), ("message_burst", "2000")];
+    const QUICK: &[(&str, &str)] = &[("drain_grace", "500ms"), ("drain_deadline", "2s")];
+    let profiles: [(Profile, &[&[(&str, &str)]]); 6] = [
+        (Profile::Development, &[PATIENT, QUICK]),
+        (Profile::Test, &[TALKATIVE, PATIENT, QUICK]),
+        (
+            Profile::Ci,
+            &[
+                TALKATIVE,
+                PATIENT,
+                &[("slow_deadline", "30s"), ("drain_grace", "500ms"), ("drain_deadline", "5s")],
+            ],
+        ),
+        (Profile::Staging, &[&[("idle", "600s"), ("interval", "30s"), ("pong_timeout", "60s")]]),
+        (Profile::Production, &[&[("idle", "900s")]]),
+        (
+            Profile::Origin,
+            &[
+                // What follows from a hundred connections in all.
+                &[("connections", "100"), ("pending", "64"), ("closing", "64")],
+                &[("sessions", "200"), ("users", "200"), ("rooms", "100")],
+                &[("connections_per_user", "3"), ("linger", "180s")],
+                // Given up after 120 s of silence, and after 2 s without progress.
+                &[("interval", "30s"), ("pong_timeout", "90s"), ("slow_deadline", "2s")],
+            ],
+        ),
+    ];
+    for (profile, differences) in profiles {
+        let config = Config::profile(profile, 7).build().expect("a profile is valid");
+        let mut expected = DEFAULTS.to_vec();
+        for (key, value) in differences.iter().copied().flatten() {
+            let place = expected.iter().position(|(known, _)| known == key).expect("a key");
+            assert_ne!(expected[place].1, *value, "{key} does not differ");
+            expected[place].1 = value;
+        }
+        let values = values(&config);
+        let values: Vec<_> = values.iter().map(|(key, value)| (*key, &value[..])).collect();
+        assert_eq!(values, expected, "{profile:?}");
+    }
+}
+
+#[test]
+fn the_table_above_has_every_key_and_the_defaults_are_what_it_says() {
+    let config = Config::new(7);
+    // A field of the derived `Debug` for each key: a new one must be added to the table.
+    let shown = format!("{config:#?}");
+    let keys = shown.lines().filter(|line| line.starts_with("    ") && !line.starts_with("     "));
+    let mut keys: Vec<_> = keys.filter_map(|line| line.trim().split_once(':')).collect();
+    let mut known: Vec<_> = DEFAULTS.iter().map(|(key, _)| *key).collect();
+    keys.sort();
+    known.sort();
+    assert_eq!(keys.iter().map(|(key, _)| *key).collect::<Vec<_>>(), known);
+    let values = values(&config);
+    let values: Vec<_> = values.iter().map(|(key, value)| (*key, &value[..])).collect();
+    assert_eq!(values, DEFAULTS);
+}
+
+#[test]
+fn whatever_a_profile_sets_can_be_set_differently() {
+    let config = Config::profile(Profile::Origin, 7).connections_per_user(20).build().unwrap();
+    assert_eq!((config.connections_per_user(), config.connections()), (20, 100));
+}
