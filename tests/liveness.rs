@@ -340,3 +340,22 @@ fn a_pause_does_not_suspend_the_slow_deadline() {
     world.drain();
     assert_eq!(world.seen(alice)[1..], ["close slow_consumer"]);
 }
+
+#[test]
+fn a_suspect_that_answers_has_recovered_and_both_are_told_and_counted() {
+    let mut world = World::with(config().interval(secs(20)).pong_timeout(secs(10)));
+    let alice = world.open("alice", "main");
+    world.skip(secs(20));
+    world.settle();
+    world.notices();
+    world.skip(secs(5) - ms(1));
+    assert_eq!(world.state(alice), Some(ConnState::Open));
+    world.skip(ms(1));
+    assert_eq!(world.state(alice), Some(ConnState::Suspect), "half of its time is over");
+    assert_eq!(world.notices(), [headcount::Notice::Suspect { conn: alice }]);
+    world.skip(secs(5) - ms(1));
+    world.inbound(alice, Inbound::Pong);
+    assert_eq!(world.state(alice), Some(ConnState::Open));
+    assert_eq!(world.notices(), [headcount::Notice::Recovered { conn: alice }]);
+    assert_eq!(world.registry.stats().recovered, 1);
+}

@@ -26,7 +26,10 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
     )
 }
 
-const DEFAULTS: &[(&str, &str)] = &[
+/// Keys and their values, as `Debug` shows them.
+type Table = &'static [(&'static str, &'static str)];
+
+const DEFAULTS: Table = &[
     ("seed", "7"),
     ("flush_reports", "true"),
     ("over_cap", "EvictUnresponsiveThenOldest"),
@@ -79,11 +82,10 @@ const DEFAULTS: &[(&str, &str)] = &[
 
 #[test]
 fn every_value_of_every_profile_is_what_it_should_be() {
-    const PATIENT: &[(&str, &str)] =
-        &[("idle", "300s"), ("interval", "45s"), ("pong_timeout", "15s")];
-    const TALKATIVE: &[(&str, &str)] = &[("message_rate", "1000"), ("message_burst", "2000")];
-    const QUICK: &[(&str, &str)] = &[("drain_grace", "500ms"), ("drain_deadline", "2s")];
-    let profiles: [(Profile, &[&[(&str, &str)]]); 6] = [
+    const PATIENT: Table = &[("idle", "300s"), ("interval", "45s"), ("pong_timeout", "15s")];
+    const TALKATIVE: Table = &[("message_rate", "1000"), ("message_burst", "2000")];
+    const QUICK: Table = &[("drain_grace", "500ms"), ("drain_deadline", "2s")];
+    let profiles: [(Profile, &[Table]); 6] = [
         (Profile::Development, &[PATIENT, QUICK]),
         (Profile::Test, &[TALKATIVE, PATIENT, QUICK]),
         (
