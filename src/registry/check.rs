@@ -84,8 +84,6 @@ impl Registry {
                 );
             }
             if let Some((at, due)) = deadline(hot, cold, &self.rules()) {
-                // What was due before it was known is due at the next tick.
-                let at = at.max(self.now.as_millis());
                 hold!(
                     self.conn_timers.at(slot).is_some_and(|timer| timer <= at),
                     "{id:?}: {due:?} at {at} is not armed in time"
