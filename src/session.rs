@@ -26,6 +26,8 @@ pub(crate) struct Session {
     pub(crate) serial: NonZeroU32,
     pub(crate) user: u32,
     pub(crate) thread: ThreadId,
+    /// When it was minted.
+    pub(crate) since: Timestamp,
     /// Its stream's key. The stream's members are the session's open connections.
     pub(crate) stream: u32,
     /// Its connections whose cleanup was not polled: open, closing and gone ones.
@@ -125,6 +127,17 @@ impl Sessions {
         self.users.iter().map(|(slot, user)| (slot as u32, user))
     }
 
+    /// One past the highest slot in use: the end of a walk over the table.
+    pub(crate) fn slots(&self) -> u32 {
+        self.records.iter().next_back().map_or(0, |(slot, _)| slot as u32 + 1)
+    }
+
+    /// The handle of a slot whose session has not ended.
+    pub(crate) fn live_id(&self, slot: u32) -> Option<SessionId> {
+        let record = self.peek(slot).filter(|record| !record.ended)?;
+        Some(SessionId::new(slot, record.serial))
+    }
+
     /// The slot that the next session will have.
     pub(crate) fn next_slot(&self) -> u32 {
         self.records.vacant_key() as u32
@@ -136,6 +149,7 @@ impl Sessions {
         user: UserId,
         thread: ThreadId,
         stream: u32,
+        now: Timestamp,
     ) -> u32 {
         let user = match self.find_user(&user) {
             Some(known) => known,
@@ -145,6 +159,7 @@ impl Sessions {
             serial,
             user,
             thread,
+            since: now,
             stream,
             attached: 0,
             lingers_since: None,

@@ -95,7 +95,7 @@ impl Registry {
                 let owner = Owner::Session(self.sessions.next_slot());
                 let stream = self.streams.insert(Stream::new(owner, epoch)) as u32;
                 self.counters.sessions_opened += 1;
-                self.sessions.insert(serial, user, thread, stream)
+                self.sessions.insert(serial, user, thread, stream, self.now)
             }
         };
         let record = self.sessions.get_mut(session);
@@ -123,7 +123,7 @@ impl Registry {
         self.arm(slot);
         let session = self.sessions.id(session);
         self.notice(Notice::Admitted { conn, session });
-        let since = resume.map(|resume| resume.position);
+        let since = resume.map(|resume| resume.position).filter(|since| *since != Resume::UNSEEN);
         let recovered = self.report_missed(slot, position, since);
         self.keep_headroom();
         self.raise_pressure(user, session, evicted);

@@ -82,6 +82,8 @@ pub struct SessionExplanation {
     pub user: UserId,
     /// Which of theirs.
     pub thread: ThreadId,
+    /// How long ago it was minted.
+    pub age: Duration,
     /// Its open connections.
     pub connections: Vec<ConnId>,
     /// When it ends if nobody comes back; `None` while a connection is open.
@@ -179,6 +181,7 @@ impl Registry {
         Some(SessionExplanation {
             user: self.sessions.user(record.user).name.clone(),
             thread: record.thread.clone(),
+            age: self.now.saturating_since(record.since),
             connections: self.session_members(session).collect(),
             ends_at: record.lingers_since.map(|since| since + self.config.linger),
             head: stream.position(stream.log.head()),
@@ -189,7 +192,7 @@ impl Registry {
     }
 
     /// The last connections that have closed, oldest first; at most `closed_ring`.
-    pub fn closed(&self) -> impl Iterator<Item = &Closed> {
+    pub fn closed(&self) -> impl DoubleEndedIterator<Item = &Closed> {
         self.closed_ring.iter()
     }
 

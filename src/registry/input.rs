@@ -53,6 +53,18 @@ pub struct Resume {
     pub previous: Option<ConnId>,
 }
 
+impl Resume {
+    /// No position that a log can have.
+    pub(crate) const UNSEEN: Position = Position { epoch: 0, offset: u64::MAX };
+
+    /// Of a client that takes its connection over and has seen nothing, or does not say what: it is
+    /// told of no gap, as if it came for the first time.
+    #[must_use]
+    pub const fn takeover(previous: ConnId) -> Self {
+        Self { position: Self::UNSEEN, previous: Some(previous) }
+    }
+}
+
 /// Who an admitted connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Who<'a> {

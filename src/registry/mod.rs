@@ -13,6 +13,7 @@ mod look;
 mod outbox;
 mod pressure;
 mod pump;
+mod survey;
 mod turns;
 
 use alloc::collections::VecDeque;

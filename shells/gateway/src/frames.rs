@@ -177,6 +177,11 @@ fn range(within: &Range<Duration>) -> String {
     format!("[{},{}]", millis(within.start), millis(within.end))
 }
 
+/// A JSON array of values that are JSON already.
+pub(crate) fn array(items: &[String]) -> String {
+    format!("[{}]", items.join(","))
+}
+
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,18 +3,21 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use headcount::{
     Admitted, Body, Config, ConnId, Message, Notice, Position, Registry, ReplyError, SessionId,
     StreamRef, Timestamp,
 };
-use headcount_mio::{Handler, Kind, Payload, Request, Turn, Verdict};
-use tracing::{debug, info, warn};
+use headcount_mio::{Answer, Handler, Kind, Payload, Request, Turn, Verdict};
+use tracing::debug;
 
 use crate::client::{self, Ask, Frame};
+use crate::crowd::Crowd;
 use crate::frames::{self, Terms};
 use crate::identity::{self, Identity};
+use crate::lifecycle;
+use crate::proxies::Proxies;
 
 /// What the gateway counts beside the registry; shared with the admin port.
 #[derive(Debug, Default)]
@@ -23,18 +26,36 @@ pub(crate) struct Counters {
     pub(crate) replies_dropped: AtomicU64,
 }
 
-/// The application of the loop: no state of its own, the registry has all of it.
+/// The application of the loop. The registry has all state but this: who knocks too often.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     terms: Terms,
     counters: Arc<Counters>,
+    proxies: Proxies,
+    crowd: Option<Crowd>,
 }
 
 impl Gateway {
-    pub(crate) fn new(config: &Config, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        counters: Arc<Counters>,
+        proxies: Proxies,
+        connect_rate_per_ip: u32,
+    ) -> Self {
         let terms =
             Terms { ping_interval: config.interval(), max_message_bytes: config.message_bytes() };
-        Self { terms, counters }
+        let crowd = Crowd::new(connect_rate_per_ip, Instant::now());
+        Self { terms, counters, proxies, crowd }
+    }
+
+    /// The answer to an address that has used up its rate.
+    fn turn_away(&mut self, request: &Request<'_>) -> Option<Answer> {
+        let crowd = self.crowd.as_mut()?;
+        let address = self.proxies.client(request.peer().ip(), request.headers("x-forwarded-for"));
+        let wait = crowd.admit(address, Instant::now()).err()?;
+        let message = "too many connects from this address (limits.connect_rate_per_ip)";
+        let seconds = (wait.as_secs() + 1).to_string();
+        Some(Answer::json(429, "connect_rate_per_ip", message).header("Retry-After", &seconds))
     }
 
     /// Does what a client asks; the answer is the frame to send back.
@@ -67,7 +88,7 @@ pub(crate) fn reply(
     if registry.reply(now, conn, Message::text(frame)) == Err(ReplyError::Full) {
         counters.replies_dropped.fetch_add(1, Ordering::Relaxed);
         debug!(
-            conn = show_connection(conn),
+            connection = show_connection(conn),
             "a frame was dropped: the connection reads too slowly"
         );
     }
@@ -79,13 +100,16 @@ pub(crate) fn show_connection(conn: ConnId) -> String {
     format!("{:016x}", conn.to_bits())
 }
 
-/// A session as the log sees it.
-fn show_session(session: SessionId) -> String {
+/// A session as back ends and the log see it.
+pub(crate) fn show_session(session: SessionId) -> String {
     format!("{:016x}", session.to_bits())
 }
 
 impl Handler for Gateway {
     fn authenticate(&mut self, request: &Request<'_>) -> Verdict {
+        if let Some(answer) = self.turn_away(request) {
+            return Verdict::Refuse(answer);
+        }
         match identity::identify(request) {
             Ok(Identity { who, resume }) => Verdict::Admit { who, resume },
             Err(problem) => {
@@ -112,6 +136,12 @@ impl Handler for Gateway {
             }
         };
         reply(turn.registry, turn.now, conn, answer, &self.counters);
+    }
+
+    fn rate_limited(&mut self, turn: &mut Turn<'_>, conn: ConnId) {
+        let message = "the message was dropped: more per second than limits.message_rate";
+        let frame = frames::error("rate_limited", message, None);
+        reply(turn.registry, turn.now, conn, frame, &self.counters);
     }
 
     fn encode(
@@ -144,34 +174,6 @@ impl Handler for Gateway {
     }
 
     fn notice(&mut self, turn: &Turn<'_>, notice: Notice) {
-        match notice {
-            Notice::Admitted { conn, session } => {
-                // `Debug` of names shows no more than their beginning.
-                let user = turn.registry.who(conn).map(|who| tracing::field::debug(who.user));
-                info!(
-                    conn = show_connection(conn),
-                    session = show_session(session),
-                    user,
-                    "admitted"
-                );
-            }
-            Notice::Closed { conn, session, reason, age } => info!(
-                conn = show_connection(conn),
-                session = show_session(session),
-                reason = reason.name(),
-                code = reason.code(),
-                age_ms = frames::millis(age),
-                "closed"
-            ),
-            Notice::SessionEnded { session } => {
-                info!(session = show_session(session), "session ended")
-            }
-            Notice::Behind { conn } => {
-                warn!(conn = show_connection(conn), "behind: its window is full")
-            }
-            Notice::Gap { conn, from, to } => warn!(conn = show_connection(conn), from, to, "gap"),
-            Notice::Announced { sent, skipped } => info!(sent, skipped, "announced to everyone"),
-            other => info!(notice = ?other),
-        }
+        lifecycle::log(turn.registry, notice);
     }
 }

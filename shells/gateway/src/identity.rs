@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use headcount::{Position, Principal, Resume, ThreadId, UserId};
+use headcount::{ConnId, Position, Principal, Resume, ThreadId, UserId};
 use headcount_mio::Request;
 
 use crate::local;
@@ -51,10 +51,11 @@ fn from_query(query: &str) -> Result<Identity, Problem> {
     let thread = parameters.thread.unwrap_or(Cow::Borrowed(MAIN_THREAD));
     let user = UserId::new(user).map_err(|error| Problem::id("user", error))?;
     let thread = ThreadId::new(thread).map_err(|error| Problem::id("thread", error))?;
+    let previous = parameters.previous.as_deref().map(previous).transpose()?;
     let resume = match (parameters.epoch, parameters.offset) {
-        (None, None) => None,
+        (None, None) => previous.map(Resume::takeover),
         (Some(epoch), Some(offset)) => {
-            Some(Resume { position: position(&epoch, &offset)?, previous: None })
+            Some(Resume { position: position(&epoch, &offset)?, previous })
         }
         _ => {
             return Err(bad_position("epoch and offset belong together: give both or neither"));
@@ -70,6 +71,7 @@ struct Parameters<'a> {
     thread: Option<Cow<'a, str>>,
     epoch: Option<Cow<'a, str>>,
     offset: Option<Cow<'a, str>>,
+    previous: Option<Cow<'a, str>>,
     token: bool,
 }
 
@@ -82,6 +84,7 @@ impl<'a> Parameters<'a> {
                 "thread" => &mut read.thread,
                 "epoch" => &mut read.epoch,
                 "offset" => &mut read.offset,
+                "previous" => &mut read.previous,
                 "token" => {
                     read.token = true;
                     continue;
@@ -100,6 +103,15 @@ impl<'a> Parameters<'a> {
         }
         Ok(read)
     }
+}
+
+/// Reads the connection that the client had. Whether it lives, and whose it is, the registry says.
+fn previous(text: &str) -> Result<ConnId, Problem> {
+    hex(text).and_then(ConnId::from_bits).ok_or_else(|| {
+        let message =
+            "previous is not a connection that this server named: send it as `welcome` gave it";
+        Problem::new(400, "bad_previous", message)
+    })
 }
 
 /// Reads a position as clients send it back: the epoch as it was given to them, and an offset.
@@ -158,7 +170,7 @@ mod tests {
             ("user=alice", "alice", "main"),
             ("user=alice&thread=work", "alice", "work"),
             ("thread=a%2Fb&user=J%C3%B6rg+M.&debug=1", "Jörg M.", "a/b"),
-            ("user=%22%5C%3Cscript%3E&previous=whatever", "\"\\<script>", "main"),
+            ("user=%22%5C%3Cscript%3E&other=whatever", "\"\\<script>", "main"),
             ("user=0", "0", "main"),
         ] {
             let identity = from_query(query).unwrap();
@@ -192,9 +204,15 @@ mod tests {
     #[test]
     fn positions() {
         let epoch = show_epoch(0xdead_beef);
-        let identity = from_query(&format!("user=a&epoch={epoch}&offset=7&previous=x")).unwrap();
+        let identity = from_query(&format!("user=a&epoch={epoch}&offset=7")).unwrap();
         let position = Position { epoch: 0xdead_beef, offset: 7 };
         assert_eq!(identity.resume, Some(Resume { position, previous: None }));
+        let previous = ConnId::from_bits(0x7_0000_0002);
+        let shown = "previous=0000000700000002";
+        let resume = |query: &str| from_query(query).unwrap().resume;
+        let both = resume(&format!("user=a&epoch={epoch}&offset=7&{shown}"));
+        assert_eq!(both, Some(Resume { position, previous }));
+        assert_eq!(resume(&format!("user=a&{shown}")), previous.map(Resume::takeover));
         for wrong in [
             "epoch=1",
             "offset=1",
@@ -206,6 +224,10 @@ mod tests {
             "epoch=1&offset=1.0",
             "epoch=1&offset=18446744073709551616",
             "epoch=11111111111111111&offset=1",
+            "previous=",
+            "previous=7",
+            "previous=xyz",
+            "previous=0000000700000002&epoch=1",
         ] {
             assert_eq!(refused(&format!("user=a&{wrong}")).0, 400, "{wrong}");
         }

@@ -8,12 +8,15 @@
 mod admin;
 mod cli;
 mod client;
+mod crowd;
 mod frames;
 mod gateway;
 mod identity;
+mod lifecycle;
 mod local;
 mod log;
 mod problem;
+mod proxies;
 mod settings;
 mod values;
 
@@ -50,7 +53,8 @@ fn serve(arguments: &cli::Serve) -> Result<ExitCode, String> {
     let descriptors = descriptor_limit();
     let seed = getrandom::u64()
         .map_err(|error| format!("the operating system gives no entropy for the seed: {error}"))?;
-    let config = arguments.settings()?.config(seed, descriptors)?;
+    let settings = arguments.settings()?;
+    let config = settings.config(seed, descriptors)?;
     cli::only_loopback("--listen", arguments.listen)?;
     cli::only_loopback("--admin", arguments.admin)?;
 
@@ -96,11 +100,12 @@ fn serve(arguments: &cli::Serve) -> Result<ExitCode, String> {
         "started in development mode: whoever connects says who they are; loopback only"
     );
     announce(address, admin_address);
-    let result = server.run(Gateway::new(&config, counters));
+    let (proxies, rate) = (settings.trusted_proxies(), settings.connect_rate_per_ip());
+    let result = server.run(Gateway::new(&config, counters, proxies, rate));
     let code = match result {
         Ok(()) if failed.load(Ordering::Acquire) => ExitCode::FAILURE,
         Ok(()) => {
-            info!("stopped: every connection was closed");
+            info!("stopped: nobody is left, or a second signal did not wait");
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -5,12 +5,20 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use headcount::{Config, ConfigBuilder, ConfigError};
+use headcount::{Config, ConfigBuilder, ConfigError, OverCap, Profile};
 
+use crate::proxies::Proxies;
 use crate::values;
 
 /// Connections that are admitted by default, if the descriptor limit allows.
 const CONNECTIONS: u64 = 65_536;
+/// What a refused newcomer is told to wait under `limits.over_cap=refuse`.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
+/// What a server that nobody but a developer uses takes for a drain, unless a profile says otherwise.
+const QUICK_DRAIN: Duration = Duration::from_secs(2);
+/// The longest grace of a drain that has none of its own, as a part of its deadline: what is left is
+/// for the closes.
+const GRACE_PARTS: u32 = 4;
 /// Descriptors that are left for everything that is not an admitted connection.
 const SPARE_DESCRIPTORS: u64 = 512;
 
@@ -28,12 +36,19 @@ struct Row {
 #[derive(Clone, Copy)]
 enum Takes {
     Count(fn(ConfigBuilder, u32) -> ConfigBuilder),
+    Percent(fn(ConfigBuilder, u32) -> ConfigBuilder),
     Rate(fn(ConfigBuilder, u32) -> ConfigBuilder),
     Size(fn(ConfigBuilder, u64) -> ConfigBuilder),
     Time(fn(ConfigBuilder, Duration) -> ConfigBuilder),
+    Policy(fn(ConfigBuilder, OverCap) -> ConfigBuilder),
+    /// What the builder starts from.
+    Start,
+    /// The gateway's own, which the registry does not know.
+    OwnRate,
+    OwnList,
 }
 
-use Takes::{Count, Rate, Size, Time};
+use Takes::{Count, OwnList, OwnRate, Percent, Policy, Rate, Size, Start, Time};
 
 const fn row(key: &'static str, takes: Takes, about: &'static str) -> Row {
     Row { key, takes, about }
@@ -43,6 +58,8 @@ type B = ConfigBuilder;
 
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
+    row("profile", Start, "development, test, ci, staging, production or origin: other defaults [the ones listed here]"),
+    row("trusted_proxies", OwnList, "addresses and networks whose X-Forwarded-For is believed, such as 10.0.0.0/8,::1 [none]"),
     row("limits.connections", Count(B::connections), "open connections [65536, or the descriptor limit - 512]"),
     row("limits.pending", Count(B::pending), "sockets that are nobody yet [connections / 8]"),
     row("limits.closing", Count(B::closing), "connections that are closing, beside the open ones [connections / 8]"),
@@ -54,13 +71,24 @@ const ROWS: &[Row] = &[
     row("limits.rooms_per_connection", Count(B::rooms_per_connection), "rooms that one connection is in [128]"),
     row("limits.connect_rate", Rate(B::connect_rate), "admissions per second, 0 is no limit [500]"),
     row("limits.connect_burst", Count(B::connect_burst), "admissions at once before the rate counts [1000]"),
+    row("limits.connect_rate_per_ip", OwnRate, "upgrades per second from one address, 0 is no limit [0]"),
+    row("limits.over_cap", Policy(B::over_cap), "evict-unresponsive-then-oldest, evict-oldest or refuse [the first]"),
+    row("limits.message_rate", Rate(B::message_rate), "messages per second of one client, 0 is no limit [100]"),
+    row("limits.message_burst", Count(B::message_burst), "messages at once before the rate counts [200]"),
     row("limits.message_bytes", Size(B::message_bytes), "one message of a client [64KiB]"),
     row("session.linger", Time(B::linger), "how long a session outlives its last connection [120s]"),
     row("session.head_deadline", Time(B::head_deadline), "from accept to the whole request head [10s]"),
     row("session.auth_deadline", Time(B::auth_deadline), "from the upgrade to credentials [10s]"),
     row("session.close_handshake", Time(B::close_handshake), "from a close to the end of the socket [5s]"),
+    row("session.idle", Time(B::idle), "without a message of the client, 0 is no limit [0]"),
+    row("session.max_lifetime", Time(B::max_lifetime), "of one connection, 0 is no limit [0]"),
+    row("session.expiry_grace", Time(B::expiry_grace), "from the expiry of credentials to the close [25s]"),
+    row("pressure.proactive", Percent(B::proactive), "of a user's limit: the silent are pinged early [60]"),
+    row("pressure.emergency", Percent(B::emergency), "of a user's limit: less time for an answer [80]"),
+    row("pressure.emergency_deadline", Time(B::emergency_deadline), "from a ping to any sign of life then [10s]"),
     row("heartbeat.interval", Time(B::interval), "silence before a ping, 0 is never [25s]"),
     row("heartbeat.pong_timeout", Time(B::pong_timeout), "from a ping to any sign of life [10s]"),
+    row("heartbeat.pause_threshold", Time(B::pause_threshold), "a standstill of the process that no client is blamed for [5s]"),
     row("stream.messages", Count(B::stream_messages), "messages in a session's log [256]"),
     row("stream.bytes", Size(B::stream_bytes), "bytes in a session's log [1MiB]"),
     row("stream.ttl", Time(B::stream_ttl), "age of a message in a session's log, 0 is no bound [120s]"),
@@ -71,14 +99,19 @@ const ROWS: &[Row] = &[
     row("stream.room_history", Count(B::room_history), "messages of a room that stay for a resume [room_messages]"),
     row("outbound.window", Size(B::window), "bytes on their way to one connection [64KiB]"),
     row("outbound.slow_deadline", Time(B::slow_deadline), "no progress for so long closes a connection [10s]"),
+    row("drain.grace", Time(B::drain_grace), "from the announcement of a drain to the first close [500ms, or deadline / 4]"),
+    row("drain.deadline", Time(B::drain_deadline), "from the announcement of a drain to its end [2s]"),
 ];
 
 /// A value that was read, in the form its row takes.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Value {
     Number(u32),
     Bytes(u64),
     Time(Duration),
+    Policy(OverCap),
+    Start(Profile),
+    List(Proxies),
 }
 
 /// One setting that was given: its value, and what to show when it contradicts another.
@@ -104,9 +137,13 @@ impl Settings {
         let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
         let value = match row.takes {
             Count(_) => values::count(bare).map(Value::Number),
-            Rate(_) => values::rate(bare).map(Value::Number),
+            Percent(_) => values::percent(bare).map(Value::Number),
+            Rate(_) | OwnRate => values::rate(bare).map(Value::Number),
             Size(_) => values::size(bare).map(Value::Bytes),
             Time(_) => values::time(bare).map(Value::Time),
+            Policy(_) => over_cap(bare).map(Value::Policy),
+            Start => profile(bare).map(Value::Start),
+            OwnList => Proxies::parse(text).map(Value::List),
         }
         .map_err(|expected| {
             format!("{origin} {key}={text}: the value is not understood; expected {expected}")
@@ -118,18 +155,54 @@ impl Settings {
 
     /// The registry's configuration, for a process that may have so many descriptors.
     pub(crate) fn config(&self, seed: u64, descriptors: u64) -> Result<Config, String> {
-        let mut builder = Config::builder(seed).connections(default_connections(descriptors));
+        let fits = default_connections(descriptors);
+        let mut builder = match self.value("profile") {
+            // It has a number of its own.
+            Some(Value::Start(Profile::Origin)) => Config::profile(Profile::Origin, seed),
+            Some(Value::Start(profile)) => Config::profile(*profile, seed).connections(fits),
+            _ => Config::builder(seed).connections(fits).drain_deadline(QUICK_DRAIN),
+        };
         for row in ROWS {
             let Some(given) = self.given.get(row.key) else { continue };
-            builder = match (row.takes, given.value) {
-                (Count(set) | Rate(set), Value::Number(number)) => set(builder, number),
-                (Size(set), Value::Bytes(bytes)) => set(builder, bytes),
-                (Time(set), Value::Time(time)) => set(builder, time),
+            builder = match (row.takes, &given.value) {
+                (Count(set) | Percent(set) | Rate(set), Value::Number(number)) => {
+                    set(builder, *number)
+                }
+                (Size(set), Value::Bytes(bytes)) => set(builder, *bytes),
+                (Time(set), Value::Time(time)) => set(builder, *time),
+                (Policy(set), Value::Policy(policy)) => set(builder, *policy),
+                (Start | OwnRate | OwnList, _) => builder,
                 // `set` makes the value by the row's form.
                 _ => unreachable!("a value of another form than its row takes"),
             };
         }
-        builder.build().map_err(|error| self.explain(&error))
+        let explain = |error| self.explain(&error);
+        let config = builder.clone().build().map_err(explain)?;
+        let grace = config.drain_grace().min(config.drain_deadline() / GRACE_PARTS);
+        if self.value("drain.grace").is_some() || grace == config.drain_grace() {
+            return Ok(config);
+        }
+        builder.drain_grace(grace).build().map_err(explain)
+    }
+
+    /// Upgrades per second from one address; 0: no limit.
+    pub(crate) fn connect_rate_per_ip(&self) -> u32 {
+        match self.value("limits.connect_rate_per_ip") {
+            Some(Value::Number(rate)) => *rate,
+            _ => 0,
+        }
+    }
+
+    /// Whose `X-Forwarded-For` is believed.
+    pub(crate) fn trusted_proxies(&self) -> Proxies {
+        match self.value("trusted_proxies") {
+            Some(Value::List(proxies)) => proxies.clone(),
+            _ => Proxies::default(),
+        }
+    }
+
+    fn value(&self, key: &str) -> Option<&Value> {
+        self.given.get(key).map(|given| &given.value)
     }
 
     fn explain(&self, error: &ConfigError) -> String {
@@ -158,6 +231,27 @@ impl Settings {
             }
             _ => error.to_string(),
         }
+    }
+}
+
+fn over_cap(text: &str) -> Result<OverCap, &'static str> {
+    match text {
+        "evict-unresponsive-then-oldest" => Ok(OverCap::EvictUnresponsiveThenOldest),
+        "evict-oldest" => Ok(OverCap::EvictOldest),
+        "refuse" => Ok(OverCap::Refuse { retry_after: REFUSED_FOR }),
+        _ => Err("evict-unresponsive-then-oldest, evict-oldest or refuse"),
+    }
+}
+
+fn profile(text: &str) -> Result<Profile, &'static str> {
+    match text {
+        "development" => Ok(Profile::Development),
+        "test" => Ok(Profile::Test),
+        "ci" => Ok(Profile::Ci),
+        "staging" => Ok(Profile::Staging),
+        "production" => Ok(Profile::Production),
+        "origin" => Ok(Profile::Origin),
+        _ => Err("development, test, ci, staging, production or origin"),
     }
 }
 
@@ -210,95 +304,4 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(given: &[(&str, &str)]) -> Result<Config, String> {
-        let mut settings = Settings::default();
-        for (key, value) in given {
-            settings.set(key, value, "--set")?;
-        }
-        settings.config(1, u64::MAX)
-    }
-
-    #[test]
-    fn every_row_reaches_the_setting_of_its_name() {
-        // A value that is in every row's range and no default; a wrong method would set another
-        // key, which the refusal of a huge value would name.
-        for row in ROWS {
-            let (huge, expected) = match row.takes {
-                Count(_) | Rate(_) => ("4000000000", "between"),
-                Size(_) => ("1099511627776", "between"),
-                Time(_) => ("400d", "between"),
-            };
-            let sentence = settings(&[(row.key, huge)]).unwrap_err();
-            assert!(
-                sentence.starts_with(&format!("--set {}={huge}: ", row.key))
-                    && sentence.contains(expected),
-                "{}: {sentence}",
-                row.key
-            );
-        }
-    }
-
-    #[test]
-    fn values_arrive() {
-        let config = settings(&[
-            ("limits.connections", "10"),
-            ("limits.connections", "20"),
-            ("heartbeat.interval", "\"3s\""),
-            ("stream.bytes", "64KiB"),
-            ("limits.connect_rate", "0"),
-        ])
-        .unwrap();
-        assert_eq!(config.connections(), 20, "the later one counts");
-        assert_eq!(config.interval(), Duration::from_secs(3));
-        assert_eq!((config.stream_bytes(), config.connect_rate()), (65_536, 0));
-    }
-
-    #[test]
-    fn an_unknown_key_names_the_nearest() {
-        for (wrong, right) in [
-            ("limits.conections", "limits.connections"),
-            ("connections", "limits.connections"),
-            ("limit.users", "limits.users"),
-            ("heartbeat.pongtimeout", "heartbeat.pong_timeout"),
-            ("heartbeat.linger", "session.linger"),
-            ("LIMITS.ROOMS", "limits.rooms"),
-            ("stream.room_byte", "stream.room_bytes"),
-            ("window", "outbound.window"),
-        ] {
-            let sentence = settings(&[(wrong, "1")]).unwrap_err();
-            assert!(sentence.ends_with(&format!("nearest one is {right}")), "{sentence}");
-        }
-    }
-
-    #[test]
-    fn mistakes_say_what_is_expected() {
-        for (key, value, expected) in [
-            ("heartbeat.interval", "25", "a unit"),
-            ("limits.users", "-1", "a whole number"),
-            ("limits.message_bytes", "64KB", "KiB"),
-            ("heartbeat.pong_timeout", "0", "between 1ms and 366d"),
-            ("limits.message_bytes", "0", "between 1B and 1GiB"),
-        ] {
-            let sentence = settings(&[(key, value)]).unwrap_err();
-            assert!(sentence.contains(key) && sentence.contains(expected), "{sentence}");
-        }
-        let sentence =
-            settings(&[("limits.connections", "4"), ("limits.connections_per_user", "5")])
-                .unwrap_err();
-        assert_eq!(
-            sentence,
-            "--set limits.connections_per_user=5: must not be larger than --set limits.connections=4"
-        );
-    }
-
-    #[test]
-    fn the_default_follows_the_descriptor_limit() {
-        assert_eq!(default_connections(u64::MAX), 65_536);
-        assert_eq!(default_connections(66_048), 65_536);
-        assert_eq!(default_connections(1_024), 512);
-        assert_eq!(default_connections(100), 16);
-    }
-}
+mod tests;

@@ -14,11 +14,17 @@ const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 <
 const TIME: &str = "a whole number and a unit (ms, s, m, h, d), such as 500ms, 25s or 2m";
 const SIZE: &str = "a whole number of bytes, or one with a unit (KiB, MiB, GiB), such as 64KiB";
 const COUNT: &str = "a whole number, such as 100";
+const PERCENT: &str = "a percentage, such as 80 or 80%";
 const RATE: &str = "a whole number per second, such as 500; 0 is off";
 
 /// A whole number.
 pub(crate) fn count(text: &str) -> Result<u32, &'static str> {
     number(text).and_then(|number| u32::try_from(number).ok()).ok_or(COUNT)
+}
+
+/// A whole number of percent; the sign may be left out.
+pub(crate) fn percent(text: &str) -> Result<u32, &'static str> {
+    count(text.strip_suffix('%').unwrap_or(text).trim_end()).map_err(|_| PERCENT)
 }
 
 /// A whole number per second.
@@ -115,6 +121,7 @@ mod tests {
             assert_eq!(size(text), Err(SIZE), "{text}");
         }
         assert_eq!((count("7"), rate("0")), (Ok(7), Ok(0)));
+        assert_eq!((percent("80"), percent("80%"), percent("0.8")), (Ok(80), Ok(80), Err(PERCENT)));
         assert_eq!((count("4294967296"), rate("many")), (Err(COUNT), Err(RATE)));
     }
 

@@ -126,7 +126,11 @@ fn unknown_flags_and_commands_are_mistakes() {
 
 #[test]
 fn settings_reach_the_registry() {
-    let server = Server::with(&["limits.connections=2", "limits.connections_per_user=1"]);
+    let server = Server::with(&[
+        "limits.connections=2",
+        "limits.connections_per_user=1",
+        "limits.over_cap=refuse",
+    ]);
     let _a = server.connect("user=a");
     assert_eq!(server.refused("user=a&thread=t").0, 429);
     let _b = server.connect("user=b");

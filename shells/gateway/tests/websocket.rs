@@ -182,7 +182,7 @@ fn mistakes_are_answered_and_never_disconnect() {
 
 #[test]
 fn upgrades_are_refused_with_a_reason() {
-    let server = Server::with(&["limits.connections_per_user=1", "limits.sessions_per_user=1"]);
+    let server = Server::with(&["limits.connections_per_user=1", "limits.over_cap=refuse"]);
     for (query, code) in [
         ("", "no_user"),
         ("user=", "bad_id"),

@@ -62,9 +62,10 @@ impl Handle {
         answered.recv().map_err(|_| HandleError::Stopped)
     }
 
-    /// Stops listening and closes everyone with
-    /// [`CloseReason::Restart`](headcount::CloseReason::Restart); when the last connection has
-    /// ended, [`run`](crate::Server::run) returns. A second call makes it return at once.
+    /// Drains: newcomers are answered 503 with `Retry-After`, everyone is told, and connections are
+    /// closed with [`CloseReason::Restart`](headcount::CloseReason::Restart) one after another until
+    /// `drain.deadline`. When the last one has ended, [`run`](crate::Server::run) returns. A second
+    /// call makes it return at once.
     pub fn stop(&self) {
         self.bell.stops.fetch_add(1, Ordering::Relaxed);
         self.bell.ring();

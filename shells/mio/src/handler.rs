@@ -40,6 +40,14 @@ pub trait Handler {
     /// answered with `Full`.
     fn message(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>);
 
+    /// A data message was dropped because the connection sends more than `limits.message_rate`. If
+    /// that goes on, the registry closes it.
+    ///
+    /// By default the client is not told.
+    fn rate_limited(&mut self, turn: &mut Turn<'_>, conn: ConnId) {
+        let _ = (turn, conn);
+    }
+
     /// Appends the payload of a message's WebSocket frame to `out`, which is empty: called once,
     /// however many recipients there are. A [`Kind::Text`] payload must be UTF-8.
     ///

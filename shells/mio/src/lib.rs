@@ -16,7 +16,8 @@
 //! use std::time::Duration;
 //!
 //! use headcount::{
-//!     Admitted, Config, ConnId, Message, Principal, RoomId, StreamRef, Target, ThreadId, UserId,
+//!     Admitted, Config, ConnId, Message, Principal, Profile, RoomId, StreamRef, Target, ThreadId,
+//!     UserId,
 //! };
 //! use headcount_mio::{
 //!     Answer, Handler, Kind, Options, Payload, Request, Server, Turn, Verdict,
@@ -61,7 +62,8 @@
 //! }
 //!
 //! // A server passes fresh entropy, and `Options::new().signals(true)` to stop on SIGTERM.
-//! let server = Server::bind("127.0.0.1:0".parse()?, Config::new(42), Options::new())?;
+//! let config = Config::profile(Profile::Development, 42).build()?;
+//! let server = Server::bind("127.0.0.1:0".parse()?, config, Options::new())?;
 //! let (address, handle) = (server.local_addr(), server.handle());
 //! let running = std::thread::spawn(|| {
 //!     server.run(Chat { room: RoomId::new("lobby").expect("a valid name") })
@@ -115,6 +117,9 @@
 //! 2,000 recipients before it looks at the sockets again. What waits for one socket is bounded by
 //! `outbound.window` and `outbound.lane`, and by 16 pongs; what has come in and was not taken, by
 //! one message and 64 KiB.
+//!
+//! Stopping is a drain: it is announced, and everyone is closed within `drain.deadline`. Until nobody
+//! is left the listener answers newcomers with 503 and `Retry-After`.
 //!
 //! When the process runs out of descriptors the listener waits until one is free. Set
 //! `limits.connections` so that it does not come to that.

@@ -145,8 +145,8 @@ impl Server {
     }
 
     /// Serves until it is stopped, on this thread: by [`Handle::stop`], or by a signal if the
-    /// options say so. Returns when all connections have ended; that takes
-    /// `session.close_handshake` at most, as some peers never answer a close frame.
+    /// options say so. Returns when it has drained; that takes `drain.deadline` at most, as some
+    /// peers never answer a close frame.
     ///
     /// # Errors
     /// The operating system failed to wait for events. What goes wrong with one socket ends that

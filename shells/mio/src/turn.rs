@@ -48,7 +48,7 @@ pub(crate) struct Loop<H> {
     registry: Registry,
     handler: H,
     options: Options,
-    /// `None` once it is stopped.
+    /// `None` once nobody is left to be drained.
     listener: Option<Listener>,
     signals: Option<Signals>,
     calls: Calls,
@@ -59,6 +59,8 @@ pub(crate) struct Loop<H> {
     turns_since_tick: u32,
     /// How many signals asked to stop.
     signalled: u32,
+    /// Whether the drain that ends with the loop has begun.
+    stopping: bool,
     /// Whether calls wait that this turn had no share for.
     more_calls: bool,
 }
@@ -82,6 +84,7 @@ impl<H: Handler> Loop<H> {
             message_bytes: message_bytes.unwrap_or(usize::MAX),
             turns_since_tick: 0,
             signalled: 0,
+            stopping: false,
             more_calls: false,
         }
     }
@@ -127,13 +130,22 @@ impl<H: Handler> Loop<H> {
             || self.sockets.has_ready()
             || self.sockets.has_dirty()
             || self.registry.has_actions()
-            || (self.listener.is_none() && self.sockets.len() == 0)
+            || self.ends_next()
         {
             return Some(Duration::ZERO);
         }
         let retry_at = self.listener.as_ref().and_then(Listener::retry_at);
         let deadline = [self.registry.poll_timeout(), retry_at].into_iter().flatten().min()?;
         Some(deadline.saturating_since(self.clock.now()))
+    }
+
+    /// Whether `stop_if_asked` has a step to take.
+    fn ends_next(&self) -> bool {
+        self.stopping
+            && match self.listener {
+                Some(_) => self.registry.stats().live == 0,
+                None => self.sockets.len() == 0,
+            }
     }
 
     fn note(&mut self, event: &Event) {
@@ -238,10 +250,21 @@ impl<H: Handler> Loop<H> {
         });
     }
 
-    /// Begins to stop when it was asked to, and says whether it has: asked twice, or all is over.
+    /// Drains when it was asked to stop, and says whether it has: asked twice, or all is over.
+    ///
+    /// While it drains it goes on listening: whoever comes is told to come back later, in HTTP, which
+    /// says more to a load balancer than a refused connection. Sockets that are nobody yet don't
+    /// hold up the end.
     fn stop_if_asked(&mut self, now: Timestamp) -> bool {
         let stops = self.calls.stops().saturating_add(self.signalled);
-        if stops > 0
+        if stops == 0 {
+            return false;
+        }
+        if !self.stopping {
+            self.stopping = true;
+            self.registry.drain(now, None);
+        }
+        if self.ends_next()
             && let Some(mut listener) = self.listener.take()
         {
             // Closing it ends the registration in any case.
@@ -249,7 +272,7 @@ impl<H: Handler> Loop<H> {
             self.registry.close(now, Target::Everyone, headcount::CloseReason::Restart);
         }
         let over = self.sockets.len() == 0 && !self.registry.has_actions();
-        stops > 1 || (stops > 0 && over)
+        stops > 1 || (self.listener.is_none() && over)
     }
 }
 

@@ -93,6 +93,13 @@ fn stop_closes_everyone_and_then_run_returns() {
     server.until("all are there", |stats| stats.open == 20 && stats.pending == 2);
     server.handle.stop();
     for client in &mut clients {
+        assert_eq!(client.text(), "draining");
+    }
+    let mut late = Client::bare(server.address);
+    late.send(upgrade("?user=late").as_bytes());
+    let (status, head, _) = late.answer();
+    assert!(status == 503 && head.contains("\r\nRetry-After: "), "{status} {head}");
+    for client in &mut clients {
         client.expect_close(1012);
         client.send(&frame(CLOSE, &close_payload(1012)));
         client.expect_end();
@@ -111,7 +118,7 @@ fn stop_waits_for_peers_no_longer_than_the_close_handshake() {
     let server = TestServer::start(config().close_handshake(Duration::from_millis(50)));
     let mut client = Client::admitted(server.address, "alice");
     server.handle.stop();
-    client.expect_close(1012);
+    client.expect_drain();
     // It never answers.
     server.join().unwrap();
     client.expect_dropped();
@@ -122,7 +129,7 @@ fn a_second_stop_does_not_wait_at_all() {
     let server = TestServer::start(config().close_handshake(Duration::from_secs(3600)));
     let mut client = Client::admitted(server.address, "alice");
     server.handle.stop();
-    client.expect_close(1012);
+    client.expect_drain();
     server.handle.stop();
     server.join().unwrap();
     client.expect_dropped();

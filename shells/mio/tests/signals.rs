@@ -12,7 +12,7 @@ fn sigterm_stops_and_a_second_one_does_not_wait() {
     let server = TestServer::bind(config(), Options::new().signals(true)).run();
     let mut client = Client::admitted(server.address, "alice");
     raise(SIGTERM).unwrap();
-    client.expect_close(1012);
+    client.expect_drain();
     client.send(&frame(CLOSE, &close_payload(1012)));
     client.expect_end();
     drop(client);
@@ -21,7 +21,7 @@ fn sigterm_stops_and_a_second_one_does_not_wait() {
     let server = TestServer::bind(config(), Options::new().signals(true)).run();
     let mut client = Client::admitted(server.address, "alice");
     raise(SIGTERM).unwrap();
-    client.expect_close(1012);
+    client.expect_drain();
     raise(SIGTERM).unwrap();
     server.join().unwrap();
     client.expect_dropped();

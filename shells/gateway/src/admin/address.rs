@@ -1,6 +1,6 @@
 //! Whom a back end means: the `to` of its requests.
 
-use headcount::{ConnId, Registry, RoomId, Target, ThreadId, UserId};
+use headcount::{ConnId, Registry, RoomId, SessionId, Target, ThreadId, UserId};
 use serde::Deserialize;
 
 use super::body::given;
@@ -132,6 +132,13 @@ pub(super) fn parse_connection(place: &str, connection: &str) -> Result<ConnId, 
                 "{place}: not a connection that this server names: send it as `welcome` gave it"
             ),
         )
+    })
+}
+
+/// The same for a session, as an explanation named it.
+pub(super) fn parse_session(place: &str, session: &str) -> Result<SessionId, Problem> {
+    hex(session).and_then(SessionId::from_bits).ok_or_else(|| {
+        Problem::new(400, "bad_id", format!("{place}: not a session that this server names"))
     })
 }
 

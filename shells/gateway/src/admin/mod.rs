@@ -6,9 +6,13 @@
 mod address;
 mod body;
 mod close;
+mod explain;
 mod idempotency;
+mod look;
+mod operate;
 mod page;
 mod publish;
+mod query;
 mod rooms;
 mod stats;
 
@@ -112,6 +116,14 @@ fn router(state: State) -> Router {
         .route("/v1/join", post(rooms::join))
         .route("/v1/leave", post(rooms::leave))
         .route("/v1/close", post(close::close))
+        .route("/v1/drain", post(operate::drain))
+        .route("/v1/revoke", post(operate::revoke))
+        .route("/v1/check", post(operate::check))
+        .route("/v1/connections", get(look::connections))
+        .route("/v1/connections/{id}", get(look::connection))
+        .route("/v1/sessions", get(look::sessions))
+        .route("/v1/sessions/{id}", get(look::session))
+        .route("/v1/closed", get(look::closed))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(guard))
@@ -155,10 +167,12 @@ async fn live() -> Response {
     json(Object::new().text("status", "live").end())
 }
 
-/// The loop answers.
+/// The loop answers, and admits newcomers.
 async fn ready(Shared(state): Shared<State>) -> Result<Response, Problem> {
-    match tokio::time::timeout(READY_WITHIN, state.call(|_| ())).await {
-        Ok(answer) => answer.map(|()| json(Object::new().text("status", "ready").end())),
+    let draining = state.call(|turn| turn.registry.is_draining());
+    match tokio::time::timeout(READY_WITHIN, draining).await {
+        Ok(Ok(true)) => Err(Problem::new(503, "draining", "the server drains: nobody is admitted")),
+        Ok(answer) => answer.map(|_| json(Object::new().text("status", "ready").end())),
         Err(_) => Err(Problem::new(503, "not_ready", "the loop has not answered for a second")),
     }
 }

@@ -1,18 +1,23 @@
 //! `GET /v1/stats`: counters and gauges, all of the same instant.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::extract::State as Shared;
 use axum::response::Response;
-use headcount::{CloseReason, Stats};
+use headcount::{CloseReason, Registry, Stats, UserId};
 
 use super::{State, json};
-use crate::frames::{Object, millis};
+use crate::frames::{Object, array, millis};
 use crate::problem::Problem;
 
+/// How many of the users with the most sessions are named.
+const TOP_USERS: usize = 10;
+
 pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Problem> {
-    let stats = state.call(|turn| turn.registry.stats()).await?;
-    let answer = render(&stats)
+    let (stats, walked) =
+        state.call(|turn| (turn.registry.stats(), Walked::new(turn.registry))).await?;
+    let answer = render(&stats, &walked)
         .number("replies_dropped", state.0.counters.replies_dropped.load(Ordering::Relaxed))
         .number("uptime_ms", millis(state.0.started.elapsed()))
         .text("version", env!("CARGO_PKG_VERSION"));
@@ -22,8 +27,33 @@ pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Probl
     }))
 }
 
+/// What takes a walk over a table to know, with nothing borrowed.
+struct Walked {
+    draining: bool,
+    users_by_sessions: Vec<(UserId, u32)>,
+    oldest_session: Option<Duration>,
+    round_trip: Option<Duration>,
+}
+
+impl Walked {
+    fn new(registry: &Registry) -> Self {
+        let top = registry.users_by_sessions(TOP_USERS);
+        Self {
+            draining: registry.is_draining(),
+            users_by_sessions: top.into_iter().map(|(user, n)| (user.clone(), n)).collect(),
+            oldest_session: registry.oldest_session(),
+            round_trip: registry.mean_round_trip(),
+        }
+    }
+}
+
+/// Milliseconds with a fraction: on a good network a round trip takes less than one.
+pub(super) fn fraction(duration: Duration) -> String {
+    format!("{:.3}", duration.as_secs_f64() * 1e3)
+}
+
 /// The figures of the registry. `opened` is `live` and all of `closed` together, in every answer.
-fn render(stats: &Stats) -> Object {
+fn render(stats: &Stats, walked: &Walked) -> Object {
     let mut closed = Object::new();
     for reason in CloseReason::ALL {
         closed = closed.number(reason.name(), stats.closed(*reason));
@@ -46,7 +76,18 @@ fn render(stats: &Stats) -> Object {
         .number("pings_sent", stats.pings_sent)
         .number("pongs_received", stats.pongs_received)
         .number("timeouts", stats.pong_timeouts)
+        .number("recovered", stats.recovered)
+        .number("pauses", stats.pauses)
+        .raw("rtt_ms", &walked.round_trip.map_or_else(|| "null".to_owned(), fraction))
         .end();
+    let pressure = Object::new()
+        .number("level_changes", stats.level_changes)
+        .number("probed", stats.probed)
+        .number("released", stats.released)
+        .end();
+    let top = walked.users_by_sessions.iter().map(|(user, sessions)| {
+        Object::new().text("user", user.as_str()).number("sessions", u64::from(*sessions)).end()
+    });
     let delivery = Object::new()
         .number("sent", stats.sent)
         .number("deferred", stats.deferred)
@@ -61,7 +102,11 @@ fn render(stats: &Stats) -> Object {
         .raw("sessions", &sessions)
         .number("users", u64::from(stats.users))
         .number("rooms", u64::from(stats.rooms))
+        .raw("users_by_sessions", &array(&top.collect::<Vec<_>>()))
+        .number("oldest_session_ms", walked.oldest_session.map_or(0, millis))
+        .raw("draining", if walked.draining { "true" } else { "false" })
         .raw("heartbeat", &heartbeat)
+        .raw("pressure", &pressure)
         .raw("delivery", &delivery)
         .raw("log", &log)
         .number("late_stamps", stats.late_stamps)

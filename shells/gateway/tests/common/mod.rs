@@ -1,7 +1,7 @@
 //! The real binary on free ports, and clients that know nothing of its insides.
 #![allow(dead_code)] // Each test file uses its part.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -201,10 +201,20 @@ impl Client {
         self.socket.send(Message::text(text)).unwrap();
     }
 
+    /// The next message of any kind. A signal to this process is no reason to give up.
+    pub(crate) fn read(&mut self) -> Message {
+        loop {
+            match self.socket.read() {
+                Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+                message => return message.unwrap(),
+            }
+        }
+    }
+
     /// The next frame.
     pub(crate) fn next(&mut self) -> Value {
         loop {
-            match self.socket.read().unwrap() {
+            match self.read() {
                 Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("{other:?}"),
@@ -239,7 +249,7 @@ impl Client {
     /// Reads to the close frame: its code, 1005 if it has none.
     pub(crate) fn closed(&mut self) -> u16 {
         loop {
-            if let Message::Close(frame) = self.socket.read().unwrap() {
+            if let Message::Close(frame) = self.read() {
                 return frame.map_or(1005, |frame| frame.code.into());
             }
         }

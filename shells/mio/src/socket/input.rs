@@ -238,6 +238,7 @@ impl<S: Stream> Socket<S> {
                 self.paused = true;
             }
             Err(InboundError::TooBig) => self.stage = Stage::Deaf,
+            Err(InboundError::RateLimited) => desk.handler.rate_limited(desk.turn, self.conn),
             // It is closing: the message is nobody's.
             Err(_) => {}
         }

@@ -28,6 +28,8 @@ pub(crate) fn config() -> ConfigBuilder {
         .sessions_per_user(10_000)
         .linger(Duration::ZERO)
         .close_handshake(Duration::from_secs(10))
+        .drain_grace(Duration::ZERO)
+        .drain_deadline(Duration::from_secs(2))
 }
 
 /// Echoes, and obeys a few commands. The user is named in the query (`?user=U`); without one the
@@ -330,6 +332,12 @@ impl Client {
         let (first, payload) = self.frame();
         assert_eq!(first, CLOSE, "{:?}", String::from_utf8_lossy(&payload));
         assert_eq!(u16::from_be_bytes([payload[0], payload[1]]), code);
+    }
+
+    /// What a drain looks like: it is announced, and then comes the close.
+    pub(crate) fn expect_drain(&mut self) {
+        assert_eq!(self.text(), "draining");
+        self.expect_close(1012);
     }
 
     /// Nothing comes any more: the server has shut down its side.

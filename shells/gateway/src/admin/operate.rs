@@ -1,0 +1,110 @@
+//! `POST /v1/drain`, `/v1/revoke` and `/v1/check`: what an operator does to the whole of it.
+
+use std::time::Duration;
+
+use axum::extract::{Request, State as Shared};
+use axum::response::Response;
+use serde::Deserialize;
+use tracing::{error, info};
+
+use super::address::parse_user;
+use super::{State, body, json};
+use crate::frames::{Object, millis};
+use crate::problem::Problem;
+
+/// The largest body: one name or one number.
+const BODY_BYTES: usize = 4 * 1024;
+/// The longest deadline of a drain: a longer one is a mistake of a unit.
+const LONGEST_DRAIN: Duration = Duration::from_secs(24 * 3600);
+
+/// Nothing is needed, so nothing need be sent.
+fn or_empty(text: &str) -> &str {
+    if text.trim_ascii().is_empty() { "{}" } else { text }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Drain {
+    #[serde(default, deserialize_with = "body::given")]
+    deadline_ms: Option<u64>,
+}
+
+/// Drains, and the process stays: everyone is closed and nobody is admitted until it ends.
+pub(super) async fn drain(
+    Shared(state): Shared<State>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let text = body::read(request, BODY_BYTES).await?;
+    let Drain { deadline_ms } = body::parse(or_empty(&text))?;
+    let deadline = deadline_ms.map(Duration::from_millis);
+    if deadline.is_some_and(|deadline| deadline.is_zero() || deadline > LONGEST_DRAIN) {
+        let most = millis(LONGEST_DRAIN);
+        let message = format!("deadline_ms must be between 1 and {most}");
+        return Err(Problem::new(400, "bad_request", message));
+    }
+    let (connections, deadline) = state
+        .call(move |turn| {
+            turn.registry.drain(turn.now, deadline);
+            let stats = turn.registry.stats();
+            (stats.open, deadline.unwrap_or(turn.registry.config().drain_deadline()))
+        })
+        .await?;
+    let answer = Object::new()
+        .raw("draining", "true")
+        .number("connections", u64::from(connections))
+        .number("deadline_ms", millis(deadline));
+    Ok(json(answer.end()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Revoke {
+    user: String,
+}
+
+/// Closes all of a user's connections with 4503, and ends their sessions with what they keep.
+pub(super) async fn revoke(
+    Shared(state): Shared<State>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let text = body::read(request, BODY_BYTES).await?;
+    let Revoke { user } = body::parse(&text)?;
+    let user = parse_user("user", &user)?;
+    let (closing, sessions) = state
+        .call(move |turn| {
+            let sessions = turn.registry.sessions_of(&user).count();
+            let closing = turn.registry.revoke(turn.now, &user);
+            info!(closing, sessions, ?user, "revoked on request");
+            (closing, sessions)
+        })
+        .await?;
+    let answer =
+        Object::new().number("closing", u64::from(closing)).number("sessions", sessions as u64);
+    Ok(json(answer.end()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// Recounts everything. Takes time in proportion to it, in which the loop does nothing else.
+pub(super) async fn check(
+    Shared(state): Shared<State>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let text = body::read(request, BODY_BYTES).await?;
+    let Nothing {} = body::parse(or_empty(&text))?;
+    let (checked, stats) =
+        state.call(|turn| (turn.registry.check(), turn.registry.stats())).await?;
+    if let Err(violation) = checked {
+        error!(%violation, "the recount found a mistake");
+        return Err(Problem::new(500, "inconsistent", violation.to_string()));
+    }
+    let answer = Object::new()
+        .raw("ok", "true")
+        .number("connections", u64::from(stats.live))
+        .number("sessions", u64::from(stats.sessions))
+        .number("users", u64::from(stats.users))
+        .number("rooms", u64::from(stats.rooms));
+    Ok(json(answer.end()))
+}

@@ -1,0 +1,83 @@
+//! The query of a request that lists something: whose, how many, and from where on.
+
+use headcount::UserId;
+
+use super::address::parse_user;
+use crate::identity::hex;
+use crate::problem::Problem;
+
+const USUAL_LIMIT: usize = 100;
+/// Each entry takes the loop's time.
+const MAX_LIMIT: usize = 1_000;
+
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Query {
+    pub(super) user: Option<UserId>,
+    pub(super) limit: usize,
+    /// What the page before said.
+    pub(super) cursor: Option<u64>,
+}
+
+impl Query {
+    /// Reads it. What is not known is refused: it might have narrowed the answer.
+    pub(super) fn read(query: Option<&str>) -> Result<Self, Problem> {
+        let mut read = Self { user: None, limit: USUAL_LIMIT, cursor: None };
+        for (name, value) in form_urlencoded::parse(query.unwrap_or("").as_bytes()) {
+            match &*name {
+                "user" => read.user = Some(parse_user("user", &value)?),
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+                    read.limit = limit.ok_or_else(|| {
+                        bad(format!("limit must be a number between 1 and {MAX_LIMIT}"))
+                    })?;
+                }
+                "cursor" => {
+                    let cursor = hex(&value);
+                    read.cursor = Some(cursor.ok_or_else(|| {
+                        bad("cursor must be sent as the page before gave it".to_owned())
+                    })?);
+                }
+                _ => {
+                    return Err(bad(
+                        "only user, limit and cursor can be given in the query".to_owned()
+                    ));
+                }
+            }
+        }
+        Ok(read)
+    }
+
+    /// Where a walk over a table goes on.
+    pub(super) fn from(&self) -> usize {
+        self.cursor.and_then(|cursor| usize::try_from(cursor).ok()).unwrap_or(0)
+    }
+}
+
+/// A cursor as clients see it: opaque.
+pub(super) fn show_cursor(cursor: u64) -> String {
+    format!("{cursor:x}")
+}
+
+fn bad(message: String) -> Problem {
+    Problem::new(400, "bad_query", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries() {
+        let read = |query| Query::read(Some(query));
+        let nothing = Query { user: None, limit: USUAL_LIMIT, cursor: None };
+        assert_eq!(Query::read(None), Ok(nothing));
+        let user = Some(UserId::new("a b").unwrap());
+        let all = format!("user=a+b&limit=7&cursor={}", show_cursor(30));
+        assert_eq!(read(&all), Ok(Query { user, limit: 7, cursor: Some(30) }));
+        for wrong in ["user=", "limit=0", "limit=1001", "limit=x", "cursor=", "cursor=zz", "usr=a"]
+        {
+            assert_eq!(read(wrong).unwrap_err().status(), 400, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The log's lines about what happens to connections and sessions: one per notice, with who is
+//! concerned in fields.
+
+use std::fmt;
+
+use headcount::{ConnId, Notice, Pressure, Registry, SessionId};
+use tracing::field::{DebugValue, debug};
+use tracing::{info, warn};
+
+use crate::frames::millis;
+use crate::gateway::{show_connection, show_session};
+
+/// How far back the last closed connections are searched for a name.
+const SEARCHED: usize = 256;
+
+/// Writes one line.
+pub(crate) fn log(registry: &Registry, notice: Notice) {
+    match notice {
+        Notice::Admitted { conn, session } => {
+            let Subject { connection, session, user, thread } = of_both(registry, conn, session);
+            info!(connection, session, user, thread, "admitted");
+        }
+        Notice::Closed { conn, session, reason, age } => {
+            let Subject { connection, session, user, thread } = of_both(registry, conn, session);
+            let (code, age_ms) = (reason.code(), millis(age));
+            let reason = reason.name();
+            info!(connection, session, user, thread, reason, code, age_ms, "closed");
+        }
+        Notice::SessionEnded { session } => {
+            let Subject { session, user, thread, .. } = of_session(registry, session);
+            info!(session, user, thread, "session ended");
+        }
+        Notice::Suspect { conn } => {
+            let Subject { connection, session, user, thread } = of_connection(registry, conn);
+            warn!(connection, session, user, thread, "suspect: a ping is unanswered");
+        }
+        Notice::Recovered { conn } => {
+            let Subject { connection, session, user, thread } = of_connection(registry, conn);
+            info!(connection, session, user, thread, "recovered");
+        }
+        Notice::Behind { conn } => {
+            let Subject { connection, session, user, thread } = of_connection(registry, conn);
+            warn!(connection, session, user, thread, "behind: its window is full");
+        }
+        Notice::Gap { conn, from, to } => {
+            let Subject { connection, session, user, thread } = of_connection(registry, conn);
+            warn!(connection, session, user, thread, from, to, "gap");
+        }
+        Notice::Pressure { session, level, probed, released, evicted } => {
+            let Subject { session, user, thread, .. } = of_session(registry, session);
+            let level = pressure(level);
+            info!(session, user, thread, level, probed, released, evicted, "pressure");
+        }
+        Notice::Draining { connections } => info!(connections, "draining"),
+        Notice::Paused { lasted } => {
+            warn!(
+                lasted_ms = millis(lasted),
+                "the process stood still; no client is blamed for it"
+            );
+        }
+        Notice::Announced { sent, skipped } => info!(sent, skipped, "announced to everyone"),
+        other => info!(notice = ?other),
+    }
+}
+
+pub(crate) const fn pressure(level: Pressure) -> &'static str {
+    match level {
+        Pressure::None => "none",
+        Pressure::Proactive => "proactive",
+        _ => "emergency",
+    }
+}
+
+/// Who a line is about. What is not known any more is not in the line.
+#[derive(Default)]
+struct Subject<'a> {
+    connection: Option<String>,
+    session: Option<String>,
+    /// `Debug` of names shows no more than their beginning.
+    user: Option<DebugValue<&'a dyn fmt::Debug>>,
+    thread: Option<DebugValue<&'a dyn fmt::Debug>>,
+}
+
+fn of_both(registry: &Registry, conn: ConnId, session: SessionId) -> Subject<'_> {
+    Subject { connection: Some(show_connection(conn)), ..of_session(registry, session) }
+}
+
+fn of_connection(registry: &Registry, conn: ConnId) -> Subject<'_> {
+    let known = registry.session_of(conn).map(|session| of_both(registry, conn, session));
+    known.unwrap_or_else(|| Subject {
+        connection: Some(show_connection(conn)),
+        ..Subject::default()
+    })
+}
+
+/// A session that has ended is still known by the last of its connections, for a while.
+fn of_session(registry: &Registry, session: SessionId) -> Subject<'_> {
+    let whose = registry.whose(session).or_else(|| {
+        let mut last = registry.closed().rev().take(SEARCHED);
+        last.find(|closed| closed.session == session).map(|closed| (&closed.user, &closed.thread))
+    });
+    let show = |name| Some(debug(name));
+    Subject {
+        connection: None,
+        session: Some(show_session(session)),
+        user: whose.and_then(|(user, _)| show(user as &dyn fmt::Debug)),
+        thread: whose.and_then(|(_, thread)| show(thread as &dyn fmt::Debug)),
+    }
+}

@@ -1,0 +1,141 @@
+use super::*;
+
+fn settings(given: &[(&str, &str)]) -> Result<Config, String> {
+    let mut settings = Settings::default();
+    for (key, value) in given {
+        settings.set(key, value, "--set")?;
+    }
+    settings.config(1, u64::MAX)
+}
+
+#[test]
+fn every_row_reaches_the_setting_of_its_name() {
+    // A value that is in every row's range and no default; a wrong method would set another
+    // key, which the refusal of a huge value would name.
+    for row in ROWS {
+        let (huge, expected) = match row.takes {
+            Count(_) | Rate(_) | Percent(_) => ("4000000000", "between"),
+            Size(_) => ("1099511627776", "between"),
+            Time(_) => ("400d", "between"),
+            Policy(_) | Start | OwnRate | OwnList => continue,
+        };
+        let sentence = settings(&[(row.key, huge)]).unwrap_err();
+        assert!(
+            sentence.starts_with(&format!("--set {}={huge}: ", row.key))
+                && sentence.contains(expected),
+            "{}: {sentence}",
+            row.key
+        );
+    }
+}
+
+#[test]
+fn values_arrive() {
+    let config = settings(&[
+        ("limits.connections", "10"),
+        ("limits.connections", "20"),
+        ("heartbeat.interval", "\"3s\""),
+        ("stream.bytes", "64KiB"),
+        ("limits.connect_rate", "0"),
+    ])
+    .unwrap();
+    assert_eq!(config.connections(), 20, "the later one counts");
+    assert_eq!(config.interval(), Duration::from_secs(3));
+    assert_eq!((config.stream_bytes(), config.connect_rate()), (65_536, 0));
+}
+
+#[test]
+fn words_arrive() {
+    for (word, expected) in [
+        ("evict-unresponsive-then-oldest", OverCap::EvictUnresponsiveThenOldest),
+        ("\"evict-oldest\"", OverCap::EvictOldest),
+        ("refuse", OverCap::Refuse { retry_after: REFUSED_FOR }),
+    ] {
+        assert_eq!(settings(&[("limits.over_cap", word)]).unwrap().over_cap(), expected);
+    }
+    let percents =
+        settings(&[("pressure.proactive", "50%"), ("pressure.emergency", "70")]).unwrap();
+    assert_eq!((percents.proactive(), percents.emergency()), (50, 70));
+
+    let mut own = Settings::default();
+    assert_eq!((own.connect_rate_per_ip(), own.trusted_proxies()), (0, Proxies::default()));
+    own.set("limits.connect_rate_per_ip", "3", "--set").unwrap();
+    own.set("trusted_proxies", "[\"10.0.0.0/8\", \"::1\"]", "--set").unwrap();
+    assert_eq!(own.connect_rate_per_ip(), 3);
+    assert_eq!(Ok(own.trusted_proxies()), Proxies::parse("10.0.0.0/8,::1"));
+}
+
+#[test]
+fn a_profile_is_a_start_and_other_settings_win_in_any_order() {
+    let seconds = Duration::from_secs;
+    let none = settings(&[]).unwrap();
+    assert_eq!((none.interval(), none.drain_deadline()), (seconds(25), seconds(2)));
+    assert_eq!(none.drain_grace(), Duration::from_millis(500), "it leaves time for the closes");
+    let short = settings(&[("drain.deadline", "1s")]).unwrap();
+    assert_eq!(short.drain_grace(), Duration::from_millis(250));
+    let given = settings(&[("drain.grace", "800ms"), ("drain.deadline", "1s")]).unwrap();
+    assert_eq!(given.drain_grace(), Duration::from_millis(800));
+
+    let production = [("limits.users", "7"), ("profile", "production")];
+    let production = settings(&production).unwrap();
+    assert_eq!((production.users(), production.idle()), (7, seconds(900)));
+    assert_eq!((production.drain_grace(), production.drain_deadline()), (seconds(2), seconds(30)));
+    let mixed = settings(&[("session.idle", "1m"), ("profile", "production")]).unwrap();
+    assert_eq!(mixed.idle(), seconds(60));
+    for (name, connections) in [("development", 65_536), ("test", 65_536), ("ci", 65_536)] {
+        assert_eq!(settings(&[("profile", name)]).unwrap().connections(), connections);
+    }
+    assert_eq!(settings(&[("profile", "staging")]).unwrap().interval(), seconds(30));
+    assert_eq!(settings(&[("profile", "origin")]).unwrap().connections(), 100);
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest() {
+    for (wrong, right) in [
+        ("limits.conections", "limits.connections"),
+        ("connections", "limits.connections"),
+        ("limit.users", "limits.users"),
+        ("heartbeat.pongtimeout", "heartbeat.pong_timeout"),
+        ("heartbeat.linger", "session.linger"),
+        ("LIMITS.ROOMS", "limits.rooms"),
+        ("stream.room_byte", "stream.room_bytes"),
+        ("window", "outbound.window"),
+    ] {
+        let sentence = settings(&[(wrong, "1")]).unwrap_err();
+        assert!(sentence.ends_with(&format!("nearest one is {right}")), "{sentence}");
+    }
+}
+
+#[test]
+fn mistakes_say_what_is_expected() {
+    for (key, value, expected) in [
+        ("heartbeat.interval", "25", "a unit"),
+        ("limits.users", "-1", "a whole number"),
+        ("limits.message_bytes", "64KB", "KiB"),
+        ("profile", "prod", "production"),
+        ("limits.over_cap", "evict", "evict-oldest"),
+        ("limits.connect_rate_per_ip", "many", "per second"),
+        ("trusted_proxies", "localhost", "10.0.0.0/8"),
+        ("pressure.proactive", "0.6", "percentage"),
+        ("pressure.emergency", "102", "between 1 and 101"),
+        ("heartbeat.pong_timeout", "0", "between 1ms and 366d"),
+        ("limits.message_bytes", "0", "between 1B and 1GiB"),
+    ] {
+        let sentence = settings(&[(key, value)]).unwrap_err();
+        assert!(sentence.contains(key) && sentence.contains(expected), "{sentence}");
+    }
+    let sentence =
+        settings(&[("limits.connections", "4"), ("limits.connections_per_user", "5")]).unwrap_err();
+    assert_eq!(
+        sentence,
+        "--set limits.connections_per_user=5: must not be larger than --set limits.connections=4"
+    );
+}
+
+#[test]
+fn the_default_follows_the_descriptor_limit() {
+    assert_eq!(default_connections(u64::MAX), 65_536);
+    assert_eq!(default_connections(66_048), 65_536);
+    assert_eq!(default_connections(1_024), 512);
+    assert_eq!(default_connections(100), 16);
+}

@@ -1,0 +1,103 @@
+//! Leaving in good order.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Client, Server};
+use serde_json::{Value, json};
+
+/// Reads the announcement, then the close.
+fn drained(client: &mut Client) -> u16 {
+    let frame = client.next();
+    assert_eq!(frame["type"], "draining", "{frame}");
+    let within = frame["reconnect_ms"].as_array().unwrap();
+    assert!(within.len() == 2 && within[0].as_u64() < within[1].as_u64(), "{frame}");
+    client.closed()
+}
+
+#[test]
+fn a_thousand_are_told_then_closed_within_the_deadline() {
+    let server = Server::with(&["limits.connect_rate=0", "drain.deadline=3s"]);
+    let mut clients: Vec<_> =
+        (0..1_000).map(|user| server.connect(&format!("user={user}"))).collect();
+    let start = Instant::now();
+    server.signal("TERM");
+    // They answer at their own pace, as browsers do.
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let mut share = clients.split_off(clients.len().saturating_sub(250));
+            std::thread::spawn(move || {
+                for client in &mut share {
+                    assert_eq!(drained(client), 1012);
+                    while client.socket.read().is_ok() {}
+                }
+            })
+        })
+        .collect();
+    for reader in readers {
+        reader.join().unwrap();
+    }
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+    assert!(log.contains("draining connections=1000"), "{log}");
+}
+
+#[test]
+fn while_it_drains_newcomers_are_told_to_come_back() {
+    let server = Server::with(&["drain.grace=2s", "drain.deadline=4s"]);
+    let mut client = server.connect("user=a");
+    assert_eq!(server.get("/readyz").status, 200);
+    server.signal("TERM");
+    assert_eq!(client.next()["type"], "draining");
+    let (status, body) = server.refused("user=b");
+    assert_eq!((status, &body["error"]["code"]), (503, &json!("draining")));
+    let ready = server.get("/readyz");
+    assert_eq!((ready.status, ready.code().as_str()), (503, "draining"));
+    assert_eq!(server.get("/livez").status, 200);
+    assert_eq!(server.stats()["draining"], true);
+    // Who was there before goes on working.
+    server.publish(r#"{"user":"a"}"#, "1");
+    assert_eq!(client.data(), [json!(1)]);
+    server.signal("TERM");
+    let start = Instant::now();
+    assert_eq!(server.wait().0.code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(1), "the second signal does not wait");
+}
+
+#[test]
+fn nobody_who_does_not_read_holds_up_the_end() {
+    let server = Server::with(&["drain.deadline=800ms"]);
+    let _deaf = server.connect("user=a");
+    let _half = std::net::TcpStream::connect(server.websocket).unwrap();
+    server.until(|stats| stats["connections"]["pending"] == 1);
+    server.signal("INT");
+    let start = Instant::now();
+    assert_eq!(server.wait().0.code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[test]
+fn the_back_end_drains_and_the_process_stays() {
+    let server = Server::start();
+    let mut clients = [server.connect("user=a"), server.connect("user=b")];
+    for wrong in [r#"{"deadline_ms":0}"#, r#"{"deadline_ms":null}"#, r#"{"deadline":1}"#, "[]"] {
+        assert_eq!(server.post("/v1/drain", wrong).status, 400, "{wrong}");
+    }
+    assert_eq!(server.get("/readyz").status, 200);
+    let answer = server.post("/v1/drain", r#"{"deadline_ms":1500}"#).json();
+    assert_eq!(answer, json!({"draining": true, "connections": 2, "deadline_ms": 1500}));
+    assert_eq!(server.get("/readyz").status, 503);
+    for client in &mut clients {
+        assert_eq!(drained(client), 1012);
+        while client.socket.read().is_ok() {}
+    }
+    let stats = server.until(|stats| stats["connections"]["live"] == 0);
+    assert_eq!(stats["connections"]["closed"]["restart"], 2);
+    let body: Value = server.refused("user=c").1;
+    assert_eq!(body["error"]["code"], "draining");
+    assert_eq!(server.get("/readyz").status, 503, "until somebody ends it");
+    server.signal("TERM");
+    assert_eq!(server.wait().0.code(), Some(0));
+}
