@@ -30,6 +30,13 @@ impl World {
                 self.model.upgraded(stamp, conn, got)?;
             }
             Op::Message { conn, kind } => self.come_in(self.conn(conn), kind)?,
+            Op::Chatter { conn, count } => {
+                let conn = self.conn(conn);
+                for _ in 0..count {
+                    self.come_in(conn, Incoming::Data)?;
+                    self.compare()?;
+                }
+            }
             Op::Flushed { conn, how } => self.flush(self.conn(conn), how)?,
             Op::FlushAll => self.flush_all()?,
             Op::Disconnect { conn } => self.disconnect(self.conn(conn))?,

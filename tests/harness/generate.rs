@@ -5,7 +5,7 @@ use super::op::{Advance, Flush, Incoming, Op, Pick, Since, To};
 use super::rng::Rng;
 
 /// How many kinds of operation there are.
-const KINDS: usize = 24;
+const KINDS: usize = 25;
 
 /// Makes operations without end.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ impl Generator {
             *weight = rng.pick(&[0, 1, 2, 5, 10, 10, 20, 40]);
         }
         // Most histories know nothing of the end.
-        if rng.chance(60) {
+        if rng.chance(50) {
             weights[20] = 0;
             weights[21] = 0;
         }
@@ -227,6 +227,7 @@ impl Generator {
             20 => Op::Revoke { user: self.name() },
             21 => Op::Drain { deadline: self.rng.chance(50).then(|| self.rng.byte()) },
             22 => Op::CancelDrain,
+            23 => Op::Chatter { conn: self.pick(), count: self.rng.between(2, 12) as u8 },
             _ => Op::Live { deadlines: self.rng.between(1, 4) as u8 },
         }
     }

@@ -23,6 +23,8 @@ pub enum Op {
     },
     /// Something came in.
     Message { conn: Pick, kind: Incoming },
+    /// So many data messages come in at once.
+    Chatter { conn: Pick, count: u8 },
     /// The kernel took bytes.
     Flushed { conn: Pick, how: Flush },
     /// The kernel took everything of everybody.
