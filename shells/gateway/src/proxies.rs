@@ -21,7 +21,7 @@ impl Proxies {
         let text = text.trim();
         let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let items = inner.unwrap_or(text).split(',').map(|item| item.trim().trim_matches('"'));
-        let networks = items.filter(|item| !item.is_empty()).map(|item| Network::parse(item));
+        let networks = items.filter(|item| !item.is_empty()).map(Network::parse);
         networks.collect::<Option<Vec<_>>>().map(Self).ok_or(LIST)
     }
 

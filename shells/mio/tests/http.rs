@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use headcount::CloseReason;
+use headcount::{CloseReason, OverCap};
 
 fn answer(server: &TestServer, request: &str) -> (u16, String, String) {
     let mut client = Client::bare(server.address);
@@ -99,8 +99,9 @@ fn a_half_sent_head_is_answered_when_its_time_is_over() {
 
 #[test]
 fn limits_are_answered_with_whose_they_are_and_when_to_come_back() {
-    let server =
-        TestServer::start(config().connections(2).connections_per_user(1).sessions_per_user(1));
+    let refuse = OverCap::Refuse { retry_after: Duration::from_secs(3) };
+    let config = config().connections(2).connections_per_user(1).sessions_per_user(1);
+    let server = TestServer::start(config.over_cap(refuse));
     let _alice = Client::admitted(server.address, "alice");
     let (status, head, body) = answer(&server, &upgrade("?user=alice"));
     assert_eq!(status, 429, "{body}");

@@ -46,7 +46,7 @@ pub(super) async fn drain(
         .call(move |turn| {
             turn.registry.drain(turn.now, deadline);
             let stats = turn.registry.stats();
-            (stats.open, deadline.unwrap_or(turn.registry.config().drain_deadline()))
+            (stats.open, deadline.unwrap_or_else(|| turn.registry.config().drain_deadline()))
         })
         .await?;
     let answer = Object::new()
