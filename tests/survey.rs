@@ -1,0 +1,64 @@
+//! Looking at many at once: pages, and figures that take a walk.
+
+use headcount::{Config, ConnId, Principal, Registry, Resume, ThreadId, Timestamp, UserId};
+
+fn connect(registry: &mut Registry, now: Timestamp, user: &str, thread: &str) -> ConnId {
+    let conn = registry.reserve(now).unwrap();
+    let who = Principal::new(UserId::new(user).unwrap(), ThreadId::new(thread).unwrap());
+    registry.connect(now, conn, who, None).unwrap();
+    conn
+}
+
+#[test]
+fn pages_go_on_after_the_last_index() {
+    let mut registry = Registry::new(Config::new(1));
+    let now = Timestamp::from_secs(1);
+    let conns: Vec<_> = (0..4).map(|n| connect(&mut registry, now, "a", &n.to_string())).collect();
+    assert!(registry.connections(0).eq(conns.iter().copied()));
+    assert!(registry.connections(conns[1].index() + 1).eq(conns[2..].iter().copied()));
+    assert_eq!(registry.connections(usize::MAX).count(), 0);
+    let user = UserId::new("a").unwrap();
+    assert!(registry.sessions(0).eq(registry.sessions_of(&user)));
+    assert_eq!(registry.sessions_of(&UserId::new("b").unwrap()).count(), 0);
+
+    let session = registry.session_of(conns[3]).unwrap();
+    assert_eq!(registry.whose(session).unwrap().1.as_str(), "3");
+    registry.revoke(now, &user);
+    assert_eq!((registry.whose(session), registry.sessions(0).count()), (None, 0));
+    assert_eq!(registry.connections(0).count(), 4, "their cleanups were not polled");
+}
+
+#[test]
+fn the_users_with_most_sessions_come_first() {
+    let mut registry = Registry::new(Config::new(1));
+    let at = Timestamp::from_secs;
+    assert_eq!((registry.oldest_session(), registry.mean_round_trip()), (None, None));
+    for (user, sessions) in [("one", 1), ("three", 3), ("two", 2), ("none-more", 3)] {
+        for thread in 0..sessions {
+            connect(&mut registry, at(10), user, &thread.to_string());
+        }
+    }
+    let top = |most| {
+        let top = registry.users_by_sessions(most).into_iter();
+        top.map(|(user, count)| (user.as_str().to_owned(), count)).collect::<Vec<_>>()
+    };
+    let shown: Vec<_> = top(3).into_iter().map(|(_, count)| count).collect();
+    assert_eq!(shown, [3, 3, 2]);
+    assert_eq!(top(9).last(), Some(&("one".to_owned(), 1)));
+    assert!(top(0).is_empty());
+    registry.tick(at(15));
+    assert_eq!(registry.oldest_session().map(|age| age.as_secs()), Some(5));
+}
+
+#[test]
+fn a_takeover_without_a_position_is_told_of_no_gap() {
+    let mut registry = Registry::new(Config::new(1));
+    let now = Timestamp::from_secs(1);
+    let old = connect(&mut registry, now, "a", "t");
+    let conn = registry.reserve(now).unwrap();
+    let who = Principal::new(UserId::new("a").unwrap(), ThreadId::new("t").unwrap());
+    let admitted = registry.connect(now, conn, who, Some(Resume::takeover(old))).unwrap();
+    assert_eq!(admitted.recovered, headcount::Recovered::Fresh);
+    assert_eq!(registry.stats().open, 1);
+    registry.check().unwrap();
+}
