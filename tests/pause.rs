@@ -62,15 +62,11 @@ fn the_pong_deadline_moves_by_the_pause() {
     let alice = world.open("alice", "main");
     world.run(secs(20));
     assert_eq!(world.seen(alice), ["ping"]);
-    let rest = {
-        let due = world.registry.explain(alice).unwrap().next.unwrap().0;
-        due.saturating_since(world.now)
-    };
     world.skip(secs(3_600));
     assert_ne!(world.state(alice), Some(ConnState::Closing));
     // What was left of its time is still left, up to the moment at which somebody should have looked.
     world.run(secs(10));
-    assert_eq!(world.closings(), ["pong_timeout"], "{rest:?}");
+    assert_eq!(world.closings(), ["pong_timeout"]);
 }
 
 #[test]

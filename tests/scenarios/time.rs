@@ -88,7 +88,8 @@ fn one_stamp_an_hour_ahead_costs_nobody_anything() {
     let conns = world.open_conns();
     let real = world.now;
     world.registry.message(real + secs(3_600), conns[0], Inbound::Life).map(drop).unwrap();
-    // The clock itself was right all along: for an hour its stamps are late, and clamped.
+    // The clock itself was right all along: for an hour its stamps are late, and clamped. Token
+    // buckets refill by nothing but time, so a burst is what they hold until then.
     for second in 0..3_600 {
         world.now = real + secs(second);
         world.registry.tick(world.now);
