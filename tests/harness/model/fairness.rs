@@ -24,11 +24,11 @@ impl Model {
             return Ok(());
         }
         let limit = 2 * (self.streams.len() + self.conns.len() + 4);
-        for source in self.streams.keys().cloned().collect::<Vec<_>>() {
-            let waits = source != *served && self.can_be_swept(&source);
-            let Some(stream) = self.streams.get_mut(&source) else { continue };
-            stream.waited = if waits { stream.waited + 1 } else { 0 };
-            ensure!(stream.waited <= limit, "{source:?} waited for {limit} turns of others");
+        if let Some(stream) = self.streams.get_mut(served) {
+            stream.passed_by.clear();
+        }
+        if conns.iter().all(|id| self.is_live(*id, served)) {
+            self.streams_wait(served)?;
         }
         for id in self.conns.keys().copied().collect::<Vec<_>>() {
             let waits = !conns.contains(&id) && self.can_be_pumped(id);
@@ -39,10 +39,37 @@ impl Model {
         conns.iter().try_for_each(|id| self.other_seats_wait(*id, served))
     }
 
+    /// A sweep, or an announcement, goes on only after the others had a turn.
+    fn streams_wait(&mut self, served: &Source) -> Check {
+        for source in self.streams.keys().cloned().collect::<Vec<_>>() {
+            let waits = source != *served && self.can_be_swept(&source);
+            let Some(stream) = self.streams.get_mut(&source) else { continue };
+            if waits {
+                let passed = stream.passed_by.entry(served.clone()).or_insert(0);
+                *passed += 1;
+                ensure!(*passed <= 2, "{source:?} waited while {served:?} had {passed} turns");
+            } else {
+                stream.passed_by.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a recipient did not lag, so that the stream was swept, or there is none.
+    fn is_live(&self, id: ConnId, served: &Source) -> bool {
+        let seat = self.streams.get(served).and_then(|stream| stream.seat(id));
+        seat.is_none_or(|seat| seat.lag == Lag::No)
+    }
+
     /// Whether some member could be handed its next entry at once.
     fn can_be_swept(&self, source: &Source) -> bool {
         let stream = &self.streams[source];
         let window = self.config.window();
+        let closes = |room| Source::Room(room) == *source;
+        if self.mass_closes.iter().filter_map(|it| it.room.clone()).any(closes) {
+            // Its turns close members first.
+            return false;
+        }
         stream.seats.iter().any(|seat| {
             let lack = stream.lack(seat);
             let conn = &self.conns[&seat.conn];

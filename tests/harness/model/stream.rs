@@ -1,5 +1,6 @@
 //! The log of a session or a room, with every entry it ever had: what is trimmed is only marked.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headcount::{Config, ConnId, MESSAGE_OVERHEAD, Message, Timestamp};
@@ -90,8 +91,8 @@ pub struct Stream {
     /// Entries up to here may have been.
     pub perhaps_thinned: u64,
     pub seats: Vec<Seat>,
-    /// How often others were served while it could be.
-    pub waited: usize,
+    /// How often each of the others was served while it could be.
+    pub passed_by: BTreeMap<Source, u32>,
 }
 
 /// What a member lacks.
@@ -117,7 +118,7 @@ impl Stream {
             surely_thinned: 0,
             perhaps_thinned: 0,
             seats: Vec::new(),
-            waited: 0,
+            passed_by: BTreeMap::new(),
         }
     }
 
