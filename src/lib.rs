@@ -139,7 +139,9 @@
 //! # The contract
 //!
 //! 1. Time is what you pass in, from one monotonic clock. It never runs backwards inside: a late
-//!    stamp is clamped and counted. A jump forward is believed.
+//!    stamp is clamped and counted. A jump forward is believed. After a gap between two inputs that
+//!    is longer, by more than `pause_threshold`, than what `poll_timeout` promised, the deadlines of
+//!    silence move by it: nobody was there to listen. Expiry and lifetime never move.
 //! 2. Any input is safe at any time. Errors come from input; a panic is a bug. A dead handle gets
 //!    [`UnknownConn`].
 //! 3. Order holds per connection and stream. Between streams it is fair, deterministic and

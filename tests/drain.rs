@@ -238,3 +238,27 @@ fn sessions_linger_through_a_drain_so_that_a_cancelled_one_can_resume() {
     assert_eq!(world.session(back), session);
     world.close_the_books();
 }
+
+#[test]
+fn a_drain_shorter_than_its_grace_still_closes_everyone_before_its_end() {
+    let mut world = World::with(config().drain_grace(secs(2)).close_handshake(ms(100)));
+    let alice = world.open("alice", "main");
+    let now = world.now;
+    world.registry.drain(now, Some(secs(1)));
+    world.drain();
+    world.skip(ms(900));
+    world.drain();
+    assert_eq!(world.seen(alice).last(), Some(&"close restart"), "and time to write it");
+}
+
+#[test]
+fn after_the_hard_stop_a_newcomer_is_refused_and_not_cut() {
+    let mut world = World::with(config());
+    let now = world.now;
+    world.registry.drain(now, Some(secs(1)));
+    world.skip(secs(5));
+    let late = world.reserve();
+    world.skip(ms(1));
+    let refused = world.connect(late, "alice", "main");
+    assert!(matches!(refused, Err(Refused::Draining { .. })), "{refused:?}");
+}

@@ -1,5 +1,7 @@
 //! How connections leave: one, several, all.
 
+use core::num::NonZeroU32;
+
 use crate::action::CloseReason;
 use crate::conn::{NO_SESSION, State};
 use crate::id::ConnId;
@@ -18,6 +20,12 @@ pub(crate) struct MassCloseEveryone {
     end: u32,
     /// The youngest connection at the call: later ones stay.
     youngest: u32,
+}
+
+/// Whether a handle was minted after the one with the serial `than`. Serials wrap, so their order is
+/// that of their distance.
+pub(super) const fn is_later(serial: NonZeroU32, than: u32) -> bool {
+    serial.get().wrapping_sub(than).cast_signed() > 0
 }
 
 impl Registry {
@@ -113,9 +121,7 @@ impl Registry {
         while walk.next < walk.end && closed < self.config.fanout_chunk {
             let slot = walk.next;
             walk.next += 1;
-            // Serials wrap, so their order is that of their distance.
-            let later = |serial: u32| serial.wrapping_sub(walk.youngest).cast_signed() > 0;
-            if self.conns.get(slot).is_some_and(|conn| !later(conn.serial.get())) {
+            if self.conns.get(slot).is_some_and(|conn| !is_later(conn.serial, walk.youngest)) {
                 closed += u32::from(self.begin_close(slot, walk.reason));
             }
         }

@@ -12,6 +12,7 @@ use crate::stats::Notice;
 use crate::time::Timestamp;
 
 use super::Registry;
+use super::close::is_later;
 use super::pump::Handout;
 use super::turns::Turn;
 
@@ -29,16 +30,25 @@ pub(crate) struct Drain {
     end: u32,
     /// The next slot of the hard stop.
     stopped: u32,
+    /// The youngest connection at the call: later ones were refused, and end by themselves.
+    youngest: u32,
 }
 
 impl Drain {
     /// When a connection is told to close: spread between the grace and the hard stop, less the
     /// time that the last handshakes need.
     pub(crate) fn closes_at(&self, conn: &Conn, config: &Config) -> Timestamp {
-        let first = (self.began + config.drain_grace).min(self.ends);
+        let first = self.first_close(config);
         let span = self.ends.saturating_since(first);
         let handshake = config.close_handshake.min(span / 4);
         first + share(span - handshake, dice(conn, config, 3))
+    }
+
+    /// When the grace is over: after half of the drain at the latest, or a short one would end
+    /// before a close frame could be written.
+    fn first_close(&self, config: &Config) -> Timestamp {
+        let length = self.ends.saturating_since(self.began);
+        self.began + config.drain_grace.min(length / 2)
     }
 
     /// How long it lasts from now.
@@ -53,21 +63,28 @@ impl Drain {
     /// What a client is told to wait before it reconnects.
     fn within(&self, config: &Config) -> Range<Duration> {
         let least = Duration::from_millis(500);
-        least..least + self.ends.saturating_since(self.began + config.drain_grace).max(least)
+        least..least + self.ends.saturating_since(self.first_close(config)).max(least)
     }
 }
 
 impl Registry {
     /// Begins to drain: newcomers are refused, everyone is told, and after the grace connections
-    /// are closed with [`CloseReason::Restart`], spread evenly until `deadline` from now (`None`:
-    /// `drain.deadline`), when whatever is left gets its `Cleanup`. A second call sets a new end.
+    /// (half of the drain at most) are closed with [`CloseReason::Restart`], spread evenly until
+    /// `deadline` from now (`None`: `drain.deadline`), when whatever is left of them gets its
+    /// `Cleanup`. A second call sets a new end.
     pub fn drain(&mut self, now: Timestamp, deadline: Option<Duration>) {
         self.advance(now);
         let ends = self.now + deadline.unwrap_or(self.config.drain_deadline);
-        let end = self.conns.end();
         self.drains = self.drains.wrapping_add(1).max(1);
-        self.drain =
-            Some(Drain { number: self.drains, began: self.now, ends, next: 0, end, stopped: 0 });
+        self.drain = Some(Drain {
+            number: self.drains,
+            began: self.now,
+            ends,
+            next: 0,
+            end: self.conns.end(),
+            stopped: 0,
+            youngest: self.last_serial,
+        });
         self.queue_drain();
         self.notice(Notice::Draining { connections: self.counters.open });
     }
@@ -120,20 +137,23 @@ impl Registry {
         (!self.recipients.is_empty()).then_some(Handout::Draining { within })
     }
 
-    /// When the hard stop is due: never, once nobody is left.
+    /// When the hard stop is due: never, once it has been or nobody is left.
     pub(super) fn hard_stop(&self) -> Option<Timestamp> {
         let drain = self.drain.as_ref()?;
-        (drain.stopped < self.conns.end()).then_some(drain.ends)
+        (drain.stopped < drain.end && self.conns.len() > 0).then_some(drain.ends)
     }
 
     /// The hard stop, as far as the budget of this tick reaches.
     pub(super) fn stop_hard(&mut self, budget: &mut u32) {
         let Some(mut drain) = self.drain.filter(|drain| drain.ends <= self.now) else { return };
-        while *budget > 0 && drain.stopped < self.conns.end() {
+        while *budget > 0 && drain.stopped < drain.end {
             let slot = drain.stopped;
             drain.stopped += 1;
             *budget -= 1;
             let Some(conn) = self.conns.get(slot) else { continue };
+            if is_later(conn.serial, drain.youngest) {
+                continue;
+            }
             if matches!(conn.state, State::Open | State::Pending) {
                 self.begin_close(slot, CloseReason::Restart);
             }

@@ -117,6 +117,8 @@ pub struct Conn {
     pub excess: u32,
     /// Of the drain under way.
     pub told_of_drain: bool,
+    /// It was there when the drain began.
+    pub met_drain: bool,
     /// The last sign of life; the admission before the first.
     pub heard_at: Timestamp,
     /// Whether a ping was handed out: until then the silence allowed is jittered.
@@ -154,6 +156,7 @@ impl Conn {
             messages: None,
             excess: 0,
             told_of_drain: false,
+            met_drain: false,
             heard_at: now,
             pinged: false,
             ping: None,

@@ -23,7 +23,8 @@ impl Drain {
         if !conn.is_open() || !conn.told_of_drain {
             return None;
         }
-        let first = (self.began + config.drain_grace()).min(self.ends);
+        let length = self.ends.saturating_since(self.began);
+        let first = self.began + config.drain_grace().min(length / 2);
         let span = self.ends.saturating_since(first);
         Some((first, first + (span - config.close_handshake().min(span / 4))))
     }
@@ -34,7 +35,10 @@ impl Model {
         self.clock(stamp);
         let ends = self.now + deadline.unwrap_or_else(|| self.config.drain_deadline());
         self.drain = Some(Drain { began: self.now, ends, stopped: false });
-        self.conns.values_mut().for_each(|conn| conn.told_of_drain = false);
+        for conn in self.conns.values_mut() {
+            conn.told_of_drain = false;
+            conn.met_drain = true;
+        }
         self.notices.draining(self.open().count() as u32);
     }
 
@@ -74,7 +78,10 @@ impl Model {
         let Some(drain) = self.drain.filter(|drain| drain.ends <= now) else { return Ok(()) };
         let certain = due(now, drain.ends) && !drain.stopped;
         for id in self.conns.keys().copied().collect::<Vec<_>>() {
-            // Whoever came after the hard stop may be stopped too.
+            // Whoever came later was refused, and ends by itself.
+            if !self.conns[&id].met_drain {
+                continue;
+            }
             let stopped = registry.state(id) == Some(ConnState::Gone);
             ensure!(stopped || !certain, "{id:?} has survived the end of the drain");
             let state = self.conns[&id].state;
@@ -95,7 +102,7 @@ impl Model {
 
     /// The instant at which a tick must make an end.
     pub fn hard_stop(&self) -> Option<Timestamp> {
-        let left = self.conns.values().any(|conn| conn.state != State::Gone);
+        let left = self.conns.values().any(|conn| conn.met_drain && conn.state != State::Gone);
         self.drain.filter(|drain| left && !drain.stopped).map(|drain| drain.ends)
     }
 }
