@@ -53,7 +53,7 @@ impl Registry {
     ///
     /// The order: draining, rate, takeover of the predecessor that the client names, the user's connections,
     /// the user's sessions, all connections, all users, all sessions. Over a cap of the user's own,
-    /// and in a full house, one of the user's own makes room as [`OverCap`] says: nobody is refused
+    /// and in a full house, one of the user's own makes room as [`OverCap`](crate::OverCap) says: nobody is refused
     /// because of their own ghosts. Nothing is closed for a connection that is refused in the end.
     /// A refused one stays pending: answer it, then report `disconnect`, or `close` it if it was
     /// upgraded.

@@ -61,6 +61,7 @@ impl Registry {
     pub(super) fn hand_out(&mut self, slot: u32, cost: u64) {
         if !self.config.flush_reports {
             self.conns.cold_mut(slot).flushed += cost;
+            let _ = self.unpause_if_room(slot);
             return;
         }
         let attended = self.attended();
