@@ -32,6 +32,11 @@ impl Decoder<'_> {
         Some(u16::from_le_bytes([self.byte()?, self.byte()?]))
     }
 
+    /// In one of four cases.
+    fn rarely<T>(&mut self, read: impl Fn(&mut Self) -> Option<T>) -> Option<Option<T>> {
+        Some(if self.byte()? & 3 == 0 { Some(read(self)?) } else { None })
+    }
+
     fn pick(&mut self) -> Option<Pick> {
         self.short().map(Pick)
     }
@@ -99,15 +104,23 @@ impl Decoder<'_> {
     }
 
     fn op(&mut self) -> Option<Op> {
-        Some(match self.byte()? % 28 {
+        Some(match self.byte()? % 36 {
             0 => Op::Reserve,
-            1..=3 => Op::Arrive { user: self.byte()?, thread: self.byte()?, resume: self.since()? },
+            1..=3 => Op::Arrive {
+                user: self.byte()?,
+                thread: self.byte()?,
+                resume: self.since()?,
+                previous: self.rarely(Self::pick)?,
+                expiry: self.rarely(Self::byte)?,
+            },
             4 => Op::Upgraded { conn: self.pick()? },
             5 => Op::Connect {
                 conn: self.pick()?,
                 user: self.byte()?,
                 thread: self.byte()?,
                 resume: self.since()?,
+                previous: self.rarely(Self::pick)?,
+                expiry: self.rarely(Self::byte)?,
             },
             6 | 7 => Op::Message { conn: self.pick()?, kind: self.incoming()? },
             8 | 9 => Op::Flushed { conn: self.pick()?, how: self.flush()? },
@@ -127,6 +140,12 @@ impl Decoder<'_> {
             23 => Op::Close { to: self.to()?, reason: self.byte()? },
             24 | 25 => Op::Poll { count: self.byte()? % 16 },
             26 => Op::PollAll,
+            27 => Op::Chatter { conn: self.pick()?, count: self.byte()? },
+            28 => Op::Refresh { conn: self.pick()?, expiry: self.rarely(Self::byte)? },
+            29 => Op::Revoke { user: self.byte()? },
+            30 => Op::Drain { deadline: self.rarely(Self::byte)? },
+            31 => Op::CancelDrain,
+            32 | 33 => Op::Live { deadlines: self.byte()? % 16 },
             _ => Op::Notices { count: self.byte()? },
         })
     }
