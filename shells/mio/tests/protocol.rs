@@ -156,8 +156,8 @@ fn a_close_is_echoed() {
     ] {
         let mut client = Client::admitted(server.address, "alice");
         client.say("last words");
-        client.send(&frame(CLOSE, &payload));
-        client.send(&frame(TEXT, b"after the close"));
+        // In one write: what comes after the server has closed the socket makes a reset.
+        client.send(&[frame(CLOSE, &payload), frame(TEXT, b"after the close")].concat());
         assert_eq!(client.text(), "last words");
         client.expect_close(answer);
         client.expect_end();
