@@ -31,6 +31,7 @@ pub(crate) enum State {
 }
 
 /// What fan-out and activity touch: at most half a cache line.
+#[derive(Clone, Copy)]
 pub(crate) struct Conn {
     /// Any sign of life of the peer, in attended time.
     pub(crate) last_seen: Timestamp,
@@ -270,8 +271,8 @@ pub(crate) struct Rules<'a> {
 /// Everything that changes a deadline to be earlier must be followed by arming the
 /// timer; what makes it later need not.
 pub(crate) fn deadline(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(u64, Due)> {
-    let Rules { config, pauses, drain } = *rules;
     let at = |from: Timestamp, after: Duration| (from + after).as_millis_up();
+    let config = rules.config;
     match conn.state {
         State::Pending if cold.upgraded => {
             Some((at(cold.phase, config.auth_deadline), Due::Close(CloseReason::AuthTimeout)))
@@ -279,46 +280,10 @@ pub(crate) fn deadline(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(u
         State::Pending => {
             Some((at(cold.phase, config.head_deadline), Due::Close(CloseReason::HeadTimeout)))
         }
+        // The first of equals is the one that says most.
         State::Open => {
-            let attended = |from: Timestamp, after: Duration| at(from, after + pauses);
-            let close = |at: u64, reason: CloseReason| (at, Due::Close(reason));
-            let stuck = (conn.load > cold.queued).then(|| {
-                let at = attended(cold.progress, config.slow_deadline);
-                close(at, CloseReason::SlowConsumer)
-            });
-            let idle = (!config.idle.is_zero() && !conn.paused)
-                .then(|| close(attended(cold.last_data, config.idle), CloseReason::Idle));
-            let lifetime = (!config.max_lifetime.is_zero())
-                .then(|| close(at(cold.phase, lifetime(conn, config)), CloseReason::LifetimeEnded));
-            let expiry = (cold.expires_at < Timestamp::MAX)
-                .then(|| close(at(cold.expires_at, config.expiry_grace), CloseReason::Expired));
-            let pong_timeout = match cold.emergency {
-                true => config.emergency_deadline.min(config.pong_timeout),
-                false => config.pong_timeout,
-            };
-            let silent = match conn.ping {
-                _ if conn.paused => None,
-                Ping::None | Ping::Void if config.interval.is_zero() => None,
-                Ping::None | Ping::Void => {
-                    Some((attended(conn.last_seen, silence_allowed(conn, cold, config)), Due::Ping))
-                }
-                // Until it is flushed, only the slow deadline judges.
-                Ping::Queued | Ping::Handed => None,
-                Ping::Flushed => Some((attended(cold.ping_at, pong_timeout / 2), Due::Suspect)),
-                Ping::Late => {
-                    Some(close(attended(cold.ping_at, pong_timeout), CloseReason::PongTimeout))
-                }
-            };
-            // Only whoever was told: nobody is sent away before they have heard of it.
-            let told = drain.filter(|drain| drain.number == cold.told_of_drain);
-            let drained = told.map(|drain| {
-                close(drain.closes_at(conn, config).as_millis_up(), CloseReason::Restart)
-            });
-            // The first of equals is the one that says most.
-            [drained, expiry, lifetime, idle, stuck, silent]
-                .into_iter()
-                .flatten()
-                .min_by_key(|(at, _)| *at)
+            let silent = if conn.paused { None } else { silence(conn, cold, rules) };
+            ends(conn, cold, rules).into_iter().chain([silent]).flatten().min_by_key(|(at, _)| *at)
         }
         State::Closing if cold.close_polled => {
             let wait = match cold.reason {
@@ -332,6 +297,61 @@ pub(crate) fn deadline(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(u
             Some((at(cold.phase, wait), Due::Cleanup))
         }
         State::Closing | State::Gone => None,
+    }
+}
+
+/// Whether a deadline that closes an open connection has passed, whatever else is due before it.
+pub(crate) fn is_overdue(conn: &Conn, cold: &Cold, rules: &Rules<'_>, now: Timestamp) -> bool {
+    let late = Conn { ping: Ping::Late, ..*conn };
+    let silent = match conn.ping {
+        Ping::Flushed | Ping::Late if !conn.paused => silence(&late, cold, rules),
+        _ => None,
+    };
+    let mut ends = ends(conn, cold, rules).into_iter().chain([silent]).flatten();
+    ends.any(|(at, _)| at <= now.as_millis())
+}
+
+/// The instants at which an open connection is closed, apart from its silence.
+fn ends(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> [Option<(u64, Due)>; 5] {
+    let Rules { config, pauses, drain } = *rules;
+    let at = |from: Timestamp, after: Duration| (from + after).as_millis_up();
+    let attended = |from: Timestamp, after: Duration| at(from, after + pauses);
+    let close = |at: u64, reason: CloseReason| (at, Due::Close(reason));
+    // Only whoever was told: nobody is sent away before they have heard of it.
+    let told = drain.filter(|drain| drain.number == cold.told_of_drain);
+    let drained =
+        told.map(|drain| close(drain.closes_at(conn, config).as_millis_up(), CloseReason::Restart));
+    let expiry = (cold.expires_at < Timestamp::MAX)
+        .then(|| close(at(cold.expires_at, config.expiry_grace), CloseReason::Expired));
+    let lifetime = (!config.max_lifetime.is_zero())
+        .then(|| close(at(cold.phase, lifetime(conn, config)), CloseReason::LifetimeEnded));
+    let idle = (!config.idle.is_zero() && !conn.paused)
+        .then(|| close(attended(cold.last_data, config.idle), CloseReason::Idle));
+    let stuck = (conn.load > cold.queued)
+        .then(|| close(attended(cold.progress, config.slow_deadline), CloseReason::SlowConsumer));
+    [drained, expiry, lifetime, idle, stuck]
+}
+
+/// What an open connection's silence leads to next.
+fn silence(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(u64, Due)> {
+    let Rules { config, pauses, .. } = *rules;
+    let attended = |from: Timestamp, after: Duration| (from + (after + pauses)).as_millis_up();
+    let pong_timeout = match cold.emergency {
+        true => config.emergency_deadline.min(config.pong_timeout),
+        false => config.pong_timeout,
+    };
+    match conn.ping {
+        Ping::None | Ping::Void if config.interval.is_zero() => None,
+        Ping::None | Ping::Void => {
+            Some((attended(conn.last_seen, silence_allowed(conn, cold, config)), Due::Ping))
+        }
+        // Until it is flushed, only the slow deadline judges.
+        Ping::Queued | Ping::Handed => None,
+        Ping::Flushed => Some((attended(cold.ping_at, pong_timeout / 2), Due::Suspect)),
+        Ping::Late => {
+            let at = attended(cold.ping_at, pong_timeout);
+            Some((at, Due::Close(CloseReason::PongTimeout)))
+        }
     }
 }
 

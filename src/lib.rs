@@ -208,11 +208,11 @@ pub use error::{
 pub use id::{ConnId, MAX_ID_BYTES, Principal, RoomId, SessionId, ThreadId, UserId};
 pub use profile::Profile;
 pub use registry::{
-    Closed, CursorExplanation, Disconnect, Explanation, Inbound, Registry, Resume,
+    Closed, CursorExplanation, Disconnect, Explanation, Inbound, Registry, Resume, RoomExplanation,
     SessionExplanation, Target, Upcoming, Who,
 };
 pub use stats::{
-    Admitted, ConnState, Delivery, Flow, Joined, Notice, Pressure, Recovered, Stats, Stored,
+    Admitted, ConnState, Delivery, Flow, Impact, Joined, Notice, Pressure, Recovered, Stats, Stored,
 };
 #[cfg(feature = "std")]
 pub use time::Clock;

@@ -89,12 +89,16 @@ impl Log {
         self.head += 1;
         self.bytes += message.cost();
         self.entries.push_back(Entry { offset: self.head, at, message });
-        while self.entries.len() > bounds.messages as usize
-            || (self.bytes > bounds.bytes && self.entries.len() > 1)
-        {
+        while self.exceeds(bounds) {
             self.drop_oldest();
         }
         self.head
+    }
+
+    /// Whether the oldest has to go. One message of any size may stay while it is the only one.
+    pub(crate) fn exceeds(&self, bounds: Bounds) -> bool {
+        self.entries.len() > bounds.messages as usize
+            || (self.bytes > bounds.bytes && self.entries.len() > 1)
     }
 
     /// Removes the oldest entry. An empty log gives its memory back, and a mostly empty one most

@@ -111,6 +111,31 @@ pub enum Flow {
     Paused,
 }
 
+/// What a reload does to whoever is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Impact {
+    /// Connections that are closed over their users' own caps, with
+    /// [`CloseReason::Evicted`](crate::CloseReason::Evicted).
+    pub evicted: u32,
+    /// Connections that are closed over `limits.connections`, with
+    /// [`CloseReason::TryLater`](crate::CloseReason::TryLater).
+    pub displaced: u32,
+    /// Further open connections with a deadline that has passed under the new times: closed by the
+    /// next ticks, unless a sign of life, a flush or a refresh comes before.
+    pub overdue: u32,
+    /// Sessions that end over their users' own caps, with what they kept for a resume.
+    pub sessions: u32,
+}
+
+impl Impact {
+    /// How many connections it closes.
+    #[must_use]
+    pub const fn closes(&self) -> u32 {
+        self.evicted + self.displaced + self.overdue
+    }
+}
+
 /// How near a user is to a cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -178,6 +203,11 @@ pub enum Notice {
     Draining {
         /// How many connections are open.
         connections: u32,
+    },
+    /// Limits and times were changed.
+    Reloaded {
+        /// What that does to whoever is there.
+        impact: Impact,
     },
     /// The process itself was silent for longer than `pause_threshold`: the deadlines of silence
     /// have moved.

@@ -104,7 +104,7 @@ impl Decoder<'_> {
     }
 
     fn op(&mut self) -> Option<Op> {
-        Some(match self.byte()? % 36 {
+        Some(match self.byte()? % 37 {
             0 => Op::Reserve,
             1..=3 => Op::Arrive {
                 user: self.byte()?,
@@ -146,6 +146,7 @@ impl Decoder<'_> {
             30 => Op::Drain { deadline: self.rarely(Self::byte)? },
             31 => Op::CancelDrain,
             32 | 33 => Op::Live { deadlines: self.byte()? % 16 },
+            34 => Op::Reload { choice: self.byte()?, dry_run: self.byte()? % 4 == 0 },
             _ => Op::Notices { count: self.byte()? },
         })
     }

@@ -166,7 +166,7 @@ impl Registry {
 
     /// Cuts the oldest close handshake short while admitted connections fill all places and the
     /// headroom, so that the next newcomer finds one.
-    fn keep_headroom(&mut self) {
+    pub(super) fn keep_headroom(&mut self) {
         let places = u64::from(self.config.connections) + u64::from(self.config.closing);
         while u64::from(self.counters.open) + u64::from(self.counters.closing) >= places {
             let Some(conn) = self.closing.pop_front() else { return };

@@ -105,11 +105,10 @@ impl Registry {
         );
         let config = &self.config;
         hold!(open <= config.connections, "{open} open connections");
-        hold!(
-            u64::from(live) <= u64::from(config.connections) + u64::from(config.closing),
-            "{live} live connections"
-        );
-        hold!(pending <= config.pending, "{pending} pending connections");
+        let standing = &self.standing;
+        let places = u64::from(config.connections) + u64::from(config.closing);
+        hold!(u64::from(live) <= places.max(standing.live), "{live} live connections");
+        hold!(pending <= config.pending.max(standing.pending), "{pending} pending connections");
         Ok(())
     }
 
@@ -223,7 +222,9 @@ impl Registry {
             ended == self.sessions.places() - self.sessions.live(),
             "{ended} sessions have ended"
         );
-        hold!(self.sessions.places() <= self.config.sessions as usize, "too many sessions");
+        let standing = &self.standing;
+        let sessions = (self.config.sessions as usize).max(standing.sessions);
+        hold!(self.sessions.places() <= sessions, "too many sessions");
         let mut listed = 0;
         for (slot, user) in self.sessions.iter_users() {
             listed += user.sessions.len();
@@ -241,7 +242,8 @@ impl Registry {
             hold!(self.sessions.find_user(&user.name) == Some(slot), "user {slot} is not found");
         }
         hold!(listed == self.sessions.live(), "{listed} sessions are listed by users");
-        hold!(self.sessions.users() <= self.config.users as usize, "too many users");
+        let users = (self.config.users as usize).max(standing.users);
+        hold!(self.sessions.users() <= users, "too many users");
         Ok(())
     }
 
@@ -254,7 +256,8 @@ impl Registry {
                 "room {slot} has neither members nor history"
             );
         }
-        hold!(self.rooms.len() <= self.config.rooms as usize, "too many rooms");
+        let rooms = (self.config.rooms as usize).max(self.standing.rooms);
+        hold!(self.rooms.len() <= rooms, "too many rooms");
         hold!(
             self.streams.len() == self.rooms.len() + self.sessions.live(),
             "{} streams for {} rooms and {} sessions",
@@ -313,10 +316,8 @@ impl Registry {
             counters.sessions_ended
         );
         hold!(self.notices.len() <= self.config.notices as usize, "too many notices");
-        hold!(
-            self.announcements.len() <= self.config.announcements as usize,
-            "too many announcements"
-        );
+        let announcements = (self.config.announcements as usize).max(self.standing.announcements);
+        hold!(self.announcements.len() <= announcements, "too many announcements");
         Ok(())
     }
 }

@@ -109,14 +109,23 @@ impl Registry {
             let stream = self.sessions.get(*session).stream;
             self.streams[stream as usize].members.iter().map(|member| member.conn)
         });
-        open.filter(|slot| Some(*slot) != except).min_by_key(|slot| {
-            let (hot, cold) = (self.conns.hot(*slot), self.conns.cold(*slot));
-            let answered = !matches!(hot.ping, Ping::Handed | Ping::Flushed | Ping::Late);
-            match self.config.over_cap {
-                OverCap::EvictOldest => (false, cold.phase, hot.serial),
-                _ => (answered, hot.last_seen, hot.serial),
+        let others = open.filter(|slot| Some(*slot) != except);
+        others.min_by_key(|slot| self.rank(*slot, self.config.over_cap))
+    }
+
+    /// The least goes first.
+    pub(super) fn rank(&self, slot: u32, policy: OverCap) -> (bool, u64, u32) {
+        let (hot, cold) = (self.conns.hot(slot), self.conns.cold(slot));
+        let (since, serial) = (cold.phase.as_nanos(), hot.serial.get());
+        match policy {
+            OverCap::EvictUnresponsiveThenOldest => {
+                let answered = !matches!(hot.ping, Ping::Handed | Ping::Flushed | Ping::Late);
+                (answered, hot.last_seen.as_nanos(), serial)
             }
-        })
+            OverCap::EvictOldest => (false, since, serial),
+            // Whoever would have been refused.
+            OverCap::Refuse { .. } => (false, !since, !serial),
+        }
     }
 
     /// Carries a plan out; how many connections it evicts.

@@ -90,9 +90,27 @@ pub struct SessionExplanation {
     pub ends_at: Option<Timestamp>,
     /// The head of its stream.
     pub head: Position,
-    /// Entries that it keeps, and their bytes, overhead included.
+    /// Entries that it keeps.
     pub entries: u32,
-    /// The bytes of these.
+    /// The bytes of these, overhead included.
+    pub bytes: u64,
+    /// The last offset that is gone for good; 0 if none is.
+    pub lost: u64,
+}
+
+/// What is known of one room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RoomExplanation {
+    /// How many connections are in it.
+    pub members: u32,
+    /// Of these, how many are behind.
+    pub lagging: u32,
+    /// The head of its stream.
+    pub head: Position,
+    /// Entries that it keeps.
+    pub entries: u32,
+    /// The bytes of these, overhead included.
     pub bytes: u64,
     /// The last offset that is gone for good; 0 if none is.
     pub lost: u64,
@@ -191,6 +209,20 @@ impl Registry {
         })
     }
 
+    /// Everything about one room; `None` if there is none of that name.
+    #[must_use]
+    pub fn explain_room(&self, room: &RoomId) -> Option<RoomExplanation> {
+        let stream = &self.streams[self.rooms.get(self.rooms.find(room)?).stream as usize];
+        Some(RoomExplanation {
+            members: stream.members.len() as u32,
+            lagging: stream.lagging,
+            head: stream.position(stream.log.head()),
+            entries: stream.log.len() as u32,
+            bytes: stream.log.bytes(),
+            lost: stream.log.lost(),
+        })
+    }
+
     /// The last connections that have closed, oldest first; at most `closed_ring`.
     pub fn closed(&self) -> impl DoubleEndedIterator<Item = &Closed> {
         self.closed_ring.iter()
@@ -198,8 +230,7 @@ impl Registry {
 
     /// Remembers an open connection that is about to leave everything.
     pub(super) fn remember_closed(&mut self, slot: u32, reason: CloseReason) {
-        let capacity = self.config.closed_ring as usize;
-        if capacity == 0 {
+        if self.config.closed_ring == 0 {
             return;
         }
         let (hot, cold) = (self.conns.hot(slot), self.conns.cold(slot));
@@ -220,9 +251,13 @@ impl Registry {
             flushed: cold.flushed,
             undelivered: undelivered.sum(),
         };
-        while self.closed_ring.len() >= capacity {
-            self.closed_ring.pop_front();
-        }
         self.closed_ring.push_back(closed);
+        self.forget_closed();
+    }
+
+    /// Keeps as many as the ring has room for.
+    pub(super) fn forget_closed(&mut self) {
+        let excess = self.closed_ring.len().saturating_sub(self.config.closed_ring as usize);
+        self.closed_ring.drain(..excess);
     }
 }

@@ -97,9 +97,7 @@ impl Registry {
     /// connection is closed.
     fn take_message_token(&mut self, slot: u32) -> bool {
         let cold = self.conns.cold_mut(slot);
-        if !self.config.idle.is_zero() {
-            cold.last_data = self.now.saturating_sub(self.pauses);
-        }
+        cold.last_data = self.now.saturating_sub(self.pauses);
         let rate = u64::from(self.config.message_rate);
         if rate == 0 {
             return true;
@@ -340,6 +338,9 @@ impl Registry {
 
     fn drop_aged(&mut self, key: u32) {
         let ttl = self.ttl(key);
+        if ttl.is_zero() {
+            return;
+        }
         let millis = self.now.as_millis();
         while let Some(oldest) = self.streams[key as usize].log.oldest()
             && (oldest.at + ttl).as_millis_up() <= millis

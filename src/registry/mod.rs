@@ -13,6 +13,7 @@ mod look;
 mod outbox;
 mod pressure;
 mod pump;
+mod reload;
 mod survey;
 mod turns;
 
@@ -39,10 +40,13 @@ use crate::timers::Timers;
 use self::close::MassCloseEveryone;
 use self::delivery::Announcement;
 pub(crate) use self::drain::Drain;
-pub use self::explain::{Closed, CursorExplanation, Explanation, SessionExplanation, Upcoming};
+pub use self::explain::{
+    Closed, CursorExplanation, Explanation, RoomExplanation, SessionExplanation, Upcoming,
+};
 pub use self::input::{Disconnect, Inbound, Resume, Target, Who};
 use self::outbox::{Outbox, Queued};
 use self::pump::Handout;
+use self::reload::Standing;
 use self::turns::{Turn, Turns};
 
 /// The truth about who is connected. See the [crate docs](crate) for the loop and the contract.
@@ -80,6 +84,8 @@ pub struct Registry {
     drain_queued: bool,
     /// How many there have been.
     drains: u32,
+    /// What may exceed the caps since they were lowered: no more than there was then.
+    standing: Standing,
     notices: VecDeque<Notice>,
     /// Admitted connections in the order in which they began to close: whose handshake is cut short
     /// when the headroom is used up. Ended ones are dropped lazily.
@@ -157,6 +163,7 @@ impl Registry {
             drain: None,
             drain_queued: false,
             drains: 0,
+            standing: Standing::default(),
             notices: VecDeque::new(),
             closing: VecDeque::new(),
             closed_ring: VecDeque::new(),

@@ -68,7 +68,7 @@ impl Registry {
         }
     }
 
-    fn open_of(&self, user: u32) -> SmallVec<[u32; 16]> {
+    pub(super) fn open_of(&self, user: u32) -> SmallVec<[u32; 16]> {
         let sessions = self.sessions.user(user).sessions.iter();
         let streams = sessions.map(|session| self.sessions.get(*session).stream);
         let members = streams.flat_map(|stream| self.streams[stream as usize].members.iter());

@@ -7,6 +7,7 @@ use headcount::{ConnId, Disconnect, Inbound, Resume, Timestamp};
 use super::model::closing::Audience;
 use super::op::{Advance, Flush, Incoming, Op, Pick, Since, To};
 use super::seen::{Seen, Source};
+use super::settings;
 use super::world::World;
 use super::{Check, ensure};
 
@@ -63,6 +64,7 @@ impl World {
                 let got = self.registry.cancel_drain(stamp);
                 self.model.cancel_drain(stamp, got)?;
             }
+            Op::Reload { choice, dry_run } => self.reload(choice, dry_run)?,
             Op::Live { deadlines } => {
                 for _ in 0..deadlines {
                     self.poll_all()?;
@@ -119,6 +121,18 @@ impl World {
     pub fn compare(&self) -> Check {
         self.registry.check().map_err(|violation| violation.to_string())?;
         self.model.compare(&self.registry, &self.names, &self.conns, &self.sessions)
+    }
+
+    fn reload(&mut self, choice: u8, dry_run: bool) -> Check {
+        let config = settings::after(&self.model.config, choice);
+        let stamp = self.stamp();
+        if dry_run {
+            let got = self.registry.preview_reload(stamp, &config);
+            return self.model.preview_reload(stamp, &config, got);
+        }
+        self.grammar.chunk_is(config.fanout_chunk());
+        let got = self.registry.reload(stamp, config.clone());
+        self.model.reload(stamp, config, got, &self.registry)
     }
 
     fn reserve(&mut self) -> Result<Option<ConnId>, String> {

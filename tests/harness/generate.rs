@@ -5,7 +5,7 @@ use super::op::{Advance, Flush, Incoming, Op, Pick, Since, To};
 use super::rng::Rng;
 
 /// How many kinds of operation there are.
-const KINDS: usize = 25;
+const KINDS: usize = 26;
 
 /// Makes operations without end.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl Generator {
         weights[18] = weights[18].max(rng.pick(&[0, 1, 5, 10]));
         if rng.chance(50) {
             // Most of what ends connections is rare, or nothing ever fills.
-            for kind in [6, 14, 15, 20, 21] {
+            for kind in [6, 14, 15, 20, 21, 24] {
                 weights[kind] = weights[kind].min(1);
             }
         }
@@ -228,6 +228,7 @@ impl Generator {
             21 => Op::Drain { deadline: self.rng.chance(50).then(|| self.rng.byte()) },
             22 => Op::CancelDrain,
             23 => Op::Chatter { conn: self.pick(), count: self.rng.between(2, 12) as u8 },
+            24 => Op::Reload { choice: self.rng.byte(), dry_run: self.rng.chance(20) },
             _ => Op::Live { deadlines: self.rng.between(1, 4) as u8 },
         }
     }

@@ -44,6 +44,11 @@ impl Grammar {
         Self { chunk: chunk as usize, ..Self::default() }
     }
 
+    /// A new bound of the recipients of one `Send`.
+    pub const fn chunk_is(&mut self, chunk: u32) {
+        self.chunk = chunk as usize;
+    }
+
     /// The registry has minted a connection.
     pub fn reserved(&mut self, conn: ConnId) -> Check {
         ensure!(!self.conns.contains_key(&conn), "{conn:?} was minted twice");

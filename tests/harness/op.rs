@@ -39,6 +39,9 @@ pub enum Op {
     Drain { deadline: Option<u8> },
     /// It does not stop after all.
     CancelDrain,
+    /// Other limits and times hold: one of 256 configurations. Or it is only asked what they would
+    /// do.
+    Reload { choice: u8, dry_run: bool },
     /// So many deadlines pass, one after the other, while everything is polled and flushed.
     Live { deadlines: u8 },
     /// Deadlines act, until none is due.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headcount::{Config, OverCap};
+use headcount::{Config, ConfigBuilder, OverCap};
 
 use super::rng::Rng;
 
@@ -46,6 +46,32 @@ fn depth(rng: &mut Rng) -> (u32, u32) {
 
 /// A configuration of a registry, and the names to fill it with.
 pub fn random(rng: &mut Rng) -> (Config, Population) {
+    let seed = rng.next();
+    let mut builder = builder(rng, seed).notices(rng.pick(&[0, 3, 40, 100_000, 100_000]));
+    if rng.chance(12) {
+        builder = builder.without_flush_reports();
+    }
+    let population = Population {
+        users: rng.between(1, 5) as u8,
+        threads: rng.between(1, 3) as u8,
+        rooms: rng.between(1, 4) as u8,
+    };
+    (build(builder), population)
+}
+
+/// What a reload brings: another configuration of the same registry. How many notices may wait stays,
+/// for what is lost of them decides what can be expected.
+pub fn after(config: &Config, choice: u8) -> Config {
+    let mut rng = Rng::new(choice.into());
+    let builder = builder(&mut rng, config.seed()).notices(config.notices());
+    build(if config.flush_reports() { builder } else { builder.without_flush_reports() })
+}
+
+fn build(builder: ConfigBuilder) -> Config {
+    builder.build().expect("every combination is in range and without contradiction")
+}
+
+fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
     let roomy = rng.chance(50);
     let small = |rng: &mut Rng| match rng.below(4) {
         _ if roomy && rng.chance(60) => 50,
@@ -68,7 +94,7 @@ pub fn random(rng: &mut Rng) -> (Config, Population) {
         1 => OverCap::EvictOldest,
         _ => OverCap::EvictUnresponsiveThenOldest,
     };
-    let mut builder = Config::builder(rng.next())
+    Config::builder(seed)
         .connections(connections)
         .pending(small(rng))
         .closing(small(rng))
@@ -101,7 +127,6 @@ pub fn random(rng: &mut Rng) -> (Config, Population) {
         .slow_deadline(time(rng, calm, false))
         .fanout_chunk(rng.pick(&[1, 1, 2, 3, 7, 512]))
         .announcements(rng.pick(&[1, 2, 16]))
-        .notices(rng.pick(&[0, 3, 40, 100_000, 100_000]))
         .tick_budget(rng.pick(&[1, 2, 4_096]))
         .pause_threshold(pause_threshold)
         .over_cap(over_cap)
@@ -114,15 +139,5 @@ pub fn random(rng: &mut Rng) -> (Config, Population) {
         .drain_grace(time(rng, calm, true))
         .drain_deadline(time(rng, calm, false))
         .message_rate(rng.pick(&[0, 0, 1, 10, 1_000]))
-        .message_burst(small(rng));
-    if rng.chance(12) {
-        builder = builder.without_flush_reports();
-    }
-    let population = Population {
-        users: rng.between(1, 5) as u8,
-        threads: rng.between(1, 3) as u8,
-        rooms: rng.between(1, 4) as u8,
-    };
-    let config = builder.build().expect("every combination is in range and without contradiction");
-    (config, population)
+        .message_burst(small(rng))
 }

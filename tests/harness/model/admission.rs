@@ -22,8 +22,7 @@ impl Model {
             return Ok(());
         }
         let id = got.map_err(|refused| format!("reserve: {refused:?}, {nobodies} pending"))?;
-        let until = self.now + self.config.head_deadline();
-        self.conns.insert(id, Conn::new(id, self.now, until));
+        self.conns.insert(id, Conn::new(id, self.now));
         Ok(())
     }
 
@@ -36,13 +35,13 @@ impl Model {
         self.clock(stamp);
         let expected = self.known(id).map(|_| ()).ok_or(UnknownConn);
         ensure!(got == expected, "upgraded: {got:?}, expected {expected:?}");
-        let until = self.now + self.config.auth_deadline();
+        let now = self.now;
         if let Some(conn) = self.conns.get_mut(&id)
             && conn.state == State::Pending
             && !conn.upgraded
         {
             conn.upgraded = true;
-            conn.pending_until = until;
+            conn.pending_since = now;
         }
         Ok(())
     }
@@ -193,23 +192,23 @@ impl Model {
         Recovered::Gap
     }
 
-    /// When the headroom for closing connections is used up, the oldest close ends now.
-    fn cut_short(&mut self, registry: &Registry) -> Check {
+    /// While the headroom for closing connections is used up, the oldest close ends now.
+    pub fn cut_short(&mut self, registry: &Registry) -> Check {
         let limit = self.config.connections() as usize + self.config.closing() as usize;
-        let closing: Vec<_> = self.still_closing().map(|conn| (conn.closed_by, conn.id)).collect();
-        if self.open().count() + closing.len() != limit {
-            return Ok(());
-        }
-        let Some(oldest) = closing.iter().map(|(step, _)| *step).min() else { return Ok(()) };
+        let mut closing: Vec<_> =
+            self.still_closing().map(|conn| (conn.closed_by, conn.id)).collect();
+        let excess = (self.open().count() + closing.len() + 1).saturating_sub(limit);
+        let excess = excess.min(closing.len());
+        let is_gone = |id: ConnId| registry.state(id) == Some(ConnState::Gone);
         // Those that one operation closed have no order: the registry chooses among them.
-        let gone: Vec<_> = closing
-            .iter()
-            .filter(|(step, id)| *step == oldest && registry.state(*id) == Some(ConnState::Gone))
-            .map(|(_, id)| *id)
-            .collect();
-        ensure!(gone.len() == 1, "no room to close, and {gone:?} were cut short instead of one");
-        self.marks.hit("a close handshake was cut short");
-        self.end(gone[0]);
+        closing.sort_by_key(|(step, id)| (*step, !is_gone(*id)));
+        for (place, (_, id)) in closing.into_iter().enumerate() {
+            ensure!(is_gone(id) == (place < excess), "{excess} closes had to end, but not {id:?}");
+            if place < excess {
+                self.marks.hit("a close handshake was cut short");
+                self.end(id);
+            }
+        }
         Ok(())
     }
 }

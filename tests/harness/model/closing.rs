@@ -204,7 +204,7 @@ impl Model {
         if let Some(stream) = self.streams.get(source)
             && matches!(source, Source::Room(_))
             && stream.seats.is_empty()
-            && (stream.bounds.history == 0 || stream.bounds.ttl.is_zero() || stream.is_empty())
+            && (!stream.bounds.keeps_without_members() || stream.is_empty())
         {
             self.streams.remove(source);
         } else if let Some(stream) = self.streams.get(source)

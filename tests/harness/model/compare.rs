@@ -150,19 +150,25 @@ impl Model {
         ensure!(registry.is_draining() == drains, "is_draining is {}", !drains);
         let drained = drains && self.conns.is_empty();
         ensure!(registry.is_drained() == drained, "is_drained is {}", !drained);
+        let config = &self.config;
+        ensure!(
+            self.open().count() <= config.connections() as usize,
+            "{} connections, {} at most",
+            self.open().count(),
+            config.connections()
+        );
         let limits = [
-            (self.open().count(), self.config.connections(), "connections"),
-            (
-                self.still_closing().count(),
-                self.config.closing() + self.config.connections(),
-                "closing",
-            ),
-            (self.sessions.len(), self.config.sessions(), "sessions"),
-            (self.users().len(), self.config.users(), "users"),
-            (self.rooms().count(), self.config.rooms(), "rooms"),
+            (config.closing() + config.connections(), "live"),
+            (config.sessions(), "sessions"),
+            (config.users(), "users"),
+            (config.rooms(), "rooms"),
         ];
-        for (count, limit, name) in limits {
-            ensure!(count <= limit as usize, "{count} {name}, {limit} at most");
+        for (((limit, name), count), standing) in
+            limits.into_iter().zip(self.standing()).zip(self.standing)
+        {
+            // Caps that were lowered send nobody away.
+            let limit = standing.max(limit as usize);
+            ensure!(count <= limit, "{count} {name}, {limit} at most");
         }
         let closed_and_open = |state| state == State::Open || state == State::Pending;
         ensure!(

@@ -90,8 +90,8 @@ pub struct Conn {
     pub id: ConnId,
     pub state: State,
     pub upgraded: bool,
-    /// The end of the head or authentication deadline.
-    pub pending_until: Timestamp,
+    /// When the wait for the head, or for credentials, began.
+    pub pending_since: Timestamp,
     /// The session it was admitted to, and when.
     pub admitted: Option<(SessionId, Timestamp)>,
     /// In joining order.
@@ -135,12 +135,12 @@ pub struct Conn {
 }
 
 impl Conn {
-    pub fn new(id: ConnId, now: Timestamp, pending_until: Timestamp) -> Self {
+    pub fn new(id: ConnId, now: Timestamp) -> Self {
         Self {
             id,
             state: State::Pending,
             upgraded: false,
-            pending_until,
+            pending_since: now,
             admitted: None,
             rooms: Vec::new(),
             reasons: Vec::new(),

@@ -83,17 +83,22 @@ impl Model {
 
     /// Who owes an answer goes first, then who has been silent for longest, then who came first.
     fn victim(&self, among: impl Iterator<Item = ConnId>) -> Option<ConnId> {
-        let rank = |id: &ConnId| {
-            let conn = &self.conns[id];
-            let asked = conn.ping.is_some_and(|ping| ping.mark.is_some());
-            let serial = id.to_bits() >> 32;
-            if self.config.over_cap() == OverCap::EvictOldest {
-                (false, conn.admitted.map(|(_, at)| at), serial)
-            } else {
-                (!asked, Some(conn.heard_at), serial)
+        among.min_by_key(|id| self.rank(*id, self.config.over_cap()))
+    }
+
+    /// The least goes first. Who may only be refused goes last come, first gone.
+    pub fn rank(&self, id: ConnId, policy: OverCap) -> (bool, u64, u64) {
+        let conn = &self.conns[&id];
+        let serial = id.to_bits() >> 32;
+        let since = conn.admitted.map_or(0, |(_, at)| at.as_nanos());
+        match policy {
+            OverCap::EvictOldest => (false, since, serial),
+            OverCap::Refuse { .. } => (false, u64::MAX - since, u64::MAX - serial),
+            _ => {
+                let asked = conn.ping.is_some_and(|ping| ping.mark.is_some());
+                (!asked, conn.heard_at.as_nanos(), serial)
             }
-        };
-        among.min_by_key(rank)
+        }
     }
 
     /// Does what was planned; how many were evicted.

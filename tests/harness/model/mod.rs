@@ -20,6 +20,7 @@ pub mod pause;
 pub mod polled;
 pub mod pressure;
 pub mod pump;
+pub mod reload;
 pub mod stream;
 pub mod timing;
 
@@ -168,6 +169,8 @@ pub struct Model {
     /// The level that was acted on last, of each user who has a session.
     pub pressure: BTreeMap<u8, Pressure>,
     pub drain: Option<Drain>,
+    /// What there was of each when the caps were lowered.
+    pub standing: [usize; 4],
     /// What `poll_timeout` said before the call.
     pub promised: Option<Timestamp>,
     pub tally: Tally,
@@ -188,6 +191,7 @@ impl Model {
             now: Timestamp::ZERO,
             pressure: BTreeMap::new(),
             drain: None,
+            standing: [0; 4],
             promised: None,
             conns: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -246,6 +250,11 @@ impl Model {
 
     pub fn rooms(&self) -> impl Iterator<Item = &Stream> {
         self.streams.values().filter(|stream| matches!(stream.source, Source::Room(_)))
+    }
+
+    /// How many there are of what a lowered cap leaves in place: live, sessions, users, rooms.
+    pub fn standing(&self) -> [usize; 4] {
+        [self.live(), self.sessions.len(), self.users().len(), self.rooms().count()]
     }
 
     /// Whether something was promised that waits to be polled, whatever else there is to do.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use headcount::{CloseReason, ConnId, Notice, Pressure, SessionId, Timestamp};
+use headcount::{CloseReason, ConnId, Impact, Notice, Pressure, SessionId, Timestamp};
 
 use super::Model;
 use crate::harness::{Check, ensure};
@@ -39,6 +39,7 @@ pub struct NoticeBook {
     levels: Vec<(u8, Level)>,
     pauses: Vec<Duration>,
     drains: Vec<u32>,
+    reloads: Vec<Impact>,
     /// To how many each announcement went, and how many it skipped.
     announced: Vec<(usize, usize)>,
     /// Notices that can't be missing if none was lost.
@@ -94,6 +95,11 @@ impl NoticeBook {
 
     pub fn draining(&mut self, connections: u32) {
         self.drains.push(connections);
+        self.owed += 1;
+    }
+
+    pub fn reloaded(&mut self, impact: Impact) {
+        self.reloads.push(impact);
         self.owed += 1;
     }
 
@@ -177,6 +183,11 @@ impl Model {
             Notice::Draining { connections } => {
                 let found = book.drains.iter().position(|it| *it == connections);
                 book.drains.remove(found.ok_or_else(|| format!("{notice:?} is wrong"))?);
+                book.owed -= 1;
+            }
+            Notice::Reloaded { impact } => {
+                let found = book.reloads.iter().position(|it| *it == impact);
+                book.reloads.remove(found.ok_or_else(|| format!("{notice:?} is wrong"))?);
                 book.owed -= 1;
             }
             Notice::Suspect { conn } => {

@@ -8,6 +8,7 @@ use headcount::{Config, ConnId, MESSAGE_OVERHEAD, Message, Timestamp};
 use super::conn::Item;
 use super::due;
 use crate::harness::seen::Source;
+use crate::harness::{Check, ensure};
 
 /// Whether a member lags. The order between streams is the registry's own choice, so at times the
 /// outputs alone do not tell.
@@ -57,6 +58,11 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// Whether a room's log outlives its members.
+    pub const fn keeps_without_members(&self) -> bool {
+        self.history > 0 && !self.ttl.is_zero()
+    }
+
     pub fn of(source: &Source, config: &Config) -> Self {
         if matches!(source, Source::Room(_)) {
             Self {
@@ -153,16 +159,39 @@ impl Stream {
 
     /// Whether the log has an entry.
     pub fn is_empty(&self) -> bool {
-        self.first > self.head()
+        self.first.max(self.surely_thinned + 1) > self.head()
+    }
+
+    /// The registry tells what is gone: that has to be something that may be.
+    pub fn learn_lost(&mut self, lost: u64) -> Check {
+        let least = (self.first - 1).max(self.surely_thinned);
+        let most = (self.first - 1).max(self.perhaps_thinned);
+        ensure!(
+            (least..=most).contains(&lost),
+            "{:?} has lost {lost}, expected {least} to {most}",
+            self.source
+        );
+        self.surely_thinned = self.surely_thinned.max(lost);
+        self.perhaps_thinned = self.surely_thinned;
+        // What it has not dropped yet, it may drop in a later turn.
+        self.thin(false);
+        Ok(())
     }
 
     pub fn append(&mut self, message: Message, at: Timestamp) -> u64 {
         self.entries.push(Entry { message, at });
+        self.trim();
+        self.head()
+    }
+
+    /// Drops the oldest while there are too many; whether there were.
+    pub fn trim(&mut self) -> bool {
+        let before = self.first;
         loop {
             let (messages, bytes) = self.holds(self.first);
             let over = messages > self.bounds.messages || bytes > self.bounds.bytes;
             if !over || messages <= 1 {
-                return self.head();
+                return self.first > before;
             }
             self.first += 1;
         }

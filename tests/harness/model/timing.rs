@@ -22,13 +22,19 @@ impl Ping {
 }
 
 impl Conn {
+    /// The end of the head or authentication deadline.
+    fn pending_until(&self, config: &Config) -> Timestamp {
+        let wait = if self.upgraded { config.auth_deadline() } else { config.head_deadline() };
+        self.pending_since + wait
+    }
+
     /// When it is stuck.
-    fn stuck_at(&self, config: &Config) -> Option<Timestamp> {
+    pub fn stuck_at(&self, config: &Config) -> Option<Timestamp> {
         (self.is_open() && self.in_flight() > 0).then(|| self.progress_at + config.slow_deadline())
     }
 
     /// When its ping has been unanswered for too long.
-    fn pong_by(&self, config: &Config) -> Option<Timestamp> {
+    pub fn pong_by(&self, config: &Config) -> Option<Timestamp> {
         let ping = self.ping.filter(|_| self.is_open() && !self.paused)?;
         let (since, _) = ping.running?;
         Some(since + ping.time_to_answer(config))
@@ -67,7 +73,7 @@ impl Conn {
 
     /// The latest instant of the first thing that time will do to it.
     fn next(&self, config: &Config, drain: Option<&Drain>) -> Option<Timestamp> {
-        let pending = (self.state == State::Pending).then_some(self.pending_until);
+        let pending = (self.state == State::Pending).then(|| self.pending_until(config));
         let ping = self.ping_at(config).map(|(_, latest)| latest);
         [
             pending,
@@ -131,7 +137,7 @@ impl Model {
         let conn = &self.conns[&id];
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| due(now, at));
         match conn.state {
-            State::Pending if due(now, conn.pending_until) => {
+            State::Pending if due(now, conn.pending_until(&config)) => {
                 let (reason, mark) = if conn.upgraded {
                     (CloseReason::AuthTimeout, "an authentication was late")
                 } else {

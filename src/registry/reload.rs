@@ -1,0 +1,222 @@
+//! New limits and times for a registry that runs, and what they would do to whoever is there.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::action::CloseReason;
+use crate::config::Config;
+use crate::conn::{State, is_overdue};
+use crate::stats::{Impact, Notice};
+use crate::stream::Owner;
+use crate::time::Timestamp;
+
+use super::Registry;
+
+/// Who has to go before the new caps hold. It is made in full before anything is done, so that what
+/// a dry run says is what a reload does.
+struct Clearance {
+    /// Sessions over a user's cap, with whatever connections they have.
+    release: Vec<u32>,
+    close: Vec<(u32, CloseReason)>,
+    impact: Impact,
+}
+
+/// What was there when the caps were lowered, of what nobody is sent away for.
+#[derive(Default)]
+pub(super) struct Standing {
+    pub(super) live: u64,
+    pub(super) pending: u32,
+    pub(super) users: usize,
+    pub(super) sessions: usize,
+    pub(super) rooms: usize,
+    pub(super) announcements: usize,
+}
+
+impl Registry {
+    /// What [`Registry::reload`] would do now. Changes nothing but the time.
+    pub fn preview_reload(&mut self, now: Timestamp, config: &Config) -> Impact {
+        self.advance(now);
+        self.plan_clearance(config).impact
+    }
+
+    /// Goes on with other limits and times, which hold from here on, also for whoever is there.
+    ///
+    /// Connections and sessions over a user's own cap go at once, in the order in which a newcomer
+    /// would have had them evicted (under [`OverCap::Refuse`](crate::OverCap::Refuse): the last that
+    /// came), and so do connections over `limits.connections`, with [`CloseReason::TryLater`]. The
+    /// other caps bind newcomers only: nobody is sent away for a number of users, sessions, rooms
+    /// or seats. Deadlines that have passed under the new times act in the next ticks, logs are
+    /// trimmed at once, and token buckets whose rate or burst changes begin full. The seed and
+    /// whether flushes are reported stay as they are: the one because positions that clients hold
+    /// depend on it, the other because it is a property of the shell.
+    ///
+    /// Costs O(connections + sessions + log entries trimmed).
+    pub fn reload(&mut self, now: Timestamp, config: Config) -> Impact {
+        self.advance(now);
+        let Clearance { release, close, impact } = self.plan_clearance(&config);
+        self.standing = Standing {
+            live: u64::from(self.counters.live),
+            pending: self.counters.pending,
+            users: self.sessions.users(),
+            sessions: self.sessions.places(),
+            rooms: self.rooms.len(),
+            announcements: self.announcements.len(),
+        };
+        let Config { seed, flush_reports, .. } = self.config;
+        let before = core::mem::replace(&mut self.config, Config { seed, flush_reports, ..config });
+        for session in release {
+            self.close_session(session, CloseReason::Evicted);
+            self.end_session(session);
+        }
+        for (slot, reason) in close {
+            self.begin_close(slot, reason);
+        }
+        self.trim_all_logs();
+        self.rearm_all(&before);
+        self.weigh_all_pressure();
+        self.keep_headroom();
+        self.forget_closed();
+        while self.notices.len() > self.config.notices as usize {
+            self.notices.pop_front();
+            self.counters.notices_lost += 1;
+        }
+        self.notice(Notice::Reloaded { impact });
+        impact
+    }
+
+    fn plan_clearance(&self, config: &Config) -> Clearance {
+        let mut leaves = vec![false; self.conns.end() as usize];
+        let mut plan =
+            Clearance { release: Vec::new(), close: Vec::new(), impact: Impact::default() };
+        for (user, _) in self.sessions.iter_users() {
+            self.plan_clearance_of(user, config, &mut plan, &mut leaves);
+        }
+        let over = |staying: usize, cap: u32| staying.saturating_sub(cap as usize);
+        let mut staying = self.ranked(config, |slot| !leaves[slot as usize]);
+        for slot in staying.drain(..over(staying.len(), config.connections)) {
+            plan.impact.displaced += 1;
+            plan.close.push((slot, CloseReason::TryLater));
+        }
+        let rules = crate::conn::Rules { config, ..self.rules() };
+        let overdue = staying.iter().filter(|slot| {
+            let (hot, cold) = (self.conns.hot(**slot), self.conns.cold(**slot));
+            is_overdue(hot, cold, &rules, self.now)
+        });
+        plan.impact.overdue = overdue.count() as u32;
+        plan
+    }
+
+    /// The share of one user, whose connections are counted once however they go.
+    fn plan_clearance_of(
+        &self,
+        user: u32,
+        config: &Config,
+        plan: &mut Clearance,
+        leaves: &mut [bool],
+    ) {
+        let sessions = &self.sessions.user(user).sessions;
+        let mut release = sessions.len().saturating_sub(config.sessions_per_user as usize);
+        let connections = self.user_connections(user);
+        if release == 0 && connections <= config.connections_per_user as usize {
+            return;
+        }
+        let mut own = self.open_of(user);
+        own.sort_unstable_by_key(|slot| self.rank(*slot, config.over_cap));
+        let mut lingering: Vec<_> = sessions
+            .iter()
+            .copied()
+            .filter(|session| self.sessions.get(*session).lingers_since.is_some())
+            .collect();
+        lingering.sort_by_key(|session| self.sessions.get(*session).lingers_since);
+        // Once no session lingers, the connection that would go first takes its session along.
+        for session in
+            lingering.into_iter().chain(own.iter().map(|slot| self.conns.hot(*slot).session))
+        {
+            if release == 0 {
+                break;
+            }
+            if plan.release.contains(&session) {
+                continue;
+            }
+            release -= 1;
+            plan.release.push(session);
+            plan.impact.sessions += 1;
+            for member in &self.streams[self.sessions.get(session).stream as usize].members {
+                leaves[member.conn as usize] = true;
+                plan.impact.evicted += 1;
+            }
+        }
+        own.retain(|slot| !leaves[*slot as usize]);
+        let excess = own.len().saturating_sub(config.connections_per_user as usize);
+        for slot in own.into_iter().take(excess) {
+            leaves[slot as usize] = true;
+            plan.impact.evicted += 1;
+            plan.close.push((slot, CloseReason::Evicted));
+        }
+    }
+
+    /// Open connections, the first to go first.
+    fn ranked(&self, config: &Config, stays: impl Fn(u32) -> bool) -> Vec<u32> {
+        let open =
+            self.conns.iter().filter(|(slot, hot, _)| hot.state == State::Open && stays(*slot));
+        let mut open: Vec<_> = open.map(|(slot, ..)| slot).collect();
+        if open.len() > config.connections as usize {
+            open.sort_unstable_by_key(|slot| self.rank(*slot, config.over_cap));
+        }
+        open
+    }
+
+    fn trim_all_logs(&mut self) {
+        for key in 0..self.streams.iter().next_back().map_or(0, |(key, _)| key as u32 + 1) {
+            if !self.streams.contains(key as usize) {
+                continue;
+            }
+            let bounds = self.bounds(key);
+            while self.streams[key as usize].log.exceeds(bounds) {
+                self.drop_oldest(key, 0);
+            }
+            self.trim_history(key, 0);
+            self.arm_stream(key);
+            if let Owner::Room(room) = self.streams[key as usize].owner {
+                self.remove_room_if_done(room);
+            }
+        }
+    }
+
+    fn rearm_all(&mut self, before: &Config) {
+        let rate = |config: &Config| (config.connect_rate, config.connect_burst);
+        if rate(before) != rate(&self.config) {
+            self.connects_paid_until = Timestamp::ZERO;
+        }
+        let rate = |config: &Config| (config.message_rate, config.message_burst);
+        let other_rate = rate(before) != rate(&self.config);
+        for slot in 0..self.conns.end() {
+            if self.conns.get(slot).is_none() {
+                continue;
+            }
+            if other_rate {
+                let cold = self.conns.cold_mut(slot);
+                cold.messages_paid_until = Timestamp::ZERO;
+                cold.excess = 0;
+            }
+            self.arm(slot);
+            self.ready_if_room(slot);
+        }
+        for session in 0..self.sessions.slots() {
+            if self.sessions.live_id(session).is_some() {
+                self.arm_session(session);
+            }
+        }
+    }
+
+    /// Levels that the new caps and shares have moved.
+    fn weigh_all_pressure(&mut self) {
+        let users: Vec<u32> = self.sessions.iter_users().map(|(user, _)| user).collect();
+        for user in users {
+            let Some(session) = self.sessions.user(user).sessions.first() else { continue };
+            let session = self.sessions.id(*session);
+            self.ease_pressure(user, session);
+            self.raise_pressure(user, session, 0);
+        }
+    }
+}
