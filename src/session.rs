@@ -15,9 +15,11 @@ use crate::time::Timestamp;
 
 pub(crate) struct User {
     pub(crate) name: UserId,
-    /// Sessions that have not ended, oldest first; never empty. There are few, so looking for a
-    /// thread walks them.
+    /// Sessions that have not ended, oldest first. There are few, so looking for a thread walks
+    /// them. Without any the name is free, and this record only says whose the ended ones were.
     pub(crate) sessions: SmallVec<[u32; 2]>,
+    /// Sessions that ended and whose cleanup was not polled.
+    ended: u32,
     /// The level that was acted on last.
     pub(crate) pressure: Pressure,
 }
@@ -36,7 +38,7 @@ pub(crate) struct Session {
     pub(crate) lingers_since: Option<Timestamp>,
     /// Why the last connection left.
     pub(crate) reason: CloseReason,
-    /// Its cleanup waits to be polled: no longer the user's, and its stream is gone.
+    /// Its cleanup waits to be polled: no longer listed by its user, and its stream is gone.
     pub(crate) ended: bool,
 }
 
@@ -44,7 +46,8 @@ pub(crate) struct Session {
 pub(crate) struct Sessions {
     users: Slab<User>,
     records: Slab<Session>,
-    /// User name to slot. The names come from outside, hence a hash that is seeded.
+    /// User name to slot, for users with a session that has not ended. The names come from outside,
+    /// hence a hash that is seeded.
     names: HashTable<u32>,
     hasher: FixedState,
     /// Sessions that ended and whose cleanup was not polled.
@@ -62,8 +65,9 @@ impl Sessions {
         }
     }
 
+    /// Users with a session that has not ended.
     pub(crate) fn users(&self) -> usize {
-        self.users.len()
+        self.names.len()
     }
 
     /// Sessions that hold a place, those that wait for their cleanup included.
@@ -123,8 +127,15 @@ impl Sessions {
         self.records.iter().map(|(slot, session)| (slot as u32, session))
     }
 
+    /// Users with a session that has not ended.
     pub(crate) fn iter_users(&self) -> impl Iterator<Item = (u32, &User)> {
-        self.users.iter().map(|(slot, user)| (slot as u32, user))
+        let users = self.users.iter().map(|(slot, user)| (slot as u32, user));
+        users.filter(|(_, user)| !user.sessions.is_empty())
+    }
+
+    /// Records of users, those that are kept for ended sessions included, and what these count.
+    pub(crate) fn user_records(&self) -> (usize, usize) {
+        (self.users.len(), self.users.iter().map(|(_, user)| user.ended as usize).sum())
     }
 
     /// One past the highest slot in use: the end of a walk over the table.
@@ -172,31 +183,35 @@ impl Sessions {
 
     fn insert_user(&mut self, name: UserId) -> u32 {
         let hash = self.hasher.hash_one(name.as_str());
-        let slot =
-            self.users.insert(User { name, sessions: SmallVec::new(), pressure: Pressure::None })
-                as u32;
+        let slot = self.users.insert(User {
+            name,
+            sessions: SmallVec::new(),
+            ended: 0,
+            pressure: Pressure::None,
+        }) as u32;
         let (users, hasher) = (&self.users, &self.hasher);
         self.names
             .insert_unique(hash, slot, |slot| hasher.hash_one(users[*slot as usize].name.as_str()));
         slot
     }
 
-    /// Takes the session from its user, and the user away with the last one; whether the user
-    /// stays.
+    /// Takes the session from its user, and the user's name away with the last one; whether the user
+    /// stays. The record stays until the last cleanup: connections of the session may still ask
+    /// whose they are.
     pub(crate) fn end(&mut self, session: u32) -> bool {
         let record = &mut self.records[session as usize];
         record.ended = true;
         self.ended += 1;
-        let user = record.user;
-        let sessions = &mut self.users[user as usize].sessions;
-        sessions.retain(|slot| *slot != session);
-        let stays = !sessions.is_empty();
+        let slot = record.user;
+        let user = &mut self.users[slot as usize];
+        user.sessions.retain(|other| *other != session);
+        user.ended += 1;
+        let stays = !user.sessions.is_empty();
         if !stays {
-            let hash = self.hasher.hash_one(self.users[user as usize].name.as_str());
-            if let Ok(entry) = self.names.find_entry(hash, |slot| *slot == user) {
+            let hash = self.hasher.hash_one(user.name.as_str());
+            if let Ok(entry) = self.names.find_entry(hash, |other| *other == slot) {
                 entry.remove();
             }
-            self.users.remove(user as usize);
         }
         stays
     }
@@ -204,6 +219,12 @@ impl Sessions {
     /// Frees the slot of a session that has ended.
     pub(crate) fn release(&mut self, session: u32) -> Session {
         self.ended -= 1;
-        self.records.remove(session as usize)
+        let record = self.records.remove(session as usize);
+        let user = &mut self.users[record.user as usize];
+        user.ended -= 1;
+        if user.sessions.is_empty() && user.ended == 0 {
+            self.users.remove(record.user as usize);
+        }
+        record
     }
 }

@@ -58,6 +58,36 @@ fn the_label_of_a_principal_is_echoed() {
 }
 
 #[test]
+fn a_closing_connection_is_who_it_was_although_its_session_has_ended() {
+    let mut world = World::with(config().sessions_per_user(1));
+    let phone = support::who("alice", "one").with_label("phone").unwrap();
+    let released = world.open_as(phone);
+    // Its session makes room for this one.
+    let revoked = world.open("alice", "two");
+    assert_eq!(world.registry.revoke(world.now, &user("alice")), 1);
+    // The name is free for a user who has nothing to do with the old one.
+    let back = world.open("alice", "two");
+    for (conn, name, label) in [(released, "one", Some("phone")), (revoked, "two", None)] {
+        assert_eq!(world.state(conn), Some(ConnState::Closing));
+        assert!(world.registry.whose(world.session(conn)).is_none(), "the session has ended");
+        let who = world.registry.who(conn).unwrap();
+        assert_eq!((who.user, who.thread, who.label), (&user("alice"), &thread(name), label));
+    }
+    assert_eq!((world.registry.stats().users, world.registry.stats().sessions), (1, 1));
+    assert_eq!(world.registry.users_by_sessions(9), [(&user("alice"), 1)]);
+    world.check();
+
+    world.hang_up(back);
+    for conn in [released, revoked] {
+        world.hang_up(conn);
+        assert!(world.registry.who(conn).is_some(), "until its cleanup was polled");
+    }
+    world.drain();
+    assert!([released, revoked, back].iter().all(|conn| world.registry.who(*conn).is_none()));
+    world.close_the_books();
+}
+
+#[test]
 fn a_session_lingers_from_its_last_connection_and_ends_exactly_then() {
     let mut world = world();
     let (one, two) = (world.open("alice", "main"), world.open("alice", "main"));

@@ -197,6 +197,8 @@ impl Registry {
             let id = self.sessions.id(slot);
             let attached = attached.get(&slot).copied().unwrap_or(0);
             hold!(attached == session.attached, "{id:?} miscounts its connections");
+            let user = self.sessions.peek_user(session.user);
+            hold!(user.is_some(), "{id:?} is nobody's");
             if session.ended {
                 ended += 1;
                 continue;
@@ -207,7 +209,6 @@ impl Registry {
                 "{id:?} lingers: {:?}, with {members} members",
                 session.lingers_since
             );
-            let user = self.sessions.peek_user(session.user);
             let listed = user.is_some_and(|user| user.sessions.contains(&slot));
             hold!(listed, "{id:?} is not its user's");
             if session.attached == 0
@@ -228,7 +229,6 @@ impl Registry {
         let mut listed = 0;
         for (slot, user) in self.sessions.iter_users() {
             listed += user.sessions.len();
-            hold!(!user.sessions.is_empty(), "user {slot} has no session");
             hold!(
                 user.sessions.len() <= self.config.sessions_per_user as usize,
                 "user {slot} has {} sessions",
@@ -242,6 +242,9 @@ impl Registry {
             hold!(self.sessions.find_user(&user.name) == Some(slot), "user {slot} is not found");
         }
         hold!(listed == self.sessions.live(), "{listed} sessions are listed by users");
+        let (users, unnamed) = self.sessions.user_records();
+        hold!(unnamed == ended, "users count {unnamed} of {ended} ended sessions");
+        hold!(users <= self.sessions.places(), "{users} users for fewer sessions");
         let users = (self.config.users as usize).max(standing.users);
         hold!(self.sessions.users() <= users, "too many users");
         Ok(())

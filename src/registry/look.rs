@@ -75,8 +75,8 @@ impl Registry {
         admitted.then(|| self.sessions.id(self.conns.hot(slot).session))
     }
 
-    /// Who a connection is; `None` if it was not admitted, or once its session has ended or
-    /// its `Cleanup` was polled.
+    /// Who a connection is; `None` if it was not admitted, or once its `Cleanup` was polled. The end
+    /// of its session, by `revoke` for instance, does not make it anybody else.
     #[must_use]
     pub fn who(&self, conn: ConnId) -> Option<Who<'_>> {
         let slot = self.conns.resolve(conn)?;
@@ -85,8 +85,7 @@ impl Registry {
             return None;
         }
         let session = self.sessions.get(self.conns.hot(slot).session);
-        // The user is gone with a session that was released.
-        let user = (!session.ended).then(|| &self.sessions.user(session.user).name)?;
+        let user = &self.sessions.user(session.user).name;
         Some(Who { user, thread: &session.thread, label: cold.label.as_deref() })
     }
 

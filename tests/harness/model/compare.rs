@@ -62,8 +62,6 @@ impl Model {
         let (session, expected) = (registry.session_of(id), conn.and_then(|conn| conn.session()));
         ensure!(session == expected, "{id:?} is of {session:?}, expected {expected:?}");
         let who = registry.who(id);
-        // Nobody knows any more whose it was once the session is over.
-        let expected = expected.filter(|id| !self.sessions[id].ended);
         ensure!(who.is_some() == expected.is_some(), "who {id:?} is: {who:?}");
         if let (Some(who), Some(session)) = (who, expected) {
             let session = &self.sessions[&session];
