@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::action::MESSAGE_OVERHEAD;
 use crate::error::ConfigError;
 
 const KIB: u64 = 1024;
@@ -199,9 +200,10 @@ keys! {
     /// How many of a room's messages stay for a resume (default `stream.room_messages`).
     room_history: u32 = "stream.room_history", 0, 1 << 20, room_messages;
 
-    /// Cost of what is handed out to one connection and not flushed (default 64 KiB). An empty
-    /// window admits one message of any size.
-    window: u64 = "outbound.window", 1, MAX_BYTES, 64 * KIB;
+    /// Cost of what is handed out to one connection and not flushed (default 64 KiB; at least
+    /// [`MESSAGE_OVERHEAD`](crate::MESSAGE_OVERHEAD), or a ping alone would exceed it and pause the
+    /// connection's input). An empty window admits one message of any size.
+    window: u64 = "outbound.window", MESSAGE_OVERHEAD, MAX_BYTES, 64 * KIB;
     /// Cost beside the window for direct messages and replies (default 4 KiB).
     lane: u64 = "outbound.lane", 0, MAX_BYTES, 4 * KIB;
     /// Without any flush progress for so long while something is handed out: stuck (default 10 s).
@@ -339,9 +341,14 @@ mod tests {
     #[test]
     fn ranges_and_relations_are_refused_by_name() {
         assert_eq!(
-            Config::builder(1).window(0).build(),
-            Err(ConfigError::OutOfRange { key: "outbound.window", min: 1, max: MAX_BYTES })
+            Config::builder(1).window(MESSAGE_OVERHEAD - 1).build(),
+            Err(ConfigError::OutOfRange {
+                key: "outbound.window",
+                min: MESSAGE_OVERHEAD,
+                max: MAX_BYTES
+            })
         );
+        assert!(Config::builder(1).window(MESSAGE_OVERHEAD).build().is_ok());
         assert_eq!(
             Config::builder(1).connections(4).connections_per_user(5).build(),
             Err(ConfigError::Contradiction {
