@@ -60,6 +60,10 @@ macro_rules! keys {
         }
 
         impl Config {
+            /// The keys as errors and configuration files name them, such as `session.linger`. The
+            /// seed and whether flushes are reported are the embedder's own affair, and have none.
+            pub const KEYS: &'static [&'static str] = &["limits.over_cap", $($key),*];
+
             /// Starts from the defaults. The seed drives epochs, jitter and hashing: shells pass
             /// fresh entropy, so that a restart never continues an old epoch and peers can't aim
             /// hash collisions; tests pass a constant.

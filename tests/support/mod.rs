@@ -374,6 +374,17 @@ impl World {
         self.settle();
     }
 
+    /// The same until this has come out for a connection: how long after the beginning of the world
+    /// that was, the first time.
+    pub fn run_until(&mut self, conn: ConnId, what: &str) -> Duration {
+        self.settle();
+        while !self.seen(conn).contains(&what) {
+            let next = self.timeout();
+            self.run(next.saturating_since(self.now));
+        }
+        self.when(conn, what)
+    }
+
     /// The same until nothing is left to wait for.
     pub fn run_out(&mut self) {
         self.settle();
