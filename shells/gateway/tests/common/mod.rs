@@ -39,8 +39,13 @@ impl Server {
 
     /// With settings, each `table.key=value`.
     pub(crate) fn with(settings: &[&str]) -> Self {
+        Self::at("127.0.0.1:0", "127.0.0.1:0", settings)
+    }
+
+    /// The same on ports of the test's choice.
+    pub(crate) fn at(listen: &str, admin: &str, settings: &[&str]) -> Self {
         let mut command = headcount();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(["serve", "--listen", listen, "--admin", admin]);
         command.args(settings.iter().flat_map(|setting| ["--set", setting]));
         Self::spawn(command, true)
     }

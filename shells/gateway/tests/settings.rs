@@ -1,0 +1,99 @@
+//! The gateway's own settings: each decides something that a client can see.
+//!
+//! The settings that the registry knows have their rows in the core's test of its configuration, and
+//! unit tests show that each value reaches the one of its name. Whatever the gateway lists and
+//! the registry does not know needs a row below.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+
+use common::{Client, Server, headcount};
+
+/// One setting under two values, with everything else equal.
+struct Row {
+    key: &'static str,
+    /// What is set beside it.
+    beside: &'static [&'static str],
+    /// Two values, and what comes of the story under each.
+    outcomes: [(&'static str, &'static str); 2],
+    story: fn(&Server) -> String,
+}
+
+const ROWS: &[Row] = &[
+    Row {
+        key: "profile",
+        beside: &[],
+        outcomes: [("production", "25000"), ("staging", "30000")],
+        story: |server| server.connect("user=a").welcome["ping_interval_ms"].to_string(),
+    },
+    Row {
+        key: "limits.connect_rate_per_ip",
+        beside: &[],
+        outcomes: [("0", "admitted"), ("1", "429 connect_rate_per_ip")],
+        story: |server| {
+            let _first = from(server, "192.0.2.1");
+            from(server, "192.0.2.1")
+        },
+    },
+    Row {
+        key: "trusted_proxies",
+        beside: &["limits.connect_rate_per_ip=1"],
+        // The clients of the tests are the proxy, or they are not.
+        outcomes: [("127.0.0.0/8", "admitted"), ("192.0.2.0/24", "429 connect_rate_per_ip")],
+        story: |server| {
+            let _first = from(server, "192.0.2.1");
+            from(server, "192.0.2.2")
+        },
+    },
+];
+
+/// What becomes of an upgrade that a proxy says it forwards from this address.
+fn from(server: &Server, address: &str) -> String {
+    match Client::with_header(server.websocket, "user=a", "x-forwarded-for", address) {
+        Ok(_) => "admitted".to_owned(),
+        Err((status, body)) => {
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            format!("{status} {}", body["error"]["code"].as_str().unwrap())
+        }
+    }
+}
+
+#[test]
+fn every_setting_of_its_own_decides_what_it_is_named_after() {
+    for Row { key, beside, outcomes, story } in ROWS {
+        assert_ne!(outcomes[0].1, outcomes[1].1, "{key}");
+        for (value, outcome) in outcomes {
+            let setting = format!("{key}={value}");
+            let settings: Vec<_> = beside.iter().copied().chain([&setting[..]]).collect();
+            assert_eq!(story(&Server::with(&settings)), *outcome, "{setting}");
+        }
+    }
+}
+
+#[test]
+fn every_setting_has_a_row_here_or_in_the_core() {
+    // The help lists the whole table of settings. The core's test has a row for each of `KEYS`.
+    let help = headcount().args(["serve", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, list) = help.split_once("Settings, with their defaults in brackets:\n").unwrap();
+    let lines = list.lines().take_while(|line| line.starts_with("  "));
+    let listed: BTreeSet<_> = lines.filter_map(|line| line.split_whitespace().next()).collect();
+    let core: BTreeSet<_> = headcount::Config::KEYS.iter().copied().collect();
+    let own: BTreeSet<_> = listed.difference(&core).copied().collect();
+    assert!(listed.len() > 40 && own.len() < listed.len(), "{listed:?}");
+    assert_eq!(own, ROWS.iter().map(|row| row.key).collect(), "a setting without a row");
+}
+
+#[test]
+fn the_addresses_are_where_it_listens() {
+    // Ports that were free a moment ago.
+    let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [listen, admin] = free.each_ref().map(|free| free.local_addr().unwrap());
+    drop(free);
+    let server = Server::at(&listen.to_string(), &admin.to_string(), &[]);
+    assert_eq!((server.websocket, server.admin), (listen, admin));
+    server.connect("user=a");
+    assert_eq!(server.get("/livez").status, 200);
+}
