@@ -2,6 +2,9 @@
 
 #![allow(dead_code)] // Each test binary uses a part of it.
 
+pub(crate) mod sizes;
+mod wire;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::ops::Range;
@@ -16,6 +19,8 @@ use headcount::{
 use headcount_mio::{
     Answer, Handle, Handler, Kind, Options, Payload, Request, Server, Turn, Verdict,
 };
+
+pub(crate) use wire::*;
 
 /// Longer than anything takes on a busy machine, and only waited for when a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,14 +38,22 @@ pub(crate) fn config() -> ConfigBuilder {
         .drain_deadline(Duration::from_secs(2))
 }
 
-/// Echoes, and obeys a few commands. The user is named in the query (`?user=U`); without one the
-/// socket is pending until its first message names the user.
+/// Echoes, and obeys a few commands. The user is named in the query (`?user=U` or
+/// `?user=U&thread=T`); without one the socket is pending until its first message names the user.
 pub(crate) struct TestHandler {
-    pub(crate) gone: Sender<(Gone, CloseReason)>,
+    pub(crate) gone: Sender<Departure>,
 }
 
-fn principal(user: &str) -> Option<Principal> {
-    Some(Principal::new(UserId::new(user).ok()?, ThreadId::new("main").ok()?))
+/// What the handler was told of a connection or a session that is gone, and when.
+pub(crate) struct Departure {
+    pub(crate) what: Gone,
+    pub(crate) reason: CloseReason,
+    pub(crate) at: Instant,
+}
+
+fn principal(name: &str) -> Option<Principal> {
+    let (user, thread) = name.split_once("&thread=").unwrap_or((name, "main"));
+    Some(Principal::new(UserId::new(user).ok()?, ThreadId::new(thread).ok()?))
 }
 
 impl Handler for TestHandler {
@@ -81,6 +94,7 @@ impl Handler for TestHandler {
                 turn.registry.close(turn.now, Target::Conn(conn), CloseReason::Application);
                 return;
             }
+            Payload::Text("my handle") => Message::text(conn.to_bits().to_string()),
             Payload::Text(text) => match text.strip_prefix("to all: ") {
                 Some(text) => {
                     let room = RoomId::new("all").unwrap();
@@ -105,7 +119,7 @@ impl Handler for TestHandler {
     }
 
     fn cleanup(&mut self, what: Gone, reason: CloseReason) {
-        let _ = self.gone.send((what, reason));
+        let _ = self.gone.send(Departure { what, reason, at: Instant::now() });
     }
 }
 
@@ -113,7 +127,7 @@ impl Handler for TestHandler {
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) handle: Handle,
-    pub(crate) gone: Receiver<(Gone, CloseReason)>,
+    pub(crate) gone: Receiver<Departure>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -160,9 +174,9 @@ impl TestServer {
     /// The reason of the next connection that is cleaned up.
     pub(crate) fn next_gone(&self) -> CloseReason {
         loop {
-            match self.gone.recv_timeout(PATIENCE).expect("a cleanup") {
-                (Gone::Conn(_), reason) => return reason,
-                (Gone::Session(_), _) => {}
+            let departure = self.gone.recv_timeout(PATIENCE).expect("a cleanup");
+            if let Gone::Conn(_) = departure.what {
+                return departure.reason;
             }
         }
     }
@@ -199,44 +213,6 @@ impl Bound {
         let thread = Some(thread::spawn(move || self.server.run(handler)));
         TestServer { address, handle, gone, thread }
     }
-}
-
-pub(crate) const TEXT: u8 = 0x81;
-pub(crate) const BINARY: u8 = 0x82;
-pub(crate) const CLOSE: u8 = 0x88;
-pub(crate) const PING: u8 = 0x89;
-pub(crate) const PONG: u8 = 0x8a;
-
-/// A frame as a client sends it: masked.
-pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mask = [0xa5, 0x5a, 0x0f, 0xf0];
-    let mut out = vec![first];
-    match payload.len() {
-        length @ 0..126 => out.push(0x80 | length as u8),
-        length @ 126..65536 => {
-            out.push(0x80 | 126);
-            out.extend_from_slice(&(length as u16).to_be_bytes());
-        }
-        length => {
-            out.push(0x80 | 127);
-            out.extend_from_slice(&(length as u64).to_be_bytes());
-        }
-    }
-    out.extend_from_slice(&mask);
-    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    out
-}
-
-/// The payload of a close frame.
-pub(crate) fn close_payload(code: u16) -> Vec<u8> {
-    code.to_be_bytes().to_vec()
-}
-
-pub(crate) fn upgrade(query: &str) -> String {
-    format!(
-        "GET /ws{query} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
 }
 
 /// A client with its own idea of the protocol.
@@ -288,6 +264,17 @@ impl Client {
 
     pub(crate) fn say(&mut self, text: &str) {
         self.send(&frame(TEXT, text.as_bytes()));
+    }
+
+    /// The handle that the server knows this connection by.
+    pub(crate) fn conn(&mut self) -> ConnId {
+        self.say("my handle");
+        ConnId::from_bits(self.text().parse().unwrap()).unwrap()
+    }
+
+    /// Ends with a reset: at once, with nothing left in the kernel, and no port that rests.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     pub(crate) fn shutdown_write(&mut self) {
