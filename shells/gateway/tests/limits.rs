@@ -167,5 +167,5 @@ fn the_crowded_are_probed_and_the_unanswering_given_up_early() {
     assert!(stats["pressure"]["level_changes"].as_u64() >= Some(2), "{}", stats["pressure"]);
     assert_eq!(ghost.closed(), 4412);
     drop(tabs);
-    assert!(server.log().contains("level=\"emergency\""), "{}", server.log());
+    server.logged(&["pressure", "level=\"emergency\""]);
 }

@@ -48,11 +48,17 @@ fn a_connection_is_explained() {
         ("/v1/connections/nonsense", 400),
         ("/v1/sessions/7", 400),
         ("/v1/sessions/00000077000000ff", 404),
+        ("/v1/connections/%ff", 400),
+        ("/v1/sessions/%ff", 400),
         ("/v1/connections?limit=0", 400),
+        ("/v1/connections?user=alice&user=bob", 400),
+        ("/v1/closed?user=%ff", 400),
         ("/v1/sessions?usr=a", 400),
         ("/v1/closed?cursor=x", 400),
     ] {
-        assert_eq!(server.get(path).status, status, "{path}");
+        let answer = server.get(path);
+        assert_eq!(answer.status, status, "{path}");
+        assert!(!answer.code().is_empty(), "{path}: every error has the same form");
     }
 }
 
@@ -162,12 +168,14 @@ fn round_trips_are_measured_and_lives_logged() {
     client.closed();
     drop(client);
     server.until(|stats| stats["connections"]["live"] == 0);
-    let log = server.log();
-    for line in ["admitted", "closed"] {
-        let line = log.lines().find(|l| l.ends_with(line) || l.contains(line)).expect(&log);
+    for (line, parts) in
+        [("admitted", &[][..]), ("closed", &["reason=\"peer_closed\"", "code=1000"])]
+    {
+        let line = server.logged(&[&[" INFO ", line], parts].concat());
         for field in ["connection=", "session=", "user=", "thread="] {
             assert!(line.contains(field), "{field} is not in: {line}");
         }
     }
+    let log = server.log();
     assert!(!log.contains("abcdefghij") && !log.contains("klmnopqrst"), "{log}");
 }

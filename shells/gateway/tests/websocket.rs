@@ -72,7 +72,7 @@ fn events_name_stream_and_offset_and_carry_data_as_it_was() {
     server.publish(&format!("{{\"connection\":{:?}}}", client.connection()), "[]");
     server.publish(r#"{"everyone":true}"#, "\"all\"");
 
-    let text = client.socket.read().unwrap().into_text().unwrap();
+    let text = client.read().into_text().unwrap();
     let expected = format!(
         "{{\"type\":\"event\",\"stream\":{},\"offset\":1,\"data\":{data}}}",
         json!(format!("room/{room}"))
@@ -301,6 +301,5 @@ fn closes_tell_why() {
     let stats = server.until(|stats| stats["connections"]["live"] == 0);
     assert_eq!(stats["connections"]["closed"]["application"], 1);
     assert_eq!(stats["connections"]["closed"]["message_too_big"], 1);
-    let log = server.log();
-    assert!(log.contains("closing on request") && log.contains("line\\nbreak"), "{log}");
+    server.logged(&["closing on request", "line\\nbreak"]);
 }

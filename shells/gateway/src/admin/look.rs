@@ -1,8 +1,9 @@
 //! `GET /v1/connections`, `/v1/sessions` and `/v1/closed`: who is there, why, and what comes next.
 
-use axum::extract::{Path, RawQuery, State as Shared};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{RawPathParams, RawQuery, State as Shared};
 use axum::response::Response;
-use headcount::{ConnId, Registry, SessionId, Timestamp};
+use headcount::{ConnId, Registry, SessionId, Timestamp, UserId};
 
 use super::address::{parse_connection, parse_session};
 use super::explain;
@@ -11,6 +12,105 @@ use super::{State, json};
 use crate::frames::{Object, array};
 use crate::problem::Problem;
 
+/// What there are pages of, and explanations: the entries of one of the registry's tables.
+pub(super) trait Entry: Copy + Send + 'static {
+    /// What a page calls its entries.
+    const LIST: &'static str;
+
+    /// Reads one as a page named it.
+    fn parse(text: &str) -> Result<Self, Problem>;
+    /// The answer where there is none.
+    fn unknown() -> Problem;
+    /// Where it stands in its table: pages are in this order.
+    fn place(self) -> usize;
+    /// All of them, from a place on.
+    fn all(registry: &Registry, from: usize) -> impl Iterator<Item = Self>;
+    /// A user's, in any order.
+    fn of_user(registry: &Registry, user: &UserId) -> impl Iterator<Item = Self>;
+    /// As JSON; `whole`: with what only one that is asked for by its id shows.
+    fn explain(self, registry: &Registry, now: Timestamp, whole: bool) -> Option<String>;
+}
+
+impl Entry for ConnId {
+    const LIST: &'static str = "connections";
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        parse_connection("the connection", text)
+    }
+
+    fn unknown() -> Problem {
+        let message = "there is no such connection; /v1/closed has those that ended last";
+        Problem::new(404, "unknown_connection", message)
+    }
+
+    fn place(self) -> usize {
+        self.index()
+    }
+
+    fn all(registry: &Registry, from: usize) -> impl Iterator<Item = Self> {
+        registry.connections(from)
+    }
+
+    fn of_user(registry: &Registry, user: &UserId) -> impl Iterator<Item = Self> {
+        registry.connections_of(user)
+    }
+
+    fn explain(self, registry: &Registry, now: Timestamp, whole: bool) -> Option<String> {
+        explain::connection(registry, now, self, whole)
+    }
+}
+
+impl Entry for SessionId {
+    const LIST: &'static str = "sessions";
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        parse_session("the session", text)
+    }
+
+    fn unknown() -> Problem {
+        let message = "there is no such session: it has ended, or never was";
+        Problem::new(404, "unknown_session", message)
+    }
+
+    fn place(self) -> usize {
+        self.index()
+    }
+
+    fn all(registry: &Registry, from: usize) -> impl Iterator<Item = Self> {
+        registry.sessions(from)
+    }
+
+    fn of_user(registry: &Registry, user: &UserId) -> impl Iterator<Item = Self> {
+        registry.sessions_of(user)
+    }
+
+    fn explain(self, registry: &Registry, now: Timestamp, whole: bool) -> Option<String> {
+        explain::session(registry, now, self, whole)
+    }
+}
+
+/// Answers with a page of them.
+pub(super) async fn list<T: Entry>(
+    Shared(state): Shared<State>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let query = Query::read(query.as_deref())?;
+    let page = state.call(move |turn| Page::of::<T>(turn.registry, turn.now, &query)).await?;
+    Ok(page.answer(T::LIST))
+}
+
+/// Answers with one of them.
+pub(super) async fn one<T: Entry>(
+    Shared(state): Shared<State>,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+) -> Result<Response, Problem> {
+    // What can't be decoded is no id; an empty text is none either.
+    let id = path.as_ref().ok().and_then(|path| path.iter().next()).map_or("", |(_, id)| id);
+    let entry = T::parse(id)?;
+    let shown = state.call(move |turn| entry.explain(turn.registry, turn.now, true)).await?;
+    shown.map(json).ok_or_else(T::unknown)
+}
+
 /// One page, and where the next one starts.
 struct Page {
     entries: Vec<String>,
@@ -18,23 +118,24 @@ struct Page {
 }
 
 impl Page {
-    /// Takes entries until the page is full; `index` says where each stands, so that the next page
-    /// starts after it.
-    fn of<T: Copy>(
-        limit: usize,
-        mut all: impl Iterator<Item = T>,
-        index: impl Fn(T) -> usize,
-        show: impl Fn(T) -> Option<String>,
-    ) -> Self {
-        let (mut entries, mut next) = (Vec::new(), None);
-        for item in all.by_ref() {
-            if entries.len() == limit {
-                next = Some(index(item) as u64);
-                break;
+    /// Takes entries until the page is full; the next page starts with the first that found no room.
+    fn of<T: Entry>(registry: &Registry, now: Timestamp, query: &Query) -> Self {
+        let from = query.from();
+        let mut all: Box<dyn Iterator<Item = T>> = match &query.user {
+            None => Box::new(T::all(registry, from)),
+            Some(user) => {
+                let mut theirs: Vec<T> =
+                    T::of_user(registry, user).filter(|entry| entry.place() >= from).collect();
+                theirs.sort_unstable_by_key(|entry| entry.place());
+                Box::new(theirs.into_iter())
             }
-            entries.extend(show(item));
+        };
+        let mut entries = Vec::new();
+        while entries.len() < query.limit {
+            let Some(entry) = all.next() else { return Self { entries, next: None } };
+            entries.extend(entry.explain(registry, now, false));
         }
-        Self { entries, next }
+        Self { entries, next: all.next().map(|entry| entry.place() as u64) }
     }
 
     fn answer(self, name: &str) -> Response {
@@ -44,86 +145,6 @@ impl Page {
             None => page.end(),
         })
     }
-}
-
-pub(super) async fn connections(
-    Shared(state): Shared<State>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    let query = Query::read(query.as_deref())?;
-    let page = state
-        .call(move |turn| {
-            let (registry, now) = (&*turn.registry, turn.now);
-            let show = |conn| explain::connection(registry, now, conn, false);
-            match &query.user {
-                None => {
-                    let all = registry.connections(query.from());
-                    Page::of(query.limit, all, ConnId::index, show)
-                }
-                Some(user) => {
-                    let mut all: Vec<ConnId> = registry.connections_of(user).collect();
-                    all.retain(|conn| conn.index() >= query.from());
-                    all.sort_unstable();
-                    Page::of(query.limit, all.into_iter(), ConnId::index, show)
-                }
-            }
-        })
-        .await?;
-    Ok(page.answer("connections"))
-}
-
-pub(super) async fn connection(
-    Shared(state): Shared<State>,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
-    let conn = parse_connection("the connection", &id)?;
-    let shown =
-        state.call(move |turn| explain::connection(turn.registry, turn.now, conn, true)).await?;
-    shown.map(json).ok_or_else(|| {
-        Problem::new(
-            404,
-            "unknown_connection",
-            "there is no such connection; /v1/closed has those that ended last",
-        )
-    })
-}
-
-pub(super) async fn sessions(
-    Shared(state): Shared<State>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    let query = Query::read(query.as_deref())?;
-    let page = state
-        .call(move |turn| {
-            let (registry, now) = (&*turn.registry, turn.now);
-            let show = |session| explain::session(registry, now, session, false);
-            match &query.user {
-                None => {
-                    let all = registry.sessions(query.from());
-                    Page::of(query.limit, all, SessionId::index, show)
-                }
-                Some(user) => {
-                    let mut all: Vec<SessionId> = registry.sessions_of(user).collect();
-                    all.retain(|session| session.index() >= query.from());
-                    all.sort_unstable();
-                    Page::of(query.limit, all.into_iter(), SessionId::index, show)
-                }
-            }
-        })
-        .await?;
-    Ok(page.answer("sessions"))
-}
-
-pub(super) async fn session(
-    Shared(state): Shared<State>,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
-    let session = parse_session("the session", &id)?;
-    let shown =
-        state.call(move |turn| explain::session(turn.registry, turn.now, session, true)).await?;
-    shown.map(json).ok_or_else(|| {
-        Problem::new(404, "unknown_session", "there is no such session: it has ended, or never was")
-    })
 }
 
 pub(super) async fn closed(

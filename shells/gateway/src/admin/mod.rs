@@ -27,7 +27,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use headcount::Config;
+use headcount::{Config, ConnId, SessionId};
 use headcount_mio::{Handle, HandleError, Turn};
 use tokio::sync::oneshot;
 
@@ -119,10 +119,10 @@ fn router(state: State) -> Router {
         .route("/v1/drain", post(operate::drain))
         .route("/v1/revoke", post(operate::revoke))
         .route("/v1/check", post(operate::check))
-        .route("/v1/connections", get(look::connections))
-        .route("/v1/connections/{id}", get(look::connection))
-        .route("/v1/sessions", get(look::sessions))
-        .route("/v1/sessions/{id}", get(look::session))
+        .route("/v1/connections", get(look::list::<ConnId>))
+        .route("/v1/connections/{id}", get(look::one::<ConnId>))
+        .route("/v1/sessions", get(look::list::<SessionId>))
+        .route("/v1/sessions/{id}", get(look::one::<SessionId>))
         .route("/v1/closed", get(look::closed))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)

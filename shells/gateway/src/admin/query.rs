@@ -5,6 +5,7 @@ use headcount::UserId;
 use super::address::parse_user;
 use crate::identity::hex;
 use crate::problem::Problem;
+use crate::values;
 
 const USUAL_LIMIT: usize = 100;
 /// Each entry takes the loop's time.
@@ -23,11 +24,21 @@ impl Query {
     /// Reads it. What is not known is refused: it might have narrowed the answer.
     pub(super) fn read(query: Option<&str>) -> Result<Self, Problem> {
         let mut read = Self { user: None, limit: USUAL_LIMIT, cursor: None };
+        let mut seen = Vec::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or("").as_bytes()) {
+            if seen.contains(&name) {
+                return Err(bad(format!("{name} is given twice")));
+            }
+            // Decoding puts this character in the place of bytes that are not UTF-8: it would look
+            // for somebody else.
+            if value.contains(char::REPLACEMENT_CHARACTER) {
+                return Err(bad(format!("{name} is not UTF-8")));
+            }
             match &*name {
                 "user" => read.user = Some(parse_user("user", &value)?),
                 "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+                    let limit = values::count(&value).ok().map(|limit| limit as usize);
+                    let limit = limit.filter(|limit| (1..=MAX_LIMIT).contains(limit));
                     read.limit = limit.ok_or_else(|| {
                         bad(format!("limit must be a number between 1 and {MAX_LIMIT}"))
                     })?;
@@ -44,6 +55,7 @@ impl Query {
                     ));
                 }
             }
+            seen.push(name);
         }
         Ok(read)
     }
@@ -75,8 +87,20 @@ mod tests {
         let user = Some(UserId::new("a b").unwrap());
         let all = format!("user=a+b&limit=7&cursor={}", show_cursor(30));
         assert_eq!(read(&all), Ok(Query { user, limit: 7, cursor: Some(30) }));
-        for wrong in ["user=", "limit=0", "limit=1001", "limit=x", "cursor=", "cursor=zz", "usr=a"]
-        {
+        for wrong in [
+            "user=",
+            "user=%ff",
+            "user=a&user=b",
+            "limit=0",
+            "limit=1001",
+            "limit=x",
+            "limit=%2B5",
+            "limit=1&limit=1",
+            "cursor=",
+            "cursor=zz",
+            "usr=a",
+            "usr=%ff",
+        ] {
             assert_eq!(read(wrong).unwrap_err().status(), 400, "{wrong}");
         }
     }

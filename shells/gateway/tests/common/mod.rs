@@ -125,6 +125,21 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
+    /// The first line of the log that has all of these in it. Lines are written by a thread of
+    /// their own, so one may come later than what it is about.
+    pub(crate) fn logged(&self, parts: &[&str]) -> String {
+        let start = Instant::now();
+        loop {
+            let log = self.log();
+            let mut lines = log.lines();
+            if let Some(line) = lines.find(|line| parts.iter().all(|part| line.contains(part))) {
+                return line.to_owned();
+            }
+            assert!(start.elapsed() < PATIENCE, "{parts:?} are not in a line of: {log}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
