@@ -2,11 +2,16 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use crate::values::unquoted;
+
 const LIST: &str = "addresses and networks, such as 127.0.0.1,10.0.0.0/8,::1";
 
 /// The networks of proxies whose `X-Forwarded-For` is believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Proxies(Vec<Network>);
+
+/// The prefix of all mapped addresses of IPv4.
+const MAPPED: u32 = 96;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Network {
@@ -19,8 +24,9 @@ impl Proxies {
     /// Reads a list with commas; brackets and quotes, as a file would have them, are allowed.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
+        let text = Some(unquoted(text)).filter(|list| !list.contains('"')).unwrap_or(text);
         let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let items = inner.unwrap_or(text).split(',').map(|item| item.trim().trim_matches('"'));
+        let items = inner.unwrap_or(text).split(',').map(|item| unquoted(item.trim()));
         let networks = items.filter(|item| !item.is_empty()).map(Network::parse);
         networks.collect::<Option<Vec<_>>>().map(Self).ok_or(LIST)
     }
@@ -63,7 +69,7 @@ impl Network {
             None => (text, None),
         };
         let address: IpAddr = address.parse().ok()?;
-        let (widest, offset) = if address.is_ipv4() { (32, 96) } else { (128, 0) };
+        let (widest, offset) = if address.is_ipv4() { (32, MAPPED) } else { (128, 0) };
         let prefix = match prefix {
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 digits.parse().ok().filter(|prefix| *prefix <= widest)?
@@ -75,8 +81,10 @@ impl Network {
     }
 
     fn contains(self, address: IpAddr) -> bool {
+        // Who trusts a wide network of IPv6 has said nothing about IPv4, which is mapped into it.
+        let of_its_kind = address.is_ipv6() || self.prefix >= MAPPED;
         let differ = self.bits ^ mapped(address);
-        differ.leading_zeros() >= self.prefix
+        of_its_kind && differ.leading_zeros() >= self.prefix
     }
 }
 
@@ -132,9 +140,23 @@ mod tests {
     fn lists_are_checked() {
         let one = Proxies::parse("127.0.0.1");
         assert_eq!(Proxies::parse(" [\"127.0.0.1/32\",] "), one);
+        assert_eq!(Proxies::parse("\"10.0.0.0/8, ::1\""), Proxies::parse("\"10.0.0.0/8\",::1"));
         assert!(Proxies::parse("0.0.0.0/0").unwrap().trusts("9.9.9.9".parse().unwrap()));
         assert!(!Proxies::parse("0.0.0.0/0").unwrap().trusts("2001:db8::1".parse().unwrap()));
-        for wrong in ["localhost", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/+8", "1.2.3.4/"] {
+        let all_of_v6 = Proxies::parse("::/0").unwrap();
+        assert!(all_of_v6.trusts("2001:db8::1".parse().unwrap()));
+        assert!(!all_of_v6.trusts("9.9.9.9".parse().unwrap()));
+        assert!(Proxies::parse("::ffff:10.0.0.0/104").unwrap().trusts("10.1.2.3".parse().unwrap()));
+        for wrong in [
+            "\"",
+            "[\"10.0.0.0/8]",
+            "localhost",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "::/129",
+            "10.0.0.0/+8",
+            "1.2.3.4/",
+        ] {
             assert_eq!(Proxies::parse(wrong), Err(LIST), "{wrong}");
         }
     }

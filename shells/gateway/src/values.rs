@@ -17,6 +17,11 @@ const COUNT: &str = "a whole number, such as 100";
 const PERCENT: &str = "a percentage, such as 80 or 80%";
 const RATE: &str = "a whole number per second, such as 500; 0 is off";
 
+/// A value as a file would have it, without its quotes; others as they are.
+pub(crate) fn unquoted(text: &str) -> &str {
+    text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text)
+}
+
 /// A whole number.
 pub(crate) fn count(text: &str) -> Result<u32, &'static str> {
     number(text).and_then(|number| u32::try_from(number).ok()).ok_or(COUNT)
