@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(sentence) => {
             // One line, before any log line: whoever started the process reads this first.
+            let sentence = sentence.replace(char::is_control, " ");
             let _ = writeln!(io::stderr(), "headcount: {sentence}");
             ExitCode::from(USAGE)
         }

@@ -16,8 +16,8 @@ const CONNECTIONS: u64 = 65_536;
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 /// What a server that nobody but a developer uses takes for a drain, unless a profile says otherwise.
 const QUICK_DRAIN: Duration = Duration::from_secs(2);
-/// The longest grace of a drain that has none of its own, as a part of its deadline: what is left is
-/// for the closes.
+/// The longest grace of a drain that has none of its own, as a part of its deadline, and the other
+/// way round: what is left is for the closes.
 const GRACE_PARTS: u32 = 4;
 /// Descriptors that are left for everything that is not an admitted connection.
 const SPARE_DESCRIPTORS: u64 = 512;
@@ -100,7 +100,7 @@ const ROWS: &[Row] = &[
     row("outbound.window", Size(B::window), "bytes on their way to one connection [64KiB]"),
     row("outbound.slow_deadline", Time(B::slow_deadline), "no progress for so long closes a connection [10s]"),
     row("drain.grace", Time(B::drain_grace), "from the announcement of a drain to the first close [500ms, or deadline / 4]"),
-    row("drain.deadline", Time(B::drain_deadline), "from the announcement of a drain to its end [2s]"),
+    row("drain.deadline", Time(B::drain_deadline), "from the announcement of a drain to its end [2s, or grace x 4]"),
 ];
 
 /// A value that was read, in the form its row takes.
@@ -130,11 +130,14 @@ pub(crate) struct Settings {
 impl Settings {
     /// Takes one setting from `origin`, which is named in errors; a later one replaces an earlier.
     pub(crate) fn set(&mut self, key: &str, text: &str, origin: &str) -> Result<(), String> {
+        if key.is_empty() {
+            return Err(format!("{origin} ={text}: the key is missing; write table.key=value"));
+        }
         let Some(row) = ROWS.iter().find(|row| row.key == key) else {
             let nearest = nearest(key);
             return Err(format!("{origin} {key}: no such setting; the nearest one is {nearest}"));
         };
-        let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+        let bare = values::unquoted(text);
         let value = match row.takes {
             Count(_) => values::count(bare).map(Value::Number),
             Percent(_) => values::percent(bare).map(Value::Number),
@@ -178,11 +181,18 @@ impl Settings {
         }
         let explain = |error| self.explain(&error);
         let config = builder.clone().build().map_err(explain)?;
-        let grace = config.drain_grace().min(config.drain_deadline() / GRACE_PARTS);
-        if self.value("drain.grace").is_some() || grace == config.drain_grace() {
-            return Ok(config);
-        }
-        builder.drain_grace(grace).build().map_err(explain)
+        let (grace, deadline) = (config.drain_grace(), config.drain_deadline());
+        // One that was not given follows the other.
+        let builder = match (self.value("drain.grace"), self.value("drain.deadline")) {
+            (None, _) => builder.drain_grace(grace.min(deadline / GRACE_PARTS)),
+            (Some(_), None) => builder.drain_deadline(deadline.max(grace * GRACE_PARTS)),
+            (Some(_), Some(_)) if grace > deadline => {
+                let (key, exceeds) = ("drain.grace", "drain.deadline");
+                return Err(self.explain(&ConfigError::Contradiction { key, exceeds }));
+            }
+            (Some(_), Some(_)) => builder,
+        };
+        builder.build().map_err(explain)
     }
 
     /// Upgrades per second from one address; 0: no limit.
@@ -206,8 +216,10 @@ impl Settings {
     }
 
     fn explain(&self, error: &ConfigError) -> String {
-        let written = |key: &str| {
-            self.given.get(key).map_or_else(|| key.to_owned(), |given| given.written.clone())
+        let written = |key: &str| match (self.given.get(key), self.given.get("profile")) {
+            (Some(given), _) => given.written.clone(),
+            (None, Some(profile)) => format!("{key} of {}", profile.written),
+            (None, None) => format!("the default of {key}"),
         };
         match *error {
             ConfigError::OutOfRange { key, min, max } => {

@@ -97,6 +97,7 @@ fn settings_are_checked() {
         ("limits.connections=0", ["limits.connections=0", "between 1 and"]),
         ("heartbeat.pong_timeout=0s", ["heartbeat.pong_timeout=0s", "between 1ms and"]),
         ("limits.users", ["limits.users", "table.key=value"]),
+        ("limits.users=5\nconnections=6", ["limits.users=5 connections=6", "a whole number"]),
     ] {
         refuses(&["serve", "--set", setting], &parts);
     }

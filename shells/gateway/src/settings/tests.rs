@@ -75,6 +75,8 @@ fn a_profile_is_a_start_and_other_settings_win_in_any_order() {
     assert_eq!(short.drain_grace(), Duration::from_millis(250));
     let given = settings(&[("drain.grace", "800ms"), ("drain.deadline", "1s")]).unwrap();
     assert_eq!(given.drain_grace(), Duration::from_millis(800));
+    let long = settings(&[("drain.grace", "5s")]).unwrap();
+    assert_eq!((long.drain_grace(), long.drain_deadline()), (seconds(5), seconds(20)));
 
     let production = [("limits.users", "7"), ("profile", "production")];
     let production = settings(&production).unwrap();
@@ -130,6 +132,24 @@ fn mistakes_say_what_is_expected() {
         sentence,
         "--set limits.connections_per_user=5: must not be larger than --set limits.connections=4"
     );
+    for (given, expected) in [
+        (
+            &[("stream.history", "999")][..],
+            "=999: must not be larger than the default of stream.messages",
+        ),
+        (
+            &[("limits.connections", "2"), ("profile", "origin")],
+            "limits.connections_per_user of --set profile=origin: must not be larger than",
+        ),
+        (
+            &[("drain.grace", "2s"), ("drain.deadline", "1s")],
+            "--set drain.grace=2s: must not be larger than --set drain.deadline=1s",
+        ),
+        (&[("", "5")], "--set =5: the key is missing"),
+    ] {
+        let sentence = settings(given).map(|_| ()).unwrap_err();
+        assert!(sentence.contains(expected), "{sentence}");
+    }
 }
 
 #[test]
