@@ -11,6 +11,7 @@ mod idempotency;
 mod look;
 mod operate;
 mod page;
+mod port;
 mod publish;
 mod query;
 mod rooms;
@@ -37,6 +38,7 @@ use crate::local;
 use crate::problem::Problem;
 use idempotency::Answers;
 use page::Page;
+use port::Bounds;
 
 /// How long the loop may take before the process counts as not ready.
 const READY_WITHIN: Duration = Duration::from_secs(1);
@@ -102,7 +104,7 @@ pub(crate) fn run(listener: TcpListener, state: State) -> io::Result<()> {
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     runtime.block_on(async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        axum::serve(listener, router(state)).await
+        match port::serve(listener, router(state), Bounds::USUAL).await {}
     })
 }
 
