@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::{ErrorKind, Read as _};
 use std::time::{Duration, Instant};
 
 use common::{Client, Server};
@@ -100,4 +101,48 @@ fn the_back_end_drains_and_the_process_stays() {
     assert_eq!(server.get("/readyz").status, 503, "until somebody ends it");
     server.signal("TERM");
     assert_eq!(server.wait().0.code(), Some(0));
+}
+
+/// Reads what arrives to the end of the socket and answers nothing, not even the close.
+fn ignores_everything(client: &mut Client) -> Vec<u8> {
+    let mut received = Vec::new();
+    let mut buffer = [0; 4_096];
+    loop {
+        // A close that finds unread input on the other side arrives as a reset.
+        match client.socket.get_mut().read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => return received,
+            Ok(length) => received.extend_from_slice(&buffer[..length]),
+        }
+    }
+}
+
+#[test]
+fn who_ignores_a_drain_is_cut_off_at_its_deadline() {
+    // Each could take a minute for its close, if it were not for the drain.
+    let server = Server::with(&[
+        "session.close_handshake=60s",
+        "drain.grace=200ms",
+        "drain.deadline=1500ms",
+    ]);
+    let clients: Vec<_> = (0..20).map(|user| server.connect(&format!("user={user}"))).collect();
+    let start = Instant::now();
+    server.signal("TERM");
+    let ignoring: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| std::thread::spawn(move || ignores_everything(&mut client)))
+        .collect();
+    for client in ignoring {
+        let received = client.join().unwrap();
+        let text = String::from_utf8_lossy(&received);
+        assert!(text.contains("\"type\":\"draining\""), "{text}");
+        // Its last frame: a close with 1012 and its name.
+        assert!(received.ends_with(b"\x88\x09\x03\xf4restart"), "{text}");
+    }
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    let lasted = start.elapsed();
+    let (least, most) = (Duration::from_millis(1_500), Duration::from_millis(4_000));
+    assert!((least..most).contains(&lasted), "{lasted:?}");
+    assert_eq!(log.matches("reason=\"restart\"").count(), 20, "{log}");
 }
