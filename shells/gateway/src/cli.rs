@@ -24,11 +24,11 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// Where browsers connect; port 0 picks a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7400", value_parser = address)]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "HEADCOUNT_LISTEN", default_value = "127.0.0.1:7400", value_parser = address)]
     pub(crate) listen: SocketAddr,
 
     /// Where the back end publishes and people look; port 0 picks a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7401", value_parser = address)]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "HEADCOUNT_ADMIN", default_value = "127.0.0.1:7401", value_parser = address)]
     pub(crate) admin: SocketAddr,
 
     /// Change a setting; repeatable (--help lists them)
@@ -37,9 +37,10 @@ pub(crate) struct Serve {
 }
 
 impl Serve {
-    /// What the flags set, checked key by key.
+    /// What the environment and the flags set, checked key by key. Flags win.
     pub(crate) fn settings(&self) -> Result<Settings, String> {
         let mut settings = Settings::default();
+        settings.environment(std::env::vars_os())?;
         for given in &self.set {
             let Some((key, value)) = given.split_once('=') else {
                 return Err(format!(

@@ -2,6 +2,7 @@
 //! key up here, so that all sources know the same keys, values and mistakes.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -21,6 +22,11 @@ const QUICK_DRAIN: Duration = Duration::from_secs(2);
 const GRACE_PARTS: u32 = 4;
 /// Descriptors that are left for everything that is not an admitted connection.
 const SPARE_DESCRIPTORS: u64 = 512;
+
+/// What the names of environment variables begin with.
+const PREFIX: &str = "HEADCOUNT_";
+/// The variables of the flags that say where to listen.
+const ADDRESSES: [&str; 2] = ["HEADCOUNT_LISTEN", "HEADCOUNT_ADMIN"];
 
 /// One setting.
 struct Row {
@@ -117,7 +123,7 @@ enum Value {
 /// One setting that was given: its value, and what to show when it contradicts another.
 struct Given {
     value: Value,
-    /// As it was written and where: `--set limits.users=5`.
+    /// As it was written and where: `--set limits.users=5`, `HEADCOUNT_LIMITS_USERS=5`.
     written: String,
 }
 
@@ -137,6 +143,36 @@ impl Settings {
             let nearest = nearest(key);
             return Err(format!("{origin} {key}: no such setting; the nearest one is {nearest}"));
         };
+        self.take(row, text, format!("{origin} {key}={text}"))
+    }
+
+    /// Takes what the environment sets. A name that is neither a setting's nor like one is somebody
+    /// else's: an orchestrator, for one, makes `HEADCOUNT_SERVICE_HOST` of a service of this name.
+    pub(crate) fn environment(
+        &mut self,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<(), String> {
+        // In the order of their names, so that of several mistakes the same one is told each time.
+        let named: BTreeMap<OsString, OsString> = variables.collect();
+        for (name, value) in named {
+            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+                continue;
+            };
+            let Some(row) = ROWS.iter().find(|row| variable(row.key) == name) else {
+                if let Some(meant) = meant(name) {
+                    return Err(format!("{name}: no such setting; the nearest one is {meant}"));
+                }
+                continue;
+            };
+            let Some(value) = value.to_str() else {
+                return Err(format!("{name}: the value is not UTF-8"));
+            };
+            self.take(row, value.trim(), format!("{name}={value}"))?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, row: &'static Row, text: &str, written: String) -> Result<(), String> {
         let bare = values::unquoted(text);
         let value = match row.takes {
             Count(_) => values::count(bare).map(Value::Number),
@@ -149,9 +185,8 @@ impl Settings {
             OwnList => Proxies::parse(text).map(Value::List),
         }
         .map_err(|expected| {
-            format!("{origin} {key}={text}: the value is not understood; expected {expected}")
+            format!("{written}: the value is not understood; expected {expected}")
         })?;
-        let written = format!("{origin} {key}={text}");
         self.given.insert(row.key, Given { value, written });
         Ok(())
     }
@@ -281,7 +316,8 @@ pub(crate) fn help() -> String {
     }
     text.push_str(
         "\nDurations are written 500ms, 25s, 2m; sizes 64KiB, 1MiB or plain bytes.\n\
-         Defaults follow the settings they are derived from.",
+         Defaults follow the settings they are derived from.\n\
+         In the environment limits.users is HEADCOUNT_LIMITS_USERS; --set wins.",
     );
     text
 }
@@ -296,6 +332,27 @@ fn nearest(wrong: &str) -> &'static str {
     };
     // Rows exist, so there is a nearest one; the fallback is for the compiler.
     ROWS.iter().map(|row| row.key).min_by_key(|key| score(key)).unwrap_or("limits.connections")
+}
+
+/// The environment variable of a key: `HEADCOUNT_LIMITS_USERS`.
+fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
+}
+
+/// The variable that was probably meant by one that is none: the name begins with a table, or is no
+/// more than a slip away. The addresses are flags, which read theirs themselves.
+fn meant(wrong: &str) -> Option<String> {
+    const SLIP: usize = 2;
+    if ADDRESSES.contains(&wrong) {
+        return None;
+    }
+    let known = ROWS.iter().map(|row| variable(row.key));
+    let named = known.chain(ADDRESSES.map(str::to_owned));
+    let (far, nearest) = named.map(|name| (distance(wrong, &name), name)).min()?;
+    let of_a_table = ROWS.iter().filter_map(|row| row.key.split_once('.')).any(|(table, _)| {
+        wrong.strip_prefix(&variable(table)).is_some_and(|rest| rest.starts_with('_'))
+    });
+    (of_a_table || far <= SLIP).then_some(nearest)
 }
 
 /// How many characters must be inserted, removed or replaced (Levenshtein).

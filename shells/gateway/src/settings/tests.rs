@@ -159,3 +159,54 @@ fn the_default_follows_the_descriptor_limit() {
     assert_eq!(default_connections(1_024), 512);
     assert_eq!(default_connections(100), 16);
 }
+
+fn environment(variables: &[(&str, &str)]) -> Result<Settings, String> {
+    let mut settings = Settings::default();
+    let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+    settings.environment(variables).map(|()| settings)
+}
+
+#[test]
+fn the_environment_sets_every_key_and_flags_win() {
+    let given = [
+        ("HEADCOUNT_LIMITS_CONNECTIONS_PER_USER", "3"),
+        ("HEADCOUNT_HEARTBEAT_INTERVAL", " 7s "),
+        ("HEADCOUNT_PROFILE", "production"),
+        ("HEADCOUNT_TRUSTED_PROXIES", "10.0.0.0/8,::1"),
+        ("PATH", "/bin"),
+    ];
+    let mut settings = environment(&given).unwrap();
+    settings.set("heartbeat.interval", "8s", "--set").unwrap();
+    assert_eq!(Ok(settings.trusted_proxies()), Proxies::parse("10.0.0.0/8,::1"));
+    let config = settings.config(1, u64::MAX).unwrap();
+    assert_eq!((config.connections_per_user(), config.interval()), (3, Duration::from_secs(8)));
+    assert_eq!(config.idle(), Duration::from_secs(900), "the profile's");
+    let names: std::collections::BTreeSet<_> = ROWS.iter().map(|row| variable(row.key)).collect();
+    assert_eq!(names.len(), ROWS.len(), "no two keys have the same variable");
+}
+
+#[test]
+fn mistakes_in_the_environment_name_the_variable() {
+    for (name, value, expected) in [
+        ("HEADCOUNT_LIMITS_USERS", "many", "HEADCOUNT_LIMITS_USERS=many: the value is not"),
+        ("HEADCOUNT_LIMITS_CONECTIONS", "1", "nearest one is HEADCOUNT_LIMITS_CONNECTIONS"),
+        ("HEADCOUNT_LIMIT_USERS", "1", "nearest one is HEADCOUNT_LIMITS_USERS"),
+        ("HEADCOUNT_HEARTBEAT_WHATEVER", "1", "nearest one is HEADCOUNT_HEARTBEAT_"),
+        ("HEADCOUNT_LISTN", "127.0.0.1:0", "nearest one is HEADCOUNT_LISTEN"),
+    ] {
+        let sentence = environment(&[(name, value)]).map(|_| ()).unwrap_err();
+        assert!(sentence.starts_with(name) && sentence.contains(expected), "{sentence}");
+    }
+    let sentence = environment(&[("HEADCOUNT_LIMITS_CONNECTIONS", "0")]).unwrap();
+    let sentence = sentence.config(1, u64::MAX).unwrap_err();
+    assert!(sentence.starts_with("HEADCOUNT_LIMITS_CONNECTIONS=0: must be"), "{sentence}");
+    // What others put there.
+    for name in [
+        "HEADCOUNT_SERVICE_HOST",
+        "HEADCOUNT_PORT_7400_TCP_ADDR",
+        "HEADCOUNT_LISTEN",
+        "headcount_x",
+    ] {
+        assert!(environment(&[(name, "tcp://10.0.0.1")]).is_ok(), "{name}");
+    }
+}

@@ -57,7 +57,8 @@ impl Server {
         Self::spawn(command, false)
     }
 
-    fn spawn(mut command: Command, read: bool) -> Self {
+    /// Runs a command that was made ready; `read`: its log.
+    pub(crate) fn spawn(mut command: Command, read: bool) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
