@@ -9,6 +9,7 @@ mod close;
 mod explain;
 mod idempotency;
 mod look;
+mod metrics;
 mod operate;
 mod page;
 mod port;
@@ -113,6 +114,7 @@ fn router(state: State) -> Router {
         .route("/", get(page::show))
         .route("/livez", get(live))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::show))
         .route("/v1/stats", get(stats::show))
         .route("/v1/publish", post(publish::publish))
         .route("/v1/join", post(rooms::join))

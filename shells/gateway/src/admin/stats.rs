@@ -114,7 +114,7 @@ fn render(stats: &Stats, walked: &Walked) -> Object {
 }
 
 /// The memory that the process occupies, where the operating system tells it without much ado.
-fn resident_bytes() -> Option<u64> {
+pub(super) fn resident_bytes() -> Option<u64> {
     let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
     let resident: u64 = pages.split(' ').nth(1)?.parse().ok()?;
     Some(resident * rustix::param::page_size() as u64)

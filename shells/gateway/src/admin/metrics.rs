@@ -1,0 +1,100 @@
+//! `GET /metrics`: the registry's counters and gauges in Prometheus' text format 0.0.4.
+//!
+//! Only what costs nothing to know: a scrape must not hold up the loop.
+
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
+
+use axum::extract::State as Shared;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use headcount::{CloseReason, Stats};
+
+use super::State;
+use super::stats::resident_bytes;
+use crate::problem::Problem;
+
+const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Problem> {
+    let (stats, draining) =
+        state.call(|turn| (turn.registry.stats(), turn.registry.is_draining())).await?;
+    let mut page = Page::default();
+    registry(&mut page, &stats, draining);
+    let dropped = state.0.counters.replies_dropped.load(Ordering::Relaxed);
+    page.counter("replies_dropped", "Frames for one connection that found no room", dropped);
+    page.gauge("uptime_seconds", "Since the start", state.0.started.elapsed().as_secs());
+    if let Some(bytes) = resident_bytes() {
+        page.gauge("resident_memory_bytes", "Memory that the process occupies", bytes);
+    }
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static(FORMAT))];
+    Ok((kind, page.text).into_response())
+}
+
+/// The figures of one instant: `connections_opened_total` is `connections_live` and all of
+/// `connections_closed_total` together.
+fn registry(page: &mut Page, stats: &Stats, draining: bool) {
+    page.counter("connections_opened", "Connections that were admitted", stats.opened);
+    page.gauge("connections_live", "Admitted connections not cleaned up yet", stats.live.into());
+    page.gauge("connections_open", "Open connections", stats.open.into());
+    page.gauge("connections_pending", "Sockets that are nobody yet", stats.pending.into());
+    page.counter("connections_abandoned", "Sockets that never became anybody", stats.abandoned);
+    page.family("connections_closed_total", "counter", "Connections that ended, by reason");
+    for reason in CloseReason::ALL {
+        let name = reason.name();
+        let labels = format!("connections_closed_total{{reason=\"{name}\"}}");
+        page.sample(&labels, stats.closed(*reason));
+    }
+    page.counter("sessions_refused", "Newcomers that were refused", stats.refused);
+    page.counter("sessions_opened", "Sessions that were minted", stats.sessions_opened);
+    page.counter("sessions_ended", "Sessions that have ended", stats.sessions_ended);
+    page.gauge("sessions_live", "Sessions, lingering ones included", stats.sessions.into());
+    page.gauge("users", "Users with a session", stats.users.into());
+    page.gauge("rooms", "Rooms", stats.rooms.into());
+    page.gauge("draining", "Whether a drain is under way", draining.into());
+    page.counter("heartbeat_pings_sent", "Pings that were handed out", stats.pings_sent);
+    page.counter("heartbeat_pongs_received", "Pongs", stats.pongs_received);
+    page.counter("heartbeat_timeouts", "Connections closed for silence", stats.pong_timeouts);
+    page.counter("heartbeat_recovered", "Suspects that answered after all", stats.recovered);
+    page.counter("heartbeat_pauses", "Standstills of the process", stats.pauses);
+    page.counter("pressure_level_changes", "Changes of a user's pressure", stats.level_changes);
+    page.counter("pressure_probed", "Connections pinged early under pressure", stats.probed);
+    page.counter("pressure_released", "Sessions ended early under pressure", stats.released);
+    page.counter("delivery_sent", "Frames handed out, per recipient", stats.sent);
+    page.counter("delivery_deferred", "Recipients found without room", stats.deferred);
+    page.counter("delivery_stored", "Messages appended to logs", stats.stored);
+    page.counter("delivery_gaps", "Gaps that clients were told of", stats.gaps);
+    page.counter("delivery_shed", "Recipients that an announcement skipped", stats.skipped);
+    page.gauge("log_messages", "Messages in all logs", stats.log_messages);
+    page.gauge("log_bytes", "Bytes in all logs", stats.log_bytes);
+    page.counter("late_stamps", "Inputs stamped before the one before", stats.late_stamps);
+    page.counter("notices_lost", "Facts that no log line tells", stats.notices_lost);
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    /// A figure that only grows: its name ends with `_total`, in the `# TYPE` line, too.
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        let name = format!("{name}_total");
+        self.family(&name, "counter", help);
+        self.sample(&name, value);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.family(name, "gauge", help);
+        self.sample(name, value);
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.text, "# HELP headcount_{name} {help}");
+        let _ = writeln!(self.text, "# TYPE headcount_{name} {kind}");
+    }
+
+    fn sample(&mut self, name_and_labels: &str, value: u64) {
+        let _ = writeln!(self.text, "headcount_{name_and_labels} {value}");
+    }
+}
