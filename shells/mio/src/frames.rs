@@ -67,8 +67,16 @@ impl Frames {
     }
 
     /// Takes the first frame of `input`, if it is there as a whole: what it was, and how many
-    /// bytes it had.
-    pub(crate) fn feed(&mut self, input: &[u8]) -> Result<Option<(Event, usize)>, Fault> {
+    /// bytes it had. The limit of messages is that of this moment, also for one that has begun.
+    pub(crate) fn feed(
+        &mut self,
+        input: &[u8],
+        limit: usize,
+    ) -> Result<Option<(Event, usize)>, Fault> {
+        if limit != self.limit {
+            self.limit = limit;
+            self.context.set_config(|config| *config = bounds(limit));
+        }
         let mut cursor = Cursor::new(input);
         let (header, payload) = match FrameHeader::parse(&mut cursor) {
             Ok(Some(parsed)) => parsed,
@@ -128,12 +136,15 @@ impl Frames {
 }
 
 fn new_context(limit: usize) -> WebSocketContext {
-    let config = WebSocketConfig::default()
+    WebSocketContext::new(Role::Server, Some(bounds(limit)))
+}
+
+fn bounds(limit: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
         .max_message_size(Some(limit))
-        .max_frame_size(Some(limit.max(MAX_CONTROL as usize)));
-    WebSocketContext::new(Role::Server, Some(config))
+        .max_frame_size(Some(limit.max(MAX_CONTROL as usize)))
 }
 
 /// The stream that a context sees: one frame to read, and all the room to write.
@@ -224,7 +235,7 @@ mod tests {
         while end < stream.len() {
             end = end.saturating_add(sizes.next().unwrap_or(1).max(1)).min(stream.len());
             loop {
-                match frames.feed(&stream[start..end]) {
+                match frames.feed(&stream[start..end], LIMIT) {
                     Ok(Some((event, length))) => {
                         start += length;
                         let closed = matches!(event, Event::Close(_));
@@ -329,8 +340,22 @@ mod tests {
     fn a_message_limit_below_125_does_not_concern_control_frames() {
         let mut frames = Frames::new(10);
         let ping = masked(0x89, &[7; 125]);
-        assert!(matches!(frames.feed(&ping), Ok(Some((Event::Ping(_), _)))));
-        assert_eq!(frames.feed(&masked(0x82, &[0; 11])), Err(Fault::TooBig(11)));
+        assert!(matches!(frames.feed(&ping, 10), Ok(Some((Event::Ping(_), _)))));
+        assert_eq!(frames.feed(&masked(0x82, &[0; 11]), 10), Err(Fault::TooBig(11)));
+    }
+
+    #[test]
+    fn another_limit_holds_at_once_also_for_a_message_that_has_begun() {
+        let mut frames = Frames::new(10);
+        let whole = |size| masked(0x82, &vec![0; size]);
+        let (first, last) = (masked(0x02, &[0; 10]), masked(0x80, &[0; 10]));
+        assert_eq!(frames.feed(&first, 10), Ok(Some((Event::Part, first.len()))));
+        assert!(matches!(frames.feed(&last, 20), Ok(Some((Event::Binary(_), _)))));
+        assert!(matches!(frames.feed(&whole(20), 20), Ok(Some((Event::Binary(_), _)))));
+        assert_eq!(frames.feed(&whole(5_000), 4_999), Err(Fault::TooBig(5_000)));
+        assert!(matches!(frames.feed(&whole(5_000), 5_000), Ok(Some((Event::Binary(_), _)))));
+        assert_eq!(frames.feed(&first, 5_000), Ok(Some((Event::Part, first.len()))));
+        assert_eq!(frames.feed(&last, 19), Err(Fault::TooBig(20)));
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub trait Handler {
         let _ = (turn, conn, admitted);
     }
 
-    /// A whole data message, at most `limits.message_bytes` long. On a connection that is still
+    /// A whole data message, at most `limits.message_bytes` long; another configuration
+    /// ([`Registry::reload`]) holds from the next frame on. On a connection that is still
     /// pending too (after [`Verdict::Pending`]): authenticate it with
     /// [`Registry::connect`], or close it with [`Registry::close`].
     ///

@@ -38,10 +38,16 @@ pub(crate) struct Desk<'a, 'b, H> {
     pub(crate) turn: &'a mut Turn<'b>,
     pub(crate) handler: &'a mut H,
     pub(crate) options: &'a Options,
-    /// The longest message, in bytes.
-    pub(crate) message_bytes: usize,
     /// Where input is read to: `BYTES_PER_TURN` long.
     pub(crate) buffer: &'a mut [u8],
+}
+
+impl<H> Desk<'_, '_, H> {
+    /// The longest message, in bytes. A reload may have changed it since the last frame.
+    fn message_bytes(&self) -> usize {
+        let bytes = self.turn.registry.config().message_bytes();
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
 }
 
 /// What is made of input.

@@ -55,7 +55,6 @@ pub(crate) struct Loop<H> {
     sockets: Sockets<TcpStream>,
     encoder: Encoder,
     buffer: Box<[u8]>,
-    message_bytes: usize,
     turns_since_tick: u32,
     /// How many signals asked to stop.
     signalled: u32,
@@ -68,7 +67,6 @@ pub(crate) struct Loop<H> {
 impl<H: Handler> Loop<H> {
     pub(crate) fn new(server: Server, handler: H) -> Self {
         let Server { poll, listener, registry, calls, signals, options, .. } = server;
-        let message_bytes = usize::try_from(registry.config().message_bytes());
         Self {
             poll,
             clock: Clock::new(),
@@ -81,7 +79,6 @@ impl<H: Handler> Loop<H> {
             sockets: Sockets::new(),
             encoder: Encoder::default(),
             buffer: vec![0; BYTES_PER_TURN].into_boxed_slice(),
-            message_bytes: message_bytes.unwrap_or(usize::MAX),
             turns_since_tick: 0,
             signalled: 0,
             stopping: false,
@@ -208,7 +205,6 @@ impl<H: Handler> Loop<H> {
             turn: &mut turn,
             handler: &mut self.handler,
             options: &self.options,
-            message_bytes: self.message_bytes,
             buffer: &mut self.buffer,
         };
         self.sockets.for_ready(|socket| socket.read(&mut desk));

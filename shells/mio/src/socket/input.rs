@@ -124,7 +124,7 @@ impl<S: Stream> Socket<S> {
     fn upgrade<H>(&mut self, request: &Request<'_>, desk: &Desk<'_, '_, H>) {
         self.outbound.push(request.accept(desk.options).into(), 0);
         self.upgraded = true;
-        self.stage = Stage::Open(Frames::new(desk.message_bytes));
+        self.stage = Stage::Open(Frames::new(desk.message_bytes()));
     }
 
     /// The last word to a client that is not upgraded. The close that it makes the registry ask for
@@ -158,7 +158,7 @@ impl<S: Stream> Socket<S> {
             && self.held.is_none()
             && let Stage::Open(frames) | Stage::Closing(frames) = &mut self.stage
         {
-            match frames.feed(&input[start..]) {
+            match frames.feed(&input[start..], desk.message_bytes()) {
                 Ok(Some((event, length))) => {
                     start += length;
                     *budget -= 1;

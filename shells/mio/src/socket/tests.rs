@@ -186,7 +186,6 @@ impl Rig {
             turn: &mut turn,
             handler: &mut self.handler,
             options: &self.options,
-            message_bytes: 64 * 1024,
             buffer: &mut self.buffer,
         };
         self.sockets.for_ready(|socket| socket.read(&mut desk));
