@@ -186,6 +186,13 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// A JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = String::new();
+    quote(text, &mut out);
+    out
+}
+
 /// Appends a JSON string.
 fn quote(text: &str, out: &mut String) {
     out.push('"');
@@ -254,8 +261,7 @@ mod tests {
         for text in
             ["", "plain", "\"", "\\", "a\u{0}b\u{1f}\u{7f}", "\r\n\t", "ü\u{2028}🦀\"", "\\\""]
         {
-            let mut quoted = String::new();
-            quote(text, &mut quoted);
+            let quoted = quoted(text);
             assert_eq!(serde_json::from_str::<String>(&quoted).unwrap(), text, "{quoted}");
         }
     }

@@ -3,21 +3,20 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use headcount::{
-    Admitted, Body, Config, ConnId, Message, Notice, Position, Registry, ReplyError, SessionId,
-    StreamRef, Timestamp,
+    Admitted, Body, ConnId, Message, Notice, Position, Registry, ReplyError, SessionId, StreamRef,
+    Timestamp,
 };
 use headcount_mio::{Answer, Handler, Kind, Payload, Request, Turn, Verdict};
 use tracing::debug;
 
 use crate::client::{self, Ask, Frame};
-use crate::crowd::Crowd;
 use crate::frames::{self, Terms};
 use crate::identity::{self, Identity};
 use crate::lifecycle;
-use crate::proxies::Proxies;
+use crate::own::Shared;
 
 /// What the gateway counts beside the registry; shared with the admin port.
 #[derive(Debug, Default)]
@@ -26,33 +25,22 @@ pub(crate) struct Counters {
     pub(crate) replies_dropped: AtomicU64,
 }
 
-/// The application of the loop. The registry has all state but this: who knocks too often.
-#[derive(Debug)]
+/// The application of the loop. The registry has all state but what is shared with a reload: who
+/// knocks too often.
 pub(crate) struct Gateway {
-    terms: Terms,
+    own: Shared,
     counters: Arc<Counters>,
-    proxies: Proxies,
-    crowd: Option<Crowd>,
 }
 
 impl Gateway {
-    pub(crate) fn new(
-        config: &Config,
-        counters: Arc<Counters>,
-        proxies: Proxies,
-        connect_rate_per_ip: u32,
-    ) -> Self {
-        let terms =
-            Terms { ping_interval: config.interval(), max_message_bytes: config.message_bytes() };
-        let crowd = Crowd::new(connect_rate_per_ip, Instant::now());
-        Self { terms, counters, proxies, crowd }
+    pub(crate) const fn new(own: Shared, counters: Arc<Counters>) -> Self {
+        Self { own, counters }
     }
 
     /// The answer to an address that has used up its rate.
-    fn turn_away(&mut self, request: &Request<'_>) -> Option<Answer> {
-        let crowd = self.crowd.as_mut()?;
-        let address = self.proxies.client(request.peer().ip(), request.headers("x-forwarded-for"));
-        let wait = crowd.admit(address, Instant::now()).err()?;
+    fn turn_away(&self, request: &Request<'_>) -> Option<Answer> {
+        let forwarded = request.headers("x-forwarded-for");
+        let wait = self.own.lock().admit(request.peer().ip(), forwarded).err()?;
         let message = "too many connects from this address (limits.connect_rate_per_ip)";
         let seconds = (wait.as_secs() + 1).to_string();
         Some(Answer::json(429, "connect_rate_per_ip", message).header("Retry-After", &seconds))
@@ -121,7 +109,10 @@ impl Handler for Gateway {
 
     fn admitted(&mut self, turn: &mut Turn<'_>, conn: ConnId, admitted: Admitted) {
         let Some(who) = turn.registry.who(conn) else { return };
-        let welcome = frames::welcome(&show_connection(conn), &who, &admitted, self.terms);
+        let config = turn.registry.config();
+        let terms =
+            Terms { ping_interval: config.interval(), max_message_bytes: config.message_bytes() };
+        let welcome = frames::welcome(&show_connection(conn), &who, &admitted, terms);
         reply(turn.registry, turn.now, conn, welcome, &self.counters);
     }
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use headcount::{ConnId, Notice, Pressure, Registry, SessionId};
+use headcount::{ConnId, Impact, Notice, Pressure, Registry, SessionId};
 use tracing::field::{DebugValue, debug};
 use tracing::{info, warn};
 
@@ -52,6 +52,11 @@ pub(crate) fn log(registry: &Registry, notice: Notice) {
             info!(session, user, thread, level, probed, released, evicted, "pressure");
         }
         Notice::Draining { connections } => info!(connections, "draining"),
+        Notice::Reloaded { impact } => {
+            let Impact { evicted, displaced, overdue, sessions, .. } = impact;
+            let closes = impact.closes();
+            info!(closes, evicted, displaced, overdue, sessions, "reloaded");
+        }
         Notice::Paused { lasted } => {
             warn!(
                 lasted_ms = millis(lasted),

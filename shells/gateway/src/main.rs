@@ -15,9 +15,11 @@ mod identity;
 mod lifecycle;
 mod local;
 mod log;
+mod own;
 mod problem;
 mod proxies;
 mod settings;
+mod source;
 mod values;
 
 use std::error::Error;
@@ -28,21 +30,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use headcount_mio::{Options, Server};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
+use crate::admin::Reload;
 use crate::cli::Command;
 use crate::gateway::{Counters, Gateway};
+use crate::own::Shared;
+use crate::source::{Plan, Source};
 
 /// What was asked for can't be done: flags, settings, addresses.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let Command::Serve(arguments) = cli::parse();
-    match serve(&arguments) {
+    match serve(arguments) {
         Ok(code) => code,
         Err(sentence) => {
             // One line, before any log line: whoever started the process reads this first.
-            let sentence = sentence.replace(char::is_control, " ");
             let _ = writeln!(io::stderr(), "headcount: {sentence}");
             ExitCode::from(USAGE)
         }
@@ -50,38 +54,38 @@ fn main() -> ExitCode {
 }
 
 /// Runs until it is told to stop. An error is about what was asked for, before anything ran.
-fn serve(arguments: &cli::Serve) -> Result<ExitCode, String> {
+fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     let descriptors = descriptor_limit();
     let seed = getrandom::u64()
         .map_err(|error| format!("the operating system gives no entropy for the seed: {error}"))?;
-    let settings = arguments.settings()?;
-    let config = settings.config(seed, descriptors)?;
-    cli::only_loopback("--listen", arguments.listen)?;
-    cli::only_loopback("--admin", arguments.admin)?;
+    let source = Source::new(arguments, seed, descriptors);
+    let Plan { settings, config } = source.read()?;
+    let (listen, admin) = (settings.address("listen"), settings.address("admin"));
 
     let options = Options::new().path("/ws").subprotocol("headcount.v1").signals(true);
-    let server = Server::bind(arguments.listen, config.clone(), options).map_err(|error| {
+    let server = Server::bind(listen, config.clone(), options).map_err(|error| {
         let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-        cannot_listen("--listen", arguments.listen, cause, &error)
+        cannot_listen("--listen", listen, cause, &error)
     })?;
-    let listener = TcpListener::bind(arguments.admin)
-        .map_err(|error| cannot_listen("--admin", arguments.admin, Some(&error), &error))?;
-    let admin_address = listener
-        .local_addr()
-        .map_err(|error| format!("cannot use {}: {error}", arguments.admin))?;
+    let listener = TcpListener::bind(admin)
+        .map_err(|error| cannot_listen("--admin", admin, Some(&error), &error))?;
+    let admin_address =
+        listener.local_addr().map_err(|error| format!("cannot use {admin}: {error}"))?;
     let address = server.local_addr();
 
     let log = log::start();
-    if u64::from(config.connections()) + 64 > descriptors {
-        warn!(
-            connections = config.connections(),
-            descriptors, "limits.connections is more than the descriptor limit (ulimit -n) lets in"
-        );
-    }
+    source.warn_of(&config);
     let handle = server.handle();
     let counters = Arc::new(Counters::default());
     let failed = Arc::new(AtomicBool::new(false));
-    let state = admin::State::new(handle.clone(), &config, address, Arc::clone(&counters));
+    let own = Shared::new(settings);
+    let state = admin::State::new(
+        handle.clone(),
+        &config,
+        address,
+        Arc::clone(&counters),
+        Reload::new(source, own.clone()),
+    );
     let admin_failed = Arc::clone(&failed);
     // Not joined: when the loop has ended the process ends, whatever the admin port is doing.
     std::thread::Builder::new()
@@ -101,8 +105,7 @@ fn serve(arguments: &cli::Serve) -> Result<ExitCode, String> {
         "started in development mode: whoever connects says who they are; loopback only"
     );
     announce(address, admin_address);
-    let (proxies, rate) = (settings.trusted_proxies(), settings.connect_rate_per_ip());
-    let result = server.run(Gateway::new(&config, counters, proxies, rate));
+    let result = server.run(Gateway::new(own, counters));
     let code = match result {
         Ok(()) if failed.load(Ordering::Acquire) => ExitCode::FAILURE,
         Ok(()) => {

@@ -1,8 +1,9 @@
-//! How the values of settings are written: counts, rates, sizes and durations.
+//! How the values of settings are written: counts, rates, sizes, durations and addresses.
 //!
 //! Errors complete the sentence "… is not": they say what was expected.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Units of time, the largest first, as `(name, milliseconds)`.
@@ -15,6 +16,7 @@ const TIME: &str = "a whole number and a unit (ms, s, m, h, d), such as 500ms, 2
 const SIZE: &str = "a whole number of bytes, or one with a unit (KiB, MiB, GiB), such as 64KiB";
 const COUNT: &str = "a whole number, such as 100";
 const PERCENT: &str = "a percentage, such as 80 or 80%";
+const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:7400 or [::1]:0";
 const RATE: &str = "a whole number per second, such as 500; 0 is off";
 
 /// A value as a file would have it, without its quotes; others as they are.
@@ -51,6 +53,15 @@ pub(crate) fn time(text: &str) -> Result<Duration, &'static str> {
         return Ok(Duration::ZERO);
     }
     measured(text, &TIMES).map(Duration::from_millis).ok_or(TIME)
+}
+
+/// An IP address and a port; `localhost` is 127.0.0.1.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let numeric = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    numeric.parse().map_err(|_| ADDRESS)
 }
 
 /// A size as it would be written in a setting, in the largest unit that divides it.
@@ -128,6 +139,15 @@ mod tests {
         assert_eq!((count("7"), rate("0")), (Ok(7), Ok(0)));
         assert_eq!((percent("80"), percent("80%"), percent("0.8")), (Ok(80), Ok(80), Err(PERCENT)));
         assert_eq!((count("4294967296"), rate("many")), (Err(COUNT), Err(RATE)));
+    }
+
+    #[test]
+    fn addresses() {
+        assert_eq!(address("localhost:0"), Ok("127.0.0.1:0".parse().unwrap()));
+        assert_eq!(address("[::1]:7400"), Ok("[::1]:7400".parse().unwrap()));
+        for wrong in ["", "7400", ":7400", "127.0.0.1", "example.com:80", "127.0.0.1:65536"] {
+            assert_eq!(address(wrong), Err(ADDRESS), "{wrong}");
+        }
     }
 
     #[test]

@@ -107,35 +107,6 @@ fn settings_are_checked() {
 }
 
 #[test]
-fn the_environment_sets_what_flags_do_not() {
-    let serve = |variables: &[(&str, &str)], flags: &[&str]| {
-        let mut command = headcount();
-        let addresses = [("HEADCOUNT_LISTEN", "127.0.0.1:0"), ("HEADCOUNT_ADMIN", "127.0.0.1:0")];
-        command.arg("serve").args(flags).envs(addresses).envs(variables.iter().copied());
-        command
-    };
-    let variables =
-        [("HEADCOUNT_HEARTBEAT_INTERVAL", "7s"), ("HEADCOUNT_LIMITS_MESSAGE_BYTES", "1KiB")];
-    let server = Server::spawn(serve(&variables, &["--set", "heartbeat.interval=8s"]), true);
-    let welcome = server.connect("user=a").welcome;
-    assert_eq!(
-        (&welcome["ping_interval_ms"], &welcome["max_message_bytes"]),
-        (&8_000.into(), &1_024.into())
-    );
-
-    for (name, value, part) in [
-        ("HEADCOUNT_LIMITS_CONECTIONS", "5", "HEADCOUNT_LIMITS_CONNECTIONS"),
-        ("HEADCOUNT_STREAM_TTL", "5", "HEADCOUNT_STREAM_TTL=5: "),
-        ("HEADCOUNT_LISTEN", "0.0.0.0:0", "loopback only"),
-        ("HEADCOUNT_ADMIN", "nonsense", "127.0.0.1:7400"),
-    ] {
-        let output = serve(&[(name, value)], &[]).stdin(Stdio::null()).output().unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(2) && stderr.contains(part), "{name}: {stderr}");
-    }
-}
-
-#[test]
 fn unknown_flags_and_commands_are_mistakes() {
     for arguments in [
         &["serve", "--prot", "1"][..],

@@ -16,6 +16,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// How much of a body that is too large is read and thrown away, as a multiple of its limit: a
 /// client that is still writing would miss the answer.
 const DISCARD: usize = 16;
+/// The largest body that says nothing.
+const NOTHING_BYTES: usize = 4 * 1024;
 
 /// Reads a body of JSON text, at most `limit` bytes.
 ///
@@ -45,6 +47,21 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem>
         let code = if error.is_data() { "bad_request" } else { "bad_json" };
         Problem::new(400, code, format!("the body is not understood: {error}"))
     })
+}
+
+/// Where nothing is needed, nothing need be sent.
+pub(super) fn or_empty(text: &str) -> &str {
+    if text.trim_ascii().is_empty() { "{}" } else { text }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// Reads the body of a request that has nothing to say: whatever it does say was meant for another.
+pub(super) async fn nothing(request: Request) -> Result<(), Problem> {
+    let text = read(request, NOTHING_BYTES).await?;
+    parse(or_empty(&text)).map(|Nothing {}| ())
 }
 
 /// For fields that may be missing: `null` is not missing. A back end whose variable happens to be

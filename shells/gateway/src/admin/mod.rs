@@ -15,12 +15,13 @@ mod page;
 mod port;
 mod publish;
 mod query;
+mod reload;
 mod rooms;
 mod stats;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -40,6 +41,7 @@ use crate::problem::Problem;
 use idempotency::Answers;
 use page::Page;
 use port::Bounds;
+pub(crate) use reload::Reload;
 
 /// How long the loop may take before the process counts as not ready.
 const READY_WITHIN: Duration = Duration::from_secs(1);
@@ -53,7 +55,9 @@ struct Inner {
     counters: Arc<Counters>,
     answers: Answers,
     page: Page,
-    limits: publish::Limits,
+    /// Those of the registry's configuration, for whoever needs them before its turn comes.
+    limits: Mutex<publish::Limits>,
+    reload: Reload,
     started: Instant,
 }
 
@@ -63,15 +67,25 @@ impl State {
         config: &Config,
         websocket: SocketAddr,
         counters: Arc<Counters>,
+        reload: Reload,
     ) -> Self {
         Self(Arc::new(Inner {
             handle,
             counters,
             answers: Answers::default(),
             page: Page::new(websocket),
-            limits: publish::Limits::new(config),
+            limits: Mutex::new(publish::Limits::new(config)),
+            reload,
             started: Instant::now(),
         }))
+    }
+
+    fn limits(&self) -> publish::Limits {
+        *self.0.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_limits(&self, limits: publish::Limits) {
+        *self.0.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
     /// Runs a closure in the loop's next turn and waits for what it returns.
@@ -123,6 +137,7 @@ fn router(state: State) -> Router {
         .route("/v1/drain", post(operate::drain))
         .route("/v1/revoke", post(operate::revoke))
         .route("/v1/check", post(operate::check))
+        .route("/v1/reload", post(reload::reload))
         .route("/v1/connections", get(look::list::<ConnId>))
         .route("/v1/connections/{id}", get(look::one::<ConnId>))
         .route("/v1/sessions", get(look::list::<SessionId>))

@@ -17,11 +17,6 @@ const BODY_BYTES: usize = 4 * 1024;
 /// The longest deadline of a drain: a longer one is a mistake of a unit.
 const LONGEST_DRAIN: Duration = Duration::from_secs(24 * 3600);
 
-/// Nothing is needed, so nothing need be sent.
-fn or_empty(text: &str) -> &str {
-    if text.trim_ascii().is_empty() { "{}" } else { text }
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Drain {
@@ -35,7 +30,7 @@ pub(super) async fn drain(
     request: Request,
 ) -> Result<Response, Problem> {
     let text = body::read(request, BODY_BYTES).await?;
-    let Drain { deadline_ms } = body::parse(or_empty(&text))?;
+    let Drain { deadline_ms } = body::parse(body::or_empty(&text))?;
     let deadline = deadline_ms.map(Duration::from_millis);
     if deadline.is_some_and(|deadline| deadline.is_zero() || deadline > LONGEST_DRAIN) {
         let most = millis(LONGEST_DRAIN);
@@ -83,17 +78,12 @@ pub(super) async fn revoke(
     Ok(json(answer.end()))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
 /// Recounts everything. Takes time in proportion to it, in which the loop does nothing else.
 pub(super) async fn check(
     Shared(state): Shared<State>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let text = body::read(request, BODY_BYTES).await?;
-    let Nothing {} = body::parse(or_empty(&text))?;
+    body::nothing(request).await?;
     let (checked, stats) =
         state.call(|turn| (turn.registry.check(), turn.registry.stats())).await?;
     if let Err(violation) = checked {

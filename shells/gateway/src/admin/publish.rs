@@ -62,11 +62,12 @@ pub(super) async fn publish(
     request: Request,
 ) -> Result<Response, Problem> {
     let key = idempotency::key(request.headers())?;
-    let text = body::read(request, state.0.limits.body()).await?;
+    let limits = state.limits();
+    let text = body::read(request, limits.body()).await?;
     let Publish { to, data, class } = body::parse(&text)?;
     let audience = to.audience()?;
     check_class(class.as_deref())?;
-    state.0.limits.check(&audience, data.get())?;
+    limits.check(&audience, data.get())?;
     let Some(key) = key else {
         return send(&state, audience, data).await.map(json);
     };

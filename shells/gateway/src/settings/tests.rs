@@ -3,7 +3,7 @@ use super::*;
 fn settings(given: &[(&str, &str)]) -> Result<Config, String> {
     let mut settings = Settings::default();
     for (key, value) in given {
-        settings.set(key, value, "--set")?;
+        settings.set(key, value, Origin::Set)?;
     }
     settings.config(1, u64::MAX)
 }
@@ -14,10 +14,10 @@ fn every_row_reaches_the_setting_of_its_name() {
     // key, which the refusal of a huge value would name.
     for row in ROWS {
         let (huge, expected) = match row.takes {
-            Count(_) | Rate(_) | Percent(_) => ("4000000000", "between"),
-            Size(_) => ("1099511627776", "between"),
-            Time(_) => ("400d", "between"),
-            Policy(_) | Start | OwnRate | OwnList => continue,
+            Takes::Count(..) | Takes::Rate(..) | Takes::Percent(..) => ("4000000000", "between"),
+            Takes::Size(..) => ("1099511627776", "between"),
+            Takes::Time(..) => ("400d", "between"),
+            _ => continue,
         };
         let sentence = settings(&[(row.key, huge)]).unwrap_err();
         assert!(
@@ -26,6 +26,33 @@ fn every_row_reaches_the_setting_of_its_name() {
             "{}: {sentence}",
             row.key
         );
+    }
+}
+
+#[test]
+fn every_row_is_seen_to_change_and_no_other() {
+    let before = Settings::default();
+    let config = before.config(1, u64::MAX).unwrap();
+    for row in ROWS {
+        // Nothing else is derived from these values, or the others are given too.
+        let value = match row.takes {
+            Takes::Count(..) | Takes::Rate(..) | Takes::OwnRate => "9",
+            Takes::Percent(..) => "55",
+            Takes::Size(..) => "99KiB",
+            Takes::Time(..) => "1777ms",
+            Takes::Policy(..) => "refuse",
+            Takes::Start => "origin",
+            Takes::OwnList => "::1",
+            Takes::Address(_) => "[::1]:1",
+        };
+        let mut after = Settings::default();
+        after.set(row.key, value, Origin::Set).unwrap();
+        let after_config = after.config(1, u64::MAX).unwrap();
+        let changed = after.changed(&after_config, &before, &config);
+        assert!(changed.contains(&row.key), "{}: {changed:?}", row.key);
+        let derives = after_config != config && changed.len() > 1;
+        assert!(derives || changed == [row.key], "{}: {changed:?}", row.key);
+        assert!(after.changed(&after_config, &after, &after_config).is_empty());
     }
 }
 
@@ -59,8 +86,8 @@ fn words_arrive() {
 
     let mut own = Settings::default();
     assert_eq!((own.connect_rate_per_ip(), own.trusted_proxies()), (0, Proxies::default()));
-    own.set("limits.connect_rate_per_ip", "3", "--set").unwrap();
-    own.set("trusted_proxies", "[\"10.0.0.0/8\", \"::1\"]", "--set").unwrap();
+    own.set("limits.connect_rate_per_ip", "3", Origin::Set).unwrap();
+    own.set("trusted_proxies", "[\"10.0.0.0/8\", \"::1\"]", Origin::Set).unwrap();
     assert_eq!(own.connect_rate_per_ip(), 3);
     assert_eq!(Ok(own.trusted_proxies()), Proxies::parse("10.0.0.0/8,::1"));
 }
@@ -158,55 +185,4 @@ fn the_default_follows_the_descriptor_limit() {
     assert_eq!(default_connections(66_048), 65_536);
     assert_eq!(default_connections(1_024), 512);
     assert_eq!(default_connections(100), 16);
-}
-
-fn environment(variables: &[(&str, &str)]) -> Result<Settings, String> {
-    let mut settings = Settings::default();
-    let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
-    settings.environment(variables).map(|()| settings)
-}
-
-#[test]
-fn the_environment_sets_every_key_and_flags_win() {
-    let given = [
-        ("HEADCOUNT_LIMITS_CONNECTIONS_PER_USER", "3"),
-        ("HEADCOUNT_HEARTBEAT_INTERVAL", " 7s "),
-        ("HEADCOUNT_PROFILE", "production"),
-        ("HEADCOUNT_TRUSTED_PROXIES", "10.0.0.0/8,::1"),
-        ("PATH", "/bin"),
-    ];
-    let mut settings = environment(&given).unwrap();
-    settings.set("heartbeat.interval", "8s", "--set").unwrap();
-    assert_eq!(Ok(settings.trusted_proxies()), Proxies::parse("10.0.0.0/8,::1"));
-    let config = settings.config(1, u64::MAX).unwrap();
-    assert_eq!((config.connections_per_user(), config.interval()), (3, Duration::from_secs(8)));
-    assert_eq!(config.idle(), Duration::from_secs(900), "the profile's");
-    let names: std::collections::BTreeSet<_> = ROWS.iter().map(|row| variable(row.key)).collect();
-    assert_eq!(names.len(), ROWS.len(), "no two keys have the same variable");
-}
-
-#[test]
-fn mistakes_in_the_environment_name_the_variable() {
-    for (name, value, expected) in [
-        ("HEADCOUNT_LIMITS_USERS", "many", "HEADCOUNT_LIMITS_USERS=many: the value is not"),
-        ("HEADCOUNT_LIMITS_CONECTIONS", "1", "nearest one is HEADCOUNT_LIMITS_CONNECTIONS"),
-        ("HEADCOUNT_LIMIT_USERS", "1", "nearest one is HEADCOUNT_LIMITS_USERS"),
-        ("HEADCOUNT_HEARTBEAT_WHATEVER", "1", "nearest one is HEADCOUNT_HEARTBEAT_"),
-        ("HEADCOUNT_LISTN", "127.0.0.1:0", "nearest one is HEADCOUNT_LISTEN"),
-    ] {
-        let sentence = environment(&[(name, value)]).map(|_| ()).unwrap_err();
-        assert!(sentence.starts_with(name) && sentence.contains(expected), "{sentence}");
-    }
-    let sentence = environment(&[("HEADCOUNT_LIMITS_CONNECTIONS", "0")]).unwrap();
-    let sentence = sentence.config(1, u64::MAX).unwrap_err();
-    assert!(sentence.starts_with("HEADCOUNT_LIMITS_CONNECTIONS=0: must be"), "{sentence}");
-    // What others put there.
-    for name in [
-        "HEADCOUNT_SERVICE_HOST",
-        "HEADCOUNT_PORT_7400_TCP_ADDR",
-        "HEADCOUNT_LISTEN",
-        "headcount_x",
-    ] {
-        assert!(environment(&[(name, "tcp://10.0.0.1")]).is_ok(), "{name}");
-    }
 }

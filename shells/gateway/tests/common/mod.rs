@@ -3,7 +3,9 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,8 +19,47 @@ use tungstenite::{Message, WebSocket};
 /// Nothing here takes longer on a machine that is merely slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The command, without settings from the environment of whoever runs the tests.
 pub(crate) fn headcount() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_headcount"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headcount"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HEADCOUNT_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A file of settings of one test. Removed when the test is over.
+pub(crate) struct File(PathBuf);
+
+impl File {
+    pub(crate) fn new(text: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("headcount-{}-{number}.toml", std::process::id());
+        let file = Self(std::env::temp_dir().join(name));
+        file.write(text);
+        file
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn write(&self, text: &str) {
+        std::fs::write(&self.0, text).unwrap();
+    }
+
+    pub(crate) fn remove(&self) {
+        std::fs::remove_file(&self.0).unwrap();
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// A running gateway. Killed when the test is over.
@@ -57,8 +98,12 @@ impl Server {
         Self::spawn(command, false)
     }
 
-    /// Runs a command that was made ready; `read`: its log.
-    pub(crate) fn spawn(mut command: Command, read: bool) -> Self {
+    /// With a command of the test's own.
+    pub(crate) fn run(command: Command) -> Self {
+        Self::spawn(command, true)
+    }
+
+    fn spawn(mut command: Command, read: bool) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
@@ -169,6 +214,26 @@ pub(crate) fn wait(child: &mut Child) -> ExitStatus {
         }
         assert!(start.elapsed() < PATIENCE, "the process does not end");
         std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A command that is to end by itself: how it did, and what it wrote on standard error.
+pub(crate) fn ended(mut command: Command) -> (ExitStatus, String) {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = Running(command.spawn().unwrap());
+    let status = wait(&mut child.0);
+    let mut stderr = String::new();
+    child.0.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    (status, stderr)
+}
+
+/// A process that does not outlive its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -1,0 +1,144 @@
+//! `POST /v1/reload`: the settings are read again, and a dry run says what that would do.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State as Shared};
+use axum::response::Response;
+use headcount::Impact;
+use headcount_mio::Turn;
+use tokio::sync::Mutex;
+use tracing::info;
+
+use super::publish::Limits;
+use super::{State, body, json};
+use crate::frames::{Object, array, quoted};
+use crate::own;
+use crate::problem::Problem;
+use crate::source::{Plan, Source};
+
+/// What can't change while the server runs: the sockets that listen are as old as the process.
+const FIXED: [&str; 2] = ["listen", "admin"];
+
+/// What a reload reads, and what it replaces beside the registry's configuration.
+pub(crate) struct Reload {
+    source: Arc<Source>,
+    own: own::Shared,
+    /// One at a time, from the reading on: of two files the one that was read last is to win.
+    turn: Mutex<()>,
+}
+
+impl Reload {
+    pub(crate) fn new(source: Source, own: own::Shared) -> Self {
+        Self { source: Arc::new(source), own, turn: Mutex::new(()) }
+    }
+}
+
+pub(super) async fn reload(
+    Shared(state): Shared<State>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let dry_run = is_dry_run(request.uri().query())?;
+    body::nothing(request).await?;
+    let Reload { source, turn, .. } = &state.0.reload;
+    if !source.has_file() {
+        let message = "there is no file to read again: start the server with --config FILE";
+        return Err(Problem::new(409, "no_config", message));
+    }
+    let _turn = turn.lock().await;
+    let reader = Arc::clone(source);
+    // Files can be slow, and other requests are not to wait for them.
+    let plan = match tokio::task::spawn_blocking(move || reader.read()).await {
+        Ok(plan) => plan.map_err(|sentence| Problem::new(422, "bad_config", sentence))?,
+        Err(error) => return Err(Problem::new(500, "failed", error.to_string())),
+    };
+    let task = state.clone();
+    let (changed, impact) = state.call(move |turn| task.apply(turn, plan, dry_run)).await??;
+    Ok(json(answer(dry_run, &changed, impact)))
+}
+
+impl State {
+    /// In a turn of the loop: previews the plan, or goes on with it.
+    fn apply(
+        &self,
+        turn: &mut Turn<'_>,
+        plan: Plan,
+        dry_run: bool,
+    ) -> Result<(Vec<&'static str>, Impact), Problem> {
+        let Plan { settings, config } = plan;
+        let Reload { source, own, .. } = &self.0.reload;
+        let mut own = own.lock();
+        let changed = settings.changed(&config, own.settings(), turn.registry.config());
+        if let Some(key) = FIXED.into_iter().find(|key| changed.contains(key)) {
+            let (written, now) = (settings.written(key), own.settings().address(key));
+            let message = format!(
+                "{written}: {key} is {now} as long as the server runs; restart it, or leave {key} \
+                 as it was"
+            );
+            return Err(Problem::new(422, "restart_needed", message));
+        }
+        if dry_run {
+            return Ok((changed, turn.registry.preview_reload(turn.now, &config)));
+        }
+        info!(changed = changed.join(","), "reloading on request");
+        source.warn_of(&config);
+        self.set_limits(Limits::new(&config));
+        own.replace(settings);
+        Ok((changed, turn.registry.reload(turn.now, config)))
+    }
+}
+
+/// Whatever else the query says is refused: it might have been meant to close nobody.
+fn is_dry_run(query: Option<&str>) -> Result<bool, Problem> {
+    match query {
+        None | Some("" | "dry_run=0" | "dry_run=false") => Ok(false),
+        Some("dry_run=1" | "dry_run=true") => Ok(true),
+        Some(_) => {
+            let message = "only dry_run=1 or dry_run=0 can be given in the query";
+            Err(Problem::new(400, "bad_query", message))
+        }
+    }
+}
+
+fn answer(dry_run: bool, changed: &[&str], impact: Impact) -> String {
+    let changed: Vec<_> = changed.iter().map(|key| quoted(key)).collect();
+    Object::new()
+        .raw("dry_run", if dry_run { "true" } else { "false" })
+        .number("closes", u64::from(impact.closes()))
+        .number("evicted", u64::from(impact.evicted))
+        .number("displaced", u64::from(impact.displaced))
+        .number("overdue", u64::from(impact.overdue))
+        .number("sessions", u64::from(impact.sessions))
+        .raw("changed", &array(&changed))
+        .end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_clear_is_a_reload() {
+        for (query, expected) in [
+            (None, Some(false)),
+            (Some(""), Some(false)),
+            (Some("dry_run=0"), Some(false)),
+            (Some("dry_run=1"), Some(true)),
+            (Some("dry_run=true"), Some(true)),
+            (Some("dryrun=1"), None),
+            (Some("dry_run"), None),
+            (Some("dry_run=yes"), None),
+            (Some("dry_run=1&dry_run=0"), None),
+        ] {
+            assert_eq!(is_dry_run(query).ok(), expected, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn golden_answer() {
+        let text = answer(true, &["limits.users", "profile"], Impact::default());
+        assert_eq!(
+            text,
+            r#"{"dry_run":true,"closes":0,"evicted":0,"displaced":0,"overdue":0,"sessions":0,"changed":["limits.users","profile"]}"#
+        );
+    }
+}

@@ -1,0 +1,86 @@
+//! The settings in force that the registry does not know, and what the gateway makes of them.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::crowd::Crowd;
+use crate::proxies::Proxies;
+use crate::settings::Settings;
+
+/// Who knocks too often, by the settings in force.
+pub(crate) struct Own {
+    settings: Settings,
+    proxies: Proxies,
+    crowd: Option<Crowd>,
+}
+
+/// The same for the handler of the loop and for the closures that a reload posts to it. Both run on
+/// the loop's thread, so neither ever waits for the other.
+#[derive(Clone)]
+pub(crate) struct Shared(Arc<Mutex<Own>>);
+
+impl Own {
+    fn new(settings: Settings) -> Self {
+        let crowd = Crowd::new(settings.connect_rate_per_ip(), Instant::now());
+        Self { proxies: settings.trusted_proxies(), crowd, settings }
+    }
+
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Goes on with other settings. Buckets begin full if their rate changes.
+    pub(crate) fn replace(&mut self, settings: Settings) {
+        let same_rate = settings.connect_rate_per_ip() == self.settings.connect_rate_per_ip();
+        let crowd = self.crowd.take().filter(|_| same_rate);
+        *self = Self::new(settings);
+        self.crowd = crowd.or_else(|| self.crowd.take());
+    }
+
+    /// Whether an upgrade may go on; if its address has used up its rate: how long until it may.
+    pub(crate) fn admit<'a>(
+        &mut self,
+        peer: IpAddr,
+        forwarded: impl Iterator<Item = &'a str>,
+    ) -> Result<(), Duration> {
+        let Some(crowd) = &mut self.crowd else { return Ok(()) };
+        crowd.admit(self.proxies.client(peer, forwarded), Instant::now())
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self(Arc::new(Mutex::new(Own::new(settings))))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Own> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Origin;
+
+    fn with_rate(rate: &str) -> Settings {
+        let mut settings = Settings::default();
+        settings.set("limits.connect_rate_per_ip", rate, Origin::Set).unwrap();
+        settings
+    }
+
+    #[test]
+    fn who_has_used_up_a_rate_is_not_forgiven_by_a_reload_that_keeps_it() {
+        let shared = Shared::new(with_rate("1"));
+        let knock = |own: &mut Own| own.admit("192.0.2.1".parse().unwrap(), [].into_iter()).is_ok();
+        let mut own = shared.lock();
+        assert!(knock(&mut own) && !knock(&mut own));
+        own.replace(with_rate("1"));
+        assert!(!knock(&mut own));
+        own.replace(with_rate("2"));
+        assert!(knock(&mut own) && knock(&mut own) && !knock(&mut own));
+        own.replace(with_rate("0"));
+        assert!((0..100).all(|_| knock(&mut own)));
+    }
+}

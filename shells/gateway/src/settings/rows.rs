@@ -1,0 +1,167 @@
+//! The table of settings, and which key was probably meant by one that is not in it.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use headcount::{Config, ConfigBuilder, OverCap};
+
+/// One setting.
+pub(super) struct Row {
+    /// `table.key`, or the key alone for those that are in no table.
+    pub(super) key: &'static str,
+    /// How its value is written, and where it goes.
+    pub(super) takes: Takes,
+    /// What it is and its default, for the help.
+    about: &'static str,
+}
+
+type Set<T> = fn(ConfigBuilder, T) -> ConfigBuilder;
+type Get<T> = fn(&Config) -> T;
+
+/// How a value is written, and where it goes: the builder's method for it, and the one that reads
+/// it back.
+#[derive(Clone, Copy)]
+pub(super) enum Takes {
+    Count(Set<u32>, Get<u32>),
+    Percent(Set<u32>, Get<u32>),
+    Rate(Set<u32>, Get<u32>),
+    Size(Set<u64>, Get<u64>),
+    Time(Set<Duration>, Get<Duration>),
+    Policy(Set<OverCap>, Get<OverCap>),
+    /// What the builder starts from.
+    Start,
+    /// The gateway's own, which the registry does not know.
+    OwnRate,
+    OwnList,
+    /// Where it listens, with the default.
+    Address(&'static str),
+}
+
+use Takes::{Address, Count, OwnList, OwnRate, Percent, Policy, Rate, Size, Start, Time};
+
+const fn row(key: &'static str, takes: Takes, about: &'static str) -> Row {
+    Row { key, takes, about }
+}
+
+/// Both methods of a name.
+macro_rules! of {
+    ($takes:ident, $name:ident) => {
+        $takes(ConfigBuilder::$name, Config::$name)
+    };
+}
+
+#[rustfmt::skip]
+pub(super) const ROWS: &[Row] = &[
+    row("listen", Address("127.0.0.1:7400"), "where browsers connect; port 0 picks a free one [127.0.0.1:7400]"),
+    row("admin", Address("127.0.0.1:7401"), "where the back end publishes and people look [127.0.0.1:7401]"),
+    row("profile", Start, "development, test, ci, staging, production or origin: other defaults [the ones listed here]"),
+    row("trusted_proxies", OwnList, "addresses and networks whose X-Forwarded-For is believed, such as 10.0.0.0/8,::1 [none]"),
+    row("limits.connections", of!(Count, connections), "open connections [65536, or the descriptor limit - 512]"),
+    row("limits.pending", of!(Count, pending), "sockets that are nobody yet [connections / 8]"),
+    row("limits.closing", of!(Count, closing), "connections that are closing, beside the open ones [connections / 8]"),
+    row("limits.users", of!(Count, users), "users with a session [sessions]"),
+    row("limits.sessions", of!(Count, sessions), "sessions, lingering ones included [2 x connections]"),
+    row("limits.rooms", of!(Count, rooms), "rooms [connections]"),
+    row("limits.connections_per_user", of!(Count, connections_per_user), "open connections of one user [16]"),
+    row("limits.sessions_per_user", of!(Count, sessions_per_user), "sessions of one user, lingering ones included [20]"),
+    row("limits.rooms_per_connection", of!(Count, rooms_per_connection), "rooms that one connection is in [128]"),
+    row("limits.connect_rate", of!(Rate, connect_rate), "admissions per second, 0 is no limit [500]"),
+    row("limits.connect_burst", of!(Count, connect_burst), "admissions at once before the rate counts [1000]"),
+    row("limits.connect_rate_per_ip", OwnRate, "upgrades per second from one address, 0 is no limit [0]"),
+    row("limits.over_cap", of!(Policy, over_cap), "evict-unresponsive-then-oldest, evict-oldest or refuse [the first]"),
+    row("limits.message_rate", of!(Rate, message_rate), "messages per second of one client, 0 is no limit [100]"),
+    row("limits.message_burst", of!(Count, message_burst), "messages at once before the rate counts [200]"),
+    row("limits.message_bytes", of!(Size, message_bytes), "one message of a client [64KiB]"),
+    row("session.linger", of!(Time, linger), "how long a session outlives its last connection [120s]"),
+    row("session.head_deadline", of!(Time, head_deadline), "from accept to the whole request head [10s]"),
+    row("session.auth_deadline", of!(Time, auth_deadline), "from the upgrade to credentials [10s]"),
+    row("session.close_handshake", of!(Time, close_handshake), "from a close to the end of the socket [5s]"),
+    row("session.idle", of!(Time, idle), "without a message of the client, 0 is no limit [0]"),
+    row("session.max_lifetime", of!(Time, max_lifetime), "of one connection, 0 is no limit [0]"),
+    row("session.expiry_grace", of!(Time, expiry_grace), "from the expiry of credentials to the close [25s]"),
+    row("pressure.proactive", of!(Percent, proactive), "of a user's limit: the silent are pinged early [60]"),
+    row("pressure.emergency", of!(Percent, emergency), "of a user's limit: less time for an answer [80]"),
+    row("pressure.emergency_deadline", of!(Time, emergency_deadline), "from a ping to any sign of life then [10s]"),
+    row("heartbeat.interval", of!(Time, interval), "silence before a ping, 0 is never [25s]"),
+    row("heartbeat.pong_timeout", of!(Time, pong_timeout), "from a ping to any sign of life [10s]"),
+    row("heartbeat.pause_threshold", of!(Time, pause_threshold), "a standstill of the process that no client is blamed for [5s]"),
+    row("stream.messages", of!(Count, stream_messages), "messages in a session's log [256]"),
+    row("stream.bytes", of!(Size, stream_bytes), "bytes in a session's log [1MiB]"),
+    row("stream.ttl", of!(Time, stream_ttl), "age of a message in a session's log, 0 is no bound [120s]"),
+    row("stream.history", of!(Count, stream_history), "messages of a session that stay for a resume [messages]"),
+    row("stream.room_messages", of!(Count, room_messages), "messages in a room's log [256]"),
+    row("stream.room_bytes", of!(Size, room_bytes), "bytes in a room's log [512KiB]"),
+    row("stream.room_ttl", of!(Time, room_ttl), "age of a message in a room's log, 0 is no bound [120s]"),
+    row("stream.room_history", of!(Count, room_history), "messages of a room that stay for a resume [room_messages]"),
+    row("outbound.window", of!(Size, window), "bytes on their way to one connection [64KiB]"),
+    row("outbound.slow_deadline", of!(Time, slow_deadline), "no progress for so long closes a connection [10s]"),
+    row("drain.grace", of!(Time, drain_grace), "from the announcement of a drain to the first close [500ms, or deadline / 4]"),
+    row("drain.deadline", of!(Time, drain_deadline), "from the announcement of a drain to its end [2s, or grace x 4]"),
+];
+
+/// The row of a key.
+pub(super) fn find(key: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.key == key)
+}
+
+/// Whether a key is one of the registry's.
+pub(super) fn in_config(key: &str) -> bool {
+    Config::KEYS.contains(&key)
+}
+
+/// Whether there are settings in a table of this name.
+pub(super) fn is_table(name: &str) -> bool {
+    tables().any(|table| table == name)
+}
+
+/// The names of the tables, each at least once.
+pub(super) fn tables() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().filter_map(|row| row.key.split_once('.')).map(|(table, _)| table)
+}
+
+/// The list of settings that the long help ends with.
+pub(crate) fn help() -> String {
+    let mut text = String::from("Settings, with their defaults in brackets:\n");
+    for row in ROWS {
+        let _ = writeln!(text, "  {:<30} {}", row.key, row.about);
+    }
+    text.push_str(
+        "\nDurations are written 500ms, 25s, 2m; sizes 64KiB, 1MiB or plain bytes.\n\
+         Defaults follow the settings they are derived from.\n\
+         \n\
+         --set and the other flags win over the environment (limits.users is HEADCOUNT_LIMITS_USERS),\n\
+         and that over the file of --config, in TOML.",
+    );
+    text
+}
+
+/// The key that was probably meant. A table that is missing or wrong counts for less than the key.
+/// `separator` is what stands between the two where it was written.
+pub(super) fn nearest(wrong: &str, separator: char) -> &'static str {
+    let wrong = wrong.to_ascii_lowercase();
+    let bare = wrong.rsplit('.').next().unwrap_or(&wrong);
+    let score = |key: &'static str| {
+        let name = key.rsplit('.').next().unwrap_or(key);
+        let whole = distance(&wrong, &key.replace('.', separator.encode_utf8(&mut [0; 4])));
+        (whole.min(distance(bare, name) + 1), whole)
+    };
+    // Rows exist, so there is a nearest one; the fallback is for the compiler.
+    ROWS.iter().map(|row| row.key).min_by_key(|key| score(key)).unwrap_or("limits.connections")
+}
+
+/// How many characters must be inserted, removed or replaced (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    // Keys are short; what is much longer is far from all of them, whatever it says.
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(256).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
