@@ -25,10 +25,15 @@ impl Settings {
         ours.sort();
         for (name, value) in ours {
             let suffix = &name[PREFIX.len()..];
-            let value = value.to_string_lossy();
             if let Some(row) = ROWS.iter().find(|row| variable(row.key) == name) {
+                // What is no text must not become another one.
+                let Some(value) = value.to_str() else {
+                    return Err(format!("{name}: the value is not UTF-8"));
+                };
                 self.set(row.key, value.trim(), Origin::Variable(&name))?;
-            } else if !OF_THE_TESTS.contains(&suffix) && !is_service_link(suffix, &value) {
+            } else if !OF_THE_TESTS.contains(&suffix)
+                && !is_service_link(suffix, &value.to_string_lossy())
+            {
                 let nearest = variable(rows::nearest(suffix, '_'));
                 return Err(format!("{name}: no such setting; the nearest one is {nearest}"));
             }
@@ -112,6 +117,21 @@ mod tests {
             let sentence = settings(&[(name, value)]).map(|_| ()).unwrap_err();
             assert!(sentence.starts_with(name) && sentence.contains(expected), "{sentence}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_no_text_is_refused_and_not_shown() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let bytes = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        let read = |name: &[u8]| {
+            let variables = [(bytes(name), bytes(b"7\xff"))].into_iter();
+            Settings::default().read_environment(variables)
+        };
+        let sentence = read(b"HEADCOUNT_LIMITS_USERS").unwrap_err();
+        assert_eq!(sentence, "HEADCOUNT_LIMITS_USERS: the value is not UTF-8");
+        assert!(read(b"HEADCOUNT_LIMITS_USERS\xff").unwrap_err().contains("no such setting"));
+        assert!(read(b"HEADCOUNT_SERVICE_HOST").is_ok() && read(b"OTHER\xff").is_ok());
     }
 
     #[test]
