@@ -67,6 +67,11 @@ fn a_lower_cap_of_each_user_closes_exactly_those_that_a_dry_run_counts() {
     assert_eq!(answering(&mut tabs) + answering(&mut others), 3);
     let stats = server.until(|stats| stats["connections"]["live"] == 3);
     assert_eq!(stats["connections"]["closed"]["evicted"], 3);
+    let metrics = server.get("/metrics").body;
+    assert!(
+        metrics.contains("headcount_connections_closed_total{reason=\"evicted\"} 3\n"),
+        "{metrics}"
+    );
     server.logged(&["reloaded", "closes=3", "evicted=3", "displaced=0"]);
     server.logged(&["changed=\"limits.connections_per_user,limits.over_cap\""]);
     // And again: it has happened.
