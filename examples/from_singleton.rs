@@ -45,8 +45,8 @@ impl Manager {
     fn act(&mut self) {
         while let Some(action) = self.registry.poll_action() {
             match action {
-                Action::Send { to, body: Body::Message(message), .. } => {
-                    println!("write {:?} to {to:?}", String::from_utf8_lossy(message.payload()));
+                Action::Send { to, body, .. } => {
+                    println!("write {:?} to {to:?}", String::from_utf8_lossy(body.as_bytes()));
                 }
                 Action::Close { conn, reason } => println!("close {conn:?} with {}", reason.code()),
                 Action::Cleanup { what, .. } => println!("forget {what:?}"),

@@ -63,8 +63,8 @@ fn serve(peer: &mut Peer, conn: ConnId, registry: &mut Registry, now: Timestamp)
 /// Queues an action on the sockets that it is for.
 fn queue(action: &Action<'_>, peers: &mut HashMap<ConnId, Peer>, dirty: &mut Vec<ConnId>) {
     let (to, frame) = match action {
-        Action::Send { to, body: Body::Message(message), .. } => {
-            (*to, Frame::text(String::from_utf8_lossy(message.payload()).into_owned()))
+        Action::Send { to, body, .. } => {
+            (*to, Frame::text(String::from_utf8_lossy(body.as_bytes()).into_owned()))
         }
         Action::Gap { conn, .. } => (slice::from_ref(conn), Frame::text("(lines are lost)")),
         Action::Ping { conn } => (slice::from_ref(conn), Frame::Ping(Default::default())),

@@ -1,13 +1,17 @@
 //! What comes out of the registry: [`Action`], and the messages and close reasons it carries.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 use core::ops::Range;
 use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::id::{ConnId, RoomId, SessionId};
+use crate::error::IdError;
+use crate::id::{ConnId, MAX_ID_BYTES, RoomId, RunId, SessionId};
+use crate::run::{RunEventKind, RunFailure};
+use crate::time::Timestamp;
 
 /// What every message is charged beside its length, in bytes: about what its log entry occupies,
 /// so that empty messages are not free. [`Action::cost`] and all byte bounds include it.
@@ -79,7 +83,7 @@ impl Action<'_> {
     #[must_use]
     pub fn cost(&self) -> u64 {
         match self {
-            Self::Send { body: Body::Message(message), .. } => message.cost(),
+            Self::Send { body, .. } => body.cost(),
             Self::Gap { .. } | Self::Ping { .. } | Self::Draining { .. } | Self::Close { .. } => {
                 MESSAGE_OVERHEAD
             }
@@ -93,6 +97,69 @@ impl Action<'_> {
 pub enum Body<'a> {
     /// A message of the application.
     Message(&'a Message),
+    /// An event of a run.
+    Run(RunFact<'a>),
+    /// What the agent of a run has said, as far as the recipients lack it: neighbouring pieces are
+    /// joined.
+    Text(RunText<'a>),
+}
+
+impl Body<'_> {
+    /// The payload alone: all that there is to it for an application without runs.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Message(message) => message.payload(),
+            Self::Run(fact) => fact.payload,
+            Self::Text(text) => text.text.as_bytes(),
+        }
+    }
+
+    /// What it is charged: the length of the payload plus [`MESSAGE_OVERHEAD`].
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        match self {
+            Self::Message(message) => message.cost(),
+            Self::Run(_) | Self::Text(_) => self.as_bytes().len() as u64 + MESSAGE_OVERHEAD,
+        }
+    }
+}
+
+/// An event of a run, as it was reported, or as the registry itself has found it.
+#[derive(Clone, Copy, Debug)]
+pub struct RunFact<'a> {
+    /// Which run of the recipients' user.
+    pub run: &'a RunId,
+    /// The name of the agent.
+    pub agent: &'a str,
+    /// What happened.
+    pub kind: RunEventKind,
+    /// Why the registry has failed the run; `None` for what the application reported.
+    pub failure: Option<RunFailure>,
+    /// When.
+    pub at: Timestamp,
+    /// What the application said of it; empty for what the registry found.
+    pub payload: &'a Bytes,
+}
+
+/// A stretch of a run's text.
+#[derive(Clone, Copy)]
+pub struct RunText<'a> {
+    /// Which run of the recipients' user.
+    pub run: &'a RunId,
+    /// The name of the agent.
+    pub agent: &'a str,
+    /// When it began.
+    pub at: Timestamp,
+    /// The text.
+    pub text: &'a str,
+}
+
+/// Shows the length only: payloads are personal data.
+impl fmt::Debug for RunText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunText").field("run", &self.run).field("bytes", &self.text.len()).finish()
+    }
 }
 
 /// What a `Cleanup` is about.
@@ -129,7 +196,54 @@ pub struct Position {
     pub offset: u64,
 }
 
-/// A message of the application: a payload, and whom to leave out.
+/// What becomes of a message when there is no room or no time for all of them. It decides what is
+/// let go, never the order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Class {
+    /// Handed out to everyone, or told as lost.
+    #[default]
+    Critical,
+    /// Takes the place of the last message with this key that is in the log: whoever is behind gets
+    /// the newest only. Nothing is told as lost by that.
+    Latest(Key),
+    /// Passed over by whoever is behind, and never kept for a resume. What is passed over is told as
+    /// lost, neighbours as one gap.
+    Droppable,
+}
+
+/// What a [`Class::Latest`] message is the latest of, within its stream.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Key(Arc<str>);
+
+impl Key {
+    /// A key: at most [`MAX_ID_BYTES`](crate::MAX_ID_BYTES) bytes, and not empty.
+    ///
+    /// # Errors
+    /// [`IdError::Empty`] and [`IdError::TooLong`].
+    pub fn new(key: impl AsRef<str>) -> Result<Self, IdError> {
+        match key.as_ref() {
+            "" => Err(IdError::Empty),
+            key if key.len() > MAX_ID_BYTES => Err(IdError::TooLong { bytes: key.len() }),
+            key => Ok(Self(key.into())),
+        }
+    }
+
+    /// The key as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Shows the length only.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({} bytes)", self.0.len())
+    }
+}
+
+/// A message of the application: a payload, its class, and whom to leave out.
 ///
 /// Clones share the payload. A payload that is a slice of a larger buffer keeps all of that buffer
 /// alive while the bounds count the slice only: hand in buffers of their own.
@@ -137,6 +251,7 @@ pub struct Position {
 pub struct Message {
     payload: Bytes,
     text: bool,
+    class: Class,
     except: Option<ConnId>,
 }
 
@@ -146,21 +261,48 @@ impl Message {
     pub fn text(text: impl Into<String>) -> Self {
         // Boxed: spare capacity would be memory that no bound counts.
         let payload = Bytes::from(text.into().into_bytes().into_boxed_slice());
-        Self { payload, text: true, except: None }
+        Self { payload, text: true, class: Class::Critical, except: None }
     }
 
     /// A binary message.
     #[must_use]
     pub fn binary(payload: impl Into<Bytes>) -> Self {
-        Self { payload: payload.into(), text: false, except: None }
+        Self { payload: payload.into(), text: false, class: Class::Critical, except: None }
     }
 
     /// Leaves one connection out: a sender who does not want its own message back. A later resume
     /// of another connection does get it.
+    ///
+    /// A [`Class::Latest`] message leaves nobody out, for it may have taken the place of one that
+    /// this connection lacks: it becomes critical by this.
     #[must_use]
-    pub const fn except(mut self, conn: ConnId) -> Self {
+    pub fn except(mut self, conn: ConnId) -> Self {
+        if self.key().is_some() {
+            self.class = Class::Critical;
+        }
         self.except = Some(conn);
         self
+    }
+
+    /// Sets the class. [`Class::Latest`] leaves nobody out, whatever was said before.
+    #[must_use]
+    pub fn class(mut self, class: Class) -> Self {
+        self.class = class;
+        if self.key().is_some() {
+            self.except = None;
+        }
+        self
+    }
+
+    pub(crate) const fn is_droppable(&self) -> bool {
+        matches!(self.class, Class::Droppable)
+    }
+
+    pub(crate) const fn key(&self) -> Option<&Key> {
+        match &self.class {
+            Class::Latest(key) => Some(key),
+            Class::Critical | Class::Droppable => None,
+        }
     }
 
     /// The payload.
@@ -195,6 +337,7 @@ impl fmt::Debug for Message {
         f.debug_struct("Message")
             .field("bytes", &self.payload.len())
             .field("text", &self.text)
+            .field("class", &self.class)
             .field("except", &self.except)
             .finish()
     }

@@ -135,6 +135,8 @@ keys! {
         if sessions < 20 { sessions } else { 20 };
     /// Rooms that one connection is in (default 128).
     rooms_per_connection: u32 = "limits.rooms_per_connection", 0, 65_535, 128;
+    /// Runs that are open at the same time in one session (default 8).
+    runs_per_session: u32 = "limits.runs_per_session", 0, 65_535, 8;
     /// Admissions per second, 0 for no limit (default 500).
     connect_rate: u32 = "limits.connect_rate", 0, 1_000_000_000, 500;
     /// Admissions that may come at once before the rate counts (default 1,000).
@@ -210,8 +212,27 @@ keys! {
     window: u64 = "outbound.window", MESSAGE_OVERHEAD, MAX_BYTES, 64 * KIB;
     /// Cost beside the window for direct messages and replies (default 4 KiB).
     lane: u64 = "outbound.lane", 0, MAX_BYTES, 4 * KIB;
+    /// Cost of what all logs hold (default 256 MiB). Over it the first to go are entries that a
+    /// client has acknowledged and everybody was handed, then those that everybody was handed, then
+    /// the oldest. One message of any size is kept.
+    process_bytes: u64 = "outbound.process_bytes", 1, 1 << 40, 256 * MIB;
+    /// Cost of what the logs of one user's sessions hold (default 16 MiB, or `outbound.process_bytes`
+    /// if that is less), in the same order.
+    user_bytes: u64 = "outbound.user_bytes", 1, 1 << 40,
+        if process_bytes < 16 * MIB { process_bytes } else { 16 * MIB };
     /// Without any flush progress for so long while something is handed out: stuck (default 10 s).
     slow_deadline: Duration = "outbound.slow_deadline", 1, MAX_MILLIS, Duration::from_secs(10);
+
+    /// No event of a run for so long, 0 for no limit: the registry fails it (default 120 s).
+    run_silence: Duration = "run.silence", 0, MAX_MILLIS, Duration::from_secs(120);
+    /// From the opening of a run to its end, 0 for no limit: the registry fails it (default 1 h).
+    run_max_length: Duration = "run.max_length", 0, MAX_MILLIS, Duration::from_secs(3_600);
+    /// Events of one run, the terminal one included; text that goes on in one piece is one event
+    /// (default 4,096).
+    run_events: u32 = "run.events", 2, 1 << 20, 4_096;
+    /// Bytes of one run, [`MESSAGE_OVERHEAD`](crate::MESSAGE_OVERHEAD) per event included (default
+    /// 1 MiB). A fourth of them, 4 KiB at most, is reserved for the terminal event.
+    run_bytes: u64 = "run.bytes", 1_024, MAX_BYTES, MIB;
 
     /// From the announcement of a drain to its first close (default 2 s).
     drain_grace: Duration = "drain.grace", 0, MAX_MILLIS, Duration::from_secs(2);
@@ -325,6 +346,10 @@ impl ConfigBuilder {
             if value > bound {
                 return Err(ConfigError::Contradiction { key, exceeds });
             }
+        }
+        if config.user_bytes > config.process_bytes {
+            let (key, exceeds) = ("outbound.user_bytes", "outbound.process_bytes");
+            return Err(ConfigError::Contradiction { key, exceeds });
         }
         Ok(config)
     }

@@ -93,8 +93,11 @@ pub(crate) struct Cold {
     pub(crate) ping_at: Timestamp,
     /// Its place in each stream that it follows; the session's is the first.
     pub(crate) seats: SmallVec<[Seat; 2]>,
-    /// What a resume asked for and can't have, per stream: a gap to report before any entry.
+    /// What a resume from elsewhere asked for, per stream: a gap to report before any entry.
     pub(crate) missed: Vec<Missed>,
+    /// Of its session's stream it gets what belongs to runs that were open at this offset, and
+    /// nothing else up to there: it joined late. 0 for one that did not.
+    pub(crate) late_until: u64,
     pub(crate) label: Option<Box<str>>,
     /// The seat that its next turn begins with, so that no room of many starves another.
     pub(crate) next_seat: u32,
@@ -124,6 +127,8 @@ pub(crate) struct Seat {
     pub(crate) stream: u32,
     /// The index among the stream's members.
     pub(crate) place: u32,
+    /// The last offset that its client said it has dealt with.
+    pub(crate) acknowledged: u64,
 }
 
 /// The offsets `from..=to` of a stream, lost for one connection that it follows.
@@ -191,6 +196,7 @@ impl Conns {
             ping_at: attended,
             seats: SmallVec::new(),
             missed: Vec::new(),
+            late_until: 0,
             label: None,
             next_seat: 0,
             told_of_drain: 0,

@@ -13,6 +13,91 @@ impl fmt::Display for UnknownConn {
     }
 }
 
+/// Why an acknowledgement was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AcknowledgeError {
+    /// The handle names no connection that is open.
+    UnknownConn,
+    /// The connection is not in that room.
+    NotAMember,
+}
+
+impl fmt::Display for AcknowledgeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownConn => "no such connection: it has ended, or never was admitted",
+            Self::NotAMember => "the connection is not in that room",
+        })
+    }
+}
+
+/// Why a run was not opened. Nothing has changed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenRunError {
+    /// The user has a run of this name: one that is open, or that a log still keeps something of.
+    Exists,
+    /// `limits.runs_per_session` runs are open in this session.
+    Runs,
+    /// The name of the agent is longer than [`MAX_ID_BYTES`](crate::MAX_ID_BYTES).
+    AgentTooLong,
+    /// The payload is larger than `run.bytes` lets one be.
+    Full,
+    /// There is no session of this user and thread, and none can be minted.
+    Session(Refused),
+}
+
+impl fmt::Display for OpenRunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exists => f.write_str("the user has a run of this name already"),
+            Self::Runs => {
+                f.write_str("too many runs are open in this session (limits.runs_per_session)")
+            }
+            Self::AgentTooLong => {
+                write!(f, "the agent's name is too long, {} bytes at most", crate::MAX_ID_BYTES)
+            }
+            Self::Full => f.write_str("the payload is too large for a run (run.bytes)"),
+            Self::Session(refused) => write!(f, "no session for the run: {refused}"),
+        }
+    }
+}
+
+/// Which rule an event of a run has broken. Nothing of it is kept then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The user has no such run.
+    UnknownRun,
+    /// The run has ended: nothing follows a terminal event.
+    Ended,
+    /// The name of a tool call is empty or too long.
+    BadCall,
+    /// A tool call of this name is under way already.
+    CallUnderWay,
+    /// No tool call of this name is under way.
+    UnknownCall,
+    /// A run is not completed while tool calls are under way.
+    CallsUnderWay,
+    /// `run.events` or `run.bytes` is used up. A terminal event with an empty payload always fits.
+    Full,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownRun => "the user has no such run",
+            Self::Ended => "the run has ended, and nothing follows a terminal event",
+            Self::BadCall => "the name of a tool call has 1 to 128 bytes",
+            Self::CallUnderWay => "a tool call of this name is under way already",
+            Self::UnknownCall => "no tool call of this name is under way: it has to begin first",
+            Self::CallsUnderWay => "tool calls are under way: they have to end before the run does",
+            Self::Full => "the run has had too many events or bytes (run.events, run.bytes)",
+        })
+    }
+}
+
 /// Why a name was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -222,6 +307,9 @@ impl fmt::Display for Violation {
     }
 }
 
+impl core::error::Error for AcknowledgeError {}
+impl core::error::Error for OpenRunError {}
+impl core::error::Error for RunError {}
 impl core::error::Error for UnknownConn {}
 impl core::error::Error for IdError {}
 impl core::error::Error for Refused {}

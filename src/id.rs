@@ -149,6 +149,11 @@ name! {
 }
 
 name! {
+    /// An agent run: unique among its user's.
+    RunId(Box<str>)
+}
+
+name! {
     /// A room: a group across users. Clones share the name.
     RoomId(Arc<str>)
 }

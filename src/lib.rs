@@ -31,6 +31,18 @@
 //! than its window beyond what [`flushed`](Registry::flushed) reported, so a slow one falls behind
 //! in the log and costs no memory of its own; if the log moves on without it, it is told so.
 //!
+//! A client that comes back says where it stopped ([`Resume`]), and gets what follows from the same
+//! log, strictly before anything newer, or a [`Gap`](Action::Gap) that names what is lost. Not all
+//! that is sent is worth the same: a [`Class`] decides what a slow reader is spared, never the
+//! order. What all logs hold together has a budget, for each user and for the process.
+//!
+//! # Users, and the runs of agents
+//!
+//! Code that serves one user is given a [`UserScope`] ([`Registry::user`]): it can name nothing that
+//! is not theirs. It opens runs of agents in a session and tells of their events; the registry keeps
+//! the order of events, joins text, fails a run that has gone silent, and gives whoever opens a
+//! second tab the open runs from their start.
+//!
 //! # The loop
 //!
 //! Poll the sockets, feed what they say, tick, then carry out actions until there are none. This
@@ -41,7 +53,7 @@
 //! use std::time::Duration;
 //!
 //! use headcount::{
-//!     Action, Body, Config, ConnId, Disconnect, Gone, Inbound, Message, Principal, Registry, Target,
+//!     Action, Config, ConnId, Disconnect, Gone, Inbound, Message, Principal, Registry, Target,
 //!     ThreadId, Timestamp, UserId,
 //! };
 //!
@@ -61,8 +73,8 @@
 //!         while let Some(action) = registry.poll_action() {
 //!             let cost = action.cost();
 //!             let (to, frame) = match &action {
-//!                 Action::Send { to, body: Body::Message(message), .. } => {
-//!                     (*to, String::from_utf8_lossy(message.payload()).into_owned())
+//!                 Action::Send { to, body, .. } => {
+//!                     (*to, String::from_utf8_lossy(body.as_bytes()).into_owned())
 //!                 }
 //!                 Action::Gap { conn, from, to, .. } => {
 //!                     (std::slice::from_ref(conn), format!("lost {from}..={to}"))
@@ -155,12 +167,13 @@
 //!    `Cleanup` nothing, ever, with that id. There is exactly one `Cleanup` per reserved
 //!    connection and per minted session (after that of its last connection). A slot is reused only
 //!    after its `Cleanup` was polled.
-//! 6. Every recipient is inside the target's audience: a session's messages reach that session's
-//!    connections only.
+//! 6. Every recipient is inside the target's audience: a session's messages and runs reach that
+//!    session's connections only, and a [`UserScope`] reaches one user's.
 //! 7. Limits are exact at every instant: admission is one step, and a connection that begins to
 //!    close frees its place before any I/O.
-//! 8. Memory is bounded by the configuration and by nothing that peers do. When cleanups that
-//!    nobody polls fill the headroom, newcomers are refused.
+//! 8. Memory is bounded by the configuration and by nothing that peers do:
+//!    [`Config::memory_bound`] says by how much. When cleanups that nobody polls fill the headroom,
+//!    newcomers are refused.
 //! 9. Same configuration (seed included), same inputs, same actions, on every platform. Reading
 //!    changes nothing.
 //! 10. `opened = live + Σ closed by reason`, always. `opened` counts admitted connections; `live`
@@ -183,6 +196,7 @@ extern crate alloc;
 extern crate std;
 
 mod action;
+mod bound;
 mod config;
 mod conn;
 mod error;
@@ -192,6 +206,7 @@ mod profile;
 mod random;
 mod registry;
 mod room;
+mod run;
 mod session;
 mod stats;
 mod stream;
@@ -199,20 +214,24 @@ mod time;
 mod timers;
 
 pub use action::{
-    Action, Body, CloseReason, Gone, MESSAGE_OVERHEAD, Message, Position, Retry, StreamRef,
+    Action, Body, Class, CloseReason, Gone, Key, MESSAGE_OVERHEAD, Message, Position, Retry,
+    StreamRef,
 };
 pub use config::{Config, ConfigBuilder, OverCap};
 pub use error::{
-    ConfigError, IdError, InboundError, JoinError, Refused, ReplyError, UnknownConn, Violation,
+    AcknowledgeError, ConfigError, IdError, InboundError, JoinError, OpenRunError, Refused,
+    ReplyError, RunError, UnknownConn, Violation,
 };
-pub use id::{ConnId, MAX_ID_BYTES, Principal, RoomId, SessionId, ThreadId, UserId};
+pub use id::{ConnId, MAX_ID_BYTES, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
 pub use profile::Profile;
 pub use registry::{
     Closed, CursorExplanation, Disconnect, Explanation, Inbound, Registry, Resume, RoomExplanation,
-    SessionExplanation, Target, Upcoming, Who,
+    RunExplanation, SessionExplanation, Target, Upcoming, UserScope, Who, Within,
 };
+pub use run::{RunEvent, RunEventKind, RunFailure};
 pub use stats::{
-    Admitted, ConnState, Delivery, Flow, Impact, Joined, Notice, Pressure, Recovered, Stats, Stored,
+    Admitted, ConnState, Delivery, Flow, Impact, Joined, Notice, OpenedRun, Pressure, Recovered,
+    RunEnd, Stats, Stored,
 };
 #[cfg(feature = "std")]
 pub use time::Clock;

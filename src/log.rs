@@ -1,9 +1,25 @@
 //! The bounded log of one stream.
+//!
+//! Entries stand in order of their offsets. What is taken out in the middle leaves a mark, so that
+//! a cursor knows whether it passes over something that is lost (`Shed`) or over something that a
+//! newer entry has replaced (`Superseded`). The front is never a mark: what is lost there is one
+//! number.
 
+mod entry;
+
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use core::hash::BuildHasher;
 
-use crate::action::Message;
+use foldhash::quality::FixedState;
+use hashbrown::HashTable;
+
+use crate::action::{Key, Message};
+use crate::run::{RunEntry, Runs};
 use crate::time::Timestamp;
+
+use self::entry::What;
+pub(crate) use self::entry::{Content, Entry, Reader, Text};
 
 /// How much a log may hold.
 #[derive(Clone, Copy)]
@@ -14,27 +30,66 @@ pub(crate) struct Bounds {
     pub(crate) history: u32,
 }
 
-pub(crate) struct Entry {
-    pub(crate) offset: u64,
-    pub(crate) at: Timestamp,
-    pub(crate) message: Message,
+/// What a cursor finds next.
+#[derive(Clone, Copy)]
+pub(crate) enum Next<'a> {
+    /// These offsets are lost for it.
+    Gap {
+        from: u64,
+        to: u64,
+    },
+    Entry(&'a Entry),
+    Nothing,
 }
 
-/// Entries in order of their offsets, the newest at the back.
+/// The newest entry of each key.
+struct Keys {
+    hasher: FixedState,
+    /// The hash of the key beside the offset of its entry.
+    newest: HashTable<(u64, u64)>,
+}
+
 pub(crate) struct Log {
+    /// Messages, what belongs to runs, and marks; the newest at the back.
     entries: VecDeque<Entry>,
-    /// The cost of all entries: what the byte bound is about.
+    /// How many of the entries are no marks.
+    live: usize,
+    /// The cost of these.
     bytes: u64,
+    /// How many of them the bounds pass over, and their cost.
+    held: (usize, u64),
+    /// None that the bounds are about is before this offset.
+    bounded_from: u64,
+    /// How many are droppable.
+    droppable: usize,
+    /// No droppable message is before this offset.
+    droppable_from: u64,
     /// The offset that was given out last; 0 before the first.
     head: u64,
-    /// The last offset that is gone: a cursor below it has lost something, one at or above it has
-    /// not.
+    /// The last offset that is gone from the front: a cursor below it has lost something.
     lost: u64,
+    /// `None` while no message has a key.
+    keys: Option<Box<Keys>>,
 }
+
+/// Marks beyond the number of messages, and these, are swept out: a log of few entries is not worth
+/// the work.
+pub(crate) const MARKS_KEPT: usize = 16;
 
 impl Log {
     pub(crate) const fn new() -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, head: 0, lost: 0 }
+        Self {
+            entries: VecDeque::new(),
+            live: 0,
+            bytes: 0,
+            held: (0, 0),
+            bounded_from: 0,
+            droppable: 0,
+            droppable_from: 0,
+            head: 0,
+            lost: 0,
+            keys: None,
+        }
     }
 
     pub(crate) const fn head(&self) -> u64 {
@@ -49,114 +104,381 @@ impl Log {
         self.bytes
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+    /// How many entries it holds.
+    pub(crate) const fn len(&self) -> usize {
+        self.live
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    /// How many of these are of open runs.
+    pub(crate) const fn held(&self) -> usize {
+        self.held.0
     }
 
+    /// How many of these its own bounds are about.
+    pub(crate) const fn bounded(&self) -> usize {
+        self.live - self.held.0
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    /// How many marks it holds.
+    pub(crate) fn marks(&self) -> usize {
+        self.entries.len() - self.live
+    }
+
+    /// The oldest entry that its own bounds are about.
     pub(crate) fn oldest(&self) -> Option<&Entry> {
+        self.entries.get(self.oldest_bounded()?)
+    }
+
+    /// The oldest entry.
+    pub(crate) fn front(&self) -> Option<&Entry> {
         self.entries.front()
     }
 
+    fn oldest_bounded(&self) -> Option<usize> {
+        if self.bounded() == 0 {
+            return None;
+        }
+        let start = self.index_after(self.bounded_from.saturating_sub(1));
+        let found = self.entries.range(start..).position(Entry::is_bounded)?;
+        Some(start + found)
+    }
+
+    /// Messages and marks.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }
 
+    /// The index of the first entry behind a cursor.
+    fn index_after(&self, cursor: u64) -> usize {
+        // Nearly every reader stands at the end or one before it.
+        match self.entries.back() {
+            Some(last) if last.offset > cursor => {
+                self.entries.partition_point(|entry| entry.offset <= cursor)
+            }
+            _ => self.entries.len(),
+        }
+    }
+
     /// The first entry behind a cursor.
     pub(crate) fn after(&self, cursor: u64) -> Option<&Entry> {
-        // Nearly every reader stands at the end or one before it.
-        let last = self.entries.back()?;
-        if last.offset <= cursor {
-            return None;
-        }
-        self.entries.get(self.entries.partition_point(|entry| entry.offset <= cursor))
+        self.entries.range(self.index_after(cursor)..).find(|entry| !entry.is_mark())
     }
 
     /// How many entries are behind a cursor.
     pub(crate) fn count_after(&self, cursor: u64) -> u32 {
-        (self.entries.len() - self.entries.partition_point(|entry| entry.offset <= cursor)) as u32
+        let behind = self.entries.range(self.index_after(cursor)..);
+        behind.filter(|entry| !entry.is_mark()).count() as u32
     }
 
     pub(crate) fn get(&self, offset: u64) -> Option<&Entry> {
-        self.after(offset.checked_sub(1)?).filter(|entry| entry.offset == offset)
+        let entry = self.entries.get(self.index_after(offset.checked_sub(1)?))?;
+        (entry.offset == offset && !entry.is_mark()).then_some(entry)
     }
 
-    /// Appends, then makes room: the oldest go, but never the new one.
-    pub(crate) fn append(&mut self, at: Timestamp, message: Message, bounds: Bounds) -> u64 {
-        self.head += 1;
-        self.bytes += message.cost();
-        self.entries.push_back(Entry { offset: self.head, at, message });
-        while self.exceeds(bounds) {
-            self.drop_oldest();
+    /// The last offset that is lost before an entry, and behind the message before it: who has that
+    /// message, and stands before the answer, has lost something. Asked for the offset after the
+    /// head, it is about the end of the log.
+    pub(crate) fn lost_before(&self, offset: u64) -> u64 {
+        let before = self.entries.range(..self.index_after(offset.saturating_sub(1)));
+        for entry in before.rev() {
+            match entry.what {
+                What::Superseded => {}
+                What::Shed { .. } => return entry.offset,
+                What::Message(_) | What::Run(_) | What::Text(_) => break,
+            }
         }
-        self.head
+        self.lost
     }
 
-    /// Whether the oldest has to go. One message of any size may stay while it is the only one.
-    pub(crate) fn exceeds(&self, bounds: Bounds) -> bool {
-        self.entries.len() > bounds.messages as usize
-            || (self.bytes > bounds.bytes && self.entries.len() > 1)
+    /// What a reader finds behind its cursor. What it loses up to the next entry is one gap.
+    pub(crate) fn next(&self, cursor: u64, reader: &Reader<'_>) -> Next<'_> {
+        let mut gap = (cursor < self.lost).then_some((cursor + 1, self.lost));
+        for entry in self.entries.range(self.index_after(cursor)..) {
+            let (from, to) = match &entry.what {
+                What::Superseded => continue,
+                // Up to where it joined late, only runs that were open then are its business.
+                What::Shed { run_ended, .. }
+                    if entry.offset <= reader.late_until && *run_ended <= reader.late_until =>
+                {
+                    continue;
+                }
+                What::Shed { from, .. } => ((*from).max(cursor + 1), entry.offset),
+                _ if !reader.is_for_it(entry) => continue,
+                _ if reader.laggard && entry.is_droppable() => (entry.offset, entry.offset),
+                _ if gap.is_some() => break,
+                _ => return Next::Entry(entry),
+            };
+            gap = Some((gap.map_or(from, |(from, _)| from), to));
+        }
+        gap.map_or(Next::Nothing, |(from, to)| Next::Gap { from, to })
     }
 
-    /// Removes the oldest entry. An empty log gives its memory back, and a mostly empty one most
-    /// of it.
-    pub(crate) fn drop_oldest(&mut self) -> Option<Entry> {
-        let entry = self.entries.pop_front()?;
-        self.bytes -= entry.message.cost();
-        self.lost = entry.offset;
+    /// Whether a reader would be told of a gap on its way to the head.
+    pub(crate) fn loses(&self, cursor: u64, reader: &Reader<'_>) -> bool {
+        let lost = |entry: &Entry| match entry.what {
+            What::Shed { .. } => true,
+            _ => reader.laggard && entry.is_droppable() && reader.is_for_it(entry),
+        };
+        cursor < self.lost || self.entries.range(self.index_after(cursor)..).any(lost)
+    }
+
+    /// Gives an offset to something that is not kept: lost for whoever comes back.
+    pub(crate) fn pass_over(&mut self) {
+        self.head += 1;
+        if self.live == 0 {
+            self.lost = self.head;
+            return;
+        }
+        match self.entries.back_mut() {
+            Some(Entry { offset, what: What::Shed { .. }, .. }) => *offset = self.head,
+            _ => self.entries.push_back(Entry {
+                offset: self.head,
+                at: Timestamp::ZERO,
+                held: false,
+                what: What::Shed { from: self.head, run_ended: 0 },
+            }),
+        }
+    }
+
+    /// Appends. A message with a key takes the place of the one before it. The seed is that of the
+    /// registry: keys may come from outside.
+    pub(crate) fn append(
+        &mut self,
+        at: Timestamp,
+        message: Message,
+        seed: u64,
+        runs: &mut Runs,
+    ) -> u64 {
+        let offset = self.head + 1;
+        if let Some(key) = message.key() {
+            let keys = self.keys.get_or_insert_with(|| {
+                let hasher = FixedState::with_seed(seed);
+                Box::new(Keys { hasher, newest: HashTable::new() })
+            });
+            let hash = keys.hasher.hash_one(key);
+            let entries = &self.entries;
+            let index_of = |newest: u64| entries.partition_point(|entry| entry.offset < newest);
+            let same = |(_, newest): &(u64, u64)| {
+                entries[index_of(*newest)].message().and_then(Message::key) == Some(key)
+            };
+            if let Some((_, newest)) = keys.newest.find_mut(hash, same) {
+                let old = index_of(core::mem::replace(newest, offset));
+                self.take(old, runs);
+            } else {
+                keys.newest.insert_unique(hash, (hash, offset), |(hash, _)| *hash);
+            }
+        }
+        if message.is_droppable() {
+            if self.droppable == 0 {
+                self.droppable_from = offset;
+            }
+            self.droppable += 1;
+        }
+        self.push(Entry { offset, at, held: false, what: What::Message(message) });
+        self.tidy();
+        offset
+    }
+
+    /// Appends an event of an open run.
+    pub(crate) fn append_run(&mut self, at: Timestamp, entry: RunEntry) -> u64 {
+        let offset = self.head + 1;
+        self.push(Entry { offset, at, held: true, what: What::Run(entry) });
+        offset
+    }
+
+    /// Appends to the text of an open run; whether that is an entry of its own, and not the end of
+    /// the last one.
+    pub(crate) fn append_text(&mut self, at: Timestamp, text: Text) -> bool {
+        let bytes = u64::from(text.bytes);
+        if let Some(Entry { offset, what: What::Text(last), .. }) = self.entries.back_mut()
+            && last.run == text.run
+        {
+            *offset += bytes;
+            last.bytes += text.bytes;
+            self.head += bytes;
+            self.bytes += bytes;
+            self.held.1 += bytes;
+            return false;
+        }
+        let offset = self.head + bytes;
+        self.push(Entry { offset, at, held: true, what: What::Text(text) });
+        true
+    }
+
+    fn push(&mut self, entry: Entry) {
+        let cost = entry.cost();
+        self.head = entry.offset;
+        self.live += 1;
+        self.bytes += cost;
+        if entry.held {
+            self.held = (self.held.0 + 1, self.held.1 + cost);
+        } else if self.bounded() == 1 {
+            self.bounded_from = entry.offset;
+        }
+        self.entries.push_back(entry);
+    }
+
+    /// A run has ended: its entries, from the one at this offset on, are like others from now on.
+    pub(crate) fn let_go(&mut self, run: u32, from: u64) {
+        let start = self.index_after(from.saturating_sub(1));
+        for entry in self.entries.range_mut(start..) {
+            if entry.held && entry.run() == Some(run) {
+                entry.held = false;
+                self.held = (self.held.0 - 1, self.held.1 - entry.cost());
+            }
+        }
+        self.bounded_from = self.bounded_from.min(from);
+    }
+
+    /// Whether something has to go. One entry of any size may stay while it is the only one.
+    pub(crate) const fn exceeds(&self, bounds: Bounds) -> bool {
+        let (entries, bytes) = (self.live - self.held.0, self.bytes - self.held.1);
+        entries > bounds.messages as usize || (bytes > bounds.bytes && entries > 1)
+    }
+
+    /// Lets one entry go, never the newest: the oldest if everybody has `passed` it, or else the
+    /// oldest droppable one, or else the oldest.
+    pub(crate) fn make_room(&mut self, passed: u64, runs: &mut Runs) {
+        let newest = self.head;
+        let oldest_passed = self.oldest().is_some_and(|oldest| oldest.offset <= passed);
+        if !oldest_passed
+            && let Some(index) = self.oldest_droppable()
+            && self.entries[index].offset != newest
+        {
+            self.shed(index, runs);
+        } else {
+            self.drop_oldest(runs);
+        }
+    }
+
+    fn oldest_droppable(&mut self) -> Option<usize> {
+        if self.droppable == 0 {
+            return None;
+        }
+        let start = self.index_after(self.droppable_from.saturating_sub(1));
+        let found = self.entries.range(start..).position(Entry::is_droppable)?;
+        self.droppable_from = self.entries[start + found].offset;
+        Some(start + found)
+    }
+
+    /// Removes the oldest entry that its own bounds are about.
+    pub(crate) fn drop_oldest(&mut self, runs: &mut Runs) {
+        if let Some(index) = self.oldest_bounded() {
+            self.bounded_from = self.entries[index].offset;
+            self.shed(index, runs);
+        }
+    }
+
+    /// Removes the oldest entry, held or not.
+    pub(crate) fn drop_front(&mut self, runs: &mut Runs) {
+        if !self.entries.is_empty() {
+            self.shed(0, runs);
+        }
+    }
+
+    /// Sheds droppable messages: everybody has them, and they are never history.
+    pub(crate) fn drop_droppable(&mut self, runs: &mut Runs) {
+        let mut index = self.entries.len();
+        while self.droppable > 0 && index > 0 {
+            index -= 1;
+            if self.entries[index].is_droppable() {
+                self.mark_shed(index, runs);
+            }
+        }
+        self.tidy();
+    }
+
+    fn shed(&mut self, index: usize, runs: &mut Runs) {
+        self.mark_shed(index, runs);
+        self.tidy();
+    }
+
+    fn mark_shed(&mut self, index: usize, runs: &mut Runs) {
+        let entry = &self.entries[index];
+        let offsets = match entry.what {
+            What::Text(text) => u64::from(text.bytes),
+            _ => 1,
+        };
+        let run_ended = entry.run().and_then(|run| runs.get(run).ended).unwrap_or(0);
+        self.take(index, runs);
+        let entry = &mut self.entries[index];
+        entry.what = What::Shed { from: entry.offset + 1 - offsets, run_ended };
+    }
+
+    /// Takes out what is in an entry, which is a mark from then on.
+    fn take(&mut self, index: usize, runs: &mut Runs) {
+        let entry = &mut self.entries[index];
+        let (offset, cost) = (entry.offset, entry.cost());
+        let what = core::mem::replace(&mut entry.what, What::Superseded);
+        self.live -= 1;
+        self.bytes -= cost;
+        if core::mem::take(&mut entry.held) {
+            self.held = (self.held.0 - 1, self.held.1 - cost);
+        }
+        match what {
+            What::Message(message) => {
+                self.droppable -= usize::from(message.is_droppable());
+                if let Some(key) = message.key() {
+                    self.forget_key(key, offset);
+                }
+            }
+            What::Run(entry) => runs.release(entry.run, 0, offset),
+            What::Text(text) => runs.release(text.run, text.bytes, offset),
+            What::Superseded | What::Shed { .. } => {}
+        }
+    }
+
+    fn forget_key(&mut self, key: &Key, offset: u64) {
+        let Some(keys) = &mut self.keys else { return };
+        let hash = keys.hasher.hash_one(key);
+        // Its successor has its place already, if it has one.
+        if let Ok(found) = keys.newest.find_entry(hash, |(_, newest)| *newest == offset) {
+            found.remove();
+        }
+        if keys.newest.is_empty() {
+            self.keys = None;
+        }
+    }
+
+    /// Marks at the front become one number, and when there are many in the middle neighbours
+    /// become one. An empty log gives its memory back, and a mostly empty one most of it.
+    fn tidy(&mut self) {
+        while let Some(Entry { offset, what, .. }) = self.entries.front() {
+            match what {
+                What::Message(_) | What::Run(_) | What::Text(_) => break,
+                What::Superseded => {}
+                What::Shed { .. } => self.lost = *offset,
+            }
+            self.entries.pop_front();
+        }
+        if self.marks() > self.live + MARKS_KEPT {
+            let mut kept: VecDeque<Entry> = VecDeque::with_capacity(self.live + MARKS_KEPT);
+            for entry in self.entries.drain(..) {
+                match (&entry.what, kept.back_mut()) {
+                    (What::Superseded, _) => {}
+                    (
+                        What::Shed { run_ended: later, .. },
+                        Some(Entry { offset, what: What::Shed { run_ended, .. }, .. }),
+                    ) => {
+                        *offset = entry.offset;
+                        *run_ended = (*run_ended).max(*later);
+                    }
+                    _ => kept.push_back(entry),
+                }
+            }
+            self.entries = kept;
+        }
         if self.entries.is_empty() {
             self.entries = VecDeque::new();
         } else if self.entries.capacity() > 64 && self.entries.len() * 4 < self.entries.capacity() {
             self.entries.shrink_to(self.entries.len() * 2);
         }
-        Some(entry)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOUNDS: Bounds = Bounds { messages: 3, bytes: 1_000, history: 3 };
-
-    fn offsets(log: &Log) -> alloc::vec::Vec<u64> {
-        log.iter().map(|entry| entry.offset).collect()
-    }
-
-    #[test]
-    fn count_and_bytes_bound_it_and_the_newest_always_stays() {
-        let mut log = Log::new();
-        for _ in 0..5 {
-            log.append(Timestamp::ZERO, Message::text("x"), BOUNDS);
-        }
-        assert_eq!((offsets(&log), log.lost(), log.head()), (alloc::vec![3, 4, 5], 2, 5));
-        log.append(Timestamp::ZERO, Message::text("y".repeat(5_000)), BOUNDS);
-        assert_eq!((offsets(&log), log.lost()), (alloc::vec![6], 5));
-        log.append(Timestamp::ZERO, Message::text("z"), BOUNDS);
-        assert_eq!((offsets(&log), log.lost(), log.bytes()), (alloc::vec![7], 6, 65));
-    }
-
-    #[test]
-    fn an_empty_log_owns_nothing() {
-        let mut log = Log::new();
-        log.append(Timestamp::ZERO, Message::text("x"), BOUNDS);
-        log.drop_oldest();
-        assert_eq!((log.entries.capacity(), log.bytes(), log.lost()), (0, 0, 1));
-        assert!(log.drop_oldest().is_none());
-    }
-
-    #[test]
-    fn cursors_find_the_next_entry() {
-        let mut log = Log::new();
-        for _ in 0..4 {
-            log.append(Timestamp::ZERO, Message::text("x"), BOUNDS);
-        }
-        assert_eq!(log.after(0).map(|entry| entry.offset), Some(2));
-        assert_eq!(log.after(3).map(|entry| entry.offset), Some(4));
-        assert!(log.after(4).is_none());
-        assert!(log.get(1).is_none() && log.get(0).is_none() && log.get(4).is_some());
-    }
-}
+mod tests;

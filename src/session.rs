@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use crate::action::CloseReason;
 use crate::id::{SessionId, ThreadId, UserId};
+use crate::run::NO_RUN;
 use crate::stats::Pressure;
 use crate::time::Timestamp;
 
@@ -22,6 +23,8 @@ pub(crate) struct User {
     ended: u32,
     /// The level that was acted on last.
     pub(crate) pressure: Pressure,
+    /// The cost of what the logs of the sessions hold.
+    pub(crate) bytes: u64,
 }
 
 pub(crate) struct Session {
@@ -38,6 +41,11 @@ pub(crate) struct Session {
     pub(crate) lingers_since: Option<Timestamp>,
     /// Why the last connection left.
     pub(crate) reason: CloseReason,
+    /// Its runs, those included that have ended and that the log keeps something of: the first of a
+    /// list.
+    pub(crate) first_run: u32,
+    /// How many of them are open.
+    pub(crate) open_runs: u32,
     /// Its cleanup waits to be polled: no longer listed by its user, and its stream is gone.
     pub(crate) ended: bool,
 }
@@ -175,6 +183,8 @@ impl Sessions {
             attached: 0,
             lingers_since: None,
             reason: CloseReason::PeerGone,
+            first_run: NO_RUN,
+            open_runs: 0,
             ended: false,
         }) as u32;
         self.users[user as usize].sessions.push(slot);
@@ -188,6 +198,7 @@ impl Sessions {
             sessions: SmallVec::new(),
             ended: 0,
             pressure: Pressure::None,
+            bytes: 0,
         }) as u32;
         let (users, hasher) = (&self.users, &self.hasher);
         self.names

@@ -80,7 +80,10 @@ pub struct Joined {
 pub enum Recovered {
     /// None was asked for.
     Fresh,
-    /// One was asked for: a `Gap` names what is lost, and there is none if nothing is.
+    /// Everything after the position that was named follows, strictly before anything newer.
+    All,
+    /// Something is lost for good, and a `Gap` says what; nothing is if the stream has no entry yet.
+    /// What is still there follows, unless the position was none of this stream.
     Gap,
 }
 
@@ -109,6 +112,19 @@ pub enum Flow {
     /// From `message`: not taken, offer it again once `flushed` has answered `Ready`, and don't
     /// read that socket until then. From `flushed`: still so.
     Paused,
+}
+
+/// A run that was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "who was reached is only known here"]
+pub struct OpenedRun {
+    /// The session that it is in.
+    pub session: SessionId,
+    /// The place of its first event.
+    pub position: Position,
+    /// Whom that found.
+    pub delivery: Delivery,
 }
 
 /// What a reload does to whoever is there.
@@ -148,6 +164,37 @@ pub enum Pressure {
     Emergency,
 }
 
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RunEnd {
+    /// It has a result.
+    Completed,
+    /// It has none.
+    Failed,
+    /// Somebody ended it.
+    Cancelled,
+    /// The registry failed it: no event for `run.silence`.
+    Silence,
+    /// The registry failed it: open for `run.max_length`.
+    Length,
+    /// Its session has ended.
+    SessionEnded,
+}
+
+impl RunEnd {
+    /// Every way, in order.
+    pub const ALL: &'static [Self] = &[
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Silence,
+        Self::Length,
+        Self::SessionEnded,
+    ];
+    pub(crate) const COUNT: usize = Self::ALL.len();
+}
+
 /// A structured fact for logs and metrics. Best effort: losses are counted in
 /// [`Stats::notices_lost`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +222,20 @@ pub enum Notice {
     SessionEnded {
         /// Which.
         session: SessionId,
+    },
+    /// A run was opened.
+    RunOpened {
+        /// In which session.
+        session: SessionId,
+    },
+    /// A run has ended.
+    RunEnded {
+        /// In which session.
+        session: SessionId,
+        /// How.
+        end: RunEnd,
+        /// How long it was open.
+        lasted: Duration,
     },
     /// A ping is unanswered for half of the time that it has.
     Suspect {
@@ -288,8 +349,16 @@ pub struct Stats {
     pub deferred: u64,
     /// Messages appended to logs.
     pub stored: u64,
+    /// Acknowledgements that told something new.
+    pub acknowledged: u64,
+    /// Runs that were ever opened.
+    pub runs_opened: u64,
+    /// Of these, the open ones.
+    pub runs: u32,
     /// Gaps handed out.
     pub gaps: u64,
+    /// Entries that logs gave up because of a byte budget.
+    pub shed: u64,
     /// Recipients that an announcement skipped.
     pub skipped: u64,
     /// Messages in all logs.
@@ -301,6 +370,7 @@ pub struct Stats {
     /// Notices that found no room.
     pub notices_lost: u64,
     pub(crate) closed: [u64; CLOSE_REASONS],
+    pub(crate) runs_ended: [u64; RunEnd::COUNT],
 }
 
 impl Stats {
@@ -308,6 +378,12 @@ impl Stats {
     #[must_use]
     pub const fn closed(&self, reason: CloseReason) -> u64 {
         self.closed[reason as usize]
+    }
+
+    /// Runs that have ended in this way. `runs_opened == runs + Σ runs_ended`, always.
+    #[must_use]
+    pub const fn runs_ended(&self, end: RunEnd) -> u64 {
+        self.runs_ended[end as usize]
     }
 
     /// All of them: `opened - live`.

@@ -45,6 +45,10 @@ pub(crate) struct Stream {
     pub(crate) owner: Owner,
     pub(crate) epoch: u64,
     pub(crate) log: Log,
+    /// Every member stands here or later: what is before is kept for a resume only.
+    pub(crate) passed: u64,
+    /// The last offset that some client has said it has dealt with.
+    pub(crate) acknowledged: u64,
     /// Dense, so that a sweep is a walk over an array and its order is deterministic.
     pub(crate) members: Vec<Member>,
     /// How many members lag.
@@ -54,6 +58,8 @@ pub(crate) struct Stream {
     pub(crate) mass_close: Option<MassClose>,
     /// Whether a turn is queued for it.
     pub(crate) queued: bool,
+    /// For which worths of entries it is among those that can give one up: one bit each.
+    pub(crate) held_in: u8,
 }
 
 impl Stream {
@@ -62,11 +68,14 @@ impl Stream {
             owner,
             epoch,
             log: Log::new(),
+            passed: 0,
+            acknowledged: 0,
             members: Vec::new(),
             lagging: 0,
             sweep: None,
             mass_close: None,
             queued: false,
+            held_in: 0,
         }
     }
 
@@ -74,10 +83,11 @@ impl Stream {
         Position { epoch: self.epoch, offset }
     }
 
-    /// The place of a new member, which begins at the head.
-    pub(crate) fn add(&mut self, conn: u32) -> u32 {
+    /// The place of a new member.
+    pub(crate) fn add(&mut self, conn: u32, cursor: u64) -> u32 {
         let place = self.members.len() as u32;
-        self.members.push(Member { conn, lagging: false, cursor: self.log.head() });
+        self.members.push(Member { conn, lagging: false, cursor });
+        self.passed = self.passed.min(cursor);
         place
     }
 
@@ -120,7 +130,7 @@ mod tests {
     fn stream_of(count: u32) -> Stream {
         let mut stream = Stream::new(Owner::Room(0), 1);
         for conn in 0..count {
-            assert_eq!(stream.add(conn), conn);
+            assert_eq!(stream.add(conn, 0), conn);
         }
         stream
     }

@@ -35,6 +35,11 @@ pub(crate) struct Timers {
     nodes: Vec<Node>,
 }
 
+/// What the timers of so many keys may hold on the heap.
+pub(crate) const fn bytes(keys: u64) -> u64 {
+    (keys + 4).saturating_mul(2 * size_of::<Node>() as u64)
+}
+
 impl Timers {
     pub(crate) const fn new() -> Self {
         Self { now: 0, occupied: [0; LEVELS], heads: [NIL; LEVELS * SLOTS], nodes: Vec::new() }

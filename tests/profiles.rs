@@ -13,14 +13,15 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
     values!(config,
         seed flush_reports over_cap
         connections pending closing sessions users rooms
-        connections_per_user sessions_per_user rooms_per_connection
+        connections_per_user sessions_per_user rooms_per_connection runs_per_session
         connect_rate connect_burst message_rate message_burst message_bytes
         linger head_deadline auth_deadline close_handshake idle max_lifetime expiry_grace
         emergency proactive emergency_deadline
         interval pong_timeout pause_threshold
         stream_messages stream_bytes stream_ttl stream_history
         room_messages room_bytes room_ttl room_history
-        window lane slow_deadline
+        window lane process_bytes user_bytes slow_deadline
+        run_silence run_max_length run_events run_bytes
         drain_grace drain_deadline
         fanout_chunk announcements closed_ring notices tick_budget
     )
@@ -42,6 +43,7 @@ const DEFAULTS: Table = &[
     ("connections_per_user", "16"),
     ("sessions_per_user", "20"),
     ("rooms_per_connection", "128"),
+    ("runs_per_session", "8"),
     ("connect_rate", "500"),
     ("connect_burst", "1000"),
     ("message_rate", "100"),
@@ -70,7 +72,13 @@ const DEFAULTS: Table = &[
     ("room_history", "256"),
     ("window", "65536"),
     ("lane", "4096"),
+    ("process_bytes", "268435456"),
+    ("user_bytes", "16777216"),
     ("slow_deadline", "10s"),
+    ("run_silence", "120s"),
+    ("run_max_length", "3600s"),
+    ("run_events", "4096"),
+    ("run_bytes", "1048576"),
     ("drain_grace", "2s"),
     ("drain_deadline", "30s"),
     ("fanout_chunk", "512"),

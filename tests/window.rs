@@ -327,7 +327,7 @@ fn a_room_that_has_moved_on_is_named_in_the_gap() {
 
 #[test]
 fn a_join_that_asks_for_what_is_lost_is_told_so_after_the_answer_to_it() {
-    let mut world = World::new();
+    let mut world = World::with(config().room_history(1));
     let (alice, bob) = (world.open("alice", "main"), world.open("bob", "main"));
     world.join(bob, "lobby");
     for number in 1..=3 {
@@ -338,11 +338,11 @@ fn a_join_that_asks_for_what_is_lost_is_told_so_after_the_answer_to_it() {
     let head = world.registry.room_position(&room("lobby")).unwrap();
     let seen_one = Some(Position { offset: 1, ..head });
     let joined = world.registry.join(now, alice, &room("lobby"), seen_one).unwrap();
-    assert_eq!((joined.position, joined.recovered), (head, Recovered::Gap));
+    assert_eq!((joined.position.offset, joined.recovered), (1, Recovered::Gap));
     world.tell_conn(alice, "joined");
     world.tell_room("lobby", "4");
     world.settle();
-    assert_eq!(world.seen(alice), ["direct: joined", "gap lobby 2..=3", "lobby: 4"]);
+    assert_eq!(world.seen(alice), ["direct: joined", "gap lobby 2..=2", "lobby: 3", "lobby: 4"]);
 }
 
 #[test]
@@ -374,4 +374,25 @@ fn without_flush_reports_polling_makes_room_for_direct_messages() {
     assert_eq!(world.data(alice), Flow::Ready);
     world.tell_conn(alice, "");
     assert!(!world.delivery.full);
+}
+
+#[test]
+fn the_last_entry_is_handed_out_although_another_caught_up_without_a_word_before() {
+    let mut world = World::with(config().window(100).interval(secs(0)).room_history(0));
+    let (alice, bob) = (world.open("alice", "main"), world.open("bob", "main"));
+    world.join(bob, "lobby");
+    world.stall(bob);
+    world.tell_room("lobby", &text_of_cost(100));
+    world.drain();
+    let last = Message::text("last").except(alice);
+    world.send(Target::Room(&room("lobby")), last);
+    world.drain();
+    // Nothing of what Alice lacks is for her, and her turn comes first.
+    let head = world.registry.room_position(&room("lobby")).unwrap();
+    let since = Position { offset: head.offset - 1, ..head };
+    world.registry.join(world.now, alice, &room("lobby"), Some(since)).unwrap();
+    world.flush(bob);
+    world.drain();
+    assert_eq!(world.seen(bob).last(), Some(&"lobby: last"));
+    assert!(world.seen(alice).is_empty());
 }

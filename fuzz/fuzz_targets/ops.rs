@@ -9,7 +9,7 @@
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
 
-use harness::op::{Advance, Flush, Incoming, Op, Pick, Since, To};
+use harness::op::{Advance, Class, Flush, Incoming, Op, Pick, RunReport, Since, To};
 use harness::rng::Rng;
 use harness::settings;
 use harness::world::World;
@@ -60,7 +60,9 @@ impl Decoder<'_> {
         let number = byte >> 3;
         Some(match byte & 7 {
             0 | 1 => To::Room(number),
-            2 | 3 => To::User(number),
+            2 => To::User(number),
+            3 if number & 1 == 0 => To::Thread(number, self.byte()?),
+            3 => To::Run(number, self.byte()?),
             4 => To::Conn(self.pick()?),
             5 | 6 => To::Session(self.pick()?),
             _ => To::Everyone,
@@ -103,8 +105,32 @@ impl Decoder<'_> {
         })
     }
 
+    fn class(&mut self) -> Option<Class> {
+        let byte = self.byte()?;
+        Some(match byte & 3 {
+            0 => Class::Latest(byte >> 2 & 7),
+            1 => Class::Droppable,
+            _ => Class::Critical,
+        })
+    }
+
+    fn report(&mut self) -> Option<RunReport> {
+        let (byte, size) = (self.byte()?, self.byte()?);
+        let call = byte >> 3;
+        Some(match byte & 7 {
+            0 => RunReport::Thinking(size),
+            1 => RunReport::Executing { call, size },
+            2 => RunReport::Executed { call, size },
+            3 => RunReport::Progress(size),
+            4 | 5 => RunReport::Text(size),
+            6 => RunReport::Completed(size),
+            _ if call & 1 == 0 => RunReport::Failed(size),
+            _ => RunReport::Cancelled(size),
+        })
+    }
+
     fn op(&mut self) -> Option<Op> {
-        Some(match self.byte()? % 37 {
+        Some(match self.byte()? % 43 {
             0 => Op::Reserve,
             1..=3 => Op::Arrive {
                 user: self.byte()?,
@@ -131,8 +157,9 @@ impl Decoder<'_> {
             15 => Op::Skew { millis: self.byte()? },
             16..=18 => {
                 let (to, size, flags) = (self.to()?, self.byte()?, self.byte()?);
+                let class = self.class()?;
                 let except = if flags & 3 == 0 { Some(self.pick()?) } else { None };
-                Op::Send { to, size, except, text: flags & 4 == 0 }
+                Op::Send { to, size, class, except, text: flags & 4 == 0 }
             }
             19 => Op::Reply { conn: self.pick()?, size: self.byte()? },
             20 | 21 => Op::Join { conn: self.pick()?, room: self.byte()?, since: self.since()? },
@@ -147,6 +174,24 @@ impl Decoder<'_> {
             31 => Op::CancelDrain,
             32 | 33 => Op::Live { deadlines: self.byte()? % 16 },
             34 => Op::Reload { choice: self.byte()?, dry_run: self.byte()? % 4 == 0 },
+            35 => Op::Acknowledge {
+                conn: self.pick()?,
+                room: self.rarely(Self::byte)?,
+                upto: self.since()?,
+            },
+            36 | 37 => Op::OpenRun {
+                user: self.byte()?,
+                thread: self.byte()?,
+                run: self.byte()?,
+                size: self.byte()?,
+            },
+            38..=40 => {
+                Op::RunEvent { user: self.byte()?, run: self.byte()?, event: self.report()? }
+            }
+            41 => {
+                let (run, pieces) = (self.byte()?, self.byte()? % 8);
+                Op::Talk { run, pieces, size: self.byte()? }
+            }
             _ => Op::Notices { count: self.byte()? },
         })
     }

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::conn::State;
 use crate::error::{Refused, UnknownConn};
-use crate::id::{ConnId, Principal};
+use crate::id::{ConnId, Principal, ThreadId, UserId};
 use crate::stats::{Admitted, Notice};
 use crate::stream::{Owner, Stream};
 use crate::time::Timestamp;
@@ -90,13 +90,7 @@ impl Registry {
         let new_session = known.is_none();
         let session = match known {
             Some(session) => session,
-            None => {
-                let (serial, epoch) = (self.next_serial(), self.next_epoch());
-                let owner = Owner::Session(self.sessions.next_slot());
-                let stream = self.streams.insert(Stream::new(owner, epoch)) as u32;
-                self.counters.sessions_opened += 1;
-                self.sessions.insert(serial, user, thread, stream, self.now)
-            }
+            None => self.mint(user, thread),
         };
         let record = self.sessions.get_mut(session);
         record.attached += 1;
@@ -119,15 +113,23 @@ impl Registry {
         self.counters.opened += 1;
         self.counters.open += 1;
         self.counters.live += 1;
-        let position = self.take_seat(slot, stream);
+        let since = resume.map(|resume| resume.position).filter(|since| *since != Resume::UNSEEN);
+        let (position, recovered) = self.take_seat(slot, stream, since);
         self.arm(slot);
         let session = self.sessions.id(session);
         self.notice(Notice::Admitted { conn, session });
-        let since = resume.map(|resume| resume.position).filter(|since| *since != Resume::UNSEEN);
-        let recovered = self.report_missed(slot, position, since);
         self.keep_headroom();
         self.raise_pressure(user, session, evicted);
         Ok(Admitted { session, new_session, position, recovered })
+    }
+
+    /// A new session, with a stream that was never before.
+    pub(super) fn mint(&mut self, user: UserId, thread: ThreadId) -> u32 {
+        let (serial, epoch) = (self.next_serial(), self.next_epoch());
+        let owner = Owner::Session(self.sessions.next_slot());
+        let stream = self.streams.insert(Stream::new(owner, epoch)) as u32;
+        self.counters.sessions_opened += 1;
+        self.sessions.insert(serial, user, thread, stream, self.now)
     }
 
     /// A user's open connections: the lengths of their sessions' indexes, never a counter.

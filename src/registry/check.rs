@@ -34,6 +34,8 @@ impl Registry {
             .and_then(|()| self.check_streams())
             .and_then(|()| self.check_sessions())
             .and_then(|()| self.check_rooms())
+            .and_then(|()| self.check_runs())
+            .and_then(|()| self.check_budgets())
             .and_then(|()| self.check_outbox())
             .and_then(|()| self.check_counters())
             .map_err(|what| Violation { what })
@@ -127,10 +129,25 @@ impl Registry {
             let bounds = self.bounds(key as u32);
             messages += log.len() as u64;
             bytes += log.bytes();
-            let cost: u64 = log.iter().map(|entry| entry.message.cost()).sum();
-            hold!(cost == log.bytes(), "{owner:?} miscounts the bytes of its log");
-            hold!(log.len() <= bounds.messages as usize, "{owner:?} keeps {} messages", log.len());
-            hold!(log.bytes() <= bounds.bytes || log.len() == 1, "{owner:?} keeps {cost} bytes");
+            let contents = log.iter().filter_map(|entry| entry.content());
+            let (count, cost) =
+                contents.fold((0, 0), |(count, cost), content| (count + 1, cost + content.cost()));
+            hold!(
+                (count, cost) == (log.len(), log.bytes()),
+                "{owner:?} miscounts its log: {count} messages of {cost} bytes"
+            );
+            let front = log.iter().next();
+            hold!(
+                front.is_none_or(|entry| entry.content().is_some()),
+                "{owner:?}: a mark in front"
+            );
+            hold!(log.marks() <= log.len() + 17, "{owner:?} keeps {} marks", log.marks());
+            hold!(
+                log.bounded() <= bounds.messages as usize,
+                "{owner:?} keeps {} messages",
+                log.bounded()
+            );
+            hold!(!log.exceeds(bounds), "{owner:?} keeps {cost} bytes");
             let mut last = log.lost();
             for entry in log.iter() {
                 hold!(entry.offset > last, "{owner:?} has offset {} after {last}", entry.offset);
@@ -141,13 +158,21 @@ impl Registry {
             hold!(lagging == stream.lagging as usize, "{owner:?} miscounts lagging members");
             hold!(stream.sweep.is_none() || stream.queued, "{owner:?} sweeps without a turn");
             hold!(stream.mass_close.is_none() || stream.queued, "{owner:?} closes without a turn");
-            if stream.sweep.is_none() && stream.lagging == 0 {
-                hold!(log.len() <= bounds.history as usize, "{owner:?} keeps more than history");
+            let lent = self.to_trim == Some((key as u32, stream.epoch));
+            if stream.sweep.is_none() && stream.lagging == 0 && !lent {
+                hold!(
+                    log.bounded() <= bounds.history as usize,
+                    "{owner:?} keeps more than history"
+                );
             }
             let turns = turns[key];
             hold!(turns == u32::from(stream.queued), "{owner:?} has {turns} turns");
             for (place, member) in stream.members.iter().enumerate() {
                 let cursor = member.cursor;
+                hold!(
+                    cursor >= stream.passed,
+                    "{owner:?}: {cursor} is before what all have passed"
+                );
                 hold!(cursor <= log.head(), "{owner:?} has a cursor beyond its head");
                 // A live member has everything but what the running sweep still brings.
                 let visited = stream.sweep.is_none_or(|sweep| {
@@ -212,6 +237,7 @@ impl Registry {
             let listed = user.is_some_and(|user| user.sessions.contains(&slot));
             hold!(listed, "{id:?} is not its user's");
             if session.attached == 0
+                && session.open_runs == 0
                 && let Some(since) = session.lingers_since
             {
                 let at = (since + self.config.linger).as_millis_up();
@@ -247,6 +273,75 @@ impl Registry {
         hold!(users <= self.sessions.places(), "{users} users for fewer sessions");
         let users = (self.config.users as usize).max(standing.users);
         hold!(self.sessions.users() <= users, "too many users");
+        Ok(())
+    }
+
+    fn check_runs(&self) -> Result<(), String> {
+        let mut kept = HashMap::with_hasher(FixedState::default());
+        let (mut held, mut budget) = (0, 0);
+        for (_, stream) in &self.streams {
+            held += stream.log.held();
+            budget += stream.held_in.count_ones() as usize;
+            for run in stream.log.iter().filter_map(|entry| entry.run()) {
+                *kept.entry(run).or_insert(0) += 1;
+            }
+        }
+        let (mut open, mut held_by_runs) = (0, 0);
+        for (slot, run) in self.runs.iter() {
+            let kept = kept.get(&slot).copied().unwrap_or(0);
+            hold!(kept == run.kept(), "run {slot} has {kept} entries, counted {}", run.kept());
+            hold!(run.is_open() || kept > 0, "run {slot} has ended, and nothing is kept of it");
+            open += u32::from(run.is_open());
+            held_by_runs += if run.is_open() { kept as usize } else { 0 };
+            hold!(self.runs.find(run.user, &run.id) == Some(slot), "run {slot} is not found");
+            let listed = self.sessions.peek(run.session).is_some_and(|session| !session.ended)
+                && self.runs_of(run.session).any(|other| other == slot);
+            hold!(listed, "run {slot} is not its session's");
+            if let Some((at, _)) = run.deadline(&self.config) {
+                let armed =
+                    self.run_timers.at(slot).is_some_and(|timer| timer <= at.as_millis_up());
+                hold!(armed, "run {slot} is not looked at in time");
+            }
+        }
+        hold!(held == held_by_runs, "{held} entries are held, {held_by_runs} are of open runs");
+        hold!(open == self.runs.open(), "{open} runs are open, counted {}", self.runs.open());
+        let ended: u64 = self.counters.runs_ended.iter().sum();
+        hold!(
+            self.counters.runs_opened == u64::from(open) + ended,
+            "{} runs opened, {open} open and {ended} ended",
+            self.counters.runs_opened
+        );
+        for (slot, session) in self.sessions.iter().filter(|(_, session)| !session.ended) {
+            let open = self.runs_of(slot).filter(|run| self.runs.get(*run).is_open()).count();
+            hold!(open == session.open_runs as usize, "session {slot} miscounts its runs");
+        }
+        hold!(
+            budget <= self.holders.len(),
+            "{budget} streams hold something, {} are known to",
+            self.holders.len()
+        );
+        Ok(())
+    }
+
+    /// Budgets hold but for one entry, and every user's gauge is the sum of their logs.
+    fn check_budgets(&self) -> Result<(), String> {
+        for (slot, user) in self.sessions.iter_users() {
+            let streams = user.sessions.iter().map(|session| self.sessions.get(*session).stream);
+            let logs = streams.map(|key| &self.streams[key as usize].log);
+            let (bytes, entries) = logs
+                .fold((0, 0), |(bytes, entries), log| (bytes + log.bytes(), entries + log.len()));
+            hold!(bytes == user.bytes, "user {slot} miscounts {bytes} bytes: {}", user.bytes);
+            hold!(
+                bytes <= self.config.user_bytes || entries <= 1,
+                "user {slot} has {bytes} bytes in {entries} entries"
+            );
+        }
+        let counters = &self.counters;
+        hold!(
+            counters.log_bytes <= self.config.process_bytes || counters.log_messages <= 1,
+            "{} bytes in all logs",
+            counters.log_bytes
+        );
         Ok(())
     }
 

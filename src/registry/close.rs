@@ -234,7 +234,7 @@ impl Registry {
         let Some(since) = record.lingers_since else { return };
         let due = (since + self.config.linger).as_millis_up() <= self.now.as_millis();
         // Without linger it need not wait for the next whole millisecond.
-        if record.attached > 0 || !(due || self.config.linger.is_zero()) {
+        if record.attached > 0 || record.open_runs > 0 || !(due || self.config.linger.is_zero()) {
             return;
         }
         self.end_session(session);

@@ -4,8 +4,10 @@ use smallvec::SmallVec;
 
 use crate::action::{Message, Position};
 use crate::conn::{Missed, Seat, State};
-use crate::error::{JoinError, ReplyError, UnknownConn};
+use crate::error::{AcknowledgeError, JoinError, ReplyError, UnknownConn};
 use crate::id::{ConnId, RoomId};
+use crate::log::{Log, Reader};
+use crate::run::Runs;
 use crate::stats::{Delivery, Joined, Notice, Recovered, Stored};
 use crate::stream::{Owner, Stream, Sweep};
 use crate::time::Timestamp;
@@ -13,7 +15,7 @@ use crate::time::Timestamp;
 use super::outbox::Queued;
 use super::pump::Handout;
 use super::turns::Turn;
-use super::{Registry, Target};
+use super::{LogSize, Registry, Target};
 
 /// A message on its way over the table of connections.
 pub(crate) struct Announcement {
@@ -100,45 +102,64 @@ impl Registry {
         Ok(())
     }
 
-    /// Appends to one stream and counts who is live and who is behind.
+    /// Appends a message to one stream and counts who is live and who is behind.
     fn append(&mut self, key: u32, message: Message, delivery: &mut Delivery) {
-        let bounds = self.bounds(key);
+        let history = self.bounds(key).history;
         let stream = &mut self.streams[key as usize];
-        if stream.members.is_empty() && bounds.history == 0 {
+        if stream.members.is_empty() && (history == 0 || message.is_droppable()) {
+            stream.log.pass_over();
+            stream.passed = stream.log.head();
             return;
         }
-        let (mut live, mut behind) = (stream.members.len() as u32 - stream.lagging, stream.lagging);
-        if let Some(place) = message.excluded().and_then(|conn| {
+        let left_out = message.excluded().and_then(|conn| {
             let cold = self.conns.cold(self.conns.resolve(conn)?);
-            Some(cold.seats.iter().find(|seat| seat.stream == key)?.place)
-        }) {
-            match stream.members[place as usize].lagging {
-                true => behind -= 1,
-                false => live -= 1,
-            }
+            let seat = cold.seats.iter().find(|seat| seat.stream == key)?;
+            Some(stream.members[seat.place as usize].lagging)
+        });
+        let (now, seed) = (self.now, self.config.seed);
+        self.store(key, delivery, |stream, runs| stream.log.append(now, message, seed, runs));
+        match left_out {
+            Some(true) => delivery.behind -= 1,
+            Some(false) => delivery.live -= 1,
+            None => {}
         }
-        let (messages, bytes) = (stream.log.len() as u64, stream.log.bytes());
+    }
+
+    /// Appends an entry to one stream, makes room for it, and sees to it that it is handed out.
+    pub(super) fn store(
+        &mut self,
+        key: u32,
+        delivery: &mut Delivery,
+        append: impl FnOnce(&mut Stream, &mut Runs) -> u64,
+    ) {
+        let bounds = self.bounds(key);
+        let stream = &mut self.streams[key as usize];
+        delivery.live += stream.members.len() as u32 - stream.lagging;
+        delivery.behind += stream.lagging;
         self.counters.stored += 1;
-        self.counters.log_messages += 1;
-        self.counters.log_bytes += message.cost();
-        let grown_to = bytes + message.cost();
-        let offset = stream.log.append(self.now, message, bounds);
-        self.counters.log_messages -= messages + 1 - stream.log.len() as u64;
-        self.counters.log_bytes -= grown_to - stream.log.bytes();
+        let before = LogSize::of(&stream.log);
+        let first = stream.log.head() + 1;
+        let offset = append(stream, &mut self.runs);
+        while stream.log.exceeds(bounds) {
+            stream.log.make_room(stream.passed, &mut self.runs);
+        }
+        self.log_changed(key, before);
+        let stream = &mut self.streams[key as usize];
         let position = stream.position(offset);
         let session = match stream.owner {
             Owner::Session(session) => Some(self.sessions.id(session)),
             Owner::Room(_) => None,
         };
-        delivery.live += live;
-        delivery.behind += behind;
         delivery.stored.push(Stored { session, position });
         if stream.members.is_empty() {
-            self.trim_history(key, 0);
+            self.trim_history(key);
         } else {
-            stream.sweep.get_or_insert(Sweep { offset, next: 0 });
+            stream.sweep.get_or_insert(Sweep { offset: first, next: 0 });
             self.queue_stream(key);
         }
+        self.bury_runs();
+        self.note_worth(key);
+        self.keep_budgets(key);
         self.arm_stream(key);
     }
 
@@ -235,9 +256,45 @@ impl Registry {
             }
         };
         let key = self.rooms.get(room_slot).stream;
-        let position = self.take_seat(slot, key);
-        let recovered = self.report_missed(slot, position, since);
+        let (position, recovered) = self.take_seat(slot, key, since);
         Ok(Joined { position, recovered, already: false })
+    }
+
+    /// A client says that it has dealt with everything of a stream up to an offset: of its session's,
+    /// or of a room's. Nothing is trimmed by that, for another tab may be behind; what somebody has
+    /// dealt with and everybody was handed is the first to go when there is no room for all.
+    ///
+    /// An offset beyond what it was handed means all of that, one that runs backwards nothing.
+    ///
+    /// # Errors
+    /// [`AcknowledgeError`] says which of the two is unknown.
+    pub fn acknowledge(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        room: Option<&RoomId>,
+        offset: u64,
+    ) -> Result<(), AcknowledgeError> {
+        self.advance(now);
+        let slot = self.open_slot(conn).ok_or(AcknowledgeError::UnknownConn)?;
+        let key = match room {
+            None => self.sessions.get(self.conns.hot(slot).session).stream,
+            Some(room) => {
+                let room = self.rooms.find(room).ok_or(AcknowledgeError::NotAMember)?;
+                self.rooms.get(room).stream
+            }
+        };
+        let mut seats = self.conns.cold_mut(slot).seats.iter_mut();
+        let seat = seats.find(|seat| seat.stream == key).ok_or(AcknowledgeError::NotAMember)?;
+        let stream = &mut self.streams[key as usize];
+        let offset = offset.min(stream.members[seat.place as usize].cursor);
+        if offset > seat.acknowledged {
+            seat.acknowledged = offset;
+            stream.acknowledged = stream.acknowledged.max(offset);
+            self.counters.acknowledged += 1;
+            self.note_worth(key);
+        }
+        Ok(())
     }
 
     /// Takes a connection out of a room; `false` if it was not in it.
@@ -263,13 +320,51 @@ impl Registry {
         Ok(true)
     }
 
-    /// Makes a connection a member of a stream, at its head.
-    pub(super) fn take_seat(&mut self, slot: u32, key: u32) -> Position {
+    /// Makes a connection a member of a stream: at its head, or where a client says that it stopped.
+    /// What follows there comes in the connection's own turns, before anything newer.
+    pub(super) fn take_seat(
+        &mut self,
+        slot: u32,
+        key: u32,
+        since: Option<Position>,
+    ) -> (Position, Recovered) {
+        let reader =
+            Reader { conn: self.conns.id(slot), laggard: true, late_until: 0, runs: &self.runs };
+        let stream = &self.streams[key as usize];
+        let head = stream.log.head();
+        let mut missed = None;
+        let (cursor, recovered) = match since {
+            None => match stream.owner {
+                Owner::Session(session) => {
+                    missed = self.missed_of_runs(session);
+                    (self.late_cursor(session), Recovered::Fresh)
+                }
+                Owner::Room(_) => (head, Recovered::Fresh),
+            },
+            Some(since) if since.epoch != stream.epoch || since.offset > head => {
+                // All that there ever was is lost for it, whatever is kept for others.
+                missed = (head > 0).then_some((1, head));
+                (head, Recovered::Gap)
+            }
+            Some(since) if stream.log.loses(since.offset, &reader) => {
+                (since.offset, Recovered::Gap)
+            }
+            Some(since) => (since.offset, Recovered::All),
+        };
+        if recovered == Recovered::Fresh && cursor < head {
+            self.conns.cold_mut(slot).late_until = head;
+        }
         let stream = &mut self.streams[key as usize];
-        let place = stream.add(slot);
-        let position = stream.position(stream.log.head());
-        self.conns.cold_mut(slot).seats.push(Seat { stream: key, place });
-        position
+        let place = stream.add(slot, cursor);
+        let position = stream.position(cursor);
+        self.conns.cold_mut(slot).seats.push(Seat { stream: key, place, acknowledged: 0 });
+        if let Some((from, to)) = missed {
+            self.conns.cold_mut(slot).missed.push(Missed { stream: key, from, to });
+        }
+        if cursor < head || missed.is_some() {
+            self.mark_lagging(key, place);
+        }
+        (position, recovered)
     }
 
     /// Undoes [`Registry::take_seat`] for a seat that was taken off the connection's list.
@@ -296,7 +391,7 @@ impl Registry {
                 self.hand_over(seat.stream, seat.place);
             }
         }
-        self.trim_history(seat.stream, 0);
+        self.trim_history(seat.stream);
         if let Owner::Room(room) = owner {
             self.remove_room_if_done(room);
         }
@@ -312,29 +407,6 @@ impl Registry {
         }
     }
 
-    /// What becomes of a resume in the stream whose seat was taken last: everything between the
-    /// client's position and the head is lost for it, and it is told so before any entry.
-    pub(super) fn report_missed(
-        &mut self,
-        slot: u32,
-        head: Position,
-        since: Option<Position>,
-    ) -> Recovered {
-        let Some(since) = since else { return Recovered::Fresh };
-        let seen = match since.epoch == head.epoch && since.offset <= head.offset {
-            true => since.offset,
-            false => 0,
-        };
-        let cold = self.conns.cold_mut(slot);
-        if seen < head.offset
-            && let Some(seat) = cold.seats.last().copied()
-        {
-            cold.missed.push(Missed { stream: seat.stream, from: seen + 1, to: head.offset });
-            self.mark_lagging(seat.stream, seat.place);
-        }
-        Recovered::Gap
-    }
-
     /// A room goes with its last member, unless it keeps history for a while.
     pub(super) fn remove_room_if_done(&mut self, room: u32) {
         let key = self.rooms.get(room).stream;
@@ -348,10 +420,11 @@ impl Registry {
     }
 
     pub(super) fn remove_stream(&mut self, key: u32) {
-        let stream = self.streams.remove(key as usize);
         self.stream_timers.cancel(key);
-        self.counters.log_messages -= stream.log.len() as u64;
-        self.counters.log_bytes -= stream.log.bytes();
+        let log = core::mem::replace(&mut self.streams[key as usize].log, Log::new());
+        self.log_changed(key, LogSize::of(&log));
+        let stream = self.streams.remove(key as usize);
+        self.forget_holder(&stream);
         if stream.queued {
             self.abandon_turn(Turn::Stream { key, epoch: stream.epoch });
         }

@@ -1,5 +1,7 @@
 //! Who makes room: takeover, the over-cap policy, and the release of lingering sessions.
 
+use smallvec::SmallVec;
+
 use crate::action::CloseReason;
 use crate::config::OverCap;
 use crate::conn::Ping;
@@ -79,12 +81,7 @@ impl Registry {
         if plan.session.is_some() || sessions.len() < config.sessions_per_user as usize {
             return Ok(());
         }
-        let lingering = sessions
-            .iter()
-            .copied()
-            .filter(|session| self.sessions.get(*session).lingers_since.is_some())
-            .min_by_key(|session| self.sessions.get(*session).lingers_since);
-        plan.release = match (lingering, config.over_cap) {
+        plan.release = match (self.releasable(user).next(), config.over_cap) {
             (Some(session), _) => Some(session),
             (None, OverCap::Refuse { retry_after }) => {
                 return Err(Refused::SessionsPerUser { retry_after });
@@ -100,6 +97,18 @@ impl Registry {
             }
         };
         Ok(())
+    }
+
+    /// A user's sessions without connections, the first to go first: without an open run, then those
+    /// that linger longest.
+    pub(super) fn releasable(&self, user: u32) -> impl Iterator<Item = u32> + use<> {
+        let sessions = self.sessions.user(user).sessions.iter().copied();
+        let record = |session: &u32| self.sessions.get(*session);
+        let mut lingering: SmallVec<[u32; 4]> =
+            sessions.filter(|session| record(session).lingers_since.is_some()).collect();
+        lingering
+            .sort_by_key(|session| (record(session).open_runs > 0, record(session).lingers_since));
+        lingering.into_iter()
     }
 
     /// Which of a user's open connections goes first.
@@ -155,6 +164,7 @@ impl Registry {
             self.ease_pressure(user, id);
         }
         self.remove_stream(stream);
+        self.end_runs_of(session);
         self.counters.sessions_ended += 1;
         self.notice(Notice::SessionEnded { session: id });
         self.clean_up_session(session);

@@ -6,7 +6,8 @@ use core::time::Duration;
 
 use crate::action::{CloseReason, Position};
 use crate::conn::{Due, deadline};
-use crate::id::{ConnId, RoomId, SessionId, ThreadId, UserId};
+use crate::id::{ConnId, RoomId, RunId, SessionId, ThreadId, UserId};
+use crate::run::RunFailure;
 use crate::stats::ConnState;
 use crate::stream::Owner;
 use crate::time::Timestamp;
@@ -70,6 +71,8 @@ pub struct CursorExplanation {
     pub head: u64,
     /// How many entries wait for it.
     pub backlog: u32,
+    /// The last offset that its client said it has dealt with; 0 if it never did.
+    pub acknowledged: u64,
     /// Whether it is behind, and catches up by itself.
     pub lagging: bool,
 }
@@ -114,6 +117,28 @@ pub struct RoomExplanation {
     pub bytes: u64,
     /// The last offset that is gone for good; 0 if none is.
     pub lost: u64,
+}
+
+/// What is known of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunExplanation {
+    /// Its session.
+    pub session: SessionId,
+    /// Its agent.
+    pub agent: Box<str>,
+    /// How long ago it was opened.
+    pub age: Duration,
+    /// Whether it is open.
+    pub open: bool,
+    /// Tool calls under way.
+    pub calls: Vec<Box<str>>,
+    /// How many events it had, and what they were charged.
+    pub events: u32,
+    /// What these were charged.
+    pub cost: u64,
+    /// When the registry fails it, and why, if nothing happens; `None` for never.
+    pub fails: Option<(Timestamp, RunFailure)>,
 }
 
 /// A connection that was admitted and has closed.
@@ -171,6 +196,7 @@ impl Registry {
                 position: stream.position(member.cursor),
                 head: stream.log.head(),
                 backlog: stream.log.count_after(member.cursor),
+                acknowledged: seat.acknowledged,
                 lagging: member.lagging,
             }
         });
@@ -221,6 +247,33 @@ impl Registry {
             bytes: stream.log.bytes(),
             lost: stream.log.lost(),
         })
+    }
+
+    pub(super) fn explain_run(&self, user: &UserId, run: &RunId) -> Option<RunExplanation> {
+        let run = self.runs.get(self.runs.find(self.sessions.find_user(user)?, run)?);
+        Some(RunExplanation {
+            session: self.sessions.id(run.session),
+            agent: run.agent.clone(),
+            age: self.now.saturating_since(run.began),
+            open: run.is_open(),
+            calls: run.calls().map(Into::into).collect(),
+            events: run.events(),
+            cost: run.cost(),
+            fails: run.deadline(&self.config),
+        })
+    }
+
+    pub(super) fn session_of_run(&self, user: &UserId, run: &RunId) -> Option<SessionId> {
+        let run = self.runs.find(self.sessions.find_user(user)?, run)?;
+        Some(self.sessions.id(self.runs.get(run).session))
+    }
+
+    /// The open runs of a session and their agents, in no order that means anything; none if it has
+    /// ended.
+    pub fn open_runs(&self, session: SessionId) -> impl Iterator<Item = (&RunId, &str)> {
+        let runs = self.sessions.resolve(session).map(|session| self.runs_of(session));
+        let open = runs.into_iter().flatten().map(|run| self.runs.get(run));
+        open.filter(|run| run.is_open()).map(|run| (&run.id, &*run.agent))
     }
 
     /// The last connections that have closed, oldest first; at most `closed_ring`.

@@ -269,6 +269,9 @@ impl Registry {
                 None => {}
             }
         }
+        while let Some(run) = self.run_timers.pop(millis, &mut budget) {
+            self.run_due(run);
+        }
         while let Some(key) = self.stream_timers.pop(millis, &mut budget) {
             self.drop_aged(key);
         }
@@ -345,7 +348,7 @@ impl Registry {
         while let Some(oldest) = self.streams[key as usize].log.oldest()
             && (oldest.at + ttl).as_millis_up() <= millis
         {
-            self.drop_oldest(key, 0);
+            self.drop_oldest(key);
         }
         self.arm_stream(key);
         if let Owner::Room(room) = self.streams[key as usize].owner {

@@ -1,6 +1,7 @@
 //! The registry: all control flow, split by what goes in.
 
 mod admission;
+mod budget;
 mod check;
 mod close;
 mod delivery;
@@ -14,8 +15,10 @@ mod outbox;
 mod pressure;
 mod pump;
 mod reload;
+mod runs;
 mod survey;
 mod turns;
+mod user;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -29,25 +32,32 @@ use crate::action::{Action, Body, CLOSE_REASONS, CloseReason, Message, StreamRef
 use crate::config::Config;
 use crate::conn::Conns;
 use crate::id::ConnId;
+use crate::log::{Content, Log};
 use crate::random::mix;
 use crate::room::Rooms;
+use crate::run::Runs;
 use crate::session::Sessions;
-use crate::stats::Notice;
+use crate::stats::{Notice, RunEnd};
 use crate::stream::{Owner, Stream};
 use crate::time::Timestamp;
 use crate::timers::Timers;
 
+use self::budget::Holders;
 use self::close::MassCloseEveryone;
-use self::delivery::Announcement;
+pub(crate) use self::delivery::Announcement;
 pub(crate) use self::drain::Drain;
 pub use self::explain::{
-    Closed, CursorExplanation, Explanation, RoomExplanation, SessionExplanation, Upcoming,
+    Closed, CursorExplanation, Explanation, RoomExplanation, RunExplanation, SessionExplanation,
+    Upcoming,
 };
 pub use self::input::{Disconnect, Inbound, Resume, Target, Who};
-use self::outbox::{Outbox, Queued};
+use self::outbox::Outbox;
+pub(crate) use self::outbox::Queued;
 use self::pump::Handout;
 use self::reload::Standing;
-use self::turns::{Turn, Turns};
+pub(crate) use self::turns::Turn;
+use self::turns::Turns;
+pub use self::user::{UserScope, Within};
 
 /// The truth about who is connected. See the [crate docs](crate) for the loop and the contract.
 ///
@@ -65,6 +75,9 @@ pub struct Registry {
     conns: Conns,
     sessions: Sessions,
     rooms: Rooms,
+    runs: Runs,
+    /// Which streams can give something up when a byte budget is exceeded.
+    holders: Holders,
     /// The streams of sessions and rooms, in one table: delivery makes no difference.
     streams: Slab<Stream>,
     /// Each connection's next deadline.
@@ -73,6 +86,8 @@ pub struct Registry {
     session_timers: Timers,
     /// When the oldest entry of each log is too old.
     stream_timers: Timers,
+    /// When a run has been silent, or open, for too long.
+    run_timers: Timers,
     /// Direct messages and what the registry itself decided, in order; handed out first.
     outbox: Outbox,
     /// Who has derived actions to give, taking turns.
@@ -101,8 +116,11 @@ pub struct Registry {
     recipients: Vec<ConnId>,
     /// The outbox item lent by the last poll.
     lent: Option<Queued>,
-    /// The message lent by the last poll, if its log has dropped it since.
+    /// The announcement lent by the last poll.
     lent_message: Option<Message>,
+    /// The stream of the entry lent by the last poll, which everybody may have now: its log is
+    /// trimmed in the next poll, when nothing is lent any more.
+    to_trim: Option<(u32, u64)>,
 }
 
 /// What only ever counts up, and gauges that would take a walk to count.
@@ -132,12 +150,26 @@ struct Counters {
     sent: u64,
     deferred: u64,
     stored: u64,
+    acknowledged: u64,
+    runs_opened: u64,
+    runs_ended: [u64; RunEnd::COUNT],
     gaps: u64,
+    shed: u64,
     skipped: u64,
     log_messages: u64,
     log_bytes: u64,
     late_stamps: u64,
     notices_lost: u64,
+}
+
+/// How much a log holds: messages and bytes.
+#[derive(Clone, Copy)]
+struct LogSize(u64, u64);
+
+impl LogSize {
+    const fn of(log: &Log) -> Self {
+        Self(log.len() as u64, log.bytes())
+    }
 }
 
 impl Registry {
@@ -152,10 +184,13 @@ impl Registry {
             conns: Conns::new(),
             sessions: Sessions::new(mix(seed)),
             rooms: Rooms::new(mix(!seed)),
+            runs: Runs::new(mix(seed ^ 1)),
+            holders: Holders::new(),
             streams: Slab::new(),
             conn_timers: Timers::new(),
             session_timers: Timers::new(),
             stream_timers: Timers::new(),
+            run_timers: Timers::new(),
             outbox: Outbox::new(),
             turns: Turns::new(),
             announcements: VecDeque::new(),
@@ -174,6 +209,7 @@ impl Registry {
             recipients: Vec::new(),
             lent: None,
             lent_message: None,
+            to_trim: None,
         }
     }
 
@@ -186,6 +222,7 @@ impl Registry {
         self.lent = None;
         self.lent_message = None;
         self.recipients.clear();
+        self.trim_lent();
         loop {
             if let Some(queued) = self.outbox.pop() {
                 if !self.hand_out_queued(&queued) {
@@ -197,7 +234,11 @@ impl Registry {
                 let lent = self.lent.insert(queued);
                 return Some(lent.action(&self.recipients));
             }
-            let turn = self.turns.pop()?;
+            let Some(turn) = self.turns.pop() else {
+                // Whoever had nothing left to catch up on has come to the end without a word.
+                self.trim_lent();
+                return None;
+            };
             if !self.is_turn_alive(&turn) {
                 continue;
             }
@@ -213,18 +254,18 @@ impl Registry {
             };
             match handout {
                 None => {}
-                Some(Handout::Entry { stream, offset }) => {
+                Some(Handout::Entry { stream, offset, after }) => {
                     let stream = &self.streams[stream as usize];
-                    let message = match &self.lent_message {
-                        Some(message) => message,
-                        // It was just handed out, and what the log drops after that is kept.
-                        None => &stream.log.get(offset)?.message,
-                    };
+                    let entry = stream.log.get(offset)?;
                     return Some(Action::Send {
                         to: &self.recipients,
                         stream: self.stream_ref(stream.owner),
                         position: Some(stream.position(offset)),
-                        body: Body::Message(message),
+                        body: match entry.content_after(after)? {
+                            Content::Message(message) => Body::Message(message),
+                            Content::Run(fact) => Body::Run(self.fact(entry.at, fact)),
+                            Content::Text(text) => Body::Text(self.text(entry.at, text)),
+                        },
                     });
                 }
                 Some(Handout::Gap { stream, conn, from, to }) => {
@@ -250,14 +291,15 @@ impl Registry {
     /// Whether to poll again before sleeping. It may be `true` when the next poll finds nothing.
     #[must_use]
     pub fn has_actions(&self) -> bool {
-        !self.outbox.is_empty() || !self.turns.is_empty()
+        !self.outbox.is_empty() || !self.turns.is_empty() || self.to_trim.is_some()
     }
 
     /// When `tick` has something to do: possibly early, never late. `None`: never, without further
     /// input. An instant in the past: at once, the last tick's budget was used up.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let timers = [&self.conn_timers, &self.session_timers, &self.stream_timers];
+        let timers =
+            [&self.conn_timers, &self.session_timers, &self.stream_timers, &self.run_timers];
         let first = timers.into_iter().filter_map(Timers::first).min().map(Timestamp::from_millis);
         // Rounded up like every deadline.
         let stop = self.hard_stop().map(|stop| Timestamp::from_millis(stop.as_millis_up()));
@@ -351,6 +393,28 @@ impl Registry {
         let mut turns = core::mem::replace(&mut self.turns, Turns::new());
         turns.abandon(turn, |turn| self.is_turn_alive(turn));
         self.turns = turns;
+    }
+
+    /// Trims the log of what the last poll lent.
+    fn trim_lent(&mut self) {
+        if let Some((key, epoch)) = self.to_trim.take()
+            && self.streams.get(key as usize).is_some_and(|stream| stream.epoch == epoch)
+        {
+            self.trim_history(key);
+        }
+    }
+
+    /// A log had another size before: adapts the gauges.
+    fn log_changed(&mut self, key: u32, before: LogSize) {
+        let stream = &self.streams[key as usize];
+        let after = LogSize::of(&stream.log);
+        let counters = &mut self.counters;
+        counters.log_messages = counters.log_messages + after.0 - before.0;
+        counters.log_bytes = counters.log_bytes + after.1 - before.1;
+        if let Owner::Session(session) = stream.owner {
+            let user = self.sessions.user_mut(self.sessions.get(session).user);
+            user.bytes = user.bytes + after.1 - before.1;
+        }
     }
 
     fn count_closed(&mut self, reason: CloseReason) {

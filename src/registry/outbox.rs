@@ -1,12 +1,18 @@
 //! What is directed at one connection or session, in the order of its causes.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
+use bytes::Bytes;
+
 use crate::action::{
-    Action, Body, CloseReason, Gone, MESSAGE_OVERHEAD, Message, Position, StreamRef,
+    Action, Body, CloseReason, Gone, MESSAGE_OVERHEAD, Message, Position, RunFact, RunText,
+    StreamRef,
 };
 use crate::conn::{Ping, State};
-use crate::id::{ConnId, RoomId, SessionId};
+use crate::id::{ConnId, RoomId, RunId, SessionId};
+use crate::run::{RunEventKind, RunFailure};
+use crate::time::Timestamp;
 
 use super::Registry;
 
@@ -23,7 +29,7 @@ pub(crate) enum Queued {
         conn: ConnId,
         origin: Origin,
         position: Position,
-        message: Message,
+        parcel: Parcel,
     },
     Gap {
         conn: ConnId,
@@ -64,13 +70,80 @@ impl Origin {
     }
 }
 
+/// What an entry holds, for when its log has let it go.
+#[derive(Debug)]
+pub(crate) enum Parcel {
+    Message(Message),
+    Run(Box<OwnedFact>),
+    Text(Box<OwnedText>),
+}
+
+#[derive(Debug)]
+pub(crate) struct OwnedFact {
+    run: RunId,
+    agent: Box<str>,
+    kind: RunEventKind,
+    failure: Option<RunFailure>,
+    at: Timestamp,
+    payload: Bytes,
+}
+
+#[derive(Debug)]
+pub(crate) struct OwnedText {
+    run: RunId,
+    agent: Box<str>,
+    at: Timestamp,
+    text: Box<str>,
+}
+
+impl Parcel {
+    pub(crate) fn of_fact(fact: &RunFact<'_>) -> Self {
+        Self::Run(Box::new(OwnedFact {
+            run: fact.run.clone(),
+            agent: fact.agent.into(),
+            kind: fact.kind,
+            failure: fact.failure,
+            at: fact.at,
+            payload: fact.payload.clone(),
+        }))
+    }
+
+    pub(crate) fn of_text(text: &RunText<'_>) -> Self {
+        Self::Text(Box::new(OwnedText {
+            run: text.run.clone(),
+            agent: text.agent.into(),
+            at: text.at,
+            text: text.text.into(),
+        }))
+    }
+
+    fn body(&self) -> Body<'_> {
+        match self {
+            Self::Message(message) => Body::Message(message),
+            Self::Run(fact) => Body::Run(RunFact {
+                run: &fact.run,
+                agent: &fact.agent,
+                kind: fact.kind,
+                failure: fact.failure,
+                at: fact.at,
+                payload: &fact.payload,
+            }),
+            Self::Text(text) => Body::Text(RunText {
+                run: &text.run,
+                agent: &text.agent,
+                at: text.at,
+                text: &text.text,
+            }),
+        }
+    }
+}
+
 impl Queued {
     /// Whose window it is charged to, and how much.
     pub(crate) fn charge(&self) -> Option<(ConnId, u64)> {
         match self {
-            Self::Direct { conn, message } | Self::Entry { conn, message, .. } => {
-                Some((*conn, message.cost()))
-            }
+            Self::Direct { conn, message } => Some((*conn, message.cost())),
+            Self::Entry { conn, parcel, .. } => Some((*conn, parcel.body().cost())),
             Self::Gap { conn, .. } | Self::Ping { conn } | Self::Close { conn, .. } => {
                 Some((*conn, MESSAGE_OVERHEAD))
             }
@@ -86,11 +159,11 @@ impl Queued {
                 position: None,
                 body: Body::Message(message),
             },
-            Self::Entry { origin, position, message, .. } => Action::Send {
+            Self::Entry { origin, position, parcel, .. } => Action::Send {
                 to,
                 stream: origin.stream_ref(),
                 position: Some(*position),
-                body: Body::Message(message),
+                body: parcel.body(),
             },
             Self::Gap { conn, origin, from, to } => {
                 Action::Gap { conn: *conn, stream: origin.stream_ref(), from: *from, to: *to }

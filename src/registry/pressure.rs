@@ -109,7 +109,9 @@ impl Registry {
         let sessions = self.sessions.user(user).sessions.iter().copied();
         let is_empty = |session: &u32| {
             let stream = &self.streams[self.sessions.get(*session).stream as usize];
-            stream.members.is_empty() && stream.log.is_empty()
+            stream.members.is_empty()
+                && stream.log.is_empty()
+                && self.sessions.get(*session).open_runs == 0
         };
         sessions.filter(is_empty).collect()
     }

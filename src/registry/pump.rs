@@ -4,30 +4,50 @@
 use core::ops::Range;
 use core::time::Duration;
 
-use crate::action::{CloseReason, MESSAGE_OVERHEAD};
-use crate::conn::State;
+use crate::action::{Body, CloseReason, MESSAGE_OVERHEAD};
+use crate::conn::{Seat, State};
 use crate::id::ConnId;
-use crate::log::Bounds;
+use crate::log::{self, Bounds, Content, Entry, Reader};
 use crate::stats::Notice;
 use crate::stream::{Member, Owner, Sweep};
 
-use super::Registry;
-use super::outbox::{Origin, Queued};
+use super::outbox::{Origin, Parcel, Queued};
 use super::turns::Turn;
+use super::{LogSize, Registry};
 
 /// What a turn gives. The recipients of an entry are in [`Registry::recipients`].
 pub(crate) enum Handout {
-    Entry { stream: u32, offset: u64 },
-    Gap { stream: u32, conn: ConnId, from: u64, to: u64 },
+    /// The entry, or what of it lies behind a cursor.
+    Entry {
+        stream: u32,
+        offset: u64,
+        after: u64,
+    },
+    Gap {
+        stream: u32,
+        conn: ConnId,
+        from: u64,
+        to: u64,
+    },
     Announcement,
-    Draining { within: Range<Duration> },
+    Draining {
+        within: Range<Duration>,
+    },
 }
 
 /// What a cursor finds next in its stream.
 #[derive(Clone, Copy)]
 enum Next {
-    Gap { from: u64, to: u64 },
-    Entry { offset: u64, cost: u64 },
+    /// Told, it leaves the cursor there.
+    Gap {
+        from: u64,
+        to: u64,
+        cursor: u64,
+    },
+    Entry {
+        offset: u64,
+        cost: u64,
+    },
     Nothing,
 }
 
@@ -91,16 +111,16 @@ impl Registry {
             let stream = &mut self.streams[key as usize];
             // The entry to hand out, or the last one lost if nothing is left to hand out but a gap.
             let after = sweep.offset - 1;
-            let (offset, cost) = match stream.log.after(after) {
-                Some(entry) => (entry.offset, Some(entry.message.cost())),
-                None if stream.log.lost() > after => (stream.log.lost(), None),
-                None => {
-                    stream.sweep = None;
-                    break;
-                }
+            let offset = match stream.log.after(after) {
+                Some(entry) => entry.offset,
+                None => stream.log.lost_before(stream.log.head() + 1),
             };
+            if offset <= after {
+                stream.sweep = None;
+                break;
+            }
             let next = if offset == sweep.offset { sweep.next } else { 0 };
-            let next = self.sweep(key, offset, cost, next);
+            let (next, after) = self.sweep(key, offset, next);
             let stream = &mut self.streams[key as usize];
             stream.sweep = Some(if (next as usize) < stream.members.len() {
                 Sweep { offset, next }
@@ -112,24 +132,39 @@ impl Registry {
                 let stream = &mut self.streams[key as usize];
                 if stream.log.head() < stream.sweep.map_or(0, |sweep| sweep.offset) {
                     stream.sweep = None;
-                    self.trim_history(key, offset);
+                    self.trim_later(key);
                 } else {
                     self.queue_stream(key);
                 }
-                return Some(Handout::Entry { stream: key, offset });
+                return Some(Handout::Entry { stream: key, offset, after });
             }
         }
-        self.trim_history(key, 0);
+        self.trim_history(key);
+        // The last member may have left while the sweep was under way.
+        if let Owner::Room(room) = self.streams[key as usize].owner {
+            self.remove_room_if_done(room);
+        }
         None
     }
 
-    /// Visits members from place `next` on with one entry, until the chunk is full; the place to go
-    /// on from. Without a cost there is no entry any more, and whoever lacks it has a gap.
-    fn sweep(&mut self, key: u32, offset: u64, cost: Option<u64>, mut next: u32) -> u32 {
+    /// Visits members from place `next` on with one entry, until the chunk is full: the place to go
+    /// on from, and the cursor behind which the entry is handed out. Where there is no entry any
+    /// more, whoever lacks it has a gap.
+    fn sweep(&mut self, key: u32, offset: u64, mut next: u32) -> (u32, u64) {
         let chunk = self.config.fanout_chunk as usize;
-        let stream = &self.streams[key as usize];
-        let lost = stream.log.lost();
-        let excluded = stream.log.get(offset).and_then(|entry| entry.message.excluded());
+        let log = &self.streams[key as usize].log;
+        let entry = log.get(offset);
+        // For a gap alone, all that is lost up to it counts.
+        let lost = log.lost_before(if entry.is_some() { offset } else { offset + 1 });
+        let content = entry.and_then(Entry::content);
+        let excluded = content.and_then(|content| content.excluded());
+        // A text may be had in part: those who lack the same part are served together.
+        let begins = match content {
+            Some(Content::Text(text)) => offset - u64::from(text.bytes),
+            _ => offset - 1,
+        };
+        let whole = content.map(|content| content.cost());
+        let mut after = None;
         while let Some(member) = self.streams[key as usize].members.get(next as usize).copied() {
             let place = next;
             if member.lagging || member.cursor >= offset {
@@ -137,6 +172,8 @@ impl Registry {
                 continue;
             }
             let conn = self.conns.id(member.conn);
+            let from = member.cursor.max(begins);
+            let cost = whole.map(|whole| whole - (from - begins));
             let room = cost.is_some_and(|cost| {
                 member.cursor >= lost
                     && (excluded == Some(conn)
@@ -152,13 +189,18 @@ impl Registry {
                 if self.recipients.len() == chunk {
                     break;
                 }
+                if *after.get_or_insert(from) != from {
+                    next += 1;
+                    self.mark_lagging(key, place);
+                    continue;
+                }
                 self.recipients.push(conn);
                 self.hand_out(member.conn, cost.unwrap_or(0));
             }
             self.streams[key as usize].members[place as usize].cursor = offset;
             next += 1;
         }
-        next
+        (next, after.unwrap_or(begins))
     }
 
     /// A member that can't be handed its next entry now.
@@ -187,25 +229,30 @@ impl Registry {
 
     fn next_of(&self, key: u32, place: u32) -> Next {
         let stream = &self.streams[key as usize];
-        let Member { conn: slot, cursor, .. } = stream.members[place as usize];
+        let Member { conn: slot, cursor, lagging } = stream.members[place as usize];
         if let Some(missed) =
             self.conns.cold(slot).missed.iter().find(|missed| missed.stream == key)
         {
-            return Next::Gap { from: missed.from, to: missed.to };
+            return Next::Gap { from: missed.from, to: missed.to, cursor };
         }
-        let lost = stream.log.lost();
-        if cursor < lost {
-            return Next::Gap { from: cursor + 1, to: lost };
-        }
+        let late_until = match stream.owner {
+            Owner::Session(_) => self.conns.cold(slot).late_until,
+            Owner::Room(_) => 0,
+        };
         let conn = self.conns.id(slot);
-        let mut cursor = cursor;
-        while let Some(entry) = stream.log.after(cursor) {
-            if !entry.message.excludes(conn) {
-                return Next::Entry { offset: entry.offset, cost: entry.message.cost() };
+        let reader = Reader { conn, laggard: lagging, late_until, runs: &self.runs };
+        match stream.log.next(cursor, &reader) {
+            log::Next::Gap { from, to } => Next::Gap { from, to, cursor: to },
+            log::Next::Entry(entry) => {
+                let cost = entry.content_after(cursor).map_or(0, |content| match content {
+                    // Where the cursor is within a character, the whole of it is handed out.
+                    Content::Text(text) => Body::Text(self.text(entry.at, text)).cost(),
+                    content => content.cost(),
+                });
+                Next::Entry { offset: entry.offset, cost }
             }
-            cursor = entry.offset;
+            log::Next::Nothing => Next::Nothing,
         }
-        Next::Nothing
     }
 
     /// Moves a cursor past what was handed out.
@@ -234,10 +281,10 @@ impl Registry {
             let next = self.next_of(seat.stream, seat.place);
             let (cursor, cost) = match next {
                 Next::Nothing => {
-                    self.catch_up(seat.stream, seat.place, 0);
+                    self.catch_up(seat.stream, seat.place);
                     continue;
                 }
-                Next::Gap { to, .. } => (to, MESSAGE_OVERHEAD),
+                Next::Gap { cursor, .. } => (cursor, MESSAGE_OVERHEAD),
                 Next::Entry { offset, cost } => (offset, cost),
             };
             if !self.fits(slot, cost) {
@@ -246,18 +293,19 @@ impl Registry {
             }
             self.conns.cold_mut(slot).next_seat = index + 1;
             let conn = self.conns.id(slot);
+            let after = self.streams[seat.stream as usize].members[seat.place as usize].cursor;
             self.advance_cursor(seat.stream, seat.place, cursor);
             self.hand_out(slot, cost);
-            let handout = if let Next::Gap { from, to } = next {
+            let handout = if let Next::Gap { from, to, .. } = next {
                 self.count_gap(conn, from, to);
                 Handout::Gap { stream: seat.stream, conn, from, to }
             } else {
                 self.recipients.push(conn);
                 self.counters.sent += 1;
-                Handout::Entry { stream: seat.stream, offset: cursor }
+                Handout::Entry { stream: seat.stream, offset: cursor, after }
             };
             if matches!(self.next_of(seat.stream, seat.place), Next::Nothing) {
-                self.catch_up(seat.stream, seat.place, cursor);
+                self.catch_up(seat.stream, seat.place);
             }
             // Not `ready_if_room`: a turn goes on until the window is full, not half full.
             let hot = self.conns.hot_mut(slot);
@@ -270,9 +318,8 @@ impl Registry {
         None
     }
 
-    /// The member has everything up to the head: sweeps visit it again. `lent` is the offset that
-    /// the current poll lends, 0 for none.
-    fn catch_up(&mut self, key: u32, place: u32, lent: u64) {
+    /// The member has everything up to the head: sweeps visit it again.
+    fn catch_up(&mut self, key: u32, place: u32) {
         let stream = &mut self.streams[key as usize];
         let head = stream.log.head();
         let member = &mut stream.members[place as usize];
@@ -281,30 +328,44 @@ impl Registry {
         stream.lagging -= 1;
         let slot = member.conn;
         self.conns.hot_mut(slot).lagging -= 1;
-        self.trim_history(key, lent);
+        self.trim_later(key);
     }
 
-    /// Once every member was handed everything, only the history stays. The entry that the current
-    /// poll lends is kept aside.
-    pub(super) fn trim_history(&mut self, key: u32, lent: u64) {
+    /// Trims a log as soon as nothing of it is lent any more: in the next poll.
+    fn trim_later(&mut self, key: u32) {
+        let later = (key, self.streams[key as usize].epoch);
+        // At most one entry is lent by a poll: perhaps of this stream, and then of no other.
+        if self.to_trim != Some(later) {
+            self.trim_lent();
+            self.to_trim = Some(later);
+        }
+    }
+
+    /// Once every member was handed everything, only the history stays.
+    pub(super) fn trim_history(&mut self, key: u32) {
+        let history = self.bounds(key).history as usize;
         let stream = &mut self.streams[key as usize];
         if stream.sweep.is_some() || stream.lagging > 0 {
             return;
         }
-        let history = self.bounds(key).history as usize;
-        while self.streams[key as usize].log.len() > history {
-            self.drop_oldest(key, lent);
+        stream.passed = stream.log.head();
+        let before = LogSize::of(&stream.log);
+        stream.log.drop_droppable(&mut self.runs);
+        while stream.log.bounded() > history {
+            stream.log.drop_oldest(&mut self.runs);
         }
+        self.log_changed(key, before);
+        self.bury_runs();
+        self.note_worth(key);
     }
 
-    /// Drops the oldest entry of a log, and keeps it aside if it is the one that is lent.
-    pub(super) fn drop_oldest(&mut self, key: u32, lent: u64) {
-        let Some(entry) = self.streams[key as usize].log.drop_oldest() else { return };
-        self.counters.log_messages -= 1;
-        self.counters.log_bytes -= entry.message.cost();
-        if entry.offset == lent {
-            self.lent_message = Some(entry.message);
-        }
+    /// Drops the oldest entry of a log.
+    pub(super) fn drop_oldest(&mut self, key: u32) {
+        let log = &mut self.streams[key as usize].log;
+        let before = LogSize::of(log);
+        log.drop_oldest(&mut self.runs);
+        self.log_changed(key, before);
+        self.bury_runs();
     }
 
     /// What bounds a stream's log.
@@ -336,18 +397,15 @@ impl Registry {
             let seat = self.conns.cold(slot).seats[index];
             loop {
                 let next = self.next_of(seat.stream, seat.place);
-                let stream = &self.streams[seat.stream as usize];
-                let origin = match stream.owner {
-                    Owner::Session(session) => Origin::Session(self.sessions.id(session)),
-                    Owner::Room(room) => Origin::Room(self.rooms.get(room).name.clone()),
-                };
                 let (item, cursor) = match next {
                     Next::Nothing => break,
-                    Next::Gap { from, to } => (Queued::Gap { conn, origin, from, to }, to),
+                    Next::Gap { from, to, cursor } => {
+                        let origin = self.origin(seat.stream);
+                        (Queued::Gap { conn, origin, from, to }, cursor)
+                    }
                     Next::Entry { offset, .. } => {
-                        let Some(entry) = stream.log.get(offset) else { break };
-                        let (position, message) = (stream.position(offset), entry.message.clone());
-                        (Queued::Entry { conn, origin, position, message }, offset)
+                        let Some(item) = self.parcel(conn, seat, offset) else { break };
+                        (item, offset)
                     }
                 };
                 let cost = item.charge().map_or(0, |(_, cost)| cost);
@@ -358,5 +416,26 @@ impl Registry {
                 self.advance_cursor(seat.stream, seat.place, cursor);
             }
         }
+    }
+
+    fn origin(&self, key: u32) -> Origin {
+        match self.streams[key as usize].owner {
+            Owner::Session(session) => Origin::Session(self.sessions.id(session)),
+            Owner::Room(room) => Origin::Room(self.rooms.get(room).name.clone()),
+        }
+    }
+
+    /// An entry on its way out of a log: what of it lies behind a member's cursor.
+    fn parcel(&self, conn: ConnId, seat: Seat, offset: u64) -> Option<Queued> {
+        let stream = &self.streams[seat.stream as usize];
+        let cursor = stream.members[seat.place as usize].cursor;
+        let entry = stream.log.get(offset)?;
+        let parcel = match entry.content_after(cursor)? {
+            Content::Message(message) => Parcel::Message(message.clone()),
+            Content::Run(fact) => Parcel::of_fact(&self.fact(entry.at, fact)),
+            Content::Text(text) => Parcel::of_text(&self.text(entry.at, text)),
+        };
+        let (origin, position) = (self.origin(seat.stream), stream.position(offset));
+        Some(Queued::Entry { conn, origin, position, parcel })
     }
 }

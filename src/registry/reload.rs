@@ -10,7 +10,7 @@ use crate::stats::{Impact, Notice};
 use crate::stream::Owner;
 use crate::time::Timestamp;
 
-use super::Registry;
+use super::{LogSize, Registry};
 
 /// Who has to go before the new caps hold. It is made in full before anything is done, so that what
 /// a dry run says is what a reload does.
@@ -72,6 +72,7 @@ impl Registry {
             self.begin_close(slot, reason);
         }
         self.trim_all_logs();
+        self.keep_all_budgets();
         self.rearm_all(&before);
         self.weigh_all_pressure();
         self.keep_headroom();
@@ -122,16 +123,9 @@ impl Registry {
         }
         let mut own = self.open_of(user);
         own.sort_unstable_by_key(|slot| self.rank(*slot, config.over_cap));
-        let mut lingering: Vec<_> = sessions
-            .iter()
-            .copied()
-            .filter(|session| self.sessions.get(*session).lingers_since.is_some())
-            .collect();
-        lingering.sort_by_key(|session| self.sessions.get(*session).lingers_since);
+        let lingering = self.releasable(user);
         // Once no session lingers, the connection that would go first takes its session along.
-        for session in
-            lingering.into_iter().chain(own.iter().map(|slot| self.conns.hot(*slot).session))
-        {
+        for session in lingering.chain(own.iter().map(|slot| self.conns.hot(*slot).session)) {
             if release == 0 {
                 break;
             }
@@ -172,15 +166,27 @@ impl Registry {
                 continue;
             }
             let bounds = self.bounds(key);
-            while self.streams[key as usize].log.exceeds(bounds) {
-                self.drop_oldest(key, 0);
+            let stream = &mut self.streams[key as usize];
+            let before = LogSize::of(&stream.log);
+            while stream.log.exceeds(bounds) {
+                stream.log.make_room(stream.passed, &mut self.runs);
             }
-            self.trim_history(key, 0);
+            self.log_changed(key, before);
+            self.bury_runs();
+            self.trim_history(key);
             self.arm_stream(key);
             if let Owner::Room(room) = self.streams[key as usize].owner {
                 self.remove_room_if_done(room);
             }
         }
+    }
+
+    fn keep_all_budgets(&mut self) {
+        let users: Vec<u32> = self.sessions.iter_users().map(|(user, _)| user).collect();
+        for user in users {
+            self.keep_user_budget(user, None);
+        }
+        self.keep_process_budget(None);
     }
 
     fn rearm_all(&mut self, before: &Config) {
@@ -202,6 +208,8 @@ impl Registry {
             self.arm(slot);
             self.ready_if_room(slot);
         }
+        let runs: Vec<u32> = self.runs.iter().map(|(run, _)| run).collect();
+        runs.into_iter().for_each(|run| self.arm_run(run));
         for session in 0..self.sessions.slots() {
             if self.sessions.live_id(session).is_some() {
                 self.arm_session(session);

@@ -9,6 +9,7 @@ mod support;
 mod delivery;
 mod key;
 mod limits;
+mod runs;
 mod times;
 mod whole;
 
@@ -18,7 +19,7 @@ use headcount::Config;
 use key::{Key, Row};
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    [limits::ROWS, times::ROWS, delivery::ROWS, whole::ROWS].into_iter().flatten()
+    [limits::ROWS, times::ROWS, delivery::ROWS, runs::ROWS, whole::ROWS].into_iter().flatten()
 }
 
 #[test]

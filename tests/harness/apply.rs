@@ -2,10 +2,11 @@
 
 use core::time::Duration;
 
-use headcount::{ConnId, Disconnect, Inbound, Resume, Timestamp};
+use headcount::{Class, ConnId, Disconnect, Inbound, Resume, Timestamp, Within};
 
 use super::model::closing::Audience;
-use super::op::{Advance, Flush, Incoming, Op, Pick, Since, To};
+use super::model::millis_up;
+use super::op::{Advance, Flush, Incoming, Op, Pick, RunReport, Since, To};
 use super::seen::{Seen, Source};
 use super::settings;
 use super::world::World;
@@ -77,13 +78,13 @@ impl World {
             Op::Tick => self.tick()?,
             Op::Advance(advance) => self.advance(advance),
             Op::Skew { millis } => self.skew = millis.into(),
-            Op::Send { to, size, except, text } => {
+            Op::Send { to, size, class, except, text } => {
                 let except = except.map(|pick| self.conn(pick));
-                self.send(to, size, except, text)?;
+                self.send((to, except), Self::class(class), (size, text))?;
             }
             Op::Reply { conn, size } => {
                 let (conn, stamp) = (self.conn(conn), self.stamp());
-                let message = self.message(self.size(size), true, None);
+                let message = self.message(self.size(size), true, None, Class::Droppable);
                 let got = self.registry.reply(stamp, conn, message.clone());
                 self.model.reply(stamp, conn, &message, got)?;
             }
@@ -91,14 +92,39 @@ impl World {
                 let (conn, room, stamp) = (self.conn(conn), self.room(room), self.stamp());
                 let since = self.since(since, Some(&Source::Room(room.clone())));
                 let got = self.registry.join(stamp, conn, &room, since);
+                if let Ok(joined) = got
+                    && !joined.already
+                {
+                    self.grammar.seated(conn, Source::Room(room.clone()), joined.position);
+                }
                 self.model.join(stamp, conn, &room, since, got)?;
             }
             Op::Leave { conn, room } => {
                 let (conn, room, stamp) = (self.conn(conn), self.room(room), self.stamp());
                 let got = self.registry.leave(stamp, conn, &room);
+                if got == Ok(true) {
+                    self.grammar.left(conn, &Source::Room(room.clone()));
+                }
                 self.model.leave(stamp, conn, &room, got)?;
             }
+            Op::Acknowledge { conn, room, upto } => self.acknowledge(conn, room, upto)?,
+            Op::Close { to: To::Run(user, run), reason } => {
+                self.close_within(user, Some(run), None, reason)?;
+            }
+            Op::Close { to: To::Thread(user, thread), reason } => {
+                self.close_within(user, None, Some(thread), reason)?;
+            }
             Op::Close { to, reason } => self.close(&self.audience(to), reason)?,
+            Op::OpenRun { user, thread, run, size } => self.open_run((user, thread), run, size)?,
+            Op::RunEvent { user, run, event } => self.run_event(user, run, event)?,
+            Op::Talk { run, pieces, size } => {
+                for _ in 0..pieces {
+                    self.run_event(0, run, RunReport::Text(size))?;
+                    self.compare()?;
+                    self.poll()?;
+                    self.compare()?;
+                }
+            }
             Op::Poll { count } => {
                 for _ in 0..count {
                     if !self.poll()? {
@@ -118,8 +144,12 @@ impl World {
     }
 
     /// Everything that can be read is as the model says, and the registry agrees with itself.
-    pub fn compare(&self) -> Check {
+    pub fn compare(&mut self) -> Check {
         self.registry.check().map_err(|violation| violation.to_string())?;
+        self.model.learn(&self.registry)?;
+        let explained = self.explained();
+        self.model.settle_runs(&explained);
+        self.model.compare_runs(&explained)?;
         self.model.compare(&self.registry, &self.names, &self.conns, &self.sessions)
     }
 
@@ -168,6 +198,7 @@ impl World {
             if admitted.new_session {
                 self.sessions.push(admitted.session);
             }
+            self.grammar.seated(conn, Source::Session(admitted.session), admitted.position);
         }
         self.model.connect(&self.registry, stamp, conn, (user, thread), (resume, expires), &got)
     }
@@ -221,17 +252,52 @@ impl World {
         self.model.close(stamp, audience, reason, got)
     }
 
-    fn send(&mut self, to: To, size: u8, except: Option<ConnId>, text: bool) -> Check {
+    fn acknowledge(&mut self, conn: Pick, room: Option<u8>, upto: Since) -> Check {
+        let (conn, room, stamp) = (self.conn(conn), room.map(|room| self.room(room)), self.stamp());
+        let source = match &room {
+            Some(room) => Some(Source::Room(room.clone())),
+            None => self.model.conns.get(&conn).and_then(|it| it.session()).map(Source::Session),
+        };
+        let stream = source.as_ref().and_then(|source| self.model.streams.get(source));
+        let cursor = stream.and_then(|stream| stream.seat(conn)).map_or(0, |seat| seat.cursor);
+        let offset = self.since(upto, source.as_ref()).map_or(cursor, |position| position.offset);
+        let got = self.registry.acknowledge(stamp, conn, room.as_ref(), offset);
+        self.model.acknowledge(stamp, conn, room.as_ref(), offset, got)
+    }
+
+    fn send(
+        &mut self,
+        (to, except): (To, Option<ConnId>),
+        class: Class,
+        (size, text): (u8, bool),
+    ) -> Check {
         let (audience, stamp) = (self.audience(to), self.stamp());
         let mut bytes = self.size(size);
         if matches!(audience, Audience::Everyone) {
             // Announcements have no position: the payload is all that tells them apart.
             bytes = bytes.max(8);
         }
-        let message = self.message(bytes, text, except);
-        let target = Self::target(&self.names, &audience);
-        let got = self.registry.send(stamp, target, message.clone());
-        self.model.send(stamp, &audience, &message, except, &got)
+        // Whom a message leaves out is said last, and makes it critical if it was the latest of a key.
+        let class = match class {
+            Class::Latest(_) if except.is_some() => Class::Critical,
+            class => class,
+        };
+        let message = self.message(bytes, text, except, class.clone());
+        let got = match to {
+            To::Thread(user, thread) => {
+                let thread = self.names.threads[usize::from(self.thread(thread))].clone();
+                self.scope(user).send(stamp, Within::Thread(&thread), message.clone())
+            }
+            To::Run(user, run) => {
+                let run = self.run(run);
+                self.scope(user).send(stamp, Within::Run(&run), message.clone())
+            }
+            _ => {
+                let target = Self::target(&self.names, &audience);
+                self.registry.send(stamp, target, message.clone())
+            }
+        };
+        self.model.send(stamp, &audience, (&message, class), except, &got)
     }
 
     /// Ticks until nothing is due. One tick acts on as many deadlines as its budget has, in an order
@@ -267,6 +333,7 @@ impl World {
 
     pub fn advance(&mut self, advance: Advance) {
         let next = self.registry.poll_timeout().unwrap_or(self.now).max(self.now);
+        let before = self.now;
         self.now = match advance {
             Advance::Nanos(some) => self.now + Duration::from_nanos(u64::from(some) * 7_919),
             Advance::Millis(some) => self.now + Duration::from_millis(some.into()),
@@ -280,6 +347,15 @@ impl World {
                 self.now + Duration::from_secs(60 * 24 * 3_600 * u64::from(some))
             }
         };
+        if self.model.has_budgets()
+            && let [first, second, ..] = self.model.run_deadlines()[..]
+        {
+            // Runs fail one after the other: who pays depends on which is first, which is open.
+            let before_second = Timestamp::from_millis(millis_up(second)).as_nanos() - 1;
+            let latest = Timestamp::from_nanos(before_second);
+            self.now =
+                self.now.min(latest.max(Timestamp::from_millis(millis_up(first)))).max(before);
+        }
     }
 
     /// Polls one action; whether there was one.

@@ -1,11 +1,11 @@
 //! Histories out of a seed. Each seed has its own weights, some of them zero: what is rare in one
 //! history is all that happens in another.
 
-use super::op::{Advance, Flush, Incoming, Op, Pick, Since, To};
+use super::op::{Advance, Class, Flush, Incoming, Op, Pick, RunReport, Since, To};
 use super::rng::Rng;
 
 /// How many kinds of operation there are.
-const KINDS: usize = 26;
+const KINDS: usize = 30;
 
 /// Makes operations without end.
 #[derive(Clone, Debug)]
@@ -19,8 +19,14 @@ pub struct Generator {
     /// How often, in percent, a message is larger than the usual few bytes.
     large: u64,
     excepts: u64,
+    /// How often, in percent, a message is the latest of a key, and how often droppable.
+    latest: u64,
+    droppable: u64,
     resumes: u64,
     expiries: u64,
+    /// How often, in percent, a run's event is text, and how often the last.
+    texts: u64,
+    ends: u64,
     /// How many operations of the beginning only fill the registry.
     filling: u64,
 }
@@ -42,6 +48,16 @@ impl Generator {
         weights[1] = weights[1].max(5);
         weights[10] = weights[10].max(10);
         weights[18] = weights[18].max(rng.pick(&[0, 1, 5, 10]));
+        // Runs need events, and most histories have none.
+        if rng.chance(50) {
+            weights[26] = 0;
+            weights[27] = 0;
+            weights[28] = 0;
+        } else {
+            weights[26] = weights[26].clamp(2, 10);
+            weights[27] = weights[27].max(10);
+            weights[28] = weights[28].min(10);
+        }
         if rng.chance(50) {
             // Most of what ends connections is rare, or nothing ever fills.
             for kind in [6, 14, 15, 20, 21, 24] {
@@ -54,8 +70,12 @@ impl Generator {
             dead: rng.pick(&[0, 2, 5, 30]),
             large: rng.pick(&[0, 10, 30, 70]),
             excepts: rng.pick(&[0, 10, 50]),
-            resumes: rng.pick(&[0, 10, 60]),
+            latest: rng.pick(&[0, 0, 20, 60, 100]),
+            droppable: rng.pick(&[0, 0, 30, 60, 90]),
+            resumes: rng.pick(&[0, 10, 60, 90]),
             expiries: rng.pick(&[0, 0, 20, 60]),
+            texts: rng.pick(&[20, 50, 80]),
+            ends: rng.pick(&[1, 10, 30]),
             filling: rng.pick(&[0, 5, 10, 20]),
             rng,
         }
@@ -64,7 +84,8 @@ impl Generator {
     fn kind(&mut self) -> usize {
         if self.filling > 0 {
             self.filling -= 1;
-            return self.rng.pick(&[1, 12]);
+            let other = if self.weights[26] > 0 { 26 } else { 1 };
+            return self.rng.pick(&[1, 1, 12, 12, other]);
         }
         let mut left = self.rng.below(self.weights.iter().sum());
         for (kind, weight) in self.weights.iter().enumerate() {
@@ -94,8 +115,41 @@ impl Generator {
         if self.rng.chance(self.large) { self.rng.byte() } else { self.rng.byte() % 4 }
     }
 
+    fn class(&mut self) -> Class {
+        if self.rng.chance(self.droppable) {
+            Class::Droppable
+        } else if self.rng.chance(self.latest) {
+            Class::Latest(self.rng.byte() % (2 * self.hot))
+        } else {
+            Class::Critical
+        }
+    }
+
+    fn report(&mut self) -> RunReport {
+        let size = self.size();
+        if self.rng.chance(self.texts) {
+            return RunReport::Text(self.rng.byte());
+        }
+        if self.rng.chance(self.ends) {
+            return match self.rng.below(4) {
+                0 | 1 => RunReport::Completed(size),
+                2 => RunReport::Failed(size),
+                _ => RunReport::Cancelled(size),
+            };
+        }
+        let call = if self.rng.chance(80) { self.rng.byte() % 3 } else { self.rng.byte() };
+        match self.rng.below(5) {
+            0 => RunReport::Thinking(size),
+            1 | 2 => RunReport::Executing { call, size },
+            3 => RunReport::Executed { call, size },
+            _ => RunReport::Progress(size),
+        }
+    }
+
     fn to(&mut self) -> To {
-        match self.rng.below(8) {
+        match self.rng.below(10) {
+            8 => To::Thread(self.name(), self.name()),
+            9 => To::Run(self.name(), self.name()),
             0 => To::Conn(self.pick()),
             1 | 2 => To::Session(self.pick()),
             3 => To::User(self.name()),
@@ -109,11 +163,11 @@ impl Generator {
             return Since::Fresh;
         }
         let some = self.rng.byte() % 4;
-        match self.rng.below(6) {
+        match self.rng.below(10) {
             0 => Since::Head,
-            1 | 2 => Since::Behind(some),
-            3 => Since::Beyond(some),
-            4 => Since::Foreign(some),
+            1..=5 => Since::Behind(some),
+            6 => Since::Beyond(some),
+            7 => Since::Foreign(some),
             _ => self.rng.pick(&[Since::Zero, Since::Last]),
         }
     }
@@ -197,8 +251,8 @@ impl Generator {
                     Pick(pick) if self.rng.chance(80) => Pick(1 << 14 | pick & 0x3FFF),
                     other => other,
                 });
-                let (to, size) = (self.to(), self.size());
-                Op::Send { to, size, except, text: self.rng.chance(50) }
+                let (to, size, class) = (self.to(), self.size(), self.class());
+                Op::Send { to, size, class, except, text: self.rng.chance(50) }
             }
             11 => Op::Reply { conn: self.pick(), size: self.size() },
             12 => Op::Join { conn: self.pick(), room: self.name(), since: self.since() },
@@ -229,6 +283,31 @@ impl Generator {
             22 => Op::CancelDrain,
             23 => Op::Chatter { conn: self.pick(), count: self.rng.between(2, 12) as u8 },
             24 => Op::Reload { choice: self.rng.byte(), dry_run: self.rng.chance(20) },
+            25 => {
+                let room = self.rng.chance(50).then(|| self.name());
+                let some = self.rng.byte() % 4;
+                let upto = self.rng.pick(&[
+                    Since::Head,
+                    Since::Head,
+                    Since::Fresh,
+                    Since::Behind(some),
+                    Since::Beyond(some),
+                    Since::Foreign(some),
+                    Since::Last,
+                ]);
+                Op::Acknowledge { conn: self.pick(), room, upto }
+            }
+            26 => Op::OpenRun {
+                user: self.name(),
+                thread: self.name(),
+                run: self.name(),
+                size: self.size(),
+            },
+            27 => Op::RunEvent { user: self.name(), run: self.name(), event: self.report() },
+            28 => {
+                let pieces = self.rng.between(2, 5) as u8;
+                Op::Talk { run: self.rng.byte() % self.hot, pieces, size: self.rng.byte() }
+            }
             _ => Op::Live { deadlines: self.rng.between(1, 4) as u8 },
         }
     }

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headcount::{ConnId, Gone, SessionId};
+use headcount::{ConnId, Gone, Position, SessionId};
 
-use super::seen::{Seen, Source};
+use super::seen::{Content, Seen, Source};
 use super::{Check, ensure};
 
 /// Where a connection is in its sentence.
@@ -22,8 +22,16 @@ enum Stage {
 struct Sentence {
     stage: Stage,
     session: Option<SessionId>,
-    /// The last offset handed out, sent or told as lost, by epoch.
-    told: BTreeMap<u64, u64>,
+    /// Of each stream that it follows: the epoch, and the last offset sent or told as lost.
+    told: BTreeMap<Source, Told>,
+}
+
+#[derive(Debug)]
+struct Told {
+    epoch: u64,
+    upto: u64,
+    /// Nothing was told yet: a gap may say what was lost before it came.
+    fresh: bool,
 }
 
 /// The checker.
@@ -60,14 +68,20 @@ impl Grammar {
         Ok(())
     }
 
+    /// The registry has minted a session.
+    pub fn minted(&mut self, session: SessionId) -> Check {
+        ensure!(!self.sessions.contains_key(&session), "{session:?} was minted twice");
+        if let Some(tenant) = self.session_slots.insert(session.index(), session) {
+            return Err(format!("{session:?} took the slot of {tenant:?} before its Cleanup"));
+        }
+        self.sessions.insert(session, false);
+        Ok(())
+    }
+
     /// The registry has admitted a connection.
     pub fn admitted(&mut self, conn: ConnId, session: SessionId, minted: bool) -> Check {
         if minted {
-            ensure!(!self.sessions.contains_key(&session), "{session:?} was minted twice");
-            if let Some(tenant) = self.session_slots.insert(session.index(), session) {
-                return Err(format!("{session:?} took the slot of {tenant:?} before its Cleanup"));
-            }
-            self.sessions.insert(session, false);
+            self.minted(session)?;
         }
         ensure!(
             self.sessions.get(&session) == Some(&false),
@@ -75,6 +89,21 @@ impl Grammar {
         );
         self.conns.get_mut(&conn).ok_or("admitted, never reserved")?.session = Some(session);
         Ok(())
+    }
+
+    /// A connection follows a stream from here on.
+    pub fn seated(&mut self, conn: ConnId, stream: Source, position: Position) {
+        let Position { epoch, offset: upto } = position;
+        if let Some(sentence) = self.conns.get_mut(&conn) {
+            sentence.told.insert(stream, Told { epoch, upto, fresh: true });
+        }
+    }
+
+    /// It does not any more.
+    pub fn left(&mut self, conn: ConnId, stream: &Source) {
+        if let Some(sentence) = self.conns.get_mut(&conn) {
+            sentence.told.remove(stream);
+        }
     }
 
     /// An action was polled.
@@ -88,7 +117,11 @@ impl Grammar {
             ensure!(fine, "{seen:?} for {conn:?}, which is {:?}", sentence.stage);
         }
         match seen {
-            Seen::Send { to, stream, position, .. } => {
+            Seen::Send { to, stream, position, content } => {
+                ensure!(
+                    matches!(content, Content::Message(_)) || matches!(stream, Source::Session(_)),
+                    "a run's entry in {stream:?}"
+                );
                 self.recipients(to)?;
                 self.audience(to, stream)?;
                 if let Some(position) = position {
@@ -100,7 +133,12 @@ impl Grammar {
                         self.epochs.insert(stream.clone(), position.epoch);
                     }
                     for conn in to {
-                        self.advance(*conn, position.epoch, position.offset)?;
+                        let told = self.told(*conn, stream)?;
+                        ensure!(
+                            told.epoch == position.epoch && told.upto < position.offset,
+                            "{conn:?} was handed {position:?} after {told:?}"
+                        );
+                        (told.upto, told.fresh) = (position.offset, false);
                     }
                 } else {
                     ensure!(
@@ -109,12 +147,16 @@ impl Grammar {
                     );
                 }
             }
-            Seen::Gap { stream, from, to, .. } => {
+            Seen::Gap { conn, stream, from, to } => {
                 ensure!(
                     matches!(stream, Source::Session(_) | Source::Room(_)),
                     "a gap in {stream:?}"
                 );
                 ensure!(0 < *from && from <= to, "a gap {from}..={to}");
+                let told = self.told(*conn, stream)?;
+                let all = told.fresh && *to <= told.upto;
+                ensure!(all || told.upto < *from, "{conn:?}: a gap {from}..={to} after {told:?}");
+                (told.upto, told.fresh) = (*to, false);
             }
             Seen::Draining { to } => self.recipients(to)?,
             Seen::Ping { .. } => {}
@@ -158,14 +200,10 @@ impl Grammar {
         Ok(())
     }
 
-    /// Entries come in order, each once. What a resume was told as lost is not looked at: the
-    /// client may have claimed less than what this connection was handed before it left.
-    fn advance(&mut self, conn: ConnId, epoch: u64, offset: u64) -> Check {
+    /// What was told of a stream: entries and gaps come in order, each once.
+    fn told(&mut self, conn: ConnId, stream: &Source) -> Result<&mut Told, String> {
         let sentence = self.conns.get_mut(&conn).ok_or("never reserved")?;
-        let told = sentence.told.entry(epoch).or_insert(0);
-        ensure!(*told < offset, "{conn:?} was handed {offset} after {told} of epoch {epoch}");
-        *told = offset;
-        Ok(())
+        sentence.told.get_mut(stream).ok_or_else(|| format!("{conn:?} does not follow {stream:?}"))
     }
 
     fn stage(&mut self, conn: ConnId, stage: Stage) {

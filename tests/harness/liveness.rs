@@ -11,7 +11,7 @@ use super::{Check, ensure};
 const LIMIT: usize = 4_000;
 
 impl World {
-    /// Ends the history: what is owed is delivered, peers fall silent, sockets end.
+    /// Ends the history: what is owed is delivered, peers fall silent, runs are cancelled, sockets end.
     pub fn wind_up(&mut self) -> Check {
         self.skew = 0;
         self.quiet()?;
@@ -40,6 +40,7 @@ impl World {
                 self.compare()?;
             }
         }
+        self.cancel_runs()?;
         self.pass_time(LIMIT)?;
         self.nothing_is_left()
     }

@@ -10,6 +10,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod apply;
+pub mod apply_runs;
 pub mod generate;
 pub mod grammar;
 pub mod liveness;

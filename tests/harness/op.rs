@@ -51,15 +51,24 @@ pub enum Op {
     /// The next call carries a stamp that is so many milliseconds late.
     Skew { millis: u8 },
     /// The application sends.
-    Send { to: To, size: u8, except: Option<Pick>, text: bool },
+    Send { to: To, size: u8, class: Class, except: Option<Pick>, text: bool },
     /// The application answers.
     Reply { conn: Pick, size: u8 },
     /// A connection joins a room.
     Join { conn: Pick, room: u8, since: Since },
+    /// A client says what it has dealt with: of its session's stream, or of a room's.
+    Acknowledge { conn: Pick, room: Option<u8>, upto: Since },
     /// A connection leaves a room.
     Leave { conn: Pick, room: u8 },
     /// The application closes.
     Close { to: To, reason: u8 },
+    /// An agent begins a run in a session, which need not be there yet.
+    OpenRun { user: u8, thread: u8, run: u8, size: u8 },
+    /// Something happens in a run: below 200 in one of those that are remembered, as long as there is
+    /// any, otherwise in one of this user and name.
+    RunEvent { user: u8, run: u8, event: RunReport },
+    /// The agent of such a run talks in so many pieces, with one action polled after each.
+    Talk { run: u8, pieces: u8, size: u8 },
     /// At most so many actions are polled.
     Poll { count: u8 },
     /// Actions are polled until there is none.
@@ -96,7 +105,23 @@ pub enum To {
     Session(Pick),
     User(u8),
     Room(u8),
+    /// The session of this user and thread, or of this user's run, by a call of the user's own.
+    Thread(u8, u8),
+    Run(u8, u8),
     Everyone,
+}
+
+/// What an application reports of a run: how much, and of which tool call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunReport {
+    Thinking(u8),
+    Executing { call: u8, size: u8 },
+    Executed { call: u8, size: u8 },
+    Progress(u8),
+    Text(u8),
+    Completed(u8),
+    Failed(u8),
+    Cancelled(u8),
 }
 
 /// What came in. A data message has one of the sizes of [`size_of`](super::world::World::size).
@@ -142,6 +167,15 @@ pub enum Advance {
     Far(u8),
     /// So many times 60 days: past what 32 bits of milliseconds can count.
     Ages(u8),
+}
+
+/// What becomes of a message when there is no room for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    Critical,
+    /// The newest of one of a few keys.
+    Latest(u8),
+    Droppable,
 }
 
 /// Which position a client claims to have seen.

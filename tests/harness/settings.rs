@@ -12,6 +12,7 @@ pub struct Population {
     pub users: u8,
     pub threads: u8,
     pub rooms: u8,
+    pub runs: u8,
 }
 
 /// A time that is short, long or, where it may be, none at all; where `calm`, most are long.
@@ -55,6 +56,7 @@ pub fn random(rng: &mut Rng) -> (Config, Population) {
         users: rng.between(1, 5) as u8,
         threads: rng.between(1, 3) as u8,
         rooms: rng.between(1, 4) as u8,
+        runs: rng.between(1, 5) as u8,
     };
     (build(builder), population)
 }
@@ -83,12 +85,22 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
     let calm = rng.chance(60);
     let connections = small(rng).max(rng.between(1, 6) as u32);
     let sessions = small(rng);
-    let (messages, history) = depth(rng);
+    let (mut messages, mut history) = depth(rng);
     let (room_messages, room_history) = depth(rng);
     let ages = Duration::from_secs(366 * 24 * 3_600);
     let pause_threshold = rng.pick(&[ages, ages, Duration::from_millis(1), Duration::from_secs(5)]);
     let any = rng.between(1, 100) as u32;
     let emergency = rng.pick(&[101, 80, 50, any]);
+    let huge = 1 << 30;
+    let process_bytes = rng.pick(&[huge, huge, huge, 300, 1_000, 3_000]);
+    // What a budget takes of what everybody has shows only where much is kept of that.
+    let keeps = process_bytes < huge && rng.chance(50);
+    let (mut stream_bytes, mut stream_ttl) =
+        (rng.pick(&[1, 150, 400, 1_000, 100_000]), time(rng, false, true));
+    if keeps {
+        (messages, history) = (64, 64);
+        (stream_bytes, stream_ttl) = (100_000, Duration::ZERO);
+    }
     let over_cap = match rng.below(4) {
         0 => OverCap::Refuse { retry_after: Duration::from_millis(7) },
         1 => OverCap::EvictOldest,
@@ -115,8 +127,8 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .interval(time(rng, calm, true))
         .pong_timeout(time(rng, calm, false))
         .stream_messages(messages)
-        .stream_bytes(rng.pick(&[1, 150, 400, 1_000, 100_000]))
-        .stream_ttl(time(rng, false, true))
+        .stream_bytes(stream_bytes)
+        .stream_ttl(stream_ttl)
         .stream_history(history)
         .room_messages(room_messages)
         .room_bytes(rng.pick(&[1, 150, 400, 1_000, 100_000]))
@@ -140,4 +152,11 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .drain_deadline(time(rng, calm, false))
         .message_rate(rng.pick(&[0, 0, 1, 10, 1_000]))
         .message_burst(small(rng))
+        .runs_per_session(rng.pick(&[0, 1, 2, 3, 8, 8]))
+        .process_bytes(process_bytes)
+        .user_bytes(rng.pick(&[huge, huge, huge, 150, 400, 1_500]).min(process_bytes))
+        .run_silence(time(rng, calm, true))
+        .run_max_length(rarely(rng, calm))
+        .run_events(rng.pick(&[2, 3, 6, 20, 4_096]))
+        .run_bytes(rng.pick(&[1_024, 1_500, 5_000, 1 << 20]))
 }

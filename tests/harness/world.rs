@@ -3,14 +3,14 @@
 use core::time::Duration;
 
 use headcount::{
-    CloseReason, Config, ConnId, Message, Position, Principal, Registry, RoomId, SessionId, Target,
-    ThreadId, Timestamp, UserId,
+    Class, CloseReason, Config, ConnId, Key, Message, Position, Principal, Registry, RoomId, RunId,
+    SessionId, Target, ThreadId, Timestamp, UserId,
 };
 
 use super::grammar::Grammar;
 use super::model::Model;
 use super::model::closing::Audience;
-use super::op::{Pick, Since, To};
+use super::op::{self, Pick, Since, To};
 use super::seen::{Seen, Source};
 use super::settings::Population;
 
@@ -20,6 +20,10 @@ pub struct Names {
     pub users: Vec<UserId>,
     pub threads: Vec<ThreadId>,
     pub rooms: Vec<RoomId>,
+    /// Nobody has this name.
+    pub stranger: UserId,
+    /// Names of runs. Each user may have a run of each.
+    pub runs: Vec<RunId>,
 }
 
 impl Names {
@@ -27,7 +31,10 @@ impl Names {
         let users = (0..population.users).map(|number| format!("user-{number}"));
         let threads = (0..population.threads).map(|number| format!("thread-{number}"));
         let rooms = (0..population.rooms).map(|number| format!("room-{number}"));
+        let runs = (0..population.runs).map(|number| format!("run-{number}"));
         Self {
+            stranger: UserId::new("stranger").expect("a fine name"),
+            runs: runs.map(|name| RunId::new(name).expect("a fine name")).collect(),
             users: users.map(|name| UserId::new(name).expect("a fine name")).collect(),
             threads: threads.map(|name| ThreadId::new(name).expect("a fine name")).collect(),
             rooms: rooms.map(|name| RoomId::new(name).expect("a fine name")).collect(),
@@ -121,6 +128,10 @@ impl World {
         self.names.rooms[usize::from(number) % self.names.rooms.len()].clone()
     }
 
+    pub fn run(&self, number: u8) -> RunId {
+        self.names.runs[usize::from(number) % self.names.runs.len()].clone()
+    }
+
     pub fn principal(&self, user: u8, thread: u8) -> Principal {
         let user = self.names.users[usize::from(user)].clone();
         Principal::new(user, self.names.threads[usize::from(thread)].clone())
@@ -141,6 +152,14 @@ impl World {
             To::Session(pick) => Audience::Session(self.session(pick)),
             To::User(user) => Audience::User(self.user(user)),
             To::Room(room) => Audience::Room(self.room(room)),
+            To::Thread(user, thread) => {
+                let (user, thread) = (self.user(user), self.thread(thread));
+                self.model.session_of(user, thread).map_or(Audience::Nobody, Audience::Session)
+            }
+            To::Run(user, run) => {
+                let (user, run) = (self.user(user), self.run(run));
+                self.model.session_of_run(user, &run).map_or(Audience::Nobody, Audience::Session)
+            }
             To::Everyone => Audience::Everyone,
         }
     }
@@ -152,6 +171,8 @@ impl World {
             Audience::User(user) => Target::User(&names.users[usize::from(*user)]),
             Audience::Room(room) => Target::Room(room),
             Audience::Everyone => Target::Everyone,
+            // As good as nobody: no user has this name.
+            Audience::Nobody => Target::User(&names.stranger),
         }
     }
 
@@ -185,14 +206,31 @@ impl World {
     }
 
     /// A message that is equal to no other, as far as its length allows.
-    pub fn message(&mut self, bytes: usize, text: bool, except: Option<ConnId>) -> Message {
+    pub fn message(
+        &mut self,
+        bytes: usize,
+        text: bool,
+        except: Option<ConnId>,
+        class: Class,
+    ) -> Message {
         self.messages += 1;
         let number = format!("{:08x}", self.messages);
         let payload: String = number.chars().cycle().take(bytes).collect();
         let message = if text { Message::text(payload) } else { Message::binary(payload) };
+        let message = message.class(class);
         match except {
             Some(conn) => message.except(conn),
             None => message,
+        }
+    }
+
+    pub fn class(class: op::Class) -> Class {
+        match class {
+            op::Class::Critical => Class::Critical,
+            op::Class::Latest(key) => {
+                Class::Latest(Key::new(format!("key-{key}")).expect("a fine key"))
+            }
+            op::Class::Droppable => Class::Droppable,
         }
     }
 

@@ -21,10 +21,20 @@ impl Polled {
         let mut position = None;
         let mut session = None;
         let (to, what) = match action {
-            Action::Send { to, stream, position: place, body: Body::Message(message) } => {
+            Action::Send { to, stream, position: place, body } => {
                 position = *place;
-                let text = String::from_utf8_lossy(message.payload());
-                (to.to_vec(), format!("{}{text}", prefix(stream, ": ")))
+                let text = String::from_utf8_lossy(body.as_bytes());
+                let said = match body {
+                    Body::Message(_) => String::new(),
+                    Body::Run(fact) => match fact.failure {
+                        Some(failure) => {
+                            format!("{} {:?} {failure:?} ", fact.run.as_str(), fact.kind)
+                        }
+                        None => format!("{} {:?} ", fact.run.as_str(), fact.kind),
+                    },
+                    Body::Text(text) => format!("{} says ", text.run.as_str()),
+                };
+                (to.to_vec(), format!("{}{said}{text}", prefix(stream, ": ")))
             }
             Action::Gap { conn, stream, from, to } => {
                 (vec![*conn], format!("gap {}{from}..={to}", prefix(stream, " ")))

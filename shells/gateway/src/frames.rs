@@ -168,6 +168,7 @@ pub(crate) fn room_stream(room: &RoomId) -> String {
 fn recovered(recovered: Recovered) -> &'static str {
     match recovered {
         Recovered::Fresh => "fresh",
+        Recovered::All => "all",
         // Whatever else there will be: a client that does not know it must not trust its copy.
         _ => "gap",
     }

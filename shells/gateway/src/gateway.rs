@@ -142,7 +142,7 @@ impl Handler for Gateway {
         body: Body<'_>,
         out: &mut Vec<u8>,
     ) -> Kind {
-        let Body::Message(message) = body;
+        let Body::Message(message) = body else { return Kind::Text };
         match (frames::stream_name(stream), position) {
             (Some(name), Some(position)) => {
                 frames::event(&name, position, message.payload(), out);

@@ -52,7 +52,8 @@ pub trait Handler {
     /// Appends the payload of a message's WebSocket frame to `out`, which is empty: called once,
     /// however many recipients there are. A [`Kind::Text`] payload must be UTF-8.
     ///
-    /// By default the payload as the application sent it.
+    /// By default the payload as the application sent it, which of an agent's run says neither which
+    /// run nor what happened.
     fn encode(
         &mut self,
         stream: StreamRef<'_>,
@@ -61,9 +62,13 @@ pub trait Handler {
         out: &mut Vec<u8>,
     ) -> Kind {
         let _ = (stream, position);
-        let Body::Message(message) = body;
-        out.extend_from_slice(message.payload());
-        if message.is_text() { Kind::Text } else { Kind::Binary }
+        out.extend_from_slice(body.as_bytes());
+        let text = match body {
+            Body::Message(message) => message.is_text(),
+            Body::Run(fact) => std::str::from_utf8(fact.payload).is_ok(),
+            Body::Text(_) => true,
+        };
+        if text { Kind::Text } else { Kind::Binary }
     }
 
     /// Appends the payload of the frame that tells a client that the entries `from..=to` of a

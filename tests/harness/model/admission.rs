@@ -6,7 +6,9 @@ use headcount::{
 };
 
 use super::conn::{Conn, State};
+use super::entry::Entry;
 use super::eviction::Plan;
+use super::log::Log;
 use super::stream::{Lag, Seat, Stream};
 use super::{Model, Session};
 use crate::harness::seen::Source;
@@ -85,14 +87,13 @@ impl Model {
         let evicted = self.make_room(&plan);
         let session = self.find_or_mint(user, thread, &admitted)?;
         let source = Source::Session(session);
-        let position = self.enter(id, &source)?;
+        let since = resume.map(|resume| resume.position);
+        let (position, recovered) =
+            self.enter(id, &source, since, (admitted.recovered, admitted.position.offset))?;
         ensure!(
-            admitted.position == position,
-            "connect: {:?}, the head is {position:?}",
-            admitted.position
+            admitted.position == position && admitted.recovered == recovered,
+            "connect: {admitted:?}, expected {position:?} and {recovered:?}"
         );
-        let recovered = self.resume(id, &source, resume.map(|resume| resume.position));
-        ensure!(admitted.recovered == recovered, "connect: {:?}", admitted.recovered);
         self.tally.opened += 1;
         let now = self.now;
         let conn = self.conns.get_mut(&id).ok_or("connected, never reserved")?;
@@ -121,16 +122,7 @@ impl Model {
         } else {
             ensure!(admitted.new_session, "connect: {id:?} is new");
             ensure!(!self.sessions.contains_key(&id), "connect: {id:?} exists");
-            let session = Session {
-                user,
-                thread,
-                uncleaned: std::collections::BTreeSet::new(),
-                left_at: None,
-                left_for: Vec::new(),
-                left_by: 0,
-                ended: false,
-            };
-            self.sessions.insert(id, session);
+            self.sessions.insert(id, Session::new(user, thread));
             self.notices.minted(id, user);
             self.tally.sessions_opened += 1;
             self.found(Source::Session(id), admitted.position.epoch)?;
@@ -146,19 +138,15 @@ impl Model {
         Ok(())
     }
 
-    /// A connection takes its seat at the head of a stream.
-    pub fn enter(&mut self, id: ConnId, source: &Source) -> Result<Position, String> {
-        let stream = self.streams.get_mut(source).ok_or("no such stream")?;
-        let cursor = stream.head();
-        stream.seats.push(Seat {
-            conn: id,
-            cursor,
-            lag: Lag::No,
-            excused: false,
-            missed: None,
-            passed: 0,
-        });
-        let position = Position { epoch: stream.epoch, offset: cursor };
+    /// A connection takes its seat in a stream: at its head, or where its client says it stopped.
+    pub fn enter(
+        &mut self,
+        id: ConnId,
+        source: &Source,
+        since: Option<Position>,
+        (told, told_at): (Recovered, u64),
+    ) -> Result<(Position, Recovered), String> {
+        let mut late = None;
         if let Source::Session(session) = source
             && let Some(session) = self.sessions.get_mut(session)
         {
@@ -167,29 +155,67 @@ impl Model {
                 self.marks.hit("a session came back to life");
             }
         }
-        Ok(position)
-    }
-
-    /// What a client that claims a position is told: all that it may have missed is lost. It comes
-    /// before any entry, and after the replies that welcome it.
-    pub fn resume(&mut self, id: ConnId, source: &Source, since: Option<Position>) -> Recovered {
-        let (Some(since), Some(stream)) = (since, self.streams.get_mut(source)) else {
-            return Recovered::Fresh;
-        };
-        let head = stream.head();
-        let from = match since {
-            Position { epoch, offset } if epoch == stream.epoch && offset <= head => offset + 1,
-            _ => 1,
-        };
-        if from <= head
-            && let Some(seat) = stream.seat_mut(id)
-            && let Some(conn) = self.conns.get_mut(&id)
-        {
-            seat.missed = Some((from, head));
-            seat.lag = Lag::Yes;
-            conn.ready = true;
+        if let Source::Session(session) = source {
+            late = self.open_runs_of(*session);
         }
-        Recovered::Gap
+        let stream = self.streams.get_mut(source).ok_or("no such stream")?;
+        let head = stream.head();
+        let mut seat = Seat {
+            conn: id,
+            cursor: head,
+            lag: Lag::No,
+            excused: false,
+            missed: None,
+            late_until: 0,
+            acknowledged: 0,
+            passed: 0,
+        };
+        let recovered = match since {
+            None => {
+                if let Some((first, lost)) = late {
+                    self.marks.hit("a late join in the middle of a run");
+                    let cursor = |log: &Log, entries: &[Entry]| (first - 1).max(log.lost(entries));
+                    let entries = &stream.entries;
+                    stream.logs.retain(|log| cursor(log, entries) == told_at);
+                    ensure!(!stream.logs.is_empty(), "{id:?} joins late at {told_at}");
+                    seat.cursor = told_at;
+                    seat.late_until = if told_at < head { head } else { 0 };
+                    seat.missed = lost;
+                }
+                Recovered::Fresh
+            }
+            Some(since) if since.epoch != stream.epoch || since.offset > head => {
+                // All that there ever was is lost for it, whatever is kept for others.
+                seat.missed = (head > 0).then_some((1, head));
+                if since.epoch != stream.epoch {
+                    self.marks.hit("a resume from a foreign epoch");
+                }
+                Recovered::Gap
+            }
+            Some(since) => {
+                seat.cursor = since.offset;
+                // Whoever left to make room for it may have been the last that lacked something.
+                let recovered = stream.recovered(since.offset, id, told)?;
+                let (_, replayed) = stream.logs[0].outlook(&stream.entries, since.offset, id);
+                if replayed > 0 {
+                    self.marks.hit(match recovered {
+                        Recovered::All => "a resume replayed everything",
+                        _ => "a resume replayed what was left",
+                    });
+                }
+                recovered
+            }
+        };
+        stream.logs.iter_mut().for_each(|log| log.sit(seat.cursor));
+        let position = Position { epoch: stream.epoch, offset: seat.cursor };
+        if seat.waits(head) {
+            seat.lag = Lag::Yes;
+            if let Some(conn) = self.conns.get_mut(&id) {
+                conn.ready = true;
+            }
+        }
+        stream.seats.push(seat);
+        Ok((position, recovered))
     }
 
     /// While the headroom for closing connections is used up, the oldest close ends now.

@@ -18,6 +18,11 @@ pub enum Audience {
     User(u8),
     Room(headcount::RoomId),
     Everyone,
+    Nobody,
+}
+
+fn entries_of(items: &[Item]) -> usize {
+    items.iter().filter(|item| matches!(item, Item::Entry { .. })).count()
 }
 
 impl Model {
@@ -55,6 +60,7 @@ impl Model {
             Audience::Conn(id) => Some(*id).filter(closable).into_iter().collect(),
             Audience::Session(id) => self.members(&Source::Session(*id)).into_iter().collect(),
             Audience::User(user) => self.open_of_user(*user).into_iter().collect(),
+            Audience::Nobody => Vec::new(),
             Audience::Room(room) => self.members(&Source::Room(room.clone())).into_iter().collect(),
             Audience::Everyone => self.conns.keys().copied().filter(closable).collect(),
         };
@@ -97,20 +103,24 @@ impl Model {
     fn moved(&self, id: ConnId, exact: bool) -> Moved {
         let conn = &self.conns[&id];
         let window = self.config.window();
+        let mut ways: Vec<Vec<Vec<Item>>> = vec![Vec::new()];
         let mut lacked = Vec::new();
-        let mut exact = exact;
         for source in conn.streams() {
             let stream = &self.streams[&source];
-            if let Some(seat) = stream.seat(id) {
-                let (items, certain) = stream.lacking(seat);
-                exact &= certain;
-                lacked.push(items);
-            }
+            let Some(seat) = stream.seat(id) else { continue };
+            let of_stream = stream.lacking(seat);
+            // Seen as live it may get the most.
+            lacked.extend(of_stream.iter().max_by_key(|items| entries_of(items)).cloned());
+            let extended = |way: &Vec<Vec<Item>>| {
+                let way = way.clone();
+                of_stream.clone().into_iter().map(move |items| [&way[..], &[items]].concat())
+            };
+            ways = ways.iter().flat_map(extended).collect();
         }
-        let fitting = |stop_at_first: bool| {
+        let fitting = |lacked: &[Vec<Item>], stop_at_first: bool| {
             let mut used = conn.used();
             let mut fitting: Vec<Item> = Vec::new();
-            for items in &lacked {
+            for items in lacked {
                 for item in items {
                     if used > 0 && used + item.cost() > window {
                         if stop_at_first {
@@ -124,7 +134,8 @@ impl Model {
             }
             fitting
         };
-        let right = if exact { vec![fitting(false), fitting(true)] } else { Vec::new() };
+        let fittings = ways.iter().flat_map(|way| [fitting(way, false), fitting(way, true)]);
+        let right = if exact { fittings.collect() } else { Vec::new() };
         Moved { right, lacked: lacked.concat(), polled: Vec::new() }
     }
 
@@ -204,8 +215,9 @@ impl Model {
         if let Some(stream) = self.streams.get(source)
             && matches!(source, Source::Room(_))
             && stream.seats.is_empty()
-            && (!stream.bounds.keeps_without_members() || stream.is_empty())
+            && stream.is_over()
         {
+            self.forget_payments(source);
             self.streams.remove(source);
         } else if let Some(stream) = self.streams.get(source)
             && stream.seats.is_empty()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use headcount::{CloseReason, ConnId, Registry, SessionId};
+use headcount::{CloseReason, ConnId, Registry, RunEnd, SessionId};
 
 use super::Model;
 use super::conn::State;
@@ -107,6 +107,9 @@ impl Model {
             ("sent", stats.sent, tally.sent),
             ("stored", stats.stored, tally.stored),
             ("gaps", stats.gaps, tally.gaps),
+            ("acknowledged", stats.acknowledged, tally.acknowledged),
+            ("runs_opened", stats.runs_opened, tally.runs_opened),
+            ("runs", sum(stats.runs), self.runs.values().filter(|run| run.open).count() as u64),
             ("late_stamps", stats.late_stamps, tally.late),
         ] {
             ensure!(got == expected, "stats: {name} is {got}, expected {expected}");
@@ -115,6 +118,18 @@ impl Model {
             let expected = tally.closed.get(reason).copied().unwrap_or(0);
             let got = stats.closed(*reason);
             ensure!(got == expected, "stats: closed for {reason:?} is {got}, expected {expected}");
+        }
+        for end in [
+            RunEnd::Completed,
+            RunEnd::Failed,
+            RunEnd::Cancelled,
+            RunEnd::Silence,
+            RunEnd::Length,
+            RunEnd::SessionEnded,
+        ] {
+            let expected = tally.runs_ended.get(&(end as usize)).copied().unwrap_or(0);
+            let got = stats.runs_ended(end);
+            ensure!(got == expected, "stats: runs ended by {end:?}: {got}, expected {expected}");
         }
         let (least, most) = tally.pong_timeouts;
         let timeouts = stats.pong_timeouts;

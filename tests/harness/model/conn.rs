@@ -7,7 +7,7 @@ use headcount::{
 };
 
 use super::Bucket;
-use crate::harness::seen::Source;
+use crate::harness::seen::{Content, Source};
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,15 +42,43 @@ pub struct Moved {
 /// One thing out of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
-    Gap { stream: Source, from: u64, to: u64 },
-    Entry { stream: Source, epoch: u64, offset: u64, message: Message },
+    Gap {
+        stream: Source,
+        from: u64,
+        to: u64,
+    },
+    Entry {
+        stream: Source,
+        epoch: u64,
+        offset: u64,
+        content: Content,
+        /// Which of the runs that failed together has this place is open.
+        swappable: bool,
+    },
 }
 
 impl Item {
+    /// Whether what was polled is this.
+    pub fn is(&self, polled: &Self) -> bool {
+        let Self::Entry { stream, epoch, offset, content: Content::Fact(fact), swappable: true } =
+            self
+        else {
+            return self == polled;
+        };
+        let place = (stream, *epoch, *offset);
+        matches!(
+            polled,
+            Self::Entry { stream, epoch, offset, content: Content::Fact(other), .. }
+                if place == (stream, *epoch, *offset)
+                    && other.failure.is_some()
+                    && other.at == fact.at
+        )
+    }
+
     pub fn cost(&self) -> u64 {
         match self {
             Self::Gap { .. } => MESSAGE_OVERHEAD,
-            Self::Entry { message, .. } => message.cost(),
+            Self::Entry { content, .. } => content.cost(),
         }
     }
 

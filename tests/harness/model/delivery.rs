@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 
 use headcount::{
-    ConnId, Delivery, JoinError, Joined, Message, Position, Recovered, ReplyError, RoomId,
-    Timestamp, UnknownConn,
+    AcknowledgeError, Class, ConnId, Delivery, JoinError, Joined, Message, Position, Recovered,
+    ReplyError, RoomId, Timestamp, UnknownConn,
 };
 
 use super::closing::Audience;
 use super::conn::{State, Waiting};
-use super::stream::{Bounds, Lag};
+use super::entry::Entry;
+use super::stream::Lag;
 use super::{Announcement, Model};
-use crate::harness::seen::Source;
+use crate::harness::seen::{Content, Source};
 use crate::harness::{Check, ensure};
 
 impl Model {
@@ -19,7 +20,7 @@ impl Model {
         &mut self,
         stamp: Timestamp,
         target: &Audience,
-        message: &Message,
+        (message, class): (&Message, Class),
         except: Option<ConnId>,
         got: &Delivery,
     ) -> Check {
@@ -27,12 +28,15 @@ impl Model {
         let sources = match target {
             Audience::Conn(id) => return self.send_direct(*id, message, except, got),
             Audience::Everyone => return self.announce(message, except, got),
+            Audience::Nobody => Vec::new(),
             Audience::Session(id) => vec![Source::Session(*id)],
-            Audience::User(user) => self
-                .going()
-                .filter(|(_, session)| session.user == *user)
-                .map(|(id, _)| Source::Session(id))
-                .collect(),
+            Audience::User(user) => {
+                let sessions = self.going().filter(|(_, session)| session.user == *user);
+                let mut sessions: Vec<_> = sessions.map(|(id, _)| id).collect();
+                // The oldest first: a budget spares what was appended last.
+                sessions.sort_unstable_by_key(|id| id.to_bits() >> 32);
+                sessions.into_iter().map(Source::Session).collect()
+            }
             Audience::Room(room) => vec![Source::Room(room.clone())],
         };
         let (mut surely_live, mut perhaps_live, mut behind) = (0, 0, 0);
@@ -46,15 +50,38 @@ impl Model {
                     Lag::Yes => behind += 1,
                 }
             }
-            // Nobody has it, and nobody will ask for it.
-            if stream.seats.is_empty() && Bounds::of(&source, &self.config).history == 0 {
+            let entry = Entry {
+                content: Content::Message(message.clone()),
+                class: class.clone(),
+                at: self.now,
+                last: stream.head() + 1,
+                run: None,
+                ended: None,
+                swappable: false,
+            };
+            let fleeting = stream.bounds.history == 0 || class == Class::Droppable;
+            if stream.seats.is_empty() && fleeting {
+                stream.pass_over(entry);
+                self.marks.hit("a message was kept for nobody");
                 continue;
             }
-            let offset = stream.append(message.clone(), self.now);
+            let superseded = stream.append(entry);
+            if superseded {
+                self.marks.hit("a message was superseded");
+                // What was too large for a window may be gone.
+                for seat in &stream.seats {
+                    self.conns.entry(seat.conn).and_modify(|conn| conn.armed = false);
+                }
+            }
+            if stream.trim().1 > 0 {
+                self.marks.hit("a droppable was shed for room");
+            }
+            let offset = stream.head();
             let session = if let Source::Session(id) = source { Some(id) } else { None };
             stored.insert((session, stream.epoch, offset));
             self.tally.stored += 1;
             self.log_moved(&source);
+            self.appended(&source);
         }
         let whole = surely_live + perhaps_live + behind;
         ensure!(!got.full, "send: full");
@@ -194,7 +221,15 @@ impl Model {
         };
         if conn.rooms.contains(room) {
             let joined = got.map_err(|error| format!("join: {error:?} for a member"))?;
-            ensure!(joined.already, "join: {joined:?} for a member");
+            let stream = &self.streams[&source];
+            let cursor = stream.seat(id).map_or(0, |seat| seat.cursor);
+            let position = Position { epoch: stream.epoch, offset: cursor };
+            ensure!(
+                joined.already
+                    && joined.position == position
+                    && joined.recovered == Recovered::Fresh,
+                "join: {joined:?} for a member at {position:?}"
+            );
             return Ok(());
         }
         let mut broken = Vec::new();
@@ -213,15 +248,54 @@ impl Model {
         if !exists {
             self.found(source.clone(), joined.position.epoch)?;
         }
-        let position = self.enter(id, &source)?;
-        ensure!(joined.position == position, "join: {joined:?}, the head is {position:?}");
+        let (position, recovered) =
+            self.enter(id, &source, since, (joined.recovered, joined.position.offset))?;
+        ensure!(
+            joined.position == position && joined.recovered == recovered,
+            "join: {joined:?}, expected {position:?} and {recovered:?}"
+        );
         ensure!(!joined.already, "join: {joined:?}");
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.rooms.push(room.clone());
         }
         self.seats_moved(id);
-        let recovered: Recovered = self.resume(id, &source, since);
-        ensure!(joined.recovered == recovered, "join: {joined:?}, expected {recovered:?}");
+        Ok(())
+    }
+
+    /// What a client says it has dealt with: never more than it was handed, never less than before.
+    pub fn acknowledge(
+        &mut self,
+        stamp: Timestamp,
+        id: ConnId,
+        room: Option<&RoomId>,
+        offset: u64,
+        got: Result<(), AcknowledgeError>,
+    ) -> Check {
+        self.clock(stamp);
+        let session = self.known(id).filter(|conn| conn.is_open()).and_then(|conn| conn.session());
+        let Some(session) = session else {
+            let fine = got == Err(AcknowledgeError::UnknownConn);
+            ensure!(fine, "acknowledge: {got:?} for one that is not open");
+            return Ok(());
+        };
+        let source = room.cloned().map_or(Source::Session(session), Source::Room);
+        let Some(stream) = self.streams.get_mut(&source).filter(|it| it.seat(id).is_some()) else {
+            let fine = got == Err(AcknowledgeError::NotAMember);
+            ensure!(fine, "acknowledge: {got:?} for one that is not in {source:?}");
+            return Ok(());
+        };
+        ensure!(got == Ok(()), "acknowledge: {got:?} for a member of {source:?}");
+        let Some(seat) = stream.seat_mut(id) else { return Ok(()) };
+        if offset > seat.cursor {
+            self.marks.hit("an acknowledgement was clamped");
+        }
+        let offset = offset.min(seat.cursor);
+        if offset > seat.acknowledged {
+            seat.acknowledged = offset;
+            stream.acknowledged = stream.acknowledged.max(offset);
+            self.tally.acknowledged += 1;
+            self.marks.hit("an acknowledgement told something new");
+        }
         Ok(())
     }
 

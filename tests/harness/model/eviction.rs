@@ -45,7 +45,7 @@ impl Model {
             leaving += 1;
         }
         if session.is_none() && full(of_user, config.sessions_per_user()) {
-            plan.release = self.longest_lingering(user);
+            plan.release = self.releasable(user).first().copied();
             if plan.release.is_none() {
                 if let Some(retry_after) = refuse {
                     return Err(Refused::SessionsPerUser { retry_after });
@@ -76,9 +76,13 @@ impl Model {
         }
     }
 
-    fn longest_lingering(&self, user: u8) -> Option<SessionId> {
+    /// Sessions of a user that nobody is in: those without an open run first, then those that linger
+    /// longest.
+    pub fn releasable(&self, user: u8) -> Vec<SessionId> {
         let lingering = self.going().filter(|(_, it)| it.user == user && it.left_at.is_some());
-        lingering.min_by_key(|(id, it)| (it.left_at, id.to_bits() >> 32)).map(|(id, _)| id)
+        let mut lingering: Vec<_> = lingering.collect();
+        lingering.sort_by_key(|(id, it)| (it.open_runs > 0, it.left_at, id.to_bits() >> 32));
+        lingering.into_iter().map(|(id, _)| id).collect()
     }
 
     /// Who owes an answer goes first, then who has been silent for longest, then who came first.

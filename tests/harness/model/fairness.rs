@@ -94,7 +94,7 @@ impl Model {
     /// A lagging connection's streams take turns too.
     fn other_seats_wait(&mut self, id: ConnId, served: &Source) -> Check {
         let seats = self.seats_of(id);
-        let limit = 2 * seats.len() as u32 + 2;
+        let limit = seats.len() as u32;
         for (source, seat) in seats {
             let Some(stream) = self.streams.get_mut(&source) else { continue };
             let waits = source != *served && seat.lag == Lag::Yes && stream.lack(&seat).certain;

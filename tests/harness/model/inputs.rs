@@ -124,7 +124,8 @@ impl Model {
                 (Some((_, since)), _) => reports && conn.flushed - since >= window,
                 (None, None) => false,
             };
-            if restart {
+            // A smaller window does not make progress out of what was flushed long ago.
+            if restart && progress {
                 if ping.running.is_some() {
                     self.marks.hit("a pong deadline began again");
                 }

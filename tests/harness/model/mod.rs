@@ -6,21 +6,27 @@
 //! among those allowed: [`polled`] does that for each action, and for the silence after the last.
 
 pub mod admission;
+pub mod budget;
 pub mod closing;
 pub mod compare;
 pub mod conn;
 pub mod delivery;
 pub mod drain;
+pub mod entry;
 pub mod eviction;
 pub mod fairness;
 pub mod inputs;
+pub mod learn;
 pub mod limits;
+pub mod log;
 pub mod notices;
 pub mod pause;
 pub mod polled;
 pub mod pressure;
 pub mod pump;
 pub mod reload;
+pub mod run_ends;
+pub mod runs;
 pub mod stream;
 pub mod timing;
 
@@ -29,9 +35,11 @@ use std::time::Duration;
 
 use headcount::{CloseReason, Config, ConnId, Message, Pressure, RoomId, SessionId, Timestamp};
 
+use self::budget::Payments;
 use self::conn::{Conn, State};
 use self::drain::Drain;
 use self::notices::NoticeBook;
+use self::runs::Run;
 use self::stream::Stream;
 use super::marks::Marks;
 use super::seen::Source;
@@ -58,11 +66,26 @@ pub struct Session {
     /// Why that one left, or those: in one tick several may.
     pub left_for: Vec<CloseReason>,
     pub left_by: u64,
+    /// How many of its runs are open.
+    pub open_runs: u32,
     /// Ended, and its `Cleanup` was not polled.
     pub ended: bool,
 }
 
 impl Session {
+    pub const fn new(user: u8, thread: u8) -> Self {
+        Self {
+            user,
+            thread,
+            uncleaned: BTreeSet::new(),
+            left_at: None,
+            left_for: Vec::new(),
+            left_by: 0,
+            open_runs: 0,
+            ended: false,
+        }
+    }
+
     /// Whether its `Cleanup` waits to be polled: it comes after those of its connections.
     pub fn has_waiting(&self) -> bool {
         self.ended && self.uncleaned.is_empty()
@@ -151,6 +174,12 @@ pub struct Tally {
     pub sent: u64,
     pub stored: u64,
     pub gaps: u64,
+    pub acknowledged: u64,
+    pub runs_opened: u64,
+    /// By how they ended.
+    pub runs_ended: BTreeMap<usize, u64>,
+    /// Entries that were given up for a budget.
+    pub shed: u64,
     pub late: u64,
 }
 
@@ -163,6 +192,12 @@ pub struct Model {
     pub conns: BTreeMap<ConnId, Conn>,
     pub sessions: BTreeMap<SessionId, Session>,
     pub streams: BTreeMap<Source, Stream>,
+    /// Runs that are open or remembered, in the order in which they were opened.
+    pub runs: BTreeMap<u64, Run>,
+    pub run_number: u64,
+    /// Whether the call at hand has ended a run, whose entries its log's bounds were about then.
+    pub run_ended: bool,
+    pub payments: Payments,
     pub announcements: Vec<Announcement>,
     pub mass_closes: Vec<MassClose>,
     pub bucket: Bucket,
@@ -196,6 +231,10 @@ impl Model {
             conns: BTreeMap::new(),
             sessions: BTreeMap::new(),
             streams: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            run_number: 0,
+            run_ended: false,
+            payments: Payments::default(),
             announcements: Vec::new(),
             mass_closes: Vec::new(),
             tally: Tally::default(),

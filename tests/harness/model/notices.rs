@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use headcount::{CloseReason, ConnId, Impact, Notice, Pressure, SessionId, Timestamp};
+use headcount::{CloseReason, ConnId, Impact, Notice, Pressure, RunEnd, SessionId, Timestamp};
 
 use super::Model;
 use crate::harness::{Check, ensure};
@@ -40,6 +40,8 @@ pub struct NoticeBook {
     pauses: Vec<Duration>,
     drains: Vec<u32>,
     reloads: Vec<Impact>,
+    runs_opened: Vec<SessionId>,
+    runs_ended: Vec<(SessionId, RunEnd, Duration)>,
     /// To how many each announcement went, and how many it skipped.
     announced: Vec<(usize, usize)>,
     /// Notices that can't be missing if none was lost.
@@ -100,6 +102,16 @@ impl NoticeBook {
 
     pub fn reloaded(&mut self, impact: Impact) {
         self.reloads.push(impact);
+        self.owed += 1;
+    }
+
+    pub fn run_opened(&mut self, session: SessionId) {
+        self.runs_opened.push(session);
+        self.owed += 1;
+    }
+
+    pub fn run_ended(&mut self, session: SessionId, end: RunEnd, lasted: Duration) {
+        self.runs_ended.push((session, end, lasted));
         self.owed += 1;
     }
 
@@ -188,6 +200,18 @@ impl Model {
             Notice::Reloaded { impact } => {
                 let found = book.reloads.iter().position(|it| *it == impact);
                 book.reloads.remove(found.ok_or_else(|| format!("{notice:?} is wrong"))?);
+                book.owed -= 1;
+            }
+            Notice::RunOpened { session } => {
+                let found = book.runs_opened.iter().position(|it| *it == session);
+                book.runs_opened.remove(found.ok_or_else(|| format!("{notice:?} is wrong"))?);
+                book.owed -= 1;
+            }
+            Notice::RunEnded { session, end, lasted } => {
+                let found = book.runs_ended.iter().position(|it| *it == (session, end, lasted));
+                let wrong = || format!("{notice:?} is wrong: {:?}", book.runs_ended);
+                let found = found.ok_or_else(wrong)?;
+                book.runs_ended.remove(found);
                 book.owed -= 1;
             }
             Notice::Suspect { conn } => {

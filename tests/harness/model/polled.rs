@@ -3,9 +3,11 @@
 use headcount::{CloseReason, ConnId, Gone, MESSAGE_OVERHEAD, Message, Position, SessionId};
 
 use super::conn::{Item, PingDue, State, Waiting};
-use super::stream::Lag;
+use super::entry::Entry;
+use super::log::{Fate, Next};
+use super::stream::{Lag, Seat, Stream};
 use super::{Model, due};
-use crate::harness::seen::{Seen, Source};
+use crate::harness::seen::{Content, Seen, Source};
 use crate::harness::{Check, ensure};
 
 impl Model {
@@ -15,11 +17,15 @@ impl Model {
         }
         self.others_wait(seen)?;
         match seen {
-            Seen::Send { to, stream, position, message } => {
+            Seen::Send { to, stream, position, content } => {
                 self.tally.sent += to.len() as u64;
+                let seat = self.streams.get(stream).and_then(|it| Some((it, it.seat(to[0])?)));
+                if seat.is_some_and(|(stream, seat)| stream.is_split(seat)) {
+                    self.marks.hit("members lacked different parts of a text");
+                }
                 for id in to {
-                    self.send_to(*id, to.len(), stream, *position, message)?;
-                    self.hand(*id, message.cost());
+                    self.send_to(*id, to.len(), stream, *position, content)?;
+                    self.hand(*id, content.cost());
                 }
             }
             Seen::Gap { conn, stream, from, to } => {
@@ -83,29 +89,36 @@ impl Model {
         recipients: usize,
         source: &Source,
         position: Option<Position>,
-        message: &Message,
+        content: &Content,
     ) -> Check {
         match (source, position, self.waits_first(id)) {
             (Source::Direct, None, Some(Waiting::Direct(promised))) => {
-                ensure!(promised == message, "{id:?} was handed another message than promised");
+                ensure!(
+                    content.message() == Some(promised),
+                    "{id:?} was handed another message than promised"
+                );
                 ensure!(recipients == 1, "a direct message for {recipients}");
                 self.take_waiting(id);
                 Ok(())
             }
             (Source::Direct, ..) => Err(format!("{id:?} was promised no direct message")),
-            (Source::Everyone, None, None) => self.announced(id, message),
+            (Source::Everyone, None, None) => {
+                let message = content.message().ok_or("a run that everyone is told of")?;
+                self.announced(id, message)
+            }
             (Source::Session(_) | Source::Room(_), Some(at), Some(Waiting::Close(moved))) => {
                 moved.polled.push(Item::Entry {
                     stream: source.clone(),
                     epoch: at.epoch,
                     offset: at.offset,
-                    message: message.clone(),
+                    content: content.clone(),
+                    swappable: false,
                 });
                 ensure!(recipients == 1, "{id:?} closes, and is one of {recipients}");
                 moved_rightly(id, &moved.right, &moved.lacked, &moved.polled)
             }
             (Source::Session(_) | Source::Room(_), Some(at), None) => {
-                self.streamed(id, source, at, message)
+                self.streamed(id, source, at, content)
             }
             (_, position, waits) => {
                 Err(format!("{id:?}: {source:?} at {position:?} while {waits:?} waits"))
@@ -147,21 +160,28 @@ impl Model {
     }
 
     /// A live or a late entry of a stream.
-    fn streamed(&mut self, id: ConnId, source: &Source, at: Position, message: &Message) -> Check {
-        self.may_pump(id, message.cost())?;
+    fn streamed(&mut self, id: ConnId, source: &Source, at: Position, content: &Content) -> Check {
+        self.may_pump(id, content.cost())?;
         let stream = self.streams.get_mut(source).ok_or_else(|| format!("no {source:?}"))?;
         ensure!(at.epoch == stream.epoch, "{source:?}: an entry of another epoch");
+        if let Content::Fact(fact) = content {
+            stream.settle_order(at.offset, fact);
+        }
         let seat = stream.seat(id).ok_or_else(|| format!("{id:?} is not in {source:?}"))?.clone();
         let what = format!("{id:?} at {} of {source:?} was handed {}", seat.cursor, at.offset);
         let entry = stream.entry(at.offset).ok_or_else(|| format!("{what}: it is not there"))?;
-        ensure!(entry.message == *message, "{what}: it is another message");
-        ensure!(*message != message.clone().except(id), "{what}: it is left out of it");
+        let expected = entry.after(seat.cursor);
+        ensure!(expected == *content, "{what}: {content:?}, expected {expected:?}");
+        ensure!(!entry.excludes(id), "{what}: it is left out of it");
         ensure!(at.offset > seat.cursor, "{what}: twice");
         ensure!(seat.missed.is_none(), "{what}: before it was told what it missed");
-        ensure!(at.offset >= stream.first, "{what}: it was trimmed");
-        ensure!(stream.all_excluded(id, seat.cursor + 1, at.offset - 1), "{what}: left some out");
-        if at.offset > seat.cursor + 1 {
+        let next = stream.next(&seat);
+        ensure!(next.contains(&Next::Entry(at.offset)), "{what}, expected {next:?}");
+        if entry.first() > seat.cursor + 1 {
             self.marks.hit("an entry was left out for its sender");
+        }
+        if entry.first() <= seat.cursor {
+            self.marks.hit("a text was handed out in part");
         }
         if seat.lag == Lag::Yes && at.offset == stream.head() {
             self.marks.hit("a connection caught up");
@@ -183,26 +203,29 @@ impl Model {
         let stream = self.streams.get_mut(source).ok_or_else(|| format!("no {source:?}"))?;
         let seat = stream.seat(id).ok_or_else(|| format!("{id:?} is not in {source:?}"))?.clone();
         let what = format!("{id:?} at {} of {source:?}: gap {from}..={to}", seat.cursor);
-        let lost = stream.first - 1;
+        ensure!(seat.lag != Lag::No, "{what}, and it does not lag");
         if let Some((first, last)) = seat.missed {
-            // What was trimmed since may be told with it, or after it.
-            self.marks.hit("a gap for a resume");
-            ensure!(from == first && to >= last, "{what}: it missed {first}..={last}");
+            self.marks.hit(match seat.late_until {
+                0 => "a gap for a resume",
+                _ => "a late joiner was told of a run's loss",
+            });
+            ensure!((from, to) == (first, last), "{what}: it missed {first}..={last}");
             if let Some(seat) = stream.seat_mut(id) {
                 seat.missed = None;
             }
-            if to == last {
-                step(stream, id, to);
-                return Ok(());
-            }
         } else {
-            self.marks.hit("a gap for trimmed entries");
-            ensure!(from > seat.cursor, "{what}: it has had some of it");
-            ensure!(stream.all_excluded(id, seat.cursor + 1, from - 1), "{what}: left some out");
+            let Next::Gap(first, last) = stream.next_of_laggard(&seat) else {
+                return Err(format!("{what}: it has lost nothing"));
+            };
+            let begins =
+                from == first || stream.blurred && begins_early(stream, &seat, from, first);
+            ensure!(begins && to == last, "{what}: it has lost {first}..={last}");
+            for mark in marks_of(stream, &seat, to) {
+                self.marks.hit(mark);
+            }
         }
-        ensure!(to <= lost, "{what}: only {lost} were trimmed");
-        ensure!(stream.all_excluded(id, to + 1, lost), "{what}: {lost} were trimmed");
-        step(stream, id, to);
+        let told = if seat.missed.is_some() { seat.cursor } else { to };
+        step(stream, id, told);
         Ok(())
     }
 
@@ -212,7 +235,7 @@ impl Model {
             return Err(format!("{id:?} is closed while {waits:?} waits"));
         };
         ensure!(
-            moved.right.is_empty() || moved.right.contains(&moved.polled),
+            moved.right.is_empty() || moved.right.iter().any(|it| are(it, &moved.polled)),
             "{id:?} is closed after {:?}, expected {:?}",
             moved.polled,
             moved.right
@@ -245,7 +268,8 @@ impl Model {
         // Its linger may have passed while this was not polled.
         let linger = self.config.linger();
         let passed = |at| linger.is_zero() || due(self.now, at + linger);
-        if !session.ended && session.uncleaned.is_empty() && session.left_at.is_some_and(passed) {
+        let lingers = !session.ended && session.open_runs == 0;
+        if lingers && session.uncleaned.is_empty() && session.left_at.is_some_and(passed) {
             self.marks.hit("a session ended in a poll");
             self.end_session(session_id);
         }
@@ -263,7 +287,7 @@ impl Model {
 }
 
 /// A member has had everything up to here.
-fn step(stream: &mut super::stream::Stream, id: ConnId, cursor: u64) {
+fn step(stream: &mut Stream, id: ConnId, cursor: u64) {
     let head = stream.head();
     let Some(mut seat) = stream.seat(id).cloned() else { return };
     seat.cursor = cursor;
@@ -280,10 +304,56 @@ fn step(stream: &mut super::stream::Stream, id: ConnId, cursor: u64) {
     stream.thin(false);
 }
 
+/// Where there are many holes, a superseded entry behind a loss may be taken for a part of it.
+fn begins_early(stream: &Stream, seat: &Seat, from: u64, first: u64) -> bool {
+    let behind = stream.entries.iter().zip(stream.logs[0].fates());
+    let mut between = behind.filter(|(entry, _)| (from..first).contains(&entry.last));
+    let silent = |entry: &Entry, fate: Fate| match fate {
+        Fate::Superseded => true,
+        Fate::Lost => !seat.reader(true).misses(entry),
+        Fate::Kept => false,
+    };
+    seat.cursor < from && from < first && between.all(|(entry, fate)| silent(entry, *fate))
+}
+
+/// What is behind a gap that a member is told of.
+fn marks_of(stream: &Stream, seat: &Seat, to: u64) -> Vec<&'static str> {
+    let log = &stream.logs[0];
+    let lost = log.lost(&stream.entries);
+    let trimmed = lost.max(seat.cursor);
+    let (mut shed, mut passed_over) = (0, 0);
+    for (entry, fate) in stream.entries.iter().zip(log.fates()) {
+        if entry.last > trimmed && entry.last <= to {
+            shed += usize::from(*fate == Fate::Lost);
+            passed_over += usize::from(
+                *fate == Fate::Kept && entry.is_droppable() && !entry.excludes(seat.conn),
+            );
+        }
+    }
+    let mut marks = Vec::new();
+    if seat.cursor < lost {
+        marks.push("a gap for trimmed entries");
+    }
+    if passed_over > 0 {
+        marks.push("a laggard passed over a droppable");
+    }
+    if usize::from(seat.cursor < lost) + shed + passed_over > 1 {
+        marks.push("a gap told of several losses");
+    }
+    marks
+}
+
+/// Whether what was polled is this, item by item.
+fn are(items: &[Item], polled: &[Item]) -> bool {
+    items.len() == polled.len() && items.iter().zip(polled).all(|(item, it)| item.is(it))
+}
+
 /// Whether what a closing connection was handed so far is how a right sequence begins.
 fn moved_rightly(id: ConnId, right: &[Vec<Item>], lacked: &[Item], polled: &[Item]) -> Check {
     if !right.is_empty() {
-        let fine = right.iter().any(|sequence| sequence.starts_with(polled));
+        let begins =
+            |sequence: &Vec<Item>| sequence.get(..polled.len()).is_some_and(|it| are(it, polled));
+        let fine = right.iter().any(begins);
         ensure!(fine, "{id:?} closes, and was handed {polled:?}, expected {right:?}");
         return Ok(());
     }
@@ -292,7 +362,7 @@ fn moved_rightly(id: ConnId, right: &[Vec<Item>], lacked: &[Item], polled: &[Ite
     let mut rest = lacked.iter();
     for item in polled {
         let found = match item {
-            Item::Entry { .. } => rest.any(|other| other == item),
+            Item::Entry { .. } => rest.any(|other| other.is(item)),
             Item::Gap { stream, .. } => lacked.iter().any(|other| other.stream() == stream),
         };
         ensure!(found, "{id:?} closes, and was handed {item:?}, which it did not lack");

@@ -2,9 +2,9 @@
 
 use headcount::{Pressure, Registry, SessionId};
 
-use super::Model;
 use super::conn::PingDue;
 use super::notices::Level;
+use super::{Model, Session};
 use crate::harness::seen::Source;
 use crate::harness::{Check, ensure};
 
@@ -93,11 +93,12 @@ impl Model {
         probed
     }
 
-    /// Sessions that linger and keep nothing to resume. Where it is open when a log was thinned,
+    /// Sessions that linger, without an open run, and keep nothing to resume. Where it is open when a log was thinned,
     /// the registry tells.
     fn empty_sessions(&self, user: u8, registry: &Registry) -> Result<Vec<SessionId>, String> {
         let mut empty = Vec::new();
-        for (id, _) in self.going().filter(|(_, it)| it.user == user && it.left_at.is_some()) {
+        let lingers = |it: &Session| it.user == user && it.left_at.is_some() && it.open_runs == 0;
+        for (id, _) in self.going().filter(|(_, it)| lingers(it)) {
             let ((least, _), (most, _)) = self.streams[&Source::Session(id)].holding();
             let ended = registry.session_position(id).is_none();
             ensure!(!ended || least == 0, "{id:?} was released, and there is something to resume");

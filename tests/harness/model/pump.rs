@@ -51,14 +51,22 @@ impl Model {
             let Some(seat) = stream.seat(id).cloned() else { continue };
             let lack = stream.lack(&seat);
             // Whoever can't be served by a sweep takes turns of its own: from half a window on.
-            let own_turn = lack.lost || seat.lag != Lag::No;
+            let split = stream.is_split(&seat);
+            let own_turn = lack.lost || split || seat.lag != Lag::No;
             let unfit = lack.costs.iter().any(|cost| !conn.fits(*cost, window))
                 || own_turn && conn.used() > window / 2;
             if let Some(seat) = stream.seat_mut(id)
-                && (unfit || lack.lost)
+                && (unfit || lack.lost || split)
             {
                 seat.lag = seat.lag.max(Lag::Perhaps);
                 seat.excused |= unfit;
+            }
+            if let Some(seat) = stream.seat_mut(id)
+                && !lack.certain
+            {
+                // There is nothing for it: its turn finds that out without a word, whatever room
+                // there is.
+                seat.lag = seat.lag.min(Lag::Perhaps);
             }
         }
         // It may be pumped as soon as it lags, if it is at most half full.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use headcount::{CloseReason, Config, ConnId, Impact, Registry, SessionId, Timestamp};
 
-use super::stream::Bounds;
+use super::entry::Bounds;
 use super::{Bucket, Model, due};
 use crate::harness::seen::Source;
 use crate::harness::{Check, ensure};
@@ -58,6 +58,10 @@ impl Model {
             self.begin_close(id, &[CloseReason::TryLater], true);
         }
         self.trim_to_new_bounds(registry)?;
+        for conn in self.conns.values_mut() {
+            // A wider window may have room at once, for whoever lags.
+            conn.ready |= conn.used() <= self.config.window() / 2;
+        }
         self.refill(&before);
         for user in self.users() {
             self.ease_pressure(user);
@@ -74,14 +78,9 @@ impl Model {
         for user in self.users() {
             let mut own: Vec<_> = self.open_of_user(user).into_iter().collect();
             own.sort_by_key(|id| self.rank(*id, policy));
-            let of_user: Vec<_> = self.going().filter(|(_, it)| it.user == user).collect();
-            let excess = of_user.len().saturating_sub(config.sessions_per_user() as usize);
-            let mut lingering: Vec<_> = of_user
-                .iter()
-                .filter_map(|(id, it)| Some((it.left_at?, id.to_bits() >> 32, *id)))
-                .collect();
-            lingering.sort_unstable();
-            let mut order: Vec<_> = lingering.into_iter().map(|(.., id)| id).collect();
+            let of_user = self.going().filter(|(_, it)| it.user == user).count();
+            let excess = of_user.saturating_sub(config.sessions_per_user() as usize);
+            let mut order = self.releasable(user);
             order.extend(own.iter().filter_map(|id| self.conns[id].session()));
             let mut seen = BTreeSet::new();
             order.retain(|id| seen.insert(*id));
@@ -138,28 +137,19 @@ impl Model {
 
     fn trim_to_new_bounds(&mut self, registry: &Registry) -> Check {
         for source in self.streams.keys().cloned().collect::<Vec<_>>() {
-            let lost = match &source {
-                Source::Session(id) => registry.explain_session(*id).map(|it| it.lost),
-                Source::Room(room) => registry.explain_room(room).map(|it| it.lost),
-                _ => None,
-            };
-            if self.streams.get_mut(&source).is_some_and(|stream| stream.trim()) {
+            if self.streams.get_mut(&source).is_some_and(|stream| stream.trim() != (0, 0)) {
                 self.marks.hit("a reload trimmed a log");
             }
             self.log_moved(&source);
-            // Bounds that grow leave open what the smaller ones have dropped before.
-            match (lost, self.streams.get_mut(&source)) {
-                (Some(lost), Some(stream)) => stream.learn_lost(lost)?,
-                // An empty session may end for the pressure that follows.
-                (None, Some(stream)) if matches!(source, Source::Room(_)) => {
-                    let ((least, _), _) = stream.holding();
-                    let kept = least > 0 && stream.bounds.keeps_without_members();
-                    ensure!(stream.seats.is_empty() && !kept, "{source:?} is gone too early");
-                    self.streams.remove(&source);
-                }
-                (None, _) | (_, None) => {}
+        }
+        self.budgets_changed();
+        for source in self.streams.keys().cloned().collect::<Vec<_>>() {
+            // An empty session may end for the pressure that follows.
+            let ended =
+                matches!(source, Source::Session(id) if registry.session_position(id).is_none());
+            if !ended {
+                self.learn_log(&source, registry)?;
             }
-            self.drop_room(&source);
         }
         Ok(())
     }

@@ -1,12 +1,14 @@
-//! The log of a session or a room, with every entry it ever had: what is trimmed is only marked.
+//! The stream of a session or a room: every message it ever had, what may be left of them, and who
+//! follows it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use headcount::{Config, ConnId, MESSAGE_OVERHEAD, Message, Timestamp};
+use headcount::{Config, ConnId, MESSAGE_OVERHEAD, Recovered, Timestamp};
 
 use super::conn::Item;
 use super::due;
+use super::entry::{Bounds, Entry, Reader};
+use super::log::{Fate, Log, Next, Shown, distinct};
 use crate::harness::seen::Source;
 use crate::harness::{Check, ensure};
 
@@ -29,8 +31,14 @@ pub struct Seat {
     /// Whether there was a moment at which an entry was due and found no room: what it lacks may
     /// wait for a flush then, and must not otherwise.
     pub excused: bool,
-    /// What a resume asked for and is not kept: to be told as lost before any entry.
+    /// All that there ever was, for a resume from a position that is none of this stream's, or what
+    /// the open runs had lost before a late join: to be told before anything else.
     pub missed: Option<(u64, u64)>,
+    /// Where the head was when it joined a session with open runs, which it gets from their start;
+    /// 0 if it did not.
+    pub late_until: u64,
+    /// The last offset that its client said it has dealt with.
+    pub acknowledged: u64,
     /// How often another stream of its connection was served while it waited.
     pub passed: u32,
 }
@@ -40,45 +48,18 @@ impl Seat {
     pub const fn waits(&self, head: u64) -> bool {
         self.cursor < head || self.missed.is_some()
     }
-}
 
-#[derive(Clone, Debug)]
-pub struct Entry {
-    pub message: Message,
-    pub at: Timestamp,
-}
-
-/// What a log may hold.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    pub messages: u64,
-    pub bytes: u64,
-    pub ttl: Duration,
-    pub history: u64,
-}
-
-impl Bounds {
-    /// Whether a room's log outlives its members.
-    pub const fn keeps_without_members(&self) -> bool {
-        self.history > 0 && !self.ttl.is_zero()
+    /// Whether it is looked at as a laggard: both, where that is open.
+    fn ways(&self) -> &'static [bool] {
+        match self.lag {
+            Lag::No => &[false],
+            Lag::Perhaps => &[false, true],
+            Lag::Yes => &[true],
+        }
     }
 
-    pub fn of(source: &Source, config: &Config) -> Self {
-        if matches!(source, Source::Room(_)) {
-            Self {
-                messages: config.room_messages().into(),
-                bytes: config.room_bytes(),
-                ttl: config.room_ttl(),
-                history: config.room_history().into(),
-            }
-        } else {
-            Self {
-                messages: config.stream_messages().into(),
-                bytes: config.stream_bytes(),
-                ttl: config.stream_ttl(),
-                history: config.stream_history().into(),
-            }
-        }
+    pub const fn reader(&self, laggard: bool) -> Reader {
+        Reader { conn: self.conn, cursor: self.cursor, laggard, late_until: self.late_until }
     }
 }
 
@@ -88,27 +69,33 @@ pub struct Stream {
     pub source: Source,
     pub epoch: u64,
     pub bounds: Bounds,
-    /// Entry `offset` is at `offset - 1`.
+    /// In order of their offsets.
     pub entries: Vec<Entry>,
-    /// The first offset that no bound has trimmed.
-    pub first: u64,
-    /// Entries up to here have surely been dropped because everyone had them, beyond `history`.
-    pub surely_thinned: u64,
-    /// Entries up to here may have been.
-    pub perhaps_thinned: u64,
+    /// What may be left of them: one account, but for what does not show yet.
+    pub logs: Vec<Log>,
+    /// There were so many holes in the log that the registry may no longer know whether a superseded
+    /// entry stood between two that are lost.
+    pub blurred: bool,
+    /// Something is lost from behind an entry of an open run.
+    pub split: bool,
     pub seats: Vec<Seat>,
+    /// The last offset that some client has said it has dealt with.
+    pub acknowledged: u64,
     /// How often each of the others was served while it could be.
     pub passed_by: BTreeMap<Source, u32>,
 }
 
+/// So many holes are surely told apart.
+const HOLES_APART: u64 = 12;
+
 /// What a member lacks.
 #[derive(Clone, Debug, Default)]
 pub struct Lack {
-    /// An entry that it must be handed or told as lost.
+    /// Something that it must be handed or told as lost.
     pub certain: bool,
-    /// An entry was trimmed before it got it.
+    /// Something was lost before it got it.
     pub lost: bool,
-    /// What the next thing for it can cost. Two values where only excluded entries were lost.
+    /// What the next thing for it can cost.
     pub costs: Vec<u64>,
 }
 
@@ -120,20 +107,23 @@ impl Stream {
             epoch,
             bounds,
             entries: Vec::new(),
-            first: 1,
-            surely_thinned: 0,
-            perhaps_thinned: 0,
+            logs: vec![Log::new()],
+            blurred: false,
+            split: false,
             seats: Vec::new(),
+            acknowledged: 0,
             passed_by: BTreeMap::new(),
         }
     }
 
-    pub const fn head(&self) -> u64 {
-        self.entries.len() as u64
+    pub fn head(&self) -> u64 {
+        self.entries.last().map_or(0, |entry| entry.last)
     }
 
+    /// The entry that ends at an offset.
     pub fn entry(&self, offset: u64) -> Option<&Entry> {
-        self.entries.get(usize::try_from(offset.checked_sub(1)?).ok()?)
+        let index = self.entries.partition_point(|entry| entry.last < offset);
+        self.entries.get(index).filter(|entry| entry.last == offset)
     }
 
     pub fn seat(&self, conn: ConnId) -> Option<&Seat> {
@@ -144,147 +134,263 @@ impl Stream {
         self.seats.iter_mut().find(|seat| seat.conn == conn)
     }
 
-    /// How many entries and bytes from `first` on.
-    fn holds(&self, first: u64) -> (u64, u64) {
-        let kept = &self.entries[(first - 1) as usize..];
-        (kept.len() as u64, kept.iter().map(|entry| entry.message.cost()).sum())
-    }
-
     /// What is in the log at least, and at most: messages and bytes.
     pub fn holding(&self) -> ((u64, u64), (u64, u64)) {
-        let least = self.holds(self.first.max(self.perhaps_thinned + 1));
-        let most = self.holds(self.first.max(self.surely_thinned + 1));
+        let (mut least, mut most) = ((u64::MAX, u64::MAX), (0, 0));
+        for log in &self.logs {
+            let Shown { messages, bytes, .. } = log.shown(&self.entries);
+            least = (least.0.min(messages), least.1.min(bytes));
+            most = (most.0.max(messages), most.1.max(bytes));
+        }
         (least, most)
     }
 
-    /// Whether the log has an entry.
-    pub fn is_empty(&self) -> bool {
-        self.first.max(self.surely_thinned + 1) > self.head()
-    }
-
-    /// The registry tells what is gone: that has to be something that may be.
-    pub fn learn_lost(&mut self, lost: u64) -> Check {
-        let least = (self.first - 1).max(self.surely_thinned);
-        let most = (self.first - 1).max(self.perhaps_thinned);
-        ensure!(
-            (least..=most).contains(&lost),
-            "{:?} has lost {lost}, expected {least} to {most}",
-            self.source
-        );
-        self.surely_thinned = self.surely_thinned.max(lost);
-        self.perhaps_thinned = self.surely_thinned;
-        // What it has not dropped yet, it may drop in a later turn.
+    /// The registry tells how much is left, and since when something is gone: that has to be
+    /// something that may be. What is left is known then, entry by entry. So many entries of all logs
+    /// were given up for budgets.
+    pub fn learn(&mut self, shown: Shown, given_up: u64) -> Check {
         self.thin(false);
+        let entries = &self.entries;
+        let possible: Vec<_> = self.logs.iter().map(|log| log.shown(entries)).collect();
+        let payment = |log: &Log| log.paid().len() as u64;
+        self.logs.retain(|log| log.shown(entries) == shown && payment(log) <= given_up);
+        let differ = self.logs.windows(2).any(|two| two[0].fates() != two[1].fates());
+        if differ && self.logs.iter().any(|log| payment(log) == given_up) {
+            // What was thinned out can look like what was given up; then it is how many went.
+            self.logs.retain(|log| payment(log) == given_up);
+        }
+        let Some(log) = self.logs.first() else {
+            return Err(format!("{:?} shows {shown:?}, expected {possible:?}", self.source));
+        };
+        let alike = self.logs.iter().all(|other| other.fates() == log.fates());
+        ensure!(alike, "{:?}: {:?} cannot be told apart", self.source, self.logs);
+        self.split = self.has_hole_of_run();
+        self.blurred |= log.marks() > HOLES_APART;
         Ok(())
     }
 
-    pub fn append(&mut self, message: Message, at: Timestamp) -> u64 {
-        self.entries.push(Entry { message, at });
-        self.trim();
-        self.head()
+    /// Whether something went from behind an entry of an open run.
+    fn has_hole_of_run(&self) -> bool {
+        let front = self.logs[0].kept().next().filter(|index| self.entries[*index].is_held());
+        front.is_some_and(|front| {
+            let behind = self.entries.iter().zip(self.logs[0].fates()).skip(front);
+            behind.into_iter().any(|(it, fate)| *fate == Fate::Lost && !it.is_droppable())
+        })
     }
 
-    /// Drops the oldest while there are too many; whether there were.
-    pub fn trim(&mut self) -> bool {
-        let before = self.first;
-        loop {
-            let (messages, bytes) = self.holds(self.first);
-            let over = messages > self.bounds.messages || bytes > self.bounds.bytes;
-            if !over || messages <= 1 {
-                return self.first > before;
-            }
-            self.first += 1;
+    /// Appends a message; whether it took the place of another.
+    pub fn append(&mut self, entry: Entry) -> bool {
+        self.entries.push(entry);
+        let entries = &self.entries;
+        self.logs.iter_mut().fold(false, |any, log| log.append(entries) | any)
+    }
+
+    /// A message that is kept for nobody.
+    pub fn pass_over(&mut self, entry: Entry) {
+        self.entries.push(entry);
+        let entries = &self.entries;
+        self.logs.iter_mut().for_each(|log| log.pass_over(entries));
+    }
+
+    /// Lets go what there is no room for: how many the registry surely dropped from the front, and
+    /// how many it surely shed.
+    pub fn trim(&mut self) -> (u64, u64) {
+        let (mut dropped, mut shed) = (u64::MAX, u64::MAX);
+        for log in &mut self.logs {
+            let went = log.trim(&self.entries, &self.bounds);
+            (dropped, shed) = (dropped.min(went.0), shed.min(went.1));
         }
+        (dropped, shed)
     }
 
-    /// When the oldest entry that is surely there is too old.
+    /// When the oldest entry is too old.
     pub fn expires_at(&self) -> Option<Timestamp> {
-        let oldest = self.entry(self.first.max(self.perhaps_thinned + 1))?;
-        (!self.bounds.ttl.is_zero()).then(|| oldest.at + self.bounds.ttl)
+        let oldest = self.logs.iter().filter_map(|log| log.bounded(&self.entries).next()).max()?;
+        (!self.bounds.ttl.is_zero()).then(|| self.entries[oldest].at + self.bounds.ttl)
     }
 
-    /// Whether the oldest entry is too old.
-    pub fn is_stale(&self, now: Timestamp) -> bool {
+    fn is_too_old(&self, log: &Log, now: Timestamp) -> bool {
         let ttl = self.bounds.ttl;
-        !ttl.is_zero() && self.entry(self.first).is_some_and(|entry| due(now, entry.at + ttl))
+        let oldest = log.bounded(&self.entries).next();
+        !ttl.is_zero() && oldest.is_some_and(|oldest| due(now, self.entries[oldest].at + ttl))
     }
 
-    /// Trims what is too old.
+    /// Whether the oldest entry may be too old.
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        self.logs.iter().any(|log| self.is_too_old(log, now))
+    }
+
+    /// Lets go what is too old.
     pub fn expire(&mut self, now: Timestamp) {
-        while self.is_stale(now) {
-            self.first += 1;
+        let mut logs = core::mem::take(&mut self.logs);
+        for log in &mut logs {
+            while self.is_too_old(log, now) {
+                log.drop_oldest(&self.entries);
+            }
         }
+        self.logs = distinct(logs);
     }
 
-    fn excluded(&self, conn: ConnId, offset: u64) -> bool {
-        // `Message` does not tell whom it leaves out, but it is equal to a copy that does.
-        self.entry(offset).is_some_and(|entry| entry.message == entry.message.clone().except(conn))
+    /// What a member finds next, as far as that is open.
+    pub fn next(&self, seat: &Seat) -> Vec<Next> {
+        let log = |laggard: bool| {
+            let next = move |log: &Log| log.next(&self.entries, &seat.reader(laggard));
+            self.logs.iter().map(next)
+        };
+        seat.ways().iter().flat_map(|laggard| log(*laggard)).collect()
     }
 
-    /// Whether all of these entries are none of the connection's business.
-    pub fn all_excluded(&self, conn: ConnId, from: u64, to: u64) -> bool {
-        (from..=to).all(|offset| self.excluded(conn, offset))
+    pub fn excludes(&self, offset: u64, conn: ConnId) -> bool {
+        self.entry(offset).is_some_and(|entry| entry.excludes(conn))
+    }
+
+    /// What it finds in its own turn.
+    pub fn next_of_laggard(&self, seat: &Seat) -> Next {
+        self.logs[0].next(&self.entries, &seat.reader(true))
+    }
+
+    /// Whether another member lacks another part of the text that is next for this one: in one slice
+    /// of a sweep not both are served.
+    pub fn is_split(&self, seat: &Seat) -> bool {
+        self.next(seat).iter().any(|next| {
+            let Next::Entry(offset) = next else { return false };
+            self.entry(*offset).is_some_and(|entry| {
+                let begin = |cursor: u64| cursor.max(entry.first() - 1);
+                let lacks = |other: &&Seat| other.lag != Lag::Yes && other.cursor < *offset;
+                let mut others = self.seats.iter().filter(lacks);
+                others.any(|other| begin(other.cursor) != begin(seat.cursor))
+            })
+        })
     }
 
     pub fn lack(&self, seat: &Seat) -> Lack {
-        let (next, head) = (seat.cursor + 1, self.head());
         if seat.missed.is_some() {
-            return Lack { certain: true, lost: false, costs: vec![MESSAGE_OVERHEAD] };
+            return Lack { certain: true, lost: true, costs: vec![MESSAGE_OVERHEAD] };
         }
-        let mut lack =
-            Lack { certain: !self.all_excluded(seat.conn, next, head), ..Lack::default() };
-        let kept = self.first.max(next);
-        lack.lost = kept > next;
-        if lack.lost {
-            lack.costs.push(MESSAGE_OVERHEAD);
-        }
-        // Nobody can know whom a trimmed entry left out, so a gap of such entries is optional.
-        if !lack.lost || self.all_excluded(seat.conn, next, kept - 1) {
-            let entry = (kept..=head).find(|offset| !self.excluded(seat.conn, *offset));
-            lack.costs.extend(entry.and_then(|it| self.entry(it)).map(|it| it.message.cost()));
+        let mut lack = Lack { certain: true, ..Lack::default() };
+        for next in self.next(seat) {
+            match next {
+                Next::Nothing => lack.certain = false,
+                Next::Gap(..) => {
+                    lack.lost = true;
+                    lack.costs.push(MESSAGE_OVERHEAD);
+                }
+                Next::Entry(offset) => {
+                    lack.costs.extend(self.entry(offset).map(|it| it.after(seat.cursor).cost()));
+                }
+            }
         }
         lack
     }
 
-    /// Everything that a member lacks, in order, and whether there is no doubt about it.
-    pub fn lacking(&self, seat: &Seat) -> (Vec<Item>, bool) {
-        let (next, head) = (seat.cursor + 1, self.head());
-        let kept = self.first.max(next);
+    /// Everything that a member lacks, in order, in each way that it may be.
+    pub fn lacking(&self, seat: &Seat) -> Vec<Vec<Item>> {
+        let mut ways = Vec::new();
+        for log in &self.logs {
+            for laggard in seat.ways() {
+                let items = self.lacking_of(log, seat, *laggard);
+                if !ways.contains(&items) {
+                    ways.push(items);
+                }
+            }
+        }
+        ways
+    }
+
+    fn lacking_of(&self, log: &Log, seat: &Seat, laggard: bool) -> Vec<Item> {
         let mut items = Vec::new();
-        let mut certain = true;
-        if let Some((from, to)) = seat.missed {
-            items.push(Item::Gap { stream: self.source.clone(), from, to });
+        let mut reader = seat.reader(laggard);
+        let gap = |from, to| Item::Gap { stream: self.source.clone(), from, to };
+        items.extend(seat.missed.map(|(from, to)| gap(from, to)));
+        loop {
+            reader.cursor = match log.next(&self.entries, &reader) {
+                Next::Nothing => return items,
+                Next::Gap(from, to) => {
+                    items.push(gap(from, to));
+                    to
+                }
+                Next::Entry(offset) => {
+                    items.extend(self.entry(offset).map(|entry| Item::Entry {
+                        stream: self.source.clone(),
+                        epoch: self.epoch,
+                        offset,
+                        content: entry.after(reader.cursor),
+                        swappable: entry.swappable,
+                    }));
+                    offset
+                }
+            };
         }
-        if kept > next {
-            items.push(Item::Gap { stream: self.source.clone(), from: next, to: kept - 1 });
-            // Two gaps in a row may be told as one.
-            certain = seat.missed.is_none()
-                && (next..kept).all(|offset| !self.excluded(seat.conn, offset));
-        }
-        for offset in (kept..=head).filter(|offset| !self.excluded(seat.conn, *offset)) {
-            items.push(Item::Entry {
-                stream: self.source.clone(),
-                epoch: self.epoch,
-                offset,
-                message: self.entries[(offset - 1) as usize].message.clone(),
-            });
-        }
-        (items, certain)
+    }
+
+    /// Whether a cursor may have moved so far without a word: only over what was superseded, and over
+    /// what is not for its connection.
+    pub fn may_have_moved(&self, seat: &Seat, to: u64) -> bool {
+        let start = self.entries.partition_point(|entry| entry.last <= seat.cursor);
+        let end = self.entries.partition_point(|entry| entry.last <= to);
+        let silent = |log: &Log, index: usize| match log.fate(index) {
+            Fate::Superseded => true,
+            Fate::Lost => !seat.reader(true).misses(&self.entries[index]),
+            Fate::Kept => !seat.reader(true).gets(&self.entries[index]),
+        };
+        let moved = |log: &Log| {
+            seat.cursor >= log.lost(&self.entries) && (start..end).all(|index| silent(log, index))
+        };
+        seat.cursor == to
+            || seat.missed.is_none()
+                && (seat.cursor..=self.head()).contains(&to)
+                && self.entry(to).is_some()
+                && self.logs.iter().any(moved)
+    }
+
+    /// What a resume from there is told: of the accounts, those that agree are right.
+    pub fn recovered(
+        &mut self,
+        since: u64,
+        conn: ConnId,
+        told: Recovered,
+    ) -> Result<Recovered, String> {
+        let entries = &self.entries;
+        let right = |log: &Log| match log.outlook(entries, since, conn) {
+            (true, _) => Recovered::Gap,
+            (false, _) => Recovered::All,
+        };
+        let expected = right(&self.logs[0]);
+        self.logs.retain(|log| right(log) == told);
+        ensure!(!self.logs.is_empty(), "{told:?} for {since} of {:?}: {expected:?}", self.source);
+        Ok(told)
     }
 
     /// When everyone has everything, only the history stays; when the registry notices is its own
     /// affair until it says that nothing is left to do.
     pub fn thin(&mut self, surely: bool) {
-        let head = self.head();
-        let lacking =
-            self.seats.iter().any(|seat| !self.all_excluded(seat.conn, seat.cursor + 1, head));
+        let done = |log: &Log| {
+            self.seats.iter().all(|seat| {
+                seat.missed.is_none()
+                    && log.next(&self.entries, &seat.reader(true)) == Next::Nothing
+            })
+        };
+        let mut thinned: Vec<_> = self.logs.iter().filter(|log| done(log)).cloned().collect();
+        thinned.iter_mut().for_each(|log| log.thin(&self.entries, self.bounds.history));
         let doubt = self.seats.iter().any(|seat| seat.lag != Lag::No);
-        if !lacking {
-            let thinned = self.head().saturating_sub(self.bounds.history);
-            self.perhaps_thinned = self.perhaps_thinned.max(thinned);
-            if surely && !doubt {
-                self.surely_thinned = self.perhaps_thinned;
-            }
+        if surely && !doubt && thinned.len() == self.logs.len() {
+            self.logs = distinct(thinned);
+        } else {
+            self.logs = distinct(self.logs.drain(..).chain(thinned));
         }
+    }
+}
+
+impl Stream {
+    /// Whether a room with this stream may have ended: nobody is in it, and it keeps nothing.
+    pub fn may_be_over(&self) -> bool {
+        let empty = self.logs.iter().any(|log| log.kept().next().is_none());
+        self.seats.is_empty() && (!self.bounds.keeps_without_members() || empty)
+    }
+
+    /// Whether it must have.
+    pub fn is_over(&self) -> bool {
+        let empty = self.logs.iter().all(|log| log.kept().next().is_none());
+        self.seats.is_empty() && (!self.bounds.keeps_without_members() || empty)
     }
 }

@@ -97,18 +97,28 @@ impl Model {
     /// What a tick has done, or several at the same instant, until none was due.
     pub fn tick(&mut self, stamp: Timestamp, registry: &Registry) -> Check {
         self.clock(stamp);
-        let now = self.now;
-        let expired: BTreeSet<_> = self
-            .streams
-            .values()
-            .filter(|stream| stream.is_stale(now))
-            .map(|stream| stream.source.clone())
-            .collect();
+        let expired = self.stale();
         self.stop_hard(registry)?;
         for id in self.conns.keys().copied().collect::<Vec<_>>() {
             self.tick_conn(id, registry, &expired);
         }
-        for source in expired {
+        let overdue = self.overdue_runs();
+        let orders = if self.has_budgets() { orders(&overdue) } else { vec![overdue.clone()] };
+        // Who pays for what was appended depends on the order of the failures, which is open.
+        for order in orders.iter().filter(|_| orders.len() > 1) {
+            let mut trial = self.clone();
+            if trial.pass(order).and_then(|()| trial.learn(registry)).is_ok() {
+                return self.pass(order);
+            }
+        }
+        self.pass(&overdue)
+    }
+
+    /// After the connections: runs fail, entries are too old, and sessions have lingered.
+    fn pass(&mut self, overdue: &[u64]) -> Check {
+        let now = self.now;
+        self.fail_runs(overdue)?;
+        for source in self.stale() {
             if let Some(stream) = self.streams.get_mut(&source) {
                 stream.expire(now);
             }
@@ -122,7 +132,8 @@ impl Model {
         let over = |at: Option<Timestamp>| at.is_some_and(|at| due(now, at + config.linger()));
         let ended: Vec<_> = self
             .going()
-            .filter(|(_, session)| session.uncleaned.is_empty() && over(session.left_at))
+            .filter(|(_, session)| session.uncleaned.is_empty() && session.open_runs == 0)
+            .filter(|(_, session)| over(session.left_at))
             .map(|(id, _)| id)
             .collect();
         for id in ended {
@@ -130,6 +141,12 @@ impl Model {
             self.end_session(id);
         }
         Ok(())
+    }
+
+    /// Streams with an entry that may be too old.
+    fn stale(&self) -> BTreeSet<Source> {
+        let stale = self.streams.values().filter(|stream| stream.is_stale(self.now));
+        stale.map(|stream| stream.source.clone()).collect()
     }
 
     fn tick_conn(&mut self, id: ConnId, registry: &Registry, expired: &BTreeSet<Source>) {
@@ -236,6 +253,8 @@ impl Model {
 
     /// A session is over: its log and its name go at once, its slot when the `Cleanup` is polled.
     pub fn end_session(&mut self, id: headcount::SessionId) {
+        self.end_runs_of(id);
+        self.forget_payments(&Source::Session(id));
         self.streams.remove(&Source::Session(id));
         if let Some(session) = self.sessions.get_mut(&id) {
             session.ended = true;
@@ -254,10 +273,11 @@ impl Model {
         let logs = self.streams.values().filter_map(|stream| stream.expires_at());
         let lingering = self
             .going()
-            .filter(|(_, session)| session.uncleaned.is_empty())
+            .filter(|(_, session)| session.uncleaned.is_empty() && session.open_runs == 0)
             .filter_map(|(_, session)| session.left_at)
             .map(|at| at + self.config.linger());
-        conns.chain(logs).chain(lingering).chain(self.hard_stop()).min()
+        let whole = conns.chain(logs).chain(lingering).chain(self.run_deadlines());
+        whole.chain(self.hard_stop()).min()
     }
 
     /// `poll_timeout` may be early, never late.
@@ -271,6 +291,17 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// All orders of a few.
+fn orders(of: &[u64]) -> Vec<Vec<u64>> {
+    let Some((first, rest)) = of.split_first().filter(|_| of.len() <= 4) else {
+        return vec![of.to_vec()];
+    };
+    let places = |order: Vec<u64>| {
+        (0..=order.len()).map(move |place| [&order[..place], &[*first], &order[place..]].concat())
+    };
+    orders(rest).into_iter().flat_map(places).collect()
 }
 
 /// What is charged beyond what the model knows of is a ping that waits to be polled.

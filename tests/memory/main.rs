@@ -3,6 +3,8 @@
 // The allocator that counts is the only unsafe code here.
 #![allow(unsafe_code)]
 
+mod bound;
+#[path = "../support/mod.rs"]
 mod support;
 
 use core::cell::Cell;

@@ -1,0 +1,133 @@
+//! How much memory a registry can ever hold, as a function of its configuration.
+
+use bytes::Bytes;
+
+use crate::action::{MESSAGE_OVERHEAD, Message};
+use crate::config::Config;
+use crate::conn::{Cold, Conn, Missed, Seat};
+use crate::id::MAX_ID_BYTES;
+use crate::log::{Entry, MARKS_KEPT};
+use crate::registry::{Announcement, Closed, Queued, Turn};
+use crate::room::Room;
+use crate::run::Run;
+use crate::session::{Session, User};
+use crate::stats::Notice;
+use crate::stream::{Member, Stream};
+use crate::timers;
+
+/// Vectors, queues and hash tables grow by doubling: what is asked for may be twice what is used.
+const GROWTH: u64 = 2;
+/// Collections that had more give memory back when they are less than a fourth full, down to this
+/// many places.
+const SHRINK: u64 = 4;
+const KEPT_PLACES: u64 = 64;
+/// A place in a hash table: a slot number or two, and a byte of control, at seven eighths full.
+const INDEX: u64 = 2 * (24 + 1);
+/// A name of its own: the longest, and what an allocation may cost beside it.
+const NAME: u64 = MAX_ID_BYTES as u64 + 32;
+
+const fn size<T>() -> u64 {
+    // With the tag of a place in a slab.
+    size_of::<T>() as u64 + 8
+}
+
+/// A table of so many records that never gives memory back.
+const fn table<T>(count: u64) -> u64 {
+    // A slab begins with room for a few.
+    (count + 4).saturating_mul(GROWTH * size::<T>())
+}
+
+impl Config {
+    /// The most bytes that a registry with this configuration ever holds on the heap, whatever the
+    /// peers and the application do, if no message of the application has more than
+    /// `largest_message` bytes. What the allocator itself adds is not counted, nor is what
+    /// [`Message`] payloads keep alive beyond their own slice.
+    ///
+    /// It is a bound and no estimate: everything at its limit at once, every client a stalled one,
+    /// every name as long as it may be. A test with a counting allocator holds it under random
+    /// histories. A reload to lower limits keeps to the higher of the two for as long as something
+    /// of before is there.
+    #[must_use]
+    pub const fn memory_bound(&self, largest_message: u64) -> u64 {
+        let largest = largest_message + MESSAGE_OVERHEAD;
+        let slots = self.connections as u64 + self.closing as u64 + self.pending as u64;
+        let sessions = self.sessions as u64;
+        let rooms = self.rooms as u64;
+        let streams = sessions + rooms;
+        let entries = self.process_bytes / MESSAGE_OVERHEAD + 1;
+        let runs = sessions.saturating_mul(self.runs_per_session as u64).saturating_add(entries);
+        let parts = [
+            self.of_connections(slots, largest),
+            self.of_sessions(sessions),
+            rooms * (GROWTH * size::<Room>() + NAME + INDEX),
+            self.of_streams(streams),
+            of_logs(streams, entries, self.process_bytes + largest),
+            table::<Run>(runs).saturating_add(runs.saturating_mul(2 * NAME + INDEX)),
+            // The names of tool calls under way are charged to their run.
+            sessions.saturating_mul(self.runs_per_session as u64).saturating_mul(self.run_bytes),
+            timers::bytes(slots) + timers::bytes(streams) + timers::bytes(runs),
+            GROWTH * SHRINK * (slots + streams + KEPT_PLACES) * size::<Turn>(),
+            (self.closed_ring as u64 + 4) * (GROWTH * size::<Closed>() + 3 * NAME),
+            (self.notices as u64 + 4) * GROWTH * size::<Notice>(),
+            (self.announcements as u64 + 4) * (GROWTH * size::<Announcement>() + largest),
+            (self.fanout_chunk as u64 + 4) * GROWTH * 8,
+        ];
+        let (mut sum, mut next) = (0u64, 0);
+        while next < parts.len() {
+            sum = sum.saturating_add(parts[next]);
+            next += 1;
+        }
+        sum
+    }
+
+    const fn of_connections(&self, slots: u64, largest: u64) -> u64 {
+        let seats = self.rooms_per_connection as u64 + 1;
+        // Direct messages up to the lane, and what a close moves out of the logs.
+        let queued = 2 * self.window + self.lane + 2 * largest;
+        let items = queued / MESSAGE_OVERHEAD + 4;
+        let one = GROWTH * (size::<Conn>() + size::<Cold>())
+            + (seats + 4) * GROWTH * (size::<Seat>() + size::<Missed>())
+            + NAME
+            + queued
+            // An event of a run names it and its agent.
+            + items * (GROWTH * size::<Queued>() + 2 * NAME + 64)
+            // Its place in the order of those that close, which are dropped lazily.
+            + GROWTH * 2 * 8;
+        (slots + KEPT_PLACES).saturating_mul(one)
+    }
+
+    const fn of_sessions(&self, sessions: u64) -> u64 {
+        let one = GROWTH * (size::<Session>() + size::<User>() + size::<Queued>())
+            // Its thread, and its user, who has a list of sessions.
+            + 2 * NAME
+            + INDEX
+            + GROWTH * 8;
+        (sessions + 4).saturating_mul(one)
+    }
+
+    const fn of_streams(&self, streams: u64) -> u64 {
+        let seats = (self.connections as u64).saturating_mul(1 + self.rooms_per_connection as u64);
+        let members = seats.saturating_mul(SHRINK * size::<Member>());
+        let places = if seats < streams { seats } else { streams };
+        table::<Stream>(streams)
+            .saturating_add(members)
+            .saturating_add(places.saturating_mul(KEPT_PLACES * size::<Member>()))
+            // Its records among those that hold something, the ones of the gone included.
+            .saturating_add((streams + KEPT_PLACES).saturating_mul(3 * GROWTH * GROWTH * 16))
+    }
+}
+
+/// Logs: entries, the marks between them, and payloads. Of the text of runs half may be dead, and
+/// half of what is asked for unused.
+const fn of_logs(streams: u64, entries: u64, bytes: u64) -> u64 {
+    let filled = if streams < entries { streams } else { entries };
+    let kept = 2 * MARKS_KEPT as u64 + KEPT_PLACES;
+    let places = (2 * entries).saturating_mul(SHRINK).saturating_add(filled.saturating_mul(kept));
+    places
+        .saturating_mul(size::<Entry>())
+        // A key of a message of its own, and its place in the index.
+        .saturating_add(entries.saturating_mul(NAME + INDEX))
+        .saturating_add(filled.saturating_mul(4 * INDEX + 64))
+        .saturating_add(bytes.saturating_mul(4))
+        .saturating_add(entries.saturating_mul(size_of::<Bytes>() as u64 + size::<Message>()))
+}

@@ -1,0 +1,212 @@
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::num::NonZeroU32;
+
+use super::*;
+use crate::action::{Class, Key};
+use crate::id::ConnId;
+
+const READER: ConnId = ConnId::new(1, NonZeroU32::MIN);
+
+/// These logs keep nothing of any run.
+fn runs() -> Runs {
+    Runs::new(7)
+}
+
+const fn reader(laggard: bool, runs: &Runs) -> Reader<'_> {
+    Reader { conn: READER, laggard, late_until: 0, runs }
+}
+
+/// A log of such messages: `c` critical, `d` droppable, `x` left out for the reader, and a capital
+/// letter the latest of that key.
+fn log_of(messages: &str) -> Log {
+    let mut log = Log::new();
+    for letter in messages.chars() {
+        append(&mut log, letter);
+    }
+    log
+}
+
+fn append(log: &mut Log, letter: char) -> u64 {
+    let message = Message::binary(Vec::new());
+    let message = match letter {
+        'd' => message.class(Class::Droppable),
+        'x' => message.except(READER),
+        'A'..='Z' => message.class(Class::Latest(Key::new(letter.to_string()).unwrap())),
+        _ => message,
+    };
+    log.append(Timestamp::ZERO, message, 7, &mut runs())
+}
+
+const fn holding(messages: u32) -> Bounds {
+    Bounds { messages, bytes: u64::MAX, history: 0 }
+}
+
+fn fit(log: &mut Log, messages: u32, passed: u64) {
+    while log.exceeds(holding(messages)) {
+        log.make_room(passed, &mut runs());
+    }
+}
+
+/// Everything that the reader finds from a cursor on.
+fn found(log: &Log, mut cursor: u64, laggard: bool) -> String {
+    let mut found = Vec::new();
+    loop {
+        cursor = match log.next(cursor, &reader(laggard, &runs())) {
+            Next::Nothing => return found.join(" "),
+            Next::Gap { from, to } => {
+                found.push(format!("-{from}..{to}"));
+                to
+            }
+            Next::Entry(entry) => {
+                found.push(entry.offset.to_string());
+                entry.offset
+            }
+        };
+    }
+}
+
+fn keys(log: &Log) -> usize {
+    log.keys.as_ref().map_or(0, |keys| keys.newest.len())
+}
+
+#[test]
+fn a_laggard_passes_over_what_is_droppable() {
+    let log = log_of("cdcddc");
+    assert_eq!(found(&log, 0, false), "1 2 3 4 5 6");
+    assert_eq!(found(&log, 0, true), "1 -2..2 3 -4..5 6");
+    assert_eq!(found(&log, 3, true), "-4..5 6");
+    assert!(log.loses(0, &reader(true, &runs())) && !log.loses(5, &reader(true, &runs())));
+}
+
+#[test]
+fn what_is_lost_before_the_next_message_is_one_gap() {
+    let mut log = log_of("cdAxdAc");
+    fit(&mut log, 5, 0);
+    assert_eq!(found(&log, 0, true), "1 -2..5 6 7", "one is shed, one passed over");
+    fit(&mut log, 3, 0);
+    assert_eq!((log.lost(), log.len()), (2, 3), "the front was a mark, and is a number");
+    fit(&mut log, 2, 0);
+    assert_eq!((log.lost(), log.len()), (5, 2));
+    assert_eq!(found(&log, 0, true), "-1..5 6 7");
+    assert_eq!(found(&log, 4, true), "-5..5 6 7");
+}
+
+#[test]
+fn superseded_messages_are_lost_for_nobody() {
+    let log = log_of("cABAB");
+    assert_eq!((log.len(), log.lost(), log.bytes()), (3, 0, 3 * 64));
+    assert_eq!(found(&log, 0, true), "1 4 5");
+    assert_eq!(found(&log, 1, true), "4 5");
+    assert!(!log.loses(0, &reader(true, &runs())));
+    assert_eq!((log.count_after(0), log.count_after(2)), (3, 2));
+    assert!(log.get(2).is_none() && log.get(4).is_some());
+}
+
+#[test]
+fn marks_at_the_front_disappear_and_only_shed_ones_are_lost() {
+    let mut log = log_of("Acdc");
+    append(&mut log, 'A');
+    assert_eq!((log.lost(), log.oldest().unwrap().offset), (0, 2));
+    fit(&mut log, 3, 0);
+    assert_eq!(log.marks(), 1);
+    log.drop_oldest(&mut runs());
+    assert_eq!((log.lost(), log.oldest().unwrap().offset, log.marks()), (3, 4, 0));
+    log.drop_oldest(&mut runs());
+    log.drop_oldest(&mut runs());
+    assert_eq!((log.lost(), log.head(), log.is_empty()), (5, 5, true));
+}
+
+#[test]
+fn room_is_made_by_what_all_have_passed_then_by_droppables_then_by_the_oldest() {
+    let mut log = log_of("ccdcdc");
+    fit(&mut log, 5, 1);
+    assert_eq!(found(&log, 0, false), "-1..1 2 3 4 5 6");
+    fit(&mut log, 4, 1);
+    assert_eq!(found(&log, 1, false), "2 -3..3 4 5 6");
+    fit(&mut log, 2, 1);
+    assert_eq!(found(&log, 1, false), "-2..3 4 -5..5 6");
+    let mut log = log_of("cd");
+    fit(&mut log, 1, 0);
+    assert_eq!(found(&log, 0, false), "-1..1 2", "the newest stays, droppable or not");
+}
+
+#[test]
+fn lost_before_looks_back_to_the_message_before() {
+    let mut log = log_of("cdAcAc");
+    fit(&mut log, 4, 0);
+    assert_eq!(log.marks(), 2);
+    assert_eq!([1, 4, 5, 6].map(|offset| log.lost_before(offset)), [0, 2, 0, 0]);
+    log.drop_oldest(&mut runs());
+    assert_eq!([4, 5].map(|offset| log.lost_before(offset)), [2, 2]);
+    assert_eq!(log.lost_before(log.head() + 1), 2);
+}
+
+#[test]
+fn what_is_passed_over_is_lost_at_the_end() {
+    let mut log = Log::new();
+    log.pass_over();
+    assert_eq!((log.head(), log.lost(), log.is_empty()), (1, 1, true));
+    append(&mut log, 'c');
+    log.pass_over();
+    log.pass_over();
+    assert_eq!((log.head(), log.lost(), log.marks()), (4, 1, 1));
+    assert_eq!(found(&log, 1, false), "2 -3..4");
+    assert_eq!(found(&log, 3, false), "-4..4");
+    assert_eq!(append(&mut log, 'c'), 5);
+}
+
+#[test]
+fn neighbours_become_one_when_there_are_many_marks() {
+    let mut log = log_of("c");
+    for _ in 0..500 {
+        append(&mut log, 'A');
+        assert!(log.marks() <= log.len() + MARKS_KEPT);
+    }
+    assert_eq!(found(&log, 0, true), "1 501", "the latest of a key moves, and leaves no trail");
+    for _ in 0..500 {
+        append(&mut log, 'd');
+        append(&mut log, 'c');
+        fit(&mut log, 3, 0);
+        assert!(log.marks() <= log.len() + MARKS_KEPT);
+    }
+    assert_eq!(
+        found(&log, log.lost(), true).split(' ').filter(|it| !it.starts_with('-')).count(),
+        3
+    );
+}
+
+#[test]
+fn keys_go_with_their_messages() {
+    let mut log = log_of("ABA");
+    assert_eq!(keys(&log), 2);
+    log.drop_oldest(&mut runs());
+    assert_eq!(keys(&log), 1, "B is gone, and A is the newer one");
+    append(&mut log, 'B');
+    assert_eq!((keys(&log), log.len()), (2, 2));
+    log.drop_oldest(&mut runs());
+    log.drop_oldest(&mut runs());
+    assert!(log.keys.is_none());
+}
+
+#[test]
+fn everyone_has_what_is_droppable_and_it_is_no_history() {
+    let mut log = log_of("dcdcd");
+    log.drop_droppable(&mut runs());
+    assert_eq!((log.len(), log.lost(), log.bytes()), (2, 1, 2 * 64));
+    assert_eq!(found(&log, 0, false), "-1..1 2 -3..3 4 -5..5");
+    assert_eq!(append(&mut log, 'd'), 6);
+    assert_eq!(found(&log, 5, false), "6");
+}
+
+#[test]
+fn memory_is_given_back() {
+    let mut log = log_of(&"c".repeat(1_000));
+    let full = log.entries.capacity();
+    fit(&mut log, 100, 0);
+    assert!(log.entries.capacity() < full / 2, "{} of {full}", log.entries.capacity());
+    fit(&mut log, 1, 0);
+    log.drop_oldest(&mut runs());
+    assert_eq!(log.entries.capacity(), 0);
+}

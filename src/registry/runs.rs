@@ -1,0 +1,303 @@
+//! Agent runs: opened, told of, ended by their application or by time.
+
+use bytes::Bytes;
+
+use crate::action::{Position, RunFact, RunText};
+use crate::error::{OpenRunError, Refused, RunError};
+use crate::id::{MAX_ID_BYTES, RunId, ThreadId, UserId};
+use crate::log::Text;
+use crate::run::{NO_RUN, RunEntry, RunEvent, RunEventKind, RunFailure};
+use crate::stats::{Delivery, Notice, OpenedRun, RunEnd};
+use crate::time::Timestamp;
+
+use super::{LogSize, Registry};
+
+impl Registry {
+    pub(super) fn open_run(
+        &mut self,
+        user: &UserId,
+        thread: &ThreadId,
+        run: &RunId,
+        agent: &str,
+        payload: Bytes,
+    ) -> Result<OpenedRun, OpenRunError> {
+        if agent.len() > MAX_ID_BYTES {
+            return Err(OpenRunError::AgentTooLong);
+        }
+        let known = self.sessions.find_user(user);
+        if known.is_some_and(|user| self.runs.find(user, run).is_some()) {
+            return Err(OpenRunError::Exists);
+        }
+        if !RunEvent::Progress(payload.clone()).fits_first(&self.config) {
+            return Err(OpenRunError::Full);
+        }
+        let session = known.and_then(|user| self.sessions.find(user, thread));
+        let open = session.map_or(0, |session| self.sessions.get(session).open_runs);
+        if open >= self.config.runs_per_session {
+            return Err(OpenRunError::Runs);
+        }
+        let session = match session {
+            Some(session) => session,
+            None => self.mint_for_run(user, thread).map_err(OpenRunError::Session)?,
+        };
+        let record = self.sessions.get(session);
+        let (user, stream) = (record.user, record.stream);
+        let first = self.streams[stream as usize].log.head() + 1;
+        let slot = self.runs.insert((user, session), run.clone(), agent.into(), (self.now, first));
+        let record = self.sessions.get_mut(session);
+        let next = core::mem::replace(&mut record.first_run, slot);
+        record.open_runs += 1;
+        self.runs.get_mut(slot).next = next;
+        self.counters.runs_opened += 1;
+        let session = self.sessions.id(session);
+        self.notice(Notice::RunOpened { session });
+        let mut delivery = Delivery::default();
+        let position = self.append_event(slot, RunEventKind::Started, None, payload, &mut delivery);
+        self.arm_run(slot);
+        // Only now: under pressure a session that keeps nothing would be released.
+        self.raise_pressure(user, session, 0);
+        Ok(OpenedRun { session, position, delivery })
+    }
+
+    /// A session of a user who is not here yet: it lingers from the beginning. Nobody is evicted for
+    /// it.
+    fn mint_for_run(&mut self, user: &UserId, thread: &ThreadId) -> Result<u32, Refused> {
+        if let Some(drain) = &self.drain {
+            return Err(Refused::Draining { retry_after: drain.left(self.now) });
+        }
+        let known = self.sessions.find_user(user);
+        let mut release = None;
+        if let Some(user) = known {
+            let sessions = &self.sessions.user(user).sessions;
+            if sessions.len() >= self.config.sessions_per_user as usize {
+                release = self.releasable(user).next();
+                if release.is_none() {
+                    let retry_after = self.config.linger;
+                    return Err(Refused::SessionsPerUser { retry_after });
+                }
+            }
+        } else if self.sessions.users() >= self.config.users as usize {
+            return Err(Refused::Users);
+        }
+        if self.sessions.places() >= self.config.sessions as usize {
+            return Err(Refused::Sessions);
+        }
+        if let Some(session) = release {
+            self.end_session(session);
+        }
+        let session = self.mint(user.clone(), thread.clone());
+        self.sessions.get_mut(session).lingers_since = Some(self.now);
+        Ok(session)
+    }
+
+    pub(super) fn run_event(
+        &mut self,
+        user: &UserId,
+        run: &RunId,
+        event: &RunEvent<'_>,
+    ) -> Result<Delivery, RunError> {
+        let known = self.sessions.find_user(user).and_then(|user| self.runs.find(user, run));
+        let run = known.ok_or(RunError::UnknownRun)?;
+        self.runs.get(run).allows(event, &self.config)?;
+        let now = self.now;
+        let from = self.runs.get_mut(run).take(event, now);
+        let mut delivery = Delivery::default();
+        let (kind, payload) = match event {
+            RunEvent::Text(text) => {
+                if !text.is_empty() {
+                    self.append_text(run, from, text.len() as u32, &mut delivery);
+                }
+                self.arm_run(run);
+                return Ok(delivery);
+            }
+            RunEvent::Thinking(payload) => (RunEventKind::Thinking, payload),
+            RunEvent::ToolExecuting { payload, .. } => (RunEventKind::ToolExecuting, payload),
+            RunEvent::ToolCompleted { payload, .. } => (RunEventKind::ToolCompleted, payload),
+            RunEvent::Progress(payload) => (RunEventKind::Progress, payload),
+            RunEvent::Completed(payload) => (RunEventKind::Completed, payload),
+            RunEvent::Failed(payload) => (RunEventKind::Failed, payload),
+            RunEvent::Cancelled(payload) => (RunEventKind::Cancelled, payload),
+        };
+        self.append_event(run, kind, None, payload.clone(), &mut delivery);
+        match kind {
+            RunEventKind::Completed => self.end_run(run, RunEnd::Completed),
+            RunEventKind::Failed => self.end_run(run, RunEnd::Failed),
+            RunEventKind::Cancelled => self.end_run(run, RunEnd::Cancelled),
+            _ => self.arm_run(run),
+        }
+        Ok(delivery)
+    }
+
+    fn append_event(
+        &mut self,
+        run: u32,
+        kind: RunEventKind,
+        failure: Option<RunFailure>,
+        payload: Bytes,
+        delivery: &mut Delivery,
+    ) -> Position {
+        let entry = RunEntry { run, kind, failure, payload };
+        let record = self.runs.get_mut(run);
+        record.count_entry();
+        record.count_bytes(entry.payload.len() as u64);
+        let key = self.sessions.get(record.session).stream;
+        let now = self.now;
+        self.store(key, delivery, |stream, _| stream.log.append_run(now, entry));
+        let stream = &self.streams[key as usize];
+        stream.position(stream.log.head())
+    }
+
+    fn append_text(&mut self, run: u32, from: u32, bytes: u32, delivery: &mut Delivery) {
+        let key = self.sessions.get(self.runs.get(run).session).stream;
+        let now = self.now;
+        self.runs.get_mut(run).count_bytes(u64::from(bytes));
+        self.store(key, delivery, |stream, runs| {
+            if stream.log.append_text(now, Text { run, from, bytes }) {
+                runs.get_mut(run).count_entry();
+            }
+            stream.log.head()
+        });
+    }
+
+    /// A terminal event was appended.
+    fn end_run(&mut self, run: u32, end: RunEnd) {
+        let record = self.runs.get(run);
+        let (session, first, began) = (record.session, record.first, record.began);
+        let key = self.sessions.get(session).stream;
+        let head = self.streams[key as usize].log.head();
+        self.run_timers.cancel(run);
+        self.runs.end(run, head);
+        self.count_run(session, end, began);
+        let bounds = self.bounds(key);
+        let stream = &mut self.streams[key as usize];
+        let before = LogSize::of(&stream.log);
+        stream.log.let_go(run, first);
+        while stream.log.exceeds(bounds) {
+            stream.log.make_room(stream.passed, &mut self.runs);
+        }
+        self.log_changed(key, before);
+        self.bury_runs();
+        if self.streams[key as usize].members.is_empty() {
+            self.trim_history(key);
+        }
+        self.note_worth(key);
+        self.arm_stream(key);
+        let record = self.sessions.get_mut(session);
+        record.open_runs -= 1;
+        if record.open_runs == 0 && record.lingers_since.is_some() {
+            // It lingers from here on: the run has kept it until now.
+            record.lingers_since = Some(self.now);
+            self.arm_session(session);
+        }
+    }
+
+    fn count_run(&mut self, session: u32, end: RunEnd, began: Timestamp) {
+        self.counters.runs_ended[end as usize] += 1;
+        let (session, lasted) = (self.sessions.id(session), self.now.saturating_since(began));
+        self.notice(Notice::RunEnded { session, end, lasted });
+    }
+
+    /// Takes away runs that have ended and of which no log keeps anything.
+    pub(super) fn bury_runs(&mut self) {
+        while let Some(run) = self.runs.spent.pop() {
+            let record = self.runs.remove(run);
+            let session = self.sessions.get_mut(record.session);
+            if session.first_run == run {
+                session.first_run = record.next;
+                continue;
+            }
+            let mut before = session.first_run;
+            while before != NO_RUN {
+                let other = self.runs.get_mut(before);
+                if other.next == run {
+                    other.next = record.next;
+                    break;
+                }
+                before = other.next;
+            }
+        }
+    }
+
+    /// The runs of a session that ends go with it. Its log has gone already.
+    pub(super) fn end_runs_of(&mut self, session: u32) {
+        self.runs.spent.clear();
+        let record = self.sessions.get_mut(session);
+        let mut run = core::mem::replace(&mut record.first_run, NO_RUN);
+        record.open_runs = 0;
+        while run != NO_RUN {
+            self.run_timers.cancel(run);
+            let record = self.runs.remove(run);
+            if record.is_open() {
+                self.count_run(session, RunEnd::SessionEnded, record.began);
+            }
+            run = record.next;
+        }
+    }
+
+    /// Makes sure that a run's next deadline is looked at in time.
+    pub(super) fn arm_run(&mut self, run: u32) {
+        if let Some((at, _)) = self.runs.get(run).deadline(&self.config) {
+            self.run_timers.no_later_than(run, at.as_millis_up());
+        }
+    }
+
+    /// A run's timer has gone off.
+    pub(super) fn run_due(&mut self, run: u32) {
+        let Some((at, failure)) = self.runs.get(run).deadline(&self.config) else { return };
+        if at.as_millis_up() > self.now.as_millis() {
+            self.arm_run(run);
+            return;
+        }
+        let mut delivery = Delivery::default();
+        let failed = RunEventKind::Failed;
+        self.append_event(run, failed, Some(failure), Bytes::new(), &mut delivery);
+        self.end_run(
+            run,
+            match failure {
+                RunFailure::Silence => RunEnd::Silence,
+                RunFailure::Length => RunEnd::Length,
+            },
+        );
+    }
+
+    /// Where the cursor of somebody begins who joins a session now and has seen nothing: before its
+    /// open runs, or at the head.
+    pub(super) fn late_cursor(&self, session: u32) -> u64 {
+        let log = &self.streams[self.sessions.get(session).stream as usize].log;
+        let open = self.runs_of(session).filter(|run| self.runs.get(*run).is_open());
+        let first = open.map(|run| self.runs.get(run).first - 1).min();
+        first.unwrap_or_else(|| log.head()).max(log.lost())
+    }
+
+    /// What the open runs of a session have lost already, for somebody who joins it now.
+    pub(super) fn missed_of_runs(&self, session: u32) -> Option<(u64, u64)> {
+        let open = self.runs_of(session).map(|run| self.runs.get(run)).filter(|run| run.is_open());
+        let lost = open.filter(|run| run.shed > 0).map(|run| (run.first, run.shed));
+        lost.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+    }
+
+    /// The runs of a session, those included that have ended and that its log keeps something of.
+    pub(super) fn runs_of(&self, session: u32) -> impl Iterator<Item = u32> + '_ {
+        let first = self.sessions.get(session).first_run;
+        let next = |run: &u32| Some(self.runs.get(*run).next).filter(|run| *run != NO_RUN);
+        core::iter::successors(Some(first).filter(|run| *run != NO_RUN), next)
+    }
+
+    pub(super) fn fact<'a>(&'a self, at: Timestamp, entry: &'a RunEntry) -> RunFact<'a> {
+        let run = self.runs.get(entry.run);
+        RunFact {
+            run: &run.id,
+            agent: &run.agent,
+            kind: entry.kind,
+            failure: entry.failure,
+            at,
+            payload: &entry.payload,
+        }
+    }
+
+    pub(super) fn text(&self, at: Timestamp, text: Text) -> RunText<'_> {
+        let run = self.runs.get(text.run);
+        let (id, agent) = (&run.id, &*run.agent);
+        RunText { run: id, agent, at, text: run.text(text.from, text.bytes) }
+    }
+}

@@ -1,0 +1,133 @@
+//! What code for one user may be given: a registry in which there is nobody else.
+
+use bytes::Bytes;
+
+use crate::action::{CloseReason, Message};
+use crate::error::{OpenRunError, RunError};
+use crate::id::{ConnId, RunId, SessionId, ThreadId, UserId};
+use crate::run::RunEvent;
+use crate::stats::{Delivery, OpenedRun};
+use crate::time::Timestamp;
+
+use super::explain::RunExplanation;
+use super::{Registry, Target};
+
+/// Whom of one user a message or a close is for.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Within<'a> {
+    /// All sessions, lingering ones included.
+    Everywhere,
+    /// The session of one thread.
+    Thread(&'a ThreadId),
+    /// The session in which a run is: a run that is open, or of which the log keeps something.
+    Run(&'a RunId),
+}
+
+/// One user's part of a registry: a capability. Whoever holds it can name nothing that is not this
+/// user's, so that no mistake of theirs shows one user another's data.
+///
+/// The user need not be known: then there is nobody to reach.
+#[derive(Debug)]
+pub struct UserScope<'a> {
+    registry: &'a mut Registry,
+    user: &'a UserId,
+}
+
+impl Registry {
+    /// The part of it that is this user's.
+    pub const fn user<'a>(&'a mut self, user: &'a UserId) -> UserScope<'a> {
+        UserScope { registry: self, user }
+    }
+}
+
+impl UserScope<'_> {
+    /// As [`Registry::send`].
+    pub fn send(&mut self, now: Timestamp, to: Within<'_>, message: Message) -> Delivery {
+        match self.target(to) {
+            Some(session) => self.registry.send(now, Target::Session(session), message),
+            None if matches!(to, Within::Everywhere) => {
+                self.registry.send(now, Target::User(self.user), message)
+            }
+            None => {
+                self.registry.advance(now);
+                Delivery::default()
+            }
+        }
+    }
+
+    /// As [`Registry::close`].
+    pub fn close(&mut self, now: Timestamp, whom: Within<'_>, reason: CloseReason) -> u32 {
+        match self.target(whom) {
+            Some(session) => self.registry.close(now, Target::Session(session), reason),
+            None if matches!(whom, Within::Everywhere) => {
+                self.registry.close(now, Target::User(self.user), reason)
+            }
+            None => {
+                self.registry.advance(now);
+                0
+            }
+        }
+    }
+
+    /// Opens an agent run in the session of a thread, with its first event. If the user is not here
+    /// yet the session is minted, and lingers: who comes later gets the open runs from their start.
+    ///
+    /// While a run is open its session does not end by lingering, and what the log keeps of it does
+    /// not count towards the log's own bounds, for it has bounds of its own.
+    ///
+    /// # Errors
+    /// [`OpenRunError`]; nothing has changed then.
+    pub fn open_run(
+        &mut self,
+        now: Timestamp,
+        thread: &ThreadId,
+        run: &RunId,
+        agent: &str,
+        payload: Bytes,
+    ) -> Result<OpenedRun, OpenRunError> {
+        self.registry.advance(now);
+        self.registry.open_run(self.user, thread, run, agent, payload)
+    }
+
+    /// Tells of an event of a run. Nobody is left out, and none is ever passed over: all of them are
+    /// critical.
+    ///
+    /// # Errors
+    /// [`RunError`] says which rule of the order of events it breaks.
+    pub fn run_event(
+        &mut self,
+        now: Timestamp,
+        run: &RunId,
+        event: &RunEvent<'_>,
+    ) -> Result<Delivery, RunError> {
+        self.registry.advance(now);
+        self.registry.run_event(self.user, run, event)
+    }
+
+    /// The user's sessions that have not ended, oldest first.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.registry.sessions_of(self.user)
+    }
+
+    /// The user's open connections.
+    pub fn connections(&self) -> impl Iterator<Item = ConnId> + '_ {
+        self.registry.connections_of(self.user)
+    }
+
+    /// Everything about one of the user's runs; `None` if there is none of that name, or it has ended
+    /// and no log keeps anything of it.
+    #[must_use]
+    pub fn explain_run(&self, run: &RunId) -> Option<RunExplanation> {
+        self.registry.explain_run(self.user, run)
+    }
+
+    /// The session that is meant, unless all are.
+    fn target(&self, within: Within<'_>) -> Option<SessionId> {
+        match within {
+            Within::Everywhere => None,
+            Within::Thread(thread) => self.registry.session(self.user, thread),
+            Within::Run(run) => self.registry.session_of_run(self.user, run),
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! Agent runs: what of them is open, what their rules allow next, and the text that they grow.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::hash::BuildHasher;
+use core::time::Duration;
+
+use bytes::Bytes;
+use foldhash::quality::FixedState;
+use hashbrown::HashTable;
+use slab::Slab;
+use smallvec::SmallVec;
+
+use crate::action::MESSAGE_OVERHEAD;
+use crate::config::Config;
+use crate::error::RunError;
+use crate::id::RunId;
+use crate::time::Timestamp;
+
+/// The end of a session's list of runs.
+pub(crate) const NO_RUN: u32 = u32::MAX;
+
+/// What happened in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RunEventKind {
+    /// The run was opened: its first event.
+    Started,
+    /// The agent thinks.
+    Thinking,
+    /// A tool call began.
+    ToolExecuting,
+    /// A tool call that had begun ended.
+    ToolCompleted,
+    /// The run gets on.
+    Progress,
+    /// Terminal: it has a result.
+    Completed,
+    /// Terminal: it has none.
+    Failed,
+    /// Terminal: somebody ended it.
+    Cancelled,
+}
+
+impl RunEventKind {
+    /// Whether nothing follows it in its run.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// Why the registry itself has failed a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RunFailure {
+    /// No event for `run.silence`.
+    Silence,
+    /// Open for `run.max_length`.
+    Length,
+}
+
+/// What an application reports of a run. Payloads are opaque.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RunEvent<'a> {
+    /// The agent thinks.
+    Thinking(Bytes),
+    /// A tool call begins.
+    ToolExecuting {
+        /// What its end will name: at most [`MAX_ID_BYTES`](crate::MAX_ID_BYTES) bytes, and none
+        /// that is under way.
+        call: &'a str,
+        /// What clients see.
+        payload: Bytes,
+    },
+    /// A tool call ends.
+    ToolCompleted {
+        /// What its beginning named.
+        call: &'a str,
+        /// What clients see.
+        payload: Bytes,
+    },
+    /// The run gets on.
+    Progress(Bytes),
+    /// What the agent says goes on: appended to the run's text, and joined with its neighbours where
+    /// it is handed out. An empty text is no event, and a sign of life.
+    Text(&'a str),
+    /// It has a result. All tool calls must have ended.
+    Completed(Bytes),
+    /// It has none.
+    Failed(Bytes),
+    /// Somebody ended it.
+    Cancelled(Bytes),
+}
+
+impl RunEvent<'_> {
+    /// Whether it would fit a run that has had nothing.
+    pub(crate) fn fits_first(&self, config: &Config) -> bool {
+        match self {
+            Self::Progress(payload) => {
+                payload.len() as u64 + MESSAGE_OVERHEAD + reserve(config) <= config.run_bytes
+            }
+            _ => true,
+        }
+    }
+
+    pub(crate) const fn kind(&self) -> Option<RunEventKind> {
+        Some(match self {
+            Self::Thinking(_) => RunEventKind::Thinking,
+            Self::ToolExecuting { .. } => RunEventKind::ToolExecuting,
+            Self::ToolCompleted { .. } => RunEventKind::ToolCompleted,
+            Self::Progress(_) => RunEventKind::Progress,
+            Self::Completed(_) => RunEventKind::Completed,
+            Self::Failed(_) => RunEventKind::Failed,
+            Self::Cancelled(_) => RunEventKind::Cancelled,
+            Self::Text(_) => return None,
+        })
+    }
+}
+
+/// One event in a log.
+#[derive(Debug)]
+pub(crate) struct RunEntry {
+    pub(crate) run: u32,
+    pub(crate) kind: RunEventKind,
+    pub(crate) failure: Option<RunFailure>,
+    pub(crate) payload: Bytes,
+}
+
+impl RunEntry {
+    pub(crate) fn cost(&self) -> u64 {
+        self.payload.len() as u64 + MESSAGE_OVERHEAD
+    }
+}
+
+/// A run that is open, or of which a log still keeps something.
+pub(crate) struct Run {
+    /// The slot of its user: a run's name is unique among theirs.
+    pub(crate) user: u32,
+    pub(crate) session: u32,
+    pub(crate) id: RunId,
+    pub(crate) agent: Box<str>,
+    /// The next run of its session.
+    pub(crate) next: u32,
+    pub(crate) began: Timestamp,
+    /// The last event.
+    pub(crate) heard: Timestamp,
+    /// The offset of its first event.
+    pub(crate) first: u64,
+    /// The offset of its terminal event.
+    pub(crate) ended: Option<u64>,
+    /// The last offset of it that was shed while it was open; 0 if none was.
+    pub(crate) shed: u64,
+    /// Tool calls under way.
+    calls: SmallVec<[Box<str>; 1]>,
+    /// How many events it had, and what they were charged.
+    events: u32,
+    cost: u64,
+    /// How much of it is in the log.
+    kept: u32,
+    /// What the logged stretches of its text are ranges of, less what is gone from its front.
+    text: String,
+    text_gone: u32,
+    /// How much of the front of `text` no log has any more: drained when it is half of it.
+    text_dead: u32,
+}
+
+impl Run {
+    pub(crate) const fn is_open(&self) -> bool {
+        self.ended.is_none()
+    }
+
+    /// The text from a place on, as far as it begins with a whole character.
+    pub(crate) fn text(&self, from: u32, bytes: u32) -> &str {
+        let mut start = (from - self.text_gone) as usize;
+        let end = start + bytes as usize;
+        // Only a client that makes up its offset stands within a character.
+        while !self.text.is_char_boundary(start) {
+            start -= 1;
+        }
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// When it fails for want of an event, or for its length; `None` for never.
+    pub(crate) fn deadline(&self, config: &Config) -> Option<(Timestamp, RunFailure)> {
+        if !self.is_open() {
+            return None;
+        }
+        let after = |from: Timestamp, limit: Duration| (!limit.is_zero()).then(|| from + limit);
+        let silence = after(self.heard, config.run_silence).map(|at| (at, RunFailure::Silence));
+        let length = after(self.began, config.run_max_length).map(|at| (at, RunFailure::Length));
+        [silence, length].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// Whether an event may be next, by the order of events and by the run's own bounds. What is
+    /// reserved for the terminal event, nothing else may use.
+    pub(crate) fn allows(&self, event: &RunEvent<'_>, config: &Config) -> Result<(), RunError> {
+        if !self.is_open() {
+            return Err(RunError::Ended);
+        }
+        let under_way = |call: &str| self.calls.iter().any(|other| **other == *call);
+        let bytes = match event {
+            RunEvent::ToolExecuting { call, payload } => {
+                if call.is_empty() || call.len() > crate::MAX_ID_BYTES {
+                    return Err(RunError::BadCall);
+                }
+                if under_way(call) {
+                    return Err(RunError::CallUnderWay);
+                }
+                // The name is kept as long as the call is under way.
+                payload.len() + call.len()
+            }
+            RunEvent::ToolCompleted { call, .. } if !under_way(call) => {
+                return Err(RunError::UnknownCall);
+            }
+            RunEvent::Completed(_) if !self.calls.is_empty() => {
+                return Err(RunError::CallsUnderWay);
+            }
+            RunEvent::Text(text) => text.len(),
+            RunEvent::ToolCompleted { payload, .. }
+            | RunEvent::Thinking(payload)
+            | RunEvent::Progress(payload)
+            | RunEvent::Completed(payload)
+            | RunEvent::Failed(payload)
+            | RunEvent::Cancelled(payload) => payload.len(),
+        };
+        let terminal = event.kind().is_some_and(RunEventKind::is_terminal);
+        if terminal && bytes == 0 {
+            // It fits what is reserved, unless a reload has lowered the bounds: then a run that has
+            // no deadline could not be ended at all.
+            return Ok(());
+        }
+        let (events, reserve) = if terminal { (0, 0) } else { (1, reserve(config)) };
+        let cost = self.cost + bytes as u64 + MESSAGE_OVERHEAD;
+        if self.events + events >= config.run_events || cost + reserve > config.run_bytes {
+            return Err(RunError::Full);
+        }
+        Ok(())
+    }
+
+    /// Takes an event that is allowed: the bookkeeping of it. The answer is where a text begins.
+    pub(crate) fn take(&mut self, event: &RunEvent<'_>, now: Timestamp) -> u32 {
+        self.heard = now;
+        match event {
+            RunEvent::ToolExecuting { call, .. } => {
+                self.cost += call.len() as u64;
+                self.calls.push((*call).into());
+            }
+            RunEvent::ToolCompleted { call, .. } => self.calls.retain(|other| **other != **call),
+            RunEvent::Text(text) => {
+                let from = self.text_gone + self.text.len() as u32;
+                self.text.push_str(text);
+                return from;
+            }
+            _ => {}
+        }
+        0
+    }
+
+    /// An entry of it is in the log.
+    pub(crate) const fn count_entry(&mut self) {
+        self.kept += 1;
+        self.events += 1;
+        self.cost += MESSAGE_OVERHEAD;
+    }
+
+    pub(crate) const fn count_bytes(&mut self, bytes: u64) {
+        self.cost += bytes;
+    }
+
+    pub(crate) const fn events(&self) -> u32 {
+        self.events
+    }
+
+    pub(crate) const fn cost(&self) -> u64 {
+        self.cost
+    }
+
+    pub(crate) const fn kept(&self) -> u32 {
+        self.kept
+    }
+
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &str> {
+        self.calls.iter().map(|call| &**call)
+    }
+}
+
+/// What of a run's bytes only its terminal event may use.
+const fn reserve(config: &Config) -> u64 {
+    let most = 4 * 1024;
+    let share = config.run_bytes / 4;
+    if share < most { share } else { most }
+}
+
+/// All runs, by slot and by name.
+pub(crate) struct Runs {
+    records: Slab<Run>,
+    /// (user, name) to slot. The names come from outside, hence a hash that is seeded.
+    names: HashTable<u32>,
+    hasher: FixedState,
+    open: u32,
+    /// Those that have ended and that no log keeps anything of: to be taken away.
+    pub(crate) spent: Vec<u32>,
+}
+
+impl Runs {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            records: Slab::new(),
+            names: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+            open: 0,
+            spent: Vec::new(),
+        }
+    }
+
+    pub(crate) const fn open(&self) -> u32 {
+        self.open
+    }
+
+    pub(crate) fn get(&self, run: u32) -> &Run {
+        &self.records[run as usize]
+    }
+
+    pub(crate) fn get_mut(&mut self, run: u32) -> &mut Run {
+        &mut self.records[run as usize]
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Run)> {
+        self.records.iter().map(|(slot, run)| (slot as u32, run))
+    }
+
+    pub(crate) fn find(&self, user: u32, id: &RunId) -> Option<u32> {
+        let hash = self.hasher.hash_one((user, id.as_str()));
+        let same = |slot: &u32| {
+            let run = &self.records[*slot as usize];
+            run.user == user && run.id == *id
+        };
+        self.names.find(hash, same).copied()
+    }
+
+    /// Whether a run that a log keeps something of was open when the head was at this offset.
+    pub(crate) fn was_open_at(&self, run: u32, offset: u64) -> bool {
+        self.get(run).ended.is_none_or(|ended| ended > offset)
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        (user, session): (u32, u32),
+        id: RunId,
+        agent: Box<str>,
+        (now, first): (Timestamp, u64),
+    ) -> u32 {
+        let hash = self.hasher.hash_one((user, id.as_str()));
+        let slot = self.records.insert(Run {
+            user,
+            session,
+            id,
+            agent,
+            next: NO_RUN,
+            began: now,
+            heard: now,
+            first,
+            ended: None,
+            shed: 0,
+            calls: SmallVec::new(),
+            events: 0,
+            cost: 0,
+            kept: 0,
+            text: String::new(),
+            text_gone: 0,
+            text_dead: 0,
+        }) as u32;
+        self.open += 1;
+        let (records, hasher) = (&self.records, &self.hasher);
+        self.names.insert_unique(hash, slot, |slot| {
+            let run = &records[*slot as usize];
+            hasher.hash_one((run.user, run.id.as_str()))
+        });
+        slot
+    }
+
+    /// A run has ended, with this entry.
+    pub(crate) fn end(&mut self, run: u32, offset: u64) {
+        let record = &mut self.records[run as usize];
+        record.ended = Some(offset);
+        record.calls = SmallVec::new();
+        record.text.shrink_to_fit();
+        self.open -= 1;
+    }
+
+    /// A log has let an entry go, at this offset and with so much of the text: always the front of
+    /// what it has.
+    pub(crate) fn release(&mut self, run: u32, text_bytes: u32, offset: u64) {
+        let record = &mut self.records[run as usize];
+        record.kept -= 1;
+        record.text_dead += text_bytes;
+        if text_bytes > 0 && record.text_dead as usize * 2 >= record.text.len() {
+            record.text.drain(..record.text_dead as usize);
+            record.text_gone += core::mem::take(&mut record.text_dead);
+            record.text.shrink_to(record.text.len() * 2);
+        }
+        if record.is_open() {
+            record.shed = offset;
+        } else if record.kept == 0 {
+            self.spent.push(run);
+        }
+    }
+
+    /// Takes a run away, whatever is left of it.
+    pub(crate) fn remove(&mut self, run: u32) -> Run {
+        let record = self.records.remove(run as usize);
+        self.open -= u32::from(record.is_open());
+        let hash = self.hasher.hash_one((record.user, record.id.as_str()));
+        if let Ok(entry) = self.names.find_entry(hash, |slot| *slot == run) {
+            entry.remove();
+        }
+        record
+    }
+}

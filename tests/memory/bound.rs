@@ -1,0 +1,246 @@
+//! The published bound: a registry never holds more, whatever happens to it.
+
+use bytes::Bytes;
+use core::time::Duration;
+
+use headcount::{
+    Class, CloseReason, Config, ConnId, Disconnect, Inbound, Key, Message, Position, Principal,
+    Registry, Resume, RoomId, RunEvent, RunId, SessionId, Target, ThreadId, Timestamp, UserId,
+};
+
+use super::{START, live_bytes};
+
+const LARGEST: u64 = 2_000;
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): small, and the same everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+}
+
+/// Names as long as they may be, so that their memory counts.
+fn long(number: u64) -> String {
+    format!("{number:0>128}")
+}
+
+fn payload(dice: &mut Dice) -> Vec<u8> {
+    vec![b'x'; dice.pick(&[0, 0, 1, 10, 100, 500, LARGEST as usize])]
+}
+
+fn config(dice: &mut Dice) -> Config {
+    let few = |dice: &mut Dice| dice.pick(&[1, 3, 10, 40]);
+    let connections = few(dice);
+    let sessions = few(dice);
+    let messages = few(dice) * 4;
+    let process_bytes = dice.pick(&[500, 5_000, 100_000]);
+    Config::builder(dice.below(1_000))
+        .connections(connections)
+        .pending(few(dice))
+        .closing(few(dice))
+        .sessions(sessions)
+        .rooms(few(dice))
+        .connections_per_user(few(dice).min(connections))
+        .sessions_per_user(few(dice).min(sessions))
+        .rooms_per_connection(few(dice))
+        .connect_rate(0)
+        .message_rate(0)
+        .stream_messages(messages)
+        .stream_bytes(dice.pick(&[1_000, 50_000]))
+        .room_messages(messages)
+        .process_bytes(process_bytes)
+        .user_bytes(dice.pick(&[500, process_bytes]).min(process_bytes))
+        .run_bytes(dice.pick(&[1_024, 10_000]))
+        .runs_per_session(dice.pick(&[1, 3]))
+        .window(dice.pick(&[64, 1_000, 10_000]))
+        .lane(dice.pick(&[0, 1_000]))
+        .closed_ring(few(dice))
+        .notices(few(dice))
+        .announcements(few(dice))
+        .fanout_chunk(few(dice))
+        .linger(Duration::from_secs(30))
+        .build()
+        .expect("a valid configuration")
+}
+
+struct History {
+    registry: Registry,
+    dice: Dice,
+    now: Timestamp,
+    conns: Vec<ConnId>,
+    sessions: Vec<SessionId>,
+    /// What is polled and flushed is rare in some histories: then everything piles up.
+    polls: u64,
+}
+
+impl History {
+    fn names(&mut self) -> (UserId, ThreadId, RoomId, RunId) {
+        let mut name = || long(self.dice.below(12));
+        (
+            UserId::new(name()).expect("a name"),
+            ThreadId::new(name()).expect("a name"),
+            RoomId::new(name()).expect("a name"),
+            RunId::new(name()).expect("a name"),
+        )
+    }
+
+    fn message(&mut self) -> Message {
+        let class = match self.dice.below(4) {
+            0 => Class::Latest(Key::new(long(self.dice.below(20))).expect("a key")),
+            1 => Class::Droppable,
+            _ => Class::Critical,
+        };
+        Message::binary(Bytes::from(payload(&mut self.dice))).class(class)
+    }
+
+    fn conn(&mut self) -> ConnId {
+        self.dice.pick(&self.conns)
+    }
+
+    fn arrive(&mut self) {
+        let Ok(conn) = self.registry.reserve(self.now) else { return };
+        if self.conns.len() == self.conns.capacity() {
+            self.conns.clear();
+        }
+        self.conns.push(conn);
+        let (user, thread, ..) = self.names();
+        let who = Principal::new(user, thread).with_label(long(1)).expect("a label");
+        let resume = (self.dice.below(3) == 0).then(|| Resume {
+            position: Position { epoch: self.dice.below(3), offset: self.dice.below(30) },
+            previous: None,
+        });
+        if let Ok(admitted) = self.registry.connect(self.now, conn, who, resume) {
+            if self.sessions.len() == self.sessions.capacity() {
+                self.sessions.clear();
+            }
+            self.sessions.push(admitted.session);
+        }
+    }
+
+    fn send(&mut self) {
+        let (user, _, room, _) = self.names();
+        let (conn, message) = (self.conn(), self.message());
+        let session = match self.sessions.is_empty() {
+            true => None,
+            false => Some(self.dice.pick(&self.sessions)),
+        };
+        let to = match self.dice.below(6) {
+            0 => Target::Conn(conn),
+            1 => Target::User(&user),
+            2 => Target::Everyone,
+            3 => Target::Room(&room),
+            _ => match session {
+                Some(session) => Target::Session(session),
+                None => Target::Room(&room),
+            },
+        };
+        let _ = self.registry.send(self.now, to, message);
+    }
+
+    fn run(&mut self) {
+        let (user, thread, _, run) = self.names();
+        let bytes = Bytes::from(payload(&mut self.dice));
+        let call = long(self.dice.below(50));
+        let text = "text ".repeat(self.dice.below(40) as usize);
+        let mut scope = self.registry.user(&user);
+        if self.dice.below(3) == 0 {
+            let _ = scope.open_run(self.now, &thread, &run, &long(3), bytes);
+            return;
+        }
+        let event = match self.dice.below(8) {
+            0 => RunEvent::ToolExecuting { call: &call, payload: bytes },
+            1 => RunEvent::ToolCompleted { call: &call, payload: bytes },
+            2 => RunEvent::Completed(bytes),
+            3 => RunEvent::Progress(bytes),
+            _ => RunEvent::Text(&text),
+        };
+        let _ = scope.run_event(self.now, &run, &event);
+    }
+
+    fn step(&mut self) {
+        let now = self.now;
+        match self.dice.below(16) {
+            0..=2 => self.arrive(),
+            _ if self.conns.is_empty() => self.arrive(),
+            3..=5 => self.send(),
+            6..=8 => self.run(),
+            9 => {
+                let ((_, _, room, _), conn) = (self.names(), self.conn());
+                let _ = self.registry.join(now, conn, &room, None);
+            }
+            10 => {
+                let conn = self.conn();
+                let _ = self.registry.disconnect(now, conn, Disconnect::Gone);
+            }
+            11 => {
+                let conn = self.conn();
+                let _ = self.registry.close(now, Target::Conn(conn), CloseReason::Application);
+            }
+            12 => {
+                let conn = self.conn();
+                let _ = self.registry.message(now, conn, Inbound::Data { bytes: 10 });
+            }
+            13 => {
+                self.now += Duration::from_millis(self.dice.below(4_000));
+                self.registry.tick(self.now);
+            }
+            _ => {
+                for _ in 0..self.polls {
+                    let Some(action) = self.registry.poll_action() else { break };
+                    drop(action);
+                }
+                let conn = self.conn();
+                let _ = self.registry.flushed(now, conn, u64::MAX);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_history_exceeds_the_published_bound() {
+    let mut nearest = 0.0_f64;
+    for seed in 0..150 {
+        let mut dice = Dice(seed);
+        let config = config(&mut dice);
+        let bound = config.memory_bound(LARGEST) as i64;
+        let mut history = History {
+            conns: Vec::with_capacity(200),
+            sessions: Vec::with_capacity(200),
+            polls: dice.pick(&[0, 1, 20]),
+            now: START,
+            dice,
+            registry: Registry::new(config),
+        };
+        let before = live_bytes();
+        for step in 0..3_000 {
+            history.step();
+            let held = live_bytes() - before;
+            assert!(held <= bound, "seed {seed}, step {step}: {held} bytes, {bound} at most");
+            nearest = nearest.max(held as f64 / bound as f64);
+        }
+        history.registry.check().expect("a sound registry");
+    }
+    assert!(nearest > 0.01, "the bound is a fantasy: the fullest history had {nearest} of it");
+}
+
+#[test]
+fn the_bound_follows_the_limits() {
+    let bound = |config: headcount::ConfigBuilder| config.build().unwrap().memory_bound(1_000);
+    let small = bound(Config::builder(1).connections(100).process_bytes(100_000));
+    let more = bound(Config::builder(1).connections(200).process_bytes(100_000));
+    let heavier = bound(Config::builder(1).connections(100).process_bytes(200_000));
+    assert!(small < more && small < heavier);
+    assert_eq!(
+        Config::new(1).memory_bound(u64::MAX >> 8),
+        Config::new(2).memory_bound(u64::MAX >> 8)
+    );
+}
