@@ -215,7 +215,7 @@ mod timers;
 
 pub use action::{
     Action, Body, Class, CloseReason, Gone, Key, MESSAGE_OVERHEAD, Message, Position, Retry,
-    StreamRef,
+    RunFact, RunText, StreamRef,
 };
 pub use config::{Config, ConfigBuilder, OverCap};
 pub use error::{

@@ -20,8 +20,18 @@ pub(crate) struct Frame<'a> {
 /// What a client wants.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
-    Join { room: RoomId, since: Option<Position> },
-    Leave { room: RoomId },
+    Join {
+        room: RoomId,
+        since: Option<Position>,
+    },
+    Leave {
+        room: RoomId,
+    },
+    /// `room`: none is the session.
+    Ack {
+        room: Option<RoomId>,
+        offset: u64,
+    },
     Ping,
 }
 
@@ -42,6 +52,8 @@ struct Fields<'a> {
     id: Option<&'a RawValue>,
     #[serde(borrow)]
     room: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stream: Option<&'a RawValue>,
     #[serde(borrow)]
     epoch: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -92,7 +104,8 @@ impl<'a> Fields<'a> {
             "ping" => Ok(Ask::Ping),
             "join" => Ok(Ask::Join { room: self.room()?, since: self.since()? }),
             "leave" => Ok(Ask::Leave { room: self.room()? }),
-            "auth" | "refresh" | "ack" | "message" => Err((
+            "ack" => self.ack(),
+            "auth" | "refresh" | "message" => Err((
                 "not_available",
                 format!("{kind} is part of the protocol but not available in this version"),
             )),
@@ -112,6 +125,25 @@ impl<'a> Fields<'a> {
             return Err(("bad_frame", "room is missing or not a string".to_owned()));
         };
         RoomId::new(room).map_err(|error| ("bad_id", format!("room: {error}")))
+    }
+
+    fn ack(&self) -> Result<Ask, (&'static str, String)> {
+        let stream = string(self.stream);
+        let room = match stream.as_deref() {
+            Some("session") => None,
+            Some(stream) => {
+                let Some(room) = stream.strip_prefix("room/") else {
+                    return Err(("bad_frame", "stream is `session` or `room/` and a room".into()));
+                };
+                Some(RoomId::new(room).map_err(|error| ("bad_id", format!("stream: {error}")))?)
+            }
+            None => return Err(("bad_frame", "stream is missing or not a string".to_owned())),
+        };
+        let offset = self.offset.and_then(|offset| serde_json::from_str(offset.get()).ok());
+        let Some(offset) = offset else {
+            return Err(("bad_position", "offset is missing or not a whole number".to_owned()));
+        };
+        Ok(Ask::Ack { room, offset })
     }
 
     fn since(&self) -> Result<Option<Position>, (&'static str, String)> {
@@ -160,6 +192,12 @@ mod tests {
         let since = Some(Position { epoch: 255, offset: 3 });
         assert_eq!((frame.request, frame.ask), (None, Ask::Join { room, since }));
         assert_eq!(parse(r#"{"type":"ping"}"#).unwrap().ask, Ask::Ping);
+        let ack = |text| parse(text).unwrap().ask;
+        let session = ack(r#"{"type":"ack","stream":"session","offset":7}"#);
+        assert_eq!(session, Ask::Ack { room: None, offset: 7 });
+        let room = Some(RoomId::new("a/b").unwrap());
+        let ack = ack(r#"{"type":"ack","stream":"room/a/b","offset":0}"#);
+        assert_eq!(ack, Ask::Ack { room, offset: 0 });
     }
 
     #[test]
@@ -176,7 +214,11 @@ mod tests {
             ("{\"type\":\"ping\",\"id\":true}", "bad_frame", None),
             ("{\"type\":\"dance\",\"id\":2}", "unknown_type", Some("2")),
             ("{\"type\":\"message\",\"id\":\"a\",\"data\":1}", "not_available", Some("\"a\"")),
-            ("{\"type\":\"ack\"}", "not_available", None),
+            ("{\"type\":\"ack\"}", "bad_frame", None),
+            ("{\"type\":\"ack\",\"stream\":\"rooms/r\",\"offset\":1}", "bad_frame", None),
+            ("{\"type\":\"ack\",\"stream\":\"room/\",\"offset\":1}", "bad_id", None),
+            ("{\"type\":\"ack\",\"stream\":\"session\"}", "bad_position", None),
+            ("{\"type\":\"ack\",\"stream\":\"session\",\"offset\":1.5}", "bad_position", None),
             ("{\"type\":\"auth\",\"token\":\"t\"}", "not_available", None),
             ("{\"type\":\"refresh\",\"token\":\"t\"}", "not_available", None),
             ("{\"type\":\"join\"}", "bad_frame", None),

@@ -62,6 +62,31 @@ impl Object {
         self
     }
 
+    /// A value that is JSON already, under any name.
+    pub(crate) fn any(mut self, name: &str, json: &str) -> Self {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        quote(name, &mut self.0);
+        self.0.push(':');
+        self.0.push_str(json);
+        self
+    }
+
+    /// The start of the frame of an entry of a stream.
+    pub(crate) fn event(stream: &str, position: Position) -> Self {
+        Self::frame("event").text("stream", stream).number("offset", position.offset)
+    }
+
+    /// Ends it with its data, which is JSON and is not read again.
+    pub(crate) fn end_with_data(self, data: &[u8], out: &mut Vec<u8>) {
+        out.reserve(self.0.len() + data.len() + 16);
+        out.extend_from_slice(self.0.as_bytes());
+        out.extend_from_slice(b",\"data\":");
+        out.extend_from_slice(data);
+        out.push(b'}');
+    }
+
     /// The client's own `id`, where it gave one.
     fn request(self, request: Option<&str>) -> Self {
         match request {
@@ -76,11 +101,12 @@ impl Object {
     }
 }
 
-/// The first frame of every connection.
+/// The first frame of every connection; `runs` is JSON: the open ones.
 pub(crate) fn welcome(
     connection: &str,
     who: &Who<'_>,
     admitted: &Admitted,
+    runs: &str,
     terms: Terms,
 ) -> String {
     let session = Object::new()
@@ -93,7 +119,7 @@ pub(crate) fn welcome(
         .text("thread", who.thread.as_str())
         .raw("session", &session)
         .text("recovered", recovered(admitted.recovered))
-        .raw("runs", "[]")
+        .raw("runs", runs)
         .number("ping_interval_ms", millis(terms.ping_interval))
         .number("max_message_bytes", terms.max_message_bytes)
         .raw("reconnect_ms", &range(&RECONNECT))
@@ -133,12 +159,7 @@ pub(crate) fn direct_event(data: &str) -> String {
 
 /// A message of a stream; `data` is JSON.
 pub(crate) fn event(stream: &str, position: Position, data: &[u8], out: &mut Vec<u8>) {
-    let head = Object::frame("event").text("stream", stream).number("offset", position.offset).0;
-    out.reserve(head.len() + data.len() + 16);
-    out.extend_from_slice(head.as_bytes());
-    out.extend_from_slice(b",\"data\":");
-    out.extend_from_slice(data);
-    out.push(b'}');
+    Object::event(stream, position).end_with_data(data, out);
 }
 
 /// Offsets that are lost for good.

@@ -13,10 +13,12 @@ use headcount_mio::{Answer, Handler, Kind, Payload, Request, Turn, Verdict};
 use tracing::debug;
 
 use crate::client::{self, Ask, Frame};
+use crate::events;
 use crate::frames::{self, Terms};
 use crate::identity::{self, Identity};
 use crate::lifecycle;
 use crate::own::Shared;
+use crate::wall::Wall;
 
 /// What the gateway counts beside the registry; shared with the admin port.
 #[derive(Debug, Default)]
@@ -29,12 +31,14 @@ pub(crate) struct Counters {
 /// knocks too often.
 pub(crate) struct Gateway {
     own: Shared,
+    wall: Wall,
     counters: Arc<Counters>,
 }
 
 impl Gateway {
-    pub(crate) const fn new(own: Shared, counters: Arc<Counters>) -> Self {
-        Self { own, counters }
+    pub(crate) fn new(own: Shared, counters: Arc<Counters>) -> Self {
+        // The loop, and with it the registry's time, begins when this has been made.
+        Self { own, wall: Wall::now(), counters }
     }
 
     /// The answer to an address that has used up its rate.
@@ -56,6 +60,12 @@ impl Gateway {
                 Ok(joined) => frames::joined(&room, &joined, request),
                 Err(refused) => frames::error("join_refused", &refused.to_string(), request),
             },
+            Ask::Ack { room, offset } => {
+                match turn.registry.acknowledge(turn.now, conn, room.as_ref(), offset) {
+                    Ok(()) => frames::ok(request),
+                    Err(refused) => frames::error("ack_refused", &refused.to_string(), request),
+                }
+            }
             // Not to have been in it is no error: what was asked for is the case.
             Ask::Leave { room } => match turn.registry.leave(turn.now, conn, &room) {
                 Ok(_) => frames::left(&room, request),
@@ -112,7 +122,8 @@ impl Handler for Gateway {
         let config = turn.registry.config();
         let terms =
             Terms { ping_interval: config.interval(), max_message_bytes: config.message_bytes() };
-        let welcome = frames::welcome(&show_connection(conn), &who, &admitted, terms);
+        let runs = events::list(turn.registry.open_runs(admitted.session));
+        let welcome = frames::welcome(&show_connection(conn), &who, &admitted, &runs, terms);
         reply(turn.registry, turn.now, conn, welcome, &self.counters);
     }
 
@@ -142,13 +153,15 @@ impl Handler for Gateway {
         body: Body<'_>,
         out: &mut Vec<u8>,
     ) -> Kind {
-        let Body::Message(message) = body else { return Kind::Text };
-        match (frames::stream_name(stream), position) {
-            (Some(name), Some(position)) => {
-                frames::event(&name, position, message.payload(), out);
-            }
+        let (Some(name), Some(position)) = (frames::stream_name(stream), position) else {
             // What is in no stream was made as a whole frame.
-            _ => out.extend_from_slice(message.payload()),
+            out.extend_from_slice(body.as_bytes());
+            return Kind::Text;
+        };
+        match body {
+            Body::Message(message) => frames::event(&name, position, message.payload(), out),
+            Body::Run(fact) => events::fact(&name, position, &fact, self.wall, out),
+            Body::Text(text) => events::text(&name, position, &text, self.wall, out),
         }
         Kind::Text
     }

@@ -7,6 +7,7 @@ use headcount::{ConnId, Impact, Notice, Pressure, Registry, SessionId};
 use tracing::field::{DebugValue, debug};
 use tracing::{info, warn};
 
+use crate::events;
 use crate::frames::millis;
 use crate::gateway::{show_connection, show_session};
 
@@ -29,6 +30,15 @@ pub(crate) fn log(registry: &Registry, notice: Notice) {
         Notice::SessionEnded { session } => {
             let Subject { session, user, thread, .. } = of_session(registry, session);
             info!(session, user, thread, "session ended");
+        }
+        Notice::RunOpened { session } => {
+            let Subject { session, user, thread, .. } = of_session(registry, session);
+            info!(session, user, thread, "run opened");
+        }
+        Notice::RunEnded { session, end, lasted } => {
+            let Subject { session, user, thread, .. } = of_session(registry, session);
+            let (end, lasted_ms) = (events::end_name(end), millis(lasted));
+            info!(session, user, thread, end, lasted_ms, "run ended");
         }
         Notice::Suspect { conn } => {
             let Subject { connection, session, user, thread } = of_connection(registry, conn);

@@ -9,6 +9,7 @@ mod admin;
 mod cli;
 mod client;
 mod crowd;
+mod events;
 mod frames;
 mod gateway;
 mod identity;
@@ -21,6 +22,7 @@ mod proxies;
 mod settings;
 mod source;
 mod values;
+mod wall;
 
 use std::error::Error;
 use std::io::{self, Write};

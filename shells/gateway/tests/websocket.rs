@@ -158,7 +158,8 @@ fn mistakes_are_answered_and_never_disconnect() {
         (r#"{"type":"join","room":"undefined","id":2}"#, "bad_id", json!(2)),
         (r#"{"type":"join","room":"r","epoch":"x","offset":1}"#, "bad_position", Value::Null),
         (r#"{"type":"message","data":{},"id":3}"#, "not_available", json!(3)),
-        (r#"{"type":"ack","stream":"session","offset":1}"#, "not_available", Value::Null),
+        (r#"{"type":"ack","stream":"session"}"#, "bad_position", Value::Null),
+        (r#"{"type":"ack","stream":"room/r","offset":1,"id":4}"#, "ack_refused", json!(4)),
         (r#"{"type":"auth","token":"t"}"#, "not_available", Value::Null),
         (r#"{"type":"refresh","token":"t"}"#, "not_available", Value::Null),
     ] {
@@ -240,50 +241,6 @@ fn the_websocket_port_speaks_http_to_everyone_else() {
     assert_eq!(plain.status, 426);
     assert!(plain.head.contains("content-length:") && plain.head.contains("connection: close"));
     assert_eq!(raw(address, b"nonsense\r\n\r\n").status, 400);
-}
-
-#[test]
-fn a_resume_hands_out_the_rest_before_anything_new() {
-    let server = Server::start();
-    let mut client = server.connect("user=a");
-    let epoch = client.welcome["session"]["epoch"].as_str().unwrap().to_owned();
-    for number in 1..=3 {
-        server.publish(r#"{"user":"a"}"#, &number.to_string());
-    }
-    assert_eq!(client.data().len(), 3);
-    let previous = client.connection().to_owned();
-    drop(client);
-
-    let mut resumed = server.connect(&format!("user=a&epoch={epoch}&offset=1&previous={previous}"));
-    assert_eq!(resumed.welcome["recovered"], "all");
-    assert_eq!(resumed.welcome["session"], json!({"epoch": epoch, "offset": 1}));
-    server.publish(r#"{"user":"a"}"#, "4");
-    let offsets: Vec<_> = resumed.drain().iter().map(|event| event["offset"].clone()).collect();
-    assert_eq!(offsets, [json!(2), json!(3), json!(4)]);
-}
-
-#[test]
-fn a_foreign_epoch_gets_welcome_then_gap() {
-    let server = Server::start();
-    let mut first = server.connect("user=a");
-    server.publish(r#"{"user":"a"}"#, "1");
-    first.data();
-    // `connect` asserts that the welcome is the first frame.
-    let mut foreign = server.connect("user=a&epoch=123&offset=9");
-    assert_eq!(foreign.welcome["recovered"], "gap");
-    assert_eq!(foreign.drain(), [json!({"type": "gap", "stream": "session", "from": 1, "to": 1})]);
-    // With nothing to lose there is nothing to say.
-    let mut empty = server.connect("user=b&epoch=123&offset=9");
-    assert_eq!(empty.welcome["recovered"], "gap");
-    assert!(empty.drain().is_empty());
-
-    let mut member = server.connect("user=c");
-    member.ask(r#"{"type":"join","room":"r"}"#);
-    server.publish(r#"{"room":"r"}"#, "1");
-    member.data();
-    let joined = foreign.ask(r#"{"type":"join","room":"r","epoch":"123","offset":1,"id":1}"#);
-    assert_eq!((&joined["type"], &joined["recovered"]), (&json!("joined"), &json!("gap")));
-    assert_eq!(foreign.drain(), [json!({"type": "gap", "stream": "room/r", "from": 1, "to": 1})]);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Whom a back end means: the `to` of its requests.
 
-use headcount::{ConnId, Registry, RoomId, SessionId, Target, ThreadId, UserId};
+use headcount::{ConnId, Registry, RoomId, RunId, SessionId, Target, ThreadId, UserId};
 use serde::Deserialize;
 
 use super::body::given;
+use super::runs::parse_run;
 use crate::identity::hex;
 use crate::problem::Problem;
 
@@ -30,6 +31,8 @@ pub(super) struct To {
 pub(super) enum Audience {
     User(UserId),
     Session(UserId, ThreadId),
+    /// The session that a run is in.
+    Run(UserId, RunId),
     Conn(ConnId),
     Room(RoomId),
     Everyone,
@@ -39,17 +42,16 @@ impl To {
     pub(super) fn audience(self) -> Result<Audience, Problem> {
         match self {
             Self {
-                user: Some(_),
-                run: Some(_),
+                user: Some(user),
+                thread: None,
+                run: Some(run),
                 connection: None,
                 room: None,
                 everyone: None,
-                ..
-            } => Err(Problem::new(
-                400,
-                "not_available",
-                "to.run is part of the protocol but not available in this version",
-            )),
+            } => {
+                let user = parse_user("to.user", &user)?;
+                parse_run("to.run", &run).map(|run| Audience::Run(user, run))
+            }
             Self {
                 user: Some(user),
                 thread,
@@ -93,18 +95,20 @@ impl To {
             _ => Err(Problem::new(
                 400,
                 "bad_to",
-                "to must be one of {user}, {user,thread}, {connection}, {room} and {everyone:true}",
+                "to must be one of {user}, {user,thread}, {user,run}, {connection}, {room} and \
+                 {everyone:true}",
             )),
         }
     }
 }
 
 impl Audience {
-    /// The target in the registry; `None`: there is no such session.
-    pub(super) fn target(&self, registry: &Registry) -> Option<Target<'_>> {
+    /// The target in the registry; `None`: there is no such session or run.
+    pub(super) fn target(&self, registry: &mut Registry) -> Option<Target<'_>> {
         Some(match self {
             Self::User(user) => Target::User(user),
             Self::Session(user, thread) => Target::Session(registry.session(user, thread)?),
+            Self::Run(user, run) => Target::Session(registry.user(user).explain_run(run)?.session),
             Self::Conn(conn) => Target::Conn(*conn),
             Self::Room(room) => Target::Room(room),
             Self::Everyone => Target::Everyone,
@@ -160,6 +164,7 @@ mod tests {
                 r#"{"user":"u","thread":"t"}"#,
                 Audience::Session(user(), ThreadId::new("t").unwrap()),
             ),
+            (r#"{"user":"u","run":"r"}"#, Audience::Run(user(), RunId::new("r").unwrap())),
             (
                 r#"{"connection":"0000000700000002"}"#,
                 Audience::Conn(ConnId::from_bits(0x7_0000_0002).unwrap()),
@@ -195,7 +200,9 @@ mod tests {
             r#"{"connection":"zz"}"#,
             r#"{"connection":"7"}"#,
             r#"{"connection":7}"#,
-            r#"{"user":"u","run":"r"}"#,
+            r#"{"run":"r"}"#,
+            r#"{"user":"u","run":""}"#,
+            r#"{"user":"u","thread":"t","run":"r"}"#,
         ] {
             assert_eq!(audience(to).unwrap_err().status(), 400, "{to}");
         }

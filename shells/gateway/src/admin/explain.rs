@@ -5,6 +5,7 @@ use headcount::{
     SessionId, Timestamp, Upcoming,
 };
 
+use crate::events;
 use crate::frames::{Object, array, millis, room_stream};
 use crate::gateway::{show_connection, show_session};
 use crate::identity::show_epoch;
@@ -58,7 +59,7 @@ pub(super) fn connection(
     Some(shown.end())
 }
 
-/// `None`: there is none. `whole`: with its connections by name.
+/// `None`: there is none. `whole`: with its connections and open runs by name.
 pub(super) fn session(
     registry: &Registry,
     now: Timestamp,
@@ -74,9 +75,13 @@ pub(super) fn session(
         .number("age_ms", millis(known.age));
     if whole {
         let names = known.connections.iter().map(|conn| format!("\"{}\"", show_connection(*conn)));
-        shown = shown.raw("connections", &array(&names.collect::<Vec<_>>()));
+        shown = shown
+            .raw("connections", &array(&names.collect::<Vec<_>>()))
+            .raw("runs", &events::list(registry.open_runs(session)));
     } else {
-        shown = shown.number("connections", known.connections.len() as u64);
+        shown = shown
+            .number("connections", known.connections.len() as u64)
+            .number("runs", registry.open_runs(session).count() as u64);
     }
     shown = shown
         .text("epoch", &show_epoch(known.head.epoch))
@@ -148,6 +153,7 @@ fn cursor(cursor: &CursorExplanation) -> String {
         .number("offset", cursor.position.offset)
         .number("head", cursor.head)
         .number("backlog", u64::from(cursor.backlog))
+        .number("acknowledged", cursor.acknowledged)
         .raw("behind", if cursor.lagging { "true" } else { "false" })
         .end()
 }

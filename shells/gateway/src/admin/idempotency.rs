@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a publish that is repeated because its answer was lost is not sent twice.
+//! `Idempotency-Key`: a publish, or an event of a run, that is repeated because its answer was lost is not sent twice.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
@@ -57,11 +57,24 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 impl Answers {
+    /// Does `work`; once, where there is a key. `body` is what a repetition must have, too.
+    pub(super) async fn answer(
+        &self,
+        key: Option<String>,
+        body: &str,
+        work: impl Future<Output = Result<String, Problem>> + Send + 'static,
+    ) -> Result<String, Problem> {
+        match key {
+            Some(key) => self.once(key, body, work).await,
+            None => work.await,
+        }
+    }
+
     /// Does `work` unless the key is known; then its answer is given again.
     ///
     /// The work goes on when the client has hung up, because a repetition must find its answer.
     /// Work that failed is forgotten: the next one with the key tries again.
-    pub(super) async fn once(
+    async fn once(
         &self,
         key: String,
         body: &str,

@@ -8,10 +8,11 @@ use std::sync::atomic::Ordering;
 use axum::extract::State as Shared;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use headcount::{CloseReason, Stats};
+use headcount::{CloseReason, RunEnd, Stats};
 
 use super::State;
 use super::stats::resident_bytes;
+use crate::events::end_name;
 use crate::problem::Problem;
 
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -64,7 +65,16 @@ fn registry(page: &mut Page, stats: &Stats, draining: bool) {
     page.counter("delivery_deferred", "Recipients found without room", stats.deferred);
     page.counter("delivery_stored", "Messages appended to logs", stats.stored);
     page.counter("delivery_gaps", "Gaps that clients were told of", stats.gaps);
-    page.counter("delivery_shed", "Recipients that an announcement skipped", stats.skipped);
+    page.counter("delivery_shed", "Messages that logs gave up for a byte budget", stats.shed);
+    page.counter("delivery_skipped", "Recipients that an announcement skipped", stats.skipped);
+    page.counter("delivery_acknowledged", "Acknowledgements", stats.acknowledged);
+    page.counter("runs_opened", "Agent runs that were opened", stats.runs_opened);
+    page.gauge("runs_open", "Open agent runs", stats.runs.into());
+    page.family("runs_ended_total", "counter", "Agent runs that have ended, by how");
+    for end in RunEnd::ALL {
+        let labels = format!("runs_ended_total{{end=\"{}\"}}", end_name(*end));
+        page.sample(&labels, stats.runs_ended(*end));
+    }
     page.gauge("log_messages", "Messages in all logs", stats.log_messages);
     page.gauge("log_bytes", "Bytes in all logs", stats.log_bytes);
     page.counter("late_stamps", "Inputs stamped before the one before", stats.late_stamps);

@@ -6,17 +6,21 @@
 mod address;
 mod body;
 mod close;
+mod event;
 mod explain;
+mod fields;
 mod idempotency;
 mod look;
 mod metrics;
 mod operate;
+mod outcome;
 mod page;
 mod port;
 mod publish;
 mod query;
 mod reload;
 mod rooms;
+mod runs;
 mod stats;
 
 use std::io;
@@ -131,6 +135,8 @@ fn router(state: State) -> Router {
         .route("/metrics", get(metrics::show))
         .route("/v1/stats", get(stats::show))
         .route("/v1/publish", post(publish::publish))
+        .route("/v1/runs", post(runs::open))
+        .route("/v1/runs/{run}/events", post(runs::event))
         .route("/v1/join", post(rooms::join))
         .route("/v1/leave", post(rooms::leave))
         .route("/v1/close", post(close::close))

@@ -2,14 +2,14 @@
 
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
-use headcount::{Config, MESSAGE_OVERHEAD, Message, Position};
+use headcount::{Class, Config, Key, MESSAGE_OVERHEAD, Message};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::address::{Audience, To};
+use super::outcome::Outcome;
 use super::{State, body, idempotency, json};
-use crate::frames::{self, Object};
-use crate::identity::show_epoch;
+use crate::frames;
 use crate::problem::Problem;
 
 /// What a body may have beside its data.
@@ -20,11 +20,17 @@ const ENVELOPE_BYTES: u64 = 4 * 1024;
 pub(super) struct Limits {
     session: u64,
     room: u64,
+    run: u64,
 }
 
 impl Limits {
     pub(super) fn new(config: &Config) -> Self {
-        Self { session: config.stream_bytes(), room: config.room_bytes() }
+        Self { session: config.stream_bytes(), room: config.room_bytes(), run: config.run_bytes() }
+    }
+
+    /// What the body of an event of a run may have.
+    pub(super) fn run_body(self) -> usize {
+        usize::try_from(self.run + ENVELOPE_BYTES).unwrap_or(usize::MAX)
     }
 
     fn body(self) -> usize {
@@ -55,6 +61,8 @@ struct Publish {
     data: Box<RawValue>,
     #[serde(default, deserialize_with = "body::given")]
     class: Option<String>,
+    #[serde(default, deserialize_with = "body::given")]
+    key: Option<String>,
 }
 
 pub(super) async fn publish(
@@ -64,43 +72,36 @@ pub(super) async fn publish(
     let key = idempotency::key(request.headers())?;
     let limits = state.limits();
     let text = body::read(request, limits.body()).await?;
-    let Publish { to, data, class } = body::parse(&text)?;
+    let Publish { to, data, class: name, key: of } = body::parse(&text)?;
     let audience = to.audience()?;
-    check_class(class.as_deref())?;
+    let class = class(name.as_deref(), of.as_deref())?;
     limits.check(&audience, data.get())?;
-    let Some(key) = key else {
-        return send(&state, audience, data).await.map(json);
-    };
     let task = state.clone();
-    state
-        .0
-        .answers
-        .once(key, &text, async move { send(&task, audience, data).await })
-        .await
-        .map(json)
+    let work = async move { send(&task, audience, data, class).await };
+    state.0.answers.answer(key, &text, work).await.map(json)
 }
 
-fn check_class(class: Option<&str>) -> Result<(), Problem> {
-    match class {
-        None | Some("critical") => Ok(()),
-        Some("latest" | "droppable") => Err(Problem::new(
-            400,
-            "not_available",
-            "class is part of the protocol, but this version has only `critical`",
-        )),
-        Some(_) => Err(Problem::new(400, "bad_class", "class must be `critical`")),
+/// What is done with the message when there is no room or no time for all of them.
+fn class(name: Option<&str>, key: Option<&str>) -> Result<Class, Problem> {
+    let bad = |message| Err(Problem::new(400, "bad_class", message));
+    match (name, key) {
+        (None | Some("critical"), None) => Ok(Class::Critical),
+        (Some("droppable"), None) => Ok(Class::Droppable),
+        (Some("latest"), Some(key)) => {
+            Key::new(key).map(Class::Latest).map_err(|error| Problem::id("key", error))
+        }
+        (Some("latest"), None) => bad("class latest needs a key: what it is the latest of"),
+        (None | Some("critical" | "droppable"), Some(_)) => bad("only class latest has a key"),
+        (Some(_), _) => bad("class must be critical, latest or droppable"),
     }
 }
 
-/// What the registry said, with nothing borrowed.
-struct Outcome {
-    live: u32,
-    behind: u32,
-    full: bool,
-    positions: Vec<Position>,
-}
-
-async fn send(state: &State, audience: Audience, data: Box<RawValue>) -> Result<String, Problem> {
+async fn send(
+    state: &State,
+    audience: Audience,
+    data: Box<RawValue>,
+    class: Class,
+) -> Result<String, Problem> {
     let stream = match &audience {
         Audience::Room(room) => frames::room_stream(room),
         _ => "session".to_owned(),
@@ -111,45 +112,17 @@ async fn send(state: &State, audience: Audience, data: Box<RawValue>) -> Result<
         Audience::Conn(_) | Audience::Everyone => Message::text(frames::direct_event(data.get())),
         _ => Message::text(Box::<str>::from(data)),
     };
+    let message = message.class(class);
     let outcome = state
         .call(move |turn| {
             let delivery = match audience.target(turn.registry) {
                 Some(target) => turn.registry.send(turn.now, target, message),
                 None => headcount::Delivery::default(),
             };
-            Outcome {
-                live: delivery.live,
-                behind: delivery.behind,
-                full: delivery.full,
-                positions: delivery.stored().iter().map(|stored| stored.position).collect(),
-            }
+            Outcome::new(&delivery)
         })
         .await?;
     Ok(outcome.json(&stream))
-}
-
-impl Outcome {
-    fn json(&self, stream: &str) -> String {
-        let positions: Vec<String> = self
-            .positions
-            .iter()
-            .map(|position| {
-                Object::new()
-                    .text("stream", stream)
-                    .text("epoch", &show_epoch(position.epoch))
-                    .number("offset", position.offset)
-                    .end()
-            })
-            .collect();
-        // What was not taken reached nobody, whatever the target looked like.
-        let (sent, deferred) = if self.full { (0, 0) } else { (self.live, self.behind) };
-        let answer = Object::new()
-            .number("sent", u64::from(sent))
-            .number("deferred", u64::from(deferred))
-            .number("stored", self.positions.len() as u64)
-            .raw("positions", &format!("[{}]", positions.join(",")));
-        if self.full { answer.raw("full", "true").end() } else { answer.end() }
-    }
 }
 
 #[cfg(test)]
@@ -157,19 +130,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn golden_answers() {
-        let nobody = Outcome { live: 0, behind: 0, full: false, positions: Vec::new() };
-        assert_eq!(nobody.json("session"), r#"{"sent":0,"deferred":0,"stored":0,"positions":[]}"#);
-        let full = Outcome { live: 1, behind: 1, full: true, positions: Vec::new() };
-        assert_eq!(
-            full.json("session"),
-            r#"{"sent":0,"deferred":0,"stored":0,"positions":[],"full":true}"#
-        );
-        let position = Position { epoch: 10, offset: 3 };
-        let two = Outcome { live: 2, behind: 1, full: false, positions: vec![position] };
-        assert_eq!(
-            two.json("room/\""),
-            r#"{"sent":2,"deferred":1,"stored":1,"positions":[{"stream":"room/\"","epoch":"000000000000000a","offset":3}]}"#
-        );
+    fn classes() {
+        assert_eq!(class(None, None), Ok(Class::Critical));
+        assert_eq!(class(Some("critical"), None), Ok(Class::Critical));
+        assert_eq!(class(Some("droppable"), None), Ok(Class::Droppable));
+        let key = Key::new("progress").unwrap();
+        assert_eq!(class(Some("latest"), Some("progress")), Ok(Class::Latest(key)));
+        for (name, key) in [
+            (Some("latest"), None),
+            (Some("latest"), Some("")),
+            (Some("critical"), Some("k")),
+            (None, Some("k")),
+            (Some("best"), None),
+        ] {
+            assert_eq!(class(name, key).unwrap_err().status(), 400, "{name:?} {key:?}");
+        }
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use axum::extract::State as Shared;
 use axum::response::Response;
-use headcount::{CloseReason, Registry, Stats, UserId};
+use headcount::{CloseReason, Registry, RunEnd, Stats, UserId};
 
 use super::{State, json};
+use crate::events::end_name;
 use crate::frames::{Object, array, millis};
 use crate::problem::Problem;
 
@@ -93,7 +94,17 @@ fn render(stats: &Stats, walked: &Walked) -> Object {
         .number("deferred", stats.deferred)
         .number("stored", stats.stored)
         .number("gaps", stats.gaps)
-        .number("shed", stats.skipped)
+        .number("shed", stats.shed)
+        .number("skipped", stats.skipped)
+        .number("acknowledged", stats.acknowledged)
+        .end();
+    let ended = RunEnd::ALL
+        .iter()
+        .fold(Object::new(), |ended, end| ended.number(end_name(*end), stats.runs_ended(*end)));
+    let runs = Object::new()
+        .number("opened", stats.runs_opened)
+        .number("open", u64::from(stats.runs))
+        .raw("ended", &ended.end())
         .end();
     let log =
         Object::new().number("messages", stats.log_messages).number("bytes", stats.log_bytes).end();
@@ -102,6 +113,7 @@ fn render(stats: &Stats, walked: &Walked) -> Object {
         .raw("sessions", &sessions)
         .number("users", u64::from(stats.users))
         .number("rooms", u64::from(stats.rooms))
+        .raw("runs", &runs)
         .raw("users_by_sessions", &array(&top.collect::<Vec<_>>()))
         .number("oldest_session_ms", walked.oldest_session.map_or(0, millis))
         .raw("draining", if walked.draining { "true" } else { "false" })

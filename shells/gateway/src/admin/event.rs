@@ -1,0 +1,181 @@
+//! An event of a run as a back end reports it: `{user, event, …}`.
+//!
+//! What the rest of the body holds is what clients get as `data`.
+
+use bytes::Bytes;
+use headcount::{RunEvent, RunEventKind, UserId};
+
+use super::address::parse_user;
+use super::body;
+use super::fields::Fields;
+use crate::events;
+use crate::problem::Problem;
+
+/// The kinds that a back end reports; what opens a run is a call of its own.
+const KINDS: [RunEventKind; 7] = [
+    RunEventKind::Thinking,
+    RunEventKind::ToolExecuting,
+    RunEventKind::ToolCompleted,
+    RunEventKind::Progress,
+    RunEventKind::Completed,
+    RunEventKind::Failed,
+    RunEventKind::Cancelled,
+];
+
+/// A report, understood.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Report {
+    pub(super) user: UserId,
+    event: Event,
+}
+
+/// An event with nothing borrowed.
+#[derive(Debug, PartialEq, Eq)]
+enum Event {
+    Thinking(Bytes),
+    ToolExecuting { call: String, payload: Bytes },
+    ToolCompleted { call: String, payload: Bytes },
+    Progress(Bytes),
+    Text(String),
+    Completed(Bytes),
+    Failed(Bytes),
+    Cancelled(Bytes),
+}
+
+impl Report {
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+        let mut fields: Fields<'_> = body::parse(text)?;
+        let user = parse_user("user", &fields.take("user")?)?;
+        let name = fields.take("event")?;
+        Ok(Self { user, event: Event::read(&name, &mut fields)? })
+    }
+
+    pub(super) fn event(&self) -> RunEvent<'_> {
+        match &self.event {
+            Event::Thinking(payload) => RunEvent::Thinking(payload.clone()),
+            Event::ToolExecuting { call, payload } => {
+                RunEvent::ToolExecuting { call, payload: payload.clone() }
+            }
+            Event::ToolCompleted { call, payload } => {
+                RunEvent::ToolCompleted { call, payload: payload.clone() }
+            }
+            Event::Progress(payload) => RunEvent::Progress(payload.clone()),
+            Event::Text(delta) => RunEvent::Text(delta),
+            Event::Completed(payload) => RunEvent::Completed(payload.clone()),
+            Event::Failed(payload) => RunEvent::Failed(payload.clone()),
+            Event::Cancelled(payload) => RunEvent::Cancelled(payload.clone()),
+        }
+    }
+}
+
+impl Event {
+    fn read(name: &str, fields: &mut Fields<'_>) -> Result<Self, Problem> {
+        if name == events::TEXT {
+            let delta = fields.take("delta")?;
+            // Deltas are joined with their neighbours: nothing else of them could be.
+            return match fields.names().next() {
+                None => Ok(Self::Text(delta)),
+                Some(other) => {
+                    let other: String = other.chars().take(32).collect();
+                    let message = format!("a text has a delta and nothing else, not {other:?}");
+                    Err(Problem::new(400, "bad_request", message))
+                }
+            };
+        }
+        let Some(kind) = KINDS.into_iter().find(|kind| events::name(*kind) == name) else {
+            let known: Vec<_> = KINDS.into_iter().map(events::name).collect();
+            let message = format!("event must be one of {} and {}", known.join(", "), events::TEXT);
+            return Err(Problem::new(400, "bad_event", message));
+        };
+        let payload = fields.payload();
+        Ok(match kind {
+            RunEventKind::Thinking => {
+                fields.text("text")?;
+                Self::Thinking(payload)
+            }
+            RunEventKind::ToolExecuting => {
+                fields.needed_text("tool")?;
+                fields.needed("parameters")?;
+                Self::ToolExecuting { call: fields.needed_text("call")?, payload }
+            }
+            RunEventKind::ToolCompleted => {
+                fields.needed("result")?;
+                Self::ToolCompleted { call: fields.needed_text("call")?, payload }
+            }
+            RunEventKind::Completed => {
+                fields.needed("result")?;
+                Self::Completed(payload)
+            }
+            RunEventKind::Failed => {
+                fields.needed("error")?;
+                Self::Failed(payload)
+            }
+            RunEventKind::Cancelled => Self::Cancelled(payload),
+            _ => Self::Progress(payload),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(rest: &str) -> Result<Event, u16> {
+        let body = format!("{{\"user\":\"u\",{rest}}}");
+        Report::parse(&body).map(|report| report.event).map_err(|problem| problem.status())
+    }
+
+    #[test]
+    fn events() {
+        let call = || "c".to_owned();
+        for (rest, event) in [
+            (r#""event":"agent_thinking""#, Event::Thinking("{}".into())),
+            (r#""event":"agent_thinking","text":"hm""#, Event::Thinking(r#"{"text":"hm"}"#.into())),
+            (
+                r#""call":"c","event":"tool_executing","tool":"t","parameters":null"#,
+                Event::ToolExecuting {
+                    call: call(),
+                    payload: r#"{"call":"c","tool":"t","parameters":null}"#.into(),
+                },
+            ),
+            (
+                r#""event":"tool_completed","call":"c","result":[1]"#,
+                Event::ToolCompleted {
+                    call: call(),
+                    payload: r#"{"call":"c","result":[1]}"#.into(),
+                },
+            ),
+            (r#""event":"progress","percent":5"#, Event::Progress(r#"{"percent":5}"#.into())),
+            (r#""event":"text","delta":"a\n""#, Event::Text("a\n".to_owned())),
+            (r#""event":"agent_completed","result":1"#, Event::Completed(r#"{"result":1}"#.into())),
+            (r#""event":"agent_failed","error":"x""#, Event::Failed(r#"{"error":"x"}"#.into())),
+            (r#""event":"agent_cancelled""#, Event::Cancelled("{}".into())),
+        ] {
+            assert_eq!(read(rest), Ok(event), "{rest}");
+        }
+    }
+
+    #[test]
+    fn malformed_events() {
+        for rest in [
+            r#""text":"no event""#,
+            r#""event":"agent_started""#,
+            r#""event":"dance""#,
+            r#""event":5"#,
+            r#""event":"agent_thinking","text":5"#,
+            r#""event":"tool_executing","tool":"t","parameters":{}"#,
+            r#""event":"tool_executing","call":"c","parameters":{}"#,
+            r#""event":"tool_executing","call":7,"tool":"t","parameters":{}"#,
+            r#""event":"tool_executing","call":"c","tool":"t""#,
+            r#""event":"tool_completed","call":"c""#,
+            r#""event":"text""#,
+            r#""event":"text","delta":"a","more":1"#,
+            r#""event":"agent_completed""#,
+            r#""event":"agent_failed""#,
+            r#""event":"progress","user":"other""#,
+        ] {
+            assert_eq!(read(rest), Err(400), "{rest}");
+        }
+        assert_eq!(Report::parse(r#"{"event":"agent_cancelled"}"#).unwrap_err().status(), 400);
+    }
+}

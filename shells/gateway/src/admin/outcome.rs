@@ -1,0 +1,70 @@
+//! What became of something that was sent, as the answers of the admin port say it.
+
+use headcount::{Delivery, Position};
+
+use crate::frames::{Object, array};
+use crate::identity::show_epoch;
+
+/// What the registry said, with nothing borrowed.
+pub(super) struct Outcome {
+    live: u32,
+    behind: u32,
+    full: bool,
+    positions: Vec<Position>,
+}
+
+impl Outcome {
+    pub(super) fn new(delivery: &Delivery) -> Self {
+        Self {
+            live: delivery.live,
+            behind: delivery.behind,
+            full: delivery.full,
+            positions: delivery.stored().iter().map(|stored| stored.position).collect(),
+        }
+    }
+
+    /// The answer; all positions are in streams of this name.
+    pub(super) fn json(&self, stream: &str) -> String {
+        let positions: Vec<String> = self
+            .positions
+            .iter()
+            .map(|position| {
+                Object::new()
+                    .text("stream", stream)
+                    .text("epoch", &show_epoch(position.epoch))
+                    .number("offset", position.offset)
+                    .end()
+            })
+            .collect();
+        // What was not taken reached nobody, whatever the target looked like.
+        let (sent, deferred) = if self.full { (0, 0) } else { (self.live, self.behind) };
+        let answer = Object::new()
+            .number("sent", u64::from(sent))
+            .number("deferred", u64::from(deferred))
+            .number("stored", self.positions.len() as u64)
+            .raw("positions", &array(&positions));
+        if self.full { answer.raw("full", "true").end() } else { answer.end() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_answers() {
+        let nobody = Outcome { live: 0, behind: 0, full: false, positions: Vec::new() };
+        assert_eq!(nobody.json("session"), r#"{"sent":0,"deferred":0,"stored":0,"positions":[]}"#);
+        let full = Outcome { live: 1, behind: 1, full: true, positions: Vec::new() };
+        assert_eq!(
+            full.json("session"),
+            r#"{"sent":0,"deferred":0,"stored":0,"positions":[],"full":true}"#
+        );
+        let position = Position { epoch: 10, offset: 3 };
+        let two = Outcome { live: 2, behind: 1, full: false, positions: vec![position] };
+        assert_eq!(
+            two.json("room/\""),
+            r#"{"sent":2,"deferred":1,"stored":1,"positions":[{"stream":"room/\"","epoch":"000000000000000a","offset":3}]}"#
+        );
+    }
+}

@@ -1,0 +1,97 @@
+//! Agent runs on the wire: what their events are called, and the frames that carry them.
+
+use headcount::{Position, RunEnd, RunEventKind, RunFact, RunFailure, RunId, RunText, Timestamp};
+
+use crate::frames::{Object, array};
+use crate::wall::Wall;
+
+/// What a stretch of a run's text is called.
+pub(crate) const TEXT: &str = "text";
+
+/// What clients and back ends call an event.
+pub(crate) const fn name(kind: RunEventKind) -> &'static str {
+    match kind {
+        RunEventKind::Started => "agent_started",
+        RunEventKind::Thinking => "agent_thinking",
+        RunEventKind::ToolExecuting => "tool_executing",
+        RunEventKind::ToolCompleted => "tool_completed",
+        RunEventKind::Completed => "agent_completed",
+        RunEventKind::Failed => "agent_failed",
+        RunEventKind::Cancelled => "agent_cancelled",
+        _ => "progress",
+    }
+}
+
+/// What the figures and the log call an end.
+pub(crate) const fn end_name(end: RunEnd) -> &'static str {
+    match end {
+        RunEnd::Completed => "completed",
+        RunEnd::Failed => "failed",
+        RunEnd::Cancelled => "cancelled",
+        RunEnd::Silence => "silence",
+        RunEnd::Length => "length",
+        RunEnd::SessionEnded => "session_ended",
+        _ => "other",
+    }
+}
+
+/// The frame of an event. Its payload is JSON, or nothing if the registry itself has failed the run.
+pub(crate) fn fact(
+    stream: &str,
+    position: Position,
+    fact: &RunFact<'_>,
+    wall: Wall,
+    out: &mut Vec<u8>,
+) {
+    let head = head(stream, position, name(fact.kind), (fact.run, fact.agent, fact.at), wall);
+    match fact.failure {
+        Some(failure) => {
+            let data = Object::new().text("error", cause(failure)).end();
+            head.end_with_data(data.as_bytes(), out);
+        }
+        None => head.end_with_data(fact.payload, out),
+    }
+}
+
+/// The frame of a stretch of text.
+pub(crate) fn text(
+    stream: &str,
+    position: Position,
+    text: &RunText<'_>,
+    wall: Wall,
+    out: &mut Vec<u8>,
+) {
+    let data = Object::new().text("delta", text.text).end();
+    head(stream, position, TEXT, (text.run, text.agent, text.at), wall)
+        .end_with_data(data.as_bytes(), out);
+}
+
+/// The open runs that a welcome lists.
+pub(crate) fn list<'a>(runs: impl Iterator<Item = (&'a RunId, &'a str)>) -> String {
+    let runs: Vec<String> = runs
+        .map(|(run, agent)| Object::new().text("run", run.as_str()).text("agent", agent).end())
+        .collect();
+    array(&runs)
+}
+
+fn head(
+    stream: &str,
+    position: Position,
+    event: &str,
+    (run, agent, at): (&RunId, &str, Timestamp),
+    wall: Wall,
+) -> Object {
+    Object::event(stream, position)
+        .text("event", event)
+        .text("run", run.as_str())
+        .text("agent", agent)
+        .number("at", wall.millis(at))
+}
+
+const fn cause(failure: RunFailure) -> &'static str {
+    match failure {
+        RunFailure::Silence => "silence: the run had no event for as long as run.silence allows",
+        RunFailure::Length => "length: the run was open for as long as run.max_length allows",
+        _ => "the server has failed the run",
+    }
+}

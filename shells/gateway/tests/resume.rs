@@ -1,0 +1,186 @@
+//! Coming back: what a client that was away gets, and what it is told that it lost.
+
+mod common;
+
+use common::{Client, Server};
+use serde_json::{Value, json};
+
+/// The query of a client that comes back after the last offset that it has seen.
+fn back(client: &Client, user: &str, offset: u64) -> String {
+    let epoch = client.welcome["session"]["epoch"].as_str().unwrap();
+    format!("user={user}&epoch={epoch}&offset={offset}&previous={}", client.connection())
+}
+
+fn numbers(server: &Server, user: &str, numbers: std::ops::RangeInclusive<u32>) {
+    for number in numbers {
+        server.publish(&json!({"user": user}).to_string(), &number.to_string());
+    }
+}
+
+#[test]
+fn who_comes_back_gets_the_rest_before_anything_newer() {
+    let server = Server::start();
+    let mut client = server.connect("user=a");
+    numbers(&server, "a", 1..=3);
+    assert_eq!(client.data().len(), 3);
+    let query = back(&client, "a", 1);
+    drop(client);
+    numbers(&server, "a", 4..=5);
+
+    let mut resumed = server.connect(&query);
+    assert_eq!(resumed.welcome["recovered"], "all");
+    assert_eq!(resumed.welcome["session"]["offset"], 1, "its events begin after that");
+    numbers(&server, "a", 6..=6);
+    let events = resumed.drain();
+    let offsets: Vec<_> = events.iter().map(|event| event["offset"].clone()).collect();
+    assert_eq!(offsets, [2, 3, 4, 5, 6], "{events:?}");
+    assert!(events.iter().all(|event| event["data"] == event["offset"]), "{events:?}");
+
+    // With nothing missed there is nothing to say.
+    let mut again = server.connect(&back(&resumed, "a", 6));
+    assert_eq!(again.welcome["recovered"], "all");
+    assert!(again.drain().is_empty());
+}
+
+#[test]
+fn what_the_log_has_given_up_is_a_gap_and_the_rest_follows() {
+    let server = Server::with(&["stream.messages=2"]);
+    let client = server.connect("user=a");
+    let query = back(&client, "a", 1);
+    drop(client);
+    server.until(|stats| stats["connections"]["live"] == 0);
+    numbers(&server, "a", 1..=5);
+    let mut resumed = server.connect(&query);
+    assert_eq!(resumed.welcome["recovered"], "gap");
+    let frames = resumed.drain();
+    let gap = json!({"type": "gap", "stream": "session", "from": 2, "to": 3});
+    assert_eq!((frames.len(), &frames[0]), (3, &gap), "{frames:?}");
+    assert_eq!((&frames[1]["offset"], &frames[2]["offset"]), (&json!(4), &json!(5)));
+}
+
+#[test]
+fn rooms_are_resumed_one_by_one() {
+    let server = Server::start();
+    let mut client = server.connect("user=a");
+    let mut other = server.connect("user=b");
+    let joined = client.ask(r#"{"type":"join","room":"r"}"#);
+    other.ask(r#"{"type":"join","room":"r"}"#);
+    server.publish(r#"{"room":"r"}"#, "1");
+    assert_eq!(client.data(), [json!(1)]);
+    client.ask(r#"{"type":"leave","room":"r"}"#);
+    server.publish(r#"{"room":"r"}"#, "2");
+    let join = json!({"type": "join", "room": "r", "epoch": joined["epoch"], "offset": 1});
+    let again = client.ask(&join.to_string());
+    assert_eq!((&again["recovered"], &again["offset"]), (&json!("all"), &json!(1)));
+    let frames = client.drain();
+    assert_eq!(frames, [json!({"type":"event","stream":"room/r","offset":2,"data":2})]);
+}
+
+#[test]
+fn after_a_restart_everything_is_a_gap() {
+    let before = Server::start();
+    let mut client = before.connect("user=a");
+    numbers(&before, "a", 1..=4);
+    client.drain();
+    let query = back(&client, "a", 4);
+    let (listen, admin) = (before.websocket.to_string(), before.admin.to_string());
+    drop(before);
+    // Nothing is lost that this process knows of: the stream has no entry yet.
+    let after = Server::at(&listen, &admin, &[]);
+    let mut resumed = after.connect(&query);
+    assert_eq!(resumed.welcome["recovered"], "gap");
+    assert_eq!(resumed.welcome["session"]["offset"], 0);
+    assert_ne!(resumed.welcome["session"]["epoch"], client.welcome["session"]["epoch"]);
+    assert!(resumed.drain().is_empty());
+    numbers(&after, "a", 1..=2);
+    assert_eq!(resumed.data(), [json!(1), json!(2)]);
+    let mut late = after.connect(&query);
+    assert_eq!(late.welcome["recovered"], "gap");
+    assert_eq!(late.welcome["session"]["offset"], 2);
+    assert_eq!(late.drain(), [json!({"type": "gap", "stream": "session", "from": 1, "to": 2})]);
+}
+
+#[test]
+fn a_foreign_epoch_gets_welcome_then_gap() {
+    let server = Server::start();
+    let mut first = server.connect("user=a");
+    numbers(&server, "a", 1..=1);
+    first.data();
+    // `connect` asserts that the welcome is the first frame.
+    let mut foreign = server.connect("user=a&epoch=123&offset=9");
+    assert_eq!(foreign.welcome["recovered"], "gap");
+    assert_eq!(foreign.drain(), [json!({"type": "gap", "stream": "session", "from": 1, "to": 1})]);
+
+    let mut member = server.connect("user=c");
+    member.ask(r#"{"type":"join","room":"r"}"#);
+    server.publish(r#"{"room":"r"}"#, "1");
+    member.data();
+    let joined = foreign.ask(r#"{"type":"join","room":"r","epoch":"123","offset":1,"id":1}"#);
+    assert_eq!((&joined["type"], &joined["recovered"]), (&json!("joined"), &json!("gap")));
+    assert_eq!(foreign.drain(), [json!({"type": "gap", "stream": "room/r", "from": 1, "to": 1})]);
+}
+
+#[test]
+fn an_acknowledgement_is_seen_and_trims_nothing() {
+    let server = Server::start();
+    let mut client = server.connect("user=a");
+    client.ask(r#"{"type":"join","room":"r"}"#);
+    numbers(&server, "a", 1..=3);
+    server.publish(r#"{"room":"r"}"#, "1");
+    client.drain();
+    let path = format!("/v1/connections/{}", client.connection());
+    let cursors = || server.get(&path).json()["cursors"].as_array().unwrap().clone();
+    let acknowledged =
+        |cursors: &[Value]| [&cursors[0], &cursors[1]].map(|c| c["acknowledged"].clone());
+    assert_eq!(acknowledged(&cursors()), [0, 0]);
+
+    let ok = client.ask(r#"{"type":"ack","stream":"session","offset":2,"id":"a"}"#);
+    assert_eq!(ok, json!({"type": "ok", "request": "a"}));
+    assert_eq!(client.ask(r#"{"type":"ack","stream":"room/r","offset":1}"#), json!({"type": "ok"}));
+    let now = cursors();
+    assert_eq!(acknowledged(&now), [2, 1]);
+    assert_eq!(
+        (&now[0]["stream"], &now[0]["offset"], &now[0]["backlog"]),
+        (&json!("session"), &json!(3), &json!(0))
+    );
+    // Backwards is nothing, and beyond what was handed out is all of that.
+    client.ask(r#"{"type":"ack","stream":"session","offset":1}"#);
+    assert_eq!(acknowledged(&cursors()), [2, 1]);
+    client.ask(r#"{"type":"ack","stream":"session","offset":99}"#);
+    assert_eq!(acknowledged(&cursors()), [3, 1]);
+    assert_eq!(server.stats()["delivery"]["acknowledged"], 3);
+    let stranger = client.ask(r#"{"type":"ack","stream":"room/other","offset":1,"id":9}"#);
+    assert_eq!((&stranger["code"], &stranger["request"]), (&json!("ack_refused"), &json!(9)));
+
+    let mut resumed = server.connect(&back(&client, "a", 0));
+    assert_eq!(resumed.data(), [json!(1), json!(2), json!(3)]);
+}
+
+#[test]
+fn of_the_latest_only_the_newest_is_kept_and_the_droppable_not_at_all() {
+    let server = Server::start();
+    let client = server.connect("user=a");
+    let query = back(&client, "a", 0);
+    drop(client);
+    server.until(|stats| stats["connections"]["live"] == 0);
+    let publish = |data: &str, class: &str| {
+        let body = format!("{{\"to\":{{\"user\":\"a\"}},\"data\":{data},{class}}}");
+        let answer = server.post("/v1/publish", &body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["stored"].clone()
+    };
+    assert_eq!(publish("10", r#""class":"latest","key":"progress""#), 1);
+    assert_eq!(publish("1", r#""class":"latest","key":"other""#), 1);
+    assert_eq!(publish("2", r#""class":"droppable""#), 0);
+    assert_eq!(publish("20", r#""class":"latest","key":"progress""#), 1);
+    assert_eq!(publish("3", r#""class":"critical""#), 1);
+    let mut resumed = server.connect(&query);
+    let frames = resumed.drain();
+    let seen: Vec<_> = frames.iter().filter(|frame| frame["type"] == "event").collect();
+    let seen: Vec<_> = seen.iter().map(|frame| frame["data"].clone()).collect();
+    assert_eq!(seen, [1, 20, 3], "{frames:?}");
+    // Whoever is there and reads gets them all.
+    publish("4", r#""class":"droppable""#);
+    publish("30", r#""class":"latest","key":"progress""#);
+    assert_eq!(resumed.data(), [json!(4), json!(30)]);
+}
