@@ -13,8 +13,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use headcount::{
-    Admitted, CloseReason, Config, ConfigBuilder, ConnId, Gone, Message, Principal, RoomId, Stats,
-    StreamRef, Target, ThreadId, UserId,
+    Admitted, CloseReason, Config, ConfigBuilder, ConnId, Gone, Message, Position, Principal,
+    Resume, RoomId, Stats, StreamRef, Target, ThreadId, UserId,
 };
 use headcount_mio::{
     Answer, Handle, Handler, Kind, Options, Payload, Request, Server, Turn, Verdict,
@@ -39,7 +39,8 @@ pub(crate) fn config() -> ConfigBuilder {
 }
 
 /// Echoes, and obeys a few commands. The user is named in the query (`?user=U` or
-/// `?user=U&thread=T`); without one the socket is pending until its first message names the user.
+/// `?user=U&thread=T`), and after `&since=` where its session goes on, as epoch and offset; without
+/// one the socket is pending until its first message names the user.
 pub(crate) struct TestHandler {
     pub(crate) gone: Sender<Departure>,
 }
@@ -51,6 +52,18 @@ pub(crate) struct Departure {
     pub(crate) at: Instant,
 }
 
+/// What [`since`] makes, as the server reads it.
+fn resume(text: &str) -> Option<Resume> {
+    let (epoch, offset) = text.split_once(':')?;
+    let position = Position { epoch: epoch.parse().ok()?, offset: offset.parse().ok()? };
+    Some(Resume { position, previous: None })
+}
+
+/// What a client that comes back adds to its user.
+pub(crate) fn since(position: Position) -> String {
+    format!("&since={}:{}", position.epoch, position.offset)
+}
+
 fn principal(name: &str) -> Option<Principal> {
     let (user, thread) = name.split_once("&thread=").unwrap_or((name, "main"));
     Some(Principal::new(UserId::new(user).ok()?, ThreadId::new(thread).ok()?))
@@ -60,10 +73,13 @@ impl Handler for TestHandler {
     fn authenticate(&mut self, request: &Request<'_>) -> Verdict {
         match request.query().and_then(|query| query.strip_prefix("user=")) {
             None => Verdict::Pending,
-            Some(user) => match principal(user) {
-                Some(who) => Verdict::Admit { who, resume: None },
-                None => Verdict::Refuse(Answer::json(400, "bad_user", "no such name")),
-            },
+            Some(user) => {
+                let (user, since) = user.split_once("&since=").unwrap_or((user, ""));
+                match principal(user) {
+                    Some(who) => Verdict::Admit { who, resume: resume(since) },
+                    None => Verdict::Refuse(Answer::json(400, "bad_user", "no such name")),
+                }
+            }
         }
     }
 
@@ -249,13 +265,23 @@ impl Client {
         client
     }
 
+    /// The same with little room in its socket.
+    pub(crate) fn narrow_admitted(address: SocketAddr, user: &str) -> Self {
+        let mut client = Self::narrow(address).upgrade(&format!("?user={user}"));
+        assert_eq!(client.text(), "welcome");
+        client
+    }
+
     pub(crate) fn upgraded(address: SocketAddr, query: &str) -> Self {
-        let mut client = Self::bare(address);
-        client.send(upgrade(query).as_bytes());
-        let head = client.head();
+        Self::bare(address).upgrade(query)
+    }
+
+    fn upgrade(mut self, query: &str) -> Self {
+        self.send(upgrade(query).as_bytes());
+        let head = self.head();
         assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
         assert!(head.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{head}");
-        client
+        self
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {

@@ -10,6 +10,8 @@ mod common;
 mod crowd;
 mod day;
 mod limits;
+mod resume;
+mod stalled;
 mod tabs;
 
 use std::net::SocketAddr;
