@@ -55,10 +55,23 @@ fn the_figures_add_up_here_too() {
     assert_eq!(of("connections_closed_total{reason=\"peer_gone\"}"), 1);
     assert_eq!((of("sessions_live"), of("users"), of("rooms")), (2, 2, 1));
     let delivery = &server.stats()["delivery"];
-    for name in ["sent", "deferred", "stored", "gaps", "shed"] {
+    for name in ["sent", "deferred", "stored", "gaps", "shed", "skipped", "acknowledged"] {
         assert_eq!(delivery[name], of(&format!("delivery_{name}_total")), "{name}");
     }
     assert_eq!(delivery["stored"], 1);
+    for run in ["one", "two"] {
+        let body = format!(r#"{{"user":"a","thread":"main","run":"{run}","agent":"x"}}"#);
+        assert_eq!(server.post("/v1/runs", &body).status, 201);
+    }
+    let cancelled = r#"{"user":"a","event":"agent_cancelled"}"#;
+    assert_eq!(server.post("/v1/runs/one/events", cancelled).status, 200);
+    let (samples, runs) = (scrape(&server), &server.stats()["runs"]);
+    let of = |name: &str| samples[&format!("headcount_{name}")];
+    assert_eq!((of("runs_opened_total"), of("runs_open")), (2, 1));
+    for end in ["completed", "failed", "cancelled", "silence", "length", "session_ended"] {
+        let count = of(&format!("runs_ended_total{{end=\"{end}\"}}"));
+        assert_eq!((count, &runs["ended"][end]), (u64::from(end == "cancelled"), &count.into()));
+    }
     assert_eq!(of("draining"), 0);
     server.post("/v1/drain", r#"{"deadline_ms":600000}"#);
     assert_eq!(scrape(&server)["headcount_draining"], 1);

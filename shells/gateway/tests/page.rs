@@ -97,4 +97,8 @@ fn the_page_s_own_example_runs() {
         let shown = format!("\"for\":\"{text}\"");
         assert_eq!(document.matches(&shown).count(), times, "{shown}: {document}");
     }
+    // The run of an agent, in the one column that it belongs to.
+    for shown in ["Planner agent_started", "Planner agent_completed", "There are three."] {
+        assert_eq!(document.matches(shown).count(), 1, "{shown}: {document}");
+    }
 }
