@@ -184,3 +184,80 @@ fn of_the_latest_only_the_newest_is_kept_and_the_droppable_not_at_all() {
     publish("30", r#""class":"latest","key":"progress""#);
     assert_eq!(resumed.data(), [json!(4), json!(30)]);
 }
+
+#[test]
+fn who_is_behind_goes_without_the_droppable_and_gets_the_latest_once() {
+    let server = Server::with(&["stream.bytes=64MiB", "outbound.user_bytes=128MiB"]);
+    let mut client = server.connect("user=a");
+    let mut other = server.connect("user=a&thread=other");
+    let publish = |data: &str, class: &str| {
+        let to = r#"{"user":"a","thread":"main"}"#;
+        let answer = server.post("/v1/publish", &format!("{{\"to\":{to},\"data\":{data}{class}}}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    };
+    // More than sockets have room for: from here on the client is behind, as it reads nothing.
+    let large = format!("\"{}\"", "x".repeat(12 << 20));
+    for _ in 0..3 {
+        publish(&large, "");
+    }
+    server.until(|stats| stats["delivery"]["deferred"].as_u64() > Some(0));
+    for number in ["4", "5"] {
+        assert_eq!(publish(number, r#","class":"droppable""#)["deferred"], 1);
+    }
+    for number in ["6", "7", "8"] {
+        publish(number, r#","class":"latest","key":"k""#);
+    }
+    publish("9", "");
+    // One by one: an answer to a ping would overtake what the client is behind with.
+    let frames: Vec<_> = (0..6).map(|_| client.next()).collect();
+    assert!(
+        frames[..3].iter().all(|frame| frame["data"].as_str().is_some_and(|x| x.len() > 1 << 20))
+    );
+    assert_eq!(frames[3], json!({"type": "gap", "stream": "session", "from": 4, "to": 5}));
+    assert_eq!((&frames[4]["data"], &frames[4]["offset"]), (&json!(8), &json!(8)));
+    assert_eq!(frames[5]["data"], 9);
+    assert!(client.drain().is_empty() && other.drain().is_empty());
+}
+
+#[test]
+fn a_text_is_whole_after_many_reconnects_in_the_middle_of_it() {
+    const DELTAS: usize = 600;
+    let server = Server::start();
+    let opening = json!({"user": "a", "thread": "main", "run": "r", "agent": "x"});
+    assert_eq!(server.post("/v1/runs", &opening.to_string()).status, 201);
+    let delta = |number: usize| format!("{number}é🦀\n");
+    let whole: String = (0..DELTAS).map(delta).collect();
+    let mut client = server.connect("user=a");
+    let (mut read, mut ended, mut seen) = (String::new(), false, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..DELTAS {
+                let body = json!({"user": "a", "event": "text", "delta": delta(number)});
+                let answer = server.post("/v1/runs/r/events", &body.to_string());
+                assert_eq!(answer.status, 200, "{answer:?}");
+            }
+            let end = json!({"user": "a", "event": "agent_completed", "result": 1});
+            assert_eq!(server.post("/v1/runs/r/events", &end.to_string()).status, 200);
+        });
+        let mut events = 0;
+        while !ended {
+            let frame = client.next();
+            assert_eq!(frame["type"], "event", "{frame}");
+            assert!(frame["offset"].as_u64() > Some(seen), "{frame} after {seen}");
+            seen = frame["offset"].as_u64().unwrap();
+            match frame["event"].as_str().unwrap() {
+                "text" => read.push_str(frame["data"]["delta"].as_str().unwrap()),
+                "agent_completed" => ended = true,
+                other => assert_eq!(other, "agent_started"),
+            }
+            events += 1;
+            if events % 5 == 0 && !ended {
+                client = server.connect(&back(&client, "a", seen));
+                assert_eq!(client.welcome["recovered"], "all");
+            }
+        }
+    });
+    assert_eq!(read, whole);
+    assert_eq!(server.post("/v1/check", "").status, 200);
+}

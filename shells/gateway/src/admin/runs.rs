@@ -47,7 +47,7 @@ pub(super) async fn open(
     request: Request,
 ) -> Result<Response, Problem> {
     let key = idempotency::key(request.headers())?;
-    let text = body::read(request, state.0.limits.run_body()).await?;
+    let text = body::read(request, state.limits().run_body()).await?;
     let opening = Opening::parse(&text)?;
     let task = state.clone();
     let work = async move {
@@ -72,7 +72,7 @@ pub(super) async fn event(
     let run = path.as_ref().ok().and_then(|path| path.iter().next()).map_or("", |(_, id)| id);
     let run = parse_run("the run", run)?;
     let key = idempotency::key(request.headers())?;
-    let text = body::read(request, state.0.limits.run_body()).await?;
+    let text = body::read(request, state.limits().run_body()).await?;
     let report = Report::parse(&text)?;
     let what = format!("/v1/runs/{} {text}", run.as_str());
     let task = state.clone();
