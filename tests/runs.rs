@@ -233,6 +233,8 @@ fn a_run_may_begin_before_its_user_is_there_and_outlives_their_absence() {
     let mut world = World::with(config().linger(secs(60)));
     open(&mut world, "r").unwrap();
     world.run(secs(100));
+    let session = world.registry.session(&user("alice"), &thread("main")).unwrap();
+    assert_eq!(world.registry.explain_session(session).unwrap().ends_at, None);
     tell(&mut world, "r", RunEvent::Text("hello")).unwrap();
     let conn = world.tab("alice", "main");
     world.settle();

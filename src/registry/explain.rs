@@ -89,7 +89,7 @@ pub struct SessionExplanation {
     pub age: Duration,
     /// Its open connections.
     pub connections: Vec<ConnId>,
-    /// When it ends if nobody comes back; `None` while a connection is open.
+    /// When it ends if nobody comes back; `None` while a connection or a run is open.
     pub ends_at: Option<Timestamp>,
     /// The head of its stream.
     pub head: Position,
@@ -227,7 +227,10 @@ impl Registry {
             thread: record.thread.clone(),
             age: self.now.saturating_since(record.since),
             connections: self.session_members(session).collect(),
-            ends_at: record.lingers_since.map(|since| since + self.config.linger),
+            ends_at: record
+                .lingers_since
+                .filter(|_| record.open_runs == 0)
+                .map(|since| since + self.config.linger),
             head: stream.position(stream.log.head()),
             entries: stream.log.len() as u32,
             bytes: stream.log.bytes(),
