@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::settings::{self, Origin, Settings};
+use crate::simulate::{self, Simulate};
 
 #[derive(Debug, Parser)]
 #[command(name = "headcount", version, about = "A WebSocket gateway that never loses count.")]
@@ -20,6 +21,9 @@ pub(crate) enum Command {
     /// Serve WebSockets and the admin port until SIGTERM or SIGINT
     #[command(after_long_help = settings::help())]
     Serve(Serve),
+    /// Run virtual clients against the registry in virtual time, and report what happened
+    #[command(after_long_help = simulate::help())]
+    Simulate(Simulate),
 }
 
 #[derive(Debug, Args)]

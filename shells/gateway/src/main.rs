@@ -3,6 +3,8 @@
 //! Browsers connect to the WebSocket port, a back end publishes over HTTP on the admin port. The
 //! registry's loop runs on the main thread; the admin port on a thread of its own, from which it
 //! posts closures to the loop.
+//!
+//! `headcount simulate` runs virtual clients against the same registry in virtual time.
 #![forbid(unsafe_code)]
 
 mod admin;
@@ -20,6 +22,7 @@ mod own;
 mod problem;
 mod proxies;
 mod settings;
+mod simulate;
 mod source;
 mod values;
 mod wall;
@@ -44,8 +47,11 @@ use crate::source::{Plan, Source};
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let Command::Serve(arguments) = cli::parse();
-    match serve(arguments) {
+    let result = match cli::parse() {
+        Command::Serve(arguments) => serve(arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
+    };
+    match result {
         Ok(code) => code,
         Err(sentence) => {
             // One line, before any log line: whoever started the process reads this first.
