@@ -82,7 +82,7 @@ impl World<'_> {
         self.tally.runs_opened += 1;
         self.digests.push(None);
         self.runs.insert(number, run);
-        self.push(self.now + settings.every.0, Kind::RunStep, number, 0);
+        self.push(self.now.saturating_add(settings.every.0), Kind::RunStep, number, 0);
     }
 
     /// A run says the next piece of its text, or is complete.
@@ -107,7 +107,7 @@ impl World<'_> {
                 self.tally.runs_cut_short += 1;
                 return;
             }
-            self.push(now + settings.every.0, Kind::RunStep, number, 0);
+            self.push(now.saturating_add(settings.every.0), Kind::RunStep, number, 0);
             self.runs.insert(number, run);
             return;
         }

@@ -90,10 +90,10 @@ impl World<'_> {
         match incident.what.get_ref() {
             What::Deploy => {
                 server.registry.drain(clock, None);
+                // Of an earlier deploy there may be a successor planned already: one is enough.
+                server.successor_after = (!incident.overlap).then_some(incident.downtime.0);
                 if incident.overlap {
                     self.start_server();
-                } else {
-                    server.successor_after = Some(incident.downtime.0);
                 }
             }
             What::Crash => {

@@ -148,7 +148,7 @@ impl World<'_> {
         let (client, stamp, conn) = (socket.client, socket.stamp, socket.conn);
         if matches!(arrival, Arrival::Close(_)) {
             // It answers the close, and the socket ends, whatever else the client is doing by now.
-            let at = self.now + self.latency() + self.latency();
+            let at = self.now.saturating_add(self.round_trip());
             let event = Event { kind: Kind::End, server: number, stamp, subject: slot };
             self.queue.push(at, event);
         }
@@ -194,7 +194,7 @@ impl World<'_> {
             }
             Arrival::Ping => {
                 if self.settings(client).answers {
-                    let after = self.latency() + self.latency();
+                    let after = self.round_trip();
                     self.later(after, Kind::Pong, client);
                 }
             }

@@ -129,6 +129,11 @@ impl<'s> World<'s> {
         self.random.between(least.0, most.0 + 1)
     }
 
+    pub(crate) fn round_trip(&mut self) -> Millis {
+        let there = self.latency();
+        there.saturating_add(self.latency())
+    }
+
     /// A new server takes the newcomers from now on. Its seed is another one, as after a restart.
     pub(crate) fn start_server(&mut self) {
         let number = self.servers.len() as u8;

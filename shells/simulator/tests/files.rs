@@ -74,3 +74,16 @@ fn an_unknown_name_lists_the_ready_ones() {
         assert!(sentence.contains(part), "{sentence}");
     }
 }
+
+#[test]
+fn the_longest_times_overflow_nothing() {
+    let text = "about = \"long\"\nlength = \"720h\"\n[server.set]\n\"heartbeat.interval\" = \"720h\"\n\
+                [network]\nlatency = [\"719h\", \"720h\"]\n\
+                [[clients]]\nname = \"tabs\"\nusers = 2\narrive = \"720h\"\n\
+                [[clients]]\nname = \"early\"\nusers = 2\nover = \"720h\"\ndrops = \"720h\"\n\
+                [[runs]]\nclients = \"early\"\nper_minute = 1\nlasts = \"720h\"\nevery = \"720h\"\n\
+                bytes = 1\nfrom = \"1h\"\nuntil = \"2h\"\n\
+                [[incidents]]\nat = \"1h\"\nwhat = \"clock\"\nforward = \"720h\"\n";
+    let scenario = Scenario::parse(text, "long.toml").unwrap();
+    assert!(simulate(&scenario, 1, &mut |_| {}).is_sound());
+}
