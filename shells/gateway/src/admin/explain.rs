@@ -71,7 +71,7 @@ pub(super) fn session(
         .text("session", &show_session(session))
         .text("user", known.user.as_str())
         .text("thread", known.thread.as_str())
-        .text("state", if known.ends_at.is_some() { "lingering" } else { "open" })
+        .text("state", if known.connections.is_empty() { "lingering" } else { "open" })
         .number("age_ms", millis(known.age));
     if whole {
         let names = known.connections.iter().map(|conn| format!("\"{}\"", show_connection(*conn)));
