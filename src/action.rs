@@ -149,7 +149,7 @@ pub struct RunText<'a> {
     pub run: &'a RunId,
     /// The name of the agent.
     pub agent: &'a str,
-    /// When it began.
+    /// When the last of it was said, or what follows it in the same piece.
     pub at: Timestamp,
     /// The text.
     pub text: &'a str,

@@ -294,10 +294,13 @@ impl Log {
     /// the last one.
     pub(crate) fn append_text(&mut self, at: Timestamp, text: Text) -> bool {
         let bytes = u64::from(text.bytes);
-        if let Some(Entry { offset, what: What::Text(last), .. }) = self.entries.back_mut()
+        if let Some(Entry { offset, at: said, what: What::Text(last), .. }) =
+            self.entries.back_mut()
             && last.run == text.run
         {
             *offset += bytes;
+            // What was said just now must not be too old for what was said before it.
+            *said = at;
             last.bytes += text.bytes;
             self.head += bytes;
             self.bytes += bytes;

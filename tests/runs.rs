@@ -4,8 +4,8 @@ mod support;
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, ConnId, Message, Notice, OpenRunError, Refused, Resume, RunEnd, RunError,
-    RunEvent, RunEventKind, RunFailure, RunId, Target, Within,
+    CloseReason, ConnId, Message, Notice, OpenRunError, Recovered, Refused, Resume, RunEnd,
+    RunError, RunEvent, RunEventKind, RunFailure, RunId, Target, Within,
 };
 use support::{World, config, ms, secs, thread, user};
 
@@ -378,4 +378,25 @@ fn a_run_can_be_ended_whatever_a_reload_leaves_of_its_bounds() {
     world.registry.reload(world.now, config().run_events(2).build().unwrap());
     assert_eq!(tell(&mut world, "r", RunEvent::Failed(bytes("why"))), Err(RunError::Full));
     tell(&mut world, "r", RunEvent::Failed(bytes(""))).unwrap();
+}
+
+#[test]
+fn the_last_words_are_as_old_as_the_last_of_them() {
+    let mut world = World::new();
+    let conn = world.tab("alice", "main");
+    open(&mut world, "r").unwrap();
+    for _ in 0..18 {
+        tell(&mut world, "r", RunEvent::Text("on and on")).unwrap();
+        world.settle();
+        world.skip(secs(10));
+    }
+    let seen = world.registry.session_position(world.session(conn)).unwrap();
+    world.hang_up(conn);
+    tell(&mut world, "r", RunEvent::Text("the last words")).unwrap();
+    tell(&mut world, "r", RunEvent::Completed(bytes("done"))).unwrap();
+    world.skip(secs(1));
+    let (again, admitted) = world.resume("alice", "main", seen);
+    world.settle();
+    assert_eq!(admitted.recovered, Recovered::All);
+    assert_eq!(world.seen(again).len(), 2, "{:?}", world.seen(again));
 }

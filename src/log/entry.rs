@@ -8,6 +8,7 @@ use crate::time::Timestamp;
 pub(crate) struct Entry {
     /// Its place; of a text, the place of its last byte.
     pub(crate) offset: u64,
+    /// When it was appended; of a text, when its last byte was.
     pub(crate) at: Timestamp,
     /// Of an open run: the log's own bounds pass over it.
     pub(super) held: bool,

@@ -336,10 +336,11 @@ impl Model {
         let kept = stream.logs[0].fates().last() == Some(&Fate::Kept);
         let goes_on = match (stream.entries.last_mut(), &content) {
             (
-                Some(Entry { content: Content::Said(last), run, last: offset, .. }),
+                Some(Entry { content: Content::Said(last), at, run, last: offset, .. }),
                 Content::Said(said),
             ) if kept && *run == Some(number) => {
                 last.text.push_str(&said.text);
+                (*at, last.at) = (now, now);
                 *offset += bytes;
                 true
             }
