@@ -49,7 +49,7 @@ impl Config {
     /// of before is there.
     #[must_use]
     pub const fn memory_bound(&self, largest_message: u64) -> u64 {
-        let largest = largest_message + MESSAGE_OVERHEAD;
+        let largest = largest_message.saturating_add(MESSAGE_OVERHEAD);
         let slots = self.connections as u64 + self.closing as u64 + self.pending as u64;
         let sessions = self.sessions as u64;
         let rooms = self.rooms as u64;
@@ -61,15 +61,19 @@ impl Config {
             self.of_sessions(sessions),
             rooms * (GROWTH * size::<Room>() + NAME + INDEX),
             self.of_streams(streams),
-            of_logs(streams, entries, self.process_bytes + largest),
+            of_logs(streams, entries, largest.saturating_add(self.process_bytes)),
             table::<Run>(runs).saturating_add(runs.saturating_mul(2 * NAME + INDEX)),
-            // The names of tool calls under way are charged to their run.
-            sessions.saturating_mul(self.runs_per_session as u64).saturating_mul(self.run_bytes),
+            // The text of open runs, and the names of tool calls under way, are charged to their run.
+            sessions
+                .saturating_mul(self.runs_per_session as u64)
+                .saturating_mul(GROWTH * self.run_bytes),
             timers::bytes(slots) + timers::bytes(streams) + timers::bytes(runs),
             GROWTH * SHRINK * (slots + streams + KEPT_PLACES) * size::<Turn>(),
             (self.closed_ring as u64 + 4) * (GROWTH * size::<Closed>() + 3 * NAME),
             (self.notices as u64 + 4) * GROWTH * size::<Notice>(),
-            (self.announcements as u64 + 4) * (GROWTH * size::<Announcement>() + largest),
+            largest
+                .saturating_add(GROWTH * size::<Announcement>())
+                .saturating_mul(self.announcements as u64 + 4),
             (self.fanout_chunk as u64 + 4) * GROWTH * 8,
         ];
         let (mut sum, mut next) = (0u64, 0);
@@ -83,16 +87,16 @@ impl Config {
     const fn of_connections(&self, slots: u64, largest: u64) -> u64 {
         let seats = self.rooms_per_connection as u64 + 1;
         // Direct messages up to the lane, and what a close moves out of the logs.
-        let queued = 2 * self.window + self.lane + 2 * largest;
+        let queued = largest.saturating_mul(2).saturating_add(2 * self.window + self.lane);
         let items = queued / MESSAGE_OVERHEAD + 4;
         let one = GROWTH * (size::<Conn>() + size::<Cold>())
             + (seats + 4) * GROWTH * (size::<Seat>() + size::<Missed>())
             + NAME
-            + queued
-            // An event of a run names it and its agent.
-            + items * (GROWTH * size::<Queued>() + 2 * NAME + 64)
             // Its place in the order of those that close, which are dropped lazily.
             + GROWTH * 2 * 8;
+        // An event of a run names it and its agent.
+        let of_items = items.saturating_mul(GROWTH * size::<Queued>() + 2 * NAME + 64);
+        let one = queued.saturating_add(of_items).saturating_add(one);
         (slots + KEPT_PLACES).saturating_mul(one)
     }
 

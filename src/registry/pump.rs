@@ -433,7 +433,14 @@ impl Registry {
         let parcel = match entry.content_after(cursor)? {
             Content::Message(message) => Parcel::Message(message.clone()),
             Content::Run(fact) => Parcel::of_fact(&self.fact(entry.at, fact)),
-            Content::Text(text) => Parcel::of_text(&self.text(entry.at, text)),
+            Content::Text(text) => {
+                let text = self.text(entry.at, text);
+                // It is copied for each that closes; what is longer stays shared, for a resume.
+                if Body::Text(text).cost() > self.config.window {
+                    return None;
+                }
+                Parcel::of_text(&text)
+            }
         };
         let (origin, position) = (self.origin(seat.stream), stream.position(offset));
         Some(Queued::Entry { conn, origin, position, parcel })

@@ -244,3 +244,87 @@ fn the_bound_follows_the_limits() {
         Config::new(2).memory_bound(u64::MAX >> 8)
     );
 }
+
+#[test]
+fn a_run_s_text_is_not_copied_for_everyone_who_closes() {
+    let config = Config::builder(1)
+        .connections(200)
+        .closing(200)
+        .connections_per_user(200)
+        .sessions(1)
+        .connect_rate(0)
+        .run_bytes(1 << 20)
+        .runs_per_session(1)
+        .rooms(1)
+        .rooms_per_connection(1)
+        .process_bytes(1 << 20)
+        .window(1_000)
+        .notices(0)
+        .closed_ring(0)
+        .build()
+        .expect("a valid configuration");
+    let bound = config.memory_bound(100) as i64;
+    let before = live_bytes();
+    let mut registry = Registry::new(config);
+    let (user, thread) = (UserId::new("u").expect("a name"), ThreadId::new("t").expect("a name"));
+    let run = RunId::new("r").expect("a name");
+    let mut scope = registry.user(&user);
+    let opened = scope.open_run(START, &thread, &run, "agent", Bytes::new());
+    assert!(opened.is_ok());
+    let text = "text ".repeat(20);
+    while scope.run_event(START, &run, &RunEvent::Text(&text)).is_ok() {}
+    let mut conns = Vec::new();
+    for _ in 0..200 {
+        let conn = registry.reserve(START).expect("room");
+        let who = Principal::new(user.clone(), thread.clone());
+        assert!(registry.connect(START, conn, who, None).is_ok());
+        conns.push(conn);
+    }
+    // All have the first event, and an empty window: the text is next.
+    while registry.poll_action().is_some() {}
+    for conn in conns {
+        assert!(registry.flushed(START, conn, u64::MAX).is_ok());
+    }
+    let _ = registry.close(START, Target::User(&user), CloseReason::Application);
+    let held = live_bytes() - before;
+    assert!(held <= bound, "{held} bytes, {bound} at most");
+}
+
+#[test]
+fn a_text_that_nobody_reads_stays_within_the_bound() {
+    let config = Config::builder(1)
+        .connections(1)
+        .closing(1)
+        .pending(1)
+        .sessions(1)
+        .connect_rate(0)
+        .run_bytes(100 * (1 << 13) + 4_096 + 400)
+        .runs_per_session(1)
+        .rooms(1)
+        .rooms_per_connection(1)
+        .process_bytes(1)
+        .notices(0)
+        .closed_ring(0)
+        .window(64)
+        .lane(0)
+        .announcements(1)
+        .build()
+        .expect("a valid configuration");
+    let bound = config.memory_bound(100) as i64;
+    let before = live_bytes();
+    let mut registry = Registry::new(config);
+    let (user, thread) = (UserId::new("u").expect("a name"), ThreadId::new("t").expect("a name"));
+    let run = RunId::new("r").expect("a name");
+    let mut scope = registry.user(&user);
+    let opened = scope.open_run(START, &thread, &run, "agent", Bytes::new());
+    assert!(opened.is_ok());
+    let text = "text ".repeat(20);
+    while scope.run_event(START, &run, &RunEvent::Text(&text)).is_ok() {}
+    let held = live_bytes() - before;
+    assert!(held <= bound, "{held} bytes, {bound} at most");
+}
+
+#[test]
+fn the_bound_of_the_largest_numbers_is_the_largest_number() {
+    assert_eq!(Config::new(1).memory_bound(u64::MAX), u64::MAX);
+}

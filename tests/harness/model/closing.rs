@@ -122,7 +122,7 @@ impl Model {
             let mut fitting: Vec<Item> = Vec::new();
             for items in lacked {
                 for item in items {
-                    if used > 0 && used + item.cost() > window {
+                    if (used > 0 || item.is_text()) && used + item.cost() > window {
                         if stop_at_first {
                             return fitting;
                         }

@@ -75,6 +75,10 @@ impl Item {
         )
     }
 
+    pub const fn is_text(&self) -> bool {
+        matches!(self, Self::Entry { content: Content::Said(_), .. })
+    }
+
     pub fn cost(&self) -> u64 {
         match self {
             Self::Gap { .. } => MESSAGE_OVERHEAD,
