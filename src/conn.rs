@@ -39,8 +39,9 @@ pub(crate) struct Conn {
     pub(crate) load: u64,
     pub(crate) serial: NonZeroU32,
     pub(crate) session: u32,
-    /// How many of its seats lag. While any does, everything reaches it through its own turns.
-    pub(crate) lagging: u16,
+    /// How many of its seats lag: of its rooms, and of its session. While any does, everything
+    /// reaches it through its own turns.
+    pub(crate) lagging: u32,
     pub(crate) state: State,
     /// Whether a turn is queued for it.
     pub(crate) ready: bool,

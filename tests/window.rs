@@ -396,3 +396,24 @@ fn the_last_entry_is_handed_out_although_another_caught_up_without_a_word_before
     assert_eq!(world.seen(bob).last(), Some(&"lobby: last"));
     assert!(world.seen(alice).is_empty());
 }
+
+#[test]
+fn a_connection_may_lag_in_as_many_rooms_as_it_may_be_in() {
+    const MOST: u32 = 65_535;
+    let config = config().rooms_per_connection(MOST).window(64).notices(0);
+    let mut world = World::with(config);
+    world.checking = false;
+    let conn = world.tab("alice", "main");
+    let rooms: Vec<_> = (0..MOST).map(|number| room(&format!("{number}"))).collect();
+    for room in &rooms {
+        let _ = world.registry.join(world.now, conn, room, None).unwrap();
+    }
+    let large = || Message::text("x".repeat(100));
+    world.registry.reply(world.now, conn, large()).unwrap();
+    for room in &rooms {
+        world.send(Target::Room(room), large());
+    }
+    world.tell_session(conn, "and its session");
+    while world.registry.poll_action().is_some() {}
+    world.registry.check().unwrap();
+}

@@ -73,10 +73,7 @@ impl Registry {
                     stream.members.get(seat.place as usize).is_some_and(|member| member.lagging)
                 })
             });
-            hold!(
-                lagging.count() == usize::from(hot.lagging),
-                "{id:?} miscounts its lagging seats"
-            );
+            hold!(lagging.count() == hot.lagging as usize, "{id:?} miscounts its lagging seats");
             for seat in &cold.seats {
                 let stream = self.streams.get(seat.stream as usize);
                 let member = stream.and_then(|stream| stream.members.get(seat.place as usize));
