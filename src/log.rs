@@ -254,6 +254,7 @@ impl Log {
         runs: &mut Runs,
     ) -> u64 {
         let offset = self.head + 1;
+        let has_key = message.key().is_some();
         if let Some(key) = message.key() {
             let keys = self.keys.get_or_insert_with(|| {
                 let hasher = FixedState::with_seed(seed);
@@ -279,6 +280,10 @@ impl Log {
             self.droppable += 1;
         }
         self.push(Entry { offset, at, held: false, what: What::Message(message) });
+        // It may have replaced the oldest: what open runs hold behind that is passed over once.
+        if has_key && let Some(oldest) = self.oldest_bounded() {
+            self.bounded_from = self.entries[oldest].offset;
+        }
         self.tidy();
         offset
     }

@@ -3,9 +3,12 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::action::{Class, Key};
 use crate::id::ConnId;
+use crate::run::RunEventKind;
 
 const READER: ConnId = ConnId::new(1, NonZeroU32::MIN);
 
@@ -209,4 +212,18 @@ fn memory_is_given_back() {
     fit(&mut log, 1, 0);
     log.drop_oldest(&mut runs());
     assert_eq!(log.entries.capacity(), 0);
+}
+
+#[test]
+fn what_open_runs_hold_is_not_searched_again_for_each_latest_message() {
+    let mut log = log_of("AB");
+    for _ in 0..100 {
+        let (kind, payload) = (RunEventKind::Thinking, Bytes::new());
+        log.append_run(Timestamp::ZERO, RunEntry { run: 0, kind, failure: None, payload });
+    }
+    for letter in "ABAB".chars() {
+        append(&mut log, letter);
+    }
+    assert_eq!(log.oldest().map(|entry| entry.offset), Some(105));
+    assert_eq!(log.bounded_from, 105);
 }
