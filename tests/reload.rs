@@ -238,3 +238,19 @@ fn closes_beyond_the_headroom_are_cut_short_for_the_next_newcomer() {
     world.settle();
     world.tab("newcomer", "main");
 }
+
+#[test]
+fn users_over_a_new_cap_of_sessions_are_each_brought_down_to_it() {
+    let mut world = World::new();
+    for name in ["alice", "bob", "carol"] {
+        for place in ["a", "b", "c"] {
+            world.tab(name, place);
+            world.tab(name, place);
+        }
+    }
+    let fewer = config().sessions_per_user(1).build().unwrap();
+    let impact = world.registry.preview_reload(world.now, &fewer);
+    assert_eq!((impact.sessions, impact.evicted), (6, 12));
+    assert_eq!(world.registry.reload(world.now, fewer), impact);
+    world.check();
+}

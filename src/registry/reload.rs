@@ -124,12 +124,14 @@ impl Registry {
         let mut own = self.open_of(user);
         own.sort_unstable_by_key(|slot| self.rank(*slot, config.over_cap));
         let lingering = self.releasable(user);
+        // Those of the users before are none of this one's, and may be many.
+        let first = plan.release.len();
         // Once no session lingers, the connection that would go first takes its session along.
         for session in lingering.chain(own.iter().map(|slot| self.conns.hot(*slot).session)) {
             if release == 0 {
                 break;
             }
-            if plan.release.contains(&session) {
+            if plan.release[first..].contains(&session) {
                 continue;
             }
             release -= 1;
