@@ -218,6 +218,8 @@ impl Run {
             RunEvent::Completed(_) if !self.calls.is_empty() => {
                 return Err(RunError::CallsUnderWay);
             }
+            // A sign of life takes no room.
+            RunEvent::Text("") => return Ok(()),
             RunEvent::Text(text) => text.len(),
             RunEvent::ToolCompleted { payload, .. }
             | RunEvent::Thinking(payload)

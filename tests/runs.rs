@@ -400,3 +400,16 @@ fn the_last_words_are_as_old_as_the_last_of_them() {
     assert_eq!(admitted.recovered, Recovered::All);
     assert_eq!(world.seen(again).len(), 2, "{:?}", world.seen(again));
 }
+
+#[test]
+fn a_full_run_still_gives_signs_of_life() {
+    let mut world = World::with(config().run_events(3));
+    world.tab("alice", "main");
+    open(&mut world, "r").unwrap();
+    tell(&mut world, "r", RunEvent::Thinking(bytes("hm"))).unwrap();
+    assert_eq!(tell(&mut world, "r", RunEvent::Thinking(bytes("hm"))), Err(RunError::Full));
+    world.skip(secs(119));
+    tell(&mut world, "r", RunEvent::Text("")).unwrap();
+    world.skip(secs(119));
+    tell(&mut world, "r", RunEvent::Completed(bytes("done"))).unwrap();
+}

@@ -222,6 +222,7 @@ impl Model {
         }
         let mut bytes = report.payload().len() as u64;
         match report {
+            Report::Text(text) if text.is_empty() => return None,
             Report::Executing { call, .. } if call.is_empty() || call.len() > LONGEST_NAME => {
                 return Some(RunError::BadCall);
             }
