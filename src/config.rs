@@ -228,7 +228,7 @@ keys! {
     /// From the opening of a run to its end, 0 for no limit: the registry fails it (default 1 h).
     run_max_length: Duration = "run.max_length", 0, MAX_MILLIS, Duration::from_secs(3_600);
     /// Events of one run, the terminal one included; text that goes on in one piece is one event
-    /// (default 4,096).
+    /// (default 4,096). Where only the place of the terminal event is left, text does not go on.
     run_events: u32 = "run.events", 2, 1 << 20, 4_096;
     /// Bytes of one run, [`MESSAGE_OVERHEAD`](crate::MESSAGE_OVERHEAD) per event included (default
     /// 1 MiB). A fourth of them, 4 KiB at most, is reserved for the terminal event.

@@ -264,6 +264,20 @@ fn nobody_is_evicted_for_the_session_of_a_run() {
 }
 
 #[test]
+fn no_open_run_ends_for_the_session_of_another() {
+    let mut world = World::with(config().sessions_per_user(1));
+    open(&mut world, "r").unwrap();
+    let (alice, other, run) = (user("alice"), thread("other"), run("other"));
+    let opened =
+        world.registry.user(&alice).open_run(world.now, &other, &run, "agent", bytes("go"));
+    assert!(
+        matches!(opened, Err(OpenRunError::Session(Refused::SessionsPerUser { .. }))),
+        "{opened:?}"
+    );
+    tell(&mut world, "r", RunEvent::Text("still here")).unwrap();
+}
+
+#[test]
 fn a_run_that_is_full_can_always_end() {
     let mut world = World::with(config().run_bytes(1_024).run_events(6));
     world.tab("alice", "main");

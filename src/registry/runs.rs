@@ -60,7 +60,7 @@ impl Registry {
     }
 
     /// A session of a user who is not here yet: it lingers from the beginning. Nobody is evicted for
-    /// it.
+    /// it, and no open run ends.
     fn mint_for_run(&mut self, user: &UserId, thread: &ThreadId) -> Result<u32, Refused> {
         if let Some(drain) = &self.drain {
             return Err(Refused::Draining { retry_after: drain.left(self.now) });
@@ -70,7 +70,8 @@ impl Registry {
         if let Some(user) = known {
             let sessions = &self.sessions.user(user).sessions;
             if sessions.len() >= self.config.sessions_per_user as usize {
-                release = self.releasable(user).next();
+                let has_run = |session: &u32| self.sessions.get(*session).open_runs > 0;
+                release = self.releasable(user).find(|session| !has_run(session));
                 if release.is_none() {
                     let retry_after = self.config.linger;
                     return Err(Refused::SessionsPerUser { retry_after });

@@ -74,7 +74,10 @@ impl UserScope<'_> {
     /// yet the session is minted, and lingers: who comes later gets the open runs from their start.
     ///
     /// While a run is open its session does not end by lingering, and what the log keeps of it does
-    /// not count towards the log's own bounds, for it has bounds of its own.
+    /// not count towards the log's own bounds, for it has bounds of its own. Over the user's cap of
+    /// sessions one that lingers without a run makes room, and nothing else does. The agent's name has
+    /// at most [`MAX_ID_BYTES`](crate::MAX_ID_BYTES) bytes, the payload `run.bytes` less what is
+    /// reserved for the terminal event.
     ///
     /// # Errors
     /// [`OpenRunError`]; nothing has changed then.

@@ -120,7 +120,9 @@ impl Model {
         let of_user = self.going().filter(|(_, it)| it.user == user).count();
         let mut release = None;
         if of_user >= config.sessions_per_user() as usize {
-            release = self.releasable(user).first().copied();
+            // No open run ends for another.
+            let without_run = |id: &SessionId| self.sessions[id].open_runs == 0;
+            release = self.releasable(user).into_iter().find(without_run);
             let retry_after = config.linger();
             release.ok_or(Refused::SessionsPerUser { retry_after })?;
         } else if of_user == 0 && self.users().len() >= config.users() as usize {
