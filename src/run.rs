@@ -96,16 +96,6 @@ pub enum RunEvent<'a> {
 }
 
 impl RunEvent<'_> {
-    /// Whether it would fit a run that has had nothing.
-    pub(crate) fn fits_first(&self, config: &Config) -> bool {
-        match self {
-            Self::Progress(payload) => {
-                payload.len() as u64 + MESSAGE_OVERHEAD + reserve(config) <= config.run_bytes
-            }
-            _ => true,
-        }
-    }
-
     pub(crate) const fn kind(&self) -> Option<RunEventKind> {
         Some(match self {
             Self::Thinking(_) => RunEventKind::Thinking,
@@ -287,6 +277,11 @@ impl Run {
     pub(crate) fn calls(&self) -> impl Iterator<Item = &str> {
         self.calls.iter().map(|call| &**call)
     }
+}
+
+/// Whether the payload of the first event fits a run.
+pub(crate) const fn fits_first(payload: &Bytes, config: &Config) -> bool {
+    payload.len() as u64 + MESSAGE_OVERHEAD + reserve(config) <= config.run_bytes
 }
 
 /// What of a run's bytes only its terminal event may use.

@@ -131,6 +131,23 @@ fn text_is_joined_where_it_is_handed_out_exactly_for_any_cursor() {
 }
 
 #[test]
+fn members_at_different_places_of_a_text_get_each_their_own_part() {
+    let narrow = config().fanout_chunk(1);
+    let mut world = World::with(narrow);
+    let tabs = [world.tab("alice", "main"), world.tab("alice", "main")];
+    open(&mut world, "r").unwrap();
+    world.settle();
+    tell(&mut world, "r", RunEvent::Text("one ")).unwrap();
+    assert!(world.step().is_some(), "the first tab has it, and the second has not");
+    // From here on both are served in one slice.
+    world.registry.reload(world.now, config().fanout_chunk(512).build().unwrap());
+    tell(&mut world, "r", RunEvent::Text("two")).unwrap();
+    world.settle();
+    assert_eq!(world.seen(tabs[0]), ["r Started go", "r says one ", "r says two"]);
+    assert_eq!(world.seen(tabs[1]), ["r Started go", "r says one two"]);
+}
+
+#[test]
 fn a_text_between_others_keeps_its_place() {
     let mut world = World::new();
     let conn = world.tab("alice", "main");

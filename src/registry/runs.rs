@@ -6,7 +6,7 @@ use crate::action::{Position, RunFact, RunText};
 use crate::error::{OpenRunError, Refused, RunError};
 use crate::id::{MAX_ID_BYTES, RunId, ThreadId, UserId};
 use crate::log::Text;
-use crate::run::{NO_RUN, RunEntry, RunEvent, RunEventKind, RunFailure};
+use crate::run::{NO_RUN, RunEntry, RunEvent, RunEventKind, RunFailure, fits_first};
 use crate::stats::{Delivery, Notice, OpenedRun, RunEnd};
 use crate::time::Timestamp;
 
@@ -28,7 +28,7 @@ impl Registry {
         if known.is_some_and(|user| self.runs.find(user, run).is_some()) {
             return Err(OpenRunError::Exists);
         }
-        if !RunEvent::Progress(payload.clone()).fits_first(&self.config) {
+        if !fits_first(&payload, &self.config) {
             return Err(OpenRunError::Full);
         }
         let session = known.and_then(|user| self.sessions.find(user, thread));
