@@ -294,6 +294,21 @@ impl Message {
         self
     }
 
+    #[cfg(feature = "journal")]
+    pub(crate) const fn from_parts(
+        payload: Bytes,
+        text: bool,
+        class: Class,
+        except: Option<ConnId>,
+    ) -> Self {
+        Self { payload, text, class, except }
+    }
+
+    #[cfg(feature = "journal")]
+    pub(crate) const fn class_ref(&self) -> &Class {
+        &self.class
+    }
+
     pub(crate) const fn is_droppable(&self) -> bool {
         matches!(self.class, Class::Droppable)
     }

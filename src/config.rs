@@ -17,11 +17,29 @@ const MAX_MILLIS: u64 = 366 * 24 * 3600 * 1000;
 /// A value of a key, in the unit its range is given in: durations in whole milliseconds.
 trait Amount: Copy {
     fn amount(self) -> u64;
+
+    /// The value itself as a number: durations in nanoseconds. Of a valid one nothing is lost.
+    #[cfg(feature = "journal")]
+    fn exact(self) -> u64;
+
+    /// The value that [`Amount::exact`] made this of; `None` if there is none.
+    #[cfg(feature = "journal")]
+    fn from_exact(number: u64) -> Option<Self>;
 }
 
 impl Amount for u32 {
     fn amount(self) -> u64 {
         u64::from(self)
+    }
+
+    #[cfg(feature = "journal")]
+    fn exact(self) -> u64 {
+        self.into()
+    }
+
+    #[cfg(feature = "journal")]
+    fn from_exact(number: u64) -> Option<Self> {
+        number.try_into().ok()
     }
 }
 
@@ -29,11 +47,31 @@ impl Amount for u64 {
     fn amount(self) -> u64 {
         self
     }
+
+    #[cfg(feature = "journal")]
+    fn exact(self) -> u64 {
+        self
+    }
+
+    #[cfg(feature = "journal")]
+    fn from_exact(number: u64) -> Option<Self> {
+        Some(number)
+    }
 }
 
 impl Amount for Duration {
     fn amount(self) -> u64 {
         u64::try_from(self.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+
+    #[cfg(feature = "journal")]
+    fn exact(self) -> u64 {
+        self.as_nanos() as u64
+    }
+
+    #[cfg(feature = "journal")]
+    fn from_exact(number: u64) -> Option<Self> {
+        Some(Self::from_nanos(number))
     }
 }
 
@@ -77,6 +115,12 @@ macro_rules! keys {
             }
 
             $($(#[$doc])* #[must_use] pub const fn $name(&self) -> $type { self.$name })*
+
+            /// Every value that is a number, exactly, by its key.
+            #[cfg(feature = "journal")]
+            pub(crate) fn values(&self) -> impl Iterator<Item = (&'static str, u64)> + Clone {
+                [$(($key, self.$name.exact())),*].into_iter()
+            }
         }
 
         impl ConfigBuilder {
@@ -84,6 +128,16 @@ macro_rules! keys {
                 self.$name = Some($name);
                 self
             })*
+
+            /// Sets one of [`Config::values`]; `None` if there is no such key or value.
+            #[cfg(feature = "journal")]
+            pub(crate) fn value(mut self, key: &str, number: u64) -> Option<Self> {
+                match key {
+                    $($key => self.$name = Some(Amount::from_exact(number)?),)*
+                    _ => return None,
+                }
+                Some(self)
+            }
 
             fn check_ranges(config: &Config) -> Result<(), ConfigError> {
                 $(

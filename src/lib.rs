@@ -186,7 +186,8 @@
 //!
 //! Read [`Action`] first, then [`Registry`]; [`Config`] has every limit and every time, with its
 //! default. The crate is `no_std` with `alloc`; it needs atomics of pointer width. Feature `std`
-//! (on by default) adds [`Clock`].
+//! (on by default) adds [`Clock`]. Feature
+//! `journal` adds the module of this name: a registry that records its inputs, and their replay.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -201,6 +202,8 @@ mod config;
 mod conn;
 mod error;
 mod id;
+#[cfg(feature = "journal")]
+pub mod journal;
 mod log;
 mod profile;
 mod random;

@@ -44,6 +44,19 @@ pub enum RunEventKind {
 }
 
 impl RunEventKind {
+    /// In their order.
+    #[cfg(feature = "journal")]
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Started,
+        Self::Thinking,
+        Self::ToolExecuting,
+        Self::ToolCompleted,
+        Self::Progress,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
     /// Whether nothing follows it in its run.
     #[must_use]
     pub const fn is_terminal(self) -> bool {

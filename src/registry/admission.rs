@@ -9,7 +9,7 @@ use crate::stats::{Admitted, Notice};
 use crate::stream::{Owner, Stream};
 use crate::time::Timestamp;
 
-use super::{Registry, Resume};
+use super::{Registry, Resume, record};
 
 impl Registry {
     /// A socket was accepted. It takes a place among `limits.pending`, and the head deadline runs.
@@ -17,6 +17,7 @@ impl Registry {
     /// # Errors
     /// [`Refused::Pending`] when all places are taken: close the socket.
     pub fn reserve(&mut self, now: Timestamp) -> Result<ConnId, Refused> {
+        record!(self, now, reserve());
         self.advance(now);
         if self.counters.pending >= self.config.pending {
             return Err(Refused::Pending);
@@ -34,6 +35,7 @@ impl Registry {
     /// # Errors
     /// [`UnknownConn`] for a dead handle.
     pub fn upgraded(&mut self, now: Timestamp, conn: ConnId) -> Result<(), UnknownConn> {
+        record!(self, now, upgraded(conn));
         self.advance(now);
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
         let (hot, cold) = self.conns.both_mut(slot);
@@ -67,6 +69,7 @@ impl Registry {
         who: Principal,
         resume: Option<Resume>,
     ) -> Result<Admitted, Refused> {
+        record!(self, now, connect(conn, &who, resume.as_ref()));
         self.advance(now);
         let slot = self.conns.resolve(conn).ok_or(Refused::UnknownConn)?;
         match self.conns.hot(slot).state {

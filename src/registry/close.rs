@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 
 use super::outbox::Queued;
 use super::turns::Turn;
-use super::{Registry, Target};
+use super::{Registry, Target, record};
 
 /// A walk over the table that closes whoever is there.
 pub(crate) struct MassCloseEveryone {
@@ -40,6 +40,7 @@ impl Registry {
     /// [`CloseReason::PeerClosed`] is for the peer's own close frame: nothing is handed out before
     /// the `Close`, at which the shell echoes the peer's code.
     pub fn close(&mut self, now: Timestamp, target: Target<'_>, reason: CloseReason) -> u32 {
+        record!(self, now, close(&target, reason));
         self.advance(now);
         match target {
             Target::Conn(conn) => match self.conns.resolve(conn) {

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 use super::outbox::Queued;
 use super::pump::Handout;
 use super::turns::Turn;
-use super::{LogSize, Registry, Target};
+use super::{LogSize, Registry, Target, record};
 
 /// A message on its way over the table of connections.
 pub(crate) struct Announcement {
@@ -35,6 +35,7 @@ impl Registry {
     ///
     /// Never fails: [`Delivery`] says what the call found, down to nobody.
     pub fn send(&mut self, now: Timestamp, to: Target<'_>, message: Message) -> Delivery {
+        record!(self, now, send(&to, &message));
         self.advance(now);
         let mut delivery = Delivery::default();
         match to {
@@ -79,6 +80,7 @@ impl Registry {
         conn: ConnId,
         message: Message,
     ) -> Result<(), ReplyError> {
+        record!(self, now, reply(conn, &message));
         self.advance(now);
         self.enqueue_direct(conn, message)
     }
@@ -229,6 +231,7 @@ impl Registry {
         room: &RoomId,
         since: Option<Position>,
     ) -> Result<Joined, JoinError> {
+        record!(self, now, join(conn, room, since));
         self.advance(now);
         let slot = self.open_slot(conn).ok_or(JoinError::UnknownConn)?;
         let known = self.rooms.find(room);
@@ -275,6 +278,7 @@ impl Registry {
         room: Option<&RoomId>,
         offset: u64,
     ) -> Result<(), AcknowledgeError> {
+        record!(self, now, acknowledge(conn, room, offset));
         self.advance(now);
         let slot = self.open_slot(conn).ok_or(AcknowledgeError::UnknownConn)?;
         let key = match room {
@@ -307,6 +311,7 @@ impl Registry {
         conn: ConnId,
         room: &RoomId,
     ) -> Result<bool, UnknownConn> {
+        record!(self, now, leave(conn, room));
         self.advance(now);
         let slot = self.open_slot(conn).ok_or(UnknownConn)?;
         let Some(room) = self.rooms.find(room) else { return Ok(false) };

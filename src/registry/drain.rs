@@ -11,10 +11,10 @@ use crate::id::{ConnId, UserId};
 use crate::stats::Notice;
 use crate::time::Timestamp;
 
-use super::Registry;
 use super::close::is_later;
 use super::pump::Handout;
 use super::turns::Turn;
+use super::{Registry, record};
 
 /// A drain under way. Every instant of it is a function of this and of the connection, so there is
 /// nothing to schedule and nothing to undo.
@@ -73,6 +73,7 @@ impl Registry {
     /// `deadline` from now (`None`: `drain.deadline`), when whatever is left of them gets its
     /// `Cleanup`. A second call sets a new end.
     pub fn drain(&mut self, now: Timestamp, deadline: Option<Duration>) {
+        record!(self, now, drain(deadline));
         self.advance(now);
         let ends = self.now + deadline.unwrap_or(self.config.drain_deadline);
         self.drains = self.drains.wrapping_add(1).max(1);
@@ -92,6 +93,7 @@ impl Registry {
     /// Ends a drain early: who was not closed by now stays, and newcomers are welcome again.
     /// `false`: there was none.
     pub fn cancel_drain(&mut self, now: Timestamp) -> bool {
+        record!(self, now, cancel_drain());
         self.advance(now);
         self.drain.take().is_some()
     }
@@ -172,6 +174,7 @@ impl Registry {
         conn: ConnId,
         expires_at: Option<Timestamp>,
     ) -> Result<(), UnknownConn> {
+        record!(self, now, refresh(conn, expires_at));
         self.advance(now);
         let slot = self.open_slot(conn).ok_or(UnknownConn)?;
         self.conns.cold_mut(slot).expires_at = expires_at.unwrap_or(Timestamp::MAX);
@@ -182,6 +185,7 @@ impl Registry {
     /// A user's credentials are void: all connections are closed, all sessions end, and nothing is
     /// left to resume. The answer is how many connections are closed.
     pub fn revoke(&mut self, now: Timestamp, user: &UserId) -> u32 {
+        record!(self, now, revoke(user));
         self.advance(now);
         let Some(user) = self.sessions.find_user(user) else { return 0 };
         let sessions = self.sessions.user(user).sessions.clone();

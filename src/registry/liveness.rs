@@ -11,7 +11,7 @@ use crate::stream::Owner;
 use crate::time::Timestamp;
 
 use super::outbox::Queued;
-use super::{Disconnect, Inbound, Registry};
+use super::{Disconnect, Inbound, Registry, record};
 
 impl Registry {
     /// Something came in: any of it is a sign of life.
@@ -29,6 +29,7 @@ impl Registry {
         conn: ConnId,
         inbound: Inbound,
     ) -> Result<Flow, InboundError> {
+        record!(self, now, message(conn, inbound));
         self.advance(now);
         let slot = self.conns.resolve(conn).ok_or(InboundError::UnknownConn)?;
         let hot = self.conns.hot_mut(slot);
@@ -172,6 +173,7 @@ impl Registry {
         conn: ConnId,
         total: u64,
     ) -> Result<Flow, UnknownConn> {
+        record!(self, now, flushed(conn, total));
         self.advance(now);
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
         let (now, attended) = (self.now, self.attended());
@@ -235,6 +237,7 @@ impl Registry {
         conn: ConnId,
         cause: Disconnect,
     ) -> Result<(), UnknownConn> {
+        record!(self, now, disconnect(conn, cause));
         self.advance(now);
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
         let (hot, cold) = self.conns.both_mut(slot);
@@ -252,6 +255,7 @@ impl Registry {
     /// Early, late and repeated calls are safe. Call it after a turn that left nothing unread, so
     /// that a pong that waits in a socket is read before it is missed.
     pub fn tick(&mut self, now: Timestamp) {
+        record!(self, now, tick());
         self.advance(now);
         let millis = self.now.as_millis();
         let mut budget = self.config.tick_budget;

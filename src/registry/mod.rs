@@ -32,6 +32,8 @@ use crate::action::{Action, Body, CLOSE_REASONS, CloseReason, Message, StreamRef
 use crate::config::Config;
 use crate::conn::Conns;
 use crate::id::ConnId;
+#[cfg(feature = "journal")]
+use crate::journal::{Recorder, digest_of};
 use crate::log::{Content, Log};
 use crate::random::mix;
 use crate::room::Rooms;
@@ -58,6 +60,19 @@ use self::reload::Standing;
 pub(crate) use self::turns::Turn;
 use self::turns::Turns;
 pub use self::user::{UserScope, Within};
+
+/// Writes an input down, if this registry keeps a journal: the first thing that a door does, with
+/// what it was given.
+macro_rules! record {
+    ($registry:expr, $now:expr, $door:ident($($given:expr),*)) => {
+        #[cfg(feature = "journal")]
+        if let Some(recorder) = &mut $registry.recorder {
+            recorder.$door($now, $($given),*);
+        }
+    };
+}
+
+use record;
 
 /// The truth about who is connected. See the [crate docs](crate) for the loop and the contract.
 ///
@@ -121,6 +136,16 @@ pub struct Registry {
     /// The stream of the entry lent by the last poll, which everybody may have now: its log is
     /// trimmed in the next poll, when nothing is lent any more.
     to_trim: Option<(u32, u64)>,
+    /// Where inputs are written down. It is no part of the state: nothing is decided by it.
+    #[cfg(feature = "journal")]
+    recorder: Option<alloc::boxed::Box<Recorder>>,
+}
+
+/// What a poll has chosen to lend.
+enum Chosen {
+    /// The item in `lent`.
+    Queued,
+    Handout(Handout),
 }
 
 /// What only ever counts up, and gauges that would take a walk to count.
@@ -210,6 +235,8 @@ impl Registry {
             lent: None,
             lent_message: None,
             to_trim: None,
+            #[cfg(feature = "journal")]
+            recorder: None,
         }
     }
 
@@ -219,6 +246,20 @@ impl Registry {
     /// connections that catch up, and announcements take turns, so that none waits for another's
     /// storm. Costs O(recipients lent); recipients that are passed over add to it.
     pub fn poll_action(&mut self) -> Option<Action<'_>> {
+        let chosen = self.choose();
+        #[cfg(feature = "journal")]
+        if self.recorder.is_some() {
+            let digest =
+                chosen.as_ref().and_then(|chosen| self.lend(chosen)).as_ref().map(digest_of);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.polled(digest);
+            }
+        }
+        self.lend(&chosen?)
+    }
+
+    /// Takes the next thing to do out of its queue, with its recipients.
+    fn choose(&mut self) -> Option<Chosen> {
         self.lent = None;
         self.lent_message = None;
         self.recipients.clear();
@@ -231,8 +272,8 @@ impl Registry {
                 if let Queued::Direct { conn, .. } | Queued::Entry { conn, .. } = &queued {
                     self.recipients.push(*conn);
                 }
-                let lent = self.lent.insert(queued);
-                return Some(lent.action(&self.recipients));
+                self.lent = Some(queued);
+                return Some(Chosen::Queued);
             }
             let Some(turn) = self.turns.pop() else {
                 // Whoever had nothing left to catch up on has come to the end without a word.
@@ -252,40 +293,44 @@ impl Registry {
                     None
                 }
             };
-            match handout {
-                None => {}
-                Some(Handout::Entry { stream, offset, after }) => {
-                    let stream = &self.streams[stream as usize];
-                    let entry = stream.log.get(offset)?;
-                    return Some(Action::Send {
-                        to: &self.recipients,
-                        stream: self.stream_ref(stream.owner),
-                        position: Some(stream.position(offset)),
-                        body: match entry.content_after(after)? {
-                            Content::Message(message) => Body::Message(message),
-                            Content::Run(fact) => Body::Run(self.fact(entry.at, fact)),
-                            Content::Text(text) => Body::Text(self.text(entry.at, text)),
-                        },
-                    });
-                }
-                Some(Handout::Gap { stream, conn, from, to }) => {
-                    let stream = self.stream_ref(self.streams[stream as usize].owner);
-                    return Some(Action::Gap { conn, stream, from, to });
-                }
-                Some(Handout::Draining { within }) => {
-                    return Some(Action::Draining { to: &self.recipients, within });
-                }
-                Some(Handout::Announcement) => {
-                    let message = self.lent_message.as_ref()?;
-                    return Some(Action::Send {
-                        to: &self.recipients,
-                        stream: StreamRef::Everyone,
-                        position: None,
-                        body: Body::Message(message),
-                    });
-                }
+            if let Some(handout) = handout {
+                return Some(Chosen::Handout(handout));
             }
         }
+    }
+
+    /// The action that was chosen.
+    fn lend(&self, chosen: &Chosen) -> Option<Action<'_>> {
+        Some(match *chosen {
+            Chosen::Queued => self.lent.as_ref()?.action(&self.recipients),
+            Chosen::Handout(Handout::Entry { stream, offset, after }) => {
+                let stream = &self.streams[stream as usize];
+                let entry = stream.log.get(offset)?;
+                Action::Send {
+                    to: &self.recipients,
+                    stream: self.stream_ref(stream.owner),
+                    position: Some(stream.position(offset)),
+                    body: match entry.content_after(after)? {
+                        Content::Message(message) => Body::Message(message),
+                        Content::Run(fact) => Body::Run(self.fact(entry.at, fact)),
+                        Content::Text(text) => Body::Text(self.text(entry.at, text)),
+                    },
+                }
+            }
+            Chosen::Handout(Handout::Gap { stream, conn, from, to }) => {
+                let stream = self.stream_ref(self.streams[stream as usize].owner);
+                Action::Gap { conn, stream, from, to }
+            }
+            Chosen::Handout(Handout::Draining { ref within }) => {
+                Action::Draining { to: &self.recipients, within: within.clone() }
+            }
+            Chosen::Handout(Handout::Announcement) => Action::Send {
+                to: &self.recipients,
+                stream: StreamRef::Everyone,
+                position: None,
+                body: Body::Message(self.lent_message.as_ref()?),
+            },
+        })
     }
 
     /// Whether to poll again before sleeping. It may be `true` when the next poll finds nothing.
@@ -308,7 +353,33 @@ impl Registry {
 
     /// The oldest fact that was not polled.
     pub fn poll_notice(&mut self) -> Option<Notice> {
-        self.notices.pop_front()
+        let notice = self.notices.pop_front()?;
+        #[cfg(feature = "journal")]
+        if let Some(recorder) = &mut self.recorder {
+            recorder.noticed();
+        }
+        Some(notice)
+    }
+
+    #[cfg(feature = "journal")]
+    pub(crate) fn set_recorder(&mut self, recorder: Option<Recorder>) {
+        self.recorder = recorder.map(alloc::boxed::Box::new);
+    }
+
+    #[cfg(feature = "journal")]
+    pub(crate) fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_deref()
+    }
+
+    #[cfg(feature = "journal")]
+    pub(crate) fn recorder_mut(&mut self) -> Option<&mut Recorder> {
+        self.recorder.as_deref_mut()
+    }
+
+    /// An input that changes nothing but the time.
+    pub(crate) fn pass(&mut self, now: Timestamp) {
+        record!(self, now, pass());
+        self.advance(now);
     }
 
     /// Takes the stamp of an input: clamped if it is late.

@@ -10,7 +10,7 @@ use crate::stats::{Impact, Notice};
 use crate::stream::Owner;
 use crate::time::Timestamp;
 
-use super::{LogSize, Registry};
+use super::{LogSize, Registry, record};
 
 /// Who has to go before the new caps hold. It is made in full before anything is done, so that what
 /// a dry run says is what a reload does.
@@ -35,7 +35,7 @@ pub(super) struct Standing {
 impl Registry {
     /// What [`Registry::reload`] would do now. Changes nothing but the time.
     pub fn preview_reload(&mut self, now: Timestamp, config: &Config) -> Impact {
-        self.advance(now);
+        self.pass(now);
         self.plan_clearance(config).impact
     }
 
@@ -52,6 +52,7 @@ impl Registry {
     ///
     /// Costs O(connections + sessions + log entries trimmed).
     pub fn reload(&mut self, now: Timestamp, config: Config) -> Impact {
+        record!(self, now, reload(&config));
         self.advance(now);
         let Clearance { release, close, impact } = self.plan_clearance(&config);
         self.standing = Standing {

@@ -10,7 +10,7 @@ use crate::stats::{Delivery, OpenedRun};
 use crate::time::Timestamp;
 
 use super::explain::RunExplanation;
-use super::{Registry, Target};
+use super::{Registry, Target, record};
 
 /// Whom of one user a message or a close is for.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ impl UserScope<'_> {
                 self.registry.send(now, Target::User(self.user), message)
             }
             None => {
-                self.registry.advance(now);
+                self.registry.pass(now);
                 Delivery::default()
             }
         }
@@ -64,7 +64,7 @@ impl UserScope<'_> {
                 self.registry.close(now, Target::User(self.user), reason)
             }
             None => {
-                self.registry.advance(now);
+                self.registry.pass(now);
                 0
             }
         }
@@ -89,6 +89,7 @@ impl UserScope<'_> {
         agent: &str,
         payload: Bytes,
     ) -> Result<OpenedRun, OpenRunError> {
+        record!(self.registry, now, open_run((self.user, thread, run), agent, &payload));
         self.registry.advance(now);
         self.registry.open_run(self.user, thread, run, agent, payload)
     }
@@ -104,6 +105,7 @@ impl UserScope<'_> {
         run: &RunId,
         event: &RunEvent<'_>,
     ) -> Result<Delivery, RunError> {
+        record!(self.registry, now, run_event(self.user, run, event));
         self.registry.advance(now);
         self.registry.run_event(self.user, run, event)
     }

@@ -1,0 +1,246 @@
+//! Reads inputs back. Any bytes may come here: what means nothing is `None`, and nothing is
+//! allocated because a number announces it, but for one buffer that stands for all payloads that
+//! were left out.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::action::{Class, CloseReason, Key, Message, Position};
+use crate::id::{ConnId, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
+use crate::registry::{Disconnect, Inbound, Resume};
+use crate::run::RunEventKind;
+use crate::time::Timestamp;
+
+use super::input::{Event, Input, Recipient};
+use super::kind::{self, Kind};
+use super::recorder::pseudonym;
+use super::{MAX_PAYLOAD_BYTES, number, settings};
+
+/// The bytes that are still to be read, and what is needed to read them.
+pub(super) struct Decoder<'a, 'b> {
+    pub(super) bytes: &'b mut &'a [u8],
+    pub(super) names: bool,
+    pub(super) payloads: bool,
+    /// As many zeros as the largest payload so far that was left out.
+    pub(super) filler: &'b mut Bytes,
+}
+
+impl Decoder<'_, '_> {
+    fn byte(&mut self) -> Option<u8> {
+        self.bytes.split_off_first().copied()
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        match self.byte()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        number::take(self.bytes)
+    }
+
+    fn word(&mut self) -> Option<u64> {
+        let bytes = self.bytes.split_off(..8)?;
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    fn length(&mut self) -> Option<usize> {
+        usize::try_from(self.number()?).ok()
+    }
+
+    fn bits(&mut self) -> Option<u64> {
+        let index = u32::try_from(self.number()?).ok()?;
+        let serial = u32::try_from(self.number()?).ok()?;
+        Some(u64::from(serial) << 32 | u64::from(index))
+    }
+
+    fn conn(&mut self) -> Option<ConnId> {
+        ConnId::from_bits(self.bits()?)
+    }
+
+    fn name(&mut self) -> Option<String> {
+        let length = self.length()?;
+        if self.names {
+            let bytes = self.bytes.split_off(..length)?;
+            return str::from_utf8(bytes).ok().map(Into::into);
+        }
+        Some(pseudonym(length, self.word()?))
+    }
+
+    fn user(&mut self) -> Option<UserId> {
+        UserId::new(self.name()?).ok()
+    }
+
+    fn thread(&mut self) -> Option<ThreadId> {
+        ThreadId::new(self.name()?).ok()
+    }
+
+    fn run(&mut self) -> Option<RunId> {
+        RunId::new(self.name()?).ok()
+    }
+
+    fn room(&mut self) -> Option<RoomId> {
+        RoomId::new(self.name()?).ok()
+    }
+
+    fn payload(&mut self) -> Option<Bytes> {
+        let announced = self.number()?;
+        if announced > MAX_PAYLOAD_BYTES {
+            return None;
+        }
+        let length = usize::try_from(announced).ok()?;
+        if self.payloads {
+            return self.bytes.split_off(..length).map(Bytes::copy_from_slice);
+        }
+        if self.filler.len() < length {
+            *self.filler = Bytes::from(vec![0; length.next_power_of_two()]);
+        }
+        Some(self.filler.slice(..length))
+    }
+
+    fn position(&mut self) -> Option<Position> {
+        Some(Position { epoch: self.word()?, offset: self.number()? })
+    }
+
+    fn recipient(&mut self) -> Option<Recipient> {
+        Some(match self.byte()? {
+            kind::CONN => Recipient::Conn(self.conn()?),
+            kind::SESSION => Recipient::Session(SessionId::from_bits(self.bits()?)?),
+            kind::USER => Recipient::User(self.user()?),
+            kind::ROOM => Recipient::Room(self.room()?),
+            kind::EVERYONE => Recipient::Everyone,
+            _ => return None,
+        })
+    }
+
+    fn message(&mut self) -> Option<Message> {
+        let flags = self.byte()?;
+        let class = match flags & 3 {
+            0 => Class::Critical,
+            1 => Class::Droppable,
+            2 => Class::Latest(Key::new(self.name()?).ok()?),
+            _ => return None,
+        };
+        let except = if flags & 8 > 0 { Some(self.conn()?) } else { None };
+        let payload = self.payload()?;
+        let text = flags & 4 > 0;
+        if flags >> 4 > 0 || (text && str::from_utf8(&payload).is_err()) {
+            return None;
+        }
+        Some(Message::from_parts(payload, text, class, except))
+    }
+
+    fn principal_and_resume(&mut self) -> Option<(Principal, Option<Resume>)> {
+        let flags = self.byte()?;
+        let has = |bit: u8| flags & bit > 0;
+        let mut who = Principal::new(self.user()?, self.thread()?);
+        if has(1) {
+            who = who.with_label(self.name()?).ok()?;
+        }
+        if has(2) {
+            who = who.with_expiry(Timestamp::from_nanos(self.number()?));
+        }
+        let position = if has(4) { Some(self.position()?) } else { None };
+        let previous = if has(8) { Some(self.conn()?) } else { None };
+        if flags >> 4 > 0 || (position.is_none() && previous.is_some()) {
+            return None;
+        }
+        Some((who, position.map(|position| Resume { position, previous })))
+    }
+
+    fn event(&mut self) -> Option<Event> {
+        let kind = match self.byte()? {
+            kind::TEXT => None,
+            byte => Some(*RunEventKind::ALL.get(usize::from(byte))?),
+        };
+        let call = match kind {
+            Some(RunEventKind::Started) => return None,
+            Some(RunEventKind::ToolExecuting | RunEventKind::ToolCompleted) => self.name()?,
+            _ => String::new(),
+        };
+        let payload = self.payload()?;
+        if kind.is_none() && str::from_utf8(&payload).is_err() {
+            return None;
+        }
+        Some(Event { kind, call: call.into(), payload })
+    }
+
+    /// The fields of an input of this kind; `None` also for the kinds that are none.
+    pub(super) fn input(&mut self, kind: Kind) -> Option<Input> {
+        Some(match kind {
+            Kind::Begin | Kind::Overflowed => return None,
+            Kind::Polled => {
+                let count = self.number()?;
+                let digest = self.bytes.split_off(..4)?.try_into().ok()?;
+                Input::Polled { count, digest: u32::from_le_bytes(digest) }
+            }
+            Kind::Noticed => Input::Noticed { count: self.number()? },
+            Kind::Reserve => Input::Reserve,
+            Kind::Upgraded => Input::Upgraded { conn: self.conn()? },
+            Kind::Connect => {
+                let conn = self.conn()?;
+                let (who, resume) = self.principal_and_resume()?;
+                Input::Connect { conn, who, resume }
+            }
+            Kind::Data => {
+                let conn = self.conn()?;
+                Input::Message { conn, inbound: Inbound::Data { bytes: self.number()? } }
+            }
+            Kind::Life => Input::Message { conn: self.conn()?, inbound: Inbound::Life },
+            Kind::Pong => Input::Message { conn: self.conn()?, inbound: Inbound::Pong },
+            Kind::Flushed => Input::Flushed { conn: self.conn()?, total: self.number()? },
+            Kind::Disconnect => Input::Disconnect { conn: self.conn()?, cause: Disconnect::Gone },
+            Kind::Tick => Input::Tick,
+            Kind::Send => Input::Send { to: self.recipient()?, message: self.message()? },
+            Kind::Reply => Input::Reply { conn: self.conn()?, message: self.message()? },
+            Kind::Join => {
+                let (conn, room) = (self.conn()?, self.room()?);
+                let since = if self.flag()? { Some(self.position()?) } else { None };
+                Input::Join { conn, room, since }
+            }
+            Kind::Leave => Input::Leave { conn: self.conn()?, room: self.room()? },
+            Kind::Acknowledge => {
+                let conn = self.conn()?;
+                let room = if self.flag()? { Some(self.room()?) } else { None };
+                Input::Acknowledge { conn, room, offset: self.number()? }
+            }
+            Kind::OpenRun => Input::OpenRun {
+                user: self.user()?,
+                thread: self.thread()?,
+                run: self.run()?,
+                agent: Box::from(self.name()?),
+                payload: self.payload()?,
+            },
+            Kind::RunEvent => {
+                Input::RunEvent { user: self.user()?, run: self.run()?, event: self.event()? }
+            }
+            Kind::Close => {
+                let to = self.recipient()?;
+                let reason = *CloseReason::ALL.get(usize::from(self.byte()?))?;
+                Input::Close { to, reason }
+            }
+            Kind::Refresh => {
+                let conn = self.conn()?;
+                let expires_at =
+                    if self.flag()? { Some(Timestamp::from_nanos(self.number()?)) } else { None };
+                Input::Refresh { conn, expires_at }
+            }
+            Kind::Revoke => Input::Revoke { user: self.user()? },
+            Kind::Drain => {
+                let deadline =
+                    if self.flag()? { Some(Duration::from_nanos(self.number()?)) } else { None };
+                Input::Drain { deadline }
+            }
+            Kind::CancelDrain => Input::CancelDrain,
+            Kind::Reload => Input::Reload { config: Box::new(settings::take(self.bytes)?) },
+            Kind::Pass => Input::Pass,
+        })
+    }
+}

@@ -1,0 +1,240 @@
+//! An input as data: what one call of the registry was given.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::action::{Action, CloseReason, Message, Position};
+use crate::config::Config;
+use crate::id::{ConnId, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
+use crate::registry::{Disconnect, Inbound, Registry, Resume, Target};
+use crate::run::{RunEvent, RunEventKind};
+use crate::time::Timestamp;
+
+/// Whom a message or a close is for: a [`Target`] with names of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // As in `Target`.
+#[non_exhaustive]
+pub enum Recipient {
+    Conn(ConnId),
+    Session(SessionId),
+    User(UserId),
+    Room(RoomId),
+    Everyone,
+}
+
+impl Recipient {
+    const fn target(&self) -> Target<'_> {
+        match self {
+            Self::Conn(conn) => Target::Conn(*conn),
+            Self::Session(session) => Target::Session(*session),
+            Self::User(user) => Target::User(user),
+            Self::Room(room) => Target::Room(room),
+            Self::Everyone => Target::Everyone,
+        }
+    }
+}
+
+/// What a [`Registry`] was given in one call, named as the method is. A call of a
+/// [`UserScope`](crate::UserScope) is what it came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // The arguments of the methods have their docs there.
+#[non_exhaustive]
+pub enum Input {
+    Reserve,
+    Upgraded {
+        conn: ConnId,
+    },
+    Connect {
+        conn: ConnId,
+        who: Principal,
+        resume: Option<Resume>,
+    },
+    Message {
+        conn: ConnId,
+        inbound: Inbound,
+    },
+    Flushed {
+        conn: ConnId,
+        total: u64,
+    },
+    Disconnect {
+        conn: ConnId,
+        cause: Disconnect,
+    },
+    Tick,
+    Send {
+        to: Recipient,
+        message: Message,
+    },
+    Reply {
+        conn: ConnId,
+        message: Message,
+    },
+    Join {
+        conn: ConnId,
+        room: RoomId,
+        since: Option<Position>,
+    },
+    Leave {
+        conn: ConnId,
+        room: RoomId,
+    },
+    Acknowledge {
+        conn: ConnId,
+        room: Option<RoomId>,
+        offset: u64,
+    },
+    OpenRun {
+        user: UserId,
+        thread: ThreadId,
+        run: RunId,
+        agent: Box<str>,
+        payload: Bytes,
+    },
+    RunEvent {
+        user: UserId,
+        run: RunId,
+        event: Event,
+    },
+    Close {
+        to: Recipient,
+        reason: CloseReason,
+    },
+    Refresh {
+        conn: ConnId,
+        expires_at: Option<Timestamp>,
+    },
+    Revoke {
+        user: UserId,
+    },
+    Drain {
+        deadline: Option<Duration>,
+    },
+    CancelDrain,
+    Reload {
+        config: Box<Config>,
+    },
+    /// A call that found nobody or only asked: time has passed.
+    Pass,
+    /// So many calls of [`Registry::poll_action`], those included that gave nothing.
+    Polled {
+        count: u64,
+        digest: u32,
+    },
+    /// So many notices were polled.
+    Noticed {
+        count: u64,
+    },
+}
+
+/// A [`RunEvent`] that owns what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What happened; `None`: the text went on.
+    pub(super) kind: Option<RunEventKind>,
+    /// Of the beginning and the end of a tool call.
+    pub(super) call: Box<str>,
+    /// The payload, or the text: then it is UTF-8.
+    pub(super) payload: Bytes,
+}
+
+impl Event {
+    fn borrow(&self) -> Option<RunEvent<'_>> {
+        let (call, payload) = (&*self.call, self.payload.clone());
+        Some(match self.kind {
+            None => RunEvent::Text(str::from_utf8(&self.payload).ok()?),
+            Some(RunEventKind::Started) => return None,
+            Some(RunEventKind::Thinking) => RunEvent::Thinking(payload),
+            Some(RunEventKind::ToolExecuting) => RunEvent::ToolExecuting { call, payload },
+            Some(RunEventKind::ToolCompleted) => RunEvent::ToolCompleted { call, payload },
+            Some(RunEventKind::Progress) => RunEvent::Progress(payload),
+            Some(RunEventKind::Completed) => RunEvent::Completed(payload),
+            Some(RunEventKind::Failed) => RunEvent::Failed(payload),
+            Some(RunEventKind::Cancelled) => RunEvent::Cancelled(payload),
+        })
+    }
+}
+
+impl Input {
+    /// Makes the same call again. What it returned then it returns now, and nobody looks; what is
+    /// polled is given to `see`.
+    pub fn apply(&self, registry: &mut Registry, now: Timestamp, mut see: impl FnMut(&Action<'_>)) {
+        match self {
+            Self::Reserve => {
+                let _ = registry.reserve(now);
+            }
+            Self::Upgraded { conn } => {
+                let _ = registry.upgraded(now, *conn);
+            }
+            Self::Connect { conn, who, resume } => {
+                let _ = registry.connect(now, *conn, who.clone(), *resume);
+            }
+            Self::Message { conn, inbound } => {
+                let _ = registry.message(now, *conn, *inbound);
+            }
+            Self::Flushed { conn, total } => {
+                let _ = registry.flushed(now, *conn, *total);
+            }
+            Self::Disconnect { conn, cause } => {
+                let _ = registry.disconnect(now, *conn, *cause);
+            }
+            Self::Tick => registry.tick(now),
+            Self::Send { to, message } => {
+                let _ = registry.send(now, to.target(), message.clone());
+            }
+            Self::Reply { conn, message } => {
+                let _ = registry.reply(now, *conn, message.clone());
+            }
+            Self::Join { conn, room, since } => {
+                let _ = registry.join(now, *conn, room, *since);
+            }
+            Self::Leave { conn, room } => {
+                let _ = registry.leave(now, *conn, room);
+            }
+            Self::Acknowledge { conn, room, offset } => {
+                let _ = registry.acknowledge(now, *conn, room.as_ref(), *offset);
+            }
+            Self::OpenRun { user, thread, run, agent, payload } => {
+                let _ = registry.user(user).open_run(now, thread, run, agent, payload.clone());
+            }
+            Self::RunEvent { user, run, event } => {
+                if let Some(event) = event.borrow() {
+                    let _ = registry.user(user).run_event(now, run, &event);
+                }
+            }
+            Self::Close { to, reason } => {
+                registry.close(now, to.target(), *reason);
+            }
+            Self::Refresh { conn, expires_at } => {
+                let _ = registry.refresh(now, *conn, *expires_at);
+            }
+            Self::Revoke { user } => {
+                registry.revoke(now, user);
+            }
+            Self::Drain { deadline } => registry.drain(now, *deadline),
+            Self::CancelDrain => {
+                registry.cancel_drain(now);
+            }
+            Self::Reload { config } => {
+                let _ = registry.reload(now, (**config).clone());
+            }
+            Self::Pass => registry.pass(now),
+            Self::Polled { count, .. } => {
+                // Once there is nothing, there is nothing until the next input.
+                for _ in 0..*count {
+                    let Some(action) = registry.poll_action() else { break };
+                    see(&action);
+                }
+            }
+            Self::Noticed { count } => {
+                for _ in 0..*count {
+                    if registry.poll_notice().is_none() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The numbers that stand for things in a record.
+
+/// What an input is. It is one byte; then, unless [`SAME_STAMP`] is set, the time since the input
+/// before, and the fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    /// Without a stamp: the configuration, and what the journal holds. Comes first, and only there.
+    Begin,
+    /// Without a stamp: so many polls of actions, and a digest of what came out.
+    Polled,
+    /// Without a stamp: so many notices were polled.
+    Noticed,
+    /// Without a stamp: the end of the recording.
+    Overflowed,
+    Reserve,
+    Upgraded,
+    Connect,
+    Data,
+    Life,
+    Pong,
+    Flushed,
+    Disconnect,
+    Tick,
+    Send,
+    Reply,
+    Join,
+    Leave,
+    Acknowledge,
+    OpenRun,
+    RunEvent,
+    Close,
+    Refresh,
+    Revoke,
+    Drain,
+    CancelDrain,
+    Reload,
+    Pass,
+}
+
+impl Kind {
+    const ALL: [Self; 27] = [
+        Self::Begin,
+        Self::Polled,
+        Self::Noticed,
+        Self::Overflowed,
+        Self::Reserve,
+        Self::Upgraded,
+        Self::Connect,
+        Self::Data,
+        Self::Life,
+        Self::Pong,
+        Self::Flushed,
+        Self::Disconnect,
+        Self::Tick,
+        Self::Send,
+        Self::Reply,
+        Self::Join,
+        Self::Leave,
+        Self::Acknowledge,
+        Self::OpenRun,
+        Self::RunEvent,
+        Self::Close,
+        Self::Refresh,
+        Self::Revoke,
+        Self::Drain,
+        Self::CancelDrain,
+        Self::Reload,
+        Self::Pass,
+    ];
+
+    pub(super) fn of(byte: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(byte)).copied()
+    }
+}
+
+/// Beside a kind: the stamp is that of the input before.
+pub(super) const SAME_STAMP: u8 = 0x80;
+
+// Whom a message or a close is for.
+pub(super) const CONN: u8 = 0;
+pub(super) const SESSION: u8 = 1;
+pub(super) const USER: u8 = 2;
+pub(super) const ROOM: u8 = 3;
+pub(super) const EVERYONE: u8 = 4;
+
+/// In the place of the kind of a run's event: text.
+pub(super) const TEXT: u8 = 0xFF;
+
+const _: () = {
+    let mut place = 0;
+    while place < Kind::ALL.len() {
+        assert!(Kind::ALL[place] as usize == place, "kinds are listed in their order");
+        place += 1;
+    }
+};

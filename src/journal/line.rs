@@ -1,0 +1,272 @@
+//! Inputs and actions as text: one line each, and the same line for the same thing.
+//!
+//! Handles are the 16 hexadecimal digits of their [`to_bits`](ConnId::to_bits), epochs likewise.
+
+use core::fmt::{self, Display, Formatter};
+
+use crate::action::{Action, Body, Class, Gone, Message, Position, StreamRef};
+use crate::id::{ConnId, SessionId};
+use crate::registry::{Inbound, Resume};
+use crate::run::RunEventKind;
+
+use super::input::{Input, Recipient};
+
+/// An action as one line of text, for a person or a program that compares.
+///
+/// Payloads are lengths, unless they are asked for; names are printed whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a, 'b> {
+    action: &'a Action<'b>,
+    payloads: bool,
+}
+
+impl<'a, 'b> Line<'a, 'b> {
+    /// The line of an action.
+    #[must_use]
+    pub const fn new(action: &'a Action<'b>) -> Self {
+        Self { action, payloads: false }
+    }
+
+    /// With payloads: text as a Rust string, binary ones as hexadecimal digits.
+    #[must_use]
+    pub const fn with_payloads(mut self, payloads: bool) -> Self {
+        self.payloads = payloads;
+        self
+    }
+
+    fn body(&self, f: &mut Formatter<'_>, body: &Body<'_>) -> fmt::Result {
+        let text = match body {
+            Body::Message(message) => {
+                let kind = if message.is_text() { "text" } else { "binary" };
+                write!(f, " {kind} {}", message.payload().len())?;
+                message.is_text()
+            }
+            Body::Run(fact) => {
+                write!(f, " run {} {}", fact.run.as_str(), kind_name(Some(fact.kind)))?;
+                if let Some(failure) = fact.failure {
+                    write!(f, " {failure:?}")?;
+                }
+                write!(f, " by {} {}", fact.agent, fact.payload.len())?;
+                false
+            }
+            Body::Text(text) => {
+                let (run, bytes) = (text.run.as_str(), text.text.len());
+                write!(f, " run {run} text by {} {bytes}", text.agent)?;
+                true
+            }
+        };
+        match (self.payloads, text, str::from_utf8(body.as_bytes())) {
+            (true, true, Ok(text)) => write!(f, " {text:?}"),
+            (true, ..) if !body.as_bytes().is_empty() => {
+                f.write_str(" ")?;
+                body.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Display for Line<'_, '_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.action {
+            Action::Send { to, stream, position, body } => {
+                write!(f, "send {}{}", Handles(to), Stream(stream))?;
+                if let Some(position) = position {
+                    write!(f, " {}", At(position))?;
+                }
+                self.body(f, body)
+            }
+            Action::Gap { conn, stream, from, to } => {
+                write!(f, "gap {}{} {from}..={to}", Handle(*conn), Stream(stream))
+            }
+            Action::Ping { conn } => write!(f, "ping {}", Handle(*conn)),
+            Action::Draining { to, within } => {
+                write!(f, "draining {} {:?}..{:?}", Handles(to), within.start, within.end)
+            }
+            Action::Close { conn, reason } => {
+                write!(f, "close {} {} {}", Handle(*conn), reason.code(), reason.name())
+            }
+            Action::Cleanup { what: Gone::Conn(conn), reason } => {
+                write!(f, "cleanup {} {}", Handle(*conn), reason.name())
+            }
+            Action::Cleanup { what: Gone::Session(session), reason } => {
+                write!(f, "cleanup session {} {}", Session(*session), reason.name())
+            }
+        }
+    }
+}
+
+/// Names are printed whole: in a journal without names they are pseudonyms. Payloads are lengths.
+impl Display for Input {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reserve => f.write_str("reserve"),
+            Self::Upgraded { conn } => write!(f, "upgraded {}", Handle(*conn)),
+            Self::Connect { conn, who, resume } => {
+                let (user, thread) = (who.user().as_str(), who.thread().as_str());
+                write!(f, "connect {} user {user} thread {thread}", Handle(*conn))?;
+                if let Some(label) = who.label() {
+                    write!(f, " label {label:?}")?;
+                }
+                if who.expires_at != crate::time::Timestamp::MAX {
+                    write!(f, " expires {:?}", who.expires_at)?;
+                }
+                match resume {
+                    Some(Resume { position, previous }) => {
+                        if *position != Resume::UNSEEN {
+                            write!(f, " since {}", At(position))?;
+                        }
+                        previous.map_or(Ok(()), |conn| write!(f, " previous {}", Handle(conn)))
+                    }
+                    None => Ok(()),
+                }
+            }
+            Self::Message { conn, inbound } => match inbound {
+                Inbound::Data { bytes } => write!(f, "message {} data {bytes}", Handle(*conn)),
+                Inbound::Life => write!(f, "message {} life", Handle(*conn)),
+                Inbound::Pong => write!(f, "message {} pong", Handle(*conn)),
+            },
+            Self::Flushed { conn, total } => write!(f, "flushed {} {total}", Handle(*conn)),
+            Self::Disconnect { conn, .. } => write!(f, "disconnect {}", Handle(*conn)),
+            Self::Tick => f.write_str("tick"),
+            Self::Send { to, message } => write!(f, "send to {to} {}", Sent(message)),
+            Self::Reply { conn, message } => {
+                write!(f, "reply to {} {}", Handle(*conn), Sent(message))
+            }
+            Self::Join { conn, room, since } => {
+                write!(f, "join {} room {}", Handle(*conn), room.as_str())?;
+                since.map_or(Ok(()), |position| write!(f, " since {}", At(&position)))
+            }
+            Self::Leave { conn, room } => {
+                write!(f, "leave {} room {}", Handle(*conn), room.as_str())
+            }
+            Self::Acknowledge { conn, room, offset } => {
+                write!(f, "acknowledge {}", Handle(*conn))?;
+                if let Some(room) = room {
+                    write!(f, " room {}", room.as_str())?;
+                }
+                write!(f, " {offset}")
+            }
+            Self::OpenRun { user, thread, run, agent, payload } => write!(
+                f,
+                "open_run user {} thread {} run {} by {agent} {}",
+                user.as_str(),
+                thread.as_str(),
+                run.as_str(),
+                payload.len()
+            ),
+            Self::RunEvent { user, run, event } => {
+                let (user, run) = (user.as_str(), run.as_str());
+                write!(f, "run_event user {user} run {run} {}", kind_name(event.kind))?;
+                if !event.call.is_empty() {
+                    write!(f, " call {}", event.call)?;
+                }
+                write!(f, " {}", event.payload.len())
+            }
+            Self::Close { to, reason } => {
+                write!(f, "close {to} {} {}", reason.code(), reason.name())
+            }
+            Self::Refresh { conn, expires_at: Some(at) } => {
+                write!(f, "refresh {} expires {at:?}", Handle(*conn))
+            }
+            Self::Refresh { conn, expires_at: None } => write!(f, "refresh {}", Handle(*conn)),
+            Self::Revoke { user } => write!(f, "revoke user {}", user.as_str()),
+            Self::Drain { deadline: Some(deadline) } => write!(f, "drain {deadline:?}"),
+            Self::Drain { deadline: None } => f.write_str("drain"),
+            Self::CancelDrain => f.write_str("cancel_drain"),
+            Self::Reload { .. } => f.write_str("reload"),
+            Self::Pass => f.write_str("pass"),
+            Self::Polled { count, .. } => write!(f, "polled {count}"),
+            Self::Noticed { count } => write!(f, "noticed {count}"),
+        }
+    }
+}
+
+impl Display for Recipient {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conn(conn) => Handle(*conn).fmt(f),
+            Self::Session(session) => write!(f, "session {}", Session(*session)),
+            Self::User(user) => write!(f, "user {}", user.as_str()),
+            Self::Room(room) => write!(f, "room {}", room.as_str()),
+            Self::Everyone => f.write_str("everyone"),
+        }
+    }
+}
+
+const fn kind_name(kind: Option<RunEventKind>) -> &'static str {
+    match kind {
+        None => "text",
+        Some(RunEventKind::Started) => "started",
+        Some(RunEventKind::Thinking) => "thinking",
+        Some(RunEventKind::ToolExecuting) => "tool_executing",
+        Some(RunEventKind::ToolCompleted) => "tool_completed",
+        Some(RunEventKind::Progress) => "progress",
+        Some(RunEventKind::Completed) => "completed",
+        Some(RunEventKind::Failed) => "failed",
+        Some(RunEventKind::Cancelled) => "cancelled",
+    }
+}
+
+struct Handle(ConnId);
+
+impl Display for Handle {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0.to_bits())
+    }
+}
+
+struct Session(SessionId);
+
+impl Display for Session {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0.to_bits())
+    }
+}
+
+struct Handles<'a>(&'a [ConnId]);
+
+impl Display for Handles<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (number, conn) in self.0.iter().enumerate() {
+            write!(f, "{}{}", if number > 0 { "," } else { "" }, Handle(*conn))?;
+        }
+        Ok(())
+    }
+}
+
+struct Stream<'a, 'b>(&'a StreamRef<'b>);
+
+impl Display for Stream<'_, '_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            StreamRef::Session(session) => write!(f, " session {}", Session(*session)),
+            StreamRef::Room(room) => write!(f, " room {}", room.as_str()),
+            StreamRef::Direct => f.write_str(" direct"),
+            StreamRef::Everyone => f.write_str(" everyone"),
+        }
+    }
+}
+
+struct At<'a>(&'a Position);
+
+impl Display for At<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}:{}", self.0.epoch, self.0.offset)
+    }
+}
+
+struct Sent<'a>(&'a Message);
+
+impl Display for Sent<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let kind = if self.0.is_text() { "text" } else { "binary" };
+        write!(f, "{kind} {}", self.0.payload().len())?;
+        match self.0.class_ref() {
+            Class::Critical => {}
+            Class::Droppable => f.write_str(" droppable")?,
+            Class::Latest(key) => write!(f, " latest {}", key.as_str())?,
+        }
+        self.0.excluded().map_or(Ok(()), |conn| write!(f, " except {}", Handle(conn)))
+    }
+}

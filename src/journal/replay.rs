@@ -1,0 +1,223 @@
+//! A journal, input by input; and a registry that lives through it again.
+
+use bytes::Bytes;
+
+use crate::action::Action;
+use crate::config::Config;
+use crate::registry::Registry;
+use crate::time::Timestamp;
+
+use super::decode::Decoder;
+use super::error::JournalError;
+use super::input::Input;
+use super::kind::{self, Kind};
+use super::record::Records;
+use super::{digest, number, settings};
+
+/// Reads the inputs of a journal, and does nothing with them.
+///
+/// It borrows the journal, and keeps nothing of it but the input that it gives; where payloads were
+/// left out, zeros of their length stand in for them, in one buffer that all share.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    records: Records<'a>,
+    /// What is left of the record under way, and where that begins.
+    body: &'a [u8],
+    at: u64,
+    config: Config,
+    names: bool,
+    payloads: bool,
+    filler: Bytes,
+    /// The stamp of the last input, in nanoseconds.
+    last: u64,
+    error: Option<JournalError>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads the beginning of a journal.
+    ///
+    /// # Errors
+    /// [`JournalError`] if that is not whole, or not the beginning of a journal.
+    pub fn new(journal: &'a [u8]) -> Result<Self, JournalError> {
+        let mut records = Records::new(journal)?;
+        let at = records.position();
+        let mut body = records.next()?.ok_or(JournalError::Cut { at })?;
+        let Some((config, contents)) = begin(&mut body) else {
+            return Err(JournalError::Invalid { at });
+        };
+        Ok(Self {
+            records,
+            body,
+            at,
+            config,
+            names: contents & 1 > 0,
+            payloads: contents & 2 > 0,
+            filler: Bytes::new(),
+            last: 0,
+            error: None,
+        })
+    }
+
+    /// The configuration that the registry began with.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether names were written down; otherwise pseudonyms take their places.
+    #[must_use]
+    pub const fn has_names(&self) -> bool {
+        self.names
+    }
+
+    /// Whether payloads were written down; otherwise zeros take their places.
+    #[must_use]
+    pub const fn has_payloads(&self) -> bool {
+        self.payloads
+    }
+
+    /// The next input and its stamp; `None` where the journal ends. What is polled has the stamp of
+    /// the input before.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the journal can't be read on; again each time then.
+    pub fn next_input(&mut self) -> Result<Option<(Timestamp, Input)>, JournalError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        self.read().inspect_err(|error| self.error = Some(*error))
+    }
+
+    fn read(&mut self) -> Result<Option<(Timestamp, Input)>, JournalError> {
+        while self.body.is_empty() {
+            self.at = self.records.position();
+            match self.records.next()? {
+                Some(body) => self.body = body,
+                None => return Ok(None),
+            }
+        }
+        if self.body == [Kind::Overflowed as u8] {
+            return Err(JournalError::Overflowed);
+        }
+        let input = self.input().ok_or(JournalError::Invalid { at: self.at })?;
+        Ok(Some((Timestamp::from_nanos(self.last), input)))
+    }
+
+    fn input(&mut self) -> Option<Input> {
+        let byte = *self.body.split_off_first()?;
+        let kind = Kind::of(byte & !kind::SAME_STAMP)?;
+        let same = byte & kind::SAME_STAMP > 0;
+        if matches!(kind, Kind::Polled | Kind::Noticed) {
+            if same {
+                return None;
+            }
+        } else if !same {
+            let since = number::unzigzag(number::take(&mut self.body)?);
+            if since == 0 {
+                return None;
+            }
+            self.last = self.last.wrapping_add(since.cast_unsigned());
+        }
+        let (names, payloads) = (self.names, self.payloads);
+        let filler = &mut self.filler;
+        Decoder { bytes: &mut self.body, names, payloads, filler }.input(kind)
+    }
+}
+
+/// The configuration, and what the journal holds.
+fn begin(body: &mut &[u8]) -> Option<(Config, u8)> {
+    let kind = *body.split_off_first()?;
+    let contents = *body.split_off_first()?;
+    (kind == Kind::Begin as u8 && contents < 4).then_some(())?;
+    settings::take(body).map(|config| (config, contents))
+}
+
+/// One input that was replayed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Step {
+    /// Counted from 1.
+    pub number: u64,
+    /// Its stamp.
+    pub at: Timestamp,
+    /// What it was.
+    pub input: Input,
+}
+
+/// A registry that lives through a journal again, up to wherever one wants to look.
+///
+/// ```
+/// use headcount::journal::{Recording, Replay};
+/// use headcount::{Config, Message, Principal, Registry, Target, ThreadId, Timestamp, UserId};
+///
+/// let now = Timestamp::from_secs(1);
+/// let mut registry = Registry::with_journal(Config::new(42), Recording::new(7));
+/// let conn = registry.reserve(now)?;
+/// let who = Principal::new(UserId::new("alice")?, ThreadId::new("main")?);
+/// registry.connect(now, conn, who, None)?;
+/// let _ = registry.send(now, Target::Conn(conn), Message::text("hello"));
+/// while registry.poll_action().is_some() {}
+/// let file = registry.take_journal().to_vec(); // A shell appends it to a file, once a turn.
+///
+/// let mut replay = Replay::new(&file)?;
+/// let mut seen = Vec::new();
+/// while let Some(step) = replay.step(|action| seen.push(action.cost()))? {
+///     println!("{} {:?} {}", step.number, step.at, step.input);
+/// }
+/// assert_eq!(seen.len(), 1);
+/// assert!(replay.registry().explain(conn).is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Replay<'a> {
+    reader: Reader<'a>,
+    registry: Registry,
+    inputs: u64,
+}
+
+impl<'a> Replay<'a> {
+    /// A registry as it was when the journal began.
+    ///
+    /// # Errors
+    /// As [`Reader::new`].
+    pub fn new(journal: &'a [u8]) -> Result<Self, JournalError> {
+        let reader = Reader::new(journal)?;
+        let registry = Registry::new(reader.config().clone());
+        Ok(Self { reader, registry, inputs: 0 })
+    }
+
+    /// Does the next input again, and gives the actions that were polled to `see`; `None` where the
+    /// journal ends.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the journal can't be read on, or the actions were others when it was
+    /// written ([`JournalError::Diverged`]: they have been seen, and are what this build does).
+    pub fn step(&mut self, mut see: impl FnMut(&Action<'_>)) -> Result<Option<Step>, JournalError> {
+        let Some((at, input)) = self.reader.next_input()? else { return Ok(None) };
+        self.inputs += 1;
+        let mut digest = 0;
+        input.apply(&mut self.registry, at, |action| {
+            digest = digest::fold(digest, digest::of(action));
+            see(action);
+        });
+        if let Input::Polled { digest: recorded, .. } = input
+            && recorded != (digest >> 32) as u32
+        {
+            let error = JournalError::Diverged { input: self.inputs };
+            self.reader.error = Some(error);
+            return Err(error);
+        }
+        Ok(Some(Step { number: self.inputs, at, input }))
+    }
+
+    /// The registry as it is after the last step.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The journal, as far as it was not replayed.
+    #[must_use]
+    pub const fn reader(&self) -> &Reader<'a> {
+        &self.reader
+    }
+}

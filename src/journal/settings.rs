@@ -1,0 +1,84 @@
+//! A configuration in a journal: each key by its name, so that it says what it is in any version.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::config::{Config, OverCap};
+
+use super::number;
+
+pub(super) fn put(buffer: &mut Vec<u8>, config: &Config) {
+    buffer.extend_from_slice(&config.seed.to_le_bytes());
+    buffer.push(config.flush_reports.into());
+    let (policy, wait) = match config.over_cap {
+        OverCap::EvictUnresponsiveThenOldest => (0, None),
+        OverCap::EvictOldest => (1, None),
+        OverCap::Refuse { retry_after } => (2, Some(retry_after)),
+    };
+    buffer.push(policy);
+    if let Some(wait) = wait {
+        number::put(buffer, wait.as_secs());
+        number::put(buffer, wait.subsec_nanos().into());
+    }
+    let values = config.values();
+    number::put(buffer, values.clone().count() as u64);
+    for (key, value) in values {
+        buffer.push(key.len() as u8);
+        buffer.extend_from_slice(key.as_bytes());
+        number::put(buffer, value);
+    }
+}
+
+/// `None`: it is none, one that is not valid, or one with keys that this version does not know.
+pub(super) fn take(bytes: &mut &[u8]) -> Option<Config> {
+    let seed = u64::from_le_bytes(bytes.split_off(..8)?.try_into().ok()?);
+    let mut builder = Config::builder(seed);
+    match *bytes.split_off_first()? {
+        0 => builder = builder.without_flush_reports(),
+        1 => {}
+        _ => return None,
+    }
+    builder = builder.over_cap(match *bytes.split_off_first()? {
+        0 => OverCap::EvictUnresponsiveThenOldest,
+        1 => OverCap::EvictOldest,
+        2 => {
+            let secs = number::take(bytes)?;
+            let nanos =
+                u32::try_from(number::take(bytes)?).ok().filter(|it| *it < 1_000_000_000)?;
+            OverCap::Refuse { retry_after: Duration::new(secs, nanos) }
+        }
+        _ => return None,
+    });
+    for _ in 0..number::take(bytes)? {
+        let length = *bytes.split_off_first()?;
+        let key = str::from_utf8(bytes.split_off(..usize::from(length))?).ok()?;
+        builder = builder.value(key, number::take(bytes)?)?;
+    }
+    builder.build().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_configuration_comes_back() {
+        let odd = Config::builder(u64::MAX)
+            .connections(7)
+            .linger(Duration::from_nanos(1_500_000_001))
+            .over_cap(OverCap::Refuse { retry_after: Duration::new(u64::MAX, 999_999_999) })
+            .without_flush_reports()
+            .build()
+            .unwrap();
+        for config in [Config::new(3), odd] {
+            let mut buffer = Vec::new();
+            put(&mut buffer, &config);
+            let mut bytes = &buffer[..];
+            assert_eq!(take(&mut bytes), Some(config));
+            assert!(bytes.is_empty());
+            for cut in 0..buffer.len() {
+                assert_eq!(take(&mut &buffer[..cut]), None, "{cut}");
+            }
+        }
+    }
+}

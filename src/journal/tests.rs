@@ -1,0 +1,163 @@
+//! Journals that no registry wrote.
+
+use alloc::vec::Vec;
+
+use super::*;
+use crate::{CloseReason, Message, Principal, Target, ThreadId, Timestamp, UserId};
+
+const NOW: Timestamp = Timestamp::from_secs(1);
+
+/// The first inputs of a registry, in a record of their own each.
+fn journal() -> Vec<u8> {
+    let mut registry = Registry::with_journal(Config::new(1), Recording::new(2));
+    let mut journal = registry.take_journal().to_vec();
+    let conn = registry.reserve(NOW).unwrap();
+    journal.extend(registry.take_journal());
+    let who = Principal::new(UserId::new("alice").unwrap(), ThreadId::new("main").unwrap());
+    registry.connect(NOW, conn, who, None).unwrap();
+    journal.extend(registry.take_journal());
+    assert!(registry.send(NOW, Target::Conn(conn), Message::text("hello")).live == 1);
+    registry.close(NOW, Target::Conn(conn), CloseReason::Application);
+    while registry.poll_action().is_some() {}
+    journal.extend(registry.take_journal());
+    journal
+}
+
+/// How many actions come out, and how it ends.
+fn replay(journal: &[u8]) -> (usize, Result<(), JournalError>) {
+    let mut actions = 0;
+    let mut replay = match Replay::new(journal) {
+        Ok(replay) => replay,
+        Err(error) => return (0, Err(error)),
+    };
+    let end = loop {
+        match replay.step(|_| actions += 1) {
+            Ok(Some(_)) => {}
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    (actions, end)
+}
+
+/// Where records begin, and the end.
+fn boundaries(journal: &[u8]) -> Vec<usize> {
+    let mut records = record::Records::new(journal).unwrap();
+    let mut boundaries = Vec::from([records.position() as usize]);
+    while records.next().unwrap().is_some() {
+        boundaries.push(records.position() as usize);
+    }
+    boundaries
+}
+
+#[test]
+fn a_journal_cut_at_any_byte_is_replayed_as_far_as_it_is_whole() {
+    let journal = journal();
+    assert_eq!(replay(&journal), (2, Ok(())));
+    let boundaries = boundaries(&journal);
+    for cut in 0..journal.len() {
+        let (actions, end) = replay(&journal[..cut]);
+        assert_eq!(actions, 0, "all actions are in the last record");
+        let begun = boundaries.iter().rev().find(|boundary| **boundary <= cut).copied();
+        match begun {
+            // Between two records there is nothing to tell an end from a cut.
+            Some(begun) if begun == cut && cut > boundaries[0] => assert_eq!(end, Ok(())),
+            begun => {
+                let at = begun.unwrap_or(0) as u64;
+                assert_eq!(end, Err(JournalError::Cut { at }), "{cut}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_changed_bit_is_noticed_wherever_it_is() {
+    let journal = journal();
+    for place in 0..journal.len() {
+        for bit in 0..8 {
+            let mut changed = journal.clone();
+            changed[place] ^= 1 << bit;
+            assert!(replay(&changed).1.is_err(), "byte {place}, bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn a_record_that_is_missing_doubled_or_moved_is_noticed() {
+    let journal = journal();
+    let boundaries = boundaries(&journal);
+    let [a, b, c, d] = boundaries[..4] else { panic!("{boundaries:?}") };
+    let at = |place: usize| JournalError::Damaged { at: place as u64 };
+    let missing = [&journal[..b], &journal[c..]].concat();
+    assert_eq!(replay(&missing).1, Err(at(b)));
+    let doubled = [&journal[..c], &journal[b..]].concat();
+    assert_eq!(replay(&doubled).1, Err(at(c)));
+    let swapped = [&journal[..b], &journal[c..d], &journal[b..c], &journal[d..]].concat();
+    assert_eq!(replay(&swapped).1, Err(at(b)));
+    let headless = [&journal[..a], &journal[b..]].concat();
+    assert_eq!(replay(&headless).1, Err(at(a)));
+}
+
+#[test]
+fn other_files_and_other_versions_are_told_apart() {
+    assert_eq!(replay(b"GIF89a").1, Err(JournalError::NotAJournal));
+    let mut journal = journal();
+    journal[record::PREAMBLE.len()] = 9;
+    let at = record::PREAMBLE.len() as u64;
+    assert_eq!(replay(&journal).1, Err(JournalError::Version { found: 9, at }));
+}
+
+#[test]
+fn actions_that_differ_from_those_recorded_are_noticed() {
+    let mut recorder = Recorder::new(Recording::new(1), &Config::new(1));
+    recorder.reserve(NOW);
+    recorder.polled(Some(7));
+    let journal = recorder.take().to_vec();
+    assert_eq!(replay(&journal).1, Err(JournalError::Diverged { input: 2 }));
+}
+
+#[test]
+fn more_polls_than_there_are_actions_end_at_once() {
+    let mut recorder = Recorder::new(Recording::new(1), &Config::new(1));
+    recorder.reserve(NOW);
+    let mut body = Vec::new();
+    body.push(kind::Kind::Polled as u8);
+    number::put(&mut body, u64::MAX);
+    body.extend_from_slice(&[0; 4]);
+    body.push(kind::Kind::Noticed as u8);
+    number::put(&mut body, u64::MAX);
+    recorder.append(&body);
+    let journal = recorder.take().to_vec();
+    assert_eq!(replay(&journal).1, Ok(()));
+}
+
+#[test]
+fn a_recording_that_nobody_takes_ends_and_says_so() {
+    let recording = Recording::new(1).buffer_bytes(4_096);
+    let mut registry = Registry::with_journal(Config::new(1), recording);
+    for _ in 0..10_000 {
+        let _ = registry.reserve(NOW);
+    }
+    assert!(!registry.is_recording());
+    let journal = registry.take_journal().to_vec();
+    assert!(journal.len() < 4_096 + 64, "{}", journal.len());
+    assert_eq!(replay(&journal).1, Err(JournalError::Overflowed));
+    let _ = registry.reserve(NOW);
+    assert!(registry.take_journal().is_empty());
+}
+
+#[test]
+fn what_nobody_recorded_is_empty() {
+    let mut registry = Registry::new(Config::new(1));
+    let _ = registry.reserve(NOW);
+    assert!(registry.take_journal().is_empty() && !registry.is_recording());
+}
+
+#[test]
+fn a_recording_can_be_stopped() {
+    let mut registry = Registry::with_journal(Config::new(1), Recording::new(1));
+    assert!(registry.is_recording());
+    registry.stop_recording();
+    let _ = registry.reserve(NOW);
+    assert!(registry.take_journal().is_empty() && !registry.is_recording());
+}

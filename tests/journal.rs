@@ -1,0 +1,277 @@
+//! A registry that writes a journal, and one that lives through it again: the same actions, the same
+//! state, whatever the history was and whatever the journal leaves out.
+
+mod harness;
+
+use bytes::Bytes;
+use harness::generate::Generator;
+use harness::rng::Rng;
+use harness::seen::{Content, Seen, Source};
+use harness::settings;
+use harness::world::World;
+use headcount::journal::{Input, JournalError, Line, Reader, Recording, Replay};
+use headcount::{
+    Class, Config, Key, Message, Principal, Registry, RoomId, RunEvent, RunId, Target, ThreadId,
+    Timestamp, UserId,
+};
+
+/// How many random histories each of the tests below tries.
+const SEEDS: u64 = 60;
+
+/// A random history, recorded: the world at its end, and the journal, taken now and then.
+fn history(seed: u64, recording: Recording) -> (World, Vec<u8>) {
+    history_taken(seed, recording, 3)
+}
+
+fn history_taken(seed: u64, recording: Recording, every: u32) -> (World, Vec<u8>) {
+    let mut rng = Rng::new(seed);
+    let (config, population) = settings::random(&mut rng);
+    let mut world = World::new(config.clone(), population);
+    world.registry = Registry::with_journal(config, recording);
+    let mut generator = Generator::new(rng);
+    let mut journal = Vec::new();
+    for number in 1..=150 {
+        world.apply(&generator.next()).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
+        if number.is_multiple_of(every) {
+            journal.extend_from_slice(world.registry.take_journal());
+        }
+    }
+    journal.extend_from_slice(world.registry.take_journal());
+    (world, journal)
+}
+
+/// The actions of a journal, and the registry after them.
+fn replay(journal: &[u8]) -> (Vec<Seen>, Replay<'_>) {
+    let mut replay = Replay::new(journal).unwrap();
+    let mut seen = Vec::new();
+    while let Some(step) = replay.step(|action| seen.push(copy(action))).unwrap() {
+        let _ = step.input.to_string();
+    }
+    (seen, replay)
+}
+
+fn copy(action: &headcount::Action<'_>) -> Seen {
+    use headcount::Action;
+    // The same action again: what is lent can't be taken apart.
+    match action {
+        Action::Send { to, stream, position, body } => Seen::Send {
+            to: to.to_vec(),
+            stream: (*stream).into(),
+            position: *position,
+            content: (*body).into(),
+        },
+        Action::Gap { conn, stream, from, to } => {
+            Seen::Gap { conn: *conn, stream: (*stream).into(), from: *from, to: *to }
+        }
+        Action::Ping { conn } => Seen::Ping { conn: *conn },
+        Action::Draining { to, .. } => Seen::Draining { to: to.to_vec() },
+        Action::Close { conn, reason } => Seen::Close { conn: *conn, reason: *reason },
+        Action::Cleanup { what, reason } => Seen::Cleanup { what: *what, reason: *reason },
+    }
+}
+
+fn same_state(world: &World, replayed: &Registry, seed: u64) {
+    replayed.check().unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+    assert_eq!(replayed.stats(), world.registry.stats(), "seed {seed}");
+    assert_eq!(replayed.poll_timeout(), world.registry.poll_timeout(), "seed {seed}");
+    assert_eq!(replayed.has_actions(), world.registry.has_actions(), "seed {seed}");
+}
+
+#[test]
+fn with_names_and_payloads_everything_happens_again() {
+    for seed in 0..SEEDS {
+        let (world, journal) = history(seed, Recording::new(1).with_names().with_payloads());
+        let (seen, replay) = replay(&journal);
+        assert_eq!(seen, world.transcript, "seed {seed}");
+        same_state(&world, replay.registry(), seed);
+        for conn in &world.conns {
+            let (was, is) = (world.registry.explain(*conn), replay.registry().explain(*conn));
+            assert_eq!(was, is, "seed {seed}, {conn:?}");
+        }
+        assert!(replay.registry().closed().eq(world.registry.closed()), "seed {seed}");
+    }
+}
+
+/// All of an action but payloads; names as they are, or as a journal without names tells them.
+fn shape(seen: &Seen, mask: Option<&Recording>) -> String {
+    let name = |name: &str| mask.map_or_else(|| name.to_owned(), |mask| mask.pseudonym(name));
+    let stream_name = |stream: &Source| match stream {
+        Source::Room(room) => name(room.as_str()),
+        other => format!("{other:?}"),
+    };
+    match seen {
+        Seen::Send { to, stream, position, content } => {
+            let what = match content {
+                Content::Message(message) => {
+                    format!("{} {}", message.is_text(), message.payload().len())
+                }
+                Content::Fact(fact) => {
+                    let (run, agent) = (name(fact.run.as_str()), name(&fact.agent));
+                    let (kind, failure, bytes) = (fact.kind, fact.failure, fact.payload.len());
+                    format!("{run} {agent} {kind:?} {failure:?} {:?} {bytes}", fact.at)
+                }
+                Content::Said(said) => {
+                    let (run, agent) = (name(said.run.as_str()), name(&said.agent));
+                    format!("{run} {agent} {:?} {}", said.at, said.text.len())
+                }
+            };
+            format!("{to:?} {} {position:?} {what}", stream_name(stream))
+        }
+        Seen::Gap { conn, stream, from, to } => {
+            format!("{conn:?} {} {from}..={to}", stream_name(stream))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn without_names_and_payloads_the_same_is_decided() {
+    for seed in 0..SEEDS {
+        let recording = Recording::new(u128::from(seed) << 77);
+        let (world, journal) = history(seed, recording.clone());
+        let (seen, replay) = replay(&journal);
+        assert_eq!(seen.len(), world.transcript.len(), "seed {seed}");
+        for (was, is) in world.transcript.iter().zip(&seen) {
+            assert_eq!(shape(was, Some(&recording)), shape(is, None), "seed {seed}");
+        }
+        same_state(&world, replay.registry(), seed);
+    }
+}
+
+#[test]
+fn a_replay_that_is_recorded_makes_the_same_journal() {
+    for seed in 0..SEEDS {
+        let whole = Recording::new(1).with_names().with_payloads();
+        // Taken at once: whatever is taken in the midst of polls tells of them in two parts.
+        let (_, journal) = history_taken(seed, whole.clone(), u32::MAX);
+        let mut reader = Reader::new(&journal).unwrap();
+        let mut registry = Registry::with_journal(reader.config().clone(), whole);
+        let mut inputs = Vec::new();
+        while let Some((at, input)) = reader.next_input().unwrap() {
+            input.apply(&mut registry, at, |_| {});
+            inputs.push((at, input));
+        }
+        let again = registry.take_journal().to_vec();
+        let mut reader = Reader::new(&again).unwrap();
+        for before in inputs {
+            assert_eq!(reader.next_input().unwrap(), Some(before), "seed {seed}");
+        }
+        assert_eq!(reader.next_input(), Ok(None), "seed {seed}");
+    }
+}
+
+/// A registry with Alice on two tabs, and a run in her session; the lines of its actions.
+fn alice(recording: Recording) -> (Vec<u8>, Vec<String>) {
+    let name = |name: &str| UserId::new(name).unwrap();
+    let (alice, thread) = (name("alice"), ThreadId::new("garden").unwrap());
+    let (room, run) = (RoomId::new("tulips").unwrap(), RunId::new("harvest").unwrap());
+    let payloads = format!("{recording:?}").contains("payloads: true");
+    let mut registry = Registry::with_journal(Config::new(42), recording);
+    let mut now = Timestamp::from_secs(1);
+    let mut conns = Vec::new();
+    for _ in 0..2 {
+        now += core::time::Duration::from_nanos(1_500);
+        let conn = registry.reserve(now).unwrap();
+        let who = Principal::new(alice.clone(), thread.clone()).with_label("firefox").unwrap();
+        registry.connect(now, conn, who, None).unwrap();
+        registry.join(now, conn, &room, None).unwrap();
+        conns.push(conn);
+    }
+    let latest = Message::text("rosebud").class(Class::Latest(Key::new("petal").unwrap()));
+    let _ = registry.send(now, Target::User(&alice), latest);
+    let _ = registry.send(now, Target::Room(&room), Message::binary(&b"\x00\xFFseeds"[..]));
+    let mut scope = registry.user(&alice);
+    let _ = scope.open_run(now, &thread, &run, "gardener", Bytes::from_static(b"{}")).unwrap();
+    let begins = RunEvent::ToolExecuting { call: "water", payload: Bytes::from_static(b"can") };
+    let _ = scope.run_event(now, &run, &begins).unwrap();
+    let _ = scope.run_event(now, &run, &RunEvent::Text("daffodil")).unwrap();
+    registry.reply(now, conns[1], Message::text("\"quoted\"")).unwrap();
+    registry.close(now, Target::Conn(conns[0]), headcount::CloseReason::Application);
+    let mut lines = Vec::new();
+    while let Some(action) = registry.poll_action() {
+        lines.push(Line::new(&action).with_payloads(payloads).to_string());
+    }
+    (registry.take_journal().to_vec(), lines)
+}
+
+const SECRETS: [&str; 8] =
+    ["alice", "garden", "tulips", "harvest", "gardener", "water", "petal", "firefox"];
+const PAYLOADS: [&str; 4] = ["rosebud", "seeds", "daffodil", "quoted"];
+
+#[test]
+fn names_and_payloads_are_in_a_journal_only_when_asked_for() {
+    let has =
+        |journal: &[u8], word: &str| journal.windows(word.len()).any(|at| at == word.as_bytes());
+    for (names, payloads) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut recording = Recording::new(5);
+        if names {
+            recording = recording.with_names();
+        }
+        if payloads {
+            recording = recording.with_payloads();
+        }
+        let (journal, lines) = alice(recording);
+        for word in SECRETS {
+            assert_eq!(has(&journal, word), names, "{word}");
+        }
+        for word in PAYLOADS {
+            assert_eq!(has(&journal, word), payloads, "{word}");
+        }
+        let mut again = Vec::new();
+        let mut replay = Replay::new(&journal).unwrap();
+        let see = |action: &headcount::Action<'_>| {
+            again.push(Line::new(action).with_payloads(payloads).to_string());
+        };
+        let mut see = see;
+        while replay.step(&mut see).unwrap().is_some() {}
+        if names {
+            assert_eq!(again, lines);
+        } else {
+            assert_eq!(again.len(), lines.len());
+        }
+        let reader = replay.reader();
+        assert_eq!((reader.has_names(), reader.has_payloads()), (names, payloads));
+    }
+}
+
+#[test]
+fn one_can_stop_at_any_input_and_look() {
+    let (journal, _) = alice(Recording::new(1).with_names());
+    let mut replay = Replay::new(&journal).unwrap();
+    let mut live = Vec::new();
+    while let Some(step) = replay.step(|_| {}).unwrap() {
+        replay.registry().check().unwrap();
+        live.push((step.number, replay.registry().stats().open));
+        if let Input::Connect { conn, who, .. } = &step.input {
+            assert_eq!(who.user().as_str(), "alice");
+            assert!(replay.registry().explain(*conn).is_some());
+        }
+    }
+    let numbers: Vec<u64> = live.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, (1..=live.len() as u64).collect::<Vec<_>>());
+    assert_eq!(live.iter().map(|(_, open)| *open).max(), Some(2));
+    assert_eq!(live.last(), Some(&(live.len() as u64, 1)));
+}
+
+#[test]
+fn a_cut_journal_gives_what_is_whole_and_says_where_it_was_cut() {
+    let (mut world, journal) = history(3, Recording::new(1).with_names().with_payloads());
+    let (all, _) = replay(&journal);
+    for cut in (0..journal.len()).step_by(7) {
+        let mut seen = Vec::new();
+        let Ok(mut replay) = Replay::new(&journal[..cut]) else { continue };
+        let end = loop {
+            match replay.step(|action| seen.push(copy(action))) {
+                Ok(Some(_)) => {}
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        assert!(all.starts_with(&seen), "{cut}");
+        if let Some(error) = end {
+            let JournalError::Cut { at } = error else { panic!("{cut}: {error}") };
+            assert!(at <= cut as u64);
+        }
+    }
+    world.wind_up().unwrap();
+}
