@@ -30,7 +30,7 @@ fn history_taken(seed: u64, recording: Recording, every: u32) -> (World, Vec<u8>
     world.registry = Registry::with_journal(config, recording);
     let mut generator = Generator::new(rng);
     let mut journal = Vec::new();
-    for number in 1..=150 {
+    for number in 1..=150_u32 {
         world.apply(&generator.next()).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
         if number.is_multiple_of(every) {
             journal.extend_from_slice(world.registry.take_journal());

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::journal;
+use crate::replay::Replay;
 use crate::settings::{self, Origin, Settings};
 use crate::simulate::{self, Simulate};
 
@@ -24,6 +26,8 @@ pub(crate) enum Command {
     /// Run virtual clients against the registry in virtual time, and report what happened
     #[command(after_long_help = simulate::help())]
     Simulate(Simulate),
+    /// Do again what a server did, from the journal that it wrote
+    Replay(Replay),
 }
 
 #[derive(Debug, Args)]
@@ -43,6 +47,9 @@ pub(crate) struct Serve {
     /// Change a setting; repeatable (--help lists them)
     #[arg(long, value_name = "TABLE.KEY=VALUE")]
     set: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) journal: journal::Arguments,
 }
 
 impl Serve {

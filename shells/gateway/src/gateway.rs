@@ -10,7 +10,7 @@ use headcount::{
     Timestamp,
 };
 use headcount_mio::{Answer, Handler, Kind, Payload, Request, Turn, Verdict};
-use tracing::debug;
+use tracing::{debug, error};
 
 use crate::client::{self, Ask, Frame};
 use crate::events;
@@ -104,6 +104,10 @@ pub(crate) fn show_session(session: SessionId) -> String {
 }
 
 impl Handler for Gateway {
+    fn journal_failed(&mut self, error: std::io::Error) {
+        error!(%error, "the journal ends here; the server goes on");
+    }
+
     fn authenticate(&mut self, request: &Request<'_>) -> Verdict {
         if let Some(answer) = self.turn_away(request) {
             return Verdict::Refuse(answer);

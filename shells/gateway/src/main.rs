@@ -4,7 +4,7 @@
 //! registry's loop runs on the main thread; the admin port on a thread of its own, from which it
 //! posts closures to the loop.
 //!
-//! `headcount simulate` runs virtual clients against the same registry in virtual time.
+//! `headcount replay` does again what a journal of it says, and `headcount simulate` runs virtual clients against the same registry in virtual time.
 #![forbid(unsafe_code)]
 
 mod admin;
@@ -15,12 +15,14 @@ mod events;
 mod frames;
 mod gateway;
 mod identity;
+mod journal;
 mod lifecycle;
 mod local;
 mod log;
 mod own;
 mod problem;
 mod proxies;
+mod replay;
 mod settings;
 mod simulate;
 mod source;
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     let result = match cli::parse() {
         Command::Serve(arguments) => serve(arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
     };
     match result {
         Ok(code) => code,
@@ -66,6 +69,7 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     let descriptors = descriptor_limit();
     let seed = getrandom::u64()
         .map_err(|error| format!("the operating system gives no entropy for the seed: {error}"))?;
+    let journal = arguments.journal.clone();
     let source = Source::new(arguments, seed, descriptors);
     let Plan { settings, config } = source.read()?;
     let (listen, admin) = (settings.address("listen"), settings.address("admin"));
@@ -80,6 +84,12 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     let admin_address =
         listener.local_addr().map_err(|error| format!("cannot use {admin}: {error}"))?;
     let address = server.local_addr();
+
+    // Last of what may be refused: a start that fails leaves an earlier journal alone.
+    let server = match journal.open()? {
+        Some((recording, sink)) => server.journal(recording, sink),
+        None => server,
+    };
 
     let log = log::start();
     source.warn_of(&config);

@@ -85,6 +85,11 @@ pub trait Handler {
         let _ = (turn, notice);
     }
 
+    /// The journal can't be written on ([`Server::journal`](crate::Server::journal)): it ends here.
+    fn journal_failed(&mut self, error: std::io::Error) {
+        let _ = error;
+    }
+
     /// A connection or a session is gone: exactly once for each, and nothing names it again.
     ///
     /// Connections that never came as far as [`authenticate`](Self::authenticate) are among them.

@@ -136,6 +136,7 @@ mod frames;
 mod handle;
 mod handler;
 mod http;
+mod journal;
 mod listener;
 mod outbound;
 mod server;

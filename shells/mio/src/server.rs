@@ -2,9 +2,10 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 
+use headcount::journal::Recording;
 use headcount::{Config, Registry};
 use mio::{Interest, Poll, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -12,6 +13,7 @@ use signal_hook_mio::v1_0::Signals;
 
 use crate::handle::{Calls, Handle, channel};
 use crate::handler::Handler;
+use crate::journal::Journal;
 use crate::listener::Listener;
 use crate::turn::{LISTENER, Loop, SIGNALS, WAKER};
 
@@ -103,6 +105,7 @@ pub struct Server {
     pub(crate) calls: Calls,
     pub(crate) signals: Option<Signals>,
     pub(crate) options: Options,
+    pub(crate) journal: Journal,
     address: SocketAddr,
     handle: Handle,
 }
@@ -129,7 +132,20 @@ impl Server {
             poll.registry().register(signals, SIGNALS, Interest::READABLE)?;
         }
         let registry = Registry::new(config);
-        Ok(Self { poll, listener, registry, calls, signals, options, address, handle })
+        let journal = Journal::none();
+        Ok(Self { poll, listener, registry, calls, signals, options, journal, address, handle })
+    }
+
+    /// Writes a journal of everything that the registry is given, to be replayed with
+    /// [`headcount::journal::Replay`].
+    ///
+    /// `sink` is written to once a turn, on the loop's thread: it should not block for long. When it
+    /// fails the recording ends and [`Handler::journal_failed`] is told; the server goes on.
+    #[must_use]
+    pub fn journal(mut self, recording: Recording, sink: impl Write + Send + 'static) -> Self {
+        self.registry = Registry::with_journal(self.registry.config().clone(), recording);
+        self.journal = Journal::to(sink);
+        self
     }
 
     /// The address it listens on, with the port that was chosen.

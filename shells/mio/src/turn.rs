@@ -13,6 +13,7 @@ use signal_hook_mio::v1_0::Signals;
 use crate::actions::Encoder;
 use crate::handle::Calls;
 use crate::handler::{Handler, Turn};
+use crate::journal::Journal;
 use crate::listener::Listener;
 use crate::outbound::Written;
 use crate::server::{Options, Server};
@@ -54,6 +55,7 @@ pub(crate) struct Loop<H> {
     calls: Calls,
     sockets: Sockets<TcpStream>,
     encoder: Encoder,
+    journal: Journal,
     buffer: Box<[u8]>,
     turns_since_tick: u32,
     /// How many signals asked to stop.
@@ -66,7 +68,7 @@ pub(crate) struct Loop<H> {
 
 impl<H: Handler> Loop<H> {
     pub(crate) fn new(server: Server, handler: H) -> Self {
-        let Server { poll, listener, registry, calls, signals, options, .. } = server;
+        let Server { poll, listener, registry, calls, signals, options, journal, .. } = server;
         Self {
             poll,
             clock: Clock::new(),
@@ -78,6 +80,7 @@ impl<H: Handler> Loop<H> {
             calls,
             sockets: Sockets::new(),
             encoder: Encoder::default(),
+            journal,
             buffer: vec![0; BYTES_PER_TURN].into_boxed_slice(),
             turns_since_tick: 0,
             signalled: 0,
@@ -87,6 +90,14 @@ impl<H: Handler> Loop<H> {
     }
 
     pub(crate) fn run(mut self) -> io::Result<()> {
+        let result = self.run_to_the_end();
+        if let Err(error) = self.journal.finish(&mut self.registry) {
+            self.handler.journal_failed(error);
+        }
+        result
+    }
+
+    fn run_to_the_end(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         loop {
             let wait = self.wait();
@@ -114,6 +125,9 @@ impl<H: Handler> Loop<H> {
             self.act(now);
             while let Some(notice) = self.registry.poll_notice() {
                 self.handler.notice(&Turn { registry: &mut self.registry, now }, notice);
+            }
+            if let Err(error) = self.journal.append(&mut self.registry) {
+                self.handler.journal_failed(error);
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::gateway::{show_connection, show_session};
 use crate::identity::show_epoch;
 
 /// `None`: there is none. `whole`: with its places in all its streams.
-pub(super) fn connection(
+pub(crate) fn connection(
     registry: &Registry,
     now: Timestamp,
     conn: ConnId,
@@ -97,7 +97,7 @@ pub(super) fn session(
 }
 
 /// One that is no more.
-pub(super) fn closed(closed: &Closed, now: Timestamp) -> String {
+pub(crate) fn closed(closed: &Closed, now: Timestamp) -> String {
     let mut shown = Object::new()
         .text("connection", &show_connection(closed.conn))
         .text("session", &show_session(closed.session))

@@ -7,7 +7,7 @@ mod address;
 mod body;
 mod close;
 mod event;
-mod explain;
+pub(crate) mod explain;
 mod fields;
 mod idempotency;
 mod look;

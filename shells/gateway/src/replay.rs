@@ -1,0 +1,155 @@
+//! `headcount replay`: what a journal did, again.
+
+use std::fs;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use headcount::journal::{Input, JournalError, Line, Replay as Replayed};
+use headcount::{ConnId, Registry, Timestamp};
+
+use crate::admin::explain;
+use crate::identity::hex;
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// What `serve --journal` wrote
+    file: PathBuf,
+
+    /// Print the inputs too, each with its number and its time in seconds
+    #[arg(long)]
+    inputs: bool,
+
+    /// Stop after so many inputs
+    #[arg(long, value_name = "NUMBER")]
+    until: Option<u64>,
+
+    /// Instead of the actions, print what is known of a connection where the replay stops: the 16
+    /// digits that logs, calls and actions name it by
+    #[arg(long, value_name = "CONNECTION")]
+    explain: Option<String>,
+}
+
+/// Prints the actions on standard output, one a line, and how it ended on standard error. Exit code
+/// 1: the journal does not end well, and what is whole of it was replayed. An error is about what was
+/// asked for.
+pub(crate) fn run(arguments: &Replay) -> Result<ExitCode, String> {
+    let conn = arguments.explain.as_deref().map(connection).transpose()?;
+    let path = arguments.file.display();
+    let journal = fs::read(&arguments.file).map_err(|error| {
+        format!("{path}: cannot read it: {error}; name a journal that is there")
+    })?;
+    let mut replay = match Replayed::new(&journal) {
+        Ok(replay) => replay,
+        Err(error @ JournalError::NotAJournal) => {
+            return Err(format!("{path}: {error}; `headcount serve --journal FILE` writes one"));
+        }
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "headcount: {path}: {error}; nothing of it is whole");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let mut out = Output { to: BufWriter::new(io::stdout().lock()), error: None };
+    let end = out.replay(&mut replay, arguments);
+    let mut code = ExitCode::SUCCESS;
+    let Tally { inputs, actions, at } = match end {
+        (tally, Ok(())) => tally,
+        (tally, Err(error)) => {
+            let _ = writeln!(io::stderr(), "headcount: {path}: {error}");
+            code = ExitCode::FAILURE;
+            tally
+        }
+    };
+    if let Some(conn) = conn {
+        match known(replay.registry(), at, conn) {
+            Some(known) => out.line(format_args!("{known}")),
+            None => {
+                let _ = writeln!(
+                    io::stderr(),
+                    "headcount: after input {inputs} there is no such connection, and none that \
+                     closed not long before"
+                );
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    let _ = writeln!(io::stderr(), "replayed {inputs} inputs and {actions} actions");
+    match out.to.flush().err().or(out.error) {
+        // Whoever read it has seen enough.
+        Some(error) if error.kind() == ErrorKind::BrokenPipe => Ok(code),
+        Some(error) => {
+            let _ = writeln!(io::stderr(), "headcount: cannot write the actions: {error}");
+            Ok(ExitCode::FAILURE)
+        }
+        None => Ok(code),
+    }
+}
+
+fn connection(text: &str) -> Result<ConnId, String> {
+    hex(text).and_then(ConnId::from_bits).ok_or_else(|| {
+        format!("--explain {text}: give the 16 digits that logs, calls and actions name it by")
+    })
+}
+
+/// As the calls of the admin port tell it: one that is there, or one of the last that closed.
+fn known(registry: &Registry, now: Timestamp, conn: ConnId) -> Option<String> {
+    explain::connection(registry, now, conn, true).or_else(|| {
+        let closed = registry.closed().find(|closed| closed.conn == conn)?;
+        Some(explain::closed(closed, now))
+    })
+}
+
+/// How far a replay has come.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    inputs: u64,
+    actions: u64,
+    at: Timestamp,
+}
+
+/// Standard output, until nobody reads it any more.
+struct Output<W> {
+    to: W,
+    error: Option<io::Error>,
+}
+
+impl<W: Write> Output<W> {
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        if self.error.is_none() {
+            self.error = writeln!(self.to, "{line}").err();
+        }
+    }
+
+    fn replay(
+        &mut self,
+        replay: &mut Replayed<'_>,
+        arguments: &Replay,
+    ) -> (Tally, Result<(), JournalError>) {
+        let mut tally = Tally::default();
+        let payloads = replay.reader().has_payloads();
+        let shows_actions = arguments.explain.is_none();
+        while arguments.until.is_none_or(|until| tally.inputs < until) && self.error.is_none() {
+            let step = replay.step(|action| {
+                tally.actions += 1;
+                if shows_actions {
+                    self.line(format_args!("{}", Line::new(action).with_payloads(payloads)));
+                }
+            });
+            match step {
+                Ok(Some(step)) => {
+                    (tally.inputs, tally.at) = (step.number, step.at);
+                    // What was polled has been printed, as actions.
+                    if arguments.inputs && !matches!(step.input, Input::Polled { .. }) {
+                        let (nanos, number) = (step.at.as_nanos(), step.number);
+                        let (secs, nanos) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+                        self.line(format_args!("> {number} {secs}.{nanos:09} {}", step.input));
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => return (tally, Err(error)),
+            }
+        }
+        (tally, Ok(()))
+    }
+}

@@ -1,0 +1,47 @@
+//! Where the registry's journal goes: once a turn, what was recorded is appended.
+
+use std::io::{self, Write};
+
+use headcount::Registry;
+
+/// The journal's end in the loop. Once it fails it is over, for a journal with a hole is none.
+pub(crate) struct Journal {
+    sink: Option<Box<dyn Write + Send>>,
+}
+
+impl Journal {
+    pub(crate) const fn none() -> Self {
+        Self { sink: None }
+    }
+
+    pub(crate) fn to(sink: impl Write + Send + 'static) -> Self {
+        Self { sink: Some(Box::new(sink)) }
+    }
+
+    /// Appends what was recorded since the last call.
+    ///
+    /// # Errors
+    /// What the sink said, or that the registry has ended the recording: nothing is written any more.
+    pub(crate) fn append(&mut self, registry: &mut Registry) -> io::Result<()> {
+        let Some(sink) = &mut self.sink else { return Ok(()) };
+        let mut result = sink.write_all(registry.take_journal());
+        if result.is_ok() && !registry.is_recording() {
+            result = Err(io::Error::other("one turn recorded more than the buffer holds"));
+        }
+        if result.is_err() {
+            registry.stop_recording();
+            let _ = sink.flush();
+            self.sink = None;
+        }
+        result
+    }
+
+    /// Appends the rest.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append), or what the sink said when it was flushed.
+    pub(crate) fn finish(mut self, registry: &mut Registry) -> io::Result<()> {
+        self.append(registry)?;
+        self.sink.as_mut().map_or(Ok(()), Write::flush)
+    }
+}

@@ -1,0 +1,105 @@
+//! A server that writes a journal: whoever lives through it again ends where the server ended.
+
+mod common;
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use common::{Client, TestServer, config};
+use headcount::journal::{Input, Recording, Replay};
+use headcount::{CloseReason, ConnId};
+use headcount_mio::Options;
+
+/// A file in memory.
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl Memory {
+    fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_journal_of_a_server_is_its_whole_life() {
+    let file = Memory::default();
+    let mut bound = TestServer::bind(config(), Options::new());
+    bound.server = bound.server.journal(Recording::new(1).with_names(), file.clone());
+    let server = bound.run();
+    let mut clients: Vec<Client> =
+        (0..5).map(|number| Client::admitted(server.address, &format!("user-{number}"))).collect();
+    let conn: ConnId = clients[3].conn();
+    clients[0].say("to all: hello");
+    for client in &mut clients {
+        assert_eq!(client.text(), "hello");
+    }
+    clients[1].say("close me");
+    clients[1].expect_close(CloseReason::Application.code());
+    clients.remove(2).reset();
+    server.until("one was reset", |stats| stats.closed(CloseReason::PeerGone) == 1);
+    let stats = server.stats();
+    server.handle.stop();
+    for client in &mut clients {
+        let _ = client.stream.shutdown(std::net::Shutdown::Both);
+    }
+    server.join().unwrap();
+
+    let journal = file.bytes();
+    let mut replay = Replay::new(&journal).unwrap();
+    let (mut sends, mut opened, mut live_conn) = (0, 0, false);
+    while let Some(step) = replay
+        .step(|action| sends += u32::from(matches!(action, headcount::Action::Send { .. })))
+        .unwrap()
+    {
+        replay.registry().check().unwrap();
+        opened += u64::from(matches!(step.input, Input::Connect { .. }));
+        live_conn |= replay.registry().explain(conn).is_some();
+    }
+    let end = replay.registry().stats();
+    assert_eq!((end.opened, opened, end.live), (stats.opened, 5, 0));
+    assert!(end.closed(CloseReason::PeerGone) >= 1);
+    assert_eq!(end.closed(CloseReason::Application), 1);
+    assert!(live_conn && sends >= 5 + 1 + 1, "{sends}");
+}
+
+/// A disk with room for so many bytes.
+struct Full(usize);
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_journal_that_can_t_be_written_ends_and_the_server_does_not() {
+    let mut bound = TestServer::bind(config(), Options::new());
+    bound.server = bound.server.journal(Recording::new(1), Full(4_000));
+    let server = bound.run();
+    let recording = || server.handle.call(|turn| turn.registry.is_recording()).unwrap();
+    assert!(recording());
+    while recording() {
+        let mut client = Client::admitted(server.address, "alice");
+        client.say("something");
+        assert_eq!(client.text(), "something");
+    }
+    let mut client = Client::admitted(server.address, "bob");
+    client.say("still there");
+    assert_eq!(client.text(), "still there");
+}
