@@ -132,15 +132,34 @@ pub enum Input {
 /// A [`RunEvent`] that owns what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// What happened; `None`: the text went on.
     pub(super) kind: Option<RunEventKind>,
-    /// Of the beginning and the end of a tool call.
+    /// Empty unless a tool call begins or ends.
     pub(super) call: Box<str>,
-    /// The payload, or the text: then it is UTF-8.
+    /// UTF-8 if it is text.
     pub(super) payload: Bytes,
 }
 
 impl Event {
+    /// What happened; `None`: the text went on.
+    #[must_use]
+    pub const fn kind(&self) -> Option<RunEventKind> {
+        self.kind
+    }
+
+    /// The name of the tool call that begins or ends; `None` for what is about none.
+    #[must_use]
+    pub fn call(&self) -> Option<&str> {
+        let about =
+            matches!(self.kind, Some(RunEventKind::ToolExecuting | RunEventKind::ToolCompleted));
+        about.then_some(&*self.call)
+    }
+
+    /// The payload, or the text, which is UTF-8.
+    #[must_use]
+    pub const fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
     fn borrow(&self) -> Option<RunEvent<'_>> {
         let (call, payload) = (&*self.call, self.payload.clone());
         Some(match self.kind {

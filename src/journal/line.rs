@@ -157,11 +157,11 @@ impl Display for Input {
             ),
             Self::RunEvent { user, run, event } => {
                 let (user, run) = (user.as_str(), run.as_str());
-                write!(f, "run_event user {user} run {run} {}", kind_name(event.kind))?;
-                if !event.call.is_empty() {
-                    write!(f, " call {}", event.call)?;
+                write!(f, "run_event user {user} run {run} {}", kind_name(event.kind()))?;
+                if let Some(call) = event.call() {
+                    write!(f, " call {call}")?;
                 }
-                write!(f, " {}", event.payload.len())
+                write!(f, " {}", event.payload().len())
             }
             Self::Close { to, reason } => {
                 write!(f, "close {to} {} {}", reason.code(), reason.name())
