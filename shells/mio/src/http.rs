@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tungstenite::handshake::derive_accept_key;
 
 use crate::answer::Answer;
-use crate::server::Options;
+use crate::options::Options;
 
 /// The longest request head, in bytes.
 pub(crate) const MAX_HEAD_BYTES: usize = 8 * 1024;
