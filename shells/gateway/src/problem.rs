@@ -61,3 +61,19 @@ impl Problem {
         Answer::json(self.status, self.code, &self.message)
     }
 }
+
+/// The characters that are shown at most of what a parser says.
+const SHOWN: usize = 200;
+
+/// What a parser says of a text. It quotes what it did not expect, which is the sender's own and as
+/// long as they like: no more of it goes back than helps.
+pub(crate) fn why(error: &serde_json::Error) -> String {
+    let sentence = error.to_string();
+    match sentence.char_indices().nth(SHOWN) {
+        None => sentence,
+        Some((end, _)) => {
+            let (line, column) = (error.line(), error.column());
+            format!("{}… at line {line} column {column}", &sentence[..end])
+        }
+    }
+}

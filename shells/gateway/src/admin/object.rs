@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, why};
 
 /// Understands a body. `T` says what it needs.
 pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
@@ -12,7 +12,7 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem>
     }
     serde_json::from_str(text).map_err(|error| {
         let code = if error.is_data() { "bad_request" } else { "bad_json" };
-        Problem::new(400, code, format!("the body is not understood: {error}"))
+        Problem::new(400, code, format!("the body is not understood: {}", why(&error)))
     })
 }
 
@@ -29,4 +29,18 @@ where
     T: Deserialize<'de>,
 {
     T::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::address::To;
+    use super::*;
+
+    #[test]
+    fn a_field_that_is_not_known_is_not_echoed_at_length() {
+        let body = format!("{{\"{}\":1}}", "x".repeat(60_000));
+        let problem = parse::<To>(&body).unwrap_err();
+        assert!(problem.message().starts_with("the body is not understood: unknown field `xxx"));
+        assert!(problem.message().len() < 500);
+    }
 }
