@@ -61,6 +61,15 @@ impl Rules<'_> {
 
 pub(crate) fn check(text: &str) {
     assert_eq!(MAX_ID_BYTES, 128);
+    name_of_any_kind(text);
+    // The longest that there may be, and one byte more.
+    for longest in [128, 129] {
+        let missing = usize::saturating_sub(longest, text.len());
+        name_of_any_kind(&format!("{text}{}", "x".repeat(missing)));
+    }
+}
+
+fn name_of_any_kind(text: &str) {
     name("UserId", text, UserId::new(text), UserId::as_str);
     name("ThreadId", text, ThreadId::new(text), ThreadId::as_str);
     name("RunId", text, RunId::new(text), RunId::as_str);
@@ -138,10 +147,7 @@ pub(crate) fn handles(bits: u64) {
     handle(bits, SessionId::from_bits(bits), SessionId::to_bits, SessionId::index);
 }
 
-fn handle<T: Debug>(bits: u64, made: Option<T>, back: fn(T) -> u64, index: fn(T) -> usize)
-where
-    T: Copy,
-{
+fn handle<T: Debug + Copy>(bits: u64, made: Option<T>, back: fn(T) -> u64, index: fn(T) -> usize) {
     let (serial, slot) = (bits >> 32, bits & 0xffff_ffff);
     let Some(handle) = made else { return assert_eq!(serial, 0, "{bits:#x} is no handle") };
     assert_ne!(serial, 0, "{bits:#x} is a handle");

@@ -116,7 +116,11 @@ fn of_connection(user: &UserId, thread: &ThreadId, position: Position) {
     let terms = Terms { ping_interval: Duration::MAX, max_message_bytes: position.offset };
     let connection = format!("{:016x}", conn.to_bits());
     let who = registry.who(conn).expect("it is open");
-    let recovered = |recovered| if recovered == Recovered::All { "all" } else { "gap" };
+    let recovered = |recovered| match recovered {
+        Recovered::Fresh => "fresh",
+        Recovered::All => "all",
+        _ => "gap",
+    };
     let session =
         json!({"epoch": show_epoch(admitted.position.epoch), "offset": admitted.position.offset});
     let welcome = json!({
