@@ -47,8 +47,12 @@ enum Length {
     InTwoBytes,
     InEightBytes,
     Off(i8),
+    /// So many bytes, or for a small number one of the lengths where something changes.
     Announced(u64),
 }
+
+/// Where the rules and the encodings of lengths change.
+const EDGES: [u64; 8] = [124, 125, 126, 127, 65_535, 65_536, i64::MAX as u64, u64::MAX];
 
 #[derive(Arbitrary, Debug)]
 enum Payload<'a> {
@@ -120,7 +124,10 @@ fn frame(first: u8, mask: Option<[u8; 4]>, length: Length, payload: &[u8], out: 
         Length::InTwoBytes => (real, 126),
         Length::InEightBytes => (real, 65_536),
         Length::Off(by) => (real.saturating_add_signed(by.into()), 0),
-        Length::Announced(length) => (length, 0),
+        Length::Announced(length) => {
+            let edge = usize::try_from(length).ok().and_then(|number| EDGES.get(number));
+            (edge.copied().unwrap_or(length), 0)
+        }
     };
     let masked = if mask.is_some() { 0x80 } else { 0 };
     out.push(first);
