@@ -175,8 +175,9 @@ keys! {
     /// Headroom for admitted connections that are closing, beside `connections` (default an eighth
     /// of `connections`, at least 64). When it is used up the oldest close handshake is cut short.
     closing: u32 = "limits.closing", 1, MAX_COUNT, (connections / 8).max(64);
-    /// Sessions, lingering ones included (default twice `connections`).
-    sessions: u32 = "limits.sessions", 1, MAX_COUNT, connections.saturating_mul(2);
+    /// Sessions, lingering ones included (default twice `connections`, or as many as there may be).
+    sessions: u32 = "limits.sessions", 1, MAX_COUNT,
+        connections.saturating_mul(2).min(MAX_COUNT as u32);
     /// Users who have a session (default `sessions`).
     users: u32 = "limits.users", 1, MAX_COUNT, sessions;
     /// Rooms, those with history and without members included (default `connections`).
@@ -366,8 +367,9 @@ impl ConfigBuilder {
         self
     }
 
-    /// Checks ranges and relations. Defaults adapt to what was given; only values that were given
-    /// can contradict each other.
+    /// Checks ranges and relations. Only a value that was given can be wrong: defaults are within
+    /// their ranges, and adapt to what was given for the keys that they follow. A given one can
+    /// exceed what another key has by default.
     ///
     /// # Errors
     /// [`ConfigError`] names the first key that is wrong, and why.
@@ -419,6 +421,15 @@ mod tests {
         let small = Config::builder(1).connections(4).build().unwrap();
         assert_eq!((small.connections_per_user(), small.sessions(), small.users()), (4, 8, 8));
         assert_eq!(small.sessions_per_user(), 8);
+    }
+
+    #[test]
+    fn what_follows_the_largest_count_stays_in_its_own_range() {
+        let most = MAX_COUNT as u32;
+        for connections in [most / 2, most / 2 + 1, most] {
+            let config = Config::builder(1).connections(connections).build().unwrap();
+            assert_eq!((config.sessions(), config.users()), (most, most));
+        }
     }
 
     #[test]

@@ -273,7 +273,8 @@ pub enum ConfigError {
         /// The largest value allowed.
         max: u64,
     },
-    /// Two values that were both given contradict each other.
+    /// A value that was given contradicts that of another key, whether that was given as well or
+    /// is its default.
     Contradiction {
         /// The key whose value is too large.
         key: &'static str,

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::identity;
+use crate::problem::why;
 
 /// The longest `id` that is sent back, in bytes of JSON.
 const MAX_REQUEST_BYTES: usize = 256;
@@ -72,7 +73,7 @@ pub(crate) fn parse(text: &str) -> Result<Frame<'_>, Misunderstood<'_>> {
         return Err(not_a_frame("this is an array".to_owned()));
     }
     let fields: Fields<'_> =
-        serde_json::from_str(text).map_err(|error| not_a_frame(error.to_string()))?;
+        serde_json::from_str(text).map_err(|error| not_a_frame(why(&error)))?;
     let request = fields.request()?;
     match fields.ask() {
         Ok(ask) => Ok(Frame { request, ask }),
@@ -244,5 +245,12 @@ mod tests {
     fn a_foreign_type_is_not_echoed_at_length() {
         let text = format!("{{\"type\":\"{}\"}}", "z".repeat(60_000));
         assert!(parse(&text).unwrap_err().message.len() < 200);
+    }
+
+    #[test]
+    fn a_text_that_is_no_frame_is_not_echoed_at_length() {
+        let wrong = format!("\"{}\"", "ż".repeat(30_000));
+        let message = parse(&wrong).unwrap_err().message;
+        assert!(message.len() < 500 && message.ends_with("… at line 1 column 60002"), "{message}");
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn identify(request: &Request<'_>) -> Result<Identity, Problem> {
 }
 
 /// Decides from the query: development mode, and the reconnect fields.
-fn from_query(query: &str) -> Result<Identity, Problem> {
+pub(crate) fn from_query(query: &str) -> Result<Identity, Problem> {
     let parameters = Parameters::read(query)?;
     if parameters.token {
         return Err(no_key());

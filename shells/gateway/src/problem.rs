@@ -1,7 +1,5 @@
 //! What is wrong with a request, as both ports say it: a status, a stable code and a sentence.
 
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use std::time::Duration;
 
 use headcount::IdError;
@@ -34,9 +32,13 @@ impl Problem {
         Self::new(400, "bad_id", format!("{place}: {error}"))
     }
 
-    #[cfg(test)]
     pub(crate) const fn status(&self) -> u16 {
         self.status
+    }
+
+    /// What `retry_after` was given; `None`: nobody knows when.
+    pub(crate) const fn wait(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     #[cfg(test)]
@@ -60,16 +62,18 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let json = HeaderValue::from_static("application/json");
-        let mut response = (status, [(header::CONTENT_TYPE, json)], self.json()).into_response();
-        let soon = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::ZERO);
-        if let Some(wait) = self.retry_after.or(soon) {
-            // Whole seconds, never too early.
-            response.headers_mut().insert(header::RETRY_AFTER, (wait.as_secs() + 1).into());
+/// The characters that are shown at most of what a parser says.
+const SHOWN: usize = 200;
+
+/// What a parser says of a text. It quotes what it did not expect, which is the sender's own and as
+/// long as they like: no more of it goes back than helps.
+pub(crate) fn why(error: &serde_json::Error) -> String {
+    let sentence = error.to_string();
+    match sentence.char_indices().nth(SHOWN) {
+        None => sentence,
+        Some((end, _)) => {
+            let (line, column) = (error.line(), error.column());
+            format!("{}… at line {line} column {column}", &sentence[..end])
         }
-        response
     }
 }

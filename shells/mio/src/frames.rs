@@ -59,11 +59,13 @@ pub(crate) struct Frames {
     context: Box<WebSocketContext>,
     /// The longest message, in bytes.
     limit: usize,
+    /// The bytes of a message that has begun, of which the last frame has not come.
+    begun: u64,
 }
 
 impl Frames {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { context: Box::new(new_context(limit)), limit }
+        Self { context: Box::new(new_context(limit)), limit, begun: 0 }
     }
 
     /// Takes the first frame of `input`, if it is there as a whole: what it was, and how many
@@ -83,13 +85,18 @@ impl Frames {
             Ok(None) => return Ok(None),
             Err(_) => return Err(Fault::Protocol),
         };
-        // Judged by the header alone: nobody has to wait for a payload that can't be accepted.
+        // Judged by the header alone: nobody has to wait for a payload that can't be accepted, and
+        // what is kept of a message is never more than one may have.
+        let continued = header.opcode == OpCode::Data(Data::Continue);
         if matches!(header.opcode, OpCode::Control(_)) {
             if payload > MAX_CONTROL || !header.is_final {
                 return Err(Fault::Protocol);
             }
-        } else if payload > self.limit as u64 {
-            return Err(Fault::TooBig(payload));
+        } else {
+            let message = if continued { self.begun.saturating_add(payload) } else { payload };
+            if message > self.limit as u64 {
+                return Err(Fault::TooBig(message));
+            }
         }
         let start = cursor.position() as usize;
         let end = match usize::try_from(payload).ok().and_then(|payload| start.checked_add(payload))
@@ -98,10 +105,15 @@ impl Frames {
             _ => return Ok(None),
         };
         let event = self.process(&input[..end])?;
-        let continued = header.opcode == OpCode::Data(Data::Continue);
-        let message_ended = matches!(event, Event::Text(_) | Event::Binary(_));
-        if message_ended && (end > KEPT_BUFFER || continued) {
-            *self.context = new_context(self.limit);
+        match event {
+            Event::Part => self.begun += payload,
+            Event::Text(_) | Event::Binary(_) => {
+                self.begun = 0;
+                if end > KEPT_BUFFER || continued {
+                    *self.context = new_context(self.limit);
+                }
+            }
+            _ => {}
         }
         Ok(Some((event, end)))
     }
@@ -334,6 +346,16 @@ mod tests {
         let parts = [masked(0x02, &[0; 600]), masked(0x80, &[0; 401])].concat();
         assert_eq!(fault(&parts), Some(Fault::TooBig(1001)));
         assert_eq!(fault(&masked(0x89, &[0; 126])[..8]), Some(Fault::Protocol));
+    }
+
+    #[test]
+    fn a_message_in_parts_is_judged_by_all_of_them_before_the_last_has_come() {
+        let first = [masked(0x02, &[0; 600]), masked(0x00, &[0; 400]), masked(0x89, b"")].concat();
+        let and = |next: &[u8]| fault(&[&first, next].concat());
+        assert_eq!(and(&masked(0x00, &[0; 200])[..8]), Some(Fault::TooBig(1200)));
+        assert_eq!(and(&masked(0x80, b"")), None);
+        // The next message is one of its own.
+        assert_eq!(and(&[masked(0x80, b""), masked(0x82, &[0; LIMIT])].concat()), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tungstenite::handshake::derive_accept_key;
 
 use crate::answer::Answer;
-use crate::server::Options;
+use crate::options::Options;
 
 /// The longest request head, in bytes.
 pub(crate) const MAX_HEAD_BYTES: usize = 8 * 1024;
@@ -207,7 +207,7 @@ impl<'a> Request<'a> {
         self.lines
             .iter()
             .filter(move |line| line.name.eq_ignore_ascii_case(name))
-            .map(|line| str::from_utf8(line.value).unwrap_or_default().trim())
+            .map(|line| without_blanks(str::from_utf8(line.value).unwrap_or_default()))
     }
 
     /// The address that the connection came from: a proxy's, if there is one in front.
@@ -218,7 +218,7 @@ impl<'a> Request<'a> {
 
     /// Whether one of the comma-separated tokens of all lines of this name is the wanted one.
     fn has_token(&self, name: &str, wanted: impl Fn(&str) -> bool) -> bool {
-        self.headers(name).any(|line| line.split(',').any(|token| wanted(token.trim())))
+        self.headers(name).any(|line| line.split(',').any(|token| wanted(without_blanks(token))))
     }
 }
 
@@ -230,6 +230,12 @@ impl fmt::Debug for Request<'_> {
             .field("peer", &self.peer)
             .finish_non_exhaustive()
     }
+}
+
+/// RFC 9110 §5.6.3: blanks are spaces and tabs. Other characters that look like them are part of the
+/// value, for whoever else reads the request keeps them.
+fn without_blanks(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
 }
 
 /// Sixteen bytes in base64: 22 digits and two signs of padding, where the last digit has only two
@@ -385,10 +391,20 @@ mod tests {
         assert_eq!(with("Host: localhost", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), 400);
         // Lists, several lines, any case, the absolute form.
         assert_eq!(with("keep-alive, Upgrade", "keep-alive\r\nconnection: x,uPGRADE ,y"), 101);
-        assert_eq!(with("Upgrade: WebSocket", "UPGRADE: h2c, websocket"), 101);
+        assert_eq!(with("Upgrade: WebSocket", "UPGRADE: h2c,\t websocket \t"), 101);
         assert_eq!(with("/ws?", "http://example.com/ws?"), 101);
         assert_eq!(with("/ws?user=u", "http://example.com"), 404);
         assert_eq!(with("/ws?user=u", "/ws?next=http://example.com"), 101);
+    }
+
+    #[test]
+    fn only_spaces_and_tabs_are_blanks() {
+        for blank in ["\u{a0}", "\u{85}", "\u{3000}"] {
+            let head = UPGRADE.replace("Upgrade: ", &format!("Upgrade: {blank}"));
+            assert_eq!(status(&head), 426, "{blank:?}");
+            let head = UPGRADE.replace("keep-alive, ", &format!("keep-alive,{blank}"));
+            assert_eq!(status(&head), 426, "{blank:?}");
+        }
     }
 
     #[test]

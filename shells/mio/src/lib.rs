@@ -116,7 +116,7 @@
 //! writes of 64 frames each. It accepts 256 sockets, runs 256 calls of handles, and writes to about
 //! 2,000 recipients before it looks at the sockets again. What waits for one socket is bounded by
 //! `outbound.window` and `outbound.lane`, and by 16 pongs; what has come in and was not taken, by
-//! one message and 64 KiB.
+//! one message and 64 KiB, for which at most three times as much is allocated.
 //!
 //! Stopping is a drain: it is announced, and everyone is closed within `drain.deadline`. Until nobody
 //! is left the listener answers newcomers with 503 and `Retry-After`.
@@ -138,6 +138,7 @@ mod handler;
 mod http;
 mod journal;
 mod listener;
+mod options;
 mod outbound;
 mod server;
 mod socket;
@@ -148,4 +149,5 @@ pub use answer::Answer;
 pub use handle::{Handle, HandleError};
 pub use handler::{Handler, Kind, Payload, Turn, Verdict};
 pub use http::Request;
-pub use server::{BindError, Options, Server};
+pub use options::Options;
+pub use server::{BindError, Server};

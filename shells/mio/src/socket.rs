@@ -15,8 +15,8 @@ use headcount::{ConnId, Disconnect};
 use crate::frames::{Event, Frames};
 use crate::handler::Turn;
 use crate::http::Head;
+use crate::options::Options;
 use crate::outbound::Outbound;
-use crate::server::Options;
 
 /// Bytes that one socket may read in a turn, before others have theirs. The buffer is as large.
 pub(crate) const BYTES_PER_TURN: usize = 64 * 1024;

@@ -15,8 +15,9 @@ use crate::handle::Calls;
 use crate::handler::{Handler, Turn};
 use crate::journal::Journal;
 use crate::listener::Listener;
+use crate::options::Options;
 use crate::outbound::Written;
-use crate::server::{Options, Server};
+use crate::server::Server;
 use crate::socket::{BYTES_PER_TURN, Desk, Socket};
 use crate::sockets::Sockets;
 

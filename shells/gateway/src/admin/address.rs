@@ -3,8 +3,7 @@
 use headcount::{ConnId, Registry, RoomId, RunId, SessionId, Target, ThreadId, UserId};
 use serde::Deserialize;
 
-use super::body::given;
-use super::runs::parse_run;
+use super::object::given;
 use crate::identity::hex;
 use crate::problem::Problem;
 
@@ -120,6 +119,10 @@ pub(super) fn parse_user(place: &str, user: &str) -> Result<UserId, Problem> {
     UserId::new(user).map_err(|error| Problem::id(place, error))
 }
 
+pub(super) fn parse_run(place: &str, run: &str) -> Result<RunId, Problem> {
+    RunId::new(run).map_err(|error| Problem::id(place, error))
+}
+
 pub(super) fn parse_room(place: &str, room: &str) -> Result<RoomId, Problem> {
     RoomId::new(room).map_err(|error| Problem::id(place, error))
 }
@@ -148,7 +151,7 @@ pub(super) fn parse_session(place: &str, session: &str) -> Result<SessionId, Pro
 
 #[cfg(test)]
 mod tests {
-    use super::super::body::parse;
+    use super::super::object::parse;
     use super::*;
 
     fn audience(to: &str) -> Result<Audience, Problem> {

@@ -1,4 +1,4 @@
-//! Reading a request's body, with an answer for everything that can be wrong with it.
+//! Receiving a request's body, with an answer for everything that can go wrong with it.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -9,6 +9,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use serde::Deserialize;
 
+use super::object::{or_empty, parse};
 use crate::problem::Problem;
 
 /// What a request may take to send its body.
@@ -37,23 +38,6 @@ pub(super) async fn read(request: Request, limit: usize) -> Result<String, Probl
     }
 }
 
-/// Understands a body. `T` says what it needs.
-pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
-    // Arrays would be taken for the fields in their order.
-    if !text.trim_ascii_start().starts_with('{') {
-        return Err(Problem::new(400, "bad_json", "the body must be a JSON object"));
-    }
-    serde_json::from_str(text).map_err(|error| {
-        let code = if error.is_data() { "bad_request" } else { "bad_json" };
-        Problem::new(400, code, format!("the body is not understood: {error}"))
-    })
-}
-
-/// Where nothing is needed, nothing need be sent.
-pub(super) fn or_empty(text: &str) -> &str {
-    if text.trim_ascii().is_empty() { "{}" } else { text }
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
@@ -62,16 +46,6 @@ struct Nothing {}
 pub(super) async fn nothing(request: Request) -> Result<(), Problem> {
     let text = read(request, NOTHING_BYTES).await?;
     parse(or_empty(&text)).map(|Nothing {}| ())
-}
-
-/// For fields that may be missing: `null` is not missing. A back end whose variable happens to be
-/// null must not address more than it meant to.
-pub(super) fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    T::deserialize(deserializer).map(Some)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tracing::info;
 
 use super::address::To;
-use super::{State, body, json};
+use super::{State, body, json, object};
 use crate::frames::Object;
 use crate::problem::Problem;
 
@@ -20,7 +20,7 @@ const MAX_REASON: usize = 1024;
 struct Close {
     to: To,
     /// For the log: clients see the code.
-    #[serde(default, deserialize_with = "body::given")]
+    #[serde(default, deserialize_with = "object::given")]
     reason: Option<String>,
 }
 
@@ -29,7 +29,7 @@ pub(super) async fn close(
     request: Request,
 ) -> Result<Response, Problem> {
     let text = body::read(request, BODY_BYTES).await?;
-    let Close { to, reason } = body::parse(&text)?;
+    let Close { to, reason } = object::parse(&text)?;
     let audience = to.audience()?;
     let reason = reason.unwrap_or_default();
     if reason.len() > MAX_REASON {

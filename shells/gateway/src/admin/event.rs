@@ -6,8 +6,8 @@ use bytes::Bytes;
 use headcount::{RunEvent, RunEventKind, UserId};
 
 use super::address::parse_user;
-use super::body;
 use super::fields::Fields;
+use super::object;
 use crate::events;
 use crate::problem::Problem;
 
@@ -44,7 +44,7 @@ enum Event {
 
 impl Report {
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
-        let mut fields: Fields<'_> = body::parse(text)?;
+        let mut fields: Fields<'_> = object::parse(text)?;
         let user = parse_user("user", &fields.take("user")?)?;
         let name = fields.take("event")?;
         Ok(Self { user, event: Event::read(&name, &mut fields)? })

@@ -96,7 +96,7 @@ const MOST: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use super::super::body::parse;
+    use super::super::object::parse;
     use super::*;
 
     #[test]

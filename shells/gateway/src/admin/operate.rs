@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tracing::{error, info};
 
 use super::address::parse_user;
-use super::{State, body, json};
+use super::{State, body, json, object};
 use crate::frames::{Object, millis};
 use crate::problem::Problem;
 
@@ -20,7 +20,7 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(24 * 3600);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Drain {
-    #[serde(default, deserialize_with = "body::given")]
+    #[serde(default, deserialize_with = "object::given")]
     deadline_ms: Option<u64>,
 }
 
@@ -30,7 +30,7 @@ pub(super) async fn drain(
     request: Request,
 ) -> Result<Response, Problem> {
     let text = body::read(request, BODY_BYTES).await?;
-    let Drain { deadline_ms } = body::parse(body::or_empty(&text))?;
+    let Drain { deadline_ms } = object::parse(object::or_empty(&text))?;
     let deadline = deadline_ms.map(Duration::from_millis);
     if deadline.is_some_and(|deadline| deadline.is_zero() || deadline > LONGEST_DRAIN) {
         let most = millis(LONGEST_DRAIN);
@@ -63,7 +63,7 @@ pub(super) async fn revoke(
     request: Request,
 ) -> Result<Response, Problem> {
     let text = body::read(request, BODY_BYTES).await?;
-    let Revoke { user } = body::parse(&text)?;
+    let Revoke { user } = object::parse(&text)?;
     let user = parse_user("user", &user)?;
     let (closing, sessions) = state
         .call(move |turn| {

@@ -2,12 +2,12 @@
 
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
-use headcount::{Class, Config, Key, MESSAGE_OVERHEAD, Message};
-use serde::Deserialize;
+use headcount::{Class, Config, MESSAGE_OVERHEAD, Message};
 use serde_json::value::RawValue;
 
-use super::address::{Audience, To};
+use super::address::Audience;
 use super::outcome::Outcome;
+use super::publication::Publication;
 use super::{State, body, idempotency, json};
 use crate::frames;
 use crate::problem::Problem;
@@ -54,17 +54,6 @@ impl Limits {
     }
 }
 
-#[derive(Deserialize)]
-struct Publish {
-    to: To,
-    /// Kept as it was written.
-    data: Box<RawValue>,
-    #[serde(default, deserialize_with = "body::given")]
-    class: Option<String>,
-    #[serde(default, deserialize_with = "body::given")]
-    key: Option<String>,
-}
-
 pub(super) async fn publish(
     Shared(state): Shared<State>,
     request: Request,
@@ -72,28 +61,11 @@ pub(super) async fn publish(
     let key = idempotency::key(request.headers())?;
     let limits = state.limits();
     let text = body::read(request, limits.body()).await?;
-    let Publish { to, data, class: name, key: of } = body::parse(&text)?;
-    let audience = to.audience()?;
-    let class = class(name.as_deref(), of.as_deref())?;
+    let Publication { audience, data, class } = Publication::parse(&text)?;
     limits.check(&audience, data.get())?;
     let task = state.clone();
     let work = async move { send(&task, audience, data, class).await };
     state.0.answers.answer(key, &text, work).await.map(json)
-}
-
-/// What is done with the message when there is no room or no time for all of them.
-fn class(name: Option<&str>, key: Option<&str>) -> Result<Class, Problem> {
-    let bad = |message| Err(Problem::new(400, "bad_class", message));
-    match (name, key) {
-        (None | Some("critical"), None) => Ok(Class::Critical),
-        (Some("droppable"), None) => Ok(Class::Droppable),
-        (Some("latest"), Some(key)) => {
-            Key::new(key).map(Class::Latest).map_err(|error| Problem::id("key", error))
-        }
-        (Some("latest"), None) => bad("class latest needs a key: what it is the latest of"),
-        (None | Some("critical" | "droppable"), Some(_)) => bad("only class latest has a key"),
-        (Some(_), _) => bad("class must be critical, latest or droppable"),
-    }
 }
 
 async fn send(
@@ -123,27 +95,4 @@ async fn send(
         })
         .await?;
     Ok(outcome.json(&stream))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes() {
-        assert_eq!(class(None, None), Ok(Class::Critical));
-        assert_eq!(class(Some("critical"), None), Ok(Class::Critical));
-        assert_eq!(class(Some("droppable"), None), Ok(Class::Droppable));
-        let key = Key::new("progress").unwrap();
-        assert_eq!(class(Some("latest"), Some("progress")), Ok(Class::Latest(key)));
-        for (name, key) in [
-            (Some("latest"), None),
-            (Some("latest"), Some("")),
-            (Some("critical"), Some("k")),
-            (None, Some("k")),
-            (Some("best"), None),
-        ] {
-            assert_eq!(class(name, key).unwrap_err().status(), 400, "{name:?} {key:?}");
-        }
-    }
 }

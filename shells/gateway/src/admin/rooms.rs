@@ -6,7 +6,7 @@ use headcount::{ConnId, ConnState, JoinError, Registry, RoomId, UserId};
 use serde::Deserialize;
 
 use super::address::{parse_connection, parse_room, parse_user};
-use super::{State, body, json};
+use super::{State, body, json, object};
 use crate::frames::{self, Object};
 use crate::gateway::reply;
 use crate::problem::Problem;
@@ -18,9 +18,9 @@ const BODY_BYTES: usize = 4 * 1024;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Membership {
-    #[serde(default, deserialize_with = "body::given")]
+    #[serde(default, deserialize_with = "object::given")]
     user: Option<String>,
-    #[serde(default, deserialize_with = "body::given")]
+    #[serde(default, deserialize_with = "object::given")]
     connection: Option<String>,
     room: String,
 }
@@ -35,7 +35,7 @@ enum Whom {
 impl Membership {
     async fn read(request: Request) -> Result<(Whom, RoomId), Problem> {
         let text = body::read(request, BODY_BYTES).await?;
-        let Self { user, connection, room } = body::parse(&text)?;
+        let Self { user, connection, room } = object::parse(&text)?;
         let room = parse_room("room", &room)?;
         let whom = match (user, connection) {
             (Some(user), None) => Whom::User(parse_user("user", &user)?),

@@ -4,43 +4,17 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use headcount::{OpenRunError, Refused, RunError, RunId, ThreadId, UserId};
+use headcount::{OpenRunError, Refused, RunError};
 
-use super::address::parse_user;
+use super::address::parse_run;
 use super::event::Report;
-use super::fields::Fields;
+use super::opening::Opening;
 use super::outcome::Outcome;
 use super::{State, body, idempotency, json};
 use crate::problem::Problem;
 
 /// The stream that all events of runs are in.
 const STREAM: &str = "session";
-
-/// A run to be opened. What else the body holds is what clients get as `data`.
-struct Opening {
-    user: UserId,
-    thread: ThreadId,
-    run: RunId,
-    agent: String,
-    payload: Bytes,
-}
-
-impl Opening {
-    fn parse(text: &str) -> Result<Self, Problem> {
-        let mut fields: Fields<'_> = body::parse(text)?;
-        let user = parse_user("user", &fields.take("user")?)?;
-        let thread =
-            ThreadId::new(fields.take("thread")?).map_err(|error| Problem::id("thread", error))?;
-        let run = parse_run("run", &fields.take("run")?)?;
-        let agent = fields.take("agent")?;
-        if agent.is_empty() || agent.chars().any(char::is_control) {
-            let message = "agent is empty or holds a control character";
-            return Err(Problem::new(400, "bad_request", message));
-        }
-        Ok(Self { user, thread, run, agent, payload: fields.payload() })
-    }
-}
 
 pub(super) async fn open(
     Shared(state): Shared<State>,
@@ -87,10 +61,6 @@ pub(super) async fn event(
     state.0.answers.answer(key, &what, work).await.map(json)
 }
 
-pub(super) fn parse_run(place: &str, run: &str) -> Result<RunId, Problem> {
-    RunId::new(run).map_err(|error| Problem::id(place, error))
-}
-
 fn not_opened(error: OpenRunError) -> Problem {
     let message = error.to_string();
     match error {
@@ -130,31 +100,4 @@ fn not_told(error: RunError) -> Problem {
         _ => (422, "refused"),
     };
     Problem::new(status, code, error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn openings() {
-        let body = r#"{"user":"u","run":"r","thread":"t","agent":"a","plan":[1]}"#;
-        let opening = Opening::parse(body).unwrap();
-        assert_eq!((opening.user.as_str(), opening.thread.as_str()), ("u", "t"));
-        assert_eq!((opening.run.as_str(), &*opening.agent), ("r", "a"));
-        assert_eq!(opening.payload, r#"{"plan":[1]}"#);
-        for wrong in [
-            r#"{"run":"r","thread":"t","agent":"a"}"#,
-            r#"{"user":"u","thread":"t","agent":"a"}"#,
-            r#"{"user":"u","run":"r","agent":"a"}"#,
-            r#"{"user":"u","run":"r","thread":"t"}"#,
-            r#"{"user":"u","run":"r","thread":"t","agent":""}"#,
-            r#"{"user":"u","run":"r","thread":"t","agent":7}"#,
-            r#"{"user":"u","run":"undefined","thread":"t","agent":"a"}"#,
-            r#"{"user":"u","run":"r","thread":"","agent":"a"}"#,
-        ] {
-            let refused = Opening::parse(wrong).map(|_| ()).unwrap_err();
-            assert_eq!(refused.status(), 400, "{wrong}");
-        }
-    }
 }

@@ -1,0 +1,122 @@
+//! What clients ask for.
+
+use headcount::{Position, RoomId};
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+use crate::LONGEST_SENTENCE;
+use crate::client::{self, Ask};
+use crate::frames;
+
+/// The longest `id` that is echoed, in bytes of JSON, as the documentation has it.
+const LONGEST_REQUEST: usize = 256;
+
+pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
+    let parsed = client::parse(text);
+    if serde_json::from_str::<IgnoredAny>(text).is_err() {
+        assert_eq!(parsed.as_ref().err().map(|wrong| wrong.code), Some("bad_json"));
+    }
+    let request = match &parsed {
+        Ok(frame) => frame.request,
+        Err(wrong) => {
+            let length = wrong.message.len();
+            assert!((1..=LONGEST_SENTENCE).contains(&length), "{length} bytes: {}", wrong.message);
+            is_error_frame(wrong);
+            wrong.request
+        }
+    };
+    if let Some(request) = request {
+        assert!(text.contains(request) && request.len() <= LONGEST_REQUEST);
+    }
+    // Fields that are there twice are one in the value; what was taken has each once.
+    if let (Some(value), Ok(frame)) = (value, &parsed) {
+        assert_eq!(Ok(&frame.ask), expected(value).as_ref());
+    }
+    if let (Some(value), Some(plain)) = (value, plain) {
+        is_as_expected(value, plain);
+    }
+}
+
+/// A text of which the value says everything.
+fn is_as_expected(value: &Value, plain: &str) {
+    let parsed = client::parse(plain);
+    let id = value.get("id").filter(|id| !id.is_null());
+    let refused = id.is_some_and(|id| {
+        !(id.is_string() || id.is_number()) || id.to_string().len() > LONGEST_REQUEST
+    });
+    let expected = if refused { Err("bad_frame") } else { expected(value) };
+    let request = match (parsed, expected) {
+        (Ok(frame), Ok(ask)) => {
+            assert_eq!(frame.ask, ask);
+            frame.request
+        }
+        (Err(wrong), Err(code)) => {
+            assert_eq!(wrong.code, code, "{}", wrong.message);
+            wrong.request
+        }
+        (parsed, expected) => panic!("{parsed:?}, {expected:?} expected"),
+    };
+    let echoed = value.as_object().and(id).filter(|_| !refused).map(Value::to_string);
+    assert_eq!(request, echoed.as_deref());
+}
+
+fn expected(value: &Value) -> Result<Ask, &'static str> {
+    let Value::Object(fields) = value else { return Err("bad_json") };
+    match fields.get("type").and_then(Value::as_str).ok_or("bad_frame")? {
+        "ping" => Ok(Ask::Ping),
+        "join" => Ok(Ask::Join { room: room(fields)?, since: since(fields)? }),
+        "leave" => Ok(Ask::Leave { room: room(fields)? }),
+        "ack" => {
+            let room = match fields.get("stream").and_then(Value::as_str).ok_or("bad_frame")? {
+                "session" => None,
+                stream => {
+                    let room = stream.strip_prefix("room/").ok_or("bad_frame")?;
+                    Some(RoomId::new(room).map_err(|_| "bad_id")?)
+                }
+            };
+            let offset = fields.get("offset").and_then(Value::as_u64).ok_or("bad_position")?;
+            Ok(Ask::Ack { room, offset })
+        }
+        "auth" | "refresh" | "message" => Err("not_available"),
+        _ => Err("unknown_type"),
+    }
+}
+
+fn room(fields: &Map<String, Value>) -> Result<RoomId, &'static str> {
+    let room = fields.get("room").and_then(Value::as_str).ok_or("bad_frame")?;
+    RoomId::new(room).map_err(|_| "bad_id")
+}
+
+fn since(fields: &Map<String, Value>) -> Result<Option<Position>, &'static str> {
+    let given = |name: &str| fields.get(name).filter(|value| !value.is_null());
+    let (epoch, offset) = match (given("epoch"), given("offset")) {
+        (None, None) => return Ok(None),
+        (Some(epoch), Some(offset)) => (epoch, offset),
+        _ => return Err("bad_position"),
+    };
+    let epoch = epoch.as_str().and_then(number_of).ok_or("bad_position")?;
+    let offset = offset.as_u64().ok_or("bad_position")?;
+    Ok(Some(Position { epoch, offset }))
+}
+
+/// A number out of hexadecimal digits; `None` if it is none, or more than 64 bits have.
+pub(crate) fn number_of(text: &str) -> Option<u64> {
+    let digits = text.chars().map(|c| c.to_digit(16)).collect::<Option<Vec<_>>>()?;
+    if digits.is_empty() {
+        return None;
+    }
+    digits.into_iter().try_fold(0u64, |number, digit| {
+        number.checked_mul(16).and_then(|number| number.checked_add(digit.into()))
+    })
+}
+
+fn is_error_frame(wrong: &client::Misunderstood<'_>) {
+    // A lone surrogate in it is the client's own, and comes back as it was.
+    let request = wrong.request.filter(|json| serde_json::from_str::<Value>(json).is_ok());
+    let frame = frames::error(wrong.code, &wrong.message, request);
+    let frame: Value = serde_json::from_str(&frame).expect("JSON");
+    assert_eq!((&frame["type"], &frame["code"]), (&"error".into(), &wrong.code.into()));
+    assert_eq!(frame["message"], wrong.message);
+    let request = request.map(|json| serde_json::from_str::<Value>(json).expect("JSON"));
+    assert_eq!(frame.get("request"), request.as_ref());
+}

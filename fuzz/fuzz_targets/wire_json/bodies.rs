@@ -1,0 +1,179 @@
+//! What back ends send.
+
+use headcount::{Class, ConnId, Key, RoomId, RunEvent, RunId, ThreadId, UserId};
+use serde_json::{Map, Value};
+
+use super::address::Audience;
+use super::event::Report;
+use super::opening::Opening;
+use super::publication::Publication;
+use crate::asks::number_of;
+use crate::is_refusal;
+use crate::problem::Problem;
+
+/// Fields that a body may have at most, where all of them are looked at.
+const MOST: usize = 64;
+
+pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
+    let fields = value.map(|value| value.as_object().ok_or(()));
+    of_kind(text, plain, fields, Publication::parse, publication, |publication| Published {
+        audience: publication.audience,
+        data: serde_json::from_str(publication.data.get()).ok(),
+        class: publication.class,
+    });
+    of_kind(text, plain, fields, Report::parse, report, |report| {
+        let (name, call, payload) = match report.event() {
+            RunEvent::Thinking(payload) => ("agent_thinking", None, Some(payload)),
+            RunEvent::ToolExecuting { call, payload } => {
+                ("tool_executing", Some(call.to_owned()), Some(payload))
+            }
+            RunEvent::ToolCompleted { call, payload } => {
+                ("tool_completed", Some(call.to_owned()), Some(payload))
+            }
+            RunEvent::Progress(payload) => ("progress", None, Some(payload)),
+            RunEvent::Text(delta) => ("text", Some(delta.to_owned()), None),
+            RunEvent::Completed(payload) => ("agent_completed", None, Some(payload)),
+            RunEvent::Failed(payload) => ("agent_failed", None, Some(payload)),
+            RunEvent::Cancelled(payload) => ("agent_cancelled", None, Some(payload)),
+            other => panic!("{other:?}"),
+        };
+        let payload = payload.and_then(|payload| serde_json::from_slice(&payload).ok());
+        Reported { user: report.user.clone(), name: name.to_owned(), call, payload }
+    });
+    of_kind(text, plain, fields, Opening::parse, opening, |opening| Opened {
+        names: (opening.user, opening.thread, opening.run),
+        agent: opening.agent,
+        payload: serde_json::from_slice(&opening.payload).ok(),
+    });
+}
+
+/// What is taken is taken as the value says. Of a text that has each field once, everything is
+/// taken that the value allows.
+fn of_kind<T, R: PartialEq + std::fmt::Debug>(
+    text: &str,
+    plain: Option<&str>,
+    fields: Option<Result<&Map<String, Value>, ()>>,
+    parse: fn(&str) -> Result<T, Problem>,
+    expected: fn(&Map<String, Value>) -> Option<R>,
+    read: fn(T) -> R,
+) {
+    let taken = |text| match parse(text) {
+        Ok(taken) => Some(read(taken)),
+        Err(problem) => {
+            is_refusal(&problem);
+            None
+        }
+    };
+    let (raw, Some(fields), Some(plain)) = (taken(text), fields, plain) else { return };
+    let expected = fields.ok().and_then(expected);
+    assert_eq!(taken(plain), expected, "{plain}");
+    if raw.is_some() {
+        assert_eq!(raw, expected);
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Published {
+    audience: Audience,
+    data: Option<Value>,
+    class: Class,
+}
+
+fn publication(fields: &Map<String, Value>) -> Option<Published> {
+    // `null` is a value, and not one that is expected here.
+    let text = |name: &str| fields.get(name).map(|value| value.as_str().ok_or(()));
+    let class = match (text("class").transpose().ok()?, text("key").transpose().ok()?) {
+        (None | Some("critical"), None) => Class::Critical,
+        (Some("droppable"), None) => Class::Droppable,
+        (Some("latest"), Some(key)) => Class::Latest(Key::new(key).ok()?),
+        _ => return None,
+    };
+    Some(Published {
+        audience: audience(fields.get("to")?)?,
+        data: Some(fields.get("data")?.clone()),
+        class,
+    })
+}
+
+fn audience(to: &Value) -> Option<Audience> {
+    let to = to.as_object()?;
+    let mut names: Vec<&str> = to.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    let text = |name: &str| to[name].as_str();
+    Some(match names.as_slice() {
+        ["user"] => Audience::User(UserId::new(text("user")?).ok()?),
+        ["thread", "user"] => {
+            let user = UserId::new(text("user")?).ok()?;
+            Audience::Session(user, ThreadId::new(text("thread")?).ok()?)
+        }
+        ["run", "user"] => {
+            let user = UserId::new(text("user")?).ok()?;
+            Audience::Run(user, RunId::new(text("run")?).ok()?)
+        }
+        ["connection"] => Audience::Conn(ConnId::from_bits(number_of(text("connection")?)?)?),
+        ["room"] => Audience::Room(RoomId::new(text("room")?).ok()?),
+        ["everyone"] if to["everyone"] == true => Audience::Everyone,
+        _ => return None,
+    })
+}
+
+/// The fields without those that are the gateway's own.
+fn rest(fields: &Map<String, Value>, own: &[&str]) -> Option<Map<String, Value>> {
+    let rest = fields.iter().filter(|(name, _)| !own.contains(&name.as_str()));
+    let rest = rest.map(|(name, value)| (name.clone(), value.clone())).collect();
+    (fields.len() <= MOST).then_some(rest)
+}
+
+#[derive(Debug, PartialEq)]
+struct Reported {
+    user: UserId,
+    name: String,
+    /// The name of the call, or the text.
+    call: Option<String>,
+    payload: Option<Value>,
+}
+
+fn report(fields: &Map<String, Value>) -> Option<Reported> {
+    let text = |name: &str| fields.get(name)?.as_str();
+    let user = UserId::new(text("user")?).ok()?;
+    let name = text("event")?.to_owned();
+    let rest = rest(fields, &["user", "event"])?;
+    let has = |name: &str| rest.contains_key(name);
+    let is_text = |name: &str| rest.get(name).is_some_and(Value::is_string);
+    let holds = match &*name {
+        "agent_thinking" => !has("text") || is_text("text"),
+        "tool_executing" => is_text("tool") && has("parameters") && is_text("call"),
+        "tool_completed" => has("result") && is_text("call"),
+        "progress" | "agent_cancelled" => true,
+        "text" => is_text("delta") && rest.len() == 1,
+        "agent_completed" => has("result"),
+        "agent_failed" => has("error"),
+        _ => false,
+    };
+    let own = match &*name {
+        "tool_executing" | "tool_completed" => Some("call"),
+        "text" => Some("delta"),
+        _ => None,
+    };
+    let call = own.and_then(text).map(str::to_owned);
+    let payload = (name != "text").then_some(Value::Object(rest));
+    holds.then_some(Reported { user, name, call, payload })
+}
+
+#[derive(Debug, PartialEq)]
+struct Opened {
+    names: (UserId, ThreadId, RunId),
+    agent: String,
+    payload: Option<Value>,
+}
+
+fn opening(fields: &Map<String, Value>) -> Option<Opened> {
+    let text = |name: &str| fields.get(name)?.as_str();
+    let user = UserId::new(text("user")?).ok()?;
+    let thread = ThreadId::new(text("thread")?).ok()?;
+    let run = RunId::new(text("run")?).ok()?;
+    let agent = text("agent")?.to_owned();
+    let named = !agent.is_empty() && !agent.chars().any(char::is_control);
+    let payload = Some(Value::Object(rest(fields, &["user", "thread", "run", "agent"])?));
+    named.then_some(Opened { names: (user, thread, run), agent, payload })
+}

@@ -1,0 +1,80 @@
+//! The JSON of the gateway: what clients and back ends send is understood as a general parser says
+//! it, and what the gateway writes is JSON that a general parser reads back, whatever is in it.
+//!
+//! The first 24 bytes are numbers, the rest is text.
+
+#![no_main]
+
+#[path = "../../../shells/gateway/src/client.rs"]
+#[allow(dead_code)]
+mod client;
+#[path = "../../../shells/gateway/src/events.rs"]
+#[allow(dead_code)]
+mod events;
+#[path = "../../../shells/gateway/src/frames.rs"]
+#[allow(dead_code)]
+mod frames;
+#[path = "../../../shells/gateway/src/identity.rs"]
+#[allow(dead_code)]
+mod identity;
+#[path = "../../../shells/gateway/src/local.rs"]
+#[allow(dead_code)]
+mod local;
+#[path = "../../../shells/gateway/src/problem.rs"]
+#[allow(dead_code)]
+mod problem;
+#[path = "../../../shells/gateway/src/wall.rs"]
+#[allow(dead_code)]
+mod wall;
+
+#[path = "../../../shells/gateway/src/admin"]
+#[allow(dead_code)]
+mod admin {
+    mod address;
+    mod event;
+    mod fields;
+    mod object;
+    mod opening;
+    mod publication;
+
+    #[path = "../../../../fuzz/fuzz_targets/wire_json/bodies.rs"]
+    pub(crate) mod bodies;
+}
+
+mod asks;
+mod queries;
+mod written;
+
+use admin::bodies;
+use libfuzzer_sys::fuzz_target;
+use problem::Problem;
+use serde_json::Value;
+
+/// The longest sentence about a mistake: no more of what was sent goes back than helps.
+const LONGEST_SENTENCE: usize = 1024;
+
+/// A refusal that can be sent: a sentence, in JSON, with a status that fits it.
+fn is_refusal(problem: &Problem) {
+    assert!(matches!(problem.status(), 400 | 401), "{problem:?}");
+    let json: Value = serde_json::from_str(&problem.json()).expect("JSON");
+    let message = json["error"]["message"].as_str().expect("a message");
+    assert!(!message.is_empty() && message.len() <= LONGEST_SENTENCE, "{message}");
+    assert!(json["error"]["code"].as_str().is_some_and(|code| !code.is_empty()));
+    assert_eq!(problem.answer().status(), problem.status());
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((numbers, text)) = input.split_first_chunk::<24>() else { return };
+    let numbers = [0, 8, 16].map(|at| {
+        let bytes = numbers[at..].first_chunk().expect("eight more");
+        u64::from_le_bytes(*bytes)
+    });
+    let text = &*String::from_utf8_lossy(text);
+    let value = serde_json::from_str::<Value>(text).ok();
+    // The same with each field once, and with numbers and escapes as serde_json writes them.
+    let plain = value.as_ref().map(Value::to_string);
+    asks::check(text, value.as_ref(), plain.as_deref());
+    bodies::check(text, value.as_ref(), plain.as_deref());
+    queries::check(text, numbers);
+    written::check(text, value.as_ref(), numbers);
+});

@@ -1,0 +1,83 @@
+//! What the query of an upgrade says: who connects, and where their session goes on.
+
+use headcount::{ConnId, Position, Resume, ThreadId, UserId};
+
+use crate::asks::number_of;
+use crate::identity::{self, Identity};
+use crate::is_refusal;
+
+/// What stands between the words of JSON and of queries.
+const BETWEEN_WORDS: [char; 6] = ['"', ':', ',', '&', '=', ' '];
+
+/// Words of a text that are looked at on their own.
+const MOST_WORDS: usize = 32;
+
+pub(crate) fn check(text: &str, [epoch, offset, previous]: [u64; 3]) {
+    assert_eq!(identity::parse_epoch(&identity::show_epoch(epoch)), Some(epoch));
+    for word in text.split(BETWEEN_WORDS).take(MOST_WORDS).chain([text]) {
+        assert_eq!(identity::parse_epoch(word), number_of(word));
+        position(word);
+    }
+    match identity::from_query(text) {
+        Ok(identity) => is_the_same_again(&identity),
+        Err(problem) => is_refusal(&problem),
+    }
+    made(text, Position { epoch, offset }, ConnId::from_bits(previous));
+}
+
+/// Any text as an offset, and as an epoch.
+fn position(text: &str) {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let offset = if digits { text.parse().ok() } else { None };
+    match identity::position("f", text) {
+        Ok(position) => assert_eq!((position.epoch, Some(position.offset)), (15, offset)),
+        Err(problem) => {
+            assert_eq!(offset, None);
+            is_refusal(&problem);
+        }
+    }
+}
+
+/// Each byte as its number, so that nothing of it means anything to the query.
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+fn query(user: &str, thread: &str, resume: Option<Resume>) -> String {
+    let mut query = format!("user={}&thread={}", encoded(user), encoded(thread));
+    let Some(Resume { position, previous }) = resume else { return query };
+    // What a takeover has seen is not sent.
+    if previous.map(Resume::takeover) != resume {
+        let Position { epoch, offset } = position;
+        query += &format!("&epoch={}&offset={offset}", identity::show_epoch(epoch));
+    }
+    if let Some(previous) = previous {
+        query += &format!("&previous={:016x}", previous.to_bits());
+    }
+    query
+}
+
+/// What was understood, written down anew, is understood the same.
+fn is_the_same_again(identity: &Identity) {
+    let (user, thread) = (identity.who.user(), identity.who.thread());
+    let query = query(user.as_str(), thread.as_str(), identity.resume);
+    assert_eq!(identity::from_query(&query).as_ref(), Ok(identity), "{query}");
+}
+
+/// Any text as a name, with any position: taken exactly if it is a name.
+fn made(text: &str, position: Position, previous: Option<ConnId>) {
+    let (user, thread) = text.split_once('\n').unwrap_or((text, "main"));
+    let resume = Some(Resume { position, previous });
+    let parsed = identity::from_query(&query(user, thread, resume));
+    // This character stands for bytes that are no text.
+    let readable = !text.contains(char::REPLACEMENT_CHARACTER);
+    match (UserId::new(user), ThreadId::new(thread), parsed) {
+        (Ok(user), Ok(thread), Ok(identity)) => {
+            assert_eq!((identity.who.user(), identity.who.thread()), (&user, &thread));
+            assert!(readable && identity.resume == resume, "{identity:?}");
+        }
+        (Ok(_), Ok(_), Err(problem)) => assert!(!readable, "{problem:?}"),
+        (_, _, Ok(identity)) => panic!("{identity:?}"),
+        (_, _, Err(problem)) => is_refusal(&problem),
+    }
+}

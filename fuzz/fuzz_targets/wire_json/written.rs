@@ -1,0 +1,141 @@
+//! What clients receive: JSON with the same values in it, whatever they are.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use headcount::{
+    Config, Position, Principal, Recovered, Registry, Resume, RoomId, RunEventKind, RunFact,
+    RunFailure, RunId, RunText, StreamRef, ThreadId, Timestamp, UserId,
+};
+use serde_json::{Value, json};
+
+use crate::events;
+use crate::frames::{self, Terms};
+use crate::identity::show_epoch;
+use crate::wall::Wall;
+
+/// What separates the names in the text.
+const SEPARATOR: char = '\u{1e}';
+
+fn value(frame: impl AsRef<[u8]>) -> Value {
+    let frame = frame.as_ref();
+    match serde_json::from_slice(frame) {
+        Ok(value) => value,
+        Err(error) => panic!("{error}: {}", String::from_utf8_lossy(frame)),
+    }
+}
+
+pub(crate) fn check(text: &str, data: Option<&Value>, [a, b, c]: [u64; 3]) {
+    assert_eq!(value(frames::quoted(text)), text);
+    let error = json!({"type": "error", "code": "x", "message": text, "request": a});
+    assert_eq!(value(frames::error("x", text, Some(&a.to_string()))), error);
+    let within = Duration::from_millis(a)..Duration::from_millis(b);
+    assert_eq!(
+        value(frames::draining(&within)),
+        json!({"type": "draining", "reconnect_ms": [a, b]})
+    );
+    let mut names = text.split(SEPARATOR);
+    let mut name = || names.next().unwrap_or("x");
+    let position = Position { epoch: c, offset: a };
+    if let Ok(room) = RoomId::new(name()) {
+        of_room(&room, position, data.unwrap_or(&Value::Null), b);
+    }
+    if let Ok(run) = RunId::new(name()) {
+        of_run(&run, name(), position, data.unwrap_or(&Value::Null), Timestamp::from_nanos(b));
+    }
+    if let (Ok(user), Ok(thread)) = (UserId::new(name()), ThreadId::new(name())) {
+        of_connection(&user, &thread, position);
+    }
+}
+
+fn of_room(room: &RoomId, position: Position, data: &Value, to: u64) {
+    let stream = frames::stream_name(StreamRef::Room(room)).expect("a room has a stream");
+    let named = format!("room/{}", room.as_str());
+    assert_eq!(stream, named);
+    let mut out = Vec::new();
+    frames::event(&stream, position, data.to_string().as_bytes(), &mut out);
+    let offset = position.offset;
+    let event = json!({"type": "event", "stream": named, "offset": offset, "data": data});
+    assert_eq!(value(out), event);
+    let gap = json!({"type": "gap", "stream": named, "from": offset, "to": to});
+    assert_eq!(value(frames::gap(&stream, offset, to)), gap);
+    assert_eq!(
+        value(frames::direct_event(&data.to_string())),
+        json!({"type": "event", "data": data})
+    );
+    let request = json!([room.as_str()])[0].to_string();
+    let left = json!({"type": "left", "room": room.as_str(), "request": room.as_str()});
+    assert_eq!(value(frames::left(room, Some(&request))), left);
+}
+
+fn of_run(run: &RunId, agent: &str, position: Position, data: &Value, at: Timestamp) {
+    let wall = Wall::now();
+    let payload = Bytes::from(data.to_string());
+    let kinds = [
+        (RunEventKind::Started, "agent_started"),
+        (RunEventKind::ToolExecuting, "tool_executing"),
+        (RunEventKind::Failed, "agent_failed"),
+    ];
+    let expected = |event: &str, data: &Value| {
+        json!({
+            "type": "event", "stream": "session", "offset": position.offset, "event": event,
+            "run": run.as_str(), "agent": agent, "at": wall.millis(at), "data": data,
+        })
+    };
+    for (kind, event) in kinds {
+        let fact = RunFact { run, agent, kind, failure: None, at, payload: &payload };
+        let mut out = Vec::new();
+        events::fact("session", position, &fact, wall, &mut out);
+        assert_eq!(value(out), expected(event, data));
+    }
+    let failure = Some(RunFailure::Silence);
+    let fact =
+        RunFact { run, agent, kind: RunEventKind::Failed, failure, at, payload: &Bytes::new() };
+    let mut out = Vec::new();
+    events::fact("session", position, &fact, wall, &mut out);
+    let failed = value(out);
+    assert_eq!(failed, expected("agent_failed", &failed["data"]));
+    assert!(failed["data"]["error"].is_string());
+    let said = RunText { run, agent, at, text: agent };
+    let mut out = Vec::new();
+    events::text("session", position, &said, wall, &mut out);
+    assert_eq!(value(out), expected("text", &json!({"delta": agent})));
+    let list = events::list([(run, agent), (run, "a")].into_iter());
+    let (one, two) = (json!({"run": run.as_str(), "agent": agent}), "a");
+    assert_eq!(value(list), json!([one, {"run": run.as_str(), "agent": two}]));
+}
+
+/// The first frame, and what a join is answered with, as a registry makes them.
+fn of_connection(user: &UserId, thread: &ThreadId, position: Position) {
+    let mut registry = Registry::new(Config::new(position.epoch));
+    let now = Timestamp::from_secs(1);
+    let conn = registry.reserve(now).expect("room for one");
+    let resume = Some(Resume { position, previous: None });
+    let who = Principal::new(user.clone(), thread.clone());
+    let admitted = registry.connect(now, conn, who, resume).expect("room for one");
+    let terms = Terms { ping_interval: Duration::MAX, max_message_bytes: position.offset };
+    let connection = format!("{:016x}", conn.to_bits());
+    let who = registry.who(conn).expect("it is open");
+    let recovered = |recovered| match recovered {
+        Recovered::Fresh => "fresh",
+        Recovered::All => "all",
+        _ => "gap",
+    };
+    let session =
+        json!({"epoch": show_epoch(admitted.position.epoch), "offset": admitted.position.offset});
+    let welcome = json!({
+        "type": "welcome", "connection": connection, "user": user.as_str(),
+        "thread": thread.as_str(), "session": session, "recovered": recovered(admitted.recovered),
+        "runs": [], "ping_interval_ms": u64::MAX, "max_message_bytes": position.offset,
+        "reconnect_ms": [250, 5000],
+    });
+    assert_eq!(value(frames::welcome(&connection, &who, &admitted, "[]", terms)), welcome);
+    let room = RoomId::new(user.as_str()).expect("the rules are the same");
+    let joined = registry.join(now, conn, &room, Some(position)).expect("room for one");
+    let place = joined.position;
+    let answer = json!({
+        "type": "joined", "room": room.as_str(), "epoch": show_epoch(place.epoch),
+        "offset": place.offset, "recovered": recovered(joined.recovered),
+    });
+    assert_eq!(value(frames::joined(&room, &joined, None)), answer);
+}

@@ -1,0 +1,61 @@
+//! A run as a back end opens it: `{user, thread, run, agent, …}`.
+
+use bytes::Bytes;
+use headcount::{RunId, ThreadId, UserId};
+
+use super::address::{parse_run, parse_user};
+use super::fields::Fields;
+use super::object;
+use crate::problem::Problem;
+
+/// A run to be opened. What else the body holds is what clients get as `data`.
+pub(super) struct Opening {
+    pub(super) user: UserId,
+    pub(super) thread: ThreadId,
+    pub(super) run: RunId,
+    pub(super) agent: String,
+    pub(super) payload: Bytes,
+}
+
+impl Opening {
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+        let mut fields: Fields<'_> = object::parse(text)?;
+        let user = parse_user("user", &fields.take("user")?)?;
+        let thread =
+            ThreadId::new(fields.take("thread")?).map_err(|error| Problem::id("thread", error))?;
+        let run = parse_run("run", &fields.take("run")?)?;
+        let agent = fields.take("agent")?;
+        if agent.is_empty() || agent.chars().any(char::is_control) {
+            let message = "agent is empty or holds a control character";
+            return Err(Problem::new(400, "bad_request", message));
+        }
+        Ok(Self { user, thread, run, agent, payload: fields.payload() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openings() {
+        let body = r#"{"user":"u","run":"r","thread":"t","agent":"a","plan":[1]}"#;
+        let opening = Opening::parse(body).unwrap();
+        assert_eq!((opening.user.as_str(), opening.thread.as_str()), ("u", "t"));
+        assert_eq!((opening.run.as_str(), &*opening.agent), ("r", "a"));
+        assert_eq!(opening.payload, r#"{"plan":[1]}"#);
+        for wrong in [
+            r#"{"run":"r","thread":"t","agent":"a"}"#,
+            r#"{"user":"u","thread":"t","agent":"a"}"#,
+            r#"{"user":"u","run":"r","agent":"a"}"#,
+            r#"{"user":"u","run":"r","thread":"t"}"#,
+            r#"{"user":"u","run":"r","thread":"t","agent":""}"#,
+            r#"{"user":"u","run":"r","thread":"t","agent":7}"#,
+            r#"{"user":"u","run":"undefined","thread":"t","agent":"a"}"#,
+            r#"{"user":"u","run":"r","thread":"","agent":"a"}"#,
+        ] {
+            let refused = Opening::parse(wrong).map(|_| ()).unwrap_err();
+            assert_eq!(refused.status(), 400, "{wrong}");
+        }
+    }
+}
