@@ -210,6 +210,7 @@ mod run;
 mod session;
 mod stats;
 mod stream;
+mod table;
 mod time;
 mod timers;
 
