@@ -198,7 +198,7 @@ pub struct Position {
 
 /// What becomes of a message when there is no room or no time for all of them. It decides what is
 /// let go, never the order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Class {
     /// Handed out to everyone, or told as lost.
@@ -247,7 +247,7 @@ impl fmt::Debug for Key {
 ///
 /// Clones share the payload. A payload that is a slice of a larger buffer keeps all of that buffer
 /// alive while the bounds count the slice only: hand in buffers of their own.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Message {
     payload: Bytes,
     text: bool,

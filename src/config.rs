@@ -79,7 +79,7 @@ macro_rules! keys {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $key:literal, $min:expr, $max:expr, $default:expr;)*) => {
         /// The limits and times of a registry. Made by [`Config::builder`]; one that exists is
         /// valid.
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub struct Config {
             pub(crate) seed: u64,
             pub(crate) flush_reports: bool,
@@ -308,7 +308,7 @@ keys! {
 }
 
 /// What happens to a user's connect over the cap of their connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OverCap {
     /// One of the user's own connections makes room: one that owes an answer to a ping, or else the

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use core::num::NonZeroU32;
 use core::time::Duration;
 
@@ -13,12 +14,13 @@ use crate::config::Config;
 use crate::id::ConnId;
 use crate::random::mix;
 use crate::registry::Drain;
+use crate::table;
 use crate::time::Timestamp;
 
 /// The session of a connection that has none.
 pub(crate) const NO_SESSION: u32 = u32::MAX;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum State {
     /// A socket that is nobody yet.
     Pending,
@@ -31,7 +33,7 @@ pub(crate) enum State {
 }
 
 /// What fan-out and activity touch: at most half a cache line.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Hash)]
 pub(crate) struct Conn {
     /// Any sign of life of the peer, in attended time.
     pub(crate) last_seen: Timestamp,
@@ -53,7 +55,7 @@ pub(crate) struct Conn {
 const _: () = assert!(size_of::<Conn>() <= 32);
 
 /// How far the ping that waits for an answer has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Ping {
     None,
     /// In the outbox.
@@ -70,6 +72,7 @@ pub(crate) enum Ping {
 }
 
 /// The rest of a connection.
+#[derive(Clone, Hash)]
 pub(crate) struct Cold {
     /// When the running phase began: reserved, upgraded, admitted, or `Close` polled.
     pub(crate) phase: Timestamp,
@@ -123,7 +126,7 @@ pub(crate) struct Cold {
 }
 
 /// Where a connection sits in one stream.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Seat {
     pub(crate) stream: u32,
     /// The index among the stream's members.
@@ -133,7 +136,7 @@ pub(crate) struct Seat {
 }
 
 /// The offsets `from..=to` of a stream, lost for one connection that it follows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Missed {
     pub(crate) stream: u32,
     pub(crate) from: u64,
@@ -153,6 +156,7 @@ pub(crate) enum Due {
 
 /// All connections. The hot and the cold part of one have the same key: both slabs see the same
 /// inserts and removals.
+#[derive(Clone)]
 pub(crate) struct Conns {
     hot: Slab<Conn>,
     cold: Slab<Cold>,
@@ -215,7 +219,7 @@ impl Conns {
     }
 
     pub(crate) fn remove(&mut self, slot: u32) -> (Conn, Cold) {
-        (self.hot.remove(slot as usize), self.cold.remove(slot as usize))
+        (table::remove(&mut self.hot, slot), table::remove(&mut self.cold, slot))
     }
 
     /// The slot of a handle whose cleanup was not polled.
@@ -262,6 +266,15 @@ impl Conns {
     /// One past the highest slot in use or vacant: the end of a walk over the table.
     pub(crate) fn end(&self) -> u32 {
         self.hot.iter().next_back().map_or(0, |(slot, _)| slot as u32 + 1)
+    }
+}
+
+impl Hash for Conns {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { hot, cold } = self;
+        table::hash_slab(hot, state);
+        // In the same slots.
+        cold.iter().for_each(|(_, cold)| cold.hash(state));
     }
 }
 

@@ -213,6 +213,7 @@ mod run;
 mod session;
 mod stats;
 mod stream;
+mod table;
 mod time;
 mod timers;
 

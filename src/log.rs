@@ -9,13 +9,14 @@ mod entry;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use core::hash::BuildHasher;
+use core::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
 use crate::action::{Key, Message};
 use crate::run::{RunEntry, Runs};
+use crate::table;
 use crate::time::Timestamp;
 
 use self::entry::What;
@@ -43,12 +44,14 @@ pub(crate) enum Next<'a> {
 }
 
 /// The newest entry of each key.
+#[derive(Clone)]
 struct Keys {
     hasher: FixedState,
     /// The hash of the key beside the offset of its entry.
     newest: HashTable<(u64, u64)>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Log {
     /// Messages, what belongs to runs, and marks; the newest at the back.
     entries: VecDeque<Entry>,
@@ -75,6 +78,19 @@ pub(crate) struct Log {
 /// Marks beyond the number of messages, and these, are swept out: a log of few entries is not worth
 /// the work.
 pub(crate) const MARKS_KEPT: usize = 16;
+
+impl Hash for Log {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { entries, live, bytes, held, bounded_from, .. } = self;
+        let Self { droppable, droppable_from, head, lost, keys, .. } = self;
+        (entries, live, bytes, held, bounded_from).hash(state);
+        (droppable, droppable_from, head, lost).hash(state);
+        keys.is_some().hash(state);
+        if let Some(keys) = keys {
+            table::hash_table(&keys.newest, state);
+        }
+    }
+}
 
 impl Log {
     pub(crate) const fn new() -> Self {

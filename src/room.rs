@@ -1,13 +1,15 @@
 //! Rooms: groups across users, joined by explicit calls only.
 
-use core::hash::BuildHasher;
+use core::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 use slab::Slab;
 
 use crate::id::RoomId;
+use crate::table;
 
+#[derive(Clone, Hash)]
 pub(crate) struct Room {
     pub(crate) name: RoomId,
     /// Its stream's key. The members are the stream's.
@@ -15,11 +17,20 @@ pub(crate) struct Room {
 }
 
 /// All rooms, by slot and by name.
+#[derive(Clone)]
 pub(crate) struct Rooms {
     records: Slab<Room>,
     /// Name to slot. Clients may choose room names, hence a hash that is seeded.
     names: HashTable<u32>,
     hasher: FixedState,
+}
+
+impl Hash for Rooms {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { records, names, hasher: _ } = self;
+        table::hash_slab(records, state);
+        table::hash_table(names, state);
+    }
 }
 
 impl Rooms {
@@ -68,6 +79,6 @@ impl Rooms {
         if let Ok(entry) = self.names.find_entry(hash, |slot| *slot == room) {
             entry.remove();
         }
-        self.records.remove(room as usize);
+        table::remove(&mut self.records, room);
     }
 }

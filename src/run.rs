@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::hash::BuildHasher;
+use core::hash::{BuildHasher, Hash, Hasher};
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use crate::action::MESSAGE_OVERHEAD;
 use crate::config::Config;
 use crate::error::RunError;
 use crate::id::RunId;
+use crate::table;
 use crate::time::Timestamp;
 
 /// The end of a session's list of runs.
@@ -124,7 +125,7 @@ impl RunEvent<'_> {
 }
 
 /// One event in a log.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(crate) struct RunEntry {
     pub(crate) run: u32,
     pub(crate) kind: RunEventKind,
@@ -139,6 +140,7 @@ impl RunEntry {
 }
 
 /// A run that is open, or of which a log still keeps something.
+#[derive(Clone, Hash)]
 pub(crate) struct Run {
     /// The slot of its user: a run's name is unique among theirs.
     pub(crate) user: u32,
@@ -305,6 +307,7 @@ const fn reserve(config: &Config) -> u64 {
 }
 
 /// All runs, by slot and by name.
+#[derive(Clone)]
 pub(crate) struct Runs {
     records: Slab<Run>,
     /// (user, name) to slot. The names come from outside, hence a hash that is seeded.
@@ -313,6 +316,15 @@ pub(crate) struct Runs {
     open: u32,
     /// Those that have ended and that no log keeps anything of: to be taken away.
     pub(crate) spent: Vec<u32>,
+}
+
+impl Hash for Runs {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { records, names, hasher: _, open, spent } = self;
+        table::hash_slab(records, state);
+        table::hash_table(names, state);
+        (open, spent).hash(state);
+    }
 }
 
 impl Runs {
@@ -421,7 +433,7 @@ impl Runs {
 
     /// Takes a run away, whatever is left of it.
     pub(crate) fn remove(&mut self, run: u32) -> Run {
-        let record = self.records.remove(run as usize);
+        let record = table::remove(&mut self.records, run);
         self.open -= u32::from(record.is_open());
         let hash = self.hasher.hash_one((record.user, record.id.as_str()));
         if let Ok(entry) = self.names.find_entry(hash, |slot| *slot == run) {

@@ -1,6 +1,6 @@
 //! Users and their sessions: names held once, indexes, linger.
 
-use core::hash::BuildHasher;
+use core::hash::{BuildHasher, Hash, Hasher};
 use core::num::NonZeroU32;
 
 use foldhash::quality::FixedState;
@@ -12,8 +12,10 @@ use crate::action::CloseReason;
 use crate::id::{SessionId, ThreadId, UserId};
 use crate::run::NO_RUN;
 use crate::stats::Pressure;
+use crate::table;
 use crate::time::Timestamp;
 
+#[derive(Clone, Hash)]
 pub(crate) struct User {
     pub(crate) name: UserId,
     /// Sessions that have not ended, oldest first. There are few, so looking for a thread walks
@@ -27,6 +29,7 @@ pub(crate) struct User {
     pub(crate) bytes: u64,
 }
 
+#[derive(Clone, Hash)]
 pub(crate) struct Session {
     pub(crate) serial: NonZeroU32,
     pub(crate) user: u32,
@@ -51,6 +54,7 @@ pub(crate) struct Session {
 }
 
 /// All users and sessions, by slot and by name.
+#[derive(Clone)]
 pub(crate) struct Sessions {
     users: Slab<User>,
     records: Slab<Session>,
@@ -60,6 +64,16 @@ pub(crate) struct Sessions {
     hasher: FixedState,
     /// Sessions that ended and whose cleanup was not polled.
     ended: usize,
+}
+
+impl Hash for Sessions {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { users, records, names, hasher: _, ended } = self;
+        table::hash_slab(users, state);
+        table::hash_slab(records, state);
+        table::hash_table(names, state);
+        ended.hash(state);
+    }
 }
 
 impl Sessions {
@@ -230,11 +244,11 @@ impl Sessions {
     /// Frees the slot of a session that has ended.
     pub(crate) fn release(&mut self, session: u32) -> Session {
         self.ended -= 1;
-        let record = self.records.remove(session as usize);
+        let record = table::remove(&mut self.records, session);
         let user = &mut self.users[record.user as usize];
         user.ended -= 1;
         if user.sessions.is_empty() && user.ended == 0 {
-            self.users.remove(record.user as usize);
+            table::remove(&mut self.users, record.user);
         }
         record
     }

@@ -128,7 +128,7 @@ pub struct OpenedRun {
 }
 
 /// What a reload does to whoever is there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Impact {
     /// Connections that are closed over their users' own caps, with
@@ -197,7 +197,7 @@ impl RunEnd {
 
 /// A structured fact for logs and metrics. Best effort: losses are counted in
 /// [`Stats::notices_lost`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Notice {
     /// A connection was admitted.

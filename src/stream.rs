@@ -6,14 +6,14 @@ use crate::action::{CloseReason, Position};
 use crate::log::Log;
 
 /// Whose log it is: an index into the table of sessions or of rooms.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Owner {
     Session(u32),
     Room(u32),
 }
 
 /// Where one connection stands in a stream.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Hash)]
 pub(crate) struct Member {
     /// The connection's slot.
     pub(crate) conn: u32,
@@ -25,7 +25,7 @@ pub(crate) struct Member {
 }
 
 /// One pass over the members with one entry.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Hash)]
 pub(crate) struct Sweep {
     pub(crate) offset: u64,
     /// The members before this place have been visited.
@@ -34,13 +34,14 @@ pub(crate) struct Sweep {
 
 /// Closing all that were members at the call, from the back, a slice a turn. A leave may move a later
 /// member in front, which is closed too then; an earlier one is never missed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Hash)]
 pub(crate) struct MassClose {
     pub(crate) reason: CloseReason,
     /// The members from this place on are closed, or have joined since.
     pub(crate) before: u32,
 }
 
+#[derive(Clone, Hash)]
 pub(crate) struct Stream {
     pub(crate) owner: Owner,
     pub(crate) epoch: u64,

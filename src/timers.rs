@@ -6,6 +6,7 @@
 //! (Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987, scheme 7).
 
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 const NIL: u32 = u32::MAX;
 const SLOTS: usize = 64;
@@ -26,6 +27,7 @@ struct Node {
 
 const VACANT: Node = Node { prev: NIL, next: NIL, slot: UNSCHEDULED, at: 0 };
 
+#[derive(Clone)]
 pub(crate) struct Timers {
     /// Every slot that begins before this millisecond is empty.
     now: u64,
@@ -33,6 +35,24 @@ pub(crate) struct Timers {
     occupied: [u64; LEVELS],
     heads: [u32; LEVELS * SLOTS],
     nodes: Vec<Node>,
+}
+
+/// In the order in which entries are popped. Nodes without an entry leave no trace.
+impl Hash for Timers {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { now, occupied, heads, nodes } = self;
+        (now, occupied).hash(state);
+        for (level, mut slots) in occupied.iter().copied().enumerate() {
+            while slots != 0 {
+                let mut key = heads[level * SLOTS + slots.trailing_zeros() as usize];
+                slots &= slots - 1;
+                while let Some(node) = nodes.get(key as usize) {
+                    (node.slot, key, node.at).hash(state);
+                    key = node.next;
+                }
+            }
+        }
+    }
 }
 
 /// What the timers of so many keys may hold on the heap.

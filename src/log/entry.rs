@@ -5,6 +5,7 @@ use crate::id::ConnId;
 use crate::run::{RunEntry, Runs};
 use crate::time::Timestamp;
 
+#[derive(Clone, Hash)]
 pub(crate) struct Entry {
     /// Its place; of a text, the place of its last byte.
     pub(crate) offset: u64,
@@ -15,6 +16,7 @@ pub(crate) struct Entry {
     pub(super) what: What,
 }
 
+#[derive(Clone, Hash)]
 pub(super) enum What {
     Message(Message),
     Run(RunEntry),
@@ -31,7 +33,7 @@ pub(super) enum What {
 
 /// A stretch of a run's text. Each byte has an offset, so that a cursor may stand anywhere in it,
 /// and what follows of the same run makes it longer.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Hash)]
 pub(crate) struct Text {
     pub(crate) run: u32,
     /// Where it begins in the text of the run.

@@ -59,6 +59,7 @@ impl Stream {
 }
 
 /// Streams that may hold an entry of each worth, in the order in which they came to.
+#[derive(Clone, Hash)]
 pub(super) struct Holders {
     queues: [VecDeque<(u32, u64)>; 3],
     /// How many records are of streams that are gone: swept out when they are most.

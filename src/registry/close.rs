@@ -14,6 +14,7 @@ use super::turns::Turn;
 use super::{Registry, Target, record};
 
 /// A walk over the table that closes whoever is there.
+#[derive(Clone, Hash)]
 pub(crate) struct MassCloseEveryone {
     reason: CloseReason,
     next: u32,

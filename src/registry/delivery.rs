@@ -10,6 +10,7 @@ use crate::log::{Log, Reader};
 use crate::run::Runs;
 use crate::stats::{Delivery, Joined, Notice, Recovered, Stored};
 use crate::stream::{Owner, Stream, Sweep};
+use crate::table;
 use crate::time::Timestamp;
 
 use super::outbox::Queued;
@@ -18,6 +19,7 @@ use super::turns::Turn;
 use super::{LogSize, Registry, Target, record};
 
 /// A message on its way over the table of connections.
+#[derive(Clone, Hash)]
 pub(crate) struct Announcement {
     message: Message,
     /// The next slot to visit.
@@ -428,7 +430,7 @@ impl Registry {
         self.stream_timers.cancel(key);
         let log = core::mem::replace(&mut self.streams[key as usize].log, Log::new());
         self.log_changed(key, LogSize::of(&log));
-        let stream = self.streams.remove(key as usize);
+        let stream = table::remove(&mut self.streams, key);
         self.forget_holder(&stream);
         if stream.queued {
             self.abandon_turn(Turn::Stream { key, epoch: stream.epoch });

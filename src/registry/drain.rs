@@ -18,7 +18,7 @@ use super::{Registry, record};
 
 /// A drain under way. Every instant of it is a function of this and of the connection, so there is
 /// nothing to schedule and nothing to undo.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Hash)]
 pub(crate) struct Drain {
     /// Tells it from the drains before, from 1 on.
     pub(crate) number: u32,

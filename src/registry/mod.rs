@@ -8,6 +8,7 @@ mod delivery;
 mod drain;
 mod eviction;
 mod explain;
+mod fingerprint;
 mod input;
 mod liveness;
 mod look;
@@ -80,6 +81,10 @@ use record;
 /// `flushed`, `disconnect`, `tick`), intents of the application (`send`, `reply`, `join`, `leave`,
 /// `close`), what to do and when to come back (`poll_action`, `poll_timeout`, `poll_notice`), and
 /// getters, which change nothing.
+///
+/// A clone is a registry of its own that is in the same state: for a look at what would happen.
+/// Payloads are shared, the rest is copied in O(everything). Never drive sockets with both.
+#[derive(Clone)]
 pub struct Registry {
     config: Config,
     /// The latest stamp that came in: time never runs backwards inside.
@@ -149,7 +154,7 @@ enum Chosen {
 }
 
 /// What only ever counts up, and gauges that would take a walk to count.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Counters {
     opened: u64,
     open: u32,

@@ -18,7 +18,7 @@ use super::Registry;
 
 /// One item, bounded by what it is about: direct messages and moved entries by the window and the
 /// lane of their connection, and one ping, one close and one cleanup of each.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(crate) enum Queued {
     Direct {
         conn: ConnId,
@@ -55,7 +55,7 @@ pub(crate) enum Queued {
 }
 
 /// Where an entry comes from, by name: its room may be gone when it is polled.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(crate) enum Origin {
     Session(SessionId),
     Room(RoomId),
@@ -71,14 +71,14 @@ impl Origin {
 }
 
 /// What an entry holds, for when its log has let it go.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(crate) enum Parcel {
     Message(Message),
     Run(Box<OwnedFact>),
     Text(Box<OwnedText>),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(crate) struct OwnedFact {
     run: RunId,
     agent: Box<str>,
@@ -88,7 +88,7 @@ pub(crate) struct OwnedFact {
     payload: Bytes,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(crate) struct OwnedText {
     run: RunId,
     agent: Box<str>,
@@ -181,6 +181,7 @@ impl Queued {
 }
 
 /// A FIFO of [`Queued`]; large once, it gives its memory back when it has run empty.
+#[derive(Clone, Hash)]
 pub(crate) struct Outbox {
     queue: VecDeque<Queued>,
 }

@@ -22,7 +22,7 @@ struct Clearance {
 }
 
 /// What was there when the caps were lowered, of what nobody is sent away for.
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 pub(super) struct Standing {
     pub(super) live: u64,
     pub(super) pending: u32,

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 
 use crate::id::ConnId;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Turn {
     /// A stream with entries to hand out, or members to close. The epoch tells it from the next
     /// stream with the same key.
@@ -23,6 +23,7 @@ pub(crate) enum Turn {
 ///
 /// A turn whose holder has gone is taken out lazily: [`Turns::abandon`] counts them, and says when
 /// there are so many that they should be swept out, so that memory follows the holders alive.
+#[derive(Clone, Hash)]
 pub(crate) struct Turns {
     queue: VecDeque<Turn>,
     abandoned: usize,

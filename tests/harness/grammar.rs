@@ -11,14 +11,14 @@ use super::seen::{Content, Seen, Source};
 use super::{Check, ensure};
 
 /// Where a connection is in its sentence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     Talking,
     Closed,
     Forgotten,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Sentence {
     stage: Stage,
     session: Option<SessionId>,
@@ -26,7 +26,7 @@ struct Sentence {
     told: BTreeMap<Source, Told>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Told {
     epoch: u64,
     upto: u64,
@@ -35,7 +35,7 @@ struct Told {
 }
 
 /// The checker.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Grammar {
     chunk: usize,
     conns: BTreeMap<ConnId, Sentence>,
@@ -209,6 +209,10 @@ impl Grammar {
     fn stage(&mut self, conn: ConnId, stage: Stage) {
         if let Some(sentence) = self.conns.get_mut(&conn) {
             sentence.stage = stage;
+            if stage == Stage::Forgotten {
+                // What it was told can be asked for no more.
+                sentence.told.clear();
+            }
         }
     }
 

@@ -46,7 +46,7 @@ impl World {
     }
 
     /// Polls and flushes until there is nothing to do but wait.
-    fn quiet(&mut self) -> Check {
+    pub fn quiet(&mut self) -> Check {
         for _ in 0..LIMIT {
             self.poll_all()?;
             self.flush_all()?;

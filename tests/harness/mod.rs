@@ -11,6 +11,7 @@
 
 pub mod apply;
 pub mod apply_runs;
+pub mod fingerprint;
 pub mod generate;
 pub mod grammar;
 pub mod liveness;

@@ -6,7 +6,7 @@ use headcount::{
 };
 
 /// The name of a stream, owned.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     Session(SessionId),
     Room(RoomId),
@@ -26,7 +26,7 @@ impl From<StreamRef<'_>> for Source {
 }
 
 /// What a `Send` carries, and what an entry of a stream holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
     Message(Message),
     Fact(Fact),
@@ -34,7 +34,7 @@ pub enum Content {
 }
 
 /// An event of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fact {
     pub run: RunId,
     pub agent: String,
@@ -45,7 +45,7 @@ pub struct Fact {
 }
 
 /// A stretch of a run's text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Said {
     pub run: RunId,
     pub agent: String,

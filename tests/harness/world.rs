@@ -43,7 +43,7 @@ impl Names {
 }
 
 /// One history under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct World {
     pub registry: Registry,
     pub model: Model,

@@ -12,7 +12,7 @@ use crate::harness::seen::Source;
 use crate::harness::{Check, ensure};
 
 /// How dear an entry is to somebody: the least go first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Worth {
     /// A client has dealt with it, and everybody was handed it.
     Acknowledged,
@@ -22,7 +22,7 @@ pub enum Worth {
 }
 
 /// What the call at hand may have made the budgets take.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Payments {
     /// Streams to which an entry was appended that stays.
     appended: Vec<Source>,

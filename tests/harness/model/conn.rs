@@ -10,7 +10,7 @@ use super::Bucket;
 use crate::harness::seen::{Content, Source};
 
 /// Where a connection is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     Pending,
     Open,
@@ -19,7 +19,7 @@ pub enum State {
 }
 
 /// Something that was promised to one connection and waits to be polled, in order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Waiting {
     Direct(Message),
     /// What the close moved out of the logs, then the `Close` itself.
@@ -28,7 +28,7 @@ pub enum Waiting {
 }
 
 /// What a closing connection may still be handed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Moved {
     /// The sequences that are right, each of which holds all that fits. Empty: the specification
     /// leaves open what fits, and only the order is checked.
@@ -40,7 +40,7 @@ pub struct Moved {
 }
 
 /// One thing out of a log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Item {
     Gap {
         stream: Source,
@@ -94,7 +94,7 @@ impl Item {
 }
 
 /// Whether a ping waits to be polled. Its place among the direct messages is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PingDue {
     No,
     /// Two deadlines fell into one tick, and either may have come first.
@@ -103,7 +103,7 @@ pub enum PingDue {
 }
 
 /// An unanswered ping.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Ping {
     /// What had been handed out, the ping included, when it was; `None` while it is queued.
     pub mark: Option<u64>,
@@ -117,7 +117,7 @@ pub struct Ping {
 }
 
 /// A connection from `reserve` until its `Cleanup` is polled.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Conn {
     pub id: ConnId,
     pub state: State,

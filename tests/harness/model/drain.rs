@@ -9,7 +9,7 @@ use super::{Model, due};
 use crate::harness::{Check, ensure};
 
 /// A drain under way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Drain {
     began: Timestamp,
     pub ends: Timestamp,

@@ -7,7 +7,7 @@ use headcount::{Class, Config, ConnId, Timestamp};
 use crate::harness::seen::{Content, Said, Source};
 
 /// A message, an event of a run, or a stretch of its text, in which each byte has an offset.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Entry {
     pub content: Content,
     /// Of what belongs to a run: critical.
@@ -94,7 +94,7 @@ impl Reader {
 }
 
 /// What a log may hold.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Bounds {
     pub messages: u64,
     pub bytes: u64,

@@ -8,7 +8,7 @@ use super::budget::Worth;
 use super::entry::{Bounds, Entry, Reader};
 
 /// What became of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fate {
     Kept,
     /// Something newer has taken its place: nobody lacks it.
@@ -27,7 +27,7 @@ pub enum Next {
 
 /// One account of what the registry keeps. It is open when exactly the registry finds that everyone
 /// has everything, so that a stream may have more than one account until it shows.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Log {
     /// One for each entry.
     fates: Vec<Fate>,

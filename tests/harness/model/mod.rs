@@ -55,7 +55,7 @@ pub const fn due(now: Timestamp, at: Timestamp) -> bool {
 }
 
 /// A (user, thread) pair.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Session {
     pub user: u8,
     pub thread: u8,
@@ -93,7 +93,7 @@ impl Session {
 }
 
 /// A message to everyone, on its way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Announcement {
     pub message: Message,
     /// Who was open at the call and must get it, unless there was a moment without room.
@@ -106,7 +106,7 @@ pub struct Announcement {
 }
 
 /// A close of many, on its way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct MassClose {
     /// `None` for everyone.
     pub room: Option<RoomId>,
@@ -118,7 +118,7 @@ pub struct MassClose {
 }
 
 /// A token bucket, exact: instants times the rate, so that nothing is rounded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Bucket {
     rate: u128,
     burst: u128,

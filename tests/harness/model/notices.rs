@@ -1,6 +1,7 @@
 //! Notices: facts that were noted, each at most once, and none that was not a fact.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use headcount::{CloseReason, ConnId, Impact, Notice, Pressure, RunEnd, SessionId, Timestamp};
@@ -9,7 +10,7 @@ use super::Model;
 use crate::harness::{Check, ensure};
 
 /// What there may be to say about a connection. Kept when it is gone: notices may be polled late.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Life {
     session: SessionId,
     admitted: bool,
@@ -22,7 +23,7 @@ struct Life {
 }
 
 /// A user came nearer to a cap, or away from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Level {
     pub level: Pressure,
     pub probed: u32,
@@ -46,6 +47,23 @@ pub struct NoticeBook {
     announced: Vec<(usize, usize)>,
     /// Notices that can't be missing if none was lost.
     owed: u64,
+}
+
+/// What decides whether the next notice is right.
+impl Hash for NoticeBook {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for (id, life) in &self.lives {
+            let Life { session, admitted, closed, closed_told, gaps, suspected, recovered } = life;
+            (id, session, admitted, closed_told, gaps, suspected, recovered).hash(state);
+            if !closed_told {
+                closed.hash(state);
+            }
+        }
+        let Self { lives: _, ended, users, levels, pauses, drains, reloads, .. } = self;
+        (ended, users, levels, pauses, drains, reloads).hash(state);
+        let Self { runs_opened, runs_ended, announced, owed, .. } = self;
+        (runs_opened, runs_ended, announced, owed).hash(state);
+    }
 }
 
 impl NoticeBook {

@@ -18,7 +18,7 @@ use crate::harness::{Check, ensure};
 const LONGEST_NAME: usize = 128;
 
 /// A run that is open, or of which the log keeps something.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Run {
     pub user: u8,
     pub id: RunId,

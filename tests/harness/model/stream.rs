@@ -14,7 +14,7 @@ use crate::harness::{Check, ensure};
 
 /// Whether a member lags. The order between streams is the registry's own choice, so at times the
 /// outputs alone do not tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lag {
     No,
     Perhaps,
@@ -22,7 +22,7 @@ pub enum Lag {
 }
 
 /// A member's place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Seat {
     pub conn: ConnId,
     /// The last offset that it was handed, was told as lost, or did not have to get.
@@ -64,7 +64,7 @@ impl Seat {
 }
 
 /// A log and its members.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Stream {
     pub source: Source,
     pub epoch: u64,

@@ -1,0 +1,74 @@
+//! Whether two registries are in the same state.
+
+use core::hash::{BuildHasher, Hash, Hasher};
+
+use foldhash::quality::FixedState;
+
+use crate::table;
+
+use super::{Counters, Registry};
+
+impl Registry {
+    /// A number for the state that it is in: two registries with the same one answer the same inputs
+    /// with the same results, actions, notices and deadlines from now on (but for one chance in
+    /// 2^64).
+    ///
+    /// It is for whoever explores what may happen, with a [clone](Clone) for each possibility: a
+    /// state that was seen before need not be followed again. It is conservative. Time, serials and
+    /// epochs are part of the state, so that two registries may behave alike as far as anybody can
+    /// see and have different fingerprints. What has only been counted or noted of the past is no
+    /// part of it: the sums in [`stats`](Registry::stats), and [`closed`](Registry::closed).
+    ///
+    /// Costs O(everything), as a clone does. Only fingerprints made by the same build of a program
+    /// can be compared: don't store them.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut state = FixedState::default().build_hasher();
+        // Every field is named here, so that a new one is not forgotten.
+        let Self {
+            config,
+            now,
+            pauses,
+            conns,
+            sessions,
+            rooms,
+            runs,
+            holders,
+            streams,
+            conn_timers,
+            session_timers,
+            stream_timers,
+            run_timers,
+            outbox,
+            turns,
+            announcements,
+            mass_close,
+            drain,
+            drain_queued,
+            drains,
+            standing,
+            notices,
+            closing,
+            closed_ring: _,
+            connects_paid_until,
+            last_serial,
+            last_epoch,
+            counters,
+            // What the last poll lent is out of reach by now.
+            recipients: _,
+            lent: _,
+            lent_message: _,
+            to_trim,
+        } = self;
+        (config, now, pauses, conns, sessions, rooms, runs, holders).hash(&mut state);
+        table::hash_slab(streams, &mut state);
+        (conn_timers, session_timers, stream_timers, run_timers).hash(&mut state);
+        (outbox, turns, announcements, mass_close, drain, drain_queued, drains).hash(&mut state);
+        (standing, notices, closing, connects_paid_until).hash(&mut state);
+        (last_serial, last_epoch, to_trim).hash(&mut state);
+        // The gauges; no sum decides anything.
+        let Counters { open, closing, live, pending, log_messages, log_bytes, .. } = counters;
+        (open, closing, live, pending, log_messages, log_bytes).hash(&mut state);
+        state.finish()
+    }
+}

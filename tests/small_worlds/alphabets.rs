@@ -1,0 +1,327 @@
+//! The four alphabets: where their histories begin, what may happen, and what they are there for.
+
+use std::time::Duration;
+
+use headcount::{Config, ConfigBuilder};
+
+use crate::explore::{Alphabet, Letter};
+use crate::harness::op::{Advance, Class, Flush, Incoming, Op, Pick, RunReport, Since, To};
+use crate::harness::settings::Population;
+
+/// The oldest open connection, and the one after it.
+const FIRST: Pick = Pick(1 << 14);
+const SECOND: Pick = Pick(1 << 14 | 1);
+/// The newest connection whose `Cleanup` was not polled.
+const NEWEST: Pick = Pick(2 << 14);
+
+/// A time after which every deadline of [`SHORT`] has passed, and just passed.
+fn time_passes() -> Letter {
+    vec![Op::Advance(Advance::Millis(51)), Op::Tick]
+}
+
+/// All that there is to do is done, and everybody takes it.
+fn all_is_well() -> Letter {
+    vec![Op::PollAll, Op::FlushAll]
+}
+
+const SHORT: Duration = Duration::from_millis(50);
+const LONG: Duration = Duration::from_millis(100);
+
+const fn arrive(user: u8, thread: u8) -> Op {
+    Op::Arrive { user, thread, resume: Since::Fresh, previous: None, expiry: None }
+}
+
+const fn send(to: To, size: u8, class: Class) -> Op {
+    Op::Send { to, size, class, except: None, text: true }
+}
+
+/// Few places, small logs, narrow windows, and a deadline for everything.
+fn config() -> ConfigBuilder {
+    Config::builder(7)
+        .connections(3)
+        .pending(2)
+        .closing(1)
+        .users(2)
+        .sessions(3)
+        .rooms(1)
+        .connections_per_user(2)
+        .sessions_per_user(2)
+        .head_deadline(SHORT)
+        .auth_deadline(SHORT)
+        .close_handshake(SHORT)
+        .linger(SHORT)
+        .interval(SHORT)
+        .pong_timeout(LONG)
+        .emergency_deadline(SHORT)
+        .slow_deadline(LONG)
+        .drain_grace(SHORT)
+        .drain_deadline(2 * LONG)
+        .pause_threshold(Duration::from_secs(3_600))
+        .stream_messages(2)
+        .stream_history(1)
+        .stream_ttl(2 * LONG)
+        .room_messages(2)
+        .room_history(1)
+        .room_ttl(LONG)
+        .window(200)
+        .lane(100)
+        .message_bytes(1_000)
+        .fanout_chunk(1)
+}
+
+fn build(builder: ConfigBuilder) -> Config {
+    builder.build().expect("in range and without contradiction")
+}
+
+/// Two users, two threads, few places.
+pub(crate) fn admission() -> Alphabet {
+    Alphabet {
+        name: "admission",
+        config: build(config().sessions_per_user(1)),
+        population: Population { users: 2, threads: 2, rooms: 1, runs: 1 },
+        before: vec![],
+        letters: vec![
+            vec![arrive(0, 0)],
+            vec![arrive(0, 1)],
+            vec![arrive(1, 0)],
+            vec![Op::Arrive {
+                user: 0,
+                thread: 0,
+                resume: Since::Head,
+                previous: Some(FIRST),
+                expiry: None,
+            }],
+            vec![Op::Reserve],
+            vec![Op::Upgraded { conn: NEWEST }],
+            vec![Op::Connect {
+                conn: NEWEST,
+                user: 1,
+                thread: 1,
+                resume: Since::Fresh,
+                previous: None,
+                expiry: None,
+            }],
+            vec![Op::Message { conn: FIRST, kind: Incoming::Pong }],
+            vec![Op::Disconnect { conn: FIRST }],
+            time_passes(),
+            vec![Op::Poll { count: 1 }],
+            all_is_well(),
+        ],
+        seen: vec![
+            (
+                4,
+                &[
+                    "a close handshake was cut short",
+                    "a connection became suspect",
+                    "a connection was evicted",
+                    "a connection was taken over",
+                    "a request head was late",
+                    "a session came back to life",
+                    "a session ended in a tick",
+                    "a session made room",
+                    "a stale handle",
+                    "an authentication was late",
+                    "refused: NotPending",
+                    "refused: Pending",
+                    "refused: Sessions",
+                ],
+            ),
+            (
+                5,
+                &[
+                    "a pong deadline passed",
+                    "a suspect connection recovered",
+                    "refused: Connections",
+                ],
+            ),
+        ],
+    }
+}
+
+/// Two tabs of one session, which are in a room as well.
+pub(crate) fn delivery() -> Alphabet {
+    Alphabet {
+        name: "delivery",
+        config: build(config()),
+        population: Population { users: 1, threads: 1, rooms: 1, runs: 1 },
+        before: vec![
+            arrive(0, 0),
+            arrive(0, 0),
+            Op::Join { conn: FIRST, room: 0, since: Since::Fresh },
+            Op::Join { conn: SECOND, room: 0, since: Since::Fresh },
+        ],
+        letters: vec![
+            vec![send(To::Thread(0, 0), 2, Class::Critical)],
+            vec![send(To::Thread(0, 0), 1, Class::Droppable)],
+            vec![send(To::Room(0), 3, Class::Latest(0))],
+            vec![Op::Send {
+                to: To::Room(0),
+                size: 1,
+                class: Class::Critical,
+                except: Some(FIRST),
+                text: true,
+            }],
+            vec![Op::Reply { conn: FIRST, size: 1 }],
+            vec![Op::Acknowledge { conn: SECOND, room: None, upto: Since::Head }],
+            vec![
+                Op::Disconnect { conn: FIRST },
+                Op::Arrive {
+                    user: 0,
+                    thread: 0,
+                    resume: Since::Behind(1),
+                    previous: None,
+                    expiry: None,
+                },
+                Op::Join { conn: NEWEST, room: 0, since: Since::Behind(2) },
+            ],
+            vec![Op::Flushed { conn: FIRST, how: Flush::Half }],
+            vec![Op::FlushAll],
+            vec![Op::Poll { count: 1 }],
+            vec![Op::PollAll],
+            time_passes(),
+        ],
+        seen: vec![
+            (
+                4,
+                &[
+                    "a connection caught up",
+                    "a connection lagged",
+                    "a connection was stuck",
+                    "a direct message used the lane",
+                    "a droppable was shed for room",
+                    "a gap for trimmed entries",
+                    "a gap told of several losses",
+                    "a laggard passed over a droppable",
+                    "a leave moved members that waited",
+                    "a message was superseded",
+                    "a resume replayed everything",
+                    "a resume replayed what was left",
+                    "a room outlived its members",
+                    "an acknowledgement told something new",
+                    "an acknowledgement was clamped",
+                    "an entry was left out for its sender",
+                ],
+            ),
+            (5, &["a close moved entries out of the logs", "a direct message found no room"]),
+        ],
+    }
+}
+
+/// Two users, and a server that wants to stop.
+pub(crate) fn drain() -> Alphabet {
+    Alphabet {
+        name: "drain",
+        config: build(config()),
+        population: Population { users: 2, threads: 1, rooms: 1, runs: 1 },
+        before: vec![arrive(0, 0)],
+        letters: vec![
+            vec![Op::Drain { deadline: None }],
+            vec![Op::CancelDrain],
+            vec![Op::Close { to: To::Everyone, reason: 2 }],
+            vec![Op::Close { to: To::User(0), reason: 2 }],
+            vec![Op::Revoke { user: 0 }],
+            vec![Op::Reload { choice: 30, dry_run: false }],
+            vec![arrive(1, 0)],
+            vec![Op::Arrive {
+                user: 0,
+                thread: 0,
+                resume: Since::Behind(1),
+                previous: Some(FIRST),
+                expiry: None,
+            }],
+            vec![send(To::User(0), 3, Class::Critical)],
+            time_passes(),
+            vec![Op::Poll { count: 1 }],
+            all_is_well(),
+        ],
+        seen: vec![
+            (
+                4,
+                &[
+                    "a close handshake ended in time",
+                    "a close left entries behind",
+                    "a close moved entries out of the logs",
+                    "a close of everyone went on in a later poll",
+                    "a close told of a gap",
+                    "a connection was taken over",
+                    "a drain closed a connection",
+                    "a drain was cancelled",
+                    "a reload displaced a connection",
+                    "a reload evicted a connection",
+                    "a resume replayed everything",
+                    "a session ended in a poll",
+                    "a session was revoked",
+                    "refused: Draining",
+                ],
+            ),
+            (5, &["a drain ended hard"]),
+        ],
+    }
+}
+
+/// Runs of one session, and tabs that come and go.
+pub(crate) fn runs() -> Alphabet {
+    Alphabet {
+        name: "runs",
+        config: build(
+            config()
+                .runs_per_session(2)
+                .run_silence(LONG)
+                .run_events(6)
+                .run_bytes(1_024)
+                .user_bytes(400)
+                .process_bytes(1_000),
+        ),
+        population: Population { users: 1, threads: 1, rooms: 1, runs: 2 },
+        before: vec![arrive(0, 0)],
+        letters: vec![
+            vec![Op::OpenRun { user: 0, thread: 0, run: 0, size: 1 }],
+            vec![Op::OpenRun { user: 0, thread: 0, run: 1, size: 1 }],
+            vec![Op::RunEvent { user: 0, run: 200, event: RunReport::Text(3) }],
+            vec![Op::RunEvent {
+                user: 0,
+                run: 200,
+                event: RunReport::Executing { call: 0, size: 1 },
+            }],
+            vec![Op::RunEvent {
+                user: 0,
+                run: 200,
+                event: RunReport::Executed { call: 0, size: 1 },
+            }],
+            vec![Op::RunEvent { user: 0, run: 200, event: RunReport::Completed(2) }],
+            vec![send(To::Thread(0, 0), 3, Class::Critical)],
+            vec![arrive(0, 0)],
+            vec![Op::Disconnect { conn: FIRST }],
+            vec![Op::Poll { count: 1 }],
+            all_is_well(),
+            time_passes(),
+        ],
+        seen: vec![
+            (
+                4,
+                &[
+                    "a late join in the middle of a run",
+                    "a run failed by its silence",
+                    "a run has kept its session",
+                    "a run minted its session",
+                    "a run's end trimmed the log",
+                    "a text was extended",
+                    "an entry behind an open run's was shed",
+                    "no event: CallUnderWay",
+                    "no event: CallsUnderWay",
+                    "no event: Ended",
+                    "no event: UnknownCall",
+                    "no run: Exists",
+                ],
+            ),
+            (
+                5,
+                &[
+                    "a budget took what somebody is owed",
+                    "a close told of a gap",
+                    "a text was handed out in part",
+                ],
+            ),
+        ],
+    }
+}
