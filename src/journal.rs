@@ -30,6 +30,7 @@
 
 mod decode;
 mod digest;
+mod doors;
 mod error;
 mod input;
 mod kind;
@@ -37,6 +38,7 @@ mod line;
 mod number;
 mod record;
 mod recorder;
+mod recording;
 mod replay;
 mod settings;
 #[cfg(test)]
@@ -45,9 +47,11 @@ mod tests;
 pub use error::JournalError;
 pub use input::{Event, Input, Recipient};
 pub use line::Line;
-pub use recorder::Recording;
-pub(crate) use recorder::{Recorder, digest_of};
+pub(crate) use recorder::{Attached, digest_of};
+pub use recording::Recording;
 pub use replay::{Reader, Replay, Step};
+
+use recorder::Recorder;
 
 use crate::config::Config;
 use crate::registry::Registry;
@@ -66,7 +70,7 @@ impl Registry {
     pub fn with_journal(config: Config, recording: Recording) -> Self {
         let recorder = Recorder::new(recording, &config);
         let mut registry = Self::new(config);
-        registry.set_recorder(Some(recorder));
+        registry.recorder_mut().attach(Some(recorder));
         registry
     }
 
@@ -74,18 +78,18 @@ impl Registry {
     /// before. Empty if nothing was, or nothing is recorded. It is gone with the next input.
     #[must_use = "what is taken and not kept is missing in the journal"]
     pub fn take_journal(&mut self) -> &[u8] {
-        self.recorder_mut().map_or(&[], Recorder::take)
+        self.recorder_mut().get_mut().map_or(&[], Recorder::take)
     }
 
     /// Ends the recording: what was recorded and not taken is dropped.
     pub fn stop_recording(&mut self) {
-        self.set_recorder(None);
+        self.recorder_mut().attach(None);
     }
 
     /// Whether inputs are written down: the registry was made for it, what it recorded
     /// was always taken in time, and nobody has stopped it.
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.recorder().is_some_and(Recorder::is_recording)
+        self.recorder().get().is_some_and(Recorder::is_recording)
     }
 }

@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 
 use super::input::{Event, Input, Recipient};
 use super::kind::{self, Kind};
-use super::recorder::pseudonym;
+use super::recording::pseudonym;
 use super::{MAX_PAYLOAD_BYTES, number, settings};
 
 /// The bytes that are still to be read, and what is needed to read them.

@@ -1,109 +1,26 @@
-//! Writes inputs down as they come in: one method a door of the registry, each with what the door
-//! was given.
+//! The journal in the making: records, and what fills them.
 
-use alloc::format;
-use alloc::string::String;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::fmt;
-use core::time::Duration;
 
-use bytes::Bytes;
-use siphasher::sip::SipHasher13;
-
-use crate::action::{Action, Class, CloseReason, Message, Position};
+use crate::action::{Action, Class, Message, Position};
 use crate::config::Config;
-use crate::id::{ConnId, MAX_ID_BYTES, Principal, RoomId, RunId, ThreadId, UserId};
-use crate::registry::{Disconnect, Inbound, Resume, Target};
-use crate::run::RunEvent;
+use crate::id::ConnId;
+use crate::registry::Target;
 use crate::time::Timestamp;
 
 use super::kind::{self, Kind};
 use super::record::{self, Chain};
-use super::{MAX_PAYLOAD_BYTES, digest, number, settings};
+use super::recording::Recording;
+use super::{digest, number, settings};
 
 /// A record is sealed when its body has so many bytes, or when it is taken.
 const RECORD_BYTES: usize = 32 * 1024;
 
-/// What a journal shall hold, for [`Registry::with_journal`](crate::Registry::with_journal).
-///
-/// Payloads and names are left out unless they are asked for: of a payload its length stays, of a
-/// name its length and a pseudonym, which is the same wherever the name comes up.
-#[derive(Clone)]
-pub struct Recording {
-    key: u128,
-    pub(super) names: bool,
-    pub(super) payloads: bool,
-    buffer_bytes: usize,
-}
-
-impl Recording {
-    /// Names become pseudonyms by a keyed hash (SipHash-1-3; Aumasson and Bernstein, 2012): whoever
-    /// has the journal and not the key can't try names. Pass fresh entropy, or a secret of your own
-    /// if the pseudonyms of several journals shall agree.
-    #[must_use]
-    pub const fn new(key: u128) -> Self {
-        Self { key, names: false, payloads: false, buffer_bytes: 16 << 20 }
-    }
-
-    /// Writes names and labels down as they are: users, threads, rooms, runs, agents, tool calls,
-    /// keys of [`Class::Latest`].
-    #[must_use]
-    pub const fn with_names(mut self) -> Self {
-        self.names = true;
-        self
-    }
-
-    /// Writes payloads and the text of runs down as they are.
-    #[must_use]
-    pub const fn with_payloads(mut self) -> Self {
-        self.payloads = true;
-        self
-    }
-
-    /// How much waits to be taken, in bytes, before the recording ends (default 16 MiB). One input
-    /// of any size may exceed it.
-    #[must_use]
-    pub const fn buffer_bytes(mut self, bytes: usize) -> Self {
-        self.buffer_bytes = bytes;
-        self
-    }
-
-    /// What stands for a name in a replay of a journal without names.
-    #[must_use]
-    pub fn pseudonym(&self, name: &str) -> String {
-        pseudonym(name.len(), self.hash(name))
-    }
-
-    fn hash(&self, name: &str) -> u64 {
-        SipHasher13::new_with_keys(self.key as u64, (self.key >> 64) as u64).hash(name.as_bytes())
-    }
-}
-
-/// The pseudonym of a name of so many bytes that was hashed to this.
-pub(super) fn pseudonym(length: usize, hash: u64) -> String {
-    match length {
-        0 => String::new(),
-        // Longer than any name may be, and that is all that matters of it.
-        _ if length > MAX_ID_BYTES => "~".repeat(MAX_ID_BYTES + 1),
-        _ => format!("~{hash:016x}"),
-    }
-}
-
-/// The key stays secret.
-impl fmt::Debug for Recording {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recording")
-            .field("names", &self.names)
-            .field("payloads", &self.payloads)
-            .field("buffer_bytes", &self.buffer_bytes)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The journal of a registry, as far as it was not taken.
 pub(crate) struct Recorder {
     recording: Recording,
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
     /// Where the record begins that is being written.
     open: Option<usize>,
     chain: Chain,
@@ -122,6 +39,31 @@ pub(crate) struct Recorder {
     /// poll to write down, no record to begin, no bound to keep.
     easy_below: usize,
     overflowed: bool,
+}
+
+/// The recorder of a registry that has one. A clone of it has none: a journal is one registry's.
+#[derive(Default)]
+pub(crate) struct Attached(Option<Box<Recorder>>);
+
+impl Clone for Attached {
+    fn clone(&self) -> Self {
+        Self(None)
+    }
+}
+
+impl Attached {
+    pub(super) fn attach(&mut self, recorder: Option<Recorder>) {
+        self.0 = recorder.map(Box::new);
+    }
+
+    pub(crate) fn get(&self) -> Option<&Recorder> {
+        self.0.as_deref()
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self) -> Option<&mut Recorder> {
+        self.0.as_deref_mut()
+    }
 }
 
 impl Recorder {
@@ -211,7 +153,7 @@ impl Recorder {
         }
     }
 
-    fn overflow(&mut self) {
+    pub(super) fn overflow(&mut self) {
         self.begin(Kind::Overflowed);
         self.overflowed = true;
         self.easy_below = 0;
@@ -219,7 +161,7 @@ impl Recorder {
 
     /// Begins an input; `false` when the recording has ended.
     #[inline]
-    fn enter(&mut self, now: Timestamp, kind: Kind) -> bool {
+    pub(super) fn enter(&mut self, now: Timestamp, kind: Kind) -> bool {
         if self.buffer.len() >= self.easy_below && !self.prepare() {
             return false;
         }
@@ -256,7 +198,7 @@ impl Recorder {
 
     /// A whole input that is a handle and a number.
     #[inline]
-    fn about(&mut self, now: Timestamp, kind: Kind, conn: ConnId, value: u64) {
+    pub(super) fn about(&mut self, now: Timestamp, kind: Kind, conn: ConnId, value: u64) {
         if self.enter(now, kind) {
             let bits = conn.to_bits();
             if !number::put_three(&mut self.buffer, bits as u32, (bits >> 32) as u32, value) {
@@ -266,20 +208,20 @@ impl Recorder {
         }
     }
 
-    fn number(&mut self, value: u64) {
+    pub(super) fn number(&mut self, value: u64) {
         number::put(&mut self.buffer, value);
     }
 
-    fn handle(&mut self, bits: u64) {
+    pub(super) fn handle(&mut self, bits: u64) {
         self.number(bits & u64::from(u32::MAX));
         self.number(bits >> 32);
     }
 
-    fn conn(&mut self, conn: ConnId) {
+    pub(super) fn conn(&mut self, conn: ConnId) {
         self.handle(conn.to_bits());
     }
 
-    fn name(&mut self, name: &str) {
+    pub(super) fn name(&mut self, name: &str) {
         self.number(name.len() as u64);
         if self.recording.names {
             self.buffer.extend_from_slice(name.as_bytes());
@@ -289,23 +231,23 @@ impl Recorder {
         }
     }
 
-    fn payload(&mut self, payload: &[u8]) {
+    pub(super) fn payload(&mut self, payload: &[u8]) {
         self.number(payload.len() as u64);
         if self.recording.payloads {
             self.buffer.extend_from_slice(payload);
         }
     }
 
-    fn position(&mut self, position: Position) {
+    pub(super) fn position(&mut self, position: Position) {
         self.buffer.extend_from_slice(&position.epoch.to_le_bytes());
         self.number(position.offset);
     }
 
-    fn flag(&mut self, flag: bool) {
+    pub(super) fn flag(&mut self, flag: bool) {
         self.buffer.push(flag.into());
     }
 
-    fn target(&mut self, to: &Target<'_>) {
+    pub(super) fn target(&mut self, to: &Target<'_>) {
         match to {
             Target::Everyone => self.buffer.push(kind::EVERYONE),
             Target::Conn(conn) => {
@@ -327,7 +269,7 @@ impl Recorder {
         }
     }
 
-    fn message_body(&mut self, message: &Message) {
+    pub(super) fn message_body(&mut self, message: &Message) {
         let (class, key) = match message.class_ref() {
             Class::Critical => (0, None),
             Class::Droppable => (1, None),
@@ -350,241 +292,6 @@ impl Recorder {
     pub(super) fn append(&mut self, body: &[u8]) {
         self.open_record();
         self.buffer.extend_from_slice(body);
-    }
-
-    // The doors.
-
-    pub(crate) fn reserve(&mut self, now: Timestamp) {
-        self.enter(now, Kind::Reserve);
-    }
-
-    pub(crate) fn upgraded(&mut self, now: Timestamp, conn: ConnId) {
-        if self.enter(now, Kind::Upgraded) {
-            self.conn(conn);
-        }
-    }
-
-    pub(crate) fn connect(
-        &mut self,
-        now: Timestamp,
-        conn: ConnId,
-        who: &Principal,
-        resume: Option<&Resume>,
-    ) {
-        if !self.enter(now, Kind::Connect) {
-            return;
-        }
-        self.conn(conn);
-        let expires = who.expires_at != Timestamp::MAX;
-        let previous = resume.and_then(|resume| resume.previous);
-        self.buffer.push(
-            u8::from(who.label.is_some())
-                | u8::from(expires) << 1
-                | u8::from(resume.is_some()) << 2
-                | u8::from(previous.is_some()) << 3,
-        );
-        self.name(who.user.as_str());
-        self.name(who.thread.as_str());
-        if let Some(label) = &who.label {
-            self.name(label);
-        }
-        if expires {
-            self.number(who.expires_at.as_nanos());
-        }
-        if let Some(resume) = resume {
-            self.position(resume.position);
-        }
-        if let Some(conn) = previous {
-            self.conn(conn);
-        }
-    }
-
-    #[inline]
-    pub(crate) fn message(&mut self, now: Timestamp, conn: ConnId, inbound: Inbound) {
-        let kind = match inbound {
-            Inbound::Data { bytes } => return self.about(now, Kind::Data, conn, bytes),
-            Inbound::Life => Kind::Life,
-            Inbound::Pong => Kind::Pong,
-        };
-        if self.enter(now, kind) {
-            self.conn(conn);
-        }
-    }
-
-    #[inline]
-    pub(crate) fn flushed(&mut self, now: Timestamp, conn: ConnId, total: u64) {
-        self.about(now, Kind::Flushed, conn, total);
-    }
-
-    pub(crate) fn disconnect(&mut self, now: Timestamp, conn: ConnId, cause: Disconnect) {
-        let Disconnect::Gone = cause;
-        if self.enter(now, Kind::Disconnect) {
-            self.conn(conn);
-        }
-    }
-
-    pub(crate) fn tick(&mut self, now: Timestamp) {
-        self.enter(now, Kind::Tick);
-    }
-
-    pub(crate) fn send(&mut self, now: Timestamp, to: &Target<'_>, message: &Message) {
-        if message.payload().len() as u64 > MAX_PAYLOAD_BYTES {
-            self.overflow();
-        }
-        if self.enter(now, Kind::Send) {
-            self.target(to);
-            self.message_body(message);
-        }
-    }
-
-    pub(crate) fn reply(&mut self, now: Timestamp, conn: ConnId, message: &Message) {
-        if message.payload().len() as u64 > MAX_PAYLOAD_BYTES {
-            self.overflow();
-        }
-        if self.enter(now, Kind::Reply) {
-            self.conn(conn);
-            self.message_body(message);
-        }
-    }
-
-    pub(crate) fn join(
-        &mut self,
-        now: Timestamp,
-        conn: ConnId,
-        room: &RoomId,
-        since: Option<Position>,
-    ) {
-        if self.enter(now, Kind::Join) {
-            self.conn(conn);
-            self.name(room.as_str());
-            self.flag(since.is_some());
-            if let Some(position) = since {
-                self.position(position);
-            }
-        }
-    }
-
-    pub(crate) fn leave(&mut self, now: Timestamp, conn: ConnId, room: &RoomId) {
-        if self.enter(now, Kind::Leave) {
-            self.conn(conn);
-            self.name(room.as_str());
-        }
-    }
-
-    pub(crate) fn acknowledge(
-        &mut self,
-        now: Timestamp,
-        conn: ConnId,
-        room: Option<&RoomId>,
-        offset: u64,
-    ) {
-        if self.enter(now, Kind::Acknowledge) {
-            self.conn(conn);
-            self.flag(room.is_some());
-            if let Some(room) = room {
-                self.name(room.as_str());
-            }
-            self.number(offset);
-        }
-    }
-
-    pub(crate) fn open_run(
-        &mut self,
-        now: Timestamp,
-        names: (&UserId, &ThreadId, &RunId),
-        agent: &str,
-        payload: &Bytes,
-    ) {
-        if payload.len() as u64 > MAX_PAYLOAD_BYTES {
-            self.overflow();
-        }
-        if self.enter(now, Kind::OpenRun) {
-            let (user, thread, run) = names;
-            self.name(user.as_str());
-            self.name(thread.as_str());
-            self.name(run.as_str());
-            self.name(agent);
-            self.payload(payload);
-        }
-    }
-
-    pub(crate) fn run_event(
-        &mut self,
-        now: Timestamp,
-        user: &UserId,
-        run: &RunId,
-        event: &RunEvent<'_>,
-    ) {
-        let (call, payload) = match event {
-            RunEvent::Text(text) => (None, text.as_bytes()),
-            RunEvent::ToolExecuting { call, payload }
-            | RunEvent::ToolCompleted { call, payload } => (Some(*call), &payload[..]),
-            RunEvent::Thinking(payload)
-            | RunEvent::Progress(payload)
-            | RunEvent::Completed(payload)
-            | RunEvent::Failed(payload)
-            | RunEvent::Cancelled(payload) => (None, &payload[..]),
-        };
-        if payload.len() as u64 > MAX_PAYLOAD_BYTES {
-            self.overflow();
-        }
-        if self.enter(now, Kind::RunEvent) {
-            self.name(user.as_str());
-            self.name(run.as_str());
-            self.buffer.push(event.kind().map_or(kind::TEXT, |kind| kind as u8));
-            if let Some(call) = call {
-                self.name(call);
-            }
-            self.payload(payload);
-        }
-    }
-
-    pub(crate) fn close(&mut self, now: Timestamp, to: &Target<'_>, reason: CloseReason) {
-        if self.enter(now, Kind::Close) {
-            self.target(to);
-            self.buffer.push(reason as u8);
-        }
-    }
-
-    pub(crate) fn refresh(&mut self, now: Timestamp, conn: ConnId, expires_at: Option<Timestamp>) {
-        if self.enter(now, Kind::Refresh) {
-            self.conn(conn);
-            self.flag(expires_at.is_some());
-            if let Some(at) = expires_at {
-                self.number(at.as_nanos());
-            }
-        }
-    }
-
-    pub(crate) fn revoke(&mut self, now: Timestamp, user: &UserId) {
-        if self.enter(now, Kind::Revoke) {
-            self.name(user.as_str());
-        }
-    }
-
-    pub(crate) fn drain(&mut self, now: Timestamp, deadline: Option<Duration>) {
-        if self.enter(now, Kind::Drain) {
-            self.flag(deadline.is_some());
-            if let Some(deadline) = deadline {
-                // A longer one ends at the last instant that can be named all the same.
-                self.number(u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX));
-            }
-        }
-    }
-
-    pub(crate) fn cancel_drain(&mut self, now: Timestamp) {
-        self.enter(now, Kind::CancelDrain);
-    }
-
-    pub(crate) fn reload(&mut self, now: Timestamp, config: &Config) {
-        if self.enter(now, Kind::Reload) {
-            settings::put(&mut self.buffer, config);
-        }
-    }
-
-    /// A call that changes nothing but the time.
-    pub(crate) fn pass(&mut self, now: Timestamp) {
-        self.enter(now, Kind::Pass);
     }
 
     /// Actions are polled far more often than inputs come in, so that polls are only counted here.

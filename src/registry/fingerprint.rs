@@ -59,6 +59,8 @@ impl Registry {
             lent: _,
             lent_message: _,
             to_trim,
+            #[cfg(feature = "journal")]
+                recorder: _,
         } = self;
         (config, now, pauses, conns, sessions, rooms, runs, holders).hash(&mut state);
         table::hash_slab(streams, &mut state);

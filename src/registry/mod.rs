@@ -34,7 +34,7 @@ use crate::config::Config;
 use crate::conn::Conns;
 use crate::id::ConnId;
 #[cfg(feature = "journal")]
-use crate::journal::{Recorder, digest_of};
+use crate::journal::{Attached, digest_of};
 use crate::log::{Content, Log};
 use crate::random::mix;
 use crate::room::Rooms;
@@ -67,7 +67,7 @@ pub use self::user::{UserScope, Within};
 macro_rules! record {
     ($registry:expr, $now:expr, $door:ident($($given:expr),*)) => {
         #[cfg(feature = "journal")]
-        if let Some(recorder) = &mut $registry.recorder {
+        if let Some(recorder) = $registry.recorder.get_mut() {
             recorder.$door($now, $($given),*);
         }
     };
@@ -83,7 +83,8 @@ use record;
 /// getters, which change nothing.
 ///
 /// A clone is a registry of its own that is in the same state: for a look at what would happen.
-/// Payloads are shared, the rest is copied in O(everything). Never drive sockets with both.
+/// Payloads are shared, the rest is copied in O(everything). Never drive sockets with both. It keeps
+/// no journal.
 #[derive(Clone)]
 pub struct Registry {
     config: Config,
@@ -143,7 +144,7 @@ pub struct Registry {
     to_trim: Option<(u32, u64)>,
     /// Where inputs are written down. It is no part of the state: nothing is decided by it.
     #[cfg(feature = "journal")]
-    recorder: Option<alloc::boxed::Box<Recorder>>,
+    recorder: Attached,
 }
 
 /// What a poll has chosen to lend.
@@ -241,7 +242,7 @@ impl Registry {
             lent_message: None,
             to_trim: None,
             #[cfg(feature = "journal")]
-            recorder: None,
+            recorder: Attached::default(),
         }
     }
 
@@ -253,10 +254,10 @@ impl Registry {
     pub fn poll_action(&mut self) -> Option<Action<'_>> {
         let chosen = self.choose();
         #[cfg(feature = "journal")]
-        if self.recorder.is_some() {
+        if self.recorder.get().is_some() {
             let digest =
                 chosen.as_ref().and_then(|chosen| self.lend(chosen)).as_ref().map(digest_of);
-            if let Some(recorder) = &mut self.recorder {
+            if let Some(recorder) = self.recorder.get_mut() {
                 recorder.polled(digest);
             }
         }
@@ -360,25 +361,20 @@ impl Registry {
     pub fn poll_notice(&mut self) -> Option<Notice> {
         let notice = self.notices.pop_front()?;
         #[cfg(feature = "journal")]
-        if let Some(recorder) = &mut self.recorder {
+        if let Some(recorder) = self.recorder.get_mut() {
             recorder.noticed();
         }
         Some(notice)
     }
 
     #[cfg(feature = "journal")]
-    pub(crate) fn set_recorder(&mut self, recorder: Option<Recorder>) {
-        self.recorder = recorder.map(alloc::boxed::Box::new);
+    pub(crate) const fn recorder(&self) -> &Attached {
+        &self.recorder
     }
 
     #[cfg(feature = "journal")]
-    pub(crate) fn recorder(&self) -> Option<&Recorder> {
-        self.recorder.as_deref()
-    }
-
-    #[cfg(feature = "journal")]
-    pub(crate) fn recorder_mut(&mut self) -> Option<&mut Recorder> {
-        self.recorder.as_deref_mut()
+    pub(crate) const fn recorder_mut(&mut self) -> &mut Attached {
+        &mut self.recorder
     }
 
     /// An input that changes nothing but the time.
