@@ -59,11 +59,13 @@ pub(crate) struct Frames {
     context: Box<WebSocketContext>,
     /// The longest message, in bytes.
     limit: usize,
+    /// Bytes of the message that has begun: the context holds them.
+    begun: u64,
 }
 
 impl Frames {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { context: Box::new(new_context(limit)), limit }
+        Self { context: Box::new(new_context(limit)), limit, begun: 0 }
     }
 
     /// Takes the first frame of `input`, if it is there as a whole: what it was, and how many
@@ -83,13 +85,18 @@ impl Frames {
             Ok(None) => return Ok(None),
             Err(_) => return Err(Fault::Protocol),
         };
-        // Judged by the header alone: nobody has to wait for a payload that can't be accepted.
+        let continued = header.opcode == OpCode::Data(Data::Continue);
+        // Judged by the header alone: nobody has to wait for a payload that can't be accepted, and
+        // what waits is never more than one message, together with the parts of it that have come.
         if matches!(header.opcode, OpCode::Control(_)) {
             if payload > MAX_CONTROL || !header.is_final {
                 return Err(Fault::Protocol);
             }
-        } else if payload > self.limit as u64 {
-            return Err(Fault::TooBig(payload));
+        } else {
+            let message = payload.saturating_add(if continued { self.begun } else { 0 });
+            if message > self.limit as u64 {
+                return Err(Fault::TooBig(message));
+            }
         }
         let start = cursor.position() as usize;
         let end = match usize::try_from(payload).ok().and_then(|payload| start.checked_add(payload))
@@ -98,10 +105,15 @@ impl Frames {
             _ => return Ok(None),
         };
         let event = self.process(&input[..end])?;
-        let continued = header.opcode == OpCode::Data(Data::Continue);
-        let message_ended = matches!(event, Event::Text(_) | Event::Binary(_));
-        if message_ended && (end > KEPT_BUFFER || continued) {
-            *self.context = new_context(self.limit);
+        match event {
+            Event::Part => self.begun += payload,
+            Event::Text(_) | Event::Binary(_) => {
+                self.begun = 0;
+                if end > KEPT_BUFFER || continued {
+                    *self.context = new_context(self.limit);
+                }
+            }
+            Event::Ping(_) | Event::Pong | Event::Close(_) => {}
         }
         Ok(Some((event, end)))
     }
@@ -331,8 +343,10 @@ mod tests {
         assert_eq!(fault(&masked(0x82, &[0; LIMIT + 1])[..8]), Some(Fault::TooBig(1001)));
         let huge = [0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4];
         assert_eq!(fault(&huge), Some(Fault::TooBig(u64::MAX)));
-        let parts = [masked(0x02, &[0; 600]), masked(0x80, &[0; 401])].concat();
-        assert_eq!(fault(&parts), Some(Fault::TooBig(1001)));
+        let (begin, end) = (masked(0x02, &[0; 600]), masked(0x80, &[0; 401]));
+        assert_eq!(fault(&[&begin, &end[..8]].concat()), Some(Fault::TooBig(1001)));
+        let fits = masked(0x80, &[0; 400]);
+        assert_eq!(fault(&[&begin[..], &fits, &begin, &fits].concat()), None);
         assert_eq!(fault(&masked(0x89, &[0; 126])[..8]), Some(Fault::Protocol));
     }
 
