@@ -1,57 +1,16 @@
 //! Memory: nothing is left of what has gone, and nobody can make the registry grow.
 
-// The allocator that counts is the only unsafe code here.
-#![allow(unsafe_code)]
-
 mod bound;
+mod counting;
 #[path = "../support/mod.rs"]
 mod support;
 
-use core::cell::Cell;
-use std::alloc::{GlobalAlloc, Layout, System};
-
+use counting::live_bytes;
 use headcount::{
     Action, CloseReason, Config, ConnId, Disconnect, Inbound, Message, Position, Registry, Resume,
     Target, Timestamp,
 };
 use support::{START, config, ms, room, secs, user, who};
-
-/// Counts the bytes that the current thread holds, so that tests may run side by side.
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<i64> = const { Cell::new(0) };
-}
-
-fn add(bytes: i64) {
-    // A thread that ends frees after its counter has gone.
-    let _ = LIVE.try_with(|live| live.set(live.get() + bytes));
-}
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        add(layout.size() as i64);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        add(-(layout.size() as i64));
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        add(size as i64 - layout.size() as i64);
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn live_bytes() -> i64 {
-    LIVE.with(Cell::get)
-}
 
 /// Carries out actions until there are none. Every send is flushed at once, `cost` adding up what
 /// the one connection of these tests was handed.
