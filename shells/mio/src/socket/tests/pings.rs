@@ -20,6 +20,16 @@ fn flooded(rig: &mut Rig, pings: u32, neighbour: &(ConnId, Fake)) -> (ConnId, Fa
     (conn, fake)
 }
 
+/// It goes on with a ping per second, for so many seconds.
+fn go_on(rig: &mut Rig, seconds: u32, peer: &(ConnId, Fake), neighbour: &(ConnId, Fake)) {
+    for _ in 0..seconds {
+        rig.now += Duration::from_secs(1);
+        peer.1.0.borrow_mut().input.extend(frame(0x89, b"?"));
+        rig.stir(peer.0);
+        rig.assert_served(neighbour);
+    }
+}
+
 #[test]
 fn a_flood_of_pings_leaves_sixteen_pongs_and_the_latest_is_among_them() {
     const PINGS: u32 = 50_000;
@@ -39,29 +49,19 @@ fn a_flood_of_pings_leaves_sixteen_pongs_and_the_latest_is_among_them() {
 fn pings_do_not_save_a_peer_that_is_idle() {
     let mut rig = Rig::new(config().idle(Duration::from_secs(60)).interval(Duration::ZERO));
     let neighbour = rig.open();
-    let (conn, fake) = flooded(&mut rig, 1_000, &neighbour);
-    for _ in 0..120 {
-        rig.now += Duration::from_secs(1);
-        fake.0.borrow_mut().input.extend(frame(0x89, b"?"));
-        rig.stir(conn);
-        rig.assert_served(&neighbour);
-    }
+    let peer = flooded(&mut rig, 1_000, &neighbour);
+    go_on(&mut rig, 120, &peer, &neighbour);
     assert_eq!(rig.handler.gone, [CloseReason::Idle]);
-    assert_eq!((rig.sockets.len(), fake.0.borrow().output.len()), (1, 129));
+    assert_eq!((rig.sockets.len(), peer.1.0.borrow().output.len()), (1, 129));
 }
 
 #[test]
 fn pings_do_not_save_a_peer_that_does_not_read_what_it_is_sent() {
     let mut rig = Rig::new(config().slow_deadline(Duration::from_secs(20)));
     let neighbour = rig.open();
-    let (conn, fake) = flooded(&mut rig, 1_000, &neighbour);
-    assert!(!rig.registry.send(rig.now, Target::Conn(conn), Message::text("well?")).full);
-    for _ in 0..60 {
-        rig.now += Duration::from_secs(1);
-        fake.0.borrow_mut().input.extend(frame(0x89, b"?"));
-        rig.stir(conn);
-        rig.assert_served(&neighbour);
-    }
+    let peer = flooded(&mut rig, 1_000, &neighbour);
+    assert!(!rig.registry.send(rig.now, Target::Conn(peer.0), Message::text("well?")).full);
+    go_on(&mut rig, 60, &peer, &neighbour);
     assert_eq!(rig.handler.gone, [CloseReason::SlowConsumer]);
     assert_eq!(rig.sockets.len(), 1);
 }
