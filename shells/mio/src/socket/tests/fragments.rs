@@ -63,6 +63,7 @@ fn a_message_of_100_000_bytes_in_as_many_pieces_is_too_big_by_default() {
     let frames = frames_of(&fake.0.borrow().output);
     assert_eq!((frames.len(), &frames[0].1[..2]), (1, &1009u16.to_be_bytes()[..]));
     assert!(fake.0.borrow().input.is_empty(), "the rest is thrown away");
+    assert_eq!(rig.sockets.get_mut(conn).unwrap().unparsed.capacity(), 0, "and not kept");
 }
 
 /// The header of a frame of so many bytes, which follow or do not.
