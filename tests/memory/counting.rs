@@ -39,7 +39,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What the current thread holds.
+/// What the current thread has allocated and not freed. What one thread passes to another is counted
+/// where it was allocated, and missing where it is freed.
 pub fn live_bytes() -> i64 {
     LIVE.with(Cell::get)
 }

@@ -116,7 +116,10 @@
 //! writes of 64 frames each. It accepts 256 sockets, runs 256 calls of handles, and writes to about
 //! 2,000 recipients before it looks at the sockets again. What waits for one socket is bounded by
 //! `outbound.window` and `outbound.lane`, and by 16 pongs; what has come in and was not taken, by
-//! one message and 64 KiB, for which at most three times as much is allocated.
+//! one message and 64 KiB, for which at most three times as much is allocated. A frame takes memory as
+//! its bytes arrive, however long it says that it is. All sockets together are bounded by their
+//! number only: `limits.connections`, `limits.closing`, and `limits.pending` with a request head
+//! each.
 //!
 //! Stopping is a drain: it is announced, and everyone is closed within `drain.deadline`. Until nobody
 //! is left the listener answers newcomers with 503 and `Retry-After`.

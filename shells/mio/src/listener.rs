@@ -22,13 +22,27 @@ const RETRY: Duration = Duration::from_millis(100);
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 16 * 1024;
 
+/// Where accepted sockets come from; a fake one in tests.
+pub(crate) trait Accept {
+    type Stream;
+    fn accept(&self) -> io::Result<(Self::Stream, SocketAddr)>;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        Self::accept(self)
+    }
+}
+
 /// A listening socket.
 ///
 /// Readiness is told by edges, and sockets that wait in the kernel's queue make none. So `ready`
 /// stays set until `accept` has found nothing, and a failure is tried again: after `RETRY`, and
 /// as soon as a socket of ours was closed.
-pub(crate) struct Listener {
-    socket: TcpListener,
+pub(crate) struct Listener<A = TcpListener> {
+    socket: A,
     ready: bool,
     retry_at: Option<Timestamp>,
 }
@@ -54,7 +68,9 @@ impl Listener {
     pub(crate) fn source(&mut self) -> &mut impl Source {
         &mut self.socket
     }
+}
 
+impl<A: Accept> Listener<A> {
     /// There was an edge.
     pub(crate) fn note_ready(&mut self) {
         self.ready = true;
@@ -76,7 +92,7 @@ impl Listener {
     }
 
     /// The next socket. `None`: none waits, or none can be had now.
-    pub(crate) fn accept(&mut self, now: Timestamp) -> Option<(TcpStream, SocketAddr)> {
+    pub(crate) fn accept(&mut self, now: Timestamp) -> Option<(A::Stream, SocketAddr)> {
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
             self.ready = true;
@@ -131,6 +147,8 @@ impl Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::collections::VecDeque;
     use std::net::TcpStream as Client;
 
     use super::*;
@@ -177,5 +195,80 @@ mod tests {
         listener.ready = false;
         listener.retry_at = Some(Timestamp::ZERO + RETRY);
         assert!(listener.accept(Timestamp::ZERO + RETRY).is_some());
+    }
+
+    /// Fails with these error numbers, one per call; then sockets wait without end.
+    #[derive(Default)]
+    struct Fake {
+        failures: RefCell<VecDeque<i32>>,
+        calls: Cell<usize>,
+    }
+
+    impl Accept for Fake {
+        type Stream = ();
+
+        fn accept(&self) -> io::Result<((), SocketAddr)> {
+            self.calls.set(self.calls.get() + 1);
+            match self.failures.borrow_mut().pop_front() {
+                Some(number) => Err(io::Error::from_raw_os_error(number)),
+                None => Ok(((), SocketAddr::from(([127, 0, 0, 1], 1)))),
+            }
+        }
+    }
+
+    fn failing(failures: impl IntoIterator<Item = i32>) -> Listener<Fake> {
+        let socket =
+            Fake { failures: RefCell::new(failures.into_iter().collect()), ..Fake::default() };
+        Listener { socket, ready: true, retry_at: None }
+    }
+
+    // The numbers of Linux.
+    #[cfg(target_os = "linux")]
+    mod errno {
+        pub(super) const EINTR: i32 = 4;
+        pub(super) const ENOMEM: i32 = 12;
+        pub(super) const ENFILE: i32 = 23;
+        pub(super) const EMFILE: i32 = 24;
+        pub(super) const ECONNABORTED: i32 = 103;
+        pub(super) const ENOBUFS: i32 = 105;
+        pub(super) const ETIMEDOUT: i32 = 110;
+        pub(super) const EHOSTUNREACH: i32 = 113;
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn for_want_of_anything_of_its_own_it_tries_ten_times_a_second_and_recovers() {
+        for number in [errno::EMFILE, errno::ENFILE, errno::ENOBUFS, errno::ENOMEM] {
+            let mut listener = failing([number; 11]);
+            let mut now = Timestamp::from_secs(1);
+            for turn in 0..1_001 {
+                // However many turns others cause, and however many edges newcomers make.
+                assert!(listener.accept(now).is_none(), "turn {turn}");
+                assert!(!listener.is_ready(), "the loop may sleep");
+                assert!(listener.retry_at().is_some_and(|at| at > now && at <= now + RETRY));
+                now += Duration::from_millis(1);
+            }
+            assert_eq!(listener.socket.calls.get(), 11);
+            now += RETRY;
+            assert!(listener.accept(now).is_some() && listener.is_ready());
+            assert_eq!(listener.retry_at(), None);
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_befell_one_socket_holds_up_no_other() {
+        let failures = [errno::EINTR, errno::ECONNABORTED, errno::ETIMEDOUT, errno::EHOSTUNREACH];
+        let mut listener = failing(failures);
+        for _ in failures {
+            // No more than one in a turn, as they could go on for ever.
+            assert!(listener.accept(Timestamp::ZERO).is_none());
+            assert!(
+                listener.is_ready() && listener.retry_at().is_none(),
+                "the next turn is at once"
+            );
+        }
+        assert!(listener.accept(Timestamp::ZERO).is_some());
+        assert_eq!(listener.socket.calls.get(), failures.len() + 1);
     }
 }

@@ -294,22 +294,6 @@ fn a_silent_peer_is_pinged_and_then_given_up() {
 }
 
 #[test]
-fn a_peer_that_only_pings_and_never_reads_costs_no_memory() {
-    let server = TestServer::start(config());
-    let mut client = Client::admitted(server.address, "alice");
-    client.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
-    let pings: Vec<u8> = (0..500).flat_map(|_| frame(PING, &[7; 125])).collect();
-    for _ in 0..200 {
-        if client.stream.write_all(&pings).is_err() {
-            break;
-        }
-    }
-    // It is still served: its pongs take what room there is, and never more than that.
-    let stats = server.stats();
-    assert_eq!((stats.open, stats.closed_total()), (1, 0));
-}
-
-#[test]
 fn the_subprotocol_is_confirmed() {
     let server =
         TestServer::bind(config(), Options::new().path("/chat").subprotocol("v1.test")).run();

@@ -197,6 +197,11 @@ impl TestServer {
         }
     }
 
+    /// The loop's thread.
+    pub(crate) fn thread(&self) -> &JoinHandle<io::Result<()>> {
+        self.thread.as_ref().unwrap()
+    }
+
     /// Waits for the end of the loop.
     pub(crate) fn join(mut self) -> io::Result<()> {
         self.thread.take().unwrap().join().expect("the loop does not panic")

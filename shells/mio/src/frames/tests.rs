@@ -1,0 +1,248 @@
+//! What a peer sends, frame by frame, and what tungstenite itself says to it.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMIT: usize = 1000;
+
+/// A frame as a client sends it.
+fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x12, 0x34, 0x56, 0x78];
+    let mut out = vec![first];
+    match payload.len() {
+        length @ 0..126 => out.push(0x80 | length as u8),
+        length @ 126..65536 => {
+            out.push(0x80 | 126);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            out.push(0x80 | 127);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(&mask);
+    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    out
+}
+
+/// Everything that a stream says, given in chunks of these sizes, up to the first fault.
+fn events(stream: &[u8], chunks: &[usize]) -> (Vec<Event>, Option<Fault>) {
+    let mut frames = Frames::new(LIMIT);
+    let mut events = Vec::new();
+    let (mut start, mut end) = (0, 0);
+    let mut sizes = chunks.iter().copied().chain(std::iter::repeat(usize::MAX));
+    while end < stream.len() {
+        end = end.saturating_add(sizes.next().unwrap_or(1).max(1)).min(stream.len());
+        loop {
+            match frames.feed(&stream[start..end], LIMIT) {
+                Ok(Some((event, length))) => {
+                    start += length;
+                    let closed = matches!(event, Event::Close(_));
+                    events.push(event);
+                    if closed {
+                        return (events, None);
+                    }
+                }
+                Ok(None) => break,
+                Err(fault) => return (events, Some(fault)),
+            }
+        }
+    }
+    (events, None)
+}
+
+fn fault(stream: &[u8]) -> Option<Fault> {
+    events(stream, &[]).1
+}
+
+#[test]
+fn each_kind_of_frame_is_an_event() {
+    let stream = [
+        masked(0x81, "żółw".as_bytes()),
+        masked(0x82, b"\x00\xff"),
+        masked(0x01, "ż".as_bytes()),
+        masked(0x89, b"are you there"),
+        masked(0x00, b""),
+        masked(0x80, b"!"),
+        masked(0x8a, b"unasked"),
+        masked(0x88, &[0x0b, 0xb8, b'b', b'y', b'e']),
+    ]
+    .concat();
+    let (events, fault) = events(&stream, &[]);
+    assert_eq!(fault, None);
+    assert_eq!(
+        events,
+        [
+            Event::Text("żółw".into()),
+            Event::Binary(Bytes::from_static(b"\x00\xff")),
+            Event::Part,
+            Event::Ping(Bytes::from_static(b"\x8a\x0dare you there")),
+            Event::Part,
+            Event::Text("ż!".into()),
+            Event::Pong,
+            Event::Close(3000),
+        ]
+    );
+}
+
+#[test]
+fn close_codes_are_answered_with_one_that_may_be_sent() {
+    let answer = |payload: &[u8]| match events(&masked(0x88, payload), &[]) {
+        (events, None) => match events.as_slice() {
+            [Event::Close(code)] => Ok(*code),
+            other => panic!("{other:?}"),
+        },
+        (_, Some(fault)) => Err(fault),
+    };
+    assert_eq!(answer(b""), Ok(1000));
+    assert_eq!(answer(&1001u16.to_be_bytes()), Ok(1001));
+    assert_eq!(answer(&4999u16.to_be_bytes()), Ok(4999));
+    for code in [0u16, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000] {
+        assert_eq!(answer(&code.to_be_bytes()), Ok(1002), "{code}");
+    }
+    assert_eq!(answer(b"\x03"), Err(Fault::Protocol));
+    assert_eq!(answer(b"\x03\xe8\xff"), Err(Fault::InvalidUtf8));
+}
+
+#[test]
+fn what_breaks_the_protocol_is_a_fault() {
+    let unmasked = [0x81, 0x02, b'h', b'i'];
+    assert_eq!(fault(&unmasked), Some(Fault::Protocol));
+    for bit in [0x40, 0x20, 0x10] {
+        assert_eq!(fault(&masked(0x81 | bit, b"x")), Some(Fault::Protocol));
+    }
+    for opcode in [3, 4, 5, 6, 7, 11, 12, 13, 14, 15] {
+        assert_eq!(fault(&masked(0x80 | opcode, b"")), Some(Fault::Protocol));
+    }
+    assert_eq!(fault(&masked(0x80, b"x")), Some(Fault::Protocol), "nothing to continue");
+    let interrupted = [masked(0x01, b"x"), masked(0x81, b"y")].concat();
+    assert_eq!(fault(&interrupted), Some(Fault::Protocol));
+    assert_eq!(fault(&masked(0x09, b"")), Some(Fault::Protocol), "a ping in parts");
+    assert_eq!(fault(&masked(0x89, &[0; 126])), Some(Fault::Protocol));
+    assert_eq!(fault(&masked(0x81, b"\xff")), Some(Fault::InvalidUtf8));
+    let cut = [masked(0x01, b"\xc5"), masked(0x80, b"")].concat();
+    assert_eq!(fault(&cut), Some(Fault::InvalidUtf8));
+}
+
+#[test]
+fn sizes_are_judged_before_the_payload_comes() {
+    assert_eq!(fault(&masked(0x82, &[0; LIMIT])), None);
+    assert_eq!(fault(&masked(0x82, &[0; LIMIT + 1])[..8]), Some(Fault::TooBig(1001)));
+    let huge = [0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4];
+    assert_eq!(fault(&huge), Some(Fault::TooBig(u64::MAX)));
+    let (begin, end) = (masked(0x02, &[0; 600]), masked(0x80, &[0; 401]));
+    assert_eq!(fault(&[&begin, &end[..8]].concat()), Some(Fault::TooBig(1001)));
+    let fits = masked(0x80, &[0; 400]);
+    assert_eq!(fault(&[&begin[..], &fits, &begin, &fits].concat()), None);
+    assert_eq!(fault(&masked(0x89, &[0; 126])[..8]), Some(Fault::Protocol));
+}
+
+#[test]
+fn a_message_in_parts_is_judged_by_all_of_them_before_the_last_has_come() {
+    let first = [masked(0x02, &[0; 600]), masked(0x00, &[0; 400]), masked(0x89, b"")].concat();
+    let and = |next: &[u8]| fault(&[&first, next].concat());
+    assert_eq!(and(&masked(0x00, &[0; 200])[..8]), Some(Fault::TooBig(1200)));
+    assert_eq!(and(&masked(0x82, &[0; 200])[..8]), Some(Fault::Protocol), "another message");
+    assert_eq!(and(&masked(0x80, b"")), None);
+    // The next message is one of its own.
+    assert_eq!(and(&[masked(0x80, b""), masked(0x82, &[0; LIMIT])].concat()), None);
+}
+
+#[test]
+fn a_message_limit_below_125_does_not_concern_control_frames() {
+    let mut frames = Frames::new(10);
+    let ping = masked(0x89, &[7; 125]);
+    assert!(matches!(frames.feed(&ping, 10), Ok(Some((Event::Ping(_), _)))));
+    assert_eq!(frames.feed(&masked(0x82, &[0; 11]), 10), Err(Fault::TooBig(11)));
+}
+
+#[test]
+fn another_limit_holds_at_once_also_for_a_message_that_has_begun() {
+    let mut frames = Frames::new(10);
+    let whole = |size| masked(0x82, &vec![0; size]);
+    let (first, last) = (masked(0x02, &[0; 10]), masked(0x80, &[0; 10]));
+    assert_eq!(frames.feed(&first, 10), Ok(Some((Event::Part, first.len()))));
+    assert!(matches!(frames.feed(&last, 20), Ok(Some((Event::Binary(_), _)))));
+    assert!(matches!(frames.feed(&whole(20), 20), Ok(Some((Event::Binary(_), _)))));
+    assert_eq!(frames.feed(&whole(5_000), 4_999), Err(Fault::TooBig(5_000)));
+    assert!(matches!(frames.feed(&whole(5_000), 5_000), Ok(Some((Event::Binary(_), _)))));
+    assert_eq!(frames.feed(&first, 5_000), Ok(Some((Event::Part, first.len()))));
+    assert_eq!(frames.feed(&last, 19), Err(Fault::TooBig(20)));
+}
+
+#[test]
+fn our_frames_are_what_tungstenite_would_write() {
+    for length in [0, 1, 125, 126, 65535, 65536] {
+        let payload = vec![b'x'; length];
+        for text in [true, false] {
+            let opcode = OpCode::Data(if text { Data::Text } else { Data::Binary });
+            let mut expected = Vec::new();
+            tungstenite::protocol::frame::Frame::message(payload.clone(), opcode, true)
+                .format(&mut expected)
+                .unwrap();
+            assert_eq!(data_frame(text, &payload), expected);
+        }
+    }
+    assert_eq!(&close_frame(1012, "restart")[..], b"\x88\x09\x03\xf4restart");
+}
+
+fn any_frame() -> impl Strategy<Value = Vec<u8>> {
+    let first = prop_oneof![
+        20 => prop::sample::select(vec![0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8a]),
+        1 => any::<u8>(),
+    ];
+    let payload = prop_oneof![
+        10 => "[a-zż]{0,40}".prop_map(String::into_bytes),
+        1 => prop::collection::vec(any::<u8>(), 0..200),
+    ];
+    (first, payload).prop_map(|(first, payload)| masked(first, &payload))
+}
+
+proptest! {
+    #[test]
+    fn chunks_make_no_difference(
+        stream in prop::collection::vec(any_frame(), 0..20),
+        chunks in prop::collection::vec(1usize..20, 0..200),
+    ) {
+        let stream = stream.concat();
+        prop_assert_eq!(events(&stream, &chunks), events(&stream, &[]));
+    }
+
+    /// A context that is never replaced and sees the stream as one piece is the oracle.
+    #[test]
+    fn the_seam_says_what_a_plain_context_says(
+        stream in prop::collection::vec(any_frame(), 0..20),
+    ) {
+        let stream = stream.concat();
+        let mut lent = Lent { input: &stream, output: Vec::new() };
+        let mut context = new_context(LIMIT);
+        let mut expected = Vec::new();
+        while let Ok(message) = context.read(&mut lent) {
+            let closed = message.is_close();
+            expected.push(message);
+            if closed {
+                break;
+            }
+        }
+        let (events, _) = events(&stream, &[]);
+        let ours = events.iter().filter(|event| **event != Event::Part);
+        prop_assert_eq!(ours.clone().count(), expected.len());
+        for (ours, expected) in ours.zip(expected) {
+            let same = match (ours, expected) {
+                (Event::Text(ours), Message::Text(text)) => *ours == text,
+                (Event::Binary(ours), Message::Binary(bytes)) => *ours == bytes,
+                (Event::Ping(pong), Message::Ping(bytes)) => pong[2..] == bytes,
+                (Event::Pong, Message::Pong(_)) => true,
+                (Event::Close(_), Message::Close(_)) => true,
+                _ => false,
+            };
+            prop_assert!(same);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(stream in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = events(&stream, &[]);
+    }
+}

@@ -1,0 +1,67 @@
+//! Peers that ping and do not read what they are answered.
+
+use super::super::input::FRAMES_PER_TURN;
+use super::*;
+
+/// A peer that has pinged so often, with numbers, and has no room for anything.
+fn flooded(rig: &mut Rig, pings: u32, neighbour: &(ConnId, Fake)) -> (ConnId, Fake) {
+    let (conn, fake) = rig.open();
+    fake.0.borrow_mut().room = 0;
+    for number in 0..pings {
+        let payload = number.to_be_bytes().repeat(31);
+        fake.0.borrow_mut().input.extend(frame(0x89, &payload));
+    }
+    rig.stir(conn);
+    while rig.sockets.has_ready() {
+        rig.assert_served(neighbour);
+    }
+    assert!(fake.0.borrow().input.is_empty());
+    assert!(!rig.sockets.has_dirty(), "a blocked socket makes no work");
+    (conn, fake)
+}
+
+/// It goes on with a ping per second, for so many seconds.
+fn go_on(rig: &mut Rig, seconds: u32, peer: &(ConnId, Fake), neighbour: &(ConnId, Fake)) {
+    for _ in 0..seconds {
+        rig.now += Duration::from_secs(1);
+        peer.1.0.borrow_mut().input.extend(frame(0x89, b"?"));
+        rig.stir(peer.0);
+        rig.assert_served(neighbour);
+    }
+}
+
+#[test]
+fn a_flood_of_pings_leaves_sixteen_pongs_and_the_latest_is_among_them() {
+    const PINGS: u32 = 50_000;
+    let mut rig = Rig::new(config());
+    let neighbour = rig.open();
+    let (conn, fake) = flooded(&mut rig, PINGS, &neighbour);
+    assert!(rig.handler.messages >= PINGS as usize / FRAMES_PER_TURN, "it has its share, no more");
+    fake.0.borrow_mut().room = usize::MAX;
+    rig.settle(conn);
+    let pongs = frames_of(&fake.0.borrow().output);
+    assert_eq!(pongs.len(), 16);
+    assert!(pongs.iter().all(|(first, payload)| *first == 0x8a && payload.len() == 124));
+    assert!(pongs[15].1.starts_with(&(PINGS - 1).to_be_bytes()));
+}
+
+#[test]
+fn pings_do_not_save_a_peer_that_is_idle() {
+    let mut rig = Rig::new(config().idle(Duration::from_secs(60)).interval(Duration::ZERO));
+    let neighbour = rig.open();
+    let peer = flooded(&mut rig, 1_000, &neighbour);
+    go_on(&mut rig, 120, &peer, &neighbour);
+    assert_eq!(rig.handler.gone, [CloseReason::Idle]);
+    assert_eq!((rig.sockets.len(), peer.1.0.borrow().output.len()), (1, 129));
+}
+
+#[test]
+fn pings_do_not_save_a_peer_that_does_not_read_what_it_is_sent() {
+    let mut rig = Rig::new(config().slow_deadline(Duration::from_secs(20)));
+    let neighbour = rig.open();
+    let peer = flooded(&mut rig, 1_000, &neighbour);
+    assert!(!rig.registry.send(rig.now, Target::Conn(peer.0), Message::text("well?")).full);
+    go_on(&mut rig, 60, &peer, &neighbour);
+    assert_eq!(rig.handler.gone, [CloseReason::SlowConsumer]);
+    assert_eq!(rig.sockets.len(), 1);
+}
