@@ -97,6 +97,9 @@ impl Frames {
             if message > self.limit as u64 {
                 return Err(Fault::TooBig(message));
             }
+            if !continued && self.begun > 0 {
+                return Err(Fault::Protocol);
+            }
         }
         let start = cursor.position() as usize;
         let end = match usize::try_from(payload).ok().and_then(|payload| start.checked_add(payload))
@@ -353,6 +356,7 @@ mod tests {
         let first = [masked(0x02, &[0; 600]), masked(0x00, &[0; 400]), masked(0x89, b"")].concat();
         let and = |next: &[u8]| fault(&[&first, next].concat());
         assert_eq!(and(&masked(0x00, &[0; 200])[..8]), Some(Fault::TooBig(1200)));
+        assert_eq!(and(&masked(0x82, &[0; 200])[..8]), Some(Fault::Protocol), "another message");
         assert_eq!(and(&masked(0x80, b"")), None);
         // The next message is one of its own.
         assert_eq!(and(&[masked(0x80, b""), masked(0x82, &[0; LIMIT])].concat()), None);
