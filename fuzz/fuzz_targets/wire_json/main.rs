@@ -45,10 +45,12 @@ mod asks;
 mod queries;
 mod written;
 
+use std::sync::LazyLock;
+
 use admin::bodies;
 use libfuzzer_sys::fuzz_target;
 use problem::Problem;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The longest sentence about a mistake: no more of what was sent goes back than helps.
 const LONGEST_SENTENCE: usize = 1024;
@@ -63,6 +65,27 @@ fn is_refusal(problem: &Problem) {
     assert_eq!(problem.answer().status(), problem.status());
 }
 
+/// What a field can hold that it should not.
+static OTHERS: LazyLock<Vec<Value>> = LazyLock::new(|| {
+    let others = json!([null, true, 0, -1, 1.5, "", "null", "room/", "+1", [], {}, u64::MAX]);
+    others.as_array().cloned().unwrap_or_default()
+});
+
+/// Makes one field something else, or one of a field's own.
+fn alter(value: &mut Value, choice: usize, other: usize) {
+    if let Value::Object(fields) = value
+        && !fields.is_empty()
+    {
+        let (field, choice) = (choice % fields.len(), choice / fields.len());
+        let Some(field) = fields.values_mut().nth(field) else { return };
+        if field.is_object() && choice % 4 != 0 {
+            alter(field, choice / 4, other);
+        } else {
+            *field = OTHERS[other % OTHERS.len()].clone();
+        }
+    }
+}
+
 fuzz_target!(|input: &[u8]| {
     let Some((numbers, text)) = input.split_first_chunk::<24>() else { return };
     let numbers = [0, 8, 16].map(|at| {
@@ -75,6 +98,12 @@ fuzz_target!(|input: &[u8]| {
     let plain = value.as_ref().map(Value::to_string);
     asks::check(text, value.as_ref(), plain.as_deref());
     bodies::check(text, value.as_ref(), plain.as_deref());
+    if let Some(mut value) = value.clone().filter(Value::is_object) {
+        alter(&mut value, numbers[0] as usize, numbers[1] as usize);
+        let plain = &*value.to_string();
+        asks::check(plain, Some(&value), Some(plain));
+        bodies::check(plain, Some(&value), Some(plain));
+    }
     queries::check(text, numbers);
     written::check(text, value.as_ref(), numbers);
 });

@@ -47,7 +47,8 @@ enum Length {
     InTwoBytes,
     InEightBytes,
     Off(i8),
-    /// So many bytes, or for a small number one of the lengths where something changes.
+    /// One of the lengths where something changes.
+    Edge(u8),
     Announced(u64),
 }
 
@@ -124,10 +125,8 @@ fn frame(first: u8, mask: Option<[u8; 4]>, length: Length, payload: &[u8], out: 
         Length::InTwoBytes => (real, 126),
         Length::InEightBytes => (real, 65_536),
         Length::Off(by) => (real.saturating_add_signed(by.into()), 0),
-        Length::Announced(length) => {
-            let edge = usize::try_from(length).ok().and_then(|number| EDGES.get(number));
-            (edge.copied().unwrap_or(length), 0)
-        }
+        Length::Edge(number) => (EDGES[usize::from(number) % EDGES.len()], 0),
+        Length::Announced(length) => (length, 0),
     };
     let masked = if mask.is_some() { 0x80 } else { 0 };
     out.push(first);

@@ -6,9 +6,11 @@
 //! * a control frame of more than 125 bytes, or in fragments, is a fault of the protocol, where the
 //!   context waits for the payload, or finds it too big first;
 //! * a data frame that makes its message longer than the limit is too big, where the context waits
-//!   for the payload, or finds another fault first.
+//!   for the payload, or finds another fault first;
+//! * a data frame that begins a message where one of some bytes has begun is a fault of the
+//!   protocol, where the context waits for the payload.
 //!
-//! Both are faults that the context would have found later in the same frame, so nothing that it
+//! All are faults that the context would have found later in the same frame, so nothing that it
 //! takes is ever refused, and nothing that it refuses is taken.
 
 use std::io::{self, Cursor, ErrorKind, Read, Write};
@@ -86,6 +88,7 @@ impl Header {
         let message = self.length.saturating_add(if self.opcode == 0 { begun } else { 0 });
         match self.opcode {
             0..=2 if message > limit as u64 => Some(Fault::TooBig(message)),
+            1..=2 if begun > 0 => Some(Fault::Protocol),
             8..=10 if !self.is_last || self.length > 125 => Some(Fault::Protocol),
             3..=7 | 11..=15 => Some(Fault::Protocol),
             _ => None,

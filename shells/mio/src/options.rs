@@ -32,8 +32,11 @@ impl Options {
         self
     }
 
-    /// Whether SIGTERM and SIGINT stop the server as [`Handle::stop`](crate::Handle::stop) does; a second one makes
-    /// [`Server::run`](crate::Server::run) return at once. They keep to be caught, without effect, after that.
+    /// Whether SIGTERM and SIGINT stop the server as [`Handle::stop`] does; a second one makes
+    /// [`Server::run`] return at once. They keep to be caught, without effect, after that.
+    ///
+    /// [`Handle::stop`]: crate::Handle::stop
+    /// [`Server::run`]: crate::Server::run
     #[must_use]
     pub const fn signals(mut self, signals: bool) -> Self {
         self.signals = signals;
