@@ -293,9 +293,9 @@ impl Model {
     }
 }
 
-/// All orders of a few.
+/// All orders of a few: nine at one instant would be 362,880.
 fn orders(of: &[u64]) -> Vec<Vec<u64>> {
-    let Some((first, rest)) = of.split_first().filter(|_| of.len() <= 4) else {
+    let Some((first, rest)) = of.split_first().filter(|_| of.len() <= 8) else {
         return vec![of.to_vec()];
     };
     let places = |order: Vec<u64>| {
