@@ -22,6 +22,9 @@ fn two_users() -> World {
     world
 }
 
+/// What may come of a registry.
+type Change = Box<dyn Fn(&mut Registry)>;
+
 #[test]
 fn a_clone_goes_its_own_way_and_leaves_the_original_as_it_was() {
     let mut world = two_users();
@@ -63,7 +66,7 @@ fn whatever_may_come_of_a_difference_shows_in_the_fingerprint() {
     };
     let key = |key: &str| Class::Latest(Key::new(key).unwrap());
     let carol = || Principal::new(user("carol"), thread("main"));
-    let changes: Vec<Box<dyn Fn(&mut Registry)>> = vec![
+    let changes: Vec<Change> = vec![
         Box::new(|_| ()),
         Box::new(send(Message::text("one"))),
         Box::new(send(Message::text("two"))),

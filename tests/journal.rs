@@ -1,19 +1,15 @@
 //! A registry that writes a journal, and one that lives through it again: the same actions, the same
 //! state, whatever the history was and whatever the journal leaves out.
 
-mod harness;
-
 use bytes::Bytes;
-use harness::generate::Generator;
-use harness::rng::Rng;
-use harness::seen::{Content, Seen, Source};
-use harness::settings;
-use harness::world::World;
 use headcount::journal::{Input, JournalError, Line, Reader, Recording, Replay};
 use headcount::{
     Class, Config, Key, Message, Principal, Registry, RoomId, RunEvent, RunId, Target, ThreadId,
     Timestamp, UserId,
 };
+use headcount_harness::history::History;
+use headcount_harness::seen::{Content, Seen, Source};
+use headcount_harness::world::World;
 
 /// How many random histories each of the tests below tries.
 const SEEDS: u64 = 60;
@@ -24,19 +20,17 @@ fn history(seed: u64, recording: Recording) -> (World, Vec<u8>) {
 }
 
 fn history_taken(seed: u64, recording: Recording, every: u32) -> (World, Vec<u8>) {
-    let mut rng = Rng::new(seed);
-    let (config, population) = settings::random(&mut rng);
-    let mut world = World::new(config.clone(), population);
-    world.registry = Registry::with_journal(config, recording);
-    let mut generator = Generator::new(rng);
+    let history = History::from_seed(seed);
+    let (config, population) = history.settings();
+    let mut world = World::around(|| Registry::with_journal(config, recording), population);
     let mut journal = Vec::new();
-    for number in 1..=150_u32 {
-        world.apply(&generator.next()).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
+    for (number, op) in (1_u32..).zip(&history.ops) {
+        world.apply(op).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
         if number.is_multiple_of(every) {
-            journal.extend_from_slice(world.registry.take_journal());
+            journal.extend_from_slice(world.registry_mut().take_journal());
         }
     }
-    journal.extend_from_slice(world.registry.take_journal());
+    journal.extend_from_slice(world.registry_mut().take_journal());
     (world, journal)
 }
 
@@ -72,9 +66,9 @@ fn copy(action: &headcount::Action<'_>) -> Seen {
 
 fn same_state(world: &World, replayed: &Registry, seed: u64) {
     replayed.check().unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
-    assert_eq!(replayed.stats(), world.registry.stats(), "seed {seed}");
-    assert_eq!(replayed.poll_timeout(), world.registry.poll_timeout(), "seed {seed}");
-    assert_eq!(replayed.has_actions(), world.registry.has_actions(), "seed {seed}");
+    assert_eq!(replayed.stats(), world.registry().stats(), "seed {seed}");
+    assert_eq!(replayed.poll_timeout(), world.registry().poll_timeout(), "seed {seed}");
+    assert_eq!(replayed.has_actions(), world.registry().has_actions(), "seed {seed}");
 }
 
 #[test]
@@ -82,13 +76,13 @@ fn with_names_and_payloads_everything_happens_again() {
     for seed in 0..SEEDS {
         let (world, journal) = history(seed, Recording::new(1).with_names().with_payloads());
         let (seen, replay) = replay(&journal);
-        assert_eq!(seen, world.transcript, "seed {seed}");
+        assert_eq!(seen, world.transcript(), "seed {seed}");
         same_state(&world, replay.registry(), seed);
-        for conn in &world.conns {
-            let (was, is) = (world.registry.explain(*conn), replay.registry().explain(*conn));
+        for conn in world.conns() {
+            let (was, is) = (world.registry().explain(*conn), replay.registry().explain(*conn));
             assert_eq!(was, is, "seed {seed}, {conn:?}");
         }
-        assert!(replay.registry().closed().eq(world.registry.closed()), "seed {seed}");
+        assert!(replay.registry().closed().eq(world.registry().closed()), "seed {seed}");
     }
 }
 
@@ -130,8 +124,8 @@ fn without_names_and_payloads_the_same_is_decided() {
         let recording = Recording::new(u128::from(seed) << 77);
         let (world, journal) = history(seed, recording.clone());
         let (seen, replay) = replay(&journal);
-        assert_eq!(seen.len(), world.transcript.len(), "seed {seed}");
-        for (was, is) in world.transcript.iter().zip(&seen) {
+        assert_eq!(seen.len(), world.transcript().len(), "seed {seed}");
+        for (was, is) in world.transcript().iter().zip(&seen) {
             assert_eq!(shape(was, Some(&recording)), shape(is, None), "seed {seed}");
         }
         same_state(&world, replay.registry(), seed);

@@ -1,120 +1,162 @@
 //! Random histories against the model: many seeds, each with a configuration and weights of its own.
 //!
-//! * `HEADCOUNT_SEEDS=100000 cargo test --release --test swarm` tries more of them,
+//! * `HEADCOUNT_SEEDS=100000 cargo test --release --test swarm` tries more of them, on as many
+//!   threads as there are processors, or `HEADCOUNT_THREADS`,
+//! * `HEADCOUNT_SECONDS=3600` begins no other after so long,
 //! * `HEADCOUNT_FIRST=5000` begins there, `HEADCOUNT_SEED=17` tries one,
 //! * `HEADCOUNT_SHRINK=0` does not look for the smallest history that fails in the same way,
 //! * `HEADCOUNT_SURVEY=1 cargo test --test swarm -- --nocapture` goes on after failures and counts
 //!   them by kind.
 
-mod harness;
-
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::num::NonZero;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use harness::generate::Generator;
-use harness::marks::Marks;
-use harness::op::Op;
-use harness::rng::Rng;
-use harness::settings::{self, Population};
-use harness::world::World;
-use headcount::{CloseReason, Config, Inbound, Message, Target, Timestamp};
+use headcount_harness::history::{Failure, History, Outcome};
+use headcount_harness::marks::Marks;
+use headcount_harness::memory::CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// How many seeds a plain test run tries.
-const SEEDS: u64 = 400;
-/// How many operations of a failed history are shown.
+const SEEDS: u64 = 800;
+/// How many operations of a failed history are shown as they were.
 const TAIL: usize = 30;
+/// How often a long run says how far it is.
+const PROGRESS: Duration = Duration::from_secs(10);
 
-/// Everything that a seed decides.
-struct Case {
-    config: Config,
-    population: Population,
-    ops: Vec<Op>,
+/// What many histories have shown.
+#[derive(Default)]
+struct Sums {
+    seeds: u64,
+    ops: u64,
+    actions: u64,
+    marks: Marks,
+    most_held: u64,
 }
 
-impl Case {
-    fn new(seed: u64) -> Self {
-        let mut rng = Rng::new(seed);
-        let (config, population) = settings::random(&mut rng);
-        let count = rng.pick(&[20, 100, 200, 400]);
-        let mut generator = Generator::new(rng);
-        let ops = (0..count).map(|_| generator.next()).collect();
-        Self { config, population, ops }
+impl Sums {
+    fn add(&mut self, history: &History, outcome: &Outcome) {
+        self.seeds += 1;
+        self.ops += history.ops.len() as u64;
+        self.actions += outcome.transcript.len() as u64;
+        self.marks.add(&outcome.marks);
+        self.most_held = self.most_held.max(outcome.most_held);
     }
 
-    /// The world at its end; or how many operations it took to fail, and how.
-    fn run(&self, ops: &[Op]) -> Result<World, (usize, String)> {
-        let mut done = 0;
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let mut world = World::new(self.config.clone(), self.population);
-            for op in ops {
-                done += 1;
-                world.apply(op)?;
-            }
-            world.wind_up().map_err(|wrong| format!("while winding up: {wrong}"))?;
-            Ok(world)
-        }));
-        match outcome {
-            Ok(outcome) => outcome.map_err(|wrong| (done, wrong)),
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().cloned();
-                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).into()));
-                Err((done, format!("it panicked: {}", text.unwrap_or_default())))
-            }
+    fn join(mut self, other: &Self) -> Self {
+        self.seeds += other.seeds;
+        self.ops += other.ops;
+        self.actions += other.actions;
+        self.marks.add(&other.marks);
+        self.most_held = self.most_held.max(other.most_held);
+        self
+    }
+}
+
+/// Seeds that threads take one by one, in order.
+struct Queue {
+    next: AtomicU64,
+    end: u64,
+    /// When no other is begun.
+    until: Option<Instant>,
+    ops: AtomicU64,
+    failed: AtomicBool,
+}
+
+impl Queue {
+    fn new(seeds: &Range<u64>) -> Self {
+        Self {
+            next: AtomicU64::new(seeds.start),
+            end: seeds.end,
+            until: number("HEADCOUNT_SECONDS").map(|it| Instant::now() + Duration::from_secs(it)),
+            ops: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
         }
     }
 
-    /// Leaves out operations as long as it still fails in the same way.
-    fn shrink(&self, mut ops: Vec<Op>, wrong: &str) -> Vec<Op> {
-        let kind = kind_of(wrong);
-        let mut chunk = ops.len() / 2;
-        while chunk > 0 {
-            let mut start = 0;
-            while start < ops.len() {
-                let mut fewer = ops.clone();
-                fewer.drain(start..(start + chunk).min(ops.len()));
-                match self.run(&fewer) {
-                    Err((done, wrong)) if kind_of(&wrong) == kind => {
-                        fewer.truncate(done);
-                        ops = fewer;
-                    }
-                    _ => start += chunk,
+    fn take(&self) -> Option<u64> {
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            return None;
+        }
+        let seed = self.next.fetch_add(1, Ordering::Relaxed);
+        (seed < self.end && !self.failed.load(Ordering::Relaxed)).then_some(seed)
+    }
+
+    /// Runs what is there until somebody finds a failure; what was seen, and the failing seed.
+    fn work(&self) -> (Sums, Option<(u64, Failure)>) {
+        let mut sums = Sums::default();
+        while let Some(seed) = self.take() {
+            let history = History::from_seed(seed);
+            match history.run() {
+                Ok(outcome) => sums.add(&history, &outcome),
+                Err(failure) => {
+                    self.failed.store(true, Ordering::Relaxed);
+                    return (sums, Some((seed, failure)));
                 }
             }
-            chunk /= 2;
+            self.ops.fetch_add(history.ops.len() as u64, Ordering::Relaxed);
         }
-        ops
+        (sums, None)
+    }
+
+    /// Tells how far it is, for those who wait.
+    fn report(&self, began: Instant) {
+        let (ops, seconds) = (self.ops.load(Ordering::Relaxed), began.elapsed().as_secs());
+        let next = self.next.load(Ordering::Relaxed).min(self.end);
+        let speed = ops / seconds.max(1);
+        eprintln!("seed {next} of {}: {ops} operations in {seconds} s, {speed} a second", self.end);
     }
 }
 
-/// The message without the numbers, handles and names in it.
-fn kind_of(wrong: &str) -> String {
-    let words = wrong.split_whitespace().filter(|word| word.chars().all(char::is_alphabetic));
-    words.take(9).collect::<Vec<_>>().join(" ")
+/// Runs all seeds; panics with all that is needed to see the first failure again.
+fn run_all(seeds: &Range<u64>) -> Sums {
+    let (queue, began) = (Queue::new(seeds), Instant::now());
+    let (sums, failures) = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads()).map(|_| scope.spawn(|| queue.work())).collect();
+        let mut told = Instant::now();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            std::thread::sleep(Duration::from_millis(20));
+            if told.elapsed() >= PROGRESS {
+                told = Instant::now();
+                queue.report(began);
+            }
+        }
+        let results = workers.into_iter().map(|worker| worker.join().expect("no panic of its own"));
+        results.fold((Sums::default(), Vec::new()), |(sums, mut failures), (more, failure)| {
+            failures.extend(failure);
+            (sums.join(&more), failures)
+        })
+    });
+    // Whoever took a lower seed has finished it: the lowest failure is the same each time.
+    if let Some((seed, failure)) = failures.into_iter().min_by_key(|(seed, _)| *seed) {
+        fail(seed, &failure);
+    }
+    sums
 }
 
-/// Runs a history; panics with all that is needed to see it again.
-fn run(seed: u64) -> (World, Vec<Op>) {
-    let case = Case::new(seed);
-    let (done, wrong) = match case.run(&case.ops) {
-        Ok(world) => return (world, case.ops),
-        Err(failure) => failure,
-    };
-    eprintln!("{:#?} {:?}", case.config, case.population);
-    let tail = done.saturating_sub(TAIL);
+/// Shows a failure.
+fn fail(seed: u64, failure: &Failure) -> ! {
+    let history = History::from_seed(seed);
+    let (config, population) = history.settings();
+    eprintln!("{config:#?} {population:?}");
     eprintln!("the last operations:");
-    for (number, op) in case.ops[..done].iter().enumerate().skip(tail) {
+    let tail = failure.begun.saturating_sub(TAIL);
+    for (number, op) in history.ops[..failure.begun].iter().enumerate().skip(tail) {
         eprintln!("{number:5} {op:?}");
     }
     if number("HEADCOUNT_SHRINK") != Some(0) {
-        eprintln!("the same failure, without what it does not need:");
-        for op in case.shrink(case.ops[..done].to_vec(), &wrong) {
-            eprintln!("      {op:?}");
-        }
+        eprintln!("the same failure without what it does not need, for a file in tests/traces:");
+        eprintln!("\n# {}\n{}", failure.wrong, history.shrunk(failure));
     }
     panic!(
-        "seed {seed}, operation {}: {wrong}\n\
+        "seed {seed}, operation {}: {}\n\
          again: HEADCOUNT_SEED={seed} cargo test --test swarm histories",
-        done.saturating_sub(1)
+        failure.begun.saturating_sub(1),
+        failure.wrong
     );
 }
 
@@ -122,7 +164,15 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-fn seeds() -> std::ops::Range<u64> {
+fn threads() -> usize {
+    let available = std::thread::available_parallelism().map_or(1, NonZero::get);
+    number("HEADCOUNT_THREADS").map_or(available, |threads| threads.max(1) as usize)
+}
+
+fn seeds() -> Range<u64> {
+    if let Some(seed) = number("HEADCOUNT_SEED") {
+        return seed..seed + 1;
+    }
     let first = number("HEADCOUNT_FIRST").unwrap_or(0);
     first..first + number("HEADCOUNT_SEEDS").unwrap_or(SEEDS)
 }
@@ -132,20 +182,22 @@ fn histories_agree_with_the_model() {
     if std::env::var_os("HEADCOUNT_SURVEY").is_some() {
         return survey();
     }
-    if let Some(seed) = number("HEADCOUNT_SEED") {
-        run(seed);
-        return;
+    let (seeds, began) = (seeds(), Instant::now());
+    let sums = run_all(&seeds);
+    for (mark, count) in sums.marks.iter() {
+        println!("{count:10} {mark}");
     }
-    let (mut ops, mut actions, mut marks) = (0, 0, Marks::default());
-    for seed in seeds() {
-        let (world, history) = run(seed);
-        ops += history.len();
-        actions += world.transcript.len();
-        marks.add(&world.model.marks);
-    }
-    println!("{ops} operations, {actions} actions, {marks:#?}");
+    let Sums { seeds: run, ops, actions, marks, most_held } = sums;
+    eprintln!(
+        "{run} seeds from {} on: {ops} operations, {actions} actions, no disagreement; \
+         {most_held} bytes held at most; {} s on {} threads",
+        seeds.start,
+        began.elapsed().as_secs(),
+        threads()
+    );
+    assert!(most_held > 0, "nothing was counted");
     // A change of the weights must not lose sight of what is rare.
-    if seeds().count() as u64 >= SEEDS {
+    if run >= SEEDS {
         assert!(marks.missing().is_empty(), "never seen: {:#?}", marks.missing());
     }
 }
@@ -153,53 +205,33 @@ fn histories_agree_with_the_model() {
 #[test]
 fn the_same_seed_gives_the_same_actions() {
     for seed in 0..SEEDS / 10 {
-        assert_eq!(run(seed).0.transcript, run(seed).0.transcript, "seed {seed}");
+        let [first, second] = [(); 2].map(|()| History::from_seed(seed).run());
+        let transcripts = [first, second].map(|outcome| outcome.map(|it| it.transcript));
+        assert_eq!(transcripts[0], transcripts[1], "seed {seed}");
     }
 }
 
-/// Deadlines saturate there, so the model has nothing to say; nothing may overflow either.
 #[test]
 fn the_end_of_time_is_an_instant_like_others() {
-    let end = Timestamp::MAX;
     for seed in 0..SEEDS / 10 {
-        let case = Case::new(seed);
-        let mut world = World::new(case.config, case.population);
-        for op in case.ops.iter().take(100) {
-            world.apply(op).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
-        }
-        let (names, registry) = (&world.names, &mut world.registry);
-        let room = Target::Room(&names.rooms[0]);
-        for conn in &world.conns {
-            let _ = registry.message(end, *conn, Inbound::Data { bytes: 1 });
-            let _ = registry.reply(end, *conn, Message::text("late"));
-            let _ = registry.join(end, *conn, &names.rooms[0], None);
-            let _ = registry.send(end, room, Message::text("later"));
-            while registry.poll_action().is_some() {}
-            let _ = registry.flushed(end, *conn, u64::MAX);
-            registry.tick(end);
-            registry.check().unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
-        }
-        let _ = registry.reserve(end);
-        registry.close(end, Target::Everyone, CloseReason::Restart);
-        while registry.poll_action().is_some() {}
-        registry.tick(end);
-        registry.check().unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+        let history = History::from_seed(seed);
+        let mut world = history.world();
+        let mut steps = history.ops.iter().take(100).map(|op| world.apply(op));
+        let outcome = steps.try_for_each(|step| step).and_then(|()| world.at_the_end_of_time());
+        outcome.unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
     }
 }
 
 /// Goes on after failures, and counts them by kind.
 fn survey() {
-    let mut kinds: BTreeMap<String, (u32, u64, String)> = BTreeMap::new();
+    let mut kinds: BTreeMap<String, (u32, u64, Failure)> = BTreeMap::new();
     for seed in seeds() {
-        let case = Case::new(seed);
-        if let Err((done, wrong)) = case.run(&case.ops) {
-            let example = format!("operation {done}: {wrong}");
-            let entry = kinds.entry(kind_of(&wrong)).or_insert((0, seed, example));
-            entry.0 += 1;
+        if let Err(failure) = History::from_seed(seed).run() {
+            kinds.entry(failure.kind()).or_insert((0, seed, failure)).0 += 1;
         }
     }
-    for (count, seed, example) in kinds.values() {
-        println!("{count:6} times, first in seed {seed}, {example}");
+    for (count, seed, Failure { begun, wrong }) in kinds.values() {
+        println!("{count:6} times, first in seed {seed}, operation {begun}: {wrong}");
     }
     assert!(kinds.is_empty(), "{} kinds of failure", kinds.len());
 }

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use headcount::{Config, ConfigBuilder};
+use headcount_harness::op::{
+    Advance, Arrival, Class, Flush, Incoming, Op, Pick, RunReport, Since, To,
+};
+use headcount_harness::settings::Population;
 
 use crate::explore::{Alphabet, Letter};
-use crate::harness::op::{Advance, Class, Flush, Incoming, Op, Pick, RunReport, Since, To};
-use crate::harness::settings::Population;
 
 /// The oldest open connection, and the one after it.
-const FIRST: Pick = Pick(1 << 14);
-const SECOND: Pick = Pick(1 << 14 | 1);
+const FIRST: Pick = Pick::Open(0);
+const SECOND: Pick = Pick::Open(1);
 /// The newest connection whose `Cleanup` was not polled.
-const NEWEST: Pick = Pick(2 << 14);
+const NEWEST: Pick = Pick::Newest(0);
 
 /// A time after which every deadline of [`SHORT`] has passed, and just passed.
 fn time_passes() -> Letter {
@@ -27,8 +29,16 @@ fn all_is_well() -> Letter {
 const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_millis(100);
 
+const fn arrival(user: u8, thread: u8) -> Arrival {
+    Arrival { user, thread, label: None, resume: Since::Fresh, previous: None, expiry: None }
+}
+
 const fn arrive(user: u8, thread: u8) -> Op {
-    Op::Arrive { user, thread, resume: Since::Fresh, previous: None, expiry: None }
+    Op::Arrive(arrival(user, thread))
+}
+
+const fn come_back(resume: Since, previous: Option<Pick>) -> Op {
+    Op::Arrive(Arrival { resume, previous, ..arrival(0, 0) })
 }
 
 const fn send(to: To, size: u8, class: Class) -> Op {
@@ -84,23 +94,10 @@ pub(crate) fn admission() -> Alphabet {
             vec![arrive(0, 0)],
             vec![arrive(0, 1)],
             vec![arrive(1, 0)],
-            vec![Op::Arrive {
-                user: 0,
-                thread: 0,
-                resume: Since::Head,
-                previous: Some(FIRST),
-                expiry: None,
-            }],
+            vec![come_back(Since::Head, Some(FIRST))],
             vec![Op::Reserve],
             vec![Op::Upgraded { conn: NEWEST }],
-            vec![Op::Connect {
-                conn: NEWEST,
-                user: 1,
-                thread: 1,
-                resume: Since::Fresh,
-                previous: None,
-                expiry: None,
-            }],
+            vec![Op::Connect { conn: NEWEST, arrival: arrival(1, 1) }],
             vec![Op::Message { conn: FIRST, kind: Incoming::Pong }],
             vec![Op::Disconnect { conn: FIRST }],
             time_passes(),
@@ -165,13 +162,7 @@ pub(crate) fn delivery() -> Alphabet {
             vec![Op::Acknowledge { conn: SECOND, room: None, upto: Since::Head }],
             vec![
                 Op::Disconnect { conn: FIRST },
-                Op::Arrive {
-                    user: 0,
-                    thread: 0,
-                    resume: Since::Behind(1),
-                    previous: None,
-                    expiry: None,
-                },
+                come_back(Since::Behind(1), None),
                 Op::Join { conn: NEWEST, room: 0, since: Since::Behind(2) },
             ],
             vec![Op::Flushed { conn: FIRST, how: Flush::Half }],
@@ -222,13 +213,7 @@ pub(crate) fn drain() -> Alphabet {
             vec![Op::Revoke { user: 0 }],
             vec![Op::Reload { choice: 30, dry_run: false }],
             vec![arrive(1, 0)],
-            vec![Op::Arrive {
-                user: 0,
-                thread: 0,
-                resume: Since::Behind(1),
-                previous: Some(FIRST),
-                expiry: None,
-            }],
+            vec![come_back(Since::Behind(1), Some(FIRST))],
             vec![send(To::User(0), 3, Class::Critical)],
             time_passes(),
             vec![Op::Poll { count: 1 }],

@@ -5,12 +5,11 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use headcount::Config;
-
-use crate::harness::marks::Marks;
-use crate::harness::op::Op;
-use crate::harness::settings::Population;
-use crate::harness::world::World;
-use crate::harness::{Check, ensure};
+use headcount_harness::Check;
+use headcount_harness::marks::Marks;
+use headcount_harness::op::Op;
+use headcount_harness::settings::Population;
+use headcount_harness::world::World;
 
 /// What may happen at one time: an operation, or a few that make sense together only.
 pub(crate) type Letter = Vec<Op>;
@@ -39,11 +38,9 @@ impl State {
     /// left to tell two states apart.
     fn take(&mut self, number: usize, letter: &Letter) -> Check {
         let Self { world, done } = self;
-        world.model.marks = Marks::default();
-        world.transcript.clear();
         // A payload has the number of its letter, so that it does not show in which order different
         // letters came.
-        world.messages = (number as u64) << 16 | done[number];
+        world.forget_past((number as u64) << 16 | done[number]);
         done[number] += letter.len() as u64;
         for op in letter {
             world.apply(op)?;
@@ -155,7 +152,7 @@ impl<'a> Explorer<'a> {
             self.findings.tried += 1;
             self.findings.operations += letter.len() as u64;
             let mut world = next.world;
-            self.findings.marks.add(&world.model.marks);
+            self.findings.marks.add(world.marks());
             let fingerprint = world.fingerprint();
             if let Some(kept) = &mut self.kept {
                 let first = kept.entry(fingerprint).or_insert_with(|| world.clone()).clone();
@@ -223,11 +220,13 @@ impl<'a> Explorer<'a> {
 /// Winds up two worlds that are said to be in the same state.
 fn end_alike(mut one: World, mut other: World) -> Check {
     for world in [&mut one, &mut other] {
-        world.transcript.clear();
+        world.forget_past(0);
         world.wind_up()?;
     }
-    ensure!(one.transcript == other.transcript, "the same state ends in two ways");
-    Ok(())
+    match one.transcript() == other.transcript() {
+        true => Ok(()),
+        false => Err("the same state ends in two ways".into()),
+    }
 }
 
 /// What is wrong, a panic included.

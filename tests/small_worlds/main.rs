@@ -5,7 +5,7 @@
 //! model as ever, and after each state that is new a copy of the world is wound up.
 //!
 //! Two histories that have led to the same state are followed once. The state is a
-//! [fingerprint](harness::fingerprint) of the registry's private state, of the model's, and of the
+//! [fingerprint](headcount_harness::fingerprint) of the registry's private state, of the model's, and of the
 //! checker of the outputs, so that whatever follows one of the two is answered and judged as after
 //! the other. A cycle of letters that leaves nothing behind costs nothing then, and neither does the
 //! order of two that have nothing to do with each other. What must differ does: time, serials and
@@ -16,12 +16,11 @@
 //! * `HEADCOUNT_LENGTH=8 cargo test --release --test small_worlds runs -- --nocapture` tries longer
 //!   histories of one alphabet.
 //!
-//! A failure shows the shortest history that leads to it.
+//! A failure shows the shortest history that leads to it. What a registry holds is not counted here,
+//! for clones share payloads; the random histories are held to the bound of memory.
 
 mod alphabets;
 mod explore;
-#[path = "../harness/mod.rs"]
-mod harness;
 
 use std::time::Instant;
 

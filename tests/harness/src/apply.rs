@@ -1,0 +1,414 @@
+//! One operation, done to the registry and to the model, and everything compared afterwards.
+
+use core::time::Duration;
+
+use headcount::{ConnId, Disconnect, Inbound, Registry, Resume, Timestamp, Within};
+
+use super::model::closing::Audience;
+use super::model::millis_up;
+use super::op::{Advance, Arrival, Class, Flush, Incoming, Op, Pick, RunReport, Since, To};
+use super::seen::{Content, Seen, Source};
+use super::settings;
+use super::world::World;
+use super::{Check, ensure};
+
+impl World {
+    /// Does one operation. An error says how registry and model disagree.
+    ///
+    /// # Errors
+    /// What disagrees, as a sentence. The world is of no further use then.
+    pub fn apply(&mut self, op: &Op) -> Check {
+        match *op {
+            Op::Reserve => drop(self.reserve()?),
+            Op::Arrive(arrival) => {
+                if let Some(conn) = self.reserve()? {
+                    self.compare()?;
+                    self.connect(conn, &arrival)?;
+                }
+            }
+            Op::Connect { conn, arrival } => self.connect(self.conn(conn), &arrival)?,
+            Op::Upgraded { conn } => {
+                let (conn, stamp) = (self.conn(conn), self.stamp());
+                let got = self.registry.call(|it| it.upgraded(stamp, conn));
+                self.model.upgraded(stamp, conn, got)?;
+            }
+            Op::Message { conn, kind } => self.come_in(self.conn(conn), kind)?,
+            Op::Chatter { conn, count } => {
+                let conn = self.conn(conn);
+                for _ in 0..count {
+                    self.come_in(conn, Incoming::Data)?;
+                    self.compare()?;
+                }
+            }
+            Op::Flushed { conn, how } => self.flush(self.conn(conn), how)?,
+            Op::FlushAll => self.flush_all()?,
+            Op::Disconnect { conn } => self.disconnect(self.conn(conn))?,
+            Op::Refresh { conn, expiry } => {
+                let (conn, stamp) = (self.conn(conn), self.stamp());
+                let expires = expiry.map(|number| self.expiry(number));
+                let got = self.registry.call(|it| it.refresh(stamp, conn, expires));
+                self.model.refresh(stamp, conn, expires, got)?;
+            }
+            Op::Revoke { user } => {
+                let (user, stamp) = (self.user(user), self.stamp());
+                let name = &self.names.users[usize::from(user)];
+                let got = self.registry.call(|it| it.revoke(stamp, name));
+                self.model.revoke(stamp, user, got)?;
+            }
+            Op::Drain { deadline } => {
+                let stamp = self.stamp();
+                let deadline =
+                    deadline.map(|tenths| Duration::from_millis(u64::from(tenths) * 100));
+                self.registry.call(|it| it.drain(stamp, deadline));
+                self.model.begin_drain(stamp, deadline);
+            }
+            Op::CancelDrain => {
+                let stamp = self.stamp();
+                let got = self.registry.call(|it| it.cancel_drain(stamp));
+                self.model.cancel_drain(stamp, got)?;
+            }
+            Op::Reload { choice, dry_run } => self.reload(choice, dry_run)?,
+            Op::Live { deadlines } => {
+                for _ in 0..deadlines {
+                    self.poll_all()?;
+                    self.flush_all()?;
+                    self.advance(Advance::Exactly);
+                    self.tick()?;
+                    self.compare()?;
+                }
+            }
+            Op::Tick => self.tick()?,
+            Op::Advance(advance) => self.advance(advance),
+            Op::Skew { millis } => self.skew = millis.into(),
+            Op::Send { to, size, class, except, text } => {
+                let except = except.map(|pick| self.conn(pick));
+                self.send((to, except), class, (size, text))?;
+            }
+            Op::Reply { conn, size } => {
+                let (conn, stamp) = (self.conn(conn), self.stamp());
+                let draft = self.draft(self.size(size), true, Class::Droppable, None);
+                self.registry.expect_payload(draft.len());
+                let got = self.registry.call(|it| it.reply(stamp, conn, draft.make()));
+                self.model.reply(stamp, conn, &draft.message, got)?;
+                self.drafts.push(draft);
+            }
+            Op::Join { conn, room, since } => {
+                let (conn, room, stamp) = (self.conn(conn), self.room(room), self.stamp());
+                let since = self.since(since, Some(&Source::Room(room.clone())));
+                let got = self.registry.call(|it| it.join(stamp, conn, &room, since));
+                if let Ok(joined) = got
+                    && !joined.already
+                {
+                    self.grammar.seated(conn, Source::Room(room.clone()), joined.position);
+                }
+                self.model.join(stamp, conn, &room, since, got)?;
+            }
+            Op::Leave { conn, room } => {
+                let (conn, room, stamp) = (self.conn(conn), self.room(room), self.stamp());
+                let got = self.registry.call(|it| it.leave(stamp, conn, &room));
+                if got == Ok(true) {
+                    self.grammar.left(conn, &Source::Room(room.clone()));
+                }
+                self.model.leave(stamp, conn, &room, got)?;
+            }
+            Op::Acknowledge { conn, room, upto } => self.acknowledge(conn, room, upto)?,
+            Op::Close { to, reason } => match to {
+                To::Own(user) | To::Thread(user, _) | To::Run(user, _) => {
+                    self.close_within(user, to, reason)?;
+                }
+                _ => self.close(&self.audience(to), reason)?,
+            },
+            Op::OpenRun { user, thread, run, size } => self.open_run((user, thread), run, size)?,
+            Op::RunEvent { user, run, event } => self.run_event(user, run, event)?,
+            Op::Talk { run, pieces, size } => {
+                for _ in 0..pieces {
+                    self.run_event(0, run, RunReport::Text(size))?;
+                    self.compare()?;
+                    self.poll()?;
+                    self.compare()?;
+                }
+            }
+            Op::Poll { count } => {
+                for _ in 0..count {
+                    if !self.poll()? {
+                        break;
+                    }
+                }
+            }
+            Op::PollAll => self.poll_all()?,
+            Op::Notices { count } => {
+                for _ in 0..count {
+                    let Some(notice) = self.registry.call(|it| it.poll_notice()) else { break };
+                    self.model.notice(&notice)?;
+                }
+            }
+        }
+        self.compare()?;
+        self.model.compare_survey(&self.registry, &self.names)
+    }
+
+    /// Everything that an operation may change is as the model says, and the registry agrees with
+    /// itself.
+    pub(crate) fn compare(&mut self) -> Check {
+        self.registry.check_memory()?;
+        self.registry.check().map_err(|violation| violation.to_string())?;
+        self.model.learn(&self.registry)?;
+        let explained = self.explained();
+        self.model.settle_runs(&explained);
+        self.model.compare_runs(&explained)?;
+        self.model.compare(&self.registry, &self.names, &self.conns, &self.sessions)
+    }
+
+    fn reload(&mut self, choice: u8, dry_run: bool) -> Check {
+        let config = settings::after(&self.model.config, choice);
+        let stamp = self.stamp();
+        if dry_run {
+            let got = self.registry.call(|it| it.preview_reload(stamp, &config));
+            return self.model.preview_reload(stamp, &config, got);
+        }
+        self.grammar.chunk_is(config.fanout_chunk());
+        self.registry.expect_config(&config);
+        let got = self.registry.call(|it| it.reload(stamp, config.clone()));
+        self.model.reload(stamp, config, got, &self.registry)
+    }
+
+    fn reserve(&mut self) -> Result<Option<ConnId>, String> {
+        let stamp = self.stamp();
+        let got = self.registry.call(|it| it.reserve(stamp));
+        if let Ok(conn) = got {
+            self.grammar.reserved(conn)?;
+            self.conns.push(conn);
+        }
+        self.model.reserve(stamp, got)?;
+        Ok(got.ok())
+    }
+
+    fn connect(&mut self, conn: ConnId, arrival: &Arrival) -> Check {
+        let (user, thread) = (self.user(arrival.user), self.thread(arrival.thread));
+        let stamp = self.stamp();
+        let source = self.model.session_of(user, thread).map(Source::Session);
+        let previous = arrival.previous.map(|pick| self.conn(pick));
+        let position = self.since(arrival.resume, source.as_ref());
+        let resume = position.map(|position| Resume { position, previous });
+        let expires = arrival.expiry.map(|number| self.expiry(number));
+        let names = &self.names;
+        let got = self.registry.call(|it| {
+            let who = Self::principal(names, arrival, (user, thread));
+            let who = match expires {
+                Some(at) => who.with_expiry(at),
+                None => who,
+            };
+            it.connect(stamp, conn, who, resume)
+        });
+        if let Ok(admitted) = got {
+            self.grammar.admitted(conn, admitted.session, admitted.new_session)?;
+            if admitted.new_session {
+                self.sessions.push(admitted.session);
+            }
+            self.grammar.seated(conn, Source::Session(admitted.session), admitted.position);
+        }
+        let who = (user, thread, arrival.label);
+        self.model.connect(&self.registry, stamp, conn, who, (resume, expires), &got)
+    }
+
+    fn come_in(&mut self, conn: ConnId, kind: Incoming) -> Check {
+        let (largest, stamp) = (self.model.config.message_bytes(), self.stamp());
+        let inbound = match kind {
+            Incoming::Data => Inbound::Data { bytes: 0 },
+            Incoming::Largest => Inbound::Data { bytes: largest },
+            Incoming::TooLarge => Inbound::Data { bytes: largest + 1 },
+            Incoming::Life => Inbound::Life,
+            Incoming::Pong => Inbound::Pong,
+        };
+        let got = self.registry.call(|it| it.message(stamp, conn, inbound));
+        self.model.message(stamp, conn, inbound, got)
+    }
+
+    fn flush(&mut self, conn: ConnId, how: Flush) -> Check {
+        let stamp = self.stamp();
+        let (flushed, handed) =
+            self.model.conns.get(&conn).map_or((0, 0), |conn| (conn.flushed, conn.handed));
+        let total = match how {
+            Flush::All => handed,
+            Flush::Half => flushed + (handed - flushed).div_ceil(2),
+            Flush::Some(some) => flushed + u64::from(some),
+            Flush::Nothing => flushed,
+            Flush::Beyond => handed.saturating_add(u64::MAX / 2),
+            Flush::Backwards => flushed / 2,
+        };
+        let got = self.registry.call(|it| it.flushed(stamp, conn, total));
+        self.model.flushed(stamp, conn, total, got)
+    }
+
+    pub(crate) fn flush_all(&mut self) -> Check {
+        // Of those that have anything in flight: no kernel has news of the others.
+        let busy = self.model.conns.values().filter(|conn| conn.handed > conn.flushed);
+        for conn in busy.map(|conn| conn.id).collect::<Vec<_>>() {
+            self.flush(conn, Flush::All)?;
+            self.compare()?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn disconnect(&mut self, conn: ConnId) -> Check {
+        let stamp = self.stamp();
+        let got = self.registry.call(|it| it.disconnect(stamp, conn, Disconnect::Gone));
+        self.model.disconnect(stamp, conn, got)
+    }
+
+    pub(crate) fn close(&mut self, audience: &Audience, reason: u8) -> Check {
+        let (stamp, reason) = (self.stamp(), Self::reason(reason));
+        let target = Self::target(&self.names, audience);
+        let got = self.registry.call(|it| it.close(stamp, target, reason));
+        self.model.close(stamp, audience, reason, got)
+    }
+
+    fn acknowledge(&mut self, conn: Pick, room: Option<u8>, upto: Since) -> Check {
+        let (conn, room, stamp) = (self.conn(conn), room.map(|room| self.room(room)), self.stamp());
+        let source = match &room {
+            Some(room) => Some(Source::Room(room.clone())),
+            None => self.model.conns.get(&conn).and_then(|it| it.session()).map(Source::Session),
+        };
+        let stream = source.as_ref().and_then(|source| self.model.streams.get(source));
+        let cursor = stream.and_then(|stream| stream.seat(conn)).map_or(0, |seat| seat.cursor);
+        let offset = self.since(upto, source.as_ref()).map_or(cursor, |position| position.offset);
+        let got = self.registry.call(|it| it.acknowledge(stamp, conn, room.as_ref(), offset));
+        self.model.acknowledge(stamp, conn, room.as_ref(), offset, got)
+    }
+
+    fn send(
+        &mut self,
+        (to, except): (To, Option<ConnId>),
+        class: Class,
+        (size, text): (u8, bool),
+    ) -> Check {
+        let (audience, stamp) = (self.audience(to), self.stamp());
+        let mut bytes = self.size(size);
+        if matches!(audience, Audience::Everyone) {
+            // Announcements have no position: the payload is all that tells them apart.
+            bytes = bytes.max(8);
+        }
+        let draft = self.draft(bytes, text, class, except);
+        self.registry.expect_payload(draft.len());
+        let got = match to {
+            To::Thread(user, thread) => {
+                let thread = self.names.threads[usize::from(self.thread(thread))].clone();
+                self.own(user, |mut it| it.send(stamp, Within::Thread(&thread), draft.make()))
+            }
+            To::Run(user, run) => {
+                let run = self.run(run);
+                self.own(user, |mut it| it.send(stamp, Within::Run(&run), draft.make()))
+            }
+            To::Own(user) => {
+                self.own(user, |mut it| it.send(stamp, Within::Everywhere, draft.make()))
+            }
+            _ => {
+                let target = Self::target(&self.names, &audience);
+                self.registry.call(|it| it.send(stamp, target, draft.make()))
+            }
+        };
+        let message = (&draft.message, draft.class());
+        self.model.send(stamp, &audience, message, except, &got)?;
+        self.drafts.push(draft);
+        Ok(())
+    }
+
+    /// Ticks until nothing is due. One tick acts on as many deadlines as its budget has, in an order
+    /// that is open, so that the model looks at all of them together.
+    pub(crate) fn tick(&mut self) -> Check {
+        let stamp = self.stamp();
+        let now = stamp.max(self.model.now);
+        let known = self.model.conns.len() + self.model.sessions.len() + self.model.streams.len();
+        // Each has a deadline or two, and may have a stale one beside it.
+        let limit = 16 + 8 * known + 2 * self.conns.len();
+        let mut ticks = 0;
+        self.tick_once(stamp)?;
+        while self.registry.poll_timeout().is_some_and(|at| at.as_millis() <= now.as_millis()) {
+            ticks += 1;
+            ensure!(ticks < limit, "{ticks} ticks at {now:?}, and there is still something due");
+            self.tick_once(now)?;
+        }
+        self.model.tick(stamp, &self.registry)
+    }
+
+    /// One tick acts on no more deadlines than its budget has.
+    fn tick_once(&mut self, stamp: Timestamp) -> Check {
+        let before: Vec<_> = self.conns.iter().map(|id| self.registry.state(*id)).collect();
+        let ended = self.registry.stats().sessions_ended;
+        self.registry.call(|it| it.tick(stamp));
+        let changed =
+            self.conns.iter().zip(before).filter(|(id, was)| self.registry.state(**id) != *was);
+        let acted = changed.count() as u64 + self.registry.stats().sessions_ended - ended;
+        let budget = self.model.config.tick_budget();
+        ensure!(acted <= budget.into(), "a tick acted {acted} times, {budget} at most");
+        Ok(())
+    }
+
+    pub(crate) fn advance(&mut self, advance: Advance) {
+        let next = self.registry.poll_timeout().unwrap_or(self.now).max(self.now);
+        let before = self.now;
+        self.now = match advance {
+            Advance::Nanos(some) => self.now + Duration::from_nanos(u64::from(some) * 7_919),
+            Advance::Millis(some) => self.now + Duration::from_millis(some.into()),
+            Advance::Before => {
+                self.now.max(Timestamp::from_nanos(next.as_nanos().saturating_sub(1)))
+            }
+            Advance::Exactly => next,
+            Advance::Past(some) => next + Duration::from_millis(some.into()),
+            Advance::Far(some) => self.now + Duration::from_secs(600 * u64::from(some)),
+            Advance::Ages(some) => {
+                self.now + Duration::from_secs(60 * 24 * 3_600 * u64::from(some))
+            }
+        };
+        if self.model.has_budgets()
+            && let [first, second, ..] = self.model.run_deadlines()[..]
+        {
+            // Runs fail one after the other: who pays depends on which is first, which is open.
+            let before_second = Timestamp::from_millis(millis_up(second)).as_nanos() - 1;
+            let latest = Timestamp::from_nanos(before_second);
+            self.now =
+                self.now.min(latest.max(Timestamp::from_millis(millis_up(first)))).max(before);
+        }
+    }
+
+    /// Polls one action; whether there was one.
+    pub(crate) fn poll(&mut self) -> Result<bool, String> {
+        self.model.before_poll();
+        let promised = self.registry.has_actions();
+        let action = self.registry.call(Registry::poll_action);
+        let seen = action.map(|action| (action.cost(), Seen::from(action)));
+        let Some((cost, mut seen)) = seen else {
+            ensure!(!self.registry.has_actions(), "has_actions is true after silence");
+            let more = self.registry.call(Registry::poll_action);
+            ensure!(more.is_none(), "an action after silence");
+            self.model.observe_mass_closes(&self.registry)?;
+            self.model.silent()?;
+            return Ok(false);
+        };
+        if let Seen::Send { content: Content::Message(message), .. } = &mut seen {
+            // Of the model's own: a shared payload would be held for longer than the registry does.
+            let mut drafts = self.drafts.iter().rev();
+            let draft = drafts.find(|draft| draft.message == *message);
+            *message = draft.ok_or("a message that nobody has sent")?.message.clone();
+        }
+        ensure!(promised, "has_actions was false before {seen:?}");
+        self.grammar.action(&seen)?;
+        self.model.observe_mass_closes(&self.registry)?;
+        self.model.action(&seen)?;
+        ensure!(cost == seen.cost(), "{seen:?} costs {cost}, expected {}", seen.cost());
+        self.transcript.push(seen);
+        self.compare()?;
+        Ok(true)
+    }
+
+    pub(crate) fn poll_all(&mut self) -> Check {
+        // More than all logs and outboxes together can hold, for everyone.
+        let limit = 100_000;
+        for _ in 0..limit {
+            if !self.poll()? {
+                return Ok(());
+            }
+        }
+        Err(format!("{limit} actions, and no end"))
+    }
+}

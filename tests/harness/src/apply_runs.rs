@@ -1,0 +1,198 @@
+//! Operations on agent runs, and calls of one user's own.
+
+use headcount::{Delivery, RunError, RunEvent, RunEventKind, RunId, Timestamp, UserScope, Within};
+
+use super::Check;
+use super::model::run_ends::Explained;
+use super::model::runs::Report;
+use super::op::{Advance, RunReport, To};
+use super::world::World;
+
+impl World {
+    /// A call of a user's own.
+    pub(crate) fn own<R>(&mut self, user: u8, call: impl FnOnce(UserScope<'_>) -> R) -> R {
+        let name = &self.names.users[usize::from(self.user(user))];
+        self.registry.call(|registry| call(registry.user(name)))
+    }
+
+    /// What the registry says about every run that may be.
+    pub(crate) fn explained(&mut self) -> Explained {
+        let mut explained = Explained::new();
+        if self.model.run_number == 0 {
+            // There never was one, and the statistics are held to that.
+            return explained;
+        }
+        for (number, user) in self.names.users.iter().enumerate() {
+            for run in &self.names.runs {
+                let explanation = self.registry.call(|it| it.user(user).explain_run(run));
+                if let Some(explanation) = explanation {
+                    explained.insert((number as u8, run.clone()), explanation);
+                }
+            }
+        }
+        explained
+    }
+
+    pub(crate) fn close_within(&mut self, user: u8, to: To, reason: u8) -> Check {
+        let (stamp, reason) = (self.stamp(), Self::reason(reason));
+        let audience = self.audience(to);
+        let got = match to {
+            To::Run(_, run) => {
+                let run = self.run(run);
+                self.own(user, |mut it| it.close(stamp, Within::Run(&run), reason))
+            }
+            To::Thread(_, thread) => {
+                let thread = self.names.threads[usize::from(self.thread(thread))].clone();
+                self.own(user, |mut it| it.close(stamp, Within::Thread(&thread), reason))
+            }
+            _ => self.own(user, |mut it| it.close(stamp, Within::Everywhere, reason)),
+        };
+        self.model.close(stamp, &audience, reason, got)
+    }
+
+    /// Where it matters which run fails first, no two have the same deadline.
+    fn stagger(&mut self) {
+        if self.model.has_budgets() {
+            self.advance(Advance::Millis(1));
+        }
+    }
+
+    pub(crate) fn open_run(&mut self, (user, thread): (u8, u8), run: u8, size: u8) -> Check {
+        let (user, thread, run) = (self.user(user), self.thread(thread), self.run(run));
+        self.stagger();
+        let stamp = self.stamp();
+        let agent = "a".repeat(match size {
+            250..=255 => 129,
+            240..=249 => 128,
+            _ => usize::from(size % 8),
+        });
+        let payload = self.payload(size);
+        let name = self.names.threads[usize::from(thread)].clone();
+        self.registry.expect_payload(payload.len());
+        let got = self
+            .own(user, |mut it| it.open_run(stamp, &name, &run, &agent, payload.clone().into()));
+        if let Ok(opened) = &got
+            && !self.sessions.contains(&opened.session)
+        {
+            self.grammar.minted(opened.session)?;
+            self.sessions.push(opened.session);
+        }
+        let what = (agent.as_str(), payload.as_slice());
+        self.model.open_run(stamp, (user, thread), &run, what, &got, &self.registry)
+    }
+
+    pub(crate) fn run_event(&mut self, user: u8, run: u8, event: RunReport) -> Check {
+        self.stagger();
+        let stamp = self.stamp();
+        let remembered = self.model.runs.len();
+        let (user, run) = match usize::from(run).checked_rem(remembered).filter(|_| run < 200) {
+            Some(place) => {
+                let run = self.model.runs.values().rev().nth(place);
+                run.map(|run| (run.user, run.id.clone())).ok_or("a run was miscounted")?
+            }
+            None => (self.user(user), self.run(run)),
+        };
+        let report = self.report(event);
+        let got = self.tell(stamp, (user, &run), &report);
+        self.model.run_event(stamp, (user, &run), &report, &got)
+    }
+
+    /// Hands a report in.
+    fn tell(
+        &mut self,
+        stamp: Timestamp,
+        (user, run): (u8, &RunId),
+        report: &Report,
+    ) -> Result<Delivery, RunError> {
+        self.registry.expect_payload(report.payload().len());
+        self.own(user, |mut it| {
+            let event = match report {
+                Report::Text(text) => RunEvent::Text(text),
+                Report::Executing { call, payload } => {
+                    RunEvent::ToolExecuting { call, payload: payload.clone().into() }
+                }
+                Report::Executed { call, payload } => {
+                    RunEvent::ToolCompleted { call, payload: payload.clone().into() }
+                }
+                Report::Event { kind, payload } => {
+                    let payload = payload.clone().into();
+                    match kind {
+                        RunEventKind::Thinking => RunEvent::Thinking(payload),
+                        RunEventKind::Completed => RunEvent::Completed(payload),
+                        RunEventKind::Failed => RunEvent::Failed(payload),
+                        RunEventKind::Cancelled => RunEvent::Cancelled(payload),
+                        _ => RunEvent::Progress(payload),
+                    }
+                }
+            };
+            it.run_event(stamp, run, &event)
+        })
+    }
+
+    /// Ends all runs: without deadlines of their own they would be open for ever.
+    pub(crate) fn cancel_runs(&mut self) -> Check {
+        let open = self.model.runs.values().filter(|run| run.open);
+        for (user, run) in open.map(|run| (run.user, run.id.clone())).collect::<Vec<_>>() {
+            let report = Report::Event { kind: RunEventKind::Cancelled, payload: Vec::new() };
+            let stamp = self.stamp();
+            let got = self.tell(stamp, (user, &run), &report);
+            self.model.run_event(stamp, (user, &run), &report, &got)?;
+            self.compare()?;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, event: RunReport) -> Report {
+        let mut of_kind = |kind, size| Report::Event { kind, payload: self.payload(size) };
+        match event {
+            RunReport::Thinking(size) => of_kind(RunEventKind::Thinking, size),
+            RunReport::Progress(size) => of_kind(RunEventKind::Progress, size),
+            RunReport::Completed(size) => of_kind(RunEventKind::Completed, size),
+            RunReport::Failed(size) => of_kind(RunEventKind::Failed, size),
+            RunReport::Cancelled(size) => of_kind(RunEventKind::Cancelled, size),
+            RunReport::Text(size) => Report::Text(self.words(size)),
+            RunReport::Executing { call, size } => {
+                Report::Executing { call: Self::call(call), payload: self.payload(size) }
+            }
+            RunReport::Executed { call, size } => {
+                Report::Executed { call: Self::call(call), payload: self.payload(size) }
+            }
+        }
+    }
+
+    /// The name of a tool call: one of a few, or none that is right.
+    fn call(number: u8) -> String {
+        match number % 16 {
+            14 => String::new(),
+            15 => "c".repeat(129),
+            13 => "c".repeat(128),
+            some => format!("call-{}", some % 3),
+        }
+    }
+
+    /// Bytes that no other event has, as far as their number allows.
+    fn payload(&mut self, size: u8) -> Vec<u8> {
+        self.payloads += 1;
+        let number = format!("{:08x}", self.payloads);
+        number.bytes().cycle().take(self.size(size)).collect()
+    }
+
+    /// What an agent says: no text twice, some of it in characters of several bytes.
+    fn words(&mut self, size: u8) -> String {
+        self.payloads += 1;
+        let letters = if size & 8 == 0 { "" } else { "é€𝄞" };
+        let longest = match size % 64 {
+            63 => 700,
+            62 => 200,
+            _ => usize::from(size % 8) * 5,
+        };
+        let mut text = String::new();
+        for letter in format!("{:x}{letters}", self.payloads).chars().cycle() {
+            if text.len() + letter.len_utf8() > longest {
+                break;
+            }
+            text.push(letter);
+        }
+        text
+    }
+}

@@ -1,0 +1,255 @@
+//! Looks at outputs alone, and knows no more than what a shell knows: which handles it was given.
+//!
+//! Per connection the output is `(Send | Gap | Ping | Draining)* Close? Cleanup`, and nothing after
+//! it, ever. One `Cleanup` per reserved connection and per minted session, the session's last.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use headcount::{ConnId, Gone, Position, SessionId};
+
+use super::seen::{Content, Seen, Source};
+use super::{Check, ensure};
+
+/// Where a connection is in its sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Stage {
+    Talking,
+    Closed,
+    Forgotten,
+}
+
+#[derive(Clone, Debug, Hash)]
+struct Sentence {
+    stage: Stage,
+    session: Option<SessionId>,
+    /// Of each stream that it follows: the epoch, and the last offset sent or told as lost.
+    told: BTreeMap<Source, Told>,
+}
+
+#[derive(Clone, Debug, Hash)]
+struct Told {
+    epoch: u64,
+    upto: u64,
+    /// Nothing was told yet: a gap may say what was lost before it came.
+    fresh: bool,
+}
+
+/// The checker.
+#[derive(Clone, Debug, Default, Hash)]
+pub struct Grammar {
+    chunk: usize,
+    conns: BTreeMap<ConnId, Sentence>,
+    /// The tenant of each slot until its `Cleanup` was polled.
+    slots: BTreeMap<usize, ConnId>,
+    /// Sessions, and whether their `Cleanup` was polled.
+    sessions: BTreeMap<SessionId, bool>,
+    session_slots: BTreeMap<usize, SessionId>,
+    epochs: BTreeMap<Source, u64>,
+}
+
+impl Grammar {
+    /// Of a registry whose [`fanout_chunk`](headcount::Config::fanout_chunk) is this.
+    #[must_use]
+    pub fn new(chunk: u32) -> Self {
+        Self { chunk: chunk as usize, ..Self::default() }
+    }
+
+    /// A new bound of the recipients of one `Send`.
+    pub const fn chunk_is(&mut self, chunk: u32) {
+        self.chunk = chunk as usize;
+    }
+
+    /// The registry has minted a connection.
+    ///
+    /// # Errors
+    /// It was there before, or its slot has another tenant still.
+    pub fn reserved(&mut self, conn: ConnId) -> Check {
+        ensure!(!self.conns.contains_key(&conn), "{conn:?} was minted twice");
+        if let Some(tenant) = self.slots.insert(conn.index(), conn) {
+            return Err(format!("{conn:?} took the slot of {tenant:?} before its Cleanup"));
+        }
+        let sentence = Sentence { stage: Stage::Talking, session: None, told: BTreeMap::new() };
+        self.conns.insert(conn, sentence);
+        Ok(())
+    }
+
+    /// The registry has minted a session.
+    ///
+    /// # Errors
+    /// It was there before, or its slot has another tenant still.
+    pub fn minted(&mut self, session: SessionId) -> Check {
+        ensure!(!self.sessions.contains_key(&session), "{session:?} was minted twice");
+        if let Some(tenant) = self.session_slots.insert(session.index(), session) {
+            return Err(format!("{session:?} took the slot of {tenant:?} before its Cleanup"));
+        }
+        self.sessions.insert(session, false);
+        Ok(())
+    }
+
+    /// Whether it was told of this session.
+    #[must_use]
+    pub fn knows(&self, session: SessionId) -> bool {
+        self.sessions.contains_key(&session)
+    }
+
+    /// The registry has admitted a connection, to a session that was minted for it or was there.
+    ///
+    /// # Errors
+    /// The connection or the session is not there.
+    pub fn admitted(&mut self, conn: ConnId, session: SessionId, minted: bool) -> Check {
+        if minted {
+            self.minted(session)?;
+        }
+        ensure!(
+            self.sessions.get(&session) == Some(&false),
+            "{conn:?} was admitted to {session:?}, which is no more"
+        );
+        self.conns.get_mut(&conn).ok_or("admitted, never reserved")?.session = Some(session);
+        Ok(())
+    }
+
+    /// A connection follows a stream from here on.
+    pub fn seated(&mut self, conn: ConnId, stream: Source, position: Position) {
+        let Position { epoch, offset: upto } = position;
+        if let Some(sentence) = self.conns.get_mut(&conn) {
+            sentence.told.insert(stream, Told { epoch, upto, fresh: true });
+        }
+    }
+
+    /// It does not any more.
+    pub fn left(&mut self, conn: ConnId, stream: &Source) {
+        if let Some(sentence) = self.conns.get_mut(&conn) {
+            sentence.told.remove(stream);
+        }
+    }
+
+    /// An action was polled.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn action(&mut self, seen: &Seen) -> Check {
+        for conn in seen.conns() {
+            let sentence = self.conns.get(conn).ok_or_else(|| format!("{conn:?} never was"))?;
+            let fine = match seen {
+                Seen::Cleanup { .. } => sentence.stage != Stage::Forgotten,
+                _ => sentence.stage == Stage::Talking,
+            };
+            ensure!(fine, "{seen:?} for {conn:?}, which is {:?}", sentence.stage);
+        }
+        match seen {
+            Seen::Send { to, stream, position, content } => {
+                ensure!(
+                    matches!(content, Content::Message(_)) || matches!(stream, Source::Session(_)),
+                    "a run's entry in {stream:?}"
+                );
+                self.recipients(to)?;
+                self.audience(to, stream)?;
+                if let Some(position) = position {
+                    ensure!(position.offset > 0, "an entry at offset 0");
+                    let epoch = *self.epochs.entry(stream.clone()).or_insert(position.epoch);
+                    // A room that has come back continues under another epoch, a session never.
+                    if epoch != position.epoch {
+                        ensure!(matches!(stream, Source::Room(_)), "{stream:?} changed its epoch");
+                        self.epochs.insert(stream.clone(), position.epoch);
+                    }
+                    for conn in to {
+                        let told = self.told(*conn, stream)?;
+                        ensure!(
+                            told.epoch == position.epoch && told.upto < position.offset,
+                            "{conn:?} was handed {position:?} after {told:?}"
+                        );
+                        (told.upto, told.fresh) = (position.offset, false);
+                    }
+                } else {
+                    ensure!(
+                        matches!(stream, Source::Direct | Source::Everyone),
+                        "an entry of {stream:?} without a position"
+                    );
+                }
+            }
+            Seen::Gap { conn, stream, from, to } => {
+                ensure!(
+                    matches!(stream, Source::Session(_) | Source::Room(_)),
+                    "a gap in {stream:?}"
+                );
+                ensure!(0 < *from && from <= to, "a gap {from}..={to}");
+                let told = self.told(*conn, stream)?;
+                let all = told.fresh && *to <= told.upto;
+                ensure!(all || told.upto < *from, "{conn:?}: a gap {from}..={to} after {told:?}");
+                (told.upto, told.fresh) = (*to, false);
+            }
+            Seen::Draining { to } => self.recipients(to)?,
+            Seen::Ping { .. } => {}
+            Seen::Close { conn, .. } => self.stage(*conn, Stage::Closed),
+            Seen::Cleanup { what: Gone::Conn(conn), .. } => {
+                self.stage(*conn, Stage::Forgotten);
+                self.slots.remove(&conn.index());
+            }
+            Seen::Cleanup { what: Gone::Session(session), .. } => self.forget(*session)?,
+        }
+        Ok(())
+    }
+
+    /// Everything that was minted has had its `Cleanup`.
+    ///
+    /// # Errors
+    /// What has had none.
+    pub fn finished(&self) -> Check {
+        for (conn, sentence) in &self.conns {
+            ensure!(sentence.stage == Stage::Forgotten, "{conn:?} has had no Cleanup");
+        }
+        for (session, forgotten) in &self.sessions {
+            ensure!(*forgotten, "{session:?} has had no Cleanup");
+        }
+        Ok(())
+    }
+
+    fn recipients(&self, to: &[ConnId]) -> Check {
+        ensure!(!to.is_empty(), "an action for nobody");
+        ensure!(to.len() <= self.chunk, "{} recipients, {} at most", to.len(), self.chunk);
+        let distinct: BTreeSet<_> = to.iter().collect();
+        ensure!(distinct.len() == to.len(), "a recipient twice in one action: {to:?}");
+        Ok(())
+    }
+
+    /// What belongs to a session reaches the connections of that session and nobody else.
+    fn audience(&self, to: &[ConnId], stream: &Source) -> Check {
+        if let Source::Session(session) = stream {
+            for conn in to {
+                let of = self.conns.get(conn).and_then(|sentence| sentence.session);
+                ensure!(of == Some(*session), "{conn:?} of {of:?} was handed data of {session:?}");
+            }
+        }
+        Ok(())
+    }
+
+    /// What was told of a stream: entries and gaps come in order, each once.
+    fn told(&mut self, conn: ConnId, stream: &Source) -> Result<&mut Told, String> {
+        let sentence = self.conns.get_mut(&conn).ok_or("never reserved")?;
+        sentence.told.get_mut(stream).ok_or_else(|| format!("{conn:?} does not follow {stream:?}"))
+    }
+
+    fn stage(&mut self, conn: ConnId, stage: Stage) {
+        if let Some(sentence) = self.conns.get_mut(&conn) {
+            sentence.stage = stage;
+            if stage == Stage::Forgotten {
+                // What it was told can be asked for no more.
+                sentence.told.clear();
+            }
+        }
+    }
+
+    fn forget(&mut self, session: SessionId) -> Check {
+        let forgotten = self.sessions.get_mut(&session).ok_or("a session that never was")?;
+        ensure!(!*forgotten, "a second Cleanup of {session:?}");
+        *forgotten = true;
+        self.session_slots.remove(&session.index());
+        for (conn, sentence) in &self.conns {
+            ensure!(
+                sentence.session != Some(session) || sentence.stage == Stage::Forgotten,
+                "the Cleanup of {session:?} came before that of {conn:?}"
+            );
+        }
+        Ok(())
+    }
+}

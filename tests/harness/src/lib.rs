@@ -1,0 +1,60 @@
+//! A test harness for [`headcount`]: histories as data, a naive model that predicts what each step
+//! does, a checker of the outputs alone, and a fake shell.
+//!
+//! Take what you need:
+//!
+//! * You write a **shell** and want to know that it obeys the registry: feed every action that you
+//!   poll to a [`Grammar`](grammar::Grammar), and each socket's share of them to a
+//!   [`Wire`](wire::Wire).
+//! * You write a **policy** on the core (who may connect, what is sent to whom) and want to test it
+//!   without sockets: drive a [`FakeShell`](fake_shell::FakeShell) in virtual time. Its sockets take
+//!   what they are handed, take a part of it, stall, or vanish.
+//! * You change the **core**: [`World::apply`](world::World::apply) does one [`Op`](op::Op) to the
+//!   registry and to the model and compares the two, and
+//!   [`World::wind_up`](world::World::wind_up) ends a history: everything is flushed, time passes,
+//!   and nothing may be left. Any driver can make the operations: a seed
+//!   ([`Generator`](generator::Generator)), a fuzzer, a shrinker. A
+//!   [`History`](history::History) is all of it as data, which fails, [shrinks](shrink::Shrinker),
+//!   and is written to a file as text. With the [counting allocator](memory) it is held to the
+//!   published bound of memory, too.
+//!
+//! Nothing here reads a clock, an environment or entropy: the same history is the same run.
+
+mod apply;
+mod apply_runs;
+mod draft;
+pub mod fake_shell;
+pub mod fingerprint;
+pub mod generator;
+pub mod grammar;
+pub mod history;
+mod liveness;
+pub mod marks;
+pub mod memory;
+mod model;
+pub mod op;
+pub mod rng;
+pub mod seen;
+pub mod settings;
+pub mod shrink;
+mod simpler;
+#[cfg(feature = "proptest")]
+pub mod strategy;
+#[cfg(feature = "history")]
+mod text;
+pub mod wire;
+pub mod world;
+
+/// What is wrong, if anything is: a sentence for people.
+pub type Check = Result<(), String>;
+
+/// Returns an error that says what is wrong unless the condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(format!($($message)+));
+        }
+    };
+}
+
+pub(crate) use ensure;

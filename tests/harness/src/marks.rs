@@ -1,0 +1,155 @@
+//! What a set of histories has seen: rare situations that a test run must not miss without a word.
+
+/// Every situation that is looked for.
+pub const ALL: &[&str] = &[
+    "a budget took of an open run",
+    "a budget took what everybody was handed",
+    "a budget took what somebody is owed",
+    "a budget took what was acknowledged",
+    "a close handshake ended in time",
+    "a close handshake was cut short",
+    "a close left entries behind",
+    "a close moved entries out of the logs",
+    "a close of a room went on in a later poll",
+    "a close of everyone went on in a later poll",
+    "a close told of a gap",
+    "a connection became suspect",
+    "a connection caught up",
+    "a connection lagged",
+    "a connection was evicted",
+    "a connection was idle",
+    "a connection was stuck",
+    "a connection was taken over",
+    "a direct message found no room",
+    "a direct message used the lane",
+    "a drain closed a connection",
+    "a drain ended hard",
+    "a drain was cancelled",
+    "a droppable was shed for room",
+    "a gap for a resume",
+    "a gap for trimmed entries",
+    "a gap told of several losses",
+    "a laggard passed over a droppable",
+    "a large message went into an empty window",
+    "a late join in the middle of a run",
+    "a late joiner was told of a run's loss",
+    "a leave moved members that waited",
+    "a life was long enough",
+    "a message came too fast",
+    "a message was kept for nobody",
+    "a message was paused",
+    "a message was superseded",
+    "a pause ended with a flush",
+    "a ping was void",
+    "a pong deadline began again",
+    "a pong deadline passed",
+    "a principal expired",
+    "a reload displaced a connection",
+    "a reload ended a session",
+    "a reload evicted a connection",
+    "a reload found a deadline that has passed",
+    "a reload trimmed a log",
+    "a request head was late",
+    "a resume from a foreign epoch",
+    "a resume replayed everything",
+    "a resume replayed what was left",
+    "a room ended with its history",
+    "a room outlived its members",
+    "a run failed by its length",
+    "a run failed by its silence",
+    "a run has kept its session",
+    "a run minted its session",
+    "a run went with its session",
+    "a run's end trimmed the log",
+    "a session came back to life",
+    "a session ended in a poll",
+    "a session ended in a tick",
+    "a session made room",
+    "a session made room for a run",
+    "a session was revoked",
+    "a silent connection was probed",
+    "a stale handle",
+    "a suspect connection recovered",
+    "a text was extended",
+    "a text was handed out in part",
+    "an acknowledgement told something new",
+    "an acknowledgement was clamped",
+    "an announcement found no place",
+    "an announcement skipped a connection",
+    "an answer was hurried",
+    "an authentication was late",
+    "an empty session was released",
+    "an empty text was a sign of life",
+    "an entry behind an open run's was shed",
+    "an entry was left out for its sender",
+    "members lacked different parts of a text",
+    "messages came too fast for too long",
+    "no event: BadCall",
+    "no event: CallUnderWay",
+    "no event: CallsUnderWay",
+    "no event: Ended",
+    "no event: Full",
+    "no event: UnknownCall",
+    "no event: UnknownRun",
+    "no run: AgentTooLong",
+    "no run: Exists",
+    "no run: Full",
+    "no run: Runs",
+    "no run: Session",
+    "refused: Connections",
+    "refused: ConnectionsPerUser",
+    "refused: Draining",
+    "refused: NotPending",
+    "refused: Pending",
+    "refused: Rate",
+    "refused: Sessions",
+    "refused: SessionsPerUser",
+    "refused: Users",
+    "the process was silent",
+];
+
+/// How often each of them was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marks([u64; ALL.len()]);
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self([0; ALL.len()])
+    }
+}
+
+impl Marks {
+    /// A situation of the list was met.
+    pub(crate) fn hit(&mut self, what: &str) {
+        let known = ALL.binary_search(&what).expect("a situation of the list");
+        self.0[known] += 1;
+    }
+
+    /// What another history has seen.
+    pub fn add(&mut self, other: &Self) {
+        for (count, more) in self.0.iter_mut().zip(&other.0) {
+            *count += more;
+        }
+    }
+
+    /// Each situation, and how often it was met.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        ALL.iter().copied().zip(self.0.iter().copied())
+    }
+
+    /// What was never seen.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        self.iter().filter(|(_, count)| *count == 0).map(|(what, _)| what).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_in_order() {
+        assert!(ALL.is_sorted());
+    }
+}

@@ -1,0 +1,242 @@
+//! Sockets that come in, and whether they become somebody.
+
+use headcount::{
+    Admitted, ConnId, ConnState, Position, Recovered, Refused, Registry, Resume, Timestamp,
+    UnknownConn,
+};
+
+use super::conn::{Conn, State};
+use super::entry::Entry;
+use super::eviction::Plan;
+use super::log::Log;
+use super::stream::{Lag, Seat, Stream};
+use super::{Model, Session};
+use crate::seen::Source;
+use crate::{Check, ensure};
+
+impl Model {
+    pub(crate) fn reserve(&mut self, stamp: Timestamp, got: Result<ConnId, Refused>) -> Check {
+        self.clock(stamp);
+        let nobodies = self.conns.len() - self.live();
+        if nobodies >= self.config.pending() as usize {
+            ensure!(got == Err(Refused::Pending), "reserve: {got:?} with {nobodies} pending");
+            self.marks.hit("refused: Pending");
+            return Ok(());
+        }
+        let id = got.map_err(|refused| format!("reserve: {refused:?}, {nobodies} pending"))?;
+        self.conns.insert(id, Conn::new(id, self.now));
+        Ok(())
+    }
+
+    pub(crate) fn upgraded(
+        &mut self,
+        stamp: Timestamp,
+        id: ConnId,
+        got: Result<(), UnknownConn>,
+    ) -> Check {
+        self.clock(stamp);
+        let expected = self.known(id).map(|_| ()).ok_or(UnknownConn);
+        ensure!(got == expected, "upgraded: {got:?}, expected {expected:?}");
+        let now = self.now;
+        if let Some(conn) = self.conns.get_mut(&id)
+            && conn.state == State::Pending
+            && !conn.upgraded
+        {
+            conn.upgraded = true;
+            conn.pending_since = now;
+        }
+        Ok(())
+    }
+
+    /// What makes room, or the first rule that an admission breaks; takes the token.
+    fn decide(
+        &mut self,
+        id: ConnId,
+        (user, thread): (u8, u8),
+        previous: Option<ConnId>,
+    ) -> Result<Plan, Refused> {
+        match self.known(id).map(|conn| conn.state) {
+            None => return Err(Refused::UnknownConn),
+            Some(State::Pending) => {}
+            Some(_) => return Err(Refused::NotPending),
+        }
+        if let Some(drain) = &self.drain {
+            let retry_after = drain.ends.saturating_since(self.now);
+            return Err(Refused::Draining { retry_after });
+        }
+        self.bucket.take(self.now).map_err(|retry_after| Refused::Rate { retry_after })?;
+        self.plan(user, thread, previous)
+    }
+
+    pub(crate) fn connect(
+        &mut self,
+        registry: &Registry,
+        stamp: Timestamp,
+        id: ConnId,
+        (user, thread, label): (u8, u8, Option<u8>),
+        (resume, expires): (Option<Resume>, Option<Timestamp>),
+        got: &Result<Admitted, Refused>,
+    ) -> Check {
+        self.clock(stamp);
+        let previous = resume.and_then(|resume| resume.previous);
+        let plan = match self.decide(id, (user, thread), previous) {
+            Ok(plan) => plan,
+            Err(expected) => return self.refused(expected, got.err()),
+        };
+        let admitted = got.map_err(|refused| format!("connect: refused for {refused:?}"))?;
+        let evicted = self.make_room(&plan);
+        let session = self.find_or_mint(user, thread, &admitted)?;
+        let source = Source::Session(session);
+        let unseen = Resume::takeover(id).position;
+        let since = resume.map(|resume| resume.position).filter(|since| *since != unseen);
+        let (position, recovered) =
+            self.enter(id, &source, since, (admitted.recovered, admitted.position.offset))?;
+        ensure!(
+            admitted.position == position && admitted.recovered == recovered,
+            "connect: {admitted:?}, expected {position:?} and {recovered:?}"
+        );
+        self.tally.opened += 1;
+        let now = self.now;
+        let conn = self.conns.get_mut(&id).ok_or("connected, never reserved")?;
+        conn.state = State::Open;
+        conn.admitted = Some((session, now));
+        conn.heard_at = now;
+        conn.data_at = now;
+        conn.expires = expires;
+        conn.label = label;
+        // Being slow begins with the admission.
+        conn.progress_at = now;
+        self.notices.admitted(id, session, now);
+        self.cut_short(registry)?;
+        self.raise_pressure(user, evicted, registry)
+    }
+
+    fn find_or_mint(
+        &mut self,
+        user: u8,
+        thread: u8,
+        admitted: &Admitted,
+    ) -> Result<headcount::SessionId, String> {
+        let id = admitted.session;
+        if let Some(known) = self.session_of(user, thread) {
+            ensure!(id == known, "connect: admitted to {id:?} instead of {known:?}");
+            ensure!(!admitted.new_session, "connect: {id:?} is not new");
+        } else {
+            ensure!(admitted.new_session, "connect: {id:?} is new");
+            ensure!(!self.sessions.contains_key(&id), "connect: {id:?} exists");
+            self.sessions.insert(id, Session::new(user, thread));
+            self.notices.minted(id, user);
+            self.tally.sessions_opened += 1;
+            self.found(Source::Session(id), admitted.position.epoch)?;
+        }
+        Ok(id)
+    }
+
+    /// A stream begins; nobody ever saw its epoch.
+    pub(crate) fn found(&mut self, source: Source, epoch: u64) -> Check {
+        ensure!(self.epochs.insert(epoch), "{source:?} began with an epoch that was used before");
+        let stream = Stream::new(source.clone(), epoch, &self.config);
+        self.streams.insert(source, stream);
+        Ok(())
+    }
+
+    /// A connection takes its seat in a stream: at its head, or where its client says it stopped.
+    pub(crate) fn enter(
+        &mut self,
+        id: ConnId,
+        source: &Source,
+        since: Option<Position>,
+        (told, told_at): (Recovered, u64),
+    ) -> Result<(Position, Recovered), String> {
+        let mut late = None;
+        if let Source::Session(session) = source
+            && let Some(session) = self.sessions.get_mut(session)
+        {
+            session.uncleaned.insert(id);
+            if session.left_at.take().is_some() {
+                self.marks.hit("a session came back to life");
+            }
+        }
+        if let Source::Session(session) = source {
+            late = self.open_runs_of(*session);
+        }
+        let stream = self.streams.get_mut(source).ok_or("no such stream")?;
+        let head = stream.head();
+        let mut seat = Seat {
+            conn: id,
+            cursor: head,
+            lag: Lag::No,
+            excused: false,
+            missed: None,
+            late_until: 0,
+            acknowledged: 0,
+            passed: 0,
+        };
+        let recovered = match since {
+            None => {
+                if let Some((first, lost)) = late {
+                    self.marks.hit("a late join in the middle of a run");
+                    let cursor = |log: &Log, entries: &[Entry]| (first - 1).max(log.lost(entries));
+                    let entries = &stream.entries;
+                    stream.logs.retain(|log| cursor(log, entries) == told_at);
+                    ensure!(!stream.logs.is_empty(), "{id:?} joins late at {told_at}");
+                    seat.cursor = told_at;
+                    seat.late_until = if told_at < head { head } else { 0 };
+                    seat.missed = lost;
+                }
+                Recovered::Fresh
+            }
+            Some(since) if since.epoch != stream.epoch || since.offset > head => {
+                // All that there ever was is lost for it, whatever is kept for others.
+                seat.missed = (head > 0).then_some((1, head));
+                if since.epoch != stream.epoch {
+                    self.marks.hit("a resume from a foreign epoch");
+                }
+                Recovered::Gap
+            }
+            Some(since) => {
+                seat.cursor = since.offset;
+                // Whoever left to make room for it may have been the last that lacked something.
+                let recovered = stream.recovered(since.offset, id, told)?;
+                let (_, replayed) = stream.logs[0].outlook(&stream.entries, since.offset, id);
+                if replayed > 0 {
+                    self.marks.hit(match recovered {
+                        Recovered::All => "a resume replayed everything",
+                        _ => "a resume replayed what was left",
+                    });
+                }
+                recovered
+            }
+        };
+        stream.logs.iter_mut().for_each(|log| log.sit(seat.cursor));
+        let position = Position { epoch: stream.epoch, offset: seat.cursor };
+        if seat.waits(head) {
+            seat.lag = Lag::Yes;
+            if let Some(conn) = self.conns.get_mut(&id) {
+                conn.ready = true;
+            }
+        }
+        stream.seats.push(seat);
+        Ok((position, recovered))
+    }
+
+    /// While the headroom for closing connections is used up, the oldest close ends now.
+    pub(crate) fn cut_short(&mut self, registry: &Registry) -> Check {
+        let limit = self.config.connections() as usize + self.config.closing() as usize;
+        let mut closing: Vec<_> =
+            self.still_closing().map(|conn| (conn.closed_by, conn.id)).collect();
+        let excess = (self.open().count() + closing.len() + 1).saturating_sub(limit);
+        let excess = excess.min(closing.len());
+        let is_gone = |id: ConnId| registry.state(id) == Some(ConnState::Gone);
+        // Those that one operation closed have no order: the registry chooses among them.
+        closing.sort_by_key(|(step, id)| (*step, !is_gone(*id)));
+        for (place, (_, id)) in closing.into_iter().enumerate() {
+            ensure!(is_gone(id) == (place < excess), "{excess} closes had to end, but not {id:?}");
+            if place < excess {
+                self.marks.hit("a close handshake was cut short");
+                self.end(id);
+            }
+        }
+        Ok(())
+    }
+}

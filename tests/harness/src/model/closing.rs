@@ -1,0 +1,285 @@
+//! Connections that close, sessions that linger and end, rooms that go.
+
+use std::collections::VecDeque;
+
+use headcount::{CloseReason, ConnId, ConnState, Registry, Timestamp, UnknownConn};
+
+use super::conn::{Item, Moved, PingDue, State, Waiting};
+use super::stream::Lag;
+use super::{MassClose, Model};
+use crate::seen::Source;
+use crate::{Check, ensure};
+
+/// Whom a `send` or `close` is for, resolved to names of the model.
+#[derive(Clone, Debug)]
+pub(crate) enum Audience {
+    Conn(ConnId),
+    Session(headcount::SessionId),
+    User(u8),
+    Room(headcount::RoomId),
+    Everyone,
+    Nobody,
+}
+
+fn entries_of(items: &[Item]) -> usize {
+    items.iter().filter(|item| matches!(item, Item::Entry { .. })).count()
+}
+
+impl Model {
+    pub(crate) fn disconnect(
+        &mut self,
+        stamp: Timestamp,
+        id: ConnId,
+        got: Result<(), UnknownConn>,
+    ) -> Check {
+        self.clock(stamp);
+        let state = self.known(id).map(|conn| conn.state);
+        let expected = state.map(|_| ()).ok_or(UnknownConn);
+        ensure!(got == expected, "disconnect: {got:?}, expected {expected:?}");
+        if matches!(state, Some(State::Pending | State::Open)) {
+            self.withdraw(id, &[CloseReason::PeerGone]);
+        }
+        if state.is_some() {
+            self.end(id);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn close(
+        &mut self,
+        stamp: Timestamp,
+        target: &Audience,
+        reason: CloseReason,
+        got: u32,
+    ) -> Check {
+        self.clock(stamp);
+        let closable = |id: &ConnId| {
+            self.conns.get(id).is_some_and(|it| matches!(it.state, State::Pending | State::Open))
+        };
+        let whom: Vec<ConnId> = match target {
+            Audience::Conn(id) => Some(*id).filter(closable).into_iter().collect(),
+            Audience::Session(id) => self.members(&Source::Session(*id)).into_iter().collect(),
+            Audience::User(user) => self.open_of_user(*user).into_iter().collect(),
+            Audience::Nobody => Vec::new(),
+            Audience::Room(room) => self.members(&Source::Room(room.clone())).into_iter().collect(),
+            Audience::Everyone => self.conns.keys().copied().filter(closable).collect(),
+        };
+        ensure!(got as usize == whom.len(), "close: {got}, expected {}", whom.len());
+        match target {
+            Audience::Room(_) | Audience::Everyone => {
+                let room =
+                    if let Audience::Room(room) = target { Some(room.clone()) } else { None };
+                let must = whom.into_iter().collect();
+                if room.is_none() {
+                    // The walk begins again, and whoever it had not reached has the new reason.
+                    self.mass_closes.retain(|it| it.room.is_some());
+                }
+                self.mass_closes.push(MassClose { room, reason, must, begun_in: None });
+            }
+            _ => whom.iter().for_each(|id| self.begin_close(*id, &[reason], true)),
+        }
+        Ok(())
+    }
+
+    /// A close begins: the connection leaves everything at once, and is still handed what fits.
+    /// `exact` is false where it is open what the logs held at that moment.
+    pub(crate) fn begin_close(&mut self, id: ConnId, reasons: &[CloseReason], exact: bool) {
+        let mut moved = Moved::default();
+        if self.conns[&id].is_open() && reasons != [CloseReason::PeerClosed] {
+            moved = self.moved(id, exact && reasons.len() == 1);
+            self.mark_moved(&moved);
+        } else {
+            moved.right.push(Vec::new());
+        }
+        self.withdraw(id, reasons);
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.state = State::Closing;
+            conn.outbox.push_back(Waiting::Close(moved));
+        }
+    }
+
+    /// What of the logs still fits the window, in order. It is open whether a stream that is blocked
+    /// blocks those after it.
+    fn moved(&self, id: ConnId, exact: bool) -> Moved {
+        let conn = &self.conns[&id];
+        let window = self.config.window();
+        let mut ways: Vec<Vec<Vec<Item>>> = vec![Vec::new()];
+        let mut lacked = Vec::new();
+        for source in conn.streams() {
+            let stream = &self.streams[&source];
+            let Some(seat) = stream.seat(id) else { continue };
+            let of_stream = stream.lacking(seat);
+            // Seen as live it may get the most.
+            lacked.extend(of_stream.iter().max_by_key(|items| entries_of(items)).cloned());
+            let extended = |way: &Vec<Vec<Item>>| {
+                let way = way.clone();
+                of_stream.clone().into_iter().map(move |items| [&way[..], &[items]].concat())
+            };
+            ways = ways.iter().flat_map(extended).collect();
+        }
+        let fitting = |lacked: &[Vec<Item>], stop_at_first: bool| {
+            let mut used = conn.used();
+            let mut fitting: Vec<Item> = Vec::new();
+            for items in lacked {
+                for item in items {
+                    if (used > 0 || item.is_text()) && used + item.cost() > window {
+                        if stop_at_first {
+                            return fitting;
+                        }
+                        break;
+                    }
+                    used += item.cost();
+                    fitting.push(item.clone());
+                }
+            }
+            fitting
+        };
+        let fittings = ways.iter().flat_map(|way| [fitting(way, false), fitting(way, true)]);
+        let right = if exact { fittings.collect() } else { Vec::new() };
+        Moved { right, lacked: lacked.concat(), polled: Vec::new() }
+    }
+
+    fn mark_moved(&mut self, moved: &Moved) {
+        let Some(fitting) = moved.right.first() else { return };
+        if fitting.len() < moved.lacked.len() {
+            self.marks.hit("a close left entries behind");
+        }
+        for item in fitting {
+            self.marks.hit(match item {
+                Item::Gap { .. } => "a close told of a gap",
+                Item::Entry { .. } => "a close moved entries out of the logs",
+            });
+        }
+    }
+
+    /// A connection leaves its session's members, its rooms and all counts.
+    fn withdraw(&mut self, id: ConnId, reasons: &[CloseReason]) {
+        let (step, now) = (self.step, self.now);
+        self.departs(id, reasons);
+        for source in self.conns[&id].streams() {
+            self.leave_stream(id, &source);
+            if let Source::Session(session) = source
+                && self.members(&source).is_empty()
+                && let Some(session) = self.sessions.get_mut(&session)
+            {
+                session.left_at = Some(now);
+            }
+        }
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.rooms.clear();
+            conn.reasons = reasons.to_vec();
+            conn.closed_by = step;
+            conn.ping = None;
+            if let Some((session, opened_at)) = conn.admitted {
+                self.notices.closed(id, opened_at, now, reasons);
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    if session.left_by != step {
+                        session.left_for.clear();
+                    }
+                    session.left_by = step;
+                    session.left_for.extend_from_slice(reasons);
+                }
+                if let Some(user) = self.sessions.get(&session).map(|session| session.user) {
+                    self.ease_pressure(user);
+                }
+            }
+        }
+    }
+
+    /// One seat is given up. The others may have moved in their array, so whoever lacks something
+    /// may be pumped instead of swept; and what this connection lacks elsewhere may fit by now.
+    pub(crate) fn leave_stream(&mut self, id: ConnId, source: &Source) {
+        let Some(stream) = self.streams.get_mut(source) else { return };
+        stream.seats.retain(|seat| seat.conn != id);
+        let head = stream.head();
+        for seat in stream.seats.iter_mut().filter(|seat| seat.waits(head)) {
+            seat.lag = seat.lag.max(Lag::Perhaps);
+            self.marks.hit("a leave moved members that waited");
+            if let Some(conn) = self.conns.get_mut(&seat.conn) {
+                conn.ready = true;
+            }
+        }
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.armed = false;
+        }
+        stream.thin(false);
+        self.drop_room(source);
+        if let Source::Room(room) = source {
+            for mass in self.mass_closes.iter_mut().filter(|it| it.room.as_ref() == Some(room)) {
+                mass.must.remove(&id);
+            }
+        }
+    }
+
+    /// A room without members goes, unless it keeps something for a while.
+    pub(crate) fn drop_room(&mut self, source: &Source) {
+        if let Some(stream) = self.streams.get(source)
+            && matches!(source, Source::Room(_))
+            && stream.seats.is_empty()
+            && stream.is_over()
+        {
+            self.forget_payments(source);
+            self.streams.remove(source);
+        } else if let Some(stream) = self.streams.get(source)
+            && stream.seats.is_empty()
+            && matches!(source, Source::Room(_))
+        {
+            self.marks.hit("a room outlived its members");
+        }
+    }
+
+    /// The socket has ended, or its time is up: nothing more but its `Cleanup`.
+    pub(crate) fn end(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.state = State::Gone;
+            conn.ping_due = PingDue::No;
+            conn.outbox = VecDeque::from([Waiting::Cleanup]);
+        }
+    }
+
+    /// Closes of many act while actions are polled: whom they have reached only the registry knows.
+    pub(crate) fn observe_mass_closes(&mut self, registry: &Registry) -> Check {
+        if self.mass_closes.is_empty() {
+            return Ok(());
+        }
+        let reached: Vec<ConnId> = self
+            .conns
+            .values()
+            .filter(|conn| matches!(conn.state, State::Pending | State::Open))
+            .filter(|conn| registry.state(conn.id) == Some(ConnState::Closing))
+            .map(|conn| conn.id)
+            .collect();
+        ensure!(
+            reached.is_empty() || !self.has_waiting(),
+            "a close of many went on while actions waited"
+        );
+        let chunk = self.config.fanout_chunk() as usize;
+        ensure!(reached.len() <= chunk, "{} were closed in one slice of {chunk}", reached.len());
+        self.step += 1;
+        for id in reached {
+            let conn = &self.conns[&id];
+            let mut reasons: Vec<_> = self
+                .mass_closes
+                .iter()
+                .filter(|it| match &it.room {
+                    Some(room) => conn.rooms.contains(room),
+                    None => it.must.contains(&id),
+                })
+                .map(|it| it.reason)
+                .collect();
+            reasons.sort_unstable();
+            reasons.dedup();
+            ensure!(!reasons.is_empty(), "{id:?} closes, and nothing closed it");
+            for mass in self.mass_closes.iter_mut().filter(|it| it.must.contains(&id)) {
+                if mass.begun_in.get_or_insert(self.step) != &self.step {
+                    self.marks.hit(match mass.room {
+                        Some(_) => "a close of a room went on in a later poll",
+                        None => "a close of everyone went on in a later poll",
+                    });
+                }
+            }
+            self.begin_close(id, &reasons, true);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,268 @@
+//! What the model knows about one connection: where it is in its life, its window, its deadlines.
+
+use std::collections::VecDeque;
+
+use headcount::{
+    CloseReason, ConnId, ConnState, MESSAGE_OVERHEAD, Message, RoomId, SessionId, Timestamp,
+};
+
+use super::Bucket;
+use crate::seen::{Content, Source};
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum State {
+    Pending,
+    Open,
+    Closing,
+    Gone,
+}
+
+/// Something that was promised to one connection and waits to be polled, in order.
+#[derive(Clone, Debug, Hash)]
+pub(crate) enum Waiting {
+    Direct(Message),
+    /// What the close moved out of the logs, then the `Close` itself.
+    Close(Moved),
+    Cleanup,
+}
+
+/// What a closing connection may still be handed.
+#[derive(Clone, Debug, Default, Hash)]
+pub(crate) struct Moved {
+    /// The sequences that are right, each of which holds all that fits. Empty: the specification
+    /// leaves open what fits, and only the order is checked.
+    pub(crate) right: Vec<Vec<Item>>,
+    /// All entries that it lacked, stream by stream: what it is handed must be of these.
+    pub(crate) lacked: Vec<Item>,
+    /// What was polled so far.
+    pub(crate) polled: Vec<Item>,
+}
+
+/// One thing out of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Item {
+    Gap {
+        stream: Source,
+        from: u64,
+        to: u64,
+    },
+    Entry {
+        stream: Source,
+        epoch: u64,
+        offset: u64,
+        content: Content,
+        /// Which of the runs that failed together has this place is open.
+        swappable: bool,
+    },
+}
+
+impl Item {
+    /// Whether what was polled is this.
+    pub(crate) fn is(&self, polled: &Self) -> bool {
+        let Self::Entry { stream, epoch, offset, content: Content::Fact(fact), swappable: true } =
+            self
+        else {
+            return self == polled;
+        };
+        let place = (stream, *epoch, *offset);
+        matches!(
+            polled,
+            Self::Entry { stream, epoch, offset, content: Content::Fact(other), .. }
+                if place == (stream, *epoch, *offset)
+                    && other.failure.is_some()
+                    && other.at == fact.at
+        )
+    }
+
+    pub(crate) const fn is_text(&self) -> bool {
+        matches!(self, Self::Entry { content: Content::Said(_), .. })
+    }
+
+    pub(crate) fn cost(&self) -> u64 {
+        match self {
+            Self::Gap { .. } => MESSAGE_OVERHEAD,
+            Self::Entry { content, .. } => content.cost(),
+        }
+    }
+
+    pub(crate) const fn stream(&self) -> &Source {
+        match self {
+            Self::Gap { stream, .. } | Self::Entry { stream, .. } => stream,
+        }
+    }
+}
+
+/// Whether a ping waits to be polled. Its place among the direct messages is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum PingDue {
+    No,
+    /// Two deadlines fell into one tick, and either may have come first.
+    Perhaps,
+    Yes,
+}
+
+/// An unanswered ping.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(crate) struct Ping {
+    /// What had been handed out, the ping included, when it was; `None` while it is queued.
+    pub(crate) mark: Option<u64>,
+    /// When the pong deadline last began to run, and how much was flushed then; `None` before the
+    /// ping itself was flushed.
+    pub(crate) running: Option<(Timestamp, u64)>,
+    /// Unanswered for half of its time.
+    pub(crate) late: bool,
+    /// It has the emergency deadline.
+    pub(crate) hurried: bool,
+}
+
+/// A connection from `reserve` until its `Cleanup` is polled.
+#[derive(Clone, Debug, Hash)]
+pub(crate) struct Conn {
+    pub(crate) id: ConnId,
+    pub(crate) state: State,
+    pub(crate) upgraded: bool,
+    /// When the wait for the head, or for credentials, began.
+    pub(crate) pending_since: Timestamp,
+    /// The session it was admitted to, and when.
+    pub(crate) admitted: Option<(SessionId, Timestamp)>,
+    /// In joining order.
+    pub(crate) rooms: Vec<RoomId>,
+    /// Why it closes: more than one where the specification leaves that open.
+    pub(crate) reasons: Vec<CloseReason>,
+    /// Which operation closed it: the order of closes made by one operation is open.
+    pub(crate) closed_by: u64,
+    /// When its `Close` was polled.
+    pub(crate) close_polled: Option<Timestamp>,
+    pub(crate) outbox: VecDeque<Waiting>,
+    pub(crate) handed: u64,
+    pub(crate) flushed: u64,
+    /// The last flush progress, or the moment at which something came to be in flight.
+    pub(crate) progress_at: Timestamp,
+    pub(crate) paused: bool,
+    /// The last data message.
+    pub(crate) data_at: Timestamp,
+    /// Which label its principal has.
+    pub(crate) label: Option<u8>,
+    /// When its principal expires.
+    pub(crate) expires: Option<Timestamp>,
+    /// How fast it may talk, and how often it talked too fast.
+    pub(crate) messages: Option<Bucket>,
+    pub(crate) excess: u32,
+    /// Of the drain under way.
+    pub(crate) told_of_drain: bool,
+    /// It was there when the drain began.
+    pub(crate) met_drain: bool,
+    /// The last sign of life; the admission before the first.
+    pub(crate) heard_at: Timestamp,
+    /// Whether a ping was handed out: until then the silence allowed is jittered.
+    pub(crate) pinged: bool,
+    pub(crate) ping: Option<Ping>,
+    pub(crate) ping_due: PingDue,
+    /// May be pumped: its window was at most half full since it was last stuck, or its place in a
+    /// member array has moved.
+    pub(crate) ready: bool,
+    /// Must be pumped: it was flushed to half a window while it surely lagged.
+    pub(crate) armed: bool,
+    /// How often others were served while it could be.
+    pub(crate) waited: usize,
+}
+
+impl Conn {
+    pub(crate) fn new(id: ConnId, now: Timestamp) -> Self {
+        Self {
+            id,
+            state: State::Pending,
+            upgraded: false,
+            pending_since: now,
+            admitted: None,
+            rooms: Vec::new(),
+            reasons: Vec::new(),
+            closed_by: 0,
+            close_polled: None,
+            outbox: VecDeque::new(),
+            handed: 0,
+            flushed: 0,
+            progress_at: now,
+            paused: false,
+            data_at: now,
+            label: None,
+            expires: None,
+            messages: None,
+            excess: 0,
+            told_of_drain: false,
+            met_drain: false,
+            heard_at: now,
+            pinged: false,
+            ping: None,
+            ping_due: PingDue::No,
+            ready: false,
+            armed: false,
+            waited: 0,
+        }
+    }
+
+    pub(crate) fn public_state(&self) -> ConnState {
+        match self.state {
+            State::Pending => ConnState::Pending,
+            State::Open if self.ping.is_some_and(|ping| ping.late) => ConnState::Suspect,
+            State::Open => ConnState::Open,
+            State::Closing => ConnState::Closing,
+            State::Gone => ConnState::Gone,
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        self.admitted.map(|(session, _)| session)
+    }
+
+    /// The streams that it is a member of, in the order in which a close hands them out.
+    pub(crate) fn streams(&self) -> Vec<Source> {
+        let session = self.session().map(Source::Session);
+        session.into_iter().chain(self.rooms.iter().cloned().map(Source::Room)).collect()
+    }
+
+    pub(crate) const fn in_flight(&self) -> u64 {
+        self.handed - self.flushed
+    }
+
+    /// What waits in the outbox, in units of cost.
+    pub(crate) fn queued(&self) -> u64 {
+        let cost = |waiting: &Waiting| match waiting {
+            Waiting::Direct(message) => message.cost(),
+            Waiting::Close(_) | Waiting::Cleanup => 0,
+        };
+        let ping = u64::from(self.ping_due == PingDue::Yes) * MESSAGE_OVERHEAD;
+        self.outbox.iter().map(cost).sum::<u64>() + ping
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        self.in_flight() + self.queued()
+    }
+
+    /// Whether an entry of a stream finds room.
+    pub(crate) fn fits(&self, cost: u64, window: u64) -> bool {
+        self.used() == 0 || self.used() + cost <= window
+    }
+
+    /// Whether a direct message finds room.
+    pub(crate) fn direct_fits(&self, cost: u64, window: u64, lane: u64) -> bool {
+        self.used() <= window || self.used() + cost <= window + lane
+    }
+
+    /// A sign of life. It answers the ping, and makes one that waits to be polled pointless.
+    pub(crate) const fn hear(&mut self, now: Timestamp) {
+        self.heard_at = now;
+        self.ping = None;
+        self.ping_due = PingDue::No;
+    }
+
+    /// Whether the outbox holds something that must come out.
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.outbox.is_empty() || self.ping_due == PingDue::Yes
+    }
+}

@@ -1,0 +1,128 @@
+//! One entry of a stream, whatever has become of it, and what a stream may hold of them.
+
+use std::time::Duration;
+
+use headcount::{Class, Config, ConnId, Timestamp};
+
+use crate::seen::{Content, Said, Source};
+
+/// A message, an event of a run, or a stretch of its text, in which each byte has an offset.
+#[derive(Clone, Debug, Hash)]
+pub(crate) struct Entry {
+    pub(crate) content: Content,
+    /// Of what belongs to a run: critical.
+    pub(crate) class: Class,
+    pub(crate) at: Timestamp,
+    /// Its offset; of a text, that of its last byte.
+    pub(crate) last: u64,
+    /// The run that it belongs to.
+    pub(crate) run: Option<u64>,
+    /// The offset of the event that ended this run; `None` while it is open.
+    pub(crate) ended: Option<u64>,
+    /// One of several runs of this stream that failed in the same tick: which of them has this
+    /// offset is open.
+    pub(crate) swappable: bool,
+}
+
+impl Entry {
+    /// The first of its offsets.
+    pub(crate) const fn first(&self) -> u64 {
+        match &self.content {
+            Content::Said(said) => self.last + 1 - said.text.len() as u64,
+            _ => self.last,
+        }
+    }
+
+    /// Whether it is of an open run: the bounds of the log are not about it.
+    pub(crate) const fn is_held(&self) -> bool {
+        self.run.is_some() && self.ended.is_none()
+    }
+
+    pub(crate) fn is_droppable(&self) -> bool {
+        self.class == Class::Droppable
+    }
+
+    /// Whether a message leaves a connection out. `Message` does not tell whom, but it is equal to a
+    /// copy that leaves out the same one.
+    pub(crate) fn excludes(&self, conn: ConnId) -> bool {
+        let message = self.content.message();
+        message.is_some_and(|message| *message == message.clone().except(conn))
+    }
+
+    /// What of it lies behind a cursor: of a text the rest, from a whole character on.
+    pub(crate) fn after(&self, cursor: u64) -> Content {
+        match &self.content {
+            Content::Said(said) => {
+                let mut from = (cursor + 1).saturating_sub(self.first()) as usize;
+                while !said.text.is_char_boundary(from) {
+                    from -= 1;
+                }
+                Content::Said(Said { text: said.text[from..].into(), ..said.clone() })
+            }
+            content => content.clone(),
+        }
+    }
+}
+
+/// Who looks at a log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader {
+    pub(crate) conn: ConnId,
+    pub(crate) cursor: u64,
+    /// It passes over what is droppable.
+    pub(crate) laggard: bool,
+    /// It joined when this was the head, and gets nothing up to there but what belongs to runs that
+    /// were open then. 0: it did not join late.
+    pub(crate) late_until: u64,
+}
+
+impl Reader {
+    /// Whether an entry that is kept is for it.
+    pub(crate) fn gets(&self, entry: &Entry) -> bool {
+        if entry.last > self.late_until {
+            return !entry.excludes(self.conn);
+        }
+        entry.run.is_some() && entry.ended.is_none_or(|ended| ended > self.late_until)
+    }
+
+    /// Whether it is told that an entry is lost which was taken out between others. Of an open run
+    /// none is, so that it was open at a late join if it has ended since.
+    pub(crate) fn misses(&self, entry: &Entry) -> bool {
+        entry.last > self.late_until
+            || entry.run.is_some() && entry.ended.is_some_and(|ended| ended > self.late_until)
+    }
+}
+
+/// What a log may hold.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(crate) struct Bounds {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) ttl: Duration,
+    pub(crate) history: u64,
+}
+
+impl Bounds {
+    /// Whether a room's log outlives its members.
+    pub(crate) const fn keeps_without_members(&self) -> bool {
+        self.history > 0 && !self.ttl.is_zero()
+    }
+
+    pub(crate) fn of(source: &Source, config: &Config) -> Self {
+        if matches!(source, Source::Room(_)) {
+            Self {
+                messages: config.room_messages().into(),
+                bytes: config.room_bytes(),
+                ttl: config.room_ttl(),
+                history: config.room_history().into(),
+            }
+        } else {
+            Self {
+                messages: config.stream_messages().into(),
+                bytes: config.stream_bytes(),
+                ttl: config.stream_ttl(),
+                history: config.stream_history().into(),
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Who makes room for a newcomer: the predecessor that it names, its user's other connections, and
+//! its user's sessions.
+
+use headcount::{CloseReason, ConnId, OverCap, Refused, SessionId};
+
+use super::Model;
+use crate::seen::Source;
+use crate::{Check, ensure};
+
+/// What an admission does to others of the same user.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) take_over: Option<ConnId>,
+    pub(crate) evict: Option<ConnId>,
+    /// The session that ends, with its connections.
+    pub(crate) release: Option<SessionId>,
+}
+
+impl Model {
+    /// What has to be done before there is room, or why there is none. Nothing is done yet.
+    pub(crate) fn plan(
+        &self,
+        user: u8,
+        thread: u8,
+        previous: Option<ConnId>,
+    ) -> Result<Plan, Refused> {
+        let full = |count: usize, limit: u32| count >= limit as usize;
+        let config = &self.config;
+        let session = self.session_of(user, thread);
+        let of_user = self.going().filter(|(_, it)| it.user == user).count();
+        let refuse = match config.over_cap() {
+            OverCap::Refuse { retry_after } => Some(retry_after),
+            _ => None,
+        };
+        let mut plan = Plan::default();
+        let mut staying = self.open_of_user(user);
+        let mut leaving = 0;
+        plan.take_over = previous
+            .filter(|id| staying.contains(id))
+            .filter(|id| session.is_some() && self.conns[id].session() == session);
+        if let Some(id) = plan.take_over {
+            staying.remove(&id);
+            leaving += 1;
+        }
+        if full(staying.len(), config.connections_per_user()) {
+            if let Some(retry_after) = refuse {
+                return Err(Refused::ConnectionsPerUser { retry_after });
+            }
+            plan.evict = self.victim(staying.iter().copied());
+            leaving += 1;
+        }
+        if session.is_none() && full(of_user, config.sessions_per_user()) {
+            plan.release = self.releasable(user).first().copied();
+            if plan.release.is_none() {
+                if let Some(retry_after) = refuse {
+                    return Err(Refused::SessionsPerUser { retry_after });
+                }
+                let victim = plan.evict.or_else(|| self.victim(staying.iter().copied()));
+                let session = victim.and_then(|id| self.conns[&id].session());
+                let session = session.ok_or(Refused::UnknownConn)?;
+                let members = self.members(&Source::Session(session)).len();
+                leaving += members - usize::from(plan.evict.is_some());
+                plan.release = Some(session);
+            }
+        }
+        if full(self.open().count() - leaving, config.connections()) {
+            // Nobody is refused for want of the place that is one's own.
+            plan.evict = self.victim(self.open_of_user(user).into_iter());
+            if refuse.is_some() || plan.evict.is_none() {
+                return Err(Refused::Connections);
+            }
+        }
+        if full(self.live(), config.connections() + config.closing()) {
+            Err(Refused::Connections)
+        } else if of_user == 0 && full(self.users().len(), config.users()) {
+            Err(Refused::Users)
+        } else if session.is_none() && full(self.sessions.len(), config.sessions()) {
+            Err(Refused::Sessions)
+        } else {
+            Ok(plan)
+        }
+    }
+
+    /// Sessions of a user that nobody is in: those without an open run first, then those that linger
+    /// longest.
+    pub(crate) fn releasable(&self, user: u8) -> Vec<SessionId> {
+        let lingering = self.going().filter(|(_, it)| it.user == user && it.left_at.is_some());
+        let mut lingering: Vec<_> = lingering.collect();
+        lingering.sort_by_key(|(id, it)| (it.open_runs > 0, it.left_at, id.to_bits() >> 32));
+        lingering.into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// Who owes an answer goes first, then who has been silent for longest, then who came first.
+    fn victim(&self, among: impl Iterator<Item = ConnId>) -> Option<ConnId> {
+        among.min_by_key(|id| self.rank(*id, self.config.over_cap()))
+    }
+
+    /// The least goes first. Who may only be refused goes last come, first gone.
+    pub(crate) fn rank(&self, id: ConnId, policy: OverCap) -> (bool, u64, u64) {
+        let conn = &self.conns[&id];
+        let serial = id.to_bits() >> 32;
+        let since = conn.admitted.map_or(0, |(_, at)| at.as_nanos());
+        match policy {
+            OverCap::EvictOldest => (false, since, serial),
+            OverCap::Refuse { .. } => (false, u64::MAX - since, u64::MAX - serial),
+            _ => {
+                let asked = conn.ping.is_some_and(|ping| ping.mark.is_some());
+                (!asked, conn.heard_at.as_nanos(), serial)
+            }
+        }
+    }
+
+    /// Does what was planned; how many were evicted.
+    pub(crate) fn make_room(&mut self, plan: &Plan) -> u32 {
+        let mut evicted = 0;
+        if let Some(id) = plan.take_over {
+            self.marks.hit("a connection was taken over");
+            self.begin_close(id, &[CloseReason::TakenOver], true);
+        }
+        if let Some(id) = plan.evict {
+            self.marks.hit("a connection was evicted");
+            self.begin_close(id, &[CloseReason::Evicted], true);
+            evicted += 1;
+        }
+        if let Some(id) = plan.release {
+            self.marks.hit("a session made room");
+            for conn in self.members(&Source::Session(id)) {
+                self.begin_close(conn, &[CloseReason::Evicted], true);
+                evicted += 1;
+            }
+            self.end_session(id);
+        }
+        evicted
+    }
+
+    /// A handle that can't be admitted is the caller's mistake, not a refusal.
+    pub(crate) fn refused(&mut self, expected: Refused, got: Option<Refused>) -> Check {
+        let name = format!("{expected:?}");
+        self.marks.hit(&match expected {
+            Refused::UnknownConn => "a stale handle".into(),
+            _ => format!("refused: {}", name.split(' ').next().unwrap_or_default()),
+        });
+        let mistake = matches!(expected, Refused::UnknownConn | Refused::NotPending);
+        self.tally.refused += u64::from(!mistake);
+        let right = match (expected, got) {
+            (Refused::Rate { retry_after: wait }, Some(Refused::Rate { retry_after })) => {
+                // A millisecond is what the registry's clock resolves.
+                wait.abs_diff(retry_after).as_millis() <= 1 && !retry_after.is_zero()
+            }
+            _ => got == Some(expected),
+        };
+        ensure!(right, "connect: {got:?}, expected {expected:?}");
+        Ok(())
+    }
+}

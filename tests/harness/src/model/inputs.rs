@@ -1,0 +1,158 @@
+//! What a peer does: messages that come in, bytes that it takes.
+
+use headcount::{CloseReason, ConnId, Flow, Inbound, InboundError, Timestamp, UnknownConn};
+
+use super::Model;
+use super::conn::{PingDue, State};
+use super::stream::Lag;
+use crate::{Check, ensure};
+
+impl Model {
+    pub(crate) fn message(
+        &mut self,
+        stamp: Timestamp,
+        id: ConnId,
+        inbound: Inbound,
+        got: Result<Flow, InboundError>,
+    ) -> Check {
+        self.clock(stamp);
+        let expected = match (self.conns.get(&id), inbound) {
+            (None, _) => Err(InboundError::UnknownConn),
+            (Some(conn), _) if matches!(conn.state, State::Closing | State::Gone) => {
+                Err(InboundError::UnknownConn)
+            }
+            (_, Inbound::Data { bytes }) if bytes > self.config.message_bytes() => {
+                Err(InboundError::TooBig)
+            }
+            (Some(conn), Inbound::Data { .. })
+                if conn.is_open() && conn.used() > self.config.window() =>
+            {
+                Ok(Flow::Paused)
+            }
+            (Some(conn), Inbound::Data { .. }) if conn.is_open() => {
+                match self.take_message_token(id) {
+                    true => Ok(Flow::Ready),
+                    false => Err(InboundError::RateLimited),
+                }
+            }
+            _ => Ok(Flow::Ready),
+        };
+        ensure!(got == expected, "message: {got:?}, expected {expected:?}");
+        match got {
+            Err(InboundError::TooBig) => {
+                self.begin_close(id, &[CloseReason::MessageTooBig], true);
+            }
+            Err(InboundError::RateLimited) if self.conns[&id].is_open() => self.hear(id),
+            Err(_) => {}
+            Ok(flow) => {
+                self.tally.pongs += u64::from(inbound == Inbound::Pong);
+                if flow == Flow::Ready {
+                    self.hear(id);
+                }
+                if let Some(conn) = self.conns.get_mut(&id) {
+                    match flow {
+                        Flow::Paused => {
+                            conn.paused = true;
+                            self.marks.hit("a message was paused");
+                        }
+                        Flow::Ready => conn.paused &= !matches!(inbound, Inbound::Data { .. }),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A sign of life, whatever becomes of the message.
+    fn hear(&mut self, id: ConnId) {
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        if conn.ping_due == PingDue::Yes {
+            self.marks.hit("a ping was void");
+        }
+        let late = conn.ping.is_some_and(|ping| ping.late);
+        conn.hear(now);
+        if late {
+            self.tally.recovered += 1;
+            self.notices.recovered(id);
+            self.marks.hit("a suspect connection recovered");
+        }
+    }
+
+    pub(crate) fn flushed(
+        &mut self,
+        stamp: Timestamp,
+        id: ConnId,
+        total: u64,
+        got: Result<Flow, UnknownConn>,
+    ) -> Check {
+        self.clock(stamp);
+        let Some(conn) = self.known(id) else {
+            ensure!(got == Err(UnknownConn), "flushed: {got:?} for one that is gone");
+            return Ok(());
+        };
+        let state = conn.state;
+        let flow = self.take_flush(id, total);
+        // Nothing comes in from a closing one any more: what it is told does not matter.
+        let fine = if state == State::Closing { got.is_ok() } else { got == Ok(flow) };
+        ensure!(fine, "flushed: {got:?}, expected {flow:?}");
+        Ok(())
+    }
+
+    /// The kernel has taken so much of one connection's output.
+    pub(crate) fn take_flush(&mut self, id: ConnId, total: u64) -> Flow {
+        let (now, window) = (self.now, self.config.window());
+        let reports = self.config.flush_reports();
+        let surely_lags = self.lags_surely(id);
+        let Some(conn) = self.conns.get_mut(&id) else { return Flow::Ready };
+        let before = conn.flushed;
+        conn.flushed = total.clamp(before, conn.handed);
+        let progress = conn.flushed > before;
+        if progress {
+            conn.progress_at = now;
+            conn.armed = false;
+        }
+        if conn.in_flight() <= window / 2 {
+            conn.ready = true;
+            conn.armed |= progress && surely_lags && conn.used() <= window / 2;
+        }
+        if let Some(ping) = &mut conn.ping {
+            let restart = match (ping.running, ping.mark) {
+                (None, Some(mark)) => conn.flushed >= mark,
+                // A whole window of progress shows that somebody reads, pong or not: unless all
+                // that is known is that it was polled.
+                (Some((_, since)), _) => reports && conn.flushed - since >= window,
+                (None, None) => false,
+            };
+            // A smaller window does not make progress out of what was flushed long ago.
+            if restart && progress {
+                if ping.running.is_some() {
+                    self.marks.hit("a pong deadline began again");
+                }
+                ping.running = Some((now, conn.flushed));
+            }
+        }
+        if !conn.paused || conn.used() > window / 2 {
+            return if conn.paused { Flow::Paused } else { Flow::Ready };
+        }
+        self.marks.hit("a pause ended with a flush");
+        conn.paused = false;
+        conn.heard_at = now;
+        conn.data_at = now;
+        if let Some(ping) = &mut conn.ping
+            && let Some((since, _)) = &mut ping.running
+        {
+            *since = now;
+        }
+        Flow::Ready
+    }
+
+    fn lags_surely(&self, id: ConnId) -> bool {
+        self.conns.get(&id).is_some_and(|conn| {
+            conn.streams()
+                .iter()
+                .filter_map(|source| self.streams.get(source)?.seat(id))
+                .any(|seat| seat.lag == Lag::Yes)
+        })
+    }
+}

@@ -1,0 +1,37 @@
+//! The time that passes, and the time that counts against a peer: while nobody was there to look,
+//! nobody's silence counts.
+
+use headcount::Timestamp;
+
+use super::Model;
+
+impl Model {
+    /// Every call begins with its stamp: a late one counts, and moves nothing.
+    pub(crate) fn clock(&mut self, stamp: Timestamp) {
+        self.step += 1;
+        if stamp < self.now {
+            self.tally.late += 1;
+            return;
+        }
+        let threshold = self.config.pause_threshold();
+        if let Some(promised) = self.promised.take() {
+            let lasted = stamp.saturating_since(promised.max(self.now));
+            if lasted > threshold {
+                self.marks.hit("the process was silent");
+                for conn in self.conns.values_mut() {
+                    conn.heard_at += lasted;
+                    conn.progress_at += lasted;
+                    conn.data_at += lasted;
+                    if let Some(ping) = &mut conn.ping
+                        && let Some((since, _)) = &mut ping.running
+                    {
+                        *since += lasted;
+                    }
+                }
+                self.tally.pauses += 1;
+                self.notices.paused(lasted);
+            }
+        }
+        self.now = stamp;
+    }
+}

@@ -1,0 +1,176 @@
+//! New limits and times: who has to go, and what holds from here on for those who stay.
+
+use std::collections::BTreeSet;
+
+use headcount::{CloseReason, Config, ConnId, Impact, Registry, SessionId, Timestamp};
+
+use super::entry::Bounds;
+use super::{Bucket, Model, due};
+use crate::seen::Source;
+use crate::{Check, ensure};
+
+/// Who goes, in order.
+#[derive(Debug, Default)]
+struct Clearance {
+    sessions: Vec<SessionId>,
+    evicted: Vec<ConnId>,
+    displaced: Vec<ConnId>,
+    /// Connections of sessions that end.
+    taken_along: BTreeSet<ConnId>,
+}
+
+impl Model {
+    /// A dry run says what a reload does, and does nothing.
+    pub(crate) fn preview_reload(
+        &mut self,
+        stamp: Timestamp,
+        config: &Config,
+        got: Impact,
+    ) -> Check {
+        self.clock(stamp);
+        let clearance = self.clearance(config);
+        self.check_impact(&clearance, config, got)
+    }
+
+    pub(crate) fn reload(
+        &mut self,
+        stamp: Timestamp,
+        config: Config,
+        got: Impact,
+        registry: &Registry,
+    ) -> Check {
+        self.clock(stamp);
+        let clearance = self.clearance(&config);
+        self.check_impact(&clearance, &config, got)?;
+        self.standing = self.standing();
+        let before = core::mem::replace(&mut self.config, config);
+        for (source, stream) in &mut self.streams {
+            stream.bounds = Bounds::of(source, &self.config);
+        }
+        for id in clearance.sessions {
+            self.marks.hit("a reload ended a session");
+            for conn in self.members(&Source::Session(id)) {
+                self.begin_close(conn, &[CloseReason::Evicted], true);
+            }
+            self.end_session(id);
+        }
+        for id in clearance.evicted {
+            self.marks.hit("a reload evicted a connection");
+            self.begin_close(id, &[CloseReason::Evicted], true);
+        }
+        for id in clearance.displaced {
+            self.marks.hit("a reload displaced a connection");
+            self.begin_close(id, &[CloseReason::TryLater], true);
+        }
+        self.trim_to_new_bounds(registry)?;
+        for conn in self.conns.values_mut() {
+            // A wider window may have room at once, for whoever lags.
+            conn.ready |= conn.used() <= self.config.window() / 2;
+        }
+        self.refill(&before);
+        for user in self.users() {
+            self.ease_pressure(user);
+            self.raise_pressure(user, 0, registry)?;
+        }
+        self.cut_short(registry)?;
+        self.notices.reloaded(got);
+        Ok(())
+    }
+
+    fn clearance(&self, config: &Config) -> Clearance {
+        let mut plan = Clearance::default();
+        let policy = config.over_cap();
+        for user in self.users() {
+            let mut own: Vec<_> = self.open_of_user(user).into_iter().collect();
+            own.sort_by_key(|id| self.rank(*id, policy));
+            let of_user = self.going().filter(|(_, it)| it.user == user).count();
+            let excess = of_user.saturating_sub(config.sessions_per_user() as usize);
+            let mut order = self.releasable(user);
+            order.extend(own.iter().filter_map(|id| self.conns[id].session()));
+            let mut seen = BTreeSet::new();
+            order.retain(|id| seen.insert(*id));
+            order.truncate(excess);
+            for session in &order {
+                plan.taken_along.extend(self.members(&Source::Session(*session)));
+            }
+            plan.sessions.extend(order);
+            own.retain(|id| !plan.taken_along.contains(id));
+            own.truncate(own.len().saturating_sub(config.connections_per_user() as usize));
+            plan.evicted.extend(own);
+        }
+        let mut staying: Vec<_> = self.open().map(|conn| conn.id).collect();
+        staying.retain(|id| !plan.taken_along.contains(id) && !plan.evicted.contains(id));
+        staying.sort_by_key(|id| self.rank(*id, policy));
+        staying.truncate(staying.len().saturating_sub(config.connections() as usize));
+        plan.displaced = staying;
+        plan
+    }
+
+    fn check_impact(&mut self, plan: &Clearance, config: &Config, got: Impact) -> Check {
+        let leaving: BTreeSet<_> =
+            plan.taken_along.iter().chain(&plan.evicted).chain(&plan.displaced).collect();
+        let (mut surely, mut perhaps) = (0, 0);
+        for conn in self.open().filter(|conn| !leaving.contains(&conn.id)) {
+            let exact = |at: Option<Timestamp>| at.map(|at| (at, at));
+            let drain = self.drain.and_then(|drain| drain.closes(conn, config));
+            let ends = [
+                exact(conn.stuck_at(config)),
+                exact(conn.pong_by(config)),
+                exact(conn.idle_at(config)),
+                exact(conn.expires_at(config)),
+                conn.life_ends(config),
+                drain,
+            ];
+            let any = |latest: bool| {
+                ends.iter().flatten().any(|at| due(self.now, if latest { at.1 } else { at.0 }))
+            };
+            surely += u32::from(any(true));
+            perhaps += u32::from(any(false));
+        }
+        if surely > 0 {
+            self.marks.hit("a reload found a deadline that has passed");
+        }
+        ensure!(
+            got.evicted as usize == plan.taken_along.len() + plan.evicted.len()
+                && got.displaced as usize == plan.displaced.len()
+                && got.sessions as usize == plan.sessions.len()
+                && (surely..=perhaps).contains(&got.overdue),
+            "reload: {got:?}, expected {plan:?} and {surely} to {perhaps} overdue"
+        );
+        Ok(())
+    }
+
+    fn trim_to_new_bounds(&mut self, registry: &Registry) -> Check {
+        for source in self.streams.keys().cloned().collect::<Vec<_>>() {
+            if self.streams.get_mut(&source).is_some_and(|stream| stream.trim() != (0, 0)) {
+                self.marks.hit("a reload trimmed a log");
+            }
+            self.log_moved(&source);
+        }
+        self.budgets_changed();
+        for source in self.streams.keys().cloned().collect::<Vec<_>>() {
+            // An empty session may end for the pressure that follows.
+            let ended =
+                matches!(source, Source::Session(id) if registry.session_position(id).is_none());
+            if !ended {
+                self.learn_log(&source, registry)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Buckets of a rate or a burst that has changed begin full.
+    fn refill(&mut self, before: &Config) {
+        let rate = |config: &Config| (config.connect_rate(), config.connect_burst());
+        if rate(before) != rate(&self.config) {
+            self.bucket = Bucket::new(self.config.connect_rate(), self.config.connect_burst());
+        }
+        let rate = |config: &Config| (config.message_rate(), config.message_burst());
+        if rate(before) != rate(&self.config) {
+            for conn in self.conns.values_mut() {
+                conn.messages = None;
+                conn.excess = 0;
+            }
+        }
+    }
+}

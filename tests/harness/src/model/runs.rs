@@ -1,0 +1,391 @@
+//! Agent runs: which may be opened, what their rules allow next, and what that makes of the stream.
+
+use std::collections::BTreeSet;
+
+use headcount::{
+    Class, CloseReason, Delivery, MESSAGE_OVERHEAD, OpenRunError, OpenedRun, Position, Refused,
+    Registry, RunEnd, RunError, RunEventKind, RunId, SessionId, Timestamp,
+};
+
+use super::entry::Entry;
+use super::log::Fate;
+use super::stream::Lag;
+use super::{Model, Session};
+use crate::seen::{Content, Fact, Said, Source};
+use crate::{Check, ensure};
+
+/// The longest name that there may be.
+const LONGEST_NAME: usize = 128;
+
+/// A run that is open, or of which the log keeps something.
+#[derive(Clone, Debug, Hash)]
+pub(crate) struct Run {
+    pub(crate) user: u8,
+    pub(crate) id: RunId,
+    pub(crate) session: SessionId,
+    pub(crate) agent: String,
+    pub(crate) began: Timestamp,
+    /// The last event, or the last empty text.
+    pub(crate) heard: Timestamp,
+    /// The offset of its first event.
+    pub(crate) first: u64,
+    /// Tool calls under way.
+    pub(crate) calls: BTreeSet<String>,
+    /// How many entries it had, and what it was charged.
+    pub(crate) events: u64,
+    pub(crate) cost: u64,
+    pub(crate) open: bool,
+}
+
+/// What an application reports of a run.
+#[derive(Clone, Debug)]
+pub(crate) enum Report {
+    Event { kind: RunEventKind, payload: Vec<u8> },
+    Executing { call: String, payload: Vec<u8> },
+    Executed { call: String, payload: Vec<u8> },
+    Text(String),
+}
+
+impl Report {
+    fn kind(&self) -> Option<RunEventKind> {
+        match self {
+            Self::Event { kind, .. } => Some(*kind),
+            Self::Executing { .. } => Some(RunEventKind::ToolExecuting),
+            Self::Executed { .. } => Some(RunEventKind::ToolCompleted),
+            Self::Text(_) => None,
+        }
+    }
+
+    pub(crate) fn payload(&self) -> &[u8] {
+        match self {
+            Self::Event { payload, .. }
+            | Self::Executing { payload, .. }
+            | Self::Executed { payload, .. } => payload,
+            Self::Text(text) => text.as_bytes(),
+        }
+    }
+}
+
+impl Model {
+    /// The number of a user's run of this name, if it is remembered.
+    pub(crate) fn find_run(&self, user: u8, id: &RunId) -> Option<u64> {
+        let mut runs = self.runs.iter();
+        runs.find(|(_, run)| run.user == user && run.id == *id).map(|(number, _)| *number)
+    }
+
+    pub(crate) fn session_of_run(&self, user: u8, id: &RunId) -> Option<SessionId> {
+        self.find_run(user, id).map(|number| self.runs[&number].session)
+    }
+
+    /// What of a run's bytes only its terminal event may use.
+    fn run_reserve(&self) -> u64 {
+        (self.config.run_bytes() / 4).min(4_096)
+    }
+
+    /// The session that a run would be in, or the one that has to make room for it.
+    fn plan_run(
+        &self,
+        (user, thread): (u8, u8),
+        id: &RunId,
+        agent: &str,
+        bytes: usize,
+    ) -> Result<(Option<SessionId>, Option<SessionId>), OpenRunError> {
+        let config = &self.config;
+        if agent.len() > LONGEST_NAME {
+            return Err(OpenRunError::AgentTooLong);
+        }
+        if self.find_run(user, id).is_some() {
+            return Err(OpenRunError::Exists);
+        }
+        if bytes as u64 + MESSAGE_OVERHEAD + self.run_reserve() > config.run_bytes() {
+            return Err(OpenRunError::Full);
+        }
+        let session = self.session_of(user, thread);
+        let open = session.map_or(0, |session| self.sessions[&session].open_runs);
+        if open >= config.runs_per_session() {
+            return Err(OpenRunError::Runs);
+        }
+        if session.is_some() {
+            return Ok((session, None));
+        }
+        let release = self.room_for_run(user).map_err(OpenRunError::Session)?;
+        Ok((None, release))
+    }
+
+    fn room_for_run(&self, user: u8) -> Result<Option<SessionId>, Refused> {
+        let config = &self.config;
+        if let Some(drain) = &self.drain {
+            return Err(Refused::Draining { retry_after: drain.ends.saturating_since(self.now) });
+        }
+        let of_user = self.going().filter(|(_, it)| it.user == user).count();
+        let mut release = None;
+        if of_user >= config.sessions_per_user() as usize {
+            // No open run ends for another.
+            let without_run = |id: &SessionId| self.sessions[id].open_runs == 0;
+            release = self.releasable(user).into_iter().find(without_run);
+            let retry_after = config.linger();
+            release.ok_or(Refused::SessionsPerUser { retry_after })?;
+        } else if of_user == 0 && self.users().len() >= config.users() as usize {
+            return Err(Refused::Users);
+        }
+        if self.sessions.len() >= config.sessions() as usize {
+            return Err(Refused::Sessions);
+        }
+        Ok(release)
+    }
+
+    pub(crate) fn open_run(
+        &mut self,
+        stamp: Timestamp,
+        (user, thread): (u8, u8),
+        id: &RunId,
+        (agent, payload): (&str, &[u8]),
+        got: &Result<OpenedRun, OpenRunError>,
+        registry: &Registry,
+    ) -> Check {
+        self.clock(stamp);
+        let (known, release) = match self.plan_run((user, thread), id, agent, payload.len()) {
+            Ok(plan) => plan,
+            Err(expected) => {
+                ensure!(
+                    got.as_ref().err() == Some(&expected),
+                    "open_run: {got:?}, expected {expected:?}"
+                );
+                self.marks.hit(match expected {
+                    OpenRunError::Exists => "no run: Exists",
+                    OpenRunError::Runs => "no run: Runs",
+                    OpenRunError::AgentTooLong => "no run: AgentTooLong",
+                    OpenRunError::Full => "no run: Full",
+                    _ => "no run: Session",
+                });
+                return Ok(());
+            }
+        };
+        let opened = got.as_ref().map_err(|error| format!("open_run: {error:?}"))?;
+        if let Some(session) = release {
+            self.marks.hit("a session made room for a run");
+            self.end_session(session);
+        }
+        let session = opened.session;
+        match known {
+            Some(known) => ensure!(session == known, "open_run: {session:?}, not {known:?}"),
+            None => self.mint_for_run(user, thread, session, opened.position)?,
+        }
+        let source = Source::Session(session);
+        let first = self.streams[&source].head() + 1;
+        self.run_number += 1;
+        let number = self.run_number;
+        let run = Run {
+            user,
+            id: id.clone(),
+            session,
+            agent: agent.into(),
+            began: self.now,
+            heard: self.now,
+            first,
+            calls: BTreeSet::new(),
+            events: 0,
+            cost: 0,
+            open: true,
+        };
+        self.runs.insert(number, run);
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.open_runs += 1;
+        }
+        self.tally.runs_opened += 1;
+        self.notices.run_opened(session);
+        let content = self.fact(number, RunEventKind::Started, payload);
+        self.store_of_run(number, content, Some(&opened.delivery))?;
+        let position = Position { epoch: self.streams[&source].epoch, offset: first };
+        ensure!(opened.position == position, "open_run: {opened:?}, expected {position:?}");
+        self.raise_pressure(user, 0, registry)
+    }
+
+    /// A session that nobody is in yet: it lingers from the beginning.
+    fn mint_for_run(&mut self, user: u8, thread: u8, id: SessionId, position: Position) -> Check {
+        ensure!(!self.sessions.contains_key(&id), "open_run: {id:?} exists");
+        self.marks.hit("a run minted its session");
+        let session = Session {
+            left_at: Some(self.now),
+            left_for: vec![CloseReason::PeerGone],
+            ..Session::new(user, thread)
+        };
+        self.sessions.insert(id, session);
+        self.notices.minted(id, user);
+        self.tally.sessions_opened += 1;
+        self.found(Source::Session(id), position.epoch)
+    }
+
+    /// The first rule that an event breaks.
+    fn rule_broken(&self, run: &Run, report: &Report) -> Option<RunError> {
+        let config = &self.config;
+        if !run.open {
+            return Some(RunError::Ended);
+        }
+        let mut bytes = report.payload().len() as u64;
+        match report {
+            Report::Text(text) if text.is_empty() => return None,
+            Report::Executing { call, .. } if call.is_empty() || call.len() > LONGEST_NAME => {
+                return Some(RunError::BadCall);
+            }
+            Report::Executing { call, .. } if run.calls.contains(call) => {
+                return Some(RunError::CallUnderWay);
+            }
+            Report::Executing { call, .. } => bytes += call.len() as u64,
+            Report::Executed { call, .. } if !run.calls.contains(call) => {
+                return Some(RunError::UnknownCall);
+            }
+            Report::Event { kind: RunEventKind::Completed, .. } if !run.calls.is_empty() => {
+                return Some(RunError::CallsUnderWay);
+            }
+            _ => {}
+        }
+        let terminal = report.kind().is_some_and(RunEventKind::is_terminal);
+        if terminal && bytes == 0 {
+            // What is reserved is enough for it; after a reload it fits whatever the bounds are.
+            return None;
+        }
+        let (another, reserve) = if terminal { (0, 0) } else { (1, self.run_reserve()) };
+        let full = run.events + another >= config.run_events().into()
+            || run.cost + bytes + MESSAGE_OVERHEAD + reserve > config.run_bytes();
+        full.then_some(RunError::Full)
+    }
+
+    pub(crate) fn run_event(
+        &mut self,
+        stamp: Timestamp,
+        (user, id): (u8, &RunId),
+        report: &Report,
+        got: &Result<Delivery, RunError>,
+    ) -> Check {
+        self.clock(stamp);
+        let number = self.find_run(user, id);
+        let broken = match number {
+            None => Some(RunError::UnknownRun),
+            Some(number) => self.rule_broken(&self.runs[&number], report),
+        };
+        let (Some(number), None) = (number, broken) else {
+            let fine = got.as_ref().err() == broken.as_ref();
+            ensure!(fine, "run_event: {got:?}, expected {broken:?}");
+            self.marks.hit(&format!("no event: {:?}", broken.unwrap_or(RunError::UnknownRun)));
+            return Ok(());
+        };
+        let delivery = got.as_ref().map_err(|error| format!("run_event: {error:?}"))?;
+        let now = self.now;
+        let Some(run) = self.runs.get_mut(&number) else { return Ok(()) };
+        run.heard = now;
+        match report {
+            Report::Executing { call, .. } => {
+                run.cost += call.len() as u64;
+                run.calls.insert(call.clone());
+            }
+            Report::Executed { call, .. } => drop(run.calls.remove(call)),
+            Report::Event { .. } => {}
+            Report::Text(text) => {
+                let (id, agent) = (run.id.clone(), run.agent.clone());
+                if text.is_empty() {
+                    self.marks.hit("an empty text was a sign of life");
+                    ensure!(
+                        *delivery == Delivery::default(),
+                        "run_event: {delivery:?} for nothing"
+                    );
+                    return Ok(());
+                }
+                let said = Said { run: id, agent, at: now, text: text.clone() };
+                return self.store_of_run(number, Content::Said(said), Some(delivery));
+            }
+        }
+        let kind = report.kind().unwrap_or(RunEventKind::Started);
+        let content = self.fact(number, kind, report.payload());
+        self.store_of_run(number, content, Some(delivery))?;
+        match kind {
+            RunEventKind::Completed => self.end_run(number, RunEnd::Completed),
+            RunEventKind::Failed => self.end_run(number, RunEnd::Failed),
+            RunEventKind::Cancelled => self.end_run(number, RunEnd::Cancelled),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(crate) fn fact(&self, number: u64, kind: RunEventKind, payload: &[u8]) -> Content {
+        let run = &self.runs[&number];
+        Content::Fact(Fact {
+            run: run.id.clone(),
+            agent: run.agent.clone(),
+            kind,
+            failure: None,
+            at: self.now,
+            payload: payload.into(),
+        })
+    }
+
+    /// Appends what belongs to a run to its session's stream.
+    pub(crate) fn store_of_run(
+        &mut self,
+        number: u64,
+        content: Content,
+        got: Option<&Delivery>,
+    ) -> Check {
+        let now = self.now;
+        let Some(run) = self.runs.get_mut(&number) else { return Ok(()) };
+        let source = Source::Session(run.session);
+        let session = run.session;
+        let stream = self.streams.get_mut(&source).ok_or("a run without a stream")?;
+        let (mut surely_live, mut perhaps_live, mut behind) = (0, 0, 0);
+        for seat in &stream.seats {
+            match seat.lag {
+                Lag::No => surely_live += 1,
+                Lag::Perhaps => perhaps_live += 1,
+                Lag::Yes => behind += 1,
+            }
+        }
+        let bytes = content.cost() - MESSAGE_OVERHEAD;
+        run.cost += bytes;
+        let kept = stream.logs[0].fates().last() == Some(&Fate::Kept);
+        let goes_on = match (stream.entries.last_mut(), &content) {
+            (
+                Some(Entry { content: Content::Said(last), at, run, last: offset, .. }),
+                Content::Said(said),
+            ) if kept && *run == Some(number) => {
+                last.text.push_str(&said.text);
+                (*at, last.at) = (now, now);
+                *offset += bytes;
+                true
+            }
+            _ => false,
+        };
+        if goes_on {
+            self.marks.hit("a text was extended");
+        } else {
+            run.cost += MESSAGE_OVERHEAD;
+            run.events += 1;
+            let length = if matches!(content, Content::Said(_)) { bytes } else { 1 };
+            stream.append(Entry {
+                content,
+                class: Class::Critical,
+                at: now,
+                last: stream.head() + length,
+                run: Some(number),
+                ended: None,
+                swappable: false,
+            });
+        }
+        stream.trim();
+        let position = Position { epoch: stream.epoch, offset: stream.head() };
+        self.tally.stored += 1;
+        self.log_moved(&source);
+        self.appended(&source);
+        let Some(got) = got else { return Ok(()) };
+        let whole = surely_live + perhaps_live + behind;
+        ensure!(
+            !got.full
+                && (surely_live..=surely_live + perhaps_live).contains(&got.live)
+                && got.live + got.behind == whole,
+            "a run's entry: {got:?}, expected {surely_live}+{perhaps_live} live, {behind} behind"
+        );
+        let stored: Vec<_> = got.stored().iter().map(|it| (it.session, it.position)).collect();
+        let expected = vec![(Some(session), position)];
+        ensure!(stored == expected, "a run's entry is stored at {stored:?}, expected {expected:?}");
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! What is read of many at once, and of those that have gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use headcount::{CloseReason, ConnId, Registry, SessionId, Timestamp};
+
+use super::{Model, Session};
+use crate::seen::Source;
+use crate::world::{Names, World};
+use crate::{Check, ensure};
+
+/// What the ring of the closed has to say of one.
+#[derive(Clone, Debug)]
+pub(crate) struct Departure {
+    pub(crate) id: ConnId,
+    pub(crate) session: SessionId,
+    pub(crate) user: u8,
+    pub(crate) thread: u8,
+    pub(crate) label: Option<u8>,
+    pub(crate) reasons: Vec<CloseReason>,
+    pub(crate) opened_at: Timestamp,
+    pub(crate) at: Timestamp,
+    pub(crate) flushed: u64,
+}
+
+impl Model {
+    pub(crate) fn compare_survey(&mut self, registry: &Registry, names: &Names) -> Check {
+        ensure!(*registry.config() == self.config, "another configuration holds");
+        self.compare_departures(registry, names)?;
+        // Handles are ordered by their slots.
+        let known = registry.connections(0);
+        ensure!(known.eq(self.conns.keys().copied()), "the table of connections is another");
+        let going: Vec<_> = self.going().map(|(id, _)| id).collect();
+        ensure!(registry.sessions(0).eq(going.iter().copied()), "the table of sessions is another");
+        // A page begins where the one before has ended.
+        let second = registry.connections(1);
+        ensure!(
+            second.eq(self.conns.keys().copied().filter(|id| id.index() >= 1)),
+            "the second page of connections is another"
+        );
+        let oldest = going.iter().filter_map(|id| registry.explain_session(*id)).map(|it| it.age);
+        let (got, expected) = (registry.oldest_session(), oldest.max());
+        ensure!(got == expected, "the oldest session: {got:?}, expected {expected:?}");
+        self.compare_round_trips(registry)?;
+        for id in &going {
+            let session = &self.sessions[id];
+            let whose = registry.whose(*id).ok_or_else(|| format!("{id:?} is nobody's"))?;
+            let right = *whose.0 == names.users[usize::from(session.user)]
+                && *whose.1 == names.threads[usize::from(session.thread)];
+            ensure!(right, "{id:?} is of {whose:?}");
+            let open: BTreeSet<_> = registry.open_runs(*id).map(|(run, _)| run).collect();
+            let runs = self.runs.values().filter(|run| run.session == *id && run.open);
+            let expected: BTreeSet<_> = runs.map(|run| &run.id).collect();
+            ensure!(open == expected, "open in {id:?}: {open:?}, expected {expected:?}");
+        }
+        let mut counts: BTreeMap<_, u32> = BTreeMap::new();
+        for (number, name) in names.users.iter().enumerate() {
+            let of_user = self.going().filter(|(_, it)| usize::from(it.user) == number);
+            let mut sessions: Vec<_> = of_user.map(|(id, _)| id).collect();
+            // The oldest first, and serials are given out in order.
+            sessions.sort_unstable_by_key(|id| id.to_bits() >> 32);
+            let got: Vec<_> = registry.sessions_of(name).collect();
+            ensure!(got == sessions, "sessions of user {number}: {got:?}, expected {sessions:?}");
+            if !sessions.is_empty() {
+                counts.insert(name, sessions.len() as u32);
+            }
+        }
+        let ranked = registry.users_by_sessions(2);
+        ensure!(ranked.len() == counts.len().min(2), "{} users have sessions", ranked.len());
+        let mut most: Vec<_> = counts.values().copied().collect();
+        most.sort_unstable_by(|one, other| other.cmp(one));
+        for ((user, count), most) in ranked.iter().zip(most) {
+            ensure!(*count == most && counts[user] == most, "{user:?} has {count} sessions");
+        }
+        for room in &names.rooms {
+            let stream = self.streams.get(&Source::Room(room.clone()));
+            let expected = stream.map(|stream| (stream.epoch, stream.head()));
+            let got = registry.room_position(room).map(|at| (at.epoch, at.offset));
+            ensure!(got == expected, "head of {room:?}: {got:?}, expected {expected:?}");
+        }
+        Ok(())
+    }
+
+    /// The mean is of those that are open and have answered.
+    fn compare_round_trips(&self, registry: &Registry) -> Check {
+        let known = self.open().filter_map(|conn| registry.explain(conn.id)?.round_trip);
+        let (count, sum) = known.fold((0, 0), |(count, sum), it| (count + 1, sum + it.as_micros()));
+        let expected = sum.checked_div(count).map(|micros| Duration::from_micros(micros as u64));
+        let got = registry.mean_round_trip();
+        ensure!(got == expected, "the mean round trip is {got:?}, expected {expected:?}");
+        Ok(())
+    }
+
+    /// An open connection is about to leave everything.
+    pub(crate) fn departs(&mut self, id: ConnId, reasons: &[CloseReason]) {
+        let conn = &self.conns[&id];
+        let Some((session, opened_at)) = conn.admitted else { return };
+        let Session { user, thread, .. } = self.sessions[&session];
+        self.departures.push(Departure {
+            id,
+            session,
+            user,
+            thread,
+            label: conn.label,
+            reasons: reasons.to_vec(),
+            opened_at,
+            at: self.now,
+            flushed: conn.flushed,
+        });
+    }
+
+    /// Those that have gone since the last look stand at the end of the ring, in any order.
+    fn compare_departures(&mut self, registry: &Registry, names: &Names) -> Check {
+        let ring = self.config.closed_ring() as usize;
+        let departures = core::mem::take(&mut self.departures);
+        self.remembered = (self.remembered + departures.len()).min(ring);
+        if departures.is_empty() {
+            return Ok(());
+        }
+        let count = registry.closed().count();
+        ensure!(count == self.remembered, "{count} are remembered, expected {}", self.remembered);
+        for closed in registry.closed().rev().take(departures.len()) {
+            let departure = departures.iter().find(|it| it.id == closed.conn);
+            let departure = departure.ok_or_else(|| format!("{closed:?} has not gone now"))?;
+            let label = departure.label.map(World::label);
+            let age = departure.at.saturating_since(departure.opened_at);
+            ensure!(
+                closed.session == departure.session
+                    && closed.user == names.users[usize::from(departure.user)]
+                    && closed.thread == names.threads[usize::from(departure.thread)]
+                    && closed.label.as_deref() == label.as_deref()
+                    && departure.reasons.contains(&closed.reason)
+                    && closed.at == departure.at
+                    && closed.age.abs_diff(age) <= Duration::from_millis(1)
+                    && closed.flushed == departure.flushed,
+                "{closed:?}, expected {departure:?}"
+            );
+        }
+        Ok(())
+    }
+}

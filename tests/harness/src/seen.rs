@@ -1,0 +1,210 @@
+//! An action, copied: what was lent can't be kept, and both checkers want to look at it.
+
+use headcount::{
+    Action, Body, CloseReason, ConnId, Gone, MESSAGE_OVERHEAD, Message, Position, RoomId,
+    RunEventKind, RunFailure, RunId, SessionId, StreamRef, Timestamp,
+};
+
+/// The name of a stream, owned.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// The log of the recipients' session.
+    Session(SessionId),
+    /// The log of a room.
+    Room(RoomId),
+    /// No stream: for this connection alone.
+    Direct,
+    /// No stream: an announcement.
+    Everyone,
+}
+
+impl From<StreamRef<'_>> for Source {
+    fn from(stream: StreamRef<'_>) -> Self {
+        match stream {
+            StreamRef::Session(session) => Self::Session(session),
+            StreamRef::Room(room) => Self::Room(room.clone()),
+            StreamRef::Direct => Self::Direct,
+            StreamRef::Everyone => Self::Everyone,
+        }
+    }
+}
+
+/// What a `Send` carries, and what an entry of a stream holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Content {
+    /// A message of the application.
+    Message(Message),
+    /// An event of a run.
+    Fact(Fact),
+    /// What an agent has said.
+    Said(Said),
+}
+
+/// An event of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fact {
+    /// Which run.
+    pub run: RunId,
+    /// The name of its agent.
+    pub agent: String,
+    /// What happened.
+    pub kind: RunEventKind,
+    /// Why the registry has failed the run; `None` for what the application reported.
+    pub failure: Option<RunFailure>,
+    /// When.
+    pub at: Timestamp,
+    /// What the application said of it.
+    pub payload: Vec<u8>,
+}
+
+/// A stretch of a run's text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Said {
+    /// Which run.
+    pub run: RunId,
+    /// The name of its agent.
+    pub agent: String,
+    /// When the last of it was said.
+    pub at: Timestamp,
+    /// The text.
+    pub text: String,
+}
+
+impl Content {
+    /// What it is charged, by the documentation of the registry.
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        match self {
+            Self::Message(message) => message.cost(),
+            Self::Fact(fact) => fact.payload.len() as u64 + MESSAGE_OVERHEAD,
+            Self::Said(said) => said.text.len() as u64 + MESSAGE_OVERHEAD,
+        }
+    }
+
+    /// The message; `None` for what is of a run.
+    #[must_use]
+    pub const fn message(&self) -> Option<&Message> {
+        match self {
+            Self::Message(message) => Some(message),
+            Self::Fact(_) | Self::Said(_) => None,
+        }
+    }
+}
+
+impl From<Body<'_>> for Content {
+    fn from(body: Body<'_>) -> Self {
+        match body {
+            Body::Message(message) => Self::Message(message.clone()),
+            Body::Run(fact) => Self::Fact(Fact {
+                run: fact.run.clone(),
+                agent: fact.agent.into(),
+                kind: fact.kind,
+                failure: fact.failure,
+                at: fact.at,
+                payload: fact.payload.to_vec(),
+            }),
+            Body::Text(text) => Self::Said(Said {
+                run: text.run.clone(),
+                agent: text.agent.into(),
+                at: text.at,
+                text: text.text.into(),
+            }),
+        }
+    }
+}
+
+/// An owned copy of an [`Action`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// [`Action::Send`].
+    Send {
+        /// The recipients.
+        to: Vec<ConnId>,
+        /// Where it comes from.
+        stream: Source,
+        /// Its place there.
+        position: Option<Position>,
+        /// What it carries.
+        content: Content,
+    },
+    /// [`Action::Gap`].
+    Gap {
+        /// Whom to tell.
+        conn: ConnId,
+        /// The stream that lost entries.
+        stream: Source,
+        /// The first offset lost.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+    /// [`Action::Ping`].
+    Ping {
+        /// To whom.
+        conn: ConnId,
+    },
+    /// [`Action::Draining`].
+    Draining {
+        /// Whom to tell.
+        to: Vec<ConnId>,
+    },
+    /// [`Action::Close`].
+    Close {
+        /// Which connection.
+        conn: ConnId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// [`Action::Cleanup`].
+    Cleanup {
+        /// What is gone.
+        what: Gone,
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+impl From<Action<'_>> for Seen {
+    fn from(action: Action<'_>) -> Self {
+        match action {
+            Action::Send { to, stream, position, body } => Self::Send {
+                to: to.to_vec(),
+                stream: stream.into(),
+                position,
+                content: body.into(),
+            },
+            Action::Gap { conn, stream, from, to } => {
+                Self::Gap { conn, stream: stream.into(), from, to }
+            }
+            Action::Ping { conn } => Self::Ping { conn },
+            Action::Draining { to, .. } => Self::Draining { to: to.to_vec() },
+            Action::Close { conn, reason } => Self::Close { conn, reason },
+            Action::Cleanup { what, reason } => Self::Cleanup { what, reason },
+        }
+    }
+}
+
+impl Seen {
+    /// The connections that the action names.
+    #[must_use]
+    pub fn conns(&self) -> &[ConnId] {
+        match self {
+            Self::Send { to, .. } | Self::Draining { to } => to,
+            Self::Gap { conn, .. }
+            | Self::Ping { conn }
+            | Self::Close { conn, .. }
+            | Self::Cleanup { what: Gone::Conn(conn), .. } => core::slice::from_ref(conn),
+            Self::Cleanup { .. } => &[],
+        }
+    }
+
+    /// What it is charged, by the documentation of the registry.
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        match self {
+            Self::Send { content, .. } => content.cost(),
+            Self::Cleanup { .. } => 0,
+            _ => MESSAGE_OVERHEAD,
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The registry, its model, and all the handles and names that operations resolve to.
+
+use core::time::Duration;
+
+use headcount::{
+    CloseReason, Config, ConnId, Position, Principal, Registry, RoomId, RunId, SessionId, Target,
+    ThreadId, Timestamp, UserId,
+};
+
+use super::draft::Draft;
+use super::grammar::Grammar;
+use super::marks::Marks;
+use super::memory::Watched;
+use super::model::Model;
+use super::model::closing::Audience;
+use super::op::{self, Arrival, Pick, Since, To};
+use super::seen::{Seen, Source};
+use super::settings::Population;
+
+/// All names that a history uses.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    pub(crate) users: Vec<UserId>,
+    pub(crate) threads: Vec<ThreadId>,
+    pub(crate) rooms: Vec<RoomId>,
+    /// Nobody has this name.
+    pub(crate) stranger: UserId,
+    /// Names of runs. Each user may have a run of each.
+    pub(crate) runs: Vec<RunId>,
+}
+
+impl Names {
+    fn new(population: Population) -> Self {
+        let users = (0..population.users).map(|number| format!("user-{number}"));
+        let threads = (0..population.threads).map(|number| format!("thread-{number}"));
+        let rooms = (0..population.rooms).map(|number| format!("room-{number}"));
+        let runs = (0..population.runs).map(|number| format!("run-{number}"));
+        Self {
+            stranger: UserId::new("stranger").expect("a fine name"),
+            runs: runs.map(|name| RunId::new(name).expect("a fine name")).collect(),
+            users: users.map(|name| UserId::new(name).expect("a fine name")).collect(),
+            threads: threads.map(|name| ThreadId::new(name).expect("a fine name")).collect(),
+            rooms: rooms.map(|name| RoomId::new(name).expect("a fine name")).collect(),
+        }
+    }
+}
+
+/// One history under way: a registry, its model, and a checker of what comes out.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub(crate) registry: Watched,
+    pub(crate) model: Model,
+    pub(crate) grammar: Grammar,
+    pub(crate) names: Names,
+    /// The driver's clock.
+    pub(crate) now: Timestamp,
+    /// How late the next stamp is, in milliseconds.
+    pub(crate) skew: u64,
+    /// Every handle there ever was, in the order of their making.
+    pub(crate) conns: Vec<ConnId>,
+    pub(crate) sessions: Vec<SessionId>,
+    pub(crate) transcript: Vec<Seen>,
+    /// Every message that was made: what comes out is one of them.
+    pub(crate) drafts: Vec<Draft>,
+    /// How many payloads were made: each is another where its length allows.
+    pub(crate) payloads: u64,
+}
+
+impl World {
+    /// A registry to which nothing has happened.
+    #[must_use]
+    pub fn new(config: Config, population: Population) -> Self {
+        Self::around(|| Registry::new(config), population)
+    }
+
+    /// The same with a registry that somebody else makes, to which nothing has happened either.
+    #[must_use]
+    pub fn around(make: impl FnOnce() -> Registry, population: Population) -> Self {
+        let registry = Watched::new(make);
+        let config = registry.config().clone();
+        Self {
+            grammar: Grammar::new(config.fanout_chunk()),
+            model: Model::new(config),
+            registry,
+            names: Names::new(population),
+            // Not a whole millisecond, and late enough for stamps to be late.
+            now: Timestamp::from_nanos(1_234_567_891),
+            skew: 0,
+            conns: Vec::new(),
+            sessions: Vec::new(),
+            transcript: Vec::new(),
+            drafts: Vec::new(),
+            payloads: 0,
+        }
+    }
+
+    /// The registry, to look at.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The registry, for calls that the model need not know of.
+    pub fn registry_mut(&mut self) -> &mut Registry {
+        self.registry.call(|registry| registry)
+    }
+
+    /// Every handle of a connection that there ever was, in the order of their making.
+    #[must_use]
+    pub fn conns(&self) -> &[ConnId] {
+        &self.conns
+    }
+
+    /// Every action that was polled, in order.
+    #[must_use]
+    pub fn transcript(&self) -> &[Seen] {
+        &self.transcript
+    }
+
+    /// Which rare situations the history has met so far.
+    #[must_use]
+    pub const fn marks(&self) -> &Marks {
+        &self.model.marks
+    }
+
+    /// The stamp of the next call.
+    pub(crate) fn stamp(&mut self) -> Timestamp {
+        self.model.promised = self.registry.poll_timeout();
+        let late = core::mem::take(&mut self.skew) * 1_000_000;
+        Timestamp::from_nanos(self.now.as_nanos().saturating_sub(late))
+    }
+
+    fn choose(pick: Pick, open: &[u64], known: &[u64], all: &[u64]) -> Option<u64> {
+        let (Pick::Known(number) | Pick::Open(number) | Pick::Newest(number) | Pick::Ever(number)) =
+            pick;
+        let among = match pick {
+            Pick::Open(_) if !open.is_empty() => open,
+            Pick::Known(_) | Pick::Open(_) | Pick::Newest(_) if !known.is_empty() => known,
+            _ => all,
+        };
+        let place = usize::from(number).checked_rem(among.len())?;
+        let newest = matches!(pick, Pick::Newest(_));
+        let place = if newest { among.len() - 1 - place } else { place };
+        // The same slot, but another tenant.
+        let forged = matches!(pick, Pick::Ever(_)) && number % 8 == 7;
+        Some(among[place] ^ u64::from(forged) << 40)
+    }
+
+    /// A handle of a connection; before there was one, a handle that nobody was ever given.
+    pub(crate) fn conn(&self, pick: Pick) -> ConnId {
+        let known: Vec<_> = self.model.conns.keys().map(|id| id.to_bits()).collect();
+        let all: Vec<_> = self.conns.iter().map(|id| id.to_bits()).collect();
+        let open: Vec<_> = self.model.open().map(|conn| conn.id.to_bits()).collect();
+        let bits = Self::choose(pick, &open, &known, &all).unwrap_or(77 << 32);
+        ConnId::from_bits(bits).expect("a serial above zero")
+    }
+
+    /// A handle of a session, in the same way.
+    pub(crate) fn session(&self, pick: Pick) -> SessionId {
+        let known: Vec<_> = self.model.sessions.keys().map(|id| id.to_bits()).collect();
+        let all: Vec<_> = self.sessions.iter().map(|id| id.to_bits()).collect();
+        let bits = Self::choose(pick, &known, &known, &all).unwrap_or(78 << 32);
+        SessionId::from_bits(bits).expect("a serial above zero")
+    }
+
+    pub(crate) fn user(&self, number: u8) -> u8 {
+        number % self.names.users.len() as u8
+    }
+
+    pub(crate) fn thread(&self, number: u8) -> u8 {
+        number % self.names.threads.len() as u8
+    }
+
+    pub(crate) fn room(&self, number: u8) -> RoomId {
+        self.names.rooms[usize::from(number) % self.names.rooms.len()].clone()
+    }
+
+    pub(crate) fn run(&self, number: u8) -> RunId {
+        self.names.runs[usize::from(number) % self.names.runs.len()].clone()
+    }
+
+    /// Who comes, with names and a label of their own.
+    pub(crate) fn principal(
+        names: &Names,
+        arrival: &Arrival,
+        (user, thread): (u8, u8),
+    ) -> Principal {
+        let (user, thread) = (&names.users[usize::from(user)], &names.threads[usize::from(thread)]);
+        let who = Principal::new(user.clone(), thread.clone());
+        match arrival.label {
+            Some(label) => who.with_label(Self::label(label)).expect("a short label"),
+            None => who,
+        }
+    }
+
+    /// One of a few labels.
+    pub(crate) fn label(number: u8) -> String {
+        match number % 8 {
+            7 => "l".repeat(128),
+            0 => String::new(),
+            some => format!("device-{some}"),
+        }
+    }
+
+    /// When credentials expire, given as a number: soon, late, or long ago.
+    pub(crate) fn expiry(&self, number: u8) -> Timestamp {
+        match number {
+            0 => Timestamp::ZERO,
+            1..=9 => self.now,
+            _ => self.now + Duration::from_millis(u64::from(number) * u64::from(number)),
+        }
+    }
+
+    pub(crate) fn audience(&self, to: To) -> Audience {
+        match to {
+            To::Conn(pick) => Audience::Conn(self.conn(pick)),
+            To::Session(pick) => Audience::Session(self.session(pick)),
+            To::User(user) | To::Own(user) => Audience::User(self.user(user)),
+            To::Room(room) => Audience::Room(self.room(room)),
+            To::Thread(user, thread) => {
+                let (user, thread) = (self.user(user), self.thread(thread));
+                self.model.session_of(user, thread).map_or(Audience::Nobody, Audience::Session)
+            }
+            To::Run(user, run) => {
+                let (user, run) = (self.user(user), self.run(run));
+                self.model.session_of_run(user, &run).map_or(Audience::Nobody, Audience::Session)
+            }
+            To::Everyone => Audience::Everyone,
+        }
+    }
+
+    pub(crate) fn target<'a>(names: &'a Names, audience: &'a Audience) -> Target<'a> {
+        match audience {
+            Audience::Conn(id) => Target::Conn(*id),
+            Audience::Session(id) => Target::Session(*id),
+            Audience::User(user) => Target::User(&names.users[usize::from(*user)]),
+            Audience::Room(room) => Target::Room(room),
+            Audience::Everyone => Target::Everyone,
+            // As good as nobody: no user has this name.
+            Audience::Nobody => Target::User(&names.stranger),
+        }
+    }
+
+    /// The reason of a close. Not the one that the registry counts by itself.
+    pub(crate) fn reason(number: u8) -> CloseReason {
+        let reason = CloseReason::ALL[usize::from(number) % CloseReason::ALL.len()];
+        if reason == CloseReason::PongTimeout { CloseReason::Application } else { reason }
+    }
+
+    /// Lengths at which something changes, and a few that are just small.
+    pub(crate) fn size(&self, number: u8) -> usize {
+        let config = self.model.config.clone();
+        let (window, lane) = (config.window(), config.lane());
+        let overhead = headcount::MESSAGE_OVERHEAD;
+        let bytes = match number % 16 {
+            0 => 0,
+            small @ 1..=5 => u64::from(small) * 9,
+            6 => window / 4,
+            7 => window / 2,
+            8 => (window / 2).saturating_sub(overhead),
+            9 => window.saturating_sub(overhead),
+            10 => window.saturating_sub(overhead) + 1,
+            11 => window * 2,
+            12 => lane.saturating_sub(overhead),
+            13 => config.stream_bytes().saturating_sub(overhead),
+            14 => config.room_bytes(),
+            _ => config.stream_bytes().max(config.room_bytes()) + 1,
+        };
+        // Large enough for every bound that is small; the others are not worth the copying.
+        bytes.min(3_000) as usize
+    }
+
+    /// A message that is equal to no other, as far as its length allows.
+    pub(crate) fn draft(
+        &mut self,
+        bytes: usize,
+        text: bool,
+        class: op::Class,
+        except: Option<ConnId>,
+    ) -> Draft {
+        self.payloads += 1;
+        let number = format!("{:08x}", self.payloads);
+        let payload: String = number.chars().cycle().take(bytes).collect();
+        Draft::new(payload, text, class, except)
+    }
+
+    /// The position that a client claims to have seen of a stream.
+    pub(crate) fn since(&self, since: Since, source: Option<&Source>) -> Option<Position> {
+        let stream = source.and_then(|source| self.model.streams.get(source));
+        let (epoch, head) = stream.map_or((12_345, 3), |stream| (stream.epoch, stream.head()));
+        let offset = match since {
+            Since::Fresh => return None,
+            Since::Unseen => return Some(Position { epoch: 0, offset: u64::MAX }),
+            Since::Head => head,
+            Since::Behind(some) => head.saturating_sub(some.into()),
+            Since::Beyond(some) => head + 1 + u64::from(some),
+            Since::Foreign(some) => {
+                return Some(Position { epoch: epoch ^ 1, offset: some.into() });
+            }
+            Since::Zero => 0,
+            Since::Last => u64::MAX,
+        };
+        Some(Position { epoch, offset })
+    }
+}
