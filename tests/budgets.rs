@@ -3,7 +3,7 @@
 mod support;
 
 use bytes::Bytes;
-use headcount::{ConnId, Message, RunEvent, RunId, Target};
+use headcount::{Class, ConnId, Message, RunEvent, RunId, Target};
 use support::{World, config, ms, secs, text_of_cost, thread, user};
 
 /// A world whose windows hold one message of the usual 300 bytes.
@@ -72,6 +72,32 @@ fn what_everybody_was_handed_goes_before_what_somebody_is_owed() {
     }
     assert_eq!(entries(&world, bob).0, 0, "it was the only one that nobody lacked, but one");
     assert!(world.registry.stats().log_bytes <= 1_000);
+}
+
+#[test]
+fn what_only_those_lacked_who_have_left_goes_before_what_somebody_is_owed() {
+    // Without history it goes with the last of them, although its sweep was never polled; with
+    // history it pays first.
+    for (history, kept) in [(0, 0), (8, 1)] {
+        let config = config().process_bytes(1_000).user_bytes(1_000).stream_history(history);
+        let mut world = World::with(config);
+        let (alice, bob) = (world.tab("alice", "main"), world.tab("bob", "main"));
+        let (of_alice, of_bob) = (world.session(alice), world.session(bob));
+        let message = || Message::text(text_of_cost(300));
+        world.send(Target::Session(of_bob), message());
+        world.send(Target::Session(of_alice), message());
+        world.hang_up(alice);
+        world.check();
+        // Kept for nobody: the log has a newer head than what is in it.
+        world.send(Target::Session(of_alice), message().class(Class::Droppable));
+        world.check();
+        let held = |world: &World| world.registry.explain_session(of_alice).unwrap().entries;
+        assert_eq!(held(&world), kept);
+        world.send(Target::Session(of_bob), message());
+        world.send(Target::Session(of_bob), message());
+        world.check();
+        assert_eq!((held(&world), entries(&world, bob)), (0, (3, 0)));
+    }
 }
 
 #[test]

@@ -56,6 +56,14 @@ impl Stream {
         };
         entry.map(|entry| entry.at)
     }
+
+    /// The worth of an entry that it could give up and would not be asked for.
+    pub(super) fn unnoted(&self) -> Option<Worth> {
+        let unnoted = |worth: &Worth| {
+            self.held_in & worth.bit() == 0 && self.expendable(*worth, NONE).is_some()
+        };
+        Worth::ALL.into_iter().find(unnoted)
+    }
 }
 
 /// Streams that may hold an entry of each worth, in the order in which they came to.

@@ -155,6 +155,12 @@ impl Registry {
             hold!(lagging == stream.lagging as usize, "{owner:?} miscounts lagging members");
             hold!(stream.sweep.is_none() || stream.queued, "{owner:?} sweeps without a turn");
             hold!(stream.mass_close.is_none() || stream.queued, "{owner:?} closes without a turn");
+            hold!(
+                !stream.members.is_empty() || stream.passed == log.head(),
+                "{owner:?} keeps something back for nobody"
+            );
+            let unnoted = stream.unnoted();
+            hold!(unnoted.is_none(), "{owner:?} is not asked for what is {unnoted:?}");
             let lent = self.to_trim == Some((key as u32, stream.epoch));
             if stream.sweep.is_none() && stream.lagging == 0 && !lent {
                 hold!(

@@ -345,6 +345,10 @@ impl Registry {
     pub(super) fn trim_history(&mut self, key: u32) {
         let history = self.bounds(key).history as usize;
         let stream = &mut self.streams[key as usize];
+        if stream.members.is_empty() {
+            // Its turn may still be queued: nobody is left to wait for it.
+            stream.sweep = None;
+        }
         if stream.sweep.is_some() || stream.lagging > 0 {
             return;
         }

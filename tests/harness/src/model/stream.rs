@@ -358,7 +358,7 @@ impl Stream {
     }
 
     /// When everyone has everything, only the history stays; when the registry notices is its own
-    /// affair until it says that nothing is left to do.
+    /// affair until it says that nothing is left to do, or nobody is left.
     pub(crate) fn thin(&mut self, surely: bool) {
         let done = |log: &Log| {
             self.seats.iter().all(|seat| {
@@ -369,7 +369,7 @@ impl Stream {
         let mut thinned: Vec<_> = self.logs.iter().filter(|log| done(log)).cloned().collect();
         thinned.iter_mut().for_each(|log| log.thin(&self.entries, self.bounds.history));
         let doubt = self.seats.iter().any(|seat| seat.lag != Lag::No);
-        if surely && !doubt && thinned.len() == self.logs.len() {
+        if (surely || self.seats.is_empty()) && !doubt && thinned.len() == self.logs.len() {
             self.logs = distinct(thinned);
         } else {
             self.logs = distinct(self.logs.drain(..).chain(thinned));
