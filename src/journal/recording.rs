@@ -30,7 +30,7 @@ impl Recording {
     }
 
     /// Writes names and labels down as they are: users, threads, rooms, runs, agents, tool calls,
-    /// keys of [`Class::Latest`].
+    /// keys of [`Class::Latest`](crate::Class::Latest).
     #[must_use]
     pub const fn with_names(mut self) -> Self {
         self.names = true;
