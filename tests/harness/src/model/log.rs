@@ -81,6 +81,14 @@ impl Log {
         lost.map_or(0, |index| entries[index].last)
     }
 
+    /// What became of an entry from before the last one lost at the front shows to nobody: whoever
+    /// stands before it has lost all up to there.
+    pub(crate) fn forget_lost(&mut self, entries: &[Entry]) {
+        let lost = self.lost(entries);
+        let end = entries.partition_point(|entry| entry.last <= lost);
+        self.fates[..end].fill(Fate::Lost);
+    }
+
     pub(crate) fn shown(&self, entries: &[Entry]) -> Shown {
         let bytes = self.kept().map(|index| entries[index].content.cost()).sum();
         Shown { lost: self.lost(entries), messages: self.kept().count() as u64, bytes }

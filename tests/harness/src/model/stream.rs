@@ -159,6 +159,7 @@ impl Stream {
             // What was thinned out can look like what was given up; then it is how many went.
             self.logs.retain(|log| payment(log) == given_up);
         }
+        self.logs.iter_mut().for_each(|log| log.forget_lost(entries));
         let Some(log) = self.logs.first() else {
             return Err(format!("{:?} shows {shown:?}, expected {possible:?}", self.source));
         };
