@@ -26,7 +26,7 @@
 //! # What is left out
 //!
 //! Payloads and names, unless [`Recording`] is asked for them. Decisions never depend on them, only
-//! on lengths and on which names are the same.
+//! on the lengths of payloads, on which names are the same, and on whether one is empty or too long.
 
 mod decode;
 mod digest;
@@ -64,8 +64,8 @@ impl Registry {
     /// An empty registry that writes down every input from here on. Polls are inputs too.
     ///
     /// Take what was recorded once a turn: [`Registry::take_journal`]. Recording needs memory beside
-    /// [`Config::memory_bound`]: [`Recording::buffer_bytes`], once more while the buffer grows, and
-    /// the largest input.
+    /// [`Config::memory_bound`]: twice what [`Recording::buffer_bytes`] and the largest input come to
+    /// at most, and half as much again at the instant at which the buffer grows. It is not given back.
     #[must_use]
     pub fn with_journal(config: Config, recording: Recording) -> Self {
         let recorder = Recorder::new(recording, &config);

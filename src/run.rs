@@ -139,6 +139,10 @@ impl RunEntry {
     }
 }
 
+/// What the name of a tool call is charged, which is kept as long as the call is under way: that of
+/// the longest, whatever its length, for no decision may depend on a name.
+const CALL_BYTES: usize = crate::MAX_ID_BYTES;
+
 /// A run that is open, or of which a log still keeps something.
 #[derive(Clone, Hash)]
 pub(crate) struct Run {
@@ -177,15 +181,17 @@ impl Run {
         self.ended.is_none()
     }
 
-    /// The text from a place on, as far as it begins with a whole character.
+    /// The text from a place on, where a character begins.
     pub(crate) fn text(&self, from: u32, bytes: u32) -> &str {
-        let mut start = (from - self.text_gone) as usize;
-        let end = start + bytes as usize;
-        // Only a client that makes up its offset stands within a character.
-        while !self.text.is_char_boundary(start) {
-            start -= 1;
-        }
-        self.text.get(start..end).unwrap_or_default()
+        let start = (from - self.text_gone) as usize;
+        self.text.get(start..start + bytes as usize).unwrap_or_default()
+    }
+
+    /// How many bytes before a place in the text the character begins that it is in: 0 to 3.
+    pub(crate) fn within_character(&self, place: u32) -> u64 {
+        let place = (place - self.text_gone) as usize;
+        let begins = (0..=place).rev().find(|begins| self.text.is_char_boundary(*begins));
+        begins.map_or(0, |begins| (place - begins) as u64)
     }
 
     /// When it fails for want of an event, or for its length; `None` for never.
@@ -214,8 +220,7 @@ impl Run {
                 if under_way(call) {
                     return Err(RunError::CallUnderWay);
                 }
-                // The name is kept as long as the call is under way.
-                payload.len() + call.len()
+                payload.len() + CALL_BYTES
             }
             RunEvent::ToolCompleted { call, .. } if !under_way(call) => {
                 return Err(RunError::UnknownCall);
@@ -252,7 +257,7 @@ impl Run {
         self.heard = now;
         match event {
             RunEvent::ToolExecuting { call, .. } => {
-                self.cost += call.len() as u64;
+                self.cost += CALL_BYTES as u64;
                 self.calls.push((*call).into());
             }
             RunEvent::ToolCompleted { call, .. } => self.calls.retain(|other| **other != **call),

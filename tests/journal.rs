@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use headcount::journal::{Input, JournalError, Line, Reader, Recording, Replay};
 use headcount::{
-    Class, Config, Key, Message, Principal, Registry, RoomId, RunEvent, RunId, Target, ThreadId,
-    Timestamp, UserId,
+    Class, Config, Disconnect, Key, Message, Position, Principal, Registry, Resume, RoomId,
+    RunEvent, RunId, Target, ThreadId, Timestamp, UserId,
 };
 use headcount_harness::history::History;
 use headcount_harness::seen::{Content, Seen, Source};
@@ -186,6 +186,65 @@ fn alice(recording: Recording) -> (Vec<u8>, Vec<String>) {
         lines.push(Line::new(&action).with_payloads(payloads).to_string());
     }
     (registry.take_journal().to_vec(), lines)
+}
+
+/// What a journal without names and payloads tells, after a look at what it replays to.
+fn replays(registry: &mut Registry) {
+    let journal = registry.take_journal().to_vec();
+    let (_, replay) = replay(&journal);
+    replay.registry().check().unwrap();
+    assert_eq!(replay.registry().stats(), registry.stats());
+}
+
+#[test]
+fn the_length_of_a_call_s_name_decides_nothing() {
+    let now = Timestamp::from_secs(1);
+    let (alice, thread) = (UserId::new("alice").unwrap(), ThreadId::new("garden").unwrap());
+    for bytes in [1, 17, 128] {
+        let config = Config::builder(1).run_bytes(1_024).build().unwrap();
+        let mut registry = Registry::with_journal(config, Recording::new(1));
+        let run = RunId::new("harvest").unwrap();
+        let mut scope = registry.user(&alice);
+        let _ = scope.open_run(now, &thread, &run, "gardener", Bytes::new()).unwrap();
+        let fit = (0_u8..26).take_while(|number| {
+            let call = char::from(b'a' + number).to_string().repeat(bytes);
+            let begins = RunEvent::ToolExecuting { call: &call, payload: Bytes::new() };
+            scope.run_event(now, &run, &begins).is_ok()
+        });
+        // 1,024 bytes, less the 256 that are reserved and the first event's 64, at 64 + 128 each.
+        assert_eq!(fit.count(), 3);
+        replays(&mut registry);
+    }
+}
+
+#[test]
+fn an_offset_within_a_character_is_replayed_without_the_text() {
+    let mut now = Timestamp::from_secs(1);
+    let (alice, thread) = (UserId::new("alice").unwrap(), ThreadId::new("garden").unwrap());
+    let run = RunId::new("harvest").unwrap();
+    let mut registry = Registry::with_journal(Config::new(1), Recording::new(1));
+    let mut scope = registry.user(&alice);
+    let opened = scope.open_run(now, &thread, &run, "gardener", Bytes::new()).unwrap();
+    let _ = scope.run_event(now, &run, &RunEvent::Text("aé€𝄞z")).unwrap();
+    let epoch = registry.session_position(opened.session).unwrap().epoch;
+    let mut texts = Vec::new();
+    for offset in 1..=12 {
+        now += core::time::Duration::from_secs(1);
+        let conn = registry.reserve(now).unwrap();
+        let resume = Resume { position: Position { epoch, offset }, previous: None };
+        let who = Principal::new(alice.clone(), thread.clone());
+        let admitted = registry.connect(now, conn, who, Some(resume)).unwrap();
+        assert!(admitted.position.offset <= offset);
+        while let Some(action) = registry.poll_action() {
+            if let headcount::Action::Send { body, .. } = action {
+                texts.push(String::from_utf8(body.as_bytes().to_vec()).unwrap());
+            }
+        }
+        registry.disconnect(now, conn, Disconnect::Gone).unwrap();
+    }
+    let expected = ["aé€𝄞z", "é€𝄞z", "é€𝄞z", "€𝄞z", "€𝄞z", "€𝄞z", "𝄞z", "𝄞z", "𝄞z", "𝄞z", "z"];
+    assert_eq!(texts, expected);
+    replays(&mut registry);
 }
 
 const SECRETS: [&str; 8] =

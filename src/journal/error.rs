@@ -30,7 +30,8 @@ pub enum JournalError {
         /// Where the record begins, in bytes from the beginning.
         at: u64,
     },
-    /// The recording ended here, because nobody took what was recorded until its buffer was full.
+    /// The recording ended here, because nobody took what was recorded until its buffer was full, or
+    /// a payload was larger than any bound of bytes may be.
     Overflowed,
     /// The actions are not those that were recorded: another version made them, or a bug.
     Diverged {
@@ -65,8 +66,8 @@ impl fmt::Display for JournalError {
                  written by another one?"
             ),
             Self::Overflowed => f.write_str(
-                "the recording ended here: what was recorded was not taken in time, and its buffer \
-                 was full",
+                "the recording ended here: what was recorded was not taken in time and its buffer \
+                 was full, or a payload was larger than 1 GiB",
             ),
             Self::Diverged { input } => write!(
                 f,

@@ -153,7 +153,12 @@ impl Recorder {
         }
     }
 
+    /// Ends the recording after what was polled until now; once.
     pub(super) fn overflow(&mut self) {
+        if self.overflowed {
+            return;
+        }
+        self.write_polls();
         self.begin(Kind::Overflowed);
         self.overflowed = true;
         self.easy_below = 0;

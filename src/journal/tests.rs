@@ -1,9 +1,10 @@
 //! Journals that no registry wrote.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::*;
-use crate::{CloseReason, Message, Principal, Target, ThreadId, Timestamp, UserId};
+use crate::{Action, CloseReason, ConnId, Message, Principal, Target, ThreadId, Timestamp, UserId};
 
 const NOW: Timestamp = Timestamp::from_secs(1);
 
@@ -117,6 +118,38 @@ fn actions_that_differ_from_those_recorded_are_noticed() {
 }
 
 #[test]
+fn another_recipient_anywhere_makes_another_digest() {
+    let conn = |index: u64| ConnId::from_bits(1 << 32 | index).unwrap();
+    let digest = |to: &[ConnId]| {
+        let within = Duration::ZERO..Duration::ZERO;
+        digest::of(&Action::Draining { to, within })
+    };
+    for count in 1..=9 {
+        let to: Vec<ConnId> = (0..count).map(conn).collect();
+        for place in 0..to.len() {
+            let mut other = to.clone();
+            other[place] = conn(99);
+            assert_ne!(digest(&to), digest(&other), "{place} of {count}");
+            other.remove(place);
+            assert_ne!(digest(&to), digest(&other), "{place} of {count}");
+            let mut turned = to.clone();
+            turned.rotate_left(place);
+            assert_eq!(digest(&to) == digest(&turned), place == 0, "{place} of {count}");
+        }
+    }
+}
+
+#[test]
+fn whoever_lacks_any_part_of_the_key_can_t_try_names() {
+    let key = u128::MAX / 3;
+    let pseudonym = Recording::new(key).pseudonym("alice");
+    assert_eq!(pseudonym, Recording::new(key).pseudonym("alice"));
+    for bit in 0..128 {
+        assert_ne!(pseudonym, Recording::new(key ^ 1 << bit).pseudonym("alice"), "bit {bit}");
+    }
+}
+
+#[test]
 fn more_polls_than_there_are_actions_end_at_once() {
     let mut recorder = Recorder::new(Recording::new(1), &Config::new(1));
     recorder.reserve(NOW);
@@ -144,6 +177,21 @@ fn a_recording_that_nobody_takes_ends_and_says_so() {
     assert_eq!(replay(&journal).1, Err(JournalError::Overflowed));
     let _ = registry.reserve(NOW);
     assert!(registry.take_journal().is_empty());
+}
+
+#[test]
+fn a_recording_ends_once_and_after_what_was_polled() {
+    let mut recorder = Recorder::new(Recording::new(1), &Config::new(1));
+    recorder.reserve(NOW);
+    recorder.polled(None);
+    recorder.overflow();
+    recorder.overflow();
+    recorder.polled(None);
+    let journal = recorder.take().to_vec();
+    let mut reader = Reader::new(&journal).unwrap();
+    assert_eq!(reader.next_input(), Ok(Some((NOW, Input::Reserve))));
+    assert_eq!(reader.next_input(), Ok(Some((NOW, Input::Polled { count: 1, digest: 0 }))));
+    assert_eq!(reader.next_input(), Err(JournalError::Overflowed));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use core::time::Duration;
 use crate::conn::State;
 use crate::error::{Refused, UnknownConn};
 use crate::id::{ConnId, Principal, ThreadId, UserId};
+use crate::log::Content;
 use crate::stats::{Admitted, Notice};
 use crate::stream::{Owner, Stream};
 use crate::time::Timestamp;
@@ -69,6 +70,7 @@ impl Registry {
         who: Principal,
         resume: Option<Resume>,
     ) -> Result<Admitted, Refused> {
+        let resume = resume.map(|resume| self.before_character(&who, resume));
         record!(self, now, connect(conn, &who, resume.as_ref()));
         self.advance(now);
         let slot = self.conns.resolve(conn).ok_or(Refused::UnknownConn)?;
@@ -124,6 +126,24 @@ impl Registry {
         self.keep_headroom();
         self.raise_pressure(user, session, evicted);
         Ok(Admitted { session, new_session, position, recovered })
+    }
+
+    /// A client that makes up its offset may stand within a character of a run's text: then it stands
+    /// before it. So every cursor is where the text can be cut, and nothing that is decided later
+    /// depends on what the text says, which a journal may leave out.
+    fn before_character(&self, who: &Principal, mut resume: Resume) -> Resume {
+        let user = self.sessions.find_user(&who.user);
+        let session = user.and_then(|user| self.sessions.find(user, &who.thread));
+        let Some(session) = session else { return resume };
+        let stream = &self.streams[self.sessions.get(session).stream as usize];
+        let position = &mut resume.position;
+        if stream.epoch == position.epoch
+            && let Some(entry) = stream.log.after(position.offset)
+            && let Some(Content::Text(text)) = entry.content_after(position.offset)
+        {
+            position.offset -= self.runs.get(text.run).within_character(text.from);
+        }
+        resume
     }
 
     /// A new session, with a stream that was never before.

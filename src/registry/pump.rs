@@ -244,11 +244,7 @@ impl Registry {
         match stream.log.next(cursor, &reader) {
             log::Next::Gap { from, to } => Next::Gap { from, to, cursor: to },
             log::Next::Entry(entry) => {
-                let cost = entry.content_after(cursor).map_or(0, |content| match content {
-                    // Where the cursor is within a character, the whole of it is handed out.
-                    Content::Text(text) => Body::Text(self.text(entry.at, text)).cost(),
-                    content => content.cost(),
-                });
+                let cost = entry.content_after(cursor).map_or(0, |content| content.cost());
                 Next::Entry { offset: entry.offset, cost }
             }
             log::Next::Nothing => Next::Nothing,

@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<ExitCode, String> {
             return Err(format!("{path}: {error}; `headcount serve --journal FILE` writes one"));
         }
         Err(error) => {
-            let _ = writeln!(io::stderr(), "headcount: {path}: {error}; nothing of it is whole");
+            let _ = writeln!(io::stderr(), "headcount: {path}: {error}");
             return Ok(ExitCode::FAILURE);
         }
     };

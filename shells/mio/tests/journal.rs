@@ -73,7 +73,7 @@ fn the_journal_of_a_server_is_its_whole_life() {
     assert!(live_conn && sends >= 7, "{sends}");
 }
 
-/// A disk with room for so many bytes.
+/// A disk with room for so many bytes, which must not be waited for then.
 struct Full(usize);
 
 impl Write for Full {
@@ -83,7 +83,7 @@ impl Write for Full {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        panic!("the loop waits for a disk that has refused")
     }
 }
 

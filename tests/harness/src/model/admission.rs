@@ -195,10 +195,20 @@ impl Model {
                 Recovered::Gap
             }
             Some(since) => {
-                seat.cursor = since.offset;
+                // Of a text that was lost by then nobody knows the characters.
+                let index = stream.entries.partition_point(|entry| entry.last <= since.offset);
+                let whole = stream.entries[index..]
+                    .first()
+                    .map_or(since.offset, |entry| entry.before_character(since.offset));
+                let lost = |log: &Log| log.kept().all(|kept| kept != index);
+                seat.cursor = if told_at == since.offset && stream.logs.iter().any(lost) {
+                    since.offset
+                } else {
+                    whole
+                };
                 // Whoever left to make room for it may have been the last that lacked something.
-                let recovered = stream.recovered(since.offset, id, told)?;
-                let (_, replayed) = stream.logs[0].outlook(&stream.entries, since.offset, id);
+                let recovered = stream.recovered(seat.cursor, id, told)?;
+                let (_, replayed) = stream.logs[0].outlook(&stream.entries, seat.cursor, id);
                 if replayed > 0 {
                     self.marks.hit(match recovered {
                         Recovered::All => "a resume replayed everything",

@@ -49,18 +49,23 @@ impl Entry {
         message.is_some_and(|message| *message == message.clone().except(conn))
     }
 
-    /// What of it lies behind a cursor: of a text the rest, from a whole character on.
+    /// What of it lies behind a cursor: of a text the rest.
     pub(crate) fn after(&self, cursor: u64) -> Content {
         match &self.content {
             Content::Said(said) => {
-                let mut from = (cursor + 1).saturating_sub(self.first()) as usize;
-                while !said.text.is_char_boundary(from) {
-                    from -= 1;
-                }
+                let from = (cursor + 1).saturating_sub(self.first()) as usize;
                 Content::Said(Said { text: said.text[from..].into(), ..said.clone() })
             }
             content => content.clone(),
         }
+    }
+
+    /// Where whoever claims to stand here gets a cursor: within a character of a text, before it.
+    pub(crate) fn before_character(&self, offset: u64) -> u64 {
+        let Content::Said(said) = &self.content else { return offset };
+        let from = (offset + 1).saturating_sub(self.first()) as usize;
+        let begins = (0..=from).rev().find(|begins| said.text.is_char_boundary(*begins));
+        offset - (from - begins.unwrap_or(from)) as u64
     }
 }
 

@@ -231,7 +231,7 @@ impl Model {
             Report::Executing { call, .. } if run.calls.contains(call) => {
                 return Some(RunError::CallUnderWay);
             }
-            Report::Executing { call, .. } => bytes += call.len() as u64,
+            Report::Executing { .. } => bytes += LONGEST_NAME as u64,
             Report::Executed { call, .. } if !run.calls.contains(call) => {
                 return Some(RunError::UnknownCall);
             }
@@ -276,7 +276,7 @@ impl Model {
         run.heard = now;
         match report {
             Report::Executing { call, .. } => {
-                run.cost += call.len() as u64;
+                run.cost += LONGEST_NAME as u64;
                 run.calls.insert(call.clone());
             }
             Report::Executed { call, .. } => drop(run.calls.remove(call)),
