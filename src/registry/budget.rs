@@ -3,7 +3,7 @@
 //! What goes first is what costs least: entries that a client has dealt with and everybody was
 //! handed; then those that everybody was handed; then the oldest. Within the process streams take
 //! turns in the order in which they came to hold such an entry, so that none pays for all; within a
-//! user the oldest entry goes. What an open run keeps goes last of all.
+//! user the oldest entry goes. Within a stream, what an open run keeps goes last of all.
 
 use alloc::collections::VecDeque;
 
