@@ -203,7 +203,7 @@ pub(crate) fn drain() -> Alphabet {
     Alphabet {
         name: "drain",
         config: build(config()),
-        population: Population { users: 2, threads: 1, rooms: 1, runs: 1 },
+        population: Population { users: 2, threads: 2, rooms: 1, runs: 1 },
         before: vec![arrive(0, 0)],
         letters: vec![
             vec![Op::Drain { deadline: None }],
@@ -211,7 +211,8 @@ pub(crate) fn drain() -> Alphabet {
             vec![Op::Close { to: To::Everyone, reason: 2 }],
             vec![Op::Close { to: To::User(0), reason: 2 }],
             vec![Op::Revoke { user: 0 }],
-            vec![Op::Reload { choice: 30, dry_run: false }],
+            // One of everything, and logs that keep one message: too few for whoever has two tabs.
+            vec![arrive(0, 1), Op::Reload { choice: 171, dry_run: false }],
             vec![arrive(1, 0)],
             vec![come_back(Since::Behind(1), Some(FIRST))],
             vec![send(To::User(0), 3, Class::Critical)],
@@ -232,7 +233,9 @@ pub(crate) fn drain() -> Alphabet {
                     "a drain closed a connection",
                     "a drain was cancelled",
                     "a reload displaced a connection",
+                    "a reload ended a session",
                     "a reload evicted a connection",
+                    "a reload trimmed a log",
                     "a resume replayed everything",
                     "a session ended in a poll",
                     "a session was revoked",
