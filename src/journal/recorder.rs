@@ -201,15 +201,20 @@ impl Recorder {
         true
     }
 
-    /// A whole input that is a handle and a number.
+    /// A whole input that is a handle and a number. Most have the stamp of the one before, for a turn
+    /// of the loop has one stamp.
     #[inline]
     pub(super) fn about(&mut self, now: Timestamp, kind: Kind, conn: ConnId, value: u64) {
-        if self.enter(now, kind) {
-            let bits = conn.to_bits();
-            if !number::put_three(&mut self.buffer, bits as u32, (bits >> 32) as u32, value) {
-                self.conn(conn);
-                self.number(value);
+        let bits = conn.to_bits();
+        if self.buffer.len() < self.easy_below && now.as_nanos() == self.last {
+            let handle = [bits as u32, (bits >> 32) as u32];
+            if number::put_all(&mut self.buffer, kind as u8 | kind::SAME_STAMP, handle, value) {
+                return;
             }
+        }
+        if self.enter(now, kind) {
+            self.conn(conn);
+            self.number(value);
         }
     }
 
