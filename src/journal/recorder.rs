@@ -318,10 +318,8 @@ impl Recorder {
         self.polls += 1;
     }
 
+    /// Polls that are counted by now were before it, and are written before it.
     pub(crate) fn noticed(&mut self) {
-        if self.polls > 0 {
-            self.write_polls();
-        }
         self.notices += 1;
         self.easy_below = 0;
     }

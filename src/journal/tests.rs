@@ -195,6 +195,22 @@ fn a_recording_ends_once_and_after_what_was_polled() {
 }
 
 #[test]
+fn polls_of_actions_and_of_notices_keep_their_order() {
+    let mut recorder = Recorder::new(Recording::new(1), &Config::new(1));
+    recorder.noticed();
+    recorder.polled(None);
+    recorder.noticed();
+    recorder.noticed();
+    let journal = recorder.take().to_vec();
+    let mut reader = Reader::new(&journal).unwrap();
+    let mut next = || reader.next_input().unwrap().map(|(_, input)| input);
+    assert_eq!(next(), Some(Input::Noticed { count: 1 }));
+    assert_eq!(next(), Some(Input::Polled { count: 1, digest: 0 }));
+    assert_eq!(next(), Some(Input::Noticed { count: 2 }));
+    assert_eq!(next(), None);
+}
+
+#[test]
 fn what_nobody_recorded_is_empty() {
     let mut registry = Registry::new(Config::new(1));
     let _ = registry.reserve(NOW);
