@@ -38,30 +38,10 @@ fn history_taken(seed: u64, recording: Recording, every: u32) -> (World, Vec<u8>
 fn replay(journal: &[u8]) -> (Vec<Seen>, Replay<'_>) {
     let mut replay = Replay::new(journal).unwrap();
     let mut seen = Vec::new();
-    while let Some(step) = replay.step(|action| seen.push(copy(action))).unwrap() {
+    while let Some(step) = replay.step(|action| seen.push(action.into())).unwrap() {
         let _ = step.input.to_string();
     }
     (seen, replay)
-}
-
-fn copy(action: &headcount::Action<'_>) -> Seen {
-    use headcount::Action;
-    // The same action again: what is lent can't be taken apart.
-    match action {
-        Action::Send { to, stream, position, body } => Seen::Send {
-            to: to.to_vec(),
-            stream: (*stream).into(),
-            position: *position,
-            content: (*body).into(),
-        },
-        Action::Gap { conn, stream, from, to } => {
-            Seen::Gap { conn: *conn, stream: (*stream).into(), from: *from, to: *to }
-        }
-        Action::Ping { conn } => Seen::Ping { conn: *conn },
-        Action::Draining { to, .. } => Seen::Draining { to: to.to_vec() },
-        Action::Close { conn, reason } => Seen::Close { conn: *conn, reason: *reason },
-        Action::Cleanup { what, reason } => Seen::Cleanup { what: *what, reason: *reason },
-    }
 }
 
 fn same_state(world: &World, replayed: &Registry, seed: u64) {
@@ -314,7 +294,7 @@ fn a_cut_journal_gives_what_is_whole_and_says_where_it_was_cut() {
         let mut seen = Vec::new();
         let Ok(mut replay) = Replay::new(&journal[..cut]) else { continue };
         let end = loop {
-            match replay.step(|action| seen.push(copy(action))) {
+            match replay.step(|action| seen.push(action.into())) {
                 Ok(Some(_)) => {}
                 Ok(None) => break None,
                 Err(error) => break Some(error),

@@ -376,7 +376,7 @@ impl World {
         self.model.before_poll();
         let promised = self.registry.has_actions();
         let action = self.registry.call(Registry::poll_action);
-        let seen = action.map(|action| (action.cost(), Seen::from(action)));
+        let seen = action.map(|action| (action.cost(), Seen::from(&action)));
         let Some((cost, mut seen)) = seen else {
             ensure!(!self.registry.has_actions(), "has_actions is true after silence");
             let more = self.registry.call(Registry::poll_action);

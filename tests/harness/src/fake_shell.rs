@@ -292,7 +292,7 @@ impl FakeShell {
 
     fn queue(&mut self) -> Check {
         while let Some(action) = self.registry.poll_action() {
-            let seen = Seen::from(action);
+            let seen = Seen::from(&action);
             if let Seen::Cleanup { what: Gone::Session(session), .. } = &seen
                 && !self.grammar.knows(*session)
             {

@@ -164,22 +164,22 @@ pub enum Seen {
     },
 }
 
-impl From<Action<'_>> for Seen {
-    fn from(action: Action<'_>) -> Self {
+impl From<&Action<'_>> for Seen {
+    fn from(action: &Action<'_>) -> Self {
         match action {
             Action::Send { to, stream, position, body } => Self::Send {
                 to: to.to_vec(),
-                stream: stream.into(),
-                position,
-                content: body.into(),
+                stream: (*stream).into(),
+                position: *position,
+                content: (*body).into(),
             },
             Action::Gap { conn, stream, from, to } => {
-                Self::Gap { conn, stream: stream.into(), from, to }
+                Self::Gap { conn: *conn, stream: (*stream).into(), from: *from, to: *to }
             }
-            Action::Ping { conn } => Self::Ping { conn },
+            Action::Ping { conn } => Self::Ping { conn: *conn },
             Action::Draining { to, .. } => Self::Draining { to: to.to_vec() },
-            Action::Close { conn, reason } => Self::Close { conn, reason },
-            Action::Cleanup { what, reason } => Self::Cleanup { what, reason },
+            Action::Close { conn, reason } => Self::Close { conn: *conn, reason: *reason },
+            Action::Cleanup { what, reason } => Self::Cleanup { what: *what, reason: *reason },
         }
     }
 }
