@@ -13,6 +13,7 @@ mod input;
 mod liveness;
 mod look;
 mod outbox;
+mod poll;
 mod pressure;
 mod pump;
 mod reload;
@@ -29,13 +30,13 @@ use core::time::Duration;
 
 use slab::Slab;
 
-use crate::action::{Action, Body, CLOSE_REASONS, CloseReason, Message, StreamRef};
+use crate::action::{CLOSE_REASONS, CloseReason, Message};
 use crate::config::Config;
 use crate::conn::Conns;
 use crate::id::ConnId;
 #[cfg(feature = "journal")]
-use crate::journal::{Attached, digest_of};
-use crate::log::{Content, Log};
+use crate::journal::Attached;
+use crate::log::Log;
 use crate::random::mix;
 use crate::room::Rooms;
 use crate::run::Runs;
@@ -56,7 +57,6 @@ pub use self::explain::{
 pub use self::input::{Disconnect, Inbound, Resume, Target, Who};
 use self::outbox::Outbox;
 pub(crate) use self::outbox::Queued;
-use self::pump::Handout;
 use self::reload::Standing;
 pub(crate) use self::turns::Turn;
 use self::turns::Turns;
@@ -145,13 +145,6 @@ pub struct Registry {
     /// Where inputs are written down. It is no part of the state: nothing is decided by it.
     #[cfg(feature = "journal")]
     recorder: Attached,
-}
-
-/// What a poll has chosen to lend.
-enum Chosen {
-    /// The item in `lent`.
-    Queued,
-    Handout(Handout),
 }
 
 /// What only ever counts up, and gauges that would take a walk to count.
@@ -246,127 +239,6 @@ impl Registry {
         }
     }
 
-    /// The next thing to do; `None`: nothing until the next input or deadline.
-    ///
-    /// First comes what is directed at one connection, in the order of its causes; then streams,
-    /// connections that catch up, and announcements take turns, so that none waits for another's
-    /// storm. Costs O(recipients lent); recipients that are passed over add to it.
-    pub fn poll_action(&mut self) -> Option<Action<'_>> {
-        let chosen = self.choose();
-        #[cfg(feature = "journal")]
-        if self.recorder.get().is_some() {
-            let digest =
-                chosen.as_ref().and_then(|chosen| self.lend(chosen)).as_ref().map(digest_of);
-            if let Some(recorder) = self.recorder.get_mut() {
-                recorder.polled(digest);
-            }
-        }
-        self.lend(&chosen?)
-    }
-
-    /// Takes the next thing to do out of its queue, with its recipients.
-    fn choose(&mut self) -> Option<Chosen> {
-        self.lent = None;
-        self.lent_message = None;
-        self.recipients.clear();
-        self.trim_lent();
-        loop {
-            if let Some(queued) = self.outbox.pop() {
-                if !self.hand_out_queued(&queued) {
-                    continue;
-                }
-                if let Queued::Direct { conn, .. } | Queued::Entry { conn, .. } = &queued {
-                    self.recipients.push(*conn);
-                }
-                self.lent = Some(queued);
-                return Some(Chosen::Queued);
-            }
-            let Some(turn) = self.turns.pop() else {
-                // Whoever had nothing left to catch up on has come to the end without a word.
-                self.trim_lent();
-                return None;
-            };
-            if !self.is_turn_alive(&turn) {
-                continue;
-            }
-            let handout = match turn {
-                Turn::Stream { key, .. } => self.serve_stream(key),
-                Turn::Conn(conn) => self.serve_conn(conn.index() as u32),
-                Turn::Announcement => self.serve_announcement(),
-                Turn::Drain => self.serve_drain(),
-                Turn::CloseEveryone => {
-                    self.serve_mass_close();
-                    None
-                }
-            };
-            if let Some(handout) = handout {
-                return Some(Chosen::Handout(handout));
-            }
-        }
-    }
-
-    /// The action that was chosen.
-    fn lend(&self, chosen: &Chosen) -> Option<Action<'_>> {
-        Some(match *chosen {
-            Chosen::Queued => self.lent.as_ref()?.action(&self.recipients),
-            Chosen::Handout(Handout::Entry { stream, offset, after }) => {
-                let stream = &self.streams[stream as usize];
-                let entry = stream.log.get(offset)?;
-                Action::Send {
-                    to: &self.recipients,
-                    stream: self.stream_ref(stream.owner),
-                    position: Some(stream.position(offset)),
-                    body: match entry.content_after(after)? {
-                        Content::Message(message) => Body::Message(message),
-                        Content::Run(fact) => Body::Run(self.fact(entry.at, fact)),
-                        Content::Text(text) => Body::Text(self.text(entry.at, text)),
-                    },
-                }
-            }
-            Chosen::Handout(Handout::Gap { stream, conn, from, to }) => {
-                let stream = self.stream_ref(self.streams[stream as usize].owner);
-                Action::Gap { conn, stream, from, to }
-            }
-            Chosen::Handout(Handout::Draining { ref within }) => {
-                Action::Draining { to: &self.recipients, within: within.clone() }
-            }
-            Chosen::Handout(Handout::Announcement) => Action::Send {
-                to: &self.recipients,
-                stream: StreamRef::Everyone,
-                position: None,
-                body: Body::Message(self.lent_message.as_ref()?),
-            },
-        })
-    }
-
-    /// Whether to poll again before sleeping. It may be `true` when the next poll finds nothing.
-    #[must_use]
-    pub fn has_actions(&self) -> bool {
-        !self.outbox.is_empty() || !self.turns.is_empty() || self.to_trim.is_some()
-    }
-
-    /// When `tick` has something to do: possibly early, never late. `None`: never, without further
-    /// input. An instant in the past: at once, the last tick's budget was used up.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let timers =
-            [&self.conn_timers, &self.session_timers, &self.stream_timers, &self.run_timers];
-        let first = timers.into_iter().filter_map(Timers::first).min().map(Timestamp::from_millis);
-        // Rounded up like every deadline.
-        let stop = self.hard_stop().map(|stop| Timestamp::from_millis(stop.as_millis_up()));
-        [first, stop].into_iter().flatten().min()
-    }
-
-    /// The oldest fact that was not polled.
-    pub fn poll_notice(&mut self) -> Option<Notice> {
-        let notice = self.notices.pop_front()?;
-        #[cfg(feature = "journal")]
-        if let Some(recorder) = self.recorder.get_mut() {
-            recorder.noticed();
-        }
-        Some(notice)
-    }
-
     #[cfg(feature = "journal")]
     pub(crate) const fn recorder(&self) -> &Attached {
         &self.recorder
@@ -436,44 +308,6 @@ impl Registry {
     fn next_epoch(&mut self) -> u64 {
         self.last_epoch += 1;
         mix(self.config.seed ^ mix(self.last_epoch))
-    }
-
-    fn stream_ref(&self, owner: Owner) -> StreamRef<'_> {
-        match owner {
-            Owner::Session(session) => StreamRef::Session(self.sessions.id(session)),
-            Owner::Room(room) => StreamRef::Room(&self.rooms.get(room).name),
-        }
-    }
-
-    /// Whether the holder of a turn is still there, and still waits for it.
-    fn is_turn_alive(&self, turn: &Turn) -> bool {
-        match turn {
-            Turn::Stream { key, epoch } => self
-                .streams
-                .get(*key as usize)
-                .is_some_and(|stream| stream.epoch == *epoch && stream.queued),
-            Turn::Conn(conn) => {
-                self.conns.resolve(*conn).is_some_and(|slot| self.conns.hot(slot).ready)
-            }
-            Turn::Announcement => !self.announcements.is_empty(),
-            Turn::Drain => self.drain_queued,
-            Turn::CloseEveryone => self.mass_close.is_some(),
-        }
-    }
-
-    fn abandon_turn(&mut self, turn: Turn) {
-        let mut turns = core::mem::replace(&mut self.turns, Turns::new());
-        turns.abandon(turn, |turn| self.is_turn_alive(turn));
-        self.turns = turns;
-    }
-
-    /// Trims the log of what the last poll lent.
-    fn trim_lent(&mut self) {
-        if let Some((key, epoch)) = self.to_trim.take()
-            && self.streams.get(key as usize).is_some_and(|stream| stream.epoch == epoch)
-        {
-            self.trim_history(key);
-        }
     }
 
     /// A log had another size before: adapts the gauges.

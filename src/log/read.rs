@@ -1,0 +1,81 @@
+//! What a cursor finds in a log.
+
+use super::Log;
+use super::entry::{Entry, Reader, What};
+
+/// What a cursor finds next.
+#[derive(Clone, Copy)]
+pub(crate) enum Next<'a> {
+    /// These offsets are lost for it.
+    Gap {
+        from: u64,
+        to: u64,
+    },
+    Entry(&'a Entry),
+    Nothing,
+}
+
+impl Log {
+    /// The first entry behind a cursor.
+    pub(crate) fn after(&self, cursor: u64) -> Option<&Entry> {
+        self.entries.range(self.index_after(cursor)..).find(|entry| !entry.is_mark())
+    }
+
+    /// How many entries are behind a cursor.
+    pub(crate) fn count_after(&self, cursor: u64) -> u32 {
+        let behind = self.entries.range(self.index_after(cursor)..);
+        behind.filter(|entry| !entry.is_mark()).count() as u32
+    }
+
+    pub(crate) fn get(&self, offset: u64) -> Option<&Entry> {
+        let entry = self.entries.get(self.index_after(offset.checked_sub(1)?))?;
+        (entry.offset == offset && !entry.is_mark()).then_some(entry)
+    }
+
+    /// The last offset that is lost before an entry, and behind the message before it: who has that
+    /// message, and stands before the answer, has lost something. Asked for the offset after the
+    /// head, it is about the end of the log.
+    pub(crate) fn lost_before(&self, offset: u64) -> u64 {
+        let before = self.entries.range(..self.index_after(offset.saturating_sub(1)));
+        for entry in before.rev() {
+            match entry.what {
+                What::Superseded => {}
+                What::Shed { .. } => return entry.offset,
+                What::Message(_) | What::Run(_) | What::Text(_) => break,
+            }
+        }
+        self.lost
+    }
+
+    /// What a reader finds behind its cursor. What it loses up to the next entry is one gap.
+    pub(crate) fn next(&self, cursor: u64, reader: &Reader<'_>) -> Next<'_> {
+        let mut gap = (cursor < self.lost).then_some((cursor + 1, self.lost));
+        for entry in self.entries.range(self.index_after(cursor)..) {
+            let (from, to) = match &entry.what {
+                What::Superseded => continue,
+                // Up to where it joined late, only runs that were open then are its business.
+                What::Shed { run_ended, .. }
+                    if entry.offset <= reader.late_until && *run_ended <= reader.late_until =>
+                {
+                    continue;
+                }
+                What::Shed { from, .. } => ((*from).max(cursor + 1), entry.offset),
+                _ if !reader.is_for_it(entry) => continue,
+                _ if reader.laggard && entry.is_droppable() => (entry.offset, entry.offset),
+                _ if gap.is_some() => break,
+                _ => return Next::Entry(entry),
+            };
+            gap = Some((gap.map_or(from, |(from, _)| from), to));
+        }
+        gap.map_or(Next::Nothing, |(from, to)| Next::Gap { from, to })
+    }
+
+    /// Whether a reader would be told of a gap on its way to the head.
+    pub(crate) fn loses(&self, cursor: u64, reader: &Reader<'_>) -> bool {
+        let lost = |entry: &Entry| match entry.what {
+            What::Shed { .. } => true,
+            _ => reader.laggard && entry.is_droppable() && reader.is_for_it(entry),
+        };
+        cursor < self.lost || self.entries.range(self.index_after(cursor)..).any(lost)
+    }
+}
