@@ -59,7 +59,7 @@ impl Arguments {
     }
 }
 
-/// A new file. One that is there and not empty gets another name: it may be all that is left of the
+/// A new file that only its owner may read. One that is there and not empty gets another name: it may be all that is left of the
 /// life that a supervisor has just ended.
 fn create(path: &Path) -> io::Result<File> {
     if fs::metadata(path).is_ok_and(|known| known.is_file() && known.len() > 0) {
@@ -71,7 +71,12 @@ fn create(path: &Path) -> io::Result<File> {
         let free = (1..).map(numbered).find(|name| !name.exists());
         fs::rename(path, free.ok_or(ErrorKind::AlreadyExists)?)?;
     }
-    File::create(path)
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    // Whoever may read it learns who was connected, and what was said if payloads are kept.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 enum Item {

@@ -123,6 +123,17 @@ fn names_and_payloads_stay_out_unless_asked_for() {
     assert!(lines.matches(&pseudonym).count() >= 3, "{lines}");
 }
 
+#[cfg(unix)]
+#[test]
+fn only_its_owner_may_read_a_journal() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let journal = folder.file("life");
+    a_life(&journal, &[]);
+    let mode = std::fs::metadata(&journal).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
 #[test]
 fn a_journal_cut_anywhere_is_replayed_as_far_as_it_is_whole() {
     let folder = Folder::new();
