@@ -345,16 +345,19 @@ fn the_runs_of_a_session_that_ends_go_with_it() {
 }
 
 #[test]
-fn a_run_says_what_is_under_way_and_when_it_fails() {
+fn a_run_says_what_is_under_way_when_it_fails_and_where_it_ended() {
     let mut world = World::with(config().run_silence(secs(30)));
     world.tab("alice", "main");
     open(&mut world, "r").unwrap();
     tell(&mut world, "r", executing("c1")).unwrap();
     let alice = user("alice");
     let told = world.registry.user(&alice).explain_run(&run("r")).unwrap();
-    assert_eq!((&*told.agent, told.open, told.events), ("agent", true, 2));
+    assert_eq!((&*told.agent, told.first, told.ended, told.events), ("agent", 1, None, 2));
     assert_eq!(told.calls.iter().map(|call| &**call).collect::<Vec<_>>(), ["c1"]);
     assert_eq!(told.fails, Some((world.now + secs(30), RunFailure::Silence)));
+    world.run(secs(31));
+    let told = world.registry.user(&alice).explain_run(&run("r")).unwrap();
+    assert_eq!((told.first, told.ended, told.fails), (1, Some(3), None));
     assert!(RunEventKind::Cancelled.is_terminal() && !RunEventKind::Progress.is_terminal());
 }
 

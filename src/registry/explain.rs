@@ -129,8 +129,10 @@ pub struct RunExplanation {
     pub agent: Box<str>,
     /// How long ago it was opened.
     pub age: Duration,
-    /// Whether it is open.
-    pub open: bool,
+    /// The offset of its first event in the stream of its session.
+    pub first: u64,
+    /// The offset of its terminal event there; `None` while it is open.
+    pub ended: Option<u64>,
     /// Tool calls under way.
     pub calls: Vec<Box<str>>,
     /// How many events it had, and what they were charged.
@@ -258,7 +260,8 @@ impl Registry {
             session: self.sessions.id(run.session),
             agent: run.agent.clone(),
             age: self.now.saturating_since(run.began),
-            open: run.is_open(),
+            first: run.first,
+            ended: run.ended,
             calls: run.calls().map(Into::into).collect(),
             events: run.events(),
             cost: run.cost(),

@@ -154,7 +154,6 @@ impl World {
         self.registry.check().map_err(|violation| violation.to_string())?;
         self.model.learn(&self.registry)?;
         let explained = self.explained();
-        self.model.settle_runs(&explained);
         self.model.compare_runs(&explained)?;
         self.model.compare(&self.registry, &self.names, &self.conns, &self.sessions)
     }
@@ -328,7 +327,8 @@ impl World {
             ensure!(ticks < limit, "{ticks} ticks at {now:?}, and there is still something due");
             self.tick_once(now)?;
         }
-        self.model.tick(stamp, &self.registry)
+        let explained = self.explained();
+        self.model.tick(stamp, &self.registry, &explained)
     }
 
     /// One tick acts on no more deadlines than its budget has.

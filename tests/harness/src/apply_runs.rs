@@ -131,7 +131,7 @@ impl World {
 
     /// Ends all runs: without deadlines of their own they would be open for ever.
     pub(crate) fn cancel_runs(&mut self) -> Check {
-        let open = self.model.runs.values().filter(|run| run.open);
+        let open = self.model.runs.values().filter(|run| run.is_open());
         for (user, run) in open.map(|run| (run.user, run.id.clone())).collect::<Vec<_>>() {
             let report = Report::Event { kind: RunEventKind::Cancelled, payload: Vec::new() };
             let stamp = self.stamp();

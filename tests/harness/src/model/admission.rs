@@ -9,6 +9,7 @@ use super::conn::{Conn, State};
 use super::entry::Entry;
 use super::eviction::Plan;
 use super::log::Log;
+use super::run_ends::OpenRuns;
 use super::stream::{Lag, Seat, Stream};
 use super::{Model, Session};
 use crate::seen::Source;
@@ -157,8 +158,8 @@ impl Model {
                 self.marks.hit("a session came back to life");
             }
         }
-        if let Source::Session(session) = source {
-            late = self.open_runs_of(*session);
+        if let (Source::Session(session), None) = (source, since) {
+            late = self.open_runs_of(*session)?;
         }
         let stream = self.streams.get_mut(source).ok_or("no such stream")?;
         let head = stream.head();
@@ -174,12 +175,11 @@ impl Model {
         };
         let recovered = match since {
             None => {
-                if let Some((first, lost)) = late {
+                if let Some(OpenRuns { first, lost }) = late {
                     self.marks.hit("a late join in the middle of a run");
                     let cursor = |log: &Log, entries: &[Entry]| (first - 1).max(log.lost(entries));
-                    let entries = &stream.entries;
-                    stream.logs.retain(|log| cursor(log, entries) == told_at);
-                    ensure!(!stream.logs.is_empty(), "{id:?} joins late at {told_at}");
+                    let fine = stream.settle(|entries, log| cursor(log, entries) == told_at);
+                    ensure!(fine, "{id:?} joins late at {told_at}");
                     seat.cursor = told_at;
                     seat.late_until = if told_at < head { head } else { 0 };
                     seat.missed = lost;

@@ -1,7 +1,10 @@
 //! Byte budgets: that they hold, that no more goes than has to, and that what costs least goes first.
 //!
-//! Streams take turns within the process, so who pays is learnt from what the registry shows. Within a
-//! stream there is no choice: so many entries gone means that they were those.
+//! Streams take turns within the process, so who pays is learnt from what the registry shows: what is left
+//! of each stream, and how many entries all of them gave up together. Within a stream there is no choice:
+//! so many entries gone means that they were those.
+
+use std::collections::BTreeSet;
 
 use headcount::Registry;
 
@@ -26,8 +29,8 @@ pub(crate) enum Worth {
 pub(crate) struct Payments {
     /// Streams to which an entry was appended that stays.
     appended: Vec<Source>,
-    /// Entries of streams that are gone by now: at least, and at most.
-    forgotten: (u64, u64),
+    /// How many entries streams may have given up that are gone by now.
+    forgotten: Vec<BTreeSet<u64>>,
 }
 
 /// An entry that was surely given up.
@@ -56,6 +59,12 @@ impl Stream {
         }
     }
 
+    /// Whether it is known which entries it gave up.
+    fn is_clear(&self) -> bool {
+        let paid = |log: &Log| log.paid().iter().map(|(index, _)| *index).collect::<Vec<_>>();
+        self.logs.iter().all(|log| paid(log) == paid(&self.logs[0]))
+    }
+
     /// A budget may have taken any number of its entries, but for one that it spares.
     fn may_pay(&mut self, spared: Option<usize>) {
         let mut ways = Vec::new();
@@ -71,11 +80,17 @@ impl Stream {
         self.logs = distinct(ways);
     }
 
-    /// How many entries it has given up, at least and at most.
-    fn payments(&self) -> (u64, u64) {
-        let counts = || self.logs.iter().map(|log| log.paid().len() as u64);
-        (counts().min().unwrap_or(0), counts().max().unwrap_or(0))
+    /// How many entries it may have given up.
+    fn payments(&self) -> BTreeSet<u64> {
+        self.logs.iter().map(|log| log.paid().len() as u64).collect()
     }
+}
+
+/// What several may have given up together.
+fn sums<'a>(all: impl IntoIterator<Item = &'a BTreeSet<u64>>) -> BTreeSet<u64> {
+    all.into_iter().fold(BTreeSet::from([0]), |sums, some| {
+        sums.iter().flat_map(|sum| some.iter().map(move |it| sum + it)).collect()
+    })
 }
 
 impl Model {
@@ -132,28 +147,42 @@ impl Model {
     /// A stream is about to go, and what it has given up with it.
     pub(crate) fn forget_payments(&mut self, source: &Source) {
         if let Some(stream) = self.streams.get(source) {
-            let (least, most) = stream.payments();
-            self.payments.forgotten.0 += least;
-            self.payments.forgotten.1 += most;
+            self.payments.forgotten.push(stream.payments());
         }
+    }
+
+    /// Together the streams gave up so many: of the accounts of each, those are right that leave the
+    /// others a way to.
+    fn settle_payments(&mut self, shed: u64, forgotten: &[BTreeSet<u64>]) -> Check {
+        if shed == 0 && forgotten.is_empty() {
+            // Accounts in which more went did not agree with what the logs show.
+            return Ok(());
+        }
+        let payments: Vec<_> = self.streams.values().map(Stream::payments).collect();
+        let all = sums(payments.iter().chain(forgotten));
+        ensure!(all.contains(&shed), "stats: shed has grown by {shed}, expected one of {all:?}");
+        for (place, stream) in self.streams.values_mut().enumerate() {
+            if payments[place].len() > 1 {
+                let others = payments.iter().enumerate().filter(|(other, _)| *other != place);
+                let others = sums(others.map(|(_, it)| it).chain(forgotten));
+                let may = |paid: u64| shed.checked_sub(paid).is_some_and(|it| others.contains(&it));
+                stream.logs.retain(|log| may(log.paid().len() as u64));
+            }
+        }
+        Ok(())
     }
 
     /// What each log shows is known by now: who has paid was right to.
     pub(crate) fn check_budgets(&mut self, registry: &Registry) -> Check {
-        let Payments { appended, forgotten: (mut least, mut most) } =
-            core::mem::take(&mut self.payments);
-        for stream in self.streams.values() {
-            let payments = stream.payments();
-            (least, most) = (least + payments.0, most + payments.1);
-        }
+        let Payments { appended, forgotten } = core::mem::take(&mut self.payments);
         let shed = registry.stats().shed - self.tally.shed;
-        ensure!(
-            (least..=most).contains(&shed),
-            "stats: shed has grown by {shed}, expected {least} to {most}"
-        );
+        self.settle_payments(shed, &forgotten)?;
         self.tally.shed += shed;
         if shed > 0 {
-            if least == most && appended.len() == 1 && !self.run_ended {
+            let mut streams = self.streams.values();
+            let is_clear =
+                forgotten.iter().all(|it| it.len() == 1) && streams.all(Stream::is_clear);
+            if is_clear && appended.len() == 1 && !self.run_ended {
                 self.check_choice(&appended[0])?;
             }
             for stream in self.streams.values_mut() {

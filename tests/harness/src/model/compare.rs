@@ -110,7 +110,11 @@ impl Model {
             ("gaps", stats.gaps, tally.gaps),
             ("acknowledged", stats.acknowledged, tally.acknowledged),
             ("runs_opened", stats.runs_opened, tally.runs_opened),
-            ("runs", sum(stats.runs), self.runs.values().filter(|run| run.open).count() as u64),
+            (
+                "runs",
+                sum(stats.runs),
+                self.runs.values().filter(|run| run.is_open()).count() as u64,
+            ),
             ("late_stamps", stats.late_stamps, tally.late),
         ] {
             ensure!(got == expected, "stats: {name} is {got}, expected {expected}");

@@ -42,39 +42,11 @@ pub(crate) struct Moved {
 /// One thing out of a log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Item {
-    Gap {
-        stream: Source,
-        from: u64,
-        to: u64,
-    },
-    Entry {
-        stream: Source,
-        epoch: u64,
-        offset: u64,
-        content: Content,
-        /// Which of the runs that failed together has this place is open.
-        swappable: bool,
-    },
+    Gap { stream: Source, from: u64, to: u64 },
+    Entry { stream: Source, epoch: u64, offset: u64, content: Content },
 }
 
 impl Item {
-    /// Whether what was polled is this.
-    pub(crate) fn is(&self, polled: &Self) -> bool {
-        let Self::Entry { stream, epoch, offset, content: Content::Fact(fact), swappable: true } =
-            self
-        else {
-            return self == polled;
-        };
-        let place = (stream, *epoch, *offset);
-        matches!(
-            polled,
-            Self::Entry { stream, epoch, offset, content: Content::Fact(other), .. }
-                if place == (stream, *epoch, *offset)
-                    && other.failure.is_some()
-                    && other.at == fact.at
-        )
-    }
-
     pub(crate) const fn is_text(&self) -> bool {
         matches!(self, Self::Entry { content: Content::Said(_), .. })
     }

@@ -57,7 +57,6 @@ impl Model {
                 last: stream.head() + 1,
                 run: None,
                 ended: None,
-                swappable: false,
             };
             let fleeting = stream.bounds.history == 0 || class == Class::Droppable;
             if stream.seats.is_empty() && fleeting {

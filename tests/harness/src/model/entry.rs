@@ -19,9 +19,6 @@ pub(crate) struct Entry {
     pub(crate) run: Option<u64>,
     /// The offset of the event that ended this run; `None` while it is open.
     pub(crate) ended: Option<u64>,
-    /// One of several runs of this stream that failed in the same tick: which of them has this
-    /// offset is open.
-    pub(crate) swappable: bool,
 }
 
 impl Entry {

@@ -89,15 +89,16 @@ impl Model {
         Ok(())
     }
 
-    fn compare_backlogs(&self, id: ConnId, explained: &Explanation) -> Check {
+    fn compare_backlogs(&mut self, id: ConnId, explained: &Explanation) -> Check {
         for (source, cursor) in self.conns[&id].streams().iter().zip(&explained.cursors) {
-            let offset = cursor.position.offset;
-            let stream = &self.streams[source];
+            let (offset, backlog) = (cursor.position.offset, cursor.backlog);
+            let Some(stream) = self.streams.get_mut(source) else { continue };
             let behind = stream.logs[0].kept_after(&stream.entries, offset);
+            let fine =
+                stream.settle(|entries, log| log.kept_after(entries, offset) == backlog as usize);
             ensure!(
-                cursor.backlog as usize == behind,
-                "{id:?} at {offset} of {source:?}: a backlog of {}, expected {behind}",
-                cursor.backlog
+                fine,
+                "{id:?} at {offset} of {source:?}: a backlog of {backlog}, expected {behind}"
             );
         }
         Ok(())

@@ -4,7 +4,7 @@ use headcount::{CloseReason, ConnId, Gone, MESSAGE_OVERHEAD, Message, Position, 
 
 use super::conn::{Item, PingDue, State, Waiting};
 use super::entry::Entry;
-use super::log::{Fate, Next};
+use super::log::{Fate, Log, Next};
 use super::stream::{Lag, Seat, Stream};
 use super::{Model, due};
 use crate::seen::{Content, Seen, Source};
@@ -112,7 +112,6 @@ impl Model {
                     epoch: at.epoch,
                     offset: at.offset,
                     content: content.clone(),
-                    swappable: false,
                 });
                 ensure!(recipients == 1, "{id:?} closes, and is one of {recipients}");
                 moved_rightly(id, &moved.right, &moved.lacked, &moved.polled)
@@ -164,23 +163,25 @@ impl Model {
         self.may_pump(id, content.cost())?;
         let stream = self.streams.get_mut(source).ok_or_else(|| format!("no {source:?}"))?;
         ensure!(at.epoch == stream.epoch, "{source:?}: an entry of another epoch");
-        if let Content::Fact(fact) = content {
-            stream.settle_order(at.offset, fact);
-        }
         let seat = stream.seat(id).ok_or_else(|| format!("{id:?} is not in {source:?}"))?.clone();
         let what = format!("{id:?} at {} of {source:?} was handed {}", seat.cursor, at.offset);
         let entry = stream.entry(at.offset).ok_or_else(|| format!("{what}: it is not there"))?;
-        let expected = entry.after(seat.cursor);
+        let (first, expected) = (entry.first(), entry.after(seat.cursor));
         ensure!(expected == *content, "{what}: {content:?}, expected {expected:?}");
         ensure!(!entry.excludes(id), "{what}: it is left out of it");
         ensure!(at.offset > seat.cursor, "{what}: twice");
         ensure!(seat.missed.is_none(), "{what}: before it was told what it missed");
         let next = stream.next(&seat);
-        ensure!(next.contains(&Next::Entry(at.offset)), "{what}, expected {next:?}");
-        if entry.first() > seat.cursor + 1 {
+        let finds = |entries: &[Entry], log: &Log, laggard: &bool| {
+            log.next(entries, &seat.reader(*laggard)) == Next::Entry(at.offset)
+        };
+        let fine = stream
+            .settle(|entries, log| seat.ways().iter().any(|laggard| finds(entries, log, laggard)));
+        ensure!(fine, "{what}, expected {next:?}");
+        if first > seat.cursor + 1 {
             self.marks.hit("an entry was left out for its sender");
         }
-        if entry.first() <= seat.cursor {
+        if first <= seat.cursor {
             self.marks.hit("a text was handed out in part");
         }
         if seat.lag == Lag::Yes && at.offset == stream.head() {
@@ -214,12 +215,15 @@ impl Model {
                 seat.missed = None;
             }
         } else {
-            let Next::Gap(first, last) = stream.next_of_laggard(&seat) else {
-                return Err(format!("{what}: it has lost nothing"));
-            };
-            let begins =
-                from == first || stream.blurred && begins_early(stream, &seat, from, first);
-            ensure!(begins && to == last, "{what}: it has lost {first}..={last}");
+            let next = stream.next(&seat);
+            let blurred = stream.blurred;
+            let fine = stream.settle(|entries, log| {
+                let next = log.next(entries, &seat.reader(true));
+                let Next::Gap(first, last) = next else { return false };
+                let early = || blurred && begins_early(entries, log, &seat, from, first);
+                (from == first || early()) && to == last
+            });
+            ensure!(fine, "{what}, expected {next:?}");
             for mark in marks_of(stream, &seat, to) {
                 self.marks.hit(mark);
             }
@@ -235,7 +239,7 @@ impl Model {
             return Err(format!("{id:?} is closed while {waits:?} waits"));
         };
         ensure!(
-            moved.right.is_empty() || moved.right.iter().any(|it| are(it, &moved.polled)),
+            moved.right.is_empty() || moved.right.contains(&moved.polled),
             "{id:?} is closed after {:?}, expected {:?}",
             moved.polled,
             moved.right
@@ -305,8 +309,8 @@ fn step(stream: &mut Stream, id: ConnId, cursor: u64) {
 }
 
 /// Where there are many holes, a superseded entry behind a loss may be taken for a part of it.
-fn begins_early(stream: &Stream, seat: &Seat, from: u64, first: u64) -> bool {
-    let behind = stream.entries.iter().zip(stream.logs[0].fates());
+fn begins_early(entries: &[Entry], log: &Log, seat: &Seat, from: u64, first: u64) -> bool {
+    let behind = entries.iter().zip(log.fates());
     let mut between = behind.filter(|(entry, _)| (from..first).contains(&entry.last));
     let silent = |entry: &Entry, fate: Fate| match fate {
         Fate::Superseded => true,
@@ -343,17 +347,10 @@ fn marks_of(stream: &Stream, seat: &Seat, to: u64) -> Vec<&'static str> {
     marks
 }
 
-/// Whether what was polled is this, item by item.
-fn are(items: &[Item], polled: &[Item]) -> bool {
-    items.len() == polled.len() && items.iter().zip(polled).all(|(item, it)| item.is(it))
-}
-
 /// Whether what a closing connection was handed so far is how a right sequence begins.
 fn moved_rightly(id: ConnId, right: &[Vec<Item>], lacked: &[Item], polled: &[Item]) -> Check {
     if !right.is_empty() {
-        let begins =
-            |sequence: &Vec<Item>| sequence.get(..polled.len()).is_some_and(|it| are(it, polled));
-        let fine = right.iter().any(begins);
+        let fine = right.iter().any(|sequence| sequence.starts_with(polled));
         ensure!(fine, "{id:?} closes, and was handed {polled:?}, expected {right:?}");
         return Ok(());
     }
@@ -362,7 +359,7 @@ fn moved_rightly(id: ConnId, right: &[Vec<Item>], lacked: &[Item], polled: &[Ite
     let mut rest = lacked.iter();
     for item in polled {
         let found = match item {
-            Item::Entry { .. } => rest.any(|other| other.is(item)),
+            Item::Entry { .. } => rest.any(|other| other == item),
             Item::Gap { stream, .. } => lacked.iter().any(|other| other.stream() == stream),
         };
         ensure!(found, "{id:?} closes, and was handed {item:?}, which it did not lack");

@@ -1,11 +1,12 @@
 //! How runs end: by their application, by time, with their session; and what is remembered of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use headcount::{RunEnd, RunEventKind, RunExplanation, RunFailure, RunId, SessionId, Timestamp};
 
-use super::log::Fate;
+use super::entry::Entry;
+use super::log::{Fate, Log};
 use super::runs::Run;
 use super::stream::Stream;
 use super::{Model, due};
@@ -15,10 +16,20 @@ use crate::{Check, ensure};
 /// What the registry says about each run that may be known, by user and name.
 pub(crate) type Explained = BTreeMap<(u8, RunId), RunExplanation>;
 
+/// What somebody who joins late gets of the open runs of a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenRuns {
+    /// Where they begin.
+    pub(crate) first: u64,
+    /// What they have lost.
+    pub(crate) lost: Option<(u64, u64)>,
+}
+
 impl Model {
     fn run_deadline(&self, run: &Run) -> Option<(Timestamp, RunFailure)> {
-        let after =
-            |from: Timestamp, limit: Duration| (run.open && !limit.is_zero()).then(|| from + limit);
+        let after = |from: Timestamp, limit: Duration| {
+            (run.is_open() && !limit.is_zero()).then(|| from + limit)
+        };
         let silence = after(run.heard, self.config.run_silence());
         let length = after(run.began, self.config.run_max_length());
         match (silence, length) {
@@ -42,30 +53,48 @@ impl Model {
         self.runs.iter().filter(|(_, run)| over(run)).map(|(number, _)| *number).collect()
     }
 
-    /// Runs fail, one after the other. Which place in their stream each has does not show at once.
+    /// In which order runs have failed within their sessions: the registry tells where each ended. Of
+    /// one that is not even remembered nothing is left, so that it shows to nobody which place it had.
+    pub(crate) fn in_order(&self, overdue: &[u64], explained: &Explained) -> Vec<u64> {
+        let session = |number: &u64| self.runs[number].session;
+        let ended = |number: &u64| {
+            let run = &self.runs[number];
+            explained.get(&(run.user, run.id.clone()))?.ended
+        };
+        let mut order = Vec::new();
+        for id in overdue.iter().map(session).collect::<BTreeSet<_>>() {
+            let of_session = overdue.iter().filter(|number| session(number) == id).copied();
+            let (mut told, mut forgotten): (Vec<_>, Vec<_>) =
+                of_session.partition(|number| ended(number).is_some());
+            told.sort_by_key(|number| core::cmp::Reverse(ended(number)));
+            let head = self.streams[&Source::Session(id)].head();
+            for place in 1..=(told.len() + forgotten.len()) as u64 {
+                let is_here = told.last().and_then(ended).is_some_and(|at| at <= head + place);
+                let next = if is_here { told.pop() } else { forgotten.pop() };
+                order.extend(next.or_else(|| told.pop()));
+            }
+        }
+        order
+    }
+
+    /// Runs fail, one after the other.
     pub(crate) fn fail_runs(&mut self, order: &[u64]) -> Check {
         let failed = order.iter().filter_map(|number| {
             let run = &self.runs[number];
-            Some((*number, run.session, self.run_deadline(run)?.1))
+            Some((*number, self.run_deadline(run)?.1))
         });
-        let failed: Vec<_> = failed.collect();
-        for (number, session, failure) in &failed {
-            let Content::Fact(fact) = self.fact(*number, RunEventKind::Failed, &[]) else {
+        for (number, failure) in failed.collect::<Vec<_>>() {
+            let Content::Fact(fact) = self.fact(number, RunEventKind::Failed, &[]) else {
                 continue;
             };
-            let fact = Fact { failure: Some(*failure), ..fact };
-            self.store_of_run(*number, Content::Fact(fact), None)?;
-            let together = failed.iter().filter(|(_, other, _)| other == session).count() > 1;
-            let stream = self.streams.get_mut(&Source::Session(*session));
-            if let Some(entry) = stream.and_then(|stream| stream.entries.last_mut()) {
-                entry.swappable = together;
-            }
+            let fact = Fact { failure: Some(failure), ..fact };
+            self.store_of_run(number, Content::Fact(fact), None)?;
             let (end, mark) = match failure {
                 RunFailure::Length => (RunEnd::Length, "a run failed by its length"),
                 _ => (RunEnd::Silence, "a run failed by its silence"),
             };
             self.marks.hit(mark);
-            self.end_run(*number, end);
+            self.end_run(number, end);
         }
         Ok(())
     }
@@ -74,11 +103,11 @@ impl Model {
     pub(crate) fn end_run(&mut self, number: u64, end: RunEnd) {
         let now = self.now;
         let Some(run) = self.runs.get_mut(&number) else { return };
-        run.open = false;
-        self.run_ended = true;
-        run.calls.clear();
         let (id, lasted) = (run.session, now.saturating_since(run.began));
         let source = Source::Session(id);
+        run.ended = self.streams.get(&source).map(Stream::head);
+        run.calls.clear();
+        self.run_ended = true;
         if let Some(stream) = self.streams.get_mut(&source) {
             stream.let_go(number);
             if stream.trim() != (0, 0) {
@@ -100,7 +129,7 @@ impl Model {
     /// A session has ended: nothing of its runs is known any more.
     pub(crate) fn end_runs_of(&mut self, session: SessionId) {
         let now = self.now;
-        for run in self.runs.values().filter(|run| run.open && run.session == session) {
+        for run in self.runs.values().filter(|run| run.is_open() && run.session == session) {
             self.marks.hit("a run went with its session");
             *self.tally.runs_ended.entry(RunEnd::SessionEnded as usize).or_insert(0) += 1;
             let lasted = now.saturating_since(run.began);
@@ -110,38 +139,46 @@ impl Model {
     }
 
     /// Where the open runs of a session begin, and what they have lost.
-    pub(crate) fn open_runs_of(&self, session: SessionId) -> Option<(u64, Option<(u64, u64)>)> {
+    pub(crate) fn open_runs_of(&self, session: SessionId) -> Result<Option<OpenRuns>, String> {
         let stream = &self.streams[&Source::Session(session)];
-        let of_session = |run: &Run| run.open && run.session == session;
+        let of_session = |run: &Run| run.is_open() && run.session == session;
         let open: Vec<_> = self.runs.iter().filter(|(_, run)| of_session(run)).collect();
-        let first = open.iter().map(|(_, run)| run.first).min()?;
-        let losses = open
-            .iter()
-            .filter_map(|(number, run)| Some((run.first, stream.last_lost_of(**number)?)));
-        let lost = losses.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
-        Some((first, lost))
+        let Some(first) = open.iter().map(|(_, run)| run.first).min() else { return Ok(None) };
+        let lost = stream.agreed(|entries, log| {
+            let last = |run: u64| last_lost_of(run, entries, log);
+            let losses = open.iter().filter_map(|(number, run)| Some((run.first, last(**number)?)));
+            losses.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+        })?;
+        Ok(Some(OpenRuns { first, lost }))
     }
 
     /// A run that has ended is remembered as long as the log keeps anything of it.
-    pub(crate) fn settle_runs(&mut self, explained: &Explained) {
-        let known = |run: &Run| explained.contains_key(&(run.user, run.id.clone()));
-        for (number, run) in &self.runs {
-            let Some(stream) = self.streams.get_mut(&Source::Session(run.session)) else {
-                continue;
+    fn settle_runs(&mut self, explained: &Explained) -> Check {
+        for (number, run) in self.runs.iter().filter(|(_, run)| !run.is_open()) {
+            let known = explained.contains_key(&(run.user, run.id.clone()));
+            let keeps = |entries: &[Entry], log: &Log| {
+                log.kept().any(|index| entries[index].run == Some(*number))
             };
-            if !run.open && known(run) && !stream.keeps_of(*number) {
-                let gone = |other: &u64| self.runs.get(other).is_some_and(|it| !known(it));
-                stream.swap_with_kept(*number, gone);
-            }
+            let stream = self.streams.get_mut(&Source::Session(run.session));
+            let fine = match stream {
+                Some(stream) => stream.settle(|entries, log| keeps(entries, log) == known),
+                None => !known,
+            };
+            ensure!(
+                fine,
+                "{:?} of user {}, which has ended, is remembered: {known}, expected {}",
+                run.id,
+                run.user,
+                !known
+            );
         }
-        let streams = &self.streams;
-        self.runs.retain(|number, run| {
-            let stream = streams.get(&Source::Session(run.session));
-            run.open || stream.is_some_and(|stream| stream.keeps_of(*number))
-        });
+        self.runs
+            .retain(|_, run| run.is_open() || explained.contains_key(&(run.user, run.id.clone())));
+        Ok(())
     }
 
-    pub(crate) fn compare_runs(&self, explained: &Explained) -> Check {
+    pub(crate) fn compare_runs(&mut self, explained: &Explained) -> Check {
+        self.settle_runs(explained)?;
         for ((user, id), got) in explained {
             let Some(number) = self.find_run(*user, id) else {
                 return Err(format!("{id:?} of user {user} should be forgotten: {got:?}"));
@@ -150,7 +187,7 @@ impl Model {
             let right = got.session == run.session
                 && *got.agent == *run.agent
                 && got.age == self.now.saturating_since(run.began)
-                && got.open == run.open
+                && (got.first, got.ended) == (run.first, run.ended)
                 && got.calls.len() == run.calls.len()
                 && got.calls.iter().all(|call| run.calls.contains(&**call))
                 && u64::from(got.events) == run.events
@@ -174,54 +211,10 @@ impl Stream {
             entry.ended = Some(ended);
         }
     }
+}
 
-    fn keeps_of(&self, run: u64) -> bool {
-        self.logs[0].kept().any(|index| self.entries[index].run == Some(run))
-    }
-
-    fn last_lost_of(&self, run: u64) -> Option<u64> {
-        let lost = self.entries.iter().zip(self.logs[0].fates());
-        let of_run = lost.filter(|(entry, fate)| entry.run == Some(run) && **fate == Fate::Lost);
-        of_run.map(|(entry, _)| entry.last).max()
-    }
-
-    /// What was handed out says which of the runs that failed together has which place.
-    pub(crate) fn settle_order(&mut self, offset: u64, fact: &Fact) {
-        let is_it = |content: &Content| matches!(content, Content::Fact(it) if it == fact);
-        let Some(here) = self.entries.iter().position(|entry| entry.last == offset) else { return };
-        if !self.entries[here].swappable {
-            return;
-        }
-        let there = self.entries.iter().position(|it| it.swappable && is_it(&it.content));
-        if let Some(there) = there {
-            self.swap(here, there);
-            self.entries[here].swappable = false;
-        }
-    }
-
-    /// A run is remembered, so its end is among what is kept.
-    fn swap_with_kept(&mut self, run: u64, gone: impl Fn(&u64) -> bool) {
-        let place = |of: &dyn Fn(u64) -> bool, fate: Fate| {
-            let mut entries = self.entries.iter().zip(self.logs[0].fates());
-            let right = |entry: &super::entry::Entry| entry.swappable && entry.run.is_some_and(of);
-            entries.position(|(entry, is)| right(entry) && *is == fate)
-        };
-        let here = place(&|other| gone(&other), Fate::Kept);
-        if let (Some(here), Some(there)) = (here, place(&|other| other == run, Fate::Lost)) {
-            self.swap(here, there);
-        }
-    }
-
-    fn swap(&mut self, one: usize, other: usize) {
-        let (first, second) = (self.entries[one].clone(), self.entries[other].clone());
-        self.entries[one] = super::entry::Entry { last: first.last, ..second.clone() };
-        self.entries[other] = super::entry::Entry { last: second.last, ..first.clone() };
-        for entry in &mut self.entries {
-            if entry.run == second.run {
-                entry.ended = Some(first.last);
-            } else if entry.run == first.run {
-                entry.ended = Some(second.last);
-            }
-        }
-    }
+fn last_lost_of(run: u64, entries: &[Entry], log: &Log) -> Option<u64> {
+    let lost = entries.iter().zip(log.fates());
+    let of_run = lost.filter(|(entry, fate)| entry.run == Some(run) && **fate == Fate::Lost);
+    of_run.map(|(entry, _)| entry.last).max()
 }

@@ -34,7 +34,14 @@ pub(crate) struct Run {
     /// How many entries it had, and what it was charged.
     pub(crate) events: u64,
     pub(crate) cost: u64,
-    pub(crate) open: bool,
+    /// The offset of its terminal event; `None` while it is open.
+    pub(crate) ended: Option<u64>,
+}
+
+impl Run {
+    pub(crate) const fn is_open(&self) -> bool {
+        self.ended.is_none()
+    }
 }
 
 /// What an application reports of a run.
@@ -186,7 +193,7 @@ impl Model {
             calls: BTreeSet::new(),
             events: 0,
             cost: 0,
-            open: true,
+            ended: None,
         };
         self.runs.insert(number, run);
         if let Some(session) = self.sessions.get_mut(&session) {
@@ -219,7 +226,7 @@ impl Model {
     /// The first rule that an event breaks.
     fn rule_broken(&self, run: &Run, report: &Report) -> Option<RunError> {
         let config = &self.config;
-        if !run.open {
+        if !run.is_open() {
             return Some(RunError::Ended);
         }
         let mut bytes = report.payload().len() as u64;
@@ -341,7 +348,9 @@ impl Model {
         }
         let bytes = content.cost() - MESSAGE_OVERHEAD;
         run.cost += bytes;
-        let kept = stream.logs[0].fates().last() == Some(&Fate::Kept);
+        let is_said = matches!(content, Content::Said(_));
+        // A text goes on if what was said last is still there.
+        let kept = is_said && stream.agreed(|_, log| log.fates().last() == Some(&Fate::Kept))?;
         let goes_on = match (stream.entries.last_mut(), &content) {
             (
                 Some(Entry { content: Content::Said(last), at, run, last: offset, .. }),
@@ -359,7 +368,7 @@ impl Model {
         } else {
             run.cost += MESSAGE_OVERHEAD;
             run.events += 1;
-            let length = if matches!(content, Content::Said(_)) { bytes } else { 1 };
+            let length = if is_said { bytes } else { 1 };
             stream.append(Entry {
                 content,
                 class: Class::Critical,
@@ -367,7 +376,6 @@ impl Model {
                 last: stream.head() + length,
                 run: Some(number),
                 ended: None,
-                swappable: false,
             });
         }
         stream.trim();

@@ -50,7 +50,7 @@ impl Seat {
     }
 
     /// Whether it is looked at as a laggard: both, where that is open.
-    fn ways(&self) -> &'static [bool] {
+    pub(crate) fn ways(&self) -> &'static [bool] {
         match self.lag {
             Lag::No => &[false],
             Lag::Perhaps => &[false, true],
@@ -146,28 +146,36 @@ impl Stream {
     }
 
     /// The registry tells how much is left, and since when something is gone: that has to be
-    /// something that may be. What is left is known then, entry by entry. So many entries of all logs
-    /// were given up for budgets.
+    /// something that may be. So many entries of all logs were given up for budgets.
     pub(crate) fn learn(&mut self, shown: Shown, given_up: u64) -> Check {
         self.thin(false);
         let entries = &self.entries;
         let possible: Vec<_> = self.logs.iter().map(|log| log.shown(entries)).collect();
-        let payment = |log: &Log| log.paid().len() as u64;
-        self.logs.retain(|log| log.shown(entries) == shown && payment(log) <= given_up);
-        let differ = self.logs.windows(2).any(|two| two[0].fates() != two[1].fates());
-        if differ && self.logs.iter().any(|log| payment(log) == given_up) {
-            // What was thinned out can look like what was given up; then it is how many went.
-            self.logs.retain(|log| payment(log) == given_up);
-        }
+        self.logs.retain(|log| log.shown(entries) == shown && log.paid().len() as u64 <= given_up);
         self.logs.iter_mut().for_each(|log| log.forget_lost(entries));
         let Some(log) = self.logs.first() else {
             return Err(format!("{:?} shows {shown:?}, expected {possible:?}", self.source));
         };
-        let alike = self.logs.iter().all(|other| other.fates() == log.fates());
-        ensure!(alike, "{:?}: {:?} cannot be told apart", self.source, self.logs);
-        self.split = self.has_hole_of_run();
         self.blurred |= log.marks() > HOLES_APART;
+        self.split = self.has_hole_of_run();
         Ok(())
+    }
+
+    /// Something shows of what is left: the accounts that agree with it are right. Whether there is one.
+    pub(crate) fn settle(&mut self, agrees: impl Fn(&[Entry], &Log) -> bool) -> bool {
+        self.logs.retain(|log| agrees(&self.entries, log));
+        !self.logs.is_empty()
+    }
+
+    /// What all accounts say alike.
+    pub(crate) fn agreed<T: PartialEq>(
+        &self,
+        say: impl Fn(&[Entry], &Log) -> T,
+    ) -> Result<T, String> {
+        let said = say(&self.entries, &self.logs[0]);
+        let alike = self.logs.iter().all(|log| say(&self.entries, log) == said);
+        ensure!(alike, "{:?}: {:?} cannot be told apart", self.source, self.logs);
+        Ok(said)
     }
 
     /// Whether something went from behind an entry of an open run.
@@ -241,11 +249,6 @@ impl Stream {
         seat.ways().iter().flat_map(|laggard| log(*laggard)).collect()
     }
 
-    /// What it finds in its own turn.
-    pub(crate) fn next_of_laggard(&self, seat: &Seat) -> Next {
-        self.logs[0].next(&self.entries, &seat.reader(true))
-    }
-
     /// Whether another member lacks another part of the text that is next for this one: in one slice
     /// of a sweep not both are served.
     pub(crate) fn is_split(&self, seat: &Seat) -> bool {
@@ -312,7 +315,6 @@ impl Stream {
                         epoch: self.epoch,
                         offset,
                         content: entry.after(reader.cursor),
-                        swappable: entry.swappable,
                     }));
                     offset
                 }
@@ -347,14 +349,13 @@ impl Stream {
         conn: ConnId,
         told: Recovered,
     ) -> Result<Recovered, String> {
-        let entries = &self.entries;
-        let right = |log: &Log| match log.outlook(entries, since, conn) {
+        let right = |entries: &[Entry], log: &Log| match log.outlook(entries, since, conn) {
             (true, _) => Recovered::Gap,
             (false, _) => Recovered::All,
         };
-        let expected = right(&self.logs[0]);
-        self.logs.retain(|log| right(log) == told);
-        ensure!(!self.logs.is_empty(), "{told:?} for {since} of {:?}: {expected:?}", self.source);
+        let expected = right(&self.entries, &self.logs[0]);
+        let fine = self.settle(|entries, log| right(entries, log) == told);
+        ensure!(fine, "{told:?} for {since} of {:?}: {expected:?}", self.source);
         Ok(told)
     }
 

@@ -50,7 +50,7 @@ impl Model {
                 && *whose.1 == names.threads[usize::from(session.thread)];
             ensure!(right, "{id:?} is of {whose:?}");
             let open: BTreeSet<_> = registry.open_runs(*id).map(|(run, _)| run).collect();
-            let runs = self.runs.values().filter(|run| run.session == *id && run.open);
+            let runs = self.runs.values().filter(|run| run.session == *id && run.is_open());
             let expected: BTreeSet<_> = runs.map(|run| &run.id).collect();
             ensure!(open == expected, "open in {id:?}: {open:?}, expected {expected:?}");
         }

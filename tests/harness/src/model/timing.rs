@@ -7,6 +7,7 @@ use headcount::{CloseReason, Config, ConnId, ConnState, MESSAGE_OVERHEAD, Regist
 
 use super::conn::{Conn, Ping, PingDue, State};
 use super::drain::Drain;
+use super::run_ends::Explained;
 use super::{Model, due, millis_up};
 use crate::seen::Source;
 use crate::{Check, ensure};
@@ -95,16 +96,23 @@ impl Conn {
 
 impl Model {
     /// What a tick has done, or several at the same instant, until none was due.
-    pub(crate) fn tick(&mut self, stamp: Timestamp, registry: &Registry) -> Check {
+    pub(crate) fn tick(
+        &mut self,
+        stamp: Timestamp,
+        registry: &Registry,
+        explained: &Explained,
+    ) -> Check {
         self.clock(stamp);
         let expired = self.stale();
         self.stop_hard(registry)?;
         for id in self.conns.keys().copied().collect::<Vec<_>>() {
             self.tick_conn(id, registry, &expired);
         }
-        let overdue = self.overdue_runs();
-        let orders = if self.has_budgets() { orders(&overdue) } else { vec![overdue.clone()] };
-        // Who pays for what was appended depends on the order of the failures, which is open.
+        let overdue = self.in_order(&self.overdue_runs(), explained);
+        let session = |number: &u64| self.runs[number].session;
+        let orders = if self.has_budgets() { orders(&overdue, session) } else { Vec::new() };
+        // Who pays for what was appended depends on the order of the failures, which is open between
+        // sessions.
         for order in orders.iter().filter(|_| orders.len() > 1) {
             let mut trial = self.clone();
             if trial.pass(order).and_then(|()| trial.learn(registry)).is_ok() {
@@ -293,15 +301,17 @@ impl Model {
     }
 }
 
-/// All orders of a few: nine at one instant would be 362,880.
-fn orders(of: &[u64]) -> Vec<Vec<u64>> {
+/// All orders of a few in which those of one group keep theirs: nine at one instant could be 362,880.
+fn orders<G: PartialEq>(of: &[u64], group: impl Fn(&u64) -> G + Copy) -> Vec<Vec<u64>> {
     let Some((first, rest)) = of.split_first().filter(|_| of.len() <= 8) else {
         return vec![of.to_vec()];
     };
     let places = |order: Vec<u64>| {
-        (0..=order.len()).map(move |place| [&order[..place], &[*first], &order[place..]].concat())
+        let next = order.iter().position(|other| group(other) == group(first));
+        let last = next.unwrap_or(order.len());
+        (0..=last).map(move |place| [&order[..place], &[*first], &order[place..]].concat())
     };
-    orders(rest).into_iter().flat_map(places).collect()
+    orders(rest, group).into_iter().flat_map(places).collect()
 }
 
 /// What is charged beyond what the model knows of is a ping that waits to be polled.
