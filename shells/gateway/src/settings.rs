@@ -25,6 +25,9 @@ const QUICK_DRAIN: Duration = Duration::from_secs(2);
 /// The longest grace of a drain that has none of its own, as a part of its deadline, and the other
 /// way round: what is left is for the closes.
 const GRACE_PARTS: u32 = 4;
+
+/// The longest time that the registry takes.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Descriptors that are left for everything that is not an admitted connection.
 const SPARE_DESCRIPTORS: u64 = 512;
 
@@ -140,7 +143,9 @@ impl Settings {
         // One that was not given follows the other.
         let builder = match (self.value("drain.grace"), self.value("drain.deadline")) {
             (None, _) => builder.drain_grace(grace.min(deadline / GRACE_PARTS)),
-            (Some(_), None) => builder.drain_deadline(deadline.max(grace * GRACE_PARTS)),
+            (Some(_), None) => {
+                builder.drain_deadline(deadline.max(grace * GRACE_PARTS).min(LONGEST))
+            }
             (Some(_), Some(_)) if grace > deadline => {
                 let (key, exceeds) = ("drain.grace", "drain.deadline");
                 return Err(self.explain(&ConfigError::Contradiction { key, exceeds }));

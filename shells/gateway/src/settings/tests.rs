@@ -104,6 +104,9 @@ fn a_profile_is_a_start_and_other_settings_win_in_any_order() {
     assert_eq!(given.drain_grace(), Duration::from_millis(800));
     let long = settings(&[("drain.grace", "5s")]).unwrap();
     assert_eq!((long.drain_grace(), long.drain_deadline()), (seconds(5), seconds(20)));
+    let days = |days: u64| seconds(days * 24 * 3600);
+    let longest = settings(&[("drain.grace", "300d")]).unwrap();
+    assert_eq!((longest.drain_grace(), longest.drain_deadline()), (days(300), days(366)));
 
     let production = [("limits.users", "7"), ("profile", "production")];
     let production = settings(&production).unwrap();
