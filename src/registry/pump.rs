@@ -140,10 +140,6 @@ impl Registry {
             }
         }
         self.trim_history(key);
-        // The last member may have left while the sweep was under way.
-        if let Owner::Room(room) = self.streams[key as usize].owner {
-            self.remove_room_if_done(room);
-        }
         None
     }
 
