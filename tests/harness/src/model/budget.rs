@@ -179,9 +179,9 @@ impl Model {
         self.settle_payments(shed, &forgotten)?;
         self.tally.shed += shed;
         if shed > 0 {
-            let mut streams = self.streams.values();
+            let gave_nothing = |payments: &BTreeSet<u64>| payments.last() == Some(&0);
             let is_clear =
-                forgotten.iter().all(|it| it.len() == 1) && streams.all(Stream::is_clear);
+                forgotten.iter().all(gave_nothing) && self.streams.values().all(Stream::is_clear);
             if is_clear && appended.len() == 1 && !self.run_ended {
                 self.check_choice(&appended[0])?;
             }

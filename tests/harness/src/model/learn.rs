@@ -53,6 +53,10 @@ impl Model {
                 matches!(source, Source::Room(_)) && stream.may_be_over(),
                 "{source:?} is gone too early"
             );
+            if stream.bounds.keeps_without_members() {
+                // It was there as long as it kept anything.
+                stream.settle(|_, log| log.kept().next().is_none());
+            }
             self.forget_payments(source);
             self.streams.remove(source);
             return Ok(());
