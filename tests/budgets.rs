@@ -75,6 +75,24 @@ fn what_everybody_was_handed_goes_before_what_somebody_is_owed() {
 }
 
 #[test]
+fn what_one_tab_has_dealt_with_and_another_is_owed_is_not_cheap() {
+    let mut world = world(800, 800);
+    let (fast, slow) = (world.tab("alice", "main"), world.tab("alice", "main"));
+    let bob = world.tab("bob", "main");
+    world.stall(slow);
+    tell(&mut world, fast, 100);
+    world.settle();
+    // Nothing of 250 fits beside that.
+    tell(&mut world, fast, 250);
+    tell(&mut world, bob, 250);
+    world.settle();
+    world.registry.acknowledge(world.now, fast, None, 2).unwrap();
+    tell(&mut world, bob, 100);
+    tell(&mut world, bob, 350);
+    assert_eq!((entries(&world, slow), entries(&world, bob)), ((1, 1), (2, 1)));
+}
+
+#[test]
 fn what_only_those_lacked_who_have_left_goes_before_what_somebody_is_owed() {
     // Without history it goes with the last of them, although its sweep was never polled; with
     // history it pays first.

@@ -181,6 +181,23 @@ fn neighbours_become_one_when_there_are_many_marks() {
 }
 
 #[test]
+fn losses_that_become_one_are_told_to_whom_any_of_them_is_a_loss() {
+    let marks = 2 * MARKS_KEPT;
+    let mut log = log_of(&"c".repeat(marks + 2));
+    for index in 1..=marks {
+        log.mark_shed(index, &mut runs());
+    }
+    // The first of them was of a run that was open when somebody joined late, behind all of them.
+    let What::Shed { run_ended, .. } = &mut log.entries[1].what else { panic!("a mark") };
+    *run_ended = log.head + 9;
+    log.tidy();
+    assert_eq!(log.marks(), 1);
+    let runs = runs();
+    let late = Reader { late_until: log.head, ..reader(true, &runs) };
+    assert!(matches!(log.next(1, &late), Next::Gap { from: 2, .. }));
+}
+
+#[test]
 fn keys_go_with_their_messages() {
     let mut log = log_of("ABA");
     assert_eq!(keys(&log), 2);

@@ -129,13 +129,14 @@ pub struct RunExplanation {
     pub agent: Box<str>,
     /// How long ago it was opened.
     pub age: Duration,
-    /// The offset of its first event in the stream of its session.
+    /// The offset of its first event in the stream of its session, whether or not that is still kept.
     pub first: u64,
-    /// The offset of its terminal event there; `None` while it is open.
+    /// The offset of its terminal event there, whether or not that is still kept; `None` while it is
+    /// open.
     pub ended: Option<u64>,
     /// Tool calls under way.
     pub calls: Vec<Box<str>>,
-    /// How many events it had, and what they were charged.
+    /// How many events it had.
     pub events: u32,
     /// What these were charged.
     pub cost: u64,

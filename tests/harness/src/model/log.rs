@@ -26,7 +26,8 @@ pub(crate) enum Next {
 }
 
 /// One account of what the registry keeps. It is open when exactly the registry finds that everyone
-/// has everything, so that a stream may have more than one account until it shows.
+/// has everything, and which streams pay for a budget, so that a stream may have more than one account
+/// until it shows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Log {
     /// One for each entry.

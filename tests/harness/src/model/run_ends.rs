@@ -16,6 +16,13 @@ use crate::{Check, ensure};
 /// What the registry says about each run that may be known, by user and name.
 pub(crate) type Explained = BTreeMap<(u8, RunId), RunExplanation>;
 
+impl Run {
+    /// What the registry says of it, unless it has forgotten it.
+    fn explained<'a>(&self, explained: &'a Explained) -> Option<&'a RunExplanation> {
+        explained.get(&(self.user, self.id.clone()))
+    }
+}
+
 /// What somebody who joins late gets of the open runs of a session.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OpenRuns {
@@ -57,22 +64,22 @@ impl Model {
     /// one that is not even remembered nothing is left, so that it shows to nobody which place it had.
     pub(crate) fn in_order(&self, overdue: &[u64], explained: &Explained) -> Vec<u64> {
         let session = |number: &u64| self.runs[number].session;
-        let ended = |number: &u64| {
-            let run = &self.runs[number];
-            explained.get(&(run.user, run.id.clone()))?.ended
-        };
         let mut order = Vec::new();
         for id in overdue.iter().map(session).collect::<BTreeSet<_>>() {
-            let of_session = overdue.iter().filter(|number| session(number) == id).copied();
-            let (mut told, mut forgotten): (Vec<_>, Vec<_>) =
-                of_session.partition(|number| ended(number).is_some());
-            told.sort_by_key(|number| core::cmp::Reverse(ended(number)));
-            let head = self.streams[&Source::Session(id)].head();
-            for place in 1..=(told.len() + forgotten.len()) as u64 {
-                let is_here = told.last().and_then(ended).is_some_and(|at| at <= head + place);
-                let next = if is_here { told.pop() } else { forgotten.pop() };
-                order.extend(next.or_else(|| told.pop()));
+            let (mut told, mut forgotten) = (BTreeMap::new(), Vec::new());
+            for number in overdue.iter().copied().filter(|number| session(number) == id) {
+                match self.runs[&number].explained(explained).and_then(|it| it.ended) {
+                    Some(offset) => drop(told.insert(offset, number)),
+                    None => forgotten.push(number),
+                }
             }
+            // Each appends one event.
+            let head = self.streams[&Source::Session(id)].head();
+            let count = (told.len() + forgotten.len()) as u64;
+            for offset in head + 1..=head + count {
+                order.extend(told.remove(&offset).or_else(|| forgotten.pop()));
+            }
+            order.extend(told.into_values());
         }
         order
     }
@@ -155,7 +162,7 @@ impl Model {
     /// A run that has ended is remembered as long as the log keeps anything of it.
     fn settle_runs(&mut self, explained: &Explained) -> Check {
         for (number, run) in self.runs.iter().filter(|(_, run)| !run.is_open()) {
-            let known = explained.contains_key(&(run.user, run.id.clone()));
+            let known = run.explained(explained).is_some();
             let keeps = |entries: &[Entry], log: &Log| {
                 log.kept().any(|index| entries[index].run == Some(*number))
             };
@@ -172,8 +179,7 @@ impl Model {
                 !known
             );
         }
-        self.runs
-            .retain(|_, run| run.is_open() || explained.contains_key(&(run.user, run.id.clone())));
+        self.runs.retain(|_, run| run.is_open() || run.explained(explained).is_some());
         Ok(())
     }
 
@@ -196,7 +202,7 @@ impl Model {
             ensure!(right, "{id:?} of user {user}: {got:?}, expected {run:?}");
         }
         for run in self.runs.values() {
-            let known = explained.contains_key(&(run.user, run.id.clone()));
+            let known = run.explained(explained).is_some();
             ensure!(known, "{:?} of user {} is forgotten too early", run.id, run.user);
         }
         Ok(())

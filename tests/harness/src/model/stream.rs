@@ -146,7 +146,7 @@ impl Stream {
     }
 
     /// The registry tells how much is left, and since when something is gone: that has to be
-    /// something that may be. So many entries of all logs were given up for budgets.
+    /// something that may be. All logs together have `given_up` so many entries for budgets.
     pub(crate) fn learn(&mut self, shown: Shown, given_up: u64) -> Check {
         self.thin(false);
         let entries = &self.entries;
