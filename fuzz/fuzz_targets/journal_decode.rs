@@ -101,7 +101,7 @@ fn live_again(config: &Config, inputs: &[(Timestamp, Input)]) {
     let whole = Recording::new(2).with_names().with_payloads();
     let mut registry = Registry::with_journal(config.clone(), whole);
     for (at, input) in inputs {
-        input.apply(&mut registry, *at, |action| drop(action.cost()));
+        input.apply(&mut registry, *at, |action| _ = action.cost());
         if let Err(violation) = registry.check() {
             panic!("after {input}: {violation}");
         }
