@@ -105,6 +105,7 @@ pub const ALL: &[&str] = &[
     "refused: Sessions",
     "refused: SessionsPerUser",
     "refused: Users",
+    "several that waited left at once",
     "the process was silent",
 ];
 

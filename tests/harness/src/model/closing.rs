@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use headcount::{CloseReason, ConnId, ConnState, Registry, Timestamp, UnknownConn};
 
 use super::conn::{Item, Moved, PingDue, State, Waiting};
-use super::stream::Lag;
+use super::stream::{Lag, Seat};
 use super::{MassClose, Model};
 use crate::seen::Source;
 use crate::{Check, ensure};
@@ -76,7 +76,10 @@ impl Model {
                 }
                 self.mass_closes.push(MassClose { room, reason, must, begun_in: None });
             }
-            _ => whom.iter().for_each(|id| self.begin_close(*id, &[reason], true)),
+            _ => {
+                self.leave_together(&whom);
+                whom.iter().for_each(|id| self.begin_close(*id, &[reason], true));
+            }
         }
         Ok(())
     }
@@ -186,6 +189,21 @@ impl Model {
         }
     }
 
+    /// These are about to leave in one call, in an order that only the registry knows: any of them may
+    /// be moved by another in their array first.
+    pub(crate) fn leave_together(&mut self, leaving: &[ConnId]) {
+        for stream in self.streams.values_mut() {
+            let head = stream.head();
+            let leaves = |seat: &&mut Seat| leaving.contains(&seat.conn);
+            let mut seats: Vec<_> = stream.seats.iter_mut().filter(leaves).collect();
+            let several = seats.len() > 1;
+            for seat in seats.iter_mut().filter(|seat| several && seat.waits(head)) {
+                seat.lag = seat.lag.max(Lag::Perhaps);
+                self.marks.hit("several that waited left at once");
+            }
+        }
+    }
+
     /// One seat is given up. The others may have moved in their array, so whoever lacks something
     /// may be pumped instead of swept; and what this connection lacks elsewhere may fit by now.
     pub(crate) fn leave_stream(&mut self, id: ConnId, source: &Source) {
@@ -256,6 +274,7 @@ impl Model {
         let chunk = self.config.fanout_chunk() as usize;
         ensure!(reached.len() <= chunk, "{} were closed in one slice of {chunk}", reached.len());
         self.step += 1;
+        self.leave_together(&reached);
         for id in reached {
             let conn = &self.conns[&id];
             let mut reasons: Vec<_> = self

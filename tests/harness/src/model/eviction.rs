@@ -124,7 +124,9 @@ impl Model {
         }
         if let Some(id) = plan.release {
             self.marks.hit("a session made room");
-            for conn in self.members(&Source::Session(id)) {
+            let members: Vec<_> = self.members(&Source::Session(id)).into_iter().collect();
+            self.leave_together(&members);
+            for conn in members {
                 self.begin_close(conn, &[CloseReason::Evicted], true);
                 evicted += 1;
             }

@@ -72,6 +72,8 @@ impl Model {
         let mut sessions: Vec<_> = sessions.collect();
         // The oldest first: the levels that are passed on the way down depend on it.
         sessions.sort_unstable_by_key(|id| id.to_bits() >> 32);
+        let members: Vec<_> = self.open_of_user(user).into_iter().collect();
+        self.leave_together(&members);
         let mut closed = 0;
         for session in sessions {
             for id in self.members(&Source::Session(session)) {

@@ -47,6 +47,9 @@ impl Model {
         for (source, stream) in &mut self.streams {
             stream.bounds = Bounds::of(source, &self.config);
         }
+        let taken_along = clearance.taken_along.iter();
+        let leaving = taken_along.chain(&clearance.evicted).chain(&clearance.displaced).copied();
+        self.leave_together(&leaving.collect::<Vec<_>>());
         for id in clearance.sessions {
             self.marks.hit("a reload ended a session");
             for conn in self.members(&Source::Session(id)) {

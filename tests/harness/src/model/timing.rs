@@ -105,6 +105,9 @@ impl Model {
         self.clock(stamp);
         let expired = self.stale();
         self.stop_hard(registry)?;
+        let is_open = |id| matches!(registry.state(id), Some(ConnState::Open | ConnState::Suspect));
+        let ended: Vec<_> = self.open().map(|conn| conn.id).filter(|id| !is_open(*id)).collect();
+        self.leave_together(&ended);
         for id in self.conns.keys().copied().collect::<Vec<_>>() {
             self.tick_conn(id, registry, &expired);
         }
