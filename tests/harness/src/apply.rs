@@ -382,7 +382,7 @@ impl World {
             let more = self.registry.call(Registry::poll_action);
             ensure!(more.is_none(), "an action after silence");
             self.model.observe_mass_closes(&self.registry)?;
-            self.model.silent()?;
+            self.model.silent(&self.registry)?;
             return Ok(false);
         };
         if let Seen::Send { content: Content::Message(message), .. } = &mut seen {

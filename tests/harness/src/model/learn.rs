@@ -72,7 +72,7 @@ impl Model {
         Ok(())
     }
 
-    fn learn_cursors(&mut self, id: ConnId, explained: &Explanation) -> Check {
+    pub(crate) fn learn_cursors(&mut self, id: ConnId, explained: &Explanation) -> Check {
         let conn = &self.conns[&id];
         ensure!(
             explained.load == conn.used() || conn.ping_due == PingDue::Perhaps,

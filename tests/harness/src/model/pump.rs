@@ -6,7 +6,7 @@
 //! that nothing is left to do. A member for which everything always fitted is owed its entries at
 //! that point, without excuse.
 
-use headcount::ConnId;
+use headcount::{ConnId, Registry};
 
 use super::Model;
 use super::stream::{Lag, Seat};
@@ -98,7 +98,7 @@ impl Model {
 
     /// The registry says that there is nothing left to do. Then everyone has everything, except
     /// those whose window is in the way.
-    pub(crate) fn silent(&mut self) -> Check {
+    pub(crate) fn silent(&mut self, registry: &Registry) -> Check {
         for conn in self.conns.values() {
             ensure!(!conn.has_waiting(), "silence, but {:?} waits: {:?}", conn.id, conn.outbox);
         }
@@ -107,6 +107,10 @@ impl Model {
         }
         for id in self.open().map(|conn| conn.id).collect::<Vec<_>>() {
             self.silent_conn(id)?;
+            // Whether it was moved over what is not for it shows in its cursor alone, and not once
+            // that is gone.
+            let explained = registry.explain(id);
+            self.learn_cursors(id, &explained.ok_or_else(|| format!("{id:?} is not explained"))?)?;
         }
         for stream in self.streams.values_mut() {
             stream.thin(true);
@@ -141,7 +145,7 @@ impl Model {
                 blocked |= lack.costs.iter().any(|cost| !conn.fits(*cost, window));
                 seat.lag = Lag::Yes;
             } else if seat.cursor < stream.head() && seat.lag != Lag::No {
-                // Only excluded entries are left: whether it was moved over them does not show.
+                // Only excluded entries are left: perhaps it was moved over them.
                 seat.lag = Lag::Perhaps;
             } else {
                 seat.cursor = stream.head();

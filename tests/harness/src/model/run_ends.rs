@@ -61,7 +61,7 @@ impl Model {
     }
 
     /// In which order runs have failed within their sessions: the registry tells where each ended. Of
-    /// one that is not even remembered nothing is left, so that it shows to nobody which place it had.
+    /// one that is not even remembered nothing is left: it has one of the places between them.
     pub(crate) fn in_order(&self, overdue: &[u64], explained: &Explained) -> Vec<u64> {
         let session = |number: &u64| self.runs[number].session;
         let mut order = Vec::new();
@@ -82,6 +82,20 @@ impl Model {
             order.extend(told.into_values());
         }
         order
+    }
+
+    /// Whether that is another order in which the runs that are remembered have the same places.
+    pub(crate) fn may_be(&self, order: &[u64], told: &[u64], explained: &Explained) -> bool {
+        let of_session = |runs: &[u64], session: SessionId| {
+            let fits = |number: &u64| self.runs[number].session == session;
+            runs.iter().copied().filter(fits).collect::<Vec<_>>()
+        };
+        told.iter().map(|number| self.runs[number].session).all(|session| {
+            let places = of_session(order, session).into_iter().zip(of_session(told, session));
+            places
+                .into_iter()
+                .all(|(here, told)| here == told || self.runs[&told].explained(explained).is_none())
+        })
     }
 
     /// Runs fail, one after the other.

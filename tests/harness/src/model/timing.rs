@@ -112,15 +112,16 @@ impl Model {
             self.tick_conn(id, registry, &expired);
         }
         let overdue = self.in_order(&self.overdue_runs(), explained);
-        let session = |number: &u64| self.runs[number].session;
-        let orders = if self.has_budgets() { orders(&overdue, session) } else { Vec::new() };
+        let orders = if self.has_budgets() { orders(&overdue) } else { Vec::new() };
+        let mut possible = orders.iter().filter(|order| self.may_be(order, &overdue, explained));
         // Who pays for what was appended depends on the order of the failures, which is open between
-        // sessions.
-        for order in orders.iter().filter(|_| orders.len() > 1) {
+        // sessions, and among runs that are forgotten.
+        let right = possible.find(|order| {
             let mut trial = self.clone();
-            if trial.pass(order).and_then(|()| trial.learn(registry)).is_ok() {
-                return self.pass(order);
-            }
+            overdue.len() > 1 && trial.pass(order).and_then(|()| trial.learn(registry)).is_ok()
+        });
+        if let Some(order) = right {
+            return self.pass(order);
         }
         self.pass(&overdue)
     }
@@ -304,17 +305,15 @@ impl Model {
     }
 }
 
-/// All orders of a few in which those of one group keep theirs: nine at one instant could be 362,880.
-fn orders<G: PartialEq>(of: &[u64], group: impl Fn(&u64) -> G + Copy) -> Vec<Vec<u64>> {
+/// All orders of a few: nine at one instant would be 362,880.
+fn orders(of: &[u64]) -> Vec<Vec<u64>> {
     let Some((first, rest)) = of.split_first().filter(|_| of.len() <= 8) else {
         return vec![of.to_vec()];
     };
     let places = |order: Vec<u64>| {
-        let next = order.iter().position(|other| group(other) == group(first));
-        let last = next.unwrap_or(order.len());
-        (0..=last).map(move |place| [&order[..place], &[*first], &order[place..]].concat())
+        (0..=order.len()).map(move |place| [&order[..place], &[*first], &order[place..]].concat())
     };
-    orders(rest, group).into_iter().flat_map(places).collect()
+    orders(rest).into_iter().flat_map(places).collect()
 }
 
 /// What is charged beyond what the model knows of is a ping that waits to be polled.
