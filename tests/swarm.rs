@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use headcount_harness::history::{Failure, History, Outcome};
@@ -116,14 +117,19 @@ impl Queue {
 fn run_all(seeds: &Range<u64>) -> Sums {
     let (queue, began) = (Queue::new(seeds), Instant::now());
     let (sums, failures) = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads()).map(|_| scope.spawn(|| queue.work())).collect();
-        let mut told = Instant::now();
-        while workers.iter().any(|worker| !worker.is_finished()) {
-            std::thread::sleep(Duration::from_millis(20));
-            if told.elapsed() >= PROGRESS {
-                told = Instant::now();
-                queue.report(began);
-            }
+        // Closed when the last worker is done.
+        let (working, done) = mpsc::channel::<()>();
+        let start = |_| {
+            let (working, queue) = (working.clone(), &queue);
+            scope.spawn(move || {
+                let _working = working;
+                queue.work()
+            })
+        };
+        let workers: Vec<_> = (0..threads()).map(start).collect();
+        drop(working);
+        while done.recv_timeout(PROGRESS) == Err(RecvTimeoutError::Timeout) {
+            queue.report(began);
         }
         let results = workers.into_iter().map(|worker| worker.join().expect("no panic of its own"));
         results.fold((Sums::default(), Vec::new()), |(sums, mut failures), (more, failure)| {
