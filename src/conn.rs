@@ -10,6 +10,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::action::CloseReason;
+use crate::bucket::TokenBucket;
 use crate::config::Config;
 use crate::id::ConnId;
 use crate::random::mix;
@@ -82,8 +83,8 @@ pub(crate) struct Cold {
     pub(crate) last_data: Timestamp,
     /// When its principal expires; `Timestamp::MAX` for never.
     pub(crate) expires_at: Timestamp,
-    /// When the token bucket of its messages is empty, counted in tokens' worth of time.
-    pub(crate) messages_paid_until: Timestamp,
+    /// The token bucket of its messages.
+    pub(crate) messages: TokenBucket,
     /// When the running ping was flushed: what the round trip is measured from.
     pub(crate) asked_at: Timestamp,
     /// The cumulative cost that was flushed.
@@ -193,7 +194,7 @@ impl Conns {
             progress: attended,
             last_data: attended,
             expires_at: Timestamp::MAX,
-            messages_paid_until: Timestamp::ZERO,
+            messages: TokenBucket::default(),
             asked_at: now,
             flushed: 0,
             queued: 0,

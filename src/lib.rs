@@ -198,6 +198,7 @@ extern crate std;
 
 mod action;
 mod bound;
+mod bucket;
 mod config;
 mod conn;
 mod error;

@@ -1,7 +1,6 @@
 //! From a socket to somebody: reserve, upgraded, connect, in one step each.
 
-use core::time::Duration;
-
+use crate::bucket::Rate;
 use crate::conn::State;
 use crate::error::{Refused, UnknownConn};
 use crate::id::{ConnId, Principal, ThreadId, UserId};
@@ -172,21 +171,11 @@ impl Registry {
         }
     }
 
-    /// The generic cell rate algorithm (ITU-T I.371): one stamp is the whole bucket.
     fn take_connect_token(&mut self) -> Result<(), Refused> {
-        let rate = u64::from(self.config.connect_rate);
-        if rate == 0 {
-            return Ok(());
-        }
-        let token = Duration::from_nanos(1_000_000_000 / rate);
-        let allowance = token.saturating_mul(self.config.connect_burst - 1);
-        let paid_until = self.connects_paid_until.max(self.now);
-        let ahead = paid_until.saturating_since(self.now);
-        if ahead > allowance {
-            return Err(Refused::Rate { retry_after: ahead - allowance });
-        }
-        self.connects_paid_until = paid_until + token;
-        Ok(())
+        let rate = Rate::new(self.config.connect_rate, self.config.connect_burst);
+        let Some(rate) = rate else { return Ok(()) };
+        let taken = self.connects.take(self.now, rate, rate.token());
+        taken.map_err(|retry_after| Refused::Rate { retry_after })
     }
 
     /// Cuts the oldest close handshake short while admitted connections fill all places and the

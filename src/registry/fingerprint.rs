@@ -50,7 +50,7 @@ impl Registry {
             notices,
             closing,
             closed_ring: _,
-            connects_paid_until,
+            connects,
             last_serial,
             last_epoch,
             counters,
@@ -66,7 +66,7 @@ impl Registry {
         table::hash_slab(streams, &mut state);
         (conn_timers, session_timers, stream_timers, run_timers).hash(&mut state);
         (outbox, turns, announcements, mass_close, drain, drain_queued, drains).hash(&mut state);
-        (standing, notices, closing, connects_paid_until).hash(&mut state);
+        (standing, notices, closing, connects).hash(&mut state);
         (last_serial, last_epoch, to_trim).hash(&mut state);
         // The gauges; no sum decides anything.
         let Counters { open, closing, live, pending, log_messages, log_bytes, .. } = counters;

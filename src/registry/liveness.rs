@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::action::{CloseReason, MESSAGE_OVERHEAD};
+use crate::bucket::Rate;
 use crate::conn::{Due, Ping, Rules, State, deadline};
 use crate::error::{InboundError, UnknownConn};
 use crate::id::ConnId;
@@ -93,24 +94,17 @@ impl Registry {
         }
     }
 
-    /// Takes a token of the connection's bucket (the generic cell rate algorithm, as for connects).
-    /// `false`: there is none; after a burst's worth of these without a calm in between the
-    /// connection is closed.
+    /// Takes a token of the connection's bucket. `false`: there is none; after a burst's worth of these
+    /// without a calm in between the connection is closed.
     fn take_message_token(&mut self, slot: u32) -> bool {
         let cold = self.conns.cold_mut(slot);
         cold.last_data = self.now.saturating_sub(self.pauses);
-        let rate = u64::from(self.config.message_rate);
-        if rate == 0 {
-            return true;
-        }
-        let token = Duration::from_nanos(1_000_000_000 / rate);
-        let allowance = token.saturating_mul(self.config.message_burst - 1);
-        if cold.messages_paid_until <= self.now {
-            cold.messages_paid_until = self.now;
+        let rate = Rate::new(self.config.message_rate, self.config.message_burst);
+        let Some(rate) = rate else { return true };
+        if cold.messages.is_full(self.now) {
             cold.excess = 0;
         }
-        if cold.messages_paid_until.saturating_since(self.now) <= allowance {
-            cold.messages_paid_until += token;
+        if cold.messages.take(self.now, rate, rate.token()).is_ok() {
             return true;
         }
         cold.excess += 1;

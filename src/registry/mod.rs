@@ -31,6 +31,7 @@ use core::time::Duration;
 use slab::Slab;
 
 use crate::action::{CLOSE_REASONS, CloseReason, Message};
+use crate::bucket::TokenBucket;
 use crate::config::Config;
 use crate::conn::Conns;
 use crate::id::ConnId;
@@ -128,8 +129,8 @@ pub struct Registry {
     closing: VecDeque<ConnId>,
     /// The last that have closed, for whoever asks why.
     closed_ring: VecDeque<Closed>,
-    /// When the token bucket of connects is empty, counted in tokens' worth of time.
-    connects_paid_until: Timestamp,
+    /// The token bucket of connects.
+    connects: TokenBucket,
     last_serial: u32,
     last_epoch: u64,
     counters: Counters,
@@ -226,7 +227,7 @@ impl Registry {
             notices: VecDeque::new(),
             closing: VecDeque::new(),
             closed_ring: VecDeque::new(),
-            connects_paid_until: Timestamp::ZERO,
+            connects: TokenBucket::default(),
             last_serial: 0,
             last_epoch: 0,
             counters: Counters::default(),

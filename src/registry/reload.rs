@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::action::CloseReason;
+use crate::bucket::TokenBucket;
 use crate::config::Config;
 use crate::conn::{State, is_overdue};
 use crate::stats::{Impact, Notice};
@@ -195,7 +196,7 @@ impl Registry {
     fn rearm_all(&mut self, before: &Config) {
         let rate = |config: &Config| (config.connect_rate, config.connect_burst);
         if rate(before) != rate(&self.config) {
-            self.connects_paid_until = Timestamp::ZERO;
+            self.connects = TokenBucket::default();
         }
         let rate = |config: &Config| (config.message_rate, config.message_burst);
         let other_rate = rate(before) != rate(&self.config);
@@ -205,7 +206,7 @@ impl Registry {
             }
             if other_rate {
                 let cold = self.conns.cold_mut(slot);
-                cold.messages_paid_until = Timestamp::ZERO;
+                cold.messages = TokenBucket::default();
                 cold.excess = 0;
             }
             self.arm(slot);

@@ -1,0 +1,120 @@
+//! A token bucket in one stamp: the generic cell rate algorithm (ITU-T I.371).
+
+use core::time::Duration;
+
+use crate::time::Timestamp;
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+/// How fast a bucket fills, and how much it holds. Tokens are counted in the time that they take to
+/// come in, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    token: u64,
+    burst: u64,
+}
+
+impl Rate {
+    /// So many tokens a second, and so many at once. `None`, for a rate of 0: there is no limit.
+    pub(crate) const fn new(per_second: u32, burst: u32) -> Option<Self> {
+        if per_second == 0 {
+            return None;
+        }
+        let token = NANOS_PER_SECOND / per_second as u64;
+        Some(Self { token, burst: token.saturating_mul(burst as u64) })
+    }
+
+    /// The price of a whole token.
+    pub(crate) const fn token(self) -> u64 {
+        self.token
+    }
+}
+
+/// A bucket. A new one is full.
+#[derive(Clone, Copy, Hash, Debug, Default)]
+pub(crate) struct TokenBucket {
+    /// When it is full again if nothing more is taken.
+    full_at: Timestamp,
+}
+
+impl TokenBucket {
+    /// Whether nothing is missing in it.
+    pub(crate) fn is_full(self, now: Timestamp) -> bool {
+        self.full_at <= now
+    }
+
+    /// Takes tokens of this price, or nothing.
+    ///
+    /// # Errors
+    /// How long it takes until there is enough.
+    pub(crate) fn take(&mut self, now: Timestamp, rate: Rate, price: u64) -> Result<(), Duration> {
+        let missing = self.missing(now).saturating_add(price).saturating_sub(rate.burst);
+        if missing > 0 {
+            return Err(Duration::from_nanos(missing));
+        }
+        self.pay(now, price);
+        Ok(())
+    }
+
+    /// The time until it is full, in nanoseconds.
+    fn missing(self, now: Timestamp) -> u64 {
+        self.full_at.as_nanos().saturating_sub(now.as_nanos())
+    }
+
+    fn pay(&mut self, now: Timestamp, price: u64) {
+        self.full_at = self.full_at.max(now) + Duration::from_nanos(price);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEN: Rate = Rate::new(10, 3).unwrap();
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(1_000 + millis)
+    }
+
+    #[test]
+    fn a_burst_is_there_at_once_and_then_the_rate_counts() {
+        let mut bucket = TokenBucket::default();
+        for _ in 0..3 {
+            assert_eq!(bucket.take(at(0), TEN, TEN.token()), Ok(()));
+        }
+        assert_eq!(bucket.take(at(40), TEN, TEN.token()), Err(Duration::from_millis(60)));
+        assert_eq!(bucket.take(at(100), TEN, TEN.token()), Ok(()));
+        assert!(!bucket.is_full(at(399)) && bucket.is_full(at(400)));
+    }
+
+    #[test]
+    fn a_refusal_takes_nothing_and_a_calm_saves_no_more_than_a_burst() {
+        let mut bucket = TokenBucket::default();
+        for _ in 0..100 {
+            let _ = bucket.take(at(0), TEN, TEN.token());
+        }
+        assert_eq!(bucket.take(at(100), TEN, TEN.token()), Ok(()));
+        let taken = (0..10).filter(|_| bucket.take(at(60_000), TEN, TEN.token()).is_ok());
+        assert_eq!(taken.count(), 3);
+    }
+
+    #[test]
+    fn a_part_of_a_token_is_as_good_as_that_part() {
+        let mut bucket = TokenBucket::default();
+        let eighths = (0..100).filter(|_| bucket.take(at(0), TEN, TEN.token() / 8).is_ok());
+        assert_eq!(eighths.count(), 3 * 8);
+    }
+
+    #[test]
+    fn no_stamp_and_no_rate_makes_it_overflow() {
+        let huge = Rate::new(1, u32::MAX).unwrap();
+        let mut bucket = TokenBucket::default();
+        assert_eq!(
+            bucket.take(Timestamp::MAX, huge, u64::MAX),
+            Err(Duration::from_nanos(u64::MAX - huge.burst))
+        );
+        assert_eq!(bucket.take(Timestamp::MAX, huge, huge.burst), Ok(()));
+        assert_eq!(Rate::new(1_000_000_000, 1).unwrap().token(), 1);
+        assert!(Rate::new(0, 1).is_none());
+    }
+}
