@@ -158,7 +158,9 @@
 //!    [`UnknownConn`].
 //! 3. Order holds per connection and stream. Between streams it is fair, deterministic and
 //!    unspecified. Draining actions late costs log space, then gaps; never more memory than the
-//!    configuration allows.
+//!    configuration allows. A connection that is behind, and whose window has no room for its next
+//!    entry, is looked at again by every `flushed` that leaves the window at most half full, and by
+//!    a reload; not because what it lacks shrinks.
 //! 4. [`poll_timeout`](Registry::poll_timeout) may be early, never late. Deadlines act only in
 //!    `tick`; early, late and repeated ticks are safe; one tick does bounded work. Tick after a
 //!    turn that left nothing unread, or after a few turns at most, so that a pong in a socket is

@@ -159,6 +159,12 @@ impl Registry {
     /// that was handed out to this connection since it was reserved, in proportion for what went
     /// out in part. A total that runs backwards, or ahead of what was handed out, is clamped.
     ///
+    /// A report that leaves the window at most half full makes the registry look again at a
+    /// connection that is behind. A connection whose next entry does not fit has something in
+    /// flight, and an empty window admits an entry of any size: so it comes to its turn. A
+    /// [`reload`](Registry::reload) looks again too. Nothing looks because the entry in the way
+    /// shrinks, which a bound, a budget or its age may take away: the next report finds that out.
+    ///
     /// # Errors
     /// [`UnknownConn`] for a dead handle.
     pub fn flushed(

@@ -205,7 +205,7 @@ impl Model {
     }
 
     /// One seat is given up. The others may have moved in their array, so whoever lacks something
-    /// may be pumped instead of swept; and what this connection lacks elsewhere may fit by now.
+    /// may be pumped instead of swept.
     pub(crate) fn leave_stream(&mut self, id: ConnId, source: &Source) {
         let Some(stream) = self.streams.get_mut(source) else { return };
         stream.seats.retain(|seat| seat.conn != id);
@@ -216,9 +216,6 @@ impl Model {
             if let Some(conn) = self.conns.get_mut(&seat.conn) {
                 conn.ready = true;
             }
-        }
-        if let Some(conn) = self.conns.get_mut(&id) {
-            conn.armed = false;
         }
         stream.thin(false);
         self.drop_room(source);

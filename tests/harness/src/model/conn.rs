@@ -134,7 +134,8 @@ pub(crate) struct Conn {
     /// May be pumped: its window was at most half full since it was last stuck, or its place in a
     /// member array has moved.
     pub(crate) ready: bool,
-    /// Must be pumped: it was flushed to half a window while it surely lagged.
+    /// Must be looked at, and was not surely blocked since: it was flushed to half a window, say,
+    /// while it surely lagged.
     pub(crate) armed: bool,
     /// How often others were served while it could be.
     pub(crate) waited: usize,

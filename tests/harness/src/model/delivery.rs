@@ -67,10 +67,6 @@ impl Model {
             let superseded = stream.append(entry);
             if superseded {
                 self.marks.hit("a message was superseded");
-                // What was too large for a window may be gone.
-                for seat in &stream.seats {
-                    self.conns.entry(seat.conn).and_modify(|conn| conn.armed = false);
-                }
             }
             if stream.trim().1 > 0 {
                 self.marks.hit("a droppable was shed for room");
@@ -100,16 +96,10 @@ impl Model {
         Ok(())
     }
 
-    /// A log was trimmed, or may have been: what blocked its members may be gone.
+    /// A log was trimmed, or may have been.
     pub(crate) fn log_moved(&mut self, source: &Source) {
-        let Some(stream) = self.streams.get_mut(source) else { return };
-        stream.thin(false);
-        for seat in &stream.seats {
-            if stream.lack(seat).lost
-                && let Some(conn) = self.conns.get_mut(&seat.conn)
-            {
-                conn.armed = false;
-            }
+        if let Some(stream) = self.streams.get_mut(source) {
+            stream.thin(false);
         }
     }
 

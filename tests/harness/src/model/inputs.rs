@@ -4,7 +4,6 @@ use headcount::{CloseReason, ConnId, Flow, Inbound, InboundError, Timestamp, Unk
 
 use super::Model;
 use super::conn::{PingDue, State};
-use super::stream::Lag;
 use crate::{Check, ensure};
 
 impl Model {
@@ -67,11 +66,13 @@ impl Model {
     fn hear(&mut self, id: ConnId) {
         let now = self.now;
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        if conn.ping_due == PingDue::Yes {
-            self.marks.hit("a ping was void");
-        }
+        let void = conn.ping_due == PingDue::Yes;
         let late = conn.ping.is_some_and(|ping| ping.late);
         conn.hear(now);
+        if void {
+            self.marks.hit("a ping was void");
+            self.arm(id);
+        }
         if late {
             self.tally.recovered += 1;
             self.notices.recovered(id);
@@ -101,21 +102,22 @@ impl Model {
 
     /// The kernel has taken so much of one connection's output.
     pub(crate) fn take_flush(&mut self, id: ConnId, total: u64) -> Flow {
+        let flow = self.count_flushed(id, total);
+        self.arm(id);
+        flow
+    }
+
+    fn count_flushed(&mut self, id: ConnId, total: u64) -> Flow {
         let (now, window) = (self.now, self.config.window());
         let reports = self.config.flush_reports();
-        let surely_lags = self.lags_surely(id);
         let Some(conn) = self.conns.get_mut(&id) else { return Flow::Ready };
         let before = conn.flushed;
         conn.flushed = total.clamp(before, conn.handed);
         let progress = conn.flushed > before;
         if progress {
             conn.progress_at = now;
-            conn.armed = false;
         }
-        if conn.in_flight() <= window / 2 {
-            conn.ready = true;
-            conn.armed |= progress && surely_lags && conn.used() <= window / 2;
-        }
+        conn.ready |= conn.in_flight() <= window / 2;
         if let Some(ping) = &mut conn.ping {
             let restart = match (ping.running, ping.mark) {
                 (None, Some(mark)) => conn.flushed >= mark,
@@ -145,14 +147,5 @@ impl Model {
             *since = now;
         }
         Flow::Ready
-    }
-
-    fn lags_surely(&self, id: ConnId) -> bool {
-        self.conns.get(&id).is_some_and(|conn| {
-            conn.streams()
-                .iter()
-                .filter_map(|source| self.streams.get(source)?.seat(id))
-                .any(|seat| seat.lag == Lag::Yes)
-        })
     }
 }

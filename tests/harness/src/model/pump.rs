@@ -46,6 +46,7 @@ impl Model {
     /// Members that lack something now which does not fit, or which is lost.
     fn mark_unfit(&mut self, id: ConnId, window: u64) {
         let Some(conn) = self.conns.get(&id) else { return };
+        let mut blocked = false;
         for source in conn.streams() {
             let Some(stream) = self.streams.get_mut(&source) else { continue };
             let Some(seat) = stream.seat(id).cloned() else { continue };
@@ -53,8 +54,9 @@ impl Model {
             // Whoever can't be served by a sweep takes turns of its own: from half a window on.
             let split = stream.is_split(&seat);
             let own_turn = lack.lost || split || seat.lag != Lag::No;
-            let unfit = lack.costs.iter().any(|cost| !conn.fits(*cost, window))
-                || own_turn && conn.used() > window / 2;
+            let too_large = lack.costs.iter().any(|cost| !conn.fits(*cost, window));
+            blocked |= too_large;
+            let unfit = too_large || own_turn && conn.used() > window / 2;
             if let Some(seat) = stream.seat_mut(id)
                 && (unfit || lack.lost || split)
             {
@@ -69,9 +71,22 @@ impl Model {
                 seat.lag = seat.lag.min(Lag::Perhaps);
             }
         }
-        // It may be pumped as soon as it lags, if it is at most half full.
         if let Some(conn) = self.conns.get_mut(&id) {
+            // It may be pumped as soon as it lags, if it is at most half full.
             conn.ready |= conn.used() <= window / 2;
+            // This poll may look at it and find that it is blocked. It is looked at again for a
+            // reason of its own, and not because what it lacks shrinks.
+            conn.armed &= !blocked;
+        }
+    }
+
+    /// The registry has a reason to look at a connection that lags: it was flushed, a ping that waited
+    /// for it was taken back, or there are new limits.
+    pub(crate) fn arm(&mut self, id: ConnId) {
+        let lags = self.seats_of(id).iter().any(|(_, seat)| seat.lag == Lag::Yes);
+        let window = self.config.window();
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.armed |= lags && conn.is_open() && conn.used() <= window / 2;
         }
     }
 
@@ -120,9 +135,7 @@ impl Model {
     }
 
     fn silent_conn(&mut self, id: ConnId) -> Check {
-        let window = self.config.window();
         let conn = &self.conns[&id];
-        let mut blocked = false;
         let mut lagging = false;
         let mut settled = Vec::new();
         for (source, mut seat) in self.seats_of(id) {
@@ -142,7 +155,6 @@ impl Model {
                 );
                 lagging = true;
                 self.marks.hit("a connection lagged");
-                blocked |= lack.costs.iter().any(|cost| !conn.fits(*cost, window));
                 seat.lag = Lag::Yes;
             } else if seat.cursor < stream.head() && seat.lag != Lag::No {
                 // Only excluded entries are left: perhaps it was moved over them.
@@ -155,8 +167,8 @@ impl Model {
             settled.push((source, seat));
         }
         ensure!(
-            !(lagging && conn.armed) || blocked,
-            "silence, but {id:?} was flushed, lags, and has room"
+            !(lagging && conn.armed),
+            "silence, but {id:?} lags, had to be looked at, and never lacked room since"
         );
         for (source, seat) in settled {
             if let Some(stream) = self.streams.get_mut(&source)

@@ -70,6 +70,7 @@ impl Model {
             // A wider window may have room at once, for whoever lags.
             conn.ready |= conn.used() <= self.config.window() / 2;
         }
+        self.conns.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| self.arm(id));
         self.refill(&before);
         for user in self.users() {
             self.ease_pressure(user);
