@@ -18,7 +18,7 @@ use crate::frames::{self, Terms};
 use crate::identity::{self, Identity};
 use crate::lifecycle;
 use crate::own::Shared;
-use crate::wall::Wall;
+use crate::wall::WallClock;
 
 /// What the gateway counts beside the registry; shared with the admin port.
 #[derive(Debug, Default)]
@@ -31,14 +31,14 @@ pub(crate) struct Counters {
 /// knocks too often.
 pub(crate) struct Gateway {
     own: Shared,
-    wall: Wall,
+    wall: WallClock,
     counters: Arc<Counters>,
 }
 
 impl Gateway {
     pub(crate) fn new(own: Shared, counters: Arc<Counters>) -> Self {
         // The loop, and with it the registry's time, begins when this has been made.
-        Self { own, wall: Wall::now(), counters }
+        Self { own, wall: WallClock::start(), counters }
     }
 
     /// The answer to an address that has used up its rate.
@@ -164,8 +164,8 @@ impl Handler for Gateway {
         };
         match body {
             Body::Message(message) => frames::event(&name, position, message.payload(), out),
-            Body::Run(fact) => events::fact(&name, position, &fact, self.wall, out),
-            Body::Text(text) => events::text(&name, position, &text, self.wall, out),
+            Body::Run(fact) => events::fact(&name, position, &fact, self.wall.anchor(), out),
+            Body::Text(text) => events::text(&name, position, &text, self.wall.anchor(), out),
         }
         Kind::Text
     }
