@@ -7,6 +7,7 @@ use core::num::NonZeroU32;
 use core::str::FromStr;
 
 use crate::error::IdError;
+use crate::text::shown;
 use crate::time::Timestamp;
 
 /// The longest name, in bytes of UTF-8.
@@ -90,7 +91,8 @@ macro_rules! name {
         /// Not empty, at most [`MAX_ID_BYTES`] bytes, no control characters, and none of the
         /// placeholders that client code produces by accident (`undefined`, `null`, `none`, `nan`,
         /// `default`, `placeholder`, `registry`, in any case of letters). `Debug` shows the length
-        /// and no more than four characters: names are personal data.
+        /// and no more than four characters: names are personal data. Those that are hidden it shows
+        /// as [`shown`] does.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name($inner);
 
@@ -132,6 +134,7 @@ macro_rules! name {
                     Some((end, _)) => &self.0[..end],
                     None => "",
                 };
+                let start = shown(start);
                 write!(f, concat!(stringify!($name), "({}…, {} bytes)"), start, self.0.len())
             }
         }
@@ -266,6 +269,10 @@ mod tests {
             "UserId(alic…, 13 bytes)"
         );
         assert_eq!(format!("{:?}", RoomId::new("bob").unwrap()), "RoomId(…, 3 bytes)");
+        assert_eq!(
+            format!("{:?}", UserId::new("a\u{202e}\u{200b}b\u{2028}c").unwrap()),
+            "UserId(a\\u{202e}\\u{200b}b…, 12 bytes)"
+        );
     }
 
     #[test]

@@ -217,6 +217,7 @@ mod session;
 mod stats;
 mod stream;
 mod table;
+mod text;
 mod time;
 mod timers;
 
@@ -240,6 +241,7 @@ pub use stats::{
     Admitted, ConnState, Delivery, Flow, Impact, Joined, Notice, OpenedRun, Pressure, Recovered,
     RunEnd, Stats, Stored,
 };
+pub use text::{Shown, is_hidden, shown};
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Timestamp;

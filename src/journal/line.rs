@@ -2,18 +2,20 @@
 //!
 //! Handles are the 16 hexadecimal digits of their [`to_bits`](ConnId::to_bits), epochs likewise.
 
-use core::fmt::{self, Display, Formatter};
+use core::fmt::{self, Display, Formatter, Write as _};
 
 use crate::action::{Action, Body, Class, Gone, Message, Position, StreamRef};
 use crate::id::{ConnId, SessionId};
 use crate::registry::{Inbound, Resume};
 use crate::run::RunEventKind;
+use crate::text::Showing;
 
 use super::input::{Input, Recipient};
 
 /// An action as one line of text, for a person or a program that compares.
 ///
-/// Payloads are lengths, unless they are asked for; names are printed whole.
+/// Payloads are lengths, unless they are asked for; names are printed whole, as
+/// [`shown`](crate::shown) does.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a, 'b> {
     action: &'a Action<'b>,
@@ -68,13 +70,22 @@ impl<'a, 'b> Line<'a, 'b> {
 
 impl Display for Line<'_, '_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.action {
+        write!(Showing(f), "{}", Raw(self))
+    }
+}
+
+/// The same with names as they are: they may hold what breaks a line.
+struct Raw<'a, T>(&'a T);
+
+impl Display for Raw<'_, Line<'_, '_>> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0.action {
             Action::Send { to, stream, position, body } => {
                 write!(f, "send {}{}", Handles(to), Stream(stream))?;
                 if let Some(position) = position {
                     write!(f, " {}", At(position))?;
                 }
-                self.body(f, body)
+                self.0.body(f, body)
             }
             Action::Gap { conn, stream, from, to } => {
                 write!(f, "gap {}{} {from}..={to}", Handle(*conn), Stream(stream))
@@ -96,13 +107,20 @@ impl Display for Line<'_, '_> {
     }
 }
 
-/// Names are printed whole: in a journal without names they are pseudonyms. Payloads are lengths.
+/// Names are printed whole, as [`shown`](crate::shown) does: in a journal without names they are
+/// pseudonyms. Payloads are lengths.
 impl Display for Input {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Reserve => f.write_str("reserve"),
-            Self::Upgraded { conn } => write!(f, "upgraded {}", Handle(*conn)),
-            Self::Connect { conn, who, resume } => {
+        write!(Showing(f), "{}", Raw(self))
+    }
+}
+
+impl Display for Raw<'_, Input> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Input::Reserve => f.write_str("reserve"),
+            Input::Upgraded { conn } => write!(f, "upgraded {}", Handle(*conn)),
+            Input::Connect { conn, who, resume } => {
                 let (user, thread) = (who.user().as_str(), who.thread().as_str());
                 write!(f, "connect {} user {user} thread {thread}", Handle(*conn))?;
                 if let Some(label) = who.label() {
@@ -121,33 +139,33 @@ impl Display for Input {
                     None => Ok(()),
                 }
             }
-            Self::Message { conn, inbound } => match inbound {
+            Input::Message { conn, inbound } => match inbound {
                 Inbound::Data { bytes } => write!(f, "message {} data {bytes}", Handle(*conn)),
                 Inbound::Life => write!(f, "message {} life", Handle(*conn)),
                 Inbound::Pong => write!(f, "message {} pong", Handle(*conn)),
             },
-            Self::Flushed { conn, total } => write!(f, "flushed {} {total}", Handle(*conn)),
-            Self::Disconnect { conn, .. } => write!(f, "disconnect {}", Handle(*conn)),
-            Self::Tick => f.write_str("tick"),
-            Self::Send { to, message } => write!(f, "send to {to} {}", Sent(message)),
-            Self::Reply { conn, message } => {
+            Input::Flushed { conn, total } => write!(f, "flushed {} {total}", Handle(*conn)),
+            Input::Disconnect { conn, .. } => write!(f, "disconnect {}", Handle(*conn)),
+            Input::Tick => f.write_str("tick"),
+            Input::Send { to, message } => write!(f, "send to {to} {}", Sent(message)),
+            Input::Reply { conn, message } => {
                 write!(f, "reply to {} {}", Handle(*conn), Sent(message))
             }
-            Self::Join { conn, room, since } => {
+            Input::Join { conn, room, since } => {
                 write!(f, "join {} room {}", Handle(*conn), room.as_str())?;
                 since.map_or(Ok(()), |position| write!(f, " since {}", At(&position)))
             }
-            Self::Leave { conn, room } => {
+            Input::Leave { conn, room } => {
                 write!(f, "leave {} room {}", Handle(*conn), room.as_str())
             }
-            Self::Acknowledge { conn, room, offset } => {
+            Input::Acknowledge { conn, room, offset } => {
                 write!(f, "acknowledge {}", Handle(*conn))?;
                 if let Some(room) = room {
                     write!(f, " room {}", room.as_str())?;
                 }
                 write!(f, " {offset}")
             }
-            Self::OpenRun { user, thread, run, agent, payload } => write!(
+            Input::OpenRun { user, thread, run, agent, payload } => write!(
                 f,
                 "open_run user {} thread {} run {} by {agent} {}",
                 user.as_str(),
@@ -155,7 +173,7 @@ impl Display for Input {
                 run.as_str(),
                 payload.len()
             ),
-            Self::RunEvent { user, run, event } => {
+            Input::RunEvent { user, run, event } => {
                 let (user, run) = (user.as_str(), run.as_str());
                 write!(f, "run_event user {user} run {run} {}", kind_name(event.kind()))?;
                 if let Some(call) = event.call() {
@@ -163,21 +181,21 @@ impl Display for Input {
                 }
                 write!(f, " {}", event.payload().len())
             }
-            Self::Close { to, reason } => {
+            Input::Close { to, reason } => {
                 write!(f, "close {to} {} {}", reason.code(), reason.name())
             }
-            Self::Refresh { conn, expires_at: Some(at) } => {
+            Input::Refresh { conn, expires_at: Some(at) } => {
                 write!(f, "refresh {} expires {at:?}", Handle(*conn))
             }
-            Self::Refresh { conn, expires_at: None } => write!(f, "refresh {}", Handle(*conn)),
-            Self::Revoke { user } => write!(f, "revoke user {}", user.as_str()),
-            Self::Drain { deadline: Some(deadline) } => write!(f, "drain {deadline:?}"),
-            Self::Drain { deadline: None } => f.write_str("drain"),
-            Self::CancelDrain => f.write_str("cancel_drain"),
-            Self::Reload { .. } => f.write_str("reload"),
-            Self::Pass => f.write_str("pass"),
-            Self::Polled { count, .. } => write!(f, "polled {count}"),
-            Self::Noticed { count } => write!(f, "noticed {count}"),
+            Input::Refresh { conn, expires_at: None } => write!(f, "refresh {}", Handle(*conn)),
+            Input::Revoke { user } => write!(f, "revoke user {}", user.as_str()),
+            Input::Drain { deadline: Some(deadline) } => write!(f, "drain {deadline:?}"),
+            Input::Drain { deadline: None } => f.write_str("drain"),
+            Input::CancelDrain => f.write_str("cancel_drain"),
+            Input::Reload { .. } => f.write_str("reload"),
+            Input::Pass => f.write_str("pass"),
+            Input::Polled { count, .. } => write!(f, "polled {count}"),
+            Input::Noticed { count } => write!(f, "noticed {count}"),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::Duration;
 
-use headcount::{Admitted, Joined, Position, Recovered, RoomId, StreamRef, Who};
+use headcount::{Admitted, Joined, Position, Recovered, RoomId, StreamRef, Who, is_hidden, shown};
 
 use crate::identity::show_epoch;
 
@@ -149,7 +149,8 @@ pub(crate) fn ok(request: Option<&str>) -> String {
 
 /// What a client asked for can't be done.
 pub(crate) fn error(code: &str, message: &str, request: Option<&str>) -> String {
-    Object::frame("error").text("code", code).text("message", message).request(request).end()
+    let message = shown(message).to_string();
+    Object::frame("error").text("code", code).text("message", &message).request(request).end()
 }
 
 /// A message outside any stream, as a whole frame: for one connection, or for everyone.
@@ -215,28 +216,29 @@ pub(crate) fn quoted(text: &str) -> String {
     out
 }
 
-/// Appends a JSON string.
+/// Appends a JSON string. Characters that are not seen, or that move others, are escaped as well:
+/// to a program it is the same string, and people read answers in terminals.
 fn quote(text: &str, out: &mut String) {
     out.push('"');
     let mut plain = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0..=0x1f => {
-                out.push_str(&text[plain..at]);
-                let _ = write!(out, "\\u{byte:04x}");
-                plain = at + 1;
-                continue;
-            }
+    for (at, c) in text.char_indices() {
+        let escape = match c {
+            '"' => "\\\"",
+            '\\' => "\\\\",
+            '\n' => "\\n",
+            '\r' => "\\r",
+            '\t' => "\\t",
+            c if is_hidden(c) => "",
             _ => continue,
         };
         out.push_str(&text[plain..at]);
         out.push_str(escape);
-        plain = at + 1;
+        if escape.is_empty() {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+        plain = at + c.len_utf8();
     }
     out.push_str(&text[plain..]);
     out.push('"');
@@ -280,10 +282,19 @@ mod tests {
 
     #[test]
     fn any_text_survives_quoting() {
-        for text in
-            ["", "plain", "\"", "\\", "a\u{0}b\u{1f}\u{7f}", "\r\n\t", "ü\u{2028}🦀\"", "\\\""]
-        {
+        for text in [
+            "",
+            "plain",
+            "\"",
+            "\\",
+            "a\u{0}b\u{1f}\u{7f}",
+            "\r\n\t",
+            "ü\u{2028}🦀\"",
+            "\\\"",
+            "a\u{e0041}\u{202e}",
+        ] {
             let quoted = quoted(text);
+            assert!(!quoted.contains(is_hidden), "{quoted}");
             assert_eq!(serde_json::from_str::<String>(&quoted).unwrap(), text, "{quoted}");
         }
     }

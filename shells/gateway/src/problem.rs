@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headcount::IdError;
+use headcount::{IdError, shown};
 use headcount_mio::Answer;
 
 use crate::frames::Object;
@@ -17,8 +17,10 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after: None }
+    /// `message` may quote what the other side has sent: it is [`shown`].
+    pub(crate) fn new(status: u16, code: &'static str, message: impl AsRef<str>) -> Self {
+        let message = shown(message.as_ref()).to_string();
+        Self { status, code, message, retry_after: None }
     }
 
     /// When the same request can succeed.
@@ -41,7 +43,6 @@ impl Problem {
         self.retry_after
     }
 
-    #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
@@ -68,7 +69,7 @@ const SHOWN: usize = 200;
 /// What a parser says of a text. It quotes what it did not expect, which is the sender's own and as
 /// long as they like: no more of it goes back than helps.
 pub(crate) fn why(error: &serde_json::Error) -> String {
-    let sentence = error.to_string();
+    let sentence = shown(&error.to_string()).to_string();
     match sentence.char_indices().nth(SHOWN) {
         None => sentence,
         Some((end, _)) => {

@@ -1,6 +1,6 @@
 //! Everything that the settings are read from: once at the start, and again for every reload.
 
-use headcount::Config;
+use headcount::{Config, shown};
 use tracing::warn;
 
 use crate::cli;
@@ -35,7 +35,7 @@ impl Source {
 
     /// Reads all of them. A mistake is one line, the same at the start and for a reload.
     pub(crate) fn read(&self) -> Result<Plan, String> {
-        self.plan().map_err(|sentence| sentence.replace(char::is_control, " "))
+        self.plan().map_err(|sentence| shown(&sentence).to_string())
     }
 
     fn plan(&self) -> Result<Plan, String> {
