@@ -90,12 +90,29 @@ pub trait Handler {
         let _ = error;
     }
 
+    /// The process got SIGHUP, and the options say that signals are the server's
+    /// ([`Options::signals`](crate::Options::signals)). Several that come at once may be told as one.
+    ///
+    /// By default the server stops, as on SIGTERM.
+    fn hang_up(&mut self) -> HangUp {
+        HangUp::Stop
+    }
+
     /// A connection or a session is gone: exactly once for each, and nothing names it again.
     ///
     /// Connections that never came as far as [`authenticate`](Self::authenticate) are among them.
     fn cleanup(&mut self, what: Gone, reason: CloseReason) {
         let _ = (what, reason);
     }
+}
+
+/// What a SIGHUP does to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HangUp {
+    /// It stops, as on SIGTERM: it drains, and a second signal ends it at once.
+    Stop,
+    /// It goes on.
+    GoOn,
 }
 
 /// What may be done in a turn of the loop.

@@ -144,13 +144,14 @@ mod listener;
 mod options;
 mod outbound;
 mod server;
+mod signals;
 mod socket;
 mod sockets;
 mod turn;
 
 pub use answer::Answer;
 pub use handle::{Handle, HandleError};
-pub use handler::{Handler, Kind, Payload, Turn, Verdict};
+pub use handler::{Handler, HangUp, Kind, Payload, Turn, Verdict};
 pub use http::Request;
 pub use options::Options;
 pub use server::{BindError, Server};

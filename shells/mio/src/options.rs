@@ -32,10 +32,18 @@ impl Options {
         self
     }
 
-    /// Whether SIGTERM and SIGINT stop the server as [`Handle::stop`] does; a second one makes
-    /// [`Server::run`] return at once. They keep to be caught, without effect, after that.
+    /// Whether the process's signals are the server's:
+    ///
+    /// | signal | effect |
+    /// |---|---|
+    /// | SIGTERM, SIGINT | stop the server as [`Handle::stop`] does; a second one makes [`Server::run`] return at once |
+    /// | SIGHUP | [`Handler::hang_up`] says; by default as SIGTERM. None if the process was started with SIGHUP ignored, as `nohup` does (known on Linux only) |
+    /// | SIGUSR1, SIGUSR2, SIGXFSZ | none: without this each would kill the process. A write that a limit of the file's size stops (SIGXFSZ) is an error of that write |
+    ///
+    /// All of them stay caught, without effect, after [`Server::run`] has returned.
     ///
     /// [`Handle::stop`]: crate::Handle::stop
+    /// [`Handler::hang_up`]: crate::Handler::hang_up
     /// [`Server::run`]: crate::Server::run
     #[must_use]
     pub const fn signals(mut self, signals: bool) -> Self {

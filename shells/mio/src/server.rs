@@ -8,14 +8,13 @@ use std::net::SocketAddr;
 use headcount::journal::Recording;
 use headcount::{Config, Registry};
 use mio::{Interest, Poll, Waker};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook_mio::v1_0::Signals;
 
 use crate::handle::{Calls, Handle, channel};
 use crate::handler::Handler;
 use crate::journal::Journal;
 use crate::listener::Listener;
 use crate::options::Options;
+use crate::signals::Signals;
 use crate::turn::{LISTENER, Loop, SIGNALS, WAKER};
 
 /// Why a server could not be bound.
@@ -82,8 +81,8 @@ impl Server {
         let (handle, calls) = channel(Waker::new(poll.registry(), WAKER)?);
         let mut signals = None;
         if options.signals {
-            let signals = signals.insert(Signals::new([SIGTERM, SIGINT])?);
-            poll.registry().register(signals, SIGNALS, Interest::READABLE)?;
+            let signals = signals.insert(Signals::new()?);
+            poll.registry().register(signals.source(), SIGNALS, Interest::READABLE)?;
         }
         let registry = Registry::new(config);
         let journal = Journal::none();

@@ -8,7 +8,6 @@ use headcount::{Clock, ConnId, Disconnect, Registry, Target, Timestamp};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use signal_hook_mio::v1_0::Signals;
 
 use crate::actions::Encoder;
 use crate::handle::Calls;
@@ -18,6 +17,7 @@ use crate::listener::Listener;
 use crate::options::Options;
 use crate::outbound::Written;
 use crate::server::Server;
+use crate::signals::Signals;
 use crate::socket::{BYTES_PER_TURN, Desk, Socket};
 use crate::sockets::Sockets;
 
@@ -170,7 +170,7 @@ impl<H: Handler> Loop<H> {
             WAKER => {}
             SIGNALS => {
                 if let Some(signals) = &mut self.signals {
-                    self.signalled += signals.pending().count() as u32;
+                    self.signalled += signals.stops(&mut self.handler);
                 }
             }
             Token(bits) => {

@@ -1,4 +1,4 @@
-//! SIGTERM. Alone in its process, because signals are for all of it.
+//! Signals. Alone in its process, because signals are for all of it.
 
 mod common;
 
@@ -10,7 +10,7 @@ use common::*;
 use headcount_mio::Options;
 use nix::sys::pthread::pthread_kill;
 use nix::sys::signal::Signal;
-use signal_hook::consts::{SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::low_level::raise;
 
@@ -32,6 +32,19 @@ fn sigterm_stops_and_a_second_one_does_not_wait() {
     raise(SIGTERM).unwrap();
     server.join().unwrap();
     client.expect_dropped();
+
+    // A SIGHUP stops it too, unless the handler has another use for it. The others don't kill it.
+    let server = TestServer::bind(config(), Options::new().signals(true)).run();
+    let mut client = Client::admitted(server.address, "alice");
+    for signal in [SIGUSR1, SIGUSR2, SIGXFSZ] {
+        raise(signal).unwrap();
+        client.say("still here?");
+        assert_eq!(client.text(), "still here?");
+    }
+    raise(SIGHUP).unwrap();
+    client.expect_drain();
+    drop(client);
+    server.join().unwrap();
 }
 
 /// A wait for events is interrupted by any signal that the loop's thread gets.
