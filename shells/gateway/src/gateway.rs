@@ -9,11 +9,13 @@ use headcount::{
     Admitted, Body, ConnId, Message, Notice, Position, Registry, ReplyError, SessionId, StreamRef,
     Timestamp,
 };
-use headcount_mio::{Answer, Handler, Kind, Payload, Request, Turn, Verdict};
-use tracing::{debug, error};
+use headcount_mio::{Answer, Handler, HangUp, Kind, Payload, Request, Turn, Verdict};
+use tokio::sync::Notify;
+use tracing::{debug, error, info};
 
 use crate::client::{self, Ask, Frame};
 use crate::events;
+use crate::fault;
 use crate::frames::{self, Terms};
 use crate::identity::{self, Identity};
 use crate::lifecycle;
@@ -25,6 +27,8 @@ use crate::wall::WallClock;
 pub(crate) struct Counters {
     /// Frames for one connection that found its window and lane full.
     pub(crate) replies_dropped: AtomicU64,
+    /// Lines that found the log's queue full: stderr is read too slowly, or not at all.
+    pub(crate) log_lines_lost: AtomicU64,
 }
 
 /// The application of the loop. The registry has all state but what is shared with a reload: who
@@ -33,12 +37,14 @@ pub(crate) struct Gateway {
     own: Shared,
     wall: WallClock,
     counters: Arc<Counters>,
+    /// Asks for a reload; `None`: there is no file to read again.
+    reload: Option<Arc<Notify>>,
 }
 
 impl Gateway {
-    pub(crate) fn new(own: Shared, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(own: Shared, counters: Arc<Counters>, reload: Option<Arc<Notify>>) -> Self {
         // The loop, and with it the registry's time, begins when this has been made.
-        Self { own, wall: WallClock::start(), counters }
+        Self { own, wall: WallClock::start(), counters, reload }
     }
 
     /// The answer to an address that has used up its rate.
@@ -108,6 +114,16 @@ impl Handler for Gateway {
         error!(%error, "the journal ends here; the server goes on");
     }
 
+    fn hang_up(&mut self) -> HangUp {
+        let Some(reload) = &self.reload else {
+            info!("SIGHUP: there is no file to read again (--config), so the server stops");
+            return HangUp::Stop;
+        };
+        // The admin port's thread reads it. Files can be slow.
+        reload.notify_one();
+        HangUp::GoOn
+    }
+
     fn authenticate(&mut self, request: &Request<'_>) -> Verdict {
         if let Some(answer) = self.turn_away(request) {
             return Verdict::Refuse(answer);
@@ -132,6 +148,7 @@ impl Handler for Gateway {
     }
 
     fn message(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>) {
+        fault::point("loop");
         let answer = match payload {
             Payload::Text(text) => match client::parse(text) {
                 Ok(frame) => Self::act(turn, conn, frame),

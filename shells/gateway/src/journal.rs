@@ -15,6 +15,8 @@ use std::time::Duration;
 use clap::Args;
 use headcount::journal::Recording;
 
+use crate::fault;
+
 /// What may wait to be written, in bytes.
 const QUEUE_BYTES: usize = 64 << 20;
 /// How long the end of the process waits for what is queued.
@@ -142,6 +144,7 @@ fn write(mut file: File, items: &Receiver<Item>, waiting: &AtomicUsize) -> io::R
     for item in items {
         match item {
             Item::Bytes(bytes) => {
+                fault::point("journal");
                 file.write_all(&bytes)?;
                 waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
             }

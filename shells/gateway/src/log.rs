@@ -1,18 +1,24 @@
 //! The log goes to stderr, through a thread of its own.
 //!
 //! Whoever started the process may have stopped reading its stderr: a write to a full pipe blocks,
-//! and the loop must never wait for that. Lines that find the queue full are lost, and counted in
-//! the next line that is not.
+//! and the loop must never wait for that. Lines that find the queue full are lost, and counted: in
+//! the next line that is written, and in the figures.
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
+use headcount::{is_hidden, shown};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::fault;
+use crate::gateway::Counters;
+
+/// The name of the thread.
+pub(crate) const THREAD: &str = "log";
 /// Lines that wait to be written.
 const QUEUE: usize = 4_096;
 /// How long the end of the process waits for the lines that are queued.
@@ -25,13 +31,14 @@ enum Item {
 }
 
 /// The log's end of the queue.
+#[derive(Clone)]
 pub(crate) struct Log {
     queue: SyncSender<Item>,
 }
 
 impl Log {
     /// Waits until what was logged is written, but not for ever.
-    pub(crate) fn finish(self) {
+    pub(crate) fn finish(&self) {
         let (done, wait) = channel();
         if self.queue.try_send(Item::Finish(done)).is_ok() {
             let _ = wait.recv_timeout(LAST_WORDS);
@@ -39,32 +46,33 @@ impl Log {
     }
 }
 
-/// Installs the log for the whole process.
-pub(crate) fn start() -> Log {
+/// Installs the log for the whole process. An error is that there is no thread to write it.
+pub(crate) fn start(counters: Arc<Counters>) -> io::Result<Log> {
     let (queue, lines) = sync_channel(QUEUE);
-    let lost = Arc::new(AtomicU64::new(0));
-    let lines_lost = Arc::clone(&lost);
-    let thread = std::thread::Builder::new().name("log".to_owned());
-    if thread.spawn(move || write(&lines, &lines_lost)).is_ok() {
-        tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::INFO)
-            .with_ansi(false)
-            .with_target(false)
-            .with_writer(Lines { queue: queue.clone(), lost })
-            .init();
-    }
-    Log { queue }
+    let lost = Arc::clone(&counters);
+    let thread = std::thread::Builder::new().name(THREAD.to_owned());
+    thread.spawn(move || write(&lines, &lost))?;
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::INFO)
+        .with_ansi(false)
+        .with_target(false)
+        .with_writer(Lines { queue: queue.clone(), counters })
+        .init();
+    Ok(Log { queue })
 }
 
-fn write(lines: &Receiver<Item>, lost: &AtomicU64) {
+fn write(lines: &Receiver<Item>, counters: &Counters) {
     // Unbuffered, one write per line. When stderr is closed there is nobody to tell.
+    let mut told = 0;
     for item in lines {
         match item {
             Item::Line(line) => {
+                fault::point("log");
                 let mut stderr = io::stderr();
-                let lost = lost.swap(0, Ordering::Relaxed);
-                if lost > 0 {
-                    let _ = writeln!(stderr, "({lost} log lines were lost here)");
+                let lost = counters.log_lines_lost.load(Ordering::Relaxed);
+                if lost > told {
+                    let _ = writeln!(stderr, "({} log lines were lost here)", lost - told);
+                    told = lost;
                 }
                 let _ = stderr.write_all(&line);
             }
@@ -78,7 +86,7 @@ fn write(lines: &Receiver<Item>, lost: &AtomicU64) {
 /// Makes a writer for each event.
 struct Lines {
     queue: SyncSender<Item>,
-    lost: Arc<AtomicU64>,
+    counters: Arc<Counters>,
 }
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -95,6 +103,16 @@ struct Line<'a> {
     text: Vec<u8>,
 }
 
+/// The text of an event as one line, whatever its fields hold: names come from outside.
+fn one_line(text: Vec<u8>) -> Vec<u8> {
+    let Ok(line) = std::str::from_utf8(&text) else { return text };
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    if !line.contains(is_hidden) {
+        return text;
+    }
+    format!("{}\n", shown(line)).into_bytes()
+}
+
 impl Write for Line<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.text.extend_from_slice(bytes);
@@ -108,9 +126,26 @@ impl Write for Line<'_> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
-        let text = std::mem::take(&mut self.text);
+        let text = one_line(std::mem::take(&mut self.text));
         if !text.is_empty() && self.to.queue.try_send(Item::Line(text)).is_err() {
-            self.to.lost.fetch_add(1, Ordering::Relaxed);
+            self.to.counters.log_lines_lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_is_one_line_that_reads_as_it_is_written() {
+        for (text, line) in [
+            ("plain\n", "plain\n"),
+            ("", ""),
+            ("two\nlines\n", "two\\nlines\n"),
+            ("\u{202e}a\u{2028}b\u{200b}\n", "\\u{202e}a\\u{2028}b\\u{200b}\n"),
+        ] {
+            assert_eq!(one_line(text.as_bytes().to_vec()), line.as_bytes());
         }
     }
 }

@@ -12,6 +12,7 @@ mod cli;
 mod client;
 mod crowd;
 mod events;
+mod fault;
 mod frames;
 mod gateway;
 mod identity;
@@ -20,6 +21,7 @@ mod lifecycle;
 mod local;
 mod log;
 mod own;
+mod panics;
 mod problem;
 mod proxies;
 mod replay;
@@ -36,7 +38,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use headcount::shown;
 use headcount_mio::{Options, Server};
+use tokio::sync::Notify;
 use tracing::{error, info};
 
 use crate::admin::Reload;
@@ -58,7 +62,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(sentence) => {
             // One line, before any log line: whoever started the process reads this first.
-            let _ = writeln!(io::stderr(), "headcount: {sentence}");
+            let _ = writeln!(io::stderr(), "headcount: {}", shown(&sentence));
             ExitCode::from(USAGE)
         }
     }
@@ -66,6 +70,10 @@ fn main() -> ExitCode {
 
 /// Runs until it is told to stop. An error is about what was asked for, before anything ran.
 fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
+    let counters = Arc::new(Counters::default());
+    let log = log::start(Arc::clone(&counters))
+        .map_err(|error| format!("cannot start the log's thread: {error}"))?;
+    panics::end_the_process(log.clone());
     let descriptors = descriptor_limit();
     let seed = getrandom::u64()
         .map_err(|error| format!("the operating system gives no entropy for the seed: {error}"))?;
@@ -91,12 +99,12 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
         None => server,
     };
 
-    let log = log::start();
     source.warn_of(&config);
     let handle = server.handle();
-    let counters = Arc::new(Counters::default());
     let failed = Arc::new(AtomicBool::new(false));
     let own = Shared::new(settings);
+    let hang_ups = Arc::new(Notify::new());
+    let reload = source.has_file().then(|| Arc::clone(&hang_ups));
     let state = admin::State::new(
         handle.clone(),
         &config,
@@ -109,7 +117,7 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     std::thread::Builder::new()
         .name("admin".to_owned())
         .spawn(move || {
-            if let Err(error) = admin::run(listener, state) {
+            if let Err(error) = admin::run(listener, state, hang_ups) {
                 error!(%error, "the admin port has failed; stopping");
                 admin_failed.store(true, Ordering::Release);
                 handle.stop();
@@ -122,8 +130,9 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
         connections = config.connections(),
         "started in development mode: whoever connects says who they are; loopback only"
     );
-    announce(address, admin_address);
-    let result = server.run(Gateway::new(own, counters));
+    announce(address, admin_address)
+        .map_err(|error| format!("cannot start the thread of standard output: {error}"))?;
+    let result = server.run(Gateway::new(own, counters, reload));
     let code = match result {
         Ok(()) if failed.load(Ordering::Acquire) => ExitCode::FAILURE,
         Ok(()) => {
@@ -139,12 +148,15 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     Ok(code)
 }
 
-/// The two lines that programs wait for, with the real ports. Nobody reading them is no reason to
-/// end.
-fn announce(address: SocketAddr, admin: SocketAddr) {
-    let mut out = io::stdout().lock();
-    let _ = writeln!(out, "websocket ws://{address}/ws\nadmin http://{admin}/");
-    let _ = out.flush();
+/// The two lines that programs wait for, with the real ports. The server neither ends nor waits
+/// when standard output is closed, or a full pipe.
+fn announce(address: SocketAddr, admin: SocketAddr) -> io::Result<()> {
+    let write = move || {
+        let mut out = io::stdout().lock();
+        let _ = writeln!(out, "websocket ws://{address}/ws\nadmin http://{admin}/");
+        let _ = out.flush();
+    };
+    std::thread::Builder::new().name("stdout".to_owned()).spawn(write).map(drop)
 }
 
 fn cannot_listen(

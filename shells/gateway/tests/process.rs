@@ -2,10 +2,11 @@
 
 mod common;
 
-use std::net::TcpListener;
-use std::process::{Output, Stdio};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
-use common::{Server, headcount};
+use common::{File, PATIENCE, Server, headcount, request};
 
 fn run(arguments: &[&str]) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } =
@@ -40,6 +41,97 @@ fn a_signal_closes_everyone_and_ends_well() {
     }
 }
 
+/// The command under a shell that does something first.
+fn under_a_shell(script: &str, arguments: &[&str]) -> Command {
+    let binary = headcount();
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh"]).arg(binary.get_program()).args(arguments);
+    for (name, value) in binary.get_envs() {
+        assert!(value.is_none());
+        command.env_remove(name);
+    }
+    command
+}
+
+const FREE_PORTS: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+
+#[test]
+fn sighup_reloads_and_tells_the_log_what_came_of_it() {
+    let file = File::new("[heartbeat]\ninterval = \"11s\"\n");
+    let mut command = headcount();
+    command.args(FREE_PORTS).arg("--config").arg(file.path());
+    let server = Server::run(command);
+    let mut client = server.connect("user=a");
+    file.write("[heartbeat]\ninterval = \"12s\"\n");
+    server.signal("HUP");
+    server.logged(&["reloading", "changed=\"heartbeat.interval\""]);
+    server.logged(&["reloaded", "closes=0"]);
+    assert_eq!(server.connect("user=b").welcome["ping_interval_ms"], 12_000);
+    file.write("[heartbeat]\nintervall = \"13s\"\n");
+    server.signal("HUP");
+    server.logged(&["WARN", "SIGHUP", "refused", ":2: heartbeat.intervall: no such setting"]);
+    assert_eq!(server.connect("user=c").welcome["ping_interval_ms"], 12_000);
+    assert_eq!(client.ask(r#"{"type":"ping"}"#)["type"], "ok", "who was there stays");
+}
+
+#[test]
+fn sighup_without_a_file_drains() {
+    let server = Server::start();
+    let mut client = server.connect("user=a");
+    server.signal("HUP");
+    assert_eq!(client.next()["type"], "draining");
+    assert_eq!(client.closed(), 1012);
+    drop(client);
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("SIGHUP"), "{log}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_sighup_that_the_starter_ignores_stays_ignored() {
+    let server = Server::run(under_a_shell("trap '' HUP; exec \"$@\"", &FREE_PORTS));
+    let mut client = server.connect("user=a");
+    server.signal("HUP");
+    server.signal("HUP");
+    assert_eq!(client.ask(r#"{"type":"ping"}"#)["type"], "ok");
+    assert_eq!(server.get("/readyz").status, 200);
+}
+
+#[test]
+fn signals_without_a_meaning_do_nothing() {
+    let server = Server::start();
+    let mut client = server.connect("user=a");
+    for name in ["USR1", "USR2", "PIPE", "XFSZ"] {
+        server.signal(name);
+        assert_eq!(client.ask(r#"{"type":"ping"}"#)["type"], "ok", "SIG{name}");
+        assert_eq!(server.get("/readyz").status, 200, "SIG{name}");
+    }
+}
+
+#[test]
+fn a_standard_output_that_is_full_does_not_hold_up_the_start() {
+    // Ports that were free a moment ago: they can't be read from a pipe that nothing fits into.
+    let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [listen, admin] = free.each_ref().map(|free| free.local_addr().unwrap());
+    drop(free);
+    let (listen, admin_text) = (listen.to_string(), admin.to_string());
+    let arguments = ["serve", "--listen", &listen, "--admin", &admin_text];
+    // A pipe holds 64 KiB.
+    let script = "head -c 65536 /dev/zero; exec \"$@\"";
+    let mut command = under_a_shell(script, &arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let start = Instant::now();
+    while TcpStream::connect(admin).is_err() && start.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let ready = request(admin, "GET", "/readyz", &[], "").status;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(ready, 200);
+}
+
 #[test]
 fn the_life_of_a_connection_is_logged() {
     let server = Server::with(&["session.linger=10ms"]);
@@ -57,12 +149,51 @@ fn the_life_of_a_connection_is_logged() {
 }
 
 #[test]
-fn nobody_reading_the_log_stops_nothing() {
-    let server = Server::unread();
-    // Twice what a pipe holds.
-    for user in 0..800 {
-        drop(server.connect(&format!("user={user}")));
+fn a_name_reaches_the_log_and_error_messages_in_a_form_that_reads_as_it_is_written() {
+    // Right to left, a line separator, and a space that is not seen.
+    let hidden = |c: char| ['\u{202e}', '\u{2028}', '\u{200b}'].contains(&c);
+    let server = Server::start();
+    let mut client =
+        server.connect("user=%E2%80%AE%E2%80%A8%E2%80%8Bx&thread=%E2%80%AEab%E2%80%8Bcd");
+    assert_eq!(client.welcome["user"], "\u{202e}\u{2028}\u{200b}x", "the name itself is kept");
+    server.logged(&["admitted", r"ThreadId(\u{202e}ab\u{200b}"]);
+    let of_frame = client.ask("{\"type\":\"\u{202e}\u{200b}\"}");
+    let of_body = server.post("/v1/revoke", "{\"user\":\"a\",\"\u{202e}\":1}");
+    assert_eq!(of_body.status, 400);
+    let of_path = server.get("/%E2%80%AE");
+    for message in [
+        &of_frame["message"],
+        &of_body.json()["error"]["message"],
+        &of_path.json()["error"]["message"],
+    ] {
+        assert!(!message.as_str().unwrap().contains(hidden), "{message}");
     }
+    let all = server.get("/v1/connections");
+    assert!(!all.body.contains(hidden), "JSON has escapes of its own: {}", all.body);
+    assert_eq!(all.json()["connections"][0]["user"], client.welcome["user"]);
+    let reason = "{\"to\":{\"user\":\"a\"},\"reason\":\"\u{202e}\\n2026 INFO forged\"}";
+    assert_eq!(server.post("/v1/close", reason).status, 200);
+    server.logged(&["closing on request", r"\u{202e}", "forged"]);
+    assert!(!server.log().contains(hidden), "{}", server.log());
+}
+
+#[test]
+fn nobody_reading_the_log_stops_nothing() {
+    let server = Server::unread(&["limits.connect_rate=0"]);
+    let mut neighbour = server.connect("user=neighbour");
+    // More than a pipe and the queue behind it hold.
+    let mut user = 0;
+    while server.stats()["log_lines_lost"] == 0 {
+        for _ in 0..200 {
+            user += 1;
+            drop(server.connect(&format!("user={user}")));
+        }
+        assert_eq!(neighbour.ask(r#"{"type":"ping"}"#)["type"], "ok");
+        assert!(user < 20_000);
+    }
+    let lost = server.get("/metrics").body;
+    assert!(lost.contains("\nheadcount_log_lines_lost_total "), "{lost}");
+    drop(neighbour);
     server.until(|stats| stats["connections"]["live"] == 0);
     server.signal("TERM");
     assert_eq!(server.wait().0.code(), Some(0));
@@ -97,7 +228,7 @@ fn settings_are_checked() {
         ("limits.connections=0", ["limits.connections=0", "between 1 and"]),
         ("heartbeat.pong_timeout=0s", ["heartbeat.pong_timeout=0s", "between 1ms and"]),
         ("limits.users", ["limits.users", "table.key=value"]),
-        ("limits.users=5\nconnections=6", ["limits.users=5 connections=6", "a whole number"]),
+        ("limits.users=5\nconnections=6", ["limits.users=5\\nconnections=6", "a whole number"]),
     ] {
         refuses(&["serve", "--set", setting], &parts);
     }

@@ -24,6 +24,8 @@ pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Probl
     registry(&mut page, &stats, draining);
     let dropped = state.0.counters.replies_dropped.load(Ordering::Relaxed);
     page.counter("replies_dropped", "Frames for one connection that found no room", dropped);
+    let lost = state.0.counters.log_lines_lost.load(Ordering::Relaxed);
+    page.counter("log_lines_lost", "Lines of the log that found no room", lost);
     page.gauge("uptime_seconds", "Since the start", state.0.started.elapsed().as_secs());
     if let Some(bytes) = resident_bytes() {
         page.gauge("resident_memory_bytes", "Memory that the process occupies", bytes);

@@ -40,8 +40,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use headcount::{Config, ConnId, SessionId};
 use headcount_mio::{Handle, HandleError, Turn};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
+use crate::fault;
 use crate::frames::Object;
 use crate::gateway::Counters;
 use crate::local;
@@ -120,13 +121,14 @@ fn stopped() -> Problem {
     Problem::new(503, "stopped", "the server is stopping")
 }
 
-/// Serves until the process ends.
-pub(crate) fn run(listener: TcpListener, state: State) -> io::Result<()> {
+/// Serves until the process ends. Each notice of `hang_ups` is a SIGHUP, or several.
+pub(crate) fn run(listener: TcpListener, state: State, hang_ups: Arc<Notify>) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     runtime.block_on(async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
+        tokio::spawn(reload::on_hang_up(state.clone(), hang_ups));
         match port::serve(listener, router(state), Bounds::USUAL).await {}
     })
 }
@@ -193,6 +195,7 @@ async fn wrong_method(method: Method) -> Problem {
 
 /// The process runs.
 async fn live() -> Response {
+    fault::point("admin");
     json(Object::new().text("status", "live").end())
 }
 

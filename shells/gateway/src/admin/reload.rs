@@ -1,4 +1,4 @@
-//! `POST /v1/reload`: the settings are read again, and a dry run says what that would do.
+//! `POST /v1/reload`, and SIGHUP: the settings are read again, and a dry run says what that would do.
 
 use std::sync::Arc;
 
@@ -6,11 +6,12 @@ use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use headcount::Impact;
 use headcount_mio::Turn;
-use tokio::sync::Mutex;
-use tracing::info;
+use tokio::sync::{Mutex, Notify};
+use tracing::{info, warn};
 
 use super::publish::Limits;
 use super::{State, body, json};
+use crate::fault;
 use crate::frames::{Object, array, quoted};
 use crate::own;
 use crate::problem::Problem;
@@ -39,24 +40,45 @@ pub(super) async fn reload(
 ) -> Result<Response, Problem> {
     let dry_run = is_dry_run(request.uri().query())?;
     body::nothing(request).await?;
-    let Reload { source, turn, .. } = &state.0.reload;
-    if !source.has_file() {
-        let message = "there is no file to read again: start the server with --config FILE";
-        return Err(Problem::new(409, "no_config", message));
-    }
-    let _turn = turn.lock().await;
-    let reader = Arc::clone(source);
-    // Files can be slow, and other requests are not to wait for them.
-    let plan = match tokio::task::spawn_blocking(move || reader.read()).await {
-        Ok(plan) => plan.map_err(|sentence| Problem::new(422, "bad_config", sentence))?,
-        Err(error) => return Err(Problem::new(500, "failed", error.to_string())),
-    };
-    let task = state.clone();
-    let (changed, impact) = state.call(move |turn| task.apply(turn, plan, dry_run)).await??;
+    let (changed, impact) = state.reload(dry_run).await?;
     Ok(json(answer(dry_run, &changed, impact)))
 }
 
+/// Reloads at each notice, for ever. Several that come while one is under way are one.
+pub(super) async fn on_hang_up(state: State, hang_ups: Arc<Notify>) {
+    loop {
+        hang_ups.notified().await;
+        // What a reload does is logged. Why it is refused would be the answer to a request.
+        if let Err(problem) = state.reload(false).await {
+            let why = problem.message();
+            warn!(why, "the reload that SIGHUP asked for is refused, and nothing has changed");
+        }
+    }
+}
+
 impl State {
+    /// Reads the settings again; a dry run changes nothing.
+    async fn reload(&self, dry_run: bool) -> Result<(Vec<&'static str>, Impact), Problem> {
+        let Reload { source, turn, .. } = &self.0.reload;
+        if !source.has_file() {
+            let message = "there is no file to read again: start the server with --config FILE";
+            return Err(Problem::new(409, "no_config", message));
+        }
+        let _turn = turn.lock().await;
+        let reader = Arc::clone(source);
+        // Files can be slow, and other requests are not to wait for them.
+        let read = tokio::task::spawn_blocking(move || {
+            fault::point("file");
+            reader.read()
+        });
+        let plan = match read.await {
+            Ok(plan) => plan.map_err(|sentence| Problem::new(422, "bad_config", sentence))?,
+            Err(error) => return Err(Problem::new(500, "failed", error.to_string())),
+        };
+        let task = self.clone();
+        self.call(move |turn| task.apply(turn, plan, dry_run)).await?
+    }
+
     /// In a turn of the loop: previews the plan, or goes on with it.
     fn apply(
         &self,
@@ -79,7 +101,7 @@ impl State {
         if dry_run {
             return Ok((changed, turn.registry.preview_reload(turn.now, &config)));
         }
-        info!(changed = changed.join(","), "reloading on request");
+        info!(changed = changed.join(","), "reloading");
         source.warn_of(&config);
         self.set_limits(Limits::new(&config));
         own.replace(settings);

@@ -20,6 +20,7 @@ pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Probl
         state.call(|turn| (turn.registry.stats(), Walked::new(turn.registry))).await?;
     let answer = render(&stats, &walked)
         .number("replies_dropped", state.0.counters.replies_dropped.load(Ordering::Relaxed))
+        .number("log_lines_lost", state.0.counters.log_lines_lost.load(Ordering::Relaxed))
         .number("uptime_ms", millis(state.0.started.elapsed()))
         .text("version", env!("CARGO_PKG_VERSION"));
     Ok(json(match resident_bytes() {

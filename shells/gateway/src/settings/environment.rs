@@ -32,6 +32,7 @@ impl Settings {
                 };
                 self.set(row.key, value.trim(), Origin::Variable(&name))?;
             } else if !OF_THE_TESTS.contains(&suffix)
+                && !is_fault(&name)
                 && !is_service_link(suffix, &value.to_string_lossy())
             {
                 let nearest = variable(rows::nearest(suffix, '_'));
@@ -40,6 +41,14 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// Whether it plants a fault, in a build that has them.
+fn is_fault(name: &str) -> bool {
+    #[cfg(debug_assertions)]
+    return name == crate::fault::VARIABLE;
+    #[cfg(not(debug_assertions))]
+    return false;
 }
 
 fn variable(key: &str) -> String {

@@ -92,9 +92,10 @@ impl Server {
     }
 
     /// With a log that nobody reads.
-    pub(crate) fn unread() -> Self {
+    pub(crate) fn unread(settings: &[&str]) -> Self {
         let mut command = headcount();
         command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(settings.iter().flat_map(|setting| ["--set", setting]));
         Self::spawn(command, false)
     }
 
