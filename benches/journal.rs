@@ -73,7 +73,7 @@ impl Server {
     }
 
     fn arrive(&mut self, user: u32) -> ConnId {
-        let conn = self.registry.reserve(self.now).unwrap();
+        let conn = self.registry.reserve(self.now, None).unwrap();
         let who =
             Principal::new(self.users[user as usize].clone(), ThreadId::new(name(user)).unwrap());
         self.registry.connect(self.now, conn, who, None).unwrap();

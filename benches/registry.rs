@@ -66,7 +66,7 @@ fn registry(config: ConfigBuilder) -> Registry {
 }
 
 fn admit(registry: &mut Registry, now: Timestamp, who: Principal) -> ConnId {
-    let conn = registry.reserve(now).unwrap();
+    let conn = registry.reserve(now, None).unwrap();
     registry.connect(now, conn, who, None).unwrap();
     conn
 }

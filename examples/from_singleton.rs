@@ -21,7 +21,7 @@ impl Manager {
     /// session of this user and thread is found or minted; nobody composes a key.
     fn connect(&mut self, user: &str, thread: &str) -> Result<ConnId, Box<dyn std::error::Error>> {
         let who = Principal::new(user.parse()?, thread.parse()?);
-        let conn = self.registry.reserve(self.clock.now())?;
+        let conn = self.registry.reserve(self.clock.now(), None)?;
         self.registry.connect(self.clock.now(), conn, who, None)?;
         Ok(conn)
     }

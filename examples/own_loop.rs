@@ -95,7 +95,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let _interrupted = poll.poll(&mut events, wait);
         let (now, mut more) = (clock.now(), true);
         while let Ok((mut stream, _)) = listener.accept() {
-            let Ok(conn) = registry.reserve(now) else { continue };
+            let Ok(conn) = registry.reserve(now, None) else { continue };
             let (token, both) = (conn.to_bits() as usize, Interest::READABLE | Interest::WRITABLE);
             poll.registry().register(&mut stream, Token(token), both)?;
             let shaking = Some(server::ServerHandshake::start(stream, server::NoCallback, None));

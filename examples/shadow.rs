@@ -55,7 +55,7 @@ impl Shadow {
         self.pass(now);
         if let ["connect", user, thread, name] = words[1..] {
             let who = Principal::new(user.parse()?, thread.parse()?);
-            let conn = self.registry.reserve(now)?;
+            let conn = self.registry.reserve(now, None)?;
             let refused = self.registry.connect(now, conn, who, None).err();
             let socket = Socket { conn, refused, counted: true, differs: None };
             self.names.insert(name.to_owned());

@@ -14,6 +14,7 @@ use crate::session::{Session, User};
 use crate::stats::Notice;
 use crate::stream::{Member, Stream};
 use crate::timers;
+use crate::waiting::Queue;
 
 /// Vectors, queues and hash tables grow by doubling: what is asked for may be twice what is used.
 const GROWTH: u64 = 2;
@@ -50,7 +51,7 @@ impl Config {
     #[must_use]
     pub const fn memory_bound(&self, largest_message: u64) -> u64 {
         let largest = largest_message.saturating_add(MESSAGE_OVERHEAD);
-        let slots = self.connections as u64 + self.closing as u64 + self.pending as u64;
+        let slots = self.connections as u64 + self.pending as u64 + 2 * self.closing as u64;
         let sessions = self.sessions as u64;
         let rooms = self.rooms as u64;
         let streams = sessions + rooms;
@@ -67,6 +68,7 @@ impl Config {
             sessions
                 .saturating_mul(self.runs_per_session as u64)
                 .saturating_mul(GROWTH * self.run_bytes),
+            (self.pending as u64 + 4) * GROWTH * (size::<Queue>() + INDEX),
             timers::bytes(slots) + timers::bytes(streams) + timers::bytes(runs),
             GROWTH * SHRINK * (slots + streams + KEPT_PLACES) * size::<Turn>(),
             (self.closed_ring as u64 + 4) * (GROWTH * size::<Closed>() + 3 * NAME),

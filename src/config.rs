@@ -169,11 +169,14 @@ macro_rules! keys {
 keys! {
     /// Admitted connections that are open at the same time (default 65,536).
     connections: u32 = "limits.connections", 1, MAX_COUNT, 65_536;
-    /// Sockets that wait to be admitted, beside `connections`: request heads, credentials, and
-    /// refused ones that have not ended (default an eighth of `connections`, at least 64).
+    /// Sockets that wait to be admitted, beside `connections`: their request heads or credentials
+    /// are under way (default an eighth of `connections`, at least 64).
     pending: u32 = "limits.pending", 1, MAX_COUNT, (connections / 8).max(64);
-    /// Headroom for admitted connections that are closing, beside `connections` (default an eighth
-    /// of `connections`, at least 64). When it is used up the oldest close handshake is cut short.
+    /// Of these, sockets of one [`Source`](crate::Source) (default half of `pending`, at least 1).
+    pending_per_source: u32 = "limits.pending_per_source", 1, MAX_COUNT, (pending / 2).max(1);
+    /// Headroom for admitted connections that are closing, beside `connections`, and as much again
+    /// for others that are closing, beside `pending` (default an eighth of `connections`, at least
+    /// 64). When it is used up the oldest close handshake is cut short.
     closing: u32 = "limits.closing", 1, MAX_COUNT, (connections / 8).max(64);
     /// Sessions, lingering ones included (default twice `connections`, or as many as there may be).
     sessions: u32 = "limits.sessions", 1, MAX_COUNT,
@@ -390,6 +393,12 @@ impl ConfigBuilder {
                 "limits.sessions",
             ),
             (config.users, "limits.users", config.sessions, "limits.sessions"),
+            (
+                config.pending_per_source,
+                "limits.pending_per_source",
+                config.pending,
+                "limits.pending",
+            ),
             (config.stream_history, "stream.history", config.stream_messages, "stream.messages"),
             (
                 config.room_history,

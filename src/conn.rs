@@ -17,6 +17,7 @@ use crate::random::mix;
 use crate::registry::Drain;
 use crate::table;
 use crate::time::Timestamp;
+use crate::waiting::Waiter;
 
 /// The session of a connection that has none.
 pub(crate) const NO_SESSION: u32 = u32::MAX;
@@ -104,6 +105,8 @@ pub(crate) struct Cold {
     /// nothing else up to there: it joined late. 0 for one that did not.
     pub(crate) late_until: u64,
     pub(crate) label: Option<Box<str>>,
+    /// Pending: its place in the queue of its source; `None` if it has no source.
+    pub(crate) waiter: Option<Waiter>,
     /// The seat that its next turn begins with, so that no room of many starves another.
     pub(crate) next_seat: u32,
     /// The drain that it was told of: that drain's plan holds for it.
@@ -204,6 +207,7 @@ impl Conns {
             missed: Vec::new(),
             late_until: 0,
             label: None,
+            waiter: None,
             next_seat: 0,
             told_of_drain: 0,
             excess: 0,

@@ -141,7 +141,8 @@ pub enum Refused {
     UnknownConn,
     /// The connection was admitted before, or is closing.
     NotPending,
-    /// `limits.pending` sockets wait to become somebody.
+    /// `limits.pending` sockets wait to be admitted and none gives way, or as many as
+    /// `limits.closing` wait for their cleanup.
     Pending,
     /// `limits.connect_rate` is used up.
     Rate {

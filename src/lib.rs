@@ -115,7 +115,7 @@
 //! // Two sockets are accepted; each turns out to be somebody.
 //! let mut conns = Vec::new();
 //! for user in ["alice", "bob"] {
-//!     let conn = registry.reserve(now)?;
+//!     let conn = registry.reserve(now, None)?;
 //!     let who = Principal::new(UserId::new(user)?, ThreadId::new("main")?);
 //!     let admitted = registry.connect(now, conn, who, None)?;
 //!     assert!(admitted.new_session);
@@ -220,6 +220,7 @@ mod table;
 mod text;
 mod time;
 mod timers;
+mod waiting;
 
 pub use action::{
     Action, Body, Class, CloseReason, Gone, Key, MESSAGE_OVERHEAD, Message, Position, Retry,
@@ -245,6 +246,7 @@ pub use text::{Shown, is_hidden, shown};
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Timestamp;
+pub use waiting::Source;
 
 /// Compiles the README's Rust.
 #[cfg(doctest)]

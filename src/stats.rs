@@ -311,7 +311,9 @@ pub struct Stats {
     pub live: u32,
     /// Of these, the open ones.
     pub open: u32,
-    /// Sockets that are nobody yet, and refused ones whose `Cleanup` has not been polled.
+    /// Sockets that were reserved and not admitted, and whose `Cleanup` has not been polled: those that
+    /// wait to be admitted, and those that are closing or gone. Only the former hold a place of
+    /// `limits.pending`.
     pub pending: u32,
     /// Reserved sockets that ended without having been admitted.
     pub abandoned: u64,

@@ -9,19 +9,110 @@ use headcount::{
 use support::{World, config, ms, refuse, room, secs, user, who};
 
 #[test]
-fn pending_sockets_are_refused_above_their_cap_until_a_cleanup_was_polled() {
+fn pending_sockets_are_refused_above_their_cap_until_one_has_ended() {
     let mut world = World::with(config().pending(2));
     let first = world.reserve();
     world.reserve();
+    assert_eq!(world.registry.vacancies(), 0);
     assert_eq!(world.try_reserve(), Err(Refused::Pending));
 
     world.hang_up(first);
-    assert_eq!(world.registry.stats().pending, 2, "it holds its place until its cleanup");
-    assert_eq!(world.try_reserve(), Err(Refused::Pending));
-    world.drain();
-    assert_eq!(world.registry.stats().pending, 1);
+    assert_eq!(world.registry.vacancies(), 1, "its cleanup need not have been polled");
     world.reserve();
-    assert_eq!(world.registry.stats().abandoned, 1);
+    assert_eq!(world.try_reserve(), Err(Refused::Pending));
+    assert_eq!(world.registry.stats().pending, 3);
+    world.drain();
+    assert_eq!((world.registry.stats().pending, world.registry.stats().abandoned), (2, 1));
+}
+
+#[test]
+fn a_socket_that_was_refused_and_not_ended_keeps_no_newcomer_out() {
+    let mut world = World::with(config().pending(2).connections(1));
+    world.open("alice", "main");
+    for _ in 0..2 {
+        let conn = world.reserve();
+        assert_eq!(world.connect(conn, "bob", "main"), Err(Refused::Connections));
+        world.close(Target::Conn(conn), CloseReason::TryLater);
+    }
+    world.drain();
+    assert_eq!((world.registry.stats().pending, world.registry.vacancies()), (2, 2));
+    let newcomers = [world.reserve(), world.reserve()];
+    assert_eq!(newcomers.map(|conn| world.state(conn)), [Some(ConnState::Pending); 2]);
+}
+
+#[test]
+fn refused_sockets_that_do_not_end_use_up_their_headroom_and_the_oldest_ends_at_once() {
+    let mut world = World::with(config().pending(1).closing(3));
+    let mut conns = Vec::new();
+    for _ in 0..3 {
+        let conn = world.reserve();
+        world.close(Target::Conn(conn), CloseReason::BadRequest);
+        world.drain();
+        conns.push(conn);
+    }
+    assert_eq!(world.state(conns[0]), Some(ConnState::Closing));
+    let newcomer = world.reserve();
+    assert_eq!(world.state(conns[0]), Some(ConnState::Gone));
+    assert_eq!(world.state(conns[1]), Some(ConnState::Closing));
+    assert_eq!(world.state(newcomer), Some(ConnState::Pending));
+    // The headroom is full of cleanups that nobody polls.
+    for conn in &conns[1..] {
+        world.hang_up(*conn);
+    }
+    world.close(Target::Conn(newcomer), CloseReason::BadRequest);
+    assert_eq!((world.registry.vacancies(), world.try_reserve()), (1, Err(Refused::Pending)));
+    world.drain();
+    world.reserve();
+}
+
+#[test]
+fn half_heads_of_one_source_keep_out_no_newcomer_of_another() {
+    let mut world = World::with(config().pending(4));
+    for _ in 0..100 {
+        world.try_reserve_from(Some("192.0.2.1")).unwrap();
+    }
+    assert_eq!(world.registry.vacancies(), 2, "a source has half of the places");
+    let other = world.reserve_from("192.0.2.2");
+    world.connect(other, "alice", "main").unwrap();
+    assert_eq!(world.open_count(), 1);
+}
+
+#[test]
+fn the_socket_of_a_source_that_was_silent_longest_gives_way_with_an_answer() {
+    let mut world = World::with(config().pending(9).pending_per_source(3));
+    let conns = [(); 3].map(|()| world.reserve_from("2001:db8::1"));
+    world.registry.upgraded(world.now, conns[0]).unwrap();
+    // It says something, if only that it is there.
+    world.inbound(conns[1], Inbound::Life);
+    // The same /64 is the same source.
+    let fourth = world.reserve_from("2001:db8::ffff:1");
+    assert_eq!(world.state(conns[2]), Some(ConnState::Closing));
+    world.reserve_from("2001:db8::2");
+    assert_eq!(world.state(conns[0]), Some(ConnState::Closing));
+    world.drain();
+    assert_eq!(world.seen(conns[2]), ["close head_timeout"]);
+    assert_eq!(world.seen(conns[0]), ["close auth_timeout"]);
+    let states = [conns[1], fourth].map(|conn| world.state(conn));
+    assert_eq!(states, [Some(ConnState::Pending); 2]);
+    world.reserve_from("2001:db8:0:1::1");
+    assert_eq!(world.state(conns[1]), Some(ConnState::Pending), "another /64 is another source");
+}
+
+#[test]
+fn when_all_places_are_taken_only_a_socket_of_the_same_source_gives_way() {
+    let mut world = World::with(config().pending(3).pending_per_source(2));
+    let first = world.reserve_from("192.0.2.1");
+    world.reserve_from("192.0.2.2");
+    world.reserve();
+    assert_eq!(world.try_reserve_from(Some("192.0.2.3")), Err(Refused::Pending));
+    assert_eq!(world.try_reserve(), Err(Refused::Pending), "no source, no share");
+    assert_eq!(world.state(first), Some(ConnState::Pending));
+    let second = world.reserve_from("192.0.2.1");
+    assert_eq!(world.state(first), Some(ConnState::Closing));
+    // An admission ends the wait: it is nobody's turn to give way.
+    world.connect(second, "alice", "main").unwrap();
+    world.reserve_from("192.0.2.1");
+    assert_eq!((world.open_count(), world.registry.vacancies()), (1, 0));
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn looking_changes_nothing() {
 fn a_seed_decides_epochs_and_jitter_and_nothing_else() {
     let positions = [1, 1, 2].map(|seed| {
         let mut registry = Registry::new(headcount::Config::new(seed));
-        let conn = registry.reserve(support::START).unwrap();
+        let conn = registry.reserve(support::START, None).unwrap();
         let who = support::who("alice", "main");
         registry.connect(support::START, conn, who, None).unwrap().position
     });

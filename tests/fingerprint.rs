@@ -60,7 +60,7 @@ fn whatever_may_come_of_a_difference_shows_in_the_fingerprint() {
     };
     let connect = |who: Principal| {
         move |registry: &mut Registry| {
-            let conn = registry.reserve(now).unwrap();
+            let conn = registry.reserve(now, None).unwrap();
             registry.connect(now, conn, who.clone(), None).unwrap();
         }
     };
@@ -82,7 +82,7 @@ fn whatever_may_come_of_a_difference_shows_in_the_fingerprint() {
         Box::new(connect(carol().with_expiry(now + secs(9)))),
         Box::new(move |registry| registry.tick(now + Duration::from_nanos(1))),
         Box::new(move |registry| {
-            let _ = registry.reserve(now);
+            let _ = registry.reserve(now, None);
         }),
         Box::new(move |registry| {
             let _ = registry.acknowledge(now, alice, None, 1);
@@ -164,7 +164,7 @@ fn the_order_in_which_slots_became_free_shows_for_it_decides_who_is_next() {
     });
     assert_ne!(registries[0].fingerprint(), registries[1].fingerprint());
     let now = support::START + secs(1);
-    let next = registries.map(|mut registry| registry.reserve(now).unwrap());
+    let next = registries.map(|mut registry| registry.reserve(now, None).unwrap());
     assert_ne!(next[0].index(), next[1].index());
 }
 

@@ -145,7 +145,7 @@ fn alice(recording: Recording) -> (Vec<u8>, Vec<String>) {
     let mut conns = Vec::new();
     for _ in 0..2 {
         now += core::time::Duration::from_nanos(1_500);
-        let conn = registry.reserve(now).unwrap();
+        let conn = registry.reserve(now, None).unwrap();
         let who = Principal::new(alice.clone(), thread.clone()).with_label("firefox").unwrap();
         registry.connect(now, conn, who, None).unwrap();
         registry.join(now, conn, &room, None).unwrap();
@@ -210,7 +210,7 @@ fn an_offset_within_a_character_is_replayed_without_the_text() {
     let mut texts = Vec::new();
     for offset in 1..=12 {
         now += core::time::Duration::from_secs(1);
-        let conn = registry.reserve(now).unwrap();
+        let conn = registry.reserve(now, None).unwrap();
         let resume = Resume { position: Position { epoch, offset }, previous: None };
         let who = Principal::new(alice.clone(), thread.clone());
         let admitted = registry.connect(now, conn, who, Some(resume)).unwrap();

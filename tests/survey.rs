@@ -3,7 +3,7 @@
 use headcount::{Config, ConnId, Principal, Registry, Resume, ThreadId, Timestamp, UserId};
 
 fn connect(registry: &mut Registry, now: Timestamp, user: &str, thread: &str) -> ConnId {
-    let conn = registry.reserve(now).unwrap();
+    let conn = registry.reserve(now, None).unwrap();
     let who = Principal::new(UserId::new(user).unwrap(), ThreadId::new(thread).unwrap());
     registry.connect(now, conn, who, None).unwrap();
     conn
@@ -55,7 +55,7 @@ fn a_takeover_without_a_position_is_told_of_no_gap() {
     let mut registry = Registry::new(Config::new(1));
     let now = Timestamp::from_secs(1);
     let old = connect(&mut registry, now, "a", "t");
-    let conn = registry.reserve(now).unwrap();
+    let conn = registry.reserve(now, None).unwrap();
     let who = Principal::new(UserId::new("a").unwrap(), ThreadId::new("t").unwrap());
     let admitted = registry.connect(now, conn, who, Some(Resume::takeover(old))).unwrap();
     assert_eq!(admitted.recovered, headcount::Recovered::Fresh);

@@ -14,6 +14,7 @@ use crate::id::{ConnId, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
 use crate::registry::{Disconnect, Inbound, Resume};
 use crate::run::RunEventKind;
 use crate::time::Timestamp;
+use crate::waiting::Source;
 
 use super::input::{Event, Input, Recipient};
 use super::kind::{self, Kind};
@@ -182,7 +183,11 @@ impl Decoder<'_, '_> {
                 Input::Polled { count, digest: u32::from_le_bytes(digest) }
             }
             Kind::Noticed => Input::Noticed { count: self.number()? },
-            Kind::Reserve => Input::Reserve,
+            Kind::Reserve => {
+                let source =
+                    if self.flag()? { Some(Source::from_pseudonym(self.word()?)) } else { None };
+                Input::Reserve { source }
+            }
             Kind::Upgraded => Input::Upgraded { conn: self.conn()? },
             Kind::Connect => {
                 let conn = self.conn()?;

@@ -10,14 +10,20 @@ use crate::id::{ConnId, Principal, RoomId, RunId, ThreadId, UserId};
 use crate::registry::{Disconnect, Inbound, Resume, Target};
 use crate::run::RunEvent;
 use crate::time::Timestamp;
+use crate::waiting::Source;
 
 use super::kind::{self, Kind};
 use super::recorder::Recorder;
 use super::{MAX_PAYLOAD_BYTES, settings};
 
 impl Recorder {
-    pub(crate) fn reserve(&mut self, now: Timestamp) {
-        self.enter(now, Kind::Reserve);
+    pub(crate) fn reserve(&mut self, now: Timestamp, source: Option<Source>) {
+        if self.enter(now, Kind::Reserve) {
+            self.flag(source.is_some());
+            if let Some(source) = source {
+                self.source(source);
+            }
+        }
     }
 
     pub(crate) fn upgraded(&mut self, now: Timestamp, conn: ConnId) {

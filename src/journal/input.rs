@@ -11,6 +11,7 @@ use crate::id::{ConnId, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
 use crate::registry::{Disconnect, Inbound, Registry, Resume, Target};
 use crate::run::{RunEvent, RunEventKind};
 use crate::time::Timestamp;
+use crate::waiting::Source;
 
 /// Whom a message or a close is for: a [`Target`] with names of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,9 @@ impl Recipient {
 #[allow(missing_docs)] // The arguments of the methods have their docs there.
 #[non_exhaustive]
 pub enum Input {
-    Reserve,
+    Reserve {
+        source: Option<Source>,
+    },
     Upgraded {
         conn: ConnId,
     },
@@ -181,8 +184,8 @@ impl Input {
     /// polled is given to `see`.
     pub fn apply(&self, registry: &mut Registry, now: Timestamp, mut see: impl FnMut(&Action<'_>)) {
         match self {
-            Self::Reserve => {
-                let _ = registry.reserve(now);
+            Self::Reserve { source } => {
+                let _ = registry.reserve(now, *source);
             }
             Self::Upgraded { conn } => {
                 let _ = registry.upgraded(now, *conn);

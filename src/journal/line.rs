@@ -9,6 +9,7 @@ use crate::id::{ConnId, SessionId};
 use crate::registry::{Inbound, Resume};
 use crate::run::RunEventKind;
 use crate::text::Showing;
+use crate::waiting::Source;
 
 use super::input::{Input, Recipient};
 
@@ -118,7 +119,11 @@ impl Display for Input {
 impl Display for Raw<'_, Input> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Input::Reserve => f.write_str("reserve"),
+            Input::Reserve { source } => {
+                f.write_str("reserve")?;
+                let pseudonym = source.and_then(Source::pseudonym);
+                pseudonym.map_or(Ok(()), |source| write!(f, " from {source:016x}"))
+            }
             Input::Upgraded { conn } => write!(f, "upgraded {}", Handle(*conn)),
             Input::Connect { conn, who, resume } => {
                 let (user, thread) = (who.user().as_str(), who.thread().as_str());

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::id::ConnId;
 use crate::registry::Target;
 use crate::time::Timestamp;
+use crate::waiting::Source;
 
 use super::kind::{self, Kind};
 use super::record::{self, Chain};
@@ -236,9 +237,17 @@ impl Recorder {
         if self.recording.names {
             self.buffer.extend_from_slice(name.as_bytes());
         } else {
-            let hash = self.recording.hash(name);
+            let hash = self.recording.hash(name.as_bytes());
             self.buffer.extend_from_slice(&hash.to_le_bytes());
         }
+    }
+
+    /// A pseudonym also where names are written down: a source is made of an address. One that comes
+    /// from a journal stays the same.
+    pub(super) fn source(&mut self, source: Source) {
+        let hash = || self.recording.hash(&source.to_bytes());
+        let pseudonym = source.pseudonym().unwrap_or_else(hash);
+        self.buffer.extend_from_slice(&pseudonym.to_le_bytes());
     }
 
     pub(super) fn payload(&mut self, payload: &[u8]) {

@@ -11,7 +11,8 @@ use crate::id::MAX_ID_BYTES;
 /// What a journal shall hold, for [`Registry::with_journal`](crate::Registry::with_journal).
 ///
 /// Payloads and names are left out unless they are asked for: of a payload its length stays, of a
-/// name its length and a pseudonym, which is the same wherever the name comes up.
+/// name its length and a pseudonym, which is the same wherever the name comes up. Of a
+/// [`Source`](crate::Source) there is always a pseudonym only.
 #[derive(Clone)]
 pub struct Recording {
     key: u128,
@@ -55,11 +56,11 @@ impl Recording {
     /// What stands for a name in a replay of a journal without names.
     #[must_use]
     pub fn pseudonym(&self, name: &str) -> String {
-        pseudonym(name.len(), self.hash(name))
+        pseudonym(name.len(), self.hash(name.as_bytes()))
     }
 
-    pub(super) fn hash(&self, name: &str) -> u64 {
-        SipHasher13::new_with_keys(self.key as u64, (self.key >> 64) as u64).hash(name.as_bytes())
+    pub(super) fn hash(&self, name: &[u8]) -> u64 {
+        SipHasher13::new_with_keys(self.key as u64, (self.key >> 64) as u64).hash(name)
     }
 }
 

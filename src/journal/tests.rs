@@ -12,7 +12,7 @@ const NOW: Timestamp = Timestamp::from_secs(1);
 fn journal() -> Vec<u8> {
     let mut registry = Registry::with_journal(Config::new(1), Recording::new(2));
     let mut journal = registry.take_journal().to_vec();
-    let conn = registry.reserve(NOW).unwrap();
+    let conn = registry.reserve(NOW, None).unwrap();
     journal.extend(registry.take_journal());
     let who = Principal::new(UserId::new("alice").unwrap(), ThreadId::new("main").unwrap());
     registry.connect(NOW, conn, who, None).unwrap();
@@ -111,7 +111,7 @@ fn other_files_and_other_versions_are_told_apart() {
 #[test]
 fn actions_that_differ_from_those_recorded_are_noticed() {
     let mut recorder = Recorder::new(Recording::new(1), &Config::new(1));
-    recorder.reserve(NOW);
+    recorder.reserve(NOW, None);
     recorder.polled(Some(7));
     let journal = recorder.take().to_vec();
     assert_eq!(replay(&journal).1, Err(JournalError::Diverged { input: 2 }));
@@ -152,7 +152,7 @@ fn whoever_lacks_any_part_of_the_key_can_t_try_names() {
 #[test]
 fn more_polls_than_there_are_actions_end_at_once() {
     let mut recorder = Recorder::new(Recording::new(1), &Config::new(1));
-    recorder.reserve(NOW);
+    recorder.reserve(NOW, None);
     let mut body = Vec::new();
     body.push(kind::Kind::Polled as u8);
     number::put(&mut body, u64::MAX);
@@ -169,27 +169,27 @@ fn a_recording_that_nobody_takes_ends_and_says_so() {
     let recording = Recording::new(1).buffer_bytes(4_096);
     let mut registry = Registry::with_journal(Config::new(1), recording);
     for _ in 0..10_000 {
-        let _ = registry.reserve(NOW);
+        let _ = registry.reserve(NOW, None);
     }
     assert!(!registry.is_recording());
     let journal = registry.take_journal().to_vec();
     assert!(journal.len() < 4_096 + 64, "{}", journal.len());
     assert_eq!(replay(&journal).1, Err(JournalError::Overflowed));
-    let _ = registry.reserve(NOW);
+    let _ = registry.reserve(NOW, None);
     assert!(registry.take_journal().is_empty());
 }
 
 #[test]
 fn a_recording_ends_once_and_after_what_was_polled() {
     let mut recorder = Recorder::new(Recording::new(1), &Config::new(1));
-    recorder.reserve(NOW);
+    recorder.reserve(NOW, None);
     recorder.polled(None);
     recorder.overflow();
     recorder.overflow();
     recorder.polled(None);
     let journal = recorder.take().to_vec();
     let mut reader = Reader::new(&journal).unwrap();
-    assert_eq!(reader.next_input(), Ok(Some((NOW, Input::Reserve))));
+    assert_eq!(reader.next_input(), Ok(Some((NOW, Input::Reserve { source: None }))));
     assert_eq!(reader.next_input(), Ok(Some((NOW, Input::Polled { count: 1, digest: 0 }))));
     assert_eq!(reader.next_input(), Err(JournalError::Overflowed));
 }
@@ -213,7 +213,7 @@ fn polls_of_actions_and_of_notices_keep_their_order() {
 #[test]
 fn what_nobody_recorded_is_empty() {
     let mut registry = Registry::new(Config::new(1));
-    let _ = registry.reserve(NOW);
+    let _ = registry.reserve(NOW, None);
     assert!(registry.take_journal().is_empty() && !registry.is_recording());
 }
 
@@ -222,6 +222,6 @@ fn a_recording_can_be_stopped() {
     let mut registry = Registry::with_journal(Config::new(1), Recording::new(1));
     assert!(registry.is_recording());
     registry.stop_recording();
-    let _ = registry.reserve(NOW);
+    let _ = registry.reserve(NOW, None);
     assert!(registry.take_journal().is_empty() && !registry.is_recording());
 }

@@ -1,5 +1,6 @@
 //! From a socket to somebody: reserve, upgraded, connect, in one step each.
 
+use crate::action::CloseReason;
 use crate::bucket::Rate;
 use crate::conn::State;
 use crate::error::{Refused, UnknownConn};
@@ -8,25 +9,77 @@ use crate::log::Content;
 use crate::stats::{Admitted, Notice};
 use crate::stream::{Owner, Stream};
 use crate::time::Timestamp;
+use crate::waiting::{Source, Waiter};
 
 use super::{Registry, Resume, record};
 
 impl Registry {
-    /// A socket was accepted. It takes a place among `limits.pending`, and the head deadline runs.
+    /// A socket was accepted. It takes a place among `limits.pending` until it is admitted, closed or
+    /// gone, and the head deadline runs.
+    ///
+    /// `source` says where the socket comes from; pass `None` where that is not known, as behind a
+    /// proxy. Sockets of one source have at most `limits.pending_per_source` of the places. When
+    /// these are taken, or all places are, the socket of the same source that has been silent longest
+    /// gives way: it is closed as if its deadline had passed ([`CloseReason::HeadTimeout`], or
+    /// [`CloseReason::AuthTimeout`] if it was upgraded), and the newcomer has its place at once. A
+    /// socket without a source has no share, and no other socket gives way for it. So sockets of one
+    /// source keep out newcomers of no other one.
+    ///
+    /// The handle must be reported as gone ([`disconnect`](Self::disconnect)) or closed
+    /// ([`close`](Self::close)), or else lead to an admission. One that is only dropped keeps its place
+    /// until its deadline. Costs O(1).
     ///
     /// # Errors
-    /// [`Refused::Pending`] when all places are taken: close the socket.
-    pub fn reserve(&mut self, now: Timestamp) -> Result<ConnId, Refused> {
-        record!(self, now, reserve());
+    /// [`Refused::Pending`] when no place is free and no socket gives way, or when `limits.closing`
+    /// cleanups of sockets that were never admitted wait to be polled: close the socket.
+    #[must_use = "a handle that is dropped keeps its place until its deadline"]
+    pub fn reserve(&mut self, now: Timestamp, source: Option<Source>) -> Result<ConnId, Refused> {
+        record!(self, now, reserve(source));
         self.advance(now);
-        if self.counters.pending >= self.config.pending {
+        let records = u64::from(self.config.pending) + u64::from(self.config.closing);
+        if u64::from(self.counters.pending) >= records {
             return Err(Refused::Pending);
+        }
+        let share = source.map_or(0, |source| self.waiting.count(source));
+        if self.vacancies() == 0 || share >= self.config.pending_per_source {
+            let silent = source.and_then(|source| self.waiting.oldest(source));
+            let slot = silent.ok_or(Refused::Pending)?;
+            let reason = match self.conns.cold(slot).upgraded {
+                true => CloseReason::AuthTimeout,
+                false => CloseReason::HeadTimeout,
+            };
+            self.begin_close(slot, reason);
         }
         let serial = self.next_serial();
         let conn = self.conns.insert(serial, self.now, self.attended());
+        let slot = conn.index() as u32;
         self.counters.pending += 1;
-        self.arm(conn.index() as u32);
+        self.counters.waiting += 1;
+        self.conns.cold_mut(slot).waiter = source.map(Waiter::new);
+        self.waiting.push(&mut self.conns, slot);
+        self.arm(slot);
+        self.cut_leaving_short();
         Ok(conn)
+    }
+
+    /// How many places of `limits.pending` are free. As many calls of [`reserve`](Self::reserve) make
+    /// no other socket give way for want of places, whatever their sources.
+    #[must_use]
+    pub const fn vacancies(&self) -> u32 {
+        self.config.pending.saturating_sub(self.counters.waiting)
+    }
+
+    /// A pending connection waits no more: its place is free.
+    pub(super) fn stop_waiting(&mut self, slot: u32) {
+        self.waiting.remove(&mut self.conns, slot);
+        self.conns.cold_mut(slot).waiter = None;
+        self.counters.waiting -= 1;
+    }
+
+    /// A sign of life of a pending connection: others of its source have been silent for longer.
+    pub(super) fn note_waiting(&mut self, slot: u32) {
+        self.waiting.remove(&mut self.conns, slot);
+        self.waiting.push(&mut self.conns, slot);
     }
 
     /// A socket was upgraded without having been admitted: the authentication deadline runs
@@ -44,6 +97,7 @@ impl Registry {
             State::Pending if !cold.upgraded => {
                 cold.upgraded = true;
                 cold.phase = self.now;
+                self.note_waiting(slot);
                 self.arm(slot);
             }
             State::Pending | State::Open | State::Closing => {}
@@ -101,6 +155,7 @@ impl Registry {
         record.lingers_since = None;
         let (stream, user) = (record.stream, record.user);
         let attended = self.attended();
+        self.stop_waiting(slot);
         let (hot, cold) = self.conns.both_mut(slot);
         hot.state = State::Open;
         hot.session = session;
@@ -184,6 +239,19 @@ impl Registry {
         let places = u64::from(self.config.connections) + u64::from(self.config.closing);
         while u64::from(self.counters.open) + u64::from(self.counters.closing) >= places {
             let Some(conn) = self.closing.pop_front() else { return };
+            if let Some(slot) = self.conns.resolve(conn)
+                && self.conns.hot(slot).state == State::Closing
+            {
+                self.finish(slot);
+            }
+        }
+    }
+
+    /// The same while those that were never admitted fill `limits.pending` and the headroom beside it.
+    pub(super) fn cut_leaving_short(&mut self) {
+        let places = u64::from(self.config.pending) + u64::from(self.config.closing);
+        while u64::from(self.counters.waiting) + u64::from(self.counters.leaving) >= places {
+            let Some(conn) = self.leaving.pop_front() else { return };
             if let Some(slot) = self.conns.resolve(conn)
                 && self.conns.hot(slot).state == State::Closing
             {

@@ -43,6 +43,7 @@ impl Registry {
 
     fn check_conns(&self) -> Result<(), String> {
         let (mut open, mut closing, mut live, mut pending) = (0, 0, 0, 0);
+        let (mut waiting, mut leaving, mut of_a_source) = (0, 0, 0);
         let mut turns = vec![0; self.conns.end() as usize];
         for turn in self.turns.iter().filter(|turn| self.is_turn_alive(turn)) {
             if let Turn::Conn(conn) = turn {
@@ -57,6 +58,14 @@ impl Registry {
             }
             open += u32::from(hot.state == State::Open);
             closing += u32::from(hot.state == State::Closing && cold.admitted);
+            waiting += u32::from(hot.state == State::Pending);
+            leaving += u32::from(hot.state == State::Closing && !cold.admitted);
+            of_a_source += u32::from(cold.waiter.is_some());
+            hold!(
+                hot.state == State::Pending || cold.waiter.is_none(),
+                "{id:?} is {:?}, and in the queue of its source",
+                hot.state
+            );
             hold!(
                 (hot.state == State::Open) != cold.seats.is_empty(),
                 "{id:?} is {:?} with {} seats",
@@ -102,12 +111,23 @@ impl Registry {
                 == (counters.open, counters.closing, counters.live, counters.pending),
             "counted {open} open, {closing} closing, {live} live, {pending} pending"
         );
+        hold!(
+            (waiting, leaving) == (counters.waiting, counters.leaving),
+            "counted {waiting} that wait and {leaving} that leave"
+        );
+        let queued = self.waiting.recount(&self.conns).map(|(_, sockets)| sockets);
+        hold!(queued == Some(of_a_source), "the queues of sources have {queued:?} sockets");
         let config = &self.config;
         hold!(open <= config.connections, "{open} open connections");
         let standing = &self.standing;
         let places = u64::from(config.connections) + u64::from(config.closing);
         hold!(u64::from(live) <= places.max(standing.live), "{live} live connections");
-        hold!(pending <= config.pending.max(standing.pending), "{pending} pending connections");
+        hold!(waiting <= config.pending.max(standing.waiting), "{waiting} pending connections");
+        let places = u64::from(config.pending) + u64::from(config.closing);
+        hold!(
+            u64::from(pending) <= places.max(standing.pending),
+            "{pending} connections that were never admitted"
+        );
         Ok(())
     }
 

@@ -137,7 +137,10 @@ impl Registry {
     pub(super) fn begin_close(&mut self, slot: u32, reason: CloseReason) -> bool {
         match self.conns.hot(slot).state {
             State::Closing | State::Gone => return false,
-            State::Pending => {}
+            State::Pending => {
+                self.stop_waiting(slot);
+                self.counters.leaving += 1;
+            }
             State::Open => {
                 self.conns.cold_mut(slot).reason = reason;
                 self.hand_out_farewell(slot);
@@ -148,9 +151,7 @@ impl Registry {
         let (hot, cold) = self.conns.both_mut(slot);
         hot.state = State::Closing;
         cold.reason = reason;
-        if cold.admitted {
-            self.remember_closing(slot);
-        }
+        self.remember_closing(slot);
         self.conn_timers.cancel(slot);
         let conn = self.conns.id(slot);
         self.enqueue(Queued::Close { conn, reason });
@@ -163,7 +164,8 @@ impl Registry {
             State::Gone => return,
             State::Open => self.leave_everything(slot, self.conns.cold(slot).reason),
             State::Closing if self.conns.cold(slot).admitted => self.counters.closing -= 1,
-            State::Closing | State::Pending => {}
+            State::Closing => self.counters.leaving -= 1,
+            State::Pending => self.stop_waiting(slot),
         }
         let hot = self.conns.hot_mut(slot);
         hot.state = State::Gone;
@@ -202,10 +204,14 @@ impl Registry {
     /// Ended handshakes are taken out of the order when they are half of it.
     fn remember_closing(&mut self, slot: u32) {
         let conn = self.conns.id(slot);
-        self.closing.push_back(conn);
-        if self.closing.len() > 64 + 2 * self.counters.closing as usize {
+        let (order, count) = match self.conns.cold(slot).admitted {
+            true => (&mut self.closing, self.counters.closing),
+            false => (&mut self.leaving, self.counters.leaving),
+        };
+        order.push_back(conn);
+        if order.len() > 64 + 2 * count as usize {
             let conns = &self.conns;
-            self.closing.retain(|conn| {
+            order.retain(|conn| {
                 conns.resolve(*conn).is_some_and(|slot| conns.hot(slot).state == State::Closing)
             });
         }

@@ -30,6 +30,7 @@ impl Registry {
             now,
             pauses,
             conns,
+            waiting,
             sessions,
             rooms,
             runs,
@@ -49,6 +50,7 @@ impl Registry {
             standing,
             notices,
             closing,
+            leaving,
             closed_ring: _,
             connects,
             last_serial,
@@ -62,15 +64,17 @@ impl Registry {
             #[cfg(feature = "journal")]
                 recorder: _,
         } = self;
-        (config, now, pauses, conns, sessions, rooms, runs, holders).hash(&mut state);
+        (config, now, pauses, conns, waiting, sessions, rooms, runs, holders).hash(&mut state);
         table::hash_slab(streams, &mut state);
         (conn_timers, session_timers, stream_timers, run_timers).hash(&mut state);
         (outbox, turns, announcements, mass_close, drain, drain_queued, drains).hash(&mut state);
-        (standing, notices, closing, connects).hash(&mut state);
+        (standing, notices, closing, leaving, connects).hash(&mut state);
         (last_serial, last_epoch, to_trim).hash(&mut state);
         // The gauges; no sum decides anything.
-        let Counters { open, closing, live, pending, log_messages, log_bytes, .. } = counters;
-        (open, closing, live, pending, log_messages, log_bytes).hash(&mut state);
+        let Counters { open, closing, live, pending, .. } = counters;
+        (open, closing, live, pending).hash(&mut state);
+        let Counters { waiting, leaving, log_messages, log_bytes, .. } = counters;
+        (waiting, leaving, log_messages, log_bytes).hash(&mut state);
         state.finish()
     }
 }

@@ -84,6 +84,9 @@ impl Registry {
     /// A sign of life; data that was `taken` ends a pause.
     fn hear(&mut self, slot: u32, taken: bool) {
         let attended = self.attended();
+        if self.conns.hot(slot).state == State::Pending {
+            self.note_waiting(slot);
+        }
         let hot = self.conns.hot_mut(slot);
         hot.last_seen = attended;
         if !matches!(hot.ping, Ping::None | Ping::Void) || (hot.paused && taken) {

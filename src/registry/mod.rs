@@ -46,6 +46,7 @@ use crate::stats::{Notice, RunEnd};
 use crate::stream::{Owner, Stream};
 use crate::time::Timestamp;
 use crate::timers::Timers;
+use crate::waiting::Waiting;
 
 use self::budget::Holders;
 use self::close::MassCloseEveryone;
@@ -95,6 +96,8 @@ pub struct Registry {
     /// a peer's silence is kept in it, so that one addition moves all of those deadlines.
     pauses: Duration,
     conns: Conns,
+    /// The pending ones by their source.
+    waiting: Waiting,
     sessions: Sessions,
     rooms: Rooms,
     runs: Runs,
@@ -127,6 +130,8 @@ pub struct Registry {
     /// Admitted connections in the order in which they began to close: whose handshake is cut short
     /// when the headroom is used up. Ended ones are dropped lazily.
     closing: VecDeque<ConnId>,
+    /// The same for connections that were never admitted.
+    leaving: VecDeque<ConnId>,
     /// The last that have closed, for whoever asks why.
     closed_ring: VecDeque<Closed>,
     /// The token bucket of connects.
@@ -159,6 +164,10 @@ struct Counters {
     live: u32,
     /// Never admitted ones whose cleanup was not polled.
     pending: u32,
+    /// Of these, the ones that wait to be admitted, and those that wait for the end of their close
+    /// handshake.
+    waiting: u32,
+    leaving: u32,
     abandoned: u64,
     closed: [u64; CLOSE_REASONS],
     sessions_opened: u64,
@@ -207,6 +216,7 @@ impl Registry {
             now: Timestamp::ZERO,
             pauses: Duration::ZERO,
             conns: Conns::new(),
+            waiting: Waiting::new(mix(seed ^ 2)),
             sessions: Sessions::new(mix(seed)),
             rooms: Rooms::new(mix(!seed)),
             runs: Runs::new(mix(seed ^ 1)),
@@ -226,6 +236,7 @@ impl Registry {
             standing: Standing::default(),
             notices: VecDeque::new(),
             closing: VecDeque::new(),
+            leaving: VecDeque::new(),
             closed_ring: VecDeque::new(),
             connects: TokenBucket::default(),
             last_serial: 0,

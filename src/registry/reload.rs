@@ -26,7 +26,8 @@ struct Clearance {
 #[derive(Clone, Default, Hash)]
 pub(super) struct Standing {
     pub(super) live: u64,
-    pub(super) pending: u32,
+    pub(super) pending: u64,
+    pub(super) waiting: u32,
     pub(super) users: usize,
     pub(super) sessions: usize,
     pub(super) rooms: usize,
@@ -58,7 +59,8 @@ impl Registry {
         let Clearance { release, close, impact } = self.plan_clearance(&config);
         self.standing = Standing {
             live: u64::from(self.counters.live),
-            pending: self.counters.pending,
+            pending: self.counters.pending.into(),
+            waiting: self.counters.waiting,
             users: self.sessions.users(),
             sessions: self.sessions.places(),
             rooms: self.rooms.len(),
@@ -78,6 +80,7 @@ impl Registry {
         self.rearm_all(&before);
         self.weigh_all_pressure();
         self.keep_headroom();
+        self.cut_leaving_short();
         self.forget_closed();
         while self.notices.len() > self.config.notices as usize {
             self.notices.pop_front();

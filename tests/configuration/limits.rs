@@ -47,9 +47,19 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     ("limits.pending", |key| {
         let outcomes = [(1, Err(Refused::Pending)), (2, Ok(()))];
-        key.decides(B::pending, config(), outcomes, |world| {
+        let base = config().pending_per_source(1);
+        key.decides(B::pending, base, outcomes, |world| {
             world.reserve();
             world.try_reserve().map(drop)
+        });
+    }),
+    ("limits.pending_per_source", |key| {
+        // The first of a source gives way to the third, or it does not.
+        let base = config().pending(9);
+        let outcomes = [(2, Some(ConnState::Closing)), (3, Some(ConnState::Pending))];
+        key.decides(B::pending_per_source, base, outcomes, |world| {
+            let conns = [(); 3].map(|()| world.reserve_from("192.0.2.1"));
+            world.state(conns[0])
         });
     }),
     ("limits.closing", |key| {

@@ -107,7 +107,7 @@ impl History {
     }
 
     fn arrive(&mut self) {
-        let Ok(conn) = self.registry.reserve(self.now) else { return };
+        let Ok(conn) = self.registry.reserve(self.now, None) else { return };
         if self.conns.len() == self.conns.capacity() {
             self.conns.clear();
         }
@@ -275,7 +275,7 @@ fn a_run_s_text_is_not_copied_for_everyone_who_closes() {
     while scope.run_event(START, &run, &RunEvent::Text(&text)).is_ok() {}
     let mut conns = Vec::new();
     for _ in 0..200 {
-        let conn = registry.reserve(START).expect("room");
+        let conn = registry.reserve(START, None).expect("room");
         let who = Principal::new(user.clone(), thread.clone());
         assert!(registry.connect(START, conn, who, None).is_ok());
         conns.push(conn);

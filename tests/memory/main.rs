@@ -28,7 +28,7 @@ fn carry_out(registry: &mut Registry, now: Timestamp, conn: ConnId, cost: &mut u
 fn come_and_go(registry: &mut Registry, now: Timestamp, number: u32) {
     let name = format!("user {number:08}");
     let lobby = room(&format!("room {number:08}"));
-    let conn = registry.reserve(now).unwrap();
+    let conn = registry.reserve(now, None).unwrap();
     let mut cost = 0;
     let principal = who(&name, "main").with_label("label").unwrap();
     registry.connect(now, conn, principal, None).unwrap();
@@ -127,7 +127,7 @@ fn lives_whose_sessions_and_rooms_linger_leave_nothing_behind_either() {
 fn a_registry_that_is_dropped_gives_everything_back() {
     let before = live_bytes();
     let mut registry = Registry::new(Config::new(1));
-    let conns: Vec<_> = (0..100).map(|_| registry.reserve(START).unwrap()).collect();
+    let conns: Vec<_> = (0..100).map(|_| registry.reserve(START, None).unwrap()).collect();
     for (number, conn) in conns.iter().enumerate() {
         registry.connect(START, *conn, who(&format!("u{number}"), "main"), None).unwrap();
         let _ = registry.send(START, Target::Conn(*conn), Message::text("hello"));
@@ -139,7 +139,7 @@ fn a_registry_that_is_dropped_gives_everything_back() {
 #[test]
 fn a_large_message_is_gone_when_nobody_needs_it_any_more() {
     let mut registry = Registry::new(config().stream_history(0).room_history(0).build().unwrap());
-    let conn = registry.reserve(START).unwrap();
+    let conn = registry.reserve(START, None).unwrap();
     registry.connect(START, conn, who("alice", "main"), None).unwrap();
     let mut cost = 0;
     let mut once = |registry: &mut Registry, bytes: usize| {
@@ -202,7 +202,7 @@ fn assert_bounded(mut hostile: impl FnMut(&mut Registry, Timestamp, u32)) {
 }
 
 fn admit(registry: &mut Registry, now: Timestamp, name: &str) -> Option<ConnId> {
-    let conn = registry.reserve(now).ok()?;
+    let conn = registry.reserve(now, None).ok()?;
     registry.connect(now, conn, who(name, "main"), None).ok()?;
     Some(conn)
 }
@@ -210,7 +210,7 @@ fn admit(registry: &mut Registry, now: Timestamp, name: &str) -> Option<ConnId> 
 #[test]
 fn sockets_that_come_and_go_undrained_are_bounded() {
     assert_bounded(|registry, now, _| {
-        if let Ok(conn) = registry.reserve(now) {
+        if let Ok(conn) = registry.reserve(now, None) {
             let _ = registry.upgraded(now, conn);
             let _ = registry.reply(now, conn, Message::text("who are you?"));
             registry.disconnect(now, conn, Disconnect::Gone).unwrap();
@@ -277,7 +277,7 @@ fn joining_and_leaving_undrained_is_bounded() {
 #[test]
 fn resuming_undrained_is_bounded() {
     assert_bounded(|registry, now, round| {
-        let Ok(conn) = registry.reserve(now) else { return };
+        let Ok(conn) = registry.reserve(now, None) else { return };
         let position = Position { epoch: 1, offset: u64::from(round) };
         let _ = registry.connect(
             now,

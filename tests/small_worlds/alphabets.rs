@@ -95,7 +95,7 @@ pub(crate) fn admission() -> Alphabet {
             vec![arrive(0, 1)],
             vec![arrive(1, 0)],
             vec![come_back(Since::Head, Some(FIRST))],
-            vec![Op::Reserve],
+            vec![Op::Reserve { source: Some(1) }],
             vec![Op::Upgraded { conn: NEWEST }],
             vec![Op::Connect { conn: NEWEST, arrival: arrival(1, 1) }],
             vec![Op::Message { conn: FIRST, kind: Incoming::Pong }],

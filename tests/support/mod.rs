@@ -14,13 +14,14 @@
 mod look;
 mod polled;
 
+use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::HashMap;
 
 use headcount::{
     Admitted, CloseReason, Config, ConfigBuilder, ConnId, Delivery, Disconnect, Flow, Inbound,
     Joined, MESSAGE_OVERHEAD, Message, OverCap, Position, Principal, Refused, Registry, Resume,
-    RoomId, Target, ThreadId, Timestamp, UserId,
+    RoomId, Source, Target, ThreadId, Timestamp, UserId,
 };
 
 pub use polled::Polled;
@@ -122,7 +123,17 @@ impl World {
     }
 
     pub fn try_reserve(&mut self) -> Result<ConnId, Refused> {
-        let conn = self.registry.reserve(self.now)?;
+        self.try_reserve_from(None)
+    }
+
+    /// Accepts a socket that comes from this address.
+    pub fn reserve_from(&mut self, address: &str) -> ConnId {
+        self.try_reserve_from(Some(address)).expect("room for a pending socket")
+    }
+
+    pub fn try_reserve_from(&mut self, address: Option<&str>) -> Result<ConnId, Refused> {
+        let address = address.map(|address| address.parse::<IpAddr>().expect("an address"));
+        let conn = self.registry.reserve(self.now, address.map(Source::from))?;
         let known = self.wires.insert(conn, Wire::default());
         assert!(known.is_none(), "{conn:?} was minted twice");
         self.conns.push(conn);

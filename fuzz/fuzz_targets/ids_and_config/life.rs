@@ -89,7 +89,7 @@ impl Life {
         let (room, run) = (RoomId::new("r").expect("a name"), RunId::new("r").expect("a name"));
         match step {
             Step::Arrive { user: number, thread: of, resume } => {
-                let Ok(conn) = registry.reserve(now) else { return };
+                let Ok(conn) = registry.reserve(now, None) else { return };
                 let who = Principal::new(user(number), thread(of));
                 let resume = resume.map(|offset| Resume {
                     position: Position { epoch: 1, offset: offset.into() },

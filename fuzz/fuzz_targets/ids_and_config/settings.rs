@@ -73,6 +73,7 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     let methods = entries! {
         connections: u32,
         pending: u32,
+        pending_per_source: u32,
         closing: u32,
         sessions: u32,
         users: u32,
@@ -150,10 +151,11 @@ static RANGES: LazyLock<Vec<(u64, u64)>> = LazyLock::new(|| {
 });
 
 /// Relations that a configuration keeps: the first is at most the second.
-const RELATIONS: [(&str, &str); 6] = [
+const RELATIONS: [(&str, &str); 7] = [
     ("limits.connections_per_user", "limits.connections"),
     ("limits.sessions_per_user", "limits.sessions"),
     ("limits.users", "limits.sessions"),
+    ("limits.pending_per_source", "limits.pending"),
     ("stream.history", "stream.messages"),
     ("stream.room_history", "stream.room_messages"),
     ("outbound.user_bytes", "outbound.process_bytes"),

@@ -197,7 +197,7 @@ impl<H: Handler> Loop<H> {
     }
 
     fn welcome(&mut self, mut stream: TcpStream, peer: SocketAddr, now: Timestamp) {
-        let conn = match self.registry.reserve(now) {
+        let conn = match self.registry.reserve(now, None) {
             Ok(conn) => conn,
             Err(refused) => {
                 let answer = self.handler.refused(refused).to_bytes(true);

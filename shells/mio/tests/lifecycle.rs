@@ -305,7 +305,7 @@ fn a_storm_of_cleanups_takes_as_many_turns_as_it_needs() {
         .handle
         .post(|turn| {
             for _ in 0..SOCKETS {
-                let conn = turn.registry.reserve(turn.now).unwrap();
+                let conn = turn.registry.reserve(turn.now, None).unwrap();
                 turn.registry.disconnect(turn.now, conn, Disconnect::Gone).unwrap();
             }
         })

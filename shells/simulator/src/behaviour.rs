@@ -82,7 +82,7 @@ impl<'s> World<'s> {
         let record = &self.clients[client as usize];
         let server = self.servers[number as usize].as_mut().ok_or(Failure::Unreachable)?;
         let clock = server.clock(self.now);
-        let conn = server.registry.reserve(clock).map_err(refusal)?;
+        let conn = server.registry.reserve(clock, None).map_err(refusal)?;
         let thread = match settings.thread {
             Thread::Shared => "main".to_owned(),
             Thread::Own => format!("tab-{}", range.tab(client)),

@@ -93,6 +93,7 @@ keys! {
     "limits.over_cap" over_cap
     "limits.connections" connections
     "limits.pending" pending
+    "limits.pending_per_source" pending_per_source
     "limits.closing" closing
     "limits.sessions" sessions
     "limits.users" users

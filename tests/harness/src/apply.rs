@@ -1,5 +1,6 @@
 //! One operation, done to the registry and to the model, and everything compared afterwards.
 
+use core::net::IpAddr;
 use core::time::Duration;
 
 use headcount::{ConnId, Disconnect, Inbound, Registry, Resume, Timestamp, Within};
@@ -19,9 +20,9 @@ impl World {
     /// What disagrees, as a sentence. The world is of no further use then.
     pub fn apply(&mut self, op: &Op) -> Check {
         match *op {
-            Op::Reserve => drop(self.reserve()?),
+            Op::Reserve { source } => drop(self.reserve(source)?),
             Op::Arrive(arrival) => {
-                if let Some(conn) = self.reserve()? {
+                if let Some(conn) = self.reserve(None)? {
                     self.compare()?;
                     self.connect(conn, &arrival)?;
                 }
@@ -171,14 +172,21 @@ impl World {
         self.model.reload(stamp, config, got, &self.registry)
     }
 
-    fn reserve(&mut self) -> Result<Option<ConnId>, String> {
+    fn reserve(&mut self, source: Option<u8>) -> Result<Option<ConnId>, String> {
         let stamp = self.stamp();
-        let got = self.registry.call(|it| it.reserve(stamp));
+        // Few enough that each soon has more than its share, and one of an IPv6 network.
+        let source = source.map(|number| number % 3);
+        let address = |number: u8| match number {
+            0 => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, self.conns.len() as u16]),
+            some => IpAddr::from([192, 0, 2, some]),
+        };
+        let from = source.map(|number| headcount::Source::from(address(number)));
+        let got = self.registry.call(|it| it.reserve(stamp, from));
         if let Ok(conn) = got {
             self.grammar.reserved(conn)?;
             self.conns.push(conn);
         }
-        self.model.reserve(stamp, got)?;
+        self.model.reserve(&self.registry, stamp, source, got)?;
         Ok(got.ok())
     }
 

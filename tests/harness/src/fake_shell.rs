@@ -151,7 +151,7 @@ impl FakeShell {
         who: Principal,
         resume: Option<Resume>,
     ) -> Result<Result<ConnId, Refused>, String> {
-        let conn = match self.registry.reserve(self.now) {
+        let conn = match self.registry.reserve(self.now, None) {
             Ok(conn) => conn,
             Err(refused) => return Ok(Err(refused)),
         };

@@ -46,7 +46,7 @@ impl Generator {
         }
         weights[21] = weights[21].min(5);
         // Nothing happens where nobody arrives or sends, and little where nothing is polled.
-        weights[0] = weights[0].min(5);
+        weights[0] = weights[0].min(rng.pick(&[5, 5, 20]));
         weights[1] = weights[1].max(5);
         weights[10] = weights[10].max(10);
         weights[18] = weights[18].max(rng.pick(&[0, 1, 5, 10]));
@@ -232,7 +232,7 @@ impl Generator {
     /// The next operation.
     pub fn next_op(&mut self) -> Op {
         match self.kind() {
-            0 => Op::Reserve,
+            0 => Op::Reserve { source: self.rng.chance(80).then(|| self.name()) },
             1 => Op::Arrive(self.arrival()),
             2 => Op::Upgraded { conn: self.pick() },
             3 => Op::Connect { conn: self.pick(), arrival: self.arrival() },

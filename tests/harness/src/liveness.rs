@@ -72,7 +72,7 @@ impl World {
             self.registry.check_memory()?;
         }
         self.registry.call(|it| {
-            let _ = it.reserve(end);
+            let _ = it.reserve(end, None);
             it.close(end, Target::Everyone, CloseReason::Restart);
             while it.poll_action().is_some() {}
             it.tick(end);

@@ -9,8 +9,11 @@
 #[cfg_attr(feature = "history", derive(serde::Serialize, serde::Deserialize))]
 pub enum Op {
     /// A socket was accepted.
-    Reserve,
-    /// A socket was accepted and is somebody at once: `Reserve` and `Connect` in one.
+    Reserve {
+        /// From which of a few sources; `None` if that is not known.
+        source: Option<u8>,
+    },
+    /// A socket was accepted and is somebody at once: `Reserve` without a source and `Connect` in one.
     Arrive(Arrival),
     /// A socket was upgraded without credentials.
     Upgraded {

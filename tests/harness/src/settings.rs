@@ -112,9 +112,10 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         1 => OverCap::EvictOldest,
         _ => OverCap::EvictUnresponsiveThenOldest,
     };
-    Config::builder(seed)
+    let pending = small(rng);
+    let builder = Config::builder(seed)
         .connections(connections)
-        .pending(small(rng))
+        .pending(pending)
         .closing(small(rng))
         .sessions(sessions)
         .users(small(rng).min(sessions))
@@ -165,5 +166,8 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .run_max_length(rarely(rng, calm))
         .run_events(rng.pick(&[2, 3, 6, 20, 4_096]))
         .run_bytes(rng.pick(&[1_024, 1_500, 5_000, 1 << 20]))
-        .closed_ring(rng.pick(&[0, 1, 5, 1_000]))
+        .closed_ring(rng.pick(&[0, 1, 5, 1_000]));
+    // Keys that came later are drawn from a copy, so that traces keep the rest of their configuration.
+    let later = &mut rng.clone();
+    builder.pending_per_source(small(later).min(pending))
 }

@@ -184,9 +184,8 @@ macro_rules! fields {
 impl Simpler for Op {
     fn simpler(&self) -> Vec<Self> {
         match *self {
-            Self::Reserve | Self::FlushAll | Self::CancelDrain | Self::Tick | Self::PollAll => {
-                Vec::new()
-            }
+            Self::FlushAll | Self::CancelDrain | Self::Tick | Self::PollAll => Vec::new(),
+            Self::Reserve { source } => fields!(Reserve { source }),
             Self::Arrive(arrival) => with(&arrival, Self::Arrive),
             Self::Upgraded { conn } => fields!(Upgraded { conn }),
             Self::Connect { conn, arrival } => fields!(Connect { conn, arrival }),

@@ -30,7 +30,7 @@ fn panic(_info: &PanicInfo<'_>) -> ! {
 extern "C" fn _start() -> ! {
     let mut registry = Registry::new(Config::new(1));
     registry.tick(Timestamp::ZERO);
-    let _ = registry.reserve(Timestamp::ZERO);
+    let _ = registry.reserve(Timestamp::ZERO, None);
     while registry.poll_action().is_some() {}
     loop {}
 }

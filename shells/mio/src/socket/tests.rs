@@ -99,7 +99,7 @@ impl Rig {
     }
 
     fn accept(&mut self) -> (ConnId, Fake) {
-        let conn = self.registry.reserve(self.now).unwrap();
+        let conn = self.registry.reserve(self.now, None).unwrap();
         let wire = Wire { room: usize::MAX, ..Wire::default() };
         let fake = Fake(Rc::new(RefCell::new(wire)));
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));

@@ -1,8 +1,8 @@
 //! Sockets that come in, and whether they become somebody.
 
 use headcount::{
-    Admitted, ConnId, ConnState, Position, Recovered, Refused, Registry, Resume, Timestamp,
-    UnknownConn,
+    Admitted, CloseReason, ConnId, ConnState, Position, Recovered, Refused, Registry, Resume,
+    Timestamp, UnknownConn,
 };
 
 use super::conn::{Conn, State};
@@ -16,17 +16,54 @@ use crate::seen::Source;
 use crate::{Check, ensure};
 
 impl Model {
-    pub(crate) fn reserve(&mut self, stamp: Timestamp, got: Result<ConnId, Refused>) -> Check {
+    pub(crate) fn reserve(
+        &mut self,
+        registry: &Registry,
+        stamp: Timestamp,
+        source: Option<u8>,
+        got: Result<ConnId, Refused>,
+    ) -> Check {
         self.clock(stamp);
-        let nobodies = self.conns.len() - self.live();
-        if nobodies >= self.config.pending() as usize {
-            ensure!(got == Err(Refused::Pending), "reserve: {got:?} with {nobodies} pending");
+        let Ok(gives_way) = self.place(source) else {
+            ensure!(got == Err(Refused::Pending), "reserve: {got:?}, expected to be refused");
             self.marks.hit("refused: Pending");
             return Ok(());
+        };
+        let id = got.map_err(|refused| format!("reserve: {refused:?}"))?;
+        if let Some(silent) = gives_way {
+            let reason = match self.conns[&silent].upgraded {
+                true => CloseReason::AuthTimeout,
+                false => CloseReason::HeadTimeout,
+            };
+            self.marks.hit("a silent socket gave way to one of its source");
+            self.begin_close(silent, &[reason], true);
         }
-        let id = got.map_err(|refused| format!("reserve: {refused:?}, {nobodies} pending"))?;
-        self.conns.insert(id, Conn::new(id, self.now));
-        Ok(())
+        self.conns.insert(id, Conn { source, ..Conn::new(id, self.now) });
+        self.note_life(id);
+        self.cut_leaving_short(registry)
+    }
+
+    /// Who gives way to a newcomer that waits, if one must; an error if none can.
+    fn place(&self, source: Option<u8>) -> Result<Option<ConnId>, ()> {
+        let config = &self.config;
+        let records = self.conns.len() - self.live();
+        if records >= config.pending() as usize + config.closing() as usize {
+            return Err(());
+        }
+        let of_source = || self.waiting().filter(|conn| source.is_some() && conn.source == source);
+        let is_full = self.waiting().count() >= config.pending() as usize;
+        if !is_full && of_source().count() < config.pending_per_source() as usize {
+            return Ok(None);
+        }
+        of_source().min_by_key(|conn| conn.life).map(|conn| Some(conn.id)).ok_or(())
+    }
+
+    /// Others of its source have been silent for longer.
+    pub(crate) fn note_life(&mut self, id: ConnId) {
+        self.lives += 1;
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.life = self.lives;
+        }
     }
 
     pub(crate) fn upgraded(
@@ -45,6 +82,7 @@ impl Model {
         {
             conn.upgraded = true;
             conn.pending_since = now;
+            self.note_life(id);
         }
         Ok(())
     }
@@ -233,9 +271,27 @@ impl Model {
     /// While the headroom for closing connections is used up, the oldest close ends now.
     pub(crate) fn cut_short(&mut self, registry: &Registry) -> Check {
         let limit = self.config.connections() as usize + self.config.closing() as usize;
-        let mut closing: Vec<_> =
-            self.still_closing().map(|conn| (conn.closed_by, conn.id)).collect();
-        let excess = (self.open().count() + closing.len() + 1).saturating_sub(limit);
+        let closing = self.still_closing(true).map(|conn| (conn.closed_by, conn.id)).collect();
+        self.cut(closing, self.open().count(), limit, "a close handshake was cut short", registry)
+    }
+
+    /// The same among those that were never admitted.
+    pub(crate) fn cut_leaving_short(&mut self, registry: &Registry) -> Check {
+        let limit = self.config.pending() as usize + self.config.closing() as usize;
+        let closing = self.still_closing(false).map(|conn| (conn.closed_by, conn.id)).collect();
+        let mark = "a close handshake of one never admitted was cut short";
+        self.cut(closing, self.waiting().count(), limit, mark, registry)
+    }
+
+    fn cut(
+        &mut self,
+        mut closing: Vec<(u64, ConnId)>,
+        beside: usize,
+        limit: usize,
+        mark: &str,
+        registry: &Registry,
+    ) -> Check {
+        let excess = (beside + closing.len() + 1).saturating_sub(limit);
         let excess = excess.min(closing.len());
         let is_gone = |id: ConnId| registry.state(id) == Some(ConnState::Gone);
         // Those that one operation closed have no order: the registry chooses among them.
@@ -243,7 +299,7 @@ impl Model {
         for (place, (_, id)) in closing.into_iter().enumerate() {
             ensure!(is_gone(id) == (place < excess), "{excess} closes had to end, but not {id:?}");
             if place < excess {
-                self.marks.hit("a close handshake was cut short");
+                self.marks.hit(mark);
                 self.end(id);
             }
         }

@@ -94,6 +94,9 @@ pub(crate) struct Conn {
     pub(crate) id: ConnId,
     pub(crate) state: State,
     pub(crate) upgraded: bool,
+    /// Where it comes from, and when it last gave a sign of life: a number that grows.
+    pub(crate) source: Option<u8>,
+    pub(crate) life: u64,
     /// When the wait for the head, or for credentials, began.
     pub(crate) pending_since: Timestamp,
     /// The session it was admitted to, and when.
@@ -147,6 +150,8 @@ impl Conn {
             id,
             state: State::Pending,
             upgraded: false,
+            source: None,
+            life: 0,
             pending_since: now,
             admitted: None,
             rooms: Vec::new(),

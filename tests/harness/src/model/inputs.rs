@@ -65,6 +65,7 @@ impl Model {
     /// A sign of life, whatever becomes of the message.
     fn hear(&mut self, id: ConnId) {
         let now = self.now;
+        self.note_life(id);
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let void = conn.ping_due == PingDue::Yes;
         let late = conn.ping.is_some_and(|ping| ping.late);

@@ -192,6 +192,8 @@ pub(crate) struct Model {
     /// The latest stamp so far.
     pub(crate) now: Timestamp,
     pub(crate) conns: BTreeMap<ConnId, Conn>,
+    /// Signs of life of pending connections so far.
+    pub(crate) lives: u64,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) streams: BTreeMap<Source, Stream>,
     /// Runs that are open or remembered, in the order in which they were opened.
@@ -235,6 +237,7 @@ impl Model {
             standing: [0; 4],
             promised: None,
             conns: BTreeMap::new(),
+            lives: 0,
             sessions: BTreeMap::new(),
             streams: BTreeMap::new(),
             runs: BTreeMap::new(),
@@ -267,9 +270,15 @@ impl Model {
         self.conns.values().filter(|conn| conn.admitted.is_some()).count()
     }
 
-    /// Admitted ones that are closing and not yet gone.
-    pub(crate) fn still_closing(&self) -> impl Iterator<Item = &Conn> {
-        self.conns.values().filter(|conn| conn.admitted.is_some() && conn.state == State::Closing)
+    /// Those that are closing and not yet gone, and were admitted or were not.
+    pub(crate) fn still_closing(&self, admitted: bool) -> impl Iterator<Item = &Conn> {
+        let closing = self.conns.values().filter(|conn| conn.state == State::Closing);
+        closing.filter(move |conn| conn.admitted.is_some() == admitted)
+    }
+
+    /// Those that wait to be admitted.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Conn> {
+        self.conns.values().filter(|conn| conn.state == State::Pending)
     }
 
     /// Sessions that have not ended.

@@ -77,6 +77,7 @@ impl Model {
             self.raise_pressure(user, 0, registry)?;
         }
         self.cut_short(registry)?;
+        self.cut_leaving_short(registry)?;
         self.notices.reloaded(got);
         Ok(())
     }

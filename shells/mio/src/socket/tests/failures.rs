@@ -119,7 +119,7 @@ fn a_kernel_that_takes_nothing_of_something_has_failed() {
     }
     let mut registry = Registry::new(config().build().unwrap());
     let now = Timestamp::from_secs(1);
-    let conn = registry.reserve(now).unwrap();
+    let conn = registry.reserve(now, None).unwrap();
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let mut socket = Socket::new(conn, Nothing, peer);
     socket.close(CloseReason::HeadTimeout, 0);

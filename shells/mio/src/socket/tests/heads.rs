@@ -61,7 +61,7 @@ fn thousands_of_half_heads_are_bounded_and_delay_nobody() {
     let mut rig = Rig::new(config().pending(CROWD as u32).head_deadline(DEADLINE));
     let neighbour = rig.open();
     let crowd: Vec<_> = (0..CROWD).map(|_| rig.accept()).collect();
-    assert!(rig.registry.reserve(rig.now).is_err(), "there is no place for more");
+    assert!(rig.registry.reserve(rig.now, None).is_err(), "there is no place for more");
     for byte in &UPGRADE[..20] {
         for (conn, fake) in &crowd {
             fake.0.borrow_mut().input.push_back(*byte);
