@@ -163,8 +163,8 @@
 //!    a reload; not because what it lacks shrinks.
 //! 4. [`poll_timeout`](Registry::poll_timeout) may be early, never late. Deadlines act only in
 //!    `tick`; early, late and repeated ticks are safe; one tick does bounded work. Tick after a
-//!    turn that left nothing unread, or after a few turns at most, so that a pong in a socket is
-//!    read before it is missed.
+//!    turn that left nothing unread, or once each socket that had input at the last tick has been
+//!    read since, so that a pong in a socket is read before it is missed.
 //! 5. Per connection the output is `(Send | Gap | Ping | Draining)* Close? Cleanup`, and after
 //!    `Cleanup` nothing, ever, with that id. There is exactly one `Cleanup` per reserved
 //!    connection and per minted session (after that of its last connection). A slot is reused only

@@ -255,8 +255,9 @@ impl Registry {
     }
 
     /// Acts on the deadlines that are due, at most `tick_budget` of them; the rest is due at once.
-    /// Early, late and repeated calls are safe. Call it after a turn that left nothing unread, so
-    /// that a pong that waits in a socket is read before it is missed.
+    /// Early, late and repeated calls are safe. Call it after a turn that left nothing unread, or
+    /// once each socket that had input at the last tick has been read since, so that a pong that
+    /// waits in a socket is read before it is missed.
     pub fn tick(&mut self, now: Timestamp) {
         record!(self, now, tick());
         self.advance(now);

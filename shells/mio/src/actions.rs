@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use headcount::{Action, Gone};
 
+use crate::fair::steps_of;
 use crate::frames::{PING, data_frame};
 use crate::handler::{Handler, Kind};
 use crate::socket::Stream;
@@ -11,6 +12,12 @@ use crate::sockets::Sockets;
 /// A payload longer than this leaves no buffer of its size behind.
 const KEPT_CAPACITY: usize = 256 * 1024;
 
+/// Recipients for whom a frame is queued in one step.
+const QUEUED_IN_A_STEP: usize = 4;
+
+/// What a cleanup costs: a socket is closed.
+const CLEANUP_STEPS: usize = 16;
+
 /// Makes frames of actions, with one buffer for all payloads.
 #[derive(Default)]
 pub(crate) struct Encoder {
@@ -18,8 +25,8 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    /// Queues what an action says. Returns how many connections and sessions it concerned: the
-    /// measure of the work done.
+    /// Queues what an action says. Returns how many steps of a turn that took, writing it not
+    /// included.
     pub(crate) fn carry_out<S: Stream, H: Handler>(
         &mut self,
         action: Action<'_>,
@@ -33,14 +40,14 @@ impl Encoder {
                 for conn in to {
                     sockets.send(*conn, &frame, cost);
                 }
-                to.len()
+                steps_of(frame.len()) + to.len() / QUEUED_IN_A_STEP
             }
             Action::Draining { to, within } => {
                 let frame = self.frame(|out| handler.encode_draining(within, out));
                 for conn in to {
                     sockets.send(*conn, &frame, cost);
                 }
-                to.len()
+                steps_of(frame.len()) + to.len() / QUEUED_IN_A_STEP
             }
             Action::Gap { conn, stream, from, to } => {
                 let frame = self.frame(|out| handler.encode_gap(stream, from, to, out));
@@ -60,7 +67,7 @@ impl Encoder {
                     sockets.remove(conn);
                 }
                 handler.cleanup(what, reason);
-                1
+                CLEANUP_STEPS
             }
         }
     }

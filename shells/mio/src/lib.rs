@@ -112,14 +112,23 @@
 //!
 //! # Bounds
 //!
-//! A turn of the loop gives each socket a share: 64 KiB and 256 frames to read, four vectored
-//! writes of 64 frames each. It accepts 256 sockets, runs 256 calls of handles, and writes to about
-//! 2,000 recipients before it looks at the sockets again. What waits for one socket is bounded by
-//! `outbound.window` and `outbound.lane`, and by 16 pongs; what has come in and was not taken, by
-//! one message and 64 KiB, for which at most three times as much is allocated. A frame takes memory as
-//! its bytes arrive, however long it says that it is. All sockets together are bounded by their
-//! number only: `limits.connections`, `limits.closing`, and `limits.pending` with a request head
-//! each.
+//! A turn of the loop is short, whatever the sockets want. It reads 512 KiB and processes 1,024 small
+//! frames or 512 KiB of large ones, and a message that began within that is finished; it accepts 32
+//! sockets, runs 256 calls of handles, and writes 1 MiB to 256 sockets. What is left waits for the next
+//! turn, which comes at once, first in, first out. A socket's share of a turn shrinks with the number
+//! that wait, from 64 KiB and 256 frames down to 4 KiB and 4 frames; what it has beyond its share waits
+//! behind the input of all others. So a client that says little waits for one turn, a few milliseconds,
+//! while any number of others send as fast as they can, and for a few turns while thousands begin to
+//! at the same instant.
+//!
+//! Deadlines act when each socket that had input at the last tick has been read since: what a peer has
+//! sent in time is seen in time, and clients that send without end can't hold time up.
+//!
+//! What waits for one socket is bounded by `outbound.window` and `outbound.lane`, and by 16 pongs; what
+//! has come in and was not taken, by one message and 64 KiB, for which at most three times as much is
+//! allocated. A frame takes memory as its bytes arrive, however long it says that it is. All sockets
+//! together are bounded by their number only: `limits.connections`, `limits.closing`, and
+//! `limits.pending` with a request head each.
 //!
 //! Stopping is a drain: it is announced, and everyone is closed within `drain.deadline`. Until nobody
 //! is left the listener answers newcomers with 503 and `Retry-After`.
@@ -135,6 +144,7 @@ compile_error!("headcount-mio needs a 64-bit Unix");
 
 mod actions;
 mod answer;
+mod fair;
 mod frames;
 mod handle;
 mod handler;

@@ -94,19 +94,30 @@ impl Outbound {
         self.whole_cost + part as u64
     }
 
-    /// Writes until nothing waits, the kernel takes no more, or this socket had its share.
+    /// Writes until nothing waits, the kernel takes no more, or this socket had its share: so many
+    /// bytes, from which what was written is taken, and `WRITES` calls.
     ///
     /// # Errors
     /// The socket is broken; interruptions are not errors.
-    pub(crate) fn write(&mut self, stream: &mut impl Write) -> io::Result<Written> {
+    pub(crate) fn write(
+        &mut self,
+        stream: &mut impl Write,
+        bytes: &mut usize,
+    ) -> io::Result<Written> {
         for _ in 0..WRITES {
             self.take_written(0);
             if self.queue.is_empty() {
                 return Ok(Written::All);
             }
-            match self.write_once(stream) {
+            if *bytes == 0 {
+                return Ok(Written::Share);
+            }
+            match self.write_once(stream, *bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => self.take_written(written),
+                Ok(written) => {
+                    self.take_written(written);
+                    *bytes = bytes.saturating_sub(written);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Written::Blocked),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -115,13 +126,19 @@ impl Outbound {
         Ok(if self.queue.is_empty() { Written::All } else { Written::Share })
     }
 
-    fn write_once(&self, stream: &mut impl Write) -> io::Result<usize> {
+    fn write_once(&self, stream: &mut impl Write, bytes: usize) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); SLICES];
-        let mut count = 0;
+        let (mut count, mut left) = (0, bytes);
         for (slice, frame) in slices.iter_mut().zip(&self.queue) {
             let skip = if count == 0 { self.first_written } else { 0 };
-            *slice = IoSlice::new(&frame.bytes[skip..]);
+            let rest = &frame.bytes[skip..];
+            let part = &rest[..rest.len().min(left)];
+            *slice = IoSlice::new(part);
             count += 1;
+            left -= part.len();
+            if left == 0 {
+                break;
+            }
         }
         match &slices[..count] {
             [only] => stream.write(only),
@@ -203,7 +220,7 @@ mod tests {
                 costs += cost;
                 outbound.push(bytes.into(), cost);
                 if number % 3 == 0 {
-                    let _ = outbound.write(&mut kernel).unwrap();
+                    let _ = outbound.write(&mut kernel, &mut usize::MAX.clone()).unwrap();
                     let flushed = outbound.flushed_cost();
                     prop_assert!(reported <= flushed && flushed <= costs);
                     reported = flushed;
@@ -212,7 +229,7 @@ mod tests {
             }
             while !outbound.is_empty() {
                 kernel.plan.push_back(Some(50));
-                let _ = outbound.write(&mut kernel).unwrap();
+                let _ = outbound.write(&mut kernel, &mut usize::MAX.clone()).unwrap();
                 let flushed = outbound.flushed_cost();
                 prop_assert!(reported <= flushed && flushed <= costs);
                 reported = flushed;
@@ -233,13 +250,13 @@ mod tests {
         outbound.push(Bytes::from_static(b"0123456789"), 100);
         outbound.push(Bytes::from_static(b"x"), 1 << 40);
         let mut kernel = kernel([Some(3), Some(6), None]);
-        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::Blocked);
+        assert_eq!(outbound.write(&mut kernel, &mut usize::MAX.clone()).unwrap(), Written::Blocked);
         assert_eq!(outbound.flushed_cost(), 90);
         kernel.plan.push_back(Some(1));
-        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::Blocked);
+        assert_eq!(outbound.write(&mut kernel, &mut usize::MAX.clone()).unwrap(), Written::Blocked);
         assert_eq!(outbound.flushed_cost(), 100);
         kernel.plan.push_back(Some(1));
-        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::All);
+        assert_eq!(outbound.write(&mut kernel, &mut usize::MAX.clone()).unwrap(), Written::All);
         assert_eq!(outbound.flushed_cost(), 100 + (1 << 40));
     }
 
@@ -250,7 +267,7 @@ mod tests {
             outbound.push(Bytes::from_static(b"frame"), 1);
         }
         let mut kernel = kernel([Some(usize::MAX)]);
-        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::All);
+        assert_eq!(outbound.write(&mut kernel, &mut usize::MAX.clone()).unwrap(), Written::All);
         assert_eq!(kernel.most_slices, 8);
     }
 
@@ -262,8 +279,8 @@ mod tests {
             outbound.push(Bytes::from_static(b"f"), 1);
         }
         let mut kernel = kernel([Some(usize::MAX); 8]);
-        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::Share);
-        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::All);
+        assert_eq!(outbound.write(&mut kernel, &mut usize::MAX.clone()).unwrap(), Written::Share);
+        assert_eq!(outbound.write(&mut kernel, &mut usize::MAX.clone()).unwrap(), Written::All);
         assert_eq!(outbound.flushed_cost(), frames as u64);
         assert!(outbound.queue.capacity() <= KEPT_CAPACITY);
     }
@@ -274,13 +291,13 @@ mod tests {
         let mut kernel = kernel([Some(1), None]);
         outbound.push_pong(Bytes::from_static(b"first"));
         outbound.push(Bytes::from_static(b"data"), 1);
-        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::Blocked);
+        assert_eq!(outbound.write(&mut kernel, &mut usize::MAX.clone()).unwrap(), Written::Blocked);
         for n in 0..1_000u16 {
             outbound.push_pong(n.to_be_bytes().to_vec().into());
         }
         assert_eq!(outbound.queue.len(), 1 + PONGS);
         kernel.plan.extend([Some(usize::MAX); 2]);
-        assert_eq!(outbound.write(&mut kernel).unwrap(), Written::All);
+        assert_eq!(outbound.write(&mut kernel, &mut usize::MAX.clone()).unwrap(), Written::All);
         let earlier: Vec<u8> = (0..PONGS as u16 - 2).flat_map(u16::to_be_bytes).collect();
         assert_eq!(kernel.wire, [b"firstdata", &earlier[..], &999u16.to_be_bytes()].concat());
         assert_eq!((outbound.pongs, outbound.flushed_cost()), (0, 1));
@@ -300,9 +317,13 @@ mod tests {
             }
         }
         let mut outbound = Outbound::default();
-        assert_eq!(outbound.write(&mut Broken).unwrap(), Written::All, "nothing to write");
+        assert_eq!(
+            outbound.write(&mut Broken, &mut usize::MAX.clone()).unwrap(),
+            Written::All,
+            "nothing to write"
+        );
         outbound.push(Bytes::from_static(b"x"), 1);
-        assert!(outbound.write(&mut Broken).is_err());
+        assert!(outbound.write(&mut Broken, &mut usize::MAX.clone()).is_err());
         assert_eq!(outbound.flushed_cost(), 0);
     }
 }

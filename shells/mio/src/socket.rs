@@ -12,14 +12,12 @@ use std::net::{Shutdown, SocketAddr};
 
 use headcount::{ConnId, Disconnect};
 
+use crate::fair::Budget;
 use crate::frames::{Event, Frames};
 use crate::handler::Turn;
 use crate::http::Head;
 use crate::options::Options;
 use crate::outbound::Outbound;
-
-/// Bytes that one socket may read in a turn, before others have theirs. The buffer is as large.
-pub(crate) const BYTES_PER_TURN: usize = 64 * 1024;
 
 /// What a connection is made of; a fake one in tests.
 pub(crate) trait Stream: Read + Write {
@@ -38,8 +36,12 @@ pub(crate) struct Desk<'a, 'b, H> {
     pub(crate) turn: &'a mut Turn<'b>,
     pub(crate) handler: &'a mut H,
     pub(crate) options: &'a Options,
-    /// Where input is read to: `BYTES_PER_TURN` long.
+    /// Where input is read to: as long as the largest share of a socket.
     pub(crate) buffer: &'a mut [u8],
+    /// What one socket may spend before the others have their turns.
+    pub(crate) share: Budget,
+    /// What is left for all sockets of this turn.
+    pub(crate) budget: Budget,
 }
 
 impl<H> Desk<'_, '_, H> {

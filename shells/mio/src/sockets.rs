@@ -1,8 +1,9 @@
-//! The table of sockets, and who of them waits for a turn.
+//! The table of sockets, and which of them wait to be read or written.
 
 use bytes::Bytes;
 use headcount::{CloseReason, ConnId};
 
+use crate::fair::Fair;
 use crate::socket::{Socket, Stream};
 
 /// All sockets, each in the slot that its handle names.
@@ -12,15 +13,15 @@ use crate::socket::{Socket, Stream};
 pub(crate) struct Sockets<S> {
     slots: Vec<Option<Box<Socket<S>>>>,
     live: usize,
-    /// Who has something to write, or to report when all is written.
-    dirty: Vec<ConnId>,
-    /// Who has input that was not read or not processed.
-    ready: Vec<ConnId>,
+    /// Sockets with something to write, or to report when all is written.
+    dirty: Fair,
+    /// Sockets with input that was not read or not processed.
+    ready: Fair,
 }
 
 impl<S: Stream> Sockets<S> {
     pub(crate) const fn new() -> Self {
-        Self { slots: Vec::new(), live: 0, dirty: Vec::new(), ready: Vec::new() }
+        Self { slots: Vec::new(), live: 0, dirty: Fair::new(), ready: Fair::new() }
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -48,6 +49,15 @@ impl<S: Stream> Sockets<S> {
         if found {
             self.slots[conn.index()] = None;
             self.live -= 1;
+            // Connections that come and go faster than their places are reached leave no more of
+            // these behind than there are sockets.
+            let slots = &self.slots;
+            let lives = |conn: &ConnId| {
+                let socket = slots.get(conn.index()).and_then(Option::as_deref);
+                socket.is_some_and(|socket| socket.conn() == *conn)
+            };
+            self.dirty.forget_dead(self.live, lives);
+            self.ready.forget_dead(self.live, lives);
         }
         found
     }
@@ -68,7 +78,7 @@ impl<S: Stream> Sockets<S> {
         }
     }
 
-    /// Gives a socket the turns that it wants. To be called after anything was done with it.
+    /// Lets a socket wait for what it wants. To be called after anything was done with it.
     pub(crate) fn note(&mut self, conn: ConnId) {
         let Some(socket) = self.get_mut(conn) else { return };
         let dirty = socket.wants_flush() && !socket.in_dirty;
@@ -83,42 +93,48 @@ impl<S: Stream> Sockets<S> {
         }
     }
 
-    pub(crate) fn has_dirty(&self) -> bool {
-        !self.dirty.is_empty()
+    /// How many sockets wait to be written.
+    pub(crate) fn dirty(&self) -> usize {
+        self.dirty.len()
     }
 
-    pub(crate) fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+    /// How many sockets wait to be read.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
     }
 
-    /// Calls `f` for each socket that waits to be flushed; those that still do afterwards wait for
-    /// the next time.
-    pub(crate) fn for_dirty(&mut self, mut f: impl FnMut(&mut Socket<S>)) {
-        let mut waiting = std::mem::take(&mut self.dirty);
-        for conn in waiting.drain(..) {
-            if let Some(socket) = self.get_mut(conn) {
-                socket.in_dirty = false;
-                f(socket);
-                self.note(conn);
+    /// Whether each socket that had input when the last round began has been read since. If so, the
+    /// next round begins.
+    pub(crate) fn ends_round(&mut self) -> bool {
+        self.ready.ends_round()
+    }
+
+    /// Calls `f` for sockets that wait to be written, in turns, once each at most, for as long as it
+    /// returns that the budget is not used up.
+    pub(crate) fn for_dirty(&mut self, mut f: impl FnMut(&mut Socket<S>) -> bool) {
+        let (mut turns, mut goes_on) = (self.dirty.turns(), true);
+        while goes_on && let Some(conn) = self.dirty.next(&mut turns) {
+            let Some(socket) = self.get_mut(conn) else { continue };
+            goes_on = f(socket);
+            socket.in_dirty = socket.wants_flush();
+            if socket.in_dirty {
+                self.dirty.push_again(conn);
             }
-        }
-        if self.dirty.is_empty() {
-            self.dirty = waiting;
+            self.note(conn);
         }
     }
 
     /// The same for those that wait to be read.
-    pub(crate) fn for_ready(&mut self, mut f: impl FnMut(&mut Socket<S>)) {
-        let mut waiting = std::mem::take(&mut self.ready);
-        for conn in waiting.drain(..) {
-            if let Some(socket) = self.get_mut(conn) {
-                socket.in_ready = false;
-                f(socket);
-                self.note(conn);
+    pub(crate) fn for_ready(&mut self, mut f: impl FnMut(&mut Socket<S>) -> bool) {
+        let (mut turns, mut goes_on) = (self.ready.turns(), true);
+        while goes_on && let Some(conn) = self.ready.next(&mut turns) {
+            let Some(socket) = self.get_mut(conn) else { continue };
+            goes_on = f(socket);
+            socket.in_ready = socket.wants_read();
+            if socket.in_ready {
+                self.ready.push_again(conn);
             }
-        }
-        if self.ready.is_empty() {
-            self.ready = waiting;
+            self.note(conn);
         }
     }
 }

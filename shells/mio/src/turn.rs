@@ -10,6 +10,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::actions::Encoder;
+use crate::fair::{Budget, MOST};
 use crate::handle::Calls;
 use crate::handler::{Handler, Turn};
 use crate::journal::Journal;
@@ -18,7 +19,7 @@ use crate::options::Options;
 use crate::outbound::Written;
 use crate::server::Server;
 use crate::signals::Signals;
-use crate::socket::{BYTES_PER_TURN, Desk, Socket};
+use crate::socket::{Desk, Socket};
 use crate::sockets::Sockets;
 
 // Connections are named by `ConnId::to_bits`, which is never below 2^32.
@@ -30,18 +31,22 @@ pub(crate) const SIGNALS: Token = Token(2);
 const EVENTS: usize = 1_024;
 
 /// Sockets accepted in one turn.
-const ACCEPTS_PER_TURN: usize = 256;
+const ACCEPTS: usize = 32;
 
-/// Recipients for whom frames are queued before they are flushed.
-const SLICE: usize = 500;
+/// What a turn spends on input.
+pub(crate) const READ: Budget = Budget { steps: 1_024, bytes: 512 * 1024 };
 
-/// Slices in one turn. A storm of messages takes as many turns as it needs, and between them the
-/// sockets are read.
-const SLICES_PER_TURN: usize = 4;
+/// What a turn spends on carrying out actions, before what they made is written: steps, and sockets
+/// that wait to be written. A storm of messages takes as many turns as it needs, and between them
+/// the sockets are read.
+const ACT_STEPS: usize = 1_024;
+const ACT_SOCKETS: usize = 256;
 
-/// Turns without a tick while there is always something unread: a pong that waits in a socket is
-/// read before it is missed, but time can't be held up for ever.
-const TURNS_WITHOUT_TICK: u32 = 8;
+/// What a turn spends on output. A step is a socket here.
+const WRITE: Budget = Budget { steps: 256, bytes: 1024 * 1024 };
+
+/// The least that a socket may write in its turn: small messages never take two.
+const WRITE_AT_LEAST: usize = 16 * 1024;
 
 /// A server that runs.
 pub(crate) struct Loop<H> {
@@ -58,7 +63,6 @@ pub(crate) struct Loop<H> {
     encoder: Encoder,
     journal: Journal,
     buffer: Box<[u8]>,
-    turns_since_tick: u32,
     /// How many signals asked to stop.
     signalled: u32,
     /// Whether the drain that ends with the loop has begun.
@@ -82,8 +86,7 @@ impl<H: Handler> Loop<H> {
             sockets: Sockets::new(),
             encoder: Encoder::default(),
             journal,
-            buffer: vec![0; BYTES_PER_TURN].into_boxed_slice(),
-            turns_since_tick: 0,
+            buffer: vec![0; MOST.bytes].into_boxed_slice(),
             signalled: 0,
             stopping: false,
             more_calls: false,
@@ -115,9 +118,10 @@ impl<H: Handler> Loop<H> {
             }
             self.accept(now);
             self.read(now);
-            self.turns_since_tick += 1;
-            if !self.sockets.has_ready() || self.turns_since_tick >= TURNS_WITHOUT_TICK {
-                self.turns_since_tick = 0;
+            // A pong that waits in a socket is read before it is missed: time goes on when each
+            // socket that had input at the last tick has been read. The budget bounds how long that
+            // takes: clients that send without end don't hold it up.
+            if self.sockets.ends_round() {
                 self.registry.tick(now);
             }
             if self.stop_if_asked(now) {
@@ -139,8 +143,8 @@ impl<H: Handler> Loop<H> {
         let accepts = self.listener.as_ref().is_some_and(Listener::is_ready);
         if self.more_calls
             || accepts
-            || self.sockets.has_ready()
-            || self.sockets.has_dirty()
+            || self.sockets.ready() > 0
+            || self.sockets.dirty() > 0
             || self.registry.has_actions()
             || self.ends_next()
         {
@@ -189,7 +193,7 @@ impl<H: Handler> Loop<H> {
     }
 
     fn accept(&mut self, now: Timestamp) {
-        for _ in 0..ACCEPTS_PER_TURN {
+        for _ in 0..ACCEPTS {
             let Some(listener) = &mut self.listener else { return };
             let Some((stream, peer)) = listener.accept(now) else { return };
             self.welcome(stream, peer, now);
@@ -221,25 +225,26 @@ impl<H: Handler> Loop<H> {
             handler: &mut self.handler,
             options: &self.options,
             buffer: &mut self.buffer,
+            share: READ.share(self.sockets.ready()),
+            budget: READ,
         };
-        self.sockets.for_ready(|socket| socket.read(&mut desk));
+        self.sockets.for_ready(|socket| {
+            socket.read(&mut desk);
+            desk.budget.is_left()
+        });
     }
 
     /// Carries out actions and flushes what they made, up to this turn's share.
     fn act(&mut self, now: Timestamp) {
         let before = self.sockets.len();
-        for _ in 0..SLICES_PER_TURN {
-            let mut queued = 0;
-            while queued < SLICE
-                && let Some(action) = self.registry.poll_action()
-            {
-                queued += self.encoder.carry_out(action, &mut self.sockets, &mut self.handler);
-            }
-            self.flush(now);
-            if !self.registry.has_actions() {
-                break;
-            }
+        let mut steps = 0;
+        while steps < ACT_STEPS
+            && self.sockets.dirty() < ACT_SOCKETS
+            && let Some(action) = self.registry.poll_action()
+        {
+            steps += self.encoder.carry_out(action, &mut self.sockets, &mut self.handler);
         }
+        self.flush(now);
         if self.sockets.len() < before
             && let Some(listener) = &mut self.listener
         {
@@ -250,14 +255,21 @@ impl<H: Handler> Loop<H> {
     fn flush(&mut self, now: Timestamp) {
         let mut turn = Turn { registry: &mut self.registry, now };
         let poll = self.poll.registry();
+        let mut budget = WRITE;
+        let share = (WRITE.bytes / self.sockets.dirty().max(1)).max(WRITE_AT_LEAST);
         self.sockets.for_dirty(|socket| {
-            if socket.flush(&mut turn) == Written::Blocked && !socket.armed {
+            let mut bytes = share;
+            let written = socket.flush(&mut turn, &mut bytes);
+            budget.spend(1);
+            budget.spend_bytes(share - bytes);
+            if written == Written::Blocked && !socket.armed {
                 let token = Token(socket.conn().to_bits() as usize);
                 let both = Interest::READABLE | Interest::WRITABLE;
                 // Asking again makes an edge of what is so already: none is lost in between. If it
                 // fails, the registry finds the connection stuck in time.
                 socket.armed = poll.reregister(socket.stream_mut(), token, both).is_ok();
             }
+            budget.is_left()
         });
     }
 

@@ -6,14 +6,18 @@ use std::net::SocketAddr;
 use headcount::{CloseReason, Flow, Inbound, InboundError, Refused, Target};
 
 use crate::answer::Answer;
+use crate::fair::steps_of;
 use crate::frames::{Event, Fault, Frames};
 use crate::handler::{Handler, Payload, Turn, Verdict};
 use crate::http::{NO_LINES, Progress, Request};
 
-use super::{BYTES_PER_TURN, Desk, Socket, Stage, Stream};
+use super::{Desk, Socket, Stage, Stream};
 
-/// Frames that one socket may have processed in a turn: small ones cost more than their bytes.
-pub(super) const FRAMES_PER_TURN: usize = 256;
+/// What going to a socket costs beside its frames: a call that reads, and later one that writes.
+const VISIT_STEPS: usize = 4;
+
+/// What a request costs: it is parsed, authenticated, admitted and welcomed.
+const REQUEST_STEPS: usize = 64;
 
 /// What may stay allocated for input that is no whole frame yet.
 pub(super) const KEPT_CAPACITY: usize = 4 * 1024;
@@ -23,10 +27,10 @@ pub(super) const KEPT_CAPACITY: usize = 4 * 1024;
 const SHORT_READ_IS_LAST: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 impl<S: Stream> Socket<S> {
-    /// Reads and processes what has come in, up to this turn's share.
+    /// Reads and processes what has come in, up to the socket's share.
     pub(crate) fn read<H: Handler>(&mut self, desk: &mut Desk<'_, '_, H>) {
-        let mut frames = FRAMES_PER_TURN;
-        let mut bytes = 0;
+        desk.budget.spend(VISIT_STEPS);
+        let (mut frames, mut bytes) = (desk.share.steps, desk.share.bytes);
         if let Some(held) = self.held.take() {
             self.offer(held, desk);
         }
@@ -34,8 +38,9 @@ impl<S: Stream> Socket<S> {
             self.parse(&[], &mut frames, desk);
         }
         // What was parsed may have left frames for which there is no share or no room.
-        while self.wants_read() && !self.unparsed_whole && frames > 0 && bytes < BYTES_PER_TURN {
-            match self.stream.read(desk.buffer) {
+        while self.wants_read() && !self.unparsed_whole && frames > 0 && bytes > 0 {
+            let room = bytes.min(desk.buffer.len());
+            match self.stream.read(&mut desk.buffer[..room]) {
                 Ok(0) => {
                     self.ended = true;
                     // Whoever was told why it must go, or will be, is to be told to the end.
@@ -44,8 +49,9 @@ impl<S: Stream> Socket<S> {
                     }
                 }
                 Ok(length) => {
-                    bytes += length;
-                    let emptied = SHORT_READ_IS_LAST && length < desk.buffer.len();
+                    bytes -= length;
+                    desk.budget.spend_bytes(length);
+                    let emptied = SHORT_READ_IS_LAST && length < room;
                     self.readable = !emptied || self.ending;
                     // Lent while its content is processed: nobody reads meanwhile.
                     let buffer = std::mem::take(&mut desk.buffer);
@@ -73,6 +79,7 @@ impl<S: Stream> Socket<S> {
                     };
                     let (head, peer) = *collected;
                     let (head, rest) = head.bytes().split_at(end);
+                    desk.budget.spend(REQUEST_STEPS);
                     self.request(head, peer, desk);
                     // A client may send frames without waiting for the answer.
                     self.parse(rest, frames, desk);
@@ -161,7 +168,8 @@ impl<S: Stream> Socket<S> {
             match frames.feed(&input[start..], desk.message_bytes()) {
                 Ok(Some((event, length))) => {
                     start += length;
-                    *budget -= 1;
+                    *budget = budget.saturating_sub(steps_of(length));
+                    desk.budget.spend_frame(length);
                     self.on_event(event, desk);
                 }
                 Ok(None) => break,

@@ -45,12 +45,13 @@ impl<S: Stream> Socket<S> {
         }
     }
 
-    /// Writes what is queued, up to the socket's share, and reports what the kernel took.
-    pub(crate) fn flush(&mut self, turn: &mut Turn<'_>) -> Written {
+    /// Writes what is queued, up to the socket's share, and reports what the kernel took. Takes what
+    /// was written from `bytes`, the socket's share.
+    pub(crate) fn flush(&mut self, turn: &mut Turn<'_>, bytes: &mut usize) -> Written {
         if matches!(self.stage, Stage::Ended) {
             return Written::All;
         }
-        let Ok(written) = self.outbound.write(&mut self.stream) else {
+        let Ok(written) = self.outbound.write(&mut self.stream, bytes) else {
             self.end(turn);
             return Written::All;
         };

@@ -2,6 +2,7 @@
 
 mod endings;
 mod failures;
+mod floods;
 mod fragments;
 mod heads;
 mod pings;
@@ -24,9 +25,11 @@ use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
 use super::*;
 use crate::actions::Encoder;
+use crate::fair::MOST;
 use crate::handler::{Handler, Kind, Payload, Verdict};
 use crate::http::Request;
 use crate::sockets::Sockets;
+use crate::turn::READ;
 use wire::{Fake, Wire};
 
 /// Echoes, and counts.
@@ -82,6 +85,8 @@ struct Rig {
     encoder: Encoder,
     options: Options,
     buffer: Vec<u8>,
+    /// Whether the last turn did.
+    ticked: bool,
     now: Timestamp,
 }
 
@@ -93,7 +98,8 @@ impl Rig {
             handler: Echo::default(),
             encoder: Encoder::default(),
             options: Options::new(),
-            buffer: vec![0; BYTES_PER_TURN],
+            buffer: vec![0; MOST.bytes],
+            ticked: false,
             now: Timestamp::from_secs(1),
         }
     }
@@ -124,16 +130,25 @@ impl Rig {
             handler: &mut self.handler,
             options: &self.options,
             buffer: &mut self.buffer,
+            share: READ.share(self.sockets.ready()),
+            budget: READ,
         };
-        self.sockets.for_ready(|socket| socket.read(&mut desk));
-        self.registry.tick(self.now);
+        self.sockets.for_ready(|socket| {
+            socket.read(&mut desk);
+            desk.budget.is_left()
+        });
+        self.ticked = self.sockets.ends_round();
+        if self.ticked {
+            self.registry.tick(self.now);
+        }
         loop {
             while let Some(action) = self.registry.poll_action() {
                 self.encoder.carry_out(action, &mut self.sockets, &mut self.handler);
             }
             let mut turn = Turn { registry: &mut self.registry, now: self.now };
             self.sockets.for_dirty(|socket| {
-                socket.flush(&mut turn);
+                socket.flush(&mut turn, &mut usize::MAX.clone());
+                true
             });
             if !self.registry.has_actions() {
                 return;
@@ -152,14 +167,24 @@ impl Rig {
 
     /// A neighbour says something, and has its answer at the end of one turn, whatever else there
     /// was to do in it.
-    fn assert_served(&mut self, (conn, fake): &(ConnId, Fake)) {
+    fn assert_served(&mut self, neighbour: &(ConnId, Fake)) {
+        self.assert_served_within(1, neighbour);
+    }
+
+    /// The same in so many turns.
+    fn assert_served_within(&mut self, turns: usize, (conn, fake): &(ConnId, Fake)) {
         let before = {
             let mut wire = fake.0.borrow_mut();
             wire.input.extend(frame(0x81, b"still here?"));
             wire.output.len()
         };
         self.stir(*conn);
-        self.turn();
+        for _ in 0..turns {
+            self.turn();
+            if fake.0.borrow().output.len() > before {
+                break;
+            }
+        }
         assert_eq!(fake.0.borrow().output[before..], *b"\x81\x0bstill here?");
     }
 

@@ -1,7 +1,7 @@
 //! Peers that ping and do not read what they are answered.
 
-use super::super::input::FRAMES_PER_TURN;
 use super::*;
+use crate::fair::MOST;
 
 /// A peer that has pinged so often, with numbers, and has no room for anything.
 fn flooded(rig: &mut Rig, pings: u32, neighbour: &(ConnId, Fake)) -> (ConnId, Fake) {
@@ -12,11 +12,11 @@ fn flooded(rig: &mut Rig, pings: u32, neighbour: &(ConnId, Fake)) -> (ConnId, Fa
         fake.0.borrow_mut().input.extend(frame(0x89, &payload));
     }
     rig.stir(conn);
-    while rig.sockets.has_ready() {
+    while rig.sockets.ready() > 0 {
         rig.assert_served(neighbour);
     }
     assert!(fake.0.borrow().input.is_empty());
-    assert!(!rig.sockets.has_dirty(), "a blocked socket makes no work");
+    assert!(rig.sockets.dirty() == 0, "a blocked socket makes no work");
     (conn, fake)
 }
 
@@ -36,7 +36,7 @@ fn a_flood_of_pings_leaves_sixteen_pongs_and_the_latest_is_among_them() {
     let mut rig = Rig::new(config());
     let neighbour = rig.open();
     let (conn, fake) = flooded(&mut rig, PINGS, &neighbour);
-    assert!(rig.handler.messages >= PINGS as usize / FRAMES_PER_TURN, "it has its share, no more");
+    assert!(rig.handler.messages >= PINGS as usize / MOST.steps, "it has its share, no more");
     fake.0.borrow_mut().room = usize::MAX;
     rig.settle(conn);
     let pongs = frames_of(&fake.0.borrow().output);
