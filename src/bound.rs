@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::action::{MESSAGE_OVERHEAD, Message};
 use crate::config::Config;
-use crate::conn::{Cold, Conn, Missed, Seat};
+use crate::conn::{Cold, Conn, LateJoin, Seat};
 use crate::id::MAX_ID_BYTES;
 use crate::log::{Entry, MARKS_KEPT};
 use crate::registry::{Announcement, Closed, Queued, Turn};
@@ -92,7 +92,7 @@ impl Config {
         let queued = largest.saturating_mul(2).saturating_add(2 * self.window + self.lane);
         let items = queued / MESSAGE_OVERHEAD + 4;
         let one = GROWTH * (size::<Conn>() + size::<Cold>())
-            + (seats + 4) * GROWTH * (size::<Seat>() + size::<Missed>())
+            + (seats + 4) * GROWTH * (size::<Seat>() + size::<LateJoin>())
             + NAME
             // Its place in the order of those that close, which are dropped lazily.
             + GROWTH * 2 * 8;

@@ -13,6 +13,7 @@ use crate::action::CloseReason;
 use crate::bucket::TokenBucket;
 use crate::config::Config;
 use crate::id::ConnId;
+use crate::log::Late;
 use crate::random::mix;
 use crate::registry::Drain;
 use crate::table;
@@ -99,11 +100,9 @@ pub(crate) struct Cold {
     pub(crate) ping_at: Timestamp,
     /// Its place in each stream that it follows; the session's is the first.
     pub(crate) seats: SmallVec<[Seat; 2]>,
-    /// What a resume from elsewhere asked for, per stream: a gap to report before any entry.
-    pub(crate) missed: Vec<Missed>,
-    /// Of its session's stream it gets what belongs to runs that were open at this offset, and
-    /// nothing else up to there: it joined late. 0 for one that did not.
-    pub(crate) late_until: u64,
+    /// Its streams in which it has not passed yet where the head was when it joined late: few, and
+    /// empty for most.
+    pub(crate) late_joins: Vec<LateJoin>,
     pub(crate) label: Option<Box<str>>,
     /// Pending: its place in the queue of its source; `None` if it has no source.
     pub(crate) waiter: Option<Waiter>,
@@ -139,12 +138,11 @@ pub(crate) struct Seat {
     pub(crate) acknowledged: u64,
 }
 
-/// The offsets `from..=to` of a stream, lost for one connection that it follows.
+/// How one connection reads the part of a stream that is older than its join.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Missed {
+pub(crate) struct LateJoin {
     pub(crate) stream: u32,
-    pub(crate) from: u64,
-    pub(crate) to: u64,
+    pub(crate) late: Late,
 }
 
 /// What is due at a deadline.
@@ -204,8 +202,7 @@ impl Conns {
             ping_mark: 0,
             ping_at: attended,
             seats: SmallVec::new(),
-            missed: Vec::new(),
-            late_until: 0,
+            late_joins: Vec::new(),
             label: None,
             waiter: None,
             next_seat: 0,

@@ -21,7 +21,7 @@ use crate::table;
 use crate::time::Timestamp;
 
 use self::entry::What;
-pub(crate) use self::entry::{Content, Entry, Reader, Text};
+pub(crate) use self::entry::{Content, Entry, Late, Reader, Text};
 pub(crate) use self::read::Next;
 
 /// How much a log may hold.
@@ -377,8 +377,8 @@ impl Log {
                     self.forget_key(key, offset);
                 }
             }
-            What::Run(entry) => runs.release(entry.run, 0, offset),
-            What::Text(text) => runs.release(text.run, text.bytes, offset),
+            What::Run(entry) => runs.release(entry.run, 0),
+            What::Text(text) => runs.release(text.run, text.bytes),
             What::Superseded | What::Shed { .. } => {}
         }
     }

@@ -160,8 +160,6 @@ pub(crate) struct Run {
     pub(crate) first: u64,
     /// The offset of its terminal event.
     pub(crate) ended: Option<u64>,
-    /// The last offset of it that was shed while it was open; 0 if none was.
-    pub(crate) shed: u64,
     /// Tool calls under way.
     calls: SmallVec<[Box<str>; 1]>,
     /// How many events it had, and what they were charged.
@@ -391,7 +389,6 @@ impl Runs {
             heard: now,
             first,
             ended: None,
-            shed: 0,
             calls: SmallVec::new(),
             events: 0,
             cost: 0,
@@ -418,9 +415,8 @@ impl Runs {
         self.open -= 1;
     }
 
-    /// A log has let an entry go, at this offset and with so much of the text: always the front of
-    /// what it has.
-    pub(crate) fn release(&mut self, run: u32, text_bytes: u32, offset: u64) {
+    /// A log has let an entry go, with so much of the text: always the front of what it has.
+    pub(crate) fn release(&mut self, run: u32, text_bytes: u32) {
         let record = &mut self.records[run as usize];
         record.kept -= 1;
         record.text_dead += text_bytes;
@@ -429,9 +425,7 @@ impl Runs {
             record.text_gone += core::mem::take(&mut record.text_dead);
             record.text.shrink_to(record.text.len() * 2);
         }
-        if record.is_open() {
-            record.shed = offset;
-        } else if record.kept == 0 {
+        if !record.is_open() && record.kept == 0 {
             self.spent.push(run);
         }
     }

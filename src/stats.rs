@@ -78,12 +78,15 @@ pub struct Joined {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Recovered {
-    /// None was asked for.
+    /// None was asked for. The open runs of the session follow from their start; what they have lost
+    /// of it is told with a `Gap`.
     Fresh,
     /// Everything after the position that was named follows, strictly before anything newer.
     All,
-    /// Something is lost for good, and a `Gap` says what; nothing is if the stream has no entry yet.
-    /// What is still there follows, unless the position was none of this stream.
+    /// Something is lost for good, and a `Gap` says what; what is still there follows. If the position
+    /// was none of this stream, only the open runs follow, and everything else up to the head is told
+    /// with gaps between their entries, whether it is still there or not: each offset is handed out
+    /// or named once. There is no `Gap` if the stream has no entry yet.
     Gap,
 }
 

@@ -3,10 +3,12 @@
 
 mod support;
 
+use bytes::Bytes;
 use headcount::{
-    AcknowledgeError, Class, ConfigBuilder, ConnId, Joined, Message, Position, Recovered, Target,
+    AcknowledgeError, Class, CloseReason, ConfigBuilder, ConnId, Joined, Message, Position,
+    Recovered, RunEvent, RunId, Target,
 };
-use support::{World, config, room, secs, text_of_cost};
+use support::{World, config, room, secs, text_of_cost, thread, user};
 
 /// Numbers that were handed out to a connection, which then ends; where its session stands.
 fn told(world: &mut World, numbers: core::ops::RangeInclusive<u32>) -> Position {
@@ -97,10 +99,158 @@ fn a_foreign_epoch_and_an_offset_beyond_the_head_are_told_that_all_is_lost() {
         let head = told(&mut world, 1..=3);
         let claim = Position { epoch: head.epoch ^ epoch, offset };
         let (alice, admitted) = world.resume("alice", "main", claim);
-        assert_eq!((admitted.position, admitted.recovered), (head, Recovered::Gap));
+        assert_eq!((admitted.position, admitted.recovered), (at(head, 0), Recovered::Gap));
         world.tell_session(alice, "4");
         world.settle();
         assert_eq!(world.seen(alice), ["gap 1..=3", "4"], "{claim:?}: nothing is replayed");
+    }
+}
+
+/// A session with messages, with a run that is over, and with one that is open, `r`: who comes to it
+/// is not there yet.
+fn with_an_open_run(world: &mut World) -> Position {
+    let alice = world.open("alice", "main");
+    let latest = |text: &str| {
+        let key = headcount::Key::new("price").expect("a fine key");
+        Message::text(text).class(Class::Latest(key))
+    };
+    let session = Target::Session(world.session(alice));
+    world.send(session, latest("1, superseded by 6"));
+    open_run(world, "over");
+    run_event(world, "over", RunEvent::Completed(Bytes::from_static(b"3")));
+    open_run(world, "r");
+    world.tell_session(alice, "5");
+    world.send(session, latest("6"));
+    run_event(world, "r", RunEvent::Text("7 to 13"));
+    world.send(session, Message::text("14").class(Class::Droppable));
+    run_event(world, "r", RunEvent::Progress(Bytes::from_static(b"15")));
+    world.tell_session(alice, "16");
+    world.settle();
+    let head = world.registry.session_position(world.session(alice)).unwrap();
+    assert_eq!(head.offset, 16);
+    world.hang_up(alice);
+    world.settle();
+    head
+}
+
+fn open_run(world: &mut World, name: &str) {
+    let (alice, main, run) = (user("alice"), thread("main"), RunId::new(name).unwrap());
+    let opened =
+        world.registry.user(&alice).open_run(world.now, &main, &run, "agent", Bytes::new());
+    opened.map(drop).expect("a run");
+}
+
+fn run_event(world: &mut World, name: &str, event: RunEvent<'_>) {
+    let (alice, run) = (user("alice"), RunId::new(name).unwrap());
+    world.registry.user(&alice).run_event(world.now, &run, &event).map(drop).expect("an event");
+}
+
+const TOLD: [&str; 7] = [
+    "gap 1..=3",
+    "r Started ",
+    "gap 5..=6",
+    "r says 7 to 13",
+    "gap 14..=14",
+    "r Progress 15",
+    "gap 16..=16",
+];
+
+#[test]
+fn a_foreign_epoch_gets_the_open_runs_and_everything_else_as_gaps_between_them() {
+    for (epoch, offset) in [(1, 2), (0, 17), (0, u64::MAX)] {
+        let mut world = World::new();
+        let head = with_an_open_run(&mut world);
+        let claim = Position { epoch: head.epoch ^ epoch, offset };
+        let (alice, admitted) = world.resume("alice", "main", claim);
+        assert_eq!((admitted.position, admitted.recovered), (at(head, 0), Recovered::Gap));
+        assert_eq!(world.registry.explain(alice).unwrap().cursors[0].backlog, 3);
+        let fresh = world.open("alice", "main");
+        assert_eq!(world.registry.explain(fresh).unwrap().cursors[0].backlog, 3);
+        world.tell_session(alice, "17");
+        world.settle();
+        let expected = [&TOLD[..], &["17"]].concat();
+        assert_eq!(world.seen(alice), expected, "{claim:?}");
+        // What a new tab gets, it gets too.
+        let is_gap = |told: &&str| told.starts_with("gap");
+        let handed: Vec<_> = expected.into_iter().filter(|told| !is_gap(told)).collect();
+        assert_eq!(world.seen(fresh), handed);
+    }
+}
+
+#[test]
+fn a_foreign_epoch_is_told_each_offset_once_through_any_window() {
+    for window in [64, 65, 100, 130, 200, 1_000] {
+        let mut world = World::with(config().window(window).lane(64));
+        let head = with_an_open_run(&mut world);
+        let claim = Position { epoch: head.epoch ^ 1, offset: 9 };
+        let (alice, _) = world.resume("alice", "main", claim);
+        world.drain();
+        // The run ends, and the text grows, while it is on its way.
+        run_event(&mut world, "r", RunEvent::Text(" and on"));
+        run_event(&mut world, "r", RunEvent::Completed(Bytes::from_static(b"24")));
+        world.settle();
+        let then = ["r says  and on", "r Completed 24"];
+        assert_eq!(world.seen(alice), [&TOLD[..], &then].concat(), "a window of {window}");
+    }
+}
+
+#[test]
+fn a_foreign_epoch_is_told_what_fits_when_it_is_closed() {
+    let mut world = World::with(config().window(64 * 4 + 7).lane(64));
+    let head = with_an_open_run(&mut world);
+    let claim = Position { epoch: head.epoch ^ 1, offset: 9 };
+    let (alice, _) = world.resume("alice", "main", claim);
+    world.close(Target::Conn(alice), CloseReason::Application);
+    world.drain();
+    assert_eq!(world.seen(alice), [&TOLD[..4], &["close application"]].concat());
+}
+
+#[test]
+fn a_foreign_epoch_in_a_log_that_was_trimmed_is_told_of_one_gap_before_each_entry() {
+    let mut world = World::with(config().stream_messages(1));
+    let head = with_an_open_run(&mut world);
+    let claim = Position { epoch: head.epoch ^ 1, offset: 9 };
+    let (alice, _) = world.resume("alice", "main", claim);
+    world.tell_session(alice, "17, which 18 takes away");
+    world.tell_session(alice, "18");
+    world.settle();
+    let rest = ["gap 16..=17", "18"];
+    assert_eq!(world.seen(alice), [&TOLD[..6], &rest].concat());
+}
+
+#[test]
+fn a_client_that_is_cut_off_before_it_is_told_loses_nothing_by_coming_back() {
+    let mut world = World::new();
+    let head = with_an_open_run(&mut world);
+    let claim = Position { epoch: head.epoch ^ 1, offset: 9 };
+    let (alice, admitted) = world.resume("alice", "main", claim);
+    world.hang_up(alice);
+    world.settle();
+    let (again, admitted) = world.resume("alice", "main", admitted.position);
+    world.settle();
+    assert_eq!(admitted.recovered, Recovered::Gap, "what is droppable is no history");
+    let seen = world.seen(again).join("|");
+    assert_eq!(
+        seen,
+        "over Started |over Completed 3|r Started |5|6|r says 7 to 13|gap 14..=14|r Progress 15|16"
+    );
+}
+
+#[test]
+fn a_foreign_epoch_of_a_room_is_told_that_all_is_lost() {
+    let mut world = World::new();
+    let (alice, bob) = (world.open("alice", "main"), world.open("bob", "main"));
+    world.join(bob, "lobby");
+    world.tell_room("lobby", "1");
+    world.tell_room("lobby", "2");
+    world.settle();
+    let head = world.registry.room_position(&room("lobby")).unwrap();
+    for claim in [Position { epoch: head.epoch ^ 1, offset: 1 }, at(head, 3)] {
+        let joined = join_since(&mut world, alice, "lobby", claim);
+        assert_eq!((joined.position, joined.recovered), (at(head, 0), Recovered::Gap));
+        world.settle();
+        assert_eq!(world.take(alice), ["gap lobby 1..=2"]);
+        world.leave(alice, "lobby");
     }
 }
 

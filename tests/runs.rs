@@ -218,6 +218,26 @@ fn who_comes_later_is_told_what_was_trimmed_of_a_run_that_they_were_owed() {
 }
 
 #[test]
+fn who_comes_later_is_told_what_an_open_run_has_lost_of_its_beginning() {
+    let mut world = World::with(config().user_bytes(380));
+    let first = world.tab("alice", "main");
+    world.tell_session(first, "long ago");
+    open(&mut world, "r").unwrap();
+    tell(&mut world, "r", RunEvent::Thinking(bytes("hm"))).unwrap();
+    world.settle();
+    // The budget takes the message, and what the run began with.
+    tell(&mut world, "r", RunEvent::Progress(Bytes::from(vec![b'x'; 200]))).unwrap();
+    world.settle();
+    let conn = world.reserve();
+    let admitted = world.connect(conn, "alice", "main").unwrap();
+    assert_eq!((admitted.position.offset, admitted.recovered), (1, Recovered::Fresh));
+    world.settle();
+    let seen = world.seen(conn);
+    assert_eq!(seen[0], "gap 2..=2", "from where the run began, and no message is its business");
+    assert_eq!((seen[1], seen.len()), ("r Thinking hm", 3));
+}
+
+#[test]
 fn a_run_that_is_silent_or_too_long_is_failed_with_a_fact() {
     let mut world = World::with(config().run_silence(secs(30)).run_max_length(secs(100)));
     let conn = world.tab("alice", "main");

@@ -94,6 +94,14 @@ impl Entry {
         }
     }
 
+    /// The last offset before its own: of a text, each byte has one.
+    pub(super) const fn begins_after(&self) -> u64 {
+        match self.what {
+            What::Text(text) => self.offset - text.bytes as u64,
+            _ => self.offset - 1,
+        }
+    }
+
     pub(super) const fn is_mark(&self) -> bool {
         matches!(self.what, What::Superseded | What::Shed { .. })
     }
@@ -133,19 +141,38 @@ pub(crate) struct Reader<'a> {
     pub(crate) conn: ConnId,
     /// It passes droppable messages over.
     pub(crate) laggard: bool,
-    /// Up to here, what belongs to a run that was open at this offset is for it, and nothing else:
-    /// it has joined late. 0 for one that has not.
-    pub(crate) late_until: u64,
+    pub(crate) late: Late,
     pub(crate) runs: &'a Runs,
+}
+
+/// What a reader who joined late finds before the head at its join.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Late {
+    /// That head. Up to it, what belongs to a run that was open then is for the reader, and nothing
+    /// else. 0 for a reader who did not join late.
+    pub(crate) until: u64,
+    /// Everything else up to there is told as lost, whether or not it is kept: the reader has seen
+    /// something before, and nobody knows how much of it. A newcomer is not told.
+    pub(crate) tells_rest: bool,
+}
+
+impl Late {
+    /// Of a reader who follows everything behind its cursor.
+    pub(crate) const NONE: Self = Self { until: 0, tells_rest: false };
 }
 
 impl Reader<'_> {
     pub(super) fn is_for_it(&self, entry: &Entry) -> bool {
-        let late = entry.offset <= self.late_until;
+        let late = entry.offset <= self.late.until;
         match (entry.message(), entry.run()) {
             (Some(message), _) => !late && !message.excludes(self.conn),
-            (_, Some(run)) => !late || self.runs.was_open_at(run, self.late_until),
+            (_, Some(run)) => !late || self.runs.was_open_at(run, self.late.until),
             _ => false,
         }
+    }
+
+    /// Whether an entry is for it and not passed over.
+    pub(super) fn is_handed(&self, entry: &Entry) -> bool {
+        self.is_for_it(entry) && !(self.laggard && entry.is_droppable())
     }
 }

@@ -1,7 +1,7 @@
 //! What a cursor finds in a log.
 
 use super::Log;
-use super::entry::{Entry, Reader, What};
+use super::entry::{Entry, Late, Reader, What};
 
 /// What a cursor finds next.
 #[derive(Clone, Copy)]
@@ -21,7 +21,7 @@ impl Log {
         self.entries.range(self.index_after(cursor)..).find(|entry| !entry.is_mark())
     }
 
-    /// How many entries are behind a cursor.
+    /// How many entries are kept behind a cursor.
     pub(crate) fn count_after(&self, cursor: u64) -> u32 {
         let behind = self.entries.range(self.index_after(cursor)..);
         behind.filter(|entry| !entry.is_mark()).count() as u32
@@ -47,27 +47,45 @@ impl Log {
         self.lost
     }
 
+    /// How many of the entries behind a cursor a reader is handed, if none is lost before.
+    pub(crate) fn waiting(&self, cursor: u64, reader: &Reader<'_>) -> u32 {
+        let behind = self.entries.range(self.index_after(cursor)..);
+        behind.filter(|entry| reader.is_handed(entry)).count() as u32
+    }
+
     /// What a reader finds behind its cursor. What it loses up to the next entry is one gap.
     pub(crate) fn next(&self, cursor: u64, reader: &Reader<'_>) -> Next<'_> {
+        let Late { until, tells_rest } = reader.late;
         let mut gap = (cursor < self.lost).then_some((cursor + 1, self.lost));
+        let mut next = None;
         for entry in self.entries.range(self.index_after(cursor)..) {
             let (from, to) = match &entry.what {
                 What::Superseded => continue,
                 // Up to where it joined late, only runs that were open then are its business.
-                What::Shed { run_ended, .. }
-                    if entry.offset <= reader.late_until && *run_ended <= reader.late_until =>
-                {
+                What::Shed { run_ended, .. } if entry.offset <= until && *run_ended <= until => {
                     continue;
                 }
                 What::Shed { from, .. } => ((*from).max(cursor + 1), entry.offset),
+                _ if reader.is_handed(entry) => {
+                    next = Some(entry);
+                    break;
+                }
                 _ if !reader.is_for_it(entry) => continue,
-                _ if reader.laggard && entry.is_droppable() => (entry.offset, entry.offset),
-                _ if gap.is_some() => break,
-                _ => return Next::Entry(entry),
+                _ => (entry.offset, entry.offset),
             };
             gap = Some((gap.map_or(from, |(from, _)| from), to));
         }
-        gap.map_or(Next::Nothing, |(from, to)| Next::Gap { from, to })
+        if tells_rest {
+            let rest = next.map_or(until, |entry| entry.begins_after().min(until));
+            if cursor < rest {
+                gap = Some((cursor + 1, gap.map_or(rest, |(_, to)| to.max(rest))));
+            }
+        }
+        match (gap, next) {
+            (Some((from, to)), _) => Next::Gap { from, to },
+            (None, Some(entry)) => Next::Entry(entry),
+            (None, None) => Next::Nothing,
+        }
     }
 
     /// Whether a reader would be told of a gap on its way to the head.

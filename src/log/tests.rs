@@ -18,7 +18,7 @@ fn runs() -> Runs {
 }
 
 const fn reader(laggard: bool, runs: &Runs) -> Reader<'_> {
-    Reader { conn: READER, laggard, late_until: 0, runs }
+    Reader { conn: READER, laggard, late: Late::NONE, runs }
 }
 
 /// A log of such messages: `c` critical, `d` droppable, `x` left out for the reader, and a capital
@@ -193,7 +193,8 @@ fn losses_that_become_one_are_told_to_whom_any_of_them_is_a_loss() {
     log.tidy();
     assert_eq!(log.marks(), 1);
     let runs = runs();
-    let late = Reader { late_until: log.head, ..reader(true, &runs) };
+    let late = Late { until: log.head, tells_rest: false };
+    let late = Reader { late, ..reader(true, &runs) };
     assert!(matches!(log.next(1, &late), Next::Gap { from: 2, .. }));
 }
 

@@ -3,10 +3,10 @@
 use smallvec::SmallVec;
 
 use crate::action::{Message, Position};
-use crate::conn::{Missed, Seat, State};
+use crate::conn::{LateJoin, Seat, State};
 use crate::error::{AcknowledgeError, JoinError, ReplyError, UnknownConn};
 use crate::id::{ConnId, RoomId};
-use crate::log::{Log, Reader};
+use crate::log::{Late, Log, Reader};
 use crate::run::Runs;
 use crate::stats::{Delivery, Joined, Notice, Recovered, Stored};
 use crate::stream::{Owner, Stream, Sweep};
@@ -335,40 +335,38 @@ impl Registry {
         key: u32,
         since: Option<Position>,
     ) -> (Position, Recovered) {
-        let reader =
-            Reader { conn: self.conns.id(slot), laggard: true, late_until: 0, runs: &self.runs };
+        let conn = self.conns.id(slot);
+        let reader = Reader { conn, laggard: true, late: Late::NONE, runs: &self.runs };
         let stream = &self.streams[key as usize];
         let head = stream.log.head();
-        let mut missed = None;
+        let mut late = Late::NONE;
         let (cursor, recovered) = match since {
-            None => match stream.owner {
-                Owner::Session(session) => {
-                    missed = self.missed_of_runs(session);
-                    (self.late_cursor(session), Recovered::Fresh)
+            None => {
+                late.until = head;
+                match stream.owner {
+                    Owner::Session(session) => (self.late_cursor(session), Recovered::Fresh),
+                    Owner::Room(_) => (head, Recovered::Fresh),
                 }
-                Owner::Room(_) => (head, Recovered::Fresh),
-            },
+            }
             Some(since) if since.epoch != stream.epoch || since.offset > head => {
-                // All that there ever was is lost for it, whatever is kept for others.
-                missed = (head > 0).then_some((1, head));
-                (head, Recovered::Gap)
+                // Nobody knows what of this stream it has seen: it is treated as if it had seen
+                // nothing, and is told so.
+                late = Late { until: head, tells_rest: true };
+                (0, Recovered::Gap)
             }
             Some(since) if stream.log.loses(since.offset, &reader) => {
                 (since.offset, Recovered::Gap)
             }
             Some(since) => (since.offset, Recovered::All),
         };
-        if recovered == Recovered::Fresh && cursor < head {
-            self.conns.cold_mut(slot).late_until = head;
+        if cursor < late.until {
+            self.conns.cold_mut(slot).late_joins.push(LateJoin { stream: key, late });
         }
         let stream = &mut self.streams[key as usize];
         let place = stream.add(slot, cursor);
         let position = stream.position(cursor);
         self.conns.cold_mut(slot).seats.push(Seat { stream: key, place, acknowledged: 0 });
-        if let Some((from, to)) = missed {
-            self.conns.cold_mut(slot).missed.push(Missed { stream: key, from, to });
-        }
-        if cursor < head || missed.is_some() {
+        if cursor < head {
             self.mark_lagging(key, place);
         }
         (position, recovered)
@@ -380,7 +378,7 @@ impl Registry {
         let was_lagging = stream.members[seat.place as usize].lagging;
         let removed = stream.remove(seat.place);
         let owner = stream.owner;
-        self.conns.cold_mut(slot).missed.retain(|missed| missed.stream != seat.stream);
+        self.conns.cold_mut(slot).late_joins.retain(|join| join.stream != seat.stream);
         if was_lagging {
             // A turn that waits for it stays where it is: it gives nothing, or is needed again by
             // then. Another one for each time would let a peer grow the queue.

@@ -69,7 +69,8 @@ pub struct CursorExplanation {
     pub position: Position,
     /// The head of the stream.
     pub head: u64,
-    /// How many entries wait for it.
+    /// How many of the entries that the stream keeps wait for it: those left out that are not for it,
+    /// or that one that is behind passes over.
     pub backlog: u32,
     /// The last offset that its client said it has dealt with; 0 if it never did.
     pub acknowledged: u64,
@@ -198,7 +199,7 @@ impl Registry {
                 },
                 position: stream.position(member.cursor),
                 head: stream.log.head(),
-                backlog: stream.log.count_after(member.cursor),
+                backlog: stream.log.waiting(member.cursor, &self.reader(seat.stream, *member)),
                 acknowledged: seat.acknowledged,
                 lagging: member.lagging,
             }

@@ -57,8 +57,8 @@ impl Resume {
     /// No position that a log can have.
     pub(crate) const UNSEEN: Position = Position { epoch: 0, offset: u64::MAX };
 
-    /// Of a client that takes its connection over and has seen nothing, or does not say what: it is
-    /// told of no gap, as if it came for the first time.
+    /// Of a client that takes its connection over and has seen nothing, or does not say what: it gets
+    /// what a client gets that comes for the first time, and is told of no other gap.
     #[must_use]
     pub const fn takeover(previous: ConnId) -> Self {
         Self { position: Self::UNSEEN, previous: Some(previous) }

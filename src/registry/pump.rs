@@ -7,7 +7,7 @@ use core::time::Duration;
 use crate::action::{Body, CloseReason, MESSAGE_OVERHEAD};
 use crate::conn::{Seat, State};
 use crate::id::ConnId;
-use crate::log::{self, Bounds, Content, Entry, Reader};
+use crate::log::{self, Bounds, Content, Entry, Late, Reader};
 use crate::stats::Notice;
 use crate::stream::{Member, Owner, Sweep};
 
@@ -38,16 +38,8 @@ pub(crate) enum Handout {
 /// What a cursor finds next in its stream.
 #[derive(Clone, Copy)]
 enum Next {
-    /// Told, it leaves the cursor there.
-    Gap {
-        from: u64,
-        to: u64,
-        cursor: u64,
-    },
-    Entry {
-        offset: u64,
-        cost: u64,
-    },
+    Gap { from: u64, to: u64 },
+    Entry { offset: u64, cost: u64 },
     Nothing,
 }
 
@@ -223,24 +215,25 @@ impl Registry {
         self.ready_if_room(slot);
     }
 
+    /// A member as a reader of its stream's log.
+    pub(super) fn reader(&self, key: u32, member: Member) -> Reader<'_> {
+        let late_joins = self.conns.cold(member.conn).late_joins.iter();
+        let late = late_joins.filter(|join| join.stream == key).map(|join| join.late).next();
+        Reader {
+            conn: self.conns.id(member.conn),
+            laggard: member.lagging,
+            late: late.unwrap_or(Late::NONE),
+            runs: &self.runs,
+        }
+    }
+
     fn next_of(&self, key: u32, place: u32) -> Next {
         let stream = &self.streams[key as usize];
-        let Member { conn: slot, cursor, lagging } = stream.members[place as usize];
-        if let Some(missed) =
-            self.conns.cold(slot).missed.iter().find(|missed| missed.stream == key)
-        {
-            return Next::Gap { from: missed.from, to: missed.to, cursor };
-        }
-        let late_until = match stream.owner {
-            Owner::Session(_) => self.conns.cold(slot).late_until,
-            Owner::Room(_) => 0,
-        };
-        let conn = self.conns.id(slot);
-        let reader = Reader { conn, laggard: lagging, late_until, runs: &self.runs };
-        match stream.log.next(cursor, &reader) {
-            log::Next::Gap { from, to } => Next::Gap { from, to, cursor: to },
+        let member = stream.members[place as usize];
+        match stream.log.next(member.cursor, &self.reader(key, member)) {
+            log::Next::Gap { from, to } => Next::Gap { from, to },
             log::Next::Entry(entry) => {
-                let cost = entry.content_after(cursor).map_or(0, |content| content.cost());
+                let cost = entry.content_after(member.cursor).map_or(0, |content| content.cost());
                 Next::Entry { offset: entry.offset, cost }
             }
             log::Next::Nothing => Next::Nothing,
@@ -251,9 +244,9 @@ impl Registry {
     fn advance_cursor(&mut self, key: u32, place: u32, cursor: u64) {
         let member = &mut self.streams[key as usize].members[place as usize];
         member.cursor = cursor;
-        let missed = &mut self.conns.cold_mut(member.conn).missed;
-        if !missed.is_empty() {
-            missed.retain(|missed| missed.stream != key);
+        let late_joins = &mut self.conns.cold_mut(member.conn).late_joins;
+        if !late_joins.is_empty() {
+            late_joins.retain(|join| join.stream != key || cursor < join.late.until);
         }
     }
 
@@ -276,7 +269,7 @@ impl Registry {
                     self.catch_up(seat.stream, seat.place);
                     continue;
                 }
-                Next::Gap { cursor, .. } => (cursor, MESSAGE_OVERHEAD),
+                Next::Gap { to, .. } => (to, MESSAGE_OVERHEAD),
                 Next::Entry { offset, cost } => (offset, cost),
             };
             if !self.fits(slot, cost) {
@@ -288,7 +281,7 @@ impl Registry {
             let after = self.streams[seat.stream as usize].members[seat.place as usize].cursor;
             self.advance_cursor(seat.stream, seat.place, cursor);
             self.hand_out(slot, cost);
-            let handout = if let Next::Gap { from, to, .. } = next {
+            let handout = if let Next::Gap { from, to } = next {
                 self.count_gap(conn, from, to);
                 Handout::Gap { stream: seat.stream, conn, from, to }
             } else {
@@ -312,11 +305,10 @@ impl Registry {
 
     /// The member has everything up to the head: sweeps visit it again.
     fn catch_up(&mut self, key: u32, place: u32) {
+        self.advance_cursor(key, place, self.streams[key as usize].log.head());
         let stream = &mut self.streams[key as usize];
-        let head = stream.log.head();
         let member = &mut stream.members[place as usize];
         member.lagging = false;
-        member.cursor = head;
         stream.lagging -= 1;
         let slot = member.conn;
         self.conns.hot_mut(slot).lagging -= 1;
@@ -395,9 +387,9 @@ impl Registry {
                 let next = self.next_of(seat.stream, seat.place);
                 let (item, cursor) = match next {
                     Next::Nothing => break,
-                    Next::Gap { from, to, cursor } => {
+                    Next::Gap { from, to } => {
                         let origin = self.origin(seat.stream);
-                        (Queued::Gap { conn, origin, from, to }, cursor)
+                        (Queued::Gap { conn, origin, from, to }, to)
                     }
                     Next::Entry { offset, .. } => {
                         let Some(item) = self.parcel(conn, seat, offset) else { break };

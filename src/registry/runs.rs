@@ -261,20 +261,13 @@ impl Registry {
         );
     }
 
-    /// Where the cursor of somebody begins who joins a session now and has seen nothing: before its
-    /// open runs, or at the head.
+    /// Where the cursor of a newcomer to a session begins: before its open runs, or at the head. What
+    /// these have lost already is behind that cursor, and told like any other loss.
     pub(super) fn late_cursor(&self, session: u32) -> u64 {
-        let log = &self.streams[self.sessions.get(session).stream as usize].log;
         let open = self.runs_of(session).filter(|run| self.runs.get(*run).is_open());
         let first = open.map(|run| self.runs.get(run).first - 1).min();
-        first.unwrap_or_else(|| log.head()).max(log.lost())
-    }
-
-    /// What the open runs of a session have lost already, for somebody who joins it now.
-    pub(super) fn missed_of_runs(&self, session: u32) -> Option<(u64, u64)> {
-        let open = self.runs_of(session).map(|run| self.runs.get(run)).filter(|run| run.is_open());
-        let lost = open.filter(|run| run.shed > 0).map(|run| (run.first, run.shed));
-        lost.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+        let head = || self.streams[self.sessions.get(session).stream as usize].log.head();
+        first.unwrap_or_else(head)
     }
 
     /// The runs of a session, those included that have ended and that its log keeps something of.

@@ -96,8 +96,35 @@ fn after_a_restart_everything_is_a_gap() {
     assert_eq!(resumed.data(), [json!(1), json!(2)]);
     let mut late = after.connect(&query);
     assert_eq!(late.welcome["recovered"], "gap");
-    assert_eq!(late.welcome["session"]["offset"], 2);
+    assert_eq!(late.welcome["session"]["offset"], 0);
     assert_eq!(late.drain(), [json!({"type": "gap", "stream": "session", "from": 1, "to": 2})]);
+}
+
+#[test]
+fn a_foreign_epoch_gets_the_open_runs_and_the_rest_as_gaps_between_them() {
+    let server = Server::start();
+    let mut first = server.connect("user=a");
+    numbers(&server, "a", 1..=2);
+    server.post("/v1/runs", r#"{"user":"a","thread":"main","run":"r","agent":"x"}"#);
+    numbers(&server, "a", 4..=4);
+    server.post("/v1/runs/r/events", r#"{"user":"a","event":"text","delta":"so far"}"#);
+    first.drain();
+    let mut foreign = server.connect("user=a&epoch=123&offset=9");
+    assert_eq!(foreign.welcome["recovered"], "gap");
+    assert_eq!(foreign.welcome["session"]["offset"], 0);
+    assert_eq!(foreign.welcome["runs"][0]["run"], "r");
+    let told: Vec<_> = foreign.drain().iter().map(short).collect();
+    assert_eq!(told, ["gap 1..2", "agent_started 3", "gap 4..4", "text 10"]);
+    let mut fresh = server.connect("user=a");
+    let told: Vec<_> = fresh.drain().iter().map(short).collect();
+    assert_eq!(told, ["agent_started 3", "text 10"]);
+}
+
+fn short(frame: &Value) -> String {
+    match frame["type"].as_str() {
+        Some("gap") => format!("gap {}..{}", frame["from"], frame["to"]),
+        _ => format!("{} {}", frame["event"].as_str().unwrap_or_default(), frame["offset"]),
+    }
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub const ALL: &[&str] = &[
     "a drain ended hard",
     "a drain was cancelled",
     "a droppable was shed for room",
+    "a gap between open runs for a resume",
     "a gap for a resume",
     "a gap for trimmed entries",
     "a gap told of several losses",

@@ -6,10 +6,8 @@ use headcount::{
 };
 
 use super::conn::{Conn, State};
-use super::entry::Entry;
 use super::eviction::Plan;
 use super::log::Log;
-use super::run_ends::OpenRuns;
 use super::stream::{Lag, Seat, Stream};
 use super::{Model, Session};
 use crate::seen::Source;
@@ -197,7 +195,7 @@ impl Model {
             }
         }
         if let (Source::Session(session), None) = (source, since) {
-            late = self.open_runs_of(*session)?;
+            late = self.first_of_open_runs(*session);
         }
         let stream = self.streams.get_mut(source).ok_or("no such stream")?;
         let head = stream.head();
@@ -206,27 +204,25 @@ impl Model {
             cursor: head,
             lag: Lag::No,
             excused: false,
-            missed: None,
             late_until: 0,
+            tells_rest: false,
             acknowledged: 0,
             passed: 0,
         };
         let recovered = match since {
             None => {
-                if let Some(OpenRuns { first, lost }) = late {
+                if let Some(first) = late {
                     self.marks.hit("a late join in the middle of a run");
-                    let cursor = |log: &Log, entries: &[Entry]| (first - 1).max(log.lost(entries));
-                    let fine = stream.settle(|entries, log| cursor(log, entries) == told_at);
-                    ensure!(fine, "{id:?} joins late at {told_at}");
-                    seat.cursor = told_at;
-                    seat.late_until = if told_at < head { head } else { 0 };
-                    seat.missed = lost;
+                    seat.cursor = first - 1;
+                    seat.late_until = head;
                 }
                 Recovered::Fresh
             }
             Some(since) if since.epoch != stream.epoch || since.offset > head => {
-                // All that there ever was is lost for it, whatever is kept for others.
-                seat.missed = (head > 0).then_some((1, head));
+                // It may have seen anything: it gets the open runs, and all else is lost for it.
+                seat.cursor = 0;
+                seat.late_until = head;
+                seat.tells_rest = true;
                 if since.epoch != stream.epoch {
                     self.marks.hit("a resume from a foreign epoch");
                 }

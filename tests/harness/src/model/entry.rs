@@ -76,6 +76,8 @@ pub(crate) struct Reader {
     /// It joined when this was the head, and gets nothing up to there but what belongs to runs that
     /// were open then. 0: it did not join late.
     pub(crate) late_until: u64,
+    /// Whatever else there was up to there is told as lost.
+    pub(crate) tells_rest: bool,
 }
 
 impl Reader {
@@ -91,6 +93,7 @@ impl Reader {
     /// none is, so that it was open at a late join if it has ended since.
     pub(crate) fn misses(&self, entry: &Entry) -> bool {
         entry.last > self.late_until
+            || self.tells_rest
             || entry.run.is_some() && entry.ended.is_some_and(|ended| ended > self.late_until)
     }
 }

@@ -5,7 +5,8 @@ use headcount::{ConnId, CursorExplanation, Explanation, Registry};
 
 use super::Model;
 use super::conn::PingDue;
-use super::log::Shown;
+use super::entry::Entry;
+use super::log::{Log, Shown};
 use super::stream::{Lag, Seat, Stream};
 use crate::seen::Source;
 use crate::{Check, ensure};
@@ -97,9 +98,12 @@ impl Model {
         for (source, cursor) in self.conns[&id].streams().iter().zip(&explained.cursors) {
             let (offset, backlog) = (cursor.position.offset, cursor.backlog);
             let Some(stream) = self.streams.get_mut(source) else { continue };
-            let behind = stream.logs[0].kept_after(&stream.entries, offset);
-            let fine =
-                stream.settle(|entries, log| log.kept_after(entries, offset) == backlog as usize);
+            let Some(reader) = stream.seat(id).map(|seat| seat.reader(cursor.lagging)) else {
+                continue;
+            };
+            let waiting = |entries: &[Entry], log: &Log| log.waiting(entries, &reader);
+            let behind = waiting(&stream.entries, &stream.logs[0]);
+            let fine = stream.settle(|entries, log| waiting(entries, log) == backlog as usize);
             ensure!(
                 fine,
                 "{id:?} at {offset} of {source:?}: a backlog of {backlog}, expected {behind}"

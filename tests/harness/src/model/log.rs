@@ -101,9 +101,14 @@ impl Log {
         (self.fates.len() - oldest - self.kept().count()) as u64
     }
 
-    /// How many of the entries behind a cursor are kept.
-    pub(crate) fn kept_after(&self, entries: &[Entry], cursor: u64) -> usize {
-        self.kept().filter(|index| entries[*index].last > cursor).count()
+    /// How many of the entries that are kept wait for a reader.
+    pub(crate) fn waiting(&self, entries: &[Entry], reader: &Reader) -> usize {
+        let waits = |entry: &Entry| {
+            entry.last > reader.cursor
+                && reader.gets(entry)
+                && !(reader.laggard && entry.is_droppable())
+        };
+        self.kept().filter(|index| waits(&entries[*index])).count()
     }
 
     /// Appends the last of the entries; whether it took the place of another.
@@ -208,7 +213,9 @@ impl Log {
         let mut gap = (cursor < lost).then_some((cursor + 1, lost));
         let start = entries.partition_point(|entry| entry.last <= cursor.max(lost));
         for (entry, fate) in entries.iter().zip(&self.fates).skip(start) {
+            let handed = *fate == Fate::Kept && reader.gets(entry);
             let loses = match fate {
+                _ if reader.tells_rest && entry.last <= reader.late_until => !handed,
                 Fate::Superseded => continue,
                 // None of what it joined too late for is its loss.
                 Fate::Lost if !reader.misses(entry) => continue,
@@ -228,7 +235,7 @@ impl Log {
 
     /// Whether a laggard is told of a gap on its way to the head, and how many entries it is handed.
     pub(crate) fn outlook(&self, entries: &[Entry], cursor: u64, conn: ConnId) -> (bool, u32) {
-        let mut reader = Reader { conn, cursor, laggard: true, late_until: 0 };
+        let mut reader = Reader { conn, cursor, laggard: true, late_until: 0, tells_rest: false };
         let (mut loses, mut handed) = (false, 0);
         loop {
             reader.cursor = match self.next(entries, &reader) {

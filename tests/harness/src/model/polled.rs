@@ -170,7 +170,6 @@ impl Model {
         ensure!(expected == *content, "{what}: {content:?}, expected {expected:?}");
         ensure!(!entry.excludes(id), "{what}: it is left out of it");
         ensure!(at.offset > seat.cursor, "{what}: twice");
-        ensure!(seat.missed.is_none(), "{what}: before it was told what it missed");
         let next = stream.next(&seat);
         let finds = |entries: &[Entry], log: &Log, laggard: &bool| {
             log.next(entries, &seat.reader(*laggard)) == Next::Entry(at.offset)
@@ -205,31 +204,19 @@ impl Model {
         let seat = stream.seat(id).ok_or_else(|| format!("{id:?} is not in {source:?}"))?.clone();
         let what = format!("{id:?} at {} of {source:?}: gap {from}..={to}", seat.cursor);
         ensure!(seat.lag != Lag::No, "{what}, and it does not lag");
-        if let Some((first, last)) = seat.missed {
-            self.marks.hit(match seat.late_until {
-                0 => "a gap for a resume",
-                _ => "a late joiner was told of a run's loss",
-            });
-            ensure!((from, to) == (first, last), "{what}: it missed {first}..={last}");
-            if let Some(seat) = stream.seat_mut(id) {
-                seat.missed = None;
-            }
-        } else {
-            let next = stream.next(&seat);
-            let blurred = stream.blurred;
-            let fine = stream.settle(|entries, log| {
-                let next = log.next(entries, &seat.reader(true));
-                let Next::Gap(first, last) = next else { return false };
-                let early = || blurred && begins_early(entries, log, &seat, from, first);
-                (from == first || early()) && to == last
-            });
-            ensure!(fine, "{what}, expected {next:?}");
-            for mark in marks_of(stream, &seat, to) {
-                self.marks.hit(mark);
-            }
+        let next = stream.next(&seat);
+        let blurred = stream.blurred;
+        let fine = stream.settle(|entries, log| {
+            let next = log.next(entries, &seat.reader(true));
+            let Next::Gap(first, last) = next else { return false };
+            let early = || blurred && begins_early(entries, log, &seat, from, first);
+            (from == first || early()) && to == last
+        });
+        ensure!(fine, "{what}, expected {next:?}");
+        for mark in marks_of(stream, &seat, to) {
+            self.marks.hit(mark);
         }
-        let told = if seat.missed.is_some() { seat.cursor } else { to };
-        step(stream, id, told);
+        step(stream, id, to);
         Ok(())
     }
 
@@ -335,6 +322,13 @@ fn marks_of(stream: &Stream, seat: &Seat, to: u64) -> Vec<&'static str> {
         }
     }
     let mut marks = Vec::new();
+    if seat.cursor < seat.late_until {
+        marks.push(match (seat.tells_rest, to >= seat.late_until) {
+            (true, false) => "a gap between open runs for a resume",
+            (true, true) => "a gap for a resume",
+            (false, _) => "a late joiner was told of a run's loss",
+        });
+    }
     if seat.cursor < lost {
         marks.push("a gap for trimmed entries");
     }

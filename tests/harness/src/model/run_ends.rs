@@ -6,7 +6,7 @@ use std::time::Duration;
 use headcount::{RunEnd, RunEventKind, RunExplanation, RunFailure, RunId, SessionId, Timestamp};
 
 use super::entry::Entry;
-use super::log::{Fate, Log};
+use super::log::Log;
 use super::runs::Run;
 use super::stream::Stream;
 use super::{Model, due};
@@ -21,15 +21,6 @@ impl Run {
     fn explained<'a>(&self, explained: &'a Explained) -> Option<&'a RunExplanation> {
         explained.get(&(self.user, self.id.clone()))
     }
-}
-
-/// What somebody who joins late gets of the open runs of a session.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OpenRuns {
-    /// Where they begin.
-    pub(crate) first: u64,
-    /// What they have lost.
-    pub(crate) lost: Option<(u64, u64)>,
 }
 
 impl Model {
@@ -159,18 +150,10 @@ impl Model {
         self.runs.retain(|_, run| run.session != session);
     }
 
-    /// Where the open runs of a session begin, and what they have lost.
-    pub(crate) fn open_runs_of(&self, session: SessionId) -> Result<Option<OpenRuns>, String> {
-        let stream = &self.streams[&Source::Session(session)];
-        let of_session = |run: &Run| run.is_open() && run.session == session;
-        let open: Vec<_> = self.runs.iter().filter(|(_, run)| of_session(run)).collect();
-        let Some(first) = open.iter().map(|(_, run)| run.first).min() else { return Ok(None) };
-        let lost = stream.agreed(|entries, log| {
-            let last = |run: u64| last_lost_of(run, entries, log);
-            let losses = open.iter().filter_map(|(number, run)| Some((run.first, last(**number)?)));
-            losses.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
-        })?;
-        Ok(Some(OpenRuns { first, lost }))
+    /// Where the open runs of a session begin; `None` if it has none.
+    pub(crate) fn first_of_open_runs(&self, session: SessionId) -> Option<u64> {
+        let of_session = |run: &&Run| run.is_open() && run.session == session;
+        self.runs.values().filter(of_session).map(|run| run.first).min()
     }
 
     /// A run that has ended is remembered as long as the log keeps anything of it.
@@ -231,10 +214,4 @@ impl Stream {
             entry.ended = Some(ended);
         }
     }
-}
-
-fn last_lost_of(run: u64, entries: &[Entry], log: &Log) -> Option<u64> {
-    let lost = entries.iter().zip(log.fates());
-    let of_run = lost.filter(|(entry, fate)| entry.run == Some(run) && **fate == Fate::Lost);
-    of_run.map(|(entry, _)| entry.last).max()
 }

@@ -31,12 +31,11 @@ pub(crate) struct Seat {
     /// Whether there was a moment at which an entry was due and found no room: what it lacks may
     /// wait for a flush then, and must not otherwise.
     pub(crate) excused: bool,
-    /// All that there ever was, for a resume from a position that is none of this stream's, or what
-    /// the open runs had lost before a late join: to be told before anything else.
-    pub(crate) missed: Option<(u64, u64)>,
-    /// Where the head was when it joined a session with open runs, which it gets from their start;
-    /// 0 if it did not.
+    /// Where the head was when it joined a session with open runs, which it gets from their start, or
+    /// resumed from a position that is none of this stream's; 0 if it did neither.
     pub(crate) late_until: u64,
+    /// It resumed so: whatever else there was up to there is told as lost.
+    pub(crate) tells_rest: bool,
     /// The last offset that its client said it has dealt with.
     pub(crate) acknowledged: u64,
     /// How often another stream of its connection was served while it waited.
@@ -46,7 +45,7 @@ pub(crate) struct Seat {
 impl Seat {
     /// Whether there may be something for it.
     pub(crate) const fn waits(&self, head: u64) -> bool {
-        self.cursor < head || self.missed.is_some()
+        self.cursor < head
     }
 
     /// Whether it is looked at as a laggard: both, where that is open.
@@ -59,7 +58,8 @@ impl Seat {
     }
 
     pub(crate) const fn reader(&self, laggard: bool) -> Reader {
-        Reader { conn: self.conn, cursor: self.cursor, laggard, late_until: self.late_until }
+        let Self { conn, cursor, late_until, tells_rest, .. } = *self;
+        Reader { conn, cursor, laggard, late_until, tells_rest }
     }
 }
 
@@ -264,9 +264,6 @@ impl Stream {
     }
 
     pub(crate) fn lack(&self, seat: &Seat) -> Lack {
-        if seat.missed.is_some() {
-            return Lack { certain: true, lost: true, costs: vec![MESSAGE_OVERHEAD] };
-        }
         let mut lack = Lack { certain: true, ..Lack::default() };
         for next in self.next(seat) {
             match next {
@@ -301,7 +298,6 @@ impl Stream {
         let mut items = Vec::new();
         let mut reader = seat.reader(laggard);
         let gap = |from, to| Item::Gap { stream: self.source.clone(), from, to };
-        items.extend(seat.missed.map(|(from, to)| gap(from, to)));
         loop {
             reader.cursor = match log.next(&self.entries, &reader) {
                 Next::Nothing => return items,
@@ -328,6 +324,7 @@ impl Stream {
         let start = self.entries.partition_point(|entry| entry.last <= seat.cursor);
         let end = self.entries.partition_point(|entry| entry.last <= to);
         let silent = |log: &Log, index: usize| match log.fate(index) {
+            _ if seat.tells_rest && self.entries[index].last <= seat.late_until => false,
             Fate::Superseded => true,
             Fate::Lost => !seat.reader(true).misses(&self.entries[index]),
             Fate::Kept => !seat.reader(true).gets(&self.entries[index]),
@@ -336,8 +333,7 @@ impl Stream {
             seat.cursor >= log.lost(&self.entries) && (start..end).all(|index| silent(log, index))
         };
         seat.cursor == to
-            || seat.missed.is_none()
-                && (seat.cursor..=self.head()).contains(&to)
+            || (seat.cursor..=self.head()).contains(&to)
                 && self.entry(to).is_some()
                 && self.logs.iter().any(moved)
     }
@@ -363,10 +359,8 @@ impl Stream {
     /// affair until it says that nothing is left to do, or nobody is left.
     pub(crate) fn thin(&mut self, surely: bool) {
         let done = |log: &Log| {
-            self.seats.iter().all(|seat| {
-                seat.missed.is_none()
-                    && log.next(&self.entries, &seat.reader(true)) == Next::Nothing
-            })
+            let next = |seat: &Seat| log.next(&self.entries, &seat.reader(true));
+            self.seats.iter().all(|seat| next(seat) == Next::Nothing)
         };
         let mut thinned: Vec<_> = self.logs.iter().filter(|log| done(log)).cloned().collect();
         thinned.iter_mut().for_each(|log| log.thin(&self.entries, self.bounds.history));
