@@ -72,7 +72,8 @@ pub enum Action<'a> {
     Cleanup {
         /// What is gone.
         what: Gone,
-        /// Why. For a session that lingered to its end, why its last connection went.
+        /// Why. For a session, why its last connection went; [`CloseReason::PeerGone`] if it never
+        /// had one.
         reason: CloseReason,
     },
 }
@@ -99,8 +100,9 @@ pub enum Body<'a> {
     Message(&'a Message),
     /// An event of a run.
     Run(RunFact<'a>),
-    /// What the agent of a run has said, as far as the recipients lack it: neighbouring pieces are
-    /// joined.
+    /// What the agent of a run has said, as far as the recipients lack it. The pieces in which it
+    /// was reported are not kept: neighbouring ones are joined, and a client that resumes within
+    /// one gets the rest of it.
     Text(RunText<'a>),
 }
 
@@ -201,14 +203,16 @@ pub struct Position {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Class {
-    /// Handed out to everyone, or told as lost.
+    /// Handed out, or told as lost, to each connection that follows the stream when it is sent and
+    /// stays, and to each that resumes from before it. One that joins later as a newcomer is
+    /// neither handed it nor told, even if events of an open run around it are.
     #[default]
     Critical,
     /// Takes the place of the last message with this key that is in the log: whoever is behind gets
     /// the newest only. Nothing is told as lost by that.
     Latest(Key),
-    /// Passed over by whoever is behind, and never kept for a resume. What is passed over is told as
-    /// lost, neighbours as one gap.
+    /// Passed over by whoever is behind, and never kept for a resume. What is passed over is told
+    /// as lost, neighbours as one gap.
     Droppable,
 }
 
@@ -433,9 +437,10 @@ close_reasons! {
     TryLater = 1013 "try_later" Reconnect,
     /// The principal has expired, and was not refreshed in time.
     Expired = 4405 "expired" Reconnect,
-    /// Taken and given out by a log or a socket, but not read for `slow_deadline`.
+    /// Something was handed out, and no byte of it was flushed for `slow_deadline`.
     SlowConsumer = 4408 "slow_consumer" Reconnect,
-    /// No sign of life for `pong_timeout` after a ping was flushed.
+    /// No sign of life for `pong_timeout` after a ping was flushed, or for the emergency deadline
+    /// while that holds.
     PongTimeout = 4412 "pong_timeout" Reconnect,
     /// Messages came faster than `message_rate`, again and again.
     RateLimited = 4413 "rate_limited" Reconnect,

@@ -244,12 +244,14 @@ keys! {
     /// silence and not the peers' (default 5 s): the deadlines of silence move by it.
     pause_threshold: Duration = "heartbeat.pause_threshold", 1, MAX_MILLIS, Duration::from_secs(5);
 
-    /// Messages in the log of one session (default 256).
+    /// Entries in the log of one session, those of open runs not counted (default 256).
     stream_messages: u32 = "stream.messages", 1, 1 << 20, 256;
     /// Bytes in the log of one session, [`MESSAGE_OVERHEAD`](crate::MESSAGE_OVERHEAD) per message
-    /// included (default 1 MiB). One message of any size is kept while it is the only one.
+    /// included and entries of open runs not (default 1 MiB). One message of any size is kept while
+    /// it is the only one.
     stream_bytes: u64 = "stream.bytes", 1, MAX_BYTES, MIB;
-    /// Age of a message in the log of a session, 0 for no bound (default 120 s).
+    /// Age of an entry in the log of a session, 0 for no bound (default 120 s). Those of a run that
+    /// is open stay.
     stream_ttl: Duration = "stream.ttl", 0, MAX_MILLIS, Duration::from_secs(120);
     /// How many of a session's messages stay for a resume once every connection has been handed
     /// them (default `stream.messages`).
@@ -272,10 +274,12 @@ keys! {
     lane: u64 = "outbound.lane", 0, MAX_BYTES, 4 * KIB;
     /// Cost of what all logs hold (default 256 MiB). Over it the first to go are entries that a
     /// client has acknowledged and everybody was handed, then those that everybody was handed, then
-    /// the oldest. One message of any size is kept.
+    /// the others. Streams take turns, within one the oldest goes first, and those of open runs
+    /// last. One message of any size is kept.
     process_bytes: u64 = "outbound.process_bytes", 1, 1 << 40, 256 * MIB;
-    /// Cost of what the logs of one user's sessions hold (default 16 MiB, or `outbound.process_bytes`
-    /// if that is less), in the same order.
+    /// Cost of what the logs of one user's sessions hold (default 16 MiB, or
+    /// `outbound.process_bytes` if that is less). What goes first is the same, but the oldest of
+    /// all sessions goes, without turns.
     user_bytes: u64 = "outbound.user_bytes", 1, 1 << 40,
         if process_bytes < 16 * MIB { process_bytes } else { 16 * MIB };
     /// Without any flush progress for so long while something is handed out: stuck (default 10 s).

@@ -34,14 +34,17 @@
 //! A client that comes back says where it stopped ([`Resume`]), and gets what follows from the same
 //! log, strictly before anything newer, or a [`Gap`](Action::Gap) that names what is lost. Not all
 //! that is sent is worth the same: a [`Class`] decides what a slow reader is spared, never the
-//! order. What all logs hold together has a budget, for each user and for the process.
+//! order. What all logs hold together has a budget, for each user and for the process. A client
+//! that does not say where it stopped is a newcomer: it gets what is sent from then on, and the
+//! open runs of its session from their start.
 //!
 //! # Users, and the runs of agents
 //!
-//! Code that serves one user is given a [`UserScope`] ([`Registry::user`]): it can name nothing that
-//! is not theirs. It opens runs of agents in a session and tells of their events; the registry keeps
-//! the order of events, joins text, fails a run that has gone silent, and gives whoever opens a
-//! second tab the open runs from their start.
+//! Code that serves one user is given a [`UserScope`] ([`Registry::user`]): it can name nothing
+//! that is not theirs. It opens runs of agents in a session and tells of their events; the registry
+//! keeps the order of events, joins text, fails a run that has gone silent, and gives a second tab
+//! the open runs from their start. The rest of what is older than the tab is not for it, also what
+//! lies between the events of these runs, and it is not told of that.
 //!
 //! # The loop
 //!
@@ -183,6 +186,55 @@
 //!
 //! While an action is lent, only queue; report flushes and disconnects after.
 //! [`has_actions`](Registry::has_actions) says whether to poll again before sleeping.
+//!
+//! # What must be handled
+//!
+//! | what the registry gives | what the embedder does | if it does not |
+//! |---|---|---|
+//! | [`Send`](Action::Send), [`Gap`](Action::Gap) | writes it to each connection named, in the order of the actions | it counts as handed out: the client lacks it and is never told |
+//! | [`Ping`](Action::Ping) | writes a ping frame | no pong can come: the connection is closed with `pong_timeout` |
+//! | [`Draining`](Action::Draining) | tells the client to come back later, with a delay of the range | the client learns of the drain from its close |
+//! | [`Close`](Action::Close) | writes a close frame, or an HTTP answer before the upgrade, and reports `disconnect` when the socket has ended | the `Cleanup` comes all the same, after `session.close_handshake` |
+//! | [`Cleanup`](Action::Cleanup) | drops the socket, and forgets the handle | the handle is never used again: what is kept under it leaks |
+//! | `poll_action` | polls until `None` | logs fill, then entries become gaps; cleanups that were not polled keep newcomers out ([`Refused::Connections`]) |
+//! | `poll_timeout` | calls `tick` then, or earlier | no deadline acts, and silent peers stay |
+//! | what the kernel took | reports it with [`flushed`](Registry::flushed) | the connection is closed with `slow_consumer`, unless the configuration says that flushes are not reported |
+//! | [`Flow::Paused`] | keeps the message, does not read that socket, offers the message again when `flushed` has answered `Ready` | the message is lost: it was not taken |
+//! | [`Refused`] from `connect` | answers, then reports `disconnect`, or calls `close` for a socket that was upgraded | it keeps its place among `limits.pending` until its deadline |
+//! | [`InboundError`] | drops the message | the sender of a flood is served all the same |
+//! | [`Delivery::full`], [`ReplyError::Full`] | sends it again later, or says that it failed | nothing of it is kept |
+//! | [`Notice`] | polls what is of interest | notices beyond `notices` are lost and counted; nothing else changes |
+//!
+//! # When a session ends
+//!
+//! | cause | its connections | its open runs |
+//! |---|---|---|
+//! | `session.linger` has passed since its last connection left, or since its last run ended if that was later, and all cleanups of its connections were polled | it has none | it has none |
+//! | [`revoke`](Registry::revoke) of its user | closed with [`Revoked`](CloseReason::Revoked) | end with it |
+//! | it makes room for another session of its user | it has none, or they are closed with [`Evicted`](CloseReason::Evicted) | end with it, unless the newcomer is a run of an absent user: then only a session without runs makes room |
+//! | a [`reload`](Registry::reload) lowers `limits.sessions_per_user` below what its user has | as in the row above | end with it |
+//! | its user reaches `pressure.emergency` while it lingers and keeps nothing to resume | it has none | it has none |
+//!
+//! Nothing else ends one: after a `close`, a drain or the end of its sockets it lingers. What its log
+//! kept is gone with it, and its name is free at once: the next session of that user and thread has
+//! another handle and another epoch. Runs that end with their session have no terminal event; a
+//! [`Notice::RunEnded`] says so. [`Notice::SessionEnded`] tells of the end when it happens, and the
+//! `Cleanup` of the session follows those of its connections.
+//!
+//! # The order on one connection
+//!
+//! | what | its place |
+//! |---|---|
+//! | entries of one stream, gaps included | in the order of their offsets, replayed ones before live ones |
+//! | direct messages: [`reply`](Registry::reply), and `send` to a connection | in the order of the calls, and before all stream data that was not polled yet: a reply overtakes what was sent to the session before it |
+//! | `Ping`, `Close` | among the direct messages, where their cause was |
+//! | entries of two streams, announcements, `Draining` | no order is promised between them; an announcement passes over a connection that is behind or has no room |
+//! | a `close` | what was direct first, then what of the streams fits the window, the session's first and rooms in the order of the joins, then `Close` |
+//! | the end of the socket | what was not polled is dropped, then `Cleanup` |
+//! | a `leave` | nothing of that room after the call, also nothing that was sent before it |
+//!
+//! So the number of recipients that [`Delivery`] tells is that of the instant of the call: one that
+//! leaves, closes or ends before the poll is among them.
 //!
 //! # What is where
 //!

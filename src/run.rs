@@ -98,8 +98,9 @@ pub enum RunEvent<'a> {
     },
     /// The run gets on.
     Progress(Bytes),
-    /// What the agent says goes on: appended to the run's text, and joined with its neighbours where
-    /// it is handed out. An empty text is no event, and a sign of life.
+    /// What the agent says goes on: appended to the run's text. Its boundaries are not kept: it is
+    /// joined with its neighbours where it is handed out, and a client that resumes within it gets
+    /// the rest. An empty text is no event, and a sign of life.
     Text(&'a str),
     /// It has a result. All tool calls must have ended.
     Completed(Bytes),

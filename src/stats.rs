@@ -12,8 +12,9 @@ use crate::id::{ConnId, SessionId};
 #[must_use = "a send that reached nobody says so only here"]
 #[non_exhaustive]
 pub struct Delivery {
-    /// Connections that stand at the head of their stream: they are handed the message as soon as
-    /// actions are polled, unless their window has filled by then.
+    /// Connections that stand at the head of their stream: they are handed the message when actions
+    /// are polled, unless their window is full by then, or they have left, closed or ended. Of a
+    /// direct message 1, of an announcement all open connections.
     pub live: u32,
     /// Connections that are behind: they get it in turn, or a gap if the log moves on first.
     pub behind: u32,
@@ -23,7 +24,7 @@ pub struct Delivery {
     pub(crate) stored: SmallVec<[Stored; 1]>,
 }
 
-/// One log that keeps a message.
+/// One log that a message was appended to. It may let the message go at any time, by its bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stored {
@@ -40,8 +41,8 @@ impl Delivery {
         &self.stored
     }
 
-    /// Whether it reached no connection and no log: the target does not exist, or is empty and
-    /// keeps no history.
+    /// Whether it reached no connection and no log: the target does not exist, or nobody is there
+    /// and nothing is kept of it, for want of history or because it is droppable.
     #[must_use]
     pub fn nobody(&self) -> bool {
         self.live == 0 && self.behind == 0 && self.stored.is_empty() && !self.full
@@ -78,15 +79,15 @@ pub struct Joined {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Recovered {
-    /// None was asked for. The open runs of the session follow from their start; what they have lost
-    /// of it is told with a `Gap`.
+    /// None was asked for. The open runs of the session follow from their start; what they have
+    /// lost of it is told with a `Gap`.
     Fresh,
     /// Everything after the position that was named follows, strictly before anything newer.
     All,
-    /// Something is lost for good, and a `Gap` says what; what is still there follows. If the position
-    /// was none of this stream, only the open runs follow, and everything else up to the head is told
-    /// with gaps between their entries, whether it is still there or not: each offset is handed out
-    /// or named once. There is no `Gap` if the stream has no entry yet.
+    /// Something is lost for good, and a `Gap` says what; what is still there follows. If the
+    /// position was none of this stream, only the open runs follow, and everything else up to the
+    /// head is told with gaps between their entries, whether it is still there or not: each offset
+    /// is handed out or named once. There is no `Gap` if the stream has no entry yet.
     Gap,
 }
 
@@ -221,7 +222,7 @@ pub enum Notice {
         /// How long it was open.
         age: Duration,
     },
-    /// A session has ended, after it had lingered.
+    /// A session has ended: see [the ways in which it can](crate#when-a-session-ends).
     SessionEnded {
         /// Which.
         session: SessionId,
@@ -279,7 +280,8 @@ pub enum Notice {
         /// For how long.
         lasted: Duration,
     },
-    /// A connection has fallen behind: its window was full when a message was due.
+    /// A connection has fallen behind: there was no room for the entry that was due, or one before
+    /// it is lost.
     Behind {
         /// Which.
         conn: ConnId,
@@ -342,7 +344,7 @@ pub struct Stats {
     pub recovered: u64,
     /// Silences of the process itself that moved the deadlines of the peers' silence.
     pub pauses: u64,
-    /// Users who came nearer to a cap or away from it.
+    /// Changes of a user's pressure level, up or down.
     pub level_changes: u64,
     /// Connections pinged ahead of time for that.
     pub probed: u64,
@@ -352,7 +354,7 @@ pub struct Stats {
     pub sent: u64,
     /// Recipients that were found without room when a message was due.
     pub deferred: u64,
-    /// Messages appended to logs.
+    /// Appends to logs: messages, events of runs, pieces of their text.
     pub stored: u64,
     /// Acknowledgements that told something new.
     pub acknowledged: u64,
@@ -366,7 +368,7 @@ pub struct Stats {
     pub shed: u64,
     /// Recipients that an announcement skipped.
     pub skipped: u64,
-    /// Messages in all logs.
+    /// Entries in all logs.
     pub log_messages: u64,
     /// Bytes in all logs, overhead included.
     pub log_bytes: u64,

@@ -68,8 +68,8 @@ impl Drain {
 }
 
 impl Registry {
-    /// Begins to drain: newcomers are refused, everyone is told, and after the grace connections
-    /// (half of the drain at most) are closed with [`CloseReason::Restart`], spread evenly until
+    /// Begins to drain: newcomers are refused, everyone is told, and after the grace (half of the
+    /// drain at most) connections are closed with [`CloseReason::Restart`], spread evenly until
     /// `deadline` from now (`None`: `drain.deadline`), when whatever is left of them gets its
     /// `Cleanup`. A second call sets a new end.
     pub fn drain(&mut self, now: Timestamp, deadline: Option<Duration>) {

@@ -65,7 +65,7 @@ pub enum Upcoming {
 pub struct CursorExplanation {
     /// The room; `None` for its session.
     pub room: Option<RoomId>,
-    /// The last entry that was handed out to it.
+    /// Up to here everything was handed out to it, told as lost, or was not for it.
     pub position: Position,
     /// The head of the stream.
     pub head: u64,
@@ -90,7 +90,7 @@ pub struct SessionExplanation {
     pub age: Duration,
     /// Its open connections.
     pub connections: Vec<ConnId>,
-    /// When it ends if nobody comes back; `None` while a connection or a run is open.
+    /// When it ends by lingering if nobody comes back; `None` while a connection or a run is open.
     pub ends_at: Option<Timestamp>,
     /// The head of its stream.
     pub head: Position,
@@ -98,7 +98,7 @@ pub struct SessionExplanation {
     pub entries: u32,
     /// The bytes of these, overhead included.
     pub bytes: u64,
-    /// The last offset that is gone for good; 0 if none is.
+    /// Up to here everything is gone for good; 0 if nothing is. Behind it entries may be gone, too.
     pub lost: u64,
 }
 
@@ -116,7 +116,7 @@ pub struct RoomExplanation {
     pub entries: u32,
     /// The bytes of these, overhead included.
     pub bytes: u64,
-    /// The last offset that is gone for good; 0 if none is.
+    /// Up to here everything is gone for good; 0 if nothing is. Behind it entries may be gone, too.
     pub lost: u64,
 }
 
@@ -167,7 +167,8 @@ pub struct Closed {
     pub age: Duration,
     /// The cost of what was flushed to it.
     pub flushed: u64,
-    /// Entries of its streams that it was not handed: they wait for a resume.
+    /// Entries that its streams kept behind its cursor when it began to close. A resume is handed
+    /// those that are still kept then, unless they are droppable.
     pub undelivered: u32,
 }
 

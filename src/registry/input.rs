@@ -15,7 +15,8 @@ pub enum Target<'a> {
     User(&'a UserId),
     /// The stream of a room.
     Room(&'a RoomId),
-    /// Whoever is open when the walk over the table reaches them: best effort, in no stream.
+    /// For `send` all connections that are open when the walk over the table reaches them: best
+    /// effort, in no stream. For `close` all that are there at the call, pending ones included.
     Everyone,
 }
 

@@ -15,7 +15,7 @@ use super::outbox::Queued;
 use super::{Disconnect, Inbound, Registry, record};
 
 impl Registry {
-    /// Something came in: any of it is a sign of life.
+    /// Something came in: a sign of life, unless it is answered [`Flow::Paused`].
     ///
     /// While more than the window is queued for or handed out to an admitted connection, data is
     /// answered [`Flow::Paused`] and not taken: a reply would not be sure to fit. The deadlines of
