@@ -460,6 +460,8 @@ close_reasons! {
     Evicted = 4504 "evicted" Stop,
     /// Taken over by the connection that the same client reconnected with.
     TakenOver = 4505 "taken_over" Stop,
+    /// The request was understood, and is not allowed.
+    Forbidden = 4506 "forbidden" Stop,
 }
 
 /// How many reasons there are: the length of a table with one place for each.

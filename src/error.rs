@@ -173,6 +173,25 @@ pub enum Refused {
     Sessions,
 }
 
+impl Refused {
+    /// A stable name in `snake_case` for answers, logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UnknownConn => "unknown_conn",
+            Self::NotPending => "not_pending",
+            Self::Pending => "pending",
+            Self::Rate { .. } => "connect_rate",
+            Self::Draining { .. } => "draining",
+            Self::ConnectionsPerUser { .. } => "connections_per_user",
+            Self::SessionsPerUser { .. } => "sessions_per_user",
+            Self::Connections => "connections",
+            Self::Users => "users",
+            Self::Sessions => "sessions",
+        }
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
