@@ -1,13 +1,14 @@
 //! What the gateway does on the WebSocket port: the handler of the shell's loop.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use headcount::{
-    Admitted, Body, ConnId, Message, Notice, Position, Registry, ReplyError, SessionId, StreamRef,
-    Timestamp,
+    Admitted, Body, ConnId, Message, Notice, Position, Registry, ReplyError, SessionId, Source,
+    StreamRef, Timestamp,
 };
 use headcount_mio::{Answer, Handler, HangUp, Kind, Payload, Request, Turn, Verdict};
 use tokio::sync::Notify;
@@ -135,6 +136,10 @@ impl Handler for Gateway {
                 Verdict::Refuse(problem.answer())
             }
         }
+    }
+
+    fn source(&mut self, peer: SocketAddr) -> Option<Source> {
+        self.own.lock().source(peer.ip())
     }
 
     fn admitted(&mut self, turn: &mut Turn<'_>, conn: ConnId, admitted: Admitted) {

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use headcount::Source;
+
 use crate::crowd::Crowd;
 use crate::proxies::Proxies;
 use crate::settings::Settings;
@@ -47,6 +49,12 @@ impl Own {
         let Some(crowd) = &mut self.crowd else { return Ok(()) };
         crowd.admit(self.proxies.client(peer, forwarded), Instant::now())
     }
+
+    /// Where a socket comes from before it has said anything. `None` for a proxy that is trusted:
+    /// behind it are all clients.
+    pub(crate) fn source(&self, peer: IpAddr) -> Option<Source> {
+        (!self.proxies.trusts(peer.to_canonical())).then(|| Source::from(peer))
+    }
 }
 
 impl Shared {
@@ -68,6 +76,18 @@ mod tests {
         let mut settings = Settings::default();
         settings.set("limits.connect_rate_per_ip", rate, Origin::Set).unwrap();
         settings
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_the_source_of_nobody() {
+        let mut settings = Settings::default();
+        settings.set("trusted_proxies", "10.0.0.0/8", Origin::Set).unwrap();
+        let shared = Shared::new(settings);
+        let source = |address: &str| shared.lock().source(address.parse().unwrap());
+        assert_eq!(source("10.1.2.3"), None);
+        assert_eq!(source("::ffff:10.1.2.3"), None);
+        assert!(source("192.0.2.1").is_some());
+        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
     }
 
     #[test]

@@ -117,13 +117,14 @@ impl Fair {
         conn
     }
 
-    /// Whether each that waited when the last round began has had a turn. If so, the next begins.
-    pub(crate) fn ends_round(&mut self) -> bool {
-        let ends = self.round == [0, 0];
-        if ends {
-            self.round = [self.fresh.len(), self.again.len()];
-        }
-        ends
+    /// Whether each that waited when the round began has had a turn.
+    pub(crate) const fn round_is_over(&self) -> bool {
+        matches!(self.round, [0, 0])
+    }
+
+    /// Begins a round of those that wait now.
+    pub(crate) fn begin_round(&mut self) {
+        self.round = [self.fresh.len(), self.again.len()];
     }
 
     /// Takes the places of dead sockets out, if there are more of them than live ones.
@@ -186,11 +187,12 @@ mod tests {
     #[test]
     fn a_round_ends_when_each_that_waited_was_served() {
         let mut fair = Fair::new();
-        assert!(fair.ends_round() && fair.ends_round(), "nobody waits");
+        fair.begin_round();
         conns(0..10).for_each(|conn| fair.push(conn));
-        assert!(fair.ends_round(), "it began before they came");
+        assert!(fair.round_is_over(), "it began before they came");
+        fair.begin_round();
         let mut served = Vec::new();
-        while !fair.ends_round() {
+        while !fair.round_is_over() {
             assert!((0..10).any(|one| !served.contains(&one)), "it is over when all were served");
             served.extend(turn(&mut fair, 3, |_| true));
             // Others that come meanwhile don't make it longer.

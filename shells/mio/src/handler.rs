@@ -1,11 +1,12 @@
 //! What the application brings: [`Handler`], and the words of its methods.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
 use headcount::{
     Admitted, Body, CloseReason, ConnId, Gone, Notice, Position, Principal, Refused, Registry,
-    Resume, StreamRef, Timestamp,
+    Resume, Source, StreamRef, Timestamp,
 };
 
 use crate::answer::Answer;
@@ -25,6 +26,13 @@ pub trait Handler {
     /// `Retry-After`.
     fn refused(&mut self, refused: Refused) -> Answer {
         default_refusal(refused)
+    }
+
+    /// Where a socket that was just accepted comes from, for `limits.pending_per_source`.
+    ///
+    /// By default its address. Behind a proxy that is everyone's: say `None` then.
+    fn source(&mut self, peer: SocketAddr) -> Option<Source> {
+        Some(Source::from(peer.ip()))
     }
 
     /// A connection was admitted by [`Verdict::Admit`]. Replies made here are its first frames.

@@ -96,7 +96,9 @@
 //!
 //! # What happens to a socket
 //!
-//! 1. It is accepted, if `limits.pending` has a place for it; otherwise it is answered 503.
+//! 1. It is accepted, if `limits.pending` has a place for it or another socket of its
+//!    [source](Handler::source) gives way, which is answered 408; otherwise it is answered 503. What
+//!    those that wait have said is read first.
 //! 2. Its request head is read: 8 KiB, 64 header lines and `session.head_deadline` at most. What
 //!    is no upgrade gets a complete answer in JSON: 400 malformed, 404 another path, 405 not GET,
 //!    426 no or another WebSocket, 408 too late, 431 too large.
@@ -113,7 +115,7 @@
 //! # Bounds
 //!
 //! A turn of the loop is short, whatever the sockets want. It reads 512 KiB and processes 1,024 small
-//! frames or 512 KiB of large ones, and a message that began within that is finished; it accepts 32
+//! frames or 512 KiB of large ones, and a message that began within that is finished; it accepts 16
 //! sockets, runs 256 calls of handles, and writes 1 MiB to 256 sockets. What is left waits for the next
 //! turn, which comes at once, first in, first out. A socket's share of a turn shrinks with the number
 //! that wait, from 64 KiB and 256 frames down to 4 KiB and 4 frames; what it has beyond its share waits

@@ -103,10 +103,14 @@ impl<S: Stream> Sockets<S> {
         self.ready.len()
     }
 
-    /// Whether each socket that had input when the last round began has been read since. If so, the
-    /// next round begins.
-    pub(crate) fn ends_round(&mut self) -> bool {
-        self.ready.ends_round()
+    /// Whether each socket that had input when the round began has been read since.
+    pub(crate) const fn round_is_over(&self) -> bool {
+        self.ready.round_is_over()
+    }
+
+    /// Begins a round of those that have input now.
+    pub(crate) fn begin_round(&mut self) {
+        self.ready.begin_round();
     }
 
     /// Calls `f` for sockets that wait to be written, in turns, once each at most, for as long as it

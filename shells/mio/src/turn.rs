@@ -31,7 +31,7 @@ pub(crate) const SIGNALS: Token = Token(2);
 const EVENTS: usize = 1_024;
 
 /// Sockets accepted in one turn.
-const ACCEPTS: usize = 32;
+const ACCEPTS: usize = 16;
 
 /// What a turn spends on input.
 pub(crate) const READ: Budget = Budget { steps: 1_024, bytes: 512 * 1024 };
@@ -116,13 +116,17 @@ impl<H: Handler> Loop<H> {
             for event in &events {
                 self.note(event);
             }
-            self.accept(now);
             self.read(now);
             // A pong that waits in a socket is read before it is missed: time goes on when each
             // socket that had input at the last tick has been read. The budget bounds how long that
             // takes: clients that send without end don't hold it up.
-            if self.sockets.ends_round() {
+            let round_is_over = self.sockets.round_is_over();
+            if round_is_over {
                 self.registry.tick(now);
+            }
+            self.accept(now, round_is_over);
+            if round_is_over {
+                self.sockets.begin_round();
             }
             if self.stop_if_asked(now) {
                 return Ok(());
@@ -192,30 +196,62 @@ impl<H: Handler> Loop<H> {
         }
     }
 
-    fn accept(&mut self, now: Timestamp) {
+    /// Accepts sockets, and reads each at once: a client whose whole request has come takes a place
+    /// for no longer than that. While no place is free it accepts after a round only, in which those
+    /// that wait were read: none gives way, and none is refused, for what was not looked at.
+    fn accept(&mut self, now: Timestamp, round_is_over: bool) {
         for _ in 0..ACCEPTS {
+            if self.registry.vacancies() == 0 && !round_is_over {
+                return;
+            }
             let Some(listener) = &mut self.listener else { return };
             let Some((stream, peer)) = listener.accept(now) else { return };
-            self.welcome(stream, peer, now);
+            if let Some(conn) = self.welcome(stream, peer, now) {
+                self.read_newcomer(conn, now);
+            }
         }
     }
 
-    fn welcome(&mut self, mut stream: TcpStream, peer: SocketAddr, now: Timestamp) {
-        let conn = match self.registry.reserve(now, None) {
+    /// Takes a socket in, or turns it away.
+    fn welcome(
+        &mut self,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        now: Timestamp,
+    ) -> Option<ConnId> {
+        let conn = match self.registry.reserve(now, self.handler.source(peer)) {
             Ok(conn) => conn,
             Err(refused) => {
                 let answer = self.handler.refused(refused).to_bytes(true);
                 turn_away(stream, &answer, &mut self.buffer);
-                return;
+                return None;
             }
         };
         let token = Token(conn.to_bits() as usize);
         // Writability is asked for when a write has come up short, which is rare.
         if self.poll.registry().register(&mut stream, token, Interest::READABLE).is_err() {
             let _ = self.registry.disconnect(now, conn, Disconnect::Gone);
-            return;
+            return None;
         }
         self.sockets.insert(Socket::new(conn, stream, peer));
+        Some(conn)
+    }
+
+    /// No event has told of its input yet. What comes later makes one.
+    fn read_newcomer(&mut self, conn: ConnId, now: Timestamp) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        let mut turn = Turn { registry: &mut self.registry, now };
+        let mut desk = Desk {
+            turn: &mut turn,
+            handler: &mut self.handler,
+            options: &self.options,
+            buffer: &mut self.buffer,
+            share: READ.share(ACCEPTS),
+            budget: READ,
+        };
+        socket.note_readable(false);
+        socket.read(&mut desk);
+        self.sockets.note(conn);
     }
 
     fn read(&mut self, now: Timestamp) {

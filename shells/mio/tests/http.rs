@@ -114,15 +114,16 @@ fn limits_are_answered_with_whose_they_are_and_when_to_come_back() {
 }
 
 #[test]
-fn sockets_beyond_the_pending_limit_are_turned_away() {
-    let server = TestServer::start(config().pending(2));
-    let _first = Client::bare(server.address);
+fn beyond_the_pending_limit_the_longest_silent_of_the_same_source_is_turned_away() {
+    let server = TestServer::start(config().pending(2).pending_per_source(2));
+    let mut first = Client::bare(server.address);
+    server.until("one waits", |stats| stats.pending == 1);
     let _second = Client::bare(server.address);
     server.until("both wait", |stats| stats.pending == 2);
-    let mut third = Client::bare(server.address);
-    let (status, _, body) = third.answer();
-    assert_eq!(status, 503, "{body}");
-    assert_eq!(server.stats().pending, 2);
+    let _third = Client::bare(server.address);
+    let (status, _, body) = first.answer();
+    assert_eq!(status, 408, "{body}");
+    assert_eq!(server.until("the first is gone", |stats| stats.pending == 2).abandoned, 1);
 }
 
 #[test]

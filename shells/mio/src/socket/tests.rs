@@ -137,9 +137,10 @@ impl Rig {
             socket.read(&mut desk);
             desk.budget.is_left()
         });
-        self.ticked = self.sockets.ends_round();
+        self.ticked = self.sockets.round_is_over();
         if self.ticked {
             self.registry.tick(self.now);
+            self.sockets.begin_round();
         }
         loop {
             while let Some(action) = self.registry.poll_action() {
