@@ -21,6 +21,7 @@ use crate::frames::{self, Terms};
 use crate::identity::{self, Identity};
 use crate::lifecycle;
 use crate::own::Shared;
+use crate::refusals::Refusals;
 use crate::wall::WallClock;
 
 /// What the gateway counts beside the registry; shared with the admin port.
@@ -30,6 +31,8 @@ pub(crate) struct Counters {
     pub(crate) replies_dropped: AtomicU64,
     /// Lines that found the log's queue full: stderr is read too slowly, or not at all.
     pub(crate) log_lines_lost: AtomicU64,
+    /// Clients that were not admitted.
+    pub(crate) refusals: Refusals,
 }
 
 /// The application of the loop. The registry has all state but what is shared with a reload: who
@@ -49,12 +52,11 @@ impl Gateway {
     }
 
     /// The answer to an address that has used up its rate.
-    fn turn_away(&self, request: &Request<'_>) -> Option<Answer> {
+    fn over_rate(&self, request: &Request<'_>) -> Option<Answer> {
         let forwarded = request.headers("x-forwarded-for");
         let wait = self.own.lock().admit(request.peer().ip(), forwarded).err()?;
         let message = "too many connects from this address (limits.connect_rate_per_ip)";
-        let seconds = (wait.as_secs() + 1).to_string();
-        Some(Answer::json(429, "connect_rate_per_ip", message).header("Retry-After", &seconds))
+        Some(Answer::json(429, "connect_rate_per_ip", message).retry_after(wait))
     }
 
     /// Does what a client asks; the answer is the frame to send back.
@@ -126,16 +128,19 @@ impl Handler for Gateway {
     }
 
     fn authenticate(&mut self, request: &Request<'_>) -> Verdict {
-        if let Some(answer) = self.turn_away(request) {
+        if let Some(answer) = self.over_rate(request) {
             return Verdict::Refuse(answer);
         }
         match identity::identify(request) {
             Ok(Identity { who, resume }) => Verdict::Admit { who, resume },
-            Err(problem) => {
-                debug!(peer = %request.peer(), ?problem, "an upgrade was refused");
-                Verdict::Refuse(problem.answer())
-            }
+            Err(problem) => Verdict::Refuse(problem.answer()),
         }
+    }
+
+    fn turned_away(&mut self, peer: SocketAddr, answer: &Answer) {
+        let (status, code) = (answer.status(), answer.code());
+        self.counters.refusals.count(code);
+        debug!(%peer, status, code, "a client was not admitted");
     }
 
     fn source(&mut self, peer: SocketAddr) -> Option<Source> {

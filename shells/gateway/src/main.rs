@@ -24,6 +24,7 @@ mod own;
 mod panics;
 mod problem;
 mod proxies;
+mod refusals;
 mod replay;
 mod settings;
 mod simulate;
@@ -82,7 +83,8 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     let Plan { settings, config } = source.read()?;
     let (listen, admin) = (settings.address("listen"), settings.address("admin"));
 
-    let options = Options::new().path("/ws").subprotocol("headcount.v1").signals(true);
+    let options =
+        Options::new().path("/ws").subprotocol("headcount.v1").refuse_in_band(true).signals(true);
     let server = Server::bind(listen, config.clone(), options).map_err(|error| {
         let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
         cannot_listen("--listen", listen, cause, &error)

@@ -59,7 +59,9 @@ impl Encoder {
                 1
             }
             Action::Close { conn, reason } => {
-                sockets.close(conn, reason, cost);
+                if let Some((peer, answer)) = sockets.close(conn, reason, cost) {
+                    handler.turned_away(peer, &answer);
+                }
                 1
             }
             Action::Cleanup { what, reason } => {

@@ -1,6 +1,9 @@
 //! Answers in plain HTTP: everything that is said to a client that is not upgraded.
 
 use std::fmt::Write as _;
+use std::time::Duration;
+
+use headcount::CloseReason;
 
 /// A complete HTTP/1.1 answer with a JSON body, after which the connection is closed.
 ///
@@ -8,6 +11,9 @@ use std::fmt::Write as _;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     status: u16,
+    code: String,
+    retry_after: Option<u64>,
+    reason: Option<CloseReason>,
     headers: Vec<(String, String)>,
     body: String,
 }
@@ -25,7 +31,27 @@ impl Answer {
         push_json_string(&mut body, message);
         body.push_str("}}");
         let status = if (200..=599).contains(&status) { status } else { 500 };
-        Self { status, headers: Vec::new(), body }
+        let code = code.to_owned();
+        let reason = reason_of(status);
+        Self { status, code, retry_after: None, reason, headers: Vec::new(), body }
+    }
+
+    /// When the same request can succeed: `Retry-After`, in whole seconds, rounded up, 1 at least.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(whole_seconds(wait));
+        self
+    }
+
+    /// What the client is closed with if it is answered after an upgrade
+    /// ([`Options::refuse_in_band`](crate::Options::refuse_in_band)). By default what the status
+    /// means: 400 [`BadRequest`](CloseReason::BadRequest), 401
+    /// [`BadCredentials`](CloseReason::BadCredentials), 403 [`Forbidden`](CloseReason::Forbidden),
+    /// 429 and 503 [`TryLater`](CloseReason::TryLater).
+    #[must_use]
+    pub const fn closes_with(mut self, reason: CloseReason) -> Self {
+        self.reason = Some(reason);
+        self
     }
 
     /// Adds a header. Control characters of the value become spaces, and a name that is no token
@@ -43,6 +69,24 @@ impl Answer {
     #[must_use]
     pub const fn status(&self) -> u16 {
         self.status
+    }
+
+    /// The code that [`json`](Self::json) was given.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// How the same is said in a close frame: `code`, or `code retry_after=N` with whole seconds.
+    /// `None`: its status has no close code, and it is always said in HTTP.
+    pub(crate) fn farewell(&self) -> Option<(CloseReason, String)> {
+        let wait = self.retry_after.map(|seconds| format!(" retry_after={seconds}"));
+        let wait = wait.unwrap_or_default();
+        let mut end = self.code.len().min(MAX_REASON - wait.len());
+        while !self.code.is_char_boundary(end) {
+            end -= 1;
+        }
+        Some((self.reason?, format!("{}{wait}", &self.code[..end])))
     }
 
     /// The body.
@@ -63,6 +107,9 @@ impl Answer {
              Connection: close\r\n",
             self.status
         );
+        if let Some(seconds) = self.retry_after {
+            let _ = write!(out, "Retry-After: {seconds}\r\n");
+        }
         for (name, value) in &self.headers {
             let _ = write!(out, "{name}: {value}\r\n");
         }
@@ -71,6 +118,24 @@ impl Answer {
             out.push_str(&self.body);
         }
         out.into_bytes()
+    }
+}
+
+/// The longest reason of a close frame: a control frame's payload without the code.
+const MAX_REASON: usize = 123;
+
+/// Never too early, and never 0, which would mean at once.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+const fn reason_of(status: u16) -> Option<CloseReason> {
+    match status {
+        400 => Some(CloseReason::BadRequest),
+        401 => Some(CloseReason::BadCredentials),
+        403 => Some(CloseReason::Forbidden),
+        429 | 503 => Some(CloseReason::TryLater),
+        _ => None,
     }
 }
 
@@ -136,6 +201,26 @@ mod tests {
                 .replace("49", &answer.body().len().to_string())
         );
         assert!(answer.to_bytes(false).ends_with(b"\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_refusal_is_said_in_a_close_frame() {
+        let said = |answer: Answer| answer.farewell();
+        let of = |status| Answer::json(status, "why", "a sentence");
+        let why = || "why".to_owned();
+        assert_eq!(said(of(400)), Some((CloseReason::BadRequest, why())));
+        assert_eq!(said(of(401)), Some((CloseReason::BadCredentials, why())));
+        assert_eq!(said(of(403)), Some((CloseReason::Forbidden, why())));
+        assert_eq!(said(of(429)), Some((CloseReason::TryLater, why())));
+        assert_eq!(said(of(404)), None);
+        for (millis, seconds) in [(0, 1), (1, 1), (1_000, 1), (1_001, 2), (4_999, 5)] {
+            let answer = of(503).retry_after(Duration::from_millis(millis));
+            let restart = said(answer.closes_with(CloseReason::Restart));
+            assert_eq!(restart, Some((CloseReason::Restart, format!("why retry_after={seconds}"))));
+        }
+        let long = Answer::json(503, &"é".repeat(100), "").retry_after(Duration::from_secs(77));
+        let (_, reason) = long.farewell().unwrap();
+        assert!(reason.len() <= MAX_REASON && reason.ends_with("é retry_after=77"), "{reason}");
     }
 
     #[test]

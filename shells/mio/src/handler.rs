@@ -28,6 +28,13 @@ pub trait Handler {
         default_refusal(refused)
     }
 
+    /// A client was not admitted and got this answer, in HTTP or in a close frame: exactly once for
+    /// each, whether it was refused by the application, by the registry, or by this shell, which
+    /// understood no request in time or none at all. For logs and metrics.
+    fn turned_away(&mut self, peer: SocketAddr, answer: &Answer) {
+        let _ = (peer, answer);
+    }
+
     /// Where a socket that was just accepted comes from, for `limits.pending_per_source`.
     ///
     /// By default its address. Behind a proxy that is everyone's: say `None` then.
@@ -181,25 +188,23 @@ pub enum Verdict {
 }
 
 fn default_refusal(refused: Refused) -> Answer {
-    let (status, code) = match refused {
-        Refused::ConnectionsPerUser { .. } => (429, "connections_per_user"),
-        Refused::SessionsPerUser { .. } => (429, "sessions_per_user"),
-        Refused::Draining { .. } => (503, "draining"),
-        Refused::Rate { .. } => (503, "connect_rate"),
-        Refused::Pending => (503, "pending"),
-        Refused::Connections => (503, "connections"),
-        Refused::Users => (503, "users"),
-        Refused::Sessions => (503, "sessions"),
-        _ => (503, "refused"),
+    let status = match refused {
+        Refused::ConnectionsPerUser { .. } | Refused::SessionsPerUser { .. } => 429,
+        _ => 503,
     };
     let retry_after = match refused {
         Refused::Rate { retry_after }
         | Refused::Draining { retry_after }
         | Refused::ConnectionsPerUser { retry_after }
-        | Refused::SessionsPerUser { retry_after } => retry_after.as_secs() + 1,
-        _ => 5,
+        | Refused::SessionsPerUser { retry_after } => retry_after,
+        _ => Duration::from_secs(5),
     };
-    Answer::json(status, code, &refused.to_string()).header("Retry-After", &retry_after.to_string())
+    let answer =
+        Answer::json(status, refused.name(), &refused.to_string()).retry_after(retry_after);
+    match refused {
+        Refused::Draining { .. } => answer.closes_with(CloseReason::Restart),
+        _ => answer,
+    }
 }
 
 #[cfg(test)]

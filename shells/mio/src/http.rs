@@ -166,14 +166,23 @@ impl<'a> Request<'a> {
         );
         out.push_str("\r\nSec-WebSocket-Accept: ");
         out.push_str(&derive_accept_key(key.as_bytes()));
-        if let Some(subprotocol) = &options.subprotocol
-            && self.has_token("Sec-WebSocket-Protocol", |token| token == subprotocol)
-        {
+        if let Some(subprotocol) = self.offers_of(options) {
             out.push_str("\r\nSec-WebSocket-Protocol: ");
             out.push_str(subprotocol);
         }
         out.push_str("\r\n\r\n");
         out.into_bytes()
+    }
+
+    /// The subprotocol of the options, if the client offers it.
+    fn offers_of<'o>(&self, options: &'o Options) -> Option<&'o str> {
+        let wanted = options.subprotocol.as_deref()?;
+        self.has_token("Sec-WebSocket-Protocol", |token| token == wanted).then_some(wanted)
+    }
+
+    /// Whether a refusal is an upgrade and a close for this client.
+    pub(crate) fn is_refused_in_band(&self, options: &Options) -> bool {
+        options.refuse_in_band && self.offers_of(options).is_some()
     }
 
     /// Whether an answer may have a body.

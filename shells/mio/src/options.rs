@@ -7,6 +7,7 @@
 pub struct Options {
     pub(crate) path: String,
     pub(crate) subprotocol: Option<String>,
+    pub(crate) refuse_in_band: bool,
     pub(crate) signals: bool,
 }
 
@@ -14,7 +15,7 @@ impl Options {
     /// The path `/ws`, no subprotocol, signals left alone.
     #[must_use]
     pub fn new() -> Self {
-        Self { path: "/ws".to_owned(), subprotocol: None, signals: false }
+        Self { path: "/ws".to_owned(), subprotocol: None, refuse_in_band: false, signals: false }
     }
 
     /// The path that is upgraded, compared with the request's as it stands there, not decoded;
@@ -29,6 +30,20 @@ impl Options {
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: impl Into<String>) -> Self {
         self.subprotocol = Some(subprotocol.into());
+        self
+    }
+
+    /// Whether clients that offer the [`subprotocol`](Self::subprotocol) are refused with an upgrade
+    /// and a close frame instead of an answer in HTTP, whose status a browser does not show to its
+    /// page. The code is that of [`Answer::closes_with`], and the reason is the code of the answer:
+    /// `code`, or `code retry_after=N` with whole seconds.
+    ///
+    /// It concerns well-formed upgrade requests only, and no socket for which there is no place.
+    ///
+    /// [`Answer::closes_with`]: crate::Answer::closes_with
+    #[must_use]
+    pub const fn refuse_in_band(mut self, in_band: bool) -> Self {
+        self.refuse_in_band = in_band;
         self
     }
 

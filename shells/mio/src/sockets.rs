@@ -1,8 +1,11 @@
 //! The table of sockets, and which of them wait to be read or written.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use headcount::{CloseReason, ConnId};
 
+use crate::answer::Answer;
 use crate::fair::Fair;
 use crate::socket::{Socket, Stream};
 
@@ -70,12 +73,17 @@ impl<S: Stream> Sockets<S> {
         }
     }
 
-    /// Queues the last bytes of a connection.
-    pub(crate) fn close(&mut self, conn: ConnId, reason: CloseReason, cost: u64) {
-        if let Some(socket) = self.get_mut(conn) {
-            socket.close(reason, cost);
-            self.note(conn);
-        }
+    /// Queues the last bytes of a connection. Returns an answer in HTTP, if that is what they are, and
+    /// whom it goes to.
+    pub(crate) fn close(
+        &mut self,
+        conn: ConnId,
+        reason: CloseReason,
+        cost: u64,
+    ) -> Option<(SocketAddr, Answer)> {
+        let answer = self.get_mut(conn)?.close(reason, cost);
+        self.note(conn);
+        answer
     }
 
     /// Lets a socket wait for what it wants. To be called after anything was done with it.

@@ -222,8 +222,9 @@ impl<H: Handler> Loop<H> {
         let conn = match self.registry.reserve(now, self.handler.source(peer)) {
             Ok(conn) => conn,
             Err(refused) => {
-                let answer = self.handler.refused(refused).to_bytes(true);
-                turn_away(stream, &answer, &mut self.buffer);
+                let answer = self.handler.refused(refused);
+                self.handler.turned_away(peer, &answer);
+                turn_away(stream, &answer.to_bytes(true), &mut self.buffer);
                 return None;
             }
         };

@@ -26,6 +26,14 @@ pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Probl
     page.counter("replies_dropped", "Frames for one connection that found no room", dropped);
     let lost = state.0.counters.log_lines_lost.load(Ordering::Relaxed);
     page.counter("log_lines_lost", "Lines of the log that found no room", lost);
+    page.family(
+        "refused_total",
+        "counter",
+        "Clients that were not admitted, by the code of the answer",
+    );
+    for (code, count) in state.0.counters.refusals.by_reason() {
+        page.sample(&format!("refused_total{{reason=\"{code}\"}}"), count);
+    }
     page.gauge("uptime_seconds", "Since the start", state.0.started.elapsed().as_secs());
     if let Some(bytes) = resident_bytes() {
         page.gauge("resident_memory_bytes", "Memory that the process occupies", bytes);

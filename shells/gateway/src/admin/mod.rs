@@ -47,6 +47,7 @@ use crate::frames::Object;
 use crate::gateway::Counters;
 use crate::local;
 use crate::problem::Problem;
+use crate::refusals;
 use idempotency::Answers;
 use page::Page;
 use port::Bounds;
@@ -129,6 +130,7 @@ pub(crate) fn run(listener: TcpListener, state: State, hang_ups: Arc<Notify>) ->
     runtime.block_on(async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tokio::spawn(reload::on_hang_up(state.clone(), hang_ups));
+        tokio::spawn(refusals::summarize(Arc::clone(&state.0.counters)));
         match port::serve(listener, router(state), Bounds::USUAL).await {}
     })
 }

@@ -7,7 +7,7 @@ use headcount::{CloseReason, Flow, Inbound, InboundError, Refused, Target};
 
 use crate::answer::Answer;
 use crate::fair::steps_of;
-use crate::frames::{Event, Fault, Frames};
+use crate::frames::{Event, Fault, Frames, close_frame};
 use crate::handler::{Handler, Payload, Turn, Verdict};
 use crate::http::{NO_LINES, Progress, Request};
 
@@ -70,7 +70,8 @@ impl<S: Stream> Socket<S> {
             Stage::Head(collected) => match collected.0.push(bytes) {
                 Progress::Partial => {}
                 Progress::TooLarge => {
-                    self.answer(&Request::too_large(), true, CloseReason::BadRequest, desk.turn);
+                    let peer = collected.1;
+                    self.answer(&Request::too_large(), peer, true, CloseReason::BadRequest, desk);
                 }
                 Progress::Complete(end) => {
                     let Stage::Head(collected) = std::mem::replace(&mut self.stage, Stage::Deaf)
@@ -95,16 +96,18 @@ impl<S: Stream> Socket<S> {
         let mut lines = NO_LINES;
         let request = match Request::parse(head, &mut lines, peer) {
             Ok(request) => request,
-            Err(answer) => return self.answer(&answer, true, CloseReason::BadRequest, desk.turn),
+            Err(answer) => {
+                return self.answer(&answer, peer, true, CloseReason::BadRequest, desk);
+            }
         };
-        let with_body = request.wants_body();
         if let Err(answer) = request.check_upgrade(desk.options) {
-            return self.answer(&answer, with_body, CloseReason::BadRequest, desk.turn);
+            let with_body = request.wants_body();
+            return self.answer(&answer, peer, with_body, CloseReason::BadRequest, desk);
         }
         let now = desk.turn.now;
         match desk.handler.authenticate(&request) {
             Verdict::Refuse(answer) => {
-                self.answer(&answer, with_body, CloseReason::BadCredentials, desk.turn);
+                self.refuse(&request, &answer, CloseReason::BadCredentials, desk);
             }
             Verdict::Pending => {
                 self.upgrade(&request, desk);
@@ -121,7 +124,7 @@ impl<S: Stream> Socket<S> {
                     Err(Refused::NotPending | Refused::UnknownConn) => {}
                     Err(refused) => {
                         let answer = desk.handler.refused(refused);
-                        self.answer(&answer, with_body, CloseReason::TryLater, desk.turn);
+                        self.refuse(&request, &answer, CloseReason::TryLater, desk);
                     }
                 }
             }
@@ -134,20 +137,46 @@ impl<S: Stream> Socket<S> {
         self.stage = Stage::Open(Frames::new(desk.message_bytes()));
     }
 
+    /// Refuses a request that could have been granted: with an upgrade and a close frame where that
+    /// is wanted and the answer has a close code, in HTTP otherwise.
+    fn refuse<H: Handler>(
+        &mut self,
+        request: &Request<'_>,
+        answer: &Answer,
+        reason: CloseReason,
+        desk: &mut Desk<'_, '_, H>,
+    ) {
+        let farewell = answer.farewell().filter(|_| request.is_refused_in_band(desk.options));
+        let Some((reason, text)) = farewell else {
+            return self.answer(answer, request.peer(), request.wants_body(), reason, desk);
+        };
+        desk.handler.turned_away(request.peer(), answer);
+        self.upgrade(request, desk);
+        self.stage = Stage::Closing(Frames::new(desk.message_bytes()));
+        self.outbound.push(close_frame(reason.code(), &text), 0);
+        self.complete = true;
+        let (registry, now) = (&mut *desk.turn.registry, desk.turn.now);
+        // Both fail for a connection that is gone already, whose cleanup is on its way.
+        let _ = registry.upgraded(now, self.conn);
+        registry.close(now, Target::Conn(self.conn), reason);
+    }
+
     /// The last word to a client that is not upgraded. The close that it makes the registry ask for
     /// bounds how long the client may take to read it.
-    fn answer(
+    fn answer<H: Handler>(
         &mut self,
         answer: &Answer,
+        peer: SocketAddr,
         with_body: bool,
         reason: CloseReason,
-        turn: &mut Turn<'_>,
+        desk: &mut Desk<'_, '_, H>,
     ) {
+        desk.handler.turned_away(peer, answer);
         self.stage = Stage::Deaf;
         self.outbound.push(answer.to_bytes(with_body).into(), 0);
         self.complete = true;
         self.shut_when_out = true;
-        turn.registry.close(turn.now, Target::Conn(self.conn), reason);
+        desk.turn.registry.close(desk.turn.now, Target::Conn(self.conn), reason);
     }
 
     /// Processes whole frames of what is unparsed and what is fresh, up to the turn's share. What

@@ -1,5 +1,8 @@
 //! What goes out: frames are queued, written, and reported.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use bytes::Bytes;
 use headcount::{CloseReason, Flow};
 
@@ -20,21 +23,31 @@ impl<S: Stream> Socket<S> {
         self.outbound.push(frame, cost);
     }
 
-    /// Queues the last bytes that will ever be written: a close frame, or an answer in HTTP.
-    pub(crate) fn close(&mut self, reason: CloseReason, cost: u64) {
+    /// Queues the last bytes that will ever be written: a close frame, or an answer in HTTP, which
+    /// is returned with whom it goes to.
+    pub(crate) fn close(&mut self, reason: CloseReason, cost: u64) -> Option<(SocketAddr, Answer)> {
         self.held = None;
         self.paused = false;
+        let mut unanswered = None;
         let stage = match std::mem::replace(&mut self.stage, Stage::Deaf) {
-            // Its close frame may still come, and tells that ours has arrived.
-            Stage::Open(frames) => Stage::Closing(frames),
+            // Its close frame may still come, and tells that ours has arrived. It is closing already
+            // if it was refused with a close frame.
+            Stage::Open(frames) | Stage::Closing(frames) => Stage::Closing(frames),
             Stage::Ended => Stage::Ended,
-            Stage::Head(_) | Stage::Closing(_) | Stage::Deaf => Stage::Deaf,
+            Stage::Head(collected) => {
+                unanswered = Some((collected.1, farewell(reason)));
+                Stage::Deaf
+            }
+            Stage::Deaf => Stage::Deaf,
         };
         self.stage = stage;
         let last = match (self.complete, self.upgraded, self.echo) {
             // It was answered when it was refused.
             (true, _, _) => Bytes::new(),
-            (false, false, _) => farewell(reason).to_bytes(true).into(),
+            (false, false, _) => match &unanswered {
+                Some((_, answer)) => answer.to_bytes(true).into(),
+                None => Bytes::new(),
+            },
             (false, true, Some(code)) if reason == CloseReason::PeerClosed => close_frame(code, ""),
             (false, true, _) => close_frame(reason.code(), reason.name()),
         };
@@ -43,6 +56,7 @@ impl<S: Stream> Socket<S> {
             self.complete = true;
             self.shut_when_out |= matches!(self.stage, Stage::Deaf);
         }
+        unanswered
     }
 
     /// Writes what is queued, up to the socket's share, and reports what the kernel took. Takes what
@@ -84,6 +98,6 @@ fn farewell(reason: CloseReason) -> Answer {
             Answer::json(408, reason.name(), "the request head was not complete in time")
         }
         _ => Answer::json(503, reason.name(), "the connection was closed before the upgrade")
-            .header("Retry-After", "5"),
+            .retry_after(Duration::from_secs(5)),
     }
 }

@@ -6,6 +6,7 @@ mod floods;
 mod fragments;
 mod heads;
 mod pings;
+mod refusals;
 mod rough;
 mod shares;
 mod short_writes;
@@ -25,6 +26,7 @@ use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
 use super::*;
 use crate::actions::Encoder;
+use crate::answer::Answer;
 use crate::fair::MOST;
 use crate::handler::{Handler, Kind, Payload, Verdict};
 use crate::http::Request;
@@ -39,10 +41,17 @@ struct Echo {
     users: usize,
     messages: usize,
     gone: Vec<CloseReason>,
+    /// What it refuses everyone with.
+    refuses: Option<Answer>,
+    /// Status and code of each answer that it was told of.
+    turned_away: Vec<(u16, String)>,
 }
 
 impl Handler for Echo {
     fn authenticate(&mut self, _: &Request<'_>) -> Verdict {
+        if let Some(answer) = &self.refuses {
+            return Verdict::Refuse(answer.clone());
+        }
         self.users += 1;
         let user = UserId::new(format!("user-{}", self.users)).unwrap();
         let who = Principal::new(user, ThreadId::new("t").unwrap());
@@ -68,6 +77,10 @@ impl Handler for Echo {
 
     fn encode_draining(&mut self, _: Range<Duration>, _: &mut Vec<u8>) -> Kind {
         Kind::Text
+    }
+
+    fn turned_away(&mut self, _: SocketAddr, answer: &Answer) {
+        self.turned_away.push((answer.status(), answer.code().to_owned()));
     }
 
     fn cleanup(&mut self, what: Gone, reason: CloseReason) {
