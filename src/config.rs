@@ -240,8 +240,8 @@ keys! {
     interval: Duration = "heartbeat.interval", 0, MAX_MILLIS, Duration::from_secs(25);
     /// From the flush of a ping to any sign of life (default 10 s).
     pong_timeout: Duration = "heartbeat.pong_timeout", 1, MAX_MILLIS, Duration::from_secs(10);
-    /// A gap between two inputs, beyond what `poll_timeout` promised, that is the process's own
-    /// silence and not the peers' (default 5 s): the deadlines of silence move by it.
+    /// A gap between two inputs, beyond what `poll_timeout` promised, that is a pause of the process
+    /// (default 5 s): deadlines that count in [attended time](crate#which-time-counts) move by it.
     pause_threshold: Duration = "heartbeat.pause_threshold", 1, MAX_MILLIS, Duration::from_secs(5);
 
     /// Entries in the log of one session, those of open runs not counted (default 256).
@@ -285,7 +285,8 @@ keys! {
     /// Without any flush progress for so long while something is handed out: stuck (default 10 s).
     slow_deadline: Duration = "outbound.slow_deadline", 1, MAX_MILLIS, Duration::from_secs(10);
 
-    /// No event of a run for so long, 0 for no limit: the registry fails it (default 120 s).
+    /// No event of a run for so long, 0 for no limit: the registry fails it (default 120 s). A pause
+    /// of the process does not count.
     run_silence: Duration = "run.silence", 0, MAX_MILLIS, Duration::from_secs(120);
     /// From the opening of a run to its end, 0 for no limit: the registry fails it (default 1 h).
     run_max_length: Duration = "run.max_length", 0, MAX_MILLIS, Duration::from_secs(3_600);

@@ -17,7 +17,7 @@ use crate::log::Late;
 use crate::random::mix;
 use crate::registry::Drain;
 use crate::table;
-use crate::time::Timestamp;
+use crate::time::{Deadline, Timestamp};
 use crate::waiting::Waiter;
 
 /// The session of a connection that has none.
@@ -77,8 +77,12 @@ pub(crate) enum Ping {
 /// The rest of a connection.
 #[derive(Clone, Hash)]
 pub(crate) struct Cold {
-    /// When the running phase began: reserved, upgraded, admitted, or `Close` polled.
+    /// When the running phase began: reserved, upgraded, admitted, or `Close` polled. What is
+    /// measured from it is an age, or a limit that no pause moves.
     pub(crate) phase: Timestamp,
+    /// When the wait for the peer began, in attended time: for its request head, for its
+    /// credentials, or for the end of its socket after the `Close`. No wait in between.
+    pub(crate) waits_since: Timestamp,
     /// The last flush progress, or when the first unflushed thing was handed out, in attended time.
     pub(crate) progress: Timestamp,
     /// The last data message, in attended time.
@@ -87,7 +91,7 @@ pub(crate) struct Cold {
     pub(crate) expires_at: Timestamp,
     /// The token bucket of its messages.
     pub(crate) messages: TokenBucket,
-    /// When the running ping was flushed: what the round trip is measured from.
+    /// When the running ping was flushed, in attended time: what the round trip is measured from.
     pub(crate) asked_at: Timestamp,
     /// The cumulative cost that was flushed.
     pub(crate) flushed: u64,
@@ -192,11 +196,12 @@ impl Conns {
         });
         let cold = self.cold.insert(Cold {
             phase: now,
+            waits_since: attended,
             progress: attended,
             last_data: attended,
             expires_at: Timestamp::MAX,
             messages: TokenBucket::default(),
-            asked_at: now,
+            asked_at: attended,
             flushed: 0,
             queued: 0,
             ping_mark: 0,
@@ -288,19 +293,26 @@ pub(crate) struct Rules<'a> {
     pub(crate) drain: Option<&'a Drain>,
 }
 
-/// The first deadline of a connection, in milliseconds, and what is due then.
+impl Rules<'_> {
+    /// When so much attended time has passed since a stamp that is kept in it.
+    fn attended(&self, since: Timestamp, wait: Duration) -> Deadline {
+        Deadline::after(since, wait + self.pauses)
+    }
+}
+
+/// The first deadline of a connection, and what is due then.
 ///
 /// Everything that changes a deadline to be earlier must be followed by arming the
 /// timer; what makes it later need not.
-pub(crate) fn deadline(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(u64, Due)> {
-    let at = |from: Timestamp, after: Duration| (from + after).as_millis_up();
+pub(crate) fn deadline(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(Deadline, Due)> {
     let config = rules.config;
+    let waits_for = |wait: Duration| rules.attended(cold.waits_since, wait);
     match conn.state {
         State::Pending if cold.upgraded => {
-            Some((at(cold.phase, config.auth_deadline), Due::Close(CloseReason::AuthTimeout)))
+            Some((waits_for(config.auth_deadline), Due::Close(CloseReason::AuthTimeout)))
         }
         State::Pending => {
-            Some((at(cold.phase, config.head_deadline), Due::Close(CloseReason::HeadTimeout)))
+            Some((waits_for(config.head_deadline), Due::Close(CloseReason::HeadTimeout)))
         }
         // The first of equals is the one that says most.
         State::Open => {
@@ -316,7 +328,7 @@ pub(crate) fn deadline(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(u
                 | CloseReason::HeadTimeout => config.close_handshake.min(Duration::from_secs(1)),
                 _ => config.close_handshake,
             };
-            Some((at(cold.phase, wait), Due::Cleanup))
+            Some((waits_for(wait), Due::Cleanup))
         }
         State::Closing | State::Gone => None,
     }
@@ -330,34 +342,34 @@ pub(crate) fn is_overdue(conn: &Conn, cold: &Cold, rules: &Rules<'_>, now: Times
         _ => None,
     };
     let mut ends = ends(conn, cold, rules).into_iter().chain([silent]).flatten();
-    ends.any(|(at, _)| at <= now.as_millis())
+    ends.any(|(at, _)| at.is_due(now))
 }
 
 /// The instants at which an open connection is closed, apart from its silence.
-fn ends(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> [Option<(u64, Due)>; 5] {
-    let Rules { config, pauses, drain } = *rules;
-    let at = |from: Timestamp, after: Duration| (from + after).as_millis_up();
-    let attended = |from: Timestamp, after: Duration| at(from, after + pauses);
-    let close = |at: u64, reason: CloseReason| (at, Due::Close(reason));
+fn ends(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> [Option<(Deadline, Due)>; 5] {
+    let Rules { config, drain, .. } = *rules;
+    let close = |at: Deadline, reason: CloseReason| (at, Due::Close(reason));
     // Only whoever was told: nobody is sent away before they have heard of it.
     let told = drain.filter(|drain| drain.number == cold.told_of_drain);
-    let drained =
-        told.map(|drain| close(drain.closes_at(conn, config).as_millis_up(), CloseReason::Restart));
-    let expiry = (cold.expires_at < Timestamp::MAX)
-        .then(|| close(at(cold.expires_at, config.expiry_grace), CloseReason::Expired));
-    let lifetime = (!config.max_lifetime.is_zero())
-        .then(|| close(at(cold.phase, lifetime(conn, config)), CloseReason::LifetimeEnded));
+    let drained = told.map(|drain| close(drain.closes_at(conn, config), CloseReason::Restart));
+    let expiry = (cold.expires_at < Timestamp::MAX).then(|| {
+        close(Deadline::after(cold.expires_at, config.expiry_grace), CloseReason::Expired)
+    });
+    let lifetime = (!config.max_lifetime.is_zero()).then(|| {
+        let at = Deadline::after(cold.phase, lifetime(conn, config));
+        close(at, CloseReason::LifetimeEnded)
+    });
     let idle = (!config.idle.is_zero() && !conn.paused)
-        .then(|| close(attended(cold.last_data, config.idle), CloseReason::Idle));
-    let stuck = (conn.load > cold.queued)
-        .then(|| close(attended(cold.progress, config.slow_deadline), CloseReason::SlowConsumer));
+        .then(|| close(rules.attended(cold.last_data, config.idle), CloseReason::Idle));
+    let stuck = (conn.load > cold.queued).then(|| {
+        close(rules.attended(cold.progress, config.slow_deadline), CloseReason::SlowConsumer)
+    });
     [drained, expiry, lifetime, idle, stuck]
 }
 
 /// What an open connection's silence leads to next.
-fn silence(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(u64, Due)> {
-    let Rules { config, pauses, .. } = *rules;
-    let attended = |from: Timestamp, after: Duration| (from + (after + pauses)).as_millis_up();
+fn silence(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(Deadline, Due)> {
+    let config = rules.config;
     let pong_timeout = match cold.emergency {
         true => config.emergency_deadline.min(config.pong_timeout),
         false => config.pong_timeout,
@@ -365,13 +377,13 @@ fn silence(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(u64, Due)> {
     match conn.ping {
         Ping::None | Ping::Void if config.interval.is_zero() => None,
         Ping::None | Ping::Void => {
-            Some((attended(conn.last_seen, silence_allowed(conn, cold, config)), Due::Ping))
+            Some((rules.attended(conn.last_seen, silence_allowed(conn, cold, config)), Due::Ping))
         }
         // Until it is flushed, only the slow deadline judges.
         Ping::Queued | Ping::Handed => None,
-        Ping::Flushed => Some((attended(cold.ping_at, pong_timeout / 2), Due::Suspect)),
+        Ping::Flushed => Some((rules.attended(cold.ping_at, pong_timeout / 2), Due::Suspect)),
         Ping::Late => {
-            let at = attended(cold.ping_at, pong_timeout);
+            let at = rules.attended(cold.ping_at, pong_timeout);
             Some((at, Due::Close(CloseReason::PongTimeout)))
         }
     }

@@ -154,9 +154,10 @@
 //! # The contract
 //!
 //! 1. Time is what you pass in, from one monotonic clock. It never runs backwards inside: a late
-//!    stamp is clamped and counted. A jump forward is believed. After a gap between two inputs that
-//!    is longer, by more than `pause_threshold`, than what `poll_timeout` promised, the deadlines of
-//!    silence move by it: nobody was there to listen. Expiry and lifetime never move.
+//!    stamp is clamped and counted. A jump forward is believed. When an input comes later than
+//!    `poll_timeout` promised, by more than `pause_threshold`, the process has paused: what lies
+//!    between the promise (or the input before, if that is later) and this input is no attended
+//!    time. Every deadline counts in one of two times, as [the table](#which-time-counts) says.
 //! 2. Any input is safe at any time. Errors come from input; a panic is a bug. A dead handle gets
 //!    [`UnknownConn`].
 //! 3. Order holds per connection and stream. Between streams it is fair, deterministic and
@@ -186,6 +187,37 @@
 //!
 //! While an action is lent, only queue; report flushes and disconnects after.
 //! [`has_actions`](Registry::has_actions) says whether to poll again before sleeping.
+//!
+//! # Which time counts
+//!
+//! A deadline that waits for a peer, or for the application, counts in *attended* time: a pause of
+//! the process moves it by the length of the pause, for the process did not listen meanwhile. A
+//! deadline that bounds how long something may exist counts in *real* time: no pause moves it. Every
+//! deadline is a whole millisecond, rounded up once, where it is made. No tick before that
+//! millisecond acts on it.
+//!
+//! | deadline | key | time |
+//! |---|---|---|
+//! | the request head is complete | `session.head_deadline` | attended |
+//! | the credentials have come | `session.auth_deadline` | attended |
+//! | a silent peer is pinged | `heartbeat.interval` | attended |
+//! | a ping is answered | `heartbeat.pong_timeout` | attended |
+//! | a ping is answered, under emergency | `pressure.emergency_deadline` | attended |
+//! | a data message comes in | `session.idle` | attended |
+//! | what was handed out is flushed | `outbound.slow_deadline` | attended |
+//! | the socket ends after its `Close` | `session.close_handshake` | attended |
+//! | a run has an event | `run.silence` | attended |
+//! | a connection ends | `session.max_lifetime` | real |
+//! | credentials that have expired are renewed | `session.expiry_grace` | real |
+//! | somebody comes back to a session | `session.linger` | real |
+//! | an entry leaves the log of a session | `stream.ttl` | real |
+//! | an entry leaves the log of a room | `stream.room_ttl` | real |
+//! | a run ends | `run.max_length` | real |
+//! | a drain closes its first connection | `drain.grace` | real |
+//! | a drain has ended | `drain.deadline` | real |
+//!
+//! Token buckets fill in real time. Ages in explanations, notices and the ring of the closed are
+//! real; silences and round trips are attended.
 //!
 //! # What must be handled
 //!

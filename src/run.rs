@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::error::RunError;
 use crate::id::RunId;
 use crate::table;
-use crate::time::Timestamp;
+use crate::time::{Deadline, Timestamp};
 
 /// The end of a session's list of runs.
 pub(crate) const NO_RUN: u32 = u32::MAX;
@@ -155,7 +155,7 @@ pub(crate) struct Run {
     /// The next run of its session.
     pub(crate) next: u32,
     pub(crate) began: Timestamp,
-    /// The last event.
+    /// The last event, in attended time.
     pub(crate) heard: Timestamp,
     /// The offset of its first event.
     pub(crate) first: u64,
@@ -193,14 +193,22 @@ impl Run {
         begins.map_or(0, |begins| (place - begins) as u64)
     }
 
-    /// When it fails for want of an event, or for its length; `None` for never.
-    pub(crate) fn deadline(&self, config: &Config) -> Option<(Timestamp, RunFailure)> {
+    /// When it fails for want of an event, or for its length; `None` for never. What the process
+    /// paused for is no silence of the run's; its length counts all the same.
+    pub(crate) fn deadline(
+        &self,
+        config: &Config,
+        pauses: Duration,
+    ) -> Option<(Deadline, RunFailure)> {
         if !self.is_open() {
             return None;
         }
-        let after = |from: Timestamp, limit: Duration| (!limit.is_zero()).then(|| from + limit);
-        let silence = after(self.heard, config.run_silence).map(|at| (at, RunFailure::Silence));
-        let length = after(self.began, config.run_max_length).map(|at| (at, RunFailure::Length));
+        let silence = (!config.run_silence.is_zero()).then(|| {
+            let at = Deadline::after(self.heard, config.run_silence + pauses);
+            (at, RunFailure::Silence)
+        });
+        let length = (!config.run_max_length.is_zero())
+            .then(|| (Deadline::after(self.began, config.run_max_length), RunFailure::Length));
         [silence, length].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -251,9 +259,9 @@ impl Run {
         Ok(())
     }
 
-    /// Takes an event that is allowed: the bookkeeping of it. The answer is where a text begins.
-    pub(crate) fn take(&mut self, event: &RunEvent<'_>, now: Timestamp) -> u32 {
-        self.heard = now;
+    /// Takes an event that is allowed, at this attended time: the bookkeeping of it. The answer is where a text begins.
+    pub(crate) fn take(&mut self, event: &RunEvent<'_>, attended: Timestamp) -> u32 {
+        self.heard = attended;
         match event {
             RunEvent::ToolExecuting { call, .. } => {
                 self.cost += CALL_BYTES as u64;
@@ -377,7 +385,8 @@ impl Runs {
         (user, session): (u32, u32),
         id: RunId,
         agent: Box<str>,
-        (now, first): (Timestamp, u64),
+        (now, attended): (Timestamp, Timestamp),
+        first: u64,
     ) -> u32 {
         let hash = self.hasher.hash_one((user, id.as_str()));
         let slot = self.records.insert(Run {
@@ -387,7 +396,7 @@ impl Runs {
             agent,
             next: NO_RUN,
             began: now,
-            heard: now,
+            heard: attended,
             first,
             ended: None,
             calls: SmallVec::new(),

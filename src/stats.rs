@@ -274,8 +274,8 @@ pub enum Notice {
         /// What that does to whoever is there.
         impact: Impact,
     },
-    /// The process itself was silent for longer than `pause_threshold`: the deadlines of silence
-    /// have moved.
+    /// The process paused for longer than `pause_threshold`: the deadlines that count in attended
+    /// time have moved.
     Paused {
         /// For how long.
         lasted: Duration,
@@ -342,7 +342,7 @@ pub struct Stats {
     pub pong_timeouts: u64,
     /// Suspect connections that gave a sign of life.
     pub recovered: u64,
-    /// Silences of the process itself that moved the deadlines of the peers' silence.
+    /// Pauses of the process that moved the deadlines that count in attended time.
     pub pauses: u64,
     /// Changes of a user's pressure level, up or down.
     pub level_changes: u64,

@@ -11,8 +11,8 @@ const NANOS_PER_MILLI: u64 = 1_000_000;
 /// All stamps given to one [`Registry`](crate::Registry) must come from one monotonic clock.
 /// Arithmetic saturates at both ends, so no stamp can make it panic.
 ///
-/// The registry keeps its deadlines in whole milliseconds, rounded up: a deadline never acts
-/// early, and acts at most one millisecond after the exact instant.
+/// The registry's deadlines are whole milliseconds, rounded up once, where a deadline is made: it
+/// never acts early, and acts less than one millisecond after the exact instant.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
 
@@ -52,11 +52,6 @@ impl Timestamp {
         self.0 / NANOS_PER_MILLI
     }
 
-    /// Whole milliseconds since the epoch, rounded up: what a deadline is set to.
-    pub(crate) const fn as_millis_up(self) -> u64 {
-        self.0.div_ceil(NANOS_PER_MILLI)
-    }
-
     /// The time since `earlier`, zero if `earlier` is later than `self`.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
@@ -80,6 +75,46 @@ impl Timestamp {
             return Self::MAX;
         }
         Self(self.0.saturating_add(nanos as u64))
+    }
+}
+
+/// When something is due: a whole millisecond of the caller's epoch.
+///
+/// Rounding happens here and nowhere else, so that a tick and `poll_timeout` can't disagree about
+/// the same deadline.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct Deadline(u64);
+
+impl Deadline {
+    /// The first whole millisecond at which `wait` has passed since `from`.
+    pub(crate) const fn after(from: Timestamp, wait: Duration) -> Self {
+        Self(from.saturating_add(wait).0.div_ceil(NANOS_PER_MILLI))
+    }
+
+    pub(crate) const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    pub(crate) const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// Whether it acts in a tick at this instant.
+    pub(crate) const fn is_due(self, now: Timestamp) -> bool {
+        self.0 <= now.as_millis()
+    }
+
+    /// The instant at which it acts; `None` if it is later than every stamp, and never comes.
+    pub(crate) const fn instant(self) -> Option<Timestamp> {
+        match self.0.checked_mul(NANOS_PER_MILLI) {
+            Some(nanos) => Some(Timestamp(nanos)),
+            None => None,
+        }
+    }
+
+    /// The time until then: zero once it is due.
+    pub(crate) const fn left(self, now: Timestamp) -> Duration {
+        Timestamp::from_millis(self.0).saturating_since(now)
     }
 }
 
@@ -147,8 +182,21 @@ mod tests {
     fn clocks_round_down_and_deadlines_round_up() {
         let stamp = Timestamp::from_nanos(1_000_001);
         assert_eq!(stamp.as_millis(), 1);
-        assert_eq!(stamp.as_millis_up(), 2);
-        assert_eq!(Timestamp::from_millis(7).as_millis_up(), 7);
-        assert!(Timestamp::MAX.as_millis_up() > Timestamp::MAX.as_millis());
+        let due = |at: Timestamp| Deadline::after(at, Duration::ZERO);
+        assert_eq!(due(stamp), Deadline::from_millis(2));
+        assert_eq!(due(Timestamp::from_millis(7)), Deadline::from_millis(7));
+        let whole = Deadline::after(stamp, Duration::from_nanos(999_999));
+        assert_eq!(whole.instant(), Some(Timestamp::from_millis(2)));
+        assert!(!whole.is_due(Timestamp::from_nanos(1_999_999)));
+        assert!(whole.is_due(Timestamp::from_millis(2)));
+        assert_eq!(whole.left(stamp), Duration::from_nanos(999_999));
+        assert_eq!(whole.left(Timestamp::MAX), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_deadline_beyond_the_last_stamp_never_comes() {
+        let never = Deadline::after(Timestamp::MAX, Duration::from_secs(1));
+        assert_eq!(never.instant(), None);
+        assert!(!never.is_due(Timestamp::MAX));
     }
 }

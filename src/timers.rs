@@ -8,6 +8,8 @@
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
+use crate::time::{Deadline, Timestamp};
+
 const NIL: u32 = u32::MAX;
 const SLOTS: usize = 64;
 const BITS: u32 = 6;
@@ -66,16 +68,16 @@ impl Timers {
     }
 
     /// When the key's entry is due; `None` if it has none.
-    pub(crate) fn at(&self, key: u32) -> Option<u64> {
+    pub(crate) fn at(&self, key: u32) -> Option<Deadline> {
         let node = self.nodes.get(key as usize)?;
-        (node.slot != UNSCHEDULED).then_some(node.at)
+        (node.slot != UNSCHEDULED).then_some(Deadline::from_millis(node.at))
     }
 
     /// Makes sure that the key is popped at `at` or before.
-    pub(crate) fn no_later_than(&mut self, key: u32, at: u64) {
+    pub(crate) fn no_later_than(&mut self, key: u32, at: Deadline) {
         if self.at(key).is_none_or(|scheduled| at < scheduled) {
             self.cancel(key);
-            self.insert(key, at);
+            self.insert(key, at.as_millis());
         }
     }
 
@@ -100,13 +102,14 @@ impl Timers {
 
     /// A lower bound of the first deadline; `None` if there is none. Each `pop` at the bound brings
     /// it closer, and after at most [`LEVELS`] of them it is exact.
-    pub(crate) fn first(&self) -> Option<u64> {
-        self.first_slot().map(|(_, start)| start)
+    pub(crate) fn first(&self) -> Option<Deadline> {
+        self.first_slot().map(|(_, start)| Deadline::from_millis(start))
     }
 
     /// Takes a key whose entry is due. One unit of `budget` is used for each entry that is looked
     /// at; `None` when it is used up or nothing is due.
-    pub(crate) fn pop(&mut self, now: u64, budget: &mut u32) -> Option<u32> {
+    pub(crate) fn pop(&mut self, now: Timestamp, budget: &mut u32) -> Option<u32> {
+        let now = now.as_millis();
         while *budget > 0 {
             let Some((slot, start)) = self.first_slot() else { break };
             if start > now {
@@ -178,7 +181,7 @@ mod tests {
     fn pop_all(timers: &mut Timers, now: u64) -> Vec<u32> {
         let mut budget = u32::MAX;
         let mut keys = Vec::new();
-        while let Some(key) = timers.pop(now, &mut budget) {
+        while let Some(key) = timers.pop(Timestamp::from_millis(now), &mut budget) {
             keys.push(key);
         }
         keys.sort_unstable();
@@ -213,13 +216,13 @@ mod tests {
                 }
                 _ => {
                     let at = now + (1 << next(30)) - next(2);
-                    timers.no_later_than(key, at);
+                    timers.no_later_than(key, Deadline::from_millis(at));
                     let scheduled = model.entry(key).or_insert(at);
                     *scheduled = at.min(*scheduled);
                 }
             }
             let first = model.values().min().copied();
-            match (timers.first(), first) {
+            match (timers.first().map(Deadline::as_millis), first) {
                 (None, None) => {}
                 (Some(bound), Some(first)) => assert!(bound <= first, "late: {bound} > {first}"),
                 (bound, first) => panic!("{bound:?} but {first:?}"),
@@ -230,10 +233,10 @@ mod tests {
     #[test]
     fn the_bound_reaches_the_deadline_in_few_steps() {
         let mut timers = Timers::new();
-        timers.no_later_than(0, 25_000);
+        timers.no_later_than(0, Deadline::from_millis(25_000));
         let mut steps = 0;
         let mut budget = u32::MAX;
-        while timers.pop(timers.first().unwrap(), &mut budget).is_none() {
+        while timers.pop(timers.first().unwrap().instant().unwrap(), &mut budget).is_none() {
             steps += 1;
         }
         assert!(steps <= LEVELS, "{steps}");
@@ -243,12 +246,12 @@ mod tests {
     fn a_herd_is_taken_in_portions() {
         let mut timers = Timers::new();
         for key in 0..1_000 {
-            timers.no_later_than(key, 5_000);
+            timers.no_later_than(key, Deadline::from_millis(5_000));
         }
         let mut taken = 0;
-        while timers.first().is_some_and(|first| first <= 5_000) {
+        while timers.first().is_some_and(|first| first <= Deadline::from_millis(5_000)) {
             let mut budget = 100;
-            while timers.pop(5_000, &mut budget).is_some() {
+            while timers.pop(Timestamp::from_secs(5), &mut budget).is_some() {
                 taken += 1;
             }
         }

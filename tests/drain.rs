@@ -262,3 +262,30 @@ fn after_the_hard_stop_a_newcomer_is_refused_and_not_cut() {
     let refused = world.connect(late, "alice", "main");
     assert!(matches!(refused, Err(Refused::Draining { .. })), "{refused:?}");
 }
+
+#[test]
+fn a_drain_of_half_a_millisecond_ends_when_poll_timeout_says() {
+    let mut world = World::new();
+    let conn = world.open("alice", "main");
+    world.registry.drain(world.now, Some(Duration::from_micros(500)));
+    let ends = START + ms(1);
+    world.now = Timestamp::from_nanos(ends.as_nanos() - 1);
+    world.registry.tick(world.now);
+    assert_eq!(world.timeout(), ends);
+    assert_eq!(world.state(conn), Some(ConnState::Open), "a nanosecond early");
+    world.now = ends;
+    world.registry.tick(world.now);
+    assert_eq!(world.state(conn), Some(ConnState::Gone));
+}
+
+#[test]
+fn who_waits_as_long_as_a_draining_server_says_comes_after_its_end() {
+    let mut world = World::new();
+    world.now += Duration::from_nanos(333_333);
+    world.open("alice", "main");
+    world.registry.drain(world.now, Some(Duration::from_nanos(1_500_001)));
+    let Refused::Draining { retry_after } = world.refusal("bob", "main") else {
+        panic!("not for the drain")
+    };
+    assert_eq!(world.now + retry_after, START + ms(2), "in whole milliseconds, as it ends");
+}

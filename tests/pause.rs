@@ -2,8 +2,11 @@
 
 mod support;
 
-use headcount::{CloseReason, ConnState, Inbound, Notice, Target};
-use support::{World, config, ms, secs};
+use bytes::Bytes;
+use headcount::{
+    CloseReason, ConnState, Flow, Inbound, Notice, RunFailure, RunId, Target, Upcoming,
+};
+use support::{World, config, ms, secs, thread, user};
 
 /// A pause is longer than five seconds beyond what was promised. Ping after 20 s, pong within 10.
 fn world() -> World {
@@ -115,7 +118,7 @@ fn a_socket_that_takes_nothing_after_the_pause_is_stuck_one_deadline_later() {
 }
 
 #[test]
-fn what_is_no_silence_of_a_peer_does_not_move() {
+fn a_head_and_a_close_frame_that_waited_in_the_socket_through_the_pause_are_in_time() {
     let mut world = world();
     let (lingering, closing) = (world.open("alice", "main"), world.open("bob", "main"));
     let pending = world.reserve();
@@ -124,8 +127,85 @@ fn what_is_no_silence_of_a_peer_does_not_move() {
     world.settle();
     world.skip(secs(3_600));
     world.settle();
-    assert_eq!(world.registry.stats().sessions, 0, "sessions have lingered for an hour");
-    assert_eq!((world.state(closing), world.seen(pending)), (None, vec!["close head_timeout"]));
+    assert_eq!(world.registry.stats().sessions, 1, "the other has lingered for an hour");
+    assert_eq!(world.state(closing), Some(ConnState::Closing));
+    assert_eq!(world.state(pending), Some(ConnState::Pending));
+    world.connect(pending, "carol", "main").expect("its head was there in time");
+}
+
+#[test]
+fn a_run_that_nobody_listened_to_has_not_been_silent() {
+    let mut world = World::with(config().pause_threshold(secs(5)).run_silence(secs(120)));
+    let tab = world.tab("alice", "main");
+    let (alice, run) = (user("alice"), RunId::new("run").unwrap());
+    let opened = world.registry.user(&alice).open_run(
+        world.now,
+        &thread("main"),
+        &run,
+        "agent",
+        Bytes::new(),
+    );
+    assert!(opened.is_ok());
+    world.registry.tick(world.now);
+    world.settle();
+    world.skip(secs(600));
+    assert_eq!(world.state(tab), Some(ConnState::Open));
+    let explained = world.registry.user(&alice).explain_run(&run).unwrap();
+    assert_eq!(explained.ended, None, "ten minutes of silence were the process's own");
+    let (at, failure) = explained.fails.expect("a deadline");
+    assert_eq!(failure, RunFailure::Silence);
+    world.run(at.saturating_since(world.now) - ms(1));
+    assert_eq!(world.registry.user(&alice).explain_run(&run).unwrap().ended, None);
+    world.run(ms(1));
+    assert!(world.registry.user(&alice).explain_run(&run).unwrap().ended.is_some());
+}
+
+#[test]
+fn a_round_trip_does_not_include_the_pause_in_it() {
+    let mut world = world();
+    let alice = world.open("alice", "main");
+    world.run_until(alice, "ping");
+    world.settle();
+    world.now += secs(3_600);
+    world.inbound(alice, Inbound::Pong);
+    let round_trip = world.registry.explain(alice).unwrap().round_trip.expect("an answer");
+    // What was promised and slept through is attended time: half of the pong deadline at most.
+    assert!(round_trip <= secs(5), "{round_trip:?}");
+}
+
+#[test]
+fn a_ping_that_waited_to_be_polled_through_the_pause_has_its_whole_time_after_it() {
+    let mut world = world();
+    let alice = world.open("alice", "main");
+    while world.registry.explain(alice).unwrap().load == 0 {
+        world.now = world.timeout();
+        world.registry.tick(world.now);
+    }
+    world.skip(secs(3_600));
+    world.settle();
+    assert_eq!(world.take(alice), ["ping"]);
+    world.run(secs(10) - ms(1));
+    assert_eq!(world.state(alice), Some(ConnState::Suspect));
+    world.run(ms(1));
+    assert_eq!(world.closings(), ["pong_timeout"]);
+}
+
+#[test]
+fn a_pause_while_input_is_paused_leaves_the_whole_silence_after_it() {
+    let mut world = World::with(
+        config().pause_threshold(secs(5)).interval(secs(20)).idle(secs(60)).slow_deadline(secs(30)),
+    );
+    let alice = world.open("alice", "main");
+    world.stall(alice);
+    world.tell_conn(alice, &"x".repeat(100_000));
+    world.drain();
+    assert_eq!(world.data(alice), Flow::Paused);
+    world.skip(secs(3_600));
+    assert_eq!(world.state(alice), Some(ConnState::Open), "neither stuck nor idle");
+    assert!(world.flush(alice), "its input may go on");
+    let (at, next) = world.registry.explain(alice).unwrap().next.expect("a deadline");
+    assert_eq!(next, Upcoming::Ping);
+    assert!(at.saturating_since(world.now) >= secs(10), "half an interval at least");
 }
 
 #[test]

@@ -158,6 +158,7 @@ fn the_end_of_time_is_an_instant_like_any_other() {
     world.hang_up(alice);
     world.settle();
     assert_eq!(world.state(alice), None);
+    assert_eq!(world.registry.poll_timeout(), None, "its session's linger never ends");
 }
 
 #[test]

@@ -91,12 +91,14 @@ impl Registry {
         record!(self, now, upgraded(conn));
         self.advance(now);
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
+        let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
         match hot.state {
             State::Gone => return Err(UnknownConn),
             State::Pending if !cold.upgraded => {
                 cold.upgraded = true;
                 cold.phase = self.now;
+                cold.waits_since = attended;
                 self.note_waiting(slot);
                 self.arm(slot);
             }

@@ -94,7 +94,7 @@ impl Registry {
             if let Some((at, due)) = deadline(hot, cold, &self.rules()) {
                 hold!(
                     self.conn_timers.at(slot).is_some_and(|timer| timer <= at),
-                    "{id:?}: {due:?} at {at} is not armed in time"
+                    "{id:?}: {due:?} at {at:?} is not armed in time"
                 );
             }
             let turns = turns[slot as usize];
@@ -214,11 +214,7 @@ impl Registry {
                         .any(|seat| seat.stream == key as u32 && seat.place as usize == place);
                 hold!(seated, "{owner:?}: the member at {place} does not sit there");
             }
-            let ttl = self.ttl(key as u32);
-            if !ttl.is_zero()
-                && let Some(oldest) = log.oldest()
-            {
-                let at = (oldest.at + ttl).as_millis_up();
+            if let Some(at) = self.ages_at(key as u32) {
                 let armed = self.stream_timers.at(key as u32).is_some_and(|timer| timer <= at);
                 hold!(armed, "{owner:?} does not look at its oldest entry in time");
             }
@@ -261,9 +257,8 @@ impl Registry {
             hold!(listed, "{id:?} is not its user's");
             if session.attached == 0
                 && session.open_runs == 0
-                && let Some(since) = session.lingers_since
+                && let Some(at) = self.lingers_until(slot)
             {
-                let at = (since + self.config.linger).as_millis_up();
                 let armed = self.session_timers.at(slot).is_some_and(|timer| timer <= at);
                 hold!(armed, "{id:?} lingers for ever");
             }
@@ -320,9 +315,8 @@ impl Registry {
             let listed = self.sessions.peek(run.session).is_some_and(|session| !session.ended)
                 && self.runs_of(run.session).any(|other| other == slot);
             hold!(listed, "run {slot} is not its session's");
-            if let Some((at, _)) = run.deadline(&self.config) {
-                let armed =
-                    self.run_timers.at(slot).is_some_and(|timer| timer <= at.as_millis_up());
+            if let Some((at, _)) = run.deadline(&self.config, self.pauses) {
+                let armed = self.run_timers.at(slot).is_some_and(|timer| timer <= at);
                 hold!(armed, "run {slot} is not looked at in time");
             }
         }

@@ -238,10 +238,10 @@ impl Registry {
 
     /// Ends a session that has lingered long enough and whose connections are all cleaned up.
     pub(super) fn end_session_if_due(&mut self, session: u32) {
+        let Some(until) = self.lingers_until(session) else { return };
         let record = self.sessions.get(session);
-        let Some(since) = record.lingers_since else { return };
-        let due = (since + self.config.linger).as_millis_up() <= self.now.as_millis();
-        // Without linger it need not wait for the next whole millisecond.
+        let due = until.is_due(self.now);
+        // Without linger there is no deadline: it ends with its last connection.
         if record.attached > 0 || record.open_runs > 0 || !(due || self.config.linger.is_zero()) {
             return;
         }

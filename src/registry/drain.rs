@@ -9,7 +9,7 @@ use crate::conn::{Conn, State, dice, share};
 use crate::error::UnknownConn;
 use crate::id::{ConnId, UserId};
 use crate::stats::Notice;
-use crate::time::Timestamp;
+use crate::time::{Deadline, Timestamp};
 
 use super::close::is_later;
 use super::pump::Handout;
@@ -24,7 +24,7 @@ pub(crate) struct Drain {
     pub(crate) number: u32,
     began: Timestamp,
     /// The hard stop.
-    ends: Timestamp,
+    ends: Deadline,
     /// The next slot to announce it to, and where the table ended at the call.
     next: u32,
     end: u32,
@@ -37,23 +37,23 @@ pub(crate) struct Drain {
 impl Drain {
     /// When a connection is told to close: spread between the grace and the hard stop, less the
     /// time that the last handshakes need.
-    pub(crate) fn closes_at(&self, conn: &Conn, config: &Config) -> Timestamp {
+    pub(crate) fn closes_at(&self, conn: &Conn, config: &Config) -> Deadline {
         let first = self.first_close(config);
-        let span = self.ends.saturating_since(first);
+        let span = self.ends.left(first);
         let handshake = config.close_handshake.min(span / 4);
-        first + share(span - handshake, dice(conn, config, 3))
+        Deadline::after(first, share(span - handshake, dice(conn, config, 3)))
     }
 
     /// When the grace is over: after half of the drain at the latest, or a short one would end
     /// before a close frame could be written.
     fn first_close(&self, config: &Config) -> Timestamp {
-        let length = self.ends.saturating_since(self.began);
+        let length = self.ends.left(self.began);
         self.began + config.drain_grace.min(length / 2)
     }
 
     /// How long it lasts from now.
     pub(crate) const fn left(&self, now: Timestamp) -> Duration {
-        self.ends.saturating_since(now)
+        self.ends.left(now)
     }
 
     pub(crate) const fn is_announced(&self) -> bool {
@@ -63,7 +63,7 @@ impl Drain {
     /// What a client is told to wait before it reconnects.
     fn within(&self, config: &Config) -> Range<Duration> {
         let least = Duration::from_millis(500);
-        least..least + self.ends.saturating_since(self.first_close(config)).max(least)
+        least..least + self.ends.left(self.first_close(config)).max(least)
     }
 }
 
@@ -75,7 +75,7 @@ impl Registry {
     pub fn drain(&mut self, now: Timestamp, deadline: Option<Duration>) {
         record!(self, now, drain(deadline));
         self.advance(now);
-        let ends = self.now + deadline.unwrap_or(self.config.drain_deadline);
+        let ends = Deadline::after(self.now, deadline.unwrap_or(self.config.drain_deadline));
         self.drains = self.drains.wrapping_add(1).max(1);
         self.drain = Some(Drain {
             number: self.drains,
@@ -140,14 +140,16 @@ impl Registry {
     }
 
     /// When the hard stop is due: never, once it has been or nobody is left.
-    pub(super) fn hard_stop(&self) -> Option<Timestamp> {
+    pub(super) fn hard_stop(&self) -> Option<Deadline> {
         let drain = self.drain.as_ref()?;
         (drain.stopped < drain.end && self.conns.len() > 0).then_some(drain.ends)
     }
 
     /// The hard stop, as far as the budget of this tick reaches.
     pub(super) fn stop_hard(&mut self, budget: &mut u32) {
-        let Some(mut drain) = self.drain.filter(|drain| drain.ends <= self.now) else { return };
+        let Some(mut drain) = self.drain.filter(|drain| drain.ends.is_due(self.now)) else {
+            return;
+        };
         while *budget > 0 && drain.stopped < drain.end {
             let slot = drain.stopped;
             drain.stopped += 1;

@@ -10,7 +10,7 @@ use crate::id::{ConnId, RoomId, RunId, SessionId, ThreadId, UserId};
 use crate::run::RunFailure;
 use crate::stats::ConnState;
 use crate::stream::Owner;
-use crate::time::Timestamp;
+use crate::time::{Deadline, Timestamp};
 
 use super::Registry;
 
@@ -181,14 +181,14 @@ impl Registry {
         let state = self.state(conn)?;
         let attended = self.attended();
         let leaves = matches!(state, ConnState::Closing | ConnState::Gone);
-        let next = deadline(hot, cold, &self.rules()).map(|(at, due)| {
+        let next = deadline(hot, cold, &self.rules()).and_then(|(at, due)| {
             let due = match due {
                 Due::Ping => Upcoming::Ping,
                 Due::Suspect => Upcoming::Suspect,
                 Due::Close(reason) => Upcoming::Close(reason),
                 Due::Cleanup => Upcoming::Cleanup,
             };
-            (Timestamp::from_millis(at), due)
+            Some((at.instant()?, due))
         });
         let cursors = cold.seats.iter().map(|seat| {
             let stream = &self.streams[seat.stream as usize];
@@ -225,17 +225,18 @@ impl Registry {
     /// Everything about one session; `None` if it has ended.
     #[must_use]
     pub fn explain_session(&self, session: SessionId) -> Option<SessionExplanation> {
-        let record = self.sessions.get(self.sessions.resolve(session)?);
+        let slot = self.sessions.resolve(session)?;
+        let record = self.sessions.get(slot);
         let stream = &self.streams[record.stream as usize];
         Some(SessionExplanation {
             user: self.sessions.user(record.user).name.clone(),
             thread: record.thread.clone(),
             age: self.now.saturating_since(record.since),
             connections: self.session_members(session).collect(),
-            ends_at: record
-                .lingers_since
+            ends_at: self
+                .lingers_until(slot)
                 .filter(|_| record.open_runs == 0)
-                .map(|since| since + self.config.linger),
+                .and_then(Deadline::instant),
             head: stream.position(stream.log.head()),
             entries: stream.log.len() as u32,
             bytes: stream.log.bytes(),
@@ -268,7 +269,9 @@ impl Registry {
             calls: run.calls().map(Into::into).collect(),
             events: run.events(),
             cost: run.cost(),
-            fails: run.deadline(&self.config),
+            fails: run
+                .deadline(&self.config, self.pauses)
+                .and_then(|(at, failure)| Some((at.instant()?, failure))),
         })
     }
 

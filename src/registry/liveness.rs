@@ -9,7 +9,7 @@ use crate::error::{InboundError, UnknownConn};
 use crate::id::ConnId;
 use crate::stats::{Flow, Notice};
 use crate::stream::Owner;
-use crate::time::Timestamp;
+use crate::time::{Deadline, Timestamp};
 
 use super::outbox::Queued;
 use super::{Disconnect, Inbound, Registry, record};
@@ -67,11 +67,13 @@ impl Registry {
     }
 
     fn measure_round_trip(&mut self, slot: u32) {
+        // A pong that waited through a pause says nothing of the way.
+        let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
         if !matches!(hot.ping, Ping::Flushed | Ping::Late) {
             return;
         }
-        let micros = self.now.saturating_since(cold.asked_at).as_micros();
+        let micros = attended.saturating_since(cold.asked_at).as_micros();
         let sample = u32::try_from(micros).unwrap_or(u32::MAX).max(1);
         // RFC 6298's smoothing, in integers.
         let smoothed = u64::from(cold.round_trip_micros) * 7 + u64::from(sample);
@@ -100,8 +102,9 @@ impl Registry {
     /// Takes a token of the connection's bucket. `false`: there is none; after a burst's worth of these
     /// without a calm in between the connection is closed.
     fn take_message_token(&mut self, slot: u32) -> bool {
+        let attended = self.attended();
         let cold = self.conns.cold_mut(slot);
-        cold.last_data = self.now.saturating_sub(self.pauses);
+        cold.last_data = attended;
         let rate = Rate::new(self.config.message_rate, self.config.message_burst);
         let Some(rate) = rate else { return true };
         if cold.messages.is_full(self.now) {
@@ -179,7 +182,7 @@ impl Registry {
         record!(self, now, flushed(conn, total));
         self.advance(now);
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
-        let (now, attended) = (self.now, self.attended());
+        let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
         if hot.state == State::Gone {
             return Err(UnknownConn);
@@ -194,7 +197,7 @@ impl Registry {
             let window = self.config.window;
             if hot.ping == Ping::Handed && reached {
                 hot.ping = Ping::Flushed;
-                cold.asked_at = now;
+                cold.asked_at = attended;
                 cold.ping_at = attended;
                 cold.ping_mark = cold.flushed;
             } else if matches!(hot.ping, Ping::Flushed | Ping::Late)
@@ -261,26 +264,23 @@ impl Registry {
     pub fn tick(&mut self, now: Timestamp) {
         record!(self, now, tick());
         self.advance(now);
-        let millis = self.now.as_millis();
+        let now = self.now;
         let mut budget = self.config.tick_budget;
         self.stop_hard(&mut budget);
-        while let Some(slot) = self.conn_timers.pop(millis, &mut budget) {
+        while let Some(slot) = self.conn_timers.pop(now, &mut budget) {
             self.conn_due(slot);
         }
-        while let Some(session) = self.session_timers.pop(millis, &mut budget) {
-            let record = self.sessions.get(session);
-            match record.lingers_since {
-                Some(since) if (since + self.config.linger).as_millis_up() <= millis => {
-                    self.end_session_if_due(session);
-                }
+        while let Some(session) = self.session_timers.pop(now, &mut budget) {
+            match self.lingers_until(session) {
+                Some(until) if until.is_due(now) => self.end_session_if_due(session),
                 Some(_) => self.arm_session(session),
                 None => {}
             }
         }
-        while let Some(run) = self.run_timers.pop(millis, &mut budget) {
+        while let Some(run) = self.run_timers.pop(now, &mut budget) {
             self.run_due(run);
         }
-        while let Some(key) = self.stream_timers.pop(millis, &mut budget) {
+        while let Some(key) = self.stream_timers.pop(now, &mut budget) {
             self.drop_aged(key);
         }
     }
@@ -289,7 +289,7 @@ impl Registry {
         let due = deadline(self.conns.hot(slot), self.conns.cold(slot), &self.rules());
         match due {
             None => {}
-            Some((at, _)) if at > self.now.as_millis() => self.conn_timers.no_later_than(slot, at),
+            Some((at, _)) if !at.is_due(self.now) => self.conn_timers.no_later_than(slot, at),
             Some((_, Due::Ping)) => {
                 self.queue_ping(slot);
                 self.arm(slot);
@@ -323,20 +323,32 @@ impl Registry {
 
     /// The same for the end of a session that lingers.
     pub(super) fn arm_session(&mut self, session: u32) {
-        if let Some(since) = self.sessions.get(session).lingers_since {
-            let at = (since + self.config.linger).as_millis_up();
-            self.session_timers.no_later_than(session, at);
+        if let Some(until) = self.lingers_until(session) {
+            self.session_timers.no_later_than(session, until);
         }
+    }
+
+    /// When a session has lingered long enough; `None` while it has an open connection.
+    pub(super) fn lingers_until(&self, session: u32) -> Option<Deadline> {
+        let since = self.sessions.get(session).lingers_since?;
+        Some(Deadline::after(since, self.config.linger))
     }
 
     /// The same for the oldest entry of a log.
     pub(super) fn arm_stream(&mut self, key: u32) {
-        let ttl = self.ttl(key);
-        if !ttl.is_zero()
-            && let Some(oldest) = self.streams[key as usize].log.oldest()
-        {
-            self.stream_timers.no_later_than(key, (oldest.at + ttl).as_millis_up());
+        if let Some(at) = self.ages_at(key) {
+            self.stream_timers.no_later_than(key, at);
         }
+    }
+
+    /// When the oldest entry of a log is too old; `None` if none is bounded by its age.
+    pub(super) fn ages_at(&self, key: u32) -> Option<Deadline> {
+        let ttl = self.ttl(key);
+        if ttl.is_zero() {
+            return None;
+        }
+        let oldest = self.streams[key as usize].log.oldest()?;
+        Some(Deadline::after(oldest.at, ttl))
     }
 
     /// How long an entry of a stream may stay; zero for ever.
@@ -348,14 +360,10 @@ impl Registry {
     }
 
     fn drop_aged(&mut self, key: u32) {
-        let ttl = self.ttl(key);
-        if ttl.is_zero() {
+        if self.ttl(key).is_zero() {
             return;
         }
-        let millis = self.now.as_millis();
-        while let Some(oldest) = self.streams[key as usize].log.oldest()
-            && (oldest.at + ttl).as_millis_up() <= millis
-        {
+        while self.ages_at(key).is_some_and(|at| at.is_due(self.now)) {
             self.drop_oldest(key);
         }
         self.arm_stream(key);

@@ -268,12 +268,13 @@ impl Registry {
                 } else {
                     hot.ping = Ping::Flushed;
                     cold.ping_at = attended;
-                    cold.asked_at = self.now;
+                    cold.asked_at = attended;
                 }
             }
             Queued::Close { .. } => {
                 cold.close_polled = true;
                 cold.phase = self.now;
+                cold.waits_since = attended;
             }
             Queued::Cleanup { .. } | Queued::CleanupSession { .. } => {}
         }

@@ -127,10 +127,9 @@ impl Registry {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let timers =
             [&self.conn_timers, &self.session_timers, &self.stream_timers, &self.run_timers];
-        let first = timers.into_iter().filter_map(Timers::first).min().map(Timestamp::from_millis);
-        // Rounded up like every deadline.
-        let stop = self.hard_stop().map(|stop| Timestamp::from_millis(stop.as_millis_up()));
-        [first, stop].into_iter().flatten().min()
+        let first = timers.into_iter().filter_map(Timers::first).chain(self.hard_stop()).min();
+        // A deadline after the last instant never comes: there is nothing to wake up for.
+        first?.instant()
     }
 
     /// The oldest fact that was not polled.

@@ -43,7 +43,8 @@ impl Registry {
         let record = self.sessions.get(session);
         let (user, stream) = (record.user, record.stream);
         let first = self.streams[stream as usize].log.head() + 1;
-        let slot = self.runs.insert((user, session), run.clone(), agent.into(), (self.now, first));
+        let stamps = (self.now, self.attended());
+        let slot = self.runs.insert((user, session), run.clone(), agent.into(), stamps, first);
         let record = self.sessions.get_mut(session);
         let next = core::mem::replace(&mut record.first_run, slot);
         record.open_runs += 1;
@@ -100,8 +101,8 @@ impl Registry {
         let known = self.sessions.find_user(user).and_then(|user| self.runs.find(user, run));
         let run = known.ok_or(RunError::UnknownRun)?;
         self.runs.get(run).allows(event, &self.config)?;
-        let now = self.now;
-        let from = self.runs.get_mut(run).take(event, now);
+        let attended = self.attended();
+        let from = self.runs.get_mut(run).take(event, attended);
         let mut delivery = Delivery::default();
         let (kind, payload) = match event {
             RunEvent::Text(text) => {
@@ -237,15 +238,16 @@ impl Registry {
 
     /// Makes sure that a run's next deadline is looked at in time.
     pub(super) fn arm_run(&mut self, run: u32) {
-        if let Some((at, _)) = self.runs.get(run).deadline(&self.config) {
-            self.run_timers.no_later_than(run, at.as_millis_up());
+        if let Some((at, _)) = self.runs.get(run).deadline(&self.config, self.pauses) {
+            self.run_timers.no_later_than(run, at);
         }
     }
 
     /// A run's timer has gone off.
     pub(super) fn run_due(&mut self, run: u32) {
-        let Some((at, failure)) = self.runs.get(run).deadline(&self.config) else { return };
-        if at.as_millis_up() > self.now.as_millis() {
+        let deadline = self.runs.get(run).deadline(&self.config, self.pauses);
+        let Some((at, failure)) = deadline else { return };
+        if !at.is_due(self.now) {
             self.arm_run(run);
             return;
         }

@@ -97,7 +97,7 @@ pub(crate) struct Conn {
     /// Where it comes from, and when it last gave a sign of life: a number that grows.
     pub(crate) source: Option<u8>,
     pub(crate) life: u64,
-    /// When the wait for the head, or for credentials, began.
+    /// When the wait for the head, or for credentials, began. Each pause since makes it later.
     pub(crate) pending_since: Timestamp,
     /// The session it was admitted to, and when.
     pub(crate) admitted: Option<(SessionId, Timestamp)>,
@@ -107,7 +107,7 @@ pub(crate) struct Conn {
     pub(crate) reasons: Vec<CloseReason>,
     /// Which operation closed it: the order of closes made by one operation is open.
     pub(crate) closed_by: u64,
-    /// When its `Close` was polled.
+    /// When its `Close` was polled. Each pause since makes it later.
     pub(crate) close_polled: Option<Timestamp>,
     pub(crate) outbox: VecDeque<Waiting>,
     pub(crate) handed: u64,

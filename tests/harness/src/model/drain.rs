@@ -5,7 +5,7 @@ use std::time::Duration;
 use headcount::{CloseReason, Config, ConnId, ConnState, Registry, Timestamp};
 
 use super::conn::{Conn, State};
-use super::{Model, due};
+use super::{Model, due, whole};
 use crate::{Check, ensure};
 
 /// A drain under way.
@@ -33,7 +33,7 @@ impl Drain {
 impl Model {
     pub(crate) fn begin_drain(&mut self, stamp: Timestamp, deadline: Option<Duration>) {
         self.clock(stamp);
-        let ends = self.now + deadline.unwrap_or_else(|| self.config.drain_deadline());
+        let ends = whole(self.now + deadline.unwrap_or_else(|| self.config.drain_deadline()));
         self.drain = Some(Drain { began: self.now, ends, stopped: false });
         for conn in self.conns.values_mut() {
             conn.told_of_drain = false;
@@ -75,8 +75,8 @@ impl Model {
     /// The hard stop: whatever is left has its `Cleanup`.
     pub(crate) fn stop_hard(&mut self, registry: &Registry) -> Check {
         let now = self.now;
-        let Some(drain) = self.drain.filter(|drain| drain.ends <= now) else { return Ok(()) };
-        let certain = due(now, drain.ends) && !drain.stopped;
+        let Some(drain) = self.drain.filter(|drain| due(now, drain.ends)) else { return Ok(()) };
+        let certain = !drain.stopped;
         for id in self.conns.keys().copied().collect::<Vec<_>>() {
             // Whoever came later was refused, and ends by itself.
             if !self.conns[&id].met_drain {

@@ -51,6 +51,11 @@ pub(crate) const fn millis_up(at: Timestamp) -> u64 {
     at.as_nanos().div_ceil(1_000_000)
 }
 
+/// The same as an instant.
+pub(crate) const fn whole(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(millis_up(at))
+}
+
 /// Whether a deadline acts in a tick at `now`.
 pub(crate) const fn due(now: Timestamp, at: Timestamp) -> bool {
     now.as_millis() >= millis_up(at)

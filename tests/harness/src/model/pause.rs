@@ -18,7 +18,14 @@ impl Model {
             let lasted = stamp.saturating_since(promised.max(self.now));
             if lasted > threshold {
                 self.marks.hit("the process was silent");
+                for run in self.runs.values_mut() {
+                    run.heard += lasted;
+                }
                 for conn in self.conns.values_mut() {
+                    conn.pending_since += lasted;
+                    if let Some(since) = &mut conn.close_polled {
+                        *since += lasted;
+                    }
                     conn.heard_at += lasted;
                     conn.progress_at += lasted;
                     conn.data_at += lasted;

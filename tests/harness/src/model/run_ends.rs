@@ -9,7 +9,7 @@ use super::entry::Entry;
 use super::log::Log;
 use super::runs::Run;
 use super::stream::Stream;
-use super::{Model, due};
+use super::{Model, due, whole};
 use crate::seen::{Content, Fact, Source};
 use crate::{Check, ensure};
 
@@ -24,9 +24,10 @@ impl Run {
 }
 
 impl Model {
+    /// In whole milliseconds: of two in the same one the silence is told.
     fn run_deadline(&self, run: &Run) -> Option<(Timestamp, RunFailure)> {
         let after = |from: Timestamp, limit: Duration| {
-            (run.is_open() && !limit.is_zero()).then(|| from + limit)
+            (run.is_open() && !limit.is_zero()).then(|| whole(from + limit))
         };
         let silence = after(run.heard, self.config.run_silence());
         let length = after(run.began, self.config.run_max_length());

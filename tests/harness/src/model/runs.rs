@@ -25,7 +25,7 @@ pub(crate) struct Run {
     pub(crate) session: SessionId,
     pub(crate) agent: String,
     pub(crate) began: Timestamp,
-    /// The last event, or the last empty text.
+    /// The last event, or the last empty text. Each pause since makes it later.
     pub(crate) heard: Timestamp,
     /// The offset of its first event.
     pub(crate) first: u64,
