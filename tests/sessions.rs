@@ -284,7 +284,7 @@ fn a_resume_follows_the_welcome_and_comes_before_anything_new() {
         let claim = Position { epoch: head.epoch ^ epoch, offset };
         let (conn, admitted) = world.resume("alice", "main", claim);
         let (position, recovered) = match told[..] {
-            ["gap 1..=5"] => (head, Recovered::Gap),
+            ["gap 1..=5"] => (Position { offset: 0, ..head }, Recovered::Gap),
             _ => (claim, Recovered::All),
         };
         assert_eq!((admitted.position, admitted.recovered), (position, recovered), "{claim:?}");
