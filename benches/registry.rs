@@ -234,7 +234,8 @@ fn herd(criterion: &mut Criterion) {
                     for conn in populate(&mut registry, size) {
                         // Life at another instant each, so that the timers are spread.
                         let at = START + Duration::from_micros(conn.index() as u64);
-                        let _ = registry.message(at, conn, Inbound::Life);
+                        let _ =
+                            registry.message(at, conn, Inbound::Bytes { bytes: 1, partial: false });
                     }
                     let now = START + Duration::from_secs(30);
                     while registry.poll_timeout().is_some_and(|next| next <= now) {

@@ -42,7 +42,13 @@ fn serve(peer: &mut Peer, conn: ConnId, registry: &mut Registry, now: Timestamp)
     go_on(socket.flush())?.map(|()| registry.flushed(now, conn, peer.handed));
     while let Some(frame) = go_on(peer.held.take().map_or_else(|| socket.read(), Ok))? {
         let Frame::Text(text) = &frame else {
-            let _ = registry.message(now, conn, Inbound::Life);
+            // tungstenite answers pings by itself, also one that is too many: it counts all the same.
+            let other = match &frame {
+                Frame::Ping(_) => Inbound::Ping,
+                Frame::Binary(binary) => Inbound::Data { bytes: binary.len() as u64 },
+                _ => Inbound::Pong,
+            };
+            let _ = registry.message(now, conn, other);
             continue;
         };
         match registry.message(now, conn, Inbound::Data { bytes: text.len() as u64 }) {

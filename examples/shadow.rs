@@ -68,8 +68,9 @@ impl Shadow {
         self.names.get(name).ok_or_else(|| format!("no socket is {name}"))?;
         // What neither counts any more is no difference.
         let Some(socket) = self.sockets.get_mut(name) else { return Ok(()) };
+        let heard = Inbound::Bytes { bytes: 0, partial: false };
         match event {
-            "heard" if self.registry.message(now, socket.conn, Inbound::Life).is_err() => {
+            "heard" if self.registry.message(now, socket.conn, heard).is_err() => {
                 say(now, name, "is heard, and the registry does not count it");
             }
             // That it has gone is no news about one that the registry had given up.

@@ -442,8 +442,10 @@ close_reasons! {
     /// No sign of life for `pong_timeout` after a ping was flushed, or for the emergency deadline
     /// while that holds.
     PongTimeout = 4412 "pong_timeout" Reconnect,
-    /// Messages came faster than `message_rate`, again and again.
+    /// Frames came faster than `message_rate`, or bytes faster than `byte_rate`, again and again.
     RateLimited = 4413 "rate_limited" Reconnect,
+    /// A message was not whole within `frame_deadline` of its first byte.
+    FrameTimeout = 4414 "frame_timeout" Reconnect,
     /// The request head was not complete in time. Before the upgrade: no close frame is sent.
     HeadTimeout = 4502 "head_timeout" Stop,
     /// The credentials were refused.

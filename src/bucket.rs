@@ -56,6 +56,22 @@ impl TokenBucket {
         Ok(())
     }
 
+    /// Takes as many of so many units as there are, at `per_second` of them a second (not 0) and
+    /// `burst` at once; the answer is how many. Both are at most 2^30.
+    pub(crate) fn take_some(
+        &mut self,
+        now: Timestamp,
+        per_second: u64,
+        burst: u64,
+        units: u64,
+    ) -> u64 {
+        let room = (burst * NANOS_PER_SECOND / per_second).saturating_sub(self.missing(now));
+        let there = u128::from(room) * u128::from(per_second) / u128::from(NANOS_PER_SECOND);
+        let taken = u64::try_from(there).unwrap_or(u64::MAX).min(units);
+        self.pay(now, (taken * NANOS_PER_SECOND).div_ceil(per_second));
+        taken
+    }
+
     /// The time until it is full, in nanoseconds.
     fn missing(self, now: Timestamp) -> u64 {
         self.full_at.as_nanos().saturating_sub(now.as_nanos())
@@ -103,6 +119,19 @@ mod tests {
         let mut bucket = TokenBucket::default();
         let eighths = (0..100).filter(|_| bucket.take(at(0), TEN, TEN.token() / 8).is_ok());
         assert_eq!(eighths.count(), 3 * 8);
+    }
+
+    #[test]
+    fn of_many_units_as_many_are_taken_as_there_are() {
+        let mut bucket = TokenBucket::default();
+        // A thousand a second, five hundred at once.
+        let mut take = |millis, units| bucket.take_some(at(millis), 1_000, 500, units);
+        assert_eq!((take(0, 300), take(0, 300), take(0, 300)), (300, 200, 0));
+        assert_eq!((take(100, 99), take(100, 99)), (99, 1));
+        assert_eq!(take(60_000, u64::MAX), 500);
+        let most = 1 << 30;
+        assert_eq!(TokenBucket::default().take_some(Timestamp::MAX, most, most, most), most);
+        assert_eq!(TokenBucket::default().take_some(Timestamp::ZERO, 1, most, most), most);
     }
 
     #[test]

@@ -199,13 +199,28 @@ keys! {
     connect_rate: u32 = "limits.connect_rate", 0, 1_000_000_000, 500;
     /// Admissions that may come at once before the rate counts (default 1,000).
     connect_burst: u32 = "limits.connect_burst", 1, MAX_COUNT, 1_000;
-    /// Inbound messages per second of one connection, 0 for no limit (default 100).
+    /// Inbound messages per second of one connection, 0 for no limit (default 100). A ping, a pong
+    /// that answers no ping, and a frame of a message that is not its last count as an eighth of a
+    /// message each. It also holds for a socket that was upgraded and waits to be admitted.
     message_rate: u32 = "limits.message_rate", 0, 1_000_000_000, 100;
     /// Inbound messages that may come at once before the rate counts (default 200). A connection
-    /// that has as many refused without a calm in between is closed.
+    /// that has as many refused without a calm in between, in which as many could come again, is
+    /// closed.
     message_burst: u32 = "limits.message_burst", 1, MAX_COUNT, 200;
     /// Bytes of one inbound message (default 64 KiB); a larger one closes its connection.
     message_bytes: u64 = "limits.message_bytes", 1, MAX_BYTES, 64 * KIB;
+    /// Inbound bytes per second of one connection, frame headers and control frames included, 0 for
+    /// no limit (default 0). A second's worth of them may come at once, or `message_bytes` if that is
+    /// more. What comes beyond is taken all the same: as much of it without a calm in between closes
+    /// the connection, as it does with messages. Reading more slowly instead would hold up the pongs
+    /// of the same connection, and tell the client nothing.
+    byte_rate: u64 = "limits.byte_rate", 0, MAX_BYTES, 0;
+    /// From the first byte of an inbound message to its last, in attended time (default 60 s); then
+    /// its connection is closed. The frames of one message share it, and control frames between them
+    /// neither end nor extend it. A control frame that comes in pieces is a message of its own here.
+    /// It stands still while the input is paused, and holds for admitted connections only: before,
+    /// `session.auth_deadline` does.
+    frame_deadline: Duration = "limits.frame_deadline", 1, MAX_MILLIS, Duration::from_secs(60);
 
     /// How long a session outlives its last connection (default 120 s), so that a reconnect finds
     /// its log.
@@ -215,7 +230,7 @@ keys! {
     /// From `upgraded` to `connect` (default 10 s).
     auth_deadline: Duration = "session.auth_deadline", 1, MAX_MILLIS, Duration::from_secs(10);
     /// From the moment a `Close` was polled to the end of the socket (default 5 s); after it the
-    /// connection gets its `Cleanup` all the same. One second at most after a protocol error.
+    /// connection gets its `Cleanup` all the same. One second at most after a protocol error or a flood.
     close_handshake: Duration = "session.close_handshake", 1, MAX_MILLIS, Duration::from_secs(5);
     /// No data message for so long, 0 for no limit (default 0): pongs don't count.
     idle: Duration = "session.idle", 0, MAX_MILLIS, Duration::ZERO;
@@ -344,6 +359,13 @@ impl Config {
     #[must_use]
     pub const fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// Inbound bytes that may come at once before `limits.byte_rate` counts: a second's worth, and one
+    /// message at least.
+    #[must_use]
+    pub const fn byte_burst(&self) -> u64 {
+        if self.byte_rate > self.message_bytes { self.byte_rate } else { self.message_bytes }
     }
 
     /// What happens over the cap of a user's connections.

@@ -89,8 +89,11 @@ pub(crate) struct Cold {
     pub(crate) last_data: Timestamp,
     /// When its principal expires; `Timestamp::MAX` for never.
     pub(crate) expires_at: Timestamp,
-    /// The token bucket of its messages.
-    pub(crate) messages: TokenBucket,
+    /// When the message in progress began, in attended time; `Timestamp::MAX` if there is none.
+    pub(crate) message_began: Timestamp,
+    /// The token bucket of its frames, and that of its bytes.
+    pub(crate) frames: TokenBucket,
+    pub(crate) bytes: TokenBucket,
     /// When the running ping was flushed, in attended time: what the round trip is measured from.
     pub(crate) asked_at: Timestamp,
     /// The cumulative cost that was flushed.
@@ -114,8 +117,10 @@ pub(crate) struct Cold {
     pub(crate) next_seat: u32,
     /// The drain that it was told of: that drain's plan holds for it.
     pub(crate) told_of_drain: u32,
-    /// Messages refused since the bucket was full.
+    /// Eighths of tokens that were refused since the bucket of frames was full.
     pub(crate) excess: u32,
+    /// Bytes that came in beyond their rate since their bucket was full.
+    pub(crate) excess_bytes: u64,
     /// The smoothed round trip of pings, 0 before the first.
     pub(crate) round_trip_micros: u32,
     /// Why it closes or has gone.
@@ -126,6 +131,11 @@ pub(crate) struct Cold {
     pub(crate) admitted: bool,
     /// The first ping, whose interval is jittered, was sent.
     pub(crate) pinged_once: bool,
+    /// A ping was handed out, and no pong has come since: the next one is free.
+    pub(crate) pong_owed: bool,
+    /// The message in progress has frames that have come whole: a control frame between them does not
+    /// end it.
+    pub(crate) fragmented: bool,
     /// Its running ping has the emergency deadline.
     pub(crate) emergency: bool,
     /// Closing: the `Close` was polled, and the handshake's deadline runs.
@@ -200,7 +210,9 @@ impl Conns {
             progress: attended,
             last_data: attended,
             expires_at: Timestamp::MAX,
-            messages: TokenBucket::default(),
+            message_began: Timestamp::MAX,
+            frames: TokenBucket::default(),
+            bytes: TokenBucket::default(),
             asked_at: attended,
             flushed: 0,
             queued: 0,
@@ -213,11 +225,14 @@ impl Conns {
             next_seat: 0,
             told_of_drain: 0,
             excess: 0,
+            excess_bytes: 0,
             round_trip_micros: 0,
             reason: CloseReason::PeerGone,
             upgraded: false,
             admitted: false,
             pinged_once: false,
+            pong_owed: false,
+            fragmented: false,
             emergency: false,
             close_polled: false,
         });
@@ -321,10 +336,12 @@ pub(crate) fn deadline(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(D
         }
         State::Closing if cold.close_polled => {
             let wait = match cold.reason {
-                // A peer that broke the protocol gets the close frame, and a second to read it.
+                // A peer that broke the protocol, or floods, gets the close frame and a second to read
+                // it.
                 CloseReason::ProtocolError
                 | CloseReason::InvalidPayload
                 | CloseReason::MessageTooBig
+                | CloseReason::RateLimited
                 | CloseReason::HeadTimeout => config.close_handshake.min(Duration::from_secs(1)),
                 _ => config.close_handshake,
             };
@@ -346,7 +363,7 @@ pub(crate) fn is_overdue(conn: &Conn, cold: &Cold, rules: &Rules<'_>, now: Times
 }
 
 /// The instants at which an open connection is closed, apart from its silence.
-fn ends(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> [Option<(Deadline, Due)>; 5] {
+fn ends(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> [Option<(Deadline, Due)>; 6] {
     let Rules { config, drain, .. } = *rules;
     let close = |at: Deadline, reason: CloseReason| (at, Due::Close(reason));
     // Only whoever was told: nobody is sent away before they have heard of it.
@@ -364,7 +381,11 @@ fn ends(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> [Option<(Deadline, Due)>
     let stuck = (conn.load > cold.queued).then(|| {
         close(rules.attended(cold.progress, config.slow_deadline), CloseReason::SlowConsumer)
     });
-    [drained, expiry, lifetime, idle, stuck]
+    let frame = (cold.message_began < Timestamp::MAX && !conn.paused).then(|| {
+        let at = rules.attended(cold.message_began, config.frame_deadline);
+        close(at, CloseReason::FrameTimeout)
+    });
+    [drained, expiry, lifetime, idle, stuck, frame]
 }
 
 /// What an open connection's silence leads to next.

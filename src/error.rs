@@ -219,7 +219,8 @@ impl fmt::Display for Refused {
 pub enum InboundError {
     /// The handle names no connection, or one that is closing: drop the message.
     UnknownConn,
-    /// More than `limits.message_rate`: drop the message. Repeated, the registry closes the
+    /// More than `limits.message_rate`: drop the message, and leave a ping unanswered. Or more than
+    /// `limits.byte_rate`: of bytes nothing is to be dropped. Repeated, the registry closes the
     /// connection with [`RateLimited`](crate::CloseReason::RateLimited).
     RateLimited,
     /// The message is larger than `limits.message_bytes`: the registry closes the connection with
@@ -231,7 +232,7 @@ impl fmt::Display for InboundError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::UnknownConn => "no such connection: it has ended, is closing, or never was",
-            Self::RateLimited => "more messages per second than limits.message_rate",
+            Self::RateLimited => "more per second than limits.message_rate or limits.byte_rate",
             Self::TooBig => "the message is larger than limits.message_bytes",
         })
     }

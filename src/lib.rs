@@ -204,6 +204,7 @@
 //! | a ping is answered | `heartbeat.pong_timeout` | attended |
 //! | a ping is answered, under emergency | `pressure.emergency_deadline` | attended |
 //! | a data message comes in | `session.idle` | attended |
+//! | a message in progress is whole | `limits.frame_deadline` | attended |
 //! | what was handed out is flushed | `outbound.slow_deadline` | attended |
 //! | the socket ends after its `Close` | `session.close_handshake` | attended |
 //! | a run has an event | `run.silence` | attended |

@@ -6,7 +6,7 @@ use headcount::{
     CloseReason, ConnId, ConnState, Disconnect, Inbound, InboundError, JoinError, Message, Refused,
     ReplyError, Target, UnknownConn,
 };
-use support::{World, config, ms, refuse, room, secs, user, who};
+use support::{LIFE, World, config, ms, refuse, room, secs, user, who};
 
 #[test]
 fn pending_sockets_are_refused_above_their_cap_until_one_has_ended() {
@@ -83,7 +83,7 @@ fn the_socket_of_a_source_that_was_silent_longest_gives_way_with_an_answer() {
     let conns = [(); 3].map(|()| world.reserve_from("2001:db8::1"));
     world.registry.upgraded(world.now, conns[0]).unwrap();
     // It says something, if only that it is there.
-    world.inbound(conns[1], Inbound::Life);
+    world.inbound(conns[1], LIFE);
     // The same /64 is the same source.
     let fourth = world.reserve_from("2001:db8::ffff:1");
     assert_eq!(world.state(conns[2]), Some(ConnState::Closing));
@@ -418,7 +418,7 @@ fn assert_dead(world: &mut World, dead: ConnId) {
     assert_eq!(registry.upgraded(now, dead), Err(UnknownConn));
     let principal = who("mallory", "main");
     assert_eq!(registry.connect(now, dead, principal, None), Err(Refused::UnknownConn));
-    for inbound in [Inbound::Data { bytes: 1 << 40 }, Inbound::Life, Inbound::Pong] {
+    for inbound in [Inbound::Data { bytes: 1 << 40 }, LIFE, Inbound::Pong] {
         assert_eq!(registry.message(now, dead, inbound), Err(InboundError::UnknownConn));
     }
     assert_eq!(registry.flushed(now, dead, u64::MAX), Err(UnknownConn));

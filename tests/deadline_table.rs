@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, ConfigBuilder, ConnId, ConnState, Notice, RunId, Target, Timestamp, UserId,
+    CloseReason, ConfigBuilder, ConnId, ConnState, Inbound, Notice, RunId, Target, Timestamp,
+    UserId,
 };
 use support::{START, World, config, ms, secs, thread, user, who};
 
@@ -183,6 +184,14 @@ fn scenario(key: &str, wait: Duration, nanos: u64) -> Scenario {
         "session.idle" => {
             let mut world = world(quiet().idle(wait));
             let conn = world.open("alice", "main");
+            let acts = Acts::At(world.now + wait);
+            (world, acts, is_leaving(conn))
+        }
+        "limits.frame_deadline" => {
+            let mut world = world(quiet().frame_deadline(wait));
+            let conn = world.open("alice", "main");
+            world.now += Duration::from_nanos(333);
+            world.inbound(conn, Inbound::Bytes { bytes: 1, partial: true });
             let acts = Acts::At(world.now + wait);
             (world, acts, is_leaving(conn))
         }

@@ -3,7 +3,7 @@
 mod support;
 
 use headcount::{CloseReason, ConnState, Disconnect, Inbound, InboundError, Target};
-use support::{START, World, config, ms, secs};
+use support::{LIFE, START, World, config, ms, secs};
 
 /// A world whose heartbeat can be counted on fingers: ping after 20 s, pong within 10 s.
 fn world() -> World {
@@ -32,7 +32,7 @@ fn bytes_on_a_pending_socket_do_not_move_its_deadline() {
     let conn = world.reserve();
     for _ in 0..4 {
         world.skip(secs(1));
-        world.inbound(conn, Inbound::Life);
+        world.inbound(conn, LIFE);
     }
     world.skip(secs(1));
     assert_eq!(world.state(conn), Some(ConnState::Closing));
@@ -55,12 +55,13 @@ fn the_close_handshake_has_a_deadline_that_begins_when_the_close_is_polled() {
 }
 
 #[test]
-fn a_peer_that_broke_the_protocol_has_one_second() {
-    use CloseReason::{InvalidPayload, MessageTooBig, PolicyViolation, ProtocolError};
+fn a_peer_that_broke_the_protocol_or_floods_has_one_second() {
+    use CloseReason::{InvalidPayload, MessageTooBig, PolicyViolation, ProtocolError, RateLimited};
     for (reason, wait) in [
         (ProtocolError, secs(1)),
         (InvalidPayload, secs(1)),
         (MessageTooBig, secs(1)),
+        (RateLimited, secs(1)),
         (PolicyViolation, secs(5)),
     ] {
         let mut world = World::with(config().close_handshake(secs(5)));
@@ -92,7 +93,7 @@ fn a_socket_that_ends_is_cleaned_up_at_once_whatever_it_waited_for() {
     world.close(Target::Conn(conns[1]), CloseReason::Restart);
     world.drain();
     world.skip(secs(4));
-    world.inbound(conns[2], Inbound::Life);
+    world.inbound(conns[2], LIFE);
     for conn in conns {
         world.registry.disconnect(world.now, conn, Disconnect::Gone).unwrap();
     }

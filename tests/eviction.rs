@@ -5,7 +5,7 @@ mod support;
 use headcount::{
     CloseReason, ConnId, ConnState, Inbound, Notice, OverCap, Position, Refused, Resume, Retry,
 };
-use support::{World, config, ms, refuse, secs, who};
+use support::{LIFE, World, config, ms, refuse, secs, who};
 
 /// Three connections per user, no heartbeat that would get in between.
 fn three() -> headcount::ConfigBuilder {
@@ -53,9 +53,9 @@ fn whoever_owes_an_answer_makes_room_before_whoever_was_silent_longer() {
     let before = world.registry.explain(patient).unwrap().silence;
     assert!(before < secs(10));
     let others = [(); 2].map(|()| world.open("alice", "main"));
-    world.inbound(patient, Inbound::Life);
+    world.inbound(patient, LIFE);
     world.run(ms(100));
-    others.iter().for_each(|conn| world.inbound(*conn, Inbound::Life));
+    others.iter().for_each(|conn| world.inbound(*conn, LIFE));
     // Half an interval at least, and a whole one for the patient one.
     world.run(secs(19) + ms(850));
     let asked = others.map(|conn| world.seen(conn).contains(&"ping"));
@@ -75,7 +75,7 @@ fn a_suspect_makes_room_before_a_healthy_one_that_was_silent_longer() {
     let mut world = World::with(three().interval(secs(20)).pong_timeout(secs(2)));
     let patient = world.tab("alice", "main");
     world.run(secs(20));
-    world.inbound(patient, Inbound::Life);
+    world.inbound(patient, LIFE);
     world.run(ms(1));
     let suspects = [(); 2].map(|()| world.open("alice", "main"));
     while !suspects.iter().any(|conn| world.state(*conn) == Some(ConnState::Suspect)) {

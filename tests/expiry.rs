@@ -5,7 +5,7 @@ mod support;
 use core::time::Duration;
 
 use headcount::{CloseReason, ConnState, Flow, Inbound, Retry, UnknownConn};
-use support::{START, World, config, ms, secs, text_of_cost, user, who};
+use support::{LIFE, START, World, config, ms, secs, text_of_cost, user, who};
 
 #[test]
 fn a_connection_without_data_messages_is_idle_however_well_it_answers_pings() {
@@ -13,7 +13,7 @@ fn a_connection_without_data_messages_is_idle_however_well_it_answers_pings() {
     let alice = world.tab("alice", "main");
     world.run(secs(100) - ms(1));
     assert_eq!(world.state(alice), Some(ConnState::Open));
-    world.inbound(alice, Inbound::Life);
+    world.inbound(alice, LIFE);
     world.run(ms(1));
     assert_eq!(world.when(alice, "close idle"), secs(100));
     assert_eq!((CloseReason::Idle.code(), CloseReason::Idle.retry()), (1000, Retry::Stop));

@@ -2,8 +2,8 @@
 
 mod support;
 
-use headcount::{ConnState, Inbound};
-use support::{World, config, ms, secs, text_of_cost};
+use headcount::{CloseReason, ConnState, Flow, Inbound, Retry};
+use support::{LIFE, World, config, ms, secs, text_of_cost};
 
 /// A world whose heartbeat can be counted on fingers: ping after 20 s, pong within 10 s.
 fn world() -> World {
@@ -42,7 +42,7 @@ fn later_pings_come_after_a_whole_interval_of_silence() {
 fn whoever_talks_is_not_pinged() {
     let mut world = world();
     let alice = world.open("alice", "main");
-    for inbound in [Inbound::Life, Inbound::Pong, Inbound::Data { bytes: 0 }].repeat(10) {
+    for inbound in [LIFE, Inbound::Pong, Inbound::Data { bytes: 0 }].repeat(10) {
         world.run(secs(9));
         world.inbound(alice, inbound);
     }
@@ -103,7 +103,9 @@ fn a_ping_is_flushed_when_the_total_passes_its_mark() {
 
 #[test]
 fn any_inbound_answers_a_ping() {
-    for inbound in [Inbound::Pong, Inbound::Life, Inbound::Data { bytes: 5 }] {
+    for inbound in
+        [Inbound::Pong, Inbound::Ping, Inbound::Fragment, PIECE, LIFE, Inbound::Data { bytes: 5 }]
+    {
         let mut world = world();
         let alice = world.open("alice", "main");
         world.skip(secs(20));
@@ -117,12 +119,112 @@ fn any_inbound_answers_a_ping() {
     }
 }
 
+/// Bytes of a message that is not whole.
+const PIECE: Inbound = Inbound::Bytes { bytes: 1, partial: true };
+
+#[test]
+fn a_message_that_comes_byte_by_byte_keeps_its_connection_alive() {
+    let mut world = World::with(config().interval(secs(1)).pong_timeout(secs(1)));
+    let alice = world.open("alice", "main");
+    for _ in 0..20 * 20 {
+        world.run(ms(50));
+        world.inbound(alice, PIECE);
+    }
+    world.inbound(alice, Inbound::Data { bytes: 394 });
+    assert_eq!(world.state(alice), Some(ConnState::Open));
+    assert_eq!(world.registry.stats().pings_sent, 0, "it was never silent");
+}
+
+#[test]
+fn a_message_has_its_deadline_from_its_first_byte_to_its_last() {
+    let mut world = World::with(config().frame_deadline(secs(60)));
+    let (slow, quick) = (world.open("alice", "main"), world.open("bob", "main"));
+    world.skip(secs(5));
+    for second in 0..60 {
+        assert_eq!(world.state(slow), Some(ConnState::Open), "after {second} s");
+        world.inbound(slow, PIECE);
+        world.inbound(quick, PIECE);
+        if second % 50 == 49 {
+            // The end of one message and the beginning of another in one read.
+            world.inbound(quick, Inbound::Data { bytes: 49 });
+            world.inbound(quick, PIECE);
+        }
+        world.run(secs(1));
+    }
+    world.settle();
+    assert_eq!(world.when(slow, "close frame_timeout"), secs(5 + 60));
+    assert_eq!(world.state(quick), Some(ConnState::Open));
+    let reason = CloseReason::FrameTimeout;
+    assert_eq!((reason.code(), reason.retry()), (4414, Retry::Reconnect));
+}
+
+#[test]
+fn control_frames_neither_end_nor_extend_a_message_in_progress() {
+    let mut world = World::with(config().frame_deadline(secs(10)));
+    let alice = world.open("alice", "main");
+    world.inbound(alice, Inbound::Fragment);
+    for _ in 0..9 {
+        world.run(secs(1));
+        for frame in [Inbound::Ping, Inbound::Pong, Inbound::Fragment] {
+            world.inbound(alice, frame);
+        }
+    }
+    world.run(secs(1));
+    assert_eq!(world.when(alice, "close frame_timeout"), secs(10));
+}
+
+#[test]
+fn a_control_frame_that_comes_in_pieces_is_a_message_of_its_own() {
+    let mut world = World::with(config().frame_deadline(secs(10)));
+    let (slow, quick) = (world.open("alice", "main"), world.open("bob", "main"));
+    world.inbound(slow, PIECE);
+    for _ in 0..5 {
+        world.inbound(quick, PIECE);
+        world.run(secs(6));
+        // The rest of one, and the beginning of the next in the same read.
+        world.inbound(quick, Inbound::Ping);
+    }
+    assert_eq!(world.when(slow, "close frame_timeout"), secs(10));
+    assert_eq!(world.state(quick), Some(ConnState::Open));
+}
+
+#[test]
+fn the_deadline_of_a_message_stands_still_while_its_input_is_paused() {
+    let config = config().frame_deadline(secs(10)).window(1_000).slow_deadline(secs(3_600));
+    let mut world = World::with(config.interval(secs(0)));
+    let alice = world.open("alice", "main");
+    world.tell_conn(alice, &text_of_cost(1_001));
+    world.drain();
+    world.inbound(alice, PIECE);
+    world.skip(secs(9));
+    assert_eq!(world.data(alice), Flow::Paused);
+    world.inbound(alice, PIECE);
+    world.skip(secs(3_000));
+    assert!(world.flush(alice), "it is read again");
+    world.skip(secs(10) - ms(1));
+    assert_eq!(world.state(alice), Some(ConnState::Open));
+    world.skip(ms(1));
+    assert_eq!(world.state(alice), Some(ConnState::Closing));
+}
+
+#[test]
+fn a_message_in_progress_at_its_admission_has_its_deadline_from_there() {
+    let mut world = World::with(config().frame_deadline(secs(5)).auth_deadline(secs(30)));
+    let conn = world.reserve();
+    world.registry.upgraded(world.now, conn).unwrap();
+    world.inbound(conn, PIECE);
+    world.run(secs(20));
+    world.connect(conn, "alice", "main").unwrap();
+    world.run(secs(20));
+    assert_eq!(world.when(conn, "close frame_timeout"), secs(25));
+}
+
 #[test]
 fn a_ping_that_life_overtakes_is_not_sent() {
     let mut world = world();
     let alice = world.open("alice", "main");
     world.skip(secs(20));
-    world.inbound(alice, Inbound::Life);
+    world.inbound(alice, LIFE);
     assert_eq!(world.drain(), 0);
     assert_eq!((world.handed(alice), world.registry.stats().pings_sent), (0, 0));
 }

@@ -92,6 +92,18 @@ fn a_pong_that_waited_in_the_socket_through_the_pause_is_in_time() {
 }
 
 #[test]
+fn the_deadline_of_a_message_in_progress_moves_by_the_pause() {
+    let mut world = World::with(config().pause_threshold(secs(5)).frame_deadline(secs(8)));
+    let alice = world.open("alice", "main");
+    world.inbound(alice, Inbound::Bytes { bytes: 1, partial: true });
+    world.run(secs(5));
+    world.skip(secs(3_600));
+    assert_eq!(world.state(alice), Some(ConnState::Open));
+    world.run(secs(8));
+    assert_eq!(world.closings(), ["frame_timeout"]);
+}
+
+#[test]
 fn a_socket_that_could_not_be_written_during_the_pause_is_not_stuck() {
     let mut world = world();
     let alice = world.open("alice", "main");

@@ -3,7 +3,7 @@
 mod support;
 
 use headcount::{CloseReason, ConnState, Pressure, Target};
-use support::{World, config, ms, secs};
+use support::{LIFE, World, config, ms, secs};
 
 /// Ten connections per user: proactive at six, emergency at eight. Pings after 60 s of silence.
 fn ten() -> headcount::ConfigBuilder {
@@ -50,7 +50,7 @@ fn a_probed_connection_has_the_whole_pong_timeout() {
     let mut world = World::with(ten());
     let silent = world.open("alice", "main");
     world.skip(secs(29));
-    world.inbound(silent, headcount::Inbound::Life);
+    world.inbound(silent, LIFE);
     world.skip(secs(31));
     world.settle();
     let _ = world.take(silent);

@@ -5,7 +5,7 @@ mod support;
 use core::time::Duration;
 
 use headcount::{CloseReason, ConnState, Inbound, Target, Timestamp};
-use support::{START, World, config, ms, secs};
+use support::{LIFE, START, World, config, ms, secs};
 
 /// A world in which everything that can be due is under way.
 fn busy(budget: u32) -> World {
@@ -92,7 +92,7 @@ fn a_stamp_that_runs_backwards_is_clamped_and_counted() {
     let alice = world.open("alice", "main");
     let late = START;
     world.registry.tick(late);
-    world.registry.message(late, alice, Inbound::Life).map(drop).unwrap();
+    world.registry.message(late, alice, LIFE).map(drop).unwrap();
     world.registry.tick(Timestamp::ZERO);
     assert_eq!(world.registry.stats().late_stamps, 3);
     assert_eq!(world.drain(), 0);
@@ -227,7 +227,7 @@ fn a_timeout_may_be_early_but_not_for_ever() {
             wakings += 1;
         }
         world.now = end;
-        world.inbound(alice, Inbound::Life);
+        world.inbound(alice, LIFE);
     }
     assert_eq!(world.drain(), 0);
     assert!(wakings < 1_000, "{wakings} wakings in 1,000 s");

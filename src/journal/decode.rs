@@ -198,7 +198,13 @@ impl Decoder<'_, '_> {
                 let conn = self.conn()?;
                 Input::Message { conn, inbound: Inbound::Data { bytes: self.number()? } }
             }
-            Kind::Life => Input::Message { conn: self.conn()?, inbound: Inbound::Life },
+            Kind::Bytes | Kind::PartialBytes => {
+                let (conn, bytes) = (self.conn()?, self.number()?);
+                let partial = kind == Kind::PartialBytes;
+                Input::Message { conn, inbound: Inbound::Bytes { bytes, partial } }
+            }
+            Kind::Fragment => Input::Message { conn: self.conn()?, inbound: Inbound::Fragment },
+            Kind::Ping => Input::Message { conn: self.conn()?, inbound: Inbound::Ping },
             Kind::Pong => Input::Message { conn: self.conn()?, inbound: Inbound::Pong },
             Kind::Flushed => Input::Flushed { conn: self.conn()?, total: self.number()? },
             Kind::Disconnect => Input::Disconnect { conn: self.conn()?, cause: Disconnect::Gone },

@@ -71,7 +71,14 @@ impl Recorder {
     pub(crate) fn message(&mut self, now: Timestamp, conn: ConnId, inbound: Inbound) {
         let kind = match inbound {
             Inbound::Data { bytes } => return self.about(now, Kind::Data, conn, bytes),
-            Inbound::Life => Kind::Life,
+            Inbound::Bytes { bytes, partial: false } => {
+                return self.about(now, Kind::Bytes, conn, bytes);
+            }
+            Inbound::Bytes { bytes, partial: true } => {
+                return self.about(now, Kind::PartialBytes, conn, bytes);
+            }
+            Inbound::Fragment => Kind::Fragment,
+            Inbound::Ping => Kind::Ping,
             Inbound::Pong => Kind::Pong,
         };
         if self.enter(now, kind) {

@@ -17,7 +17,10 @@ pub(super) enum Kind {
     Upgraded,
     Connect,
     Data,
-    Life,
+    Bytes,
+    PartialBytes,
+    Fragment,
+    Ping,
     Pong,
     Flushed,
     Disconnect,
@@ -39,7 +42,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 30] = [
         Self::Begin,
         Self::Polled,
         Self::Noticed,
@@ -48,7 +51,10 @@ impl Kind {
         Self::Upgraded,
         Self::Connect,
         Self::Data,
-        Self::Life,
+        Self::Bytes,
+        Self::PartialBytes,
+        Self::Fragment,
+        Self::Ping,
         Self::Pong,
         Self::Flushed,
         Self::Disconnect,

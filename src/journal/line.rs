@@ -146,7 +146,12 @@ impl Display for Raw<'_, Input> {
             }
             Input::Message { conn, inbound } => match inbound {
                 Inbound::Data { bytes } => write!(f, "message {} data {bytes}", Handle(*conn)),
-                Inbound::Life => write!(f, "message {} life", Handle(*conn)),
+                Inbound::Bytes { bytes, partial } => {
+                    let rest = if *partial { " partial" } else { "" };
+                    write!(f, "message {} bytes {bytes}{rest}", Handle(*conn))
+                }
+                Inbound::Fragment => write!(f, "message {} fragment", Handle(*conn)),
+                Inbound::Ping => write!(f, "message {} ping", Handle(*conn)),
                 Inbound::Pong => write!(f, "message {} pong", Handle(*conn)),
             },
             Input::Flushed { conn, total } => write!(f, "flushed {} {total}", Handle(*conn)),

@@ -163,6 +163,10 @@ impl Registry {
         hot.session = session;
         hot.last_seen = attended;
         cold.last_data = attended;
+        if cold.message_began < Timestamp::MAX {
+            // The deadline of frames is for admitted connections, as the slow one is.
+            cold.message_began = attended;
+        }
         cold.expires_at = expires_at;
         cold.phase = self.now;
         // The slow deadline is for admitted connections: what it was sent before counts from here.

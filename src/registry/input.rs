@@ -20,18 +20,39 @@ pub enum Target<'a> {
     Everyone,
 }
 
-/// What came in on a connection.
+/// What came in on a connection. Each of these is a sign of life.
+///
+/// Report every frame when it is whole, in the order in which they came, and then the
+/// [`Bytes`](Inbound::Bytes) that were read. A read that ends with a whole message needs no `Bytes`,
+/// unless `limits.byte_rate` is set: its frames say the same. An embedder that sees whole messages
+/// only reports those. Then a message that takes longer to arrive than `heartbeat.interval` and
+/// `heartbeat.pong_timeout` together costs its connection, and neither `limits.frame_deadline` nor
+/// `limits.byte_rate` ever acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Inbound {
-    /// A whole data message, text or binary.
+    /// A whole data message, text or binary, one of several frames included: the end of the message
+    /// in progress. It takes a token of `limits.message_rate`.
     Data {
         /// The length of its payload, or what its header announces, if that is too much already.
         bytes: u64,
     },
-    /// A ping of the peer's own, or part of a message that is not whole yet: a sign of life.
-    Life,
-    /// A pong.
+    /// Bytes were read, whatever they are: half a frame header is one. Report it once a read, after
+    /// the frames that it made whole.
+    Bytes {
+        /// How many were read since the last report: what `limits.byte_rate` counts.
+        bytes: u64,
+        /// Whether a message is in progress after them: a frame has begun and is not whole, or the
+        /// last frame of a message has not come. `limits.frame_deadline` runs while there is one.
+        partial: bool,
+    },
+    /// A whole frame of a data message, not its last, also an empty one. It takes an eighth of a
+    /// token.
+    Fragment,
+    /// A ping of the peer. It takes an eighth of a token. Answer it with a pong only if it was
+    /// taken.
+    Ping,
+    /// A pong. The first one after a ping was handed out is free; another takes an eighth of a token.
     Pong,
 }
 

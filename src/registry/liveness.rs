@@ -15,7 +15,7 @@ use super::outbox::Queued;
 use super::{Disconnect, Inbound, Registry, record};
 
 impl Registry {
-    /// Something came in: a sign of life, unless it is answered [`Flow::Paused`].
+    /// Something came in: a sign of life, unless it is answered [`Flow::Paused`]. Costs O(1).
     ///
     /// While more than the window is queued for or handed out to an admitted connection, data is
     /// answered [`Flow::Paused`] and not taken: a reply would not be sure to fit. The deadlines of
@@ -23,7 +23,8 @@ impl Registry {
     ///
     /// # Errors
     /// [`InboundError::UnknownConn`] also for a connection that is closing: drop the message.
-    /// [`InboundError::TooBig`] closes the connection.
+    /// [`InboundError::TooBig`] closes the connection. [`InboundError::RateLimited`]: drop a message,
+    /// leave a ping unanswered; as much excess as a burst closes the connection.
     pub fn message(
         &mut self,
         now: Timestamp,
@@ -39,31 +40,71 @@ impl Registry {
             State::Open => true,
             State::Closing | State::Gone => return Err(InboundError::UnknownConn),
         };
+        let paused = open && hot.load > self.config.window;
+        self.note_progress(slot, inbound);
         match inbound {
-            Inbound::Data { bytes } => {
-                if bytes > self.config.message_bytes {
-                    self.begin_close(slot, CloseReason::MessageTooBig);
-                    return Err(InboundError::TooBig);
-                }
-                if open && hot.load > self.config.window {
-                    hot.paused = true;
-                    return Ok(Flow::Paused);
-                }
-                if open && !self.take_message_token(slot) {
-                    if self.conns.hot(slot).state == State::Open {
-                        self.hear(slot, false);
-                    }
-                    return Err(InboundError::RateLimited);
-                }
+            Inbound::Data { bytes } if bytes > self.config.message_bytes => {
+                self.begin_close(slot, CloseReason::MessageTooBig);
+                return Err(InboundError::TooBig);
             }
-            Inbound::Life => {}
-            Inbound::Pong => self.counters.pongs_received += 1,
+            Inbound::Data { .. } if paused => {
+                self.conns.hot_mut(slot).paused = true;
+                return Ok(Flow::Paused);
+            }
+            Inbound::Data { .. } => self.conns.cold_mut(slot).last_data = self.attended(),
+            Inbound::Pong => {
+                self.counters.pongs_received += 1;
+                self.measure_round_trip(slot);
+            }
+            Inbound::Bytes { .. } | Inbound::Fragment | Inbound::Ping => {}
         }
-        if inbound == Inbound::Pong {
-            self.measure_round_trip(slot);
+        let within = self.is_within_rates(slot, inbound);
+        if !within && self.conns.hot(slot).state == State::Closing {
+            return Err(InboundError::RateLimited);
         }
-        self.hear(slot, matches!(inbound, Inbound::Data { .. }));
-        Ok(Flow::Ready)
+        self.hear(slot, within && matches!(inbound, Inbound::Data { .. }));
+        if within { Ok(Flow::Ready) } else { Err(InboundError::RateLimited) }
+    }
+
+    /// Whether a message is in progress after this, and since when.
+    fn note_progress(&mut self, slot: u32, inbound: Inbound) {
+        let attended = self.attended();
+        let cold = self.conns.cold_mut(slot);
+        let partial = match inbound {
+            Inbound::Data { .. } => {
+                cold.fragmented = false;
+                false
+            }
+            Inbound::Fragment => {
+                cold.fragmented = true;
+                true
+            }
+            Inbound::Ping | Inbound::Pong => cold.fragmented,
+            Inbound::Bytes { partial, .. } => {
+                cold.fragmented &= partial;
+                partial
+            }
+        };
+        if !partial {
+            cold.message_began = Timestamp::MAX;
+        } else if cold.message_began == Timestamp::MAX {
+            cold.message_began = attended;
+            self.arm(slot);
+        }
+    }
+
+    /// Pays for what came in. `false`: it is more than the rate of frames, or that of bytes, allows.
+    /// After a burst's worth of such excess without a calm in between the connection closes.
+    fn is_within_rates(&mut self, slot: u32, inbound: Inbound) -> bool {
+        match inbound {
+            Inbound::Data { .. } => self.take_eighths(slot, 8),
+            Inbound::Fragment | Inbound::Ping => self.take_eighths(slot, 1),
+            Inbound::Pong => {
+                let owed = core::mem::take(&mut self.conns.cold_mut(slot).pong_owed);
+                owed || self.take_eighths(slot, 1)
+            }
+            Inbound::Bytes { bytes, .. } => self.take_bytes(slot, bytes),
+        }
     }
 
     fn measure_round_trip(&mut self, slot: u32) {
@@ -99,22 +140,42 @@ impl Registry {
         }
     }
 
-    /// Takes a token of the connection's bucket. `false`: there is none; after a burst's worth of these
-    /// without a calm in between the connection is closed.
-    fn take_message_token(&mut self, slot: u32) -> bool {
-        let attended = self.attended();
-        let cold = self.conns.cold_mut(slot);
-        cold.last_data = attended;
+    /// Takes so many eighths of a token of the connection's bucket of frames, or nothing.
+    fn take_eighths(&mut self, slot: u32, eighths: u32) -> bool {
         let rate = Rate::new(self.config.message_rate, self.config.message_burst);
         let Some(rate) = rate else { return true };
-        if cold.messages.is_full(self.now) {
+        let cold = self.conns.cold_mut(slot);
+        if cold.frames.is_full(self.now) {
             cold.excess = 0;
         }
-        if cold.messages.take(self.now, rate, rate.token()).is_ok() {
+        let price = rate.token() * u64::from(eighths) / 8;
+        if cold.frames.take(self.now, rate, price).is_ok() {
             return true;
         }
-        cold.excess += 1;
-        if cold.excess >= self.config.message_burst {
+        cold.excess += eighths;
+        if cold.excess / 8 >= self.config.message_burst {
+            self.begin_close(slot, CloseReason::RateLimited);
+        }
+        false
+    }
+
+    /// Takes so many bytes of the connection's bucket of bytes. Of what comes at once as many are paid
+    /// for as there are, so that it makes no difference in how many reads they come.
+    fn take_bytes(&mut self, slot: u32, bytes: u64) -> bool {
+        let (rate, burst) = (self.config.byte_rate, self.config.byte_burst());
+        if rate == 0 {
+            return true;
+        }
+        let cold = self.conns.cold_mut(slot);
+        if cold.bytes.is_full(self.now) {
+            cold.excess_bytes = 0;
+        }
+        let excess = bytes - cold.bytes.take_some(self.now, rate, burst, bytes);
+        if excess == 0 {
+            return true;
+        }
+        cold.excess_bytes = cold.excess_bytes.saturating_add(excess);
+        if cold.excess_bytes >= burst {
             self.begin_close(slot, CloseReason::RateLimited);
         }
         false
@@ -229,6 +290,9 @@ impl Registry {
         hot.last_seen = attended;
         cold.last_data = attended;
         cold.ping_at = attended;
+        if cold.message_began < Timestamp::MAX {
+            cold.message_began = attended;
+        }
         self.arm(slot);
         Flow::Ready
     }

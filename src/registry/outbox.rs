@@ -262,6 +262,7 @@ impl Registry {
             Queued::Ping { .. } => {
                 cold.ping_mark = cold.flushed + (hot.load - cold.queued);
                 cold.pinged_once = true;
+                cold.pong_owed = true;
                 self.counters.pings_sent += 1;
                 if self.config.flush_reports {
                     hot.ping = Ping::Handed;

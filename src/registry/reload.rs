@@ -203,14 +203,21 @@ impl Registry {
         }
         let rate = |config: &Config| (config.message_rate, config.message_burst);
         let other_rate = rate(before) != rate(&self.config);
+        let rate = |config: &Config| (config.byte_rate, config.byte_burst());
+        let other_byte_rate = rate(before) != rate(&self.config);
         for slot in 0..self.conns.end() {
             if self.conns.get(slot).is_none() {
                 continue;
             }
             if other_rate {
                 let cold = self.conns.cold_mut(slot);
-                cold.messages = TokenBucket::default();
+                cold.frames = TokenBucket::default();
                 cold.excess = 0;
+            }
+            if other_byte_rate {
+                let cold = self.conns.cold_mut(slot);
+                cold.bytes = TokenBucket::default();
+                cold.excess_bytes = 0;
             }
             self.arm(slot);
             self.ready_if_room(slot);

@@ -176,6 +176,23 @@ pub(crate) const ROWS: &[Row] = &[
             say(world, alice, 1)
         });
     }),
+    ("limits.byte_rate", |key| {
+        // A second's worth is more than the longest message.
+        let outcomes = [(1_000, Err(InboundError::RateLimited)), (1_001, Ok(Flow::Ready))];
+        key.decides(B::byte_rate, config().message_bytes(100), outcomes, |world| {
+            let alice = world.open("alice", "main");
+            let bytes = Inbound::Bytes { bytes: 1_001, partial: false };
+            world.registry.message(world.now, alice, bytes)
+        });
+    }),
+    ("limits.frame_deadline", |key| {
+        let outcomes = [(secs(2), secs(2)), (secs(3), secs(3))];
+        key.decides(B::frame_deadline, config(), outcomes, |world| {
+            let alice = world.open("alice", "main");
+            world.inbound(alice, Inbound::Bytes { bytes: 1, partial: true });
+            world.run_until(alice, "close frame_timeout")
+        });
+    }),
     ("limits.message_bytes", |key| {
         let outcomes = [(10, Err(InboundError::TooBig)), (11, Ok(Flow::Ready))];
         key.decides(B::message_bytes, config(), outcomes, |world| {

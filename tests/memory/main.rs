@@ -10,7 +10,7 @@ use headcount::{
     Action, CloseReason, Config, ConnId, Disconnect, Inbound, Message, Position, Registry, Resume,
     Target, Timestamp,
 };
-use support::{START, config, ms, room, secs, user, who};
+use support::{LIFE, START, config, ms, room, secs, user, who};
 
 /// Carries out actions until there are none. Every send is flushed at once, `cost` adding up what
 /// the one connection of these tests was handed.
@@ -297,7 +297,7 @@ fn pings_that_life_overtakes_undrained_are_bounded() {
         let conn = *conn.get_or_insert_with(|| admit(registry, now, "alice").unwrap());
         registry.tick(now);
         if round.is_multiple_of(200) {
-            registry.message(now, conn, Inbound::Life).map(drop).unwrap();
+            registry.message(now, conn, LIFE).map(drop).unwrap();
         }
     });
 }

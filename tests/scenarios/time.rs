@@ -1,8 +1,8 @@
 //! Time to live, and clocks that do what clocks should not.
 
-use headcount::{ConnState, Inbound, Timestamp};
+use headcount::{ConnState, Timestamp};
 
-use crate::support::{START, World, config, ms, secs};
+use crate::support::{LIFE, START, World, config, ms, secs};
 
 #[test]
 fn a_session_in_constant_use_survives_any_ttl_and_an_unused_one_goes_on_time() {
@@ -87,7 +87,7 @@ fn one_stamp_an_hour_ahead_costs_nobody_anything() {
     let mut world = tabs(0);
     let conns = world.open_conns();
     let real = world.now;
-    world.registry.message(real + secs(3_600), conns[0], Inbound::Life).map(drop).unwrap();
+    world.registry.message(real + secs(3_600), conns[0], LIFE).map(drop).unwrap();
     // The clock itself was right all along: for an hour its stamps are late, and clamped. Token
     // buckets refill by nothing but time, so a burst is what they hold until then.
     for second in 0..3_600 {
@@ -120,7 +120,7 @@ fn a_clock_that_runs_backwards_stands_still_inside() {
         world.now = Timestamp::from_millis(real.as_millis() - 1_000 * second);
         world.registry.tick(world.now);
         for conn in &conns {
-            world.registry.message(world.now, *conn, Inbound::Life).map(drop).unwrap();
+            world.registry.message(world.now, *conn, LIFE).map(drop).unwrap();
         }
         world.settle();
     }

@@ -27,6 +27,9 @@ use headcount::{
 pub use polled::Polled;
 
 /// When every world begins: late enough that a stamp may be earlier.
+/// A byte came in, and no message is in progress.
+pub const LIFE: Inbound = Inbound::Bytes { bytes: 1, partial: false };
+
 pub const START: Timestamp = Timestamp::from_secs(1_000);
 
 /// A configuration to change for one test: the defaults, with a constant seed, and a clock that may

@@ -61,11 +61,18 @@ pub(crate) struct Frames {
     limit: usize,
     /// The bytes of a message that has begun, of which the last frame has not come.
     begun: u64,
+    /// Whether there is such a message. It may have no bytes yet.
+    in_message: bool,
 }
 
 impl Frames {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { context: Box::new(new_context(limit)), limit, begun: 0 }
+        Self { context: Box::new(new_context(limit)), limit, begun: 0, in_message: false }
+    }
+
+    /// Whether a message has begun whose last frame has not come.
+    pub(crate) const fn in_message(&self) -> bool {
+        self.in_message
     }
 
     /// Takes the first frame of `input`, if it is there as a whole: what it was, and how many
@@ -109,9 +116,13 @@ impl Frames {
         };
         let event = self.process(&input[..end])?;
         match event {
-            Event::Part => self.begun += payload,
+            Event::Part => {
+                self.begun += payload;
+                self.in_message = true;
+            }
             Event::Text(_) | Event::Binary(_) => {
                 self.begun = 0;
+                self.in_message = false;
                 if end > KEPT_BUFFER || continued {
                     *self.context = new_context(self.limit);
                 }

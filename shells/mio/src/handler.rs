@@ -57,7 +57,8 @@ pub trait Handler {
     fn message(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>);
 
     /// A data message was dropped because the connection sends more than `limits.message_rate`. If
-    /// that goes on, the registry closes it.
+    /// that goes on, the registry closes it. A ping that is too many gets no pong, and the handler is
+    /// not told.
     ///
     /// By default the client is not told.
     fn rate_limited(&mut self, turn: &mut Turn<'_>, conn: ConnId) {

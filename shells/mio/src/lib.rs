@@ -106,7 +106,9 @@
 //!    is upgraded. A client that can't send credentials with its request is upgraded as
 //!    [`Verdict::Pending`], and says who it is in its first message.
 //! 4. Messages go to [`Handler::message`], one at a time, in order. While a client does not read
-//!    what it is sent, its own messages wait in its socket.
+//!    what it is sent, its own messages wait in its socket. Every byte is a sign of life; a message
+//!    has `limits.frame_deadline` from its first byte to its last. All frames are metered by
+//!    `limits.message_rate`, and pings that are too many are not answered.
 //! 5. What is sent to it is encoded once for all recipients, and written once a turn.
 //! 6. A close frame is the last thing it is sent; then the server waits for the client's own, or
 //!    for the end of the socket, `session.close_handshake` at most.

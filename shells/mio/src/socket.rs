@@ -78,6 +78,8 @@ pub(crate) struct Socket<S> {
     unparsed: Vec<u8>,
     /// Whether there may be a whole frame in `unparsed`. Nothing is read as long as there is.
     unparsed_whole: bool,
+    /// Whether the registry knows of a message in progress.
+    partial: bool,
     /// A message that the registry did not take. Nothing is parsed as long as there is one.
     held: Option<Event>,
     /// Whether to leave the input alone until a flush has made room for what it may ask for.
@@ -119,6 +121,7 @@ impl<S: Stream> Socket<S> {
             flushed: 0,
             unparsed: Vec::new(),
             unparsed_whole: false,
+            partial: false,
             held: None,
             paused: false,
             upgraded: false,

@@ -107,6 +107,8 @@ keys! {
     "limits.message_rate" message_rate
     "limits.message_burst" message_burst
     "limits.message_bytes" message_bytes
+    "limits.byte_rate" byte_rate
+    "limits.frame_deadline" frame_deadline
     "session.linger" linger
     "session.head_deadline" head_deadline
     "session.auth_deadline" auth_deadline

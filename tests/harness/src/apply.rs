@@ -34,10 +34,11 @@ impl World {
                 self.model.upgraded(stamp, conn, got)?;
             }
             Op::Message { conn, kind } => self.come_in(self.conn(conn), kind)?,
-            Op::Chatter { conn, count } => {
+            Op::Chatter { conn, kind, count } => {
                 let conn = self.conn(conn);
-                for _ in 0..count {
-                    self.come_in(conn, Incoming::Data)?;
+                let cheap = matches!(kind, Incoming::Fragment | Incoming::Ping | Incoming::Pong);
+                for _ in 0..usize::from(count) * if cheap { 8 } else { 1 } {
+                    self.come_in(conn, kind)?;
                     self.compare()?;
                 }
             }
@@ -224,7 +225,11 @@ impl World {
             Incoming::Data => Inbound::Data { bytes: 0 },
             Incoming::Largest => Inbound::Data { bytes: largest },
             Incoming::TooLarge => Inbound::Data { bytes: largest + 1 },
-            Incoming::Life => Inbound::Life,
+            Incoming::Life => Inbound::Bytes { bytes: 1, partial: false },
+            Incoming::Piece => Inbound::Bytes { bytes: 1, partial: true },
+            Incoming::Bulk => Inbound::Bytes { bytes: 2_000, partial: true },
+            Incoming::Fragment => Inbound::Fragment,
+            Incoming::Ping => Inbound::Ping,
             Incoming::Pong => Inbound::Pong,
         };
         let got = self.registry.call(|it| it.message(stamp, conn, inbound));

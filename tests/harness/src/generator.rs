@@ -229,6 +229,20 @@ impl Generator {
         }
     }
 
+    fn incoming(&mut self) -> Incoming {
+        match self.rng.below(20) {
+            0..=5 => Incoming::Data,
+            6..=7 => Incoming::Largest,
+            8 => Incoming::TooLarge,
+            9 => Incoming::Life,
+            10..=11 => Incoming::Piece,
+            12 => Incoming::Bulk,
+            13..=14 => Incoming::Fragment,
+            15..=16 => Incoming::Ping,
+            _ => Incoming::Pong,
+        }
+    }
+
     /// The next operation.
     pub fn next_op(&mut self) -> Op {
         match self.kind() {
@@ -236,16 +250,7 @@ impl Generator {
             1 => Op::Arrive(self.arrival()),
             2 => Op::Upgraded { conn: self.pick() },
             3 => Op::Connect { conn: self.pick(), arrival: self.arrival() },
-            4 => {
-                let kind = match self.rng.below(20) {
-                    0..=7 => Incoming::Data,
-                    8..=9 => Incoming::Largest,
-                    10 => Incoming::TooLarge,
-                    11..=14 => Incoming::Life,
-                    _ => Incoming::Pong,
-                };
-                Op::Message { conn: self.pick(), kind }
-            }
+            4 => Op::Message { conn: self.pick(), kind: self.incoming() },
             5 => Op::Flushed { conn: self.pick(), how: self.flush() },
             6 => Op::Disconnect { conn: self.pick() },
             7 => Op::Tick,
@@ -287,7 +292,11 @@ impl Generator {
             20 => Op::Revoke { user: self.name() },
             21 => Op::Drain { deadline: self.rng.chance(50).then(|| self.rng.byte()) },
             22 => Op::CancelDrain,
-            23 => Op::Chatter { conn: self.pick(), count: self.rng.between(2, 12) as u8 },
+            23 => {
+                let other = self.incoming();
+                let kind = self.rng.pick(&[Incoming::Data, Incoming::Data, other]);
+                Op::Chatter { conn: self.pick(), kind, count: self.rng.between(2, 12) as u8 }
+            }
             24 => Op::Reload { choice: self.rng.byte(), dry_run: self.rng.chance(20) },
             25 => {
                 let room = self.rng.chance(50).then(|| self.name());

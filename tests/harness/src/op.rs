@@ -34,11 +34,13 @@ pub enum Op {
         /// What.
         kind: Incoming,
     },
-    /// So many data messages come in at once.
+    /// The same comes in again and again, at once.
     Chatter {
         /// On which connection.
         conn: Pick,
-        /// How many.
+        /// What.
+        kind: Incoming,
+        /// How often; eight times as often if it takes an eighth of a token.
         #[cfg_attr(feature = "arbitrary", arbitrary(with = few))]
         count: u8,
     },
@@ -296,8 +298,16 @@ pub enum Incoming {
     Largest,
     /// One byte more.
     TooLarge,
-    /// A sign of life.
+    /// A byte, and no message is in progress after it.
     Life,
+    /// A byte of a message in progress.
+    Piece,
+    /// Some 2,000 bytes of a message in progress.
+    Bulk,
+    /// A whole frame of a message that is not whole.
+    Fragment,
+    /// A ping.
+    Ping,
     /// A pong.
     Pong,
 }

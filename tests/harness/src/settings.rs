@@ -169,5 +169,8 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .closed_ring(rng.pick(&[0, 1, 5, 1_000]));
     // Keys that came later are drawn from a copy, so that traces keep the rest of their configuration.
     let later = &mut rng.clone();
-    builder.pending_per_source(small(later).min(pending))
+    builder
+        .pending_per_source(small(later).min(pending))
+        .byte_rate(later.pick(&[0, 0, 1_000, 1_000_000]))
+        .frame_deadline(time(later, calm, false))
 }

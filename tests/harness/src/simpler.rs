@@ -190,7 +190,7 @@ impl Simpler for Op {
             Self::Upgraded { conn } => fields!(Upgraded { conn }),
             Self::Connect { conn, arrival } => fields!(Connect { conn, arrival }),
             Self::Message { conn, kind } => fields!(Message { conn, kind }),
-            Self::Chatter { conn, count } => fields!(Chatter { conn, count }),
+            Self::Chatter { conn, kind, count } => fields!(Chatter { conn, kind, count }),
             Self::Flushed { conn, how } => fields!(Flushed { conn, how }),
             Self::Disconnect { conn } => fields!(Disconnect { conn }),
             Self::Refresh { conn, expiry } => fields!(Refresh { conn, expiry }),

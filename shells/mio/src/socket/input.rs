@@ -220,6 +220,24 @@ impl<S: Stream> Socket<S> {
                 joined
             };
         }
+        self.report(fresh.len(), desk.turn);
+    }
+
+    /// Tells the registry of bytes that frames have not told of: a message in progress begins, goes on
+    /// or ends with them, or their rate is limited.
+    fn report(&mut self, bytes: usize, turn: &mut Turn<'_>) {
+        let Stage::Open(frames) = &self.stage else { return };
+        // What waits for its turn to be processed may be whole: it is nobody's delay but ours.
+        let rest = !self.unparsed.is_empty() && !self.unparsed_whole;
+        let partial = rest || frames.in_message();
+        let limited = bytes > 0 && turn.registry.config().byte_rate() > 0;
+        if !(partial || self.partial || limited) {
+            return;
+        }
+        self.partial = partial;
+        let inbound = Inbound::Bytes { bytes: bytes as u64, partial };
+        // It fails if the connection is closing.
+        let _ = turn.registry.message(turn.now, self.conn, inbound);
     }
 
     fn on_event<H: Handler>(&mut self, event: Event, desk: &mut Desk<'_, '_, H>) {
@@ -238,11 +256,13 @@ impl<S: Stream> Socket<S> {
         match event {
             Event::Text(_) | Event::Binary(_) => self.offer(event, desk),
             Event::Part => {
-                let _ = registry.message(now, self.conn, Inbound::Life);
+                let _ = registry.message(now, self.conn, Inbound::Fragment);
             }
             Event::Ping(pong) => {
-                let _ = registry.message(now, self.conn, Inbound::Life);
-                self.outbound.push_pong(pong);
+                // One that is too many is not answered.
+                if registry.message(now, self.conn, Inbound::Ping).is_ok() {
+                    self.outbound.push_pong(pong);
+                }
             }
             Event::Pong => {
                 let _ = registry.message(now, self.conn, Inbound::Pong);

@@ -30,6 +30,8 @@ impl<S: Stream> Socket<S> {
         self.paused = false;
         let mut unanswered = None;
         let stage = match std::mem::replace(&mut self.stage, Stage::Deaf) {
+            // It has said too much already.
+            Stage::Open(_) if reason == CloseReason::RateLimited => Stage::Deaf,
             // Its close frame may still come, and tells that ours has arrived. It is closing already
             // if it was refused with a close frame.
             Stage::Open(frames) | Stage::Closing(frames) => Stage::Closing(frames),
@@ -40,6 +42,10 @@ impl<S: Stream> Socket<S> {
             }
             Stage::Deaf => Stage::Deaf,
         };
+        if matches!(stage, Stage::Deaf) {
+            self.unparsed = Vec::new();
+            self.unparsed_whole = false;
+        }
         self.stage = stage;
         let last = match (self.complete, self.upgraded, self.echo) {
             // It was answered when it was refused.

@@ -5,6 +5,7 @@ mod failures;
 mod floods;
 mod fragments;
 mod heads;
+mod metering;
 mod pings;
 mod refusals;
 mod rough;
@@ -39,6 +40,8 @@ use wire::{Fake, Wire};
 struct Echo {
     /// How many were authenticated: each is a user of its own.
     users: usize,
+    /// Nobody is: all wait to say who they are.
+    nobody: bool,
     messages: usize,
     gone: Vec<CloseReason>,
     /// What it refuses everyone with.
@@ -51,6 +54,9 @@ impl Handler for Echo {
     fn authenticate(&mut self, _: &Request<'_>) -> Verdict {
         if let Some(answer) = &self.refuses {
             return Verdict::Refuse(answer.clone());
+        }
+        if self.nobody {
+            return Verdict::Pending;
         }
         self.users += 1;
         let user = UserId::new(format!("user-{}", self.users)).unwrap();

@@ -139,6 +139,7 @@ impl Model {
         conn.admitted = Some((session, now));
         conn.heard_at = now;
         conn.data_at = now;
+        conn.began = conn.began.map(|_| now);
         conn.expires = expires;
         conn.label = label;
         // Being slow begins with the admission.

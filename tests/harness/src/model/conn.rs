@@ -121,9 +121,17 @@ pub(crate) struct Conn {
     pub(crate) label: Option<u8>,
     /// When its principal expires.
     pub(crate) expires: Option<Timestamp>,
-    /// How fast it may talk, and how often it talked too fast.
-    pub(crate) messages: Option<Bucket>,
+    /// When the message in progress began, and whether frames of it have come whole.
+    pub(crate) began: Option<Timestamp>,
+    pub(crate) fragmented: bool,
+    /// How fast it may talk, and how many eighths of a message it talked too fast.
+    pub(crate) frames: Option<Bucket>,
     pub(crate) excess: u32,
+    /// The same for bytes.
+    pub(crate) bytes: Option<Bucket>,
+    pub(crate) excess_bytes: u64,
+    /// A ping was handed out, and no pong has come since.
+    pub(crate) pong_owed: bool,
     /// Of the drain under way.
     pub(crate) told_of_drain: bool,
     /// It was there when the drain began.
@@ -166,8 +174,13 @@ impl Conn {
             data_at: now,
             label: None,
             expires: None,
-            messages: None,
+            began: None,
+            fragmented: false,
+            frames: None,
             excess: 0,
+            bytes: None,
+            excess_bytes: 0,
+            pong_owed: false,
             told_of_drain: false,
             met_drain: false,
             heard_at: now,

@@ -15,50 +15,42 @@ impl Model {
         got: Result<Flow, InboundError>,
     ) -> Check {
         self.clock(stamp);
-        let expected = match (self.conns.get(&id), inbound) {
-            (None, _) => Err(InboundError::UnknownConn),
-            (Some(conn), _) if matches!(conn.state, State::Closing | State::Gone) => {
-                Err(InboundError::UnknownConn)
-            }
-            (_, Inbound::Data { bytes }) if bytes > self.config.message_bytes() => {
+        let (now, window) = (self.now, self.config.window());
+        let conn = self.conns.get_mut(&id);
+        let Some(conn) = conn.filter(|it| matches!(it.state, State::Pending | State::Open)) else {
+            let expected = Err(InboundError::UnknownConn);
+            ensure!(got == expected, "message: {got:?}, expected {expected:?}");
+            return Ok(());
+        };
+        conn.follow(now, inbound);
+        let full = conn.is_open() && conn.used() > window;
+        let expected = match inbound {
+            Inbound::Data { bytes } if bytes > self.config.message_bytes() => {
+                self.begin_close(id, &[CloseReason::MessageTooBig], true);
                 Err(InboundError::TooBig)
             }
-            (Some(conn), Inbound::Data { .. })
-                if conn.is_open() && conn.used() > self.config.window() =>
-            {
+            Inbound::Data { .. } if full => {
+                conn.paused = true;
+                self.marks.hit("a message was paused");
                 Ok(Flow::Paused)
             }
-            (Some(conn), Inbound::Data { .. }) if conn.is_open() => {
-                match self.take_message_token(id) {
-                    true => Ok(Flow::Ready),
-                    false => Err(InboundError::RateLimited),
+            _ => {
+                let is_data = matches!(inbound, Inbound::Data { .. });
+                if is_data {
+                    conn.data_at = now;
                 }
-            }
-            _ => Ok(Flow::Ready),
-        };
-        ensure!(got == expected, "message: {got:?}, expected {expected:?}");
-        match got {
-            Err(InboundError::TooBig) => {
-                self.begin_close(id, &[CloseReason::MessageTooBig], true);
-            }
-            Err(InboundError::RateLimited) if self.conns[&id].is_open() => self.hear(id),
-            Err(_) => {}
-            Ok(flow) => {
                 self.tally.pongs += u64::from(inbound == Inbound::Pong);
-                if flow == Flow::Ready {
+                let within = self.is_within_rates(id, inbound);
+                if self.conns[&id].state != State::Closing {
                     self.hear(id);
                 }
-                if let Some(conn) = self.conns.get_mut(&id) {
-                    match flow {
-                        Flow::Paused => {
-                            conn.paused = true;
-                            self.marks.hit("a message was paused");
-                        }
-                        Flow::Ready => conn.paused &= !matches!(inbound, Inbound::Data { .. }),
-                    }
+                if let Some(conn) = self.conns.get_mut(&id).filter(|_| within && is_data) {
+                    conn.paused = false;
                 }
+                if within { Ok(Flow::Ready) } else { Err(InboundError::RateLimited) }
             }
-        }
+        };
+        ensure!(got == expected, "message: {got:?}, expected {expected:?}");
         Ok(())
     }
 
@@ -142,6 +134,7 @@ impl Model {
         conn.paused = false;
         conn.heard_at = now;
         conn.data_at = now;
+        conn.began = conn.began.map(|_| now);
         if let Some(ping) = &mut conn.ping
             && let Some((since, _)) = &mut ping.running
         {

@@ -1,13 +1,35 @@
 //! Limits of a connection's own: how fast it may talk, how long it may be idle, and be at all.
 
-use headcount::{CloseReason, Config, ConnId, Timestamp, UnknownConn};
+use headcount::{CloseReason, Config, ConnId, Inbound, Timestamp, UnknownConn};
 
 use super::conn::Conn;
 use super::{Bucket, Model};
 use crate::seen::Source;
 use crate::{Check, ensure};
 
+/// Bytes that may come at once: a second's worth of them, and one message at least.
+pub(crate) fn byte_burst(config: &Config) -> u64 {
+    config.byte_rate().max(config.message_bytes())
+}
+
 impl Conn {
+    /// When the message in progress has taken too long.
+    pub(crate) fn frame_by(&self, config: &Config) -> Option<Timestamp> {
+        let began = self.began.filter(|_| self.is_open() && !self.paused)?;
+        Some(began + config.frame_deadline())
+    }
+
+    /// What came in, and which message is in progress after it.
+    pub(crate) fn follow(&mut self, now: Timestamp, inbound: Inbound) {
+        match inbound {
+            Inbound::Fragment => self.fragmented = true,
+            Inbound::Data { .. } | Inbound::Bytes { partial: false, .. } => self.fragmented = false,
+            _ => {}
+        }
+        let partial = matches!(inbound, Inbound::Bytes { partial: true, .. }) || self.fragmented;
+        self.began = partial.then(|| self.began.unwrap_or(now));
+    }
+
     pub(crate) fn idle_at(&self, config: &Config) -> Option<Timestamp> {
         let limited = self.is_open() && !self.paused && !config.idle().is_zero();
         limited.then(|| self.data_at + config.idle())
@@ -27,23 +49,56 @@ impl Conn {
 }
 
 impl Model {
-    /// Whether a data message is within the rate. Too many that are not close the connection.
-    pub(crate) fn take_message_token(&mut self, id: ConnId) -> bool {
+    /// Whether what came in is within its rates. Too much that is not closes the connection.
+    pub(crate) fn is_within_rates(&mut self, id: ConnId, inbound: Inbound) -> bool {
+        let Some(conn) = self.conns.get_mut(&id) else { return true };
+        match inbound {
+            Inbound::Data { .. } => self.take_eighths(id, 8),
+            Inbound::Pong if std::mem::take(&mut conn.pong_owed) => true,
+            Inbound::Bytes { bytes, .. } => self.take_bytes(id, bytes),
+            _ => self.take_eighths(id, 1),
+        }
+    }
+
+    fn take_eighths(&mut self, id: ConnId, eighths: u32) -> bool {
         let (now, config) = (self.now, &self.config);
         let (rate, burst) = (config.message_rate(), config.message_burst());
         let Some(conn) = self.conns.get_mut(&id) else { return true };
-        conn.data_at = now;
-        let bucket = conn.messages.get_or_insert_with(|| Bucket::new(rate, burst));
+        let bucket = conn.frames.get_or_insert_with(|| Bucket::new(rate, burst));
         if bucket.is_full(now) {
             conn.excess = 0;
         }
-        if bucket.take(now).is_ok() {
+        if bucket.take_eighths(now, eighths).is_ok() {
             return true;
         }
-        self.marks.hit("a message came too fast");
-        conn.excess += 1;
-        if conn.excess >= burst {
+        self.marks.hit(if eighths == 8 {
+            "a message came too fast"
+        } else {
+            "a frame came too fast"
+        });
+        conn.excess += eighths;
+        if conn.excess >= 8 * burst {
             self.marks.hit("messages came too fast for too long");
+            self.begin_close(id, &[CloseReason::RateLimited], true);
+        }
+        false
+    }
+
+    fn take_bytes(&mut self, id: ConnId, bytes: u64) -> bool {
+        let (now, rate, burst) = (self.now, self.config.byte_rate(), byte_burst(&self.config));
+        let Some(conn) = self.conns.get_mut(&id).filter(|_| rate > 0) else { return true };
+        let bucket = conn.bytes.get_or_insert_with(|| Bucket::new(rate, burst));
+        if bucket.is_full(now) {
+            conn.excess_bytes = 0;
+        }
+        let excess = bytes - bucket.take_some(now, bytes);
+        if excess == 0 {
+            return true;
+        }
+        self.marks.hit("bytes came too fast");
+        conn.excess_bytes += excess;
+        if conn.excess_bytes >= burst {
+            self.marks.hit("bytes came too fast for too long");
             self.begin_close(id, &[CloseReason::RateLimited], true);
         }
         false

@@ -135,7 +135,7 @@ pub(crate) struct Bucket {
 const SECOND: u128 = 1_000_000_000;
 
 impl Bucket {
-    pub(crate) fn new(rate: u32, burst: u32) -> Self {
+    pub(crate) fn new(rate: impl Into<u128>, burst: impl Into<u128>) -> Self {
         Self { rate: rate.into(), burst: burst.into(), full_at: 0 }
     }
 
@@ -146,17 +146,29 @@ impl Bucket {
 
     /// Takes a token, or tells how long there is none.
     pub(crate) fn take(&mut self, now: Timestamp) -> Result<(), Duration> {
+        self.take_eighths(now, 8)
+    }
+
+    /// The same with a part of a token.
+    pub(crate) fn take_eighths(&mut self, now: Timestamp, eighths: u32) -> Result<(), Duration> {
         if self.rate == 0 {
             return Ok(());
         }
+        let price = SECOND / 8 * u128::from(eighths);
         let now = u128::from(now.as_nanos()) * self.rate;
-        let earliest = self.full_at.saturating_sub((self.burst - 1) * SECOND);
+        let earliest = self.full_at.saturating_sub(self.burst * SECOND - price);
         if now < earliest {
             let nanos = (earliest - now).div_ceil(self.rate);
             return Err(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)));
         }
-        self.full_at = self.full_at.max(now) + SECOND;
+        self.full_at = self.full_at.max(now) + price;
         Ok(())
+    }
+
+    /// Takes as many of so many tokens as there are.
+    pub(crate) fn take_some(&mut self, now: Timestamp, tokens: u64) -> u64 {
+        let wanted = 0..tokens;
+        wanted.take_while(|_| self.take(now).is_ok()).count() as u64
     }
 }
 

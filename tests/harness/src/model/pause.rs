@@ -29,6 +29,9 @@ impl Model {
                     conn.heard_at += lasted;
                     conn.progress_at += lasted;
                     conn.data_at += lasted;
+                    if let Some(began) = &mut conn.began {
+                        *began += lasted;
+                    }
                     if let Some(ping) = &mut conn.ping
                         && let Some((since, _)) = &mut ping.running
                     {

@@ -40,6 +40,7 @@ impl Model {
                 let due = core::mem::replace(&mut pinged.ping_due, PingDue::No);
                 ensure!(due != PingDue::No, "a ping of {conn:?} that was not due");
                 pinged.pinged = true;
+                pinged.pong_owed = true;
                 if let Some(ping) = &mut pinged.ping {
                     ping.mark = Some(pinged.handed + MESSAGE_OVERHEAD);
                 }

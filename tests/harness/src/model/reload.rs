@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use headcount::{CloseReason, Config, ConnId, Impact, Registry, SessionId, Timestamp};
 
 use super::entry::Bounds;
+use super::limits::byte_burst;
 use super::{Bucket, Model, due};
 use crate::seen::Source;
 use crate::{Check, ensure};
@@ -122,6 +123,7 @@ impl Model {
                 exact(conn.stuck_at(config)),
                 exact(conn.pong_by(config)),
                 exact(conn.idle_at(config)),
+                exact(conn.frame_by(config)),
                 exact(conn.expires_at(config)),
                 conn.life_ends(config),
                 drain,
@@ -173,8 +175,15 @@ impl Model {
         let rate = |config: &Config| (config.message_rate(), config.message_burst());
         if rate(before) != rate(&self.config) {
             for conn in self.conns.values_mut() {
-                conn.messages = None;
+                conn.frames = None;
                 conn.excess = 0;
+            }
+        }
+        let rate = |config: &Config| (config.byte_rate(), byte_burst(config));
+        if rate(before) != rate(&self.config) {
+            for conn in self.conns.values_mut() {
+                conn.bytes = None;
+                conn.excess_bytes = 0;
             }
         }
     }

@@ -12,7 +12,7 @@ use super::{Model, due, millis_up};
 use crate::seen::Source;
 use crate::{Check, ensure};
 
-/// The longest close handshake with a peer that broke the protocol.
+/// The longest close handshake with a peer that broke the protocol, or floods.
 const SHORT_HANDSHAKE: Duration = Duration::from_secs(1);
 
 impl Ping {
@@ -65,6 +65,7 @@ impl Conn {
             [CloseReason::ProtocolError
                 | CloseReason::InvalidPayload
                 | CloseReason::MessageTooBig
+                | CloseReason::RateLimited
                 | CloseReason::HeadTimeout]
         );
         let whole = config.close_handshake();
@@ -84,6 +85,7 @@ impl Conn {
             ping,
             self.handshake_until(config),
             self.idle_at(config),
+            self.frame_by(config),
             self.life_ends(config).map(|(_, latest)| latest),
             self.expires_at(config),
             drain.and_then(|drain| drain.closes(self, config)).map(|(_, latest)| latest),
@@ -236,6 +238,7 @@ impl Model {
             (CloseReason::Expired, exact(conn.expires_at(config)), "a principal expired"),
             (CloseReason::LifetimeEnded, conn.life_ends(config), "a life was long enough"),
             (CloseReason::Idle, exact(conn.idle_at(config)), "a connection was idle"),
+            (CloseReason::FrameTimeout, exact(conn.frame_by(config)), "a message took too long"),
         ];
         let mut reasons = Vec::new();
         for (reason, at, mark) in limits {
