@@ -11,6 +11,7 @@ mod admin;
 mod cli;
 mod client;
 mod crowd;
+mod descriptors;
 mod events;
 mod fault;
 mod frames;
@@ -46,6 +47,7 @@ use tracing::{error, info};
 
 use crate::admin::Reload;
 use crate::cli::Command;
+use crate::descriptors::Descriptors;
 use crate::gateway::{Counters, Gateway};
 use crate::own::Shared;
 use crate::source::{Plan, Source};
@@ -75,12 +77,12 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     let log = log::start(Arc::clone(&counters))
         .map_err(|error| format!("cannot start the log's thread: {error}"))?;
     panics::end_the_process(log.clone());
-    let descriptors = descriptor_limit();
+    let descriptors = Descriptors::of_the_process();
     let seed = getrandom::u64()
         .map_err(|error| format!("the operating system gives no entropy for the seed: {error}"))?;
     let journal = arguments.journal.clone();
     let source = Source::new(arguments, seed, descriptors);
-    let Plan { settings, config } = source.read()?;
+    let Plan { settings, config, lowered } = source.read()?;
     let (listen, admin) = (settings.address("listen"), settings.address("admin"));
 
     let options =
@@ -101,7 +103,7 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
         None => server,
     };
 
-    source.warn_of(&config);
+    source.warn_of(&lowered);
     let handle = server.handle();
     let failed = Arc::new(AtomicBool::new(false));
     let own = Shared::new(settings);
@@ -119,7 +121,7 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     std::thread::Builder::new()
         .name("admin".to_owned())
         .spawn(move || {
-            if let Err(error) = admin::run(listener, state, hang_ups) {
+            if let Err(error) = admin::run(listener, state, hang_ups, descriptors.admin_places()) {
                 error!(%error, "the admin port has failed; stopping");
                 admin_failed.store(true, Ordering::Release);
                 handle.stop();
@@ -183,16 +185,4 @@ fn cannot_listen(
             format!("cannot listen on {address}: {cause}; choose another address with {flag}")
         }
     }
-}
-
-/// How many descriptors the process may have, after raising the soft limit to the hard one: every
-/// connection is one, and the soft limit is for programs that use `select`.
-fn descriptor_limit() -> u64 {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if limit.current != limit.maximum && setrlimit(Resource::Nofile, raised).is_ok() {
-        return limit.maximum.unwrap_or(u64::MAX);
-    }
-    limit.current.unwrap_or(u64::MAX)
 }

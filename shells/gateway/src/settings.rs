@@ -11,13 +11,12 @@ use std::time::Duration;
 
 use headcount::{Config, ConfigError, OverCap, Profile};
 
+use crate::descriptors::{Descriptors, Lowered};
 use crate::proxies::Proxies;
 use crate::values;
 pub(crate) use rows::help;
 use rows::{ROWS, Row, Takes};
 
-/// Connections that are admitted by default, if the descriptor limit allows.
-const CONNECTIONS: u64 = 65_536;
 /// What a refused newcomer is told to wait under `limits.over_cap=refuse`.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 /// What a server that nobody but a developer uses takes for a drain, unless a profile says otherwise.
@@ -28,8 +27,6 @@ const GRACE_PARTS: u32 = 4;
 
 /// The longest time that the registry takes.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-/// Descriptors that are left for everything that is not an admitted connection.
-const SPARE_DESCRIPTORS: u64 = 512;
 
 /// A value that was read, in the form its row takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,9 +110,14 @@ impl Settings {
         Ok(())
     }
 
-    /// The registry's configuration, for a process that may have so many descriptors.
-    pub(crate) fn config(&self, seed: u64, descriptors: u64) -> Result<Config, String> {
-        let fits = default_connections(descriptors);
+    /// The registry's configuration for a process that may have so many descriptors, and which of
+    /// its limits were lowered to fit.
+    pub(crate) fn config(
+        &self,
+        seed: u64,
+        descriptors: Descriptors,
+    ) -> Result<(Config, Lowered), String> {
+        let fits = descriptors.default_connections();
         let mut builder = match self.value("profile") {
             // It has a number of its own.
             Some(Value::Start(Profile::Origin)) => Config::profile(Profile::Origin, seed),
@@ -152,7 +154,9 @@ impl Settings {
             }
             (Some(_), Some(_)) => builder,
         };
-        builder.build().map_err(explain)
+        let config = builder.clone().build().map_err(explain)?;
+        let (builder, lowered) = descriptors.fit(builder, &config);
+        Ok((builder.build().map_err(explain)?, lowered))
     }
 
     /// Upgrades per second from one address; 0: no limit.
@@ -300,12 +304,6 @@ fn profile(text: &str) -> Result<Profile, &'static str> {
         "origin" => Ok(Profile::Origin),
         _ => Err("development, test, ci, staging, production or origin"),
     }
-}
-
-/// What the descriptor limit leaves room for, or the usual number.
-fn default_connections(descriptors: u64) -> u32 {
-    let room = descriptors.saturating_sub(SPARE_DESCRIPTORS).clamp(16, CONNECTIONS);
-    u32::try_from(room).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

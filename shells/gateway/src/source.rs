@@ -4,27 +4,27 @@ use headcount::{Config, shown};
 use tracing::warn;
 
 use crate::cli;
+use crate::descriptors::{Descriptors, Lowered};
 use crate::settings::Settings;
-
-/// Descriptors that are needed for what is not an admitted connection, at the very least.
-const FEWEST_SPARE: u64 = 64;
 
 /// The flags, the environment and the file, and what the process has been given.
 #[derive(Debug)]
 pub(crate) struct Source {
     arguments: cli::Serve,
     seed: u64,
-    descriptors: u64,
+    descriptors: Descriptors,
 }
 
 /// What they say together.
 pub(crate) struct Plan {
     pub(crate) settings: Settings,
+    /// Fitted to the descriptors that the process may have.
     pub(crate) config: Config,
+    pub(crate) lowered: Lowered,
 }
 
 impl Source {
-    pub(crate) const fn new(arguments: cli::Serve, seed: u64, descriptors: u64) -> Self {
+    pub(crate) const fn new(arguments: cli::Serve, seed: u64, descriptors: Descriptors) -> Self {
         Self { arguments, seed, descriptors }
     }
 
@@ -46,22 +46,25 @@ impl Source {
         }
         settings.read_environment(std::env::vars_os())?;
         self.arguments.apply(&mut settings)?;
-        let config = settings.config(self.seed, self.descriptors)?;
+        let (config, lowered) = settings.config(self.seed, self.descriptors)?;
         for key in ["listen", "admin"] {
             cli::only_loopback(&settings.written(key), settings.address(key))?;
         }
-        Ok(Plan { settings, config })
+        Ok(Plan { settings, config, lowered })
     }
 
-    /// Warns of a limit that the process can't keep.
-    pub(crate) fn warn_of(&self, config: &Config) {
-        let (connections, descriptors) = (config.connections(), self.descriptors);
-        if u64::from(connections) + FEWEST_SPARE > descriptors {
-            warn!(
-                connections,
-                descriptors,
-                "limits.connections is more than the descriptor limit (ulimit -n) lets in"
-            );
+    /// Warns of limits that the process could not keep.
+    pub(crate) fn warn_of(&self, lowered: &Lowered) {
+        if lowered.is_empty() {
+            return;
         }
+        let (descriptors, reserve) = (self.descriptors.0, self.descriptors.reserve());
+        warn!(
+            descriptors,
+            reserve,
+            lowered = lowered.to_string(),
+            "limits are lowered to what the descriptor limit leaves: raise the hard limit (ulimit -n; \
+             the soft one has been raised to it), or lower them in the settings"
+        );
     }
 }

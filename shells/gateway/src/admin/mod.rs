@@ -122,8 +122,13 @@ fn stopped() -> Problem {
     Problem::new(503, "stopped", "the server is stopping")
 }
 
-/// Serves until the process ends. Each notice of `hang_ups` is a SIGHUP, or several.
-pub(crate) fn run(listener: TcpListener, state: State, hang_ups: Arc<Notify>) -> io::Result<()> {
+/// Serves so many connections at a time until the process ends. Each notice of `hang_ups` is a SIGHUP, or several.
+pub(crate) fn run(
+    listener: TcpListener,
+    state: State,
+    hang_ups: Arc<Notify>,
+    places: usize,
+) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
@@ -131,16 +136,12 @@ pub(crate) fn run(listener: TcpListener, state: State, hang_ups: Arc<Notify>) ->
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tokio::spawn(reload::on_hang_up(state.clone(), hang_ups));
         tokio::spawn(refusals::summarize(Arc::clone(&state.0.counters)));
-        match port::serve(listener, router(state), Bounds::USUAL).await {}
+        match port::serve(listener, router(state), Bounds::USUAL.with_connections(places)).await {}
     })
 }
 
 fn router(state: State) -> Router {
-    Router::new()
-        .route("/", get(page::show))
-        .route("/livez", get(live))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics::show))
+    let without_query = Router::new()
         .route("/v1/stats", get(stats::show))
         .route("/v1/publish", post(publish::publish))
         .route("/v1/runs", post(runs::open))
@@ -151,12 +152,20 @@ fn router(state: State) -> Router {
         .route("/v1/drain", post(operate::drain))
         .route("/v1/revoke", post(operate::revoke))
         .route("/v1/check", post(operate::check))
+        .route("/v1/connections/{id}", get(look::one::<ConnId>))
+        .route("/v1/sessions/{id}", get(look::one::<SessionId>))
+        .route_layer(middleware::from_fn(query::without));
+    Router::new()
+        .route("/", get(page::show))
+        // Probes and scrapers may be configured to add what they like.
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::show))
         .route("/v1/reload", post(reload::reload))
         .route("/v1/connections", get(look::list::<ConnId>))
-        .route("/v1/connections/{id}", get(look::one::<ConnId>))
         .route("/v1/sessions", get(look::list::<SessionId>))
-        .route("/v1/sessions/{id}", get(look::one::<SessionId>))
         .route("/v1/closed", get(look::closed))
+        .merge(without_query)
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(guard))

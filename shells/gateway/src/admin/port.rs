@@ -43,6 +43,11 @@ impl Bounds {
         lifetime: Duration::from_secs(300),
         last_answer: Duration::from_secs(30),
     };
+
+    /// The same for another number of connections.
+    pub(super) const fn with_connections(self, connections: usize) -> Self {
+        Self { connections, ..self }
+    }
 }
 
 /// Serves for ever.

@@ -1,5 +1,8 @@
 //! The query of a request that lists something: whose, how many, and from where on.
 
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
 use headcount::UserId;
 
 use super::address::parse_user;
@@ -7,6 +10,10 @@ use crate::identity::hex;
 use crate::problem::Problem;
 use crate::values;
 
+/// What a query can say.
+const KNOWN: [&str; 3] = ["user", "limit", "cursor"];
+/// The characters that are shown at most of a name that is not known.
+const SHOWN: usize = 32;
 const USUAL_LIMIT: usize = 100;
 /// Each entry takes the loop's time.
 const MAX_LIMIT: usize = 1_000;
@@ -26,6 +33,11 @@ impl Query {
         let mut read = Self { user: None, limit: USUAL_LIMIT, cursor: None };
         let mut seen = Vec::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or("").as_bytes()) {
+            if !KNOWN.contains(&&*name) {
+                let name: String = name.chars().take(SHOWN).collect();
+                let known = KNOWN.join(", ");
+                return Err(bad(format!("{name:?} can't be given in the query; {known} can")));
+            }
             if seen.contains(&name) {
                 return Err(bad(format!("{name} is given twice")));
             }
@@ -43,16 +55,11 @@ impl Query {
                         bad(format!("limit must be a number between 1 and {MAX_LIMIT}"))
                     })?;
                 }
-                "cursor" => {
+                _ => {
                     let cursor = hex(&value);
                     read.cursor = Some(cursor.ok_or_else(|| {
                         bad("cursor must be sent as the page before gave it".to_owned())
                     })?);
-                }
-                _ => {
-                    return Err(bad(
-                        "only user, limit and cursor can be given in the query".to_owned()
-                    ));
                 }
             }
             seen.push(name);
@@ -69,6 +76,17 @@ impl Query {
 /// A cursor as clients see it: opaque.
 pub(super) fn show_cursor(cursor: u64) -> String {
     format!("{cursor:x}")
+}
+
+/// For calls that take nothing in their query: a `?user=` there was meant for another.
+pub(super) async fn without(request: Request, next: Next) -> Result<Response, Problem> {
+    match request.uri().query() {
+        None | Some("") => Ok(next.run(request).await),
+        Some(query) => {
+            let query: String = query.chars().take(SHOWN).collect();
+            Err(bad(format!("this call takes nothing in its query, not {query:?}")))
+        }
+    }
 }
 
 fn bad(message: String) -> Problem {

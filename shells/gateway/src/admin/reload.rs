@@ -86,7 +86,7 @@ impl State {
         plan: Plan,
         dry_run: bool,
     ) -> Result<(Vec<&'static str>, Impact), Problem> {
-        let Plan { settings, config } = plan;
+        let Plan { settings, config, lowered } = plan;
         let Reload { source, own, .. } = &self.0.reload;
         let mut own = own.lock();
         let changed = settings.changed(&config, own.settings(), turn.registry.config());
@@ -102,7 +102,7 @@ impl State {
             return Ok((changed, turn.registry.preview_reload(turn.now, &config)));
         }
         info!(changed = changed.join(","), "reloading");
-        source.warn_of(&config);
+        source.warn_of(&lowered);
         self.set_limits(Limits::new(&config));
         own.replace(settings);
         Ok((changed, turn.registry.reload(turn.now, config)))
@@ -114,8 +114,10 @@ fn is_dry_run(query: Option<&str>) -> Result<bool, Problem> {
     match query {
         None | Some("" | "dry_run=0" | "dry_run=false") => Ok(false),
         Some("dry_run=1" | "dry_run=true") => Ok(true),
-        Some(_) => {
-            let message = "only dry_run=1 or dry_run=0 can be given in the query";
+        Some(other) => {
+            let other: String = other.chars().take(32).collect();
+            let message =
+                format!("only dry_run=1 or dry_run=0 can be given in the query, not {other:?}");
             Err(Problem::new(400, "bad_query", message))
         }
     }

@@ -104,7 +104,7 @@ mod tests {
             ("LIMITS_USERS", "many"),
         ])
         .unwrap();
-        let config = settings.config(1, u64::MAX).unwrap();
+        let config = crate::settings::tests::config(&settings).unwrap();
         assert_eq!((config.users(), config.pong_timeout().as_secs()), (7, 3));
         assert_eq!(settings.address("listen"), "[::1]:7".parse().unwrap());
     }

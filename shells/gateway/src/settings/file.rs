@@ -142,7 +142,7 @@ mod tests {
              over_cap = \"evict-oldest\"\n[session]\n[heartbeat]\ninterval = \"\"\"3s\"\"\"\n",
         )
         .unwrap();
-        let config = settings.config(1, u64::MAX).unwrap();
+        let config = crate::settings::tests::config(&settings).unwrap();
         assert_eq!((config.users(), config.rooms(), config.sessions()), (1_000, 16, 2_000));
         assert_eq!((config.stream_bytes(), config.interval().as_secs()), (65_536, 3));
         assert_eq!(config.over_cap(), headcount::OverCap::EvictOldest);

@@ -56,7 +56,7 @@ pub(super) const ROWS: &[Row] = &[
     row("admin", Address("127.0.0.1:7401"), "where the back end publishes and people look [127.0.0.1:7401]"),
     row("profile", Start, "development, test, ci, staging, production or origin: other defaults [the ones listed here]"),
     row("trusted_proxies", OwnList, "addresses and networks whose X-Forwarded-For is believed, such as 10.0.0.0/8,::1 [none]"),
-    row("limits.connections", of!(Count, connections), "open connections [65536, or the descriptor limit - 512]"),
+    row("limits.connections", of!(Count, connections), "open connections [65536, or what the descriptor limit leaves]"),
     row("limits.pending", of!(Count, pending), "sockets that wait to be admitted [connections / 8]"),
     row("limits.pending_per_source", of!(Count, pending_per_source), "of these, sockets of one IPv4 address or IPv6 /64 [pending / 2]"),
     row("limits.closing", of!(Count, closing), "connections that are closing, beside the open ones [connections / 8]"),

@@ -5,7 +5,12 @@ fn settings(given: &[(&str, &str)]) -> Result<Config, String> {
     for (key, value) in given {
         settings.set(key, value, Origin::Set)?;
     }
-    settings.config(1, u64::MAX)
+    config(&settings)
+}
+
+/// Of a process that may have as many descriptors as it likes.
+pub(in crate::settings) fn config(settings: &Settings) -> Result<Config, String> {
+    settings.config(1, Descriptors(u64::MAX)).map(|(config, _)| config)
 }
 
 #[test]
@@ -32,7 +37,7 @@ fn every_row_reaches_the_setting_of_its_name() {
 #[test]
 fn every_row_is_seen_to_change_and_no_other() {
     let before = Settings::default();
-    let config = before.config(1, u64::MAX).unwrap();
+    let before_config = config(&before).unwrap();
     for row in ROWS {
         // Nothing else is derived from these values, or the others are given too.
         let value = match row.takes {
@@ -47,10 +52,10 @@ fn every_row_is_seen_to_change_and_no_other() {
         };
         let mut after = Settings::default();
         after.set(row.key, value, Origin::Set).unwrap();
-        let after_config = after.config(1, u64::MAX).unwrap();
-        let changed = after.changed(&after_config, &before, &config);
+        let after_config = config(&after).unwrap();
+        let changed = after.changed(&after_config, &before, &before_config);
         assert!(changed.contains(&row.key), "{}: {changed:?}", row.key);
-        let derives = after_config != config && changed.len() > 1;
+        let derives = after_config != before_config && changed.len() > 1;
         assert!(derives || changed == [row.key], "{}: {changed:?}", row.key);
         assert!(after.changed(&after_config, &after, &after_config).is_empty());
     }
@@ -183,9 +188,25 @@ fn mistakes_say_what_is_expected() {
 }
 
 #[test]
-fn the_default_follows_the_descriptor_limit() {
-    assert_eq!(default_connections(u64::MAX), 65_536);
-    assert_eq!(default_connections(66_048), 65_536);
-    assert_eq!(default_connections(1_024), 512);
-    assert_eq!(default_connections(100), 16);
+fn limits_that_were_given_are_lowered_to_fit_and_contradict_nothing() {
+    let given = |given: &[(&str, &str)]| {
+        let mut settings = Settings::default();
+        for (key, value) in given {
+            settings.set(key, value, Origin::Set).unwrap();
+        }
+        settings.config(1, Descriptors(600)).unwrap()
+    };
+    let (config, lowered) = given(&[]);
+    assert!(lowered.is_empty() && config.connections() == 172, "{lowered}");
+    let all = [
+        ("limits.connections", "1000"),
+        ("limits.users", "1500"),
+        ("limits.connections_per_user", "300"),
+        ("limits.pending", "2000"),
+    ];
+    let (config, lowered) = given(&all);
+    assert_eq!((config.connections(), config.users(), config.sessions()), (96, 1_500, 2_000));
+    assert!(lowered.to_string().starts_with("limits.connections from 1000 to 96, "), "{lowered}");
+    let (_, lowered) = given(&[("profile", "origin")]);
+    assert!(lowered.is_empty(), "100 of its connections fit: {lowered}");
 }
