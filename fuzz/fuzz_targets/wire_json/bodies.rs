@@ -80,6 +80,9 @@ struct Published {
 }
 
 fn publication(fields: &Map<String, Value>) -> Option<Published> {
+    if fields.keys().any(|name| !["to", "data", "class", "key"].contains(&name.as_str())) {
+        return None;
+    }
     // `null` is a value, and not one that is expected here.
     let text = |name: &str| fields.get(name).map(|value| value.as_str().ok_or(()));
     let class = match (text("class").transpose().ok()?, text("key").transpose().ok()?) {

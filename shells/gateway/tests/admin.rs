@@ -110,12 +110,13 @@ fn bodies_and_messages_have_a_limit() {
 fn a_publish_that_reaches_nobody_says_so() {
     let server = Server::start();
     let nobody = json!({"sent": 0, "deferred": 0, "stored": 0, "positions": []});
+    let everyone = json!({"addressed": 0, "stored": 0, "positions": []});
+    assert_eq!(server.publish(r#"{"everyone":true}"#, "1"), everyone);
     for to in [
         r#"{"user":"a"}"#,
         r#"{"user":"a","thread":"t"}"#,
         r#"{"room":"r"}"#,
         r#"{"connection":"00000001000000ff"}"#,
-        r#"{"everyone":true}"#,
     ] {
         assert_eq!(server.publish(to, "1"), nobody, "{to}");
     }
@@ -171,6 +172,75 @@ fn a_reader_who_is_behind_is_counted_and_told_what_it_missed() {
     server.logged(&["behind"]);
     server.logged(&["gap", "from="]);
     assert!(server.stats()["delivery"]["gaps"].as_u64() > Some(0));
+}
+
+#[test]
+fn an_announcement_says_whom_it_addresses_and_not_that_it_was_sent() {
+    let server = Server::with(&["outbound.window=4KiB"]);
+    let mut clients: Vec<_> = (0..10).map(|user| server.connect(&format!("user={user}"))).collect();
+    // More than the sockets of both sides hold: the window stays full.
+    let data = format!("\"{}\"", "x".repeat(200_000));
+    for user in 0..10 {
+        for _ in 0..50 {
+            server.publish(&format!("{{\"user\":\"{user}\"}}"), &data);
+        }
+    }
+    let answer = server.publish(r#"{"everyone":true}"#, "1");
+    assert_eq!(answer, json!({"addressed": 10, "stored": 0, "positions": []}));
+    let stats = server.until(|stats| stats["delivery"]["skipped"] == 10);
+    assert_eq!(stats["connections"]["open"], 10);
+    // Those that have room get it.
+    clients.push(server.connect("user=new"));
+    assert_eq!(server.publish(r#"{"everyone":true}"#, "2")["addressed"], 11);
+    assert_eq!(clients[10].data(), [json!(2)]);
+}
+
+#[test]
+fn a_body_is_exactly_one_of_the_documented_ones() {
+    let server = Server::start();
+    let mut client = server.connect("user=alice&thread=bob");
+    for (path, body, part) in [
+        ("publish", r#"{"to":["alice","bob"],"data":1}"#, "to must be an object"),
+        ("publish", r#"{"to":["alice"],"data":1}"#, "to must be an object"),
+        ("publish", r#"{"to":"alice","data":1}"#, "to must be an object"),
+        ("publish", r#"{"to":7,"data":1}"#, "to must be an object"),
+        ("publish", r#"{"to":{"user":"alice"},"thread":"bob","data":1}"#, "\"thread\""),
+        ("publish", r#"{"to":{"user":"alice","Thread":"bob"},"data":1}"#, "\"to.Thread\""),
+        ("publish", r#"{"to":{"user":"alice"},"data":1,"ttl":5}"#, "\"ttl\""),
+        ("publish", r#"[{"user":"alice"},1]"#, "object"),
+        ("close", r#"{"to":["alice","bob"]}"#, "to must be an object"),
+        ("close", r#"{"to":{"user":"alice"},"thread":"other"}"#, "\"thread\""),
+        ("close", r#"{"to":{"user":"alice"},"reasn":"x"}"#, "\"reasn\""),
+        ("close", r#"{"to":{"user":"alice"},"reason":["x"]}"#, "reason must be a string"),
+        ("join", r#"{"user":"alice","room":"r","thread":"bob"}"#, "\"thread\""),
+        ("join", r#"{"user":["alice"],"room":"r"}"#, "user must be a string"),
+        ("leave", r#"{"user":"alice","rooms":["r"]}"#, "room is missing"),
+        ("leave", r#"{"user":"alice","room":"r","all":true}"#, "\"all\""),
+        ("revoke", r#"{"user":"alice","thread":"bob"}"#, "\"thread\""),
+        ("revoke", r#"["alice"]"#, "object"),
+        ("drain", r#"{"deadline":5}"#, "\"deadline\""),
+        ("drain", r#"{"deadline_ms":"5"}"#, "deadline_ms must be a whole number"),
+        ("check", r#"{"user":"alice"}"#, "\"user\""),
+        ("runs", r#"["alice","bob","r","a"]"#, "object"),
+        ("runs", r#"{"user":["alice"],"thread":"bob","run":"r","agent":"a"}"#, "user must be"),
+    ] {
+        let answer = server.post(&format!("/v1/{path}"), body);
+        assert_eq!(answer.status, 400, "{path} {body}: {answer:?}");
+        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(part), "{path} {body}: {message}");
+    }
+    // Nor does a query mean something that a call does not take.
+    let body = r#"{"to":{"everyone":true}}"#;
+    for path in ["/v1/close?user=bob", "/v1/publish?thread=t", "/v1/drain?dry_run=1"] {
+        let answer = server.post(path, body);
+        assert_eq!((answer.status, answer.code().as_str()), (400, "bad_query"), "{path}");
+    }
+    for path in ["/v1/stats?user=a", "/v1/connections?usr=a", "/v1/closed?limit=1&limit=2"] {
+        let answer = server.get(path);
+        assert_eq!((answer.status, answer.code().as_str()), (400, "bad_query"), "{path}");
+    }
+    assert_eq!(server.get("/livez?probe=1").status, 200);
+    assert_eq!(client.data(), [json!(null); 0], "nothing of it had an effect");
 }
 
 #[test]

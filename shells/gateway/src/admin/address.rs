@@ -1,29 +1,10 @@
 //! Whom a back end means: the `to` of its requests.
 
 use headcount::{ConnId, Registry, RoomId, RunId, SessionId, Target, ThreadId, UserId};
-use serde::Deserialize;
 
-use super::object::given;
+use super::fields::Fields;
 use crate::identity::hex;
 use crate::problem::Problem;
-
-/// `to` as it is written. A field that is not known is refused: it might have narrowed the audience.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct To {
-    #[serde(default, deserialize_with = "given")]
-    user: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    thread: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    run: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    connection: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    room: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    everyone: Option<bool>,
-}
 
 /// `to`, understood: exactly one audience.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,60 +18,34 @@ pub(super) enum Audience {
     Everyone,
 }
 
-impl To {
-    pub(super) fn audience(self) -> Result<Audience, Problem> {
-        match self {
-            Self {
-                user: Some(user),
-                thread: None,
-                run: Some(run),
-                connection: None,
-                room: None,
-                everyone: None,
-            } => {
-                let user = parse_user("to.user", &user)?;
-                parse_run("to.run", &run).map(|run| Audience::Run(user, run))
+impl Audience {
+    /// Takes `to` out of a body: exactly one of the documented objects.
+    pub(super) fn take(body: &mut Fields<'_>) -> Result<Self, Problem> {
+        let mut to = body.take_object("to")?;
+        let [user, thread, run, connection, room] =
+            ["to.user", "to.thread", "to.run", "to.connection", "to.room"];
+        let given = (
+            to.take_text(user)?,
+            to.take_text(thread)?,
+            to.take_text(run)?,
+            to.take_text(connection)?,
+            to.take_text(room)?,
+            to.take_value("to.everyone", "true")?,
+        );
+        to.end(&[user, thread, run, connection, room, "to.everyone"])?;
+        match given {
+            (Some(name), None, None, None, None, None) => parse_user(user, &name).map(Self::User),
+            (Some(name), Some(other), None, None, None, None) => {
+                Ok(Self::Session(parse_user(user, &name)?, parse_thread(thread, &other)?))
             }
-            Self {
-                user: Some(user),
-                thread,
-                run: None,
-                connection: None,
-                room: None,
-                everyone: None,
-            } => {
-                let user = parse_user("to.user", &user)?;
-                match thread {
-                    None => Ok(Audience::User(user)),
-                    Some(thread) => ThreadId::new(thread)
-                        .map(|thread| Audience::Session(user, thread))
-                        .map_err(|error| Problem::id("to.thread", error)),
-                }
+            (Some(name), None, Some(other), None, None, None) => {
+                Ok(Self::Run(parse_user(user, &name)?, parse_run(run, &other)?))
             }
-            Self {
-                user: None,
-                thread: None,
-                run: None,
-                connection: Some(connection),
-                room: None,
-                everyone: None,
-            } => parse_connection("to.connection", &connection).map(Audience::Conn),
-            Self {
-                user: None,
-                thread: None,
-                run: None,
-                connection: None,
-                room: Some(room),
-                everyone: None,
-            } => parse_room("to.room", &room).map(Audience::Room),
-            Self {
-                user: None,
-                thread: None,
-                run: None,
-                connection: None,
-                room: None,
-                everyone: Some(true),
-            } => Ok(Audience::Everyone),
+            (None, None, None, Some(name), None, None) => {
+                parse_connection(connection, &name).map(Self::Conn)
+            }
+            (None, None, None, None, Some(name), None) => parse_room(room, &name).map(Self::Room),
+            (None, None, None, None, None, Some(true)) => Ok(Self::Everyone),
             _ => Err(Problem::new(
                 400,
                 "bad_to",
@@ -117,6 +72,10 @@ impl Audience {
 
 pub(super) fn parse_user(place: &str, user: &str) -> Result<UserId, Problem> {
     UserId::new(user).map_err(|error| Problem::id(place, error))
+}
+
+pub(super) fn parse_thread(place: &str, thread: &str) -> Result<ThreadId, Problem> {
+    ThreadId::new(thread).map_err(|error| Problem::id(place, error))
 }
 
 pub(super) fn parse_run(place: &str, run: &str) -> Result<RunId, Problem> {
@@ -155,7 +114,9 @@ mod tests {
     use super::*;
 
     fn audience(to: &str) -> Result<Audience, Problem> {
-        parse::<To>(to)?.audience()
+        let body = format!("{{\"to\":{to}}}");
+        let mut body: Fields<'_> = parse(&body)?;
+        Audience::take(&mut body)
     }
 
     #[test]
@@ -185,6 +146,11 @@ mod tests {
             "{}",
             "[]",
             "\"u\"",
+            "null",
+            "7",
+            r#"["u"]"#,
+            r#"["u","t"]"#,
+            r#"["u","t",null,null,null,null]"#,
             r#"{"user":null}"#,
             r#"{"user":"u","thread":null}"#,
             r#"{"user":"u","room":"r"}"#,

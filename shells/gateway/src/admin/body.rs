@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::body::HttpBody as _;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
-use serde::Deserialize;
 
+use super::fields::Fields;
 use super::object::{or_empty, parse};
 use crate::problem::Problem;
 
@@ -38,14 +38,10 @@ pub(super) async fn read(request: Request, limit: usize) -> Result<String, Probl
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
 /// Reads the body of a request that has nothing to say: whatever it does say was meant for another.
 pub(super) async fn nothing(request: Request) -> Result<(), Problem> {
     let text = read(request, NOTHING_BYTES).await?;
-    parse(or_empty(&text)).map(|Nothing {}| ())
+    parse::<Fields<'_>>(or_empty(&text))?.end(&[])
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -3,10 +3,10 @@
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use headcount::CloseReason;
-use serde::Deserialize;
 use tracing::info;
 
-use super::address::To;
+use super::address::Audience;
+use super::fields::Fields;
 use super::{State, body, json, object};
 use crate::frames::Object;
 use crate::problem::Problem;
@@ -16,22 +16,16 @@ const BODY_BYTES: usize = 8 * 1024;
 /// The longest reason, in bytes.
 const MAX_REASON: usize = 1024;
 
-#[derive(Deserialize)]
-struct Close {
-    to: To,
-    /// For the log: clients see the code.
-    #[serde(default, deserialize_with = "object::given")]
-    reason: Option<String>,
-}
-
 pub(super) async fn close(
     Shared(state): Shared<State>,
     request: Request,
 ) -> Result<Response, Problem> {
     let text = body::read(request, BODY_BYTES).await?;
-    let Close { to, reason } = object::parse(&text)?;
-    let audience = to.audience()?;
-    let reason = reason.unwrap_or_default();
+    let mut body: Fields<'_> = object::parse(&text)?;
+    let audience = Audience::take(&mut body)?;
+    // For the log: clients see the code.
+    let reason = body.take_text("reason")?.unwrap_or_default();
+    body.end(&["to", "reason"])?;
     if reason.len() > MAX_REASON {
         return Err(Problem::new(
             400,

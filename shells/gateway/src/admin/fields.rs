@@ -1,5 +1,8 @@
-//! A body whose fields are partly the gateway's and partly the application's, which clients get as
-//! they were written.
+//! The fields of a body, and of an object in it: what they must be, and what is said where they are not.
+//!
+//! Most bodies are the gateway's alone: a field that it does not know is refused by its name, because
+//! it might have narrowed an audience. Those of agent runs are partly the application's, and clients
+//! get that part as it was written.
 
 use std::fmt;
 
@@ -8,7 +11,10 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::frames::Object;
-use crate::problem::Problem;
+use crate::problem::{Problem, why};
+
+/// The characters that are shown at most of a field's name that is not known.
+const SHOWN: usize = 32;
 
 /// The fields of an object, in their order and each once.
 #[derive(Debug)]
@@ -17,9 +23,61 @@ pub(super) struct Fields<'a>(Vec<(String, &'a RawValue)>);
 impl<'a> Fields<'a> {
     /// Takes a text out, which must be there.
     pub(super) fn take(&mut self, name: &str) -> Result<String, Problem> {
+        self.take_text(name)?.ok_or_else(|| missing(name))
+    }
+
+    /// Takes a text out, which need not be there.
+    pub(super) fn take_text(&mut self, name: &str) -> Result<Option<String>, Problem> {
         let text = self.text(name)?;
-        self.0.retain(|(other, _)| other != name);
-        text.ok_or_else(|| missing(name))
+        self.take_raw(name);
+        Ok(text)
+    }
+
+    /// Takes a value out, which need not be there; `expected` says what it must be. `null` is not
+    /// absent: a back end whose variable happens to be null must not address more than it meant to.
+    pub(super) fn take_value<T: Deserialize<'a>>(
+        &mut self,
+        name: &str,
+        expected: &str,
+    ) -> Result<Option<T>, Problem> {
+        let Some(json) = self.take_raw(name) else { return Ok(None) };
+        match serde_json::from_str(json.get()) {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(Problem::new(400, "bad_request", format!("{name} must be {expected}"))),
+        }
+    }
+
+    /// Takes a value out as it was written.
+    pub(super) fn take_raw(&mut self, name: &str) -> Option<&'a RawValue> {
+        let at = self.0.iter().position(|(other, _)| other == name)?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// Takes an object out, which must be there. Its fields are named with the object's own name
+    /// before them: `to.user`.
+    pub(super) fn take_object(&mut self, name: &str) -> Result<Self, Problem> {
+        let json = self.take_raw(name).ok_or_else(|| missing(name))?;
+        if !json.get().starts_with('{') {
+            return Err(Problem::new(400, "bad_request", format!("{name} must be an object")));
+        }
+        let Fields(mut fields) = serde_json::from_str(json.get()).map_err(|error| {
+            Problem::new(400, "bad_request", format!("{name} is not understood: {}", why(&error)))
+        })?;
+        for (field, _) in &mut fields {
+            field.insert_str(0, &format!("{name}."));
+        }
+        Ok(Self(fields))
+    }
+
+    /// Makes sure that nothing is left; `known` are the fields that there can be.
+    pub(super) fn end(&self, known: &[&str]) -> Result<(), Problem> {
+        let Some(other) = self.names().next() else { return Ok(()) };
+        let other: String = other.chars().take(SHOWN).collect();
+        let message = match known {
+            [] => format!("{other:?} is not a field of this call, whose body has none"),
+            known => format!("{other:?} is not a field here; there are {}", known.join(", ")),
+        };
+        Err(Problem::new(400, "bad_request", message))
     }
 
     /// Looks at a text, which need not be there.
@@ -59,7 +117,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn missing(name: &str) -> Problem {
+pub(super) fn missing(name: &str) -> Problem {
     Problem::new(400, "bad_request", format!("{name} is missing"))
 }
 
@@ -80,7 +138,8 @@ impl<'de> Deserialize<'de> for Fields<'de> {
                         return Err(Error::custom(format!("more than {MOST} fields")));
                     }
                     if fields.iter().any(|(other, _)| *other == name) {
-                        return Err(Error::custom("a field is given twice"));
+                        let name: String = name.chars().take(SHOWN).collect();
+                        return Err(Error::custom(format!("{name:?} is given twice")));
                     }
                     fields.push((name, json));
                 }
@@ -91,7 +150,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// Fields of one body: each is compared with all others. Whoever has more puts them into one.
+/// Fields of one object: each is compared with all others.
 const MOST: usize = 64;
 
 #[cfg(test)]
@@ -108,6 +167,41 @@ mod tests {
         assert_eq!(fields.payload(), r#"{"n":1E2,"a\"b":{"x": [1, 2]},"text":"\u0000"}"#);
         assert!(fields.needed("n").is_ok() && fields.needed("user").is_err());
         assert!(fields.needed_text("n").is_err() && fields.take("user").is_err());
+    }
+
+    #[test]
+    fn what_is_not_known_or_of_another_kind_is_named() {
+        let read = |body: &str| -> Result<(), Problem> {
+            let mut fields: Fields<'_> = parse(body)?;
+            fields.take_value::<u64>("n", "a whole number")?;
+            fields.take_text("text")?;
+            if fields.names().any(|name| name == "to") {
+                let mut to = fields.take_object("to")?;
+                to.take_text("to.user")?;
+                to.end(&["to.user"])?;
+            }
+            fields.end(&["n", "text", "to"])
+        };
+        assert_eq!(read(r#"{"n":1,"text":"a","to":{"user":"u"}}"#), Ok(()));
+        for (body, message) in [
+            (r#"{"m":1}"#, r#""m" is not a field here; there are n, text, to"#),
+            (r#"{"to":{"usr":1}}"#, r#""to.usr" is not a field here; there are to.user"#),
+            (r#"{"to":{"user":1}}"#, "to.user must be a string"),
+            (r#"{"to":["u"]}"#, "to must be an object"),
+            (r#"{"to":"u"}"#, "to must be an object"),
+            (r#"{"to":null}"#, "to must be an object"),
+            (r#"{"n":"1"}"#, "n must be a whole number"),
+            (r#"{"n":null}"#, "n must be a whole number"),
+            (r#"{"text":null}"#, "text must be a string"),
+        ] {
+            assert_eq!(read(body).unwrap_err().message(), message, "{body}");
+        }
+        for (body, part) in [
+            (r#"{"n":1,"n":2}"#, r#""n" is given twice"#),
+            (r#"{"to":{"user":"u","user":"v"}}"#, r#""user" is given twice"#),
+        ] {
+            assert!(read(body).unwrap_err().message().contains(part), "{body}");
+        }
     }
 
     #[test]

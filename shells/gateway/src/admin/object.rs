@@ -21,26 +21,19 @@ pub(super) fn or_empty(text: &str) -> &str {
     if text.trim_ascii().is_empty() { "{}" } else { text }
 }
 
-/// For fields that may be missing: `null` is not missing. A back end whose variable happens to be
-/// null must not address more than it meant to.
-pub(super) fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    T::deserialize(deserializer).map(Some)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::address::To;
+    use super::super::fields::Fields;
     use super::*;
 
     #[test]
     fn a_field_that_is_not_known_is_not_echoed_at_length() {
-        let body = format!("{{\"{}\":1}}", "x".repeat(60_000));
-        let problem = parse::<To>(&body).unwrap_err();
-        assert!(problem.message().starts_with("the body is not understood: unknown field `xxx"));
-        assert!(problem.message().len() < 500);
+        let name = "x".repeat(60_000);
+        let body = format!("{{\"{name}\":1}}");
+        let unknown = parse::<Fields<'_>>(&body).unwrap().end(&["user"]).unwrap_err();
+        assert!(unknown.message().starts_with("\"xxx") && unknown.message().len() < 500);
+        let body = format!("{{\"{name}\":1,\"{name}\":2}}");
+        let twice = parse::<Fields<'_>>(&body).unwrap_err();
+        assert!(twice.message().contains("is given twice") && twice.message().len() < 500);
     }
 }

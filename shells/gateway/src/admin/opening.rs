@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use headcount::{RunId, ThreadId, UserId};
 
-use super::address::{parse_run, parse_user};
+use super::address::{parse_run, parse_thread, parse_user};
 use super::fields::Fields;
 use super::object;
 use crate::problem::Problem;
@@ -21,8 +21,7 @@ impl Opening {
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let mut fields: Fields<'_> = object::parse(text)?;
         let user = parse_user("user", &fields.take("user")?)?;
-        let thread =
-            ThreadId::new(fields.take("thread")?).map_err(|error| Problem::id("thread", error))?;
+        let thread = parse_thread("thread", &fields.take("thread")?)?;
         let run = parse_run("run", &fields.take("run")?)?;
         let agent = fields.take("agent")?;
         if agent.is_empty() || agent.chars().any(char::is_control) {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
-use serde::Deserialize;
 use tracing::{error, info};
 
 use super::address::parse_user;
+use super::fields::Fields;
 use super::{State, body, json, object};
 use crate::frames::{Object, millis};
 use crate::problem::Problem;
@@ -17,21 +17,16 @@ const BODY_BYTES: usize = 4 * 1024;
 /// The longest deadline of a drain: a longer one is a mistake of a unit.
 const LONGEST_DRAIN: Duration = Duration::from_secs(24 * 3600);
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Drain {
-    #[serde(default, deserialize_with = "object::given")]
-    deadline_ms: Option<u64>,
-}
-
 /// Drains, and the process stays: everyone is closed and nobody is admitted until it ends.
 pub(super) async fn drain(
     Shared(state): Shared<State>,
     request: Request,
 ) -> Result<Response, Problem> {
     let text = body::read(request, BODY_BYTES).await?;
-    let Drain { deadline_ms } = object::parse(object::or_empty(&text))?;
-    let deadline = deadline_ms.map(Duration::from_millis);
+    let mut body: Fields<'_> = object::parse(object::or_empty(&text))?;
+    let deadline = body.take_value("deadline_ms", "a whole number of milliseconds")?;
+    body.end(&["deadline_ms"])?;
+    let deadline = deadline.map(Duration::from_millis);
     if deadline.is_some_and(|deadline| deadline.is_zero() || deadline > LONGEST_DRAIN) {
         let most = millis(LONGEST_DRAIN);
         let message = format!("deadline_ms must be between 1 and {most}");
@@ -51,20 +46,15 @@ pub(super) async fn drain(
     Ok(json(answer.end()))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Revoke {
-    user: String,
-}
-
 /// Closes all of a user's connections with 4503, and ends their sessions with what they keep.
 pub(super) async fn revoke(
     Shared(state): Shared<State>,
     request: Request,
 ) -> Result<Response, Problem> {
     let text = body::read(request, BODY_BYTES).await?;
-    let Revoke { user } = object::parse(&text)?;
-    let user = parse_user("user", &user)?;
+    let mut body: Fields<'_> = object::parse(&text)?;
+    let user = parse_user("user", &body.take("user")?)?;
+    body.end(&["user"])?;
     let (closing, sessions) = state
         .call(move |turn| {
             let sessions = turn.registry.sessions_of(&user).count();

@@ -23,6 +23,17 @@ impl Outcome {
         }
     }
 
+    /// The answer for an announcement to everyone: who gets it is decided later, one slice of the
+    /// connections after the other.
+    pub(super) fn announced(&self) -> String {
+        let addressed = if self.full { 0 } else { self.live + self.behind };
+        let answer = Object::new()
+            .number("addressed", u64::from(addressed))
+            .number("stored", 0)
+            .raw("positions", "[]");
+        if self.full { answer.raw("full", "true").end() } else { answer.end() }
+    }
+
     /// The answer; all positions are in streams of this name.
     pub(super) fn json(&self, stream: &str) -> String {
         let positions: Vec<String> = self
@@ -60,6 +71,8 @@ mod tests {
             full.json("session"),
             r#"{"sent":0,"deferred":0,"stored":0,"positions":[],"full":true}"#
         );
+        let to_all = Outcome { live: 10, behind: 0, full: false, positions: Vec::new() };
+        assert_eq!(to_all.announced(), r#"{"addressed":10,"stored":0,"positions":[]}"#);
         let position = Position { epoch: 10, offset: 3 };
         let two = Outcome { live: 2, behind: 1, full: false, positions: vec![position] };
         assert_eq!(

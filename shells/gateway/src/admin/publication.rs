@@ -1,23 +1,12 @@
 //! A message as a back end publishes it: `{to, data, class?, key?}`.
 
 use headcount::{Class, Key};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::address::{Audience, To};
+use super::address::Audience;
+use super::fields::{Fields, missing};
 use super::object;
 use crate::problem::Problem;
-
-#[derive(Deserialize)]
-struct Body {
-    to: To,
-    /// Kept as it was written.
-    data: Box<RawValue>,
-    #[serde(default, deserialize_with = "object::given")]
-    class: Option<String>,
-    #[serde(default, deserialize_with = "object::given")]
-    key: Option<String>,
-}
 
 /// A message, and whom it is for.
 #[derive(Debug)]
@@ -30,8 +19,11 @@ pub(super) struct Publication {
 
 impl Publication {
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
-        let Body { to, data, class: name, key } = object::parse(text)?;
-        let audience = to.audience()?;
+        let mut body: Fields<'_> = object::parse(text)?;
+        let audience = Audience::take(&mut body)?;
+        let data = body.take_raw("data").ok_or_else(|| missing("data"))?.to_owned();
+        let (name, key) = (body.take_text("class")?, body.take_text("key")?);
+        body.end(&["to", "data", "class", "key"])?;
         Ok(Self { audience, data, class: class(name.as_deref(), key.as_deref())? })
     }
 }
@@ -54,6 +46,24 @@ fn class(name: Option<&str>, key: Option<&str>) -> Result<Class, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_known_is_refused_by_its_name() {
+        let parse = |body: &str| Publication::parse(body).map(|_| ());
+        assert_eq!(parse(r#"{"to":{"user":"a"},"data":null}"#), Ok(()));
+        for (body, name) in [
+            (r#"{"to":{"user":"a"},"data":1,"thread":"t"}"#, "\"thread\""),
+            (r#"{"to":{"user":"a","threads":"t"},"data":1}"#, "\"to.threads\""),
+            (r#"{"to":{"user":"a"},"data":1,"data":2}"#, "\"data\" is given twice"),
+            (r#"{"to":{"user":"a"}}"#, "data is missing"),
+            (r#"{"data":1}"#, "to is missing"),
+            (r#"{"to":["a","b"],"data":1}"#, "to must be an object"),
+            (r#"{"to":{"user":"a"},"data":1,"class":null}"#, "class must be a string"),
+        ] {
+            let problem = parse(body).unwrap_err();
+            assert!(problem.status() == 400 && problem.message().contains(name), "{problem:?}");
+        }
+    }
 
     #[test]
     fn classes() {

@@ -74,6 +74,7 @@ async fn send(
     data: Box<RawValue>,
     class: Class,
 ) -> Result<String, Problem> {
+    let everyone = audience == Audience::Everyone;
     let stream = match &audience {
         Audience::Room(room) => frames::room_stream(room),
         _ => "session".to_owned(),
@@ -94,5 +95,5 @@ async fn send(
             Outcome::new(&delivery)
         })
         .await?;
-    Ok(outcome.json(&stream))
+    Ok(if everyone { outcome.announced() } else { outcome.json(&stream) })
 }

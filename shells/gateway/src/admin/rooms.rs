@@ -3,9 +3,9 @@
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use headcount::{ConnId, ConnState, JoinError, Registry, RoomId, UserId};
-use serde::Deserialize;
 
 use super::address::{parse_connection, parse_room, parse_user};
+use super::fields::Fields;
 use super::{State, body, json, object};
 use crate::frames::{self, Object};
 use crate::gateway::reply;
@@ -14,17 +14,6 @@ use crate::problem::Problem;
 /// The largest body: three names and the JSON around them.
 const BODY_BYTES: usize = 4 * 1024;
 
-/// A field that is not known is refused: it might have narrowed the audience.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Membership {
-    #[serde(default, deserialize_with = "object::given")]
-    user: Option<String>,
-    #[serde(default, deserialize_with = "object::given")]
-    connection: Option<String>,
-    room: String,
-}
-
 /// Whose membership changes.
 enum Whom {
     /// The connections that the user has now; later ones are not concerned.
@@ -32,14 +21,16 @@ enum Whom {
     Conn(ConnId),
 }
 
-impl Membership {
-    async fn read(request: Request) -> Result<(Whom, RoomId), Problem> {
+impl Whom {
+    async fn read(request: Request) -> Result<(Self, RoomId), Problem> {
         let text = body::read(request, BODY_BYTES).await?;
-        let Self { user, connection, room } = object::parse(&text)?;
-        let room = parse_room("room", &room)?;
+        let mut body: Fields<'_> = object::parse(&text)?;
+        let (user, connection) = (body.take_text("user")?, body.take_text("connection")?);
+        let room = parse_room("room", &body.take("room")?)?;
+        body.end(&["user", "connection", "room"])?;
         let whom = match (user, connection) {
-            (Some(user), None) => Whom::User(parse_user("user", &user)?),
-            (None, Some(connection)) => Whom::Conn(parse_connection("connection", &connection)?),
+            (Some(user), None) => Self::User(parse_user("user", &user)?),
+            (None, Some(connection)) => Self::Conn(parse_connection("connection", &connection)?),
             _ => {
                 return Err(Problem::new(
                     400,
@@ -50,9 +41,7 @@ impl Membership {
         };
         Ok((whom, room))
     }
-}
 
-impl Whom {
     /// The open connections that are meant; none for one that has ended.
     fn connections(&self, registry: &Registry) -> Vec<ConnId> {
         match self {
@@ -69,7 +58,7 @@ pub(super) async fn join(
     Shared(state): Shared<State>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (whom, room) = Membership::read(request).await?;
+    let (whom, room) = Whom::read(request).await?;
     let counters = std::sync::Arc::clone(&state.0.counters);
     let (joined, already, refused) = state
         .call(move |turn| {
@@ -103,7 +92,7 @@ pub(super) async fn leave(
     Shared(state): Shared<State>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (whom, room) = Membership::read(request).await?;
+    let (whom, room) = Whom::read(request).await?;
     let counters = std::sync::Arc::clone(&state.0.counters);
     let (left, absent) = state
         .call(move |turn| {
