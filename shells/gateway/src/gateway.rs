@@ -19,6 +19,7 @@ use crate::events;
 use crate::fault;
 use crate::frames::{self, Terms};
 use crate::identity::{self, Identity};
+use crate::journal;
 use crate::lifecycle;
 use crate::own::Shared;
 use crate::refusals::Refusals;
@@ -33,6 +34,7 @@ pub(crate) struct Counters {
     pub(crate) log_lines_lost: AtomicU64,
     /// Clients that were not admitted.
     pub(crate) refusals: Refusals,
+    pub(crate) journal: journal::Status,
 }
 
 /// The application of the loop. The registry has all state but what is shared with a reload: who
@@ -114,6 +116,7 @@ pub(crate) fn show_session(session: SessionId) -> String {
 
 impl Handler for Gateway {
     fn journal_failed(&mut self, error: std::io::Error) {
+        self.counters.journal.ended_by(&error);
         error!(%error, "the journal ends here; the server goes on");
     }
 

@@ -3,19 +3,22 @@
 //! A disk may stand still, and the loop must not: what it records is queued, up to a bound. When that
 //! is reached, or the disk refuses, the journal ends and the server goes on.
 
+use std::error::Error;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
 use headcount::journal::Recording;
 
 use crate::fault;
+use crate::frames::Object;
 
 /// What may wait to be written, in bytes.
 const QUEUE_BYTES: usize = 64 << 20;
@@ -61,8 +64,106 @@ impl Arguments {
     }
 }
 
-/// A new file that only its owner may read. One that is there and not empty gets another name: it may be all that is left of the
-/// life that a supervisor has just ended.
+/// How the journal stands, for the figures.
+#[derive(Debug, Default)]
+pub(crate) struct Status(Mutex<State>);
+
+#[derive(Clone, Debug, Default)]
+enum State {
+    /// None was asked for.
+    #[default]
+    None,
+    Recording,
+    Ended {
+        end: JournalEnd,
+        why: String,
+    },
+}
+
+/// Why a journal has ended before the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JournalEnd {
+    /// More waited to be written than the queue holds.
+    TooSlow,
+    /// The file could not be written.
+    WriteFailed,
+    /// One turn of the loop recorded more than the registry's buffer holds.
+    TooMuchAtOnce,
+}
+
+impl JournalEnd {
+    pub(crate) const ALL: [Self; 3] = [Self::TooSlow, Self::WriteFailed, Self::TooMuchAtOnce];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::TooSlow => "too_slow",
+            Self::WriteFailed => "write_failed",
+            Self::TooMuchAtOnce => "too_much_at_once",
+        }
+    }
+
+    fn of(error: &io::Error) -> Self {
+        match error.get_ref() {
+            Some(source) if source.is::<TooSlow>() => Self::TooSlow,
+            // What the operating system or the writing thread says has no source, or a kind.
+            Some(_) if error.kind() == ErrorKind::Other => Self::TooMuchAtOnce,
+            _ => Self::WriteFailed,
+        }
+    }
+}
+
+impl Status {
+    pub(crate) fn begin(&self) {
+        *self.lock() = State::Recording;
+    }
+
+    pub(crate) fn ended_by(&self, error: &io::Error) {
+        *self.lock() = State::Ended { end: JournalEnd::of(error), why: error.to_string() };
+    }
+
+    pub(crate) fn is_recording(&self) -> bool {
+        matches!(*self.lock(), State::Recording)
+    }
+
+    /// `None`: it has not ended, or there was none.
+    pub(crate) fn ended(&self) -> Option<JournalEnd> {
+        match *self.lock() {
+            State::Ended { end, .. } => Some(end),
+            _ => None,
+        }
+    }
+
+    /// `null` where none was asked for.
+    pub(crate) fn json(&self) -> String {
+        match &*self.lock() {
+            State::None => "null".to_owned(),
+            State::Recording => Object::new().raw("recording", "true").end(),
+            State::Ended { end, why } => {
+                let shown = Object::new().raw("recording", "false").text("ended", end.name());
+                shown.text("why", why).end()
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The queue is full.
+#[derive(Debug)]
+struct TooSlow;
+
+impl fmt::Display for TooSlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the disk is slower than what is recorded")
+    }
+}
+
+impl Error for TooSlow {}
+
+/// A file that only its owner may read, also if it was there and empty. One that is not empty gets
+/// another name: it may be all that is left of the life that a supervisor has just ended.
 fn create(path: &Path) -> io::Result<File> {
     if fs::metadata(path).is_ok_and(|known| known.is_file() && known.len() > 0) {
         let numbered = |number: u32| {
@@ -75,10 +176,16 @@ fn create(path: &Path) -> io::Result<File> {
     }
     let mut options = File::options();
     options.write(true).create(true).truncate(true);
-    // Whoever may read it learns who was connected, and what was said if payloads are kept.
+    // It tells who was connected, and what was said if payloads are kept.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    let file = options.open(path)?;
+    // The mode above is for a file that is made here.
+    #[cfg(unix)]
+    if file.metadata()?.is_file() {
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    }
+    Ok(file)
 }
 
 enum Item {
@@ -123,7 +230,7 @@ impl Write for Sink {
         }
         let waiting = self.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
         if waiting > QUEUE_BYTES {
-            return Err(io::Error::other("the disk is slower than what is recorded"));
+            return Err(io::Error::other(TooSlow));
         }
         self.send(Item::Bytes(bytes.to_vec()))?;
         Ok(bytes.len())
@@ -154,4 +261,28 @@ fn write(mut file: File, items: &Receiver<Item>, waiting: &AtomicUsize) -> io::R
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_says_why() {
+        let status = Status::default();
+        assert_eq!((status.json().as_str(), status.ended()), ("null", None));
+        status.begin();
+        assert!(status.is_recording() && status.json() == r#"{"recording":true}"#);
+        for (error, end) in [
+            (io::Error::other(TooSlow), JournalEnd::TooSlow),
+            (io::Error::from_raw_os_error(28), JournalEnd::WriteFailed),
+            (ErrorKind::BrokenPipe.into(), JournalEnd::WriteFailed),
+            (ErrorKind::WriteZero.into(), JournalEnd::WriteFailed),
+            (io::Error::other("one turn recorded more"), JournalEnd::TooMuchAtOnce),
+        ] {
+            status.ended_by(&error);
+            assert_eq!((status.ended(), status.is_recording()), (Some(end), false), "{error}");
+            assert!(status.json().contains(end.name()), "{}", status.json());
+        }
+    }
 }

@@ -99,7 +99,10 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
 
     // Last of what may be refused: a start that fails leaves an earlier journal alone.
     let server = match journal.open()? {
-        Some((recording, sink)) => server.journal(recording, sink),
+        Some((recording, sink)) => {
+            counters.journal.begin();
+            server.journal(recording, sink)
+        }
         None => server,
     };
 

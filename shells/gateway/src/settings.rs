@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use headcount::{Config, ConfigError, OverCap, Profile};
 
+use crate::admin::AnswerBounds;
 use crate::descriptors::{Descriptors, Lowered};
 use crate::proxies::Proxies;
 use crate::values;
@@ -106,6 +107,10 @@ impl Settings {
         let value = row.takes.read(text).map_err(|expected| {
             format!("{written}: the value is not understood; expected {expected}")
         })?;
+        // The registry checks its own.
+        if let Some((min, max)) = row.takes.range_missed(&value) {
+            return Err(format!("{written}: must be between {min} and {max}"));
+        }
         self.given.insert(row.key, Given { value, written });
         Ok(())
     }
@@ -134,7 +139,15 @@ impl Settings {
                 (Takes::Size(set, _), Value::Bytes(bytes)) => set(builder, *bytes),
                 (Takes::Time(set, _), Value::Time(time)) => set(builder, *time),
                 (Takes::Policy(set, _), Value::Policy(policy)) => set(builder, *policy),
-                (Takes::Start | Takes::OwnRate | Takes::OwnList | Takes::Address(_), _) => builder,
+                (
+                    Takes::Start
+                    | Takes::OwnRate
+                    | Takes::OwnList
+                    | Takes::OwnTime(..)
+                    | Takes::OwnSize(..)
+                    | Takes::Address(_),
+                    _,
+                ) => builder,
                 // `set` makes the value by the row's form.
                 _ => unreachable!("a value of another form than its row takes"),
             };
@@ -164,6 +177,18 @@ impl Settings {
         match self.value("limits.connect_rate_per_ip") {
             Some(Value::Number(rate)) => *rate,
             _ => 0,
+        }
+    }
+
+    /// How long and how much is kept of answers under an `Idempotency-Key`.
+    pub(crate) fn idempotency(&self) -> AnswerBounds {
+        let own = |key| {
+            let default = || rows::find(key).and_then(|row| row.takes.default());
+            self.value(key).cloned().or_else(default)
+        };
+        match (own("idempotency.ttl"), own("idempotency.bytes")) {
+            (Some(Value::Time(ttl)), Some(Value::Bytes(bytes))) => AnswerBounds { ttl, bytes },
+            _ => unreachable!("their rows have defaults"),
         }
     }
 
@@ -252,8 +277,8 @@ impl Takes {
             Self::Count(..) => values::count(bare).map(Value::Number),
             Self::Percent(..) => values::percent(bare).map(Value::Number),
             Self::Rate(..) | Self::OwnRate => values::rate(bare).map(Value::Number),
-            Self::Size(..) => values::size(bare).map(Value::Bytes),
-            Self::Time(..) => values::time(bare).map(Value::Time),
+            Self::Size(..) | Self::OwnSize(..) => values::size(bare).map(Value::Bytes),
+            Self::Time(..) | Self::OwnTime(..) => values::time(bare).map(Value::Time),
             Self::Policy(..) => over_cap(bare).map(Value::Policy),
             Self::Start => profile(bare).map(Value::Start),
             Self::OwnList => Proxies::parse(text).map(Value::List),
@@ -270,7 +295,12 @@ impl Takes {
             Self::Size(_, get) => Some(Value::Bytes(get(config))),
             Self::Time(_, get) => Some(Value::Time(get(config))),
             Self::Policy(_, get) => Some(Value::Policy(get(config))),
-            Self::Start | Self::OwnRate | Self::OwnList | Self::Address(_) => None,
+            Self::Start
+            | Self::OwnRate
+            | Self::OwnList
+            | Self::OwnTime(..)
+            | Self::OwnSize(..)
+            | Self::Address(_) => None,
         }
     }
 
@@ -279,7 +309,25 @@ impl Takes {
         match self {
             Self::OwnRate => Some(Value::Number(0)),
             Self::OwnList => Some(Value::List(Proxies::default())),
+            Self::OwnTime(default, ..) => values::time(default).ok().map(Value::Time),
+            Self::OwnSize(default, ..) => values::size(default).ok().map(Value::Bytes),
             Self::Address(default) => values::address(default).ok().map(Value::Address),
+            _ => None,
+        }
+    }
+
+    /// The bounds of a row of the gateway's own that the value is not within.
+    fn range_missed(self, value: &Value) -> Option<(String, String)> {
+        match (self, value) {
+            (Self::OwnTime(_, min, max), Value::Time(time)) => {
+                let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                let show = |millis| values::show_time(millis).to_string();
+                (!(min..=max).contains(&millis)).then(|| (show(min), show(max)))
+            }
+            (Self::OwnSize(_, min, max), Value::Bytes(bytes)) => {
+                let show = |bytes| values::show_size(bytes).to_string();
+                (!(min..=max).contains(bytes)).then(|| (show(min), show(max)))
+            }
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::{Server, headcount};
@@ -210,4 +210,54 @@ fn mistakes_are_exit_code_2_and_one_line() {
     let stderr = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("--journal /nowhere/at/all") && stderr.contains("choose another"));
+}
+
+#[test]
+#[cfg(unix)]
+fn an_empty_file_that_was_there_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let journal = folder.file("life");
+    std::fs::write(&journal, "").unwrap();
+    std::fs::set_permissions(&journal, PermissionsExt::from_mode(0o666)).unwrap();
+    let server = serve(&journal, &["--journal-names"]);
+    let mode = std::fs::metadata(&journal).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(server.stats()["journal"], json!({"recording": true}));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_journal_that_ends_says_so_in_the_figures_and_the_server_goes_on() {
+    let folder = Folder::new();
+    let journal = folder.file("life");
+    // 512 bytes each: a few turns.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 16; exec \"$@\"", "sh"]).arg(headcount().get_program());
+    for (name, _) in headcount().get_envs() {
+        command.env_remove(name);
+    }
+    command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--journal"]);
+    let server = Server::run({
+        command.arg(&journal);
+        command
+    });
+    assert!(server.get("/metrics").body.contains("\nheadcount_journal_recording 1\n"));
+    let mut client = server.connect("user=a");
+    let mut asked = 0;
+    while server.stats()["journal"]["recording"] == true {
+        client.ask(r#"{"type":"ping"}"#);
+        asked += 1;
+        assert!(asked < 10_000);
+    }
+    let ended = server.stats()["journal"].clone();
+    assert_eq!((&ended["recording"], &ended["ended"]), (&json!(false), &json!("write_failed")));
+    assert!(ended["why"].as_str().unwrap().contains("large"), "{ended}");
+    server.logged(&["ERROR", "the journal ends here"]);
+    let metrics = server.get("/metrics").body;
+    for line in ["journal_recording 0", "journal_ended_total{why=\"write_failed\"} 1"] {
+        assert!(metrics.contains(&format!("\nheadcount_{line}\n")), "{line} is not in {metrics}");
+    }
+    assert_eq!(client.ask(r#"{"type":"ping"}"#)["type"], "ok");
+    assert_eq!(Server::start().stats()["journal"], json!(null));
 }

@@ -9,7 +9,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 
-use common::{Client, Server, headcount};
+use common::{Client, Server, headcount, request};
 
 /// One setting under two values, with everything else equal.
 struct Row {
@@ -38,6 +38,18 @@ const ROWS: &[Row] = &[
         },
     },
     Row {
+        key: "idempotency.ttl",
+        beside: &[],
+        outcomes: [("10m", "kept, none went early"), ("1ms", "sent again, none went early")],
+        story: repeated,
+    },
+    Row {
+        key: "idempotency.bytes",
+        beside: &[],
+        outcomes: [("64MiB", "kept, none went early"), ("64KiB", "sent again, some went early")],
+        story: repeated,
+    },
+    Row {
         key: "trusted_proxies",
         beside: &["limits.connect_rate_per_ip=1"],
         // The clients of the tests are the proxy, or they are not.
@@ -48,6 +60,22 @@ const ROWS: &[Row] = &[
         },
     },
 ];
+
+/// Whether the first of many publishes is sent again when it is repeated at the end.
+fn repeated(server: &Server) -> String {
+    let publish = |number: u32| {
+        let key = format!("{number:0>200}");
+        let headers = [("content-type", "application/json"), ("idempotency-key", &*key)];
+        let body = r#"{"to":{"user":"a"},"data":1}"#;
+        request(server.admin, "POST", "/v1/publish", &headers, body).json()
+    };
+    let _client = server.connect("user=a");
+    let first = publish(0);
+    (1..300).for_each(|number| drop(publish(number)));
+    let again = if publish(0) == first { "kept" } else { "sent again" };
+    let evicted = server.stats()["idempotency"]["evicted"].as_u64() > Some(0);
+    format!("{again}, {}", if evicted { "some went early" } else { "none went early" })
+}
 
 /// What becomes of an upgrade that a proxy says it forwards from this address.
 fn from(server: &Server, address: &str) -> String {

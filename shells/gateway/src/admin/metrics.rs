@@ -11,8 +11,10 @@ use axum::response::{IntoResponse, Response};
 use headcount::{CloseReason, RunEnd, Stats};
 
 use super::State;
+use super::idempotency::Figures;
 use super::stats::resident_bytes;
 use crate::events::end_name;
+use crate::journal::JournalEnd;
 use crate::problem::Problem;
 
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -24,6 +26,17 @@ pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Probl
     registry(&mut page, &stats, draining);
     let dropped = state.0.counters.replies_dropped.load(Ordering::Relaxed);
     page.counter("replies_dropped", "Frames for one connection that found no room", dropped);
+    let Figures { answers, bytes, evicted } = state.0.answers.figures();
+    page.gauge("idempotency_answers", "Answers that are kept under their Idempotency-Key", answers);
+    page.gauge("idempotency_bytes", "What these answers count of idempotency.bytes", bytes);
+    page.counter("idempotency_evicted", "Answers that went before idempotency.ttl", evicted);
+    let journal = &state.0.counters.journal;
+    page.gauge("journal_recording", "Whether a journal is written", journal.is_recording().into());
+    page.family("journal_ended_total", "counter", "Journals that ended before the server, by why");
+    for end in JournalEnd::ALL {
+        let labels = format!("journal_ended_total{{why=\"{}\"}}", end.name());
+        page.sample(&labels, (journal.ended() == Some(end)).into());
+    }
     let lost = state.0.counters.log_lines_lost.load(Ordering::Relaxed);
     page.counter("log_lines_lost", "Lines of the log that found no room", lost);
     page.family(

@@ -48,9 +48,9 @@ use crate::gateway::Counters;
 use crate::local;
 use crate::problem::Problem;
 use crate::refusals;
+pub(crate) use idempotency::AnswerBounds;
 use idempotency::Answers;
 use page::Page;
-use port::Bounds;
 pub(crate) use reload::Reload;
 
 /// How long the loop may take before the process counts as not ready.
@@ -82,7 +82,7 @@ impl State {
         Self(Arc::new(Inner {
             handle,
             counters,
-            answers: Answers::default(),
+            answers: Answers::new(reload.idempotency()),
             page: Page::new(websocket),
             limits: Mutex::new(publish::Limits::new(config)),
             reload,
@@ -136,7 +136,8 @@ pub(crate) fn run(
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tokio::spawn(reload::on_hang_up(state.clone(), hang_ups));
         tokio::spawn(refusals::summarize(Arc::clone(&state.0.counters)));
-        match port::serve(listener, router(state), Bounds::USUAL.with_connections(places)).await {}
+        match port::serve(listener, router(state), port::Bounds::USUAL.with_connections(places))
+            .await {}
     })
 }
 

@@ -9,6 +9,7 @@ use headcount_mio::Turn;
 use tokio::sync::{Mutex, Notify};
 use tracing::{info, warn};
 
+use super::idempotency::AnswerBounds;
 use super::publish::Limits;
 use super::{State, body, json};
 use crate::fault;
@@ -31,6 +32,11 @@ pub(crate) struct Reload {
 impl Reload {
     pub(crate) fn new(source: Source, own: own::Shared) -> Self {
         Self { source: Arc::new(source), own, turn: Mutex::new(()) }
+    }
+
+    /// What is in force at the start.
+    pub(super) fn idempotency(&self) -> AnswerBounds {
+        self.own.lock().settings().idempotency()
     }
 }
 
@@ -104,6 +110,7 @@ impl State {
         info!(changed = changed.join(","), "reloading");
         source.warn_of(&lowered);
         self.set_limits(Limits::new(&config));
+        self.0.answers.set_bounds(settings.idempotency());
         own.replace(settings);
         Ok((changed, turn.registry.reload(turn.now, config)))
     }

@@ -7,6 +7,7 @@ use axum::extract::State as Shared;
 use axum::response::Response;
 use headcount::{CloseReason, Registry, RunEnd, Stats, UserId};
 
+use super::idempotency::Figures;
 use super::{State, json};
 use crate::events::end_name;
 use crate::frames::{Object, array, millis};
@@ -20,6 +21,8 @@ pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Probl
         state.call(|turn| (turn.registry.stats(), Walked::new(turn.registry))).await?;
     let answer = render(&stats, &walked)
         .number("replies_dropped", state.0.counters.replies_dropped.load(Ordering::Relaxed))
+        .raw("idempotency", &idempotency(state.0.answers.figures()))
+        .raw("journal", &state.0.counters.journal.json())
         .number("log_lines_lost", state.0.counters.log_lines_lost.load(Ordering::Relaxed))
         .number("uptime_ms", millis(state.0.started.elapsed()))
         .text("version", env!("CARGO_PKG_VERSION"));
@@ -27,6 +30,12 @@ pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Probl
         Some(bytes) => answer.number("memory_bytes", bytes).end(),
         None => answer.end(),
     }))
+}
+
+fn idempotency(kept: Figures) -> String {
+    let Figures { answers, bytes, evicted } = kept;
+    let shown = Object::new().number("answers", answers);
+    shown.number("bytes", bytes).number("evicted", evicted).end()
 }
 
 /// What takes a walk over a table to know, with nothing borrowed.

@@ -33,11 +33,17 @@ pub(super) enum Takes {
     /// The gateway's own, which the registry does not know.
     OwnRate,
     OwnList,
+    /// With the default, and the bounds in milliseconds.
+    OwnTime(&'static str, u64, u64),
+    /// With the default, and the bounds in bytes.
+    OwnSize(&'static str, u64, u64),
     /// Where it listens, with the default.
     Address(&'static str),
 }
 
-use Takes::{Address, Count, OwnList, OwnRate, Percent, Policy, Rate, Size, Start, Time};
+use Takes::{
+    Address, Count, OwnList, OwnRate, OwnSize, OwnTime, Percent, Policy, Rate, Size, Start, Time,
+};
 
 const fn row(key: &'static str, takes: Takes, about: &'static str) -> Row {
     Row { key, takes, about }
@@ -105,6 +111,8 @@ pub(super) const ROWS: &[Row] = &[
     row("run.max_length", of!(Time, run_max_length), "open for so long fails an agent run, 0 is never [1h]"),
     row("run.events", of!(Count, run_events), "events of one agent run [4096]"),
     row("run.bytes", of!(Size, run_bytes), "bytes of one agent run [1MiB]"),
+    row("idempotency.ttl", OwnTime("10m", 1, 7 * 86_400_000), "how long an answer is kept under its Idempotency-Key [10m]"),
+    row("idempotency.bytes", OwnSize("64MiB", 64 << 10, 16 << 30), "of all answers that are kept; the oldest go early [64MiB]"),
     row("drain.grace", of!(Time, drain_grace), "from the announcement of a drain to the first close [500ms, or deadline / 4]"),
     row("drain.deadline", of!(Time, drain_deadline), "from the announcement of a drain to its end [2s, or grace x 4]"),
 ];

@@ -43,8 +43,8 @@ fn every_row_is_seen_to_change_and_no_other() {
         let value = match row.takes {
             Takes::Count(..) | Takes::Rate(..) | Takes::OwnRate => "9",
             Takes::Percent(..) => "55",
-            Takes::Size(..) => "99KiB",
-            Takes::Time(..) => "1777ms",
+            Takes::Size(..) | Takes::OwnSize(..) => "99KiB",
+            Takes::Time(..) | Takes::OwnTime(..) => "1777ms",
             Takes::Policy(..) => "refuse",
             Takes::Start => "origin",
             Takes::OwnList => "::1",
@@ -181,6 +181,8 @@ fn mistakes_say_what_is_expected() {
             "--set drain.grace=2s: must not be larger than --set drain.deadline=1s",
         ),
         (&[("", "5")], "--set =5: the key is missing"),
+        (&[("idempotency.ttl", "0")], "=0: must be between 1ms and 7d"),
+        (&[("idempotency.bytes", "1KiB")], "=1KiB: must be between 64KiB and 16GiB"),
     ] {
         let sentence = settings(given).map(|_| ()).unwrap_err();
         assert!(sentence.contains(expected), "{sentence}");
