@@ -53,13 +53,15 @@ impl Config {
         let largest = largest_message.saturating_add(MESSAGE_OVERHEAD);
         let slots = self.connections as u64 + self.pending as u64 + 2 * self.closing as u64;
         let sessions = self.sessions as u64;
+        // Ended ones whose cleanup was not polled keep a record, and no stream.
+        let records = sessions + self.closing as u64;
         let rooms = self.rooms as u64;
         let streams = sessions + rooms;
         let entries = self.process_bytes / MESSAGE_OVERHEAD + 1;
         let runs = sessions.saturating_mul(self.runs_per_session as u64).saturating_add(entries);
         let parts = [
             self.of_connections(slots, largest),
-            self.of_sessions(sessions),
+            self.of_sessions(records),
             rooms * (GROWTH * size::<Room>() + NAME + INDEX),
             self.of_streams(streams),
             of_logs(streams, entries, largest.saturating_add(self.process_bytes)),
@@ -69,7 +71,10 @@ impl Config {
                 .saturating_mul(self.runs_per_session as u64)
                 .saturating_mul(GROWTH * self.run_bytes),
             (self.pending as u64 + 4) * GROWTH * (size::<Queue>() + INDEX),
-            timers::bytes(slots) + timers::bytes(streams) + timers::bytes(runs),
+            timers::bytes(slots)
+                + timers::bytes(records)
+                + timers::bytes(streams)
+                + timers::bytes(runs),
             GROWTH * SHRINK * (slots + streams + KEPT_PLACES) * size::<Turn>(),
             (self.closed_ring as u64 + 4) * (GROWTH * size::<Closed>() + 3 * NAME),
             (self.notices as u64 + 4) * GROWTH * size::<Notice>(),

@@ -174,16 +174,21 @@ keys! {
     pending: u32 = "limits.pending", 1, MAX_COUNT, (connections / 8).max(64);
     /// Of these, sockets of one [`Source`](crate::Source) (default half of `pending`, at least 1).
     pending_per_source: u32 = "limits.pending_per_source", 1, MAX_COUNT, (pending / 2).max(1);
-    /// Headroom for admitted connections that are closing, beside `connections`, and as much again
-    /// for others that are closing, beside `pending` (default an eighth of `connections`, at least
+    /// Headroom for admitted connections that are closing, beside `connections`; as much again for
+    /// others that are closing, beside `pending`; and as much for sessions that have ended, beside
+    /// `sessions`, until their `Cleanup` was polled (default an eighth of `connections`, at least
     /// 64). When it is used up the oldest close handshake is cut short.
     closing: u32 = "limits.closing", 1, MAX_COUNT, (connections / 8).max(64);
-    /// Sessions, lingering ones included (default twice `connections`, or as many as there may be).
+    /// Sessions that have not ended, lingering ones included (default twice `connections`, or as many
+    /// as there may be). When it is reached the session that has lingered longest without an open run
+    /// makes room for a newcomer.
     sessions: u32 = "limits.sessions", 1, MAX_COUNT,
         connections.saturating_mul(2).min(MAX_COUNT as u32);
-    /// Users who have a session (default `sessions`).
+    /// Users who have a session (default `sessions`). When it is reached the user makes room of whom
+    /// all sessions have lingered without an open run for longest.
     users: u32 = "limits.users", 1, MAX_COUNT, sessions;
-    /// Rooms, those with history and without members included (default `connections`).
+    /// Rooms, those with history and without members included (default `connections`). When it is
+    /// reached the room that has been without members for longest makes room for another one.
     rooms: u32 = "limits.rooms", 1, MAX_COUNT, connections;
     /// Open connections of one user (default 16, or `connections` if that is less).
     connections_per_user: u32 = "limits.connections_per_user", 1, MAX_COUNT,

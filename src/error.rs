@@ -160,16 +160,19 @@ pub enum Refused {
         retry_after: Duration,
     },
     /// The user has `limits.sessions_per_user` live sessions, this would be a further one, and the
-    /// policy is to refuse.
+    /// policy is to refuse, or it would be a run's: nothing with a connection or an open run ends for
+    /// that.
     SessionsPerUser {
-        /// When to try again, as the policy says.
+        /// When to try again, as the policy says; [`Refused::PAUSE`] for the session of a run that no
+        /// policy refuses.
         retry_after: Duration,
     },
     /// `limits.connections` connections are open, or `limits.closing` wait for their cleanup.
     Connections,
-    /// `limits.users` users are known, and this would be a further one.
+    /// `limits.users` users have an open connection or an open run, and this would be a further one.
     Users,
-    /// `limits.sessions` sessions are known, and this would be a further one.
+    /// `limits.sessions` sessions have an open connection or an open run, and this would be a further
+    /// one; or `limits.closing` that have ended wait for their cleanup.
     Sessions,
 }
 
@@ -190,6 +193,27 @@ impl Refused {
             Self::Sessions => "sessions",
         }
     }
+
+    /// What to wait where no instant is known at which there will be room: 5 s.
+    pub const PAUSE: Duration = Duration::from_secs(5);
+
+    /// When to try again: when the next attempt can succeed if that is known, what the policy says
+    /// where a user's own cap refuses, and [`Refused::PAUSE`] otherwise.
+    #[must_use]
+    pub const fn retry_after(&self) -> Duration {
+        match self {
+            Self::Rate { retry_after }
+            | Self::Draining { retry_after }
+            | Self::ConnectionsPerUser { retry_after }
+            | Self::SessionsPerUser { retry_after } => *retry_after,
+            Self::UnknownConn
+            | Self::NotPending
+            | Self::Pending
+            | Self::Connections
+            | Self::Users
+            | Self::Sessions => Self::PAUSE,
+        }
+    }
 }
 
 impl fmt::Display for Refused {
@@ -207,8 +231,8 @@ impl fmt::Display for Refused {
                 "the user has too many sessions (limits.sessions_per_user)"
             }
             Self::Connections => "the server is full (limits.connections)",
-            Self::Users => "the server knows too many users (limits.users)",
-            Self::Sessions => "the server keeps too many sessions (limits.sessions)",
+            Self::Users => "too many users are here (limits.users)",
+            Self::Sessions => "too many sessions are in use (limits.sessions)",
         })
     }
 }
@@ -265,7 +289,7 @@ pub enum JoinError {
     UnknownConn,
     /// The connection is in `limits.rooms_per_connection` rooms.
     RoomsPerConnection,
-    /// There are `limits.rooms` rooms, and this would be a further one.
+    /// `limits.rooms` rooms have members, and this would be a further one.
     Rooms,
 }
 

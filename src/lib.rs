@@ -176,7 +176,8 @@
 //! 6. Every recipient is inside the target's audience: a session's messages and runs reach that
 //!    session's connections only, and a [`UserScope`] reaches one user's.
 //! 7. Limits are exact at every instant: admission is one step, and a connection that begins to
-//!    close frees its place before any I/O.
+//!    close frees its place before any I/O. A session that lingers without an open run, and a room
+//!    without members, make room when a newcomer needs the place.
 //! 8. Memory is bounded by the configuration and by nothing that peers do:
 //!    [`Config::memory_bound`] says by how much. When cleanups that nobody polls fill the headroom,
 //!    newcomers are refused.
@@ -245,13 +246,14 @@
 //! | `session.linger` has passed since its last connection left, or since its last run ended if that was later, and all cleanups of its connections were polled | it has none | it has none |
 //! | [`revoke`](Registry::revoke) of its user | closed with [`Revoked`](CloseReason::Revoked) | end with it |
 //! | it makes room for another session of its user | it has none, or they are closed with [`Evicted`](CloseReason::Evicted) | end with it, unless the newcomer is a run of an absent user: then only a session without runs makes room |
+//! | it lingers without an open run and makes room for a session of anybody, over `limits.sessions`, or with all sessions of its user, over `limits.users` | it has none | it has none |
 //! | a [`reload`](Registry::reload) lowers `limits.sessions_per_user` below what its user has | as in the row above | end with it |
 //! | its user reaches `pressure.emergency` while it lingers and keeps nothing to resume | it has none | it has none |
 //!
 //! Nothing else ends one: after a `close`, a drain or the end of its sockets it lingers. What its log
 //! kept is gone with it, and its name is free at once: the next session of that user and thread has
 //! another handle and another epoch. Runs that end with their session have no terminal event; a
-//! [`Notice::RunEnded`] says so. [`Notice::SessionEnded`] tells of the end when it happens, and the
+//! [`Notice::RunEnded`] says so. [`Notice::SessionEnded`] tells of the end and its cause when it happens, and the
 //! `Cleanup` of the session follows those of its connections.
 //!
 //! # The order on one connection
@@ -296,6 +298,7 @@ mod log;
 mod profile;
 mod random;
 mod registry;
+mod ring;
 mod room;
 mod run;
 mod session;
@@ -325,7 +328,7 @@ pub use registry::{
 pub use run::{RunEvent, RunEventKind, RunFailure};
 pub use stats::{
     Admitted, ConnState, Delivery, Flow, Impact, Joined, Notice, OpenedRun, Pressure, Recovered,
-    RunEnd, Stats, Stored,
+    RoomEnd, RunEnd, SessionEnd, Stats, Stored,
 };
 pub use text::{Shown, is_hidden, shown};
 #[cfg(feature = "std")]

@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use slab::Slab;
 
 use crate::id::RoomId;
+use crate::ring::{Linked, Links, Ring};
 use crate::table;
 
 #[derive(Clone, Hash)]
@@ -14,6 +15,18 @@ pub(crate) struct Room {
     pub(crate) name: RoomId,
     /// Its stream's key. The members are the stream's.
     pub(crate) stream: u32,
+    /// Its place among the empty ones.
+    links: Links,
+}
+
+impl Linked for Room {
+    fn links(&self) -> Links {
+        self.links
+    }
+
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.links
+    }
 }
 
 /// All rooms, by slot and by name.
@@ -23,19 +36,27 @@ pub(crate) struct Rooms {
     /// Name to slot. Clients may choose room names, hence a hash that is seeded.
     names: HashTable<u32>,
     hasher: FixedState,
+    /// Rooms without members, in the order in which they became empty.
+    empty: Ring,
 }
 
 impl Hash for Rooms {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { records, names, hasher: _ } = self;
+        let Self { records, names, hasher: _, empty } = self;
         table::hash_slab(records, state);
         table::hash_table(names, state);
+        empty.hash(state);
     }
 }
 
 impl Rooms {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { records: Slab::new(), names: HashTable::new(), hasher: FixedState::with_seed(seed) }
+        Self {
+            records: Slab::new(),
+            names: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+            empty: Ring::new(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -61,7 +82,7 @@ impl Rooms {
 
     pub(crate) fn insert(&mut self, name: RoomId, stream: u32) -> u32 {
         let hash = self.hasher.hash_one(name.as_str());
-        let slot = self.records.insert(Room { name, stream }) as u32;
+        let slot = self.records.insert(Room { name, stream, links: Links::OUT }) as u32;
         let (records, hasher) = (&self.records, &self.hasher);
         self.names.insert_unique(hash, slot, |slot| {
             hasher.hash_one(records[*slot as usize].name.as_str())
@@ -74,7 +95,35 @@ impl Rooms {
         self.records.vacant_key() as u32
     }
 
+    /// A room's last member has left, or a first one has come.
+    pub(crate) fn set_empty(&mut self, room: u32, empty: bool) {
+        if empty == self.records[room as usize].links.is_in() {
+            return;
+        }
+        if empty {
+            self.empty.push(&mut self.records, room);
+        } else {
+            self.empty.remove(&mut self.records, room);
+        }
+    }
+
+    /// Rooms without members, those first that have been empty longest.
+    pub(crate) fn iter_empty(&self) -> impl Iterator<Item = u32> + '_ {
+        self.empty.iter(&self.records)
+    }
+
+    /// How many of these there are.
+    pub(crate) const fn empty(&self) -> usize {
+        self.empty.len()
+    }
+
+    /// The one that has been empty longest.
+    pub(crate) fn empty_longest(&self) -> Option<u32> {
+        self.empty.front()
+    }
+
     pub(crate) fn remove(&mut self, room: u32) {
+        self.set_empty(room, false);
         let hash = self.hasher.hash_one(self.records[room as usize].name.as_str());
         if let Ok(entry) = self.names.find_entry(hash, |slot| *slot == room) {
             entry.remove();

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use crate::action::CloseReason;
 use crate::id::{SessionId, ThreadId, UserId};
+use crate::ring::{Linked, Links, Ring};
 use crate::run::NO_RUN;
 use crate::stats::Pressure;
 use crate::table;
@@ -23,6 +24,10 @@ pub(crate) struct User {
     pub(crate) sessions: SmallVec<[u32; 2]>,
     /// Sessions that ended and whose cleanup was not polled.
     ended: u32,
+    /// How many of `sessions` linger without an open run.
+    lingering: u32,
+    /// Its place among the absent: those of whom all sessions linger without an open run.
+    links: Links,
     /// The level that was acted on last.
     pub(crate) pressure: Pressure,
     /// The cost of what the logs of the sessions hold.
@@ -49,8 +54,51 @@ pub(crate) struct Session {
     pub(crate) first_run: u32,
     /// How many of them are open.
     pub(crate) open_runs: u32,
+    /// How many of its connections wait for the end of their close handshake.
+    closing: u32,
+    /// Its place among those that linger without an open run.
+    links: Links,
     /// Its cleanup waits to be polled: no longer listed by its user, and its stream is gone.
     pub(crate) ended: bool,
+}
+
+impl Linked for User {
+    fn links(&self) -> Links {
+        self.links
+    }
+
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.links
+    }
+}
+
+impl Linked for Session {
+    fn links(&self) -> Links {
+        self.links
+    }
+
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.links
+    }
+}
+
+impl User {
+    /// Whether all of the sessions linger without an open run.
+    pub(crate) fn is_absent(&self) -> bool {
+        !self.sessions.is_empty() && self.lingering as usize == self.sessions.len()
+    }
+}
+
+impl Session {
+    /// Whether it lingers without an open run: it makes room when a newcomer needs the place.
+    pub(crate) const fn may_go(&self) -> bool {
+        self.lingers_since.is_some() && self.open_runs == 0 && !self.ended
+    }
+
+    /// How many of its connections wait for the end of their close handshake.
+    pub(crate) const fn closing(&self) -> u32 {
+        self.closing
+    }
 }
 
 /// All users and sessions, by slot and by name.
@@ -64,15 +112,22 @@ pub(crate) struct Sessions {
     hasher: FixedState,
     /// Sessions that ended and whose cleanup was not polled.
     ended: usize,
+    /// How many of these have a connection in its close handshake.
+    ended_closing: usize,
+    /// Sessions that linger without an open run, in the order in which they began to.
+    lingering: Ring,
+    /// Users of whom all sessions do, in the order in which that became so.
+    absent: Ring,
 }
 
 impl Hash for Sessions {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { users, records, names, hasher: _, ended } = self;
+        let Self { users, records, names, hasher: _, ended, ended_closing, lingering, absent } =
+            self;
         table::hash_slab(users, state);
         table::hash_slab(records, state);
         table::hash_table(names, state);
-        ended.hash(state);
+        (ended, ended_closing, lingering, absent).hash(state);
     }
 }
 
@@ -84,6 +139,9 @@ impl Sessions {
             names: HashTable::new(),
             hasher: FixedState::with_seed(seed),
             ended: 0,
+            ended_closing: 0,
+            lingering: Ring::new(),
+            absent: Ring::new(),
         }
     }
 
@@ -92,9 +150,39 @@ impl Sessions {
         self.names.len()
     }
 
-    /// Sessions that hold a place, those that wait for their cleanup included.
-    pub(crate) fn places(&self) -> usize {
+    /// Live sessions, and ended ones whose cleanup was not polled.
+    pub(crate) fn records(&self) -> usize {
         self.records.len()
+    }
+
+    /// Ended sessions with a connection in its close handshake: their cleanup waits for that.
+    pub(crate) const fn ended_closing(&self) -> usize {
+        self.ended_closing
+    }
+
+    /// How many sessions linger without an open run.
+    pub(crate) const fn lingering(&self) -> usize {
+        self.lingering.len()
+    }
+
+    /// Of these, the one that began to first.
+    pub(crate) fn lingers_longest(&self) -> Option<u32> {
+        self.lingering.front()
+    }
+
+    /// Users of whom all sessions linger without an open run, those first that are absent longest.
+    pub(crate) fn absent(&self) -> impl Iterator<Item = u32> + '_ {
+        self.absent.iter(&self.users)
+    }
+
+    /// How many of these there are.
+    pub(crate) const fn absent_users(&self) -> usize {
+        self.absent.len()
+    }
+
+    /// Sessions that linger without an open run, those first that do so longest.
+    pub(crate) fn iter_lingering(&self) -> impl Iterator<Item = u32> + '_ {
+        self.lingering.iter(&self.records)
     }
 
     pub(crate) fn live(&self) -> usize {
@@ -199,10 +287,89 @@ impl Sessions {
             reason: CloseReason::PeerGone,
             first_run: NO_RUN,
             open_runs: 0,
+            closing: 0,
+            links: Links::OUT,
             ended: false,
         }) as u32;
         self.users[user as usize].sessions.push(slot);
+        self.relist_user(user);
         slot
+    }
+
+    /// A connection is admitted to a session.
+    pub(crate) fn attach(&mut self, session: u32) {
+        let record = &mut self.records[session as usize];
+        record.attached += 1;
+        record.lingers_since = None;
+        self.relist(session);
+    }
+
+    /// The last open connection of a session has left, or it was made without one.
+    pub(crate) fn begin_to_linger(&mut self, session: u32, now: Timestamp) {
+        self.records[session as usize].lingers_since = Some(now);
+        self.relist(session);
+    }
+
+    /// A run of a session was opened: it keeps the session.
+    pub(crate) fn run_opened(&mut self, session: u32) {
+        self.records[session as usize].open_runs += 1;
+        self.relist(session);
+    }
+
+    /// A run of a session has ended. With the last one a session without connections begins to
+    /// linger anew, for the run has kept it until now: whether it is so.
+    pub(crate) fn run_ended(&mut self, session: u32, now: Timestamp) -> bool {
+        let record = &mut self.records[session as usize];
+        record.open_runs -= 1;
+        let lingers = record.open_runs == 0 && record.lingers_since.is_some();
+        if lingers {
+            record.lingers_since = Some(now);
+        }
+        self.relist(session);
+        lingers
+    }
+
+    /// A connection of a session that has not ended begins its close handshake.
+    pub(crate) fn handshake_began(&mut self, session: u32) {
+        self.records[session as usize].closing += 1;
+    }
+
+    /// The close handshake of one of a session's connections is over.
+    pub(crate) fn handshake_ended(&mut self, session: u32) {
+        let record = &mut self.records[session as usize];
+        record.closing -= 1;
+        self.ended_closing -= usize::from(record.ended && record.closing == 0);
+    }
+
+    /// Puts a session into the order of those that may go, or takes it out. To be called after each
+    /// change of what decides [`Session::may_go`].
+    fn relist(&mut self, session: u32) {
+        let record = &self.records[session as usize];
+        let (may_go, user) = (record.may_go(), record.user);
+        if may_go != record.links.is_in() {
+            let of_user = &mut self.users[user as usize].lingering;
+            if may_go {
+                *of_user += 1;
+                self.lingering.push(&mut self.records, session);
+            } else {
+                *of_user -= 1;
+                self.lingering.remove(&mut self.records, session);
+            }
+        }
+        self.relist_user(user);
+    }
+
+    /// The same for a user: after each change of the number of sessions, and of those that linger.
+    fn relist_user(&mut self, user: u32) {
+        let record = &self.users[user as usize];
+        let is_absent = record.is_absent();
+        if is_absent != record.links.is_in() {
+            if is_absent {
+                self.absent.push(&mut self.users, user);
+            } else {
+                self.absent.remove(&mut self.users, user);
+            }
+        }
     }
 
     fn insert_user(&mut self, name: UserId) -> u32 {
@@ -211,6 +378,8 @@ impl Sessions {
             name,
             sessions: SmallVec::new(),
             ended: 0,
+            lingering: 0,
+            links: Links::OUT,
             pressure: Pressure::None,
             bytes: 0,
         }) as u32;
@@ -227,10 +396,13 @@ impl Sessions {
         let record = &mut self.records[session as usize];
         record.ended = true;
         self.ended += 1;
+        self.ended_closing += usize::from(record.closing > 0);
         let slot = record.user;
         let user = &mut self.users[slot as usize];
         user.sessions.retain(|other| *other != session);
         user.ended += 1;
+        self.relist(session);
+        let user = &self.users[slot as usize];
         let stays = !user.sessions.is_empty();
         if !stays {
             let hash = self.hasher.hash_one(user.name.as_str());

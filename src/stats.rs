@@ -199,6 +199,65 @@ impl RunEnd {
     pub(crate) const COUNT: usize = Self::ALL.len();
 }
 
+macro_rules! ends {
+    ($(#[$outer:meta])* $type:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* }) => {
+        $(#[$outer])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $type {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl $type {
+            /// Every way, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+            pub(crate) const COUNT: usize = Self::ALL.len();
+
+            /// A stable name in `snake_case`, for logs and metrics.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+ends! {
+    /// Why a session has ended.
+    SessionEnd {
+        /// It had lingered for `session.linger`, and its connections were cleaned up.
+        Lingered = "lingered",
+        /// It lingered without an open run and made room for a newcomer, over `limits.sessions` or
+        /// `limits.users`.
+        MadeRoom = "made_room",
+        /// It made room for another session of its user, over `limits.sessions_per_user`.
+        UserCap = "user_cap",
+        /// It lingered and kept nothing to resume while its user was near a cap
+        /// (`pressure.emergency`).
+        Pressure = "pressure",
+        /// Its user's credentials were revoked.
+        Revoked = "revoked",
+        /// A reload has lowered `limits.sessions_per_user`.
+        Reload = "reload",
+    }
+}
+
+ends! {
+    /// Why a room has ended.
+    RoomEnd {
+        /// Its last member has left, and it kept no history.
+        Empty = "empty",
+        /// It had no members, and the last message of its history was older than `stream.room_ttl`.
+        Aged = "aged",
+        /// It had no members and made room for another room, over `limits.rooms`.
+        MadeRoom = "made_room",
+        /// It had no members, and a byte budget took the last message of its history.
+        Budget = "budget",
+        /// It had no members, and a reload has left nothing of its history.
+        Reload = "reload",
+    }
+}
+
 /// A structured fact for logs and metrics. Best effort: losses are counted in
 /// [`Stats::notices_lost`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -222,10 +281,20 @@ pub enum Notice {
         /// How long it was open.
         age: Duration,
     },
-    /// A session has ended: see [the ways in which it can](crate#when-a-session-ends).
+    /// A session has ended, and what it kept for a resume is gone: see
+    /// [the ways in which it can](crate#when-a-session-ends).
     SessionEnded {
         /// Which.
         session: SessionId,
+        /// Why.
+        why: SessionEnd,
+    },
+    /// A room has ended, and what it kept for a resume is gone.
+    RoomEnded {
+        /// Which: the epoch of its stream, as [`Joined::position`] told it.
+        epoch: u64,
+        /// Why.
+        why: RoomEnd,
     },
     /// A run was opened.
     RunOpened {
@@ -334,6 +403,8 @@ pub struct Stats {
     pub users: u32,
     /// Rooms with members or history.
     pub rooms: u32,
+    /// Rooms that were ever made.
+    pub rooms_opened: u64,
     /// Pings handed out.
     pub pings_sent: u64,
     /// Pongs that came in.
@@ -378,6 +449,8 @@ pub struct Stats {
     pub notices_lost: u64,
     pub(crate) closed: [u64; CLOSE_REASONS],
     pub(crate) runs_ended: [u64; RunEnd::COUNT],
+    pub(crate) sessions_ended_by: [u64; SessionEnd::COUNT],
+    pub(crate) rooms_ended_by: [u64; RoomEnd::COUNT],
 }
 
 impl Stats {
@@ -391,6 +464,18 @@ impl Stats {
     #[must_use]
     pub const fn runs_ended(&self, end: RunEnd) -> u64 {
         self.runs_ended[end as usize]
+    }
+
+    /// Sessions that have ended for this reason. `sessions_ended` is the sum.
+    #[must_use]
+    pub const fn sessions_ended_by(&self, why: SessionEnd) -> u64 {
+        self.sessions_ended_by[why as usize]
+    }
+
+    /// Rooms that have ended for this reason. `rooms_opened == rooms + Σ rooms_ended_by`, always.
+    #[must_use]
+    pub const fn rooms_ended_by(&self, why: RoomEnd) -> u64 {
+        self.rooms_ended_by[why as usize]
     }
 
     /// All of them: `opened - live`.

@@ -202,7 +202,7 @@ fn cleanups_that_nobody_polls_use_up_the_headroom_and_newcomers_are_refused() {
 }
 
 #[test]
-fn the_cap_on_users_counts_those_whose_sessions_linger() {
+fn the_cap_on_users_is_exact_for_those_who_are_here() {
     let mut world = World::with(config().users(2).linger(secs(60)));
     let alice = world.open("alice", "main");
     world.open("bob", "main");
@@ -211,15 +211,14 @@ fn the_cap_on_users_counts_those_whose_sessions_linger() {
 
     world.hang_up(alice);
     world.settle();
-    assert_eq!(world.refusal("carol", "main"), Refused::Users);
-    world.skip(secs(60));
-    world.settle();
-    assert_eq!(world.registry.stats().users, 1);
+    assert_eq!(world.registry.stats().users, 2, "alice's session lingers");
     world.open("carol", "main");
+    assert_eq!(world.registry.stats().users, 2);
+    assert_eq!(world.refusal("alice", "main"), Refused::Users);
 }
 
 #[test]
-fn the_cap_on_sessions_counts_lingering_ones_and_ended_ones_until_their_cleanup() {
+fn the_cap_on_sessions_is_exact_for_those_in_use() {
     let mut world = World::with(config().sessions(2).users(2).linger(secs(60)));
     let alice = world.open("alice", "main");
     world.open("bob", "main");
@@ -228,14 +227,10 @@ fn the_cap_on_sessions_counts_lingering_ones_and_ended_ones_until_their_cleanup(
 
     world.hang_up(alice);
     world.settle();
-    assert_eq!(world.refusal("bob", "other"), Refused::Sessions, "alice's lingers");
-    world.skip(secs(60));
-    assert_eq!(world.registry.stats().sessions, 1);
-    let bob = world.reserve();
-    let refused = world.connect(bob, "bob", "other");
-    assert_eq!(refused, Err(Refused::Sessions), "its cleanup was not polled");
-    world.settle();
-    world.connect(bob, "bob", "other").unwrap();
+    assert_eq!(world.registry.stats().sessions, 2, "alice's lingers");
+    world.open("bob", "other");
+    assert_eq!(world.registry.stats().sessions, 2);
+    assert_eq!(world.refusal("alice", "main"), Refused::Sessions);
 }
 
 fn connections_per_user() -> Refused {

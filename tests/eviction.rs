@@ -2,10 +2,12 @@
 
 mod support;
 
+use bytes::Bytes;
 use headcount::{
     CloseReason, ConnId, ConnState, Inbound, Notice, OverCap, Position, Refused, Resume, Retry,
+    RunId, SessionEnd,
 };
-use support::{LIFE, World, config, ms, refuse, secs, who};
+use support::{LIFE, World, config, ms, refuse, secs, thread, user, who};
 
 /// Three connections per user, no heartbeat that would get in between.
 fn three() -> headcount::ConfigBuilder {
@@ -209,11 +211,17 @@ fn nothing_is_closed_for_one_that_is_refused_in_the_end() {
     assert!(matches!(refused, Err(Refused::Rate { .. })), "{refused:?}");
     assert_eq!(world.open_conns(), conns);
 
-    // The same when only the very last limit of all refuses: sessions in total.
-    let mut world = World::with(three().sessions(3).sessions_per_user(3).users(3));
-    let conns = ["one", "two", "three"].map(|thread| world.open("alice", thread));
+    // The same when only the very last limit of all refuses: sessions in total, each kept by a run.
+    let mut world = World::with(three().sessions(4).sessions_per_user(4).users(4));
+    let mut conns = ["one", "two", "three"].map(|name| world.open("alice", name)).to_vec();
+    conns.push(world.open("bob", "main"));
+    for name in ["one", "two", "three"] {
+        let (alice, main, run) = (user("alice"), thread(name), RunId::new(name).unwrap());
+        let mut alice = world.registry.user(&alice);
+        let _ = alice.open_run(world.now, &main, &run, "agent", Bytes::new()).unwrap();
+    }
     assert_eq!(world.refusal("alice", "four"), Refused::Sessions);
-    assert_eq!((world.open_conns(), world.closings().len()), (conns.to_vec(), 0));
+    assert_eq!((world.open_conns(), world.closings().len()), (conns, 0));
     world.close_the_books();
 }
 
@@ -239,7 +247,8 @@ fn over_the_session_cap_the_one_that_lingers_longest_is_released() {
         world.settle();
     }
     let newcomer = world.open("alice", "new");
-    assert!(world.notices().contains(&Notice::SessionEnded { session: old_session }));
+    let ended = Notice::SessionEnded { session: old_session, why: SessionEnd::UserCap };
+    assert!(world.notices().contains(&ended));
     world.settle();
     assert_eq!(world.ended_sessions(), [old_session]);
     assert_eq!(world.registry.stats().sessions, 2);

@@ -2,7 +2,9 @@
 
 mod support;
 
-use headcount::{CloseReason, ConnState, Message, Notice, Position, Recovered, SessionId, Target};
+use headcount::{
+    CloseReason, ConnState, Message, Notice, Position, Recovered, SessionEnd, SessionId, Target,
+};
 use support::{World, config, ms, room, secs, thread, user};
 
 fn world() -> World {
@@ -320,7 +322,7 @@ fn notices_tell_the_life_of_a_session() {
     let expected = [
         Notice::Admitted { conn: alice, session },
         Notice::Closed { conn: alice, session, reason, age: secs(2) },
-        Notice::SessionEnded { session },
+        Notice::SessionEnded { session, why: SessionEnd::Lingered },
     ];
     assert_eq!(world.notices(), expected);
 }

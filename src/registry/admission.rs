@@ -112,9 +112,16 @@ impl Registry {
     /// The order: draining, rate, takeover of the predecessor that the client names, the user's connections,
     /// the user's sessions, all connections, all users, all sessions. Over a cap of the user's own,
     /// and in a full house, one of the user's own makes room as [`OverCap`](crate::OverCap) says: nobody is refused
-    /// because of their own ghosts. Nothing is closed for a connection that is refused in the end.
-    /// A refused one stays pending: answer it, then report `disconnect`, or `close` it if it was
-    /// upgraded.
+    /// because of their own ghosts.
+    ///
+    /// Over `limits.users` and `limits.sessions` what is absent makes room, whosever it is: the user
+    /// of whom all sessions have lingered without an open run for longest goes with all of them, or
+    /// the session that has lingered for longest. A newcomer is refused when all that is there has an
+    /// open connection or an open run. After a reload has lowered these caps, as many go as are over
+    /// them.
+    ///
+    /// Nothing is closed for a connection that is refused in the end. A refused one stays pending:
+    /// answer it, then report `disconnect`, or `close` it if it was upgraded.
     ///
     /// # Errors
     /// [`Refused`] says which limit it would exceed.
@@ -152,9 +159,8 @@ impl Registry {
             Some(session) => session,
             None => self.mint(user, thread),
         };
-        let record = self.sessions.get_mut(session);
-        record.attached += 1;
-        record.lingers_since = None;
+        self.sessions.attach(session);
+        let record = self.sessions.get(session);
         let (stream, user) = (record.stream, record.user);
         let attended = self.attended();
         self.stop_waiting(slot);
@@ -239,11 +245,10 @@ impl Registry {
         taken.map_err(|retry_after| Refused::Rate { retry_after })
     }
 
-    /// Cuts the oldest close handshake short while admitted connections fill all places and the
-    /// headroom, so that the next newcomer finds one.
+    /// Cuts the oldest close handshake short while the headroom is used up, of connections or of
+    /// sessions, so that the next newcomer finds a place.
     pub(super) fn keep_headroom(&mut self) {
-        let places = u64::from(self.config.connections) + u64::from(self.config.closing);
-        while u64::from(self.counters.open) + u64::from(self.counters.closing) >= places {
+        while self.is_headroom_used_up() {
             let Some(conn) = self.closing.pop_front() else { return };
             if let Some(slot) = self.conns.resolve(conn)
                 && self.conns.hot(slot).state == State::Closing
@@ -251,6 +256,17 @@ impl Registry {
                 self.finish(slot);
             }
         }
+    }
+
+    /// Whether close handshakes hold places that the next newcomer needs: those of connections, or
+    /// those of sessions that have ended and whose cleanup waits for a handshake.
+    fn is_headroom_used_up(&self) -> bool {
+        let (config, sessions) = (&self.config, &self.sessions);
+        let headroom = u64::from(config.closing);
+        let conns = u64::from(self.counters.open) + u64::from(self.counters.closing);
+        let records = (sessions.live() + sessions.ended_closing()) as u64;
+        conns >= u64::from(config.connections) + headroom
+            || (sessions.ended_closing() > 0 && records >= u64::from(config.sessions) + headroom)
     }
 
     /// The same while those that were never admitted fill `limits.pending` and the headroom beside it.

@@ -7,6 +7,7 @@
 
 use alloc::collections::VecDeque;
 
+use crate::stats::RoomEnd;
 use crate::stream::{Owner, Stream};
 use crate::time::Timestamp;
 
@@ -194,7 +195,7 @@ impl Registry {
         self.log_changed(key, before);
         self.bury_runs();
         if let Owner::Room(room) = self.streams[key as usize].owner {
-            self.remove_room_if_done(room);
+            self.remove_room_if_done(room, RoomEnd::Budget);
         }
     }
 }

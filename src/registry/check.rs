@@ -3,9 +3,10 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use foldhash::quality::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::conn::{Ping, State, deadline};
 use crate::error::Violation;
@@ -232,19 +233,32 @@ impl Registry {
     }
 
     fn check_sessions(&self) -> Result<(), String> {
-        let mut ended = 0;
+        let (mut ended, mut ended_closing) = (0, 0);
         let mut attached = HashMap::with_hasher(FixedState::default());
+        let mut closing = HashMap::with_hasher(FixedState::default());
         for (_, hot, _) in self.conns.iter().filter(|(_, _, cold)| cold.admitted) {
             *attached.entry(hot.session).or_insert(0) += 1;
+            if hot.state == State::Closing {
+                *closing.entry(hot.session).or_insert(0) += 1;
+            }
         }
+        let lingering: Vec<u32> = self.sessions.iter_lingering().collect();
+        let since = |session: &u32| self.sessions.get(*session).lingers_since;
+        hold!(lingering.is_sorted_by_key(since), "sessions linger out of order");
+        hold!(lingering.len() == self.sessions.lingering(), "{} linger", lingering.len());
+        let lingering: HashSet<u32, FixedState> = lingering.into_iter().collect();
         for (slot, session) in self.sessions.iter() {
             let id = self.sessions.id(slot);
             let attached = attached.get(&slot).copied().unwrap_or(0);
             hold!(attached == session.attached, "{id:?} miscounts its connections");
             let user = self.sessions.peek_user(session.user);
             hold!(user.is_some(), "{id:?} is nobody's");
+            let of_session = closing.get(&slot).copied().unwrap_or(0);
+            hold!(of_session == session.closing(), "{id:?} miscounts its close handshakes");
             if session.ended {
                 ended += 1;
+                ended_closing += usize::from(of_session > 0);
+                hold!(!lingering.contains(&slot), "{id:?} has ended and lingers");
                 continue;
             }
             let members = self.streams[session.stream as usize].members.len();
@@ -255,6 +269,8 @@ impl Registry {
             );
             let listed = user.is_some_and(|user| user.sessions.contains(&slot));
             hold!(listed, "{id:?} is not its user's");
+            let lingers = lingering.contains(&slot);
+            hold!(lingers == session.may_go(), "{id:?} may go, and is not in the order, or is");
             if session.attached == 0
                 && session.open_runs == 0
                 && let Some(at) = self.lingers_until(slot)
@@ -263,16 +279,22 @@ impl Registry {
                 hold!(armed, "{id:?} lingers for ever");
             }
         }
-        hold!(
-            ended == self.sessions.places() - self.sessions.live(),
-            "{ended} sessions have ended"
-        );
-        let standing = &self.standing;
-        let sessions = (self.config.sessions as usize).max(standing.sessions);
-        hold!(self.sessions.places() <= sessions, "too many sessions");
+        let (live, records) = (self.sessions.live(), self.sessions.records());
+        hold!(ended == records - live, "{ended} sessions have ended");
+        let counted = self.sessions.ended_closing();
+        hold!(ended_closing == counted, "{ended_closing} ended sessions close, counted {counted}");
+        let (config, standing) = (&self.config, &self.standing);
+        hold!(live <= (config.sessions as usize).max(standing.sessions), "too many sessions");
+        let most = config.sessions as usize + config.closing as usize;
+        hold!(records <= most.max(standing.session_records), "too many records of sessions");
+        let absent: HashSet<u32, FixedState> = self.sessions.absent().collect();
+        hold!(absent.len() == self.sessions.absent_users(), "{} are absent", absent.len());
         let mut listed = 0;
         for (slot, user) in self.sessions.iter_users() {
             listed += user.sessions.len();
+            let all_linger = user.sessions.iter().all(|session| lingering.contains(session));
+            hold!(all_linger == absent.contains(&slot), "user {slot} is absent, or not");
+            hold!(all_linger == user.is_absent(), "user {slot} miscounts what lingers");
             hold!(
                 user.sessions.len() <= self.config.sessions_per_user as usize,
                 "user {slot} has {} sessions",
@@ -288,7 +310,7 @@ impl Registry {
         hold!(listed == self.sessions.live(), "{listed} sessions are listed by users");
         let (users, unnamed) = self.sessions.user_records();
         hold!(unnamed == ended, "users count {unnamed} of {ended} ended sessions");
-        hold!(users <= self.sessions.places(), "{users} users for fewer sessions");
+        hold!(users <= records, "{users} users for fewer sessions");
         let users = (self.config.users as usize).max(standing.users);
         hold!(self.sessions.users() <= users, "too many users");
         Ok(())
@@ -363,6 +385,8 @@ impl Registry {
     }
 
     fn check_rooms(&self) -> Result<(), String> {
+        let empty: HashSet<u32, FixedState> = self.rooms.iter_empty().collect();
+        hold!(empty.len() == self.rooms.empty(), "{} rooms are empty", empty.len());
         for (slot, room) in self.rooms.iter() {
             hold!(self.rooms.find(&room.name) == Some(slot), "room {slot} is not found");
             let stream = &self.streams[room.stream as usize];
@@ -370,7 +394,12 @@ impl Registry {
                 !stream.members.is_empty() || !stream.log.is_empty(),
                 "room {slot} has neither members nor history"
             );
+            let is_empty = stream.members.is_empty();
+            hold!(is_empty == empty.contains(&slot), "room {slot} is empty, or not");
         }
+        let (opened, rooms) = (self.counters.rooms_opened, self.rooms.len() as u64);
+        let ended: u64 = self.counters.rooms_ended_by.iter().sum();
+        hold!(opened == rooms + ended, "{opened} rooms opened, {rooms} there and {ended} ended");
         let rooms = (self.config.rooms as usize).max(self.standing.rooms);
         hold!(self.rooms.len() <= rooms, "too many rooms");
         hold!(
@@ -423,12 +452,12 @@ impl Registry {
             counters.opened,
             counters.live
         );
+        let ended: u64 = counters.sessions_ended_by.iter().sum();
         hold!(
-            counters.sessions_opened == self.sessions.live() as u64 + counters.sessions_ended,
-            "{} sessions opened, {} live and {} ended",
+            counters.sessions_opened == self.sessions.live() as u64 + ended,
+            "{} sessions opened, {} live and {ended} ended",
             counters.sessions_opened,
-            self.sessions.live(),
-            counters.sessions_ended
+            self.sessions.live()
         );
         hold!(self.notices.len() <= self.config.notices as usize, "too many notices");
         let announcements = (self.config.announcements as usize).max(self.standing.announcements);

@@ -5,7 +5,7 @@ use core::num::NonZeroU32;
 use crate::action::CloseReason;
 use crate::conn::{NO_SESSION, State};
 use crate::id::ConnId;
-use crate::stats::Notice;
+use crate::stats::{Notice, SessionEnd};
 use crate::stream::MassClose;
 use crate::time::Timestamp;
 
@@ -146,6 +146,7 @@ impl Registry {
                 self.hand_out_farewell(slot);
                 self.leave_everything(slot, reason);
                 self.counters.closing += 1;
+                self.sessions.handshake_began(self.conns.hot(slot).session);
             }
         }
         let (hot, cold) = self.conns.both_mut(slot);
@@ -163,7 +164,10 @@ impl Registry {
         match self.conns.hot(slot).state {
             State::Gone => return,
             State::Open => self.leave_everything(slot, self.conns.cold(slot).reason),
-            State::Closing if self.conns.cold(slot).admitted => self.counters.closing -= 1,
+            State::Closing if self.conns.cold(slot).admitted => {
+                self.counters.closing -= 1;
+                self.sessions.handshake_ended(self.conns.hot(slot).session);
+            }
             State::Closing => self.counters.leaving -= 1,
             State::Pending => self.stop_waiting(slot),
         }
@@ -194,7 +198,7 @@ impl Registry {
         let record = self.sessions.get_mut(session);
         record.reason = reason;
         if self.streams[record.stream as usize].members.is_empty() {
-            record.lingers_since = Some(self.now);
+            self.sessions.begin_to_linger(session, self.now);
             self.arm_session(session);
         }
         let user = self.sessions.get(session).user;
@@ -245,6 +249,6 @@ impl Registry {
         if record.attached > 0 || record.open_runs > 0 || !(due || self.config.linger.is_zero()) {
             return;
         }
-        self.end_session(session);
+        self.end_session(session, SessionEnd::Lingered);
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{AcknowledgeError, JoinError, ReplyError, UnknownConn};
 use crate::id::{ConnId, RoomId};
 use crate::log::{Late, Log, Reader};
 use crate::run::Runs;
-use crate::stats::{Delivery, Joined, Notice, Recovered, Stored};
+use crate::stats::{Delivery, Joined, Notice, Recovered, RoomEnd, Stored};
 use crate::stream::{Owner, Stream, Sweep};
 use crate::table;
 use crate::time::Timestamp;
@@ -224,6 +224,9 @@ impl Registry {
     /// Adds a connection to a room, which is made if there is none of that name. Its events begin
     /// after the position in the answer. For a member this changes nothing.
     ///
+    /// Over `limits.rooms` the room that has been without members for longest ends, with its history,
+    /// so that another can be made; a join is refused when every room has a member.
+    ///
     /// # Errors
     /// [`JoinError`] says which limit it would exceed.
     pub fn join(
@@ -250,19 +253,29 @@ impl Registry {
         }
         let room_slot = match known {
             Some(room) => room,
-            None if self.rooms.len() >= self.config.rooms as usize => {
-                return Err(JoinError::Rooms);
-            }
-            None => {
-                let epoch = self.next_epoch();
-                let owner = Owner::Room(self.rooms.next_slot());
-                let stream = self.streams.insert(Stream::new(owner, epoch)) as u32;
-                self.rooms.insert(room.clone(), stream)
-            }
+            None => self.make_room_of(room)?,
         };
+        self.rooms.set_empty(room_slot, false);
         let key = self.rooms.get(room_slot).stream;
         let (position, recovered) = self.take_seat(slot, key, since);
         Ok(Joined { position, recovered, already: false })
+    }
+
+    /// A new room. Over `limits.rooms` those go that have been empty longest.
+    fn make_room_of(&mut self, name: &RoomId) -> Result<u32, JoinError> {
+        let excess = (self.rooms.len() + 1).saturating_sub(self.config.rooms as usize);
+        if excess > self.rooms.empty() {
+            return Err(JoinError::Rooms);
+        }
+        for _ in 0..excess {
+            let Some(room) = self.rooms.empty_longest() else { break };
+            self.end_room(room, RoomEnd::MadeRoom);
+        }
+        let epoch = self.next_epoch();
+        let owner = Owner::Room(self.rooms.next_slot());
+        let stream = self.streams.insert(Stream::new(owner, epoch)) as u32;
+        self.counters.rooms_opened += 1;
+        Ok(self.rooms.insert(name.clone(), stream))
     }
 
     /// A client says that it has dealt with everything of a stream up to an offset: of its session's,
@@ -398,7 +411,9 @@ impl Registry {
         }
         self.trim_history(seat.stream);
         if let Owner::Room(room) = owner {
-            self.remove_room_if_done(room);
+            let is_empty = self.streams[seat.stream as usize].members.is_empty();
+            self.rooms.set_empty(room, is_empty);
+            self.remove_room_if_done(room, RoomEnd::Empty);
         }
     }
 
@@ -413,15 +428,24 @@ impl Registry {
     }
 
     /// A room goes with its last member, unless it keeps history for a while.
-    pub(super) fn remove_room_if_done(&mut self, room: u32) {
+    pub(super) fn remove_room_if_done(&mut self, room: u32, why: RoomEnd) {
         let key = self.rooms.get(room).stream;
         let stream = &self.streams[key as usize];
         let keeps = self.config.room_history > 0 && !self.config.room_ttl.is_zero();
         if !stream.members.is_empty() || (keeps && !stream.log.is_empty()) {
             return;
         }
+        self.end_room(room, why);
+    }
+
+    /// Ends a room without members: what it kept is gone, and its name is free.
+    fn end_room(&mut self, room: u32, why: RoomEnd) {
+        let key = self.rooms.get(room).stream;
+        let epoch = self.streams[key as usize].epoch;
         self.remove_stream(key);
         self.rooms.remove(room);
+        self.counters.rooms_ended_by[why as usize] += 1;
+        self.notice(Notice::RoomEnded { epoch, why });
     }
 
     pub(super) fn remove_stream(&mut self, key: u32) {

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::conn::{Conn, State, dice, share};
 use crate::error::UnknownConn;
 use crate::id::{ConnId, UserId};
-use crate::stats::Notice;
+use crate::stats::{Notice, SessionEnd};
 use crate::time::{Deadline, Timestamp};
 
 use super::close::is_later;
@@ -194,7 +194,7 @@ impl Registry {
         let mut closed = 0;
         for session in sessions {
             closed += self.close_session(session, CloseReason::Revoked);
-            self.end_session(session);
+            self.end_session(session, SessionEnd::Revoked);
         }
         closed
     }

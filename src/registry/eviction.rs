@@ -1,4 +1,4 @@
-//! Who makes room: takeover, the over-cap policy, and the release of lingering sessions.
+//! Who makes room: takeover, the over-cap policy, and what is absent.
 
 use smallvec::SmallVec;
 
@@ -7,13 +7,14 @@ use crate::config::OverCap;
 use crate::conn::Ping;
 use crate::error::Refused;
 use crate::id::{ConnId, Principal};
-use crate::stats::Notice;
+use crate::stats::{Notice, SessionEnd};
 
 use super::Registry;
 use super::outbox::Queued;
 
-/// What an admission does to others of the same user before it takes its place. It is made in full
-/// before anything is done, so that a newcomer who is refused costs nobody anything.
+/// What an admission does to others before it takes its place: to those of its own user, and to what
+/// is absent. It is made in full before anything is done, so that a newcomer who is refused costs
+/// nobody anything.
 pub(super) struct Plan {
     /// The session that the principal has already.
     pub(super) session: Option<u32>,
@@ -23,6 +24,17 @@ pub(super) struct Plan {
     evict: Option<u32>,
     /// The session that makes room, with whatever connections it has.
     release: Option<u32>,
+    /// What makes room for a new session.
+    absent: Absent,
+}
+
+/// How much of what is absent makes room for a new session, the longest absent first.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Absent {
+    /// Users, with all of their sessions.
+    users: usize,
+    /// Lingering sessions, beside those of these users.
+    sessions: usize,
 }
 
 impl Registry {
@@ -33,7 +45,13 @@ impl Registry {
         previous: Option<ConnId>,
     ) -> Result<Plan, Refused> {
         let user = self.sessions.find_user(&who.user);
-        let mut plan = Plan { session: None, take_over: None, evict: None, release: None };
+        let mut plan = Plan {
+            session: None,
+            take_over: None,
+            evict: None,
+            release: None,
+            absent: Absent::default(),
+        };
         // How many open connections the plan closes.
         let mut closes = 0;
         if let Some(user) = user {
@@ -58,13 +76,53 @@ impl Registry {
         if u64::from(self.counters.live) >= places {
             return Err(Refused::Connections);
         }
-        if user.is_none() && self.sessions.users() >= config.users as usize {
-            return Err(Refused::Users);
-        }
-        if plan.session.is_none() && self.sessions.places() >= config.sessions as usize {
-            return Err(Refused::Sessions);
+        if plan.session.is_none() {
+            plan.absent = self.plan_new_session(user, plan.release, plan.evict)?;
         }
         Ok(plan)
+    }
+
+    /// What of the absent has to go so that a new session is within `limits.users` and
+    /// `limits.sessions`: users who have no session with a connection or an open run, then sessions
+    /// without either. `user` is the session's user, if known; `release` is a session of the user
+    /// that ends anyway, and `evict` a connection that goes anyway.
+    pub(super) fn plan_new_session(
+        &self,
+        user: Option<u32>,
+        release: Option<u32>,
+        evict: Option<u32>,
+    ) -> Result<Absent, Refused> {
+        let (config, sessions) = (&self.config, &self.sessions);
+        let mut absent = Absent::default();
+        let mut ends = usize::from(release.is_some());
+        let mut lingering = sessions.lingering();
+        lingering -= usize::from(release.is_some_and(|it| sessions.get(it).may_go()));
+        lingering += usize::from(evict.is_some_and(|conn| self.leaves_absent(conn, release)));
+        if user.is_none() {
+            absent.users = (sessions.users() + 1).saturating_sub(config.users as usize);
+            if absent.users > sessions.absent_users() {
+                return Err(Refused::Users);
+            }
+            let leaving = sessions.absent().take(absent.users);
+            let of_users: usize = leaving.map(|user| sessions.user(user).sessions.len()).sum();
+            ends += of_users;
+            lingering -= of_users;
+        }
+        let stay = (sessions.live() + 1).saturating_sub(ends);
+        absent.sessions = stay.saturating_sub(config.sessions as usize);
+        let records = u64::from(config.sessions) + u64::from(config.closing);
+        if absent.sessions > lingering || sessions.records() as u64 >= records {
+            return Err(Refused::Sessions);
+        }
+        Ok(absent)
+    }
+
+    /// Whether a session that stays lingers without an open run once a connection is gone.
+    fn leaves_absent(&self, conn: u32, release: Option<u32>) -> bool {
+        let session = self.conns.hot(conn).session;
+        let record = self.sessions.get(session);
+        let members = self.streams[record.stream as usize].members.len();
+        release != Some(session) && members == 1 && record.open_runs == 0
     }
 
     fn plan_own_caps(&self, user: u32, plan: &mut Plan, closes: &mut u32) -> Result<(), Refused> {
@@ -148,14 +206,29 @@ impl Registry {
         }
         if let Some(session) = plan.release {
             evicted += self.close_session(session, CloseReason::Evicted);
-            self.end_session(session);
+            self.end_session(session, SessionEnd::UserCap);
         }
+        self.send_away(plan.absent);
         evicted
+    }
+
+    /// Ends what is absent, as it was planned.
+    pub(super) fn send_away(&mut self, plan: Absent) {
+        for _ in 0..plan.users {
+            let Some(user) = self.sessions.absent().next() else { break };
+            for session in self.sessions.user(user).sessions.clone() {
+                self.end_session(session, SessionEnd::MadeRoom);
+            }
+        }
+        for _ in 0..plan.sessions {
+            let Some(session) = self.sessions.lingers_longest() else { break };
+            self.end_session(session, SessionEnd::MadeRoom);
+        }
     }
 
     /// Ends a session without open connections: what it kept is gone, and its name is free. Its
     /// `Cleanup` follows the last one of its connections.
-    pub(super) fn end_session(&mut self, session: u32) {
+    pub(super) fn end_session(&mut self, session: u32, why: SessionEnd) {
         let id = self.sessions.id(session);
         let stream = self.sessions.get(session).stream;
         self.session_timers.cancel(session);
@@ -165,8 +238,8 @@ impl Registry {
         }
         self.remove_stream(stream);
         self.end_runs_of(session);
-        self.counters.sessions_ended += 1;
-        self.notice(Notice::SessionEnded { session: id });
+        self.counters.sessions_ended_by[why as usize] += 1;
+        self.notice(Notice::SessionEnded { session: id, why });
         self.clean_up_session(session);
     }
 

@@ -7,7 +7,7 @@ use crate::bucket::Rate;
 use crate::conn::{Due, Ping, Rules, State, deadline};
 use crate::error::{InboundError, UnknownConn};
 use crate::id::ConnId;
-use crate::stats::{Flow, Notice};
+use crate::stats::{Flow, Notice, RoomEnd};
 use crate::stream::Owner;
 use crate::time::{Deadline, Timestamp};
 
@@ -432,7 +432,7 @@ impl Registry {
         }
         self.arm_stream(key);
         if let Owner::Room(room) = self.streams[key as usize].owner {
-            self.remove_room_if_done(room);
+            self.remove_room_if_done(room, RoomEnd::Aged);
         }
     }
 }

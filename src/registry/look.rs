@@ -28,10 +28,13 @@ impl Registry {
             abandoned: counters.abandoned,
             sessions_opened: counters.sessions_opened,
             sessions: self.sessions.live() as u32,
-            sessions_ended: counters.sessions_ended,
+            sessions_ended: counters.sessions_ended_by.iter().sum(),
+            sessions_ended_by: counters.sessions_ended_by,
             refused: counters.refused,
             users: self.sessions.users() as u32,
             rooms: self.rooms.len() as u32,
+            rooms_opened: counters.rooms_opened,
+            rooms_ended_by: counters.rooms_ended_by,
             pings_sent: counters.pings_sent,
             pongs_received: counters.pongs_received,
             pong_timeouts: counters.pong_timeouts,
@@ -154,7 +157,7 @@ impl Registry {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.conns.len() == 0
-            && self.sessions.places() == 0
+            && self.sessions.records() == 0
             && self.rooms.len() == 0
             && !self.has_actions()
     }

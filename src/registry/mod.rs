@@ -42,7 +42,7 @@ use crate::random::mix;
 use crate::room::Rooms;
 use crate::run::Runs;
 use crate::session::Sessions;
-use crate::stats::{Notice, RunEnd};
+use crate::stats::{Notice, RoomEnd, RunEnd, SessionEnd};
 use crate::stream::{Owner, Stream};
 use crate::time::Timestamp;
 use crate::timers::Timers;
@@ -171,7 +171,9 @@ struct Counters {
     abandoned: u64,
     closed: [u64; CLOSE_REASONS],
     sessions_opened: u64,
-    sessions_ended: u64,
+    sessions_ended_by: [u64; SessionEnd::COUNT],
+    rooms_opened: u64,
+    rooms_ended_by: [u64; RoomEnd::COUNT],
     refused: u64,
     pings_sent: u64,
     pongs_received: u64,

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::conn::Ping;
 use crate::id::SessionId;
-use crate::stats::{Notice, Pressure};
+use crate::stats::{Notice, Pressure, SessionEnd};
 
 use super::Registry;
 
@@ -53,7 +53,7 @@ impl Registry {
         self.notice(Notice::Pressure { session, level, probed, released, evicted });
         // Their end may ease the pressure: that is noted after it has risen.
         for session in empty {
-            self.end_session(session);
+            self.end_session(session, SessionEnd::Pressure);
         }
     }
 

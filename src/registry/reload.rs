@@ -7,7 +7,7 @@ use crate::action::CloseReason;
 use crate::bucket::TokenBucket;
 use crate::config::Config;
 use crate::conn::{State, is_overdue};
-use crate::stats::{Impact, Notice};
+use crate::stats::{Impact, Notice, RoomEnd, SessionEnd};
 use crate::stream::Owner;
 use crate::time::Timestamp;
 
@@ -30,6 +30,8 @@ pub(super) struct Standing {
     pub(super) waiting: u32,
     pub(super) users: usize,
     pub(super) sessions: usize,
+    /// Ended ones included whose cleanup was not polled.
+    pub(super) session_records: usize,
     pub(super) rooms: usize,
     pub(super) announcements: usize,
 }
@@ -46,8 +48,9 @@ impl Registry {
     /// Connections and sessions over a user's own cap go at once, in the order in which a newcomer
     /// would have had them evicted (under [`OverCap::Refuse`](crate::OverCap::Refuse): the last that
     /// came), and so do connections over `limits.connections`, with [`CloseReason::TryLater`]. The
-    /// other caps bind newcomers only: nobody is sent away for a number of users, sessions, rooms
-    /// or seats. Deadlines that have passed under the new times act in the next ticks, logs are
+    /// other caps bind newcomers only: nothing ends for a number of users, sessions or rooms before
+    /// the next newcomer needs a place, and then as much of what is absent as is over the cap.
+    /// Deadlines that have passed under the new times act in the next ticks, logs are
     /// trimmed at once, and token buckets whose rate or burst changes begin full. The seed and
     /// whether flushes are reported stay as they are: the one because positions that clients hold
     /// depend on it, the other because it is a property of the shell.
@@ -62,7 +65,8 @@ impl Registry {
             pending: self.counters.pending.into(),
             waiting: self.counters.waiting,
             users: self.sessions.users(),
-            sessions: self.sessions.places(),
+            sessions: self.sessions.live(),
+            session_records: self.sessions.records(),
             rooms: self.rooms.len(),
             announcements: self.announcements.len(),
         };
@@ -70,7 +74,7 @@ impl Registry {
         let before = core::mem::replace(&mut self.config, Config { seed, flush_reports, ..config });
         for session in release {
             self.close_session(session, CloseReason::Evicted);
-            self.end_session(session);
+            self.end_session(session, SessionEnd::Reload);
         }
         for (slot, reason) in close {
             self.begin_close(slot, reason);
@@ -183,7 +187,7 @@ impl Registry {
             self.trim_history(key);
             self.arm_stream(key);
             if let Owner::Room(room) = self.streams[key as usize].owner {
-                self.remove_room_if_done(room);
+                self.remove_room_if_done(room, RoomEnd::Reload);
             }
         }
     }

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 
 use crate::action::{Position, RunFact, RunText};
+use crate::config::OverCap;
 use crate::error::{OpenRunError, Refused, RunError};
 use crate::id::{MAX_ID_BYTES, RunId, ThreadId, UserId};
 use crate::log::Text;
 use crate::run::{NO_RUN, RunEntry, RunEvent, RunEventKind, RunFailure, fits_first};
-use crate::stats::{Delivery, Notice, OpenedRun, RunEnd};
+use crate::stats::{Delivery, Notice, OpenedRun, RunEnd, SessionEnd};
 use crate::time::Timestamp;
 
 use super::{LogSize, Registry};
@@ -47,7 +48,7 @@ impl Registry {
         let slot = self.runs.insert((user, session), run.clone(), agent.into(), stamps, first);
         let record = self.sessions.get_mut(session);
         let next = core::mem::replace(&mut record.first_run, slot);
-        record.open_runs += 1;
+        self.sessions.run_opened(session);
         self.runs.get_mut(slot).next = next;
         self.counters.runs_opened += 1;
         let session = self.sessions.id(session);
@@ -60,8 +61,8 @@ impl Registry {
         Ok(OpenedRun { session, position, delivery })
     }
 
-    /// A session of a user who is not here yet: it lingers from the beginning. Nobody is evicted for
-    /// it, and no open run ends.
+    /// A session of a user who is not here yet: it lingers from the beginning. No connection is
+    /// evicted for it and no open run ends; what is absent makes room as for a connection.
     fn mint_for_run(&mut self, user: &UserId, thread: &ThreadId) -> Result<u32, Refused> {
         if let Some(drain) = &self.drain {
             return Err(Refused::Draining { retry_after: drain.left(self.now) });
@@ -74,21 +75,22 @@ impl Registry {
                 let has_run = |session: &u32| self.sessions.get(*session).open_runs > 0;
                 release = self.releasable(user).find(|session| !has_run(session));
                 if release.is_none() {
-                    let retry_after = self.config.linger;
+                    let retry_after = match self.config.over_cap {
+                        OverCap::Refuse { retry_after } => retry_after,
+                        _ => Refused::PAUSE,
+                    };
                     return Err(Refused::SessionsPerUser { retry_after });
                 }
             }
-        } else if self.sessions.users() >= self.config.users as usize {
-            return Err(Refused::Users);
         }
-        if self.sessions.places() >= self.config.sessions as usize {
-            return Err(Refused::Sessions);
-        }
+        let absent = self.plan_new_session(known, release, None)?;
         if let Some(session) = release {
-            self.end_session(session);
+            self.end_session(session, SessionEnd::UserCap);
         }
+        self.send_away(absent);
         let session = self.mint(user.clone(), thread.clone());
-        self.sessions.get_mut(session).lingers_since = Some(self.now);
+        self.sessions.begin_to_linger(session, self.now);
+        self.keep_headroom();
         Ok(session)
     }
 
@@ -184,11 +186,7 @@ impl Registry {
         }
         self.note_worth(key);
         self.arm_stream(key);
-        let record = self.sessions.get_mut(session);
-        record.open_runs -= 1;
-        if record.open_runs == 0 && record.lingers_since.is_some() {
-            // It lingers from here on: the run has kept it until now.
-            record.lingers_since = Some(self.now);
+        if self.sessions.run_ended(session, self.now) {
             self.arm_session(session);
         }
     }

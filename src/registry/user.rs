@@ -75,7 +75,8 @@ impl UserScope<'_> {
     ///
     /// While a run is open its session does not end by lingering, and what the log keeps of it does
     /// not count towards the log's own bounds, for it has bounds of its own. Over the user's cap of
-    /// sessions one that lingers without a run makes room, and nothing else does. The agent's name has
+    /// sessions one of theirs that lingers without a run makes room, over the caps of all sessions and
+    /// users what is absent does, as for [`Registry::connect`], and nothing else does. The agent's name has
     /// at most [`MAX_ID_BYTES`](crate::MAX_ID_BYTES) bytes, the payload `run.bytes` less what is
     /// reserved for the terminal event.
     ///

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use crate::events;
 use crate::frames::millis;
 use crate::gateway::{show_connection, show_session};
+use crate::identity::show_epoch;
 
 /// How far back the last closed connections are searched for a name.
 const SEARCHED: usize = 256;
@@ -27,9 +28,14 @@ pub(crate) fn log(registry: &Registry, notice: Notice) {
             let reason = reason.name();
             info!(connection, session, user, thread, reason, code, age_ms, "closed");
         }
-        Notice::SessionEnded { session } => {
+        Notice::SessionEnded { session, why } => {
             let Subject { session, user, thread, .. } = of_session(registry, session);
-            info!(session, user, thread, "session ended");
+            let why = why.name();
+            info!(session, user, thread, why, "session ended");
+        }
+        Notice::RoomEnded { epoch, why } => {
+            let (epoch, why) = (show_epoch(epoch), why.name());
+            info!(epoch, why, "room ended");
         }
         Notice::RunOpened { session } => {
             let Subject { session, user, thread, .. } = of_session(registry, session);

@@ -283,7 +283,10 @@ fn the_statistics_add_up() {
     assert_eq!(closed, 1);
     assert_eq!(connections["closed"]["peer_gone"], 1);
     assert_eq!((&connections["open"], &connections["pending"]), (&json!(2), &json!(0)));
-    assert_eq!(stats["sessions"], json!({"opened": 3, "live": 3, "ended": 0, "refused": 0}));
+    let sessions = ["opened", "live", "ended", "refused"].map(|key| &stats["sessions"][key]);
+    assert_eq!(sessions, [&json!(3), &json!(3), &json!(0), &json!(0)]);
+    let ended = stats["sessions"]["ended_by"].as_object().unwrap();
+    assert!(ended.len() == 6 && ended.values().all(|count| *count == 0), "{ended:?}");
     assert_eq!((&stats["users"], &stats["rooms"]), (&json!(3), &json!(1)));
     assert_eq!(
         (&stats["delivery"]["stored"], &stats["delivery"]["deferred"]),

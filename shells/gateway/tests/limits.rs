@@ -32,6 +32,32 @@ fn the_one_that_was_silent_longest_makes_room() {
     assert_eq!(stats["sessions"]["refused"], 0);
 }
 
+#[test]
+fn who_came_and_went_keeps_nobody_out() {
+    let server = Server::with(&["limits.users=2", "limits.rooms=1", "session.linger=10m"]);
+    for user in ["a", "b", "c", "d"] {
+        let mut client = server.connect(&format!("user={user}"));
+        let joined = client.ask(&format!(r#"{{"type":"join","room":"{user}"}}"#));
+        assert_eq!(joined["type"], "joined", "{joined}");
+        server.publish(&format!(r#"{{"room":"{user}"}}"#), "1");
+        drop(client);
+        server.until(|stats| stats["connections"]["live"] == 0);
+    }
+    let stats = server.stats();
+    assert_eq!((&stats["users"], &stats["rooms"]), (&json!(2), &json!(1)));
+    assert_eq!(stats["sessions"]["ended_by"]["made_room"], 2);
+    assert_eq!(stats["rooms_ended"]["made_room"], 3);
+    let metrics = server.get("/metrics").body;
+    assert!(metrics.contains("headcount_sessions_ended_total{why=\"made_room\"} 2\n"), "{metrics}");
+    assert!(metrics.contains("headcount_rooms_ended_total{why=\"made_room\"} 3\n"), "{metrics}");
+
+    // Two users who stay are another matter.
+    let (_first, _second) = (server.connect("user=e"), server.connect("user=f"));
+    let (status, head, body) = refusal(&server, "user=g", &[]);
+    assert_eq!((status, &body["error"]["code"]), (503, &json!("users")));
+    assert!(head.contains("retry-after: 5"), "{head}");
+}
+
 /// A refusal with everything in its head.
 fn refusal(server: &Server, query: &str, headers: &[(&str, &str)]) -> (u16, String, Value) {
     let mut all = vec![

@@ -103,7 +103,7 @@ impl World {
                 {
                     self.grammar.seated(conn, Source::Room(room.clone()), joined.position);
                 }
-                self.model.join(stamp, conn, &room, since, got)?;
+                self.model.join(stamp, conn, &room, since, got, &self.registry)?;
             }
             Op::Leave { conn, room } => {
                 let (conn, room, stamp) = (self.conn(conn), self.room(room), self.stamp());

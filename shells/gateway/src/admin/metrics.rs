@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use axum::extract::State as Shared;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use headcount::{CloseReason, RunEnd, Stats};
+use headcount::{CloseReason, RoomEnd, RunEnd, SessionEnd, Stats};
 
 use super::State;
 use super::idempotency::Figures;
@@ -71,10 +71,20 @@ fn registry(page: &mut Page, stats: &Stats, draining: bool) {
     }
     page.counter("sessions_refused", "Newcomers that were refused", stats.refused);
     page.counter("sessions_opened", "Sessions that were minted", stats.sessions_opened);
-    page.counter("sessions_ended", "Sessions that have ended", stats.sessions_ended);
+    page.family("sessions_ended_total", "counter", "Sessions that have ended, by reason");
+    for why in SessionEnd::ALL {
+        let labels = format!("sessions_ended_total{{why=\"{}\"}}", why.name());
+        page.sample(&labels, stats.sessions_ended_by(*why));
+    }
     page.gauge("sessions_live", "Sessions, lingering ones included", stats.sessions.into());
     page.gauge("users", "Users with a session", stats.users.into());
     page.gauge("rooms", "Rooms", stats.rooms.into());
+    page.counter("rooms_opened", "Rooms that were made", stats.rooms_opened);
+    page.family("rooms_ended_total", "counter", "Rooms that have ended, by reason");
+    for why in RoomEnd::ALL {
+        let labels = format!("rooms_ended_total{{why=\"{}\"}}", why.name());
+        page.sample(&labels, stats.rooms_ended_by(*why));
+    }
     page.gauge("draining", "Whether a drain is under way", draining.into());
     page.counter("heartbeat_pings_sent", "Pings that were handed out", stats.pings_sent);
     page.counter("heartbeat_pongs_received", "Pongs", stats.pongs_received);

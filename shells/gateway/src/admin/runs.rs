@@ -75,17 +75,14 @@ fn not_opened(error: OpenRunError) -> Problem {
 
 /// As an upgrade is refused: 429 where the limit is the user's own, 503 where it is everybody's.
 fn no_session(refused: Refused, message: String) -> Problem {
-    match refused {
-        Refused::SessionsPerUser { retry_after } => {
-            Problem::new(429, "sessions_per_user", message).retry_after(retry_after)
-        }
-        Refused::Draining { retry_after } => {
-            Problem::new(503, "draining", message).retry_after(retry_after)
-        }
-        Refused::Users => Problem::new(503, "users", message),
-        Refused::Sessions => Problem::new(503, "sessions", message),
-        _ => Problem::new(503, "refused", message),
-    }
+    let (status, code) = match refused {
+        Refused::SessionsPerUser { .. } => (429, "sessions_per_user"),
+        Refused::Draining { .. } => (503, "draining"),
+        Refused::Users => (503, "users"),
+        Refused::Sessions => (503, "sessions"),
+        _ => (503, "refused"),
+    };
+    Problem::new(status, code, message).retry_after(refused.retry_after())
 }
 
 fn not_told(error: RunError) -> Problem {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::State as Shared;
 use axum::response::Response;
-use headcount::{CloseReason, Registry, RunEnd, Stats, UserId};
+use headcount::{CloseReason, Registry, RoomEnd, RunEnd, SessionEnd, Stats, UserId};
 
 use super::idempotency::Figures;
 use super::{State, json};
@@ -77,10 +77,17 @@ fn render(stats: &Stats, walked: &Walked) -> Object {
         .number("abandoned", stats.abandoned)
         .raw("closed", &closed.end())
         .end();
+    let ended_by = SessionEnd::ALL
+        .iter()
+        .fold(Object::new(), |ended, why| ended.number(why.name(), stats.sessions_ended_by(*why)));
+    let rooms_ended = RoomEnd::ALL
+        .iter()
+        .fold(Object::new(), |ended, why| ended.number(why.name(), stats.rooms_ended_by(*why)));
     let sessions = Object::new()
         .number("opened", stats.sessions_opened)
         .number("live", u64::from(stats.sessions))
         .number("ended", stats.sessions_ended)
+        .raw("ended_by", &ended_by.end())
         .number("refused", stats.refused)
         .end();
     let heartbeat = Object::new()
@@ -123,6 +130,8 @@ fn render(stats: &Stats, walked: &Walked) -> Object {
         .raw("sessions", &sessions)
         .number("users", u64::from(stats.users))
         .number("rooms", u64::from(stats.rooms))
+        .number("rooms_opened", stats.rooms_opened)
+        .raw("rooms_ended", &rooms_ended.end())
         .raw("runs", &runs)
         .raw("users_by_sessions", &array(&top.collect::<Vec<_>>()))
         .number("oldest_session_ms", walked.oldest_session.map_or(0, millis))

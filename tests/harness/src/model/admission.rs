@@ -1,5 +1,7 @@
 //! Sockets that come in, and whether they become somebody.
 
+use std::collections::BTreeSet;
+
 use headcount::{
     Admitted, CloseReason, ConnId, ConnState, Position, Recovered, Refused, Registry, Resume,
     Timestamp, UnknownConn,
@@ -121,7 +123,7 @@ impl Model {
             Err(expected) => return self.refused(expected, got.err()),
         };
         let admitted = got.map_err(|refused| format!("connect: refused for {refused:?}"))?;
-        let evicted = self.make_room(&plan);
+        let evicted = self.make_room(&plan, user, registry)?;
         let session = self.find_or_mint(user, thread, &admitted)?;
         let source = Source::Session(session);
         let unseen = Resume::takeover(id).position;
@@ -265,30 +267,50 @@ impl Model {
         Ok((position, recovered))
     }
 
-    /// While the headroom for closing connections is used up, the oldest close ends now.
+    /// While the headroom is used up, of connections or of sessions, the oldest close ends now. Those
+    /// that one operation closed have no order: the registry chooses among them.
     pub(crate) fn cut_short(&mut self, registry: &Registry) -> Check {
-        let limit = self.config.connections() as usize + self.config.closing() as usize;
-        let closing = self.still_closing(true).map(|conn| (conn.closed_by, conn.id)).collect();
-        self.cut(closing, self.open().count(), limit, "a close handshake was cut short", registry)
+        let is_gone = |conn: &&Conn| registry.state(conn.id) == Some(ConnState::Gone);
+        let (gone, stay): (Vec<_>, Vec<_>) = self.still_closing(true).partition(is_gone);
+        let last = gone.iter().map(|conn| conn.closed_by).max().unwrap_or(0);
+        let youngest = gone.iter().filter(|conn| conn.closed_by == last).map(|conn| conn.id);
+        let in_order = stay.iter().all(|conn| conn.closed_by >= last);
+        let gone: BTreeSet<_> = gone.iter().map(|conn| conn.id).collect();
+        let without = |id: ConnId| gone.iter().copied().filter(|other| *other != id).collect();
+        let mut needed = youngest.map(|id| self.is_headroom_used_up(&without(id)));
+        ensure!(
+            in_order && (gone.is_empty() || needed.any(|needed| needed)),
+            "{gone:?} were cut short without need, or out of order"
+        );
+        ensure!(
+            stay.is_empty() || !self.is_headroom_used_up(&gone),
+            "the headroom is used up, and no more than {gone:?} were cut short"
+        );
+        for id in gone {
+            self.marks.hit("a close handshake was cut short");
+            self.end(id);
+        }
+        Ok(())
     }
 
-    /// The same among those that were never admitted.
+    /// Whether it would be once these have ended.
+    fn is_headroom_used_up(&self, ended: &BTreeSet<ConnId>) -> bool {
+        let headroom = self.config.closing() as usize;
+        let closing = self.still_closing(true).map(|conn| conn.id).filter(|id| !ended.contains(id));
+        let closing: BTreeSet<_> = closing.collect();
+        let conns = self.open().count() + closing.len();
+        let waits = |it: &&Session| it.ended && !it.uncleaned.is_disjoint(&closing);
+        let waiting = self.sessions.values().filter(waits).count();
+        let sessions = self.going().count() + waiting;
+        conns >= self.config.connections() as usize + headroom
+            || waiting > 0 && sessions >= self.config.sessions() as usize + headroom
+    }
+    /// The same among those that were never admitted, whose headroom is beside the pending ones.
     pub(crate) fn cut_leaving_short(&mut self, registry: &Registry) -> Check {
         let limit = self.config.pending() as usize + self.config.closing() as usize;
-        let closing = self.still_closing(false).map(|conn| (conn.closed_by, conn.id)).collect();
-        let mark = "a close handshake of one never admitted was cut short";
-        self.cut(closing, self.waiting().count(), limit, mark, registry)
-    }
-
-    fn cut(
-        &mut self,
-        mut closing: Vec<(u64, ConnId)>,
-        beside: usize,
-        limit: usize,
-        mark: &str,
-        registry: &Registry,
-    ) -> Check {
-        let excess = (beside + closing.len() + 1).saturating_sub(limit);
+        let mut closing: Vec<_> =
+            self.still_closing(false).map(|conn| (conn.closed_by, conn.id)).collect();
+        let excess = (self.waiting().count() + closing.len() + 1).saturating_sub(limit);
         let excess = excess.min(closing.len());
         let is_gone = |id: ConnId| registry.state(id) == Some(ConnState::Gone);
         // Those that one operation closed have no order: the registry chooses among them.
@@ -296,7 +318,7 @@ impl Model {
         for (place, (_, id)) in closing.into_iter().enumerate() {
             ensure!(is_gone(id) == (place < excess), "{excess} closes had to end, but not {id:?}");
             if place < excess {
-                self.marks.hit(mark);
+                self.marks.hit("a close handshake of one never admitted was cut short");
                 self.end(id);
             }
         }

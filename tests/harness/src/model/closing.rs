@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use headcount::{CloseReason, ConnId, ConnState, Registry, Timestamp, UnknownConn};
+use headcount::{CloseReason, ConnId, ConnState, Registry, RoomEnd, Timestamp, UnknownConn};
 
 use super::conn::{Item, Moved, PingDue, State, Waiting};
 use super::stream::{Lag, Seat};
@@ -218,7 +218,7 @@ impl Model {
             }
         }
         stream.thin(false);
-        self.drop_room(source);
+        self.drop_room(source, &[RoomEnd::Empty]);
         if let Source::Room(room) = source {
             for mass in self.mass_closes.iter_mut().filter(|it| it.room.as_ref() == Some(room)) {
                 mass.must.remove(&id);
@@ -227,14 +227,13 @@ impl Model {
     }
 
     /// A room without members goes, unless it keeps something for a while.
-    pub(crate) fn drop_room(&mut self, source: &Source) {
+    pub(crate) fn drop_room(&mut self, source: &Source, why: &[RoomEnd]) {
         if let Some(stream) = self.streams.get(source)
             && matches!(source, Source::Room(_))
             && stream.seats.is_empty()
             && stream.is_over()
         {
-            self.forget_payments(source);
-            self.streams.remove(source);
+            self.end_room(source, why);
         } else if let Some(stream) = self.streams.get(source)
             && stream.seats.is_empty()
             && matches!(source, Source::Room(_))

@@ -51,6 +51,7 @@ impl Model {
             );
         }
         self.compare_stats(registry)?;
+        self.compare_ends(registry)?;
         self.check_timeout(registry.poll_timeout())?;
         self.compare_work(registry)
     }
@@ -89,7 +90,7 @@ impl Model {
             ("abandoned", stats.abandoned, tally.abandoned),
             ("sessions_opened", stats.sessions_opened, tally.sessions_opened),
             ("sessions", sum(stats.sessions), self.going().count() as u64),
-            ("sessions_ended", stats.sessions_ended, tally.sessions_ended),
+            ("sessions_ended", stats.sessions_ended, tally.sessions_ended_by.values().sum()),
             (
                 "sessions_opened - ended",
                 stats.sessions_opened,
@@ -178,6 +179,7 @@ impl Model {
         let limits = [
             (config.closing() + config.connections(), "live"),
             (config.sessions(), "sessions"),
+            (config.sessions() + config.closing(), "records of sessions"),
             (config.users(), "users"),
             (config.rooms(), "rooms"),
         ];

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use headcount::{
     AcknowledgeError, Class, ConnId, Delivery, JoinError, Joined, Message, Position, Recovered,
-    ReplyError, RoomId, Timestamp, UnknownConn,
+    Registry, ReplyError, RoomId, Timestamp, UnknownConn,
 };
 
 use super::closing::Audience;
@@ -200,6 +200,7 @@ impl Model {
         room: &RoomId,
         since: Option<Position>,
         got: Result<Joined, JoinError>,
+        registry: &Registry,
     ) -> Check {
         self.clock(stamp);
         let source = Source::Room(room.clone());
@@ -225,7 +226,7 @@ impl Model {
         if conn.rooms.len() >= self.config.rooms_per_connection() as usize {
             broken.push(JoinError::RoomsPerConnection);
         }
-        if !exists && self.rooms().count() >= self.config.rooms() as usize {
+        if !exists && !self.has_place_for_room() {
             broken.push(JoinError::Rooms);
         }
         if !broken.is_empty() {
@@ -235,6 +236,8 @@ impl Model {
         }
         let joined = got.map_err(|error| format!("join: {error:?}"))?;
         if !exists {
+            self.send_away_rooms(registry)?;
+            self.tally.rooms_opened += 1;
             self.found(source.clone(), joined.position.epoch)?;
         }
         let (position, recovered) =

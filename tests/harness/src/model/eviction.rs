@@ -1,7 +1,7 @@
-//! Who makes room for a newcomer: the predecessor that it names, its user's other connections, and
-//! its user's sessions.
+//! Who makes room for a newcomer: the predecessor that it names, its user's other connections, its
+//! user's sessions, and what is absent.
 
-use headcount::{CloseReason, ConnId, OverCap, Refused, SessionId};
+use headcount::{CloseReason, ConnId, OverCap, Refused, Registry, SessionEnd, SessionId};
 
 use super::Model;
 use crate::seen::Source;
@@ -14,6 +14,9 @@ pub(crate) struct Plan {
     pub(crate) evict: Option<ConnId>,
     /// The session that ends, with its connections.
     pub(crate) release: Option<SessionId>,
+    /// Whether a new session needs a place, and whether its user does.
+    pub(crate) mints: bool,
+    pub(crate) is_new_user: bool,
 }
 
 impl Model {
@@ -71,14 +74,14 @@ impl Model {
             }
         }
         if full(self.live(), config.connections() + config.closing()) {
-            Err(Refused::Connections)
-        } else if of_user == 0 && full(self.users().len(), config.users()) {
-            Err(Refused::Users)
-        } else if session.is_none() && full(self.sessions.len(), config.sessions()) {
-            Err(Refused::Sessions)
-        } else {
-            Ok(plan)
+            return Err(Refused::Connections);
         }
+        plan.mints = session.is_none();
+        plan.is_new_user = of_user == 0;
+        if plan.mints {
+            self.has_place(user, plan.release, plan.evict)?;
+        }
+        Ok(plan)
     }
 
     /// Sessions of a user that nobody is in: those without an open run first, then those that linger
@@ -111,7 +114,12 @@ impl Model {
     }
 
     /// Does what was planned; how many were evicted.
-    pub(crate) fn make_room(&mut self, plan: &Plan) -> u32 {
+    pub(crate) fn make_room(
+        &mut self,
+        plan: &Plan,
+        user: u8,
+        registry: &Registry,
+    ) -> Result<u32, String> {
         let mut evicted = 0;
         if let Some(id) = plan.take_over {
             self.marks.hit("a connection was taken over");
@@ -130,9 +138,12 @@ impl Model {
                 self.begin_close(conn, &[CloseReason::Evicted], true);
                 evicted += 1;
             }
-            self.end_session(id);
+            self.end_session(id, SessionEnd::UserCap);
         }
-        evicted
+        if plan.mints {
+            self.send_away((user, plan.is_new_user), registry)?;
+        }
+        Ok(evicted)
     }
 
     /// A handle that can't be admitted is the caller's mistake, not a refusal.

@@ -4,6 +4,7 @@
 use headcount::{ConnId, CursorExplanation, Explanation, Registry};
 
 use super::Model;
+use super::absent::of_history;
 use super::conn::PingDue;
 use super::entry::Entry;
 use super::log::{Log, Shown};
@@ -58,8 +59,7 @@ impl Model {
                 // It was there as long as it kept anything.
                 stream.settle(|_, log| log.kept().next().is_none());
             }
-            self.forget_payments(source);
-            self.streams.remove(source);
+            self.end_room(source, &of_history());
             return Ok(());
         };
         ensure!(head.epoch == stream.epoch, "{source:?} is of epoch {}", head.epoch);

@@ -1,6 +1,6 @@
 //! Limits of a connection's own: how fast it may talk, how long it may be idle, and be at all.
 
-use headcount::{CloseReason, Config, ConnId, Inbound, Timestamp, UnknownConn};
+use headcount::{CloseReason, Config, ConnId, Inbound, SessionEnd, Timestamp, UnknownConn};
 
 use super::conn::Conn;
 use super::{Bucket, Model};
@@ -136,7 +136,7 @@ impl Model {
                 closed += 1;
             }
             self.marks.hit("a session was revoked");
-            self.end_session(session);
+            self.end_session(session, SessionEnd::Revoked);
         }
         ensure!(got == closed, "revoke: {got}, expected {closed}");
         Ok(())

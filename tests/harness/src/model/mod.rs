@@ -5,6 +5,7 @@
 //! open (the order between streams, above all) it learns from the outputs, and checks that they are
 //! among those allowed: [`polled`] does that for each action, and for the silence after the last.
 
+pub(crate) mod absent;
 pub(crate) mod admission;
 pub(crate) mod budget;
 pub(crate) mod closing;
@@ -36,6 +37,7 @@ use std::time::Duration;
 
 use headcount::{CloseReason, Config, ConnId, Message, Pressure, RoomId, SessionId, Timestamp};
 
+use self::absent::Absent;
 use self::budget::Payments;
 use self::conn::{Conn, State};
 use self::drain::Drain;
@@ -179,7 +181,8 @@ pub(crate) struct Tally {
     pub(crate) abandoned: u64,
     pub(crate) closed: BTreeMap<CloseReason, u64>,
     pub(crate) sessions_opened: u64,
-    pub(crate) sessions_ended: u64,
+    pub(crate) sessions_ended_by: BTreeMap<&'static str, u64>,
+    pub(crate) rooms_opened: u64,
     pub(crate) refused: u64,
     pub(crate) pings: u64,
     pub(crate) pongs: u64,
@@ -225,8 +228,10 @@ pub(crate) struct Model {
     /// The level that was acted on last, of each user who has a session.
     pub(crate) pressure: BTreeMap<u8, Pressure>,
     pub(crate) drain: Option<Drain>,
+    /// Who makes room for newcomers.
+    pub(crate) absent: Absent,
     /// What there was of each when the caps were lowered.
-    pub(crate) standing: [usize; 4],
+    pub(crate) standing: [usize; 5],
     /// What `poll_timeout` said before the call.
     pub(crate) promised: Option<Timestamp>,
     pub(crate) tally: Tally,
@@ -251,7 +256,8 @@ impl Model {
             now: Timestamp::ZERO,
             pressure: BTreeMap::new(),
             drain: None,
-            standing: [0; 4],
+            absent: Absent::default(),
+            standing: [0; 5],
             promised: None,
             conns: BTreeMap::new(),
             lives: 0,
@@ -325,9 +331,11 @@ impl Model {
         self.streams.values().filter(|stream| matches!(stream.source, Source::Room(_)))
     }
 
-    /// How many there are of what a lowered cap leaves in place: live, sessions, users, rooms.
-    pub(crate) fn standing(&self) -> [usize; 4] {
-        [self.live(), self.sessions.len(), self.users().len(), self.rooms().count()]
+    /// How many there are of what a lowered cap leaves in place: live connections, sessions, these and
+    /// the ended ones, users, rooms.
+    pub(crate) fn standing(&self) -> [usize; 5] {
+        let sessions = (self.going().count(), self.sessions.len());
+        [self.live(), sessions.0, sessions.1, self.users().len(), self.rooms().count()]
     }
 
     /// Whether something was promised that waits to be polled, whatever else there is to do.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
-use headcount::{CloseReason, ConnId, Impact, Notice, Pressure, RunEnd, SessionId, Timestamp};
+use headcount::{
+    CloseReason, ConnId, Impact, Notice, Pressure, RoomEnd, RunEnd, SessionEnd, SessionId,
+    Timestamp,
+};
 
 use super::Model;
 use crate::{Check, ensure};
@@ -35,7 +38,10 @@ pub(crate) struct Level {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NoticeBook {
     lives: BTreeMap<ConnId, Life>,
-    ended: Vec<SessionId>,
+    /// Which sessions have ended, why, and in which operation.
+    ended: Vec<(SessionId, SessionEnd, u64)>,
+    /// Which rooms have, by epoch, and why perhaps.
+    rooms_ended: Vec<(u64, Vec<RoomEnd>)>,
     users: BTreeMap<SessionId, u8>,
     levels: Vec<(u8, Level)>,
     pauses: Vec<Duration>,
@@ -59,8 +65,12 @@ impl Hash for NoticeBook {
                 closed.hash(state);
             }
         }
-        let Self { lives: _, ended, users, levels, pauses, drains, reloads, .. } = self;
-        (ended, users, levels, pauses, drains, reloads).hash(state);
+        let Self { lives: _, ended, rooms_ended, users, levels, pauses, drains, reloads, .. } =
+            self;
+        for (session, why, _) in ended {
+            (session, why).hash(state);
+        }
+        (rooms_ended, users, levels, pauses, drains, reloads).hash(state);
         let Self { runs_opened, runs_ended, announced, owed, .. } = self;
         (runs_opened, runs_ended, announced, owed).hash(state);
     }
@@ -94,9 +104,32 @@ impl NoticeBook {
         }
     }
 
-    pub(crate) fn session_ended(&mut self, id: SessionId) {
-        self.ended.push(id);
+    pub(crate) fn session_ended(&mut self, id: SessionId, why: SessionEnd, step: u64) {
+        self.ended.push((id, why, step));
         self.owed += 1;
+    }
+
+    pub(crate) fn room_ended(&mut self, epoch: u64, why: &[RoomEnd]) {
+        self.rooms_ended.push((epoch, why.to_vec()));
+        self.owed += 1;
+    }
+
+    /// Of two sessions of a newcomer's user that had begun to linger in one operation, one makes room
+    /// and the other ends for the pressure that follows: which is which is open.
+    fn swap_reasons(&mut self, place: usize, told: SessionEnd) {
+        let (_, why, step) = self.ended[place];
+        if !matches!(
+            (why, told),
+            (SessionEnd::MadeRoom, SessionEnd::Pressure)
+                | (SessionEnd::Pressure, SessionEnd::MadeRoom)
+        ) {
+            return;
+        }
+        let other = self.ended.iter().position(|it| (it.1, it.2) == (told, step));
+        if let Some(other) = other {
+            self.ended[other].1 = why;
+            self.ended[place].1 = told;
+        }
     }
 
     pub(crate) fn minted(&mut self, id: SessionId, user: u8) {
@@ -184,10 +217,20 @@ impl Model {
                     conn.reasons = vec![reason];
                 }
             }
-            Notice::SessionEnded { session } => {
-                let before = book.ended.len();
-                book.ended.retain(|other| *other != session);
-                ensure!(book.ended.len() < before, "{notice:?} is wrong, or came twice");
+            Notice::SessionEnded { session, why } => {
+                let place = book.ended.iter().position(|it| it.0 == session);
+                let place = place.ok_or_else(|| format!("{notice:?} is wrong, or came twice"))?;
+                book.swap_reasons(place, why);
+                let expected = book.ended.remove(place).1;
+                ensure!(expected == why, "{notice:?} is wrong, expected {expected:?}");
+                book.owed -= 1;
+            }
+            Notice::RoomEnded { epoch, why } => {
+                let right = |it: &(u64, Vec<RoomEnd>)| it.0 == epoch && it.1.contains(&why);
+                let found = book.rooms_ended.iter().position(right);
+                let wrong = || format!("{notice:?} is wrong: {:?}", book.rooms_ended);
+                let found = found.ok_or_else(wrong)?;
+                book.rooms_ended.remove(found);
                 book.owed -= 1;
             }
             Notice::Pressure { session, level, probed, released, evicted } => {

@@ -8,6 +8,7 @@ use super::Model;
 impl Model {
     /// Every call begins with its stamp: a late one counts, and moves nothing.
     pub(crate) fn clock(&mut self, stamp: Timestamp) {
+        self.note_absent();
         self.step += 1;
         if stamp < self.now {
             self.tally.late += 1;

@@ -1,6 +1,8 @@
 //! Checks each action that was polled, and does what it says.
 
-use headcount::{CloseReason, ConnId, Gone, MESSAGE_OVERHEAD, Message, Position, SessionId};
+use headcount::{
+    CloseReason, ConnId, Gone, MESSAGE_OVERHEAD, Message, Position, SessionEnd, SessionId,
+};
 
 use super::conn::{Item, PingDue, State, Waiting};
 use super::entry::Entry;
@@ -263,7 +265,7 @@ impl Model {
         let lingers = !session.ended && session.open_runs == 0;
         if lingers && session.uncleaned.is_empty() && session.left_at.is_some_and(passed) {
             self.marks.hit("a session ended in a poll");
-            self.end_session(session_id);
+            self.end_session(session_id, SessionEnd::Lingered);
         }
         Ok(())
     }

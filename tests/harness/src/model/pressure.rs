@@ -1,6 +1,6 @@
 //! What happens to a user's connections and sessions as they near a cap.
 
-use headcount::{Pressure, Registry, SessionId};
+use headcount::{Pressure, Registry, SessionEnd, SessionId};
 
 use super::conn::PingDue;
 use super::notices::Level;
@@ -58,7 +58,7 @@ impl Model {
         self.level_changed(user, told);
         for id in empty {
             self.marks.hit("an empty session was released");
-            self.end_session(id);
+            self.end_session(id, SessionEnd::Pressure);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use headcount::{CloseReason, Config, ConnId, Impact, Registry, SessionId, Timestamp};
+use headcount::{CloseReason, Config, ConnId, Impact, Registry, SessionEnd, SessionId, Timestamp};
 
 use super::entry::Bounds;
 use super::limits::byte_burst;
@@ -56,7 +56,7 @@ impl Model {
             for conn in self.members(&Source::Session(id)) {
                 self.begin_close(conn, &[CloseReason::Evicted], true);
             }
-            self.end_session(id);
+            self.end_session(id, SessionEnd::Reload);
         }
         for id in clearance.evicted {
             self.marks.hit("a reload evicted a connection");

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use headcount::{
-    Class, CloseReason, Delivery, MESSAGE_OVERHEAD, OpenRunError, OpenedRun, Position, Refused,
-    Registry, RunEnd, RunError, RunEventKind, RunId, SessionId, Timestamp,
+    Class, CloseReason, Delivery, MESSAGE_OVERHEAD, OpenRunError, OpenedRun, OverCap, Position,
+    Refused, Registry, RunEnd, RunError, RunEventKind, RunId, SessionEnd, SessionId, Timestamp,
 };
 
 use super::entry::Entry;
@@ -130,14 +130,13 @@ impl Model {
             // No open run ends for another.
             let without_run = |id: &SessionId| self.sessions[id].open_runs == 0;
             release = self.releasable(user).into_iter().find(without_run);
-            let retry_after = config.linger();
+            let retry_after = match config.over_cap() {
+                OverCap::Refuse { retry_after } => retry_after,
+                _ => Refused::PAUSE,
+            };
             release.ok_or(Refused::SessionsPerUser { retry_after })?;
-        } else if of_user == 0 && self.users().len() >= config.users() as usize {
-            return Err(Refused::Users);
         }
-        if self.sessions.len() >= config.sessions() as usize {
-            return Err(Refused::Sessions);
-        }
+        self.has_place(user, release, None)?;
         Ok(release)
     }
 
@@ -169,14 +168,21 @@ impl Model {
             }
         };
         let opened = got.as_ref().map_err(|error| format!("open_run: {error:?}"))?;
+        let is_new = !self.users().contains(&user);
         if let Some(session) = release {
             self.marks.hit("a session made room for a run");
-            self.end_session(session);
+            self.end_session(session, SessionEnd::UserCap);
+        }
+        if known.is_none() {
+            self.send_away((user, is_new), registry)?;
         }
         let session = opened.session;
         match known {
             Some(known) => ensure!(session == known, "open_run: {session:?}, not {known:?}"),
-            None => self.mint_for_run(user, thread, session, opened.position)?,
+            None => {
+                self.mint_for_run(user, thread, session, opened.position)?;
+                self.cut_short(registry)?;
+            }
         }
         let source = Source::Session(session);
         let first = self.streams[&source].head() + 1;

@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use headcount::{CloseReason, Config, ConnId, ConnState, MESSAGE_OVERHEAD, Registry, Timestamp};
+use headcount::{
+    CloseReason, Config, ConnId, ConnState, MESSAGE_OVERHEAD, Registry, SessionEnd, Timestamp,
+};
 
+use super::absent::of_history;
 use super::conn::{Conn, Ping, PingDue, State};
 use super::drain::Drain;
 use super::run_ends::Explained;
@@ -137,7 +140,7 @@ impl Model {
                 stream.expire(now);
             }
             self.log_moved(&source);
-            self.drop_room(&source);
+            self.drop_room(&source, &of_history());
             if !self.streams.contains_key(&source) {
                 self.marks.hit("a room ended with its history");
             }
@@ -152,7 +155,7 @@ impl Model {
             .collect();
         for id in ended {
             self.marks.hit("a session ended in a tick");
-            self.end_session(id);
+            self.end_session(id, SessionEnd::Lingered);
         }
         Ok(())
     }
@@ -267,18 +270,18 @@ impl Model {
     }
 
     /// A session is over: its log and its name go at once, its slot when the `Cleanup` is polled.
-    pub(crate) fn end_session(&mut self, id: headcount::SessionId) {
+    pub(crate) fn end_session(&mut self, id: headcount::SessionId, why: SessionEnd) {
         self.end_runs_of(id);
         self.forget_payments(&Source::Session(id));
         self.streams.remove(&Source::Session(id));
         if let Some(session) = self.sessions.get_mut(&id) {
             session.ended = true;
         }
-        self.tally.sessions_ended += 1;
+        *self.tally.sessions_ended_by.entry(why.name()).or_insert(0) += 1;
         if let Some(user) = self.sessions.get(&id).map(|session| session.user) {
             self.ease_pressure(user);
         }
-        self.notices.session_ended(id);
+        self.notices.session_ended(id, why, self.step);
     }
 
     /// The latest instant at which the next deadline acts.
