@@ -38,7 +38,8 @@ impl Problem {
         self.status
     }
 
-    /// What `retry_after` was given; `None`: nobody knows when.
+    /// What `retry_after` was given; `None`: it is not known when. A 503 says
+    /// [`Refused::PAUSE`](headcount::Refused::PAUSE) then.
     pub(crate) const fn wait(&self) -> Option<Duration> {
         self.retry_after
     }

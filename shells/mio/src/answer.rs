@@ -39,7 +39,7 @@ impl Answer {
     /// When the same request can succeed: `Retry-After`, in whole seconds, rounded up, 1 at least.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(whole_seconds(wait));
+        self.retry_after = Some(Self::whole_seconds(wait));
         self
     }
 
@@ -63,6 +63,13 @@ impl Answer {
             self.headers.push((name.to_owned(), value));
         }
         self
+    }
+
+    /// What `Retry-After` says of a wait: whole seconds, never too early, and never 0, which would
+    /// mean at once.
+    #[must_use]
+    pub fn whole_seconds(wait: Duration) -> u64 {
+        wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
     }
 
     /// The status code.
@@ -123,11 +130,6 @@ impl Answer {
 
 /// The longest reason of a close frame: a control frame's payload without the code.
 const MAX_REASON: usize = 123;
-
-/// Never too early, and never 0, which would mean at once.
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
-}
 
 const fn reason_of(status: u16) -> Option<CloseReason> {
     match status {

@@ -193,15 +193,8 @@ fn default_refusal(refused: Refused) -> Answer {
         Refused::ConnectionsPerUser { .. } | Refused::SessionsPerUser { .. } => 429,
         _ => 503,
     };
-    let retry_after = match refused {
-        Refused::Rate { retry_after }
-        | Refused::Draining { retry_after }
-        | Refused::ConnectionsPerUser { retry_after }
-        | Refused::SessionsPerUser { retry_after } => retry_after,
-        _ => Duration::from_secs(5),
-    };
-    let answer =
-        Answer::json(status, refused.name(), &refused.to_string()).retry_after(retry_after);
+    let answer = Answer::json(status, refused.name(), &refused.to_string())
+        .retry_after(refused.retry_after());
     match refused {
         Refused::Draining { .. } => answer.closes_with(CloseReason::Restart),
         _ => answer,
@@ -217,9 +210,12 @@ mod tests {
         let text = |refused| String::from_utf8(default_refusal(refused).to_bytes(true)).unwrap();
         let rate = text(Refused::Rate { retry_after: Duration::from_millis(1_500) });
         assert!(rate.starts_with("HTTP/1.1 503 ") && rate.contains("Retry-After: 2\r\n"));
-        assert!(
-            text(Refused::ConnectionsPerUser { retry_after: Duration::ZERO })
-                .starts_with("HTTP/1.1 429 ")
-        );
+        let own = text(Refused::ConnectionsPerUser { retry_after: Duration::from_secs(3) });
+        assert!(own.starts_with("HTTP/1.1 429 ") && own.contains("Retry-After: 3\r\n"));
+        // At once would be a loop.
+        let policy = text(Refused::SessionsPerUser { retry_after: Duration::ZERO });
+        assert!(policy.contains("Retry-After: 1\r\n"));
+        let full = text(Refused::Users);
+        assert!(full.starts_with("HTTP/1.1 503 ") && full.contains("Retry-After: 5\r\n"));
     }
 }

@@ -1,10 +1,9 @@
 //! What goes out: frames are queued, written, and reported.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
-use headcount::{CloseReason, Flow};
+use headcount::{CloseReason, Flow, Refused};
 
 use crate::answer::Answer;
 use crate::frames::close_frame;
@@ -104,6 +103,6 @@ fn farewell(reason: CloseReason) -> Answer {
             Answer::json(408, reason.name(), "the request head was not complete in time")
         }
         _ => Answer::json(503, reason.name(), "the connection was closed before the upgrade")
-            .retry_after(Duration::from_secs(5)),
+            .retry_after(Refused::PAUSE),
     }
 }
