@@ -13,12 +13,17 @@ use std::time::Duration;
 use headcount::{is_hidden, shown};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{fmt, reload};
 
 use crate::fault;
 use crate::gateway::Counters;
 
 /// The name of the thread.
 pub(crate) const THREAD: &str = "log";
+/// What is written unless `log.level` says otherwise.
+pub(crate) const LEVEL: LevelFilter = LevelFilter::INFO;
 /// Lines that wait to be written.
 const QUEUE: usize = 4_096;
 /// How long the end of the process waits for the lines that are queued.
@@ -34,9 +39,15 @@ enum Item {
 #[derive(Clone)]
 pub(crate) struct Log {
     queue: SyncSender<Item>,
+    set_level: Arc<dyn Fn(LevelFilter) + Send + Sync>,
 }
 
 impl Log {
+    /// Lines of this level and of those above it are written from now on.
+    pub(crate) fn set_level(&self, level: LevelFilter) {
+        (self.set_level)(level);
+    }
+
     /// Waits until what was logged is written, but not for ever.
     pub(crate) fn finish(&self) {
         let (done, wait) = channel();
@@ -52,13 +63,17 @@ pub(crate) fn start(counters: Arc<Counters>) -> io::Result<Log> {
     let lost = Arc::clone(&counters);
     let thread = std::thread::Builder::new().name(THREAD.to_owned());
     thread.spawn(move || write(&lines, &lost))?;
-    tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::INFO)
+    let (filter, handle) = reload::Layer::new(LEVEL);
+    let lines = fmt::layer()
         .with_ansi(false)
         .with_target(false)
-        .with_writer(Lines { queue: queue.clone(), counters })
-        .init();
-    Ok(Log { queue })
+        .with_writer(Lines { queue: queue.clone(), counters });
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    let set_level = Arc::new(move |level| {
+        // It fails only if there is no log any more.
+        let _ = handle.reload(level);
+    });
+    Ok(Log { queue, set_level })
 }
 
 fn write(lines: &Receiver<Item>, counters: &Counters) {

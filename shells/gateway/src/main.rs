@@ -106,6 +106,7 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
         None => server,
     };
 
+    log.set_level(settings.log_level());
     source.warn_of(&lowered);
     let handle = server.handle();
     let failed = Arc::new(AtomicBool::new(false));
@@ -117,7 +118,7 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
         &config,
         address,
         Arc::clone(&counters),
-        Reload::new(source, own.clone()),
+        Reload::new(source, own.clone(), log.clone()),
     );
     let admin_failed = Arc::clone(&failed);
     // Not joined: when the loop has ended the process ends, whatever the admin port is doing.

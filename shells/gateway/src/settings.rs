@@ -10,9 +10,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use headcount::{Config, ConfigError, OverCap, Profile};
+use tracing::level_filters::LevelFilter;
 
 use crate::admin::AnswerBounds;
 use crate::descriptors::{Descriptors, Lowered};
+use crate::log;
 use crate::proxies::Proxies;
 use crate::values;
 pub(crate) use rows::help;
@@ -39,6 +41,7 @@ enum Value {
     Start(Profile),
     List(Proxies),
     Address(SocketAddr),
+    Level(LevelFilter),
 }
 
 /// Where a setting was given. Errors show the setting as whoever gave it wrote it.
@@ -145,6 +148,7 @@ impl Settings {
                     | Takes::OwnList
                     | Takes::OwnTime(..)
                     | Takes::OwnSize(..)
+                    | Takes::OwnLevel
                     | Takes::Address(_),
                     _,
                 ) => builder,
@@ -197,6 +201,14 @@ impl Settings {
         match self.value("trusted_proxies") {
             Some(Value::List(proxies)) => proxies.clone(),
             _ => Proxies::default(),
+        }
+    }
+
+    /// What the log has lines for.
+    pub(crate) fn log_level(&self) -> LevelFilter {
+        match self.value("log.level") {
+            Some(Value::Level(level)) => *level,
+            _ => log::LEVEL,
         }
     }
 
@@ -282,6 +294,7 @@ impl Takes {
             Self::Policy(..) => over_cap(bare).map(Value::Policy),
             Self::Start => profile(bare).map(Value::Start),
             Self::OwnList => Proxies::parse(text).map(Value::List),
+            Self::OwnLevel => level(bare).map(Value::Level),
             Self::Address(_) => values::address(bare).map(Value::Address),
         }
     }
@@ -300,6 +313,7 @@ impl Takes {
             | Self::OwnList
             | Self::OwnTime(..)
             | Self::OwnSize(..)
+            | Self::OwnLevel
             | Self::Address(_) => None,
         }
     }
@@ -311,6 +325,7 @@ impl Takes {
             Self::OwnList => Some(Value::List(Proxies::default())),
             Self::OwnTime(default, ..) => values::time(default).ok().map(Value::Time),
             Self::OwnSize(default, ..) => values::size(default).ok().map(Value::Bytes),
+            Self::OwnLevel => Some(Value::Level(log::LEVEL)),
             Self::Address(default) => values::address(default).ok().map(Value::Address),
             _ => None,
         }
@@ -339,6 +354,16 @@ fn over_cap(text: &str) -> Result<OverCap, &'static str> {
         "evict-oldest" => Ok(OverCap::EvictOldest),
         "refuse" => Ok(OverCap::Refuse { retry_after: REFUSED_FOR }),
         _ => Err("evict-unresponsive-then-oldest, evict-oldest or refuse"),
+    }
+}
+
+fn level(text: &str) -> Result<LevelFilter, &'static str> {
+    match text {
+        "error" => Ok(LevelFilter::ERROR),
+        "warn" => Ok(LevelFilter::WARN),
+        "info" => Ok(LevelFilter::INFO),
+        "debug" => Ok(LevelFilter::DEBUG),
+        _ => Err("error, warn, info or debug"),
     }
 }
 

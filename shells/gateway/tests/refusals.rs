@@ -84,6 +84,22 @@ fn a_browser_that_comes_while_the_server_drains_is_told_to_come_back() {
 }
 
 #[test]
+fn the_log_has_a_line_for_each_refusal_if_it_is_asked_for() {
+    let server = Server::with(&["log.level=debug"]);
+    assert_eq!(server.refused("user=null").0, 400);
+    let line = server.logged(&["DEBUG", "a client was not admitted"]);
+    assert!(
+        line.contains("peer=127.0.0.1:") && line.contains("status=400 code=\"bad_id\""),
+        "{line}"
+    );
+    let quiet = Server::with(&["log.level=warn"]);
+    assert_eq!(quiet.refused("user=null").0, 400);
+    quiet.signal("TERM");
+    let (_, log) = quiet.wait();
+    assert_eq!(log, "", "nothing of it is a warning");
+}
+
+#[test]
 fn each_refusal_is_counted_by_its_reason_and_the_log_says_how_many() {
     let server = Server::with(&[
         "limits.connections_per_user=1",

@@ -59,6 +59,17 @@ const ROWS: &[Row] = &[
             from(server, "192.0.2.2")
         },
     },
+    Row {
+        key: "log.level",
+        beside: &[],
+        outcomes: [("info", "a summary"), ("debug", "a summary, and a line each")],
+        story: |server| {
+            assert_eq!(server.refused("user=null").0, 400);
+            server.logged(&["INFO", "clients were not admitted"]);
+            let each = server.log().contains("DEBUG a client was not admitted");
+            format!("a summary{}", if each { ", and a line each" } else { "" })
+        },
+    },
 ];
 
 /// Whether the first of many publishes is sent again when it is repeated at the end.

@@ -14,6 +14,7 @@ use super::publish::Limits;
 use super::{State, body, json};
 use crate::fault;
 use crate::frames::{Object, array, quoted};
+use crate::log::Log;
 use crate::own;
 use crate::problem::Problem;
 use crate::source::{Plan, Source};
@@ -25,13 +26,14 @@ const FIXED: [&str; 2] = ["listen", "admin"];
 pub(crate) struct Reload {
     source: Arc<Source>,
     own: own::Shared,
+    log: Log,
     /// One at a time, from the reading on: of two files the one that was read last is to win.
     turn: Mutex<()>,
 }
 
 impl Reload {
-    pub(crate) fn new(source: Source, own: own::Shared) -> Self {
-        Self { source: Arc::new(source), own, turn: Mutex::new(()) }
+    pub(crate) fn new(source: Source, own: own::Shared, log: Log) -> Self {
+        Self { source: Arc::new(source), own, log, turn: Mutex::new(()) }
     }
 
     /// What is in force at the start.
@@ -93,7 +95,7 @@ impl State {
         dry_run: bool,
     ) -> Result<(Vec<&'static str>, Impact), Problem> {
         let Plan { settings, config, lowered } = plan;
-        let Reload { source, own, .. } = &self.0.reload;
+        let Reload { source, own, log, .. } = &self.0.reload;
         let mut own = own.lock();
         let changed = settings.changed(&config, own.settings(), turn.registry.config());
         if let Some(key) = FIXED.into_iter().find(|key| changed.contains(key)) {
@@ -111,6 +113,7 @@ impl State {
         source.warn_of(&lowered);
         self.set_limits(Limits::new(&config));
         self.0.answers.set_bounds(settings.idempotency());
+        log.set_level(settings.log_level());
         own.replace(settings);
         Ok((changed, turn.registry.reload(turn.now, config)))
     }

@@ -37,12 +37,14 @@ pub(super) enum Takes {
     OwnTime(&'static str, u64, u64),
     /// With the default, and the bounds in bytes.
     OwnSize(&'static str, u64, u64),
+    OwnLevel,
     /// Where it listens, with the default.
     Address(&'static str),
 }
 
 use Takes::{
-    Address, Count, OwnList, OwnRate, OwnSize, OwnTime, Percent, Policy, Rate, Size, Start, Time,
+    Address, Count, OwnLevel, OwnList, OwnRate, OwnSize, OwnTime, Percent, Policy, Rate, Size,
+    Start, Time,
 };
 
 const fn row(key: &'static str, takes: Takes, about: &'static str) -> Row {
@@ -115,6 +117,7 @@ pub(super) const ROWS: &[Row] = &[
     row("idempotency.bytes", OwnSize("64MiB", 64 << 10, 16 << 30), "of all answers that are kept; the oldest go early [64MiB]"),
     row("drain.grace", of!(Time, drain_grace), "from the announcement of a drain to the first close [500ms, or deadline / 4]"),
     row("drain.deadline", of!(Time, drain_deadline), "from the announcement of a drain to its end [2s, or grace x 4]"),
+    row("log.level", OwnLevel, "error, warn, info or debug, which has a line for each client that is refused [info]"),
 ];
 
 /// The row of a key.

@@ -48,6 +48,7 @@ fn every_row_is_seen_to_change_and_no_other() {
             Takes::Policy(..) => "refuse",
             Takes::Start => "origin",
             Takes::OwnList => "::1",
+            Takes::OwnLevel => "debug",
             Takes::Address(_) => "[::1]:1",
         };
         let mut after = Settings::default();
