@@ -115,7 +115,7 @@ fn main() -> Done<()> {
     chat.settle();
     chat.event(&run, RunEvent::Thinking(r#"{"text":"I should look it up"}"#.into()))?;
     let payload = r#"{"tool":"search"}"#.into();
-    chat.event(&run, RunEvent::ToolExecuting { call: "1", payload })?;
+    chat.event(&run, RunEvent::ToolExecuting { call: "1", expect: None, payload })?;
 
     let seen = chat.lose(laptop)?;
     let early = chat.event(&run, RunEvent::Completed("{}".into()));

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::stats::RunEnded;
+
 /// The handle names nothing that is alive: it has ended, or never was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownConn;
@@ -37,7 +39,10 @@ impl fmt::Display for AcknowledgeError {
 #[non_exhaustive]
 pub enum OpenRunError {
     /// The user has a run of this name: one that is open, or that a log still keeps something of.
-    Exists,
+    Exists {
+        /// How and when it ended; `None`: it is open.
+        ended: Option<RunEnded>,
+    },
     /// `limits.runs_per_session` runs are open in this session.
     Runs,
     /// The name of the agent is longer than [`MAX_ID_BYTES`](crate::MAX_ID_BYTES).
@@ -51,7 +56,14 @@ pub enum OpenRunError {
 impl fmt::Display for OpenRunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exists => f.write_str("the user has a run of this name already"),
+            Self::Exists { ended: None } => {
+                f.write_str("the user has a run of this name, and it is open")
+            }
+            Self::Exists { ended: Some(ended) } => write!(
+                f,
+                "the user has had a run of this name, and its events are still kept: {}",
+                ended.how
+            ),
             Self::Runs => {
                 f.write_str("too many runs are open in this session (limits.runs_per_session)")
             }
@@ -68,10 +80,11 @@ impl fmt::Display for OpenRunError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The user has no such run.
+    /// The user has no such run: it was never opened, or it has ended and no log keeps anything of
+    /// it.
     UnknownRun,
-    /// The run has ended: nothing follows a terminal event.
-    Ended,
+    /// The run has ended in this way, then: nothing follows a terminal event.
+    Ended(RunEnded),
     /// The name of a tool call is empty or too long.
     BadCall,
     /// A tool call of this name is under way already.
@@ -87,8 +100,13 @@ pub enum RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::UnknownRun => "the user has no such run",
-            Self::Ended => "the run has ended, and nothing follows a terminal event",
+            Self::UnknownRun => {
+                "the user has no such run: it was never opened, or it has ended and nothing of it is kept"
+            }
+            Self::Ended(ended) => {
+                let how = ended.how;
+                return write!(f, "the run has ended, and nothing follows a terminal event: {how}");
+            }
             Self::BadCall => "the name of a tool call has 1 to 128 bytes",
             Self::CallUnderWay => "a tool call of this name is under way already",
             Self::UnknownCall => "no tool call of this name is under way: it has to begin first",

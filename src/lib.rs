@@ -208,7 +208,7 @@
 //! | a message in progress is whole | `limits.frame_deadline` | attended |
 //! | what was handed out is flushed | `outbound.slow_deadline` | attended |
 //! | the socket ends after its `Close` | `session.close_handshake` | attended |
-//! | a run has an event | `run.silence` | attended |
+//! | a run has an event, or its calls under way take as long as expected | `run.silence` | attended |
 //! | a connection ends | `session.max_lifetime` | real |
 //! | credentials that have expired are renewed | `session.expiry_grace` | real |
 //! | somebody comes back to a session | `session.linger` | real |
@@ -322,13 +322,13 @@ pub use error::{
 pub use id::{ConnId, MAX_ID_BYTES, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
 pub use profile::Profile;
 pub use registry::{
-    Closed, CursorExplanation, Disconnect, Explanation, Inbound, Registry, Resume, RoomExplanation,
-    RunExplanation, SessionExplanation, Target, Upcoming, UserScope, Who, Within,
+    CallExplanation, Closed, CursorExplanation, Disconnect, Explanation, Inbound, Registry, Resume,
+    RoomExplanation, RunExplanation, SessionExplanation, Target, Upcoming, UserScope, Who, Within,
 };
 pub use run::{RunEvent, RunEventKind, RunFailure};
 pub use stats::{
     Admitted, ConnState, Delivery, Flow, Impact, Joined, Notice, OpenedRun, Pressure, Recovered,
-    RoomEnd, RunEnd, SessionEnd, Stats, Stored,
+    RoomEnd, RunEnd, RunEnded, SessionEnd, Stats, Stored,
 };
 pub use text::{Shown, is_hidden, shown};
 #[cfg(feature = "std")]

@@ -16,6 +16,7 @@ use crate::action::MESSAGE_OVERHEAD;
 use crate::config::Config;
 use crate::error::RunError;
 use crate::id::RunId;
+use crate::stats::RunEnded;
 use crate::table;
 use crate::time::{Deadline, Timestamp};
 
@@ -86,6 +87,10 @@ pub enum RunEvent<'a> {
         /// What its end will name: at most [`MAX_ID_BYTES`](crate::MAX_ID_BYTES) bytes, and none
         /// that is under way.
         call: &'a str,
+        /// How long it may take, in attended time: until then, and for `run.silence` after it, the
+        /// run need not have an event. It does not go beyond `run.max_length`. `None`: the call says
+        /// no more than any other event, and the run fails `run.silence` after the last of them.
+        expect: Option<Duration>,
         /// What clients see.
         payload: Bytes,
     },
@@ -144,6 +149,14 @@ impl RunEntry {
 /// the longest, whatever its length, for no decision may depend on a name.
 const CALL_BYTES: usize = crate::MAX_ID_BYTES;
 
+/// A tool call under way.
+#[derive(Clone, Hash)]
+pub(crate) struct Call {
+    pub(crate) name: Box<str>,
+    /// When it is expected to have ended, in attended time; `None` if nobody said.
+    pub(crate) until: Option<Timestamp>,
+}
+
 /// A run that is open, or of which a log still keeps something.
 #[derive(Clone, Hash)]
 pub(crate) struct Run {
@@ -161,8 +174,10 @@ pub(crate) struct Run {
     pub(crate) first: u64,
     /// The offset of its terminal event.
     pub(crate) ended: Option<u64>,
+    /// How and when it ended; `None` while it is open.
+    pub(crate) end: Option<RunEnded>,
     /// Tool calls under way.
-    calls: SmallVec<[Box<str>; 1]>,
+    calls: SmallVec<[Call; 1]>,
     /// How many events it had, and what they were charged.
     events: u32,
     cost: u64,
@@ -194,7 +209,10 @@ impl Run {
     }
 
     /// When it fails for want of an event, or for its length; `None` for never. What the process
-    /// paused for is no silence of the run's; its length counts all the same.
+    /// paused for is no silence of the run's, nor is the time that a call under way is expected to
+    /// take. Its length counts all the same.
+    ///
+    /// The end of a call brings it nearer: the timer must be armed again then.
     pub(crate) fn deadline(
         &self,
         config: &Config,
@@ -204,7 +222,9 @@ impl Run {
             return None;
         }
         let silence = (!config.run_silence.is_zero()).then(|| {
-            let at = Deadline::after(self.heard, config.run_silence + pauses);
+            let calls = self.calls.iter().filter_map(|call| call.until);
+            let last = calls.fold(self.heard, Timestamp::max);
+            let at = Deadline::after(last, config.run_silence + pauses);
             (at, RunFailure::Silence)
         });
         let length = (!config.run_max_length.is_zero())
@@ -215,12 +235,12 @@ impl Run {
     /// Whether an event may be next, by the order of events and by the run's own bounds. What is
     /// reserved for the terminal event, nothing else may use.
     pub(crate) fn allows(&self, event: &RunEvent<'_>, config: &Config) -> Result<(), RunError> {
-        if !self.is_open() {
-            return Err(RunError::Ended);
+        if let Some(end) = self.end {
+            return Err(RunError::Ended(end));
         }
-        let under_way = |call: &str| self.calls.iter().any(|other| **other == *call);
+        let under_way = |call: &str| self.calls.iter().any(|other| *other.name == *call);
         let bytes = match event {
-            RunEvent::ToolExecuting { call, payload } => {
+            RunEvent::ToolExecuting { call, payload, .. } => {
                 if call.is_empty() || call.len() > crate::MAX_ID_BYTES {
                     return Err(RunError::BadCall);
                 }
@@ -263,11 +283,14 @@ impl Run {
     pub(crate) fn take(&mut self, event: &RunEvent<'_>, attended: Timestamp) -> u32 {
         self.heard = attended;
         match event {
-            RunEvent::ToolExecuting { call, .. } => {
+            RunEvent::ToolExecuting { call, expect, .. } => {
                 self.cost += CALL_BYTES as u64;
-                self.calls.push((*call).into());
+                let until = expect.map(|expect| attended + expect);
+                self.calls.push(Call { name: (*call).into(), until });
             }
-            RunEvent::ToolCompleted { call, .. } => self.calls.retain(|other| **other != **call),
+            RunEvent::ToolCompleted { call, .. } => {
+                self.calls.retain(|other| *other.name != **call);
+            }
             RunEvent::Text(text) => {
                 let from = self.text_gone + self.text.len() as u32;
                 self.text.push_str(text);
@@ -301,8 +324,8 @@ impl Run {
         self.kept
     }
 
-    pub(crate) fn calls(&self) -> impl Iterator<Item = &str> {
-        self.calls.iter().map(|call| &**call)
+    pub(crate) fn calls(&self) -> &[Call] {
+        &self.calls
     }
 }
 
@@ -399,6 +422,7 @@ impl Runs {
             heard: attended,
             first,
             ended: None,
+            end: None,
             calls: SmallVec::new(),
             events: 0,
             cost: 0,
@@ -416,10 +440,11 @@ impl Runs {
         slot
     }
 
-    /// A run has ended, with this entry.
-    pub(crate) fn end(&mut self, run: u32, offset: u64) {
+    /// A run has ended, with the entry at this offset.
+    pub(crate) fn end(&mut self, run: u32, offset: u64, end: RunEnded) {
         let record = &mut self.records[run as usize];
         record.ended = Some(offset);
+        record.end = Some(end);
         record.calls = SmallVec::new();
         record.text.shrink_to_fit();
         self.open -= 1;

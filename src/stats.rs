@@ -1,11 +1,13 @@
 //! What can be read: counters, the outcome of a send, notices. Reading changes nothing.
 
+use core::fmt;
 use core::time::Duration;
 
 use smallvec::SmallVec;
 
 use crate::action::{CLOSE_REASONS, CloseReason, Position};
 use crate::id::{ConnId, SessionId};
+use crate::time::Timestamp;
 
 /// What a `send` found at the instant of the call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -197,6 +199,28 @@ impl RunEnd {
         Self::SessionEnded,
     ];
     pub(crate) const COUNT: usize = Self::ALL.len();
+}
+
+impl fmt::Display for RunEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Completed => "it was reported as completed",
+            Self::Failed => "it was reported as failed",
+            Self::Cancelled => "it was reported as cancelled",
+            Self::Silence => "the server failed it: no event for run.silence",
+            Self::Length => "the server failed it: open for run.max_length",
+            Self::SessionEnded => "its session has ended",
+        })
+    }
+}
+
+/// How and when a run has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RunEnded {
+    /// How: who decided it, and why.
+    pub how: RunEnd,
+    /// When, by the stamps of the registry.
+    pub at: Timestamp,
 }
 
 macro_rules! ends {

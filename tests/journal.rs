@@ -1,6 +1,8 @@
 //! A registry that writes a journal, and one that lives through it again: the same actions, the same
 //! state, whatever the history was and whatever the journal leaves out.
 
+use core::time::Duration;
+
 use bytes::Bytes;
 use headcount::journal::{Input, JournalError, Line, Reader, Recording, Replay};
 use headcount::{
@@ -156,7 +158,8 @@ fn alice(recording: Recording) -> (Vec<u8>, Vec<String>) {
     let _ = registry.send(now, Target::Room(&room), Message::binary(&b"\x00\xFFseeds"[..]));
     let mut scope = registry.user(&alice);
     let _ = scope.open_run(now, &thread, &run, "gardener", Bytes::from_static(b"{}")).unwrap();
-    let begins = RunEvent::ToolExecuting { call: "water", payload: Bytes::from_static(b"can") };
+    let (expect, payload) = (Some(Duration::from_secs(7)), Bytes::from_static(b"can"));
+    let begins = RunEvent::ToolExecuting { call: "water", expect, payload };
     let _ = scope.run_event(now, &run, &begins).unwrap();
     let _ = scope.run_event(now, &run, &RunEvent::Text("daffodil")).unwrap();
     registry.reply(now, conns[1], Message::text("\"quoted\"")).unwrap();
@@ -188,7 +191,8 @@ fn the_length_of_a_call_s_name_decides_nothing() {
         let _ = scope.open_run(now, &thread, &run, "gardener", Bytes::new()).unwrap();
         let fit = (0_u8..26).take_while(|number| {
             let call = char::from(b'a' + number).to_string().repeat(bytes);
-            let begins = RunEvent::ToolExecuting { call: &call, payload: Bytes::new() };
+            let begins =
+                RunEvent::ToolExecuting { call: &call, expect: None, payload: Bytes::new() };
             scope.run_event(now, &run, &begins).is_ok()
         });
         // 1,024 bytes, less the 256 that are reserved and the first event's 64, at 64 + 128 each.

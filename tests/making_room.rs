@@ -179,7 +179,7 @@ fn a_run_of_an_absent_user_finds_room_too() {
     let _ = open_run(&mut world, "bob", "third").unwrap();
     assert!(world.registry.session(&user("bob"), &thread("away")).is_none());
     let refused = open_run(&mut world, "bob", "fourth");
-    assert_eq!(refused, Err(OpenRunError::Exists));
+    assert_eq!(refused, Err(OpenRunError::Exists { ended: None }));
     world.close_the_books();
 }
 

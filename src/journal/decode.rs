@@ -166,11 +166,13 @@ impl Decoder<'_, '_> {
             Some(RunEventKind::ToolExecuting | RunEventKind::ToolCompleted) => self.name()?,
             _ => String::new(),
         };
+        let expects = kind == Some(RunEventKind::ToolExecuting) && self.flag()?;
+        let expect = if expects { Some(Duration::from_nanos(self.number()?)) } else { None };
         let payload = self.payload()?;
         if kind.is_none() && str::from_utf8(&payload).is_err() {
             return None;
         }
-        Some(Event { kind, call: call.into(), payload })
+        Some(Event { kind, call: call.into(), expect, payload })
     }
 
     /// The fields of an input of this kind; `None` also for the kinds that are none.

@@ -192,7 +192,7 @@ impl Recorder {
     ) {
         let (call, payload) = match event {
             RunEvent::Text(text) => (None, text.as_bytes()),
-            RunEvent::ToolExecuting { call, payload }
+            RunEvent::ToolExecuting { call, payload, .. }
             | RunEvent::ToolCompleted { call, payload } => (Some(*call), &payload[..]),
             RunEvent::Thinking(payload)
             | RunEvent::Progress(payload)
@@ -209,6 +209,13 @@ impl Recorder {
             self.buffer.push(event.kind().map_or(kind::TEXT, |kind| kind as u8));
             if let Some(call) = call {
                 self.name(call);
+            }
+            if let RunEvent::ToolExecuting { expect, .. } = event {
+                self.flag(expect.is_some());
+                if let Some(expect) = expect {
+                    // A longer one ends at the last instant that can be named all the same.
+                    self.number(u64::try_from(expect.as_nanos()).unwrap_or(u64::MAX));
+                }
             }
             self.payload(payload);
         }

@@ -138,6 +138,8 @@ pub struct Event {
     pub(super) kind: Option<RunEventKind>,
     /// Empty unless a tool call begins or ends.
     pub(super) call: Box<str>,
+    /// `None` unless a tool call begins.
+    pub(super) expect: Option<Duration>,
     /// UTF-8 if it is text.
     pub(super) payload: Bytes,
 }
@@ -157,6 +159,12 @@ impl Event {
         about.then_some(&*self.call)
     }
 
+    /// How long a tool call that begins may take; `None` if that was not said, and for what is none.
+    #[must_use]
+    pub const fn expect(&self) -> Option<Duration> {
+        self.expect
+    }
+
     /// The payload, or the text, which is UTF-8.
     #[must_use]
     pub const fn payload(&self) -> &Bytes {
@@ -169,7 +177,9 @@ impl Event {
             None => RunEvent::Text(str::from_utf8(&self.payload).ok()?),
             Some(RunEventKind::Started) => return None,
             Some(RunEventKind::Thinking) => RunEvent::Thinking(payload),
-            Some(RunEventKind::ToolExecuting) => RunEvent::ToolExecuting { call, payload },
+            Some(RunEventKind::ToolExecuting) => {
+                RunEvent::ToolExecuting { call, expect: self.expect, payload }
+            }
             Some(RunEventKind::ToolCompleted) => RunEvent::ToolCompleted { call, payload },
             Some(RunEventKind::Progress) => RunEvent::Progress(payload),
             Some(RunEventKind::Completed) => RunEvent::Completed(payload),

@@ -189,6 +189,9 @@ impl Display for Raw<'_, Input> {
                 if let Some(call) = event.call() {
                     write!(f, " call {call}")?;
                 }
+                if let Some(expect) = event.expect() {
+                    write!(f, " expect {expect:?}")?;
+                }
                 write!(f, " {}", event.payload().len())
             }
             Input::Close { to, reason } => {

@@ -7,8 +7,8 @@ use core::time::Duration;
 use crate::action::{CloseReason, Position};
 use crate::conn::{Due, deadline};
 use crate::id::{ConnId, RoomId, RunId, SessionId, ThreadId, UserId};
-use crate::run::RunFailure;
-use crate::stats::ConnState;
+use crate::run::{Call, RunFailure};
+use crate::stats::{ConnState, RunEnded};
 use crate::stream::Owner;
 use crate::time::{Deadline, Timestamp};
 
@@ -135,14 +135,27 @@ pub struct RunExplanation {
     /// The offset of its terminal event there, whether or not that is still kept; `None` while it is
     /// open.
     pub ended: Option<u64>,
-    /// Tool calls under way.
-    pub calls: Vec<Box<str>>,
+    /// How and when it ended; `None` while it is open.
+    pub end: Option<RunEnded>,
+    /// Tool calls under way, in the order in which they began.
+    pub calls: Vec<CallExplanation>,
     /// How many events it had.
     pub events: u32,
     /// What these were charged.
     pub cost: u64,
     /// When the registry fails it, and why, if nothing happens; `None` for never.
     pub fails: Option<(Timestamp, RunFailure)>,
+}
+
+/// A tool call under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallExplanation {
+    /// Its name.
+    pub call: Box<str>,
+    /// When it is expected to have ended, unless the process pauses before; `None` if the event that
+    /// began it did not say.
+    pub expected_by: Option<Timestamp>,
 }
 
 /// A connection that was admitted and has closed.
@@ -259,20 +272,44 @@ impl Registry {
     }
 
     pub(super) fn explain_run(&self, user: &UserId, run: &RunId) -> Option<RunExplanation> {
-        let run = self.runs.get(self.runs.find(self.sessions.find_user(user)?, run)?);
-        Some(RunExplanation {
+        let run = self.runs.find(self.sessions.find_user(user)?, run)?;
+        Some(self.explain_run_at(run))
+    }
+
+    /// Everything about the open runs of a session, by name, in no order that means anything; none if
+    /// it has ended.
+    pub fn explain_runs(
+        &self,
+        session: SessionId,
+    ) -> impl Iterator<Item = (&RunId, RunExplanation)> {
+        let runs = self.sessions.resolve(session).map(|session| self.runs_of(session));
+        let open = runs.into_iter().flatten().filter(|run| self.runs.get(*run).is_open());
+        open.map(|run| (&self.runs.get(run).id, self.explain_run_at(run)))
+    }
+
+    fn explain_run_at(&self, run: u32) -> RunExplanation {
+        let run = self.runs.get(run);
+        RunExplanation {
             session: self.sessions.id(run.session),
             agent: run.agent.clone(),
             age: self.now.saturating_since(run.began),
             first: run.first,
             ended: run.ended,
-            calls: run.calls().map(Into::into).collect(),
+            end: run.end,
+            calls: run.calls().iter().map(|call| self.explain_call(call)).collect(),
             events: run.events(),
             cost: run.cost(),
             fails: run
                 .deadline(&self.config, self.pauses)
                 .and_then(|(at, failure)| Some((at.instant()?, failure))),
-        })
+        }
+    }
+
+    fn explain_call(&self, call: &Call) -> CallExplanation {
+        CallExplanation {
+            call: call.name.clone(),
+            expected_by: call.until.map(|until| until + self.pauses),
+        }
     }
 
     pub(super) fn session_of_run(&self, user: &UserId, run: &RunId) -> Option<SessionId> {

@@ -53,8 +53,8 @@ use self::close::MassCloseEveryone;
 pub(crate) use self::delivery::Announcement;
 pub(crate) use self::drain::Drain;
 pub use self::explain::{
-    Closed, CursorExplanation, Explanation, RoomExplanation, RunExplanation, SessionExplanation,
-    Upcoming,
+    CallExplanation, Closed, CursorExplanation, Explanation, RoomExplanation, RunExplanation,
+    SessionExplanation, Upcoming,
 };
 pub use self::input::{Disconnect, Inbound, Resume, Target, Who};
 use self::outbox::Outbox;

@@ -8,7 +8,7 @@ use crate::error::{OpenRunError, Refused, RunError};
 use crate::id::{MAX_ID_BYTES, RunId, ThreadId, UserId};
 use crate::log::Text;
 use crate::run::{NO_RUN, RunEntry, RunEvent, RunEventKind, RunFailure, fits_first};
-use crate::stats::{Delivery, Notice, OpenedRun, RunEnd, SessionEnd};
+use crate::stats::{Delivery, Notice, OpenedRun, RunEnd, RunEnded, SessionEnd};
 use crate::time::Timestamp;
 
 use super::{LogSize, Registry};
@@ -26,8 +26,8 @@ impl Registry {
             return Err(OpenRunError::AgentTooLong);
         }
         let known = self.sessions.find_user(user);
-        if known.is_some_and(|user| self.runs.find(user, run).is_some()) {
-            return Err(OpenRunError::Exists);
+        if let Some(other) = known.and_then(|user| self.runs.find(user, run)) {
+            return Err(OpenRunError::Exists { ended: self.runs.get(other).end });
         }
         if !fits_first(&payload, &self.config) {
             return Err(OpenRunError::Full);
@@ -127,6 +127,7 @@ impl Registry {
             RunEventKind::Completed => self.end_run(run, RunEnd::Completed),
             RunEventKind::Failed => self.end_run(run, RunEnd::Failed),
             RunEventKind::Cancelled => self.end_run(run, RunEnd::Cancelled),
+            // The end of a call may bring the deadline nearer.
             _ => self.arm_run(run),
         }
         Ok(delivery)
@@ -164,14 +165,14 @@ impl Registry {
     }
 
     /// A terminal event was appended.
-    fn end_run(&mut self, run: u32, end: RunEnd) {
+    fn end_run(&mut self, run: u32, how: RunEnd) {
         let record = self.runs.get(run);
         let (session, first, began) = (record.session, record.first, record.began);
         let key = self.sessions.get(session).stream;
         let head = self.streams[key as usize].log.head();
         self.run_timers.cancel(run);
-        self.runs.end(run, head);
-        self.count_run(session, end, began);
+        self.runs.end(run, head, RunEnded { how, at: self.now });
+        self.count_run(session, how, began);
         let bounds = self.bounds(key);
         let stream = &mut self.streams[key as usize];
         let before = LogSize::of(&stream.log);

@@ -157,7 +157,11 @@ impl History {
             return;
         }
         let event = match self.dice.below(8) {
-            0 => RunEvent::ToolExecuting { call: &call, payload: bytes },
+            0 => RunEvent::ToolExecuting {
+                call: &call,
+                expect: Some(Duration::from_secs(9)),
+                payload: bytes,
+            },
             1 => RunEvent::ToolCompleted { call: &call, payload: bytes },
             2 => RunEvent::Completed(bytes),
             3 => RunEvent::Progress(bytes),

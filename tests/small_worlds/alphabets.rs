@@ -269,7 +269,7 @@ pub(crate) fn runs() -> Alphabet {
             vec![Op::RunEvent {
                 user: 0,
                 run: 200,
-                event: RunReport::Executing { call: 0, size: 1 },
+                event: RunReport::Executing { call: 0, size: 1, expect: None },
             }],
             vec![Op::RunEvent {
                 user: 0,

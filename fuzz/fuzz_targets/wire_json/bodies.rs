@@ -1,5 +1,7 @@
 //! What back ends send.
 
+use std::time::Duration;
+
 use headcount::{Class, ConnId, Key, RoomId, RunEvent, RunId, ThreadId, UserId};
 use serde_json::{Map, Value};
 
@@ -22,9 +24,11 @@ pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
         class: publication.class,
     });
     of_kind(text, plain, fields, Report::parse, report, |report| {
+        let mut expected = None;
         let (name, call, payload) = match report.event() {
             RunEvent::Thinking(payload) => ("agent_thinking", None, Some(payload)),
-            RunEvent::ToolExecuting { call, payload } => {
+            RunEvent::ToolExecuting { call, expect, payload } => {
+                expected = expect;
                 ("tool_executing", Some(call.to_owned()), Some(payload))
             }
             RunEvent::ToolCompleted { call, payload } => {
@@ -38,7 +42,8 @@ pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
             other => panic!("{other:?}"),
         };
         let payload = payload.and_then(|payload| serde_json::from_slice(&payload).ok());
-        Reported { user: report.user.clone(), name: name.to_owned(), call, payload }
+        let user = report.user.clone();
+        Reported { user, name: name.to_owned(), call, expect: expected, payload }
     });
     of_kind(text, plain, fields, Opening::parse, opening, |opening| Opened {
         names: (opening.user, opening.thread, opening.run),
@@ -133,6 +138,8 @@ struct Reported {
     name: String,
     /// The name of the call, or the text.
     call: Option<String>,
+    /// How long the call may take.
+    expect: Option<Duration>,
     payload: Option<Value>,
 }
 
@@ -143,9 +150,17 @@ fn report(fields: &Map<String, Value>) -> Option<Reported> {
     let rest = rest(fields, &["user", "event"])?;
     let has = |name: &str| rest.contains_key(name);
     let is_text = |name: &str| rest.get(name).is_some_and(Value::is_string);
+    let expects = name == "tool_executing" && has("expect_ms");
+    let expect = rest.get("expect_ms").and_then(Value::as_u64).filter(|millis| *millis > 0);
+    let expect = expect.filter(|_| expects).map(Duration::from_millis);
     let holds = match &*name {
         "agent_thinking" => !has("text") || is_text("text"),
-        "tool_executing" => is_text("tool") && has("parameters") && is_text("call"),
+        "tool_executing" => {
+            is_text("tool")
+                && has("parameters")
+                && is_text("call")
+                && (!expects || expect.is_some())
+        }
         "tool_completed" => has("result") && is_text("call"),
         "progress" | "agent_cancelled" => true,
         "text" => is_text("delta") && rest.len() == 1,
@@ -160,7 +175,7 @@ fn report(fields: &Map<String, Value>) -> Option<Reported> {
     };
     let call = own.and_then(text).map(str::to_owned);
     let payload = (name != "text").then_some(Value::Object(rest));
-    holds.then_some(Reported { user, name, call, payload })
+    holds.then_some(Reported { user, name, call, expect, payload })
 }
 
 #[derive(Debug, PartialEq)]

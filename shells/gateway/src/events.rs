@@ -88,6 +88,15 @@ fn head(
         .number("at", wall.millis(at))
 }
 
+/// What an explanation calls the failure that is next.
+pub(crate) const fn failure_name(failure: RunFailure) -> &'static str {
+    match failure {
+        RunFailure::Silence => "silence",
+        RunFailure::Length => "length",
+        _ => "other",
+    }
+}
+
 const fn cause(failure: RunFailure) -> &'static str {
     match failure {
         RunFailure::Silence => "silence: the run had no event for as long as run.silence allows",

@@ -30,6 +30,7 @@ mod replay;
 mod settings;
 mod simulate;
 mod source;
+mod utc;
 mod values;
 mod wall;
 

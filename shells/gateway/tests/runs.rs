@@ -109,8 +109,11 @@ fn what_is_out_of_order_is_refused_with_the_rule() {
     assert_eq!(tell(&server, "a", "r", long).status, 400);
     told(&server, "r", completed.clone());
     told(&server, "r", done.clone());
-    refused(&done, "run_ended", "nothing follows a terminal event");
-    refused(&json!({"event": "text", "delta": "x"}), "run_ended", "ended");
+    refused(&done, "run_ended", "an earlier agent_completed ended it at 20");
+    refused(&json!({"event": "text", "delta": "x"}), "run_ended", "nothing follows the end");
+    let again = open(&server, "a", "r");
+    assert_eq!((again.status, again.code().as_str()), (409, "run_exists"));
+    assert!(again.body.contains("an earlier agent_completed ended it at 20"), "{}", again.body);
     let frames = client.drain();
     let expected = ["agent_started", "tool_executing", "tool_completed", "agent_completed"];
     assert_eq!(names(&frames), expected, "what was refused has left nothing");
@@ -247,7 +250,10 @@ fn a_run_needs_nobody_there_and_its_session_shows_it() {
     assert_eq!((&session["state"], &session["runs"]), (&json!("lingering"), &json!(1)));
     let path = format!("/v1/sessions/{}", session["session"].as_str().unwrap());
     let explained = server.get(&path).json();
-    assert_eq!(explained["runs"], json!([{"run": "r", "agent": "Planner"}]));
+    let run = &explained["runs"][0];
+    assert_eq!((&run["run"], &run["agent"]), (&json!("r"), &json!("Planner")), "{run}");
+    assert_eq!((&run["events"], &run["calls"]), (&json!(1), &json!([])), "{run}");
+    assert_eq!((&run["next"]["what"], &run["next"]["why"]), (&json!("fail"), &json!("silence")));
     told(&server, "r", json!({"event": "agent_cancelled"}));
     server.until(|stats| stats["sessions"]["live"] == 0);
 }
@@ -288,4 +294,48 @@ fn a_run_has_room_for_so_much() {
     assert_eq!((full.status, full.code().as_str()), (422, "run_full"));
     assert_eq!((thinking("1").status, thinking("2").status, thinking("3").status), (200, 200, 422));
     told(&server, "r", json!({"event": "agent_cancelled"}));
+}
+
+#[test]
+fn a_call_under_way_is_no_silence_and_who_comes_too_late_is_told_who_ended_the_run() {
+    let server = Server::with(&["run.silence=1s", "run.max_length=20s"]);
+    let mut client = server.connect("user=a");
+    for run in ["patient", "hasty"] {
+        opened(&server, run);
+    }
+    let executing = |expect: Value| {
+        json!({"event": "tool_executing", "tool": "t", "call": "c", "parameters": {},
+               "expect_ms": expect})
+    };
+    told(&server, "patient", executing(json!(60_000)));
+    for wrong in [json!(0), json!(-5), json!("10s"), json!(0.5)] {
+        let answer = tell(&server, "a", "patient", executing(wrong.clone()));
+        assert_eq!(answer.status, 400, "{wrong}: {answer:?}");
+        assert!(answer.body.contains("expect_ms"), "{answer:?}");
+    }
+    // Silence is the other one's, and it is told to the page and to the back end.
+    let failed = loop {
+        let frame = client.next();
+        if frame["event"] == "agent_failed" {
+            break frame;
+        }
+    };
+    assert_eq!(failed["run"], "hasty");
+    let late = tell(&server, "a", "hasty", json!({"event": "progress"}));
+    assert_eq!((late.status, late.code().as_str()), (422, "run_ended"), "{late:?}");
+    for part in ["the gateway failed the run at 20", "Z: no event for run.silence (1s)"] {
+        assert!(late.body.contains(part), "{}", late.body);
+    }
+    // What is under way, and what would become of it: the length cuts a long expectation.
+    let sessions = server.get("/v1/sessions?user=a").json();
+    let id = sessions["sessions"][0]["session"].as_str().unwrap().to_owned();
+    let shown = server.get(&format!("/v1/sessions/{id}")).json();
+    let run = &shown["runs"][0];
+    assert_eq!((&run["run"], &run["next"]["what"]), (&json!("patient"), &json!("fail")), "{run}");
+    assert_eq!(run["next"]["why"], "length", "{run}");
+    assert_eq!(run["calls"][0]["call"], "c");
+    let expected = run["calls"][0]["expected_in_ms"].as_u64().unwrap();
+    assert!(expected > 30_000 && expected <= 60_000, "{run}");
+    told(&server, "patient", json!({"event": "tool_completed", "call": "c", "result": 1}));
+    told(&server, "patient", json!({"event": "agent_completed", "result": 1}));
 }

@@ -1,5 +1,7 @@
 //! Operations on agent runs, and calls of one user's own.
 
+use core::time::Duration;
+
 use headcount::{Delivery, RunError, RunEvent, RunEventKind, RunId, Timestamp, UserScope, Within};
 
 use super::Check;
@@ -108,9 +110,11 @@ impl World {
         self.own(user, |mut it| {
             let event = match report {
                 Report::Text(text) => RunEvent::Text(text),
-                Report::Executing { call, payload } => {
-                    RunEvent::ToolExecuting { call, payload: payload.clone().into() }
-                }
+                Report::Executing { call, expect, payload } => RunEvent::ToolExecuting {
+                    call,
+                    expect: *expect,
+                    payload: payload.clone().into(),
+                },
                 Report::Executed { call, payload } => {
                     RunEvent::ToolCompleted { call, payload: payload.clone().into() }
                 }
@@ -151,8 +155,13 @@ impl World {
             RunReport::Failed(size) => of_kind(RunEventKind::Failed, size),
             RunReport::Cancelled(size) => of_kind(RunEventKind::Cancelled, size),
             RunReport::Text(size) => Report::Text(self.words(size)),
-            RunReport::Executing { call, size } => {
-                Report::Executing { call: Self::call(call), payload: self.payload(size) }
+            RunReport::Executing { call, size, expect } => {
+                let tenth = self.model.config.run_silence() / 10;
+                let expect = expect.map(|expect| match expect {
+                    u8::MAX => Duration::MAX,
+                    tenths => tenth * u32::from(tenths),
+                });
+                Report::Executing { call: Self::call(call), expect, payload: self.payload(size) }
             }
             RunReport::Executed { call, size } => {
                 Report::Executed { call: Self::call(call), payload: self.payload(size) }

@@ -147,7 +147,10 @@ impl Generator {
         let call = if self.rng.chance(80) { self.rng.byte() % 3 } else { self.rng.byte() };
         match self.rng.below(5) {
             0 => RunReport::Thinking(size),
-            1 | 2 => RunReport::Executing { call, size },
+            1 | 2 => {
+                let expect = self.rng.chance(50).then(|| self.rng.byte());
+                RunReport::Executing { call, size, expect }
+            }
             3 => RunReport::Executed { call, size },
             _ => RunReport::Progress(size),
         }

@@ -6,6 +6,7 @@ pub const ALL: &[&str] = &[
     "a budget took what everybody was handed",
     "a budget took what somebody is owed",
     "a budget took what was acknowledged",
+    "a call was expected to take a while",
     "a close handshake ended in time",
     "a close handshake of one never admitted was cut short",
     "a close handshake was cut short",

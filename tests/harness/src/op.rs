@@ -267,6 +267,9 @@ pub enum RunReport {
         call: u8,
         /// The size of its payload.
         size: u8,
+        /// How long it may take: so many tenths of `run.silence`, or for ever if it is 255; `None`
+        /// if it does not say.
+        expect: Option<u8>,
     },
     /// A tool call ends.
     Executed {

@@ -137,10 +137,11 @@ impl Simpler for RunReport {
             Self::Completed(size) => with(&size, Self::Completed),
             Self::Failed(size) => with(&size, Self::Failed),
             Self::Cancelled(size) => with(&size, Self::Cancelled),
-            Self::Executing { call, size } => [
+            Self::Executing { call, size, expect } => [
                 vec![Self::Progress(size)],
-                with(&call, |call| Self::Executing { call, size }),
-                with(&size, |size| Self::Executing { call, size }),
+                with(&call, |call| Self::Executing { call, size, expect }),
+                with(&size, |size| Self::Executing { call, size, expect }),
+                with(&expect, |expect| Self::Executing { call, size, expect }),
             ]
             .concat(),
             Self::Executed { call, size } => [

@@ -2,6 +2,8 @@
 //!
 //! What the rest of the body holds is what clients get as `data`.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use headcount::{RunEvent, RunEventKind, UserId};
 
@@ -33,7 +35,7 @@ pub(super) struct Report {
 #[derive(Debug, PartialEq, Eq)]
 enum Event {
     Thinking(Bytes),
-    ToolExecuting { call: String, payload: Bytes },
+    ToolExecuting { call: String, expect: Option<Duration>, payload: Bytes },
     ToolCompleted { call: String, payload: Bytes },
     Progress(Bytes),
     Text(String),
@@ -53,8 +55,8 @@ impl Report {
     pub(super) fn event(&self) -> RunEvent<'_> {
         match &self.event {
             Event::Thinking(payload) => RunEvent::Thinking(payload.clone()),
-            Event::ToolExecuting { call, payload } => {
-                RunEvent::ToolExecuting { call, payload: payload.clone() }
+            Event::ToolExecuting { call, expect, payload } => {
+                RunEvent::ToolExecuting { call, expect: *expect, payload: payload.clone() }
             }
             Event::ToolCompleted { call, payload } => {
                 RunEvent::ToolCompleted { call, payload: payload.clone() }
@@ -90,7 +92,8 @@ impl Event {
             RunEventKind::ToolExecuting => {
                 fields.needed_text("tool")?;
                 fields.needed("parameters")?;
-                Self::ToolExecuting { call: fields.needed_text("call")?, payload }
+                let expect = fields.positive("expect_ms")?.map(Duration::from_millis);
+                Self::ToolExecuting { call: fields.needed_text("call")?, expect, payload }
             }
             RunEventKind::ToolCompleted => {
                 fields.needed("result")?;
@@ -129,7 +132,16 @@ mod tests {
                 r#""call":"c","event":"tool_executing","tool":"t","parameters":null"#,
                 Event::ToolExecuting {
                     call: call(),
+                    expect: None,
                     payload: r#"{"call":"c","tool":"t","parameters":null}"#.into(),
+                },
+            ),
+            (
+                r#""event":"tool_executing","tool":"t","call":"c","parameters":1,"expect_ms":9"#,
+                Event::ToolExecuting {
+                    call: call(),
+                    expect: Some(Duration::from_millis(9)),
+                    payload: r#"{"tool":"t","call":"c","parameters":1,"expect_ms":9}"#.into(),
                 },
             ),
             (
@@ -161,6 +173,11 @@ mod tests {
             r#""event":"tool_executing","call":"c","parameters":{}"#,
             r#""event":"tool_executing","call":7,"tool":"t","parameters":{}"#,
             r#""event":"tool_executing","call":"c","tool":"t""#,
+            r#""event":"tool_executing","tool":"t","call":"c","parameters":1,"expect_ms":0"#,
+            r#""event":"tool_executing","tool":"t","call":"c","parameters":1,"expect_ms":-1"#,
+            r#""event":"tool_executing","tool":"t","call":"c","parameters":1,"expect_ms":1.5"#,
+            r#""event":"tool_executing","tool":"t","call":"c","parameters":1,"expect_ms":"9""#,
+            r#""event":"tool_executing","tool":"t","call":"c","parameters":1,"expect_ms":null"#,
             r#""event":"tool_completed","call":"c""#,
             r#""event":"text""#,
             r#""event":"text","delta":"a","more":1"#,

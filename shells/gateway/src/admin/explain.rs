@@ -1,8 +1,8 @@
 //! One connection or session, as JSON: how it stands, and what would become of it.
 
 use headcount::{
-    CloseReason, Closed, ConnId, ConnState, CursorExplanation, Explanation, Registry, Retry,
-    SessionId, Timestamp, Upcoming,
+    CallExplanation, CloseReason, Closed, ConnId, ConnState, CursorExplanation, Explanation,
+    Registry, Retry, SessionId, Timestamp, Upcoming,
 };
 
 use crate::events;
@@ -77,7 +77,7 @@ pub(super) fn session(
         let names = known.connections.iter().map(|conn| format!("\"{}\"", show_connection(*conn)));
         shown = shown
             .raw("connections", &array(&names.collect::<Vec<_>>()))
-            .raw("runs", &events::list(registry.open_runs(session)));
+            .raw("runs", &runs(registry, now, session));
     } else {
         shown = shown
             .number("connections", known.connections.len() as u64)
@@ -94,6 +94,33 @@ pub(super) fn session(
         shown = shown.raw("next", &end.number("in_ms", millis(at.saturating_since(now))).end());
     }
     Some(shown.end())
+}
+
+/// The open runs of a session, with their calls under way and when the server would fail them.
+fn runs(registry: &Registry, now: Timestamp, session: SessionId) -> String {
+    let runs = registry.explain_runs(session).map(|(run, known)| {
+        let calls: Vec<String> = known.calls.iter().map(|it| call(it, now)).collect();
+        let shown = Object::new()
+            .text("run", run.as_str())
+            .text("agent", &known.agent)
+            .number("age_ms", millis(known.age))
+            .number("events", u64::from(known.events))
+            .raw("calls", &array(&calls));
+        let Some((at, failure)) = known.fails else { return shown.end() };
+        let next = Object::new().text("what", "fail").text("why", events::failure_name(failure));
+        let next = next.number("in_ms", millis(at.saturating_since(now))).end();
+        shown.raw("next", &next).end()
+    });
+    array(&runs.collect::<Vec<_>>())
+}
+
+/// A call that is late is expected in no time.
+fn call(known: &CallExplanation, now: Timestamp) -> String {
+    let shown = Object::new().text("call", &known.call);
+    match known.expected_by {
+        Some(at) => shown.number("expected_in_ms", millis(at.saturating_since(now))).end(),
+        None => shown.end(),
+    }
 }
 
 /// One that is no more.

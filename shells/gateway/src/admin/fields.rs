@@ -94,6 +94,18 @@ impl<'a> Fields<'a> {
         self.text(name)?.ok_or_else(|| missing(name))
     }
 
+    /// Looks at a number above zero, which need not be there.
+    pub(super) fn positive(&self, name: &str) -> Result<Option<u64>, Problem> {
+        let Some(json) = self.get(name) else { return Ok(None) };
+        match serde_json::from_str(json.get()) {
+            Ok(number @ 1..) => Ok(Some(number)),
+            _ => {
+                let message = format!("{name} must be a whole number above 0");
+                Err(Problem::new(400, "bad_request", message))
+            }
+        }
+    }
+
     /// Makes sure that there is a value of this name.
     pub(super) fn needed(&self, name: &str) -> Result<(), Problem> {
         self.get(name).map(drop).ok_or_else(|| missing(name))

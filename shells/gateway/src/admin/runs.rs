@@ -4,14 +4,17 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use headcount::{OpenRunError, Refused, RunError};
+use headcount::{OpenRunError, Refused, RunEnd, RunEnded, RunError, RunEventKind};
+use headcount_mio::Turn;
 
 use super::address::parse_run;
 use super::event::Report;
 use super::opening::Opening;
 use super::outcome::Outcome;
 use super::{State, body, idempotency, json};
+use crate::events;
 use crate::problem::Problem;
+use crate::utc;
 
 /// The stream that all events of runs are in.
 const STREAM: &str = "session";
@@ -29,9 +32,10 @@ pub(super) async fn open(
             let Opening { user, thread, run, agent, payload } = opening;
             let mut scope = turn.registry.user(&user);
             let opened = scope.open_run(turn.now, &thread, &run, &agent, payload);
-            opened.map(|opened| Outcome::new(&opened.delivery))
+            let opened = opened.map(|opened| Outcome::new(&opened.delivery));
+            opened.map_err(|error| not_opened(error, turn))
         });
-        opened.await?.map(|outcome| outcome.json(STREAM)).map_err(not_opened)
+        opened.await?.map(|outcome| outcome.json(STREAM))
     };
     let answer = state.0.answers.answer(key, &format!("/v1/runs {text}"), work).await?;
     Ok((StatusCode::CREATED, json(answer)).into_response())
@@ -54,17 +58,23 @@ pub(super) async fn event(
         let told = task.call(move |turn| {
             let mut scope = turn.registry.user(&report.user);
             let told = scope.run_event(turn.now, &run, &report.event());
-            told.map(|delivery| Outcome::new(&delivery))
+            let told = told.map(|delivery| Outcome::new(&delivery));
+            told.map_err(|error| not_told(error, turn))
         });
-        told.await?.map(|outcome| outcome.json(STREAM)).map_err(not_told)
+        told.await?.map(|outcome| outcome.json(STREAM))
     };
     state.0.answers.answer(key, &what, work).await.map(json)
 }
 
-fn not_opened(error: OpenRunError) -> Problem {
+fn not_opened(error: OpenRunError, turn: &Turn<'_>) -> Problem {
     let message = error.to_string();
     match error {
-        OpenRunError::Exists => Problem::new(409, "run_exists", message),
+        OpenRunError::Exists { ended: None } => Problem::new(409, "run_exists", message),
+        OpenRunError::Exists { ended: Some(ended) } => {
+            let end = end(ended, turn);
+            let message = format!("the log still keeps events of a run of this name: {end}");
+            Problem::new(409, "run_exists", message)
+        }
         OpenRunError::Runs => Problem::new(429, "runs_per_session", message),
         OpenRunError::AgentTooLong => Problem::new(400, "bad_request", message),
         OpenRunError::Full => Problem::new(413, "too_large", message),
@@ -85,16 +95,44 @@ fn no_session(refused: Refused, message: String) -> Problem {
     Problem::new(status, code, message).retry_after(refused.retry_after())
 }
 
-fn not_told(error: RunError) -> Problem {
+fn not_told(error: RunError, turn: &Turn<'_>) -> Problem {
+    let message = match error {
+        RunError::Ended(ended) => format!("nothing follows the end of a run: {}", end(ended, turn)),
+        _ => error.to_string(),
+    };
     let (status, code) = match error {
         RunError::UnknownRun => (404, "unknown_run"),
         RunError::BadCall => (400, "bad_request"),
-        RunError::Ended => (422, "run_ended"),
+        RunError::Ended(_) => (422, "run_ended"),
         RunError::CallUnderWay => (422, "call_under_way"),
         RunError::UnknownCall => (422, "unknown_call"),
         RunError::CallsUnderWay => (422, "calls_under_way"),
         RunError::Full => (422, "run_full"),
         _ => (422, "refused"),
     };
-    Problem::new(status, code, error.to_string())
+    Problem::new(status, code, message)
+}
+
+/// Who ended a run, when, and why.
+fn end(ended: RunEnded, turn: &Turn<'_>) -> String {
+    let config = turn.registry.config();
+    let at = utc::before_now(turn.now.saturating_since(ended.at));
+    match ended.how {
+        RunEnd::Completed => reported(RunEventKind::Completed, &at),
+        RunEnd::Failed => reported(RunEventKind::Failed, &at),
+        RunEnd::Cancelled => reported(RunEventKind::Cancelled, &at),
+        RunEnd::Silence => {
+            let silence = config.run_silence();
+            format!("the gateway failed the run at {at}: no event for run.silence ({silence:?})")
+        }
+        RunEnd::Length => {
+            let length = config.run_max_length();
+            format!("the gateway failed the run at {at}: open for run.max_length ({length:?})")
+        }
+        how => format!("the gateway ended the run at {at}: {how}"),
+    }
+}
+
+fn reported(kind: RunEventKind, at: &str) -> String {
+    format!("an earlier {} ended it at {at}", events::name(kind))
 }

@@ -21,6 +21,9 @@ impl Model {
                 self.marks.hit("the process was silent");
                 for run in self.runs.values_mut() {
                     run.heard += lasted;
+                    for until in run.calls.values_mut().flatten() {
+                        *until += lasted;
+                    }
                 }
                 for conn in self.conns.values_mut() {
                     conn.pending_since += lasted;

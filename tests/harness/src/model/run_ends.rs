@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use headcount::{RunEnd, RunEventKind, RunExplanation, RunFailure, RunId, SessionId, Timestamp};
+use headcount::{
+    RunEnd, RunEnded, RunEventKind, RunExplanation, RunFailure, RunId, SessionId, Timestamp,
+};
 
 use super::entry::Entry;
 use super::log::Log;
@@ -27,9 +29,13 @@ impl Model {
     /// In whole milliseconds: of two in the same one the silence is told.
     fn run_deadline(&self, run: &Run) -> Option<(Timestamp, RunFailure)> {
         let after = |from: Timestamp, limit: Duration| {
-            (run.is_open() && !limit.is_zero()).then(|| whole(from + limit))
+            let at = (run.is_open() && !limit.is_zero()).then(|| whole(from + limit));
+            // One after the last instant never comes.
+            at.filter(|at| *at < Timestamp::MAX)
         };
-        let silence = after(run.heard, self.config.run_silence());
+        let calls = run.calls.values().flatten();
+        let last = calls.fold(run.heard, |last, until| last.max(*until));
+        let silence = after(last, self.config.run_silence());
         let length = after(run.began, self.config.run_max_length());
         match (silence, length) {
             (Some(silence), Some(length)) if length < silence => Some((length, RunFailure::Length)),
@@ -119,6 +125,7 @@ impl Model {
         let (id, lasted) = (run.session, now.saturating_since(run.began));
         let source = Source::Session(id);
         run.ended = self.streams.get(&source).map(Stream::head);
+        run.end = Some(RunEnded { how: end, at: now });
         run.calls.clear();
         self.run_ended = true;
         if let Some(stream) = self.streams.get_mut(&source) {
@@ -193,7 +200,8 @@ impl Model {
                 && got.age == self.now.saturating_since(run.began)
                 && (got.first, got.ended) == (run.first, run.ended)
                 && got.calls.len() == run.calls.len()
-                && got.calls.iter().all(|call| run.calls.contains(&**call))
+                && got.calls.iter().all(|it| run.calls.get(&*it.call) == Some(&it.expected_by))
+                && got.end == run.end
                 && u64::from(got.events) == run.events
                 && got.cost == run.cost
                 && got.fails == self.run_deadline(run);

@@ -1,10 +1,12 @@
 //! Agent runs: which may be opened, what their rules allow next, and what that makes of the stream.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use headcount::{
     Class, CloseReason, Delivery, MESSAGE_OVERHEAD, OpenRunError, OpenedRun, OverCap, Position,
-    Refused, Registry, RunEnd, RunError, RunEventKind, RunId, SessionEnd, SessionId, Timestamp,
+    Refused, Registry, RunEnd, RunEnded, RunError, RunEventKind, RunId, SessionEnd, SessionId,
+    Timestamp,
 };
 
 use super::entry::Entry;
@@ -29,13 +31,15 @@ pub(crate) struct Run {
     pub(crate) heard: Timestamp,
     /// The offset of its first event.
     pub(crate) first: u64,
-    /// Tool calls under way.
-    pub(crate) calls: BTreeSet<String>,
+    /// Tool calls under way, and when each is expected to have ended. Each pause since makes it later.
+    pub(crate) calls: BTreeMap<String, Option<Timestamp>>,
     /// How many entries it had, and what it was charged.
     pub(crate) events: u64,
     pub(crate) cost: u64,
     /// The offset of its terminal event; `None` while it is open.
     pub(crate) ended: Option<u64>,
+    /// How and when it ended.
+    pub(crate) end: Option<RunEnded>,
 }
 
 impl Run {
@@ -48,7 +52,7 @@ impl Run {
 #[derive(Clone, Debug)]
 pub(crate) enum Report {
     Event { kind: RunEventKind, payload: Vec<u8> },
-    Executing { call: String, payload: Vec<u8> },
+    Executing { call: String, expect: Option<Duration>, payload: Vec<u8> },
     Executed { call: String, payload: Vec<u8> },
     Text(String),
 }
@@ -101,8 +105,8 @@ impl Model {
         if agent.len() > LONGEST_NAME {
             return Err(OpenRunError::AgentTooLong);
         }
-        if self.find_run(user, id).is_some() {
-            return Err(OpenRunError::Exists);
+        if let Some(number) = self.find_run(user, id) {
+            return Err(OpenRunError::Exists { ended: self.runs[&number].end });
         }
         if bytes as u64 + MESSAGE_OVERHEAD + self.run_reserve() > config.run_bytes() {
             return Err(OpenRunError::Full);
@@ -158,7 +162,7 @@ impl Model {
                     "open_run: {got:?}, expected {expected:?}"
                 );
                 self.marks.hit(match expected {
-                    OpenRunError::Exists => "no run: Exists",
+                    OpenRunError::Exists { .. } => "no run: Exists",
                     OpenRunError::Runs => "no run: Runs",
                     OpenRunError::AgentTooLong => "no run: AgentTooLong",
                     OpenRunError::Full => "no run: Full",
@@ -196,10 +200,11 @@ impl Model {
             began: self.now,
             heard: self.now,
             first,
-            calls: BTreeSet::new(),
+            calls: BTreeMap::new(),
             events: 0,
             cost: 0,
             ended: None,
+            end: None,
         };
         self.runs.insert(number, run);
         if let Some(session) = self.sessions.get_mut(&session) {
@@ -232,8 +237,8 @@ impl Model {
     /// The first rule that an event breaks.
     fn rule_broken(&self, run: &Run, report: &Report) -> Option<RunError> {
         let config = &self.config;
-        if !run.is_open() {
-            return Some(RunError::Ended);
+        if let Some(end) = run.end {
+            return Some(RunError::Ended(end));
         }
         let mut bytes = report.payload().len() as u64;
         match report {
@@ -241,11 +246,11 @@ impl Model {
             Report::Executing { call, .. } if call.is_empty() || call.len() > LONGEST_NAME => {
                 return Some(RunError::BadCall);
             }
-            Report::Executing { call, .. } if run.calls.contains(call) => {
+            Report::Executing { call, .. } if run.calls.contains_key(call) => {
                 return Some(RunError::CallUnderWay);
             }
             Report::Executing { .. } => bytes += LONGEST_NAME as u64,
-            Report::Executed { call, .. } if !run.calls.contains(call) => {
+            Report::Executed { call, .. } if !run.calls.contains_key(call) => {
                 return Some(RunError::UnknownCall);
             }
             Report::Event { kind: RunEventKind::Completed, .. } if !run.calls.is_empty() => {
@@ -280,7 +285,11 @@ impl Model {
         let (Some(number), None) = (number, broken) else {
             let fine = got.as_ref().err() == broken.as_ref();
             ensure!(fine, "run_event: {got:?}, expected {broken:?}");
-            self.marks.hit(&format!("no event: {:?}", broken.unwrap_or(RunError::UnknownRun)));
+            let broken = broken.unwrap_or(RunError::UnknownRun);
+            self.marks.hit(&match broken {
+                RunError::Ended(_) => "no event: Ended".to_owned(),
+                other => format!("no event: {other:?}"),
+            });
             return Ok(());
         };
         let delivery = got.as_ref().map_err(|error| format!("run_event: {error:?}"))?;
@@ -288,9 +297,12 @@ impl Model {
         let Some(run) = self.runs.get_mut(&number) else { return Ok(()) };
         run.heard = now;
         match report {
-            Report::Executing { call, .. } => {
+            Report::Executing { call, expect, .. } => {
                 run.cost += LONGEST_NAME as u64;
-                run.calls.insert(call.clone());
+                if expect.is_some() {
+                    self.marks.hit("a call was expected to take a while");
+                }
+                run.calls.insert(call.clone(), expect.map(|expect| now + expect));
             }
             Report::Executed { call, .. } => drop(run.calls.remove(call)),
             Report::Event { .. } => {}
