@@ -9,7 +9,7 @@ use std::io::{self, Cursor, ErrorKind, Read, Write};
 use bytes::Bytes;
 use tungstenite::error::{CapacityError, Error};
 use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Message, Utf8Bytes};
 
@@ -39,7 +39,7 @@ pub(crate) enum Event {
     Ping(Bytes),
     /// A pong.
     Pong,
-    /// The peer's close frame, and the code to answer it with.
+    /// The peer's close frame, with a code that may be on the wire: it is the one to answer it with.
     Close(u16),
 }
 
@@ -115,6 +115,10 @@ impl Frames {
             _ => return Ok(None),
         };
         let event = self.process(&input[..end])?;
+        if matches!(event, Event::Close(_)) && !has_a_code_of_the_wire(&header, &input[start..end])
+        {
+            return Err(Fault::Protocol);
+        }
         match event {
             Event::Part => {
                 self.begun += payload;
@@ -143,8 +147,8 @@ impl Frames {
                 Event::Ping(Bytes::from(lent.output))
             }
             Ok(Message::Pong(_)) => Event::Pong,
-            // Codes that may not be on the wire have been replaced by 1002. A peer that gave none
-            // is told that all is well.
+            // A peer that gave no code is told that all is well. For one that may not be on the wire
+            // the context has put 1002, which `feed` does not mistake for the peer's.
             Ok(Message::Close(close)) => {
                 Event::Close(close.map_or(1000, |close| close.code.into()))
             }
@@ -159,6 +163,13 @@ impl Frames {
         debug_assert!(lent.input.is_empty(), "a whole frame is taken as a whole");
         Ok(event)
     }
+}
+
+/// Whether a close frame has no code, or one that may be sent. What the context tells is the code to
+/// answer with, which says nothing of what came.
+fn has_a_code_of_the_wire(header: &FrameHeader, payload: &[u8]) -> bool {
+    let (Some(mask), [high, low, ..]) = (header.mask, payload) else { return true };
+    CloseCode::from(u16::from_be_bytes([high ^ mask[0], low ^ mask[1]])).is_allowed()
 }
 
 fn new_context(limit: usize) -> WebSocketContext {

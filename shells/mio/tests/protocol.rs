@@ -152,7 +152,6 @@ fn a_close_is_echoed() {
         (close_payload(4321), 4321),
         ([close_payload(1001), b"going away".to_vec()].concat(), 1001),
         (Vec::new(), 1000),
-        (close_payload(1005), 1002),
     ] {
         let mut client = Client::admitted(server.address, "alice");
         client.say("last words");
@@ -165,6 +164,23 @@ fn a_close_is_echoed() {
         assert_eq!(server.next_gone(), CloseReason::PeerClosed);
     }
     server.until_empty();
+}
+
+#[test]
+fn a_close_with_a_code_that_may_not_be_on_the_wire_is_counted_as_it_is_answered() {
+    for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535] {
+        expect_fault(&frame(CLOSE, &close_payload(code)), 1002, CloseReason::ProtocolError);
+    }
+    expect_fault(&frame(CLOSE, b"x"), 1002, CloseReason::ProtocolError);
+    // A peer may say of us that we broke the protocol, and that is its own word.
+    let server = TestServer::start(config());
+    for code in [1002, 1007, 1011, 1014, 3000, 4999] {
+        let mut client = Client::admitted(server.address, "alice");
+        client.send(&frame(CLOSE, &close_payload(code)));
+        client.expect_close(code);
+        drop(client);
+        assert_eq!(server.next_gone(), CloseReason::PeerClosed);
+    }
 }
 
 #[test]
