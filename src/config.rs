@@ -214,6 +214,10 @@ keys! {
     message_burst: u32 = "limits.message_burst", 1, MAX_COUNT, 200;
     /// Bytes of one inbound message (default 64 KiB); a larger one closes its connection.
     message_bytes: u64 = "limits.message_bytes", 1, MAX_BYTES, 64 * KIB;
+    /// Bytes of one request head (default 32 KiB: cookies are large); a larger one closes its socket.
+    /// The registry keeps none of them. A shell keeps what has come of a head, for `pending` sockets
+    /// at most.
+    head_bytes: u64 = "limits.head_bytes", KIB, MIB, 32 * KIB;
     /// Inbound bytes per second of one connection, frame headers and control frames included, 0 for
     /// no limit (default 0). A second's worth of them may come at once, or `message_bytes` if that is
     /// more. What comes beyond is taken all the same: as much of it without a calm in between closes

@@ -119,6 +119,8 @@ pub(crate) struct Cold {
     pub(crate) told_of_drain: u32,
     /// Eighths of tokens that were refused since the bucket of frames was full.
     pub(crate) excess: u32,
+    /// The bytes of its request head that have come.
+    pub(crate) head_bytes: u64,
     /// Bytes that came in beyond their rate since their bucket was full.
     pub(crate) excess_bytes: u64,
     /// The smoothed round trip of pings, 0 before the first.
@@ -225,6 +227,7 @@ impl Conns {
             next_seat: 0,
             told_of_drain: 0,
             excess: 0,
+            head_bytes: 0,
             excess_bytes: 0,
             round_trip_micros: 0,
             reason: CloseReason::PeerGone,

@@ -266,7 +266,8 @@ pub enum InboundError {
     /// connection with [`RateLimited`](crate::CloseReason::RateLimited).
     RateLimited,
     /// The message is larger than `limits.message_bytes`: the registry closes the connection with
-    /// [`MessageTooBig`](crate::CloseReason::MessageTooBig).
+    /// [`MessageTooBig`](crate::CloseReason::MessageTooBig). Or the request head is larger than
+    /// `limits.head_bytes`: answer 431; it closes with [`BadRequest`](crate::CloseReason::BadRequest).
     TooBig,
 }
 
@@ -275,7 +276,7 @@ impl fmt::Display for InboundError {
         f.write_str(match self {
             Self::UnknownConn => "no such connection: it has ended, is closing, or never was",
             Self::RateLimited => "more per second than limits.message_rate or limits.byte_rate",
-            Self::TooBig => "the message is larger than limits.message_bytes",
+            Self::TooBig => "larger than limits.message_bytes, or a head than limits.head_bytes",
         })
     }
 }

@@ -223,6 +223,26 @@ fn a_socket_that_is_nobody_yet_has_the_same_bucket_and_keeps_it() {
 }
 
 #[test]
+fn a_request_head_is_bounded_and_no_rate_counts_it() {
+    let config = config().head_bytes(10_000).byte_rate(1).message_bytes(1);
+    let mut world = World::with(config.interval(secs(0)));
+    let (large, larger) = (world.reserve(), world.reserve());
+    let come = |world: &mut World, conn, bytes| {
+        let inbound = Inbound::Bytes { bytes, partial: true };
+        world.registry.message(world.now, conn, inbound)
+    };
+    for conn in [large, larger] {
+        assert_eq!(come(&mut world, conn, 9_999), Ok(Flow::Ready));
+        assert_eq!(come(&mut world, conn, 1), Ok(Flow::Ready));
+    }
+    assert_eq!(come(&mut world, larger, 1), Err(InboundError::TooBig));
+    world.connect(large, "alice", "main").unwrap();
+    world.run(secs(100));
+    assert_eq!(world.seen(larger), ["close bad_request", "cleanup bad_request"]);
+    assert_eq!(world.state(large), Some(ConnState::Open), "no message is in progress");
+}
+
+#[test]
 fn a_rate_of_zero_is_no_limit() {
     let mut world = World::with(ten().message_rate(0));
     let alice = world.open("alice", "main");

@@ -15,7 +15,7 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
         connections pending closing sessions users rooms
         connections_per_user sessions_per_user rooms_per_connection runs_per_session
         connect_rate connect_burst message_rate message_burst message_bytes
-        byte_rate frame_deadline
+        head_bytes byte_rate frame_deadline
         linger head_deadline auth_deadline close_handshake idle max_lifetime expiry_grace
         emergency proactive emergency_deadline
         interval pong_timeout pause_threshold
@@ -50,6 +50,7 @@ const DEFAULTS: Table = &[
     ("message_rate", "100"),
     ("message_burst", "200"),
     ("message_bytes", "65536"),
+    ("head_bytes", "32768"),
     ("byte_rate", "0"),
     ("frame_deadline", "60s"),
     ("linger", "120s"),

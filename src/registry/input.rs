@@ -43,7 +43,9 @@ pub enum Inbound {
         /// How many were read since the last report: what `limits.byte_rate` counts.
         bytes: u64,
         /// Whether a message is in progress after them: a frame has begun and is not whole, or the
-        /// last frame of a message has not come. `limits.frame_deadline` runs while there is one.
+        /// last frame of a message has not come. `limits.frame_deadline` runs while there is one. Before
+        /// the upgrade it means nothing: the bytes are those of the request head, which has
+        /// `limits.head_bytes`, and no other rate counts them.
         partial: bool,
     },
     /// A whole frame of a data message, not its last, also an empty one. It takes an eighth of a

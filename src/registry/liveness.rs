@@ -23,7 +23,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`InboundError::UnknownConn`] also for a connection that is closing: drop the message.
-    /// [`InboundError::TooBig`] closes the connection. [`InboundError::RateLimited`]: drop a message,
+    /// [`InboundError::TooBig`] closes the connection: the message, or its request head, is too large. [`InboundError::RateLimited`]: drop a message,
     /// leave a ping unanswered; as much excess as a burst closes the connection.
     pub fn message(
         &mut self,
@@ -41,6 +41,12 @@ impl Registry {
             State::Closing | State::Gone => return Err(InboundError::UnknownConn),
         };
         let paused = open && hot.load > self.config.window;
+        if let Inbound::Bytes { bytes, .. } = inbound
+            && !open
+            && !self.conns.cold(slot).upgraded
+        {
+            return self.take_head(slot, bytes);
+        }
         self.note_progress(slot, inbound);
         match inbound {
             Inbound::Data { bytes } if bytes > self.config.message_bytes => {
@@ -64,6 +70,18 @@ impl Registry {
         }
         self.hear(slot, within && matches!(inbound, Inbound::Data { .. }));
         if within { Ok(Flow::Ready) } else { Err(InboundError::RateLimited) }
+    }
+
+    /// Bytes of the request head.
+    fn take_head(&mut self, slot: u32, bytes: u64) -> Result<Flow, InboundError> {
+        let cold = self.conns.cold_mut(slot);
+        cold.head_bytes = cold.head_bytes.saturating_add(bytes);
+        if cold.head_bytes > self.config.head_bytes {
+            self.begin_close(slot, CloseReason::BadRequest);
+            return Err(InboundError::TooBig);
+        }
+        self.hear(slot, false);
+        Ok(Flow::Ready)
     }
 
     /// Whether a message is in progress after this, and since when.

@@ -176,6 +176,14 @@ pub(crate) const ROWS: &[Row] = &[
             say(world, alice, 1)
         });
     }),
+    ("limits.head_bytes", |key| {
+        let outcomes = [(1_024, Err(InboundError::TooBig)), (1_025, Ok(Flow::Ready))];
+        key.decides(B::head_bytes, config(), outcomes, |world| {
+            let pending = world.reserve();
+            let bytes = Inbound::Bytes { bytes: 1_025, partial: false };
+            world.registry.message(world.now, pending, bytes)
+        });
+    }),
     ("limits.byte_rate", |key| {
         // A second's worth is more than the longest message.
         let outcomes = [(1_000, Err(InboundError::RateLimited)), (1_001, Ok(Flow::Ready))];

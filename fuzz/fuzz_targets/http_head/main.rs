@@ -71,7 +71,7 @@ fuzz_target!(|input: &[u8]| {
     answers::of_a_handler(*choice, stream);
     match progress {
         Progress::Partial => oracle::is_not_complete(stream),
-        Progress::TooLarge => answers::is_an_error(&Request::too_large(), 431, true),
+        Progress::Impossible => answers::is_an_error(&head.impossible(), 400, true),
         Progress::Complete(end) => judge(&head.bytes()[..end], &options),
     }
 });

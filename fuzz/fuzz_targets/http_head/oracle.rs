@@ -5,9 +5,8 @@ use httparse::{Error, Status};
 
 use crate::http::Progress;
 
-/// The longest head, and the most lines, that the documentation of the shell promises.
-const LONGEST: usize = 8 * 1024;
-const MOST_LINES: usize = 64;
+/// The most header lines that the documentation of the shell promises.
+const MOST_LINES: usize = 128;
 
 #[derive(Debug)]
 pub(crate) enum Verdict {
@@ -22,16 +21,42 @@ pub(crate) enum Verdict {
     },
 }
 
-/// A head ends with the first empty line that is not its first line.
+/// A head ends with the first empty line that is not its first line. It is none if what has come of
+/// its first line is no beginning of a request line.
 pub(crate) fn progress(stream: &[u8]) -> Progress {
+    let progress = end(stream);
+    let head = match progress {
+        Progress::Complete(end) => &stream[..end],
+        _ => stream,
+    };
+    let text = head.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(head.len());
+    let (before, line) = head.split_at(text);
+    let newline = line.iter().position(|byte| *byte == b'\n').map_or(line.len(), |at| at + 1);
+    let mut lines = [httparse::EMPTY_HEADER; 1];
+    match httparse::Request::new(&mut lines).parse(&[before, &line[..newline]].concat()) {
+        // A target that is not UTF-8 is told from the rest with the whole head only.
+        Err(_) if !is_strange(&line[..newline]) => Progress::Impossible,
+        _ => progress,
+    }
+}
+
+/// Whether all that is wrong with a request line is that it is not UTF-8.
+fn is_strange(line: &[u8]) -> bool {
+    let plain: Vec<u8> = line.iter().map(|byte| if *byte < 0x80 { *byte } else { b'x' }).collect();
+    let in_method = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
+    let mut lines = [httparse::EMPTY_HEADER; 1];
+    line[..in_method].is_ascii() && httparse::Request::new(&mut lines).parse(&plain).is_ok()
+}
+
+fn end(stream: &[u8]) -> Progress {
     let mut end = 0;
     for (number, line) in stream.split_inclusive(|byte| *byte == b'\n').enumerate() {
         end += line.len();
         if number > 0 && (line == b"\n" || line == b"\r\n") {
-            return if end > LONGEST { Progress::TooLarge } else { Progress::Complete(end) };
+            return Progress::Complete(end);
         }
     }
-    if stream.len() >= LONGEST { Progress::TooLarge } else { Progress::Partial }
+    Progress::Partial
 }
 
 /// Whoever has sent a whole request waits for its answer.
@@ -86,6 +111,11 @@ pub(crate) fn judge(head: &[u8], path: &str, subprotocol: Option<&str>) -> Verdi
     }
     if values("sec-websocket-version").first() != Some(&b"13".as_slice()) {
         return refuse(426);
+    }
+    let lengths = values("content-length");
+    let is_zero = |length: &&[u8]| !length.is_empty() && length.iter().all(|digit| *digit == b'0');
+    if !values("transfer-encoding").is_empty() || !lengths.iter().all(is_zero) {
+        return refuse(400);
     }
     let keys = values("sec-websocket-key");
     match keys.as_slice() {

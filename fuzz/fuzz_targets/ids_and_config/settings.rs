@@ -87,6 +87,7 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         message_rate: u32,
         message_burst: u32,
         message_bytes: u64,
+        head_bytes: u64,
         byte_rate: u64,
         frame_deadline: Duration,
         linger: Duration,

@@ -142,7 +142,7 @@ const fn reason_of(status: u16) -> Option<CloseReason> {
 }
 
 /// RFC 9110 §5.6.2.
-fn is_token_byte(byte: u8) -> bool {
+pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

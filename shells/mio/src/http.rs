@@ -5,19 +5,17 @@ use std::net::SocketAddr;
 
 use tungstenite::handshake::derive_accept_key;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, is_token_byte};
 use crate::options::Options;
 
-/// The longest request head, in bytes.
-pub(crate) const MAX_HEAD_BYTES: usize = 8 * 1024;
-
 /// More header lines than this are as unwelcome as too many bytes.
-const MAX_HEADERS: usize = 64;
+const MAX_HEADERS: usize = 128;
 
-/// The bytes of a request head until it is complete.
+/// The bytes of a request head until it is complete. How many there may be is the registry's affair.
 #[derive(Default)]
 pub(crate) struct Head {
     bytes: Vec<u8>,
+    line: RequestLine,
     /// No end of the head starts before this place: what came in before is not searched again.
     searched: usize,
 }
@@ -29,18 +27,21 @@ pub(crate) enum Progress {
     Partial,
     /// It ends before this place; what follows it is no part of it.
     Complete(usize),
-    /// It is longer than a head may be.
-    TooLarge,
+    /// It can't become a request, whatever follows.
+    Impossible,
 }
 
 impl Head {
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Progress {
+        let before = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         let found = end_of_head(&self.bytes, self.searched);
+        let fresh = &self.bytes[before..found.unwrap_or(self.bytes.len())];
+        if !fresh.iter().all(|byte| self.line.goes_on_with(*byte)) {
+            return Progress::Impossible;
+        }
         match found {
-            Some(end) if end > MAX_HEAD_BYTES => Progress::TooLarge,
             Some(end) => Progress::Complete(end),
-            None if self.bytes.len() >= MAX_HEAD_BYTES => Progress::TooLarge,
             None => {
                 self.searched = self.bytes.len().saturating_sub(2);
                 Progress::Partial
@@ -48,9 +49,79 @@ impl Head {
         }
     }
 
+    pub(crate) const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The answer to what can't become a request.
+    pub(crate) fn impossible(&self) -> Answer {
+        if self.bytes.first() == Some(&TLS_HANDSHAKE) {
+            let message = "this port speaks plain HTTP, and this is TLS: use ws:// here, or a proxy \
+                           that ends TLS";
+            return Answer::json(400, "plain_http", message);
+        }
+        malformed()
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// The first byte of a TLS hello, RFC 8446 §5.1.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+const VERSION: &[u8] = b"HTTP/1.";
+
+/// How far the request line has come, byte by byte, as the parser takes it. It refuses what the parser
+/// would refuse, so that a client that speaks something else is told at once. What it lets through is
+/// the parser's to judge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum RequestLine {
+    /// Empty lines may come before it.
+    #[default]
+    Begin,
+    /// After the carriage return of such a line.
+    BeginNewline,
+    Method,
+    /// After the blank behind the method.
+    TargetBegin,
+    Target,
+    /// After so many bytes of [`VERSION`].
+    Version(usize),
+    /// After the version.
+    End,
+    /// After the carriage return behind the version.
+    EndNewline,
+    /// Header lines follow.
+    Over,
+}
+
+impl RequestLine {
+    /// Whether a request line may go on with this byte.
+    fn goes_on_with(&mut self, byte: u8) -> bool {
+        let is_visible = |byte| byte > b' ' && byte != 0x7f;
+        *self = match (*self, byte) {
+            (Self::Begin | Self::BeginNewline, b'\n') => Self::Begin,
+            (Self::Begin, b'\r') => Self::BeginNewline,
+            (Self::Begin | Self::Method, byte) if is_token_byte(byte) => Self::Method,
+            (Self::Method, b' ') => Self::TargetBegin,
+            (Self::TargetBegin | Self::Target, byte) if is_visible(byte) => Self::Target,
+            (Self::Target, b' ') => Self::Version(0),
+            (Self::Version(count), b'0' | b'1') if count == VERSION.len() => Self::End,
+            (Self::Version(count), byte) if VERSION.get(count) == Some(&byte) => {
+                Self::Version(count + 1)
+            }
+            (Self::End, b'\r') => Self::EndNewline,
+            (Self::End | Self::EndNewline, b'\n') | (Self::Over, _) => Self::Over,
+            _ => return false,
+        };
+        true
+    }
+}
+
+fn malformed() -> Answer {
+    Answer::json(400, "malformed_request", "this is not an HTTP/1.1 request")
 }
 
 /// Where a head ends: after an empty line. Lines may end without a carriage return, because the
@@ -89,8 +160,6 @@ impl<'a> Request<'a> {
         lines: &'a mut Lines<'a>,
         peer: SocketAddr,
     ) -> Result<Self, Answer> {
-        let malformed =
-            || Answer::json(400, "malformed_request", "this is not an HTTP/1.1 request");
         let mut raw = httparse::Request::new(lines);
         match raw.parse(head) {
             Ok(httparse::Status::Complete(_)) => {}
@@ -117,7 +186,8 @@ impl<'a> Request<'a> {
 
     /// The answer to a head of too many bytes or lines.
     pub(crate) fn too_large() -> Answer {
-        let message = "the request head is larger than 8 KiB or has more than 64 header lines";
+        let message =
+            "the request head is larger than limits.head_bytes or has more than 128 lines";
         Answer::json(431, "head_too_large", message)
     }
 
@@ -145,6 +215,11 @@ impl<'a> Request<'a> {
             let message = "only version 13 of the WebSocket protocol is spoken";
             return Err(upgrade_required("unsupported_version", message));
         }
+        if self.has_body() {
+            let message =
+                "an upgrade has no body: no Transfer-Encoding, and no Content-Length but 0";
+            return Err(Answer::json(400, "unexpected_body", message));
+        }
         let mut keys = self.headers("Sec-WebSocket-Key");
         match (keys.next(), keys.next()) {
             (Some(key), None) if is_valid_key(key) => Ok(()),
@@ -154,6 +229,14 @@ impl<'a> Request<'a> {
                 "exactly one Sec-WebSocket-Key of 16 bytes in base64 is needed",
             )),
         }
+    }
+
+    /// Whether a body follows the head, or nobody knows where it ends: it would be read as frames.
+    fn has_body(&self) -> bool {
+        let is_zero =
+            |length: &str| !length.is_empty() && length.bytes().all(|digit| digit == b'0');
+        self.headers("Transfer-Encoding").next().is_some()
+            || !self.headers("Content-Length").all(is_zero)
     }
 
     /// The answer 101 to a request that `check_upgrade` has passed. Extensions are never echoed,
@@ -316,16 +399,87 @@ mod tests {
         }
     }
 
+    /// After how many bytes it is clear that a stream is no request; `None`: it may be one.
+    fn impossible_after(stream: &[u8]) -> Option<usize> {
+        let mut head = Head::default();
+        stream.iter().position(|byte| head.push(&[*byte]) == Progress::Impossible).map(|at| at + 1)
+    }
+
     #[test]
-    fn a_head_is_bounded() {
-        let mut head = Head::default();
-        assert_eq!(head.push(&[b'x'; MAX_HEAD_BYTES - 1]), Progress::Partial);
-        assert_eq!(head.push(b"x"), Progress::TooLarge);
-        let mut head = Head::default();
-        assert_eq!(head.push(&[b'x'; MAX_HEAD_BYTES - 4]), Progress::Partial);
-        assert_eq!(head.push(b"\r\n\r\n"), Progress::Complete(MAX_HEAD_BYTES));
-        let late = [&[b'x'; MAX_HEAD_BYTES][..], b"\r\n\r\n"].concat();
-        assert_eq!(Head::default().push(&late), Progress::TooLarge);
+    fn what_is_no_http_is_known_by_its_first_bytes() {
+        for (stream, after) in [
+            (&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], 1),
+            (b"SSH-2.0-OpenSSH_9.9\r\n", 20),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 12),
+            (b"\x00\x00\x00\x08", 1),
+            (b"\r\n\r\rGET", 4),
+            (b"GET  /ws", 5),
+            (b"GET /ws\r\n", 8),
+            (b"GET /ws HTTP/1.2", 16),
+            (b"GET /ws HTTP/1.1 ", 17),
+            (b" GET", 1),
+            (b"{\"type\":", 1),
+        ] {
+            assert_eq!(impossible_after(stream), Some(after), "{}", stream.escape_ascii());
+            assert_eq!(Head::default().push(stream), Progress::Impossible, "all at once");
+        }
+        assert_eq!(impossible_after(UPGRADE.as_bytes()), None);
+        assert_eq!(impossible_after(b"\r\nM-SEARCH * HTTP/1.0\nA: \x16\x00"), None);
+        let mut tls = Head::default();
+        tls.push(b"\x16\x03\x01");
+        assert!(tls.impossible().body().contains("speaks plain HTTP"));
+        assert_eq!(tls.impossible().status(), 400);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_refused_early_the_parser_refuses_too(
+            stream in "[\\r\\n]{0,3}(GET|P|[!-~ ]{0,3})[ \\x00]{0,2}(/[ -~é]{0,3})? {0,2}(HTTP/1[.][012]|HTT|.{0,3})[\\r\\n]{0,3}"
+        ) {
+            let mut lines = [httparse::EMPTY_HEADER; 4];
+            let mut parsed = httparse::Request::new(&mut lines);
+            let refused = parsed.parse(stream.as_bytes()).is_err();
+            let mut line = RequestLine::default();
+            let early = !stream.bytes().all(|byte| line.goes_on_with(byte));
+            if early {
+                proptest::prop_assert!(refused);
+            }
+            // Where no header line has begun, the line is all that there is to refuse.
+            if refused && line != RequestLine::Over {
+                proptest::prop_assert!(early);
+            }
+        }
+    }
+
+    #[test]
+    fn an_upgrade_with_a_body_is_no_upgrade() {
+        let with = |line: &str| {
+            let head = UPGRADE.replacen("Host:", &format!("{line}\r\nHost:"), 1);
+            let mut lines = NO_LINES;
+            let request = Request::parse(head.as_bytes(), &mut lines, peer()).unwrap();
+            let answer = request.check_upgrade(&Options::new()).err();
+            answer.map(|answer| (answer.status(), answer.body().contains("unexpected_body")))
+        };
+        for none in
+            ["Content-Length: 0", "content-length:\t00", "Content-Length: 0\r\nContent-Length: 0"]
+        {
+            assert_eq!(with(none), None, "{none}");
+        }
+        for some in [
+            "Content-Length: 1",
+            "Content-Length: 0\r\nContent-Length: 5",
+            "Content-Length: 99999999999999999999999",
+            "Content-Length: +0",
+            "Content-Length: 0, 0",
+            "Content-Length:",
+            "Content-Length: zero",
+            "Content-Length: \u{e9}",
+            "Transfer-Encoding: chunked",
+            "transfer-encoding: identity",
+            "Transfer-Encoding: chunked\r\nContent-Length: 0",
+        ] {
+            assert_eq!(with(some), Some((400, true)), "{some}");
+        }
     }
 
     #[test]
@@ -386,7 +540,7 @@ mod tests {
         assert_eq!(status("hello\r\n\r\n"), 400);
         assert_eq!(with("Host: localhost", "Ho st: localhost"), 400);
         assert_eq!(with("HTTP/1.1", "HTTP/2.0"), 400);
-        assert_eq!(with("Host: localhost", &["A: b"; 64].join("\r\n")), 431);
+        assert_eq!(with("Host: localhost", &["A: b"; 128].join("\r\n")), 431);
         // Then the path, then the method, then the upgrade, then the key.
         assert_eq!(with("GET /ws?user=u", "POST /"), 404);
         assert_eq!(with("/ws?", "/ws/?"), 404);

@@ -99,9 +99,10 @@
 //! 1. It is accepted, if `limits.pending` has a place for it or another socket of its
 //!    [source](Handler::source) gives way, which is answered 408; otherwise it is answered 503. What
 //!    those that wait have said is read first.
-//! 2. Its request head is read: 8 KiB, 64 header lines and `session.head_deadline` at most. What
-//!    is no upgrade gets a complete answer in JSON: 400 malformed, 404 another path, 405 not GET,
-//!    426 no or another WebSocket, 408 too late, 431 too large.
+//! 2. Its request head is read: `limits.head_bytes`, 128 header lines and
+//!    `session.head_deadline` at most. What is no upgrade gets a complete answer in JSON: 400
+//!    malformed or with a body, 404 another path, 405 not GET, 426 no or another WebSocket, 408 too
+//!    late, 431 too large. What can't become a request, such as a TLS hello, gets its 400 at once.
 //! 3. [`Handler::authenticate`] says who it is, and the registry admits it or not, before anything
 //!    is upgraded. A client that can't send credentials with its request is upgraded as
 //!    [`Verdict::Pending`], and says who it is in its first message.

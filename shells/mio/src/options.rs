@@ -2,7 +2,8 @@
 
 /// How a server speaks HTTP and what it does about signals.
 ///
-/// Request heads are bounded by 8 KiB and 64 header lines, and by `session.head_deadline`.
+/// Request heads are bounded by `limits.head_bytes` and 128 header lines, and by
+/// `session.head_deadline`.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) path: String,

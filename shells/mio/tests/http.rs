@@ -26,14 +26,17 @@ fn every_kind_of_request_gets_a_complete_answer() {
         (upgrade.replace("Version: 13", "Version: 7"), 426, "\r\nSec-WebSocket-Version: 13\r\n"),
         (upgrade.replace("ZQ==", "Z"), 400, ""),
         (upgrade.replace("user=alice", "user=null"), 400, ""),
-        (upgrade.replace("Host:", &format!("X: {}\r\nHost:", "x".repeat(9_000))), 431, ""),
+        (upgrade.replace("Host:", &format!("X: {}\r\nHost:", "x".repeat(33_000))), 431, ""),
+        (upgrade.replace("Host:", &format!("{}Host:", "X: y\r\n".repeat(128))), 431, ""),
+        (upgrade.replace("Host:", "Content-Length: 5\r\nHost:") + "hello", 400, ""),
+        (upgrade.replace("Host:", "Transfer-Encoding: chunked\r\nHost:") + "0\r\n\r\n", 400, ""),
     ] {
         let (got, head, body) = answer(&server, &request);
         assert_eq!(got, status, "{request}\n{head}{body}");
         assert!(head.contains(header), "{head}");
     }
     let stats = server.until_empty();
-    assert_eq!((stats.opened, stats.abandoned), (0, 9));
+    assert_eq!((stats.opened, stats.abandoned), (0, 12));
 }
 
 #[test]
@@ -80,6 +83,36 @@ fn an_answer_arrives_though_the_client_has_shut_down_its_side() {
     client.shutdown_write();
     assert_eq!(client.answer().0, 404);
     server.until_empty();
+}
+
+#[test]
+fn a_large_head_of_many_lines_is_a_head() {
+    let server = TestServer::start(config());
+    let cookies = format!("Cookie: {}\r\n", "c".repeat(250)).repeat(120);
+    let mut client = Client::bare(server.address);
+    client.send(upgrade("?user=alice").replace("Host:", &format!("{cookies}Host:")).as_bytes());
+    assert!(client.head().starts_with("HTTP/1.1 101 "));
+}
+
+#[test]
+fn what_is_no_http_is_told_at_once() {
+    // The whole deadline is longer than a test waits.
+    let server = TestServer::start(config().head_deadline(Duration::from_secs(3_600)));
+    let tls = [&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03][..], &[7; 500]];
+    for (hello, code) in [
+        (tls.concat(), "plain_http"),
+        (b"\x16".to_vec(), "plain_http"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), "malformed_request"),
+        (b"SSH-2.0-OpenSSH_9.9\r\n".to_vec(), "malformed_request"),
+        (b"\x00\x00".to_vec(), "malformed_request"),
+        (b"GET /ws\r\n".to_vec(), "malformed_request"),
+    ] {
+        let mut client = Client::bare(server.address);
+        client.send(&hello);
+        let (status, _, body) = client.answer();
+        assert_eq!(status, 400, "{}", hello.escape_ascii());
+        assert!(body.contains(code), "{body}");
+    }
 }
 
 #[test]

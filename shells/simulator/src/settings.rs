@@ -107,6 +107,7 @@ keys! {
     "limits.message_rate" message_rate
     "limits.message_burst" message_burst
     "limits.message_bytes" message_bytes
+    "limits.head_bytes" head_bytes
     "limits.byte_rate" byte_rate
     "limits.frame_deadline" frame_deadline
     "session.linger" linger

@@ -55,6 +55,7 @@ pub const ALL: &[&str] = &[
     "a reload found a deadline that has passed",
     "a reload trimmed a log",
     "a request head was late",
+    "a request head was too large",
     "a resume from a foreign epoch",
     "a resume replayed everything",
     "a resume replayed what was left",

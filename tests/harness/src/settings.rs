@@ -171,6 +171,7 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
     let later = &mut rng.clone();
     builder
         .pending_per_source(small(later).min(pending))
+        .head_bytes(later.pick(&[1_024, 4_000, 1 << 20]))
         .byte_rate(later.pick(&[0, 0, 1_000, 1_000_000]))
         .frame_deadline(time(later, calm, false))
 }

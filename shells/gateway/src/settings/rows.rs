@@ -82,6 +82,7 @@ pub(super) const ROWS: &[Row] = &[
     row("limits.message_rate", of!(Rate, message_rate), "messages per second of one client, 0 is no limit [100]"),
     row("limits.message_burst", of!(Count, message_burst), "messages at once before the rate counts [200]"),
     row("limits.message_bytes", of!(Size, message_bytes), "one message of a client [64KiB]"),
+    row("limits.head_bytes", of!(Size, head_bytes), "one request head on the WebSocket port [32KiB]"),
     row("limits.byte_rate", of!(Size, byte_rate), "bytes per second of one client, 0 is no limit [0]"),
     row("limits.frame_deadline", of!(Time, frame_deadline), "from the first byte of a client's message to its last [60s]"),
     row("session.linger", of!(Time, linger), "how long a session outlives its last connection [120s]"),

@@ -67,27 +67,53 @@ impl<S: Stream> Socket<S> {
 
     fn take<H: Handler>(&mut self, bytes: &[u8], frames: &mut usize, desk: &mut Desk<'_, '_, H>) {
         match &mut self.stage {
-            Stage::Head(collected) => match collected.0.push(bytes) {
-                Progress::Partial => {}
-                Progress::TooLarge => {
-                    let peer = collected.1;
-                    self.answer(&Request::too_large(), peer, true, CloseReason::BadRequest, desk);
-                }
-                Progress::Complete(end) => {
-                    let Stage::Head(collected) = std::mem::replace(&mut self.stage, Stage::Deaf)
-                    else {
-                        return;
-                    };
-                    let (head, peer) = *collected;
-                    let (head, rest) = head.bytes().split_at(end);
-                    desk.budget.spend(REQUEST_STEPS);
-                    self.request(head, peer, desk);
-                    // A client may send frames without waiting for the answer.
-                    self.parse(rest, frames, desk);
-                }
-            },
+            Stage::Head(_) => self.take_head(bytes, frames, desk),
             Stage::Open(_) | Stage::Closing(_) => self.parse(bytes, frames, desk),
             Stage::Deaf | Stage::Ended => {}
+        }
+    }
+
+    /// Collects the request head, and answers it when it is complete, or never will be.
+    fn take_head<H: Handler>(
+        &mut self,
+        bytes: &[u8],
+        frames: &mut usize,
+        desk: &mut Desk<'_, '_, H>,
+    ) {
+        let Stage::Head(collected) = &mut self.stage else { return };
+        let (before, peer) = (collected.0.len(), collected.1);
+        let progress = collected.0.push(bytes);
+        let length = match progress {
+            Progress::Complete(end) => end - before,
+            Progress::Partial | Progress::Impossible => bytes.len(),
+        };
+        let inbound = Inbound::Bytes { bytes: length as u64, partial: false };
+        match desk.turn.registry.message(desk.turn.now, self.conn, inbound) {
+            Ok(_) => {}
+            Err(InboundError::TooBig) => {
+                let answer = Request::too_large();
+                return self.answer(&answer, peer, true, CloseReason::BadRequest, desk);
+            }
+            // It was closed in the meantime: the close that is on its way gets the answer.
+            Err(_) => return,
+        }
+        match progress {
+            Progress::Partial => {}
+            Progress::Impossible => {
+                let answer = collected.0.impossible();
+                self.answer(&answer, peer, true, CloseReason::BadRequest, desk);
+            }
+            Progress::Complete(end) => {
+                let Stage::Head(collected) = std::mem::replace(&mut self.stage, Stage::Deaf) else {
+                    return;
+                };
+                let (head, peer) = *collected;
+                let (head, rest) = head.bytes().split_at(end);
+                desk.budget.spend(REQUEST_STEPS);
+                self.request(head, peer, desk);
+                // A client may send frames without waiting for the answer.
+                self.parse(rest, frames, desk);
+            }
         }
     }
 

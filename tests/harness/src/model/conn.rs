@@ -121,6 +121,8 @@ pub(crate) struct Conn {
     pub(crate) label: Option<u8>,
     /// When its principal expires.
     pub(crate) expires: Option<Timestamp>,
+    /// The bytes of its request head.
+    pub(crate) head: u64,
     /// When the message in progress began, and whether frames of it have come whole.
     pub(crate) began: Option<Timestamp>,
     pub(crate) fragmented: bool,
@@ -174,6 +176,7 @@ impl Conn {
             data_at: now,
             label: None,
             expires: None,
+            head: 0,
             began: None,
             fragmented: false,
             frames: None,

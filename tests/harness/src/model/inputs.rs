@@ -22,6 +22,22 @@ impl Model {
             ensure!(got == expected, "message: {got:?}, expected {expected:?}");
             return Ok(());
         };
+        if let Inbound::Bytes { bytes, .. } = inbound
+            && conn.state == State::Pending
+            && !conn.upgraded
+        {
+            conn.head += bytes;
+            let expected = if conn.head > self.config.head_bytes() {
+                self.marks.hit("a request head was too large");
+                self.begin_close(id, &[CloseReason::BadRequest], true);
+                Err(InboundError::TooBig)
+            } else {
+                self.hear(id);
+                Ok(Flow::Ready)
+            };
+            ensure!(got == expected, "message: {got:?}, expected {expected:?}");
+            return Ok(());
+        }
         conn.follow(now, inbound);
         let full = conn.is_open() && conn.used() > window;
         let expected = match inbound {

@@ -93,6 +93,24 @@ fn thousands_of_half_heads_are_bounded_and_delay_a_neighbour_for_few_turns() {
 }
 
 #[test]
+fn a_head_may_have_exactly_as_many_bytes_as_the_configuration_says() {
+    for (bytes, status) in [(2_000, "HTTP/1.1 101 "), (2_001, "HTTP/1.1 431 ")] {
+        for chunk in [7, 100, 10_000] {
+            let mut rig = Rig::new(config().head_bytes(2_000));
+            let (conn, fake) = rig.accept();
+            let filler = format!("X: {}\r\n\r\n", "x".repeat(bytes - UPGRADE.len() - 5));
+            fake.0.borrow_mut().input.extend(&UPGRADE[..UPGRADE.len() - 2]);
+            fake.0.borrow_mut().input.extend(filler.as_bytes());
+            // Frames behind it are no part of it.
+            fake.0.borrow_mut().input.extend(frame(0x81, &[b'x'; 100]));
+            fake.0.borrow_mut().reads.extend(vec![chunk; (bytes + 106) / chunk]);
+            rig.settle(conn);
+            assert!(fake.0.borrow().output.starts_with(status.as_bytes()), "{bytes} by {chunk}");
+        }
+    }
+}
+
+#[test]
 fn a_head_without_an_end_is_refused_when_it_is_too_long() {
     let mut rig = Rig::new(config());
     let neighbour = rig.open();
