@@ -66,3 +66,16 @@ fn message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("(no text)")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+    use std::panic;
+
+    /// In release too: the profile keeps the checks, and a wrong count can't wrap in silence.
+    #[test]
+    fn arithmetic_that_overflows_panics() {
+        let most = black_box(u32::MAX);
+        assert!(panic::catch_unwind(|| most + black_box(1)).is_err());
+    }
+}
