@@ -179,7 +179,7 @@ fn a_name_reaches_the_log_and_error_messages_in_a_form_that_reads_as_it_is_writt
 
 #[test]
 fn nobody_reading_the_log_stops_nothing() {
-    let server = Server::unread(&["limits.connect_rate=0"]);
+    let server = Server::unread(&["limits.connect_rate=0", "log.level=debug"]);
     let mut neighbour = server.connect("user=neighbour");
     // More than a pipe and the queue behind it hold.
     let mut user = 0;
