@@ -247,14 +247,14 @@
 //! | [`revoke`](Registry::revoke) of its user | closed with [`Revoked`](CloseReason::Revoked) | end with it |
 //! | it makes room for another session of its user | it has none, or they are closed with [`Evicted`](CloseReason::Evicted) | end with it, unless the newcomer is a run of an absent user: then only a session without runs makes room |
 //! | it lingers without an open run and makes room for a session of anybody, over `limits.sessions`, or with all sessions of its user, over `limits.users` | it has none | it has none |
-//! | a [`reload`](Registry::reload) lowers `limits.sessions_per_user` below what its user has | as in the row above | end with it |
+//! | a [`reload`](Registry::reload) lowers `limits.sessions_per_user` below what its user has | it has none, or they are closed with [`Evicted`](CloseReason::Evicted) | end with it |
 //! | its user reaches `pressure.emergency` while it lingers and keeps nothing to resume | it has none | it has none |
 //!
 //! Nothing else ends one: after a `close`, a drain or the end of its sockets it lingers. What its log
 //! kept is gone with it, and its name is free at once: the next session of that user and thread has
 //! another handle and another epoch. Runs that end with their session have no terminal event; a
-//! [`Notice::RunEnded`] says so. [`Notice::SessionEnded`] tells of the end and its cause when it happens, and the
-//! `Cleanup` of the session follows those of its connections.
+//! [`Notice::RunEnded`] says so. [`Notice::SessionEnded`] tells of the end and its cause when it
+//! happens, and the `Cleanup` of the session follows those of its connections.
 //!
 //! # The order on one connection
 //!
