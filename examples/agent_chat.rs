@@ -27,10 +27,9 @@ impl Chat {
     /// A tab of Alice's connects; `seen` is what it has from before.
     fn connect(&mut self, name: &'static str, seen: Option<Position>) -> Done<ConnId> {
         let now = self.clock.now();
-        let conn = self.registry.reserve(now, None)?;
         let who = Principal::new("alice".parse()?, "main".parse()?);
-        let resume = seen.map(|position| Resume { position, previous: None });
-        let admitted = self.registry.connect(now, conn, who, resume)?;
+        let resume = Some(Resume { position: seen, previous: None });
+        let (conn, admitted) = self.registry.admit(now, who, resume)?;
         println!(
             "{name:>8} is here: {:?}, its events begin after {}",
             admitted.recovered, admitted.position.offset

@@ -17,12 +17,12 @@ impl Manager {
         Ok(Self { registry: Registry::new(config.build()?), clock: Clock::new() })
     }
 
-    /// `create_manager(context)` and `add_connection(socket)`: one step, admitted or refused. The
-    /// session of this user and thread is found or minted; nobody composes a key.
+    /// `create_manager(context)` and `add_connection(socket)`, of a socket that is upgraded and known:
+    /// one step, and a refusal leaves nothing behind. The session of this user and thread is found or
+    /// made; nobody composes a key.
     fn connect(&mut self, user: &str, thread: &str) -> Result<ConnId, Box<dyn std::error::Error>> {
         let who = Principal::new(user.parse()?, thread.parse()?);
-        let conn = self.registry.reserve(self.clock.now(), None)?;
-        self.registry.connect(self.clock.now(), conn, who, None)?;
+        let (conn, _) = self.registry.admit(self.clock.now(), who, None)?;
         Ok(conn)
     }
 

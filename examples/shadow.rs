@@ -28,8 +28,8 @@ const SAMPLE: &str = "
     95.000 closed a1";
 
 struct Socket {
-    conn: ConnId,
-    refused: Option<Refused>,
+    /// What the registry made of it.
+    conn: Result<ConnId, Refused>,
     /// Whether the manager in service counts it.
     counted: bool,
     /// Since when the registry says otherwise.
@@ -55,9 +55,8 @@ impl Shadow {
         self.pass(now);
         if let ["connect", user, thread, name] = words[1..] {
             let who = Principal::new(user.parse()?, thread.parse()?);
-            let conn = self.registry.reserve(now, None)?;
-            let refused = self.registry.connect(now, conn, who, None).err();
-            let socket = Socket { conn, refused, counted: true, differs: None };
+            let conn = self.registry.admit(now, who, None).map(|(conn, _)| conn);
+            let socket = Socket { conn, counted: true, differs: None };
             self.names.insert(name.to_owned());
             let before = self.sockets.insert(name.to_owned(), socket);
             return before.map_or(Ok(()), |_| Err("there is such a socket already".into()));
@@ -69,13 +68,13 @@ impl Shadow {
         // What neither counts any more is no difference.
         let Some(socket) = self.sockets.get_mut(name) else { return Ok(()) };
         let heard = Inbound::Bytes { bytes: 0, partial: false };
-        match event {
-            "heard" if self.registry.message(now, socket.conn, heard).is_err() => {
+        match (event, socket.conn) {
+            ("heard", Ok(conn)) if self.registry.message(now, conn, heard).is_err() => {
                 say(now, name, "is heard, and the registry does not count it");
             }
             // That it has gone is no news about one that the registry had given up.
-            "closed" => drop(self.registry.disconnect(now, socket.conn, Disconnect::Gone)),
-            "removed" => socket.counted = false,
+            ("closed", Ok(conn)) => drop(self.registry.disconnect(now, conn, Disconnect::Gone)),
+            ("removed", _) => socket.counted = false,
             _ => {}
         }
         Ok(())
@@ -96,7 +95,7 @@ impl Shadow {
         self.dropped += std::iter::from_fn(|| self.registry.poll_action().map(drop)).count();
         let (registry, now) = (&self.registry, self.now);
         self.sockets.retain(|name, socket| {
-            let state = registry.state(socket.conn);
+            let state = socket.conn.ok().and_then(|conn| registry.state(conn));
             let open = matches!(state, Some(ConnState::Open | ConnState::Suspect));
             let differs = socket.counted != open;
             if let (false, Some(since)) = (differs, socket.differs) {
@@ -112,13 +111,15 @@ impl Shadow {
 }
 
 /// Why the registry says otherwise.
-fn why(registry: &Registry, Socket { conn, refused, .. }: &Socket) -> String {
-    let closed = registry.closed().rev().find(|closed| closed.conn == *conn);
-    let silence = registry.explain(*conn).map_or(Duration::ZERO, |it| it.silence);
-    match (refused, closed) {
-        (Some(refused), _) => format!("is counted, and was refused: {refused}"),
-        (_, Some(closed)) => format!("is counted, and has closed: {}", closed.reason.name()),
-        (None, None) => format!("is open, heard {silence:?} ago, and not counted"),
+fn why(registry: &Registry, socket: &Socket) -> String {
+    let conn = match socket.conn {
+        Ok(conn) => conn,
+        Err(refused) => return format!("is counted, and was refused: {refused}"),
+    };
+    let silence = registry.explain(conn).map_or(Duration::ZERO, |it| it.silence);
+    match registry.closed().rev().find(|closed| closed.conn == conn) {
+        Some(closed) => format!("is counted, and has closed: {}", closed.reason.name()),
+        None => format!("is open, heard {silence:?} ago, and not counted"),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::registry::{Announcement, Closed, Queued, Turn};
 use crate::room::Room;
 use crate::run::Run;
 use crate::session::{Session, User};
+use crate::spent::Spent;
 use crate::stats::Notice;
 use crate::stream::{Member, Stream};
 use crate::timers;
@@ -62,6 +63,7 @@ impl Config {
         let parts = [
             self.of_connections(slots, largest),
             self.of_sessions(records),
+            (self.users as u64 + 4) * (GROWTH * size::<Spent>() + NAME + INDEX),
             rooms * (GROWTH * size::<Room>() + NAME + INDEX),
             self.of_streams(streams),
             of_logs(streams, entries, largest.saturating_add(self.process_bytes)),

@@ -31,7 +31,7 @@ impl Rate {
 }
 
 /// A bucket. A new one is full.
-#[derive(Clone, Copy, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct TokenBucket {
     /// When it is full again if nothing more is taken.
     full_at: Timestamp,

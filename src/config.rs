@@ -204,6 +204,11 @@ keys! {
     connect_rate: u32 = "limits.connect_rate", 0, 1_000_000_000, 500;
     /// Admissions that may come at once before the rate counts (default 1,000).
     connect_burst: u32 = "limits.connect_burst", 1, MAX_COUNT, 1_000;
+    /// Admissions per second of one user, 0 for no limit (default 4). Of users who have left, as many
+    /// as `limits.users` are remembered until their bucket is full again.
+    connect_rate_per_user: u32 = "limits.connect_rate_per_user", 0, 1_000_000_000, 4;
+    /// Admissions of one user that may come at once before that rate counts (default 32).
+    connect_burst_per_user: u32 = "limits.connect_burst_per_user", 1, MAX_COUNT, 32;
     /// Inbound messages per second of one connection, 0 for no limit (default 100). A ping, a pong
     /// that answers no ping, and a frame of a message that is not its last count as an eighth of a
     /// message each. It also holds for a socket that was upgraded and waits to be admitted.

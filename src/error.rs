@@ -167,6 +167,11 @@ pub enum Refused {
         /// When the next attempt can succeed.
         retry_after: Duration,
     },
+    /// The user's own `limits.connect_rate_per_user` is used up.
+    RateOfUser {
+        /// When the user's next attempt can succeed.
+        retry_after: Duration,
+    },
     /// The server drains: another one, or this one after its restart, will do.
     Draining {
         /// When to try again.
@@ -203,6 +208,7 @@ impl Refused {
             Self::NotPending => "not_pending",
             Self::Pending => "pending",
             Self::Rate { .. } => "connect_rate",
+            Self::RateOfUser { .. } => "connect_rate_per_user",
             Self::Draining { .. } => "draining",
             Self::ConnectionsPerUser { .. } => "connections_per_user",
             Self::SessionsPerUser { .. } => "sessions_per_user",
@@ -221,6 +227,7 @@ impl Refused {
     pub const fn retry_after(&self) -> Duration {
         match self {
             Self::Rate { retry_after }
+            | Self::RateOfUser { retry_after }
             | Self::Draining { retry_after }
             | Self::ConnectionsPerUser { retry_after }
             | Self::SessionsPerUser { retry_after } => *retry_after,
@@ -241,6 +248,7 @@ impl fmt::Display for Refused {
             Self::NotPending => "the connection was admitted before, or is closing",
             Self::Pending => "too many sockets wait to be admitted (limits.pending)",
             Self::Rate { .. } => "too many connects per second (limits.connect_rate)",
+            Self::RateOfUser { .. } => "the user connects too often (limits.connect_rate_per_user)",
             Self::Draining { .. } => "the server drains",
             Self::ConnectionsPerUser { .. } => {
                 "the user has too many connections (limits.connections_per_user)"

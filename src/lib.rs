@@ -115,12 +115,12 @@
 //! let mut sockets = HashMap::new();
 //! let now = Timestamp::from_secs(1);
 //!
-//! // Two sockets are accepted; each turns out to be somebody.
+//! // Two sockets come in, upgraded and authenticated. A server that wants to bound those that are
+//! // not yet calls `reserve` when it accepts one, and `connect` when it knows who it is.
 //! let mut conns = Vec::new();
 //! for user in ["alice", "bob"] {
-//!     let conn = registry.reserve(now, None)?;
 //!     let who = Principal::new(UserId::new(user)?, ThreadId::new("main")?);
-//!     let admitted = registry.connect(now, conn, who, None)?;
+//!     let (conn, admitted) = registry.admit(now, who, None)?;
 //!     assert!(admitted.new_session);
 //!     sockets.insert(conn, Socket::default());
 //!     conns.push(conn);
@@ -302,6 +302,7 @@ mod ring;
 mod room;
 mod run;
 mod session;
+mod spent;
 mod stats;
 mod stream;
 mod table;

@@ -12,7 +12,7 @@ use crate::config::{Config, ConfigBuilder};
 pub enum Profile {
     /// A developer's machine: patient heartbeats, quick drains.
     Development,
-    /// A test run on one machine: as development, with many messages allowed.
+    /// A test run on one machine: as development, with many messages and connects allowed.
     Test,
     /// A test run on a shared, noisy machine.
     Ci,
@@ -39,6 +39,7 @@ impl Config {
                 .drain_grace(Duration::from_millis(500))
                 .drain_deadline(secs(2)),
             Profile::Test => builder
+                .connect_rate_per_user(0)
                 .interval(secs(45))
                 .pong_timeout(secs(15))
                 .idle(secs(300))
@@ -47,6 +48,7 @@ impl Config {
                 .drain_grace(Duration::from_millis(500))
                 .drain_deadline(secs(2)),
             Profile::Ci => builder
+                .connect_rate_per_user(0)
                 .interval(secs(45))
                 .pong_timeout(secs(15))
                 .idle(secs(300))
@@ -63,6 +65,7 @@ impl Config {
                 .connections(100)
                 .sessions_per_user(20)
                 .connections_per_user(3)
+                .connect_rate_per_user(0)
                 .linger(secs(180))
                 .interval(secs(30))
                 .pong_timeout(secs(90))

@@ -9,9 +9,11 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::action::CloseReason;
+use crate::bucket::TokenBucket;
 use crate::id::{SessionId, ThreadId, UserId};
 use crate::ring::{Linked, Links, Ring};
 use crate::run::NO_RUN;
+use crate::spent::SpentBuckets;
 use crate::stats::Pressure;
 use crate::table;
 use crate::time::Timestamp;
@@ -30,6 +32,9 @@ pub(crate) struct User {
     links: Links,
     /// The level that was acted on last.
     pub(crate) pressure: Pressure,
+    /// The bucket of the user's connects. It is theirs while the user has a session that has not
+    /// ended, and among the spent ones after that.
+    pub(crate) connects: TokenBucket,
     /// The cost of what the logs of the sessions hold.
     pub(crate) bytes: u64,
 }
@@ -110,6 +115,8 @@ pub(crate) struct Sessions {
     /// hence a hash that is seeded.
     names: HashTable<u32>,
     hasher: FixedState,
+    /// Of users without a session that has not ended.
+    pub(crate) spent: SpentBuckets,
     /// Sessions that ended and whose cleanup was not polled.
     ended: usize,
     /// How many of these have a connection in its close handshake.
@@ -122,12 +129,21 @@ pub(crate) struct Sessions {
 
 impl Hash for Sessions {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { users, records, names, hasher: _, ended, ended_closing, lingering, absent } =
-            self;
+        let Self {
+            users,
+            records,
+            names,
+            hasher: _,
+            spent,
+            ended,
+            ended_closing,
+            lingering,
+            absent,
+        } = self;
         table::hash_slab(users, state);
         table::hash_slab(records, state);
         table::hash_table(names, state);
-        (ended, ended_closing, lingering, absent).hash(state);
+        (spent, ended, ended_closing, lingering, absent).hash(state);
     }
 }
 
@@ -138,6 +154,7 @@ impl Sessions {
             records: Slab::new(),
             names: HashTable::new(),
             hasher: FixedState::with_seed(seed),
+            spent: SpentBuckets::new(seed),
             ended: 0,
             ended_closing: 0,
             lingering: Ring::new(),
@@ -374,8 +391,10 @@ impl Sessions {
 
     fn insert_user(&mut self, name: UserId) -> u32 {
         let hash = self.hasher.hash_one(name.as_str());
+        let connects = self.spent.take(&name);
         let slot = self.users.insert(User {
             name,
+            connects,
             sessions: SmallVec::new(),
             ended: 0,
             lingering: 0,
@@ -391,8 +410,8 @@ impl Sessions {
 
     /// Takes the session from its user, and the user's name away with the last one; whether the user
     /// stays. The record stays until the last cleanup: connections of the session may still ask
-    /// whose they are.
-    pub(crate) fn end(&mut self, session: u32) -> bool {
+    /// whose they are. At most `spent` buckets are kept of users who have left.
+    pub(crate) fn end(&mut self, session: u32, now: Timestamp, spent: usize) -> bool {
         let record = &mut self.records[session as usize];
         record.ended = true;
         self.ended += 1;
@@ -409,8 +428,17 @@ impl Sessions {
             if let Ok(entry) = self.names.find_entry(hash, |other| *other == slot) {
                 entry.remove();
             }
+            self.spent.put(user.name.clone(), user.connects, now, spent);
         }
         stays
+    }
+
+    /// Fills the bucket of every user.
+    pub(crate) fn fill_buckets(&mut self) {
+        for (_, user) in &mut self.users {
+            user.connects = TokenBucket::default();
+        }
+        self.spent.shrink_to(0);
     }
 
     /// Frees the slot of a session that has ended.

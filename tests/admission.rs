@@ -323,13 +323,108 @@ fn the_burst_is_full_again_after_a_quiet_time_and_never_fuller() {
 }
 
 #[test]
-fn an_attempt_that_fails_for_another_limit_takes_a_token() {
+fn an_attempt_that_is_refused_takes_no_token() {
     let mut world = World::with(
         config().connections_per_user(1).over_cap(refuse()).connect_rate(10).connect_burst(2),
     );
     world.open("alice", "main");
-    assert_eq!(world.refusal("alice", "main"), connections_per_user());
-    assert!(matches!(world.refusal("bob", "main"), Refused::Rate { .. }));
+    for _ in 0..9 {
+        assert_eq!(world.refusal("alice", "main"), connections_per_user());
+    }
+    world.open("bob", "main");
+    assert!(matches!(world.refusal("carol", "main"), Refused::Rate { .. }));
+}
+
+#[test]
+fn one_user_who_reconnects_in_a_loop_uses_up_nobody_elses_connects() {
+    let mut world = World::with(config().connect_rate(1).connect_burst(63));
+    for number in 0..200 {
+        let conn = world.reserve();
+        let admitted = world.connect(conn, "alice", "main");
+        assert_eq!(admitted.is_ok(), number < 32, "{number}");
+        world.hang_up(conn);
+        world.drain();
+    }
+    for number in 0..30 {
+        world.open(&format!("user{number}"), "main");
+    }
+    assert_eq!(world.open_count(), 30);
+}
+
+#[test]
+fn a_refusal_for_the_rate_of_a_user_says_when_and_a_takeover_pays_too() {
+    let mut world = World::with(config().connect_rate_per_user(4).connect_burst_per_user(2));
+    let first = world.open("alice", "main");
+    let second = world.take_over("alice", "main", first);
+    let retry_after = ms(250);
+    assert_eq!(world.refusal("alice", "main"), Refused::RateOfUser { retry_after });
+    assert_eq!(world.refusal("alice", "other"), Refused::RateOfUser { retry_after });
+    assert_eq!(world.state(second), Some(ConnState::Open), "a refused one closes nothing");
+    world.open("bob", "main");
+    world.skip(ms(249));
+    assert_eq!(world.refusal("alice", "main"), Refused::RateOfUser { retry_after: ms(1) });
+    world.skip(ms(1));
+    world.take_over("alice", "main", second);
+}
+
+#[test]
+fn who_leaves_and_comes_back_has_the_same_bucket() {
+    let rate = config().connect_rate_per_user(1).connect_burst_per_user(2);
+    let mut world = World::with(rate.linger(secs(0)));
+    for _ in 0..2 {
+        let conn = world.open("alice", "main");
+        world.hang_up(conn);
+        world.settle();
+        assert_eq!(world.registry.stats().users, 0, "her session has ended with it");
+    }
+    assert_eq!(world.refusal("alice", "main"), Refused::RateOfUser { retry_after: secs(1) });
+    // An application that opens a run for her gives her no new one either.
+    let (alice, main) = (user("alice"), support::thread("main"));
+    let run = headcount::RunId::new("run").unwrap();
+    let mut scope = world.registry.user(&alice);
+    let _ = scope.open_run(world.now, &main, &run, "agent", bytes::Bytes::new()).unwrap();
+    assert_eq!(world.refusal("alice", "main"), Refused::RateOfUser { retry_after: secs(1) });
+}
+
+#[test]
+fn as_many_users_who_left_are_remembered_as_there_may_be() {
+    let rate = config().connect_rate_per_user(1).connect_burst_per_user(1);
+    let mut world = World::with(rate.linger(secs(0)).users(2).sessions(2).sessions_per_user(2));
+    for name in ["alice", "bob", "carol"] {
+        let conn = world.open(name, "main");
+        world.hang_up(conn);
+        world.settle();
+    }
+    for name in ["bob", "carol"] {
+        assert!(matches!(world.refusal(name, "main"), Refused::RateOfUser { .. }), "{name}");
+    }
+    world.open("alice", "main");
+}
+
+#[test]
+fn a_socket_that_is_known_already_is_admitted_in_one_step() {
+    let mut world = World::with(config().pending(1));
+    let waiting = world.reserve();
+    let (conn, admitted) = world.registry.admit(world.now, who("alice", "main"), None).unwrap();
+    assert_eq!((world.state(conn), admitted.new_session), (Some(ConnState::Open), true));
+    assert_eq!(world.registry.session_of(conn), Some(admitted.session));
+    assert_eq!(world.state(waiting), Some(ConnState::Pending), "it takes no pending place");
+    assert_eq!((world.registry.stats().opened, world.registry.stats().pending), (1, 1));
+}
+
+#[test]
+fn a_refused_admission_leaves_nothing_behind() {
+    let mut world = World::with(config().connections(1).pending(64));
+    world.open("alice", "main");
+    let before = world.registry.fingerprint();
+    for _ in 0..1_000 {
+        let refused = world.registry.admit(world.now, who("bob", "main"), None);
+        assert_eq!(refused, Err(Refused::Connections));
+    }
+    assert_eq!(world.registry.fingerprint(), before);
+    assert_eq!((world.registry.stats().pending, world.registry.stats().refused), (0, 1_000));
+    assert!(!world.registry.has_actions());
+    world.reserve();
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn while_it_drains_newcomers_are_refused_and_told_for_how_long() {
     assert_eq!(world.refusal("bob", "main"), Refused::Draining { retry_after });
     let previous = world.reserve();
     let resume = headcount::Resume {
-        position: headcount::Position { epoch: 0, offset: 0 },
+        position: Some(headcount::Position { epoch: 0, offset: 0 }),
         previous: Some(conns[0]),
     };
     let who = support::who("user0", "main");

@@ -4,8 +4,8 @@ mod support;
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, ConnId, ConnState, Inbound, Notice, OverCap, Position, Refused, Resume, Retry,
-    RunId, SessionEnd,
+    CloseReason, ConnId, ConnState, Inbound, Notice, OverCap, Refused, Resume, Retry, RunId,
+    SessionEnd,
 };
 use support::{LIFE, World, config, ms, refuse, secs, thread, user, who};
 
@@ -206,7 +206,7 @@ fn nothing_is_closed_for_one_that_is_refused_in_the_end() {
     let mut world = World::with(three().connect_rate(1).connect_burst(3));
     let conns = [(); 3].map(|()| world.open("alice", "main"));
     let newcomer = world.reserve();
-    let resume = Resume { position: Position { epoch: 0, offset: 0 }, previous: Some(conns[0]) };
+    let resume = Resume::takeover(conns[0]);
     let refused = world.registry.connect(world.now, newcomer, who("alice", "main"), Some(resume));
     assert!(matches!(refused, Err(Refused::Rate { .. })), "{refused:?}");
     assert_eq!(world.open_conns(), conns);

@@ -215,7 +215,7 @@ fn an_offset_within_a_character_is_replayed_without_the_text() {
     for offset in 1..=12 {
         now += core::time::Duration::from_secs(1);
         let conn = registry.reserve(now, None).unwrap();
-        let resume = Resume { position: Position { epoch, offset }, previous: None };
+        let resume = Resume { position: Some(Position { epoch, offset }), previous: None };
         let who = Principal::new(alice.clone(), thread.clone());
         let admitted = registry.connect(now, conn, who, Some(resume)).unwrap();
         assert!(admitted.position.offset <= offset);

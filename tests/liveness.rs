@@ -12,8 +12,9 @@ fn world() -> World {
 
 #[test]
 fn the_first_ping_is_jittered_over_the_second_half_of_the_interval() {
-    let mut world = World::with(config().interval(secs(20)).connections_per_user(100));
-    let conns: Vec<_> = (0..100).map(|_| world.open("alice", "main")).collect();
+    let mut world = World::with(config().interval(secs(20)));
+    let conns: Vec<_> =
+        (0..100).map(|number| world.open(&format!("user{number}"), "main")).collect();
     world.checking = false;
     world.run(secs(20));
     let mut early = 0;

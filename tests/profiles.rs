@@ -12,10 +12,10 @@ macro_rules! values {
 fn values(config: &Config) -> Vec<(&'static str, String)> {
     values!(config,
         seed flush_reports over_cap
-        connections pending closing sessions users rooms
+        connections pending pending_per_source closing sessions users rooms
         connections_per_user sessions_per_user rooms_per_connection runs_per_session
-        connect_rate connect_burst message_rate message_burst message_bytes
-        head_bytes byte_rate frame_deadline
+        connect_rate connect_burst connect_rate_per_user connect_burst_per_user
+        message_rate message_burst message_bytes head_bytes byte_rate frame_deadline
         linger head_deadline auth_deadline close_handshake idle max_lifetime expiry_grace
         emergency proactive emergency_deadline
         interval pong_timeout pause_threshold
@@ -37,6 +37,7 @@ const DEFAULTS: Table = &[
     ("over_cap", "EvictUnresponsiveThenOldest"),
     ("connections", "65536"),
     ("pending", "8192"),
+    ("pending_per_source", "4096"),
     ("closing", "8192"),
     ("sessions", "131072"),
     ("users", "131072"),
@@ -47,6 +48,8 @@ const DEFAULTS: Table = &[
     ("runs_per_session", "8"),
     ("connect_rate", "500"),
     ("connect_burst", "1000"),
+    ("connect_rate_per_user", "4"),
+    ("connect_burst_per_user", "32"),
     ("message_rate", "100"),
     ("message_burst", "200"),
     ("message_bytes", "65536"),
@@ -96,14 +99,16 @@ const DEFAULTS: Table = &[
 fn every_value_of_every_profile_is_what_it_should_be() {
     const PATIENT: Table = &[("idle", "300s"), ("interval", "45s"), ("pong_timeout", "15s")];
     const TALKATIVE: Table = &[("message_rate", "1000"), ("message_burst", "2000")];
+    const RECONNECTING: Table = &[("connect_rate_per_user", "0")];
     const QUICK: Table = &[("drain_grace", "500ms"), ("drain_deadline", "2s")];
     let profiles: [(Profile, &[Table]); 6] = [
         (Profile::Development, &[PATIENT, QUICK]),
-        (Profile::Test, &[TALKATIVE, PATIENT, QUICK]),
+        (Profile::Test, &[TALKATIVE, RECONNECTING, PATIENT, QUICK]),
         (
             Profile::Ci,
             &[
                 TALKATIVE,
+                RECONNECTING,
                 PATIENT,
                 &[("slow_deadline", "30s"), ("drain_grace", "500ms"), ("drain_deadline", "5s")],
             ],
@@ -114,9 +119,11 @@ fn every_value_of_every_profile_is_what_it_should_be() {
             Profile::Origin,
             &[
                 // What follows from a hundred connections in all.
-                &[("connections", "100"), ("pending", "64"), ("closing", "64")],
+                &[("connections", "100"), ("pending", "64"), ("pending_per_source", "32")],
+                &[("closing", "64")],
                 &[("sessions", "200"), ("users", "200"), ("rooms", "100")],
                 &[("connections_per_user", "3"), ("linger", "180s")],
+                RECONNECTING,
                 // Given up after 120 s of silence, and after 2 s without progress.
                 &[("interval", "30s"), ("pong_timeout", "90s"), ("slow_deadline", "2s")],
             ],

@@ -219,7 +219,7 @@ fn positions_that_clients_hold_stay_true_whatever_the_new_seed() {
     same.tab("alice", "main");
     let other = same.tab("alice", "other");
     assert_eq!(epoch, same.registry.session_position(same.session(other)).unwrap().epoch);
-    let resume = Resume { position: before, previous: None };
+    let resume = Resume { position: Some(before), previous: None };
     let conn = world.reserve();
     let who = support::who("alice", "main");
     let admitted = world.registry.connect(world.now, conn, who, Some(resume)).unwrap();

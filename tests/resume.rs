@@ -342,6 +342,17 @@ fn what_was_superseded_meanwhile_is_not_lost() {
 }
 
 #[test]
+fn no_position_that_a_client_can_name_means_that_it_has_seen_none() {
+    let mut world = World::new();
+    told(&mut world, 1..=3);
+    for epoch in [0, u64::MAX] {
+        let position = Position { epoch, offset: u64::MAX };
+        let (_, admitted) = world.resume("alice", "main", position);
+        assert_eq!(admitted.recovered, Recovered::Gap, "{position:?}");
+    }
+}
+
+#[test]
 fn a_takeover_without_a_position_begins_at_the_head() {
     let mut world = World::new();
     let head = told(&mut world, 1..=3);

@@ -47,7 +47,7 @@ fn completed(call: &str) -> RunEvent<'_> {
 
 fn since(world: &World, conn: ConnId, offset: u64) -> Resume {
     let position = world.registry.session_position(world.session(conn)).unwrap();
-    Resume { position: headcount::Position { offset, ..position }, previous: None }
+    Resume { position: Some(headcount::Position { offset, ..position }), previous: None }
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn text_is_joined_where_it_is_handed_out_exactly_for_any_cursor() {
     assert_eq!(world.seen(conn), ["r Started go", "r says one two three", "r says  four"]);
     // The first event is 1; each byte of the text has a place of its own.
     let resume = since(&world, conn, 1 + 4);
-    let (again, _) = world.resume("alice", "main", resume.position);
+    let (again, _) = world.resume("alice", "main", resume.position.unwrap());
     world.settle();
     assert_eq!(world.seen(again), ["r says two three four"]);
 }
@@ -180,7 +180,7 @@ fn an_offset_within_a_character_gets_the_whole_character() {
     tell(&mut world, "r", RunEvent::Text("aäb")).unwrap();
     world.settle();
     let resume = since(&world, conn, 1 + 2);
-    let (again, _) = world.resume("alice", "main", resume.position);
+    let (again, _) = world.resume("alice", "main", resume.position.unwrap());
     world.settle();
     assert_eq!(world.seen(again), ["r says äb"]);
 }
@@ -513,7 +513,7 @@ fn a_character_that_is_handed_out_again_is_charged_again() {
     tell(&mut world, "r", RunEvent::Text("aäb")).unwrap();
     world.settle();
     let resume = since(&world, conn, 1 + 2);
-    let (again, _) = world.resume("alice", "main", resume.position);
+    let (again, _) = world.resume("alice", "main", resume.position.unwrap());
     world.stall(again);
     world.settle();
     let load = world.registry.explain(again).unwrap().load;

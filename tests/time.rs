@@ -108,8 +108,8 @@ fn a_stamp_that_runs_backwards_is_clamped_and_counted() {
 #[test]
 fn the_same_instant_for_everything_is_fine() {
     let mut world = World::new();
-    for _ in 0..100 {
-        let alice = world.open("alice", "main");
+    for number in 0..100 {
+        let alice = world.open(&format!("alice{}", number % 10), "main");
         world.inbound(alice, Inbound::Pong);
         world.tell_session(alice, "hello");
         world.settle();

@@ -150,10 +150,13 @@ impl Decoder<'_, '_> {
         }
         let position = if has(4) { Some(self.position()?) } else { None };
         let previous = if has(8) { Some(self.conn()?) } else { None };
-        if flags >> 4 > 0 || (position.is_none() && previous.is_some()) {
+        if flags >> 4 > 0 {
             return None;
         }
-        Some((who, position.map(|position| Resume { position, previous })))
+        // A resume that says nothing is as good as none.
+        let resume =
+            (position.is_some() || previous.is_some()).then_some(Resume { position, previous });
+        Some((who, resume))
     }
 
     fn event(&mut self) -> Option<Event> {
@@ -195,6 +198,10 @@ impl Decoder<'_, '_> {
                 let conn = self.conn()?;
                 let (who, resume) = self.principal_and_resume()?;
                 Input::Connect { conn, who, resume }
+            }
+            Kind::Admit => {
+                let (who, resume) = self.principal_and_resume()?;
+                Input::Admit { who, resume }
             }
             Kind::Data => {
                 let conn = self.conn()?;

@@ -39,16 +39,26 @@ impl Recorder {
         who: &Principal,
         resume: Option<&Resume>,
     ) {
-        if !self.enter(now, Kind::Connect) {
-            return;
+        if self.enter(now, Kind::Connect) {
+            self.conn(conn);
+            self.principal_and_resume(who, resume);
         }
-        self.conn(conn);
+    }
+
+    pub(crate) fn admit(&mut self, now: Timestamp, who: &Principal, resume: Option<&Resume>) {
+        if self.enter(now, Kind::Admit) {
+            self.principal_and_resume(who, resume);
+        }
+    }
+
+    fn principal_and_resume(&mut self, who: &Principal, resume: Option<&Resume>) {
         let expires = who.expires_at != Timestamp::MAX;
+        let position = resume.and_then(|resume| resume.position);
         let previous = resume.and_then(|resume| resume.previous);
         self.buffer.push(
             u8::from(who.label.is_some())
                 | u8::from(expires) << 1
-                | u8::from(resume.is_some()) << 2
+                | u8::from(position.is_some()) << 2
                 | u8::from(previous.is_some()) << 3,
         );
         self.name(who.user.as_str());
@@ -59,8 +69,8 @@ impl Recorder {
         if expires {
             self.number(who.expires_at.as_nanos());
         }
-        if let Some(resume) = resume {
-            self.position(resume.position);
+        if let Some(position) = position {
+            self.position(position);
         }
         if let Some(conn) = previous {
             self.conn(conn);

@@ -54,6 +54,10 @@ pub enum Input {
         who: Principal,
         resume: Option<Resume>,
     },
+    Admit {
+        who: Principal,
+        resume: Option<Resume>,
+    },
     Message {
         conn: ConnId,
         inbound: Inbound,
@@ -202,6 +206,9 @@ impl Input {
             }
             Self::Connect { conn, who, resume } => {
                 let _ = registry.connect(now, *conn, who.clone(), *resume);
+            }
+            Self::Admit { who, resume } => {
+                let _ = registry.admit(now, who.clone(), *resume);
             }
             Self::Message { conn, inbound } => {
                 let _ = registry.message(now, *conn, *inbound);

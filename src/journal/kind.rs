@@ -16,6 +16,7 @@ pub(super) enum Kind {
     Reserve,
     Upgraded,
     Connect,
+    Admit,
     Data,
     Bytes,
     PartialBytes,
@@ -42,7 +43,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 30] = [
+    const ALL: [Self; 31] = [
         Self::Begin,
         Self::Polled,
         Self::Noticed,
@@ -50,6 +51,7 @@ impl Kind {
         Self::Reserve,
         Self::Upgraded,
         Self::Connect,
+        Self::Admit,
         Self::Data,
         Self::Bytes,
         Self::PartialBytes,

@@ -5,7 +5,7 @@
 use core::fmt::{self, Display, Formatter, Write as _};
 
 use crate::action::{Action, Body, Class, Gone, Message, Position, StreamRef};
-use crate::id::{ConnId, SessionId};
+use crate::id::{ConnId, Principal, SessionId};
 use crate::registry::{Inbound, Resume};
 use crate::run::RunEventKind;
 use crate::text::Showing;
@@ -126,24 +126,9 @@ impl Display for Raw<'_, Input> {
             }
             Input::Upgraded { conn } => write!(f, "upgraded {}", Handle(*conn)),
             Input::Connect { conn, who, resume } => {
-                let (user, thread) = (who.user().as_str(), who.thread().as_str());
-                write!(f, "connect {} user {user} thread {thread}", Handle(*conn))?;
-                if let Some(label) = who.label() {
-                    write!(f, " label {label:?}")?;
-                }
-                if who.expires_at != crate::time::Timestamp::MAX {
-                    write!(f, " expires {:?}", who.expires_at)?;
-                }
-                match resume {
-                    Some(Resume { position, previous }) => {
-                        if *position != Resume::UNSEEN {
-                            write!(f, " since {}", At(position))?;
-                        }
-                        previous.map_or(Ok(()), |conn| write!(f, " previous {}", Handle(conn)))
-                    }
-                    None => Ok(()),
-                }
+                write!(f, "connect {} {}", Handle(*conn), Newcomer(who, resume.as_ref()))
             }
+            Input::Admit { who, resume } => write!(f, "admit {}", Newcomer(who, resume.as_ref())),
             Input::Message { conn, inbound } => match inbound {
                 Inbound::Data { bytes } => write!(f, "message {} data {bytes}", Handle(*conn)),
                 Inbound::Bytes { bytes, partial } => {
@@ -236,6 +221,26 @@ const fn kind_name(kind: Option<RunEventKind>) -> &'static str {
         Some(RunEventKind::Completed) => "completed",
         Some(RunEventKind::Failed) => "failed",
         Some(RunEventKind::Cancelled) => "cancelled",
+    }
+}
+
+struct Newcomer<'a>(&'a Principal, Option<&'a Resume>);
+
+impl Display for Newcomer<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(who, resume) = *self;
+        write!(f, "user {} thread {}", who.user().as_str(), who.thread().as_str())?;
+        if let Some(label) = who.label() {
+            write!(f, " label {label:?}")?;
+        }
+        if who.expires_at != crate::time::Timestamp::MAX {
+            write!(f, " expires {:?}", who.expires_at)?;
+        }
+        if let Some(position) = resume.and_then(|resume| resume.position) {
+            write!(f, " since {}", At(&position))?;
+        }
+        let previous = resume.and_then(|resume| resume.previous);
+        previous.map_or(Ok(()), |conn| write!(f, " previous {}", Handle(conn)))
     }
 }
 

@@ -152,9 +152,8 @@ pub struct Step {
 ///
 /// let now = Timestamp::from_secs(1);
 /// let mut registry = Registry::with_journal(Config::new(42), Recording::new(7));
-/// let conn = registry.reserve(now, None)?;
 /// let who = Principal::new(UserId::new("alice")?, ThreadId::new("main")?);
-/// registry.connect(now, conn, who, None)?;
+/// let (conn, _) = registry.admit(now, who, None)?;
 /// let _ = registry.send(now, Target::Conn(conn), Message::text("hello"));
 /// while registry.poll_action().is_some() {}
 /// let file = registry.take_journal().to_vec(); // A shell appends it to a file, once a turn.

@@ -1,7 +1,7 @@
-//! From a socket to somebody: reserve, upgraded, connect, in one step each.
+//! From an accepted socket to an admitted connection: reserve, upgraded, connect, or all in one.
 
 use crate::action::CloseReason;
-use crate::bucket::Rate;
+use crate::bucket::{Rate, TokenBucket};
 use crate::conn::State;
 use crate::error::{Refused, UnknownConn};
 use crate::id::{ConnId, Principal, ThreadId, UserId};
@@ -11,7 +11,16 @@ use crate::stream::{Owner, Stream};
 use crate::time::Timestamp;
 use crate::waiting::{Source, Waiter};
 
+use super::eviction::Plan;
 use super::{Registry, Resume, record};
+
+/// What an admission does, decided in full before anything is done.
+struct Admission {
+    plan: Plan,
+    /// The token buckets after it: the user's own, and that of all.
+    own: TokenBucket,
+    all: TokenBucket,
+}
 
 impl Registry {
     /// A socket was accepted. It takes a place among `limits.pending` until it is admitted, closed or
@@ -27,7 +36,8 @@ impl Registry {
     ///
     /// The handle must be reported as gone ([`disconnect`](Self::disconnect)) or closed
     /// ([`close`](Self::close)), or else lead to an admission. One that is only dropped keeps its place
-    /// until its deadline. Costs O(1).
+    /// until its deadline. For a socket that is upgraded and known already there is
+    /// [`admit`](Self::admit), which takes no place. Costs O(1).
     ///
     /// # Errors
     /// [`Refused::Pending`] when no place is free and no socket gives way, or when `limits.closing`
@@ -107,12 +117,12 @@ impl Registry {
         Ok(())
     }
 
-    /// A pending socket is somebody: it is admitted or refused, in one step, with exact limits.
+    /// Admits a pending connection as this principal, or refuses it, in one step with exact limits.
     ///
-    /// The order: draining, rate, takeover of the predecessor that the client names, the user's connections,
-    /// the user's sessions, all connections, all users, all sessions. Over a cap of the user's own,
-    /// and in a full house, one of the user's own makes room as [`OverCap`](crate::OverCap) says: nobody is refused
-    /// because of their own ghosts.
+    /// The order: draining, takeover of the predecessor that the client names, the user's connections,
+    /// the user's sessions, all connections, all users, all sessions, the user's own rate, the rate of
+    /// all. Over a cap of the user's own, and in a full house, one of the user's own makes room as
+    /// [`OverCap`](crate::OverCap) says: nobody is refused because of their own ghosts.
     ///
     /// Over `limits.users` and `limits.sessions` what is absent makes room, whosever it is: the user
     /// of whom all sessions have lingered without an open run for longest goes with all of them, or
@@ -120,8 +130,10 @@ impl Registry {
     /// open connection or an open run. After a reload has lowered these caps, as many go as are over
     /// them.
     ///
-    /// Nothing is closed for a connection that is refused in the end. A refused one stays pending:
-    /// answer it, then report `disconnect`, or `close` it if it was upgraded.
+    /// Nothing is closed for a connection that is refused in the end, and no token is taken for it. A
+    /// takeover takes tokens as any other admission does. A refused connection stays pending: answer
+    /// it, then report `disconnect`, or `close` it if it was upgraded. If it is only dropped it keeps
+    /// its pending place until its deadline.
     ///
     /// # Errors
     /// [`Refused`] says which limit it would exceed.
@@ -141,18 +153,55 @@ impl Registry {
             State::Open | State::Closing => return Err(Refused::NotPending),
             State::Gone => return Err(Refused::UnknownConn),
         }
+        let admission = self.decide(&who, resume.as_ref())?;
+        self.stop_waiting(slot);
+        self.counters.pending -= 1;
+        Ok(self.commit(slot, admission, who, resume))
+    }
+
+    /// Admits a socket that is upgraded, and whose principal is known, as [`reserve`](Self::reserve),
+    /// [`upgraded`](Self::upgraded) and [`connect`](Self::connect) in one step. It takes no pending
+    /// place. A refusal leaves nothing behind: no handle, no place, no `Cleanup`.
+    ///
+    /// # Errors
+    /// [`Refused`] as for `connect`, but for those of a handle. Tell the client and close the socket.
+    pub fn admit(
+        &mut self,
+        now: Timestamp,
+        who: Principal,
+        resume: Option<Resume>,
+    ) -> Result<(ConnId, Admitted), Refused> {
+        let resume = resume.map(|resume| self.before_character(&who, resume));
+        record!(self, now, admit(&who, resume.as_ref()));
+        self.advance(now);
+        let admission = self.decide(&who, resume.as_ref())?;
+        let serial = self.next_serial();
+        let conn = self.conns.insert(serial, self.now, self.attended());
+        Ok((conn, self.commit(conn.index() as u32, admission, who, resume)))
+    }
+
+    /// Whether a principal is admitted, and what that takes. Only counts a refusal.
+    fn decide(&mut self, who: &Principal, resume: Option<&Resume>) -> Result<Admission, Refused> {
         let previous = resume.and_then(|resume| resume.previous);
-        let plan = self
+        let admission = self
             .refuse_while_draining()
-            .and_then(|()| self.take_connect_token())
-            .and_then(|()| self.plan_admission(&who, previous));
-        let (known, evicted) = match plan {
-            Ok(plan) => (plan.session, self.make_room(&plan)),
-            Err(refused) => {
-                self.counters.refused += 1;
-                return Err(refused);
-            }
-        };
+            .and_then(|()| self.plan_admission(who, previous))
+            .and_then(|plan| self.pay(&who.user).map(|(own, all)| Admission { plan, own, all }));
+        self.counters.refused += u64::from(admission.is_err());
+        admission
+    }
+
+    /// Carries an admission out. The connection is in no queue of those that wait.
+    fn commit(
+        &mut self,
+        slot: u32,
+        admission: Admission,
+        who: Principal,
+        resume: Option<Resume>,
+    ) -> Admitted {
+        let Admission { plan, own, all } = admission;
+        let conn = self.conns.id(slot);
+        let (known, evicted) = (plan.session, self.make_room(&plan));
         let Principal { user, thread, label, expires_at } = who;
         let new_session = known.is_none();
         let session = match known {
@@ -162,8 +211,9 @@ impl Registry {
         self.sessions.attach(session);
         let record = self.sessions.get(session);
         let (stream, user) = (record.stream, record.user);
+        self.sessions.user_mut(user).connects = own;
+        self.connects = all;
         let attended = self.attended();
-        self.stop_waiting(slot);
         let (hot, cold) = self.conns.both_mut(slot);
         hot.state = State::Open;
         hot.session = session;
@@ -180,18 +230,17 @@ impl Registry {
         cold.upgraded = true;
         cold.admitted = true;
         cold.label = label;
-        self.counters.pending -= 1;
         self.counters.opened += 1;
         self.counters.open += 1;
         self.counters.live += 1;
-        let since = resume.map(|resume| resume.position).filter(|since| *since != Resume::UNSEEN);
+        let since = resume.and_then(|resume| resume.position);
         let (position, recovered) = self.take_seat(slot, stream, since);
         self.arm(slot);
         let session = self.sessions.id(session);
         self.notice(Notice::Admitted { conn, session });
         self.keep_headroom();
         self.raise_pressure(user, session, evicted);
-        Ok(Admitted { session, new_session, position, recovered })
+        Admitted { session, new_session, position, recovered }
     }
 
     /// A client that makes up its offset may stand within a character of a run's text: then it stands
@@ -202,8 +251,8 @@ impl Registry {
         let session = user.and_then(|user| self.sessions.find(user, &who.thread));
         let Some(session) = session else { return resume };
         let stream = &self.streams[self.sessions.get(session).stream as usize];
-        let position = &mut resume.position;
-        if stream.epoch == position.epoch
+        if let Some(position) = &mut resume.position
+            && stream.epoch == position.epoch
             && let Some(entry) = stream.log.after(position.offset)
             && let Some(Content::Text(text)) = entry.content_after(position.offset)
         {
@@ -238,11 +287,23 @@ impl Registry {
         }
     }
 
-    fn take_connect_token(&mut self) -> Result<(), Refused> {
-        let rate = Rate::new(self.config.connect_rate, self.config.connect_burst);
-        let Some(rate) = rate else { return Ok(()) };
-        let taken = self.connects.take(self.now, rate, rate.token());
-        taken.map_err(|retry_after| Refused::Rate { retry_after })
+    /// The user's bucket and that of all after an admission. Nothing is taken yet.
+    fn pay(&self, user: &UserId) -> Result<(TokenBucket, TokenBucket), Refused> {
+        let config = &self.config;
+        let mut own = match self.sessions.find_user(user) {
+            Some(user) => self.sessions.user(user).connects,
+            None => self.sessions.spent.get(user),
+        };
+        let mut all = self.connects;
+        if let Some(rate) = Rate::new(config.connect_rate_per_user, config.connect_burst_per_user) {
+            own.take(self.now, rate, rate.token())
+                .map_err(|retry_after| Refused::RateOfUser { retry_after })?;
+        }
+        if let Some(rate) = Rate::new(config.connect_rate, config.connect_burst) {
+            all.take(self.now, rate, rate.token())
+                .map_err(|retry_after| Refused::Rate { retry_after })?;
+        }
+        Ok((own, all))
     }
 
     /// Cuts the oldest close handshake short while the headroom is used up, of connections or of

@@ -233,7 +233,7 @@ impl Registry {
         let stream = self.sessions.get(session).stream;
         self.session_timers.cancel(session);
         let user = self.sessions.get(session).user;
-        if self.sessions.end(session) {
+        if self.sessions.end(session, self.now, self.config.users as usize) {
             self.ease_pressure(user, id);
         }
         self.remove_stream(stream);

@@ -70,22 +70,20 @@ pub enum Disconnect {
 /// What a reconnecting client says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resume {
-    /// The last position that it has seen of its session's stream.
-    pub position: Position,
+    /// The last position that it has seen of its session's stream; `None` if it has seen none, or
+    /// does not say: then it gets what a client gets that comes for the first time.
+    pub position: Option<Position>,
     /// The connection that it had: closed if it still lives and belongs to the same session,
-    /// ignored otherwise.
+    /// ignored otherwise. `None` if it names none.
     pub previous: Option<ConnId>,
 }
 
 impl Resume {
-    /// No position that a log can have.
-    pub(crate) const UNSEEN: Position = Position { epoch: 0, offset: u64::MAX };
-
-    /// Of a client that takes its connection over and has seen nothing, or does not say what: it gets
-    /// what a client gets that comes for the first time, and is told of no other gap.
+    /// Of a client that takes its connection over and does not say what it has seen: it gets what a
+    /// client gets that comes for the first time, and is told of no other gap.
     #[must_use]
     pub const fn takeover(previous: ConnId) -> Self {
-        Self { position: Self::UNSEEN, previous: Some(previous) }
+        Self { position: None, previous: Some(previous) }
     }
 }
 

@@ -205,6 +205,11 @@ impl Registry {
         if rate(before) != rate(&self.config) {
             self.connects = TokenBucket::default();
         }
+        let rate = |config: &Config| (config.connect_rate_per_user, config.connect_burst_per_user);
+        if rate(before) != rate(&self.config) {
+            self.sessions.fill_buckets();
+        }
+        self.sessions.spent.shrink_to(self.config.users as usize);
         let rate = |config: &Config| (config.message_rate, config.message_burst);
         let other_rate = rate(before) != rate(&self.config);
         let rate = |config: &Config| (config.byte_rate, config.byte_burst());

@@ -159,6 +159,23 @@ pub(crate) const ROWS: &[Row] = &[
             admit(world, "bob", "main")
         });
     }),
+    ("limits.connect_rate_per_user", |key| {
+        let base = config().connect_burst_per_user(1);
+        let outcomes = [(1, Err(Refused::RateOfUser { retry_after: ms(600) })), (4, Ok(()))];
+        key.decides(B::connect_rate_per_user, base, outcomes, |world| {
+            world.open("alice", "main");
+            world.skip(ms(400));
+            admit(world, "alice", "main")
+        });
+    }),
+    ("limits.connect_burst_per_user", |key| {
+        let base = config().connect_rate_per_user(1);
+        let outcomes = [(1, Err(Refused::RateOfUser { retry_after: secs(1) })), (2, Ok(()))];
+        key.decides(B::connect_burst_per_user, base, outcomes, |world| {
+            world.open("alice", "main");
+            admit(world, "alice", "main")
+        });
+    }),
     ("limits.message_rate", |key| {
         let outcomes = [(1, Err(InboundError::RateLimited)), (2, Ok(Flow::Ready))];
         key.decides(B::message_rate, config().message_burst(1), outcomes, |world| {

@@ -53,6 +53,9 @@ fn config(dice: &mut Dice) -> Config {
         .sessions_per_user(few(dice).min(sessions))
         .rooms_per_connection(few(dice))
         .connect_rate(0)
+        // Nobody is refused, and no bucket is ever full again.
+        .connect_rate_per_user(1)
+        .connect_burst_per_user(1 << 28)
         .message_rate(0)
         .stream_messages(messages)
         .stream_bytes(dice.pick(&[1_000, 50_000]))
@@ -115,7 +118,7 @@ impl History {
         let (user, thread, ..) = self.names();
         let who = Principal::new(user, thread).with_label(long(1)).expect("a label");
         let resume = (self.dice.below(3) == 0).then(|| Resume {
-            position: Position { epoch: self.dice.below(3), offset: self.dice.below(30) },
+            position: Some(Position { epoch: self.dice.below(3), offset: self.dice.below(30) }),
             previous: None,
         });
         if let Ok(admitted) = self.registry.connect(self.now, conn, who, resume) {
@@ -257,6 +260,7 @@ fn a_run_s_text_is_not_copied_for_everyone_who_closes() {
         .connections_per_user(200)
         .sessions(1)
         .connect_rate(0)
+        .connect_rate_per_user(0)
         .run_bytes(1 << 20)
         .runs_per_session(1)
         .rooms(1)

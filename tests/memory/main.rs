@@ -81,7 +81,13 @@ fn cycles() -> u32 {
 #[test]
 fn any_number_of_lives_leaves_nothing_behind() {
     let cycles = cycles();
-    let lives = config().linger(secs(0)).connect_rate(0).room_history(0).build().unwrap();
+    let lives = config()
+        .linger(secs(0))
+        .connect_rate(0)
+        .connect_rate_per_user(0)
+        .room_history(0)
+        .build()
+        .unwrap();
     let mut registry = Registry::new(lives);
     // Tables, queues and the ring of the closed reach the size that they keep.
     for number in 0..1_200 {
@@ -202,9 +208,7 @@ fn assert_bounded(mut hostile: impl FnMut(&mut Registry, Timestamp, u32)) {
 }
 
 fn admit(registry: &mut Registry, now: Timestamp, name: &str) -> Option<ConnId> {
-    let conn = registry.reserve(now, None).ok()?;
-    registry.connect(now, conn, who(name, "main"), None).ok()?;
-    Some(conn)
+    registry.admit(now, who(name, "main"), None).ok().map(|(conn, _)| conn)
 }
 
 #[test]
@@ -283,7 +287,7 @@ fn resuming_undrained_is_bounded() {
             now,
             conn,
             who("alice", "main"),
-            Some(Resume { position, previous: None }),
+            Some(Resume { position: Some(position), previous: None }),
         );
         let _ = registry.send(now, Target::User(&user("alice")), Message::text("hello"));
         let _ = registry.disconnect(now, conn, Disconnect::Gone);

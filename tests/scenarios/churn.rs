@@ -97,8 +97,8 @@ fn a_hundred_stress_cycles_of_three_connections_end_with_nothing() {
     let mut world = World::with(twenty().linger(secs(2)));
     for cycle in 0..100 {
         let conns = [0, 1, 2]
-            .map(|number| world.tab(&format!("user{}", cycle % 7), &format!("thread{number}")));
-        world.tell_user(&format!("user{}", cycle % 7), "hello");
+            .map(|number| world.tab(&format!("user{}", cycle % 10), &format!("thread{number}")));
+        world.tell_user(&format!("user{}", cycle % 10), "hello");
         world.settle();
         world.run(ms(10));
         for (number, conn) in conns.into_iter().enumerate() {

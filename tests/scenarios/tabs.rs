@@ -94,7 +94,7 @@ fn a_tab_that_ignores_the_code_and_comes_back_takes_turns_and_leaks_nothing() {
     let mut world = World::with(twenty().connections_per_user(1));
     let mut last = world.tab("alice", "main");
     for _ in 0..1_000 {
-        world.run(ms(200));
+        world.run(ms(250));
         let next = world.tab("alice", "main");
         assert_eq!(world.open_count(), 1, "at every instant");
         world.settle();

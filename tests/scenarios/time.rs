@@ -95,7 +95,7 @@ fn one_stamp_an_hour_ahead_costs_nobody_anything() {
         world.registry.tick(world.now);
         world.settle();
         if second % 60 == 0 {
-            let conn = world.tab("newcomer", &format!("thread{second}"));
+            let conn = world.tab(&format!("newcomer{}", second / 600), &format!("thread{second}"));
             assert_eq!(world.data(conn), headcount::Flow::Ready);
             world.tell_session(conn, "hello");
             world.settle();

@@ -157,7 +157,7 @@ impl World {
     /// The same for a client that says what it has seen.
     pub fn resume(&mut self, user: &str, thread: &str, position: Position) -> (ConnId, Admitted) {
         let conn = self.reserve();
-        let resume = Some(Resume { position, previous: None });
+        let resume = Some(Resume { position: Some(position), previous: None });
         let admitted = self.registry.connect(self.now, conn, who(user, thread), resume);
         (conn, admitted.expect("to be admitted"))
     }
@@ -166,7 +166,7 @@ impl World {
     pub fn take_over(&mut self, user: &str, thread: &str, previous: ConnId) -> ConnId {
         let conn = self.reserve();
         let position = Position { epoch: 0, offset: 0 };
-        let resume = Some(Resume { position, previous: Some(previous) });
+        let resume = Some(Resume { position: Some(position), previous: Some(previous) });
         let admitted = self.registry.connect(self.now, conn, who(user, thread), resume);
         admitted.expect("to be admitted");
         conn

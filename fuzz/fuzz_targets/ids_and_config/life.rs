@@ -92,7 +92,7 @@ impl Life {
                 let Ok(conn) = registry.reserve(now, None) else { return };
                 let who = Principal::new(user(number), thread(of));
                 let resume = resume.map(|offset| Resume {
-                    position: Position { epoch: 1, offset: offset.into() },
+                    position: Some(Position { epoch: 1, offset: offset.into() }),
                     previous: self.conns.last().map(|(conn, _)| *conn),
                 });
                 if registry.connect(now, conn, who, resume).is_err() {

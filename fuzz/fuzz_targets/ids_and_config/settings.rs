@@ -84,6 +84,8 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         runs_per_session: u32,
         connect_rate: u32,
         connect_burst: u32,
+        connect_rate_per_user: u32,
+        connect_burst_per_user: u32,
         message_rate: u32,
         message_burst: u32,
         message_bytes: u64,

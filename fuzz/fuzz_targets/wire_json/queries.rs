@@ -46,9 +46,7 @@ fn encoded(text: &str) -> String {
 fn query(user: &str, thread: &str, resume: Option<Resume>) -> String {
     let mut query = format!("user={}&thread={}", encoded(user), encoded(thread));
     let Some(Resume { position, previous }) = resume else { return query };
-    // What a takeover has seen is not sent.
-    if previous.map(Resume::takeover) != resume {
-        let Position { epoch, offset } = position;
+    if let Some(Position { epoch, offset }) = position {
         query += &format!("&epoch={}&offset={offset}", identity::show_epoch(epoch));
     }
     if let Some(previous) = previous {
@@ -67,7 +65,7 @@ fn is_the_same_again(identity: &Identity) {
 /// Any text as a name, with any position: taken exactly if it is a name.
 fn made(text: &str, position: Position, previous: Option<ConnId>) {
     let (user, thread) = text.split_once('\n').unwrap_or((text, "main"));
-    let resume = Some(Resume { position, previous });
+    let resume = Some(Resume { position: Some(position), previous });
     let parsed = identity::from_query(&query(user, thread, resume));
     // This character stands for bytes that are no text.
     let readable = !text.contains(char::REPLACEMENT_CHARACTER);

@@ -110,7 +110,7 @@ fn of_connection(user: &UserId, thread: &ThreadId, position: Position) {
     let mut registry = Registry::new(Config::new(position.epoch));
     let now = Timestamp::from_secs(1);
     let conn = registry.reserve(now, None).expect("room for one");
-    let resume = Some(Resume { position, previous: None });
+    let resume = Some(Resume { position: Some(position), previous: None });
     let who = Principal::new(user.clone(), thread.clone());
     let admitted = registry.connect(now, conn, who, resume).expect("room for one");
     let terms = Terms { ping_interval: Duration::MAX, max_message_bytes: position.offset };

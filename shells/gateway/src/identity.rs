@@ -55,7 +55,7 @@ pub(crate) fn from_query(query: &str) -> Result<Identity, Problem> {
     let resume = match (parameters.epoch, parameters.offset) {
         (None, None) => previous.map(Resume::takeover),
         (Some(epoch), Some(offset)) => {
-            Some(Resume { position: position(&epoch, &offset)?, previous })
+            Some(Resume { position: Some(position(&epoch, &offset)?), previous })
         }
         _ => {
             return Err(bad_position("epoch and offset belong together: give both or neither"));
@@ -206,12 +206,12 @@ mod tests {
         let epoch = show_epoch(0xdead_beef);
         let identity = from_query(&format!("user=a&epoch={epoch}&offset=7")).unwrap();
         let position = Position { epoch: 0xdead_beef, offset: 7 };
-        assert_eq!(identity.resume, Some(Resume { position, previous: None }));
+        assert_eq!(identity.resume, Some(Resume { position: Some(position), previous: None }));
         let previous = ConnId::from_bits(0x7_0000_0002);
         let shown = "previous=0000000700000002";
         let resume = |query: &str| from_query(query).unwrap().resume;
         let both = resume(&format!("user=a&epoch={epoch}&offset=7&{shown}"));
-        assert_eq!(both, Some(Resume { position, previous }));
+        assert_eq!(both, Some(Resume { position: Some(position), previous }));
         assert_eq!(resume(&format!("user=a&{shown}")), previous.map(Resume::takeover));
         for wrong in [
             "epoch=1",

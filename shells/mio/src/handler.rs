@@ -190,7 +190,9 @@ pub enum Verdict {
 
 fn default_refusal(refused: Refused) -> Answer {
     let status = match refused {
-        Refused::ConnectionsPerUser { .. } | Refused::SessionsPerUser { .. } => 429,
+        Refused::ConnectionsPerUser { .. }
+        | Refused::SessionsPerUser { .. }
+        | Refused::RateOfUser { .. } => 429,
         _ => 503,
     };
     let answer = Answer::json(status, refused.name(), &refused.to_string())

@@ -94,7 +94,7 @@ impl<'s> World<'s> {
         // A fresh thread is another stream: there is nothing to go on with.
         let resumes = record.epoch != 0 && settings.thread != Thread::Fresh;
         let previous = record.conn.filter(|_| settings.take_over && record.server == number);
-        let resume = resumes.then_some(Resume { position, previous });
+        let resume = resumes.then_some(Resume { position: Some(position), previous });
         let who = Principal::new(user, thread);
         let admitted = match server.registry.connect(clock, conn, who, resume) {
             Ok(admitted) => admitted,
@@ -302,6 +302,9 @@ fn refusal(refused: Refused) -> Failure {
     let (name, wait) = match refused {
         Refused::Pending => ("too many sockets wait to be admitted", None),
         Refused::Rate { retry_after } => ("too many connects per second", Some(retry_after)),
+        Refused::RateOfUser { retry_after } => {
+            ("too many connects per second of the user", Some(retry_after))
+        }
         Refused::Draining { retry_after } => ("the server drains", Some(retry_after)),
         Refused::ConnectionsPerUser { retry_after } => {
             ("the user has too many connections", Some(retry_after))

@@ -104,6 +104,8 @@ keys! {
     "limits.runs_per_session" runs_per_session
     "limits.connect_rate" connect_rate
     "limits.connect_burst" connect_burst
+    "limits.connect_rate_per_user" connect_rate_per_user
+    "limits.connect_burst_per_user" connect_burst_per_user
     "limits.message_rate" message_rate
     "limits.message_burst" message_burst
     "limits.message_bytes" message_bytes

@@ -27,6 +27,7 @@ impl World {
                     self.connect(conn, &arrival)?;
                 }
             }
+            Op::Admit(arrival) => self.come(None, &arrival)?,
             Op::Connect { conn, arrival } => self.connect(self.conn(conn), &arrival)?,
             Op::Upgraded { conn } => {
                 let (conn, stamp) = (self.conn(conn), self.stamp());
@@ -192,12 +193,19 @@ impl World {
     }
 
     fn connect(&mut self, conn: ConnId, arrival: &Arrival) -> Check {
+        self.come(Some(conn), arrival)
+    }
+
+    /// A connection that was reserved, or one that is upgraded and known already, is to be admitted.
+    fn come(&mut self, conn: Option<ConnId>, arrival: &Arrival) -> Check {
         let (user, thread) = (self.user(arrival.user), self.thread(arrival.thread));
         let stamp = self.stamp();
         let source = self.model.session_of(user, thread).map(Source::Session);
         let previous = arrival.previous.map(|pick| self.conn(pick));
         let position = self.since(arrival.resume, source.as_ref());
-        let resume = position.map(|position| Resume { position, previous });
+        let unseen = arrival.resume == Since::Unseen;
+        let resume =
+            position.map(|position| Resume { position: (!unseen).then_some(position), previous });
         let expires = arrival.expiry.map(|number| self.expiry(number));
         let names = &self.names;
         let got = self.registry.call(|it| {
@@ -206,9 +214,16 @@ impl World {
                 Some(at) => who.with_expiry(at),
                 None => who,
             };
-            it.connect(stamp, conn, who, resume)
+            match conn {
+                Some(conn) => it.connect(stamp, conn, who, resume).map(|admitted| (conn, admitted)),
+                None => it.admit(stamp, who, resume),
+            }
         });
-        if let Ok(admitted) = got {
+        if let (None, Ok((conn, _))) = (conn, got) {
+            self.grammar.reserved(conn)?;
+            self.conns.push(conn);
+        }
+        if let Ok((conn, admitted)) = got {
             self.grammar.admitted(conn, admitted.session, admitted.new_session)?;
             if admitted.new_session {
                 self.sessions.push(admitted.session);

@@ -250,6 +250,7 @@ impl Generator {
     pub fn next_op(&mut self) -> Op {
         match self.kind() {
             0 => Op::Reserve { source: self.rng.chance(80).then(|| self.name()) },
+            1 if self.rng.chance(20) => Op::Admit(self.arrival()),
             1 => Op::Arrive(self.arrival()),
             2 => Op::Upgraded { conn: self.pick() },
             3 => Op::Connect { conn: self.pick(), arrival: self.arrival() },

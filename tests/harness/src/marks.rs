@@ -2,6 +2,7 @@
 
 /// Every situation that is looked for.
 pub const ALL: &[&str] = &[
+    "a bucket outlived its user",
     "a budget took of an open run",
     "a budget took what everybody was handed",
     "a budget took what somebody is owed",
@@ -114,6 +115,7 @@ pub const ALL: &[&str] = &[
     "refused: NotPending",
     "refused: Pending",
     "refused: Rate",
+    "refused: RateOfUser",
     "refused: Sessions",
     "refused: SessionsPerUser",
     "refused: Users",

@@ -15,6 +15,8 @@ pub enum Op {
     },
     /// A socket was accepted and is somebody at once: `Reserve` without a source and `Connect` in one.
     Arrive(Arrival),
+    /// A socket that is upgraded and known already arrives.
+    Admit(Arrival),
     /// A socket was upgraded without credentials.
     Upgraded {
         /// Which.
@@ -375,7 +377,8 @@ pub enum Class {
 pub enum Since {
     /// It claims none.
     Fresh,
-    /// It has a predecessor and claims none, as [`Resume::takeover`](headcount::Resume::takeover).
+    /// At a connect it has a predecessor and claims none, as
+    /// [`Resume::takeover`](headcount::Resume::takeover); elsewhere an epoch that no stream has.
     Unseen,
     /// The head of the stream.
     Head,

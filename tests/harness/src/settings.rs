@@ -174,4 +174,6 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .head_bytes(later.pick(&[1_024, 4_000, 1 << 20]))
         .byte_rate(later.pick(&[0, 0, 1_000, 1_000_000]))
         .frame_deadline(time(later, calm, false))
+        .connect_rate_per_user(later.pick(&[0, 0, 1, 10, 1_000]))
+        .connect_burst_per_user(small(later))
 }

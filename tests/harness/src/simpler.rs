@@ -188,6 +188,9 @@ impl Simpler for Op {
             Self::FlushAll | Self::CancelDrain | Self::Tick | Self::PollAll => Vec::new(),
             Self::Reserve { source } => fields!(Reserve { source }),
             Self::Arrive(arrival) => with(&arrival, Self::Arrive),
+            Self::Admit(arrival) => {
+                [vec![Self::Arrive(arrival)], with(&arrival, Self::Admit)].concat()
+            }
             Self::Upgraded { conn } => fields!(Upgraded { conn }),
             Self::Connect { conn, arrival } => fields!(Connect { conn, arrival }),
             Self::Message { conn, kind } => fields!(Message { conn, kind }),

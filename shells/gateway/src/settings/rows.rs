@@ -77,6 +77,8 @@ pub(super) const ROWS: &[Row] = &[
     row("limits.runs_per_session", of!(Count, runs_per_session), "agent runs that are open in one session [8]"),
     row("limits.connect_rate", of!(Rate, connect_rate), "admissions per second, 0 is no limit [500]"),
     row("limits.connect_burst", of!(Count, connect_burst), "admissions at once before the rate counts [1000]"),
+    row("limits.connect_rate_per_user", of!(Rate, connect_rate_per_user), "admissions per second of one user, 0 is no limit [4]"),
+    row("limits.connect_burst_per_user", of!(Count, connect_burst_per_user), "admissions of one user at once before the rate counts [32]"),
     row("limits.connect_rate_per_ip", OwnRate, "upgrades per second from one address, 0 is no limit [0]"),
     row("limits.over_cap", of!(Policy, over_cap), "evict-unresponsive-then-oldest, evict-oldest or refuse [the first]"),
     row("limits.message_rate", of!(Rate, message_rate), "messages per second of one client, 0 is no limit [100]"),

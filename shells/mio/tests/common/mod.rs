@@ -56,7 +56,7 @@ pub(crate) struct Departure {
 fn resume(text: &str) -> Option<Resume> {
     let (epoch, offset) = text.split_once(':')?;
     let position = Position { epoch: epoch.parse().ok()?, offset: offset.parse().ok()? };
-    Some(Resume { position, previous: None })
+    Some(Resume { position: Some(position), previous: None })
 }
 
 /// What a client that comes back adds to its user.

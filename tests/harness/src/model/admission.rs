@@ -11,7 +11,7 @@ use super::conn::{Conn, State};
 use super::eviction::Plan;
 use super::log::Log;
 use super::stream::{Lag, Seat, Stream};
-use super::{Model, Session};
+use super::{Bucket, Model, Session};
 use crate::seen::Source;
 use crate::{Check, ensure};
 
@@ -90,31 +90,84 @@ impl Model {
     /// What makes room, or the first rule that an admission breaks; takes the token.
     fn decide(
         &mut self,
-        id: ConnId,
+        id: Option<ConnId>,
         (user, thread): (u8, u8),
         previous: Option<ConnId>,
     ) -> Result<Plan, Refused> {
-        match self.known(id).map(|conn| conn.state) {
-            None => return Err(Refused::UnknownConn),
-            Some(State::Pending) => {}
-            Some(_) => return Err(Refused::NotPending),
+        match id.map(|id| self.known(id).map(|conn| conn.state)) {
+            Some(None) => return Err(Refused::UnknownConn),
+            Some(Some(State::Pending)) | None => {}
+            Some(Some(_)) => return Err(Refused::NotPending),
         }
         if let Some(drain) = &self.drain {
             let retry_after = drain.ends.saturating_since(self.now);
             return Err(Refused::Draining { retry_after });
         }
-        self.bucket.take(self.now).map_err(|retry_after| Refused::Rate { retry_after })?;
-        self.plan(user, thread, previous)
+        let plan = self.plan(user, thread, previous)?;
+        // A refused one pays nothing.
+        let (mut own, mut all) = (self.bucket_of(user), self.bucket.clone());
+        own.take(self.now).map_err(|retry_after| Refused::RateOfUser { retry_after })?;
+        all.take(self.now).map_err(|retry_after| Refused::Rate { retry_after })?;
+        self.bucket = all;
+        Ok(Plan { own: Some(own), ..plan })
+    }
+
+    /// The bucket of a user's connects, whether the user is here or has left.
+    fn bucket_of(&self, user: u8) -> Bucket {
+        let spent = || self.spent.iter().find(|(other, _)| *other == user).map(|(_, it)| it);
+        self.own_buckets.get(&user).or_else(spent).cloned().unwrap_or_else(|| self.full_bucket())
+    }
+
+    fn full_bucket(&self) -> Bucket {
+        let config = &self.config;
+        Bucket::new(config.connect_rate_per_user(), config.connect_burst_per_user())
+    }
+
+    /// A user has a session again, and the bucket that was kept meanwhile.
+    pub(crate) fn user_comes(&mut self, user: u8) {
+        if !self.own_buckets.contains_key(&user) {
+            let bucket = self.bucket_of(user);
+            self.spent.retain(|(other, _)| *other != user);
+            self.own_buckets.insert(user, bucket);
+        }
+    }
+
+    /// The last session of a user has ended. What is missing in the bucket is kept, for so many users.
+    pub(crate) fn user_leaves(&mut self, user: u8) {
+        let Some(bucket) = self.own_buckets.remove(&user) else { return };
+        while self.spent.first().is_some_and(|(_, it)| it.is_full(self.now)) {
+            self.spent.remove(0);
+        }
+        if !bucket.is_full(self.now) {
+            self.spent.push((user, bucket));
+            self.marks.hit("a bucket outlived its user");
+        }
+        self.forget_spent();
+    }
+
+    fn forget_spent(&mut self) {
+        let excess = self.spent.len().saturating_sub(self.config.users() as usize);
+        self.spent.drain(..excess);
+    }
+
+    /// After a reload: buckets of a rate or burst that has changed begin full.
+    pub(crate) fn refill_users(&mut self, changed: bool) {
+        if changed {
+            let full = self.full_bucket();
+            self.own_buckets.values_mut().for_each(|bucket| *bucket = full.clone());
+            self.spent.clear();
+        }
+        self.forget_spent();
     }
 
     pub(crate) fn connect(
         &mut self,
         registry: &Registry,
         stamp: Timestamp,
-        id: ConnId,
+        id: Option<ConnId>,
         (user, thread, label): (u8, u8, Option<u8>),
         (resume, expires): (Option<Resume>, Option<Timestamp>),
-        got: &Result<Admitted, Refused>,
+        got: &Result<(ConnId, Admitted), Refused>,
     ) -> Check {
         self.clock(stamp);
         let previous = resume.and_then(|resume| resume.previous);
@@ -122,12 +175,21 @@ impl Model {
             Ok(plan) => plan,
             Err(expected) => return self.refused(expected, got.err()),
         };
-        let admitted = got.map_err(|refused| format!("connect: refused for {refused:?}"))?;
+        let refused = |refused| format!("connect: refused for {refused:?}");
+        let (admitted_as, admitted) = got.map_err(refused)?;
         let evicted = self.make_room(&plan, user, registry)?;
+        if id.is_none() {
+            ensure!(!self.conns.contains_key(&admitted_as), "{admitted_as:?} was not minted");
+            self.conns.insert(admitted_as, Conn::new(admitted_as, self.now));
+        }
+        let id = admitted_as;
         let session = self.find_or_mint(user, thread, &admitted)?;
+        self.user_comes(user);
+        if let Some(own) = plan.own {
+            self.own_buckets.insert(user, own);
+        }
         let source = Source::Session(session);
-        let unseen = Resume::takeover(id).position;
-        let since = resume.map(|resume| resume.position).filter(|since| *since != unseen);
+        let since = resume.and_then(|resume| resume.position);
         let (position, recovered) =
             self.enter(id, &source, since, (admitted.recovered, admitted.position.offset))?;
         ensure!(

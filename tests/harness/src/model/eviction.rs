@@ -3,7 +3,7 @@
 
 use headcount::{CloseReason, ConnId, OverCap, Refused, Registry, SessionEnd, SessionId};
 
-use super::Model;
+use super::{Bucket, Model};
 use crate::seen::Source;
 use crate::{Check, ensure};
 
@@ -17,6 +17,8 @@ pub(crate) struct Plan {
     /// Whether a new session needs a place, and whether its user does.
     pub(crate) mints: bool,
     pub(crate) is_new_user: bool,
+    /// The user's bucket after it.
+    pub(crate) own: Option<Bucket>,
 }
 
 impl Model {
@@ -156,7 +158,11 @@ impl Model {
         let mistake = matches!(expected, Refused::UnknownConn | Refused::NotPending);
         self.tally.refused += u64::from(!mistake);
         let right = match (expected, got) {
-            (Refused::Rate { retry_after: wait }, Some(Refused::Rate { retry_after })) => {
+            (Refused::Rate { retry_after: wait }, Some(Refused::Rate { retry_after }))
+            | (
+                Refused::RateOfUser { retry_after: wait },
+                Some(Refused::RateOfUser { retry_after }),
+            ) => {
                 // A millisecond is what the registry's clock resolves.
                 wait.abs_diff(retry_after).as_millis() <= 1 && !retry_after.is_zero()
             }

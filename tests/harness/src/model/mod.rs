@@ -225,6 +225,9 @@ pub(crate) struct Model {
     pub(crate) announcements: Vec<Announcement>,
     pub(crate) mass_closes: Vec<MassClose>,
     pub(crate) bucket: Bucket,
+    /// The buckets of users who have a session, and of those who left, the first to leave first.
+    pub(crate) own_buckets: BTreeMap<u8, Bucket>,
+    pub(crate) spent: Vec<(u8, Bucket)>,
     /// The level that was acted on last, of each user who has a session.
     pub(crate) pressure: BTreeMap<u8, Pressure>,
     pub(crate) drain: Option<Drain>,
@@ -252,6 +255,8 @@ impl Model {
     pub(crate) fn new(config: Config) -> Self {
         Self {
             bucket: Bucket::new(config.connect_rate(), config.connect_burst()),
+            own_buckets: BTreeMap::new(),
+            spent: Vec::new(),
             config,
             now: Timestamp::ZERO,
             pressure: BTreeMap::new(),

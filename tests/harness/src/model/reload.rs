@@ -172,6 +172,9 @@ impl Model {
         if rate(before) != rate(&self.config) {
             self.bucket = Bucket::new(self.config.connect_rate(), self.config.connect_burst());
         }
+        let rate =
+            |config: &Config| (config.connect_rate_per_user(), config.connect_burst_per_user());
+        self.refill_users(rate(before) != rate(&self.config));
         let rate = |config: &Config| (config.message_rate(), config.message_burst());
         if rate(before) != rate(&self.config) {
             for conn in self.conns.values_mut() {

@@ -229,6 +229,7 @@ impl Model {
             ..Session::new(user, thread)
         };
         self.sessions.insert(id, session);
+        self.user_comes(user);
         self.notices.minted(id, user);
         self.tally.sessions_opened += 1;
         self.found(Source::Session(id), position.epoch)

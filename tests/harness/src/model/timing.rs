@@ -280,6 +280,9 @@ impl Model {
         *self.tally.sessions_ended_by.entry(why.name()).or_insert(0) += 1;
         if let Some(user) = self.sessions.get(&id).map(|session| session.user) {
             self.ease_pressure(user);
+            if self.going().all(|(_, session)| session.user != user) {
+                self.user_leaves(user);
+            }
         }
         self.notices.session_ended(id, why, self.step);
     }
