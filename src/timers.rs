@@ -68,14 +68,20 @@ impl Timers {
     }
 
     /// When the key's entry is due; `None` if it has none.
-    pub(crate) fn at(&self, key: u32) -> Option<Deadline> {
+    fn at(&self, key: u32) -> Option<Deadline> {
         let node = self.nodes.get(key as usize)?;
         (node.slot != UNSCHEDULED).then_some(Deadline::from_millis(node.at))
     }
 
-    /// Makes sure that the key is popped at `at` or before.
+    /// Whether the key is popped at `at` or before, or `at` never comes.
+    pub(crate) fn covers(&self, key: u32, at: Deadline) -> bool {
+        at.instant().is_none() || self.at(key).is_some_and(|scheduled| scheduled <= at)
+    }
+
+    /// Makes sure that the key is popped at `at` or before. A deadline that never comes is not
+    /// scheduled: nobody would have to wake up for it, not even early.
     pub(crate) fn no_later_than(&mut self, key: u32, at: Deadline) {
-        if self.at(key).is_none_or(|scheduled| at < scheduled) {
+        if !self.covers(key, at) {
             self.cancel(key);
             self.insert(key, at.as_millis());
         }

@@ -357,6 +357,7 @@ fn an_expectation_does_not_go_beyond_the_length_of_a_run() {
     tell(&mut world, "r", executing_for("build", Duration::MAX)).unwrap();
     assert_eq!(fails(&mut world, "r"), None);
     world.run(secs(100_000));
+    assert_eq!(world.registry.poll_timeout(), None, "nothing to wake up for, not even early");
     tell(&mut world, "r", completed("build")).unwrap();
     assert_eq!(fails(&mut world, "r"), Some((secs(100_120), RunFailure::Silence)));
 }

@@ -94,7 +94,7 @@ impl Registry {
             }
             if let Some((at, due)) = deadline(hot, cold, &self.rules()) {
                 hold!(
-                    self.conn_timers.at(slot).is_some_and(|timer| timer <= at),
+                    self.conn_timers.covers(slot, at),
                     "{id:?}: {due:?} at {at:?} is not armed in time"
                 );
             }
@@ -216,7 +216,7 @@ impl Registry {
                 hold!(seated, "{owner:?}: the member at {place} does not sit there");
             }
             if let Some(at) = self.ages_at(key as u32) {
-                let armed = self.stream_timers.at(key as u32).is_some_and(|timer| timer <= at);
+                let armed = self.stream_timers.covers(key as u32, at);
                 hold!(armed, "{owner:?} does not look at its oldest entry in time");
             }
             let owned = match owner {
@@ -275,7 +275,7 @@ impl Registry {
                 && session.open_runs == 0
                 && let Some(at) = self.lingers_until(slot)
             {
-                let armed = self.session_timers.at(slot).is_some_and(|timer| timer <= at);
+                let armed = self.session_timers.covers(slot, at);
                 hold!(armed, "{id:?} lingers for ever");
             }
         }
@@ -343,7 +343,7 @@ impl Registry {
                 && self.runs_of(run.session).any(|other| other == slot);
             hold!(listed, "run {slot} is not its session's");
             if let Some((at, _)) = run.deadline(&self.config, self.pauses) {
-                let armed = self.run_timers.at(slot).is_some_and(|timer| timer <= at);
+                let armed = self.run_timers.covers(slot, at);
                 hold!(armed, "run {slot} is not looked at in time");
             }
         }
