@@ -198,6 +198,10 @@ keys! {
         if sessions < 20 { sessions } else { 20 };
     /// Rooms that one connection is in (default 128).
     rooms_per_connection: u32 = "limits.rooms_per_connection", 0, 65_535, 128;
+    /// Rooms of all open connections of one user together, a room counted once for each of them that
+    /// is in it (default 512, or `rooms_per_connection` if that is more). Of the two limits the one
+    /// that is reached first holds.
+    rooms_per_user: u32 = "limits.rooms_per_user", 0, MAX_COUNT, rooms_per_connection.max(512);
     /// Runs that are open at the same time in one session (default 8).
     runs_per_session: u32 = "limits.runs_per_session", 0, 65_535, 8;
     /// Admissions per second, 0 for no limit (default 500).

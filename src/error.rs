@@ -316,6 +316,9 @@ pub enum JoinError {
     UnknownConn,
     /// The connection is in `limits.rooms_per_connection` rooms.
     RoomsPerConnection,
+    /// The open connections of its user are in `limits.rooms_per_user` rooms, a room counted once for
+    /// each of them that is in it.
+    RoomsPerUser,
     /// `limits.rooms` rooms have members, and this would be a further one.
     Rooms,
 }
@@ -326,6 +329,9 @@ impl fmt::Display for JoinError {
             Self::UnknownConn => "no such connection: it has ended, is closing, or never was",
             Self::RoomsPerConnection => {
                 "the connection is in too many rooms (limits.rooms_per_connection)"
+            }
+            Self::RoomsPerUser => {
+                "the user's connections are in too many rooms (limits.rooms_per_user)"
             }
             Self::Rooms => "there are too many rooms (limits.rooms)",
         })

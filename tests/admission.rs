@@ -266,6 +266,55 @@ fn a_user_has_so_many_sessions_and_a_known_one_is_not_a_further_one() {
 }
 
 #[test]
+fn one_user_does_not_take_all_rooms_with_many_connections() {
+    // The defaults: sixteen connections, each in as many rooms as one may be in.
+    let mut world = World::with(config().rooms(2_000));
+    world.checking = false;
+    let mut joined = 0;
+    let mut conns = Vec::new();
+    for tab in 0..16 {
+        let conn = world.open("alice", "main");
+        conns.push(conn);
+        for number in 0..128 {
+            let name = room(&format!("{tab}-{number}"));
+            match world.registry.join(world.now, conn, &name, None) {
+                Ok(_) => joined += 1,
+                Err(error) => assert_eq!(error, JoinError::RoomsPerUser),
+            }
+        }
+    }
+    assert_eq!((joined, world.registry.stats().rooms), (512, 512));
+    let bob = world.open("bob", "main");
+    world.join(bob, "lobby");
+
+    // A connection that closes gives its share back, and so does a leave; a member joins nothing.
+    let now = world.now;
+    let refused = world.registry.join(now, conns[15], &room("lobby"), None);
+    assert_eq!(refused, Err(JoinError::RoomsPerUser));
+    assert!(world.join(conns[0], "0-0").already);
+    world.hang_up(conns[0]);
+    world.join(conns[15], "lobby");
+    assert_eq!(world.registry.stats().rooms, 512 - 128 + 1);
+}
+
+#[test]
+fn a_lower_cap_on_the_rooms_of_a_user_binds_the_next_join_only() {
+    let mut world = World::new();
+    let conn = world.open("alice", "main");
+    for name in ["one", "two", "three"] {
+        world.join(conn, name);
+    }
+    world.registry.reload(world.now, config().rooms_per_user(2).build().unwrap());
+    assert_eq!(world.registry.rooms_of(conn).count(), 3);
+    let now = world.now;
+    let refused = world.registry.join(now, conn, &room("four"), None);
+    assert_eq!(refused, Err(JoinError::RoomsPerUser));
+    world.leave(conn, "one");
+    world.leave(conn, "two");
+    world.join(conn, "four");
+}
+
+#[test]
 fn rooms_are_capped_in_total_and_per_connection() {
     let mut world = World::with(config().rooms(3).rooms_per_connection(2).room_history(0));
     let (alice, bob) = (world.open("alice", "main"), world.open("bob", "main"));

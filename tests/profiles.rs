@@ -13,7 +13,7 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
     values!(config,
         seed flush_reports over_cap
         connections pending pending_per_source closing sessions users rooms
-        connections_per_user sessions_per_user rooms_per_connection runs_per_session
+        connections_per_user sessions_per_user rooms_per_connection rooms_per_user runs_per_session
         connect_rate connect_burst connect_rate_per_user connect_burst_per_user
         message_rate message_burst message_bytes head_bytes byte_rate frame_deadline
         linger head_deadline auth_deadline close_handshake idle max_lifetime expiry_grace
@@ -45,6 +45,7 @@ const DEFAULTS: Table = &[
     ("connections_per_user", "16"),
     ("sessions_per_user", "20"),
     ("rooms_per_connection", "128"),
+    ("rooms_per_user", "512"),
     ("runs_per_session", "8"),
     ("connect_rate", "500"),
     ("connect_burst", "1000"),

@@ -225,7 +225,8 @@ impl Registry {
     /// after the position in the answer. For a member this changes nothing.
     ///
     /// Over `limits.rooms` the room that has been without members for longest ends, with its history,
-    /// so that another can be made; a join is refused when every room has a member.
+    /// so that another can be made; a join is refused when every room has a member. Costs O(the
+    /// user's open connections).
     ///
     /// # Errors
     /// [`JoinError`] says which limit it would exceed.
@@ -251,6 +252,10 @@ impl Registry {
         if self.conns.cold(slot).seats.len() > self.config.rooms_per_connection as usize {
             return Err(JoinError::RoomsPerConnection);
         }
+        let user = self.sessions.get(self.conns.hot(slot).session).user;
+        if self.rooms_of_user(user) >= self.config.rooms_per_user as usize {
+            return Err(JoinError::RoomsPerUser);
+        }
         let room_slot = match known {
             Some(room) => room,
             None => self.make_room_of(room)?,
@@ -259,6 +264,13 @@ impl Registry {
         let key = self.rooms.get(room_slot).stream;
         let (position, recovered) = self.take_seat(slot, key, since);
         Ok(Joined { position, recovered, already: false })
+    }
+
+    /// How many rooms a user's open connections are in together: the lengths of their lists of seats,
+    /// never a counter.
+    fn rooms_of_user(&self, user: u32) -> usize {
+        // The session's seat is not a room's.
+        self.open_of(user).iter().map(|slot| self.conns.cold(*slot).seats.len() - 1).sum()
     }
 
     /// A new room. Over `limits.rooms` those go that have been empty longest.

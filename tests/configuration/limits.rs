@@ -124,6 +124,14 @@ pub(crate) const ROWS: &[Row] = &[
             join(world, alice, "two")
         });
     }),
+    ("limits.rooms_per_user", |key| {
+        let outcomes = [(1, Err(JoinError::RoomsPerUser)), (2, Ok(()))];
+        key.decides(B::rooms_per_user, config(), outcomes, |world| {
+            let [alice, other] = ["one", "two"].map(|thread| world.open("alice", thread));
+            world.join(alice, "lobby");
+            join(world, other, "lobby")
+        });
+    }),
     ("limits.over_cap", |key| {
         use ConnState::{Closing, Open};
         let base = config().connections_per_user(2);

@@ -81,6 +81,7 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         connections_per_user: u32,
         sessions_per_user: u32,
         rooms_per_connection: u32,
+        rooms_per_user: u32,
         runs_per_session: u32,
         connect_rate: u32,
         connect_burst: u32,

@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::Duration;
 
-use headcount::{Admitted, Joined, Position, Recovered, RoomId, StreamRef, Who, is_hidden, shown};
+use headcount::{
+    Admitted, JoinError, Joined, Position, Recovered, RoomId, StreamRef, Who, is_hidden, shown,
+};
 
 use crate::identity::show_epoch;
 
@@ -145,6 +147,16 @@ pub(crate) fn left(room: &RoomId, request: Option<&str>) -> String {
 /// What a client asked for is done.
 pub(crate) fn ok(request: Option<&str>) -> String {
     Object::frame("ok").request(request).end()
+}
+
+/// The code of a join that was refused: the limit that it would exceed.
+pub(crate) const fn join_code(error: JoinError) -> &'static str {
+    match error {
+        JoinError::RoomsPerConnection => "rooms_per_connection",
+        JoinError::RoomsPerUser => "rooms_per_user",
+        JoinError::Rooms => "rooms",
+        _ => "join_refused",
+    }
 }
 
 /// What a client asked for can't be done.

@@ -69,7 +69,9 @@ impl Gateway {
             // In development mode anyone may join any room.
             Ask::Join { room, since } => match turn.registry.join(turn.now, conn, &room, since) {
                 Ok(joined) => frames::joined(&room, &joined, request),
-                Err(refused) => frames::error("join_refused", &refused.to_string(), request),
+                Err(refused) => {
+                    frames::error(frames::join_code(refused), &refused.to_string(), request)
+                }
             },
             Ask::Ack { room, offset } => {
                 match turn.registry.acknowledge(turn.now, conn, room.as_ref(), offset) {

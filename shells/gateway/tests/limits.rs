@@ -58,6 +58,27 @@ fn who_came_and_went_keeps_nobody_out() {
     assert!(head.contains("retry-after: 5"), "{head}");
 }
 
+#[test]
+fn the_rooms_of_one_user_are_limited_over_all_connections_and_through_both_doors() {
+    let server = Server::with(&["limits.rooms_per_user=3"]);
+    let (mut one, mut two) = (server.connect("user=a"), server.connect("user=a"));
+    for room in ["x", "y"] {
+        let joined = one.ask(&format!(r#"{{"type":"join","room":"{room}"}}"#));
+        assert_eq!(joined["type"], "joined", "{joined}");
+    }
+    assert_eq!(two.ask(r#"{"type":"join","room":"x"}"#)["type"], "joined");
+    let refused = two.ask(r#"{"type":"join","room":"z","id":1}"#);
+    assert_eq!((&refused["code"], &refused["request"]), (&json!("rooms_per_user"), &json!(1)));
+    let answer = server.post("/v1/join", r#"{"user":"a","room":"x"}"#).json();
+    assert_eq!((&answer["already"], &answer["refused"]), (&json!(2), &json!(0)), "{answer}");
+    let answer = server.post("/v1/join", r#"{"user":"a","room":"z"}"#).json();
+    assert_eq!((&answer["refused"], &answer["code"]), (&json!(2), &json!("rooms_per_user")));
+    let mut other = server.connect("user=b");
+    assert_eq!(other.ask(r#"{"type":"join","room":"z"}"#)["type"], "joined");
+    two.ask(r#"{"type":"leave","room":"x"}"#);
+    assert_eq!(two.ask(r#"{"type":"join","room":"z"}"#)["type"], "joined");
+}
+
 /// A refusal with everything in its head.
 fn refusal(server: &Server, query: &str, headers: &[(&str, &str)]) -> (u16, String, Value) {
     let mut all = vec![

@@ -175,7 +175,10 @@ fn mistakes_are_answered_and_never_disconnect() {
     assert_eq!(client.next()["code"], "binary_frame");
     client.ask(r#"{"type":"join","room":"first"}"#);
     let refused = client.ask(r#"{"type":"join","room":"second","id":"s"}"#);
-    assert_eq!((&refused["code"], &refused["request"]), (&json!("join_refused"), &json!("s")));
+    assert_eq!(
+        (&refused["code"], &refused["request"]),
+        (&json!("rooms_per_connection"), &json!("s"))
+    );
     assert!(refused["message"].as_str().unwrap().contains("rooms_per_connection"), "{refused}");
     assert_eq!(
         client.ask(r#"{"type":"ping","id":"p","more":[]}"#),

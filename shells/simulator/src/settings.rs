@@ -101,6 +101,7 @@ keys! {
     "limits.connections_per_user" connections_per_user
     "limits.sessions_per_user" sessions_per_user
     "limits.rooms_per_connection" rooms_per_connection
+    "limits.rooms_per_user" rooms_per_user
     "limits.runs_per_session" runs_per_session
     "limits.connect_rate" connect_rate
     "limits.connect_burst" connect_burst

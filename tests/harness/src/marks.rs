@@ -82,6 +82,7 @@ pub const ALL: &[&str] = &[
     "a suspect connection recovered",
     "a text was extended",
     "a text was handed out in part",
+    "a user was in too many rooms",
     "an absent user made room",
     "an acknowledgement told something new",
     "an acknowledgement was clamped",

@@ -176,4 +176,5 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .frame_deadline(time(later, calm, false))
         .connect_rate_per_user(later.pick(&[0, 0, 1, 10, 1_000]))
         .connect_burst_per_user(small(later))
+        .rooms_per_user(later.pick(&[1, 2, 4, 9, 512, 512, 512, 512, 512, 512]))
 }

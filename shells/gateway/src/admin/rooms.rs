@@ -83,7 +83,9 @@ pub(super) async fn join(
         .number("already", already)
         .number("refused", refused.len() as u64);
     Ok(json(match refused.first() {
-        Some(error) => answer.text("reason", &error.to_string()).end(),
+        Some(error) => {
+            answer.text("code", frames::join_code(*error)).text("reason", &error.to_string()).end()
+        }
         None => answer.end(),
     }))
 }

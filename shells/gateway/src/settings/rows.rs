@@ -74,6 +74,7 @@ pub(super) const ROWS: &[Row] = &[
     row("limits.connections_per_user", of!(Count, connections_per_user), "open connections of one user [16]"),
     row("limits.sessions_per_user", of!(Count, sessions_per_user), "sessions of one user, lingering ones included [20]"),
     row("limits.rooms_per_connection", of!(Count, rooms_per_connection), "rooms that one connection is in [128]"),
+    row("limits.rooms_per_user", of!(Count, rooms_per_user), "rooms of all connections of one user together [512]"),
     row("limits.runs_per_session", of!(Count, runs_per_session), "agent runs that are open in one session [8]"),
     row("limits.connect_rate", of!(Rate, connect_rate), "admissions per second, 0 is no limit [500]"),
     row("limits.connect_burst", of!(Count, connect_burst), "admissions at once before the rate counts [1000]"),

@@ -226,6 +226,13 @@ impl Model {
         if conn.rooms.len() >= self.config.rooms_per_connection() as usize {
             broken.push(JoinError::RoomsPerConnection);
         }
+        let user = conn.session().map(|session| self.sessions[&session].user);
+        let of_user = self.open_of_user(user.ok_or("a member of no session")?);
+        let rooms: usize = of_user.iter().map(|id| self.conns[id].rooms.len()).sum();
+        if broken.is_empty() && rooms >= self.config.rooms_per_user() as usize {
+            self.marks.hit("a user was in too many rooms");
+            broken.push(JoinError::RoomsPerUser);
+        }
         if !exists && !self.has_place_for_room() {
             broken.push(JoinError::Rooms);
         }
