@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use headcount::{ConnId, Disconnect, Inbound, Registry, Resume, Timestamp, Within};
+use headcount::{ConnId, Disconnect, Inbound, Registry, Resume, RoomId, Timestamp, Within};
 
 use super::model::closing::Audience;
 use super::model::millis_up;
@@ -106,13 +106,14 @@ impl World {
                 }
                 self.model.join(stamp, conn, &room, since, got, &self.registry)?;
             }
-            Op::Leave { conn, room } => {
-                let (conn, room, stamp) = (self.conn(conn), self.room(room), self.stamp());
-                let got = self.registry.call(|it| it.leave(stamp, conn, &room));
-                if got == Ok(true) {
-                    self.grammar.left(conn, &Source::Room(room.clone()));
+            Op::Leave { conn, room } => self.leave(self.conn(conn), &self.room(room))?,
+            Op::Vacate { room } => {
+                self.send((To::Room(room), None), Class::Critical, (1, true))?;
+                let room = self.room(room);
+                for conn in self.model.members(&Source::Room(room.clone())) {
+                    self.compare()?;
+                    self.leave(conn, &room)?;
                 }
-                self.model.leave(stamp, conn, &room, got)?;
             }
             Op::Acknowledge { conn, room, upto } => self.acknowledge(conn, room, upto)?,
             Op::Close { to, reason } => match to {
@@ -249,6 +250,15 @@ impl World {
         };
         let got = self.registry.call(|it| it.message(stamp, conn, inbound));
         self.model.message(stamp, conn, inbound, got)
+    }
+
+    fn leave(&mut self, conn: ConnId, room: &RoomId) -> Check {
+        let stamp = self.stamp();
+        let got = self.registry.call(|it| it.leave(stamp, conn, room));
+        if got == Ok(true) {
+            self.grammar.left(conn, &Source::Room(room.clone()));
+        }
+        self.model.leave(stamp, conn, room, got)
     }
 
     fn flush(&mut self, conn: ConnId, how: Flush) -> Check {

@@ -271,6 +271,7 @@ impl Generator {
             }
             11 => Op::Reply { conn: self.pick(), size: self.size() },
             12 => Op::Join { conn: self.pick(), room: self.name(), since: self.since() },
+            13 if self.rng.chance(30) => Op::Vacate { room: self.name() },
             13 => Op::Leave { conn: self.pick(), room: self.name() },
             14 => {
                 let to = self.to();

@@ -139,6 +139,11 @@ pub enum Op {
         /// Up to where; what it was handed, if it does not say.
         upto: Since,
     },
+    /// Something is said in a room, and all of its members leave, one after the other.
+    Vacate {
+        /// Which room.
+        room: u8,
+    },
     /// A connection leaves a room.
     Leave {
         /// Which.

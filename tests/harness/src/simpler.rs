@@ -211,6 +211,7 @@ impl Simpler for Op {
             Self::Join { conn, room, since } => fields!(Join { conn, room, since }),
             Self::Acknowledge { conn, room, upto } => fields!(Acknowledge { conn, room, upto }),
             Self::Leave { conn, room } => fields!(Leave { conn, room }),
+            Self::Vacate { room } => fields!(Vacate { room }),
             Self::Close { to, reason } => fields!(Close { to, reason }),
             Self::OpenRun { user, thread, run, size } => {
                 fields!(OpenRun { user, thread, run, size })
