@@ -114,10 +114,14 @@ impl Frames {
             Some(end) if end <= input.len() => end,
             _ => return Ok(None),
         };
-        let event = self.process(&input[..end])?;
-        if matches!(event, Event::Close(_)) && !has_a_code_of_the_wire(&header, &input[start..end])
+        let mut event = self.process(&input[..end])?;
+        if let Event::Close(answer) = &mut event
+            && let Some(code) = close_code(&header, &input[start..end])
         {
-            return Err(Fault::Protocol);
+            if !may_be_on_the_wire(code) {
+                return Err(Fault::Protocol);
+            }
+            *answer = code;
         }
         match event {
             Event::Part => {
@@ -147,8 +151,7 @@ impl Frames {
                 Event::Ping(Bytes::from(lent.output))
             }
             Ok(Message::Pong(_)) => Event::Pong,
-            // A peer that gave no code is told that all is well. For one that may not be on the wire
-            // the context has put 1002, which `feed` does not mistake for the peer's.
+            // A peer that gave no code is told that all is well.
             Ok(Message::Close(close)) => {
                 Event::Close(close.map_or(1000, |close| close.code.into()))
             }
@@ -165,11 +168,16 @@ impl Frames {
     }
 }
 
-/// Whether a close frame has no code, or one that may be sent. What the context tells is the code to
-/// answer with, which says nothing of what came.
-fn has_a_code_of_the_wire(header: &FrameHeader, payload: &[u8]) -> bool {
-    let (Some(mask), [high, low, ..]) = (header.mask, payload) else { return true };
-    CloseCode::from(u16::from_be_bytes([high ^ mask[0], low ^ mask[1]])).is_allowed()
+/// The code of a close frame as it came. The context tells which to answer with: 1002 in the place of
+/// one that it takes for none, and that could be the peer's own word.
+fn close_code(header: &FrameHeader, payload: &[u8]) -> Option<u16> {
+    let (Some(mask), [high, low, ..]) = (header.mask, payload) else { return None };
+    Some(u16::from_be_bytes([high ^ mask[0], low ^ mask[1]]))
+}
+
+/// RFC 6455 §7.4, and 1014, which was registered later than tungstenite knows.
+fn may_be_on_the_wire(code: u16) -> bool {
+    code == 1014 || CloseCode::from(code).is_allowed()
 }
 
 fn new_context(limit: usize) -> WebSocketContext {
