@@ -5,14 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::time::Duration;
 
 use crate::handler::Turn;
 
 /// Calls that wait for the loop.
 const QUEUE: usize = 1_024;
 
-/// Calls in one turn; the others wait for the next, which comes at once.
-const CALLS_PER_TURN: usize = 256;
+/// The time for calls in one turn. When it has passed no other call begins; those that wait run in
+/// the next turn, which comes at once. Between turns the sockets are read and written.
+const CALLS_LAST: Duration = Duration::from_millis(1);
 
 type Call = Box<dyn FnOnce(&mut Turn<'_>) + Send>;
 
@@ -26,7 +28,9 @@ pub struct Handle {
 impl Handle {
     /// Runs `f` on the loop's thread in its next turn. Returns at once.
     ///
-    /// Calls of one thread run in their order.
+    /// Calls of one thread run in their order. A turn has one millisecond for calls, and at least
+    /// one call runs in each: a call that takes longer is the wait of every socket. Split work that
+    /// grows with a table into calls of their own, such as pages of 100.
     ///
     /// # Errors
     /// [`HandleError::Full`] while 1,024 calls wait, [`HandleError::Stopped`] when the loop has
@@ -131,16 +135,19 @@ pub(crate) fn channel(waker: mio::Waker) -> (Handle, Calls) {
 }
 
 impl Calls {
-    /// Runs what waits, up to a turn's share. Whether more may wait.
-    pub(crate) fn run(&self, turn: &mut Turn<'_>) -> bool {
+    /// Runs what waits until a turn's share of time is used up: at least one. `elapsed` is the time
+    /// since the first began. Whether more may wait.
+    pub(crate) fn run(&self, turn: &mut Turn<'_>, elapsed: impl Fn() -> Duration) -> bool {
         self.bell.rung.swap(false, Ordering::AcqRel);
-        for _ in 0..CALLS_PER_TURN {
+        loop {
             match self.calls.try_recv() {
                 Ok(call) => call(turn),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return false,
             }
+            if elapsed() >= CALLS_LAST {
+                return true;
+            }
         }
-        true
     }
 
     /// How often the handles have asked to stop.
@@ -166,8 +173,9 @@ mod tests {
         (poll, handle, calls)
     }
 
+    /// A turn in which calls take no time.
     fn run(calls: &Calls, registry: &mut Registry) -> bool {
-        calls.run(&mut Turn { registry, now: Timestamp::ZERO })
+        calls.run(&mut Turn { registry, now: Timestamp::ZERO }, || Duration::ZERO)
     }
 
     /// Whether the loop would wake.
@@ -200,17 +208,46 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_is_bounded_and_so_is_a_turn() {
+    fn the_queue_is_bounded() {
         let (_poll, handle, calls) = channel_with_poll();
         let mut registry = Registry::new(Config::new(1));
         for _ in 0..QUEUE {
             handle.post(|_| ()).unwrap();
         }
         assert_eq!(handle.post(|_| ()), Err(HandleError::Full));
-        for _ in 0..QUEUE / CALLS_PER_TURN {
-            assert!(run(&calls, &mut registry));
-        }
         assert!(!run(&calls, &mut registry));
+        handle.post(|_| ()).unwrap();
+    }
+
+    #[test]
+    fn long_calls_share_a_turn_by_their_time_and_short_ones_are_not_counted() {
+        let (_poll, handle, calls) = channel_with_poll();
+        let mut registry = Registry::new(Config::new(1));
+        // Time passes in calls only.
+        let (time, done) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let post = |micros: u32| {
+            let (time, done) = (Arc::clone(&time), Arc::clone(&done));
+            let call = move |_: &mut Turn<'_>| {
+                time.fetch_add(micros, Ordering::Relaxed);
+                done.fetch_add(1, Ordering::Relaxed);
+            };
+            handle.post(call).unwrap();
+        };
+        let mut turn = || {
+            time.store(0, Ordering::Relaxed);
+            let elapsed = || Duration::from_micros(time.load(Ordering::Relaxed).into());
+            let more =
+                calls.run(&mut Turn { registry: &mut registry, now: Timestamp::ZERO }, elapsed);
+            (more, done.swap(0, Ordering::Relaxed))
+        };
+        // Three that take 240 ms each: one turn has one of them.
+        (0..3).for_each(|_| post(240_000));
+        assert_eq!([turn(), turn(), turn()], [(true, 1), (true, 1), (true, 1)]);
+        assert_eq!(turn(), (false, 0));
+        (0..5).for_each(|_| post(400));
+        assert_eq!([turn(), turn()], [(true, 3), (false, 2)]);
+        (0..500).for_each(|_| post(1));
+        assert_eq!(turn(), (false, 500));
     }
 
     #[test]

@@ -119,7 +119,7 @@
 //!
 //! A turn of the loop is short, whatever the sockets want. It reads 512 KiB and processes 1,024 small
 //! frames or 512 KiB of large ones, and a message that began within that is finished; it accepts 16
-//! sockets, runs 256 calls of handles, and writes 1 MiB to 256 sockets. What is left waits for the next
+//! sockets, runs calls of handles for a millisecond, and writes 1 MiB to 256 sockets. What is left waits for the next
 //! turn, which comes at once, first in, first out. A socket's share of a turn shrinks with the number
 //! that wait, from 64 KiB and 256 frames down to 4 KiB and 4 frames; what it has beyond its share waits
 //! behind the input of all others. So a client that says little waits for one turn, a few milliseconds,

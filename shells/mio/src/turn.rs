@@ -112,7 +112,9 @@ impl<H: Handler> Loop<H> {
                 events.clear();
             }
             let now = self.clock.now();
-            self.more_calls = self.calls.run(&mut Turn { registry: &mut self.registry, now });
+            let clock = &self.clock;
+            let mut turn = Turn { registry: &mut self.registry, now };
+            self.more_calls = self.calls.run(&mut turn, || clock.now().saturating_since(now));
             for event in &events {
                 self.note(event);
             }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use headcount::{CloseReason, ConnId, Disconnect, Inbound, Message, RoomId, Target, UserId};
-use headcount_mio::{HandleError, Options, Server};
+use headcount_mio::{HandleError, Options, Server, Turn};
 
 #[test]
 fn a_thousand_connections_come_and_go_and_nothing_stays() {
@@ -80,6 +80,38 @@ fn what_a_client_does_not_read_is_not_kept_in_the_kernel() {
     // The client's own buffer, the window, and what may be unsent: some 250 KB.
     let sent = server.stats().sent;
     assert!(sent < 100, "{sent} messages of 10 KB were handed out");
+}
+
+#[test]
+fn sockets_are_served_between_long_calls() {
+    let server = TestServer::start(config());
+    let mut client = Client::admitted(server.address, "alice");
+    let ((go, begin), (served, wait)) = (channel::<()>(), channel::<()>());
+    // It holds up the loop until all the others wait behind it, and a ping in the socket.
+    let hold = move |_: &mut Turn<'_>| {
+        let _ = begin.recv_timeout(PATIENCE);
+    };
+    server.handle.post(hold).unwrap();
+    for _ in 0..5 {
+        let long = |_: &mut Turn<'_>| {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(2) {
+                std::hint::spin_loop();
+            }
+        };
+        server.handle.post(long).unwrap();
+    }
+    let (report, reported) = channel();
+    let last = move |_: &mut Turn<'_>| {
+        let _ = report.send(wait.recv_timeout(PATIENCE / 4).is_ok());
+    };
+    server.handle.post(last).unwrap();
+    client.send(&frame(PING, b"?"));
+    go.send(()).unwrap();
+    assert_eq!(client.frame(), (PONG, b"?".to_vec()));
+    // A server that runs all calls in one turn has answered only after the last of them.
+    let _ = served.send(());
+    assert!(reported.recv().unwrap(), "the pong came before the last call");
 }
 
 #[test]
