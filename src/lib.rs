@@ -324,7 +324,8 @@ pub use id::{ConnId, MAX_ID_BYTES, Principal, RoomId, RunId, SessionId, ThreadId
 pub use profile::Profile;
 pub use registry::{
     CallExplanation, Closed, CursorExplanation, Disconnect, Explanation, Inbound, Registry, Resume,
-    RoomExplanation, RunExplanation, SessionExplanation, Target, Upcoming, UserScope, Who, Within,
+    RoomExplanation, RunExplanation, SessionExplanation, Survey, Target, Upcoming, UserScope, Who,
+    Within,
 };
 pub use run::{RunEvent, RunEventKind, RunFailure};
 pub use stats::{

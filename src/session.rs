@@ -270,6 +270,11 @@ impl Sessions {
         self.records.iter().next_back().map_or(0, |(slot, _)| slot as u32 + 1)
     }
 
+    /// The same of the table of users.
+    pub(crate) fn user_slots(&self) -> u32 {
+        self.users.iter().next_back().map_or(0, |(slot, _)| slot as u32 + 1)
+    }
+
     /// The handle of a slot whose session has not ended.
     pub(crate) fn live_id(&self, slot: u32) -> Option<SessionId> {
         let record = self.peek(slot).filter(|record| !record.ended)?;

@@ -3,7 +3,8 @@
 mod support;
 
 use headcount::{
-    CloseReason, ConnState, Message, Notice, Position, Recovered, SessionEnd, SessionId, Target,
+    CloseReason, ConnState, Message, Notice, Position, Recovered, SessionEnd, SessionId, Survey,
+    Target,
 };
 use support::{World, config, ms, room, secs, thread, user};
 
@@ -76,7 +77,9 @@ fn a_closing_connection_is_who_it_was_although_its_session_has_ended() {
         assert_eq!((who.user, who.thread, who.label), (&user("alice"), &thread(name), label));
     }
     assert_eq!((world.registry.stats().users, world.registry.stats().sessions), (1, 1));
-    assert_eq!(world.registry.users_by_sessions(9), [(&user("alice"), 1)]);
+    let mut survey = Survey::new(9);
+    assert!(!world.registry.survey(&mut survey, 1_000));
+    assert_eq!(survey.users_by_sessions(), [(user("alice"), 1)]);
     world.check();
 
     world.hang_up(back);

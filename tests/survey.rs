@@ -1,6 +1,6 @@
 //! Looking at many at once: pages, and figures that take a walk.
 
-use headcount::{Config, ConnId, Principal, Registry, Resume, ThreadId, Timestamp, UserId};
+use headcount::{Config, ConnId, Principal, Registry, Resume, Survey, ThreadId, Timestamp, UserId};
 
 fn connect(registry: &mut Registry, now: Timestamp, user: &str, thread: &str) -> ConnId {
     let conn = registry.reserve(now, None).unwrap();
@@ -32,22 +32,37 @@ fn pages_go_on_after_the_last_index() {
 fn the_users_with_most_sessions_come_first() {
     let mut registry = Registry::new(Config::new(1));
     let at = Timestamp::from_secs;
-    assert_eq!((registry.oldest_session(), registry.mean_round_trip()), (None, None));
+    let survey = |registry: &Registry, most, slots| {
+        let mut survey = Survey::new(most);
+        let mut steps = 1;
+        while registry.survey(&mut survey, slots) {
+            steps += 1;
+        }
+        (survey, steps)
+    };
+    let (nothing, steps) = survey(&registry, 3, 1);
+    assert_eq!((nothing.oldest_session(), nothing.mean_round_trip(), steps), (None, None, 1));
     for (user, sessions) in [("one", 1), ("three", 3), ("two", 2), ("none-more", 3)] {
         for thread in 0..sessions {
             connect(&mut registry, at(10), user, &thread.to_string());
         }
     }
     let top = |most| {
-        let top = registry.users_by_sessions(most).into_iter();
-        top.map(|(user, count)| (user.as_str().to_owned(), count)).collect::<Vec<_>>()
+        let (survey, _) = survey(&registry, most, 1_000);
+        let top = survey.users_by_sessions().iter();
+        top.map(|(user, count)| (user.as_str().to_owned(), *count)).collect::<Vec<_>>()
     };
     let shown: Vec<_> = top(3).into_iter().map(|(_, count)| count).collect();
     assert_eq!(shown, [3, 3, 2]);
     assert_eq!(top(9).last(), Some(&("one".to_owned(), 1)));
     assert!(top(0).is_empty());
-    registry.tick(at(15));
-    assert_eq!(registry.oldest_session().map(|age| age.as_secs()), Some(5));
+    // No step is longer than it was asked to be, and all see the same.
+    for slots in 1..=10 {
+        let (stepwise, steps) = survey(&registry, 3, slots);
+        assert_eq!(steps, 9_usize.div_ceil(slots), "nine slots in steps of {slots}");
+        assert_eq!(stepwise.users_by_sessions(), survey(&registry, 3, 9).0.users_by_sessions());
+        assert_eq!(stepwise.oldest_session(), Some(at(10)));
+    }
 }
 
 #[test]

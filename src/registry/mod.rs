@@ -60,6 +60,7 @@ pub use self::input::{Disconnect, Inbound, Resume, Target, Who};
 use self::outbox::Outbox;
 pub(crate) use self::outbox::Queued;
 use self::reload::Standing;
+pub use self::survey::Survey;
 pub(crate) use self::turns::Turn;
 use self::turns::Turns;
 pub use self::user::{UserScope, Within};

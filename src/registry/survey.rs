@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use crate::conn::State;
 use crate::id::{ConnId, SessionId, ThreadId, UserId};
+use crate::time::Timestamp;
 
 use super::Registry;
 
@@ -37,41 +38,90 @@ impl Registry {
         Some((&self.sessions.user(record.user).name, &record.thread))
     }
 
-    /// The users with the most sessions, the one with most first, and how many each has. Costs
-    /// O(users × most): for people who look, not for every turn.
-    #[must_use]
-    pub fn users_by_sessions(&self, most: usize) -> Vec<(&UserId, u32)> {
-        let mut top: Vec<(&UserId, u32)> = Vec::with_capacity(most.saturating_add(1).min(1_024));
-        for (_, user) in self.sessions.iter_users() {
-            let count = user.sessions.len() as u32;
-            let place = top.partition_point(|(_, more)| *more >= count);
-            if place < most {
-                top.insert(place, (&user.name, count));
-                top.truncate(most);
+    /// Goes on with a survey, past `slots` slots of each table at most, and says whether slots are
+    /// left: `while registry.survey(&mut survey, 1_000) {}`.
+    ///
+    /// Costs O(slots × [`most`](Survey::new)). Between two calls anything may happen: each entry is
+    /// counted as it is when the survey passes it, and one that takes a slot behind it is not.
+    pub fn survey(&self, survey: &mut Survey, slots: usize) -> bool {
+        let slots = u32::try_from(slots).unwrap_or(u32::MAX).max(1);
+        let from = survey.next;
+        let to = from.saturating_add(slots);
+        for slot in from..to.min(self.sessions.user_slots()) {
+            let user = self.sessions.peek_user(slot).filter(|user| !user.sessions.is_empty());
+            if let Some(user) = user {
+                survey.note_user(&user.name, user.sessions.len() as u32);
             }
         }
-        top
+        for slot in from..to.min(self.sessions.slots()) {
+            if let Some(session) = self.sessions.peek(slot).filter(|session| !session.ended) {
+                survey.oldest =
+                    Some(survey.oldest.map_or(session.since, |it| it.min(session.since)));
+            }
+        }
+        for slot in from..to.min(self.conns.end()) {
+            if self.conns.get(slot).is_some_and(|hot| hot.state == State::Open) {
+                survey.note_round_trip(self.conns.cold(slot).round_trip_micros);
+            }
+        }
+        survey.next = to;
+        to < self.conns.end().max(self.sessions.slots()).max(self.sessions.user_slots())
     }
+}
 
-    /// How long ago the oldest session was minted that has not ended. Costs O(sessions).
+/// Figures that take a walk over the tables to know, gathered in as many steps as one likes: see
+/// [`Registry::survey`].
+#[derive(Clone, Debug)]
+pub struct Survey {
+    most: usize,
+    /// The next slot, of all three tables.
+    next: u32,
+    top: Vec<(UserId, u32)>,
+    oldest: Option<Timestamp>,
+    /// How many round trips are known, and their sum in microseconds.
+    round_trips: (u64, u64),
+}
+
+impl Survey {
+    /// One that has seen nothing. `most` is how many users it names.
     #[must_use]
-    pub fn oldest_session(&self) -> Option<Duration> {
-        let live = self.sessions.iter().filter(|(_, record)| !record.ended);
-        let oldest = live.map(|(_, record)| record.since).min()?;
-        Some(self.now.saturating_since(oldest))
+    pub const fn new(most: usize) -> Self {
+        Self { most, next: 0, top: Vec::new(), oldest: None, round_trips: (0, 0) }
     }
 
-    /// The mean of the smoothed round trips of the open connections that have answered a ping. Costs
-    /// O(connections).
+    /// The users with the most sessions that have not ended, the one with most first, and how many
+    /// each has.
+    #[must_use]
+    pub fn users_by_sessions(&self) -> &[(UserId, u32)] {
+        &self.top
+    }
+
+    /// When the oldest session that has not ended was minted; `None`: there is none.
+    #[must_use]
+    pub const fn oldest_session(&self) -> Option<Timestamp> {
+        self.oldest
+    }
+
+    /// The mean of the smoothed round trips of the open connections that have answered a ping;
+    /// `None`: none has.
     #[must_use]
     pub fn mean_round_trip(&self) -> Option<Duration> {
-        let known = self
-            .conns
-            .iter()
-            .filter(|(_, hot, cold)| hot.state == State::Open && cold.round_trip_micros > 0);
-        let (count, sum) = known.fold((0u64, 0u64), |(count, sum), (_, _, cold)| {
-            (count + 1, sum + u64::from(cold.round_trip_micros))
-        });
+        let (count, sum) = self.round_trips;
         sum.checked_div(count).map(Duration::from_micros)
+    }
+
+    fn note_user(&mut self, name: &UserId, sessions: u32) {
+        let place = self.top.partition_point(|(_, more)| *more >= sessions);
+        if place < self.most {
+            self.top.truncate(self.most - 1);
+            self.top.insert(place, (name.clone(), sessions));
+        }
+    }
+
+    fn note_round_trip(&mut self, micros: u32) {
+        if micros > 0 {
+            self.round_trips.0 += 1;
+            self.round_trips.1 += u64::from(micros);
+        }
     }
 }

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What others do meanwhile.
 type Situation = fn(&Gateway, &Arc<Others>);
 
-const SITUATIONS: [(&str, Situation); 10] = [
+const SITUATIONS: [(&str, Situation); 12] = [
     ("alone", |_, _| {}),
     ("1000-ping-flooders", |gateway, others| flood(gateway, others, 1_000, &PINGS.repeat(64))),
     ("1000-pong-flooders", |gateway, others| flood(gateway, others, 1_000, &PONGS.repeat(64))),
@@ -49,6 +49,10 @@ const SITUATIONS: [(&str, Situation); 10] = [
     ("20-pages", |gateway, others| {
         admin_storm(gateway, others, 20, "GET", "/v1/connections?limit=1000");
     }),
+    ("20-session-pages", |gateway, others| {
+        admin_storm(gateway, others, 20, "GET", "/v1/sessions?limit=1000");
+    }),
+    ("20-stats", |gateway, others| admin_storm(gateway, others, 20, "GET", "/v1/stats")),
 ];
 
 const PINGS: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
@@ -274,7 +278,7 @@ fn broadcast_storm(gateway: &Gateway, others: &Arc<Others>, clients: usize) {
     });
 }
 
-/// So many threads ask the admin port the same thing without end, over 2,000 connections.
+/// So many threads ask the admin port the same thing without end, over 8,000 connections.
 fn admin_storm(
     gateway: &Gateway,
     others: &Arc<Others>,
@@ -282,7 +286,7 @@ fn admin_storm(
     method: &'static str,
     path: &'static str,
 ) {
-    let sockets = connect(gateway, 2_000);
+    let sockets = connect(gateway, 8_000);
     others.spawn(move |others| {
         while others.goes_on() {
             thread::sleep(Duration::from_millis(20));

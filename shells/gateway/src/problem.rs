@@ -8,7 +8,7 @@ use headcount_mio::Answer;
 use crate::frames::Object;
 
 /// An answer of `{"error":{"code","message"}}`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     status: u16,
     code: &'static str,

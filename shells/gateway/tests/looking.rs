@@ -105,6 +105,37 @@ fn lists_come_in_pages() {
 }
 
 #[test]
+fn a_long_page_and_a_join_of_many_are_whole() {
+    let server = Server::with(&[
+        "limits.connect_rate=0",
+        "limits.connections_per_user=1000",
+        "limits.sessions_per_user=1000",
+    ]);
+    // More than the loop shows in one call.
+    let clients: Vec<_> = (0..230).map(|_| server.connect("user=a")).collect();
+    let expected: Vec<_> = clients.iter().map(|client| client.connection().to_owned()).collect();
+    for path in ["/v1/connections?limit=1000", "/v1/connections?user=a&limit=1000"] {
+        let shown = list(&server, path, "connections");
+        let shown: Vec<_> = shown.iter().map(|it| it["connection"].as_str().unwrap()).collect();
+        assert_eq!(shown, expected, "{path}");
+    }
+    let first = server.get("/v1/connections?limit=229").json();
+    assert_eq!(first["connections"].as_array().unwrap().len(), 229);
+    let cursor = first["cursor"].as_str().unwrap();
+    let rest = list(&server, &format!("/v1/connections?cursor={cursor}"), "connections");
+    assert_eq!((rest.len(), &rest[0]["connection"]), (1, &json!(expected[229])));
+    let whom = r#"{"user":"a","room":"r"}"#;
+    for (path, answer) in [
+        ("/v1/join", json!({"joined": 230, "already": 0, "refused": 0})),
+        ("/v1/join", json!({"joined": 0, "already": 230, "refused": 0})),
+        ("/v1/leave", json!({"left": 230, "absent": 0})),
+        ("/v1/leave", json!({"left": 0, "absent": 230})),
+    ] {
+        assert_eq!(server.post(path, whom).json(), answer);
+    }
+}
+
+#[test]
 fn those_that_have_gone_say_why() {
     let server = Server::start();
     let mut client = server.connect("user=alice&thread=t");
@@ -148,6 +179,12 @@ fn the_recount_agrees() {
     assert_eq!(answer.status, 200, "{answer:?}");
     let counted = json!({"ok": true, "connections": 1, "sessions": 1, "users": 1, "rooms": 0});
     assert_eq!(answer.json(), counted);
+    // Many at once share what is under way.
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| assert_eq!(server.post("/v1/check", "").json(), counted));
+        }
+    });
     assert_eq!(server.post("/v1/check", "{}").json(), counted);
     assert_eq!(server.get("/v1/check").status, 405);
 }

@@ -3,12 +3,13 @@
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, RawQuery, State as Shared};
 use axum::response::Response;
-use headcount::{ConnId, Registry, SessionId, Timestamp, UserId};
+use headcount::{Closed, ConnId, Registry, SessionId, Timestamp, UserId};
+use headcount_mio::Turn;
 
 use super::address::{parse_connection, parse_session};
 use super::explain;
 use super::query::{Query, show_cursor};
-use super::{State, json};
+use super::{SLICE, State, json};
 use crate::frames::{Object, array};
 use crate::problem::Problem;
 
@@ -95,8 +96,38 @@ pub(super) async fn list<T: Entry>(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = Query::read(query.as_deref())?;
-    let page = state.call(move |turn| Page::of::<T>(turn.registry, turn.now, &query)).await?;
-    Ok(page.answer(T::LIST))
+    let (asked, next) = state.call(move |turn| select::<T>(turn.registry, &query)).await?;
+    let mut entries = Vec::with_capacity(asked.len());
+    for slice in asked.chunks(SLICE) {
+        let slice = slice.to_vec();
+        let show = move |turn: &mut Turn<'_>| {
+            let shown = |entry: T| entry.explain(turn.registry, turn.now, false);
+            slice.into_iter().filter_map(shown).collect::<Vec<_>>()
+        };
+        entries.extend(state.call(show).await?);
+    }
+    Ok(Page { entries, next }.answer(T::LIST))
+}
+
+/// The entries of a page, and where the next page starts: with the first that found no room. Costs
+/// O(slots passed), or all of the user's.
+fn select<T: Entry>(registry: &Registry, query: &Query) -> (Vec<T>, Option<u64>) {
+    let from = query.from();
+    // One more than the page has: is there another page?
+    let most = query.limit + 1;
+    let mut entries: Vec<T> = match &query.user {
+        None => T::all(registry, from).take(most).collect(),
+        Some(user) => {
+            let mut theirs: Vec<T> =
+                T::of_user(registry, user).filter(|entry| entry.place() >= from).collect();
+            theirs.sort_unstable_by_key(|entry| entry.place());
+            theirs.truncate(most);
+            theirs
+        }
+    };
+    let next = entries.get(query.limit).map(|entry| entry.place() as u64);
+    entries.truncate(query.limit);
+    (entries, next)
 }
 
 /// Answers with one of them.
@@ -118,26 +149,6 @@ struct Page {
 }
 
 impl Page {
-    /// Takes entries until the page is full; the next page starts with the first that found no room.
-    fn of<T: Entry>(registry: &Registry, now: Timestamp, query: &Query) -> Self {
-        let from = query.from();
-        let mut all: Box<dyn Iterator<Item = T>> = match &query.user {
-            None => Box::new(T::all(registry, from)),
-            Some(user) => {
-                let mut theirs: Vec<T> =
-                    T::of_user(registry, user).filter(|entry| entry.place() >= from).collect();
-                theirs.sort_unstable_by_key(|entry| entry.place());
-                Box::new(theirs.into_iter())
-            }
-        };
-        let mut entries = Vec::new();
-        while entries.len() < query.limit {
-            let Some(entry) = all.next() else { return Self { entries, next: None } };
-            entries.extend(entry.explain(registry, now, false));
-        }
-        Self { entries, next: all.next().map(|entry| entry.place() as u64) }
-    }
-
     fn answer(self, name: &str) -> Response {
         let page = Object::new().raw(name, &array(&self.entries));
         json(match self.next {
@@ -152,13 +163,18 @@ pub(super) async fn closed(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = Query::read(query.as_deref())?;
-    let page = state.call(move |turn| closed_page(turn.registry, turn.now, &query)).await?;
-    Ok(page.answer("closed"))
+    let select = move |turn: &mut Turn<'_>| {
+        let (closed, next) = select_closed(turn.registry, &query);
+        (closed, next, turn.now)
+    };
+    let (closed, next, now) = state.call(select).await?;
+    let entries = closed.iter().map(|closed| explain::closed(closed, now)).collect();
+    Ok(Page { entries, next }.answer("closed"))
 }
 
 /// The newest first. A page goes on after the connection that its cursor names; when that one has
-/// been forgotten, so have the older ones.
-fn closed_page(registry: &Registry, now: Timestamp, query: &Query) -> Page {
+/// been forgotten, so have the older ones. Costs O(those that are remembered).
+fn select_closed(registry: &Registry, query: &Query) -> (Vec<Closed>, Option<u64>) {
     let mut newest_first = registry.closed().rev();
     if let Some(cursor) = query.cursor {
         newest_first.find(|closed| closed.conn.to_bits() == cursor);
@@ -166,11 +182,7 @@ fn closed_page(registry: &Registry, now: Timestamp, query: &Query) -> Page {
     let mut wanted = newest_first
         .filter(|closed| query.user.as_ref().is_none_or(|user| *user == closed.user))
         .peekable();
-    let (mut entries, mut last) = (Vec::new(), None);
-    for closed in wanted.by_ref().take(query.limit) {
-        entries.push(explain::closed(closed, now));
-        last = Some(closed.conn.to_bits());
-    }
-    let next = wanted.peek().and(last);
-    Page { entries, next }
+    let page: Vec<_> = wanted.by_ref().take(query.limit).cloned().collect();
+    let next = wanted.peek().and_then(|_| page.last()).map(|closed| closed.conn.to_bits());
+    (page, next)
 }

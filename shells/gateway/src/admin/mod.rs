@@ -25,6 +25,7 @@ mod refusal;
 mod reload;
 mod rooms;
 mod runs;
+mod shared_work;
 mod stats;
 
 use std::io;
@@ -52,9 +53,14 @@ pub(crate) use idempotency::AnswerBounds;
 use idempotency::Answers;
 use page::Page;
 pub(crate) use reload::Reload;
+use shared_work::SharedWork;
 
 /// How long the loop may take before the process counts as not ready.
 const READY_WITHIN: Duration = Duration::from_secs(1);
+
+/// Entries that one call of the loop shows or changes. What is about more of them takes several
+/// calls, and the loop serves its sockets between them.
+const SLICE: usize = 100;
 
 /// What every request can use.
 #[derive(Clone)]
@@ -64,6 +70,8 @@ struct Inner {
     handle: Handle,
     counters: Arc<Counters>,
     answers: Answers,
+    recount: SharedWork<operate::Recount>,
+    survey: SharedWork<stats::Surveyed>,
     page: Page,
     /// Those of the registry's configuration, for whoever needs them before its turn comes.
     limits: Mutex<publish::Limits>,
@@ -83,6 +91,8 @@ impl State {
             handle,
             counters,
             answers: Answers::new(reload.idempotency()),
+            recount: SharedWork::default(),
+            survey: SharedWork::default(),
             page: Page::new(websocket),
             limits: Mutex::new(publish::Limits::new(config)),
             reload,
@@ -98,7 +108,8 @@ impl State {
         *self.0.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
-    /// Runs a closure in the loop's next turn and waits for what it returns.
+    /// Runs a closure in the loop's next turn and waits for what it returns. The loop does nothing
+    /// else meanwhile: what grows with a table takes several calls.
     async fn call<R: Send + 'static>(
         &self,
         ask: impl FnOnce(&mut Turn<'_>) -> R + Send + 'static,
@@ -116,6 +127,14 @@ impl State {
             Err(_) => Err(stopped()),
         }
     }
+}
+
+/// Does work of several calls to its end, also when the client has hung up: as one call is done.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = tokio::spawn(work).await;
+    done.unwrap_or_else(|error| Err(Problem::new(500, "failed", error.to_string())))
 }
 
 fn stopped() -> Problem {

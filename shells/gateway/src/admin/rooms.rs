@@ -1,12 +1,15 @@
 //! `POST /v1/join` and `/v1/leave`: a back end puts connections into rooms and takes them out.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use headcount::{ConnId, ConnState, JoinError, Registry, RoomId, UserId};
+use headcount_mio::Turn;
 
 use super::address::{parse_connection, parse_room, parse_user};
 use super::fields::Fields;
-use super::{State, body, json, object};
+use super::{SLICE, State, body, json, object, to_the_end};
 use crate::frames::{self, Object};
 use crate::gateway::reply;
 use crate::problem::Problem;
@@ -54,40 +57,57 @@ impl Whom {
     }
 }
 
+/// The connections that are meant, in slices of which each is one call of the loop.
+async fn slices(state: &State, whom: Whom) -> Result<Vec<Vec<ConnId>>, Problem> {
+    let all = state.call(move |turn| whom.connections(turn.registry)).await?;
+    Ok(all.chunks(SLICE).map(<[_]>::to_vec).collect())
+}
+
 pub(super) async fn join(
     Shared(state): Shared<State>,
     request: Request,
 ) -> Result<Response, Problem> {
     let (whom, room) = Whom::read(request).await?;
-    let counters = std::sync::Arc::clone(&state.0.counters);
-    let (joined, already, refused) = state
-        .call(move |turn| {
-            let (mut joined, mut already) = (0, 0);
-            let mut refused: Vec<JoinError> = Vec::new();
-            for conn in whom.connections(turn.registry) {
-                match turn.registry.join(turn.now, conn, &room, None) {
-                    Ok(place) if place.already => already += 1,
-                    Ok(place) => {
-                        joined += 1;
-                        let frame = frames::joined(&room, &place, None);
-                        reply(turn.registry, turn.now, conn, frame, &counters);
-                    }
-                    Err(error) => refused.push(error),
+    to_the_end(async move { join_all(&state, whom, room).await }).await.map(json)
+}
+
+async fn join_all(state: &State, whom: Whom, room: RoomId) -> Result<String, Problem> {
+    let (mut joined, mut already, mut refused) = (0, 0, 0);
+    let mut reason: Option<JoinError> = None;
+    for slice in slices(state, whom).await? {
+        let (room, counters) = (room.clone(), Arc::clone(&state.0.counters));
+        let join = move |turn: &mut Turn<'_>| {
+            let join = |conn| {
+                let place = turn.registry.join(turn.now, conn, &room, None)?;
+                if !place.already {
+                    let frame = frames::joined(&room, &place, None);
+                    reply(turn.registry, turn.now, conn, frame, &counters);
+                }
+                Ok(place.already)
+            };
+            slice.into_iter().map(join).collect::<Vec<_>>()
+        };
+        for outcome in state.call(join).await? {
+            match outcome {
+                Ok(true) => already += 1,
+                Ok(false) => joined += 1,
+                Err(error) => {
+                    refused += 1;
+                    reason = reason.or(Some(error));
                 }
             }
-            (joined, already, refused)
-        })
-        .await?;
+        }
+    }
     let answer = Object::new()
         .number("joined", joined)
         .number("already", already)
-        .number("refused", refused.len() as u64);
-    Ok(json(match refused.first() {
+        .number("refused", refused);
+    Ok(match reason {
         Some(error) => {
-            answer.text("code", frames::join_code(*error)).text("reason", &error.to_string()).end()
+            answer.text("code", frames::join_code(error)).text("reason", &error.to_string()).end()
         }
         None => answer.end(),
-    }))
+    })
 }
 
 pub(super) async fn leave(
@@ -95,20 +115,30 @@ pub(super) async fn leave(
     request: Request,
 ) -> Result<Response, Problem> {
     let (whom, room) = Whom::read(request).await?;
-    let counters = std::sync::Arc::clone(&state.0.counters);
-    let (left, absent) = state
-        .call(move |turn| {
-            let (mut left, mut absent) = (0, 0);
-            for conn in whom.connections(turn.registry) {
-                if turn.registry.leave(turn.now, conn, &room) == Ok(true) {
-                    left += 1;
+    to_the_end(async move { leave_all(&state, whom, room).await }).await.map(json)
+}
+
+async fn leave_all(state: &State, whom: Whom, room: RoomId) -> Result<String, Problem> {
+    let (mut left, mut absent) = (0, 0);
+    for slice in slices(state, whom).await? {
+        let (room, counters) = (room.clone(), Arc::clone(&state.0.counters));
+        let leave = move |turn: &mut Turn<'_>| {
+            let leave = |conn| {
+                let left = turn.registry.leave(turn.now, conn, &room) == Ok(true);
+                if left {
                     reply(turn.registry, turn.now, conn, frames::left(&room, None), &counters);
-                } else {
-                    absent += 1;
                 }
+                left
+            };
+            slice.into_iter().map(leave).collect::<Vec<_>>()
+        };
+        for was_member in state.call(leave).await? {
+            if was_member {
+                left += 1;
+            } else {
+                absent += 1;
             }
-            (left, absent)
-        })
-        .await?;
-    Ok(json(Object::new().number("left", left).number("absent", absent).end()))
+        }
+    }
+    Ok(Object::new().number("left", left).number("absent", absent).end())
 }

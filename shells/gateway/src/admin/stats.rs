@@ -1,11 +1,13 @@
-//! `GET /v1/stats`: counters and gauges, all of the same instant.
+//! `GET /v1/stats`: counters and gauges, all of the same instant, and what a walk over the tables
+//! found shortly before.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::State as Shared;
 use axum::response::Response;
-use headcount::{CloseReason, Registry, RoomEnd, RunEnd, SessionEnd, Stats, UserId};
+use headcount::{CloseReason, RoomEnd, RunEnd, SessionEnd, Stats, Survey, Timestamp};
+use headcount_mio::Turn;
 
 use super::idempotency::Figures;
 use super::{State, json};
@@ -16,10 +18,16 @@ use crate::problem::Problem;
 /// How many of the users with the most sessions are named.
 const TOP_USERS: usize = 10;
 
+/// Slots of the tables that one call of the loop passes.
+const SLOTS: usize = 2_000;
+
 pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Problem> {
-    let (stats, walked) =
-        state.call(|turn| (turn.registry.stats(), Walked::new(turn.registry))).await?;
-    let answer = render(&stats, &walked)
+    let task = state.clone();
+    let survey = state.0.survey.ask(async move { survey(&task).await }).await??;
+    // After the survey: the counters are those of the answer's instant.
+    let (stats, draining, now) =
+        state.call(|turn| (turn.registry.stats(), turn.registry.is_draining(), turn.now)).await?;
+    let answer = render(&stats, draining, &survey, now)
         .number("replies_dropped", state.0.counters.replies_dropped.load(Ordering::Relaxed))
         .raw("idempotency", &idempotency(state.0.answers.figures()))
         .raw("journal", &state.0.counters.journal.json())
@@ -38,23 +46,21 @@ fn idempotency(kept: Figures) -> String {
     shown.number("bytes", bytes).number("evicted", evicted).end()
 }
 
-/// What takes a walk over a table to know, with nothing borrowed.
-struct Walked {
-    draining: bool,
-    users_by_sessions: Vec<(UserId, u32)>,
-    oldest_session: Option<Duration>,
-    round_trip: Option<Duration>,
-}
+/// What takes a walk over the tables to know.
+pub(super) type Surveyed = Result<Survey, Problem>;
 
-impl Walked {
-    fn new(registry: &Registry) -> Self {
-        let top = registry.users_by_sessions(TOP_USERS);
-        Self {
-            draining: registry.is_draining(),
-            users_by_sessions: top.into_iter().map(|(user, n)| (user.clone(), n)).collect(),
-            oldest_session: registry.oldest_session(),
-            round_trip: registry.mean_round_trip(),
+async fn survey(state: &State) -> Surveyed {
+    let mut survey = Survey::new(TOP_USERS);
+    loop {
+        let step = move |turn: &mut Turn<'_>| {
+            let more = turn.registry.survey(&mut survey, SLOTS);
+            (more, survey)
+        };
+        let (more, seen) = state.call(step).await?;
+        if !more {
+            return Ok(seen);
         }
+        survey = seen;
     }
 }
 
@@ -64,7 +70,7 @@ pub(super) fn fraction(duration: Duration) -> String {
 }
 
 /// The figures of the registry. `opened` is `live` and all of `closed` together, in every answer.
-fn render(stats: &Stats, walked: &Walked) -> Object {
+fn render(stats: &Stats, draining: bool, survey: &Survey, now: Timestamp) -> Object {
     let mut closed = Object::new();
     for reason in CloseReason::ALL {
         closed = closed.number(reason.name(), stats.closed(*reason));
@@ -96,14 +102,14 @@ fn render(stats: &Stats, walked: &Walked) -> Object {
         .number("timeouts", stats.pong_timeouts)
         .number("recovered", stats.recovered)
         .number("pauses", stats.pauses)
-        .raw("rtt_ms", &walked.round_trip.map_or_else(|| "null".to_owned(), fraction))
+        .raw("rtt_ms", &survey.mean_round_trip().map_or_else(|| "null".to_owned(), fraction))
         .end();
     let pressure = Object::new()
         .number("level_changes", stats.level_changes)
         .number("probed", stats.probed)
         .number("released", stats.released)
         .end();
-    let top = walked.users_by_sessions.iter().map(|(user, sessions)| {
+    let top = survey.users_by_sessions().iter().map(|(user, sessions)| {
         Object::new().text("user", user.as_str()).number("sessions", u64::from(*sessions)).end()
     });
     let delivery = Object::new()
@@ -123,6 +129,7 @@ fn render(stats: &Stats, walked: &Walked) -> Object {
         .number("open", u64::from(stats.runs))
         .raw("ended", &ended.end())
         .end();
+    let oldest = survey.oldest_session().map(|since| now.saturating_since(since));
     let log =
         Object::new().number("messages", stats.log_messages).number("bytes", stats.log_bytes).end();
     Object::new()
@@ -134,8 +141,8 @@ fn render(stats: &Stats, walked: &Walked) -> Object {
         .raw("rooms_ended", &rooms_ended.end())
         .raw("runs", &runs)
         .raw("users_by_sessions", &array(&top.collect::<Vec<_>>()))
-        .number("oldest_session_ms", walked.oldest_session.map_or(0, millis))
-        .raw("draining", if walked.draining { "true" } else { "false" })
+        .number("oldest_session_ms", oldest.map_or(0, millis))
+        .raw("draining", if draining { "true" } else { "false" })
         .raw("heartbeat", &heartbeat)
         .raw("pressure", &pressure)
         .raw("delivery", &delivery)

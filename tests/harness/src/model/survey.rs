@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use headcount::{CloseReason, ConnId, Registry, SessionId, Timestamp};
+use headcount::{CloseReason, ConnId, Registry, SessionId, Survey, Timestamp};
 
 use super::{Model, Session};
 use crate::seen::Source;
@@ -39,10 +39,13 @@ impl Model {
             second.eq(self.conns.keys().copied().filter(|id| id.index() >= 1)),
             "the second page of connections is another"
         );
+        let mut survey = Survey::new(2);
+        while registry.survey(&mut survey, 3) {}
         let oldest = going.iter().filter_map(|id| registry.explain_session(*id)).map(|it| it.age);
-        let (got, expected) = (registry.oldest_session(), oldest.max());
+        let got = survey.oldest_session().map(|since| self.now.saturating_since(since));
+        let expected = oldest.max();
         ensure!(got == expected, "the oldest session: {got:?}, expected {expected:?}");
-        self.compare_round_trips(registry)?;
+        self.compare_round_trips(registry, &survey)?;
         for id in &going {
             let session = &self.sessions[id];
             let whose = registry.whose(*id).ok_or_else(|| format!("{id:?} is nobody's"))?;
@@ -66,7 +69,7 @@ impl Model {
                 counts.insert(name, sessions.len() as u32);
             }
         }
-        let ranked = registry.users_by_sessions(2);
+        let ranked = survey.users_by_sessions();
         ensure!(ranked.len() == counts.len().min(2), "{} users have sessions", ranked.len());
         let mut most: Vec<_> = counts.values().copied().collect();
         most.sort_unstable_by(|one, other| other.cmp(one));
@@ -83,11 +86,11 @@ impl Model {
     }
 
     /// The mean is of those that are open and have answered.
-    fn compare_round_trips(&self, registry: &Registry) -> Check {
+    fn compare_round_trips(&self, registry: &Registry, survey: &Survey) -> Check {
         let known = self.open().filter_map(|conn| registry.explain(conn.id)?.round_trip);
         let (count, sum) = known.fold((0, 0), |(count, sum), it| (count + 1, sum + it.as_micros()));
         let expected = sum.checked_div(count).map(|micros| Duration::from_micros(micros as u64));
-        let got = registry.mean_round_trip();
+        let got = survey.mean_round_trip();
         ensure!(got == expected, "the mean round trip is {got:?}, expected {expected:?}");
         Ok(())
     }
