@@ -2,6 +2,9 @@
 
 mod common;
 
+use std::io::Write as _;
+use std::net::TcpStream;
+
 use common::{Server, raw, request};
 use serde_json::json;
 
@@ -309,4 +312,33 @@ fn health_and_the_page() {
     assert!(page.head.contains("content-security-policy: default-src 'none'"));
     assert!(page.head.contains("x-content-type-options: nosniff"));
     assert!(page.body.contains(&format!("ws://{}/ws", server.websocket)));
+}
+
+#[test]
+fn health_is_answered_beside_three_hundred_kept_connections_and_deaf_pipeliners() {
+    let server = Server::with(&["limits.connect_rate=0"]);
+    // Long names: pages of them are large.
+    let name = "n".repeat(110);
+    let clients: Vec<_> =
+        (0..700).map(|n| server.connect(&format!("user={name}{n}&thread={name}"))).collect();
+    let before = server.stats()["memory_bytes"].as_u64();
+    let deaf = "GET /v1/connections?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(50);
+    let mut kept = Vec::new();
+    for text in [deaf.as_str(), "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+        for _ in 0..300 {
+            let mut stream = TcpStream::connect(server.admin).unwrap();
+            // One that has given way by now is no mistake.
+            let _ = stream.write_all(text.as_bytes());
+            kept.push(stream);
+        }
+        for path in ["/livez", "/readyz", "/metrics"] {
+            assert_eq!(server.get(path).status, 200, "{path}");
+        }
+    }
+    let after = server.stats()["memory_bytes"].as_u64();
+    if let (Some(before), Some(after)) = (before, after) {
+        // 256 KiB for each of those that can be there.
+        assert!(after.saturating_sub(before) < 320 * 256 * 1024, "from {before} to {after} bytes");
+    }
+    drop((clients, kept));
 }

@@ -8,9 +8,9 @@ use headcount_mio::Turn;
 
 use super::address::{parse_connection, parse_session};
 use super::explain;
-use super::query::{Query, show_cursor};
+use super::pages::Page;
+use super::query::Query;
 use super::{SLICE, State, json};
-use crate::frames::{Object, array};
 use crate::problem::Problem;
 
 /// What there are pages of, and explanations: the entries of one of the registry's tables.
@@ -96,17 +96,19 @@ pub(super) async fn list<T: Entry>(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = Query::read(query.as_deref())?;
-    let (asked, next) = state.call(move |turn| select::<T>(turn.registry, &query)).await?;
-    let mut entries = Vec::with_capacity(asked.len());
-    for slice in asked.chunks(SLICE) {
-        let slice = slice.to_vec();
-        let show = move |turn: &mut Turn<'_>| {
-            let shown = |entry: T| entry.explain(turn.registry, turn.now, false);
-            slice.into_iter().filter_map(shown).collect::<Vec<_>>()
-        };
-        entries.extend(state.call(show).await?);
-    }
-    Ok(Page { entries, next }.answer(T::LIST))
+    let (entries, next) = state.call(move |turn| select::<T>(turn.registry, &query)).await?;
+    let write = async move |mut page: Page| {
+        for start in (0..entries.len()).step_by(SLICE) {
+            let slice = entries[start..entries.len().min(start + SLICE)].to_vec();
+            let show = move |turn: &mut Turn<'_>| {
+                let shown = |entry: T| entry.explain(turn.registry, turn.now, false);
+                slice.into_iter().filter_map(shown).collect::<Vec<_>>()
+            };
+            page.add(&state.call(show).await?).await?;
+        }
+        page.end(next).await
+    };
+    Page::answer(T::LIST, write).await
 }
 
 /// The entries of a page, and where the next page starts: with the first that found no room. Costs
@@ -142,47 +144,48 @@ pub(super) async fn one<T: Entry>(
     shown.map(json).ok_or_else(T::unknown)
 }
 
-/// One page, and where the next one starts.
-struct Page {
-    entries: Vec<String>,
-    next: Option<u64>,
-}
-
-impl Page {
-    fn answer(self, name: &str) -> Response {
-        let page = Object::new().raw(name, &array(&self.entries));
-        json(match self.next {
-            Some(next) => page.text("cursor", &show_cursor(next)).end(),
-            None => page.end(),
-        })
-    }
-}
-
 pub(super) async fn closed(
     Shared(state): Shared<State>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = Query::read(query.as_deref())?;
-    let select = move |turn: &mut Turn<'_>| {
-        let (closed, next) = select_closed(turn.registry, &query);
-        (closed, next, turn.now)
+    let write = async move |mut page: Page| {
+        let (mut left, mut cursor) = (query.limit, query.cursor);
+        loop {
+            let (user, most) = (query.user.clone(), left.min(SLICE));
+            let select = move |turn: &mut Turn<'_>| {
+                let (closed, next) = select_closed(turn.registry, user.as_ref(), cursor, most);
+                (closed, next, turn.now)
+            };
+            let (closed, next, now) = state.call(select).await?;
+            let entries: Vec<_> =
+                closed.iter().map(|closed| explain::closed(closed, now)).collect();
+            page.add(&entries).await?;
+            left -= entries.len();
+            cursor = next;
+            if left == 0 || cursor.is_none() {
+                return page.end(cursor).await;
+            }
+        }
     };
-    let (closed, next, now) = state.call(select).await?;
-    let entries = closed.iter().map(|closed| explain::closed(closed, now)).collect();
-    Ok(Page { entries, next }.answer("closed"))
+    Page::answer("closed", write).await
 }
 
 /// The newest first. A page goes on after the connection that its cursor names; when that one has
 /// been forgotten, so have the older ones. Costs O(those that are remembered).
-fn select_closed(registry: &Registry, query: &Query) -> (Vec<Closed>, Option<u64>) {
+fn select_closed(
+    registry: &Registry,
+    user: Option<&UserId>,
+    cursor: Option<u64>,
+    most: usize,
+) -> (Vec<Closed>, Option<u64>) {
     let mut newest_first = registry.closed().rev();
-    if let Some(cursor) = query.cursor {
+    if let Some(cursor) = cursor {
         newest_first.find(|closed| closed.conn.to_bits() == cursor);
     }
-    let mut wanted = newest_first
-        .filter(|closed| query.user.as_ref().is_none_or(|user| *user == closed.user))
-        .peekable();
-    let page: Vec<_> = wanted.by_ref().take(query.limit).cloned().collect();
+    let mut wanted =
+        newest_first.filter(|closed| user.is_none_or(|user| *user == closed.user)).peekable();
+    let page: Vec<_> = wanted.by_ref().take(most).cloned().collect();
     let next = wanted.peek().and_then(|_| page.last()).map(|closed| closed.conn.to_bits());
     (page, next)
 }

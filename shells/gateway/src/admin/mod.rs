@@ -17,6 +17,7 @@ mod opening;
 mod operate;
 mod outcome;
 mod page;
+mod pages;
 mod port;
 mod publication;
 mod publish;

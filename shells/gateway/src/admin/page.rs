@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use axum::extract::State as Shared;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 
 use super::State;
 use crate::frames::Object;
@@ -15,7 +16,7 @@ const FACTS: &str = "{\"here\":\"facts\"}";
 
 /// The page of this process, made once.
 pub(super) struct Page {
-    html: String,
+    html: Bytes,
     /// What the page may do: its own script and style, this server, and nothing else.
     policy: HeaderValue,
 }
@@ -35,7 +36,7 @@ impl Page {
              frame-ancestors 'none'"
         );
         Self {
-            html: PAGE.replacen(FACTS, &facts, 1),
+            html: PAGE.replacen(FACTS, &facts, 1).into(),
             policy: HeaderValue::try_from(policy)
                 .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'")),
         }
@@ -60,10 +61,11 @@ mod tests {
     #[test]
     fn the_page_knows_the_port_and_needs_nothing_from_elsewhere() {
         let page = Page::new("127.0.0.1:12345".parse().unwrap());
-        assert!(page.html.contains("\"websocket\":\"ws://127.0.0.1:12345/ws\""));
-        assert!(!page.html.contains(FACTS));
+        let html = std::str::from_utf8(&page.html).unwrap();
+        assert!(html.contains("\"websocket\":\"ws://127.0.0.1:12345/ws\""));
+        assert!(!html.contains(FACTS));
         for elsewhere in ["http://", "https://", "src=\"", "@import", "url("] {
-            assert!(!page.html.contains(elsewhere), "{elsewhere}");
+            assert!(!html.contains(elsewhere), "{elsewhere}");
         }
         assert!(page.policy.to_str().unwrap().contains("connect-src 'self' ws://127.0.0.1:12345;"));
     }

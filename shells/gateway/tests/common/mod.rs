@@ -394,5 +394,22 @@ pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> Answer {
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").expect(&answer);
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    let head = head.to_ascii_lowercase();
+    let body =
+        if head.contains("transfer-encoding: chunked") { joined(body) } else { body.to_owned() };
+    Answer { status, head, body }
+}
+
+/// A body that came in chunks, whole.
+fn joined(mut chunks: &str) -> String {
+    let mut body = String::new();
+    loop {
+        let (length, rest) = chunks.split_once("\r\n").expect(chunks);
+        let length = usize::from_str_radix(length, 16).expect(length);
+        if length == 0 {
+            return body;
+        }
+        body.push_str(&rest[..length]);
+        chunks = rest[length..].strip_prefix("\r\n").expect(rest);
+    }
 }
