@@ -25,7 +25,9 @@ pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
     });
     of_kind(text, plain, fields, Report::parse, report, |report| {
         let mut expected = None;
-        let (name, call, payload) = match report.event() {
+        // Nothing waits before it.
+        let (event, _) = report.after(Default::default());
+        let (name, call, payload) = match event.event() {
             RunEvent::Thinking(payload) => ("agent_thinking", None, Some(payload)),
             RunEvent::ToolExecuting { call, expect, payload } => {
                 expected = expect;

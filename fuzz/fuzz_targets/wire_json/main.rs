@@ -36,6 +36,7 @@ mod admin {
     mod object;
     mod opening;
     mod publication;
+    mod surrogates;
 
     #[path = "../../../../fuzz/fuzz_targets/wire_json/bodies.rs"]
     pub(crate) mod bodies;

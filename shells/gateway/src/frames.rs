@@ -64,17 +64,6 @@ impl Object {
         self
     }
 
-    /// A value that is JSON already, under any name.
-    pub(crate) fn any(mut self, name: &str, json: &str) -> Self {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        quote(name, &mut self.0);
-        self.0.push(':');
-        self.0.push_str(json);
-        self
-    }
-
     /// The start of the frame of an entry of a stream.
     pub(crate) fn event(stream: &str, position: Position) -> Self {
         Self::frame("event").text("stream", stream).number("offset", position.offset)

@@ -339,3 +339,74 @@ fn a_call_under_way_is_no_silence_and_who_comes_too_late_is_told_who_ended_the_r
     told(&server, "patient", json!({"event": "tool_completed", "call": "c", "result": 1}));
     told(&server, "patient", json!({"event": "agent_completed", "result": 1}));
 }
+
+/// Reports an event whose body is written by hand: its fields beside the user.
+fn told_as_written(server: &Server, run: &str, rest: &str) -> u16 {
+    server.post(&format!("/v1/runs/{run}/events"), &format!("{{\"user\":\"a\",{rest}}}")).status
+}
+
+/// What the agent says in these frames.
+fn said(frames: &[Value]) -> String {
+    let texts = frames.iter().filter(|frame| frame["event"] == "text");
+    texts.map(|frame| frame["data"]["delta"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn halves_of_a_character_meet_in_text_and_in_thoughts() {
+    let server = Server::start();
+    let mut client = server.connect("user=a");
+    opened(&server, "r");
+    for (field, event) in [("delta", "text"), ("text", "agent_thinking")] {
+        for part in [r"a\ud83d", r"\ude00b", r"\ud83d", "c"] {
+            let rest = format!(r#""event":"{event}","{field}":"{part}""#);
+            assert_eq!(told_as_written(&server, "r", &rest), 200, "{rest}");
+        }
+    }
+    let frames = client.drain();
+    assert_eq!(said(&frames), "a😀b\u{fffd}c");
+    let thoughts = frames.iter().filter(|frame| frame["event"] == "agent_thinking");
+    let thoughts: Vec<_> = thoughts.map(|frame| frame["data"]["text"].as_str().unwrap()).collect();
+    assert_eq!(thoughts, ["a", "😀b", "", "\u{fffd}c"]);
+
+    // One that waits at the end stays alone, and is none of the next run's.
+    assert_eq!(told_as_written(&server, "r", r#""event":"text","delta":"d\ud83d""#), 200);
+    opened(&server, "other");
+    assert_eq!(told_as_written(&server, "other", r#""event":"text","delta":"e""#), 200);
+    told(&server, "r", json!({"event": "agent_cancelled"}));
+    let frames = client.drain();
+    let of = |run: &str| {
+        said(&frames.iter().filter(|frame| frame["run"] == run).cloned().collect::<Vec<_>>())
+    };
+    assert_eq!((of("r"), of("other")), ("d\u{fffd}".to_owned(), "e".to_owned()));
+    assert_eq!(frames.last().unwrap()["event"], "agent_cancelled");
+}
+
+#[test]
+fn half_of_a_character_is_a_name_nowhere_and_reaches_nobody() {
+    let server = Server::start();
+    let mut client = server.connect("user=a");
+    let half = r"\ud83d";
+    for (path, body) in [
+        ("/v1/publish", format!(r#"{{"to":{{"user":"{half}"}},"data":1}}"#)),
+        ("/v1/publish", format!(r#"{{"to":{{"room":"{half}"}},"data":1}}"#)),
+        (
+            "/v1/publish",
+            format!(r#"{{"to":{{"user":"a"}},"data":1,"class":"latest","key":"{half}"}}"#),
+        ),
+        ("/v1/runs", format!(r#"{{"user":"a","thread":"{half}","run":"r","agent":"x"}}"#)),
+        ("/v1/runs", format!(r#"{{"user":"a","thread":"t","run":"{half}","agent":"x"}}"#)),
+        ("/v1/runs", format!(r#"{{"user":"a","thread":"t","run":"r","agent":"{half}"}}"#)),
+        ("/v1/close", format!(r#"{{"to":{{"user":"a"}},"reason":"{half}"}}"#)),
+        ("/v1/revoke", format!(r#"{{"user":"{half}"}}"#)),
+        ("/v1/join", format!(r#"{{"user":"a","room":"{half}"}}"#)),
+    ] {
+        let answer = server.post(path, &body);
+        assert_eq!(answer.status, 400, "{path} {body}");
+        assert!(!answer.code().is_empty());
+    }
+    let data = format!(r#"{{"{half}":["x{half}","\ud83d\ude00",1E2]}}"#);
+    server.publish(r#"{"user":"a"}"#, &data);
+    server.publish(r#"{"everyone":true}"#, &data);
+    let mended = json!({"\u{fffd}": ["x\u{fffd}", "😀", 1E2]});
+    assert_eq!(client.data(), [mended.clone(), mended]);
+}

@@ -2,14 +2,16 @@
 //!
 //! What the rest of the body holds is what clients get as `data`.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
 use headcount::{RunEvent, RunEventKind, UserId};
 
 use super::address::parse_user;
-use super::fields::Fields;
+use super::fields::{Fields, boxed};
 use super::object;
+use super::surrogates::{self, Halves};
 use crate::events;
 use crate::problem::Problem;
 
@@ -28,12 +30,25 @@ const KINDS: [RunEventKind; 7] = [
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Report {
     pub(super) user: UserId,
-    event: Event,
+    said: Said,
+}
+
+/// What is reported. What goes on in a text depends on the half of a character that waits.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    /// A delta, as JSON.
+    Text(Box<str>),
+    /// A payload, and where in it the text is.
+    Thought {
+        payload: String,
+        text: Option<Range<usize>>,
+    },
+    Whole(Event),
 }
 
 /// An event with nothing borrowed.
-#[derive(Debug, PartialEq, Eq)]
-enum Event {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Event {
     Thinking(Bytes),
     ToolExecuting { call: String, expect: Option<Duration>, payload: Bytes },
     ToolCompleted { call: String, payload: Bytes },
@@ -49,67 +64,93 @@ impl Report {
         let mut fields: Fields<'_> = object::parse(text)?;
         let user = parse_user("user", &fields.take("user")?)?;
         let name = fields.take("event")?;
-        Ok(Self { user, event: Event::read(&name, &mut fields)? })
+        Ok(Self { user, said: Said::read(&name, &mut fields)? })
     }
 
-    pub(super) fn event(&self) -> RunEvent<'_> {
-        match &self.event {
-            Event::Thinking(payload) => RunEvent::Thinking(payload.clone()),
-            Event::ToolExecuting { call, expect, payload } => {
-                RunEvent::ToolExecuting { call, expect: *expect, payload: payload.clone() }
+    /// The event that it is after those halves of characters, and the halves that wait after it.
+    pub(super) fn after(&self, waiting: Halves) -> (Event, Halves) {
+        match &self.said {
+            Said::Text(json) => {
+                let (json, text) = surrogates::join(waiting.text, json);
+                // It is a string, and holds no half any more.
+                let text_of = serde_json::from_str(&json).unwrap_or_default();
+                (Event::Text(text_of), Halves { text, ..waiting })
             }
-            Event::ToolCompleted { call, payload } => {
-                RunEvent::ToolCompleted { call, payload: payload.clone() }
+            Said::Thought { payload, text: Some(place) } => {
+                let (json, thought) = surrogates::join(waiting.thought, &payload[place.clone()]);
+                let before = surrogates::mend(&payload[..place.start]);
+                let behind = surrogates::mend(&payload[place.end..]);
+                let payload = boxed(&[&*before, &*json, &*behind].concat());
+                (Event::Thinking(payload), Halves { thought, ..waiting })
             }
-            Event::Progress(payload) => RunEvent::Progress(payload.clone()),
-            Event::Text(delta) => RunEvent::Text(delta),
-            Event::Completed(payload) => RunEvent::Completed(payload.clone()),
-            Event::Failed(payload) => RunEvent::Failed(payload.clone()),
-            Event::Cancelled(payload) => RunEvent::Cancelled(payload.clone()),
+            Said::Thought { payload, text: None } => {
+                (Event::Thinking(boxed(&surrogates::mend(payload))), waiting)
+            }
+            Said::Whole(event) => (event.clone(), waiting),
         }
     }
 }
 
 impl Event {
+    pub(super) fn event(&self) -> RunEvent<'_> {
+        match self {
+            Self::Thinking(payload) => RunEvent::Thinking(payload.clone()),
+            Self::ToolExecuting { call, expect, payload } => {
+                RunEvent::ToolExecuting { call, expect: *expect, payload: payload.clone() }
+            }
+            Self::ToolCompleted { call, payload } => {
+                RunEvent::ToolCompleted { call, payload: payload.clone() }
+            }
+            Self::Progress(payload) => RunEvent::Progress(payload.clone()),
+            Self::Text(delta) => RunEvent::Text(delta),
+            Self::Completed(payload) => RunEvent::Completed(payload.clone()),
+            Self::Failed(payload) => RunEvent::Failed(payload.clone()),
+            Self::Cancelled(payload) => RunEvent::Cancelled(payload.clone()),
+        }
+    }
+}
+
+impl Said {
     fn read(name: &str, fields: &mut Fields<'_>) -> Result<Self, Problem> {
         if name == events::TEXT {
-            let delta = fields.take("delta")?;
+            let delta = fields.take_string("delta")?;
             // Deltas are joined with their neighbours: nothing else of them could be.
             fields.end(&["user", "event", "delta"])?;
-            return Ok(Self::Text(delta));
+            return Ok(Self::Text(delta.into()));
         }
         let Some(kind) = KINDS.into_iter().find(|kind| events::name(*kind) == name) else {
             let known: Vec<_> = KINDS.into_iter().map(events::name).collect();
             let message = format!("event must be one of {} and {}", known.join(", "), events::TEXT);
             return Err(Problem::new(400, "bad_event", message));
         };
+        if kind == RunEventKind::Thinking {
+            fields.string("text")?;
+            let (payload, text) = fields.payload_around("text");
+            return Ok(Self::Thought { payload, text });
+        }
         let payload = fields.payload();
-        Ok(match kind {
-            RunEventKind::Thinking => {
-                fields.text("text")?;
-                Self::Thinking(payload)
-            }
+        Ok(Self::Whole(match kind {
             RunEventKind::ToolExecuting => {
                 fields.needed_text("tool")?;
                 fields.needed("parameters")?;
                 let expect = fields.positive("expect_ms")?.map(Duration::from_millis);
-                Self::ToolExecuting { call: fields.needed_text("call")?, expect, payload }
+                Event::ToolExecuting { call: fields.needed_text("call")?, expect, payload }
             }
             RunEventKind::ToolCompleted => {
                 fields.needed("result")?;
-                Self::ToolCompleted { call: fields.needed_text("call")?, payload }
+                Event::ToolCompleted { call: fields.needed_text("call")?, payload }
             }
             RunEventKind::Completed => {
                 fields.needed("result")?;
-                Self::Completed(payload)
+                Event::Completed(payload)
             }
             RunEventKind::Failed => {
                 fields.needed("error")?;
-                Self::Failed(payload)
+                Event::Failed(payload)
             }
-            RunEventKind::Cancelled => Self::Cancelled(payload),
-            _ => Self::Progress(payload),
-        })
+            RunEventKind::Cancelled => Event::Cancelled(payload),
+            _ => Event::Progress(payload),
+        }))
     }
 }
 
@@ -119,7 +160,8 @@ mod tests {
 
     fn read(rest: &str) -> Result<Event, u16> {
         let body = format!("{{\"user\":\"u\",{rest}}}");
-        Report::parse(&body).map(|report| report.event).map_err(|problem| problem.status())
+        let report = Report::parse(&body).map_err(|problem| problem.status())?;
+        Ok(report.after(Halves::default()).0)
     }
 
     #[test]
@@ -153,6 +195,15 @@ mod tests {
             ),
             (r#""event":"progress","percent":5"#, Event::Progress(r#"{"percent":5}"#.into())),
             (r#""event":"text","delta":"a\n""#, Event::Text("a\n".to_owned())),
+            (r#""event":"text","delta":"\ude00\ud83d""#, Event::Text("\u{fffd}".to_owned())),
+            (
+                r#""event":"agent_thinking","x":"\ud83d","text":"a\ud83d","y":["\ude00"]"#,
+                Event::Thinking(r#"{"x":"\ufffd","text":"a","y":["\ufffd"]}"#.into()),
+            ),
+            (
+                r#""event":"agent_failed","error":{"\ud83d":"\ud83d"}"#,
+                Event::Failed(r#"{"error":{"\ufffd":"\ufffd"}}"#.into()),
+            ),
             (r#""event":"agent_completed","result":1"#, Event::Completed(r#"{"result":1}"#.into())),
             (r#""event":"agent_failed","error":"x""#, Event::Failed(r#"{"error":"x"}"#.into())),
             (r#""event":"agent_cancelled""#, Event::Cancelled("{}".into())),
@@ -180,6 +231,11 @@ mod tests {
             r#""event":"tool_executing","tool":"t","call":"c","parameters":1,"expect_ms":null"#,
             r#""event":"tool_completed","call":"c""#,
             r#""event":"text""#,
+            r#""event":"text","delta":5"#,
+            r#""event":"tool_executing","call":"\ud83d","tool":"t","parameters":{}"#,
+            r#""event":"tool_executing","call":"c","tool":"\ud83d","parameters":{}"#,
+            r#""event":"progress","\ud83d":1"#,
+            r#""event":"\ud83d""#,
             r#""event":"text","delta":"a","more":1"#,
             r#""event":"agent_completed""#,
             r#""event":"agent_failed""#,

@@ -5,12 +5,14 @@
 //! get that part as it was written.
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::frames::Object;
+use super::surrogates::mend;
+use crate::frames::quoted;
 use crate::problem::{Problem, why};
 
 /// The characters that are shown at most of a field's name that is not known.
@@ -85,7 +87,30 @@ impl<'a> Fields<'a> {
         let Some(json) = self.get(name) else { return Ok(None) };
         match serde_json::from_str(json.get()) {
             Ok(text) => Ok(Some(text)),
+            // Of a string nothing else can be wrong: a parser has passed over it.
+            Err(_) if json.get().starts_with('"') => {
+                let message =
+                    format!("{name} holds a surrogate without the other half of its pair");
+                Err(Problem::new(400, "bad_request", message))
+            }
             Err(_) => Err(Problem::new(400, "bad_request", format!("{name} must be a string"))),
+        }
+    }
+
+    /// Takes a string out as JSON, which must be there: it may hold half of a surrogate pair.
+    pub(super) fn take_string(&mut self, name: &str) -> Result<&'a str, Problem> {
+        let json = self.string(name)?;
+        self.take_raw(name);
+        json.ok_or_else(|| missing(name))
+    }
+
+    /// The same of one that stays, and need not be there.
+    pub(super) fn string(&self, name: &str) -> Result<Option<&'a str>, Problem> {
+        match self.get(name).map(RawValue::get) {
+            Some(json) if !json.starts_with('"') => {
+                Err(Problem::new(400, "bad_request", format!("{name} must be a string")))
+            }
+            json => Ok(json),
         }
     }
 
@@ -115,18 +140,39 @@ impl<'a> Fields<'a> {
         self.0.iter().map(|(name, _)| &**name)
     }
 
-    /// What is left, as one object.
+    /// What is left, as one object in which no string holds half of a surrogate pair.
     pub(super) fn payload(&self) -> Bytes {
-        let fields = self.0.iter();
-        let payload =
-            fields.fold(Object::new(), |object, (name, json)| object.any(name, json.get()));
-        // Boxed: spare capacity would be memory that no bound counts.
-        Bytes::from(payload.end().into_bytes().into_boxed_slice())
+        let (payload, _) = self.payload_around("");
+        boxed(&mend(&payload))
+    }
+
+    /// What is left as it was written, and where in it the value of a field is.
+    pub(super) fn payload_around(&self, name: &str) -> (String, Option<Range<usize>>) {
+        let (mut payload, mut place) = (String::from("{"), None);
+        for (field, json) in &self.0 {
+            if payload.len() > 1 {
+                payload.push(',');
+            }
+            payload.push_str(&quoted(field));
+            payload.push(':');
+            let start = payload.len();
+            payload.push_str(json.get());
+            if field == name {
+                place = Some(start..payload.len());
+            }
+        }
+        payload.push('}');
+        (payload, place)
     }
 
     fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(other, _)| other == name).map(|(_, json)| *json)
     }
+}
+
+/// Boxed: spare capacity would be memory that no bound counts.
+pub(super) fn boxed(json: &str) -> Bytes {
+    Bytes::from(Box::<[u8]>::from(json.as_bytes()))
 }
 
 pub(super) fn missing(name: &str) -> Problem {

@@ -28,6 +28,7 @@ mod rooms;
 mod runs;
 mod shared_work;
 mod stats;
+mod surrogates;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -55,6 +56,7 @@ use idempotency::Answers;
 use page::Page;
 pub(crate) use reload::Reload;
 use shared_work::SharedWork;
+use surrogates::Waiting;
 
 /// How long the loop may take before the process counts as not ready.
 const READY_WITHIN: Duration = Duration::from_secs(1);
@@ -71,6 +73,7 @@ struct Inner {
     handle: Handle,
     counters: Arc<Counters>,
     answers: Answers,
+    waiting: Mutex<Waiting>,
     recount: SharedWork<operate::Recount>,
     survey: SharedWork<stats::Surveyed>,
     page: Page,
@@ -92,6 +95,7 @@ impl State {
             handle,
             counters,
             answers: Answers::new(reload.idempotency()),
+            waiting: Mutex::default(),
             recount: SharedWork::default(),
             survey: SharedWork::default(),
             page: Page::new(websocket),
@@ -107,6 +111,11 @@ impl State {
 
     fn set_limits(&self, limits: publish::Limits) {
         *self.0.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    /// The halves of characters that wait. Taken in turns of the loop only.
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs a closure in the loop's next turn and waits for what it returns. The loop does nothing

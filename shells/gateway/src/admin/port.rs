@@ -63,9 +63,9 @@ impl Bounds {
         stuck: Duration::from_secs(30),
     };
 
-    /// The same for another number of connections.
+    /// The same for another number of connections, with a quarter as many for probes beside them.
     pub(super) const fn with_connections(self, connections: usize) -> Self {
-        Self { connections, ..self }
+        Self { connections, probes: connections.div_ceil(4), ..self }
     }
 }
 

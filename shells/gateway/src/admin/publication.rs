@@ -1,18 +1,21 @@
 //! A message as a back end publishes it: `{to, data, class?, key?}`.
 
+use std::borrow::Cow;
+
 use headcount::{Class, Key};
 use serde_json::value::RawValue;
 
 use super::address::Audience;
 use super::fields::{Fields, missing};
 use super::object;
-use crate::problem::Problem;
+use super::surrogates::mend;
+use crate::problem::{Problem, why};
 
 /// A message, and whom it is for.
 #[derive(Debug)]
 pub(super) struct Publication {
     pub(super) audience: Audience,
-    /// JSON as it was written.
+    /// JSON as it was written, but for halves of surrogate pairs.
     pub(super) data: Box<RawValue>,
     pub(super) class: Class,
 }
@@ -21,7 +24,12 @@ impl Publication {
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let mut body: Fields<'_> = object::parse(text)?;
         let audience = Audience::take(&mut body)?;
-        let data = body.take_raw("data").ok_or_else(|| missing("data"))?.to_owned();
+        let data = body.take_raw("data").ok_or_else(|| missing("data"))?;
+        let data = match mend(data.get()) {
+            Cow::Borrowed(_) => data.to_owned(),
+            Cow::Owned(mended) => RawValue::from_string(mended)
+                .map_err(|error| Problem::new(400, "bad_json", why(&error)))?,
+        };
         let (name, key) = (body.take_text("class")?, body.take_text("key")?);
         body.end(&["to", "data", "class", "key"])?;
         Ok(Self { audience, data, class: class(name.as_deref(), key.as_deref())? })

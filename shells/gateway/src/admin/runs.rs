@@ -4,13 +4,16 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use headcount::{OpenRunError, Refused, RunEnd, RunEnded, RunError, RunEventKind};
+use headcount::{
+    Delivery, OpenRunError, Refused, RunEnd, RunEnded, RunError, RunEvent, RunEventKind, RunId,
+};
 use headcount_mio::Turn;
 
 use super::address::parse_run;
 use super::event::Report;
 use super::opening::Opening;
 use super::outcome::Outcome;
+use super::surrogates::{self, Halves};
 use super::{State, body, idempotency, json};
 use crate::events;
 use crate::problem::Problem;
@@ -28,12 +31,18 @@ pub(super) async fn open(
     let opening = Opening::parse(&text)?;
     let task = state.clone();
     let work = async move {
+        let state = task.clone();
         let opened = task.call(move |turn| {
             let Opening { user, thread, run, agent, payload } = opening;
             let mut scope = turn.registry.user(&user);
-            let opened = scope.open_run(turn.now, &thread, &run, &agent, payload);
-            let opened = opened.map(|opened| Outcome::new(&opened.delivery));
-            opened.map_err(|error| not_opened(error, turn))
+            match scope.open_run(turn.now, &thread, &run, &agent, payload) {
+                Ok(opened) => {
+                    // Of one that had its name something may have waited for ever.
+                    state.waiting().set(turn.registry, &user, &run, Halves::default());
+                    Ok(Outcome::new(&opened.delivery))
+                }
+                Err(error) => Err(not_opened(error, turn)),
+            }
         });
         opened.await?.map(|outcome| outcome.json(STREAM))
     };
@@ -55,15 +64,41 @@ pub(super) async fn event(
     let what = format!("/v1/runs/{} {text}", run.as_str());
     let task = state.clone();
     let work = async move {
+        let state = task.clone();
         let told = task.call(move |turn| {
-            let mut scope = turn.registry.user(&report.user);
-            let told = scope.run_event(turn.now, &run, &report.event());
+            let told = tell(&state, turn, &run, &report);
             let told = told.map(|delivery| Outcome::new(&delivery));
             told.map_err(|error| not_told(error, turn))
         });
         told.await?.map(|outcome| outcome.json(STREAM))
     };
     state.0.answers.answer(key, &what, work).await.map(json)
+}
+
+/// Tells of an event. In texts that go on, the first half of a surrogate pair waits for its second.
+fn tell(
+    state: &State,
+    turn: &mut Turn<'_>,
+    run: &RunId,
+    report: &Report,
+) -> Result<Delivery, RunError> {
+    let mut waiting = state.waiting();
+    let mut halves = waiting.of(&report.user, run);
+    let (event, mut then) = report.after(halves);
+    let event = event.event();
+    if matches!(event, RunEvent::Completed(_) | RunEvent::Failed(_) | RunEvent::Cancelled(_)) {
+        then = Halves::default();
+        if halves.text.is_some() && surrogates::ends(turn.registry, &report.user, run, &event) {
+            // Its other half does not come. A run that has no room for it ends without it.
+            let alone = RunEvent::Text("\u{fffd}");
+            let _ = turn.registry.user(&report.user).run_event(turn.now, run, &alone);
+            halves.text = None;
+            waiting.set(turn.registry, &report.user, run, halves);
+        }
+    }
+    let delivery = turn.registry.user(&report.user).run_event(turn.now, run, &event)?;
+    waiting.set(turn.registry, &report.user, run, then);
+    Ok(delivery)
 }
 
 fn not_opened(error: OpenRunError, turn: &Turn<'_>) -> Problem {
