@@ -69,4 +69,39 @@ mod tests {
         }
         assert!(page.policy.to_str().unwrap().contains("connect-src 'self' ws://127.0.0.1:12345;"));
     }
+
+    /// The relative luminance of a colour, as WCAG 2 has it.
+    fn luminance(colour: &str) -> f64 {
+        let digits = colour.strip_prefix('#').unwrap();
+        let width = digits.len() / 3;
+        let part = |number: usize| {
+            let part = &digits[number * width..(number + 1) * width];
+            let value = u8::from_str_radix(&part.repeat(3 - width), 16).unwrap();
+            let value = f64::from(value) / 255.0;
+            if value <= 0.03928 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(0) + 0.7152 * part(1) + 0.0722 * part(2)
+    }
+
+    #[test]
+    fn every_text_can_be_read_in_light_and_in_dark() {
+        let themes: Vec<_> = PAGE.split("--ground:").skip(1).collect();
+        assert_eq!(themes.len(), 2, "light and dark");
+        for theme in themes {
+            let theme = format!("--ground:{}", theme.split_once('}').unwrap().0);
+            let colour = |name: &str| {
+                let (_, rest) = theme.split_once(&format!("--{name}: ")).unwrap();
+                luminance(rest.split_once(';').unwrap().0)
+            };
+            let mut pairs = vec![("accent-ink", "accent")];
+            for text in ["ink", "soft", "faint", "accent", "good", "warn", "bad"] {
+                pairs.extend([(text, "ground"), (text, "card")]);
+            }
+            for (text, behind) in pairs {
+                let (one, other) = (colour(text) + 0.05, colour(behind) + 0.05);
+                let contrast = (one / other).max(other / one);
+                assert!(contrast >= 4.5, "{text} on {behind}: {contrast:.2}");
+            }
+        }
+    }
 }
