@@ -10,8 +10,11 @@
 //! * a data frame that begins a message where one of some bytes has begun is a fault of the
 //!   protocol, where the context waits for the payload.
 //!
-//! All are faults that the context would have found later in the same frame, so nothing that it
-//! takes is ever refused, and nothing that it refuses is taken.
+//! All are faults that the context would have found later in the same frame. What it takes is refused
+//! in one case only, and what it refuses is taken in one:
+//!
+//! * a close code that may not be on the wire is a fault, where the context puts 1002 in its place;
+//! * 1014 is a close code like others, where the context takes it for one of those.
 
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 
