@@ -108,6 +108,7 @@ fn lists_come_in_pages() {
 fn a_long_page_and_a_join_of_many_are_whole() {
     let server = Server::with(&[
         "limits.connect_rate=0",
+        "limits.connect_rate_per_user=0",
         "limits.connections_per_user=1000",
         "limits.sessions_per_user=1000",
     ]);
