@@ -120,7 +120,6 @@ pub(crate) fn admission() -> Alphabet {
                     "an authentication was late",
                     "refused: NotPending",
                     "refused: Pending",
-                    "refused: Sessions",
                 ],
             ),
             (
@@ -129,6 +128,7 @@ pub(crate) fn admission() -> Alphabet {
                     "a pong deadline passed",
                     "a suspect connection recovered",
                     "refused: Connections",
+                    "refused: Sessions",
                 ],
             ),
         ],
