@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use crate::action::MESSAGE_OVERHEAD;
 use crate::error::ConfigError;
+use crate::random::{Purpose, one_way};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -102,9 +103,10 @@ macro_rules! keys {
             /// seed and whether flushes are reported are the embedder's own affair, and have none.
             pub const KEYS: &'static [&'static str] = &["limits.over_cap", $($key),*];
 
-            /// Starts from the defaults. The seed drives epochs, jitter and hashing: shells pass
-            /// fresh entropy, so that a restart never continues an old epoch and peers can't aim
-            /// hash collisions; tests pass a constant.
+            /// Starts from the defaults. The seed drives epochs, serials, jitter and hashing: shells
+            /// pass fresh entropy, so that a restart never continues an old epoch, a handle of an
+            /// earlier process hardly ever names anything, and peers can't aim hash collisions; tests
+            /// pass a constant. Nothing that is shown to clients gives the seed away.
             pub const fn builder(seed: u64) -> ConfigBuilder {
                 ConfigBuilder {
                     seed,
@@ -384,6 +386,15 @@ impl Config {
     #[must_use]
     pub const fn byte_burst(&self) -> u64 {
         if self.byte_rate > self.message_bytes { self.byte_rate } else { self.message_bytes }
+    }
+
+    /// A number that the seed makes and that does not give the seed away: show it with the handles of
+    /// this registry ([`ConnId::to_bits`](crate::ConnId::to_bits)) to whoever may outlive the process.
+    /// With a fresh seed at every start, what was shown by an earlier process can be told from what
+    /// this one shows. A reload keeps it, as it keeps the seed.
+    #[must_use]
+    pub fn instance(&self) -> u64 {
+        one_way(self.seed, Purpose::Instance)
     }
 
     /// What happens over the cap of a user's connections.

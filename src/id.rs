@@ -46,13 +46,19 @@ macro_rules! handle {
 
             /// The handle as one number, never below 2^32: values below are free for other uses of
             /// the same space, such as a listener's token.
+            ///
+            /// It means nothing in another process: there the same number may be another handle. If it
+            /// may come back later than this process ends, as from a client, keep
+            /// [`Config::instance`](crate::Config::instance) with it, and ignore it where that is
+            /// another one.
             #[must_use]
             pub const fn to_bits(self) -> u64 {
                 (self.serial.get() as u64) << 32 | self.index as u64
             }
 
             /// The handle that [`to_bits`](Self::to_bits) made this number of; `None` below 2^32. A
-            /// number that was made up is a handle that no call will know.
+            /// number that was made up is a handle that no call will know, and so is one of another
+            /// process, but for one chance in 2^32 for each slot.
             #[must_use]
             pub const fn from_bits(bits: u64) -> Option<Self> {
                 match NonZeroU32::new((bits >> 32) as u32) {

@@ -226,10 +226,14 @@ fn pauses_add_up() {
     let alice = world.tab("alice", "main");
     let dead = world.open("bob", "main");
     world.run(secs(1));
+    // When all that is left to do is to poll a ping, no instant was promised, and none was missed.
+    let mut missed = 0;
     for _ in 0..10 {
+        missed += u64::from(world.registry.poll_timeout().is_some());
         world.skip(secs(600));
     }
-    assert_eq!(world.registry.stats().pauses, 10);
+    assert!(missed > 5, "{missed} pauses");
+    assert_eq!(world.registry.stats().pauses, missed);
     assert_eq!(world.open_count(), 2);
     world.run(secs(30));
     assert_eq!(world.open_conns(), [alice]);

@@ -342,6 +342,23 @@ fn what_was_superseded_meanwhile_is_not_lost() {
 }
 
 #[test]
+fn a_predecessor_of_an_earlier_process_closes_nobody() {
+    let start = |seed| World::with(headcount::Config::builder(seed));
+    let mut before = start(1);
+    let [first, second] = [(); 2].map(|()| before.open("alice", "main"));
+    assert_ne!(before.registry.config().instance(), start(2).registry.config().instance());
+    for seed in 2..100 {
+        let mut after = start(seed);
+        // The second tab is back first, and has the slot that the first one had.
+        let other = after.take_over("alice", "main", second);
+        assert_eq!(other.index(), first.index());
+        let again = after.take_over("alice", "main", first);
+        assert_eq!(after.open_conns(), [other, again]);
+        assert_eq!((after.state(first), after.state(second)), (None, None));
+    }
+}
+
+#[test]
 fn no_position_that_a_client_can_name_means_that_it_has_seen_none() {
     let mut world = World::new();
     told(&mut world, 1..=3);

@@ -183,15 +183,17 @@ impl Registry {
     /// The least goes first.
     pub(super) fn rank(&self, slot: u32, policy: OverCap) -> (bool, u64, u32) {
         let (hot, cold) = (self.conns.hot(slot), self.conns.cold(slot));
-        let (since, serial) = (cold.phase.as_nanos(), hot.serial.get());
+        // Serials wrap: how many were made since says which is the older one.
+        let since = cold.phase.as_nanos();
+        let later = self.last_serial.wrapping_sub(hot.serial.get());
         match policy {
             OverCap::EvictUnresponsiveThenOldest => {
                 let answered = !matches!(hot.ping, Ping::Handed | Ping::Flushed | Ping::Late);
-                (answered, hot.last_seen.as_nanos(), serial)
+                (answered, hot.last_seen.as_nanos(), !later)
             }
-            OverCap::EvictOldest => (false, since, serial),
+            OverCap::EvictOldest => (false, since, !later),
             // Whoever would have been refused.
-            OverCap::Refuse { .. } => (false, !since, !serial),
+            OverCap::Refuse { .. } => (false, !since, later),
         }
     }
 
@@ -249,6 +251,30 @@ impl Registry {
         if record.ended && record.attached == 0 {
             let (session, reason) = (self.sessions.id(session), record.reason);
             self.enqueue(Queued::CleanupSession { session, reason });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Principal, Registry, Timestamp};
+
+    #[test]
+    fn the_oldest_goes_first_also_where_serials_wrap() {
+        for policy in [crate::OverCap::EvictUnresponsiveThenOldest, crate::OverCap::EvictOldest] {
+            let config = Config::builder(7).connections_per_user(3).over_cap(policy);
+            let mut registry = Registry::new(config.build().unwrap());
+            registry.last_serial = u32::MAX - 2;
+            let mut open = || {
+                let who = Principal::new("alice".parse().unwrap(), "main".parse().unwrap());
+                registry.admit(Timestamp::ZERO, who, None).unwrap().0
+            };
+            let conns = [(); 4].map(|()| open());
+            assert!(conns[2].to_bits() < conns[0].to_bits());
+            let open: alloc::vec::Vec<_> = registry.connections(0).collect();
+            let states = conns.map(|conn| registry.state(conn));
+            assert_eq!(states[0], Some(crate::ConnState::Closing), "{policy:?}: {open:?}");
+            assert_eq!(states[1..], [Some(crate::ConnState::Open); 3], "{policy:?}");
         }
     }
 }

@@ -54,6 +54,8 @@ impl Registry {
             closed_ring: _,
             connects,
             last_serial,
+            // A function of the seed, which is in the configuration.
+            epoch_key: _,
             last_epoch,
             counters,
             // What the last poll lent is out of reach by now.

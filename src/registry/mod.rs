@@ -38,7 +38,7 @@ use crate::id::ConnId;
 #[cfg(feature = "journal")]
 use crate::journal::Attached;
 use crate::log::Log;
-use crate::random::mix;
+use crate::random::{Purpose, mix, one_way};
 use crate::room::Rooms;
 use crate::run::Runs;
 use crate::session::Sessions;
@@ -137,7 +137,10 @@ pub struct Registry {
     closed_ring: VecDeque<Closed>,
     /// The token bucket of connects.
     connects: TokenBucket,
+    /// The first is made of the seed, so that a handle of another process hardly ever names anything.
     last_serial: u32,
+    /// What the epochs are made of. Clients see them, and they must not give the seed away.
+    epoch_key: u64,
     last_epoch: u64,
     counters: Counters,
     /// The recipients lent by the last poll.
@@ -242,7 +245,8 @@ impl Registry {
             leaving: VecDeque::new(),
             closed_ring: VecDeque::new(),
             connects: TokenBucket::default(),
-            last_serial: 0,
+            last_serial: one_way(seed, Purpose::Serials) as u32,
+            epoch_key: one_way(seed, Purpose::Epochs),
             last_epoch: 0,
             counters: Counters::default(),
             recipients: Vec::new(),
@@ -322,7 +326,7 @@ impl Registry {
     /// Distinct for each stream of this registry, and with a fresh seed for those of the next.
     fn next_epoch(&mut self) -> u64 {
         self.last_epoch += 1;
-        mix(self.config.seed ^ mix(self.last_epoch))
+        mix(self.epoch_key ^ mix(self.last_epoch))
     }
 
     /// A log had another size before: adapts the gauges.

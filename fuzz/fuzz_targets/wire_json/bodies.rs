@@ -10,6 +10,7 @@ use super::event::Report;
 use super::opening::Opening;
 use super::publication::Publication;
 use crate::asks::number_of;
+use crate::handles::Named;
 use crate::is_refusal;
 use crate::problem::Problem;
 
@@ -120,7 +121,12 @@ fn audience(to: &Value) -> Option<Audience> {
             let user = UserId::new(text("user")?).ok()?;
             Audience::Run(user, RunId::new(text("run")?).ok()?)
         }
-        ["connection"] => Audience::Conn(ConnId::from_bits(number_of(text("connection")?)?)?),
+        ["connection"] => {
+            let (instance, handle) = text("connection")?.split_once('.')?;
+            let whole = |digits: &str| (digits.len() == 16).then(|| number_of(digits)).flatten();
+            let (instance, handle) = (whole(instance)?, ConnId::from_bits(whole(handle)?)?);
+            Audience::Conn(Named { instance, handle })
+        }
         ["room"] => Audience::Room(RoomId::new(text("room")?).ok()?),
         ["everyone"] if to["everyone"] == true => Audience::Everyone,
         _ => return None,

@@ -14,6 +14,9 @@ mod events;
 #[path = "../../../shells/gateway/src/frames.rs"]
 #[allow(dead_code)]
 mod frames;
+#[path = "../../../shells/gateway/src/handles.rs"]
+#[allow(dead_code)]
+mod handles;
 #[path = "../../../shells/gateway/src/identity.rs"]
 #[allow(dead_code)]
 mod identity;

@@ -9,6 +9,9 @@ use crate::is_refusal;
 /// What stands between the words of JSON and of queries.
 const BETWEEN_WORDS: [char; 6] = ['"', ':', ',', '&', '=', ' '];
 
+/// The instance of the registry.
+const HERE: u64 = 11;
+
 /// Words of a text that are looked at on their own.
 const MOST_WORDS: usize = 32;
 
@@ -18,7 +21,7 @@ pub(crate) fn check(text: &str, [epoch, offset, previous]: [u64; 3]) {
         assert_eq!(identity::parse_epoch(word), number_of(word));
         position(word);
     }
-    match identity::from_query(text) {
+    match identity::from_query(text, HERE) {
         Ok(identity) => is_the_same_again(&identity),
         Err(problem) => is_refusal(&problem),
     }
@@ -50,7 +53,7 @@ fn query(user: &str, thread: &str, resume: Option<Resume>) -> String {
         query += &format!("&epoch={}&offset={offset}", identity::show_epoch(epoch));
     }
     if let Some(previous) = previous {
-        query += &format!("&previous={:016x}", previous.to_bits());
+        query += &format!("&previous={HERE:016x}.{:016x}", previous.to_bits());
     }
     query
 }
@@ -59,14 +62,14 @@ fn query(user: &str, thread: &str, resume: Option<Resume>) -> String {
 fn is_the_same_again(identity: &Identity) {
     let (user, thread) = (identity.who.user(), identity.who.thread());
     let query = query(user.as_str(), thread.as_str(), identity.resume);
-    assert_eq!(identity::from_query(&query).as_ref(), Ok(identity), "{query}");
+    assert_eq!(identity::from_query(&query, HERE).as_ref(), Ok(identity), "{query}");
 }
 
 /// Any text as a name, with any position: taken exactly if it is a name.
 fn made(text: &str, position: Position, previous: Option<ConnId>) {
     let (user, thread) = text.split_once('\n').unwrap_or((text, "main"));
     let resume = Some(Resume { position: Some(position), previous });
-    let parsed = identity::from_query(&query(user, thread, resume));
+    let parsed = identity::from_query(&query(user, thread, resume), HERE);
     // This character stands for bytes that are no text.
     let readable = !text.contains(char::REPLACEMENT_CHARACTER);
     match (UserId::new(user), ThreadId::new(thread), parsed) {

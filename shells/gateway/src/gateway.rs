@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use headcount::{
-    Admitted, Body, ConnId, Message, Notice, Position, Registry, ReplyError, SessionId, Source,
-    StreamRef, Timestamp,
+    Admitted, Body, ConnId, Message, Notice, Position, Registry, ReplyError, Source, StreamRef,
+    Timestamp,
 };
 use headcount_mio::{Answer, Handler, HangUp, Kind, Payload, Request, Turn, Verdict};
 use tokio::sync::Notify;
@@ -18,6 +18,7 @@ use crate::client::{self, Ask, Frame};
 use crate::events;
 use crate::fault;
 use crate::frames::{self, Terms};
+use crate::handles::show_connection;
 use crate::identity::{self, Identity};
 use crate::journal;
 use crate::lifecycle;
@@ -40,6 +41,8 @@ pub(crate) struct Counters {
 /// The application of the loop. The registry has all state but what is shared with a reload: who
 /// knocks too often.
 pub(crate) struct Gateway {
+    /// Of the registry: which connections clients may name.
+    instance: u64,
     own: Shared,
     wall: WallClock,
     counters: Arc<Counters>,
@@ -48,9 +51,14 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    pub(crate) fn new(own: Shared, counters: Arc<Counters>, reload: Option<Arc<Notify>>) -> Self {
+    pub(crate) fn new(
+        instance: u64,
+        own: Shared,
+        counters: Arc<Counters>,
+        reload: Option<Arc<Notify>>,
+    ) -> Self {
         // The loop, and with it the registry's time, begins when this has been made.
-        Self { own, wall: WallClock::start(), counters, reload }
+        Self { instance, own, wall: WallClock::start(), counters, reload }
     }
 
     /// The answer to an address that has used up its rate.
@@ -99,21 +107,10 @@ pub(crate) fn reply(
     if registry.reply(now, conn, Message::text(frame)) == Err(ReplyError::Full) {
         counters.replies_dropped.fetch_add(1, Ordering::Relaxed);
         debug!(
-            connection = show_connection(conn),
+            connection = show_connection(registry.config().instance(), conn),
             "a frame was dropped: the connection reads too slowly"
         );
     }
-}
-
-/// A connection as clients, back ends and the log see it: opaque, because JavaScript's numbers can't
-/// hold it.
-pub(crate) fn show_connection(conn: ConnId) -> String {
-    format!("{:016x}", conn.to_bits())
-}
-
-/// A session as back ends and the log see it.
-pub(crate) fn show_session(session: SessionId) -> String {
-    format!("{:016x}", session.to_bits())
 }
 
 impl Handler for Gateway {
@@ -136,7 +133,7 @@ impl Handler for Gateway {
         if let Some(answer) = self.over_rate(request) {
             return Verdict::Refuse(answer);
         }
-        match identity::identify(request) {
+        match identity::identify(request, self.instance) {
             Ok(Identity { who, resume }) => Verdict::Admit { who, resume },
             Err(problem) => Verdict::Refuse(problem.answer()),
         }
@@ -158,7 +155,8 @@ impl Handler for Gateway {
         let terms =
             Terms { ping_interval: config.interval(), max_message_bytes: config.message_bytes() };
         let runs = events::list(turn.registry.open_runs(admitted.session));
-        let welcome = frames::welcome(&show_connection(conn), &who, &admitted, &runs, terms);
+        let welcome =
+            frames::welcome(&show_connection(self.instance, conn), &who, &admitted, &runs, terms);
         reply(turn.registry, turn.now, conn, welcome, &self.counters);
     }
 

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use headcount::{ConnId, Position, Principal, Resume, ThreadId, UserId};
 use headcount_mio::Request;
 
+use crate::handles::{Named, parse_connection};
 use crate::local;
 use crate::problem::Problem;
 
@@ -23,7 +24,9 @@ pub(crate) struct Identity {
 }
 
 /// Decides from the whole request.
-pub(crate) fn identify(request: &Request<'_>) -> Result<Identity, Problem> {
+///
+/// `instance` is the registry's: a predecessor of another one is ignored.
+pub(crate) fn identify(request: &Request<'_>, instance: u64) -> Result<Identity, Problem> {
     local::check(request.headers("host"), request.headers("origin"))?;
     let offered = request
         .headers("sec-websocket-protocol")
@@ -32,11 +35,11 @@ pub(crate) fn identify(request: &Request<'_>) -> Result<Identity, Problem> {
     if offered || request.header("authorization").is_some() {
         return Err(no_key());
     }
-    from_query(request.query().unwrap_or(""))
+    from_query(request.query().unwrap_or(""), instance)
 }
 
 /// Decides from the query: development mode, and the reconnect fields.
-pub(crate) fn from_query(query: &str) -> Result<Identity, Problem> {
+pub(crate) fn from_query(query: &str, instance: u64) -> Result<Identity, Problem> {
     let parameters = Parameters::read(query)?;
     if parameters.token {
         return Err(no_key());
@@ -52,6 +55,8 @@ pub(crate) fn from_query(query: &str) -> Result<Identity, Problem> {
     let user = UserId::new(user).map_err(|error| Problem::id("user", error))?;
     let thread = ThreadId::new(thread).map_err(|error| Problem::id("thread", error))?;
     let previous = parameters.previous.as_deref().map(previous).transpose()?;
+    // It closed with the process that it was a connection of.
+    let previous = previous.and_then(|previous| previous.of(instance));
     let resume = match (parameters.epoch, parameters.offset) {
         (None, None) => previous.map(Resume::takeover),
         (Some(epoch), Some(offset)) => {
@@ -106,8 +111,8 @@ impl<'a> Parameters<'a> {
 }
 
 /// Reads the connection that the client had. Whether it lives, and whose it is, the registry says.
-fn previous(text: &str) -> Result<ConnId, Problem> {
-    hex(text).and_then(ConnId::from_bits).ok_or_else(|| {
+fn previous(text: &str) -> Result<Named<ConnId>, Problem> {
+    parse_connection(text).ok_or_else(|| {
         let message =
             "previous is not a connection that this server named: send it as `welcome` gave it";
         Problem::new(400, "bad_previous", message)
@@ -159,8 +164,10 @@ fn no_key() -> Problem {
 mod tests {
     use super::*;
 
+    const HERE: u64 = 11;
+
     fn refused(query: &str) -> (u16, String) {
-        let problem = from_query(query).unwrap_err();
+        let problem = from_query(query, HERE).unwrap_err();
         (problem.status(), problem.message().to_owned())
     }
 
@@ -173,7 +180,7 @@ mod tests {
             ("user=%22%5C%3Cscript%3E&other=whatever", "\"\\<script>", "main"),
             ("user=0", "0", "main"),
         ] {
-            let identity = from_query(query).unwrap();
+            let identity = from_query(query, HERE).unwrap();
             assert_eq!(identity.who.user().as_str(), user);
             assert_eq!(identity.who.thread().as_str(), thread);
             assert_eq!(identity.resume, None);
@@ -204,15 +211,20 @@ mod tests {
     #[test]
     fn positions() {
         let epoch = show_epoch(0xdead_beef);
-        let identity = from_query(&format!("user=a&epoch={epoch}&offset=7")).unwrap();
+        let identity = from_query(&format!("user=a&epoch={epoch}&offset=7"), HERE).unwrap();
         let position = Position { epoch: 0xdead_beef, offset: 7 };
         assert_eq!(identity.resume, Some(Resume { position: Some(position), previous: None }));
         let previous = ConnId::from_bits(0x7_0000_0002);
-        let shown = "previous=0000000700000002";
-        let resume = |query: &str| from_query(query).unwrap().resume;
+        let shown = "previous=000000000000000b.0000000700000002";
+        let resume = |query: &str| from_query(query, HERE).unwrap().resume;
         let both = resume(&format!("user=a&epoch={epoch}&offset=7&{shown}"));
         assert_eq!(both, Some(Resume { position: Some(position), previous }));
         assert_eq!(resume(&format!("user=a&{shown}")), previous.map(Resume::takeover));
+        // The same handle, of another process.
+        let foreign = "previous=000000000000000c.0000000700000002";
+        assert_eq!(resume(&format!("user=a&{foreign}")), None);
+        let both = resume(&format!("user=a&epoch={epoch}&offset=7&{foreign}"));
+        assert_eq!(both, Some(Resume { position: Some(position), previous: None }));
         for wrong in [
             "epoch=1",
             "offset=1",
@@ -227,7 +239,8 @@ mod tests {
             "previous=",
             "previous=7",
             "previous=xyz",
-            "previous=0000000700000002&epoch=1",
+            "previous=0000000700000002",
+            "previous=000000000000000b.0000000700000002&epoch=1",
         ] {
             assert_eq!(refused(&format!("user=a&{wrong}")).0, 400, "{wrong}");
         }

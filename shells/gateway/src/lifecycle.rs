@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::events;
 use crate::frames::millis;
-use crate::gateway::{show_connection, show_session};
+use crate::handles::{show_connection, show_session};
 use crate::identity::show_epoch;
 
 /// How far back the last closed connections are searched for a name.
@@ -103,13 +103,16 @@ struct Subject<'a> {
 }
 
 fn of_both(registry: &Registry, conn: ConnId, session: SessionId) -> Subject<'_> {
-    Subject { connection: Some(show_connection(conn)), ..of_session(registry, session) }
+    Subject {
+        connection: Some(show_connection(registry.config().instance(), conn)),
+        ..of_session(registry, session)
+    }
 }
 
 fn of_connection(registry: &Registry, conn: ConnId) -> Subject<'_> {
     let known = registry.session_of(conn).map(|session| of_both(registry, conn, session));
     known.unwrap_or_else(|| Subject {
-        connection: Some(show_connection(conn)),
+        connection: Some(show_connection(registry.config().instance(), conn)),
         ..Subject::default()
     })
 }
@@ -123,7 +126,7 @@ fn of_session(registry: &Registry, session: SessionId) -> Subject<'_> {
     let show = |name| Some(debug(name));
     Subject {
         connection: None,
-        session: Some(show_session(session)),
+        session: Some(show_session(registry.config().instance(), session)),
         user: whose.and_then(|(user, _)| show(user as &dyn fmt::Debug)),
         thread: whose.and_then(|(_, thread)| show(thread as &dyn fmt::Debug)),
     }

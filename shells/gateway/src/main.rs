@@ -16,6 +16,7 @@ mod events;
 mod fault;
 mod frames;
 mod gateway;
+mod handles;
 mod identity;
 mod journal;
 mod lifecycle;
@@ -141,7 +142,7 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     );
     announce(address, admin_address)
         .map_err(|error| format!("cannot start the thread of standard output: {error}"))?;
-    let result = server.run(Gateway::new(own, counters, reload));
+    let result = server.run(Gateway::new(config.instance(), own, counters, reload));
     let code = match result {
         Ok(()) if failed.load(Ordering::Acquire) => ExitCode::FAILURE,
         Ok(()) => {

@@ -10,6 +10,7 @@ use headcount::journal::{Input, JournalError, Line, Replay as Replayed};
 use headcount::{ConnId, Registry, Timestamp};
 
 use crate::admin::explain;
+use crate::handles::{Named, parse_connection};
 use crate::identity::hex;
 
 #[derive(Debug, Args)]
@@ -25,8 +26,8 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "NUMBER")]
     until: Option<u64>,
 
-    /// Instead of the actions, print what is known of a connection where the replay stops: the 16
-    /// digits that logs, calls and actions name it by
+    /// Instead of the actions, print what is known of a connection where the replay stops: what logs
+    /// and calls name it by, or the 16 digits that actions do
     #[arg(long, value_name = "CONNECTION")]
     explain: Option<String>,
 }
@@ -35,7 +36,7 @@ pub(crate) struct Replay {
 /// 1: the journal does not end well, and what is whole of it was replayed. An error is about what was
 /// asked for.
 pub(crate) fn run(arguments: &Replay) -> Result<ExitCode, String> {
-    let conn = arguments.explain.as_deref().map(connection).transpose()?;
+    let wanted = arguments.explain.as_deref().map(Wanted::read).transpose()?;
     let path = arguments.file.display();
     let journal = fs::read(&arguments.file).map_err(|error| {
         format!("{path}: cannot read it: {error}; name a journal that is there")
@@ -61,8 +62,9 @@ pub(crate) fn run(arguments: &Replay) -> Result<ExitCode, String> {
             tally
         }
     };
-    if let Some(conn) = conn {
-        match known(replay.registry(), at, conn) {
+    if let Some(wanted) = wanted {
+        let conn = wanted.of(replay.registry());
+        match conn.and_then(|conn| known(replay.registry(), at, conn)) {
             Some(known) => out.line(format_args!("{known}")),
             None => {
                 let _ = writeln!(
@@ -86,17 +88,36 @@ pub(crate) fn run(arguments: &Replay) -> Result<ExitCode, String> {
     }
 }
 
-fn connection(text: &str) -> Result<ConnId, String> {
-    hex(text).and_then(ConnId::from_bits).ok_or_else(|| {
-        format!("--explain {text}: give the 16 digits that logs, calls and actions name it by")
-    })
+/// Which connection is meant: as logs and calls name it, or by its handle alone, as the actions do.
+enum Wanted {
+    Named(Named<ConnId>),
+    Handle(ConnId),
+}
+
+impl Wanted {
+    fn read(text: &str) -> Result<Self, String> {
+        let handle = || hex(text).and_then(ConnId::from_bits).map(Self::Handle);
+        parse_connection(text).map(Self::Named).or_else(handle).ok_or_else(|| {
+            format!(
+                "--explain {text}: give what logs and calls name it by, or the 16 digits of an action"
+            )
+        })
+    }
+
+    /// `None`: it was a connection of another process.
+    fn of(self, registry: &Registry) -> Option<ConnId> {
+        match self {
+            Self::Named(named) => named.here(registry),
+            Self::Handle(conn) => Some(conn),
+        }
+    }
 }
 
 /// As the calls of the admin port tell it: one that is there, or one of the last that closed.
 fn known(registry: &Registry, now: Timestamp, conn: ConnId) -> Option<String> {
     explain::connection(registry, now, conn, true).or_else(|| {
         let closed = registry.closed().find(|closed| closed.conn == conn)?;
-        Some(explain::closed(closed, now))
+        Some(explain::closed(registry.config().instance(), closed, now))
     })
 }
 

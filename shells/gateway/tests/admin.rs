@@ -119,7 +119,7 @@ fn a_publish_that_reaches_nobody_says_so() {
         r#"{"user":"a"}"#,
         r#"{"user":"a","thread":"t"}"#,
         r#"{"room":"r"}"#,
-        r#"{"connection":"00000001000000ff"}"#,
+        r#"{"connection":"0000000000000001.00000001000000ff"}"#,
     ] {
         assert_eq!(server.publish(to, "1"), nobody, "{to}");
     }

@@ -73,9 +73,10 @@ fn what_a_server_did_is_done_again_up_to_where_one_wants_to_look() {
     let folder = Folder::new();
     let journal = folder.file("life");
     let id = a_life(&journal, &["--journal-names", "--journal-payloads"]);
+    let (instance, handle) = id.split_once('.').unwrap();
     let (code, actions, stderr) = replay(&journal, &[]);
     assert_eq!(code, Some(0), "{stderr}");
-    for part in [&format!("send {id} direct text"), "rosebud", "cleanup", "peer_closed"] {
+    for part in [&format!("send {handle} direct text"), "rosebud", "cleanup", "peer_closed"] {
         assert!(actions.contains(part), "{part:?} is not in: {actions}");
     }
     assert_eq!(replay(&journal, &[]).1, actions);
@@ -84,7 +85,7 @@ fn what_a_server_did_is_done_again_up_to_where_one_wants_to_look() {
     assert_eq!(code, Some(0));
     let (inputs, rest): (Vec<_>, Vec<_>) = both.lines().partition(|line| line.starts_with("> "));
     assert_eq!(rest, actions.lines().collect::<Vec<_>>());
-    let connect = format!("connect {id} user alice thread garden");
+    let connect = format!("connect {handle} user alice thread garden");
     let place = inputs.iter().position(|line| line.ends_with(&connect));
     let number = |line: &str| line.split(' ').nth(1).unwrap().to_owned();
     let connected = number(inputs[place.unwrap()]);
@@ -97,6 +98,11 @@ fn what_a_server_did_is_done_again_up_to_where_one_wants_to_look() {
     let (code, known, _) = replay(&journal, &["--explain", &id]);
     let known: serde_json::Value = serde_json::from_str(&known).unwrap();
     assert_eq!((code, &known["reason"]), (Some(0), &json!("peer_closed")));
+    assert_eq!(known["connection"], id.as_str());
+    // So is its handle alone, and no connection of another process.
+    assert_eq!(replay(&journal, &["--explain", handle]).0, Some(0));
+    let foreign = format!("{:016x}.{handle}", !u64::from_str_radix(instance, 16).unwrap());
+    assert_eq!(replay(&journal, &["--explain", &foreign]).0, Some(1));
     // Before it was there, nothing is known of it.
     let (code, known, stderr) = replay(&journal, &["--until", "0", "--explain", &id]);
     assert_eq!((code, known.as_str()), (Some(1), ""), "{stderr}");

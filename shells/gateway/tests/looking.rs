@@ -47,7 +47,7 @@ fn a_connection_is_explained() {
     for (path, status) in [
         ("/v1/connections/nonsense", 400),
         ("/v1/sessions/7", 400),
-        ("/v1/sessions/00000077000000ff", 404),
+        ("/v1/sessions/0000000000000001.00000077000000ff", 404),
         ("/v1/connections/%ff", 400),
         ("/v1/sessions/%ff", 400),
         ("/v1/connections?limit=0", 400),

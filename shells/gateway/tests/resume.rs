@@ -43,6 +43,28 @@ fn who_comes_back_gets_the_rest_before_anything_newer() {
 }
 
 #[test]
+fn a_previous_of_an_earlier_process_closes_nobody() {
+    let server = Server::start();
+    let tabs = [server.connect("user=a"), server.connect("user=a")];
+    let queries = tabs.each_ref().map(|tab| back(tab, "a", 0));
+    drop(server);
+    // The same tabs after a restart, in any order: what the first of them names as its predecessor
+    // may be what the other one is now.
+    for order in [[0, 1], [1, 0]] {
+        let server = Server::start();
+        let mut back = order.map(|tab: usize| server.connect(&queries[tab]));
+        assert!(back.iter_mut().all(|tab| tab.drain().is_empty()));
+        assert_eq!(server.stats()["connections"]["live"], 2);
+        // Everywhere else it is unknown, and nobody.
+        let old = tabs[0].connection();
+        let explained = server.get(&format!("/v1/connections/{old}"));
+        assert_eq!((explained.status, explained.code().as_str()), (404, "unknown_connection"));
+        let sent = server.publish(&json!({"connection": old}).to_string(), "1");
+        assert_eq!((&sent["sent"], &sent["stored"]), (&json!(0), &json!(0)));
+    }
+}
+
+#[test]
 fn what_the_log_has_given_up_is_a_gap_and_the_rest_follows() {
     let server = Server::with(&["stream.messages=2"]);
     let client = server.connect("user=a");

@@ -3,7 +3,7 @@
 use headcount::{ConnId, Registry, RoomId, RunId, SessionId, Target, ThreadId, UserId};
 
 use super::fields::Fields;
-use crate::identity::hex;
+use crate::handles::{self, Named};
 use crate::problem::Problem;
 
 /// `to`, understood: exactly one audience.
@@ -13,7 +13,7 @@ pub(super) enum Audience {
     Session(UserId, ThreadId),
     /// The session that a run is in.
     Run(UserId, RunId),
-    Conn(ConnId),
+    Conn(Named<ConnId>),
     Room(RoomId),
     Everyone,
 }
@@ -57,13 +57,14 @@ impl Audience {
 }
 
 impl Audience {
-    /// The target in the registry; `None`: there is no such session or run.
+    /// The target in the registry; `None`: there is no such session or run, or a connection of another
+    /// process is meant.
     pub(super) fn target(&self, registry: &mut Registry) -> Option<Target<'_>> {
         Some(match self {
             Self::User(user) => Target::User(user),
             Self::Session(user, thread) => Target::Session(registry.session(user, thread)?),
             Self::Run(user, run) => Target::Session(registry.user(user).explain_run(run)?.session),
-            Self::Conn(conn) => Target::Conn(*conn),
+            Self::Conn(conn) => Target::Conn(conn.here(registry)?),
             Self::Room(room) => Target::Room(room),
             Self::Everyone => Target::Everyone,
         })
@@ -88,9 +89,8 @@ pub(super) fn parse_room(place: &str, room: &str) -> Result<RoomId, Problem> {
 
 /// Reads a connection as the welcome frame named it. One that has ended is not an error here: it
 /// is found to be nobody later.
-pub(super) fn parse_connection(place: &str, connection: &str) -> Result<ConnId, Problem> {
-    let conn = hex(connection).and_then(ConnId::from_bits);
-    conn.ok_or_else(|| {
+pub(super) fn parse_connection(place: &str, connection: &str) -> Result<Named<ConnId>, Problem> {
+    handles::parse_connection(connection).ok_or_else(|| {
         Problem::new(
             400,
             "bad_id",
@@ -102,8 +102,8 @@ pub(super) fn parse_connection(place: &str, connection: &str) -> Result<ConnId, 
 }
 
 /// The same for a session, as an explanation named it.
-pub(super) fn parse_session(place: &str, session: &str) -> Result<SessionId, Problem> {
-    hex(session).and_then(SessionId::from_bits).ok_or_else(|| {
+pub(super) fn parse_session(place: &str, session: &str) -> Result<Named<SessionId>, Problem> {
+    handles::parse_session(session).ok_or_else(|| {
         Problem::new(400, "bad_id", format!("{place}: not a session that this server names"))
     })
 }
@@ -130,8 +130,11 @@ mod tests {
             ),
             (r#"{"user":"u","run":"r"}"#, Audience::Run(user(), RunId::new("r").unwrap())),
             (
-                r#"{"connection":"0000000700000002"}"#,
-                Audience::Conn(ConnId::from_bits(0x7_0000_0002).unwrap()),
+                r#"{"connection":"000000000000000b.0000000700000002"}"#,
+                Audience::Conn(Named {
+                    instance: 11,
+                    handle: ConnId::from_bits(0x7_0000_0002).unwrap(),
+                }),
             ),
             (r#"{"room":"r"}"#, Audience::Room(RoomId::new("r").unwrap())),
             (r#"{"everyone":true}"#, Audience::Everyone),
@@ -155,7 +158,8 @@ mod tests {
             r#"{"user":"u","thread":null}"#,
             r#"{"user":"u","room":"r"}"#,
             r#"{"user":"u","everyone":true}"#,
-            r#"{"user":"u","connection":"0000000700000002"}"#,
+            r#"{"connection":"0000000700000002"}"#,
+            r#"{"user":"u","connection":"000000000000000b.0000000700000002"}"#,
             r#"{"user":"u","Thread":"t"}"#,
             r#"{"user":"u","user":"v"}"#,
             r#"{"user":7}"#,

@@ -7,7 +7,7 @@ use headcount::{
 
 use crate::events;
 use crate::frames::{Object, array, millis, room_stream};
-use crate::gateway::{show_connection, show_session};
+use crate::handles::{show_connection, show_session};
 use crate::identity::show_epoch;
 
 /// `None`: there is none. `whole`: with its places in all its streams.
@@ -18,7 +18,8 @@ pub(crate) fn connection(
     whole: bool,
 ) -> Option<String> {
     let known = registry.explain(conn)?;
-    let mut shown = Object::new().text("connection", &show_connection(conn));
+    let instance = registry.config().instance();
+    let mut shown = Object::new().text("connection", &show_connection(instance, conn));
     if let Some(who) = registry.who(conn) {
         shown = shown.text("user", who.user.as_str()).text("thread", who.thread.as_str());
         if let Some(label) = who.label {
@@ -26,7 +27,7 @@ pub(crate) fn connection(
         }
     }
     if let Some(session) = registry.session_of(conn) {
-        shown = shown.text("session", &show_session(session));
+        shown = shown.text("session", &show_session(instance, session));
     }
     shown = shown.text("state", state(known.state));
     if let Some(reason) = known.reason {
@@ -67,14 +68,18 @@ pub(super) fn session(
     whole: bool,
 ) -> Option<String> {
     let known = registry.explain_session(session)?;
+    let instance = registry.config().instance();
     let mut shown = Object::new()
-        .text("session", &show_session(session))
+        .text("session", &show_session(instance, session))
         .text("user", known.user.as_str())
         .text("thread", known.thread.as_str())
         .text("state", if known.connections.is_empty() { "lingering" } else { "open" })
         .number("age_ms", millis(known.age));
     if whole {
-        let names = known.connections.iter().map(|conn| format!("\"{}\"", show_connection(*conn)));
+        let names = known
+            .connections
+            .iter()
+            .map(|conn| format!("\"{}\"", show_connection(instance, *conn)));
         shown = shown
             .raw("connections", &array(&names.collect::<Vec<_>>()))
             .raw("runs", &runs(registry, now, session));
@@ -124,10 +129,10 @@ fn call(known: &CallExplanation, now: Timestamp) -> String {
 }
 
 /// One that is no more.
-pub(crate) fn closed(closed: &Closed, now: Timestamp) -> String {
+pub(crate) fn closed(instance: u64, closed: &Closed, now: Timestamp) -> String {
     let mut shown = Object::new()
-        .text("connection", &show_connection(closed.conn))
-        .text("session", &show_session(closed.session))
+        .text("connection", &show_connection(instance, closed.conn))
+        .text("session", &show_session(instance, closed.session))
         .text("user", closed.user.as_str())
         .text("thread", closed.thread.as_str());
     if let Some(label) = &closed.label {

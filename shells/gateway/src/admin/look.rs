@@ -11,6 +11,7 @@ use super::explain;
 use super::pages::Page;
 use super::query::Query;
 use super::{SLICE, State, json};
+use crate::handles::Named;
 use crate::problem::Problem;
 
 /// What there are pages of, and explanations: the entries of one of the registry's tables.
@@ -19,7 +20,7 @@ pub(super) trait Entry: Copy + Send + 'static {
     const LIST: &'static str;
 
     /// Reads one as a page named it.
-    fn parse(text: &str) -> Result<Self, Problem>;
+    fn parse(text: &str) -> Result<Named<Self>, Problem>;
     /// The answer where there is none.
     fn unknown() -> Problem;
     /// Where it stands in its table: pages are in this order.
@@ -35,7 +36,7 @@ pub(super) trait Entry: Copy + Send + 'static {
 impl Entry for ConnId {
     const LIST: &'static str = "connections";
 
-    fn parse(text: &str) -> Result<Self, Problem> {
+    fn parse(text: &str) -> Result<Named<Self>, Problem> {
         parse_connection("the connection", text)
     }
 
@@ -64,7 +65,7 @@ impl Entry for ConnId {
 impl Entry for SessionId {
     const LIST: &'static str = "sessions";
 
-    fn parse(text: &str) -> Result<Self, Problem> {
+    fn parse(text: &str) -> Result<Named<Self>, Problem> {
         parse_session("the session", text)
     }
 
@@ -140,7 +141,12 @@ pub(super) async fn one<T: Entry>(
     // What can't be decoded is no id; an empty text is none either.
     let id = path.as_ref().ok().and_then(|path| path.iter().next()).map_or("", |(_, id)| id);
     let entry = T::parse(id)?;
-    let shown = state.call(move |turn| entry.explain(turn.registry, turn.now, true)).await?;
+    let shown = state
+        .call(move |turn| {
+            let entry = entry.here(turn.registry);
+            entry.and_then(|entry| entry.explain(turn.registry, turn.now, true))
+        })
+        .await?;
     shown.map(json).ok_or_else(T::unknown)
 }
 
@@ -155,11 +161,11 @@ pub(super) async fn closed(
             let (user, most) = (query.user.clone(), left.min(SLICE));
             let select = move |turn: &mut Turn<'_>| {
                 let (closed, next) = select_closed(turn.registry, user.as_ref(), cursor, most);
-                (closed, next, turn.now)
+                (closed, next, turn.now, turn.registry.config().instance())
             };
-            let (closed, next, now) = state.call(select).await?;
-            let entries: Vec<_> =
-                closed.iter().map(|closed| explain::closed(closed, now)).collect();
+            let (closed, next, now, instance) = state.call(select).await?;
+            let shown = closed.iter().map(|closed| explain::closed(instance, closed, now));
+            let entries: Vec<_> = shown.collect();
             page.add(&entries).await?;
             left -= entries.len();
             cursor = next;

@@ -12,6 +12,7 @@ use super::fields::Fields;
 use super::{SLICE, State, body, json, object, to_the_end};
 use crate::frames::{self, Object};
 use crate::gateway::reply;
+use crate::handles::Named;
 use crate::problem::Problem;
 
 /// The largest body: three names and the JSON around them.
@@ -21,7 +22,7 @@ const BODY_BYTES: usize = 4 * 1024;
 enum Whom {
     /// The connections that the user has now; later ones are not concerned.
     User(UserId),
-    Conn(ConnId),
+    Conn(Named<ConnId>),
 }
 
 impl Whom {
@@ -49,10 +50,12 @@ impl Whom {
     fn connections(&self, registry: &Registry) -> Vec<ConnId> {
         match self {
             Self::User(user) => registry.connections_of(user).collect(),
-            Self::Conn(conn) => match registry.state(*conn) {
-                Some(ConnState::Open | ConnState::Suspect) => vec![*conn],
-                _ => Vec::new(),
-            },
+            Self::Conn(named) => {
+                let open = |conn: &ConnId| {
+                    matches!(registry.state(*conn), Some(ConnState::Open | ConnState::Suspect))
+                };
+                named.here(registry).filter(open).into_iter().collect()
+            }
         }
     }
 }

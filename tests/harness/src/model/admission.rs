@@ -38,6 +38,7 @@ impl Model {
             self.marks.hit("a silent socket gave way to one of its source");
             self.begin_close(silent, &[reason], true);
         }
+        self.note_handle(id.to_bits());
         self.conns.insert(id, Conn { source, ..Conn::new(id, self.now) });
         self.note_life(id);
         self.cut_leaving_short(registry)
@@ -180,6 +181,7 @@ impl Model {
         let evicted = self.make_room(&plan, user, registry)?;
         if id.is_none() {
             ensure!(!self.conns.contains_key(&admitted_as), "{admitted_as:?} was not minted");
+            self.note_handle(admitted_as.to_bits());
             self.conns.insert(admitted_as, Conn::new(admitted_as, self.now));
         }
         let id = admitted_as;

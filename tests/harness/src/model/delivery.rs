@@ -34,7 +34,7 @@ impl Model {
                 let sessions = self.going().filter(|(_, session)| session.user == *user);
                 let mut sessions: Vec<_> = sessions.map(|(id, _)| id).collect();
                 // The oldest first: a budget spares what was appended last.
-                sessions.sort_unstable_by_key(|id| id.to_bits() >> 32);
+                sessions.sort_unstable_by_key(|id| self.made(id.to_bits()));
                 sessions.into_iter().map(Source::Session).collect()
             }
             Audience::Room(room) => vec![Source::Room(room.clone())],

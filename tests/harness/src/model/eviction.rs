@@ -91,7 +91,7 @@ impl Model {
     pub(crate) fn releasable(&self, user: u8) -> Vec<SessionId> {
         let lingering = self.going().filter(|(_, it)| it.user == user && it.left_at.is_some());
         let mut lingering: Vec<_> = lingering.collect();
-        lingering.sort_by_key(|(id, it)| (it.open_runs > 0, it.left_at, id.to_bits() >> 32));
+        lingering.sort_by_key(|(id, it)| (it.open_runs > 0, it.left_at, self.made(id.to_bits())));
         lingering.into_iter().map(|(id, _)| id).collect()
     }
 
@@ -103,7 +103,7 @@ impl Model {
     /// The least goes first. Who may only be refused goes last come, first gone.
     pub(crate) fn rank(&self, id: ConnId, policy: OverCap) -> (bool, u64, u64) {
         let conn = &self.conns[&id];
-        let serial = id.to_bits() >> 32;
+        let serial = u64::from(self.made(id.to_bits()));
         let since = conn.admitted.map_or(0, |(_, at)| at.as_nanos());
         match policy {
             OverCap::EvictOldest => (false, since, serial),

@@ -126,7 +126,7 @@ impl Model {
         let sessions = self.going().filter(|(_, it)| it.user == user).map(|(id, _)| id);
         let mut sessions: Vec<_> = sessions.collect();
         // The oldest first: the levels that are passed on the way down depend on it.
-        sessions.sort_unstable_by_key(|id| id.to_bits() >> 32);
+        sessions.sort_unstable_by_key(|id| self.made(id.to_bits()));
         let members: Vec<_> = self.open_of_user(user).into_iter().collect();
         self.leave_together(&members);
         let mut closed = 0;

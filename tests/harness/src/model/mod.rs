@@ -247,6 +247,8 @@ pub(crate) struct Model {
     pub(crate) epochs: BTreeSet<u64>,
     /// What was seen so far.
     pub(crate) marks: Marks,
+    /// The first handle that was seen: serials begin anywhere, and wrap.
+    pub(crate) first: Option<u32>,
     /// Counts the operations.
     pub(crate) step: u64,
 }
@@ -280,6 +282,7 @@ impl Model {
             remembered: 0,
             epochs: BTreeSet::new(),
             marks: Marks::default(),
+            first: None,
             step: 0,
         }
     }
@@ -302,6 +305,16 @@ impl Model {
     pub(crate) fn still_closing(&self, admitted: bool) -> impl Iterator<Item = &Conn> {
         let closing = self.conns.values().filter(|conn| conn.state == State::Closing);
         closing.filter(move |conn| conn.admitted.is_some() == admitted)
+    }
+
+    /// A handle was made.
+    pub(crate) fn note_handle(&mut self, bits: u64) {
+        self.first.get_or_insert((bits >> 32) as u32);
+    }
+
+    /// The place of a handle in the order in which handles were made.
+    pub(crate) fn made(&self, bits: u64) -> u32 {
+        ((bits >> 32) as u32).wrapping_sub(self.first.unwrap_or(0))
     }
 
     /// Those that wait to be admitted.

@@ -230,6 +230,7 @@ impl Model {
         };
         self.sessions.insert(id, session);
         self.user_comes(user);
+        self.note_handle(id.to_bits());
         self.notices.minted(id, user);
         self.tally.sessions_opened += 1;
         self.found(Source::Session(id), position.epoch)

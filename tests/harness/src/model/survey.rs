@@ -62,7 +62,7 @@ impl Model {
             let of_user = self.going().filter(|(_, it)| usize::from(it.user) == number);
             let mut sessions: Vec<_> = of_user.map(|(id, _)| id).collect();
             // The oldest first, and serials are given out in order.
-            sessions.sort_unstable_by_key(|id| id.to_bits() >> 32);
+            sessions.sort_unstable_by_key(|id| self.made(id.to_bits()));
             let got: Vec<_> = registry.sessions_of(name).collect();
             ensure!(got == sessions, "sessions of user {number}: {got:?}, expected {sessions:?}");
             if !sessions.is_empty() {

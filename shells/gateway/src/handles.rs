@@ -1,0 +1,94 @@
+//! Connections and sessions as clients, back ends and the log see them: `<instance>.<handle>`, 16
+//! hexadecimal digits each, opaque to all of them.
+//!
+//! A handle means something in one process only, and what a client was told outlives the process. So
+//! the instance is told with it, and what belongs to another instance names nothing here.
+
+use headcount::{ConnId, Registry, SessionId};
+
+use crate::identity::hex;
+
+/// A handle as it was read, and the instance that it is said to belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Named<T> {
+    pub(crate) instance: u64,
+    pub(crate) handle: T,
+}
+
+impl<T> Named<T> {
+    /// The handle, if it belongs to this instance; `None`: to another process, so that it names
+    /// nothing here.
+    pub(crate) fn of(self, instance: u64) -> Option<T> {
+        (self.instance == instance).then_some(self.handle)
+    }
+
+    /// The same for a registry.
+    pub(crate) fn here(self, registry: &Registry) -> Option<T> {
+        self.of(registry.config().instance())
+    }
+}
+
+pub(crate) fn show_connection(instance: u64, conn: ConnId) -> String {
+    format!("{instance:016x}.{:016x}", conn.to_bits())
+}
+
+pub(crate) fn show_session(instance: u64, session: SessionId) -> String {
+    format!("{instance:016x}.{:016x}", session.to_bits())
+}
+
+/// What [`show_connection`] made; `None` for anything else.
+pub(crate) fn parse_connection(text: &str) -> Option<Named<ConnId>> {
+    parse(text, ConnId::from_bits)
+}
+
+/// What [`show_session`] made; `None` for anything else.
+pub(crate) fn parse_session(text: &str) -> Option<Named<SessionId>> {
+    parse(text, SessionId::from_bits)
+}
+
+fn parse<T>(text: &str, from_bits: impl Fn(u64) -> Option<T>) -> Option<Named<T>> {
+    let (instance, bits) = text.split_once('.')?;
+    let whole = |digits: &str| (digits.len() == 16).then(|| hex(digits)).flatten();
+    Some(Named { instance: whole(instance)?, handle: from_bits(whole(bits)?)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headcount::{Config, Principal, ThreadId, Timestamp, UserId};
+
+    #[test]
+    fn what_is_shown_is_read_back_and_names_nothing_in_another_process() {
+        let registries = [1, 2].map(|seed| {
+            let mut registry = Registry::new(Config::new(seed));
+            let who = Principal::new(UserId::new("u").unwrap(), ThreadId::new("t").unwrap());
+            let (conn, admitted) = registry.admit(Timestamp::ZERO, who, None).unwrap();
+            (registry, conn, admitted.session)
+        });
+        let [(one, conn, session), (other, ..)] = &registries;
+        let instance = one.config().instance();
+        let shown = (show_connection(instance, *conn), show_session(instance, *session));
+        assert_eq!((shown.0.len(), shown.1.len()), (33, 33));
+        let read = (parse_connection(&shown.0).unwrap(), parse_session(&shown.1).unwrap());
+        assert_eq!((read.0.here(one), read.1.here(one)), (Some(*conn), Some(*session)));
+        assert_eq!((read.0.here(other), read.1.here(other)), (None, None));
+    }
+
+    #[test]
+    fn nothing_else_is_a_handle() {
+        for text in [
+            "",
+            ".",
+            "0000000700000002",
+            "00000000000000010000000700000002",
+            "0000000000000001.7",
+            "1.0000000700000002",
+            "0000000000000001.0000000000000002",
+            "0000000000000001.0000000700000002.",
+            "0000000000000001.+000000700000002",
+            "000000000000000x.0000000700000002",
+        ] {
+            assert_eq!(parse_connection(text), None, "{text}");
+        }
+    }
+}
