@@ -123,7 +123,8 @@ fn names_and_payloads_stay_out_unless_asked_for() {
         let line = lines.lines().find(|line| line.contains(&format!("connect {id} user ")));
         line.unwrap().split(' ').nth(6).unwrap().to_owned()
     };
-    let pseudonym = name(&id);
+    let (_, handle) = id.split_once('.').unwrap();
+    let pseudonym = name(handle);
     assert!(pseudonym.starts_with('~') && pseudonym.len() == 17, "{pseudonym}");
     // It is the same wherever she comes up.
     assert!(lines.matches(&pseudonym).count() >= 3, "{lines}");

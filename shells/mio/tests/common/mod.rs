@@ -29,6 +29,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) fn config() -> ConfigBuilder {
     Config::builder(7)
         .connect_rate(0)
+        .connect_rate_per_user(0)
         .message_rate(0)
         .connections_per_user(10_000)
         .sessions_per_user(10_000)

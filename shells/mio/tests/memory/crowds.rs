@@ -71,7 +71,9 @@ fn thousands_of_messages_in_parts_cost_no_more_than_those_in_one() {
 #[test]
 fn thousands_of_half_heads_cost_twice_their_bytes_at_most() {
     let count = crowd();
-    let server = TestServer::start(config().pending(count as u32 + 1));
+    // All of them come from one address.
+    let places = count as u32 + 1;
+    let server = TestServer::start(config().pending(places).pending_per_source(places));
     let mut neighbour = Client::admitted(server.address, "neighbour");
     let empty = held(&server);
     let head = [b"GET /ws HTTP/1.1\r\nX: ", &[b'x'; 7_900][..]].concat();

@@ -17,7 +17,7 @@ fn refuse() -> OverCap {
 fn expect_refusal(site: &Site, user: &str, thread: &str) {
     let (status, head, body) = site.refusal(user, thread);
     assert_eq!(status, 429, "{head}");
-    assert!(head.contains("\r\nRetry-After: 4\r\n"), "{head}");
+    assert!(head.contains("\r\nRetry-After: 3\r\n"), "{head}");
     assert!(body.contains("connections_per_user"), "{body}");
 }
 
