@@ -8,6 +8,9 @@ use headcount::{Config, ConfigBuilder};
 const CONNECTIONS: u32 = 65_536;
 /// The fewest that the core derives for each of `limits.pending` and `limits.closing`.
 const FEWEST_BESIDE: u64 = 64;
+/// How many descriptors each of `limits.connections`, `limits.pending` and `limits.closing` may cost:
+/// admitted connections that close have a headroom of `limits.closing`, and so have the others.
+const COSTS: [u64; 3] = [1, 1, 2];
 /// What is left for everything that is not a client's WebSocket: the admin port's connections, those
 /// of them that are over its cap, both listeners, the journal, a file that is read, what the runtime
 /// polls with, and standard input, output and error.
@@ -50,15 +53,15 @@ impl Descriptors {
         self.0 - self.reserve()
     }
 
-    /// `limits.connections` where none is given: with an eighth of them for each of the two beside
-    /// them, they fill the room.
+    /// `limits.connections` where none is given: with an eighth of them for those that wait, and as
+    /// many for each of the two headrooms of those that close, they fill the room.
     pub(crate) fn default_connections(self) -> u32 {
         let room = self.room();
         // Above 8 x 64 connections an eighth of them is more than the fewest.
-        let fits = if room >= 10 * FEWEST_BESIDE {
-            room / 10 * 8
+        let fits = if room >= 11 * FEWEST_BESIDE {
+            room / 11 * 8
         } else {
-            room.saturating_sub(2 * FEWEST_BESIDE)
+            room.saturating_sub(3 * FEWEST_BESIDE)
         };
         u32::try_from(fits).unwrap_or(u32::MAX).clamp(1, CONNECTIONS)
     }
@@ -69,7 +72,7 @@ impl Descriptors {
     /// contradict others that were given.
     pub(crate) fn fit(self, builder: ConfigBuilder, config: &Config) -> (ConfigBuilder, Lowered) {
         let parts = [config.connections(), config.pending(), config.closing()];
-        let sum: u64 = parts.into_iter().map(u64::from).sum();
+        let sum = cost(parts);
         let room = self.room();
         if sum <= room {
             return (builder, Lowered::default());
@@ -77,7 +80,7 @@ impl Descriptors {
         let share = |part: u32| u32::try_from(u64::from(part) * room / sum).unwrap_or(part).max(1);
         let mut fitting = parts.map(share);
         // One of each is the least, and the most numerous make room for it.
-        let over = fitting.into_iter().map(u64::from).sum::<u64>().saturating_sub(room);
+        let over = cost(fitting).saturating_sub(room);
         if let Some(most) = fitting.iter_mut().max() {
             *most = most.saturating_sub(u32::try_from(over).unwrap_or(u32::MAX)).max(1);
         }
@@ -104,6 +107,11 @@ impl Descriptors {
     }
 }
 
+/// How many descriptors limits may cost.
+fn cost(limits: [u32; 3]) -> u64 {
+    limits.into_iter().zip(COSTS).map(|(limit, cost)| u64::from(limit) * cost).sum()
+}
+
 impl Lowered {
     /// Whether everything fits.
     pub(crate) const fn is_empty(&self) -> bool {
@@ -111,7 +119,7 @@ impl Lowered {
     }
 }
 
-/// `limits.connections from 10000 to 6144, …`.
+/// `limits.connections from 10000 to 5585, …`.
 impl fmt::Display for Lowered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, (key, from, to)) in self.0.iter().enumerate() {
@@ -126,17 +134,17 @@ mod tests {
     use super::*;
 
     fn sum(config: &Config) -> u64 {
-        [config.connections(), config.pending(), config.closing()].into_iter().map(u64::from).sum()
+        cost([config.connections(), config.pending(), config.closing()])
     }
 
     #[test]
     fn the_default_fills_what_the_descriptors_leave() {
         for (limit, connections) in
-            [(1_024, 384), (8_192, 6_144), (66_048, 52_424), (82_432, 65_536), (u64::MAX, 65_536)]
+            [(1_024, 320), (8_192, 5_584), (66_048, 47_656), (90_624, 65_536), (u64::MAX, 65_536)]
         {
             assert_eq!(Descriptors(limit).default_connections(), connections, "{limit}");
         }
-        for limit in (288..20_000).step_by(7).chain([1 << 20, u64::MAX]) {
+        for limit in (400..20_000).step_by(7).chain([1 << 20, u64::MAX]) {
             let descriptors = Descriptors(limit);
             let builder = Config::builder(1).connections(descriptors.default_connections());
             let config = builder.clone().build().unwrap();
@@ -147,7 +155,7 @@ mod tests {
 
     #[test]
     fn whatever_was_given_fits_in_the_end() {
-        for limit in [6, 16, 64, 100, 256, 600, 1_024, 8_192] {
+        for limit in [8, 16, 64, 100, 256, 600, 1_024, 8_192] {
             for (connections, pending, closing) in
                 [(1, 1, 1), (10_000, 1, 1), (1, 10_000, 10_000), (100_000, 64, 9_000)]
             {
@@ -172,9 +180,9 @@ mod tests {
         let (_, lowered) = Descriptors(600).fit(builder, &config);
         assert_eq!(
             lowered.to_string(),
-            "limits.connections from 1000 to 240, limits.pending from 125 to 30, \
-             limits.pending_per_source from 62 to 14, limits.closing from 125 to 30, \
-             limits.connections_per_user from 500 to 240"
+            "limits.connections from 1000 to 218, limits.pending from 125 to 27, \
+             limits.pending_per_source from 62 to 13, limits.closing from 125 to 27, \
+             limits.connections_per_user from 500 to 218"
         );
     }
 }

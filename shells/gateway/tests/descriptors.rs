@@ -60,25 +60,25 @@ fn limits_above_the_descriptors_are_lowered_and_a_full_house_leaves_the_admin_po
     let warning = [
         "WARN",
         "descriptors=600",
-        "limits.connections from 1000 to 240",
-        "limits.pending from 125 to 30",
-        "limits.closing from 125 to 30",
+        "limits.connections from 1000 to 218",
+        "limits.pending from 125 to 27",
+        "limits.closing from 125 to 27",
         "ulimit -n",
     ];
     server.logged(&warning);
     // Everyone that there is a place for, and silent ones for all other places.
-    let clients: Vec<_> = (0..240).map(|user| server.connect(&format!("user={user}"))).collect();
+    let clients: Vec<_> = (0..218).map(|user| server.connect(&format!("user={user}"))).collect();
     assert_eq!(server.refused("user=late").0, 503);
     let silent: Vec<_> = (0..60).map(|_| TcpStream::connect(server.websocket).unwrap()).collect();
     for _ in 0..3 {
         assert_eq!(server.get("/livez").status, 200);
         assert_eq!(server.get("/metrics").status, 200);
     }
-    assert_eq!(server.stats()["connections"]["open"], 240);
+    assert_eq!(server.stats()["connections"]["open"], 218);
     drop((clients, silent));
 
     // A reload keeps to it, and says so.
     file.write("[limits]\nconnections = 2000\n");
     assert_eq!(server.post("/v1/reload", "").status, 200);
-    server.logged(&["WARN", "descriptors=600", "limits.connections from 2000 to 240"]);
+    server.logged(&["WARN", "descriptors=600", "limits.connections from 2000 to 218"]);
 }

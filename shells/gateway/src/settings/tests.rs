@@ -200,7 +200,7 @@ fn limits_that_were_given_are_lowered_to_fit_and_contradict_nothing() {
         settings.config(1, Descriptors(600)).unwrap()
     };
     let (config, lowered) = given(&[]);
-    assert!(lowered.is_empty() && config.connections() == 172, "{lowered}");
+    assert!(lowered.is_empty() && config.connections() == 108, "{lowered}");
     let all = [
         ("limits.connections", "1000"),
         ("limits.users", "1500"),
@@ -208,8 +208,8 @@ fn limits_that_were_given_are_lowered_to_fit_and_contradict_nothing() {
         ("limits.pending", "2000"),
     ];
     let (config, lowered) = given(&all);
-    assert_eq!((config.connections(), config.users(), config.sessions()), (96, 1_500, 2_000));
-    assert!(lowered.to_string().starts_with("limits.connections from 1000 to 96, "), "{lowered}");
+    assert_eq!((config.connections(), config.users(), config.sessions()), (92, 1_500, 2_000));
+    assert!(lowered.to_string().starts_with("limits.connections from 1000 to 92, "), "{lowered}");
     let (_, lowered) = given(&[("profile", "origin")]);
     assert!(lowered.is_empty(), "100 of its connections fit: {lowered}");
 }
