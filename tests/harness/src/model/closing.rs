@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use headcount::{CloseReason, ConnId, ConnState, Registry, RoomEnd, Timestamp, UnknownConn};
 
 use super::conn::{Item, Moved, PingDue, State, Waiting};
-use super::stream::{Lag, Seat};
+use super::polled::begins_early;
+use super::stream::{Lag, Seat, Stream};
 use super::{MassClose, Model};
 use crate::seen::Source;
 use crate::{Check, ensure};
@@ -23,6 +24,30 @@ pub(crate) enum Audience {
 
 fn entries_of(items: &[Item]) -> usize {
     items.iter().filter(|item| matches!(item, Item::Entry { .. })).count()
+}
+
+/// Gaps of what a member lacks that may begin earlier, and where at the earliest.
+fn early_gaps(stream: &Stream, seat: &Seat, lacked: &[Item]) -> Vec<(Item, u64)> {
+    let mut early = Vec::new();
+    if !stream.blurred {
+        return early;
+    }
+    let mut seat = seat.clone();
+    for item in lacked {
+        match item {
+            Item::Gap { from, to, .. } => {
+                let begins = |at: &u64| {
+                    let mut logs = stream.logs.iter();
+                    logs.any(|log| begins_early(&stream.entries, log, &seat, *at, *from))
+                };
+                let first = (seat.cursor + 1..*from).find(begins);
+                early.extend(first.map(|first| (item.clone(), first)));
+                seat.cursor = *to;
+            }
+            Item::Entry { offset, .. } => seat.cursor = *offset,
+        }
+    }
+    early
 }
 
 impl Model {
@@ -107,11 +132,12 @@ impl Model {
         let conn = &self.conns[&id];
         let window = self.config.window();
         let mut ways: Vec<Vec<Vec<Item>>> = vec![Vec::new()];
-        let mut lacked = Vec::new();
+        let (mut lacked, mut early) = (Vec::new(), Vec::new());
         for source in conn.streams() {
             let stream = &self.streams[&source];
             let Some(seat) = stream.seat(id) else { continue };
             let of_stream = stream.lacking(seat);
+            early.extend(of_stream.iter().flat_map(|items| early_gaps(stream, seat, items)));
             // Seen as live it may get the most.
             lacked.extend(of_stream.iter().max_by_key(|items| entries_of(items)).cloned());
             let extended = |way: &Vec<Vec<Item>>| {
@@ -139,7 +165,7 @@ impl Model {
         };
         let fittings = ways.iter().flat_map(|way| [fitting(way, false), fitting(way, true)]);
         let right = if exact { fittings.collect() } else { Vec::new() };
-        Moved { right, lacked: lacked.concat(), polled: Vec::new() }
+        Moved { right, early, lacked: lacked.concat(), polled: Vec::new() }
     }
 
     fn mark_moved(&mut self, moved: &Moved) {

@@ -33,10 +33,39 @@ pub(crate) struct Moved {
     /// The sequences that are right, each of which holds all that fits. Empty: the specification
     /// leaves open what fits, and only the order is checked.
     pub(crate) right: Vec<Vec<Item>>,
+    /// Gaps of these that may begin earlier, and where at the earliest: at losses that are not the
+    /// connection's own, where the registry no longer tells them apart.
+    pub(crate) early: Vec<(Item, u64)>,
     /// All entries that it lacked, stream by stream: what it is handed must be of these.
     pub(crate) lacked: Vec<Item>,
     /// What was polled so far.
     pub(crate) polled: Vec<Item>,
+}
+
+impl Moved {
+    /// Whether a right sequence begins with what was polled.
+    pub(crate) fn begins_rightly(&self) -> bool {
+        let begins = |right: &Vec<Item>| {
+            let mut pairs = right.iter().zip(&self.polled);
+            self.polled.len() <= right.len() && pairs.all(|(item, polled)| self.is(item, polled))
+        };
+        self.right.iter().any(begins)
+    }
+
+    /// Whether what was polled is a right sequence.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.begins_rightly() && self.right.iter().any(|right| right.len() == self.polled.len())
+    }
+
+    fn is(&self, item: &Item, polled: &Item) -> bool {
+        let (Item::Gap { stream, from, to }, Item::Gap { from: begins, .. }) = (item, polled)
+        else {
+            return item == polled;
+        };
+        let same = Item::Gap { stream: stream.clone(), from: *begins, to: *to } == *polled;
+        let early = || self.early.iter().any(|(gap, first)| gap == item && first <= begins);
+        same && (begins == from || (begins < from && early()))
+    }
 }
 
 /// One thing out of a log.

@@ -4,7 +4,7 @@ use headcount::{
     CloseReason, ConnId, Gone, MESSAGE_OVERHEAD, Message, Position, SessionEnd, SessionId,
 };
 
-use super::conn::{Item, PingDue, State, Waiting};
+use super::conn::{Item, Moved, PingDue, State, Waiting};
 use super::entry::Entry;
 use super::log::{Fate, Log, Next};
 use super::stream::{Lag, Seat, Stream};
@@ -117,7 +117,7 @@ impl Model {
                     content: content.clone(),
                 });
                 ensure!(recipients == 1, "{id:?} closes, and is one of {recipients}");
-                moved_rightly(id, &moved.right, &moved.lacked, &moved.polled)
+                moved_rightly(id, moved)
             }
             (Source::Session(_) | Source::Room(_), Some(at), None) => {
                 self.streamed(id, source, at, content)
@@ -197,7 +197,7 @@ impl Model {
         match self.waits_first(id) {
             Some(Waiting::Close(moved)) => {
                 moved.polled.push(Item::Gap { stream: source.clone(), from, to });
-                return moved_rightly(id, &moved.right, &moved.lacked, &moved.polled);
+                return moved_rightly(id, moved);
             }
             Some(other) => return Err(format!("{id:?}: a gap while {other:?} waits")),
             None => {}
@@ -229,7 +229,7 @@ impl Model {
             return Err(format!("{id:?} is closed while {waits:?} waits"));
         };
         ensure!(
-            moved.right.is_empty() || moved.right.contains(&moved.polled),
+            moved.right.is_empty() || moved.is_whole(),
             "{id:?} is closed after {:?}, expected {:?}",
             moved.polled,
             moved.right
@@ -299,7 +299,13 @@ fn step(stream: &mut Stream, id: ConnId, cursor: u64) {
 }
 
 /// Where there are many holes, a superseded entry behind a loss may be taken for a part of it.
-fn begins_early(entries: &[Entry], log: &Log, seat: &Seat, from: u64, first: u64) -> bool {
+pub(super) fn begins_early(
+    entries: &[Entry],
+    log: &Log,
+    seat: &Seat,
+    from: u64,
+    first: u64,
+) -> bool {
     let behind = entries.iter().zip(log.fates());
     let mut between = behind.filter(|(entry, _)| (from..first).contains(&entry.last));
     let silent = |entry: &Entry, fate: Fate| match fate {
@@ -345,10 +351,13 @@ fn marks_of(stream: &Stream, seat: &Seat, to: u64) -> Vec<&'static str> {
 }
 
 /// Whether what a closing connection was handed so far is how a right sequence begins.
-fn moved_rightly(id: ConnId, right: &[Vec<Item>], lacked: &[Item], polled: &[Item]) -> Check {
+fn moved_rightly(id: ConnId, moved: &Moved) -> Check {
+    let Moved { right, lacked, polled, .. } = moved;
     if !right.is_empty() {
-        let fine = right.iter().any(|sequence| sequence.starts_with(polled));
-        ensure!(fine, "{id:?} closes, and was handed {polled:?}, expected {right:?}");
+        ensure!(
+            moved.begins_rightly(),
+            "{id:?} closes, and was handed {polled:?}, expected {right:?}"
+        );
         return Ok(());
     }
     // Which of the entries were there to be moved is open: each must be one that it lacked, or be
