@@ -94,6 +94,7 @@ impl Model {
         id: Option<ConnId>,
         (user, thread): (u8, u8),
         previous: Option<ConnId>,
+        got: Option<Refused>,
     ) -> Result<Plan, Refused> {
         match id.map(|id| self.known(id).map(|conn| conn.state)) {
             Some(None) => return Err(Refused::UnknownConn),
@@ -106,17 +107,13 @@ impl Model {
         }
         let plan = self.plan(user, thread, previous)?;
         // A refused one pays nothing.
-        let (mut own, mut all) = (self.bucket_of(user), self.bucket.clone());
-        own.take(self.now).map_err(|retry_after| Refused::RateOfUser { retry_after })?;
+        self.own_rates
+            .pay((user, self.now, &self.full_bucket()), got)
+            .map_err(|retry_after| Refused::RateOfUser { retry_after })?;
+        let mut all = self.bucket.clone();
         all.take(self.now).map_err(|retry_after| Refused::Rate { retry_after })?;
         self.bucket = all;
-        Ok(Plan { own: Some(own), ..plan })
-    }
-
-    /// The bucket of a user's connects, whether the user is here or has left.
-    fn bucket_of(&self, user: u8) -> Bucket {
-        let spent = || self.spent.iter().find(|(other, _)| *other == user).map(|(_, it)| it);
-        self.own_buckets.get(&user).or_else(spent).cloned().unwrap_or_else(|| self.full_bucket())
+        Ok(plan)
     }
 
     fn full_bucket(&self) -> Bucket {
@@ -124,41 +121,25 @@ impl Model {
         Bucket::new(config.connect_rate_per_user(), config.connect_burst_per_user())
     }
 
-    /// A user has a session again, and the bucket that was kept meanwhile.
+    /// A user has a session.
     pub(crate) fn user_comes(&mut self, user: u8) {
-        if !self.own_buckets.contains_key(&user) {
-            let bucket = self.bucket_of(user);
-            self.spent.retain(|(other, _)| *other != user);
-            self.own_buckets.insert(user, bucket);
-        }
+        self.own_rates.come(user, &self.full_bucket());
     }
 
-    /// The last session of a user has ended. What is missing in the bucket is kept, for so many users.
+    /// The last session of a user has ended.
     pub(crate) fn user_leaves(&mut self, user: u8) {
-        let Some(bucket) = self.own_buckets.remove(&user) else { return };
-        while self.spent.first().is_some_and(|(_, it)| it.is_full(self.now)) {
-            self.spent.remove(0);
-        }
-        if !bucket.is_full(self.now) {
-            self.spent.push((user, bucket));
+        let limit = self.config.users() as usize;
+        if self.own_rates.leave(user, (self.now, self.step), limit) {
             self.marks.hit("a bucket outlived its user");
         }
-        self.forget_spent();
-    }
-
-    fn forget_spent(&mut self) {
-        let excess = self.spent.len().saturating_sub(self.config.users() as usize);
-        self.spent.drain(..excess);
     }
 
     /// After a reload: buckets of a rate or burst that has changed begin full.
     pub(crate) fn refill_users(&mut self, changed: bool) {
         if changed {
-            let full = self.full_bucket();
-            self.own_buckets.values_mut().for_each(|bucket| *bucket = full.clone());
-            self.spent.clear();
+            self.own_rates.refill(&self.full_bucket());
         }
-        self.forget_spent();
+        self.own_rates.forget(self.now, self.config.users() as usize);
     }
 
     pub(crate) fn connect(
@@ -172,7 +153,7 @@ impl Model {
     ) -> Check {
         self.clock(stamp);
         let previous = resume.and_then(|resume| resume.previous);
-        let plan = match self.decide(id, (user, thread), previous) {
+        let plan = match self.decide(id, (user, thread), previous, got.as_ref().err().copied()) {
             Ok(plan) => plan,
             Err(expected) => return self.refused(expected, got.err()),
         };
@@ -187,9 +168,7 @@ impl Model {
         let id = admitted_as;
         let session = self.find_or_mint(user, thread, &admitted)?;
         self.user_comes(user);
-        if let Some(own) = plan.own {
-            self.own_buckets.insert(user, own);
-        }
+        self.own_rates.settle(user);
         let source = Source::Session(session);
         let since = resume.and_then(|resume| resume.position);
         let (position, recovered) =

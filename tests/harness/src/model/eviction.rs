@@ -3,7 +3,7 @@
 
 use headcount::{CloseReason, ConnId, OverCap, Refused, Registry, SessionEnd, SessionId};
 
-use super::{Bucket, Model};
+use super::Model;
 use crate::seen::Source;
 use crate::{Check, ensure};
 
@@ -17,8 +17,6 @@ pub(crate) struct Plan {
     /// Whether a new session needs a place, and whether its user does.
     pub(crate) mints: bool,
     pub(crate) is_new_user: bool,
-    /// The user's bucket after it.
-    pub(crate) own: Option<Bucket>,
 }
 
 impl Model {

@@ -21,6 +21,7 @@ pub(crate) mod learn;
 pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod notices;
+pub(crate) mod own_rates;
 pub(crate) mod pause;
 pub(crate) mod polled;
 pub(crate) mod pressure;
@@ -42,6 +43,7 @@ use self::budget::Payments;
 use self::conn::{Conn, State};
 use self::drain::Drain;
 use self::notices::NoticeBook;
+use self::own_rates::OwnRates;
 use self::runs::Run;
 use self::stream::Stream;
 use self::survey::Departure;
@@ -127,7 +129,7 @@ pub(crate) struct MassClose {
 }
 
 /// A token bucket, exact: instants times the rate, so that nothing is rounded.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Bucket {
     rate: u128,
     burst: u128,
@@ -225,9 +227,7 @@ pub(crate) struct Model {
     pub(crate) announcements: Vec<Announcement>,
     pub(crate) mass_closes: Vec<MassClose>,
     pub(crate) bucket: Bucket,
-    /// The buckets of users who have a session, and of those who left, the first to leave first.
-    pub(crate) own_buckets: BTreeMap<u8, Bucket>,
-    pub(crate) spent: Vec<(u8, Bucket)>,
+    pub(crate) own_rates: OwnRates,
     /// The level that was acted on last, of each user who has a session.
     pub(crate) pressure: BTreeMap<u8, Pressure>,
     pub(crate) drain: Option<Drain>,
@@ -257,8 +257,7 @@ impl Model {
     pub(crate) fn new(config: Config) -> Self {
         Self {
             bucket: Bucket::new(config.connect_rate(), config.connect_burst()),
-            own_buckets: BTreeMap::new(),
-            spent: Vec::new(),
+            own_rates: OwnRates::default(),
             config,
             now: Timestamp::ZERO,
             pressure: BTreeMap::new(),
