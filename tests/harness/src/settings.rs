@@ -169,12 +169,21 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .closed_ring(rng.pick(&[0, 1, 5, 1_000]));
     // Keys that came later are drawn from a copy, so that traces keep the rest of their configuration.
     let later = &mut rng.clone();
-    builder
+    let builder = builder
         .pending_per_source(small(later).min(pending))
         .head_bytes(later.pick(&[1_024, 4_000, 1 << 20]))
         .byte_rate(later.pick(&[0, 0, 1_000, 1_000_000]))
         .frame_deadline(time(later, calm, false))
         .connect_rate_per_user(later.pick(&[0, 0, 1, 10, 1_000]))
         .connect_burst_per_user(small(later))
-        .rooms_per_user(later.pick(&[1, 2, 4, 9, 512, 512, 512, 512, 512, 512]))
+        .rooms_per_user(later.pick(&[1, 2, 4, 9, 512, 512, 512, 512, 512, 512]));
+    if later.below(6) > 0 {
+        return builder;
+    }
+    // Rooms that are few, have a history and live long are empty when a newcomer needs their place.
+    builder
+        .rooms(2)
+        .rooms_per_user(512)
+        .room_history(room_messages)
+        .room_ttl(Duration::from_secs(3_600))
 }
