@@ -1,7 +1,6 @@
 //! Panics where a test wants one: only in builds with debug assertions, which are not for service.
 
 /// The variable of the environment that names the point.
-#[cfg(debug_assertions)]
 pub(crate) const VARIABLE: &str = "HEADCOUNT_PANIC";
 
 /// Panics if the test has named this point.

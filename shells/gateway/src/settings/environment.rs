@@ -8,8 +8,21 @@ use super::{Origin, Settings};
 const PREFIX: &str = "HEADCOUNT_";
 
 /// Variables that size this project's tests, which may be set for a whole shell.
-const OF_THE_TESTS: [&str; 7] =
-    ["SEED", "SEEDS", "FIRST", "SHRINK", "SURVEY", "CYCLES", "SOCKET_CYCLES"];
+pub(super) const OF_THE_TESTS: [&str; 13] = [
+    "SEED",
+    "SEEDS",
+    "FIRST",
+    "SECONDS",
+    "THREADS",
+    "SHRINK",
+    "SURVEY",
+    "TRACE",
+    "LENGTH",
+    "CYCLES",
+    "SOCKET_CYCLES",
+    "NEIGHBOUR_MS",
+    "BINARY",
+];
 
 impl Settings {
     /// Takes what the variables set. Those with another prefix are nobody's business here.
@@ -45,10 +58,7 @@ impl Settings {
 
 /// Whether it plants a fault, in a build that has them.
 fn is_fault(name: &str) -> bool {
-    #[cfg(debug_assertions)]
-    return name == crate::fault::VARIABLE;
-    #[cfg(not(debug_assertions))]
-    return false;
+    cfg!(debug_assertions) && name == crate::fault::VARIABLE
 }
 
 fn variable(key: &str) -> String {

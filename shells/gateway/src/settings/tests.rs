@@ -213,3 +213,37 @@ fn limits_that_were_given_are_lowered_to_fit_and_contradict_nothing() {
     let (_, lowered) = given(&[("profile", "origin")]);
     assert!(lowered.is_empty(), "100 of its connections fit: {lowered}");
 }
+
+/// A whole shell may have them set, beside a server that is started from it.
+#[test]
+fn the_variables_that_size_this_projects_tests_are_no_mistakes() {
+    const READS: [&str; 4] = [
+        "var(\"HEADCOUNT_",
+        "var_os(\"HEADCOUNT_",
+        "number(\"HEADCOUNT_",
+        "by_variable(\"HEADCOUNT_",
+    ];
+    fn visit(folder: &std::path::Path, found: &mut std::collections::BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                visit(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                for read in READS {
+                    let names = text.split(read).skip(1).filter_map(|rest| rest.split_once('"'));
+                    found.extend(names.map(|(name, _)| name.to_owned()));
+                }
+            }
+        }
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut found = std::collections::BTreeSet::new();
+    for folder in ["tests", "benches", "shells/mio/tests", "shells/gateway/tests"] {
+        visit(&root.join(folder), &mut found);
+    }
+    visit(&root.join("shells/gateway/benches"), &mut found);
+    let known: std::collections::BTreeSet<String> =
+        environment::OF_THE_TESTS.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(found, known);
+}
