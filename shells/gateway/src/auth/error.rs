@@ -1,0 +1,101 @@
+//! Why a token is refused.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::problem::Problem;
+
+use super::verifier::MAX_TOKEN_BYTES;
+
+/// Why a token is refused. No variant keeps anything of the token but the name of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TokenError {
+    /// It is no JWT in the compact form. The word says what is wrong.
+    Malformed(&'static str),
+    /// It is longer than 8 KiB.
+    TooLong,
+    /// Its header names an algorithm that no key has, such as `none`.
+    Algorithm,
+    /// No key that fits has signed it.
+    Signature,
+    /// Its header names a key (`kid`) that is not among the keys.
+    UnknownKey,
+    /// Its `exp` is over.
+    Expired,
+    /// Its `nbf`, or its `iat`, is still to come.
+    NotYetValid,
+    /// It has no `exp`.
+    WithoutExpiry,
+    /// Its `exp` is further away than `auth.max_ttl`.
+    Lifetime,
+    /// It is for another audience, or for none.
+    Audience,
+    /// It is of another issuer, or of none.
+    Issuer,
+    /// A claim is missing or is not what it should be.
+    Claim {
+        /// Its name.
+        claim: &'static str,
+        /// What is wrong with it.
+        why: Cow<'static, str>,
+    },
+    /// Its claims are no JSON object, or name a claim twice.
+    Claims,
+}
+
+impl TokenError {
+    /// The stable code.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "token_malformed",
+            Self::TooLong => "token_too_long",
+            Self::Algorithm => "token_algorithm",
+            Self::Signature => "token_signature",
+            Self::UnknownKey => "unknown_key",
+            Self::Expired => "token_expired",
+            Self::NotYetValid => "token_not_yet_valid",
+            Self::WithoutExpiry => "token_without_expiry",
+            Self::Lifetime => "token_lifetime",
+            Self::Audience => "token_audience",
+            Self::Issuer => "token_issuer",
+            Self::Claim { .. } | Self::Claims => "token_claims",
+        }
+    }
+
+    /// The answer to a request that is refused for it: 401.
+    pub(crate) fn problem(&self) -> Problem {
+        Problem::new(401, self.code(), self.to_string())
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(why) => write!(f, "the token is no JWT: {why}"),
+            Self::TooLong => write!(f, "the token is longer than {MAX_TOKEN_BYTES} bytes"),
+            Self::Algorithm => f.write_str(
+                "the token's header does not name the algorithm (alg) of a key of this server",
+            ),
+            Self::Signature => f.write_str("the token is not signed with a key of this server"),
+            Self::UnknownKey => {
+                f.write_str("the token names a key (kid) that this server does not have")
+            }
+            Self::Expired => f.write_str("the token has expired (exp): get a new one"),
+            Self::NotYetValid => f.write_str(
+                "the token is not valid yet (nbf, iat): compare the clock of this server with its \
+                 issuer's",
+            ),
+            Self::WithoutExpiry => f.write_str("the token has no expiry (exp), which is required"),
+            Self::Lifetime => f.write_str("the token expires (exp) later than auth.max_ttl allows"),
+            Self::Audience => f.write_str(
+                "the token's audience (aud) and auth.audience have no name in common, or one of them \
+                 is missing",
+            ),
+            Self::Issuer => f.write_str("the token's issuer (iss) is not one of auth.issuer"),
+            Self::Claim { claim, why } => write!(f, "the token's claim {claim}: {why}"),
+            Self::Claims => {
+                f.write_str("the token's claims are no JSON object that names each claim once")
+            }
+        }
+    }
+}
