@@ -64,9 +64,13 @@ impl Serve {
         }
         for given in &self.set {
             let Some((key, value)) = given.split_once('=') else {
+                // What follows the key may be a secret.
+                let is_of_key = |c: char| c.is_ascii_alphanumeric() || "._".contains(c);
+                let end = given.find(|c| !is_of_key(c)).unwrap_or(given.len());
                 return Err(format!(
-                    "--set {given}: a setting is written table.key=value, such as \
-                     --set heartbeat.interval=25s"
+                    "--set {}: a setting is written table.key=value, such as \
+                     --set heartbeat.interval=25s",
+                    &given[..end]
                 ));
             };
             settings.set(key.trim(), value.trim(), Origin::Set)?;

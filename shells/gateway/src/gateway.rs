@@ -35,6 +35,8 @@ pub(crate) struct Counters {
     pub(crate) log_lines_lost: AtomicU64,
     /// Clients that were not admitted.
     pub(crate) refusals: Refusals,
+    /// Calls of the admin port that were refused for their key.
+    pub(crate) admin_refusals: Refusals,
     pub(crate) journal: journal::Status,
 }
 

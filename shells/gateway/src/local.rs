@@ -34,7 +34,7 @@ pub(crate) fn check<'a>(
 }
 
 /// `scheme://host[:port]`, and the host is loopback. `null` is any page in a sandbox.
-fn is_loopback_origin(origin: &str) -> bool {
+pub(crate) fn is_loopback_origin(origin: &str) -> bool {
     origin.split_once("://").is_some_and(|(_, host)| names_loopback(host))
 }
 

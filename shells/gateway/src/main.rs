@@ -30,6 +30,7 @@ mod problem;
 mod proxies;
 mod refusals;
 mod replay;
+mod secret;
 mod settings;
 mod simulate;
 mod source;
@@ -86,7 +87,7 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
         .map_err(|error| format!("the operating system gives no entropy for the seed: {error}"))?;
     let journal = arguments.journal.clone();
     let source = Source::new(arguments, seed, descriptors);
-    let Plan { settings, config, lowered } = source.read()?;
+    let Plan { settings, config, lowered, admin_keys, has_files } = source.read()?;
     let (listen, admin) = (settings.address("listen"), settings.address("admin"));
 
     let options =
@@ -116,10 +117,12 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     let failed = Arc::new(AtomicBool::new(false));
     let own = Shared::new(settings);
     let hang_ups = Arc::new(Notify::new());
-    let reload = source.has_file().then(|| Arc::clone(&hang_ups));
+    let reload = has_files.then(|| Arc::clone(&hang_ups));
+    let keys: Vec<_> = admin_keys.names().map(str::to_owned).collect();
     let state = admin::State::new(
         handle.clone(),
         &config,
+        admin_keys,
         address,
         Arc::clone(&counters),
         Reload::new(source, own.clone(), log.clone()),
@@ -140,6 +143,7 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     info!(
         version = env!("CARGO_PKG_VERSION"),
         connections = config.connections(),
+        admin_keys = keys.join(","),
         "started in development mode: whoever connects says who they are; loopback only"
     );
     announce(address, admin_address)

@@ -1,4 +1,4 @@
-//! Clients that were not admitted, by reason: for the metrics, and for a line of the log each second.
+//! Clients and calls that were not admitted, by reason: for the metrics, and for a line of the log each second.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -41,7 +41,7 @@ impl Refusals {
 /// Says each second what was refused in it, if anything was. Never ends.
 pub(crate) async fn summarize(counters: Arc<Counters>) {
     // Empty, and not what is counted by now: a client may be refused before this task first runs.
-    let mut told = BTreeMap::new();
+    let (mut told, mut told_of_calls) = (BTreeMap::new(), BTreeMap::new());
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -51,6 +51,11 @@ pub(crate) async fn summarize(counters: Arc<Counters>) {
             info!(refused, %reasons, "clients were not admitted");
         }
         told = counts;
+        let counts = counters.admin_refusals.by_reason();
+        if let Some((refused, reasons)) = difference(&told_of_calls, &counts) {
+            info!(refused, %reasons, "calls of the admin port were refused");
+        }
+        told_of_calls = counts;
     }
 }
 

@@ -7,6 +7,7 @@ mod rows;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use headcount::{Config, ConfigError, OverCap, Profile};
@@ -16,6 +17,7 @@ use crate::admin::AnswerBounds;
 use crate::descriptors::{Descriptors, Lowered};
 use crate::log;
 use crate::proxies::Proxies;
+use crate::secret::{HIDDEN, Secret};
 use crate::values;
 pub(crate) use rows::help;
 use rows::{ROWS, Row, Takes};
@@ -42,6 +44,9 @@ enum Value {
     List(Proxies),
     Address(SocketAddr),
     Level(LevelFilter),
+    Secret(Secret),
+    /// A path, and what the file held when it was last read.
+    SecretFile(String, Option<Secret>),
 }
 
 /// Where a setting was given. Errors show the setting as whoever gave it wrote it.
@@ -95,7 +100,8 @@ impl Settings {
     /// Takes one setting; a later one replaces an earlier.
     pub(crate) fn set(&mut self, key: &str, text: &str, origin: Origin<'_>) -> Result<(), String> {
         if key.is_empty() {
-            let written = origin.written(key, text);
+            // The value may be a secret.
+            let written = origin.written(key, "…");
             return Err(format!("{written}: the key is missing; write table.key=value"));
         }
         let Some(row) = rows::find(key) else {
@@ -106,7 +112,8 @@ impl Settings {
             let nearest = rows::nearest(key, '.');
             return Err(format!("{place}: no such setting; the nearest one is {nearest}"));
         };
-        let written = origin.written(key, text);
+        let shown = if matches!(row.takes, Takes::OwnSecret) { HIDDEN } else { text };
+        let written = origin.written(key, shown);
         let value = row.takes.read(text).map_err(|expected| {
             format!("{written}: the value is not understood; expected {expected}")
         })?;
@@ -149,6 +156,8 @@ impl Settings {
                     | Takes::OwnTime(..)
                     | Takes::OwnSize(..)
                     | Takes::OwnLevel
+                    | Takes::OwnSecret
+                    | Takes::OwnSecretFile
                     | Takes::Address(_),
                     _,
                 ) => builder,
@@ -210,6 +219,34 @@ impl Settings {
             Some(Value::Level(level)) => *level,
             _ => log::LEVEL,
         }
+    }
+
+    /// Reads the files that hold secrets. What they hold counts as the value of the setting: other
+    /// contents are a change.
+    pub(crate) fn read_secrets(&mut self) -> Result<(), String> {
+        for given in self.given.values_mut() {
+            let Value::SecretFile(path, content) = &mut given.value else { continue };
+            let text = file::text(Path::new(path)).map_err(|error| {
+                let written = &given.written;
+                format!("{written}: {error}; name a file that this process may read")
+            })?;
+            *content = Some(Secret::new(text));
+        }
+        Ok(())
+    }
+
+    /// A secret that was given, or what the file that was named holds.
+    pub(crate) fn secret(&self, key: &str) -> Option<&Secret> {
+        match self.value(key)? {
+            Value::Secret(secret) => Some(secret),
+            Value::SecretFile(_, content) => content.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether a file was named that can change while the process runs.
+    pub(crate) fn names_files(&self) -> bool {
+        self.given.values().any(|given| matches!(given.value, Value::SecretFile(..)))
     }
 
     /// The address of a key that is one: `listen` or `admin`.
@@ -295,6 +332,10 @@ impl Takes {
             Self::Start => profile(bare).map(Value::Start),
             Self::OwnList => Proxies::parse(text).map(Value::List),
             Self::OwnLevel => level(bare).map(Value::Level),
+            Self::OwnSecret if bare.is_empty() => Err("a text that is not empty"),
+            Self::OwnSecret => Ok(Value::Secret(Secret::new(bare))),
+            Self::OwnSecretFile if bare.is_empty() => Err("the path of a file"),
+            Self::OwnSecretFile => Ok(Value::SecretFile(bare.to_owned(), None)),
             Self::Address(_) => values::address(bare).map(Value::Address),
         }
     }
@@ -314,6 +355,8 @@ impl Takes {
             | Self::OwnTime(..)
             | Self::OwnSize(..)
             | Self::OwnLevel
+            | Self::OwnSecret
+            | Self::OwnSecretFile
             | Self::Address(_) => None,
         }
     }

@@ -3,6 +3,7 @@
 use headcount::{Config, shown};
 use tracing::warn;
 
+use crate::admin::AdminKeys;
 use crate::cli;
 use crate::descriptors::{Descriptors, Lowered};
 use crate::settings::Settings;
@@ -21,16 +22,14 @@ pub(crate) struct Plan {
     /// Fitted to the descriptors that the process may have.
     pub(crate) config: Config,
     pub(crate) lowered: Lowered,
+    pub(crate) admin_keys: AdminKeys,
+    /// Whether files are among what was read: only they change while the process runs.
+    pub(crate) has_files: bool,
 }
 
 impl Source {
     pub(crate) const fn new(arguments: cli::Serve, seed: u64, descriptors: Descriptors) -> Self {
         Self { arguments, seed, descriptors }
-    }
-
-    /// Whether there is a file, the only one of them that changes while the process runs.
-    pub(crate) const fn has_file(&self) -> bool {
-        self.arguments.config.is_some()
     }
 
     /// Reads all of them. A mistake is one line, the same at the start and for a reload.
@@ -46,11 +45,17 @@ impl Source {
         }
         settings.read_environment(std::env::vars_os())?;
         self.arguments.apply(&mut settings)?;
+        settings.read_secrets()?;
         let (config, lowered) = settings.config(self.seed, self.descriptors)?;
-        for key in ["listen", "admin"] {
-            cli::only_loopback(&settings.written(key), settings.address(key))?;
+        let admin_keys = AdminKeys::new(&settings)?;
+        cli::only_loopback(&settings.written("listen"), settings.address("listen"))?;
+        if admin_keys.is_empty() {
+            cli::only_loopback(&settings.written("admin"), settings.address("admin")).map_err(
+                |sentence| format!("{sentence}, or give it keys (auth.admin_keys_file)"),
+            )?;
         }
-        Ok(Plan { settings, config, lowered })
+        let has_files = self.arguments.config.is_some() || settings.names_files();
+        Ok(Plan { settings, config, lowered, admin_keys, has_files })
     }
 
     /// Warns of limits that the process could not keep.

@@ -274,3 +274,32 @@ fn a_reconnect_goes_on_in_its_rooms() {
     page.until("!column.rooms.has('lobby')");
     assert_eq!(server.stats()["rooms"].as_u64().unwrap(), 1, "its history stays for a while");
 }
+
+#[test]
+fn with_a_key_the_page_asks_for_it_and_forgets_it() {
+    let key = "key-of-everything-0123456789";
+    let server = Server::with(&[&format!("auth.admin_key={key}")]);
+    let address = format!("http://{}/", server.admin);
+    let Some(mut page) = Page::open(&address, "unlock") else { return };
+    page.until("document.querySelector('#stats')?.textContent === 'This server has admin keys.'");
+    page.until("!document.querySelector('#unlock').hidden");
+    let enter = |key: &str| {
+        format!(
+            "(() => {{ const form = document.querySelector('#unlock'); \
+             form.elements.key.value = '{key}'; form.requestSubmit(); }})(); 0"
+        )
+    };
+    page.is(&enter("wrong-key-0123456789"));
+    page.until("document.querySelector('#stats').textContent.includes('Bearer')");
+    page.is(&enter(key));
+    page.until("document.querySelector('#stats').textContent.startsWith('open ')");
+    assert_eq!(page.is("document.querySelector('#unlock').hidden"), true);
+    assert_eq!(page.is("publish({ user: 'alice' }, '1').then(() => 0)"), 0);
+    page.until("document.querySelector('#answer').textContent.startsWith('200 ')");
+    // Nothing of it is written down, or stands where it could be read.
+    let kept = "JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, \
+                location.href]) + document.documentElement.outerHTML";
+    assert!(!page.is(kept).as_str().unwrap().contains(key));
+    page.is("location.reload(); 0");
+    page.until("document.querySelector('#stats')?.textContent === 'This server has admin keys.'");
+}

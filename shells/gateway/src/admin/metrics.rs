@@ -47,6 +47,14 @@ pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Probl
     for (code, count) in state.0.counters.refusals.by_reason() {
         page.sample(&format!("refused_total{{reason=\"{code}\"}}"), count);
     }
+    page.family(
+        "admin_refused_total",
+        "counter",
+        "Calls of the admin port that were refused for their key, by the code of the answer",
+    );
+    for (code, count) in state.0.counters.admin_refusals.by_reason() {
+        page.sample(&format!("admin_refused_total{{reason=\"{code}\"}}"), count);
+    }
     page.gauge("uptime_seconds", "Since the start", state.0.started.elapsed().as_secs());
     if let Some(bytes) = resident_bytes() {
         page.gauge("resident_memory_bytes", "Memory that the process occupies", bytes);

@@ -3,13 +3,16 @@
 //! Runs on its own thread. What a request wants of the registry is posted to the loop as a closure,
 //! and its answer comes back through a oneshot channel: the loop never waits for HTTP.
 
+mod access;
 mod address;
 mod body;
 mod close;
 mod event;
 pub(crate) mod explain;
 mod fields;
+mod guard;
 mod idempotency;
+mod keys;
 mod look;
 mod metrics;
 mod object;
@@ -25,6 +28,7 @@ mod query;
 mod refusal;
 mod reload;
 mod rooms;
+mod routes;
 mod runs;
 mod shared_work;
 mod stats;
@@ -35,24 +39,21 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::extract::{Request, State as Shared};
-use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
-use axum::middleware::{self, Next};
+use axum::extract::State as Shared;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use headcount::{Config, ConnId, SessionId};
+use headcount::Config;
 use headcount_mio::{Handle, HandleError, Turn};
 use tokio::sync::{Notify, oneshot};
 
 use crate::fault;
 use crate::frames::Object;
 use crate::gateway::Counters;
-use crate::local;
 use crate::problem::Problem;
 use crate::refusals;
 pub(crate) use idempotency::AnswerBounds;
 use idempotency::Answers;
+pub(crate) use keys::AdminKeys;
 use page::Page;
 pub(crate) use reload::Reload;
 use shared_work::SharedWork;
@@ -79,6 +80,7 @@ struct Inner {
     page: Page,
     /// Those of the registry's configuration, for whoever needs them before its turn comes.
     limits: Mutex<publish::Limits>,
+    keys: Mutex<Arc<AdminKeys>>,
     reload: Reload,
     started: Instant,
 }
@@ -87,6 +89,7 @@ impl State {
     pub(crate) fn new(
         handle: Handle,
         config: &Config,
+        keys: AdminKeys,
         websocket: SocketAddr,
         counters: Arc<Counters>,
         reload: Reload,
@@ -100,6 +103,7 @@ impl State {
             survey: SharedWork::default(),
             page: Page::new(websocket),
             limits: Mutex::new(publish::Limits::new(config)),
+            keys: Mutex::new(Arc::new(keys)),
             reload,
             started: Instant::now(),
         }))
@@ -111,6 +115,15 @@ impl State {
 
     fn set_limits(&self, limits: publish::Limits) {
         *self.0.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    /// The keys in force.
+    fn keys(&self) -> Arc<AdminKeys> {
+        Arc::clone(&self.0.keys.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_keys(&self, keys: Arc<AdminKeys>) {
+        *self.0.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
     /// The halves of characters that wait. Taken in turns of the loop only.
@@ -165,73 +178,13 @@ pub(crate) fn run(
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tokio::spawn(reload::on_hang_up(state.clone(), hang_ups));
         tokio::spawn(refusals::summarize(Arc::clone(&state.0.counters)));
-        match port::serve(listener, router(state), port::Bounds::USUAL.with_connections(places))
-            .await {}
+        match port::serve(
+            listener,
+            routes::router(state),
+            port::Bounds::USUAL.with_connections(places),
+        )
+        .await {}
     })
-}
-
-fn router(state: State) -> Router {
-    let without_query = Router::new()
-        .route("/v1/stats", get(stats::show))
-        .route("/v1/publish", post(publish::publish))
-        .route("/v1/runs", post(runs::open))
-        .route("/v1/runs/{run}/events", post(runs::event))
-        .route("/v1/join", post(rooms::join))
-        .route("/v1/leave", post(rooms::leave))
-        .route("/v1/close", post(close::close))
-        .route("/v1/drain", post(operate::drain))
-        .route("/v1/revoke", post(operate::revoke))
-        .route("/v1/check", post(operate::check))
-        .route("/v1/connections/{id}", get(look::one::<ConnId>))
-        .route("/v1/sessions/{id}", get(look::one::<SessionId>))
-        .route_layer(middleware::from_fn(query::without));
-    Router::new()
-        .route("/", get(page::show))
-        // Probes and scrapers may be configured to add what they like.
-        .route("/livez", get(live))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics::show))
-        .route("/v1/reload", post(reload::reload))
-        .route("/v1/connections", get(look::list::<ConnId>))
-        .route("/v1/sessions", get(look::list::<SessionId>))
-        .route("/v1/closed", get(look::closed))
-        .merge(without_query)
-        .fallback(unknown_route)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn(guard))
-        .with_state(state)
-}
-
-/// Development mode has no key, so it answers only to programs and pages of this machine.
-async fn guard(request: Request, next: Next) -> Response {
-    let mut response = match check(request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
-}
-
-fn check(headers: &HeaderMap) -> Result<(), Problem> {
-    // A value that is not text is nobody's name.
-    let values = |name| headers.get_all(name).into_iter().map(|value| value.to_str().unwrap_or(""));
-    local::check(values(header::HOST), values(header::ORIGIN))
-}
-
-async fn unknown_route(uri: Uri) -> Problem {
-    let path: String = uri.path().chars().take(64).collect();
-    Problem::new(404, "unknown_route", format!("there is nothing at {path}"))
-}
-
-async fn wrong_method(method: Method) -> Problem {
-    let method: String = method.as_str().chars().take(16).collect();
-    Problem::new(
-        405,
-        "wrong_method",
-        format!("{method} is not for this address: what changes something is POST, the rest GET"),
-    )
 }
 
 /// The process runs.

@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::{interval, sleep, timeout};
 
+use super::access;
 use crate::problem::Problem;
 
 /// What a connection reads ahead, heads included, and how much of its answers waits to be written
@@ -74,11 +76,11 @@ pub(super) async fn serve(listener: TcpListener, router: Router, bounds: Bounds)
     let places = Arc::new(Places::default());
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 let peer = places.take(&bounds);
                 let (places, router) = (Arc::clone(&places), router.clone());
                 tokio::spawn(async move {
-                    converse(stream, router, bounds, &peer).await;
+                    converse(stream, from, router, bounds, &peer).await;
                     places.leave(&peer);
                 });
                 // Who has to give way closes its socket before the next one is opened.
@@ -194,11 +196,18 @@ impl Places {
 }
 
 /// Answers the requests of one connection until it ends, or has to.
-async fn converse(stream: TcpStream, router: Router, bounds: Bounds, peer: &Arc<Peer>) {
+async fn converse(
+    stream: TcpStream,
+    from: SocketAddr,
+    router: Router,
+    bounds: Bounds,
+    peer: &Arc<Peer>,
+) {
     // Answers are small and whole: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let router = TowerToHyperService::new(router);
-    let answer = |request: hyper::Request<Incoming>| {
+    let answer = |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(access::Peer(from));
         let (router, peer) = (router.clone(), Arc::clone(peer));
         async move { Ok::<_, Infallible>(answer(&router, request, &bounds, &peer).await) }
     };

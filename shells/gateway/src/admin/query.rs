@@ -1,8 +1,5 @@
 //! The query of a request that lists something: whose, how many, and from where on.
 
-use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::Response;
 use headcount::UserId;
 
 use super::address::parse_user;
@@ -79,9 +76,9 @@ pub(super) fn show_cursor(cursor: u64) -> String {
 }
 
 /// For calls that take nothing in their query: a `?user=` there was meant for another.
-pub(super) async fn without(request: Request, next: Next) -> Result<Response, Problem> {
-    match request.uri().query() {
-        None | Some("") => Ok(next.run(request).await),
+pub(super) fn nothing(query: Option<&str>) -> Result<(), Problem> {
+    match query {
+        None | Some("") => Ok(()),
         Some(query) => {
             let query: String = query.chars().take(SHOWN).collect();
             Err(bad(format!("this call takes nothing in its query, not {query:?}")))

@@ -13,6 +13,10 @@ impl IntoResponse for Problem {
             StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let json = HeaderValue::from_static("application/json");
         let mut response = (status, [(header::CONTENT_TYPE, json)], self.json()).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer realm=\"headcount\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
         let pause = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(Refused::PAUSE);
         if let Some(wait) = self.wait().or(pause) {
             let seconds = Answer::whole_seconds(wait);

@@ -68,10 +68,6 @@ impl State {
     /// Reads the settings again; a dry run changes nothing.
     async fn reload(&self, dry_run: bool) -> Result<(Vec<&'static str>, Impact), Problem> {
         let Reload { source, turn, .. } = &self.0.reload;
-        if !source.has_file() {
-            let message = "there is no file to read again: start the server with --config FILE";
-            return Err(Problem::new(409, "no_config", message));
-        }
         let _turn = turn.lock().await;
         let reader = Arc::clone(source);
         // Files can be slow, and other requests are not to wait for them.
@@ -83,6 +79,10 @@ impl State {
             Ok(plan) => plan.map_err(|sentence| Problem::new(422, "bad_config", sentence))?,
             Err(error) => return Err(Problem::new(500, "failed", error.to_string())),
         };
+        if !plan.has_files {
+            let message = "there is no file to read again: start the server with --config FILE";
+            return Err(Problem::new(409, "no_config", message));
+        }
         let task = self.clone();
         self.call(move |turn| task.apply(turn, plan, dry_run)).await?
     }
@@ -94,7 +94,7 @@ impl State {
         plan: Plan,
         dry_run: bool,
     ) -> Result<(Vec<&'static str>, Impact), Problem> {
-        let Plan { settings, config, lowered } = plan;
+        let Plan { settings, config, lowered, admin_keys, .. } = plan;
         let Reload { source, own, log, .. } = &self.0.reload;
         let mut own = own.lock();
         let changed = settings.changed(&config, own.settings(), turn.registry.config());
@@ -112,6 +112,7 @@ impl State {
         info!(changed = changed.join(","), "reloading");
         source.warn_of(&lowered);
         self.set_limits(Limits::new(&config));
+        self.set_keys(Arc::new(admin_keys));
         self.0.answers.set_bounds(settings.idempotency());
         log.set_level(settings.log_level());
         own.replace(settings);

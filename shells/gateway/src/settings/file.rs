@@ -24,7 +24,8 @@ impl Settings {
     }
 }
 
-fn text(path: &Path) -> io::Result<String> {
+/// The text of a regular file that is not larger than it should be.
+pub(super) fn text(path: &Path) -> io::Result<String> {
     // A pipe has nothing more to say on the second reading, and may never say anything.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is no regular file"));
@@ -186,8 +187,8 @@ mod tests {
             ("[limits]\nusers = 5\nusers = 6", "a.toml:3: users: this is not TOML: duplicate key"),
             ("[limits", "a.toml:1: this is not TOML: "),
             ("[limits]\nrooms = many\nusers = ", "a.toml:2: rooms: this is not TOML: "),
-            ("[auth]", "a.toml:1: auth: no such table; there are limits, session, "),
-            ("[auth]\nkey = 5", "a.toml:2: auth.key: no such setting"),
+            ("[authors]", "a.toml:1: authors: no such table; there are auth, limits, session, "),
+            ("[auth]\nkye = 5", "a.toml:2: auth.kye: no such setting"),
             ("[limits.users]", "a.toml:1: limits.users: a setting, not a table"),
             ("[[limits]]\nusers = 5", "a.toml:1: limits: a table, not a setting"),
             ("trusted_proxies = [[\"::1\"]]", "a.toml:1: trusted_proxies = [[\"::1\"]]: "),

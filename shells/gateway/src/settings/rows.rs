@@ -38,13 +38,17 @@ pub(super) enum Takes {
     /// With the default, and the bounds in bytes.
     OwnSize(&'static str, u64, u64),
     OwnLevel,
+    /// A text that is never shown.
+    OwnSecret,
+    /// The path of a file that holds such a text.
+    OwnSecretFile,
     /// Where it listens, with the default.
     Address(&'static str),
 }
 
 use Takes::{
-    Address, Count, OwnLevel, OwnList, OwnRate, OwnSize, OwnTime, Percent, Policy, Rate, Size,
-    Start, Time,
+    Address, Count, OwnLevel, OwnList, OwnRate, OwnSecret, OwnSecretFile, OwnSize, OwnTime,
+    Percent, Policy, Rate, Size, Start, Time,
 };
 
 const fn row(key: &'static str, takes: Takes, about: &'static str) -> Row {
@@ -64,6 +68,10 @@ pub(super) const ROWS: &[Row] = &[
     row("admin", Address("127.0.0.1:7401"), "where the back end publishes and people look [127.0.0.1:7401]"),
     row("profile", Start, "development, test, ci, staging, production or origin: other defaults [the ones listed here]"),
     row("trusted_proxies", OwnList, "addresses and networks whose X-Forwarded-For is believed, such as 10.0.0.0/8,::1 [none]"),
+    row("auth.admin_key", OwnSecret, "one key for all calls of the admin port [none: loopback only, and anyone may call]"),
+    row("auth.admin_key_file", OwnSecretFile, "a file that holds that key [none]"),
+    row("auth.admin_keys", OwnSecret, "keys with scopes, with ; between: name publish,read,operate key [none]"),
+    row("auth.admin_keys_file", OwnSecretFile, "a file that holds such keys, one a line [none]"),
     row("limits.connections", of!(Count, connections), "open connections [65536, or what the descriptor limit leaves]"),
     row("limits.pending", of!(Count, pending), "sockets that wait to be admitted [connections / 8]"),
     row("limits.pending_per_source", of!(Count, pending_per_source), "of these, sockets of one IPv4 address or IPv6 /64 [pending / 2]"),

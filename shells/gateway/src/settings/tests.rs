@@ -49,6 +49,7 @@ fn every_row_is_seen_to_change_and_no_other() {
             Takes::Start => "origin",
             Takes::OwnList => "::1",
             Takes::OwnLevel => "debug",
+            Takes::OwnSecret | Takes::OwnSecretFile => "something",
             Takes::Address(_) => "[::1]:1",
         };
         let mut after = Settings::default();
@@ -181,7 +182,8 @@ fn mistakes_say_what_is_expected() {
             &[("drain.grace", "2s"), ("drain.deadline", "1s")],
             "--set drain.grace=2s: must not be larger than --set drain.deadline=1s",
         ),
-        (&[("", "5")], "--set =5: the key is missing"),
+        (&[("", "5")], "--set =…: the key is missing"),
+        (&[("auth.admin_key", "")], "--set auth.admin_key=<secret>: the value is not understood"),
         (&[("idempotency.ttl", "0")], "=0: must be between 1ms and 7d"),
         (&[("idempotency.bytes", "1KiB")], "=1KiB: must be between 64KiB and 16GiB"),
     ] {

@@ -145,6 +145,13 @@ impl Server {
         request(self.admin, "POST", path, &[("content-type", "application/json")], body)
     }
 
+    /// A request with a key of the admin port; a body is sent as JSON.
+    pub(crate) fn keyed(&self, key: &str, method: &str, path: &str, body: &str) -> Answer {
+        let bearer = format!("Bearer {key}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        request(self.admin, method, path, &headers, body)
+    }
+
     pub(crate) fn publish(&self, to: &str, data: &str) -> Value {
         let answer = self.post("/v1/publish", &format!("{{\"to\":{to},\"data\":{data}}}"));
         assert_eq!(answer.status, 200, "{answer:?}");

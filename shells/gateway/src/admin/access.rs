@@ -1,0 +1,121 @@
+//! Who may call what: the key of a request, and the scope of the call that it is for.
+
+use std::net::SocketAddr;
+
+use axum::extract::{Request, State as Shared};
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::debug;
+
+use super::State;
+use super::keys::{AdminKeys, Caller, Scope};
+use super::query;
+use super::routes::{Queries, Route};
+use crate::problem::Problem;
+
+/// What a call asks for before it is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// No key: probes, and what is the same in every installation.
+    Open,
+    /// A key with this scope.
+    Scope(Scope),
+}
+
+/// The other end of the connection that a request came on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+impl Peer {
+    /// `None`: the request came from no socket.
+    pub(super) fn of(request: &Request) -> Option<SocketAddr> {
+        request.extensions().get().map(|Self(address)| *address)
+    }
+}
+
+/// Serves a call of `route`, if the request may make it.
+pub(super) async fn admit(
+    Shared((state, route)): Shared<(State, &'static Route)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Access::Scope(scope) = route.access {
+        match identify(&state, request.headers(), Peer::of(&request)) {
+            Ok(caller) if caller.may(scope) => {}
+            Ok(caller) => {
+                return refuse(&state, Peer::of(&request), &caller, scope).into_response();
+            }
+            Err(problem) => return problem.into_response(),
+        }
+    }
+    let checked = match route.queries {
+        Queries::Nothing => query::nothing(request.uri().query()),
+        Queries::Own | Queries::Anything => Ok(()),
+    };
+    match checked {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// The owner of the key that a request carries. Where no key is configured, everybody is the same
+/// caller, who may do everything.
+pub(super) fn identify(
+    state: &State,
+    headers: &HeaderMap,
+    peer: Option<SocketAddr>,
+) -> Result<Caller, Problem> {
+    let keys = state.keys();
+    if keys.is_empty() {
+        return Ok(AdminKeys::anyone());
+    }
+    if let Some(caller) = bearer(headers).and_then(|key| keys.find(key)) {
+        return Ok(caller);
+    }
+    state.0.counters.admin_refusals.count("unauthorized");
+    debug!(?peer, "a call of the admin port was refused: no key, or an unknown one");
+    let message = "this server has admin keys: send one as Authorization: Bearer <key>";
+    Err(Problem::new(401, "unauthorized", message))
+}
+
+fn refuse(state: &State, peer: Option<SocketAddr>, caller: &Caller, scope: Scope) -> Problem {
+    state.0.counters.admin_refusals.count("wrong_scope");
+    let (key, scope) = (caller.name().unwrap_or_default(), scope.name());
+    debug!(?peer, key, scope, "a call of the admin port was refused: its key lacks the scope");
+    let message = format!("this call needs the scope {scope}, which the key {key:?} does not have");
+    Problem::new(403, "wrong_scope", message)
+}
+
+/// The key in `Authorization: Bearer`. `None`: there is no such header, more than one, or it has
+/// another scheme.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(header::AUTHORIZATION).into_iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, key) = value.as_bytes().split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_key_comes_once_and_as_a_bearer() {
+        let of = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+            }
+            bearer(&headers).map(|key| String::from_utf8_lossy(key).into_owned())
+        };
+        for (value, key) in [("Bearer k", "k"), ("bearer  k ", "k"), ("BEARER ", "")] {
+            assert_eq!(of(&[value]).as_deref(), Some(key), "{value:?}");
+        }
+        for values in [&[][..], &["Basic k"], &["Bearer"], &["k"], &["Bearer k", "Bearer k"]] {
+            assert_eq!(of(values), None, "{values:?}");
+        }
+    }
+}
