@@ -72,7 +72,7 @@ fuzz_target!(|input: &[u8]| {
     match progress {
         Progress::Partial => oracle::is_not_complete(stream),
         Progress::Impossible => answers::is_an_error(&head.impossible(), 400, true),
-        Progress::Complete(end) => judge(&head.bytes()[..end], &options),
+        Progress::Complete(end) => judge(&head.into_bytes()[..end], &options),
     }
 });
 

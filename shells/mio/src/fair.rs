@@ -78,7 +78,7 @@ pub(crate) struct Fair {
 pub(crate) struct Turns([usize; 2]);
 
 /// Dead places beyond this, and beyond the number of sockets, are swept out.
-const FEW: usize = 64;
+pub(crate) const FEW: usize = 64;
 
 impl Fair {
     pub(crate) const fn new() -> Self {

@@ -66,6 +66,18 @@ impl Handle {
         answered.recv().map_err(|_| HandleError::Stopped)
     }
 
+    /// Has [`Handler::authenticate`](crate::Handler::authenticate) called again for each request
+    /// that it has answered with [`Verdict::Later`](crate::Verdict::Later) so far. To be called when
+    /// what they wait for has come, or will not come. Returns at once, and may be called on the loop's
+    /// thread too.
+    ///
+    /// They have their turns like other input, so a few thousand take some hundred turns, between which
+    /// other sockets are served. One that is answered `Later` again waits for the next call.
+    pub fn authenticate_again(&self) {
+        self.bell.again.store(true, Ordering::Relaxed);
+        self.bell.ring();
+    }
+
     /// Drains: newcomers are answered 503 with `Retry-After`, everyone is told, and connections are
     /// closed with [`CloseReason::Restart`](headcount::CloseReason::Restart) one after another until
     /// `drain.deadline`. When the last one has ended, [`run`](crate::Server::run) returns. A second
@@ -110,6 +122,8 @@ struct Bell {
     rung: AtomicBool,
     /// How often it was asked to stop.
     stops: AtomicU32,
+    /// Whether to ask again about requests that wait to be decided about.
+    again: AtomicBool,
 }
 
 impl Bell {
@@ -130,7 +144,12 @@ pub(crate) struct Calls {
 
 pub(crate) fn channel(waker: mio::Waker) -> (Handle, Calls) {
     let (sender, calls) = sync_channel(QUEUE);
-    let bell = Arc::new(Bell { waker, rung: AtomicBool::new(false), stops: AtomicU32::new(0) });
+    let bell = Arc::new(Bell {
+        waker,
+        rung: AtomicBool::new(false),
+        stops: AtomicU32::new(0),
+        again: AtomicBool::new(false),
+    });
     (Handle { calls: sender, bell: Arc::clone(&bell) }, Calls { calls, bell })
 }
 
@@ -148,6 +167,12 @@ impl Calls {
                 return true;
             }
         }
+    }
+
+    /// Whether a handle has asked to [`authenticate_again`](Handle::authenticate_again) since the last
+    /// call.
+    pub(crate) fn take_again(&self) -> bool {
+        self.bell.again.swap(false, Ordering::Relaxed)
     }
 
     /// How often the handles have asked to stop.

@@ -18,6 +18,8 @@ use crate::http::Request;
 /// thread, and come back through a [`Handle`](crate::Handle).
 pub trait Handler {
     /// A well-formed upgrade request for the path is complete: who is it?
+    ///
+    /// An answer that needs a file, a network or another thread is [`Verdict::Later`].
     fn authenticate(&mut self, request: &Request<'_>) -> Verdict;
 
     /// The answer to a request that the registry refused, before the upgrade.
@@ -184,6 +186,18 @@ pub enum Verdict {
     },
     /// Upgrade it; its first message must say who it is, within `session.auth_deadline`.
     Pending,
+    /// It can't be said yet: what decides it, such as a key that another thread fetches, is on its
+    /// way. The request waits until [`Handle::authenticate_again`](crate::Handle::authenticate_again)
+    /// has [`Handler::authenticate`] called with it once more; then
+    /// [`Request::has_waited`](crate::Request::has_waited) is true.
+    ///
+    /// Meanwhile it is a pending connection of the registry, which is told that it was upgraded: it
+    /// has a place of `limits.pending`, and `session.auth_deadline` runs from the first time. When that
+    /// is over, or its place is needed, or the server stops, the client is answered 503 with
+    /// `Retry-After`, or in band as [`Options::refuse_in_band`](crate::Options::refuse_in_band) says.
+    /// Of its socket no more is read, and a client that hangs up is gone. It costs its request head, of
+    /// `limits.head_bytes` at most.
+    Later,
     /// Don't upgrade it: answer this.
     Refuse(Answer),
 }

@@ -63,8 +63,8 @@ impl Head {
         malformed()
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 }
 
@@ -151,6 +151,7 @@ pub struct Request<'a> {
     is_http_11: bool,
     lines: &'a [httparse::Header<'a>],
     peer: SocketAddr,
+    has_waited: bool,
 }
 
 impl<'a> Request<'a> {
@@ -181,7 +182,13 @@ impl<'a> Request<'a> {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),
         };
-        Ok(Self { method, path, query, is_http_11: version >= 1, lines: raw.headers, peer })
+        let (is_http_11, lines) = (version >= 1, raw.headers);
+        Ok(Self { method, path, query, is_http_11, lines, peer, has_waited: false })
+    }
+
+    pub(crate) const fn after_waiting(mut self, has_waited: bool) -> Self {
+        self.has_waited = has_waited;
+        self
     }
 
     /// The answer to a head of too many bytes or lines.
@@ -268,6 +275,11 @@ impl<'a> Request<'a> {
         options.refuse_in_band && self.offers_of(options).is_some()
     }
 
+    /// The answer 101 that comes before a refusal in band; `None`: this client is refused in HTTP.
+    pub(crate) fn accept_to_refuse(&self, options: &Options) -> Option<Vec<u8>> {
+        self.is_refused_in_band(options).then(|| self.accept(options))
+    }
+
     /// Whether an answer may have a body.
     pub(crate) fn wants_body(&self) -> bool {
         self.method != "HEAD"
@@ -306,6 +318,13 @@ impl<'a> Request<'a> {
     #[must_use]
     pub const fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// Whether this request was answered with [`Verdict::Later`](crate::Verdict::Later) before. What
+    /// is counted or limited by request was counted then.
+    #[must_use]
+    pub const fn has_waited(&self) -> bool {
+        self.has_waited
     }
 
     /// Whether one of the comma-separated tokens of all lines of this name is the wanted one.

@@ -105,7 +105,8 @@
 //!    late, 431 too large. What can't become a request, such as a TLS hello, gets its 400 at once.
 //! 3. [`Handler::authenticate`] says who it is, and the registry admits it or not, before anything
 //!    is upgraded. A client that can't send credentials with its request is upgraded as
-//!    [`Verdict::Pending`], and says who it is in its first message.
+//!    [`Verdict::Pending`], and says who it is in its first message. A request that can't be decided
+//!    about at once waits as [`Verdict::Later`].
 //! 4. Messages go to [`Handler::message`], one at a time, in order. While a client does not read
 //!    what it is sent, its own messages wait in its socket. Every byte is a sign of life; a message
 //!    has `limits.frame_deadline` from its first byte to its last. All frames are metered by
@@ -133,7 +134,8 @@
 //! has come in and was not taken, by one message and 64 KiB, for which at most three times as much is
 //! allocated. A frame takes memory as its bytes arrive, however long it says that it is. All sockets
 //! together are bounded by their number only: `limits.connections`, `limits.closing`, and
-//! `limits.pending` with a request head each.
+//! `limits.pending` with a request head each. Requests that wait for [`Handle::authenticate_again`] are
+//! among the pending ones, and 1,024 of them at most are let in again in one turn.
 //!
 //! Stopping is a drain: it is announced, and everyone is closed within `drain.deadline`. Until nobody
 //! is left the listener answers newcomers with 503 and `Retry-After`.

@@ -6,6 +6,7 @@
 
 mod input;
 mod output;
+mod undecided;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -18,6 +19,8 @@ use crate::handler::Turn;
 use crate::http::Head;
 use crate::options::Options;
 use crate::outbound::Outbound;
+
+use undecided::Undecided;
 
 /// What a connection is made of; a fake one in tests.
 pub(crate) trait Stream: Read + Write {
@@ -56,6 +59,8 @@ impl<H> Desk<'_, '_, H> {
 enum Stage {
     /// It is collected until the request head is complete.
     Head(Box<(Head, SocketAddr)>),
+    /// It stays in the kernel: the handler is to say later who sent the request.
+    Undecided(Box<Undecided>),
     /// Frames are events for the registry and the handler.
     Open(Frames),
     /// Our close frame is queued, and of the peer's frames only its own close frame matters.
@@ -109,6 +114,8 @@ pub(crate) struct Socket<S> {
     pub(crate) in_dirty: bool,
     /// Whether it waits for its turn to be read.
     pub(crate) in_ready: bool,
+    /// Whether it waits for the handler to be asked again.
+    pub(crate) in_undecided: bool,
 }
 
 impl<S: Stream> Socket<S> {
@@ -137,6 +144,7 @@ impl<S: Stream> Socket<S> {
             armed: false,
             in_dirty: false,
             in_ready: false,
+            in_undecided: false,
         }
     }
 
@@ -161,6 +169,9 @@ impl<S: Stream> Socket<S> {
 
     /// Whether `read` has something to do.
     pub(crate) fn wants_read(&self) -> bool {
+        if let Stage::Undecided(undecided) = &self.stage {
+            return undecided.again || self.ending;
+        }
         let input = self.held.is_some() || self.unparsed_whole || (self.readable && !self.ended);
         input && !self.paused && !matches!(self.stage, Stage::Ended)
     }

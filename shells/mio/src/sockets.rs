@@ -1,12 +1,13 @@
 //! The table of sockets, and which of them wait to be read or written.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use headcount::{CloseReason, ConnId};
 
 use crate::answer::Answer;
-use crate::fair::Fair;
+use crate::fair::{FEW, Fair};
 use crate::socket::{Socket, Stream};
 
 /// All sockets, each in the slot that its handle names.
@@ -20,11 +21,25 @@ pub(crate) struct Sockets<S> {
     dirty: Fair,
     /// Sockets with input that was not read or not processed.
     ready: Fair,
+    /// Sockets whose requests wait to be decided about, and places of such that are gone.
+    undecided: VecDeque<ConnId>,
+    /// How many of these, in front, the handler is to be asked about again.
+    again: usize,
 }
+
+/// Sockets that are let into `ready` in one turn to be asked about again.
+const AGAIN: usize = 1_024;
 
 impl<S: Stream> Sockets<S> {
     pub(crate) const fn new() -> Self {
-        Self { slots: Vec::new(), live: 0, dirty: Fair::new(), ready: Fair::new() }
+        Self {
+            slots: Vec::new(),
+            live: 0,
+            dirty: Fair::new(),
+            ready: Fair::new(),
+            undecided: VecDeque::new(),
+            again: 0,
+        }
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -61,6 +76,11 @@ impl<S: Stream> Sockets<S> {
             };
             self.dirty.forget_dead(self.live, lives);
             self.ready.forget_dead(self.live, lives);
+            if self.undecided.len() > 2 * self.live + FEW {
+                self.undecided.retain(lives);
+                // Those that are gone may have been in front: more are asked about, never fewer.
+                self.again = self.again.min(self.undecided.len());
+            }
         }
         found
     }
@@ -91,13 +111,52 @@ impl<S: Stream> Sockets<S> {
         let Some(socket) = self.get_mut(conn) else { return };
         let dirty = socket.wants_flush() && !socket.in_dirty;
         let ready = socket.wants_read() && !socket.in_ready;
+        let undecided = socket.is_undecided() && !socket.in_undecided;
         socket.in_dirty |= dirty;
         socket.in_ready |= ready;
+        socket.in_undecided |= undecided;
         if dirty {
             self.dirty.push(conn);
         }
         if ready {
             self.ready.push(conn);
+        }
+        if undecided {
+            self.undecided.push_back(conn);
+        }
+    }
+
+    /// Has the handler asked again about each request that waits to be decided about now.
+    pub(crate) fn authenticate_again(&mut self) {
+        self.again = self.undecided.len();
+    }
+
+    /// How long the queue of those is, with the places of such that are gone.
+    #[cfg(test)]
+    pub(crate) fn undecided_places(&self) -> usize {
+        self.undecided.len()
+    }
+
+    /// Whether some of them wait for their turn.
+    pub(crate) const fn asks_again(&self) -> bool {
+        self.again > 0
+    }
+
+    /// Lets a turn's share of them be read.
+    pub(crate) fn let_again(&mut self) {
+        for _ in 0..self.again.min(AGAIN) {
+            self.again -= 1;
+            let Some(conn) = self.undecided.pop_front() else { return };
+            let Some(socket) = self.get_mut(conn) else { continue };
+            socket.in_undecided = false;
+            socket.note_again();
+            // They take turns with those that have something new to say, and don't stand before them.
+            if socket.wants_read() && !socket.in_ready {
+                socket.in_ready = true;
+                self.ready.push_again(conn);
+            }
+            // It waits at the end of the queue, for the case that it is not decided this time either.
+            self.note(conn);
         }
     }
 

@@ -115,9 +115,13 @@ impl<H: Handler> Loop<H> {
             let clock = &self.clock;
             let mut turn = Turn { registry: &mut self.registry, now };
             self.more_calls = self.calls.run(&mut turn, || clock.now().saturating_since(now));
+            if self.calls.take_again() {
+                self.sockets.authenticate_again();
+            }
             for event in &events {
                 self.note(event);
             }
+            self.sockets.let_again();
             self.read(now);
             // A pong that waits in a socket is read before it is missed: time goes on when each
             // socket that had input at the last tick has been read. The budget bounds how long that
@@ -151,6 +155,7 @@ impl<H: Handler> Loop<H> {
             || accepts
             || self.sockets.ready() > 0
             || self.sockets.dirty() > 0
+            || self.sockets.asks_again()
             || self.registry.has_actions()
             || self.ends_next()
         {

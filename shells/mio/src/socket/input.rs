@@ -11,6 +11,7 @@ use crate::frames::{Event, Fault, Frames, close_frame};
 use crate::handler::{Handler, Payload, Turn, Verdict};
 use crate::http::{NO_LINES, Progress, Request};
 
+use super::undecided::{Asked, Undecided};
 use super::{Desk, Socket, Stage, Stream};
 
 /// What going to a socket costs beside its frames: a call that reads, and later one that writes.
@@ -31,6 +32,9 @@ impl<S: Stream> Socket<S> {
     pub(crate) fn read<H: Handler>(&mut self, desk: &mut Desk<'_, '_, H>) {
         desk.budget.spend(VISIT_STEPS);
         let (mut frames, mut bytes) = (desk.share.steps, desk.share.bytes);
+        if matches!(self.stage, Stage::Undecided(_)) && !self.ask_again(&mut frames, desk) {
+            return;
+        }
         if let Some(held) = self.held.take() {
             self.offer(held, desk);
         }
@@ -69,7 +73,7 @@ impl<S: Stream> Socket<S> {
         match &mut self.stage {
             Stage::Head(_) => self.take_head(bytes, frames, desk),
             Stage::Open(_) | Stage::Closing(_) => self.parse(bytes, frames, desk),
-            Stage::Deaf | Stage::Ended => {}
+            Stage::Undecided(_) | Stage::Deaf | Stage::Ended => {}
         }
     }
 
@@ -108,30 +112,38 @@ impl<S: Stream> Socket<S> {
                     return;
                 };
                 let (head, peer) = *collected;
-                let (head, rest) = head.bytes().split_at(end);
-                desk.budget.spend(REQUEST_STEPS);
-                self.request(head, peer, desk);
-                // A client may send frames without waiting for the answer.
-                self.parse(rest, frames, desk);
+                self.ask(Undecided::new(head.into_bytes(), end, peer), frames, desk);
             }
         }
     }
 
     /// Answers a complete request head: with the upgrade, or with why not.
-    fn request<H: Handler>(&mut self, head: &[u8], peer: SocketAddr, desk: &mut Desk<'_, '_, H>) {
+    pub(super) fn request<H: Handler>(
+        &mut self,
+        head: &[u8],
+        peer: SocketAddr,
+        has_waited: bool,
+        desk: &mut Desk<'_, '_, H>,
+    ) -> Asked {
+        desk.budget.spend(REQUEST_STEPS);
         let mut lines = NO_LINES;
         let request = match Request::parse(head, &mut lines, peer) {
-            Ok(request) => request,
+            Ok(request) => request.after_waiting(has_waited),
             Err(answer) => {
-                return self.answer(&answer, peer, true, CloseReason::BadRequest, desk);
+                self.answer(&answer, peer, true, CloseReason::BadRequest, desk);
+                return Asked::Answered;
             }
         };
         if let Err(answer) = request.check_upgrade(desk.options) {
             let with_body = request.wants_body();
-            return self.answer(&answer, peer, with_body, CloseReason::BadRequest, desk);
+            self.answer(&answer, peer, with_body, CloseReason::BadRequest, desk);
+            return Asked::Answered;
         }
         let now = desk.turn.now;
         match desk.handler.authenticate(&request) {
+            Verdict::Later => {
+                return Asked::Later { accept: request.accept_to_refuse(desk.options) };
+            }
             Verdict::Refuse(answer) => {
                 self.refuse(&request, &answer, CloseReason::BadCredentials, desk);
             }
@@ -155,6 +167,7 @@ impl<S: Stream> Socket<S> {
                 }
             }
         }
+        Asked::Answered
     }
 
     fn upgrade<H>(&mut self, request: &Request<'_>, desk: &Desk<'_, '_, H>) {
@@ -207,7 +220,12 @@ impl<S: Stream> Socket<S> {
 
     /// Processes whole frames of what is unparsed and what is fresh, up to the turn's share. What
     /// is left of it waits in `unparsed`.
-    fn parse<H: Handler>(&mut self, fresh: &[u8], budget: &mut usize, desk: &mut Desk<'_, '_, H>) {
+    pub(super) fn parse<H: Handler>(
+        &mut self,
+        fresh: &[u8],
+        budget: &mut usize,
+        desk: &mut Desk<'_, '_, H>,
+    ) {
         let mut joined = std::mem::take(&mut self.unparsed);
         let input = if joined.is_empty() {
             fresh

@@ -10,12 +10,16 @@ use crate::frames::close_frame;
 use crate::handler::Turn;
 use crate::outbound::Written;
 
+use super::undecided::Undecided;
 use super::{Socket, Stage, Stream};
 
 impl<S: Stream> Socket<S> {
     /// Queues the frame of an action.
     pub(crate) fn send(&mut self, frame: Bytes, cost: u64) {
-        debug_assert!(self.upgraded || self.complete, "frames follow the answer 101");
+        debug_assert!(
+            self.upgraded || self.complete || self.is_undecided(),
+            "frames follow the answer 101"
+        );
         if self.complete || !self.upgraded || matches!(self.stage, Stage::Ended) {
             return;
         }
@@ -39,6 +43,7 @@ impl<S: Stream> Socket<S> {
                 unanswered = Some((collected.1, farewell(reason)));
                 Stage::Deaf
             }
+            Stage::Undecided(undecided) => return Some(self.give_up(*undecided, reason, cost)),
             Stage::Deaf => Stage::Deaf,
         };
         if matches!(stage, Stage::Deaf) {
@@ -62,6 +67,22 @@ impl<S: Stream> Socket<S> {
             self.shut_when_out |= matches!(self.stage, Stage::Deaf);
         }
         unanswered
+    }
+
+    /// The same for a request that was not decided about.
+    fn give_up(
+        &mut self,
+        undecided: Undecided,
+        reason: CloseReason,
+        cost: u64,
+    ) -> (SocketAddr, Answer) {
+        let peer = undecided.peer();
+        let (last, answer, upgrades) = undecided.last_words(reason);
+        self.upgraded = upgrades;
+        self.outbound.push(last, cost);
+        self.complete = true;
+        self.shut_when_out = true;
+        (peer, answer)
     }
 
     /// Writes what is queued, up to the socket's share, and reports what the kernel took. Takes what

@@ -11,6 +11,7 @@ mod refusals;
 mod rough;
 mod shares;
 mod short_writes;
+mod undecided;
 mod wire;
 
 use std::cell::RefCell;
@@ -44,6 +45,10 @@ struct Echo {
     nobody: bool,
     messages: usize,
     gone: Vec<CloseReason>,
+    /// It can't say yet who anyone is.
+    later: bool,
+    /// How often it was asked about a request that had waited.
+    asked_again: usize,
     /// What it refuses everyone with.
     refuses: Option<Answer>,
     /// Status and code of each answer that it was told of.
@@ -51,7 +56,11 @@ struct Echo {
 }
 
 impl Handler for Echo {
-    fn authenticate(&mut self, _: &Request<'_>) -> Verdict {
+    fn authenticate(&mut self, request: &Request<'_>) -> Verdict {
+        self.asked_again += usize::from(request.has_waited());
+        if self.later {
+            return Verdict::Later;
+        }
         if let Some(answer) = &self.refuses {
             return Verdict::Refuse(answer.clone());
         }
@@ -143,6 +152,7 @@ impl Rig {
     }
 
     fn turn(&mut self) {
+        self.sockets.let_again();
         let mut turn = Turn { registry: &mut self.registry, now: self.now };
         let mut desk = Desk {
             turn: &mut turn,

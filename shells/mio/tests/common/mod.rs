@@ -8,6 +8,8 @@ mod wire;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -41,9 +43,11 @@ pub(crate) fn config() -> ConfigBuilder {
 
 /// Echoes, and obeys a few commands. The user is named in the query (`?user=U` or
 /// `?user=U&thread=T`), and after `&since=` where its session goes on, as epoch and offset; without
-/// one the socket is pending until its first message names the user.
+/// one the socket is pending until its first message names the user. With `?later=U` it is decided
+/// about later, for as long as the server's `undecided` is true.
 pub(crate) struct TestHandler {
     pub(crate) gone: Sender<Departure>,
+    undecided: Arc<AtomicBool>,
 }
 
 /// What the handler was told of a connection or a session that is gone, and when.
@@ -72,7 +76,13 @@ fn principal(name: &str) -> Option<Principal> {
 
 impl Handler for TestHandler {
     fn authenticate(&mut self, request: &Request<'_>) -> Verdict {
-        match request.query().and_then(|query| query.strip_prefix("user=")) {
+        let query = request.query().unwrap_or_default();
+        let late = query.strip_prefix("later=");
+        if late.is_some() && self.undecided.load(Ordering::Relaxed) {
+            return Verdict::Later;
+        }
+        assert_eq!(request.has_waited(), late.is_some());
+        match late.or_else(|| query.strip_prefix("user=")) {
             None => Verdict::Pending,
             Some(user) => {
                 let (user, since) = user.split_once("&since=").unwrap_or((user, ""));
@@ -145,6 +155,7 @@ pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) handle: Handle,
     pub(crate) gone: Receiver<Departure>,
+    undecided: Arc<AtomicBool>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -198,6 +209,12 @@ impl TestServer {
         }
     }
 
+    /// Who asked with `later` can be told who it is.
+    pub(crate) fn decide(&self) {
+        self.undecided.store(false, Ordering::Relaxed);
+        self.handle.authenticate_again();
+    }
+
     /// The loop's thread.
     pub(crate) fn thread(&self) -> &JoinHandle<io::Result<()>> {
         self.thread.as_ref().unwrap()
@@ -231,9 +248,10 @@ impl Bound {
     pub(crate) fn run(self) -> TestServer {
         let (sender, gone) = channel();
         let (address, handle) = (self.server.local_addr(), self.server.handle());
-        let handler = TestHandler { gone: sender };
+        let undecided = Arc::new(AtomicBool::new(true));
+        let handler = TestHandler { gone: sender, undecided: Arc::clone(&undecided) };
         let thread = Some(thread::spawn(move || self.server.run(handler)));
-        TestServer { address, handle, gone, thread }
+        TestServer { address, handle, gone, undecided, thread }
     }
 }
 

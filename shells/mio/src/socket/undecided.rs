@@ -1,0 +1,122 @@
+//! A request that the handler could not decide at once: it waits to be asked about again.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use headcount::{CloseReason, Refused};
+
+use crate::answer::Answer;
+use crate::frames::close_frame;
+use crate::handler::Handler;
+
+use super::{Desk, Socket, Stage, Stream};
+
+/// A complete request head, and what came in behind it with the same read.
+pub(super) struct Undecided {
+    bytes: Vec<u8>,
+    /// Where the head ends.
+    end: usize,
+    peer: SocketAddr,
+    /// The answer 101 that goes before a refusal in band; `None`: a refusal is said in HTTP.
+    accept: Option<Vec<u8>>,
+    /// Whether the handler was asked before.
+    has_waited: bool,
+    /// Whether the handler is to be asked again.
+    pub(super) again: bool,
+}
+
+/// What the handler made of a request.
+pub(super) enum Asked {
+    /// The client has its answer, or the registry's close is on its way to it.
+    Answered,
+    /// It can't say yet.
+    Later {
+        /// The answer 101 that goes before a refusal in band.
+        accept: Option<Vec<u8>>,
+    },
+}
+
+impl Undecided {
+    pub(super) const fn new(bytes: Vec<u8>, end: usize, peer: SocketAddr) -> Self {
+        Self { bytes, end, peer, accept: None, has_waited: false, again: false }
+    }
+
+    pub(super) const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The last bytes for a client that is closed before it was decided about, the answer that they
+    /// say, and whether they upgrade it first.
+    pub(super) fn last_words(self, reason: CloseReason) -> (Bytes, Answer, bool) {
+        let answer = match reason {
+            // The client has said who it is in time. The delay is the server's, so it may try again.
+            CloseReason::AuthTimeout => {
+                Answer::json(503, reason.name(), "the credentials could not be checked in time")
+            }
+            _ => Answer::json(503, reason.name(), "the connection was closed before the upgrade")
+                .closes_with(reason),
+        };
+        let answer = answer.retry_after(Refused::PAUSE);
+        match (self.accept, answer.farewell()) {
+            (Some(mut bytes), Some((reason, text))) => {
+                bytes.extend_from_slice(&close_frame(reason.code(), &text));
+                (bytes.into(), answer, true)
+            }
+            _ => (answer.to_bytes(true).into(), answer, false),
+        }
+    }
+}
+
+impl<S: Stream> Socket<S> {
+    /// Asks the handler about a request. Until it decides, the request is kept, and nothing is read.
+    pub(super) fn ask<H: Handler>(
+        &mut self,
+        mut asked: Undecided,
+        frames: &mut usize,
+        desk: &mut Desk<'_, '_, H>,
+    ) {
+        let (head, rest) = asked.bytes.split_at(asked.end);
+        match self.request(head, asked.peer, asked.has_waited, desk) {
+            // A client may send frames without waiting for the answer.
+            Asked::Answered => self.parse(rest, frames, desk),
+            Asked::Later { accept } => {
+                asked.accept = accept;
+                asked.again = false;
+                asked.has_waited = true;
+                self.stage = Stage::Undecided(Box::new(asked));
+                // From the first time on: the deadline that runs is the one for credentials. It fails
+                // for a connection that is gone already, whose cleanup is on its way.
+                let _ = desk.turn.registry.upgraded(desk.turn.now, self.conn);
+            }
+        }
+    }
+
+    /// Asks again if it is time to. Whether the socket may be read now.
+    pub(super) fn ask_again<H: Handler>(
+        &mut self,
+        frames: &mut usize,
+        desk: &mut Desk<'_, '_, H>,
+    ) -> bool {
+        // What the client has sent before it hung up is not read: there is no one to answer to.
+        if self.ending {
+            self.end(desk.turn);
+            return false;
+        }
+        match std::mem::replace(&mut self.stage, Stage::Deaf) {
+            Stage::Undecided(undecided) if undecided.again => self.ask(*undecided, frames, desk),
+            stage => self.stage = stage,
+        }
+        !matches!(self.stage, Stage::Undecided(_))
+    }
+
+    pub(crate) const fn is_undecided(&self) -> bool {
+        matches!(self.stage, Stage::Undecided(_))
+    }
+
+    /// Lets the handler be asked again, if the request waits for that.
+    pub(crate) fn note_again(&mut self) {
+        if let Stage::Undecided(undecided) = &mut self.stage {
+            undecided.again = true;
+        }
+    }
+}
