@@ -57,13 +57,15 @@ pub fn random(rng: &mut Rng) -> (Config, Population) {
     if rng.chance(12) {
         builder = builder.without_flush_reports();
     }
+    let config = build(builder);
     let population = Population {
         users: rng.between(1, 5) as u8,
         threads: rng.between(1, 5) as u8,
-        rooms: rng.between(1, 4) as u8,
+        // Where places are few, one room more than there are.
+        rooms: rng.between(1, 4).max(4.min(u64::from(config.rooms()) + 1)) as u8,
         runs: rng.between(1, 5) as u8,
     };
-    (build(builder), population)
+    (config, population)
 }
 
 /// What a reload brings: another configuration of the same registry. How many notices may wait stays,
