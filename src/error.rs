@@ -177,7 +177,9 @@ pub enum Refused {
         /// When to try again.
         retry_after: Duration,
     },
-    /// The user has `limits.connections_per_user` connections, and the policy is to refuse.
+    /// The user has `limits.connections_per_user` connections, or as many as the principal allows
+    /// ([`Principal::with_max_connections`](crate::Principal::with_max_connections)), and the policy is to
+    /// refuse.
     ConnectionsPerUser {
         /// When to try again, as the policy says.
         retry_after: Duration,

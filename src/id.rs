@@ -190,13 +190,14 @@ pub struct Principal {
     pub(crate) thread: ThreadId,
     pub(crate) label: Option<Box<str>>,
     pub(crate) expires_at: Timestamp,
+    pub(crate) max_connections: Option<NonZeroU32>,
 }
 
 impl Principal {
     /// The given user in the given thread, without a label.
     #[must_use]
     pub const fn new(user: UserId, thread: ThreadId) -> Self {
-        Self { user, thread, label: None, expires_at: Timestamp::MAX }
+        Self { user, thread, label: None, expires_at: Timestamp::MAX, max_connections: None }
     }
 
     /// Adds an opaque label that is echoed wherever the connection is explained: a device, a
@@ -217,6 +218,16 @@ impl Principal {
     #[must_use]
     pub const fn with_expiry(mut self, at: Timestamp) -> Self {
         self.expires_at = at;
+        self
+    }
+
+    /// How many open connections the user may have when this one is admitted, itself included. Where
+    /// it is less than `limits.connections_per_user` it stands in its place, for this admission only:
+    /// the connections that are too many go by `limits.over_cap`, or this one is refused. A larger
+    /// one changes nothing, and pressure is measured by the configured limit.
+    #[must_use]
+    pub const fn with_max_connections(mut self, limit: NonZeroU32) -> Self {
+        self.max_connections = Some(limit);
         self
     }
 

@@ -5,6 +5,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -148,9 +149,13 @@ impl Decoder<'_, '_> {
         if has(2) {
             who = who.with_expiry(Timestamp::from_nanos(self.number()?));
         }
+        if has(16) {
+            let limit = u32::try_from(self.number()?).ok().and_then(NonZeroU32::new)?;
+            who = who.with_max_connections(limit);
+        }
         let position = if has(4) { Some(self.position()?) } else { None };
         let previous = if has(8) { Some(self.conn()?) } else { None };
-        if flags >> 4 > 0 {
+        if flags >> 5 > 0 {
             return None;
         }
         // A resume that says nothing is as good as none.

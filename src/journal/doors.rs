@@ -59,7 +59,8 @@ impl Recorder {
             u8::from(who.label.is_some())
                 | u8::from(expires) << 1
                 | u8::from(position.is_some()) << 2
-                | u8::from(previous.is_some()) << 3,
+                | u8::from(previous.is_some()) << 3
+                | u8::from(who.max_connections.is_some()) << 4,
         );
         self.name(who.user.as_str());
         self.name(who.thread.as_str());
@@ -68,6 +69,9 @@ impl Recorder {
         }
         if expires {
             self.number(who.expires_at.as_nanos());
+        }
+        if let Some(limit) = who.max_connections {
+            self.number(limit.get().into());
         }
         if let Some(position) = position {
             self.position(position);

@@ -236,6 +236,9 @@ impl Display for Newcomer<'_> {
         if who.expires_at != crate::time::Timestamp::MAX {
             write!(f, " expires {:?}", who.expires_at)?;
         }
+        if let Some(limit) = who.max_connections {
+            write!(f, " of_at_most {limit}")?;
+        }
         if let Some(position) = resume.and_then(|resume| resume.position) {
             write!(f, " since {}", At(&position))?;
         }

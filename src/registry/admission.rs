@@ -202,7 +202,7 @@ impl Registry {
         let Admission { plan, own, all } = admission;
         let conn = self.conns.id(slot);
         let (known, evicted) = (plan.session, self.make_room(&plan));
-        let Principal { user, thread, label, expires_at } = who;
+        let Principal { user, thread, label, expires_at, max_connections: _ } = who;
         let new_session = known.is_none();
         let session = match known {
             Some(session) => session,

@@ -1,5 +1,7 @@
 //! Who makes room: takeover, the over-cap policy, and what is absent.
 
+use core::num::NonZeroU32;
+
 use smallvec::SmallVec;
 
 use crate::action::CloseReason;
@@ -20,8 +22,9 @@ pub(super) struct Plan {
     pub(super) session: Option<u32>,
     /// The predecessor that the client named.
     take_over: Option<u32>,
-    /// The connection that makes room.
-    evict: Option<u32>,
+    /// The connections that make room, the first to go first: one, or more where the newcomer's own
+    /// limit is lower than that of those before it.
+    evict: SmallVec<[u32; 1]>,
     /// The session that makes room, with whatever connections it has.
     release: Option<u32>,
     /// What makes room for a new session.
@@ -48,7 +51,7 @@ impl Registry {
         let mut plan = Plan {
             session: None,
             take_over: None,
-            evict: None,
+            evict: SmallVec::new(),
             release: None,
             absent: Absent::default(),
         };
@@ -60,15 +63,15 @@ impl Registry {
                 .and_then(|conn| self.open_slot(conn))
                 .filter(|slot| plan.session == Some(self.conns.hot(*slot).session));
             closes += u32::from(plan.take_over.is_some());
-            self.plan_own_caps(user, &mut plan, &mut closes)?;
+            self.plan_own_caps(user, who, &mut plan, &mut closes)?;
         }
         let config = &self.config;
         if self.counters.open - closes >= config.connections {
             plan.evict = match (config.over_cap, user) {
-                (OverCap::Refuse { .. }, _) | (_, None) => None,
-                (_, Some(user)) => self.victim(user, None),
+                (OverCap::Refuse { .. }, _) | (_, None) => SmallVec::new(),
+                (_, Some(user)) => self.victims(user, None, 1),
             };
-            if plan.evict.is_none() {
+            if plan.evict.is_empty() {
                 return Err(Refused::Connections);
             }
         }
@@ -77,7 +80,7 @@ impl Registry {
             return Err(Refused::Connections);
         }
         if plan.session.is_none() {
-            plan.absent = self.plan_new_session(user, plan.release, plan.evict)?;
+            plan.absent = self.plan_new_session(user, plan.release, &plan.evict)?;
         }
         Ok(plan)
     }
@@ -85,19 +88,19 @@ impl Registry {
     /// What of the absent has to go so that a new session is within `limits.users` and
     /// `limits.sessions`: users who have no session with a connection or an open run, then sessions
     /// without either. `user` is the session's user, if known; `release` is a session of the user
-    /// that ends anyway, and `evict` a connection that goes anyway.
+    /// that ends anyway, and `evict` are connections that go anyway.
     pub(super) fn plan_new_session(
         &self,
         user: Option<u32>,
         release: Option<u32>,
-        evict: Option<u32>,
+        evict: &[u32],
     ) -> Result<Absent, Refused> {
         let (config, sessions) = (&self.config, &self.sessions);
         let mut absent = Absent::default();
         let mut ends = usize::from(release.is_some());
         let mut lingering = sessions.lingering();
         lingering -= usize::from(release.is_some_and(|it| sessions.get(it).may_go()));
-        lingering += usize::from(evict.is_some_and(|conn| self.leaves_absent(conn, release)));
+        lingering += self.left_absent(evict, release);
         if user.is_none() {
             absent.users = (sessions.users() + 1).saturating_sub(config.users as usize);
             if absent.users > sessions.absent_users() {
@@ -117,23 +120,39 @@ impl Registry {
         Ok(absent)
     }
 
-    /// Whether a session that stays lingers without an open run once a connection is gone.
-    fn leaves_absent(&self, conn: u32, release: Option<u32>) -> bool {
-        let session = self.conns.hot(conn).session;
-        let record = self.sessions.get(session);
-        let members = self.streams[record.stream as usize].members.len();
-        release != Some(session) && members == 1 && record.open_runs == 0
+    /// How many sessions that stay linger without an open run once these connections are gone.
+    fn left_absent(&self, evict: &[u32], release: Option<u32>) -> usize {
+        let goes = |conn: &u32| evict.contains(conn);
+        let left = |index: &usize| {
+            let session = self.conns.hot(evict[*index]).session;
+            let is_first = evict[..*index].iter().all(|it| self.conns.hot(*it).session != session);
+            let record = self.sessions.get(session);
+            let members = &self.streams[record.stream as usize].members;
+            is_first
+                && release != Some(session)
+                && record.open_runs == 0
+                && members.iter().all(|member| goes(&member.conn))
+        };
+        (0..evict.len()).filter(left).count()
     }
 
-    fn plan_own_caps(&self, user: u32, plan: &mut Plan, closes: &mut u32) -> Result<(), Refused> {
+    fn plan_own_caps(
+        &self,
+        user: u32,
+        who: &Principal,
+        plan: &mut Plan,
+        closes: &mut u32,
+    ) -> Result<(), Refused> {
         let config = &self.config;
+        let limit = who.max_connections.map_or(u32::MAX, NonZeroU32::get);
+        let limit = limit.min(config.connections_per_user) as usize;
         let own = self.user_connections(user) - *closes as usize;
-        if own >= config.connections_per_user as usize {
+        if own >= limit {
             if let OverCap::Refuse { retry_after } = config.over_cap {
                 return Err(Refused::ConnectionsPerUser { retry_after });
             }
-            plan.evict = self.victim(user, plan.take_over);
-            *closes += u32::from(plan.evict.is_some());
+            plan.evict = self.victims(user, plan.take_over, own + 1 - limit);
+            *closes += plan.evict.len() as u32;
         }
         let sessions = &self.sessions.user(user).sessions;
         if plan.session.is_some() || sessions.len() < config.sessions_per_user as usize {
@@ -146,11 +165,13 @@ impl Registry {
             }
             // The connection that goes anyway takes its session along, if it is alone there.
             (None, _) => {
-                let victim = plan.evict.or_else(|| self.victim(user, plan.take_over));
+                let first = plan.evict.first().copied();
+                let victim =
+                    first.or_else(|| self.victims(user, plan.take_over, 1).first().copied());
                 let session = victim.map(|victim| self.conns.hot(victim).session);
                 let stream = session.map(|session| self.sessions.get(session).stream);
-                let members = stream.map_or(0, |key| self.streams[key as usize].members.len());
-                *closes += members as u32 - u32::from(plan.evict.is_some());
+                let members = stream.iter().flat_map(|key| &self.streams[*key as usize].members);
+                *closes += members.filter(|it| !plan.evict.contains(&it.conn)).count() as u32;
                 session
             }
         };
@@ -169,15 +190,22 @@ impl Registry {
         lingering.into_iter()
     }
 
-    /// Which of a user's open connections goes first.
-    fn victim(&self, user: u32, except: Option<u32>) -> Option<u32> {
+    /// So many of a user's open connections, or all that there are, the first to go first.
+    fn victims(&self, user: u32, except: Option<u32>, count: usize) -> SmallVec<[u32; 1]> {
         let sessions = self.sessions.user(user).sessions.iter();
         let open = sessions.flat_map(|session| {
             let stream = self.sessions.get(*session).stream;
             self.streams[stream as usize].members.iter().map(|member| member.conn)
         });
         let others = open.filter(|slot| Some(*slot) != except);
-        others.min_by_key(|slot| self.rank(*slot, self.config.over_cap))
+        let rank = |slot: &u32| self.rank(*slot, self.config.over_cap);
+        if count == 1 {
+            return others.min_by_key(rank).into_iter().collect();
+        }
+        let mut others: SmallVec<[u32; 1]> = others.collect();
+        others.sort_unstable_by_key(rank);
+        others.truncate(count);
+        others
     }
 
     /// The least goes first.
@@ -203,8 +231,8 @@ impl Registry {
             self.begin_close(slot, CloseReason::TakenOver);
         }
         let mut evicted = 0;
-        if let Some(slot) = plan.evict {
-            evicted += u32::from(self.begin_close(slot, CloseReason::Evicted));
+        for slot in &plan.evict {
+            evicted += u32::from(self.begin_close(*slot, CloseReason::Evicted));
         }
         if let Some(session) = plan.release {
             evicted += self.close_session(session, CloseReason::Evicted);

@@ -83,7 +83,7 @@ impl Registry {
                 }
             }
         }
-        let absent = self.plan_new_session(known, release, None)?;
+        let absent = self.plan_new_session(known, release, &[])?;
         if let Some(session) = release {
             self.end_session(session, SessionEnd::UserCap);
         }

@@ -30,7 +30,8 @@ const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_millis(100);
 
 const fn arrival(user: u8, thread: u8) -> Arrival {
-    Arrival { user, thread, label: None, resume: Since::Fresh, previous: None, expiry: None }
+    let (label, previous, expiry, limit) = (None, None, None, None);
+    Arrival { user, thread, label, resume: Since::Fresh, previous, expiry, limit }
 }
 
 const fn arrive(user: u8, thread: u8) -> Op {

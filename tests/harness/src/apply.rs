@@ -215,6 +215,10 @@ impl World {
                 Some(at) => who.with_expiry(at),
                 None => who,
             };
+            let who = match arrival.limit {
+                Some(number) => who.with_max_connections(Self::limit(number)),
+                None => who,
+            };
             match conn {
                 Some(conn) => it.connect(stamp, conn, who, resume).map(|admitted| (conn, admitted)),
                 None => it.admit(stamp, who, resume),
@@ -232,7 +236,8 @@ impl World {
             self.grammar.seated(conn, Source::Session(admitted.session), admitted.position);
         }
         let who = (user, thread, arrival.label);
-        self.model.connect(&self.registry, stamp, conn, who, (resume, expires), &got)
+        let limit = arrival.limit.map(Self::limit);
+        self.model.connect(&self.registry, stamp, conn, who, (resume, expires, limit), &got)
     }
 
     fn come_in(&mut self, conn: ConnId, kind: Incoming) -> Check {

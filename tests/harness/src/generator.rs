@@ -201,6 +201,7 @@ impl Generator {
             previous: self.previous(),
             expiry: self.expiry(),
             label: self.rng.chance(30).then(|| self.rng.byte()),
+            limit: self.rng.chance(10).then(|| self.rng.byte()),
         }
     }
 

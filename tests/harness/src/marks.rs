@@ -40,6 +40,7 @@ pub const ALL: &[&str] = &[
     "a late joiner was told of a run's loss",
     "a leave moved members that waited",
     "a life was long enough",
+    "a lower limit evicted several",
     "a message came too fast",
     "a message took too long",
     "a message was kept for nobody",

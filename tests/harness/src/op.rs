@@ -221,6 +221,9 @@ pub struct Arrival {
     /// When its credentials expire: 0 long ago, below 10 now, otherwise in so many milliseconds times
     /// the number itself; `None` for never.
     pub expiry: Option<u8>,
+    /// The limit of connections that comes with the credentials: one to four.
+    #[cfg_attr(feature = "history", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub limit: Option<u8>,
 }
 
 /// Which handle, counted modulo how many there are.

@@ -161,6 +161,7 @@ impl Simpler for Arrival {
             with(&it.label, |label| Self { label, ..it }),
             with(&it.previous, |previous| Self { previous, ..it }),
             with(&it.expiry, |expiry| Self { expiry, ..it }),
+            with(&it.limit, |limit| Self { limit, ..it }),
             with(&it.resume, |resume| Self { resume, ..it }),
             with(&it.user, |user| Self { user, ..it }),
             with(&it.thread, |thread| Self { thread, ..it }),

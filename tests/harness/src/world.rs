@@ -1,5 +1,6 @@
 //! The registry, its model, and all the handles and names that operations resolve to.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use headcount::{
@@ -200,6 +201,11 @@ impl World {
             0 => String::new(),
             some => format!("device-{some}"),
         }
+    }
+
+    /// How many connections credentials allow, given as a number.
+    pub(crate) fn limit(number: u8) -> NonZeroU32 {
+        NonZeroU32::MIN.saturating_add(u32::from(number % 4))
     }
 
     /// When credentials expire, given as a number: soon, late, or long ago.

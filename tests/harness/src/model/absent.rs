@@ -66,11 +66,12 @@ impl Model {
         &self,
         user: u8,
         release: Option<SessionId>,
-        evict: Option<ConnId>,
+        evict: &[ConnId],
     ) -> Result<(), Refused> {
         let config = &self.config;
-        let left_behind = evict.and_then(|id| self.conns[&id].session()).filter(|id| {
-            self.members(&Source::Session(*id)).len() == 1 && self.sessions[id].open_runs == 0
+        let left_behind = evict.iter().filter_map(|id| self.conns[id].session()).filter(|id| {
+            let members = self.members(&Source::Session(*id));
+            members.iter().all(|id| evict.contains(id)) && self.sessions[id].open_runs == 0
         });
         let mut may_go: BTreeSet<_> = self.absent.sessions.keys().copied().collect();
         may_go.extend(left_behind);

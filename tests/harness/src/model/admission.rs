@@ -1,6 +1,7 @@
 //! Sockets that come in, and whether they become somebody.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use headcount::{
     Admitted, CloseReason, ConnId, ConnState, Position, Recovered, Refused, Registry, Resume,
@@ -93,7 +94,7 @@ impl Model {
         &mut self,
         id: Option<ConnId>,
         (user, thread): (u8, u8),
-        previous: Option<ConnId>,
+        (previous, limit): (Option<ConnId>, Option<NonZeroU32>),
         got: Option<Refused>,
     ) -> Result<Plan, Refused> {
         match id.map(|id| self.known(id).map(|conn| conn.state)) {
@@ -105,7 +106,7 @@ impl Model {
             let retry_after = drain.ends.saturating_since(self.now);
             return Err(Refused::Draining { retry_after });
         }
-        let plan = self.plan(user, thread, previous)?;
+        let plan = self.plan(user, thread, previous, limit)?;
         // A refused one pays nothing.
         self.own_rates
             .pay((user, self.now, &self.full_bucket()), got)
@@ -148,15 +149,16 @@ impl Model {
         stamp: Timestamp,
         id: Option<ConnId>,
         (user, thread, label): (u8, u8, Option<u8>),
-        (resume, expires): (Option<Resume>, Option<Timestamp>),
+        (resume, expires, limit): (Option<Resume>, Option<Timestamp>, Option<NonZeroU32>),
         got: &Result<(ConnId, Admitted), Refused>,
     ) -> Check {
         self.clock(stamp);
         let previous = resume.and_then(|resume| resume.previous);
-        let plan = match self.decide(id, (user, thread), previous, got.as_ref().err().copied()) {
-            Ok(plan) => plan,
-            Err(expected) => return self.refused(expected, got.err()),
-        };
+        let plan =
+            match self.decide(id, (user, thread), (previous, limit), got.as_ref().err().copied()) {
+                Ok(plan) => plan,
+                Err(expected) => return self.refused(expected, got.err()),
+            };
         let refused = |refused| format!("connect: refused for {refused:?}");
         let (admitted_as, admitted) = got.map_err(refused)?;
         let evicted = self.make_room(&plan, user, registry)?;

@@ -1,6 +1,8 @@
 //! Who makes room for a newcomer: the predecessor that it names, its user's other connections, its
 //! user's sessions, and what is absent.
 
+use std::num::NonZeroU32;
+
 use headcount::{CloseReason, ConnId, OverCap, Refused, Registry, SessionEnd, SessionId};
 
 use super::Model;
@@ -11,7 +13,8 @@ use crate::{Check, ensure};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) take_over: Option<ConnId>,
-    pub(crate) evict: Option<ConnId>,
+    /// The first to go first.
+    pub(crate) evict: Vec<ConnId>,
     /// The session that ends, with its connections.
     pub(crate) release: Option<SessionId>,
     /// Whether a new session needs a place, and whether its user does.
@@ -26,6 +29,7 @@ impl Model {
         user: u8,
         thread: u8,
         previous: Option<ConnId>,
+        limit: Option<NonZeroU32>,
     ) -> Result<Plan, Refused> {
         let full = |count: usize, limit: u32| count >= limit as usize;
         let config = &self.config;
@@ -45,11 +49,15 @@ impl Model {
             staying.remove(&id);
             leaving += 1;
         }
-        if full(staying.len(), config.connections_per_user()) {
+        let own = limit.map_or(u32::MAX, NonZeroU32::get).min(config.connections_per_user());
+        let mut among = staying.clone();
+        while full(among.len(), own) {
             if let Some(retry_after) = refuse {
                 return Err(Refused::ConnectionsPerUser { retry_after });
             }
-            plan.evict = self.victim(staying.iter().copied());
+            let victim = self.victim(among.iter().copied()).ok_or(Refused::UnknownConn)?;
+            among.remove(&victim);
+            plan.evict.push(victim);
             leaving += 1;
         }
         if session.is_none() && full(of_user, config.sessions_per_user()) {
@@ -58,18 +66,19 @@ impl Model {
                 if let Some(retry_after) = refuse {
                     return Err(Refused::SessionsPerUser { retry_after });
                 }
-                let victim = plan.evict.or_else(|| self.victim(staying.iter().copied()));
+                let first = plan.evict.first().copied();
+                let victim = first.or_else(|| self.victim(staying.iter().copied()));
                 let session = victim.and_then(|id| self.conns[&id].session());
                 let session = session.ok_or(Refused::UnknownConn)?;
-                let members = self.members(&Source::Session(session)).len();
-                leaving += members - usize::from(plan.evict.is_some());
+                let members = self.members(&Source::Session(session));
+                leaving += members.iter().filter(|id| !plan.evict.contains(id)).count();
                 plan.release = Some(session);
             }
         }
         if full(self.open().count() - leaving, config.connections()) {
             // Nobody is refused for want of the place that is one's own.
-            plan.evict = self.victim(self.open_of_user(user).into_iter());
-            if refuse.is_some() || plan.evict.is_none() {
+            plan.evict = self.victim(self.open_of_user(user).into_iter()).into_iter().collect();
+            if refuse.is_some() || plan.evict.is_empty() {
                 return Err(Refused::Connections);
             }
         }
@@ -79,7 +88,7 @@ impl Model {
         plan.mints = session.is_none();
         plan.is_new_user = of_user == 0;
         if plan.mints {
-            self.has_place(user, plan.release, plan.evict)?;
+            self.has_place(user, plan.release, &plan.evict)?;
         }
         Ok(plan)
     }
@@ -125,7 +134,10 @@ impl Model {
             self.marks.hit("a connection was taken over");
             self.begin_close(id, &[CloseReason::TakenOver], true);
         }
-        if let Some(id) = plan.evict {
+        if plan.evict.len() > 1 {
+            self.marks.hit("a lower limit evicted several");
+        }
+        for id in plan.evict.iter().copied() {
             self.marks.hit("a connection was evicted");
             self.begin_close(id, &[CloseReason::Evicted], true);
             evicted += 1;

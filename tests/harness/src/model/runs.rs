@@ -140,7 +140,7 @@ impl Model {
             };
             release.ok_or(Refused::SessionsPerUser { retry_after })?;
         }
-        self.has_place(user, release, None)?;
+        self.has_place(user, release, &[])?;
         Ok(release)
     }
 
