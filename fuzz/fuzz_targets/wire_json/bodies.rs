@@ -9,6 +9,7 @@ use super::address::Audience;
 use super::event::Report;
 use super::opening::Opening;
 use super::publication::Publication;
+use super::redaction::Rules;
 use crate::asks::number_of;
 use crate::handles::Named;
 use crate::is_refusal;
@@ -24,7 +25,7 @@ pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
         data: serde_json::from_str(publication.data.get()).ok(),
         class: publication.class,
     });
-    of_kind(text, plain, fields, Report::parse, report, |report| {
+    of_kind(text, plain, fields, reported, report, |report| {
         let mut expected = None;
         // Nothing waits before it.
         let (event, _) = report.after(Default::default());
@@ -48,11 +49,20 @@ pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
         let user = report.user.clone();
         Reported { user, name: name.to_owned(), call, expect: expected, payload }
     });
-    of_kind(text, plain, fields, Opening::parse, opening, |opening| Opened {
+    of_kind(text, plain, fields, opened, opening, |opening| Opened {
         names: (opening.user, opening.thread, opening.run),
         agent: opening.agent,
         payload: serde_json::from_slice(&opening.payload).ok(),
     });
+}
+
+/// As it was reported: what redaction makes of it is a matter of its own tests.
+fn reported(text: &str) -> Result<Report, Problem> {
+    Report::parse(text, &Rules::default())
+}
+
+fn opened(text: &str) -> Result<Opening, Problem> {
+    Opening::parse(text, &Rules::default())
 }
 
 /// What is taken is taken as the value says. Of a text that has each field once, everything is

@@ -39,6 +39,7 @@ mod admin {
     mod object;
     mod opening;
     mod publication;
+    mod redaction;
     mod surrogates;
 
     #[path = "../../../../fuzz/fuzz_targets/wire_json/bodies.rs"]

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::values::unquoted;
+use crate::values;
 
 const LIST: &str = "addresses and networks, such as 127.0.0.1,10.0.0.0/8,::1";
 
@@ -21,13 +21,9 @@ struct Network {
 }
 
 impl Proxies {
-    /// Reads a list with commas; brackets and quotes, as a file would have them, are allowed.
+    /// Reads a list.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
-        let text = text.trim();
-        let text = Some(unquoted(text)).filter(|list| !list.contains('"')).unwrap_or(text);
-        let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let items = inner.unwrap_or(text).split(',').map(|item| unquoted(item.trim()));
-        let networks = items.filter(|item| !item.is_empty()).map(Network::parse);
+        let networks = values::list(text).map(Network::parse);
         networks.collect::<Option<Vec<_>>>().map(Self).ok_or(LIST)
     }
 

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use headcount::{Config, ConfigError, OverCap, Profile};
+use headcount_redaction::Policy as Redaction;
 use tracing::level_filters::LevelFilter;
 
 use crate::admin::AnswerBounds;
@@ -44,6 +45,8 @@ enum Value {
     List(Proxies),
     Address(SocketAddr),
     Level(LevelFilter),
+    Flag(bool),
+    Words(Vec<String>),
     Secret(Secret),
     /// A path, and what the file held when it was last read.
     SecretFile(String, Option<Secret>),
@@ -156,6 +159,9 @@ impl Settings {
                     | Takes::OwnTime(..)
                     | Takes::OwnSize(..)
                     | Takes::OwnLevel
+                    | Takes::OwnFlag(_)
+                    | Takes::OwnWords(_)
+                    | Takes::OwnCount(..)
                     | Takes::OwnSecret
                     | Takes::OwnSecretFile
                     | Takes::Address(_),
@@ -195,14 +201,37 @@ impl Settings {
 
     /// How long and how much is kept of answers under an `Idempotency-Key`.
     pub(crate) fn idempotency(&self) -> AnswerBounds {
-        let own = |key| {
-            let default = || rows::find(key).and_then(|row| row.takes.default());
-            self.value(key).cloned().or_else(default)
-        };
-        match (own("idempotency.ttl"), own("idempotency.bytes")) {
+        match (self.own("idempotency.ttl"), self.own("idempotency.bytes")) {
             (Some(Value::Time(ttl)), Some(Value::Bytes(bytes))) => AnswerBounds { ttl, bytes },
             _ => unreachable!("their rows have defaults"),
         }
+    }
+
+    /// What is taken out of the events of runs; `None`: nothing.
+    pub(crate) fn redaction(&self) -> Option<Redaction> {
+        if self.own("redaction.enabled") == Some(Value::Flag(false)) {
+            return None;
+        }
+        let words = |key| match self.own(key) {
+            Some(Value::Words(words)) => words,
+            _ => unreachable!("{key} has a default"),
+        };
+        let bytes = |key| match self.own(key) {
+            Some(Value::Bytes(bytes)) => usize::try_from(bytes).unwrap_or(usize::MAX),
+            _ => unreachable!("{key} has a default"),
+        };
+        let Some(Value::Number(items)) = self.own("redaction.max_items") else {
+            unreachable!("its row has a default")
+        };
+        let policy = Redaction::builder()
+            .secret_keys(words("redaction.keys"))
+            .removed_keys(words("redaction.remove"))
+            .max_input(bytes("redaction.max_input"))
+            .max_output(bytes("redaction.max_output"))
+            .max_items(items as usize);
+        // Their rows keep them within the policy's own bounds. Whatever else: rather too little is
+        // shown than too much.
+        Some(policy.build().unwrap_or_default())
     }
 
     /// Whose `X-Forwarded-For` is believed.
@@ -251,8 +280,7 @@ impl Settings {
 
     /// The address of a key that is one: `listen` or `admin`.
     pub(crate) fn address(&self, key: &str) -> SocketAddr {
-        let default = || rows::find(key).and_then(|row| row.takes.default());
-        match self.value(key).cloned().or_else(default) {
+        match self.own(key) {
             Some(Value::Address(address)) => address,
             _ => unreachable!("{key} is not an address"),
         }
@@ -285,6 +313,12 @@ impl Settings {
     fn in_force(&self, row: &Row, config: &Config) -> Option<Value> {
         let own = || self.value(row.key).cloned().or_else(|| row.takes.default());
         row.takes.of(config).or_else(own)
+    }
+
+    /// A setting that the registry does not know: as it was given, or its default.
+    fn own(&self, key: &str) -> Option<Value> {
+        let default = || rows::find(key).and_then(|row| row.takes.default());
+        self.value(key).cloned().or_else(default)
     }
 
     fn value(&self, key: &str) -> Option<&Value> {
@@ -332,6 +366,9 @@ impl Takes {
             Self::Start => profile(bare).map(Value::Start),
             Self::OwnList => Proxies::parse(text).map(Value::List),
             Self::OwnLevel => level(bare).map(Value::Level),
+            Self::OwnFlag(_) => values::flag(bare).map(Value::Flag),
+            Self::OwnWords(_) => words(text).map(Value::Words),
+            Self::OwnCount(..) => values::count(bare).map(Value::Number),
             Self::OwnSecret if bare.is_empty() => Err("a text that is not empty"),
             Self::OwnSecret => Ok(Value::Secret(Secret::new(bare))),
             Self::OwnSecretFile if bare.is_empty() => Err("the path of a file"),
@@ -355,6 +392,9 @@ impl Takes {
             | Self::OwnTime(..)
             | Self::OwnSize(..)
             | Self::OwnLevel
+            | Self::OwnFlag(_)
+            | Self::OwnWords(_)
+            | Self::OwnCount(..)
             | Self::OwnSecret
             | Self::OwnSecretFile
             | Self::Address(_) => None,
@@ -369,6 +409,11 @@ impl Takes {
             Self::OwnTime(default, ..) => values::time(default).ok().map(Value::Time),
             Self::OwnSize(default, ..) => values::size(default).ok().map(Value::Bytes),
             Self::OwnLevel => Some(Value::Level(log::LEVEL)),
+            Self::OwnFlag(default) => Some(Value::Flag(default)),
+            Self::OwnWords(default) => {
+                Some(Value::Words(default.iter().copied().map(str::to_owned).collect()))
+            }
+            Self::OwnCount(default, ..) => Some(Value::Number(default)),
             Self::Address(default) => values::address(default).ok().map(Value::Address),
             _ => None,
         }
@@ -386,9 +431,21 @@ impl Takes {
                 let show = |bytes| values::show_size(bytes).to_string();
                 (!(min..=max).contains(bytes)).then(|| (show(min), show(max)))
             }
+            (Self::OwnCount(_, min, max), Value::Number(number)) => {
+                (!(min..=max).contains(number)).then(|| (min.to_string(), max.to_string()))
+            }
             _ => None,
         }
     }
+}
+
+/// Names of keys, each of which has a word.
+fn words(text: &str) -> Result<Vec<String>, &'static str> {
+    let words: Vec<_> = values::list(text).map(str::to_owned).collect();
+    let usable = Redaction::builder().secret_keys(words.iter().cloned()).build();
+    usable.map(|_| words).map_err(|_| {
+        "names of keys, 64 bytes each at most and 1000 in all, such as [\"password\", \"api key\"]"
+    })
 }
 
 fn over_cap(text: &str) -> Result<OverCap, &'static str> {

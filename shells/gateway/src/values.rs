@@ -14,6 +14,7 @@ const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 <
 
 const TIME: &str = "a whole number and a unit (ms, s, m, h, d), such as 500ms, 25s or 2m";
 const SIZE: &str = "a whole number of bytes, or one with a unit (KiB, MiB, GiB), such as 64KiB";
+const FLAG: &str = "true or false";
 const COUNT: &str = "a whole number, such as 100";
 const PERCENT: &str = "a percentage, such as 80 or 80%";
 const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:7400 or [::1]:0";
@@ -22,6 +23,20 @@ const RATE: &str = "a whole number per second, such as 500; 0 is off";
 /// A value as a file would have it, without its quotes; others as they are.
 pub(crate) fn unquoted(text: &str) -> &str {
     text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text)
+}
+
+/// A list with commas; brackets and quotes, as a file would have them, are allowed.
+pub(crate) fn list(text: &str) -> impl Iterator<Item = &str> {
+    let text = text.trim();
+    let text = Some(unquoted(text)).filter(|list| !list.contains('"')).unwrap_or(text);
+    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let items = inner.unwrap_or(text).split(',').map(|item| unquoted(item.trim()));
+    items.filter(|item| !item.is_empty())
+}
+
+/// Yes or no.
+pub(crate) fn flag(text: &str) -> Result<bool, &'static str> {
+    text.parse().map_err(|_| FLAG)
 }
 
 /// A whole number.

@@ -50,6 +50,48 @@ const ROWS: &[Row] = &[
         story: repeated,
     },
     Row {
+        key: "redaction.enabled",
+        beside: &[],
+        outcomes: [
+            ("true", r#"{"token":"[redacted]"}"#),
+            ("false", r#"{"debug_info":1,"token":"t"}"#),
+        ],
+        story: |server| reported(server, r#""token":"t","debug_info":1"#),
+    },
+    Row {
+        key: "redaction.keys",
+        beside: &[],
+        outcomes: [
+            ("pin", r#"{"pin":"[redacted]","token":1}"#),
+            ("token", r#"{"pin":2,"token":"[redacted]"}"#),
+        ],
+        story: |server| reported(server, r#""token":1,"pin":2"#),
+    },
+    Row {
+        key: "redaction.remove",
+        beside: &[],
+        outcomes: [("a", r#"{"debug_info":2}"#), ("debug_info", r#"{"a":1}"#)],
+        story: |server| reported(server, r#""a":1,"debug_info":2"#),
+    },
+    Row {
+        key: "redaction.max_input",
+        beside: &["redaction.max_output=1KiB"],
+        outcomes: [("256B", "256 and 1024"), ("300B", "300 and 1024")],
+        story: lengths,
+    },
+    Row {
+        key: "redaction.max_output",
+        beside: &["redaction.max_input=1KiB"],
+        outcomes: [("256B", "1024 and 256"), ("300B", "1024 and 300")],
+        story: lengths,
+    },
+    Row {
+        key: "redaction.max_items",
+        beside: &[],
+        outcomes: [("2", r#"{"a":[1,"[2 items cut]"]}"#), ("3", r#"{"a":[1,2,3]}"#)],
+        story: |server| reported(server, r#""a":[1,2,3]"#),
+    },
+    Row {
         key: "trusted_proxies",
         beside: &["limits.connect_rate_per_ip=1"],
         // The clients of the tests are the proxy, or they are not.
@@ -71,6 +113,40 @@ const ROWS: &[Row] = &[
         },
     },
 ];
+
+/// What a client gets as the data of a progress of this payload.
+fn reported(server: &Server, payload: &str) -> String {
+    let mut client = in_run(server);
+    event(server, &format!(r#""event":"progress",{payload}"#));
+    client.next()["data"].to_string()
+}
+
+/// How long the texts of parameters and of a result are that a client gets of long ones.
+fn lengths(server: &Server) -> String {
+    let mut client = in_run(server);
+    let long = "y".repeat(3_000);
+    event(
+        server,
+        &format!(r#""event":"tool_executing","tool":"t","call":"c","parameters":"{long}""#),
+    );
+    event(server, &format!(r#""event":"tool_completed","call":"c","result":"{long}""#));
+    let mut length = |name: &str| client.next()["data"][name].as_str().unwrap().len();
+    format!("{} and {}", length("parameters"), length("result"))
+}
+
+/// A client that has seen the start of the run `r`.
+fn in_run(server: &Server) -> Client {
+    let mut client = server.connect("user=a");
+    let body = r#"{"user":"a","thread":"main","run":"r","agent":"x"}"#;
+    assert_eq!(server.post("/v1/runs", body).status, 201);
+    assert_eq!(client.next()["event"], "agent_started");
+    client
+}
+
+fn event(server: &Server, rest: &str) {
+    let answer = server.post("/v1/runs/r/events", &format!("{{\"user\":\"a\",{rest}}}"));
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
 
 /// Whether the first of many publishes is sent again when it is repeated at the end.
 fn repeated(server: &Server) -> String {

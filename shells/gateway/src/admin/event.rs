@@ -2,15 +2,18 @@
 //!
 //! What the rest of the body holds is what clients get as `data`.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
 use headcount::{RunEvent, RunEventKind, UserId};
+use headcount_redaction::Kind;
 
 use super::address::parse_user;
 use super::fields::{Fields, boxed};
 use super::object;
+use super::redaction::Rules;
 use super::surrogates::{self, Halves};
 use crate::events;
 use crate::problem::Problem;
@@ -60,11 +63,13 @@ pub(super) enum Event {
 }
 
 impl Report {
-    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+    /// Its payload is what clients get by these rules. A text is left alone: it comes in pieces, of
+    /// which none is a whole word, and is what the agent says to the user.
+    pub(super) fn parse(text: &str, rules: &Rules) -> Result<Self, Problem> {
         let mut fields: Fields<'_> = object::parse(text)?;
         let user = parse_user("user", &fields.take("user")?)?;
         let name = fields.take("event")?;
-        Ok(Self { user, said: Said::read(&name, &mut fields)? })
+        Ok(Self { user, said: Said::read(&name, &mut fields, rules)? })
     }
 
     /// The event that it is after those halves of characters, and the halves that wait after it.
@@ -111,7 +116,7 @@ impl Event {
 }
 
 impl Said {
-    fn read(name: &str, fields: &mut Fields<'_>) -> Result<Self, Problem> {
+    fn read(name: &str, fields: &mut Fields<'_>, rules: &Rules) -> Result<Self, Problem> {
         if name == events::TEXT {
             let delta = fields.take_string("delta")?;
             // Deltas are joined with their neighbours: nothing else of them could be.
@@ -126,9 +131,14 @@ impl Said {
         if kind == RunEventKind::Thinking {
             fields.string("text")?;
             let (payload, text) = fields.payload_around("text");
+            let redacted = match rules.redact(redacted_as(kind), &payload)? {
+                Cow::Owned(json) => json,
+                Cow::Borrowed(_) => return Ok(Self::Thought { payload, text }),
+            };
+            let (payload, text) = object::parse::<Fields<'_>>(&redacted)?.payload_around("text");
             return Ok(Self::Thought { payload, text });
         }
-        let payload = fields.payload();
+        let payload = fields.payload(rules, redacted_as(kind))?;
         Ok(Self::Whole(match kind {
             RunEventKind::ToolExecuting => {
                 fields.needed_text("tool")?;
@@ -154,13 +164,23 @@ impl Said {
     }
 }
 
+/// What the payload of an event is to redaction.
+const fn redacted_as(kind: RunEventKind) -> Kind {
+    match kind {
+        RunEventKind::Thinking => Kind::Thinking,
+        RunEventKind::ToolExecuting => Kind::Parameters,
+        RunEventKind::Failed | RunEventKind::Cancelled => Kind::Error,
+        _ => Kind::Result,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(rest: &str) -> Result<Event, u16> {
         let body = format!("{{\"user\":\"u\",{rest}}}");
-        let report = Report::parse(&body).map_err(|problem| problem.status())?;
+        let report = Report::parse(&body, &Rules::default()).map_err(|problem| problem.status())?;
         Ok(report.after(Halves::default()).0)
     }
 
@@ -243,6 +263,7 @@ mod tests {
         ] {
             assert_eq!(read(rest), Err(400), "{rest}");
         }
-        assert_eq!(Report::parse(r#"{"event":"agent_cancelled"}"#).unwrap_err().status(), 400);
+        let nobody = Report::parse(r#"{"event":"agent_cancelled"}"#, &Rules::default());
+        assert_eq!(nobody.unwrap_err().status(), 400);
     }
 }

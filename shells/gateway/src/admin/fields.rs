@@ -8,9 +8,11 @@ use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
+use headcount_redaction::Kind;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::redaction::Rules;
 use super::surrogates::mend;
 use crate::frames::quoted;
 use crate::problem::{Problem, why};
@@ -140,10 +142,11 @@ impl<'a> Fields<'a> {
         self.0.iter().map(|(name, _)| &**name)
     }
 
-    /// What is left, as one object in which no string holds half of a surrogate pair.
-    pub(super) fn payload(&self) -> Bytes {
+    /// What clients get of what is left: one object, redacted as what it is, in which no string
+    /// holds half of a surrogate pair.
+    pub(super) fn payload(&self, rules: &Rules, kind: Kind) -> Result<Bytes, Problem> {
         let (payload, _) = self.payload_around("");
-        boxed(&mend(&payload))
+        Ok(boxed(&mend(&rules.redact(kind, &payload)?)))
     }
 
     /// What is left as it was written, and where in it the value of a field is.
@@ -222,7 +225,8 @@ mod tests {
         let mut fields: Fields<'_> = parse(body).unwrap();
         assert_eq!(fields.take("user").unwrap(), "a");
         assert_eq!(fields.text("text").unwrap().as_deref(), Some("\0"));
-        assert_eq!(fields.payload(), r#"{"n":1E2,"a\"b":{"x": [1, 2]},"text":"\u0000"}"#);
+        let payload = fields.payload(&Rules::default(), Kind::Result).unwrap();
+        assert_eq!(payload, r#"{"n":1E2,"a\"b":{"x": [1, 2]},"text":"\u0000"}"#);
         assert!(fields.needed("n").is_ok() && fields.needed("user").is_err());
         assert!(fields.needed_text("n").is_err() && fields.take("user").is_err());
     }

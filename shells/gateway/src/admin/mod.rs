@@ -25,6 +25,7 @@ mod port;
 mod publication;
 mod publish;
 mod query;
+mod redaction;
 mod refusal;
 mod reload;
 mod rooms;
@@ -55,6 +56,7 @@ pub(crate) use idempotency::AnswerBounds;
 use idempotency::Answers;
 pub(crate) use keys::AdminKeys;
 use page::Page;
+use redaction::Rules;
 pub(crate) use reload::Reload;
 use shared_work::SharedWork;
 use surrogates::Waiting;
@@ -81,6 +83,7 @@ struct Inner {
     /// Those of the registry's configuration, for whoever needs them before its turn comes.
     limits: Mutex<publish::Limits>,
     keys: Mutex<Arc<AdminKeys>>,
+    redaction: Mutex<Arc<Rules>>,
     reload: Reload,
     started: Instant,
 }
@@ -104,6 +107,7 @@ impl State {
             page: Page::new(websocket),
             limits: Mutex::new(publish::Limits::new(config)),
             keys: Mutex::new(Arc::new(keys)),
+            redaction: Mutex::new(Arc::new(reload.redaction())),
             reload,
             started: Instant::now(),
         }))
@@ -124,6 +128,16 @@ impl State {
 
     fn set_keys(&self, keys: Arc<AdminKeys>) {
         *self.0.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    /// The rules in force for what clients get of runs.
+    fn redaction(&self) -> Arc<Rules> {
+        Arc::clone(&self.0.redaction.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_redaction(&self, rules: Rules) {
+        let rules = Arc::new(rules);
+        *self.0.redaction.lock().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
     /// The halves of characters that wait. Taken in turns of the loop only.

@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 use headcount::{RunId, ThreadId, UserId};
+use headcount_redaction::Kind;
 
 use super::address::{parse_run, parse_thread, parse_user};
 use super::fields::Fields;
 use super::object;
+use super::redaction::Rules;
 use crate::problem::Problem;
 
 /// A run to be opened. What else the body holds is what clients get as `data`.
@@ -18,7 +20,7 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+    pub(super) fn parse(text: &str, rules: &Rules) -> Result<Self, Problem> {
         let mut fields: Fields<'_> = object::parse(text)?;
         let user = parse_user("user", &fields.take("user")?)?;
         let thread = parse_thread("thread", &fields.take("thread")?)?;
@@ -28,7 +30,8 @@ impl Opening {
             let message = "agent is empty or holds a control character";
             return Err(Problem::new(400, "bad_request", message));
         }
-        Ok(Self { user, thread, run, agent, payload: fields.payload() })
+        let payload = fields.payload(rules, Kind::Parameters)?;
+        Ok(Self { user, thread, run, agent, payload })
     }
 }
 
@@ -39,7 +42,7 @@ mod tests {
     #[test]
     fn openings() {
         let body = r#"{"user":"u","run":"r","thread":"t","agent":"a","plan":[1]}"#;
-        let opening = Opening::parse(body).unwrap();
+        let opening = Opening::parse(body, &Rules::default()).unwrap();
         assert_eq!((opening.user.as_str(), opening.thread.as_str()), ("u", "t"));
         assert_eq!((opening.run.as_str(), &*opening.agent), ("r", "a"));
         assert_eq!(opening.payload, r#"{"plan":[1]}"#);
@@ -53,7 +56,7 @@ mod tests {
             r#"{"user":"u","run":"undefined","thread":"t","agent":"a"}"#,
             r#"{"user":"u","run":"r","thread":"","agent":"a"}"#,
         ] {
-            let refused = Opening::parse(wrong).map(|_| ()).unwrap_err();
+            let refused = Opening::parse(wrong, &Rules::default()).map(|_| ()).unwrap_err();
             assert_eq!(refused.status(), 400, "{wrong}");
         }
     }

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::idempotency::AnswerBounds;
 use super::publish::Limits;
+use super::redaction::Rules;
 use super::{State, body, json};
 use crate::fault;
 use crate::frames::{Object, array, quoted};
@@ -39,6 +40,11 @@ impl Reload {
     /// What is in force at the start.
     pub(super) fn idempotency(&self) -> AnswerBounds {
         self.own.lock().settings().idempotency()
+    }
+
+    /// What is in force at the start.
+    pub(super) fn redaction(&self) -> Rules {
+        Rules::new(self.own.lock().settings().redaction())
     }
 }
 
@@ -114,6 +120,7 @@ impl State {
         self.set_limits(Limits::new(&config));
         self.set_keys(Arc::new(admin_keys));
         self.0.answers.set_bounds(settings.idempotency());
+        self.set_redaction(Rules::new(settings.redaction()));
         log.set_level(settings.log_level());
         own.replace(settings);
         Ok((changed, turn.registry.reload(turn.now, config)))

@@ -28,7 +28,7 @@ pub(super) async fn open(
 ) -> Result<Response, Problem> {
     let key = idempotency::key(request.headers())?;
     let text = body::read(request, state.limits().run_body()).await?;
-    let opening = Opening::parse(&text)?;
+    let opening = Opening::parse(&text, &state.redaction())?;
     let task = state.clone();
     let work = async move {
         let state = task.clone();
@@ -60,7 +60,7 @@ pub(super) async fn event(
     let run = parse_run("the run", run)?;
     let key = idempotency::key(request.headers())?;
     let text = body::read(request, state.limits().run_body()).await?;
-    let report = Report::parse(&text)?;
+    let report = Report::parse(&text, &state.redaction())?;
     let what = format!("/v1/runs/{} {text}", run.as_str());
     let task = state.clone();
     let work = async move {

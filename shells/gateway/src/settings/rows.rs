@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use headcount::{Config, ConfigBuilder, OverCap};
+use headcount_redaction::Policy as Redaction;
 
 /// One setting.
 pub(super) struct Row {
@@ -38,6 +39,12 @@ pub(super) enum Takes {
     /// With the default, and the bounds in bytes.
     OwnSize(&'static str, u64, u64),
     OwnLevel,
+    /// `true` or `false`, with the default.
+    OwnFlag(bool),
+    /// Names of keys in JSON, with the default.
+    OwnWords(&'static [&'static str]),
+    /// With the default, and the bounds.
+    OwnCount(u32, u32, u32),
     /// A text that is never shown.
     OwnSecret,
     /// The path of a file that holds such a text.
@@ -47,8 +54,8 @@ pub(super) enum Takes {
 }
 
 use Takes::{
-    Address, Count, OwnLevel, OwnList, OwnRate, OwnSecret, OwnSecretFile, OwnSize, OwnTime,
-    Percent, Policy, Rate, Size, Start, Time,
+    Address, Count, OwnCount, OwnFlag, OwnLevel, OwnList, OwnRate, OwnSecret, OwnSecretFile,
+    OwnSize, OwnTime, OwnWords, Percent, Policy, Rate, Size, Start, Time,
 };
 
 const fn row(key: &'static str, takes: Takes, about: &'static str) -> Row {
@@ -127,6 +134,12 @@ pub(super) const ROWS: &[Row] = &[
     row("run.bytes", of!(Size, run_bytes), "bytes of one agent run [1MiB]"),
     row("idempotency.ttl", OwnTime("10m", 1, 7 * 86_400_000), "how long an answer is kept under its Idempotency-Key [10m]"),
     row("idempotency.bytes", OwnSize("64MiB", 64 << 10, 16 << 30), "of all answers that are kept; the oldest go early [64MiB]"),
+    row("redaction.enabled", OwnFlag(true), "whether clients get the events of runs without secrets, internal fields and local paths [true]"),
+    row("redaction.keys", OwnWords(Redaction::SECRET_KEYS), "keys whose values are secrets, in whole words, in place of the usual ones [password, token, ...]"),
+    row("redaction.remove", OwnWords(Redaction::REMOVED_KEYS), "keys that go from all but parameters, in place of the usual ones [system_prompt, internal_reasoning, debug_info]"),
+    row("redaction.max_input", OwnSize("4KiB", 256, 16 << 30), "of one text in parameters; longer ones are cut [4KiB]"),
+    row("redaction.max_output", OwnSize("64KiB", 256, 16 << 30), "of one text in thoughts, results and errors; longer ones are cut [64KiB]"),
+    row("redaction.max_items", OwnCount(1_000, 1, 1_000_000), "items of one list; longer ones are cut [1000]"),
     row("drain.grace", of!(Time, drain_grace), "from the announcement of a drain to the first close [500ms, or deadline / 4]"),
     row("drain.deadline", of!(Time, drain_deadline), "from the announcement of a drain to its end [2s, or grace x 4]"),
     row("log.level", OwnLevel, "error, warn, info or debug, which has a line for each client that is refused [info]"),

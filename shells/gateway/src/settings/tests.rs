@@ -49,6 +49,9 @@ fn every_row_is_seen_to_change_and_no_other() {
             Takes::Start => "origin",
             Takes::OwnList => "::1",
             Takes::OwnLevel => "debug",
+            Takes::OwnFlag(_) => "false",
+            Takes::OwnWords(_) => "[\"a\", \"b c\"]",
+            Takes::OwnCount(..) => "9",
             Takes::OwnSecret | Takes::OwnSecretFile => "something",
             Takes::Address(_) => "[::1]:1",
         };
@@ -185,6 +188,13 @@ fn mistakes_say_what_is_expected() {
         (&[("", "5")], "--set =…: the key is missing"),
         (&[("auth.admin_key", "")], "--set auth.admin_key=<secret>: the value is not understood"),
         (&[("idempotency.ttl", "0")], "=0: must be between 1ms and 7d"),
+        (
+            &[("redaction.enabled", "yes")],
+            "=yes: the value is not understood; expected true or false",
+        ),
+        (&[("redaction.keys", "a,-")], "=a,-: the value is not understood; expected names of keys"),
+        (&[("redaction.max_input", "9B")], "=9B: must be between 256B and 16GiB"),
+        (&[("redaction.max_items", "0")], "=0: must be between 1 and 1000000"),
         (&[("idempotency.bytes", "1KiB")], "=1KiB: must be between 64KiB and 16GiB"),
     ] {
         let sentence = settings(given).map(|_| ()).unwrap_err();
