@@ -60,7 +60,11 @@ impl Problem {
 
     /// The answer to a WebSocket upgrade.
     pub(crate) fn answer(&self) -> Answer {
-        Answer::json(self.status, self.code, &self.message)
+        let answer = Answer::json(self.status, self.code, &self.message);
+        match self.retry_after {
+            Some(wait) => answer.retry_after(wait),
+            None => answer,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use crate::problem::Problem;
 
@@ -20,6 +21,11 @@ pub(crate) enum TokenError {
     Signature,
     /// Its header names a key (`kid`) that is not among the keys.
     UnknownKey,
+    /// It names a key that this server does not have, and could not fetch now: it may be good.
+    KeysMissing {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Its `exp` is over.
     Expired,
     /// Its `nbf`, or its `iat`, is still to come.
@@ -52,6 +58,7 @@ impl TokenError {
             Self::Algorithm => "token_algorithm",
             Self::Signature => "token_signature",
             Self::UnknownKey => "unknown_key",
+            Self::KeysMissing { .. } => "keys_missing",
             Self::Expired => "token_expired",
             Self::NotYetValid => "token_not_yet_valid",
             Self::WithoutExpiry => "token_without_expiry",
@@ -62,9 +69,13 @@ impl TokenError {
         }
     }
 
-    /// The answer to a request that is refused for it: 401.
+    /// The answer to a request that is refused for it: 401, or 503 where the token may be good.
     pub(crate) fn problem(&self) -> Problem {
-        Problem::new(401, self.code(), self.to_string())
+        let problem = |status| Problem::new(status, self.code(), self.to_string());
+        match self {
+            Self::KeysMissing { retry_after } => problem(503).retry_after(*retry_after),
+            _ => problem(401),
+        }
     }
 }
 
@@ -80,6 +91,10 @@ impl fmt::Display for TokenError {
             Self::UnknownKey => {
                 f.write_str("the token names a key (kid) that this server does not have")
             }
+            Self::KeysMissing { .. } => f.write_str(
+                "the token names a key (kid) that this server does not have and could not fetch: try \
+                 again later",
+            ),
             Self::Expired => f.write_str("the token has expired (exp): get a new one"),
             Self::NotYetValid => f.write_str(
                 "the token is not valid yet (nbf, iat): compare the clock of this server with its \

@@ -1,5 +1,7 @@
 //! Tokens as an attacker, a mistaken issuer and a good one make them.
 
+mod key_sets;
+
 use std::time::{Duration, SystemTime};
 
 use headcount::RoomId;

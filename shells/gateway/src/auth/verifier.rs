@@ -40,6 +40,11 @@ impl Verifier {
         Self(settings)
     }
 
+    /// Goes on with other keys.
+    pub(super) fn use_keys(&mut self, keys: KeySet) {
+        self.0.keys = keys;
+    }
+
     /// Checks a token as it is at an instant, and says what it grants. Costs one verification of a
     /// signature for each key that fits: some ten to a hundred microseconds.
     ///

@@ -1,0 +1,154 @@
+//! The tokens of a server: its own keys, the keys of its issuer, and what to do about a key that is
+//! not known yet.
+
+use std::io;
+use std::time::{Duration, Instant, SystemTime};
+
+use headcount::Refused;
+
+use super::claims::Claims;
+use super::error::TokenError;
+use super::key::Key;
+use super::key_fetcher::{Fetch, JwksSettings, KeyFetcher};
+use super::keys::{KeySet, More};
+use super::verifier::{Verifier, VerifierSettings};
+
+/// When to try again what waits for a fetch and can't be parked.
+const SHORTLY: Duration = Duration::from_secs(1);
+
+/// What is known about a token.
+#[derive(Debug)]
+pub(crate) enum Check {
+    /// It is good.
+    Granted(Claims),
+    /// The key that it names may come with a fetch that is under way: check it again after that.
+    Later,
+    /// It is not good, or can't be checked.
+    Refused(TokenError),
+}
+
+impl Check {
+    /// For a token that came in a frame, which can't wait: the client is to try again.
+    ///
+    /// # Errors
+    /// Why it is not good now.
+    pub(crate) fn now(self) -> Result<Claims, TokenError> {
+        match self {
+            Self::Granted(claims) => Ok(claims),
+            Self::Later => Err(TokenError::KeysMissing { retry_after: SHORTLY }),
+            Self::Refused(error) => Err(error),
+        }
+    }
+}
+
+/// Checks tokens, on the loop's thread.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    verifier: Verifier,
+    /// The keys of the settings.
+    own: KeySet,
+    /// The last good keys of the key set.
+    fetched: Vec<Key>,
+    /// `None`: there is no key set.
+    fetcher: Option<KeyFetcher>,
+}
+
+impl Tokens {
+    /// With the keys of `settings`, and those of a key set beside them, which is read at once and on a
+    /// thread of its own.
+    ///
+    /// `tell` is called on that thread after each fetch: it must have everything checked again that
+    /// waits as [`Check::Later`].
+    ///
+    /// # Errors
+    /// The thread can't be started.
+    pub(crate) fn new(
+        settings: VerifierSettings,
+        jwks: Option<JwksSettings>,
+        tell: impl Fn() + Send + 'static,
+    ) -> io::Result<Self> {
+        let own = settings.keys.clone();
+        let fetcher = jwks.map(|jwks| KeyFetcher::start(jwks, tell)).transpose()?;
+        let verifier = Verifier::new(settings);
+        let mut tokens = Self { verifier, own, fetched: Vec::new(), fetcher };
+        tokens.use_keys();
+        Ok(tokens)
+    }
+
+    /// Goes on with other settings. While the key set is the same one, its keys stay in use, so that no
+    /// client is refused in between. After an error everything is as before.
+    ///
+    /// # Errors
+    /// The thread that reads another key set can't be started.
+    pub(crate) fn reload(
+        &mut self,
+        settings: VerifierSettings,
+        jwks: Option<JwksSettings>,
+        tell: impl Fn() + Send + 'static,
+    ) -> io::Result<()> {
+        let before = self.fetcher.as_ref().map(KeyFetcher::settings);
+        if before != jwks.as_ref() {
+            let same_source =
+                before.map(|before| &before.source) == jwks.as_ref().map(|jwks| &jwks.source);
+            self.fetcher = jwks.map(|jwks| KeyFetcher::start(jwks, tell)).transpose()?;
+            if !same_source {
+                self.fetched.clear();
+            }
+        }
+        self.own = settings.keys.clone();
+        self.verifier = Verifier::new(settings);
+        self.use_keys();
+        Ok(())
+    }
+
+    /// Checks a token. `has_waited`: it was checked before, and the answer was [`Check::Later`].
+    pub(crate) fn check(&mut self, token: &str, now: SystemTime, has_waited: bool) -> Check {
+        self.check_at(token, now, Instant::now(), has_waited)
+    }
+
+    /// `instant` is the same time as `now`, and counts fetches.
+    pub(super) fn check_at(
+        &mut self,
+        token: &str,
+        now: SystemTime,
+        instant: Instant,
+        has_waited: bool,
+    ) -> Check {
+        if let Some(keys) = self.fetcher.as_mut().and_then(KeyFetcher::take_keys) {
+            self.fetched = keys;
+            self.use_keys();
+        }
+        let error = match self.verifier.verify(token, now) {
+            Ok(claims) => return Check::Granted(claims),
+            Err(error) => error,
+        };
+        let Some(fetcher) = self.fetcher.as_mut().filter(|_| error == TokenError::UnknownKey)
+        else {
+            return Check::Refused(error);
+        };
+        if fetcher.is_under_way() {
+            return Check::Later;
+        }
+        // A fetch was made for it. It is the server's fault if that has failed, and the token's if not.
+        if has_waited {
+            return Check::Refused(match fetcher.has_failed() {
+                true => TokenError::KeysMissing { retry_after: Refused::PAUSE },
+                false => TokenError::UnknownKey,
+            });
+        }
+        match fetcher.ask(instant) {
+            Fetch::UnderWay => Check::Later,
+            Fetch::TooOften(retry_after) => Check::Refused(TokenError::KeysMissing { retry_after }),
+        }
+    }
+
+    /// Has tokens verified with the keys that there are now.
+    fn use_keys(&mut self) {
+        let more = match &self.fetcher {
+            None => More::None,
+            Some(_) if self.fetched.is_empty() => More::Any,
+            Some(_) => More::Named,
+        };
+        self.verifier.use_keys(self.own.with(&self.fetched, more));
+    }
+}
