@@ -53,6 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .connections(10_000)
         .connections_per_user(10_000)
         .connect_rate(0)
+        .connect_rate_per_user(0)
         .message_rate(0)
         .message_bytes(64 * 1024 * 1024)
         .linger(Duration::ZERO)
