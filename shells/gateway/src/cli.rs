@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::check::Check;
 use crate::journal;
 use crate::replay::Replay;
 use crate::settings::{self, Origin, Settings};
@@ -23,6 +24,11 @@ pub(crate) enum Command {
     /// Serve WebSockets and the admin port until SIGTERM or SIGINT
     #[command(after_long_help = settings::help())]
     Serve(Serve),
+    /// Say everything that is wrong with a file of settings, or ok
+    Check(Check),
+    /// Print the settings that serve would have, and where each comes from, as TOML
+    #[command(after_long_help = settings::help())]
+    Config(Serve),
     /// Run virtual clients against the registry in virtual time, and report what happened
     #[command(after_long_help = simulate::help())]
     Simulate(Simulate),

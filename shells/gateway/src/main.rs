@@ -4,12 +4,14 @@
 //! registry's loop runs on the main thread; the admin port on a thread of its own, from which it
 //! posts closures to the loop.
 //!
+//! `headcount check` and `headcount config` say what is wrong with settings, and what they are.
 //! `headcount replay` does again what a journal of it says, and `headcount simulate` runs virtual clients against the same registry in virtual time.
 #![forbid(unsafe_code)]
 
 mod admin;
 #[allow(dead_code, unused_imports, reason = "nothing calls it yet")]
 mod auth;
+mod check;
 mod cli;
 mod client;
 mod crowd;
@@ -63,6 +65,8 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let result = match cli::parse() {
         Command::Serve(arguments) => serve(arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Config(arguments) => check::show(arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
     };

@@ -4,6 +4,7 @@
 mod environment;
 mod file;
 mod rows;
+mod show;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -75,6 +76,16 @@ impl Origin<'_> {
         }
     }
 
+    /// Where it was given, without the setting.
+    fn source(self) -> String {
+        match self {
+            Self::Set => "--set".to_owned(),
+            Self::Flag(name) => name.to_owned(),
+            Self::Variable(name) => name.to_owned(),
+            Self::Line { path, line } => format!("{path}:{line}"),
+        }
+    }
+
     /// Without the value.
     fn place(self, key: &str) -> String {
         match self {
@@ -87,10 +98,15 @@ impl Origin<'_> {
 }
 
 /// One setting that was given: its value, and what to show when it contradicts another.
+#[derive(Clone)]
 struct Given {
     value: Value,
     /// As it was written and where: `--set limits.users=5`.
     written: String,
+    /// The value as it was written.
+    text: String,
+    /// Where.
+    source: String,
 }
 
 /// The settings that were given. What was not keeps its default.
@@ -115,7 +131,7 @@ impl Settings {
             let nearest = rows::nearest(key, '.');
             return Err(format!("{place}: no such setting; the nearest one is {nearest}"));
         };
-        let shown = if matches!(row.takes, Takes::OwnSecret) { HIDDEN } else { text };
+        let shown = if row.takes.is_secret() { HIDDEN } else { text };
         let written = origin.written(key, shown);
         let value = row.takes.read(text).map_err(|expected| {
             format!("{written}: the value is not understood; expected {expected}")
@@ -124,7 +140,8 @@ impl Settings {
         if let Some((min, max)) = row.takes.range_missed(&value) {
             return Err(format!("{written}: must be between {min} and {max}"));
         }
-        self.given.insert(row.key, Given { value, written });
+        let given = Given { value, written, text: shown.to_owned(), source: origin.source() };
+        self.given.insert(row.key, given);
         Ok(())
     }
 
@@ -403,20 +420,31 @@ impl Takes {
 
     /// The default of what the registry does not know.
     fn default(self) -> Option<Value> {
+        self.default_text().and_then(|text| self.read(&text).ok())
+    }
+
+    /// The same as it would be written.
+    fn default_text(self) -> Option<String> {
         match self {
-            Self::OwnRate => Some(Value::Number(0)),
-            Self::OwnList => Some(Value::List(Proxies::default())),
-            Self::OwnTime(default, ..) => values::time(default).ok().map(Value::Time),
-            Self::OwnSize(default, ..) => values::size(default).ok().map(Value::Bytes),
-            Self::OwnLevel => Some(Value::Level(log::LEVEL)),
-            Self::OwnFlag(default) => Some(Value::Flag(default)),
-            Self::OwnWords(default) => {
-                Some(Value::Words(default.iter().copied().map(str::to_owned).collect()))
+            Self::OwnRate => Some("0".to_owned()),
+            Self::OwnList => Some("[]".to_owned()),
+            Self::OwnTime(default, ..) | Self::OwnSize(default, ..) | Self::Address(default) => {
+                Some(default.to_owned())
             }
-            Self::OwnCount(default, ..) => Some(Value::Number(default)),
-            Self::Address(default) => values::address(default).ok().map(Value::Address),
+            Self::OwnLevel => Some(log::LEVEL.to_string()),
+            Self::OwnFlag(default) => Some(default.to_string()),
+            Self::OwnWords(default) => {
+                let words: Vec<_> = default.iter().map(|word| format!("\"{word}\"")).collect();
+                Some(format!("[{}]", words.join(", ")))
+            }
+            Self::OwnCount(default, ..) => Some(default.to_string()),
             _ => None,
         }
+    }
+
+    /// Whether its value must not be seen.
+    const fn is_secret(self) -> bool {
+        matches!(self, Self::OwnSecret)
     }
 
     /// The bounds of a row of the gateway's own that the value is not within.
@@ -464,6 +492,16 @@ fn level(text: &str) -> Result<LevelFilter, &'static str> {
         "info" => Ok(LevelFilter::INFO),
         "debug" => Ok(LevelFilter::DEBUG),
         _ => Err("error, warn, info or debug"),
+    }
+}
+
+/// As [`over_cap`] reads it.
+const fn over_cap_name(policy: OverCap) -> Option<&'static str> {
+    match policy {
+        OverCap::EvictUnresponsiveThenOldest => Some("evict-unresponsive-then-oldest"),
+        OverCap::EvictOldest => Some("evict-oldest"),
+        OverCap::Refuse { .. } => Some("refuse"),
+        _ => None,
     }
 }
 

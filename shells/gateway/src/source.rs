@@ -1,5 +1,7 @@
 //! Everything that the settings are read from: once at the start, and again for every reload.
 
+use std::path::Path;
+
 use headcount::{Config, shown};
 use tracing::warn;
 
@@ -45,17 +47,7 @@ impl Source {
         }
         settings.read_environment(std::env::vars_os())?;
         self.arguments.apply(&mut settings)?;
-        settings.read_secrets()?;
-        let (config, lowered) = settings.config(self.seed, self.descriptors)?;
-        let admin_keys = AdminKeys::new(&settings)?;
-        cli::only_loopback(&settings.written("listen"), settings.address("listen"))?;
-        if admin_keys.is_empty() {
-            cli::only_loopback(&settings.written("admin"), settings.address("admin")).map_err(
-                |sentence| format!("{sentence}, or give it keys (auth.admin_keys_file)"),
-            )?;
-        }
-        let has_files = self.arguments.config.is_some() || settings.names_files();
-        Ok(Plan { settings, config, lowered, admin_keys, has_files })
+        conclude(settings, self.arguments.config.is_some(), self.seed, self.descriptors)
     }
 
     /// Warns of limits that the process could not keep.
@@ -72,4 +64,34 @@ impl Source {
              the soft one has been raised to it), or lower them in the settings"
         );
     }
+}
+
+/// Everything that is wrong with a file of settings by itself. What contradicts each other is said
+/// once each setting is right, one contradiction at a time.
+pub(crate) fn mistakes(path: &Path, seed: u64, descriptors: Descriptors) -> Vec<String> {
+    let mut settings = Settings::default();
+    let mut mistakes = settings.check_file(path);
+    if mistakes.is_empty() {
+        mistakes.extend(conclude(settings, true, seed, descriptors).err());
+    }
+    mistakes
+}
+
+/// What the settings say together, when all of them have been read.
+fn conclude(
+    mut settings: Settings,
+    has_file: bool,
+    seed: u64,
+    descriptors: Descriptors,
+) -> Result<Plan, String> {
+    settings.read_secrets()?;
+    let (config, lowered) = settings.config(seed, descriptors)?;
+    let admin_keys = AdminKeys::new(&settings)?;
+    cli::only_loopback(&settings.written("listen"), settings.address("listen"))?;
+    if admin_keys.is_empty() {
+        cli::only_loopback(&settings.written("admin"), settings.address("admin"))
+            .map_err(|sentence| format!("{sentence}, or give it keys (auth.admin_keys_file)"))?;
+    }
+    let has_files = has_file || settings.names_files();
+    Ok(Plan { settings, config, lowered, admin_keys, has_files })
 }

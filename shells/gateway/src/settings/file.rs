@@ -16,11 +16,24 @@ const MAX_BYTES: u64 = 1 << 20;
 impl Settings {
     /// Takes what a file sets.
     pub(crate) fn read_file(&mut self, path: &Path) -> Result<(), String> {
+        let mistakes = self.take_file(path, "--config ");
+        mistakes.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Takes what a file sets: everything that is wrong with it.
+    pub(crate) fn check_file(&mut self, path: &Path) -> Vec<String> {
+        self.take_file(path, "")
+    }
+
+    /// `flag` is what stood before the file's name.
+    fn take_file(&mut self, path: &Path, flag: &str) -> Vec<String> {
         let name = path.display().to_string();
-        let text = text(path).map_err(|error| {
-            format!("--config {name}: {error}; name a TOML file that this process may read")
-        })?;
-        parse(&name, &text, self)
+        match text(path) {
+            Ok(text) => parse(&name, &text, self),
+            Err(error) => {
+                vec![format!("{flag}{name}: {error}; name a TOML file that this process may read")]
+            }
+        }
     }
 }
 
@@ -38,12 +51,14 @@ pub(super) fn text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn parse(path: &str, text: &str, settings: &mut Settings) -> Result<(), String> {
+/// Takes what the text sets: everything that is wrong with it, in the order of its lines.
+fn parse(path: &str, text: &str, settings: &mut Settings) -> Vec<String> {
     let line = |offset: usize| {
         let before = &text.as_bytes()[..offset.min(text.len())];
         before.iter().filter(|byte| **byte == b'\n').count() + 1
     };
-    let table = DeTable::parse(text).map_err(|error| {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let errors = errors.into_iter().map(|error| {
         let line = line(error.span().map_or(text.len(), |span| span.start));
         // The value is left out: it may be a secret whose quotes are missing.
         let key = text.lines().nth(line - 1).and_then(|written| written.split_once('='));
@@ -51,18 +66,32 @@ fn parse(path: &str, text: &str, settings: &mut Settings) -> Result<(), String> 
         let message = error.message();
         let hint = if message.contains("must be quoted") { ", such as \"25s\"" } else { "" };
         format!("{path}:{line}: {key}this is not TOML: {message}{hint}")
-    })?;
+    });
+    let mut mistakes: Vec<_> = errors.collect();
+    if !mistakes.is_empty() {
+        // What else it says is a guess.
+        return mistakes;
+    }
     let mut entries = Vec::new();
     flatten(table.get_ref(), "", &mut entries);
     entries.sort_by_key(|entry| entry.offset);
     for Entry { offset, key, value } in entries {
         let origin = Origin::Line { path, line: line(offset) };
-        match value {
-            Some(value) => settings.set(&key, &value, origin)?,
-            None => return Err(unknown_table(&key, origin)),
-        }
+        mistakes.extend(match value {
+            Some(value) => settings.set(&key, &value, origin).err(),
+            None => Some(unknown_table(&key, origin)),
+        });
     }
-    Ok(())
+    mistakes
+}
+
+/// A value as a file has it, given as the command line has it.
+pub(super) fn literal(text: &str) -> String {
+    match DeValue::parse(text) {
+        // Numbers, lists, `true`.
+        Ok(value) if written(value.get_ref()) == text => text.to_owned(),
+        _ => toml::Value::from(text).to_string(),
+    }
 }
 
 /// One setting of the file; without a value, the empty table of this name.
@@ -132,7 +161,10 @@ mod tests {
 
     fn settings(text: &str) -> Result<Settings, String> {
         let mut settings = Settings::default();
-        parse("a.toml", text, &mut settings).map(|()| settings)
+        match parse("a.toml", text, &mut settings).into_iter().next() {
+            Some(mistake) => Err(mistake),
+            None => Ok(settings),
+        }
     }
 
     #[test]
@@ -198,6 +230,37 @@ mod tests {
             let sentence = settings(text).map(|_| ()).unwrap_err();
             assert!(sentence.starts_with(expected), "{text:?}: {sentence}");
             assert!(!sentence.contains("secret"), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_found_in_the_order_of_the_lines() {
+        let text = "nonsense = 1\n[limits]\nusers = \"many\"\nrooms = 5\nconections = 5\n[zoo]\n";
+        let mistakes = parse("a.toml", text, &mut Settings::default());
+        let lines: Vec<_> = mistakes.iter().map(|mistake| &mistake[..9]).collect();
+        assert_eq!(lines, ["a.toml:1:", "a.toml:3:", "a.toml:5:", "a.toml:6:"], "{mistakes:?}");
+        let mistakes = parse("a.toml", "a = \nb = 1\nc = 25s\n", &mut Settings::default());
+        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+        assert!(mistakes.iter().all(|mistake| mistake.contains("this is not TOML")));
+    }
+
+    #[test]
+    fn a_value_of_the_command_line_is_written_as_a_file_has_it() {
+        for (text, expected) in [
+            ("5", "5"),
+            ("true", "true"),
+            ("25s", "\"25s\""),
+            ("[\"a\", \"b\"]", "[\"a\", \"b\"]"),
+            ("a,b", "\"a,b\""),
+            ("", "\"\""),
+            ("0x10", "\"0x10\""),
+        ] {
+            assert_eq!(literal(text), expected);
+        }
+        for text in ["a\"b\\", "5 # x", "a\nb = 1", "\u{e0041}\u{7f}"] {
+            let file = format!("x = {}", literal(text));
+            let table = DeTable::parse(&file).unwrap();
+            assert_eq!(written(table.get_ref().get("x").unwrap().get_ref()), text, "{file}");
         }
     }
 
