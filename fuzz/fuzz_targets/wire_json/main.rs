@@ -20,9 +20,6 @@ mod handles;
 #[path = "../../../shells/gateway/src/identity.rs"]
 #[allow(dead_code)]
 mod identity;
-#[path = "../../../shells/gateway/src/local.rs"]
-#[allow(dead_code)]
-mod local;
 #[path = "../../../shells/gateway/src/problem.rs"]
 #[allow(dead_code)]
 mod problem;

@@ -135,6 +135,10 @@ impl Handler for Gateway {
         if let Some(answer) = self.over_rate(request) {
             return Verdict::Refuse(answer);
         }
+        let (hosts, origins) = (request.headers("host"), request.headers("origin"));
+        if let Err(problem) = self.own.lock().sites().check(hosts, origins) {
+            return Verdict::Refuse(problem.answer());
+        }
         match identity::identify(request, self.instance) {
             Ok(Identity { who, resume }) => Verdict::Admit { who, resume },
             Err(problem) => Verdict::Refuse(problem.answer()),

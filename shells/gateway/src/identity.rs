@@ -10,7 +10,6 @@ use headcount::{ConnId, Position, Principal, Resume, ThreadId, UserId};
 use headcount_mio::Request;
 
 use crate::handles::{Named, parse_connection};
-use crate::local;
 use crate::problem::Problem;
 
 /// The thread of a client that names none.
@@ -27,7 +26,6 @@ pub(crate) struct Identity {
 ///
 /// `instance` is the registry's: a predecessor of another one is ignored.
 pub(crate) fn identify(request: &Request<'_>, instance: u64) -> Result<Identity, Problem> {
-    local::check(request.headers("host"), request.headers("origin"))?;
     let offered = request
         .headers("sec-websocket-protocol")
         .flat_map(|list| list.split(','))

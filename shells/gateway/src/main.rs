@@ -35,6 +35,7 @@ mod replay;
 mod secret;
 mod settings;
 mod simulate;
+mod sites;
 mod source;
 mod utc;
 mod values;

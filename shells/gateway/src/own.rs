@@ -9,10 +9,12 @@ use headcount::Source;
 use crate::crowd::Crowd;
 use crate::proxies::Proxies;
 use crate::settings::Settings;
+use crate::sites::Sites;
 
-/// Who knocks too often, by the settings in force.
+/// Who knocks too often, and from where, by the settings in force.
 pub(crate) struct Own {
     settings: Settings,
+    sites: Sites,
     proxies: Proxies,
     crowd: Option<Crowd>,
 }
@@ -25,7 +27,8 @@ pub(crate) struct Shared(Arc<Mutex<Own>>);
 impl Own {
     fn new(settings: Settings) -> Self {
         let crowd = Crowd::new(settings.connect_rate_per_ip(), Instant::now());
-        Self { proxies: settings.trusted_proxies(), crowd, settings }
+        let (sites, proxies) = (settings.sites(), settings.trusted_proxies());
+        Self { sites, proxies, crowd, settings }
     }
 
     pub(crate) const fn settings(&self) -> &Settings {
@@ -48,6 +51,11 @@ impl Own {
     ) -> Result<(), Duration> {
         let Some(crowd) = &mut self.crowd else { return Ok(()) };
         crowd.admit(self.proxies.client(peer, forwarded), Instant::now())
+    }
+
+    /// Which hosts and pages the WebSocket port serves.
+    pub(crate) const fn sites(&self) -> &Sites {
+        &self.sites
     }
 
     /// Where a socket comes from before it has said anything. `None` for a proxy that is trusted:

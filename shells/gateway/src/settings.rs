@@ -20,6 +20,7 @@ use crate::descriptors::{Descriptors, Lowered};
 use crate::log;
 use crate::proxies::Proxies;
 use crate::secret::{HIDDEN, Secret};
+use crate::sites::{Hosts, Origins, Sites};
 use crate::values;
 pub(crate) use rows::help;
 use rows::{ROWS, Row, Takes};
@@ -44,6 +45,8 @@ enum Value {
     Policy(OverCap),
     Start(Profile),
     List(Proxies),
+    Hosts(Hosts),
+    Origins(Origins),
     Address(SocketAddr),
     Level(LevelFilter),
     Flag(bool),
@@ -173,6 +176,8 @@ impl Settings {
                     Takes::Start
                     | Takes::OwnRate
                     | Takes::OwnList
+                    | Takes::OwnHosts
+                    | Takes::OwnOrigins
                     | Takes::OwnTime(..)
                     | Takes::OwnSize(..)
                     | Takes::OwnLevel
@@ -257,6 +262,20 @@ impl Settings {
             Some(Value::List(proxies)) => proxies.clone(),
             _ => Proxies::default(),
         }
+    }
+
+    /// Which hosts and pages the WebSocket port serves.
+    pub(crate) fn sites(&self) -> Sites {
+        let keys = ["allowed_hosts", "allowed_origins"];
+        let hosts = match self.value(keys[0]) {
+            Some(Value::Hosts(hosts)) => Some(hosts.clone()),
+            _ => None,
+        };
+        let origins = match self.value(keys[1]) {
+            Some(Value::Origins(origins)) => Some(origins.clone()),
+            _ => None,
+        };
+        Sites::new(hosts, origins, keys)
     }
 
     /// What the log has lines for.
@@ -382,6 +401,8 @@ impl Takes {
             Self::Policy(..) => over_cap(bare).map(Value::Policy),
             Self::Start => profile(bare).map(Value::Start),
             Self::OwnList => Proxies::parse(text).map(Value::List),
+            Self::OwnHosts => Hosts::parse(text).map(Value::Hosts),
+            Self::OwnOrigins => Origins::parse(text).map(Value::Origins),
             Self::OwnLevel => level(bare).map(Value::Level),
             Self::OwnFlag(_) => values::flag(bare).map(Value::Flag),
             Self::OwnWords(_) => words(text).map(Value::Words),
@@ -406,6 +427,8 @@ impl Takes {
             Self::Start
             | Self::OwnRate
             | Self::OwnList
+            | Self::OwnHosts
+            | Self::OwnOrigins
             | Self::OwnTime(..)
             | Self::OwnSize(..)
             | Self::OwnLevel

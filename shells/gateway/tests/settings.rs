@@ -102,6 +102,18 @@ const ROWS: &[Row] = &[
         },
     },
     Row {
+        key: "allowed_hosts",
+        beside: &[],
+        outcomes: [("a.com", "403 host"), ("*.b.com,x.org:8443", "admitted")],
+        story: |server| upgrade(server, "host", "x.org:8443"),
+    },
+    Row {
+        key: "allowed_origins",
+        beside: &[],
+        outcomes: [("https://a.com", "403 origin"), ("https://*.b.com", "admitted")],
+        story: |server| upgrade(server, "origin", "https://app.b.com"),
+    },
+    Row {
         key: "log.level",
         beside: &[],
         outcomes: [("info", "a summary"), ("debug", "a summary, and a line each")],
@@ -166,7 +178,12 @@ fn repeated(server: &Server) -> String {
 
 /// What becomes of an upgrade that a proxy says it forwards from this address.
 fn from(server: &Server, address: &str) -> String {
-    match Client::with_header(server.websocket, "user=a", "x-forwarded-for", address) {
+    upgrade(server, "x-forwarded-for", address)
+}
+
+/// What becomes of an upgrade with this header.
+fn upgrade(server: &Server, header: &'static str, value: &str) -> String {
+    match Client::with_header(server.websocket, "user=a", header, value) {
         Ok(_) => "admitted".to_owned(),
         Err((status, body)) => {
             let body: serde_json::Value = serde_json::from_str(&body).unwrap();

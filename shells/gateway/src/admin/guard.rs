@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::State;
 use crate::local;
 use crate::problem::Problem;
+use crate::sites::Sites;
 
 pub(super) async fn guard(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
     let mut response = match check(request.headers(), !state.keys().is_empty()) {
@@ -24,7 +25,8 @@ pub(super) async fn guard(Shared(state): Shared<State>, request: Request, next: 
 /// this machine. With keys a page has to have one: any host will do, and the pages of that host.
 fn check(headers: &HeaderMap, has_keys: bool) -> Result<(), Problem> {
     if !has_keys {
-        return local::check(values(headers, header::HOST), values(headers, header::ORIGIN));
+        return Sites::default()
+            .check(values(headers, header::HOST), values(headers, header::ORIGIN));
     }
     let mut hosts = values(headers, header::HOST);
     let (Some(host), None) = (hosts.next(), hosts.next()) else {

@@ -34,6 +34,8 @@ pub(super) enum Takes {
     /// The gateway's own, which the registry does not know.
     OwnRate,
     OwnList,
+    OwnHosts,
+    OwnOrigins,
     /// With the default, and the bounds in milliseconds.
     OwnTime(&'static str, u64, u64),
     /// With the default, and the bounds in bytes.
@@ -54,8 +56,8 @@ pub(super) enum Takes {
 }
 
 use Takes::{
-    Address, Count, OwnCount, OwnFlag, OwnLevel, OwnList, OwnRate, OwnSecret, OwnSecretFile,
-    OwnSize, OwnTime, OwnWords, Percent, Policy, Rate, Size, Start, Time,
+    Address, Count, OwnCount, OwnFlag, OwnHosts, OwnLevel, OwnList, OwnOrigins, OwnRate, OwnSecret,
+    OwnSecretFile, OwnSize, OwnTime, OwnWords, Percent, Policy, Rate, Size, Start, Time,
 };
 
 const fn row(key: &'static str, takes: Takes, about: &'static str) -> Row {
@@ -75,6 +77,8 @@ pub(super) const ROWS: &[Row] = &[
     row("admin", Address("127.0.0.1:7401"), "where the back end publishes and people look [127.0.0.1:7401]"),
     row("profile", Start, "development, test, ci, staging, production or origin: other defaults [the ones listed here]"),
     row("trusted_proxies", OwnList, "addresses and networks whose X-Forwarded-For is believed, such as 10.0.0.0/8,::1 [none]"),
+    row("allowed_hosts", OwnHosts, "hosts that the WebSocket port answers as, such as *.example.com [loopback]"),
+    row("allowed_origins", OwnOrigins, "origins of pages that may connect, such as https://*.example.com [loopback]"),
     row("auth.admin_key", OwnSecret, "one key for all calls of the admin port [none: loopback only, and anyone may call]"),
     row("auth.admin_key_file", OwnSecretFile, "a file that holds that key [none]"),
     row("auth.admin_keys", OwnSecret, "keys with scopes, with ; between: name publish,read,operate key [none]"),

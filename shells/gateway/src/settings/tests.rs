@@ -53,6 +53,8 @@ fn every_row_is_seen_to_change_and_no_other() {
             Takes::OwnWords(_) => "[\"a\", \"b c\"]",
             Takes::OwnCount(..) => "9",
             Takes::OwnSecret | Takes::OwnSecretFile => "something",
+            Takes::OwnHosts => "*.example.com",
+            Takes::OwnOrigins => "https://*.example.com",
             Takes::Address(_) => "[::1]:1",
         };
         let mut after = Settings::default();
