@@ -44,7 +44,12 @@ struct Server {
 
 impl Server {
     fn new(recording: Option<Recording>) -> Self {
-        let config = Config::builder(1).connect_rate(0).message_rate(0).build().unwrap();
+        let config = Config::builder(1)
+            .connect_rate(0)
+            .connect_rate_per_user(0)
+            .message_rate(0)
+            .build()
+            .unwrap();
         let registry = match recording {
             Some(recording) => Registry::with_journal(config, recording),
             None => Registry::new(config),
