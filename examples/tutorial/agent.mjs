@@ -1,0 +1,97 @@
+// A back end: it serves the page, says where to connect, and has an agent that answers.
+
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const ADMIN = process.env.ADMIN_URL ?? 'http://127.0.0.1:7401';
+const WEBSOCKET = process.env.WEBSOCKET_URL ?? 'ws://127.0.0.1:7400/ws';
+const PAGE = new URL('index.html', import.meta.url);
+
+/** The agent: yields its events as they happen. Call your model and your tools here. */
+async function* agent(question) {
+  yield { event: 'agent_thinking', text: 'This needs the time of day.' };
+  const parameters = { zone: 'UTC', api_key: 'not for browsers' };
+  yield { event: 'tool_executing', tool: 'clock', call: 'c1', parameters };
+  const now = new Date().toISOString().slice(11, 16);
+  yield { event: 'tool_completed', call: 'c1', result: { time: now } };
+  const answer = `You asked: ${question} All I can say is that it is ${now} UTC.`;
+  for (const word of answer.split(' ')) {
+    await sleep(100); // as fast as a model writes
+    yield { event: 'text', delta: word + ' ' };
+  }
+  yield { event: 'agent_completed', result: { answer } };
+}
+
+/** Calls the gateway. An answer that is no success throws. */
+async function post(path, body) {
+  const answer = await fetch(ADMIN + path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(10_000),
+  });
+  if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
+  return answer.json();
+}
+
+/** Reports a run to the gateway, event by event. It ends in any case. */
+async function tell(user, run, events) {
+  const path = `/v1/runs/${encodeURIComponent(run)}/events`;
+  try {
+    for await (const event of events) await post(path, { user, ...event });
+  } catch (error) {
+    await post(path, { user, event: 'agent_failed', error: String(error) });
+  }
+}
+
+async function read(request) {
+  let text = '';
+  for await (const part of request.setEncoding('utf8')) {
+    text += part;
+    if (text.length > 65536) throw new Error('the body is too large');
+  }
+  return JSON.parse(text);
+}
+
+async function ask(request) {
+  let user, question;
+  try {
+    ({ user, question } = await read(request));
+    if (typeof user !== 'string' || typeof question !== 'string') throw new Error('missing');
+  } catch {
+    return [400, { error: 'a user and a question are needed' }];
+  }
+  const run = randomUUID();
+  try {
+    await post('/v1/runs', { user, thread: 'main', run, agent: 'Clock', question });
+  } catch (error) {
+    return [502, { error: `the gateway does not take it: ${error.message}` }];
+  }
+  tell(user, run, agent(question)).catch(console.error);
+  return [202, { run }];
+}
+
+const server = createServer(async (request, response) => {
+  const url = new URL(request.url, 'http://localhost');
+  const route = `${request.method} ${url.pathname}`;
+  if (route === 'GET /') {
+    response.setHeader('content-type', 'text/html; charset=utf-8');
+    return response.end(await readFile(PAGE));
+  }
+  let [status, body] = [404, { error: 'there is nothing here' }];
+  if (route === 'GET /session') {
+    // Yours knows the user from its own login, and never from the query.
+    const user = url.searchParams.get('user') ?? 'alice';
+    [status, body] = [200, { url: `${WEBSOCKET}?${new URLSearchParams({ user })}` }];
+  } else if (route === 'POST /ask') {
+    [status, body] = await ask(request);
+  }
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(body));
+});
+
+server.listen(Number(process.env.PORT ?? 8000), '127.0.0.1', () => {
+  console.log(`http://127.0.0.1:${server.address().port}/`);
+});

@@ -1,0 +1,97 @@
+"""A back end: it serves the page, says where to connect, and has an agent that answers."""
+
+import json
+import os
+import threading
+import time
+import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.request import Request, urlopen
+
+ADMIN = os.environ.get("ADMIN_URL", "http://127.0.0.1:7401")
+WEBSOCKET = os.environ.get("WEBSOCKET_URL", "ws://127.0.0.1:7400/ws")
+PAGE = Path(__file__).with_name("index.html")
+
+
+def agent(question):
+    """The agent: yields its events as they happen. Call your model and your tools here."""
+    yield {"event": "agent_thinking", "text": "This needs the time of day."}
+    parameters = {"zone": "UTC", "api_key": "not for browsers"}
+    yield {"event": "tool_executing", "tool": "clock", "call": "c1", "parameters": parameters}
+    now = time.strftime("%H:%M", time.gmtime())
+    yield {"event": "tool_completed", "call": "c1", "result": {"time": now}}
+    answer = f"You asked: {question} All I can say is that it is {now} UTC."
+    for word in answer.split(" "):
+        time.sleep(0.1)  # as fast as a model writes
+        yield {"event": "text", "delta": word + " "}
+    yield {"event": "agent_completed", "result": {"answer": answer}}
+
+
+def post(path, body):
+    """Calls the gateway. An answer that is no success raises."""
+    headers = {"content-type": "application/json"}
+    request = Request(ADMIN + path, json.dumps(body).encode(), headers)
+    with urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def tell(user, run, events):
+    """Reports a run to the gateway, event by event. It ends in any case."""
+    path = f"/v1/runs/{quote(run, safe='')}/events"
+    try:
+        for event in events:
+            post(path, {"user": user, **event})
+    except Exception as error:
+        post(path, {"user": user, "event": "agent_failed", "error": str(error)})
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        url = urlsplit(self.path)
+        if url.path == "/":
+            self.answer(200, PAGE.read_bytes(), "text/html; charset=utf-8")
+        elif url.path == "/session":
+            # Yours knows the user from its own login, and never from the query.
+            user = parse_qs(url.query).get("user", ["alice"])[0]
+            self.json(200, {"url": f"{WEBSOCKET}?{urlencode({'user': user})}"})
+        else:
+            self.json(404, {"error": "there is nothing here"})
+
+    def do_POST(self):
+        if self.path != "/ask":
+            return self.json(404, {"error": "there is nothing here"})
+        try:
+            length = min(int(self.headers["content-length"] or 0), 65536)
+            body = json.loads(self.rfile.read(length))
+            user, question = str(body["user"]), str(body["question"])
+        except (ValueError, KeyError, TypeError):
+            return self.json(400, {"error": "a user and a question are needed"})
+        run = str(uuid.uuid4())
+        names = {"user": user, "thread": "main", "run": run, "agent": "Clock"}
+        try:
+            post("/v1/runs", {**names, "question": question})
+        except OSError as error:
+            return self.json(502, {"error": f"the gateway does not take it: {error}"})
+        threading.Thread(target=tell, args=(user, run, agent(question)), daemon=True).start()
+        self.json(202, {"run": run})
+
+    def json(self, status, body):
+        self.answer(status, json.dumps(body).encode(), "application/json")
+
+    def answer(self, status, body, kind):
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+if __name__ == "__main__":
+    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "8000"))), Handler)
+    print(f"http://127.0.0.1:{server.server_port}/", flush=True)
+    server.serve_forever()
