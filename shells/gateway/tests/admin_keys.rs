@@ -34,9 +34,10 @@ fn start(file: &File, settings: &[&str]) -> Server {
 }
 
 /// Every call, and the scope that it needs.
-const CALLS: [(&str, &str, Option<&str>); 20] = [
+const CALLS: [(&str, &str, Option<&str>); 21] = [
     ("GET", "/", None),
     ("GET", "/livez", None),
+    ("GET", "/client.js", None),
     ("GET", "/readyz", None),
     ("GET", "/metrics", Some("read")),
     ("GET", "/v1/stats", Some("read")),

@@ -6,6 +6,7 @@
 mod access;
 mod address;
 mod body;
+mod client_module;
 mod close;
 mod event;
 pub(crate) mod explain;

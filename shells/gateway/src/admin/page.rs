@@ -31,7 +31,7 @@ impl Page {
         let connect =
             if websocket.is_ipv6() { "ws:".to_owned() } else { format!("ws://{websocket}") };
         let policy = format!(
-            "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
+            "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; \
              img-src data:; connect-src 'self' {connect}; base-uri 'none'; form-action 'none'; \
              frame-ancestors 'none'"
         );

@@ -9,7 +9,9 @@ use headcount::{ConnId, SessionId};
 use super::access::{self, Access, Peer};
 use super::guard::guard;
 use super::keys::Scope::{Operate, Publish, Read};
-use super::{State, close, look, metrics, operate, page, publish, reload, rooms, runs, stats};
+use super::{
+    State, client_module, close, look, metrics, operate, page, publish, reload, rooms, runs, stats,
+};
 use super::{live, ready};
 use crate::problem::Problem;
 
@@ -77,6 +79,7 @@ const fn operate(
 #[rustfmt::skip]
 pub(super) static ROUTES: &[Route] = &[
     open("/", |only| on(only, page::show)),
+    open("/client.js", |only| on(only, client_module::show)),
     open("/livez", |only| on(only, live)),
     open("/readyz", |only| on(only, ready)),
     get("/metrics", Queries::Anything, |only| on(only, metrics::show)),

@@ -1,0 +1,523 @@
+// The client of a headcount gateway. docs/client.md has the algorithm, headcount.d.ts the interface.
+
+// Milliseconds: the window until a server advertises one; the cap of its growth; from an attempt to the
+// welcome; from a probe to any frame.
+const WINDOW = [250, 5000], CAP = 60_000, CONNECT = 15_000, PROBE = 10_000;
+// Requests without an answer, ended runs that are kept, characters of a piece of text.
+const QUEUE = 256, ENDED_RUNS = 16, PIECE = 1024;
+const END = /^(agent_(completed|failed|cancelled|interrupted)|run_lost)$/;
+
+const fault = (code, message, more) => Object.assign(new Error(message), { code }, more);
+
+// Unchecked: they only say when to ask for the next token.
+const claims = token => {
+  try {
+    return JSON.parse(atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/')));
+  } catch {
+    return {};
+  }
+};
+
+// Whether it has nothing but its delta, so that two of them are one longer piece.
+const plain = event => event.event === 'text' && typeof event.data?.delta === 'string' &&
+  Object.keys(event.data).length === 1;
+
+export class Run {
+  #pieces = [];
+  #wake = new Set();
+  #over = false;
+
+  constructor(id) {
+    this.id = id;
+    this.agent = undefined;
+    this.text = '';
+    this.end = undefined;
+    this.partial = false;
+  }
+
+  // Both for the client alone.
+  _take(event) {
+    if (this.#over) return;
+    if (!this.#pieces.length) this.partial ||= event.event !== 'agent_started';
+    this.agent ??= event.agent;
+    const last = this.#pieces.at(-1);
+    if (event.event === 'text') this.text += event.data?.delta ?? '';
+    if (last && plain(last) && plain(event) && last.data.delta.length < PIECE) {
+      this.#pieces[this.#pieces.length - 1] = { ...event, data: { delta: last.data.delta + event.data.delta } };
+    } else {
+      this.#pieces.push(event);
+    }
+    if (END.test(event.event)) this.end = event;
+    this._over(this.end);
+  }
+
+  _over(over) {
+    this.#over = !!over;
+    for (const wake of this.#wake) wake();
+    this.#wake.clear();
+  }
+
+  [Symbol.asyncIterator]() {
+    let [at, read, done, wake] = [0, 0, false];
+    return {
+      next: async () => {
+        for (;;) {
+          const piece = done ? undefined : this.#pieces[at];
+          const last = at === this.#pieces.length - 1;
+          const text = piece && plain(piece) ? piece.data.delta.slice(read) : undefined;
+          if (piece && text !== '') {
+            if (text === undefined) {
+              at++;
+              return { done: false, value: piece };
+            }
+            // The piece may go on.
+            read = piece.data.delta.length;
+            return { done: false, value: { ...piece, data: { delta: text } } };
+          }
+          if (piece && !last) {
+            at++;
+            read = 0;
+            continue;
+          }
+          if (done || this.#over) return { done: true, value: this.end };
+          await new Promise(resolve => this.#wake.add(wake = resolve));
+        }
+      },
+      return: async value => {
+        done = true;
+        this.#wake.delete(wake);
+        wake?.();
+        return { done: true, value };
+      },
+    };
+  }
+}
+
+export class Client {
+  #base; #options; #WebSocket;
+  #listeners = new Map();
+  #socket = null;
+  // What belongs to an earlier attempt is ignored.
+  #attempt = 0;
+  #failures = 0;
+  #window = WINDOW;
+  #next = null;
+  #timer; #watch; #renewal; #settling; #acking; #resending; #lose;
+  #opened = 0;
+  #interval = 25_000;
+  #probing = false;
+  #token; #renew = true; #refused = false;
+  #cursor = null;
+  #rooms = new Map();
+  #requests = new Map();
+  #id = 0;
+  #acks = new Map();
+  #runs = new Map();
+  #unlisten = [];
+
+  constructor(url, options = {}) {
+    this.#base = url;
+    this.#options = options;
+    this.#WebSocket = options.WebSocket ?? globalThis.WebSocket;
+    if (!this.#WebSocket) throw fault('no_websocket', 'there is no WebSocket here: give one as options.WebSocket');
+    this.state = 'connecting';
+    this.connection = this.user = this.thread = undefined;
+    const nudge = () => this.retry();
+    const hear = (target, ...names) => {
+      if (!target?.addEventListener) return;
+      for (const name of names) {
+        target.addEventListener(name, nudge);
+        this.#unlisten.push(() => target.removeEventListener(name, nudge));
+      }
+    };
+    hear(globalThis, 'online', 'offline', 'pageshow');
+    hear(globalThis.document, 'visibilitychange', 'resume');
+    // Listeners that are added at once hear everything.
+    queueMicrotask(() => this.state === 'connecting' && this.#connect());
+  }
+
+  get position() { return this.#cursor && { ...this.#cursor }; }
+
+  get rooms() { return [...this.#rooms.keys()]; }
+
+  on(name, listener) {
+    const listeners = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, listeners.add(listener));
+    return () => void listeners.delete(listener);
+  }
+
+  join(room) { return this.#request({ type: 'join', room }); }
+
+  leave(room) {
+    this.#rooms.delete(room);
+    return this.#request({ type: 'leave', room });
+  }
+
+  ack(stream, offset) {
+    this.#acks.set(stream, Math.max(offset, this.#acks.get(stream) ?? 0));
+    this.#acking ??= setTimeout(() => this.#acknowledge(), 200);
+  }
+
+  run(id) {
+    let run = this.#runs.get(id);
+    if (!run) {
+      run = new Run(id);
+      if (this.state === 'closed') run._over(true);
+      else this.#runs.set(id, run);
+    }
+    return run;
+  }
+
+  retry() {
+    if (this.state === 'waiting') this.#connect();
+    else if (this.state === 'open' && !this.#probing) this.#probe();
+  }
+
+  close() { this.#end({ code: 1000, reason: 'closed by the application' }); }
+
+  #emit(name, detail) {
+    for (const listener of this.#listeners.get(name) ?? []) {
+      // What a listener throws is reported, and breaks nothing here.
+      try { listener(detail); } catch (error) { queueMicrotask(() => { throw error; }); }
+    }
+  }
+
+  #turn(state, more) {
+    this.state = state;
+    this.#emit('state', { state, ...more });
+  }
+
+  async #connect() {
+    const attempt = ++this.#attempt;
+    this.#abandon();
+    this.#turn('connecting');
+    if (attempt !== this.#attempt) return;
+    this.#timer = setTimeout(() => this.#lost({ reason: 'no welcome in time' }), CONNECT);
+    const { token, user, thread, auth } = this.#options;
+    if (token && this.#renew) {
+      try {
+        const fresh = typeof token === 'function' ? await token() : token;
+        if (attempt !== this.#attempt) return;
+        if (typeof fresh !== 'string') throw new TypeError('the token is not a string');
+        this.#token = fresh;
+        this.#renew = false;
+      } catch (error) {
+        if (attempt !== this.#attempt) return;
+        this.#emit('error', fault('token', `the token callback failed: ${error?.message}`, { cause: error }));
+        return this.#lost({ reason: 'no token' });
+      }
+    }
+    let socket;
+    try {
+      const url = new URL(this.#base, globalThis.location?.href);
+      url.protocol = url.protocol.replace('http', 'ws');
+      const put = (name, value) => value != null && url.searchParams.set(name, value);
+      put('user', user);
+      put('thread', thread);
+      const resume = { ...this.#cursor, previous: this.connection };
+      const first = token && auth === 'frame';
+      if (!first) for (const name in resume) put(name, resume[name]);
+      const protocols = ['headcount.v1'];
+      if (token && !first) protocols.push(`bearer.${this.#token}`);
+      socket = this.#socket = new this.#WebSocket(url.href, protocols);
+      if (first) socket.onopen = () => this.#send({ type: 'auth', token: this.#token, ...resume });
+    } catch (error) {
+      return this.#end({ code: 4501, reason: `bad_request: ${error?.message}` });
+    }
+    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onclose = ({ code, reason }) => this.#lost({ code, reason });
+    // A close follows, and says more; it stays, for some implementations throw at a socket without.
+    socket.onerror = () => {};
+  }
+
+  // Nothing that the socket still says is heard.
+  #abandon() {
+    for (const timer of [this.#timer, this.#watch, this.#renewal, this.#resending, this.#settling]) clearTimeout(timer);
+    this.#resending = undefined;
+    this.#probing = false;
+    const socket = this.#socket;
+    this.#socket = null;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    try { socket.close(1000); } catch { /* It was not open yet. */ }
+  }
+
+  #lost({ code = 1006, reason = '' }) {
+    const opened = this.state === 'open' && this.#opened;
+    ++this.#attempt;
+    this.#abandon();
+    const renewable = typeof this.#options.token === 'function';
+    if (code === 4405 || code === 4500) {
+      if (!renewable || (code === 4500 && this.#refused)) return this.#end({ code, reason });
+      this.#refused = code === 4500;
+      this.#renew = true;
+    } else if ((code >= 4500 && code < 4600) || [1000, 1002, 1003, 1007, 1008, 1009, 1010].includes(code)) {
+      return this.#end({ code, reason });
+    }
+    // One that is welcomed and closed at once does not reset the growth.
+    const held = opened && Date.now() - opened > this.#window[1];
+    this.#failures = held ? 0 : this.#failures + 1;
+    const [low, high] = this.#next ?? this.#window;
+    const top = Math.max(high, Math.min(CAP, high * 2 ** Math.min(this.#failures - 1, 16)));
+    this.#next = null;
+    const asked = Number(/retry_after=(\d+)/.exec(reason)?.[1] ?? 0);
+    const delay = Math.round(Math.min(asked, 3600) * 1000 + low + Math.random() * Math.max(0, (held ? high : top) - low));
+    this.#timer = setTimeout(() => this.#connect(), delay);
+    this.#turn('waiting', { code, reason, retryIn: delay });
+  }
+
+  #end({ code, reason }) {
+    if (this.state === 'closed') return;
+    ++this.#attempt;
+    this.#abandon();
+    clearTimeout(this.#acking);
+    for (const unlisten of this.#unlisten) unlisten();
+    this.state = 'closed';
+    const over = fault('closed', `the client is closed: ${code} ${reason}`);
+    for (const { reject } of this.#requests.values()) reject(over);
+    this.#requests.clear();
+    for (const run of this.#runs.values()) run._over(true);
+    this.#turn('closed', { code, reason });
+    this.#emit('close', { code, reason });
+  }
+
+  #send(frame) {
+    if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(frame));
+  }
+
+  #receive(data) {
+    let frame;
+    try { frame = JSON.parse(data); } catch { return; }
+    this.#arm();
+    const { type, stream, request } = frame ?? {};
+    if (type === 'welcome') return this.#welcome(frame);
+    if (this.state !== 'open') return;
+    switch (type) {
+      case 'event':
+        return this.#event(frame);
+      case 'gap':
+        if (this.#pass(stream, frame.to)) this.#gap(frame);
+        return;
+      case 'joined':
+        this.#joined(frame);
+        return this.#settle(request, frame);
+      case 'left':
+        // A join that was asked for after this leave stays.
+        if (![...this.#requests.values()].some(({ frame: it }) => it.type === 'join' && it.room === frame.room)) {
+          this.#rooms.delete(frame.room);
+        }
+        this.#emit('left', frame);
+        return this.#settle(request, frame);
+      case 'ok':
+        return this.#settle(request, frame);
+      case 'draining':
+        this.#next = frame.reconnect_ms;
+        return this.#emit('draining', frame);
+      case 'error':
+        return this.#failed(frame);
+    }
+  }
+
+  #welcome(welcome) {
+    const { session, recovered } = welcome;
+    const { epoch } = session;
+    const before = this.#cursor;
+    const foreign = before && before.epoch !== epoch;
+    this.#cursor = { epoch, offset: recovered === 'all' ? Math.max(before?.offset ?? 0, session.offset) : session.offset };
+    for (const name of ['connection', 'user', 'thread']) this[name] = welcome[name];
+    clearTimeout(this.#timer);
+    this.#window = welcome.reconnect_ms ?? WINDOW;
+    this.#interval = welcome.ping_interval_ms || this.#interval;
+    this.#refused = false;
+    this.#opened = Date.now();
+    this.state = 'open';
+    this.#resend();
+    const asked = new Set([...this.#requests.values()].map(({ frame }) => frame.room));
+    for (const room of this.#rooms.keys()) if (!asked.has(room)) this.join(room);
+    if (foreign) this.#acks.delete('session');
+    this.#acknowledge();
+    this.#schedule();
+    this.#forget(welcome.runs.map(({ run }) => run), foreign, recovered);
+    this.#turn('open', { recovered });
+    if (foreign) this.#emit('reset', { stream: 'session', epoch });
+  }
+
+  // Runs that can't go on are over. With the same epoch the end may still come, behind the gap.
+  #forget(open, foreign, recovered) {
+    const absent = [...this.#runs.values()].filter(run => !run.end && run.agent !== undefined &&
+      (foreign || (!open.includes(run.id) && (run.partial || recovered === 'gap'))));
+    this.#lose = () => {
+      this.#lose = undefined;
+      for (const run of absent) {
+        if (!run.end) run._take({ event: 'run_lost', run: run.id, data: { reason: foreign ? 'restart' : 'gap' } });
+      }
+    };
+    if (foreign) this.#lose();
+    else if (absent.length) this.#settling = setTimeout(this.#lose, PROBE);
+    else this.#lose = undefined;
+  }
+
+  #event(event) {
+    const { stream, offset, run: id } = event;
+    if (stream && !this.#pass(stream, offset)) return;
+    if (this.#lose && stream === 'session') {
+      clearTimeout(this.#settling);
+      this.#settling = setTimeout(this.#lose, PROBE);
+    }
+    if (id !== undefined) {
+      let run = this.#runs.get(id);
+      // A name that begins again is another run.
+      if (run?.end) this.#runs.delete(id);
+      run = this.run(id);
+      const known = run.agent !== undefined;
+      run._take(event);
+      if (!known) this.#emit('run', run);
+      if (run.end) this.#prune();
+    }
+    this.#emit('event', event);
+  }
+
+  #prune() {
+    const ended = [...this.#runs.values()].filter(run => run.end);
+    for (const run of ended.slice(0, -ENDED_RUNS)) this.#runs.delete(run.id);
+  }
+
+  // Moves what has been seen of a stream; false: it was seen before.
+  #pass(stream, offset) {
+    const cursor = stream === 'session' ? this.#cursor : this.#rooms.get(stream.slice(5));
+    if (!cursor) return true;
+    if (offset <= cursor.offset) return false;
+    cursor.offset = offset;
+    return true;
+  }
+
+  #gap(gap) {
+    let open = false;
+    if (gap.stream === 'session') {
+      for (const run of this.#runs.values()) {
+        if (run.agent !== undefined && !run.end) open = run.partial = true;
+      }
+    }
+    this.#emit('gap', gap);
+    // Only a welcome says which runs are still open: an end may have been lost on a live connection.
+    if (open && Date.now() - this.#opened > PROBE) this.#lost({ reason: 'gap' });
+  }
+
+  #joined({ room, epoch, offset, recovered, request }) {
+    const before = this.#rooms.get(room);
+    // It was left before the answer came.
+    if (request !== undefined && !this.#requests.has(request)) return;
+    const same = before?.epoch === epoch;
+    this.#rooms.set(room, { epoch, offset: same && recovered !== 'gap' ? Math.max(before.offset, offset) : offset });
+    if (before?.epoch && !same) {
+      this.#acks.delete(`room/${room}`);
+      this.#emit('reset', { stream: `room/${room}`, epoch });
+    }
+    this.#emit('joined', { room, epoch, offset, recovered });
+  }
+
+  #failed({ code, message, request }) {
+    const error = fault(code, message);
+    if (code === 'rate_limited' && request === undefined) {
+      // Which one it was is not said.
+      this.#resending ??= setTimeout(() => this.#resend(), 1000);
+      return;
+    }
+    const asked = this.#requests.get(request);
+    if (asked?.frame.type === 'join') {
+      this.#rooms.delete(asked.frame.room);
+      this.#emit('left', { room: asked.frame.room, code, message });
+    }
+    if (asked) this.#settle(request, null, error);
+    else this.#emit('error', error);
+  }
+
+  // Until there is an answer it is asked again on each connection: each of them may come twice.
+  #request(frame) {
+    const answer = new Promise((resolve, reject) => {
+      if (this.state === 'closed') return reject(fault('closed', 'the client is closed'));
+      if (this.#requests.size >= QUEUE) return reject(fault('queue_full', `${QUEUE} requests are waiting`));
+      const id = ++this.#id;
+      this.#requests.set(id, { frame, resolve, reject });
+      this.#ask(id, frame);
+    });
+    // One that is not awaited is no unhandled rejection.
+    answer.catch(() => {});
+    return answer;
+  }
+
+  #ask(id, frame) {
+    if (this.state !== 'open') return;
+    const seen = frame.type === 'join' ? this.#rooms.get(frame.room) : undefined;
+    this.#send({ ...frame, ...(seen?.epoch && seen), id });
+  }
+
+  #resend() {
+    this.#resending = undefined;
+    for (const [id, { frame }] of this.#requests) this.#ask(id, frame);
+  }
+
+  #settle(id, frame, error) {
+    const asked = this.#requests.get(id);
+    if (!asked) return;
+    this.#requests.delete(id);
+    if (error) asked.reject(error);
+    else asked.resolve(frame);
+  }
+
+  #acknowledge() {
+    this.#acking = undefined;
+    if (this.state !== 'open') return;
+    for (const [stream, offset] of this.#acks) this.#send({ type: 'ack', stream, offset });
+    this.#acks.clear();
+  }
+
+  // Browsers do not show the server's pings: a frame `ping` breaks a silence, and its answer shows life.
+  #arm() {
+    clearTimeout(this.#watch);
+    this.#probing = false;
+    if (this.#socket) this.#watch = setTimeout(() => this.#probe(), this.#interval);
+  }
+
+  #probe() {
+    clearTimeout(this.#watch);
+    this.#probing = true;
+    this.#watch = setTimeout(() => this.#lost({ reason: 'no sign of life' }), this.#options.probe ?? PROBE);
+    this.#send({ type: 'ping' });
+    // An answer that found no room on its way is asked for again.
+    this.#resend();
+  }
+
+  // The next token is asked for when four fifths of the life of this one are over.
+  #schedule() {
+    if (typeof this.#options.token !== 'function') return;
+    const { exp, iat } = claims(this.#token);
+    const left = exp - Date.now() / 1000;
+    const life = exp > iat ? exp - iat : left;
+    // A clock that is wrong must not make it ask all the time.
+    const after = 0.8 * Math.max(life / 8, left > 0 ? Math.min(left, life) : life);
+    if (after > 0) this.#renewal = setTimeout(() => this.#refresh(), Math.min(after * 1000, 2 ** 31 - 1));
+  }
+
+  async #refresh() {
+    const attempt = this.#attempt;
+    // A connection that is made meanwhile asks for a new one too.
+    this.#renew = true;
+    try {
+      const token = await this.#options.token();
+      if (attempt !== this.#attempt) return;
+      const before = this.#token;
+      this.#token = token;
+      this.#renew = false;
+      await this.#request({ type: 'refresh', token }).catch(error => {
+        this.#token = before;
+        this.#renew = true;
+        throw error;
+      });
+      if (attempt === this.#attempt) this.#schedule();
+    } catch (error) {
+      // The server says when it is too late: 4405.
+      if (this.state !== 'closed') this.#emit('error', fault('token', `the token was not refreshed: ${error?.message}`, { cause: error }));
+    }
+  }
+}
