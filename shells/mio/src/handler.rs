@@ -196,7 +196,8 @@ pub enum Verdict {
     /// is over, or its place is needed, or the server stops, the client is answered 503 with
     /// `Retry-After`, or in band as [`Options::refuse_in_band`](crate::Options::refuse_in_band) says.
     /// Of its socket no more is read, and a client that hangs up is gone. It costs its request head, of
-    /// `limits.head_bytes` at most.
+    /// `limits.head_bytes` at most, and up to 4 KiB of frames that came in right behind it: one that
+    /// has sent more before it was answered is refused with 400.
     Later,
     /// Don't upgrade it: answer this.
     Refuse(Answer),

@@ -202,7 +202,7 @@ impl<S: Stream> Socket<S> {
 
     /// The last word to a client that is not upgraded. The close that it makes the registry ask for
     /// bounds how long the client may take to read it.
-    fn answer<H: Handler>(
+    pub(super) fn answer<H: Handler>(
         &mut self,
         answer: &Answer,
         peer: SocketAddr,

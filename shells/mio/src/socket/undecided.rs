@@ -11,6 +11,9 @@ use crate::handler::Handler;
 
 use super::{Desk, Socket, Stage, Stream};
 
+/// The most bytes that may have come in behind the head of a request that has to wait.
+pub(super) const MAX_EARLY_BYTES: usize = 4 * 1024;
+
 /// A complete request head, and what came in behind it with the same read.
 pub(super) struct Undecided {
     bytes: Vec<u8>,
@@ -79,8 +82,15 @@ impl<S: Stream> Socket<S> {
         match self.request(head, asked.peer, asked.has_waited, desk) {
             // A client may send frames without waiting for the answer.
             Asked::Answered => self.parse(rest, frames, desk),
+            // RFC 6455, section 4.1: it must wait. All that waits for its turn is kept in memory.
+            Asked::Later { .. } if rest.len() > MAX_EARLY_BYTES => {
+                let message = "frames were sent before the answer to the upgrade: wait for it";
+                let answer = Answer::json(400, "early_frames", message);
+                self.answer(&answer, asked.peer, true, CloseReason::BadRequest, desk);
+            }
             Asked::Later { accept } => {
                 asked.accept = accept;
+                asked.bytes.shrink_to_fit();
                 asked.again = false;
                 asked.has_waited = true;
                 self.stage = Stage::Undecided(Box::new(asked));

@@ -61,6 +61,24 @@ fn a_request_waits_and_what_was_sent_behind_it_too() {
 }
 
 #[test]
+fn one_that_says_much_before_it_is_answered_does_not_wait() {
+    let (room, header) = (crate::socket::undecided::MAX_EARLY_BYTES, 8);
+    for (bytes, waits) in [(room - header, true), (room - header + 1, false)] {
+        let mut rig = Rig::new(config());
+        rig.handler.later = true;
+        let (conn, fake) = rig.accept();
+        let early = frame(0x81, &vec![b'x'; bytes]);
+        assert_eq!(early.len(), bytes + header);
+        fake.0.borrow_mut().input.extend([UPGRADE, &early].concat());
+        rig.settle(conn);
+        let output = fake.0.borrow().output.clone();
+        assert_eq!(output.is_empty(), waits, "{}", output.escape_ascii());
+        assert!(waits || output.starts_with(b"HTTP/1.1 400 "), "{}", output.escape_ascii());
+        assert_eq!(rig.registry.vacancies() + u32::from(waits), rig.registry.config().pending());
+    }
+}
+
+#[test]
 fn what_is_decided_later_is_refused_as_if_it_were_at_once() {
     for (options, request, http) in
         [(Options::new(), UPGRADE, true), (in_band(), UPGRADE, true), (in_band(), OFFER, false)]
