@@ -1,0 +1,274 @@
+//! Behind nginx with TLS, with the configuration that docs/proxies.md shows. Skipped, with a line, where
+//! there is no nginx or no openssl.
+
+#[path = "common/mod.rs"]
+mod common;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::Value;
+use tungstenite::client::IntoClientRequest as _;
+use tungstenite::http::HeaderValue;
+use tungstenite::{Message, WebSocket};
+
+use common::{PATIENCE, Server};
+
+const HOST: &str = "ws.example.com";
+const PAGE: &str = "https://app.example.com";
+
+/// nginx before a gateway, in a folder of its own. Stopped when the test is over.
+struct Proxy {
+    child: Child,
+    folder: PathBuf,
+    address: SocketAddr,
+    trusts: Arc<ClientConfig>,
+}
+
+impl Proxy {
+    /// `None`: what it needs is not installed.
+    fn before(server: &Server, name: &str) -> Option<Self> {
+        if !is_installed("nginx", "-v") || !is_installed("openssl", "version") {
+            eprintln!("skipped: nginx and openssl are needed, and one of them is not installed");
+            return None;
+        }
+        let folder = std::env::temp_dir().join(format!("headcount-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+            ])
+            .args(["-days", "2", "-subj", "/CN=headcount", "-addext"])
+            .arg(format!("subjectAltName=DNS:{HOST}"))
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .arg("-keyout")
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .stderr(Stdio::null())
+            .status();
+        assert!(made.unwrap().success(), "a certificate is made");
+
+        let address = free_address();
+        let replaced = [
+            ("listen 443 ssl", format!("listen {address} ssl")),
+            ("/etc/ssl/ws.example.com.pem", shown(&certificate)),
+            ("/etc/ssl/ws.example.com.key", shown(&key)),
+            ("/var/log/nginx/headcount.log", shown(&folder.join("access.log"))),
+            ("http://127.0.0.1:7400", format!("http://{}", server.websocket)),
+        ];
+        let mut documented = documented("nginx");
+        for (from, to) in &replaced {
+            assert_eq!(documented.matches(from).count(), 1, "{from}");
+            documented = documented.replace(from, to);
+        }
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {};\n", shown(&folder.join(kind))))
+            .concat();
+        let whole = format!(
+            "daemon off;\nmaster_process off;\npid {};\nerror_log {} warn;\n\
+             events {{}}\nhttp {{\n{temporary}{documented}}}\n",
+            shown(&folder.join("pid")),
+            shown(&folder.join("error.log")),
+        );
+        let file = folder.join("nginx.conf");
+        fs::write(&file, whole).unwrap();
+        let child = Command::new("nginx")
+            .arg("-p")
+            .arg(&folder)
+            .arg("-c")
+            .arg(&file)
+            .args(["-e", "stderr"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&certificate).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let trusts = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let proxy = Self { child, folder, address, trusts: Arc::new(trusts) };
+        proxy.wait_until_it_listens();
+        Some(proxy)
+    }
+
+    fn wait_until_it_listens(&self) {
+        let start = Instant::now();
+        while TcpStream::connect(self.address).is_err() {
+            let errors = fs::read_to_string(self.folder.join("error.log")).unwrap_or_default();
+            assert!(start.elapsed() < PATIENCE, "nginx does not listen: {errors}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// A page's WebSocket; a refusal is its status and body.
+    fn connect(&self, page: &str, query: &str) -> Result<Tab, (u16, Value)> {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let name = ServerName::try_from(HOST).unwrap();
+        let tls = ClientConnection::new(Arc::clone(&self.trusts), name).unwrap();
+        let mut request = format!("wss://{HOST}/ws?{query}").into_client_request().unwrap();
+        request.headers_mut().insert("origin", HeaderValue::from_str(page).unwrap());
+        match tungstenite::client(request, StreamOwned::new(tls, stream)) {
+            Ok((socket, _)) => {
+                let mut tab = Tab { socket, welcome: Value::Null };
+                tab.welcome = tab.next();
+                assert_eq!(tab.welcome["type"], "welcome");
+                Ok(tab)
+            }
+            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+                let body = response.body().clone().unwrap_or_default();
+                Err((response.status().as_u16(), serde_json::from_slice(&body).unwrap()))
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+struct Tab {
+    socket: WebSocket<StreamOwned<ClientConnection, TcpStream>>,
+    welcome: Value,
+}
+
+impl Tab {
+    fn next(&mut self) -> Value {
+        loop {
+            match self.socket.read().unwrap() {
+                Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+fn is_installed(program: &str, argument: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg(argument).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn shown(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// The one block of this language in the document.
+fn documented(language: &str) -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/proxies.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (_, after) = page.split_once(&format!("```{language}\n")).expect("a block");
+    after.split_once("```").expect("its end").0.to_owned()
+}
+
+/// The gateway with the settings that the document shows, on a port that is free.
+fn gateway() -> Server {
+    let file = common::File::new(
+        &documented("toml").replace("listen = \"127.0.0.1:7400\"", "listen = \"127.0.0.1:0\""),
+    );
+    let mut command = common::headcount();
+    command.args(["serve", "--admin", "127.0.0.1:0", "--config"]).arg(file.path());
+    command.args(["--set", "heartbeat.interval=1s"]);
+    Server::run(command)
+}
+
+#[test]
+fn a_page_connects_through_tls_and_resumes_after_a_cut() {
+    let server = gateway();
+    let Some(proxy) = Proxy::before(&server, "resume") else { return };
+    let mut tab = proxy.connect(PAGE, "user=alice&token_is_not=here").unwrap();
+    server.publish(r#"{"user":"alice"}"#, "1");
+    let seen = tab.next();
+    assert_eq!((&seen["offset"], &seen["data"]), (&1.into(), &1.into()));
+
+    // The socket ends without a close frame, as when a train enters a tunnel.
+    tab.socket.get_mut().sock.shutdown(std::net::Shutdown::Both).unwrap();
+    server.until(|stats| stats["connections"]["live"] == 0);
+    server.publish(r#"{"user":"alice"}"#, "2");
+    let epoch = tab.welcome["session"]["epoch"].as_str().unwrap();
+    let previous = tab.welcome["connection"].as_str().unwrap();
+    let query = format!("user=alice&epoch={epoch}&offset=1&previous={previous}");
+    let mut tab = proxy.connect(PAGE, &query).unwrap();
+    assert_eq!(tab.welcome["recovered"], "all");
+    let missed = tab.next();
+    assert_eq!((&missed["offset"], &missed["data"]), (&2.into(), &2.into()));
+
+    // A quiet connection lives: pings go through, and so do the pongs.
+    let pongs = |stats: &Value| stats["heartbeat"]["pongs_received"].as_u64().unwrap_or_default();
+    let before = pongs(&server.stats());
+    tab.socket.get_mut().sock.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let start = Instant::now();
+    while pongs(&server.stats()) < before + 2 {
+        assert!(start.elapsed() < PATIENCE, "no pong came through");
+        // Reading answers the pings.
+        let _ = tab.socket.read();
+    }
+    assert_eq!(server.stats()["connections"]["live"], 1);
+}
+
+#[test]
+fn pages_of_other_origins_are_refused_and_queries_stay_out_of_the_log() {
+    let server = gateway();
+    let Some(proxy) = Proxy::before(&server, "origins") else { return };
+    for page in ["https://evil.example", "http://app.example.com", "https://app.example.com.evil"] {
+        let (status, body) = proxy.connect(page, "user=alice").map(|_| ()).unwrap_err();
+        assert_eq!((status, &body["error"]["code"]), (403, &"origin".into()), "{page}");
+    }
+    let tab = proxy.connect(PAGE, "user=alice&thread=in-the-query").unwrap();
+    drop(tab);
+    server.until(|stats| stats["connections"]["live"] == 0);
+    let log = proxy.folder.join("access.log");
+    let start = Instant::now();
+    let mut text = String::new();
+    while !text.contains("\"GET /ws\" 101 ") {
+        assert!(start.elapsed() < PATIENCE, "{text}");
+        text = fs::read_to_string(&log).unwrap_or_default();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(!text.contains("in-the-query") && !text.contains("alice"), "{text}");
+}
+
+#[test]
+fn what_is_not_the_websocket_path_does_not_reach_the_gateway() {
+    let server = gateway();
+    let Some(proxy) = Proxy::before(&server, "paths") else { return };
+    let stream = TcpStream::connect(proxy.address).unwrap();
+    let name = ServerName::try_from(HOST).unwrap();
+    let tls = ClientConnection::new(Arc::clone(&proxy.trusts), name).unwrap();
+    let mut stream = StreamOwned::new(tls, stream);
+    write!(stream, "GET /v1/stats HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 404 ") && answer.contains("nginx"), "{answer}");
+}
