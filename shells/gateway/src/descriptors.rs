@@ -20,6 +20,31 @@ const RESERVE: u64 = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Descriptors(pub(crate) u64);
 
+/// The limits that were given, of those that the descriptors decide about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Given {
+    pub(crate) connections: Option<u32>,
+    pub(crate) pending: Option<u32>,
+    pub(crate) closing: Option<u32>,
+}
+
+/// Limits where none is given; `None` is what the core derives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Defaults {
+    connections: Option<u32>,
+    pending: Option<u32>,
+    closing: Option<u32>,
+}
+
+impl Defaults {
+    pub(crate) fn apply(self, builder: ConfigBuilder) -> ConfigBuilder {
+        let Self { connections, pending, closing } = self;
+        let builder = connections.into_iter().fold(builder, ConfigBuilder::connections);
+        let builder = pending.into_iter().fold(builder, ConfigBuilder::pending);
+        closing.into_iter().fold(builder, ConfigBuilder::closing)
+    }
+}
+
 /// The limits that were lowered, as `(key, from, to)`; none if they fit.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lowered(Vec<(&'static str, u32, u32)>);
@@ -53,17 +78,28 @@ impl Descriptors {
         self.0 - self.reserve()
     }
 
-    /// `limits.connections` where none is given: with an eighth of them for those that wait, and as
-    /// many for each of the two headrooms of those that close, they fill the room.
-    pub(crate) fn default_connections(self) -> u32 {
-        let room = self.room();
-        // Above 8 x 64 connections an eighth of them is more than the fewest.
-        let fits = if room >= 11 * FEWEST_BESIDE {
-            room / 11 * 8
-        } else {
-            room.saturating_sub(3 * FEWEST_BESIDE)
-        };
-        u32::try_from(fits).unwrap_or(u32::MAX).clamp(1, CONNECTIONS)
+    /// The limits that have a default of their own here, so that with those that are given all fit
+    /// into the room, if they can: an eighth of the connections may wait, and each of the two headrooms
+    /// of those that close is as large.
+    pub(crate) fn defaults(self, given: Given) -> Defaults {
+        let [_, pending, closing] = COSTS;
+        let cost_of = |limit: Option<u32>, cost: u64| u64::from(limit.unwrap_or(0)) * cost;
+        let share_of = |limit: Option<u32>, cost: u64| if limit.is_some() { 0 } else { cost };
+        let shares = share_of(given.pending, pending) + share_of(given.closing, closing);
+        let taken = cost_of(given.pending, pending) + cost_of(given.closing, closing);
+        let left = self.room().saturating_sub(taken).min(u64::from(u32::MAX));
+        let fits = u32::try_from(left * 8 / (8 + shares)).unwrap_or(u32::MAX);
+        let connections = given.connections.unwrap_or_else(|| fits.clamp(1, CONNECTIONS));
+        let eighth = u64::from(connections / 8).max(1);
+        let beside = left.saturating_sub(connections.into()).checked_div(shares).unwrap_or(0);
+        // The core derives the fewest at least. Fewer than an eighth are for `fit` to say.
+        let beside = (eighth..eighth.max(FEWEST_BESIDE)).contains(&beside);
+        let beside = beside.then(|| u32::try_from(eighth).unwrap_or(u32::MAX));
+        Defaults {
+            connections: given.connections.is_none().then_some(connections),
+            pending: beside.filter(|_| given.pending.is_none()),
+            closing: beside.filter(|_| given.closing.is_none()),
+        }
     }
 
     /// Lowers what does not fit, all in the same proportion. `config` is what `builder` makes.
@@ -139,18 +175,47 @@ mod tests {
 
     #[test]
     fn the_default_fills_what_the_descriptors_leave() {
-        for (limit, connections) in
-            [(1_024, 320), (8_192, 5_584), (66_048, 47_656), (90_624, 65_536), (u64::MAX, 65_536)]
-        {
-            assert_eq!(Descriptors(limit).default_connections(), connections, "{limit}");
+        for (limit, connections) in [
+            (64, 23),
+            (200, 72),
+            (1_024, 372),
+            (8_192, 5_585),
+            (66_048, 47_662),
+            (90_624, 65_536),
+            (u64::MAX, 65_536),
+        ] {
+            let defaults = Descriptors(limit).defaults(Given::default());
+            assert_eq!(defaults.connections, Some(connections), "{limit}");
         }
-        for limit in (400..20_000).step_by(7).chain([1 << 20, u64::MAX]) {
-            let descriptors = Descriptors(limit);
-            let builder = Config::builder(1).connections(descriptors.default_connections());
-            let config = builder.clone().build().unwrap();
-            assert!(sum(&config) <= limit - descriptors.reserve(), "{limit}");
-            assert!(descriptors.fit(builder, &config).1.is_empty(), "{limit}");
+        let few = (16..400).chain((400..20_000).step_by(7)).chain([1 << 20, u64::MAX]);
+        for limit in few {
+            for (pending, closing) in [(None, None), (Some(1), None), (None, Some(1))] {
+                let descriptors = Descriptors(limit);
+                let defaults = descriptors.defaults(Given { connections: None, pending, closing });
+                let builder = defaults.apply(Config::builder(1));
+                let builder = pending.into_iter().fold(builder, ConfigBuilder::pending);
+                let builder = closing.into_iter().fold(builder, ConfigBuilder::closing);
+                let config = builder.clone().build().unwrap();
+                let room = limit - descriptors.reserve();
+                assert!(sum(&config) <= room, "{limit}: {defaults:?}");
+                // Most of it is for connections.
+                assert!(u64::from(config.connections()) * 2 > room || room > 100_000, "{limit}");
+                assert!(descriptors.fit(builder, &config).1.is_empty(), "{limit}");
+            }
         }
+    }
+
+    #[test]
+    fn what_is_given_for_others_leaves_the_rest_to_connections() {
+        // 200 descriptors leave 100: 8 for those that wait, and twice 8 for those that close.
+        let given = Given { connections: None, pending: Some(8), closing: Some(8) };
+        assert_eq!(Descriptors(200).defaults(given).connections, Some(76));
+        let given = Given { connections: None, pending: Some(5_000), closing: None };
+        assert_eq!(Descriptors(200).defaults(given).connections, Some(1));
+        // As many as are given leave place for an eighth of them.
+        let given = Given { connections: Some(40), pending: None, closing: None };
+        let defaults = Descriptors(200).defaults(given);
+        assert_eq!((defaults.pending, defaults.closing), (Some(5), Some(5)));
     }
 
     #[test]

@@ -11,12 +11,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use headcount::{Config, ConfigError, OverCap, Profile};
+use headcount::{Config, ConfigBuilder, ConfigError, OverCap, Profile};
 use headcount_redaction::Policy as Redaction;
 use tracing::level_filters::LevelFilter;
 
 use crate::admin::AnswerBounds;
-use crate::descriptors::{Descriptors, Lowered};
+use crate::descriptors::{self, Descriptors, Lowered};
 use crate::log;
 use crate::proxies::Proxies;
 use crate::secret::{HIDDEN, Secret};
@@ -155,44 +155,27 @@ impl Settings {
         seed: u64,
         descriptors: Descriptors,
     ) -> Result<(Config, Lowered), String> {
-        let fits = descriptors.default_connections();
+        let number = |key| match self.value(key) {
+            Some(Value::Number(number)) => Some(*number),
+            _ => None,
+        };
+        let fits = descriptors.defaults(descriptors::Given {
+            connections: number("limits.connections"),
+            pending: number("limits.pending"),
+            closing: number("limits.closing"),
+        });
         let mut builder = match self.value("profile") {
             // It has a number of its own.
             Some(Value::Start(Profile::Origin)) => Config::profile(Profile::Origin, seed),
-            Some(Value::Start(profile)) => Config::profile(*profile, seed).connections(fits),
-            _ => Config::builder(seed).connections(fits).drain_deadline(QUICK_DRAIN),
+            Some(Value::Start(profile)) => fits.apply(Config::profile(*profile, seed)),
+            _ => fits.apply(Config::builder(seed)).drain_deadline(QUICK_DRAIN),
         };
         for row in ROWS {
-            let Some(given) = self.given.get(row.key) else { continue };
-            builder = match (row.takes, &given.value) {
-                (
-                    Takes::Count(set, _) | Takes::Percent(set, _) | Takes::Rate(set, _),
-                    Value::Number(number),
-                ) => set(builder, *number),
-                (Takes::Size(set, _), Value::Bytes(bytes)) => set(builder, *bytes),
-                (Takes::Time(set, _), Value::Time(time)) => set(builder, *time),
-                (Takes::Policy(set, _), Value::Policy(policy)) => set(builder, *policy),
-                (
-                    Takes::Start
-                    | Takes::OwnRate
-                    | Takes::OwnList
-                    | Takes::OwnHosts
-                    | Takes::OwnOrigins
-                    | Takes::OwnTime(..)
-                    | Takes::OwnSize(..)
-                    | Takes::OwnLevel
-                    | Takes::OwnFlag(_)
-                    | Takes::OwnWords(_)
-                    | Takes::OwnCount(..)
-                    | Takes::OwnSecret
-                    | Takes::OwnSecretFile
-                    | Takes::Address(_),
-                    _,
-                ) => builder,
-                // `set` makes the value by the row's form.
-                _ => unreachable!("a value of another form than its row takes"),
-            };
+            if let Some(given) = self.given.get(row.key) {
+                builder = row.takes.set(builder, &given.value);
+            }
         }
+        let builder = self.settle(builder)?;
         let explain = |error| self.explain(&error);
         let config = builder.clone().build().map_err(explain)?;
         let (grace, deadline) = (config.drain_grace(), config.drain_deadline());
@@ -211,6 +194,37 @@ impl Settings {
         let config = builder.clone().build().map_err(explain)?;
         let (builder, lowered) = descriptors.fit(builder, &config);
         Ok((builder.build().map_err(explain)?, lowered))
+    }
+
+    /// Where a value that was given contradicts one that was not, which a profile or a default has
+    /// set, that one follows it.
+    fn settle(&self, mut builder: ConfigBuilder) -> Result<ConfigBuilder, String> {
+        // Each round settles one pair of keys, of which there are fewer than keys.
+        for _ in ROWS {
+            let error = match builder.clone().build() {
+                Ok(_) => break,
+                Err(error) => error,
+            };
+            let ConfigError::Contradiction { key, exceeds } = error else {
+                return Err(self.explain(&error));
+            };
+            let (Some(lower), Some(upper)) = (rows::find(key), rows::find(exceeds)) else {
+                return Err(self.explain(&error));
+            };
+            builder = match (self.value(key), self.value(exceeds)) {
+                (Some(value), None) => upper.takes.set(builder, value),
+                (None, Some(value)) => lower.takes.set(builder, value),
+                (Some(_), Some(_)) => return Err(self.explain(&error)),
+                // The upper one is derived from another that was given.
+                (None, None) => {
+                    let lowest = lower.takes.set(builder.clone(), &upper.takes.lowest());
+                    let derived = lowest.build().ok().and_then(|config| upper.takes.of(&config));
+                    let Some(value) = derived else { return Err(self.explain(&error)) };
+                    lower.takes.set(builder, &value)
+                }
+            };
+        }
+        Ok(builder)
     }
 
     /// Upgrades per second from one address; 0: no limit.
@@ -412,6 +426,42 @@ impl Takes {
             Self::OwnSecretFile if bare.is_empty() => Err("the path of a file"),
             Self::OwnSecretFile => Ok(Value::SecretFile(bare.to_owned(), None)),
             Self::Address(_) => values::address(bare).map(Value::Address),
+        }
+    }
+
+    /// The lowest value of this form that the registry takes for all of its keys that have an upper
+    /// bound in another key.
+    const fn lowest(self) -> Value {
+        match self {
+            Self::Size(..) => Value::Bytes(1),
+            Self::Time(..) => Value::Time(Duration::from_millis(1)),
+            _ => Value::Number(1),
+        }
+    }
+
+    /// Gives a value of this form to the registry; one that is the gateway's own goes nowhere.
+    fn set(self, builder: ConfigBuilder, value: &Value) -> ConfigBuilder {
+        match (self, value) {
+            (
+                Self::Count(set, _) | Self::Percent(set, _) | Self::Rate(set, _),
+                Value::Number(number),
+            ) => set(builder, *number),
+            (Self::Size(set, _), Value::Bytes(bytes)) => set(builder, *bytes),
+            (Self::Time(set, _), Value::Time(time)) => set(builder, *time),
+            (Self::Policy(set, _), Value::Policy(policy)) => set(builder, *policy),
+            (
+                Self::Count(..)
+                | Self::Percent(..)
+                | Self::Rate(..)
+                | Self::Size(..)
+                | Self::Time(..)
+                | Self::Policy(..),
+                _,
+            ) => {
+                // Values are made by the form of their row.
+                unreachable!("a value of another form than its row takes")
+            }
+            _ => builder,
         }
     }
 

@@ -176,15 +176,7 @@ fn mistakes_say_what_is_expected() {
     );
     for (given, expected) in [
         (
-            &[("stream.history", "999")][..],
-            "=999: must not be larger than the default of stream.messages",
-        ),
-        (
-            &[("limits.connections", "2"), ("profile", "origin")],
-            "limits.connections_per_user of --set profile=origin: must not be larger than",
-        ),
-        (
-            &[("drain.grace", "2s"), ("drain.deadline", "1s")],
+            &[("drain.grace", "2s"), ("drain.deadline", "1s")][..],
             "--set drain.grace=2s: must not be larger than --set drain.deadline=1s",
         ),
         (&[("", "5")], "--set =…: the key is missing"),
@@ -205,6 +197,16 @@ fn mistakes_say_what_is_expected() {
 }
 
 #[test]
+fn what_was_given_wins_over_a_profile_and_over_the_defaults_of_others() {
+    let config = settings(&[("profile", "origin"), ("limits.connections", "2")]).unwrap();
+    assert_eq!((config.connections(), config.connections_per_user()), (2, 2));
+    let config = settings(&[("profile", "origin"), ("limits.sessions", "2")]).unwrap();
+    assert_eq!((config.sessions(), config.sessions_per_user()), (2, 2));
+    let config = settings(&[("stream.history", "999")]).unwrap();
+    assert_eq!((config.stream_messages(), config.stream_history()), (999, 999));
+}
+
+#[test]
 fn limits_that_were_given_are_lowered_to_fit_and_contradict_nothing() {
     let given = |given: &[(&str, &str)]| {
         let mut settings = Settings::default();
@@ -214,7 +216,7 @@ fn limits_that_were_given_are_lowered_to_fit_and_contradict_nothing() {
         settings.config(1, Descriptors(600)).unwrap()
     };
     let (config, lowered) = given(&[]);
-    assert!(lowered.is_empty() && config.connections() == 108, "{lowered}");
+    assert!(lowered.is_empty() && config.connections() == 218, "{lowered}");
     let all = [
         ("limits.connections", "1000"),
         ("limits.users", "1500"),
