@@ -11,10 +11,21 @@ export interface Options {
   user?: string;
   /** Which of the user's threads; `main` without. */
   thread?: string;
+  /** The `position` of an earlier client: this one goes on there. */
+  resume?: Position;
   /** What to connect with, where there is no global `WebSocket` (Node 20: the package `ws`). */
   WebSocket?: new (url: string, protocols: string[]) => any;
   /** Milliseconds from a ping of the client to any frame; 10,000 without. Then the socket counts as dead. */
   probe?: number;
+}
+
+/** What a client has seen, as JSON can hold it. */
+export interface Position {
+  /** Of the session's stream. */
+  epoch: string;
+  offset: number;
+  connection: string;
+  rooms: { [room: string]: { epoch: string; offset: number } };
 }
 
 /** What the server sent in a stream, to this connection (no stream), or of an agent run. */
@@ -93,8 +104,8 @@ export class Client {
   readonly connection: string | undefined;
   readonly user: string | undefined;
   readonly thread: string | undefined;
-  /** What has been handed to the listeners of the session's stream; `null` before the first welcome. */
-  readonly position: { epoch: string; offset: number } | null;
+  /** What has been handed to the listeners so far; `null` before the first welcome. */
+  readonly position: Position | null;
   /** The rooms that it is in, or comes back to. */
   readonly rooms: string[];
   /** Listens; what it returns ends that. */

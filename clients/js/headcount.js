@@ -122,6 +122,12 @@ export class Client {
     if (!this.#WebSocket) throw fault('no_websocket', 'there is no WebSocket here: give one as options.WebSocket');
     this.state = 'connecting';
     this.connection = this.user = this.thread = undefined;
+    if (options.resume) {
+      const { epoch, offset, connection, rooms } = structuredClone(options.resume);
+      this.#cursor = { epoch, offset };
+      this.connection = connection;
+      this.#rooms = new Map(Object.entries(rooms));
+    }
     const nudge = () => this.retry();
     const hear = (target, ...names) => {
       if (!target?.addEventListener) return;
@@ -136,7 +142,10 @@ export class Client {
     queueMicrotask(() => this.state === 'connecting' && this.#connect());
   }
 
-  get position() { return this.#cursor && { ...this.#cursor }; }
+  get position() {
+    const { connection } = this;
+    return this.#cursor && structuredClone({ ...this.#cursor, connection, rooms: Object.fromEntries(this.#rooms) });
+  }
 
   get rooms() { return [...this.#rooms.keys()]; }
 
@@ -226,7 +235,7 @@ export class Client {
     }
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#lost({ code, reason });
-    // A close follows, and says more; it stays, for some implementations throw at a socket without.
+    // A close follows, and says more. Some implementations throw at a socket without.
     socket.onerror = () => {};
   }
 
@@ -302,7 +311,6 @@ export class Client {
         this.#joined(frame);
         return this.#settle(request, frame);
       case 'left':
-        // A join that was asked for after this leave stays.
         if (![...this.#requests.values()].some(({ frame: it }) => it.type === 'join' && it.room === frame.room)) {
           this.#rooms.delete(frame.room);
         }
@@ -382,7 +390,7 @@ export class Client {
     for (const run of ended.slice(0, -ENDED_RUNS)) this.#runs.delete(run.id);
   }
 
-  // Moves what has been seen of a stream; false: it was seen before.
+  // False: it was seen before.
   #pass(stream, offset) {
     const cursor = stream === 'session' ? this.#cursor : this.#rooms.get(stream.slice(5));
     if (!cursor) return true;
@@ -399,7 +407,7 @@ export class Client {
       }
     }
     this.#emit('gap', gap);
-    // Only a welcome says which runs are still open: an end may have been lost on a live connection.
+    // Only a welcome says which runs are still open.
     if (open && Date.now() - this.#opened > PROBE) this.#lost({ reason: 'gap' });
   }
 
@@ -419,7 +427,6 @@ export class Client {
   #failed({ code, message, request }) {
     const error = fault(code, message);
     if (code === 'rate_limited' && request === undefined) {
-      // Which one it was is not said.
       this.#resending ??= setTimeout(() => this.#resend(), 1000);
       return;
     }
@@ -472,7 +479,7 @@ export class Client {
     this.#acks.clear();
   }
 
-  // Browsers do not show the server's pings: a frame `ping` breaks a silence, and its answer shows life.
+  // Browsers hide the server's pings: a frame `ping` breaks a silence.
   #arm() {
     clearTimeout(this.#watch);
     this.#probing = false;
@@ -501,7 +508,6 @@ export class Client {
 
   async #refresh() {
     const attempt = this.#attempt;
-    // A connection that is made meanwhile asks for a new one too.
     this.#renew = true;
     try {
       const token = await this.#options.token();
@@ -516,7 +522,6 @@ export class Client {
       });
       if (attempt === this.#attempt) this.#schedule();
     } catch (error) {
-      // The server says when it is too late: 4405.
       if (this.state !== 'closed') this.#emit('error', fault('token', `the token was not refreshed: ${error?.message}`, { cause: error }));
     }
   }

@@ -49,7 +49,23 @@ test('a reconnect resumes: nothing twice, nothing lost', async () => {
   second.welcome({ recovered: 'all', session: { epoch: 'e', offset: 3 } });
   for (const offset of [3, 4, 5]) second.event(offset);
   assert.deepEqual(offsets(heard), [1, 2, 3, 4, 5]);
-  assert.deepEqual(client.position, { epoch: 'e', offset: 5 });
+  assert.deepEqual(client.position, { epoch: 'e', offset: 5, connection: 'c2', rooms: {} });
+});
+
+test('another client goes on where one stopped', async () => {
+  await opened();
+  FakeSocket.last.event(4);
+  FakeSocket.last.says({ type: 'joined', room: 'a', epoch: 'r', offset: 2, recovered: 'fresh' });
+  FakeSocket.last.ends(4503);
+  const resume = JSON.parse(JSON.stringify(client.position));
+  const heard = await make({ resume });
+  assert.deepEqual(FakeSocket.last.query, { debug: '1', user: 'u', epoch: 'e', offset: '4', previous: 'c1' });
+  FakeSocket.last.welcome({ recovered: 'all', session: { epoch: 'e', offset: 4 } });
+  assert.deepEqual(FakeSocket.last.of('join'), [{ type: 'join', room: 'a', epoch: 'r', offset: 2, id: 1 }]);
+  FakeSocket.last.event(4);
+  FakeSocket.last.event(5);
+  assert.deepEqual(offsets(heard), [5]);
+  assert.equal(resume.offset, 4);
 });
 
 test('gaps move the position and are told once', async () => {
