@@ -1,6 +1,9 @@
 //! The real binary on free ports, and clients that know nothing of its insides.
 #![allow(dead_code)] // Each test file uses its part.
 
+pub(crate) mod browser;
+pub(crate) mod proxy;
+
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
