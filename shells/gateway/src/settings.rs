@@ -201,10 +201,7 @@ impl Settings {
     fn settle(&self, mut builder: ConfigBuilder) -> Result<ConfigBuilder, String> {
         // Each round settles one pair of keys, of which there are fewer than keys.
         for _ in ROWS {
-            let error = match builder.clone().build() {
-                Ok(_) => break,
-                Err(error) => error,
-            };
+            let Err(error) = builder.clone().build() else { break };
             let ConfigError::Contradiction { key, exceeds } = error else {
                 return Err(self.explain(&error));
             };
