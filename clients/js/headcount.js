@@ -222,14 +222,13 @@ export class Client {
       url.protocol = url.protocol.replace('http', 'ws');
       const put = (name, value) => value != null && url.searchParams.set(name, value);
       put('user', user);
-      put('thread', thread);
-      const resume = { ...this.#cursor, previous: this.connection };
+      const fields = { thread, ...this.#cursor, previous: this.connection };
       const first = token && auth === 'frame';
-      if (!first) for (const name in resume) put(name, resume[name]);
+      if (!first) for (const name in fields) put(name, fields[name]);
       const protocols = ['headcount.v1'];
       if (token && !first) protocols.push(`bearer.${this.#token}`);
       socket = this.#socket = new this.#WebSocket(url.href, protocols);
-      if (first) socket.onopen = () => this.#send({ type: 'auth', token: this.#token, ...resume });
+      if (first) socket.onopen = () => this.#send({ type: 'auth', token: this.#token, ...fields });
     } catch (error) {
       return this.#end({ code: 4501, reason: `bad_request: ${error?.message}` });
     }

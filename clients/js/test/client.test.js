@@ -397,17 +397,20 @@ test('a token goes with the subprotocol, and one that has time left is used agai
 });
 
 test('a token goes with the first frame where that is wanted', async () => {
-  await make({ token: 'secret', auth: 'frame' });
+  await make({ user: undefined, thread: 't', token: 'secret', auth: 'frame' });
   FakeSocket.last.open();
-  assert.deepEqual(FakeSocket.last.sent, [{ type: 'auth', token: 'secret' }]);
+  assert.deepEqual(FakeSocket.last.query, { debug: '1' });
+  assert.deepEqual(FakeSocket.last.sent, [{ type: 'auth', token: 'secret', thread: 't' }]);
   assert.deepEqual(FakeSocket.last.protocols, ['headcount.v1']);
   FakeSocket.last.welcome();
   FakeSocket.last.event(3);
   FakeSocket.last.ends(1006);
   await pass(1000);
   FakeSocket.last.open();
-  assert.deepEqual(FakeSocket.last.sent, [{ type: 'auth', token: 'secret', epoch: 'e', offset: 3, previous: 'c1' }]);
-  assert.equal(FakeSocket.last.query.offset, undefined);
+  assert.deepEqual(FakeSocket.last.sent, [
+    { type: 'auth', token: 'secret', thread: 't', epoch: 'e', offset: 3, previous: 'c1' },
+  ]);
+  assert.deepEqual(FakeSocket.last.query, { debug: '1' });
 });
 
 test('a token is refreshed before it expires', async () => {
