@@ -7,7 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const ADMIN = process.env.ADMIN_URL ?? 'http://127.0.0.1:7401';
 const WEBSOCKET = process.env.WEBSOCKET_URL ?? 'ws://127.0.0.1:7400/ws';
-const PAGE = new URL('index.html', import.meta.url);
+const FILES = {
+  '/': ['index.html', 'text/html; charset=utf-8'],
+  '/headcount.js': ['headcount.js', 'text/javascript; charset=utf-8'],
+};
 
 /** The agent: yields its events as they happen. Call your model and your tools here. */
 async function* agent(question) {
@@ -76,9 +79,10 @@ async function ask(request) {
 const server = createServer(async (request, response) => {
   const url = new URL(request.url, 'http://localhost');
   const route = `${request.method} ${url.pathname}`;
-  if (route === 'GET /') {
-    response.setHeader('content-type', 'text/html; charset=utf-8');
-    return response.end(await readFile(PAGE));
+  if (request.method === 'GET' && Object.hasOwn(FILES, url.pathname)) {
+    const [name, kind] = FILES[url.pathname];
+    response.setHeader('content-type', kind);
+    return response.end(await readFile(new URL(name, import.meta.url)));
   }
   let [status, body] = [404, { error: 'there is nothing here' }];
   if (route === 'GET /session') {

@@ -12,7 +12,11 @@ from urllib.request import Request, urlopen
 
 ADMIN = os.environ.get("ADMIN_URL", "http://127.0.0.1:7401")
 WEBSOCKET = os.environ.get("WEBSOCKET_URL", "ws://127.0.0.1:7400/ws")
-PAGE = Path(__file__).with_name("index.html")
+HERE = Path(__file__).parent
+FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/headcount.js": ("headcount.js", "text/javascript; charset=utf-8"),
+}
 
 
 def agent(question):
@@ -50,8 +54,9 @@ def tell(user, run, events):
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         url = urlsplit(self.path)
-        if url.path == "/":
-            self.answer(200, PAGE.read_bytes(), "text/html; charset=utf-8")
+        if url.path in FILES:
+            name, kind = FILES[url.path]
+            self.answer(200, (HERE / name).read_bytes(), kind)
         elif url.path == "/session":
             # Yours knows the user from its own login, and never from the query.
             user = parse_qs(url.query).get("user", ["alice"])[0]

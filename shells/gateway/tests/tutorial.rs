@@ -106,6 +106,9 @@ fn an_agent_streams(program: &str, name: &str) {
     let Some(back_end) = back_end else { return };
     let page = request(back_end.address, "GET", "/", &[], "");
     assert_eq!((page.status, &*page.body), (200, PAGE));
+    let module = request(back_end.address, "GET", "/headcount.js", &[], "");
+    assert!(module.head.contains("content-type: text/javascript"), "{module:?}");
+    assert_eq!(module.body, server.get("/client.js").body, "what the tutorial fetches");
 
     let mut stranger = server.connect(&back_end.session("bob"));
     let session = back_end.session("alice");
@@ -186,12 +189,13 @@ fn the_tutorial_shows_the_files_as_they_are() {
         let block = format!("`{name}`:\n\n```{language}\n{text}```\n");
         assert!(TUTORIAL.contains(&block), "the tutorial does not show {name} as it is");
     }
-    // It tells to save them, so it must show all of them.
+    // There is no other, but the one that it fetches.
+    assert!(TUTORIAL.contains("http://127.0.0.1:7401/client.js -o headcount.js"));
     let mut names: Vec<_> = std::fs::read_dir(file(""))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name != "__pycache__")
         .collect();
     names.sort();
-    assert_eq!(names, ["agent.mjs", "agent.py", "index.html"]);
+    assert_eq!(names, ["agent.mjs", "agent.py", "headcount.js", "index.html"]);
 }
