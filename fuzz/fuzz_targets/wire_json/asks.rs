@@ -94,7 +94,8 @@ fn since(fields: &Map<String, Value>) -> Result<Option<Position>, &'static str> 
         (Some(epoch), Some(offset)) => (epoch, offset),
         _ => return Err("bad_position"),
     };
-    let epoch = epoch.as_str().and_then(number_of).ok_or("bad_position")?;
+    let epoch = epoch.as_str().map(|epoch| number_of(epoch).unwrap_or(0));
+    let epoch = epoch.ok_or("bad_position")?;
     let offset = offset.as_u64().ok_or("bad_position")?;
     Ok(Some(Position { epoch, offset }))
 }

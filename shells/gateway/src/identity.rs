@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use headcount::{ConnId, Position, Principal, Resume, ThreadId, UserId};
 use headcount_mio::Request;
 
-use crate::handles::{Named, parse_connection};
+use crate::handles::parse_connection;
 use crate::problem::Problem;
 
 /// The thread of a client that names none.
@@ -52,8 +52,9 @@ pub(crate) fn from_query(query: &str, instance: u64) -> Result<Identity, Problem
     let thread = parameters.thread.unwrap_or(Cow::Borrowed(MAIN_THREAD));
     let user = UserId::new(user).map_err(|error| Problem::id("user", error))?;
     let thread = ThreadId::new(thread).map_err(|error| Problem::id("thread", error))?;
-    let previous = parameters.previous.as_deref().map(previous).transpose()?;
-    // It closed with the process that it was a connection of.
+    // A connection of another process closed with it, and so did one whose name has another form: the
+    // form is opaque to clients, which keep names across an upgrade of the server.
+    let previous = parameters.previous.as_deref().and_then(parse_connection);
     let previous = previous.and_then(|previous| previous.of(instance));
     let resume = match (parameters.epoch, parameters.offset) {
         (None, None) => previous.map(Resume::takeover),
@@ -108,25 +109,13 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// Reads the connection that the client had. Whether it lives, and whose it is, the registry says.
-fn previous(text: &str) -> Result<Named<ConnId>, Problem> {
-    parse_connection(text).ok_or_else(|| {
-        let message =
-            "previous is not a connection that this server named: send it as `welcome` gave it";
-        Problem::new(400, "bad_previous", message)
-    })
-}
-
 /// Reads a position as clients send it back: the epoch as it was given to them, and an offset.
 pub(crate) fn position(epoch: &str, offset: &str) -> Result<Position, Problem> {
     let number = offset.bytes().all(|byte| byte.is_ascii_digit()).then(|| offset.parse().ok());
     let Some(offset) = number.flatten() else {
         return Err(bad_position("offset must be a whole number, 0 or more"));
     };
-    let epoch = parse_epoch(epoch).ok_or_else(|| {
-        bad_position("epoch is not one that this server made: send it as it was received")
-    })?;
-    Ok(Position { epoch, offset })
+    Ok(Position { epoch: parse_epoch(epoch), offset })
 }
 
 /// An epoch as clients see it: opaque, because JavaScript's numbers can't hold it.
@@ -134,9 +123,10 @@ pub(crate) fn show_epoch(epoch: u64) -> String {
     format!("{epoch:016x}")
 }
 
-/// What [`show_epoch`] made.
-pub(crate) fn parse_epoch(text: &str) -> Option<u64> {
-    hex(text)
+/// What [`show_epoch`] made. Another text is an epoch of another server or version, which no stream
+/// here has: epochs are hashes, and 0 is one by a chance of one in 2^64.
+pub(crate) fn parse_epoch(text: &str) -> u64 {
+    hex(text).unwrap_or(0)
 }
 
 /// A handle's bits, or an epoch: digits only, `from_str_radix` alone would take a sign.
@@ -227,20 +217,26 @@ mod tests {
             "epoch=1",
             "offset=1",
             "epoch=&offset=",
-            "epoch=xyz&offset=1",
-            "epoch=%2B1&offset=1",
             "epoch=00000000000000001&offset=%2B1",
             "epoch=1&offset=-1",
             "epoch=1&offset=1.0",
             "epoch=1&offset=18446744073709551616",
-            "epoch=11111111111111111&offset=1",
-            "previous=",
-            "previous=7",
-            "previous=xyz",
-            "previous=0000000700000002",
             "previous=000000000000000b.0000000700000002&epoch=1",
         ] {
             assert_eq!(refused(&format!("user=a&{wrong}")).0, 400, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn names_of_another_form_are_those_of_another_server() {
+        let resume = |query: &str| from_query(&format!("user=a&{query}"), HERE).unwrap().resume;
+        for previous in ["", "7", "xyz", "undefined", "0000000700000002"] {
+            assert_eq!(resume(&format!("previous={previous}")), None, "{previous}");
+        }
+        for epoch in ["", "xyz", "%2B1", "11111111111111111"] {
+            let foreign = Position { epoch: 0, offset: 1 };
+            let resume = resume(&format!("epoch={epoch}&offset=1")).unwrap();
+            assert_eq!(resume.position, Some(foreign), "{epoch}");
         }
     }
 }

@@ -79,7 +79,9 @@ pub(crate) fn log(registry: &Registry, notice: Notice) {
                 "the process stood still; no client is blamed for it"
             );
         }
-        Notice::Announced { sent, skipped } => info!(sent, skipped, "announced to everyone"),
+        Notice::Announced { sent, skipped } => {
+            info!(addressed = sent, skipped, "announced to everyone")
+        }
         other => info!(notice = ?other),
     }
 }

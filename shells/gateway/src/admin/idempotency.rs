@@ -204,7 +204,7 @@ impl Kept {
         self.trim(now);
         if let Some(entry) = self.by_key.get(key) {
             if entry.body != body {
-                let message = "this Idempotency-Key was used with another body";
+                let message = "this Idempotency-Key was used with another address or another body";
                 return Err(Problem::new(422, "idempotency_key_reused", message));
             }
             return Ok(match &entry.answer {
