@@ -1,0 +1,150 @@
+"""A client of a headcount gateway, after the ten steps of docs/client.md. It needs the package websockets.
+
+`async for frame in Client(url, ...)` hands out the server's frames, and `reset`, made here: the server has another
+history of that stream now. At the end, after which nothing reconnects, `Closed` is raised.
+"""
+
+import asyncio
+import base64
+import inspect
+import json
+import random
+import re
+import time
+from contextlib import suppress
+from urllib.parse import urlencode
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+TERMINAL = {1000, 1002, 1003, 1007, 1008, 1009, 1010, *range(4500, 4600)}
+# Seconds: the cap of a delay's growth; from an attempt to its welcome; from a ping to the next, and to its answer.
+CAP, CONNECT, DEAD = 60.0, 15.0, 10.0
+MAX_FRAME = 16 << 20  # Bytes: text that was merged while this client was away comes in one frame.
+
+
+class Closed(Exception):
+    """The server closed the connection for good."""
+    def __init__(self, code, reason):
+        super().__init__(f"{code} {reason}")
+        self.code, self.reason = code, reason
+
+
+class Client:
+    """`token` is a string, or a function (async or not) that returns one; `user` is for development mode."""
+
+    def __init__(self, url, *, token=None, user=None, thread=None):
+        self.url, self.token, self.names = url, token, {"user": user, "thread": thread}
+        self.cursor, self.connection = None, None  # The session's {"epoch", "offset"}, and the last connection.
+        self.rooms = {}  # Room: {"epoch", "offset"}, or {} until the server has answered.
+        self._socket, self._known, self._window = None, None, (0.25, 5.0)
+
+    async def join(self, room):
+        """Joins now, or once connected; the answer is a frame `joined`, or `left` with a code."""
+        seen = self.rooms.setdefault(room, {})
+        await self._send({"type": "join", "room": room, "id": f"join {room}", **seen})
+
+    async def leave(self, room):
+        self.rooms.pop(room, None)
+        await self._send({"type": "leave", "room": room})
+
+    async def ack(self, stream, offset):
+        await self._send({"type": "ack", "stream": stream, "offset": offset})
+
+    async def __aiter__(self):
+        failures, refused = 0, False
+        while True:
+            opened, code, reason, window, renewal = None, 1006, "", None, None
+            try:
+                fields = {**self.names, **(self.cursor or {}), "previous": self.connection}
+                query = urlencode({name: value for name, value in fields.items() if value is not None})
+                protocols = ["headcount.v1"] + ([f"bearer.{await self._credentials()}"] if self.token else [])
+                # Outside of a browser the pings of the protocol show whether the other side is there.
+                async with connect(f"{self.url}?{query}", subprotocols=protocols, open_timeout=CONNECT,
+                                   ping_interval=DEAD, ping_timeout=DEAD, close_timeout=1, max_size=MAX_FRAME) as socket:
+                    with suppress(ConnectionClosed):
+                        welcome = json.loads(await asyncio.wait_for(socket.recv(), CONNECT))
+                        opened, refused, self._socket = time.monotonic(), False, socket
+                        for frame in self._welcome(welcome):
+                            yield frame
+                        for room in list(self.rooms):
+                            await self.join(room)
+                        if callable(self.token):
+                            renewal = asyncio.create_task(self._renew())
+                        async for text in socket:
+                            frame = json.loads(text)
+                            if frame["type"] == "draining":
+                                window = [ms / 1000 for ms in frame["reconnect_ms"]]
+                            for passed in self._receive(frame):
+                                yield passed
+                    code, reason = socket.close_code or 1006, socket.close_reason or ""
+            except (OSError, WebSocketException, asyncio.TimeoutError) as error:
+                reason = str(error)
+            finally:
+                self._socket = None
+                if renewal:
+                    renewal.cancel()
+            if code in (4405, 4500) and callable(self.token) and not (code == 4500 and refused):
+                refused, self._known = code == 4500, None
+            elif code in TERMINAL or code == 4405:
+                raise Closed(code, reason)
+            held = opened is not None and time.monotonic() - opened > self._window[1]
+            failures = 0 if held else failures + 1
+            low, high = window or self._window
+            top = high if held else max(high, min(CAP, high * 2 ** min(failures - 1, 16)))
+            asked = re.search(r"retry_after=(\d+)", reason)
+            await asyncio.sleep(random.uniform(low, top) + (min(int(asked[1]), 3600) if asked else 0))
+
+    def _welcome(self, welcome):
+        session, before = welcome["session"], self.cursor
+        self.cursor, self.connection = dict(session), welcome["connection"]
+        if before and welcome["recovered"] == "all":
+            self.cursor["offset"] = max(before["offset"], session["offset"])
+        self._window = [ms / 1000 for ms in welcome["reconnect_ms"]]
+        if before and before["epoch"] != session["epoch"]:
+            yield {"type": "reset", "stream": "session", "epoch": session["epoch"]}
+
+    def _receive(self, frame):
+        request = str(frame.get("request", ""))
+        if frame["type"] in ("event", "gap") and (stream := frame.get("stream")):
+            seen = self.cursor if stream == "session" else self.rooms.get(stream.removeprefix("room/"))
+            last = frame["to"] if frame["type"] == "gap" else frame["offset"]
+            if seen and last <= seen["offset"]:
+                return
+            if seen:
+                seen["offset"] = last
+        elif frame["type"] == "joined":
+            room, epoch, offset = frame["room"], frame["epoch"], frame["offset"]
+            before = self.rooms.get(room)
+            if before is None and request:
+                return  # It was left before the answer came.
+            if before and before["epoch"] == epoch and frame["recovered"] != "gap":
+                offset = max(before["offset"], offset)
+            self.rooms[room] = {"epoch": epoch, "offset": offset}
+            if before and before["epoch"] != epoch:
+                yield {"type": "reset", "stream": f"room/{room}", "epoch": epoch}
+        elif frame["type"] == "error" and request.startswith("join "):
+            frame = {**frame, "type": "left", "room": request.removeprefix("join ")}
+        if frame["type"] == "left":
+            self.rooms.pop(frame["room"], None)
+        if frame["type"] != "ok":
+            yield frame
+
+    async def _credentials(self):
+        if self._known is None:
+            token = self.token() if callable(self.token) else self.token
+            self._known = await token if inspect.isawaitable(token) else token
+        return self._known
+
+    async def _renew(self):
+        while True:
+            payload = self._known.split(".")[1]
+            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            await asyncio.sleep(0.8 * (claims["exp"] - claims.get("iat", time.time())))
+            self._known = None
+            await self._send({"type": "refresh", "token": await self._credentials()})
+
+    async def _send(self, frame):
+        if self._socket:
+            with suppress(ConnectionClosed):  # The next connection says again what matters.
+                await self._socket.send(json.dumps(frame))
