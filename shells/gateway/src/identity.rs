@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use headcount::{ConnId, Position, Principal, Resume, ThreadId, UserId};
+use headcount::{Position, Principal, Resume, ThreadId, UserId};
 use headcount_mio::Request;
 
 use crate::handles::parse_connection;
@@ -202,7 +202,7 @@ mod tests {
         let identity = from_query(&format!("user=a&epoch={epoch}&offset=7"), HERE).unwrap();
         let position = Position { epoch: 0xdead_beef, offset: 7 };
         assert_eq!(identity.resume, Some(Resume { position: Some(position), previous: None }));
-        let previous = ConnId::from_bits(0x7_0000_0002);
+        let previous = headcount::ConnId::from_bits(0x7_0000_0002);
         let shown = "previous=000000000000000b.0000000700000002";
         let resume = |query: &str| from_query(query, HERE).unwrap().resume;
         let both = resume(&format!("user=a&epoch={epoch}&offset=7&{shown}"));
