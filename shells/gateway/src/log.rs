@@ -17,6 +17,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, reload};
 
+use crate::audit::{Audit, Place};
 use crate::fault;
 use crate::gateway::Counters;
 
@@ -31,6 +32,8 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 enum Item {
     Line(Vec<u8>),
+    /// There is a line of the audit.
+    Audit,
     /// Everything before it is written: say so.
     Finish(Sender<()>),
 }
@@ -39,6 +42,7 @@ enum Item {
 #[derive(Clone)]
 pub(crate) struct Log {
     queue: SyncSender<Item>,
+    audit: Audit,
     set_level: Arc<dyn Fn(LevelFilter) + Send + Sync>,
 }
 
@@ -46,6 +50,17 @@ impl Log {
     /// Lines of this level and of those above it are written from now on.
     pub(crate) fn set_level(&self, level: LevelFilter) {
         (self.set_level)(level);
+    }
+
+    pub(crate) const fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// Has a line of the audit written: before what is queued by now, and in any case.
+    pub(crate) fn write_audit(&self, place: Place, line: String) {
+        self.audit.push(place, line);
+        // A queue that is full wakes the thread as well.
+        let _ = self.queue.try_send(Item::Audit);
     }
 
     /// Waits until what was logged is written, but not for ever.
@@ -60,9 +75,10 @@ impl Log {
 /// Installs the log for the whole process. An error is that there is no thread to write it.
 pub(crate) fn start(counters: Arc<Counters>) -> io::Result<Log> {
     let (queue, lines) = sync_channel(QUEUE);
-    let lost = Arc::clone(&counters);
+    let (lost, audit) = (Arc::clone(&counters), Audit::new());
+    let written = audit.clone();
     let thread = std::thread::Builder::new().name(THREAD.to_owned());
-    thread.spawn(move || write(&lines, &lost))?;
+    thread.spawn(move || write(&lines, &written, &lost))?;
     let (filter, handle) = reload::Layer::new(LEVEL);
     let lines = fmt::layer()
         .with_ansi(false)
@@ -73,14 +89,17 @@ pub(crate) fn start(counters: Arc<Counters>) -> io::Result<Log> {
         // It fails only if there is no log any more.
         let _ = handle.reload(level);
     });
-    Ok(Log { queue, set_level })
+    Ok(Log { queue, audit, set_level })
 }
 
-fn write(lines: &Receiver<Item>, counters: &Counters) {
+fn write(lines: &Receiver<Item>, audit: &Audit, counters: &Counters) {
     // Unbuffered, one write per line. When stderr is closed there is nobody to tell.
     let mut told = 0;
     for item in lines {
+        // At each item: that of the audit may have found the queue full.
+        audit.write(&mut io::stderr());
         match item {
+            Item::Audit => {}
             Item::Line(line) => {
                 fault::point("log");
                 let mut stderr = io::stderr();

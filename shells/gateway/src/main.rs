@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod audit;
 #[allow(dead_code, unused_imports, reason = "nothing calls it yet")]
 mod auth;
 mod check;

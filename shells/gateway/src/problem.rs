@@ -38,6 +38,10 @@ impl Problem {
         self.status
     }
 
+    pub(crate) const fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// What `retry_after` was given; `None`: it is not known when. A 503 says
     /// [`Refused::PAUSE`](headcount::Refused::PAUSE) then.
     pub(crate) const fn wait(&self) -> Option<Duration> {

@@ -10,6 +10,12 @@ pub(crate) fn before_now(ago: Duration) -> String {
     show(now.saturating_sub(ago))
 }
 
+/// The time of day, with milliseconds: `2026-11-28T16:30:00.123Z`.
+pub(crate) fn now() -> String {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    show(now).replace('Z', &format!(".{:03}Z", now.subsec_millis()))
+}
+
 /// As RFC 3339 has it, in whole seconds, rounded down. The calendar is Howard Hinnant's
 /// `civil_from_days`: years begin in March, so that the leap day is the last one.
 fn show(since_1970: Duration) -> String {

@@ -34,7 +34,7 @@ fn start(file: &File, settings: &[&str]) -> Server {
 }
 
 /// Every call, and the scope that it needs.
-const CALLS: [(&str, &str, Option<&str>); 21] = [
+const CALLS: [(&str, &str, Option<&str>); 22] = [
     ("GET", "/", None),
     ("GET", "/livez", None),
     ("GET", "/client.js", None),
@@ -54,6 +54,7 @@ const CALLS: [(&str, &str, Option<&str>); 21] = [
     ("POST", "/v1/close", Some("operate")),
     ("POST", "/v1/revoke", Some("operate")),
     ("POST", "/v1/drain", Some("operate")),
+    ("DELETE", "/v1/drain", Some("operate")),
     ("POST", "/v1/check", Some("operate")),
     ("POST", "/v1/reload", Some("operate")),
 ];

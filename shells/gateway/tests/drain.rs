@@ -146,3 +146,38 @@ fn who_ignores_a_drain_is_cut_off_at_its_deadline() {
     assert!((least..most).contains(&lasted), "{lasted:?}");
     assert_eq!(log.matches("reason=\"restart\"").count(), 20, "{log}");
 }
+
+#[test]
+fn a_drain_on_request_can_be_undone() {
+    let server = Server::with(&["drain.grace=60s", "drain.deadline=120s"]);
+    let mut client = server.connect("user=a");
+    let undo = || common::request(server.admin, "DELETE", "/v1/drain", &[], "");
+    let expected = json!({"draining": false, "cancelled": false, "connections": 1});
+    assert_eq!(undo().json(), expected, "there is none");
+    assert_eq!(server.post("/v1/drain", "").status, 200);
+    assert_eq!(client.next()["type"], "draining");
+    assert_eq!((server.get("/readyz").status, server.refused("user=b").0), (503, 503));
+    let expected = json!({"draining": false, "cancelled": true, "connections": 1});
+    assert_eq!(undo().json(), expected);
+    assert_eq!(server.get("/readyz").status, 200);
+    assert_eq!(server.stats()["draining"], json!(false));
+    assert_eq!(client.ask(r#"{"type":"ping"}"#)["type"], "ok", "it stays");
+    server.connect("user=b");
+    // A body that was meant for another call is refused.
+    let headers = [("content-type", "application/json")];
+    let body = r#"{"deadline_ms":5}"#;
+    let refused = common::request(server.admin, "DELETE", "/v1/drain", &headers, body);
+    assert_eq!((refused.status, refused.code().as_str()), (400, "bad_request"));
+}
+
+#[test]
+fn the_end_of_the_process_can_not_be_undone() {
+    let server = Server::with(&["drain.grace=200ms", "drain.deadline=1s"]);
+    let mut client = server.connect("user=a");
+    server.signal("TERM");
+    assert_eq!(client.next()["type"], "draining");
+    let answer = common::request(server.admin, "DELETE", "/v1/drain", &[], "");
+    assert_eq!((answer.status, answer.code().as_str()), (409, "stopping"));
+    assert_eq!(client.closed(), 1012);
+    assert_eq!(server.wait().0.code(), Some(0));
+}

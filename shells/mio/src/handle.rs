@@ -86,6 +86,14 @@ impl Handle {
         self.bell.stops.fetch_add(1, Ordering::Relaxed);
         self.bell.ring();
     }
+
+    /// Whether the drain has begun that ends with the loop, asked for by [`stop`](Self::stop) or by a
+    /// signal. It can't be undone: [`Registry::cancel_drain`](headcount::Registry::cancel_drain) is not
+    /// for it. In a call of the loop the answer holds to the call's end; elsewhere it may be old.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.bell.stopping.load(Ordering::Relaxed)
+    }
 }
 
 impl fmt::Debug for Handle {
@@ -124,6 +132,8 @@ struct Bell {
     stops: AtomicU32,
     /// Whether to ask again about requests that wait to be decided about.
     again: AtomicBool,
+    /// Whether it drains in order to end.
+    stopping: AtomicBool,
 }
 
 impl Bell {
@@ -149,6 +159,7 @@ pub(crate) fn channel(waker: mio::Waker) -> (Handle, Calls) {
         rung: AtomicBool::new(false),
         stops: AtomicU32::new(0),
         again: AtomicBool::new(false),
+        stopping: AtomicBool::new(false),
     });
     (Handle { calls: sender, bell: Arc::clone(&bell) }, Calls { calls, bell })
 }
@@ -173,6 +184,11 @@ impl Calls {
     /// call.
     pub(crate) fn take_again(&self) -> bool {
         self.bell.again.swap(false, Ordering::Relaxed)
+    }
+
+    /// The drain that ends with the loop has begun.
+    pub(crate) fn set_stopping(&self) {
+        self.bell.stopping.store(true, Ordering::Relaxed);
     }
 
     /// How often the handles have asked to stop.

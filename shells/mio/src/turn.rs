@@ -329,6 +329,7 @@ impl<H: Handler> Loop<H> {
         }
         if !self.stopping {
             self.stopping = true;
+            self.calls.set_stopping();
             self.registry.drain(now, None);
         }
         if self.ends_next()

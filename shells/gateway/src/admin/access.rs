@@ -11,6 +11,7 @@ use tracing::debug;
 use super::State;
 use super::keys::{AdminKeys, Caller, Scope};
 use super::query;
+use super::recorded;
 use super::routes::{Queries, Route};
 use crate::problem::Problem;
 
@@ -40,15 +41,21 @@ pub(super) async fn admit(
     request: Request,
     next: Next,
 ) -> Response {
-    if let Access::Scope(scope) = route.access {
-        match identify(&state, request.headers(), Peer::of(&request)) {
-            Ok(caller) if caller.may(scope) => {}
-            Ok(caller) => {
-                return refuse(&state, Peer::of(&request), &caller, scope).into_response();
-            }
-            Err(problem) => return problem.into_response(),
+    let Access::Scope(scope) = route.access else { return serve(route, request, next).await };
+    let peer = Peer::of(&request);
+    match identify(&state, request.headers(), peer) {
+        Ok(caller) if !caller.may(scope) => refuse(&state, peer, &caller, scope).into_response(),
+        Ok(caller) if scope == Scope::Operate => {
+            let call = format!("{} {}", route.verb.name(), route.path);
+            let serve = |request| serve(route, request, next);
+            recorded::serve(&state, call, &caller, request, serve).await
         }
+        Ok(_) => serve(route, request, next).await,
+        Err(problem) => problem.into_response(),
     }
+}
+
+async fn serve(route: &'static Route, request: Request, next: Next) -> Response {
     let checked = match route.queries {
         Queries::Nothing => query::nothing(request.uri().query()),
         Queries::Own | Queries::Anything => Ok(()),

@@ -57,6 +57,21 @@ impl Audience {
 }
 
 impl Audience {
+    /// The fields of `to`, for the audit.
+    pub(super) fn names(&self) -> Vec<(&'static str, String)> {
+        let user = |user: &UserId| ("user", user.as_str().to_owned());
+        match self {
+            Self::User(of) => vec![user(of)],
+            Self::Session(of, thread) => vec![user(of), ("thread", thread.as_str().to_owned())],
+            Self::Run(of, run) => vec![user(of), ("run", run.as_str().to_owned())],
+            Self::Conn(conn) => {
+                vec![("connection", handles::show_connection(conn.instance, conn.handle))]
+            }
+            Self::Room(room) => vec![("room", room.as_str().to_owned())],
+            Self::Everyone => vec![("everyone", "true".to_owned())],
+        }
+    }
+
     /// The target in the registry; `None`: there is no such session or run, or a connection of another
     /// process is meant.
     pub(super) fn target(&self, registry: &mut Registry) -> Option<Target<'_>> {

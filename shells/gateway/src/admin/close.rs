@@ -1,13 +1,14 @@
 //! `POST /v1/close`: the application closes connections, with code 4503.
 
+use axum::Extension;
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use headcount::CloseReason;
-use tracing::info;
 
 use super::address::Audience;
 use super::fields::Fields;
 use super::{State, body, json, object};
+use crate::audit::Record;
 use crate::frames::Object;
 use crate::problem::Problem;
 
@@ -18,12 +19,16 @@ const MAX_REASON: usize = 1024;
 
 pub(super) async fn close(
     Shared(state): Shared<State>,
+    Extension(record): Extension<Record>,
     request: Request,
 ) -> Result<Response, Problem> {
     let text = body::read(request, BODY_BYTES).await?;
     let mut body: Fields<'_> = object::parse(&text)?;
     let audience = Audience::take(&mut body)?;
-    // For the log: clients see the code.
+    for (name, value) in audience.names() {
+        record.text(name, &value);
+    }
+    // For the audit: clients see the code.
     let reason = body.take_text("reason")?.unwrap_or_default();
     body.end(&["to", "reason"])?;
     if reason.len() > MAX_REASON {
@@ -33,15 +38,14 @@ pub(super) async fn close(
             format!("reason is {} bytes long, {MAX_REASON} at most", reason.len()),
         ));
     }
+    record.text("reason", &reason);
     let closing = state
         .call(move |turn| {
             let target = audience.target(turn.registry);
-            let closing = target.map_or(0, |target| {
-                turn.registry.close(turn.now, target, CloseReason::Application)
-            });
-            info!(closing, ?audience, ?reason, "closing on request");
-            closing
+            target
+                .map_or(0, |target| turn.registry.close(turn.now, target, CloseReason::Application))
         })
         .await?;
+    record.plain("closing", closing);
     Ok(json(Object::new().number("closing", u64::from(closing)).end()))
 }

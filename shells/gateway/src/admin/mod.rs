@@ -26,6 +26,7 @@ mod port;
 mod publication;
 mod publish;
 mod query;
+mod recorded;
 mod redaction;
 mod refusal;
 mod reload;
@@ -51,6 +52,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::fault;
 use crate::frames::Object;
 use crate::gateway::Counters;
+use crate::log::Log;
 use crate::problem::Problem;
 use crate::refusals;
 pub(crate) use idempotency::AnswerBounds;
@@ -120,6 +122,10 @@ impl State {
 
     fn set_limits(&self, limits: publish::Limits) {
         *self.0.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    fn log(&self) -> &Log {
+        self.0.reload.log()
     }
 
     /// The keys in force.

@@ -7,12 +7,17 @@ use headcount_mio::Answer;
 
 use crate::problem::Problem;
 
+/// The code of the error that a response is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Code(pub(super) &'static str);
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status =
             StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let json = HeaderValue::from_static("application/json");
         let mut response = (status, [(header::CONTENT_TYPE, json)], self.json()).into_response();
+        response.extensions_mut().insert(Code(self.code()));
         if status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer realm=\"headcount\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use headcount::Impact;
@@ -12,7 +13,8 @@ use tracing::{info, warn};
 use super::idempotency::AnswerBounds;
 use super::publish::Limits;
 use super::redaction::Rules;
-use super::{State, body, json};
+use super::{State, body, json, recorded};
+use crate::audit::Record;
 use crate::fault;
 use crate::frames::{Object, array, quoted};
 use crate::log::Log;
@@ -37,6 +39,10 @@ impl Reload {
         Self { source: Arc::new(source), own, log, turn: Mutex::new(()) }
     }
 
+    pub(super) const fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// What is in force at the start.
     pub(super) fn idempotency(&self) -> AnswerBounds {
         self.own.lock().settings().idempotency()
@@ -50,11 +56,14 @@ impl Reload {
 
 pub(super) async fn reload(
     Shared(state): Shared<State>,
+    Extension(record): Extension<Record>,
     request: Request,
 ) -> Result<Response, Problem> {
     let dry_run = is_dry_run(request.uri().query())?;
+    record.plain("dry_run", dry_run);
     body::nothing(request).await?;
     let (changed, impact) = state.reload(dry_run).await?;
+    note(&record, &changed, impact);
     Ok(json(answer(dry_run, &changed, impact)))
 }
 
@@ -62,12 +71,36 @@ pub(super) async fn reload(
 pub(super) async fn on_hang_up(state: State, hang_ups: Arc<Notify>) {
     loop {
         hang_ups.notified().await;
-        // What a reload does is logged. Why it is refused would be the answer to a request.
-        if let Err(problem) = state.reload(false).await {
-            let why = problem.message();
-            warn!(why, "the reload that SIGHUP asked for is refused, and nothing has changed");
-        }
+        let Some(place) = state.log().audit().place().await else {
+            let why = recorded::not_written();
+            refused(&why);
+            continue;
+        };
+        let record = Record::default();
+        let outcome = match state.reload(false).await {
+            Ok((changed, impact)) => {
+                note(&record, &changed, impact);
+                "done".to_owned()
+            }
+            // What a reload does is logged. Why it is refused would be the answer to a request.
+            Err(problem) => {
+                refused(&problem);
+                format!("code={}", problem.code())
+            }
+        };
+        state.log().write_audit(place, record.line("SIGHUP", None, None, &outcome));
     }
+}
+
+fn refused(problem: &Problem) {
+    let why = problem.message();
+    warn!(why, "the reload that SIGHUP asked for is refused, and nothing has changed");
+}
+
+fn note(record: &Record, changed: &[&str], impact: Impact) {
+    record.text("changed", &changed.join(","));
+    record.plain("closes", impact.closes());
+    record.plain("sessions", impact.sessions);
 }
 
 impl State {

@@ -20,6 +20,7 @@ use crate::problem::Problem;
 pub(super) enum Verb {
     Get,
     Post,
+    Delete,
 }
 
 impl Verb {
@@ -27,6 +28,15 @@ impl Verb {
         match self {
             Self::Get => MethodFilter::GET,
             Self::Post => MethodFilter::POST,
+            Self::Delete => MethodFilter::DELETE,
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
         }
     }
 }
@@ -97,6 +107,7 @@ pub(super) static ROUTES: &[Route] = &[
     operate("/v1/close", Queries::Nothing, |only| on(only, close::close)),
     operate("/v1/revoke", Queries::Nothing, |only| on(only, operate::revoke)),
     operate("/v1/drain", Queries::Nothing, |only| on(only, operate::drain)),
+    Route { verb: Verb::Delete, ..operate("/v1/drain", Queries::Nothing, |only| on(only, operate::cancel_drain)) },
     operate("/v1/check", Queries::Nothing, |only| on(only, operate::check)),
     operate("/v1/reload", Queries::Own, |only| on(only, reload::reload)),
 ];
@@ -133,6 +144,6 @@ async fn wrong_method(Shared(state): Shared<State>, request: Request) -> Problem
     Problem::new(
         405,
         "wrong_method",
-        format!("{method} is not for this address: what changes something is POST, the rest GET"),
+        format!("{method} is not for this address; the header Allow says what is"),
     )
 }

@@ -73,7 +73,7 @@ pub(crate) struct Server {
     log: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
     /// Kept open and not read, where a test wants that.
-    _unread: Option<ChildStderr>,
+    unread: Option<ChildStderr>,
 }
 
 impl Server {
@@ -127,7 +127,7 @@ impl Server {
         };
         let websocket = line("websocket ws://").strip_suffix("/ws").unwrap().parse().unwrap();
         let admin = line("admin http://").strip_suffix("/").unwrap().parse().unwrap();
-        Self { child, websocket, admin, log, reader, _unread: unread }
+        Self { child, websocket, admin, log, reader, unread }
     }
 
     pub(crate) fn connect(&self, query: &str) -> Client {
@@ -176,6 +176,11 @@ impl Server {
             assert!(start.elapsed() < PATIENCE, "still not so: {stats}");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// The log that nobody reads.
+    pub(crate) fn take_unread(&mut self) -> ChildStderr {
+        self.unread.take().expect("a server whose log is not read")
     }
 
     pub(crate) fn log(&self) -> String {
