@@ -82,10 +82,12 @@ fn the_page_shows_a_drain() {
 #[test]
 fn the_page_s_own_example_runs() {
     let server = Server::start();
-    let Some(browser) = Browser::open(&format!("http://{}/#demo", server.admin), "demo") else {
-        return;
-    };
-    let document = browser.document();
+    let address = format!("http://{}/#demo", server.admin);
+    let Some(mut page) = Page::open(&address, "demo") else { return };
+    // The last to come: the end of the run, in both tabs.
+    page.until("document.querySelector('#conns')?.innerText.split('agent_completed').length === 3");
+    let document = page.is("document.querySelector('#conns').outerHTML");
+    let document = document.as_str().unwrap();
     for (text, times) in [
         ("all of alice", 2),
         ("alice at work", 1),
