@@ -1,12 +1,14 @@
 //! What clients ask for.
 
-use headcount::{Position, RoomId};
+use headcount::{Position, RoomId, ThreadId};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::LONGEST_SENTENCE;
-use crate::client::{self, Ask};
+use crate::client::{self, Ask, Auth};
 use crate::frames;
+use crate::handles::parse_connection;
+use crate::secret::Secret;
 
 /// The longest `id` that is echoed, in bytes of JSON, as the documentation has it.
 const LONGEST_REQUEST: usize = 256;
@@ -77,9 +79,30 @@ fn expected(value: &Value) -> Result<Ask, &'static str> {
             let offset = fields.get("offset").and_then(Value::as_u64).ok_or("bad_position")?;
             Ok(Ask::Ack { room, offset })
         }
-        "auth" | "refresh" | "message" => Err("not_available"),
+        "auth" => {
+            let thread = given(fields, "thread").map(|thread| {
+                ThreadId::new(thread.as_str().ok_or("bad_frame")?).map_err(|_| "bad_id")
+            });
+            let token = token(fields)?;
+            let (thread, since) = (thread.transpose()?, since(fields)?);
+            let previous = given(fields, "previous")
+                .map(|previous| previous.as_str().ok_or("bad_frame"))
+                .transpose()?
+                .and_then(parse_connection);
+            Ok(Ask::Auth(Auth { token, thread, since, previous }))
+        }
+        "refresh" => Ok(Ask::Refresh { token: token(fields)? }),
+        "message" => Err("not_available"),
         _ => Err("unknown_type"),
     }
+}
+
+fn given<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    fields.get(name).filter(|value| !value.is_null())
+}
+
+fn token(fields: &Map<String, Value>) -> Result<Secret, &'static str> {
+    fields.get("token").and_then(Value::as_str).map(Secret::new).ok_or("bad_frame")
 }
 
 fn room(fields: &Map<String, Value>) -> Result<RoomId, &'static str> {
@@ -88,8 +111,7 @@ fn room(fields: &Map<String, Value>) -> Result<RoomId, &'static str> {
 }
 
 fn since(fields: &Map<String, Value>) -> Result<Option<Position>, &'static str> {
-    let given = |name: &str| fields.get(name).filter(|value| !value.is_null());
-    let (epoch, offset) = match (given("epoch"), given("offset")) {
+    let (epoch, offset) = match (given(fields, "epoch"), given(fields, "offset")) {
         (None, None) => return Ok(None),
         (Some(epoch), Some(offset)) => (epoch, offset),
         _ => return Err("bad_position"),

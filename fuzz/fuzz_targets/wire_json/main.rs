@@ -23,6 +23,9 @@ mod identity;
 #[path = "../../../shells/gateway/src/problem.rs"]
 #[allow(dead_code)]
 mod problem;
+#[path = "../../../shells/gateway/src/secret.rs"]
+#[allow(dead_code)]
+mod secret;
 #[path = "../../../shells/gateway/src/wall.rs"]
 #[allow(dead_code)]
 mod wall;

@@ -1,11 +1,13 @@
 //! The frames that clients send.
 
-use headcount::{Position, RoomId};
+use headcount::{ConnId, Position, RoomId, ThreadId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::handles::{Named, parse_connection};
 use crate::identity;
 use crate::problem::why;
+use crate::secret::Secret;
 
 /// The longest `id` that is sent back, in bytes of JSON.
 const MAX_REQUEST_BYTES: usize = 256;
@@ -34,6 +36,24 @@ pub(crate) enum Ask {
         offset: u64,
     },
     Ping,
+    /// Who it is: the first frame of a client whose request had no token.
+    Auth(Auth),
+    /// New credentials.
+    Refresh {
+        token: Secret,
+    },
+}
+
+/// What the frame `auth` says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Auth {
+    pub(crate) token: Secret,
+    /// `None`: the client names no thread.
+    pub(crate) thread: Option<ThreadId>,
+    /// What it has seen of its session.
+    pub(crate) since: Option<Position>,
+    /// The connection that it had.
+    pub(crate) previous: Option<Named<ConnId>>,
 }
 
 /// Why a frame was not understood: becomes an `error` frame.
@@ -59,6 +79,12 @@ struct Fields<'a> {
     epoch: Option<&'a RawValue>,
     #[serde(borrow)]
     offset: Option<&'a RawValue>,
+    #[serde(borrow)]
+    token: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thread: Option<&'a RawValue>,
+    #[serde(borrow)]
+    previous: Option<&'a RawValue>,
 }
 
 /// Understands one text message.
@@ -108,7 +134,9 @@ impl<'a> Fields<'a> {
             "join" => Ok(Ask::Join { room: self.room()?, since: self.since()? }),
             "leave" => Ok(Ask::Leave { room: self.room()? }),
             "ack" => self.ack(),
-            "auth" | "refresh" | "message" => Err((
+            "auth" => self.auth().map(Ask::Auth),
+            "refresh" => Ok(Ask::Refresh { token: self.token()? }),
+            "message" => Err((
                 "not_available",
                 format!("{kind} is part of the protocol but not available in this version"),
             )),
@@ -121,6 +149,27 @@ impl<'a> Fields<'a> {
                 ),
             )),
         }
+    }
+
+    fn auth(&self) -> Result<Auth, (&'static str, String)> {
+        let text = |name: &str, json: Option<&RawValue>| {
+            let text = |json| {
+                string(Some(json)).ok_or_else(|| ("bad_frame", format!("{name} is not a string")))
+            };
+            json.map(text).transpose()
+        };
+        let token = self.token()?;
+        let thread = text("thread", self.thread)?.map(ThreadId::new).transpose();
+        let thread = thread.map_err(|error| ("bad_id", format!("thread: {error}")))?;
+        let since = self.since()?;
+        // One whose name has another form is of another server, and gone.
+        let previous = text("previous", self.previous)?.as_deref().and_then(parse_connection);
+        Ok(Auth { token, thread, since, previous })
+    }
+
+    fn token(&self) -> Result<Secret, (&'static str, String)> {
+        let token = string(self.token).map(Secret::new);
+        token.ok_or_else(|| ("bad_frame", "token is missing or not a string".to_owned()))
     }
 
     fn room(&self) -> Result<RoomId, (&'static str, String)> {
@@ -201,6 +250,23 @@ mod tests {
         let room = Some(RoomId::new("a/b").unwrap());
         let ack = ack(r#"{"type":"ack","stream":"room/a/b","offset":0}"#);
         assert_eq!(ack, Ask::Ack { room, offset: 0 });
+        let token = || Secret::new("a.b.c");
+        let refresh = parse(r#"{"type":"refresh","token":"a.b.c"}"#).unwrap().ask;
+        assert_eq!(refresh, Ask::Refresh { token: token() });
+        let auth = parse(r#"{"type":"auth","token":"a.b.c"}"#).unwrap().ask;
+        let bare = Auth { token: token(), thread: None, since: None, previous: None };
+        assert_eq!(auth, Ask::Auth(bare));
+        let text = r#"{"type":"auth","token":"a.b.c","thread":"t","epoch":"ff","offset":3,
+            "previous":"000000000000000b.0000000700000002"}"#;
+        let whole = Auth {
+            token: token(),
+            thread: ThreadId::new("t").ok(),
+            since,
+            previous: parse_connection("000000000000000b.0000000700000002"),
+        };
+        let frame = parse(text).unwrap();
+        assert!(!format!("{frame:?}").contains("a.b.c"));
+        assert_eq!(frame.ask, Ask::Auth(whole));
     }
 
     #[test]
@@ -224,8 +290,13 @@ mod tests {
             ("{\"type\":\"ack\",\"stream\":\"room/\",\"offset\":1}", "bad_id", None),
             ("{\"type\":\"ack\",\"stream\":\"session\"}", "bad_position", None),
             ("{\"type\":\"ack\",\"stream\":\"session\",\"offset\":1.5}", "bad_position", None),
-            ("{\"type\":\"auth\",\"token\":\"t\"}", "not_available", None),
-            ("{\"type\":\"refresh\",\"token\":\"t\"}", "not_available", None),
+            ("{\"type\":\"auth\"}", "bad_frame", None),
+            ("{\"type\":\"auth\",\"token\":5}", "bad_frame", None),
+            ("{\"type\":\"auth\",\"token\":\"t\",\"thread\":5}", "bad_frame", None),
+            ("{\"type\":\"auth\",\"token\":\"t\",\"thread\":\"\"}", "bad_id", None),
+            ("{\"type\":\"auth\",\"token\":\"t\",\"offset\":1}", "bad_position", None),
+            ("{\"type\":\"auth\",\"token\":\"t\",\"previous\":5}", "bad_frame", None),
+            ("{\"type\":\"refresh\",\"id\":1}", "bad_frame", Some("1")),
             ("{\"type\":\"join\"}", "bad_frame", None),
             ("{\"type\":\"join\",\"room\":5}", "bad_frame", None),
             ("{\"type\":\"join\",\"room\":\"null\",\"id\":0}", "bad_id", Some("0")),

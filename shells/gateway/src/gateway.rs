@@ -4,17 +4,19 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use headcount::{
-    Admitted, Body, ConnId, Message, Notice, Position, Registry, ReplyError, Source, StreamRef,
-    Timestamp,
+    Admitted, Body, CloseReason, ConnId, ConnState, Gone, Message, Notice, Position, Refused,
+    Registry, ReplyError, Resume, RoomId, Source, StreamRef, Target, Timestamp,
 };
 use headcount_mio::{Answer, Handler, HangUp, Kind, Payload, Request, Turn, Verdict};
 use tokio::sync::Notify;
 use tracing::{debug, error, info};
 
-use crate::client::{self, Ask, Frame};
+use crate::client::{self, Ask, Auth, Frame};
+use crate::credentials;
+use crate::entrance::{self, Entry};
 use crate::events;
 use crate::fault;
 use crate::frames::{self, Terms};
@@ -22,8 +24,12 @@ use crate::handles::show_connection;
 use crate::identity::{self, Identity};
 use crate::journal;
 use crate::lifecycle;
-use crate::own::Shared;
+use crate::own::{Door, Shared};
+use crate::passes::Pass;
+use crate::problem::Problem;
 use crate::refusals::Refusals;
+use crate::rooms::{self, Right, may_join};
+use crate::secret::Secret;
 use crate::wall::WallClock;
 
 /// What the gateway counts beside the registry; shared with the admin port.
@@ -50,6 +56,8 @@ pub(crate) struct Gateway {
     counters: Arc<Counters>,
     /// Asks for a reload; `None`: there is no file to read again.
     reload: Option<Arc<Notify>>,
+    /// What the token of the request that is being answered grants, until its connection has it.
+    arriving: Option<Pass>,
 }
 
 impl Gateway {
@@ -60,7 +68,7 @@ impl Gateway {
         reload: Option<Arc<Notify>>,
     ) -> Self {
         // The loop, and with it the registry's time, begins when this has been made.
-        Self { instance, own, wall: WallClock::start(), counters, reload }
+        Self { instance, own, wall: WallClock::start(), counters, reload, arriving: None }
     }
 
     /// The answer to an address that has used up its rate.
@@ -71,12 +79,140 @@ impl Gateway {
         Some(Answer::json(429, "connect_rate_per_ip", message).retry_after(wait))
     }
 
+    /// Who a request is.
+    fn identify(&mut self, request: &Request<'_>) -> Result<Verdict, Problem> {
+        let mut own = self.own.lock();
+        own.sites().check(request.headers("host"), request.headers("origin"))?;
+        let (entry, query) = (own.door(), request.query().unwrap_or(""));
+        let Some(door) = entry else {
+            if credentials::are_in_headers(request) {
+                return Err(identity::no_key());
+            }
+            let Identity { who, resume } = identity::from_query(query, self.instance)?;
+            return Ok(Verdict::Admit { who, resume });
+        };
+        match entrance::enter(request, door, self.wall.anchor(), self.instance)? {
+            Entry::Known(Identity { who, resume }, pass) => {
+                self.arriving = Some(pass);
+                Ok(Verdict::Admit { who, resume })
+            }
+            Entry::Pending => Ok(Verdict::Pending),
+            Entry::Later => Ok(Verdict::Later),
+        }
+    }
+
+    /// The first frame of a connection whose request had no token: it must bring one.
+    fn introduce(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>) {
+        let (request, introduced) = match payload {
+            Payload::Text(text) => match client::parse(text) {
+                Ok(Frame { request, ask: Ask::Auth(auth) }) => (request, self.read_auth(&auth)),
+                Ok(Frame { request, .. }) => (request, Err(not_auth())),
+                Err(wrong) => (wrong.request, Err(Problem::new(400, wrong.code, wrong.message))),
+            },
+            Payload::Binary(_) => (None, Err(not_auth())),
+        };
+        let refused = match introduced {
+            Ok((Identity { who, resume }, pass)) => {
+                match turn.registry.connect(turn.now, conn, who, resume) {
+                    Ok(admitted) => {
+                        self.arriving = Some(pass);
+                        return self.admitted(turn, conn, admitted);
+                    }
+                    // It was closed in the meantime.
+                    Err(Refused::NotPending | Refused::UnknownConn) => return,
+                    Err(refused) => {
+                        let reason = match refused {
+                            Refused::Draining { .. } => CloseReason::Restart,
+                            _ => CloseReason::TryLater,
+                        };
+                        (refused.name(), refused.to_string(), reason)
+                    }
+                }
+            }
+            Err(problem) => {
+                let reason = match problem.status() {
+                    401 => CloseReason::BadCredentials,
+                    403 => CloseReason::Forbidden,
+                    503 => CloseReason::TryLater,
+                    _ => CloseReason::BadRequest,
+                };
+                (problem.code(), problem.message().to_owned(), reason)
+            }
+        };
+        let (code, message, reason) = refused;
+        self.counters.refusals.count(code);
+        debug!(
+            connection = show_connection(self.instance, conn),
+            code, "a client was not admitted by its first frame"
+        );
+        let frame = frames::error(code, &message, request);
+        reply(turn.registry, turn.now, conn, frame, &self.counters);
+        turn.registry.close(turn.now, Target::Conn(conn), reason);
+    }
+
+    fn read_auth(&mut self, auth: &Auth) -> Result<(Identity, Pass), Problem> {
+        let mut own = self.own.lock();
+        let door = own.door().ok_or_else(identity::no_key)?;
+        let check = door.tokens.check(auth.token.reveal(), SystemTime::now(), false);
+        let claims = entrance::granted(check, door)?;
+        // It closed with the process that it was a connection of.
+        let previous = auth.previous.and_then(|previous| previous.of(self.instance));
+        let resume = match auth.since {
+            None => previous.map(Resume::takeover),
+            position => Some(Resume { position, previous }),
+        };
+        entrance::admit(&claims, auth.thread.clone(), resume, door, self.wall.anchor())
+    }
+
+    /// Takes new credentials of an open connection.
+    fn refresh(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        token: &Secret,
+    ) -> Result<(), Problem> {
+        let mut own = self.own.lock();
+        let door = own.door().ok_or_else(identity::no_key)?;
+        let check = door.tokens.check(token.reveal(), SystemTime::now(), false);
+        let claims = entrance::granted(check, door)?;
+        let closing = || Problem::new(409, "closing", "the connection is closing");
+        let who = turn.registry.who(conn).ok_or_else(closing)?;
+        if *who.user != claims.user {
+            let message = "the token is of another user than the connection";
+            return Err(Problem::new(403, "other_user", message));
+        }
+        if claims.thread.as_ref().is_some_and(|thread| thread != who.thread) {
+            let message = "the token is for another thread than the connection's";
+            return Err(Problem::new(403, "other_thread", message));
+        }
+        let ends = self.wall.anchor().stamp(entrance::ends(&claims, door));
+        turn.registry.refresh(turn.now, conn, Some(ends)).map_err(|_| closing())?;
+        door.passes.give(conn, Pass::new(&claims));
+        Ok(())
+    }
+
+    /// Whether a connection may join a room.
+    fn may_join(&self, registry: &Registry, conn: ConnId, room: &RoomId) -> bool {
+        let Some(who) = registry.who(conn) else { return false };
+        match self.own.lock().door() {
+            None => may_join(who.user, room, Right::Development),
+            Some(Door { passes, open, .. }) => {
+                let token = passes.get(conn).map(Pass::rooms);
+                may_join(who.user, room, Right::Client { token, open })
+            }
+        }
+    }
+
     /// Does what a client asks; the answer is the frame to send back.
-    fn act(turn: &mut Turn<'_>, conn: ConnId, frame: Frame<'_>) -> String {
+    fn act(&mut self, turn: &mut Turn<'_>, conn: ConnId, frame: Frame<'_>) -> String {
         let Frame { request, ask } = frame;
         match ask {
             Ask::Ping => frames::ok(request),
-            // In development mode anyone may join any room.
+            Ask::Join { room, .. } if !self.may_join(turn.registry, conn, &room) => {
+                let message = "no right to join this room: neither the token (rooms) nor a rule of \
+                               the server (rooms.open) gives it";
+                frames::error(rooms::FORBIDDEN, message, request)
+            }
             Ask::Join { room, since } => match turn.registry.join(turn.now, conn, &room, since) {
                 Ok(joined) => frames::joined(&room, &joined, request),
                 Err(refused) => {
@@ -94,8 +230,22 @@ impl Gateway {
                 Ok(_) => frames::left(&room, request),
                 Err(unknown) => frames::error("leave_refused", &unknown.to_string(), request),
             },
+            Ask::Refresh { token } => match self.refresh(turn, conn, &token) {
+                Ok(()) => frames::ok(request),
+                Err(problem) => frames::error(problem.code(), problem.message(), request),
+            },
+            Ask::Auth(_) => {
+                let message = "the connection has its user already: send refresh with a new token";
+                frames::error("already_authenticated", message, request)
+            }
         }
     }
+}
+
+fn not_auth() -> Problem {
+    let message = "the request had no token, so the first frame must be auth with one: \
+                   {\"type\":\"auth\",\"token\":\"…\"}";
+    Problem::new(400, "auth_expected", message)
 }
 
 /// Sends one connection a frame outside any stream.
@@ -135,12 +285,8 @@ impl Handler for Gateway {
         if let Some(answer) = self.over_rate(request) {
             return Verdict::Refuse(answer);
         }
-        let (hosts, origins) = (request.headers("host"), request.headers("origin"));
-        if let Err(problem) = self.own.lock().sites().check(hosts, origins) {
-            return Verdict::Refuse(problem.answer());
-        }
-        match identity::identify(request, self.instance) {
-            Ok(Identity { who, resume }) => Verdict::Admit { who, resume },
+        match self.identify(request) {
+            Ok(verdict) => verdict,
             Err(problem) => Verdict::Refuse(problem.answer()),
         }
     }
@@ -156,7 +302,11 @@ impl Handler for Gateway {
     }
 
     fn admitted(&mut self, turn: &mut Turn<'_>, conn: ConnId, admitted: Admitted) {
+        let pass = self.arriving.take();
         let Some(who) = turn.registry.who(conn) else { return };
+        if let (Some(pass), Some(door)) = (pass, self.own.lock().door()) {
+            door.passes.give(conn, pass);
+        }
         let config = turn.registry.config();
         let terms =
             Terms { ping_interval: config.interval(), max_message_bytes: config.message_bytes() };
@@ -168,9 +318,12 @@ impl Handler for Gateway {
 
     fn message(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>) {
         fault::point("loop");
+        if turn.registry.state(conn) == Some(ConnState::Pending) {
+            return self.introduce(turn, conn, payload);
+        }
         let answer = match payload {
             Payload::Text(text) => match client::parse(text) {
-                Ok(frame) => Self::act(turn, conn, frame),
+                Ok(frame) => self.act(turn, conn, frame),
                 Err(wrong) => frames::error(wrong.code, &wrong.message, wrong.request),
             },
             Payload::Binary(_) => {
@@ -215,6 +368,12 @@ impl Handler for Gateway {
     fn encode_draining(&mut self, within: Range<Duration>, out: &mut Vec<u8>) -> Kind {
         out.extend_from_slice(frames::draining(&within).as_bytes());
         Kind::Text
+    }
+
+    fn cleanup(&mut self, what: Gone, _: CloseReason) {
+        if let (Gone::Conn(conn), Some(door)) = (what, self.own.lock().door()) {
+            door.passes.take_back(conn);
+        }
     }
 
     fn notice(&mut self, turn: &Turn<'_>, notice: Notice) {

@@ -1,18 +1,17 @@
 //! Who connects, and where their session goes on: what the upgrade request says.
 //!
-//! There is one way so far, development mode: `?user=U&thread=T`, believed without proof and for
-//! that reason only from this machine. Credentials that a client offers are refused rather than
-//! ignored, because whoever offers them expects them to be checked.
+//! Without a key it is development mode: `?user=U&thread=T`, believed without proof and for that
+//! reason only from this machine. Credentials that a client offers are refused then rather than ignored,
+//! because a client that offers them expects them to be checked. With a key the user is the token's, and
+//! the query says only where the session goes on.
 
 use std::borrow::Cow;
 
 use headcount::{Position, Principal, Resume, ThreadId, UserId};
-use headcount_mio::Request;
 
 use crate::handles::parse_connection;
 use crate::problem::Problem;
 
-/// The thread of a client that names none.
 const MAIN_THREAD: &str = "main";
 
 /// Who it is, and what they have seen of their session.
@@ -22,65 +21,45 @@ pub(crate) struct Identity {
     pub(crate) resume: Option<Resume>,
 }
 
-/// Decides from the whole request.
+/// Decides from the query: development mode, and the reconnect fields.
 ///
 /// `instance` is the registry's: a predecessor of another one is ignored.
-pub(crate) fn identify(request: &Request<'_>, instance: u64) -> Result<Identity, Problem> {
-    let offered = request
-        .headers("sec-websocket-protocol")
-        .flat_map(|list| list.split(','))
-        .any(|protocol| protocol.trim().starts_with("bearer."));
-    if offered || request.header("authorization").is_some() {
-        return Err(no_key());
-    }
-    from_query(request.query().unwrap_or(""), instance)
-}
-
-/// Decides from the query: development mode, and the reconnect fields.
 pub(crate) fn from_query(query: &str, instance: u64) -> Result<Identity, Problem> {
     let parameters = Parameters::read(query)?;
-    if parameters.token {
+    if parameters.token.is_some() {
         return Err(no_key());
     }
-    let Some(user) = parameters.user else {
+    let Some(user) = &parameters.user else {
         return Err(Problem::new(
             400,
             "no_user",
             "the query must say who connects: /ws?user=alice, and &thread=T for other than `main`",
         ));
     };
-    let thread = parameters.thread.unwrap_or(Cow::Borrowed(MAIN_THREAD));
     let user = UserId::new(user).map_err(|error| Problem::id("user", error))?;
-    let thread = ThreadId::new(thread).map_err(|error| Problem::id("thread", error))?;
-    // A connection of another process closed with it, and so did one whose name has another form: the
-    // form is opaque to clients, which keep names across an upgrade of the server.
-    let previous = parameters.previous.as_deref().and_then(parse_connection);
-    let previous = previous.and_then(|previous| previous.of(instance));
-    let resume = match (parameters.epoch, parameters.offset) {
-        (None, None) => previous.map(Resume::takeover),
-        (Some(epoch), Some(offset)) => {
-            Some(Resume { position: Some(position(&epoch, &offset)?), previous })
-        }
-        _ => {
-            return Err(bad_position("epoch and offset belong together: give both or neither"));
-        }
-    };
+    let thread = parameters.thread()?.map_or_else(main_thread, Ok)?;
+    let resume = parameters.resume(instance)?;
     Ok(Identity { who: Principal::new(user, thread), resume })
+}
+
+/// The thread of a client that names none.
+pub(crate) fn main_thread() -> Result<ThreadId, Problem> {
+    ThreadId::new(MAIN_THREAD).map_err(|error| Problem::id("thread", error))
 }
 
 /// The parameters that mean something here. Others are for later versions, and ignored.
 #[derive(Default)]
-struct Parameters<'a> {
-    user: Option<Cow<'a, str>>,
+pub(crate) struct Parameters<'a> {
+    pub(crate) user: Option<Cow<'a, str>>,
     thread: Option<Cow<'a, str>>,
     epoch: Option<Cow<'a, str>>,
     offset: Option<Cow<'a, str>>,
     previous: Option<Cow<'a, str>>,
-    token: bool,
+    pub(crate) token: Option<Cow<'a, str>>,
 }
 
 impl<'a> Parameters<'a> {
-    fn read(query: &'a str) -> Result<Self, Problem> {
+    pub(crate) fn read(query: &'a str) -> Result<Self, Problem> {
         let mut read = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let place = match &*name {
@@ -89,10 +68,7 @@ impl<'a> Parameters<'a> {
                 "epoch" => &mut read.epoch,
                 "offset" => &mut read.offset,
                 "previous" => &mut read.previous,
-                "token" => {
-                    read.token = true;
-                    continue;
-                }
+                "token" => &mut read.token,
                 _ => continue,
             };
             if place.is_some() {
@@ -106,6 +82,35 @@ impl<'a> Parameters<'a> {
             *place = Some(value);
         }
         Ok(read)
+    }
+
+    /// `None`: the client names no thread.
+    pub(crate) fn thread(&self) -> Result<Option<ThreadId>, Problem> {
+        let thread = self.thread.as_deref().map(ThreadId::new).transpose();
+        thread.map_err(|error| Problem::id("thread", error))
+    }
+
+    /// What the client has seen of its session. `None`: it does not say.
+    pub(crate) fn resume(&self, instance: u64) -> Result<Option<Resume>, Problem> {
+        // A connection of another process closed with it, and so did one whose name has another form:
+        // the form is opaque to clients, which keep names across an upgrade of the server.
+        let previous = self.previous.as_deref().and_then(parse_connection);
+        let previous = previous.and_then(|previous| previous.of(instance));
+        match (&self.epoch, &self.offset) {
+            (None, None) => Ok(previous.map(Resume::takeover)),
+            (Some(epoch), Some(offset)) => {
+                Ok(Some(Resume { position: Some(position(epoch, offset)?), previous }))
+            }
+            _ => Err(bad_position("epoch and offset belong together: give both or neither")),
+        }
+    }
+
+    /// Whether it says anything that belongs into the frame with the token, if the request has none.
+    pub(crate) const fn says_where_to_go_on(&self) -> bool {
+        self.thread.is_some()
+            || self.epoch.is_some()
+            || self.offset.is_some()
+            || self.previous.is_some()
     }
 }
 
@@ -139,7 +144,8 @@ fn bad_position(message: &str) -> Problem {
     Problem::new(400, "bad_position", message)
 }
 
-fn no_key() -> Problem {
+/// The answer to credentials in development mode.
+pub(crate) fn no_key() -> Problem {
     Problem::new(
         401,
         "no_key",

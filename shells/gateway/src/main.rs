@@ -10,13 +10,14 @@
 
 mod admin;
 mod audit;
-#[allow(dead_code, unused_imports, reason = "nothing calls it yet")]
 mod auth;
 mod check;
 mod cli;
 mod client;
+mod credentials;
 mod crowd;
 mod descriptors;
+mod entrance;
 mod events;
 mod fault;
 mod frames;
@@ -29,15 +30,19 @@ mod local;
 mod log;
 mod own;
 mod panics;
+mod passes;
 mod problem;
 mod proxies;
 mod refusals;
 mod replay;
+mod revocations;
+mod rooms;
 mod secret;
 mod settings;
 mod simulate;
 mod sites;
 mod source;
+mod token_rules;
 mod utc;
 mod values;
 mod wall;
@@ -58,7 +63,7 @@ use crate::admin::Reload;
 use crate::cli::Command;
 use crate::descriptors::Descriptors;
 use crate::gateway::{Counters, Gateway};
-use crate::own::Shared;
+use crate::own::{Door, Shared};
 use crate::source::{Plan, Source};
 
 /// What was asked for can't be done: flags, settings, addresses.
@@ -93,7 +98,7 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
         .map_err(|error| format!("the operating system gives no entropy for the seed: {error}"))?;
     let journal = arguments.journal.clone();
     let source = Source::new(arguments, seed, descriptors);
-    let Plan { settings, config, lowered, admin_keys, has_files } = source.read()?;
+    let Plan { settings, config, lowered, admin_keys, tokens, has_files } = source.read()?;
     let (listen, admin) = (settings.address("listen"), settings.address("admin"));
 
     let options =
@@ -121,7 +126,13 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     source.warn_of(&lowered);
     let handle = server.handle();
     let failed = Arc::new(AtomicBool::new(false));
-    let own = Shared::new(settings);
+    let again = handle.clone();
+    let door = tokens.map(|rules| Door::new(rules, move || again.authenticate_again()));
+    let door = door
+        .transpose()
+        .map_err(|error| format!("cannot start the thread that reads keys: {error}"))?;
+    let asks_for_tokens = door.is_some();
+    let own = Shared::new(settings, door);
     let hang_ups = Arc::new(Notify::new());
     let reload = has_files.then(|| Arc::clone(&hang_ups));
     let keys: Vec<_> = admin_keys.names().map(str::to_owned).collect();
@@ -131,7 +142,7 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
         admin_keys,
         address,
         Arc::clone(&counters),
-        Reload::new(source, own.clone(), log.clone()),
+        Reload::new(source, own.clone(), log.clone(), handle.clone()),
     );
     let admin_failed = Arc::clone(&failed);
     // Not joined: when the loop has ended the process ends, whatever the admin port is doing.
@@ -150,7 +161,12 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
         version = env!("CARGO_PKG_VERSION"),
         connections = config.connections(),
         admin_keys = keys.join(","),
-        "started in development mode: whoever connects says who they are; loopback only"
+        "started{}",
+        if asks_for_tokens {
+            ": clients are asked for tokens"
+        } else {
+            " in development mode: whoever connects says who they are; loopback only"
+        }
     );
     announce(address, admin_address)
         .map_err(|error| format!("cannot start the thread of standard output: {error}"))?;

@@ -1,22 +1,69 @@
 //! The settings in force that the registry does not know, and what the gateway makes of them.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use headcount::Source;
 
+use crate::auth::{RoomRights, Tokens};
 use crate::crowd::Crowd;
+use crate::passes::Passes;
 use crate::proxies::Proxies;
+use crate::revocations::{Lifetime, Revocations};
 use crate::settings::Settings;
 use crate::sites::Sites;
+use crate::token_rules::TokenRules;
 
-/// Who knocks too often, and from where, by the settings in force.
+/// Who may come in, and from where, by the settings in force.
 pub(crate) struct Own {
     settings: Settings,
     sites: Sites,
     proxies: Proxies,
     crowd: Option<Crowd>,
+    /// `None`: development mode.
+    door: Option<Door>,
+}
+
+/// Where tokens are asked for.
+pub(crate) struct Door {
+    pub(crate) tokens: Tokens,
+    pub(crate) lifetime: Lifetime,
+    /// The rooms that everyone may join.
+    pub(crate) open: RoomRights,
+    pub(crate) passes: Passes,
+    pub(crate) revocations: Revocations,
+}
+
+impl Door {
+    /// `tell` is called on another thread when keys have come: see [`Tokens::new`].
+    ///
+    /// # Errors
+    /// The thread that reads keys can't be started.
+    pub(crate) fn new(rules: TokenRules, tell: impl Fn() + Send + 'static) -> io::Result<Self> {
+        let lifetime = rules.lifetime();
+        let TokenRules { verifier, jwks, open } = rules;
+        let tokens = Tokens::new(verifier, jwks, tell)?;
+        let (passes, revocations) = (Passes::default(), Revocations::default());
+        Ok(Self { tokens, lifetime, open, passes, revocations })
+    }
+
+    /// Goes on with other rules. Connections keep what they were granted.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new); nothing has changed then.
+    pub(crate) fn reload(
+        &mut self,
+        rules: TokenRules,
+        tell: impl Fn() + Send + 'static,
+    ) -> io::Result<()> {
+        let lifetime = rules.lifetime();
+        let TokenRules { verifier, jwks, open } = rules;
+        self.tokens.reload(verifier, jwks, tell)?;
+        (self.lifetime, self.open) = (lifetime, open);
+        Ok(())
+    }
 }
 
 /// The same for the handler of the loop and for the closures that a reload posts to it. Both run on
@@ -25,21 +72,27 @@ pub(crate) struct Own {
 pub(crate) struct Shared(Arc<Mutex<Own>>);
 
 impl Own {
-    fn new(settings: Settings) -> Self {
+    fn new(settings: Settings, door: Option<Door>) -> Self {
         let crowd = Crowd::new(settings.connect_rate_per_ip(), Instant::now());
         let (sites, proxies) = (settings.sites(), settings.trusted_proxies());
-        Self { sites, proxies, crowd, settings }
+        Self { sites, proxies, crowd, door, settings }
     }
 
     pub(crate) const fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Goes on with other settings. Buckets begin full if their rate changes.
+    /// Where tokens are asked for; `None`: development mode.
+    pub(crate) const fn door(&mut self) -> Option<&mut Door> {
+        self.door.as_mut()
+    }
+
+    /// Goes on with other settings, behind the same door. Buckets begin full if their rate changes.
     pub(crate) fn replace(&mut self, settings: Settings) {
         let same_rate = settings.connect_rate_per_ip() == self.settings.connect_rate_per_ip();
         let crowd = self.crowd.take().filter(|_| same_rate);
-        *self = Self::new(settings);
+        let door = self.door.take();
+        *self = Self::new(settings, door);
         self.crowd = crowd.or_else(|| self.crowd.take());
     }
 
@@ -66,8 +119,8 @@ impl Own {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings) -> Self {
-        Self(Arc::new(Mutex::new(Own::new(settings))))
+    pub(crate) fn new(settings: Settings, door: Option<Door>) -> Self {
+        Self(Arc::new(Mutex::new(Own::new(settings, door))))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Own> {
@@ -90,7 +143,7 @@ mod tests {
     fn a_trusted_proxy_is_the_source_of_nobody() {
         let mut settings = Settings::default();
         settings.set("trusted_proxies", "10.0.0.0/8", Origin::Set).unwrap();
-        let shared = Shared::new(settings);
+        let shared = Shared::new(settings, None);
         let source = |address: &str| shared.lock().source(address.parse().unwrap());
         assert_eq!(source("10.1.2.3"), None);
         assert_eq!(source("::ffff:10.1.2.3"), None);
@@ -100,7 +153,7 @@ mod tests {
 
     #[test]
     fn who_has_used_up_a_rate_is_not_forgiven_by_a_reload_that_keeps_it() {
-        let shared = Shared::new(with_rate("1"));
+        let shared = Shared::new(with_rate("1"), None);
         let knock = |own: &mut Own| own.admit("192.0.2.1".parse().unwrap(), [].into_iter()).is_ok();
         let mut own = shared.lock();
         assert!(knock(&mut own) && !knock(&mut own));

@@ -16,9 +16,11 @@ use headcount_redaction::Policy as Redaction;
 use tracing::level_filters::LevelFilter;
 
 use crate::admin::AnswerBounds;
+use crate::auth::{Algorithm, JwksSettings, KeySource, RoomRights};
 use crate::descriptors::{self, Descriptors, Lowered};
 use crate::log;
 use crate::proxies::Proxies;
+use crate::revocations::Lifetime;
 use crate::secret::{HIDDEN, Secret};
 use crate::sites::{Hosts, Origins, Sites};
 use crate::values;
@@ -47,6 +49,10 @@ enum Value {
     List(Proxies),
     Hosts(Hosts),
     Origins(Origins),
+    Algorithm(Algorithm),
+    Names(Vec<String>),
+    Rooms(RoomRights),
+    KeySet(KeySource),
     Address(SocketAddr),
     Level(LevelFilter),
     Flag(bool),
@@ -54,6 +60,7 @@ enum Value {
     Secret(Secret),
     /// A path, and what the file held when it was last read.
     SecretFile(String, Option<Secret>),
+    SecretFiles(Vec<(String, Option<Secret>)>),
 }
 
 /// Where a setting was given. Errors show the setting as whoever gave it wrote it.
@@ -300,13 +307,21 @@ impl Settings {
     /// Reads the files that hold secrets. What they hold counts as the value of the setting: other
     /// contents are a change.
     pub(crate) fn read_secrets(&mut self) -> Result<(), String> {
-        for given in self.given.values_mut() {
-            let Value::SecretFile(path, content) = &mut given.value else { continue };
-            let text = file::text(Path::new(path)).map_err(|error| {
-                let written = &given.written;
-                format!("{written}: {error}; name a file that this process may read")
-            })?;
-            *content = Some(Secret::new(text));
+        for Given { value, written, .. } in self.given.values_mut() {
+            let read = |path: &str, content: &mut Option<Secret>| {
+                let text = file::text(Path::new(path)).map_err(|error| {
+                    format!("{written}: {path}: {error}; name a file that this process may read")
+                })?;
+                *content = Some(Secret::new(text));
+                Ok::<_, String>(())
+            };
+            match value {
+                Value::SecretFile(path, content) => read(path, content)?,
+                Value::SecretFiles(files) => {
+                    files.iter_mut().try_for_each(|(path, content)| read(path, content))?;
+                }
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -320,9 +335,81 @@ impl Settings {
         }
     }
 
+    /// How tokens are signed.
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        match self.own("auth.algorithm") {
+            Some(Value::Algorithm(algorithm)) => algorithm,
+            _ => unreachable!("its row has a default"),
+        }
+    }
+
+    /// The keys that tokens are checked with, as they were given, and where each stands.
+    pub(crate) fn keys(&self) -> Vec<(String, &Secret)> {
+        let mut keys = Vec::new();
+        if let Some(key) = self.secret("auth.key") {
+            keys.push((self.written("auth.key"), key));
+        }
+        if let Some(Value::SecretFiles(files)) = self.value("auth.key_file") {
+            let written = self.written("auth.key_file");
+            let read = files.iter().filter_map(|(path, content)| Some((path, content.as_ref()?)));
+            keys.extend(read.map(|(path, key)| (format!("{written}: {path}"), key)));
+        }
+        keys
+    }
+
+    /// The key set that tokens are checked with.
+    pub(crate) fn jwks(&self) -> Result<Option<JwksSettings>, String> {
+        let [file, url] = ["auth.jwks_file", "auth.jwks_url"];
+        let (key, source) = match (self.value(file), self.value(url)) {
+            (Some(_), Some(_)) => {
+                let (file, url) = (self.written(file), self.written(url));
+                return Err(format!("{file}: there is one key set, and {url} is another"));
+            }
+            (Some(Value::KeySet(source)), None) => (file, source.clone()),
+            (None, Some(Value::KeySet(source))) => (url, source.clone()),
+            _ => return Ok(None),
+        };
+        source.check().map_err(|why| format!("{}: {why}", self.written(key)))?;
+        match self.own("auth.jwks_interval") {
+            Some(Value::Time(interval)) => Ok(Some(JwksSettings { source, interval })),
+            _ => unreachable!("its row has a default"),
+        }
+    }
+
+    /// How long tokens can be valid.
+    pub(crate) fn token_lifetime(&self) -> Lifetime {
+        match (self.own("auth.max_ttl"), self.own("auth.leeway")) {
+            (Some(Value::Time(max_ttl)), Some(Value::Time(leeway))) => Lifetime { max_ttl, leeway },
+            _ => unreachable!("their rows have defaults"),
+        }
+    }
+
+    /// The names in a list.
+    pub(crate) fn names(&self, key: &str) -> Vec<String> {
+        match self.value(key) {
+            Some(Value::Names(names)) => names.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The rooms that everyone may join.
+    pub(crate) fn open_rooms(&self) -> RoomRights {
+        match self.value("rooms.open") {
+            Some(Value::Rooms(rooms)) => rooms.clone(),
+            _ => RoomRights::default(),
+        }
+    }
+
+    /// Whether a setting was given.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.given.contains_key(key)
+    }
+
     /// Whether a file was named that can change while the process runs.
     pub(crate) fn names_files(&self) -> bool {
-        self.given.values().any(|given| matches!(given.value, Value::SecretFile(..)))
+        self.given
+            .values()
+            .any(|given| matches!(given.value, Value::SecretFile(..) | Value::SecretFiles(_)))
     }
 
     /// The address of a key that is one: `listen` or `admin`.
@@ -414,6 +501,16 @@ impl Takes {
             Self::OwnList => Proxies::parse(text).map(Value::List),
             Self::OwnHosts => Hosts::parse(text).map(Value::Hosts),
             Self::OwnOrigins => Origins::parse(text).map(Value::Origins),
+            Self::OwnAlgorithm => bare.parse().map(Value::Algorithm),
+            Self::OwnNames => Ok(Value::Names(values::list(text).map(str::to_owned).collect())),
+            Self::OwnRooms => RoomRights::read(values::list(text))
+                .map(Value::Rooms)
+                .map_err(|_| "rooms, 256 at most, such as lobby,news:*"),
+            Self::OwnKeySetFile if bare.is_empty() => Err("the path of a file"),
+            Self::OwnKeySetFile => Ok(Value::KeySet(KeySource::File(bare.into()))),
+            Self::OwnKeySetUrl => KeySource::url(bare)
+                .map(Value::KeySet)
+                .map_err(|_| "a URL such as https://host/jwks.json; http is for loopback only"),
             Self::OwnLevel => level(bare).map(Value::Level),
             Self::OwnFlag(_) => values::flag(bare).map(Value::Flag),
             Self::OwnWords(_) => words(text).map(Value::Words),
@@ -422,6 +519,15 @@ impl Takes {
             Self::OwnSecret => Ok(Value::Secret(Secret::new(bare))),
             Self::OwnSecretFile if bare.is_empty() => Err("the path of a file"),
             Self::OwnSecretFile => Ok(Value::SecretFile(bare.to_owned(), None)),
+            Self::OwnSecretFiles => {
+                let files: Vec<_> =
+                    values::list(text).map(|path| (path.to_owned(), None)).collect();
+                if files.is_empty() {
+                    Err("the paths of files")
+                } else {
+                    Ok(Value::SecretFiles(files))
+                }
+            }
             Self::Address(_) => values::address(bare).map(Value::Address),
         }
     }
@@ -475,6 +581,12 @@ impl Takes {
             | Self::OwnRate
             | Self::OwnList
             | Self::OwnHosts
+            | Self::OwnAlgorithm
+            | Self::OwnNames
+            | Self::OwnRooms
+            | Self::OwnKeySetFile
+            | Self::OwnKeySetUrl
+            | Self::OwnSecretFiles
             | Self::OwnOrigins
             | Self::OwnTime(..)
             | Self::OwnSize(..)
@@ -497,7 +609,8 @@ impl Takes {
     fn default_text(self) -> Option<String> {
         match self {
             Self::OwnRate => Some("0".to_owned()),
-            Self::OwnList => Some("[]".to_owned()),
+            Self::OwnList | Self::OwnNames | Self::OwnRooms => Some("[]".to_owned()),
+            Self::OwnAlgorithm => Some(Algorithm::Hs256.to_string()),
             Self::OwnTime(default, ..) | Self::OwnSize(default, ..) | Self::Address(default) => {
                 Some(default.to_owned())
             }
@@ -514,7 +627,7 @@ impl Takes {
 
     /// Whether its value must not be seen.
     const fn is_secret(self) -> bool {
-        matches!(self, Self::OwnSecret)
+        matches!(self, Self::OwnSecret | Self::OwnKeySetUrl)
     }
 
     /// The bounds of a row of the gateway's own that the value is not within.

@@ -9,6 +9,7 @@ use crate::admin::AdminKeys;
 use crate::cli;
 use crate::descriptors::{Descriptors, Lowered};
 use crate::settings::Settings;
+use crate::token_rules::TokenRules;
 
 /// The flags, the environment and the file, and what the process has been given.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) config: Config,
     pub(crate) lowered: Lowered,
     pub(crate) admin_keys: AdminKeys,
+    /// `None`: development mode.
+    pub(crate) tokens: Option<TokenRules>,
     /// Whether files are among what was read: only they change while the process runs.
     pub(crate) has_files: bool,
 }
@@ -87,11 +90,24 @@ fn conclude(
     settings.read_secrets()?;
     let (config, lowered) = settings.config(seed, descriptors)?;
     let admin_keys = AdminKeys::new(&settings)?;
-    cli::only_loopback(&settings.written("listen"), settings.address("listen"))?;
+    let tokens = TokenRules::new(&settings)?;
+    match &tokens {
+        None => cli::only_loopback(&settings.written("listen"), settings.address("listen"))
+            .map_err(|sentence| {
+                format!("{sentence}, or give it a key to check tokens with (auth.key_file)")
+            })?,
+        // The token's issuer trusts this server with its users, and anyone could call its admin port.
+        Some(_) if admin_keys.is_empty() => {
+            return Err("clients are asked for tokens, and the admin port for nothing: give it a \
+                        key as well (auth.admin_key_file or auth.admin_keys_file)"
+                .to_owned());
+        }
+        Some(_) => {}
+    }
     if admin_keys.is_empty() {
         cli::only_loopback(&settings.written("admin"), settings.address("admin"))
             .map_err(|sentence| format!("{sentence}, or give it keys (auth.admin_keys_file)"))?;
     }
     let has_files = has_file || settings.names_files();
-    Ok(Plan { settings, config, lowered, admin_keys, has_files })
+    Ok(Plan { settings, config, lowered, admin_keys, tokens, has_files })
 }

@@ -20,6 +20,12 @@ impl Wall {
         Self { zero: since_1970() }
     }
 
+    /// The stamp of a time since the beginning of 1970; zero for one before stamps were zero.
+    pub(crate) fn stamp(self, since_1970: Duration) -> Timestamp {
+        let since = since_1970.saturating_sub(self.zero);
+        Timestamp::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    }
+
     /// Milliseconds since the beginning of 1970.
     pub(crate) fn millis(self, at: Timestamp) -> u64 {
         let since = self.zero.saturating_add(Duration::from_nanos(at.as_nanos()));
@@ -70,6 +76,10 @@ mod tests {
     fn stamps_count_from_the_start() {
         let wall = Wall { zero: Duration::from_millis(1_700_000_000_000) };
         assert_eq!(wall.millis(Timestamp::from_millis(7)), 1_700_000_000_007);
+        let stamp = |millis| wall.stamp(Duration::from_millis(millis));
+        assert_eq!(stamp(1_700_000_000_007), Timestamp::from_millis(7));
+        assert_eq!(stamp(1_699_999_999_999), Timestamp::ZERO);
+        assert_eq!(wall.stamp(Duration::MAX), Timestamp::MAX);
         assert!(Wall::now().millis(Timestamp::from_secs(1)) > 1_700_000_000_000);
     }
 

@@ -215,10 +215,25 @@ fn every_setting_has_a_row_here_or_in_the_core() {
     let core: BTreeSet<_> = headcount::Config::KEYS.iter().copied().collect();
     let own: BTreeSet<_> = listed.difference(&core).copied().collect();
     assert!(listed.len() > 40 && own.len() < listed.len(), "{listed:?}");
-    // Where it listens has a test of its own, and the keys of the admin port a file of tests.
-    let keys = ["admin_key", "admin_key_file", "admin_keys", "admin_keys_file"];
+    // Where it listens has a test of its own, and who may come in has files of tests.
+    let keys = [
+        "admin_key",
+        "admin_key_file",
+        "admin_keys",
+        "admin_keys_file",
+        "algorithm",
+        "audience",
+        "issuer",
+        "jwks_file",
+        "jwks_interval",
+        "jwks_url",
+        "key",
+        "key_file",
+        "leeway",
+        "max_ttl",
+    ];
     let keys = keys.map(|key| format!("auth.{key}"));
-    let rows = ROWS.iter().map(|row| row.key).chain(["admin", "listen"]);
+    let rows = ROWS.iter().map(|row| row.key).chain(["admin", "listen", "rooms.open"]);
     let rows = rows.chain(keys.iter().map(String::as_str));
     assert_eq!(own, rows.collect(), "a setting without a row");
 }

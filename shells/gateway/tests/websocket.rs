@@ -163,8 +163,9 @@ fn mistakes_are_answered_and_never_disconnect() {
         (r#"{"type":"message","data":{},"id":3}"#, "not_available", json!(3)),
         (r#"{"type":"ack","stream":"session"}"#, "bad_position", Value::Null),
         (r#"{"type":"ack","stream":"room/r","offset":1,"id":4}"#, "ack_refused", json!(4)),
-        (r#"{"type":"auth","token":"t"}"#, "not_available", Value::Null),
-        (r#"{"type":"refresh","token":"t"}"#, "not_available", Value::Null),
+        (r#"{"type":"auth","token":"t"}"#, "already_authenticated", Value::Null),
+        (r#"{"type":"refresh","token":"t"}"#, "no_key", Value::Null),
+        (r#"{"type":"join","room":"user:b","id":5}"#, "room_forbidden", json!(5)),
     ] {
         let error = client.ask(text);
         assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!(code)), "{text}");

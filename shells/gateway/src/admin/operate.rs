@@ -1,19 +1,24 @@
 //! `/v1/drain`, `/v1/revoke` and `/v1/check`: what an operator does to the whole of it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Extension;
 use axum::body::HttpBody as _;
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
+use headcount::{CloseReason, Target, UserId};
+use headcount_mio::Turn;
 use tracing::error;
 
 use super::address::parse_user;
 use super::fields::Fields;
 use super::{State, body, json, object};
 use crate::audit::Record;
+use crate::auth::MAX_TOKEN_ID_BYTES;
 use crate::frames::{Object, millis};
+use crate::own::Door;
 use crate::problem::Problem;
+use crate::revocations::{self, Full};
 
 /// The largest body: one name or one number.
 const BODY_BYTES: usize = 4 * 1024;
@@ -82,29 +87,100 @@ pub(super) async fn cancel_drain(
     Ok(json(answer.end()))
 }
 
-/// Closes all of a user's connections with 4503, and ends their sessions with what they keep.
+/// What is revoked.
+enum Revoked {
+    /// All that the user has now: connections, sessions and what they keep, tokens.
+    User(UserId),
+    /// The tokens with this id, and the connections that came with one.
+    Token(String),
+}
+
+impl Revoked {
+    async fn read(request: Request) -> Result<Self, Problem> {
+        let text = body::read(request, BODY_BYTES).await?;
+        let mut body: Fields<'_> = object::parse(&text)?;
+        let (user, token) = (body.take_text("user")?, body.take_text("token_id")?);
+        body.end(&["user", "token_id"])?;
+        match (user, token) {
+            (Some(user), None) => Ok(Self::User(parse_user("user", &user)?)),
+            (None, Some(id)) if (1..=MAX_TOKEN_ID_BYTES).contains(&id.len()) => Ok(Self::Token(id)),
+            (None, Some(_)) => {
+                let message = format!("token_id must have 1 to {MAX_TOKEN_ID_BYTES} bytes");
+                Err(Problem::new(400, "bad_request", message))
+            }
+            _ => {
+                let message = "the body must name one of user and token_id";
+                Err(Problem::new(400, "bad_request", message))
+            }
+        }
+    }
+}
+
+/// Closes connections with 4503, and refuses the tokens that they could come back with. Of a user the
+/// sessions end too, with what they keep.
 pub(super) async fn revoke(
     Shared(state): Shared<State>,
     Extension(record): Extension<Record>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let text = body::read(request, BODY_BYTES).await?;
-    let mut body: Fields<'_> = object::parse(&text)?;
-    let user = parse_user("user", &body.take("user")?)?;
-    body.end(&["user"])?;
-    record.text("user", user.as_str());
-    let (closing, sessions) = state
-        .call(move |turn| {
-            let sessions = turn.registry.sessions_of(&user).count();
-            let closing = turn.registry.revoke(turn.now, &user);
-            (closing, sessions)
-        })
-        .await?;
+    let revoked = Revoked::read(request).await?;
+    match &revoked {
+        Revoked::User(user) => record.text("user", user.as_str()),
+        Revoked::Token(id) => record.text("token_id", id),
+    }
+    let task = state.clone();
+    let (closing, sessions) = state.call(move |turn| task.revoke(turn, &revoked)).await??;
     record.plain("closing", closing);
-    record.plain("sessions", sessions);
-    let answer =
-        Object::new().number("closing", u64::from(closing)).number("sessions", sessions as u64);
+    let mut answer = Object::new().number("closing", u64::from(closing));
+    if let Some(sessions) = sessions {
+        record.plain("sessions", sessions);
+        answer = answer.number("sessions", sessions);
+    }
     Ok(json(answer.end()))
+}
+
+impl State {
+    /// How many connections are closed, and of a user how many sessions end.
+    fn revoke(
+        &self,
+        turn: &mut Turn<'_>,
+        revoked: &Revoked,
+    ) -> Result<(u32, Option<u64>), Problem> {
+        let mut own = self.0.reload.own().lock();
+        let door = own.door();
+        match revoked {
+            Revoked::User(user) => {
+                if let Some(Door { revocations, lifetime, .. }) = door {
+                    let now = SystemTime::now();
+                    revocations.revoke_user(user.as_str(), now, *lifetime).map_err(full)?;
+                }
+                let sessions = turn.registry.sessions_of(user).count() as u64;
+                Ok((turn.registry.revoke(turn.now, user), Some(sessions)))
+            }
+            Revoked::Token(id) => {
+                let Some(Door { revocations, lifetime, passes, .. }) = door else {
+                    let message = "development mode takes no tokens: revoke the user";
+                    return Err(Problem::new(409, "no_key", message));
+                };
+                revocations.revoke_token(id, SystemTime::now(), *lifetime).map_err(full)?;
+                let mut closing = 0;
+                for conn in passes.with_token(id) {
+                    let (target, reason) = (Target::Conn(*conn), CloseReason::Revoked);
+                    closing += turn.registry.close(turn.now, target, reason);
+                }
+                Ok((closing, None))
+            }
+        }
+    }
+}
+
+fn full(_: Full) -> Problem {
+    let message = format!(
+        "{} users and tokens are revoked already, and no more can be remembered: nothing was done. \
+         Change the key that tokens are signed with, and close the connections with /v1/close",
+        revocations::MOST
+    );
+    Problem::new(503, "revocations", message)
 }
 
 /// What a recount found: the answer, or what is wrong.

@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use headcount::Impact;
-use headcount_mio::Turn;
+use headcount_mio::{Handle, Turn};
 use tokio::sync::{Mutex, Notify};
 use tracing::{info, warn};
 
@@ -30,13 +30,20 @@ pub(crate) struct Reload {
     source: Arc<Source>,
     own: own::Shared,
     log: Log,
+    /// Of the loop, which has requests that wait for keys.
+    handle: Handle,
     /// One at a time, from the reading on: of two files the one that was read last is to win.
     turn: Mutex<()>,
 }
 
 impl Reload {
-    pub(crate) fn new(source: Source, own: own::Shared, log: Log) -> Self {
-        Self { source: Arc::new(source), own, log, turn: Mutex::new(()) }
+    pub(crate) fn new(source: Source, own: own::Shared, log: Log, handle: Handle) -> Self {
+        Self { source: Arc::new(source), own, log, handle, turn: Mutex::new(()) }
+    }
+
+    /// Who may come in.
+    pub(super) const fn own(&self) -> &own::Shared {
+        &self.own
     }
 
     pub(super) const fn log(&self) -> &Log {
@@ -133,8 +140,8 @@ impl State {
         plan: Plan,
         dry_run: bool,
     ) -> Result<(Vec<&'static str>, Impact), Problem> {
-        let Plan { settings, config, lowered, admin_keys, .. } = plan;
-        let Reload { source, own, log, .. } = &self.0.reload;
+        let Plan { settings, config, lowered, admin_keys, tokens, .. } = plan;
+        let Reload { source, own, log, handle, .. } = &self.0.reload;
         let mut own = own.lock();
         let changed = settings.changed(&config, own.settings(), turn.registry.config());
         if let Some(key) = FIXED.into_iter().find(|key| changed.contains(key)) {
@@ -145,8 +152,20 @@ impl State {
             );
             return Err(Problem::new(422, "restart_needed", message));
         }
+        if own.door().is_some() != tokens.is_some() {
+            let message = "development mode neither begins nor ends while the server runs: restart \
+                           it, or leave it a key to check tokens with (auth.key_file)";
+            return Err(Problem::new(422, "restart_needed", message));
+        }
         if dry_run {
             return Ok((changed, turn.registry.preview_reload(turn.now, &config)));
+        }
+        if let (Some(door), Some(rules)) = (own.door(), tokens) {
+            let again = handle.clone();
+            door.reload(rules, move || again.authenticate_again()).map_err(|error| {
+                let message = format!("cannot start the thread that reads keys: {error}");
+                Problem::new(500, "failed", message)
+            })?;
         }
         info!(changed = changed.join(","), "reloading");
         source.warn_of(&lowered);

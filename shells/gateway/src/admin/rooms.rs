@@ -14,6 +14,7 @@ use crate::frames::{self, Object};
 use crate::gateway::reply;
 use crate::handles::Named;
 use crate::problem::Problem;
+use crate::rooms::{self, Right, may_join};
 
 /// The largest body: three names and the JSON around them.
 const BODY_BYTES: usize = 4 * 1024;
@@ -76,12 +77,17 @@ pub(super) async fn join(
 
 async fn join_all(state: &State, whom: Whom, room: RoomId) -> Result<String, Problem> {
     let (mut joined, mut already, mut refused) = (0, 0, 0);
-    let mut reason: Option<JoinError> = None;
+    let mut reason: Option<(&'static str, String)> = None;
     for slice in slices(state, whom).await? {
         let (room, counters) = (room.clone(), Arc::clone(&state.0.counters));
         let join = move |turn: &mut Turn<'_>| {
             let join = |conn| {
-                let place = turn.registry.join(turn.now, conn, &room, None)?;
+                let who = turn.registry.who(conn);
+                if who.is_some_and(|who| !may_join(who.user, &room, Right::BackEnd)) {
+                    let message = "the room is another user's own: no one else joins it";
+                    return Err((rooms::FORBIDDEN, message.to_owned()));
+                }
+                let place = turn.registry.join(turn.now, conn, &room, None).map_err(over_limit)?;
                 if !place.already {
                     let frame = frames::joined(&room, &place, None);
                     reply(turn.registry, turn.now, conn, frame, &counters);
@@ -106,11 +112,14 @@ async fn join_all(state: &State, whom: Whom, room: RoomId) -> Result<String, Pro
         .number("already", already)
         .number("refused", refused);
     Ok(match reason {
-        Some(error) => {
-            answer.text("code", frames::join_code(error)).text("reason", &error.to_string()).end()
-        }
+        Some((code, message)) => answer.text("code", code).text("reason", &message).end(),
         None => answer.end(),
     })
+}
+
+/// A join that exceeds a limit, as the answer has it.
+fn over_limit(error: JoinError) -> (&'static str, String) {
+    (frames::join_code(error), error.to_string())
 }
 
 pub(super) async fn leave(

@@ -10,7 +10,7 @@ use super::error::TokenError;
 use super::rooms::RoomRights;
 
 /// The longest `jti`, in bytes.
-const MAX_TOKEN_ID_BYTES: usize = 256;
+pub(crate) const MAX_TOKEN_ID_BYTES: usize = 256;
 
 /// What a verified token grants.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,12 +20,11 @@ mod tests;
 mod tokens;
 mod verifier;
 
-pub(crate) use claims::Claims;
-pub(crate) use error::TokenError;
-pub(crate) use key::{Algorithm, Key, KeyError};
+pub(crate) use claims::{Claims, MAX_TOKEN_ID_BYTES};
+pub(crate) use key::{Algorithm, Key};
 pub(crate) use key_fetcher::JwksSettings;
 pub(crate) use key_source::KeySource;
 pub(crate) use keys::KeySet;
 pub(crate) use rooms::{RoomRights, owner};
 pub(crate) use tokens::{Check, Tokens};
-pub(crate) use verifier::{Verifier, VerifierSettings};
+pub(crate) use verifier::VerifierSettings;

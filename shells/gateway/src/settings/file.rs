@@ -219,7 +219,10 @@ mod tests {
             ("[limits]\nusers = 5\nusers = 6", "a.toml:3: users: this is not TOML: duplicate key"),
             ("[limits", "a.toml:1: this is not TOML: "),
             ("[limits]\nrooms = many\nusers = ", "a.toml:2: rooms: this is not TOML: "),
-            ("[authors]", "a.toml:1: authors: no such table; there are auth, limits, session, "),
+            (
+                "[authors]",
+                "a.toml:1: authors: no such table; there are auth, rooms, limits, session, ",
+            ),
             ("[auth]\nkye = 5", "a.toml:2: auth.kye: no such setting"),
             ("[limits.users]", "a.toml:1: limits.users: a setting, not a table"),
             ("[[limits]]\nusers = 5", "a.toml:1: limits: a table, not a setting"),

@@ -36,6 +36,16 @@ pub(super) enum Takes {
     OwnList,
     OwnHosts,
     OwnOrigins,
+    /// How tokens are signed.
+    OwnAlgorithm,
+    /// Names with commas, none by default.
+    OwnNames,
+    /// Patterns of rooms, none by default.
+    OwnRooms,
+    /// The path of a key set.
+    OwnKeySetFile,
+    /// The URL of a key set, whose query may hold a secret.
+    OwnKeySetUrl,
     /// With the default, and the bounds in milliseconds.
     OwnTime(&'static str, u64, u64),
     /// With the default, and the bounds in bytes.
@@ -51,13 +61,16 @@ pub(super) enum Takes {
     OwnSecret,
     /// The path of a file that holds such a text.
     OwnSecretFile,
+    /// The paths of files that hold one such text each.
+    OwnSecretFiles,
     /// Where it listens, with the default.
     Address(&'static str),
 }
 
 use Takes::{
-    Address, Count, OwnCount, OwnFlag, OwnHosts, OwnLevel, OwnList, OwnOrigins, OwnRate, OwnSecret,
-    OwnSecretFile, OwnSize, OwnTime, OwnWords, Percent, Policy, Rate, Size, Start, Time,
+    Address, Count, OwnAlgorithm, OwnCount, OwnFlag, OwnHosts, OwnKeySetFile, OwnKeySetUrl,
+    OwnLevel, OwnList, OwnNames, OwnOrigins, OwnRate, OwnRooms, OwnSecret, OwnSecretFile,
+    OwnSecretFiles, OwnSize, OwnTime, OwnWords, Percent, Policy, Rate, Size, Start, Time,
 };
 
 const fn row(key: &'static str, takes: Takes, about: &'static str) -> Row {
@@ -79,10 +92,21 @@ pub(super) const ROWS: &[Row] = &[
     row("trusted_proxies", OwnList, "addresses and networks whose X-Forwarded-For is believed, such as 10.0.0.0/8,::1 [none]"),
     row("allowed_hosts", OwnHosts, "hosts that the WebSocket port answers as, such as *.example.com [loopback]"),
     row("allowed_origins", OwnOrigins, "origins of pages that may connect, such as https://*.example.com [loopback]"),
+    row("auth.algorithm", OwnAlgorithm, "of all of auth.key and auth.key_file: HS256, RS256, ES256 or EdDSA [HS256]"),
+    row("auth.key", OwnSecret, "what tokens are checked with: the secret of HS256, or a public key in PEM [none: development mode]"),
+    row("auth.key_file", OwnSecretFiles, "files that hold one such key each; several are all in force [none]"),
+    row("auth.jwks_file", OwnKeySetFile, "a file that holds a key set (JWKS), read again every jwks_interval [none]"),
+    row("auth.jwks_url", OwnKeySetUrl, "the https URL of a key set (JWKS), fetched again every jwks_interval [none]"),
+    row("auth.jwks_interval", OwnTime("5m", 1_000, 86_400_000), "from one reading of the key set to the next [5m]"),
+    row("auth.audience", OwnNames, "a token's aud must have one of these; without any it must have no aud [none]"),
+    row("auth.issuer", OwnNames, "a token's iss must be one of these [any]"),
+    row("auth.leeway", OwnTime("5s", 0, 600_000), "how wrong the clock of the tokens' issuer may be [5s]"),
+    row("auth.max_ttl", OwnTime("24h", 1_000, 366 * 86_400_000), "how far ahead a token's exp may be [24h]"),
     row("auth.admin_key", OwnSecret, "one key for all calls of the admin port [none: loopback only, and anyone may call]"),
     row("auth.admin_key_file", OwnSecretFile, "a file that holds that key [none]"),
     row("auth.admin_keys", OwnSecret, "keys with scopes, with ; between: name publish,read,operate key [none]"),
     row("auth.admin_keys_file", OwnSecretFile, "a file that holds such keys, one a line [none]"),
+    row("rooms.open", OwnRooms, "rooms that everyone may join, such as lobby,news:* [none; in development mode all]"),
     row("limits.connections", of!(Count, connections), "open connections [65536, or what the descriptor limit leaves]"),
     row("limits.pending", of!(Count, pending), "sockets that wait to be admitted [connections / 8]"),
     row("limits.pending_per_source", of!(Count, pending_per_source), "of these, sockets of one IPv4 address or IPv6 /64 [pending / 2]"),

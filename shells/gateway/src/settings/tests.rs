@@ -54,6 +54,10 @@ fn every_row_is_seen_to_change_and_no_other() {
             Takes::OwnCount(..) => "9",
             Takes::OwnSecret | Takes::OwnSecretFile => "something",
             Takes::OwnHosts => "*.example.com",
+            Takes::OwnAlgorithm => "ES256",
+            Takes::OwnNames | Takes::OwnRooms | Takes::OwnSecretFiles => "one,two",
+            Takes::OwnKeySetFile => "keys.json",
+            Takes::OwnKeySetUrl => "https://example.com/keys",
             Takes::OwnOrigins => "https://*.example.com",
             Takes::Address(_) => "[::1]:1",
         };

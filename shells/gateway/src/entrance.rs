@@ -1,0 +1,108 @@
+//! Who connects, where tokens are asked for.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, SystemTime};
+
+use headcount::{Principal, Resume, ThreadId};
+use headcount_mio::Request;
+
+use crate::auth::{Check, Claims};
+use crate::credentials;
+use crate::identity::{self, Identity, Parameters};
+use crate::own::Door;
+use crate::passes::Pass;
+use crate::problem::Problem;
+use crate::wall::Wall;
+
+/// What an upgrade request comes to.
+pub(crate) enum Entry {
+    /// It is this user, who may do that.
+    Known(Identity, Pass),
+    /// It has no token: its first frame must.
+    Pending,
+    /// The key of its token is on its way.
+    Later,
+}
+
+/// Decides about a request. `instance` is the registry's.
+///
+/// # Errors
+/// 400 for a request that contradicts itself, 401 and 503 for its token, 403 for a thread that is not
+/// the token's.
+pub(crate) fn enter(
+    request: &Request<'_>,
+    door: &mut Door,
+    wall: Wall,
+    instance: u64,
+) -> Result<Entry, Problem> {
+    let mut parameters = Parameters::read(request.query().unwrap_or(""))?;
+    if parameters.user.is_some() {
+        let message = "this server asks for tokens, and the user is the one of the token (sub): leave \
+                       user out of the query";
+        return Err(Problem::new(400, "user_in_query", message));
+    }
+    let token = credentials::token(request, parameters.token.take())?;
+    let Some(token) = token else {
+        if parameters.says_where_to_go_on() {
+            let message = "without a token in the request, thread, epoch, offset and previous belong \
+                           into the frame with the token: leave them out of the query";
+            return Err(Problem::new(400, "fields_without_token", message));
+        }
+        return Ok(Entry::Pending);
+    };
+    let claims = match door.tokens.check(&token, SystemTime::now(), request.has_waited()) {
+        Check::Later => return Ok(Entry::Later),
+        check => granted(check, door)?,
+    };
+    let resume = parameters.resume(instance)?;
+    let (identity, pass) = admit(&claims, parameters.thread()?, resume, door, wall)?;
+    Ok(Entry::Known(identity, pass))
+}
+
+/// The claims of a token that is good, and not revoked.
+///
+/// # Errors
+/// As for [`enter`].
+pub(crate) fn granted(check: Check, door: &Door) -> Result<Claims, Problem> {
+    let claims = check.now().map_err(|error| error.problem())?;
+    if door.revocations.refuses(&claims, SystemTime::now(), door.lifetime) {
+        let message = "the token, or its user, was revoked: get a new one";
+        return Err(Problem::new(401, "token_revoked", message));
+    }
+    Ok(claims)
+}
+
+/// What a token makes of its bearer. `thread` is the one that the client names.
+///
+/// # Errors
+/// 403 for a thread that is not the token's.
+pub(crate) fn admit(
+    claims: &Claims,
+    thread: Option<ThreadId>,
+    resume: Option<Resume>,
+    door: &Door,
+    wall: Wall,
+) -> Result<(Identity, Pass), Problem> {
+    let thread = match (&claims.thread, thread) {
+        (Some(pinned), Some(named)) if *pinned != named => {
+            let message =
+                "the token is for one thread (its claim thread), and the client names another";
+            return Err(Problem::new(403, "other_thread", message));
+        }
+        (Some(thread), _) => thread.clone(),
+        (None, Some(thread)) => thread,
+        (None, None) => identity::main_thread()?,
+    };
+    let who =
+        Principal::new(claims.user.clone(), thread).with_expiry(wall.stamp(ends(claims, door)));
+    let who = match claims.connections.and_then(NonZeroU32::new) {
+        Some(limit) => who.with_max_connections(limit),
+        None => who,
+    };
+    Ok((Identity { who, resume }, Pass::new(claims)))
+}
+
+/// When a token stops being good, in time since 1970: as late as it would still be taken.
+pub(crate) fn ends(claims: &Claims, door: &Door) -> Duration {
+    Duration::from_secs(claims.expires_at).saturating_add(door.lifetime.leeway)
+}
