@@ -257,6 +257,71 @@ fn two_users_in_two_tabs_get_each_their_own() {
     }
 }
 
+#[test]
+fn a_token_that_expires_in_between_loses_nothing() {
+    const SECRET: &str = "a secret of the tests, long enough for HS256";
+    const ADMIN: &str = "the-admin-key-of-the-tests";
+    let server = Server::with(&[
+        &format!("auth.key={SECRET}"),
+        &format!("auth.admin_key={ADMIN}"),
+        "auth.leeway=0s",
+        "session.expiry_grace=500ms",
+    ]);
+    let publish = |number: u32| {
+        let authorization = format!("Bearer {ADMIN}");
+        let headers =
+            [("content-type", "application/json"), ("authorization", authorization.as_str())];
+        let body = json!({"to": {"user": "alice"}, "data": number}).to_string();
+        let answer = request(server.admin, "POST", "/v1/publish", &headers, &body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    let Some(mut page) = Page::open(&site(), "tokens") else { return };
+    page.until("document.readyState === 'complete' && location.protocol === 'http:'");
+    let module = json!(format!("http://{}/client.js", server.admin));
+    let (address, secret) = (json!(format!("ws://{}/ws", server.websocket)), json!(SECRET));
+    // Tokens of three seconds, from a back end that can be out of reach.
+    page.is(&format!(
+        "import({module}).then(async ({{ Client }}) => {{
+            const bytes = text => new TextEncoder().encode(text);
+            const base64 = it => btoa(String.fromCharCode(...new Uint8Array(it)))
+                .replace(/\\+/g, '-').replace(/\\//g, '_').replace(/=/g, '');
+            const sign = await crypto.subtle.importKey(
+                'raw', bytes({secret}), {{ name: 'HMAC', hash: 'SHA-256' }}, false, ['sign']);
+            const token = async () => {{
+                window.calls++;
+                if (window.broken) throw new Error('out of reach');
+                const iat = Math.floor(Date.now() / 1000);
+                const parts = [{{ alg: 'HS256', typ: 'JWT' }}, {{ sub: 'alice', iat, exp: iat + 3 }}];
+                const text = parts.map(part => base64(bytes(JSON.stringify(part)))).join('.');
+                return `${{text}}.${{base64(await crypto.subtle.sign('HMAC', sign, bytes(text)))}}`;
+            }};
+            Object.assign(window, {{ calls: 0, broken: false, seen: [], told: [] }});
+            window.client = new Client({address}, {{ token }});
+            client.on('event', event => seen.push(event.data));
+            for (const name of ['gap', 'reset', 'close']) client.on(name, it => told.push([name, it]));
+            client.on('state', it => {{ window.code = it.code ?? window.code; }});
+            return 0;
+        }})"
+    ));
+    page.until("client.state === 'open'");
+    let first = page.is("client.connection");
+    publish(1);
+    // Two lives of a token later it is the same connection.
+    page.until("calls >= 4");
+    assert_eq!(page.is("[client.state, client.connection]"), json!(["open", first]));
+    publish(2);
+    page.until("seen.length === 2");
+
+    page.is("broken = true; 0");
+    page.until("window.code === 4405");
+    publish(3);
+    page.is("broken = false; 0");
+    page.until("(client.retry(), client.state === 'open')");
+    publish(4);
+    page.until("seen.length === 4");
+    assert_eq!(page.is("[seen, told]"), json!([[1, 2, 3, 4], []]));
+}
+
 /// The client prints what it gets, one frame a line. Chance is the shortest delay here, and a silent
 /// socket is given up soon.
 const PYTHON: &str = r#"
