@@ -1,12 +1,14 @@
 // A back end: it serves the page, says where to connect, and has an agent that answers.
 
-import { randomUUID } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const ADMIN = process.env.ADMIN_URL ?? 'http://127.0.0.1:7401';
 const WEBSOCKET = process.env.WEBSOCKET_URL ?? 'ws://127.0.0.1:7400/ws';
+// With these two set, the gateway asks everyone for credentials.
+const { ADMIN_KEY, TOKEN_KEY } = process.env;
 const FILES = {
   '/': ['index.html', 'text/html; charset=utf-8'],
   '/headcount.js': ['headcount.js', 'text/javascript; charset=utf-8'],
@@ -27,11 +29,27 @@ async function* agent(question) {
   yield { event: 'agent_completed', result: { answer } };
 }
 
+/** Who the user is, for five minutes: a JWT that the gateway checks with the same key. */
+function token(user) {
+  const encode = (part) => Buffer.from(JSON.stringify(part)).toString('base64url');
+  const now = Math.floor(Date.now() / 1000);
+  const signed = `${encode({ alg: 'HS256' })}.${encode({ sub: user, iat: now, exp: now + 300 })}`;
+  return `${signed}.${createHmac('sha256', TOKEN_KEY).update(signed).digest('base64url')}`;
+}
+
+/** Where the page connects, and as whom. */
+function session(user) {
+  if (TOKEN_KEY) return { url: WEBSOCKET, token: token(user) };
+  return { url: `${WEBSOCKET}?${new URLSearchParams({ user })}` };
+}
+
 /** Calls the gateway. An answer that is no success throws. */
 async function post(path, body) {
+  const headers = { 'content-type': 'application/json' };
+  if (ADMIN_KEY) headers.authorization = `Bearer ${ADMIN_KEY}`;
   const answer = await fetch(ADMIN + path, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers,
     body: JSON.stringify(body),
     signal: AbortSignal.timeout(10_000),
   });
@@ -88,7 +106,7 @@ const server = createServer(async (request, response) => {
   if (route === 'GET /session') {
     // Yours knows the user from its own login, and never from the query.
     const user = url.searchParams.get('user') ?? 'alice';
-    [status, body] = [200, { url: `${WEBSOCKET}?${new URLSearchParams({ user })}` }];
+    [status, body] = [200, session(user)];
   } else if (route === 'POST /ask') {
     [status, body] = await ask(request);
   }

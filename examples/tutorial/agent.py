@@ -1,5 +1,7 @@
 """A back end: it serves the page, says where to connect, and has an agent that answers."""
 
+import base64
+import hmac
 import json
 import os
 import threading
@@ -12,6 +14,9 @@ from urllib.request import Request, urlopen
 
 ADMIN = os.environ.get("ADMIN_URL", "http://127.0.0.1:7401")
 WEBSOCKET = os.environ.get("WEBSOCKET_URL", "ws://127.0.0.1:7400/ws")
+# With these two set, the gateway asks everyone for credentials.
+ADMIN_KEY = os.environ.get("ADMIN_KEY")
+TOKEN_KEY = os.environ.get("TOKEN_KEY")
 HERE = Path(__file__).parent
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -33,9 +38,30 @@ def agent(question):
     yield {"event": "agent_completed", "result": {"answer": answer}}
 
 
+def token(user):
+    """Who the user is, for five minutes: a JWT that the gateway checks with the same key."""
+
+    def encode(part):
+        return base64.urlsafe_b64encode(part).rstrip(b"=")
+
+    now = int(time.time())
+    parts = [{"alg": "HS256"}, {"sub": user, "iat": now, "exp": now + 300}]
+    signed = b".".join(encode(json.dumps(part).encode()) for part in parts)
+    return (signed + b"." + encode(hmac.digest(TOKEN_KEY.encode(), signed, "sha256"))).decode()
+
+
+def session(user):
+    """Where the page connects, and as whom."""
+    if TOKEN_KEY:
+        return {"url": WEBSOCKET, "token": token(user)}
+    return {"url": f"{WEBSOCKET}?{urlencode({'user': user})}"}
+
+
 def post(path, body):
     """Calls the gateway. An answer that is no success raises."""
     headers = {"content-type": "application/json"}
+    if ADMIN_KEY:
+        headers["authorization"] = f"Bearer {ADMIN_KEY}"
     request = Request(ADMIN + path, json.dumps(body).encode(), headers)
     with urlopen(request, timeout=10) as answer:
         return json.load(answer)
@@ -60,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
         elif url.path == "/session":
             # Yours knows the user from its own login, and never from the query.
             user = parse_qs(url.query).get("user", ["alice"])[0]
-            self.json(200, {"url": f"{WEBSOCKET}?{urlencode({'user': user})}"})
+            self.json(200, session(user))
         else:
             self.json(404, {"error": "there is nothing here"})
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use common::{Client, Server, request};
+use common::{Client, Server, headcount, request};
 use serde_json::{Value, json};
 
 const TUTORIAL: &str = include_str!("../../../docs/tutorial.md");
@@ -25,8 +25,11 @@ struct BackEnd {
 
 impl BackEnd {
     /// `None`: this machine does not have the language.
-    fn start(program: &str, name: &str, admin: SocketAddr, websocket: SocketAddr) -> Option<Self> {
+    fn start(program: &str, name: &str, server: &Server, keys: &[Key]) -> Option<Self> {
+        let Server { admin, websocket, .. } = server;
         let mut command = Command::new(program);
+        command.env_remove("ADMIN_KEY").env_remove("TOKEN_KEY");
+        command.envs(keys.iter().map(|key| (key.of_the_back_end, key.value)));
         command.arg(file(name)).env("PORT", "0");
         command.env("ADMIN_URL", format!("http://{admin}"));
         command.env("WEBSOCKET_URL", format!("ws://{websocket}/ws"));
@@ -42,12 +45,13 @@ impl BackEnd {
         Some(Self { child, address: address.parse().unwrap() })
     }
 
-    /// Where the page connects to: the query.
-    fn session(&self, user: &str) -> String {
+    fn session(&self, user: &str) -> Session {
         let answer = request(self.address, "GET", &format!("/session?user={user}"), &[], "");
         assert_eq!(answer.status, 200, "{answer:?}");
-        let url = answer.json()["url"].as_str().unwrap().to_owned();
-        url.split_once("/ws?").unwrap().1.to_owned()
+        let answer = answer.json();
+        let (_, query) = answer["url"].as_str().unwrap().split_once("/ws").unwrap();
+        let token = answer["token"].as_str().map(str::to_owned);
+        Session { query: query.trim_start_matches('?').to_owned(), token }
     }
 
     fn ask(&self, body: &str) -> (u16, Value) {
@@ -56,6 +60,42 @@ impl BackEnd {
         (answer.status, answer.json())
     }
 }
+
+/// Where the page connects to, and as whom.
+struct Session {
+    query: String,
+    token: Option<String>,
+}
+
+impl Session {
+    /// With more in the query.
+    fn connect(&self, server: &Server, more: &str) -> Client {
+        let query = format!("{}{more}", self.query);
+        let Some(token) = &self.token else { return server.connect(&query) };
+        let header = format!("Bearer {token}");
+        Client::with_header(server.websocket, &query, "authorization", &header).expect("an upgrade")
+    }
+}
+
+/// A key that both sides have, and what each of them calls it.
+struct Key {
+    of_the_back_end: &'static str,
+    of_the_gateway: &'static str,
+    value: &'static str,
+}
+
+const KEYS: [Key; 2] = [
+    Key {
+        of_the_back_end: "TOKEN_KEY",
+        of_the_gateway: "HEADCOUNT_AUTH_KEY",
+        value: "a-secret-of-the-tests-with-32-bytes-or-more",
+    },
+    Key {
+        of_the_back_end: "ADMIN_KEY",
+        of_the_gateway: "HEADCOUNT_AUTH_ADMIN_KEY",
+        value: "another-secret-of-the-tests",
+    },
+];
 
 impl Drop for BackEnd {
     fn drop(&mut self) {
@@ -100,9 +140,12 @@ impl Seen {
 }
 
 /// What the page does: it asks, loses its connection in the middle, and comes back.
-fn an_agent_streams(program: &str, name: &str) {
-    let server = Server::start();
-    let back_end = BackEnd::start(program, name, server.admin, server.websocket);
+fn an_agent_streams(program: &str, name: &str, keys: &[Key]) {
+    let mut command = headcount();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    command.envs(keys.iter().map(|key| (key.of_the_gateway, key.value)));
+    let server = Server::run(command);
+    let back_end = BackEnd::start(program, name, &server, keys);
     let Some(back_end) = back_end else { return };
     let page = request(back_end.address, "GET", "/", &[], "");
     assert_eq!((page.status, &*page.body), (200, PAGE));
@@ -110,9 +153,10 @@ fn an_agent_streams(program: &str, name: &str) {
     assert!(module.head.contains("content-type: text/javascript"), "{module:?}");
     assert_eq!(module.body, server.get("/client.js").body, "what the tutorial fetches");
 
-    let mut stranger = server.connect(&back_end.session("bob"));
+    let mut stranger = back_end.session("bob").connect(&server, "");
     let session = back_end.session("alice");
-    let mut client = server.connect(&session);
+    assert_eq!(session.token.is_some(), !keys.is_empty());
+    let mut client = session.connect(&server, "");
     let (status, answer) = back_end.ask(r#"{"user":"alice","question":"Is “this” late?"}"#);
     assert_eq!(status, 202, "{answer}");
     let run = &answer["run"];
@@ -120,9 +164,9 @@ fn an_agent_streams(program: &str, name: &str) {
     seen.read(&mut client, run, |seen| seen.text.contains("late?"));
     let [epoch, connection] = [&client.welcome["session"]["epoch"], &client.welcome["connection"]]
         .map(|id| id.as_str().unwrap());
-    let again = format!("{session}&epoch={epoch}&offset={}&previous={connection}", seen.offset);
+    let again = format!("&epoch={epoch}&offset={}&previous={connection}", seen.offset);
     drop(client);
-    let mut client = server.connect(&again);
+    let mut client = session.connect(&server, &again);
     assert_eq!(client.welcome["recovered"], "all");
     seen.read(&mut client, run, |seen| !seen.result.is_null());
 
@@ -153,12 +197,14 @@ fn an_agent_streams(program: &str, name: &str) {
 
 #[test]
 fn an_agent_streams_from_a_back_end_in_python() {
-    an_agent_streams("python3", "agent.py");
+    an_agent_streams("python3", "agent.py", &[]);
+    an_agent_streams("python3", "agent.py", &KEYS);
 }
 
 #[test]
 fn an_agent_streams_from_a_back_end_in_node() {
-    an_agent_streams("node", "agent.mjs");
+    an_agent_streams("node", "agent.mjs", &[]);
+    an_agent_streams("node", "agent.mjs", &KEYS);
 }
 
 #[test]
