@@ -400,9 +400,11 @@ impl Settings {
         }
     }
 
-    /// Whether a setting was given.
-    pub(crate) fn has(&self, key: &str) -> bool {
-        self.given.contains_key(key)
+    /// Whether a setting that the registry does not know was given, and not its default: a file may
+    /// spell out all of them.
+    pub(crate) fn is_changed(&self, key: &str) -> bool {
+        let default = rows::find(key).and_then(|row| row.takes.default());
+        self.value(key).is_some_and(|value| Some(value) != default.as_ref())
     }
 
     /// Whether a file was named that can change while the process runs.

@@ -30,7 +30,7 @@ impl TokenRules {
         let jwks = settings.jwks()?;
         if keys.is_empty() && jwks.is_none() {
             const USELESS: [&str; 3] = ["auth.algorithm", "auth.audience", "auth.issuer"];
-            return match USELESS.into_iter().find(|key| settings.has(key)) {
+            return match USELESS.into_iter().find(|key| settings.is_changed(key)) {
                 Some(key) => Err(format!(
                     "{}: there is no key to check tokens with; give one (auth.key_file, auth.key, \
                      auth.jwks_file or auth.jwks_url)",

@@ -66,6 +66,7 @@ fn what_a_start_would_refuse_is_a_mistake() {
         ("[limits]\nconnections = 4\nconnections_per_user = 5", "must not be larger than"),
         ("listen = \"0.0.0.0:7400\"", "loopback"),
         ("[auth]\nadmin_key_file = \"/does/not/exist\"", "name a file that this process may read"),
+        ("[auth]\nissuer = [\"a\"]", "there is no key to check tokens with"),
         ("[limits\n", "this is not TOML"),
     ] {
         let output = check(&File::new(text));

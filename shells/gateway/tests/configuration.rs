@@ -95,7 +95,7 @@ fn mistakes_in_a_file_name_its_line_and_the_nearest_key() {
             "[limits]\n\nconections = 5",
             ":3: limits.conections: no such setting; the nearest one is limits.connections",
         ),
-        ("[auth]\nkey = \"x\"", ":2: auth.key: no such setting; the nearest one is "),
+        ("[auth]\nkye = \"x\"", ":2: auth.kye: no such setting; the nearest one is "),
         ("[limits]\nusers = \"many\"", ":2: limits.users = many: the value is not understood; "),
         ("[heartbeat]\ninterval = 25s", ":2: interval: this is not TOML: "),
         (
