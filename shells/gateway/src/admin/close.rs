@@ -22,7 +22,7 @@ pub(super) async fn close(
     Extension(record): Extension<Record>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let text = body::read(request, BODY_BYTES).await?;
+    let text = body::read(&state, request, BODY_BYTES).await?;
     let mut body: Fields<'_> = object::parse(&text)?;
     let audience = Audience::take(&mut body)?;
     for (name, value) in audience.names() {

@@ -79,6 +79,7 @@ struct Inner {
     handle: Handle,
     counters: Arc<Counters>,
     answers: Answers,
+    bodies: body::Bodies,
     waiting: Mutex<Waiting>,
     recount: SharedWork<operate::Recount>,
     survey: SharedWork<stats::Surveyed>,
@@ -103,6 +104,7 @@ impl State {
         Self(Arc::new(Inner {
             handle,
             counters,
+            bodies: body::Bodies::new(),
             answers: Answers::new(reload.idempotency()),
             waiting: Mutex::default(),
             recount: SharedWork::default(),

@@ -31,7 +31,7 @@ pub(super) async fn drain(
     Extension(record): Extension<Record>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let text = body::read(request, BODY_BYTES).await?;
+    let text = body::read(&state, request, BODY_BYTES).await?;
     let mut body: Fields<'_> = object::parse(object::or_empty(&text))?;
     let deadline = body.take_value("deadline_ms", "a whole number of milliseconds")?;
     body.end(&["deadline_ms"])?;
@@ -64,7 +64,7 @@ pub(super) async fn cancel_drain(
     request: Request,
 ) -> Result<Response, Problem> {
     if !request.body().is_end_stream() {
-        body::nothing(request).await?;
+        body::nothing(&state, request).await?;
     }
     let handle = state.0.handle.clone();
     let cancelled = state.call(move |turn| {
@@ -96,8 +96,8 @@ enum Revoked {
 }
 
 impl Revoked {
-    async fn read(request: Request) -> Result<Self, Problem> {
-        let text = body::read(request, BODY_BYTES).await?;
+    async fn read(state: &State, request: Request) -> Result<Self, Problem> {
+        let text = body::read(state, request, BODY_BYTES).await?;
         let mut body: Fields<'_> = object::parse(&text)?;
         let (user, token) = (body.take_text("user")?, body.take_text("token_id")?);
         body.end(&["user", "token_id"])?;
@@ -123,7 +123,7 @@ pub(super) async fn revoke(
     Extension(record): Extension<Record>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let revoked = Revoked::read(request).await?;
+    let revoked = Revoked::read(&state, request).await?;
     match &revoked {
         Revoked::User(user) => record.text("user", user.as_str()),
         Revoked::Token(id) => record.text("token_id", id),
@@ -192,7 +192,7 @@ pub(super) async fn check(
     Shared(state): Shared<State>,
     request: Request,
 ) -> Result<Response, Problem> {
-    body::nothing(request).await?;
+    body::nothing(&state, request).await?;
     let task = state.clone();
     state.0.recount.ask(async move { recount(&task).await }).await?.map(json)
 }

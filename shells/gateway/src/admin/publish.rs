@@ -60,7 +60,7 @@ pub(super) async fn publish(
 ) -> Result<Response, Problem> {
     let key = idempotency::key(request.headers())?;
     let limits = state.limits();
-    let text = body::read(request, limits.body()).await?;
+    let text = body::read(&state, request, limits.body()).await?;
     let Publication { audience, data, class } = Publication::parse(&text)?;
     limits.check(&audience, data.get())?;
     let task = state.clone();

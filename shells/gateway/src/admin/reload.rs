@@ -68,7 +68,7 @@ pub(super) async fn reload(
 ) -> Result<Response, Problem> {
     let dry_run = is_dry_run(request.uri().query())?;
     record.plain("dry_run", dry_run);
-    body::nothing(request).await?;
+    body::nothing(&state, request).await?;
     let (changed, impact) = state.reload(dry_run).await?;
     note(&record, &changed, impact);
     Ok(json(answer(dry_run, &changed, impact)))

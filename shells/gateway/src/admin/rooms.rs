@@ -27,8 +27,8 @@ enum Whom {
 }
 
 impl Whom {
-    async fn read(request: Request) -> Result<(Self, RoomId), Problem> {
-        let text = body::read(request, BODY_BYTES).await?;
+    async fn read(state: &State, request: Request) -> Result<(Self, RoomId), Problem> {
+        let text = body::read(state, request, BODY_BYTES).await?;
         let mut body: Fields<'_> = object::parse(&text)?;
         let (user, connection) = (body.take_text("user")?, body.take_text("connection")?);
         let room = parse_room("room", &body.take("room")?)?;
@@ -71,7 +71,7 @@ pub(super) async fn join(
     Shared(state): Shared<State>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (whom, room) = Whom::read(request).await?;
+    let (whom, room) = Whom::read(&state, request).await?;
     to_the_end(async move { join_all(&state, whom, room).await }).await.map(json)
 }
 
@@ -126,7 +126,7 @@ pub(super) async fn leave(
     Shared(state): Shared<State>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (whom, room) = Whom::read(request).await?;
+    let (whom, room) = Whom::read(&state, request).await?;
     to_the_end(async move { leave_all(&state, whom, room).await }).await.map(json)
 }
 

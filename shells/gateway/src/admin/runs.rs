@@ -27,7 +27,7 @@ pub(super) async fn open(
     request: Request,
 ) -> Result<Response, Problem> {
     let key = idempotency::key(request.headers())?;
-    let text = body::read(request, state.limits().run_body()).await?;
+    let text = body::read(&state, request, state.limits().run_body()).await?;
     let opening = Opening::parse(&text, &state.redaction())?;
     let task = state.clone();
     let work = async move {
@@ -46,7 +46,7 @@ pub(super) async fn open(
         });
         opened.await?.map(|outcome| outcome.json(STREAM))
     };
-    let answer = state.0.answers.answer(key, &format!("/v1/runs {text}"), work).await?;
+    let answer = state.0.answers.answer(key, &format!("/v1/runs {}", &*text), work).await?;
     Ok((StatusCode::CREATED, json(answer)).into_response())
 }
 
@@ -59,9 +59,9 @@ pub(super) async fn event(
     let run = path.as_ref().ok().and_then(|path| path.iter().next()).map_or("", |(_, id)| id);
     let run = parse_run("the run", run)?;
     let key = idempotency::key(request.headers())?;
-    let text = body::read(request, state.limits().run_body()).await?;
+    let text = body::read(&state, request, state.limits().run_body()).await?;
     let report = Report::parse(&text, &state.redaction())?;
-    let what = format!("/v1/runs/{} {text}", run.as_str());
+    let what = format!("/v1/runs/{} {}", run.as_str(), &*text);
     let task = state.clone();
     let work = async move {
         let state = task.clone();
