@@ -284,7 +284,15 @@ impl Settings {
 
     /// Which hosts and pages the WebSocket port serves.
     pub(crate) fn sites(&self) -> Sites {
-        let keys = ["allowed_hosts", "allowed_origins"];
+        self.sites_of(["allowed_hosts", "allowed_origins"])
+    }
+
+    /// The same of the admin port.
+    pub(crate) fn admin_sites(&self) -> Sites {
+        self.sites_of(["admin_hosts", "admin_origins"])
+    }
+
+    fn sites_of(&self, keys: [&'static str; 2]) -> Sites {
         let hosts = match self.value(keys[0]) {
             Some(Value::Hosts(hosts)) => Some(hosts.clone()),
             _ => None,

@@ -91,6 +91,24 @@ impl Sites {
         Ok(())
     }
 
+    /// Whether no host and no page but those of this machine are served.
+    pub(crate) fn are_of_this_machine(&self) -> bool {
+        let hosts = self.hosts.iter().flat_map(|Hosts(hosts)| hosts);
+        let origins = self.origins.iter().flat_map(|Origins(origins)| origins);
+        let mut all = hosts.chain(origins.map(|(_, authority)| authority));
+        all.all(|entry| !entry.wildcard && local::names_loopback(&entry.host))
+    }
+
+    /// Whether an entry of the list of origins allows this one; without a list none does.
+    pub(crate) fn names_origin(&self, origin: &str) -> bool {
+        self.origins.as_ref().is_some_and(|allowed| allowed.allow(origin))
+    }
+
+    /// The same for hosts; without a list every host is allowed.
+    pub(crate) fn may_be_host(&self, host: &str) -> bool {
+        self.hosts.as_ref().is_none_or(|allowed| allowed.allow(host))
+    }
+
     fn wrong_host(&self) -> String {
         const LOOPBACK: &str = "this server answers only to localhost, 127.0.0.1 and [::1] as Host";
         match (self.keys, &self.hosts) {

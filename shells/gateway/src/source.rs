@@ -108,6 +108,19 @@ fn conclude(
         cli::only_loopback(&settings.written("admin"), settings.address("admin"))
             .map_err(|sentence| format!("{sentence}, or give it keys (auth.admin_keys_file)"))?;
     }
+    let [websocket, admin] = [settings.sites(), settings.admin_sites()];
+    for (has_key, sites, port, key) in [
+        (tokens.is_some(), websocket, ["allowed_hosts", "allowed_origins"], "auth.key_file"),
+        (!admin_keys.is_empty(), admin, ["admin_hosts", "admin_origins"], "auth.admin_key_file"),
+    ] {
+        if !has_key && !sites.are_of_this_machine() {
+            let [hosts, origins] = port;
+            return Err(format!(
+                "{hosts} and {origins} may name other machines only where a key is asked for: give it one \
+                 ({key}), or leave them out"
+            ));
+        }
+    }
     let has_files = has_file || settings.names_files();
     Ok(Plan { settings, config, lowered, admin_keys, tokens, has_files })
 }

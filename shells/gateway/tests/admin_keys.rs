@@ -309,3 +309,94 @@ fn a_reload_takes_other_keys() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn pages_of_named_origins_may_call_and_ask_first() {
+    let page = "https://ops.example.com";
+    let file = File::new(&keys());
+    let server = start(
+        &file,
+        &["admin_hosts=gateway.example.com", &format!("admin_origins={page},https://*.b.example")],
+    );
+    let send = |method: &str, headers: &[(&str, &str)]| {
+        let headers = [&[("host", "gateway.example.com")], headers].concat();
+        request(server.admin, method, "/v1/stats", &headers, "")
+    };
+    // A browser asks without the key.
+    let asks = ("access-control-request-method", "GET");
+    let leave = send("OPTIONS", &[("origin", page), asks]);
+    assert_eq!(leave.status, 204, "{leave:?}");
+    let head = leave.head.to_ascii_lowercase();
+    for line in [
+        "access-control-allow-origin: https://ops.example.com\r\n",
+        "access-control-allow-methods: get, post, delete\r\n",
+        "access-control-allow-headers: authorization, content-type, idempotency-key\r\n",
+        "vary: origin\r\n",
+    ] {
+        assert!(head.contains(line), "{line}: {head}");
+    }
+    let bearer = format!("Bearer {READER}");
+    let answer = send("GET", &[("origin", page), ("authorization", &bearer)]);
+    assert_eq!(answer.status, 200);
+    assert!(answer.head.contains("access-control-allow-origin: https://ops.example.com\r\n"));
+    assert_eq!(send("GET", &[("origin", page)]).status, 401, "the key is asked for all the same");
+
+    for origin in ["https://evil.example", "http://ops.example.com", "null", "https://b.example"] {
+        let refused = send("OPTIONS", &[("origin", origin), asks]);
+        assert_eq!((refused.status, refused.code().as_str()), (403, "origin"), "{origin}");
+        assert!(!refused.head.contains("access-control-allow"), "{refused:?}");
+    }
+    let other_host = [("host", "other.example.com"), ("authorization", bearer.as_str())];
+    let refused = request(server.admin, "GET", "/v1/stats", &other_host, "");
+    assert_eq!((refused.status, refused.code().as_str()), (403, "host"));
+}
+
+#[test]
+fn other_machines_are_named_only_where_a_key_is_asked_for() {
+    for (setting, allowed) in [
+        ("allowed_hosts=ws.example.com", false),
+        ("allowed_origins=https://*.example.com", false),
+        ("admin_hosts=admin.example.com", false),
+        ("admin_origins=https://ops.example.com", false),
+        ("allowed_hosts=localhost,127.0.0.1:8443", true),
+        ("admin_origins=http://localhost:3000", true),
+    ] {
+        let mut command = serve(&["--set", setting]);
+        if allowed {
+            Server::run(command);
+            continue;
+        }
+        command.stdout(std::process::Stdio::null());
+        let (status, stderr) = ended(command);
+        let named = setting.split_once('_').unwrap().0;
+        assert_eq!(status.code(), Some(2), "{setting}: {stderr}");
+        assert!(stderr.contains(named) && stderr.contains("only where a key is asked for"));
+    }
+}
+
+#[test]
+fn a_refused_call_whose_body_comes_late_leaves_the_connection_usable() {
+    let file = File::new(&keys());
+    let server = start(&file, &[]);
+    let mut stream = TcpStream::connect(server.admin).unwrap();
+    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    let mut head = |key: &str| {
+        let text = format!(
+            "POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
+             Content-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+        );
+        stream.write_all(text.as_bytes()).unwrap();
+        // As clients do that write the head and the body in two calls.
+        std::thread::sleep(Duration::from_millis(20));
+        stream.write_all(b"{}").unwrap();
+        let mut answer = [0; 2_048];
+        let length = stream.read(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    };
+    for _ in 0..20 {
+        let answer = head("an-unknown-key-0123456789");
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    }
+    let answer = head(PUBLISHER);
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}

@@ -10,12 +10,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use jsonwebtoken::{EncodingKey, Header};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::http::HeaderValue;
 use tungstenite::{Message, WebSocket};
@@ -24,6 +25,34 @@ use common::{PATIENCE, Server};
 
 const HOST: &str = "ws.example.com";
 const PAGE: &str = "https://app.example.com";
+const SECRET: &str = "a secret of the tests, long enough for HS256";
+const ADMIN: &str = "the-admin-key-of-the-tests";
+
+/// A token for so many seconds.
+fn token(user: &str, seconds: u64) -> String {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let claims = json!({"sub": user, "iat": now, "exp": now + seconds});
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap()
+}
+
+fn publish(server: &Server, data: &str) {
+    let body = format!("{{\"to\":{{\"user\":\"alice\"}},\"data\":{data}}}");
+    let answer = server.keyed(ADMIN, "POST", "/v1/publish", &body);
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+fn stats(server: &Server) -> Value {
+    server.keyed(ADMIN, "GET", "/v1/stats", "").json()
+}
+
+fn until_none_is_left(server: &Server) {
+    let start = Instant::now();
+    while stats(server)["connections"]["live"] != 0 {
+        assert!(start.elapsed() < PATIENCE, "{}", stats(server));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
 
 /// nginx before a gateway, in a folder of its own. Stopped when the test is over.
 struct Proxy {
@@ -121,24 +150,27 @@ impl Proxy {
         }
     }
 
-    /// A page's WebSocket; a refusal is its status and body.
-    fn connect(&self, page: &str, query: &str) -> Result<Tab, (u16, Value)> {
+    /// A page's WebSocket; a refusal is the code and the reason of its close.
+    fn connect(&self, page: &str, user: &str, query: &str) -> Result<Tab, (u16, Value)> {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let name = ServerName::try_from(HOST).unwrap();
         let tls = ClientConnection::new(Arc::clone(&self.trusts), name).unwrap();
         let mut request = format!("wss://{HOST}/ws?{query}").into_client_request().unwrap();
         request.headers_mut().insert("origin", HeaderValue::from_str(page).unwrap());
+        // What a browser can send: it sets no other header.
+        let offered = format!("headcount.v1, bearer.{}", token(user, 60));
+        let offered = HeaderValue::from_str(&offered).unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", offered);
         match tungstenite::client(request, StreamOwned::new(tls, stream)) {
             Ok((socket, _)) => {
                 let mut tab = Tab { socket, welcome: Value::Null };
-                tab.welcome = tab.next();
+                match tab.first() {
+                    Ok(welcome) => tab.welcome = welcome,
+                    Err(refused) => return Err(refused),
+                }
                 assert_eq!(tab.welcome["type"], "welcome");
                 Ok(tab)
-            }
-            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
-                let body = response.body().clone().unwrap_or_default();
-                Err((response.status().as_u16(), serde_json::from_slice(&body).unwrap()))
             }
             Err(other) => panic!("{other}"),
         }
@@ -160,10 +192,18 @@ struct Tab {
 
 impl Tab {
     fn next(&mut self) -> Value {
+        self.first().expect("a frame")
+    }
+
+    /// The next frame, or the code and the reason of the close that came in its place.
+    fn first(&mut self) -> Result<Value, (u16, Value)> {
         loop {
             match self.socket.read().unwrap() {
-                Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
+                Message::Text(text) => return Ok(serde_json::from_str(text.as_str()).unwrap()),
                 Message::Ping(_) | Message::Pong(_) => {}
+                Message::Close(Some(close)) => {
+                    return Err((close.code.into(), close.reason.as_str().into()));
+                }
                 other => panic!("{other:?}"),
             }
         }
@@ -200,6 +240,7 @@ fn gateway() -> Server {
     let mut command = common::headcount();
     command.args(["serve", "--admin", "127.0.0.1:0", "--config"]).arg(file.path());
     command.args(["--set", "heartbeat.interval=1s"]);
+    command.env("HEADCOUNT_AUTH_KEY", SECRET).env("HEADCOUNT_AUTH_ADMIN_KEY", ADMIN);
     Server::run(command)
 }
 
@@ -207,34 +248,38 @@ fn gateway() -> Server {
 fn a_page_connects_through_tls_and_resumes_after_a_cut() {
     let server = gateway();
     let Some(proxy) = Proxy::before(&server, "resume") else { return };
-    let mut tab = proxy.connect(PAGE, "user=alice&token_is_not=here").unwrap();
-    server.publish(r#"{"user":"alice"}"#, "1");
+    let mut tab = proxy.connect(PAGE, "alice", "").unwrap();
+    publish(&server, "1");
     let seen = tab.next();
     assert_eq!((&seen["offset"], &seen["data"]), (&1.into(), &1.into()));
 
     // The socket ends without a close frame, as when a train enters a tunnel.
     tab.socket.get_mut().sock.shutdown(std::net::Shutdown::Both).unwrap();
-    server.until(|stats| stats["connections"]["live"] == 0);
-    server.publish(r#"{"user":"alice"}"#, "2");
+    until_none_is_left(&server);
+    publish(&server, "2");
     let epoch = tab.welcome["session"]["epoch"].as_str().unwrap();
     let previous = tab.welcome["connection"].as_str().unwrap();
-    let query = format!("user=alice&epoch={epoch}&offset=1&previous={previous}");
-    let mut tab = proxy.connect(PAGE, &query).unwrap();
+    let query = format!("epoch={epoch}&offset=1&previous={previous}");
+    let mut tab = proxy.connect(PAGE, "alice", &query).unwrap();
     assert_eq!(tab.welcome["recovered"], "all");
     let missed = tab.next();
     assert_eq!((&missed["offset"], &missed["data"]), (&2.into(), &2.into()));
 
+    let refresh = json!({"type": "refresh", "token": token("alice", 120), "id": 1}).to_string();
+    tab.socket.send(Message::text(refresh)).unwrap();
+    assert_eq!(tab.next(), json!({"type": "ok", "request": 1}));
+
     // A quiet connection lives: pings go through, and so do the pongs.
     let pongs = |stats: &Value| stats["heartbeat"]["pongs_received"].as_u64().unwrap_or_default();
-    let before = pongs(&server.stats());
+    let before = pongs(&stats(&server));
     tab.socket.get_mut().sock.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let start = Instant::now();
-    while pongs(&server.stats()) < before + 2 {
+    while pongs(&stats(&server)) < before + 2 {
         assert!(start.elapsed() < PATIENCE, "no pong came through");
         // Reading answers the pings.
         let _ = tab.socket.read();
     }
-    assert_eq!(server.stats()["connections"]["live"], 1);
+    assert_eq!(stats(&server)["connections"]["live"], 1);
 }
 
 #[test]
@@ -242,12 +287,13 @@ fn pages_of_other_origins_are_refused_and_queries_stay_out_of_the_log() {
     let server = gateway();
     let Some(proxy) = Proxy::before(&server, "origins") else { return };
     for page in ["https://evil.example", "http://app.example.com", "https://app.example.com.evil"] {
-        let (status, body) = proxy.connect(page, "user=alice").map(|_| ()).unwrap_err();
-        assert_eq!((status, &body["error"]["code"]), (403, &"origin".into()), "{page}");
+        // In band, so that the page can read it.
+        let refused = proxy.connect(page, "alice", "").map(|_| ()).unwrap_err();
+        assert_eq!(refused, (4506, "origin".into()), "{page}");
     }
-    let tab = proxy.connect(PAGE, "user=alice&thread=in-the-query").unwrap();
+    let tab = proxy.connect(PAGE, "alice", "thread=in-the-query").unwrap();
     drop(tab);
-    server.until(|stats| stats["connections"]["live"] == 0);
+    until_none_is_left(&server);
     let log = proxy.folder.join("access.log");
     let start = Instant::now();
     let mut text = String::new();

@@ -104,14 +104,32 @@ const ROWS: &[Row] = &[
     Row {
         key: "allowed_hosts",
         beside: &[],
-        outcomes: [("a.com", "403 host"), ("*.b.com,x.org:8443", "admitted")],
-        story: |server| upgrade(server, "host", "x.org:8443"),
+        outcomes: [("localhost", "403 host"), ("[::1],127.0.0.1:8443", "admitted")],
+        story: |server| upgrade(server, "host", "127.0.0.1:8443"),
     },
     Row {
         key: "allowed_origins",
         beside: &[],
-        outcomes: [("https://a.com", "403 origin"), ("https://*.b.com", "admitted")],
-        story: |server| upgrade(server, "origin", "https://app.b.com"),
+        outcomes: [("http://localhost", "403 origin"), ("http://127.0.0.1:3000", "admitted")],
+        story: |server| upgrade(server, "origin", "http://127.0.0.1:3000"),
+    },
+    Row {
+        key: "admin_hosts",
+        beside: &[],
+        outcomes: [("localhost", "403"), ("127.0.0.1:8443", "200")],
+        story: |server| {
+            let headers = [("host", "127.0.0.1:8443")];
+            common::request(server.admin, "GET", "/livez", &headers, "").status.to_string()
+        },
+    },
+    Row {
+        key: "admin_origins",
+        beside: &[],
+        outcomes: [("http://localhost", "403"), ("http://127.0.0.1:3000", "200")],
+        story: |server| {
+            let headers = [("origin", "http://127.0.0.1:3000")];
+            common::request(server.admin, "GET", "/livez", &headers, "").status.to_string()
+        },
     },
     Row {
         key: "log.level",

@@ -36,6 +36,7 @@ mod runs;
 mod shared_work;
 mod stats;
 mod surrogates;
+mod unread;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -55,6 +56,7 @@ use crate::gateway::Counters;
 use crate::log::Log;
 use crate::problem::Problem;
 use crate::refusals;
+use crate::sites::Sites;
 pub(crate) use idempotency::AnswerBounds;
 use idempotency::Answers;
 pub(crate) use keys::AdminKeys;
@@ -87,6 +89,7 @@ struct Inner {
     /// Those of the registry's configuration, for whoever needs them before its turn comes.
     limits: Mutex<publish::Limits>,
     keys: Mutex<Arc<AdminKeys>>,
+    sites: Mutex<Arc<Sites>>,
     redaction: Mutex<Arc<Rules>>,
     reload: Reload,
     started: Instant,
@@ -112,6 +115,7 @@ impl State {
             page: Page::new(websocket),
             limits: Mutex::new(publish::Limits::new(config)),
             keys: Mutex::new(Arc::new(keys)),
+            sites: Mutex::new(Arc::new(reload.admin_sites())),
             redaction: Mutex::new(Arc::new(reload.redaction())),
             reload,
             started: Instant::now(),
@@ -137,6 +141,15 @@ impl State {
 
     fn set_keys(&self, keys: Arc<AdminKeys>) {
         *self.0.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    /// Which hosts and pages this port serves.
+    fn sites(&self) -> Arc<Sites> {
+        Arc::clone(&self.0.sites.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_sites(&self, sites: Sites) {
+        *self.0.sites.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(sites);
     }
 
     /// The rules in force for what clients get of runs.

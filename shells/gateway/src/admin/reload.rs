@@ -20,6 +20,7 @@ use crate::frames::{Object, array, quoted};
 use crate::log::Log;
 use crate::own;
 use crate::problem::Problem;
+use crate::sites::Sites;
 use crate::source::{Plan, Source};
 
 /// What can't change while the server runs: the sockets that listen are as old as the process.
@@ -53,6 +54,11 @@ impl Reload {
     /// What is in force at the start.
     pub(super) fn idempotency(&self) -> AnswerBounds {
         self.own.lock().settings().idempotency()
+    }
+
+    /// What is in force at the start.
+    pub(super) fn admin_sites(&self) -> Sites {
+        self.own.lock().settings().admin_sites()
     }
 
     /// What is in force at the start.
@@ -172,6 +178,7 @@ impl State {
         self.set_limits(Limits::new(&config));
         self.set_keys(Arc::new(admin_keys));
         self.0.answers.set_bounds(settings.idempotency());
+        self.set_sites(settings.admin_sites());
         self.set_redaction(Rules::new(settings.redaction()));
         log.set_level(settings.log_level());
         own.replace(settings);

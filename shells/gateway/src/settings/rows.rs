@@ -92,6 +92,8 @@ pub(super) const ROWS: &[Row] = &[
     row("trusted_proxies", OwnList, "addresses and networks whose X-Forwarded-For is believed, such as 10.0.0.0/8,::1 [none]"),
     row("allowed_hosts", OwnHosts, "hosts that the WebSocket port answers as, such as *.example.com [loopback]"),
     row("allowed_origins", OwnOrigins, "origins of pages that may connect, such as https://*.example.com [loopback]"),
+    row("admin_hosts", OwnHosts, "hosts that the admin port answers as [any with a key, otherwise loopback]"),
+    row("admin_origins", OwnOrigins, "origins of other servers' pages that may call the admin port [none, otherwise loopback]"),
     row("auth.algorithm", OwnAlgorithm, "of all of auth.key and auth.key_file: HS256, RS256, ES256 or EdDSA [HS256]"),
     row("auth.key", OwnSecret, "what tokens are checked with: the secret of HS256, or a public key in PEM [none: development mode]"),
     row("auth.key_file", OwnSecretFiles, "files that hold one such key each; several are all in force [none]"),
