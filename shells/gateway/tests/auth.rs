@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use common::{Client, File, PATIENCE, Server, ended, headcount, request};
@@ -386,6 +387,70 @@ fn keys_are_rotated_by_a_reload_and_no_client_is_refused_between() {
     config.write(&format!("[auth]\nadmin_key = {ADMIN:?}\n"));
     assert_eq!(reload().code(), "restart_needed");
     assert_eq!(outcomes(), [false, true]);
+}
+
+#[test]
+fn keys_are_rotated_while_clients_keep_coming() {
+    let (old, new) = (File::new(SECRET), File::new(OTHER));
+    let config = File::new("");
+    let files = |paths: &[&File]| {
+        let paths: Vec<_> = paths.iter().map(|file| file.path().to_str().unwrap()).collect();
+        config.write(&format!(
+            "[auth]\nkey_file = {paths:?}\nadmin_key = {ADMIN:?}\n\
+             [limits]\nconnect_rate = 0\nconnect_rate_per_user = 0\n"
+        ));
+    };
+    files(&[&old]);
+    let mut command = headcount();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config"]);
+    command.arg(config.path());
+    let server = Server::run(command);
+    let tokens = [token(json!({})), token_of(OTHER, json!({}))];
+    let (issued, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let none = || [AtomicUsize::new(0), AtomicUsize::new(0)];
+    let (came, under_way) = (none(), none());
+    let until_more_came = |with: usize| {
+        let (before, start) = (came[with].load(Ordering::Relaxed), Instant::now());
+        while came[with].load(Ordering::Relaxed) < before + 50 {
+            assert!(start.elapsed() < PATIENCE, "clients come with token {with}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let with = issued.load(Ordering::SeqCst);
+                    under_way[with].fetch_add(1, Ordering::SeqCst);
+                    if with == issued.load(Ordering::SeqCst) {
+                        let client = connect(&server, "", &tokens[with]);
+                        client.map(drop).expect("a client with the token of the time");
+                        came[with].fetch_add(1, Ordering::Relaxed);
+                    }
+                    under_way[with].fetch_sub(1, Ordering::SeqCst);
+                }
+            });
+        }
+        let reload = || {
+            let answer = server.keyed(ADMIN, "POST", "/v1/reload", "");
+            assert_eq!(answer.status, 200, "{answer:?}");
+        };
+        until_more_came(0);
+        files(&[&old, &new]);
+        reload();
+        until_more_came(0);
+        issued.store(1, Ordering::SeqCst);
+        until_more_came(1);
+        while under_way[0].load(Ordering::SeqCst) > 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        files(&[&new]);
+        reload();
+        until_more_came(1);
+        over.store(true, Ordering::Relaxed);
+    });
+    let metrics = server.keyed(ADMIN, "GET", "/metrics", "").body;
+    assert!(!metrics.contains("refused_total{"), "none was refused: {metrics}");
 }
 
 /// A private key of the tests, and a token that it signs for a key of this name.
