@@ -1,7 +1,6 @@
 //! Behind nginx with TLS, with the configuration that docs/proxies.md shows. Skipped, with a line, where
 //! there is no nginx or no openssl.
 
-#[path = "common/mod.rs"]
 mod common;
 
 use std::fs;
@@ -21,6 +20,7 @@ use tungstenite::client::IntoClientRequest as _;
 use tungstenite::http::HeaderValue;
 use tungstenite::{Message, WebSocket};
 
+use common::browser::Page;
 use common::{PATIENCE, Server};
 
 const HOST: &str = "ws.example.com";
@@ -58,6 +58,7 @@ fn until_none_is_left(server: &Server) {
 struct Proxy {
     child: Child,
     folder: PathBuf,
+    configuration: PathBuf,
     address: SocketAddr,
     trusts: Arc<ClientConfig>,
 }
@@ -111,22 +112,14 @@ impl Proxy {
             .concat();
         let whole = format!(
             "daemon off;\nmaster_process off;\npid {};\nerror_log {} warn;\n\
-             events {{}}\nhttp {{\n{temporary}{documented}}}\n",
+             events {{}}\nhttp {{\n{temporary}{documented}\n{}}}\n",
             shown(&folder.join("pid")),
             shown(&folder.join("error.log")),
+            site(&folder, address),
         );
-        let file = folder.join("nginx.conf");
-        fs::write(&file, whole).unwrap();
-        let child = Command::new("nginx")
-            .arg("-p")
-            .arg(&folder)
-            .arg("-c")
-            .arg(&file)
-            .args(["-e", "stderr"])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let configuration = folder.join("nginx.conf");
+        fs::write(&configuration, whole).unwrap();
+        let child = nginx(&folder, &configuration);
 
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(&certificate).unwrap()).unwrap();
@@ -136,9 +129,17 @@ impl Proxy {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let proxy = Self { child, folder, address, trusts: Arc::new(trusts) };
+        let proxy = Self { child, folder, configuration, address, trusts: Arc::new(trusts) };
         proxy.wait_until_it_listens();
         Some(proxy)
+    }
+
+    /// nginx ends, with all connections through it, and begins again.
+    fn restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = nginx(&self.folder, &self.configuration);
+        self.wait_until_it_listens();
     }
 
     fn wait_until_it_listens(&self) {
@@ -208,6 +209,29 @@ impl Tab {
             }
         }
     }
+}
+
+fn nginx(folder: &Path, configuration: &Path) -> Child {
+    let mut command = Command::new("nginx");
+    command.arg("-p").arg(folder).arg("-c").arg(configuration).args(["-e", "stderr"]);
+    command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// The site of the page: another host, with an empty page and the client's module.
+fn site(folder: &Path, address: SocketAddr) -> String {
+    let root = folder.join("site");
+    fs::create_dir_all(&root).unwrap();
+    let page = "<!doctype html><title>site</title><link rel=icon href=data:,>";
+    fs::write(root.join("index.html"), page).unwrap();
+    fs::write(root.join("headcount.js"), include_str!("../../../clients/js/headcount.js")).unwrap();
+    format!(
+        "server {{\nlisten {address} ssl;\nserver_name app.example.com;\nssl_certificate {};\n\
+         ssl_certificate_key {};\naccess_log off;\nroot {};\n\
+         types {{ text/html html; text/javascript js; }}\n}}\n",
+        shown(&folder.join("certificate.pem")),
+        shown(&folder.join("key.pem")),
+        shown(&root)
+    )
 }
 
 fn is_installed(program: &str, argument: &str) -> bool {
@@ -280,6 +304,59 @@ fn a_page_connects_through_tls_and_resumes_after_a_cut() {
         let _ = tab.socket.read();
     }
     assert_eq!(stats(&server)["connections"]["live"], 1);
+}
+
+/// Makes tokens of three seconds in the page, as its back end would, and a client that uses them.
+const PAGE_SCRIPT: &str = r#"
+    import('/headcount.js').then(async ({ Client }) => {
+        const bytes = text => new TextEncoder().encode(text);
+        const base64 = it => btoa(String.fromCharCode(...new Uint8Array(it)))
+            .replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '');
+        const sign = await crypto.subtle.importKey(
+            'raw', bytes(SECRET), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
+        const token = async () => {
+            window.calls++;
+            const iat = Math.floor(Date.now() / 1000);
+            const parts = [{ alg: 'HS256', typ: 'JWT' }, { sub: 'alice', iat, exp: iat + 3 }];
+            const text = parts.map(part => base64(bytes(JSON.stringify(part)))).join('.');
+            return `${text}.${base64(await crypto.subtle.sign('HMAC', sign, bytes(text)))}`;
+        };
+        Object.assign(window, { calls: 0, seen: [], told: [] });
+        window.client = new Client('wss://ws.example.com/ws', { token });
+        client.on('event', event => seen.push(event.data));
+        for (const name of ['gap', 'reset', 'close']) client.on(name, it => told.push([name, it]));
+        return 0;
+    })
+"#;
+
+#[test]
+fn a_browser_connects_resumes_and_refreshes_through_tls() {
+    let server = gateway();
+    let Some(mut proxy) = Proxy::before(&server, "browser") else { return };
+    // Names of the world are this machine's, and its certificate is nobody's.
+    let names = format!("--host-resolver-rules=MAP *.example.com {}", proxy.address);
+    let flags = [&*names, "--ignore-certificate-errors"];
+    let Some(mut page) = Page::open_with(&format!("{PAGE}/"), "nginx", &flags) else {
+        eprintln!("skipped: there is no browser");
+        return;
+    };
+    page.until("document.readyState === 'complete' && location.protocol === 'https:'");
+    page.is(&PAGE_SCRIPT.replace("SECRET", &json!(SECRET).to_string()));
+    page.until("client.state === 'open'");
+    let first = page.is("client.connection");
+    publish(&server, "1");
+    page.until("seen.length === 1");
+    // Two lives of a token later it is the same connection.
+    page.until("calls >= 4");
+    assert_eq!(page.is("[client.state, client.connection]"), json!(["open", first]));
+
+    proxy.restart();
+    publish(&server, "2");
+    page.until("(client.retry(), client.state === 'open' && client.connection !== null)");
+    publish(&server, "3");
+    page.until("seen.length === 3");
+    assert_eq!(page.is("[seen, told]"), json!([[1, 2, 3], []]));
+    assert_ne!(page.is("client.connection"), first);
 }
 
 #[test]

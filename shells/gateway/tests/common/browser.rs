@@ -58,6 +58,11 @@ pub(crate) struct Page {
 impl Page {
     /// `None`: this machine has no browser.
     pub(crate) fn open(address: &str, name: &str) -> Option<Self> {
+        Self::open_with(address, name, &[])
+    }
+
+    /// The same with flags of the browser.
+    pub(crate) fn open_with(address: &str, name: &str, flags: &[&str]) -> Option<Self> {
         let program = program()?;
         let directory =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
@@ -65,6 +70,7 @@ impl Page {
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
             .args(["--disable-background-networking", "--remote-debugging-port=0"])
             .arg(format!("--user-data-dir={}", directory.join("profile").display()))
+            .args(flags)
             .arg(address)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
