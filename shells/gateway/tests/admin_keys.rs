@@ -34,10 +34,11 @@ fn start(file: &File, settings: &[&str]) -> Server {
 }
 
 /// Every call, and the scope that it needs.
-const CALLS: [(&str, &str, Option<&str>); 22] = [
+const CALLS: [(&str, &str, Option<&str>); 23] = [
     ("GET", "/", None),
     ("GET", "/livez", None),
     ("GET", "/client.js", None),
+    ("GET", "/openapi.json", None),
     ("GET", "/readyz", None),
     ("GET", "/metrics", Some("read")),
     ("GET", "/v1/stats", Some("read")),
@@ -91,7 +92,7 @@ fn every_key_may_do_what_its_scopes_say_and_nothing_else() {
 }
 
 #[test]
-fn without_a_key_nobody_learns_which_calls_there_are() {
+fn without_a_key_there_is_one_answer_for_all_that_is_not_open() {
     let file = File::new(&keys());
     let server = start(&file, &[]);
     for (method, path) in [("GET", "/nowhere"), ("DELETE", "/v1/stats"), ("GET", "/v1/publish")] {

@@ -58,7 +58,7 @@ pub(super) async fn admit(
 async fn serve(route: &'static Route, request: Request, next: Next) -> Response {
     let checked = match route.queries {
         Queries::Nothing => query::nothing(request.uri().query()),
-        Queries::Own | Queries::Anything => Ok(()),
+        Queries::Own(_) | Queries::Anything => Ok(()),
     };
     match checked {
         Ok(()) => next.run(request).await,

@@ -2,9 +2,31 @@
 
 use headcount::{ConnId, Registry, RoomId, RunId, SessionId, Target, ThreadId, UserId};
 
+use super::call::{Field, Form, Shape};
 use super::fields::Fields;
 use crate::handles::{self, Named};
 use crate::problem::Problem;
+
+/// `to`: which fields it has, and which of them go together.
+pub(super) static TO: Form = Form::closed(&[
+    Field::optional("to.user", Shape::Id, "A user: all sessions that they have."),
+    Field::optional("to.thread", Shape::Id, "One session of the user, by its thread."),
+    Field::optional("to.run", Shape::Id, "The session of the user that this run is in."),
+    Field::optional("to.connection", Shape::Text, "A connection, as its `welcome` named it."),
+    Field::optional("to.room", Shape::Id, "A room."),
+    Field::optional("to.everyone", Shape::Yes, "Every connection."),
+])
+.with_one_of(&[
+    &["user"],
+    &["user", "thread"],
+    &["user", "run"],
+    &["connection"],
+    &["room"],
+    &["everyone"],
+]);
+
+/// The field of a body that says whom it is for.
+pub(super) const TO_FIELD: Field = Field::needed("to", Shape::Nested(&TO), "Exactly one audience.");
 
 /// `to`, understood: exactly one audience.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +54,7 @@ impl Audience {
             to.take_text(room)?,
             to.take_value("to.everyone", "true")?,
         );
-        to.end(&[user, thread, run, connection, room, "to.everyone"])?;
+        to.end(TO.fields)?;
         match given {
             (Some(name), None, None, None, None, None) => parse_user(user, &name).map(Self::User),
             (Some(name), Some(other), None, None, None, None) => {

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::State;
+use super::call::NOTHING;
 use super::fields::Fields;
 use super::object::{or_empty, parse};
 use crate::problem::Problem;
@@ -91,7 +92,7 @@ pub(super) async fn read(
 /// Reads the body of a request that has nothing to say: whatever it does say was meant for another.
 pub(super) async fn nothing(state: &State, request: Request) -> Result<(), Problem> {
     let text = read(state, request, NOTHING_BYTES).await?;
-    parse::<Fields<'_>>(or_empty(&text))?.end(&[])
+    parse::<Fields<'_>>(or_empty(&text))?.end(NOTHING.fields)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

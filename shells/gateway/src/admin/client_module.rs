@@ -3,6 +3,17 @@
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
+use super::call::{Answer, Body, Call};
+
+pub(super) static CALL: Call = Call {
+    name: "client_module",
+    says: "The JavaScript client, an ES module.",
+    body: Body::None,
+    once: false,
+    answer: Answer::Text("text/javascript"),
+    refusals: &[],
+};
+
 /// A link to `clients/js/headcount.js`, so that a package of this crate has the file.
 const MODULE: &str = include_str!("client.js");
 

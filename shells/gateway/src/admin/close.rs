@@ -5,12 +5,31 @@ use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use headcount::CloseReason;
 
-use super::address::Audience;
+use super::address::{Audience, TO_FIELD};
+use super::call::{Answer, Body, Call, Field, Form, Shape};
 use super::fields::Fields;
 use super::{State, body, json, object};
 use crate::audit::Record;
 use crate::frames::Object;
 use crate::problem::Problem;
+
+static FORM: Form = Form::closed(&[
+    TO_FIELD,
+    Field::optional("reason", Shape::Text, "For the audit: 1024 bytes at most."),
+]);
+
+pub(super) static CALL: Call = Call {
+    name: "close",
+    says: "Closes connections with 4503.",
+    body: Body::Object(&FORM),
+    once: false,
+    answer: Answer::Json(&Form::open(&[Field::needed(
+        "closing",
+        Shape::AtLeast(0),
+        "Connections that are being closed.",
+    )])),
+    refusals: &[],
+};
 
 /// The largest body: an audience and a sentence.
 const BODY_BYTES: usize = 8 * 1024;
@@ -30,7 +49,7 @@ pub(super) async fn close(
     }
     // For the audit: clients see the code.
     let reason = body.take_text("reason")?.unwrap_or_default();
-    body.end(&["to", "reason"])?;
+    body.end(FORM.fields)?;
     if reason.len() > MAX_REASON {
         return Err(Problem::new(
             400,

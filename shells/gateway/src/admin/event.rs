@@ -11,12 +11,60 @@ use headcount::{RunEvent, RunEventKind, UserId};
 use headcount_redaction::Kind;
 
 use super::address::parse_user;
+use super::call::{Field, Form, Shape};
 use super::fields::{Fields, boxed};
 use super::object;
 use super::redaction::Rules;
 use super::surrogates::{self, Halves};
 use crate::events;
 use crate::problem::Problem;
+
+const USER: Field = Field::needed("user", Shape::Id, "Whose run it is.");
+const CALL_FIELD: Field =
+    Field::needed("call", Shape::Text, "The tool call, by its name in the run.");
+const RESULT: Field = Field::needed("result", Shape::Any, "For the clients.");
+
+const fn event(name: &'static str) -> Field {
+    Field::needed("event", Shape::Exactly(name), "What is reported.")
+}
+
+const fn of(kind: RunEventKind) -> Field {
+    event(events::name(kind))
+}
+
+/// The body of a piece of text.
+const TEXT: Form = Form::closed(&[
+    USER,
+    event(events::TEXT),
+    Field::needed("delta", Shape::Text, "The next piece of what the agent says."),
+]);
+
+/// The body, of each kind. Where one is open, the other fields are for the clients.
+pub(super) static FORMS: [Form; KINDS.len() + 1] = [
+    Form::open(&[
+        USER,
+        of(RunEventKind::Thinking),
+        Field::optional("text", Shape::Text, "The next piece of the thought."),
+    ]),
+    Form::open(&[
+        USER,
+        of(RunEventKind::ToolExecuting),
+        CALL_FIELD,
+        Field::needed("tool", Shape::Text, "Which tool."),
+        Field::needed("parameters", Shape::Any, "For the clients."),
+        Field::optional("expect_ms", Shape::AtLeast(1), "How long the call is expected to take."),
+    ]),
+    Form::open(&[USER, of(RunEventKind::ToolCompleted), CALL_FIELD, RESULT]),
+    Form::open(&[USER, of(RunEventKind::Progress)]),
+    Form::open(&[USER, of(RunEventKind::Completed), RESULT]),
+    Form::open(&[
+        USER,
+        of(RunEventKind::Failed),
+        Field::needed("error", Shape::Any, "For the clients."),
+    ]),
+    Form::open(&[USER, of(RunEventKind::Cancelled)]),
+    TEXT,
+];
 
 /// The kinds that a back end reports; what opens a run is a call of its own.
 const KINDS: [RunEventKind; 7] = [
@@ -120,7 +168,7 @@ impl Said {
         if name == events::TEXT {
             let delta = fields.take_string("delta")?;
             // Deltas are joined with their neighbours: nothing else of them could be.
-            fields.end(&["user", "event", "delta"])?;
+            fields.end(TEXT.fields)?;
             return Ok(Self::Text(delta.into()));
         }
         let Some(kind) = KINDS.into_iter().find(|kind| events::name(*kind) == name) else {

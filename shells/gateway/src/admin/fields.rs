@@ -12,6 +12,7 @@ use headcount_redaction::Kind;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::call::Field;
 use super::redaction::Rules;
 use super::surrogates::mend;
 use crate::frames::quoted;
@@ -74,12 +75,15 @@ impl<'a> Fields<'a> {
     }
 
     /// Makes sure that nothing is left; `known` are the fields that there can be.
-    pub(super) fn end(&self, known: &[&str]) -> Result<(), Problem> {
+    pub(super) fn end(&self, known: &[Field]) -> Result<(), Problem> {
         let Some(other) = self.names().next() else { return Ok(()) };
         let other: String = other.chars().take(SHOWN).collect();
         let message = match known {
             [] => format!("{other:?} is not a field of this call, whose body has none"),
-            known => format!("{other:?} is not a field here; there are {}", known.join(", ")),
+            known => {
+                let known: Vec<_> = known.iter().map(|field| field.name).collect();
+                format!("{other:?} is not a field here; there are {}", known.join(", "))
+            }
         };
         Err(Problem::new(400, "bad_request", message))
     }
@@ -216,8 +220,13 @@ const MOST: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use super::super::call::Shape;
     use super::super::object::parse;
     use super::*;
+
+    fn named(name: &'static str) -> Field {
+        Field::optional(name, Shape::Any, "")
+    }
 
     #[test]
     fn what_is_left_is_the_payload_as_it_was() {
@@ -240,9 +249,9 @@ mod tests {
             if fields.names().any(|name| name == "to") {
                 let mut to = fields.take_object("to")?;
                 to.take_text("to.user")?;
-                to.end(&["to.user"])?;
+                to.end(&[named("to.user")])?;
             }
-            fields.end(&["n", "text", "to"])
+            fields.end(&["n", "text", "to"].map(named))
         };
         assert_eq!(read(r#"{"n":1,"text":"a","to":{"user":"u"}}"#), Ok(()));
         for (body, message) in [

@@ -20,7 +20,7 @@ use crate::problem::Problem;
 /// their emptiest.
 const OVERHEAD: u64 = 320;
 /// The longest key, in bytes.
-const MAX_KEY: usize = 255;
+pub(super) const MAX_KEY: usize = 255;
 const HEADER: &str = "idempotency-key";
 
 /// How long and how much is kept.

@@ -7,12 +7,73 @@ use headcount::{Closed, ConnId, Registry, SessionId, Timestamp, UserId};
 use headcount_mio::Turn;
 
 use super::address::{parse_connection, parse_session};
+use super::call::{Answer, Body, Call, Field, Form, Shape};
 use super::explain;
 use super::pages::Page;
 use super::query::Query;
 use super::{SLICE, State, json};
 use crate::handles::Named;
 use crate::problem::Problem;
+
+/// Explanations: which fields there are depends on how the entry stands.
+static EXPLAINED: Form = Form::open(&[]);
+
+const CURSOR: Field =
+    Field::optional("cursor", Shape::Text, "For the next page, if there is more.");
+
+pub(super) static CONNECTIONS: Call = Call {
+    name: "list_connections",
+    says: "Connections, explained; of a user, the open ones only. The fields of an entry depend on how it stands, and are not named here.",
+    body: Body::None,
+    once: false,
+    answer: Answer::Json(&Form::open(&[
+        Field::needed("connections", Shape::List(&EXPLAINED), "The entries."),
+        CURSOR,
+    ])),
+    refusals: &[],
+};
+
+pub(super) static CONNECTION: Call = Call {
+    name: "show_connection",
+    says: "One connection, explained. The fields depend on how it stands, and are not named here.",
+    body: Body::None,
+    once: false,
+    answer: Answer::Json(&EXPLAINED),
+    refusals: &[404],
+};
+
+pub(super) static SESSIONS: Call = Call {
+    name: "list_sessions",
+    says: "Sessions, explained. The fields of an entry depend on how it stands, and are not named here.",
+    body: Body::None,
+    once: false,
+    answer: Answer::Json(&Form::open(&[
+        Field::needed("sessions", Shape::List(&EXPLAINED), "The entries."),
+        CURSOR,
+    ])),
+    refusals: &[],
+};
+
+pub(super) static SESSION: Call = Call {
+    name: "show_session",
+    says: "One session, explained. The fields depend on how it stands, and are not named here.",
+    body: Body::None,
+    once: false,
+    answer: Answer::Json(&EXPLAINED),
+    refusals: &[404],
+};
+
+pub(super) static CLOSED: Call = Call {
+    name: "list_closed",
+    says: "The last connections that have closed, the newest first. The fields of an entry are not named here.",
+    body: Body::None,
+    once: false,
+    answer: Answer::Json(&Form::open(&[
+        Field::needed("closed", Shape::List(&EXPLAINED), "The entries."),
+        CURSOR,
+    ])),
+    refusals: &[],
+};
 
 /// What there are pages of, and explanations: the entries of one of the registry's tables.
 pub(super) trait Entry: Copy + Send + 'static {

@@ -11,11 +11,21 @@ use axum::response::{IntoResponse, Response};
 use headcount::{CloseReason, RoomEnd, RunEnd, SessionEnd, Stats};
 
 use super::State;
+use super::call::{Answer, Body, Call};
 use super::idempotency::Figures;
 use super::stats::resident_bytes;
 use crate::events::end_name;
 use crate::journal::JournalEnd;
 use crate::problem::Problem;
+
+pub(super) static CALL: Call = Call {
+    name: "metrics",
+    says: "The figures of `/v1/stats` for Prometheus, text format 0.0.4.",
+    body: Body::None,
+    once: false,
+    answer: Answer::Text("text/plain"),
+    refusals: &[],
+};
 
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 

@@ -6,6 +6,7 @@
 mod access;
 mod address;
 mod body;
+mod call;
 mod client_module;
 mod close;
 mod event;
@@ -17,6 +18,7 @@ mod keys;
 mod look;
 mod metrics;
 mod object;
+mod openapi;
 mod opening;
 mod operate;
 mod outcome;
@@ -57,6 +59,7 @@ use crate::log::Log;
 use crate::problem::Problem;
 use crate::refusals;
 use crate::sites::Sites;
+use call::{Answer, Body, Call, Field, Form, Shape};
 pub(crate) use idempotency::AnswerBounds;
 use idempotency::Answers;
 pub(crate) use keys::AdminKeys;
@@ -222,6 +225,26 @@ pub(crate) fn run(
         .await {}
     })
 }
+
+static LIVE: Call = Call {
+    name: "livez",
+    says: "Whether the process runs.",
+    body: Body::None,
+    once: false,
+    answer: Answer::Json(&Form::open(&[STATUS])),
+    refusals: &[],
+};
+
+static READY: Call = Call {
+    name: "readyz",
+    says: "Whether the loop answers and admits newcomers.",
+    body: Body::None,
+    once: false,
+    answer: Answer::Json(&Form::open(&[STATUS])),
+    refusals: &[503],
+};
+
+const STATUS: Field = Field::needed("status", Shape::Text, "");
 
 /// The process runs.
 async fn live() -> Response {

@@ -5,10 +5,19 @@ use headcount::{RunId, ThreadId, UserId};
 use headcount_redaction::Kind;
 
 use super::address::{parse_run, parse_thread, parse_user};
+use super::call::{Field, Form, Shape};
 use super::fields::Fields;
 use super::object;
 use super::redaction::Rules;
 use crate::problem::Problem;
+
+/// The body.
+pub(super) static FORM: Form = Form::open(&[
+    Field::needed("user", Shape::Id, "Whose run it is."),
+    Field::needed("thread", Shape::Id, "The session that it is in, by its thread."),
+    Field::needed("run", Shape::Id, "What the run is called. Other fields are for the clients."),
+    Field::needed("agent", Shape::Text, "What runs."),
+]);
 
 /// A run to be opened. What else the body holds is what clients get as `data`.
 pub(super) struct Opening {

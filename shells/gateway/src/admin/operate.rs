@@ -11,6 +11,7 @@ use headcount_mio::Turn;
 use tracing::error;
 
 use super::address::parse_user;
+use super::call::{Answer, Body, Call, Field, Form, NOTHING, Shape};
 use super::fields::Fields;
 use super::{State, body, json, object};
 use crate::audit::Record;
@@ -19,6 +20,73 @@ use crate::frames::{Object, millis};
 use crate::own::Door;
 use crate::problem::Problem;
 use crate::revocations::{self, Full};
+
+static DRAIN_FORM: Form = Form::closed(&[Field::optional(
+    "deadline_ms",
+    Shape::Between(1, LONGEST_DRAIN.as_secs() * 1_000),
+    "When the last connections are closed; the setting `drain.deadline` without it.",
+)]);
+
+static REVOKE_FORM: Form = Form::closed(&[
+    Field::optional("user", Shape::Id, "All that this user has now."),
+    Field::optional("token_id", Shape::Text, "The tokens with this id (`jti`)."),
+])
+.with_one_of(&[&["user"], &["token_id"]]);
+
+const CONNECTIONS: Field = Field::needed("connections", Shape::AtLeast(0), "Open connections.");
+
+pub(super) static DRAIN: Call = Call {
+    name: "drain",
+    says: "Closes everyone and admits nobody; the process stays.",
+    body: Body::MayBeEmpty(&DRAIN_FORM),
+    once: false,
+    answer: Answer::Json(&Form::open(&[
+        Field::needed("draining", Shape::Yes, ""),
+        CONNECTIONS,
+        Field::needed("deadline_ms", Shape::AtLeast(0), "The deadline in force."),
+    ])),
+    refusals: &[],
+};
+
+pub(super) static CANCEL_DRAIN: Call = Call {
+    name: "cancel_drain",
+    says: "Ends a drain early, if there is one.",
+    body: Body::None,
+    once: false,
+    answer: Answer::Json(&Form::open(&[
+        Field::needed("draining", Shape::Flag, "Always false."),
+        Field::needed("cancelled", Shape::Flag, "Whether there was a drain."),
+        CONNECTIONS,
+    ])),
+    refusals: &[409],
+};
+
+pub(super) static REVOKE: Call = Call {
+    name: "revoke",
+    says: "Closes connections with 4503, and refuses the tokens that they could come back with.",
+    body: Body::Object(&REVOKE_FORM),
+    once: false,
+    answer: Answer::Json(&Form::open(&[
+        Field::needed("closing", Shape::AtLeast(0), "Connections that are being closed."),
+        Field::optional("sessions", Shape::AtLeast(0), "Of a user only: sessions that end."),
+    ])),
+    refusals: &[409],
+};
+
+pub(super) static CHECK: Call = Call {
+    name: "check",
+    says: "Counts everything again; 500 if a count is wrong.",
+    body: Body::MayBeEmpty(&NOTHING),
+    once: false,
+    answer: Answer::Json(&Form::open(&[
+        Field::needed("ok", Shape::Yes, ""),
+        Field::needed("connections", Shape::AtLeast(0), "Live connections."),
+        Field::needed("sessions", Shape::AtLeast(0), "Sessions."),
+        Field::needed("users", Shape::AtLeast(0), "Users with a session."),
+        Field::needed("rooms", Shape::AtLeast(0), "Rooms."),
+    ])),
+    refusals: &[500],
+};
 
 /// The largest body: one name or one number.
 const BODY_BYTES: usize = 4 * 1024;
@@ -34,7 +102,7 @@ pub(super) async fn drain(
     let text = body::read(&state, request, BODY_BYTES).await?;
     let mut body: Fields<'_> = object::parse(object::or_empty(&text))?;
     let deadline = body.take_value("deadline_ms", "a whole number of milliseconds")?;
-    body.end(&["deadline_ms"])?;
+    body.end(DRAIN_FORM.fields)?;
     let deadline = deadline.map(Duration::from_millis);
     if deadline.is_some_and(|deadline| deadline.is_zero() || deadline > LONGEST_DRAIN) {
         let most = millis(LONGEST_DRAIN);
@@ -100,7 +168,7 @@ impl Revoked {
         let text = body::read(state, request, BODY_BYTES).await?;
         let mut body: Fields<'_> = object::parse(&text)?;
         let (user, token) = (body.take_text("user")?, body.take_text("token_id")?);
-        body.end(&["user", "token_id"])?;
+        body.end(REVOKE_FORM.fields)?;
         match (user, token) {
             (Some(user), None) => Ok(Self::User(parse_user("user", &user)?)),
             (None, Some(id)) if (1..=MAX_TOKEN_ID_BYTES).contains(&id.len()) => Ok(Self::Token(id)),

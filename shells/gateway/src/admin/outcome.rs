@@ -2,8 +2,44 @@
 
 use headcount::{Delivery, Position};
 
+use super::call::{Field, Form, Shape};
 use crate::frames::{Object, array};
 use crate::identity::show_epoch;
+
+const STORED: Field = Field::needed("stored", Shape::AtLeast(0), "Logs that it was appended to.");
+const POSITIONS: Field = Field::needed(
+    "positions",
+    Shape::List(&Form::open(&[
+        Field::needed("positions.stream", Shape::Text, "The stream."),
+        Field::needed("positions.epoch", Shape::Text, "Offsets count in it."),
+        Field::needed("positions.offset", Shape::AtLeast(0), "Where it is in the stream."),
+    ])),
+    "Where it was appended.",
+);
+const FULL: Field =
+    Field::optional("full", Shape::Yes, "It was not taken: there was no room for it anywhere.");
+const SENT: &str = "Connections that get it now unless they leave first.";
+const DEFERRED: &str = "Connections that are behind, and get it or a gap in turn.";
+
+/// What became of something about a run.
+pub(super) static TOLD: Form = Form::open(&[
+    Field::needed("sent", Shape::AtLeast(0), SENT),
+    Field::needed("deferred", Shape::AtLeast(0), DEFERRED),
+    STORED,
+    POSITIONS,
+    FULL,
+]);
+
+/// What became of a publish.
+pub(super) static PUBLISHED: Form = Form::open(&[
+    Field::optional("sent", Shape::AtLeast(0), SENT),
+    Field::optional("deferred", Shape::AtLeast(0), DEFERRED),
+    Field::optional("addressed", Shape::AtLeast(0), "To everyone only: open connections."),
+    STORED,
+    POSITIONS,
+    FULL,
+])
+.with_one_of(&[&["sent", "deferred"], &["addressed"]]);
 
 /// What the registry said, with nothing borrowed.
 pub(super) struct Outcome {

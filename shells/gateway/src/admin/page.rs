@@ -8,7 +8,17 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use super::State;
+use super::call::{Answer, Body, Call};
 use crate::frames::Object;
+
+pub(super) static CALL: Call = Call {
+    name: "page",
+    says: "A page to try the server with.",
+    body: Body::None,
+    once: false,
+    answer: Answer::Text("text/html"),
+    refusals: &[],
+};
 
 const PAGE: &str = include_str!("../page.html");
 /// Where the page finds what it must know of this process.

@@ -5,11 +5,28 @@ use std::borrow::Cow;
 use headcount::{Class, Key};
 use serde_json::value::RawValue;
 
-use super::address::Audience;
+use super::address::{Audience, TO_FIELD};
+use super::call::{Field, Form, Shape};
 use super::fields::{Fields, missing};
 use super::object;
 use super::surrogates::mend;
 use crate::problem::{Problem, why};
+
+/// The body of a publish.
+pub(super) static FORM: Form = Form::closed(&[
+    TO_FIELD,
+    Field::needed("data", Shape::Any, "What clients get, as it is written here."),
+    Field::optional(
+        "class",
+        Shape::Among(&["critical", "latest", "droppable"]),
+        "What is done with it when there is no room or no time for all; critical without it.",
+    ),
+    Field::optional(
+        "key",
+        Shape::Text,
+        "With the class latest, and only then: what it is the latest of.",
+    ),
+]);
 
 /// A message, and whom it is for.
 #[derive(Debug)]
@@ -31,7 +48,7 @@ impl Publication {
                 .map_err(|error| Problem::new(400, "bad_json", why(&error)))?,
         };
         let (name, key) = (body.take_text("class")?, body.take_text("key")?);
-        body.end(&["to", "data", "class", "key"])?;
+        body.end(FORM.fields)?;
         Ok(Self { audience, data, class: class(name.as_deref(), key.as_deref())? })
     }
 }

@@ -6,11 +6,21 @@ use headcount::{Class, Config, MESSAGE_OVERHEAD, Message};
 use serde_json::value::RawValue;
 
 use super::address::Audience;
-use super::outcome::Outcome;
-use super::publication::Publication;
+use super::call::{Answer, Body, Call};
+use super::outcome::{self, Outcome};
+use super::publication::{self, Publication};
 use super::{State, body, idempotency, json};
 use crate::frames;
 use crate::problem::Problem;
+
+pub(super) static CALL: Call = Call {
+    name: "publish",
+    says: "Sends data to an audience.",
+    body: Body::Object(&publication::FORM),
+    once: true,
+    answer: Answer::Json(&outcome::PUBLISHED),
+    refusals: &[413],
+};
 
 /// What a body may have beside its data.
 const ENVELOPE_BYTES: u64 = 4 * 1024;

@@ -3,12 +3,21 @@
 use headcount::UserId;
 
 use super::address::parse_user;
+use super::call::{Field, Shape};
 use crate::identity::hex;
 use crate::problem::Problem;
 use crate::values;
 
 /// What a query can say.
-const KNOWN: [&str; 3] = ["user", "limit", "cursor"];
+pub(super) const KNOWN: [Field; 3] = [
+    Field::optional("user", Shape::Id, "Only what is this user's."),
+    Field::optional(
+        "limit",
+        Shape::Between(1, MAX_LIMIT as u64),
+        "Entries of a page; 100 without it.",
+    ),
+    Field::optional("cursor", Shape::Text, "What the page before gave as `cursor`."),
+];
 /// The characters that are shown at most of a name that is not known.
 const SHOWN: usize = 32;
 const USUAL_LIMIT: usize = 100;
@@ -30,9 +39,9 @@ impl Query {
         let mut read = Self { user: None, limit: USUAL_LIMIT, cursor: None };
         let mut seen = Vec::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or("").as_bytes()) {
-            if !KNOWN.contains(&&*name) {
+            if !KNOWN.iter().any(|field| field.name == name) {
                 let name: String = name.chars().take(SHOWN).collect();
-                let known = KNOWN.join(", ");
+                let known = KNOWN.map(|field| field.name).join(", ");
                 return Err(bad(format!("{name:?} can't be given in the query; {known} can")));
             }
             if seen.contains(&name) {

@@ -10,6 +10,7 @@ use headcount_mio::{Handle, Turn};
 use tokio::sync::{Mutex, Notify};
 use tracing::{info, warn};
 
+use super::call::{Answer, Body, Call, Field, Form, NOTHING, Shape};
 use super::idempotency::AnswerBounds;
 use super::publish::Limits;
 use super::redaction::Rules;
@@ -22,6 +23,30 @@ use crate::own;
 use crate::problem::Problem;
 use crate::sites::Sites;
 use crate::source::{Plan, Source};
+
+/// What the query can say.
+pub(super) const QUERY: [Field; 1] = [Field::optional(
+    "dry_run",
+    Shape::Among(&["0", "1", "false", "true"]),
+    "1 or true: nothing is changed, and the answer says what would be.",
+)];
+
+pub(super) static CALL: Call = Call {
+    name: "reload",
+    says: "Reads the files of settings again.",
+    body: Body::MayBeEmpty(&NOTHING),
+    once: false,
+    answer: Answer::Json(&Form::open(&[
+        Field::needed("dry_run", Shape::Flag, "Nothing was changed."),
+        Field::needed("closes", Shape::AtLeast(0), "Connections that are closed."),
+        Field::needed("evicted", Shape::AtLeast(0), "Of those, over their users' own limits."),
+        Field::needed("displaced", Shape::AtLeast(0), "Of those, over `limits.connections`."),
+        Field::needed("overdue", Shape::AtLeast(0), "Of those, with a deadline that has passed."),
+        Field::needed("sessions", Shape::AtLeast(0), "Sessions that end."),
+        Field::needed("changed", Shape::Texts, "The keys of the settings that are others."),
+    ])),
+    refusals: &[409, 422, 500],
+};
 
 /// What can't change while the server runs: the sockets that listen are as old as the process.
 const FIXED: [&str; 2] = ["listen", "admin"];

@@ -8,6 +8,7 @@ use headcount::{ConnId, ConnState, JoinError, Registry, RoomId, UserId};
 use headcount_mio::Turn;
 
 use super::address::{parse_connection, parse_room, parse_user};
+use super::call::{Answer, Body, Call, Field, Form, Shape};
 use super::fields::Fields;
 use super::{SLICE, State, body, json, object, to_the_end};
 use crate::frames::{self, Object};
@@ -15,6 +16,40 @@ use crate::gateway::reply;
 use crate::handles::Named;
 use crate::problem::Problem;
 use crate::rooms::{self, Right, may_join};
+
+static FORM: Form = Form::closed(&[
+    Field::optional("user", Shape::Id, "The connections that this user has now."),
+    Field::optional("connection", Shape::Text, "A connection, as its `welcome` named it."),
+    Field::needed("room", Shape::Id, "The room."),
+])
+.with_one_of(&[&["user"], &["connection"]]);
+
+pub(super) static JOIN: Call = Call {
+    name: "join",
+    says: "Puts connections into a room.",
+    body: Body::Object(&FORM),
+    once: false,
+    answer: Answer::Json(&Form::open(&[
+        Field::needed("joined", Shape::AtLeast(0), "Connections that are in the room now."),
+        Field::needed("already", Shape::AtLeast(0), "Connections that were in it."),
+        Field::needed("refused", Shape::AtLeast(0), "Connections that are not let in."),
+        Field::optional("code", Shape::Text, "Why the first was refused, for programs."),
+        Field::optional("reason", Shape::Text, "Why the first was refused, for people."),
+    ])),
+    refusals: &[],
+};
+
+pub(super) static LEAVE: Call = Call {
+    name: "leave",
+    says: "Takes connections out of a room.",
+    body: Body::Object(&FORM),
+    once: false,
+    answer: Answer::Json(&Form::open(&[
+        Field::needed("left", Shape::AtLeast(0), "Connections that were in the room."),
+        Field::needed("absent", Shape::AtLeast(0), "Connections that were not."),
+    ])),
+    refusals: &[],
+};
 
 /// The largest body: three names and the JSON around them.
 const BODY_BYTES: usize = 4 * 1024;
@@ -32,7 +67,7 @@ impl Whom {
         let mut body: Fields<'_> = object::parse(&text)?;
         let (user, connection) = (body.take_text("user")?, body.take_text("connection")?);
         let room = parse_room("room", &body.take("room")?)?;
-        body.end(&["user", "connection", "room"])?;
+        body.end(FORM.fields)?;
         let whom = match (user, connection) {
             (Some(user), None) => Self::User(parse_user("user", &user)?),
             (None, Some(connection)) => Self::Conn(parse_connection("connection", &connection)?),

@@ -7,12 +7,14 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use headcount::{ConnId, SessionId};
 
 use super::access::{self, Access, Peer};
+use super::call::{Call, Field};
 use super::guard::guard;
 use super::keys::Scope::{Operate, Publish, Read};
+use super::{LIVE, READY, live, ready};
 use super::{
-    State, client_module, close, look, metrics, operate, page, publish, reload, rooms, runs, stats,
+    State, client_module, close, look, metrics, openapi, operate, page, publish, query, reload,
+    rooms, runs, stats,
 };
-use super::{live, ready};
 use crate::problem::Problem;
 
 /// The method of a call.
@@ -42,12 +44,12 @@ impl Verb {
 }
 
 /// What a call takes in its query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Queries {
     /// Nothing: what is there was meant for another call.
     Nothing,
-    /// What its handler reads, which refuses the rest.
-    Own,
+    /// These, which its handler reads; it refuses the rest.
+    Own(&'static [Field]),
     /// Anything: probes and scrapers may be configured to add what they like.
     Anything,
 }
@@ -58,58 +60,60 @@ pub(super) struct Route {
     pub(super) path: &'static str,
     pub(super) access: Access,
     pub(super) queries: Queries,
-    serve: fn(MethodFilter) -> MethodRouter<State>,
+    /// What it takes and answers.
+    pub(super) call: &'static Call,
+    serve: Serve,
 }
 
-const fn open(path: &'static str, serve: fn(MethodFilter) -> MethodRouter<State>) -> Route {
-    Route { verb: Verb::Get, path, access: Access::Open, queries: Queries::Anything, serve }
+type Serve = fn(MethodFilter) -> MethodRouter<State>;
+
+const fn open(path: &'static str, call: &'static Call, serve: Serve) -> Route {
+    let (access, queries) = (Access::Open, Queries::Anything);
+    Route { verb: Verb::Get, path, access, queries, call, serve }
 }
 
-const fn get(
-    path: &'static str,
-    queries: Queries,
-    serve: fn(MethodFilter) -> MethodRouter<State>,
-) -> Route {
-    Route { verb: Verb::Get, path, access: Access::Scope(Read), queries, serve }
+const fn get(path: &'static str, queries: Queries, call: &'static Call, serve: Serve) -> Route {
+    Route { verb: Verb::Get, path, access: Access::Scope(Read), queries, call, serve }
 }
 
-const fn publish(path: &'static str, serve: fn(MethodFilter) -> MethodRouter<State>) -> Route {
+const fn publish(path: &'static str, call: &'static Call, serve: Serve) -> Route {
     let access = Access::Scope(Publish);
-    Route { verb: Verb::Post, path, access, queries: Queries::Nothing, serve }
+    Route { verb: Verb::Post, path, access, queries: Queries::Nothing, call, serve }
 }
 
-const fn operate(
-    path: &'static str,
-    queries: Queries,
-    serve: fn(MethodFilter) -> MethodRouter<State>,
-) -> Route {
-    Route { verb: Verb::Post, path, access: Access::Scope(Operate), queries, serve }
+const fn operate(path: &'static str, queries: Queries, call: &'static Call, serve: Serve) -> Route {
+    Route { verb: Verb::Post, path, access: Access::Scope(Operate), queries, call, serve }
 }
+
+/// The query of what lists something.
+const LISTED: Queries = Queries::Own(&query::KNOWN);
+const DRY_RUN: Queries = Queries::Own(&reload::QUERY);
 
 #[rustfmt::skip]
 pub(super) static ROUTES: &[Route] = &[
-    open("/", |only| on(only, page::show)),
-    open("/client.js", |only| on(only, client_module::show)),
-    open("/livez", |only| on(only, live)),
-    open("/readyz", |only| on(only, ready)),
-    get("/metrics", Queries::Anything, |only| on(only, metrics::show)),
-    get("/v1/stats", Queries::Nothing, |only| on(only, stats::show)),
-    get("/v1/connections", Queries::Own, |only| on(only, look::list::<ConnId>)),
-    get("/v1/connections/{id}", Queries::Nothing, |only| on(only, look::one::<ConnId>)),
-    get("/v1/sessions", Queries::Own, |only| on(only, look::list::<SessionId>)),
-    get("/v1/sessions/{id}", Queries::Nothing, |only| on(only, look::one::<SessionId>)),
-    get("/v1/closed", Queries::Own, |only| on(only, look::closed)),
-    publish("/v1/publish", |only| on(only, publish::publish)),
-    publish("/v1/runs", |only| on(only, runs::open)),
-    publish("/v1/runs/{run}/events", |only| on(only, runs::event)),
-    publish("/v1/join", |only| on(only, rooms::join)),
-    publish("/v1/leave", |only| on(only, rooms::leave)),
-    operate("/v1/close", Queries::Nothing, |only| on(only, close::close)),
-    operate("/v1/revoke", Queries::Nothing, |only| on(only, operate::revoke)),
-    operate("/v1/drain", Queries::Nothing, |only| on(only, operate::drain)),
-    Route { verb: Verb::Delete, ..operate("/v1/drain", Queries::Nothing, |only| on(only, operate::cancel_drain)) },
-    operate("/v1/check", Queries::Nothing, |only| on(only, operate::check)),
-    operate("/v1/reload", Queries::Own, |only| on(only, reload::reload)),
+    open("/", &page::CALL, |only| on(only, page::show)),
+    open("/client.js", &client_module::CALL, |only| on(only, client_module::show)),
+    open("/openapi.json", &openapi::CALL, |only| on(only, openapi::show)),
+    open("/livez", &LIVE, |only| on(only, live)),
+    open("/readyz", &READY, |only| on(only, ready)),
+    get("/metrics", Queries::Anything, &metrics::CALL, |only| on(only, metrics::show)),
+    get("/v1/stats", Queries::Nothing, &stats::CALL, |only| on(only, stats::show)),
+    get("/v1/connections", LISTED, &look::CONNECTIONS, |only| on(only, look::list::<ConnId>)),
+    get("/v1/connections/{id}", Queries::Nothing, &look::CONNECTION, |only| on(only, look::one::<ConnId>)),
+    get("/v1/sessions", LISTED, &look::SESSIONS, |only| on(only, look::list::<SessionId>)),
+    get("/v1/sessions/{id}", Queries::Nothing, &look::SESSION, |only| on(only, look::one::<SessionId>)),
+    get("/v1/closed", LISTED, &look::CLOSED, |only| on(only, look::closed)),
+    publish("/v1/publish", &publish::CALL, |only| on(only, publish::publish)),
+    publish("/v1/runs", &runs::OPEN, |only| on(only, runs::open)),
+    publish("/v1/runs/{run}/events", &runs::EVENT, |only| on(only, runs::event)),
+    publish("/v1/join", &rooms::JOIN, |only| on(only, rooms::join)),
+    publish("/v1/leave", &rooms::LEAVE, |only| on(only, rooms::leave)),
+    operate("/v1/close", Queries::Nothing, &close::CALL, |only| on(only, close::close)),
+    operate("/v1/revoke", Queries::Nothing, &operate::REVOKE, |only| on(only, operate::revoke)),
+    operate("/v1/drain", Queries::Nothing, &operate::DRAIN, |only| on(only, operate::drain)),
+    Route { verb: Verb::Delete, ..operate("/v1/drain", Queries::Nothing, &operate::CANCEL_DRAIN, |only| on(only, operate::cancel_drain)) },
+    operate("/v1/check", Queries::Nothing, &operate::CHECK, |only| on(only, operate::check)),
+    operate("/v1/reload", DRY_RUN, &reload::CALL, |only| on(only, reload::reload)),
 ];
 
 /// Serves the calls of the table, and nothing else.
@@ -127,7 +131,7 @@ pub(super) fn router(state: State) -> Router {
         .with_state(state)
 }
 
-/// Which calls there are is told to those only who have a key.
+/// Without a key there is one answer for all that is not open.
 async fn unknown_route(Shared(state): Shared<State>, request: Request) -> Problem {
     if let Err(problem) = access::identify(&state, request.headers(), Peer::of(&request)) {
         return problem;

@@ -10,14 +10,33 @@ use headcount::{
 use headcount_mio::Turn;
 
 use super::address::parse_run;
-use super::event::Report;
-use super::opening::Opening;
-use super::outcome::Outcome;
+use super::call::{Answer, Body, Call};
+use super::event::{self, Report};
+use super::opening::{self, Opening};
+use super::outcome::{self, Outcome};
 use super::surrogates::{self, Halves};
 use super::{State, body, idempotency, json};
 use crate::events;
 use crate::problem::Problem;
 use crate::utc;
+
+pub(super) static OPEN: Call = Call {
+    name: "open_run",
+    says: "Opens an agent run.",
+    body: Body::Object(&opening::FORM),
+    once: true,
+    answer: Answer::Created(&outcome::TOLD),
+    refusals: &[409, 413, 429],
+};
+
+pub(super) static EVENT: Call = Call {
+    name: "report_run_event",
+    says: "Tells of an event of a run.",
+    body: Body::OneOf(&event::FORMS),
+    once: true,
+    answer: Answer::Json(&outcome::TOLD),
+    refusals: &[404],
+};
 
 /// The stream that all events of runs are in.
 const STREAM: &str = "session";

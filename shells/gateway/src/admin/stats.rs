@@ -9,11 +9,52 @@ use axum::response::Response;
 use headcount::{CloseReason, RoomEnd, RunEnd, SessionEnd, Stats, Survey, Timestamp};
 use headcount_mio::Turn;
 
+use super::call::{Answer, Body, Call, Field, Form, Shape};
 use super::idempotency::Figures;
 use super::{State, json};
 use crate::events::end_name;
 use crate::frames::{Object, array, millis};
 use crate::problem::Problem;
+
+pub(super) static CALL: Call = Call {
+    name: "stats",
+    says: "Every counter, and gauges. The fields of the groups are not named here.",
+    body: Body::None,
+    once: false,
+    answer: Answer::Json(&Form::open(&[
+        Field::needed("connections", Shape::Plain, ""),
+        Field::needed("sessions", Shape::Plain, ""),
+        Field::needed("rooms_ended", Shape::Plain, ""),
+        Field::needed("runs", Shape::Plain, ""),
+        Field::needed("heartbeat", Shape::Plain, ""),
+        Field::needed("pressure", Shape::Plain, ""),
+        Field::needed("delivery", Shape::Plain, ""),
+        Field::needed("log", Shape::Plain, ""),
+        Field::needed("idempotency", Shape::Plain, ""),
+        Field::needed("users", Shape::AtLeast(0), ""),
+        Field::needed("rooms", Shape::AtLeast(0), ""),
+        Field::needed("rooms_opened", Shape::AtLeast(0), ""),
+        Field::needed("oldest_session_ms", Shape::AtLeast(0), ""),
+        Field::needed("late_stamps", Shape::AtLeast(0), ""),
+        Field::needed("notices_lost", Shape::AtLeast(0), ""),
+        Field::needed("replies_dropped", Shape::AtLeast(0), ""),
+        Field::needed("log_lines_lost", Shape::AtLeast(0), ""),
+        Field::needed("uptime_ms", Shape::AtLeast(0), ""),
+        Field::needed("draining", Shape::Flag, ""),
+        Field::needed("journal", Shape::Any, ""),
+        Field::needed("version", Shape::Text, ""),
+        Field::needed(
+            "users_by_sessions",
+            Shape::List(&Form::open(&[
+                Field::needed("users_by_sessions.user", Shape::Text, ""),
+                Field::needed("users_by_sessions.sessions", Shape::AtLeast(0), ""),
+            ])),
+            "The users with the most sessions.",
+        ),
+        Field::optional("memory_bytes", Shape::AtLeast(0), "Where the system tells it."),
+    ])),
+    refusals: &[],
+};
 
 /// How many of the users with the most sessions are named.
 const TOP_USERS: usize = 10;
