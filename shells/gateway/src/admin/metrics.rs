@@ -79,7 +79,11 @@ fn registry(page: &mut Page, stats: &Stats, draining: bool) {
     page.counter("connections_opened", "Connections that were admitted", stats.opened);
     page.gauge("connections_live", "Admitted connections not cleaned up yet", stats.live.into());
     page.gauge("connections_open", "Open connections", stats.open.into());
-    page.gauge("connections_pending", "Sockets that were not admitted: those that wait, and those that are being closed", stats.pending.into());
+    page.gauge(
+        "connections_pending",
+        "Sockets that were not admitted: those that wait, and those that are being closed",
+        stats.pending.into(),
+    );
     page.counter("connections_abandoned", "Sockets that never became anybody", stats.abandoned);
     page.family("connections_closed_total", "counter", "Connections that ended, by reason");
     for reason in CloseReason::ALL {
