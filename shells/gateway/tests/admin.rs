@@ -217,7 +217,11 @@ fn a_body_is_exactly_one_of_the_documented_ones() {
         ("close", r#"{"to":{"user":"alice"},"reason":["x"]}"#, "reason must be a string"),
         ("join", r#"{"user":"alice","room":"r","thread":"bob"}"#, "\"thread\""),
         ("join", r#"{"user":["alice"],"room":"r"}"#, "user must be a string"),
-        ("leave", r#"{"user":"alice","rooms":["r"]}"#, "room is missing"),
+        (
+            "leave",
+            r#"{"user":"alice","rooms":["r"]}"#,
+            "\"rooms\" is not a field here; there are user, connection, room",
+        ),
         ("leave", r#"{"user":"alice","room":"r","all":true}"#, "\"all\""),
         ("revoke", r#"{"user":"alice","thread":"bob"}"#, "\"thread\""),
         ("revoke", r#"["alice"]"#, "object"),

@@ -43,7 +43,7 @@ pub(super) enum Audience {
 impl Audience {
     /// Takes `to` out of a body: exactly one of the documented objects.
     pub(super) fn take(body: &mut Fields<'_>) -> Result<Self, Problem> {
-        let mut to = body.take_object("to")?;
+        let mut to = body.take_object("to")?.only(TO.fields)?;
         let [user, thread, run, connection, room] =
             ["to.user", "to.thread", "to.run", "to.connection", "to.room"];
         let given = (

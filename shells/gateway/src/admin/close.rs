@@ -42,7 +42,7 @@ pub(super) async fn close(
     request: Request,
 ) -> Result<Response, Problem> {
     let text = body::read(&state, request, BODY_BYTES).await?;
-    let mut body: Fields<'_> = object::parse(&text)?;
+    let mut body = object::parse::<Fields<'_>>(&text)?.only(FORM.fields)?;
     let audience = Audience::take(&mut body)?;
     for (name, value) in audience.names() {
         record.text(name, &value);

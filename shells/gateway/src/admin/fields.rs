@@ -74,18 +74,20 @@ impl<'a> Fields<'a> {
         Ok(Self(fields))
     }
 
-    /// Makes sure that nothing is left; `known` are the fields that there can be.
+    /// Makes sure that there are none but these. It comes before they are taken, so that a field
+    /// that is not in the table can't be read.
+    pub(super) fn only(self, known: &[Field]) -> Result<Self, Problem> {
+        let is_known = |name: &str| known.iter().any(|field| field.name == name);
+        if let Some((other, _)) = self.0.iter().find(|(name, _)| !is_known(name)) {
+            return Err(unknown(other, known));
+        }
+        Ok(self)
+    }
+
+    /// Makes sure that nothing is left: what is in the table was taken. `known` are the fields that
+    /// there can be.
     pub(super) fn end(&self, known: &[Field]) -> Result<(), Problem> {
-        let Some(other) = self.names().next() else { return Ok(()) };
-        let other: String = other.chars().take(SHOWN).collect();
-        let message = match known {
-            [] => format!("{other:?} is not a field of this call, whose body has none"),
-            known => {
-                let known: Vec<_> = known.iter().map(|field| field.name).collect();
-                format!("{other:?} is not a field here; there are {}", known.join(", "))
-            }
-        };
-        Err(Problem::new(400, "bad_request", message))
+        self.names().next().map_or(Ok(()), |other| Err(unknown(other, known)))
     }
 
     /// Looks at a text, which need not be there.
@@ -180,6 +182,18 @@ impl<'a> Fields<'a> {
 /// Boxed: spare capacity would be memory that no bound counts.
 pub(super) fn boxed(json: &str) -> Bytes {
     Bytes::from(Box::<[u8]>::from(json.as_bytes()))
+}
+
+fn unknown(name: &str, known: &[Field]) -> Problem {
+    let name: String = name.chars().take(SHOWN).collect();
+    let message = match known {
+        [] => format!("{name:?} is not a field of this call, whose body has none"),
+        known => {
+            let known: Vec<_> = known.iter().map(|field| field.name).collect();
+            format!("{name:?} is not a field here; there are {}", known.join(", "))
+        }
+    };
+    Problem::new(400, "bad_request", message)
 }
 
 pub(super) fn missing(name: &str) -> Problem {

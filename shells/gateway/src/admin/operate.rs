@@ -100,7 +100,7 @@ pub(super) async fn drain(
     request: Request,
 ) -> Result<Response, Problem> {
     let text = body::read(&state, request, BODY_BYTES).await?;
-    let mut body: Fields<'_> = object::parse(object::or_empty(&text))?;
+    let mut body = object::parse::<Fields<'_>>(object::or_empty(&text))?.only(DRAIN_FORM.fields)?;
     let deadline = body.take_value("deadline_ms", "a whole number of milliseconds")?;
     body.end(DRAIN_FORM.fields)?;
     let deadline = deadline.map(Duration::from_millis);
@@ -166,7 +166,7 @@ enum Revoked {
 impl Revoked {
     async fn read(state: &State, request: Request) -> Result<Self, Problem> {
         let text = body::read(state, request, BODY_BYTES).await?;
-        let mut body: Fields<'_> = object::parse(&text)?;
+        let mut body = object::parse::<Fields<'_>>(&text)?.only(REVOKE_FORM.fields)?;
         let (user, token) = (body.take_text("user")?, body.take_text("token_id")?);
         body.end(REVOKE_FORM.fields)?;
         match (user, token) {

@@ -39,7 +39,7 @@ pub(super) struct Publication {
 
 impl Publication {
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
-        let mut body: Fields<'_> = object::parse(text)?;
+        let mut body = object::parse::<Fields<'_>>(text)?.only(FORM.fields)?;
         let audience = Audience::take(&mut body)?;
         let data = body.take_raw("data").ok_or_else(|| missing("data"))?;
         let data = match mend(data.get()) {

@@ -64,7 +64,7 @@ enum Whom {
 impl Whom {
     async fn read(state: &State, request: Request) -> Result<(Self, RoomId), Problem> {
         let text = body::read(state, request, BODY_BYTES).await?;
-        let mut body: Fields<'_> = object::parse(&text)?;
+        let mut body = object::parse::<Fields<'_>>(&text)?.only(FORM.fields)?;
         let (user, connection) = (body.take_text("user")?, body.take_text("connection")?);
         let room = parse_room("room", &body.take("room")?)?;
         body.end(FORM.fields)?;
