@@ -173,7 +173,7 @@ fn a_name_reaches_the_log_and_error_messages_in_a_form_that_reads_as_it_is_writt
     assert_eq!(all.json()["connections"][0]["user"], client.welcome["user"]);
     let reason = "{\"to\":{\"user\":\"a\"},\"reason\":\"\u{202e}\\n2026 INFO forged\"}";
     assert_eq!(server.post("/v1/close", reason).status, 200);
-    server.logged(&["closing on request", r"\u{202e}", "forged"]);
+    server.logged(&["AUDIT", "POST /v1/close", r"\u202e\n", "forged"]);
     assert!(!server.log().contains(hidden), "{}", server.log());
 }
 
