@@ -34,6 +34,7 @@ mod wall;
 #[allow(dead_code)]
 mod admin {
     mod address;
+    mod call;
     mod event;
     mod fields;
     mod object;
