@@ -27,7 +27,9 @@ fn value(frame: impl AsRef<[u8]>) -> Value {
 
 pub(crate) fn check(text: &str, data: Option<&Value>, [a, b, c]: [u64; 3]) {
     assert_eq!(value(frames::quoted(text)), text);
-    let error = json!({"type": "error", "code": "x", "message": text, "request": a});
+    // Characters that are not seen, or that move others, are written as escapes in sentences.
+    let message = headcount::shown(text).to_string();
+    let error = json!({"type": "error", "code": "x", "message": message, "request": a});
     assert_eq!(value(frames::error("x", text, Some(&a.to_string()))), error);
     let within = Duration::from_millis(a)..Duration::from_millis(b);
     assert_eq!(
