@@ -389,7 +389,7 @@ impl Config {
     }
 
     /// A number that the seed makes and that does not give the seed away: show it with the handles of
-    /// this registry ([`ConnId::to_bits`](crate::ConnId::to_bits)) to whoever may outlive the process.
+    /// this registry ([`ConnId::to_bits`](crate::ConnId::to_bits)) to clients that may outlive the process.
     /// With a fresh seed at every start, what was shown by an earlier process can be told from what
     /// this one shows. A reload keeps it, as it keeps the seed.
     #[must_use]
