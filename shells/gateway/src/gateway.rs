@@ -10,7 +10,7 @@ use headcount::{
     Admitted, Body, CloseReason, ConnId, ConnState, Gone, Message, Notice, Position, Refused,
     Registry, ReplyError, Resume, RoomId, Source, StreamRef, Target, Timestamp,
 };
-use headcount_mio::{Answer, Handler, HangUp, Kind, Payload, Request, Turn, Verdict};
+use headcount_mio::{Answer, Context, Handler, HangUp, Kind, Payload, Request, Verdict};
 use tokio::sync::Notify;
 use tracing::{debug, error, info};
 
@@ -102,7 +102,7 @@ impl Gateway {
     }
 
     /// The first frame of a connection whose request had no token: it must bring one.
-    fn introduce(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>) {
+    fn introduce(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>) {
         let (request, introduced) = match payload {
             Payload::Text(text) => match client::parse(text) {
                 Ok(Frame { request, ask: Ask::Auth(auth) }) => (request, self.read_auth(&auth)),
@@ -113,10 +113,10 @@ impl Gateway {
         };
         let refused = match introduced {
             Ok((Identity { who, resume }, pass)) => {
-                match turn.registry.connect(turn.now, conn, who, resume) {
+                match context.registry.connect(context.now, conn, who, resume) {
                     Ok(admitted) => {
                         self.arriving = Some(pass);
-                        return self.admitted(turn, conn, admitted);
+                        return self.admitted(context, conn, admitted);
                     }
                     // It was closed in the meantime.
                     Err(Refused::NotPending | Refused::UnknownConn) => return,
@@ -146,8 +146,8 @@ impl Gateway {
             code, "a client was not admitted by its first frame"
         );
         let frame = frames::error(code, &message, request);
-        reply(turn.registry, turn.now, conn, frame, &self.counters);
-        turn.registry.close(turn.now, Target::Conn(conn), reason);
+        reply(context.registry, context.now, conn, frame, &self.counters);
+        context.registry.close(context.now, Target::Conn(conn), reason);
     }
 
     fn read_auth(&mut self, auth: &Auth) -> Result<(Identity, Pass), Problem> {
@@ -167,7 +167,7 @@ impl Gateway {
     /// Takes new credentials of an open connection.
     fn refresh(
         &mut self,
-        turn: &mut Turn<'_>,
+        context: &mut Context<'_>,
         conn: ConnId,
         token: &Secret,
     ) -> Result<(), Problem> {
@@ -176,7 +176,7 @@ impl Gateway {
         let check = door.tokens.check(token.reveal(), SystemTime::now(), false);
         let claims = entrance::granted(check, door)?;
         let closing = || Problem::new(409, "closing", "the connection is closing");
-        let who = turn.registry.who(conn).ok_or_else(closing)?;
+        let who = context.registry.who(conn).ok_or_else(closing)?;
         if *who.user != claims.user {
             let message = "the token is of another user than the connection";
             return Err(Problem::new(403, "other_user", message));
@@ -186,7 +186,7 @@ impl Gateway {
             return Err(Problem::new(403, "other_thread", message));
         }
         let ends = self.wall.anchor().stamp(entrance::ends(&claims, door));
-        turn.registry.refresh(turn.now, conn, Some(ends)).map_err(|_| closing())?;
+        context.registry.refresh(context.now, conn, Some(ends)).map_err(|_| closing())?;
         door.passes.give(conn, Pass::new(&claims));
         Ok(())
     }
@@ -204,33 +204,35 @@ impl Gateway {
     }
 
     /// Does what a client asks; the answer is the frame to send back.
-    fn act(&mut self, turn: &mut Turn<'_>, conn: ConnId, frame: Frame<'_>) -> String {
+    fn act(&mut self, context: &mut Context<'_>, conn: ConnId, frame: Frame<'_>) -> String {
         let Frame { request, ask } = frame;
         match ask {
             Ask::Ping => frames::ok(request),
-            Ask::Join { room, .. } if !self.may_join(turn.registry, conn, &room) => {
+            Ask::Join { room, .. } if !self.may_join(context.registry, conn, &room) => {
                 let message = "no right to join this room: neither the token (rooms) nor a rule of \
                                the server (rooms.open) gives it";
                 frames::error(rooms::FORBIDDEN, message, request)
             }
-            Ask::Join { room, since } => match turn.registry.join(turn.now, conn, &room, since) {
-                Ok(joined) => frames::joined(&room, &joined, request),
-                Err(refused) => {
-                    frames::error(frames::join_code(refused), &refused.to_string(), request)
+            Ask::Join { room, since } => {
+                match context.registry.join(context.now, conn, &room, since) {
+                    Ok(joined) => frames::joined(&room, &joined, request),
+                    Err(refused) => {
+                        frames::error(frames::join_code(refused), &refused.to_string(), request)
+                    }
                 }
-            },
+            }
             Ask::Ack { room, offset } => {
-                match turn.registry.acknowledge(turn.now, conn, room.as_ref(), offset) {
+                match context.registry.acknowledge(context.now, conn, room.as_ref(), offset) {
                     Ok(()) => frames::ok(request),
                     Err(refused) => frames::error("ack_refused", &refused.to_string(), request),
                 }
             }
             // Not to have been in it is no error: what was asked for is the case.
-            Ask::Leave { room } => match turn.registry.leave(turn.now, conn, &room) {
+            Ask::Leave { room } => match context.registry.leave(context.now, conn, &room) {
                 Ok(_) => frames::left(&room, request),
                 Err(unknown) => frames::error("leave_refused", &unknown.to_string(), request),
             },
-            Ask::Refresh { token } => match self.refresh(turn, conn, &token) {
+            Ask::Refresh { token } => match self.refresh(context, conn, &token) {
                 Ok(()) => frames::ok(request),
                 Err(problem) => frames::error(problem.code(), problem.message(), request),
             },
@@ -301,42 +303,42 @@ impl Handler for Gateway {
         self.own.lock().source(peer.ip())
     }
 
-    fn admitted(&mut self, turn: &mut Turn<'_>, conn: ConnId, admitted: Admitted) {
+    fn admitted(&mut self, context: &mut Context<'_>, conn: ConnId, admitted: Admitted) {
         let pass = self.arriving.take();
-        let Some(who) = turn.registry.who(conn) else { return };
+        let Some(who) = context.registry.who(conn) else { return };
         if let (Some(pass), Some(door)) = (pass, self.own.lock().door()) {
             door.passes.give(conn, pass);
         }
-        let config = turn.registry.config();
+        let config = context.registry.config();
         let terms =
             Terms { ping_interval: config.interval(), max_message_bytes: config.message_bytes() };
-        let runs = events::list(turn.registry.open_runs(admitted.session));
+        let runs = events::list(context.registry.open_runs(admitted.session));
         let welcome =
             frames::welcome(&show_connection(self.instance, conn), &who, &admitted, &runs, terms);
-        reply(turn.registry, turn.now, conn, welcome, &self.counters);
+        reply(context.registry, context.now, conn, welcome, &self.counters);
     }
 
-    fn message(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>) {
+    fn message(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>) {
         fault::point("loop");
-        if turn.registry.state(conn) == Some(ConnState::Pending) {
-            return self.introduce(turn, conn, payload);
+        if context.registry.state(conn) == Some(ConnState::Pending) {
+            return self.introduce(context, conn, payload);
         }
         let answer = match payload {
             Payload::Text(text) => match client::parse(text) {
-                Ok(frame) => self.act(turn, conn, frame),
+                Ok(frame) => self.act(context, conn, frame),
                 Err(wrong) => frames::error(wrong.code, &wrong.message, wrong.request),
             },
             Payload::Binary(_) => {
                 frames::error("binary_frame", "frames are JSON in text messages", None)
             }
         };
-        reply(turn.registry, turn.now, conn, answer, &self.counters);
+        reply(context.registry, context.now, conn, answer, &self.counters);
     }
 
-    fn rate_limited(&mut self, turn: &mut Turn<'_>, conn: ConnId) {
+    fn rate_limited(&mut self, context: &mut Context<'_>, conn: ConnId) {
         let message = "the message was dropped: more per second than limits.message_rate";
         let frame = frames::error("rate_limited", message, None);
-        reply(turn.registry, turn.now, conn, frame, &self.counters);
+        reply(context.registry, context.now, conn, frame, &self.counters);
     }
 
     fn encode(
@@ -376,7 +378,7 @@ impl Handler for Gateway {
         }
     }
 
-    fn notice(&mut self, turn: &Turn<'_>, notice: Notice) {
-        lifecycle::log(turn.registry, notice);
+    fn notice(&mut self, context: &Context<'_>, notice: Notice) {
+        lifecycle::log(context.registry, notice);
     }
 }

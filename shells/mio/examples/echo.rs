@@ -13,7 +13,7 @@ use headcount::{
     CloseReason, Config, ConnId, Message, Principal, ReplyError, StreamRef, Target, ThreadId,
     UserId,
 };
-use headcount_mio::{Handler, Kind, Options, Payload, Request, Server, Turn, Verdict};
+use headcount_mio::{Context, Handler, Kind, Options, Payload, Request, Server, Verdict};
 
 struct Echo {
     everybody: Principal,
@@ -24,14 +24,14 @@ impl Handler for Echo {
         Verdict::Admit { who: self.everybody.clone(), resume: None }
     }
 
-    fn message(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>) {
+    fn message(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>) {
         let message = match payload {
             Payload::Text(text) => Message::text(text),
             Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
         };
-        if turn.registry.reply(turn.now, conn, message) == Err(ReplyError::Full) {
+        if context.registry.reply(context.now, conn, message) == Err(ReplyError::Full) {
             // One reply to each message is sure to fit.
-            turn.registry.close(turn.now, Target::Conn(conn), CloseReason::InternalError);
+            context.registry.close(context.now, Target::Conn(conn), CloseReason::InternalError);
         }
     }
 

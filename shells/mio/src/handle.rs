@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::Duration;
 
-use crate::handler::Turn;
+use crate::handler::Context;
 
 /// Calls that wait for the loop.
 const QUEUE: usize = 1_024;
@@ -16,7 +16,7 @@ const QUEUE: usize = 1_024;
 /// the next turn, which comes at once. Between turns the sockets are read and written.
 const CALLS_LAST: Duration = Duration::from_millis(1);
 
-type Call = Box<dyn FnOnce(&mut Turn<'_>) + Send>;
+type Call = Box<dyn FnOnce(&mut Context<'_>) + Send>;
 
 /// Reaches a running server from any thread. Clones reach the same server.
 #[derive(Clone)]
@@ -35,7 +35,10 @@ impl Handle {
     /// # Errors
     /// [`HandleError::Full`] while 1,024 calls wait, [`HandleError::Stopped`] when the loop has
     /// ended; `f` is dropped then. It is also dropped if the loop ends before its turn comes.
-    pub fn post(&self, f: impl FnOnce(&mut Turn<'_>) + Send + 'static) -> Result<(), HandleError> {
+    pub fn post(
+        &self,
+        f: impl FnOnce(&mut Context<'_>) + Send + 'static,
+    ) -> Result<(), HandleError> {
         match self.calls.try_send(Box::new(f)) {
             Ok(()) => {
                 self.bell.ring();
@@ -56,12 +59,12 @@ impl Handle {
     /// of `f` comes: never waits for ever.
     pub fn call<R: Send + 'static>(
         &self,
-        f: impl FnOnce(&mut Turn<'_>) -> R + Send + 'static,
+        f: impl FnOnce(&mut Context<'_>) -> R + Send + 'static,
     ) -> Result<R, HandleError> {
         let (answer, answered) = sync_channel(1);
-        self.post(move |turn| {
+        self.post(move |context| {
             // There is room for the one answer, unless the caller has died.
-            let _ = answer.try_send(f(turn));
+            let _ = answer.try_send(f(context));
         })?;
         answered.recv().map_err(|_| HandleError::Stopped)
     }
@@ -167,11 +170,11 @@ pub(crate) fn channel(waker: mio::Waker) -> (Handle, Calls) {
 impl Calls {
     /// Runs what waits until a turn's share of time is used up: at least one. `elapsed` is the time
     /// since the first began. Whether more may wait.
-    pub(crate) fn run(&self, turn: &mut Turn<'_>, elapsed: impl Fn() -> Duration) -> bool {
+    pub(crate) fn run(&self, context: &mut Context<'_>, elapsed: impl Fn() -> Duration) -> bool {
         self.bell.rung.swap(false, Ordering::AcqRel);
         loop {
             match self.calls.try_recv() {
-                Ok(call) => call(turn),
+                Ok(call) => call(context),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return false,
             }
             if elapsed() >= CALLS_LAST {
@@ -216,7 +219,7 @@ mod tests {
 
     /// A turn in which calls take no time.
     fn run(calls: &Calls, registry: &mut Registry) -> bool {
-        calls.run(&mut Turn { registry, now: Timestamp::ZERO }, || Duration::ZERO)
+        calls.run(&mut Context { registry, now: Timestamp::ZERO }, || Duration::ZERO)
     }
 
     /// Whether the loop would wake.
@@ -268,7 +271,7 @@ mod tests {
         let (time, done) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let post = |micros: u32| {
             let (time, done) = (Arc::clone(&time), Arc::clone(&done));
-            let call = move |_: &mut Turn<'_>| {
+            let call = move |_: &mut Context<'_>| {
                 time.fetch_add(micros, Ordering::Relaxed);
                 done.fetch_add(1, Ordering::Relaxed);
             };
@@ -278,7 +281,7 @@ mod tests {
             time.store(0, Ordering::Relaxed);
             let elapsed = || Duration::from_micros(time.load(Ordering::Relaxed).into());
             let more =
-                calls.run(&mut Turn { registry: &mut registry, now: Timestamp::ZERO }, elapsed);
+                calls.run(&mut Context { registry: &mut registry, now: Timestamp::ZERO }, elapsed);
             (more, done.swap(0, Ordering::Relaxed))
         };
         // Three that take 240 ms each: one turn has one of them.
@@ -296,7 +299,7 @@ mod tests {
         let (_poll, handle, calls) = channel_with_poll();
         let waiting = thread::spawn({
             let handle = handle.clone();
-            move || handle.call(|turn| turn.now)
+            move || handle.call(|context| context.now)
         });
         // Whether the call is queued by now or not, its answer is the same.
         drop(calls);

@@ -45,8 +45,8 @@ pub trait Handler {
     }
 
     /// A connection was admitted by [`Verdict::Admit`]. Replies made here are its first frames.
-    fn admitted(&mut self, turn: &mut Turn<'_>, conn: ConnId, admitted: Admitted) {
-        let _ = (turn, conn, admitted);
+    fn admitted(&mut self, context: &mut Context<'_>, conn: ConnId, admitted: Admitted) {
+        let _ = (context, conn, admitted);
     }
 
     /// A whole data message, at most `limits.message_bytes` long; another configuration
@@ -56,15 +56,15 @@ pub trait Handler {
     ///
     /// One [`reply`](Registry::reply) to it is sure to fit; what it says beyond that may be
     /// answered with `Full`.
-    fn message(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>);
+    fn message(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>);
 
     /// A data message was dropped because the connection sends more than `limits.message_rate`. If
     /// that goes on, the registry closes it. A ping that is too many gets no pong, and the handler is
     /// not told.
     ///
     /// By default the client is not told.
-    fn rate_limited(&mut self, turn: &mut Turn<'_>, conn: ConnId) {
-        let _ = (turn, conn);
+    fn rate_limited(&mut self, context: &mut Context<'_>, conn: ConnId) {
+        let _ = (context, conn);
     }
 
     /// Appends the payload of a message's WebSocket frame to `out`, which is empty: called once,
@@ -99,8 +99,8 @@ pub trait Handler {
 
     /// A fact for logs and metrics. At most `notices` of them wait for the end of a turn; further
     /// ones are lost and counted.
-    fn notice(&mut self, turn: &Turn<'_>, notice: Notice) {
-        let _ = (turn, notice);
+    fn notice(&mut self, context: &Context<'_>, notice: Notice) {
+        let _ = (context, notice);
     }
 
     /// The journal can't be written on ([`Server::journal`](crate::Server::journal)): it ends here.
@@ -133,12 +133,12 @@ pub enum HangUp {
     GoOn,
 }
 
-/// What may be done in a turn of the loop.
+/// What the application may use in a turn of the loop: the registry, and the time.
 ///
 /// Everything of the registry may be called except its `poll_` methods and the facts that only the
 /// loop knows: actions are carried out, and sockets are reported, by the loop.
 #[derive(Debug)]
-pub struct Turn<'a> {
+pub struct Context<'a> {
     /// The registry.
     pub registry: &'a mut Registry,
     /// The stamp of this turn, which all its calls share.

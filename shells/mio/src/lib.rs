@@ -20,7 +20,7 @@
 //!     UserId,
 //! };
 //! use headcount_mio::{
-//!     Answer, Handler, Kind, Options, Payload, Request, Server, Turn, Verdict,
+//!     Answer, Context, Handler, Kind, Options, Payload, Request, Server, Verdict,
 //! };
 //!
 //! struct Chat {
@@ -37,17 +37,17 @@
 //!         Verdict::Admit { who: Principal::new(user, thread), resume: None }
 //!     }
 //!
-//!     fn admitted(&mut self, turn: &mut Turn<'_>, conn: ConnId, _: Admitted) {
+//!     fn admitted(&mut self, context: &mut Context<'_>, conn: ConnId, _: Admitted) {
 //!         // Both can be refused by a limit; then the client just reads nothing.
-//!         let _ = turn.registry.join(turn.now, conn, &self.room, None);
-//!         let _ = turn.registry.reply(turn.now, conn, Message::text("welcome"));
+//!         let _ = context.registry.join(context.now, conn, &self.room, None);
+//!         let _ = context.registry.reply(context.now, conn, Message::text("welcome"));
 //!     }
 //!
-//!     fn message(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>) {
+//!     fn message(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>) {
 //!         let Payload::Text(text) = payload else { return };
-//!         let Some(who) = turn.registry.who(conn) else { return };
+//!         let Some(who) = context.registry.who(conn) else { return };
 //!         let message = Message::text(format!("{}: {text}", who.user.as_str())).except(conn);
-//!         let _ = turn.registry.send(turn.now, Target::Room(&self.room), message);
+//!         let _ = context.registry.send(context.now, Target::Room(&self.room), message);
 //!     }
 //!
 //!     fn encode_gap(&mut self, _: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> Kind {
@@ -79,9 +79,9 @@
 //! assert_eq!(clients[1].read()?.into_text()?, "alice: hello");
 //!
 //! // From any thread: look, publish, close.
-//! assert_eq!(handle.call(|turn| turn.registry.stats().open)?, 2);
-//! handle.post(|turn| {
-//!     let _ = turn.registry.send(turn.now, Target::Everyone, Message::text("good night"));
+//! assert_eq!(handle.call(|context| context.registry.stats().open)?, 2);
+//! handle.post(|context| {
+//!     let _ = context.registry.send(context.now, Target::Everyone, Message::text("good night"));
 //! })?;
 //! assert_eq!(clients[1].read()?.into_text()?, "good night");
 //!
@@ -168,7 +168,7 @@ mod turn;
 
 pub use answer::Answer;
 pub use handle::{Handle, HandleError};
-pub use handler::{Handler, HangUp, Kind, Payload, Turn, Verdict};
+pub use handler::{Context, Handler, HangUp, Kind, Payload, Verdict};
 pub use http::Request;
 pub use options::Options;
 pub use server::{BindError, Server};

@@ -15,7 +15,7 @@ use headcount::{ConnId, Disconnect};
 
 use crate::fair::Budget;
 use crate::frames::{Event, Frames};
-use crate::handler::Turn;
+use crate::handler::Context;
 use crate::http::Head;
 use crate::options::Options;
 use crate::outbound::Outbound;
@@ -36,7 +36,7 @@ impl Stream for mio::net::TcpStream {
 
 /// What a socket needs of the loop to make something of its input.
 pub(crate) struct Desk<'a, 'b, H> {
-    pub(crate) turn: &'a mut Turn<'b>,
+    pub(crate) context: &'a mut Context<'b>,
     pub(crate) handler: &'a mut H,
     pub(crate) options: &'a Options,
     /// Where input is read to: as long as the largest share of a socket.
@@ -50,7 +50,7 @@ pub(crate) struct Desk<'a, 'b, H> {
 impl<H> Desk<'_, '_, H> {
     /// The longest message, in bytes. A reload may have changed it since the last frame.
     fn message_bytes(&self) -> usize {
-        let bytes = self.turn.registry.config().message_bytes();
+        let bytes = self.context.registry.config().message_bytes();
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 }
@@ -194,14 +194,14 @@ impl<S: Stream> Socket<S> {
     }
 
     /// The socket has ended. It stays until its cleanup, which nothing can come after.
-    fn end(&mut self, turn: &mut Turn<'_>) {
+    fn end(&mut self, context: &mut Context<'_>) {
         self.stage = Stage::Ended;
         self.outbound.clear();
         self.unparsed = Vec::new();
         self.unparsed_whole = false;
         self.held = None;
         // It fails if the registry has given the connection up itself.
-        let _ = turn.registry.disconnect(turn.now, self.conn, Disconnect::Gone);
+        let _ = context.registry.disconnect(context.now, self.conn, Disconnect::Gone);
     }
 }
 

@@ -12,7 +12,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::actions::Encoder;
 use crate::fair::{Budget, MOST};
 use crate::handle::Calls;
-use crate::handler::{Handler, Turn};
+use crate::handler::{Context, Handler};
 use crate::journal::Journal;
 use crate::listener::Listener;
 use crate::options::Options;
@@ -113,8 +113,8 @@ impl<H: Handler> Loop<H> {
             }
             let now = self.clock.now();
             let clock = &self.clock;
-            let mut turn = Turn { registry: &mut self.registry, now };
-            self.more_calls = self.calls.run(&mut turn, || clock.now().saturating_since(now));
+            let mut context = Context { registry: &mut self.registry, now };
+            self.more_calls = self.calls.run(&mut context, || clock.now().saturating_since(now));
             if self.calls.take_again() {
                 self.sockets.authenticate_again();
             }
@@ -139,7 +139,7 @@ impl<H: Handler> Loop<H> {
             }
             self.act(now);
             while let Some(notice) = self.registry.poll_notice() {
-                self.handler.notice(&Turn { registry: &mut self.registry, now }, notice);
+                self.handler.notice(&Context { registry: &mut self.registry, now }, notice);
             }
             if let Err(error) = self.journal.append(&mut self.registry) {
                 self.handler.journal_failed(error);
@@ -248,9 +248,9 @@ impl<H: Handler> Loop<H> {
     /// No event has told of its input yet. What comes later makes one.
     fn read_newcomer(&mut self, conn: ConnId, now: Timestamp) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
-        let mut turn = Turn { registry: &mut self.registry, now };
+        let mut context = Context { registry: &mut self.registry, now };
         let mut desk = Desk {
-            turn: &mut turn,
+            context: &mut context,
             handler: &mut self.handler,
             options: &self.options,
             buffer: &mut self.buffer,
@@ -263,9 +263,9 @@ impl<H: Handler> Loop<H> {
     }
 
     fn read(&mut self, now: Timestamp) {
-        let mut turn = Turn { registry: &mut self.registry, now };
+        let mut context = Context { registry: &mut self.registry, now };
         let mut desk = Desk {
-            turn: &mut turn,
+            context: &mut context,
             handler: &mut self.handler,
             options: &self.options,
             buffer: &mut self.buffer,
@@ -297,13 +297,13 @@ impl<H: Handler> Loop<H> {
     }
 
     fn flush(&mut self, now: Timestamp) {
-        let mut turn = Turn { registry: &mut self.registry, now };
+        let mut context = Context { registry: &mut self.registry, now };
         let poll = self.poll.registry();
         let mut budget = WRITE;
         let share = (WRITE.bytes / self.sockets.dirty().max(1)).max(WRITE_AT_LEAST);
         self.sockets.for_dirty(|socket| {
             let mut bytes = share;
-            let written = socket.flush(&mut turn, &mut bytes);
+            let written = socket.flush(&mut context, &mut bytes);
             budget.spend(1);
             budget.spend_bytes(share - bytes);
             if written == Written::Blocked && !socket.armed {

@@ -128,8 +128,12 @@ fn when_the_application_closes_a_connection_it_is_told_within_50_ms() {
         while all.len() < measurements() {
             for (conn, mut client) in crowd(&server) {
                 let end = Instant::now();
-                let close = server.handle.post(move |turn| {
-                    turn.registry.close(turn.now, Target::Conn(conn), CloseReason::Application);
+                let close = server.handle.post(move |context| {
+                    context.registry.close(
+                        context.now,
+                        Target::Conn(conn),
+                        CloseReason::Application,
+                    );
                 });
                 close.unwrap();
                 client.expect_close(CloseReason::Application.code());

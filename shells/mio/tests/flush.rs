@@ -11,7 +11,7 @@ const MIB: u64 = 1024 * 1024;
 
 /// What is flushed to a connection, and what is handed out to it and not flushed.
 fn flushed_and_load(server: &TestServer, conn: ConnId) -> (u64, u64) {
-    let known = server.handle.call(move |turn| turn.registry.explain(conn)).unwrap().unwrap();
+    let known = server.handle.call(move |context| context.registry.explain(conn)).unwrap().unwrap();
     (known.flushed, known.load)
 }
 
@@ -32,12 +32,12 @@ fn only_what_the_kernel_took_counts_as_flushed() {
     let conn = client.conn();
     server.until("all before is flushed", |_| flushed_and_load(&server, conn).1 == 0);
     let (before, _) = flushed_and_load(&server, conn);
-    let cost = server.handle.call(move |turn| {
-        let session = turn.registry.session_of(conn).unwrap();
+    let cost = server.handle.call(move |context| {
+        let session = context.registry.session_of(conn).unwrap();
         let message = Message::binary(vec![7; bytes]);
         for _ in 0..messages {
             let to = Target::Session(session);
-            assert_eq!(turn.registry.send(turn.now, to, message.clone()).live, 1);
+            assert_eq!(context.registry.send(context.now, to, message.clone()).live, 1);
         }
         messages as u64 * message.cost()
     });

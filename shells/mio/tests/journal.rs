@@ -92,7 +92,7 @@ fn a_journal_that_can_t_be_written_ends_and_the_server_does_not() {
     let mut bound = TestServer::bind(config(), Options::new());
     bound.server = bound.server.journal(Recording::new(1), Full(4_000));
     let server = bound.run();
-    let recording = || server.handle.call(|turn| turn.registry.is_recording()).unwrap();
+    let recording = || server.handle.call(|context| context.registry.is_recording()).unwrap();
     assert!(recording());
     while recording() {
         let mut client = Client::admitted(server.address, "alice");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use headcount::{CloseReason, ConnId, Disconnect, Inbound, Message, RoomId, Target, UserId};
-use headcount_mio::{HandleError, Options, Server, Turn};
+use headcount_mio::{Context, HandleError, Options, Server};
 
 #[test]
 fn a_thousand_connections_come_and_go_and_nothing_stays() {
@@ -18,7 +18,7 @@ fn a_thousand_connections_come_and_go_and_nothing_stays() {
     let first = {
         let client = Client::admitted(server.address, "user-0");
         let user = UserId::new("user-0").unwrap();
-        let conn = server.handle.call(move |turn| turn.registry.connections_of(&user).next());
+        let conn = server.handle.call(move |context| context.registry.connections_of(&user).next());
         drop(client);
         conn.unwrap().unwrap()
     };
@@ -44,12 +44,12 @@ fn a_thousand_connections_come_and_go_and_nothing_stays() {
     assert!(stats.closed(CloseReason::PeerClosed) >= 1 && stats.closed(CloseReason::PeerGone) >= 1);
     // A handle of long ago is an ordinary error, whoever has its slot.
     let _someone = Client::admitted(server.address, "someone");
-    let stale = server.handle.call(move |turn| {
+    let stale = server.handle.call(move |context| {
         assert_eq!(ConnId::from_bits(first.to_bits()), Some(first));
-        turn.registry.message(turn.now, first, Inbound::Pong)
+        context.registry.message(context.now, first, Inbound::Pong)
     });
     assert!(stale.unwrap().is_err());
-    assert!(server.handle.call(|turn| turn.registry.check()).unwrap().is_ok());
+    assert!(server.handle.call(|context| context.registry.check()).unwrap().is_ok());
 }
 
 #[test]
@@ -70,9 +70,13 @@ fn what_a_client_does_not_read_is_not_kept_in_the_kernel() {
     let server = TestServer::start(config());
     let _client = Client::admitted(server.address, "alice");
     for _ in 0..400 {
-        let sent = server.handle.call(|turn| {
+        let sent = server.handle.call(|context| {
             let user = UserId::new("alice").unwrap();
-            turn.registry.send(turn.now, Target::User(&user), Message::binary(vec![7; 10_000]))
+            context.registry.send(
+                context.now,
+                Target::User(&user),
+                Message::binary(vec![7; 10_000]),
+            )
         });
         assert!(!sent.unwrap().full);
     }
@@ -88,12 +92,12 @@ fn sockets_are_served_between_long_calls() {
     let mut client = Client::admitted(server.address, "alice");
     let ((go, begin), (served, wait)) = (channel::<()>(), channel::<()>());
     // It holds up the loop until all the others wait behind it, and a ping in the socket.
-    let hold = move |_: &mut Turn<'_>| {
+    let hold = move |_: &mut Context<'_>| {
         let _ = begin.recv_timeout(PATIENCE);
     };
     server.handle.post(hold).unwrap();
     for _ in 0..5 {
-        let long = |_: &mut Turn<'_>| {
+        let long = |_: &mut Context<'_>| {
             let start = Instant::now();
             while start.elapsed() < Duration::from_millis(2) {
                 std::hint::spin_loop();
@@ -102,7 +106,7 @@ fn sockets_are_served_between_long_calls() {
         server.handle.post(long).unwrap();
     }
     let (report, reported) = channel();
-    let last = move |_: &mut Turn<'_>| {
+    let last = move |_: &mut Context<'_>| {
         let _ = report.send(wait.recv_timeout(PATIENCE / 4).is_ok());
     };
     server.handle.post(last).unwrap();
@@ -141,7 +145,7 @@ fn stop_closes_everyone_and_then_run_returns() {
     drop((clients, pending, half));
     let (handle, address) = (server.handle.clone(), server.address);
     server.join().unwrap();
-    assert_eq!(handle.call(|turn| turn.now), Err(HandleError::Stopped));
+    assert_eq!(handle.call(|context| context.now), Err(HandleError::Stopped));
     assert!(std::net::TcpStream::connect(address).is_err(), "it listens no more");
 }
 
@@ -185,7 +189,7 @@ fn a_server_that_never_runs_tells_its_callers() {
         let witness = sent.clone();
         handle.post(move |_| witness.send(()).unwrap()).unwrap();
         sent.send(()).unwrap();
-        handle.call(|turn| turn.now)
+        handle.call(|context| context.now)
     });
     posted.recv().unwrap();
     drop(bound);
@@ -202,9 +206,13 @@ fn other_threads_publish() {
             thread::spawn(move || {
                 for n in 0..50 {
                     let text = format!("{n}");
-                    let delivery = handle.call(move |turn| {
+                    let delivery = handle.call(move |context| {
                         let alice = UserId::new("alice").unwrap();
-                        turn.registry.send(turn.now, Target::User(&alice), Message::text(text))
+                        context.registry.send(
+                            context.now,
+                            Target::User(&alice),
+                            Message::text(text),
+                        )
                     });
                     assert_eq!(delivery.unwrap().stored().len(), 1);
                 }
@@ -244,9 +252,9 @@ fn a_client_that_does_not_read_holds_up_nobody() {
     while server.stats().live == 2 {
         assert!(Instant::now() < end, "it is never found stuck");
         let message = Message::text(text.clone());
-        let delivery = server.handle.call(|turn| {
+        let delivery = server.handle.call(|context| {
             let room = RoomId::new("all").unwrap();
-            turn.registry.send(turn.now, Target::Room(&room), message)
+            context.registry.send(context.now, Target::Room(&room), message)
         });
         assert!(!delivery.unwrap().nobody());
         assert_eq!(reader.text(), text);
@@ -315,11 +323,14 @@ fn a_storm_takes_as_many_turns_as_it_needs() {
     let mut client = Client::admitted(server.address, "alice");
     server
         .handle
-        .post(|turn| {
+        .post(|context| {
             let alice = UserId::new("alice").unwrap();
             for n in 0..MESSAGES {
                 let message = Message::text(n.to_string());
-                assert_eq!(turn.registry.send(turn.now, Target::User(&alice), message).live, 1);
+                assert_eq!(
+                    context.registry.send(context.now, Target::User(&alice), message).live,
+                    1
+                );
             }
         })
         .unwrap();
@@ -335,10 +346,10 @@ fn a_storm_of_cleanups_takes_as_many_turns_as_it_needs() {
     let server = TestServer::start(config().pending(SOCKETS));
     server
         .handle
-        .post(|turn| {
+        .post(|context| {
             for _ in 0..SOCKETS {
-                let conn = turn.registry.reserve(turn.now, None).unwrap();
-                turn.registry.disconnect(turn.now, conn, Disconnect::Gone).unwrap();
+                let conn = context.registry.reserve(context.now, None).unwrap();
+                context.registry.disconnect(context.now, conn, Disconnect::Gone).unwrap();
             }
         })
         .unwrap();

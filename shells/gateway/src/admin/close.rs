@@ -59,10 +59,11 @@ pub(super) async fn close(
     }
     record.text("reason", &reason);
     let closing = state
-        .call(move |turn| {
-            let target = audience.target(turn.registry);
-            target
-                .map_or(0, |target| turn.registry.close(turn.now, target, CloseReason::Application))
+        .call(move |context| {
+            let target = audience.target(context.registry);
+            target.map_or(0, |target| {
+                context.registry.close(context.now, target, CloseReason::Application)
+            })
         })
         .await?;
     record.plain("closing", closing);

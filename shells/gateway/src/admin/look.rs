@@ -4,7 +4,7 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, RawQuery, State as Shared};
 use axum::response::Response;
 use headcount::{Closed, ConnId, Registry, SessionId, Timestamp, UserId};
-use headcount_mio::Turn;
+use headcount_mio::Context;
 
 use super::address::{parse_connection, parse_session};
 use super::call::{Answer, Body, Call, Field, Form, Shape};
@@ -158,12 +158,12 @@ pub(super) async fn list<T: Entry>(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = Query::read(query.as_deref())?;
-    let (entries, next) = state.call(move |turn| select::<T>(turn.registry, &query)).await?;
+    let (entries, next) = state.call(move |context| select::<T>(context.registry, &query)).await?;
     let write = async move |mut page: Page| {
         for start in (0..entries.len()).step_by(SLICE) {
             let slice = entries[start..entries.len().min(start + SLICE)].to_vec();
-            let show = move |turn: &mut Turn<'_>| {
-                let shown = |entry: T| entry.explain(turn.registry, turn.now, false);
+            let show = move |context: &mut Context<'_>| {
+                let shown = |entry: T| entry.explain(context.registry, context.now, false);
                 slice.into_iter().filter_map(shown).collect::<Vec<_>>()
             };
             page.add(&state.call(show).await?).await?;
@@ -203,9 +203,9 @@ pub(super) async fn one<T: Entry>(
     let id = path.as_ref().ok().and_then(|path| path.iter().next()).map_or("", |(_, id)| id);
     let entry = T::parse(id)?;
     let shown = state
-        .call(move |turn| {
-            let entry = entry.here(turn.registry);
-            entry.and_then(|entry| entry.explain(turn.registry, turn.now, true))
+        .call(move |context| {
+            let entry = entry.here(context.registry);
+            entry.and_then(|entry| entry.explain(context.registry, context.now, true))
         })
         .await?;
     shown.map(json).ok_or_else(T::unknown)
@@ -220,9 +220,9 @@ pub(super) async fn closed(
         let (mut left, mut cursor) = (query.limit, query.cursor);
         loop {
             let (user, most) = (query.user.clone(), left.min(SLICE));
-            let select = move |turn: &mut Turn<'_>| {
-                let (closed, next) = select_closed(turn.registry, user.as_ref(), cursor, most);
-                (closed, next, turn.now, turn.registry.config().instance())
+            let select = move |context: &mut Context<'_>| {
+                let (closed, next) = select_closed(context.registry, user.as_ref(), cursor, most);
+                (closed, next, context.now, context.registry.config().instance())
             };
             let (closed, next, now, instance) = state.call(select).await?;
             let shown = closed.iter().map(|closed| explain::closed(instance, closed, now));

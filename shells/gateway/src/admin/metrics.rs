@@ -31,7 +31,7 @@ const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Problem> {
     let (stats, draining) =
-        state.call(|turn| (turn.registry.stats(), turn.registry.is_draining())).await?;
+        state.call(|context| (context.registry.stats(), context.registry.is_draining())).await?;
     let mut page = Page::default();
     registry(&mut page, &stats, draining);
     let dropped = state.0.counters.replies_dropped.load(Ordering::Relaxed);

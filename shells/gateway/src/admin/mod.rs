@@ -49,7 +49,7 @@ use axum::extract::State as Shared;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use headcount::Config;
-use headcount_mio::{Handle, HandleError, Turn};
+use headcount_mio::{Context, Handle, HandleError};
 use tokio::sync::{Notify, oneshot};
 
 use crate::fault;
@@ -174,12 +174,12 @@ impl State {
     /// else meanwhile: what grows with a table takes several calls.
     async fn call<R: Send + 'static>(
         &self,
-        ask: impl FnOnce(&mut Turn<'_>) -> R + Send + 'static,
+        ask: impl FnOnce(&mut Context<'_>) -> R + Send + 'static,
     ) -> Result<R, Problem> {
         let (answer, wait) = oneshot::channel();
-        let posted = self.0.handle.post(move |turn| {
+        let posted = self.0.handle.post(move |context| {
             // Whoever asked may have gone; what was asked for is done all the same.
-            let _ = answer.send(ask(turn));
+            let _ = answer.send(ask(context));
         });
         match posted {
             Ok(()) => wait.await.map_err(|_| stopped()),
@@ -254,7 +254,7 @@ async fn live() -> Response {
 
 /// The loop answers, and admits newcomers.
 async fn ready(Shared(state): Shared<State>) -> Result<Response, Problem> {
-    let draining = state.call(|turn| turn.registry.is_draining());
+    let draining = state.call(|context| context.registry.is_draining());
     match tokio::time::timeout(READY_WITHIN, draining).await {
         Ok(Ok(true)) => Err(Problem::new(503, "draining", "the server drains: nobody is admitted")),
         Ok(answer) => answer.map(|_| json(Object::new().text("status", "ready").end())),

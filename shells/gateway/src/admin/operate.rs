@@ -7,7 +7,7 @@ use axum::body::HttpBody as _;
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use headcount::{CloseReason, Target, UserId};
-use headcount_mio::Turn;
+use headcount_mio::Context;
 use tracing::error;
 
 use super::address::parse_user;
@@ -110,10 +110,10 @@ pub(super) async fn drain(
         return Err(Problem::new(400, "bad_request", message));
     }
     let (connections, deadline) = state
-        .call(move |turn| {
-            turn.registry.drain(turn.now, deadline);
-            let stats = turn.registry.stats();
-            (stats.open, deadline.unwrap_or_else(|| turn.registry.config().drain_deadline()))
+        .call(move |context| {
+            context.registry.drain(context.now, deadline);
+            let stats = context.registry.stats();
+            (stats.open, deadline.unwrap_or_else(|| context.registry.config().drain_deadline()))
         })
         .await?;
     record.plain("deadline_ms", millis(deadline));
@@ -135,12 +135,12 @@ pub(super) async fn cancel_drain(
         body::nothing(&state, request).await?;
     }
     let handle = state.0.handle.clone();
-    let cancelled = state.call(move |turn| {
+    let cancelled = state.call(move |context| {
         // In a turn of the loop: it does not begin to stop meanwhile.
         if handle.is_stopping() {
             return None;
         }
-        Some((turn.registry.cancel_drain(turn.now), turn.registry.stats().open))
+        Some((context.registry.cancel_drain(context.now), context.registry.stats().open))
     });
     let Some((cancelled, connections)) = cancelled.await? else {
         let message = "the process is ending, as a signal asked it to: that can't be undone";
@@ -197,7 +197,7 @@ pub(super) async fn revoke(
         Revoked::Token(id) => record.text("token_id", id),
     }
     let task = state.clone();
-    let (closing, sessions) = state.call(move |turn| task.revoke(turn, &revoked)).await??;
+    let (closing, sessions) = state.call(move |context| task.revoke(context, &revoked)).await??;
     record.plain("closing", closing);
     let mut answer = Object::new().number("closing", u64::from(closing));
     if let Some(sessions) = sessions {
@@ -211,7 +211,7 @@ impl State {
     /// How many connections are closed, and of a user how many sessions end.
     fn revoke(
         &self,
-        turn: &mut Turn<'_>,
+        context: &mut Context<'_>,
         revoked: &Revoked,
     ) -> Result<(u32, Option<u64>), Problem> {
         let mut own = self.0.reload.own().lock();
@@ -222,8 +222,8 @@ impl State {
                     let now = SystemTime::now();
                     revocations.revoke_user(user.as_str(), now, *lifetime).map_err(full)?;
                 }
-                let sessions = turn.registry.sessions_of(user).count() as u64;
-                Ok((turn.registry.revoke(turn.now, user), Some(sessions)))
+                let sessions = context.registry.sessions_of(user).count() as u64;
+                Ok((context.registry.revoke(context.now, user), Some(sessions)))
             }
             Revoked::Token(id) => {
                 let Some(Door { revocations, lifetime, passes, .. }) = door else {
@@ -234,7 +234,7 @@ impl State {
                 let mut closing = 0;
                 for conn in passes.with_token(id) {
                     let (target, reason) = (Target::Conn(*conn), CloseReason::Revoked);
-                    closing += turn.registry.close(turn.now, target, reason);
+                    closing += context.registry.close(context.now, target, reason);
                 }
                 Ok((closing, None))
             }
@@ -266,7 +266,7 @@ pub(super) async fn check(
 }
 
 async fn recount(state: &State) -> Recount {
-    let copy = state.call(|turn| turn.registry.clone()).await?;
+    let copy = state.call(|context| context.registry.clone()).await?;
     let counted = tokio::task::spawn_blocking(move || (copy.check(), copy.stats())).await;
     let (checked, stats) =
         counted.map_err(|error| Problem::new(500, "failed", error.to_string()))?;

@@ -97,9 +97,9 @@ async fn send(
     };
     let message = message.class(class);
     let outcome = state
-        .call(move |turn| {
-            let delivery = match audience.target(turn.registry) {
-                Some(target) => turn.registry.send(turn.now, target, message),
+        .call(move |context| {
+            let delivery = match audience.target(context.registry) {
+                Some(target) => context.registry.send(context.now, target, message),
                 None => headcount::Delivery::default(),
             };
             Outcome::new(&delivery)

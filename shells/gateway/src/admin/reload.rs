@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use headcount::Impact;
-use headcount_mio::{Handle, Turn};
+use headcount_mio::{Context, Handle};
 use tokio::sync::{Mutex, Notify};
 use tracing::{info, warn};
 
@@ -161,20 +161,20 @@ impl State {
             return Err(Problem::new(409, "no_config", message));
         }
         let task = self.clone();
-        self.call(move |turn| task.apply(turn, plan, dry_run)).await?
+        self.call(move |context| task.apply(context, plan, dry_run)).await?
     }
 
     /// In a turn of the loop: previews the plan, or goes on with it.
     fn apply(
         &self,
-        turn: &mut Turn<'_>,
+        context: &mut Context<'_>,
         plan: Plan,
         dry_run: bool,
     ) -> Result<(Vec<&'static str>, Impact), Problem> {
         let Plan { settings, config, lowered, admin_keys, tokens, .. } = plan;
         let Reload { source, own, log, handle, .. } = &self.0.reload;
         let mut own = own.lock();
-        let changed = settings.changed(&config, own.settings(), turn.registry.config());
+        let changed = settings.changed(&config, own.settings(), context.registry.config());
         if let Some(key) = FIXED.into_iter().find(|key| changed.contains(key)) {
             let (written, now) = (settings.written(key), own.settings().address(key));
             let message = format!(
@@ -189,7 +189,7 @@ impl State {
             return Err(Problem::new(422, "restart_needed", message));
         }
         if dry_run {
-            return Ok((changed, turn.registry.preview_reload(turn.now, &config)));
+            return Ok((changed, context.registry.preview_reload(context.now, &config)));
         }
         if let (Some(door), Some(rules)) = (own.door(), tokens) {
             let again = handle.clone();
@@ -207,7 +207,7 @@ impl State {
         self.set_redaction(Rules::new(settings.redaction()));
         log.set_level(settings.log_level());
         own.replace(settings);
-        Ok((changed, turn.registry.reload(turn.now, config)))
+        Ok((changed, context.registry.reload(context.now, config)))
     }
 }
 

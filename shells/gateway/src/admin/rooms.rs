@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use headcount::{ConnId, ConnState, JoinError, Registry, RoomId, UserId};
-use headcount_mio::Turn;
+use headcount_mio::Context;
 
 use super::address::{parse_connection, parse_room, parse_user};
 use super::call::{Answer, Body, Call, Field, Form, Shape};
@@ -98,7 +98,7 @@ impl Whom {
 
 /// The connections that are meant, in slices of which each is one call of the loop.
 async fn slices(state: &State, whom: Whom) -> Result<Vec<Vec<ConnId>>, Problem> {
-    let all = state.call(move |turn| whom.connections(turn.registry)).await?;
+    let all = state.call(move |context| whom.connections(context.registry)).await?;
     Ok(all.chunks(SLICE).map(<[_]>::to_vec).collect())
 }
 
@@ -115,17 +115,18 @@ async fn join_all(state: &State, whom: Whom, room: RoomId) -> Result<String, Pro
     let mut reason: Option<(&'static str, String)> = None;
     for slice in slices(state, whom).await? {
         let (room, counters) = (room.clone(), Arc::clone(&state.0.counters));
-        let join = move |turn: &mut Turn<'_>| {
+        let join = move |context: &mut Context<'_>| {
             let join = |conn| {
-                let who = turn.registry.who(conn);
+                let who = context.registry.who(conn);
                 if who.is_some_and(|who| !may_join(who.user, &room, Right::BackEnd)) {
                     let message = "the room is another user's own: no one else joins it";
                     return Err((rooms::FORBIDDEN, message.to_owned()));
                 }
-                let place = turn.registry.join(turn.now, conn, &room, None).map_err(over_limit)?;
+                let place =
+                    context.registry.join(context.now, conn, &room, None).map_err(over_limit)?;
                 if !place.already {
                     let frame = frames::joined(&room, &place, None);
-                    reply(turn.registry, turn.now, conn, frame, &counters);
+                    reply(context.registry, context.now, conn, frame, &counters);
                 }
                 Ok(place.already)
             };
@@ -169,11 +170,17 @@ async fn leave_all(state: &State, whom: Whom, room: RoomId) -> Result<String, Pr
     let (mut left, mut absent) = (0, 0);
     for slice in slices(state, whom).await? {
         let (room, counters) = (room.clone(), Arc::clone(&state.0.counters));
-        let leave = move |turn: &mut Turn<'_>| {
+        let leave = move |context: &mut Context<'_>| {
             let leave = |conn| {
-                let left = turn.registry.leave(turn.now, conn, &room) == Ok(true);
+                let left = context.registry.leave(context.now, conn, &room) == Ok(true);
                 if left {
-                    reply(turn.registry, turn.now, conn, frames::left(&room, None), &counters);
+                    reply(
+                        context.registry,
+                        context.now,
+                        conn,
+                        frames::left(&room, None),
+                        &counters,
+                    );
                 }
                 left
             };

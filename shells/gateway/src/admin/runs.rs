@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use headcount::{
     Delivery, OpenRunError, Refused, RunEnd, RunEnded, RunError, RunEvent, RunEventKind, RunId,
 };
-use headcount_mio::Turn;
+use headcount_mio::Context;
 
 use super::address::parse_run;
 use super::call::{Answer, Body, Call};
@@ -51,16 +51,16 @@ pub(super) async fn open(
     let task = state.clone();
     let work = async move {
         let state = task.clone();
-        let opened = task.call(move |turn| {
+        let opened = task.call(move |context| {
             let Opening { user, thread, run, agent, payload } = opening;
-            let mut scope = turn.registry.user(&user);
-            match scope.open_run(turn.now, &thread, &run, &agent, payload) {
+            let mut scope = context.registry.user(&user);
+            match scope.open_run(context.now, &thread, &run, &agent, payload) {
                 Ok(opened) => {
                     // Of one that had its name something may have waited for ever.
-                    state.waiting().set(turn.registry, &user, &run, Halves::default());
+                    state.waiting().set(context.registry, &user, &run, Halves::default());
                     Ok(Outcome::new(&opened.delivery))
                 }
-                Err(error) => Err(not_opened(error, turn)),
+                Err(error) => Err(not_opened(error, context)),
             }
         });
         opened.await?.map(|outcome| outcome.json(STREAM))
@@ -84,10 +84,10 @@ pub(super) async fn event(
     let task = state.clone();
     let work = async move {
         let state = task.clone();
-        let told = task.call(move |turn| {
-            let told = tell(&state, turn, &run, &report);
+        let told = task.call(move |context| {
+            let told = tell(&state, context, &run, &report);
             let told = told.map(|delivery| Outcome::new(&delivery));
-            told.map_err(|error| not_told(error, turn))
+            told.map_err(|error| not_told(error, context))
         });
         told.await?.map(|outcome| outcome.json(STREAM))
     };
@@ -97,7 +97,7 @@ pub(super) async fn event(
 /// Tells of an event. In texts that go on, the first half of a surrogate pair waits for its second.
 fn tell(
     state: &State,
-    turn: &mut Turn<'_>,
+    context: &mut Context<'_>,
     run: &RunId,
     report: &Report,
 ) -> Result<Delivery, RunError> {
@@ -107,25 +107,25 @@ fn tell(
     let event = event.event();
     if matches!(event, RunEvent::Completed(_) | RunEvent::Failed(_) | RunEvent::Cancelled(_)) {
         then = Halves::default();
-        if halves.text.is_some() && surrogates::ends(turn.registry, &report.user, run, &event) {
+        if halves.text.is_some() && surrogates::ends(context.registry, &report.user, run, &event) {
             // Its other half does not come. A run that has no room for it ends without it.
             let alone = RunEvent::Text("\u{fffd}");
-            let _ = turn.registry.user(&report.user).run_event(turn.now, run, &alone);
+            let _ = context.registry.user(&report.user).run_event(context.now, run, &alone);
             halves.text = None;
-            waiting.set(turn.registry, &report.user, run, halves);
+            waiting.set(context.registry, &report.user, run, halves);
         }
     }
-    let delivery = turn.registry.user(&report.user).run_event(turn.now, run, &event)?;
-    waiting.set(turn.registry, &report.user, run, then);
+    let delivery = context.registry.user(&report.user).run_event(context.now, run, &event)?;
+    waiting.set(context.registry, &report.user, run, then);
     Ok(delivery)
 }
 
-fn not_opened(error: OpenRunError, turn: &Turn<'_>) -> Problem {
+fn not_opened(error: OpenRunError, context: &Context<'_>) -> Problem {
     let message = error.to_string();
     match error {
         OpenRunError::Exists { ended: None } => Problem::new(409, "run_exists", message),
         OpenRunError::Exists { ended: Some(ended) } => {
-            let end = end(ended, turn);
+            let end = end(ended, context);
             let message = format!("the log still keeps events of a run of this name: {end}");
             Problem::new(409, "run_exists", message)
         }
@@ -149,9 +149,11 @@ fn no_session(refused: Refused, message: String) -> Problem {
     Problem::new(status, code, message).retry_after(refused.retry_after())
 }
 
-fn not_told(error: RunError, turn: &Turn<'_>) -> Problem {
+fn not_told(error: RunError, context: &Context<'_>) -> Problem {
     let message = match error {
-        RunError::Ended(ended) => format!("nothing follows the end of a run: {}", end(ended, turn)),
+        RunError::Ended(ended) => {
+            format!("nothing follows the end of a run: {}", end(ended, context))
+        }
         _ => error.to_string(),
     };
     let (status, code) = match error {
@@ -168,9 +170,9 @@ fn not_told(error: RunError, turn: &Turn<'_>) -> Problem {
 }
 
 /// Who ended a run, when, and why.
-fn end(ended: RunEnded, turn: &Turn<'_>) -> String {
-    let config = turn.registry.config();
-    let at = utc::before_now(turn.now.saturating_since(ended.at));
+fn end(ended: RunEnded, context: &Context<'_>) -> String {
+    let config = context.registry.config();
+    let at = utc::before_now(context.now.saturating_since(ended.at));
     match ended.how {
         RunEnd::Completed => reported(RunEventKind::Completed, &at),
         RunEnd::Failed => reported(RunEventKind::Failed, &at),

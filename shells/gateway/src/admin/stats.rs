@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::State as Shared;
 use axum::response::Response;
 use headcount::{CloseReason, RoomEnd, RunEnd, SessionEnd, Stats, Survey, Timestamp};
-use headcount_mio::Turn;
+use headcount_mio::Context;
 
 use super::call::{Answer, Body, Call, Field, Form, Shape};
 use super::idempotency::Figures;
@@ -66,8 +66,9 @@ pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Probl
     let task = state.clone();
     let survey = state.0.survey.ask(async move { survey(&task).await }).await??;
     // After the survey: the counters are those of the answer's instant.
-    let (stats, draining, now) =
-        state.call(|turn| (turn.registry.stats(), turn.registry.is_draining(), turn.now)).await?;
+    let (stats, draining, now) = state
+        .call(|context| (context.registry.stats(), context.registry.is_draining(), context.now))
+        .await?;
     let answer = render(&stats, draining, &survey, now)
         .number("replies_dropped", state.0.counters.replies_dropped.load(Ordering::Relaxed))
         .raw("idempotency", &idempotency(state.0.answers.figures()))
@@ -93,8 +94,8 @@ pub(super) type Surveyed = Result<Survey, Problem>;
 async fn survey(state: &State) -> Surveyed {
     let mut survey = Survey::new(TOP_USERS);
     loop {
-        let step = move |turn: &mut Turn<'_>| {
-            let more = turn.registry.survey(&mut survey, SLOTS);
+        let step = move |context: &mut Context<'_>| {
+            let more = context.registry.survey(&mut survey, SLOTS);
             (more, survey)
         };
         let (more, seen) = state.call(step).await?;

@@ -8,7 +8,7 @@ use headcount::{CloseReason, Flow, Inbound, InboundError, Refused, Target};
 use crate::answer::Answer;
 use crate::fair::steps_of;
 use crate::frames::{Event, Fault, Frames, close_frame};
-use crate::handler::{Handler, Payload, Turn, Verdict};
+use crate::handler::{Context, Handler, Payload, Verdict};
 use crate::http::{NO_LINES, Progress, Request};
 
 use super::undecided::{Asked, Undecided};
@@ -49,7 +49,7 @@ impl<S: Stream> Socket<S> {
                     self.ended = true;
                     // Whoever was told why it must go, or will be, is to be told to the end.
                     if !matches!(self.stage, Stage::Closing(_) | Stage::Deaf) {
-                        self.end(desk.turn);
+                        self.end(desk.context);
                     }
                 }
                 Ok(length) => {
@@ -64,7 +64,7 @@ impl<S: Stream> Socket<S> {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => self.end(desk.turn),
+                Err(_) => self.end(desk.context),
             }
         }
     }
@@ -92,7 +92,7 @@ impl<S: Stream> Socket<S> {
             Progress::Partial | Progress::Impossible => bytes.len(),
         };
         let inbound = Inbound::Bytes { bytes: length as u64, partial: false };
-        match desk.turn.registry.message(desk.turn.now, self.conn, inbound) {
+        match desk.context.registry.message(desk.context.now, self.conn, inbound) {
             Ok(_) => {}
             Err(InboundError::TooBig) => {
                 let answer = Request::too_large();
@@ -139,7 +139,7 @@ impl<S: Stream> Socket<S> {
             self.answer(&answer, peer, with_body, CloseReason::BadRequest, desk);
             return Asked::Answered;
         }
-        let now = desk.turn.now;
+        let now = desk.context.now;
         match desk.handler.authenticate(&request) {
             Verdict::Later => {
                 return Asked::Later { accept: request.accept_to_refuse(desk.options) };
@@ -150,13 +150,13 @@ impl<S: Stream> Socket<S> {
             Verdict::Pending => {
                 self.upgrade(&request, desk);
                 // It fails for a connection that is gone already, whose cleanup is on its way.
-                let _ = desk.turn.registry.upgraded(now, self.conn);
+                let _ = desk.context.registry.upgraded(now, self.conn);
             }
             Verdict::Admit { who, resume } => {
-                match desk.turn.registry.connect(now, self.conn, who, resume) {
+                match desk.context.registry.connect(now, self.conn, who, resume) {
                     Ok(admitted) => {
                         self.upgrade(&request, desk);
-                        desk.handler.admitted(desk.turn, self.conn, admitted);
+                        desk.handler.admitted(desk.context, self.conn, admitted);
                     }
                     // It was closed in the meantime: the close that is on its way gets the answer.
                     Err(Refused::NotPending | Refused::UnknownConn) => {}
@@ -194,7 +194,7 @@ impl<S: Stream> Socket<S> {
         self.stage = Stage::Closing(Frames::new(desk.message_bytes()));
         self.outbound.push(close_frame(reason.code(), &text), 0);
         self.complete = true;
-        let (registry, now) = (&mut *desk.turn.registry, desk.turn.now);
+        let (registry, now) = (&mut *desk.context.registry, desk.context.now);
         // Both fail for a connection that is gone already, whose cleanup is on its way.
         let _ = registry.upgraded(now, self.conn);
         registry.close(now, Target::Conn(self.conn), reason);
@@ -215,7 +215,7 @@ impl<S: Stream> Socket<S> {
         self.outbound.push(answer.to_bytes(with_body).into(), 0);
         self.complete = true;
         self.shut_when_out = true;
-        desk.turn.registry.close(desk.turn.now, Target::Conn(self.conn), reason);
+        desk.context.registry.close(desk.context.now, Target::Conn(self.conn), reason);
     }
 
     /// Processes whole frames of what is unparsed and what is fresh, up to the turn's share. What
@@ -246,7 +246,7 @@ impl<S: Stream> Socket<S> {
                     self.on_event(event, desk);
                 }
                 Ok(None) => break,
-                Err(fault) => self.on_fault(fault, desk.turn),
+                Err(fault) => self.on_fault(fault, desk.context),
             }
         }
         let parses = matches!(self.stage, Stage::Open(_) | Stage::Closing(_));
@@ -264,24 +264,24 @@ impl<S: Stream> Socket<S> {
                 joined
             };
         }
-        self.report(fresh.len(), desk.turn);
+        self.report(fresh.len(), desk.context);
     }
 
     /// Tells the registry of bytes that frames have not told of: a message in progress begins, goes on
     /// or ends with them, or their rate is limited.
-    fn report(&mut self, bytes: usize, turn: &mut Turn<'_>) {
+    fn report(&mut self, bytes: usize, context: &mut Context<'_>) {
         let Stage::Open(frames) = &self.stage else { return };
         // What waits for its turn to be processed may be whole: it is nobody's delay but ours.
         let rest = !self.unparsed.is_empty() && !self.unparsed_whole;
         let partial = rest || frames.in_message();
-        let limited = bytes > 0 && turn.registry.config().byte_rate() > 0;
+        let limited = bytes > 0 && context.registry.config().byte_rate() > 0;
         if !(partial || self.partial || limited) {
             return;
         }
         self.partial = partial;
         let inbound = Inbound::Bytes { bytes: bytes as u64, partial };
         // It fails if the connection is closing.
-        let _ = turn.registry.message(turn.now, self.conn, inbound);
+        let _ = context.registry.message(context.now, self.conn, inbound);
     }
 
     fn on_event<H: Handler>(&mut self, event: Event, desk: &mut Desk<'_, '_, H>) {
@@ -295,7 +295,7 @@ impl<S: Stream> Socket<S> {
             }
             return;
         }
-        let (registry, now) = (&mut *desk.turn.registry, desk.turn.now);
+        let (registry, now) = (&mut *desk.context.registry, desk.context.now);
         // Errors here mean that the connection is closing: the close is on its way as an action.
         match event {
             Event::Text(_) | Event::Binary(_) => self.offer(event, desk),
@@ -332,26 +332,26 @@ impl<S: Stream> Socket<S> {
             Payload::Binary(bytes) => bytes.len(),
         } as u64;
         let inbound = Inbound::Data { bytes };
-        match desk.turn.registry.message(desk.turn.now, self.conn, inbound) {
-            Ok(Flow::Ready) => desk.handler.message(desk.turn, self.conn, payload),
+        match desk.context.registry.message(desk.context.now, self.conn, inbound) {
+            Ok(Flow::Ready) => desk.handler.message(desk.context, self.conn, payload),
             Ok(Flow::Paused) => {
                 self.held = Some(event);
                 self.paused = true;
             }
             Err(InboundError::TooBig) => self.stage = Stage::Deaf,
-            Err(InboundError::RateLimited) => desk.handler.rate_limited(desk.turn, self.conn),
+            Err(InboundError::RateLimited) => desk.handler.rate_limited(desk.context, self.conn),
             // It is closing: the message is nobody's.
             Err(_) => {}
         }
     }
 
     /// Fails the connection: it is told so, and never listened to again.
-    fn on_fault(&mut self, fault: Fault, turn: &mut Turn<'_>) {
+    fn on_fault(&mut self, fault: Fault, context: &mut Context<'_>) {
         if matches!(self.stage, Stage::Closing(_)) {
             self.shut_when_out = true;
         }
         self.stage = Stage::Deaf;
-        let (registry, now, conn) = (&mut *turn.registry, turn.now, Target::Conn(self.conn));
+        let (registry, now, conn) = (&mut *context.registry, context.now, Target::Conn(self.conn));
         match fault {
             Fault::Protocol => {
                 registry.close(now, conn, CloseReason::ProtocolError);

@@ -7,7 +7,7 @@ use headcount::{CloseReason, Flow, Refused};
 
 use crate::answer::Answer;
 use crate::frames::close_frame;
-use crate::handler::Turn;
+use crate::handler::Context;
 use crate::outbound::Written;
 
 use super::undecided::Undecided;
@@ -87,29 +87,29 @@ impl<S: Stream> Socket<S> {
 
     /// Writes what is queued, up to the socket's share, and reports what the kernel took. Takes what
     /// was written from `bytes`, the socket's share.
-    pub(crate) fn flush(&mut self, turn: &mut Turn<'_>, bytes: &mut usize) -> Written {
+    pub(crate) fn flush(&mut self, context: &mut Context<'_>, bytes: &mut usize) -> Written {
         if matches!(self.stage, Stage::Ended) {
             return Written::All;
         }
         let Ok(written) = self.outbound.write(&mut self.stream, bytes) else {
-            self.end(turn);
+            self.end(context);
             return Written::All;
         };
         self.blocked = written == Written::Blocked;
         let flushed = self.outbound.flushed_cost();
         if flushed > self.flushed {
             self.flushed = flushed;
-            if turn.registry.flushed(turn.now, self.conn, flushed) == Ok(Flow::Ready) {
+            if context.registry.flushed(context.now, self.conn, flushed) == Ok(Flow::Ready) {
                 self.paused = false;
             }
         }
         if written == Written::All {
             if self.ends_when_out() {
-                self.end(turn);
+                self.end(context);
             } else if self.shut_when_out && !self.shut {
                 self.shut = true;
                 if self.stream.shutdown_write().is_err() {
-                    self.end(turn);
+                    self.end(context);
                 }
             }
         }

@@ -73,17 +73,17 @@ impl Handler for Echo {
         Verdict::Admit { who, resume: None }
     }
 
-    fn message(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>) {
+    fn message(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>) {
         self.messages += 1;
         let message = match payload {
             Payload::Text("bye") => {
-                turn.registry.close(turn.now, Target::Conn(conn), CloseReason::Application);
+                context.registry.close(context.now, Target::Conn(conn), CloseReason::Application);
                 return;
             }
             Payload::Text(text) => Message::text(text),
             Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
         };
-        turn.registry.reply(turn.now, conn, message).unwrap();
+        context.registry.reply(context.now, conn, message).unwrap();
     }
 
     fn encode_gap(&mut self, _: StreamRef<'_>, _: u64, _: u64, _: &mut Vec<u8>) -> Kind {
@@ -153,9 +153,9 @@ impl Rig {
 
     fn turn(&mut self) {
         self.sockets.let_again();
-        let mut turn = Turn { registry: &mut self.registry, now: self.now };
+        let mut context = Context { registry: &mut self.registry, now: self.now };
         let mut desk = Desk {
-            turn: &mut turn,
+            context: &mut context,
             handler: &mut self.handler,
             options: &self.options,
             buffer: &mut self.buffer,
@@ -175,9 +175,9 @@ impl Rig {
             while let Some(action) = self.registry.poll_action() {
                 self.encoder.carry_out(action, &mut self.sockets, &mut self.handler);
             }
-            let mut turn = Turn { registry: &mut self.registry, now: self.now };
+            let mut context = Context { registry: &mut self.registry, now: self.now };
             self.sockets.for_dirty(|socket| {
-                socket.flush(&mut turn, &mut usize::MAX.clone());
+                socket.flush(&mut context, &mut usize::MAX.clone());
                 true
             });
             if !self.registry.has_actions() {

@@ -96,7 +96,7 @@ impl<S: Stream> Socket<S> {
                 self.stage = Stage::Undecided(Box::new(asked));
                 // From the first time on: the deadline that runs is the one for credentials. It fails
                 // for a connection that is gone already, whose cleanup is on its way.
-                let _ = desk.turn.registry.upgraded(desk.turn.now, self.conn);
+                let _ = desk.context.registry.upgraded(desk.context.now, self.conn);
             }
         }
     }
@@ -109,7 +109,7 @@ impl<S: Stream> Socket<S> {
     ) -> bool {
         // What the client has sent before it hung up is not read: there is no one to answer to.
         if self.ending {
-            self.end(desk.turn);
+            self.end(desk.context);
             return false;
         }
         match std::mem::replace(&mut self.stage, Stage::Deaf) {

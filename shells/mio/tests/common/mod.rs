@@ -19,7 +19,7 @@ use headcount::{
     Resume, RoomId, Stats, StreamRef, Target, ThreadId, UserId,
 };
 use headcount_mio::{
-    Answer, Handle, Handler, Kind, Options, Payload, Request, Server, Turn, Verdict,
+    Answer, Context, Handle, Handler, Kind, Options, Payload, Request, Server, Verdict,
 };
 
 pub(crate) use wire::*;
@@ -94,45 +94,49 @@ impl Handler for TestHandler {
         }
     }
 
-    fn admitted(&mut self, turn: &mut Turn<'_>, conn: ConnId, admitted: Admitted) {
-        assert_eq!(turn.registry.session_of(conn), Some(admitted.session));
-        turn.registry.reply(turn.now, conn, Message::text("welcome")).unwrap();
+    fn admitted(&mut self, context: &mut Context<'_>, conn: ConnId, admitted: Admitted) {
+        assert_eq!(context.registry.session_of(conn), Some(admitted.session));
+        context.registry.reply(context.now, conn, Message::text("welcome")).unwrap();
         let room = RoomId::new("all").unwrap();
-        turn.registry.join(turn.now, conn, &room, None).unwrap();
+        context.registry.join(context.now, conn, &room, None).unwrap();
     }
 
-    fn message(&mut self, turn: &mut Turn<'_>, conn: ConnId, payload: Payload<'_>) {
-        if turn.registry.who(conn).is_none() {
+    fn message(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>) {
+        if context.registry.who(conn).is_none() {
             let Payload::Text(user) = payload else { return };
             match principal(user) {
                 Some(who) => {
-                    turn.registry.connect(turn.now, conn, who, None).unwrap();
-                    turn.registry.reply(turn.now, conn, Message::text("welcome")).unwrap();
+                    context.registry.connect(context.now, conn, who, None).unwrap();
+                    context.registry.reply(context.now, conn, Message::text("welcome")).unwrap();
                 }
                 None => {
                     let reason = CloseReason::BadCredentials;
-                    turn.registry.close(turn.now, Target::Conn(conn), reason);
+                    context.registry.close(context.now, Target::Conn(conn), reason);
                 }
             }
             return;
         }
         let message = match payload {
             Payload::Text("close me") => {
-                turn.registry.close(turn.now, Target::Conn(conn), CloseReason::Application);
+                context.registry.close(context.now, Target::Conn(conn), CloseReason::Application);
                 return;
             }
             Payload::Text("my handle") => Message::text(conn.to_bits().to_string()),
             Payload::Text(text) => match text.strip_prefix("to all: ") {
                 Some(text) => {
                     let room = RoomId::new("all").unwrap();
-                    let _ = turn.registry.send(turn.now, Target::Room(&room), Message::text(text));
+                    let _ = context.registry.send(
+                        context.now,
+                        Target::Room(&room),
+                        Message::text(text),
+                    );
                     return;
                 }
                 None => Message::text(text),
             },
             Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
         };
-        turn.registry.reply(turn.now, conn, message).unwrap();
+        context.registry.reply(context.now, conn, message).unwrap();
     }
 
     fn encode_gap(&mut self, _: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> Kind {
@@ -170,7 +174,7 @@ impl TestServer {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.handle.call(|turn| turn.registry.stats()).unwrap()
+        self.handle.call(|context| context.registry.stats()).unwrap()
     }
 
     /// Waits until the server's state is as wanted.
@@ -191,7 +195,8 @@ impl TestServer {
         let stats = self.until("nobody is left", |stats| {
             stats.live == 0 && stats.pending == 0 && stats.sessions == 0
         });
-        let check = self.handle.call(|turn| (turn.registry.check(), turn.registry.is_idle()));
+        let check =
+            self.handle.call(|context| (context.registry.check(), context.registry.is_idle()));
         let (check, _) = check.unwrap();
         assert_eq!(check, Ok(()));
         assert_eq!((stats.open, stats.users, stats.sessions), (0, 0, 0));

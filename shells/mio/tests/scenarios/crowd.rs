@@ -47,9 +47,9 @@ fn threads_of_one_user_are_kept_apart() {
     for (user, thread) in places.iter().skip(1) {
         let session = site.session(user, thread).unwrap();
         let text = format!("{user}/{thread}");
-        let delivery = site.handle.call(move |turn| {
+        let delivery = site.handle.call(move |context| {
             let message = headcount::Message::text(text);
-            turn.registry.send(turn.now, headcount::Target::Session(session), message)
+            context.registry.send(context.now, headcount::Target::Session(session), message)
         });
         assert_eq!(delivery.unwrap().stored().len(), 1);
     }

@@ -74,8 +74,8 @@ impl Site {
     /// A message to all connections of a user.
     fn tell(&self, user: &str, text: &str) {
         let (user, text) = (UserId::new(user).unwrap(), text.to_owned());
-        let delivery = self.handle.call(move |turn| {
-            turn.registry.send(turn.now, Target::User(&user), Message::text(text))
+        let delivery = self.handle.call(move |context| {
+            context.registry.send(context.now, Target::User(&user), Message::text(text))
         });
         assert!(!delivery.unwrap().nobody());
     }
@@ -83,12 +83,12 @@ impl Site {
     /// The user's open connections.
     fn connections_of(&self, user: &str) -> usize {
         let user = UserId::new(user).unwrap();
-        self.handle.call(move |turn| turn.registry.connections_of(&user).count()).unwrap()
+        self.handle.call(move |context| context.registry.connections_of(&user).count()).unwrap()
     }
 
     fn session(&self, user: &str, thread: &str) -> Option<SessionId> {
         let (user, thread) = (UserId::new(user).unwrap(), ThreadId::new(thread).unwrap());
-        self.handle.call(move |turn| turn.registry.session(&user, &thread)).unwrap()
+        self.handle.call(move |context| context.registry.session(&user, &thread)).unwrap()
     }
 
     /// Waits until the server has noticed that so many of the user's connections are left.
@@ -102,17 +102,19 @@ impl Site {
 
     /// Closes one connection from the server's side.
     fn close(&self, conn: ConnId) {
-        let closed = self.handle.call(move |turn| {
+        let closed = self.handle.call(move |context| {
             let reason = headcount::CloseReason::Application;
-            turn.registry.close(turn.now, Target::Conn(conn), reason)
+            context.registry.close(context.now, Target::Conn(conn), reason)
         });
         assert_eq!(closed, Ok(1));
     }
 
     /// Recounts everything, and compares the counts with each other.
     fn books(&self) -> Stats {
-        let (stats, check) =
-            self.handle.call(|turn| (turn.registry.stats(), turn.registry.check())).unwrap();
+        let (stats, check) = self
+            .handle
+            .call(|context| (context.registry.stats(), context.registry.check()))
+            .unwrap();
         assert_eq!(check, Ok(()));
         assert_eq!(stats.opened, u64::from(stats.live) + stats.closed_total());
         stats

@@ -12,13 +12,14 @@ use crate::{Pace, Site, twenty};
 fn stream(site: &Site, messages: u64, batch: u64) {
     let mut pace = Pace::of(Duration::from_millis(5));
     for first in (1..=messages).step_by(batch as usize) {
-        let stored = site.handle.call(move |turn| {
+        let stored = site.handle.call(move |context| {
             let (user, thread) = (UserId::new("alice").unwrap(), ThreadId::new("main").unwrap());
-            let session = turn.registry.session(&user, &thread).expect("it lingers");
+            let session = context.registry.session(&user, &thread).expect("it lingers");
             let numbers = first..first + batch;
             numbers.fold(0, |stored, number| {
                 let message = Message::text(number.to_string());
-                let delivery = turn.registry.send(turn.now, Target::Session(session), message);
+                let delivery =
+                    context.registry.send(context.now, Target::Session(session), message);
                 stored + delivery.stored().len()
             })
         });
@@ -40,7 +41,8 @@ fn a_hundred_reconnects_in_a_stream_of_ten_thousand_lose_and_repeat_nothing() {
     let site = Site::of(&server);
     let mut tab = site.tab("alice", "main");
     let session = site.session("alice", "main").unwrap();
-    let start = site.handle.call(move |turn| turn.registry.session_position(session)).unwrap();
+    let start =
+        site.handle.call(move |context| context.registry.session_position(session)).unwrap();
     let epoch = start.expect("a session").epoch;
     let mut seen = 0;
     thread::scope(|scope| {

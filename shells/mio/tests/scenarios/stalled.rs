@@ -33,12 +33,12 @@ fn burst(site: &Site, user: Option<&str>, messages: usize) {
     let user = user.map(|user| UserId::new(user).unwrap());
     for first in (0..messages).step_by(100) {
         let user = user.clone();
-        let sent = site.handle.call(move |turn| {
+        let sent = site.handle.call(move |context| {
             let room = RoomId::new("all").unwrap();
             for number in first..messages.min(first + 100) {
                 let to = user.as_ref().map_or(Target::Room(&room), Target::User);
                 let message = Message::text(numbered(number));
-                let delivery = turn.registry.send(turn.now, to, message);
+                let delivery = context.registry.send(context.now, to, message);
                 assert_eq!(delivery.stored().len(), 1);
             }
         });
@@ -165,10 +165,17 @@ fn a_stalled_member_among_a_thousand_slows_nobody() {
     assert!(ratio < 3.0, "{with:?} against {without:?}");
     let stats = site.books();
     assert_eq!((stats.open as usize, stats.closed_total()), (members, 0));
-    let behind = site.handle.call(|turn| {
+    let behind = site.handle.call(|context| {
         let mallory = UserId::new("mallory").unwrap();
-        let conn = turn.registry.connections_of(&mallory).next().unwrap();
-        turn.registry.explain(conn).unwrap().cursors.iter().filter(|cursor| cursor.lagging).count()
+        let conn = context.registry.connections_of(&mallory).next().unwrap();
+        context
+            .registry
+            .explain(conn)
+            .unwrap()
+            .cursors
+            .iter()
+            .filter(|cursor| cursor.lagging)
+            .count()
     });
     assert!(behind.unwrap() > 0, "it has stalled");
 }

@@ -124,6 +124,6 @@ fn a_kernel_that_takes_nothing_of_something_has_failed() {
     let mut socket = Socket::new(conn, Nothing, peer);
     socket.close(CloseReason::HeadTimeout, 0);
     assert!(socket.wants_flush());
-    let _ = socket.flush(&mut Turn { registry: &mut registry, now }, &mut usize::MAX.clone());
+    let _ = socket.flush(&mut Context { registry: &mut registry, now }, &mut usize::MAX.clone());
     assert!(!socket.wants_flush() && registry.has_actions(), "it has ended, and was reported");
 }
