@@ -88,7 +88,7 @@ export interface Events {
   left: { room: string; code?: string; message?: string };
   /** The server is about to close the connection; the client comes back by itself. */
   draining: { reconnect_ms: [number, number] };
-  /** Something failed that no promise tells of. It goes on. */
+  /** Something failed that no promise tells of. It goes on, unless a refused first frame is told: `close` follows. */
   error: Error & { code: string };
   /** The end: no reconnect follows. */
   close: { code: number; reason: string };

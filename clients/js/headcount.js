@@ -299,7 +299,8 @@ export class Client {
     this.#arm();
     const { type, stream, request } = frame ?? {};
     if (type === 'welcome') return this.#welcome(frame);
-    if (this.state !== 'open') return;
+    // Before a welcome an error says why a first frame is refused.
+    if (this.state !== 'open' && type !== 'error') return;
     switch (type) {
       case 'event':
         return this.#event(frame);

@@ -413,6 +413,15 @@ test('a token goes with the first frame where that is wanted', async () => {
   assert.deepEqual(FakeSocket.last.query, { debug: '1' });
 });
 
+test('why a first frame is refused is told before the close', async () => {
+  const heard = await make({ user: undefined, token: 'secret', auth: 'frame' });
+  FakeSocket.last.open();
+  FakeSocket.last.says({ type: 'error', code: 'token_expired', message: 'it is over' });
+  FakeSocket.last.ends(4500, 'bad_credentials');
+  assert.deepEqual(heard('error').map(({ code }) => code), ['token_expired']);
+  assert.deepEqual(heard('close'), [{ code: 4500, reason: 'bad_credentials' }]);
+});
+
 test('a token is refreshed before it expires', async () => {
   let calls = 0;
   const give = async () => token({ iat: Date.now() / 1000, exp: Date.now() / 1000 + 100, call: ++calls });

@@ -3,16 +3,17 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use common::browser::{Page, Tab};
 use common::proxy::Proxy;
-use common::{PATIENCE, Server, request};
+use common::site::Site;
+use common::{PATIENCE, Running, Server, request};
 use serde_json::{Value, json};
 
 #[test]
@@ -26,30 +27,6 @@ fn the_module_can_be_loaded_by_pages_of_this_machine() {
     assert_eq!(answer.body, include_str!("../../../clients/js/headcount.js"));
     let foreign = [("origin", "https://example.com")];
     assert_eq!(request(server.admin, "GET", "/client.js", &foreign, "").status, 403);
-}
-
-/// A site with one empty page, on an origin of its own. Ends with the process.
-fn site() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            // A browser opens connections that it does not use yet.
-            thread::spawn(move || answer(stream));
-        }
-    });
-    format!("http://{address}/")
-}
-
-fn answer(mut stream: TcpStream) {
-    let page = "<!doctype html><title>site</title><link rel=icon href=data:,>";
-    let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-    if lines.take_while(|line| !line.is_empty()).count() == 0 {
-        return;
-    }
-    let length = page.len();
-    let head = format!("Content-Type: text/html\r\nContent-Length: {length}\r\nConnection: close");
-    let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{page}").as_bytes());
 }
 
 /// Makes a client in a page, which writes down what it hears.
@@ -144,7 +121,7 @@ impl<'a> BackEnd<'a> {
 fn nothing_is_lost_and_nothing_comes_twice_over_a_network_that_fails() {
     let server = Server::with(&["heartbeat.interval=1s", "heartbeat.pong_timeout=30s"]);
     let proxy = Proxy::to(server.websocket);
-    let Some(mut page) = Page::open(&site(), "network") else { return };
+    let Some(mut page) = Page::open(&Site::start().page(), "network") else { return };
     start(&mut page, &server, proxy.address, "alice");
     let mut back_end = BackEnd::new("alice");
     back_end.open(&server);
@@ -195,7 +172,7 @@ fn nothing_is_lost_and_nothing_comes_twice_over_a_network_that_fails() {
 fn a_server_that_is_killed_in_the_middle_of_a_run_is_come_back_to() {
     let server = Server::start();
     let proxy = Proxy::to(server.websocket);
-    let Some(mut page) = Page::open(&site(), "killed") else { return };
+    let Some(mut page) = Page::open(&Site::start().page(), "killed") else { return };
     start(&mut page, &server, proxy.address, "alice");
     let mut back_end = BackEnd::new("alice");
     back_end.open(&server);
@@ -229,7 +206,7 @@ fn a_server_that_is_killed_in_the_middle_of_a_run_is_come_back_to() {
 fn two_users_in_two_tabs_get_each_their_own() {
     let server = Server::start();
     let proxy = Proxy::to(server.websocket);
-    let address = site();
+    let address = Site::start().page();
     let Some(mut alice) = Page::open(&address, "tabs") else { return };
     let mut bob = alice.tab(&address);
     start(&mut alice, &server, proxy.address, "alice");
@@ -255,71 +232,6 @@ fn two_users_in_two_tabs_get_each_their_own() {
         let resets = "heard.reset.filter(it => it.stream === 'session')";
         assert_eq!(tab.is(&format!("[heard.gap, {resets}, heard.close]")), json!([[], [], []]));
     }
-}
-
-#[test]
-fn a_token_that_expires_in_between_loses_nothing() {
-    const SECRET: &str = "a secret of the tests, long enough for HS256";
-    const ADMIN: &str = "the-admin-key-of-the-tests";
-    let server = Server::with(&[
-        &format!("auth.key={SECRET}"),
-        &format!("auth.admin_key={ADMIN}"),
-        "auth.leeway=0s",
-        "session.expiry_grace=500ms",
-    ]);
-    let publish = |number: u32| {
-        let authorization = format!("Bearer {ADMIN}");
-        let headers =
-            [("content-type", "application/json"), ("authorization", authorization.as_str())];
-        let body = json!({"to": {"user": "alice"}, "data": number}).to_string();
-        let answer = request(server.admin, "POST", "/v1/publish", &headers, &body);
-        assert_eq!(answer.status, 200, "{answer:?}");
-    };
-    let Some(mut page) = Page::open(&site(), "tokens") else { return };
-    page.until("document.readyState === 'complete' && location.protocol === 'http:'");
-    let module = json!(format!("http://{}/client.js", server.admin));
-    let (address, secret) = (json!(format!("ws://{}/ws", server.websocket)), json!(SECRET));
-    // Tokens of three seconds, from a back end that can be out of reach.
-    page.is(&format!(
-        "import({module}).then(async ({{ Client }}) => {{
-            const bytes = text => new TextEncoder().encode(text);
-            const base64 = it => btoa(String.fromCharCode(...new Uint8Array(it)))
-                .replace(/\\+/g, '-').replace(/\\//g, '_').replace(/=/g, '');
-            const sign = await crypto.subtle.importKey(
-                'raw', bytes({secret}), {{ name: 'HMAC', hash: 'SHA-256' }}, false, ['sign']);
-            const token = async () => {{
-                window.calls++;
-                if (window.broken) throw new Error('out of reach');
-                const iat = Math.floor(Date.now() / 1000);
-                const parts = [{{ alg: 'HS256', typ: 'JWT' }}, {{ sub: 'alice', iat, exp: iat + 3 }}];
-                const text = parts.map(part => base64(bytes(JSON.stringify(part)))).join('.');
-                return `${{text}}.${{base64(await crypto.subtle.sign('HMAC', sign, bytes(text)))}}`;
-            }};
-            Object.assign(window, {{ calls: 0, broken: false, seen: [], told: [] }});
-            window.client = new Client({address}, {{ token }});
-            client.on('event', event => seen.push(event.data));
-            for (const name of ['gap', 'reset', 'close']) client.on(name, it => told.push([name, it]));
-            client.on('state', it => {{ window.code = it.code ?? window.code; }});
-            return 0;
-        }})"
-    ));
-    page.until("client.state === 'open'");
-    let first = page.is("client.connection");
-    publish(1);
-    // Two lives of a token later it is the same connection.
-    page.until("calls >= 4");
-    assert_eq!(page.is("[client.state, client.connection]"), json!(["open", first]));
-    publish(2);
-    page.until("seen.length === 2");
-
-    page.is("broken = true; 0");
-    page.until("window.code === 4405");
-    publish(3);
-    page.is("broken = false; 0");
-    page.until("(client.retry(), client.state === 'open')");
-    publish(4);
-    page.until("seen.length === 4");
-    assert_eq!(page.is("[seen, told]"), json!([[1, 2, 3, 4], []]));
 }
 
 /// The client prints what it gets, one frame a line. Chance is the shortest delay here, and a silent
@@ -402,14 +314,4 @@ fn the_python_client_resumes() {
     server.post("/v1/close", r#"{"to":{"user":"alice"}}"#);
     while next() != json!({"type": "closed", "code": 4503}) {}
     assert!(common::wait(&mut child.0).success());
-}
-
-/// A process that does not outlive its test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -2,7 +2,9 @@
 #![allow(dead_code)] // Each test file uses its part.
 
 pub(crate) mod browser;
+pub(crate) mod follower;
 pub(crate) mod proxy;
+pub(crate) mod site;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -244,7 +246,7 @@ pub(crate) fn ended(mut command: Command) -> (ExitStatus, String) {
 }
 
 /// A process that does not outlive its test.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
