@@ -50,26 +50,34 @@ pub(crate) fn enter(
         }
         return Ok(Entry::Pending);
     };
-    let claims = match door.tokens.check(&token, SystemTime::now(), request.has_waited()) {
-        Check::Later => return Ok(Entry::Later),
-        check => granted(check, door)?,
+    let Some(claims) = granted(&token, request.has_waited(), door)? else {
+        return Ok(Entry::Later);
     };
     let resume = parameters.resume(instance)?;
     let (identity, pass) = admit(&claims, parameters.thread()?, resume, door, wall)?;
     Ok(Entry::Known(identity, pass))
 }
 
-/// The claims of a token that is good, and not revoked.
+/// The claims of a token that is good, and not revoked. `None`: its key is on its way, and it is to be
+/// checked again when that has come. `has_waited`: it was checked before, and the answer was `None`.
 ///
 /// # Errors
-/// As for [`enter`].
-pub(crate) fn granted(check: Check, door: &Door) -> Result<Claims, Problem> {
-    let claims = check.now().map_err(|error| error.problem())?;
+/// 401 and 503, as for [`enter`].
+pub(crate) fn granted(
+    token: &str,
+    has_waited: bool,
+    door: &mut Door,
+) -> Result<Option<Claims>, Problem> {
+    let claims = match door.tokens.check(token, SystemTime::now(), has_waited) {
+        Check::Granted(claims) => claims,
+        Check::Later => return Ok(None),
+        Check::Refused(error) => return Err(error.problem()),
+    };
     if door.revocations.refuses(&claims, SystemTime::now(), door.lifetime) {
         let message = "the token, or its user, was revoked: get a new one";
         return Err(Problem::new(401, "token_revoked", message));
     }
-    Ok(claims)
+    Ok(Some(claims))
 }
 
 /// What a token makes of its bearer. `thread` is the one that the client names.

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use headcount::{
     Admitted, Body, CloseReason, ConnId, ConnState, Gone, Message, Notice, Position, Refused,
     Registry, ReplyError, Resume, RoomId, Source, StreamRef, Target, Timestamp,
 };
-use headcount_mio::{Answer, Context, Handler, HangUp, Kind, Payload, Request, Verdict};
+use headcount_mio::{Answer, Context, Handler, HangUp, Kind, Outcome, Payload, Request, Verdict};
 use tokio::sync::Notify;
 use tracing::{debug, error, info};
 
@@ -102,24 +102,34 @@ impl Gateway {
     }
 
     /// The first frame of a connection whose request had no token: it must bring one.
-    fn introduce(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>) {
+    fn introduce(
+        &mut self,
+        context: &mut Context<'_>,
+        conn: ConnId,
+        payload: Payload<'_>,
+        has_waited: bool,
+    ) -> Outcome {
         let (request, introduced) = match payload {
             Payload::Text(text) => match client::parse(text) {
-                Ok(Frame { request, ask: Ask::Auth(auth) }) => (request, self.read_auth(&auth)),
+                Ok(Frame { request, ask: Ask::Auth(auth) }) => {
+                    (request, self.read_auth(&auth, has_waited))
+                }
                 Ok(Frame { request, .. }) => (request, Err(not_auth())),
                 Err(wrong) => (wrong.request, Err(Problem::new(400, wrong.code, wrong.message))),
             },
             Payload::Binary(_) => (None, Err(not_auth())),
         };
         let refused = match introduced {
-            Ok((Identity { who, resume }, pass)) => {
+            Ok(None) => return Outcome::Later,
+            Ok(Some((Identity { who, resume }, pass))) => {
                 match context.registry.connect(context.now, conn, who, resume) {
                     Ok(admitted) => {
                         self.arriving = Some(pass);
-                        return self.admitted(context, conn, admitted);
+                        self.admitted(context, conn, admitted);
+                        return Outcome::Done;
                     }
                     // It was closed in the meantime.
-                    Err(Refused::NotPending | Refused::UnknownConn) => return,
+                    Err(Refused::NotPending | Refused::UnknownConn) => return Outcome::Done,
                     Err(refused) => {
                         let reason = match refused {
                             Refused::Draining { .. } => CloseReason::Restart,
@@ -148,33 +158,42 @@ impl Gateway {
         let frame = frames::error(code, &message, request);
         reply(context.registry, context.now, conn, frame, &self.counters);
         context.registry.close(context.now, Target::Conn(conn), reason);
+        Outcome::Done
     }
 
-    fn read_auth(&mut self, auth: &Auth) -> Result<(Identity, Pass), Problem> {
+    /// `None`: the key of its token is on its way.
+    fn read_auth(
+        &mut self,
+        auth: &Auth,
+        has_waited: bool,
+    ) -> Result<Option<(Identity, Pass)>, Problem> {
         let mut own = self.own.lock();
         let door = own.door().ok_or_else(identity::no_key)?;
-        let check = door.tokens.check(auth.token.reveal(), SystemTime::now(), false);
-        let claims = entrance::granted(check, door)?;
+        let Some(claims) = entrance::granted(auth.token.reveal(), has_waited, door)? else {
+            return Ok(None);
+        };
         // It closed with the process that it was a connection of.
         let previous = auth.previous.and_then(|previous| previous.of(self.instance));
         let resume = match auth.since {
             None => previous.map(Resume::takeover),
             position => Some(Resume { position, previous }),
         };
-        entrance::admit(&claims, auth.thread.clone(), resume, door, self.wall.anchor())
+        entrance::admit(&claims, auth.thread.clone(), resume, door, self.wall.anchor()).map(Some)
     }
 
-    /// Takes new credentials of an open connection.
+    /// Takes new credentials of an open connection. `None`: their key is on its way.
     fn refresh(
         &mut self,
         context: &mut Context<'_>,
         conn: ConnId,
         token: &Secret,
-    ) -> Result<(), Problem> {
+        has_waited: bool,
+    ) -> Result<Option<()>, Problem> {
         let mut own = self.own.lock();
         let door = own.door().ok_or_else(identity::no_key)?;
-        let check = door.tokens.check(token.reveal(), SystemTime::now(), false);
-        let claims = entrance::granted(check, door)?;
+        let Some(claims) = entrance::granted(token.reveal(), has_waited, door)? else {
+            return Ok(None);
+        };
         let closing = || Problem::new(409, "closing", "the connection is closing");
         let who = context.registry.who(conn).ok_or_else(closing)?;
         if *who.user != claims.user {
@@ -188,7 +207,7 @@ impl Gateway {
         let ends = self.wall.anchor().stamp(entrance::ends(&claims, door));
         context.registry.refresh(context.now, conn, Some(ends)).map_err(|_| closing())?;
         door.passes.give(conn, Pass::new(&claims));
-        Ok(())
+        Ok(Some(()))
     }
 
     /// Whether a connection may join a room.
@@ -203,10 +222,42 @@ impl Gateway {
         }
     }
 
-    /// Does what a client asks; the answer is the frame to send back.
-    fn act(&mut self, context: &mut Context<'_>, conn: ConnId, frame: Frame<'_>) -> String {
+    /// Deals with a message. `has_waited`: it was asked about before, and the outcome was
+    /// [`Outcome::Later`].
+    fn hear(
+        &mut self,
+        context: &mut Context<'_>,
+        conn: ConnId,
+        payload: Payload<'_>,
+        has_waited: bool,
+    ) -> Outcome {
+        if context.registry.state(conn) == Some(ConnState::Pending) {
+            return self.introduce(context, conn, payload, has_waited);
+        }
+        let answer = match payload {
+            Payload::Text(text) => match client::parse(text) {
+                Ok(frame) => self.act(context, conn, frame, has_waited),
+                Err(wrong) => Some(frames::error(wrong.code, &wrong.message, wrong.request)),
+            },
+            Payload::Binary(_) => {
+                Some(frames::error("binary_frame", "frames are JSON in text messages", None))
+            }
+        };
+        let Some(answer) = answer else { return Outcome::Later };
+        reply(context.registry, context.now, conn, answer, &self.counters);
+        Outcome::Done
+    }
+
+    /// Does what a client asks; the answer is the frame to send back. `None`: it can't be done yet.
+    fn act(
+        &mut self,
+        context: &mut Context<'_>,
+        conn: ConnId,
+        frame: Frame<'_>,
+        has_waited: bool,
+    ) -> Option<String> {
         let Frame { request, ask } = frame;
-        match ask {
+        Some(match ask {
             Ask::Ping => frames::ok(request),
             Ask::Join { room, .. } if !self.may_join(context.registry, conn, &room) => {
                 let message = "no right to join this room: neither the token (rooms) nor a rule of \
@@ -232,15 +283,16 @@ impl Gateway {
                 Ok(_) => frames::left(&room, request),
                 Err(unknown) => frames::error("leave_refused", &unknown.to_string(), request),
             },
-            Ask::Refresh { token } => match self.refresh(context, conn, &token) {
-                Ok(()) => frames::ok(request),
+            Ask::Refresh { token } => match self.refresh(context, conn, &token, has_waited) {
+                Ok(Some(())) => frames::ok(request),
+                Ok(None) => return None,
                 Err(problem) => frames::error(problem.code(), problem.message(), request),
             },
             Ask::Auth(_) => {
                 let message = "the connection has its user already: send refresh with a new token";
                 frames::error("already_authenticated", message, request)
             }
-        }
+        })
     }
 }
 
@@ -318,21 +370,23 @@ impl Handler for Gateway {
         reply(context.registry, context.now, conn, welcome, &self.counters);
     }
 
-    fn message(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>) {
+    fn message(
+        &mut self,
+        context: &mut Context<'_>,
+        conn: ConnId,
+        payload: Payload<'_>,
+    ) -> Outcome {
         fault::point("loop");
-        if context.registry.state(conn) == Some(ConnState::Pending) {
-            return self.introduce(context, conn, payload);
-        }
-        let answer = match payload {
-            Payload::Text(text) => match client::parse(text) {
-                Ok(frame) => self.act(context, conn, frame),
-                Err(wrong) => frames::error(wrong.code, &wrong.message, wrong.request),
-            },
-            Payload::Binary(_) => {
-                frames::error("binary_frame", "frames are JSON in text messages", None)
-            }
-        };
-        reply(context.registry, context.now, conn, answer, &self.counters);
+        self.hear(context, conn, payload, false)
+    }
+
+    fn message_again(
+        &mut self,
+        context: &mut Context<'_>,
+        conn: ConnId,
+        payload: Payload<'_>,
+    ) -> Outcome {
+        self.hear(context, conn, payload, true)
     }
 
     fn rate_limited(&mut self, context: &mut Context<'_>, conn: ConnId) {

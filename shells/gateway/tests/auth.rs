@@ -3,44 +3,14 @@
 mod common;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use common::tokens::{ADMIN, OTHER, SECRET, connect, introduce, now, server, token, token_of};
 use common::{Client, File, PATIENCE, Server, ended, headcount, request};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
-
-const SECRET: &str = "a secret of the tests, long enough for HS256";
-const OTHER: &str = "another secret of the tests, also long enough";
-const ADMIN: &str = "the-admin-key-of-the-tests";
-
-fn now() -> u64 {
-    SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()
-}
-
-/// A token for a minute, with other claims in their place.
-fn token_of(secret: &str, claims: Value) -> String {
-    let mut all = json!({"sub": "alice", "iat": now(), "exp": now() + 60});
-    all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
-    let key = EncodingKey::from_secret(secret.as_bytes());
-    jsonwebtoken::encode(&Header::default(), &all, &key).unwrap()
-}
-
-fn token(claims: Value) -> String {
-    token_of(SECRET, claims)
-}
-
-fn server(settings: &[&str]) -> Server {
-    let (key, admin) = (format!("auth.key={SECRET}"), format!("auth.admin_key={ADMIN}"));
-    let all: Vec<_> = [&*key, &*admin].into_iter().chain(settings.iter().copied()).collect();
-    Server::with(&all)
-}
-
-fn connect(server: &Server, query: &str, token: &str) -> Result<Client, (u16, String)> {
-    let bearer = format!("Bearer {token}");
-    Client::with_header(server.websocket, query, "authorization", &bearer)
-}
 
 /// The code of a refusal in HTTP.
 fn refused(result: Result<Client, (u16, String)>) -> (u16, String) {
@@ -51,20 +21,6 @@ fn refused(result: Result<Client, (u16, String)>) -> (u16, String) {
 
 fn is(status: u16, code: &str) -> (u16, String) {
     (status, code.to_owned())
-}
-
-/// Upgrades without a token, and sends this frame first.
-fn introduce(server: &Server, frame: &str) -> Client {
-    let (socket, _) = tungstenite::connect(format!("ws://{}/ws", server.websocket)).unwrap();
-    let tungstenite::stream::MaybeTlsStream::Plain(stream) = socket.into_inner() else {
-        panic!("no plain socket");
-    };
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let role = tungstenite::protocol::Role::Client;
-    let socket = tungstenite::WebSocket::from_raw_socket(stream, role, None);
-    let mut client = Client { socket, welcome: Value::Null };
-    client.send(frame);
-    client
 }
 
 fn auth(token: &str) -> String {

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant, SystemTime};
 
-use common::{Client, PATIENCE, Server, headcount};
+use common::tokens::{ADMIN, SECRET, connect, introduce, token};
+use common::{Client, File, PATIENCE, Server, headcount};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
+use tungstenite::Message;
 
-const ADMIN: &str = "admin-key-of-the-tests-0123456789";
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/auth/tests/keys");
 const RSA: &[u8] = include_bytes!("../src/auth/tests/keys/rsa.pem");
 const EC: &[u8] = include_bytes!("../src/auth/tests/keys/ec.pem");
@@ -143,6 +144,126 @@ fn a_key_that_the_issuer_does_not_have_is_refused_and_one_that_can_not_be_fetche
     // Two fetches in a minute, and the first key is still good.
     assert_eq!(refused(&server, &unknown), (503, "keys_missing".to_owned()));
     let _old = server.connect(&format!("token={}", named("old", &rsa, Algorithm::RS256, "alice")));
+}
+
+/// What follows a first frame with this token: the frame, and the close if it is an error.
+fn answer_to_auth(server: &Server, token: &str) -> (Value, Option<u16>) {
+    let mut client = introduce(server, &json!({"type": "auth", "token": token}).to_string());
+    let frame = client.next();
+    let close = (frame["type"] == "error").then(|| client.closed());
+    (frame, close)
+}
+
+#[test]
+fn a_first_frame_waits_for_the_key_that_its_token_names_and_those_behind_it_wait_too() {
+    let (rsa, ec) =
+        (EncodingKey::from_rsa_pem(RSA).unwrap(), EncodingKey::from_ec_pem(EC).unwrap());
+    let issuer = Issuer::start();
+    let server = start(&[&format!("auth.jwks_url={}", issuer.url), "rooms.open=lobby"]);
+    let (old, new) = (jwk("old", &rsa, Algorithm::RS256), jwk("new", &ec, Algorithm::ES256));
+    issuer.sets.send(json!({"keys": [old]})).unwrap();
+    server.logged(&["a key set was read"]);
+    // The issuer takes another key, and answers when its first tokens have come.
+    let token = named("new", &ec, Algorithm::ES256, "alice");
+    let auth = json!({"type": "auth", "token": token, "thread": "work"}).to_string();
+    let mut clients: Vec<_> = (0..5).map(|_| introduce(&server, &auth)).collect();
+    for client in &mut clients {
+        client.socket.send(Message::Ping(Vec::new().into())).unwrap();
+        assert!(matches!(client.read(), Message::Pong(_)), "nothing is said before the key comes");
+        client.send(r#"{"type":"join","room":"lobby","id":1}"#);
+    }
+    until_pending(&server, 5);
+    let _old = server.connect(&format!("token={}", named("old", &rsa, Algorithm::RS256, "bob")));
+    issuer.sets.send(json!({"keys": [old, new]})).unwrap();
+    for client in &mut clients {
+        let welcome = client.next();
+        assert_eq!((&welcome["user"], &welcome["thread"]), (&json!("alice"), &json!("work")));
+        assert_eq!((client.next()["request"].clone(), client.drain()), (json!(1), vec![]));
+    }
+}
+
+#[test]
+fn a_first_frame_whose_key_does_not_come_is_told_why() {
+    let rsa = EncodingKey::from_rsa_pem(RSA).unwrap();
+    let issuer = Issuer::start();
+    let settings = format!("auth.jwks_url={}", issuer.url);
+    let server = start(&[&settings, "session.auth_deadline=300ms"]);
+    let unknown = named("unknown", &rsa, Algorithm::RS256, "alice");
+    // It has introduced itself in time, so it may come back.
+    let auth = json!({"type": "auth", "token": unknown}).to_string();
+    let late = introduce(&server, &auth).farewell();
+    assert_eq!(late, (1013, "auth_timeout retry_after=5".to_owned()));
+    let key = jwk("old", &rsa, Algorithm::RS256);
+    issuer.sets.send(json!({"keys": [key]})).unwrap();
+    server.logged(&["a key set was read"]);
+    issuer.sets.send(json!({"keys": [key]})).unwrap();
+    let (error, close) = answer_to_auth(&server, &unknown);
+    assert_eq!((&error["code"], close), (&json!("unknown_key"), Some(4500)));
+    issuer.sets.send(json!({"keys": []})).unwrap();
+    let (error, close) = answer_to_auth(&server, &unknown);
+    assert_eq!((&error["code"], close), (&json!("keys_missing"), Some(1013)));
+    // Two fetches in a minute.
+    let (error, close) = answer_to_auth(&server, &unknown);
+    assert_eq!((&error["code"], close), (&json!("keys_missing"), Some(1013)));
+}
+
+#[test]
+fn a_refresh_waits_for_the_key_that_its_token_names_while_its_connection_goes_on() {
+    let (rsa, ec) =
+        (EncodingKey::from_rsa_pem(RSA).unwrap(), EncodingKey::from_ec_pem(EC).unwrap());
+    let issuer = Issuer::start();
+    let server = start(&[&format!("auth.jwks_url={}", issuer.url)]);
+    let (old, new) = (jwk("old", &rsa, Algorithm::RS256), jwk("new", &ec, Algorithm::ES256));
+    issuer.sets.send(json!({"keys": [old]})).unwrap();
+    let mut client =
+        server.connect(&format!("token={}", named("old", &rsa, Algorithm::RS256, "alice")));
+    let refresh = |key: &str, id: u32| {
+        let token = named(key, &ec, Algorithm::ES256, "alice");
+        json!({"type": "refresh", "token": token, "id": id}).to_string()
+    };
+    client.send(&refresh("new", 1));
+    client.socket.send(Message::Ping(Vec::new().into())).unwrap();
+    assert!(matches!(client.read(), Message::Pong(_)));
+    client.send(&refresh("new", 2));
+    // What is sent to it comes while it waits. Of its own frames one waits, and the others behind it.
+    let body = r#"{"to":{"user":"alice"},"data":"meanwhile"}"#;
+    assert_eq!(server.keyed(ADMIN, "POST", "/v1/publish", body).json()["sent"], 1);
+    assert_eq!(client.next()["data"], "meanwhile");
+    issuer.sets.send(json!({"keys": [old, new]})).unwrap();
+    for id in [1, 2] {
+        assert_eq!(client.next(), json!({"type": "ok", "request": id}));
+    }
+    // The second fetch in a minute does not have the key, and there is no third.
+    client.send(&refresh("another", 3));
+    issuer.sets.send(json!({"keys": [old, new]})).unwrap();
+    assert_eq!(client.next()["code"], "unknown_key");
+    assert_eq!(client.ask(&refresh("another", 4))["code"], "keys_missing");
+    assert_eq!(client.ask(r#"{"type":"ping"}"#)["type"], "ok");
+}
+
+#[test]
+fn a_refresh_that_waits_when_the_key_set_is_given_up_has_its_answer() {
+    let rsa = EncodingKey::from_rsa_pem(RSA).unwrap();
+    let issuer = Issuer::start();
+    let key = File::new(SECRET);
+    let config = File::new("");
+    let write = |jwks: &str| {
+        let key = key.path().display();
+        config.write(&format!("[auth]\nadmin_key = {ADMIN:?}\nkey_file = [\"{key}\"]\n{jwks}"));
+    };
+    write(&format!("jwks_url = {:?}", issuer.url));
+    let mut command = headcount();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config"]);
+    command.arg(config.path());
+    let server = Server::run(command);
+    let mut client = connect(&server, "", &token(json!({}))).unwrap();
+    let unknown = named("unknown", &rsa, Algorithm::RS256, "alice");
+    client.send(&json!({"type": "refresh", "token": unknown}).to_string());
+    client.socket.send(Message::Ping(Vec::new().into())).unwrap();
+    assert!(matches!(client.read(), Message::Pong(_)));
+    write("");
+    assert_eq!(server.keyed(ADMIN, "POST", "/v1/reload", "").status, 200);
+    assert_eq!(client.next()["code"], "token_algorithm");
 }
 
 fn path(name: &str) -> String {

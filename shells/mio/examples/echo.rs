@@ -13,7 +13,7 @@ use headcount::{
     CloseReason, Config, ConnId, Message, Principal, ReplyError, StreamRef, Target, ThreadId,
     UserId,
 };
-use headcount_mio::{Context, Handler, Kind, Options, Payload, Request, Server, Verdict};
+use headcount_mio::{Context, Handler, Kind, Options, Outcome, Payload, Request, Server, Verdict};
 
 struct Echo {
     everybody: Principal,
@@ -24,7 +24,12 @@ impl Handler for Echo {
         Verdict::Admit { who: self.everybody.clone(), resume: None }
     }
 
-    fn message(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>) {
+    fn message(
+        &mut self,
+        context: &mut Context<'_>,
+        conn: ConnId,
+        payload: Payload<'_>,
+    ) -> Outcome {
         let message = match payload {
             Payload::Text(text) => Message::text(text),
             Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
@@ -33,6 +38,7 @@ impl Handler for Echo {
             // One reply to each message is sure to fit.
             context.registry.close(context.now, Target::Conn(conn), CloseReason::InternalError);
         }
+        Outcome::Done
     }
 
     fn encode_gap(&mut self, _: StreamRef<'_>, _: u64, _: u64, _: &mut Vec<u8>) -> Kind {

@@ -70,9 +70,10 @@ impl Handle {
     }
 
     /// Has [`Handler::authenticate`](crate::Handler::authenticate) called again for each request
-    /// that it has answered with [`Verdict::Later`](crate::Verdict::Later) so far. To be called when
-    /// what they wait for has come, or will not come. Returns at once, and may be called on the loop's
-    /// thread too.
+    /// that it has answered with [`Verdict::Later`](crate::Verdict::Later) so far, and
+    /// [`Handler::message_again`](crate::Handler::message_again) for each message that was answered
+    /// with [`Outcome::Later`](crate::Outcome::Later). To be called when what they wait for has come,
+    /// or will not come. Returns at once, and may be called on the loop's thread too.
     ///
     /// They have their turns like other input, so a few thousand take some hundred turns, between which
     /// other sockets are served. One that is answered `Later` again waits for the next call.

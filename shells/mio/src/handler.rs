@@ -56,7 +56,24 @@ pub trait Handler {
     ///
     /// One [`reply`](Registry::reply) to it is sure to fit; what it says beyond that may be
     /// answered with `Full`.
-    fn message(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>);
+    ///
+    /// An answer that needs a file, a network or another thread is [`Outcome::Later`].
+    fn message(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>)
+    -> Outcome;
+
+    /// The same message once more: it was answered [`Outcome::Later`], and
+    /// [`Handle::authenticate_again`](crate::Handle::authenticate_again) was called since. On a
+    /// connection that is closing by now it is not called.
+    ///
+    /// By default [`message`](Self::message).
+    fn message_again(
+        &mut self,
+        context: &mut Context<'_>,
+        conn: ConnId,
+        payload: Payload<'_>,
+    ) -> Outcome {
+        self.message(context, conn, payload)
+    }
 
     /// A data message was dropped because the connection sends more than `limits.message_rate`. If
     /// that goes on, the registry closes it. A ping that is too many gets no pong, and the handler is
@@ -154,15 +171,46 @@ pub enum Payload<'a> {
     Binary(&'a [u8]),
 }
 
+impl Payload<'_> {
+    /// What it says, whether it is text or not.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+}
+
 /// Shows the length only: payloads are personal data.
 impl std::fmt::Debug for Payload<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (kind, bytes) = match self {
-            Self::Text(text) => ("Text", text.len()),
-            Self::Binary(bytes) => ("Binary", bytes.len()),
+        let kind = match self {
+            Self::Text(_) => "Text",
+            Self::Binary(_) => "Binary",
         };
-        f.debug_struct(kind).field("bytes", &bytes).finish()
+        f.debug_struct(kind).field("bytes", &self.bytes().len()).finish()
     }
+}
+
+/// What became of a message of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was dealt with.
+    Done,
+    /// It can't be dealt with yet: what that takes, such as a key that another thread fetches, is on its
+    /// way. The message waits until
+    /// [`Handle::authenticate_again`](crate::Handle::authenticate_again) has
+    /// [`Handler::message_again`] called with it.
+    ///
+    /// Meanwhile the connection goes on: it gets what is sent to it, its pings are answered, and its
+    /// pongs count. Its next data message waits behind this one, and nothing of its socket is read
+    /// after that. So what one connection makes wait is two messages of `limits.message_bytes`, and
+    /// what is bounded for each connection in any case. A pending connection that has
+    /// waited when `session.auth_deadline` is over is closed with 1013, because it has said who it is in
+    /// time. Other connections have no deadline for this: call `authenticate_again` in any case, also
+    /// when what they wait for will not come.
+    Later,
 }
 
 /// What kind of message a frame carries.

@@ -20,7 +20,7 @@
 //!     UserId,
 //! };
 //! use headcount_mio::{
-//!     Answer, Context, Handler, Kind, Options, Payload, Request, Server, Verdict,
+//!     Answer, Context, Handler, Kind, Options, Outcome, Payload, Request, Server, Verdict,
 //! };
 //!
 //! struct Chat {
@@ -43,11 +43,12 @@
 //!         let _ = context.registry.reply(context.now, conn, Message::text("welcome"));
 //!     }
 //!
-//!     fn message(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>) {
-//!         let Payload::Text(text) = payload else { return };
-//!         let Some(who) = context.registry.who(conn) else { return };
-//!         let message = Message::text(format!("{}: {text}", who.user.as_str())).except(conn);
-//!         let _ = context.registry.send(context.now, Target::Room(&self.room), message);
+//!     fn message(&mut self, context: &mut Context<'_>, conn: ConnId, said: Payload<'_>) -> Outcome {
+//!         if let (Payload::Text(text), Some(who)) = (said, context.registry.who(conn)) {
+//!             let message = Message::text(format!("{}: {text}", who.user.as_str())).except(conn);
+//!             let _ = context.registry.send(context.now, Target::Room(&self.room), message);
+//!         }
+//!         Outcome::Done
 //!     }
 //!
 //!     fn encode_gap(&mut self, _: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> Kind {
@@ -110,7 +111,8 @@
 //! 4. Messages go to [`Handler::message`], one at a time, in order. While a client does not read
 //!    what it is sent, its own messages wait in its socket. Every byte is a sign of life; a message
 //!    has `limits.frame_deadline` from its first byte to its last. All frames are metered by
-//!    `limits.message_rate`, and pings that are too many are not answered.
+//!    `limits.message_rate`, and pings that are too many are not answered. One that can't be dealt with
+//!    at once waits as [`Outcome::Later`], and the next behind it.
 //! 5. What is sent to it is encoded once for all recipients, and written once a turn.
 //! 6. A close frame is the last thing it is sent; then the server waits for the client's own, or
 //!    for the end of the socket, `session.close_handshake` at most.
@@ -132,7 +134,7 @@
 //!
 //! What waits for one socket is bounded by `outbound.window` and `outbound.lane`, and by 16 pongs; what
 //! has come in and was not taken, by one message and 64 KiB, for which at most three times as much is
-//! allocated. A frame takes memory as its bytes arrive, however long it says that it is. All sockets
+//! allocated, and by another message that waits as [`Outcome::Later`]. A frame takes memory as its bytes arrive, however long it says that it is. All sockets
 //! together are bounded by their number only: `limits.connections`, `limits.closing`, and
 //! `limits.pending` with a request head each. Requests that wait for [`Handle::authenticate_again`] are
 //! among the pending ones, and 1,024 of them at most are let in again in one turn.
@@ -168,7 +170,7 @@ mod turn;
 
 pub use answer::Answer;
 pub use handle::{Handle, HandleError};
-pub use handler::{Context, Handler, HangUp, Kind, Payload, Verdict};
+pub use handler::{Context, Handler, HangUp, Kind, Outcome, Payload, Verdict};
 pub use http::Request;
 pub use options::Options;
 pub use server::{BindError, Server};

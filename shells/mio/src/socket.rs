@@ -7,6 +7,7 @@
 mod input;
 mod output;
 mod undecided;
+mod waiting;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -21,6 +22,7 @@ use crate::options::Options;
 use crate::outbound::Outbound;
 
 use undecided::Undecided;
+use waiting::Waiting;
 
 /// What a connection is made of; a fake one in tests.
 pub(crate) trait Stream: Read + Write {
@@ -85,7 +87,10 @@ pub(crate) struct Socket<S> {
     unparsed_whole: bool,
     /// Whether the registry knows of a message in progress.
     partial: bool,
-    /// A message that the registry did not take. Nothing is parsed as long as there is one.
+    /// A message that the handler is to be given again, and that all others wait behind.
+    waiting: Option<Waiting>,
+    /// A message that the registry did not take, or that waits behind another. Nothing is parsed as long
+    /// as there is one.
     held: Option<Event>,
     /// Whether to leave the input alone until a flush has made room for what it may ask for.
     paused: bool,
@@ -129,6 +134,7 @@ impl<S: Stream> Socket<S> {
             unparsed: Vec::new(),
             unparsed_whole: false,
             partial: false,
+            waiting: None,
             held: None,
             paused: false,
             upgraded: false,
@@ -172,6 +178,11 @@ impl<S: Stream> Socket<S> {
         if let Stage::Undecided(undecided) = &self.stage {
             return undecided.again || self.ending;
         }
+        if let Some(waiting) = &self.waiting
+            && (waiting.again || self.held.is_some())
+        {
+            return waiting.again;
+        }
         let input = self.held.is_some() || self.unparsed_whole || (self.readable && !self.ended);
         input && !self.paused && !matches!(self.stage, Stage::Ended)
     }
@@ -199,6 +210,7 @@ impl<S: Stream> Socket<S> {
         self.outbound.clear();
         self.unparsed = Vec::new();
         self.unparsed_whole = false;
+        self.waiting = None;
         self.held = None;
         // It fails if the registry has given the connection up itself.
         let _ = context.registry.disconnect(context.now, self.conn, Disconnect::Gone);

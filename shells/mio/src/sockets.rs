@@ -21,7 +21,7 @@ pub(crate) struct Sockets<S> {
     dirty: Fair,
     /// Sockets with input that was not read or not processed.
     ready: Fair,
-    /// Sockets whose requests wait to be decided about, and places of such that are gone.
+    /// Sockets whose requests or messages wait to be decided about, and places of such that are gone.
     undecided: VecDeque<ConnId>,
     /// How many of these, in front, the handler is to be asked about again.
     again: usize,
@@ -126,7 +126,7 @@ impl<S: Stream> Sockets<S> {
         }
     }
 
-    /// Has the handler asked again about each request that waits to be decided about now.
+    /// Has the handler asked again about each request and message that waits to be decided about now.
     pub(crate) fn authenticate_again(&mut self) {
         self.again = self.undecided.len();
     }

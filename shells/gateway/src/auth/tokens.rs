@@ -2,7 +2,7 @@
 //! not known yet.
 
 use std::io;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use headcount::Refused;
 
@@ -13,9 +13,6 @@ use super::key_fetcher::{Fetch, JwksSettings, KeyFetcher};
 use super::keys::{KeySet, More};
 use super::verifier::{Verifier, VerifierSettings};
 
-/// When to try again what waits for a fetch and can't be parked.
-const SHORTLY: Duration = Duration::from_secs(1);
-
 /// What is known about a token.
 #[derive(Debug)]
 pub(crate) enum Check {
@@ -25,20 +22,6 @@ pub(crate) enum Check {
     Later,
     /// It is not good, or can't be checked.
     Refused(TokenError),
-}
-
-impl Check {
-    /// For a token that came in a frame, which can't wait: the client is to try again.
-    ///
-    /// # Errors
-    /// Why it is not good now.
-    pub(crate) fn now(self) -> Result<Claims, TokenError> {
-        match self {
-            Self::Granted(claims) => Ok(claims),
-            Self::Later => Err(TokenError::KeysMissing { retry_after: SHORTLY }),
-            Self::Refused(error) => Err(error),
-        }
-    }
 }
 
 /// Checks tokens, on the loop's thread.
@@ -78,6 +61,9 @@ impl Tokens {
     /// Goes on with other settings. While the key set is the same one, its keys stay in use, so that no
     /// client is refused in between. After an error everything is as before.
     ///
+    /// What waits as [`Check::Later`] is checked again: after the first fetch of another thread, or at
+    /// once where there is no key set any more, because the thread that it waited for tells no more.
+    ///
     /// # Errors
     /// The thread that reads another key set can't be started.
     pub(crate) fn reload(
@@ -90,7 +76,13 @@ impl Tokens {
         if before != jwks.as_ref() {
             let same_source =
                 before.map(|before| &before.source) == jwks.as_ref().map(|jwks| &jwks.source);
-            self.fetcher = jwks.map(|jwks| KeyFetcher::start(jwks, tell)).transpose()?;
+            self.fetcher = match jwks {
+                Some(jwks) => Some(KeyFetcher::start(jwks, tell)?),
+                None => {
+                    tell();
+                    None
+                }
+            };
             if !same_source {
                 self.fetched.clear();
             }

@@ -5,6 +5,7 @@ pub(crate) mod browser;
 pub(crate) mod follower;
 pub(crate) mod proxy;
 pub(crate) mod site;
+pub(crate) mod tokens;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -352,9 +353,16 @@ impl Client {
 
     /// Reads to the close frame: its code, 1005 if it has none.
     pub(crate) fn closed(&mut self) -> u16 {
+        self.farewell().0
+    }
+
+    /// The same with the reason.
+    pub(crate) fn farewell(&mut self) -> (u16, String) {
         loop {
             if let Message::Close(frame) = self.read() {
-                return frame.map_or(1005, |frame| frame.code.into());
+                return frame.map_or((1005, String::new()), |frame| {
+                    (frame.code.into(), frame.reason.as_str().to_owned())
+                });
             }
         }
     }

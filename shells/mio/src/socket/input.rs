@@ -8,17 +8,18 @@ use headcount::{CloseReason, Flow, Inbound, InboundError, Refused, Target};
 use crate::answer::Answer;
 use crate::fair::steps_of;
 use crate::frames::{Event, Fault, Frames, close_frame};
-use crate::handler::{Context, Handler, Payload, Verdict};
+use crate::handler::{Context, Handler, Outcome, Verdict};
 use crate::http::{NO_LINES, Progress, Request};
 
 use super::undecided::{Asked, Undecided};
+use super::waiting::{Waiting, payload_of};
 use super::{Desk, Socket, Stage, Stream};
 
 /// What going to a socket costs beside its frames: a call that reads, and later one that writes.
 const VISIT_STEPS: usize = 4;
 
 /// What a request costs: it is parsed, authenticated, admitted and welcomed.
-const REQUEST_STEPS: usize = 64;
+pub(super) const REQUEST_STEPS: usize = 64;
 
 /// What may stay allocated for input that is no whole frame yet.
 pub(super) const KEPT_CAPACITY: usize = 4 * 1024;
@@ -35,7 +36,10 @@ impl<S: Stream> Socket<S> {
         if matches!(self.stage, Stage::Undecided(_)) && !self.ask_again(&mut frames, desk) {
             return;
         }
-        if let Some(held) = self.held.take() {
+        self.tell_again(desk);
+        if self.waiting.is_none()
+            && let Some(held) = self.held.take()
+        {
             self.offer(held, desk);
         }
         if self.unparsed_whole {
@@ -322,18 +326,17 @@ impl<S: Stream> Socket<S> {
 
     /// Offers a message to the registry, and hands it to the handler if it was taken.
     fn offer<H: Handler>(&mut self, event: Event, desk: &mut Desk<'_, '_, H>) {
-        let payload = match &event {
-            Event::Text(text) => Payload::Text(text),
-            Event::Binary(bytes) => Payload::Binary(bytes),
-            _ => return,
-        };
-        let bytes = match payload {
-            Payload::Text(text) => text.len(),
-            Payload::Binary(bytes) => bytes.len(),
-        } as u64;
-        let inbound = Inbound::Data { bytes };
+        let Some(payload) = payload_of(&event) else { return };
+        if self.waiting.is_some() {
+            self.held = Some(event);
+            return;
+        }
+        let inbound = Inbound::Data { bytes: payload.bytes().len() as u64 };
         match desk.context.registry.message(desk.context.now, self.conn, inbound) {
-            Ok(Flow::Ready) => desk.handler.message(desk.context, self.conn, payload),
+            Ok(Flow::Ready) => match desk.handler.message(desk.context, self.conn, payload) {
+                Outcome::Done => {}
+                Outcome::Later => self.waiting = Some(Waiting::new(event)),
+            },
             Ok(Flow::Paused) => {
                 self.held = Some(event);
                 self.paused = true;

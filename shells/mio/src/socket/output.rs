@@ -29,6 +29,7 @@ impl<S: Stream> Socket<S> {
     /// Queues the last bytes that will ever be written: a close frame, or an answer in HTTP, which
     /// is returned with whom it goes to.
     pub(crate) fn close(&mut self, reason: CloseReason, cost: u64) -> Option<(SocketAddr, Answer)> {
+        let waited = self.waiting.take().is_some();
         self.held = None;
         self.paused = false;
         let mut unanswered = None;
@@ -59,6 +60,12 @@ impl<S: Stream> Socket<S> {
                 None => Bytes::new(),
             },
             (false, true, Some(code)) if reason == CloseReason::PeerClosed => close_frame(code, ""),
+            // The client has said who it is in time. The delay is the server's, so it may try again.
+            (false, true, _) if waited && reason == CloseReason::AuthTimeout => {
+                let wait = Answer::whole_seconds(Refused::PAUSE);
+                let text = format!("{} retry_after={wait}", reason.name());
+                close_frame(CloseReason::TryLater.code(), &text)
+            }
             (false, true, _) => close_frame(reason.code(), reason.name()),
         };
         if !matches!(self.stage, Stage::Ended) {

@@ -12,6 +12,7 @@ mod rough;
 mod shares;
 mod short_writes;
 mod undecided;
+mod waiting;
 mod wire;
 
 use std::cell::RefCell;
@@ -30,7 +31,7 @@ use super::*;
 use crate::actions::Encoder;
 use crate::answer::Answer;
 use crate::fair::MOST;
-use crate::handler::{Handler, Kind, Payload, Verdict};
+use crate::handler::{Handler, Kind, Outcome, Payload, Verdict};
 use crate::http::Request;
 use crate::sockets::Sockets;
 use crate::turn::READ;
@@ -47,7 +48,9 @@ struct Echo {
     gone: Vec<CloseReason>,
     /// It can't say yet who anyone is.
     later: bool,
-    /// How often it was asked about a request that had waited.
+    /// It can't deal with messages that begin with `later` yet.
+    messages_later: bool,
+    /// How often it was asked about a request or a message that had waited.
     asked_again: usize,
     /// What it refuses everyone with.
     refuses: Option<Answer>,
@@ -73,17 +76,36 @@ impl Handler for Echo {
         Verdict::Admit { who, resume: None }
     }
 
-    fn message(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>) {
+    fn message(
+        &mut self,
+        context: &mut Context<'_>,
+        conn: ConnId,
+        payload: Payload<'_>,
+    ) -> Outcome {
         self.messages += 1;
         let message = match payload {
+            Payload::Text(text) if self.messages_later && text.starts_with("later") => {
+                return Outcome::Later;
+            }
             Payload::Text("bye") => {
                 context.registry.close(context.now, Target::Conn(conn), CloseReason::Application);
-                return;
+                return Outcome::Done;
             }
             Payload::Text(text) => Message::text(text),
             Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
         };
         context.registry.reply(context.now, conn, message).unwrap();
+        Outcome::Done
+    }
+
+    fn message_again(
+        &mut self,
+        context: &mut Context<'_>,
+        conn: ConnId,
+        payload: Payload<'_>,
+    ) -> Outcome {
+        self.asked_again += 1;
+        self.message(context, conn, payload)
     }
 
     fn encode_gap(&mut self, _: StreamRef<'_>, _: u64, _: u64, _: &mut Vec<u8>) -> Kind {

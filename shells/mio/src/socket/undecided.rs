@@ -119,14 +119,18 @@ impl<S: Stream> Socket<S> {
         !matches!(self.stage, Stage::Undecided(_))
     }
 
+    /// Whether the handler is to be asked again: about a request, or about a message.
     pub(crate) const fn is_undecided(&self) -> bool {
-        matches!(self.stage, Stage::Undecided(_))
+        matches!(self.stage, Stage::Undecided(_)) || self.waiting.is_some()
     }
 
-    /// Lets the handler be asked again, if the request waits for that.
+    /// Lets the handler be asked again, if the request or a message waits for that.
     pub(crate) fn note_again(&mut self) {
         if let Stage::Undecided(undecided) = &mut self.stage {
             undecided.again = true;
+        }
+        if let Some(waiting) = &mut self.waiting {
+            waiting.again = true;
         }
     }
 }

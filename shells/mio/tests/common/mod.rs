@@ -19,7 +19,7 @@ use headcount::{
     Resume, RoomId, Stats, StreamRef, Target, ThreadId, UserId,
 };
 use headcount_mio::{
-    Answer, Context, Handle, Handler, Kind, Options, Payload, Request, Server, Verdict,
+    Answer, Context, Handle, Handler, Kind, Options, Outcome, Payload, Request, Server, Verdict,
 };
 
 pub(crate) use wire::*;
@@ -101,9 +101,14 @@ impl Handler for TestHandler {
         context.registry.join(context.now, conn, &room, None).unwrap();
     }
 
-    fn message(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>) {
+    fn message(
+        &mut self,
+        context: &mut Context<'_>,
+        conn: ConnId,
+        payload: Payload<'_>,
+    ) -> Outcome {
         if context.registry.who(conn).is_none() {
-            let Payload::Text(user) = payload else { return };
+            let Payload::Text(user) = payload else { return Outcome::Done };
             match principal(user) {
                 Some(who) => {
                     context.registry.connect(context.now, conn, who, None).unwrap();
@@ -114,12 +119,12 @@ impl Handler for TestHandler {
                     context.registry.close(context.now, Target::Conn(conn), reason);
                 }
             }
-            return;
+            return Outcome::Done;
         }
         let message = match payload {
             Payload::Text("close me") => {
                 context.registry.close(context.now, Target::Conn(conn), CloseReason::Application);
-                return;
+                return Outcome::Done;
             }
             Payload::Text("my handle") => Message::text(conn.to_bits().to_string()),
             Payload::Text(text) => match text.strip_prefix("to all: ") {
@@ -130,13 +135,14 @@ impl Handler for TestHandler {
                         Target::Room(&room),
                         Message::text(text),
                     );
-                    return;
+                    return Outcome::Done;
                 }
                 None => Message::text(text),
             },
             Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
         };
         context.registry.reply(context.now, conn, message).unwrap();
+        Outcome::Done
     }
 
     fn encode_gap(&mut self, _: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> Kind {

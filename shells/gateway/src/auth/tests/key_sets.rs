@@ -329,12 +329,13 @@ fn keys_of_the_settings_are_good_beside_those_of_a_set() {
 }
 
 #[test]
-fn a_frame_can_not_wait_and_is_told_when_to_come_again() {
+fn what_waits_is_checked_again_when_the_key_set_is_given_up() {
     let issuer = Issuer::start(Reply::Stall);
     let mut rig = Rig::start(Vec::new(), issuer.settings());
-    let error = rig.tokens.check(&old_token(), now(), false).now().unwrap_err();
-    assert_eq!((error.code(), error.problem().status()), ("keys_missing", 503));
-    assert_eq!(error.problem().wait(), Some(Duration::from_secs(1)));
+    assert_eq!(rig.check(&old_token()), "later");
+    rig.reload(vec![hs256(SECRET)], None);
+    rig.fetched.try_recv().expect("a word to check again");
+    assert_eq!(rig.check_at(0, &old_token(), true), "token_algorithm");
 }
 
 #[test]

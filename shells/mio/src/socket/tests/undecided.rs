@@ -23,7 +23,7 @@ fn in_band() -> Options {
 }
 
 /// Asks again, for as many turns as that takes.
-fn ask_again(rig: &mut Rig) -> usize {
+pub(super) fn ask_again(rig: &mut Rig) -> usize {
     rig.sockets.authenticate_again();
     let mut turns = 0;
     while rig.sockets.asks_again() || rig.sockets.ready() > 0 {
