@@ -415,11 +415,11 @@ impl Settings {
         self.value(key).is_some_and(|value| Some(value) != default.as_ref())
     }
 
-    /// Whether a file was named that can change while the process runs.
+    /// Whether a file or a key set was named, which can change while the process runs.
     pub(crate) fn names_files(&self) -> bool {
-        self.given
-            .values()
-            .any(|given| matches!(given.value, Value::SecretFile(..) | Value::SecretFiles(_)))
+        self.given.values().any(|given| {
+            matches!(given.value, Value::SecretFile(..) | Value::SecretFiles(_) | Value::KeySet(_))
+        })
     }
 
     /// The address of a key that is one: `listen` or `admin`.

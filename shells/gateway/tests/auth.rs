@@ -462,6 +462,34 @@ fn a_key_set_is_read_again_at_its_interval() {
 }
 
 #[test]
+fn a_reload_reads_the_key_set_again() {
+    let (key, second) = signed_by_ed(Some("second"));
+    let (_, first) = signed_by_ed(Some("first"));
+    let file = File::new(&key_set(&key, "first"));
+    let jwks = format!("auth.jwks_file={}", file.path().display());
+    let admin = format!("auth.admin_key={ADMIN}");
+    let server = Server::with(&[&jwks, &admin, "auth.jwks_interval=1h"]);
+    assert!(connect(&server, "", &first).is_ok());
+    let until_gone = |token: &str| {
+        let start = Instant::now();
+        while connect(&server, "", token).is_ok() {
+            assert!(start.elapsed() < PATIENCE, "the key that is gone is still taken");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    // A key that was stolen is taken out: no token names another one, which would cause a fetch.
+    file.write(&key_set(&key, "second"));
+    assert_eq!(server.keyed(ADMIN, "POST", "/v1/reload", "").status, 200);
+    until_gone(&first);
+    assert!(connect(&server, "", &second).is_ok());
+    // A key set alone is enough for SIGHUP to mean a reload, and not the end of the server.
+    file.write(&key_set(&key, "first"));
+    server.signal("HUP");
+    until_gone(&second);
+    assert!(connect(&server, "", &first).is_ok());
+}
+
+#[test]
 fn a_request_waits_for_the_key_set_of_a_server() {
     use std::io::{Read, Write};
     let (key, token) = signed_by_ed(Some("k"));

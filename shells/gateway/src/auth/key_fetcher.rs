@@ -121,6 +121,14 @@ impl KeyFetcher {
         }
         Fetch::UnderWay
     }
+
+    /// Asks for a fetch because an operator has asked for a reload. The bound on fetches for unknown
+    /// keys does not count it. A fetch that already waits begins after this call, and is enough.
+    pub(super) fn read_again(&mut self) {
+        if self.asks.try_send(()).is_ok() {
+            self.under_way += 1;
+        }
+    }
 }
 
 struct Thread {

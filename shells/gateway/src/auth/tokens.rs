@@ -58,8 +58,9 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Goes on with other settings. While the key set is the same one, its keys stay in use, so that no
-    /// client is refused in between. After an error everything is as before.
+    /// Goes on with other settings. While the key set is the same one, its keys stay in use until it
+    /// has been read again, so that no client is refused in between. After an error everything is as
+    /// before.
     ///
     /// What waits as [`Check::Later`] is checked again: after the first fetch of another thread, or at
     /// once where there is no key set any more, because the thread that it waited for tells no more.
@@ -86,6 +87,8 @@ impl Tokens {
             if !same_source {
                 self.fetched.clear();
             }
+        } else if let Some(fetcher) = &mut self.fetcher {
+            fetcher.read_again();
         }
         self.own = settings.keys.clone();
         self.verifier = Verifier::new(settings);
