@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use headcount::shown;
 
-use crate::descriptors::Descriptors;
+use crate::limits::descriptors::Descriptors;
 use crate::source::{self, Source};
 use crate::{USAGE, cli};
 

@@ -15,8 +15,6 @@ mod check;
 mod cli;
 mod client;
 mod credentials;
-mod crowd;
-mod descriptors;
 mod entrance;
 mod events;
 mod fault;
@@ -26,6 +24,7 @@ mod handles;
 mod identity;
 mod journal;
 mod lifecycle;
+mod limits;
 mod local;
 mod log;
 mod own;
@@ -61,8 +60,8 @@ use tracing::{error, info};
 
 use crate::admin::Reload;
 use crate::cli::Command;
-use crate::descriptors::Descriptors;
 use crate::gateway::{Counters, Gateway};
+use crate::limits::descriptors::Descriptors;
 use crate::own::{Door, Shared};
 use crate::source::{Plan, Source};
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use headcount::Source;
 
 use crate::auth::{RoomRights, Tokens};
-use crate::crowd::Crowd;
+use crate::limits::address_limit::AddressLimit;
 use crate::passes::Passes;
 use crate::proxies::Proxies;
 use crate::revocations::{Lifetime, Revocations};
@@ -21,7 +21,7 @@ pub(crate) struct Own {
     settings: Settings,
     sites: Sites,
     proxies: Proxies,
-    crowd: Option<Crowd>,
+    address_limit: Option<AddressLimit>,
     /// `None`: development mode.
     door: Option<Door>,
 }
@@ -73,9 +73,9 @@ pub(crate) struct Shared(Arc<Mutex<Own>>);
 
 impl Own {
     fn new(settings: Settings, door: Option<Door>) -> Self {
-        let crowd = Crowd::new(settings.connect_rate_per_ip(), Instant::now());
+        let address_limit = AddressLimit::new(settings.connect_rate_per_ip(), Instant::now());
         let (sites, proxies) = (settings.sites(), settings.trusted_proxies());
-        Self { sites, proxies, crowd, door, settings }
+        Self { sites, proxies, address_limit, door, settings }
     }
 
     pub(crate) const fn settings(&self) -> &Settings {
@@ -90,10 +90,10 @@ impl Own {
     /// Goes on with other settings, behind the same door. Buckets begin full if their rate changes.
     pub(crate) fn replace(&mut self, settings: Settings) {
         let same_rate = settings.connect_rate_per_ip() == self.settings.connect_rate_per_ip();
-        let crowd = self.crowd.take().filter(|_| same_rate);
+        let address_limit = self.address_limit.take().filter(|_| same_rate);
         let door = self.door.take();
         *self = Self::new(settings, door);
-        self.crowd = crowd.or_else(|| self.crowd.take());
+        self.address_limit = address_limit.or_else(|| self.address_limit.take());
     }
 
     /// Whether an upgrade may go on; if its address has used up its rate: how long until it may.
@@ -102,8 +102,8 @@ impl Own {
         peer: IpAddr,
         forwarded: impl Iterator<Item = &'a str>,
     ) -> Result<(), Duration> {
-        let Some(crowd) = &mut self.crowd else { return Ok(()) };
-        crowd.admit(self.proxies.client(peer, forwarded), Instant::now())
+        let Some(address_limit) = &mut self.address_limit else { return Ok(()) };
+        address_limit.admit(self.proxies.client(peer, forwarded), Instant::now())
     }
 
     /// Which hosts and pages the WebSocket port serves.

@@ -17,7 +17,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::admin::AnswerBounds;
 use crate::auth::{Algorithm, JwksSettings, KeySource, RoomRights};
-use crate::descriptors::{self, Descriptors, Lowered};
+use crate::limits::descriptors::{self, Descriptors, Lowered};
 use crate::log;
 use crate::proxies::Proxies;
 use crate::revocations::Lifetime;

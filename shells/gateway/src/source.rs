@@ -7,7 +7,7 @@ use tracing::warn;
 
 use crate::admin::AdminKeys;
 use crate::cli;
-use crate::descriptors::{Descriptors, Lowered};
+use crate::limits::descriptors::{Descriptors, Lowered};
 use crate::settings::Settings;
 use crate::token_rules::TokenRules;
 

@@ -7,8 +7,8 @@ use headcount::{Config, shown};
 use super::file::literal;
 use super::rows::{ROWS, Row};
 use super::{Settings, Value, over_cap_name};
-use crate::descriptors::Descriptors;
 use crate::frames::millis;
+use crate::limits::descriptors::Descriptors;
 use crate::values;
 
 impl Settings {

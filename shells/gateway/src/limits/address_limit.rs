@@ -12,7 +12,7 @@ const BURST: Duration = Duration::from_secs(1);
 
 /// One token bucket per address, each holding a second's worth.
 #[derive(Debug)]
-pub(crate) struct Crowd {
+pub(crate) struct AddressLimit {
     token: Duration,
     /// When each bucket is empty, counted in tokens' worth of time.
     young: HashMap<IpAddr, Instant>,
@@ -20,7 +20,7 @@ pub(crate) struct Crowd {
     turned: Instant,
 }
 
-impl Crowd {
+impl AddressLimit {
     /// `None`: there is no limit.
     pub(crate) fn new(rate: u32, now: Instant) -> Option<Self> {
         let token = BURST.checked_div(rate)?;
@@ -67,38 +67,38 @@ mod tests {
     #[test]
     fn a_second_s_worth_at_once_then_the_rate() {
         let start = Instant::now();
-        assert!(Crowd::new(0, start).is_none());
-        let mut crowd = Crowd::new(2, start).unwrap();
+        assert!(AddressLimit::new(0, start).is_none());
+        let mut address_limit = AddressLimit::new(2, start).unwrap();
         let (one, other) = (address("192.0.2.1"), address("192.0.2.2"));
-        assert_eq!(crowd.admit(one, start), Ok(()));
-        assert_eq!(crowd.admit(one, start), Ok(()));
-        assert_eq!(crowd.admit(one, start), Err(Duration::from_millis(500)));
-        assert_eq!(crowd.admit(other, start), Ok(()), "each has their own");
+        assert_eq!(address_limit.admit(one, start), Ok(()));
+        assert_eq!(address_limit.admit(one, start), Ok(()));
+        assert_eq!(address_limit.admit(one, start), Err(Duration::from_millis(500)));
+        assert_eq!(address_limit.admit(other, start), Ok(()), "each has their own");
         let later = start + Duration::from_millis(500);
-        assert_eq!(crowd.admit(one, later), Ok(()));
-        assert!(crowd.admit(one, later).is_err());
+        assert_eq!(address_limit.admit(one, later), Ok(()));
+        assert!(address_limit.admit(one, later).is_err());
         // The generations turn, and the bucket stays what it is.
         let turned = start + Duration::from_millis(1_001);
-        assert_eq!(crowd.admit(one, turned), Ok(()));
-        assert!(crowd.admit(one, turned).is_err());
+        assert_eq!(address_limit.admit(one, turned), Ok(()));
+        assert!(address_limit.admit(one, turned).is_err());
     }
 
     #[test]
     fn a_household_is_one() {
         let start = Instant::now();
-        let mut crowd = Crowd::new(1, start).unwrap();
-        assert_eq!(crowd.admit(address("2001:db8::1"), start), Ok(()));
-        assert!(crowd.admit(address("2001:db8::2"), start).is_err());
-        assert_eq!(crowd.admit(address("2001:db8:0:1::1"), start), Ok(()));
+        let mut address_limit = AddressLimit::new(1, start).unwrap();
+        assert_eq!(address_limit.admit(address("2001:db8::1"), start), Ok(()));
+        assert!(address_limit.admit(address("2001:db8::2"), start).is_err());
+        assert_eq!(address_limit.admit(address("2001:db8:0:1::1"), start), Ok(()));
     }
 
     #[test]
     fn the_table_is_bounded() {
         let start = Instant::now();
-        let mut crowd = Crowd::new(1, start).unwrap();
+        let mut address_limit = AddressLimit::new(1, start).unwrap();
         for number in 0..100_000u32 {
-            assert_eq!(crowd.admit(IpAddr::V4(number.into()), start), Ok(()));
+            assert_eq!(address_limit.admit(IpAddr::V4(number.into()), start), Ok(()));
         }
-        assert!(crowd.young.len() + crowd.old.len() <= 2 * PLACES);
+        assert!(address_limit.young.len() + address_limit.old.len() <= 2 * PLACES);
     }
 }
