@@ -9,11 +9,11 @@ use headcount::Source;
 
 use crate::auth::{RoomRights, Tokens};
 use crate::limits::address_limit::AddressLimit;
+use crate::network::proxies::Proxies;
+use crate::network::sites::Sites;
 use crate::passes::Passes;
-use crate::proxies::Proxies;
 use crate::revocations::{Lifetime, Revocations};
 use crate::settings::Settings;
-use crate::sites::Sites;
 use crate::token_rules::TokenRules;
 
 /// Who may come in, and from where, by the settings in force.

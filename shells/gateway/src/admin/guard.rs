@@ -7,9 +7,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::State;
 use super::unread::Unread;
-use crate::local;
+use crate::network::loopback;
+use crate::network::sites::Sites;
 use crate::problem::Problem;
-use crate::sites::Sites;
 
 /// What a preflight is answered for allowed pages, and for how long a browser may remember it, in seconds.
 const PREFLIGHT: [(HeaderName, &str); 3] = [
@@ -68,7 +68,7 @@ fn check(headers: &HeaderMap, has_keys: bool, sites: &Sites) -> Result<(), Probl
     }
     let is_allowed = |origin: &str| {
         origin.split_once("://").is_some_and(|(_, of)| of.eq_ignore_ascii_case(host))
-            || local::is_loopback_origin(origin)
+            || loopback::is_loopback_origin(origin)
             || sites.names_origin(origin)
     };
     if values(headers, header::ORIGIN).all(is_allowed) {

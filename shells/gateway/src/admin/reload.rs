@@ -19,9 +19,9 @@ use crate::audit::Record;
 use crate::fault;
 use crate::frames::{Object, array, quoted};
 use crate::log::Log;
+use crate::network::sites::Sites;
 use crate::own;
 use crate::problem::Problem;
-use crate::sites::Sites;
 use crate::source::{Plan, Source};
 
 /// What the query can say.

@@ -157,7 +157,7 @@ fn item(value: &DeValue<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxies::Proxies;
+    use crate::network::proxies::Proxies;
 
     fn settings(text: &str) -> Result<Settings, String> {
         let mut settings = Settings::default();

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::local;
+use crate::network::loopback;
 use crate::problem::Problem;
 use crate::values;
 
@@ -76,14 +76,14 @@ impl Sites {
         };
         let host_allowed = match &self.hosts {
             Some(allowed) => allowed.allow(host),
-            None => local::names_loopback(host),
+            None => loopback::names_loopback(host),
         };
         if !host_allowed {
             return Err(Problem::new(403, "host", self.wrong_host()));
         }
         let origins_allowed = match &self.origins {
             Some(allowed) => origins.all(|origin| allowed.allow(origin)),
-            None => origins.all(local::is_loopback_origin),
+            None => origins.all(loopback::is_loopback_origin),
         };
         if !origins_allowed {
             return Err(Problem::new(403, "origin", self.wrong_origin()));
@@ -96,7 +96,7 @@ impl Sites {
         let hosts = self.hosts.iter().flat_map(|Hosts(hosts)| hosts);
         let origins = self.origins.iter().flat_map(|Origins(origins)| origins);
         let mut all = hosts.chain(origins.map(|(_, authority)| authority));
-        all.all(|entry| !entry.wildcard && local::names_loopback(&entry.host))
+        all.all(|entry| !entry.wildcard && loopback::names_loopback(&entry.host))
     }
 
     /// Whether an entry of the list of origins allows this one; without a list none does.
