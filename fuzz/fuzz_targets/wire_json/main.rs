@@ -8,6 +8,9 @@
 #[path = "../../../shells/gateway/src/client.rs"]
 #[allow(dead_code)]
 mod client;
+#[path = "../../../shells/gateway/src/clock/mod.rs"]
+#[allow(dead_code)]
+mod clock;
 #[path = "../../../shells/gateway/src/events.rs"]
 #[allow(dead_code)]
 mod events;
@@ -26,9 +29,6 @@ mod problem;
 #[path = "../../../shells/gateway/src/secret.rs"]
 #[allow(dead_code)]
 mod secret;
-#[path = "../../../shells/gateway/src/wall.rs"]
-#[allow(dead_code)]
-mod wall;
 
 #[path = "../../../shells/gateway/src/admin"]
 #[allow(dead_code)]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::events;
 use crate::frames::{self, Terms};
 use crate::identity::show_epoch;
-use crate::wall::Wall;
+use crate::clock::wall_clock::Anchor;
 
 /// What separates the names in the text.
 const SEPARATOR: char = '\u{1e}';
@@ -71,7 +71,7 @@ fn of_room(room: &RoomId, position: Position, data: &Value, to: u64) {
 }
 
 fn of_run(run: &RunId, agent: &str, position: Position, data: &Value, at: Timestamp) {
-    let wall = Wall::now();
+    let anchor = Anchor::now();
     let payload = Bytes::from(data.to_string());
     let kinds = [
         (RunEventKind::Started, "agent_started"),
@@ -81,26 +81,26 @@ fn of_run(run: &RunId, agent: &str, position: Position, data: &Value, at: Timest
     let expected = |event: &str, data: &Value| {
         json!({
             "type": "event", "stream": "session", "offset": position.offset, "event": event,
-            "run": run.as_str(), "agent": agent, "at": wall.millis(at), "data": data,
+            "run": run.as_str(), "agent": agent, "at": anchor.millis(at), "data": data,
         })
     };
     for (kind, event) in kinds {
         let fact = RunFact { run, agent, kind, failure: None, at, payload: &payload };
         let mut out = Vec::new();
-        events::fact("session", position, &fact, wall, &mut out);
+        events::fact("session", position, &fact, anchor, &mut out);
         assert_eq!(value(out), expected(event, data));
     }
     let failure = Some(RunFailure::Silence);
     let fact =
         RunFact { run, agent, kind: RunEventKind::Failed, failure, at, payload: &Bytes::new() };
     let mut out = Vec::new();
-    events::fact("session", position, &fact, wall, &mut out);
+    events::fact("session", position, &fact, anchor, &mut out);
     let failed = value(out);
     assert_eq!(failed, expected("agent_failed", &failed["data"]));
     assert!(failed["data"]["error"].is_string());
     let said = RunText { run, agent, at, text: agent };
     let mut out = Vec::new();
-    events::text("session", position, &said, wall, &mut out);
+    events::text("session", position, &said, anchor, &mut out);
     assert_eq!(value(out), expected("text", &json!({"delta": agent})));
     let list = events::list([(run, agent), (run, "a")].into_iter());
     let (one, two) = (json!({"run": run.as_str(), "agent": agent}), "a");

@@ -16,8 +16,8 @@ use headcount::shown;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::clock::utc;
 use crate::frames::quoted;
-use crate::utc;
 
 /// Lines that may wait to be written. Each has a few KiB at most: what it is about came in a body of
 /// no more.

@@ -7,12 +7,12 @@ use headcount::{Principal, Resume, ThreadId};
 use headcount_mio::Request;
 
 use crate::auth::{Check, Claims};
+use crate::clock::wall_clock::Anchor;
 use crate::credentials;
 use crate::identity::{self, Identity, Parameters};
 use crate::own::Door;
 use crate::passes::Pass;
 use crate::problem::Problem;
-use crate::wall::Wall;
 
 /// What an upgrade request comes to.
 pub(crate) enum Entry {
@@ -32,7 +32,7 @@ pub(crate) enum Entry {
 pub(crate) fn enter(
     request: &Request<'_>,
     door: &mut Door,
-    wall: Wall,
+    anchor: Anchor,
     instance: u64,
 ) -> Result<Entry, Problem> {
     let mut parameters = Parameters::read(request.query().unwrap_or(""))?;
@@ -54,7 +54,7 @@ pub(crate) fn enter(
         return Ok(Entry::Later);
     };
     let resume = parameters.resume(instance)?;
-    let (identity, pass) = admit(&claims, parameters.thread()?, resume, door, wall)?;
+    let (identity, pass) = admit(&claims, parameters.thread()?, resume, door, anchor)?;
     Ok(Entry::Known(identity, pass))
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn admit(
     thread: Option<ThreadId>,
     resume: Option<Resume>,
     door: &Door,
-    wall: Wall,
+    anchor: Anchor,
 ) -> Result<(Identity, Pass), Problem> {
     let thread = match (&claims.thread, thread) {
         (Some(pinned), Some(named)) if *pinned != named => {
@@ -102,7 +102,7 @@ pub(crate) fn admit(
         (None, None) => identity::main_thread()?,
     };
     let who =
-        Principal::new(claims.user.clone(), thread).with_expiry(wall.stamp(ends(claims, door)));
+        Principal::new(claims.user.clone(), thread).with_expiry(anchor.stamp(ends(claims, door)));
     let who = match claims.connections.and_then(NonZeroU32::new) {
         Some(limit) => who.with_max_connections(limit),
         None => who,

@@ -2,8 +2,8 @@
 
 use headcount::{Position, RunEnd, RunEventKind, RunFact, RunFailure, RunId, RunText, Timestamp};
 
+use crate::clock::wall_clock::Anchor;
 use crate::frames::{Object, array};
-use crate::wall::Wall;
 
 /// What a stretch of a run's text is called.
 pub(crate) const TEXT: &str = "text";
@@ -40,10 +40,10 @@ pub(crate) fn fact(
     stream: &str,
     position: Position,
     fact: &RunFact<'_>,
-    wall: Wall,
+    anchor: Anchor,
     out: &mut Vec<u8>,
 ) {
-    let head = head(stream, position, name(fact.kind), (fact.run, fact.agent, fact.at), wall);
+    let head = head(stream, position, name(fact.kind), (fact.run, fact.agent, fact.at), anchor);
     match fact.failure {
         Some(failure) => {
             let data = Object::new().text("error", cause(failure)).end();
@@ -58,11 +58,11 @@ pub(crate) fn text(
     stream: &str,
     position: Position,
     text: &RunText<'_>,
-    wall: Wall,
+    anchor: Anchor,
     out: &mut Vec<u8>,
 ) {
     let data = Object::new().text("delta", text.text).end();
-    head(stream, position, TEXT, (text.run, text.agent, text.at), wall)
+    head(stream, position, TEXT, (text.run, text.agent, text.at), anchor)
         .end_with_data(data.as_bytes(), out);
 }
 
@@ -79,13 +79,13 @@ fn head(
     position: Position,
     event: &str,
     (run, agent, at): (&RunId, &str, Timestamp),
-    wall: Wall,
+    anchor: Anchor,
 ) -> Object {
     Object::event(stream, position)
         .text("event", event)
         .text("run", run.as_str())
         .text("agent", agent)
-        .number("at", wall.millis(at))
+        .number("at", anchor.millis(at))
 }
 
 /// What an explanation calls the failure that is next.

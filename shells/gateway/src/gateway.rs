@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tracing::{debug, error, info};
 
 use crate::client::{self, Ask, Auth, Frame};
+use crate::clock::wall_clock::WallClock;
 use crate::credentials;
 use crate::entrance::{self, Entry};
 use crate::events;
@@ -30,7 +31,6 @@ use crate::problem::Problem;
 use crate::refusals::Refusals;
 use crate::rooms::{self, Right, may_join};
 use crate::secret::Secret;
-use crate::wall::WallClock;
 
 /// What the gateway counts beside the registry; shared with the admin port.
 #[derive(Debug, Default)]

@@ -14,6 +14,7 @@ mod auth;
 mod check;
 mod cli;
 mod client;
+mod clock;
 mod credentials;
 mod entrance;
 mod events;
@@ -40,9 +41,7 @@ mod settings;
 mod simulate;
 mod source;
 mod token_rules;
-mod utc;
 mod values;
-mod wall;
 
 use std::error::Error;
 use std::io::{self, Write};

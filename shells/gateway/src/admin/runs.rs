@@ -16,9 +16,9 @@ use super::opening::{self, Opening};
 use super::outcome::{self, Outcome};
 use super::surrogates::{self, Halves};
 use super::{State, body, idempotency, json};
+use crate::clock::utc;
 use crate::events;
 use crate::problem::Problem;
-use crate::utc;
 
 pub(super) static OPEN: Call = Call {
     name: "open_run",

@@ -10,11 +10,11 @@ const DRIFT: Duration = Duration::from_secs(1);
 
 /// The wall clock at the instant at which stamps are zero.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wall {
+pub(crate) struct Anchor {
     zero: Duration,
 }
 
-impl Wall {
+impl Anchor {
     /// For stamps that begin now.
     pub(crate) fn now() -> Self {
         Self { zero: since_1970() }
@@ -39,25 +39,25 @@ impl Wall {
 pub(crate) struct WallClock {
     /// When stamps were zero.
     started: Instant,
-    anchor: Wall,
+    anchor: Anchor,
 }
 
 impl WallClock {
     /// For stamps that begin now.
     pub(crate) fn start() -> Self {
-        Self { started: Instant::now(), anchor: Wall::now() }
+        Self { started: Instant::now(), anchor: Anchor::now() }
     }
 
     /// The anchor by both clocks as they are now.
-    pub(crate) fn anchor(&mut self) -> Wall {
+    pub(crate) fn anchor(&mut self) -> Anchor {
         self.follow(self.started.elapsed(), since_1970())
     }
 
     /// `passed` is the time since stamps were zero, and `wall` the time since 1970, of one instant.
-    fn follow(&mut self, passed: Duration, wall: Duration) -> Wall {
+    fn follow(&mut self, passed: Duration, wall: Duration) -> Anchor {
         let zero = wall.saturating_sub(passed);
         if zero.abs_diff(self.anchor.zero) > DRIFT {
-            self.anchor = Wall { zero };
+            self.anchor = Anchor { zero };
         }
         self.anchor
     }
@@ -74,20 +74,20 @@ mod tests {
 
     #[test]
     fn stamps_count_from_the_start() {
-        let wall = Wall { zero: Duration::from_millis(1_700_000_000_000) };
+        let wall = Anchor { zero: Duration::from_millis(1_700_000_000_000) };
         assert_eq!(wall.millis(Timestamp::from_millis(7)), 1_700_000_000_007);
         let stamp = |millis| wall.stamp(Duration::from_millis(millis));
         assert_eq!(stamp(1_700_000_000_007), Timestamp::from_millis(7));
         assert_eq!(stamp(1_699_999_999_999), Timestamp::ZERO);
         assert_eq!(wall.stamp(Duration::MAX), Timestamp::MAX);
-        assert!(Wall::now().millis(Timestamp::from_secs(1)) > 1_700_000_000_000);
+        assert!(Anchor::now().millis(Timestamp::from_secs(1)) > 1_700_000_000_000);
     }
 
     #[test]
     fn a_wall_clock_that_is_set_is_followed() {
         let seconds = Duration::from_secs;
         let zero = seconds(1_700_000_000);
-        let mut clock = WallClock { started: Instant::now(), anchor: Wall { zero } };
+        let mut clock = WallClock { started: Instant::now(), anchor: Anchor { zero } };
         let mut at = |passed: Duration, wall: Duration| {
             let stamp = Timestamp::from_nanos(u64::try_from(passed.as_nanos()).unwrap());
             clock.follow(passed, wall).millis(stamp)
@@ -107,7 +107,7 @@ mod tests {
     fn a_clock_that_is_slewed_does_not_move_what_was_said() {
         let seconds = Duration::from_secs;
         let zero = seconds(1_700_000_000);
-        let mut clock = WallClock { started: Instant::now(), anchor: Wall { zero } };
+        let mut clock = WallClock { started: Instant::now(), anchor: Anchor { zero } };
         let stamp = Timestamp::from_secs(5);
         for milli in (0..=1_000).step_by(100) {
             let wall = zero + seconds(10) + Duration::from_millis(milli);
