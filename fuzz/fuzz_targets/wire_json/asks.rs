@@ -5,16 +5,16 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::LONGEST_SENTENCE;
-use crate::client::{self, Ask, Auth};
-use crate::frames;
-use crate::handles::parse_connection;
 use crate::secret::Secret;
+use crate::wire::client_frames::{self, Ask, Auth};
+use crate::wire::frames;
+use crate::wire::handles::parse_connection;
 
 /// The longest `id` that is echoed, in bytes of JSON, as the documentation has it.
 const LONGEST_REQUEST: usize = 256;
 
 pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
-    let parsed = client::parse(text);
+    let parsed = client_frames::parse(text);
     if serde_json::from_str::<IgnoredAny>(text).is_err() {
         assert_eq!(parsed.as_ref().err().map(|wrong| wrong.code), Some("bad_json"));
     }
@@ -41,7 +41,7 @@ pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
 
 /// A text of which the value says everything.
 fn is_as_expected(value: &Value, plain: &str) {
-    let parsed = client::parse(plain);
+    let parsed = client_frames::parse(plain);
     let id = value.get("id").filter(|id| !id.is_null());
     let refused = id.is_some_and(|id| {
         !(id.is_string() || id.is_number()) || id.to_string().len() > LONGEST_REQUEST
@@ -133,7 +133,7 @@ pub(crate) fn number_of(text: &str) -> Option<u64> {
     })
 }
 
-fn is_error_frame(wrong: &client::Misunderstood<'_>) {
+fn is_error_frame(wrong: &client_frames::Misunderstood<'_>) {
     // A lone surrogate in it is the client's own, and comes back as it was.
     let request = wrong.request.filter(|json| serde_json::from_str::<Value>(json).is_ok());
     let frame = frames::error(wrong.code, &wrong.message, request);

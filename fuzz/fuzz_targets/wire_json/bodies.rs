@@ -11,9 +11,9 @@ use super::opening::Opening;
 use super::publication::Publication;
 use super::redaction::Rules;
 use crate::asks::number_of;
-use crate::handles::Named;
 use crate::is_refusal;
-use crate::problem::Problem;
+use crate::wire::handles::Named;
+use crate::wire::problem::Problem;
 
 /// Fields that a body may have at most, where all of them are looked at.
 const MOST: usize = 64;

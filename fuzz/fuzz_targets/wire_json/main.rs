@@ -5,30 +5,15 @@
 
 #![no_main]
 
-#[path = "../../../shells/gateway/src/client.rs"]
-#[allow(dead_code)]
-mod client;
 #[path = "../../../shells/gateway/src/clock/mod.rs"]
 #[allow(dead_code)]
 mod clock;
-#[path = "../../../shells/gateway/src/events.rs"]
-#[allow(dead_code)]
-mod events;
-#[path = "../../../shells/gateway/src/frames.rs"]
-#[allow(dead_code)]
-mod frames;
-#[path = "../../../shells/gateway/src/handles.rs"]
-#[allow(dead_code)]
-mod handles;
-#[path = "../../../shells/gateway/src/identity.rs"]
-#[allow(dead_code)]
-mod identity;
-#[path = "../../../shells/gateway/src/problem.rs"]
-#[allow(dead_code)]
-mod problem;
 #[path = "../../../shells/gateway/src/secret.rs"]
 #[allow(dead_code)]
 mod secret;
+#[path = "../../../shells/gateway/src/wire/mod.rs"]
+#[allow(dead_code)]
+mod wire;
 
 #[path = "../../../shells/gateway/src/admin"]
 #[allow(dead_code)]
@@ -55,8 +40,8 @@ use std::sync::LazyLock;
 
 use admin::bodies;
 use libfuzzer_sys::fuzz_target;
-use problem::Problem;
 use serde_json::{Value, json};
+use wire::problem::Problem;
 
 /// The longest sentence about a mistake: no more of what was sent goes back than helps.
 const LONGEST_SENTENCE: usize = 1024;

@@ -3,8 +3,8 @@
 use headcount::{ConnId, Position, Resume, ThreadId, UserId};
 
 use crate::asks::number_of;
-use crate::identity::{self, Identity};
 use crate::is_refusal;
+use crate::wire::identity::{self, Identity};
 
 /// What stands between the words of JSON and of queries.
 const BETWEEN_WORDS: [char; 6] = ['"', ':', ',', '&', '=', ' '];

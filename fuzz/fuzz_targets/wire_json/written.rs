@@ -9,10 +9,10 @@ use headcount::{
 };
 use serde_json::{Value, json};
 
-use crate::events;
-use crate::frames::{self, Terms};
-use crate::identity::show_epoch;
 use crate::clock::wall_clock::Anchor;
+use crate::wire::frames::{self, Terms};
+use crate::wire::identity::show_epoch;
+use crate::wire::run_events;
 
 /// What separates the names in the text.
 const SEPARATOR: char = '\u{1e}';
@@ -87,22 +87,22 @@ fn of_run(run: &RunId, agent: &str, position: Position, data: &Value, at: Timest
     for (kind, event) in kinds {
         let fact = RunFact { run, agent, kind, failure: None, at, payload: &payload };
         let mut out = Vec::new();
-        events::fact("session", position, &fact, anchor, &mut out);
+        run_events::fact("session", position, &fact, anchor, &mut out);
         assert_eq!(value(out), expected(event, data));
     }
     let failure = Some(RunFailure::Silence);
     let fact =
         RunFact { run, agent, kind: RunEventKind::Failed, failure, at, payload: &Bytes::new() };
     let mut out = Vec::new();
-    events::fact("session", position, &fact, anchor, &mut out);
+    run_events::fact("session", position, &fact, anchor, &mut out);
     let failed = value(out);
     assert_eq!(failed, expected("agent_failed", &failed["data"]));
     assert!(failed["data"]["error"].is_string());
     let said = RunText { run, agent, at, text: agent };
     let mut out = Vec::new();
-    events::text("session", position, &said, anchor, &mut out);
+    run_events::text("session", position, &said, anchor, &mut out);
     assert_eq!(value(out), expected("text", &json!({"delta": agent})));
-    let list = events::list([(run, agent), (run, "a")].into_iter());
+    let list = run_events::list([(run, agent), (run, "a")].into_iter());
     let (one, two) = (json!({"run": run.as_str(), "agent": agent}), "a");
     assert_eq!(value(list), json!([one, {"run": run.as_str(), "agent": two}]));
 }

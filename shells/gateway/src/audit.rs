@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::clock::utc;
-use crate::frames::quoted;
+use crate::wire::frames::quoted;
 
 /// Lines that may wait to be written. Each has a few KiB at most: what it is about came in a body of
 /// no more.

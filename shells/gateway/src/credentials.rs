@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use headcount_mio::Request;
 
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
 
 /// What a subprotocol that carries a token begins with.
 const SUBPROTOCOL: &str = "bearer.";

@@ -9,10 +9,10 @@ use headcount_mio::Request;
 use crate::auth::{Check, Claims};
 use crate::clock::wall_clock::Anchor;
 use crate::credentials;
-use crate::identity::{self, Identity, Parameters};
 use crate::own::Door;
 use crate::passes::Pass;
-use crate::problem::Problem;
+use crate::wire::identity::{self, Identity, Parameters};
+use crate::wire::problem::Problem;
 
 /// What an upgrade request comes to.
 pub(crate) enum Entry {

@@ -14,23 +14,23 @@ use headcount_mio::{Answer, Context, Handler, HangUp, Kind, Outcome, Payload, Re
 use tokio::sync::Notify;
 use tracing::{debug, error, info};
 
-use crate::client::{self, Ask, Auth, Frame};
 use crate::clock::wall_clock::WallClock;
 use crate::credentials;
 use crate::entrance::{self, Entry};
-use crate::events;
 use crate::fault;
-use crate::frames::{self, Terms};
-use crate::handles::show_connection;
-use crate::identity::{self, Identity};
 use crate::journal;
 use crate::lifecycle;
 use crate::own::{Door, Shared};
 use crate::passes::Pass;
-use crate::problem::Problem;
 use crate::refusals::Refusals;
 use crate::rooms::{self, Right, may_join};
 use crate::secret::Secret;
+use crate::wire::client_frames::{self, Ask, Auth, Frame};
+use crate::wire::frames::{self, Terms};
+use crate::wire::handles::show_connection;
+use crate::wire::identity::{self, Identity};
+use crate::wire::problem::Problem;
+use crate::wire::run_events;
 
 /// What the gateway counts beside the registry; shared with the admin port.
 #[derive(Debug, Default)]
@@ -110,7 +110,7 @@ impl Gateway {
         has_waited: bool,
     ) -> Outcome {
         let (request, introduced) = match payload {
-            Payload::Text(text) => match client::parse(text) {
+            Payload::Text(text) => match client_frames::parse(text) {
                 Ok(Frame { request, ask: Ask::Auth(auth) }) => {
                     (request, self.read_auth(&auth, has_waited))
                 }
@@ -235,7 +235,7 @@ impl Gateway {
             return self.introduce(context, conn, payload, has_waited);
         }
         let answer = match payload {
-            Payload::Text(text) => match client::parse(text) {
+            Payload::Text(text) => match client_frames::parse(text) {
                 Ok(frame) => self.act(context, conn, frame, has_waited),
                 Err(wrong) => Some(frames::error(wrong.code, &wrong.message, wrong.request)),
             },
@@ -364,7 +364,7 @@ impl Handler for Gateway {
         let config = context.registry.config();
         let terms =
             Terms { ping_interval: config.interval(), max_message_bytes: config.message_bytes() };
-        let runs = events::list(context.registry.open_runs(admitted.session));
+        let runs = run_events::list(context.registry.open_runs(admitted.session));
         let welcome =
             frames::welcome(&show_connection(self.instance, conn), &who, &admitted, &runs, terms);
         reply(context.registry, context.now, conn, welcome, &self.counters);
@@ -409,8 +409,8 @@ impl Handler for Gateway {
         };
         match body {
             Body::Message(message) => frames::event(&name, position, message.payload(), out),
-            Body::Run(fact) => events::fact(&name, position, &fact, self.wall.anchor(), out),
-            Body::Text(text) => events::text(&name, position, &text, self.wall.anchor(), out),
+            Body::Run(fact) => run_events::fact(&name, position, &fact, self.wall.anchor(), out),
+            Body::Text(text) => run_events::text(&name, position, &text, self.wall.anchor(), out),
         }
         Kind::Text
     }

@@ -18,7 +18,7 @@ use clap::Args;
 use headcount::journal::Recording;
 
 use crate::fault;
-use crate::frames::Object;
+use crate::wire::frames::Object;
 
 /// What may wait to be written, in bytes.
 const QUEUE_BYTES: usize = 64 << 20;

@@ -7,10 +7,10 @@ use headcount::{ConnId, Impact, Notice, Pressure, Registry, SessionId};
 use tracing::field::{DebugValue, debug};
 use tracing::{info, warn};
 
-use crate::events;
-use crate::frames::millis;
-use crate::handles::{show_connection, show_session};
-use crate::identity::show_epoch;
+use crate::wire::frames::millis;
+use crate::wire::handles::{show_connection, show_session};
+use crate::wire::identity::show_epoch;
+use crate::wire::run_events;
 
 /// How far back the last closed connections are searched for a name.
 const SEARCHED: usize = 256;
@@ -43,7 +43,7 @@ pub(crate) fn log(registry: &Registry, notice: Notice) {
         }
         Notice::RunEnded { session, end, lasted } => {
             let Subject { session, user, thread, .. } = of_session(registry, session);
-            let (end, lasted_ms) = (events::end_name(end), millis(lasted));
+            let (end, lasted_ms) = (run_events::end_name(end), millis(lasted));
             info!(session, user, thread, end, lasted_ms, "run ended");
         }
         Notice::Suspect { conn } => {

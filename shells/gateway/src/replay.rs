@@ -10,8 +10,8 @@ use headcount::journal::{Input, JournalError, Line, Replay as Replayed};
 use headcount::{ConnId, Registry, Timestamp};
 
 use crate::admin::explain;
-use crate::handles::{Named, parse_connection};
-use crate::identity::hex;
+use crate::wire::handles::{Named, parse_connection};
+use crate::wire::identity::hex;
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {

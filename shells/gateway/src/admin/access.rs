@@ -13,7 +13,7 @@ use super::keys::{AdminKeys, Caller, Scope};
 use super::query;
 use super::recorded;
 use super::routes::{Queries, Route};
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
 
 /// What a call asks for before it is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

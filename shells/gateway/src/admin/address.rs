@@ -4,8 +4,8 @@ use headcount::{ConnId, Registry, RoomId, RunId, SessionId, Target, ThreadId, Us
 
 use super::call::{Field, Form, Shape};
 use super::fields::Fields;
-use crate::handles::{self, Named};
-use crate::problem::Problem;
+use crate::wire::handles::{self, Named};
+use crate::wire::problem::Problem;
 
 /// `to`: which fields it has, and which of them go together.
 pub(super) static TO: Form = Form::closed(&[

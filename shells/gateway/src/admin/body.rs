@@ -15,7 +15,7 @@ use super::State;
 use super::call::NOTHING;
 use super::fields::Fields;
 use super::object::{or_empty, parse};
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
 
 /// What a request may take to send its body.
 const DEADLINE: Duration = Duration::from_secs(10);

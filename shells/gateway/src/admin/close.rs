@@ -10,8 +10,8 @@ use super::call::{Answer, Body, Call, Field, Form, Shape};
 use super::fields::Fields;
 use super::{State, body, json, object};
 use crate::audit::Record;
-use crate::frames::Object;
-use crate::problem::Problem;
+use crate::wire::frames::Object;
+use crate::wire::problem::Problem;
 
 static FORM: Form = Form::closed(&[
     TO_FIELD,

@@ -16,8 +16,8 @@ use super::fields::{Fields, boxed};
 use super::object;
 use super::redaction::Rules;
 use super::surrogates::{self, Halves};
-use crate::events;
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
+use crate::wire::run_events;
 
 const USER: Field = Field::needed("user", Shape::Id, "Whose run it is.");
 const CALL_FIELD: Field =
@@ -29,13 +29,13 @@ const fn event(name: &'static str) -> Field {
 }
 
 const fn of(kind: RunEventKind) -> Field {
-    event(events::name(kind))
+    event(run_events::name(kind))
 }
 
 /// The body of a piece of text.
 const TEXT: Form = Form::closed(&[
     USER,
-    event(events::TEXT),
+    event(run_events::TEXT),
     Field::needed("delta", Shape::Text, "The next piece of what the agent says."),
 ]);
 
@@ -165,15 +165,16 @@ impl Event {
 
 impl Said {
     fn read(name: &str, fields: &mut Fields<'_>, rules: &Rules) -> Result<Self, Problem> {
-        if name == events::TEXT {
+        if name == run_events::TEXT {
             let delta = fields.take_string("delta")?;
             // Deltas are joined with their neighbours: nothing else of them could be.
             fields.end(TEXT.fields)?;
             return Ok(Self::Text(delta.into()));
         }
-        let Some(kind) = KINDS.into_iter().find(|kind| events::name(*kind) == name) else {
-            let known: Vec<_> = KINDS.into_iter().map(events::name).collect();
-            let message = format!("event must be one of {} and {}", known.join(", "), events::TEXT);
+        let Some(kind) = KINDS.into_iter().find(|kind| run_events::name(*kind) == name) else {
+            let known: Vec<_> = KINDS.into_iter().map(run_events::name).collect();
+            let message =
+                format!("event must be one of {} and {}", known.join(", "), run_events::TEXT);
             return Err(Problem::new(400, "bad_event", message));
         };
         if kind == RunEventKind::Thinking {

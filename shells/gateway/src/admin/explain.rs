@@ -5,10 +5,10 @@ use headcount::{
     Registry, Retry, SessionId, Timestamp, Upcoming,
 };
 
-use crate::events;
-use crate::frames::{Object, array, millis, room_stream};
-use crate::handles::{show_connection, show_session};
-use crate::identity::show_epoch;
+use crate::wire::frames::{Object, array, millis, room_stream};
+use crate::wire::handles::{show_connection, show_session};
+use crate::wire::identity::show_epoch;
+use crate::wire::run_events;
 
 /// `None`: there is none. `whole`: with its places in all its streams.
 pub(crate) fn connection(
@@ -112,7 +112,8 @@ fn runs(registry: &Registry, now: Timestamp, session: SessionId) -> String {
             .number("events", u64::from(known.events))
             .raw("calls", &array(&calls));
         let Some((at, failure)) = known.fails else { return shown.end() };
-        let next = Object::new().text("what", "fail").text("why", events::failure_name(failure));
+        let next =
+            Object::new().text("what", "fail").text("why", run_events::failure_name(failure));
         let next = next.number("in_ms", millis(at.saturating_since(now))).end();
         shown.raw("next", &next).end()
     });

@@ -15,8 +15,8 @@ use serde_json::value::RawValue;
 use super::call::Field;
 use super::redaction::Rules;
 use super::surrogates::mend;
-use crate::frames::quoted;
-use crate::problem::{Problem, why};
+use crate::wire::frames::quoted;
+use crate::wire::problem::{Problem, why};
 
 /// The characters that are shown at most of a field's name that is not known.
 const SHOWN: usize = 32;

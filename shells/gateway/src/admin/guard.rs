@@ -9,7 +9,7 @@ use super::State;
 use super::unread::Unread;
 use crate::network::loopback;
 use crate::network::sites::Sites;
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
 
 /// What a preflight is answered for allowed pages, and for how long a browser may remember it, in seconds.
 const PREFLIGHT: [(HeaderName, &str); 3] = [

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use axum::http::HeaderMap;
 use tokio::sync::watch;
 
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
 
 /// What an answer counts beside its key and itself: its places in the table and in the order, at
 /// their emptiest.

@@ -12,8 +12,8 @@ use super::explain;
 use super::pages::Page;
 use super::query::Query;
 use super::{SLICE, State, json};
-use crate::handles::Named;
-use crate::problem::Problem;
+use crate::wire::handles::Named;
+use crate::wire::problem::Problem;
 
 /// Explanations: which fields there are depends on how the entry stands.
 static EXPLAINED: Form = Form::open(&[]);

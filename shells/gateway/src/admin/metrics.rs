@@ -14,9 +14,9 @@ use super::State;
 use super::call::{Answer, Body, Call};
 use super::idempotency::Figures;
 use super::stats::resident_bytes;
-use crate::events::end_name;
 use crate::journal::JournalEnd;
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
+use crate::wire::run_events::end_name;
 
 pub(super) static CALL: Call = Call {
     name: "metrics",

@@ -53,12 +53,12 @@ use headcount_mio::{Context, Handle, HandleError};
 use tokio::sync::{Notify, oneshot};
 
 use crate::fault;
-use crate::frames::Object;
 use crate::gateway::Counters;
 use crate::log::Log;
 use crate::network::sites::Sites;
-use crate::problem::Problem;
 use crate::refusals;
+use crate::wire::frames::Object;
+use crate::wire::problem::Problem;
 use call::{Answer, Body, Call, Field, Form, Shape};
 pub(crate) use idempotency::AnswerBounds;
 use idempotency::Answers;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::problem::{Problem, why};
+use crate::wire::problem::{Problem, why};
 
 /// Understands a body. `T` says what it needs.
 pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {

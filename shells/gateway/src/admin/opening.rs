@@ -9,7 +9,7 @@ use super::call::{Field, Form, Shape};
 use super::fields::Fields;
 use super::object;
 use super::redaction::Rules;
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
 
 /// The body.
 pub(super) static FORM: Form = Form::open(&[

@@ -16,10 +16,10 @@ use super::fields::Fields;
 use super::{State, body, json, object};
 use crate::audit::Record;
 use crate::auth::MAX_TOKEN_ID_BYTES;
-use crate::frames::{Object, millis};
 use crate::own::Door;
-use crate::problem::Problem;
 use crate::revocations::{self, Full};
+use crate::wire::frames::{Object, millis};
+use crate::wire::problem::Problem;
 
 static DRAIN_FORM: Form = Form::closed(&[Field::optional(
     "deadline_ms",

@@ -3,8 +3,8 @@
 use headcount::{Delivery, Position};
 
 use super::call::{Field, Form, Shape};
-use crate::frames::{Object, array};
-use crate::identity::show_epoch;
+use crate::wire::frames::{Object, array};
+use crate::wire::identity::show_epoch;
 
 const STORED: Field = Field::needed("stored", Shape::AtLeast(0), "Logs that it was appended to.");
 const POSITIONS: Field = Field::needed(

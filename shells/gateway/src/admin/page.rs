@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::State;
 use super::call::{Answer, Body, Call};
-use crate::frames::Object;
+use crate::wire::frames::Object;
 
 pub(super) static CALL: Call = Call {
     name: "page",

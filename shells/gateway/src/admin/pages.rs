@@ -14,8 +14,8 @@ use hyper::body::Frame;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::query::show_cursor;
-use crate::frames::quoted;
-use crate::problem::Problem;
+use crate::wire::frames::quoted;
+use crate::wire::problem::Problem;
 
 type Part = Result<String, Problem>;
 

@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 use tokio::time::{interval, sleep, timeout};
 
 use super::access;
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
 
 /// What a connection reads ahead, heads included, and how much of its answers waits to be written
 /// before the next part of one is made.

@@ -10,7 +10,7 @@ use super::call::{Field, Form, Shape};
 use super::fields::{Fields, missing};
 use super::object;
 use super::surrogates::mend;
-use crate::problem::{Problem, why};
+use crate::wire::problem::{Problem, why};
 
 /// The body of a publish.
 pub(super) static FORM: Form = Form::closed(&[

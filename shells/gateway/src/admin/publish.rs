@@ -10,8 +10,8 @@ use super::call::{Answer, Body, Call};
 use super::outcome::{self, Outcome};
 use super::publication::{self, Publication};
 use super::{State, body, idempotency, json};
-use crate::frames;
-use crate::problem::Problem;
+use crate::wire::frames;
+use crate::wire::problem::Problem;
 
 pub(super) static CALL: Call = Call {
     name: "publish",

@@ -4,9 +4,9 @@ use headcount::UserId;
 
 use super::address::parse_user;
 use super::call::{Field, Shape};
-use crate::identity::hex;
-use crate::problem::Problem;
 use crate::values;
+use crate::wire::identity::hex;
+use crate::wire::problem::Problem;
 
 /// What a query can say.
 pub(super) const KNOWN: [Field; 3] = [

@@ -8,7 +8,7 @@ use super::access::Peer;
 use super::keys::Caller;
 use super::refusal::Code;
 use crate::audit::Record;
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
 
 /// Serves a call. `serve` finds a [`Record`] among the request's extensions, and notes there whom it
 /// is about and what it did.

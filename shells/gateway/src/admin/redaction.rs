@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use headcount_redaction::{Error, Kind, MAX_DEPTH, Policy};
 
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
 
 /// The rules of `[redaction]` in force.
 #[derive(Debug, Default)]

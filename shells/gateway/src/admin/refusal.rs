@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use headcount::Refused;
 use headcount_mio::Answer;
 
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
 
 /// The code of the error that a response is.
 #[derive(Clone, Copy, Debug)]

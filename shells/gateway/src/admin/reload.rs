@@ -17,12 +17,12 @@ use super::redaction::Rules;
 use super::{State, body, json, recorded};
 use crate::audit::Record;
 use crate::fault;
-use crate::frames::{Object, array, quoted};
 use crate::log::Log;
 use crate::network::sites::Sites;
 use crate::own;
-use crate::problem::Problem;
 use crate::source::{Plan, Source};
+use crate::wire::frames::{Object, array, quoted};
+use crate::wire::problem::Problem;
 
 /// What the query can say.
 pub(super) const QUERY: [Field; 1] = [Field::optional(

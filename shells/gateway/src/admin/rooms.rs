@@ -11,11 +11,11 @@ use super::address::{parse_connection, parse_room, parse_user};
 use super::call::{Answer, Body, Call, Field, Form, Shape};
 use super::fields::Fields;
 use super::{SLICE, State, body, json, object, to_the_end};
-use crate::frames::{self, Object};
 use crate::gateway::reply;
-use crate::handles::Named;
-use crate::problem::Problem;
 use crate::rooms::{self, Right, may_join};
+use crate::wire::frames::{self, Object};
+use crate::wire::handles::Named;
+use crate::wire::problem::Problem;
 
 static FORM: Form = Form::closed(&[
     Field::optional("user", Shape::Id, "The connections that this user has now."),

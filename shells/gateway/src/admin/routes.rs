@@ -15,7 +15,7 @@ use super::{
     State, client_module, close, look, metrics, openapi, operate, page, publish, query, reload,
     rooms, runs, stats,
 };
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
 
 /// The method of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,8 +17,8 @@ use super::outcome::{self, Outcome};
 use super::surrogates::{self, Halves};
 use super::{State, body, idempotency, json};
 use crate::clock::utc;
-use crate::events;
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
+use crate::wire::run_events;
 
 pub(super) static OPEN: Call = Call {
     name: "open_run",
@@ -190,5 +190,5 @@ fn end(ended: RunEnded, context: &Context<'_>) -> String {
 }
 
 fn reported(kind: RunEventKind, at: &str) -> String {
-    format!("an earlier {} ended it at {at}", events::name(kind))
+    format!("an earlier {} ended it at {at}", run_events::name(kind))
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
 
 /// The answer that is on its way, if one is.
 pub(super) struct SharedWork<T> {

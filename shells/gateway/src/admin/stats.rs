@@ -12,9 +12,9 @@ use headcount_mio::Context;
 use super::call::{Answer, Body, Call, Field, Form, Shape};
 use super::idempotency::Figures;
 use super::{State, json};
-use crate::events::end_name;
-use crate::frames::{Object, array, millis};
-use crate::problem::Problem;
+use crate::wire::frames::{Object, array, millis};
+use crate::wire::problem::Problem;
+use crate::wire::run_events::end_name;
 
 pub(super) static CALL: Call = Call {
     name: "stats",

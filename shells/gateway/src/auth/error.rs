@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use crate::problem::Problem;
+use crate::wire::problem::Problem;
 
 use super::verifier::MAX_TOKEN_BYTES;
 

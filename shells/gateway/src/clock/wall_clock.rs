@@ -29,7 +29,7 @@ impl Anchor {
     /// Milliseconds since the beginning of 1970.
     pub(crate) fn millis(self, at: Timestamp) -> u64 {
         let since = self.zero.saturating_add(Duration::from_nanos(at.as_nanos()));
-        crate::frames::millis(since)
+        crate::wire::frames::millis(since)
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
             let stamp = Timestamp::from_nanos(u64::try_from(passed.as_nanos()).unwrap());
             clock.follow(passed, wall).millis(stamp)
         };
-        let millis = crate::frames::millis;
+        let millis = crate::wire::frames::millis;
         let step = seconds(8 * 3_600);
         for (passed, ahead) in [(10, seconds(0)), (20, step), (30, step), (40, seconds(2))] {
             let (passed, wall) = (seconds(passed), zero + seconds(passed) + ahead);

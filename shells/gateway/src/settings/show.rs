@@ -7,9 +7,9 @@ use headcount::{Config, shown};
 use super::file::literal;
 use super::rows::{ROWS, Row};
 use super::{Settings, Value, over_cap_name};
-use crate::frames::millis;
 use crate::limits::descriptors::Descriptors;
 use crate::values;
+use crate::wire::frames::millis;
 
 impl Settings {
     /// A file that makes these settings, except for secrets, which it only says to be set or not.

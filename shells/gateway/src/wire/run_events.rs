@@ -3,7 +3,7 @@
 use headcount::{Position, RunEnd, RunEventKind, RunFact, RunFailure, RunId, RunText, Timestamp};
 
 use crate::clock::wall_clock::Anchor;
-use crate::frames::{Object, array};
+use crate::wire::frames::{Object, array};
 
 /// What a stretch of a run's text is called.
 pub(crate) const TEXT: &str = "text";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use headcount::{IdError, shown};
 use headcount_mio::Answer;
 
-use crate::frames::Object;
+use crate::wire::frames::Object;
 
 /// An answer of `{"error":{"code","message"}}`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 use headcount::{Position, Principal, Resume, ThreadId, UserId};
 
-use crate::handles::parse_connection;
-use crate::problem::Problem;
+use crate::wire::handles::parse_connection;
+use crate::wire::problem::Problem;
 
 const MAIN_THREAD: &str = "main";
 

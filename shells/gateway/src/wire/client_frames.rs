@@ -4,10 +4,10 @@ use headcount::{ConnId, Position, RoomId, ThreadId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::handles::{Named, parse_connection};
-use crate::identity;
-use crate::problem::why;
 use crate::secret::Secret;
+use crate::wire::handles::{Named, parse_connection};
+use crate::wire::identity;
+use crate::wire::problem::why;
 
 /// The longest `id` that is sent back, in bytes of JSON.
 const MAX_REQUEST_BYTES: usize = 256;

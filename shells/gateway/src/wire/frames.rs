@@ -11,7 +11,7 @@ use headcount::{
     Admitted, JoinError, Joined, Position, Recovered, RoomId, StreamRef, Who, is_hidden, shown,
 };
 
-use crate::identity::show_epoch;
+use crate::wire::identity::show_epoch;
 
 /// The delays between which a client picks its first reconnect, unless a drain says otherwise.
 const RECONNECT: Range<Duration> = Duration::from_millis(250)..Duration::from_millis(5_000);

@@ -6,7 +6,7 @@
 
 use headcount::{ConnId, Registry, SessionId};
 
-use crate::identity::hex;
+use crate::wire::identity::hex;
 
 /// A handle as it was read, and the instance that it is said to belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
