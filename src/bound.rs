@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::action::{MESSAGE_OVERHEAD, Message};
 use crate::config::Config;
-use crate::conn::{Cold, Conn, LateJoin, Seat};
+use crate::conn::{Cold, Conn, LateJoin, Membership};
 use crate::id::MAX_ID_BYTES;
 use crate::log::{Entry, MARKS_KEPT};
 use crate::registry::{Announcement, Closed, Queued, Turn};
@@ -94,12 +94,12 @@ impl Config {
     }
 
     const fn of_connections(&self, slots: u64, largest: u64) -> u64 {
-        let seats = self.rooms_per_connection as u64 + 1;
+        let memberships = self.rooms_per_connection as u64 + 1;
         // Direct messages up to the lane, and what a close moves out of the logs.
         let queued = largest.saturating_mul(2).saturating_add(2 * self.window + self.lane);
         let items = queued / MESSAGE_OVERHEAD + 4;
         let one = GROWTH * (size::<Conn>() + size::<Cold>())
-            + (seats + 4) * GROWTH * (size::<Seat>() + size::<LateJoin>())
+            + (memberships + 4) * GROWTH * (size::<Membership>() + size::<LateJoin>())
             + NAME
             // Its place in the order of those that close, which are dropped lazily.
             + GROWTH * 2 * 8;
@@ -119,9 +119,10 @@ impl Config {
     }
 
     const fn of_streams(&self, streams: u64) -> u64 {
-        let seats = (self.connections as u64).saturating_mul(1 + self.rooms_per_connection as u64);
-        let members = seats.saturating_mul(SHRINK * size::<Member>());
-        let places = if seats < streams { seats } else { streams };
+        let memberships =
+            (self.connections as u64).saturating_mul(1 + self.rooms_per_connection as u64);
+        let members = memberships.saturating_mul(SHRINK * size::<Member>());
+        let places = if memberships < streams { memberships } else { streams };
         table::<Stream>(streams)
             .saturating_add(members)
             .saturating_add(places.saturating_mul(KEPT_PLACES * size::<Member>()))

@@ -44,7 +44,7 @@ pub(crate) struct Conn {
     pub(crate) load: u64,
     pub(crate) serial: NonZeroU32,
     pub(crate) session: u32,
-    /// How many of its seats lag: of its rooms, and of its session. While any does, everything
+    /// How many of its memberships lag: of its rooms, and of its session. While any does, everything
     /// reaches it through its own turns.
     pub(crate) lagging: u32,
     pub(crate) state: State,
@@ -105,16 +105,16 @@ pub(crate) struct Cold {
     pub(crate) ping_mark: u64,
     /// When the pong deadline started, in attended time.
     pub(crate) ping_at: Timestamp,
-    /// Its place in each stream that it follows; the session's is the first.
-    pub(crate) seats: SmallVec<[Seat; 2]>,
+    /// One per stream that it follows; the session's is the first.
+    pub(crate) memberships: SmallVec<[Membership; 2]>,
     /// Its streams in which it has not passed yet where the head was when it joined late: few, and
     /// empty for most.
     pub(crate) late_joins: Vec<LateJoin>,
     pub(crate) label: Option<Box<str>>,
     /// Pending: its place in the queue of its source; `None` if it has no source.
     pub(crate) waiter: Option<Waiter>,
-    /// The seat that its next turn begins with, so that no room of many starves another.
-    pub(crate) next_seat: u32,
+    /// The membership that its next turn begins with, so that no room of many starves another.
+    pub(crate) next_membership: u32,
     /// The drain that it was told of: that drain's plan holds for it.
     pub(crate) told_of_drain: u32,
     /// Eighths of tokens that were refused since the bucket of frames was full.
@@ -144,12 +144,12 @@ pub(crate) struct Cold {
     pub(crate) close_polled: bool,
 }
 
-/// Where a connection sits in one stream.
+/// That a connection follows a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Seat {
+pub(crate) struct Membership {
     pub(crate) stream: u32,
     /// The index among the stream's members.
-    pub(crate) place: u32,
+    pub(crate) index: u32,
     /// The last offset that its client said it has dealt with.
     pub(crate) acknowledged: u64,
 }
@@ -220,11 +220,11 @@ impl Conns {
             queued: 0,
             ping_mark: 0,
             ping_at: attended,
-            seats: SmallVec::new(),
+            memberships: SmallVec::new(),
             late_joins: Vec::new(),
             label: None,
             waiter: None,
-            next_seat: 0,
+            next_membership: 0,
             told_of_drain: 0,
             excess: 0,
             head_bytes: 0,

@@ -28,7 +28,7 @@ pub(crate) struct Member {
 #[derive(Clone, Copy, Hash)]
 pub(crate) struct Sweep {
     pub(crate) offset: u64,
-    /// The members before this place have been visited.
+    /// The members before this index have been visited.
     pub(crate) next: u32,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Sweep {
 #[derive(Clone, Copy, Hash)]
 pub(crate) struct MassClose {
     pub(crate) reason: CloseReason,
-    /// The members from this place on are closed, or have joined since.
+    /// The members from this index on are closed, or have joined since.
     pub(crate) before: u32,
 }
 
@@ -84,17 +84,17 @@ impl Stream {
         Position { epoch: self.epoch, offset }
     }
 
-    /// The place of a new member.
+    /// Adds a member. Returns its index.
     pub(crate) fn add(&mut self, conn: u32, cursor: u64) -> u32 {
-        let place = self.members.len() as u32;
+        let index = self.members.len() as u32;
         self.members.push(Member { conn, lagging: false, cursor });
         self.passed = self.passed.min(cursor);
-        place
+        index
     }
 
-    /// Removes a member in O(1). The last one moves into its place.
-    pub(crate) fn remove(&mut self, place: u32) -> Removed {
-        let member = self.members.swap_remove(place as usize);
+    /// Removes a member in O(1). The last member takes its index.
+    pub(crate) fn remove(&mut self, index: u32) -> Removed {
+        let member = self.members.swap_remove(index as usize);
         self.lagging -= u32::from(member.lagging);
         let from = self.members.len() as u32;
         if self.members.is_empty() {
@@ -102,11 +102,11 @@ impl Stream {
         } else if self.members.capacity() > 64 && self.members.len() * 4 < self.members.capacity() {
             self.members.shrink_to(self.members.len() * 2);
         }
-        let moved = (place < from).then(|| self.members[place as usize].conn);
+        let moved = (index < from).then(|| self.members[index as usize].conn);
         let mut missed = false;
         if let Some(sweep) = &mut self.sweep {
-            // The one that moved was still to be visited, and its new place lies behind.
-            missed = moved.is_some() && place < sweep.next && from >= sweep.next;
+            // The moved member was still to be visited, and its new index lies behind.
+            missed = moved.is_some() && index < sweep.next && from >= sweep.next;
             sweep.next = sweep.next.min(from);
         }
         if let Some(mass_close) = &mut self.mass_close {
@@ -118,7 +118,7 @@ impl Stream {
 
 /// What a removal did to others.
 pub(crate) struct Removed {
-    /// The connection whose member record has a new place: the one that became free.
+    /// The connection whose member record moved to the index that became free.
     pub(crate) moved: Option<u32>,
     /// The running sweep will not come by it any more.
     pub(crate) missed: bool,

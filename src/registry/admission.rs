@@ -234,7 +234,7 @@ impl Registry {
         self.counters.open += 1;
         self.counters.live += 1;
         let since = resume.and_then(|resume| resume.position);
-        let (position, recovered) = self.take_seat(slot, stream, since);
+        let (position, recovered) = self.join_stream(slot, stream, since);
         self.arm(slot);
         let session = self.sessions.id(session);
         self.notice(Notice::Admitted { conn, session });

@@ -68,25 +68,32 @@ impl Registry {
                 hot.state
             );
             hold!(
-                (hot.state == State::Open) != cold.seats.is_empty(),
-                "{id:?} is {:?} with {} seats",
+                (hot.state == State::Open) != cold.memberships.is_empty(),
+                "{id:?} is {:?} with {} memberships",
                 hot.state,
-                cold.seats.len()
+                cold.memberships.len()
             );
             hold!(cold.queued <= hot.load, "{id:?} has more queued than its load");
             hold!(hot.state == State::Open || hot.lagging == 0, "{id:?} lags, and is not open");
             hold!(hot.state == State::Open || !hot.ready, "{id:?} is ready, and not open");
             hold!(hot.ping != Ping::Handed || hot.load > cold.queued, "{id:?}: a ping is flushed");
-            let lagging = cold.seats.iter().filter(|seat| {
-                let stream = self.streams.get(seat.stream as usize);
+            let lagging = cold.memberships.iter().filter(|membership| {
+                let stream = self.streams.get(membership.stream as usize);
                 stream.is_some_and(|stream| {
-                    stream.members.get(seat.place as usize).is_some_and(|member| member.lagging)
+                    stream
+                        .members
+                        .get(membership.index as usize)
+                        .is_some_and(|member| member.lagging)
                 })
             });
-            hold!(lagging.count() == hot.lagging as usize, "{id:?} miscounts its lagging seats");
-            for seat in &cold.seats {
-                let stream = self.streams.get(seat.stream as usize);
-                let member = stream.and_then(|stream| stream.members.get(seat.place as usize));
+            hold!(
+                lagging.count() == hot.lagging as usize,
+                "{id:?} miscounts its lagging memberships"
+            );
+            for membership in &cold.memberships {
+                let stream = self.streams.get(membership.stream as usize);
+                let member =
+                    stream.and_then(|stream| stream.members.get(membership.index as usize));
                 hold!(
                     member.is_some_and(|member| member.conn == slot),
                     "{id:?} sits where it is no member"
@@ -191,7 +198,7 @@ impl Registry {
             }
             let turns = turns[key];
             hold!(turns == u32::from(stream.queued), "{owner:?} has {turns} turns");
-            for (place, member) in stream.members.iter().enumerate() {
+            for (index, member) in stream.members.iter().enumerate() {
                 let cursor = member.cursor;
                 hold!(
                     cursor >= stream.passed,
@@ -200,20 +207,17 @@ impl Registry {
                 hold!(cursor <= log.head(), "{owner:?} has a cursor beyond its head");
                 // A live member has everything but what the running sweep still brings.
                 let visited = stream.sweep.is_none_or(|sweep| {
-                    (place as u32) < sweep.next && log.after(sweep.offset).is_none()
+                    (index as u32) < sweep.next && log.after(sweep.offset).is_none()
                 });
                 hold!(
                     member.lagging || !visited || log.after(cursor).is_none(),
-                    "{owner:?}: place {place} at {cursor} was missed"
+                    "{owner:?}: member {index} at {cursor} was missed"
                 );
                 let seated = self.conns.get(member.conn).is_some()
-                    && self
-                        .conns
-                        .cold(member.conn)
-                        .seats
-                        .iter()
-                        .any(|seat| seat.stream == key as u32 && seat.place as usize == place);
-                hold!(seated, "{owner:?}: the member at {place} does not sit there");
+                    && self.conns.cold(member.conn).memberships.iter().any(|membership| {
+                        membership.stream == key as u32 && membership.index as usize == index
+                    });
+                hold!(seated, "{owner:?}: member {index} has no such membership");
             }
             if let Some(at) = self.ages_at(key as u32) {
                 let armed = self.stream_timers.covers(key as u32, at);

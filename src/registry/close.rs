@@ -102,12 +102,12 @@ impl Registry {
             // The stream goes with its last member.
             let Some(stream) = self.streams.get_mut(key as usize) else { return };
             let Some(MassClose { reason, before }) = stream.mass_close else { break };
-            let Some(place) = before.checked_sub(1) else {
+            let Some(index) = before.checked_sub(1) else {
                 stream.mass_close = None;
                 break;
             };
-            stream.mass_close = Some(MassClose { reason, before: place });
-            let slot = stream.members[place as usize].conn;
+            stream.mass_close = Some(MassClose { reason, before: index });
+            let slot = stream.members[index as usize].conn;
             self.begin_close(slot, reason);
         }
         let stream = self.streams.get(key as usize);
@@ -186,9 +186,9 @@ impl Registry {
         if core::mem::take(&mut self.conns.hot_mut(slot).ready) {
             self.abandon_turn(Turn::Conn(conn));
         }
-        let seats = core::mem::take(&mut self.conns.cold_mut(slot).seats);
-        for seat in seats {
-            self.leave_seat(slot, seat);
+        let memberships = core::mem::take(&mut self.conns.cold_mut(slot).memberships);
+        for membership in memberships {
+            self.leave_stream(slot, membership);
         }
         self.counters.open -= 1;
         let age = self.now.saturating_since(self.conns.cold(slot).phase);

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::action::{Message, Position};
-use crate::conn::{LateJoin, Seat, State};
+use crate::conn::{LateJoin, Membership, State};
 use crate::error::{AcknowledgeError, JoinError, ReplyError, UnknownConn};
 use crate::id::{ConnId, RoomId};
 use crate::log::{Late, Log, Reader};
@@ -117,8 +117,8 @@ impl Registry {
         }
         let left_out = message.excluded().and_then(|conn| {
             let cold = self.conns.cold(self.conns.resolve(conn)?);
-            let seat = cold.seats.iter().find(|seat| seat.stream == key)?;
-            Some(stream.members[seat.place as usize].lagging)
+            let membership = cold.memberships.iter().find(|membership| membership.stream == key)?;
+            Some(stream.members[membership.index as usize].lagging)
         });
         let (now, seed) = (self.now, self.config.seed);
         self.store(key, delivery, |stream, runs| stream.log.append(now, message, seed, runs));
@@ -242,14 +242,15 @@ impl Registry {
         let slot = self.open_slot(conn).ok_or(JoinError::UnknownConn)?;
         let known = self.rooms.find(room);
         if let Some(key) = known.map(|room| self.rooms.get(room).stream)
-            && let Some(seat) = self.conns.cold(slot).seats.iter().find(|seat| seat.stream == key)
+            && let Some(membership) =
+                self.conns.cold(slot).memberships.iter().find(|membership| membership.stream == key)
         {
             let stream = &self.streams[key as usize];
-            let position = stream.position(stream.members[seat.place as usize].cursor);
+            let position = stream.position(stream.members[membership.index as usize].cursor);
             return Ok(Joined { position, recovered: Recovered::Fresh, already: true });
         }
-        // The session's seat is not a room's.
-        if self.conns.cold(slot).seats.len() > self.config.rooms_per_connection as usize {
+        // The first membership is the session's.
+        if self.conns.cold(slot).memberships.len() > self.config.rooms_per_connection as usize {
             return Err(JoinError::RoomsPerConnection);
         }
         let user = self.sessions.get(self.conns.hot(slot).session).user;
@@ -262,15 +263,15 @@ impl Registry {
         };
         self.rooms.set_empty(room_slot, false);
         let key = self.rooms.get(room_slot).stream;
-        let (position, recovered) = self.take_seat(slot, key, since);
+        let (position, recovered) = self.join_stream(slot, key, since);
         Ok(Joined { position, recovered, already: false })
     }
 
-    /// How many rooms a user's open connections are in together: the lengths of their lists of seats,
+    /// How many rooms a user's open connections are in together: the lengths of their lists of memberships,
     /// never a counter.
     fn rooms_of_user(&self, user: u32) -> usize {
-        // The session's seat is not a room's.
-        self.open_of(user).iter().map(|slot| self.conns.cold(*slot).seats.len() - 1).sum()
+        // The first membership is the session's.
+        self.open_of(user).iter().map(|slot| self.conns.cold(*slot).memberships.len() - 1).sum()
     }
 
     /// A new room. Over `limits.rooms` those go that have been empty longest.
@@ -315,12 +316,14 @@ impl Registry {
                 self.rooms.get(room).stream
             }
         };
-        let mut seats = self.conns.cold_mut(slot).seats.iter_mut();
-        let seat = seats.find(|seat| seat.stream == key).ok_or(AcknowledgeError::NotAMember)?;
+        let mut memberships = self.conns.cold_mut(slot).memberships.iter_mut();
+        let membership = memberships
+            .find(|membership| membership.stream == key)
+            .ok_or(AcknowledgeError::NotAMember)?;
         let stream = &mut self.streams[key as usize];
-        let offset = offset.min(stream.members[seat.place as usize].cursor);
-        if offset > seat.acknowledged {
-            seat.acknowledged = offset;
+        let offset = offset.min(stream.members[membership.index as usize].cursor);
+        if offset > membership.acknowledged {
+            membership.acknowledged = offset;
             stream.acknowledged = stream.acknowledged.max(offset);
             self.counters.acknowledged += 1;
             self.note_worth(key);
@@ -343,18 +346,18 @@ impl Registry {
         let slot = self.open_slot(conn).ok_or(UnknownConn)?;
         let Some(room) = self.rooms.find(room) else { return Ok(false) };
         let key = self.rooms.get(room).stream;
-        let seats = &self.conns.cold(slot).seats;
-        let Some(index) = seats.iter().position(|seat| seat.stream == key) else {
+        let memberships = &self.conns.cold(slot).memberships;
+        let Some(index) = memberships.iter().position(|membership| membership.stream == key) else {
             return Ok(false);
         };
-        let seat = self.conns.cold_mut(slot).seats.remove(index);
-        self.leave_seat(slot, seat);
+        let membership = self.conns.cold_mut(slot).memberships.remove(index);
+        self.leave_stream(slot, membership);
         Ok(true)
     }
 
     /// Makes a connection a member of a stream: at its head, or where a client says that it stopped.
     /// What follows there comes in the connection's own turns, before anything newer.
-    pub(super) fn take_seat(
+    pub(super) fn join_stream(
         &mut self,
         slot: u32,
         key: u32,
@@ -388,42 +391,46 @@ impl Registry {
             self.conns.cold_mut(slot).late_joins.push(LateJoin { stream: key, late });
         }
         let stream = &mut self.streams[key as usize];
-        let place = stream.add(slot, cursor);
+        let index = stream.add(slot, cursor);
         let position = stream.position(cursor);
-        self.conns.cold_mut(slot).seats.push(Seat { stream: key, place, acknowledged: 0 });
+        self.conns.cold_mut(slot).memberships.push(Membership {
+            stream: key,
+            index,
+            acknowledged: 0,
+        });
         if cursor < head {
-            self.mark_lagging(key, place);
+            self.mark_lagging(key, index);
         }
         (position, recovered)
     }
 
-    /// Undoes [`Registry::take_seat`] for a seat that was taken off the connection's list.
-    pub(super) fn leave_seat(&mut self, slot: u32, seat: Seat) {
-        let stream = &mut self.streams[seat.stream as usize];
-        let was_lagging = stream.members[seat.place as usize].lagging;
-        let removed = stream.remove(seat.place);
+    /// Undoes [`Registry::join_stream`] for a membership that was taken off the connection's list.
+    pub(super) fn leave_stream(&mut self, slot: u32, membership: Membership) {
+        let stream = &mut self.streams[membership.stream as usize];
+        let was_lagging = stream.members[membership.index as usize].lagging;
+        let removed = stream.remove(membership.index);
         let owner = stream.owner;
-        self.conns.cold_mut(slot).late_joins.retain(|join| join.stream != seat.stream);
+        self.conns.cold_mut(slot).late_joins.retain(|join| join.stream != membership.stream);
         if was_lagging {
             // A turn that waits for it stays where it is: it gives nothing, or is needed again by
             // then. Another one for each time would let a peer grow the queue.
             self.conns.hot_mut(slot).lagging -= 1;
         }
         if let Some(moved) = removed.moved {
-            let seats = &mut self.conns.cold_mut(moved).seats;
-            let last = self.streams[seat.stream as usize].members.len() as u32;
-            for other in seats.iter_mut() {
-                if other.stream == seat.stream && other.place == last {
-                    other.place = seat.place;
+            let memberships = &mut self.conns.cold_mut(moved).memberships;
+            let last = self.streams[membership.stream as usize].members.len() as u32;
+            for other in memberships.iter_mut() {
+                if other.stream == membership.stream && other.index == last {
+                    other.index = membership.index;
                 }
             }
             if removed.missed {
-                self.hand_over(seat.stream, seat.place);
+                self.hand_over(membership.stream, membership.index);
             }
         }
-        self.trim_history(seat.stream);
+        self.trim_history(membership.stream);
         if let Owner::Room(room) = owner {
-            let is_empty = self.streams[seat.stream as usize].members.is_empty();
+            let is_empty = self.streams[membership.stream as usize].members.is_empty();
             self.rooms.set_empty(room, is_empty);
             self.remove_room_if_done(room, RoomEnd::Empty);
         }
@@ -431,11 +438,11 @@ impl Registry {
 
     /// A member that the running sweep will not come by any more takes a turn of its own, if it
     /// lacks anything.
-    fn hand_over(&mut self, key: u32, place: u32) {
+    fn hand_over(&mut self, key: u32, index: u32) {
         let stream = &self.streams[key as usize];
-        let member = &stream.members[place as usize];
+        let member = &stream.members[index as usize];
         if !member.lagging && member.cursor < stream.log.head() {
-            self.mark_lagging(key, place);
+            self.mark_lagging(key, index);
         }
     }
 

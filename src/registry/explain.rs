@@ -203,9 +203,9 @@ impl Registry {
             };
             Some((at.instant()?, due))
         });
-        let cursors = cold.seats.iter().map(|seat| {
-            let stream = &self.streams[seat.stream as usize];
-            let member = &stream.members[seat.place as usize];
+        let cursors = cold.memberships.iter().map(|membership| {
+            let stream = &self.streams[membership.stream as usize];
+            let member = &stream.members[membership.index as usize];
             CursorExplanation {
                 room: match stream.owner {
                     Owner::Room(room) => Some(self.rooms.get(room).name.clone()),
@@ -213,8 +213,10 @@ impl Registry {
                 },
                 position: stream.position(member.cursor),
                 head: stream.log.head(),
-                backlog: stream.log.waiting(member.cursor, &self.reader(seat.stream, *member)),
-                acknowledged: seat.acknowledged,
+                backlog: stream
+                    .log
+                    .waiting(member.cursor, &self.reader(membership.stream, *member)),
+                acknowledged: membership.acknowledged,
                 lagging: member.lagging,
             }
         });
@@ -337,9 +339,9 @@ impl Registry {
         }
         let (hot, cold) = (self.conns.hot(slot), self.conns.cold(slot));
         let session = self.sessions.get(hot.session);
-        let undelivered = cold.seats.iter().map(|seat| {
-            let stream = &self.streams[seat.stream as usize];
-            stream.log.count_after(stream.members[seat.place as usize].cursor)
+        let undelivered = cold.memberships.iter().map(|membership| {
+            let stream = &self.streams[membership.stream as usize];
+            stream.log.count_after(stream.members[membership.index as usize].cursor)
         });
         let closed = Closed {
             conn: self.conns.id(slot),

@@ -140,9 +140,10 @@ impl Registry {
 
     /// The rooms that a connection is in, in the order in which it joined them.
     pub fn rooms_of(&self, conn: ConnId) -> impl Iterator<Item = &RoomId> + '_ {
-        let seats = self.conns.resolve(conn).map(|slot| &self.conns.cold(slot).seats[..]);
-        seats.unwrap_or_default().iter().filter_map(|seat| {
-            match self.streams[seat.stream as usize].owner {
+        let memberships =
+            self.conns.resolve(conn).map(|slot| &self.conns.cold(slot).memberships[..]);
+        memberships.unwrap_or_default().iter().filter_map(|membership| {
+            match self.streams[membership.stream as usize].owner {
                 Owner::Room(room) => Some(&self.rooms.get(room).name),
                 Owner::Session(_) => None,
             }

@@ -5,7 +5,7 @@ use core::ops::Range;
 use core::time::Duration;
 
 use crate::action::{Body, CloseReason, MESSAGE_OVERHEAD};
-use crate::conn::{Seat, State};
+use crate::conn::{Membership, State};
 use crate::id::ConnId;
 use crate::log::{self, Bounds, Content, Entry, Late, Reader};
 use crate::stats::Notice;
@@ -135,7 +135,7 @@ impl Registry {
         None
     }
 
-    /// Visits members from place `next` on with one entry, until the chunk is full: the place to go
+    /// Visits members from index `next` on with one entry, until the chunk is full: the index to go
     /// on from, and the cursor behind which the entry is handed out. Where there is no entry any
     /// more, whoever lacks it has a gap.
     fn sweep(&mut self, key: u32, offset: u64, mut next: u32) -> (u32, u64) {
@@ -154,7 +154,7 @@ impl Registry {
         let whole = content.map(|content| content.cost());
         let mut after = None;
         while let Some(member) = self.streams[key as usize].members.get(next as usize).copied() {
-            let place = next;
+            let index = next;
             if member.lagging || member.cursor >= offset {
                 next += 1;
                 continue;
@@ -170,7 +170,7 @@ impl Registry {
             });
             if !room {
                 next += 1;
-                self.fall_behind(key, place);
+                self.fall_behind(key, index);
                 continue;
             }
             if excluded != Some(conn) {
@@ -179,39 +179,39 @@ impl Registry {
                 }
                 if *after.get_or_insert(from) != from {
                     next += 1;
-                    self.mark_lagging(key, place);
+                    self.mark_lagging(key, index);
                     continue;
                 }
                 self.recipients.push(conn);
                 self.hand_out(member.conn, cost.unwrap_or(0));
             }
-            self.streams[key as usize].members[place as usize].cursor = offset;
+            self.streams[key as usize].members[index as usize].cursor = offset;
             next += 1;
         }
         (next, after.unwrap_or(begins))
     }
 
     /// A member that can't be handed its next entry now.
-    fn fall_behind(&mut self, key: u32, place: u32) {
+    fn fall_behind(&mut self, key: u32, index: u32) {
         self.counters.deferred += 1;
-        let slot = self.streams[key as usize].members[place as usize].conn;
+        let slot = self.streams[key as usize].members[index as usize].conn;
         if self.conns.hot(slot).lagging == 0 {
             let conn = self.conns.id(slot);
             self.notice(Notice::Behind { conn });
         }
-        self.mark_lagging(key, place);
+        self.mark_lagging(key, index);
     }
 
     /// From here on a member takes turns of its own, until it has caught up.
-    pub(super) fn mark_lagging(&mut self, key: u32, place: u32) {
+    pub(super) fn mark_lagging(&mut self, key: u32, index: u32) {
         let stream = &mut self.streams[key as usize];
-        let member = &mut stream.members[place as usize];
+        let member = &mut stream.members[index as usize];
         if !member.lagging {
             member.lagging = true;
             stream.lagging += 1;
             self.conns.hot_mut(member.conn).lagging += 1;
         }
-        let slot = self.streams[key as usize].members[place as usize].conn;
+        let slot = self.streams[key as usize].members[index as usize].conn;
         self.ready_if_room(slot);
     }
 
@@ -227,9 +227,9 @@ impl Registry {
         }
     }
 
-    fn next_of(&self, key: u32, place: u32) -> Next {
+    fn next_of(&self, key: u32, index: u32) -> Next {
         let stream = &self.streams[key as usize];
-        let member = stream.members[place as usize];
+        let member = stream.members[index as usize];
         match stream.log.next(member.cursor, &self.reader(key, member)) {
             log::Next::Gap { from, to } => Next::Gap { from, to },
             log::Next::Entry(entry) => {
@@ -241,8 +241,8 @@ impl Registry {
     }
 
     /// Moves a cursor past what was handed out.
-    fn advance_cursor(&mut self, key: u32, place: u32, cursor: u64) {
-        let member = &mut self.streams[key as usize].members[place as usize];
+    fn advance_cursor(&mut self, key: u32, index: u32, cursor: u64) {
+        let member = &mut self.streams[key as usize].members[index as usize];
         member.cursor = cursor;
         let late_joins = &mut self.conns.cold_mut(member.conn).late_joins;
         if !late_joins.is_empty() {
@@ -255,42 +255,44 @@ impl Registry {
     /// empties for it.
     pub(super) fn serve_conn(&mut self, slot: u32) -> Option<Handout> {
         self.conns.hot_mut(slot).ready = false;
-        let seats = self.conns.cold(slot).seats.len() as u32;
-        for step in 0..seats {
+        let memberships = self.conns.cold(slot).memberships.len() as u32;
+        for step in 0..memberships {
             let cold = self.conns.cold(slot);
-            let index = (cold.next_seat + step) % seats;
-            let seat = cold.seats[index as usize];
-            if !self.streams[seat.stream as usize].members[seat.place as usize].lagging {
+            let index = (cold.next_membership + step) % memberships;
+            let membership = cold.memberships[index as usize];
+            if !self.streams[membership.stream as usize].members[membership.index as usize].lagging
+            {
                 continue;
             }
-            let next = self.next_of(seat.stream, seat.place);
+            let next = self.next_of(membership.stream, membership.index);
             let (cursor, cost) = match next {
                 Next::Nothing => {
-                    self.catch_up(seat.stream, seat.place);
+                    self.catch_up(membership.stream, membership.index);
                     continue;
                 }
                 Next::Gap { to, .. } => (to, MESSAGE_OVERHEAD),
                 Next::Entry { offset, cost } => (offset, cost),
             };
             if !self.fits(slot, cost) {
-                self.conns.cold_mut(slot).next_seat = index;
+                self.conns.cold_mut(slot).next_membership = index;
                 return None;
             }
-            self.conns.cold_mut(slot).next_seat = index + 1;
+            self.conns.cold_mut(slot).next_membership = index + 1;
             let conn = self.conns.id(slot);
-            let after = self.streams[seat.stream as usize].members[seat.place as usize].cursor;
-            self.advance_cursor(seat.stream, seat.place, cursor);
+            let after =
+                self.streams[membership.stream as usize].members[membership.index as usize].cursor;
+            self.advance_cursor(membership.stream, membership.index, cursor);
             self.hand_out(slot, cost);
             let handout = if let Next::Gap { from, to } = next {
                 self.count_gap(conn, from, to);
-                Handout::Gap { stream: seat.stream, conn, from, to }
+                Handout::Gap { stream: membership.stream, conn, from, to }
             } else {
                 self.recipients.push(conn);
                 self.counters.sent += 1;
-                Handout::Entry { stream: seat.stream, offset: cursor, after }
+                Handout::Entry { stream: membership.stream, offset: cursor, after }
             };
-            if matches!(self.next_of(seat.stream, seat.place), Next::Nothing) {
-                self.catch_up(seat.stream, seat.place);
+            if matches!(self.next_of(membership.stream, membership.index), Next::Nothing) {
+                self.catch_up(membership.stream, membership.index);
             }
             // Not `ready_if_room`: a turn goes on until the window is full, not half full.
             let hot = self.conns.hot_mut(slot);
@@ -304,10 +306,10 @@ impl Registry {
     }
 
     /// The member has everything up to the head: sweeps visit it again.
-    fn catch_up(&mut self, key: u32, place: u32) {
-        self.advance_cursor(key, place, self.streams[key as usize].log.head());
+    fn catch_up(&mut self, key: u32, index: u32) {
+        self.advance_cursor(key, index, self.streams[key as usize].log.head());
         let stream = &mut self.streams[key as usize];
-        let member = &mut stream.members[place as usize];
+        let member = &mut stream.members[index as usize];
         member.lagging = false;
         stream.lagging -= 1;
         let slot = member.conn;
@@ -381,18 +383,18 @@ impl Registry {
             return;
         }
         let conn = self.conns.id(slot);
-        for index in 0..self.conns.cold(slot).seats.len() {
-            let seat = self.conns.cold(slot).seats[index];
+        for index in 0..self.conns.cold(slot).memberships.len() {
+            let membership = self.conns.cold(slot).memberships[index];
             loop {
-                let next = self.next_of(seat.stream, seat.place);
+                let next = self.next_of(membership.stream, membership.index);
                 let (item, cursor) = match next {
                     Next::Nothing => break,
                     Next::Gap { from, to } => {
-                        let origin = self.origin(seat.stream);
+                        let origin = self.origin(membership.stream);
                         (Queued::Gap { conn, origin, from, to }, to)
                     }
                     Next::Entry { offset, .. } => {
-                        let Some(item) = self.parcel(conn, seat, offset) else { break };
+                        let Some(item) = self.parcel(conn, membership, offset) else { break };
                         (item, offset)
                     }
                 };
@@ -401,7 +403,7 @@ impl Registry {
                     return;
                 }
                 self.enqueue(item);
-                self.advance_cursor(seat.stream, seat.place, cursor);
+                self.advance_cursor(membership.stream, membership.index, cursor);
             }
         }
     }
@@ -414,9 +416,9 @@ impl Registry {
     }
 
     /// An entry on its way out of a log: what of it lies behind a member's cursor.
-    fn parcel(&self, conn: ConnId, seat: Seat, offset: u64) -> Option<Queued> {
-        let stream = &self.streams[seat.stream as usize];
-        let cursor = stream.members[seat.place as usize].cursor;
+    fn parcel(&self, conn: ConnId, membership: Membership, offset: u64) -> Option<Queued> {
+        let stream = &self.streams[membership.stream as usize];
+        let cursor = stream.members[membership.index as usize].cursor;
         let entry = stream.log.get(offset)?;
         let parcel = match entry.content_after(cursor)? {
             Content::Message(message) => Parcel::Message(message.clone()),
@@ -430,7 +432,7 @@ impl Registry {
                 Parcel::of_text(&text)
             }
         };
-        let (origin, position) = (self.origin(seat.stream), stream.position(offset));
+        let (origin, position) = (self.origin(membership.stream), stream.position(offset));
         Some(Queued::Entry { conn, origin, position, parcel })
     }
 }
