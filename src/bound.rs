@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::conn::{Cold, Conn, LateJoin, Membership};
 use crate::id::MAX_ID_BYTES;
 use crate::log::{Entry, MARKS_KEPT};
-use crate::registry::{Announcement, Closed, Queued, Turn};
+use crate::registry::{Announcement, Closed, Queued, Ready};
 use crate::room::Room;
 use crate::run::Run;
 use crate::session::{Session, User};
@@ -77,7 +77,7 @@ impl Config {
                 + timers::bytes(records)
                 + timers::bytes(streams)
                 + timers::bytes(runs),
-            GROWTH * SHRINK * (slots + streams + KEPT_PLACES) * size::<Turn>(),
+            GROWTH * SHRINK * (slots + streams + KEPT_PLACES) * size::<Ready>(),
             (self.closed_ring as u64 + 4) * (GROWTH * size::<Closed>() + 3 * NAME),
             (self.notices as u64 + 4) * GROWTH * size::<Notice>(),
             largest

@@ -14,7 +14,7 @@ use crate::stream::Owner;
 
 use super::Registry;
 use super::outbox::Queued;
-use super::turns::Turn;
+use super::ready::Ready;
 
 /// Returns from a check with a description if something does not hold.
 macro_rules! hold {
@@ -46,8 +46,8 @@ impl Registry {
         let (mut open, mut closing, mut live, mut pending) = (0, 0, 0, 0);
         let (mut waiting, mut leaving, mut of_a_source) = (0, 0, 0);
         let mut turns = vec![0; self.conns.end() as usize];
-        for turn in self.turns.iter().filter(|turn| self.is_turn_alive(turn)) {
-            if let Turn::Conn(conn) = turn {
+        for turn in self.ready.iter().filter(|turn| self.is_still_ready(turn)) {
+            if let Ready::Conn(conn) = turn {
                 turns[conn.index()] += 1;
             }
         }
@@ -143,8 +143,8 @@ impl Registry {
         let (mut messages, mut bytes) = (0, 0);
         let end = self.streams.iter().next_back().map_or(0, |(key, _)| key + 1);
         let mut turns = vec![0; end];
-        for turn in self.turns.iter().filter(|turn| self.is_turn_alive(turn)) {
-            if let Turn::Stream { key, .. } = turn {
+        for turn in self.ready.iter().filter(|turn| self.is_still_ready(turn)) {
+            if let Ready::Stream { key, .. } = turn {
                 turns[*key as usize] += 1;
             }
         }

@@ -10,7 +10,7 @@ use crate::stream::MassClose;
 use crate::time::Timestamp;
 
 use super::outbox::Queued;
-use super::turns::Turn;
+use super::ready::Ready;
 use super::{Registry, Target, record};
 
 /// A walk over the table that closes whoever is there.
@@ -65,7 +65,7 @@ impl Registry {
             },
             Target::Everyone => {
                 if self.mass_close.is_none() {
-                    self.turns.push(Turn::CloseEveryone);
+                    self.ready.push(Ready::CloseEveryone);
                 }
                 let (end, youngest) = (self.conns.end(), self.last_serial);
                 self.mass_close = Some(MassCloseEveryone { reason, next: 0, end, youngest });
@@ -129,7 +129,7 @@ impl Registry {
         }
         if walk.next < walk.end {
             self.mass_close = Some(walk);
-            self.turns.push(Turn::CloseEveryone);
+            self.ready.push(Ready::CloseEveryone);
         }
     }
 
@@ -184,7 +184,7 @@ impl Registry {
         let conn = self.conns.id(slot);
         self.remember_closed(slot, reason);
         if core::mem::take(&mut self.conns.hot_mut(slot).ready) {
-            self.abandon_turn(Turn::Conn(conn));
+            self.leave_ready_queue(Ready::Conn(conn));
         }
         let memberships = core::mem::take(&mut self.conns.cold_mut(slot).memberships);
         for membership in memberships {

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 
 use super::outbox::Queued;
 use super::pump::Handout;
-use super::turns::Turn;
+use super::ready::Ready;
 use super::{LogSize, Registry, Target, record};
 
 /// A message on its way over the table of connections.
@@ -175,7 +175,7 @@ impl Registry {
         let excluded = message.excluded().and_then(|conn| self.open_slot(conn));
         delivery.live = self.counters.open - u32::from(excluded.is_some());
         if self.announcements.is_empty() {
-            self.turns.push(Turn::Announcement);
+            self.ready.push(Ready::Announcement);
         }
         let end = self.conns.end();
         self.announcements.push_back(Announcement { message, next: 0, end, sent: 0, skipped: 0 });
@@ -216,7 +216,7 @@ impl Registry {
             self.notice(Notice::Announced { sent, skipped });
         }
         if !self.announcements.is_empty() {
-            self.turns.push(Turn::Announcement);
+            self.ready.push(Ready::Announcement);
         }
         handed_out.then_some(Handout::Announcement)
     }
@@ -474,7 +474,7 @@ impl Registry {
         let stream = table::remove(&mut self.streams, key);
         self.forget_holder(&stream);
         if stream.queued {
-            self.abandon_turn(Turn::Stream { key, epoch: stream.epoch });
+            self.leave_ready_queue(Ready::Stream { key, epoch: stream.epoch });
         }
     }
 

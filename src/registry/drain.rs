@@ -13,7 +13,7 @@ use crate::time::{Deadline, Timestamp};
 
 use super::close::is_later;
 use super::pump::Handout;
-use super::turns::Turn;
+use super::ready::Ready;
 use super::{Registry, record};
 
 /// A drain under way. Every instant of it is a function of this and of the connection, so there is
@@ -114,7 +114,7 @@ impl Registry {
         let waits = self.drain.is_some_and(|drain| !drain.is_announced());
         if waits && !self.drain_queued {
             self.drain_queued = true;
-            self.turns.push(Turn::Drain);
+            self.ready.push(Ready::Drain);
         }
     }
 

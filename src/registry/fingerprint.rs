@@ -41,7 +41,7 @@ impl Registry {
             stream_timers,
             run_timers,
             outbox,
-            turns,
+            ready,
             announcements,
             mass_close,
             drain,
@@ -69,7 +69,7 @@ impl Registry {
         (config, now, pauses, conns, waiting, sessions, rooms, runs, holders).hash(&mut state);
         table::hash_slab(streams, &mut state);
         (conn_timers, session_timers, stream_timers, run_timers).hash(&mut state);
-        (outbox, turns, announcements, mass_close, drain, drain_queued, drains).hash(&mut state);
+        (outbox, ready, announcements, mass_close, drain, drain_queued, drains).hash(&mut state);
         (standing, notices, closing, leaving, connects).hash(&mut state);
         (last_serial, last_epoch, to_trim).hash(&mut state);
         // The gauges; no sum decides anything.

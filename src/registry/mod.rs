@@ -16,10 +16,10 @@ mod outbox;
 mod poll;
 mod pressure;
 mod pump;
+mod ready;
 mod reload;
 mod runs;
 mod survey;
-mod turns;
 mod user;
 
 use alloc::collections::VecDeque;
@@ -59,10 +59,10 @@ pub use self::explain::{
 pub use self::input::{Disconnect, Inbound, Resume, Target, Who};
 use self::outbox::Outbox;
 pub(crate) use self::outbox::Queued;
+pub(crate) use self::ready::Ready;
+use self::ready::ReadyQueue;
 use self::reload::Standing;
 pub use self::survey::Survey;
-pub(crate) use self::turns::Turn;
-use self::turns::Turns;
 pub use self::user::{UserScope, Within};
 
 /// Writes an input down, if this registry keeps a journal: the first thing that a door does, with
@@ -116,8 +116,8 @@ pub struct Registry {
     run_timers: Timers,
     /// Direct messages and what the registry itself decided, in order; handed out first.
     outbox: Outbox,
-    /// Who has derived actions to give, taking turns.
-    turns: Turns,
+    /// What has derived actions to give, in order.
+    ready: ReadyQueue,
     announcements: VecDeque<Announcement>,
     mass_close: Option<MassCloseEveryone>,
     drain: Option<Drain>,
@@ -233,7 +233,7 @@ impl Registry {
             stream_timers: Timers::new(),
             run_timers: Timers::new(),
             outbox: Outbox::new(),
-            turns: Turns::new(),
+            ready: ReadyQueue::new(),
             announcements: VecDeque::new(),
             mass_close: None,
             drain: None,

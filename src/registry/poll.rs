@@ -12,7 +12,7 @@ use crate::timers::Timers;
 use super::Registry;
 use super::outbox::Queued;
 use super::pump::Handout;
-use super::turns::{Turn, Turns};
+use super::ready::{Ready, ReadyQueue};
 
 /// What a poll has chosen to lend.
 enum Chosen {
@@ -57,20 +57,20 @@ impl Registry {
                 self.lent = Some(queued);
                 return Some(Chosen::Queued);
             }
-            let Some(turn) = self.turns.pop() else {
+            let Some(turn) = self.ready.pop() else {
                 // Whoever had nothing left to catch up on has come to the end without a word.
                 self.trim_lent();
                 return None;
             };
-            if !self.is_turn_alive(&turn) {
+            if !self.is_still_ready(&turn) {
                 continue;
             }
             let handout = match turn {
-                Turn::Stream { key, .. } => self.serve_stream(key),
-                Turn::Conn(conn) => self.serve_conn(conn.index() as u32),
-                Turn::Announcement => self.serve_announcement(),
-                Turn::Drain => self.serve_drain(),
-                Turn::CloseEveryone => {
+                Ready::Stream { key, .. } => self.serve_stream(key),
+                Ready::Conn(conn) => self.serve_conn(conn.index() as u32),
+                Ready::Announcement => self.serve_announcement(),
+                Ready::Drain => self.serve_drain(),
+                Ready::CloseEveryone => {
                     self.serve_mass_close();
                     None
                 }
@@ -118,7 +118,7 @@ impl Registry {
     /// Whether to poll again before sleeping. It may be `true` when the next poll finds nothing.
     #[must_use]
     pub fn has_actions(&self) -> bool {
-        !self.outbox.is_empty() || !self.turns.is_empty() || self.to_trim.is_some()
+        !self.outbox.is_empty() || !self.ready.is_empty() || self.to_trim.is_some()
     }
 
     /// When `tick` has something to do: possibly early, never late. `None`: never, without further
@@ -150,25 +150,25 @@ impl Registry {
     }
 
     /// Whether the holder of a turn is still there, and still waits for it.
-    pub(super) fn is_turn_alive(&self, turn: &Turn) -> bool {
+    pub(super) fn is_still_ready(&self, turn: &Ready) -> bool {
         match turn {
-            Turn::Stream { key, epoch } => self
+            Ready::Stream { key, epoch } => self
                 .streams
                 .get(*key as usize)
                 .is_some_and(|stream| stream.epoch == *epoch && stream.queued),
-            Turn::Conn(conn) => {
+            Ready::Conn(conn) => {
                 self.conns.resolve(*conn).is_some_and(|slot| self.conns.hot(slot).ready)
             }
-            Turn::Announcement => !self.announcements.is_empty(),
-            Turn::Drain => self.drain_queued,
-            Turn::CloseEveryone => self.mass_close.is_some(),
+            Ready::Announcement => !self.announcements.is_empty(),
+            Ready::Drain => self.drain_queued,
+            Ready::CloseEveryone => self.mass_close.is_some(),
         }
     }
 
-    pub(super) fn abandon_turn(&mut self, turn: Turn) {
-        let mut turns = core::mem::replace(&mut self.turns, Turns::new());
-        turns.abandon(turn, |turn| self.is_turn_alive(turn));
-        self.turns = turns;
+    pub(super) fn leave_ready_queue(&mut self, entry: Ready) {
+        let mut queue = core::mem::replace(&mut self.ready, ReadyQueue::new());
+        queue.abandon(entry, |entry| self.is_still_ready(entry));
+        self.ready = queue;
     }
 
     /// Trims the log of what the last poll lent.

@@ -12,7 +12,7 @@ use crate::stats::Notice;
 use crate::stream::{Member, Owner, Sweep};
 
 use super::outbox::{Origin, Parcel, Queued};
-use super::turns::Turn;
+use super::ready::Ready;
 use super::{LogSize, Registry};
 
 /// What a turn gives. The recipients of an entry are in [`Registry::recipients`].
@@ -49,7 +49,7 @@ impl Registry {
         let stream = &mut self.streams[key as usize];
         if !stream.queued {
             stream.queued = true;
-            self.turns.push(Turn::Stream { key, epoch: stream.epoch });
+            self.ready.push(Ready::Stream { key, epoch: stream.epoch });
         }
     }
 
@@ -59,7 +59,7 @@ impl Registry {
         if conn.lagging > 0 && !conn.ready && conn.load <= self.config.window / 2 {
             conn.ready = true;
             let conn = self.conns.id(slot);
-            self.turns.push(Turn::Conn(conn));
+            self.ready.push(Ready::Conn(conn));
         }
     }
 
@@ -298,7 +298,7 @@ impl Registry {
             let hot = self.conns.hot_mut(slot);
             if hot.lagging > 0 && !hot.ready {
                 hot.ready = true;
-                self.turns.push(Turn::Conn(conn));
+                self.ready.push(Ready::Conn(conn));
             }
             return Some(handout);
         }

@@ -1,11 +1,11 @@
-//! Who has derived actions to give: a round-robin of turns.
+//! The ready queue: what has derived actions to give takes turns, first in, first out.
 
 use alloc::collections::VecDeque;
 
 use crate::id::ConnId;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Turn {
+pub(crate) enum Ready {
     /// A stream with entries to hand out, or members to close. The epoch tells it from the next
     /// stream with the same key.
     Stream { key: u32, epoch: u64 },
@@ -21,15 +21,15 @@ pub(crate) enum Turn {
 
 /// A FIFO in which each stream and each connection has at most one turn.
 ///
-/// A turn whose holder has gone is taken out lazily: [`Turns::abandon`] counts them, and says when
+/// A turn whose holder has gone is taken out lazily: [`ReadyQueue::abandon`] counts them, and says when
 /// there are so many that they should be swept out, so that memory follows the holders alive.
 #[derive(Clone, Hash)]
-pub(crate) struct Turns {
-    queue: VecDeque<Turn>,
+pub(crate) struct ReadyQueue {
+    queue: VecDeque<Ready>,
     abandoned: usize,
 }
 
-impl Turns {
+impl ReadyQueue {
     pub(crate) const fn new() -> Self {
         Self { queue: VecDeque::new(), abandoned: 0 }
     }
@@ -38,11 +38,11 @@ impl Turns {
         self.queue.is_empty()
     }
 
-    pub(crate) fn push(&mut self, turn: Turn) {
+    pub(crate) fn push(&mut self, turn: Ready) {
         self.queue.push_back(turn);
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Turn> {
+    pub(crate) fn pop(&mut self) -> Option<Ready> {
         let turn = self.queue.pop_front();
         if self.queue.is_empty() {
             self.abandoned = 0;
@@ -50,13 +50,13 @@ impl Turns {
         turn
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Turn> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Ready> {
         self.queue.iter()
     }
 
     /// Takes out the turns of a holder that goes: at once when nothing else waits, otherwise with
     /// many others.
-    pub(crate) fn abandon(&mut self, turn: Turn, alive: impl FnMut(&Turn) -> bool) {
+    pub(crate) fn abandon(&mut self, turn: Ready, alive: impl FnMut(&Ready) -> bool) {
         if self.queue.back() == Some(&turn) {
             self.queue.pop_back();
         } else {
