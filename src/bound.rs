@@ -6,7 +6,7 @@ use crate::action::{MESSAGE_OVERHEAD, Message};
 use crate::config::Config;
 use crate::conn::{Cold, Conn, LateJoin, Membership};
 use crate::id::MAX_ID_BYTES;
-use crate::log::{Entry, MARKS_KEPT};
+use crate::log::{Entry, TOMBSTONES_KEPT};
 use crate::registry::{Announcement, Closed, Queued, Ready};
 use crate::room::Room;
 use crate::run::Run;
@@ -131,11 +131,11 @@ impl Config {
     }
 }
 
-/// Logs: entries, the marks between them, and payloads. Of the text of runs half may be dead, and
+/// Logs: entries, the tombstones between them, and payloads. Of the text of runs half may be dead, and
 /// half of what is asked for unused.
 const fn of_logs(streams: u64, entries: u64, bytes: u64) -> u64 {
     let filled = if streams < entries { streams } else { entries };
-    let kept = 2 * MARKS_KEPT as u64 + KEPT_PLACES;
+    let kept = 2 * TOMBSTONES_KEPT as u64 + KEPT_PLACES;
     let places = (2 * entries).saturating_mul(SHRINK).saturating_add(filled.saturating_mul(kept));
     places
         .saturating_mul(size::<Entry>())

@@ -1,8 +1,8 @@
 //! The bounded log of one stream.
 //!
-//! Entries stand in order of their offsets. What is taken out in the middle leaves a mark, so that
-//! a cursor knows whether it passes over something that is lost (`Shed`) or over something that a
-//! newer entry has replaced (`Superseded`). The front is never a mark: what is lost there is one
+//! Entries stand in order of their offsets. What is taken out in the middle leaves a tombstone, so that
+//! a cursor knows whether it passes over something that is lost (`Lost`) or over something that a
+//! newer entry has replaced (`Superseded`). The front is never a tombstone: what is lost there is one
 //! number.
 
 mod entry;
@@ -41,17 +41,26 @@ struct Keys {
     newest: HashTable<(u64, u64)>,
 }
 
+/// What the bounds of a log pass over.
+#[derive(Clone, Copy, Hash)]
+struct Pinned {
+    entries: usize,
+    /// The cost of these.
+    bytes: u64,
+}
+
 #[derive(Clone)]
 pub(crate) struct Log {
-    /// Messages, what belongs to runs, and marks; the newest at the back.
+    /// Messages, what belongs to runs, and tombstones; the newest at the back.
     entries: VecDeque<Entry>,
-    /// How many of the entries are no marks.
+    /// How many of the entries are no tombstones.
     live: usize,
     /// The cost of these.
     bytes: u64,
-    /// How many of them the bounds pass over, and their cost.
-    held: (usize, u64),
-    /// None that the bounds are about is before this offset.
+    /// Entries of open runs: exempt from this log's bounds.
+    pinned: Pinned,
+    /// Lower bound for the search in `oldest`: every entry before this offset is pinned or a
+    /// tombstone.
     bounded_from: u64,
     /// How many are droppable.
     droppable: usize,
@@ -65,15 +74,15 @@ pub(crate) struct Log {
     keys: Option<Box<Keys>>,
 }
 
-/// Marks beyond the number of messages, and these, are swept out: a log of few entries is not worth
+/// Tombstones beyond the number of messages, and these, are compacted: a log of few entries is not worth
 /// the work.
-pub(crate) const MARKS_KEPT: usize = 16;
+pub(crate) const TOMBSTONES_KEPT: usize = 16;
 
 impl Hash for Log {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { entries, live, bytes, held, bounded_from, .. } = self;
+        let Self { entries, live, bytes, pinned, bounded_from, .. } = self;
         let Self { droppable, droppable_from, head, lost, keys, .. } = self;
-        (entries, live, bytes, held, bounded_from).hash(state);
+        (entries, live, bytes, pinned, bounded_from).hash(state);
         (droppable, droppable_from, head, lost).hash(state);
         keys.is_some().hash(state);
         if let Some(keys) = keys {
@@ -88,7 +97,7 @@ impl Log {
             entries: VecDeque::new(),
             live: 0,
             bytes: 0,
-            held: (0, 0),
+            pinned: Pinned { entries: 0, bytes: 0 },
             bounded_from: 0,
             droppable: 0,
             droppable_from: 0,
@@ -116,21 +125,21 @@ impl Log {
     }
 
     /// How many of these are of open runs.
-    pub(crate) const fn held(&self) -> usize {
-        self.held.0
+    pub(crate) const fn pinned(&self) -> usize {
+        self.pinned.entries
     }
 
     /// How many of these its own bounds are about.
     pub(crate) const fn bounded(&self) -> usize {
-        self.live - self.held.0
+        self.live - self.pinned.entries
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
         self.live == 0
     }
 
-    /// How many marks it holds.
-    pub(crate) fn marks(&self) -> usize {
+    /// How many tombstones it holds.
+    pub(crate) fn tombstones(&self) -> usize {
         self.entries.len() - self.live
     }
 
@@ -153,7 +162,7 @@ impl Log {
         Some(start + found)
     }
 
-    /// Messages and marks.
+    /// Messages and tombstones.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }
@@ -177,12 +186,12 @@ impl Log {
             return;
         }
         match self.entries.back_mut() {
-            Some(Entry { offset, what: What::Shed { .. }, .. }) => *offset = self.head,
+            Some(Entry { offset, what: What::Lost { .. }, .. }) => *offset = self.head,
             _ => self.entries.push_back(Entry {
                 offset: self.head,
                 at: Timestamp::ZERO,
-                held: false,
-                what: What::Shed { from: self.head, run_ended: 0 },
+                pinned: false,
+                what: What::Lost { from: self.head, run_ended: 0 },
             }),
         }
     }
@@ -222,7 +231,7 @@ impl Log {
             }
             self.droppable += 1;
         }
-        self.push(Entry { offset, at, held: false, what: What::Message(message) });
+        self.push(Entry { offset, at, pinned: false, what: What::Message(message) });
         // It may have replaced the oldest: what open runs hold behind that is passed over once.
         if has_key && let Some(oldest) = self.oldest_bounded() {
             self.bounded_from = self.entries[oldest].offset;
@@ -234,7 +243,7 @@ impl Log {
     /// Appends an event of an open run.
     pub(crate) fn append_run(&mut self, at: Timestamp, entry: RunEntry) -> u64 {
         let offset = self.head + 1;
-        self.push(Entry { offset, at, held: true, what: What::Run(entry) });
+        self.push(Entry { offset, at, pinned: true, what: What::Run(entry) });
         offset
     }
 
@@ -252,11 +261,11 @@ impl Log {
             last.bytes += text.bytes;
             self.head += bytes;
             self.bytes += bytes;
-            self.held.1 += bytes;
+            self.pinned.bytes += bytes;
             return false;
         }
         let offset = self.head + bytes;
-        self.push(Entry { offset, at, held: true, what: What::Text(text) });
+        self.push(Entry { offset, at, pinned: true, what: What::Text(text) });
         true
     }
 
@@ -265,8 +274,9 @@ impl Log {
         self.head = entry.offset;
         self.live += 1;
         self.bytes += cost;
-        if entry.held {
-            self.held = (self.held.0 + 1, self.held.1 + cost);
+        if entry.pinned {
+            self.pinned.entries += 1;
+            self.pinned.bytes += cost;
         } else if self.bounded() == 1 {
             self.bounded_from = entry.offset;
         }
@@ -277,9 +287,10 @@ impl Log {
     pub(crate) fn let_go(&mut self, run: u32, from: u64) {
         let start = self.index_after(from.saturating_sub(1));
         for entry in self.entries.range_mut(start..) {
-            if entry.held && entry.run() == Some(run) {
-                entry.held = false;
-                self.held = (self.held.0 - 1, self.held.1 - entry.cost());
+            if entry.pinned && entry.run() == Some(run) {
+                entry.pinned = false;
+                self.pinned.entries -= 1;
+                self.pinned.bytes -= entry.cost();
             }
         }
         self.bounded_from = self.bounded_from.min(from);
@@ -287,7 +298,7 @@ impl Log {
 
     /// Whether something has to go. One entry of any size may stay while it is the only one.
     pub(crate) const fn exceeds(&self, bounds: Bounds) -> bool {
-        let (entries, bytes) = (self.live - self.held.0, self.bytes - self.held.1);
+        let (entries, bytes) = (self.live - self.pinned.entries, self.bytes - self.pinned.bytes);
         entries > bounds.messages as usize || (bytes > bounds.bytes && entries > 1)
     }
 
@@ -300,7 +311,7 @@ impl Log {
             && let Some(index) = self.oldest_droppable()
             && self.entries[index].offset != newest
         {
-            self.shed(index, runs);
+            self.remove_lost(index, runs);
         } else {
             self.drop_oldest(runs);
         }
@@ -320,14 +331,14 @@ impl Log {
     pub(crate) fn drop_oldest(&mut self, runs: &mut Runs) {
         if let Some(index) = self.oldest_bounded() {
             self.bounded_from = self.entries[index].offset;
-            self.shed(index, runs);
+            self.remove_lost(index, runs);
         }
     }
 
     /// Removes the oldest entry, held or not.
     pub(crate) fn drop_front(&mut self, runs: &mut Runs) {
         if !self.entries.is_empty() {
-            self.shed(0, runs);
+            self.remove_lost(0, runs);
         }
     }
 
@@ -337,18 +348,18 @@ impl Log {
         while self.droppable > 0 && index > 0 {
             index -= 1;
             if self.entries[index].is_droppable() {
-                self.mark_shed(index, runs);
+                self.remove_as_lost(index, runs);
             }
         }
         self.tidy();
     }
 
-    fn shed(&mut self, index: usize, runs: &mut Runs) {
-        self.mark_shed(index, runs);
+    fn remove_lost(&mut self, index: usize, runs: &mut Runs) {
+        self.remove_as_lost(index, runs);
         self.tidy();
     }
 
-    fn mark_shed(&mut self, index: usize, runs: &mut Runs) {
+    fn remove_as_lost(&mut self, index: usize, runs: &mut Runs) {
         let entry = &self.entries[index];
         let offsets = match entry.what {
             What::Text(text) => u64::from(text.bytes),
@@ -357,18 +368,19 @@ impl Log {
         let run_ended = entry.run().and_then(|run| runs.get(run).ended).unwrap_or(0);
         self.take(index, runs);
         let entry = &mut self.entries[index];
-        entry.what = What::Shed { from: entry.offset + 1 - offsets, run_ended };
+        entry.what = What::Lost { from: entry.offset + 1 - offsets, run_ended };
     }
 
-    /// Takes out what is in an entry, which is a mark from then on.
+    /// Takes out what is in an entry, which is a tombstone from then on.
     fn take(&mut self, index: usize, runs: &mut Runs) {
         let entry = &mut self.entries[index];
         let (offset, cost) = (entry.offset, entry.cost());
         let what = core::mem::replace(&mut entry.what, What::Superseded);
         self.live -= 1;
         self.bytes -= cost;
-        if core::mem::take(&mut entry.held) {
-            self.held = (self.held.0 - 1, self.held.1 - cost);
+        if core::mem::take(&mut entry.pinned) {
+            self.pinned.entries -= 1;
+            self.pinned.bytes -= cost;
         }
         match what {
             What::Message(message) => {
@@ -379,7 +391,7 @@ impl Log {
             }
             What::Run(entry) => runs.release(entry.run, 0),
             What::Text(text) => runs.release(text.run, text.bytes),
-            What::Superseded | What::Shed { .. } => {}
+            What::Superseded | What::Lost { .. } => {}
         }
     }
 
@@ -402,18 +414,18 @@ impl Log {
             match what {
                 What::Message(_) | What::Run(_) | What::Text(_) => break,
                 What::Superseded => {}
-                What::Shed { .. } => self.lost = *offset,
+                What::Lost { .. } => self.lost = *offset,
             }
             self.entries.pop_front();
         }
-        if self.marks() > self.live + MARKS_KEPT {
-            let mut kept: VecDeque<Entry> = VecDeque::with_capacity(self.live + MARKS_KEPT);
+        if self.tombstones() > self.live + TOMBSTONES_KEPT {
+            let mut kept: VecDeque<Entry> = VecDeque::with_capacity(self.live + TOMBSTONES_KEPT);
             for entry in self.entries.drain(..) {
                 match (&entry.what, kept.back_mut()) {
                     (What::Superseded, _) => {}
                     (
-                        What::Shed { run_ended: later, .. },
-                        Some(Entry { offset, what: What::Shed { run_ended, .. }, .. }),
+                        What::Lost { run_ended: later, .. },
+                        Some(Entry { offset, what: What::Lost { run_ended, .. }, .. }),
                     ) => {
                         *offset = entry.offset;
                         *run_ended = (*run_ended).max(*later);

@@ -17,16 +17,16 @@ pub(crate) enum Owner {
 pub(crate) struct Member {
     /// The connection's slot.
     pub(crate) conn: u32,
-    /// Found without room, or with something lost: the connection is pumped by itself, and sweeps
-    /// pass it over, until it has caught up.
+    /// Its window was full, or it has a gap. Fan-out skips it, and its own entries in the ready queue
+    /// serve it, until it has caught up.
     pub(crate) lagging: bool,
     /// The last entry handed out to it, or skipped for it.
     pub(crate) cursor: u64,
 }
 
-/// One pass over the members with one entry.
+/// A pass over the members with one entry.
 #[derive(Clone, Copy, Hash)]
-pub(crate) struct Sweep {
+pub(crate) struct FanOut {
     pub(crate) offset: u64,
     /// The members before this index have been visited.
     pub(crate) next: u32,
@@ -46,21 +46,21 @@ pub(crate) struct Stream {
     pub(crate) owner: Owner,
     pub(crate) epoch: u64,
     pub(crate) log: Log,
-    /// Every member stands here or later: what is before is kept for a resume only.
-    pub(crate) passed: u64,
+    /// Every member's cursor is here or later. What is before is kept for a resume only.
+    pub(crate) delivered_to_all: u64,
     /// The last offset that some client has said it has dealt with.
     pub(crate) acknowledged: u64,
-    /// Dense, so that a sweep is a walk over an array and its order is deterministic.
+    /// Dense, so that fan-out is a walk over an array and its order is deterministic.
     pub(crate) members: Vec<Member>,
     /// How many members lag.
     pub(crate) lagging: u32,
     /// `None`: every member that does not lag has everything.
-    pub(crate) sweep: Option<Sweep>,
+    pub(crate) fan_out: Option<FanOut>,
     pub(crate) mass_close: Option<MassClose>,
     /// Whether a turn is queued for it.
     pub(crate) queued: bool,
-    /// For which worths of entries it is among those that can give one up: one bit each.
-    pub(crate) held_in: u8,
+    /// The eviction lists this stream is in, one bit per class.
+    pub(crate) listed_as: u8,
 }
 
 impl Stream {
@@ -69,14 +69,14 @@ impl Stream {
             owner,
             epoch,
             log: Log::new(),
-            passed: 0,
+            delivered_to_all: 0,
             acknowledged: 0,
             members: Vec::new(),
             lagging: 0,
-            sweep: None,
+            fan_out: None,
             mass_close: None,
             queued: false,
-            held_in: 0,
+            listed_as: 0,
         }
     }
 
@@ -88,7 +88,7 @@ impl Stream {
     pub(crate) fn add(&mut self, conn: u32, cursor: u64) -> u32 {
         let index = self.members.len() as u32;
         self.members.push(Member { conn, lagging: false, cursor });
-        self.passed = self.passed.min(cursor);
+        self.delivered_to_all = self.delivered_to_all.min(cursor);
         index
     }
 
@@ -104,10 +104,10 @@ impl Stream {
         }
         let moved = (index < from).then(|| self.members[index as usize].conn);
         let mut missed = false;
-        if let Some(sweep) = &mut self.sweep {
+        if let Some(fan_out) = &mut self.fan_out {
             // The moved member was still to be visited, and its new index lies behind.
-            missed = moved.is_some() && index < sweep.next && from >= sweep.next;
-            sweep.next = sweep.next.min(from);
+            missed = moved.is_some() && index < fan_out.next && from >= fan_out.next;
+            fan_out.next = fan_out.next.min(from);
         }
         if let Some(mass_close) = &mut self.mass_close {
             mass_close.before = mass_close.before.min(from);
@@ -120,7 +120,7 @@ impl Stream {
 pub(crate) struct Removed {
     /// The connection whose member record moved to the index that became free.
     pub(crate) moved: Option<u32>,
-    /// The running sweep will not come by it any more.
+    /// The running fan-out will not visit it any more.
     pub(crate) missed: bool,
 }
 
@@ -149,11 +149,11 @@ mod tests {
     #[test]
     fn a_sweep_knows_whom_a_leave_moved_behind_it() {
         let mut stream = stream_of(4);
-        stream.sweep = Some(Sweep { offset: 1, next: 2 });
+        stream.fan_out = Some(FanOut { offset: 1, next: 2 });
         assert!(stream.remove(0).missed, "the last was ahead and is now behind");
         assert!(!stream.remove(2).missed, "the last itself left");
-        assert_eq!(stream.sweep.unwrap().next, 2);
+        assert_eq!(stream.fan_out.unwrap().next, 2);
         assert!(!stream.remove(0).missed, "the last had been visited");
-        assert_eq!(stream.sweep.unwrap().next, 1);
+        assert_eq!(stream.fan_out.unwrap().next, 1);
     }
 }

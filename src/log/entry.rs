@@ -12,7 +12,7 @@ pub(crate) struct Entry {
     /// When it was appended; of a text, when its last byte was.
     pub(crate) at: Timestamp,
     /// Of an open run: the log's own bounds pass over it.
-    pub(super) held: bool,
+    pub(super) pinned: bool,
     pub(super) what: What,
 }
 
@@ -24,7 +24,7 @@ pub(super) enum What {
     /// A newer message of the same key has taken its place: nobody has lost anything.
     Superseded,
     /// Lost for whoever stands before it, from this offset on.
-    Shed {
+    Lost {
         from: u64,
         /// Where the last run of which something was here has ended; 0 if none was.
         run_ended: u64,
@@ -68,13 +68,13 @@ impl Content<'_> {
 }
 
 impl Entry {
-    /// What is to be handed out; `None` for a mark.
+    /// What is to be handed out; `None` for a tombstone.
     pub(crate) const fn content(&self) -> Option<Content<'_>> {
         match &self.what {
             What::Message(message) => Some(Content::Message(message)),
             What::Run(entry) => Some(Content::Run(entry)),
             What::Text(text) => Some(Content::Text(*text)),
-            What::Superseded | What::Shed { .. } => None,
+            What::Superseded | What::Lost { .. } => None,
         }
     }
 
@@ -102,8 +102,8 @@ impl Entry {
         }
     }
 
-    pub(super) const fn is_mark(&self) -> bool {
-        matches!(self.what, What::Superseded | What::Shed { .. })
+    pub(super) const fn is_tombstone(&self) -> bool {
+        matches!(self.what, What::Superseded | What::Lost { .. })
     }
 
     pub(super) const fn message(&self) -> Option<&Message> {
@@ -131,7 +131,7 @@ impl Entry {
 
     /// Whether the bounds of the log are about it.
     pub(super) const fn is_bounded(&self) -> bool {
-        !self.is_mark() && !self.held
+        !self.is_tombstone() && !self.pinned
     }
 }
 

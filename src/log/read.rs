@@ -18,18 +18,18 @@ pub(crate) enum Next<'a> {
 impl Log {
     /// The first entry behind a cursor.
     pub(crate) fn after(&self, cursor: u64) -> Option<&Entry> {
-        self.entries.range(self.index_after(cursor)..).find(|entry| !entry.is_mark())
+        self.entries.range(self.index_after(cursor)..).find(|entry| !entry.is_tombstone())
     }
 
     /// How many entries are kept behind a cursor.
     pub(crate) fn count_after(&self, cursor: u64) -> u32 {
         let behind = self.entries.range(self.index_after(cursor)..);
-        behind.filter(|entry| !entry.is_mark()).count() as u32
+        behind.filter(|entry| !entry.is_tombstone()).count() as u32
     }
 
     pub(crate) fn get(&self, offset: u64) -> Option<&Entry> {
         let entry = self.entries.get(self.index_after(offset.checked_sub(1)?))?;
-        (entry.offset == offset && !entry.is_mark()).then_some(entry)
+        (entry.offset == offset && !entry.is_tombstone()).then_some(entry)
     }
 
     /// The last offset that is lost before an entry, and behind the message before it: who has that
@@ -40,7 +40,7 @@ impl Log {
         for entry in before.rev() {
             match entry.what {
                 What::Superseded => {}
-                What::Shed { .. } => return entry.offset,
+                What::Lost { .. } => return entry.offset,
                 What::Message(_) | What::Run(_) | What::Text(_) => break,
             }
         }
@@ -62,10 +62,10 @@ impl Log {
             let (from, to) = match &entry.what {
                 What::Superseded => continue,
                 // Up to where it joined late, only runs that were open then are its business.
-                What::Shed { run_ended, .. } if entry.offset <= until && *run_ended <= until => {
+                What::Lost { run_ended, .. } if entry.offset <= until && *run_ended <= until => {
                     continue;
                 }
-                What::Shed { from, .. } => ((*from).max(cursor + 1), entry.offset),
+                What::Lost { from, .. } => ((*from).max(cursor + 1), entry.offset),
                 _ if reader.is_handed(entry) => {
                     next = Some(entry);
                     break;
@@ -91,7 +91,7 @@ impl Log {
     /// Whether a reader would be told of a gap on its way to the head.
     pub(crate) fn loses(&self, cursor: u64, reader: &Reader<'_>) -> bool {
         let lost = |entry: &Entry| match entry.what {
-            What::Shed { .. } => true,
+            What::Lost { .. } => true,
             _ => reader.laggard && entry.is_droppable() && reader.is_for_it(entry),
         };
         cursor < self.lost || self.entries.range(self.index_after(cursor)..).any(lost)

@@ -89,7 +89,7 @@ fn what_is_lost_before_the_next_message_is_one_gap() {
     fit(&mut log, 5, 0);
     assert_eq!(found(&log, 0, true), "1 -2..5 6 7", "one is shed, one passed over");
     fit(&mut log, 3, 0);
-    assert_eq!((log.lost(), log.len()), (2, 3), "the front was a mark, and is a number");
+    assert_eq!((log.lost(), log.len()), (2, 3), "the front was a tombstone, and is a number");
     fit(&mut log, 2, 0);
     assert_eq!((log.lost(), log.len()), (5, 2));
     assert_eq!(found(&log, 0, true), "-1..5 6 7");
@@ -108,14 +108,14 @@ fn superseded_messages_are_lost_for_nobody() {
 }
 
 #[test]
-fn marks_at_the_front_disappear_and_only_shed_ones_are_lost() {
+fn tombstones_at_the_front_disappear_and_only_lost_ones_count() {
     let mut log = log_of("Acdc");
     append(&mut log, 'A');
     assert_eq!((log.lost(), log.oldest().unwrap().offset), (0, 2));
     fit(&mut log, 3, 0);
-    assert_eq!(log.marks(), 1);
+    assert_eq!(log.tombstones(), 1);
     log.drop_oldest(&mut runs());
-    assert_eq!((log.lost(), log.oldest().unwrap().offset, log.marks()), (3, 4, 0));
+    assert_eq!((log.lost(), log.oldest().unwrap().offset, log.tombstones()), (3, 4, 0));
     log.drop_oldest(&mut runs());
     log.drop_oldest(&mut runs());
     assert_eq!((log.lost(), log.head(), log.is_empty()), (5, 5, true));
@@ -139,7 +139,7 @@ fn room_is_made_by_what_all_have_passed_then_by_droppables_then_by_the_oldest() 
 fn lost_before_looks_back_to_the_message_before() {
     let mut log = log_of("cdAcAc");
     fit(&mut log, 4, 0);
-    assert_eq!(log.marks(), 2);
+    assert_eq!(log.tombstones(), 2);
     assert_eq!([1, 4, 5, 6].map(|offset| log.lost_before(offset)), [0, 2, 0, 0]);
     log.drop_oldest(&mut runs());
     assert_eq!([4, 5].map(|offset| log.lost_before(offset)), [2, 2]);
@@ -154,7 +154,7 @@ fn what_is_passed_over_is_lost_at_the_end() {
     append(&mut log, 'c');
     log.pass_over();
     log.pass_over();
-    assert_eq!((log.head(), log.lost(), log.marks()), (4, 1, 1));
+    assert_eq!((log.head(), log.lost(), log.tombstones()), (4, 1, 1));
     assert_eq!(found(&log, 1, false), "2 -3..4");
     assert_eq!(found(&log, 3, false), "-4..4");
     assert_eq!(append(&mut log, 'c'), 5);
@@ -165,14 +165,14 @@ fn neighbours_become_one_when_there_are_many_marks() {
     let mut log = log_of("c");
     for _ in 0..500 {
         append(&mut log, 'A');
-        assert!(log.marks() <= log.len() + MARKS_KEPT);
+        assert!(log.tombstones() <= log.len() + TOMBSTONES_KEPT);
     }
     assert_eq!(found(&log, 0, true), "1 501", "the latest of a key moves, and leaves no trail");
     for _ in 0..500 {
         append(&mut log, 'd');
         append(&mut log, 'c');
         fit(&mut log, 3, 0);
-        assert!(log.marks() <= log.len() + MARKS_KEPT);
+        assert!(log.tombstones() <= log.len() + TOMBSTONES_KEPT);
     }
     assert_eq!(
         found(&log, log.lost(), true).split(' ').filter(|it| !it.starts_with('-')).count(),
@@ -182,16 +182,16 @@ fn neighbours_become_one_when_there_are_many_marks() {
 
 #[test]
 fn losses_that_become_one_are_told_to_whom_any_of_them_is_a_loss() {
-    let marks = 2 * MARKS_KEPT;
-    let mut log = log_of(&"c".repeat(marks + 2));
-    for index in 1..=marks {
-        log.mark_shed(index, &mut runs());
+    let tombstones = 2 * TOMBSTONES_KEPT;
+    let mut log = log_of(&"c".repeat(tombstones + 2));
+    for index in 1..=tombstones {
+        log.remove_as_lost(index, &mut runs());
     }
     // The first of them was of a run that was open when somebody joined late, behind all of them.
-    let What::Shed { run_ended, .. } = &mut log.entries[1].what else { panic!("a mark") };
+    let What::Lost { run_ended, .. } = &mut log.entries[1].what else { panic!("a tombstone") };
     *run_ended = log.head + 9;
     log.tidy();
-    assert_eq!(log.marks(), 1);
+    assert_eq!(log.tombstones(), 1);
     let runs = runs();
     let late = Late { until: log.head, tells_rest: false };
     let late = Reader { late, ..reader(true, &runs) };

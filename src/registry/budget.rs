@@ -13,18 +13,18 @@ use crate::time::Timestamp;
 
 use super::{LogSize, Registry};
 
-/// How dear an entry is to somebody: the least go first.
+/// The eviction class of an entry, cheapest to lose first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Worth {
+pub(crate) enum EvictionClass {
     /// A client has dealt with it, and every member was handed it.
     Acknowledged,
     /// Every member was handed it.
-    Passed,
-    Owed,
+    Delivered,
+    Undelivered,
 }
 
-impl Worth {
-    const ALL: [Self; 3] = [Self::Acknowledged, Self::Passed, Self::Owed];
+impl EvictionClass {
+    const ALL: [Self; 3] = [Self::Acknowledged, Self::Delivered, Self::Undelivered];
 
     /// Its bit among a stream's flags.
     const fn bit(self) -> u8 {
@@ -39,18 +39,18 @@ const KEPT_CAPACITY: usize = 4_096;
 const NONE: u64 = u64::MAX;
 
 impl Stream {
-    /// When the entry of at most this worth was made that would go first, unless it is the spared
-    /// one.
-    fn expendable(&self, worth: Worth, spared: u64) -> Option<Timestamp> {
-        let up_to = match worth {
-            Worth::Acknowledged => self.passed.min(self.acknowledged),
-            Worth::Passed => self.passed,
-            Worth::Owed => u64::MAX,
+    /// Append time of the entry that this stream would evict next at this class or a cheaper one,
+    /// ignoring `spared`.
+    fn oldest_evictable(&self, class: EvictionClass, spared: u64) -> Option<Timestamp> {
+        let up_to = match class {
+            EvictionClass::Acknowledged => self.delivered_to_all.min(self.acknowledged),
+            EvictionClass::Delivered => self.delivered_to_all,
+            EvictionClass::Undelivered => u64::MAX,
         };
         let oldest = self.log.oldest().filter(|entry| entry.offset != spared);
-        let entry = match worth {
+        let entry = match class {
             // Of an open run, if there is nothing else.
-            Worth::Owed => {
+            EvictionClass::Undelivered => {
                 oldest.or_else(|| self.log.front().filter(|entry| entry.offset != spared))
             }
             _ => oldest.filter(|entry| entry.offset <= up_to),
@@ -58,24 +58,24 @@ impl Stream {
         entry.map(|entry| entry.at)
     }
 
-    /// The worth of an entry that it could give up and would not be asked for.
-    pub(super) fn unnoted(&self) -> Option<Worth> {
-        let unnoted = |worth: &Worth| {
-            self.held_in & worth.bit() == 0 && self.expendable(*worth, NONE).is_some()
+    /// A class under which this stream should be listed and is not. For `check`.
+    pub(super) fn unlisted(&self) -> Option<EvictionClass> {
+        let unlisted = |class: &EvictionClass| {
+            self.listed_as & class.bit() == 0 && self.oldest_evictable(*class, NONE).is_some()
         };
-        Worth::ALL.into_iter().find(unnoted)
+        EvictionClass::ALL.into_iter().find(unlisted)
     }
 }
 
-/// Streams that may hold an entry of each worth, in the order in which they came to.
+/// For each class the streams that may hold an entry of it, in the order in which they were listed.
 #[derive(Clone, Hash)]
-pub(super) struct Holders {
+pub(super) struct Evictable {
     queues: [VecDeque<(u32, u64)>; 3],
-    /// How many records are of streams that are gone: swept out when they are most.
+    /// How many listings are of streams that have been removed: compacted when they are most.
     gone: usize,
 }
 
-impl Holders {
+impl Evictable {
     pub(super) const fn new() -> Self {
         Self { queues: [VecDeque::new(), VecDeque::new(), VecDeque::new()], gone: 0 }
     }
@@ -86,32 +86,33 @@ impl Holders {
 }
 
 impl Registry {
-    /// A stream may have come to hold entries that are worth less, or any at all.
-    pub(super) fn note_worth(&mut self, key: u32) {
+    /// Lists a stream under each class of which it holds an entry now.
+    pub(super) fn list_evictable(&mut self, key: u32) {
         let stream = &mut self.streams[key as usize];
-        for worth in Worth::ALL {
-            if stream.held_in & worth.bit() == 0 && stream.expendable(worth, NONE).is_some() {
-                stream.held_in |= worth.bit();
-                self.holders.queues[worth as usize].push_back((key, stream.epoch));
+        for class in EvictionClass::ALL {
+            if stream.listed_as & class.bit() == 0 && stream.oldest_evictable(class, NONE).is_some()
+            {
+                stream.listed_as |= class.bit();
+                self.evictable.queues[class as usize].push_back((key, stream.epoch));
             }
         }
     }
 
     /// A stream is gone, and its records with it, sooner or later.
     pub(super) fn forget_holder(&mut self, stream: &Stream) {
-        self.holders.gone += stream.held_in.count_ones() as usize;
-        if self.holders.gone > 32 && self.holders.gone * 2 > self.holders.len() {
+        self.evictable.gone += stream.listed_as.count_ones() as usize;
+        if self.evictable.gone > 32 && self.evictable.gone * 2 > self.evictable.len() {
             let streams = &self.streams;
             let is_alive = |(key, epoch): &(u32, u64)| {
                 streams.get(*key as usize).is_some_and(|stream| stream.epoch == *epoch)
             };
-            for queue in &mut self.holders.queues {
+            for queue in &mut self.evictable.queues {
                 queue.retain(is_alive);
                 if queue.capacity() > KEPT_CAPACITY {
                     queue.shrink_to(queue.len() * 2);
                 }
             }
-            self.holders.gone = 0;
+            self.evictable.gone = 0;
         }
     }
 
@@ -125,9 +126,9 @@ impl Registry {
     }
 
     pub(super) fn keep_process_budget(&mut self, appended: Option<u32>) {
-        for worth in Worth::ALL {
+        for class in EvictionClass::ALL {
             while self.counters.log_bytes > self.config.process_bytes {
-                let Some(key) = self.next_holder(worth, appended) else { break };
+                let Some(key) = self.next_evictable(class, appended) else { break };
                 self.give_up(key, appended);
             }
         }
@@ -137,14 +138,14 @@ impl Registry {
         while self.sessions.user(user).bytes > self.config.user_bytes {
             let sessions = &self.sessions.user(user).sessions;
             let streams = sessions.iter().map(|session| self.sessions.get(*session).stream);
-            let oldest = |worth: Worth| {
-                let of_worth = streams.clone().filter_map(|key| {
+            let oldest = |class: EvictionClass| {
+                let of_class = streams.clone().filter_map(|key| {
                     let spared = self.spared(key, appended);
-                    Some((self.streams[key as usize].expendable(worth, spared)?, key))
+                    Some((self.streams[key as usize].oldest_evictable(class, spared)?, key))
                 });
-                of_worth.min_by_key(|(at, _)| *at).map(|(_, key)| key)
+                of_class.min_by_key(|(at, _)| *at).map(|(_, key)| key)
             };
-            let Some(key) = Worth::ALL.into_iter().find_map(oldest) else { return };
+            let Some(key) = EvictionClass::ALL.into_iter().find_map(oldest) else { return };
             self.give_up(key, appended);
         }
     }
@@ -154,27 +155,27 @@ impl Registry {
         if appended == Some(key) { self.streams[key as usize].log.head() } else { NONE }
     }
 
-    /// Whose turn it is to give up an entry of at most this worth.
-    fn next_holder(&mut self, worth: Worth, appended: Option<u32>) -> Option<u32> {
-        let queue = worth as usize;
-        for _ in 0..self.holders.queues[queue].len() {
-            let (key, epoch) = self.holders.queues[queue].pop_front()?;
+    /// The stream whose turn it is to evict an entry of this class.
+    fn next_evictable(&mut self, class: EvictionClass, appended: Option<u32>) -> Option<u32> {
+        let queue = class as usize;
+        for _ in 0..self.evictable.queues[queue].len() {
+            let (key, epoch) = self.evictable.queues[queue].pop_front()?;
             let spared = self
                 .streams
                 .get(key as usize)
                 .filter(|stream| stream.epoch == epoch)
                 .map(|_| self.spared(key, appended));
             let Some(spared) = spared else {
-                self.holders.gone -= 1;
+                self.evictable.gone -= 1;
                 continue;
             };
             let stream = &mut self.streams[key as usize];
-            if stream.expendable(worth, NONE).is_none() {
-                stream.held_in &= !worth.bit();
+            if stream.oldest_evictable(class, NONE).is_none() {
+                stream.listed_as &= !class.bit();
                 continue;
             }
-            let gives = stream.expendable(worth, spared).is_some();
-            self.holders.queues[queue].push_back((key, epoch));
+            let gives = stream.oldest_evictable(class, spared).is_some();
+            self.evictable.queues[queue].push_back((key, epoch));
             if gives {
                 return Some(key);
             }

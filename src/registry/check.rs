@@ -164,9 +164,13 @@ impl Registry {
             let front = log.iter().next();
             hold!(
                 front.is_none_or(|entry| entry.content().is_some()),
-                "{owner:?}: a mark in front"
+                "{owner:?}: a tombstone in front"
             );
-            hold!(log.marks() <= log.len() + 17, "{owner:?} keeps {} marks", log.marks());
+            hold!(
+                log.tombstones() <= log.len() + 17,
+                "{owner:?} keeps {} tombstones",
+                log.tombstones()
+            );
             hold!(
                 log.bounded() <= bounds.messages as usize,
                 "{owner:?} keeps {} messages",
@@ -181,16 +185,16 @@ impl Registry {
             hold!(last <= log.head(), "{owner:?} has entries beyond its head");
             let lagging = stream.members.iter().filter(|member| member.lagging).count();
             hold!(lagging == stream.lagging as usize, "{owner:?} miscounts lagging members");
-            hold!(stream.sweep.is_none() || stream.queued, "{owner:?} sweeps without a turn");
+            hold!(stream.fan_out.is_none() || stream.queued, "{owner:?} fans out without a turn");
             hold!(stream.mass_close.is_none() || stream.queued, "{owner:?} closes without a turn");
             hold!(
-                !stream.members.is_empty() || stream.passed == log.head(),
+                !stream.members.is_empty() || stream.delivered_to_all == log.head(),
                 "{owner:?} keeps something back for nobody"
             );
-            let unnoted = stream.unnoted();
-            hold!(unnoted.is_none(), "{owner:?} is not asked for what is {unnoted:?}");
+            let unlisted = stream.unlisted();
+            hold!(unlisted.is_none(), "{owner:?} is not asked for what is {unlisted:?}");
             let lent = self.to_trim == Some((key as u32, stream.epoch));
-            if stream.sweep.is_none() && stream.lagging == 0 && !lent {
+            if stream.fan_out.is_none() && stream.lagging == 0 && !lent {
                 hold!(
                     log.bounded() <= bounds.history as usize,
                     "{owner:?} keeps more than history"
@@ -201,13 +205,13 @@ impl Registry {
             for (index, member) in stream.members.iter().enumerate() {
                 let cursor = member.cursor;
                 hold!(
-                    cursor >= stream.passed,
+                    cursor >= stream.delivered_to_all,
                     "{owner:?}: {cursor} is before what all have passed"
                 );
                 hold!(cursor <= log.head(), "{owner:?} has a cursor beyond its head");
-                // A live member has everything but what the running sweep still brings.
-                let visited = stream.sweep.is_none_or(|sweep| {
-                    (index as u32) < sweep.next && log.after(sweep.offset).is_none()
+                // A live member has everything but what the running fan-out still brings.
+                let visited = stream.fan_out.is_none_or(|fan_out| {
+                    (index as u32) < fan_out.next && log.after(fan_out.offset).is_none()
                 });
                 hold!(
                     member.lagging || !visited || log.after(cursor).is_none(),
@@ -327,21 +331,21 @@ impl Registry {
 
     fn check_runs(&self) -> Result<(), String> {
         let mut kept = HashMap::with_hasher(FixedState::default());
-        let (mut held, mut budget) = (0, 0);
+        let (mut pinned, mut budget) = (0, 0);
         for (_, stream) in &self.streams {
-            held += stream.log.held();
-            budget += stream.held_in.count_ones() as usize;
+            pinned += stream.log.pinned();
+            budget += stream.listed_as.count_ones() as usize;
             for run in stream.log.iter().filter_map(|entry| entry.run()) {
                 *kept.entry(run).or_insert(0) += 1;
             }
         }
-        let (mut open, mut held_by_runs) = (0, 0);
+        let (mut open, mut of_open_runs) = (0, 0);
         for (slot, run) in self.runs.iter() {
             let kept = kept.get(&slot).copied().unwrap_or(0);
             hold!(kept == run.kept(), "run {slot} has {kept} entries, counted {}", run.kept());
             hold!(run.is_open() || kept > 0, "run {slot} has ended, and nothing is kept of it");
             open += u32::from(run.is_open());
-            held_by_runs += if run.is_open() { kept as usize } else { 0 };
+            of_open_runs += if run.is_open() { kept as usize } else { 0 };
             hold!(self.runs.find(run.user, &run.id) == Some(slot), "run {slot} is not found");
             let listed = self.sessions.peek(run.session).is_some_and(|session| !session.ended)
                 && self.runs_of(run.session).any(|other| other == slot);
@@ -351,7 +355,10 @@ impl Registry {
                 hold!(armed, "run {slot} is not looked at in time");
             }
         }
-        hold!(held == held_by_runs, "{held} entries are held, {held_by_runs} are of open runs");
+        hold!(
+            pinned == of_open_runs,
+            "{pinned} entries are pinned, {of_open_runs} are of open runs"
+        );
         hold!(open == self.runs.open(), "{open} runs are open, counted {}", self.runs.open());
         let ended: u64 = self.counters.runs_ended.iter().sum();
         hold!(
@@ -364,9 +371,9 @@ impl Registry {
             hold!(open == session.open_runs as usize, "session {slot} miscounts its runs");
         }
         hold!(
-            budget <= self.holders.len(),
+            budget <= self.evictable.len(),
             "{budget} streams hold something, {} are known to",
-            self.holders.len()
+            self.evictable.len()
         );
         Ok(())
     }

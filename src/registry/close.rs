@@ -111,7 +111,7 @@ impl Registry {
             self.begin_close(slot, reason);
         }
         let stream = self.streams.get(key as usize);
-        if stream.is_some_and(|stream| stream.mass_close.is_some() || stream.sweep.is_some()) {
+        if stream.is_some_and(|stream| stream.mass_close.is_some() || stream.fan_out.is_some()) {
             self.queue_stream(key);
         }
     }

@@ -9,7 +9,7 @@ use crate::id::{ConnId, RoomId};
 use crate::log::{Late, Log, Reader};
 use crate::run::Runs;
 use crate::stats::{Delivery, Joined, Notice, Recovered, RoomEnd, Stored};
-use crate::stream::{Owner, Stream, Sweep};
+use crate::stream::{FanOut, Owner, Stream};
 use crate::table;
 use crate::time::Timestamp;
 
@@ -112,7 +112,7 @@ impl Registry {
         let stream = &mut self.streams[key as usize];
         if stream.members.is_empty() && (history == 0 || message.is_droppable()) {
             stream.log.pass_over();
-            stream.passed = stream.log.head();
+            stream.delivered_to_all = stream.log.head();
             return;
         }
         let left_out = message.excluded().and_then(|conn| {
@@ -145,7 +145,7 @@ impl Registry {
         let first = stream.log.head() + 1;
         let offset = append(stream, &mut self.runs);
         while stream.log.exceeds(bounds) {
-            stream.log.make_room(stream.passed, &mut self.runs);
+            stream.log.make_room(stream.delivered_to_all, &mut self.runs);
         }
         self.log_changed(key, before);
         let stream = &mut self.streams[key as usize];
@@ -158,11 +158,11 @@ impl Registry {
         if stream.members.is_empty() {
             self.trim_history(key);
         } else {
-            stream.sweep.get_or_insert(Sweep { offset: first, next: 0 });
+            stream.fan_out.get_or_insert(FanOut { offset: first, next: 0 });
             self.queue_stream(key);
         }
         self.bury_runs();
-        self.note_worth(key);
+        self.list_evictable(key);
         self.keep_budgets(key);
         self.arm_stream(key);
     }
@@ -326,7 +326,7 @@ impl Registry {
             membership.acknowledged = offset;
             stream.acknowledged = stream.acknowledged.max(offset);
             self.counters.acknowledged += 1;
-            self.note_worth(key);
+            self.list_evictable(key);
         }
         Ok(())
     }
@@ -436,7 +436,7 @@ impl Registry {
         }
     }
 
-    /// A member that the running sweep will not come by any more takes a turn of its own, if it
+    /// A member that the running fan-out will not visit any more takes a turn of its own, if it
     /// lacks anything.
     fn hand_over(&mut self, key: u32, index: u32) {
         let stream = &self.streams[key as usize];

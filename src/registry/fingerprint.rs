@@ -34,7 +34,7 @@ impl Registry {
             sessions,
             rooms,
             runs,
-            holders,
+            evictable,
             streams,
             conn_timers,
             session_timers,
@@ -66,7 +66,7 @@ impl Registry {
             #[cfg(feature = "journal")]
                 recorder: _,
         } = self;
-        (config, now, pauses, conns, waiting, sessions, rooms, runs, holders).hash(&mut state);
+        (config, now, pauses, conns, waiting, sessions, rooms, runs, evictable).hash(&mut state);
         table::hash_slab(streams, &mut state);
         (conn_timers, session_timers, stream_timers, run_timers).hash(&mut state);
         (outbox, ready, announcements, mass_close, drain, drain_queued, drains).hash(&mut state);

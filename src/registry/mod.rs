@@ -48,7 +48,7 @@ use crate::time::Timestamp;
 use crate::timers::Timers;
 use crate::waiting::Waiting;
 
-use self::budget::Holders;
+use self::budget::Evictable;
 use self::close::MassCloseEveryone;
 pub(crate) use self::delivery::Announcement;
 pub(crate) use self::drain::Drain;
@@ -103,7 +103,7 @@ pub struct Registry {
     rooms: Rooms,
     runs: Runs,
     /// Which streams can give something up when a byte budget is exceeded.
-    holders: Holders,
+    evictable: Evictable,
     /// The streams of sessions and rooms, in one table: delivery makes no difference.
     streams: Slab<Stream>,
     /// Each connection's next deadline.
@@ -226,7 +226,7 @@ impl Registry {
             sessions: Sessions::new(mix(seed)),
             rooms: Rooms::new(mix(!seed)),
             runs: Runs::new(mix(seed ^ 1)),
-            holders: Holders::new(),
+            evictable: Evictable::new(),
             streams: Slab::new(),
             conn_timers: Timers::new(),
             session_timers: Timers::new(),

@@ -1,4 +1,4 @@
-//! Deriving sends from cursors: sweeps over the members of a stream, and turns of connections that
+//! Deriving sends from cursors: fan-out over the members of a stream, and turns of connections that
 //! catch up.
 
 use core::ops::Range;
@@ -9,7 +9,7 @@ use crate::conn::{Membership, State};
 use crate::id::ConnId;
 use crate::log::{self, Bounds, Content, Entry, Late, Reader};
 use crate::stats::Notice;
-use crate::stream::{Member, Owner, Sweep};
+use crate::stream::{FanOut, Member, Owner};
 
 use super::outbox::{Origin, Parcel, Queued};
 use super::ready::Ready;
@@ -92,38 +92,38 @@ impl Registry {
     }
 
     /// A stream's turn: closes members, or hands its next entry to at most `fanout_chunk` of them.
-    /// A sweep goes on where it stood and never starts over.
+    /// A fan-out goes on where it stood and never starts over.
     pub(super) fn serve_stream(&mut self, key: u32) -> Option<Handout> {
         self.streams[key as usize].queued = false;
         if self.streams[key as usize].mass_close.is_some() {
             self.close_members(key);
             return None;
         }
-        while let Some(sweep) = self.streams[key as usize].sweep {
+        while let Some(fan_out) = self.streams[key as usize].fan_out {
             let stream = &mut self.streams[key as usize];
             // The entry to hand out, or the last one lost if nothing is left to hand out but a gap.
-            let after = sweep.offset - 1;
+            let after = fan_out.offset - 1;
             let offset = match stream.log.after(after) {
                 Some(entry) => entry.offset,
                 None => stream.log.lost_before(stream.log.head() + 1),
             };
             if offset <= after {
-                stream.sweep = None;
+                stream.fan_out = None;
                 break;
             }
-            let next = if offset == sweep.offset { sweep.next } else { 0 };
-            let (next, after) = self.sweep(key, offset, next);
+            let next = if offset == fan_out.offset { fan_out.next } else { 0 };
+            let (next, after) = self.fan_out_entry(key, offset, next);
             let stream = &mut self.streams[key as usize];
-            stream.sweep = Some(if (next as usize) < stream.members.len() {
-                Sweep { offset, next }
+            stream.fan_out = Some(if (next as usize) < stream.members.len() {
+                FanOut { offset, next }
             } else {
-                Sweep { offset: offset + 1, next: 0 }
+                FanOut { offset: offset + 1, next: 0 }
             });
             if !self.recipients.is_empty() {
                 self.counters.sent += self.recipients.len() as u64;
                 let stream = &mut self.streams[key as usize];
-                if stream.log.head() < stream.sweep.map_or(0, |sweep| sweep.offset) {
-                    stream.sweep = None;
+                if stream.log.head() < stream.fan_out.map_or(0, |fan_out| fan_out.offset) {
+                    stream.fan_out = None;
                     self.trim_later(key);
                 } else {
                     self.queue_stream(key);
@@ -138,7 +138,7 @@ impl Registry {
     /// Visits members from index `next` on with one entry, until the chunk is full: the index to go
     /// on from, and the cursor behind which the entry is handed out. Where there is no entry any
     /// more, whoever lacks it has a gap.
-    fn sweep(&mut self, key: u32, offset: u64, mut next: u32) -> (u32, u64) {
+    fn fan_out_entry(&mut self, key: u32, offset: u64, mut next: u32) -> (u32, u64) {
         let chunk = self.config.fanout_chunk as usize;
         let log = &self.streams[key as usize].log;
         let entry = log.get(offset);
@@ -305,7 +305,7 @@ impl Registry {
         None
     }
 
-    /// The member has everything up to the head: sweeps visit it again.
+    /// The member has everything up to the head: fan-out visits it again.
     fn catch_up(&mut self, key: u32, index: u32) {
         self.advance_cursor(key, index, self.streams[key as usize].log.head());
         let stream = &mut self.streams[key as usize];
@@ -333,12 +333,12 @@ impl Registry {
         let stream = &mut self.streams[key as usize];
         if stream.members.is_empty() {
             // Its turn may still be queued: nobody is left to wait for it.
-            stream.sweep = None;
+            stream.fan_out = None;
         }
-        if stream.sweep.is_some() || stream.lagging > 0 {
+        if stream.fan_out.is_some() || stream.lagging > 0 {
             return;
         }
-        stream.passed = stream.log.head();
+        stream.delivered_to_all = stream.log.head();
         let before = LogSize::of(&stream.log);
         stream.log.drop_droppable(&mut self.runs);
         while stream.log.bounded() > history {
@@ -346,7 +346,7 @@ impl Registry {
         }
         self.log_changed(key, before);
         self.bury_runs();
-        self.note_worth(key);
+        self.list_evictable(key);
     }
 
     /// Drops the oldest entry of a log.

@@ -180,7 +180,7 @@ impl Registry {
             let stream = &mut self.streams[key as usize];
             let before = LogSize::of(&stream.log);
             while stream.log.exceeds(bounds) {
-                stream.log.make_room(stream.passed, &mut self.runs);
+                stream.log.make_room(stream.delivered_to_all, &mut self.runs);
             }
             self.log_changed(key, before);
             self.bury_runs();

@@ -178,14 +178,14 @@ impl Registry {
         let before = LogSize::of(&stream.log);
         stream.log.let_go(run, first);
         while stream.log.exceeds(bounds) {
-            stream.log.make_room(stream.passed, &mut self.runs);
+            stream.log.make_room(stream.delivered_to_all, &mut self.runs);
         }
         self.log_changed(key, before);
         self.bury_runs();
         if self.streams[key as usize].members.is_empty() {
             self.trim_history(key);
         }
-        self.note_worth(key);
+        self.list_evictable(key);
         self.arm_stream(key);
         if self.sessions.run_ended(session, self.now) {
             self.arm_session(session);
