@@ -5,13 +5,13 @@ use bytes::Bytes;
 use crate::action::{MESSAGE_OVERHEAD, Message};
 use crate::config::Config;
 use crate::conn::{Cold, Conn, LateJoin, Membership};
+use crate::departed::Departed;
 use crate::id::MAX_ID_BYTES;
 use crate::log::{Entry, TOMBSTONES_KEPT};
 use crate::registry::{Announcement, Closed, Queued, Ready};
 use crate::room::Room;
 use crate::run::Run;
 use crate::session::{Session, User};
-use crate::spent::Spent;
 use crate::stats::Notice;
 use crate::stream::{Member, Stream};
 use crate::timers;
@@ -63,7 +63,7 @@ impl Config {
         let parts = [
             self.of_connections(slots, largest),
             self.of_sessions(records),
-            (self.users as u64 + 4) * (GROWTH * size::<Spent>() + NAME + INDEX),
+            (self.users as u64 + 4) * (GROWTH * size::<Departed>() + NAME + INDEX),
             rooms * (GROWTH * size::<Room>() + NAME + INDEX),
             self.of_streams(streams),
             of_logs(streams, entries, largest.saturating_add(self.process_bytes)),
@@ -95,8 +95,8 @@ impl Config {
 
     const fn of_connections(&self, slots: u64, largest: u64) -> u64 {
         let memberships = self.rooms_per_connection as u64 + 1;
-        // Direct messages up to the lane, and what a close moves out of the logs.
-        let queued = largest.saturating_mul(2).saturating_add(2 * self.window + self.lane);
+        // Direct messages up to the reply reserve, and what a close moves out of the logs.
+        let queued = largest.saturating_mul(2).saturating_add(2 * self.window + self.reply_reserve);
         let items = queued / MESSAGE_OVERHEAD + 4;
         let one = GROWTH * (size::<Conn>() + size::<Cold>())
             + (memberships + 4) * GROWTH * (size::<Membership>() + size::<LateJoin>())

@@ -306,7 +306,7 @@ keys! {
     /// connection's input). An empty window admits one message of any size.
     window: u64 = "outbound.window", MESSAGE_OVERHEAD, MAX_BYTES, 64 * KIB;
     /// Cost beside the window for direct messages and replies (default 4 KiB).
-    lane: u64 = "outbound.lane", 0, MAX_BYTES, 4 * KIB;
+    reply_reserve: u64 = "outbound.reply_reserve", 0, MAX_BYTES, 4 * KIB;
     /// Cost of what all logs hold (default 256 MiB). Over it the first to go are entries that a
     /// client has acknowledged and everybody was handed, then those that everybody was handed, then
     /// the others. Streams take turns, within one the oldest goes first, and those of open runs

@@ -414,21 +414,21 @@ fn silence(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(Deadline, Due
 }
 
 /// A number of the connection's own, spread evenly over 64 bits.
-pub(crate) fn dice(conn: &Conn, config: &Config, purpose: u64) -> u64 {
+pub(crate) fn jitter_bits(conn: &Conn, config: &Config, purpose: u64) -> u64 {
     mix(config.seed ^ mix(purpose) ^ u64::from(conn.serial.get()))
 }
 
 /// A share of `span`: zero for the least throw, just short of all of it for the greatest.
-pub(crate) fn share(span: Duration, dice: u64) -> Duration {
+pub(crate) fn scale(span: Duration, jitter_bits: u64) -> Duration {
     let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
     // The high half of a product with a 64-bit fraction: no bias that could matter, no float.
-    Duration::from_nanos(((u128::from(nanos) * u128::from(dice)) >> 64) as u64)
+    Duration::from_nanos(((u128::from(nanos) * u128::from(jitter_bits)) >> 64) as u64)
 }
 
 /// Jittered over [0.9, 1) of the maximum, so that those who came together don't go together.
 fn lifetime(conn: &Conn, config: &Config) -> Duration {
     let jitter = config.max_lifetime / 10;
-    config.max_lifetime - jitter + share(jitter, dice(conn, config, 2))
+    config.max_lifetime - jitter + scale(jitter, jitter_bits(conn, config, 2))
 }
 
 /// How long the peer may be silent before it is pinged: the first time jittered over [½, 1) of the
@@ -437,7 +437,7 @@ fn silence_allowed(conn: &Conn, cold: &Cold, config: &Config) -> Duration {
     if cold.pinged_once {
         return config.interval;
     }
-    config.interval / 2 + share(config.interval / 2, dice(conn, config, 1))
+    config.interval / 2 + scale(config.interval / 2, jitter_bits(conn, config, 1))
 }
 
 #[cfg(test)]

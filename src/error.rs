@@ -49,7 +49,7 @@ pub enum OpenRunError {
     AgentTooLong,
     /// The payload is larger than `run.bytes` lets one be.
     Full,
-    /// There is no session of this user and thread, and none can be minted.
+    /// There is no session of this user and thread, and none can be created.
     Session(Refused),
 }
 
@@ -297,7 +297,7 @@ impl fmt::Display for InboundError {
 pub enum ReplyError {
     /// The handle names no connection, or one that is closing.
     UnknownConn,
-    /// The connection's window and its reserved lane are full.
+    /// The connection's window and its reply reserve are full.
     Full,
 }
 
@@ -305,7 +305,7 @@ impl fmt::Display for ReplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::UnknownConn => "no such connection: it has ended, is closing, or never was",
-            Self::Full => "the connection reads too slowly: its window and reserved lane are full",
+            Self::Full => "the connection reads too slowly: its window and reply reserve are full",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Who is who: handles that the registry mints, and names that are validated once, at the door.
+//! Who is who: handles that the registry creates, and names that are validated once, at the door.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -24,7 +24,7 @@ macro_rules! handle {
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name {
             index: u32,
-            /// Never reused before 2^32 others were minted: a slot's next tenant has another one.
+            /// Never reused before 2^32 others were created: a slot's next tenant has another one.
             serial: NonZeroU32,
         }
 

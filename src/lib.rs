@@ -171,7 +171,7 @@
 //!    read since, so that a pong in a socket is read before it is missed.
 //! 5. Per connection the output is `(Send | Gap | Ping | Draining)* Close? Cleanup`, and after
 //!    `Cleanup` nothing, ever, with that id. There is exactly one `Cleanup` per reserved
-//!    connection and per minted session (after that of its last connection). A slot is reused only
+//!    connection and per created session (after that of its last connection). A slot is reused only
 //!    after its `Cleanup` was polled.
 //! 6. Every recipient is inside the target's audience: a session's messages and runs reach that
 //!    session's connections only, and a [`UserScope`] reaches one user's.
@@ -290,6 +290,7 @@ mod bound;
 mod bucket;
 mod config;
 mod conn;
+mod departed;
 mod error;
 mod id;
 #[cfg(feature = "journal")]
@@ -302,7 +303,6 @@ mod ring;
 mod room;
 mod run;
 mod session;
-mod spent;
 mod stats;
 mod stream;
 mod table;

@@ -350,15 +350,15 @@ pub(crate) struct Runs {
     hasher: FixedState,
     open: u32,
     /// Those that have ended and that no log keeps anything of: to be taken away.
-    pub(crate) spent: Vec<u32>,
+    pub(crate) finished: Vec<u32>,
 }
 
 impl Hash for Runs {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { records, names, hasher: _, open, spent } = self;
+        let Self { records, names, hasher: _, open, finished } = self;
         table::hash_slab(records, state);
         table::hash_table(names, state);
-        (open, spent).hash(state);
+        (open, finished).hash(state);
     }
 }
 
@@ -369,7 +369,7 @@ impl Runs {
             names: HashTable::new(),
             hasher: FixedState::with_seed(seed),
             open: 0,
-            spent: Vec::new(),
+            finished: Vec::new(),
         }
     }
 
@@ -461,7 +461,7 @@ impl Runs {
             record.text.shrink_to(record.text.len() * 2);
         }
         if !record.is_open() && record.kept == 0 {
-            self.spent.push(run);
+            self.finished.push(run);
         }
     }
 

@@ -10,10 +10,10 @@ use smallvec::SmallVec;
 
 use crate::action::CloseReason;
 use crate::bucket::TokenBucket;
+use crate::departed::DepartedUsers;
 use crate::id::{SessionId, ThreadId, UserId};
 use crate::ring::{Linked, Links, Ring};
 use crate::run::NO_RUN;
-use crate::spent::SpentBuckets;
 use crate::stats::Pressure;
 use crate::table;
 use crate::time::Timestamp;
@@ -33,7 +33,7 @@ pub(crate) struct User {
     /// The level that was acted on last.
     pub(crate) pressure: Pressure,
     /// The bucket of the user's connects. It is theirs while the user has a session that has not
-    /// ended, and among the spent ones after that.
+    /// ended, and among the departed users after that.
     pub(crate) connects: TokenBucket,
     /// The cost of what the logs of the sessions hold.
     pub(crate) bytes: u64,
@@ -44,7 +44,7 @@ pub(crate) struct Session {
     pub(crate) serial: NonZeroU32,
     pub(crate) user: u32,
     pub(crate) thread: ThreadId,
-    /// When it was minted.
+    /// When it was created.
     pub(crate) since: Timestamp,
     /// Its stream's key. The stream's members are the session's open connections.
     pub(crate) stream: u32,
@@ -116,7 +116,7 @@ pub(crate) struct Sessions {
     names: HashTable<u32>,
     hasher: FixedState,
     /// Of users without a session that has not ended.
-    pub(crate) spent: SpentBuckets,
+    pub(crate) departed: DepartedUsers,
     /// Sessions that ended and whose cleanup was not polled.
     ended: usize,
     /// How many of these have a connection in its close handshake.
@@ -134,7 +134,7 @@ impl Hash for Sessions {
             records,
             names,
             hasher: _,
-            spent,
+            departed,
             ended,
             ended_closing,
             lingering,
@@ -143,7 +143,7 @@ impl Hash for Sessions {
         table::hash_slab(users, state);
         table::hash_slab(records, state);
         table::hash_table(names, state);
-        (spent, ended, ended_closing, lingering, absent).hash(state);
+        (departed, ended, ended_closing, lingering, absent).hash(state);
     }
 }
 
@@ -154,7 +154,7 @@ impl Sessions {
             records: Slab::new(),
             names: HashTable::new(),
             hasher: FixedState::with_seed(seed),
-            spent: SpentBuckets::new(seed),
+            departed: DepartedUsers::new(seed),
             ended: 0,
             ended_closing: 0,
             lingering: Ring::new(),
@@ -396,7 +396,7 @@ impl Sessions {
 
     fn insert_user(&mut self, name: UserId) -> u32 {
         let hash = self.hasher.hash_one(name.as_str());
-        let connects = self.spent.take(&name);
+        let connects = self.departed.take(&name);
         let slot = self.users.insert(User {
             name,
             connects,
@@ -415,8 +415,8 @@ impl Sessions {
 
     /// Takes the session from its user, and the user's name away with the last one; whether the user
     /// stays. The record stays until the last cleanup: connections of the session may still ask
-    /// whose they are. At most `spent` buckets are kept of users who have left.
-    pub(crate) fn end(&mut self, session: u32, now: Timestamp, spent: usize) -> bool {
+    /// whose they are. At most `departed` buckets are kept of users who have left.
+    pub(crate) fn end(&mut self, session: u32, now: Timestamp, departed: usize) -> bool {
         let record = &mut self.records[session as usize];
         record.ended = true;
         self.ended += 1;
@@ -433,7 +433,7 @@ impl Sessions {
             if let Ok(entry) = self.names.find_entry(hash, |other| *other == slot) {
                 entry.remove();
             }
-            self.spent.put(user.name.clone(), user.connects, now, spent);
+            self.departed.put(user.name.clone(), user.connects, now, departed);
         }
         stays
     }
@@ -443,7 +443,7 @@ impl Sessions {
         for (_, user) in &mut self.users {
             user.connects = TokenBucket::default();
         }
-        self.spent.shrink_to(0);
+        self.departed.shrink_to(0);
     }
 
     /// Frees the slot of a session that has ended.

@@ -20,7 +20,7 @@ pub struct Delivery {
     pub live: u32,
     /// Connections that are behind: they get it in turn, or a gap if the log moves on first.
     pub behind: u32,
-    /// A direct message was not taken because window and lane are full, or an announcement because
+    /// A direct message was not taken because window and reply reserve are full, or an announcement because
     /// too many are under way. Nothing of it is kept.
     pub full: bool,
     pub(crate) stored: SmallVec<[Stored; 1]>,
@@ -57,7 +57,7 @@ impl Delivery {
 pub struct Admitted {
     /// Its session.
     pub session: SessionId,
-    /// Whether the session was minted for it.
+    /// Whether the session was created for it.
     pub new_session: bool,
     /// The place in the session's stream after which this connection's events begin.
     pub position: Position,
@@ -415,7 +415,7 @@ pub struct Stats {
     pub pending: u32,
     /// Reserved sockets that ended without having been admitted.
     pub abandoned: u64,
-    /// Sessions that were ever minted.
+    /// Sessions that were ever created.
     pub sessions_opened: u64,
     /// Sessions that have not ended.
     pub sessions: u32,

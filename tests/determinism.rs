@@ -22,7 +22,7 @@ fn life(seed: u64, look: impl Fn(&Registry, ConnId)) -> Vec<String> {
     let mut world = World::with(
         config()
             .window(500)
-            .lane(100)
+            .reply_reserve(100)
             .fanout_chunk(3)
             .stream_messages(5)
             .interval(secs(10))

@@ -155,7 +155,7 @@ fn a_message_that_was_refused_is_dropped() {
 
 #[test]
 fn what_is_full_keeps_nothing() {
-    let mut world = World::with(config().window(100).lane(0));
+    let mut world = World::with(config().window(100).reply_reserve(0));
     let alice = world.open("alice", "main");
     world.tell_conn(alice, &text_of_cost(200));
     let answer = world.registry.reply(world.now, alice, Message::text("no"));

@@ -372,7 +372,7 @@ fn less_than_a_window_of_progress_does_not_restart_the_pong_deadline() {
 #[test]
 fn the_deadlines_of_silence_stand_still_while_input_is_paused() {
     let heartbeat = config().interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(3_600));
-    let mut world = World::with(heartbeat.window(1_000).lane(500));
+    let mut world = World::with(heartbeat.window(1_000).reply_reserve(500));
     let alice = world.open("alice", "main");
     world.tell_conn(alice, &text_of_cost(1_000));
     world.tell_conn(alice, "one more");
@@ -392,7 +392,7 @@ fn the_deadlines_of_silence_stand_still_while_input_is_paused() {
 #[test]
 fn a_pause_suspends_a_pong_deadline_that_runs_and_its_end_restarts_it() {
     let heartbeat = config().interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(3_600));
-    let mut world = World::with(heartbeat.window(1_000).lane(500));
+    let mut world = World::with(heartbeat.window(1_000).reply_reserve(500));
     let alice = world.open("alice", "main");
     world.skip(secs(20));
     world.settle();
@@ -414,7 +414,7 @@ fn a_pause_suspends_a_pong_deadline_that_runs_and_its_end_restarts_it() {
 #[test]
 fn a_pong_during_a_pause_answers_the_ping_and_does_not_end_the_pause() {
     let heartbeat = config().interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(3_600));
-    let mut world = World::with(heartbeat.window(1_000).lane(500));
+    let mut world = World::with(heartbeat.window(1_000).reply_reserve(500));
     let alice = world.open("alice", "main");
     world.skip(secs(20));
     world.settle();

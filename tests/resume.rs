@@ -32,7 +32,7 @@ fn join_since(world: &mut World, conn: ConnId, name: &str, since: Position) -> J
 }
 
 fn narrow() -> ConfigBuilder {
-    config().window(1_000).lane(200)
+    config().window(1_000).reply_reserve(200)
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_foreign_epoch_gets_the_open_runs_and_everything_else_as_gaps_between_them()
 #[test]
 fn a_foreign_epoch_is_told_each_offset_once_through_any_window() {
     for window in [64, 65, 100, 130, 200, 1_000] {
-        let mut world = World::with(config().window(window).lane(64));
+        let mut world = World::with(config().window(window).reply_reserve(64));
         let head = with_an_open_run(&mut world);
         let claim = Position { epoch: head.epoch ^ 1, offset: 9 };
         let (alice, _) = world.resume("alice", "main", claim);
@@ -196,7 +196,7 @@ fn a_foreign_epoch_is_told_each_offset_once_through_any_window() {
 
 #[test]
 fn a_foreign_epoch_is_told_what_fits_when_it_is_closed() {
-    let mut world = World::with(config().window(64 * 4 + 7).lane(64));
+    let mut world = World::with(config().window(64 * 4 + 7).reply_reserve(64));
     let head = with_an_open_run(&mut world);
     let claim = Position { epoch: head.epoch ^ 1, offset: 9 };
     let (alice, _) = world.resume("alice", "main", claim);

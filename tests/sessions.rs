@@ -1,4 +1,4 @@
-//! Sessions: minted with the first connection, outliving the last one, and ending once.
+//! Sessions: created with the first connection, outliving the last one, and ending once.
 
 mod support;
 
@@ -20,15 +20,18 @@ fn find(world: &World, name: &str, conversation: &str) -> Option<SessionId> {
 fn the_first_connection_mints_the_session_and_the_next_ones_find_it() {
     let mut world = world();
     let first = world.reserve();
-    let minted = world.connect(first, "alice", "main").unwrap();
-    assert!(minted.new_session);
-    assert_eq!((minted.recovered, minted.position.offset), (Recovered::Fresh, 0));
+    let created = world.connect(first, "alice", "main").unwrap();
+    assert!(created.new_session);
+    assert_eq!((created.recovered, created.position.offset), (Recovered::Fresh, 0));
     let second = world.reserve();
     let found = world.connect(second, "alice", "main").unwrap();
     assert!(!found.new_session);
-    assert_eq!(found.session, minted.session);
-    assert_eq!(find(&world, "alice", "main"), Some(minted.session));
-    assert_eq!(world.registry.session_members(minted.session).collect::<Vec<_>>(), [first, second]);
+    assert_eq!(found.session, created.session);
+    assert_eq!(find(&world, "alice", "main"), Some(created.session));
+    assert_eq!(
+        world.registry.session_members(created.session).collect::<Vec<_>>(),
+        [first, second]
+    );
     assert_eq!(world.registry.stats().sessions_opened, 1);
 }
 

@@ -1,4 +1,4 @@
-//! What a slow reader is given: windows, the reserved lane, paused input, catching up, and gaps.
+//! What a slow reader is given: windows, the reply reserve, paused input, catching up, and gaps.
 
 mod support;
 
@@ -7,7 +7,7 @@ use support::{World, config, ms, room, secs, text_of_cost};
 
 /// Windows of 1,000, lanes of 200, messages of 100 each unless a test says so.
 fn world() -> World {
-    World::with(config().window(1_000).lane(200).interval(secs(0)))
+    World::with(config().window(1_000).reply_reserve(200).interval(secs(0)))
 }
 
 fn hundred() -> String {
@@ -149,7 +149,7 @@ fn stream_data_never_uses_the_lane() {
     world.tell_conn(alice, &hundred());
     assert!(!world.delivery.full);
     world.tell_conn(alice, &hundred());
-    assert!(world.delivery.full, "beyond a full window there is the lane, and no more");
+    assert!(world.delivery.full, "beyond a full window there is the reply reserve, and no more");
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn without_flush_reports_nothing_is_held_back_and_nothing_is_stuck() {
 
 #[test]
 fn without_flush_reports_polling_makes_room_for_direct_messages() {
-    let blind = config().window(1_000).lane(200).interval(secs(0));
+    let blind = config().window(1_000).reply_reserve(200).interval(secs(0));
     let mut world = World::with(blind.without_flush_reports());
     let alice = world.open("alice", "main");
     for _ in 0..12 {

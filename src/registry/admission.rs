@@ -206,7 +206,7 @@ impl Registry {
         let new_session = known.is_none();
         let session = match known {
             Some(session) => session,
-            None => self.mint(user, thread),
+            None => self.create_session(user, thread),
         };
         self.sessions.attach(session);
         let record = self.sessions.get(session);
@@ -238,7 +238,7 @@ impl Registry {
         self.arm(slot);
         let session = self.sessions.id(session);
         self.notice(Notice::Admitted { conn, session });
-        self.keep_headroom();
+        self.enforce_closing_limit();
         self.raise_pressure(user, session, evicted);
         Admitted { session, new_session, position, recovered }
     }
@@ -262,7 +262,7 @@ impl Registry {
     }
 
     /// A new session, with a stream that was never before.
-    pub(super) fn mint(&mut self, user: UserId, thread: ThreadId) -> u32 {
+    pub(super) fn create_session(&mut self, user: UserId, thread: ThreadId) -> u32 {
         let (serial, epoch) = (self.next_serial(), self.next_epoch());
         let owner = Owner::Session(self.sessions.next_slot());
         let stream = self.streams.insert(Stream::new(owner, epoch)) as u32;
@@ -292,7 +292,7 @@ impl Registry {
         let config = &self.config;
         let mut own = match self.sessions.find_user(user) {
             Some(user) => self.sessions.user(user).connects,
-            None => self.sessions.spent.get(user),
+            None => self.sessions.departed.get(user),
         };
         let mut all = self.connects;
         if let Some(rate) = Rate::new(config.connect_rate_per_user, config.connect_burst_per_user) {
@@ -308,7 +308,7 @@ impl Registry {
 
     /// Cuts the oldest close handshake short while the headroom is used up, of connections or of
     /// sessions, so that the next newcomer finds a place.
-    pub(super) fn keep_headroom(&mut self) {
+    pub(super) fn enforce_closing_limit(&mut self) {
         while self.is_headroom_used_up() {
             let Some(conn) = self.closing.pop_front() else { return };
             if let Some(slot) = self.conns.resolve(conn)

@@ -194,7 +194,7 @@ impl Registry {
         }
         self.counters.shed += 1;
         self.log_changed(key, before);
-        self.bury_runs();
+        self.remove_finished_runs();
         if let Owner::Room(room) = self.streams[key as usize].owner {
             self.remove_room_if_done(room, RoomEnd::Budget);
         }

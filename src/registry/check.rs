@@ -319,10 +319,10 @@ impl Registry {
         let (users, unnamed) = self.sessions.user_records();
         hold!(unnamed == ended, "users count {unnamed} of {ended} ended sessions");
         hold!(users <= records, "{users} users for fewer sessions");
-        let spent = &self.sessions.spent;
-        hold!(spent.len() <= self.config.users as usize, "{} buckets of users", spent.len());
-        hold!(spent.users().count() == spent.len(), "a bucket of a user who left is lost");
-        let absent = spent.users().all(|user| self.sessions.find_user(user).is_none());
+        let departed = &self.sessions.departed;
+        hold!(departed.len() <= self.config.users as usize, "{} buckets of users", departed.len());
+        hold!(departed.users().count() == departed.len(), "a bucket of a user who left is lost");
+        let absent = departed.users().all(|user| self.sessions.find_user(user).is_none());
         hold!(absent, "a user who is here has a bucket of one who left");
         let users = (self.config.users as usize).max(standing.users);
         hold!(self.sessions.users() <= users, "too many users");

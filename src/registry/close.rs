@@ -23,7 +23,7 @@ pub(crate) struct MassCloseEveryone {
     youngest: u32,
 }
 
-/// Whether a handle was minted after the one with the serial `than`. Serials wrap, so their order is
+/// Whether a handle was created after the one with the serial `than`. Serials wrap, so their order is
 /// that of their distance.
 pub(super) const fn is_later(serial: NonZeroU32, than: u32) -> bool {
     serial.get().wrapping_sub(than).cast_signed() > 0

@@ -72,7 +72,7 @@ impl Registry {
     }
 
     /// Answers one connection, also one that was upgraded and not admitted yet. While the window is
-    /// not exceeded one reply of any size fits; beyond it, what the reserved lane still holds.
+    /// not exceeded one reply of any size fits; beyond it, what the reply reserve still holds.
     ///
     /// # Errors
     /// [`ReplyError`]; nothing of the message is kept then.
@@ -98,8 +98,8 @@ impl Registry {
         if !reachable {
             return Err(ReplyError::UnknownConn);
         }
-        let (window, lane) = (self.config.window, self.config.lane);
-        if hot.load > window && hot.load.saturating_add(message.cost()) > window + lane {
+        let (window, reply_reserve) = (self.config.window, self.config.reply_reserve);
+        if hot.load > window && hot.load.saturating_add(message.cost()) > window + reply_reserve {
             return Err(ReplyError::Full);
         }
         self.enqueue(Queued::Direct { conn, message });
@@ -161,7 +161,7 @@ impl Registry {
             stream.fan_out.get_or_insert(FanOut { offset: first, next: 0 });
             self.queue_stream(key);
         }
-        self.bury_runs();
+        self.remove_finished_runs();
         self.list_evictable(key);
         self.keep_budgets(key);
         self.arm_stream(key);

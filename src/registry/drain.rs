@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::action::CloseReason;
 use crate::config::Config;
-use crate::conn::{Conn, State, dice, share};
+use crate::conn::{Conn, State, jitter_bits, scale};
 use crate::error::UnknownConn;
 use crate::id::{ConnId, UserId};
 use crate::stats::{Notice, SessionEnd};
@@ -41,7 +41,7 @@ impl Drain {
         let first = self.first_close(config);
         let span = self.ends.left(first);
         let handshake = config.close_handshake.min(span / 4);
-        Deadline::after(first, share(span - handshake, dice(conn, config, 3)))
+        Deadline::after(first, scale(span - handshake, jitter_bits(conn, config, 3)))
     }
 
     /// When the grace is over: after half of the drain at the latest, or a short one would end
@@ -146,7 +146,7 @@ impl Registry {
     }
 
     /// The hard stop, as far as the budget of this tick reaches.
-    pub(super) fn stop_hard(&mut self, budget: &mut u32) {
+    pub(super) fn force_close(&mut self, budget: &mut u32) {
         let Some(mut drain) = self.drain.filter(|drain| drain.ends.is_due(self.now)) else {
             return;
         };

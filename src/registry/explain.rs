@@ -86,7 +86,7 @@ pub struct SessionExplanation {
     pub user: UserId,
     /// Which of theirs.
     pub thread: ThreadId,
-    /// How long ago it was minted.
+    /// How long ago it was created.
     pub age: Duration,
     /// Its open connections.
     pub connections: Vec<ConnId>,

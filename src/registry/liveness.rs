@@ -348,7 +348,7 @@ impl Registry {
         self.advance(now);
         let now = self.now;
         let mut budget = self.config.tick_budget;
-        self.stop_hard(&mut budget);
+        self.force_close(&mut budget);
         while let Some(slot) = self.conn_timers.pop(now, &mut budget) {
             self.conn_due(slot);
         }

@@ -281,14 +281,14 @@ impl Registry {
             return;
         }
         if now.saturating_since(self.now) > self.config.pause_threshold {
-            self.believe_pause(now);
+            self.credit_pause(now);
         }
         self.now = now;
     }
 
     /// After a gap between inputs that is longer than `poll_timeout` had promised: nobody looked, so
     /// nobody's silence counts.
-    fn believe_pause(&mut self, now: Timestamp) {
+    fn credit_pause(&mut self, now: Timestamp) {
         let Some(promised) = self.poll_timeout() else { return };
         let lasted = now.saturating_since(promised.max(self.now));
         if lasted > self.config.pause_threshold {

@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 use super::Registry;
 
 /// One item, bounded by what it is about: direct messages and moved entries by the window and the
-/// lane of their connection, and one ping, one close and one cleanup of each.
+/// reserve of their connection, and one ping, one close and one cleanup of each.
 #[derive(Clone, Hash, Debug)]
 pub(crate) enum Queued {
     Direct {

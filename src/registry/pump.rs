@@ -345,7 +345,7 @@ impl Registry {
             stream.log.drop_oldest(&mut self.runs);
         }
         self.log_changed(key, before);
-        self.bury_runs();
+        self.remove_finished_runs();
         self.list_evictable(key);
     }
 
@@ -355,7 +355,7 @@ impl Registry {
         let before = LogSize::of(log);
         log.drop_oldest(&mut self.runs);
         self.log_changed(key, before);
-        self.bury_runs();
+        self.remove_finished_runs();
     }
 
     /// What bounds a stream's log.

@@ -83,7 +83,7 @@ impl Registry {
         self.keep_all_budgets();
         self.rearm_all(&before);
         self.weigh_all_pressure();
-        self.keep_headroom();
+        self.enforce_closing_limit();
         self.cut_leaving_short();
         self.forget_closed();
         while self.notices.len() > self.config.notices as usize {
@@ -183,7 +183,7 @@ impl Registry {
                 stream.log.make_room(stream.delivered_to_all, &mut self.runs);
             }
             self.log_changed(key, before);
-            self.bury_runs();
+            self.remove_finished_runs();
             self.trim_history(key);
             self.arm_stream(key);
             if let Owner::Room(room) = self.streams[key as usize].owner {
@@ -209,7 +209,7 @@ impl Registry {
         if rate(before) != rate(&self.config) {
             self.sessions.fill_buckets();
         }
-        self.sessions.spent.shrink_to(self.config.users as usize);
+        self.sessions.departed.shrink_to(self.config.users as usize);
         let rate = |config: &Config| (config.message_rate, config.message_burst);
         let other_rate = rate(before) != rate(&self.config);
         let rate = |config: &Config| (config.byte_rate, config.byte_burst());

@@ -39,7 +39,7 @@ impl Registry {
         }
         let session = match session {
             Some(session) => session,
-            None => self.mint_for_run(user, thread).map_err(OpenRunError::Session)?,
+            None => self.create_session_for_run(user, thread).map_err(OpenRunError::Session)?,
         };
         let record = self.sessions.get(session);
         let (user, stream) = (record.user, record.stream);
@@ -63,7 +63,7 @@ impl Registry {
 
     /// A session of a user who is not here yet: it lingers from the beginning. No connection is
     /// evicted for it and no open run ends; what is absent makes room as for a connection.
-    fn mint_for_run(&mut self, user: &UserId, thread: &ThreadId) -> Result<u32, Refused> {
+    fn create_session_for_run(&mut self, user: &UserId, thread: &ThreadId) -> Result<u32, Refused> {
         if let Some(drain) = &self.drain {
             return Err(Refused::Draining { retry_after: drain.left(self.now) });
         }
@@ -88,9 +88,9 @@ impl Registry {
             self.end_session(session, SessionEnd::UserCap);
         }
         self.send_away(absent);
-        let session = self.mint(user.clone(), thread.clone());
+        let session = self.create_session(user.clone(), thread.clone());
         self.sessions.begin_to_linger(session, self.now);
-        self.keep_headroom();
+        self.enforce_closing_limit();
         Ok(session)
     }
 
@@ -181,7 +181,7 @@ impl Registry {
             stream.log.make_room(stream.delivered_to_all, &mut self.runs);
         }
         self.log_changed(key, before);
-        self.bury_runs();
+        self.remove_finished_runs();
         if self.streams[key as usize].members.is_empty() {
             self.trim_history(key);
         }
@@ -199,8 +199,8 @@ impl Registry {
     }
 
     /// Takes away runs that have ended and of which no log keeps anything.
-    pub(super) fn bury_runs(&mut self) {
-        while let Some(run) = self.runs.spent.pop() {
+    pub(super) fn remove_finished_runs(&mut self) {
+        while let Some(run) = self.runs.finished.pop() {
             let record = self.runs.remove(run);
             let session = self.sessions.get_mut(record.session);
             if session.first_run == run {
@@ -221,7 +221,7 @@ impl Registry {
 
     /// The runs of a session that ends go with it. Its log has gone already.
     pub(super) fn end_runs_of(&mut self, session: u32) {
-        self.runs.spent.clear();
+        self.runs.finished.clear();
         let record = self.sessions.get_mut(session);
         let mut run = core::mem::replace(&mut record.first_run, NO_RUN);
         record.open_runs = 0;

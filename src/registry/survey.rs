@@ -96,7 +96,7 @@ impl Survey {
         &self.top
     }
 
-    /// When the oldest session that has not ended was minted; `None`: there is none.
+    /// When the oldest session that has not ended was created; `None`: there is none.
     #[must_use]
     pub const fn oldest_session(&self) -> Option<Timestamp> {
         self.oldest

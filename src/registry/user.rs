@@ -71,7 +71,7 @@ impl UserScope<'_> {
     }
 
     /// Opens an agent run in the session of a thread, with its first event. If the user is not here
-    /// yet the session is minted, and lingers: who comes later gets the open runs from their start.
+    /// yet the session is created, and lingers: who comes later gets the open runs from their start.
     ///
     /// While a run is open its session does not end by lingering, and what the log keeps of it does
     /// not count towards the log's own bounds, for it has bounds of its own. Over the user's cap of

@@ -118,11 +118,11 @@ pub(crate) const ROWS: &[Row] = &[
             world.take(alice).into_iter().filter(|what| !what.contains("lobby")).collect()
         });
     }),
-    ("outbound.lane", |key| {
-        // The window is exceeded by the first, so that only the lane is left for the second.
+    ("outbound.reply_reserve", |key| {
+        // The window is exceeded by the first, so that only the reply reserve is left for the second.
         let least = 2 * LETTER - MESSAGE_OVERHEAD;
         let outcomes = [(least - 1, Err(ReplyError::Full)), (least, Ok(()))];
-        key.decides(B::lane, config().window(MESSAGE_OVERHEAD), outcomes, |world| {
+        key.decides(B::reply_reserve, config().window(MESSAGE_OVERHEAD), outcomes, |world| {
             let alice = world.open("alice", "main");
             world.tell_conn(alice, "a");
             world.registry.reply(world.now, alice, Message::text("b"))

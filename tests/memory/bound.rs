@@ -65,7 +65,7 @@ fn config(dice: &mut Dice) -> Config {
         .run_bytes(dice.pick(&[1_024, 10_000]))
         .runs_per_session(dice.pick(&[1, 3]))
         .window(dice.pick(&[64, 1_000, 10_000]))
-        .lane(dice.pick(&[0, 1_000]))
+        .reply_reserve(dice.pick(&[0, 1_000]))
         .closed_ring(few(dice))
         .notices(few(dice))
         .announcements(few(dice))
@@ -314,7 +314,7 @@ fn a_text_that_nobody_reads_stays_within_the_bound() {
         .notices(0)
         .closed_ring(0)
         .window(64)
-        .lane(0)
+        .reply_reserve(0)
         .announcements(1)
         .build()
         .expect("a valid configuration");

@@ -177,7 +177,7 @@ fn small() -> headcount::ConfigBuilder {
         .stream_messages(8)
         .room_messages(8)
         .window(2_000)
-        .lane(500)
+        .reply_reserve(500)
         .fanout_chunk(2)
         .announcements(2)
         .notices(16)

@@ -75,7 +75,7 @@ fn config() -> ConfigBuilder {
         .room_history(1)
         .room_ttl(LONG)
         .window(200)
-        .lane(100)
+        .reply_reserve(100)
         .message_bytes(1_000)
         .fanout_chunk(1)
 }
@@ -179,7 +179,7 @@ pub(crate) fn delivery() -> Alphabet {
                     "a connection caught up",
                     "a connection lagged",
                     "a connection was stuck",
-                    "a direct message used the lane",
+                    "a direct message used the reply reserve",
                     "a droppable was shed for room",
                     "a gap for trimmed entries",
                     "a gap told of several losses",
@@ -292,7 +292,7 @@ pub(crate) fn runs() -> Alphabet {
                     "a late join in the middle of a run",
                     "a run failed by its silence",
                     "a run has kept its session",
-                    "a run minted its session",
+                    "a run created its session",
                     "a run's end trimmed the log",
                     "a text was extended",
                     "an entry behind an open run's was shed",

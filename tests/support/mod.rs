@@ -138,7 +138,7 @@ impl World {
         let address = address.map(|address| address.parse::<IpAddr>().expect("an address"));
         let conn = self.registry.reserve(self.now, address.map(Source::from))?;
         let known = self.wires.insert(conn, Wire::default());
-        assert!(known.is_none(), "{conn:?} was minted twice");
+        assert!(known.is_none(), "{conn:?} was created twice");
         self.conns.push(conn);
         Ok(conn)
     }

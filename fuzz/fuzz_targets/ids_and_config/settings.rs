@@ -115,7 +115,7 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         room_ttl: Duration,
         room_history: u32,
         window: u64,
-        lane: u64,
+        reply_reserve: u64,
         process_bytes: u64,
         user_bytes: u64,
         slow_deadline: Duration,

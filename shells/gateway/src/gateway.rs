@@ -35,7 +35,7 @@ use crate::wire::run_events;
 /// What the gateway counts beside the registry; shared with the admin port.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Frames for one connection that found its window and lane full.
+    /// Frames for one connection that found its window and reply reserve full.
     pub(crate) replies_dropped: AtomicU64,
     /// Lines that found the log's queue full: stderr is read too slowly, or not at all.
     pub(crate) log_lines_lost: AtomicU64,

@@ -147,7 +147,7 @@ fn a_reader_who_is_behind_is_counted_and_told_what_it_missed() {
     }
     assert!(deferred > 0);
     let to = format!("{{\"connection\":{:?}}}", client.connection());
-    // What is in no stream is not kept: the lane takes a few, then no more.
+    // What is in no stream is not kept: the reply reserve takes a few, then no more.
     let refused = (0..100).map(|_| server.publish(&to, &data)).find(|answer| answer["sent"] == 0);
     assert_eq!(
         refused,

@@ -132,7 +132,7 @@
 //! Deadlines act when each socket that had input at the last tick has been read since: what a peer has
 //! sent in time is seen in time, and clients that send without end can't hold time up.
 //!
-//! What waits for one socket is bounded by `outbound.window` and `outbound.lane`, and by 16 pongs; what
+//! What waits for one socket is bounded by `outbound.window` and `outbound.reply_reserve`, and by 16 pongs; what
 //! has come in and was not taken, by one message and 64 KiB, for which at most three times as much is
 //! allocated, and by another message that waits as [`Outcome::Later`]. A frame takes memory as its bytes arrive, however long it says that it is. All sockets
 //! together are bounded by their number only: `limits.connections`, `limits.closing`, and

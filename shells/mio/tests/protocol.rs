@@ -81,7 +81,7 @@ fn each_ping_of_a_burst_is_answered_in_order() {
 
 #[test]
 fn many_small_frames_are_all_processed() {
-    let server = TestServer::start(config().lane(1 << 20));
+    let server = TestServer::start(config().reply_reserve(1 << 20));
     let mut client = Client::admitted(server.address, "alice");
     // More than one socket's share of a turn, in frames and in bytes.
     let burst: Vec<u8> =

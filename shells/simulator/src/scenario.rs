@@ -60,7 +60,7 @@ pub(crate) enum Thread {
     Shared,
     /// Each in one of its own.
     Own,
-    /// Each in a new one with every connect, as clients do that mint their names anew.
+    /// Each in a new one with every connect, as clients do that make their names anew.
     Fresh,
 }
 

@@ -135,7 +135,7 @@ keys! {
     "stream.room_ttl" room_ttl
     "stream.room_history" room_history
     "outbound.window" window
-    "outbound.lane" lane
+    "outbound.reply_reserve" reply_reserve
     "outbound.process_bytes" process_bytes
     "outbound.user_bytes" user_bytes
     "outbound.slow_deadline" slow_deadline

@@ -76,7 +76,7 @@ impl World {
         if let Ok(opened) = &got
             && !self.sessions.contains(&opened.session)
         {
-            self.grammar.minted(opened.session)?;
+            self.grammar.created(opened.session)?;
             self.sessions.push(opened.session);
         }
         let what = (agent.as_str(), payload.as_slice());

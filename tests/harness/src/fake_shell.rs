@@ -160,9 +160,9 @@ impl FakeShell {
         self.sockets.insert(conn, socket);
         match self.registry.connect(self.now, conn, who, resume) {
             Ok(admitted) => {
-                // One that a run has minted is news here, too.
-                let minted = !self.grammar.knows(admitted.session);
-                self.grammar.admitted(conn, admitted.session, minted)?;
+                // One that a run has created is news here, too.
+                let created = !self.grammar.knows(admitted.session);
+                self.grammar.admitted(conn, admitted.session, created)?;
                 let source = Source::Session(admitted.session);
                 self.grammar.seated(conn, source, admitted.position);
                 Ok(Ok(conn))
@@ -296,8 +296,8 @@ impl FakeShell {
             if let Seen::Cleanup { what: Gone::Session(session), .. } = &seen
                 && !self.grammar.knows(*session)
             {
-                // A run has minted it, and nobody came.
-                self.grammar.minted(*session)?;
+                // A run has created it, and nobody came.
+                self.grammar.created(*session)?;
             }
             self.grammar.action(&seen)?;
             for conn in seen.conns() {

@@ -1,7 +1,7 @@
 //! Looks at outputs alone, and knows no more than what a shell knows: which handles it was given.
 //!
 //! Per connection the output is `(Send | Gap | Ping | Draining)* Close? Cleanup`, and nothing after
-//! it, ever. One `Cleanup` per reserved connection and per minted session, the session's last.
+//! it, ever. One `Cleanup` per reserved connection and per created session, the session's last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,12 +59,12 @@ impl Grammar {
         self.chunk = chunk as usize;
     }
 
-    /// The registry has minted a connection.
+    /// The registry has created a connection.
     ///
     /// # Errors
     /// It was there before, or its slot has another tenant still.
     pub fn reserved(&mut self, conn: ConnId) -> Check {
-        ensure!(!self.conns.contains_key(&conn), "{conn:?} was minted twice");
+        ensure!(!self.conns.contains_key(&conn), "{conn:?} was created twice");
         if let Some(tenant) = self.slots.insert(conn.index(), conn) {
             return Err(format!("{conn:?} took the slot of {tenant:?} before its Cleanup"));
         }
@@ -73,12 +73,12 @@ impl Grammar {
         Ok(())
     }
 
-    /// The registry has minted a session.
+    /// The registry has created a session.
     ///
     /// # Errors
     /// It was there before, or its slot has another tenant still.
-    pub fn minted(&mut self, session: SessionId) -> Check {
-        ensure!(!self.sessions.contains_key(&session), "{session:?} was minted twice");
+    pub fn created(&mut self, session: SessionId) -> Check {
+        ensure!(!self.sessions.contains_key(&session), "{session:?} was created twice");
         if let Some(tenant) = self.session_slots.insert(session.index(), session) {
             return Err(format!("{session:?} took the slot of {tenant:?} before its Cleanup"));
         }
@@ -92,13 +92,13 @@ impl Grammar {
         self.sessions.contains_key(&session)
     }
 
-    /// The registry has admitted a connection, to a session that was minted for it or was there.
+    /// The registry has admitted a connection, to a session that was created for it or was there.
     ///
     /// # Errors
     /// The connection or the session is not there.
-    pub fn admitted(&mut self, conn: ConnId, session: SessionId, minted: bool) -> Check {
-        if minted {
-            self.minted(session)?;
+    pub fn admitted(&mut self, conn: ConnId, session: SessionId, created: bool) -> Check {
+        if created {
+            self.created(session)?;
         }
         ensure!(
             self.sessions.get(&session) == Some(&false),
@@ -190,7 +190,7 @@ impl Grammar {
         Ok(())
     }
 
-    /// Everything that was minted has had its `Cleanup`.
+    /// Everything that was created has had its `Cleanup`.
     ///
     /// # Errors
     /// What has had none.

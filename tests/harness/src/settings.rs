@@ -144,7 +144,7 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .room_ttl(time(rng, false, true))
         .room_history(room_history)
         .window(rng.pick(&[64, 65, 100, 129, 200, 200, 400, 400, 1_000, 65_536]))
-        .lane(rng.pick(&[0, 64, 100, 300, 4_096]))
+        .reply_reserve(rng.pick(&[0, 64, 100, 300, 4_096]))
         .slow_deadline(time(rng, calm, false))
         .fanout_chunk(rng.pick(&[1, 1, 2, 3, 7, 512]))
         .announcements(rng.pick(&[1, 2, 16]))

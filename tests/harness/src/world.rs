@@ -256,7 +256,7 @@ impl World {
     /// Lengths at which something changes, and a few that are just small.
     pub(crate) fn size(&self, number: u8) -> usize {
         let config = self.model.config.clone();
-        let (window, lane) = (config.window(), config.lane());
+        let (window, reply_reserve) = (config.window(), config.reply_reserve());
         let overhead = headcount::MESSAGE_OVERHEAD;
         let bytes = match number % 16 {
             0 => 0,
@@ -267,7 +267,7 @@ impl World {
             9 => window.saturating_sub(overhead),
             10 => window.saturating_sub(overhead) + 1,
             11 => window * 2,
-            12 => lane.saturating_sub(overhead),
+            12 => reply_reserve.saturating_sub(overhead),
             13 => config.stream_bytes().saturating_sub(overhead),
             14 => config.room_bytes(),
             _ => config.stream_bytes().max(config.room_bytes()) + 1,

@@ -92,7 +92,7 @@ fn registry(page: &mut Page, stats: &Stats, draining: bool) {
         page.sample(&labels, stats.closed(*reason));
     }
     page.counter("sessions_refused", "Newcomers that were refused", stats.refused);
-    page.counter("sessions_opened", "Sessions that were minted", stats.sessions_opened);
+    page.counter("sessions_opened", "Sessions that were created", stats.sessions_opened);
     page.family("sessions_ended_total", "counter", "Sessions that have ended, by reason");
     for why in SessionEnd::ALL {
         let labels = format!("sessions_ended_total{{why=\"{}\"}}", why.name());

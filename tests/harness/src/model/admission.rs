@@ -163,7 +163,7 @@ impl Model {
         let (admitted_as, admitted) = got.map_err(refused)?;
         let evicted = self.make_room(&plan, user, registry)?;
         if id.is_none() {
-            ensure!(!self.conns.contains_key(&admitted_as), "{admitted_as:?} was not minted");
+            ensure!(!self.conns.contains_key(&admitted_as), "{admitted_as:?} was not created");
             self.note_handle(admitted_as.to_bits());
             self.conns.insert(admitted_as, Conn::new(admitted_as, self.now));
         }
@@ -210,7 +210,7 @@ impl Model {
             ensure!(admitted.new_session, "connect: {id:?} is new");
             ensure!(!self.sessions.contains_key(&id), "connect: {id:?} exists");
             self.sessions.insert(id, Session::new(user, thread));
-            self.notices.minted(id, user);
+            self.notices.created(id, user);
             self.tally.sessions_opened += 1;
             self.found(Source::Session(id), admitted.position.epoch)?;
         }

@@ -273,8 +273,8 @@ impl Conn {
     }
 
     /// Whether a direct message finds room.
-    pub(crate) fn direct_fits(&self, cost: u64, window: u64, lane: u64) -> bool {
-        self.used() <= window || self.used() + cost <= window + lane
+    pub(crate) fn direct_fits(&self, cost: u64, window: u64, reply_reserve: u64) -> bool {
+        self.used() <= window || self.used() + cost <= window + reply_reserve
     }
 
     /// A sign of life. It answers the ping, and makes one that waits to be polled pointless.

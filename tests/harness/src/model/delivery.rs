@@ -105,13 +105,13 @@ impl Model {
 
     /// Whether a direct message is taken; queues it then.
     fn take_direct(&mut self, id: ConnId, message: &Message) -> bool {
-        let (window, lane) = (self.config.window(), self.config.lane());
+        let (window, reply_reserve) = (self.config.window(), self.config.reply_reserve());
         let Some(conn) = self.conns.get_mut(&id) else { return false };
-        let fits = conn.direct_fits(message.cost(), window, lane);
+        let fits = conn.direct_fits(message.cost(), window, reply_reserve);
         if !fits {
             self.marks.hit("a direct message found no room");
         } else if conn.used() + message.cost() > window {
-            self.marks.hit("a direct message used the lane");
+            self.marks.hit("a direct message used the reply reserve");
         }
         if fits {
             conn.outbox.push_back(Waiting::Direct(message.clone()));

@@ -73,7 +73,7 @@ impl Model {
     }
 
     /// The hard stop: whatever is left has its `Cleanup`.
-    pub(crate) fn stop_hard(&mut self, registry: &Registry) -> Check {
+    pub(crate) fn force_close(&mut self, registry: &Registry) -> Check {
         let now = self.now;
         let Some(drain) = self.drain.filter(|drain| due(now, drain.ends)) else { return Ok(()) };
         let certain = !drain.stopped;

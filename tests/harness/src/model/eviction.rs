@@ -18,7 +18,7 @@ pub(crate) struct Plan {
     /// The session that ends, with its connections.
     pub(crate) release: Option<SessionId>,
     /// Whether a new session needs a place, and whether its user does.
-    pub(crate) mints: bool,
+    pub(crate) creates: bool,
     pub(crate) is_new_user: bool,
 }
 
@@ -85,9 +85,9 @@ impl Model {
         if full(self.live(), config.connections() + config.closing()) {
             return Err(Refused::Connections);
         }
-        plan.mints = session.is_none();
+        plan.creates = session.is_none();
         plan.is_new_user = of_user == 0;
-        if plan.mints {
+        if plan.creates {
             self.has_place(user, plan.release, &plan.evict)?;
         }
         Ok(plan)
@@ -152,7 +152,7 @@ impl Model {
             }
             self.end_session(id, SessionEnd::UserCap);
         }
-        if plan.mints {
+        if plan.creates {
             self.send_away((user, plan.is_new_user), registry)?;
         }
         Ok(evicted)

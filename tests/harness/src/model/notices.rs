@@ -132,7 +132,7 @@ impl NoticeBook {
         }
     }
 
-    pub(crate) fn minted(&mut self, id: SessionId, user: u8) {
+    pub(crate) fn created(&mut self, id: SessionId, user: u8) {
         self.users.insert(id, user);
     }
 

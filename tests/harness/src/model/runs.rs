@@ -184,7 +184,7 @@ impl Model {
         match known {
             Some(known) => ensure!(session == known, "open_run: {session:?}, not {known:?}"),
             None => {
-                self.mint_for_run(user, thread, session, opened.position)?;
+                self.create_session_for_run(user, thread, session, opened.position)?;
                 self.cut_short(registry)?;
             }
         }
@@ -220,9 +220,15 @@ impl Model {
     }
 
     /// A session that nobody is in yet: it lingers from the beginning.
-    fn mint_for_run(&mut self, user: u8, thread: u8, id: SessionId, position: Position) -> Check {
+    fn create_session_for_run(
+        &mut self,
+        user: u8,
+        thread: u8,
+        id: SessionId,
+        position: Position,
+    ) -> Check {
         ensure!(!self.sessions.contains_key(&id), "open_run: {id:?} exists");
-        self.marks.hit("a run minted its session");
+        self.marks.hit("a run created its session");
         let session = Session {
             left_at: Some(self.now),
             left_for: vec![CloseReason::PeerGone],
@@ -231,7 +237,7 @@ impl Model {
         self.sessions.insert(id, session);
         self.user_comes(user);
         self.note_handle(id.to_bits());
-        self.notices.minted(id, user);
+        self.notices.created(id, user);
         self.tally.sessions_opened += 1;
         self.found(Source::Session(id), position.epoch)
     }

@@ -109,7 +109,7 @@ impl Model {
     ) -> Check {
         self.clock(stamp);
         let expired = self.stale();
-        self.stop_hard(registry)?;
+        self.force_close(registry)?;
         let is_open = |id| matches!(registry.state(id), Some(ConnState::Open | ConnState::Suspect));
         let ended: Vec<_> = self.open().map(|conn| conn.id).filter(|id| !is_open(*id)).collect();
         self.leave_together(&ended);

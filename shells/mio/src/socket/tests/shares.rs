@@ -5,7 +5,7 @@ use super::*;
 
 #[test]
 fn a_socket_that_does_not_read_is_not_read() {
-    let mut rig = Rig::new(config().window(1_000).lane(2_000));
+    let mut rig = Rig::new(config().window(1_000).reply_reserve(2_000));
     let (conn, fake) = rig.accept();
     let message = frame(0x82, &[7; 500]);
     {
@@ -38,7 +38,7 @@ fn a_socket_that_does_not_read_is_not_read() {
 
 #[test]
 fn a_turn_has_a_share_for_each() {
-    let mut rig = Rig::new(config().lane(1 << 20));
+    let mut rig = Rig::new(config().reply_reserve(1 << 20));
     let (conn, fake) = rig.accept();
     fake.0.borrow_mut().input.extend(UPGRADE);
     for _ in 0..1_000 {

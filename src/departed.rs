@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 const NIL: u32 = u32::MAX;
 
 #[derive(Clone, Hash)]
-pub(crate) struct Spent {
+pub(crate) struct Departed {
     user: UserId,
     bucket: TokenBucket,
     older: u32,
@@ -25,8 +25,8 @@ pub(crate) struct Spent {
 
 /// The buckets in the order in which their users left. No user is in it twice, and none who is here.
 #[derive(Clone)]
-pub(crate) struct SpentBuckets {
-    buckets: Slab<Spent>,
+pub(crate) struct DepartedUsers {
+    buckets: Slab<Departed>,
     oldest: u32,
     newest: u32,
     /// The names come from outside, hence a hash that is seeded.
@@ -34,7 +34,7 @@ pub(crate) struct SpentBuckets {
     hasher: FixedState,
 }
 
-impl Hash for SpentBuckets {
+impl Hash for DepartedUsers {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { buckets, oldest, newest, names, hasher: _ } = self;
         table::hash_slab(buckets, state);
@@ -43,7 +43,7 @@ impl Hash for SpentBuckets {
     }
 }
 
-impl SpentBuckets {
+impl DepartedUsers {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             buckets: Slab::new(),
@@ -84,7 +84,7 @@ impl SpentBuckets {
         debug_assert!(self.find(&user).is_none(), "a user leaves once");
         let hash = self.hasher.hash_one(user.as_str());
         let older = self.newest;
-        let slot = self.buckets.insert(Spent { user, bucket, older, newer: NIL }) as u32;
+        let slot = self.buckets.insert(Departed { user, bucket, older, newer: NIL }) as u32;
         match self.buckets.get_mut(older as usize) {
             Some(before) => before.newer = slot,
             None => self.oldest = slot,
@@ -105,7 +105,7 @@ impl SpentBuckets {
     }
 
     fn remove(&mut self, slot: u32) -> TokenBucket {
-        let Spent { user, bucket, older, newer } = table::remove(&mut self.buckets, slot);
+        let Departed { user, bucket, older, newer } = table::remove(&mut self.buckets, slot);
         match self.buckets.get_mut(older as usize) {
             Some(older) => older.newer = newer,
             None => self.oldest = newer,
@@ -126,9 +126,9 @@ impl SpentBuckets {
     pub(crate) fn users(&self) -> impl Iterator<Item = &UserId> {
         let mut slot = self.oldest;
         (0..self.buckets.len()).map_while(move |_| {
-            let spent = self.buckets.get(slot as usize)?;
-            slot = spent.newer;
-            (self.find(&spent.user).is_some()).then_some(&spent.user)
+            let departed = self.buckets.get(slot as usize)?;
+            slot = departed.newer;
+            (self.find(&departed.user).is_some()).then_some(&departed.user)
         })
     }
 }
@@ -153,31 +153,31 @@ mod tests {
 
     #[test]
     fn a_user_who_comes_back_has_the_same_bucket_once() {
-        let mut spent = SpentBuckets::new(7);
+        let mut departed = DepartedUsers::new(7);
         for number in 0..3 {
-            spent.put(user(number), full_at(5), Timestamp::ZERO, 9);
+            departed.put(user(number), full_at(5), Timestamp::ZERO, 9);
         }
-        assert_eq!(spent.users().count(), 3);
-        assert!(!spent.take(&user(1)).is_full(Timestamp::from_secs(4)));
-        assert!(spent.take(&user(1)).is_full(Timestamp::ZERO), "it is with its user now");
+        assert_eq!(departed.users().count(), 3);
+        assert!(!departed.take(&user(1)).is_full(Timestamp::from_secs(4)));
+        assert!(departed.take(&user(1)).is_full(Timestamp::ZERO), "it is with its user now");
         let left = [user(0), user(2)];
-        assert!(spent.users().eq(&left));
-        assert!(!spent.get(&user(2)).is_full(Timestamp::ZERO));
-        assert_eq!((spent.take(&user(0)), spent.len()), (full_at(5), 1));
+        assert!(departed.users().eq(&left));
+        assert!(!departed.get(&user(2)).is_full(Timestamp::ZERO));
+        assert_eq!((departed.take(&user(0)), departed.len()), (full_at(5), 1));
     }
 
     #[test]
     fn full_buckets_are_forgotten_and_so_are_the_first_of_too_many() {
-        let mut spent = SpentBuckets::new(7);
-        spent.put(user(0), full_at(5), Timestamp::from_secs(5), 9);
-        assert_eq!(spent.len(), 0, "there is nothing to remember");
+        let mut departed = DepartedUsers::new(7);
+        departed.put(user(0), full_at(5), Timestamp::from_secs(5), 9);
+        assert_eq!(departed.len(), 0, "there is nothing to remember");
         for number in 0..9 {
-            spent.put(user(number), full_at(5), Timestamp::ZERO, 3);
+            departed.put(user(number), full_at(5), Timestamp::ZERO, 3);
         }
-        assert!(spent.users().eq(&[user(6), user(7), user(8)]));
-        spent.put(user(9), full_at(9), Timestamp::from_secs(5), 3);
-        assert!(spent.users().eq(&[user(9)]));
-        spent.shrink_to(0);
-        assert_eq!((spent.len(), spent.oldest, spent.newest), (0, NIL, NIL));
+        assert!(departed.users().eq(&[user(6), user(7), user(8)]));
+        departed.put(user(9), full_at(9), Timestamp::from_secs(5), 3);
+        assert!(departed.users().eq(&[user(9)]));
+        departed.shrink_to(0);
+        assert_eq!((departed.len(), departed.oldest, departed.newest), (0, NIL, NIL));
     }
 }
