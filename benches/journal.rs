@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use headcount::journal::Recording;
 use headcount::{
-    Action, Config, ConnId, Disconnect, Inbound, Message, Principal, Registry, RoomId, Target,
-    ThreadId, Timestamp, UserId,
+    Action, Config, ConnId, Inbound, Message, Principal, Registry, RoomId, Target, ThreadId,
+    Timestamp, UserId,
 };
 
 const CONNECTIONS: u32 = 10_000;
@@ -102,7 +102,7 @@ impl Server {
         if self.turns.is_multiple_of(10) {
             let place = self.turns.wrapping_mul(104_729) % self.members.len();
             let gone = self.members[place].conn;
-            self.registry.disconnect(self.now, gone, Disconnect::Gone).unwrap();
+            self.registry.disconnect(self.now, gone).unwrap();
             self.finish_turn();
             let conn = self.arrive(place as u32 / TABS);
             self.members[conn.index()] = Member { conn, total: 0 };

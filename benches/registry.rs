@@ -13,8 +13,8 @@ use criterion::{
     measurement::WallTime,
 };
 use headcount::{
-    Action, Config, ConfigBuilder, ConnId, Disconnect, Inbound, Message, Principal, Registry,
-    RoomId, SessionId, Target, ThreadId, Timestamp, UserId,
+    Action, Config, ConfigBuilder, ConnId, Inbound, Message, Principal, Registry, RoomId,
+    SessionId, Target, ThreadId, Timestamp, UserId,
 };
 
 const SIZES: [u32; 2] = [10_000, 100_000];
@@ -121,7 +121,7 @@ fn connect_disconnect(criterion: &mut Criterion) {
                         (place, principal(number, number))
                     },
                     |(place, who)| {
-                        registry.disconnect(START, conns[place], Disconnect::Gone).unwrap();
+                        registry.disconnect(START, conns[place]).unwrap();
                         drain(&mut registry);
                         conns[place] = admit(&mut registry, START, who);
                     },

@@ -46,7 +46,7 @@ impl Chat {
     fn lose(&mut self, conn: ConnId) -> Done<Position> {
         let client = self.clients.remove(&conn).ok_or("no such client")?;
         println!("{:>8} is gone after {}", client.name, client.seen.offset);
-        self.registry.disconnect(self.clock.now(), conn, Disconnect::Gone)?;
+        self.registry.disconnect(self.clock.now(), conn)?;
         self.settle();
         Ok(client.seen)
     }

@@ -38,7 +38,7 @@ impl Manager {
 
     /// `remove_connection(socket)`: what a shell reports when a socket ends.
     fn remove(&mut self, conn: ConnId) -> Result<(), UnknownConn> {
-        self.registry.disconnect(self.clock.now(), conn, Disconnect::Gone)
+        self.registry.disconnect(self.clock.now(), conn)
     }
 
     /// Where a manager wrote to sockets itself, a shell does what comes out here.

@@ -79,8 +79,8 @@ fn queue(action: &Action<'_>, peers: &mut HashMap<ConnId, Peer>, dirty: &mut Vec
             let close = CloseFrame { code: reason.code().into(), reason: reason.name().into() };
             (slice::from_ref(conn), Frame::Close(Some(close)))
         }
-        Action::Cleanup { what: Gone::Conn(conn), .. } => return drop(peers.remove(conn)),
-        Action::Cleanup { what: Gone::Session(_), .. } => return,
+        Action::Cleanup { what: Ended::Conn(conn), .. } => return drop(peers.remove(conn)),
+        Action::Cleanup { what: Ended::Session(_), .. } => return,
     };
     for conn in to {
         let Some(peer) = peers.get_mut(conn) else { continue };
@@ -112,7 +112,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             for conn in dirty.drain(..) {
                 let Some(peer) = peers.get_mut(&conn) else { continue };
                 if serve(peer, conn, &mut registry, now).is_none() {
-                    let _ = registry.disconnect(now, conn, Disconnect::Gone);
+                    let _ = registry.disconnect(now, conn);
                 }
             }
             registry.tick(now);

@@ -73,7 +73,7 @@ impl Shadow {
                 say(now, name, "is heard, and the registry does not count it");
             }
             // That it has gone is no news about one that the registry had given up.
-            ("closed", Ok(conn)) => drop(self.registry.disconnect(now, conn, Disconnect::Gone)),
+            ("closed", Ok(conn)) => drop(self.registry.disconnect(now, conn)),
             ("removed", _) => socket.counted = false,
             _ => {}
         }

@@ -71,7 +71,7 @@ pub enum Action<'a> {
     /// socket if it is still there.
     Cleanup {
         /// What is gone.
-        what: Gone,
+        what: Ended,
         /// Why. For a session, why its last connection went; [`CloseReason::PeerGone`] if it never
         /// had one.
         reason: CloseReason,
@@ -166,7 +166,7 @@ impl fmt::Debug for RunText<'_> {
 
 /// What a `Cleanup` is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Gone {
+pub enum Ended {
     /// A connection, admitted or not.
     Conn(ConnId),
     /// A session, after the last of its connections.

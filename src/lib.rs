@@ -56,7 +56,7 @@
 //! use std::time::Duration;
 //!
 //! use headcount::{
-//!     Action, Config, ConnId, Disconnect, Gone, Inbound, Message, Principal, Registry, Target,
+//!     Action, Config, ConnId, Ended, Inbound, Message, Principal, Registry, Target,
 //!     ThreadId, Timestamp, UserId,
 //! };
 //!
@@ -87,11 +87,11 @@
 //!                 Action::Close { conn, reason } => {
 //!                     (std::slice::from_ref(conn), format!("close {}", reason.code()))
 //!                 }
-//!                 Action::Cleanup { what: Gone::Conn(conn), .. } => {
+//!                 Action::Cleanup { what: Ended::Conn(conn), .. } => {
 //!                     sockets.remove(conn);
 //!                     continue;
 //!                 }
-//!                 Action::Cleanup { what: Gone::Session(_), .. } => continue,
+//!                 Action::Cleanup { what: Ended::Session(_), .. } => continue,
 //!             };
 //!             for conn in to {
 //!                 if let Some(socket) = sockets.get_mut(conn) {
@@ -135,7 +135,7 @@
 //! assert!(sockets[&conns[1]].written.is_empty());
 //!
 //! // Alice goes; a handle that has outlived its connection is an ordinary error.
-//! registry.disconnect(now, conns[0], Disconnect::Gone)?;
+//! registry.disconnect(now, conns[0])?;
 //! turn(&mut registry, &mut sockets, now);
 //! assert!(registry.message(now, conns[0], Inbound::Pong).is_err());
 //!
@@ -312,7 +312,7 @@ mod timers;
 mod waiting;
 
 pub use action::{
-    Action, Body, Class, CloseReason, Gone, Key, MESSAGE_OVERHEAD, Message, Position, Retry,
+    Action, Body, Class, CloseReason, Ended, Key, MESSAGE_OVERHEAD, Message, Position, Retry,
     RunFact, RunText, StreamRef,
 };
 pub use config::{Config, ConfigBuilder, OverCap};
@@ -323,7 +323,7 @@ pub use error::{
 pub use id::{ConnId, MAX_ID_BYTES, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
 pub use profile::Profile;
 pub use registry::{
-    CallExplanation, Closed, CursorExplanation, Disconnect, Explanation, Inbound, Registry, Resume,
+    CallExplanation, Closed, CursorExplanation, Explanation, Inbound, Registry, Resume,
     RoomExplanation, RunExplanation, SessionExplanation, Survey, Target, Upcoming, UserScope, Who,
     Within,
 };

@@ -3,8 +3,8 @@
 mod support;
 
 use headcount::{
-    CloseReason, ConnId, ConnState, Disconnect, Inbound, InboundError, JoinError, Message, Refused,
-    ReplyError, Target, UnknownConn,
+    CloseReason, ConnId, ConnState, Inbound, InboundError, JoinError, Message, Refused, ReplyError,
+    Target, UnknownConn,
 };
 use support::{LIFE, World, config, ms, refuse, room, secs, user, who};
 
@@ -561,7 +561,7 @@ fn assert_dead(world: &mut World, dead: ConnId) {
         assert_eq!(registry.message(now, dead, inbound), Err(InboundError::UnknownConn));
     }
     assert_eq!(registry.flushed(now, dead, u64::MAX), Err(UnknownConn));
-    assert_eq!(registry.disconnect(now, dead, Disconnect::Gone), Err(UnknownConn));
+    assert_eq!(registry.disconnect(now, dead), Err(UnknownConn));
     assert!(registry.send(now, Target::Conn(dead), Message::text("lost")).nobody());
     let reply = registry.reply(now, dead, Message::text("lost"));
     assert_eq!(reply, Err(ReplyError::UnknownConn));

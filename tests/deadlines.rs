@@ -2,7 +2,7 @@
 
 mod support;
 
-use headcount::{CloseReason, ConnState, Disconnect, Inbound, InboundError, Target};
+use headcount::{CloseReason, ConnState, Inbound, InboundError, Target};
 use support::{LIFE, START, World, config, ms, secs};
 
 /// A world whose heartbeat can be counted on fingers: ping after 20 s, pong within 10 s.
@@ -95,7 +95,7 @@ fn a_socket_that_ends_is_cleaned_up_at_once_whatever_it_waited_for() {
     world.skip(secs(4));
     world.inbound(conns[2], LIFE);
     for conn in conns {
-        world.registry.disconnect(world.now, conn, Disconnect::Gone).unwrap();
+        world.registry.disconnect(world.now, conn).unwrap();
     }
     world.drain();
     assert_eq!(world.seen(conns[0]), ["cleanup peer_gone"]);

@@ -60,7 +60,7 @@ fn life(seed: u64, look: impl Fn(&Registry, ConnId)) -> Vec<String> {
             9 if rng.below(50) == 0 => {
                 world.close(Target::Room(&room(&lobby)), CloseReason::Restart);
             }
-            10 => drop(world.registry.disconnect(now, conn, headcount::Disconnect::Gone)),
+            10 => drop(world.registry.disconnect(now, conn)),
             11 | 12 => drop(world.registry.message(now, conn, Inbound::Data { bytes: 1 })),
             13 => world.skip(ms(rng.below(2_000))),
             14 => world.flush_all(),

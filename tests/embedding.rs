@@ -5,8 +5,8 @@ mod support;
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, ConfigBuilder, ConnId, ConnState, Disconnect, Flow, Inbound, InboundError,
-    Message, Notice, Refused, ReplyError, RunEnd, RunEvent, RunId, SessionId, Target,
+    CloseReason, ConfigBuilder, ConnId, ConnState, Flow, Inbound, InboundError, Message, Notice,
+    Refused, ReplyError, RunEnd, RunEvent, RunId, SessionId, Target,
 };
 use support::{World, config, room, secs, text_of_cost, thread, user};
 
@@ -77,7 +77,7 @@ fn a_close_whose_socket_never_ends_is_cleaned_up_in_time() {
     world.skip(secs(5));
     world.drain();
     assert_eq!(world.seen(alice), ["close application", "cleanup application"]);
-    let again = world.registry.disconnect(world.now, alice, Disconnect::Gone);
+    let again = world.registry.disconnect(world.now, alice);
     assert!(again.is_err(), "the end of its socket comes too late, and harms nobody");
 }
 

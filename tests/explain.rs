@@ -4,7 +4,7 @@ mod support;
 
 use core::time::Duration;
 
-use headcount::{CloseReason, ConnState, Disconnect, Inbound, Message, Target, Upcoming};
+use headcount::{CloseReason, ConnState, Inbound, Message, Target, Upcoming};
 use support::{START, World, config, ms, secs, text_of_cost, thread, user, who};
 
 #[test]
@@ -196,7 +196,7 @@ fn a_ring_of_none_remembers_nothing_and_nobodies_are_not_remembered() {
 
     let mut world = World::new();
     let pending = world.reserve();
-    world.registry.disconnect(world.now, pending, Disconnect::Gone).unwrap();
+    world.registry.disconnect(world.now, pending).unwrap();
     world.settle();
     assert_eq!(world.registry.closed().count(), 0);
 }

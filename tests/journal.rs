@@ -6,8 +6,8 @@ use core::time::Duration;
 use bytes::Bytes;
 use headcount::journal::{Input, JournalError, Line, Reader, Recording, Replay};
 use headcount::{
-    Class, Config, Disconnect, Key, Message, Position, Principal, Registry, Resume, RoomId,
-    RunEvent, RunId, Target, ThreadId, Timestamp, UserId,
+    Class, Config, Key, Message, Position, Principal, Registry, Resume, RoomId, RunEvent, RunId,
+    Target, ThreadId, Timestamp, UserId,
 };
 use headcount_harness::history::History;
 use headcount_harness::seen::{Content, Seen, Source};
@@ -224,7 +224,7 @@ fn an_offset_within_a_character_is_replayed_without_the_text() {
                 texts.push(String::from_utf8(body.as_bytes().to_vec()).unwrap());
             }
         }
-        registry.disconnect(now, conn, Disconnect::Gone).unwrap();
+        registry.disconnect(now, conn).unwrap();
     }
     let expected = ["aé€𝄞z", "é€𝄞z", "é€𝄞z", "€𝄞z", "€𝄞z", "€𝄞z", "𝄞z", "𝄞z", "𝄞z", "𝄞z", "z"];
     assert_eq!(texts, expected);

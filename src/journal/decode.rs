@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::action::{Class, CloseReason, Key, Message, Position};
 use crate::id::{ConnId, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
-use crate::registry::{Disconnect, Inbound, Resume};
+use crate::registry::{Inbound, Resume};
 use crate::run::RunEventKind;
 use crate::time::Timestamp;
 use crate::waiting::Source;
@@ -221,7 +221,7 @@ impl Decoder<'_, '_> {
             Kind::Ping => Input::Message { conn: self.conn()?, inbound: Inbound::Ping },
             Kind::Pong => Input::Message { conn: self.conn()?, inbound: Inbound::Pong },
             Kind::Flushed => Input::Flushed { conn: self.conn()?, total: self.number()? },
-            Kind::Disconnect => Input::Disconnect { conn: self.conn()?, cause: Disconnect::Gone },
+            Kind::Disconnect => Input::Disconnect { conn: self.conn()? },
             Kind::Tick => Input::Tick,
             Kind::Send => Input::Send { to: self.recipient()?, message: self.message()? },
             Kind::Reply => Input::Reply { conn: self.conn()?, message: self.message()? },

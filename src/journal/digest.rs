@@ -4,7 +4,7 @@
 //! It covers all that the registry decides: kind, recipients, stream, position, order, cost, reason.
 //! Payloads and names are not in it, for those may be left out of a journal.
 
-use crate::action::{Action, Body, Gone, StreamRef};
+use crate::action::{Action, Body, Ended, StreamRef};
 use crate::id::ConnId;
 
 /// Odd, with its bits well spread: the golden ratio's, as in Fibonacci hashing (Knuth, TAOCP 3,
@@ -69,8 +69,8 @@ pub(super) fn of(action: &Action<'_>) -> u64 {
         Action::Close { conn, reason } => fold(fold(5, conn.to_bits()), *reason as u64),
         Action::Cleanup { what, reason } => {
             let bits = match what {
-                Gone::Conn(conn) => conn.to_bits(),
-                Gone::Session(session) => !session.to_bits(),
+                Ended::Conn(conn) => conn.to_bits(),
+                Ended::Session(session) => !session.to_bits(),
             };
             fold(fold(6, bits), *reason as u64)
         }

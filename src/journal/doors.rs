@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::action::{CloseReason, Message, Position};
 use crate::config::Config;
 use crate::id::{ConnId, Principal, RoomId, RunId, ThreadId, UserId};
-use crate::registry::{Disconnect, Inbound, Resume, Target};
+use crate::registry::{Inbound, Resume, Target};
 use crate::run::RunEvent;
 use crate::time::Timestamp;
 use crate::waiting::Source;
@@ -105,8 +105,7 @@ impl Recorder {
         self.about(now, Kind::Flushed, conn, total);
     }
 
-    pub(crate) fn disconnect(&mut self, now: Timestamp, conn: ConnId, cause: Disconnect) {
-        let Disconnect::Gone = cause;
+    pub(crate) fn disconnect(&mut self, now: Timestamp, conn: ConnId) {
         if self.enter(now, Kind::Disconnect) {
             self.conn(conn);
         }

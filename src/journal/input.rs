@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::action::{Action, CloseReason, Message, Position};
 use crate::config::Config;
 use crate::id::{ConnId, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
-use crate::registry::{Disconnect, Inbound, Registry, Resume, Target};
+use crate::registry::{Inbound, Registry, Resume, Target};
 use crate::run::{RunEvent, RunEventKind};
 use crate::time::Timestamp;
 use crate::waiting::Source;
@@ -68,7 +68,6 @@ pub enum Input {
     },
     Disconnect {
         conn: ConnId,
-        cause: Disconnect,
     },
     Tick,
     Send {
@@ -216,8 +215,8 @@ impl Input {
             Self::Flushed { conn, total } => {
                 let _ = registry.flushed(now, *conn, *total);
             }
-            Self::Disconnect { conn, cause } => {
-                let _ = registry.disconnect(now, *conn, *cause);
+            Self::Disconnect { conn } => {
+                let _ = registry.disconnect(now, *conn);
             }
             Self::Tick => registry.tick(now),
             Self::Send { to, message } => {

@@ -4,7 +4,7 @@
 
 use core::fmt::{self, Display, Formatter, Write as _};
 
-use crate::action::{Action, Body, Class, Gone, Message, Position, StreamRef};
+use crate::action::{Action, Body, Class, Ended, Message, Position, StreamRef};
 use crate::id::{ConnId, Principal, SessionId};
 use crate::registry::{Inbound, Resume};
 use crate::run::RunEventKind;
@@ -98,10 +98,10 @@ impl Display for Raw<'_, Line<'_, '_>> {
             Action::Close { conn, reason } => {
                 write!(f, "close {} {} {}", Handle(*conn), reason.code(), reason.name())
             }
-            Action::Cleanup { what: Gone::Conn(conn), reason } => {
+            Action::Cleanup { what: Ended::Conn(conn), reason } => {
                 write!(f, "cleanup {} {}", Handle(*conn), reason.name())
             }
-            Action::Cleanup { what: Gone::Session(session), reason } => {
+            Action::Cleanup { what: Ended::Session(session), reason } => {
                 write!(f, "cleanup session {} {}", Session(*session), reason.name())
             }
         }
@@ -140,7 +140,7 @@ impl Display for Raw<'_, Input> {
                 Inbound::Pong => write!(f, "message {} pong", Handle(*conn)),
             },
             Input::Flushed { conn, total } => write!(f, "flushed {} {total}", Handle(*conn)),
-            Input::Disconnect { conn, .. } => write!(f, "disconnect {}", Handle(*conn)),
+            Input::Disconnect { conn } => write!(f, "disconnect {}", Handle(*conn)),
             Input::Tick => f.write_str("tick"),
             Input::Send { to, message } => write!(f, "send to {to} {}", Sent(message)),
             Input::Reply { conn, message } => {

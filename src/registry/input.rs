@@ -58,15 +58,6 @@ pub enum Inbound {
     Pong,
 }
 
-/// How a socket ended, as the shell saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Disconnect {
-    /// End of file, a reset or an error. After a `Close` this is the regular end, and the reason of
-    /// the `Close` is the one that counts.
-    Gone,
-}
-
 /// What a reconnecting client says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resume {

@@ -12,7 +12,7 @@ use crate::stream::Owner;
 use crate::time::{Deadline, Timestamp};
 
 use super::outbox::Queued;
-use super::{Disconnect, Inbound, Registry, record};
+use super::{Inbound, Registry, record};
 
 impl Registry {
     /// Something came in: a sign of life, unless it is answered [`Flow::Paused`]. Costs O(1).
@@ -315,21 +315,16 @@ impl Registry {
         Flow::Ready
     }
 
-    /// The socket has ended: the connection leaves everything at once, and its `Cleanup` follows.
+    /// The socket has ended: end of file, a reset or an error. The connection leaves everything at once,
+    /// and its `Cleanup` follows. After a `Close` this is the regular end: the `Close`'s reason counts.
     ///
     /// # Errors
     /// [`UnknownConn`] for a dead handle.
-    pub fn disconnect(
-        &mut self,
-        now: Timestamp,
-        conn: ConnId,
-        cause: Disconnect,
-    ) -> Result<(), UnknownConn> {
-        record!(self, now, disconnect(conn, cause));
+    pub fn disconnect(&mut self, now: Timestamp, conn: ConnId) -> Result<(), UnknownConn> {
+        record!(self, now, disconnect(conn));
         self.advance(now);
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
         let (hot, cold) = self.conns.both_mut(slot);
-        let Disconnect::Gone = cause;
         match hot.state {
             State::Gone => return Err(UnknownConn),
             State::Pending | State::Open => cold.reason = CloseReason::PeerGone,

@@ -56,7 +56,7 @@ pub use self::explain::{
     CallExplanation, Closed, CursorExplanation, Explanation, RoomExplanation, RunExplanation,
     SessionExplanation, Upcoming,
 };
-pub use self::input::{Disconnect, Inbound, Resume, Target, Who};
+pub use self::input::{Inbound, Resume, Target, Who};
 use self::outbox::Outbox;
 pub(crate) use self::outbox::Queued;
 pub(crate) use self::ready::Ready;

@@ -6,7 +6,7 @@ use alloc::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::action::{
-    Action, Body, CloseReason, Gone, MESSAGE_OVERHEAD, Message, Position, RunFact, RunText,
+    Action, Body, CloseReason, Ended, MESSAGE_OVERHEAD, Message, Position, RunFact, RunText,
     StreamRef,
 };
 use crate::conn::{Ping, State};
@@ -171,10 +171,10 @@ impl Queued {
             Self::Ping { conn } => Action::Ping { conn: *conn },
             Self::Close { conn, reason } => Action::Close { conn: *conn, reason: *reason },
             Self::Cleanup { conn, reason } => {
-                Action::Cleanup { what: Gone::Conn(*conn), reason: *reason }
+                Action::Cleanup { what: Ended::Conn(*conn), reason: *reason }
             }
             Self::CleanupSession { session, reason } => {
-                Action::Cleanup { what: Gone::Session(*session), reason: *reason }
+                Action::Cleanup { what: Ended::Session(*session), reason: *reason }
             }
         }
     }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use core::time::Duration;
 
 use headcount::{
-    Class, CloseReason, Config, ConnId, Disconnect, Inbound, Key, Message, Position, Principal,
-    Registry, Resume, RoomId, RunEvent, RunId, SessionId, Target, ThreadId, Timestamp, UserId,
+    Class, CloseReason, Config, ConnId, Inbound, Key, Message, Position, Principal, Registry,
+    Resume, RoomId, RunEvent, RunId, SessionId, Target, ThreadId, Timestamp, UserId,
 };
 
 use super::{START, live_bytes};
@@ -186,7 +186,7 @@ impl History {
             }
             10 => {
                 let conn = self.conn();
-                let _ = self.registry.disconnect(now, conn, Disconnect::Gone);
+                let _ = self.registry.disconnect(now, conn);
             }
             11 => {
                 let conn = self.conn();

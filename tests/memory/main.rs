@@ -7,8 +7,8 @@ mod support;
 
 use counting::live_bytes;
 use headcount::{
-    Action, CloseReason, Config, ConnId, Disconnect, Inbound, Message, Position, Registry, Resume,
-    Target, Timestamp,
+    Action, CloseReason, Config, ConnId, Inbound, Message, Position, Registry, Resume, Target,
+    Timestamp,
 };
 use support::{LIFE, START, config, ms, room, secs, user, who};
 
@@ -49,13 +49,13 @@ fn come_and_go(registry: &mut Registry, now: Timestamp, number: u32) {
         }
     }
     match number % 4 {
-        0 => registry.disconnect(now, conn, Disconnect::Gone).unwrap(),
+        0 => registry.disconnect(now, conn).unwrap(),
         1 => drop(registry.leave(now, conn, &lobby)),
         2 => drop(registry.close(now, Target::Room(&lobby), CloseReason::Application)),
         _ => drop(registry.close(now, Target::Conn(conn), CloseReason::PeerClosed)),
     }
     carry_out(registry, now, conn, &mut cost);
-    let _ = registry.disconnect(now, conn, Disconnect::Gone);
+    let _ = registry.disconnect(now, conn);
     carry_out(registry, now, conn, &mut cost);
 }
 
@@ -217,7 +217,7 @@ fn sockets_that_come_and_go_undrained_are_bounded() {
         if let Ok(conn) = registry.reserve(now, None) {
             let _ = registry.upgraded(now, conn);
             let _ = registry.reply(now, conn, Message::text("who are you?"));
-            registry.disconnect(now, conn, Disconnect::Gone).unwrap();
+            registry.disconnect(now, conn).unwrap();
         }
     });
 }
@@ -229,7 +229,7 @@ fn connections_that_come_and_go_undrained_are_bounded() {
             let _ = registry.join(now, conn, &room("lobby"), None);
             let _ = registry.send(now, Target::Room(&room("lobby")), Message::text("hello"));
             let _ = match round % 2 {
-                0 => registry.disconnect(now, conn, Disconnect::Gone).is_ok(),
+                0 => registry.disconnect(now, conn).is_ok(),
                 _ => registry.close(now, Target::Conn(conn), CloseReason::Application) > 0,
             };
         }
@@ -290,7 +290,7 @@ fn resuming_undrained_is_bounded() {
             Some(Resume { position: Some(position), previous: None }),
         );
         let _ = registry.send(now, Target::User(&user("alice")), Message::text("hello"));
-        let _ = registry.disconnect(now, conn, Disconnect::Gone);
+        let _ = registry.disconnect(now, conn);
     });
 }
 
@@ -341,7 +341,7 @@ fn everything_at_random_undrained_is_bounded() {
         let since = (below(2) == 0).then(|| Position { epoch: below(3), offset: below(9) });
         let text = Message::text("x".repeat(below(900) as usize));
         match below(12) {
-            0 => drop(registry.disconnect(now, conn, Disconnect::Gone)),
+            0 => drop(registry.disconnect(now, conn)),
             1 => drop(registry.close(now, Target::Conn(conn), CloseReason::Application)),
             2 => drop(registry.close(now, Target::Room(&lobby), CloseReason::Application)),
             3 => drop(registry.leave(now, conn, &lobby)),

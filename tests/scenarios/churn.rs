@@ -1,6 +1,6 @@
 //! Coming and going, again and again.
 
-use headcount::{ConnState, Disconnect};
+use headcount::ConnState;
 
 use crate::support::{World, ms, secs};
 use crate::twenty;
@@ -111,7 +111,7 @@ fn a_hundred_stress_cycles_of_three_connections_end_with_nothing() {
                 // Its socket dies in the middle of a write that nobody has reported yet.
                 _ => {
                     world.tell_conn(conn, "late");
-                    let gone = world.registry.disconnect(world.now, conn, Disconnect::Gone);
+                    let gone = world.registry.disconnect(world.now, conn);
                     assert_eq!(gone, Ok(()));
                 }
             }

@@ -1,6 +1,6 @@
 //! Who is who: names in any order, and handles that outlive what they named.
 
-use headcount::{CloseReason, ConnState, Disconnect, Target, UnknownConn};
+use headcount::{CloseReason, ConnState, Target, UnknownConn};
 
 use crate::support::{World, ms, secs, thread, user};
 use crate::twenty;
@@ -59,7 +59,7 @@ fn an_old_close_never_touches_the_new_connection() {
     assert_eq!(world.close(Target::Conn(old), CloseReason::Application), 0);
     world.hang_up(old);
     world.settle();
-    let late = world.registry.disconnect(world.now, old, Disconnect::Gone);
+    let late = world.registry.disconnect(world.now, old);
     assert_eq!(late, Err(UnknownConn));
     assert_eq!(world.close(Target::Conn(old), CloseReason::Application), 0);
     world.run(secs(3_600));
@@ -68,7 +68,7 @@ fn an_old_close_never_touches_the_new_connection() {
     // Not even in the same slot.
     let heir = world.tab("alice", "main");
     assert_eq!((heir.index(), heir == old), (old.index(), false));
-    let late = world.registry.disconnect(world.now, old, Disconnect::Gone);
+    let late = world.registry.disconnect(world.now, old);
     assert_eq!((late, world.state(heir)), (Err(UnknownConn), Some(ConnState::Open)));
     world.close_the_books();
 }

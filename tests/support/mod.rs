@@ -19,9 +19,9 @@ use core::time::Duration;
 use std::collections::HashMap;
 
 use headcount::{
-    Admitted, CloseReason, Config, ConfigBuilder, ConnId, Delivery, Disconnect, Flow, Inbound,
-    Joined, MESSAGE_OVERHEAD, Message, OverCap, Position, Principal, Refused, Registry, Resume,
-    RoomId, Source, Target, ThreadId, Timestamp, UserId,
+    Admitted, CloseReason, Config, ConfigBuilder, ConnId, Delivery, Flow, Inbound, Joined,
+    MESSAGE_OVERHEAD, Message, OverCap, Position, Principal, Refused, Registry, Resume, RoomId,
+    Source, Target, ThreadId, Timestamp, UserId,
 };
 
 pub use polled::Polled;
@@ -197,7 +197,7 @@ impl World {
 
     /// The socket ends.
     pub fn hang_up(&mut self, conn: ConnId) {
-        self.registry.disconnect(self.now, conn, Disconnect::Gone).expect("a connection");
+        self.registry.disconnect(self.now, conn).expect("a connection");
     }
 
     pub fn close(&mut self, target: Target<'_>, reason: CloseReason) -> u32 {

@@ -1,6 +1,6 @@
 //! An action as text.
 
-use headcount::{Action, Body, ConnId, Gone, Position, SessionId, StreamRef, Timestamp};
+use headcount::{Action, Body, ConnId, Ended, Position, SessionId, StreamRef, Timestamp};
 
 /// One action, as it was polled.
 #[derive(Clone, Debug)]
@@ -42,10 +42,10 @@ impl Polled {
             Action::Ping { conn } => (vec![*conn], "ping".into()),
             Action::Draining { to, .. } => (to.to_vec(), "draining".into()),
             Action::Close { conn, reason } => (vec![*conn], format!("close {}", reason.name())),
-            Action::Cleanup { what: Gone::Conn(conn), reason } => {
+            Action::Cleanup { what: Ended::Conn(conn), reason } => {
                 (vec![*conn], format!("cleanup {}", reason.name()))
             }
-            Action::Cleanup { what: Gone::Session(gone), reason } => {
+            Action::Cleanup { what: Ended::Session(gone), reason } => {
                 session = Some(*gone);
                 (Vec::new(), format!("session cleanup {}", reason.name()))
             }

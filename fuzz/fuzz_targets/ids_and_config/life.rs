@@ -5,7 +5,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use headcount::{
-    Action, Class, Config, ConnId, Disconnect, Gone, Inbound, Key, Message, Position, Principal,
+    Action, Class, Config, ConnId, Ended, Inbound, Key, Message, Position, Principal,
     Registry, Resume, RoomId, RunEvent, RunId, Target, ThreadId, Timestamp, UserId, Within,
 };
 
@@ -96,7 +96,7 @@ impl Life {
                     previous: self.conns.last().map(|(conn, _)| *conn),
                 });
                 if registry.connect(now, conn, who, resume).is_err() {
-                    let _ = registry.disconnect(now, conn, Disconnect::Gone);
+                    let _ = registry.disconnect(now, conn);
                 }
                 self.conns.push((conn, 0));
             }
@@ -152,7 +152,7 @@ impl Life {
             }
             Step::Gone { conn } => {
                 let conn = self.conn(conn);
-                let _ = self.registry.disconnect(now, conn, Disconnect::Gone);
+                let _ = self.registry.disconnect(now, conn);
             }
             Step::Deadline => self.deadline(),
             Step::Pass { millis } => {
@@ -191,11 +191,11 @@ impl Life {
                     ended = Some(*conn);
                     vec![*conn]
                 }
-                Action::Cleanup { what: Gone::Conn(conn), .. } => {
+                Action::Cleanup { what: Ended::Conn(conn), .. } => {
                     self.conns.retain(|(other, _)| other != conn);
                     continue;
                 }
-                Action::Cleanup { what: Gone::Session(_), .. } => continue,
+                Action::Cleanup { what: Ended::Session(_), .. } => continue,
             };
             for conn in named {
                 let Some((_, total)) = self.conns.iter_mut().find(|(other, _)| *other == conn)
@@ -206,7 +206,7 @@ impl Life {
                 let _ = self.registry.flushed(self.now, conn, *total);
             }
             if let Some(conn) = ended {
-                let _ = self.registry.disconnect(self.now, conn, Disconnect::Gone);
+                let _ = self.registry.disconnect(self.now, conn);
             }
         }
         while self.registry.poll_notice().is_some() {}
@@ -215,7 +215,7 @@ impl Life {
     /// Everyone goes: nothing of any connection may be left.
     fn end(mut self) {
         for (conn, _) in self.conns.clone() {
-            let _ = self.registry.disconnect(self.now, conn, Disconnect::Gone);
+            let _ = self.registry.disconnect(self.now, conn);
         }
         for _ in 0..DEADLINES {
             self.carry_out();

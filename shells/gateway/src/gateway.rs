@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use headcount::{
-    Admitted, Body, CloseReason, ConnId, ConnState, Gone, Message, Notice, Position, Refused,
+    Admitted, Body, CloseReason, ConnId, ConnState, Ended, Message, Notice, Position, Refused,
     Registry, ReplyError, Resume, RoomId, Source, StreamRef, Target, Timestamp,
 };
 use headcount_mio::{Answer, Context, Handler, HangUp, Kind, Outcome, Payload, Request, Verdict};
@@ -426,8 +426,8 @@ impl Handler for Gateway {
         Kind::Text
     }
 
-    fn cleanup(&mut self, what: Gone, _: CloseReason) {
-        if let (Gone::Conn(conn), Some(door)) = (what, self.own.lock().door()) {
+    fn cleanup(&mut self, what: Ended, _: CloseReason) {
+        if let (Ended::Conn(conn), Some(door)) = (what, self.own.lock().door()) {
             door.passes.take_back(conn);
         }
     }

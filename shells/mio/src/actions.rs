@@ -1,7 +1,7 @@
 //! Carrying out the registry's actions: encode once, queue for each recipient, write later.
 
 use bytes::Bytes;
-use headcount::{Action, Gone};
+use headcount::{Action, Ended};
 
 use crate::fair::steps_of;
 use crate::frames::{PING, data_frame};
@@ -65,7 +65,7 @@ impl Encoder {
                 1
             }
             Action::Cleanup { what, reason } => {
-                if let Gone::Conn(conn) = what {
+                if let Ended::Conn(conn) = what {
                     sockets.remove(conn);
                 }
                 handler.cleanup(what, reason);

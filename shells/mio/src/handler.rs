@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use headcount::{
-    Admitted, Body, CloseReason, ConnId, Gone, Notice, Position, Principal, Refused, Registry,
+    Admitted, Body, CloseReason, ConnId, Ended, Notice, Position, Principal, Refused, Registry,
     Resume, Source, StreamRef, Timestamp,
 };
 
@@ -136,7 +136,7 @@ pub trait Handler {
     /// A connection or a session is gone: exactly once for each, and nothing names it again.
     ///
     /// Connections that never came as far as [`authenticate`](Self::authenticate) are among them.
-    fn cleanup(&mut self, what: Gone, reason: CloseReason) {
+    fn cleanup(&mut self, what: Ended, reason: CloseReason) {
         let _ = (what, reason);
     }
 }

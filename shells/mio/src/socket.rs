@@ -12,7 +12,7 @@ mod waiting;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
-use headcount::{ConnId, Disconnect};
+use headcount::ConnId;
 
 use crate::fair::Budget;
 use crate::frames::{Event, Frames};
@@ -213,7 +213,7 @@ impl<S: Stream> Socket<S> {
         self.waiting = None;
         self.held = None;
         // It fails if the registry has given the connection up itself.
-        let _ = context.registry.disconnect(context.now, self.conn, Disconnect::Gone);
+        let _ = context.registry.disconnect(context.now, self.conn);
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use headcount::{Clock, ConnId, Disconnect, Registry, Target, Timestamp};
+use headcount::{Clock, ConnId, Registry, Target, Timestamp};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -238,7 +238,7 @@ impl<H: Handler> Loop<H> {
         let token = Token(conn.to_bits() as usize);
         // Writability is asked for when a write has come up short, which is rare.
         if self.poll.registry().register(&mut stream, token, Interest::READABLE).is_err() {
-            let _ = self.registry.disconnect(now, conn, Disconnect::Gone);
+            let _ = self.registry.disconnect(now, conn);
             return None;
         }
         self.sockets.insert(Socket::new(conn, stream, peer));

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::*;
-use headcount::{CloseReason, ConfigBuilder, ConnId, Gone, Target};
+use headcount::{CloseReason, ConfigBuilder, ConnId, Ended, Target};
 
 /// What 99 of 100 cleanups take at most.
 const BOUND: Duration = Duration::from_millis(50);
@@ -52,7 +52,7 @@ fn waits(
     let mut waits = Vec::new();
     while !ends.is_empty() {
         let departure = server.gone.recv_timeout(PATIENCE).expect("a cleanup for each");
-        let Gone::Conn(conn) = departure.what else { continue };
+        let Ended::Conn(conn) = departure.what else { continue };
         let (end, reason) = ends.remove(&conn).expect("one cleanup for each");
         assert_eq!(departure.reason, reason);
         waits.push(departure.at.saturating_duration_since(end));

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::*;
-use headcount::{CloseReason, ConnId, Disconnect, Inbound, Message, RoomId, Target, UserId};
+use headcount::{CloseReason, ConnId, Inbound, Message, RoomId, Target, UserId};
 use headcount_mio::{Context, HandleError, Options, Server};
 
 #[test]
@@ -349,7 +349,7 @@ fn a_storm_of_cleanups_takes_as_many_turns_as_it_needs() {
         .post(|context| {
             for _ in 0..SOCKETS {
                 let conn = context.registry.reserve(context.now, None).unwrap();
-                context.registry.disconnect(context.now, conn, Disconnect::Gone).unwrap();
+                context.registry.disconnect(context.now, conn).unwrap();
             }
         })
         .unwrap();

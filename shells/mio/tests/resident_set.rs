@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::fs;
 
 use common::*;
-use headcount::Gone;
+use headcount::Ended;
 
 /// How much larger the process may be in the end.
 const BOUND_KIB: usize = 1_024;
@@ -78,7 +78,7 @@ fn churn(server: &TestServer, cycles: std::ops::Range<usize>) {
     let mut crowd = VecDeque::with_capacity(CROWD);
     let mut told = 0;
     let count = |told: &mut usize| {
-        *told += server.gone.try_iter().filter(|gone| matches!(gone.what, Gone::Conn(_))).count();
+        *told += server.gone.try_iter().filter(|gone| matches!(gone.what, Ended::Conn(_))).count();
     };
     for cycle in cycles.clone() {
         if crowd.len() == CROWD {

@@ -164,7 +164,7 @@ fn whoever_goes_at_any_moment_and_in_any_way_is_cleaned_up_once() {
         }
     }
     // One each, and none that comes late.
-    let told = server.gone.try_iter().filter(|gone| matches!(gone.what, headcount::Gone::Conn(_)));
+    let told = server.gone.try_iter().filter(|gone| matches!(gone.what, headcount::Ended::Conn(_)));
     assert_eq!(told.count(), 0);
     let stats = server.stats();
     let ends = (STATES.len() * ENDS.len()) as u64;

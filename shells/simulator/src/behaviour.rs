@@ -1,8 +1,7 @@
 //! What clients do: come, stay, lose their network, stall, and come back.
 
 use headcount::{
-    CloseReason, Disconnect, Inbound, Position, Principal, Refused, Resume, Retry, Target,
-    ThreadId, UserId,
+    CloseReason, Inbound, Position, Principal, Refused, Resume, Retry, Target, ThreadId, UserId,
 };
 
 use crate::client::{NEVER, Phase};
@@ -100,7 +99,7 @@ impl<'s> World<'s> {
             Ok(admitted) => admitted,
             Err(refused) => {
                 // The answer is written, and the socket ends.
-                let _ = server.registry.disconnect(clock, conn, Disconnect::Gone);
+                let _ = server.registry.disconnect(clock, conn);
                 return Err(refusal(refused));
             }
         };
@@ -188,7 +187,7 @@ impl<'s> World<'s> {
         if let (Some((clock, server)), Some(conn)) = (self.server(number), conn) {
             server.sockets.becomes(conn, Peer::Silent);
             if !silent {
-                let _ = server.registry.disconnect(clock, conn, Disconnect::Gone);
+                let _ = server.registry.disconnect(clock, conn);
             }
         }
         let record = &mut self.clients[client as usize];

@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use headcount::{
-    Action, Body, CloseReason, ConnId, Disconnect, Gone, RunEventKind, RunId, StreamRef,
-};
+use headcount::{Action, Body, CloseReason, ConnId, Ended, RunEventKind, RunId, StreamRef};
 
 use crate::client::Phase;
 use crate::queue::{Event, Kind, Millis};
@@ -137,7 +135,7 @@ impl World<'_> {
             }
             (Kind::Read, _) => socket.reading = false,
             _ => {
-                let _ = server.registry.disconnect(clock, conn, Disconnect::Gone);
+                let _ = server.registry.disconnect(clock, conn);
             }
         }
     }
@@ -246,7 +244,7 @@ fn task<'a>(action: &Action<'a>) -> Task<'a> {
             let arrival = Arrival::Draining { from: millis(within.start), to: millis(within.end) };
             Task::Hand { to, cost, arrival }
         }
-        Action::Cleanup { what: Gone::Conn(conn), reason } => {
+        Action::Cleanup { what: Ended::Conn(conn), reason } => {
             Task::Forget { conn: *conn, reason: *reason }
         }
         Action::Gap { conn, stream, from, to } => {
@@ -258,7 +256,7 @@ fn task<'a>(action: &Action<'a>) -> Task<'a> {
         Action::Close { conn, reason } => {
             Task::HandOne { conn: *conn, cost, arrival: Arrival::Close(*reason) }
         }
-        Action::Cleanup { what: Gone::Session(_), .. } => Task::Nothing,
+        Action::Cleanup { what: Ended::Session(_), .. } => Task::Nothing,
     }
 }
 

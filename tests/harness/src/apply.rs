@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use headcount::{ConnId, Disconnect, Inbound, Registry, Resume, RoomId, Timestamp, Within};
+use headcount::{ConnId, Inbound, Registry, Resume, RoomId, Timestamp, Within};
 
 use super::model::closing::Audience;
 use super::model::millis_up;
@@ -294,7 +294,7 @@ impl World {
 
     pub(crate) fn disconnect(&mut self, conn: ConnId) -> Check {
         let stamp = self.stamp();
-        let got = self.registry.call(|it| it.disconnect(stamp, conn, Disconnect::Gone));
+        let got = self.registry.call(|it| it.disconnect(stamp, conn));
         self.model.disconnect(stamp, conn, got)
     }
 

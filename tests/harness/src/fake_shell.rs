@@ -50,8 +50,8 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use headcount::{
-    Config, ConnId, Disconnect, Gone, Inbound, Principal, Refused, Registry, Resume, ThreadId,
-    Timestamp, UserId,
+    Config, ConnId, Ended, Inbound, Principal, Refused, Registry, Resume, ThreadId, Timestamp,
+    UserId,
 };
 
 use super::grammar::Grammar;
@@ -208,7 +208,7 @@ impl FakeShell {
 
     /// The socket ends, and the shell hears of it.
     pub fn hang_up(&mut self, conn: ConnId) {
-        let _ = self.registry.disconnect(self.now, conn, Disconnect::Gone);
+        let _ = self.registry.disconnect(self.now, conn);
         if let Some(socket) = self.sockets.get_mut(&conn) {
             socket.ended = true;
         }
@@ -293,7 +293,7 @@ impl FakeShell {
     fn queue(&mut self) -> Check {
         while let Some(action) = self.registry.poll_action() {
             let seen = Seen::from(&action);
-            if let Seen::Cleanup { what: Gone::Session(session), .. } = &seen
+            if let Seen::Cleanup { what: Ended::Session(session), .. } = &seen
                 && !self.grammar.knows(*session)
             {
                 // A run has created it, and nobody came.
@@ -334,7 +334,7 @@ impl FakeShell {
                     let _ = registry.message(now, *conn, Inbound::Pong);
                 }
                 if socket.wire.is_closed() {
-                    let _ = registry.disconnect(now, *conn, Disconnect::Gone);
+                    let _ = registry.disconnect(now, *conn);
                     socket.ended = true;
                     stirred = true;
                 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headcount::{ConnId, Gone, Position, SessionId};
+use headcount::{ConnId, Ended, Position, SessionId};
 
 use super::seen::{Content, Seen, Source};
 use super::{Check, ensure};
@@ -181,11 +181,11 @@ impl Grammar {
             Seen::Draining { to } => self.recipients(to)?,
             Seen::Ping { .. } => {}
             Seen::Close { conn, .. } => self.stage(*conn, Stage::Closed),
-            Seen::Cleanup { what: Gone::Conn(conn), .. } => {
+            Seen::Cleanup { what: Ended::Conn(conn), .. } => {
                 self.stage(*conn, Stage::Forgotten);
                 self.slots.remove(&conn.index());
             }
-            Seen::Cleanup { what: Gone::Session(session), .. } => self.forget(*session)?,
+            Seen::Cleanup { what: Ended::Session(session), .. } => self.forget(*session)?,
         }
         Ok(())
     }

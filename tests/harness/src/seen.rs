@@ -1,7 +1,7 @@
 //! An action, copied: what was lent can't be kept, and both checkers want to look at it.
 
 use headcount::{
-    Action, Body, CloseReason, ConnId, Gone, MESSAGE_OVERHEAD, Message, Position, RoomId,
+    Action, Body, CloseReason, ConnId, Ended, MESSAGE_OVERHEAD, Message, Position, RoomId,
     RunEventKind, RunFailure, RunId, SessionId, StreamRef, Timestamp,
 };
 
@@ -158,7 +158,7 @@ pub enum Seen {
     /// [`Action::Cleanup`].
     Cleanup {
         /// What is gone.
-        what: Gone,
+        what: Ended,
         /// Why.
         reason: CloseReason,
     },
@@ -193,7 +193,7 @@ impl Seen {
             Self::Gap { conn, .. }
             | Self::Ping { conn }
             | Self::Close { conn, .. }
-            | Self::Cleanup { what: Gone::Conn(conn), .. } => core::slice::from_ref(conn),
+            | Self::Cleanup { what: Ended::Conn(conn), .. } => core::slice::from_ref(conn),
             Self::Cleanup { .. } => &[],
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use headcount::Gone;
+use headcount::Ended;
 
 use super::seen::Seen;
 use super::{Check, ensure};
@@ -61,7 +61,7 @@ impl Wire {
     /// It comes after a `Close` or a `Cleanup`.
     pub fn hand(&mut self, action: &Seen) -> Check {
         ensure!(self.stage != Stage::Forgotten, "{action:?} after its Cleanup");
-        if matches!(action, Seen::Cleanup { what: Gone::Conn(_), .. }) {
+        if matches!(action, Seen::Cleanup { what: Ended::Conn(_), .. }) {
             self.stage = Stage::Forgotten;
             self.queued.clear();
             return Ok(());

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, Config, ConfigBuilder, Gone, Message, Principal, Registry, StreamRef, Target,
+    CloseReason, Config, ConfigBuilder, Ended, Message, Principal, Registry, StreamRef, Target,
     ThreadId, Timestamp, UserId,
 };
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
@@ -120,8 +120,8 @@ impl Handler for Echo {
         self.turned_away.push((answer.status(), answer.code().to_owned()));
     }
 
-    fn cleanup(&mut self, what: Gone, reason: CloseReason) {
-        if matches!(what, Gone::Conn(_)) {
+    fn cleanup(&mut self, what: Ended, reason: CloseReason) {
+        if matches!(what, Ended::Conn(_)) {
             self.gone.push(reason);
         }
     }

@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use headcount::{
-    Admitted, CloseReason, Config, ConfigBuilder, ConnId, Gone, Message, Position, Principal,
+    Admitted, CloseReason, Config, ConfigBuilder, ConnId, Ended, Message, Position, Principal,
     Resume, RoomId, Stats, StreamRef, Target, ThreadId, UserId,
 };
 use headcount_mio::{
@@ -52,7 +52,7 @@ pub(crate) struct TestHandler {
 
 /// What the handler was told of a connection or a session that is gone, and when.
 pub(crate) struct Departure {
-    pub(crate) what: Gone,
+    pub(crate) what: Ended,
     pub(crate) reason: CloseReason,
     pub(crate) at: Instant,
 }
@@ -155,7 +155,7 @@ impl Handler for TestHandler {
         Kind::Text
     }
 
-    fn cleanup(&mut self, what: Gone, reason: CloseReason) {
+    fn cleanup(&mut self, what: Ended, reason: CloseReason) {
         let _ = self.gone.send(Departure { what, reason, at: Instant::now() });
     }
 }
@@ -214,7 +214,7 @@ impl TestServer {
     pub(crate) fn next_gone(&self) -> CloseReason {
         loop {
             let departure = self.gone.recv_timeout(PATIENCE).expect("a cleanup");
-            if let Gone::Conn(_) = departure.what {
+            if let Ended::Conn(_) = departure.what {
                 return departure.reason;
             }
         }

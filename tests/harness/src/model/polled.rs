@@ -1,7 +1,7 @@
 //! Checks each action that was polled, and does what it says.
 
 use headcount::{
-    CloseReason, ConnId, Gone, MESSAGE_OVERHEAD, Message, Position, SessionEnd, SessionId,
+    CloseReason, ConnId, Ended, MESSAGE_OVERHEAD, Message, Position, SessionEnd, SessionId,
 };
 
 use super::conn::{Item, Moved, PingDue, State, Waiting};
@@ -55,8 +55,8 @@ impl Model {
                 }
             }
             Seen::Close { conn, reason } => self.closed(*conn, *reason)?,
-            Seen::Cleanup { what: Gone::Conn(conn), reason } => self.clean_up(*conn, *reason)?,
-            Seen::Cleanup { what: Gone::Session(session), reason } => {
+            Seen::Cleanup { what: Ended::Conn(conn), reason } => self.clean_up(*conn, *reason)?,
+            Seen::Cleanup { what: Ended::Session(session), reason } => {
                 self.forget(*session, *reason)?;
             }
         }
