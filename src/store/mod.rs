@@ -1,0 +1,80 @@
+//! Records, names, queues and deadlines: what knows neither a WebSocket nor the registry.
+//!
+//! A record lies in a [`Table`] and is named by a key of that table's own type: a connection's key
+//! can't be taken for a session's. A key is the number of a slot, so it is good for as long as the
+//! record stays. What outlives a record, such as a handle that a shell keeps, names a serial beside
+//! the slot, and the table's owner compares it: the next record in the slot has another one.
+//!
+//! ```text
+//!   name ──Names──▶ key ──Table──▶ record ◀──Ring, by links in the record
+//!                    │
+//!                    └──Timers──▶ when to look at it next
+//! ```
+
+mod names;
+mod ring;
+mod table;
+mod timers;
+
+pub(crate) use self::names::Names;
+pub(crate) use self::ring::{Linked, Links, Ring};
+pub(crate) use self::table::Table;
+pub(crate) use self::timers::{Budget, Timers};
+
+/// How many slots a table may have: the number of one fits 30 bits, and leaves two for [`Packed`].
+pub(crate) const MAX_SLOTS: usize = 1 << 30;
+
+/// What names a record in its table.
+pub(crate) trait Key: Copy + Eq {
+    /// The key of a slot.
+    fn of_slot(slot: usize) -> Self;
+    /// The slot that it is the key of.
+    fn slot(self) -> usize;
+}
+
+/// A key of one of up to four tables in one number: the table in the two highest bits, the slot in
+/// the others. The order of the numbers is that of the tables, and within one that of the slots.
+///
+/// In the table with the highest number the two last slots must not be used: their numbers say that
+/// there is no key.
+pub(crate) trait Packed: Copy + Eq {
+    fn pack(self) -> u32;
+    /// The key that was packed.
+    fn unpack(bits: u32) -> Self;
+}
+
+/// A key of a table that is alone.
+impl<K: Key> Packed for K {
+    fn pack(self) -> u32 {
+        self.slot() as u32
+    }
+
+    fn unpack(bits: u32) -> Self {
+        Self::of_slot(bits as usize)
+    }
+}
+
+/// Makes the type of a table's keys. It is as small as the number of a slot, and so is an `Option`
+/// of it.
+macro_rules! key {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub(crate) struct $name(core::num::NonZeroU32);
+
+        impl $crate::store::Key for $name {
+            fn of_slot(slot: usize) -> Self {
+                debug_assert!(slot < $crate::store::MAX_SLOTS, "{slot} is no slot");
+                Self(core::num::NonZeroU32::MIN.saturating_add(slot as u32))
+            }
+
+            fn slot(self) -> usize {
+                self.0.get() as usize - 1
+            }
+        }
+
+        const _: () = assert!(size_of::<Option<$name>>() == 4);
+    };
+}
+
+pub(crate) use key;

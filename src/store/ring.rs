@@ -1,0 +1,311 @@
+//! Queues, first in, first out, with a way out from the middle: doubly linked lists whose links lie in
+//! the records.
+//!
+//! To enter, to leave and to look at the front cost O(1), and a queue owns no memory. A record may be in
+//! several queues at once, by links of its own for each. Which links those are is said by a type
+//! without values ([`Linked`]), so that two queues through the same records can't be mixed up.
+
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::marker::PhantomData;
+
+use super::Packed;
+
+/// In place of a neighbour: the queue ends here.
+const END: u32 = u32::MAX;
+/// In place of the neighbour before: the record is not in the queue.
+const OUT: u32 = u32::MAX - 1;
+
+/// A record's neighbours in its queue: keys that are packed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Links {
+    before: u32,
+    after: u32,
+}
+
+impl Links {
+    /// Those of a record that is in no queue.
+    pub(crate) const OUT: Self = Self { before: OUT, after: END };
+
+    pub(crate) const fn is_in(self) -> bool {
+        self.before != OUT
+    }
+}
+
+/// Names links: whose, and which of several.
+pub(crate) trait Linked {
+    type Key: Packed;
+    /// Where the records are.
+    type Records;
+
+    fn links(records: &Self::Records, key: Self::Key) -> Links;
+    fn links_mut(records: &mut Self::Records, key: Self::Key) -> &mut Links;
+}
+
+/// The ends of a queue. It must be used with the same records always.
+pub(crate) struct Ring<L> {
+    front: u32,
+    back: u32,
+    len: u32,
+    links: PhantomData<L>,
+}
+
+impl<L: Linked> Ring<L> {
+    pub(crate) const fn new() -> Self {
+        Self { front: END, back: END, len: 0, links: PhantomData }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// The record that entered first of those that are in it.
+    pub(crate) fn front(&self) -> Option<L::Key> {
+        unpack(self.front)
+    }
+
+    /// Enters at the back. `false`, and nothing happens: it is in the queue.
+    pub(crate) fn push(&mut self, records: &mut L::Records, key: L::Key) -> bool {
+        let links = L::links_mut(records, key);
+        if links.is_in() {
+            return false;
+        }
+        *links = Links { before: self.back, after: END };
+        match unpack(self.back) {
+            None => self.front = key.pack(),
+            Some(back) => L::links_mut(records, back).after = key.pack(),
+        }
+        self.back = key.pack();
+        self.len += 1;
+        true
+    }
+
+    /// Leaves from where it is. `false`, and nothing happens: it is not in the queue.
+    pub(crate) fn remove(&mut self, records: &mut L::Records, key: L::Key) -> bool {
+        let links = core::mem::replace(L::links_mut(records, key), Links::OUT);
+        if !links.is_in() {
+            return false;
+        }
+        let Links { before, after } = links;
+        match unpack(before) {
+            None => self.front = after,
+            Some(before) => {
+                let link = &mut L::links_mut(records, before).after;
+                debug_assert_eq!(*link, key.pack(), "neighbours know each other");
+                *link = after;
+            }
+        }
+        match unpack(after) {
+            None => self.back = before,
+            Some(after) => {
+                let link = &mut L::links_mut(records, after).before;
+                debug_assert_eq!(*link, key.pack(), "neighbours know each other");
+                *link = before;
+            }
+        }
+        self.len -= 1;
+        true
+    }
+
+    /// From the front to the back.
+    pub(crate) fn iter<'a>(
+        &self,
+        records: &'a L::Records,
+    ) -> impl Iterator<Item = L::Key> + use<'a, L> {
+        let front = self.front();
+        core::iter::successors(front, move |key| unpack(L::links(records, *key).after))
+    }
+}
+
+fn unpack<K: Packed>(bits: u32) -> Option<K> {
+    (bits != END).then(|| K::unpack(bits))
+}
+
+impl<L> Clone for Ring<L> {
+    fn clone(&self) -> Self {
+        Self { ..*self }
+    }
+}
+
+/// Its ends. The rest lies in the records.
+impl<L> Hash for Ring<L> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { front, back, len, links: _ } = self;
+        (front, back, len).hash(state);
+    }
+}
+
+impl<L> fmt::Debug for Ring<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ring({} records)", self.len)
+    }
+}
+
+/// Names links that lie in a field of the records of one table.
+macro_rules! linked {
+    ($(#[$doc:meta])* $name:ident: $key:ty => $record:ty, $field:ident) => {
+        $(#[$doc])*
+        pub(crate) enum $name {}
+
+        impl $crate::store::Linked for $name {
+            type Key = $key;
+            type Records = $crate::store::Table<$key, $record>;
+
+            fn links(records: &Self::Records, key: $key) -> $crate::store::Links {
+                records[key].$field
+            }
+
+            fn links_mut(records: &mut Self::Records, key: $key) -> &mut $crate::store::Links {
+                &mut records[key].$field
+            }
+        }
+    };
+}
+
+pub(crate) use linked;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Key, Table, key};
+    use alloc::collections::VecDeque;
+    use alloc::vec::Vec;
+
+    key! {
+        TestKey
+    }
+
+    /// A record in two queues.
+    pub(crate) struct Record {
+        odd: Links,
+        even: Links,
+    }
+
+    linked! {
+        Odd: TestKey => Record, odd
+    }
+
+    linked! {
+        Even: TestKey => Record, even
+    }
+
+    type Records = Table<TestKey, Record>;
+
+    fn records(count: usize) -> Records {
+        let mut records = Table::new();
+        for _ in 0..count {
+            records.insert(Record { odd: Links::OUT, even: Links::OUT });
+        }
+        records
+    }
+
+    /// Whether a queue is the same from both ends.
+    fn assert_is<L: Linked<Key = TestKey, Records = Records>>(
+        ring: &Ring<L>,
+        records: &Records,
+        model: &VecDeque<TestKey>,
+    ) {
+        assert_eq!((ring.front(), ring.len()), (model.front().copied(), model.len()));
+        let forwards: Vec<_> = ring.iter(records).collect();
+        assert_eq!(*model, forwards);
+        let before = |key: &TestKey| unpack(L::links(records, *key).before);
+        let backwards: Vec<_> = core::iter::successors(unpack(ring.back), before).collect();
+        assert!(backwards.iter().rev().eq(model));
+    }
+
+    #[test]
+    fn agrees_with_queues_over_random_histories() {
+        let mut random = 1_u64;
+        let mut next = |bound: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random as usize % bound
+        };
+        let mut records = records(20);
+        let (mut odd, mut even) = (Ring::<Odd>::new(), Ring::<Even>::new());
+        let mut models = [VecDeque::new(), VecDeque::new()];
+        for _ in 0..50_000 {
+            let key = TestKey::of_slot(next(20));
+            let which = next(2);
+            let model = &mut models[which];
+            let is_in = model.contains(&key);
+            let links = if which == 0 { records[key].odd } else { records[key].even };
+            assert_eq!(links.is_in(), is_in);
+            if next(2) == 0 {
+                let entered = match which {
+                    0 => odd.push(&mut records, key),
+                    _ => even.push(&mut records, key),
+                };
+                assert_eq!(entered, !is_in);
+                model.extend(entered.then_some(key));
+            } else {
+                let left = match which {
+                    0 => odd.remove(&mut records, key),
+                    _ => even.remove(&mut records, key),
+                };
+                assert_eq!(left, is_in);
+                model.retain(|other| *other != key);
+            }
+            assert_is(&odd, &records, &models[0]);
+            assert_is(&even, &records, &models[1]);
+        }
+    }
+
+    /// Keys of two tables in one queue.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    enum Either {
+        One(TestKey),
+        Other(TestKey),
+    }
+
+    impl Packed for Either {
+        fn pack(self) -> u32 {
+            match self {
+                Self::One(key) => key.pack(),
+                Self::Other(key) => 1 << 30 | key.pack(),
+            }
+        }
+
+        fn unpack(bits: u32) -> Self {
+            let key = TestKey::unpack(bits & ((1 << 30) - 1));
+            if bits >> 30 == 0 { Self::One(key) } else { Self::Other(key) }
+        }
+    }
+
+    enum Mixed {}
+
+    impl Linked for Mixed {
+        type Key = Either;
+        type Records = [Records; 2];
+
+        fn links([one, other]: &[Records; 2], key: Either) -> Links {
+            match key {
+                Either::One(key) => one[key].odd,
+                Either::Other(key) => other[key].even,
+            }
+        }
+
+        fn links_mut([one, other]: &mut [Records; 2], key: Either) -> &mut Links {
+            match key {
+                Either::One(key) => &mut one[key].odd,
+                Either::Other(key) => &mut other[key].even,
+            }
+        }
+    }
+
+    #[test]
+    fn a_queue_may_run_through_the_records_of_several_tables() {
+        let mut tables = [records(3), records(3)];
+        let mut ring = Ring::<Mixed>::new();
+        let key = TestKey::of_slot;
+        let order = [Either::Other(key(1)), Either::One(key(1)), Either::Other(key(0))];
+        for holder in order {
+            assert!(ring.push(&mut tables, holder));
+        }
+        assert!(ring.iter(&tables).eq(order));
+        assert!(ring.remove(&mut tables, Either::One(key(1))));
+        assert!(!ring.remove(&mut tables, Either::One(key(0))), "it was never in it");
+        assert!(ring.iter(&tables).eq([order[0], order[2]]));
+    }
+}

@@ -1,0 +1,479 @@
+//! Records by key, in chunks.
+//!
+//! ```text
+//!   slot 2,050 ─▶ chunks: [ 0 … 1,023 ] [ 1,024 … 2,047 ] [ 2,048 … ]    each a slab
+//!                  room:        0               1               1        one bit each
+//! ```
+//!
+//! A table grows by a chunk and copies nothing; only its first chunk grows by doubling, so that a
+//! few records need little. A record takes a slot of the lowest chunk that has one, so that those at
+//! the end become empty. An empty chunk gives its memory back: all but one, for a record that comes
+//! and goes at the edge of a chunk must not allocate each time, and that one when the table is empty.
+//! No call gives back more than one.
+//!
+//! Within a chunk the slot that became vacant last is taken first. Which slots come next is part of
+//! what a fingerprint has to show, and a slab does not show it. So each chunk keeps a number that
+//! stands for the order of its vacant slots.
+
+use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
+use core::marker::PhantomData;
+use core::ops::{Index, IndexMut};
+
+use slab::Slab;
+
+use crate::random::mix;
+
+use super::{Key, MAX_SLOTS};
+
+/// How many records a chunk holds.
+const CHUNK: usize = 1_024;
+/// How many the first chunk begins with.
+const FIRST: usize = 4;
+
+/// Records by key. See the [module's docs](self).
+#[derive(Clone)]
+pub(crate) struct Table<K, T> {
+    chunks: Vec<Chunk<T>>,
+    /// Which chunks have a vacant slot, one bit each, for those that there are.
+    room: Vec<u64>,
+    len: usize,
+    /// The empty chunk that keeps its memory.
+    spare: Option<usize>,
+    keys: PhantomData<K>,
+}
+
+#[derive(Clone)]
+struct Chunk<T> {
+    records: Slab<T>,
+    /// From this slot on all are vacant, and are taken in their order.
+    fresh: usize,
+    /// The vacant ones before it, in the order in which they are taken.
+    vacated: Order,
+}
+
+/// A number that stands for a stack of slots. It is a polynomial in [`BASE`](Self::BASE) whose lowest
+/// coefficient stands for the slot on top, modulo 2^64. The base is odd, and so has an inverse: what
+/// was pushed can be taken away again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Order(u64);
+
+impl Order {
+    const EMPTY: Self = Self(0);
+    const BASE: u64 = 0xd134_2543_de82_ef95;
+    const INVERSE: u64 = inverse(Self::BASE);
+
+    const fn push(self, slot: usize) -> Self {
+        Self(self.0.wrapping_mul(Self::BASE).wrapping_add(mix(slot as u64)))
+    }
+
+    const fn pop(self, slot: usize) -> Self {
+        Self(self.0.wrapping_sub(mix(slot as u64)).wrapping_mul(Self::INVERSE))
+    }
+}
+
+/// The number whose product with an odd one is 1 modulo 2^64: each of Newton's steps doubles the
+/// number of bits that are right, and an odd number is its own inverse in the lowest three.
+const fn inverse(odd: u64) -> u64 {
+    let (mut inverse, mut bits) = (odd, 3);
+    while bits < 64 {
+        inverse = inverse.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(inverse)));
+        bits *= 2;
+    }
+    inverse
+}
+
+const _: () = assert!(Order::BASE.wrapping_mul(Order::INVERSE) == 1);
+
+impl<T> Chunk<T> {
+    const fn new() -> Self {
+        Self { records: Slab::new(), fresh: 0, vacated: Order::EMPTY }
+    }
+
+    fn has_memory(&self) -> bool {
+        self.records.capacity() > 0
+    }
+
+    /// Takes the next vacant slot. There must be one.
+    fn insert(&mut self, record: T, is_first: bool) -> usize {
+        let len = self.records.len();
+        if len == self.records.capacity() {
+            let more = if is_first { len.max(FIRST) } else { CHUNK };
+            self.records.reserve_exact(more.min(CHUNK - len));
+        }
+        let slot = self.records.insert(record);
+        debug_assert!(slot < CHUNK, "a chunk that was full");
+        if slot == self.fresh {
+            self.fresh += 1;
+        } else {
+            self.vacated = self.vacated.pop(slot);
+        }
+        slot
+    }
+
+    fn remove(&mut self, slot: usize) -> T {
+        let nothing_vacated = self.records.len() == self.fresh;
+        debug_assert!(
+            !nothing_vacated || self.vacated == Order::EMPTY,
+            "slots that are not vacant"
+        );
+        let record = self.records.remove(slot);
+        if nothing_vacated && slot + 1 == self.fresh {
+            self.fresh = slot;
+        } else {
+            self.vacated = self.vacated.push(slot);
+        }
+        if self.records.is_empty() {
+            // It goes on like a new one, from its first slot on.
+            self.records.clear();
+            (self.fresh, self.vacated) = (0, Order::EMPTY);
+        }
+        record
+    }
+}
+
+/// The records and their slots, and which slots the next ones will have.
+impl<K, T: Hash> Hash for Table<K, T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // `room` and `len` follow from the chunks; which chunk is spare decides nothing.
+        let Self { chunks, room: _, len, spare: _, keys: _ } = self;
+        len.hash(state);
+        for (number, chunk) in chunks.iter().enumerate().filter(|(_, it)| !it.records.is_empty()) {
+            let Chunk { records, fresh, vacated } = chunk;
+            (number, records.len(), fresh, vacated).hash(state);
+            records.iter().for_each(|record| record.hash(state));
+        }
+    }
+}
+
+impl<K: Key, T> Table<K, T> {
+    pub(crate) const fn new() -> Self {
+        Self { chunks: Vec::new(), room: Vec::new(), len: 0, spare: None, keys: PhantomData }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn get(&self, key: K) -> Option<&T> {
+        self.chunks.get(key.slot() / CHUNK)?.records.get(key.slot() % CHUNK)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut T> {
+        self.chunks.get_mut(key.slot() / CHUNK)?.records.get_mut(key.slot() % CHUNK)
+    }
+
+    /// The key that the next record will have.
+    pub(crate) fn vacant_key(&self) -> K {
+        let number = self.first_with_room().unwrap_or(self.chunks.len());
+        let place = self.chunks.get(number).map_or(0, |chunk| chunk.records.vacant_key());
+        K::of_slot(number * CHUNK + place)
+    }
+
+    /// Whether no slot is left.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.len >= MAX_SLOTS
+    }
+
+    /// Adds a record. The table must not be [full](Self::is_full).
+    pub(crate) fn insert(&mut self, record: T) -> K {
+        let number = self.first_with_room().unwrap_or_else(|| self.add_chunk());
+        if self.spare == Some(number) {
+            self.spare = None;
+        }
+        let chunk = &mut self.chunks[number];
+        let place = chunk.insert(record, number == 0);
+        if chunk.records.len() == CHUNK {
+            self.room[number / 64] &= !(1 << (number % 64));
+        }
+        self.len += 1;
+        K::of_slot(number * CHUNK + place)
+    }
+
+    /// Takes a record out. The key must name one.
+    pub(crate) fn remove(&mut self, key: K) -> T {
+        let number = key.slot() / CHUNK;
+        let chunk = &mut self.chunks[number];
+        let record = chunk.remove(key.slot() % CHUNK);
+        let is_empty = chunk.records.is_empty();
+        self.room[number / 64] |= 1 << (number % 64);
+        self.len -= 1;
+        if is_empty {
+            self.give_back(number);
+        }
+        record
+    }
+
+    /// In the order of the slots.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (K, &T)> {
+        self.chunks.iter().enumerate().flat_map(|(number, chunk)| {
+            let key = move |place| K::of_slot(number * CHUNK + place);
+            chunk.records.iter().map(move |(place, record)| (key(place), record))
+        })
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut T)> {
+        self.chunks.iter_mut().enumerate().flat_map(|(number, chunk)| {
+            let key = move |place| K::of_slot(number * CHUNK + place);
+            chunk.records.iter_mut().map(move |(place, record)| (key(place), record))
+        })
+    }
+
+    /// The records from a slot on, in the order of the slots. Costs O(slots passed).
+    pub(crate) fn iter_from(&self, slot: usize) -> impl Iterator<Item = (K, &T)> {
+        (slot..self.end()).filter_map(|slot| {
+            let key = K::of_slot(slot);
+            self.get(key).map(|record| (key, record))
+        })
+    }
+
+    /// One past the highest slot that is taken: the end of a walk. Costs O(1), but for chunks at the
+    /// end that have become empty, and within the last one.
+    pub(crate) fn end(&self) -> usize {
+        self.iter().next_back().map_or(0, |(key, _)| key.slot() + 1)
+    }
+
+    fn first_with_room(&self) -> Option<usize> {
+        let word = self.room.iter().position(|word| *word != 0)?;
+        Some(word * 64 + self.room[word].trailing_zeros() as usize)
+    }
+
+    fn add_chunk(&mut self) -> usize {
+        let number = self.chunks.len();
+        assert!(number < MAX_SLOTS / CHUNK, "a table that was full");
+        self.chunks.push(Chunk::new());
+        if number / 64 == self.room.len() {
+            self.room.push(0);
+        }
+        self.room[number / 64] |= 1 << (number % 64);
+        number
+    }
+
+    /// A chunk has become empty: it, or the one that did before, gives its memory back, the higher
+    /// one of the two.
+    fn give_back(&mut self, emptied: usize) {
+        let given = match self.spare.replace(emptied) {
+            Some(other) => {
+                debug_assert!(self.chunks[other].records.is_empty(), "a spare chunk is empty");
+                self.spare = Some(other.min(emptied));
+                Some(other.max(emptied))
+            }
+            None if self.len == 0 => self.spare.take(),
+            None => None,
+        };
+        let Some(given) = given else { return };
+        self.chunks[given] = Chunk::new();
+        while self.chunks.last().is_some_and(|chunk| !chunk.has_memory()) {
+            self.chunks.pop();
+            let end = self.chunks.len();
+            self.room[end / 64] &= !(1 << (end % 64));
+        }
+        self.room.truncate(self.chunks.len().div_ceil(64));
+        if self.chunks.is_empty() {
+            (self.chunks, self.room) = (Vec::new(), Vec::new());
+        }
+    }
+}
+
+impl<K: Key, T> Index<K> for Table<K, T> {
+    type Output = T;
+
+    fn index(&self, key: K) -> &T {
+        &self.chunks[key.slot() / CHUNK].records[key.slot() % CHUNK]
+    }
+}
+
+impl<K: Key, T> IndexMut<K> for Table<K, T> {
+    fn index_mut(&mut self, key: K) -> &mut T {
+        &mut self.chunks[key.slot() / CHUNK].records[key.slot() % CHUNK]
+    }
+}
+
+/// What a table of so many records holds on the heap at most.
+pub(crate) const fn bytes<T>(records: u64) -> u64 {
+    let chunk = CHUNK as u64;
+    let slots = if records > chunk {
+        records.div_ceil(chunk).saturating_mul(chunk)
+    } else if records > FIRST as u64 {
+        records.next_power_of_two()
+    } else {
+        FIRST as u64
+    };
+    // With the tag of a vacant slot. The lists of chunks grow by doubling, from four on.
+    let slot = size_of::<T>() as u64 + 8;
+    let chunks = 2 * (records / chunk + 4);
+    slots.saturating_mul(slot).saturating_add(chunks * (size_of::<Chunk<T>>() as u64 + 8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::key;
+    use alloc::collections::BTreeMap;
+    use core::hash::BuildHasher;
+    use foldhash::quality::FixedState;
+
+    key! {
+        TestKey
+    }
+
+    type Chars = Table<TestKey, char>;
+
+    fn hash(table: &Chars) -> u64 {
+        FixedState::default().hash_one(table)
+    }
+
+    fn key(slot: usize) -> TestKey {
+        TestKey::of_slot(slot)
+    }
+
+    fn filled(slots: usize, freed: &[usize]) -> Chars {
+        let mut table = Table::new();
+        for slot in 0..slots {
+            assert_eq!(table.insert('a'), key(slot));
+        }
+        for slot in freed {
+            assert_eq!(table.remove(key(*slot)), 'a');
+        }
+        table
+    }
+
+    /// Chunks with memory of their own.
+    fn chunks(table: &Chars) -> usize {
+        table.chunks.iter().filter(|chunk| chunk.has_memory()).count()
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_records_and_of_the_order_of_vacant_slots() {
+        let orders = [[1, 2, 3], [3, 2, 1], [2, 1, 3], [1, 3, 2]].map(|freed| filled(4, &freed));
+        for (place, one) in orders.iter().enumerate() {
+            let same = orders.iter().position(|other| hash(other) == hash(one));
+            assert_eq!(same, Some(place));
+        }
+        // Slots that are taken in their order are as good as none.
+        assert_eq!(hash(&filled(4, &[3, 2, 1])), hash(&filled(1, &[])));
+        assert_ne!(hash(&filled(2, &[0])), hash(&filled(2, &[1])));
+        assert_eq!(hash(&filled(3, &[0, 2, 1])), hash(&Table::new()));
+    }
+
+    #[test]
+    fn tables_with_the_same_hash_go_on_alike() {
+        // What is taken and given back leaves no trace, also in the number of an order.
+        let mut table = filled(8, &[2, 5, 3]);
+        let before = hash(&table);
+        let taken = [3, 5, 2, 8].map(|slot| {
+            assert_eq!(table.vacant_key(), key(slot));
+            table.insert('a')
+        });
+        assert_eq!(table.len(), 9);
+        assert_ne!(hash(&table), before);
+        for key in taken.into_iter().rev() {
+            table.remove(key);
+        }
+        assert_eq!(hash(&table), before);
+    }
+
+    #[test]
+    fn a_record_takes_a_slot_of_the_lowest_chunk_with_room() {
+        let mut table = filled(3 * CHUNK, &[2 * CHUNK + 7, 5, CHUNK + 1]);
+        for slot in [5, CHUNK + 1, 2 * CHUNK + 7, 3 * CHUNK] {
+            assert_eq!(table.vacant_key(), key(slot));
+            assert_eq!(table.insert('b'), key(slot));
+        }
+        assert_eq!(table.end(), 3 * CHUNK + 1);
+    }
+
+    #[test]
+    fn growing_copies_nothing_beyond_the_first_chunk() {
+        let mut table = Chars::new();
+        for slot in 0..3 * CHUNK {
+            table.insert('a');
+            let capacity = table.chunks[slot / CHUNK].records.capacity();
+            let expected =
+                if slot < CHUNK { (slot + 1).next_power_of_two().max(FIRST) } else { CHUNK };
+            assert_eq!(capacity, expected, "at slot {slot}");
+        }
+    }
+
+    #[test]
+    fn empty_chunks_give_their_memory_back_one_a_call() {
+        let mut table = filled(5 * CHUNK, &[]);
+        let mut had = chunks(&table);
+        for slot in 0..5 * CHUNK {
+            table.remove(key(slot));
+            let has = chunks(&table);
+            assert!(had - has <= 1, "{had} chunks before, {has} after");
+            had = has;
+            // One of the empty ones keeps its memory.
+            let used = (5 * CHUNK - slot - 1).div_ceil(CHUNK);
+            assert!(has <= used + 1, "{has} chunks for {used}");
+        }
+        assert_eq!((table.len(), had), (0, 1));
+        let only = table.insert('a');
+        assert_eq!((only, chunks(&table)), (key(0), 1));
+        table.remove(only);
+        assert_eq!((chunks(&table), table.chunks.capacity(), table.room.capacity()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_record_that_comes_and_goes_at_an_edge_does_not_allocate() {
+        let mut table = filled(CHUNK + 1, &[CHUNK]);
+        assert_eq!(chunks(&table), 2);
+        let address = |table: &Chars| table.chunks[1].records.capacity();
+        for _ in 0..3 {
+            let last = table.insert('a');
+            assert_eq!((last, address(&table)), (key(CHUNK), CHUNK));
+            table.remove(last);
+            assert_eq!((chunks(&table), address(&table)), (2, CHUNK));
+        }
+    }
+
+    #[test]
+    fn agrees_with_a_map_over_random_histories() {
+        let mut random = 1_u64;
+        let mut next = |bound: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random as usize % bound
+        };
+        let mut table: Table<TestKey, usize> = Table::new();
+        let mut model: BTreeMap<usize, usize> = BTreeMap::new();
+        for step in 0..60_000 {
+            // It grows to a few thousand, then shrinks, and so on.
+            if next(8) < if step / 10_000 % 2 == 0 { 6 } else { 1 } {
+                let expected = table.vacant_key();
+                let key = table.insert(step);
+                assert_eq!(key, expected);
+                assert_eq!(model.insert(key.slot(), step), None, "a slot that was taken");
+            } else if let Some((slot, _)) = model.range(next(6_000)..).next() {
+                let slot = *slot;
+                assert_eq!(Some(table.remove(key(slot))), model.remove(&slot));
+                assert_eq!(table.get(key(slot)), None);
+            }
+            assert_eq!(table.len(), model.len());
+            let slot = next(6_000);
+            assert_eq!(table.get(key(slot)), model.get(&slot));
+            if step % 1_000 == 0 {
+                let from = next(6_000);
+                let records = |(key, record): (TestKey, &usize)| (key.slot(), *record);
+                let expected = || model.iter().map(|(slot, record)| (*slot, *record));
+                assert!(table.iter().map(records).eq(expected()));
+                assert!(table.iter_mut().map(|(key, it)| (key.slot(), *it)).eq(expected()));
+                let rest = model.range(from..).map(|(slot, record)| (*slot, *record));
+                assert!(table.iter_from(from).map(records).eq(rest));
+                assert_eq!(table.end(), model.keys().next_back().map_or(0, |slot| slot + 1));
+                let clone = table.clone();
+                assert_eq!(clone.vacant_key(), table.vacant_key());
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_packed_is_the_same_when_unpacked() {
+        use crate::store::Packed;
+        for slot in [0, 1, CHUNK, MAX_SLOTS - 1] {
+            assert_eq!(TestKey::unpack(key(slot).pack()), key(slot));
+        }
+    }
+}
