@@ -314,8 +314,12 @@ impl Settings {
 
     /// Reads the files that hold secrets. What they hold counts as the value of the setting: other
     /// contents are a change.
+    ///
+    /// # Errors
+    /// A file can't be read, or a secret is the path of a file: it would be in force as it stands, and
+    /// a path can be guessed.
     pub(crate) fn read_secrets(&mut self) -> Result<(), String> {
-        for Given { value, written, .. } in self.given.values_mut() {
+        for (key, Given { value, written, .. }) in &mut self.given {
             let read = |path: &str, content: &mut Option<Secret>| {
                 let text = file::text(Path::new(path)).map_err(|error| {
                     format!("{written}: {path}: {error}; name a file that this process may read")
@@ -327,6 +331,11 @@ impl Settings {
                 Value::SecretFile(path, content) => read(path, content)?,
                 Value::SecretFiles(files) => {
                     files.iter_mut().try_for_each(|(path, content)| read(path, content))?;
+                }
+                Value::Secret(secret) if Path::new(secret.reveal()).is_file() => {
+                    return Err(format!(
+                        "{written}: this is the path of a file, and no key: give it to {key}_file"
+                    ));
                 }
                 _ => {}
             }

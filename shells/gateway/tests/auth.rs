@@ -531,6 +531,9 @@ fn what_can_not_be_safe_does_not_start_and_no_error_shows_a_key() {
     };
     let key = format!("auth.key={SECRET}");
     let admin = format!("auth.admin_key={ADMIN}");
+    let file = File::new(SECRET);
+    let [path_as_key, path_as_admin_key, path_as_admin_keys] = ["key", "admin_key", "admin_keys"]
+        .map(|key| format!("auth.{key}={}", file.path().display()));
     for (settings, parts) in [
         (&[&*key][..], &["auth.admin_key_file"][..]),
         (&["auth.key=hunter2", &admin], &["auth.key=<secret>", "RFC 7518"]),
@@ -541,6 +544,9 @@ fn what_can_not_be_safe_does_not_start_and_no_error_shows_a_key() {
         (&["auth.key_file=/nonexistent/key", &admin], &["auth.key_file", "/nonexistent/key"]),
         (&["listen=0.0.0.0:0"], &["auth.key_file"]),
         (&["auth.jwks_url=http://example.com/?k=hunter2", &admin], &["auth.jwks_url=<secret>"]),
+        (&[&path_as_key, &admin], &["auth.key=<secret>", "auth.key_file"]),
+        (&[&key, &path_as_admin_key], &["auth.admin_key=<secret>", "auth.admin_key_file"]),
+        (&[&key, &path_as_admin_keys], &["auth.admin_keys=<secret>", "auth.admin_keys_file"]),
     ] {
         let text = serve(settings);
         assert!(parts.iter().all(|part| text.contains(part)), "{settings:?}: {text}");
