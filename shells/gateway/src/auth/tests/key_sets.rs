@@ -346,7 +346,10 @@ fn a_reload_keeps_the_keys_of_the_same_set_and_drops_those_of_another() {
     rig.reload(vec![hs256(SECRET)], Some(issuer.settings()));
     assert_eq!(rig.check(&old_token()), "fine");
     assert_eq!(rig.check(&with_secret(&claims(json!({})))), "fine");
-    assert_eq!(issuer.requests(), 1);
+    // It is read again, and its keys are good meanwhile.
+    rig.await_fetch();
+    assert_eq!(issuer.requests(), 2);
+    assert_eq!(rig.check(&old_token()), "fine");
     // Another interval: the keys stay until the new thread has read them.
     issuer.now_replies(Reply::Stall);
     let other = JwksSettings { interval: Duration::from_secs(60), ..issuer.settings() };
