@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::check::Check;
-use crate::journal;
 use crate::replay::Replay;
 use crate::settings::{self, Origin, Settings};
 use crate::simulate::{self, Simulate};
+use crate::telemetry::journal;
 
 #[derive(Debug, Parser)]
 #[command(name = "headcount", version, about = "A WebSocket gateway that never loses count.")]

@@ -9,24 +9,17 @@
 #![forbid(unsafe_code)]
 
 mod admin;
-mod audit;
 mod auth;
 mod check;
 mod cli;
 mod clock;
 mod credentials;
 mod entrance;
-mod fault;
 mod gateway;
-mod journal;
-mod lifecycle;
 mod limits;
-mod log;
 mod network;
 mod own;
-mod panics;
 mod passes;
-mod refusals;
 mod replay;
 mod revocations;
 mod rooms;
@@ -34,6 +27,7 @@ mod secret;
 mod settings;
 mod simulate;
 mod source;
+mod telemetry;
 mod token_rules;
 mod values;
 mod wire;
@@ -81,9 +75,9 @@ fn main() -> ExitCode {
 /// Runs until it is told to stop. An error is about what was asked for, before anything ran.
 fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     let counters = Arc::new(Counters::default());
-    let log = log::start(Arc::clone(&counters))
+    let log = telemetry::log::start(Arc::clone(&counters))
         .map_err(|error| format!("cannot start the log's thread: {error}"))?;
-    panics::end_the_process(log.clone());
+    telemetry::panics::end_the_process(log.clone());
     let descriptors = Descriptors::of_the_process();
     let seed = getrandom::u64()
         .map_err(|error| format!("the operating system gives no entropy for the seed: {error}"))?;

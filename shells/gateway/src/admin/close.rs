@@ -9,7 +9,7 @@ use super::address::{Audience, TO_FIELD};
 use super::call::{Answer, Body, Call, Field, Form, Shape};
 use super::fields::Fields;
 use super::{State, body, json, object};
-use crate::audit::Record;
+use crate::telemetry::audit::Record;
 use crate::wire::frames::Object;
 use crate::wire::problem::Problem;
 

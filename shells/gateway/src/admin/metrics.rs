@@ -14,7 +14,7 @@ use super::State;
 use super::call::{Answer, Body, Call};
 use super::idempotency::Figures;
 use super::stats::resident_bytes;
-use crate::journal::JournalEnd;
+use crate::telemetry::journal::JournalEnd;
 use crate::wire::problem::Problem;
 use crate::wire::run_events::end_name;
 

@@ -52,11 +52,11 @@ use headcount::Config;
 use headcount_mio::{Context, Handle, HandleError};
 use tokio::sync::{Notify, oneshot};
 
-use crate::fault;
 use crate::gateway::Counters;
-use crate::log::Log;
 use crate::network::sites::Sites;
-use crate::refusals;
+use crate::telemetry::fault;
+use crate::telemetry::log::Log;
+use crate::telemetry::refusals;
 use crate::wire::frames::Object;
 use crate::wire::problem::Problem;
 use call::{Answer, Body, Call, Field, Form, Shape};

@@ -14,10 +14,10 @@ use super::address::parse_user;
 use super::call::{Answer, Body, Call, Field, Form, NOTHING, Shape};
 use super::fields::Fields;
 use super::{State, body, json, object};
-use crate::audit::Record;
 use crate::auth::MAX_TOKEN_ID_BYTES;
 use crate::own::Door;
 use crate::revocations::{self, Full};
+use crate::telemetry::audit::Record;
 use crate::wire::frames::{Object, millis};
 use crate::wire::problem::Problem;
 

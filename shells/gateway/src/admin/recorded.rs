@@ -7,7 +7,7 @@ use super::State;
 use super::access::Peer;
 use super::keys::Caller;
 use super::refusal::Code;
-use crate::audit::Record;
+use crate::telemetry::audit::Record;
 use crate::wire::problem::Problem;
 
 /// Serves a call. `serve` finds a [`Record`] among the request's extensions, and notes there whom it

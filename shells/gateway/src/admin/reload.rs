@@ -15,12 +15,12 @@ use super::idempotency::AnswerBounds;
 use super::publish::Limits;
 use super::redaction::Rules;
 use super::{State, body, json, recorded};
-use crate::audit::Record;
-use crate::fault;
-use crate::log::Log;
 use crate::network::sites::Sites;
 use crate::own;
 use crate::source::{Plan, Source};
+use crate::telemetry::audit::Record;
+use crate::telemetry::fault;
+use crate::telemetry::log::Log;
 use crate::wire::frames::{Object, array, quoted};
 use crate::wire::problem::Problem;
 

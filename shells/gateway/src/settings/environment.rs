@@ -58,7 +58,7 @@ impl Settings {
 
 /// Whether it plants a fault, in a build that has them.
 fn is_fault(name: &str) -> bool {
-    cfg!(debug_assertions) && name == crate::fault::VARIABLE
+    cfg!(debug_assertions) && name == crate::telemetry::fault::VARIABLE
 }
 
 fn variable(key: &str) -> String {

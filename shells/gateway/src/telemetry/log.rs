@@ -17,9 +17,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, reload};
 
-use crate::audit::{Audit, Place};
-use crate::fault;
 use crate::gateway::Counters;
+use crate::telemetry::audit::{Audit, Place};
+use crate::telemetry::fault;
 
 /// The name of the thread.
 pub(crate) const THREAD: &str = "log";

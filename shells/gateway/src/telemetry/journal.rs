@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::Args;
 use headcount::journal::Recording;
 
-use crate::fault;
+use crate::telemetry::fault;
 use crate::wire::frames::Object;
 
 /// What may wait to be written, in bytes.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tracing::error;
 
-use crate::log::{self, Log};
+use crate::telemetry::log::{self, Log};
 
 /// The exit code: an internal error of the software (`EX_SOFTWARE` of sysexits).
 const EXIT_CODE: i32 = 70;
