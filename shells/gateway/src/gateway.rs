@@ -14,12 +14,12 @@ use headcount_mio::{Answer, Context, Handler, HangUp, Kind, Outcome, Payload, Re
 use tokio::sync::Notify;
 use tracing::{debug, error, info};
 
+use crate::auth::credentials;
+use crate::auth::entrance::{self, Entry};
+use crate::auth::grants::Grant;
+use crate::auth::room_access::{self, Right, may_join};
 use crate::clock::wall_clock::WallClock;
-use crate::credentials;
-use crate::entrance::{self, Entry};
 use crate::own::{Door, Shared};
-use crate::passes::Pass;
-use crate::rooms::{self, Right, may_join};
 use crate::secret::Secret;
 use crate::telemetry::fault;
 use crate::telemetry::journal;
@@ -57,7 +57,7 @@ pub(crate) struct Gateway {
     /// Asks for a reload; `None`: there is no file to read again.
     reload: Option<Arc<Notify>>,
     /// What the token of the request that is being answered grants, until its connection has it.
-    arriving: Option<Pass>,
+    arriving: Option<Grant>,
 }
 
 impl Gateway {
@@ -92,8 +92,8 @@ impl Gateway {
             return Ok(Verdict::Admit { who, resume });
         };
         match entrance::enter(request, door, self.wall.anchor(), self.instance)? {
-            Entry::Known(Identity { who, resume }, pass) => {
-                self.arriving = Some(pass);
+            Entry::Known(Identity { who, resume }, grant) => {
+                self.arriving = Some(grant);
                 Ok(Verdict::Admit { who, resume })
             }
             Entry::Pending => Ok(Verdict::Pending),
@@ -121,10 +121,10 @@ impl Gateway {
         };
         let refused = match introduced {
             Ok(None) => return Outcome::Later,
-            Ok(Some((Identity { who, resume }, pass))) => {
+            Ok(Some((Identity { who, resume }, grant))) => {
                 match context.registry.connect(context.now, conn, who, resume) {
                     Ok(admitted) => {
-                        self.arriving = Some(pass);
+                        self.arriving = Some(grant);
                         self.admitted(context, conn, admitted);
                         return Outcome::Done;
                     }
@@ -166,7 +166,7 @@ impl Gateway {
         &mut self,
         auth: &Auth,
         has_waited: bool,
-    ) -> Result<Option<(Identity, Pass)>, Problem> {
+    ) -> Result<Option<(Identity, Grant)>, Problem> {
         let mut own = self.own.lock();
         let door = own.door().ok_or_else(identity::no_key)?;
         let Some(claims) = entrance::granted(auth.token.reveal(), has_waited, door)? else {
@@ -206,7 +206,7 @@ impl Gateway {
         }
         let ends = self.wall.anchor().stamp(entrance::ends(&claims, door));
         context.registry.refresh(context.now, conn, Some(ends)).map_err(|_| closing())?;
-        door.passes.give(conn, Pass::new(&claims));
+        door.grants.insert(conn, Grant::new(&claims));
         Ok(Some(()))
     }
 
@@ -215,8 +215,8 @@ impl Gateway {
         let Some(who) = registry.who(conn) else { return false };
         match self.own.lock().door() {
             None => may_join(who.user, room, Right::Development),
-            Some(Door { passes, open, .. }) => {
-                let token = passes.get(conn).map(Pass::rooms);
+            Some(Door { grants, open, .. }) => {
+                let token = grants.get(conn).map(Grant::rooms);
                 may_join(who.user, room, Right::Client { token, open })
             }
         }
@@ -262,7 +262,7 @@ impl Gateway {
             Ask::Join { room, .. } if !self.may_join(context.registry, conn, &room) => {
                 let message = "no right to join this room: neither the token (rooms) nor a rule of \
                                the server (rooms.open) gives it";
-                frames::error(rooms::FORBIDDEN, message, request)
+                frames::error(room_access::FORBIDDEN, message, request)
             }
             Ask::Join { room, since } => {
                 match context.registry.join(context.now, conn, &room, since) {
@@ -356,10 +356,10 @@ impl Handler for Gateway {
     }
 
     fn admitted(&mut self, context: &mut Context<'_>, conn: ConnId, admitted: Admitted) {
-        let pass = self.arriving.take();
+        let grant = self.arriving.take();
         let Some(who) = context.registry.who(conn) else { return };
-        if let (Some(pass), Some(door)) = (pass, self.own.lock().door()) {
-            door.passes.give(conn, pass);
+        if let (Some(grant), Some(door)) = (grant, self.own.lock().door()) {
+            door.grants.insert(conn, grant);
         }
         let config = context.registry.config();
         let terms =
@@ -428,7 +428,7 @@ impl Handler for Gateway {
 
     fn cleanup(&mut self, what: Ended, _: CloseReason) {
         if let (Ended::Conn(conn), Some(door)) = (what, self.own.lock().door()) {
-            door.passes.take_back(conn);
+            door.grants.remove(conn);
         }
     }
 

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use headcount::Source;
 
+use crate::auth::grants::Grants;
+use crate::auth::revocations::{Lifetime, Revocations};
+use crate::auth::token_rules::TokenRules;
 use crate::auth::{RoomRights, Tokens};
 use crate::limits::address_limit::AddressLimit;
 use crate::network::proxies::Proxies;
 use crate::network::sites::Sites;
-use crate::passes::Passes;
-use crate::revocations::{Lifetime, Revocations};
 use crate::settings::Settings;
-use crate::token_rules::TokenRules;
 
 /// Who may come in, and from where, by the settings in force.
 pub(crate) struct Own {
@@ -32,7 +32,7 @@ pub(crate) struct Door {
     pub(crate) lifetime: Lifetime,
     /// The rooms that everyone may join.
     pub(crate) open: RoomRights,
-    pub(crate) passes: Passes,
+    pub(crate) grants: Grants,
     pub(crate) revocations: Revocations,
 }
 
@@ -45,8 +45,8 @@ impl Door {
         let lifetime = rules.lifetime();
         let TokenRules { verifier, jwks, open } = rules;
         let tokens = Tokens::new(verifier, jwks, tell)?;
-        let (passes, revocations) = (Passes::default(), Revocations::default());
-        Ok(Self { tokens, lifetime, open, passes, revocations })
+        let (grants, revocations) = (Grants::default(), Revocations::default());
+        Ok(Self { tokens, lifetime, open, grants, revocations })
     }
 
     /// Goes on with other rules. Connections keep what they were granted.

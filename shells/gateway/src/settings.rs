@@ -16,11 +16,11 @@ use headcount_redaction::Policy as Redaction;
 use tracing::level_filters::LevelFilter;
 
 use crate::admin::AnswerBounds;
+use crate::auth::revocations::Lifetime;
 use crate::auth::{Algorithm, JwksSettings, KeySource, RoomRights};
 use crate::limits::descriptors::{self, Descriptors, Lowered};
 use crate::network::proxies::Proxies;
 use crate::network::sites::{Hosts, Origins, Sites};
-use crate::revocations::Lifetime;
 use crate::secret::{HIDDEN, Secret};
 use crate::telemetry::log;
 use crate::values;

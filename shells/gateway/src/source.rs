@@ -6,10 +6,10 @@ use headcount::{Config, shown};
 use tracing::warn;
 
 use crate::admin::AdminKeys;
+use crate::auth::token_rules::TokenRules;
 use crate::cli;
 use crate::limits::descriptors::{Descriptors, Lowered};
 use crate::settings::Settings;
-use crate::token_rules::TokenRules;
 
 /// The flags, the environment and the file, and what the process has been given.
 #[derive(Debug)]

@@ -15,8 +15,8 @@ use super::call::{Answer, Body, Call, Field, Form, NOTHING, Shape};
 use super::fields::Fields;
 use super::{State, body, json, object};
 use crate::auth::MAX_TOKEN_ID_BYTES;
+use crate::auth::revocations::{self, Full};
 use crate::own::Door;
-use crate::revocations::{self, Full};
 use crate::telemetry::audit::Record;
 use crate::wire::frames::{Object, millis};
 use crate::wire::problem::Problem;
@@ -226,13 +226,13 @@ impl State {
                 Ok((context.registry.revoke(context.now, user), Some(sessions)))
             }
             Revoked::Token(id) => {
-                let Some(Door { revocations, lifetime, passes, .. }) = door else {
+                let Some(Door { revocations, lifetime, grants, .. }) = door else {
                     let message = "development mode takes no tokens: revoke the user";
                     return Err(Problem::new(409, "no_key", message));
                 };
                 revocations.revoke_token(id, SystemTime::now(), *lifetime).map_err(full)?;
                 let mut closing = 0;
-                for conn in passes.with_token(id) {
+                for conn in grants.with_token(id) {
                     let (target, reason) = (Target::Conn(*conn), CloseReason::Revoked);
                     closing += context.registry.close(context.now, target, reason);
                 }

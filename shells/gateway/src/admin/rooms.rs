@@ -11,8 +11,8 @@ use super::address::{parse_connection, parse_room, parse_user};
 use super::call::{Answer, Body, Call, Field, Form, Shape};
 use super::fields::Fields;
 use super::{SLICE, State, body, json, object, to_the_end};
+use crate::auth::room_access::{self, Right, may_join};
 use crate::gateway::reply;
-use crate::rooms::{self, Right, may_join};
 use crate::wire::frames::{self, Object};
 use crate::wire::handles::Named;
 use crate::wire::problem::Problem;
@@ -120,7 +120,7 @@ async fn join_all(state: &State, whom: Whom, room: RoomId) -> Result<String, Pro
                 let who = context.registry.who(conn);
                 if who.is_some_and(|who| !may_join(who.user, &room, Right::BackEnd)) {
                     let message = "the room is another user's own: no one else joins it";
-                    return Err((rooms::FORBIDDEN, message.to_owned()));
+                    return Err((room_access::FORBIDDEN, message.to_owned()));
                 }
                 let place =
                     context.registry.join(context.now, conn, &room, None).map_err(over_limit)?;

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::value::RawValue;
 
 use super::error::TokenError;
-use super::rooms::RoomRights;
+use super::room_rights::RoomRights;
 
 /// The longest `jti`, in bytes.
 pub(crate) const MAX_TOKEN_ID_BYTES: usize = 256;

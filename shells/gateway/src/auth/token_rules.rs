@@ -1,7 +1,7 @@
 //! What the settings say about tokens.
 
+use crate::auth::revocations::Lifetime;
 use crate::auth::{JwksSettings, Key, KeySet, RoomRights, VerifierSettings};
-use crate::revocations::Lifetime;
 use crate::settings::Settings;
 
 /// How tokens are checked, and what is open without one.

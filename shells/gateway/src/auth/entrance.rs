@@ -6,18 +6,18 @@ use std::time::{Duration, SystemTime};
 use headcount::{Principal, Resume, ThreadId};
 use headcount_mio::Request;
 
+use crate::auth::credentials;
+use crate::auth::grants::Grant;
 use crate::auth::{Check, Claims};
 use crate::clock::wall_clock::Anchor;
-use crate::credentials;
 use crate::own::Door;
-use crate::passes::Pass;
 use crate::wire::identity::{self, Identity, Parameters};
 use crate::wire::problem::Problem;
 
 /// What an upgrade request comes to.
 pub(crate) enum Entry {
     /// It is this user, who may do that.
-    Known(Identity, Pass),
+    Known(Identity, Grant),
     /// It has no token: its first frame must.
     Pending,
     /// The key of its token is on its way.
@@ -54,8 +54,8 @@ pub(crate) fn enter(
         return Ok(Entry::Later);
     };
     let resume = parameters.resume(instance)?;
-    let (identity, pass) = admit(&claims, parameters.thread()?, resume, door, anchor)?;
-    Ok(Entry::Known(identity, pass))
+    let (identity, grant) = admit(&claims, parameters.thread()?, resume, door, anchor)?;
+    Ok(Entry::Known(identity, grant))
 }
 
 /// The claims of a token that is good, and not revoked. `None`: its key is on its way, and it is to be
@@ -90,7 +90,7 @@ pub(crate) fn admit(
     resume: Option<Resume>,
     door: &Door,
     anchor: Anchor,
-) -> Result<(Identity, Pass), Problem> {
+) -> Result<(Identity, Grant), Problem> {
     let thread = match (&claims.thread, thread) {
         (Some(pinned), Some(named)) if *pinned != named => {
             let message =
@@ -107,7 +107,7 @@ pub(crate) fn admit(
         Some(limit) => who.with_max_connections(limit),
         None => who,
     };
-    Ok((Identity { who, resume }, Pass::new(claims)))
+    Ok((Identity { who, resume }, Grant::new(claims)))
 }
 
 /// When a token stops being good, in time since 1970: as late as it would still be taken.
