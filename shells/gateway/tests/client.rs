@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use common::back_end::BackEnd;
 use common::browser::{Page, Tab};
 use common::proxy::Proxy;
 use common::site::Site;
@@ -61,59 +62,19 @@ fn start(tab: &mut Tab, server: &Server, at: SocketAddr, user: &str) {
     tab.until("client.state === 'open' && client.rooms.includes('lobby')");
 }
 
-/// What a back end says, in order: numbers to a user and to a room, and the text of a run.
-struct BackEnd<'a> {
-    user: &'a str,
-    said: u32,
-    text: String,
+/// Waits until a page has heard all that the back end has said.
+fn heard(back_end: &BackEnd<'_>, tab: &mut Tab) {
+    let said = back_end.said;
+    tab.until(&format!("heard.session.at(-1) === {said} && heard['room/lobby'].at(-1) === {said}"));
 }
 
-impl<'a> BackEnd<'a> {
-    fn new(user: &'a str) -> Self {
-        Self { user, said: 0, text: String::new() }
-    }
-
-    fn open(&self, server: &Server) {
-        let run = json!({"user": self.user, "thread": "main", "run": "r", "agent": "Planner"});
-        assert_eq!(server.post("/v1/runs", &run.to_string()).status, 201);
-    }
-
-    fn report(&self, server: &Server, event: &Value) {
-        let answer = server.post("/v1/runs/r/events", &event.to_string());
-        assert_eq!(answer.status, 200, "{answer:?}");
-    }
-
-    fn say(&mut self, server: &Server, times: u32) {
-        for _ in 0..times {
-            self.said += 1;
-            server.publish(&json!({"user": self.user}).to_string(), &self.said.to_string());
-            server.publish(r#"{"room":"lobby"}"#, &self.said.to_string());
-            let delta = format!("{} ü🦀 ", self.said);
-            self.report(server, &json!({"user": self.user, "event": "text", "delta": delta}));
-            self.text.push_str(&delta);
-        }
-    }
-
-    fn complete(&self, server: &Server) {
-        self.report(server, &json!({"user": self.user, "event": "agent_completed", "result": 1}));
-    }
-
-    /// Waits until a page has heard all of it.
-    fn heard(&self, tab: &mut Tab) {
-        let said = self.said;
-        tab.until(&format!(
-            "heard.session.at(-1) === {said} && heard['room/lobby'].at(-1) === {said}"
-        ));
-    }
-
-    /// Everything once, in order; the streams that have lost nothing say so.
-    fn check(&self, tab: &mut Tab) {
-        let all: Vec<_> = (1..=self.said).collect();
-        assert_eq!(tab.is("heard.session"), json!(all));
-        assert_eq!(tab.is("heard['room/lobby']"), json!(all));
-        for name in ["gap", "reset", "close"] {
-            assert_eq!(tab.is(&format!("heard.{name}")), json!([]), "{name}");
-        }
+/// Everything once, in order; the streams that have lost nothing say so.
+fn check(back_end: &BackEnd<'_>, tab: &mut Tab) {
+    let all: Vec<_> = (1..=back_end.said).collect();
+    assert_eq!(tab.is("heard.session"), json!(all));
+    assert_eq!(tab.is("heard['room/lobby']"), json!(all));
+    for name in ["gap", "reset", "close"] {
+        assert_eq!(tab.is(&format!("heard.{name}")), json!([]), "{name}");
     }
 }
 
@@ -126,11 +87,11 @@ fn nothing_is_lost_and_nothing_comes_twice_over_a_network_that_fails() {
     let mut back_end = BackEnd::new("alice");
     back_end.open(&server);
     back_end.say(&server, 3);
-    back_end.heard(&mut page);
+    heard(&back_end, &mut page);
 
     proxy.delay(Duration::from_millis(50));
     back_end.say(&server, 3);
-    back_end.heard(&mut page);
+    heard(&back_end, &mut page);
     proxy.delay(Duration::ZERO);
 
     let faults: [fn(&Proxy); 3] = [Proxy::cut, Proxy::half_close, Proxy::go_silent];
@@ -142,7 +103,7 @@ fn nothing_is_lost_and_nothing_comes_twice_over_a_network_that_fails() {
         page.until(&format!("heard.state.filter(it => it.state === 'waiting').length > {number}"));
         // As a browser does whose network is back: there is no need to wait.
         page.is("dispatchEvent(new Event('online')); 0");
-        back_end.heard(&mut page);
+        heard(&back_end, &mut page);
     }
 
     // Three seconds of silence: the client gives up on the socket, whose bytes still come.
@@ -152,13 +113,13 @@ fn nothing_is_lost_and_nothing_comes_twice_over_a_network_that_fails() {
     back_end.say(&server, 2);
     proxy.stall(false);
     page.is("dispatchEvent(new Event('online')); 0");
-    back_end.heard(&mut page);
+    heard(&back_end, &mut page);
     let silent = "heard.state.some(it => it.reason === 'no sign of life')";
     assert_eq!(page.is(silent), true);
 
     back_end.complete(&server);
     page.until("runs[0].end === 'agent_completed'");
-    back_end.check(&mut page);
+    check(&back_end, &mut page);
     let run = json!({
         "events": ["agent_started", "agent_completed"],
         "text": back_end.text, "end": "agent_completed", "partial": false,
@@ -177,7 +138,7 @@ fn a_server_that_is_killed_in_the_middle_of_a_run_is_come_back_to() {
     let mut back_end = BackEnd::new("alice");
     back_end.open(&server);
     back_end.say(&server, 3);
-    back_end.heard(&mut page);
+    heard(&back_end, &mut page);
 
     let (listen, admin) = (server.websocket.to_string(), server.admin.to_string());
     drop(server);
@@ -195,7 +156,7 @@ fn a_server_that_is_killed_in_the_middle_of_a_run_is_come_back_to() {
     back_end.open(&server);
     back_end.say(&server, 3);
     back_end.complete(&server);
-    back_end.heard(&mut page);
+    heard(&back_end, &mut page);
     page.until("runs[1]?.end === 'agent_completed'");
     assert_eq!(page.is("runs[1].text"), json!(back_end.text));
     assert_eq!(page.is("heard.session"), json!([1, 2, 3, 4, 5, 6]));

@@ -2,8 +2,14 @@
 
 mod common;
 
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use common::Server;
+use common::back_end::BackEnd;
 use common::follower::{Follower, Runtime};
+use common::proxy::Proxy;
 use common::site::{SECRET, Site, Tokens};
 use serde_json::{Value, json};
 
@@ -92,12 +98,158 @@ fn tokens_are_refused(runtime: &Runtime, auth: &str) {
     }
 }
 
+/// Waits until it has heard all that the back end has said: once, in order, and nothing is lost.
+fn hears_all(follower: &mut Follower, back_end: &BackEnd<'_>) {
+    let events = |it: &Follower, stream: &str| -> Vec<Value> {
+        let of_stream =
+            it.named("event").filter(|it| it["stream"] == stream && it["run"].is_null());
+        of_stream.map(|it| it["data"].clone()).collect()
+    };
+    let text = |it: &Follower| -> String {
+        let said = it.named("run").filter_map(|it| it["data"]["delta"].as_str());
+        said.collect()
+    };
+    let all: Vec<_> = (1..=back_end.said).map(Value::from).collect();
+    follower.until(&format!("it hears all of {}", back_end.said), |it| {
+        events(it, "session").len() >= all.len()
+            && events(it, "room/lobby").len() >= all.len()
+            && text(it).len() >= back_end.text.len()
+    });
+    assert_eq!(events(follower, "session"), all);
+    assert_eq!(events(follower, "room/lobby"), all);
+    assert_eq!(text(follower), back_end.text);
+    for name in ["gap", "reset", "close", "error", "left"] {
+        assert_eq!(follower.named(name).count(), 0, "{name}");
+    }
+}
+
+/// A number below this one, by chance.
+fn random(below: u64) -> u64 {
+    RandomState::new().hash_one(below) % below
+}
+
+/// A setting of the environment, for runs that are longer.
+fn number(name: &str, without: u64) -> u64 {
+    std::env::var(name).map_or(without, |text| text.parse().unwrap())
+}
+
+/// A client of alice, in the lobby, behind the proxy.
+fn in_the_lobby(runtime: &Runtime, proxy: &Proxy) -> Option<Follower> {
+    let url = format!("ws://{}/ws", proxy.address);
+    let options = json!({"url": url, "user": "alice", "rooms": ["lobby"], "probe": 500});
+    let mut follower = Follower::start(runtime, &Site::start(), &options)?;
+    follower.until("it is in the lobby", |it| it.named("joined").count() == 1);
+    Some(follower)
+}
+
+fn network_fails(runtime: &Runtime) {
+    let server = Server::with(&["heartbeat.interval=1s", "heartbeat.pong_timeout=30s"]);
+    let proxy = Proxy::to(server.websocket);
+    let Some(mut follower) = in_the_lobby(runtime, &proxy) else { return };
+    let mut back_end = BackEnd::new("alice");
+    back_end.open(&server);
+    let faults: [fn(&Proxy); 3] = [Proxy::cut, Proxy::half_close, Proxy::go_silent];
+    for fault in faults {
+        // What is under way when it happens is what could come twice.
+        back_end.say(&server, 2);
+        fault(&proxy);
+        back_end.say(&server, 3);
+        hears_all(&mut follower, &back_end);
+    }
+    back_end.complete(&server);
+    let ended = |it: &Follower| it.named("run").any(|it| it["event"] == "agent_completed");
+    follower.until("the run is over", ended);
+    server.until(|stats| stats["connections"]["live"] == 1);
+}
+
+/// The network fails at moments that nothing chooses, while a back end speaks all the time.
+fn network_fails_at_random(runtime: &Runtime, times: u64, milliseconds: u64) {
+    let server = Server::with(&[
+        "heartbeat.interval=1s",
+        "heartbeat.pong_timeout=30s",
+        "run.bytes=16MiB",
+        "run.max_length=2h",
+    ]);
+    let proxy = Proxy::to(server.websocket);
+    let Some(mut follower) = in_the_lobby(runtime, &proxy) else { return };
+    let mut back_end = BackEnd::new("alice");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..times {
+                std::thread::sleep(Duration::from_millis(random(milliseconds)));
+                let fault = match random(10) {
+                    0 => Proxy::go_silent,
+                    1 => Proxy::half_close,
+                    _ => Proxy::cut,
+                };
+                fault(&proxy);
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        back_end.open(&server);
+        while !over.load(Ordering::Relaxed) {
+            back_end.say(&server, 1);
+            std::thread::sleep(Duration::from_millis(random(milliseconds / 10)));
+        }
+    });
+    back_end.say(&server, 1);
+    back_end.complete(&server);
+    hears_all(&mut follower, &back_end);
+    let connections = connections(&follower).len();
+    println!("{times} faults, {connections} connections, {} said of each kind", back_end.said);
+    assert!(connections as u64 > times / 4, "they fail while it is connected");
+}
+
 fn node() -> Option<Runtime> {
     let node = Runtime::node();
     if node.is_none() {
         println!("skipped: there is no Node with a WebSocket");
     }
     node
+}
+
+#[test]
+fn the_network_fails_in_node() {
+    if let Some(node) = node() {
+        network_fails(&node);
+    }
+}
+
+#[test]
+fn the_network_fails_in_a_worker() {
+    network_fails(&Runtime::Worker);
+}
+
+/// `HEADCOUNT_CUTS`: how often. `HEADCOUNT_CUT_MS`: how many milliseconds lie between two of them at most.
+#[test]
+fn the_network_fails_at_random_moments() {
+    if let Some(node) = node() {
+        network_fails_at_random(
+            &node,
+            number("HEADCOUNT_CUTS", 15),
+            number("HEADCOUNT_CUT_MS", 600),
+        );
+    }
+}
+
+/// `HEADCOUNT_RUNTIMES`: commands that run modules, one a line; they are found by absolute paths.
+#[test]
+fn other_runtimes_do_as_node_does() {
+    let Ok(commands) = std::env::var("HEADCOUNT_RUNTIMES") else {
+        println!("skipped: no HEADCOUNT_RUNTIMES");
+        return;
+    };
+    for command in commands.lines().filter(|command| !command.is_empty()) {
+        println!("{command}");
+        let words = command.split_whitespace().map(str::to_owned).collect();
+        let runtime = Runtime::Program(words);
+        network_fails(&runtime);
+        tokens_expire(&runtime, "subprotocol");
+        tokens_expire(&runtime, "frame");
+        tokens_are_refused(&runtime, "subprotocol");
+        tokens_are_refused(&runtime, "frame");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The real binary on free ports, and clients that know nothing of its insides.
 #![allow(dead_code)] // Each test file uses its part.
 
+pub(crate) mod back_end;
 pub(crate) mod browser;
 pub(crate) mod follower;
 pub(crate) mod proxy;
