@@ -401,3 +401,29 @@ fn a_refused_call_whose_body_comes_late_leaves_the_connection_usable() {
     let answer = head(PUBLISHER);
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
+
+#[test]
+fn an_idempotency_key_is_none_of_another_admin_keys() {
+    let file = File::new(&keys());
+    let server = start(&file, &[]);
+    let post = |admin: &str, key: &str, data: &str| {
+        let bearer = format!("Bearer {admin}");
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+            ("idempotency-key", key),
+        ];
+        let body = format!(r#"{{"to":{{"room":"r"}},"data":{data}}}"#);
+        request(server.admin, "POST", "/v1/publish", &headers, &body)
+    };
+    let first = post(PUBLISHER, "k", "1");
+    assert_eq!(first.status, 200, "{first:?}");
+    // Neither refused for another body nor answered with what the other was told.
+    assert_eq!(post(ALL, "k", "2").status, 200);
+    assert_eq!(post(PUBLISHER, "k", "1").body, first.body);
+    assert_eq!(post(PUBLISHER, "k", "2").code(), "idempotency_key_reused");
+    // Nor does a key that holds the name of a caller lead to that caller's.
+    assert_eq!(post(ALL, "back-end k", "3").status, 200);
+    let stats = server.keyed(ALL, "GET", "/v1/stats", "").json();
+    assert_eq!(stats["idempotency"]["answers"], 3, "{}", stats["idempotency"]);
+}

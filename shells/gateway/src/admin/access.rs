@@ -35,10 +35,11 @@ impl Peer {
     }
 }
 
-/// Serves a call of `route`, if the request may make it.
+/// Serves a call of `route`, if the request may make it. The request has its [`Caller`] then, unless
+/// it is for an operating call, which the audit is about.
 pub(super) async fn admit(
     Shared((state, route)): Shared<(State, &'static Route)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let Access::Scope(scope) = route.access else { return serve(route, request, next).await };
@@ -50,7 +51,10 @@ pub(super) async fn admit(
             let serve = |request| serve(route, request, next);
             recorded::serve(&state, call, &caller, request, serve).await
         }
-        Ok(_) => serve(route, request, next).await,
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            serve(route, request, next).await
+        }
         Err(problem) => problem.into_response(),
     }
 }

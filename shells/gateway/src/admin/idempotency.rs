@@ -11,9 +11,10 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::http::HeaderMap;
+use axum::extract::Request;
 use tokio::sync::watch;
 
+use super::keys::Caller;
 use crate::wire::problem::Problem;
 
 /// What an answer counts beside its key and itself: its places in the table and in the order, at
@@ -88,13 +89,16 @@ enum Entered {
     Answer(Arc<str>),
 }
 
-/// The key of a request; `None` if it has none.
-pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let mut values = headers.get_all(HEADER).into_iter();
+/// The key of a request, behind the name of its caller: the keys of one caller are none of another's,
+/// who can't know them. `None` if it has none.
+pub(super) fn key(request: &Request) -> Result<Option<String>, Problem> {
+    let mut values = request.headers().get_all(HEADER).into_iter();
     let (Some(value), rest) = (values.next(), values.next()) else { return Ok(None) };
     let visible = value.as_bytes().iter().all(|byte| (0x20..0x7f).contains(byte));
     if rest.is_none() && visible && (1..=MAX_KEY).contains(&value.len()) {
-        return Ok(value.to_str().ok().map(str::to_owned));
+        let caller = request.extensions().get().and_then(Caller::name).unwrap_or_default();
+        // The name of a caller has no blank, so the first one ends it.
+        return Ok(value.to_str().ok().map(|key| format!("{caller} {key}")));
     }
     Err(Problem::new(
         400,

@@ -68,7 +68,7 @@ pub(super) async fn publish(
     Shared(state): Shared<State>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let key = idempotency::key(request.headers())?;
+    let key = idempotency::key(&request)?;
     let limits = state.limits();
     let text = body::read(&state, request, limits.body()).await?;
     let Publication { audience, data, class } = Publication::parse(&text)?;

@@ -45,7 +45,7 @@ pub(super) async fn open(
     Shared(state): Shared<State>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let key = idempotency::key(request.headers())?;
+    let key = idempotency::key(&request)?;
     let text = body::read(&state, request, state.limits().run_body()).await?;
     let opening = Opening::parse(&text, &state.redaction())?;
     let task = state.clone();
@@ -77,7 +77,7 @@ pub(super) async fn event(
     // What can't be decoded is no id; an empty text is none either.
     let run = path.as_ref().ok().and_then(|path| path.iter().next()).map_or("", |(_, id)| id);
     let run = parse_run("the run", run)?;
-    let key = idempotency::key(request.headers())?;
+    let key = idempotency::key(&request)?;
     let text = body::read(&state, request, state.limits().run_body()).await?;
     let report = Report::parse(&text, &state.redaction())?;
     let what = format!("/v1/runs/{} {}", run.as_str(), &*text);
