@@ -24,25 +24,25 @@ pub(crate) enum Command {
     /// Serve WebSockets and the admin port until SIGTERM or SIGINT
     #[command(after_long_help = settings::help())]
     Serve(Serve),
-    /// Say everything that is wrong with a file of settings, or ok
+    /// Check a file of settings: print every mistake in it, or ok
     Check(Check),
-    /// Print the settings that serve would have, and where each comes from, as TOML
+    /// Print the settings that serve would use, and the source of each, as TOML
     #[command(after_long_help = settings::help())]
     Config(Serve),
     /// Run virtual clients against the registry in virtual time, and report what happened
     #[command(after_long_help = simulate::help())]
     Simulate(Simulate),
-    /// Do again what a server did, from the journal that it wrote
+    /// Replay a journal that serve wrote: every action of that server, or an explanation
     Replay(Replay),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Where browsers connect; port 0 picks a free one [default: 127.0.0.1:7400]
+    /// Address of the WebSocket port; port 0 picks a free one [default: 127.0.0.1:7400]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
 
-    /// Where the back end publishes and people look [default: 127.0.0.1:7401]
+    /// Address of the admin port, for the back end and operators [default: 127.0.0.1:7401]
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin: Option<String>,
 
@@ -99,8 +99,8 @@ pub(crate) fn only_loopback(written: &str, address: SocketAddr) -> Result<(), St
         return Ok(());
     }
     Err(format!(
-        "{written}: development mode asks nobody for credentials, so it listens on loopback \
-         only; use 127.0.0.1:{port} or [::1]:{port}",
+        "{written}: development mode (no key) listens on loopback only; use 127.0.0.1:{port} or \
+         [::1]:{port}",
         port = address.port()
     ))
 }

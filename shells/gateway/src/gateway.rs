@@ -327,7 +327,9 @@ impl Handler for Gateway {
 
     fn hang_up(&mut self) -> HangUp {
         let Some(reload) = &self.reload else {
-            info!("SIGHUP: there is no file to read again (--config), so the server stops");
+            info!(
+                "SIGHUP: there is no file or key set to read again (--config), so the server stops"
+            );
             return HangUp::Stop;
         };
         // The admin port's thread reads it. Files can be slow.

@@ -142,9 +142,9 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
         admin_keys = keys.join(","),
         "started{}",
         if asks_for_tokens {
-            ": clients are asked for tokens"
+            ": clients need tokens"
         } else {
-            " in development mode: whoever connects says who they are; loopback only"
+            " in development mode: clients name their user without proof; loopback only"
         }
     );
     announce(address, admin_address)
@@ -153,7 +153,7 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     let code = match result {
         Ok(()) if failed.load(Ordering::Acquire) => ExitCode::FAILURE,
         Ok(()) => {
-            info!("stopped: nobody is left, or a second signal did not wait");
+            info!("stopped: no connection is left, or a second signal came");
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -11,6 +11,12 @@ use crate::cli;
 use crate::limits::descriptors::{Descriptors, Lowered};
 use crate::settings::Settings;
 
+/// The settings that give a key to check tokens with.
+const TOKEN_KEYS: &str = "auth.key_file, auth.jwks_file or auth.jwks_url";
+
+/// The settings that give keys of the admin port.
+const ADMIN_KEYS: &str = "auth.admin_key_file or auth.admin_keys_file";
+
 /// The flags, the environment and the file, and what the process has been given.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -94,30 +100,31 @@ fn conclude(
     match &tokens {
         None => cli::only_loopback(&settings.written("listen"), settings.address("listen"))
             .map_err(|sentence| {
-                format!("{sentence}, or give it a key to check tokens with (auth.key_file)")
+                format!("{sentence}, or set a key to check tokens with ({TOKEN_KEYS})")
             })?,
         // The token's issuer trusts this server with its users, and anyone could call its admin port.
         Some(_) if admin_keys.is_empty() => {
-            return Err("clients are asked for tokens, and the admin port for nothing: give it a \
-                        key as well (auth.admin_key_file or auth.admin_keys_file)"
-                .to_owned());
+            return Err(format!(
+                "there is a key to check tokens with, and none for the admin port: set one too \
+                 ({ADMIN_KEYS})"
+            ));
         }
         Some(_) => {}
     }
     if admin_keys.is_empty() {
         cli::only_loopback(&settings.written("admin"), settings.address("admin"))
-            .map_err(|sentence| format!("{sentence}, or give it keys (auth.admin_keys_file)"))?;
+            .map_err(|sentence| format!("{sentence}, or set a key ({ADMIN_KEYS})"))?;
     }
     let [websocket, admin] = [settings.sites(), settings.admin_sites()];
     for (has_key, sites, port, key) in [
-        (tokens.is_some(), websocket, ["allowed_hosts", "allowed_origins"], "auth.key_file"),
-        (!admin_keys.is_empty(), admin, ["admin_hosts", "admin_origins"], "auth.admin_key_file"),
+        (tokens.is_some(), websocket, ["allowed_hosts", "allowed_origins"], TOKEN_KEYS),
+        (!admin_keys.is_empty(), admin, ["admin_hosts", "admin_origins"], ADMIN_KEYS),
     ] {
         if !has_key && !sites.are_of_this_machine() {
             let [hosts, origins] = port;
             return Err(format!(
-                "{hosts} and {origins} may name other machines only where a key is asked for: give it one \
-                 ({key}), or leave them out"
+                "{hosts} or {origins} names another machine, which needs a key: set one ({key}), or leave \
+                 both out"
             ));
         }
     }

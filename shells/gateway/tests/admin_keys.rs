@@ -371,7 +371,7 @@ fn other_machines_are_named_only_where_a_key_is_asked_for() {
         let (status, stderr) = ended(command);
         let named = setting.split_once('_').unwrap().0;
         assert_eq!(status.code(), Some(2), "{setting}: {stderr}");
-        assert!(stderr.contains(named) && stderr.contains("only where a key is asked for"));
+        assert!(stderr.contains(named) && stderr.contains("which needs a key"));
     }
 }
 

@@ -59,7 +59,7 @@ fn kept_through_a_standstill(threshold: &str) -> bool {
     }
     client.drain();
     assert_eq!(explained(&server, &client)["state"], "open");
-    server.logged(&["the process stood still", "lasted_ms="]);
+    server.logged(&["the process paused", "lasted_ms="]);
     let stats = server.stats();
     assert_eq!(
         (&stats["heartbeat"]["timeouts"], &stats["connections"]["live"]),

@@ -25,7 +25,7 @@ const CALL_FIELD: Field =
 const RESULT: Field = Field::needed("result", Shape::Any, "For the clients.");
 
 const fn event(name: &'static str) -> Field {
-    Field::needed("event", Shape::Exactly(name), "What is reported.")
+    Field::needed("event", Shape::Exactly(name), "The kind of event.")
 }
 
 const fn of(kind: RunEventKind) -> Field {

@@ -35,20 +35,32 @@ pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Probl
     let mut page = Page::default();
     registry(&mut page, &stats, draining);
     let dropped = state.0.counters.replies_dropped.load(Ordering::Relaxed);
-    page.counter("replies_dropped", "Frames for one connection that found no room", dropped);
+    page.counter(
+        "replies_dropped",
+        "Frames for one connection that were dropped, for want of room",
+        dropped,
+    );
     let Figures { answers, bytes, evicted } = state.0.answers.figures();
     page.gauge("idempotency_answers", "Answers that are kept under their Idempotency-Key", answers);
-    page.gauge("idempotency_bytes", "What these answers count of idempotency.bytes", bytes);
-    page.counter("idempotency_evicted", "Answers that went before idempotency.ttl", evicted);
+    page.gauge("idempotency_bytes", "The part of idempotency.bytes that these answers take", bytes);
+    page.counter(
+        "idempotency_evicted",
+        "Answers that were dropped before idempotency.ttl, for want of room",
+        evicted,
+    );
     let journal = &state.0.counters.journal;
     page.gauge("journal_recording", "Whether a journal is written", journal.is_recording().into());
-    page.family("journal_ended_total", "counter", "Journals that ended before the server, by why");
+    page.family(
+        "journal_ended_total",
+        "counter",
+        "Journals that ended before the server, by cause",
+    );
     for end in JournalEnd::ALL {
         let labels = format!("journal_ended_total{{why=\"{}\"}}", end.name());
         page.sample(&labels, (journal.ended() == Some(end)).into());
     }
     let lost = state.0.counters.log_lines_lost.load(Ordering::Relaxed);
-    page.counter("log_lines_lost", "Lines of the log that found no room", lost);
+    page.counter("log_lines_lost", "Lines of the log that were dropped, for want of room", lost);
     page.family(
         "refused_total",
         "counter",
@@ -84,14 +96,22 @@ fn registry(page: &mut Page, stats: &Stats, draining: bool) {
         "Sockets that were not admitted: those that wait, and those that are being closed",
         stats.pending.into(),
     );
-    page.counter("connections_abandoned", "Sockets that never became anybody", stats.abandoned);
+    page.counter(
+        "connections_abandoned",
+        "Sockets that ended before they were admitted",
+        stats.abandoned,
+    );
     page.family("connections_closed_total", "counter", "Connections that ended, by reason");
     for reason in CloseReason::ALL {
         let name = reason.name();
         let labels = format!("connections_closed_total{{reason=\"{name}\"}}");
         page.sample(&labels, stats.closed(*reason));
     }
-    page.counter("sessions_refused", "Newcomers that were refused", stats.refused);
+    page.counter(
+        "sessions_refused",
+        "Connections that were refused by a limit or a drain",
+        stats.refused,
+    );
     page.counter("sessions_opened", "Sessions that were created", stats.sessions_opened);
     page.family("sessions_ended_total", "counter", "Sessions that have ended, by reason");
     for why in SessionEnd::ALL {
@@ -109,31 +129,43 @@ fn registry(page: &mut Page, stats: &Stats, draining: bool) {
     }
     page.gauge("draining", "Whether a drain is under way", draining.into());
     page.counter("heartbeat_pings_sent", "Pings that were handed out", stats.pings_sent);
-    page.counter("heartbeat_pongs_received", "Pongs", stats.pongs_received);
+    page.counter("heartbeat_pongs_received", "Pongs that were received", stats.pongs_received);
     page.counter("heartbeat_timeouts", "Connections closed for silence", stats.pong_timeouts);
     page.counter("heartbeat_recovered", "Suspects that answered after all", stats.recovered);
-    page.counter("heartbeat_pauses", "Standstills of the process", stats.pauses);
+    page.counter("heartbeat_pauses", "Pauses of the process", stats.pauses);
     page.counter("pressure_level_changes", "Changes of a user's pressure", stats.level_changes);
     page.counter("pressure_probed", "Connections pinged early under pressure", stats.probed);
     page.counter("pressure_released", "Sessions ended early under pressure", stats.released);
     page.counter("delivery_sent", "Frames handed out, per recipient", stats.sent);
-    page.counter("delivery_deferred", "Recipients found without room", stats.deferred);
+    page.counter(
+        "delivery_deferred",
+        "Recipients without room at the time of the send",
+        stats.deferred,
+    );
     page.counter("delivery_stored", "Messages appended to logs", stats.stored);
-    page.counter("delivery_gaps", "Gaps that clients were told of", stats.gaps);
+    page.counter("delivery_gaps", "Gaps that were reported to clients", stats.gaps);
     page.counter("delivery_shed", "Messages that logs gave up for a byte budget", stats.shed);
     page.counter("delivery_skipped", "Recipients that an announcement skipped", stats.skipped);
     page.counter("delivery_acknowledged", "Acknowledgements", stats.acknowledged);
     page.counter("runs_opened", "Agent runs that were opened", stats.runs_opened);
     page.gauge("runs_open", "Open agent runs", stats.runs.into());
-    page.family("runs_ended_total", "counter", "Agent runs that have ended, by how");
+    page.family("runs_ended_total", "counter", "Agent runs that have ended, by kind of end");
     for end in RunEnd::ALL {
         let labels = format!("runs_ended_total{{end=\"{}\"}}", end_name(*end));
         page.sample(&labels, stats.runs_ended(*end));
     }
     page.gauge("log_messages", "Messages in all logs", stats.log_messages);
     page.gauge("log_bytes", "Bytes in all logs", stats.log_bytes);
-    page.counter("late_stamps", "Inputs stamped before the one before", stats.late_stamps);
-    page.counter("notices_lost", "Facts that no log line tells", stats.notices_lost);
+    page.counter(
+        "late_stamps",
+        "Inputs with a time before that of the input before them",
+        stats.late_stamps,
+    );
+    page.counter(
+        "notices_lost",
+        "Events that have no log line, for want of room",
+        stats.notices_lost,
+    );
 }
 
 #[derive(Default)]

@@ -256,7 +256,9 @@ async fn live() -> Response {
 async fn ready(Shared(state): Shared<State>) -> Result<Response, Problem> {
     let draining = state.call(|context| context.registry.is_draining());
     match tokio::time::timeout(READY_WITHIN, draining).await {
-        Ok(Ok(true)) => Err(Problem::new(503, "draining", "the server drains: nobody is admitted")),
+        Ok(Ok(true)) => {
+            Err(Problem::new(503, "draining", "the server drains: no client is admitted"))
+        }
         Ok(answer) => answer.map(|_| json(Object::new().text("status", "ready").end())),
         Err(_) => Err(Problem::new(503, "not_ready", "the loop has not answered for a second")),
     }

@@ -37,7 +37,7 @@ const CONNECTIONS: Field = Field::needed("connections", Shape::AtLeast(0), "Open
 
 pub(super) static DRAIN: Call = Call {
     name: "drain",
-    says: "Closes everyone and admits nobody; the process stays.",
+    says: "Closes all connections and admits no client; the process stays.",
     body: Body::MayBeEmpty(&DRAIN_FORM),
     once: false,
     answer: Answer::Json(&Form::open(&[

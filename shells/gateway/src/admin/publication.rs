@@ -19,7 +19,7 @@ pub(super) static FORM: Form = Form::closed(&[
     Field::optional(
         "class",
         Shape::Among(&["critical", "latest", "droppable"]),
-        "What is done with it when there is no room or no time for all; critical without it.",
+        "Which messages are dropped first when there is no room or no time for all; critical by default.",
     ),
     Field::optional(
         "key",

@@ -10,7 +10,7 @@ use crate::wire::problem::Problem;
 
 /// What a query can say.
 pub(super) const KNOWN: [Field; 3] = [
-    Field::optional("user", Shape::Id, "Only what is this user's."),
+    Field::optional("user", Shape::Id, "Only this user's."),
     Field::optional(
         "limit",
         Shape::Between(1, MAX_LIMIT as u64),

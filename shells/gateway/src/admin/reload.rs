@@ -132,7 +132,7 @@ pub(super) async fn on_hang_up(state: State, hang_ups: Arc<Notify>) {
 
 fn refused(problem: &Problem) {
     let why = problem.message();
-    warn!(why, "the reload that SIGHUP asked for is refused, and nothing has changed");
+    warn!(why, "the reload by SIGHUP is refused, and nothing has changed");
 }
 
 fn note(record: &Record, changed: &[&str], impact: Impact) {
@@ -157,7 +157,8 @@ impl State {
             Err(error) => return Err(Problem::new(500, "failed", error.to_string())),
         };
         if !plan.has_files {
-            let message = "there is no file to read again: start the server with --config FILE";
+            let message =
+                "there is no file or key set to read again: start the server with --config FILE";
             return Err(Problem::new(409, "no_config", message));
         }
         let task = self.clone();

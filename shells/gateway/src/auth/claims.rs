@@ -111,7 +111,7 @@ impl<'a> RawClaims<'a> {
 
     /// The rest: what the token grants.
     pub(super) fn grants(&self) -> Result<Claims, TokenError> {
-        let sub = self.sub.ok_or_else(|| wrong("sub", "is missing, and says who the user is"))?;
+        let sub = self.sub.ok_or_else(|| wrong("sub", "is missing: it must name the user"))?;
         let user = UserId::new(string("sub", sub)?).map_err(|error| id("sub", &error))?;
         let thread = self.thread.map(|thread| {
             ThreadId::new(string("thread", thread)?).map_err(|error| id("thread", &error))

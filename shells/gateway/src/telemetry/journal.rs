@@ -156,7 +156,7 @@ struct TooSlow;
 
 impl fmt::Display for TooSlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the disk is slower than what is recorded")
+        f.write_str("the disk is slower than the recording")
     }
 }
 

@@ -76,7 +76,7 @@ pub(crate) fn log(registry: &Registry, notice: Notice) {
         Notice::Paused { lasted } => {
             warn!(
                 lasted_ms = millis(lasted),
-                "the process stood still; no client is blamed for it"
+                "the process paused; deadlines that wait for clients are moved by as much"
             );
         }
         Notice::Announced { sent, skipped } => {

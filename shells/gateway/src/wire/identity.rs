@@ -33,7 +33,7 @@ pub(crate) fn from_query(query: &str, instance: u64) -> Result<Identity, Problem
         return Err(Problem::new(
             400,
             "no_user",
-            "the query must say who connects: /ws?user=alice, and &thread=T for other than `main`",
+            "the query must name the user: /ws?user=alice, and &thread=T for another thread than `main`",
         ));
     };
     let user = UserId::new(user).map_err(|error| Problem::id("user", error))?;
@@ -150,7 +150,7 @@ pub(crate) fn no_key() -> Problem {
         401,
         "no_key",
         "this server has no key to check a token with: it runs in development mode, where the query \
-         says who connects (/ws?user=alice)",
+         names the user (/ws?user=alice)",
     )
 }
 
@@ -184,8 +184,8 @@ mod tests {
     #[test]
     fn a_refusal_says_which_rule() {
         for (query, rule) in [
-            ("", "must say who connects"),
-            ("thread=t", "must say who connects"),
+            ("", "must name the user"),
+            ("thread=t", "must name the user"),
             ("user=", "user: the id is empty"),
             ("user=Undefined", "placeholder"),
             ("user=a%00b", "control character"),
