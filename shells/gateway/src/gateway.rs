@@ -73,6 +73,10 @@ impl Gateway {
 
     /// The answer to an address that has used up its rate.
     fn over_rate(&self, request: &Request<'_>) -> Option<Answer> {
+        // It was counted when it came.
+        if request.has_waited() {
+            return None;
+        }
         let forwarded = request.headers("x-forwarded-for");
         let wait = self.own.lock().admit(request.peer().ip(), forwarded).err()?;
         let message = "too many connects from this address (limits.connect_rate_per_ip)";
