@@ -11,11 +11,30 @@ use common::{Client, PATIENCE, Server};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
+const SECRET: &str = "a secret of the tests, long enough for HS256";
 const ADMIN: &str = "the-admin-key-of-the-tests";
 const ED: &[u8] = include_bytes!("../src/auth/tests/keys/ed.pem");
 
 fn now() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()
+}
+
+/// A token with these claims, signed with the secret of the server.
+fn token(claims: &Value) -> String {
+    encode(&Header::default(), claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+}
+
+/// A server that asks for tokens.
+fn server(settings: &[&str]) -> Server {
+    let (key, admin) = (format!("auth.key={SECRET}"), format!("auth.admin_key={ADMIN}"));
+    Server::with(&[&[&*key, &*admin], settings].concat())
+}
+
+/// The code that a token is refused with; `None`: it is admitted.
+fn refused(server: &Server, token: &str) -> Option<String> {
+    let (_, body) = Client::connect(server.websocket, &format!("token={token}")).err()?;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    Some(body["error"]["code"].as_str().unwrap().to_owned())
 }
 
 /// A token for a minute that names its key, and the key set that has it.
@@ -56,4 +75,28 @@ fn a_request_that_waits_for_a_key_is_counted_once_by_the_rate_of_its_address() {
     drop(stream);
     let welcome: Value = waiting.join().unwrap().unwrap();
     assert_eq!(welcome["user"], "alice");
+}
+
+/// A revocation is forgotten after `auth.max_ttl`, when no token of then can be valid. A token whose
+/// expiry was further ahead is not valid then, but would become so.
+#[test]
+fn what_was_revoked_does_not_come_back_when_its_expiry_comes_near() {
+    let server = server(&["auth.max_ttl=1s", "auth.leeway=0s", "limits.connect_rate_per_user=0"]);
+    let expiry = now() + 4;
+    let by_user = token(&json!({"sub": "alice", "iat": now(), "exp": expiry}));
+    let by_id = token(&json!({"sub": "bob", "jti": "stolen", "exp": expiry}));
+    for stolen in [&by_user, &by_id] {
+        assert_eq!(refused(&server, stolen).as_deref(), Some("token_lifetime"));
+    }
+    for body in [r#"{"user":"alice"}"#, r#"{"token_id":"stolen"}"#] {
+        assert_eq!(server.keyed(ADMIN, "POST", "/v1/revoke", body).status, 200);
+    }
+    let codes = || [&by_user, &by_id].map(|stolen| refused(&server, stolen));
+    let expired = || codes().iter().all(|code| code.as_deref() == Some("token_expired"));
+    let start = Instant::now();
+    while !expired() {
+        assert!(codes().iter().all(Option::is_some), "a revoked token is admitted: {:?}", codes());
+        assert!(start.elapsed() < PATIENCE, "{:?}", codes());
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

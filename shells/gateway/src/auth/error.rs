@@ -32,7 +32,7 @@ pub(crate) enum TokenError {
     NotYetValid,
     /// It has no `exp`.
     WithoutExpiry,
-    /// Its `exp` is further away than `auth.max_ttl`.
+    /// Its `exp` is further away than `auth.max_ttl`, or further from its `iat`.
     Lifetime,
     /// It is for another audience, or for none.
     Audience,
@@ -101,7 +101,7 @@ impl fmt::Display for TokenError {
                  issuer's",
             ),
             Self::WithoutExpiry => f.write_str("the token has no expiry (exp), which is required"),
-            Self::Lifetime => f.write_str("the token expires (exp) later than auth.max_ttl allows"),
+            Self::Lifetime => f.write_str("the token expires (exp) later than auth.max_ttl allows, counted from now and from its iat"),
             Self::Audience => f.write_str(
                 "the token's audience (aud) and auth.audience have no name in common, or one of them \
                  is missing",

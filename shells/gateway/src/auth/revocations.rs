@@ -1,6 +1,7 @@
-//! Users and tokens that were revoked, for as long as a token of then can be valid.
+//! Users and tokens that were revoked.
 //!
-//! They live as long as the process.
+//! They live as long as the process. One makes room for others when no token of then can be valid any
+//! more, and not before there is need: a token whose expiry was too far ahead may become valid later.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -85,19 +86,16 @@ impl Revocations {
         self.revoke(Kind::Token, id, since_1970(now), lifetime)
     }
 
-    /// Whether a token is refused. A token that does not say when it was issued may be older than the
-    /// revocation of its user. So may one that was issued within the leeway after it.
+    /// Whether a token is refused. One that was issued within the leeway after the revocation of its
+    /// user may be older than it. So may one that does not say when it was issued: until none of then
+    /// can be valid.
     pub(crate) fn refuses(&self, claims: &Claims, now: SystemTime, lifetime: Lifetime) -> bool {
-        let now = since_1970(now);
-        let in_force = |at: &&Duration| **at + lifetime.whole() > now;
-        let of_token = claims.token_id.as_deref().and_then(|id| self.tokens.get(id));
-        if of_token.filter(in_force).is_some() {
+        if claims.token_id.as_deref().is_some_and(|id| self.tokens.contains_key(id)) {
             return true;
         }
-        let of_user = self.users.get(claims.user.as_str()).filter(in_force);
-        of_user.is_some_and(|at| {
-            let issued = claims.issued_at.map_or(Duration::ZERO, Duration::from_secs);
-            issued <= *at + lifetime.leeway
+        self.users.get(claims.user.as_str()).is_some_and(|at| match claims.issued_at {
+            Some(issued) => Duration::from_secs(issued) <= *at + lifetime.leeway,
+            None => *at + lifetime.whole() > since_1970(now),
         })
     }
 
@@ -108,24 +106,31 @@ impl Revocations {
         now: Duration,
         lifetime: Lifetime,
     ) -> Result<(), Full> {
-        while let Some((at, ..)) = self.order.first()
-            && *at + lifetime.whole() <= now
-        {
-            if let Some((_, kind, name)) = self.order.pop_first() {
-                self.of(kind).remove(&name);
-            }
-        }
         let before = self.of(kind).get_key_value(name).map(|(name, at)| (*at, Arc::clone(name)));
         let name = match before {
             Some((at, name)) => {
                 self.order.remove(&(at, kind, Arc::clone(&name)));
                 name
             }
-            None if self.order.len() == self.most => return Err(Full),
-            None => Arc::from(name),
+            None => {
+                self.make_room(now, lifetime)?;
+                Arc::from(name)
+            }
         };
         self.of(kind).insert(Arc::clone(&name), now);
         self.order.insert((now, kind, name));
+        Ok(())
+    }
+
+    /// Makes room for one.
+    fn make_room(&mut self, now: Duration, lifetime: Lifetime) -> Result<(), Full> {
+        if self.order.len() < self.most {
+            return Ok(());
+        }
+        let oldest = self.order.first().filter(|(at, ..)| *at + lifetime.whole() <= now);
+        let (_, kind, name) = oldest.cloned().ok_or(Full)?;
+        self.of(kind).remove(&name);
+        self.order.pop_first();
         Ok(())
     }
 
@@ -169,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_users_older_tokens_are_refused_until_none_can_be_valid() {
+    fn a_users_older_tokens_are_refused_and_undated_ones_until_none_can_be_valid() {
         let mut revocations = Revocations::default();
         revocations.revoke_user("alice", at(1_000), LIFETIME).unwrap();
         let refuses = |user, issued_at, now| {
@@ -178,16 +183,19 @@ mod tests {
         assert!(refuses("alice", Some(999), 1_001) && refuses("alice", None, 1_001));
         assert!(refuses("alice", Some(1_005), 1_001) && !refuses("alice", Some(1_006), 1_006));
         assert!(!refuses("bob", Some(999), 1_001) && !refuses("bob", None, 1_001));
-        assert!(refuses("alice", Some(999), 1_109) && !refuses("alice", Some(999), 1_110));
+        assert!(refuses("alice", None, 1_109) && !refuses("alice", None, 1_110));
+        // It is refused as one that expires too late, unless a reload has raised auth.max_ttl.
+        assert!(refuses("alice", Some(999), 1_110));
     }
 
     #[test]
-    fn a_token_is_refused_by_its_id() {
+    fn a_token_is_refused_by_its_id_as_long_as_there_is_room() {
         let mut revocations = Revocations::default();
         revocations.revoke_token("t1", at(1_000), LIFETIME).unwrap();
         let refuses =
-            |id| revocations.refuses(&token("alice", Some(2_000), id), at(1_001), LIFETIME);
-        assert!(refuses(Some("t1")) && !refuses(Some("t2")) && !refuses(None));
+            |id, now| revocations.refuses(&token("alice", Some(2_000), id), at(now), LIFETIME);
+        assert!(refuses(Some("t1"), 1_001) && refuses(Some("t1"), 1_000_000));
+        assert!(!refuses(Some("t2"), 1_001) && !refuses(None, 1_001));
     }
 
     #[test]

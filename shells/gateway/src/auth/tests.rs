@@ -239,6 +239,11 @@ fn a_token_is_good_until_the_second_of_its_expiry() {
     assert_eq!(at(NOW + 86_400, 0), "fine");
     assert_eq!(at(NOW + 86_401, 0), "token_lifetime");
     assert_eq!(at(u64::MAX, 0), "token_lifetime");
+    let lasts = |seconds: u64| {
+        let issued = NOW - 80_000;
+        code(verify(json!({"iat": issued, "exp": issued + seconds})))
+    };
+    assert_eq!((lasts(86_400), lasts(86_401)), ("fine", "token_lifetime"));
     assert_eq!(at(0, 0), "token_expired");
 }
 

@@ -27,7 +27,8 @@ pub(crate) struct VerifierSettings {
     pub(crate) issuer: Vec<String>,
     /// How far the issuer's clock may be from this machine's.
     pub(crate) leeway: Duration,
-    /// How far `exp` may lie ahead. A token that is revoked must be remembered for so long.
+    /// How far `exp` may lie ahead, and after `iat`. A token that is revoked must be remembered for so
+    /// long.
     pub(crate) max_ttl: Duration,
 }
 
@@ -91,9 +92,15 @@ impl Verifier {
             return Err(TokenError::Lifetime);
         }
         // `iat` too: a token that pretends to be made later would outlive the revocation of its user.
-        let begins = claims.begins()?.into_iter().flatten().map(Duration::from_secs);
-        if begins.max().is_some_and(|begin| begin > latest) {
+        let begins = claims.begins()?.map(|begin| begin.map(Duration::from_secs));
+        if begins.into_iter().flatten().any(|begin| begin > latest) {
             return Err(TokenError::NotYetValid);
+        }
+        // Otherwise one that is not good yet would become so when the revocation of its user, which
+        // came after it was issued, is forgotten.
+        let [_, issued] = begins;
+        if issued.is_some_and(|issued| expiry > issued.saturating_add(*max_ttl)) {
+            return Err(TokenError::Lifetime);
         }
         Ok(())
     }
