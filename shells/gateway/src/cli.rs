@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 use crate::check::Check;
@@ -70,13 +71,13 @@ impl Serve {
         }
         for given in &self.set {
             let Some((key, value)) = given.split_once('=') else {
-                // What follows the key may be a secret.
+                // What follows the key may be a secret, and so may all of it.
                 let is_of_key = |c: char| c.is_ascii_alphanumeric() || "._".contains(c);
                 let end = given.find(|c| !is_of_key(c)).unwrap_or(given.len());
+                let key = Some(&given[..end]).filter(|key| settings::is_key(key)).unwrap_or("…");
                 return Err(format!(
-                    "--set {}: a setting is written table.key=value, such as \
-                     --set heartbeat.interval=25s",
-                    &given[..end]
+                    "--set {key}: a setting is written table.key=value, such as \
+                     --set heartbeat.interval=25s"
                 ));
             };
             settings.set(key.trim(), value.trim(), Origin::Set)?;
@@ -88,7 +89,20 @@ impl Serve {
 /// Reads the process's arguments. Help, the version and mistakes end the process here: a mistake
 /// with exit code 2.
 pub(crate) fn parse() -> Command {
-    Cli::parse().command
+    match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => without_what_is_stray(error).exit(),
+    }
+}
+
+/// An argument that no option takes may be a secret: `--set auth.key SECRET`.
+fn without_what_is_stray(mut error: clap::Error) -> clap::Error {
+    let is_option = |value: Option<&ContextValue>| matches!(value, Some(ContextValue::String(text)) if text.starts_with('-'));
+    if error.kind() == ErrorKind::UnknownArgument && !is_option(error.get(ContextKind::InvalidArg))
+    {
+        error.insert(ContextKind::InvalidArg, ContextValue::String("…".to_owned()));
+    }
+    error
 }
 
 /// Without credentials anyone who can reach a port is anyone they like, so nobody from outside may

@@ -4,6 +4,7 @@
 mod environment;
 mod file;
 mod rows;
+mod secret_file;
 mod show;
 
 use std::collections::BTreeMap;
@@ -24,8 +25,9 @@ use crate::network::sites::{Hosts, Origins, Sites};
 use crate::secret::{HIDDEN, Secret};
 use crate::telemetry::log;
 use crate::values;
-pub(crate) use rows::help;
 use rows::{ROWS, Row, Takes};
+pub(crate) use rows::{help, is_key};
+use secret_file::SecretFile;
 
 /// What a refused newcomer is told to wait under `limits.over_cap=refuse`.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
@@ -58,9 +60,8 @@ enum Value {
     Flag(bool),
     Words(Vec<String>),
     Secret(Secret),
-    /// A path, and what the file held when it was last read.
-    SecretFile(String, Option<Secret>),
-    SecretFiles(Vec<(String, Option<Secret>)>),
+    SecretFile(SecretFile),
+    SecretFiles(Vec<SecretFile>),
 }
 
 /// Where a setting was given. Errors show the setting as whoever gave it wrote it.
@@ -117,6 +118,8 @@ struct Given {
     text: String,
     /// Where.
     source: String,
+    /// The same, and which setting, without the value.
+    place: String,
 }
 
 /// The settings that were given. What was not keeps its default.
@@ -138,6 +141,11 @@ impl Settings {
             if rows::is_table(key) {
                 return Err(format!("{place}: a table, not a setting; write {key}.key=value"));
             }
+            // What follows the setting may be its value.
+            if let Some(row) = rows::above(key) {
+                let (place, key) = (origin.place(row.key), row.key);
+                return Err(format!("{place}: a setting, not a table; write {key} = value"));
+            }
             let nearest = rows::nearest(key, '.');
             return Err(format!("{place}: no such setting; the nearest one is {nearest}"));
         };
@@ -150,7 +158,8 @@ impl Settings {
         if let Some((min, max)) = row.takes.range_missed(&value) {
             return Err(format!("{written}: must be between {min} and {max}"));
         }
-        let given = Given { value, written, text: shown.to_owned(), source: origin.source() };
+        let (source, place) = (origin.source(), origin.place(key));
+        let given = Given { value, written, text: shown.to_owned(), source, place };
         self.given.insert(row.key, given);
         Ok(())
     }
@@ -319,25 +328,29 @@ impl Settings {
     /// A file can't be read, or a secret is the path of a file: it would be in force as it stands, and
     /// a path can be guessed.
     pub(crate) fn read_secrets(&mut self) -> Result<(), String> {
-        for (key, Given { value, written, .. }) in &mut self.given {
-            let read = |path: &str, content: &mut Option<Secret>| {
-                let text = file::text(Path::new(path)).map_err(|error| {
-                    format!("{written}: {path}: {error}; name a file that this process may read")
-                })?;
-                *content = Some(Secret::new(text));
-                Ok::<_, String>(())
-            };
-            match value {
-                Value::SecretFile(path, content) => read(path, content)?,
-                Value::SecretFiles(files) => {
-                    files.iter_mut().try_for_each(|(path, content)| read(path, content))?;
-                }
+        for (key, Given { value, written, place, .. }) in &mut self.given {
+            let files = match value {
+                Value::SecretFile(file) => std::slice::from_mut(file),
+                Value::SecretFiles(files) => files,
                 Value::Secret(secret) if Path::new(secret.reveal()).is_file() => {
                     return Err(format!(
                         "{written}: this is the path of a file, and no key: give it to {key}_file"
                     ));
                 }
-                _ => {}
+                _ => continue,
+            };
+            let is_shown = files.iter().all(SecretFile::names_a_file);
+            for file in files {
+                file.read().map_err(|error| match is_shown {
+                    true => format!(
+                        "{written}: {}: {error}; name a file that this process may read",
+                        file.path()
+                    ),
+                    false => format!(
+                        "{place}: {error}; name a file that this process may read (what is named is not \
+                         shown, because it may be the secret itself)"
+                    ),
+                })?;
             }
         }
         Ok(())
@@ -347,7 +360,7 @@ impl Settings {
     pub(crate) fn secret(&self, key: &str) -> Option<&Secret> {
         match self.value(key)? {
             Value::Secret(secret) => Some(secret),
-            Value::SecretFile(_, content) => content.as_ref(),
+            Value::SecretFile(file) => file.content(),
             _ => None,
         }
     }
@@ -368,7 +381,7 @@ impl Settings {
         }
         if let Some(Value::SecretFiles(files)) = self.value("auth.key_file") {
             let written = self.written("auth.key_file");
-            let read = files.iter().filter_map(|(path, content)| Some((path, content.as_ref()?)));
+            let read = files.iter().filter_map(|file| Some((file.path(), file.content()?)));
             keys.extend(read.map(|(path, key)| (format!("{written}: {path}"), key)));
         }
         keys
@@ -427,7 +440,7 @@ impl Settings {
     /// Whether a file or a key set was named, which can change while the process runs.
     pub(crate) fn names_files(&self) -> bool {
         self.given.values().any(|given| {
-            matches!(given.value, Value::SecretFile(..) | Value::SecretFiles(_) | Value::KeySet(_))
+            matches!(given.value, Value::SecretFile(_) | Value::SecretFiles(_) | Value::KeySet(_))
         })
     }
 
@@ -537,10 +550,9 @@ impl Takes {
             Self::OwnSecret if bare.is_empty() => Err("a text that is not empty"),
             Self::OwnSecret => Ok(Value::Secret(Secret::new(bare))),
             Self::OwnSecretFile if bare.is_empty() => Err("the path of a file"),
-            Self::OwnSecretFile => Ok(Value::SecretFile(bare.to_owned(), None)),
+            Self::OwnSecretFile => Ok(Value::SecretFile(SecretFile::new(bare))),
             Self::OwnSecretFiles => {
-                let files: Vec<_> =
-                    values::list(text).map(|path| (path.to_owned(), None)).collect();
+                let files: Vec<_> = values::list(text).map(SecretFile::new).collect();
                 if files.is_empty() {
                     Err("the paths of files")
                 } else {

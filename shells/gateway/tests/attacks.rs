@@ -7,7 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant, SystemTime};
 
-use common::{Client, PATIENCE, Server};
+use common::{Client, File, PATIENCE, Server, ended, headcount};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
@@ -35,6 +35,16 @@ fn refused(server: &Server, token: &str) -> Option<String> {
     let (_, body) = Client::connect(server.websocket, &format!("token={token}")).err()?;
     let body: Value = serde_json::from_str(&body).unwrap();
     Some(body["error"]["code"].as_str().unwrap().to_owned())
+}
+
+/// What `headcount` says, which is to end with exit code 2 and must not show the secret.
+fn usage(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let mut command = headcount();
+    command.args(arguments).envs(variables.iter().copied());
+    let (status, text) = ended(command);
+    assert_eq!(status.code(), Some(2), "{arguments:?}: {text}");
+    assert!(!text.contains("hunter2"), "{arguments:?}: {text}");
+    text
 }
 
 /// A token for a minute that names its key, and the key set that has it.
@@ -99,4 +109,49 @@ fn what_was_revoked_does_not_come_back_when_its_expiry_comes_near() {
         assert!(start.elapsed() < PATIENCE, "{:?}", codes());
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// The mistakes that are made: the key where its file belongs, or where no setting is named.
+#[test]
+fn a_secret_in_the_wrong_place_is_not_shown() {
+    const KEY: &str = "hunter2hunter2hunter2hunter2hunter2hunter2";
+    let file_setting = |key: &str| format!("auth.{key}={KEY}");
+    for key in ["key_file", "admin_key_file", "admin_keys_file"] {
+        let text = usage(&["serve", "--set", &file_setting(key)], &[]);
+        assert!(text.contains(&format!("--set auth.{key}: ")), "{text}");
+        let variable = format!("HEADCOUNT_AUTH_{}", key.to_ascii_uppercase());
+        let text = usage(&["config"], &[(&variable, KEY)]);
+        assert!(text.contains(&format!("{variable}: ")), "{text}");
+        let file = File::new(&format!("[auth]\n{key} = \"{KEY}\"\n"));
+        let text = usage(&["check", file.path().to_str().unwrap()], &[]);
+        assert!(text.contains(&format!(":2: auth.{key}: ")), "{text}");
+    }
+    let good = File::new(SECRET);
+    let both = format!("auth.key_file={},{KEY}", good.path().display());
+    usage(&["serve", "--set", &both], &[]);
+    usage(&["serve", "--set", "auth.key", KEY], &[]);
+    usage(&["serve", KEY], &[]);
+    usage(&["serve", "--set", KEY], &[]);
+    usage(&["serve", "--set", &format!("auth.key.{KEY}=1")], &[]);
+    let file = File::new(&format!("[auth.admin_key]\n{KEY} = 1\n"));
+    usage(&["check", file.path().to_str().unwrap()], &[]);
+    // A path is shown where it can't be a key: who reads the sentence has to know which file it is.
+    let text = usage(&["serve", "--set", "auth.key_file=/nonexistent/key"], &[]);
+    assert!(text.contains("/nonexistent/key"), "{text}");
+    // A reload says the same, in its answer and in the log.
+    let config = File::new("");
+    let write = |key_file: &str| {
+        config.write(&format!("[auth]\nadmin_key = {ADMIN:?}\nkey_file = {key_file:?}\n"));
+    };
+    write(good.path().to_str().unwrap());
+    let mut command = headcount();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config"]);
+    command.arg(config.path());
+    let server = Server::run(command);
+    write(KEY);
+    let answer = server.keyed(ADMIN, "POST", "/v1/reload", "");
+    assert_eq!((answer.status, answer.code().as_str()), (422, "bad_config"));
+    server.signal("HUP");
+    server.logged(&["SIGHUP asked for is refused"]);
+    assert!(!answer.body.contains("hunter2") && !server.log().contains("hunter2"), "{answer:?}");
 }

@@ -180,9 +180,19 @@ pub(super) fn find(key: &str) -> Option<&'static Row> {
     ROWS.iter().find(|row| row.key == key)
 }
 
+/// The row of the setting that a key is below, as if that were a table: `auth.key.x`.
+pub(super) fn above(key: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| key.strip_prefix(row.key).is_some_and(|rest| rest.starts_with('.')))
+}
+
 /// Whether a key is one of the registry's.
 pub(super) fn in_config(key: &str) -> bool {
     Config::KEYS.contains(&key)
+}
+
+/// Whether there is a setting, or a table of them, of this name.
+pub(crate) fn is_key(key: &str) -> bool {
+    find(key).is_some() || is_table(key)
 }
 
 /// Whether there are settings in a table of this name.
