@@ -534,7 +534,7 @@ impl Takes {
             Self::OwnHosts => Hosts::parse(text).map(Value::Hosts),
             Self::OwnOrigins => Origins::parse(text).map(Value::Origins),
             Self::OwnAlgorithm => bare.parse().map(Value::Algorithm),
-            Self::OwnNames => Ok(Value::Names(values::list(text).map(str::to_owned).collect())),
+            Self::OwnNames => names(text).map(Value::Names),
             Self::OwnRooms => RoomRights::read(values::list(text))
                 .map(Value::Rooms)
                 .map_err(|_| "rooms, 256 at most, such as lobby,news:*"),
@@ -679,6 +679,15 @@ impl Takes {
             _ => None,
         }
     }
+}
+
+/// Names. That there are none has to be said: a variable that is set to nothing is a mistake.
+fn names(text: &str) -> Result<Vec<String>, &'static str> {
+    let names: Vec<_> = values::list(text).map(str::to_owned).collect();
+    if names.is_empty() && text != "[]" {
+        return Err("names, such as app,web; [] is none");
+    }
+    Ok(names)
 }
 
 /// Names of keys, each of which has a word.

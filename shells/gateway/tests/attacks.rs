@@ -155,3 +155,19 @@ fn a_secret_in_the_wrong_place_is_not_shown() {
     server.logged(&["SIGHUP asked for is refused"]);
     assert!(!answer.body.contains("hunter2") && !server.log().contains("hunter2"), "{answer:?}");
 }
+
+/// A variable that is set to nothing is a mistake, and must not mean that any issuer is as good.
+#[test]
+fn an_empty_list_of_issuers_or_audiences_is_written_as_one() {
+    let (key, admin) = (format!("auth.key={SECRET}"), format!("auth.admin_key={ADMIN}"));
+    let settings = ["serve", "--set", &*key, "--set", &*admin];
+    for variable in ["HEADCOUNT_AUTH_ISSUER", "HEADCOUNT_AUTH_AUDIENCE"] {
+        for nothing in ["", ",", "[\"\"]"] {
+            let text = usage(&settings, &[(variable, nothing)]);
+            assert!(text.contains(&format!("{variable}={nothing}: ")), "{text}");
+        }
+    }
+    let server = server(&["auth.issuer=[]", "auth.audience=[]"]);
+    let any = json!({"sub": "alice", "iss": "anyone", "exp": now() + 60});
+    assert_eq!(refused(&server, &token(&any)), None);
+}
