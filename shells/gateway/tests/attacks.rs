@@ -111,6 +111,28 @@ fn what_was_revoked_does_not_come_back_when_its_expiry_comes_near() {
     }
 }
 
+/// Everyone may read a public key: as the secret of HS256 it would let anyone sign.
+#[test]
+fn what_is_public_is_no_secret_of_hs256() {
+    let (_, set) = named("k");
+    let admin = format!("auth.admin_key={ADMIN}");
+    for public in [
+        include_str!("../src/auth/tests/keys/rsa.pub.pem"),
+        &set,
+        &format!("  {{\"kty\":\"RSA\",\"n\":\"{}\",\"e\":\"AQAB\"}}\n", "x".repeat(300)),
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZm alice@example",
+        "MCowBQYDK2VwAyEAZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZg==",
+    ] {
+        let file = File::new(public);
+        let key = format!("auth.key_file={}", file.path().display());
+        let ports = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        let settings = ["--set", &*key, "--set", &*admin];
+        let text = usage(&[&["serve"], &ports[..], &settings[..]].concat(), &[]);
+        assert!(text.contains("HS256 takes a secret that no other program knows"), "{text}");
+        assert!(!text.contains(public.trim()), "{text}");
+    }
+}
+
 /// The mistakes that are made: the key where its file belongs, or where no setting is named.
 #[test]
 fn a_secret_in_the_wrong_place_is_not_shown() {

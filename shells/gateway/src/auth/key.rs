@@ -159,11 +159,11 @@ fn has_bytes(key: &DecodingKey, family: AlgorithmFamily, length: usize) -> bool 
 
 fn secret(material: &[u8]) -> Result<DecodingKey, KeyError> {
     // Everyone has a public key: as a secret it would let anyone sign.
-    if pem_label(material).is_some() {
-        return Err(KeyError::new(
-            "this is a key in PEM, and HS256 takes a secret that no other program knows: choose RS256, \
-             ES256 or EdDSA for a public key",
-        ));
+    if let Some(what) = other_than_secret(material) {
+        return Err(KeyError::new(format!(
+            "this is {what}, and HS256 takes a secret that no other program knows: choose RS256, ES256 \
+             or EdDSA for a public key in PEM, and auth.jwks_file for a key set",
+        )));
     }
     if material.len() < MIN_SECRET_BYTES {
         return Err(KeyError::new(format!(
@@ -173,6 +173,23 @@ fn secret(material: &[u8]) -> Result<DecodingKey, KeyError> {
         )));
     }
     Ok(DecodingKey::from_secret(material))
+}
+
+/// What a text is that holds a public key, by the marks of its form. `None`: it may be a secret.
+fn other_than_secret(material: &[u8]) -> Option<&'static str> {
+    let text = std::str::from_utf8(material).ok()?.trim_start();
+    let begins_with = |marks: &[&str]| marks.iter().any(|mark| text.starts_with(mark));
+    if pem_label(material).is_some() || text.contains("PUBLIC KEY") {
+        return Some("a key in PEM");
+    }
+    if begins_with(&["{", "["]) && text.contains("\"kty\"") {
+        return Some("a JSON Web Key");
+    }
+    if begins_with(&["ssh-", "ecdsa-sha2-"]) {
+        return Some("a key of SSH");
+    }
+    // The beginnings of an RSA key, of one on P-256, and of an Ed25519 key.
+    begins_with(&["MII", "MFkwEwYH", "MCowBQYD"]).then_some("a key in DER, in base64")
 }
 
 fn public_pem(algorithm: Algorithm, material: &[u8]) -> Result<DecodingKey, KeyError> {
