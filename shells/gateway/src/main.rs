@@ -17,6 +17,7 @@ mod gateway;
 mod limits;
 mod network;
 mod own;
+mod regular_file;
 mod replay;
 mod secret;
 mod settings;

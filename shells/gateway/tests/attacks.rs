@@ -133,6 +133,19 @@ fn what_is_public_is_no_secret_of_hs256() {
     }
 }
 
+/// A pipe may never say anything: a start would hang without a word.
+#[test]
+fn a_key_set_is_a_regular_file() {
+    let pipe = File::new("");
+    pipe.remove();
+    let made = std::process::Command::new("mkfifo").arg(pipe.path()).status().unwrap();
+    assert!(made.success());
+    let jwks = format!("auth.jwks_file={}", pipe.path().display());
+    let admin = format!("auth.admin_key={ADMIN}");
+    let text = usage(&["serve", "--set", &jwks, "--set", &admin], &[]);
+    assert!(text.contains("auth.jwks_file") && text.contains("no regular file"), "{text}");
+}
+
 /// The mistakes that are made: the key where its file belongs, or where no setting is named.
 #[test]
 fn a_secret_in_the_wrong_place_is_not_shown() {

@@ -2,8 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +12,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Timeout};
 
 use super::jwks::Jwks;
+use crate::regular_file::{self, too_large};
 
 /// The largest key set, in bytes.
 pub(crate) const MAX_BYTES: u64 = 256 * 1024;
@@ -99,14 +98,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn of_file(path: &Path) -> Result<Vec<u8>, String> {
-    let cannot = |error: std::io::Error| format!("it can't be read: {error}");
-    let file = File::open(path).map_err(cannot)?;
-    let mut text = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(cannot)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(too_large());
-    }
-    Ok(text)
+    regular_file::read(path, MAX_BYTES).map_err(|error| format!("it can't be read: {error}"))
 }
 
 fn of_server(uri: &Uri) -> Result<Vec<u8>, String> {
@@ -151,14 +143,10 @@ fn failed(error: &ureq::Error) -> String {
         ureq::Error::Timeout(Timeout::Global) => {
             format!("no whole answer came within {} s", FETCH_TIME.as_secs())
         }
-        ureq::Error::BodyExceedsLimit(_) => too_large(),
+        ureq::Error::BodyExceedsLimit(_) => too_large(MAX_BYTES),
         error => match error.source() {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         },
     }
-}
-
-fn too_large() -> String {
-    format!("it is larger than {} KiB", MAX_BYTES / 1024)
 }

@@ -1,7 +1,6 @@
 //! Settings from a file in TOML: `users = 5` below `[limits]` is `limits.users`.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use toml::Spanned;
@@ -9,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::rows;
 use super::{Origin, Settings};
+use crate::regular_file;
 
 /// The largest file: a larger one is another file than was meant.
 const MAX_BYTES: u64 = 1 << 20;
@@ -39,16 +39,8 @@ impl Settings {
 
 /// The text of a regular file that is not larger than it should be.
 pub(super) fn text(path: &Path) -> io::Result<String> {
-    // A pipe has nothing more to say on the second reading, and may never say anything.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    let mut text = String::new();
-    File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(io::Error::other("it is larger than 1 MiB"));
-    }
-    Ok(text)
+    let bytes = regular_file::read(path, MAX_BYTES)?;
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
 }
 
 /// Takes what the text sets: everything that is wrong with it, in the order of its lines.
