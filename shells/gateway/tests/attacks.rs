@@ -146,6 +146,22 @@ fn a_key_set_is_a_regular_file() {
     assert!(text.contains("auth.jwks_file") && text.contains("no regular file"), "{text}");
 }
 
+#[test]
+fn a_key_set_of_an_attacker_does_not_flood_the_log() {
+    let (token, set) = named("k");
+    let mut set: Value = serde_json::from_str(&set).unwrap();
+    let bad = std::iter::repeat_n(json!({"kty": "oct", "k": "eA"}), 3_000);
+    set["keys"].as_array_mut().unwrap().extend(bad);
+    let file = File::new(&set.to_string());
+    let jwks = format!("auth.jwks_file={}", file.path().display());
+    let server = Server::with(&[&jwks, &format!("auth.admin_key={ADMIN}")]);
+    assert_eq!(refused(&server, &token), None);
+    server.logged(&["closed"]);
+    let skipped = server.log().matches("a key of the set is skipped").count();
+    assert!((1..=17).contains(&skipped), "{skipped} lines");
+    server.logged(&["a key of the set is skipped", "2984 more"]);
+}
+
 /// The mistakes that are made: the key where its file belongs, or where no setting is named.
 #[test]
 fn a_secret_in_the_wrong_place_is_not_shown() {

@@ -9,12 +9,17 @@ use serde_json::value::RawValue;
 use super::key::{Algorithm, Key, KeyError};
 use super::keys::MAX_KEYS;
 
+/// The most keys of a set that can't verify a token and of which it is said why. The issuer decides
+/// how many there are.
+const MAX_SENTENCES: usize = 16;
+
 /// What a text holds.
 #[derive(Debug)]
 pub(super) struct Jwks {
     /// The keys that can verify a token: one at least, and [`MAX_KEYS`] at most.
     pub(super) keys: Vec<Key>,
-    /// A sentence about each key that can't.
+    /// A sentence about each key that can't: about the first [`MAX_SENTENCES`] of them, and how many
+    /// more there are.
     pub(super) skipped: Vec<String>,
 }
 
@@ -40,7 +45,7 @@ impl Jwks {
             let (line, column) = (error.line(), error.column());
             format!("it is no JSON object with a list of `keys` (line {line} column {column})")
         })?;
-        let (mut keys, mut skipped) = (Vec::new(), Vec::new());
+        let (mut keys, mut skipped, mut more) = (Vec::new(), Vec::new(), 0_usize);
         for (number, json) in (1..).zip(&set.keys) {
             match key(json.get()) {
                 Ok(_) if keys.len() == MAX_KEYS => {
@@ -48,8 +53,12 @@ impl Jwks {
                     break;
                 }
                 Ok(key) => keys.push(key),
+                Err(_) if skipped.len() == MAX_SENTENCES => more += 1,
                 Err(error) => skipped.push(format!("key {number}: {error}")),
             }
+        }
+        if more > 0 {
+            skipped.push(format!("{more} more"));
         }
         if keys.is_empty() {
             let why = skipped.first().map_or("it has no keys", String::as_str);
