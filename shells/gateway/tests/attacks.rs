@@ -222,3 +222,20 @@ fn an_empty_list_of_issuers_or_audiences_is_written_as_one() {
     let any = json!({"sub": "alice", "iss": "anyone", "exp": now() + 60});
     assert_eq!(refused(&server, &token(&any)), None);
 }
+
+/// A file that is read while it is written may be empty.
+#[test]
+fn a_reload_does_not_open_the_admin_port() {
+    let config = File::new(&format!("[auth]\nadmin_key = {ADMIN:?}\n"));
+    let mut command = headcount();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config"]);
+    command.arg(config.path());
+    let server = Server::run(command);
+    config.write("");
+    for query in ["?dry_run=1", ""] {
+        let answer = server.keyed(ADMIN, "POST", &format!("/v1/reload{query}"), "");
+        assert_eq!((answer.status, answer.code().as_str()), (422, "restart_needed"), "{answer:?}");
+        assert!(answer.body.contains("auth.admin_key"), "{answer:?}");
+    }
+    assert_eq!(server.get("/v1/stats").status, 401);
+}

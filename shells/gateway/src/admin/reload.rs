@@ -189,6 +189,11 @@ impl State {
                            it, or leave it a key to check tokens with (auth.key_file)";
             return Err(Problem::new(422, "restart_needed", message));
         }
+        if admin_keys.is_empty() && !self.keys().is_empty() {
+            let message = "the admin port asks for a key as long as the server runs: restart it, or leave \
+                           it a key (auth.admin_key_file)";
+            return Err(Problem::new(422, "restart_needed", message));
+        }
         if dry_run {
             return Ok((changed, context.registry.preview_reload(context.now, &config)));
         }
