@@ -239,3 +239,15 @@ fn a_reload_does_not_open_the_admin_port() {
     }
     assert_eq!(server.get("/v1/stats").status, 401);
 }
+
+/// Some callers send their key in the query, where it is not looked for.
+#[test]
+fn an_answer_repeats_no_key_of_the_query() {
+    let server = server(&[]);
+    for path in ["/v1/stats", "/v1/connections", "/v1/reload"] {
+        let method = if path == "/v1/reload" { "POST" } else { "GET" };
+        let answer = server.keyed(ADMIN, method, &format!("{path}?key=hunter2hunter2"), "");
+        assert_eq!((answer.status, answer.code().as_str()), (400, "bad_query"), "{answer:?}");
+        assert!(!answer.body.contains("hunter2"), "{answer:?}");
+    }
+}

@@ -222,10 +222,8 @@ fn is_dry_run(query: Option<&str>) -> Result<bool, Problem> {
     match query {
         None | Some("" | "dry_run=0" | "dry_run=false") => Ok(false),
         Some("dry_run=1" | "dry_run=true") => Ok(true),
-        Some(other) => {
-            let other: String = other.chars().take(32).collect();
-            let message =
-                format!("only dry_run=1 or dry_run=0 can be given in the query, not {other:?}");
+        Some(_) => {
+            let message = "only dry_run=1 or dry_run=0 can be given in the query";
             Err(Problem::new(400, "bad_query", message))
         }
     }
