@@ -18,7 +18,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::admin::AnswerBounds;
 use crate::auth::revocations::Lifetime;
-use crate::auth::{Algorithm, JwksSettings, KeySource, RoomRights};
+use crate::auth::{Algorithm, JwksSettings, KeySource, MIN_INTERVAL_OF_URL, RoomRights};
 use crate::limits::descriptors::{self, Descriptors, Lowered};
 use crate::network::proxies::Proxies;
 use crate::network::sites::{Hosts, Origins, Sites};
@@ -400,10 +400,18 @@ impl Settings {
             _ => return Ok(None),
         };
         source.check().map_err(|why| format!("{}: {why}", self.written(key)))?;
-        match self.own("auth.jwks_interval") {
-            Some(Value::Time(interval)) => Ok(Some(JwksSettings { source, interval })),
-            _ => unreachable!("its row has a default"),
+        let Some(Value::Time(interval)) = self.own("auth.jwks_interval") else {
+            unreachable!("its row has a default")
+        };
+        if matches!(source, KeySource::Url(_)) && interval < MIN_INTERVAL_OF_URL {
+            return Err(format!(
+                "{}: must be at least {} s for a key set of a server ({url}). A new key is there sooner: \
+                 it is fetched when a token names it",
+                self.written("auth.jwks_interval"),
+                MIN_INTERVAL_OF_URL.as_secs()
+            ));
         }
+        Ok(Some(JwksSettings { source, interval }))
     }
 
     /// How long tokens can be valid.

@@ -544,6 +544,10 @@ fn what_can_not_be_safe_does_not_start_and_no_error_shows_a_key() {
         (&["auth.key_file=/nonexistent/key", &admin], &["auth.key_file", "/nonexistent/key"]),
         (&["listen=0.0.0.0:0"], &["auth.key_file"]),
         (&["auth.jwks_url=http://example.com/?k=hunter2", &admin], &["auth.jwks_url=<secret>"]),
+        (
+            &["auth.jwks_url=https://example.com/?k=hunter2", "auth.jwks_interval=29s", &admin],
+            &["auth.jwks_interval=29s", "at least 30 s", "auth.jwks_url"],
+        ),
         (&[&path_as_key, &admin], &["auth.key=<secret>", "auth.key_file"]),
         (&[&key, &path_as_admin_key], &["auth.admin_key=<secret>", "auth.admin_key_file"]),
         (&[&key, &path_as_admin_keys], &["auth.admin_keys=<secret>", "auth.admin_keys_file"]),

@@ -18,6 +18,10 @@ use super::key_source::KeySource;
 const ASKS: usize = 2;
 const PER: Duration = Duration::from_secs(60);
 
+/// The shortest interval for a key set of a server: by itself this process asks the issuer no more often
+/// than unknown keys may have it ask. A file is this machine's own.
+pub(crate) const MIN_INTERVAL_OF_URL: Duration = Duration::from_secs(PER.as_secs() / ASKS as u64);
+
 /// How long after a fetch that failed the next one begins, at most.
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
 

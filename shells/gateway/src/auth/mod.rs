@@ -29,7 +29,7 @@ mod verifier;
 
 pub(crate) use claims::{Claims, MAX_TOKEN_ID_BYTES};
 pub(crate) use key::{Algorithm, Key};
-pub(crate) use key_fetcher::JwksSettings;
+pub(crate) use key_fetcher::{JwksSettings, MIN_INTERVAL_OF_URL};
 pub(crate) use key_source::KeySource;
 pub(crate) use keys::KeySet;
 pub(crate) use room_rights::{RoomRights, owner};

@@ -99,7 +99,7 @@ pub(super) const ROWS: &[Row] = &[
     row("auth.key_file", OwnSecretFiles, "files that hold one such key each; several are all in force [none]"),
     row("auth.jwks_file", OwnKeySetFile, "a file that holds a key set (JWKS), read again every jwks_interval [none]"),
     row("auth.jwks_url", OwnKeySetUrl, "the https URL of a key set (JWKS), fetched again every jwks_interval [none]"),
-    row("auth.jwks_interval", OwnTime("5m", 1_000, 86_400_000), "from one reading of the key set to the next [5m]"),
+    row("auth.jwks_interval", OwnTime("5m", 1_000, 86_400_000), "from one reading of the key set to the next, of a URL 30s at least [5m]"),
     row("auth.audience", OwnNames, "a token's aud must have one of these; without any it must have no aud [none]"),
     row("auth.issuer", OwnNames, "a token's iss must be one of these [any]"),
     row("auth.leeway", OwnTime("5s", 0, 600_000), "how far apart this clock and that of the tokens' issuer may be [5s]"),
