@@ -8,7 +8,7 @@ use super::{Origin, Settings};
 const PREFIX: &str = "HEADCOUNT_";
 
 /// Variables that size this project's tests, which may be set for a whole shell.
-pub(super) const OF_THE_TESTS: [&str; 13] = [
+pub(super) const OF_THE_TESTS: [&str; 16] = [
     "SEED",
     "SEEDS",
     "FIRST",
@@ -22,6 +22,9 @@ pub(super) const OF_THE_TESTS: [&str; 13] = [
     "SOCKET_CYCLES",
     "NEIGHBOUR_MS",
     "BINARY",
+    "CUTS",
+    "CUT_MS",
+    "RUNTIMES",
 ];
 
 impl Settings {
