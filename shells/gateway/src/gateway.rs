@@ -14,12 +14,13 @@ use headcount_mio::{Answer, Context, Handler, HangUp, Kind, Outcome, Payload, Re
 use tokio::sync::Notify;
 use tracing::{debug, error, info};
 
+use crate::auth::TokenAuth;
 use crate::auth::credentials;
 use crate::auth::entrance::{self, Entry};
 use crate::auth::grants::Grant;
 use crate::auth::room_access::{self, Right, may_join};
 use crate::clock::wall_clock::WallClock;
-use crate::own::{Door, Shared};
+use crate::live_settings::LiveSettings;
 use crate::secret::Secret;
 use crate::telemetry::fault;
 use crate::telemetry::journal;
@@ -51,7 +52,7 @@ pub(crate) struct Counters {
 pub(crate) struct Gateway {
     /// Of the registry: which connections clients may name.
     instance: u64,
-    own: Shared,
+    live_settings: LiveSettings,
     wall: WallClock,
     counters: Arc<Counters>,
     /// Asks for a reload; `None`: there is no file to read again.
@@ -63,12 +64,12 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn new(
         instance: u64,
-        own: Shared,
+        live_settings: LiveSettings,
         counters: Arc<Counters>,
         reload: Option<Arc<Notify>>,
     ) -> Self {
         // The loop, and with it the registry's time, begins when this has been made.
-        Self { instance, own, wall: WallClock::start(), counters, reload, arriving: None }
+        Self { instance, live_settings, wall: WallClock::start(), counters, reload, arriving: None }
     }
 
     /// The answer to an address that has used up its rate.
@@ -78,24 +79,24 @@ impl Gateway {
             return None;
         }
         let forwarded = request.headers("x-forwarded-for");
-        let wait = self.own.lock().admit(request.peer().ip(), forwarded).err()?;
+        let wait = self.live_settings.lock().admit(request.peer().ip(), forwarded).err()?;
         let message = "too many connects from this address (limits.connect_rate_per_ip)";
         Some(Answer::json(429, "connect_rate_per_ip", message).retry_after(wait))
     }
 
     /// Who a request is.
     fn identify(&mut self, request: &Request<'_>) -> Result<Verdict, Problem> {
-        let mut own = self.own.lock();
-        own.sites().check(request.headers("host"), request.headers("origin"))?;
-        let (entry, query) = (own.door(), request.query().unwrap_or(""));
-        let Some(door) = entry else {
+        let mut live = self.live_settings.lock();
+        live.sites().check(request.headers("host"), request.headers("origin"))?;
+        let (entry, query) = (live.token_auth(), request.query().unwrap_or(""));
+        let Some(token_auth) = entry else {
             if credentials::are_in_headers(request) {
                 return Err(identity::no_key());
             }
             let Identity { who, resume } = identity::from_query(query, self.instance)?;
             return Ok(Verdict::Admit { who, resume });
         };
-        match entrance::enter(request, door, self.wall.anchor(), self.instance)? {
+        match entrance::enter(request, token_auth, self.wall.anchor(), self.instance)? {
             Entry::Known(Identity { who, resume }, grant) => {
                 self.arriving = Some(grant);
                 Ok(Verdict::Admit { who, resume })
@@ -171,9 +172,9 @@ impl Gateway {
         auth: &Auth,
         has_waited: bool,
     ) -> Result<Option<(Identity, Grant)>, Problem> {
-        let mut own = self.own.lock();
-        let door = own.door().ok_or_else(identity::no_key)?;
-        let Some(claims) = entrance::granted(auth.token.reveal(), has_waited, door)? else {
+        let mut live = self.live_settings.lock();
+        let token_auth = live.token_auth().ok_or_else(identity::no_key)?;
+        let Some(claims) = entrance::granted(auth.token.reveal(), has_waited, token_auth)? else {
             return Ok(None);
         };
         // It closed with the process that it was a connection of.
@@ -182,7 +183,8 @@ impl Gateway {
             None => previous.map(Resume::takeover),
             position => Some(Resume { position, previous }),
         };
-        entrance::admit(&claims, auth.thread.clone(), resume, door, self.wall.anchor()).map(Some)
+        entrance::admit(&claims, auth.thread.clone(), resume, token_auth, self.wall.anchor())
+            .map(Some)
     }
 
     /// Takes new credentials of an open connection. `None`: their key is on its way.
@@ -193,9 +195,9 @@ impl Gateway {
         token: &Secret,
         has_waited: bool,
     ) -> Result<Option<()>, Problem> {
-        let mut own = self.own.lock();
-        let door = own.door().ok_or_else(identity::no_key)?;
-        let Some(claims) = entrance::granted(token.reveal(), has_waited, door)? else {
+        let mut live = self.live_settings.lock();
+        let token_auth = live.token_auth().ok_or_else(identity::no_key)?;
+        let Some(claims) = entrance::granted(token.reveal(), has_waited, token_auth)? else {
             return Ok(None);
         };
         let closing = || Problem::new(409, "closing", "the connection is closing");
@@ -208,18 +210,18 @@ impl Gateway {
             let message = "the token is for another thread than the connection's";
             return Err(Problem::new(403, "other_thread", message));
         }
-        let ends = self.wall.anchor().stamp(entrance::ends(&claims, door));
+        let ends = self.wall.anchor().stamp(entrance::ends(&claims, token_auth));
         context.registry.refresh(context.now, conn, Some(ends)).map_err(|_| closing())?;
-        door.grants.insert(conn, Grant::new(&claims));
+        token_auth.grants.insert(conn, Grant::new(&claims));
         Ok(Some(()))
     }
 
     /// Whether a connection may join a room.
     fn may_join(&self, registry: &Registry, conn: ConnId, room: &RoomId) -> bool {
         let Some(who) = registry.who(conn) else { return false };
-        match self.own.lock().door() {
+        match self.live_settings.lock().token_auth() {
             None => may_join(who.user, room, Right::Development),
-            Some(Door { grants, open, .. }) => {
+            Some(TokenAuth { grants, open, .. }) => {
                 let token = grants.get(conn).map(Grant::rooms);
                 may_join(who.user, room, Right::Client { token, open })
             }
@@ -358,14 +360,14 @@ impl Handler for Gateway {
     }
 
     fn source(&mut self, peer: SocketAddr) -> Option<Source> {
-        self.own.lock().source(peer.ip())
+        self.live_settings.lock().source(peer.ip())
     }
 
     fn admitted(&mut self, context: &mut Context<'_>, conn: ConnId, admitted: Admitted) {
         let grant = self.arriving.take();
         let Some(who) = context.registry.who(conn) else { return };
-        if let (Some(grant), Some(door)) = (grant, self.own.lock().door()) {
-            door.grants.insert(conn, grant);
+        if let (Some(grant), Some(token_auth)) = (grant, self.live_settings.lock().token_auth()) {
+            token_auth.grants.insert(conn, grant);
         }
         let config = context.registry.config();
         let terms =
@@ -433,8 +435,10 @@ impl Handler for Gateway {
     }
 
     fn cleanup(&mut self, what: Ended, _: CloseReason) {
-        if let (Ended::Conn(conn), Some(door)) = (what, self.own.lock().door()) {
-            door.grants.remove(conn);
+        if let (Ended::Conn(conn), Some(token_auth)) =
+            (what, self.live_settings.lock().token_auth())
+        {
+            token_auth.grants.remove(conn);
         }
     }
 

@@ -15,8 +15,8 @@ mod cli;
 mod clock;
 mod gateway;
 mod limits;
+mod live_settings;
 mod network;
-mod own;
 mod regular_file;
 mod replay;
 mod secret;
@@ -40,10 +40,11 @@ use tokio::sync::Notify;
 use tracing::{error, info};
 
 use crate::admin::Reload;
+use crate::auth::TokenAuth;
 use crate::cli::Command;
 use crate::gateway::{Counters, Gateway};
 use crate::limits::descriptors::Descriptors;
-use crate::own::{Door, Shared};
+use crate::live_settings::LiveSettings;
 use crate::source::{Plan, Source};
 
 /// What was asked for can't be done: flags, settings, addresses.
@@ -107,12 +108,12 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     let handle = server.handle();
     let failed = Arc::new(AtomicBool::new(false));
     let again = handle.clone();
-    let door = tokens.map(|rules| Door::new(rules, move || again.authenticate_again()));
-    let door = door
+    let token_auth = tokens.map(|rules| TokenAuth::new(rules, move || again.authenticate_again()));
+    let token_auth = token_auth
         .transpose()
         .map_err(|error| format!("cannot start the thread that reads keys: {error}"))?;
-    let asks_for_tokens = door.is_some();
-    let own = Shared::new(settings, door);
+    let asks_for_tokens = token_auth.is_some();
+    let live_settings = LiveSettings::new(settings, token_auth);
     let hang_ups = Arc::new(Notify::new());
     let reload = has_files.then(|| Arc::clone(&hang_ups));
     let keys: Vec<_> = admin_keys.names().map(str::to_owned).collect();
@@ -122,7 +123,7 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
         admin_keys,
         address,
         Arc::clone(&counters),
-        Reload::new(source, own.clone(), log.clone(), handle.clone()),
+        Reload::new(source, live_settings.clone(), log.clone(), handle.clone()),
     );
     let admin_failed = Arc::clone(&failed);
     // Not joined: when the loop has ended the process ends, whatever the admin port is doing.
@@ -150,7 +151,7 @@ fn serve(arguments: cli::Serve) -> Result<ExitCode, String> {
     );
     announce(address, admin_address)
         .map_err(|error| format!("cannot start the thread of standard output: {error}"))?;
-    let result = server.run(Gateway::new(config.instance(), own, counters, reload));
+    let result = server.run(Gateway::new(config.instance(), live_settings, counters, reload));
     let code = match result {
         Ok(()) if failed.load(Ordering::Acquire) => ExitCode::FAILURE,
         Ok(()) => {

@@ -15,8 +15,8 @@ use super::call::{Answer, Body, Call, Field, Form, NOTHING, Shape};
 use super::fields::Fields;
 use super::{State, body, json, object};
 use crate::auth::MAX_TOKEN_ID_BYTES;
+use crate::auth::TokenAuth;
 use crate::auth::revocations::{self, Full};
-use crate::own::Door;
 use crate::telemetry::audit::Record;
 use crate::wire::frames::{Object, millis};
 use crate::wire::problem::Problem;
@@ -214,11 +214,11 @@ impl State {
         context: &mut Context<'_>,
         revoked: &Revoked,
     ) -> Result<(u32, Option<u64>), Problem> {
-        let mut own = self.0.reload.own().lock();
-        let door = own.door();
+        let mut live = self.0.reload.live_settings().lock();
+        let token_auth = live.token_auth();
         match revoked {
             Revoked::User(user) => {
-                if let Some(Door { revocations, lifetime, .. }) = door {
+                if let Some(TokenAuth { revocations, lifetime, .. }) = token_auth {
                     let now = SystemTime::now();
                     revocations.revoke_user(user.as_str(), now, *lifetime).map_err(full)?;
                 }
@@ -226,7 +226,7 @@ impl State {
                 Ok((context.registry.revoke(context.now, user), Some(sessions)))
             }
             Revoked::Token(id) => {
-                let Some(Door { revocations, lifetime, grants, .. }) = door else {
+                let Some(TokenAuth { revocations, lifetime, grants, .. }) = token_auth else {
                     let message = "development mode takes no tokens: revoke the user";
                     return Err(Problem::new(409, "no_key", message));
                 };

@@ -15,8 +15,8 @@ use super::idempotency::AnswerBounds;
 use super::publish::Limits;
 use super::redaction::Rules;
 use super::{State, body, json, recorded};
+use crate::live_settings::LiveSettings;
 use crate::network::sites::Sites;
-use crate::own;
 use crate::source::{Plan, Source};
 use crate::telemetry::audit::Record;
 use crate::telemetry::fault;
@@ -54,7 +54,7 @@ const FIXED: [&str; 2] = ["listen", "admin"];
 /// What a reload reads, and what it replaces beside the registry's configuration.
 pub(crate) struct Reload {
     source: Arc<Source>,
-    own: own::Shared,
+    live_settings: LiveSettings,
     log: Log,
     /// Of the loop, which has requests that wait for keys.
     handle: Handle,
@@ -63,13 +63,18 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
-    pub(crate) fn new(source: Source, own: own::Shared, log: Log, handle: Handle) -> Self {
-        Self { source: Arc::new(source), own, log, handle, turn: Mutex::new(()) }
+    pub(crate) fn new(
+        source: Source,
+        live_settings: LiveSettings,
+        log: Log,
+        handle: Handle,
+    ) -> Self {
+        Self { source: Arc::new(source), live_settings, log, handle, turn: Mutex::new(()) }
     }
 
     /// Who may come in.
-    pub(super) const fn own(&self) -> &own::Shared {
-        &self.own
+    pub(super) const fn live_settings(&self) -> &LiveSettings {
+        &self.live_settings
     }
 
     pub(super) const fn log(&self) -> &Log {
@@ -78,17 +83,17 @@ impl Reload {
 
     /// What is in force at the start.
     pub(super) fn idempotency(&self) -> AnswerBounds {
-        self.own.lock().settings().idempotency()
+        self.live_settings.lock().settings().idempotency()
     }
 
     /// What is in force at the start.
     pub(super) fn admin_sites(&self) -> Sites {
-        self.own.lock().settings().admin_sites()
+        self.live_settings.lock().settings().admin_sites()
     }
 
     /// What is in force at the start.
     pub(super) fn redaction(&self) -> Rules {
-        Rules::new(self.own.lock().settings().redaction())
+        Rules::new(self.live_settings.lock().settings().redaction())
     }
 }
 
@@ -173,18 +178,18 @@ impl State {
         dry_run: bool,
     ) -> Result<(Vec<&'static str>, Impact), Problem> {
         let Plan { settings, config, lowered, admin_keys, tokens, .. } = plan;
-        let Reload { source, own, log, handle, .. } = &self.0.reload;
-        let mut own = own.lock();
-        let changed = settings.changed(&config, own.settings(), context.registry.config());
+        let Reload { source, live_settings, log, handle, .. } = &self.0.reload;
+        let mut live = live_settings.lock();
+        let changed = settings.changed(&config, live.settings(), context.registry.config());
         if let Some(key) = FIXED.into_iter().find(|key| changed.contains(key)) {
-            let (written, now) = (settings.written(key), own.settings().address(key));
+            let (written, now) = (settings.written(key), live.settings().address(key));
             let message = format!(
                 "{written}: {key} is {now} as long as the server runs; restart it, or leave {key} \
                  as it was"
             );
             return Err(Problem::new(422, "restart_needed", message));
         }
-        if own.door().is_some() != tokens.is_some() {
+        if live.token_auth().is_some() != tokens.is_some() {
             let message = "development mode neither begins nor ends while the server runs: restart \
                            it, or leave it a key to check tokens with (auth.key_file)";
             return Err(Problem::new(422, "restart_needed", message));
@@ -197,9 +202,9 @@ impl State {
         if dry_run {
             return Ok((changed, context.registry.preview_reload(context.now, &config)));
         }
-        if let (Some(door), Some(rules)) = (own.door(), tokens) {
+        if let (Some(token_auth), Some(rules)) = (live.token_auth(), tokens) {
             let again = handle.clone();
-            door.reload(rules, move || again.authenticate_again()).map_err(|error| {
+            token_auth.reload(rules, move || again.authenticate_again()).map_err(|error| {
                 let message = format!("cannot start the thread that reads keys: {error}");
                 Problem::new(500, "failed", message)
             })?;
@@ -212,7 +217,7 @@ impl State {
         self.set_sites(settings.admin_sites());
         self.set_redaction(Rules::new(settings.redaction()));
         log.set_level(settings.log_level());
-        own.replace(settings);
+        live.replace(settings);
         Ok((changed, context.registry.reload(context.now, config)))
     }
 }

@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use headcount::{Principal, Resume, ThreadId};
 use headcount_mio::Request;
 
+use crate::auth::TokenAuth;
 use crate::auth::credentials;
 use crate::auth::grants::Grant;
 use crate::auth::{Check, Claims};
 use crate::clock::wall_clock::Anchor;
-use crate::own::Door;
 use crate::wire::identity::{self, Identity, Parameters};
 use crate::wire::problem::Problem;
 
@@ -31,7 +31,7 @@ pub(crate) enum Entry {
 /// the token's.
 pub(crate) fn enter(
     request: &Request<'_>,
-    door: &mut Door,
+    token_auth: &mut TokenAuth,
     anchor: Anchor,
     instance: u64,
 ) -> Result<Entry, Problem> {
@@ -50,11 +50,11 @@ pub(crate) fn enter(
         }
         return Ok(Entry::Pending);
     };
-    let Some(claims) = granted(&token, request.has_waited(), door)? else {
+    let Some(claims) = granted(&token, request.has_waited(), token_auth)? else {
         return Ok(Entry::Later);
     };
     let resume = parameters.resume(instance)?;
-    let (identity, grant) = admit(&claims, parameters.thread()?, resume, door, anchor)?;
+    let (identity, grant) = admit(&claims, parameters.thread()?, resume, token_auth, anchor)?;
     Ok(Entry::Known(identity, grant))
 }
 
@@ -66,14 +66,14 @@ pub(crate) fn enter(
 pub(crate) fn granted(
     token: &str,
     has_waited: bool,
-    door: &mut Door,
+    token_auth: &mut TokenAuth,
 ) -> Result<Option<Claims>, Problem> {
-    let claims = match door.tokens.check(token, SystemTime::now(), has_waited) {
+    let claims = match token_auth.tokens.check(token, SystemTime::now(), has_waited) {
         Check::Granted(claims) => claims,
         Check::Later => return Ok(None),
         Check::Refused(error) => return Err(error.problem()),
     };
-    if door.revocations.refuses(&claims, SystemTime::now(), door.lifetime) {
+    if token_auth.revocations.refuses(&claims, SystemTime::now(), token_auth.lifetime) {
         let message = "the token, or its user, was revoked: get a new one";
         return Err(Problem::new(401, "token_revoked", message));
     }
@@ -88,7 +88,7 @@ pub(crate) fn admit(
     claims: &Claims,
     thread: Option<ThreadId>,
     resume: Option<Resume>,
-    door: &Door,
+    token_auth: &TokenAuth,
     anchor: Anchor,
 ) -> Result<(Identity, Grant), Problem> {
     let thread = match (&claims.thread, thread) {
@@ -101,8 +101,8 @@ pub(crate) fn admit(
         (None, Some(thread)) => thread,
         (None, None) => identity::main_thread()?,
     };
-    let who =
-        Principal::new(claims.user.clone(), thread).with_expiry(anchor.stamp(ends(claims, door)));
+    let who = Principal::new(claims.user.clone(), thread)
+        .with_expiry(anchor.stamp(ends(claims, token_auth)));
     let who = match claims.connections.and_then(NonZeroU32::new) {
         Some(limit) => who.with_max_connections(limit),
         None => who,
@@ -111,6 +111,6 @@ pub(crate) fn admit(
 }
 
 /// When a token stops being good, in time since 1970: as late as it would still be taken.
-pub(crate) fn ends(claims: &Claims, door: &Door) -> Duration {
-    Duration::from_secs(claims.expires_at).saturating_add(door.lifetime.leeway)
+pub(crate) fn ends(claims: &Claims, token_auth: &TokenAuth) -> Duration {
+    Duration::from_secs(claims.expires_at).saturating_add(token_auth.lifetime.leeway)
 }

@@ -23,6 +23,7 @@ pub(crate) mod room_access;
 mod room_rights;
 #[cfg(test)]
 mod tests;
+mod token_auth;
 pub(crate) mod token_rules;
 mod tokens;
 mod verifier;
@@ -33,5 +34,6 @@ pub(crate) use key_fetcher::{JwksSettings, MIN_INTERVAL_OF_URL};
 pub(crate) use key_source::KeySource;
 pub(crate) use keys::KeySet;
 pub(crate) use room_rights::{RoomRights, owner};
+pub(crate) use token_auth::TokenAuth;
 pub(crate) use tokens::{Check, Tokens};
 pub(crate) use verifier::VerifierSettings;
