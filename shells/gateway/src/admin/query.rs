@@ -4,7 +4,7 @@ use headcount::UserId;
 
 use super::address::parse_user;
 use super::call::{Field, Shape};
-use crate::values;
+use crate::settings::values;
 use crate::wire::identity::hex;
 use crate::wire::problem::Problem;
 

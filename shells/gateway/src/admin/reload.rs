@@ -17,7 +17,7 @@ use super::redaction::Rules;
 use super::{State, body, json, recorded};
 use crate::live_settings::LiveSettings;
 use crate::network::sites::Sites;
-use crate::source::{Plan, Source};
+use crate::settings::sources::{Plan, Sources};
 use crate::telemetry::audit::Record;
 use crate::telemetry::fault;
 use crate::telemetry::log::Log;
@@ -53,7 +53,7 @@ const FIXED: [&str; 2] = ["listen", "admin"];
 
 /// What a reload reads, and what it replaces beside the registry's configuration.
 pub(crate) struct Reload {
-    source: Arc<Source>,
+    sources: Arc<Sources>,
     live_settings: LiveSettings,
     log: Log,
     /// Of the loop, which has requests that wait for keys.
@@ -64,12 +64,12 @@ pub(crate) struct Reload {
 
 impl Reload {
     pub(crate) fn new(
-        source: Source,
+        sources: Sources,
         live_settings: LiveSettings,
         log: Log,
         handle: Handle,
     ) -> Self {
-        Self { source: Arc::new(source), live_settings, log, handle, turn: Mutex::new(()) }
+        Self { sources: Arc::new(sources), live_settings, log, handle, turn: Mutex::new(()) }
     }
 
     /// Who may come in.
@@ -149,9 +149,9 @@ fn note(record: &Record, changed: &[&str], impact: Impact) {
 impl State {
     /// Reads the settings again; a dry run changes nothing.
     async fn reload(&self, dry_run: bool) -> Result<(Vec<&'static str>, Impact), Problem> {
-        let Reload { source, turn, .. } = &self.0.reload;
+        let Reload { sources, turn, .. } = &self.0.reload;
         let _turn = turn.lock().await;
-        let reader = Arc::clone(source);
+        let reader = Arc::clone(sources);
         // Files can be slow, and other requests are not to wait for them.
         let read = tokio::task::spawn_blocking(move || {
             fault::point("file");
@@ -178,7 +178,7 @@ impl State {
         dry_run: bool,
     ) -> Result<(Vec<&'static str>, Impact), Problem> {
         let Plan { settings, config, lowered, admin_keys, tokens, .. } = plan;
-        let Reload { source, live_settings, log, handle, .. } = &self.0.reload;
+        let Reload { sources, live_settings, log, handle, .. } = &self.0.reload;
         let mut live = live_settings.lock();
         let changed = settings.changed(&config, live.settings(), context.registry.config());
         if let Some(key) = FIXED.into_iter().find(|key| changed.contains(key)) {
@@ -210,7 +210,7 @@ impl State {
             })?;
         }
         info!(changed = changed.join(","), "reloading");
-        source.warn_of(&lowered);
+        sources.warn_of(&lowered);
         self.set_limits(Limits::new(&config));
         self.set_keys(Arc::new(admin_keys));
         self.0.answers.set_bounds(settings.idempotency());

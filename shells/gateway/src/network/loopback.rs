@@ -1,6 +1,6 @@
 //! Which hosts are this machine's own, by any of their names.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// `scheme://host[:port]`, and the host is loopback. `null` is any page in a sandbox.
 pub(crate) fn is_loopback_origin(origin: &str) -> bool {
@@ -29,6 +29,20 @@ fn is_port_suffix(text: &str) -> bool {
         Some(digits) => digits.parse::<u16>().is_ok() && !digits.starts_with('+'),
         None => text.is_empty(),
     }
+}
+
+/// Without credentials anyone who can reach a port is anyone they like, so nobody from outside may
+/// reach it.
+/// `written` is the address as it was given.
+pub(crate) fn only_loopback(written: &str, address: SocketAddr) -> Result<(), String> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(format!(
+        "{written}: development mode (no key) listens on loopback only; use 127.0.0.1:{port} or \
+         [::1]:{port}",
+        port = address.port()
+    ))
 }
 
 #[cfg(test)]
@@ -69,5 +83,15 @@ mod tests {
             assert!(!is_loopback_origin(&format!("https://{host}")), "{host}");
         }
         assert!(!is_loopback_origin("null") && !is_loopback_origin("localhost"));
+    }
+
+    #[test]
+    fn only_this_machine_may_reach_it() {
+        assert!(only_loopback("--listen", "127.9.9.9:1".parse().unwrap()).is_ok());
+        for open in ["0.0.0.0:1", "[::]:1", "192.168.0.1:1"] {
+            let written = format!("--admin {open}");
+            let sentence = only_loopback(&written, open.parse().unwrap()).unwrap_err();
+            assert!(sentence.starts_with(&written), "{sentence}");
+        }
     }
 }

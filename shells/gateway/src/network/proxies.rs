@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::values;
+use crate::settings::values;
 
 const LIST: &str = "addresses and networks, such as 127.0.0.1,10.0.0.0/8,::1";
 

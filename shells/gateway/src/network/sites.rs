@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::network::loopback;
-use crate::values;
+use crate::settings::values;
 use crate::wire::problem::Problem;
 
 const HOSTS: &str = "hosts, such as example.com, *.example.com or 127.0.0.1:8080; a * stands for one \

@@ -8,7 +8,7 @@ use super::file::literal;
 use super::rows::{ROWS, Row};
 use super::{Settings, Value, over_cap_name};
 use crate::limits::descriptors::Descriptors;
-use crate::values;
+use crate::settings::values;
 use crate::wire::frames::millis;
 
 impl Settings {

@@ -3,9 +3,12 @@
 
 mod environment;
 mod file;
+mod flags;
 mod rows;
 mod secret_file;
 mod show;
+pub(crate) mod sources;
+pub(crate) mod values;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,9 +27,9 @@ use crate::network::proxies::Proxies;
 use crate::network::sites::{Hosts, Origins, Sites};
 use crate::secret::{HIDDEN, Secret};
 use crate::telemetry::log;
-use crate::values;
+pub(crate) use flags::Flags;
+pub(crate) use rows::help;
 use rows::{ROWS, Row, Takes};
-pub(crate) use rows::{help, is_key};
 use secret_file::SecretFile;
 
 /// What a refused newcomer is told to wait under `limits.over_cap=refuse`.

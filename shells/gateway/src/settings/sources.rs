@@ -5,11 +5,11 @@ use std::path::Path;
 use headcount::{Config, shown};
 use tracing::warn;
 
+use super::{Flags, Settings};
 use crate::admin::AdminKeys;
 use crate::auth::token_rules::TokenRules;
-use crate::cli;
 use crate::limits::descriptors::{Descriptors, Lowered};
-use crate::settings::Settings;
+use crate::network::loopback;
 
 /// The settings that give a key to check tokens with.
 const TOKEN_KEYS: &str = "auth.key_file, auth.jwks_file or auth.jwks_url";
@@ -19,8 +19,8 @@ const ADMIN_KEYS: &str = "auth.admin_key_file or auth.admin_keys_file";
 
 /// The flags, the environment and the file, and what the process has been given.
 #[derive(Debug)]
-pub(crate) struct Source {
-    arguments: cli::Serve,
+pub(crate) struct Sources {
+    flags: Flags,
     seed: u64,
     descriptors: Descriptors,
 }
@@ -38,9 +38,9 @@ pub(crate) struct Plan {
     pub(crate) has_files: bool,
 }
 
-impl Source {
-    pub(crate) const fn new(arguments: cli::Serve, seed: u64, descriptors: Descriptors) -> Self {
-        Self { arguments, seed, descriptors }
+impl Sources {
+    pub(crate) const fn new(flags: Flags, seed: u64, descriptors: Descriptors) -> Self {
+        Self { flags, seed, descriptors }
     }
 
     /// Reads all of them. A mistake is one line, the same at the start and for a reload.
@@ -51,12 +51,12 @@ impl Source {
     fn plan(&self) -> Result<Plan, String> {
         let mut settings = Settings::default();
         // Each replaces what those before it have set.
-        if let Some(path) = &self.arguments.config {
+        if let Some(path) = &self.flags.config {
             settings.read_file(path)?;
         }
         settings.read_environment(std::env::vars_os())?;
-        self.arguments.apply(&mut settings)?;
-        conclude(settings, self.arguments.config.is_some(), self.seed, self.descriptors)
+        self.flags.apply(&mut settings)?;
+        conclude(settings, self.flags.config.is_some(), self.seed, self.descriptors)
     }
 
     /// Warns of limits that the process could not keep.
@@ -98,7 +98,7 @@ fn conclude(
     let admin_keys = AdminKeys::new(&settings)?;
     let tokens = TokenRules::new(&settings)?;
     match &tokens {
-        None => cli::only_loopback(&settings.written("listen"), settings.address("listen"))
+        None => loopback::only_loopback(&settings.written("listen"), settings.address("listen"))
             .map_err(|sentence| {
                 format!("{sentence}, or set a key to check tokens with ({TOKEN_KEYS})")
             })?,
@@ -112,7 +112,7 @@ fn conclude(
         Some(_) => {}
     }
     if admin_keys.is_empty() {
-        cli::only_loopback(&settings.written("admin"), settings.address("admin"))
+        loopback::only_loopback(&settings.written("admin"), settings.address("admin"))
             .map_err(|sentence| format!("{sentence}, or set a key ({ADMIN_KEYS})"))?;
     }
     let [websocket, admin] = [settings.sites(), settings.admin_sites()];

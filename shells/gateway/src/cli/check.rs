@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use clap::Args;
 use headcount::shown;
 
+use super::USAGE;
+use super::serve::Serve;
 use crate::limits::descriptors::Descriptors;
-use crate::source::{self, Source};
-use crate::{USAGE, cli};
+use crate::settings::sources::{self, Sources};
 
 /// What chance is drawn from. No setting depends on it.
 const SEED: u64 = 0;
@@ -22,7 +23,7 @@ pub(crate) struct Check {
 
 /// Says every mistake of a file, each in a line on standard error, or `ok`.
 pub(crate) fn run(arguments: &Check) -> Result<ExitCode, String> {
-    let mistakes = source::mistakes(&arguments.file, SEED, Descriptors::of_the_process());
+    let mistakes = sources::mistakes(&arguments.file, SEED, Descriptors::of_the_process());
     if mistakes.is_empty() {
         return print("ok\n");
     }
@@ -33,9 +34,9 @@ pub(crate) fn run(arguments: &Check) -> Result<ExitCode, String> {
 }
 
 /// Prints the settings that a server with these arguments would have, started here and now.
-pub(crate) fn show(arguments: cli::Serve) -> Result<ExitCode, String> {
+pub(crate) fn show(arguments: Serve) -> Result<ExitCode, String> {
     let descriptors = Descriptors::of_the_process();
-    let plan = Source::new(arguments, SEED, descriptors).read()?;
+    let plan = Sources::new(arguments.settings, SEED, descriptors).read()?;
     print(&plan.settings.show(&plan.config, descriptors)?)
 }
 
