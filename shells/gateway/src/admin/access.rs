@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{Request, State as Shared};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::debug;
 
-use super::State;
+use super::AdminState;
 use super::keys::{AdminKeys, Caller, Scope};
 use super::query;
 use super::recorded;
@@ -38,7 +38,7 @@ impl Peer {
 /// Serves a call of `route`, if the request may make it. The request has its [`Caller`] then, unless
 /// it is for an operating call, which the audit is about.
 pub(super) async fn admit(
-    Shared((state, route)): Shared<(State, &'static Route)>,
+    State((state, route)): State<(AdminState, &'static Route)>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -73,7 +73,7 @@ async fn serve(route: &'static Route, request: Request, next: Next) -> Response 
 /// The owner of the key that a request carries. Where no key is configured, everybody is the same
 /// caller, who may do everything.
 pub(super) fn identify(
-    state: &State,
+    state: &AdminState,
     headers: &HeaderMap,
     peer: Option<SocketAddr>,
 ) -> Result<Caller, Problem> {
@@ -90,7 +90,7 @@ pub(super) fn identify(
     Err(Problem::new(401, "unauthorized", message))
 }
 
-fn refuse(state: &State, peer: Option<SocketAddr>, caller: &Caller, scope: Scope) -> Problem {
+fn refuse(state: &AdminState, peer: Option<SocketAddr>, caller: &Caller, scope: Scope) -> Problem {
     state.0.counters.admin_refusals.count("wrong_scope");
     let (key, scope) = (caller.name().unwrap_or_default(), scope.name());
     debug!(?peer, key, scope, "a call of the admin port was refused: its key lacks the scope");

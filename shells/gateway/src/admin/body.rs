@@ -11,7 +11,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::State;
+use super::AdminState;
 use super::call::NOTHING;
 use super::fields::Fields;
 use super::object::{or_empty, parse};
@@ -72,7 +72,7 @@ impl Deref for Received {
 /// The content type is required not only for form's sake: a web page from elsewhere can't send this
 /// one without asking the server first, and the server does not answer that question.
 pub(super) async fn read(
-    state: &State,
+    state: &AdminState,
     request: Request,
     limit: usize,
 ) -> Result<Received, Problem> {
@@ -90,7 +90,7 @@ pub(super) async fn read(
 }
 
 /// Reads the body of a request that has nothing to say: whatever it does say was meant for another.
-pub(super) async fn nothing(state: &State, request: Request) -> Result<(), Problem> {
+pub(super) async fn nothing(state: &AdminState, request: Request) -> Result<(), Problem> {
     let text = read(state, request, NOTHING_BYTES).await?;
     parse::<Fields<'_>>(or_empty(&text))?.end(NOTHING.fields)
 }

@@ -1,14 +1,14 @@
 //! `POST /v1/close`: the application closes connections, with code 4503.
 
 use axum::Extension;
-use axum::extract::{Request, State as Shared};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use headcount::CloseReason;
 
 use super::address::{Audience, TO_FIELD};
 use super::call::{Answer, Body, Call, Field, Form, Shape};
 use super::fields::Fields;
-use super::{State, body, json, object};
+use super::{AdminState, body, json, object};
 use crate::telemetry::audit::Record;
 use crate::wire::frames::Object;
 use crate::wire::problem::Problem;
@@ -37,7 +37,7 @@ const BODY_BYTES: usize = 8 * 1024;
 const MAX_REASON: usize = 1024;
 
 pub(super) async fn close(
-    Shared(state): Shared<State>,
+    State(state): State<AdminState>,
     Extension(record): Extension<Record>,
     request: Request,
 ) -> Result<Response, Problem> {

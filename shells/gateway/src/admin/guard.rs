@@ -1,11 +1,11 @@
 //! What every request of the admin port passes first: where it comes from, by its `Host` and `Origin`.
 
-use axum::extract::{Request, State as Shared};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::State;
+use super::AdminState;
 use super::unread::Unread;
 use crate::network::loopback;
 use crate::network::sites::Sites;
@@ -18,7 +18,11 @@ const PREFLIGHT: [(HeaderName, &str); 3] = [
     (header::ACCESS_CONTROL_MAX_AGE, "600"),
 ];
 
-pub(super) async fn guard(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(
+    State(state): State<AdminState>,
+    request: Request,
+    next: Next,
+) -> Response {
     let sites = state.sites();
     // The one origin that is allowed by its name, and is told so.
     let mut origins = request.headers().get_all(header::ORIGIN).into_iter();

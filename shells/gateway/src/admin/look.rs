@@ -1,7 +1,7 @@
 //! `GET /v1/connections`, `/v1/sessions` and `/v1/closed`: who is there, why, and what comes next.
 
 use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{RawPathParams, RawQuery, State as Shared};
+use axum::extract::{RawPathParams, RawQuery, State};
 use axum::response::Response;
 use headcount::{Closed, ConnId, Registry, SessionId, Timestamp, UserId};
 use headcount_mio::Context;
@@ -11,7 +11,7 @@ use super::call::{Answer, Body, Call, Field, Form, Shape};
 use super::explain;
 use super::pages::Page;
 use super::query::Query;
-use super::{SLICE, State, json};
+use super::{AdminState, SLICE, json};
 use crate::wire::handles::Named;
 use crate::wire::problem::Problem;
 
@@ -154,7 +154,7 @@ impl Entry for SessionId {
 
 /// Answers with a page of them.
 pub(super) async fn list<T: Entry>(
-    Shared(state): Shared<State>,
+    State(state): State<AdminState>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = Query::read(query.as_deref())?;
@@ -196,7 +196,7 @@ fn select<T: Entry>(registry: &Registry, query: &Query) -> (Vec<T>, Option<u64>)
 
 /// Answers with one of them.
 pub(super) async fn one<T: Entry>(
-    Shared(state): Shared<State>,
+    State(state): State<AdminState>,
     path: Result<RawPathParams, RawPathParamsRejection>,
 ) -> Result<Response, Problem> {
     // What can't be decoded is no id; an empty text is none either.
@@ -212,7 +212,7 @@ pub(super) async fn one<T: Entry>(
 }
 
 pub(super) async fn closed(
-    Shared(state): Shared<State>,
+    State(state): State<AdminState>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = Query::read(query.as_deref())?;

@@ -5,12 +5,12 @@
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use headcount::{CloseReason, RoomEnd, RunEnd, SessionEnd, Stats};
 
-use super::State;
+use super::AdminState;
 use super::call::{Answer, Body, Call};
 use super::idempotency::Figures;
 use super::stats::resident_bytes;
@@ -29,7 +29,7 @@ pub(super) static CALL: Call = Call {
 
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Problem> {
+pub(super) async fn show(State(state): State<AdminState>) -> Result<Response, Problem> {
     let (stats, draining) =
         state.call(|context| (context.registry.stats(), context.registry.is_draining())).await?;
     let mut page = Page::default();

@@ -45,7 +45,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use headcount::Config;
@@ -78,7 +78,7 @@ const SLICE: usize = 100;
 
 /// What every request can use.
 #[derive(Clone)]
-pub(crate) struct State(Arc<Inner>);
+pub(crate) struct AdminState(Arc<Inner>);
 
 struct Inner {
     handle: Handle,
@@ -98,7 +98,7 @@ struct Inner {
     started: Instant,
 }
 
-impl State {
+impl AdminState {
     pub(crate) fn new(
         handle: Handle,
         config: &Config,
@@ -206,7 +206,7 @@ fn stopped() -> Problem {
 /// Serves so many connections at a time until the process ends. Each notice of `hang_ups` is a SIGHUP, or several.
 pub(crate) fn run(
     listener: TcpListener,
-    state: State,
+    state: AdminState,
     hang_ups: Arc<Notify>,
     places: usize,
 ) -> io::Result<()> {
@@ -253,7 +253,7 @@ async fn live() -> Response {
 }
 
 /// The loop answers, and admits newcomers.
-async fn ready(Shared(state): Shared<State>) -> Result<Response, Problem> {
+async fn ready(State(state): State<AdminState>) -> Result<Response, Problem> {
     let draining = state.call(|context| context.registry.is_draining());
     match tokio::time::timeout(READY_WITHIN, draining).await {
         Ok(Ok(true)) => {

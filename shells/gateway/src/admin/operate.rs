@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::Extension;
 use axum::body::HttpBody as _;
-use axum::extract::{Request, State as Shared};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use headcount::{CloseReason, Target, UserId};
 use headcount_mio::Context;
@@ -13,7 +13,7 @@ use tracing::error;
 use super::address::parse_user;
 use super::call::{Answer, Body, Call, Field, Form, NOTHING, Shape};
 use super::fields::Fields;
-use super::{State, body, json, object};
+use super::{AdminState, body, json, object};
 use crate::auth::MAX_TOKEN_ID_BYTES;
 use crate::auth::TokenAuth;
 use crate::auth::revocations::{self, Full};
@@ -95,7 +95,7 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(24 * 3600);
 
 /// Drains, and the process stays: everyone is closed and nobody is admitted until it ends.
 pub(super) async fn drain(
-    Shared(state): Shared<State>,
+    State(state): State<AdminState>,
     Extension(record): Extension<Record>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -127,7 +127,7 @@ pub(super) async fn drain(
 
 /// Ends a drain early: newcomers are admitted again, and the connections that are not closed yet stay.
 pub(super) async fn cancel_drain(
-    Shared(state): Shared<State>,
+    State(state): State<AdminState>,
     Extension(record): Extension<Record>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -164,7 +164,7 @@ enum Revoked {
 }
 
 impl Revoked {
-    async fn read(state: &State, request: Request) -> Result<Self, Problem> {
+    async fn read(state: &AdminState, request: Request) -> Result<Self, Problem> {
         let text = body::read(state, request, BODY_BYTES).await?;
         let mut body = object::parse::<Fields<'_>>(&text)?.only(REVOKE_FORM.fields)?;
         let (user, token) = (body.take_text("user")?, body.take_text("token_id")?);
@@ -187,7 +187,7 @@ impl Revoked {
 /// Closes connections with 4503, and refuses the tokens that they could come back with. Of a user the
 /// sessions end too, with what they keep.
 pub(super) async fn revoke(
-    Shared(state): Shared<State>,
+    State(state): State<AdminState>,
     Extension(record): Extension<Record>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -207,7 +207,7 @@ pub(super) async fn revoke(
     Ok(json(answer.end()))
 }
 
-impl State {
+impl AdminState {
     /// How many connections are closed, and of a user how many sessions end.
     fn revoke(
         &self,
@@ -257,7 +257,7 @@ pub(super) type Recount = Result<String, Problem>;
 /// Recounts everything. The loop only copies the registry; the copy is counted on another thread,
 /// one at a time.
 pub(super) async fn check(
-    Shared(state): Shared<State>,
+    State(state): State<AdminState>,
     request: Request,
 ) -> Result<Response, Problem> {
     body::nothing(&state, request).await?;
@@ -265,7 +265,7 @@ pub(super) async fn check(
     state.0.recount.ask(async move { recount(&task).await }).await?.map(json)
 }
 
-async fn recount(state: &State) -> Recount {
+async fn recount(state: &AdminState) -> Recount {
     let copy = state.call(|context| context.registry.clone()).await?;
     let counted = tokio::task::spawn_blocking(move || (copy.check(), copy.stats())).await;
     let (checked, stats) =

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
-use super::State;
+use super::AdminState;
 use super::call::{Answer, Body, Call};
 use crate::wire::frames::Object;
 
@@ -53,7 +53,7 @@ impl Page {
     }
 }
 
-pub(super) async fn show(Shared(state): Shared<State>) -> Response {
+pub(super) async fn show(State(state): State<AdminState>) -> Response {
     let page = &state.0.page;
     let html = HeaderValue::from_static("text/html; charset=utf-8");
     let headers = [

@@ -1,6 +1,6 @@
 //! `POST /v1/publish`.
 
-use axum::extract::{Request, State as Shared};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use headcount::{Class, Config, MESSAGE_OVERHEAD, Message};
 use serde_json::value::RawValue;
@@ -9,7 +9,7 @@ use super::address::Audience;
 use super::call::{Answer, Body, Call};
 use super::outcome::{self, Outcome};
 use super::publication::{self, Publication};
-use super::{State, body, idempotency, json};
+use super::{AdminState, body, idempotency, json};
 use crate::wire::frames;
 use crate::wire::problem::Problem;
 
@@ -65,7 +65,7 @@ impl Limits {
 }
 
 pub(super) async fn publish(
-    Shared(state): Shared<State>,
+    State(state): State<AdminState>,
     request: Request,
 ) -> Result<Response, Problem> {
     let key = idempotency::key(&request)?;
@@ -79,7 +79,7 @@ pub(super) async fn publish(
 }
 
 async fn send(
-    state: &State,
+    state: &AdminState,
     audience: Audience,
     data: Box<RawValue>,
     class: Class,

@@ -3,7 +3,7 @@
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 
-use super::State;
+use super::AdminState;
 use super::access::Peer;
 use super::keys::Caller;
 use super::refusal::Code;
@@ -13,7 +13,7 @@ use crate::wire::problem::Problem;
 /// Serves a call. `serve` finds a [`Record`] among the request's extensions, and notes there whom it
 /// is about and what it did.
 pub(super) async fn serve<F>(
-    state: &State,
+    state: &AdminState,
     call: String,
     caller: &Caller,
     mut request: Request,

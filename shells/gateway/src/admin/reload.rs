@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Request, State as Shared};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use headcount::Impact;
 use headcount_mio::{Context, Handle};
@@ -14,7 +14,7 @@ use super::call::{Answer, Body, Call, Field, Form, NOTHING, Shape};
 use super::idempotency::AnswerBounds;
 use super::publish::Limits;
 use super::redaction::Rules;
-use super::{State, body, json, recorded};
+use super::{AdminState, body, json, recorded};
 use crate::live_settings::LiveSettings;
 use crate::network::sites::Sites;
 use crate::settings::sources::{Plan, Sources};
@@ -98,7 +98,7 @@ impl Reload {
 }
 
 pub(super) async fn reload(
-    Shared(state): Shared<State>,
+    State(state): State<AdminState>,
     Extension(record): Extension<Record>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -111,7 +111,7 @@ pub(super) async fn reload(
 }
 
 /// Reloads at each notice, for ever. Several that come while one is under way are one.
-pub(super) async fn on_hang_up(state: State, hang_ups: Arc<Notify>) {
+pub(super) async fn on_hang_up(state: AdminState, hang_ups: Arc<Notify>) {
     loop {
         hang_ups.notified().await;
         let Some(place) = state.log().audit().place().await else {
@@ -146,7 +146,7 @@ fn note(record: &Record, changed: &[&str], impact: Impact) {
     record.plain("sessions", impact.sessions);
 }
 
-impl State {
+impl AdminState {
     /// Reads the settings again; a dry run changes nothing.
     async fn reload(&self, dry_run: bool) -> Result<(Vec<&'static str>, Impact), Problem> {
         let Reload { sources, turn, .. } = &self.0.reload;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State as Shared};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use headcount::{ConnId, ConnState, JoinError, Registry, RoomId, UserId};
 use headcount_mio::Context;
@@ -10,7 +10,7 @@ use headcount_mio::Context;
 use super::address::{parse_connection, parse_room, parse_user};
 use super::call::{Answer, Body, Call, Field, Form, Shape};
 use super::fields::Fields;
-use super::{SLICE, State, body, json, object, to_the_end};
+use super::{AdminState, SLICE, body, json, object, to_the_end};
 use crate::auth::room_access::{self, Right, may_join};
 use crate::gateway::reply;
 use crate::wire::frames::{self, Object};
@@ -62,7 +62,7 @@ enum Whom {
 }
 
 impl Whom {
-    async fn read(state: &State, request: Request) -> Result<(Self, RoomId), Problem> {
+    async fn read(state: &AdminState, request: Request) -> Result<(Self, RoomId), Problem> {
         let text = body::read(state, request, BODY_BYTES).await?;
         let mut body = object::parse::<Fields<'_>>(&text)?.only(FORM.fields)?;
         let (user, connection) = (body.take_text("user")?, body.take_text("connection")?);
@@ -97,20 +97,20 @@ impl Whom {
 }
 
 /// The connections that are meant, in slices of which each is one call of the loop.
-async fn slices(state: &State, whom: Whom) -> Result<Vec<Vec<ConnId>>, Problem> {
+async fn slices(state: &AdminState, whom: Whom) -> Result<Vec<Vec<ConnId>>, Problem> {
     let all = state.call(move |context| whom.connections(context.registry)).await?;
     Ok(all.chunks(SLICE).map(<[_]>::to_vec).collect())
 }
 
 pub(super) async fn join(
-    Shared(state): Shared<State>,
+    State(state): State<AdminState>,
     request: Request,
 ) -> Result<Response, Problem> {
     let (whom, room) = Whom::read(&state, request).await?;
     to_the_end(async move { join_all(&state, whom, room).await }).await.map(json)
 }
 
-async fn join_all(state: &State, whom: Whom, room: RoomId) -> Result<String, Problem> {
+async fn join_all(state: &AdminState, whom: Whom, room: RoomId) -> Result<String, Problem> {
     let (mut joined, mut already, mut refused) = (0, 0, 0);
     let mut reason: Option<(&'static str, String)> = None;
     for slice in slices(state, whom).await? {
@@ -159,14 +159,14 @@ fn over_limit(error: JoinError) -> (&'static str, String) {
 }
 
 pub(super) async fn leave(
-    Shared(state): Shared<State>,
+    State(state): State<AdminState>,
     request: Request,
 ) -> Result<Response, Problem> {
     let (whom, room) = Whom::read(&state, request).await?;
     to_the_end(async move { leave_all(&state, whom, room).await }).await.map(json)
 }
 
-async fn leave_all(state: &State, whom: Whom, room: RoomId) -> Result<String, Problem> {
+async fn leave_all(state: &AdminState, whom: Whom, room: RoomId) -> Result<String, Problem> {
     let (mut left, mut absent) = (0, 0);
     for slice in slices(state, whom).await? {
         let (room, counters) = (room.clone(), Arc::clone(&state.0.counters));

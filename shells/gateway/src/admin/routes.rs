@@ -1,7 +1,7 @@
 //! The calls of the admin port: one table, of which the router is made.
 
 use axum::Router;
-use axum::extract::{Request, State as Shared};
+use axum::extract::{Request, State};
 use axum::middleware;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use headcount::{ConnId, SessionId};
@@ -10,11 +10,11 @@ use super::access::{self, Access, Peer};
 use super::call::{Call, Field};
 use super::guard::guard;
 use super::keys::Scope::{Operate, Publish, Read};
-use super::{LIVE, READY, live, ready};
 use super::{
-    State, client_module, close, look, metrics, openapi, operate, page, publish, query, reload,
-    rooms, runs, stats,
+    AdminState, client_module, close, look, metrics, openapi, operate, page, publish, query,
+    reload, rooms, runs, stats,
 };
+use super::{LIVE, READY, live, ready};
 use crate::wire::problem::Problem;
 
 /// The method of a call.
@@ -65,7 +65,7 @@ pub(super) struct Route {
     serve: Serve,
 }
 
-type Serve = fn(MethodFilter) -> MethodRouter<State>;
+type Serve = fn(MethodFilter) -> MethodRouter<AdminState>;
 
 const fn open(path: &'static str, call: &'static Call, serve: Serve) -> Route {
     let (access, queries) = (Access::Open, Queries::Anything);
@@ -117,7 +117,7 @@ pub(super) static ROUTES: &[Route] = &[
 ];
 
 /// Serves the calls of the table, and nothing else.
-pub(super) fn router(state: State) -> Router {
+pub(super) fn router(state: AdminState) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         let admit = middleware::from_fn_with_state((state.clone(), route), access::admit);
@@ -132,7 +132,7 @@ pub(super) fn router(state: State) -> Router {
 }
 
 /// Without a key there is one answer for all that is not open.
-async fn unknown_route(Shared(state): Shared<State>, request: Request) -> Problem {
+async fn unknown_route(State(state): State<AdminState>, request: Request) -> Problem {
     if let Err(problem) = access::identify(&state, request.headers(), Peer::of(&request)) {
         return problem;
     }
@@ -140,7 +140,7 @@ async fn unknown_route(Shared(state): Shared<State>, request: Request) -> Proble
     Problem::new(404, "unknown_route", format!("there is nothing at {path}"))
 }
 
-async fn wrong_method(Shared(state): Shared<State>, request: Request) -> Problem {
+async fn wrong_method(State(state): State<AdminState>, request: Request) -> Problem {
     if let Err(problem) = access::identify(&state, request.headers(), Peer::of(&request)) {
         return problem;
     }

@@ -1,7 +1,7 @@
 //! `POST /v1/runs` and `/v1/runs/{run}/events`: agent runs, opened and told of.
 
 use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{RawPathParams, Request, State as Shared};
+use axum::extract::{RawPathParams, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use headcount::{
@@ -15,7 +15,7 @@ use super::event::{self, Report};
 use super::opening::{self, Opening};
 use super::outcome::{self, Outcome};
 use super::surrogates::{self, Halves};
-use super::{State, body, idempotency, json};
+use super::{AdminState, body, idempotency, json};
 use crate::clock::utc;
 use crate::wire::problem::Problem;
 use crate::wire::run_events;
@@ -42,7 +42,7 @@ pub(super) static EVENT: Call = Call {
 const STREAM: &str = "session";
 
 pub(super) async fn open(
-    Shared(state): Shared<State>,
+    State(state): State<AdminState>,
     request: Request,
 ) -> Result<Response, Problem> {
     let key = idempotency::key(&request)?;
@@ -70,7 +70,7 @@ pub(super) async fn open(
 }
 
 pub(super) async fn event(
-    Shared(state): Shared<State>,
+    State(state): State<AdminState>,
     path: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -96,7 +96,7 @@ pub(super) async fn event(
 
 /// Tells of an event. In texts that go on, the first half of a surrogate pair waits for its second.
 fn tell(
-    state: &State,
+    state: &AdminState,
     context: &mut Context<'_>,
     run: &RunId,
     report: &Report,

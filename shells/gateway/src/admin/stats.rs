@@ -4,14 +4,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::response::Response;
 use headcount::{CloseReason, RoomEnd, RunEnd, SessionEnd, Stats, Survey, Timestamp};
 use headcount_mio::Context;
 
 use super::call::{Answer, Body, Call, Field, Form, Shape};
 use super::idempotency::Figures;
-use super::{State, json};
+use super::{AdminState, json};
 use crate::wire::frames::{Object, array, millis};
 use crate::wire::problem::Problem;
 use crate::wire::run_events::end_name;
@@ -62,7 +62,7 @@ const TOP_USERS: usize = 10;
 /// Slots of the tables that one call of the loop passes.
 const SLOTS: usize = 2_000;
 
-pub(super) async fn show(Shared(state): Shared<State>) -> Result<Response, Problem> {
+pub(super) async fn show(State(state): State<AdminState>) -> Result<Response, Problem> {
     let task = state.clone();
     let survey = state.0.survey.ask(async move { survey(&task).await }).await??;
     // After the survey: the counters are those of the answer's instant.
@@ -91,7 +91,7 @@ fn idempotency(kept: Figures) -> String {
 /// What takes a walk over the tables to know.
 pub(super) type Surveyed = Result<Survey, Problem>;
 
-async fn survey(state: &State) -> Surveyed {
+async fn survey(state: &AdminState) -> Surveyed {
     let mut survey = Survey::new(TOP_USERS);
     loop {
         let step = move |context: &mut Context<'_>| {

@@ -80,7 +80,7 @@ pub(super) fn run(arguments: Serve) -> Result<ExitCode, String> {
     let hang_ups = Arc::new(Notify::new());
     let reload = has_files.then(|| Arc::clone(&hang_ups));
     let keys: Vec<_> = admin_keys.names().map(str::to_owned).collect();
-    let state = admin::State::new(
+    let state = admin::AdminState::new(
         handle.clone(),
         &config,
         admin_keys,
