@@ -3,7 +3,8 @@ export type Json = null | boolean | number | string | Json[] | { [name: string]:
 
 export interface Options {
   /** The credentials, or where to get them: called for the first connection, before the token expires, and
-   * again when the server finds it expired or bad. An error of it is told and tried again later. */
+   * again when the server finds it expired or bad. What it throws, and what is no token, is told as an `error`, and
+   * it is called again later. */
   token?: string | (() => string | Promise<string>);
   /** How the token is sent: as the subprotocol `bearer.…` (the default), or in the first frame. */
   auth?: 'subprotocol' | 'frame';
@@ -43,7 +44,7 @@ export interface ServerEvent {
 /** What a run hands out: the server's, or `run_lost`, made by the client, with `data.reason` `restart` or `gap`. */
 export interface RunEvent {
   event: 'agent_started' | 'agent_thinking' | 'tool_executing' | 'tool_completed' | 'progress' | 'text'
-    | 'agent_completed' | 'agent_failed' | 'agent_cancelled' | 'agent_interrupted' | 'run_lost' | (string & {});
+    | 'agent_completed' | 'agent_failed' | 'agent_cancelled' | 'run_lost' | (string & {});
   run: string;
   data: any;
   agent?: string;

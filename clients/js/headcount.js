@@ -1,15 +1,14 @@
 // The client of a headcount gateway. docs/client.md has the algorithm, headcount.d.ts the interface.
 
-// Milliseconds: the window until a server advertises one; the cap of its growth; from an attempt to the
-// welcome; from a probe to any frame.
-const WINDOW = [250, 5000], CAP = 60_000, CONNECT = 15_000, PROBE = 10_000;
-// Requests without an answer, ended runs that are kept, characters of a piece of text.
-const QUEUE = 256, ENDED_RUNS = 16, PIECE = 1024;
-const END = /^(agent_(completed|failed|cancelled|interrupted)|run_lost)$/;
+// Milliseconds.
+const WINDOW = [250, 5000], MAX_DELAY = 60_000, UNTIL_WELCOME = 15_000, UNTIL_DEAD = 10_000;
+const MAX_REQUESTS = 256, MAX_ENDED_RUNS = 16, MAX_PIECE = 1024;
+const FINAL = /^(10(0[023789]|10)|45..)$/;
+const END = /^(agent_(completed|failed|cancelled)|run_lost)$/;
 
-const fault = (code, message, more) => Object.assign(new Error(message), { code }, more);
+const fault = (code, message, more) => Object.assign(new Error(message, more), { code });
 
-// Unchecked: they only say when to ask for the next token.
+// Unchecked: they only say when to ask again.
 const claims = token => {
   try {
     return JSON.parse(atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/')));
@@ -18,7 +17,7 @@ const claims = token => {
   }
 };
 
-// Whether it has nothing but its delta, so that two of them are one longer piece.
+// Two of them in a row are one longer piece.
 const plain = event => event.event === 'text' && typeof event.data?.delta === 'string' &&
   Object.keys(event.data).length === 1;
 
@@ -42,7 +41,7 @@ export class Run {
     this.agent ??= event.agent;
     const last = this.#pieces.at(-1);
     if (event.event === 'text') this.text += event.data?.delta ?? '';
-    if (last && plain(last) && plain(event) && last.data.delta.length < PIECE) {
+    if (last && plain(last) && plain(event) && last.data.delta.length < MAX_PIECE) {
       this.#pieces[this.#pieces.length - 1] = { ...event, data: { delta: last.data.delta + event.data.delta } };
     } else {
       this.#pieces.push(event);
@@ -106,20 +105,20 @@ export class Client {
   #opened = 0;
   #interval = 25_000;
   #probing = false;
-  #token; #renew = true; #refused = false;
+  #token; #due; #renew = true; #refused = false;
   #cursor = null;
   #rooms = new Map();
   #requests = new Map();
   #id = 0;
   #acks = new Map();
   #runs = new Map();
-  #unlisten = [];
+  #closing = new AbortController();
 
   constructor(url, options = {}) {
     this.#base = url;
     this.#options = options;
     this.#WebSocket = options.WebSocket ?? globalThis.WebSocket;
-    if (!this.#WebSocket) throw fault('no_websocket', 'there is no WebSocket here: give one as options.WebSocket');
+    if (!this.#WebSocket) throw fault('no_websocket', 'no WebSocket here: give one as options.WebSocket');
     this.state = 'connecting';
     this.connection = this.user = this.thread = undefined;
     if (options.resume) {
@@ -128,23 +127,19 @@ export class Client {
       this.connection = connection;
       this.#rooms = new Map(Object.entries(rooms));
     }
-    const nudge = () => this.retry();
-    const hear = (target, ...names) => {
-      if (!target?.addEventListener) return;
-      for (const name of names) {
-        target.addEventListener(name, nudge);
-        this.#unlisten.push(() => target.removeEventListener(name, nudge));
-      }
+    const nudge = ({ type }) => {
+      if (type === 'offline' ? this.state === 'open' : type !== 'visibilitychange' || !document.hidden) this.retry();
     };
-    hear(globalThis, 'online', 'offline', 'pageshow');
-    hear(globalThis.document, 'visibilitychange', 'resume');
-    // Listeners that are added at once hear everything.
+    const hear = (target, name) => target?.addEventListener?.(name, nudge, { signal: this.#closing.signal });
+    for (const name of ['online', 'offline', 'pageshow']) hear(globalThis, name);
+    for (const name of ['visibilitychange', 'resume']) hear(globalThis.document, name);
+    // Listeners that are added at once hear all.
     queueMicrotask(() => this.state === 'connecting' && this.#connect());
   }
 
   get position() {
-    const { connection } = this;
-    return this.#cursor && structuredClone({ ...this.#cursor, connection, rooms: Object.fromEntries(this.#rooms) });
+    return this.#cursor &&
+      structuredClone({ ...this.#cursor, connection: this.connection, rooms: Object.fromEntries(this.#rooms) });
   }
 
   get rooms() { return [...this.#rooms.keys()]; }
@@ -186,7 +181,7 @@ export class Client {
 
   #emit(name, detail) {
     for (const listener of this.#listeners.get(name) ?? []) {
-      // What a listener throws is reported, and breaks nothing here.
+      // What it throws is reported, and breaks nothing here.
       try { listener(detail); } catch (error) { queueMicrotask(() => { throw error; }); }
     }
   }
@@ -201,18 +196,16 @@ export class Client {
     this.#abandon();
     this.#turn('connecting');
     if (attempt !== this.#attempt) return;
-    this.#timer = setTimeout(() => this.#lost({ reason: 'no welcome in time' }), CONNECT);
+    this.#timer = setTimeout(() => this.#lost({ reason: `no ${this.#socket ? 'welcome' : 'token'} in time` }), UNTIL_WELCOME);
     const { token, user, thread, auth } = this.#options;
-    if (token && this.#renew) {
+    if (token && (this.#renew || Date.now() > this.#due)) {
       try {
-        const fresh = typeof token === 'function' ? await token() : token;
+        await this.#obtain();
         if (attempt !== this.#attempt) return;
-        if (typeof fresh !== 'string') throw new TypeError('the token is not a string');
-        this.#token = fresh;
-        this.#renew = false;
       } catch (error) {
         if (attempt !== this.#attempt) return;
-        this.#emit('error', fault('token', `the token callback failed: ${error?.message}`, { cause: error }));
+        if (typeof token !== 'function') return this.#end({ code: 4500, reason: error.message });
+        this.#tokenless(error);
         return this.#lost({ reason: 'no token' });
       }
     }
@@ -234,7 +227,7 @@ export class Client {
     }
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#lost({ code, reason });
-    // A close follows, and says more. Some implementations throw at a socket without.
+    // A close follows. Without a listener some sockets throw.
     socket.onerror = () => {};
   }
 
@@ -247,10 +240,11 @@ export class Client {
     this.#socket = null;
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
-    try { socket.close(1000); } catch { /* It was not open yet. */ }
+    try { socket.close(1000); } catch { /* Not open yet. */ }
   }
 
   #lost({ code = 1006, reason = '' }) {
+    if (this.state === 'closed') return;
     const opened = this.state === 'open' && this.#opened;
     ++this.#attempt;
     this.#abandon();
@@ -259,17 +253,17 @@ export class Client {
       if (!renewable || (code === 4500 && this.#refused)) return this.#end({ code, reason });
       this.#refused = code === 4500;
       this.#renew = true;
-    } else if ((code >= 4500 && code < 4600) || [1000, 1002, 1003, 1007, 1008, 1009, 1010].includes(code)) {
+    } else if (FINAL.test(code)) {
       return this.#end({ code, reason });
     }
-    // One that is welcomed and closed at once does not reset the growth.
+    // A welcome alone does not reset the growth.
     const held = opened && Date.now() - opened > this.#window[1];
     this.#failures = held ? 0 : this.#failures + 1;
     const [low, high] = this.#next ?? this.#window;
-    const top = Math.max(high, Math.min(CAP, high * 2 ** Math.min(this.#failures - 1, 16)));
+    const top = held ? high : Math.max(high, Math.min(MAX_DELAY, high * 2 ** Math.min(this.#failures - 1, 16)));
     this.#next = null;
-    const asked = Number(/retry_after=(\d+)/.exec(reason)?.[1] ?? 0);
-    const delay = Math.round(Math.min(asked, 3600) * 1000 + low + Math.random() * Math.max(0, (held ? high : top) - low));
+    const asked = /retry_after=(\d+)/.exec(reason)?.[1] ?? 0;
+    const delay = Math.round(Math.min(asked, 3600) * 1000 + low + Math.random() * (top - low));
     this.#timer = setTimeout(() => this.#connect(), delay);
     this.#turn('waiting', { code, reason, retryIn: delay });
   }
@@ -279,7 +273,7 @@ export class Client {
     ++this.#attempt;
     this.#abandon();
     clearTimeout(this.#acking);
-    for (const unlisten of this.#unlisten) unlisten();
+    this.#closing.abort();
     this.state = 'closed';
     const over = fault('closed', `the client is closed: ${code} ${reason}`);
     for (const { reject } of this.#requests.values()) reject(over);
@@ -287,6 +281,7 @@ export class Client {
     for (const run of this.#runs.values()) run._over(true);
     this.#turn('closed', { code, reason });
     this.#emit('close', { code, reason });
+    this.#listeners.clear();
   }
 
   #send(frame) {
@@ -339,9 +334,11 @@ export class Client {
     this.#refused = false;
     this.#opened = Date.now();
     this.state = 'open';
+    // It came in with the token of a refresh that has no answer.
+    for (const [id, { frame }] of this.#requests) if (frame.token) this.#settle(id);
     this.#resend();
     const asked = new Set([...this.#requests.values()].map(({ frame }) => frame.room));
-    for (const room of this.#rooms.keys()) if (!asked.has(room)) this.join(room);
+    for (const room of this.#rooms.keys()) if (!asked.has(room)) this.#request({ type: 'join', room }, true);
     if (foreign) this.#acks.delete('session');
     this.#acknowledge();
     this.#schedule();
@@ -350,7 +347,7 @@ export class Client {
     if (foreign) this.#emit('reset', { stream: 'session', epoch });
   }
 
-  // Runs that can't go on are over. With the same epoch the end may still come, behind the gap.
+  // Runs that can't go on are over. In the same epoch the end may come behind the gap.
   #forget(open, foreign, recovered) {
     const absent = [...this.#runs.values()].filter(run => !run.end && run.agent !== undefined &&
       (foreign || (!open.includes(run.id) && (run.partial || recovered === 'gap'))));
@@ -361,7 +358,7 @@ export class Client {
       }
     };
     if (foreign) this.#lose();
-    else if (absent.length) this.#settling = setTimeout(this.#lose, PROBE);
+    else if (absent.length) this.#settling = setTimeout(this.#lose, UNTIL_DEAD);
     else this.#lose = undefined;
   }
 
@@ -370,11 +367,11 @@ export class Client {
     if (stream && !this.#pass(stream, offset)) return;
     if (this.#lose && stream === 'session') {
       clearTimeout(this.#settling);
-      this.#settling = setTimeout(this.#lose, PROBE);
+      this.#settling = setTimeout(this.#lose, UNTIL_DEAD);
     }
     if (id !== undefined) {
       let run = this.#runs.get(id);
-      // A name that begins again is another run.
+      // A name that begins again is a new run.
       if (run?.end) this.#runs.delete(id);
       run = this.run(id);
       const known = run.agent !== undefined;
@@ -387,7 +384,7 @@ export class Client {
 
   #prune() {
     const ended = [...this.#runs.values()].filter(run => run.end);
-    for (const run of ended.slice(0, -ENDED_RUNS)) this.#runs.delete(run.id);
+    for (const run of ended.slice(0, -MAX_ENDED_RUNS)) this.#runs.delete(run.id);
   }
 
   // False: it was seen before.
@@ -408,7 +405,7 @@ export class Client {
     }
     this.#emit('gap', gap);
     // Only a welcome says which runs are still open.
-    if (open && Date.now() - this.#opened > PROBE) this.#lost({ reason: 'gap' });
+    if (open && Date.now() - this.#opened > UNTIL_DEAD) this.#lost({ reason: 'gap' });
   }
 
   #joined({ room, epoch, offset, recovered, request }) {
@@ -439,11 +436,11 @@ export class Client {
     else this.#emit('error', error);
   }
 
-  // Until there is an answer it is asked again on each connection: each of them may come twice.
-  #request(frame) {
+  // It is asked again on each connection until there is an answer: it may come twice.
+  #request(frame, own) {
     const answer = new Promise((resolve, reject) => {
       if (this.state === 'closed') return reject(fault('closed', 'the client is closed'));
-      if (this.#requests.size >= QUEUE) return reject(fault('queue_full', `${QUEUE} requests are waiting`));
+      if (!own && this.#requests.size >= MAX_REQUESTS) return reject(fault('queue_full', `${MAX_REQUESTS} requests are waiting`));
       const id = ++this.#id;
       this.#requests.set(id, { frame, resolve, reject });
       this.#ask(id, frame);
@@ -489,40 +486,59 @@ export class Client {
   #probe() {
     clearTimeout(this.#watch);
     this.#probing = true;
-    this.#watch = setTimeout(() => this.#lost({ reason: 'no sign of life' }), this.#options.probe ?? PROBE);
+    this.#watch = setTimeout(() => this.#lost({ reason: 'no sign of life' }), this.#options.probe ?? UNTIL_DEAD);
     this.#send({ type: 'ping' });
     // An answer that found no room on its way is asked for again.
     this.#resend();
   }
 
-  // The next token is asked for when four fifths of the life of this one are over.
-  #schedule() {
-    if (typeof this.#options.token !== 'function') return;
+  async #obtain() {
+    const attempt = this.#attempt;
+    this.#renew = true;
+    const { token } = this.#options;
+    const fresh = typeof token === 'function' ? await token() : token;
+    // It is not shown: it may be a secret.
+    if (typeof fresh !== 'string' || !/^[\w.-]+$/.test(fresh)) throw new Error('malformed token');
+    // What comes late serves the next attempt.
+    if (attempt !== this.#attempt && !this.#renew) return;
+    this.#token = fresh;
+    this.#renew = false;
+    this.#plan();
+  }
+
+  #tokenless(cause) {
+    this.#emit('error', fault('token', `no new token: ${cause?.message}`, { cause }));
+  }
+
+  // The next token is due when four fifths of the life of this one are over.
+  #plan() {
     const { exp, iat } = claims(this.#token);
-    const left = exp - Date.now() / 1000;
+    const now = Date.now() / 1000;
+    const left = exp - now;
     const life = exp > iat ? exp - iat : left;
     // A clock that is wrong must not make it ask all the time.
     const after = 0.8 * Math.max(life / 8, left > 0 ? Math.min(left, life) : life);
-    if (after > 0) this.#renewal = setTimeout(() => this.#refresh(), Math.min(after * 1000, 2 ** 31 - 1));
+    this.#due = after > 0 ? (now + after) * 1000 : NaN;
+  }
+
+  #schedule() {
+    if (typeof this.#options.token === 'function' && this.#due) {
+      this.#renewal = setTimeout(() => this.#refresh(), Math.min(this.#due - Date.now(), 2 ** 31 - 1));
+    }
   }
 
   async #refresh() {
     const attempt = this.#attempt;
-    this.#renew = true;
     try {
-      const token = await this.#options.token();
+      await this.#obtain();
       if (attempt !== this.#attempt) return;
-      const before = this.#token;
-      this.#token = token;
-      this.#renew = false;
-      await this.#request({ type: 'refresh', token }).catch(error => {
-        this.#token = before;
-        this.#renew = true;
-        throw error;
-      });
-      if (attempt === this.#attempt) this.#schedule();
+      await this.#request({ type: 'refresh', token: this.#token }, true);
     } catch (error) {
-      if (this.state !== 'closed') this.#emit('error', fault('token', `the token was not refreshed: ${error?.message}`, { cause: error }));
+      if (attempt !== this.#attempt) return;
+      this.#renew = true;
+      this.#plan();
+      this.#tokenless(error);
     }
+    if (attempt === this.#attempt) this.#schedule();
   }
 }

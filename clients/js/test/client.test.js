@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, mock, test } from 'node:test';
 import { Client } from '../headcount.js';
 import { FakeSocket, begin, end, pass, settle, token } from './fake.js';
 
@@ -241,6 +241,17 @@ test('rooms come back at their offset', async () => {
   assert.deepEqual(client.rooms, ['lobby']);
 });
 
+test('more rooms come back than requests may wait', async () => {
+  await opened();
+  for (let number = 0; number < 300; number++) {
+    FakeSocket.last.says({ type: 'joined', room: `r${number}`, epoch: 'r', offset: 0, recovered: 'fresh' });
+  }
+  FakeSocket.last.ends(1006);
+  await pass(1000);
+  FakeSocket.last.welcome({ recovered: 'all' });
+  assert.equal(FakeSocket.last.of('join').length, 300);
+});
+
 test('a room of another epoch begins again, and is told', async () => {
   const heard = await opened();
   FakeSocket.last.says({ type: 'joined', room: 'a', epoch: 'r', offset: 9, recovered: 'fresh' });
@@ -360,6 +371,30 @@ test('the browser says when the network is back', async () => {
   }
 });
 
+test('a page that is hidden and a network that goes end no wait', async () => {
+  const target = new EventTarget();
+  globalThis.addEventListener = target.addEventListener.bind(target);
+  globalThis.removeEventListener = target.removeEventListener.bind(target);
+  globalThis.document = Object.assign(new EventTarget(), { hidden: true });
+  try {
+    await opened();
+    target.dispatchEvent(new Event('offline'));
+    assert.equal(FakeSocket.last.of('ping').length, 1);
+    FakeSocket.last.ends(1006);
+    target.dispatchEvent(new Event('offline'));
+    document.dispatchEvent(new Event('visibilitychange'));
+    await settle();
+    assert.equal(FakeSocket.all.length, 1);
+    document.hidden = false;
+    document.dispatchEvent(new Event('visibilitychange'));
+    await settle();
+    assert.equal(FakeSocket.all.length, 2);
+  } finally {
+    client.close();
+    for (const name of ['addEventListener', 'removeEventListener', 'document']) delete globalThis[name];
+  }
+});
+
 test('frames that are no frames break nothing', async () => {
   const heard = await opened();
   for (const data of ['', 'null', '7', '[]', '{"type":"new"}', '{', '"x"']) FakeSocket.last.onmessage({ data });
@@ -376,6 +411,44 @@ test('close is the end of everything', async () => {
   await assert.rejects(client.join('a'), { code: 'closed' });
   await pass(600_000);
   assert.equal(FakeSocket.all.length, 1);
+});
+
+test('a listener of a gap may close', async () => {
+  const heard = await opened();
+  client.on('gap', () => client.close());
+  FakeSocket.last.event(1, started);
+  await pass(20_000);
+  FakeSocket.last.says({ type: 'gap', stream: 'session', from: 2, to: 5 });
+  assert.equal(client.state, 'closed');
+  await pass(600_000);
+  assert.equal(FakeSocket.all.length, 1);
+  assert.equal(heard('state').at(-1).state, 'closed');
+});
+
+test('nothing is heard after the close', async () => {
+  const heard = await opened();
+  FakeSocket.last.ends(1006);
+  await pass(1000);
+  client.on('state', ({ state }) => state === 'open' && client.close());
+  FakeSocket.last.welcome({ session: { epoch: 'f', offset: 0 } });
+  assert.equal(heard('close').length, 1);
+  assert.equal(heard('reset').length, 0);
+});
+
+test('two clients in one page are two', async () => {
+  const first = await opened();
+  const [one, socket] = [client, FakeSocket.last];
+  try {
+    const second = await opened({ thread: 't' });
+    socket.event(1);
+    FakeSocket.last.event(7);
+    one.close();
+    FakeSocket.last.event(8);
+    assert.deepEqual([offsets(first), offsets(second)], [[1], [7, 8]]);
+    assert.deepEqual([one.state, client.state], ['closed', 'open']);
+  } finally {
+    one.close();
+  }
 });
 
 test('an address that is none is the end', async () => {
@@ -486,6 +559,95 @@ test('a refresh that is refused is told, and the next connection asks again', as
   FakeSocket.last.ends(4405);
   await pass(5000);
   assert.equal(calls, 3);
+});
+
+for (const [name, given] of [['a page', '<!doctype html>'], ['a line', 'h.secret.s\n'], ['nothing', undefined]]) {
+  test(`${name} in place of a token is no token, and is not told`, async () => {
+    const given_out = [given, 't'];
+    const heard = await make({ token: async () => given_out.shift() });
+    assert.equal(FakeSocket.all.length, 0);
+    assert.deepEqual(heard('error').map(({ code }) => code), ['token']);
+    const told = JSON.stringify([heard('error').map(({ message }) => message), heard('state')]);
+    assert.ok(!told.includes('secret') && !told.includes('html'), told);
+    await pass(5000);
+    assert.deepEqual(FakeSocket.last.protocols, ['headcount.v1', 'bearer.t']);
+  });
+}
+
+test('a fixed token that is none is the end', async () => {
+  const heard = await make({ token: 'two words' });
+  assert.equal(heard('close')[0].code, 4500);
+  assert.ok(!heard('close')[0].reason.includes('words'));
+});
+
+test('a token that grew old while away is replaced before it is used', async () => {
+  let calls = 0;
+  await opened({ token: async () => token({ iat: Date.now() / 1000, exp: Date.now() / 1000 + 100, call: ++calls }) });
+  // The machine sleeps: no timer fires.
+  mock.timers.setTime(Date.now() + 3_600_000);
+  FakeSocket.last.ends(1006);
+  await pass(1000);
+  assert.equal(FakeSocket.all.length, 2);
+  assert.equal(calls, 2);
+});
+
+test('a refresh that fails is tried again before the token expires', async () => {
+  let calls = 0;
+  const give = async () => {
+    if (++calls === 2) throw new Error('offline');
+    return token({ iat: Date.now() / 1000, exp: Date.now() / 1000 + 100, call: calls });
+  };
+  const heard = await opened({ token: give });
+  await pass(80_000);
+  assert.equal(heard('error')[0].code, 'token');
+  FakeSocket.last.says({ type: 'ok' });
+  await pass(17_000);
+  assert.equal(calls, 3);
+  assert.equal(FakeSocket.last.of('refresh').length, 1);
+});
+
+test('a refresh without an answer is not repeated with the next connection', async () => {
+  let calls = 0;
+  await opened({ token: async () => token({ iat: Date.now() / 1000, exp: Date.now() / 1000 + 100, call: ++calls }) });
+  await pass(80_000);
+  const [{ token: sent }] = FakeSocket.last.of('refresh');
+  FakeSocket.last.ends(1006);
+  await pass(1000);
+  // It comes in with the new one.
+  assert.deepEqual(FakeSocket.last.protocols, ['headcount.v1', `bearer.${sent}`]);
+  FakeSocket.last.welcome({ recovered: 'all' });
+  assert.equal(FakeSocket.last.of('refresh').length, 0);
+  await pass(80_000);
+  assert.equal(FakeSocket.last.of('refresh').length, 1);
+});
+
+test('a callback that takes longer than an attempt serves the next one', async () => {
+  let calls = 0;
+  const late = async () => {
+    calls++;
+    await new Promise(resolve => setTimeout(resolve, 17_000));
+    return 't';
+  };
+  const heard = await make({ token: late });
+  await pass(15_000);
+  assert.equal(heard('state').at(-1).reason, 'no token in time');
+  await pass(2000);
+  await pass(3000);
+  assert.deepEqual(FakeSocket.last?.protocols, ['headcount.v1', 'bearer.t']);
+  assert.equal(calls, 1);
+});
+
+test('a callback that hangs is called again, and not after a close', async () => {
+  let calls = 0;
+  let answer;
+  await make({ token: () => { calls++; return new Promise(resolve => { answer = resolve; }); } });
+  for (let second = 0; second < 30; second++) await pass(1000);
+  assert.equal(calls, 2);
+  client.close();
+  answer('t');
+  await pass(600_000);
+  assert.equal(FakeSocket.all.length, 0);
+  assert.equal(calls, 2);
 });
 
 // Runs

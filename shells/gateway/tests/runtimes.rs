@@ -123,6 +123,20 @@ fn hears_all(follower: &mut Follower, back_end: &BackEnd<'_>) {
     }
 }
 
+/// A login page in place of a token is no reason to give up, and is shown in no error.
+fn a_login_page_is_waited_out(runtime: &Runtime) {
+    let (server, site) = (with_tokens(), Site::start());
+    site.give(Tokens::Login);
+    let url = format!("ws://{}/ws", server.websocket);
+    let options = json!({"url": url, "tokens": site.tokens()});
+    let Some(mut follower) = Follower::start(runtime, &site, &options) else { return };
+    follower.until("it says that there is no token", |it| it.named("error").count() > 0);
+    assert!(follower.named("error").all(|it| it["message"] == "no new token: malformed token"));
+    site.give(Tokens::For(60));
+    follower.until("it is connected", |it| connections(it).len() == 1);
+    assert_eq!(follower.named("close").count(), 0);
+}
+
 /// A number below this one, by chance.
 fn random(below: u64) -> u64 {
     RandomState::new().hash_one(below) % below
@@ -253,13 +267,6 @@ fn other_runtimes_do_as_node_does() {
 }
 
 #[test]
-fn tokens_in_subprotocols_expire_in_node() {
-    if let Some(node) = node() {
-        tokens_expire(&node, "subprotocol");
-    }
-}
-
-#[test]
 fn tokens_in_first_frames_expire_in_node() {
     if let Some(node) = node() {
         tokens_expire(&node, "frame");
@@ -281,6 +288,13 @@ fn tokens_are_refused_in_node() {
     if let Some(node) = node() {
         tokens_are_refused(&node, "subprotocol");
         tokens_are_refused(&node, "frame");
+    }
+}
+
+#[test]
+fn a_login_page_is_waited_out_in_node() {
+    if let Some(node) = node() {
+        a_login_page_is_waited_out(&node);
     }
 }
 

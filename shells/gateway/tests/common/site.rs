@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
@@ -14,7 +14,7 @@ use serde_json::json;
 pub(crate) const SECRET: &str = "a secret of the tests, long enough for HS256";
 
 /// How a site answers who asks for a token.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Tokens {
     /// With one for so many seconds.
     For(u64),
@@ -26,8 +26,6 @@ pub(crate) enum Tokens {
     Unavailable,
     /// With the page of a login, and 200.
     Login,
-    /// Not at all, as long as that is so.
-    Silence,
 }
 
 /// Ends with the process.
@@ -111,17 +109,13 @@ impl Shared {
 
     fn token(&self) -> (u16, String) {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        let current = || *self.tokens.lock().unwrap();
-        while current() == Tokens::Silence {
-            thread::sleep(Duration::from_millis(10));
-        }
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
-        match current() {
+        match *self.tokens.lock().unwrap() {
             Tokens::For(seconds) => (200, token(SECRET, now, now + seconds)),
             Tokens::Expired => (200, token(SECRET, now - 120, now - 60)),
             Tokens::Forged => (200, token(&SECRET.to_uppercase(), now, now + 60)),
             Tokens::Login => (200, "<!doctype html><title>log in</title>\n".to_owned()),
-            Tokens::Unavailable | Tokens::Silence => (503, String::new()),
+            Tokens::Unavailable => (503, String::new()),
         }
     }
 }
