@@ -307,10 +307,9 @@ keys! {
     window: u64 = "outbound.window", MESSAGE_OVERHEAD, MAX_BYTES, 64 * KIB;
     /// Cost beside the window for direct messages and replies (default 4 KiB).
     reply_reserve: u64 = "outbound.reply_reserve", 0, MAX_BYTES, 4 * KIB;
-    /// Cost of what all logs hold (default 256 MiB). Over it the first to go are entries that a
-    /// client has acknowledged and everybody was handed, then those that everybody was handed, then
-    /// the others. Streams take turns, within one the oldest goes first, and those of open runs
-    /// last. One message of any size is kept.
+    /// Cost of what all logs hold (default 256 MiB). Over it the first to go are entries that every
+    /// member was handed, then the others. Streams take turns, within one the oldest goes first, and
+    /// those of open runs last. One message of any size is kept.
     process_bytes: u64 = "outbound.process_bytes", 1, 1 << 40, 256 * MIB;
     /// Cost of what the logs of one user's sessions hold (default 16 MiB, or
     /// `outbound.process_bytes` if that is less). What goes first is the same, but the oldest of

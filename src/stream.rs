@@ -48,8 +48,6 @@ pub(crate) struct Stream {
     pub(crate) log: Log,
     /// Every member's cursor is here or later. What is before is kept for a resume only.
     pub(crate) delivered_to_all: u64,
-    /// The last offset that some client has said it has dealt with.
-    pub(crate) acknowledged: u64,
     /// Dense, so that fan-out is a walk over an array and its order is deterministic.
     pub(crate) members: Vec<Member>,
     /// How many members lag.
@@ -70,7 +68,6 @@ impl Stream {
             epoch,
             log: Log::new(),
             delivered_to_all: 0,
-            acknowledged: 0,
             members: Vec::new(),
             lagging: 0,
             fan_out: None,

@@ -1,9 +1,8 @@
 //! Byte budgets of a user and of the process, over the logs of all their streams.
 //!
-//! What goes first is what costs least: entries that a client has dealt with and everybody was
-//! handed; then those that everybody was handed; then the oldest. Within the process streams take
-//! turns in the order in which they came to hold such an entry, so that none pays for all; within a
-//! user the oldest entry goes. Within a stream, what an open run keeps goes last of all.
+//! Entries that every member was handed are the first to go, then the others. Within the process
+//! streams take turns in the order in which they were listed, so that none pays for all. Within a user
+//! the oldest entry goes. Within a stream the entries of open runs go last.
 
 use alloc::collections::VecDeque;
 
@@ -16,15 +15,14 @@ use super::{LogSize, Registry};
 /// The eviction class of an entry, cheapest to lose first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum EvictionClass {
-    /// A client has dealt with it, and every member was handed it.
-    Acknowledged,
     /// Every member was handed it.
     Delivered,
+    /// A member still waits for it.
     Undelivered,
 }
 
 impl EvictionClass {
-    const ALL: [Self; 3] = [Self::Acknowledged, Self::Delivered, Self::Undelivered];
+    const ALL: [Self; 2] = [Self::Delivered, Self::Undelivered];
 
     /// Its bit among a stream's flags.
     const fn bit(self) -> u8 {
@@ -42,18 +40,15 @@ impl Stream {
     /// Append time of the entry that this stream would evict next at this class or a cheaper one,
     /// ignoring `spared`.
     fn oldest_evictable(&self, class: EvictionClass, spared: u64) -> Option<Timestamp> {
-        let up_to = match class {
-            EvictionClass::Acknowledged => self.delivered_to_all.min(self.acknowledged),
-            EvictionClass::Delivered => self.delivered_to_all,
-            EvictionClass::Undelivered => u64::MAX,
-        };
         let oldest = self.log.oldest().filter(|entry| entry.offset != spared);
         let entry = match class {
+            EvictionClass::Delivered => {
+                oldest.filter(|entry| entry.offset <= self.delivered_to_all)
+            }
             // Of an open run, if there is nothing else.
             EvictionClass::Undelivered => {
                 oldest.or_else(|| self.log.front().filter(|entry| entry.offset != spared))
             }
-            _ => oldest.filter(|entry| entry.offset <= up_to),
         };
         entry.map(|entry| entry.at)
     }
@@ -70,14 +65,14 @@ impl Stream {
 /// For each class the streams that may hold an entry of it, in the order in which they were listed.
 #[derive(Clone, Hash)]
 pub(super) struct Evictable {
-    queues: [VecDeque<(u32, u64)>; 3],
+    queues: [VecDeque<(u32, u64)>; 2],
     /// How many listings are of streams that have been removed: compacted when they are most.
     gone: usize,
 }
 
 impl Evictable {
     pub(super) const fn new() -> Self {
-        Self { queues: [VecDeque::new(), VecDeque::new(), VecDeque::new()], gone: 0 }
+        Self { queues: [VecDeque::new(), VecDeque::new()], gone: 0 }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -292,10 +292,12 @@ impl Registry {
     }
 
     /// A client says that it has dealt with everything of a stream up to an offset: of its session's,
-    /// or of a room's. Nothing is trimmed by that, for another tab may be behind; what somebody has
-    /// dealt with and everybody was handed is the first to go when there is no room for all.
+    /// or of a room's. [`Explanation::cursors`](crate::Explanation::cursors) and
+    /// [`Stats::acknowledged`](crate::Stats::acknowledged) show it. Nothing else comes of it: another
+    /// tab of the session may be behind, so no log is trimmed, and no entry is cheaper to lose.
     ///
-    /// An offset beyond what it was handed means all of that, one that runs backwards nothing.
+    /// An offset beyond what the connection was handed means all of that. One that runs backwards
+    /// changes nothing.
     ///
     /// # Errors
     /// [`AcknowledgeError`] says which of the two is unknown.
@@ -320,13 +322,11 @@ impl Registry {
         let membership = memberships
             .find(|membership| membership.stream == key)
             .ok_or(AcknowledgeError::NotAMember)?;
-        let stream = &mut self.streams[key as usize];
+        let stream = &self.streams[key as usize];
         let offset = offset.min(stream.members[membership.index as usize].cursor);
         if offset > membership.acknowledged {
             membership.acknowledged = offset;
-            stream.acknowledged = stream.acknowledged.max(offset);
             self.counters.acknowledged += 1;
-            self.list_evictable(key);
         }
         Ok(())
     }

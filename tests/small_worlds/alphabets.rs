@@ -306,7 +306,7 @@ pub(crate) fn runs() -> Alphabet {
             (
                 5,
                 &[
-                    "a budget took what somebody is owed",
+                    "a budget took what a member waits for",
                     "a close told of a gap",
                     "a text was handed out in part",
                 ],

@@ -14,14 +14,13 @@ use super::stream::Stream;
 use crate::seen::Source;
 use crate::{Check, ensure};
 
-/// How dear an entry is to somebody: the least go first.
+/// The eviction class of an entry, cheapest to lose first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Worth {
-    /// A client has dealt with it, and everybody was handed it.
-    Acknowledged,
-    /// Everybody was handed it.
-    Passed,
-    Owed,
+pub(crate) enum EvictionClass {
+    /// Every member was handed it.
+    Delivered,
+    /// A member still waits for it.
+    Undelivered,
 }
 
 /// What the call at hand may have made the budgets take.
@@ -38,24 +37,25 @@ pub(crate) struct Payments {
 struct Paid {
     source: Source,
     index: usize,
-    worth: Worth,
+    class: EvictionClass,
 }
 
 impl Stream {
     /// What of it goes first among those that may go, and how dear that surely is at most.
-    fn cheapest(&self, spared: Option<usize>) -> Option<(usize, Worth)> {
+    fn cheapest(&self, spared: Option<usize>) -> Option<(usize, EvictionClass)> {
         let index = self.logs[0].bounded(&self.entries).next().filter(|it| Some(*it) != spared)?;
-        self.logs.iter().map(|log| (index, self.worth(log, index))).max_by_key(|(_, it)| *it)
+        self.logs
+            .iter()
+            .map(|log| (index, self.eviction_class(log, index)))
+            .max_by_key(|(_, it)| *it)
     }
 
-    fn worth(&self, log: &Log, index: usize) -> Worth {
+    fn eviction_class(&self, log: &Log, index: usize) -> EvictionClass {
         let entry = &self.entries[index];
         if entry.is_held() || entry.last > log.passed() {
-            Worth::Owed
-        } else if entry.last > self.acknowledged {
-            Worth::Passed
+            EvictionClass::Undelivered
         } else {
-            Worth::Acknowledged
+            EvictionClass::Delivered
         }
     }
 
@@ -72,8 +72,8 @@ impl Stream {
             let mut log = log.clone();
             ways.push(log.clone());
             while let Some(index) = log.payable(&self.entries, spared) {
-                let worth = self.worth(&log, index);
-                log.pay(index, worth);
+                let class = self.eviction_class(&log, index);
+                log.pay(index, class);
                 ways.push(log.clone());
             }
         }
@@ -218,9 +218,9 @@ impl Model {
         for (source, stream) in &self.streams {
             for (index, _) in stream.logs[0].paid() {
                 let worths = stream.logs.iter().flat_map(Log::paid);
-                let worths = worths.filter(|(other, _)| other == index).map(|(_, worth)| *worth);
-                let Some(worth) = worths.min() else { continue };
-                paid.push(Paid { source: source.clone(), index: *index, worth });
+                let worths = worths.filter(|(other, _)| other == index).map(|(_, class)| *class);
+                let Some(class) = worths.min() else { continue };
+                paid.push(Paid { source: source.clone(), index: *index, class });
             }
         }
         let cost = |paid: &Paid| self.streams[&paid.source].entries[paid.index].content.cost();
@@ -246,11 +246,10 @@ impl Model {
         }
         for it in &paid {
             let held = self.streams[&it.source].entries[it.index].is_held();
-            self.marks.hit(match it.worth {
-                Worth::Acknowledged => "a budget took what was acknowledged",
-                Worth::Passed => "a budget took what everybody was handed",
-                Worth::Owed if held => "a budget took of an open run",
-                Worth::Owed => "a budget took what somebody is owed",
+            self.marks.hit(match it.class {
+                EvictionClass::Delivered => "a budget took what every member was handed",
+                EvictionClass::Undelivered if held => "a budget took of an open run",
+                EvictionClass::Undelivered => "a budget took what a member waits for",
             });
         }
         Ok(())
@@ -269,11 +268,11 @@ impl Model {
                 continue;
             }
             let spared = stream.entries.len().checked_sub(1).filter(|_| source == appended);
-            let Some((index, worth)) = stream.cheapest(spared) else { continue };
+            let Some((index, class)) = stream.cheapest(spared) else { continue };
             let entry = &stream.entries[index];
             ensure!(
-                worth >= paid.worth,
-                "{paid:?} went, and {} of {source:?} stays: {worth:?}",
+                class >= paid.class,
+                "{paid:?} went, and {} of {source:?} stays: {class:?}",
                 entry.last
             );
             // Of an open run, nothing goes before what belongs to none.
@@ -282,7 +281,7 @@ impl Model {
                 "{paid:?} of an open run went, and {} stays",
                 entry.last
             );
-            let same = worth == paid.worth && user.is_some() && oldest_first && !gone.is_held();
+            let same = class == paid.class && user.is_some() && oldest_first && !gone.is_held();
             ensure!(
                 !same || gone.at <= entry.at,
                 "{paid:?} went, and {} of {source:?} stays, which is older",

@@ -291,7 +291,6 @@ impl Model {
         let offset = offset.min(seat.cursor);
         if offset > seat.acknowledged {
             seat.acknowledged = offset;
-            stream.acknowledged = stream.acknowledged.max(offset);
             self.tally.acknowledged += 1;
             self.marks.hit("an acknowledgement told something new");
         }

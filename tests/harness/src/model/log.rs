@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use headcount::{Class, ConnId};
 
-use super::budget::Worth;
+use super::budget::EvictionClass;
 use super::entry::{Bounds, Entry, Reader};
 
 /// What became of an entry.
@@ -35,7 +35,7 @@ pub(crate) struct Log {
     /// Nobody needs what is up to here: it goes before anything droppable does.
     passed: u64,
     /// What a budget has taken by the call at hand, and how dear it was.
-    paid: Vec<(usize, Worth)>,
+    paid: Vec<(usize, EvictionClass)>,
 }
 
 /// What can be seen of it from outside.
@@ -193,12 +193,12 @@ impl Log {
     }
 
     /// A budget has taken an entry.
-    pub(crate) fn pay(&mut self, index: usize, worth: Worth) {
+    pub(crate) fn pay(&mut self, index: usize, class: EvictionClass) {
         self.fates[index] = Fate::Lost;
-        self.paid.push((index, worth));
+        self.paid.push((index, class));
     }
 
-    pub(crate) fn paid(&self) -> &[(usize, Worth)] {
+    pub(crate) fn paid(&self) -> &[(usize, EvictionClass)] {
         &self.paid
     }
 

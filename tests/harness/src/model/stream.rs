@@ -79,8 +79,6 @@ pub(crate) struct Stream {
     /// Something is lost from behind an entry of an open run.
     pub(crate) split: bool,
     pub(crate) seats: Vec<Seat>,
-    /// The last offset that some client has said it has dealt with.
-    pub(crate) acknowledged: u64,
     /// How often each of the others was served while it could be.
     pub(crate) passed_by: BTreeMap<Source, u32>,
 }
@@ -111,7 +109,6 @@ impl Stream {
             blurred: false,
             split: false,
             seats: Vec::new(),
-            acknowledged: 0,
             passed_by: BTreeMap::new(),
         }
     }
