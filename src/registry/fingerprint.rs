@@ -47,7 +47,6 @@ impl Registry {
             drain,
             drain_queued,
             drains,
-            standing,
             notices,
             closing,
             leaving,
@@ -70,7 +69,7 @@ impl Registry {
         table::hash_slab(streams, &mut state);
         (conn_timers, session_timers, stream_timers, run_timers).hash(&mut state);
         (outbox, ready, announcements, mass_close, drain, drain_queued, drains).hash(&mut state);
-        (standing, notices, closing, leaving, connects).hash(&mut state);
+        (notices, closing, leaving, connects).hash(&mut state);
         (last_serial, last_epoch, to_trim).hash(&mut state);
         // The gauges; no sum decides anything.
         let Counters { open, closing, live, pending, .. } = counters;

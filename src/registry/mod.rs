@@ -61,7 +61,6 @@ use self::outbox::Outbox;
 pub(crate) use self::outbox::Queued;
 pub(crate) use self::ready::Ready;
 use self::ready::ReadyQueue;
-use self::reload::Standing;
 pub use self::survey::Survey;
 pub use self::user::{UserScope, Within};
 
@@ -125,8 +124,6 @@ pub struct Registry {
     drain_queued: bool,
     /// How many there have been.
     drains: u32,
-    /// What may exceed the caps since they were lowered: no more than there was then.
-    standing: Standing,
     notices: VecDeque<Notice>,
     /// Admitted connections in the order in which they began to close: whose handshake is cut short
     /// when the headroom is used up. Ended ones are dropped lazily.
@@ -239,7 +236,6 @@ impl Registry {
             drain: None,
             drain_queued: false,
             drains: 0,
-            standing: Standing::default(),
             notices: VecDeque::new(),
             closing: VecDeque::new(),
             leaving: VecDeque::new(),

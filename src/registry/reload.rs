@@ -22,20 +22,6 @@ struct Clearance {
     impact: Impact,
 }
 
-/// What was there when the caps were lowered, of what nobody is sent away for.
-#[derive(Clone, Default, Hash)]
-pub(super) struct Standing {
-    pub(super) live: u64,
-    pub(super) pending: u64,
-    pub(super) waiting: u32,
-    pub(super) users: usize,
-    pub(super) sessions: usize,
-    /// Ended ones included whose cleanup was not polled.
-    pub(super) session_records: usize,
-    pub(super) rooms: usize,
-    pub(super) announcements: usize,
-}
-
 impl Registry {
     /// What [`Registry::reload`] would do now. Changes nothing but the time.
     pub fn preview_reload(&mut self, now: Timestamp, config: &Config) -> Impact {
@@ -60,16 +46,6 @@ impl Registry {
         record!(self, now, reload(&config));
         self.advance(now);
         let Clearance { release, close, impact } = self.plan_clearance(&config);
-        self.standing = Standing {
-            live: u64::from(self.counters.live),
-            pending: self.counters.pending.into(),
-            waiting: self.counters.waiting,
-            users: self.sessions.users(),
-            sessions: self.sessions.live(),
-            session_records: self.sessions.records(),
-            rooms: self.rooms.len(),
-            announcements: self.announcements.len(),
-        };
         let Config { seed, flush_reports, .. } = self.config;
         let before = core::mem::replace(&mut self.config, Config { seed, flush_reports, ..config });
         for session in release {

@@ -44,9 +44,18 @@ impl Hash for Model {
         // The configuration is that of the registry; `promised` is read before it is looked at.
         let Self { now, streams, runs, run_number, run_ended, payments, announcements, .. } = self;
         (now, streams, runs, run_number, run_ended, payments, announcements).hash(state);
-        let Self { bucket, own_rates, pressure, drain, absent, standing, notices, epochs, .. } =
-            self;
-        (bucket, own_rates, pressure, drain, absent, standing, notices, epochs).hash(state);
+        let Self {
+            bucket,
+            own_rates,
+            pressure,
+            drain,
+            absent,
+            counts_at_reload,
+            notices,
+            epochs,
+            ..
+        } = self;
+        (bucket, own_rates, pressure, drain, absent, counts_at_reload, notices, epochs).hash(state);
         // Which operation closed it matters in its order only.
         let closers: BTreeSet<_> = self.conns.values().map(|conn| conn.closed_by).collect();
         for conn in self.conns.values() {

@@ -183,11 +183,11 @@ impl Model {
             (config.users(), "users"),
             (config.rooms(), "rooms"),
         ];
-        for (((limit, name), count), standing) in
-            limits.into_iter().zip(self.standing()).zip(self.standing)
+        for (((limit, name), count), at_reload) in
+            limits.into_iter().zip(self.capped_counts()).zip(self.counts_at_reload)
         {
             // Caps that were lowered send nobody away.
-            let limit = standing.max(limit as usize);
+            let limit = at_reload.max(limit as usize);
             ensure!(count <= limit, "{count} {name}, {limit} at most");
         }
         let closed_and_open = |state| state == State::Open || state == State::Pending;

@@ -233,8 +233,9 @@ pub(crate) struct Model {
     pub(crate) drain: Option<Drain>,
     /// Who makes room for newcomers.
     pub(crate) absent: Absent,
-    /// What there was of each when the caps were lowered.
-    pub(crate) standing: [usize; 5],
+    /// The capped counts when a reload lowered the caps. A count may stay above its new cap, and must not
+    /// grow.
+    pub(crate) counts_at_reload: [usize; 5],
     /// What `poll_timeout` said before the call.
     pub(crate) promised: Option<Timestamp>,
     pub(crate) tally: Tally,
@@ -263,7 +264,7 @@ impl Model {
             pressure: BTreeMap::new(),
             drain: None,
             absent: Absent::default(),
-            standing: [0; 5],
+            counts_at_reload: [0; 5],
             promised: None,
             conns: BTreeMap::new(),
             lives: 0,
@@ -350,7 +351,7 @@ impl Model {
 
     /// How many there are of what a lowered cap leaves in place: live connections, sessions, these and
     /// the ended ones, users, rooms.
-    pub(crate) fn standing(&self) -> [usize; 5] {
+    pub(crate) fn capped_counts(&self) -> [usize; 5] {
         let sessions = (self.going().count(), self.sessions.len());
         [self.live(), sessions.0, sessions.1, self.users().len(), self.rooms().count()]
     }

@@ -43,7 +43,7 @@ impl Model {
         self.clock(stamp);
         let clearance = self.clearance(&config);
         self.check_impact(&clearance, &config, got)?;
-        self.standing = self.standing();
+        self.counts_at_reload = self.capped_counts();
         let before = core::mem::replace(&mut self.config, config);
         for (source, stream) in &mut self.streams {
             stream.bounds = Bounds::of(source, &self.config);
