@@ -331,12 +331,14 @@ impl Handler for Gateway {
         error!(%error, "the journal ends here; the server goes on");
     }
 
-    fn hang_up(&mut self) -> HangUp {
+    fn hang_up(&mut self, was_ignored: bool) -> HangUp {
         let Some(reload) = &self.reload else {
-            info!(
-                "SIGHUP: there is no file or key set to read again (--config), so the server stops"
-            );
-            return HangUp::Stop;
+            let (hang_up, what) = match was_ignored {
+                true => (HangUp::GoOn, "the server was started to ignore it (nohup), and goes on"),
+                false => (HangUp::Stop, "the server stops"),
+            };
+            info!("SIGHUP: there is no file or key set to read again (--config), so {what}");
+            return hang_up;
         };
         // The admin port's thread reads it. Files can be slow.
         reload.notify_one();

@@ -53,6 +53,16 @@ fn under_a_shell(script: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// A server that is started with SIGHUP ignored, or as it is by default: the tests themselves may run
+/// under `nohup`, and what a process ignores its children ignore. Only on Linux has `env` such options.
+fn with_sighup(handling: &str, arguments: &[&str]) -> Command {
+    let env = match cfg!(target_os = "linux") {
+        true => format!("env --{handling}-signal=HUP"),
+        false => String::new(),
+    };
+    under_a_shell(&format!("exec {env} \"$@\""), &[&FREE_PORTS, arguments].concat())
+}
+
 const FREE_PORTS: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
 
 #[test]
@@ -76,7 +86,7 @@ fn sighup_reloads_and_tells_the_log_what_came_of_it() {
 
 #[test]
 fn sighup_without_a_file_drains() {
-    let server = Server::start();
+    let server = Server::run(with_sighup("default", &[]));
     let mut client = server.connect("user=a");
     server.signal("HUP");
     assert_eq!(client.next()["type"], "draining");
@@ -89,13 +99,22 @@ fn sighup_without_a_file_drains() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_sighup_that_the_starter_ignores_stays_ignored() {
-    let server = Server::run(under_a_shell("trap '' HUP; exec \"$@\"", &FREE_PORTS));
+fn under_nohup_sighup_ends_nothing_and_reloads_all_the_same() {
+    let server = Server::run(with_sighup("ignore", &[]));
     let mut client = server.connect("user=a");
     server.signal("HUP");
     server.signal("HUP");
+    server.logged(&["SIGHUP", "goes on"]);
     assert_eq!(client.ask(r#"{"type":"ping"}"#)["type"], "ok");
     assert_eq!(server.get("/readyz").status, 200);
+
+    let file = File::new("[heartbeat]\ninterval = \"11s\"\n");
+    let config = file.path().to_str().unwrap();
+    let server = Server::run(with_sighup("ignore", &["--config", config]));
+    file.write("[heartbeat]\ninterval = \"12s\"\n");
+    server.signal("HUP");
+    server.logged(&["reloaded", "closes=0"]);
+    assert_eq!(server.connect("user=a").welcome["ping_interval_ms"], 12_000);
 }
 
 #[test]

@@ -128,9 +128,13 @@ pub trait Handler {
     /// The process got SIGHUP, and the options say that signals are the server's
     /// ([`Options::signals`](crate::Options::signals)). Several that come at once may be told as one.
     ///
-    /// By default the server stops, as on SIGTERM.
-    fn hang_up(&mut self) -> HangUp {
-        HangUp::Stop
+    /// `was_ignored`: SIGHUP was ignored when the server was bound, because the process was started so,
+    /// as `nohup` does. It asks for a process that does not end with its terminal, and says nothing
+    /// about other uses of the signal. Known on Linux only.
+    ///
+    /// By default the server stops, as on SIGTERM, unless it was ignored.
+    fn hang_up(&mut self, was_ignored: bool) -> HangUp {
+        if was_ignored { HangUp::GoOn } else { HangUp::Stop }
     }
 
     /// A connection or a session is gone: exactly once for each, and nothing names it again.

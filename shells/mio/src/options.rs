@@ -53,7 +53,7 @@ impl Options {
     /// | signal | effect |
     /// |---|---|
     /// | SIGTERM, SIGINT | stop the server as [`Handle::stop`] does; a second one makes [`Server::run`] return at once |
-    /// | SIGHUP | [`Handler::hang_up`] says; by default as SIGTERM. None if the process was started with SIGHUP ignored, as `nohup` does (known on Linux only) |
+    /// | SIGHUP | [`Handler::hang_up`] says; by default as SIGTERM, and none if the process was started with SIGHUP ignored, as `nohup` does (known on Linux only) |
     /// | SIGUSR1, SIGUSR2, SIGXFSZ | none: without this each would kill the process. A write that a limit of the file's size stops (SIGXFSZ) is an error of that write |
     ///
     /// All of them stay caught, without effect, after [`Server::run`] has returned.

@@ -14,30 +14,36 @@ const STOPS: [i32; 2] = [SIGTERM, SIGINT];
 const WITHOUT_EFFECT: [i32; 3] = [SIGUSR1, SIGUSR2, SIGXFSZ];
 
 /// The signals that the loop waits for beside its sockets.
-pub(crate) struct Signals(Caught);
+pub(crate) struct Signals {
+    caught: Caught,
+    /// Whether SIGHUP was ignored before it was caught: the process is not to end by it.
+    hang_up_was_ignored: bool,
+}
 
 impl Signals {
     /// Catches them from now on, for the whole process.
     pub(crate) fn new() -> io::Result<Self> {
-        let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
-        Caught::new(STOPS.into_iter().chain(WITHOUT_EFFECT).chain(hang_up)).map(Self)
+        let hang_up_was_ignored = is_ignored(SIGHUP);
+        let caught = Caught::new(STOPS.into_iter().chain(WITHOUT_EFFECT).chain([SIGHUP]))?;
+        Ok(Self { caught, hang_up_was_ignored })
     }
 
     pub(crate) fn source(&mut self) -> &mut impl Source {
-        &mut self.0
+        &mut self.caught
     }
 
     /// How many of those that came since the last call stop the server.
     pub(crate) fn stops<H: Handler>(&mut self, handler: &mut H) -> u32 {
-        let stops = self.0.pending().filter(|signal| match *signal {
-            SIGHUP => handler.hang_up() == HangUp::Stop,
+        let was_ignored = self.hang_up_was_ignored;
+        let stops = self.caught.pending().filter(|signal| match *signal {
+            SIGHUP => handler.hang_up(was_ignored) == HangUp::Stop,
             signal => STOPS.contains(&signal),
         });
         stops.count() as u32
     }
 }
 
-/// Whether the process was started with this signal ignored. Not known outside Linux.
+/// Whether the process ignores this signal. Not known outside Linux.
 fn is_ignored(signal: i32) -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, signal))
 }
