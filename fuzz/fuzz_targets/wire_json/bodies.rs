@@ -5,11 +5,11 @@ use std::time::Duration;
 use headcount::{Class, ConnId, Key, RoomId, RunEvent, RunId, ThreadId, UserId};
 use serde_json::{Map, Value};
 
-use super::address::Audience;
-use super::event::Report;
-use super::opening::Opening;
-use super::publication::Publication;
-use super::redaction::Rules;
+use super::decode::address::Audience;
+use super::decode::event::Report;
+use super::decode::publication::Publication;
+use super::decode::redaction::Rules;
+use super::decode::run_opening::Opening;
 use crate::asks::number_of;
 use crate::is_refusal;
 use crate::wire::handles::Named;

@@ -18,15 +18,8 @@ mod wire;
 #[path = "../../../shells/gateway/src/admin"]
 #[allow(dead_code)]
 mod admin {
-    mod address;
     mod call;
-    mod event;
-    mod fields;
-    mod object;
-    mod opening;
-    mod publication;
-    mod redaction;
-    mod surrogates;
+    mod decode;
 
     #[path = "../../../../fuzz/fuzz_targets/wire_json/bodies.rs"]
     pub(crate) mod bodies;

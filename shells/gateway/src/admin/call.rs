@@ -3,7 +3,7 @@
 
 /// What the value of a field is.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     Text,
     /// What something is called.
     Id,
@@ -31,61 +31,61 @@ pub(super) enum Shape {
 
 /// One field of an object, or one name of a query.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Field {
+pub(crate) struct Field {
     /// As errors name it: with its object's name before it, where that is not the body.
-    pub(super) name: &'static str,
-    pub(super) shape: Shape,
-    pub(super) needed: bool,
-    pub(super) says: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) shape: Shape,
+    pub(crate) needed: bool,
+    pub(crate) says: &'static str,
 }
 
 impl Field {
     /// One that must be there.
-    pub(super) const fn needed(name: &'static str, shape: Shape, says: &'static str) -> Self {
+    pub(crate) const fn needed(name: &'static str, shape: Shape, says: &'static str) -> Self {
         Self { name, shape, needed: true, says }
     }
 
     /// One that need not be there.
-    pub(super) const fn optional(name: &'static str, shape: Shape, says: &'static str) -> Self {
+    pub(crate) const fn optional(name: &'static str, shape: Shape, says: &'static str) -> Self {
         Self { name, shape, needed: false, says }
     }
 
     /// Its name in its own object.
-    pub(super) fn own_name(&self) -> &'static str {
+    pub(crate) fn own_name(&self) -> &'static str {
         self.name.rsplit_once('.').map_or(self.name, |(_, own)| own)
     }
 }
 
 /// The fields of an object.
 #[derive(Debug)]
-pub(super) struct Form {
-    pub(super) fields: &'static [Field],
+pub(crate) struct Form {
+    pub(crate) fields: &'static [Field],
     /// Of the fields that are not needed: exactly one of these sets must be there, by their own names.
     /// None: each may be there or not.
-    pub(super) one_of: &'static [&'static [&'static str]],
+    pub(crate) one_of: &'static [&'static [&'static str]],
     /// There may be others: in a body they are the application's.
-    pub(super) is_open: bool,
+    pub(crate) is_open: bool,
 }
 
 impl Form {
     /// These fields and no others.
-    pub(super) const fn closed(fields: &'static [Field]) -> Self {
+    pub(crate) const fn closed(fields: &'static [Field]) -> Self {
         Self { fields, one_of: &[], is_open: false }
     }
 
     /// These fields, and whatever others.
-    pub(super) const fn open(fields: &'static [Field]) -> Self {
+    pub(crate) const fn open(fields: &'static [Field]) -> Self {
         Self { fields, one_of: &[], is_open: true }
     }
 
-    pub(super) const fn with_one_of(self, one_of: &'static [&'static [&'static str]]) -> Self {
+    pub(crate) const fn with_one_of(self, one_of: &'static [&'static [&'static str]]) -> Self {
         Self { one_of, ..self }
     }
 }
 
 /// What a request carries.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Body {
+pub(crate) enum Body {
     None,
     /// An object.
     Object(&'static Form),
@@ -97,7 +97,7 @@ pub(super) enum Body {
 
 /// What a call answers when it did what was asked.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Json(&'static Form),
     /// With the status 201.
     Created(&'static Form),
@@ -107,17 +107,17 @@ pub(super) enum Answer {
 
 /// One call, as the document tells of it.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(crate) struct Call {
     /// What generated clients call it. No two have the same.
-    pub(super) name: &'static str,
-    pub(super) says: &'static str,
-    pub(super) body: Body,
+    pub(crate) name: &'static str,
+    pub(crate) says: &'static str,
+    pub(crate) body: Body,
     /// It takes an `Idempotency-Key`.
-    pub(super) once: bool,
-    pub(super) answer: Answer,
+    pub(crate) once: bool,
+    pub(crate) answer: Answer,
     /// The statuses of its own refusals, beside those that come with its scope, its query and its body.
-    pub(super) refusals: &'static [u16],
+    pub(crate) refusals: &'static [u16],
 }
 
 /// A body that says nothing.
-pub(super) static NOTHING: Form = Form::closed(&[]);
+pub(crate) static NOTHING: Form = Form::closed(&[]);

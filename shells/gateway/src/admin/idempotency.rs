@@ -14,14 +14,14 @@ use std::time::{Duration, Instant};
 use axum::extract::Request;
 use tokio::sync::watch;
 
-use super::keys::Caller;
+use super::http::keys::Caller;
 use crate::wire::problem::Problem;
 
 /// What an answer counts beside its key and itself: its places in the table and in the order, at
 /// their emptiest.
 const OVERHEAD: u64 = 320;
 /// The longest key, in bytes.
-pub(super) const MAX_KEY: usize = 255;
+pub(crate) const MAX_KEY: usize = 255;
 const HEADER: &str = "idempotency-key";
 
 /// How long and how much is kept.
@@ -36,15 +36,15 @@ pub(crate) struct AnswerBounds {
 
 /// What is kept, for the figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Figures {
-    pub(super) answers: u64,
-    pub(super) bytes: u64,
+pub(crate) struct Figures {
+    pub(crate) answers: u64,
+    pub(crate) bytes: u64,
     /// Answers that went before their time, for want of bytes.
-    pub(super) evicted: u64,
+    pub(crate) evicted: u64,
 }
 
 /// The answers to requests with a key.
-pub(super) struct Answers {
+pub(crate) struct Answers {
     kept: Arc<Mutex<Kept>>,
     /// Two keyed hashes of 64 bits together: bodies are compared without being kept.
     hashers: (RandomState, RandomState),
@@ -91,7 +91,7 @@ enum Entered {
 
 /// The key of a request, behind the name of its caller: the keys of one caller are none of another's,
 /// who can't know them. `None` if it has none.
-pub(super) fn key(request: &Request) -> Result<Option<String>, Problem> {
+pub(crate) fn key(request: &Request) -> Result<Option<String>, Problem> {
     let mut values = request.headers().get_all(HEADER).into_iter();
     let (Some(value), rest) = (values.next(), values.next()) else { return Ok(None) };
     let visible = value.as_bytes().iter().all(|byte| (0x20..0x7f).contains(byte));
@@ -108,26 +108,26 @@ pub(super) fn key(request: &Request) -> Result<Option<String>, Problem> {
 }
 
 impl Answers {
-    pub(super) fn new(bounds: AnswerBounds) -> Self {
+    pub(crate) fn new(bounds: AnswerBounds) -> Self {
         let hashers = (RandomState::new(), RandomState::new());
         Self { kept: Arc::new(Mutex::new(Kept::new(bounds))), hashers }
     }
 
     /// Goes on with other bounds, for what is kept already too.
-    pub(super) fn set_bounds(&self, bounds: AnswerBounds) {
+    pub(crate) fn set_bounds(&self, bounds: AnswerBounds) {
         let mut kept = lock(&self.kept);
         kept.bounds = bounds;
         kept.trim(Instant::now());
     }
 
-    pub(super) fn figures(&self) -> Figures {
+    pub(crate) fn figures(&self) -> Figures {
         let mut kept = lock(&self.kept);
         kept.trim(Instant::now());
         Figures { answers: kept.given.len() as u64, bytes: kept.bytes, evicted: kept.evicted }
     }
 
     /// Does `work`; once, where there is a key. `body` is what a repetition must have, too.
-    pub(super) async fn answer(
+    pub(crate) async fn answer(
         &self,
         key: Option<String>,
         body: &str,

@@ -3,42 +3,13 @@
 //! Runs on its own thread. What a request wants of the registry is posted to the loop as a closure,
 //! and its answer comes back through a oneshot channel: the loop never waits for HTTP.
 
-mod access;
-mod address;
-mod body;
 mod call;
-mod client_module;
-mod close;
-mod event;
-pub(crate) mod explain;
-mod fields;
-mod guard;
+pub(crate) mod calls;
+mod decode;
+mod http;
 mod idempotency;
-mod keys;
-mod look;
-mod metrics;
-mod object;
 mod openapi;
-mod opening;
-mod operate;
-mod outcome;
-mod page;
-mod pages;
-mod port;
-mod publication;
-mod publish;
-mod query;
-mod recorded;
-mod redaction;
-mod refusal;
-mod reload;
-mod rooms;
 mod routes;
-mod runs;
-mod shared_work;
-mod stats;
-mod surrogates;
-mod unread;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -60,14 +31,16 @@ use crate::telemetry::refusals;
 use crate::wire::frames::Object;
 use crate::wire::problem::Problem;
 use call::{Answer, Body, Call, Field, Form, Shape};
+use calls::page::Page;
+pub(crate) use calls::reload::Reload;
+use calls::{control, publish, reload, stats};
+use decode::redaction::Rules;
+use decode::surrogates::Waiting;
+pub(crate) use http::keys::AdminKeys;
+use http::shared_work::SharedWork;
+use http::{body, server};
 pub(crate) use idempotency::AnswerBounds;
 use idempotency::Answers;
-pub(crate) use keys::AdminKeys;
-use page::Page;
-use redaction::Rules;
-pub(crate) use reload::Reload;
-use shared_work::SharedWork;
-use surrogates::Waiting;
 
 /// How long the loop may take before the process counts as not ready.
 const READY_WITHIN: Duration = Duration::from_secs(1);
@@ -86,7 +59,7 @@ struct Inner {
     answers: Answers,
     bodies: body::Bodies,
     waiting: Mutex<Waiting>,
-    recount: SharedWork<operate::Recount>,
+    recount: SharedWork<control::Recount>,
     survey: SharedWork<stats::Surveyed>,
     page: Page,
     /// Those of the registry's configuration, for whoever needs them before its turn comes.
@@ -217,10 +190,10 @@ pub(crate) fn run(
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tokio::spawn(reload::on_hang_up(state.clone(), hang_ups));
         tokio::spawn(refusals::summarize(Arc::clone(&state.0.counters)));
-        match port::serve(
+        match server::serve(
             listener,
             routes::router(state),
-            port::Bounds::USUAL.with_connections(places),
+            server::Bounds::USUAL.with_connections(places),
         )
         .await {}
     })

@@ -8,8 +8,8 @@ use axum::response::Response;
 use headcount::MAX_ID_BYTES;
 use serde_json::{Map, Value, json};
 
-use super::access::Access;
 use super::call::{Answer, Body, Call, Field, Form, Shape};
+use super::http::access::Access;
 use super::idempotency;
 use super::routes::{Queries, ROUTES, Route};
 

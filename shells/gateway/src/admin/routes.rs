@@ -6,20 +6,20 @@ use axum::middleware;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use headcount::{ConnId, SessionId};
 
-use super::access::{self, Access, Peer};
 use super::call::{Call, Field};
-use super::guard::guard;
-use super::keys::Scope::{Operate, Publish, Read};
-use super::{
-    AdminState, client_module, close, look, metrics, openapi, operate, page, publish, query,
-    reload, rooms, runs, stats,
+use super::calls::{
+    client_module, close, control, metrics, page, publish, queries, reload, rooms, runs, stats,
 };
-use super::{LIVE, READY, live, ready};
+use super::http::access::{self, Access, Peer};
+use super::http::guard::guard;
+use super::http::keys::Scope::{Operate, Publish, Read};
+use super::http::query;
+use super::{AdminState, LIVE, READY, live, openapi, ready};
 use crate::wire::problem::Problem;
 
 /// The method of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(crate) enum Verb {
     Get,
     Post,
     Delete,
@@ -34,7 +34,7 @@ impl Verb {
         }
     }
 
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
@@ -45,7 +45,7 @@ impl Verb {
 
 /// What a call takes in its query.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Queries {
+pub(crate) enum Queries {
     /// Nothing: what is there was meant for another call.
     Nothing,
     /// These, which its handler reads; it refuses the rest.
@@ -55,13 +55,13 @@ pub(super) enum Queries {
 }
 
 /// One call.
-pub(super) struct Route {
-    pub(super) verb: Verb,
-    pub(super) path: &'static str,
-    pub(super) access: Access,
-    pub(super) queries: Queries,
+pub(crate) struct Route {
+    pub(crate) verb: Verb,
+    pub(crate) path: &'static str,
+    pub(crate) access: Access,
+    pub(crate) queries: Queries,
     /// What it takes and answers.
-    pub(super) call: &'static Call,
+    pub(crate) call: &'static Call,
     serve: Serve,
 }
 
@@ -90,7 +90,7 @@ const LISTED: Queries = Queries::Own(&query::KNOWN);
 const DRY_RUN: Queries = Queries::Own(&reload::QUERY);
 
 #[rustfmt::skip]
-pub(super) static ROUTES: &[Route] = &[
+pub(crate) static ROUTES: &[Route] = &[
     open("/", &page::CALL, |only| on(only, page::show)),
     open("/client.js", &client_module::CALL, |only| on(only, client_module::show)),
     open("/openapi.json", &openapi::CALL, |only| on(only, openapi::show)),
@@ -98,26 +98,26 @@ pub(super) static ROUTES: &[Route] = &[
     open("/readyz", &READY, |only| on(only, ready)),
     get("/metrics", Queries::Anything, &metrics::CALL, |only| on(only, metrics::show)),
     get("/v1/stats", Queries::Nothing, &stats::CALL, |only| on(only, stats::show)),
-    get("/v1/connections", LISTED, &look::CONNECTIONS, |only| on(only, look::list::<ConnId>)),
-    get("/v1/connections/{id}", Queries::Nothing, &look::CONNECTION, |only| on(only, look::one::<ConnId>)),
-    get("/v1/sessions", LISTED, &look::SESSIONS, |only| on(only, look::list::<SessionId>)),
-    get("/v1/sessions/{id}", Queries::Nothing, &look::SESSION, |only| on(only, look::one::<SessionId>)),
-    get("/v1/closed", LISTED, &look::CLOSED, |only| on(only, look::closed)),
+    get("/v1/connections", LISTED, &queries::CONNECTIONS, |only| on(only, queries::list::<ConnId>)),
+    get("/v1/connections/{id}", Queries::Nothing, &queries::CONNECTION, |only| on(only, queries::one::<ConnId>)),
+    get("/v1/sessions", LISTED, &queries::SESSIONS, |only| on(only, queries::list::<SessionId>)),
+    get("/v1/sessions/{id}", Queries::Nothing, &queries::SESSION, |only| on(only, queries::one::<SessionId>)),
+    get("/v1/closed", LISTED, &queries::CLOSED, |only| on(only, queries::closed)),
     publish("/v1/publish", &publish::CALL, |only| on(only, publish::publish)),
     publish("/v1/runs", &runs::OPEN, |only| on(only, runs::open)),
     publish("/v1/runs/{run}/events", &runs::EVENT, |only| on(only, runs::event)),
     publish("/v1/join", &rooms::JOIN, |only| on(only, rooms::join)),
     publish("/v1/leave", &rooms::LEAVE, |only| on(only, rooms::leave)),
     operate("/v1/close", Queries::Nothing, &close::CALL, |only| on(only, close::close)),
-    operate("/v1/revoke", Queries::Nothing, &operate::REVOKE, |only| on(only, operate::revoke)),
-    operate("/v1/drain", Queries::Nothing, &operate::DRAIN, |only| on(only, operate::drain)),
-    Route { verb: Verb::Delete, ..operate("/v1/drain", Queries::Nothing, &operate::CANCEL_DRAIN, |only| on(only, operate::cancel_drain)) },
-    operate("/v1/check", Queries::Nothing, &operate::CHECK, |only| on(only, operate::check)),
+    operate("/v1/revoke", Queries::Nothing, &control::REVOKE, |only| on(only, control::revoke)),
+    operate("/v1/drain", Queries::Nothing, &control::DRAIN, |only| on(only, control::drain)),
+    Route { verb: Verb::Delete, ..operate("/v1/drain", Queries::Nothing, &control::CANCEL_DRAIN, |only| on(only, control::cancel_drain)) },
+    operate("/v1/check", Queries::Nothing, &control::CHECK, |only| on(only, control::check)),
     operate("/v1/reload", DRY_RUN, &reload::CALL, |only| on(only, reload::reload)),
 ];
 
 /// Serves the calls of the table, and nothing else.
-pub(super) fn router(state: AdminState) -> Router {
+pub(crate) fn router(state: AdminState) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         let admit = middleware::from_fn_with_state((state.clone(), route), access::admit);

@@ -9,7 +9,7 @@ use clap::Args;
 use headcount::journal::{Input, JournalError, Line, Replay as Replayed};
 use headcount::{ConnId, Registry, Timestamp};
 
-use crate::admin::explain;
+use crate::admin::calls::explain;
 use crate::wire::handles::{Named, parse_connection};
 use crate::wire::identity::hex;
 

@@ -1,0 +1,287 @@
+//! `/v1/drain`, `/v1/revoke` and `/v1/check`: what an operator does to the whole of it.
+
+use std::time::{Duration, SystemTime};
+
+use axum::Extension;
+use axum::body::HttpBody as _;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use headcount::{CloseReason, Target, UserId};
+use headcount_mio::Context;
+use tracing::error;
+
+use crate::admin::call::{Answer, Body, Call, Field, Form, NOTHING, Shape};
+use crate::admin::decode::address::parse_user;
+use crate::admin::decode::fields::Fields;
+use crate::admin::decode::json_body;
+use crate::admin::http::body;
+use crate::admin::{AdminState, json};
+use crate::auth::MAX_TOKEN_ID_BYTES;
+use crate::auth::TokenAuth;
+use crate::auth::revocations::{self, Full};
+use crate::telemetry::audit::Record;
+use crate::wire::frames::{Object, millis};
+use crate::wire::problem::Problem;
+
+static DRAIN_FORM: Form = Form::closed(&[Field::optional(
+    "deadline_ms",
+    Shape::Between(1, LONGEST_DRAIN.as_secs() * 1_000),
+    "When the last connections are closed; the setting `drain.deadline` without it.",
+)]);
+
+static REVOKE_FORM: Form = Form::closed(&[
+    Field::optional("user", Shape::Id, "All that this user has now."),
+    Field::optional("token_id", Shape::Text, "The tokens with this id (`jti`)."),
+])
+.with_one_of(&[&["user"], &["token_id"]]);
+
+const CONNECTIONS: Field = Field::needed("connections", Shape::AtLeast(0), "Open connections.");
+
+pub(crate) static DRAIN: Call = Call {
+    name: "drain",
+    says: "Closes all connections and admits no client; the process stays.",
+    body: Body::MayBeEmpty(&DRAIN_FORM),
+    once: false,
+    answer: Answer::Json(&Form::open(&[
+        Field::needed("draining", Shape::Yes, ""),
+        CONNECTIONS,
+        Field::needed("deadline_ms", Shape::AtLeast(0), "The deadline in force."),
+    ])),
+    refusals: &[],
+};
+
+pub(crate) static CANCEL_DRAIN: Call = Call {
+    name: "cancel_drain",
+    says: "Ends a drain early, if there is one.",
+    body: Body::None,
+    once: false,
+    answer: Answer::Json(&Form::open(&[
+        Field::needed("draining", Shape::Flag, "Always false."),
+        Field::needed("cancelled", Shape::Flag, "Whether there was a drain."),
+        CONNECTIONS,
+    ])),
+    refusals: &[409],
+};
+
+pub(crate) static REVOKE: Call = Call {
+    name: "revoke",
+    says: "Closes connections with 4503, and refuses the tokens that they could come back with.",
+    body: Body::Object(&REVOKE_FORM),
+    once: false,
+    answer: Answer::Json(&Form::open(&[
+        Field::needed("closing", Shape::AtLeast(0), "Connections that are being closed."),
+        Field::optional("sessions", Shape::AtLeast(0), "Of a user only: sessions that end."),
+    ])),
+    refusals: &[409],
+};
+
+pub(crate) static CHECK: Call = Call {
+    name: "check",
+    says: "Counts everything again; 500 if a count is wrong.",
+    body: Body::MayBeEmpty(&NOTHING),
+    once: false,
+    answer: Answer::Json(&Form::open(&[
+        Field::needed("ok", Shape::Yes, ""),
+        Field::needed("connections", Shape::AtLeast(0), "Live connections."),
+        Field::needed("sessions", Shape::AtLeast(0), "Sessions."),
+        Field::needed("users", Shape::AtLeast(0), "Users with a session."),
+        Field::needed("rooms", Shape::AtLeast(0), "Rooms."),
+    ])),
+    refusals: &[500],
+};
+
+/// The largest body: one name or one number.
+const BODY_BYTES: usize = 4 * 1024;
+/// The longest deadline of a drain: a longer one is a mistake of a unit.
+const LONGEST_DRAIN: Duration = Duration::from_secs(24 * 3600);
+
+/// Drains, and the process stays: everyone is closed and nobody is admitted until it ends.
+pub(crate) async fn drain(
+    State(state): State<AdminState>,
+    Extension(record): Extension<Record>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let text = body::read(&state, request, BODY_BYTES).await?;
+    let mut body =
+        json_body::parse::<Fields<'_>>(json_body::or_empty(&text))?.only(DRAIN_FORM.fields)?;
+    let deadline = body.take_value("deadline_ms", "a whole number of milliseconds")?;
+    body.end(DRAIN_FORM.fields)?;
+    let deadline = deadline.map(Duration::from_millis);
+    if deadline.is_some_and(|deadline| deadline.is_zero() || deadline > LONGEST_DRAIN) {
+        let most = millis(LONGEST_DRAIN);
+        let message = format!("deadline_ms must be between 1 and {most}");
+        return Err(Problem::new(400, "bad_request", message));
+    }
+    let (connections, deadline) = state
+        .call(move |context| {
+            context.registry.drain(context.now, deadline);
+            let stats = context.registry.stats();
+            (stats.open, deadline.unwrap_or_else(|| context.registry.config().drain_deadline()))
+        })
+        .await?;
+    record.plain("deadline_ms", millis(deadline));
+    record.plain("connections", connections);
+    let answer = Object::new()
+        .raw("draining", "true")
+        .number("connections", u64::from(connections))
+        .number("deadline_ms", millis(deadline));
+    Ok(json(answer.end()))
+}
+
+/// Ends a drain early: newcomers are admitted again, and the connections that are not closed yet stay.
+pub(crate) async fn cancel_drain(
+    State(state): State<AdminState>,
+    Extension(record): Extension<Record>,
+    request: Request,
+) -> Result<Response, Problem> {
+    if !request.body().is_end_stream() {
+        body::nothing(&state, request).await?;
+    }
+    let handle = state.0.handle.clone();
+    let cancelled = state.call(move |context| {
+        // In a turn of the loop: it does not begin to stop meanwhile.
+        if handle.is_stopping() {
+            return None;
+        }
+        Some((context.registry.cancel_drain(context.now), context.registry.stats().open))
+    });
+    let Some((cancelled, connections)) = cancelled.await? else {
+        let message = "the process is ending, as a signal asked it to: that can't be undone";
+        return Err(Problem::new(409, "stopping", message));
+    };
+    record.plain("cancelled", cancelled);
+    record.plain("connections", connections);
+    let answer = Object::new()
+        .raw("draining", "false")
+        .raw("cancelled", if cancelled { "true" } else { "false" })
+        .number("connections", u64::from(connections));
+    Ok(json(answer.end()))
+}
+
+/// What is revoked.
+enum Revoked {
+    /// All that the user has now: connections, sessions and what they keep, tokens.
+    User(UserId),
+    /// The tokens with this id, and the connections that came with one.
+    Token(String),
+}
+
+impl Revoked {
+    async fn read(state: &AdminState, request: Request) -> Result<Self, Problem> {
+        let text = body::read(state, request, BODY_BYTES).await?;
+        let mut body = json_body::parse::<Fields<'_>>(&text)?.only(REVOKE_FORM.fields)?;
+        let (user, token) = (body.take_text("user")?, body.take_text("token_id")?);
+        body.end(REVOKE_FORM.fields)?;
+        match (user, token) {
+            (Some(user), None) => Ok(Self::User(parse_user("user", &user)?)),
+            (None, Some(id)) if (1..=MAX_TOKEN_ID_BYTES).contains(&id.len()) => Ok(Self::Token(id)),
+            (None, Some(_)) => {
+                let message = format!("token_id must have 1 to {MAX_TOKEN_ID_BYTES} bytes");
+                Err(Problem::new(400, "bad_request", message))
+            }
+            _ => {
+                let message = "the body must name one of user and token_id";
+                Err(Problem::new(400, "bad_request", message))
+            }
+        }
+    }
+}
+
+/// Closes connections with 4503, and refuses the tokens that they could come back with. Of a user the
+/// sessions end too, with what they keep.
+pub(crate) async fn revoke(
+    State(state): State<AdminState>,
+    Extension(record): Extension<Record>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let revoked = Revoked::read(&state, request).await?;
+    match &revoked {
+        Revoked::User(user) => record.text("user", user.as_str()),
+        Revoked::Token(id) => record.text("token_id", id),
+    }
+    let task = state.clone();
+    let (closing, sessions) = state.call(move |context| task.revoke(context, &revoked)).await??;
+    record.plain("closing", closing);
+    let mut answer = Object::new().number("closing", u64::from(closing));
+    if let Some(sessions) = sessions {
+        record.plain("sessions", sessions);
+        answer = answer.number("sessions", sessions);
+    }
+    Ok(json(answer.end()))
+}
+
+impl AdminState {
+    /// How many connections are closed, and of a user how many sessions end.
+    fn revoke(
+        &self,
+        context: &mut Context<'_>,
+        revoked: &Revoked,
+    ) -> Result<(u32, Option<u64>), Problem> {
+        let mut live = self.0.reload.live_settings().lock();
+        let token_auth = live.token_auth();
+        match revoked {
+            Revoked::User(user) => {
+                if let Some(TokenAuth { revocations, lifetime, .. }) = token_auth {
+                    let now = SystemTime::now();
+                    revocations.revoke_user(user.as_str(), now, *lifetime).map_err(full)?;
+                }
+                let sessions = context.registry.sessions_of(user).count() as u64;
+                Ok((context.registry.revoke(context.now, user), Some(sessions)))
+            }
+            Revoked::Token(id) => {
+                let Some(TokenAuth { revocations, lifetime, grants, .. }) = token_auth else {
+                    let message = "development mode takes no tokens: revoke the user";
+                    return Err(Problem::new(409, "no_key", message));
+                };
+                revocations.revoke_token(id, SystemTime::now(), *lifetime).map_err(full)?;
+                let mut closing = 0;
+                for conn in grants.with_token(id) {
+                    let (target, reason) = (Target::Conn(*conn), CloseReason::Revoked);
+                    closing += context.registry.close(context.now, target, reason);
+                }
+                Ok((closing, None))
+            }
+        }
+    }
+}
+
+fn full(_: Full) -> Problem {
+    let message = format!(
+        "{} users and tokens are revoked already, and no more can be remembered: nothing was done. \
+         Change the key that tokens are signed with, and close the connections with /v1/close",
+        revocations::MOST
+    );
+    Problem::new(503, "revocations", message)
+}
+
+/// What a recount found: the answer, or what is wrong.
+pub(crate) type Recount = Result<String, Problem>;
+
+/// Recounts everything. The loop only copies the registry; the copy is counted on another thread,
+/// one at a time.
+pub(crate) async fn check(
+    State(state): State<AdminState>,
+    request: Request,
+) -> Result<Response, Problem> {
+    body::nothing(&state, request).await?;
+    let task = state.clone();
+    state.0.recount.ask(async move { recount(&task).await }).await?.map(json)
+}
+
+async fn recount(state: &AdminState) -> Recount {
+    let copy = state.call(|context| context.registry.clone()).await?;
+    let counted = tokio::task::spawn_blocking(move || (copy.check(), copy.stats())).await;
+    let (checked, stats) =
+        counted.map_err(|error| Problem::new(500, "failed", error.to_string()))?;
+    if let Err(violation) = checked {
+        error!(%violation, "the recount found a mistake");
+        return Err(Problem::new(500, "inconsistent", violation.to_string()));
+    }
+    let answer = Object::new()
+        .raw("ok", "true")
+        .number("connections", u64::from(stats.live))
+        .number("sessions", u64::from(stats.sessions))
+        .number("users", u64::from(stats.users))
+        .number("rooms", u64::from(stats.rooms));
+    Ok(answer.end())
+}

@@ -1,0 +1,119 @@
+//! What became of something that was sent, as the answers of the admin port say it.
+
+use headcount::{Delivery, Position};
+
+use crate::admin::call::{Field, Form, Shape};
+use crate::wire::frames::{Object, array};
+use crate::wire::identity::show_epoch;
+
+const STORED: Field = Field::needed("stored", Shape::AtLeast(0), "Logs that it was appended to.");
+const POSITIONS: Field = Field::needed(
+    "positions",
+    Shape::List(&Form::open(&[
+        Field::needed("positions.stream", Shape::Text, "The stream."),
+        Field::needed("positions.epoch", Shape::Text, "Offsets count in it."),
+        Field::needed("positions.offset", Shape::AtLeast(0), "Where it is in the stream."),
+    ])),
+    "Where it was appended.",
+);
+const FULL: Field =
+    Field::optional("full", Shape::Yes, "It was not taken: there was no room for it anywhere.");
+const SENT: &str = "Connections that get it now unless they leave first.";
+const DEFERRED: &str = "Connections that are behind, and get it or a gap in turn.";
+
+/// What became of something about a run.
+pub(crate) static TOLD: Form = Form::open(&[
+    Field::needed("sent", Shape::AtLeast(0), SENT),
+    Field::needed("deferred", Shape::AtLeast(0), DEFERRED),
+    STORED,
+    POSITIONS,
+    FULL,
+]);
+
+/// What became of a publish.
+pub(crate) static PUBLISHED: Form = Form::open(&[
+    Field::optional("sent", Shape::AtLeast(0), SENT),
+    Field::optional("deferred", Shape::AtLeast(0), DEFERRED),
+    Field::optional("addressed", Shape::AtLeast(0), "To everyone only: open connections."),
+    STORED,
+    POSITIONS,
+    FULL,
+])
+.with_one_of(&[&["sent", "deferred"], &["addressed"]]);
+
+/// What the registry said, with nothing borrowed.
+pub(crate) struct Outcome {
+    live: u32,
+    behind: u32,
+    full: bool,
+    positions: Vec<Position>,
+}
+
+impl Outcome {
+    pub(crate) fn new(delivery: &Delivery) -> Self {
+        Self {
+            live: delivery.live,
+            behind: delivery.behind,
+            full: delivery.full,
+            positions: delivery.stored().iter().map(|stored| stored.position).collect(),
+        }
+    }
+
+    /// The answer for an announcement to everyone: who gets it is decided later, one slice of the
+    /// connections after the other.
+    pub(crate) fn announced(&self) -> String {
+        let addressed = if self.full { 0 } else { self.live + self.behind };
+        let answer = Object::new()
+            .number("addressed", u64::from(addressed))
+            .number("stored", 0)
+            .raw("positions", "[]");
+        if self.full { answer.raw("full", "true").end() } else { answer.end() }
+    }
+
+    /// The answer; all positions are in streams of this name.
+    pub(crate) fn json(&self, stream: &str) -> String {
+        let positions: Vec<String> = self
+            .positions
+            .iter()
+            .map(|position| {
+                Object::new()
+                    .text("stream", stream)
+                    .text("epoch", &show_epoch(position.epoch))
+                    .number("offset", position.offset)
+                    .end()
+            })
+            .collect();
+        // What was not taken reached nobody, whatever the target looked like.
+        let (sent, deferred) = if self.full { (0, 0) } else { (self.live, self.behind) };
+        let answer = Object::new()
+            .number("sent", u64::from(sent))
+            .number("deferred", u64::from(deferred))
+            .number("stored", self.positions.len() as u64)
+            .raw("positions", &array(&positions));
+        if self.full { answer.raw("full", "true").end() } else { answer.end() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_answers() {
+        let nobody = Outcome { live: 0, behind: 0, full: false, positions: Vec::new() };
+        assert_eq!(nobody.json("session"), r#"{"sent":0,"deferred":0,"stored":0,"positions":[]}"#);
+        let full = Outcome { live: 1, behind: 1, full: true, positions: Vec::new() };
+        assert_eq!(
+            full.json("session"),
+            r#"{"sent":0,"deferred":0,"stored":0,"positions":[],"full":true}"#
+        );
+        let to_all = Outcome { live: 10, behind: 0, full: false, positions: Vec::new() };
+        assert_eq!(to_all.announced(), r#"{"addressed":10,"stored":0,"positions":[]}"#);
+        let position = Position { epoch: 10, offset: 3 };
+        let two = Outcome { live: 2, behind: 1, full: false, positions: vec![position] };
+        assert_eq!(
+            two.json("room/\""),
+            r#"{"sent":2,"deferred":1,"stored":1,"positions":[{"stream":"room/\"","epoch":"000000000000000a","offset":3}]}"#
+        );
+    }
+}

@@ -1,0 +1,192 @@
+//! One connection or session, as JSON: how it stands, and what would become of it.
+
+use headcount::{
+    CallExplanation, CloseReason, Closed, ConnId, ConnState, CursorExplanation, Explanation,
+    Registry, Retry, SessionId, Timestamp, Upcoming,
+};
+
+use crate::wire::frames::{Object, array, millis, room_stream};
+use crate::wire::handles::{show_connection, show_session};
+use crate::wire::identity::show_epoch;
+use crate::wire::run_events;
+
+/// `None`: there is none. `whole`: with its places in all its streams.
+pub(crate) fn connection(
+    registry: &Registry,
+    now: Timestamp,
+    conn: ConnId,
+    whole: bool,
+) -> Option<String> {
+    let known = registry.explain(conn)?;
+    let instance = registry.config().instance();
+    let mut shown = Object::new().text("connection", &show_connection(instance, conn));
+    if let Some(who) = registry.who(conn) {
+        shown = shown.text("user", who.user.as_str()).text("thread", who.thread.as_str());
+        if let Some(label) = who.label {
+            shown = shown.text("label", label);
+        }
+    }
+    if let Some(session) = registry.session_of(conn) {
+        shown = shown.text("session", &show_session(instance, session));
+    }
+    shown = shown.text("state", state(known.state));
+    if let Some(reason) = known.reason {
+        shown = with_reason(shown, reason);
+    }
+    shown = shown
+        .number("age_ms", millis(known.age))
+        .number("silent_ms", millis(known.silence))
+        .number("backlog", backlog(&known))
+        .number("in_flight_bytes", known.load)
+        .number("flushed_bytes", known.flushed)
+        .raw("paused", if known.paused { "true" } else { "false" });
+    if let Some(trip) = known.round_trip {
+        shown = shown.raw("rtt_ms", &super::stats::fraction(trip));
+    }
+    if let Some(stuck) = known.stuck_for {
+        shown = shown.number("stuck_ms", millis(stuck));
+    }
+    if let Some(at) = known.expires_at {
+        shown = shown.number("expires_in_ms", millis(at.saturating_since(now)));
+    }
+    if let Some((at, due)) = known.next {
+        shown =
+            shown.raw("next", &next(due).number("in_ms", millis(at.saturating_since(now))).end());
+    }
+    if whole {
+        let cursors: Vec<String> = known.cursors.iter().map(cursor).collect();
+        shown = shown.raw("cursors", &array(&cursors));
+    }
+    Some(shown.end())
+}
+
+/// `None`: there is none. `whole`: with its connections and open runs by name.
+pub(crate) fn session(
+    registry: &Registry,
+    now: Timestamp,
+    session: SessionId,
+    whole: bool,
+) -> Option<String> {
+    let known = registry.explain_session(session)?;
+    let instance = registry.config().instance();
+    let mut shown = Object::new()
+        .text("session", &show_session(instance, session))
+        .text("user", known.user.as_str())
+        .text("thread", known.thread.as_str())
+        .text("state", if known.connections.is_empty() { "lingering" } else { "open" })
+        .number("age_ms", millis(known.age));
+    if whole {
+        let names = known
+            .connections
+            .iter()
+            .map(|conn| format!("\"{}\"", show_connection(instance, *conn)));
+        shown = shown
+            .raw("connections", &array(&names.collect::<Vec<_>>()))
+            .raw("runs", &runs(registry, now, session));
+    } else {
+        shown = shown
+            .number("connections", known.connections.len() as u64)
+            .number("runs", registry.open_runs(session).count() as u64);
+    }
+    shown = shown
+        .text("epoch", &show_epoch(known.head.epoch))
+        .number("offset", known.head.offset)
+        .number("stored", u64::from(known.entries))
+        .number("stored_bytes", known.bytes)
+        .number("lost_to", known.lost);
+    if let Some(at) = known.ends_at {
+        let end = Object::new().text("what", "end");
+        shown = shown.raw("next", &end.number("in_ms", millis(at.saturating_since(now))).end());
+    }
+    Some(shown.end())
+}
+
+/// The open runs of a session, with their calls under way and when the server would fail them.
+fn runs(registry: &Registry, now: Timestamp, session: SessionId) -> String {
+    let runs = registry.explain_runs(session).map(|(run, known)| {
+        let calls: Vec<String> = known.calls.iter().map(|it| call(it, now)).collect();
+        let shown = Object::new()
+            .text("run", run.as_str())
+            .text("agent", &known.agent)
+            .number("age_ms", millis(known.age))
+            .number("events", u64::from(known.events))
+            .raw("calls", &array(&calls));
+        let Some((at, failure)) = known.fails else { return shown.end() };
+        let next =
+            Object::new().text("what", "fail").text("why", run_events::failure_name(failure));
+        let next = next.number("in_ms", millis(at.saturating_since(now))).end();
+        shown.raw("next", &next).end()
+    });
+    array(&runs.collect::<Vec<_>>())
+}
+
+/// A call that is late is expected in no time.
+fn call(known: &CallExplanation, now: Timestamp) -> String {
+    let shown = Object::new().text("call", &known.call);
+    match known.expected_by {
+        Some(at) => shown.number("expected_in_ms", millis(at.saturating_since(now))).end(),
+        None => shown.end(),
+    }
+}
+
+/// One that is no more.
+pub(crate) fn closed(instance: u64, closed: &Closed, now: Timestamp) -> String {
+    let mut shown = Object::new()
+        .text("connection", &show_connection(instance, closed.conn))
+        .text("session", &show_session(instance, closed.session))
+        .text("user", closed.user.as_str())
+        .text("thread", closed.thread.as_str());
+    if let Some(label) = &closed.label {
+        shown = shown.text("label", label);
+    }
+    with_reason(shown, closed.reason)
+        .number("age_ms", millis(closed.age))
+        .number("closed_ms_ago", millis(now.saturating_since(closed.at)))
+        .number("bytes", closed.flushed)
+        .number("undelivered", u64::from(closed.undelivered))
+        .end()
+}
+
+fn with_reason(shown: Object, reason: CloseReason) -> Object {
+    shown
+        .text("reason", reason.name())
+        .number("code", u64::from(reason.code()))
+        .raw("reconnect", if reason.retry() == Retry::Reconnect { "true" } else { "false" })
+}
+
+fn next(due: Upcoming) -> Object {
+    match due {
+        Upcoming::Ping => Object::new().text("what", "ping"),
+        Upcoming::Suspect => Object::new().text("what", "suspect"),
+        Upcoming::Close(reason) => with_reason(Object::new().text("what", "close"), reason),
+        _ => Object::new().text("what", "cleanup"),
+    }
+}
+
+const fn state(state: ConnState) -> &'static str {
+    match state {
+        ConnState::Pending => "pending",
+        ConnState::Open => "open",
+        ConnState::Suspect => "suspect",
+        ConnState::Closing => "closing",
+        _ => "gone",
+    }
+}
+
+/// Entries that wait for it, in all its streams.
+fn backlog(known: &Explanation) -> u64 {
+    known.cursors.iter().map(|cursor| u64::from(cursor.backlog)).sum()
+}
+
+fn cursor(cursor: &CursorExplanation) -> String {
+    let stream = cursor.room.as_ref().map_or_else(|| "session".to_owned(), room_stream);
+    Object::new()
+        .text("stream", &stream)
+        .text("epoch", &show_epoch(cursor.position.epoch))
+        .number("offset", cursor.position.offset)
+        .number("head", cursor.head)
+        .number("backlog", u64::from(cursor.backlog))
+        .number("acknowledged", cursor.acknowledged)
+        .raw("behind", if cursor.lagging { "true" } else { "false" })
+        .end()
+}

@@ -1,0 +1,35 @@
+//! What clients get of the events of runs: no secrets, no internal fields, no local paths.
+
+use std::borrow::Cow;
+
+use headcount_redaction::{Error, Kind, MAX_DEPTH, Policy};
+
+use crate::wire::problem::Problem;
+
+/// The rules of `[redaction]` in force.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    /// `None`: everything goes to clients as it was reported.
+    policy: Option<Policy>,
+}
+
+impl Rules {
+    pub(crate) const fn new(policy: Option<Policy>) -> Self {
+        Self { policy }
+    }
+
+    /// What clients get of a payload.
+    pub(crate) fn redact<'j>(&self, kind: Kind, json: &'j str) -> Result<Cow<'j, str>, Problem> {
+        let Some(policy) = &self.policy else { return Ok(Cow::Borrowed(json)) };
+        policy.redact(kind, json).map_err(|error| match error {
+            Error::TooDeep { .. } => {
+                let message = format!(
+                    "objects and lists are nested more than {MAX_DEPTH} deep: send less of them, or \
+                     as a string (redaction.enabled)"
+                );
+                Problem::new(400, "too_deep", message)
+            }
+            error => Problem::new(400, "bad_json", format!("the payload is not understood: {error}")),
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! Halves of characters: JSON can escape a surrogate pair in two parts, and a back end that cuts a
+//! text between them sends each half by itself.
+//!
+//! One rule for all that clients receive: it holds no half of a pair. In what goes on (the text of
+//! a run, and its thoughts) a first half waits for its second, and one that stays alone is U+FFFD;
+//! in everything else it is U+FFFD at once.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use headcount::{Registry, RunEvent, RunId, UserId};
+
+/// The escape of a character that could not be read; as long as that of a half.
+const REPLACEMENT: &str = "\\ufffd";
+/// The length of an escape.
+const LENGTH: usize = 6;
+
+/// JSON text in which no string holds half of a pair: each is U+FFFD. The rest stays as it was.
+pub(crate) fn mend(json: &str) -> Cow<'_, str> {
+    let mut mended = Cow::Borrowed(json);
+    for (place, _) in halves(json) {
+        mended.to_mut().replace_range(place..place + LENGTH, REPLACEMENT);
+    }
+    mended
+}
+
+/// One string of a text that goes on in the next, as JSON: with the half that waited before it, and
+/// without the half that is to wait after it.
+pub(crate) fn join<'a>(waited: Option<u16>, json: &'a str) -> (Cow<'a, str>, Option<u16>) {
+    const EMPTY: &str = "\"\"";
+    if json == EMPTY {
+        return (json.into(), waited);
+    }
+    let mut joined = Cow::Borrowed(json);
+    if let Some(waited) = waited {
+        joined.to_mut().insert_str(1, &format!("\\u{waited:04x}"));
+    }
+    let waits = halves(&joined)
+        .last()
+        .filter(|(place, half)| is_first(*half) && joined.get(place + LENGTH..) == Some("\""));
+    if let Some((place, _)) = waits {
+        joined.to_mut().replace_range(place..place + LENGTH, "");
+    }
+    let mended = match mend(&joined) {
+        Cow::Borrowed(_) => joined,
+        Cow::Owned(mended) => Cow::Owned(mended),
+    };
+    (mended, waits.map(|(_, half)| half))
+}
+
+const fn is_first(unit: u16) -> bool {
+    matches!(unit, 0xd800..=0xdbff)
+}
+
+const fn is_second(unit: u16) -> bool {
+    matches!(unit, 0xdc00..=0xdfff)
+}
+
+/// The escapes in JSON text that are half of a pair and stand alone, and where each begins.
+fn halves(json: &str) -> impl Iterator<Item = (usize, u16)> + '_ {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        // There are backslashes in strings only.
+        while let Some(place) = json.get(from..)?.find('\\').map(|ahead| from + ahead) {
+            let Some(unit) = escaped(json, place..place + LENGTH) else {
+                from = place + 2;
+                continue;
+            };
+            from = place + LENGTH;
+            if is_first(unit) && escaped(json, from..from + LENGTH).is_some_and(is_second) {
+                from += LENGTH;
+            } else if is_first(unit) || is_second(unit) {
+                return Some((place, unit));
+            }
+        }
+        None
+    })
+}
+
+/// The unit that is escaped there as four digits; `None`: it is another escape, or none.
+fn escaped(json: &str, place: Range<usize>) -> Option<u16> {
+    u16::from_str_radix(json.get(place)?.strip_prefix("\\u")?, 16).ok()
+}
+
+/// The halves that wait, of all open runs: at most one of each run's text and one of its thoughts.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    by_run: HashMap<(UserId, RunId), Halves>,
+}
+
+/// What waits of one run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Halves {
+    pub(crate) text: Option<u16>,
+    pub(crate) thought: Option<u16>,
+}
+
+impl Waiting {
+    pub(crate) fn of(&self, user: &UserId, run: &RunId) -> Halves {
+        // Runs for which nothing waits are the rule, and their names need not be copied.
+        if self.by_run.is_empty() {
+            return Halves::default();
+        }
+        self.by_run.get(&(user.clone(), run.clone())).copied().unwrap_or_default()
+    }
+
+    /// What waits from now on.
+    pub(crate) fn set(
+        &mut self,
+        registry: &mut Registry,
+        user: &UserId,
+        run: &RunId,
+        halves: Halves,
+    ) {
+        if halves == Halves::default() {
+            if !self.by_run.is_empty() {
+                self.by_run.remove(&(user.clone(), run.clone()));
+            }
+            return;
+        }
+        // The registry ends runs by itself, and tells nobody here.
+        if self.by_run.len() >= 64 + 2 * registry.stats().runs as usize {
+            self.by_run.retain(|(user, run), _| is_open(registry, user, run));
+        }
+        self.by_run.insert((user.clone(), run.clone()), halves);
+    }
+}
+
+fn is_open(registry: &mut Registry, user: &UserId, run: &RunId) -> bool {
+    registry.user(user).explain_run(run).is_some_and(|run| run.ended.is_none())
+}
+
+/// Whether the run could end with this event, so that nothing goes on in its text.
+pub(crate) fn ends(
+    registry: &mut Registry,
+    user: &UserId,
+    run: &RunId,
+    event: &RunEvent<'_>,
+) -> bool {
+    let run = registry.user(user).explain_run(run);
+    run.is_some_and(|run| {
+        run.ended.is_none()
+            && match event {
+                RunEvent::Completed(_) => run.calls.is_empty(),
+                RunEvent::Failed(_) | RunEvent::Cancelled(_) => true,
+                _ => false,
+            }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_half_that_stands_alone_is_replaced_and_nothing_else_is() {
+        for whole in [
+            r#"{"a":"😀","b":["\ud83d\ude00","\\ud83d","\\\\ude00","\n\u0000\uFFFD"],"\u00e4":1e2}"#,
+            r#""""#,
+            r#""\"""#,
+            "17",
+        ] {
+            assert!(matches!(mend(whole), Cow::Borrowed(same) if same == whole), "{whole}");
+        }
+        for (broken, mended) in [
+            (r#""a\ud83d""#, r#""a\ufffd""#),
+            (r#""\uDE00b""#, r#""\ufffdb""#),
+            (r#""\ude00\ud83d""#, r#""\ufffd\ufffd""#),
+            (r#""\ud83d\ud83d\ude00""#, r#""\ufffd\ud83d\ude00""#),
+            (r#""\ud83d\n\ude00""#, r#""\ufffd\n\ufffd""#),
+            (r#""\\\ud83dx""#, r#""\\\ufffdx""#),
+            (r#"{"\ud83d":{"a":["\ud83d","\ude00"]}}"#, r#"{"\ufffd":{"a":["\ufffd","\ufffd"]}}"#),
+        ] {
+            assert_eq!(mend(broken), mended, "{broken}");
+            assert!(serde_json::from_str::<serde_json::Value>(&mended_of(broken)).is_ok());
+        }
+    }
+
+    fn mended_of(json: &str) -> String {
+        mend(json).into_owned()
+    }
+
+    /// What clients read of these strings, one after the other, and whether a half waits.
+    fn read(parts: &[&str]) -> (String, bool) {
+        let (mut text, mut waits) = (String::new(), None);
+        for part in parts {
+            let (json, then) = join(waits, part);
+            text.push_str(&serde_json::from_str::<String>(&json).expect(&json));
+            waits = then;
+        }
+        (text, waits.is_some())
+    }
+
+    #[test]
+    fn a_first_half_waits_for_its_second() {
+        for (parts, text, waits) in [
+            (&[r#""a\ud83d""#, r#""\ude00b""#][..], "a😀b", false),
+            (&[r#""\ud83d""#, r#""\ude00""#], "😀", false),
+            (&[r#""\ud83d""#, r#""""#, r#""\ude00""#], "😀", false),
+            (&[r#""a\ud83d""#], "a", true),
+            (&[r#""a\ud83d""#, r#""b""#], "a\u{fffd}b", false),
+            (&[r#""a\ud83d""#, r#""\ud83d""#, r#""\ude00""#], "a\u{fffd}😀", false),
+            (&[r#""a\ude00""#, r#""b""#], "a\u{fffd}b", false),
+            (&[r#""\ud83d\ude00""#, r#""\ude00""#], "😀\u{fffd}", false),
+            (&[r#""\\ud83d""#, r#""\\ude00""#], "\\ud83d\\ude00", false),
+            (&[r#""\ud83d\n\ud83d""#, r#""\ude00""#], "\u{fffd}\n😀", false),
+        ] {
+            assert_eq!(read(parts), (text.to_owned(), waits), "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn every_cut_of_a_text_gives_the_text() {
+        let units: Vec<String> =
+            "x😀\u{e4}😀😀".encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+        for cuts in 0..1_u32 << (units.len() - 1) {
+            let mut parts = vec![String::from("\"")];
+            for (place, unit) in units.iter().enumerate() {
+                parts.last_mut().unwrap().push_str(unit);
+                if cuts >> place & 1 == 1 {
+                    parts.last_mut().unwrap().push('"');
+                    parts.push(String::from("\""));
+                }
+            }
+            parts.last_mut().unwrap().push('"');
+            let parts: Vec<_> = parts.iter().map(String::as_str).collect();
+            assert_eq!(read(&parts), ("x😀\u{e4}😀😀".to_owned(), false), "{parts:?}");
+        }
+    }
+}

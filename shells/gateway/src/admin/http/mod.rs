@@ -1,0 +1,13 @@
+//! Serving the calls: sockets, keys, bodies and refusals, whatever the call is.
+
+pub(crate) mod access;
+pub(crate) mod body;
+pub(crate) mod guard;
+pub(crate) mod keys;
+pub(crate) mod pages;
+pub(crate) mod query;
+pub(crate) mod recorded;
+pub(crate) mod refusal;
+pub(crate) mod server;
+pub(crate) mod shared_work;
+pub(crate) mod unread;
