@@ -7,14 +7,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const ADMIN = process.env.ADMIN_URL ?? 'http://127.0.0.1:7401';
 const WEBSOCKET = process.env.WEBSOCKET_URL ?? 'ws://127.0.0.1:7400/ws';
-// With these two set, the gateway asks everyone for credentials.
+// With these two set, the gateway asks for credentials.
 const { ADMIN_KEY, TOKEN_KEY } = process.env;
 const FILES = {
   '/': ['index.html', 'text/html; charset=utf-8'],
   '/headcount.js': ['headcount.js', 'text/javascript; charset=utf-8'],
 };
 
-/** The agent: yields its events as they happen. Call your model and your tools here. */
+/** The agent: yields its events when they happen. Call your model and your tools here. */
 async function* agent(question) {
   yield { event: 'agent_thinking', text: 'This needs the time of day.' };
   const parameters = { zone: 'UTC', api_key: 'not for browsers' };
@@ -23,13 +23,13 @@ async function* agent(question) {
   yield { event: 'tool_completed', call: 'c1', result: { time: now } };
   const answer = `You asked: ${question} All I can say is that it is ${now} UTC.`;
   for (const word of answer.split(' ')) {
-    await sleep(100); // as fast as a model writes
+    await sleep(400); // slower than a model, so that there is time to reload the page
     yield { event: 'text', delta: word + ' ' };
   }
   yield { event: 'agent_completed', result: { answer } };
 }
 
-/** Who the user is, for five minutes: a JWT that the gateway checks with the same key. */
+/** A JWT that names the user for five minutes. The gateway checks it with the same key. */
 function token(user) {
   const encode = (part) => Buffer.from(JSON.stringify(part)).toString('base64url');
   const now = Math.floor(Date.now() / 1000);
@@ -37,13 +37,13 @@ function token(user) {
   return `${signed}.${createHmac('sha256', TOKEN_KEY).update(signed).digest('base64url')}`;
 }
 
-/** Where the page connects, and as whom. */
+/** Where the page connects, and as which user. */
 function session(user) {
   if (TOKEN_KEY) return { url: WEBSOCKET, token: token(user) };
   return { url: `${WEBSOCKET}?${new URLSearchParams({ user })}` };
 }
 
-/** Calls the gateway. An answer that is no success throws. */
+/** Calls the gateway. Throws if the answer is no success. */
 async function post(path, body) {
   const headers = { 'content-type': 'application/json' };
   if (ADMIN_KEY) headers.authorization = `Bearer ${ADMIN_KEY}`;
@@ -57,7 +57,7 @@ async function post(path, body) {
   return answer.json();
 }
 
-/** Reports a run to the gateway, event by event. It ends in any case. */
+/** Reports a run to the gateway, event by event, and its end if the agent fails. */
 async function tell(user, run, events) {
   const path = `/v1/runs/${encodeURIComponent(run)}/events`;
   try {
@@ -90,7 +90,9 @@ async function ask(request) {
   } catch (error) {
     return [502, { error: `the gateway does not take it: ${error.message}` }];
   }
-  tell(user, run, agent(question)).catch(console.error);
+  tell(user, run, agent(question)).catch((error) => {
+    console.error(`the gateway does not take the end of run ${run}: ${error.message}`);
+  });
   return [202, { run }];
 }
 
@@ -104,7 +106,7 @@ const server = createServer(async (request, response) => {
   }
   let [status, body] = [404, { error: 'there is nothing here' }];
   if (route === 'GET /session') {
-    // Yours knows the user from its own login, and never from the query.
+    // A real back end takes the user from its login, and never from the query.
     const user = url.searchParams.get('user') ?? 'alice';
     [status, body] = [200, session(user)];
   } else if (route === 'POST /ask') {

@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 ADMIN = os.environ.get("ADMIN_URL", "http://127.0.0.1:7401")
 WEBSOCKET = os.environ.get("WEBSOCKET_URL", "ws://127.0.0.1:7400/ws")
-# With these two set, the gateway asks everyone for credentials.
+# With these two set, the gateway asks for credentials.
 ADMIN_KEY = os.environ.get("ADMIN_KEY")
 TOKEN_KEY = os.environ.get("TOKEN_KEY")
 HERE = Path(__file__).parent
@@ -25,7 +25,7 @@ FILES = {
 
 
 def agent(question):
-    """The agent: yields its events as they happen. Call your model and your tools here."""
+    """The agent: yields its events when they happen. Call your model and your tools here."""
     yield {"event": "agent_thinking", "text": "This needs the time of day."}
     parameters = {"zone": "UTC", "api_key": "not for browsers"}
     yield {"event": "tool_executing", "tool": "clock", "call": "c1", "parameters": parameters}
@@ -33,13 +33,13 @@ def agent(question):
     yield {"event": "tool_completed", "call": "c1", "result": {"time": now}}
     answer = f"You asked: {question} All I can say is that it is {now} UTC."
     for word in answer.split(" "):
-        time.sleep(0.1)  # as fast as a model writes
+        time.sleep(0.4)  # slower than a model, so that there is time to reload the page
         yield {"event": "text", "delta": word + " "}
     yield {"event": "agent_completed", "result": {"answer": answer}}
 
 
 def token(user):
-    """Who the user is, for five minutes: a JWT that the gateway checks with the same key."""
+    """A JWT that names the user for five minutes. The gateway checks it with the same key."""
 
     def encode(part):
         return base64.urlsafe_b64encode(part).rstrip(b"=")
@@ -51,14 +51,14 @@ def token(user):
 
 
 def session(user):
-    """Where the page connects, and as whom."""
+    """Where the page connects, and as which user."""
     if TOKEN_KEY:
         return {"url": WEBSOCKET, "token": token(user)}
     return {"url": f"{WEBSOCKET}?{urlencode({'user': user})}"}
 
 
 def post(path, body):
-    """Calls the gateway. An answer that is no success raises."""
+    """Calls the gateway. Raises if the answer is no success."""
     headers = {"content-type": "application/json"}
     if ADMIN_KEY:
         headers["authorization"] = f"Bearer {ADMIN_KEY}"
@@ -68,13 +68,16 @@ def post(path, body):
 
 
 def tell(user, run, events):
-    """Reports a run to the gateway, event by event. It ends in any case."""
+    """Reports a run to the gateway, event by event, and its end if the agent fails."""
     path = f"/v1/runs/{quote(run, safe='')}/events"
     try:
         for event in events:
             post(path, {"user": user, **event})
-    except Exception as error:
-        post(path, {"user": user, "event": "agent_failed", "error": str(error)})
+    except Exception as failure:
+        try:
+            post(path, {"user": user, "event": "agent_failed", "error": str(failure)})
+        except OSError as error:
+            print(f"the gateway does not take the end of run {run}: {error}", flush=True)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -84,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
             name, kind = FILES[url.path]
             self.answer(200, (HERE / name).read_bytes(), kind)
         elif url.path == "/session":
-            # Yours knows the user from its own login, and never from the query.
+            # A real back end takes the user from its login, and never from the query.
             user = parse_qs(url.query).get("user", ["alice"])[0]
             self.json(200, session(user))
         else:
