@@ -68,6 +68,22 @@ impl Policy {
         "cookies",
         "bearer",
         "jwt",
+        // For names that are written as one word: `accesstoken`, `PGPASSWORD`.
+        "access token",
+        "api token",
+        "auth token",
+        "bearer token",
+        "csrf token",
+        "id token",
+        "refresh token",
+        "session token",
+        "api secret",
+        "client secret",
+        "secret key",
+        "auth key",
+        "db password",
+        "pg password",
+        "user password",
     ];
     /// The removed keys of the default.
     pub const REMOVED_KEYS: &'static [&'static str] =

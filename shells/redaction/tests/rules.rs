@@ -40,6 +40,35 @@ fn keys_are_compared_by_whole_words() {
 }
 
 #[test]
+fn a_secret_is_one_too_where_its_name_is_written_as_one_word() {
+    for key in [
+        "accesstoken",
+        "APITOKEN",
+        "authtoken",
+        "x-authtoken",
+        "bearertoken",
+        "csrftoken",
+        "idtoken",
+        "refreshtoken",
+        "sessiontoken",
+        "apisecret",
+        "clientsecret",
+        "CLIENTSECRET",
+        "secretkey",
+        "authkey",
+        "dbpassword",
+        "PGPASSWORD",
+        "userpassword",
+    ] {
+        let expected = format!(r#"{{"{key}":"[redacted]"}}"#);
+        assert_eq!(parameters(&format!(r#"{{"{key}":"v"}}"#)), expected);
+    }
+    for key in ["accesstokens", "idtokenizer", "authkeyword", "nonsecretkeys", "clientsecretary"] {
+        untouched(Kind::Parameters, &format!(r#"{{"{key}":"v"}}"#));
+    }
+}
+
+#[test]
 fn lists_are_looked_into() {
     assert_eq!(
         parameters(r#"{"items":[{"password":"x"},[{"token":1}]]}"#),
