@@ -6,8 +6,8 @@ history of that stream now. At the end, after which nothing reconnects, `Closed`
 
 import asyncio
 import base64
-import inspect
 import json
+import logging
 import random
 import re
 import time
@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-TERMINAL = {1000, 1002, 1003, 1007, 1008, 1009, 1010, *range(4500, 4600)}
+TERMINAL = {1000, 1002, 1003, 1007, 1008, 1009, 1010, 4405, *range(4500, 4600)}
 # Seconds: the cap of a delay's growth; from an attempt to its welcome; from a ping to the next, and to its answer.
 CAP, CONNECT, DEAD = 60.0, 15.0, 10.0
 MAX_FRAME = 16 << 20  # Bytes: text that was merged while this client was away comes in one frame.
@@ -37,7 +37,7 @@ class Client:
         self.url, self.token, self.names = url, token, {"user": user, "thread": thread}
         self.cursor, self.connection = None, None  # The session's {"epoch", "offset"}, and the last connection.
         self.rooms = {}  # Room: {"epoch", "offset"}, or {} until the server has answered.
-        self._socket, self._known, self._window = None, None, (0.25, 5.0)
+        self._socket, self._window, self._known, self._due = None, (0.25, 5.0), None, 0.0
 
     async def join(self, room):
         """Joins now, or once connected; the answer is a frame `joined`, or `left` with a code."""
@@ -54,29 +54,24 @@ class Client:
     async def __aiter__(self):
         failures, refused = 0, False
         while True:
-            opened, code, reason, window, renewal = None, 1006, "", None, None
+            opened, code, reason, renewal = None, 1006, "", None
             try:
                 fields = {**self.names, **(self.cursor or {}), "previous": self.connection}
                 query = urlencode({name: value for name, value in fields.items() if value is not None})
                 protocols = ["headcount.v1"] + ([f"bearer.{await self._credentials()}"] if self.token else [])
-                # Outside of a browser the pings of the protocol show whether the other side is there.
                 async with connect(f"{self.url}?{query}", subprotocols=protocols, open_timeout=CONNECT,
                                    ping_interval=DEAD, ping_timeout=DEAD, close_timeout=1, max_size=MAX_FRAME) as socket:
                     with suppress(ConnectionClosed):
-                        welcome = json.loads(await asyncio.wait_for(socket.recv(), CONNECT))
+                        welcome = await asyncio.wait_for(socket.recv(), CONNECT)
                         opened, refused, self._socket = time.monotonic(), False, socket
-                        for frame in self._welcome(welcome):
+                        for frame in self._receive(json.loads(welcome)):
                             yield frame
                         for room in list(self.rooms):
                             await self.join(room)
-                        if callable(self.token):
-                            renewal = asyncio.create_task(self._renew())
+                        renewal = asyncio.create_task(self._renew())
                         async for text in socket:
-                            frame = json.loads(text)
-                            if frame["type"] == "draining":
-                                window = [ms / 1000 for ms in frame["reconnect_ms"]]
-                            for passed in self._receive(frame):
-                                yield passed
+                            for frame in self._receive(json.loads(text)):
+                                yield frame
                     code, reason = socket.close_code or 1006, socket.close_reason or ""
             except (OSError, WebSocketException, asyncio.TimeoutError) as error:
                 reason = str(error)
@@ -85,34 +80,32 @@ class Client:
                 if renewal:
                     renewal.cancel()
             if code in (4405, 4500) and callable(self.token) and not (code == 4500 and refused):
-                refused, self._known = code == 4500, None
-            elif code in TERMINAL or code == 4405:
+                refused, self._due = code == 4500, 0.0
+            elif code in TERMINAL:
                 raise Closed(code, reason)
-            held = opened is not None and time.monotonic() - opened > self._window[1]
-            failures = 0 if held else failures + 1
-            low, high = window or self._window
-            top = high if held else max(high, min(CAP, high * 2 ** min(failures - 1, 16)))
+            logging.getLogger("headcount").warning("away: %s %s", code, reason)
+            low, high = self._window
+            failures = 0 if opened and time.monotonic() - opened > high else failures + 1
+            top = max(high, min(CAP, high * 2 ** min(failures - 1, 16)))
             asked = re.search(r"retry_after=(\d+)", reason)
             await asyncio.sleep(random.uniform(low, top) + (min(int(asked[1]), 3600) if asked else 0))
 
-    def _welcome(self, welcome):
-        session, before = welcome["session"], self.cursor
-        self.cursor, self.connection = dict(session), welcome["connection"]
-        if before and welcome["recovered"] == "all":
-            self.cursor["offset"] = max(before["offset"], session["offset"])
-        self._window = [ms / 1000 for ms in welcome["reconnect_ms"]]
-        if before and before["epoch"] != session["epoch"]:
-            yield {"type": "reset", "stream": "session", "epoch": session["epoch"]}
-
     def _receive(self, frame):
         request = str(frame.get("request", ""))
-        if frame["type"] in ("event", "gap") and (stream := frame.get("stream")):
-            seen = self.cursor if stream == "session" else self.rooms.get(stream.removeprefix("room/"))
+        self._window = [ms / 1000 for ms in frame.get("reconnect_ms", ())] or self._window
+        if frame["type"] == "welcome":
+            session, before = frame["session"], self.cursor
+            self.cursor, self.connection = dict(session), frame["connection"]
+            if before and frame["recovered"] == "all":
+                self.cursor["offset"] = max(before["offset"], session["offset"])
+            if before and before["epoch"] != session["epoch"]:
+                yield {"type": "reset", "stream": "session", "epoch": session["epoch"]}
+        elif frame["type"] in ("event", "gap") and (stream := frame.get("stream")):
+            seen = (self.cursor if stream == "session" else self.rooms.get(stream[len("room/"):])) or {"offset": -1}
             last = frame["to"] if frame["type"] == "gap" else frame["offset"]
-            if seen and last <= seen["offset"]:
+            if last <= seen["offset"]:
                 return
-            if seen:
-                seen["offset"] = last
+            seen["offset"] = last
         elif frame["type"] == "joined":
             room, epoch, offset = frame["room"], frame["epoch"], frame["offset"]
             before = self.rooms.get(room)
@@ -127,22 +120,29 @@ class Client:
             frame = {**frame, "type": "left", "room": request.removeprefix("join ")}
         if frame["type"] == "left":
             self.rooms.pop(frame["room"], None)
-        if frame["type"] != "ok":
+        if frame["type"] not in ("ok", "welcome"):
             yield frame
 
     async def _credentials(self):
-        if self._known is None:
-            token = self.token() if callable(self.token) else self.token
-            self._known = await token if inspect.isawaitable(token) else token
+        if time.time() > self._due:
+            try:
+                token = self.token() if callable(self.token) else self.token
+                token = token if isinstance(token, str) else await asyncio.wait_for(token, CONNECT)
+                if not re.fullmatch(r"[\w.-]+", token, re.ASCII):
+                    raise ValueError("malformed")  # It is not shown: it may be a secret.
+            except Exception as error:
+                raise ConnectionError(f"no token: {error!r}") from error
+            self._known, self._due = token, float("inf")
+            with suppress(LookupError, TypeError, ValueError):  # Unchecked: it only says when to ask again.
+                claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+                self._due = time.time() + 0.8 * (claims["exp"] - claims.get("iat", time.time()))
         return self._known
 
     async def _renew(self):
-        while True:
-            payload = self._known.split(".")[1]
-            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-            await asyncio.sleep(0.8 * (claims["exp"] - claims.get("iat", time.time())))
-            self._known = None
-            await self._send({"type": "refresh", "token": await self._credentials()})
+        while callable(self.token):
+            await asyncio.sleep(max(DEAD, self._due - time.time()))
+            with suppress(ConnectionError):  # It is asked for again.
+                await self._send({"type": "refresh", "id": "refresh", "token": await self._credentials()})
 
     async def _send(self, frame):
         if self._socket:

@@ -1,12 +1,9 @@
-//! The JavaScript client as the gateway serves it, in a real browser where there is one, and the Python
-//! client, over a network that fails in every way.
+//! The JavaScript client as the gateway serves it, in a real browser where there is one, over a network
+//! that fails in every way.
 
 mod common;
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -14,8 +11,8 @@ use common::back_end::BackEnd;
 use common::browser::{Page, Tab};
 use common::proxy::Proxy;
 use common::site::Site;
-use common::{PATIENCE, Running, Server, request};
-use serde_json::{Value, json};
+use common::{Server, request};
+use serde_json::json;
 
 #[test]
 fn the_module_can_be_loaded_by_pages_of_this_machine() {
@@ -193,86 +190,4 @@ fn two_users_in_two_tabs_get_each_their_own() {
         let resets = "heard.reset.filter(it => it.stream === 'session')";
         assert_eq!(tab.is(&format!("[heard.gap, {resets}, heard.close]")), json!([[], [], []]));
     }
-}
-
-/// The client prints what it gets, one frame a line. Chance is the shortest delay here, and a silent
-/// socket is given up soon.
-const PYTHON: &str = r#"
-import asyncio, json, random, sys
-import headcount
-
-headcount.DEAD = 0.5
-random.uniform = lambda low, high: low
-
-async def main():
-    client = headcount.Client(sys.argv[1], user="alice")
-    await client.join("lobby")
-    try:
-        async for frame in client:
-            print(json.dumps(frame), flush=True)
-    except headcount.Closed as closed:
-        print(json.dumps({"type": "closed", "code": closed.code}), flush=True)
-
-asyncio.run(main())
-"#;
-
-#[test]
-fn the_python_client_resumes() {
-    let mut import = Command::new("python3");
-    import.args(["-c", "import websockets.asyncio.client"]).stderr(Stdio::null());
-    if !import.status().is_ok_and(|status| status.success()) {
-        println!("skipped: there is no python3 with the package websockets");
-        return;
-    }
-    let server = Server::start();
-    let proxy = Proxy::to(server.websocket);
-    let child = Command::new("python3")
-        .args(["-B", "-c", PYTHON, &format!("ws://{}/ws", proxy.address)])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../clients/python"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut child = Running(child);
-    let (heard, hears) = mpsc::channel();
-    let lines = BufReader::new(child.0.stdout.take().unwrap()).lines().map_while(Result::ok);
-    thread::spawn(move || {
-        for line in lines {
-            let _ = heard.send(serde_json::from_str::<Value>(&line).unwrap());
-        }
-    });
-    let next = || hears.recv_timeout(PATIENCE).expect("a frame");
-    assert_eq!(next()["type"], "joined");
-
-    let mut back_end = BackEnd::new("alice");
-    back_end.open(&server);
-    let (mut session, mut room, mut text) = (Vec::new(), Vec::new(), String::new());
-    let faults: [fn(&Proxy); 3] = [Proxy::cut, Proxy::half_close, Proxy::go_silent];
-    for fault in faults {
-        back_end.say(&server, 2);
-        fault(&proxy);
-        back_end.say(&server, 3);
-        while session.len() < back_end.said as usize
-            || room.len() < back_end.said as usize
-            || text.len() < back_end.text.len()
-        {
-            let frame = next();
-            match (frame["type"].as_str().unwrap(), frame["stream"].as_str()) {
-                ("event", _) if frame["event"] == "text" => {
-                    text.push_str(frame["data"]["delta"].as_str().unwrap());
-                }
-                ("event", Some("session")) if frame["run"].is_null() => {
-                    session.push(frame["data"].clone());
-                }
-                ("event", Some("room/lobby")) => room.push(frame["data"].clone()),
-                ("joined", _) => {}
-                _ => assert_eq!(frame["event"], "agent_started", "{frame}"),
-            }
-        }
-    }
-    let all: Vec<_> = (1..=back_end.said).map(Value::from).collect();
-    assert_eq!((&session, &room, &text), (&all, &all, &back_end.text));
-    server.post("/v1/close", r#"{"to":{"user":"alice"}}"#);
-    while next() != json!({"type": "closed", "code": 4503}) {}
-    assert!(common::wait(&mut child.0).success());
 }

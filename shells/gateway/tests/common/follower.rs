@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::browser::Page;
 use super::site::Site;
-use super::{PATIENCE, Running};
+use super::{PATIENCE, Running, wait};
 
 /// What runs the JavaScript client.
 pub(crate) enum Runtime {
@@ -43,7 +43,7 @@ pub(crate) struct Follower {
 }
 
 enum Host {
-    Program { _child: Running, lines: Receiver<String> },
+    Program { child: Running, lines: Receiver<String> },
     Page(Box<Page>),
 }
 
@@ -86,7 +86,7 @@ impl Follower {
         std::thread::spawn(move || {
             stdout.lines().map_while(Result::ok).all(|line| tell.send(line).is_ok())
         });
-        Self { host: Host::Program { _child: child, lines }, heard: Vec::new() }
+        Self { host: Host::Program { child, lines }, heard: Vec::new() }
     }
 
     fn browser(site: &Site, start: &str) -> Option<Self> {
@@ -128,5 +128,11 @@ impl Follower {
     /// What it has told under this name so far.
     pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = &Value> {
         self.heard.iter().filter(move |it| it["name"] == name)
+    }
+
+    /// Waits for its program to end by itself.
+    pub(crate) fn ended(self) -> ExitStatus {
+        let Host::Program { mut child, .. } = self.host else { panic!("a page does not end") };
+        wait(&mut child.0)
     }
 }

@@ -76,8 +76,8 @@ impl Site {
     }
 }
 
-/// A token of alice that is over at this time.
-fn token(secret: &str, issued: u64, expires: u64) -> String {
+/// A token of alice, with the seconds since 1970 of its claims `iat` and `exp`.
+pub(crate) fn token(secret: &str, issued: u64, expires: u64) -> String {
     let claims = json!({"sub": "alice", "iat": issued, "exp": expires});
     let key = EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap()
