@@ -251,3 +251,143 @@ fn an_answer_repeats_no_key_of_the_query() {
         assert!(!answer.body.contains("hunter2"), "{answer:?}");
     }
 }
+
+#[test]
+fn a_token_does_not_raise_the_limit_of_its_user() {
+    let server = server(&["limits.connections_per_user=2", "limits.over_cap=refuse"]);
+    let claims = json!({"sub": "alice", "exp": now() + 60, "headcount": {"connections": 1_000}});
+    let query = format!("token={}", token(&claims));
+    let _both = [server.connect(&query), server.connect(&query)];
+    assert_eq!(refused(&server, &token(&claims)).as_deref(), Some("connections_per_user"));
+}
+
+#[test]
+fn a_huge_token_and_a_huge_user_get_a_clear_error() {
+    let server = server(&[]);
+    let of_user = |bytes: usize| token(&json!({"sub": "u".repeat(bytes), "exp": now() + 60}));
+    assert_eq!(refused(&server, &of_user(10 * 1024)).as_deref(), Some("token_too_long"));
+    assert_eq!(refused(&server, &of_user(5 * 1024)).as_deref(), Some("token_claims"));
+    let bearer = format!("Bearer {}", "x".repeat(100 * 1024));
+    let result = Client::with_header(server.websocket, "", "authorization", &bearer);
+    assert_eq!(result.map(|client| client.welcome).unwrap_err().0, 431);
+    // In a frame it is a message that is too big, or a token that is.
+    for (bytes, code, close) in
+        [(100 * 1024, None, 1009), (50 * 1024, Some("token_too_long"), 4500)]
+    {
+        let (mut socket, _) =
+            tungstenite::connect(format!("ws://{}/ws", server.websocket)).unwrap();
+        let frame = json!({"type": "auth", "token": "x".repeat(bytes)}).to_string();
+        socket.send(frame.into()).unwrap();
+        if let Some(code) = code {
+            let error: Value =
+                serde_json::from_str(socket.read().unwrap().to_text().unwrap()).unwrap();
+            assert_eq!(error["code"], code);
+        }
+        let tungstenite::Message::Close(Some(frame)) = socket.read().unwrap() else { panic!() };
+        assert_eq!(u16::from(frame.code), close);
+    }
+}
+
+#[test]
+fn neither_a_journal_nor_a_dump_holds_what_would_let_one_in() {
+    let journal = File::new("");
+    let mut command = headcount();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    command.args([
+        "--set",
+        &format!("auth.key={SECRET}"),
+        "--set",
+        &format!("auth.admin_key={ADMIN}"),
+    ]);
+    command.arg("--journal").arg(journal.path()).args(["--journal-names", "--journal-payloads"]);
+    let server = Server::run(command);
+    let good = token(&json!({"sub": "alice", "jti": "id-of-it", "exp": now() + 60}));
+    let mut client = server.connect(&format!("token={good}"));
+    let refresh = json!({"type": "refresh", "token": good}).to_string();
+    assert_eq!(client.ask(&refresh)["type"], "ok");
+    let bearer = format!("Bearer {good}");
+    let _other = Client::with_header(server.websocket, "", "authorization", &bearer).unwrap();
+    let body = r#"{"to":{"user":"alice"},"data":"a payload"}"#;
+    assert_eq!(server.keyed(ADMIN, "POST", "/v1/publish", body).status, 200);
+    assert_eq!(server.keyed(ADMIN, "POST", "/v1/revoke", r#"{"token_id":"id-of-it"}"#).status, 200);
+    server.signal("TERM");
+    assert!(server.wait().0.success());
+    let written = std::fs::read(journal.path()).unwrap();
+    let holds = |text: &str| written.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(holds("alice") && holds("a payload"));
+    for part in good.split('.').chain([SECRET, ADMIN]) {
+        assert!(!holds(part), "{part}");
+    }
+
+    let keys = format!("ci publish {ADMIN}-of-ci");
+    let config = File::new(&format!(
+        "[auth]\nkey = {SECRET:?}\nadmin_key = {ADMIN:?}\nadmin_keys = {keys:?}\n\
+         jwks_url = \"https://issuer.example/?key=hunter2\"\n"
+    ));
+    let mut command = headcount();
+    let output = command.args(["config", "--config"]).arg(config.path()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    for key in ["key", "admin_key", "admin_keys", "jwks_url"] {
+        assert!(text.contains(&format!("\n# {key}: set, by ")), "{text}");
+    }
+    for secret in [SECRET, ADMIN, "hunter2"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+#[test]
+fn hosts_and_origins_are_compared_whole() {
+    let server = server(&[
+        "allowed_hosts=ws.example.com,*.wild.example",
+        "allowed_origins=https://app.example.com,https://*.wild.example",
+        "limits.connect_rate_per_user=0",
+    ]);
+    let query = format!("token={}", token(&json!({"sub": "alice", "exp": now() + 60})));
+    let status = |host: &str, origin: Option<&str>| {
+        let mut head = format!(
+            "GET /ws?{query} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        );
+        if let Some(origin) = origin {
+            head.push_str(&format!("Origin: {origin}\r\n"));
+        }
+        let mut stream = std::net::TcpStream::connect(server.websocket).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "{head}\r\n").unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[9..]).parse::<u16>().unwrap()
+    };
+    for host in ["ws.example.com", "WS.Example.com:443", "a.wild.example"] {
+        assert_eq!(status(host, None), 101, "{host}");
+    }
+    for host in [
+        "localhost",
+        "ws.example.com.",
+        "ws.example.com:8443",
+        "ws.example.com.evil.example",
+        "user@ws.example.com",
+        "a.b.wild.example",
+        "wild.example",
+        "ws.example.com\r\nHost: evil.example",
+        "evil.example\r\nX-Forwarded-Host: ws.example.com",
+    ] {
+        assert_eq!(status(host, None), 403, "{host}");
+    }
+    for origin in ["https://app.example.com", "https://a.wild.example:443"] {
+        assert_eq!(status("ws.example.com", Some(origin)), 101, "{origin}");
+    }
+    for origin in [
+        "null",
+        "http://app.example.com",
+        "https://app.example.com:8443",
+        "https://app.example.com@evil.example",
+        "https://app.example.com.evil.example",
+        "https://evil.example#https://app.example.com",
+        "https://a.b.wild.example",
+        "https://evilwild.example",
+        "https://app.example.com\r\nOrigin: https://evil.example",
+    ] {
+        assert_eq!(status("ws.example.com", Some(origin)), 403, "{origin}");
+    }
+}
