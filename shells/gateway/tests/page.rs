@@ -4,9 +4,10 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use common::browser::{self, Page};
+use common::site::{SECRET, token};
 use common::{PATIENCE, Server};
 use serde_json::json;
 
@@ -197,4 +198,83 @@ fn with_a_key_the_page_asks_for_it_and_forgets_it() {
     assert!(!page.is(kept).as_str().unwrap().contains(key));
     page.is("location.reload(); 0");
     page.until("document.querySelector('#stats')?.textContent === 'This server has admin keys.'");
+}
+
+/// Fills in a form of the page, and sends it.
+fn submit(page: &mut Page, form: &str, fields: &serde_json::Value) {
+    page.is(&format!(
+        "(() => {{ const form = document.querySelector('{form}');
+         for (const [name, value] of Object.entries({fields})) form.elements[name].value = value;
+         form.requestSubmit(); }})(); 0"
+    ));
+}
+
+#[test]
+fn with_a_token_a_run_is_seen_over_a_reload_a_resume_and_in_a_second_tab() {
+    const ADMIN: &str = "the-admin-key-of-the-tests";
+    let server = Server::with(&[&format!("auth.key={SECRET}"), &format!("auth.admin_key={ADMIN}")]);
+    let Some(mut page) = Page::open(&format!("http://{}/", server.admin), "token") else { return };
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let token = token(SECRET, now, now + 600);
+    let post = |path: &str, body: serde_json::Value| {
+        let answer = server.keyed(ADMIN, "POST", path, &body.to_string());
+        assert!(answer.status < 300, "{answer:?}");
+    };
+    let say = |delta: &str| {
+        post("/v1/runs/r/events", json!({"user": "alice", "event": "text", "delta": delta}));
+    };
+    // What a column shows of the run, one line an event.
+    let shows = |number: usize| {
+        format!(
+            "[...document.querySelectorAll('.conn')[{number}].querySelectorAll('.frames li')]
+             .map(line => [...line.children].map(it => it.textContent))
+             .filter(([tag]) => tag.startsWith('Planner '))
+             .map(([tag, text]) => `${{tag.replace(/^Planner | #.*/g, '')}} ${{text}}`).join('|')"
+        )
+    };
+    let come_in = |page: &mut Page| {
+        let ready = "document.readyState === 'complete' && typeof columns === 'object'";
+        page.until(&format!("{ready} && document.querySelector('.conn') === null"));
+        submit(page, "#unlock", &json!({"key": ADMIN}));
+        // The server knows whom a token is for.
+        submit(page, "#connect", &json!({"user": "somebody", "token": token}));
+        page.until("document.querySelector('.conn .state')?.textContent === 'open'");
+        assert_eq!(page.is("document.querySelector('.conn strong').textContent"), "alice");
+    };
+
+    come_in(&mut page);
+    post("/v1/runs", json!({"user": "alice", "thread": "main", "run": "r", "agent": "Planner"}));
+    say("One ");
+    page.until(&format!("{} === 'agent_started {{}}|text One '", shows(0)));
+    let kept = "JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, \
+                location.href, document.querySelector('#connect').elements.token.value]) \
+                + document.documentElement.outerHTML";
+    assert!(!page.is(kept).as_str().unwrap().contains(&token));
+
+    page.is("location.reload(); 0");
+    say("two ");
+    come_in(&mut page);
+    page.until(&format!("{} === 'agent_started {{}}|text One two '", shows(0)));
+
+    let press = |text: &str| {
+        format!(
+            "[...document.querySelectorAll('.conn button')]
+             .find(button => button.textContent === '{text}').click(); 0"
+        )
+    };
+    page.is(&press("Close"));
+    page.until("document.querySelector('.conn .state').textContent === 'closed 1000'");
+    say("three ");
+    page.is(&press("Reconnect"));
+    page.until(&format!("{} === 'agent_started {{}}|text One two |text three '", shows(0)));
+
+    page.is(&press("Second tab"));
+    page.until("document.querySelectorAll('.conn').length === 2");
+    page.until(&format!("{} === 'agent_started {{}}|text One two three '", shows(1)));
+    say("four");
+    post("/v1/runs/r/events", json!({"user": "alice", "event": "agent_completed", "result": 4}));
+    let end = "|agent_completed {\"result\":4}";
+    let first = format!("agent_started {{}}|text One two |text three four{end}");
+    page.until(&format!("{} === '{first}'", shows(0)));
+    page.until(&format!("{} === 'agent_started {{}}|text One two three four{end}'", shows(1)));
 }
