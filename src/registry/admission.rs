@@ -226,7 +226,7 @@ impl Registry {
         cold.expires_at = expires_at;
         cold.phase = self.now;
         // The slow deadline is for admitted connections: what it was sent before counts from here.
-        cold.progress = attended;
+        hot.window.restart(attended);
         cold.upgraded = true;
         cold.admitted = true;
         cold.label = label;

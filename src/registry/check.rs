@@ -73,10 +73,13 @@ impl Registry {
                 hot.state,
                 cold.memberships.len()
             );
-            hold!(cold.queued <= hot.load, "{id:?} has more queued than its load");
+            hold!(hot.window.queued() <= hot.window.load(), "{id:?} has more queued than its load");
             hold!(hot.state == State::Open || hot.lagging == 0, "{id:?} lags, and is not open");
             hold!(hot.state == State::Open || !hot.ready, "{id:?} is ready, and not open");
-            hold!(hot.ping != Ping::Handed || hot.load > cold.queued, "{id:?}: a ping is flushed");
+            hold!(
+                hot.ping != Ping::Handed || hot.window.in_flight() > 0,
+                "{id:?}: a ping is flushed"
+            );
             let lagging = cold.memberships.iter().filter(|membership| {
                 let stream = self.streams.get(membership.stream as usize);
                 stream.is_some_and(|stream| {
@@ -109,7 +112,7 @@ impl Registry {
             hold!(turns == u32::from(hot.ready), "{id:?} is ready: {}, {turns} turns", hot.ready);
             // Whoever lags has a turn, or something in flight whose flush gives it one.
             hold!(
-                hot.lagging == 0 || hot.ready || hot.load > 0,
+                hot.lagging == 0 || hot.ready || hot.window.load() > 0,
                 "{id:?} lags, and nothing will wake it"
             );
         }
@@ -427,10 +430,11 @@ impl Registry {
                 cleanups[conn.index()] += 1;
             }
         }
-        for (slot, hot, cold) in self.conns.iter() {
+        for (slot, hot, _) in self.conns.iter() {
             let id = self.conns.id(slot);
             let cost = queued[slot as usize];
-            hold!(cost == cold.queued, "{id:?} is charged for {} of {cost} queued", cold.queued);
+            let queued = hot.window.queued();
+            hold!(cost == queued, "{id:?} is charged for {queued} of {cost} queued");
             let expected = usize::from(hot.state == State::Gone);
             hold!(
                 cleanups[slot as usize] == expected,

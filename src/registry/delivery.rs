@@ -98,8 +98,9 @@ impl Registry {
         if !reachable {
             return Err(ReplyError::UnknownConn);
         }
-        let (window, reply_reserve) = (self.config.window, self.config.reply_reserve);
-        if hot.load > window && hot.load.saturating_add(message.cost()) > window + reply_reserve {
+        let (load, limit) = (hot.window.load(), self.config.window);
+        let reserve = self.config.reply_reserve;
+        if load > limit && load.saturating_add(message.cost()) > limit + reserve {
             return Err(ReplyError::Full);
         }
         self.enqueue(Queued::Direct { conn, message });
@@ -195,7 +196,7 @@ impl Registry {
             if hot.state != State::Open || announcement.message.excludes(conn) {
                 continue;
             }
-            if hot.lagging > 0 || (hot.load > 0 && hot.load + cost > self.config.window) {
+            if hot.lagging > 0 || !hot.window.fits(cost, self.config.window) {
                 announcement.skipped += 1;
                 continue;
             }

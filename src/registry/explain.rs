@@ -227,9 +227,9 @@ impl Registry {
             silence: attended.saturating_since(hot.last_seen),
             round_trip: (cold.round_trip_micros > 0)
                 .then(|| Duration::from_micros(u64::from(cold.round_trip_micros))),
-            flushed: cold.flushed,
-            load: hot.load,
-            stuck_for: (hot.load > cold.queued).then(|| attended.saturating_since(cold.progress)),
+            flushed: hot.window.flushed(),
+            load: hot.window.load(),
+            stuck_for: hot.window.stuck_since().map(|since| attended.saturating_since(since)),
             paused: hot.paused,
             expires_at: (cold.expires_at < Timestamp::MAX).then_some(cold.expires_at),
             next,
@@ -352,7 +352,7 @@ impl Registry {
             reason,
             at: self.now,
             age: self.now.saturating_since(cold.phase),
-            flushed: cold.flushed,
+            flushed: hot.window.flushed(),
             undelivered: undelivered.sum(),
         };
         self.closed_ring.push_back(closed);

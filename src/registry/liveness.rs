@@ -40,7 +40,7 @@ impl Registry {
             State::Open => true,
             State::Closing | State::Gone => return Err(InboundError::UnknownConn),
         };
-        let paused = open && hot.load > self.config.window;
+        let paused = open && hot.window.load() > self.config.window;
         if let Inbound::Bytes { bytes, .. } = inbound
             && !open
             && !self.conns.cold(slot).upgraded
@@ -205,8 +205,7 @@ impl Registry {
         let (hot, cold) = self.conns.both_mut(slot);
         hot.ping = match hot.ping {
             Ping::Queued => {
-                hot.load -= MESSAGE_OVERHEAD;
-                cold.queued -= MESSAGE_OVERHEAD;
+                hot.window.withdraw(MESSAGE_OVERHEAD);
                 Ping::Void
             }
             Ping::Void => Ping::Void,
@@ -228,12 +227,11 @@ impl Registry {
     /// Asks for a sign of life. A void ping that still waits in the outbox serves again, so that
     /// there is never more than one of a connection.
     pub(super) fn queue_ping(&mut self, slot: u32) {
-        let (hot, cold) = self.conns.both_mut(slot);
+        let hot = self.conns.hot_mut(slot);
         let void = hot.ping == Ping::Void;
         hot.ping = Ping::Queued;
         if void {
-            hot.load += MESSAGE_OVERHEAD;
-            cold.queued += MESSAGE_OVERHEAD;
+            hot.window.queue(MESSAGE_OVERHEAD);
         } else {
             let conn = self.conns.id(slot);
             self.enqueue(Queued::Ping { conn });
@@ -266,25 +264,21 @@ impl Registry {
         if hot.state == State::Gone {
             return Err(UnknownConn);
         }
-        let handed = cold.flushed + (hot.load - cold.queued);
-        let progress = total.min(handed).saturating_sub(cold.flushed);
-        if progress > 0 {
-            cold.flushed += progress;
-            hot.load -= progress;
-            cold.progress = attended;
-            let reached = cold.flushed >= cold.ping_mark;
+        if hot.window.flush_to(total, attended) {
+            let flushed = hot.window.flushed();
+            let reached = flushed >= cold.ping_mark;
             let window = self.config.window;
             if hot.ping == Ping::Handed && reached {
                 hot.ping = Ping::Flushed;
                 cold.asked_at = attended;
                 cold.ping_at = attended;
-                cold.ping_mark = cold.flushed;
+                cold.ping_mark = flushed;
             } else if matches!(hot.ping, Ping::Flushed | Ping::Late)
-                && cold.flushed - cold.ping_mark >= window
+                && flushed - cold.ping_mark >= window
             {
                 // It reads what it was behind with; its pong queues behind that.
                 cold.ping_at = attended;
-                cold.ping_mark = cold.flushed;
+                cold.ping_mark = flushed;
             }
             self.arm(slot);
         }
@@ -300,7 +294,7 @@ impl Registry {
         if !hot.paused {
             return Flow::Ready;
         }
-        if hot.load > self.config.window / 2 {
+        if !hot.window.is_half_empty(self.config.window) {
             return Flow::Paused;
         }
         // Its silence was ours: it starts anew.

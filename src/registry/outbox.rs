@@ -214,9 +214,7 @@ impl Registry {
     /// Queues an item and charges its connection for it.
     pub(super) fn enqueue(&mut self, item: Queued) {
         if let Some((conn, cost)) = item.charge() {
-            let (hot, cold) = self.conns.both_mut(conn.index() as u32);
-            hot.load += cost;
-            cold.queued += cost;
+            self.conns.hot_mut(conn.index() as u32).window.queue(cost);
         }
         self.outbox.queue.push_back(item);
     }
@@ -242,25 +240,19 @@ impl Registry {
             hot.ping = Ping::None;
             return false;
         }
-        let was_in_flight = hot.load > cold.queued;
-        cold.queued -= cost;
         if hot.state == State::Gone {
-            hot.load -= cost;
+            hot.window.withdraw(cost);
             return false;
         }
-        if self.config.flush_reports {
-            if !was_in_flight {
-                cold.progress = attended;
-            }
-        } else {
-            hot.load -= cost;
-            cold.flushed += cost;
+        hot.window.hand_out_queued(cost, attended);
+        if !self.config.flush_reports {
+            hot.window.flush_to(u64::MAX, attended);
         }
         match item {
             Queued::Direct { .. } | Queued::Entry { .. } => self.counters.sent += 1,
             Queued::Gap { from, to, .. } => self.count_gap(conn, *from, *to),
             Queued::Ping { .. } => {
-                cold.ping_mark = cold.flushed + (hot.load - cold.queued);
+                cold.ping_mark = hot.window.handed_out();
                 cold.pinged_once = true;
                 cold.pong_owed = true;
                 self.counters.pings_sent += 1;

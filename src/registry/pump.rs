@@ -56,7 +56,7 @@ impl Registry {
     /// Queues a turn for a connection that lags and whose window is at most half full.
     pub(super) fn ready_if_room(&mut self, slot: u32) {
         let conn = self.conns.hot_mut(slot);
-        if conn.lagging > 0 && !conn.ready && conn.load <= self.config.window / 2 {
+        if conn.lagging > 0 && !conn.ready && conn.window.is_half_empty(self.config.window) {
             conn.ready = true;
             let conn = self.conns.id(slot);
             self.ready.push(Ready::Conn(conn));
@@ -65,23 +65,18 @@ impl Registry {
 
     /// Whether a stream entry or a gap of this cost may be handed out now.
     fn fits(&self, slot: u32, cost: u64) -> bool {
-        let load = self.conns.hot(slot).load;
-        load == 0 || load.saturating_add(cost) <= self.config.window
+        self.conns.hot(slot).window.fits(cost, self.config.window)
     }
 
     /// Charges a connection for something that the current poll hands out to it.
     pub(super) fn hand_out(&mut self, slot: u32, cost: u64) {
-        if !self.config.flush_reports {
-            self.conns.cold_mut(slot).flushed += cost;
-            let _ = self.unpause_if_room(slot);
-            return;
-        }
         let attended = self.attended();
-        let (hot, cold) = self.conns.both_mut(slot);
-        let was_in_flight = hot.load > cold.queued;
-        hot.load += cost;
-        if !was_in_flight {
-            cold.progress = attended;
+        let window = &mut self.conns.hot_mut(slot).window;
+        let is_first = window.hand_out(cost, attended);
+        if !self.config.flush_reports {
+            window.flush_to(u64::MAX, attended);
+            let _ = self.unpause_if_room(slot);
+        } else if is_first {
             self.arm(slot);
         }
     }

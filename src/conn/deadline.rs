@@ -1,0 +1,188 @@
+//! The one next deadline of a connection, as a pure function of its record and the configuration.
+
+use core::time::Duration;
+
+use crate::action::CloseReason;
+use crate::config::Config;
+use crate::random::mix;
+use crate::registry::Drain;
+use crate::time::{Deadline, Timestamp};
+
+use super::{Cold, Conn, Ping, State};
+
+/// What is due at a deadline.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Due {
+    Close(CloseReason),
+    Ping,
+    /// A ping is unanswered for half of its time.
+    Suspect,
+    /// The peer or the socket took too long to end.
+    Cleanup,
+}
+
+/// What a deadline depends on beside the connection.
+pub(crate) struct Rules<'a> {
+    pub(crate) config: &'a Config,
+    /// The sum of the process's own silences: what is kept in attended time is due that much later.
+    pub(crate) pauses: Duration,
+    pub(crate) drain: Option<&'a Drain>,
+}
+
+impl Rules<'_> {
+    /// When so much attended time has passed since a stamp that is kept in it.
+    fn attended(&self, since: Timestamp, wait: Duration) -> Deadline {
+        Deadline::after(since, wait + self.pauses)
+    }
+
+    /// When a connection of which nothing was flushed since then is closed.
+    pub(crate) fn stuck(&self, since: Timestamp) -> Deadline {
+        self.attended(since, self.config.slow_deadline)
+    }
+}
+
+/// The first deadline of a connection, and what is due then.
+///
+/// Everything that changes a deadline to be earlier must be followed by arming the
+/// timer; what makes it later need not.
+pub(crate) fn deadline(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(Deadline, Due)> {
+    let config = rules.config;
+    let waits_for = |wait: Duration| rules.attended(cold.waits_since, wait);
+    match conn.state {
+        State::Pending if cold.upgraded => {
+            Some((waits_for(config.auth_deadline), Due::Close(CloseReason::AuthTimeout)))
+        }
+        State::Pending => {
+            Some((waits_for(config.head_deadline), Due::Close(CloseReason::HeadTimeout)))
+        }
+        // The first of equals is the one that says most.
+        State::Open => {
+            let silent = if conn.paused { None } else { silence(conn, cold, rules) };
+            ends(conn, cold, rules).into_iter().chain([silent]).flatten().min_by_key(|(at, _)| *at)
+        }
+        State::Closing if cold.close_polled => {
+            let wait = match cold.reason {
+                // A peer that broke the protocol, or floods, gets the close frame and a second to read
+                // it.
+                CloseReason::ProtocolError
+                | CloseReason::InvalidPayload
+                | CloseReason::MessageTooBig
+                | CloseReason::RateLimited
+                | CloseReason::HeadTimeout => config.close_handshake.min(Duration::from_secs(1)),
+                _ => config.close_handshake,
+            };
+            Some((waits_for(wait), Due::Cleanup))
+        }
+        State::Closing | State::Gone => None,
+    }
+}
+
+/// Whether a deadline that closes an open connection has passed, whatever else is due before it.
+pub(crate) fn is_overdue(conn: &Conn, cold: &Cold, rules: &Rules<'_>, now: Timestamp) -> bool {
+    let late = Conn { ping: Ping::Late, ..*conn };
+    let silent = match conn.ping {
+        Ping::Flushed | Ping::Late if !conn.paused => silence(&late, cold, rules),
+        _ => None,
+    };
+    let mut ends = ends(conn, cold, rules).into_iter().chain([silent]).flatten();
+    ends.any(|(at, _)| at.is_due(now))
+}
+
+/// The instants at which an open connection is closed, apart from its silence.
+fn ends(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> [Option<(Deadline, Due)>; 6] {
+    let Rules { config, drain, .. } = *rules;
+    let close = |at: Deadline, reason: CloseReason| (at, Due::Close(reason));
+    // Only whoever was told: nobody is sent away before they have heard of it.
+    let told = drain.filter(|drain| drain.number == cold.told_of_drain);
+    let drained = told.map(|drain| close(drain.closes_at(conn, config), CloseReason::Restart));
+    let expiry = (cold.expires_at < Timestamp::MAX).then(|| {
+        close(Deadline::after(cold.expires_at, config.expiry_grace), CloseReason::Expired)
+    });
+    let lifetime = (!config.max_lifetime.is_zero()).then(|| {
+        let at = Deadline::after(cold.phase, lifetime(conn, config));
+        close(at, CloseReason::LifetimeEnded)
+    });
+    let idle = (!config.idle.is_zero() && !conn.paused)
+        .then(|| close(rules.attended(cold.last_data, config.idle), CloseReason::Idle));
+    let stuck =
+        conn.window.stuck_since().map(|since| close(rules.stuck(since), CloseReason::SlowConsumer));
+    let frame = (cold.message_began < Timestamp::MAX && !conn.paused).then(|| {
+        let at = rules.attended(cold.message_began, config.frame_deadline);
+        close(at, CloseReason::FrameTimeout)
+    });
+    [drained, expiry, lifetime, idle, stuck, frame]
+}
+
+/// What an open connection's silence leads to next.
+fn silence(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(Deadline, Due)> {
+    let config = rules.config;
+    let pong_timeout = match cold.emergency {
+        true => config.emergency_deadline.min(config.pong_timeout),
+        false => config.pong_timeout,
+    };
+    match conn.ping {
+        Ping::None | Ping::Void if config.interval.is_zero() => None,
+        Ping::None | Ping::Void => {
+            Some((rules.attended(conn.last_seen, silence_allowed(conn, cold, config)), Due::Ping))
+        }
+        // Until it is flushed, only the slow deadline judges.
+        Ping::Queued | Ping::Handed => None,
+        Ping::Flushed => Some((rules.attended(cold.ping_at, pong_timeout / 2), Due::Suspect)),
+        Ping::Late => {
+            let at = rules.attended(cold.ping_at, pong_timeout);
+            Some((at, Due::Close(CloseReason::PongTimeout)))
+        }
+    }
+}
+
+/// A number of the connection's own, spread evenly over 64 bits.
+pub(crate) fn jitter_bits(conn: &Conn, config: &Config, purpose: u64) -> u64 {
+    mix(config.seed ^ mix(purpose) ^ u64::from(conn.serial.get()))
+}
+
+/// A share of `span`: zero for the least throw, just short of all of it for the greatest.
+pub(crate) fn scale(span: Duration, jitter_bits: u64) -> Duration {
+    let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    // The high half of a product with a 64-bit fraction: no bias that could matter, no float.
+    Duration::from_nanos(((u128::from(nanos) * u128::from(jitter_bits)) >> 64) as u64)
+}
+
+/// Jittered over [0.9, 1) of the maximum, so that those who came together don't go together.
+fn lifetime(conn: &Conn, config: &Config) -> Duration {
+    let jitter = config.max_lifetime / 10;
+    config.max_lifetime - jitter + scale(jitter, jitter_bits(conn, config, 2))
+}
+
+/// How long the peer may be silent before it is pinged: the first time jittered over [½, 1) of the
+/// interval, so that clients who came back together are not pinged in step.
+fn silence_allowed(conn: &Conn, cold: &Cold, config: &Config) -> Duration {
+    if cold.pinged_once {
+        return config.interval;
+    }
+    config.interval / 2 + scale(config.interval / 2, jitter_bits(conn, config, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Conns;
+    use super::*;
+    use core::num::NonZeroU32;
+
+    #[test]
+    fn the_first_ping_is_jittered_over_the_second_half_of_the_interval() {
+        let config = Config::new(7);
+        let mut conns = Conns::new();
+        let mut quarters = [0; 4];
+        for serial in 1..=1_000 {
+            let slot = conns
+                .insert(NonZeroU32::new(serial).unwrap(), Timestamp::ZERO, Timestamp::ZERO)
+                .index();
+            let silence = silence_allowed(conns.hot(slot as u32), conns.cold(slot as u32), &config);
+            assert!(silence >= config.interval / 2 && silence < config.interval);
+            let quarter =
+                (silence - config.interval / 2).as_millis() * 8 / config.interval.as_millis();
+            quarters[quarter as usize] += 1;
+        }
+        assert!(quarters.iter().all(|count| (150..350).contains(count)), "{quarters:?}");
+    }
+}
