@@ -153,6 +153,7 @@ compile_error!("headcount-mio needs a 64-bit Unix");
 
 mod actions;
 mod answer;
+mod event_loop;
 mod fair;
 mod frames;
 mod handle;
@@ -166,7 +167,6 @@ mod server;
 mod signals;
 mod socket;
 mod sockets;
-mod turn;
 
 pub use answer::Answer;
 pub use handle::{Handle, HandleError};

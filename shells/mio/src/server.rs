@@ -9,13 +9,13 @@ use headcount::journal::Recording;
 use headcount::{Config, Registry};
 use mio::{Interest, Poll, Waker};
 
+use crate::event_loop::{EventLoop, LISTENER, SIGNALS, WAKER};
 use crate::handle::{Calls, Handle, channel};
 use crate::handler::Handler;
 use crate::journal::Journal;
 use crate::listener::Listener;
 use crate::options::Options;
 use crate::signals::Signals;
-use crate::turn::{LISTENER, Loop, SIGNALS, WAKER};
 
 /// Why a server could not be bound.
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl Server {
     /// The operating system failed to wait for events. What goes wrong with one socket ends that
     /// socket only.
     pub fn run<H: Handler>(self, handler: H) -> io::Result<()> {
-        Loop::new(self, handler).run()
+        EventLoop::new(self, handler).run()
     }
 }
 

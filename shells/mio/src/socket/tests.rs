@@ -30,11 +30,11 @@ use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 use super::*;
 use crate::actions::Encoder;
 use crate::answer::Answer;
+use crate::event_loop::READ;
 use crate::fair::MOST;
 use crate::handler::{Handler, Kind, Outcome, Payload, Verdict};
 use crate::http::Request;
 use crate::sockets::Sockets;
-use crate::turn::READ;
 use wire::{Fake, Wire};
 
 /// Echoes, and counts.

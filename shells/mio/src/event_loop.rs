@@ -49,7 +49,7 @@ const WRITE: Budget = Budget { steps: 256, bytes: 1024 * 1024 };
 const WRITE_AT_LEAST: usize = 16 * 1024;
 
 /// A server that runs.
-pub(crate) struct Loop<H> {
+pub(crate) struct EventLoop<H> {
     poll: Poll,
     clock: Clock,
     registry: Registry,
@@ -71,7 +71,7 @@ pub(crate) struct Loop<H> {
     more_calls: bool,
 }
 
-impl<H: Handler> Loop<H> {
+impl<H: Handler> EventLoop<H> {
     pub(crate) fn new(server: Server, handler: H) -> Self {
         let Server { poll, listener, registry, calls, signals, options, journal, .. } = server;
         Self {
