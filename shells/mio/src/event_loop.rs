@@ -19,7 +19,7 @@ use crate::options::Options;
 use crate::outbound::Written;
 use crate::server::Server;
 use crate::signals::Signals;
-use crate::socket::{Desk, Socket};
+use crate::socket::{ReadContext, Socket};
 use crate::sockets::Sockets;
 
 // Connections are named by `ConnId::to_bits`, which is never below 2^32.
@@ -249,7 +249,7 @@ impl<H: Handler> EventLoop<H> {
     fn read_newcomer(&mut self, conn: ConnId, now: Timestamp) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         let mut context = Context { registry: &mut self.registry, now };
-        let mut desk = Desk {
+        let mut reading = ReadContext {
             context: &mut context,
             handler: &mut self.handler,
             options: &self.options,
@@ -258,13 +258,13 @@ impl<H: Handler> EventLoop<H> {
             budget: READ,
         };
         socket.note_readable(false);
-        socket.read(&mut desk);
+        socket.read(&mut reading);
         self.sockets.note(conn);
     }
 
     fn read(&mut self, now: Timestamp) {
         let mut context = Context { registry: &mut self.registry, now };
-        let mut desk = Desk {
+        let mut reading = ReadContext {
             context: &mut context,
             handler: &mut self.handler,
             options: &self.options,
@@ -273,8 +273,8 @@ impl<H: Handler> EventLoop<H> {
             budget: READ,
         };
         self.sockets.for_ready(|socket| {
-            socket.read(&mut desk);
-            desk.budget.is_left()
+            socket.read(&mut reading);
+            reading.budget.is_left()
         });
     }
 

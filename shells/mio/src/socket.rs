@@ -37,7 +37,7 @@ impl Stream for mio::net::TcpStream {
 }
 
 /// What a socket needs of the loop to make something of its input.
-pub(crate) struct Desk<'a, 'b, H> {
+pub(crate) struct ReadContext<'a, 'b, H> {
     pub(crate) context: &'a mut Context<'b>,
     pub(crate) handler: &'a mut H,
     pub(crate) options: &'a Options,
@@ -49,7 +49,7 @@ pub(crate) struct Desk<'a, 'b, H> {
     pub(crate) budget: Budget,
 }
 
-impl<H> Desk<'_, '_, H> {
+impl<H> ReadContext<'_, '_, H> {
     /// The longest message, in bytes. A reload may have changed it since the last frame.
     fn message_bytes(&self) -> usize {
         let bytes = self.context.registry.config().message_bytes();

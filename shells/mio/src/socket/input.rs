@@ -13,7 +13,7 @@ use crate::http::{NO_LINES, Progress, Request};
 
 use super::undecided::{Asked, Undecided};
 use super::waiting::{Waiting, payload_of};
-use super::{Desk, Socket, Stage, Stream};
+use super::{ReadContext, Socket, Stage, Stream};
 
 /// What going to a socket costs beside its frames: a call that reads, and later one that writes.
 const VISIT_STEPS: usize = 4;
@@ -30,53 +30,58 @@ const SHORT_READ_IS_LAST: bool = cfg!(any(target_os = "linux", target_os = "andr
 
 impl<S: Stream> Socket<S> {
     /// Reads and processes what has come in, up to the socket's share.
-    pub(crate) fn read<H: Handler>(&mut self, desk: &mut Desk<'_, '_, H>) {
-        desk.budget.spend(VISIT_STEPS);
-        let (mut frames, mut bytes) = (desk.share.steps, desk.share.bytes);
-        if matches!(self.stage, Stage::Undecided(_)) && !self.ask_again(&mut frames, desk) {
+    pub(crate) fn read<H: Handler>(&mut self, reading: &mut ReadContext<'_, '_, H>) {
+        reading.budget.spend(VISIT_STEPS);
+        let (mut frames, mut bytes) = (reading.share.steps, reading.share.bytes);
+        if matches!(self.stage, Stage::Undecided(_)) && !self.ask_again(&mut frames, reading) {
             return;
         }
-        self.tell_again(desk);
+        self.tell_again(reading);
         if self.waiting.is_none()
             && let Some(held) = self.held.take()
         {
-            self.offer(held, desk);
+            self.offer(held, reading);
         }
         if self.unparsed_whole {
-            self.parse(&[], &mut frames, desk);
+            self.parse(&[], &mut frames, reading);
         }
         // What was parsed may have left frames for which there is no share or no room.
         while self.wants_read() && !self.unparsed_whole && frames > 0 && bytes > 0 {
-            let room = bytes.min(desk.buffer.len());
-            match self.stream.read(&mut desk.buffer[..room]) {
+            let room = bytes.min(reading.buffer.len());
+            match self.stream.read(&mut reading.buffer[..room]) {
                 Ok(0) => {
                     self.ended = true;
                     // Whoever was told why it must go, or will be, is to be told to the end.
                     if !matches!(self.stage, Stage::Closing(_) | Stage::Deaf) {
-                        self.end(desk.context);
+                        self.end(reading.context);
                     }
                 }
                 Ok(length) => {
                     bytes -= length;
-                    desk.budget.spend_bytes(length);
+                    reading.budget.spend_bytes(length);
                     let emptied = SHORT_READ_IS_LAST && length < room;
                     self.readable = !emptied || self.ending;
                     // Lent while its content is processed: nobody reads meanwhile.
-                    let buffer = std::mem::take(&mut desk.buffer);
-                    self.take(&buffer[..length], &mut frames, desk);
-                    desk.buffer = buffer;
+                    let buffer = std::mem::take(&mut reading.buffer);
+                    self.take(&buffer[..length], &mut frames, reading);
+                    reading.buffer = buffer;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => self.end(desk.context),
+                Err(_) => self.end(reading.context),
             }
         }
     }
 
-    fn take<H: Handler>(&mut self, bytes: &[u8], frames: &mut usize, desk: &mut Desk<'_, '_, H>) {
+    fn take<H: Handler>(
+        &mut self,
+        bytes: &[u8],
+        frames: &mut usize,
+        reading: &mut ReadContext<'_, '_, H>,
+    ) {
         match &mut self.stage {
-            Stage::Head(_) => self.take_head(bytes, frames, desk),
-            Stage::Open(_) | Stage::Closing(_) => self.parse(bytes, frames, desk),
+            Stage::Head(_) => self.take_head(bytes, frames, reading),
+            Stage::Open(_) | Stage::Closing(_) => self.parse(bytes, frames, reading),
             Stage::Undecided(_) | Stage::Deaf | Stage::Ended => {}
         }
     }
@@ -86,7 +91,7 @@ impl<S: Stream> Socket<S> {
         &mut self,
         bytes: &[u8],
         frames: &mut usize,
-        desk: &mut Desk<'_, '_, H>,
+        reading: &mut ReadContext<'_, '_, H>,
     ) {
         let Stage::Head(collected) = &mut self.stage else { return };
         let (before, peer) = (collected.0.len(), collected.1);
@@ -96,11 +101,11 @@ impl<S: Stream> Socket<S> {
             Progress::Partial | Progress::Impossible => bytes.len(),
         };
         let inbound = Inbound::Bytes { bytes: length as u64, partial: false };
-        match desk.context.registry.message(desk.context.now, self.conn, inbound) {
+        match reading.context.registry.message(reading.context.now, self.conn, inbound) {
             Ok(_) => {}
             Err(InboundError::TooBig) => {
                 let answer = Request::too_large();
-                return self.answer(&answer, peer, true, CloseReason::BadRequest, desk);
+                return self.answer(&answer, peer, true, CloseReason::BadRequest, reading);
             }
             // It was closed in the meantime: the close that is on its way gets the answer.
             Err(_) => return,
@@ -109,14 +114,14 @@ impl<S: Stream> Socket<S> {
             Progress::Partial => {}
             Progress::Impossible => {
                 let answer = collected.0.impossible();
-                self.answer(&answer, peer, true, CloseReason::BadRequest, desk);
+                self.answer(&answer, peer, true, CloseReason::BadRequest, reading);
             }
             Progress::Complete(end) => {
                 let Stage::Head(collected) = std::mem::replace(&mut self.stage, Stage::Deaf) else {
                     return;
                 };
                 let (head, peer) = *collected;
-                self.ask(Undecided::new(head.into_bytes(), end, peer), frames, desk);
+                self.ask(Undecided::new(head.into_bytes(), end, peer), frames, reading);
             }
         }
     }
@@ -127,46 +132,46 @@ impl<S: Stream> Socket<S> {
         head: &[u8],
         peer: SocketAddr,
         has_waited: bool,
-        desk: &mut Desk<'_, '_, H>,
+        reading: &mut ReadContext<'_, '_, H>,
     ) -> Asked {
-        desk.budget.spend(REQUEST_STEPS);
+        reading.budget.spend(REQUEST_STEPS);
         let mut lines = NO_LINES;
         let request = match Request::parse(head, &mut lines, peer) {
             Ok(request) => request.after_waiting(has_waited),
             Err(answer) => {
-                self.answer(&answer, peer, true, CloseReason::BadRequest, desk);
+                self.answer(&answer, peer, true, CloseReason::BadRequest, reading);
                 return Asked::Answered;
             }
         };
-        if let Err(answer) = request.check_upgrade(desk.options) {
+        if let Err(answer) = request.check_upgrade(reading.options) {
             let with_body = request.wants_body();
-            self.answer(&answer, peer, with_body, CloseReason::BadRequest, desk);
+            self.answer(&answer, peer, with_body, CloseReason::BadRequest, reading);
             return Asked::Answered;
         }
-        let now = desk.context.now;
-        match desk.handler.authenticate(&request) {
+        let now = reading.context.now;
+        match reading.handler.authenticate(&request) {
             Verdict::Later => {
-                return Asked::Later { accept: request.accept_to_refuse(desk.options) };
+                return Asked::Later { accept: request.accept_to_refuse(reading.options) };
             }
             Verdict::Refuse(answer) => {
-                self.refuse(&request, &answer, CloseReason::BadCredentials, desk);
+                self.refuse(&request, &answer, CloseReason::BadCredentials, reading);
             }
             Verdict::Pending => {
-                self.upgrade(&request, desk);
+                self.upgrade(&request, reading);
                 // It fails for a connection that is gone already, whose cleanup is on its way.
-                let _ = desk.context.registry.upgraded(now, self.conn);
+                let _ = reading.context.registry.upgraded(now, self.conn);
             }
             Verdict::Admit { who, resume } => {
-                match desk.context.registry.connect(now, self.conn, who, resume) {
+                match reading.context.registry.connect(now, self.conn, who, resume) {
                     Ok(admitted) => {
-                        self.upgrade(&request, desk);
-                        desk.handler.admitted(desk.context, self.conn, admitted);
+                        self.upgrade(&request, reading);
+                        reading.handler.admitted(reading.context, self.conn, admitted);
                     }
                     // It was closed in the meantime: the close that is on its way gets the answer.
                     Err(Refused::NotPending | Refused::UnknownConn) => {}
                     Err(refused) => {
-                        let answer = desk.handler.refused(refused);
-                        self.refuse(&request, &answer, CloseReason::TryLater, desk);
+                        let answer = reading.handler.refused(refused);
+                        self.refuse(&request, &answer, CloseReason::TryLater, reading);
                     }
                 }
             }
@@ -174,10 +179,10 @@ impl<S: Stream> Socket<S> {
         Asked::Answered
     }
 
-    fn upgrade<H>(&mut self, request: &Request<'_>, desk: &Desk<'_, '_, H>) {
-        self.outbound.push(request.accept(desk.options).into(), 0);
+    fn upgrade<H>(&mut self, request: &Request<'_>, reading: &ReadContext<'_, '_, H>) {
+        self.outbound.push(request.accept(reading.options).into(), 0);
         self.upgraded = true;
-        self.stage = Stage::Open(Frames::new(desk.message_bytes()));
+        self.stage = Stage::Open(Frames::new(reading.message_bytes()));
     }
 
     /// Refuses a request that could have been granted: with an upgrade and a close frame where that
@@ -187,18 +192,18 @@ impl<S: Stream> Socket<S> {
         request: &Request<'_>,
         answer: &Answer,
         reason: CloseReason,
-        desk: &mut Desk<'_, '_, H>,
+        reading: &mut ReadContext<'_, '_, H>,
     ) {
-        let farewell = answer.farewell().filter(|_| request.is_refused_in_band(desk.options));
+        let farewell = answer.farewell().filter(|_| request.is_refused_in_band(reading.options));
         let Some((reason, text)) = farewell else {
-            return self.answer(answer, request.peer(), request.wants_body(), reason, desk);
+            return self.answer(answer, request.peer(), request.wants_body(), reason, reading);
         };
-        desk.handler.turned_away(request.peer(), answer);
-        self.upgrade(request, desk);
-        self.stage = Stage::Closing(Frames::new(desk.message_bytes()));
+        reading.handler.turned_away(request.peer(), answer);
+        self.upgrade(request, reading);
+        self.stage = Stage::Closing(Frames::new(reading.message_bytes()));
         self.outbound.push(close_frame(reason.code(), &text), 0);
         self.complete = true;
-        let (registry, now) = (&mut *desk.context.registry, desk.context.now);
+        let (registry, now) = (&mut *reading.context.registry, reading.context.now);
         // Both fail for a connection that is gone already, whose cleanup is on its way.
         let _ = registry.upgraded(now, self.conn);
         registry.close(now, Target::Conn(self.conn), reason);
@@ -212,14 +217,14 @@ impl<S: Stream> Socket<S> {
         peer: SocketAddr,
         with_body: bool,
         reason: CloseReason,
-        desk: &mut Desk<'_, '_, H>,
+        reading: &mut ReadContext<'_, '_, H>,
     ) {
-        desk.handler.turned_away(peer, answer);
+        reading.handler.turned_away(peer, answer);
         self.stage = Stage::Deaf;
         self.outbound.push(answer.to_bytes(with_body).into(), 0);
         self.complete = true;
         self.shut_when_out = true;
-        desk.context.registry.close(desk.context.now, Target::Conn(self.conn), reason);
+        reading.context.registry.close(reading.context.now, Target::Conn(self.conn), reason);
     }
 
     /// Processes whole frames of what is unparsed and what is fresh, up to the turn's share. What
@@ -228,7 +233,7 @@ impl<S: Stream> Socket<S> {
         &mut self,
         fresh: &[u8],
         budget: &mut usize,
-        desk: &mut Desk<'_, '_, H>,
+        reading: &mut ReadContext<'_, '_, H>,
     ) {
         let mut joined = std::mem::take(&mut self.unparsed);
         let input = if joined.is_empty() {
@@ -242,15 +247,15 @@ impl<S: Stream> Socket<S> {
             && self.held.is_none()
             && let Stage::Open(frames) | Stage::Closing(frames) = &mut self.stage
         {
-            match frames.feed(&input[start..], desk.message_bytes()) {
+            match frames.feed(&input[start..], reading.message_bytes()) {
                 Ok(Some((event, length))) => {
                     start += length;
                     *budget = budget.saturating_sub(steps_of(length));
-                    desk.budget.spend_frame(length);
-                    self.on_event(event, desk);
+                    reading.budget.spend_frame(length);
+                    self.on_event(event, reading);
                 }
                 Ok(None) => break,
-                Err(fault) => self.on_fault(fault, desk.context),
+                Err(fault) => self.on_fault(fault, reading.context),
             }
         }
         let parses = matches!(self.stage, Stage::Open(_) | Stage::Closing(_));
@@ -268,7 +273,7 @@ impl<S: Stream> Socket<S> {
                 joined
             };
         }
-        self.report(fresh.len(), desk.context);
+        self.report(fresh.len(), reading.context);
     }
 
     /// Tells the registry of bytes that frames have not told of: a message in progress begins, goes on
@@ -288,7 +293,7 @@ impl<S: Stream> Socket<S> {
         let _ = context.registry.message(context.now, self.conn, inbound);
     }
 
-    fn on_event<H: Handler>(&mut self, event: Event, desk: &mut Desk<'_, '_, H>) {
+    fn on_event<H: Handler>(&mut self, event: Event, reading: &mut ReadContext<'_, '_, H>) {
         if matches!(self.stage, Stage::Closing(_)) {
             // It answers ours, or crosses it. Nothing is left to be said in either direction but
             // what is queued.
@@ -299,10 +304,10 @@ impl<S: Stream> Socket<S> {
             }
             return;
         }
-        let (registry, now) = (&mut *desk.context.registry, desk.context.now);
+        let (registry, now) = (&mut *reading.context.registry, reading.context.now);
         // Errors here mean that the connection is closing: the close is on its way as an action.
         match event {
-            Event::Text(_) | Event::Binary(_) => self.offer(event, desk),
+            Event::Text(_) | Event::Binary(_) => self.offer(event, reading),
             Event::Part => {
                 let _ = registry.message(now, self.conn, Inbound::Fragment);
             }
@@ -325,15 +330,15 @@ impl<S: Stream> Socket<S> {
     }
 
     /// Offers a message to the registry, and hands it to the handler if it was taken.
-    fn offer<H: Handler>(&mut self, event: Event, desk: &mut Desk<'_, '_, H>) {
+    fn offer<H: Handler>(&mut self, event: Event, reading: &mut ReadContext<'_, '_, H>) {
         let Some(payload) = payload_of(&event) else { return };
         if self.waiting.is_some() {
             self.held = Some(event);
             return;
         }
         let inbound = Inbound::Data { bytes: payload.bytes().len() as u64 };
-        match desk.context.registry.message(desk.context.now, self.conn, inbound) {
-            Ok(Flow::Ready) => match desk.handler.message(desk.context, self.conn, payload) {
+        match reading.context.registry.message(reading.context.now, self.conn, inbound) {
+            Ok(Flow::Ready) => match reading.handler.message(reading.context, self.conn, payload) {
                 Outcome::Done => {}
                 Outcome::Later => self.waiting = Some(Waiting::new(event)),
             },
@@ -342,7 +347,9 @@ impl<S: Stream> Socket<S> {
                 self.paused = true;
             }
             Err(InboundError::TooBig) => self.stage = Stage::Deaf,
-            Err(InboundError::RateLimited) => desk.handler.rate_limited(desk.context, self.conn),
+            Err(InboundError::RateLimited) => {
+                reading.handler.rate_limited(reading.context, self.conn)
+            }
             // It is closing: the message is nobody's.
             Err(_) => {}
         }

@@ -176,7 +176,7 @@ impl Rig {
     fn turn(&mut self) {
         self.sockets.let_again();
         let mut context = Context { registry: &mut self.registry, now: self.now };
-        let mut desk = Desk {
+        let mut reading = ReadContext {
             context: &mut context,
             handler: &mut self.handler,
             options: &self.options,
@@ -185,8 +185,8 @@ impl Rig {
             budget: READ,
         };
         self.sockets.for_ready(|socket| {
-            socket.read(&mut desk);
-            desk.budget.is_left()
+            socket.read(&mut reading);
+            reading.budget.is_left()
         });
         self.ticked = self.sockets.round_is_over();
         if self.ticked {

@@ -9,7 +9,7 @@ use crate::answer::Answer;
 use crate::frames::close_frame;
 use crate::handler::Handler;
 
-use super::{Desk, Socket, Stage, Stream};
+use super::{ReadContext, Socket, Stage, Stream};
 
 /// The most bytes that may have come in behind the head of a request that has to wait.
 pub(super) const MAX_EARLY_BYTES: usize = 4 * 1024;
@@ -76,17 +76,17 @@ impl<S: Stream> Socket<S> {
         &mut self,
         mut asked: Undecided,
         frames: &mut usize,
-        desk: &mut Desk<'_, '_, H>,
+        reading: &mut ReadContext<'_, '_, H>,
     ) {
         let (head, rest) = asked.bytes.split_at(asked.end);
-        match self.request(head, asked.peer, asked.has_waited, desk) {
+        match self.request(head, asked.peer, asked.has_waited, reading) {
             // A client may send frames without waiting for the answer.
-            Asked::Answered => self.parse(rest, frames, desk),
+            Asked::Answered => self.parse(rest, frames, reading),
             // RFC 6455, section 4.1: it must wait. All that waits for its turn is kept in memory.
             Asked::Later { .. } if rest.len() > MAX_EARLY_BYTES => {
                 let message = "frames were sent before the answer to the upgrade: wait for it";
                 let answer = Answer::json(400, "early_frames", message);
-                self.answer(&answer, asked.peer, true, CloseReason::BadRequest, desk);
+                self.answer(&answer, asked.peer, true, CloseReason::BadRequest, reading);
             }
             Asked::Later { accept } => {
                 asked.accept = accept;
@@ -96,7 +96,7 @@ impl<S: Stream> Socket<S> {
                 self.stage = Stage::Undecided(Box::new(asked));
                 // From the first time on: the deadline that runs is the one for credentials. It fails
                 // for a connection that is gone already, whose cleanup is on its way.
-                let _ = desk.context.registry.upgraded(desk.context.now, self.conn);
+                let _ = reading.context.registry.upgraded(reading.context.now, self.conn);
             }
         }
     }
@@ -105,15 +105,15 @@ impl<S: Stream> Socket<S> {
     pub(super) fn ask_again<H: Handler>(
         &mut self,
         frames: &mut usize,
-        desk: &mut Desk<'_, '_, H>,
+        reading: &mut ReadContext<'_, '_, H>,
     ) -> bool {
         // What the client has sent before it hung up is not read: there is no one to answer to.
         if self.ending {
-            self.end(desk.context);
+            self.end(reading.context);
             return false;
         }
         match std::mem::replace(&mut self.stage, Stage::Deaf) {
-            Stage::Undecided(undecided) if undecided.again => self.ask(*undecided, frames, desk),
+            Stage::Undecided(undecided) if undecided.again => self.ask(*undecided, frames, reading),
             stage => self.stage = stage,
         }
         !matches!(self.stage, Stage::Undecided(_))

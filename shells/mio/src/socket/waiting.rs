@@ -3,7 +3,7 @@
 use crate::frames::Event;
 use crate::handler::{Handler, Outcome, Payload};
 
-use super::{Desk, Socket, Stream};
+use super::{ReadContext, Socket, Stream};
 
 /// A message that the registry has taken, and that the handler is to be given again.
 pub(super) struct Waiting {
@@ -29,11 +29,11 @@ pub(super) fn payload_of(event: &Event) -> Option<Payload<'_>> {
 
 impl<S: Stream> Socket<S> {
     /// Gives the handler the message that waits, if it is time to.
-    pub(super) fn tell_again<H: Handler>(&mut self, desk: &mut Desk<'_, '_, H>) {
+    pub(super) fn tell_again<H: Handler>(&mut self, reading: &mut ReadContext<'_, '_, H>) {
         let Some(waiting) = self.waiting.take_if(|waiting| waiting.again) else { return };
         let Some(payload) = payload_of(&waiting.message) else { return };
-        desk.budget.spend(super::input::REQUEST_STEPS);
-        match desk.handler.message_again(desk.context, self.conn, payload) {
+        reading.budget.spend(super::input::REQUEST_STEPS);
+        match reading.handler.message_again(reading.context, self.conn, payload) {
             Outcome::Done => {}
             Outcome::Later => self.waiting = Some(Waiting::new(waiting.message)),
         }
