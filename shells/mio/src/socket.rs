@@ -68,7 +68,7 @@ enum Stage {
     /// Our close frame is queued, and of the peer's frames only its own close frame matters.
     Closing(Frames),
     /// It is thrown away: after a fault, after the peer's close frame, after an answer in HTTP.
-    Deaf,
+    Discarding,
     /// The registry knows that the socket has ended. Nothing is read or written any more.
     Ended,
 }

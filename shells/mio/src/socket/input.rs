@@ -52,7 +52,7 @@ impl<S: Stream> Socket<S> {
                 Ok(0) => {
                     self.ended = true;
                     // Whoever was told why it must go, or will be, is to be told to the end.
-                    if !matches!(self.stage, Stage::Closing(_) | Stage::Deaf) {
+                    if !matches!(self.stage, Stage::Closing(_) | Stage::Discarding) {
                         self.end(reading.context);
                     }
                 }
@@ -82,7 +82,7 @@ impl<S: Stream> Socket<S> {
         match &mut self.stage {
             Stage::Head(_) => self.take_head(bytes, frames, reading),
             Stage::Open(_) | Stage::Closing(_) => self.parse(bytes, frames, reading),
-            Stage::Undecided(_) | Stage::Deaf | Stage::Ended => {}
+            Stage::Undecided(_) | Stage::Discarding | Stage::Ended => {}
         }
     }
 
@@ -117,7 +117,8 @@ impl<S: Stream> Socket<S> {
                 self.answer(&answer, peer, true, CloseReason::BadRequest, reading);
             }
             Progress::Complete(end) => {
-                let Stage::Head(collected) = std::mem::replace(&mut self.stage, Stage::Deaf) else {
+                let Stage::Head(collected) = std::mem::replace(&mut self.stage, Stage::Discarding)
+                else {
                     return;
                 };
                 let (head, peer) = *collected;
@@ -220,7 +221,7 @@ impl<S: Stream> Socket<S> {
         reading: &mut ReadContext<'_, '_, H>,
     ) {
         reading.handler.turned_away(peer, answer);
-        self.stage = Stage::Deaf;
+        self.stage = Stage::Discarding;
         self.outbound.push(answer.to_bytes(with_body).into(), 0);
         self.complete = true;
         self.shut_when_out = true;
@@ -298,7 +299,7 @@ impl<S: Stream> Socket<S> {
             // It answers ours, or crosses it. Nothing is left to be said in either direction but
             // what is queued.
             if matches!(event, Event::Close(_)) {
-                self.stage = Stage::Deaf;
+                self.stage = Stage::Discarding;
                 self.peer_closed = true;
                 self.shut_when_out = true;
             }
@@ -321,7 +322,7 @@ impl<S: Stream> Socket<S> {
                 let _ = registry.message(now, self.conn, Inbound::Pong);
             }
             Event::Close(code) => {
-                self.stage = Stage::Deaf;
+                self.stage = Stage::Discarding;
                 self.echo = Some(code);
                 self.peer_closed = true;
                 registry.close(now, Target::Conn(self.conn), CloseReason::PeerClosed);
@@ -346,7 +347,7 @@ impl<S: Stream> Socket<S> {
                 self.held = Some(event);
                 self.paused = true;
             }
-            Err(InboundError::TooBig) => self.stage = Stage::Deaf,
+            Err(InboundError::TooBig) => self.stage = Stage::Discarding,
             Err(InboundError::RateLimited) => {
                 reading.handler.rate_limited(reading.context, self.conn)
             }
@@ -360,7 +361,7 @@ impl<S: Stream> Socket<S> {
         if matches!(self.stage, Stage::Closing(_)) {
             self.shut_when_out = true;
         }
-        self.stage = Stage::Deaf;
+        self.stage = Stage::Discarding;
         let (registry, now, conn) = (&mut *context.registry, context.now, Target::Conn(self.conn));
         match fault {
             Fault::Protocol => {

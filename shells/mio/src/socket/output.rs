@@ -33,21 +33,21 @@ impl<S: Stream> Socket<S> {
         self.held = None;
         self.paused = false;
         let mut unanswered = None;
-        let stage = match std::mem::replace(&mut self.stage, Stage::Deaf) {
+        let stage = match std::mem::replace(&mut self.stage, Stage::Discarding) {
             // It has said too much already.
-            Stage::Open(_) if reason == CloseReason::RateLimited => Stage::Deaf,
+            Stage::Open(_) if reason == CloseReason::RateLimited => Stage::Discarding,
             // Its close frame may still come, and tells that ours has arrived. It is closing already
             // if it was refused with a close frame.
             Stage::Open(frames) | Stage::Closing(frames) => Stage::Closing(frames),
             Stage::Ended => Stage::Ended,
             Stage::Head(collected) => {
                 unanswered = Some((collected.1, farewell(reason)));
-                Stage::Deaf
+                Stage::Discarding
             }
             Stage::Undecided(undecided) => return Some(self.give_up(*undecided, reason, cost)),
-            Stage::Deaf => Stage::Deaf,
+            Stage::Discarding => Stage::Discarding,
         };
-        if matches!(stage, Stage::Deaf) {
+        if matches!(stage, Stage::Discarding) {
             self.unparsed = Vec::new();
             self.unparsed_whole = false;
         }
@@ -71,7 +71,7 @@ impl<S: Stream> Socket<S> {
         if !matches!(self.stage, Stage::Ended) {
             self.outbound.push(last, cost);
             self.complete = true;
-            self.shut_when_out |= matches!(self.stage, Stage::Deaf);
+            self.shut_when_out |= matches!(self.stage, Stage::Discarding);
         }
         unanswered
     }

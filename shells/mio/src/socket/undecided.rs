@@ -112,7 +112,7 @@ impl<S: Stream> Socket<S> {
             self.end(reading.context);
             return false;
         }
-        match std::mem::replace(&mut self.stage, Stage::Deaf) {
+        match std::mem::replace(&mut self.stage, Stage::Discarding) {
             Stage::Undecided(undecided) if undecided.again => self.ask(*undecided, frames, reading),
             stage => self.stage = stage,
         }
