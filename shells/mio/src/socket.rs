@@ -91,7 +91,7 @@ pub(crate) struct Socket<S> {
     waiting: Option<Waiting>,
     /// A message that the registry did not take, or that waits behind another. Nothing is parsed as long
     /// as there is one.
-    held: Option<Event>,
+    deferred: Option<Event>,
     /// Whether to leave the input alone until a flush has made room for what it may ask for.
     paused: bool,
     /// Whether the answer 101 is queued, so that frames may follow it.
@@ -135,7 +135,7 @@ impl<S: Stream> Socket<S> {
             unparsed_whole: false,
             partial: false,
             waiting: None,
-            held: None,
+            deferred: None,
             paused: false,
             upgraded: false,
             echo: None,
@@ -179,11 +179,12 @@ impl<S: Stream> Socket<S> {
             return undecided.again || self.ending;
         }
         if let Some(waiting) = &self.waiting
-            && (waiting.again || self.held.is_some())
+            && (waiting.again || self.deferred.is_some())
         {
             return waiting.again;
         }
-        let input = self.held.is_some() || self.unparsed_whole || (self.readable && !self.ended);
+        let input =
+            self.deferred.is_some() || self.unparsed_whole || (self.readable && !self.ended);
         input && !self.paused && !matches!(self.stage, Stage::Ended)
     }
 
@@ -211,7 +212,7 @@ impl<S: Stream> Socket<S> {
         self.unparsed = Vec::new();
         self.unparsed_whole = false;
         self.waiting = None;
-        self.held = None;
+        self.deferred = None;
         // It fails if the registry has given the connection up itself.
         let _ = context.registry.disconnect(context.now, self.conn);
     }

@@ -38,9 +38,9 @@ impl<S: Stream> Socket<S> {
         }
         self.tell_again(reading);
         if self.waiting.is_none()
-            && let Some(held) = self.held.take()
+            && let Some(deferred) = self.deferred.take()
         {
-            self.offer(held, reading);
+            self.offer(deferred, reading);
         }
         if self.unparsed_whole {
             self.parse(&[], &mut frames, reading);
@@ -245,7 +245,7 @@ impl<S: Stream> Socket<S> {
         };
         let mut start = 0;
         while *budget > 0
-            && self.held.is_none()
+            && self.deferred.is_none()
             && let Stage::Open(frames) | Stage::Closing(frames) = &mut self.stage
         {
             match frames.feed(&input[start..], reading.message_bytes()) {
@@ -261,7 +261,7 @@ impl<S: Stream> Socket<S> {
         }
         let parses = matches!(self.stage, Stage::Open(_) | Stage::Closing(_));
         self.unparsed_whole =
-            parses && start < input.len() && (*budget == 0 || self.held.is_some());
+            parses && start < input.len() && (*budget == 0 || self.deferred.is_some());
         if parses && start < input.len() {
             self.unparsed = if joined.is_empty() {
                 fresh[start..].to_vec()
@@ -334,7 +334,7 @@ impl<S: Stream> Socket<S> {
     fn offer<H: Handler>(&mut self, event: Event, reading: &mut ReadContext<'_, '_, H>) {
         let Some(payload) = payload_of(&event) else { return };
         if self.waiting.is_some() {
-            self.held = Some(event);
+            self.deferred = Some(event);
             return;
         }
         let inbound = Inbound::Data { bytes: payload.bytes().len() as u64 };
@@ -344,7 +344,7 @@ impl<S: Stream> Socket<S> {
                 Outcome::Later => self.waiting = Some(Waiting::new(event)),
             },
             Ok(Flow::Paused) => {
-                self.held = Some(event);
+                self.deferred = Some(event);
                 self.paused = true;
             }
             Err(InboundError::TooBig) => self.stage = Stage::Discarding,

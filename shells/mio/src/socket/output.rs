@@ -30,7 +30,7 @@ impl<S: Stream> Socket<S> {
     /// is returned with whom it goes to.
     pub(crate) fn close(&mut self, reason: CloseReason, cost: u64) -> Option<(SocketAddr, Answer)> {
         let waited = self.waiting.take().is_some();
-        self.held = None;
+        self.deferred = None;
         self.paused = false;
         let mut unanswered = None;
         let stage = match std::mem::replace(&mut self.stage, Stage::Discarding) {

@@ -256,7 +256,8 @@ impl Rig {
                 let wire = socket.stream.0.borrow();
                 wire.reads.is_empty() && wire.input.is_empty()
             };
-            if quiet && !socket.unparsed_whole && socket.held.is_none() && !socket.wants_flush() {
+            if quiet && !socket.unparsed_whole && socket.deferred.is_none() && !socket.wants_flush()
+            {
                 // Once more, for what the last turn made possible.
                 self.stir(conn);
                 self.turn();
