@@ -16,7 +16,7 @@ mod reference;
 
 use arbitrary::Arbitrary;
 use counting::live_bytes;
-use frames::{Event, Fault, Frames};
+use frames::{FrameEvent, Fault, Frames};
 use generate::Piece;
 use libfuzzer_sys::fuzz_target;
 use reference::Header;
@@ -59,7 +59,7 @@ impl Limit {
 /// What the frames of a stream are, up to a close or a fault.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
-    events: Vec<Event>,
+    events: Vec<FrameEvent>,
     fault: Option<Fault>,
     /// Bytes of the frames that were taken.
     taken: usize,
@@ -82,7 +82,7 @@ fn drive(stream: &[u8], limit: usize, chunks: &[u8]) -> Outcome {
                     assert!(length >= 2 && outcome.taken + length <= end);
                     outcome.taken += length;
                     outcome.begun = begun(outcome.begun, &event, &stream[outcome.taken - length..]);
-                    let closed = matches!(event, Event::Close(_));
+                    let closed = matches!(event, FrameEvent::Close(_));
                     outcome.events.push(event);
                     if closed {
                         return outcome;
@@ -100,10 +100,10 @@ fn drive(stream: &[u8], limit: usize, chunks: &[u8]) -> Outcome {
 }
 
 /// The bytes of a message that has begun, after one more frame.
-fn begun(before: u64, event: &Event, frame: &[u8]) -> u64 {
+fn begun(before: u64, event: &FrameEvent, frame: &[u8]) -> u64 {
     match event {
-        Event::Part => before + Header::read(frame).map_or(0, |header| header.length),
-        Event::Text(_) | Event::Binary(_) => 0,
+        FrameEvent::Fragment => before + Header::read(frame).map_or(0, |header| header.length),
+        FrameEvent::Text(_) | FrameEvent::Binary(_) => 0,
         _ => before,
     }
 }
@@ -115,7 +115,7 @@ fn keeps_little(stream: &[u8], limit: usize) {
     let (mut taken, mut message) = (0, 0);
     while let Ok(Some((event, length))) = frames.feed(&stream[taken..], limit) {
         taken += length;
-        let closed = matches!(event, Event::Close(_));
+        let closed = matches!(event, FrameEvent::Close(_));
         message = begun(message, &event, &stream[taken - length..]);
         drop(event);
         let held = live_bytes() - before;
@@ -137,9 +137,9 @@ fn obeys_each_limit(stream: &[u8], limits: [u16; 4]) {
             Ok(Some((event, length))) => {
                 rest = &rest[length..];
                 match event {
-                    Event::Text(text) => assert!(text.len() <= limit),
-                    Event::Binary(bytes) => assert!(bytes.len() <= limit),
-                    Event::Close(_) => break,
+                    FrameEvent::Text(text) => assert!(text.len() <= limit),
+                    FrameEvent::Binary(bytes) => assert!(bytes.len() <= limit),
+                    FrameEvent::Close(_) => break,
                     _ => {}
                 }
             }

@@ -23,7 +23,7 @@ use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Message, Utf8Bytes};
 
 use crate::Outcome;
-use crate::frames::{Event, Fault};
+use crate::frames::{FrameEvent, Fault};
 
 /// A stream of which everything has come, and that takes everything.
 struct Peer<'a> {
@@ -112,14 +112,14 @@ pub(crate) fn agrees(stream: &[u8], limit: usize, ours: &Outcome) {
             // It has put 1002 in the place of a code that may not be on the wire. It takes 1014 for
             // one, which is registered.
             Ok(Message::Close(Some(close))) if close.reason == "Protocol violation" => {
-                if ours.events.last() != Some(&Event::Close(1014)) {
+                if ours.events.last() != Some(&FrameEvent::Close(1014)) {
                     break Some(Fault::Protocol);
                 }
-                theirs.push(Event::Close(1014));
+                theirs.push(FrameEvent::Close(1014));
                 break None;
             }
             Ok(Message::Close(close)) => {
-                theirs.push(Event::Close(close.map_or(1000, |close| close.code.into())));
+                theirs.push(FrameEvent::Close(close.map_or(1000, |close| close.code.into())));
                 break None;
             }
             Ok(message) => theirs.push(event(message, &mut context, &mut peer)),
@@ -132,9 +132,9 @@ pub(crate) fn agrees(stream: &[u8], limit: usize, ours: &Outcome) {
             Err(other) => panic!("{other}"),
         }
     };
-    let whole: Vec<&Event> = ours.events.iter().filter(|event| **event != Event::Part).collect();
+    let whole: Vec<&FrameEvent> = ours.events.iter().filter(|event| **event != FrameEvent::Fragment).collect();
     assert_eq!(whole, theirs.iter().collect::<Vec<_>>());
-    let closed = matches!(theirs.last(), Some(Event::Close(_)));
+    let closed = matches!(theirs.last(), Some(FrameEvent::Close(_)));
     // The frame that was not taken.
     let header = Header::read(&stream[ours.taken..]).filter(|_| !closed);
     match header.and_then(|header| Some((header.fault(ours.begun, limit)?, header))) {
@@ -148,16 +148,16 @@ pub(crate) fn agrees(stream: &[u8], limit: usize, ours: &Outcome) {
 }
 
 /// What it said, with the pong that the context itself has written.
-fn event(message: Message, context: &mut WebSocketContext, peer: &mut Peer<'_>) -> Event {
+fn event(message: Message, context: &mut WebSocketContext, peer: &mut Peer<'_>) -> FrameEvent {
     match message {
-        Message::Text(text) => Event::Text(Utf8Bytes::from(text.as_str())),
-        Message::Binary(bytes) => Event::Binary(bytes),
+        Message::Text(text) => FrameEvent::Text(Utf8Bytes::from(text.as_str())),
+        Message::Binary(bytes) => FrameEvent::Binary(bytes),
         Message::Ping(_) => {
             peer.output.clear();
             context.flush(peer).expect("a vector takes it");
-            Event::Ping(std::mem::take(&mut peer.output).into())
+            FrameEvent::Ping(std::mem::take(&mut peer.output).into())
         }
-        Message::Pong(_) => Event::Pong,
+        Message::Pong(_) => FrameEvent::Pong,
         other => panic!("{other}"),
     }
 }

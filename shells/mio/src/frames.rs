@@ -28,13 +28,13 @@ pub(crate) const PING: Bytes = Bytes::from_static(&[0x89, 0x00]);
 
 /// What a frame was.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(crate) enum FrameEvent {
     /// The end of a text message.
     Text(Utf8Bytes),
     /// The end of a binary message.
     Binary(Bytes),
-    /// Part of a message, not the last.
-    Part,
+    /// A fragment of a message, not the last.
+    Fragment,
     /// A ping, and the whole frame that answers it.
     Ping(Bytes),
     /// A pong.
@@ -81,7 +81,7 @@ impl Frames {
         &mut self,
         input: &[u8],
         limit: usize,
-    ) -> Result<Option<(Event, usize)>, Fault> {
+    ) -> Result<Option<(FrameEvent, usize)>, Fault> {
         if limit != self.limit {
             self.limit = limit;
             self.context.set_config(|config| *config = bounds(limit));
@@ -115,7 +115,7 @@ impl Frames {
             _ => return Ok(None),
         };
         let mut event = self.process(&input[..end])?;
-        if let Event::Close(answer) = &mut event
+        if let FrameEvent::Close(answer) = &mut event
             && let Some(code) = close_code(&header, &input[start..end])
         {
             if !may_be_on_the_wire(code) {
@@ -124,11 +124,11 @@ impl Frames {
             *answer = code;
         }
         match event {
-            Event::Part => {
+            FrameEvent::Fragment => {
                 self.begun += payload;
                 self.in_message = true;
             }
-            Event::Text(_) | Event::Binary(_) => {
+            FrameEvent::Text(_) | FrameEvent::Binary(_) => {
                 self.begun = 0;
                 self.in_message = false;
                 if end > KEPT_BUFFER || continued {
@@ -140,23 +140,23 @@ impl Frames {
         Ok(Some((event, end)))
     }
 
-    fn process(&mut self, frame: &[u8]) -> Result<Event, Fault> {
+    fn process(&mut self, frame: &[u8]) -> Result<FrameEvent, Fault> {
         let mut lent = Lent { input: frame, output: Vec::new() };
         let event = match self.context.read(&mut lent) {
-            Ok(Message::Text(text)) => Event::Text(text),
-            Ok(Message::Binary(bytes)) => Event::Binary(bytes),
+            Ok(Message::Text(text)) => FrameEvent::Text(text),
+            Ok(Message::Binary(bytes)) => FrameEvent::Binary(bytes),
             Ok(Message::Ping(_)) => {
                 // The context sends the pong with the next call, whenever that is: make it now.
                 self.context.flush(&mut lent).map_err(|_| Fault::Protocol)?;
-                Event::Ping(Bytes::from(lent.output))
+                FrameEvent::Ping(Bytes::from(lent.output))
             }
-            Ok(Message::Pong(_)) => Event::Pong,
+            Ok(Message::Pong(_)) => FrameEvent::Pong,
             // A peer that gave no code is told that all is well.
             Ok(Message::Close(close)) => {
-                Event::Close(close.map_or(1000, |close| close.code.into()))
+                FrameEvent::Close(close.map_or(1000, |close| close.code.into()))
             }
             Ok(Message::Frame(_)) => return Err(Fault::Protocol),
-            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Event::Part,
+            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => FrameEvent::Fragment,
             Err(Error::Capacity(CapacityError::MessageTooLong { size, .. })) => {
                 return Err(Fault::TooBig(size as u64));
             }

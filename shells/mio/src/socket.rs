@@ -15,7 +15,7 @@ use std::net::{Shutdown, SocketAddr};
 use headcount::ConnId;
 
 use crate::fair::Budget;
-use crate::frames::{Event, Frames};
+use crate::frames::{FrameEvent, Frames};
 use crate::handler::Context;
 use crate::http::Head;
 use crate::options::Options;
@@ -91,7 +91,7 @@ pub(crate) struct Socket<S> {
     waiting: Option<Waiting>,
     /// A message that the registry did not take, or that waits behind another. Nothing is parsed as long
     /// as there is one.
-    deferred: Option<Event>,
+    deferred: Option<FrameEvent>,
     /// Whether to leave the input alone until a flush has made room for what it may ask for.
     paused: bool,
     /// Whether the answer 101 is queued, so that frames may follow it.

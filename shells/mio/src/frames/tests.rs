@@ -28,7 +28,7 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Everything that a stream says, given in chunks of these sizes, up to the first fault.
-fn events(stream: &[u8], chunks: &[usize]) -> (Vec<Event>, Option<Fault>) {
+fn events(stream: &[u8], chunks: &[usize]) -> (Vec<FrameEvent>, Option<Fault>) {
     let mut frames = Frames::new(LIMIT);
     let mut events = Vec::new();
     let (mut start, mut end) = (0, 0);
@@ -39,7 +39,7 @@ fn events(stream: &[u8], chunks: &[usize]) -> (Vec<Event>, Option<Fault>) {
             match frames.feed(&stream[start..end], LIMIT) {
                 Ok(Some((event, length))) => {
                     start += length;
-                    let closed = matches!(event, Event::Close(_));
+                    let closed = matches!(event, FrameEvent::Close(_));
                     events.push(event);
                     if closed {
                         return (events, None);
@@ -75,14 +75,14 @@ fn each_kind_of_frame_is_an_event() {
     assert_eq!(
         events,
         [
-            Event::Text("żółw".into()),
-            Event::Binary(Bytes::from_static(b"\x00\xff")),
-            Event::Part,
-            Event::Ping(Bytes::from_static(b"\x8a\x0dare you there")),
-            Event::Part,
-            Event::Text("ż!".into()),
-            Event::Pong,
-            Event::Close(3000),
+            FrameEvent::Text("żółw".into()),
+            FrameEvent::Binary(Bytes::from_static(b"\x00\xff")),
+            FrameEvent::Fragment,
+            FrameEvent::Ping(Bytes::from_static(b"\x8a\x0dare you there")),
+            FrameEvent::Fragment,
+            FrameEvent::Text("ż!".into()),
+            FrameEvent::Pong,
+            FrameEvent::Close(3000),
         ]
     );
 }
@@ -91,7 +91,7 @@ fn each_kind_of_frame_is_an_event() {
 fn a_close_code_is_one_that_may_be_on_the_wire_or_a_fault() {
     let answer = |payload: &[u8]| match events(&masked(0x88, payload), &[]) {
         (events, None) => match events.as_slice() {
-            [Event::Close(code)] => Ok(*code),
+            [FrameEvent::Close(code)] => Ok(*code),
             other => panic!("{other:?}"),
         },
         (_, Some(fault)) => Err(fault),
@@ -157,7 +157,7 @@ fn a_message_in_parts_is_judged_by_all_of_them_before_the_last_has_come() {
 fn a_message_limit_below_125_does_not_concern_control_frames() {
     let mut frames = Frames::new(10);
     let ping = masked(0x89, &[7; 125]);
-    assert!(matches!(frames.feed(&ping, 10), Ok(Some((Event::Ping(_), _)))));
+    assert!(matches!(frames.feed(&ping, 10), Ok(Some((FrameEvent::Ping(_), _)))));
     assert_eq!(frames.feed(&masked(0x82, &[0; 11]), 10), Err(Fault::TooBig(11)));
 }
 
@@ -166,12 +166,12 @@ fn another_limit_holds_at_once_also_for_a_message_that_has_begun() {
     let mut frames = Frames::new(10);
     let whole = |size| masked(0x82, &vec![0; size]);
     let (first, last) = (masked(0x02, &[0; 10]), masked(0x80, &[0; 10]));
-    assert_eq!(frames.feed(&first, 10), Ok(Some((Event::Part, first.len()))));
-    assert!(matches!(frames.feed(&last, 20), Ok(Some((Event::Binary(_), _)))));
-    assert!(matches!(frames.feed(&whole(20), 20), Ok(Some((Event::Binary(_), _)))));
+    assert_eq!(frames.feed(&first, 10), Ok(Some((FrameEvent::Fragment, first.len()))));
+    assert!(matches!(frames.feed(&last, 20), Ok(Some((FrameEvent::Binary(_), _)))));
+    assert!(matches!(frames.feed(&whole(20), 20), Ok(Some((FrameEvent::Binary(_), _)))));
     assert_eq!(frames.feed(&whole(5_000), 4_999), Err(Fault::TooBig(5_000)));
-    assert!(matches!(frames.feed(&whole(5_000), 5_000), Ok(Some((Event::Binary(_), _)))));
-    assert_eq!(frames.feed(&first, 5_000), Ok(Some((Event::Part, first.len()))));
+    assert!(matches!(frames.feed(&whole(5_000), 5_000), Ok(Some((FrameEvent::Binary(_), _)))));
+    assert_eq!(frames.feed(&first, 5_000), Ok(Some((FrameEvent::Fragment, first.len()))));
     assert_eq!(frames.feed(&last, 19), Err(Fault::TooBig(20)));
 }
 
@@ -234,15 +234,15 @@ proptest! {
             }
         }
         let (events, _) = events(&stream, &[]);
-        let ours = events.iter().filter(|event| **event != Event::Part);
+        let ours = events.iter().filter(|event| **event != FrameEvent::Fragment);
         prop_assert_eq!(ours.clone().count(), expected.len());
         for (ours, expected) in ours.zip(expected) {
             let same = match (ours, expected) {
-                (Event::Text(ours), Message::Text(text)) => *ours == text,
-                (Event::Binary(ours), Message::Binary(bytes)) => *ours == bytes,
-                (Event::Ping(pong), Message::Ping(bytes)) => pong[2..] == bytes,
-                (Event::Pong, Message::Pong(_)) => true,
-                (Event::Close(_), Message::Close(_)) => true,
+                (FrameEvent::Text(ours), Message::Text(text)) => *ours == text,
+                (FrameEvent::Binary(ours), Message::Binary(bytes)) => *ours == bytes,
+                (FrameEvent::Ping(pong), Message::Ping(bytes)) => pong[2..] == bytes,
+                (FrameEvent::Pong, Message::Pong(_)) => true,
+                (FrameEvent::Close(_), Message::Close(_)) => true,
                 _ => false,
             };
             prop_assert!(same);

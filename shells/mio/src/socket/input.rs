@@ -7,7 +7,7 @@ use headcount::{CloseReason, Flow, Inbound, InboundError, Refused, Target};
 
 use crate::answer::Answer;
 use crate::fair::steps_of;
-use crate::frames::{Event, Fault, Frames, close_frame};
+use crate::frames::{Fault, FrameEvent, Frames, close_frame};
 use crate::handler::{Context, Handler, Outcome, Verdict};
 use crate::http::{NO_LINES, Progress, Request};
 
@@ -294,11 +294,11 @@ impl<S: Stream> Socket<S> {
         let _ = context.registry.message(context.now, self.conn, inbound);
     }
 
-    fn on_event<H: Handler>(&mut self, event: Event, reading: &mut ReadContext<'_, '_, H>) {
+    fn on_event<H: Handler>(&mut self, event: FrameEvent, reading: &mut ReadContext<'_, '_, H>) {
         if matches!(self.stage, Stage::Closing(_)) {
             // It answers ours, or crosses it. Nothing is left to be said in either direction but
             // what is queued.
-            if matches!(event, Event::Close(_)) {
+            if matches!(event, FrameEvent::Close(_)) {
                 self.stage = Stage::Discarding;
                 self.peer_closed = true;
                 self.shut_when_out = true;
@@ -308,20 +308,20 @@ impl<S: Stream> Socket<S> {
         let (registry, now) = (&mut *reading.context.registry, reading.context.now);
         // Errors here mean that the connection is closing: the close is on its way as an action.
         match event {
-            Event::Text(_) | Event::Binary(_) => self.offer(event, reading),
-            Event::Part => {
+            FrameEvent::Text(_) | FrameEvent::Binary(_) => self.offer(event, reading),
+            FrameEvent::Fragment => {
                 let _ = registry.message(now, self.conn, Inbound::Fragment);
             }
-            Event::Ping(pong) => {
+            FrameEvent::Ping(pong) => {
                 // One that is too many is not answered.
                 if registry.message(now, self.conn, Inbound::Ping).is_ok() {
                     self.outbound.push_pong(pong);
                 }
             }
-            Event::Pong => {
+            FrameEvent::Pong => {
                 let _ = registry.message(now, self.conn, Inbound::Pong);
             }
-            Event::Close(code) => {
+            FrameEvent::Close(code) => {
                 self.stage = Stage::Discarding;
                 self.echo = Some(code);
                 self.peer_closed = true;
@@ -331,7 +331,7 @@ impl<S: Stream> Socket<S> {
     }
 
     /// Offers a message to the registry, and hands it to the handler if it was taken.
-    fn offer<H: Handler>(&mut self, event: Event, reading: &mut ReadContext<'_, '_, H>) {
+    fn offer<H: Handler>(&mut self, event: FrameEvent, reading: &mut ReadContext<'_, '_, H>) {
         let Some(payload) = payload_of(&event) else { return };
         if self.waiting.is_some() {
             self.deferred = Some(event);

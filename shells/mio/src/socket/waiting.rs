@@ -1,28 +1,28 @@
 //! A message that the handler could not deal with at once: it waits to be given again.
 
-use crate::frames::Event;
+use crate::frames::FrameEvent;
 use crate::handler::{Handler, Outcome, Payload};
 
 use super::{ReadContext, Socket, Stream};
 
 /// A message that the registry has taken, and that the handler is to be given again.
 pub(super) struct Waiting {
-    message: Event,
+    message: FrameEvent,
     /// Whether it is to be given now.
     pub(super) again: bool,
 }
 
 impl Waiting {
-    pub(super) const fn new(message: Event) -> Self {
+    pub(super) const fn new(message: FrameEvent) -> Self {
         Self { message, again: false }
     }
 }
 
 /// What a data message says; `None` for other frames.
-pub(super) fn payload_of(event: &Event) -> Option<Payload<'_>> {
+pub(super) fn payload_of(event: &FrameEvent) -> Option<Payload<'_>> {
     match event {
-        Event::Text(text) => Some(Payload::Text(text)),
-        Event::Binary(bytes) => Some(Payload::Binary(bytes)),
+        FrameEvent::Text(text) => Some(Payload::Text(text)),
+        FrameEvent::Binary(bytes) => Some(Payload::Binary(bytes)),
         _ => None,
     }
 }
