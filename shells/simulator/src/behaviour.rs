@@ -5,10 +5,10 @@ use headcount::{
 };
 
 use crate::client::{NEVER, Phase};
-use crate::queue::{Kind, Millis};
+use crate::queue::{EventKind, Millis};
 use crate::scenario::{Group, Thread};
 use crate::server::Peer;
-use crate::world::World;
+use crate::simulation::Simulation;
 
 /// Why an attempt came to nothing.
 enum Failure {
@@ -17,7 +17,7 @@ enum Failure {
     Refused(&'static str, Millis),
 }
 
-impl<'s> World<'s> {
+impl<'s> Simulation<'s> {
     pub(crate) fn settings(&self, client: u32) -> &'s Group {
         &self.scenario.clients[self.clients[client as usize].group as usize]
     }
@@ -28,7 +28,7 @@ impl<'s> World<'s> {
         record.phase = Phase::Seeking;
         record.stamp = record.stamp.wrapping_add(1);
         record.without_since = record.without_since.min(self.now);
-        self.later(after, Kind::Attempt, client);
+        self.later(after, EventKind::Attempt, client);
     }
 
     /// How long a client waits after so many failures.
@@ -66,7 +66,7 @@ impl<'s> World<'s> {
         let record = &mut self.clients[client as usize];
         record.failures = record.failures.saturating_add(1);
         let wait = wait.saturating_add(self.back_off(client));
-        self.later(wait, Kind::Attempt, client);
+        self.later(wait, EventKind::Attempt, client);
     }
 
     fn connect(&mut self, client: u32) -> Result<(), Failure> {
@@ -143,9 +143,9 @@ impl<'s> World<'s> {
         self.tally.count_admission(now, without);
         let settings = self.settings(client);
         let plans = [
-            (settings.stays, Kind::Leave),
-            (settings.drops, Kind::Drop),
-            (settings.stalls, Kind::Stall),
+            (settings.stays, EventKind::Leave),
+            (settings.drops, EventKind::Drop),
+            (settings.stalls, EventKind::Stall),
         ];
         for (mean, kind) in plans {
             if let Some(mean) = mean {
@@ -196,7 +196,7 @@ impl<'s> World<'s> {
             record.phase = Phase::CutOff;
             record.stamp = record.stamp.wrapping_add(1);
             let after = self.random.around(notices);
-            self.later(after, Kind::Notice, client);
+            self.later(after, EventKind::Notice, client);
         } else {
             let wait = self.back_off(client);
             self.seek(client, wait);
@@ -211,7 +211,7 @@ impl<'s> World<'s> {
             server.sockets.becomes(conn, Peer::Stalled);
         }
         let after = self.random.around(settings.stall.0);
-        self.later(after, Kind::ReadOn, client);
+        self.later(after, EventKind::ReadOn, client);
     }
 
     /// It reads on: all that it was behind with, unless it is slow anyway.
@@ -235,7 +235,7 @@ impl<'s> World<'s> {
         }
         if let Some(stalls) = settings.stalls {
             let after = self.random.around(stalls.0);
-            self.later(after, Kind::Stall, client);
+            self.later(after, EventKind::Stall, client);
         }
     }
 

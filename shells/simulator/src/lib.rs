@@ -28,11 +28,11 @@ mod runs;
 mod scenario;
 mod server;
 mod settings;
+mod simulation;
 mod tally;
 mod traffic;
 mod turn;
 mod values;
-mod world;
 
 pub use ready::{READY, scenario};
 pub use report::Report;
@@ -41,14 +41,14 @@ pub use scenario::{Scenario, ScenarioError};
 /// Runs a scenario. `progress` is told every tenth that is done, in percent.
 pub fn simulate(scenario: &Scenario, seed: u64, progress: &mut dyn FnMut(u32)) -> Report {
     let run = |old_rules: bool, progress: &mut dyn FnMut(u32)| {
-        let mut world = world::World::new(scenario, seed, old_rules);
-        world.run(progress);
-        world
+        let mut simulation = simulation::Simulation::new(scenario, seed, old_rules);
+        simulation.run(progress);
+        simulation
     };
     let old = scenario.compare_old_rules.then(|| {
-        let world = run(true, &mut |_| {});
-        let cleaned_in_vain = world.old_rules.map_or(0, |rules| rules.cleaned_in_vain);
-        (world.tally, cleaned_in_vain)
+        let simulation = run(true, &mut |_| {});
+        let cleaned_in_vain = simulation.old_rules.map_or(0, |rules| rules.cleaned_in_vain);
+        (simulation.tally, cleaned_in_vain)
     });
     let tally = run(false, progress).tally;
     Report::new(scenario, seed, tally, old)

@@ -7,7 +7,7 @@ pub(crate) type Millis = u32;
 
 /// What waits for its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum EventKind {
     /// A client tries to connect.
     Attempt,
     /// A client closes its tab.
@@ -44,8 +44,8 @@ pub(crate) enum Kind {
 
 /// Eight bytes, for there are millions of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Event {
-    pub(crate) kind: Kind,
+pub(crate) struct ScheduledEvent {
+    pub(crate) kind: EventKind,
     /// Whose socket, for what happens to sockets.
     pub(crate) server: u8,
     /// Which life of the subject is meant: what happens to an earlier one is void.
@@ -64,7 +64,7 @@ const WINDOW: u32 = 1 << WINDOW_BITS;
 /// present window is a table, and each later one a list that is laid out when its time has come.
 pub(crate) struct Queue {
     window: u32,
-    near: Vec<Vec<Event>>,
+    near: Vec<Vec<ScheduledEvent>>,
     /// One bit for each bucket that is not empty.
     busy: Vec<u64>,
     far: BTreeMap<u32, Later>,
@@ -72,7 +72,7 @@ pub(crate) struct Queue {
 
 struct Later {
     first: Millis,
-    events: Vec<(Millis, Event)>,
+    events: Vec<(Millis, ScheduledEvent)>,
 }
 
 impl Queue {
@@ -86,7 +86,7 @@ impl Queue {
     }
 
     /// The time must not be before the last that was taken.
-    pub(crate) fn push(&mut self, at: Millis, event: Event) {
+    pub(crate) fn push(&mut self, at: Millis, event: ScheduledEvent) {
         let window = at >> WINDOW_BITS;
         debug_assert!(window >= self.window, "an event for the past");
         if window == self.window {
@@ -99,7 +99,7 @@ impl Queue {
         later.events.push((at, event));
     }
 
-    fn push_near(&mut self, at: Millis, event: Event) {
+    fn push_near(&mut self, at: Millis, event: ScheduledEvent) {
         let bucket = (at % WINDOW) as usize;
         self.near[bucket].push(event);
         self.busy[bucket / 64] |= 1 << (bucket % 64);
@@ -122,7 +122,7 @@ impl Queue {
     }
 
     /// What is due now, in exchange for an empty list whose memory is used again.
-    pub(crate) fn take(&mut self, now: Millis, taken: &mut Vec<Event>) {
+    pub(crate) fn take(&mut self, now: Millis, taken: &mut Vec<ScheduledEvent>) {
         debug_assert!(taken.is_empty());
         let window = now >> WINDOW_BITS;
         if window > self.window {
@@ -143,13 +143,13 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn event(subject: u32) -> Event {
-        Event { kind: Kind::Pong, server: 0, stamp: 0, subject }
+    fn event(subject: u32) -> ScheduledEvent {
+        ScheduledEvent { kind: EventKind::Pong, server: 0, stamp: 0, subject }
     }
 
     #[test]
     fn events_are_small() {
-        assert_eq!(size_of::<Event>(), 8);
+        assert_eq!(size_of::<ScheduledEvent>(), 8);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use headcount::{RunEvent, RunId, ThreadId, UserId};
 
 use crate::client::Phase;
-use crate::queue::{Kind, Millis};
-use crate::world::World;
+use crate::queue::{EventKind, Millis};
+use crate::simulation::Simulation;
 
 /// FNV-1a, the 64-bit variant: a digest that does not care how a text was cut into pieces.
 const DIGEST: u64 = 0xcbf2_9ce4_8422_2325;
@@ -30,12 +30,12 @@ pub(crate) struct Run {
 
 /// What a client has read of the run that it is reading.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Reader {
+pub(crate) struct RunReader {
     run: Option<u32>,
     digest: u64,
 }
 
-impl Reader {
+impl RunReader {
     pub(crate) const fn begin(&mut self, run: u32) {
         *self = Self { run: Some(run), digest: DIGEST };
     }
@@ -48,7 +48,7 @@ impl Reader {
     }
 }
 
-impl World<'_> {
+impl Simulation<'_> {
     /// The next user's agent begins, if it is not at work still.
     pub(crate) fn open_run(&mut self, index: usize) {
         let settings = &self.scenario.runs[index];
@@ -56,7 +56,7 @@ impl World<'_> {
             return;
         }
         let every = (60_000 / settings.per_minute).max(1);
-        self.push(self.now + every, Kind::OpenRun, index as u32, 0);
+        self.push(self.now + every, EventKind::OpenRun, index as u32, 0);
         let Some(group) = self.scenario.group(settings.clients.get_ref()) else { return };
         let range = self.ranges[group];
         let place = self.run_turns[index] % range.users;
@@ -82,7 +82,7 @@ impl World<'_> {
         self.tally.runs_opened += 1;
         self.digests.push(None);
         self.runs.insert(number, run);
-        self.push(self.now.saturating_add(settings.every.0), Kind::RunStep, number, 0);
+        self.push(self.now.saturating_add(settings.every.0), EventKind::RunStep, number, 0);
     }
 
     /// A run says the next piece of its text, or is complete.
@@ -107,7 +107,7 @@ impl World<'_> {
                 self.tally.runs_cut_short += 1;
                 return;
             }
-            self.push(now.saturating_add(settings.every.0), Kind::RunStep, number, 0);
+            self.push(now.saturating_add(settings.every.0), EventKind::RunStep, number, 0);
             self.runs.insert(number, run);
             return;
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::settings::{Misplaced, Settings};
+use crate::settings::{Misplaced, ServerSettings};
 use crate::values::{Percent, Span};
 
 /// More would not fit the servers' numbers.
@@ -23,7 +23,7 @@ pub struct Scenario {
     #[serde(default)]
     pub(crate) compare_old_rules: bool,
     #[serde(default)]
-    pub(crate) server: Settings,
+    pub(crate) server: ServerSettings,
     #[serde(default)]
     pub(crate) network: Network,
     pub(crate) clients: Vec<Group>,

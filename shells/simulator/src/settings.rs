@@ -12,7 +12,7 @@ use crate::values::{ProfileName, Span};
 /// `[server]`: how the registry is configured.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Settings {
+pub(crate) struct ServerSettings {
     profile: Option<ProfileName>,
     /// The registry's own keys.
     #[serde(default)]
@@ -152,7 +152,7 @@ keys! {
     "tick_budget" tick_budget
 }
 
-impl Settings {
+impl ServerSettings {
     /// The configuration, with this seed. A mistake has its place in the file.
     pub(crate) fn config(&self, seed: u64) -> Result<Config, Misplaced> {
         let mut builder = match self.profile {

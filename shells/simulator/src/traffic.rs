@@ -4,9 +4,9 @@ use bytes::Bytes;
 use headcount::{Class, Key, Message, Target};
 
 use crate::client::Phase;
-use crate::queue::{Kind, Millis};
+use crate::queue::{EventKind, Millis};
 use crate::scenario::{Audience, Thread, What, Worth};
-use crate::world::World;
+use crate::simulation::Simulation;
 
 /// Between two looks at what is due to be sent.
 const STEP: Millis = 10;
@@ -14,14 +14,14 @@ const STEP: Millis = 10;
 /// What messages are made of. They are read by nobody.
 static PAYLOAD: [u8; 1 << 20] = [b'.'; 1 << 20];
 
-impl World<'_> {
+impl Simulation<'_> {
     /// Sends what is due of one entry of the scenario's traffic.
     pub(crate) fn traffic(&mut self, index: usize) {
         let settings = &self.scenario.traffic[index];
         if settings.until.is_some_and(|until| self.now >= until.0) {
             return;
         }
-        self.push(self.now + STEP, Kind::Traffic, index as u32, 0);
+        self.push(self.now + STEP, EventKind::Traffic, index as u32, 0);
         let (mut turn, mut owed) = self.traffic_turns[index];
         owed += u64::from(settings.per_minute) * u64::from(STEP);
         let Some(group) = self.scenario.group(settings.clients.get_ref()) else { return };
@@ -98,7 +98,7 @@ impl World<'_> {
             }
             What::Crash => {
                 self.end_server(number, true);
-                self.push(now.saturating_add(incident.downtime.0), Kind::Start, 0, 0);
+                self.push(now.saturating_add(incident.downtime.0), EventKind::Start, 0, 0);
             }
             What::Clock => {
                 server.ahead += i64::from(incident.forward.0) - i64::from(incident.backward.0);

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use headcount::{Action, Body, CloseReason, ConnId, Ended, RunEventKind, RunId, StreamRef};
 
 use crate::client::Phase;
-use crate::queue::{Event, Kind, Millis};
+use crate::queue::{EventKind, Millis, ScheduledEvent};
 use crate::server::{Arrival, Peer, Sockets};
+use crate::simulation::Simulation;
 use crate::tally::place;
-use crate::world::World;
 
 /// Recipients that are queued for before the sockets are flushed.
 const SLICE: usize = 512;
@@ -23,7 +23,7 @@ enum Task<'a> {
     Nothing,
 }
 
-impl World<'_> {
+impl Simulation<'_> {
     /// Time, then everything that there is to do, as the documentation's loop has it.
     pub(crate) fn turn(&mut self, number: u8) {
         let Some(mut server) = self.servers[number as usize].take() else { return };
@@ -65,7 +65,7 @@ impl World<'_> {
         if ended {
             self.end_server(number, false);
             if let Some(after) = successor_after {
-                self.push(self.now.saturating_add(after), Kind::Start, 0, 0);
+                self.push(self.now.saturating_add(after), EventKind::Start, 0, 0);
             }
         }
     }
@@ -106,8 +106,12 @@ impl World<'_> {
         let socket = &mut sockets.slots[slot as usize];
         if !socket.reading && socket.read < socket.handed && matches!(socket.peer, Peer::Slow(_)) {
             socket.reading = true;
-            let event =
-                Event { kind: Kind::Read, server: number, stamp: socket.stamp, subject: slot };
+            let event = ScheduledEvent {
+                kind: EventKind::Read,
+                server: number,
+                stamp: socket.stamp,
+                subject: slot,
+            };
             self.queue.push(self.now + READ_EVERY, event);
         }
     }
@@ -123,17 +127,17 @@ impl World<'_> {
         self.servers[number as usize] = Some(server);
     }
 
-    pub(crate) fn happen_to_socket(&mut self, kind: Kind, number: u8, slot: u32, stamp: u16) {
+    pub(crate) fn happen_to_socket(&mut self, kind: EventKind, number: u8, slot: u32, stamp: u16) {
         let Some((clock, server)) = self.server(number) else { return };
         let socket = &mut server.sockets.slots[slot as usize];
         let Some(conn) = socket.conn.filter(|_| socket.stamp == stamp) else { return };
         match (kind, socket.peer) {
-            (Kind::Read, Peer::Slow(rate)) => {
+            (EventKind::Read, Peer::Slow(rate)) => {
                 socket.reading = false;
                 let bytes = u64::from(rate) * u64::from(READ_EVERY) / 1_000;
                 self.read(number, slot, bytes.max(1));
             }
-            (Kind::Read, _) => socket.reading = false,
+            (EventKind::Read, _) => socket.reading = false,
             _ => {
                 let _ = server.registry.disconnect(clock, conn);
             }
@@ -147,7 +151,8 @@ impl World<'_> {
         if matches!(arrival, Arrival::Close(_)) {
             // It answers the close, and the socket ends, whatever else the client is doing by now.
             let at = self.now.saturating_add(self.round_trip());
-            let event = Event { kind: Kind::End, server: number, stamp, subject: slot };
+            let event =
+                ScheduledEvent { kind: EventKind::End, server: number, stamp, subject: slot };
             self.queue.push(at, event);
         }
         let record = &self.clients[client as usize];
@@ -193,12 +198,12 @@ impl World<'_> {
             Arrival::Ping => {
                 if self.settings(client).answers {
                     let after = self.round_trip();
-                    self.later(after, Kind::Pong, client);
+                    self.later(after, EventKind::Pong, client);
                 }
             }
             Arrival::Draining { from, to } => {
                 let after = self.random.between(*from, *to);
-                self.later(after, Kind::Move, client);
+                self.later(after, EventKind::Move, client);
             }
             Arrival::Close(reason) => self.closed(client, *reason),
         }

@@ -6,9 +6,9 @@ use headcount::{Config, Registry, RoomId};
 
 use crate::client::{Client, NEVER, Phase, Range};
 use crate::old_rules::OldRules;
-use crate::queue::{Event, Kind, Millis, Queue};
+use crate::queue::{EventKind, Millis, Queue, ScheduledEvent};
 use crate::random::Random;
-use crate::runs::{Reader, Run};
+use crate::runs::{Run, RunReader};
 use crate::scenario::Scenario;
 use crate::server::Server;
 use crate::tally::{Sample, Tally};
@@ -16,7 +16,7 @@ use crate::tally::{Sample, Tally};
 /// How many points a plot has, unless they would be nearer than a tenth of a second.
 const SAMPLES: u32 = 600;
 
-pub(crate) struct World<'s> {
+pub(crate) struct Simulation<'s> {
     pub(crate) scenario: &'s Scenario,
     pub(crate) seed: u64,
     pub(crate) now: Millis,
@@ -41,13 +41,13 @@ pub(crate) struct World<'s> {
     /// What the whole text of each run comes to, once it is complete.
     pub(crate) digests: Vec<Option<u64>>,
     /// One for each client, if the scenario has runs.
-    pub(crate) readers: Vec<Reader>,
+    pub(crate) readers: Vec<RunReader>,
     /// In place of servers, for the comparison.
     pub(crate) old_rules: Option<OldRules>,
     sample_every: Millis,
 }
 
-impl<'s> World<'s> {
+impl<'s> Simulation<'s> {
     pub(crate) fn new(scenario: &'s Scenario, seed: u64, old_rules: bool) -> Self {
         let ranges = Range::of(scenario);
         let mut clients = Vec::with_capacity(scenario.clients() as usize);
@@ -58,7 +58,7 @@ impl<'s> World<'s> {
         let name = |name: &String| RoomId::new(name).ok();
         let groups = scenario.clients.iter();
         let rooms = groups.map(|group| group.room.as_ref().and_then(name)).collect();
-        let mut world = Self {
+        let mut simulation = Self {
             scenario,
             seed,
             now: 0,
@@ -76,18 +76,18 @@ impl<'s> World<'s> {
             runs: BTreeMap::new(),
             next_run: 0,
             digests: Vec::new(),
-            readers: vec![Reader::default(); readers],
+            readers: vec![RunReader::default(); readers],
             old_rules: old_rules.then(OldRules::default),
             sample_every: scenario.length.0.div_ceil(SAMPLES).max(100),
         };
-        world.tally.groups.resize_with(scenario.clients.len(), Default::default);
+        simulation.tally.groups.resize_with(scenario.clients.len(), Default::default);
         if old_rules {
-            world.current = Some(0);
+            simulation.current = Some(0);
         } else {
-            world.start_server();
+            simulation.start_server();
         }
-        world.plan();
-        world
+        simulation.plan();
+        simulation
     }
 
     /// Pushes all that is known from the beginning.
@@ -99,27 +99,27 @@ impl<'s> World<'s> {
             for client in range.first..range.first + range.clients() {
                 let at = arrive.saturating_add(self.random.below(over));
                 self.clients[client as usize].phase = Phase::Seeking;
-                self.push(at, Kind::Attempt, client, 0);
+                self.push(at, EventKind::Attempt, client, 0);
             }
         }
         for (index, traffic) in self.scenario.traffic.iter().enumerate() {
-            self.push(traffic.from.0, Kind::Traffic, index as u32, 0);
+            self.push(traffic.from.0, EventKind::Traffic, index as u32, 0);
         }
         for (index, runs) in self.scenario.runs.iter().enumerate() {
-            self.push(runs.from.0, Kind::OpenRun, index as u32, 0);
+            self.push(runs.from.0, EventKind::OpenRun, index as u32, 0);
         }
         for (index, incident) in self.scenario.incidents.iter().enumerate() {
-            self.push(incident.at.0, Kind::Incident, index as u32, 0);
+            self.push(incident.at.0, EventKind::Incident, index as u32, 0);
         }
-        self.push(0, Kind::Sample, 0, 0);
+        self.push(0, EventKind::Sample, 0, 0);
     }
 
-    pub(crate) fn push(&mut self, at: Millis, kind: Kind, subject: u32, stamp: u16) {
-        self.queue.push(at, Event { kind, server: 0, stamp, subject });
+    pub(crate) fn push(&mut self, at: Millis, kind: EventKind, subject: u32, stamp: u16) {
+        self.queue.push(at, ScheduledEvent { kind, server: 0, stamp, subject });
     }
 
     /// What happens to a client in its present life, so long from now.
-    pub(crate) fn later(&mut self, after: Millis, kind: Kind, client: u32) {
+    pub(crate) fn later(&mut self, after: Millis, kind: EventKind, client: u32) {
         let stamp = self.clients[client as usize].stamp;
         self.push(self.now.saturating_add(after), kind, client, stamp);
     }
@@ -196,37 +196,39 @@ impl<'s> World<'s> {
         self.finish();
     }
 
-    fn happen(&mut self, event: Event) {
-        let Event { kind, server, stamp, subject } = event;
+    fn happen(&mut self, event: ScheduledEvent) {
+        let ScheduledEvent { kind, server, stamp, subject } = event;
         match kind {
-            Kind::Traffic => return self.traffic(subject as usize),
-            Kind::OpenRun => return self.open_run(subject as usize),
-            Kind::RunStep => return self.run_step(subject),
-            Kind::Incident => return self.incident(subject as usize),
-            Kind::Start => return self.start_server(),
-            Kind::Sample => {
+            EventKind::Traffic => return self.traffic(subject as usize),
+            EventKind::OpenRun => return self.open_run(subject as usize),
+            EventKind::RunStep => return self.run_step(subject),
+            EventKind::Incident => return self.incident(subject as usize),
+            EventKind::Start => return self.start_server(),
+            EventKind::Sample => {
                 self.sample();
-                return self.push(self.now + self.sample_every, Kind::Sample, 0, 0);
+                return self.push(self.now + self.sample_every, EventKind::Sample, 0, 0);
             }
-            Kind::End | Kind::Read => return self.happen_to_socket(kind, server, subject, stamp),
+            EventKind::End | EventKind::Read => {
+                return self.happen_to_socket(kind, server, subject, stamp);
+            }
             _ => {}
         }
         if self.clients[subject as usize].stamp != stamp {
             return;
         }
         match kind {
-            Kind::Attempt => self.attempt(subject),
-            Kind::Leave => self.leave(subject),
-            Kind::Drop => {
+            EventKind::Attempt => self.attempt(subject),
+            EventKind::Leave => self.leave(subject),
+            EventKind::Drop => {
                 let silent = self.settings(subject).silent.0;
                 let silent = self.random.percent(silent);
                 self.drop_network(subject, silent);
             }
-            Kind::Notice => self.seek(subject, 0),
-            Kind::Stall => self.stall(subject),
-            Kind::ReadOn => self.read_on(subject),
-            Kind::Pong => self.pong(subject),
-            Kind::Move => self.move_on(subject),
+            EventKind::Notice => self.seek(subject, 0),
+            EventKind::Stall => self.stall(subject),
+            EventKind::ReadOn => self.read_on(subject),
+            EventKind::Pong => self.pong(subject),
+            EventKind::Move => self.move_on(subject),
             _ => {}
         }
     }
