@@ -10,7 +10,9 @@ use headcount::{
     Admitted, Body, CloseReason, ConnId, ConnState, Ended, Message, Notice, Position, Refused,
     Registry, ReplyError, Resume, RoomId, Source, StreamRef, Target, Timestamp,
 };
-use headcount_mio::{Answer, Context, Handler, HangUp, Kind, Outcome, Payload, Request, Verdict};
+use headcount_mio::{
+    Answer, Context, FrameKind, Handler, HangUp, Outcome, Payload, Request, Verdict,
+};
 use tokio::sync::Notify;
 use tracing::{debug, error, info};
 
@@ -411,29 +413,35 @@ impl Handler for Gateway {
         position: Option<Position>,
         body: Body<'_>,
         out: &mut Vec<u8>,
-    ) -> Kind {
+    ) -> FrameKind {
         let (Some(name), Some(position)) = (frames::stream_name(stream), position) else {
             // What is in no stream was made as a whole frame.
             out.extend_from_slice(body.as_bytes());
-            return Kind::Text;
+            return FrameKind::Text;
         };
         match body {
             Body::Message(message) => frames::event(&name, position, message.payload(), out),
             Body::Run(fact) => run_events::fact(&name, position, &fact, self.wall.anchor(), out),
             Body::Text(text) => run_events::text(&name, position, &text, self.wall.anchor(), out),
         }
-        Kind::Text
+        FrameKind::Text
     }
 
-    fn encode_gap(&mut self, stream: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> Kind {
+    fn encode_gap(
+        &mut self,
+        stream: StreamRef<'_>,
+        from: u64,
+        to: u64,
+        out: &mut Vec<u8>,
+    ) -> FrameKind {
         let name = frames::stream_name(stream).unwrap_or_default();
         out.extend_from_slice(frames::gap(&name, from, to).as_bytes());
-        Kind::Text
+        FrameKind::Text
     }
 
-    fn encode_draining(&mut self, within: Range<Duration>, out: &mut Vec<u8>) -> Kind {
+    fn encode_draining(&mut self, within: Range<Duration>, out: &mut Vec<u8>) -> FrameKind {
         out.extend_from_slice(frames::draining(&within).as_bytes());
-        Kind::Text
+        FrameKind::Text
     }
 
     fn cleanup(&mut self, what: Ended, _: CloseReason) {

@@ -13,7 +13,9 @@ use headcount::{
     CloseReason, Config, ConnId, Message, Principal, ReplyError, StreamRef, Target, ThreadId,
     UserId,
 };
-use headcount_mio::{Context, Handler, Kind, Options, Outcome, Payload, Request, Server, Verdict};
+use headcount_mio::{
+    Context, FrameKind, Handler, Options, Outcome, Payload, Request, Server, Verdict,
+};
 
 struct Echo {
     everybody: Principal,
@@ -41,13 +43,13 @@ impl Handler for Echo {
         Outcome::Done
     }
 
-    fn encode_gap(&mut self, _: StreamRef<'_>, _: u64, _: u64, _: &mut Vec<u8>) -> Kind {
+    fn encode_gap(&mut self, _: StreamRef<'_>, _: u64, _: u64, _: &mut Vec<u8>) -> FrameKind {
         // Nothing is ever sent to a stream.
-        Kind::Binary
+        FrameKind::Binary
     }
 
-    fn encode_draining(&mut self, _: Range<Duration>, _: &mut Vec<u8>) -> Kind {
-        Kind::Binary
+    fn encode_draining(&mut self, _: Range<Duration>, _: &mut Vec<u8>) -> FrameKind {
+        FrameKind::Binary
     }
 }
 

@@ -5,7 +5,7 @@ use headcount::{Action, Ended};
 
 use crate::fair::steps_of;
 use crate::frames::{PING, data_frame};
-use crate::handler::{Handler, Kind};
+use crate::handler::{FrameKind, Handler};
 use crate::socket::Stream;
 use crate::sockets::Sockets;
 
@@ -74,10 +74,10 @@ impl Encoder {
         }
     }
 
-    fn frame(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> Kind) -> Bytes {
+    fn frame(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> FrameKind) -> Bytes {
         self.payload.clear();
         let kind = encode(&mut self.payload);
-        let frame = data_frame(kind == Kind::Text, &self.payload);
+        let frame = data_frame(kind == FrameKind::Text, &self.payload);
         if self.payload.capacity() > KEPT_CAPACITY {
             self.payload = Vec::new();
         }

@@ -85,7 +85,7 @@ pub trait Handler {
     }
 
     /// Appends the payload of a message's WebSocket frame to `out`, which is empty: called once,
-    /// however many recipients there are. A [`Kind::Text`] payload must be UTF-8.
+    /// however many recipients there are. A [`FrameKind::Text`] payload must be UTF-8.
     ///
     /// By default the payload as the application sent it, which of an agent's run says neither which
     /// run nor what happened.
@@ -95,7 +95,7 @@ pub trait Handler {
         position: Option<Position>,
         body: Body<'_>,
         out: &mut Vec<u8>,
-    ) -> Kind {
+    ) -> FrameKind {
         let _ = (stream, position);
         out.extend_from_slice(body.as_bytes());
         let text = match body {
@@ -103,16 +103,22 @@ pub trait Handler {
             Body::Run(fact) => std::str::from_utf8(fact.payload).is_ok(),
             Body::Text(_) => true,
         };
-        if text { Kind::Text } else { Kind::Binary }
+        if text { FrameKind::Text } else { FrameKind::Binary }
     }
 
     /// Appends the payload of the frame that tells a client that the entries `from..=to` of a
     /// stream are lost for it.
-    fn encode_gap(&mut self, stream: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> Kind;
+    fn encode_gap(
+        &mut self,
+        stream: StreamRef<'_>,
+        from: u64,
+        to: u64,
+        out: &mut Vec<u8>,
+    ) -> FrameKind;
 
     /// Appends the payload of the frame that tells clients to reconnect elsewhere, each after a
     /// delay that it picks from the range.
-    fn encode_draining(&mut self, within: Range<Duration>, out: &mut Vec<u8>) -> Kind;
+    fn encode_draining(&mut self, within: Range<Duration>, out: &mut Vec<u8>) -> FrameKind;
 
     /// A fact for logs and metrics. At most `notices` of them wait for the end of a turn; further
     /// ones are lost and counted.
@@ -219,7 +225,7 @@ pub enum Outcome {
 
 /// What kind of message a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FrameKind {
     /// Text: the payload is UTF-8.
     Text,
     /// Binary.

@@ -20,7 +20,7 @@
 //!     UserId,
 //! };
 //! use headcount_mio::{
-//!     Answer, Context, Handler, Kind, Options, Outcome, Payload, Request, Server, Verdict,
+//!     Answer, Context, Handler, FrameKind, Options, Outcome, Payload, Request, Server, Verdict,
 //! };
 //!
 //! struct Chat {
@@ -51,14 +51,14 @@
 //!         Outcome::Done
 //!     }
 //!
-//!     fn encode_gap(&mut self, _: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> Kind {
+//!     fn encode_gap(&mut self, _: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> FrameKind {
 //!         out.extend_from_slice(format!("(you missed {} messages)", to - from + 1).as_bytes());
-//!         Kind::Text
+//!         FrameKind::Text
 //!     }
 //!
-//!     fn encode_draining(&mut self, _: Range<Duration>, out: &mut Vec<u8>) -> Kind {
+//!     fn encode_draining(&mut self, _: Range<Duration>, out: &mut Vec<u8>) -> FrameKind {
 //!         out.extend_from_slice(b"(the server is about to restart)");
-//!         Kind::Text
+//!         FrameKind::Text
 //!     }
 //! }
 //!
@@ -170,7 +170,7 @@ mod sockets;
 
 pub use answer::Answer;
 pub use handle::{Handle, HandleError};
-pub use handler::{Context, Handler, HangUp, Kind, Outcome, Payload, Verdict};
+pub use handler::{Context, FrameKind, Handler, HangUp, Outcome, Payload, Verdict};
 pub use http::Request;
 pub use options::Options;
 pub use server::{BindError, Server};

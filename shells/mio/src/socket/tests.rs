@@ -32,7 +32,7 @@ use crate::actions::Encoder;
 use crate::answer::Answer;
 use crate::event_loop::READ;
 use crate::fair::MOST;
-use crate::handler::{Handler, Kind, Outcome, Payload, Verdict};
+use crate::handler::{FrameKind, Handler, Outcome, Payload, Verdict};
 use crate::http::Request;
 use crate::sockets::Sockets;
 use wire::{Fake, Wire};
@@ -108,12 +108,12 @@ impl Handler for Echo {
         self.message(context, conn, payload)
     }
 
-    fn encode_gap(&mut self, _: StreamRef<'_>, _: u64, _: u64, _: &mut Vec<u8>) -> Kind {
-        Kind::Text
+    fn encode_gap(&mut self, _: StreamRef<'_>, _: u64, _: u64, _: &mut Vec<u8>) -> FrameKind {
+        FrameKind::Text
     }
 
-    fn encode_draining(&mut self, _: Range<Duration>, _: &mut Vec<u8>) -> Kind {
-        Kind::Text
+    fn encode_draining(&mut self, _: Range<Duration>, _: &mut Vec<u8>) -> FrameKind {
+        FrameKind::Text
     }
 
     fn turned_away(&mut self, _: SocketAddr, answer: &Answer) {

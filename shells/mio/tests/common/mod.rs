@@ -19,7 +19,8 @@ use headcount::{
     Resume, RoomId, Stats, StreamRef, Target, ThreadId, UserId,
 };
 use headcount_mio::{
-    Answer, Context, Handle, Handler, Kind, Options, Outcome, Payload, Request, Server, Verdict,
+    Answer, Context, FrameKind, Handle, Handler, Options, Outcome, Payload, Request, Server,
+    Verdict,
 };
 
 pub(crate) use wire::*;
@@ -145,14 +146,14 @@ impl Handler for TestHandler {
         Outcome::Done
     }
 
-    fn encode_gap(&mut self, _: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> Kind {
+    fn encode_gap(&mut self, _: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> FrameKind {
         out.extend_from_slice(format!("gap {from}..={to}").as_bytes());
-        Kind::Text
+        FrameKind::Text
     }
 
-    fn encode_draining(&mut self, _: Range<Duration>, out: &mut Vec<u8>) -> Kind {
+    fn encode_draining(&mut self, _: Range<Duration>, out: &mut Vec<u8>) -> FrameKind {
         out.extend_from_slice(b"draining");
-        Kind::Text
+        FrameKind::Text
     }
 
     fn cleanup(&mut self, what: Ended, reason: CloseReason) {
