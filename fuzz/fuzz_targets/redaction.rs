@@ -6,12 +6,12 @@
 
 #![no_main]
 
-use headcount_redaction::{Error, Kind, Policy};
+use headcount_redaction::{Error, PayloadKind, Policy};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-const KINDS: [Kind; 4] = [Kind::Parameters, Kind::Thinking, Kind::Result, Kind::Error];
+const KINDS: [PayloadKind; 4] = [PayloadKind::Parameters, PayloadKind::Thinking, PayloadKind::Result, PayloadKind::Error];
 
 /// Values below a key that is a secret however keys are cut into words.
 fn secrets<'v>(value: &'v Value, found: &mut Vec<&'v Value>) {

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use headcount_redaction::{Kind, Policy};
+use headcount_redaction::{PayloadKind, Policy};
 
 fn rows(row: &str, bytes: usize) -> String {
     let rows = vec![row; bytes / row.len()];
@@ -18,12 +18,12 @@ fn redact(c: &mut Criterion) {
     let trace = r#"{"at":"File \"/home/alice/app/main.py\", line 3, in main","n":3}"#;
     let mut group = c.benchmark_group("redact");
     for (name, kind, json) in [
-        ("a call of 200 bytes", Kind::Parameters, rows(row, 200)),
-        ("rows, 64 KiB", Kind::Result, rows(row, 64 << 10)),
-        ("rows with secrets, 64 KiB", Kind::Result, rows(secret, 64 << 10)),
-        ("json in strings, 64 KiB", Kind::Parameters, rows(nested, 64 << 10)),
-        ("a trace, 64 KiB", Kind::Error, rows(trace, 64 << 10)),
-        ("one text, 1 MiB", Kind::Result, format!("\"{}\"", "word ".repeat((1 << 20) / 5))),
+        ("a call of 200 bytes", PayloadKind::Parameters, rows(row, 200)),
+        ("rows, 64 KiB", PayloadKind::Result, rows(row, 64 << 10)),
+        ("rows with secrets, 64 KiB", PayloadKind::Result, rows(secret, 64 << 10)),
+        ("json in strings, 64 KiB", PayloadKind::Parameters, rows(nested, 64 << 10)),
+        ("a trace, 64 KiB", PayloadKind::Error, rows(trace, 64 << 10)),
+        ("one text, 1 MiB", PayloadKind::Result, format!("\"{}\"", "word ".repeat((1 << 20) / 5))),
     ] {
         group.throughput(Throughput::Bytes(json.len() as u64));
         group.bench_function(name, |b| b.iter(|| policy.redact(kind, black_box(&json)).is_ok()));

@@ -5,12 +5,12 @@
 //! of members, members that occur twice. A text that no rule is about is returned borrowed.
 //!
 //! ```
-//! use headcount_redaction::{Kind, Policy};
+//! use headcount_redaction::{PayloadKind, Policy};
 //!
 //! let policy = Policy::default();
 //! let json = r#"{"apiKey":"k-17","rows":[{"password":"x","keyword":"y","n":1E2}]}"#;
 //! assert_eq!(
-//!     policy.redact(Kind::Parameters, json).unwrap(),
+//!     policy.redact(PayloadKind::Parameters, json).unwrap(),
 //!     r#"{"apiKey":"[redacted]","rows":[{"password":"[redacted]","keyword":"y","n":1E2}]}"#,
 //! );
 //! ```
@@ -19,11 +19,11 @@
 //!
 //! | rule | where | what becomes of it |
 //! |---|---|---|
-//! | secret key | every [`Kind`], at any depth | the value, whatever it is, becomes `"[redacted]"` |
-//! | removed key | all kinds but [`Kind::Parameters`], at any depth | the member goes |
+//! | secret key | every [`PayloadKind`], at any depth | the value, whatever it is, becomes `"[redacted]"` |
+//! | removed key | all kinds but [`PayloadKind::Parameters`], at any depth | the member goes |
 //! | long text | every kind; keys too | cut, and ends with `… [N bytes cut]` |
 //! | long list | every kind, at any depth | cut, and its last item is `"[N items cut]"` |
-//! | local path | every text of [`Kind::Error`]; in other kinds what is below a key with a word such as `error`, `exception` or `traceback` | `[path]` |
+//! | local path | every text of [`PayloadKind::Error`]; in other kinds what is below a key with a word such as `error`, `exception` or `traceback` | `[path]` |
 //!
 //! **Keys** are compared by whole words, without regard to case. Words end where letters and other
 //! characters meet (`api_key`, `x-api-key`, `api key`, `api.key`), and where the case changes
@@ -58,5 +58,5 @@ mod text;
 mod words;
 
 pub use json::{Error, MAX_DEPTH};
-pub use policy::{Builder, Kind, MAX_KEY_BYTES, MAX_KEYS, MIN_BYTES, Policy, PolicyError};
+pub use policy::{Builder, MAX_KEY_BYTES, MAX_KEYS, MIN_BYTES, PayloadKind, Policy, PolicyError};
 pub use rewrite::MAX_NESTING;

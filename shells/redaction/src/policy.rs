@@ -9,7 +9,7 @@ use crate::words::Words;
 
 /// What a text is, which decides the rules that apply to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum PayloadKind {
     /// What a tool or an agent is called with. Removed keys stay in it, and texts are cut at
     /// [`Builder::max_input`].
     Parameters,
@@ -88,7 +88,7 @@ impl Policy {
     /// The removed keys of the default.
     pub const REMOVED_KEYS: &'static [&'static str] =
         &["system_prompt", "internal_reasoning", "debug_info"];
-    /// The bytes of a text of [`Kind::Parameters`] by default: 4 KiB.
+    /// The bytes of a text of [`PayloadKind::Parameters`] by default: 4 KiB.
     pub const MAX_INPUT: usize = 4 << 10;
     /// The bytes of a text of any other kind by default: 64 KiB.
     pub const MAX_OUTPUT: usize = 64 << 10;
@@ -123,7 +123,7 @@ impl Policy {
     ///
     /// [`Error::Malformed`] if the text is not JSON, and [`Error::TooDeep`] if it is nested too deep.
     /// Half of a surrogate pair is no error; in a string that is changed it becomes U+FFFD.
-    pub fn redact<'j>(&self, kind: Kind, json: &'j str) -> Result<Cow<'j, str>, Error> {
+    pub fn redact<'j>(&self, kind: PayloadKind, json: &'j str) -> Result<Cow<'j, str>, Error> {
         rewrite::redact(self, kind, json)
     }
 }
@@ -171,7 +171,7 @@ impl Builder {
         self
     }
 
-    /// The bytes of UTF-8 that a text of [`Kind::Parameters`] may have, at least [`MIN_BYTES`];
+    /// The bytes of UTF-8 that a text of [`PayloadKind::Parameters`] may have, at least [`MIN_BYTES`];
     /// `usize::MAX` is no bound.
     #[must_use]
     pub const fn max_input(mut self, bytes: usize) -> Self {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::json::{Error, MAX_DEPTH, Scanner};
-use crate::policy::{Kind, Policy};
+use crate::policy::{PayloadKind, Policy};
 use crate::words::{Key, Words};
 use crate::{paths, text};
 
@@ -17,17 +17,17 @@ const SECRET: &str = "[redacted]";
 
 pub(crate) fn redact<'j>(
     policy: &Policy,
-    kind: Kind,
+    kind: PayloadKind,
     json: &'j str,
 ) -> Result<Cow<'j, str>, Error> {
     let rules = Rules {
         policy,
-        removes: kind != Kind::Parameters,
-        longest: if kind == Kind::Parameters { policy.max_input } else { policy.max_output },
+        removes: kind != PayloadKind::Parameters,
+        longest: if kind == PayloadKind::Parameters { policy.max_input } else { policy.max_output },
     };
     let mut pass = Pass::new(rules, json, Level { depth: 0, nesting: 0 });
     pass.scanner.blank();
-    pass.value(Below { errors: kind == Kind::Error, changes: true, depth: 0 })?;
+    pass.value(Below { errors: kind == PayloadKind::Error, changes: true, depth: 0 })?;
     pass.scanner.blank();
     if pass.scanner.at < json.len() {
         return Err(pass.scanner.malformed());

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use headcount_redaction::{Error, Kind, Policy};
+use headcount_redaction::{Error, PayloadKind, Policy};
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
-const KINDS: [Kind; 4] = [Kind::Parameters, Kind::Thinking, Kind::Result, Kind::Error];
+const KINDS: [PayloadKind; 4] =
+    [PayloadKind::Parameters, PayloadKind::Thinking, PayloadKind::Result, PayloadKind::Error];
 
 /// Stands only where a rule must find it.
 const SENTINEL: &str = "s3ntinel";
@@ -94,7 +95,7 @@ fn json() -> impl Strategy<Value = String> {
     })
 }
 
-fn redact(policy: &Policy, kind: Kind, json: &str) -> String {
+fn redact(policy: &Policy, kind: PayloadKind, json: &str) -> String {
     policy.redact(kind, json).unwrap_or_else(|error| panic!("{error}: {json}")).into_owned()
 }
 
@@ -119,7 +120,7 @@ proptest! {
         let place = places[cut.index(places.len())];
         for text in [json[..place].to_owned(), format!("{}{c}{}", &json[..place], &json[place..])] {
             let taken = serde_json::from_str::<&RawValue>(&text).is_ok();
-            let ours = Policy::default().redact(Kind::Result, &text);
+            let ours = Policy::default().redact(PayloadKind::Result, &text);
             prop_assert_eq!(ours.is_ok(), taken, "{}", text);
         }
     }
@@ -135,7 +136,7 @@ proptest! {
             .unwrap();
         // Parts of it are below keys of errors, which no setting is about.
         if !json.to_lowercase().contains("error") && !json.contains("raceback") {
-            let redacted = policy.redact(Kind::Parameters, &json);
+            let redacted = policy.redact(PayloadKind::Parameters, &json);
             prop_assert!(matches!(redacted, Ok(Cow::Borrowed(same)) if same == json), "{}", json);
         }
     }

@@ -3,20 +3,20 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use headcount_redaction::{Error, Kind, MAX_DEPTH, MAX_NESTING, Policy};
+use headcount_redaction::{Error, MAX_DEPTH, MAX_NESTING, PayloadKind, Policy};
 
-fn redact(kind: Kind, json: &str) -> String {
+fn redact(kind: PayloadKind, json: &str) -> String {
     let redacted = Policy::default().redact(kind, json).unwrap_or_else(|e| panic!("{e}: {json}"));
     assert!(serde_json::from_str::<serde_json::Value>(&redacted).is_ok(), "{redacted}");
     redacted.into_owned()
 }
 
 fn parameters(json: &str) -> String {
-    redact(Kind::Parameters, json)
+    redact(PayloadKind::Parameters, json)
 }
 
 /// The text is returned as it was, without a copy.
-fn untouched(kind: Kind, json: &str) {
+fn untouched(kind: PayloadKind, json: &str) {
     let redacted = Policy::default().redact(kind, json);
     assert!(matches!(redacted, Ok(Cow::Borrowed(same)) if same == json), "{json}: {redacted:?}");
 }
@@ -35,7 +35,7 @@ fn keys_are_compared_by_whole_words() {
     for key in
         ["keyword", "author", "authority", "monkey", "key", "tokens", "max_tokens", "tokenizer"]
     {
-        untouched(Kind::Parameters, &format!(r#"{{"{key}":"v"}}"#));
+        untouched(PayloadKind::Parameters, &format!(r#"{{"{key}":"v"}}"#));
     }
 }
 
@@ -87,7 +87,7 @@ fn a_secret_goes_whatever_it_is() {
 
 #[test]
 fn results_and_errors_lose_their_secrets_too() {
-    for kind in [Kind::Thinking, Kind::Result, Kind::Error] {
+    for kind in [PayloadKind::Thinking, PayloadKind::Result, PayloadKind::Error] {
         assert_eq!(
             redact(kind, r#"{"rows":[{"id":1,"api_key":"x"}]}"#),
             r#"{"rows":[{"id":1,"api_key":"[redacted]"}]}"#
@@ -97,7 +97,7 @@ fn results_and_errors_lose_their_secrets_too() {
 
 #[test]
 fn internal_fields_go_at_any_depth_with_their_comma() {
-    for kind in [Kind::Thinking, Kind::Result, Kind::Error] {
+    for kind in [PayloadKind::Thinking, PayloadKind::Result, PayloadKind::Error] {
         for (json, expected) in [
             (r#"{"system_prompt":"x"}"#, "{}"),
             (r#"{ "system_prompt" : "x" , "a":1}"#, r#"{ "a":1}"#),
@@ -114,7 +114,7 @@ fn internal_fields_go_at_any_depth_with_their_comma() {
         }
         untouched(kind, r#"{"system":"x","prompt":"y","debug":1,"information":2}"#);
     }
-    untouched(Kind::Parameters, r#"{"system_prompt":"x"}"#);
+    untouched(PayloadKind::Parameters, r#"{"system_prompt":"x"}"#);
 }
 
 #[test]
@@ -123,10 +123,10 @@ fn every_other_byte_stays() {
         " { \"n\" : [ 1E2 , 1e+02, -0.0, 123456789012345678901234567890, 0.1000 ] ,\n",
         "\t\"s\":\"\\u0041\\/\\ud83d\\ude00\\ud83d\", \"n\":null, \"\":{ } } "
     );
-    untouched(Kind::Result, json);
+    untouched(PayloadKind::Result, json);
     let secret = json.replace("\"\":", "\"pwd\":");
     let expected = secret.replace("{ }", "\"[redacted]\"");
-    assert_eq!(Policy::default().redact(Kind::Result, &secret).unwrap(), expected);
+    assert_eq!(Policy::default().redact(PayloadKind::Result, &secret).unwrap(), expected);
 }
 
 #[test]
@@ -148,15 +148,19 @@ fn long_texts_and_lists_say_how_much_went() {
     let long = format!(r#"{{"q":"{}"}}"#, "y".repeat(5_000));
     let cut = parameters(&long);
     assert_eq!(cut, format!(r#"{{"q":"{}… [924 bytes cut]"}}"#, "y".repeat(4_076)));
-    untouched(Kind::Result, &long);
+    untouched(PayloadKind::Result, &long);
     let list = |items: usize| format!("[{}]", vec!["7"; items].join(","));
-    untouched(Kind::Result, &list(1_000));
-    assert_eq!(redact(Kind::Result, &list(1_001)), list(999).replace(']', r#","[2 items cut]"]"#));
+    untouched(PayloadKind::Result, &list(1_000));
+    assert_eq!(
+        redact(PayloadKind::Result, &list(1_001)),
+        list(999).replace(']', r#","[2 items cut]"]"#)
+    );
     let policy = Policy::builder().max_items(1).build().unwrap();
-    let of_one = policy.redact(Kind::Result, r#"[{"token":1},{"token":2}]"#).unwrap();
+    let of_one = policy.redact(PayloadKind::Result, r#"[{"token":1},{"token":2}]"#).unwrap();
     assert_eq!(of_one, r#"["[2 items cut]"]"#);
     let policy = Policy::builder().max_items(2).build().unwrap();
-    let of_two = policy.redact(Kind::Result, r#"[{"token":1}, {"token":2}, {"token":3} ,4 ]"#);
+    let of_two =
+        policy.redact(PayloadKind::Result, r#"[{"token":1}, {"token":2}, {"token":3} ,4 ]"#);
     assert_eq!(of_two.unwrap(), r#"[{"token":"[redacted]"}, "[3 items cut]" ]"#);
 }
 
@@ -165,7 +169,7 @@ fn a_text_is_cut_between_characters() {
     let policy = Policy::builder().max_output(64).build().unwrap();
     for text in ["é", "日", "😀", r"\u00e9", r"\ud83d\ude00"] {
         let json = format!("\"{}\"", text.repeat(100));
-        let cut = policy.redact(Kind::Result, &json).unwrap();
+        let cut = policy.redact(PayloadKind::Result, &json).unwrap();
         let text: String = serde_json::from_str(&cut).unwrap();
         assert!(text.ends_with(" bytes cut]") && text.len() <= 64 && !text.contains('\u{fffd}'));
     }
@@ -174,15 +178,15 @@ fn a_text_is_cut_between_characters() {
 #[test]
 fn local_paths_go_from_errors_with_the_name_of_the_user() {
     let json = r#"{"error":"no /home/alice/x or C:\\Users\\alice\\y","at":["/Users/alice/z"],"/home/alice":1}"#;
-    let redacted = redact(Kind::Error, json);
+    let redacted = redact(PayloadKind::Error, json);
     assert_eq!(redacted, r#"{"error":"no [path] or [path]","at":["[path]"],"[path]":1}"#);
     let json =
         r#"{"file":"/home/alice/x","toolError":{"trace":["/home/alice/x"]},"stderr":"/home/a/b"}"#;
     let expected = r#"{"file":"/home/alice/x","toolError":{"trace":["[path]"]},"stderr":"[path]"}"#;
-    for kind in [Kind::Parameters, Kind::Thinking, Kind::Result] {
+    for kind in [PayloadKind::Parameters, PayloadKind::Thinking, PayloadKind::Result] {
         assert_eq!(redact(kind, json), expected);
     }
-    assert_eq!(redact(Kind::Error, r#""file:///home/alice/x""#), r#""[path]""#);
+    assert_eq!(redact(PayloadKind::Error, r#""file:///home/alice/x""#), r#""[path]""#);
 }
 
 #[test]
@@ -192,22 +196,25 @@ fn json_in_a_string_is_json() {
         r#"{"arguments":"{\"password\":\"[redacted]\",\"n\":1E2}"}"#
     );
     assert_eq!(
-        redact(Kind::Result, r#""[{\"debug_info\":1}]\n{\"token\":2}\n""#),
+        redact(PayloadKind::Result, r#""[{\"debug_info\":1}]\n{\"token\":2}\n""#),
         r#""[{}]\n{\"token\":\"[redacted]\"}\n""#
     );
     // What is no JSON as a whole is text.
-    untouched(Kind::Result, r#"["{\"password\":\"x\"", "[1] and {\"token\":2}", "{password: x}"]"#);
-    untouched(Kind::Result, r#"["{\"a\":[1, \"\\u0041\"]}", "[redacted]"]"#);
+    untouched(
+        PayloadKind::Result,
+        r#"["{\"password\":\"x\"", "[1] and {\"token\":2}", "{password: x}"]"#,
+    );
+    untouched(PayloadKind::Result, r#"["{\"a\":[1, \"\\u0041\"]}", "[redacted]"]"#);
     assert_eq!(
         parameters(r#"{"a":"\"{\\\"password\\\":1}\""}"#),
         r#"{"a":"\"{\\\"password\\\":\\\"[redacted]\\\"}\""}"#
     );
     // A path may look like JSON's own escapes.
-    assert_eq!(redact(Kind::Error, r#""in \"C:\\new\" ""#), r#""in \"[path]\" ""#);
-    assert_eq!(redact(Kind::Error, r#""\"C:\\new\"""#), r#""\"[path]\"""#);
+    assert_eq!(redact(PayloadKind::Error, r#""in \"C:\\new\" ""#), r#""in \"[path]\" ""#);
+    assert_eq!(redact(PayloadKind::Error, r#""\"C:\\new\"""#), r#""\"[path]\"""#);
     // Without its paths it is JSON.
     assert_eq!(
-        redact(Kind::Error, r#""{\"password\":\"x\",\"f\":\"C:\\Users\\x\"}""#),
+        redact(PayloadKind::Error, r#""{\"password\":\"x\",\"f\":\"C:\\Users\\x\"}""#),
         r#""{\"password\":\"[redacted]\",\"f\":\"[path]\"}""#
     );
 }
@@ -221,7 +228,7 @@ fn strings_in_strings_are_looked_into_as_deep_as_is_promised() {
     for levels in 0..=MAX_NESTING {
         let json = nested(levels, r#"{"password":"x","a":1}"#);
         assert_eq!(parameters(&json), nested(levels, r#"{"password":"[redacted]","a":1}"#));
-        untouched(Kind::Parameters, &nested(levels, r#"{"a":1}"#));
+        untouched(PayloadKind::Parameters, &nested(levels, r#"{"a":1}"#));
     }
     let deeper = parameters(&nested(MAX_NESTING + 1, r#"{"a":1}"#));
     assert_eq!(deeper, nested(MAX_NESTING, r#"["[redacted]"]"#));
@@ -230,16 +237,16 @@ fn strings_in_strings_are_looked_into_as_deep_as_is_promised() {
 #[test]
 fn depth_is_bounded() {
     let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-    untouched(Kind::Result, &deep(MAX_DEPTH));
+    untouched(PayloadKind::Result, &deep(MAX_DEPTH));
     for depth in [MAX_DEPTH + 1, 1_000_000] {
         let json = deep(depth);
-        let refused = Policy::default().redact(Kind::Result, &json);
+        let refused = Policy::default().redact(PayloadKind::Result, &json);
         assert_eq!(refused, Err(Error::TooDeep { at: MAX_DEPTH }));
     }
     let in_a_string = format!("[\"{}\"]", deep(MAX_DEPTH));
-    assert_eq!(redact(Kind::Result, &in_a_string), r#"["[redacted]"]"#);
+    assert_eq!(redact(PayloadKind::Result, &in_a_string), r#"["[redacted]"]"#);
     let below_a_secret = format!("{{\"token\":{}}}", deep(MAX_DEPTH));
-    assert!(Policy::default().redact(Kind::Result, &below_a_secret).is_err());
+    assert!(Policy::default().redact(PayloadKind::Result, &below_a_secret).is_err());
 }
 
 #[test]
@@ -260,7 +267,7 @@ fn what_is_no_json_is_refused_with_the_place() {
         ("1.", 2),
         ("é", 0),
     ] {
-        let refused = Policy::default().redact(Kind::Result, json);
+        let refused = Policy::default().redact(PayloadKind::Result, json);
         assert_eq!(refused, Err(Error::Malformed { at }), "{json}");
     }
 }
@@ -292,7 +299,7 @@ fn the_time_grows_with_the_length() {
     );
     for text in texts {
         let began = Instant::now();
-        let redacted = Policy::default().redact(Kind::Error, &text);
+        let redacted = Policy::default().redact(PayloadKind::Error, &text);
         let took = began.elapsed();
         assert!(redacted.is_ok() && took < Duration::from_secs(5), "{took:?}: {:.60}", text);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headcount::{RunEvent, RunEventKind, UserId};
-use headcount_redaction::Kind;
+use headcount_redaction::PayloadKind;
 
 use super::address::parse_user;
 use super::fields::{Fields, boxed};
@@ -95,12 +95,12 @@ enum Said {
         payload: String,
         text: Option<Range<usize>>,
     },
-    Whole(Event),
+    Whole(ReportedEvent),
 }
 
 /// An event with nothing borrowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(crate) enum ReportedEvent {
     Thinking(Bytes),
     ToolExecuting { call: String, expect: Option<Duration>, payload: Bytes },
     ToolCompleted { call: String, payload: Bytes },
@@ -122,30 +122,30 @@ impl Report {
     }
 
     /// The event that it is after those halves of characters, and the halves that wait after it.
-    pub(crate) fn after(&self, waiting: Halves) -> (Event, Halves) {
+    pub(crate) fn after(&self, waiting: Halves) -> (ReportedEvent, Halves) {
         match &self.said {
             Said::Text(json) => {
                 let (json, text) = surrogates::join(waiting.text, json);
                 // It is a string, and holds no half any more.
                 let text_of = serde_json::from_str(&json).unwrap_or_default();
-                (Event::Text(text_of), Halves { text, ..waiting })
+                (ReportedEvent::Text(text_of), Halves { text, ..waiting })
             }
             Said::Thought { payload, text: Some(place) } => {
                 let (json, thought) = surrogates::join(waiting.thought, &payload[place.clone()]);
                 let before = surrogates::mend(&payload[..place.start]);
                 let behind = surrogates::mend(&payload[place.end..]);
                 let payload = boxed(&[&*before, &*json, &*behind].concat());
-                (Event::Thinking(payload), Halves { thought, ..waiting })
+                (ReportedEvent::Thinking(payload), Halves { thought, ..waiting })
             }
             Said::Thought { payload, text: None } => {
-                (Event::Thinking(boxed(&surrogates::mend(payload))), waiting)
+                (ReportedEvent::Thinking(boxed(&surrogates::mend(payload))), waiting)
             }
             Said::Whole(event) => (event.clone(), waiting),
         }
     }
 }
 
-impl Event {
+impl ReportedEvent {
     pub(crate) fn event(&self) -> RunEvent<'_> {
         match self {
             Self::Thinking(payload) => RunEvent::Thinking(payload.clone()),
@@ -194,33 +194,33 @@ impl Said {
                 fields.needed_text("tool")?;
                 fields.needed("parameters")?;
                 let expect = fields.positive("expect_ms")?.map(Duration::from_millis);
-                Event::ToolExecuting { call: fields.needed_text("call")?, expect, payload }
+                ReportedEvent::ToolExecuting { call: fields.needed_text("call")?, expect, payload }
             }
             RunEventKind::ToolCompleted => {
                 fields.needed("result")?;
-                Event::ToolCompleted { call: fields.needed_text("call")?, payload }
+                ReportedEvent::ToolCompleted { call: fields.needed_text("call")?, payload }
             }
             RunEventKind::Completed => {
                 fields.needed("result")?;
-                Event::Completed(payload)
+                ReportedEvent::Completed(payload)
             }
             RunEventKind::Failed => {
                 fields.needed("error")?;
-                Event::Failed(payload)
+                ReportedEvent::Failed(payload)
             }
-            RunEventKind::Cancelled => Event::Cancelled(payload),
-            _ => Event::Progress(payload),
+            RunEventKind::Cancelled => ReportedEvent::Cancelled(payload),
+            _ => ReportedEvent::Progress(payload),
         }))
     }
 }
 
 /// What the payload of an event is to redaction.
-const fn redacted_as(kind: RunEventKind) -> Kind {
+const fn redacted_as(kind: RunEventKind) -> PayloadKind {
     match kind {
-        RunEventKind::Thinking => Kind::Thinking,
-        RunEventKind::ToolExecuting => Kind::Parameters,
-        RunEventKind::Failed | RunEventKind::Cancelled => Kind::Error,
-        _ => Kind::Result,
+        RunEventKind::Thinking => PayloadKind::Thinking,
+        RunEventKind::ToolExecuting => PayloadKind::Parameters,
+        RunEventKind::Failed | RunEventKind::Cancelled => PayloadKind::Error,
+        _ => PayloadKind::Result,
     }
 }
 
@@ -228,7 +228,7 @@ const fn redacted_as(kind: RunEventKind) -> Kind {
 mod tests {
     use super::*;
 
-    fn read(rest: &str) -> Result<Event, u16> {
+    fn read(rest: &str) -> Result<ReportedEvent, u16> {
         let body = format!("{{\"user\":\"u\",{rest}}}");
         let report = Report::parse(&body, &Rules::default()).map_err(|problem| problem.status())?;
         Ok(report.after(Halves::default()).0)
@@ -238,11 +238,14 @@ mod tests {
     fn events() {
         let call = || "c".to_owned();
         for (rest, event) in [
-            (r#""event":"agent_thinking""#, Event::Thinking("{}".into())),
-            (r#""event":"agent_thinking","text":"hm""#, Event::Thinking(r#"{"text":"hm"}"#.into())),
+            (r#""event":"agent_thinking""#, ReportedEvent::Thinking("{}".into())),
+            (
+                r#""event":"agent_thinking","text":"hm""#,
+                ReportedEvent::Thinking(r#"{"text":"hm"}"#.into()),
+            ),
             (
                 r#""call":"c","event":"tool_executing","tool":"t","parameters":null"#,
-                Event::ToolExecuting {
+                ReportedEvent::ToolExecuting {
                     call: call(),
                     expect: None,
                     payload: r#"{"call":"c","tool":"t","parameters":null}"#.into(),
@@ -250,7 +253,7 @@ mod tests {
             ),
             (
                 r#""event":"tool_executing","tool":"t","call":"c","parameters":1,"expect_ms":9"#,
-                Event::ToolExecuting {
+                ReportedEvent::ToolExecuting {
                     call: call(),
                     expect: Some(Duration::from_millis(9)),
                     payload: r#"{"tool":"t","call":"c","parameters":1,"expect_ms":9}"#.into(),
@@ -258,25 +261,37 @@ mod tests {
             ),
             (
                 r#""event":"tool_completed","call":"c","result":[1]"#,
-                Event::ToolCompleted {
+                ReportedEvent::ToolCompleted {
                     call: call(),
                     payload: r#"{"call":"c","result":[1]}"#.into(),
                 },
             ),
-            (r#""event":"progress","percent":5"#, Event::Progress(r#"{"percent":5}"#.into())),
-            (r#""event":"text","delta":"a\n""#, Event::Text("a\n".to_owned())),
-            (r#""event":"text","delta":"\ude00\ud83d""#, Event::Text("\u{fffd}".to_owned())),
+            (
+                r#""event":"progress","percent":5"#,
+                ReportedEvent::Progress(r#"{"percent":5}"#.into()),
+            ),
+            (r#""event":"text","delta":"a\n""#, ReportedEvent::Text("a\n".to_owned())),
+            (
+                r#""event":"text","delta":"\ude00\ud83d""#,
+                ReportedEvent::Text("\u{fffd}".to_owned()),
+            ),
             (
                 r#""event":"agent_thinking","x":"\ud83d","text":"a\ud83d","y":["\ude00"]"#,
-                Event::Thinking(r#"{"x":"\ufffd","text":"a","y":["\ufffd"]}"#.into()),
+                ReportedEvent::Thinking(r#"{"x":"\ufffd","text":"a","y":["\ufffd"]}"#.into()),
             ),
             (
                 r#""event":"agent_failed","error":{"\ud83d":"\ud83d"}"#,
-                Event::Failed(r#"{"error":{"\ufffd":"\ufffd"}}"#.into()),
+                ReportedEvent::Failed(r#"{"error":{"\ufffd":"\ufffd"}}"#.into()),
             ),
-            (r#""event":"agent_completed","result":1"#, Event::Completed(r#"{"result":1}"#.into())),
-            (r#""event":"agent_failed","error":"x""#, Event::Failed(r#"{"error":"x"}"#.into())),
-            (r#""event":"agent_cancelled""#, Event::Cancelled("{}".into())),
+            (
+                r#""event":"agent_completed","result":1"#,
+                ReportedEvent::Completed(r#"{"result":1}"#.into()),
+            ),
+            (
+                r#""event":"agent_failed","error":"x""#,
+                ReportedEvent::Failed(r#"{"error":"x"}"#.into()),
+            ),
+            (r#""event":"agent_cancelled""#, ReportedEvent::Cancelled("{}".into())),
         ] {
             assert_eq!(read(rest), Ok(event), "{rest}");
         }

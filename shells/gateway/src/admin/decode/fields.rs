@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
-use headcount_redaction::Kind;
+use headcount_redaction::PayloadKind;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -150,7 +150,7 @@ impl<'a> Fields<'a> {
 
     /// What clients get of what is left: one object, redacted as what it is, in which no string
     /// holds half of a surrogate pair.
-    pub(crate) fn payload(&self, rules: &Rules, kind: Kind) -> Result<Bytes, Problem> {
+    pub(crate) fn payload(&self, rules: &Rules, kind: PayloadKind) -> Result<Bytes, Problem> {
         let (payload, _) = self.payload_around("");
         Ok(boxed(&mend(&rules.redact(kind, &payload)?)))
     }
@@ -248,7 +248,7 @@ mod tests {
         let mut fields: Fields<'_> = parse(body).unwrap();
         assert_eq!(fields.take("user").unwrap(), "a");
         assert_eq!(fields.text("text").unwrap().as_deref(), Some("\0"));
-        let payload = fields.payload(&Rules::default(), Kind::Result).unwrap();
+        let payload = fields.payload(&Rules::default(), PayloadKind::Result).unwrap();
         assert_eq!(payload, r#"{"n":1E2,"a\"b":{"x": [1, 2]},"text":"\u0000"}"#);
         assert!(fields.needed("n").is_ok() && fields.needed("user").is_err());
         assert!(fields.needed_text("n").is_err() && fields.take("user").is_err());

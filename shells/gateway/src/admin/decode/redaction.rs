@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use headcount_redaction::{Error, Kind, MAX_DEPTH, Policy};
+use headcount_redaction::{Error, MAX_DEPTH, PayloadKind, Policy};
 
 use crate::wire::problem::Problem;
 
@@ -19,7 +19,11 @@ impl Rules {
     }
 
     /// What clients get of a payload.
-    pub(crate) fn redact<'j>(&self, kind: Kind, json: &'j str) -> Result<Cow<'j, str>, Problem> {
+    pub(crate) fn redact<'j>(
+        &self,
+        kind: PayloadKind,
+        json: &'j str,
+    ) -> Result<Cow<'j, str>, Problem> {
         let Some(policy) = &self.policy else { return Ok(Cow::Borrowed(json)) };
         policy.redact(kind, json).map_err(|error| match error {
             Error::TooDeep { .. } => {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use headcount::{RunId, ThreadId, UserId};
-use headcount_redaction::Kind;
+use headcount_redaction::PayloadKind;
 
 use super::address::{parse_run, parse_thread, parse_user};
 use super::fields::Fields;
@@ -39,7 +39,7 @@ impl Opening {
             let message = "agent is empty or holds a control character";
             return Err(Problem::new(400, "bad_request", message));
         }
-        let payload = fields.payload(rules, Kind::Parameters)?;
+        let payload = fields.payload(rules, PayloadKind::Parameters)?;
         Ok(Self { user, thread, run, agent, payload })
     }
 }
