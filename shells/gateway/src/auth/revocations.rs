@@ -40,11 +40,11 @@ pub(crate) struct Revocations {
     users: HashMap<Arc<str>, Duration>,
     tokens: HashMap<Arc<str>, Duration>,
     /// The same in the order of time.
-    order: BTreeSet<(Duration, Kind, Arc<str>)>,
+    order: BTreeSet<(Duration, RevokedKind, Arc<str>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum RevokedKind {
     User,
     Token,
 }
@@ -70,7 +70,7 @@ impl Revocations {
         now: SystemTime,
         lifetime: Lifetime,
     ) -> Result<(), Full> {
-        self.revoke(Kind::User, user, since_1970(now), lifetime)
+        self.revoke(RevokedKind::User, user, since_1970(now), lifetime)
     }
 
     /// Refuses the tokens with this id (`jti`).
@@ -83,7 +83,7 @@ impl Revocations {
         now: SystemTime,
         lifetime: Lifetime,
     ) -> Result<(), Full> {
-        self.revoke(Kind::Token, id, since_1970(now), lifetime)
+        self.revoke(RevokedKind::Token, id, since_1970(now), lifetime)
     }
 
     /// Whether a token is refused. One that was issued within the leeway after the revocation of its
@@ -101,7 +101,7 @@ impl Revocations {
 
     fn revoke(
         &mut self,
-        kind: Kind,
+        kind: RevokedKind,
         name: &str,
         now: Duration,
         lifetime: Lifetime,
@@ -134,10 +134,10 @@ impl Revocations {
         Ok(())
     }
 
-    fn of(&mut self, kind: Kind) -> &mut HashMap<Arc<str>, Duration> {
+    fn of(&mut self, kind: RevokedKind) -> &mut HashMap<Arc<str>, Duration> {
         match kind {
-            Kind::User => &mut self.users,
-            Kind::Token => &mut self.tokens,
+            RevokedKind::User => &mut self.users,
+            RevokedKind::Token => &mut self.tokens,
         }
     }
 }
