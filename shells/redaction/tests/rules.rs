@@ -64,7 +64,7 @@ fn a_secret_is_one_too_where_its_name_is_written_as_one_word() {
         assert_eq!(parameters(&format!(r#"{{"{key}":"v"}}"#)), expected);
     }
     for key in ["accesstokens", "idtokenizer", "authkeyword", "nonsecretkeys", "clientsecretary"] {
-        untouched(Kind::Parameters, &format!(r#"{{"{key}":"v"}}"#));
+        untouched(PayloadKind::Parameters, &format!(r#"{{"{key}":"v"}}"#));
     }
 }
 
