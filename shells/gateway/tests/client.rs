@@ -191,3 +191,31 @@ fn two_users_in_two_tabs_get_each_their_own() {
         assert_eq!(tab.is(&format!("[heard.gap, {resets}, heard.close]")), json!([[], [], []]));
     }
 }
+
+#[test]
+fn a_page_that_slept_goes_on_where_it_was() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.websocket);
+    let Some(mut page) = Page::open(&Site::start().page(), "sleep") else { return };
+    start(&mut page, &server, proxy.address, "alice");
+    let mut back_end = BackEnd::new("alice");
+    back_end.open(&server);
+    // Its connection lives, dies, or is silent meanwhile.
+    let faults: [fn(&Proxy); 3] = [|_| {}, Proxy::cut, Proxy::go_silent];
+    for fault in faults {
+        back_end.say(&server, 2);
+        page.freeze(true);
+        back_end.say(&server, 3);
+        fault(&proxy);
+        back_end.say(&server, 3);
+        // Longer than an attempt or a probe of this client would wait.
+        thread::sleep(Duration::from_secs(2));
+        page.freeze(false);
+        page.is("document.dispatchEvent(new Event('resume')); 0");
+        heard(&back_end, &mut page);
+    }
+    back_end.complete(&server);
+    page.until("runs[0].end === 'agent_completed'");
+    check(&back_end, &mut page);
+    assert_eq!(page.is("runs[0].text"), json!(back_end.text));
+}

@@ -4,6 +4,7 @@ mod common;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use common::Server;
@@ -182,22 +183,29 @@ fn network_fails_at_random(runtime: &Runtime, times: u64, milliseconds: u64) {
         "heartbeat.interval=1s",
         "heartbeat.pong_timeout=30s",
         "run.bytes=16MiB",
+        "run.events=1000000",
         "run.max_length=2h",
     ]);
     let proxy = Proxy::to(server.websocket);
     let Some(mut follower) = in_the_lobby(runtime, &proxy) else { return };
     let mut back_end = BackEnd::new("alice");
-    let over = AtomicBool::new(false);
+    let over = &AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        // A back end that fails ends the faults, too.
+        let (_speaking, silence) = channel::<()>();
+        let faults = &proxy;
+        scope.spawn(move || {
             for _ in 0..times {
-                std::thread::sleep(Duration::from_millis(random(milliseconds)));
+                let pause = Duration::from_millis(random(milliseconds));
+                if silence.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
+                    return;
+                }
                 let fault = match random(10) {
                     0 => Proxy::go_silent,
                     1 => Proxy::half_close,
                     _ => Proxy::cut,
                 };
-                fault(&proxy);
+                fault(faults);
             }
             over.store(true, Ordering::Relaxed);
         });

@@ -157,6 +157,13 @@ impl Tab {
         }
     }
 
+    /// As a browser does with a page that is not seen for long: no timer fires, and nothing that comes is heard.
+    pub(crate) fn freeze(&mut self, frozen: bool) {
+        let state = if frozen { "frozen" } else { "active" };
+        let answer = self.call("Page.setWebLifecycleState", &json!({"state": state}));
+        assert!(answer["error"].is_null(), "{answer}");
+    }
+
     pub(crate) fn width(&mut self, width: u32) {
         let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
         self.call("Emulation.setDeviceMetricsOverride", &size);
