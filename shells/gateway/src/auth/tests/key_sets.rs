@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Instant;
 
@@ -61,6 +61,14 @@ impl Issuer {
 
     fn now_replies(&self, reply: Reply) {
         *self.reply.lock().unwrap() = reply;
+    }
+
+    /// The same; and requests are taken and not answered as long as the guard lives. Without it an
+    /// answer may come before or after the next line of a test.
+    fn holds_back(&self, reply: Reply) -> MutexGuard<'_, Reply> {
+        let mut guard = self.reply.lock().unwrap();
+        *guard = reply;
+        guard
     }
 
     fn requests(&self) -> usize {
@@ -188,16 +196,18 @@ impl Rig {
 
 #[test]
 fn a_key_that_is_not_known_yet_is_fetched_and_the_old_one_stays_good() {
-    let issuer = Issuer::start(set(&[old_key()]));
+    let issuer = Issuer::start(Reply::Stall);
+    let held = issuer.holds_back(set(&[old_key()]));
     let mut rig = Rig::start(Vec::new(), issuer.settings());
-    // Nothing has been read yet, or it has just been: neither refuses anyone.
-    assert!(["later", "fine"].contains(&&*rig.check(&old_token())));
+    assert_eq!(rig.check(&old_token()), "later");
+    drop(held);
     rig.await_fetch();
     assert_eq!(rig.check_at(0, &old_token(), true), "fine");
-    issuer.now_replies(set(&[old_key(), new_key()]));
+    let held = issuer.holds_back(set(&[old_key(), new_key()]));
     assert_eq!(rig.check(&new_token()), "later");
     // Others that wait for the same cause no more fetches.
     assert_eq!(rig.check(&new_token()), "later");
+    drop(held);
     rig.await_fetch();
     assert_eq!(rig.check_at(0, &new_token(), true), "fine");
     assert_eq!(rig.check(&old_token()), "fine");
