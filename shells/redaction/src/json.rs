@@ -42,11 +42,25 @@ impl std::error::Error for Error {}
 pub(crate) struct Scanner<'j> {
     pub(crate) text: &'j str,
     pub(crate) at: usize,
+    /// The literals that it takes.
+    literals: &'static [&'static str],
 }
+
+/// The literals of JSON.
+const LITERALS: &[&str] = &["true", "false", "null"];
+/// The same, and the numbers that Python writes though JSON has none of them.
+const LITERALS_OF_PYTHON: &[&str] = &["true", "false", "null", "NaN", "Infinity", "-Infinity"];
+/// What some programs begin a text with.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 impl<'j> Scanner<'j> {
     pub(crate) const fn new(text: &'j str) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, literals: LITERALS }
+    }
+
+    /// For the text of a string, which may be what other programs take for JSON.
+    pub(crate) fn of_a_string(text: &'j str) -> Self {
+        Self { text, at: text.len() - without_mark(text).len(), literals: LITERALS_OF_PYTHON }
     }
 
     pub(crate) fn peek(&self) -> Option<u8> {
@@ -104,7 +118,7 @@ impl<'j> Scanner<'j> {
 
     /// Reads a number, `true`, `false` or `null`.
     pub(crate) fn scalar(&mut self) -> Result<(), Error> {
-        for word in ["true", "false", "null"] {
+        for word in self.literals {
             if self.text[self.at..].starts_with(word) {
                 self.at += word.len();
                 return Ok(());
@@ -132,4 +146,9 @@ impl<'j> Scanner<'j> {
         }
         if self.at == start { Err(self.malformed()) } else { Ok(()) }
     }
+}
+
+/// The text without the mark that it may begin with.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }

@@ -35,7 +35,8 @@
 //! as a whole, or several values with white space between, is redacted by the same rules and written
 //! as a string again. Tool calls of language models carry their arguments in this form. It holds for
 //! [`MAX_NESTING`] strings within each other; below that, a string that begins like JSON (`{`, `[`,
-//! `"`) becomes `"[redacted]"`, and so does one that is nested too deep. A string that is not JSON as
+//! `"`) becomes `"[redacted]"`, and so does one that is nested too deep. It may hold the numbers that
+//! Python writes (`NaN`, `Infinity`), and begin with a byte order mark. A string that is not JSON as
 //! a whole is text.
 //!
 //! **Local paths** are those that name a user's home: a path with a directory `home` or `Users`

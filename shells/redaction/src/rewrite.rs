@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::json::{Error, MAX_DEPTH, Scanner};
+use crate::json::{Error, MAX_DEPTH, Scanner, without_mark};
 use crate::policy::{PayloadKind, Policy};
 use crate::words::{Key, Words};
 use crate::{paths, text};
@@ -25,7 +25,7 @@ pub(crate) fn redact<'j>(
         removes: kind != PayloadKind::Parameters,
         longest: if kind == PayloadKind::Parameters { policy.max_input } else { policy.max_output },
     };
-    let mut pass = Pass::new(rules, json, Level { depth: 0, nesting: 0 });
+    let mut pass = Pass::new(rules, Scanner::new(json), Level { depth: 0, nesting: 0 });
     pass.scanner.blank();
     pass.value(Below { errors: kind == PayloadKind::Error, changes: true, depth: 0 })?;
     pass.scanner.blank();
@@ -80,8 +80,8 @@ struct Pass<'p, 'j> {
 }
 
 impl<'p, 'j> Pass<'p, 'j> {
-    fn new(rules: Rules<'p>, json: &'j str, level: Level) -> Self {
-        Self { rules, scanner: Scanner::new(json), edits: Edits::default(), level }
+    fn new(rules: Rules<'p>, scanner: Scanner<'j>, level: Level) -> Self {
+        Self { rules, scanner, edits: Edits::default(), level }
     }
 
     fn value(&mut self, below: Below) -> Result<(), Error> {
@@ -240,7 +240,7 @@ impl<'p, 'j> Pass<'p, 'j> {
 
     /// What becomes of a text that may be JSON. `None`: it stays, or is no JSON.
     fn nested(&self, text: &str, below: Below) -> Option<String> {
-        let is_candidate = text.trim_ascii_start().starts_with(['{', '[', '"']);
+        let is_candidate = without_mark(text).trim_ascii_start().starts_with(['{', '[', '"']);
         if !is_candidate || text == SECRET {
             return None;
         }
@@ -249,7 +249,7 @@ impl<'p, 'j> Pass<'p, 'j> {
         if level.nesting > MAX_NESTING {
             return Some(SECRET.to_owned());
         }
-        let mut pass = Pass::new(self.rules, text, level);
+        let mut pass = Pass::new(self.rules, Scanner::of_a_string(text), level);
         match pass.values(below.errors) {
             Ok(()) => match pass.edits.end(text) {
                 Cow::Borrowed(_) => None,

@@ -220,6 +220,22 @@ fn json_in_a_string_is_json() {
 }
 
 #[test]
+fn json_in_a_string_may_be_written_as_python_and_windows_write_it() {
+    for number in ["NaN", "Infinity", "-Infinity"] {
+        let json = |secret: &str| {
+            let inner = format!(r#"{{"score": {number}, "rows": [{number}], "token": {secret}}}"#);
+            format!("[{}]", serde_json::to_string(&inner).unwrap())
+        };
+        assert_eq!(parameters(&json("1")), json(r#""[redacted]""#));
+        // Outside of a string it is no JSON, and the client could not read it.
+        assert!(Policy::default().redact(PayloadKind::Result, number).is_err());
+    }
+    let marked = |secret: &str| format!("[\"\u{feff}{{\\\"token\\\":{secret}}}\"]");
+    assert_eq!(parameters(&marked("1")), marked(r#"\"[redacted]\""#));
+    untouched(PayloadKind::Result, r#"["{NaN}", "[Infinit]", "{\"token\": -NaN}"]"#);
+}
+
+#[test]
 fn strings_in_strings_are_looked_into_as_deep_as_is_promised() {
     let nested = |levels: usize, json: &str| {
         (0..levels)
