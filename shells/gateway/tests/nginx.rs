@@ -256,15 +256,23 @@ fn documented(language: &str) -> String {
     after.split_once("```").expect("its end").0.to_owned()
 }
 
-/// The gateway with the settings that the document shows, on a port that is free.
+/// The gateway with the settings that the document shows, on a port that is free and with keys of the
+/// test.
 fn gateway() -> Server {
-    let file = common::File::new(
-        &documented("toml").replace("listen = \"127.0.0.1:7400\"", "listen = \"127.0.0.1:0\""),
-    );
+    let (key, admin) = (common::File::new(SECRET), common::File::new(ADMIN));
+    let mut settings = documented("toml");
+    for (from, to) in [
+        ("\"127.0.0.1:7400\"", "\"127.0.0.1:0\"".to_owned()),
+        ("/etc/headcount/token.key", shown(key.path())),
+        ("/etc/headcount/admin.key", shown(admin.path())),
+    ] {
+        assert_eq!(settings.matches(from).count(), 1, "{from}");
+        settings = settings.replace(from, &to);
+    }
+    let file = common::File::new(&settings);
     let mut command = common::headcount();
     command.args(["serve", "--admin", "127.0.0.1:0", "--config"]).arg(file.path());
     command.args(["--set", "heartbeat.interval=1s"]);
-    command.env("HEADCOUNT_AUTH_KEY", SECRET).env("HEADCOUNT_AUTH_ADMIN_KEY", ADMIN);
     Server::run(command)
 }
 
