@@ -313,7 +313,14 @@ fn answers_are_as_the_document_has_them() {
     command.arg(settings.path());
     let server = Server::run(command);
     let document = document(&server);
-    let _client = server.connect("user=a&thread=t");
+    let client = server.connect("user=a&thread=t");
+    let session = server.get("/v1/sessions").json()["sessions"][0]["session"].clone();
+    // Where one is to be found, it is one that is there.
+    let address = |path: &str, status: u16| match path {
+        "/v1/connections/{id}" if status == 200 => path.replace("{id}", client.connection()),
+        "/v1/sessions/{id}" if status == 200 => path.replace("{id}", session.as_str().unwrap()),
+        _ => address(path),
+    };
     let run = json!({ "user": "a", "thread": "t", "run": "r", "agent": "g" });
     let mut called = BTreeSet::new();
     for (method, path, body, status) in [
@@ -328,8 +335,10 @@ fn answers_are_as_the_document_has_them() {
         ("get", "/v1/stats", Value::Null, 200),
         ("get", "/v1/connections", Value::Null, 200),
         ("get", "/v1/connections?limit=1", Value::Null, 200),
+        ("get", "/v1/connections/{id}", Value::Null, 200),
         ("get", "/v1/connections/{id}", Value::Null, 404),
         ("get", "/v1/sessions", Value::Null, 200),
+        ("get", "/v1/sessions/{id}", Value::Null, 200),
         ("get", "/v1/sessions/{id}", Value::Null, 404),
         ("get", "/livez", Value::Null, 200),
         ("get", "/readyz", Value::Null, 200),
@@ -348,9 +357,10 @@ fn answers_are_as_the_document_has_them() {
     ] {
         let answer = match &body {
             Value::Null => {
-                request(server.admin, &method.to_ascii_uppercase(), &address(path), &[], "")
+                let path = address(path, status);
+                request(server.admin, &method.to_ascii_uppercase(), &path, &[], "")
             }
-            body => send(&server, method, &address(path), body),
+            body => send(&server, method, &address(path, status), body),
         };
         assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
         let path = path.split('?').next().unwrap();

@@ -1,5 +1,5 @@
 //! What a call takes and what it answers, by name. What decodes a body or a query checks names against
-//! these tables, and the document at `/openapi.json` is made of them.
+//! these tables, what answers writes by them, and the document at `/openapi.json` is made of them.
 
 /// What the value of a field is.
 #[derive(Clone, Copy, Debug)]

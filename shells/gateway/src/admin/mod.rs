@@ -3,6 +3,7 @@
 //! Runs on its own thread. What a request wants of the registry is posted to the loop as a closure,
 //! and its answer comes back through a oneshot channel: the loop never waits for HTTP.
 
+mod answer;
 mod call;
 pub(crate) mod calls;
 mod decode;
@@ -28,7 +29,6 @@ use crate::network::sites::Sites;
 use crate::telemetry::fault;
 use crate::telemetry::log::Log;
 use crate::telemetry::refusals;
-use crate::wire::frames::Object;
 use crate::wire::problem::Problem;
 use call::{Answer, Body, Call, Field, Form, Shape};
 use calls::page::Page;
@@ -204,7 +204,7 @@ static LIVE: Call = Call {
     says: "Whether the process runs.",
     body: Body::None,
     once: false,
-    answer: Answer::Json(&Form::open(&[STATUS])),
+    answer: Answer::Json(&STATUS),
     refusals: &[],
 };
 
@@ -213,16 +213,16 @@ static READY: Call = Call {
     says: "Whether the loop answers and admits newcomers.",
     body: Body::None,
     once: false,
-    answer: Answer::Json(&Form::open(&[STATUS])),
+    answer: Answer::Json(&STATUS),
     refusals: &[503],
 };
 
-const STATUS: Field = Field::needed("status", Shape::Text, "");
+static STATUS: Form = Form::open(&[Field::needed("status", Shape::Text, "")]);
 
 /// The process runs.
 async fn live() -> Response {
     fault::point("admin");
-    json(Object::new().text("status", "live").end())
+    json(STATUS.write().text("status", "live").end())
 }
 
 /// The loop answers, and admits newcomers.
@@ -232,7 +232,7 @@ async fn ready(State(state): State<AdminState>) -> Result<Response, Problem> {
         Ok(Ok(true)) => {
             Err(Problem::new(503, "draining", "the server drains: no client is admitted"))
         }
-        Ok(answer) => answer.map(|_| json(Object::new().text("status", "ready").end())),
+        Ok(answer) => answer.map(|_| json(STATUS.write().text("status", "ready").end())),
         Err(_) => Err(Problem::new(503, "not_ready", "the loop has not answered for a second")),
     }
 }

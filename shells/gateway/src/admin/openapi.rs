@@ -1,5 +1,6 @@
 //! `GET /openapi.json`: the calls of the admin port as an OpenAPI 3.1 document, made of the tables that
-//! the router and the decoders use. What the tables do not know is a plain object, and is said to be.
+//! the router and the decoders use, and that answers are written by. What the tables do not know is a plain
+//! object, and is said to be.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;

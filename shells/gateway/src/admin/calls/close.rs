@@ -12,7 +12,6 @@ use crate::admin::decode::json_body;
 use crate::admin::http::body;
 use crate::admin::{AdminState, json};
 use crate::telemetry::audit::Record;
-use crate::wire::frames::Object;
 use crate::wire::problem::Problem;
 
 static FORM: Form = Form::closed(&[
@@ -20,16 +19,18 @@ static FORM: Form = Form::closed(&[
     Field::optional("reason", Shape::Text, "For the audit: 1024 bytes at most."),
 ]);
 
+static CLOSING: Form = Form::open(&[Field::needed(
+    "closing",
+    Shape::AtLeast(0),
+    "Connections that are being closed.",
+)]);
+
 pub(crate) static CALL: Call = Call {
     name: "close",
     says: "Closes connections with 4503.",
     body: Body::Object(&FORM),
     once: false,
-    answer: Answer::Json(&Form::open(&[Field::needed(
-        "closing",
-        Shape::AtLeast(0),
-        "Connections that are being closed.",
-    )])),
+    answer: Answer::Json(&CLOSING),
     refusals: &[],
 };
 
@@ -69,5 +70,5 @@ pub(crate) async fn close(
         })
         .await?;
     record.plain("closing", closing);
-    Ok(json(Object::new().number("closing", u64::from(closing)).end()))
+    Ok(json(CLOSING.write().number("closing", u64::from(closing)).end()))
 }

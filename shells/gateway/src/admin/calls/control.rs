@@ -20,7 +20,7 @@ use crate::auth::MAX_TOKEN_ID_BYTES;
 use crate::auth::TokenAuth;
 use crate::auth::revocations::{self, Full};
 use crate::telemetry::audit::Record;
-use crate::wire::frames::{Object, millis};
+use crate::wire::frames::millis;
 use crate::wire::problem::Problem;
 
 static DRAIN_FORM: Form = Form::closed(&[Field::optional(
@@ -37,56 +37,64 @@ static REVOKE_FORM: Form = Form::closed(&[
 
 const CONNECTIONS: Field = Field::needed("connections", Shape::AtLeast(0), "Open connections.");
 
+static DRAINING: Form = Form::open(&[
+    Field::needed("draining", Shape::Yes, ""),
+    CONNECTIONS,
+    Field::needed("deadline_ms", Shape::AtLeast(0), "The deadline in force."),
+]);
+
 pub(crate) static DRAIN: Call = Call {
     name: "drain",
     says: "Closes all connections and admits no client; the process stays.",
     body: Body::MayBeEmpty(&DRAIN_FORM),
     once: false,
-    answer: Answer::Json(&Form::open(&[
-        Field::needed("draining", Shape::Yes, ""),
-        CONNECTIONS,
-        Field::needed("deadline_ms", Shape::AtLeast(0), "The deadline in force."),
-    ])),
+    answer: Answer::Json(&DRAINING),
     refusals: &[],
 };
+
+static DRAIN_CANCELLED: Form = Form::open(&[
+    Field::needed("draining", Shape::Flag, "Always false."),
+    Field::needed("cancelled", Shape::Flag, "Whether there was a drain."),
+    CONNECTIONS,
+]);
 
 pub(crate) static CANCEL_DRAIN: Call = Call {
     name: "cancel_drain",
     says: "Ends a drain early, if there is one.",
     body: Body::None,
     once: false,
-    answer: Answer::Json(&Form::open(&[
-        Field::needed("draining", Shape::Flag, "Always false."),
-        Field::needed("cancelled", Shape::Flag, "Whether there was a drain."),
-        CONNECTIONS,
-    ])),
+    answer: Answer::Json(&DRAIN_CANCELLED),
     refusals: &[409],
 };
+
+static REVOKED: Form = Form::open(&[
+    Field::needed("closing", Shape::AtLeast(0), "Connections that are being closed."),
+    Field::optional("sessions", Shape::AtLeast(0), "Of a user only: sessions that end."),
+]);
 
 pub(crate) static REVOKE: Call = Call {
     name: "revoke",
     says: "Closes connections with 4503, and refuses the tokens that they could come back with.",
     body: Body::Object(&REVOKE_FORM),
     once: false,
-    answer: Answer::Json(&Form::open(&[
-        Field::needed("closing", Shape::AtLeast(0), "Connections that are being closed."),
-        Field::optional("sessions", Shape::AtLeast(0), "Of a user only: sessions that end."),
-    ])),
+    answer: Answer::Json(&REVOKED),
     refusals: &[409],
 };
+
+static CHECKED: Form = Form::open(&[
+    Field::needed("ok", Shape::Yes, ""),
+    Field::needed("connections", Shape::AtLeast(0), "Live connections."),
+    Field::needed("sessions", Shape::AtLeast(0), "Sessions."),
+    Field::needed("users", Shape::AtLeast(0), "Users with a session."),
+    Field::needed("rooms", Shape::AtLeast(0), "Rooms."),
+]);
 
 pub(crate) static CHECK: Call = Call {
     name: "check",
     says: "Counts everything again; 500 if a count is wrong.",
     body: Body::MayBeEmpty(&NOTHING),
     once: false,
-    answer: Answer::Json(&Form::open(&[
-        Field::needed("ok", Shape::Yes, ""),
-        Field::needed("connections", Shape::AtLeast(0), "Live connections."),
-        Field::needed("sessions", Shape::AtLeast(0), "Sessions."),
-        Field::needed("users", Shape::AtLeast(0), "Users with a session."),
-        Field::needed("rooms", Shape::AtLeast(0), "Rooms."),
-    ])),
+    answer: Answer::Json(&CHECKED),
     refusals: &[500],
 };
 
@@ -121,8 +129,9 @@ pub(crate) async fn drain(
         .await?;
     record.plain("deadline_ms", millis(deadline));
     record.plain("connections", connections);
-    let answer = Object::new()
-        .raw("draining", "true")
+    let answer = DRAINING
+        .write()
+        .flag("draining", true)
         .number("connections", u64::from(connections))
         .number("deadline_ms", millis(deadline));
     Ok(json(answer.end()))
@@ -151,9 +160,10 @@ pub(crate) async fn cancel_drain(
     };
     record.plain("cancelled", cancelled);
     record.plain("connections", connections);
-    let answer = Object::new()
-        .raw("draining", "false")
-        .raw("cancelled", if cancelled { "true" } else { "false" })
+    let answer = DRAIN_CANCELLED
+        .write()
+        .flag("draining", false)
+        .flag("cancelled", cancelled)
         .number("connections", u64::from(connections));
     Ok(json(answer.end()))
 }
@@ -202,7 +212,7 @@ pub(crate) async fn revoke(
     let task = state.clone();
     let (closing, sessions) = state.call(move |context| task.revoke(context, &revoked)).await??;
     record.plain("closing", closing);
-    let mut answer = Object::new().number("closing", u64::from(closing));
+    let mut answer = REVOKED.write().number("closing", u64::from(closing));
     if let Some(sessions) = sessions {
         record.plain("sessions", sessions);
         answer = answer.number("sessions", sessions);
@@ -277,8 +287,9 @@ async fn recount(state: &AdminState) -> Recount {
         error!(%violation, "the recount found a mistake");
         return Err(Problem::new(500, "inconsistent", violation.to_string()));
     }
-    let answer = Object::new()
-        .raw("ok", "true")
+    let answer = CHECKED
+        .write()
+        .flag("ok", true)
         .number("connections", u64::from(stats.live))
         .number("sessions", u64::from(stats.sessions))
         .number("users", u64::from(stats.users))

@@ -3,19 +3,16 @@
 use headcount::{Delivery, Position};
 
 use crate::admin::call::{Field, Form, Shape};
-use crate::wire::frames::{Object, array};
 use crate::wire::identity::show_epoch;
 
 const STORED: Field = Field::needed("stored", Shape::AtLeast(0), "Logs that it was appended to.");
-const POSITIONS: Field = Field::needed(
-    "positions",
-    Shape::List(&Form::open(&[
-        Field::needed("positions.stream", Shape::Text, "The stream."),
-        Field::needed("positions.epoch", Shape::Text, "Offsets count in it."),
-        Field::needed("positions.offset", Shape::AtLeast(0), "Where it is in the stream."),
-    ])),
-    "Where it was appended.",
-);
+const POSITIONS: Field =
+    Field::needed("positions", Shape::List(&POSITION), "Where it was appended.");
+static POSITION: Form = Form::open(&[
+    Field::needed("positions.stream", Shape::Text, "The stream."),
+    Field::needed("positions.epoch", Shape::Text, "Offsets count in it."),
+    Field::needed("positions.offset", Shape::AtLeast(0), "Where it is in the stream."),
+]);
 const FULL: Field =
     Field::optional("full", Shape::Yes, "It was not taken: there was no room for it anywhere.");
 const SENT: &str = "Connections that get it now unless they leave first.";
@@ -63,20 +60,22 @@ impl Outcome {
     /// connections after the other.
     pub(crate) fn announced(&self) -> String {
         let addressed = if self.full { 0 } else { self.live + self.behind };
-        let answer = Object::new()
+        let answer = PUBLISHED
+            .write()
             .number("addressed", u64::from(addressed))
             .number("stored", 0)
-            .raw("positions", "[]");
-        if self.full { answer.raw("full", "true").end() } else { answer.end() }
+            .list("positions", &[]);
+        if self.full { answer.flag("full", true).end() } else { answer.end() }
     }
 
-    /// The answer; all positions are in streams of this name.
-    pub(crate) fn json(&self, stream: &str) -> String {
+    /// The answer, of the form [`TOLD`] or [`PUBLISHED`]; all positions are in streams of this name.
+    pub(crate) fn json(&self, form: &'static Form, stream: &str) -> String {
         let positions: Vec<String> = self
             .positions
             .iter()
             .map(|position| {
-                Object::new()
+                POSITION
+                    .write()
                     .text("stream", stream)
                     .text("epoch", &show_epoch(position.epoch))
                     .number("offset", position.offset)
@@ -85,12 +84,13 @@ impl Outcome {
             .collect();
         // What was not taken reached nobody, whatever the target looked like.
         let (sent, deferred) = if self.full { (0, 0) } else { (self.live, self.behind) };
-        let answer = Object::new()
+        let answer = form
+            .write()
             .number("sent", u64::from(sent))
             .number("deferred", u64::from(deferred))
             .number("stored", self.positions.len() as u64)
-            .raw("positions", &array(&positions));
-        if self.full { answer.raw("full", "true").end() } else { answer.end() }
+            .list("positions", &positions);
+        if self.full { answer.flag("full", true).end() } else { answer.end() }
     }
 }
 
@@ -101,10 +101,13 @@ mod tests {
     #[test]
     fn golden_answers() {
         let nobody = Outcome { live: 0, behind: 0, full: false, positions: Vec::new() };
-        assert_eq!(nobody.json("session"), r#"{"sent":0,"deferred":0,"stored":0,"positions":[]}"#);
+        assert_eq!(
+            nobody.json(&TOLD, "session"),
+            r#"{"sent":0,"deferred":0,"stored":0,"positions":[]}"#
+        );
         let full = Outcome { live: 1, behind: 1, full: true, positions: Vec::new() };
         assert_eq!(
-            full.json("session"),
+            full.json(&TOLD, "session"),
             r#"{"sent":0,"deferred":0,"stored":0,"positions":[],"full":true}"#
         );
         let to_all = Outcome { live: 10, behind: 0, full: false, positions: Vec::new() };
@@ -112,7 +115,7 @@ mod tests {
         let position = Position { epoch: 10, offset: 3 };
         let two = Outcome { live: 2, behind: 1, full: false, positions: vec![position] };
         assert_eq!(
-            two.json("room/\""),
+            two.json(&PUBLISHED, "room/\""),
             r#"{"sent":2,"deferred":1,"stored":1,"positions":[{"stream":"room/\"","epoch":"000000000000000a","offset":3}]}"#
         );
     }

@@ -108,5 +108,9 @@ async fn send(
             Outcome::new(&delivery)
         })
         .await?;
-    Ok(if everyone { outcome.announced() } else { outcome.json(&stream) })
+    Ok(if everyone {
+        outcome.announced()
+    } else {
+        outcome.json(&delivery_answer::PUBLISHED, &stream)
+    })
 }

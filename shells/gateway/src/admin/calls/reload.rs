@@ -22,7 +22,7 @@ use crate::settings::sources::{Plan, Sources};
 use crate::telemetry::audit::Record;
 use crate::telemetry::fault;
 use crate::telemetry::log::Log;
-use crate::wire::frames::{Object, array, quoted};
+use crate::wire::frames::quoted;
 use crate::wire::problem::Problem;
 
 /// What the query can say.
@@ -32,20 +32,22 @@ pub(crate) const QUERY: [Field; 1] = [Field::optional(
     "1 or true: nothing is changed, and the answer says what would be.",
 )];
 
+static RELOADED: Form = Form::open(&[
+    Field::needed("dry_run", Shape::Flag, "Nothing was changed."),
+    Field::needed("closes", Shape::AtLeast(0), "Connections that are closed."),
+    Field::needed("evicted", Shape::AtLeast(0), "Of those, over their users' own limits."),
+    Field::needed("displaced", Shape::AtLeast(0), "Of those, over `limits.connections`."),
+    Field::needed("overdue", Shape::AtLeast(0), "Of those, with a deadline that has passed."),
+    Field::needed("sessions", Shape::AtLeast(0), "Sessions that end."),
+    Field::needed("changed", Shape::Texts, "The keys of the settings that are others."),
+]);
+
 pub(crate) static CALL: Call = Call {
     name: "reload",
     says: "Reads the files of settings again.",
     body: Body::MayBeEmpty(&NOTHING),
     once: false,
-    answer: Answer::Json(&Form::open(&[
-        Field::needed("dry_run", Shape::Flag, "Nothing was changed."),
-        Field::needed("closes", Shape::AtLeast(0), "Connections that are closed."),
-        Field::needed("evicted", Shape::AtLeast(0), "Of those, over their users' own limits."),
-        Field::needed("displaced", Shape::AtLeast(0), "Of those, over `limits.connections`."),
-        Field::needed("overdue", Shape::AtLeast(0), "Of those, with a deadline that has passed."),
-        Field::needed("sessions", Shape::AtLeast(0), "Sessions that end."),
-        Field::needed("changed", Shape::Texts, "The keys of the settings that are others."),
-    ])),
+    answer: Answer::Json(&RELOADED),
     refusals: &[409, 422, 500],
 };
 
@@ -237,14 +239,15 @@ fn is_dry_run(query: Option<&str>) -> Result<bool, Problem> {
 
 fn answer(dry_run: bool, changed: &[&str], impact: Impact) -> String {
     let changed: Vec<_> = changed.iter().map(|key| quoted(key)).collect();
-    Object::new()
-        .raw("dry_run", if dry_run { "true" } else { "false" })
+    RELOADED
+        .write()
+        .flag("dry_run", dry_run)
         .number("closes", u64::from(impact.closes()))
         .number("evicted", u64::from(impact.evicted))
         .number("displaced", u64::from(impact.displaced))
         .number("overdue", u64::from(impact.overdue))
         .number("sessions", u64::from(impact.sessions))
-        .raw("changed", &array(&changed))
+        .list("changed", &changed)
         .end()
 }
 

@@ -15,7 +15,7 @@ use crate::admin::http::body;
 use crate::admin::{AdminState, SLICE, json, to_the_end};
 use crate::auth::room_access::{self, Right, may_join};
 use crate::gateway::reply;
-use crate::wire::frames::{self, Object};
+use crate::wire::frames;
 use crate::wire::handles::Named;
 use crate::wire::problem::Problem;
 
@@ -26,30 +26,34 @@ static FORM: Form = Form::closed(&[
 ])
 .with_one_of(&[&["user"], &["connection"]]);
 
+static JOINED: Form = Form::open(&[
+    Field::needed("joined", Shape::AtLeast(0), "Connections that are in the room now."),
+    Field::needed("already", Shape::AtLeast(0), "Connections that were in it."),
+    Field::needed("refused", Shape::AtLeast(0), "Connections that are not let in."),
+    Field::optional("code", Shape::Text, "Why the first was refused, for programs."),
+    Field::optional("reason", Shape::Text, "Why the first was refused, for people."),
+]);
+
 pub(crate) static JOIN: Call = Call {
     name: "join",
     says: "Puts connections into a room.",
     body: Body::Object(&FORM),
     once: false,
-    answer: Answer::Json(&Form::open(&[
-        Field::needed("joined", Shape::AtLeast(0), "Connections that are in the room now."),
-        Field::needed("already", Shape::AtLeast(0), "Connections that were in it."),
-        Field::needed("refused", Shape::AtLeast(0), "Connections that are not let in."),
-        Field::optional("code", Shape::Text, "Why the first was refused, for programs."),
-        Field::optional("reason", Shape::Text, "Why the first was refused, for people."),
-    ])),
+    answer: Answer::Json(&JOINED),
     refusals: &[],
 };
+
+static LEFT: Form = Form::open(&[
+    Field::needed("left", Shape::AtLeast(0), "Connections that were in the room."),
+    Field::needed("absent", Shape::AtLeast(0), "Connections that were not."),
+]);
 
 pub(crate) static LEAVE: Call = Call {
     name: "leave",
     says: "Takes connections out of a room.",
     body: Body::Object(&FORM),
     once: false,
-    answer: Answer::Json(&Form::open(&[
-        Field::needed("left", Shape::AtLeast(0), "Connections that were in the room."),
-        Field::needed("absent", Shape::AtLeast(0), "Connections that were not."),
-    ])),
+    answer: Answer::Json(&LEFT),
     refusals: &[],
 };
 
@@ -145,7 +149,8 @@ async fn join_all(state: &AdminState, whom: Whom, room: RoomId) -> Result<String
             }
         }
     }
-    let answer = Object::new()
+    let answer = JOINED
+        .write()
         .number("joined", joined)
         .number("already", already)
         .number("refused", refused);
@@ -196,5 +201,5 @@ async fn leave_all(state: &AdminState, whom: Whom, room: RoomId) -> Result<Strin
             }
         }
     }
-    Ok(Object::new().number("left", left).number("absent", absent).end())
+    Ok(LEFT.write().number("left", left).number("absent", absent).end())
 }

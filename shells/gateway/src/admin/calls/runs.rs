@@ -68,7 +68,7 @@ pub(crate) async fn open(
                 Err(error) => Err(not_opened(error, context)),
             }
         });
-        opened.await?.map(|outcome| outcome.json(STREAM))
+        opened.await?.map(|outcome| outcome.json(&delivery_answer::TOLD, STREAM))
     };
     let answer = state.0.answers.answer(key, &format!("/v1/runs {}", &*text), work).await?;
     Ok((StatusCode::CREATED, json(answer)).into_response())
@@ -94,7 +94,7 @@ pub(crate) async fn event(
             let told = told.map(|delivery| Outcome::new(&delivery));
             told.map_err(|error| not_told(error, context))
         });
-        told.await?.map(|outcome| outcome.json(STREAM))
+        told.await?.map(|outcome| outcome.json(&delivery_answer::TOLD, STREAM))
     };
     state.0.answers.answer(key, &what, work).await.map(json)
 }

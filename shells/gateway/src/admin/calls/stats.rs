@@ -9,50 +9,55 @@ use axum::response::Response;
 use headcount::{CloseReason, RoomEnd, RunEnd, SessionEnd, Stats, Survey, Timestamp};
 use headcount_mio::Context;
 
+use crate::admin::answer::Written;
 use crate::admin::call::{Answer, Body, Call, Field, Form, Shape};
 use crate::admin::idempotency::Figures;
 use crate::admin::{AdminState, json};
-use crate::wire::frames::{Object, array, millis};
+use crate::wire::frames::{Object, millis};
 use crate::wire::problem::Problem;
 use crate::wire::run_events::end_name;
+
+static USER_BY_SESSIONS: Form = Form::open(&[
+    Field::needed("users_by_sessions.user", Shape::Text, ""),
+    Field::needed("users_by_sessions.sessions", Shape::AtLeast(0), ""),
+]);
+
+static FIGURES: Form = Form::open(&[
+    Field::needed("connections", Shape::Plain, ""),
+    Field::needed("sessions", Shape::Plain, ""),
+    Field::needed("rooms_ended", Shape::Plain, ""),
+    Field::needed("runs", Shape::Plain, ""),
+    Field::needed("heartbeat", Shape::Plain, ""),
+    Field::needed("pressure", Shape::Plain, ""),
+    Field::needed("delivery", Shape::Plain, ""),
+    Field::needed("log", Shape::Plain, ""),
+    Field::needed("idempotency", Shape::Plain, ""),
+    Field::needed("users", Shape::AtLeast(0), ""),
+    Field::needed("rooms", Shape::AtLeast(0), ""),
+    Field::needed("rooms_opened", Shape::AtLeast(0), ""),
+    Field::needed("oldest_session_ms", Shape::AtLeast(0), ""),
+    Field::needed("late_stamps", Shape::AtLeast(0), ""),
+    Field::needed("notices_lost", Shape::AtLeast(0), ""),
+    Field::needed("replies_dropped", Shape::AtLeast(0), ""),
+    Field::needed("log_lines_lost", Shape::AtLeast(0), ""),
+    Field::needed("uptime_ms", Shape::AtLeast(0), ""),
+    Field::needed("draining", Shape::Flag, ""),
+    Field::needed("journal", Shape::Any, ""),
+    Field::needed("version", Shape::Text, ""),
+    Field::needed(
+        "users_by_sessions",
+        Shape::List(&USER_BY_SESSIONS),
+        "The users with the most sessions.",
+    ),
+    Field::optional("memory_bytes", Shape::AtLeast(0), "Where the system tells it."),
+]);
 
 pub(crate) static CALL: Call = Call {
     name: "stats",
     says: "Every counter, and gauges. The fields of the groups are not named here.",
     body: Body::None,
     once: false,
-    answer: Answer::Json(&Form::open(&[
-        Field::needed("connections", Shape::Plain, ""),
-        Field::needed("sessions", Shape::Plain, ""),
-        Field::needed("rooms_ended", Shape::Plain, ""),
-        Field::needed("runs", Shape::Plain, ""),
-        Field::needed("heartbeat", Shape::Plain, ""),
-        Field::needed("pressure", Shape::Plain, ""),
-        Field::needed("delivery", Shape::Plain, ""),
-        Field::needed("log", Shape::Plain, ""),
-        Field::needed("idempotency", Shape::Plain, ""),
-        Field::needed("users", Shape::AtLeast(0), ""),
-        Field::needed("rooms", Shape::AtLeast(0), ""),
-        Field::needed("rooms_opened", Shape::AtLeast(0), ""),
-        Field::needed("oldest_session_ms", Shape::AtLeast(0), ""),
-        Field::needed("late_stamps", Shape::AtLeast(0), ""),
-        Field::needed("notices_lost", Shape::AtLeast(0), ""),
-        Field::needed("replies_dropped", Shape::AtLeast(0), ""),
-        Field::needed("log_lines_lost", Shape::AtLeast(0), ""),
-        Field::needed("uptime_ms", Shape::AtLeast(0), ""),
-        Field::needed("draining", Shape::Flag, ""),
-        Field::needed("journal", Shape::Any, ""),
-        Field::needed("version", Shape::Text, ""),
-        Field::needed(
-            "users_by_sessions",
-            Shape::List(&Form::open(&[
-                Field::needed("users_by_sessions.user", Shape::Text, ""),
-                Field::needed("users_by_sessions.sessions", Shape::AtLeast(0), ""),
-            ])),
-            "The users with the most sessions.",
-        ),
-        Field::optional("memory_bytes", Shape::AtLeast(0), "Where the system tells it."),
-    ])),
+    answer: Answer::Json(&FIGURES),
     refusals: &[],
 };
 
@@ -71,8 +76,8 @@ pub(crate) async fn show(State(state): State<AdminState>) -> Result<Response, Pr
         .await?;
     let answer = render(&stats, draining, &survey, now)
         .number("replies_dropped", state.0.counters.replies_dropped.load(Ordering::Relaxed))
-        .raw("idempotency", &idempotency(state.0.answers.figures()))
-        .raw("journal", &state.0.counters.journal.json())
+        .json("idempotency", &idempotency(state.0.answers.figures()))
+        .json("journal", &state.0.counters.journal.json())
         .number("log_lines_lost", state.0.counters.log_lines_lost.load(Ordering::Relaxed))
         .number("uptime_ms", millis(state.0.started.elapsed()))
         .text("version", env!("CARGO_PKG_VERSION"));
@@ -112,7 +117,7 @@ pub(crate) fn fraction(duration: Duration) -> String {
 }
 
 /// The figures of the registry. `opened` is `live` and all of `closed` together, in every answer.
-fn render(stats: &Stats, draining: bool, survey: &Survey, now: Timestamp) -> Object {
+fn render(stats: &Stats, draining: bool, survey: &Survey, now: Timestamp) -> Written {
     let mut closed = Object::new();
     for reason in CloseReason::ALL {
         closed = closed.number(reason.name(), stats.closed(*reason));
@@ -152,7 +157,11 @@ fn render(stats: &Stats, draining: bool, survey: &Survey, now: Timestamp) -> Obj
         .number("released", stats.released)
         .end();
     let top = survey.users_by_sessions().iter().map(|(user, sessions)| {
-        Object::new().text("user", user.as_str()).number("sessions", u64::from(*sessions)).end()
+        USER_BY_SESSIONS
+            .write()
+            .text("user", user.as_str())
+            .number("sessions", u64::from(*sessions))
+            .end()
     });
     let delivery = Object::new()
         .number("sent", stats.sent)
@@ -174,21 +183,22 @@ fn render(stats: &Stats, draining: bool, survey: &Survey, now: Timestamp) -> Obj
     let oldest = survey.oldest_session().map(|since| now.saturating_since(since));
     let log =
         Object::new().number("messages", stats.log_messages).number("bytes", stats.log_bytes).end();
-    Object::new()
-        .raw("connections", &connections)
-        .raw("sessions", &sessions)
+    FIGURES
+        .write()
+        .json("connections", &connections)
+        .json("sessions", &sessions)
         .number("users", u64::from(stats.users))
         .number("rooms", u64::from(stats.rooms))
         .number("rooms_opened", stats.rooms_opened)
-        .raw("rooms_ended", &rooms_ended.end())
-        .raw("runs", &runs)
-        .raw("users_by_sessions", &array(&top.collect::<Vec<_>>()))
+        .json("rooms_ended", &rooms_ended.end())
+        .json("runs", &runs)
+        .list("users_by_sessions", &top.collect::<Vec<_>>())
         .number("oldest_session_ms", oldest.map_or(0, millis))
-        .raw("draining", if draining { "true" } else { "false" })
-        .raw("heartbeat", &heartbeat)
-        .raw("pressure", &pressure)
-        .raw("delivery", &delivery)
-        .raw("log", &log)
+        .flag("draining", draining)
+        .json("heartbeat", &heartbeat)
+        .json("pressure", &pressure)
+        .json("delivery", &delivery)
+        .json("log", &log)
         .number("late_stamps", stats.late_stamps)
         .number("notices_lost", stats.notices_lost)
 }
