@@ -9,7 +9,7 @@
 #[allow(dead_code)]
 mod answer;
 mod answers;
-#[path = "../../../shells/mio/src/http.rs"]
+#[path = "../../../shells/mio/src/http/mod.rs"]
 #[allow(dead_code)]
 mod http;
 #[path = "../../../shells/mio/src/options.rs"]
