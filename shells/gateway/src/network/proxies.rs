@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::settings::values;
+use crate::settings::syntax;
 
 const LIST: &str = "addresses and networks, such as 127.0.0.1,10.0.0.0/8,::1";
 
@@ -23,7 +23,7 @@ struct Network {
 impl Proxies {
     /// Reads a list.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
-        let networks = values::list(text).map(Network::parse);
+        let networks = syntax::list(text).map(Network::parse);
         networks.collect::<Option<Vec<_>>>().map(Self).ok_or(LIST)
     }
 

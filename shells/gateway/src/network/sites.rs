@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::network::loopback;
-use crate::settings::values;
+use crate::settings::syntax;
 use crate::wire::problem::Problem;
 
 const HOSTS: &str = "hosts, such as example.com, *.example.com or 127.0.0.1:8080; a * stands for one \
@@ -136,7 +136,7 @@ impl Hosts {
     /// not be empty.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let read = |entry: &str| Authority::parse(&lower(entry)?, true).map(Authority::of_a_host);
-        let hosts: Option<Vec<_>> = values::list(text).map(read).collect();
+        let hosts: Option<Vec<_>> = syntax::list(text).map(read).collect();
         let fits = |hosts: &Vec<_>| (1..=MOST).contains(&hosts.len());
         hosts.filter(fits).map(Self).ok_or(HOSTS)
     }
@@ -151,7 +151,7 @@ impl Hosts {
 impl Origins {
     /// As [`Hosts::parse`]; an empty list allows no page.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
-        let origins: Option<Vec<_>> = values::list(text).map(|entry| origin(entry, true)).collect();
+        let origins: Option<Vec<_>> = syntax::list(text).map(|entry| origin(entry, true)).collect();
         origins.filter(|origins| origins.len() <= MOST).map(Self).ok_or(ORIGINS)
     }
 

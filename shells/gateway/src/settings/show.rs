@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use headcount::{Config, shown};
 
+use super::Settings;
 use super::file::literal;
 use super::rows::{ROWS, Row};
-use super::{Settings, Value, over_cap_name};
+use super::value::{Value, over_cap_name};
 use crate::limits::descriptors::Descriptors;
-use crate::settings::values;
+use crate::settings::syntax;
 use crate::wire::frames::millis;
 
 impl Settings {
@@ -80,7 +81,7 @@ impl Settings {
                 (written(&value).map(|text| literal(&text)), source)
             }
             _ => {
-                let bare = values::unquoted(&given.text);
+                let bare = syntax::unquoted(&given.text);
                 let text = if bare.contains('"') { &given.text } else { bare };
                 (Some(literal(text)), given.source.clone())
             }
@@ -98,8 +99,8 @@ impl Settings {
 fn written(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => Some(number.to_string()),
-        Value::Bytes(bytes) => Some(values::show_size(*bytes).to_string()),
-        Value::Time(time) => Some(values::show_time(millis(*time)).to_string()),
+        Value::Bytes(bytes) => Some(syntax::show_size(*bytes).to_string()),
+        Value::Time(time) => Some(syntax::show_time(millis(*time)).to_string()),
         Value::Policy(policy) => over_cap_name(*policy).map(str::to_owned),
         _ => None,
     }

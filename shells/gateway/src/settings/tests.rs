@@ -1,4 +1,11 @@
+use std::time::Duration;
+
+use headcount::OverCap;
+
+use super::rows::Takes;
+use super::value::REFUSED_FOR;
 use super::*;
+use crate::limits::descriptors::Descriptors;
 
 fn settings(given: &[(&str, &str)]) -> Result<Config, String> {
     let mut settings = Settings::default();

@@ -4,7 +4,7 @@ use headcount::UserId;
 
 use crate::admin::call::{Field, Shape};
 use crate::admin::decode::address::parse_user;
-use crate::settings::values;
+use crate::settings::syntax;
 use crate::wire::identity::hex;
 use crate::wire::problem::Problem;
 
@@ -55,7 +55,7 @@ impl Query {
             match &*name {
                 "user" => read.user = Some(parse_user("user", &value)?),
                 "limit" => {
-                    let limit = values::count(&value).ok().map(|limit| limit as usize);
+                    let limit = syntax::count(&value).ok().map(|limit| limit as usize);
                     let limit = limit.filter(|limit| (1..=MAX_LIMIT).contains(limit));
                     read.limit = limit.ok_or_else(|| {
                         bad(format!("limit must be a number between 1 and {MAX_LIMIT}"))

@@ -1,0 +1,122 @@
+//! The configuration of the registry that the settings make, and what contradicts what in it.
+
+use std::time::Duration;
+
+use headcount::{Config, ConfigBuilder, ConfigError, Profile};
+
+use super::rows::{self, ROWS, Takes};
+use super::value::Value;
+use super::{Settings, syntax};
+use crate::limits::descriptors::{self, Descriptors, Lowered};
+
+/// What a server that nobody but a developer uses takes for a drain, unless a profile says otherwise.
+const QUICK_DRAIN: Duration = Duration::from_secs(2);
+/// The longest grace of a drain that has none of its own, as a part of its deadline, and the other
+/// way round: what is left is for the closes.
+const GRACE_PARTS: u32 = 4;
+/// The longest time that the registry takes.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+impl Settings {
+    /// The registry's configuration for a process that may have so many descriptors, and which of
+    /// its limits were lowered to fit.
+    pub(crate) fn config(
+        &self,
+        seed: u64,
+        descriptors: Descriptors,
+    ) -> Result<(Config, Lowered), String> {
+        let number = |key| match self.value(key) {
+            Some(Value::Number(number)) => Some(*number),
+            _ => None,
+        };
+        let fits = descriptors.defaults(descriptors::Given {
+            connections: number("limits.connections"),
+            pending: number("limits.pending"),
+            closing: number("limits.closing"),
+        });
+        let mut builder = match self.value("profile") {
+            // It has a number of its own.
+            Some(Value::Start(Profile::Origin)) => Config::profile(Profile::Origin, seed),
+            Some(Value::Start(profile)) => fits.apply(Config::profile(*profile, seed)),
+            _ => fits.apply(Config::builder(seed)).drain_deadline(QUICK_DRAIN),
+        };
+        for row in ROWS {
+            if let Some(given) = self.given.get(row.key) {
+                builder = row.takes.set(builder, &given.value);
+            }
+        }
+        let builder = self.settle(builder)?;
+        let explain = |error| self.explain(&error);
+        let config = builder.clone().build().map_err(explain)?;
+        let (grace, deadline) = (config.drain_grace(), config.drain_deadline());
+        // One that was not given follows the other.
+        let builder = match (self.value("drain.grace"), self.value("drain.deadline")) {
+            (None, _) => builder.drain_grace(grace.min(deadline / GRACE_PARTS)),
+            (Some(_), None) => {
+                builder.drain_deadline(deadline.max(grace * GRACE_PARTS).min(LONGEST))
+            }
+            (Some(_), Some(_)) if grace > deadline => {
+                let (key, exceeds) = ("drain.grace", "drain.deadline");
+                return Err(self.explain(&ConfigError::Contradiction { key, exceeds }));
+            }
+            (Some(_), Some(_)) => builder,
+        };
+        let config = builder.clone().build().map_err(explain)?;
+        let (builder, lowered) = descriptors.fit(builder, &config);
+        Ok((builder.build().map_err(explain)?, lowered))
+    }
+
+    /// Where a value that was given contradicts one that was not, which a profile or a default has
+    /// set, that one follows it.
+    fn settle(&self, mut builder: ConfigBuilder) -> Result<ConfigBuilder, String> {
+        // Each round settles one pair of keys, of which there are fewer than keys.
+        for _ in ROWS {
+            let Err(error) = builder.clone().build() else { break };
+            let ConfigError::Contradiction { key, exceeds } = error else {
+                return Err(self.explain(&error));
+            };
+            let (Some(lower), Some(upper)) = (rows::find(key), rows::find(exceeds)) else {
+                return Err(self.explain(&error));
+            };
+            builder = match (self.value(key), self.value(exceeds)) {
+                (Some(value), None) => upper.takes.set(builder, value),
+                (None, Some(value)) => lower.takes.set(builder, value),
+                (Some(_), Some(_)) => return Err(self.explain(&error)),
+                // The upper one is derived from another that was given.
+                (None, None) => {
+                    let lowest = lower.takes.set(builder.clone(), &upper.takes.lowest());
+                    let derived = lowest.build().ok().and_then(|config| upper.takes.of(&config));
+                    let Some(value) = derived else { return Err(self.explain(&error)) };
+                    lower.takes.set(builder, &value)
+                }
+            };
+        }
+        Ok(builder)
+    }
+
+    fn explain(&self, error: &ConfigError) -> String {
+        let written = |key| self.written(key);
+        match *error {
+            ConfigError::OutOfRange { key, min, max } => {
+                let written = written(key);
+                match rows::find(key).map(|row| row.takes) {
+                    Some(Takes::Time(..)) => format!(
+                        "{written}: must be between {} and {}",
+                        syntax::show_time(min),
+                        syntax::show_time(max)
+                    ),
+                    Some(Takes::Size(..)) => format!(
+                        "{written}: must be between {} and {}",
+                        syntax::show_size(min),
+                        syntax::show_size(max)
+                    ),
+                    _ => format!("{written}: must be between {min} and {max}"),
+                }
+            }
+            ConfigError::Contradiction { key, exceeds } => {
+                format!("{}: must not be larger than {}", written(key), written(exceeds))
+            }
+            _ => error.to_string(),
+        }
+    }
+}
