@@ -7,11 +7,9 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, Version, header};
@@ -21,12 +19,12 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 use tokio::time::{interval, sleep, timeout};
 
 use super::access;
+use super::places::{Answering, Place, Places};
+use super::watched::Watched;
 use crate::wire::problem::Problem;
 
 /// What a connection reads ahead, heads included, and how much of its answers waits to be written
@@ -41,9 +39,9 @@ const PROBES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 #[derive(Clone, Copy)]
 pub(crate) struct Bounds {
     /// How many there are at a time.
-    connections: usize,
+    pub(super) connections: usize,
     /// How many there are beside them while all of them are being answered: each for one probe.
-    probes: usize,
+    pub(super) probes: usize,
     /// How long a connection may be idle between an answer and the next request, as it is told.
     idle: Duration,
     /// From the accept, or the last answer, to the whole head of the next request: somewhat longer
@@ -77,11 +75,11 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, bounds: Bounds)
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
-                let peer = places.take(&bounds);
+                let place = places.take(&bounds);
                 let (places, router) = (Arc::clone(&places), router.clone());
                 tokio::spawn(async move {
-                    converse(stream, from, router, bounds, &peer).await;
-                    places.leave(&peer);
+                    converse(stream, from, router, bounds, &place).await;
+                    places.leave(&place);
                 });
                 // Who has to give way closes its socket before the next one is opened.
                 tokio::task::yield_now().await;
@@ -92,137 +90,34 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, bounds: Bounds)
     }
 }
 
-/// One connection, as the others see it.
-struct Peer {
-    since: Instant,
-    /// Beside the usual ones: for one probe.
-    probe: bool,
-    /// When the last byte came or went, in milliseconds after `since`.
-    moved: AtomicU64,
-    /// When bytes of an answer began to wait for a client that takes none, likewise and plus one;
-    /// 0 while none do.
-    blocked: AtomicU64,
-    /// Requests that are being answered: 0 or 1.
-    answering: AtomicU32,
-    /// Somebody else needs its place.
-    gives_way: Notify,
-}
-
-impl Peer {
-    fn new(probe: bool) -> Self {
-        Self {
-            since: Instant::now(),
-            probe,
-            moved: AtomicU64::new(0),
-            blocked: AtomicU64::new(0),
-            answering: AtomicU32::new(0),
-            gives_way: Notify::new(),
-        }
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn note_moved(&self) {
-        self.moved.store(self.now(), Ordering::Relaxed);
-    }
-
-    /// How long no byte has come or gone.
-    fn silence(&self) -> u64 {
-        self.now().saturating_sub(self.moved.load(Ordering::Relaxed))
-    }
-
-    fn is_answering(&self) -> bool {
-        self.answering.load(Ordering::Relaxed) > 0
-    }
-
-    fn is_stuck(&self, limit: Duration) -> bool {
-        match self.blocked.load(Ordering::Relaxed) {
-            0 => false,
-            since => u128::from(self.now().saturating_sub(since - 1)) >= limit.as_millis(),
-        }
-    }
-}
-
-/// A request that is being answered.
-struct Answering<'a>(&'a Peer);
-
-impl<'a> Answering<'a> {
-    fn new(peer: &'a Peer) -> Self {
-        peer.answering.fetch_add(1, Ordering::Relaxed);
-        Self(peer)
-    }
-}
-
-impl Drop for Answering<'_> {
-    fn drop(&mut self) {
-        self.0.answering.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// All connections that hold a place.
-#[derive(Default)]
-struct Places(Mutex<Vec<Arc<Peer>>>);
-
-impl Places {
-    /// A place for a newcomer. When all are taken the one that has been idle longest gives way;
-    /// when none is idle the newcomer gets one for a probe, of which the oldest gives way in turn.
-    fn take(&self, bounds: &Bounds) -> Arc<Peer> {
-        let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let idlest = |probe: bool, peers: &[Arc<Peer>]| {
-            let of_kind = peers.iter().enumerate().filter(|(_, peer)| peer.probe == probe);
-            let idle = of_kind.filter(|(_, peer)| probe || !peer.is_answering());
-            idle.max_by_key(|(_, peer)| peer.silence()).map(|(place, _)| place)
-        };
-        let probes = peers.iter().filter(|peer| peer.probe).count();
-        let is_full = peers.len() - probes >= bounds.connections;
-        let gives_way = if is_full { idlest(false, &peers) } else { None };
-        let probe = is_full && gives_way.is_none();
-        let gives_way =
-            if probe && probes >= bounds.probes { idlest(true, &peers) } else { gives_way };
-        if let Some(place) = gives_way {
-            peers.swap_remove(place).gives_way.notify_one();
-        }
-        let peer = Arc::new(Peer::new(probe));
-        peers.push(Arc::clone(&peer));
-        peer
-    }
-
-    fn leave(&self, peer: &Arc<Peer>) {
-        let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        peers.retain(|other| !Arc::ptr_eq(other, peer));
-    }
-}
-
 /// Answers the requests of one connection until it ends, or has to.
 async fn converse(
     stream: TcpStream,
     from: SocketAddr,
     router: Router,
     bounds: Bounds,
-    peer: &Arc<Peer>,
+    place: &Arc<Place>,
 ) {
     // Answers are small and whole: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let router = TowerToHyperService::new(router);
     let answer = |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(access::Peer(from));
-        let (router, peer) = (router.clone(), Arc::clone(peer));
-        async move { Ok::<_, Infallible>(answer(&router, request, &bounds, &peer).await) }
+        let (router, place) = (router.clone(), Arc::clone(place));
+        async move { Ok::<_, Infallible>(answer(&router, request, &bounds, &place).await) }
     };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.head)
         .max_buf_size(BUFFER)
         .serve_connection(
-            TokioIo::new(Watched { stream, peer: Arc::clone(peer) }),
+            TokioIo::new(Watched { stream, place: Arc::clone(place) }),
             service_fn(answer),
         );
     let mut connection = pin!(connection);
     let until_it_must_end = async {
         let mut looks = interval(bounds.stuck / 2);
-        while !peer.is_stuck(bounds.stuck) {
+        while !place.is_stuck(bounds.stuck) {
             looks.tick().await;
         }
     };
@@ -230,7 +125,7 @@ async fn converse(
     let conversation = async {
         tokio::select! {
             _ = connection.as_mut() => {}
-            () = peer.gives_way.notified() => {}
+            () = place.gives_way.notified() => {}
             () = until_it_must_end => {}
         }
     };
@@ -242,14 +137,14 @@ async fn answer(
     router: &TowerToHyperService<Router>,
     request: hyper::Request<Incoming>,
     bounds: &Bounds,
-    peer: &Peer,
+    place: &Place,
 ) -> Response {
-    let answering = Answering::new(peer);
-    let is_last = peer.probe
-        || peer.since.elapsed() >= bounds.lifetime
+    let answering = Answering::new(place);
+    let is_last = place.probe
+        || place.since.elapsed() >= bounds.lifetime
         || request.version() != Version::HTTP_11
         || asks_to_close(request.headers());
-    let mut response = if peer.probe && !PROBES.contains(&request.uri().path()) {
+    let mut response = if place.probe && !PROBES.contains(&request.uri().path()) {
         let message = "all connections of the admin port are busy: try again";
         Problem::new(503, "admin_busy", message).retry_after(Duration::from_secs(1)).into_response()
     } else {
@@ -274,73 +169,6 @@ fn asks_to_close(headers: &HeaderMap) -> bool {
     words.any(|word| word.trim().eq_ignore_ascii_case("close"))
 }
 
-/// A socket that notes when bytes move.
-struct Watched {
-    stream: TcpStream,
-    peer: Arc<Peer>,
-}
-
-impl Watched {
-    fn note_written(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_pending() {
-            let since = self.peer.now() + 1;
-            let _ =
-                self.peer.blocked.compare_exchange(0, since, Ordering::Relaxed, Ordering::Relaxed);
-        } else {
-            self.peer.blocked.store(0, Ordering::Relaxed);
-            self.peer.note_moved();
-        }
-        written
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        if buffer.filled().len() > before {
-            self.peer.note_moved();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.note_written(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.note_written(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
 /// Whether the socket that would have been accepted failed, and the listener did not.
 fn is_of_one_socket(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
@@ -352,8 +180,10 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpStream};
     use std::sync::mpsc::{Receiver, channel};
+    use std::time::Instant;
 
     use axum::routing::get;
+    use tokio::sync::Notify;
 
     use super::*;
 
