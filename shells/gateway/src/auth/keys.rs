@@ -9,6 +9,10 @@ use super::key::{Key, KeyError};
 /// loop's thread.
 pub(crate) const MAX_KEYS: usize = 64;
 
+/// The keys with an id that a token without one is tried with. OpenID Connect Core, section 10.1, wants
+/// the id where there are several.
+pub(super) const MAX_GUESSES: usize = 8;
+
 /// The keys of which any may have signed a token.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeySet {
@@ -47,8 +51,8 @@ impl KeySet {
         self.keys.is_empty()
     }
 
-    /// Checks a signature with each key whose algorithm and id fit. A key without an id, and a token
-    /// without one, fit any.
+    /// Checks a signature with each key whose algorithm and id fit. A key without an id fits any. A token
+    /// without one fits the first [`MAX_GUESSES`] of the keys that have one.
     ///
     /// # Errors
     /// [`TokenError::Algorithm`] if no key has the algorithm that the token names,
@@ -88,9 +92,13 @@ impl KeySet {
             return Err(TokenError::Algorithm);
         }
         let mut refused = TokenError::UnknownKey;
+        let mut guesses = 0;
         for key in same_algorithm {
-            if id.is_some() && key.id().is_some() && key.id() != id {
-                continue;
+            match (id, key.id()) {
+                (Some(id), Some(name)) if id != name => continue,
+                (None, Some(_)) if guesses == MAX_GUESSES => continue,
+                (None, Some(_)) => guesses += 1,
+                _ => {}
             }
             // The algorithm is the key's: the token's was compared with it, and decides nothing.
             let algorithm = key.algorithm().of_jwt();

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::error::TokenError;
-use super::keys::MAX_KEYS;
+use super::keys::{MAX_GUESSES, MAX_KEYS};
 use super::verifier::{MAX_TOKEN_BYTES, Verifier};
 use super::*;
 
@@ -36,6 +36,12 @@ fn now() -> SystemTime {
 
 fn hs256(secret: &[u8]) -> Key {
     Key::new(Algorithm::Hs256, secret).unwrap()
+}
+
+/// A key that has an id.
+fn named(id: &str, secret: &[u8]) -> Key {
+    let key = jsonwebtoken::DecodingKey::from_secret(secret);
+    Key::checked(Algorithm::Hs256, Some(id.into()), key).unwrap()
 }
 
 fn settings(keys: Vec<Key>) -> VerifierSettings {
@@ -206,10 +212,6 @@ fn while_keys_are_rotated_tokens_of_the_old_and_of_the_new_one_pass() {
 
 #[test]
 fn a_key_with_an_id_is_for_tokens_that_name_it_or_none() {
-    let named = |id: &str, secret: &[u8]| {
-        let key = jsonwebtoken::DecodingKey::from_secret(secret);
-        Key::checked(Algorithm::Hs256, Some(id.into()), key).unwrap()
-    };
     let token = |id: Option<&str>| {
         let header = Header { kid: id.map(str::to_owned), ..Header::default() };
         sign(&header, &EncodingKey::from_secret(SECRET), &claims(json!({})))
@@ -222,6 +224,25 @@ fn a_key_with_an_id_is_for_tokens_that_name_it_or_none() {
     assert_eq!(codes(keys()), ["fine", "fine", "token_signature", "unknown_key"]);
     let with_unnamed = || keys().into_iter().chain([hs256(SECRET)]).collect();
     assert_eq!(codes(with_unnamed()), ["fine"; 4]);
+}
+
+/// Anyone can send such tokens, and each try costs the loop's time.
+#[test]
+fn a_token_that_names_no_key_is_tried_with_few_of_those_that_have_a_name() {
+    let token = |id: Option<&str>| {
+        let header = Header { kid: id.map(str::to_owned), ..Header::default() };
+        sign(&header, &EncodingKey::from_secret(SECRET), &claims(json!({})))
+    };
+    let keys = |before: usize| {
+        let others = (0..before).map(|number| named(&format!("k{number}"), OTHER_SECRET));
+        others.chain([named("last", SECRET)]).collect::<Vec<_>>()
+    };
+    let of = |keys: Vec<Key>, id| code(verifier(keys).verify(&token(id), now()));
+    assert_eq!(of(keys(MAX_GUESSES - 1), None), "fine");
+    assert_eq!(of(keys(MAX_GUESSES), None), "token_signature");
+    assert_eq!(of(keys(MAX_GUESSES), Some("last")), "fine");
+    let with_unnamed = keys(MAX_GUESSES).into_iter().chain([hs256(SECRET)]).collect();
+    assert_eq!(of(with_unnamed, None), "fine");
 }
 
 #[test]
