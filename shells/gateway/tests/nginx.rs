@@ -5,36 +5,22 @@ mod common;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use jsonwebtoken::{EncodingKey, Header};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::ClientConfig;
 use serde_json::{Value, json};
-use tungstenite::client::IntoClientRequest as _;
-use tungstenite::http::HeaderValue;
-use tungstenite::{Message, WebSocket};
+use tungstenite::Message;
 
+use common::behind_proxy::{
+    ADMIN, HOST, PAGE, SECRET, Tab, documented, free_address, gateway, is_installed, replace, tls,
+    token, trusting,
+};
 use common::browser::Page;
 use common::{PATIENCE, Server};
-
-const HOST: &str = "ws.example.com";
-const PAGE: &str = "https://app.example.com";
-const SECRET: &str = "a secret of the tests, long enough for HS256";
-const ADMIN: &str = "the-admin-key-of-the-tests";
-
-/// A token for so many seconds.
-fn token(user: &str, seconds: u64) -> String {
-    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    let claims = json!({"sub": user, "iat": now, "exp": now + seconds});
-    let key = EncodingKey::from_secret(SECRET.as_bytes());
-    jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap()
-}
 
 fn publish(server: &Server, data: &str) {
     let body = format!("{{\"to\":{{\"user\":\"alice\"}},\"data\":{data}}}");
@@ -102,10 +88,9 @@ impl Proxy {
             ("/var/log/nginx/headcount.log", shown(&folder.join("access.log"))),
             ("http://127.0.0.1:7400", format!("http://{}", server.websocket)),
         ];
-        let mut documented = documented("nginx");
+        let mut documented = documented("nginx").remove(0);
         for (from, to) in &replaced {
-            assert_eq!(documented.matches(from).count(), 1, "{from}");
-            documented = documented.replace(from, to);
+            replace(&mut documented, from, to);
         }
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {};\n", shown(&folder.join(kind))))
@@ -121,15 +106,8 @@ impl Proxy {
         fs::write(&configuration, whole).unwrap();
         let child = nginx(&folder, &configuration);
 
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(&certificate).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let trusts = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let proxy = Self { child, folder, configuration, address, trusts: Arc::new(trusts) };
+        let trusts = trusting(&certificate);
+        let proxy = Self { child, folder, configuration, address, trusts };
         proxy.wait_until_it_listens();
         Some(proxy)
     }
@@ -153,28 +131,8 @@ impl Proxy {
 
     /// A page's WebSocket; a refusal is the code and the reason of its close.
     fn connect(&self, page: &str, user: &str, query: &str) -> Result<Tab, (u16, Value)> {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let name = ServerName::try_from(HOST).unwrap();
-        let tls = ClientConnection::new(Arc::clone(&self.trusts), name).unwrap();
-        let mut request = format!("wss://{HOST}/ws?{query}").into_client_request().unwrap();
-        request.headers_mut().insert("origin", HeaderValue::from_str(page).unwrap());
-        // What a browser can send: it sets no other header.
         let offered = format!("headcount.v1, bearer.{}", token(user, 60));
-        let offered = HeaderValue::from_str(&offered).unwrap();
-        request.headers_mut().insert("sec-websocket-protocol", offered);
-        match tungstenite::client(request, StreamOwned::new(tls, stream)) {
-            Ok((socket, _)) => {
-                let mut tab = Tab { socket, welcome: Value::Null };
-                match tab.first() {
-                    Ok(welcome) => tab.welcome = welcome,
-                    Err(refused) => return Err(refused),
-                }
-                assert_eq!(tab.welcome["type"], "welcome");
-                Ok(tab)
-            }
-            Err(other) => panic!("{other}"),
-        }
+        Tab::connect(tls(self.address, &self.trusts), page, &offered, query)
     }
 }
 
@@ -183,31 +141,6 @@ impl Drop for Proxy {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-struct Tab {
-    socket: WebSocket<StreamOwned<ClientConnection, TcpStream>>,
-    welcome: Value,
-}
-
-impl Tab {
-    fn next(&mut self) -> Value {
-        self.first().expect("a frame")
-    }
-
-    /// The next frame, or the code and the reason of the close that came in its place.
-    fn first(&mut self) -> Result<Value, (u16, Value)> {
-        loop {
-            match self.socket.read().unwrap() {
-                Message::Text(text) => return Ok(serde_json::from_str(text.as_str()).unwrap()),
-                Message::Ping(_) | Message::Pong(_) => {}
-                Message::Close(Some(close)) => {
-                    return Err((close.code.into(), close.reason.as_str().into()));
-                }
-                other => panic!("{other:?}"),
-            }
-        }
     }
 }
 
@@ -234,46 +167,8 @@ fn site(folder: &Path, address: SocketAddr) -> String {
     )
 }
 
-fn is_installed(program: &str, argument: &str) -> bool {
-    let mut command = Command::new(program);
-    command.arg(argument).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
-
 fn shown(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-/// The one block of this language in the document.
-fn documented(language: &str) -> String {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/proxies.md");
-    let page = fs::read_to_string(page).unwrap();
-    let (_, after) = page.split_once(&format!("```{language}\n")).expect("a block");
-    after.split_once("```").expect("its end").0.to_owned()
-}
-
-/// The gateway with the settings that the document shows, on a port that is free and with keys of the
-/// test.
-fn gateway() -> Server {
-    let (key, admin) = (common::File::new(SECRET), common::File::new(ADMIN));
-    let mut settings = documented("toml");
-    for (from, to) in [
-        ("\"127.0.0.1:7400\"", "\"127.0.0.1:0\"".to_owned()),
-        ("/etc/headcount/token.key", shown(key.path())),
-        ("/etc/headcount/admin.key", shown(admin.path())),
-    ] {
-        assert_eq!(settings.matches(from).count(), 1, "{from}");
-        settings = settings.replace(from, &to);
-    }
-    let file = common::File::new(&settings);
-    let mut command = common::headcount();
-    command.args(["serve", "--admin", "127.0.0.1:0", "--config"]).arg(file.path());
-    command.args(["--set", "heartbeat.interval=1s"]);
-    Server::run(command)
 }
 
 #[test]
@@ -394,10 +289,7 @@ fn pages_of_other_origins_are_refused_and_queries_stay_out_of_the_log() {
 fn what_is_not_the_websocket_path_does_not_reach_the_gateway() {
     let server = gateway();
     let Some(proxy) = Proxy::before(&server, "paths") else { return };
-    let stream = TcpStream::connect(proxy.address).unwrap();
-    let name = ServerName::try_from(HOST).unwrap();
-    let tls = ClientConnection::new(Arc::clone(&proxy.trusts), name).unwrap();
-    let mut stream = StreamOwned::new(tls, stream);
+    let mut stream = tls(proxy.address, &proxy.trusts);
     write!(stream, "GET /v1/stats HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Each test file uses its part.
 
 pub(crate) mod back_end;
+pub(crate) mod behind_proxy;
 pub(crate) mod browser;
 pub(crate) mod follower;
 pub(crate) mod proxy;
