@@ -15,19 +15,19 @@ use crate::wire::identity::hex;
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// What `serve --journal` wrote
+    /// A journal that `serve --journal` wrote
     file: PathBuf,
 
     /// Print the inputs too, each with its number and its time in seconds
     #[arg(long)]
     inputs: bool,
 
-    /// Stop after so many inputs
+    /// Stop after input NUMBER
     #[arg(long, value_name = "NUMBER")]
     until: Option<u64>,
 
-    /// Instead of the actions, print what is known of a connection where the replay stops: what logs
-    /// and calls name it by, or the 16 digits that actions do
+    /// Print the explanation of a connection where the replay stops, instead of the actions; takes its
+    /// name in logs and calls, or the 16 digits that actions show
     #[arg(long, value_name = "CONNECTION")]
     explain: Option<String>,
 }

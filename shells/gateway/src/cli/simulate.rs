@@ -10,14 +10,14 @@ use headcount_simulator::{READY, simulate};
 
 #[derive(Debug, Args)]
 pub(crate) struct Simulate {
-    /// A ready scenario (--help lists them), or a TOML file
+    /// Name of a ready scenario (--help lists them), or a TOML file
     scenario: String,
 
-    /// What chance is drawn from: the same scenario and seed give the same report
+    /// Seed of all random draws: the same scenario and seed give the same report
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
 
-    /// So many percent of the scenario's users and traffic
+    /// Percent of the scenario's users and traffic that take part
     #[arg(long, value_name = "PERCENT", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(1..=1_000))]
     scale: u32,

@@ -17,7 +17,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin: Option<String>,
 
-    /// Read settings from a TOML file, which POST /v1/reload reads again
+    /// Read settings from a TOML file; SIGHUP and POST /v1/reload read it again
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 

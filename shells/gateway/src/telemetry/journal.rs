@@ -27,16 +27,16 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Arguments {
-    /// Write everything that the registry is given to a file, for `headcount replay`; a journal that
-    /// is there already is kept as FILE.1, FILE.2 and so on
+    /// Record every input of the registry in a file, for `headcount replay`; an existing journal is
+    /// kept as FILE.1, FILE.2 and so on
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
 
-    /// With names as they are; without, each has a pseudonym
+    /// Record names as they are; by default each is a pseudonym
     #[arg(long, requires = "journal")]
     journal_names: bool,
 
-    /// With payloads as they are; without, their lengths
+    /// Record payloads as they are; by default only their lengths
     #[arg(long, requires = "journal")]
     journal_payloads: bool,
 }
