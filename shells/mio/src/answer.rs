@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use headcount::CloseReason;
 
+use crate::json::quote_json;
+
 /// A complete HTTP/1.1 answer with a JSON body, after which the connection is closed.
 ///
 /// `Content-Type`, `Content-Length` and `Connection: close` are added when it is written.
@@ -26,9 +28,9 @@ impl Answer {
     pub fn json(status: u16, code: &str, message: &str) -> Self {
         let mut body = String::with_capacity(40 + code.len() + message.len());
         body.push_str("{\"error\":{\"code\":");
-        push_json_string(&mut body, code);
+        quote_json(code, &mut body);
         body.push_str(",\"message\":");
-        push_json_string(&mut body, message);
+        quote_json(message, &mut body);
         body.push_str("}}");
         let status = if (200..=599).contains(&status) { status } else { 500 };
         let code = code.to_owned();
@@ -146,24 +148,6 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-fn push_json_string(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if c.is_control() => {
-                let mut units = [0; 2];
-                for unit in c.encode_utf16(&mut units) {
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
 /// Phrases are for people who read traces; an empty one is as good to a client.
 const fn reason_phrase(status: u16) -> &'static str {
     match status {
@@ -232,10 +216,7 @@ mod tests {
             .header("Bad Name", "x")
             .header("", "x");
         assert_eq!(answer.status(), 500);
-        assert_eq!(
-            answer.body(),
-            r#"{"error":{"code":"a\"b\\","message":"line\u000anext\u007f"}}"#
-        );
+        assert_eq!(answer.body(), r#"{"error":{"code":"a\"b\\","message":"line\nnext\u007f"}}"#);
         let text = String::from_utf8(answer.to_bytes(true)).unwrap();
         assert!(text.contains("X-Note: a  Set-Cookie: b\r\n") && !text.contains("Bad Name"));
     }

@@ -7,9 +7,8 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::Duration;
 
-use headcount::{
-    Admitted, JoinError, Joined, Position, Recovered, RoomId, StreamRef, Who, is_hidden, shown,
-};
+use headcount::{Admitted, JoinError, Joined, Position, Recovered, RoomId, StreamRef, Who, shown};
+use headcount_mio::quote_json;
 
 use crate::wire::identity::show_epoch;
 
@@ -47,7 +46,7 @@ impl Object {
 
     pub(crate) fn text(mut self, name: &str, value: &str) -> Self {
         self.name(name);
-        quote(value, &mut self.0);
+        quote_json(value, &mut self.0);
         self
     }
 
@@ -213,40 +212,14 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 /// A JSON string.
 pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::new();
-    quote(text, &mut out);
+    quote_json(text, &mut out);
     out
-}
-
-/// Appends a JSON string. Characters that are not seen, or that move others, are escaped as well:
-/// to a program it is the same string, and people read answers in terminals.
-fn quote(text: &str, out: &mut String) {
-    out.push('"');
-    let mut plain = 0;
-    for (at, c) in text.char_indices() {
-        let escape = match c {
-            '"' => "\\\"",
-            '\\' => "\\\\",
-            '\n' => "\\n",
-            '\r' => "\\r",
-            '\t' => "\\t",
-            c if is_hidden(c) => "",
-            _ => continue,
-        };
-        out.push_str(&text[plain..at]);
-        out.push_str(escape);
-        if escape.is_empty() {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        }
-        plain = at + c.len_utf8();
-    }
-    out.push_str(&text[plain..]);
-    out.push('"');
 }
 
 #[cfg(test)]
 mod tests {
+    use headcount::is_hidden;
+
     use super::*;
 
     fn room(name: &str) -> RoomId {
