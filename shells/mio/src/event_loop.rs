@@ -1,4 +1,23 @@
 //! The loop: one thread, one poll, one turn after the other.
+//!
+//! ```text
+//!            ┌─> poll: wait for events, until the next deadline, or not at all if work is left
+//!            │   calls of handles                       1 ms
+//!            │   note what the events say of sockets
+//!            │   read sockets                           READ, then the rest waits for the next turn
+//!            │   tick: deadlines act                    only when a round of reads is over
+//!            │   accept sockets, read each once         ACCEPTS
+//!            │   poll actions, queue their frames       ACT_STEPS or ACT_SOCKETS
+//!            │   write sockets                          WRITE
+//!            └── notices, journal
+//! ```
+//!
+//! Each step has a budget, so that no step can hold up the others. What is left over makes `wait` return
+//! zero: the next turn begins at once. The order matters in two places:
+//!
+//! * Input is read before `tick`. A pong that has arrived counts before its deadline acts.
+//! * Actions are carried out after everything that can make them, so that a reply leaves in the turn in
+//!   which its request was read.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -55,7 +74,7 @@ pub(crate) struct EventLoop<H> {
     registry: Registry,
     handler: H,
     options: Options,
-    /// `None` once nobody is left to be drained.
+    /// `None` once the last connection has been drained.
     listener: Option<Listener>,
     signals: Option<Signals>,
     calls: Calls,
@@ -123,9 +142,9 @@ impl<H: Handler> EventLoop<H> {
             }
             self.sockets.let_again();
             self.read(now);
-            // A pong that waits in a socket is read before it is missed: time goes on when each
-            // socket that had input at the last tick has been read. The budget bounds how long that
-            // takes: clients that send without end don't hold it up.
+            // Time goes on only when each socket that had input at the last tick has been read: a pong
+            // that waits in a socket is read before it counts as missed. The budget bounds how long
+            // that takes, so clients that send without end don't stop the clock.
             let round_is_over = self.sockets.round_is_over();
             if round_is_over {
                 self.registry.tick(now);
@@ -203,9 +222,10 @@ impl<H: Handler> EventLoop<H> {
         }
     }
 
-    /// Accepts sockets, and reads each at once: a client whose whole request has come takes a place
-    /// for no longer than that. While no place is free it accepts after a round only, in which those
-    /// that wait were read: none gives way, and none is refused, for what was not looked at.
+    /// Accepts sockets, and reads each at once: a client whose whole request has arrived holds a place
+    /// of `limits.pending` no longer than that. While no place is free, it accepts only after a round:
+    /// each waiting socket was read by then, so none gives way, and no newcomer is refused, because of
+    /// input that was not read.
     fn accept(&mut self, now: Timestamp, round_is_over: bool) {
         for _ in 0..ACCEPTS {
             if self.registry.vacancies() == 0 && !round_is_over {
@@ -219,7 +239,7 @@ impl<H: Handler> EventLoop<H> {
         }
     }
 
-    /// Takes a socket in, or turns it away.
+    /// Reserves a connection for a socket, or answers the socket that there is no place.
     fn welcome(
         &mut self,
         mut stream: TcpStream,
@@ -245,7 +265,7 @@ impl<H: Handler> EventLoop<H> {
         Some(conn)
     }
 
-    /// No event has told of its input yet. What comes later makes one.
+    /// Reads a socket that was just accepted: what arrived before it was registered made no event.
     fn read_newcomer(&mut self, conn: ConnId, now: Timestamp) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         let mut context = Context { registry: &mut self.registry, now };
@@ -317,11 +337,12 @@ impl<H: Handler> EventLoop<H> {
         });
     }
 
-    /// Drains when it was asked to stop, and says whether it has: asked twice, or all is over.
+    /// Begins the drain when a stop was asked for. Returns whether the loop ends: after a second
+    /// request, or when the last socket has been closed.
     ///
-    /// While it drains it goes on listening: whoever comes is told to come back later, in HTTP, which
-    /// says more to a load balancer than a refused connection. Sockets that are nobody yet don't
-    /// hold up the end.
+    /// The listener stays open during the drain. Newcomers are answered 503 in HTTP, which tells a load
+    /// balancer more than a refused connection. Sockets that are not authenticated yet don't delay the
+    /// end.
     fn stop_if_asked(&mut self, now: Timestamp) -> bool {
         let stops = self.calls.stops().saturating_add(self.signalled);
         if stops == 0 {

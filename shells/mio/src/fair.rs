@@ -1,9 +1,9 @@
 //! Turns: which socket is next, and how much of a turn of the loop it may use.
 //!
-//! A turn is short whatever the sockets want: it ends when its budget is used up, and goes on in the
-//! next one where it stopped. A socket that had its share and wants more stands behind all others,
-//! in a queue of its own, and the two queues take turns. So a client that says little waits for one
-//! turn, not for all the others that say much.
+//! A turn ends when its budget is used up, and the next one goes on where it stopped, so that a turn is
+//! short however much the sockets want. A socket that had its share and wants more goes to the back of a
+//! queue of its own, and the two queues take turns. So a client that sends little waits for one turn, and
+//! not for all the clients that send much.
 
 use std::collections::VecDeque;
 
@@ -74,7 +74,7 @@ pub(crate) struct Fair {
     turn: bool,
 }
 
-/// How many of both queues may still have a turn: those that wait when it is made.
+/// How many sockets of each queue may still have a turn. A socket that comes later is not among them.
 pub(crate) struct Turns([usize; 2]);
 
 /// Dead places beyond this, and beyond the number of sockets, are swept out.
@@ -122,7 +122,7 @@ impl Fair {
         matches!(self.round, [0, 0])
     }
 
-    /// Begins a round of those that wait now.
+    /// Begins a round of the sockets that wait now.
     pub(crate) fn begin_round(&mut self) {
         self.round = [self.fresh.len(), self.again.len()];
     }
@@ -132,7 +132,7 @@ impl Fair {
         if self.len() > 2 * live + FEW {
             self.fresh.retain(&lives);
             self.again.retain(&lives);
-            // Those that are gone may have been part of the round: it gets longer, never shorter.
+            // Removed sockets may have been part of the round: the round gets longer, never shorter.
             self.round = [self.round[0].min(self.fresh.len()), self.round[1].min(self.again.len())];
         }
     }

@@ -23,7 +23,7 @@ const KEPT_BUFFER: usize = 4 * READ_BUFFER;
 /// The longest payload of a control frame, RFC 6455 §5.5.
 const MAX_CONTROL: u64 = 125;
 
-/// The empty ping: all the server ever asks is whether there is anybody.
+/// An empty ping. Any answer will do, so it carries nothing to compare.
 pub(crate) const PING: Bytes = Bytes::from_static(&[0x89, 0x00]);
 
 /// What a frame was.
@@ -92,8 +92,8 @@ impl Frames {
             Ok(None) => return Ok(None),
             Err(_) => return Err(Fault::Protocol),
         };
-        // Judged by the header alone: nobody has to wait for a payload that can't be accepted, and
-        // what is kept of a message is never more than one may have.
+        // Judged by the header alone: a payload that can't be accepted is not waited for, and no more
+        // than one message's limit is kept.
         let continued = header.opcode == OpCode::Data(Data::Continue);
         if matches!(header.opcode, OpCode::Control(_)) {
             if payload > MAX_CONTROL || !header.is_final {

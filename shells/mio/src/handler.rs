@@ -17,7 +17,7 @@ use crate::http::Request;
 /// All methods run on the loop's thread, and all sockets wait meanwhile: hand slow work to another
 /// thread, and come back through a [`Handle`](crate::Handle).
 pub trait Handler {
-    /// A well-formed upgrade request for the path is complete: who is it?
+    /// A well-formed upgrade request for the path is complete. Says which user it is from, or refuses it.
     ///
     /// An answer that needs a file, a network or another thread is [`Verdict::Later`].
     fn authenticate(&mut self, request: &Request<'_>) -> Verdict;
@@ -87,8 +87,8 @@ pub trait Handler {
     /// Appends the payload of a message's WebSocket frame to `out`, which is empty: called once,
     /// however many recipients there are. A [`FrameKind::Text`] payload must be UTF-8.
     ///
-    /// By default the payload as the application sent it, which of an agent's run says neither which
-    /// run nor what happened.
+    /// The default appends the payload unchanged. For an event of a run that omits the run and the kind
+    /// of the event: override it if you use runs.
     fn encode(
         &mut self,
         stream: StreamRef<'_>,
@@ -235,16 +235,16 @@ pub enum FrameKind {
 /// What the authenticator says of an upgrade request.
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    /// It is somebody: upgrade it, if the registry admits it.
+    /// Upgrade it as this principal, if the registry admits it.
     Admit {
-        /// Who it is.
+        /// The principal.
         who: Principal,
         /// What the client says it has seen already; `None` if it says nothing.
         resume: Option<Resume>,
     },
     /// Upgrade it; its first message must say who it is, within `session.auth_deadline`.
     Pending,
-    /// It can't be said yet: what decides it, such as a key that another thread fetches, is on its
+    /// It can't be decided yet: what decides it, such as a key that another thread fetches, is on its
     /// way. The request waits until [`Handle::authenticate_again`](crate::Handle::authenticate_again)
     /// has [`Handler::authenticate`] called with it once more; then
     /// [`Request::has_waited`](crate::Request::has_waited) is true.

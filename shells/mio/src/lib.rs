@@ -97,16 +97,16 @@
 //!
 //! # What happens to a socket
 //!
-//! 1. It is accepted, if `limits.pending` has a place for it or another socket of its
-//!    [source](Handler::source) gives way, which is answered 408; otherwise it is answered 503. What
-//!    those that wait have said is read first.
+//! 1. It is accepted if `limits.pending` has a place for it. If there is none, another socket of its
+//!    [source](Handler::source) gives way and is answered 408. If none can, it is answered 503 itself.
+//!    The input of waiting sockets is read before one of them gives way.
 //! 2. Its request head is read: `limits.head_bytes`, 128 header lines and
-//!    `session.head_deadline` at most. What is no upgrade gets a complete answer in JSON: 400
-//!    malformed or with a body, 404 another path, 405 not GET, 426 no or another WebSocket, 408 too
-//!    late, 431 too large. What can't become a request, such as a TLS hello, gets its 400 at once.
-//! 3. [`Handler::authenticate`] says who it is, and the registry admits it or not, before anything
+//!    `session.head_deadline` at most. A request that is not an upgrade gets a complete answer in JSON:
+//!    400 malformed or with a body, 404 another path, 405 not GET, 426 no or another WebSocket, 408 too
+//!    late, 431 too large. Input that can't become a request, such as a TLS hello, gets its 400 at once.
+//! 3. [`Handler::authenticate`] says which user it is, and the registry admits it or not, before anything
 //!    is upgraded. A client that can't send credentials with its request is upgraded as
-//!    [`Verdict::Pending`], and says who it is in its first message. A request that can't be decided
+//!    [`Verdict::Pending`], and names its user in its first message. A request that can't be decided
 //!    about at once waits as [`Verdict::Later`].
 //! 4. Messages go to [`Handler::message`], one at a time, in order. While a client does not read
 //!    what it is sent, its own messages wait in its socket. Every byte is a sign of life; a message
@@ -120,27 +120,35 @@
 //!
 //! # Bounds
 //!
-//! A turn of the loop is short, whatever the sockets want. It reads 512 KiB and processes 1,024 small
-//! frames or 512 KiB of large ones, and a message that began within that is finished; it accepts 16
-//! sockets, runs calls of handles for a millisecond, and writes 1 MiB to 256 sockets. What is left waits for the next
-//! turn, which comes at once, first in, first out. A socket's share of a turn shrinks with the number
-//! that wait, from 64 KiB and 256 frames down to 4 KiB and 4 frames; what it has beyond its share waits
-//! behind the input of all others. So a client that says little waits for one turn, a few milliseconds,
-//! while any number of others send as fast as they can, and for a few turns while thousands begin to
-//! at the same instant.
+//! A turn of the loop is bounded:
 //!
-//! Deadlines act when each socket that had input at the last tick has been read since: what a peer has
-//! sent in time is seen in time, and clients that send without end can't hold time up.
+//! | step | at most in one turn |
+//! |---|---|
+//! | read | 512 KiB |
+//! | process frames | 1,024 small ones, or 512 KiB of large ones; a message that began within that is finished |
+//! | accept | 16 sockets |
+//! | calls of handles | 1 ms, and at least one call |
+//! | write | 1 MiB, to 256 sockets |
 //!
-//! What waits for one socket is bounded by `outbound.window` and `outbound.reply_reserve`, and by 16 pongs; what
-//! has come in and was not taken, by one message and 64 KiB, for which at most three times as much is
-//! allocated, and by another message that waits as [`Outcome::Later`]. A frame takes memory as its bytes arrive, however long it says that it is. All sockets
-//! together are bounded by their number only: `limits.connections`, `limits.closing`, and
-//! `limits.pending` with a request head each. Requests that wait for [`Handle::authenticate_again`] are
-//! among the pending ones, and 1,024 of them at most are let in again in one turn.
+//! The rest waits for the next turn, which comes at once, first in, first out. A socket's share of a turn
+//! shrinks with the number of sockets that wait, from 64 KiB and 256 frames down to 4 KiB and 4 frames.
+//! Input beyond the share waits behind the input of all others. So a client that sends little waits for
+//! one turn, a few milliseconds, while any number of others send as fast as they can. It waits for a few
+//! turns while thousands begin to send at the same instant.
 //!
-//! Stopping is a drain: it is announced, and everyone is closed within `drain.deadline`. Until nobody
-//! is left the listener answers newcomers with 503 and `Retry-After`.
+//! Deadlines act when each socket that had input at the last tick has been read since. So what a peer
+//! sent in time is seen in time, and clients that send without end can't stop the clock.
+//!
+//! The output that waits for one socket is bounded by `outbound.window` and `outbound.reply_reserve`, and
+//! by 16 pongs. Its input that was not taken is bounded by one message and 64 KiB, for which at most three
+//! times as much is allocated, and by another message that waits as [`Outcome::Later`]. A frame takes
+//! memory as its bytes arrive, whatever length its header announces. All sockets together are bounded by
+//! their number only: `limits.connections`, `limits.closing`, and `limits.pending` with a request head
+//! each. Requests that wait for [`Handle::authenticate_again`] are among the pending ones, and at most
+//! 1,024 of them are asked about again in one turn.
+//!
+//! Stopping is a drain: it is announced, and all connections are closed within `drain.deadline`. Until the
+//! last one has ended, the listener answers newcomers with 503 and `Retry-After`.
 //!
 //! When the process runs out of descriptors the listener waits until one is free. Set
 //! `limits.connections` so that it does not come to that.

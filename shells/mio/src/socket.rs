@@ -1,8 +1,27 @@
 //! One connection: from the request head to the end of the socket.
 //!
-//! A socket decides nothing. It tells the registry what came in and what went out, queues what the
-//! registry's actions say, and ends when told to. What it does know is the mechanics: that a close
-//! frame must arrive, that nothing follows it, and what to do with input that nobody wants.
+//! A socket decides nothing. It reports to the registry what came in and what went out, queues what the
+//! registry's actions say, and ends when the registry says so. What it knows is the mechanics: a close
+//! frame must arrive, nothing follows it, and input that has no use must still be read.
+//!
+//! [`Stage`] says what becomes of input:
+//!
+//! ```text
+//!  Head ── request complete ──> handler ── admitted ──> Open ── our close frame queued ──> Closing
+//!    │                          │    ^ │                │                                     │
+//!    │                          │    │ v Later          │ peer's close frame, fault,          │ peer's
+//!    │ no request,              │   Undecided           │ rate limited                        │ close
+//!    │ or out of time           │ refused in HTTP       │                                     │ frame,
+//!    v                          v                       v                                     │ fault
+//!  Discarding <─────────────────┴───────────────────────┴─────────────────────────────────────┘
+//!
+//!  Ended: from every stage, when the socket breaks, when the input ends before a close, or when the
+//!         last bytes are written and the peer sends nothing more
+//! ```
+//!
+//! Output goes on in every stage but `Ended`: `complete` says that the last bytes are queued, and
+//! `shut_when_out` that the writing side is shut down after them. The socket itself is closed when the
+//! registry's cleanup removes it, never before: its handle stays taken until then.
 
 mod input;
 mod output;
@@ -59,17 +78,17 @@ impl<H> ReadContext<'_, '_, H> {
 
 /// What is made of input.
 enum Stage {
-    /// It is collected until the request head is complete.
+    /// Collected until the request head is complete.
     Head(Box<(Head, SocketAddr)>),
-    /// It stays in the kernel: the handler is to say later who sent the request.
+    /// Left in the kernel: the handler can't say yet which user sent the request.
     Undecided(Box<Undecided>),
-    /// Frames are events for the registry and the handler.
+    /// Parsed as frames, which are events for the registry and the handler.
     Open(Frames),
-    /// Our close frame is queued, and of the peer's frames only its own close frame matters.
+    /// Parsed as frames, of which only the peer's close frame matters: our own is queued.
     Closing(Frames),
-    /// It is thrown away: after a fault, after the peer's close frame, after an answer in HTTP.
+    /// Read and dropped: after a fault, after the peer's close frame, after an answer in HTTP.
     Discarding,
-    /// The registry knows that the socket has ended. Nothing is read or written any more.
+    /// Neither read nor written any more: the registry knows that the socket has ended.
     Ended,
 }
 
@@ -198,14 +217,14 @@ impl<S: Stream> Socket<S> {
         due && !matches!(self.stage, Stage::Ended)
     }
 
-    /// Whether the peer will say nothing more, and is only to be told what is queued. What it sends
-    /// after its close frame all the same is read first: closing a socket with unread input makes a
-    /// reset, which could overtake our last words.
+    /// Whether the socket ends as soon as its queue is written: the peer sends nothing more. Input that
+    /// follows the peer's close frame is read first, because closing a socket with unread input makes a
+    /// reset, which could overtake our last bytes.
     fn ends_when_out(&self) -> bool {
         self.complete && (self.ended || (self.peer_closed && !self.readable))
     }
 
-    /// The socket has ended. It stays until its cleanup, which nothing can come after.
+    /// Ends the socket. It stays in its slot until its cleanup, the last action about it.
     fn end(&mut self, context: &mut Context<'_>) {
         self.stage = Stage::Ended;
         self.outbound.clear();

@@ -12,8 +12,8 @@ use crate::socket::{Socket, Stream};
 
 /// All sockets, each in the slot that its handle names.
 ///
-/// Whoever looks for one gives the whole handle, serial included. So an event, an action or a place
-/// in a queue that outlived its connection finds nothing, never the slot's next tenant.
+/// A socket is looked up by its whole handle, serial included. So an event, an action or a place in a
+/// queue that outlived its connection finds nothing, and never the next connection of the slot.
 pub(crate) struct Sockets<S> {
     slots: Vec<Option<Box<Socket<S>>>>,
     live: usize,
@@ -21,9 +21,9 @@ pub(crate) struct Sockets<S> {
     dirty: Fair,
     /// Sockets with input that was not read or not processed.
     ready: Fair,
-    /// Sockets whose requests or messages wait to be decided about, and places of such that are gone.
+    /// Sockets whose request or message waits for a decision. Closed sockets stay in it for a while.
     undecided: VecDeque<ConnId>,
-    /// How many of these, in front, the handler is to be asked about again.
+    /// How many of them, from the front, the handler is to be asked about again.
     again: usize,
 }
 
@@ -78,7 +78,7 @@ impl<S: Stream> Sockets<S> {
             self.ready.forget_dead(self.live, lives);
             if self.undecided.len() > 2 * self.live + FEW {
                 self.undecided.retain(lives);
-                // Those that are gone may have been in front: more are asked about, never fewer.
+                // Removed sockets may have been in front: more are asked about, never fewer.
                 self.again = self.again.min(self.undecided.len());
             }
         }
@@ -106,7 +106,7 @@ impl<S: Stream> Sockets<S> {
         answer
     }
 
-    /// Lets a socket wait for what it wants. To be called after anything was done with it.
+    /// Puts a socket into the queues of what it wants. To be called after each change of the socket.
     pub(crate) fn note(&mut self, conn: ConnId) {
         let Some(socket) = self.get_mut(conn) else { return };
         let dirty = socket.wants_flush() && !socket.in_dirty;
@@ -137,12 +137,12 @@ impl<S: Stream> Sockets<S> {
         self.undecided.len()
     }
 
-    /// Whether some of them wait for their turn.
+    /// Whether requests or messages wait for their turn to be asked about again.
     pub(crate) const fn asks_again(&self) -> bool {
         self.again > 0
     }
 
-    /// Lets a turn's share of them be read.
+    /// Moves a turn's share of them to the sockets that are read.
     pub(crate) fn let_again(&mut self) {
         for _ in 0..self.again.min(AGAIN) {
             self.again -= 1;
@@ -150,7 +150,7 @@ impl<S: Stream> Sockets<S> {
             let Some(socket) = self.get_mut(conn) else { continue };
             socket.in_undecided = false;
             socket.note_again();
-            // They take turns with those that have something new to say, and don't stand before them.
+            // They take turns with sockets that have new input, and are not served before them.
             if socket.wants_read() && !socket.in_ready {
                 socket.in_ready = true;
                 self.ready.push_again(conn);
@@ -175,7 +175,7 @@ impl<S: Stream> Sockets<S> {
         self.ready.round_is_over()
     }
 
-    /// Begins a round of those that have input now.
+    /// Begins a round of the sockets that have input now.
     pub(crate) fn begin_round(&mut self) {
         self.ready.begin_round();
     }
@@ -195,7 +195,7 @@ impl<S: Stream> Sockets<S> {
         }
     }
 
-    /// The same for those that wait to be read.
+    /// The same for sockets that wait to be read.
     pub(crate) fn for_ready(&mut self, mut f: impl FnMut(&mut Socket<S>) -> bool) {
         let (mut turns, mut goes_on) = (self.ready.turns(), true);
         while goes_on && let Some(conn) = self.ready.next(&mut turns) {

@@ -115,7 +115,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Whether a body follows the head, or nobody knows where it ends: it would be read as frames.
+    /// Whether a body follows the head, or may: it would be read as frames.
     fn has_body(&self) -> bool {
         let is_zero =
             |length: &str| !length.is_empty() && length.bytes().all(|digit| digit == b'0');
@@ -181,9 +181,9 @@ impl<'a> Request<'a> {
         self.headers(name).next()
     }
 
-    /// All header lines of this name, in any case of letters, in the order they came. A value that
-    /// is not UTF-8 comes as an empty one: a line that nobody can read is still a line, and whoever
-    /// counts them or refuses what they don't expect must see it.
+    /// All header lines of this name, in any case of letters, in the order they came. The value of a
+    /// line that is not UTF-8 is empty: the line still counts for a caller that counts lines, or refuses
+    /// values that it does not expect.
     pub fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
         self.lines
             .iter()
@@ -221,7 +221,7 @@ impl fmt::Debug for Request<'_> {
 }
 
 /// RFC 9110 §5.6.3: blanks are spaces and tabs. Other characters that look like them are part of the
-/// value, for whoever else reads the request keeps them.
+/// value, because a proxy in front keeps them.
 fn without_blanks(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }

@@ -1,4 +1,17 @@
-//! What comes in: bytes become a request, frames, events, and calls of the registry.
+//! Input: bytes become a request, frames, events, and calls of the registry.
+//!
+//! ```text
+//!  bytes ─> Head ─> Request ─> check_upgrade ─> Handler::authenticate
+//!             │        │            │             │        │       │        │
+//!             │ 400    │ 400        │ 4xx       Refuse   Later   Pending  Admit
+//!             v        v            v             v        v       v        v
+//!           `answer` in HTTP, then Discarding  `refuse`  kept    101     Registry::connect
+//!                                                       (asked            │           │
+//!                                                       again)           101      `refuse`
+//! ```
+//!
+//! Nothing is upgraded before the registry has admitted it. `refuse` answers in HTTP, or with 101 and a
+//! close frame if the options ask for it and the client offers the subprotocol.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -51,7 +64,7 @@ impl<S: Stream> Socket<S> {
             match self.stream.read(&mut reading.buffer[..room]) {
                 Ok(0) => {
                     self.ended = true;
-                    // Whoever was told why it must go, or will be, is to be told to the end.
+                    // A peer that is told why it is closed is told to the end.
                     if !matches!(self.stage, Stage::Closing(_) | Stage::Discarding) {
                         self.end(reading.context);
                     }
@@ -61,7 +74,7 @@ impl<S: Stream> Socket<S> {
                     reading.budget.spend_bytes(length);
                     let emptied = SHORT_READ_IS_LAST && length < room;
                     self.readable = !emptied || self.ending;
-                    // Lent while its content is processed: nobody reads meanwhile.
+                    // Taken while its content is processed: nothing else reads meanwhile.
                     let buffer = std::mem::take(&mut reading.buffer);
                     self.take(&buffer[..length], &mut frames, reading);
                     reading.buffer = buffer;
@@ -281,7 +294,7 @@ impl<S: Stream> Socket<S> {
     /// or ends with them, or their rate is limited.
     fn report(&mut self, bytes: usize, context: &mut Context<'_>) {
         let Stage::Open(frames) = &self.stage else { return };
-        // What waits for its turn to be processed may be whole: it is nobody's delay but ours.
+        // A whole frame that waits for its turn is the server's delay, not the peer's.
         let rest = !self.unparsed.is_empty() && !self.unparsed_whole;
         let partial = rest || frames.in_message();
         let limited = bytes > 0 && context.registry.config().byte_rate() > 0;
@@ -296,8 +309,7 @@ impl<S: Stream> Socket<S> {
 
     fn on_event<H: Handler>(&mut self, event: FrameEvent, reading: &mut ReadContext<'_, '_, H>) {
         if matches!(self.stage, Stage::Closing(_)) {
-            // It answers ours, or crosses it. Nothing is left to be said in either direction but
-            // what is queued.
+            // It answers our close frame, or crosses it. Only what is queued is still to be written.
             if matches!(event, FrameEvent::Close(_)) {
                 self.stage = Stage::Discarding;
                 self.peer_closed = true;
@@ -351,7 +363,7 @@ impl<S: Stream> Socket<S> {
             Err(InboundError::RateLimited) => {
                 reading.handler.rate_limited(reading.context, self.conn)
             }
-            // It is closing: the message is nobody's.
+            // The connection is closing: its messages are dropped.
             Err(_) => {}
         }
     }

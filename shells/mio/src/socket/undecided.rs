@@ -107,7 +107,7 @@ impl<S: Stream> Socket<S> {
         frames: &mut usize,
         reading: &mut ReadContext<'_, '_, H>,
     ) -> bool {
-        // What the client has sent before it hung up is not read: there is no one to answer to.
+        // What the client sent before it hung up is not read: an answer could not reach it.
         if self.ending {
             self.end(reading.context);
             return false;
