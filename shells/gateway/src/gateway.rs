@@ -49,8 +49,8 @@ pub(crate) struct Counters {
     pub(crate) journal: journal::Status,
 }
 
-/// The application of the loop. The registry has all state but what is shared with a reload: who
-/// knocks too often.
+/// The application of the loop. The registry has all state but what a reload changes: see
+/// [`LiveSettings`].
 pub(crate) struct Gateway {
     /// Of the registry: which connections clients may name.
     instance: u64,

@@ -62,7 +62,7 @@ struct Inner {
     recount: SharedWork<control::Recount>,
     survey: SharedWork<stats::Surveyed>,
     page: Page,
-    /// Those of the registry's configuration, for whoever needs them before its turn comes.
+    /// Limits of the registry's configuration, for calls that need them before their turn of the loop.
     limits: Mutex<publish::Limits>,
     keys: Mutex<Arc<AdminKeys>>,
     sites: Mutex<Arc<Sites>>,
@@ -151,7 +151,7 @@ impl AdminState {
     ) -> Result<R, Problem> {
         let (answer, wait) = oneshot::channel();
         let posted = self.0.handle.post(move |context| {
-            // Whoever asked may have gone; what was asked for is done all the same.
+            // The client may have hung up. Its call is done all the same.
             let _ = answer.send(ask(context));
         });
         match posted {

@@ -1,4 +1,20 @@
-//! Who connects, where tokens are asked for.
+//! Authentication by tokens: what becomes of an upgrade request, and of a frame with a token.
+//!
+//! ```text
+//!  upgrade request ── token in it ──> tokens.check ──> revocations ──> admit ──> connection + grant
+//!        │                              │    │             │             │
+//!        │ no token                     │    │ 401, 503    │ 401         │ 403 another thread
+//!        v                              │    v             v             v
+//!     Pending                           │  refused, before anything is upgraded
+//!        │                              │
+//!        │ first frame: auth            │ the key of the token is not known yet
+//!        └──> tokens.check, as above    v
+//!                                     Later: checked again when the key set has come
+//! ```
+//!
+//! A token is taken from one place only: a request that names two is refused. A refresh goes the same way
+//! as an auth frame, and changes the grant of the connection. Nothing here waits: a key that is not known
+//! is fetched by another thread.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
@@ -14,11 +30,11 @@ use crate::clock::wall_clock::Anchor;
 use crate::wire::identity::{self, Identity, Parameters};
 use crate::wire::problem::Problem;
 
-/// What an upgrade request comes to.
+/// What becomes of an upgrade request.
 pub(crate) enum Entry {
-    /// It is this user, who may do that.
+    /// The token is good: its user, and what it grants.
     Known(Identity, Grant),
-    /// It has no token: its first frame must.
+    /// The request has no token: the first frame must bring one.
     Pending,
     /// The key of its token is on its way.
     Later,

@@ -45,7 +45,7 @@ impl KeySource {
         }
         match uri.scheme_str() {
             Some("https") => Ok(Self::Url(uri)),
-            // Whoever sits between could give out keys of their own.
+            // An attacker on the network could serve keys of their own.
             Some("http") if is_loopback(host) => Ok(Self::Url(uri)),
             Some("http") => Err("must be https: keys over http are anyone's, but from loopback"),
             _ => Err("must begin with https://"),
@@ -105,7 +105,7 @@ fn of_server(uri: &Uri) -> Result<Vec<u8>, String> {
     let config = Agent::config_builder()
         .timeout_global(Some(FETCH_TIME))
         .http_status_as_error(false)
-        // Another address would be one that nobody has allowed.
+        // A redirect leads to an address that the operator has not allowed.
         .max_redirects(0)
         .user_agent(concat!("headcount/", env!("CARGO_PKG_VERSION")))
         .accept("application/jwk-set+json, application/json");

@@ -5,8 +5,7 @@ use headcount::{MAX_ID_BYTES, RoomId};
 /// The rooms that are each one user's own: `user:` and the user's id.
 const OWN_ROOM: &str = "user:";
 
-/// The user whose own room this is; `None`: the room is nobody's own. Whatever else gives rights to
-/// rooms, no other user may join it.
+/// The user who owns this room; `None`: no user does. No right lets another user join an owned room.
 pub(crate) fn owner(room: &RoomId) -> Option<&str> {
     room.as_str().strip_prefix(OWN_ROOM)
 }

@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<ExitCode, String> {
     }
     let _ = writeln!(io::stderr(), "replayed {inputs} inputs and {actions} actions");
     match out.to.flush().err().or(out.error) {
-        // Whoever read it has seen enough.
+        // The reader of the output has ended, as `head` does: that is no failure.
         Some(error) if error.kind() == ErrorKind::BrokenPipe => Ok(code),
         Some(error) => {
             let _ = writeln!(io::stderr(), "headcount: cannot write the actions: {error}");
@@ -129,7 +129,7 @@ struct Tally {
     at: Timestamp,
 }
 
-/// Standard output, until nobody reads it any more.
+/// Standard output, until its reader ends.
 struct Output<W> {
     to: W,
     error: Option<io::Error>,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 /// Addresses of one generation. When there are more in a second, the older ones are forgotten: the
-/// rate of all connects is bounded elsewhere, and nobody is refused for want of a place here.
+/// rate of all connects is bounded elsewhere, and no client is refused because this table is full.
 const PLACES: usize = 16_384;
 /// What a bucket holds, in time: after that, an address that was forgotten has lost nothing.
 const BURST: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ impl AddressLimit {
             self.old = std::mem::take(&mut self.young);
             self.turned = now;
         }
-        let key = household(address);
+        let key = bucket_key(address);
         let known = self.young.get(&key).or_else(|| self.old.get(&key)).copied();
         let paid_until = known.map_or(now, |until| until.max(now));
         let ahead = paid_until.saturating_duration_since(now);
@@ -46,8 +46,9 @@ impl AddressLimit {
     }
 }
 
-/// Who has one IPv6 address has all of its /64.
-fn household(address: IpAddr) -> IpAddr {
+/// The key of a bucket: an IPv4 address, or the /64 of an IPv6 address, because one client usually has all
+/// addresses of its /64.
+fn bucket_key(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {

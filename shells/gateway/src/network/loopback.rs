@@ -31,9 +31,8 @@ fn is_port_suffix(text: &str) -> bool {
     }
 }
 
-/// Without credentials anyone who can reach a port is anyone they like, so nobody from outside may
-/// reach it.
-/// `written` is the address as it was given.
+/// Refuses an address that other machines can reach. A port without credentials must not be reached from
+/// outside, because its clients name their user without proof. `written` is the address as it was given.
 pub(crate) fn only_loopback(written: &str, address: SocketAddr) -> Result<(), String> {
     if address.ip().is_loopback() {
         return Ok(());

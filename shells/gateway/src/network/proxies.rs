@@ -43,7 +43,7 @@ impl Proxies {
         }
         let hops: Vec<&str> = forwarded.flat_map(|list| list.split(',')).collect();
         for hop in hops.into_iter().rev() {
-            // What is no address says nothing about those before it either.
+            // If a hop is not an address, the hops before it can't be trusted either.
             let Some(address) = address(hop.trim()) else { return client };
             client = address;
             if !self.trusts(client) {

@@ -28,7 +28,7 @@ pub(super) const OF_THE_TESTS: [&str; 16] = [
 ];
 
 impl Settings {
-    /// Takes what the variables set. Those with another prefix are nobody's business here.
+    /// Takes what the variables set. Variables with another prefix are ignored.
     pub(crate) fn read_environment(
         &mut self,
         variables: impl Iterator<Item = (OsString, OsString)>,
@@ -42,7 +42,7 @@ impl Settings {
         for (name, value) in ours {
             let suffix = &name[PREFIX.len()..];
             if let Some(row) = ROWS.iter().find(|row| variable(row.key) == name) {
-                // What is no text must not become another one.
+                // A value that is not text must not be changed into text.
                 let Some(value) = value.to_str() else {
                     return Err(format!("{name}: the value is not UTF-8"));
                 };
@@ -70,7 +70,7 @@ fn variable(key: &str) -> String {
 
 /// What Kubernetes sets in every container beside a service called `headcount` or `headcount-…`:
 /// `…SERVICE_HOST`, `…SERVICE_PORT`, `…SERVICE_PORT_<NAME>`, `…PORT=tcp://…`, `…PORT_7400_TCP…`.
-/// Nobody has written these, so nobody is to be told that they are mistakes.
+/// No person has written these, so they are not reported as mistakes.
 fn is_service_link(suffix: &str, value: &str) -> bool {
     let words = format!("_{suffix}");
     let numbered = words

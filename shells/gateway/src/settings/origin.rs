@@ -1,6 +1,6 @@
 //! Where a setting was given.
 
-/// Where a setting was given. Errors show the setting as whoever gave it wrote it.
+/// Where a setting was given. Errors show the setting as it was written there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Origin<'a> {
     /// `--set`.

@@ -9,10 +9,10 @@ use super::value::Value;
 use super::{Settings, syntax};
 use crate::limits::descriptors::{self, Descriptors, Lowered};
 
-/// What a server that nobody but a developer uses takes for a drain, unless a profile says otherwise.
+/// The deadline of a drain if no profile is set: that server is a developer's, who does not want to wait.
 const QUICK_DRAIN: Duration = Duration::from_secs(2);
-/// The longest grace of a drain that has none of its own, as a part of its deadline, and the other
-/// way round: what is left is for the closes.
+/// A grace that was not given is at most this part of the deadline, and a deadline that was not given is
+/// at least this many graces. The rest of the deadline is for the closes.
 const GRACE_PARTS: u32 = 4;
 /// The longest time that the registry takes.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);

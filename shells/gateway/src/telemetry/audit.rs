@@ -1,4 +1,4 @@
-//! The audit lines of operating calls: who did what to whom, and what came of it.
+//! The audit lines of operating calls: the key that made the call, what it is about, and the outcome.
 //!
 //! They go to stderr with the log, and unlike its lines they are never dropped. A call takes a place
 //! before it is served, and the place is free again when its line is written. So the lines that wait

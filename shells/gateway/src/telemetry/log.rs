@@ -1,8 +1,8 @@
 //! The log goes to stderr, through a thread of its own.
 //!
-//! Whoever started the process may have stopped reading its stderr: a write to a full pipe blocks,
-//! and the loop must never wait for that. Lines that find the queue full are lost, and counted: in
-//! the next line that is written, and in the figures.
+//! The program that reads stderr may have stopped reading: a write to a full pipe blocks, and the loop
+//! must never wait for that. If the queue is full a line is lost and counted, in the next line that is
+//! written and in the figures.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -93,7 +93,7 @@ pub(crate) fn start(counters: Arc<Counters>) -> io::Result<Log> {
 }
 
 fn write(lines: &Receiver<Item>, audit: &Audit, counters: &Counters) {
-    // Unbuffered, one write per line. When stderr is closed there is nobody to tell.
+    // Unbuffered, one write per line. If stderr is closed there is no other place to write to.
     let mut told = 0;
     for item in lines {
         // At each item: that of the audit may have found the queue full.

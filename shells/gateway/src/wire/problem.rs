@@ -52,7 +52,7 @@ impl Problem {
         &self.message
     }
 
-    /// The body, for whoever writes the rest of the answer.
+    /// The body of the answer.
     pub(crate) fn json(&self) -> String {
         Object::new()
             .raw(

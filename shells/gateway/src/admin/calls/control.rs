@@ -103,7 +103,8 @@ const BODY_BYTES: usize = 4 * 1024;
 /// The longest deadline of a drain: a longer one is a mistake of a unit.
 const LONGEST_DRAIN: Duration = Duration::from_secs(24 * 3600);
 
-/// Drains, and the process stays: everyone is closed and nobody is admitted until it ends.
+/// Drains without ending the process: all connections are closed, and none is admitted until the drain
+/// ends.
 pub(crate) async fn drain(
     State(state): State<AdminState>,
     Extension(record): Extension<Record>,

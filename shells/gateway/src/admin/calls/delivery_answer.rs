@@ -82,7 +82,7 @@ impl Outcome {
                     .end()
             })
             .collect();
-        // What was not taken reached nobody, whatever the target looked like.
+        // A message that was not taken reached no connection, however many the target has.
         let (sent, deferred) = if self.full { (0, 0) } else { (self.live, self.behind) };
         let answer = form
             .write()

@@ -225,7 +225,7 @@ impl AdminState {
     }
 }
 
-/// Whatever else the query says is refused: it might have been meant to close nobody.
+/// Any other query is refused: it may be a misspelt dry run, and a reload can close connections.
 fn is_dry_run(query: Option<&str>) -> Result<bool, Problem> {
     match query {
         None | Some("" | "dry_run=0" | "dry_run=false") => Ok(false),

@@ -1,4 +1,4 @@
-//! Whom a back end means: the `to` of its requests.
+//! The audience of a request: its `to`.
 
 use headcount::{ConnId, Registry, RoomId, RunId, SessionId, Target, ThreadId, UserId};
 
@@ -25,7 +25,7 @@ pub(crate) static TO: Form = Form::closed(&[
     &["everyone"],
 ]);
 
-/// The field of a body that says whom it is for.
+/// The field of a body that names its audience.
 pub(crate) const TO_FIELD: Field = Field::needed("to", Shape::Nested(&TO), "Exactly one audience.");
 
 /// `to`, understood: exactly one audience.
@@ -124,8 +124,8 @@ pub(crate) fn parse_room(place: &str, room: &str) -> Result<RoomId, Problem> {
     RoomId::new(room).map_err(|error| Problem::id(place, error))
 }
 
-/// Reads a connection as the welcome frame named it. One that has ended is not an error here: it
-/// is found to be nobody later.
+/// Reads a connection as the welcome frame named it. A connection that has ended is not an error here:
+/// the registry does not find it later.
 pub(crate) fn parse_connection(place: &str, connection: &str) -> Result<Named<ConnId>, Problem> {
     handles::parse_connection(connection).ok_or_else(|| {
         Problem::new(

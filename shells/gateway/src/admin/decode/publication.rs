@@ -28,7 +28,7 @@ pub(crate) static FORM: Form = Form::closed(&[
     ),
 ]);
 
-/// A message, and whom it is for.
+/// A message and its audience.
 #[derive(Debug)]
 pub(crate) struct Publication {
     pub(crate) audience: Audience,

@@ -119,7 +119,7 @@ impl Waiting {
             }
             return;
         }
-        // The registry ends runs by itself, and tells nobody here.
+        // The registry ends runs by itself, and this table is not told.
         if self.by_run.len() >= 64 + 2 * registry.stats().runs as usize {
             self.by_run.retain(|(user, run), _| is_open(registry, user, run));
         }

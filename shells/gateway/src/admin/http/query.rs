@@ -47,8 +47,8 @@ impl Query {
             if seen.contains(&name) {
                 return Err(bad(format!("{name} is given twice")));
             }
-            // Decoding puts this character in the place of bytes that are not UTF-8: it would look
-            // for somebody else.
+            // Decoding puts this character in the place of bytes that are not UTF-8. Such a value would
+            // name another user.
             if value.contains(char::REPLACEMENT_CHARACTER) {
                 return Err(bad(format!("{name} is not UTF-8")));
             }

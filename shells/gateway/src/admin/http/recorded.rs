@@ -10,8 +10,8 @@ use crate::admin::AdminState;
 use crate::telemetry::audit::Record;
 use crate::wire::problem::Problem;
 
-/// Serves a call. `serve` finds a [`Record`] among the request's extensions, and notes there whom it
-/// is about and what it did.
+/// Serves a call. `serve` finds a [`Record`] among the request's extensions, and notes there which users
+/// and connections it is about, and what it did.
 pub(crate) async fn serve<F>(
     state: &AdminState,
     call: String,
