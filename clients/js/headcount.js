@@ -2,7 +2,7 @@
 
 // Milliseconds.
 const WINDOW = [250, 5000], MAX_DELAY = 60_000, UNTIL_WELCOME = 15_000, UNTIL_DEAD = 10_000;
-const MAX_REQUESTS = 256, MAX_ENDED_RUNS = 16, MAX_PIECE = 1024;
+const MAX_REQUESTS = 256, MAX_ASKED = 32, MAX_ENDED_RUNS = 16, MAX_PIECE = 1024;
 const FINAL = /^(10(0[023789]|10)|45..)$/;
 const END = /^(agent_(completed|failed|cancelled)|run_lost)$/;
 
@@ -34,7 +34,7 @@ export class Run {
     this.partial = false;
   }
 
-  // Both for the client alone.
+  // For the client alone.
   _take(event) {
     if (this.#over) return;
     if (!this.#pieces.length) this.partial ||= event.event !== 'agent_started';
@@ -57,30 +57,26 @@ export class Run {
   }
 
   [Symbol.asyncIterator]() {
-    let [at, read, done, wake] = [0, 0, false];
+    let at = 0, read = 0, done = false, wake;
     return {
       next: async () => {
-        for (;;) {
-          const piece = done ? undefined : this.#pieces[at];
-          const last = at === this.#pieces.length - 1;
-          const text = piece && plain(piece) ? piece.data.delta.slice(read) : undefined;
-          if (piece && text !== '') {
-            if (text === undefined) {
-              at++;
-              return { done: false, value: piece };
-            }
-            // The piece may go on.
-            read = piece.data.delta.length;
-            return { done: false, value: { ...piece, data: { delta: text } } };
-          }
-          if (piece && !last) {
+        while (!done) {
+          const piece = this.#pieces[at];
+          if (piece && !plain(piece)) {
             at++;
-            read = 0;
-            continue;
+            return { done, value: piece };
           }
-          if (done || this.#over) return { done: true, value: this.end };
-          await new Promise(resolve => this.#wake.add(wake = resolve));
+          const delta = piece?.data.delta.slice(read);
+          if (delta) {
+            read += delta.length;
+            return { done, value: { ...piece, data: { delta } } };
+          }
+          // The last piece may go on.
+          if (at < this.#pieces.length - 1) at++, read = 0;
+          else if (this.#over) break;
+          else await new Promise(resolve => this.#wake.add(wake = resolve));
         }
+        return { done: true, value: this.end };
       },
       return: async value => {
         done = true;
@@ -292,16 +288,15 @@ export class Client {
     let frame;
     try { frame = JSON.parse(data); } catch { return; }
     this.#arm();
-    const { type, stream, request } = frame ?? {};
+    const { type, request } = frame ?? {};
     if (type === 'welcome') return this.#welcome(frame);
-    // Before a welcome an error says why a first frame is refused.
+    // An error before says why a first frame is refused.
     if (this.state !== 'open' && type !== 'error') return;
     switch (type) {
       case 'event':
         return this.#event(frame);
       case 'gap':
-        if (this.#pass(stream, frame.to)) this.#gap(frame);
-        return;
+        return this.#gap(frame);
       case 'joined':
         this.#joined(frame);
         return this.#settle(request, frame);
@@ -333,9 +328,9 @@ export class Client {
     this.#interval = welcome.ping_interval_ms || this.#interval;
     this.#refused = false;
     this.#opened = Date.now();
-    this.state = 'open';
-    // It came in with the token of a refresh that has no answer.
+    // It came in with the token of an unanswered refresh.
     for (const [id, { frame }] of this.#requests) if (frame.token) this.#settle(id);
+    this.state = 'open';
     this.#resend();
     const asked = new Set([...this.#requests.values()].map(({ frame }) => frame.room));
     for (const room of this.#rooms.keys()) if (!asked.has(room)) this.#request({ type: 'join', room }, true);
@@ -364,7 +359,7 @@ export class Client {
 
   #event(event) {
     const { stream, offset, run: id } = event;
-    if (stream && !this.#pass(stream, offset)) return;
+    if (stream && !this.#isNew(stream, offset)) return;
     if (this.#lose && stream === 'session') {
       clearTimeout(this.#settling);
       this.#settling = setTimeout(this.#lose, UNTIL_DEAD);
@@ -387,8 +382,7 @@ export class Client {
     for (const run of ended.slice(0, -MAX_ENDED_RUNS)) this.#runs.delete(run.id);
   }
 
-  // False: it was seen before.
-  #pass(stream, offset) {
+  #isNew(stream, offset) {
     const cursor = stream === 'session' ? this.#cursor : this.#rooms.get(stream.slice(5));
     if (!cursor) return true;
     if (offset <= cursor.offset) return false;
@@ -397,6 +391,7 @@ export class Client {
   }
 
   #gap(gap) {
+    if (!this.#isNew(gap.stream, gap.to)) return;
     let open = false;
     if (gap.stream === 'session') {
       for (const run of this.#runs.values()) {
@@ -404,7 +399,7 @@ export class Client {
       }
     }
     this.#emit('gap', gap);
-    // Only a welcome says which runs are still open.
+    // A welcome says which are still open.
     if (open && Date.now() - this.#opened > UNTIL_DEAD) this.#lost({ reason: 'gap' });
   }
 
@@ -443,22 +438,28 @@ export class Client {
       if (!own && this.#requests.size >= MAX_REQUESTS) return reject(fault('queue_full', `${MAX_REQUESTS} requests are waiting`));
       const id = ++this.#id;
       this.#requests.set(id, { frame, resolve, reject });
-      this.#ask(id, frame);
+      this.#ask();
     });
     // One that is not awaited is no unhandled rejection.
     answer.catch(() => {});
     return answer;
   }
 
-  #ask(id, frame) {
-    if (this.state !== 'open') return;
-    const seen = frame.type === 'join' ? this.#rooms.get(frame.room) : undefined;
-    this.#send({ ...frame, ...(seen?.epoch && seen), id });
+  // Each counts against the server's rate.
+  #ask() {
+    if (this.state !== 'open' || this.#resending) return;
+    for (const [id, it] of [...this.#requests].slice(0, MAX_ASKED)) {
+      const { frame, asked } = it;
+      const seen = frame.type === 'join' && this.#rooms.get(frame.room);
+      if (!asked) this.#send({ ...frame, ...(seen?.epoch && seen), id });
+      it.asked = true;
+    }
   }
 
   #resend() {
     this.#resending = undefined;
-    for (const [id, { frame }] of this.#requests) this.#ask(id, frame);
+    for (const it of this.#requests.values()) it.asked = false;
+    this.#ask();
   }
 
   #settle(id, frame, error) {
@@ -467,6 +468,7 @@ export class Client {
     this.#requests.delete(id);
     if (error) asked.reject(error);
     else asked.resolve(frame);
+    this.#ask();
   }
 
   #acknowledge() {
@@ -488,7 +490,7 @@ export class Client {
     this.#probing = true;
     this.#watch = setTimeout(() => this.#lost({ reason: 'no sign of life' }), this.#options.probe ?? UNTIL_DEAD);
     this.#send({ type: 'ping' });
-    // An answer that found no room on its way is asked for again.
+    // What was lost on its way is asked for again.
     this.#resend();
   }
 
@@ -516,7 +518,7 @@ export class Client {
     const now = Date.now() / 1000;
     const left = exp - now;
     const life = exp > iat ? exp - iat : left;
-    // A clock that is wrong must not make it ask all the time.
+    // With a wrong clock, too, it must not ask all the time.
     const after = 0.8 * Math.max(life / 8, left > 0 ? Math.min(left, life) : life);
     this.#due = after > 0 ? (now + after) * 1000 : NaN;
   }

@@ -243,6 +243,24 @@ fn the_network_fails_in_a_worker() {
     network_fails(&Runtime::Worker);
 }
 
+/// To come back to all of its rooms at once would be more than the server takes, again and again.
+#[test]
+fn many_rooms_come_back_within_the_rate() {
+    let Some(node) = node() else { return };
+    let server = Server::with(&["limits.message_rate=50", "limits.message_burst=40"]);
+    let proxy = Proxy::to(server.websocket);
+    let rooms: Vec<_> = (0..120).map(|number| format!("room-{number}")).collect();
+    let url = format!("ws://{}/ws", proxy.address);
+    let options = json!({"url": url, "user": "alice", "rooms": rooms});
+    let Some(mut follower) = Follower::start(&node, &Site::start(), &options) else { return };
+    for round in 1..=2 {
+        follower.until("it is in all rooms", |it| it.named("joined").count() == round * 120);
+        proxy.cut();
+    }
+    follower.until("it is in all rooms", |it| it.named("joined").count() == 360);
+    assert!(follower.named("state").all(|it| it["code"] != 4413), "it is never too fast");
+}
+
 /// `HEADCOUNT_CUTS`: how often. `HEADCOUNT_CUT_MS`: how many milliseconds lie between two of them at most.
 #[test]
 fn the_network_fails_at_random_moments() {
