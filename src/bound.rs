@@ -13,6 +13,7 @@ use crate::room::Room;
 use crate::run::Run;
 use crate::session::{Session, User};
 use crate::stats::Notice;
+use crate::store::{names_bytes, table_bytes};
 use crate::stream::{Member, Stream};
 use crate::timers;
 use crate::waiting::Queue;
@@ -33,10 +34,10 @@ const fn size<T>() -> u64 {
     size_of::<T>() as u64 + 8
 }
 
-/// A table of so many records that never gives memory back.
-const fn table<T>(count: u64) -> u64 {
-    // A slab begins with room for a few.
-    (count + 4).saturating_mul(GROWTH * size::<T>())
+/// A table of so many records with a name each, by which they are found.
+const fn named<T>(count: u64) -> u64 {
+    let names = names_bytes(count).saturating_add(count.saturating_mul(NAME));
+    table_bytes::<T>(count).saturating_add(names)
 }
 
 impl Config {
@@ -63,11 +64,13 @@ impl Config {
         let parts = [
             self.of_connections(slots, largest),
             self.of_sessions(records),
-            (self.users as u64 + 4) * (GROWTH * size::<Departed>() + NAME + INDEX),
-            rooms * (GROWTH * size::<Room>() + NAME + INDEX),
+            // One more while the user who left first is forgotten for another.
+            named::<Departed>(self.users as u64 + 1),
+            named::<Room>(rooms),
             self.of_streams(streams),
             of_logs(streams, entries, largest.saturating_add(self.process_bytes)),
-            table::<Run>(runs).saturating_add(runs.saturating_mul(2 * NAME + INDEX)),
+            // A run has the name of its agent beside its own.
+            named::<Run>(runs).saturating_add(runs.saturating_mul(NAME)),
             // The text of open runs, and the names of tool calls under way, are charged to their run.
             sessions
                 .saturating_mul(self.runs_per_session as u64)
@@ -98,24 +101,24 @@ impl Config {
         // Direct messages up to the reply reserve, and what a close moves out of the logs.
         let queued = largest.saturating_mul(2).saturating_add(2 * self.window + self.reply_reserve);
         let items = queued / MESSAGE_OVERHEAD + 4;
-        let one = GROWTH * (size::<Conn>() + size::<Cold>())
-            + (memberships + 4) * GROWTH * (size::<Membership>() + size::<LateJoin>())
+        let one = (memberships + 4) * GROWTH * (size::<Membership>() + size::<LateJoin>())
             + NAME
             // Its place in the order of those that close, which are dropped lazily.
             + GROWTH * 2 * 8;
         // An event of a run names it and its agent.
         let of_items = items.saturating_mul(GROWTH * size::<Queued>() + 2 * NAME + 64);
         let one = queued.saturating_add(of_items).saturating_add(one);
-        (slots + KEPT_PLACES).saturating_mul(one)
+        table_bytes::<Conn>(slots)
+            .saturating_add(table_bytes::<Cold>(slots))
+            .saturating_add((slots + KEPT_PLACES).saturating_mul(one))
     }
 
     const fn of_sessions(&self, sessions: u64) -> u64 {
-        let one = GROWTH * (size::<Session>() + size::<User>() + size::<Queued>())
-            // Its thread, and its user, who has a list of sessions.
-            + 2 * NAME
-            + INDEX
-            + GROWTH * 8;
-        (sessions + 4).saturating_mul(one)
+        // A session has a user of its own at most, a thread, and a place in its user's list.
+        let one = GROWTH * size::<Queued>() + NAME + GROWTH * 8;
+        table_bytes::<Session>(sessions)
+            .saturating_add(named::<User>(sessions))
+            .saturating_add((sessions + 4).saturating_mul(one))
     }
 
     const fn of_streams(&self, streams: u64) -> u64 {
@@ -123,7 +126,7 @@ impl Config {
             (self.connections as u64).saturating_mul(1 + self.rooms_per_connection as u64);
         let members = memberships.saturating_mul(SHRINK * size::<Member>());
         let places = if memberships < streams { memberships } else { streams };
-        table::<Stream>(streams)
+        table_bytes::<Stream>(streams)
             .saturating_add(members)
             .saturating_add(places.saturating_mul(KEPT_PLACES * size::<Member>()))
             // Its records among those that hold something, the ones of the gone included.

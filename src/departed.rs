@@ -1,135 +1,107 @@
 //! Token buckets of users who have left, until they are full again: who leaves and comes back has
 //! the same bucket, or leaving would be a way around the rate.
 
-use core::hash::{BuildHasher, Hash, Hasher};
-
-use foldhash::quality::FixedState;
-use hashbrown::HashTable;
-use slab::Slab;
+use core::hash::{Hash, Hasher};
 
 use crate::bucket::TokenBucket;
 use crate::id::UserId;
-use crate::table;
+use crate::store::{Links, Names, Ring, Table, key, linked};
 use crate::time::Timestamp;
 
-/// Ends the list.
-const NIL: u32 = u32::MAX;
+key! {
+    /// The key of the bucket of a user who has left.
+    DepartedKey
+}
 
 #[derive(Clone, Hash)]
 pub(crate) struct Departed {
     user: UserId,
     bucket: TokenBucket,
-    older: u32,
-    newer: u32,
+    links: Links,
+}
+
+linked! {
+    /// The order in which users left.
+    InOrder: DepartedKey => Departed, links
 }
 
 /// The buckets in the order in which their users left. No user is in it twice, and none who is here.
 #[derive(Clone)]
 pub(crate) struct DepartedUsers {
-    buckets: Slab<Departed>,
-    oldest: u32,
-    newest: u32,
-    /// The names come from outside, hence a hash that is seeded.
-    names: HashTable<u32>,
-    hasher: FixedState,
+    buckets: Table<DepartedKey, Departed>,
+    order: Ring<InOrder>,
+    names: Names<DepartedKey>,
 }
 
 impl Hash for DepartedUsers {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { buckets, oldest, newest, names, hasher: _ } = self;
-        table::hash_slab(buckets, state);
-        (oldest, newest).hash(state);
-        table::hash_table(names, state);
+        let Self { buckets, order, names: _ } = self;
+        (buckets, order).hash(state);
     }
 }
 
 impl DepartedUsers {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            buckets: Slab::new(),
-            oldest: NIL,
-            newest: NIL,
-            names: HashTable::new(),
-            hasher: FixedState::with_seed(seed),
-        }
+        Self { buckets: Table::new(), order: Ring::new(), names: Names::new(seed) }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.buckets.len()
     }
 
-    fn find(&self, user: &UserId) -> Option<u32> {
-        let hash = self.hasher.hash_one(user.as_str());
-        self.names.find(hash, |slot| self.buckets[*slot as usize].user == *user).copied()
+    fn find(&self, user: &UserId) -> Option<DepartedKey> {
+        self.names.find(user.as_str(), |key| self.buckets[key].user == *user)
     }
 
     /// The bucket of a user who is not here.
     pub(crate) fn get(&self, user: &UserId) -> TokenBucket {
-        self.find(user).map_or_else(TokenBucket::default, |slot| self.buckets[slot as usize].bucket)
+        self.find(user).map_or_else(TokenBucket::default, |key| self.buckets[key].bucket)
     }
 
     /// The bucket of a user who comes back.
     pub(crate) fn take(&mut self, user: &UserId) -> TokenBucket {
-        self.find(user).map_or_else(TokenBucket::default, |slot| self.remove(slot))
+        self.find(user).map_or_else(TokenBucket::default, |key| self.remove(key))
     }
 
     /// A user leaves. At most `limit` buckets stay; the user who left first is forgotten first.
     pub(crate) fn put(&mut self, user: UserId, bucket: TokenBucket, now: Timestamp, limit: usize) {
-        while self.buckets.get(self.oldest as usize).is_some_and(|it| it.bucket.is_full(now)) {
-            self.remove(self.oldest);
+        while let Some(oldest) = self.order.front()
+            && self.buckets[oldest].bucket.is_full(now)
+        {
+            self.remove(oldest);
         }
         if bucket.is_full(now) {
             return;
         }
         debug_assert!(self.find(&user).is_none(), "a user leaves once");
-        let hash = self.hasher.hash_one(user.as_str());
-        let older = self.newest;
-        let slot = self.buckets.insert(Departed { user, bucket, older, newer: NIL }) as u32;
-        match self.buckets.get_mut(older as usize) {
-            Some(before) => before.newer = slot,
-            None => self.oldest = slot,
-        }
-        self.newest = slot;
-        let (buckets, hasher) = (&self.buckets, &self.hasher);
-        self.names.insert_unique(hash, slot, |slot| {
-            hasher.hash_one(buckets[*slot as usize].user.as_str())
-        });
+        let key = self.buckets.vacant_key();
+        self.names.insert(user.as_str(), key);
+        self.buckets.insert(Departed { user, bucket, links: Links::OUT });
+        self.order.push(&mut self.buckets, key);
         self.shrink_to(limit);
     }
 
     /// Forgets the users who left first, until at most `limit` buckets stay.
     pub(crate) fn shrink_to(&mut self, limit: usize) {
-        while self.buckets.len() > limit {
-            self.remove(self.oldest);
+        while self.buckets.len() > limit
+            && let Some(oldest) = self.order.front()
+        {
+            self.remove(oldest);
         }
     }
 
-    fn remove(&mut self, slot: u32) -> TokenBucket {
-        let Departed { user, bucket, older, newer } = table::remove(&mut self.buckets, slot);
-        match self.buckets.get_mut(older as usize) {
-            Some(older) => older.newer = newer,
-            None => self.oldest = newer,
-        }
-        match self.buckets.get_mut(newer as usize) {
-            Some(newer) => newer.older = older,
-            None => self.newest = older,
-        }
-        let hash = self.hasher.hash_one(user.as_str());
-        if let Ok(entry) = self.names.find_entry(hash, |other| *other == slot) {
-            entry.remove();
-        }
+    fn remove(&mut self, key: DepartedKey) -> TokenBucket {
+        self.order.remove(&mut self.buckets, key);
+        let Departed { user, bucket, .. } = self.buckets.remove(key);
+        self.names.remove(user.as_str(), key);
         bucket
     }
 
     /// Users from the one who left first on, for `check`; fewer than [`len`](Self::len) if the list
     /// is broken.
     pub(crate) fn users(&self) -> impl Iterator<Item = &UserId> {
-        let mut slot = self.oldest;
-        (0..self.buckets.len()).map_while(move |_| {
-            let departed = self.buckets.get(slot as usize)?;
-            slot = departed.newer;
-            (self.find(&departed.user).is_some()).then_some(&departed.user)
-        })
+        let users = self.order.iter(&self.buckets).map(|key| &self.buckets[key].user);
+        users.take(self.len()).filter(|user| self.find(user).is_some())
     }
 }
 
@@ -178,6 +150,6 @@ mod tests {
         departed.put(user(9), full_at(9), Timestamp::from_secs(5), 3);
         assert!(departed.users().eq(&[user(9)]));
         departed.shrink_to(0);
-        assert_eq!((departed.len(), departed.oldest, departed.newest), (0, NIL, NIL));
+        assert_eq!((departed.len(), departed.order.len()), (0, 0));
     }
 }

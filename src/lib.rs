@@ -299,7 +299,6 @@ mod log;
 mod profile;
 mod random;
 mod registry;
-mod ring;
 mod room;
 mod run;
 mod session;
@@ -307,7 +306,6 @@ mod stats;
 #[allow(dead_code, unused_imports, unused_macros, reason = "the tables move over one by one")]
 mod store;
 mod stream;
-mod table;
 mod text;
 mod time;
 mod timers;

@@ -16,8 +16,8 @@ use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
 use crate::action::{Key, Message};
-use crate::run::{RunEntry, Runs};
-use crate::table;
+use crate::run::{RunEntry, RunKey, Runs};
+use crate::store::hash_unordered;
 use crate::time::Timestamp;
 
 use self::entry::What;
@@ -86,7 +86,7 @@ impl Hash for Log {
         (droppable, droppable_from, head, lost).hash(state);
         keys.is_some().hash(state);
         if let Some(keys) = keys {
-            table::hash_table(&keys.newest, state);
+            hash_unordered(keys.newest.iter(), state);
         }
     }
 }
@@ -284,7 +284,7 @@ impl Log {
     }
 
     /// A run has ended: its entries, from the one at this offset on, are like others from now on.
-    pub(crate) fn let_go(&mut self, run: u32, from: u64) {
+    pub(crate) fn let_go(&mut self, run: RunKey, from: u64) {
         let start = self.index_after(from.saturating_sub(1));
         for entry in self.entries.range_mut(start..) {
             if entry.pinned && entry.run() == Some(run) {

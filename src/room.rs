@@ -1,105 +1,84 @@
 //! Rooms: groups across users, joined by explicit calls only.
 
-use core::hash::{BuildHasher, Hash, Hasher};
-
-use foldhash::quality::FixedState;
-use hashbrown::HashTable;
-use slab::Slab;
+use core::hash::{Hash, Hasher};
 
 use crate::id::RoomId;
-use crate::ring::{Linked, Links, Ring};
-use crate::table;
+use crate::store::{Links, Names, Ring, Table, key, linked};
+use crate::stream::StreamKey;
+
+key! {
+    /// The key of a room.
+    RoomKey
+}
 
 #[derive(Clone, Hash)]
 pub(crate) struct Room {
     pub(crate) name: RoomId,
     /// Its stream's key. The members are the stream's.
-    pub(crate) stream: u32,
+    pub(crate) stream: StreamKey,
     /// Its place among the empty ones.
     links: Links,
 }
 
-impl Linked for Room {
-    fn links(&self) -> Links {
-        self.links
-    }
-
-    fn links_mut(&mut self) -> &mut Links {
-        &mut self.links
-    }
+linked! {
+    /// Rooms without members.
+    Empty: RoomKey => Room, links
 }
 
 /// All rooms, by slot and by name.
 #[derive(Clone)]
 pub(crate) struct Rooms {
-    records: Slab<Room>,
-    /// Name to slot. Clients may choose room names, hence a hash that is seeded.
-    names: HashTable<u32>,
-    hasher: FixedState,
+    records: Table<RoomKey, Room>,
+    names: Names<RoomKey>,
     /// Rooms without members, in the order in which they became empty.
-    empty: Ring,
+    empty: Ring<Empty>,
 }
 
 impl Hash for Rooms {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { records, names, hasher: _, empty } = self;
-        table::hash_slab(records, state);
-        table::hash_table(names, state);
-        empty.hash(state);
+        let Self { records, names: _, empty } = self;
+        (records, empty).hash(state);
     }
 }
 
 impl Rooms {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            records: Slab::new(),
-            names: HashTable::new(),
-            hasher: FixedState::with_seed(seed),
-            empty: Ring::new(),
-        }
+        Self { records: Table::new(), names: Names::new(seed), empty: Ring::new() }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.records.len()
     }
 
-    pub(crate) fn get(&self, room: u32) -> &Room {
-        &self.records[room as usize]
+    pub(crate) fn get(&self, room: RoomKey) -> &Room {
+        &self.records[room]
     }
 
-    pub(crate) fn peek(&self, room: u32) -> Option<&Room> {
-        self.records.get(room as usize)
+    pub(crate) fn peek(&self, room: RoomKey) -> Option<&Room> {
+        self.records.get(room)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Room)> {
-        self.records.iter().map(|(slot, room)| (slot as u32, room))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RoomKey, &Room)> {
+        self.records.iter()
     }
 
-    pub(crate) fn find(&self, name: &RoomId) -> Option<u32> {
-        let hash = self.hasher.hash_one(name.as_str());
-        self.names.find(hash, |slot| self.records[*slot as usize].name == *name).copied()
+    pub(crate) fn find(&self, name: &RoomId) -> Option<RoomKey> {
+        self.names.find(name.as_str(), |room| self.records[room].name == *name)
     }
 
-    pub(crate) fn insert(&mut self, name: RoomId, stream: u32) -> u32 {
-        let hash = self.hasher.hash_one(name.as_str());
-        let slot = self.records.insert(Room { name, stream, links: Links::OUT }) as u32;
-        let (records, hasher) = (&self.records, &self.hasher);
-        self.names.insert_unique(hash, slot, |slot| {
-            hasher.hash_one(records[*slot as usize].name.as_str())
-        });
-        slot
+    pub(crate) fn insert(&mut self, name: RoomId, stream: StreamKey) -> RoomKey {
+        let room = self.next_key();
+        self.names.insert(name.as_str(), room);
+        self.records.insert(Room { name, stream, links: Links::OUT })
     }
 
-    /// The slot that the next room will have.
-    pub(crate) fn next_slot(&self) -> u32 {
-        self.records.vacant_key() as u32
+    /// The key that the next room will have.
+    pub(crate) fn next_key(&self) -> RoomKey {
+        self.records.vacant_key()
     }
 
     /// A room's last member has left, or a first one has come.
-    pub(crate) fn set_empty(&mut self, room: u32, empty: bool) {
-        if empty == self.records[room as usize].links.is_in() {
-            return;
-        }
+    pub(crate) fn set_empty(&mut self, room: RoomKey, empty: bool) {
         if empty {
             self.empty.push(&mut self.records, room);
         } else {
@@ -108,7 +87,7 @@ impl Rooms {
     }
 
     /// Rooms without members, those first that have been empty longest.
-    pub(crate) fn iter_empty(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn iter_empty(&self) -> impl Iterator<Item = RoomKey> + '_ {
         self.empty.iter(&self.records)
     }
 
@@ -118,16 +97,13 @@ impl Rooms {
     }
 
     /// The one that has been empty longest.
-    pub(crate) fn empty_longest(&self) -> Option<u32> {
+    pub(crate) fn empty_longest(&self) -> Option<RoomKey> {
         self.empty.front()
     }
 
-    pub(crate) fn remove(&mut self, room: u32) {
+    pub(crate) fn remove(&mut self, room: RoomKey) {
         self.set_empty(room, false);
-        let hash = self.hasher.hash_one(self.records[room as usize].name.as_str());
-        if let Ok(entry) = self.names.find_entry(hash, |slot| *slot == room) {
-            entry.remove();
-        }
-        table::remove(&mut self.records, room);
+        let Room { name, .. } = self.records.remove(room);
+        self.names.remove(name.as_str(), room);
     }
 }

@@ -3,25 +3,25 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::hash::{BuildHasher, Hash, Hasher};
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use bytes::Bytes;
-use foldhash::quality::FixedState;
-use hashbrown::HashTable;
-use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::action::MESSAGE_OVERHEAD;
 use crate::config::Config;
 use crate::error::RunError;
 use crate::id::RunId;
+use crate::session::{SessionKey, UserKey};
 use crate::stats::RunEnded;
-use crate::table;
+use crate::store::{Names, Table, key};
 use crate::time::{Deadline, Timestamp};
 
-/// The end of a session's list of runs.
-pub(crate) const NO_RUN: u32 = u32::MAX;
+key! {
+    /// The key of a run.
+    RunKey
+}
 
 /// What happened in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,7 +133,7 @@ impl RunEvent<'_> {
 /// One event in a log.
 #[derive(Clone, Hash, Debug)]
 pub(crate) struct RunEntry {
-    pub(crate) run: u32,
+    pub(crate) run: RunKey,
     pub(crate) kind: RunEventKind,
     pub(crate) failure: Option<RunFailure>,
     pub(crate) payload: Bytes,
@@ -161,12 +161,12 @@ pub(crate) struct Call {
 #[derive(Clone, Hash)]
 pub(crate) struct Run {
     /// The slot of its user: a run's name is unique among theirs.
-    pub(crate) user: u32,
-    pub(crate) session: u32,
+    pub(crate) user: UserKey,
+    pub(crate) session: SessionKey,
     pub(crate) id: RunId,
     pub(crate) agent: Box<str>,
     /// The next run of its session.
-    pub(crate) next: u32,
+    pub(crate) next: Option<RunKey>,
     pub(crate) began: Timestamp,
     /// The last event, in attended time.
     pub(crate) heard: Timestamp,
@@ -344,80 +344,75 @@ const fn reserve(config: &Config) -> u64 {
 /// All runs, by slot and by name.
 #[derive(Clone)]
 pub(crate) struct Runs {
-    records: Slab<Run>,
-    /// (user, name) to slot. The names come from outside, hence a hash that is seeded.
-    names: HashTable<u32>,
-    hasher: FixedState,
+    records: Table<RunKey, Run>,
+    /// By user and name.
+    names: Names<RunKey>,
     open: u32,
     /// Those that have ended and that no log keeps anything of: to be taken away.
-    pub(crate) finished: Vec<u32>,
+    pub(crate) finished: Vec<RunKey>,
 }
 
 impl Hash for Runs {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { records, names, hasher: _, open, finished } = self;
-        table::hash_slab(records, state);
-        table::hash_table(names, state);
-        (open, finished).hash(state);
+        let Self { records, names: _, open, finished } = self;
+        (records, open, finished).hash(state);
     }
 }
 
 impl Runs {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            records: Slab::new(),
-            names: HashTable::new(),
-            hasher: FixedState::with_seed(seed),
-            open: 0,
-            finished: Vec::new(),
-        }
+        Self { records: Table::new(), names: Names::new(seed), open: 0, finished: Vec::new() }
     }
 
     pub(crate) const fn open(&self) -> u32 {
         self.open
     }
 
-    pub(crate) fn get(&self, run: u32) -> &Run {
-        &self.records[run as usize]
+    pub(crate) fn get(&self, run: RunKey) -> &Run {
+        &self.records[run]
     }
 
-    pub(crate) fn get_mut(&mut self, run: u32) -> &mut Run {
-        &mut self.records[run as usize]
+    pub(crate) fn get_mut(&mut self, run: RunKey) -> &mut Run {
+        &mut self.records[run]
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Run)> {
-        self.records.iter().map(|(slot, run)| (slot as u32, run))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RunKey, &Run)> {
+        self.records.iter()
     }
 
-    pub(crate) fn find(&self, user: u32, id: &RunId) -> Option<u32> {
-        let hash = self.hasher.hash_one((user, id.as_str()));
-        let same = |slot: &u32| {
-            let run = &self.records[*slot as usize];
+    pub(crate) fn find(&self, user: UserKey, id: &RunId) -> Option<RunKey> {
+        self.names.find((user, id.as_str()), |run| {
+            let run = &self.records[run];
             run.user == user && run.id == *id
-        };
-        self.names.find(hash, same).copied()
+        })
+    }
+
+    /// Whether there are as many runs as can be told apart.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.records.is_full()
     }
 
     /// Whether a run that a log keeps something of was open when the head was at this offset.
-    pub(crate) fn was_open_at(&self, run: u32, offset: u64) -> bool {
+    pub(crate) fn was_open_at(&self, run: RunKey, offset: u64) -> bool {
         self.get(run).ended.is_none_or(|ended| ended > offset)
     }
 
     pub(crate) fn insert(
         &mut self,
-        (user, session): (u32, u32),
+        (user, session): (UserKey, SessionKey),
         id: RunId,
         agent: Box<str>,
         (now, attended): (Timestamp, Timestamp),
         first: u64,
-    ) -> u32 {
-        let hash = self.hasher.hash_one((user, id.as_str()));
-        let slot = self.records.insert(Run {
+    ) -> RunKey {
+        self.open += 1;
+        self.names.insert((user, id.as_str()), self.records.vacant_key());
+        self.records.insert(Run {
             user,
             session,
             id,
             agent,
-            next: NO_RUN,
+            next: None,
             began: now,
             heard: attended,
             first,
@@ -430,19 +425,12 @@ impl Runs {
             text: String::new(),
             text_gone: 0,
             text_dead: 0,
-        }) as u32;
-        self.open += 1;
-        let (records, hasher) = (&self.records, &self.hasher);
-        self.names.insert_unique(hash, slot, |slot| {
-            let run = &records[*slot as usize];
-            hasher.hash_one((run.user, run.id.as_str()))
-        });
-        slot
+        })
     }
 
     /// A run has ended, with the entry at this offset.
-    pub(crate) fn end(&mut self, run: u32, offset: u64, end: RunEnded) {
-        let record = &mut self.records[run as usize];
+    pub(crate) fn end(&mut self, run: RunKey, offset: u64, end: RunEnded) {
+        let record = &mut self.records[run];
         record.ended = Some(offset);
         record.end = Some(end);
         record.calls = SmallVec::new();
@@ -451,8 +439,8 @@ impl Runs {
     }
 
     /// A log has let an entry go, with so much of the text: always the front of what it has.
-    pub(crate) fn release(&mut self, run: u32, text_bytes: u32) {
-        let record = &mut self.records[run as usize];
+    pub(crate) fn release(&mut self, run: RunKey, text_bytes: u32) {
+        let record = &mut self.records[run];
         record.kept -= 1;
         record.text_dead += text_bytes;
         if text_bytes > 0 && record.text_dead as usize * 2 >= record.text.len() {
@@ -466,13 +454,10 @@ impl Runs {
     }
 
     /// Takes a run away, whatever is left of it.
-    pub(crate) fn remove(&mut self, run: u32) -> Run {
-        let record = table::remove(&mut self.records, run);
+    pub(crate) fn remove(&mut self, run: RunKey) -> Run {
+        let record = self.records.remove(run);
         self.open -= u32::from(record.is_open());
-        let hash = self.hasher.hash_one((record.user, record.id.as_str()));
-        if let Ok(entry) = self.names.find_entry(hash, |slot| *slot == run) {
-            entry.remove();
-        }
+        self.names.remove((record.user, record.id.as_str()), run);
         record
     }
 }

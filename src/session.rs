@@ -1,29 +1,37 @@
 //! Users and their sessions: names held once, indexes, linger.
 
-use core::hash::{BuildHasher, Hash, Hasher};
+use core::hash::{Hash, Hasher};
 use core::num::NonZeroU32;
 
-use foldhash::quality::FixedState;
-use hashbrown::HashTable;
-use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::action::CloseReason;
 use crate::bucket::TokenBucket;
 use crate::departed::DepartedUsers;
 use crate::id::{SessionId, ThreadId, UserId};
-use crate::ring::{Linked, Links, Ring};
-use crate::run::NO_RUN;
+use crate::run::RunKey;
 use crate::stats::Pressure;
-use crate::table;
+use crate::store::{Key, Links, Names, Ring, Table, key, linked};
+use crate::stream::StreamKey;
 use crate::time::Timestamp;
+
+key! {
+    /// The key of a user's record.
+    UserKey
+}
+
+key! {
+    /// The key of a session. Its slot is part of the session's handle, whose serial says whether the
+    /// session that has the slot is the one that is meant.
+    SessionKey
+}
 
 #[derive(Clone, Hash)]
 pub(crate) struct User {
     pub(crate) name: UserId,
     /// Sessions that have not ended, oldest first. There are few, so looking for a thread walks
     /// them. Without any the name is free, and this record only says whose the ended ones were.
-    pub(crate) sessions: SmallVec<[u32; 2]>,
+    pub(crate) sessions: SmallVec<[SessionKey; 2]>,
     /// Sessions that ended and whose cleanup was not polled.
     ended: u32,
     /// How many of `sessions` linger without an open run.
@@ -42,12 +50,12 @@ pub(crate) struct User {
 #[derive(Clone, Hash)]
 pub(crate) struct Session {
     pub(crate) serial: NonZeroU32,
-    pub(crate) user: u32,
+    pub(crate) user: UserKey,
     pub(crate) thread: ThreadId,
     /// When it was created.
     pub(crate) since: Timestamp,
     /// Its stream's key. The stream's members are the session's open connections.
-    pub(crate) stream: u32,
+    pub(crate) stream: StreamKey,
     /// Its connections whose cleanup was not polled: open, closing and gone ones.
     pub(crate) attached: u32,
     /// When the last open connection left; `None` while there is one.
@@ -56,7 +64,7 @@ pub(crate) struct Session {
     pub(crate) reason: CloseReason,
     /// Its runs, those included that have ended and that the log keeps something of: the first of a
     /// list.
-    pub(crate) first_run: u32,
+    pub(crate) first_run: Option<RunKey>,
     /// How many of them are open.
     pub(crate) open_runs: u32,
     /// How many of its connections wait for the end of their close handshake.
@@ -67,24 +75,14 @@ pub(crate) struct Session {
     pub(crate) ended: bool,
 }
 
-impl Linked for User {
-    fn links(&self) -> Links {
-        self.links
-    }
-
-    fn links_mut(&mut self) -> &mut Links {
-        &mut self.links
-    }
+linked! {
+    /// Users of whom all sessions linger without an open run.
+    Absent: UserKey => User, links
 }
 
-impl Linked for Session {
-    fn links(&self) -> Links {
-        self.links
-    }
-
-    fn links_mut(&mut self) -> &mut Links {
-        &mut self.links
-    }
+linked! {
+    /// Sessions that linger without an open run.
+    Lingering: SessionKey => Session, links
 }
 
 impl User {
@@ -109,12 +107,10 @@ impl Session {
 /// All users and sessions, by slot and by name.
 #[derive(Clone)]
 pub(crate) struct Sessions {
-    users: Slab<User>,
-    records: Slab<Session>,
-    /// User name to slot, for users with a session that has not ended. The names come from outside,
-    /// hence a hash that is seeded.
-    names: HashTable<u32>,
-    hasher: FixedState,
+    users: Table<UserKey, User>,
+    records: Table<SessionKey, Session>,
+    /// Of users with a session that has not ended.
+    names: Names<UserKey>,
     /// Of users without a session that has not ended.
     pub(crate) departed: DepartedUsers,
     /// Sessions that ended and whose cleanup was not polled.
@@ -122,38 +118,26 @@ pub(crate) struct Sessions {
     /// How many of these have a connection in its close handshake.
     ended_closing: usize,
     /// Sessions that linger without an open run, in the order in which they began to.
-    lingering: Ring,
+    lingering: Ring<Lingering>,
     /// Users of whom all sessions do, in the order in which that became so.
-    absent: Ring,
+    absent: Ring<Absent>,
 }
 
 impl Hash for Sessions {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self {
-            users,
-            records,
-            names,
-            hasher: _,
-            departed,
-            ended,
-            ended_closing,
-            lingering,
-            absent,
-        } = self;
-        table::hash_slab(users, state);
-        table::hash_slab(records, state);
-        table::hash_table(names, state);
-        (departed, ended, ended_closing, lingering, absent).hash(state);
+        let Self { users, records, names: _, departed, ended, ended_closing, .. } = self;
+        (users, records, departed, ended, ended_closing).hash(state);
+        let Self { lingering, absent, .. } = self;
+        (lingering, absent).hash(state);
     }
 }
 
 impl Sessions {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
-            users: Slab::new(),
-            records: Slab::new(),
-            names: HashTable::new(),
-            hasher: FixedState::with_seed(seed),
+            users: Table::new(),
+            records: Table::new(),
+            names: Names::new(seed),
             departed: DepartedUsers::new(seed),
             ended: 0,
             ended_closing: 0,
@@ -183,12 +167,12 @@ impl Sessions {
     }
 
     /// Of these, the one that began to first.
-    pub(crate) fn lingers_longest(&self) -> Option<u32> {
+    pub(crate) fn lingers_longest(&self) -> Option<SessionKey> {
         self.lingering.front()
     }
 
     /// Users of whom all sessions linger without an open run, those first that are absent longest.
-    pub(crate) fn absent(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn absent(&self) -> impl Iterator<Item = UserKey> + '_ {
         self.absent.iter(&self.users)
     }
 
@@ -198,7 +182,7 @@ impl Sessions {
     }
 
     /// Sessions that linger without an open run, those first that do so longest.
-    pub(crate) fn iter_lingering(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn iter_lingering(&self) -> impl Iterator<Item = SessionKey> + '_ {
         self.lingering.iter(&self.records)
     }
 
@@ -206,58 +190,70 @@ impl Sessions {
         self.records.len() - self.ended
     }
 
-    pub(crate) fn find_user(&self, name: &UserId) -> Option<u32> {
-        let hash = self.hasher.hash_one(name.as_str());
-        self.names.find(hash, |slot| self.users[*slot as usize].name == *name).copied()
+    pub(crate) fn find_user(&self, name: &UserId) -> Option<UserKey> {
+        self.names.find(name.as_str(), |user| self.users[user].name == *name)
     }
 
-    pub(crate) fn find(&self, user: u32, thread: &ThreadId) -> Option<u32> {
-        let sessions = &self.users[user as usize].sessions;
-        sessions.iter().copied().find(|slot| self.records[*slot as usize].thread == *thread)
+    pub(crate) fn find(&self, user: UserKey, thread: &ThreadId) -> Option<SessionKey> {
+        let sessions = &self.users[user].sessions;
+        sessions.iter().copied().find(|session| self.records[*session].thread == *thread)
     }
 
-    pub(crate) fn user(&self, user: u32) -> &User {
-        &self.users[user as usize]
+    pub(crate) fn user(&self, user: UserKey) -> &User {
+        &self.users[user]
     }
 
-    pub(crate) fn user_mut(&mut self, user: u32) -> &mut User {
-        &mut self.users[user as usize]
+    pub(crate) fn user_mut(&mut self, user: UserKey) -> &mut User {
+        &mut self.users[user]
     }
 
-    pub(crate) fn get(&self, session: u32) -> &Session {
-        &self.records[session as usize]
+    pub(crate) fn get(&self, session: SessionKey) -> &Session {
+        &self.records[session]
     }
 
-    pub(crate) fn peek(&self, session: u32) -> Option<&Session> {
-        self.records.get(session as usize)
+    pub(crate) fn peek(&self, session: SessionKey) -> Option<&Session> {
+        self.records.get(session)
     }
 
-    pub(crate) fn peek_user(&self, user: u32) -> Option<&User> {
-        self.users.get(user as usize)
+    pub(crate) fn peek_user(&self, user: UserKey) -> Option<&User> {
+        self.users.get(user)
     }
 
-    pub(crate) fn get_mut(&mut self, session: u32) -> &mut Session {
-        &mut self.records[session as usize]
+    pub(crate) fn get_mut(&mut self, session: SessionKey) -> &mut Session {
+        &mut self.records[session]
     }
 
-    /// The slot of a session that has not ended.
-    pub(crate) fn resolve(&self, id: SessionId) -> Option<u32> {
-        let record = self.records.get(id.index())?;
-        (record.serial == id.serial() && !record.ended).then_some(id.index() as u32)
+    /// The key of a session that has not ended.
+    pub(crate) fn resolve(&self, id: SessionId) -> Option<SessionKey> {
+        let session = SessionKey::try_of_slot(id.index())?;
+        let record = self.records.get(session)?;
+        (record.serial == id.serial() && !record.ended).then_some(session)
     }
 
-    pub(crate) fn id(&self, session: u32) -> SessionId {
-        SessionId::new(session, self.records[session as usize].serial)
+    pub(crate) fn id(&self, session: SessionKey) -> SessionId {
+        SessionId::new(session.slot() as u32, self.records[session].serial)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Session)> {
-        self.records.iter().map(|(slot, session)| (slot as u32, session))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionKey, &Session)> {
+        self.records.iter()
+    }
+
+    /// Sessions that have not ended, from a slot on. Costs O(slots passed).
+    pub(crate) fn iter_live_from(
+        &self,
+        slot: usize,
+    ) -> impl Iterator<Item = (SessionKey, &Session)> {
+        self.records.iter_from(slot).filter(|(_, session)| !session.ended)
     }
 
     /// Users with a session that has not ended.
-    pub(crate) fn iter_users(&self) -> impl Iterator<Item = (u32, &User)> {
-        let users = self.users.iter().map(|(slot, user)| (slot as u32, user));
-        users.filter(|(_, user)| !user.sessions.is_empty())
+    pub(crate) fn iter_users(&self) -> impl Iterator<Item = (UserKey, &User)> {
+        self.users.iter().filter(|(_, user)| !user.sessions.is_empty())
+    }
+
+    /// The same from a slot on. Costs O(slots passed).
+    pub(crate) fn iter_users_from(&self, slot: usize) -> impl Iterator<Item = (UserKey, &User)> {
+        self.users.iter_from(slot).filter(|(_, user)| !user.sessions.is_empty())
     }
 
     /// Records of users, those that are kept for ended sessions included, and what these count.
@@ -265,25 +261,14 @@ impl Sessions {
         (self.users.len(), self.users.iter().map(|(_, user)| user.ended as usize).sum())
     }
 
-    /// One past the highest slot in use: the end of a walk over the table.
-    pub(crate) fn slots(&self) -> u32 {
-        self.records.iter().next_back().map_or(0, |(slot, _)| slot as u32 + 1)
+    /// Where the table of sessions ends, and that of users: see [`Table::end`].
+    pub(crate) fn ends(&self) -> (usize, usize) {
+        (self.records.end(), self.users.end())
     }
 
-    /// The same of the table of users.
-    pub(crate) fn user_slots(&self) -> u32 {
-        self.users.iter().next_back().map_or(0, |(slot, _)| slot as u32 + 1)
-    }
-
-    /// The handle of a slot whose session has not ended.
-    pub(crate) fn live_id(&self, slot: u32) -> Option<SessionId> {
-        let record = self.peek(slot).filter(|record| !record.ended)?;
-        Some(SessionId::new(slot, record.serial))
-    }
-
-    /// The slot that the next session will have.
-    pub(crate) fn next_slot(&self) -> u32 {
-        self.records.vacant_key() as u32
+    /// The key that the next session will have.
+    pub(crate) fn next_key(&self) -> SessionKey {
+        self.records.vacant_key()
     }
 
     pub(crate) fn insert(
@@ -291,14 +276,14 @@ impl Sessions {
         serial: NonZeroU32,
         user: UserId,
         thread: ThreadId,
-        stream: u32,
+        stream: StreamKey,
         now: Timestamp,
-    ) -> u32 {
+    ) -> SessionKey {
         let user = match self.find_user(&user) {
             Some(known) => known,
             None => self.insert_user(user),
         };
-        let slot = self.records.insert(Session {
+        let session = self.records.insert(Session {
             serial,
             user,
             thread,
@@ -307,41 +292,41 @@ impl Sessions {
             attached: 0,
             lingers_since: None,
             reason: CloseReason::PeerGone,
-            first_run: NO_RUN,
+            first_run: None,
             open_runs: 0,
             closing: 0,
             links: Links::OUT,
             ended: false,
-        }) as u32;
-        self.users[user as usize].sessions.push(slot);
+        });
+        self.users[user].sessions.push(session);
         self.relist_user(user);
-        slot
+        session
     }
 
     /// A connection is admitted to a session.
-    pub(crate) fn attach(&mut self, session: u32) {
-        let record = &mut self.records[session as usize];
+    pub(crate) fn attach(&mut self, session: SessionKey) {
+        let record = &mut self.records[session];
         record.attached += 1;
         record.lingers_since = None;
         self.relist(session);
     }
 
     /// The last open connection of a session has left, or it was made without one.
-    pub(crate) fn begin_to_linger(&mut self, session: u32, now: Timestamp) {
-        self.records[session as usize].lingers_since = Some(now);
+    pub(crate) fn begin_to_linger(&mut self, session: SessionKey, now: Timestamp) {
+        self.records[session].lingers_since = Some(now);
         self.relist(session);
     }
 
     /// A run of a session was opened: it keeps the session.
-    pub(crate) fn run_opened(&mut self, session: u32) {
-        self.records[session as usize].open_runs += 1;
+    pub(crate) fn run_opened(&mut self, session: SessionKey) {
+        self.records[session].open_runs += 1;
         self.relist(session);
     }
 
     /// A run of a session has ended. With the last one a session without connections begins to
     /// linger anew, for the run has kept it until now: whether it is so.
-    pub(crate) fn run_ended(&mut self, session: u32, now: Timestamp) -> bool {
-        let record = &mut self.records[session as usize];
+    pub(crate) fn run_ended(&mut self, session: SessionKey, now: Timestamp) -> bool {
+        let record = &mut self.records[session];
         record.open_runs -= 1;
         let lingers = record.open_runs == 0 && record.lingers_since.is_some();
         if lingers {
@@ -352,24 +337,24 @@ impl Sessions {
     }
 
     /// A connection of a session that has not ended begins its close handshake.
-    pub(crate) fn handshake_began(&mut self, session: u32) {
-        self.records[session as usize].closing += 1;
+    pub(crate) fn handshake_began(&mut self, session: SessionKey) {
+        self.records[session].closing += 1;
     }
 
     /// The close handshake of one of a session's connections is over.
-    pub(crate) fn handshake_ended(&mut self, session: u32) {
-        let record = &mut self.records[session as usize];
+    pub(crate) fn handshake_ended(&mut self, session: SessionKey) {
+        let record = &mut self.records[session];
         record.closing -= 1;
         self.ended_closing -= usize::from(record.ended && record.closing == 0);
     }
 
     /// Puts a session into the order of those that may go, or takes it out. To be called after each
     /// change of what decides [`Session::may_go`].
-    fn relist(&mut self, session: u32) {
-        let record = &self.records[session as usize];
+    fn relist(&mut self, session: SessionKey) {
+        let record = &self.records[session];
         let (may_go, user) = (record.may_go(), record.user);
         if may_go != record.links.is_in() {
-            let of_user = &mut self.users[user as usize].lingering;
+            let of_user = &mut self.users[user].lingering;
             if may_go {
                 *of_user += 1;
                 self.lingering.push(&mut self.records, session);
@@ -382,22 +367,19 @@ impl Sessions {
     }
 
     /// The same for a user: after each change of the number of sessions, and of those that linger.
-    fn relist_user(&mut self, user: u32) {
-        let record = &self.users[user as usize];
-        let is_absent = record.is_absent();
-        if is_absent != record.links.is_in() {
-            if is_absent {
-                self.absent.push(&mut self.users, user);
-            } else {
-                self.absent.remove(&mut self.users, user);
-            }
+    fn relist_user(&mut self, user: UserKey) {
+        if self.users[user].is_absent() {
+            self.absent.push(&mut self.users, user);
+        } else {
+            self.absent.remove(&mut self.users, user);
         }
     }
 
-    fn insert_user(&mut self, name: UserId) -> u32 {
-        let hash = self.hasher.hash_one(name.as_str());
+    fn insert_user(&mut self, name: UserId) -> UserKey {
         let connects = self.departed.take(&name);
-        let slot = self.users.insert(User {
+        let user = self.users.vacant_key();
+        self.names.insert(name.as_str(), user);
+        self.users.insert(User {
             name,
             connects,
             sessions: SmallVec::new(),
@@ -406,33 +388,26 @@ impl Sessions {
             links: Links::OUT,
             pressure: Pressure::None,
             bytes: 0,
-        }) as u32;
-        let (users, hasher) = (&self.users, &self.hasher);
-        self.names
-            .insert_unique(hash, slot, |slot| hasher.hash_one(users[*slot as usize].name.as_str()));
-        slot
+        })
     }
 
     /// Takes the session from its user, and the user's name away with the last one; whether the user
     /// stays. The record stays until the last cleanup: connections of the session may still ask
     /// whose they are. At most `departed` buckets are kept of users who have left.
-    pub(crate) fn end(&mut self, session: u32, now: Timestamp, departed: usize) -> bool {
-        let record = &mut self.records[session as usize];
+    pub(crate) fn end(&mut self, session: SessionKey, now: Timestamp, departed: usize) -> bool {
+        let record = &mut self.records[session];
         record.ended = true;
         self.ended += 1;
         self.ended_closing += usize::from(record.closing > 0);
-        let slot = record.user;
-        let user = &mut self.users[slot as usize];
+        let key = record.user;
+        let user = &mut self.users[key];
         user.sessions.retain(|other| *other != session);
         user.ended += 1;
         self.relist(session);
-        let user = &self.users[slot as usize];
+        let user = &self.users[key];
         let stays = !user.sessions.is_empty();
         if !stays {
-            let hash = self.hasher.hash_one(user.name.as_str());
-            if let Ok(entry) = self.names.find_entry(hash, |other| *other == slot) {
-                entry.remove();
-            }
+            self.names.remove(user.name.as_str(), key);
             self.departed.put(user.name.clone(), user.connects, now, departed);
         }
         stays
@@ -440,20 +415,20 @@ impl Sessions {
 
     /// Fills the bucket of every user.
     pub(crate) fn fill_buckets(&mut self) {
-        for (_, user) in &mut self.users {
+        for (_, user) in self.users.iter_mut() {
             user.connects = TokenBucket::default();
         }
         self.departed.shrink_to(0);
     }
 
     /// Frees the slot of a session that has ended.
-    pub(crate) fn release(&mut self, session: u32) -> Session {
+    pub(crate) fn release(&mut self, session: SessionKey) -> Session {
         self.ended -= 1;
-        let record = table::remove(&mut self.records, session);
-        let user = &mut self.users[record.user as usize];
+        let record = self.records.remove(session);
+        let user = &mut self.users[record.user];
         user.ended -= 1;
         if user.sessions.is_empty() && user.ended == 0 {
-            table::remove(&mut self.users, record.user);
+            self.users.remove(record.user);
         }
         record
     }

@@ -3,20 +3,28 @@
 use alloc::vec::Vec;
 
 use crate::action::{CloseReason, Position};
+use crate::conn::ConnKey;
 use crate::log::Log;
+use crate::room::RoomKey;
+use crate::session::SessionKey;
+use crate::store::key;
 
-/// Whose log it is: an index into the table of sessions or of rooms.
+key! {
+    /// The key of a stream, of a session or of a room.
+    StreamKey
+}
+
+/// Whose log it is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Owner {
-    Session(u32),
-    Room(u32),
+    Session(SessionKey),
+    Room(RoomKey),
 }
 
 /// Where one connection stands in a stream.
 #[derive(Clone, Copy, Hash)]
 pub(crate) struct Member {
-    /// The connection's slot.
-    pub(crate) conn: u32,
+    pub(crate) conn: ConnKey,
     /// Its window was full, or it has a gap. Fan-out skips it, and its own entries in the ready queue
     /// serve it, until it has caught up.
     pub(crate) lagging: bool,
@@ -82,7 +90,7 @@ impl Stream {
     }
 
     /// Adds a member. Returns its index.
-    pub(crate) fn add(&mut self, conn: u32, cursor: u64) -> u32 {
+    pub(crate) fn add(&mut self, conn: ConnKey, cursor: u64) -> u32 {
         let index = self.members.len() as u32;
         self.members.push(Member { conn, lagging: false, cursor });
         self.delivered_to_all = self.delivered_to_all.min(cursor);
@@ -116,7 +124,7 @@ impl Stream {
 /// What a removal did to others.
 pub(crate) struct Removed {
     /// The connection whose member record moved to the index that became free.
-    pub(crate) moved: Option<u32>,
+    pub(crate) moved: Option<ConnKey>,
     /// The running fan-out will not visit it any more.
     pub(crate) missed: bool,
 }
@@ -124,11 +132,16 @@ pub(crate) struct Removed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Key;
+
+    fn conn(slot: u32) -> ConnKey {
+        ConnKey::of_slot(slot as usize)
+    }
 
     fn stream_of(count: u32) -> Stream {
-        let mut stream = Stream::new(Owner::Room(0), 1);
-        for conn in 0..count {
-            assert_eq!(stream.add(conn, 0), conn);
+        let mut stream = Stream::new(Owner::Room(RoomKey::of_slot(0)), 1);
+        for slot in 0..count {
+            assert_eq!(stream.add(conn(slot), 0), slot);
         }
         stream
     }
@@ -137,10 +150,10 @@ mod tests {
     fn a_leave_moves_the_last_member_into_the_hole() {
         let mut stream = stream_of(3);
         let removed = stream.remove(0);
-        assert_eq!((removed.moved, removed.missed), (Some(2), false));
+        assert_eq!((removed.moved, removed.missed), (Some(conn(2)), false));
         let removed = stream.remove(1);
         assert_eq!((removed.moved, removed.missed), (None, false));
-        assert_eq!(stream.members[0].conn, 2);
+        assert_eq!(stream.members[0].conn, conn(2));
     }
 
     #[test]

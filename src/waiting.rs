@@ -7,13 +7,9 @@ use core::net::IpAddr;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 
-use crate::conn::Conns;
-use crate::table;
-
-/// Ends a list.
-const NIL: u32 = u32::MAX;
+use crate::conn::{ConnKey, Conns};
+use crate::store::{Linked, Links, Ring, hash_unordered};
 
 /// Where a socket comes from, for [`Registry::reserve`](crate::Registry::reserve): sockets of one
 /// source share `limits.pending_per_source` places.
@@ -76,29 +72,41 @@ impl Source {
     }
 }
 
-/// In the record of a connection: its source, and its neighbours among the sockets of that source
-/// that wait. Linked only while it waits.
+/// In the record of a connection that waits: its source, and its place in the queue of it.
 #[derive(Clone, Copy, Hash)]
 pub(crate) struct Waiter {
     source: Source,
-    /// The next one that has been silent for longer.
-    older: u32,
-    newer: u32,
+    links: Links,
 }
 
 impl Waiter {
     pub(crate) const fn new(source: Source) -> Self {
-        Self { source, older: NIL, newer: NIL }
+        Self { source, links: Links::OUT }
+    }
+}
+
+/// Sockets of one source that wait.
+enum OfSource {}
+
+impl Linked for OfSource {
+    type Key = ConnKey;
+    type Records = Conns;
+
+    fn links(conns: &Conns, key: ConnKey) -> Links {
+        conns.cold(key).waiter.map_or(Links::OUT, |waiter| waiter.links)
+    }
+
+    fn links_mut(conns: &mut Conns, key: ConnKey) -> &mut Links {
+        let waiter = conns.cold_mut(key).waiter.as_mut();
+        &mut waiter.expect("a socket in a queue is one that waits").links
     }
 }
 
 /// The sockets of one source that wait, in the order of their last sign of life.
-#[derive(Clone, Copy, Hash)]
+#[derive(Clone, Hash)]
 pub(crate) struct Queue {
     source: Source,
-    oldest: u32,
-    newest: u32,
-    count: u32,
+    sockets: Ring<OfSource>,
 }
 
 /// The sources of all sockets that wait. A socket without a source is in no queue.
@@ -110,10 +118,11 @@ pub(crate) struct Waiting {
     hasher: FixedState,
 }
 
+/// The queues, in any order.
 impl Hash for Waiting {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { queues, hasher: _ } = self;
-        table::hash_table(queues, state);
+        hash_unordered(queues.iter(), state);
     }
 }
 
@@ -128,88 +137,53 @@ impl Waiting {
 
     /// How many sockets of this source wait.
     pub(crate) fn count(&self, source: Source) -> u32 {
-        self.queue(source).map_or(0, |queue| queue.count)
+        self.queue(source).map_or(0, |queue| queue.sockets.len() as u32)
     }
 
     /// The socket of this source that has been silent longest.
-    pub(crate) fn oldest(&self, source: Source) -> Option<u32> {
-        self.queue(source).map(|queue| queue.oldest)
+    pub(crate) fn oldest(&self, source: Source) -> Option<ConnKey> {
+        self.queue(source).and_then(|queue| queue.sockets.front())
     }
 
     /// A socket begins to wait, or gives a sign of life and goes to the end of its queue.
-    pub(crate) fn push(&mut self, conns: &mut Conns, slot: u32) {
-        let Some(Waiter { source, .. }) = conns.cold(slot).waiter else { return };
+    pub(crate) fn push(&mut self, conns: &mut Conns, conn: ConnKey) {
+        let Some(Waiter { source, .. }) = conns.cold(conn).waiter else { return };
         let hash = self.hasher.hash_one(source);
         let same = |queue: &Queue| queue.source == source;
-        let before = match self.queues.entry(hash, same, |queue| self.hasher.hash_one(queue.source))
-        {
-            Entry::Occupied(mut entry) => {
-                let queue = entry.get_mut();
-                queue.count += 1;
-                Some(core::mem::replace(&mut queue.newest, slot))
-            }
-            Entry::Vacant(entry) => {
-                entry.insert(Queue { source, oldest: slot, newest: slot, count: 1 });
-                None
-            }
-        };
-        let older = before.unwrap_or(NIL);
-        if let Some(waiter) = before.and_then(|before| conns.cold_mut(before).waiter.as_mut()) {
-            waiter.newer = slot;
-        }
-        conns.cold_mut(slot).waiter = Some(Waiter { source, older, newer: NIL });
+        let queue = self.queues.entry(hash, same, |queue| self.hasher.hash_one(queue.source));
+        let mut queue = queue.or_insert_with(|| Queue { source, sockets: Ring::new() });
+        queue.get_mut().sockets.push(conns, conn);
     }
 
     /// A socket waits no more. It must be in its queue.
-    pub(crate) fn remove(&mut self, conns: &mut Conns, slot: u32) {
-        let Some(Waiter { source, older, newer }) = conns.cold(slot).waiter else { return };
+    pub(crate) fn remove(&mut self, conns: &mut Conns, conn: ConnKey) {
+        let Some(Waiter { source, .. }) = conns.cold(conn).waiter else { return };
         let hash = self.hasher.hash_one(source);
-        let Ok(mut entry) = self.queues.find_entry(hash, |queue| queue.source == source) else {
+        let Ok(mut queue) = self.queues.find_entry(hash, |queue| queue.source == source) else {
             debug_assert!(false, "a socket that waits is in the queue of its source");
             return;
         };
-        let queue = entry.get_mut();
-        queue.count -= 1;
-        if queue.oldest == slot {
-            queue.oldest = newer;
+        let was_in = queue.get_mut().sockets.remove(conns, conn);
+        debug_assert!(was_in, "a socket that waits is in the queue of its source");
+        if queue.get().sockets.front().is_none() {
+            queue.remove();
         }
-        if queue.newest == slot {
-            queue.newest = older;
-        }
-        if queue.count == 0 {
-            entry.remove();
-        }
-        for (neighbour, is_older) in [(older, true), (newer, false)] {
-            if neighbour == NIL {
-                continue;
-            }
-            if let Some(waiter) = &mut conns.cold_mut(neighbour).waiter {
-                let link = if is_older { &mut waiter.newer } else { &mut waiter.older };
-                debug_assert_eq!(*link, slot, "neighbours know each other");
-                *link = if is_older { newer } else { older };
-            }
-        }
-        conns.cold_mut(slot).waiter = Some(Waiter::new(source));
     }
 
     /// How many sources there are, and how many sockets of them: for `check`, which walks each queue
     /// from its oldest socket on. `None`: a queue is not what it says.
     pub(crate) fn recount(&self, conns: &Conns) -> Option<(usize, u32)> {
         let mut sockets = 0;
-        for queue in &self.queues {
-            let (mut slot, mut before) = (queue.oldest, NIL);
-            for _ in 0..queue.count {
-                conns.get(slot)?;
-                let waiter = conns.cold(slot).waiter.as_ref()?;
-                if waiter.source != queue.source || waiter.older != before {
-                    return None;
-                }
-                (before, slot) = (slot, waiter.newer);
-            }
-            if slot != NIL || before != queue.newest || queue.count == 0 {
+        for Queue { source, sockets: queue } in &self.queues {
+            let is_of_source = |conn: &ConnKey| {
+                conns.get(*conn).is_some()
+                    && conns.cold(*conn).waiter.is_some_and(|waiter| waiter.source == *source)
+            };
+            let counted = queue.iter(conns).take(queue.len() + 1).take_while(is_of_source).count();
+            if counted != queue.len() || counted == 0 {
                 return None;
             }
-            sockets += queue.count;
+            sockets += counted as u32;
         }
         Some((self.queues.len(), sockets))
     }
@@ -221,6 +195,7 @@ mod tests {
     use alloc::format;
     use core::num::NonZeroU32;
 
+    use crate::store::Key;
     use crate::time::Timestamp;
 
     fn source(address: &str) -> Source {
@@ -242,6 +217,10 @@ mod tests {
         assert_eq!(format!("{:?}", source("192.0.2.1")), "Source(…)");
     }
 
+    fn key(slot: usize) -> ConnKey {
+        ConnKey::of_slot(slot)
+    }
+
     #[test]
     fn the_socket_that_has_been_silent_longest_is_the_first_of_its_queue() {
         let mut conns = Conns::new();
@@ -250,21 +229,21 @@ mod tests {
         for (serial, source) in [(1, Some(one)), (2, Some(other)), (3, Some(one)), (4, None)] {
             let serial = NonZeroU32::new(serial).unwrap();
             let conn = conns.insert(serial, Timestamp::ZERO, Timestamp::ZERO);
-            conns.cold_mut(conn.index() as u32).waiter = source.map(Waiter::new);
-            waiting.push(&mut conns, conn.index() as u32);
+            conns.cold_mut(conn).waiter = source.map(Waiter::new);
+            waiting.push(&mut conns, conn);
         }
-        assert_eq!((waiting.count(one), waiting.oldest(one)), (2, Some(0)));
-        assert_eq!((waiting.count(other), waiting.oldest(other)), (1, Some(1)));
+        assert_eq!((waiting.count(one), waiting.oldest(one)), (2, Some(key(0))));
+        assert_eq!((waiting.count(other), waiting.oldest(other)), (1, Some(key(1))));
         assert_eq!(waiting.recount(&conns), Some((2, 3)));
         // The first one speaks.
-        waiting.remove(&mut conns, 0);
-        waiting.push(&mut conns, 0);
-        assert_eq!((waiting.count(one), waiting.oldest(one)), (2, Some(2)));
-        waiting.remove(&mut conns, 2);
-        waiting.remove(&mut conns, 1);
+        waiting.remove(&mut conns, key(0));
+        waiting.push(&mut conns, key(0));
+        assert_eq!((waiting.count(one), waiting.oldest(one)), (2, Some(key(2))));
+        waiting.remove(&mut conns, key(2));
+        waiting.remove(&mut conns, key(1));
         assert_eq!((waiting.count(other), waiting.oldest(other)), (0, None));
-        assert_eq!((waiting.oldest(one), waiting.recount(&conns)), (Some(0), Some((1, 1))));
-        waiting.remove(&mut conns, 0);
+        assert_eq!((waiting.oldest(one), waiting.recount(&conns)), (Some(key(0)), Some((1, 1))));
+        waiting.remove(&mut conns, key(0));
         assert_eq!(waiting.recount(&conns), Some((0, 0)));
     }
 }

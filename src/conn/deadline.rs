@@ -174,10 +174,9 @@ mod tests {
         let mut conns = Conns::new();
         let mut quarters = [0; 4];
         for serial in 1..=1_000 {
-            let slot = conns
-                .insert(NonZeroU32::new(serial).unwrap(), Timestamp::ZERO, Timestamp::ZERO)
-                .index();
-            let silence = silence_allowed(conns.hot(slot as u32), conns.cold(slot as u32), &config);
+            let serial = NonZeroU32::new(serial).unwrap();
+            let conn = conns.insert(serial, Timestamp::ZERO, Timestamp::ZERO);
+            let silence = silence_allowed(conns.hot(conn), conns.cold(conn), &config);
             assert!(silence >= config.interval / 2 && silence < config.interval);
             let quarter =
                 (silence - config.interval / 2).as_millis() * 8 / config.interval.as_millis();

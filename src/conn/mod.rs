@@ -5,25 +5,28 @@ mod window;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::hash::{Hash, Hasher};
 use core::num::NonZeroU32;
 
-use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::action::CloseReason;
 use crate::bucket::TokenBucket;
 use crate::id::ConnId;
 use crate::log::Late;
-use crate::table;
+use crate::session::SessionKey;
+use crate::store::{Key, Table, key};
+use crate::stream::StreamKey;
 use crate::time::Timestamp;
 use crate::waiting::Waiter;
 
 pub(crate) use self::deadline::{Due, Rules, deadline, is_overdue, jitter_bits, scale};
 pub(crate) use self::window::Window;
 
-/// The session of a connection that has none.
-pub(crate) const NO_SESSION: u32 = u32::MAX;
+key! {
+    /// The key of a connection. Its slot is part of the connection's handle, whose serial says whether
+    /// the connection that has the slot is the one that is meant.
+    ConnKey
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum State {
@@ -44,7 +47,8 @@ pub(crate) struct Conn {
     pub(crate) last_seen: Timestamp,
     pub(crate) window: Window,
     pub(crate) serial: NonZeroU32,
-    pub(crate) session: u32,
+    /// `None`: it was not admitted.
+    pub(crate) session: Option<SessionKey>,
     /// How many of its memberships lag: of its rooms, and of its session. While any does, everything
     /// reaches it through its own turns.
     pub(crate) lagging: u32,
@@ -142,7 +146,7 @@ pub(crate) struct Cold {
 /// That a connection follows a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Membership {
-    pub(crate) stream: u32,
+    pub(crate) stream: StreamKey,
     /// The index among the stream's members.
     pub(crate) index: u32,
     /// The last offset that its client said it has dealt with.
@@ -152,24 +156,24 @@ pub(crate) struct Membership {
 /// How one connection reads the part of a stream that is older than its join.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct LateJoin {
-    pub(crate) stream: u32,
+    pub(crate) stream: StreamKey,
     pub(crate) late: Late,
 }
 
-/// All connections. The hot and the cold part of one have the same key: both slabs see the same
+/// All connections. The hot and the cold part of one have the same key: both tables see the same
 /// inserts and removals.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(crate) struct Conns {
-    hot: Slab<Conn>,
-    cold: Slab<Cold>,
+    hot: Table<ConnKey, Conn>,
+    cold: Table<ConnKey, Cold>,
 }
 
 impl Conns {
     pub(crate) const fn new() -> Self {
-        Self { hot: Slab::new(), cold: Slab::new() }
+        Self { hot: Table::new(), cold: Table::new() }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.hot.len()
     }
 
@@ -178,12 +182,12 @@ impl Conns {
         serial: NonZeroU32,
         now: Timestamp,
         attended: Timestamp,
-    ) -> ConnId {
-        let slot = self.hot.insert(Conn {
+    ) -> ConnKey {
+        let conn = self.hot.insert(Conn {
             last_seen: attended,
             window: Window::new(attended),
             serial,
-            session: NO_SESSION,
+            session: None,
             lagging: 0,
             state: State::Pending,
             ready: false,
@@ -220,66 +224,64 @@ impl Conns {
             emergency: false,
             close_polled: false,
         });
-        debug_assert_eq!(slot, cold);
-        ConnId::new(slot as u32, serial)
+        debug_assert_eq!(conn, cold);
+        conn
     }
 
-    pub(crate) fn remove(&mut self, slot: u32) -> (Conn, Cold) {
-        (table::remove(&mut self.hot, slot), table::remove(&mut self.cold, slot))
+    pub(crate) fn remove(&mut self, slot: ConnKey) -> (Conn, Cold) {
+        (self.hot.remove(slot), self.cold.remove(slot))
     }
 
-    /// The slot of a handle whose cleanup was not polled.
-    pub(crate) fn resolve(&self, id: ConnId) -> Option<u32> {
-        let conn = self.hot.get(id.index())?;
-        (conn.serial == id.serial()).then_some(id.index() as u32)
+    /// The key of a handle whose cleanup was not polled.
+    pub(crate) fn resolve(&self, id: ConnId) -> Option<ConnKey> {
+        let key = ConnKey::try_of_slot(id.index())?;
+        (self.hot.get(key)?.serial == id.serial()).then_some(key)
     }
 
-    pub(crate) fn id(&self, slot: u32) -> ConnId {
-        ConnId::new(slot, self.hot[slot as usize].serial)
+    pub(crate) fn id(&self, slot: ConnKey) -> ConnId {
+        ConnId::new(slot.slot() as u32, self.hot[slot].serial)
     }
 
-    pub(crate) fn get(&self, slot: u32) -> Option<&Conn> {
-        self.hot.get(slot as usize)
+    /// The session of a connection that was admitted.
+    pub(crate) fn session(&self, slot: ConnKey) -> SessionKey {
+        self.hot(slot).session.expect("an admitted connection has a session")
     }
 
-    pub(crate) fn hot(&self, slot: u32) -> &Conn {
-        &self.hot[slot as usize]
+    pub(crate) fn get(&self, slot: ConnKey) -> Option<&Conn> {
+        self.hot.get(slot)
     }
 
-    pub(crate) fn hot_mut(&mut self, slot: u32) -> &mut Conn {
-        &mut self.hot[slot as usize]
+    pub(crate) fn hot(&self, slot: ConnKey) -> &Conn {
+        &self.hot[slot]
     }
 
-    pub(crate) fn cold(&self, slot: u32) -> &Cold {
-        &self.cold[slot as usize]
+    pub(crate) fn hot_mut(&mut self, slot: ConnKey) -> &mut Conn {
+        &mut self.hot[slot]
     }
 
-    pub(crate) fn cold_mut(&mut self, slot: u32) -> &mut Cold {
-        &mut self.cold[slot as usize]
+    pub(crate) fn cold(&self, slot: ConnKey) -> &Cold {
+        &self.cold[slot]
     }
 
-    pub(crate) fn both_mut(&mut self, slot: u32) -> (&mut Conn, &mut Cold) {
-        (&mut self.hot[slot as usize], &mut self.cold[slot as usize])
+    pub(crate) fn cold_mut(&mut self, slot: ConnKey) -> &mut Cold {
+        &mut self.cold[slot]
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Conn, &Cold)> {
-        self.hot
-            .iter()
-            .zip(self.cold.iter())
-            .map(|((slot, hot), (_, cold))| (slot as u32, hot, cold))
+    pub(crate) fn both_mut(&mut self, slot: ConnKey) -> (&mut Conn, &mut Cold) {
+        (&mut self.hot[slot], &mut self.cold[slot])
     }
 
-    /// One past the highest slot in use or vacant: the end of a walk over the table.
-    pub(crate) fn end(&self) -> u32 {
-        self.hot.iter().next_back().map_or(0, |(slot, _)| slot as u32 + 1)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnKey, &Conn, &Cold)> {
+        self.hot.iter().zip(self.cold.iter()).map(|((key, hot), (_, cold))| (key, hot, cold))
     }
-}
 
-impl Hash for Conns {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { hot, cold } = self;
-        table::hash_slab(hot, state);
-        // In the same slots.
-        cold.iter().for_each(|(_, cold)| cold.hash(state));
+    /// The connections from a slot on. Costs O(slots passed).
+    pub(crate) fn iter_from(&self, slot: usize) -> impl Iterator<Item = (ConnKey, &Conn)> {
+        self.hot.iter_from(slot)
+    }
+
+    /// Where the table ends: see [`Table::end`].
+    pub(crate) fn end(&self) -> usize {
+        self.hot.end()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::action::{MESSAGE_OVERHEAD, Message};
 use crate::id::ConnId;
-use crate::run::{RunEntry, Runs};
+use crate::run::{RunEntry, RunKey, Runs};
 use crate::time::Timestamp;
 
 #[derive(Clone, Hash)]
@@ -35,7 +35,7 @@ pub(super) enum What {
 /// and what follows of the same run makes it longer.
 #[derive(Clone, Copy, Hash)]
 pub(crate) struct Text {
-    pub(crate) run: u32,
+    pub(crate) run: RunKey,
     /// Where it begins in the text of the run.
     pub(crate) from: u32,
     pub(crate) bytes: u32,
@@ -113,7 +113,7 @@ impl Entry {
         }
     }
 
-    pub(crate) const fn run(&self) -> Option<u32> {
+    pub(crate) const fn run(&self) -> Option<RunKey> {
         match &self.what {
             What::Run(entry) => Some(entry.run),
             What::Text(text) => Some(text.run),

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use super::*;
 use crate::action::{Class, Key};
 use crate::id::ConnId;
-use crate::run::RunEventKind;
+use crate::run::{RunEventKind, RunKey};
+use crate::store::Key as _;
 
 const READER: ConnId = ConnId::new(1, NonZeroU32::MIN);
 
@@ -237,7 +238,10 @@ fn what_open_runs_hold_is_not_searched_again_for_each_latest_message() {
     let mut log = log_of("AB");
     for _ in 0..100 {
         let (kind, payload) = (RunEventKind::Thinking, Bytes::new());
-        log.append_run(Timestamp::ZERO, RunEntry { run: 0, kind, failure: None, payload });
+        log.append_run(
+            Timestamp::ZERO,
+            RunEntry { run: RunKey::of_slot(0), kind, failure: None, payload },
+        );
     }
     for letter in "ABAB".chars() {
         append(&mut log, letter);

@@ -2,10 +2,11 @@
 
 use crate::action::CloseReason;
 use crate::bucket::{Rate, TokenBucket};
-use crate::conn::State;
+use crate::conn::{ConnKey, State};
 use crate::error::{Refused, UnknownConn};
 use crate::id::{ConnId, Principal, ThreadId, UserId};
 use crate::log::Content;
+use crate::session::{SessionKey, UserKey};
 use crate::stats::{Admitted, Notice};
 use crate::stream::{Owner, Stream};
 use crate::time::Timestamp;
@@ -61,15 +62,14 @@ impl Registry {
             self.begin_close(slot, reason);
         }
         let serial = self.next_serial();
-        let conn = self.conns.insert(serial, self.now, self.attended());
-        let slot = conn.index() as u32;
+        let slot = self.conns.insert(serial, self.now, self.attended());
         self.counters.pending += 1;
         self.counters.waiting += 1;
         self.conns.cold_mut(slot).waiter = source.map(Waiter::new);
         self.waiting.push(&mut self.conns, slot);
         self.arm(slot);
         self.cut_leaving_short();
-        Ok(conn)
+        Ok(self.conns.id(slot))
     }
 
     /// How many places of `limits.pending` are free. As many calls of [`reserve`](Self::reserve) make
@@ -80,14 +80,14 @@ impl Registry {
     }
 
     /// A pending connection waits no more: its place is free.
-    pub(super) fn stop_waiting(&mut self, slot: u32) {
+    pub(super) fn stop_waiting(&mut self, slot: ConnKey) {
         self.waiting.remove(&mut self.conns, slot);
         self.conns.cold_mut(slot).waiter = None;
         self.counters.waiting -= 1;
     }
 
     /// A sign of life of a pending connection: others of its source have been silent for longer.
-    pub(super) fn note_waiting(&mut self, slot: u32) {
+    pub(super) fn note_waiting(&mut self, slot: ConnKey) {
         self.waiting.remove(&mut self.conns, slot);
         self.waiting.push(&mut self.conns, slot);
     }
@@ -176,8 +176,9 @@ impl Registry {
         self.advance(now);
         let admission = self.decide(&who, resume.as_ref())?;
         let serial = self.next_serial();
-        let conn = self.conns.insert(serial, self.now, self.attended());
-        Ok((conn, self.commit(conn.index() as u32, admission, who, resume)))
+        let slot = self.conns.insert(serial, self.now, self.attended());
+        let conn = self.conns.id(slot);
+        Ok((conn, self.commit(slot, admission, who, resume)))
     }
 
     /// Whether a principal is admitted, and what that takes. Only counts a refusal.
@@ -194,7 +195,7 @@ impl Registry {
     /// Carries an admission out. The connection is in no queue of those that wait.
     fn commit(
         &mut self,
-        slot: u32,
+        slot: ConnKey,
         admission: Admission,
         who: Principal,
         resume: Option<Resume>,
@@ -216,7 +217,7 @@ impl Registry {
         let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
         hot.state = State::Open;
-        hot.session = session;
+        hot.session = Some(session);
         hot.last_seen = attended;
         cold.last_data = attended;
         if cold.message_began < Timestamp::MAX {
@@ -250,7 +251,7 @@ impl Registry {
         let user = self.sessions.find_user(&who.user);
         let session = user.and_then(|user| self.sessions.find(user, &who.thread));
         let Some(session) = session else { return resume };
-        let stream = &self.streams[self.sessions.get(session).stream as usize];
+        let stream = &self.streams[self.sessions.get(session).stream];
         if let Some(position) = &mut resume.position
             && stream.epoch == position.epoch
             && let Some(entry) = stream.log.after(position.offset)
@@ -262,20 +263,20 @@ impl Registry {
     }
 
     /// A new session, with a stream that was never before.
-    pub(super) fn create_session(&mut self, user: UserId, thread: ThreadId) -> u32 {
+    pub(super) fn create_session(&mut self, user: UserId, thread: ThreadId) -> SessionKey {
         let (serial, epoch) = (self.next_serial(), self.next_epoch());
-        let owner = Owner::Session(self.sessions.next_slot());
-        let stream = self.streams.insert(Stream::new(owner, epoch)) as u32;
+        let owner = Owner::Session(self.sessions.next_key());
+        let stream = self.streams.insert(Stream::new(owner, epoch));
         self.counters.sessions_opened += 1;
         self.sessions.insert(serial, user, thread, stream, self.now)
     }
 
     /// A user's open connections: the lengths of their sessions' indexes, never a counter.
-    pub(super) fn user_connections(&self, user: u32) -> usize {
+    pub(super) fn user_connections(&self, user: UserKey) -> usize {
         let sessions = &self.sessions.user(user).sessions;
-        let members = |session: &u32| {
+        let members = |session: &SessionKey| {
             let stream = self.sessions.get(*session).stream;
-            self.streams[stream as usize].members.len()
+            self.streams[stream].members.len()
         };
         sessions.iter().map(members).sum()
     }

@@ -6,8 +6,9 @@
 
 use alloc::collections::VecDeque;
 
+use crate::session::UserKey;
 use crate::stats::RoomEnd;
-use crate::stream::{Owner, Stream};
+use crate::stream::{Owner, Stream, StreamKey};
 use crate::time::Timestamp;
 
 use super::{LogSize, Registry};
@@ -65,7 +66,7 @@ impl Stream {
 /// For each class the streams that may hold an entry of it, in the order in which they were listed.
 #[derive(Clone, Hash)]
 pub(super) struct Evictable {
-    queues: [VecDeque<(u32, u64)>; 2],
+    queues: [VecDeque<(StreamKey, u64)>; 2],
     /// How many listings are of streams that have been removed: compacted when they are most.
     gone: usize,
 }
@@ -82,8 +83,8 @@ impl Evictable {
 
 impl Registry {
     /// Lists a stream under each class of which it holds an entry now.
-    pub(super) fn list_evictable(&mut self, key: u32) {
-        let stream = &mut self.streams[key as usize];
+    pub(super) fn list_evictable(&mut self, key: StreamKey) {
+        let stream = &mut self.streams[key];
         for class in EvictionClass::ALL {
             if stream.listed_as & class.bit() == 0 && stream.oldest_evictable(class, NONE).is_some()
             {
@@ -98,8 +99,8 @@ impl Registry {
         self.evictable.gone += stream.listed_as.count_ones() as usize;
         if self.evictable.gone > 32 && self.evictable.gone * 2 > self.evictable.len() {
             let streams = &self.streams;
-            let is_alive = |(key, epoch): &(u32, u64)| {
-                streams.get(*key as usize).is_some_and(|stream| stream.epoch == *epoch)
+            let is_alive = |(key, epoch): &(StreamKey, u64)| {
+                streams.get(*key).is_some_and(|stream| stream.epoch == *epoch)
             };
             for queue in &mut self.evictable.queues {
                 queue.retain(is_alive);
@@ -113,14 +114,14 @@ impl Registry {
 
     /// Makes room until both budgets hold, for an entry that was appended and stays, whatever its
     /// size.
-    pub(super) fn keep_budgets(&mut self, appended: u32) {
-        if let Owner::Session(session) = self.streams[appended as usize].owner {
+    pub(super) fn keep_budgets(&mut self, appended: StreamKey) {
+        if let Owner::Session(session) = self.streams[appended].owner {
             self.keep_user_budget(self.sessions.get(session).user, Some(appended));
         }
         self.keep_process_budget(Some(appended));
     }
 
-    pub(super) fn keep_process_budget(&mut self, appended: Option<u32>) {
+    pub(super) fn keep_process_budget(&mut self, appended: Option<StreamKey>) {
         for class in EvictionClass::ALL {
             while self.counters.log_bytes > self.config.process_bytes {
                 let Some(key) = self.next_evictable(class, appended) else { break };
@@ -129,14 +130,14 @@ impl Registry {
         }
     }
 
-    pub(super) fn keep_user_budget(&mut self, user: u32, appended: Option<u32>) {
+    pub(super) fn keep_user_budget(&mut self, user: UserKey, appended: Option<StreamKey>) {
         while self.sessions.user(user).bytes > self.config.user_bytes {
             let sessions = &self.sessions.user(user).sessions;
             let streams = sessions.iter().map(|session| self.sessions.get(*session).stream);
             let oldest = |class: EvictionClass| {
                 let of_class = streams.clone().filter_map(|key| {
                     let spared = self.spared(key, appended);
-                    Some((self.streams[key as usize].oldest_evictable(class, spared)?, key))
+                    Some((self.streams[key].oldest_evictable(class, spared)?, key))
                 });
                 of_class.min_by_key(|(at, _)| *at).map(|(_, key)| key)
             };
@@ -146,25 +147,29 @@ impl Registry {
     }
 
     /// The entry of a stream that was appended last, if it was appended just now.
-    fn spared(&self, key: u32, appended: Option<u32>) -> u64 {
-        if appended == Some(key) { self.streams[key as usize].log.head() } else { NONE }
+    fn spared(&self, key: StreamKey, appended: Option<StreamKey>) -> u64 {
+        if appended == Some(key) { self.streams[key].log.head() } else { NONE }
     }
 
     /// The stream whose turn it is to evict an entry of this class.
-    fn next_evictable(&mut self, class: EvictionClass, appended: Option<u32>) -> Option<u32> {
+    fn next_evictable(
+        &mut self,
+        class: EvictionClass,
+        appended: Option<StreamKey>,
+    ) -> Option<StreamKey> {
         let queue = class as usize;
         for _ in 0..self.evictable.queues[queue].len() {
             let (key, epoch) = self.evictable.queues[queue].pop_front()?;
             let spared = self
                 .streams
-                .get(key as usize)
+                .get(key)
                 .filter(|stream| stream.epoch == epoch)
                 .map(|_| self.spared(key, appended));
             let Some(spared) = spared else {
                 self.evictable.gone -= 1;
                 continue;
             };
-            let stream = &mut self.streams[key as usize];
+            let stream = &mut self.streams[key];
             if stream.oldest_evictable(class, NONE).is_none() {
                 stream.listed_as &= !class.bit();
                 continue;
@@ -178,9 +183,9 @@ impl Registry {
         None
     }
 
-    fn give_up(&mut self, key: u32, appended: Option<u32>) {
+    fn give_up(&mut self, key: StreamKey, appended: Option<StreamKey>) {
         let spared = self.spared(key, appended);
-        let stream = &mut self.streams[key as usize];
+        let stream = &mut self.streams[key];
         let before = LogSize::of(&stream.log);
         if stream.log.oldest().is_some_and(|entry| entry.offset != spared) {
             stream.log.drop_oldest(&mut self.runs);
@@ -190,7 +195,7 @@ impl Registry {
         self.counters.shed += 1;
         self.log_changed(key, before);
         self.remove_finished_runs();
-        if let Owner::Room(room) = self.streams[key as usize].owner {
+        if let Owner::Room(room) = self.streams[key].owner {
             self.remove_room_if_done(room, RoomEnd::Budget);
         }
     }

@@ -8,8 +8,11 @@ use alloc::vec::Vec;
 use foldhash::quality::FixedState;
 use hashbrown::{HashMap, HashSet};
 
-use crate::conn::{Ping, State, deadline};
+use crate::conn::{ConnKey, Ping, State, deadline};
 use crate::error::Violation;
+use crate::room::RoomKey;
+use crate::session::{SessionKey, UserKey};
+use crate::store::{Key, Packed};
 use crate::stream::Owner;
 
 use super::Registry;
@@ -45,7 +48,7 @@ impl Registry {
     fn check_conns(&self) -> Result<(), String> {
         let (mut open, mut closing, mut live, mut pending) = (0, 0, 0, 0);
         let (mut waiting, mut leaving, mut of_a_source) = (0, 0, 0);
-        let mut turns = vec![0; self.conns.end() as usize];
+        let mut turns = vec![0; self.conns.end()];
         for turn in self.ready.iter().filter(|turn| self.is_still_ready(turn)) {
             if let Ready::Conn(conn) = turn {
                 turns[conn.index()] += 1;
@@ -81,7 +84,7 @@ impl Registry {
                 "{id:?}: a ping is flushed"
             );
             let lagging = cold.memberships.iter().filter(|membership| {
-                let stream = self.streams.get(membership.stream as usize);
+                let stream = self.streams.get(membership.stream);
                 stream.is_some_and(|stream| {
                     stream
                         .members
@@ -94,7 +97,7 @@ impl Registry {
                 "{id:?} miscounts its lagging memberships"
             );
             for membership in &cold.memberships {
-                let stream = self.streams.get(membership.stream as usize);
+                let stream = self.streams.get(membership.stream);
                 let member =
                     stream.and_then(|stream| stream.members.get(membership.index as usize));
                 hold!(
@@ -104,11 +107,11 @@ impl Registry {
             }
             if let Some((at, due)) = deadline(hot, cold, &self.rules()) {
                 hold!(
-                    self.conn_timers.covers(slot, at),
+                    self.conn_timers.covers(slot.pack(), at),
                     "{id:?}: {due:?} at {at:?} is not armed in time"
                 );
             }
-            let turns = turns[slot as usize];
+            let turns = turns[slot.slot()];
             hold!(turns == u32::from(hot.ready), "{id:?} is ready: {}, {turns} turns", hot.ready);
             // Whoever lags has a turn, or something in flight whose flush gives it one.
             hold!(
@@ -135,17 +138,16 @@ impl Registry {
 
     fn check_streams(&self) -> Result<(), String> {
         let (mut messages, mut bytes) = (0, 0);
-        let end = self.streams.iter().next_back().map_or(0, |(key, _)| key + 1);
-        let mut turns = vec![0; end];
+        let mut turns = vec![0; self.streams.end()];
         for turn in self.ready.iter().filter(|turn| self.is_still_ready(turn)) {
             if let Ready::Stream { key, .. } = turn {
-                turns[*key as usize] += 1;
+                turns[key.slot()] += 1;
             }
         }
-        for (key, stream) in &self.streams {
+        for (key, stream) in self.streams.iter() {
             let owner = stream.owner;
             let log = &stream.log;
-            let bounds = self.bounds(key as u32);
+            let bounds = self.bounds(key);
             messages += log.len() as u64;
             bytes += log.bytes();
             let contents = log.iter().filter_map(|entry| entry.content());
@@ -187,14 +189,14 @@ impl Registry {
             );
             let unlisted = stream.unlisted();
             hold!(unlisted.is_none(), "{owner:?} is not asked for what is {unlisted:?}");
-            let lent = self.to_trim == Some((key as u32, stream.epoch));
+            let lent = self.to_trim == Some((key, stream.epoch));
             if stream.fan_out.is_none() && stream.lagging == 0 && !lent {
                 hold!(
                     log.bounded() <= bounds.history as usize,
                     "{owner:?} keeps more than history"
                 );
             }
-            let turns = turns[key];
+            let turns = turns[key.slot()];
             hold!(turns == u32::from(stream.queued), "{owner:?} has {turns} turns");
             for (index, member) in stream.members.iter().enumerate() {
                 let cursor = member.cursor;
@@ -213,19 +215,19 @@ impl Registry {
                 );
                 let seated = self.conns.get(member.conn).is_some()
                     && self.conns.cold(member.conn).memberships.iter().any(|membership| {
-                        membership.stream == key as u32 && membership.index as usize == index
+                        membership.stream == key && membership.index as usize == index
                     });
                 hold!(seated, "{owner:?}: member {index} has no such membership");
             }
-            if let Some(at) = self.ages_at(key as u32) {
-                let armed = self.stream_timers.covers(key as u32, at);
+            if let Some(at) = self.ages_at(key) {
+                let armed = self.stream_timers.covers(key.pack(), at);
                 hold!(armed, "{owner:?} does not look at its oldest entry in time");
             }
             let owned = match owner {
                 Owner::Session(slot) => self.sessions.peek(slot).map(|session| session.stream),
                 Owner::Room(slot) => self.rooms.peek(slot).map(|room| room.stream),
-            } == Some(key as u32);
-            hold!(owned, "{owner:?} does not own stream {key}");
+            } == Some(key);
+            hold!(owned, "{owner:?} does not own stream {key:?}");
         }
         hold!(
             (messages, bytes) == (self.counters.log_messages, self.counters.log_bytes),
@@ -238,17 +240,17 @@ impl Registry {
         let (mut ended, mut ended_closing) = (0, 0);
         let mut attached = HashMap::with_hasher(FixedState::default());
         let mut closing = HashMap::with_hasher(FixedState::default());
-        for (_, hot, _) in self.conns.iter().filter(|(_, _, cold)| cold.admitted) {
-            *attached.entry(hot.session).or_insert(0) += 1;
+        for (slot, hot, _) in self.conns.iter().filter(|(_, _, cold)| cold.admitted) {
+            *attached.entry(self.conns.session(slot)).or_insert(0) += 1;
             if hot.state == State::Closing {
-                *closing.entry(hot.session).or_insert(0) += 1;
+                *closing.entry(self.conns.session(slot)).or_insert(0) += 1;
             }
         }
-        let lingering: Vec<u32> = self.sessions.iter_lingering().collect();
-        let since = |session: &u32| self.sessions.get(*session).lingers_since;
+        let lingering: Vec<SessionKey> = self.sessions.iter_lingering().collect();
+        let since = |session: &SessionKey| self.sessions.get(*session).lingers_since;
         hold!(lingering.is_sorted_by_key(since), "sessions linger out of order");
         hold!(lingering.len() == self.sessions.lingering(), "{} linger", lingering.len());
-        let lingering: HashSet<u32, FixedState> = lingering.into_iter().collect();
+        let lingering: HashSet<SessionKey, FixedState> = lingering.into_iter().collect();
         for (slot, session) in self.sessions.iter() {
             let id = self.sessions.id(slot);
             let attached = attached.get(&slot).copied().unwrap_or(0);
@@ -263,7 +265,7 @@ impl Registry {
                 hold!(!lingering.contains(&slot), "{id:?} has ended and lingers");
                 continue;
             }
-            let members = self.streams[session.stream as usize].members.len();
+            let members = self.streams[session.stream].members.len();
             hold!(
                 (members == 0) == session.lingers_since.is_some(),
                 "{id:?} lingers: {:?}, with {members} members",
@@ -277,7 +279,7 @@ impl Registry {
                 && session.open_runs == 0
                 && let Some(at) = self.lingers_until(slot)
             {
-                let armed = self.session_timers.covers(slot, at);
+                let armed = self.session_timers.covers(slot.pack(), at);
                 hold!(armed, "{id:?} lingers for ever");
             }
         }
@@ -285,25 +287,25 @@ impl Registry {
         hold!(ended == records - live, "{ended} sessions have ended");
         let counted = self.sessions.ended_closing();
         hold!(ended_closing == counted, "{ended_closing} ended sessions close, counted {counted}");
-        let absent: HashSet<u32, FixedState> = self.sessions.absent().collect();
+        let absent: HashSet<UserKey, FixedState> = self.sessions.absent().collect();
         hold!(absent.len() == self.sessions.absent_users(), "{} are absent", absent.len());
         let mut listed = 0;
         for (slot, user) in self.sessions.iter_users() {
             listed += user.sessions.len();
             let all_linger = user.sessions.iter().all(|session| lingering.contains(session));
-            hold!(all_linger == absent.contains(&slot), "user {slot} is absent, or not");
-            hold!(all_linger == user.is_absent(), "user {slot} miscounts what lingers");
+            hold!(all_linger == absent.contains(&slot), "user {slot:?} is absent, or not");
+            hold!(all_linger == user.is_absent(), "user {slot:?} miscounts what lingers");
             hold!(
                 user.sessions.len() <= self.config.sessions_per_user as usize,
-                "user {slot} has {} sessions",
+                "user {slot:?} has {} sessions",
                 user.sessions.len()
             );
             let open = self.user_connections(slot);
             hold!(
                 open <= self.config.connections_per_user as usize,
-                "user {slot} has {open} connections"
+                "user {slot:?} has {open} connections"
             );
-            hold!(self.sessions.find_user(&user.name) == Some(slot), "user {slot} is not found");
+            hold!(self.sessions.find_user(&user.name) == Some(slot), "user {slot:?} is not found");
         }
         hold!(listed == self.sessions.live(), "{listed} sessions are listed by users");
         let (users, unnamed) = self.sessions.user_records();
@@ -320,7 +322,7 @@ impl Registry {
     fn check_runs(&self) -> Result<(), String> {
         let mut kept = HashMap::with_hasher(FixedState::default());
         let (mut pinned, mut budget) = (0, 0);
-        for (_, stream) in &self.streams {
+        for (_, stream) in self.streams.iter() {
             pinned += stream.log.pinned();
             budget += stream.listed_as.count_ones() as usize;
             for run in stream.log.iter().filter_map(|entry| entry.run()) {
@@ -330,17 +332,17 @@ impl Registry {
         let (mut open, mut of_open_runs) = (0, 0);
         for (slot, run) in self.runs.iter() {
             let kept = kept.get(&slot).copied().unwrap_or(0);
-            hold!(kept == run.kept(), "run {slot} has {kept} entries, counted {}", run.kept());
-            hold!(run.is_open() || kept > 0, "run {slot} has ended, and nothing is kept of it");
+            hold!(kept == run.kept(), "run {slot:?} has {kept} entries, counted {}", run.kept());
+            hold!(run.is_open() || kept > 0, "run {slot:?} has ended, and nothing is kept of it");
             open += u32::from(run.is_open());
             of_open_runs += if run.is_open() { kept as usize } else { 0 };
-            hold!(self.runs.find(run.user, &run.id) == Some(slot), "run {slot} is not found");
+            hold!(self.runs.find(run.user, &run.id) == Some(slot), "run {slot:?} is not found");
             let listed = self.sessions.peek(run.session).is_some_and(|session| !session.ended)
                 && self.runs_of(run.session).any(|other| other == slot);
-            hold!(listed, "run {slot} is not its session's");
+            hold!(listed, "run {slot:?} is not its session's");
             if let Some((at, _)) = run.deadline(&self.config, self.pauses) {
-                let armed = self.run_timers.covers(slot, at);
-                hold!(armed, "run {slot} is not looked at in time");
+                let armed = self.run_timers.covers(slot.pack(), at);
+                hold!(armed, "run {slot:?} is not looked at in time");
             }
         }
         hold!(
@@ -356,7 +358,7 @@ impl Registry {
         );
         for (slot, session) in self.sessions.iter().filter(|(_, session)| !session.ended) {
             let open = self.runs_of(slot).filter(|run| self.runs.get(*run).is_open()).count();
-            hold!(open == session.open_runs as usize, "session {slot} miscounts its runs");
+            hold!(open == session.open_runs as usize, "session {slot:?} miscounts its runs");
         }
         hold!(
             budget <= self.evictable.len(),
@@ -370,13 +372,13 @@ impl Registry {
     fn check_budgets(&self) -> Result<(), String> {
         for (slot, user) in self.sessions.iter_users() {
             let streams = user.sessions.iter().map(|session| self.sessions.get(*session).stream);
-            let logs = streams.map(|key| &self.streams[key as usize].log);
+            let logs = streams.map(|key| &self.streams[key].log);
             let (bytes, entries) = logs
                 .fold((0, 0), |(bytes, entries), log| (bytes + log.bytes(), entries + log.len()));
-            hold!(bytes == user.bytes, "user {slot} miscounts {bytes} bytes: {}", user.bytes);
+            hold!(bytes == user.bytes, "user {slot:?} miscounts {bytes} bytes: {}", user.bytes);
             hold!(
                 bytes <= self.config.user_bytes || entries <= 1,
-                "user {slot} has {bytes} bytes in {entries} entries"
+                "user {slot:?} has {bytes} bytes in {entries} entries"
             );
         }
         let counters = &self.counters;
@@ -389,17 +391,17 @@ impl Registry {
     }
 
     fn check_rooms(&self) -> Result<(), String> {
-        let empty: HashSet<u32, FixedState> = self.rooms.iter_empty().collect();
+        let empty: HashSet<RoomKey, FixedState> = self.rooms.iter_empty().collect();
         hold!(empty.len() == self.rooms.empty(), "{} rooms are empty", empty.len());
         for (slot, room) in self.rooms.iter() {
-            hold!(self.rooms.find(&room.name) == Some(slot), "room {slot} is not found");
-            let stream = &self.streams[room.stream as usize];
+            hold!(self.rooms.find(&room.name) == Some(slot), "room {slot:?} is not found");
+            let stream = &self.streams[room.stream];
             hold!(
                 !stream.members.is_empty() || !stream.log.is_empty(),
-                "room {slot} has neither members nor history"
+                "room {slot:?} has neither members nor history"
             );
             let is_empty = stream.members.is_empty();
-            hold!(is_empty == empty.contains(&slot), "room {slot} is empty, or not");
+            hold!(is_empty == empty.contains(&slot), "room {slot:?} is empty, or not");
         }
         let (opened, rooms) = (self.counters.rooms_opened, self.rooms.len() as u64);
         let ended: u64 = self.counters.rooms_ended_by.iter().sum();
@@ -417,13 +419,13 @@ impl Registry {
     /// What waits in the outbox is what connections are charged for, and whoever is gone has
     /// exactly one cleanup.
     fn check_outbox(&self) -> Result<(), String> {
-        let mut queued = vec![0; self.conns.end() as usize];
-        let mut cleanups = vec![0; self.conns.end() as usize];
+        let mut queued = vec![0; self.conns.end()];
+        let mut cleanups = vec![0; self.conns.end()];
         for item in self.outbox.iter() {
             if let Some((conn, cost)) = item.charge() {
                 hold!(self.conns.resolve(conn).is_some(), "an item for {conn:?}, which is no more");
                 let void = matches!(item, Queued::Ping { .. })
-                    && self.conns.hot(conn.index() as u32).ping == Ping::Void;
+                    && self.conns.hot(ConnKey::of_slot(conn.index())).ping == Ping::Void;
                 queued[conn.index()] += if void { 0 } else { cost };
             }
             if let Queued::Cleanup { conn, .. } = item {
@@ -432,15 +434,15 @@ impl Registry {
         }
         for (slot, hot, _) in self.conns.iter() {
             let id = self.conns.id(slot);
-            let cost = queued[slot as usize];
+            let cost = queued[slot.slot()];
             let queued = hot.window.queued();
             hold!(cost == queued, "{id:?} is charged for {queued} of {cost} queued");
             let expected = usize::from(hot.state == State::Gone);
             hold!(
-                cleanups[slot as usize] == expected,
+                cleanups[slot.slot()] == expected,
                 "{id:?} is {:?}, with {} cleanups",
                 hot.state,
-                cleanups[slot as usize]
+                cleanups[slot.slot()]
             );
         }
         Ok(())

@@ -3,10 +3,13 @@
 use core::num::NonZeroU32;
 
 use crate::action::CloseReason;
-use crate::conn::{NO_SESSION, State};
+use crate::conn::{ConnKey, State};
 use crate::id::ConnId;
+use crate::room::RoomKey;
+use crate::session::SessionKey;
 use crate::stats::{Notice, SessionEnd};
-use crate::stream::MassClose;
+use crate::store::{Key, Packed};
+use crate::stream::{MassClose, StreamKey};
 use crate::time::Timestamp;
 
 use super::outbox::Queued;
@@ -17,8 +20,8 @@ use super::{Registry, Target, record};
 #[derive(Clone, Hash)]
 pub(crate) struct MassCloseEveryone {
     reason: CloseReason,
-    next: u32,
-    end: u32,
+    next: usize,
+    end: usize,
     /// The youngest connection at the call: later ones stay.
     youngest: u32,
 }
@@ -75,18 +78,18 @@ impl Registry {
         }
     }
 
-    pub(super) fn close_session(&mut self, session: u32, reason: CloseReason) -> u32 {
+    pub(super) fn close_session(&mut self, session: SessionKey, reason: CloseReason) -> u32 {
         let stream = self.sessions.get(session).stream;
         let mut closed = 0;
-        while let Some(member) = self.streams[stream as usize].members.last() {
+        while let Some(member) = self.streams[stream].members.last() {
             closed += u32::from(self.begin_close(member.conn, reason));
         }
         closed
     }
 
-    fn close_room(&mut self, room: u32, reason: CloseReason) -> u32 {
+    fn close_room(&mut self, room: RoomKey, reason: CloseReason) -> u32 {
         let key = self.rooms.get(room).stream;
-        let stream = &mut self.streams[key as usize];
+        let stream = &mut self.streams[key];
         let before = stream.members.len() as u32;
         if before > 0 {
             stream.mass_close = Some(MassClose { reason, before });
@@ -97,10 +100,10 @@ impl Registry {
 
     /// One slice of a room that is being closed, from the back: a later member that moves into a
     /// place already passed stays.
-    pub(super) fn close_members(&mut self, key: u32) {
+    pub(super) fn close_members(&mut self, key: StreamKey) {
         for _ in 0..self.config.fanout_chunk {
             // The stream goes with its last member.
-            let Some(stream) = self.streams.get_mut(key as usize) else { return };
+            let Some(stream) = self.streams.get_mut(key) else { return };
             let Some(MassClose { reason, before }) = stream.mass_close else { break };
             let Some(index) = before.checked_sub(1) else {
                 stream.mass_close = None;
@@ -110,7 +113,7 @@ impl Registry {
             let slot = stream.members[index as usize].conn;
             self.begin_close(slot, reason);
         }
-        let stream = self.streams.get(key as usize);
+        let stream = self.streams.get(key);
         if stream.is_some_and(|stream| stream.mass_close.is_some() || stream.fan_out.is_some()) {
             self.queue_stream(key);
         }
@@ -121,7 +124,7 @@ impl Registry {
         let Some(mut walk) = self.mass_close.take() else { return };
         let mut closed = 0;
         while walk.next < walk.end && closed < self.config.fanout_chunk {
-            let slot = walk.next;
+            let slot = ConnKey::of_slot(walk.next);
             walk.next += 1;
             if self.conns.get(slot).is_some_and(|conn| !is_later(conn.serial, walk.youngest)) {
                 closed += u32::from(self.begin_close(slot, walk.reason));
@@ -134,7 +137,7 @@ impl Registry {
     }
 
     /// Open or pending → closing. `false`: it was closing or gone already.
-    pub(super) fn begin_close(&mut self, slot: u32, reason: CloseReason) -> bool {
+    pub(super) fn begin_close(&mut self, slot: ConnKey, reason: CloseReason) -> bool {
         match self.conns.hot(slot).state {
             State::Closing | State::Gone => return false,
             State::Pending => {
@@ -146,27 +149,27 @@ impl Registry {
                 self.hand_out_farewell(slot);
                 self.leave_everything(slot, reason);
                 self.counters.closing += 1;
-                self.sessions.handshake_began(self.conns.hot(slot).session);
+                self.sessions.handshake_began(self.conns.session(slot));
             }
         }
         let (hot, cold) = self.conns.both_mut(slot);
         hot.state = State::Closing;
         cold.reason = reason;
         self.remember_closing(slot);
-        self.conn_timers.cancel(slot);
+        self.conn_timers.cancel(slot.pack());
         let conn = self.conns.id(slot);
         self.enqueue(Queued::Close { conn, reason });
         true
     }
 
     /// Any state → gone: its `Cleanup` is queued, and its slot stays taken until that is polled.
-    pub(super) fn finish(&mut self, slot: u32) {
+    pub(super) fn finish(&mut self, slot: ConnKey) {
         match self.conns.hot(slot).state {
             State::Gone => return,
             State::Open => self.leave_everything(slot, self.conns.cold(slot).reason),
             State::Closing if self.conns.cold(slot).admitted => {
                 self.counters.closing -= 1;
-                self.sessions.handshake_ended(self.conns.hot(slot).session);
+                self.sessions.handshake_ended(self.conns.session(slot));
             }
             State::Closing => self.counters.leaving -= 1,
             State::Pending => self.stop_waiting(slot),
@@ -174,13 +177,13 @@ impl Registry {
         let hot = self.conns.hot_mut(slot);
         hot.state = State::Gone;
         hot.paused = false;
-        self.conn_timers.cancel(slot);
+        self.conn_timers.cancel(slot.pack());
         let (conn, reason) = (self.conns.id(slot), self.conns.cold(slot).reason);
         self.enqueue(Queued::Cleanup { conn, reason });
     }
 
     /// Takes an open connection out of all indexes and counts at once.
-    fn leave_everything(&mut self, slot: u32, reason: CloseReason) {
+    fn leave_everything(&mut self, slot: ConnKey, reason: CloseReason) {
         let conn = self.conns.id(slot);
         self.remember_closed(slot, reason);
         if core::mem::take(&mut self.conns.hot_mut(slot).ready) {
@@ -192,12 +195,12 @@ impl Registry {
         }
         self.counters.open -= 1;
         let age = self.now.saturating_since(self.conns.cold(slot).phase);
-        let session = self.conns.hot(slot).session;
+        let session = self.conns.session(slot);
         let id = self.sessions.id(session);
         self.notice(Notice::Closed { conn, session: id, reason, age });
         let record = self.sessions.get_mut(session);
         record.reason = reason;
-        if self.streams[record.stream as usize].members.is_empty() {
+        if self.streams[record.stream].members.is_empty() {
             self.sessions.begin_to_linger(session, self.now);
             self.arm_session(session);
         }
@@ -206,7 +209,7 @@ impl Registry {
     }
 
     /// Ended handshakes are taken out of the order when they are half of it.
-    fn remember_closing(&mut self, slot: u32) {
+    fn remember_closing(&mut self, slot: ConnKey) {
         let conn = self.conns.id(slot);
         let (order, count) = match self.conns.cold(slot).admitted {
             true => (&mut self.closing, self.counters.closing),
@@ -223,7 +226,7 @@ impl Registry {
 
     /// The `Cleanup` of a connection was polled: its slot is free, and its session may end.
     pub(super) fn release_conn(&mut self, conn: ConnId) {
-        let (hot, cold) = self.conns.remove(conn.index() as u32);
+        let (hot, cold) = self.conns.remove(ConnKey::of_slot(conn.index()));
         if !cold.admitted {
             self.counters.pending -= 1;
             self.counters.abandoned += 1;
@@ -231,17 +234,20 @@ impl Registry {
         }
         self.counters.live -= 1;
         self.count_closed(cold.reason);
-        debug_assert_ne!(hot.session, NO_SESSION);
-        let session = self.sessions.get_mut(hot.session);
-        session.attached -= 1;
-        match session.ended {
-            true => self.clean_up_session(hot.session),
-            false => self.end_session_if_due(hot.session),
+        let Some(session) = hot.session else {
+            debug_assert!(false, "an admitted connection has a session");
+            return;
+        };
+        let record = self.sessions.get_mut(session);
+        record.attached -= 1;
+        match record.ended {
+            true => self.clean_up_session(session),
+            false => self.end_session_if_due(session),
         }
     }
 
     /// Ends a session that has lingered long enough and whose connections are all cleaned up.
-    pub(super) fn end_session_if_due(&mut self, session: u32) {
+    pub(super) fn end_session_if_due(&mut self, session: SessionKey) {
         let Some(until) = self.lingers_until(session) else { return };
         let record = self.sessions.get(session);
         let due = until.is_due(self.now);

@@ -3,14 +3,16 @@
 use smallvec::SmallVec;
 
 use crate::action::{Message, Position};
-use crate::conn::{LateJoin, Membership, State};
+use crate::conn::{ConnKey, LateJoin, Membership, State};
 use crate::error::{AcknowledgeError, JoinError, ReplyError, UnknownConn};
 use crate::id::{ConnId, RoomId};
 use crate::log::{Late, Log, Reader};
+use crate::room::RoomKey;
 use crate::run::Runs;
+use crate::session::{SessionKey, UserKey};
 use crate::stats::{Delivery, Joined, Notice, Recovered, RoomEnd, Stored};
-use crate::stream::{FanOut, Owner, Stream};
-use crate::table;
+use crate::store::{Key, Packed};
+use crate::stream::{FanOut, Owner, Stream, StreamKey};
 use crate::time::Timestamp;
 
 use super::outbox::Queued;
@@ -23,9 +25,9 @@ use super::{LogSize, Registry, Target, record};
 pub(crate) struct Announcement {
     message: Message,
     /// The next slot to visit.
-    next: u32,
+    next: usize,
     /// Where the table ended at the call.
-    end: u32,
+    end: usize,
     sent: u32,
     skipped: u32,
 }
@@ -54,7 +56,8 @@ impl Registry {
             }
             Target::User(user) => {
                 if let Some(user) = self.sessions.find_user(user) {
-                    let sessions: SmallVec<[u32; 2]> = self.sessions.user(user).sessions.clone();
+                    let sessions: SmallVec<[SessionKey; 2]> =
+                        self.sessions.user(user).sessions.clone();
                     for slot in sessions {
                         let stream = self.sessions.get(slot).stream;
                         self.append(stream, message.clone(), &mut delivery);
@@ -108,9 +111,9 @@ impl Registry {
     }
 
     /// Appends a message to one stream and counts who is live and who is behind.
-    fn append(&mut self, key: u32, message: Message, delivery: &mut Delivery) {
+    fn append(&mut self, key: StreamKey, message: Message, delivery: &mut Delivery) {
         let history = self.bounds(key).history;
-        let stream = &mut self.streams[key as usize];
+        let stream = &mut self.streams[key];
         if stream.members.is_empty() && (history == 0 || message.is_droppable()) {
             stream.log.pass_over();
             stream.delivered_to_all = stream.log.head();
@@ -133,12 +136,12 @@ impl Registry {
     /// Appends an entry to one stream, makes room for it, and sees to it that it is handed out.
     pub(super) fn store(
         &mut self,
-        key: u32,
+        key: StreamKey,
         delivery: &mut Delivery,
         append: impl FnOnce(&mut Stream, &mut Runs) -> u64,
     ) {
         let bounds = self.bounds(key);
-        let stream = &mut self.streams[key as usize];
+        let stream = &mut self.streams[key];
         delivery.live += stream.members.len() as u32 - stream.lagging;
         delivery.behind += stream.lagging;
         self.counters.stored += 1;
@@ -149,7 +152,7 @@ impl Registry {
             stream.log.make_room(stream.delivered_to_all, &mut self.runs);
         }
         self.log_changed(key, before);
-        let stream = &mut self.streams[key as usize];
+        let stream = &mut self.streams[key];
         let position = stream.position(offset);
         let session = match stream.owner {
             Owner::Session(session) => Some(self.sessions.id(session)),
@@ -189,10 +192,10 @@ impl Registry {
         while announcement.next < announcement.end
             && self.recipients.len() < self.config.fanout_chunk as usize
         {
-            let slot = announcement.next;
+            let slot = ConnKey::of_slot(announcement.next);
             announcement.next += 1;
             let Some(hot) = self.conns.get(slot) else { continue };
-            let conn = ConnId::new(slot, hot.serial);
+            let conn = self.conns.id(slot);
             if hot.state != State::Open || announcement.message.excludes(conn) {
                 continue;
             }
@@ -246,7 +249,7 @@ impl Registry {
             && let Some(membership) =
                 self.conns.cold(slot).memberships.iter().find(|membership| membership.stream == key)
         {
-            let stream = &self.streams[key as usize];
+            let stream = &self.streams[key];
             let position = stream.position(stream.members[membership.index as usize].cursor);
             return Ok(Joined { position, recovered: Recovered::Fresh, already: true });
         }
@@ -254,7 +257,7 @@ impl Registry {
         if self.conns.cold(slot).memberships.len() > self.config.rooms_per_connection as usize {
             return Err(JoinError::RoomsPerConnection);
         }
-        let user = self.sessions.get(self.conns.hot(slot).session).user;
+        let user = self.sessions.get(self.conns.session(slot)).user;
         if self.rooms_of_user(user) >= self.config.rooms_per_user as usize {
             return Err(JoinError::RoomsPerUser);
         }
@@ -270,13 +273,13 @@ impl Registry {
 
     /// How many rooms a user's open connections are in together: the lengths of their lists of memberships,
     /// never a counter.
-    fn rooms_of_user(&self, user: u32) -> usize {
+    fn rooms_of_user(&self, user: UserKey) -> usize {
         // The first membership is the session's.
         self.open_of(user).iter().map(|slot| self.conns.cold(*slot).memberships.len() - 1).sum()
     }
 
     /// A new room. Over `limits.rooms` those go that have been empty longest.
-    fn make_room_of(&mut self, name: &RoomId) -> Result<u32, JoinError> {
+    fn make_room_of(&mut self, name: &RoomId) -> Result<RoomKey, JoinError> {
         let excess = (self.rooms.len() + 1).saturating_sub(self.config.rooms as usize);
         if excess > self.rooms.empty() {
             return Err(JoinError::Rooms);
@@ -286,8 +289,8 @@ impl Registry {
             self.end_room(room, RoomEnd::MadeRoom);
         }
         let epoch = self.next_epoch();
-        let owner = Owner::Room(self.rooms.next_slot());
-        let stream = self.streams.insert(Stream::new(owner, epoch)) as u32;
+        let owner = Owner::Room(self.rooms.next_key());
+        let stream = self.streams.insert(Stream::new(owner, epoch));
         self.counters.rooms_opened += 1;
         Ok(self.rooms.insert(name.clone(), stream))
     }
@@ -313,7 +316,7 @@ impl Registry {
         self.advance(now);
         let slot = self.open_slot(conn).ok_or(AcknowledgeError::UnknownConn)?;
         let key = match room {
-            None => self.sessions.get(self.conns.hot(slot).session).stream,
+            None => self.sessions.get(self.conns.session(slot)).stream,
             Some(room) => {
                 let room = self.rooms.find(room).ok_or(AcknowledgeError::NotAMember)?;
                 self.rooms.get(room).stream
@@ -323,7 +326,7 @@ impl Registry {
         let membership = memberships
             .find(|membership| membership.stream == key)
             .ok_or(AcknowledgeError::NotAMember)?;
-        let stream = &self.streams[key as usize];
+        let stream = &self.streams[key];
         let offset = offset.min(stream.members[membership.index as usize].cursor);
         if offset > membership.acknowledged {
             membership.acknowledged = offset;
@@ -360,13 +363,13 @@ impl Registry {
     /// What follows there comes in the connection's own turns, before anything newer.
     pub(super) fn join_stream(
         &mut self,
-        slot: u32,
-        key: u32,
+        slot: ConnKey,
+        key: StreamKey,
         since: Option<Position>,
     ) -> (Position, Recovered) {
         let conn = self.conns.id(slot);
         let reader = Reader { conn, laggard: true, late: Late::NONE, runs: &self.runs };
-        let stream = &self.streams[key as usize];
+        let stream = &self.streams[key];
         let head = stream.log.head();
         let mut late = Late::NONE;
         let (cursor, recovered) = match since {
@@ -391,7 +394,7 @@ impl Registry {
         if cursor < late.until {
             self.conns.cold_mut(slot).late_joins.push(LateJoin { stream: key, late });
         }
-        let stream = &mut self.streams[key as usize];
+        let stream = &mut self.streams[key];
         let index = stream.add(slot, cursor);
         let position = stream.position(cursor);
         self.conns.cold_mut(slot).memberships.push(Membership {
@@ -406,8 +409,8 @@ impl Registry {
     }
 
     /// Undoes [`Registry::join_stream`] for a membership that was taken off the connection's list.
-    pub(super) fn leave_stream(&mut self, slot: u32, membership: Membership) {
-        let stream = &mut self.streams[membership.stream as usize];
+    pub(super) fn leave_stream(&mut self, slot: ConnKey, membership: Membership) {
+        let stream = &mut self.streams[membership.stream];
         let was_lagging = stream.members[membership.index as usize].lagging;
         let removed = stream.remove(membership.index);
         let owner = stream.owner;
@@ -419,7 +422,7 @@ impl Registry {
         }
         if let Some(moved) = removed.moved {
             let memberships = &mut self.conns.cold_mut(moved).memberships;
-            let last = self.streams[membership.stream as usize].members.len() as u32;
+            let last = self.streams[membership.stream].members.len() as u32;
             for other in memberships.iter_mut() {
                 if other.stream == membership.stream && other.index == last {
                     other.index = membership.index;
@@ -431,7 +434,7 @@ impl Registry {
         }
         self.trim_history(membership.stream);
         if let Owner::Room(room) = owner {
-            let is_empty = self.streams[membership.stream as usize].members.is_empty();
+            let is_empty = self.streams[membership.stream].members.is_empty();
             self.rooms.set_empty(room, is_empty);
             self.remove_room_if_done(room, RoomEnd::Empty);
         }
@@ -439,8 +442,8 @@ impl Registry {
 
     /// A member that the running fan-out will not visit any more takes a turn of its own, if it
     /// lacks anything.
-    fn hand_over(&mut self, key: u32, index: u32) {
-        let stream = &self.streams[key as usize];
+    fn hand_over(&mut self, key: StreamKey, index: u32) {
+        let stream = &self.streams[key];
         let member = &stream.members[index as usize];
         if !member.lagging && member.cursor < stream.log.head() {
             self.mark_lagging(key, index);
@@ -448,9 +451,9 @@ impl Registry {
     }
 
     /// A room goes with its last member, unless it keeps history for a while.
-    pub(super) fn remove_room_if_done(&mut self, room: u32, why: RoomEnd) {
+    pub(super) fn remove_room_if_done(&mut self, room: RoomKey, why: RoomEnd) {
         let key = self.rooms.get(room).stream;
-        let stream = &self.streams[key as usize];
+        let stream = &self.streams[key];
         let keeps = self.config.room_history > 0 && !self.config.room_ttl.is_zero();
         if !stream.members.is_empty() || (keeps && !stream.log.is_empty()) {
             return;
@@ -459,20 +462,20 @@ impl Registry {
     }
 
     /// Ends a room without members: what it kept is gone, and its name is free.
-    fn end_room(&mut self, room: u32, why: RoomEnd) {
+    fn end_room(&mut self, room: RoomKey, why: RoomEnd) {
         let key = self.rooms.get(room).stream;
-        let epoch = self.streams[key as usize].epoch;
+        let epoch = self.streams[key].epoch;
         self.remove_stream(key);
         self.rooms.remove(room);
         self.counters.rooms_ended_by[why as usize] += 1;
         self.notice(Notice::RoomEnded { epoch, why });
     }
 
-    pub(super) fn remove_stream(&mut self, key: u32) {
-        self.stream_timers.cancel(key);
-        let log = core::mem::replace(&mut self.streams[key as usize].log, Log::new());
+    pub(super) fn remove_stream(&mut self, key: StreamKey) {
+        self.stream_timers.cancel(key.pack());
+        let log = core::mem::replace(&mut self.streams[key].log, Log::new());
         self.log_changed(key, LogSize::of(&log));
-        let stream = table::remove(&mut self.streams, key);
+        let stream = self.streams.remove(key);
         self.forget_holder(&stream);
         if stream.queued {
             self.leave_ready_queue(Ready::Stream { key, epoch: stream.epoch });
@@ -480,7 +483,7 @@ impl Registry {
     }
 
     /// The slot of a connection that is open.
-    pub(super) fn open_slot(&self, conn: ConnId) -> Option<u32> {
+    pub(super) fn open_slot(&self, conn: ConnId) -> Option<ConnKey> {
         let slot = self.conns.resolve(conn)?;
         (self.conns.hot(slot).state == State::Open).then_some(slot)
     }

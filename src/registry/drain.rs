@@ -5,10 +5,11 @@ use core::time::Duration;
 
 use crate::action::CloseReason;
 use crate::config::Config;
-use crate::conn::{Conn, State, jitter_bits, scale};
+use crate::conn::{Conn, ConnKey, State, jitter_bits, scale};
 use crate::error::UnknownConn;
 use crate::id::{ConnId, UserId};
 use crate::stats::{Notice, SessionEnd};
+use crate::store::Key;
 use crate::time::{Deadline, Timestamp};
 
 use super::close::is_later;
@@ -26,10 +27,10 @@ pub(crate) struct Drain {
     /// The hard stop.
     ends: Deadline,
     /// The next slot to announce it to, and where the table ended at the call.
-    next: u32,
-    end: u32,
+    next: usize,
+    end: usize,
     /// The next slot of the hard stop.
-    stopped: u32,
+    stopped: usize,
     /// The youngest connection at the call: later ones were refused, and end by themselves.
     youngest: u32,
 }
@@ -123,11 +124,11 @@ impl Registry {
         self.drain_queued = false;
         let mut drain = self.drain?;
         while drain.next < drain.end && self.recipients.len() < self.config.fanout_chunk as usize {
-            let slot = drain.next;
+            let slot = ConnKey::of_slot(drain.next);
             drain.next += 1;
             let Some(conn) = self.conns.get(slot) else { continue };
             if conn.state == State::Open {
-                self.recipients.push(ConnId::new(slot, conn.serial));
+                self.recipients.push(self.conns.id(slot));
                 self.hand_out(slot, crate::MESSAGE_OVERHEAD);
                 self.conns.cold_mut(slot).told_of_drain = drain.number;
                 self.arm(slot);
@@ -151,7 +152,7 @@ impl Registry {
             return;
         };
         while *budget > 0 && drain.stopped < drain.end {
-            let slot = drain.stopped;
+            let slot = ConnKey::of_slot(drain.stopped);
             drain.stopped += 1;
             *budget -= 1;
             let Some(conn) = self.conns.get(slot) else { continue };

@@ -6,10 +6,12 @@ use smallvec::SmallVec;
 
 use crate::action::CloseReason;
 use crate::config::OverCap;
-use crate::conn::Ping;
+use crate::conn::{ConnKey, Ping};
 use crate::error::Refused;
 use crate::id::{ConnId, Principal};
+use crate::session::{SessionKey, UserKey};
 use crate::stats::{Notice, SessionEnd};
+use crate::store::Packed;
 
 use super::Registry;
 use super::outbox::Queued;
@@ -19,14 +21,14 @@ use super::outbox::Queued;
 /// nobody anything.
 pub(super) struct Plan {
     /// The session that the principal has already.
-    pub(super) session: Option<u32>,
+    pub(super) session: Option<SessionKey>,
     /// The predecessor that the client named.
-    take_over: Option<u32>,
+    take_over: Option<ConnKey>,
     /// The connections that make room, the first to go first: one, or more where the newcomer's own
     /// limit is lower than that of those before it.
-    evict: SmallVec<[u32; 1]>,
+    evict: SmallVec<[ConnKey; 1]>,
     /// The session that makes room, with whatever connections it has.
-    release: Option<u32>,
+    release: Option<SessionKey>,
     /// What makes room for a new session.
     absent: Absent,
 }
@@ -61,7 +63,7 @@ impl Registry {
             plan.session = self.sessions.find(user, &who.thread);
             plan.take_over = previous
                 .and_then(|conn| self.open_slot(conn))
-                .filter(|slot| plan.session == Some(self.conns.hot(*slot).session));
+                .filter(|slot| plan.session == Some(self.conns.session(*slot)));
             closes += u32::from(plan.take_over.is_some());
             self.plan_own_caps(user, who, &mut plan, &mut closes)?;
         }
@@ -91,9 +93,9 @@ impl Registry {
     /// that ends anyway, and `evict` are connections that go anyway.
     pub(super) fn plan_new_session(
         &self,
-        user: Option<u32>,
-        release: Option<u32>,
-        evict: &[u32],
+        user: Option<UserKey>,
+        release: Option<SessionKey>,
+        evict: &[ConnKey],
     ) -> Result<Absent, Refused> {
         let (config, sessions) = (&self.config, &self.sessions);
         let mut absent = Absent::default();
@@ -121,13 +123,13 @@ impl Registry {
     }
 
     /// How many sessions that stay linger without an open run once these connections are gone.
-    fn left_absent(&self, evict: &[u32], release: Option<u32>) -> usize {
-        let goes = |conn: &u32| evict.contains(conn);
+    fn left_absent(&self, evict: &[ConnKey], release: Option<SessionKey>) -> usize {
+        let goes = |conn: &ConnKey| evict.contains(conn);
         let left = |index: &usize| {
-            let session = self.conns.hot(evict[*index]).session;
-            let is_first = evict[..*index].iter().all(|it| self.conns.hot(*it).session != session);
+            let session = self.conns.session(evict[*index]);
+            let is_first = evict[..*index].iter().all(|it| self.conns.session(*it) != session);
             let record = self.sessions.get(session);
-            let members = &self.streams[record.stream as usize].members;
+            let members = &self.streams[record.stream].members;
             is_first
                 && release != Some(session)
                 && record.open_runs == 0
@@ -138,7 +140,7 @@ impl Registry {
 
     fn plan_own_caps(
         &self,
-        user: u32,
+        user: UserKey,
         who: &Principal,
         plan: &mut Plan,
         closes: &mut u32,
@@ -168,9 +170,9 @@ impl Registry {
                 let first = plan.evict.first().copied();
                 let victim =
                     first.or_else(|| self.victims(user, plan.take_over, 1).first().copied());
-                let session = victim.map(|victim| self.conns.hot(victim).session);
+                let session = victim.map(|victim| self.conns.session(victim));
                 let stream = session.map(|session| self.sessions.get(session).stream);
-                let members = stream.iter().flat_map(|key| &self.streams[*key as usize].members);
+                let members = stream.iter().flat_map(|key| &self.streams[*key].members);
                 *closes += members.filter(|it| !plan.evict.contains(&it.conn)).count() as u32;
                 session
             }
@@ -180,10 +182,10 @@ impl Registry {
 
     /// A user's sessions without connections, the first to go first: without an open run, then those
     /// that linger longest.
-    pub(super) fn releasable(&self, user: u32) -> impl Iterator<Item = u32> + use<> {
+    pub(super) fn releasable(&self, user: UserKey) -> impl Iterator<Item = SessionKey> + use<> {
         let sessions = self.sessions.user(user).sessions.iter().copied();
-        let record = |session: &u32| self.sessions.get(*session);
-        let mut lingering: SmallVec<[u32; 4]> =
+        let record = |session: &SessionKey| self.sessions.get(*session);
+        let mut lingering: SmallVec<[SessionKey; 4]> =
             sessions.filter(|session| record(session).lingers_since.is_some()).collect();
         lingering
             .sort_by_key(|session| (record(session).open_runs > 0, record(session).lingers_since));
@@ -191,25 +193,30 @@ impl Registry {
     }
 
     /// So many of a user's open connections, or all that there are, the first to go first.
-    fn victims(&self, user: u32, except: Option<u32>, count: usize) -> SmallVec<[u32; 1]> {
+    fn victims(
+        &self,
+        user: UserKey,
+        except: Option<ConnKey>,
+        count: usize,
+    ) -> SmallVec<[ConnKey; 1]> {
         let sessions = self.sessions.user(user).sessions.iter();
         let open = sessions.flat_map(|session| {
             let stream = self.sessions.get(*session).stream;
-            self.streams[stream as usize].members.iter().map(|member| member.conn)
+            self.streams[stream].members.iter().map(|member| member.conn)
         });
         let others = open.filter(|slot| Some(*slot) != except);
-        let rank = |slot: &u32| self.rank(*slot, self.config.over_cap);
+        let rank = |slot: &ConnKey| self.rank(*slot, self.config.over_cap);
         if count == 1 {
             return others.min_by_key(rank).into_iter().collect();
         }
-        let mut others: SmallVec<[u32; 1]> = others.collect();
+        let mut others: SmallVec<[ConnKey; 1]> = others.collect();
         others.sort_unstable_by_key(rank);
         others.truncate(count);
         others
     }
 
     /// The least goes first.
-    pub(super) fn rank(&self, slot: u32, policy: OverCap) -> (bool, u64, u32) {
+    pub(super) fn rank(&self, slot: ConnKey, policy: OverCap) -> (bool, u64, u32) {
         let (hot, cold) = (self.conns.hot(slot), self.conns.cold(slot));
         // Serials wrap: how many were made since says which is the older one.
         let since = cold.phase.as_nanos();
@@ -258,10 +265,10 @@ impl Registry {
 
     /// Ends a session without open connections: what it kept is gone, and its name is free. Its
     /// `Cleanup` follows the last one of its connections.
-    pub(super) fn end_session(&mut self, session: u32, why: SessionEnd) {
+    pub(super) fn end_session(&mut self, session: SessionKey, why: SessionEnd) {
         let id = self.sessions.id(session);
         let stream = self.sessions.get(session).stream;
-        self.session_timers.cancel(session);
+        self.session_timers.cancel(session.pack());
         let user = self.sessions.get(session).user;
         if self.sessions.end(session, self.now, self.config.users as usize) {
             self.ease_pressure(user, id);
@@ -274,7 +281,7 @@ impl Registry {
     }
 
     /// Queues the cleanup of a session that has ended, once all its connections are cleaned up.
-    pub(super) fn clean_up_session(&mut self, session: u32) {
+    pub(super) fn clean_up_session(&mut self, session: SessionKey) {
         let record = self.sessions.get(session);
         if record.ended && record.attached == 0 {
             let (session, reason) = (self.sessions.id(session), record.reason);

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::action::{CloseReason, Position};
-use crate::conn::{Due, deadline};
+use crate::conn::{ConnKey, Due, deadline};
 use crate::id::{ConnId, RoomId, RunId, SessionId, ThreadId, UserId};
-use crate::run::{Call, RunFailure};
+use crate::run::{Call, RunFailure, RunKey};
 use crate::stats::{ConnState, RunEnded};
 use crate::stream::Owner;
 use crate::time::{Deadline, Timestamp};
@@ -204,7 +204,7 @@ impl Registry {
             Some((at.instant()?, due))
         });
         let cursors = cold.memberships.iter().map(|membership| {
-            let stream = &self.streams[membership.stream as usize];
+            let stream = &self.streams[membership.stream];
             let member = &stream.members[membership.index as usize];
             CursorExplanation {
                 room: match stream.owner {
@@ -242,7 +242,7 @@ impl Registry {
     pub fn explain_session(&self, session: SessionId) -> Option<SessionExplanation> {
         let slot = self.sessions.resolve(session)?;
         let record = self.sessions.get(slot);
-        let stream = &self.streams[record.stream as usize];
+        let stream = &self.streams[record.stream];
         Some(SessionExplanation {
             user: self.sessions.user(record.user).name.clone(),
             thread: record.thread.clone(),
@@ -262,7 +262,7 @@ impl Registry {
     /// Everything about one room; `None` if there is none of that name.
     #[must_use]
     pub fn explain_room(&self, room: &RoomId) -> Option<RoomExplanation> {
-        let stream = &self.streams[self.rooms.get(self.rooms.find(room)?).stream as usize];
+        let stream = &self.streams[self.rooms.get(self.rooms.find(room)?).stream];
         Some(RoomExplanation {
             members: stream.members.len() as u32,
             lagging: stream.lagging,
@@ -289,7 +289,7 @@ impl Registry {
         open.map(|run| (&self.runs.get(run).id, self.explain_run_at(run)))
     }
 
-    fn explain_run_at(&self, run: u32) -> RunExplanation {
+    fn explain_run_at(&self, run: RunKey) -> RunExplanation {
         let run = self.runs.get(run);
         RunExplanation {
             session: self.sessions.id(run.session),
@@ -333,26 +333,27 @@ impl Registry {
     }
 
     /// Remembers an open connection that is about to leave everything.
-    pub(super) fn remember_closed(&mut self, slot: u32, reason: CloseReason) {
+    pub(super) fn remember_closed(&mut self, slot: ConnKey, reason: CloseReason) {
         if self.config.closed_ring == 0 {
             return;
         }
-        let (hot, cold) = (self.conns.hot(slot), self.conns.cold(slot));
-        let session = self.sessions.get(hot.session);
+        let cold = self.conns.cold(slot);
+        let key = self.conns.session(slot);
+        let session = self.sessions.get(key);
         let undelivered = cold.memberships.iter().map(|membership| {
-            let stream = &self.streams[membership.stream as usize];
+            let stream = &self.streams[membership.stream];
             stream.log.count_after(stream.members[membership.index as usize].cursor)
         });
         let closed = Closed {
             conn: self.conns.id(slot),
-            session: self.sessions.id(hot.session),
+            session: self.sessions.id(key),
             user: self.sessions.user(session.user).name.clone(),
             thread: session.thread.clone(),
             label: cold.label.clone(),
             reason,
             at: self.now,
             age: self.now.saturating_since(cold.phase),
-            flushed: hot.window.flushed(),
+            flushed: self.conns.hot(slot).window.flushed(),
             undelivered: undelivered.sum(),
         };
         self.closed_ring.push_back(closed);

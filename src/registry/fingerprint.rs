@@ -4,8 +4,6 @@ use core::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::quality::FixedState;
 
-use crate::table;
-
 use super::{Counters, Registry};
 
 impl Registry {
@@ -66,7 +64,7 @@ impl Registry {
                 recorder: _,
         } = self;
         (config, now, pauses, conns, waiting, sessions, rooms, runs, evictable).hash(&mut state);
-        table::hash_slab(streams, &mut state);
+        streams.hash(&mut state);
         (conn_timers, session_timers, stream_timers, run_timers).hash(&mut state);
         (outbox, ready, announcements, mass_close, drain, drain_queued, drains).hash(&mut state);
         (notices, closing, leaving, connects).hash(&mut state);

@@ -4,11 +4,14 @@ use core::time::Duration;
 
 use crate::action::{CloseReason, MESSAGE_OVERHEAD};
 use crate::bucket::Rate;
-use crate::conn::{Due, Ping, Rules, State, deadline};
+use crate::conn::{ConnKey, Due, Ping, Rules, State, deadline};
 use crate::error::{InboundError, UnknownConn};
 use crate::id::ConnId;
+use crate::run::RunKey;
+use crate::session::SessionKey;
 use crate::stats::{Flow, Notice, RoomEnd};
-use crate::stream::Owner;
+use crate::store::Packed;
+use crate::stream::{Owner, StreamKey};
 use crate::time::{Deadline, Timestamp};
 
 use super::outbox::Queued;
@@ -73,7 +76,7 @@ impl Registry {
     }
 
     /// Bytes of the request head.
-    fn take_head(&mut self, slot: u32, bytes: u64) -> Result<Flow, InboundError> {
+    fn take_head(&mut self, slot: ConnKey, bytes: u64) -> Result<Flow, InboundError> {
         let cold = self.conns.cold_mut(slot);
         cold.head_bytes = cold.head_bytes.saturating_add(bytes);
         if cold.head_bytes > self.config.head_bytes {
@@ -85,7 +88,7 @@ impl Registry {
     }
 
     /// Whether a message is in progress after this, and since when.
-    fn note_progress(&mut self, slot: u32, inbound: Inbound) {
+    fn note_progress(&mut self, slot: ConnKey, inbound: Inbound) {
         let attended = self.attended();
         let cold = self.conns.cold_mut(slot);
         let partial = match inbound {
@@ -113,7 +116,7 @@ impl Registry {
 
     /// Pays for what came in. `false`: it is more than the rate of frames, or that of bytes, allows.
     /// After a burst's worth of such excess without a calm in between the connection closes.
-    fn is_within_rates(&mut self, slot: u32, inbound: Inbound) -> bool {
+    fn is_within_rates(&mut self, slot: ConnKey, inbound: Inbound) -> bool {
         match inbound {
             Inbound::Data { .. } => self.take_eighths(slot, 8),
             Inbound::Fragment | Inbound::Ping => self.take_eighths(slot, 1),
@@ -125,7 +128,7 @@ impl Registry {
         }
     }
 
-    fn measure_round_trip(&mut self, slot: u32) {
+    fn measure_round_trip(&mut self, slot: ConnKey) {
         // A pong that waited through a pause says nothing of the way.
         let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
@@ -143,7 +146,7 @@ impl Registry {
     }
 
     /// A sign of life; data that was `taken` ends a pause.
-    fn hear(&mut self, slot: u32, taken: bool) {
+    fn hear(&mut self, slot: ConnKey, taken: bool) {
         let attended = self.attended();
         if self.conns.hot(slot).state == State::Pending {
             self.note_waiting(slot);
@@ -159,7 +162,7 @@ impl Registry {
     }
 
     /// Takes so many eighths of a token of the connection's bucket of frames, or nothing.
-    fn take_eighths(&mut self, slot: u32, eighths: u32) -> bool {
+    fn take_eighths(&mut self, slot: ConnKey, eighths: u32) -> bool {
         let rate = Rate::new(self.config.message_rate, self.config.message_burst);
         let Some(rate) = rate else { return true };
         let cold = self.conns.cold_mut(slot);
@@ -179,7 +182,7 @@ impl Registry {
 
     /// Takes so many bytes of the connection's bucket of bytes. Of what comes at once as many are paid
     /// for as there are, so that it makes no difference in how many reads they come.
-    fn take_bytes(&mut self, slot: u32, bytes: u64) -> bool {
+    fn take_bytes(&mut self, slot: ConnKey, bytes: u64) -> bool {
         let (rate, burst) = (self.config.byte_rate, self.config.byte_burst());
         if rate == 0 {
             return true;
@@ -200,7 +203,7 @@ impl Registry {
     }
 
     /// There is life: nothing is left to ask.
-    fn clear_ping(&mut self, slot: u32) {
+    fn clear_ping(&mut self, slot: ConnKey) {
         let mut recovered = false;
         let (hot, cold) = self.conns.both_mut(slot);
         hot.ping = match hot.ping {
@@ -226,7 +229,7 @@ impl Registry {
 
     /// Asks for a sign of life. A void ping that still waits in the outbox serves again, so that
     /// there is never more than one of a connection.
-    pub(super) fn queue_ping(&mut self, slot: u32) {
+    pub(super) fn queue_ping(&mut self, slot: ConnKey) {
         let hot = self.conns.hot_mut(slot);
         let void = hot.ping == Ping::Void;
         hot.ping = Ping::Queued;
@@ -288,7 +291,7 @@ impl Registry {
     }
 
     /// Ends a pause once the window is at most half full.
-    pub(super) fn unpause_if_room(&mut self, slot: u32) -> Flow {
+    pub(super) fn unpause_if_room(&mut self, slot: ConnKey) -> Flow {
         let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
         if !hot.paused {
@@ -339,9 +342,10 @@ impl Registry {
         let mut budget = self.config.tick_budget;
         self.force_close(&mut budget);
         while let Some(slot) = self.conn_timers.pop(now, &mut budget) {
-            self.conn_due(slot);
+            self.conn_due(ConnKey::unpack(slot));
         }
         while let Some(session) = self.session_timers.pop(now, &mut budget) {
+            let session = SessionKey::unpack(session);
             match self.lingers_until(session) {
                 Some(until) if until.is_due(now) => self.end_session_if_due(session),
                 Some(_) => self.arm_session(session),
@@ -349,18 +353,20 @@ impl Registry {
             }
         }
         while let Some(run) = self.run_timers.pop(now, &mut budget) {
-            self.run_due(run);
+            self.run_due(RunKey::unpack(run));
         }
         while let Some(key) = self.stream_timers.pop(now, &mut budget) {
-            self.drop_aged(key);
+            self.drop_aged(StreamKey::unpack(key));
         }
     }
 
-    fn conn_due(&mut self, slot: u32) {
+    fn conn_due(&mut self, slot: ConnKey) {
         let due = deadline(self.conns.hot(slot), self.conns.cold(slot), &self.rules());
         match due {
             None => {}
-            Some((at, _)) if !at.is_due(self.now) => self.conn_timers.no_later_than(slot, at),
+            Some((at, _)) if !at.is_due(self.now) => {
+                self.conn_timers.no_later_than(slot.pack(), at)
+            }
             Some((_, Due::Ping)) => {
                 self.queue_ping(slot);
                 self.arm(slot);
@@ -385,52 +391,52 @@ impl Registry {
     }
 
     /// Makes sure that a connection's next deadline is looked at in time.
-    pub(super) fn arm(&mut self, slot: u32) {
+    pub(super) fn arm(&mut self, slot: ConnKey) {
         let due = deadline(self.conns.hot(slot), self.conns.cold(slot), &self.rules());
         if let Some((at, _)) = due {
-            self.conn_timers.no_later_than(slot, at);
+            self.conn_timers.no_later_than(slot.pack(), at);
         }
     }
 
     /// The same for the end of a session that lingers.
-    pub(super) fn arm_session(&mut self, session: u32) {
+    pub(super) fn arm_session(&mut self, session: SessionKey) {
         if let Some(until) = self.lingers_until(session) {
-            self.session_timers.no_later_than(session, until);
+            self.session_timers.no_later_than(session.pack(), until);
         }
     }
 
     /// When a session has lingered long enough; `None` while it has an open connection.
-    pub(super) fn lingers_until(&self, session: u32) -> Option<Deadline> {
+    pub(super) fn lingers_until(&self, session: SessionKey) -> Option<Deadline> {
         let since = self.sessions.get(session).lingers_since?;
         Some(Deadline::after(since, self.config.linger))
     }
 
     /// The same for the oldest entry of a log.
-    pub(super) fn arm_stream(&mut self, key: u32) {
+    pub(super) fn arm_stream(&mut self, key: StreamKey) {
         if let Some(at) = self.ages_at(key) {
-            self.stream_timers.no_later_than(key, at);
+            self.stream_timers.no_later_than(key.pack(), at);
         }
     }
 
     /// When the oldest entry of a log is too old; `None` if none is bounded by its age.
-    pub(super) fn ages_at(&self, key: u32) -> Option<Deadline> {
+    pub(super) fn ages_at(&self, key: StreamKey) -> Option<Deadline> {
         let ttl = self.ttl(key);
         if ttl.is_zero() {
             return None;
         }
-        let oldest = self.streams[key as usize].log.oldest()?;
+        let oldest = self.streams[key].log.oldest()?;
         Some(Deadline::after(oldest.at, ttl))
     }
 
     /// How long an entry of a stream may stay; zero for ever.
-    pub(super) fn ttl(&self, key: u32) -> Duration {
-        match self.streams[key as usize].owner {
+    pub(super) fn ttl(&self, key: StreamKey) -> Duration {
+        match self.streams[key].owner {
             Owner::Session(_) => self.config.stream_ttl,
             Owner::Room(_) => self.config.room_ttl,
         }
     }
 
-    fn drop_aged(&mut self, key: u32) {
+    fn drop_aged(&mut self, key: StreamKey) {
         if self.ttl(key).is_zero() {
             return;
         }
@@ -438,7 +444,7 @@ impl Registry {
             self.drop_oldest(key);
         }
         self.arm_stream(key);
-        if let Owner::Room(room) = self.streams[key as usize].owner {
+        if let Owner::Room(room) = self.streams[key].owner {
             self.remove_room_if_done(room, RoomEnd::Aged);
         }
     }

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::conn::{Ping, State};
 use crate::id::{ConnId, RoomId, SessionId, ThreadId, UserId};
 use crate::stats::{ConnState, Stats};
-use crate::stream::Owner;
+use crate::stream::{Owner, StreamKey};
 
 use super::{Registry, Who};
 
@@ -80,7 +80,7 @@ impl Registry {
     pub fn session_of(&self, conn: ConnId) -> Option<SessionId> {
         let slot = self.conns.resolve(conn)?;
         let admitted = self.conns.cold(slot).admitted;
-        admitted.then(|| self.sessions.id(self.conns.hot(slot).session))
+        admitted.then(|| self.sessions.id(self.conns.session(slot)))
     }
 
     /// Who a connection is; `None` if it was not admitted, or once its `Cleanup` was polled. The end
@@ -92,7 +92,7 @@ impl Registry {
         if !cold.admitted {
             return None;
         }
-        let session = self.sessions.get(self.conns.hot(slot).session);
+        let session = self.sessions.get(self.conns.session(slot));
         let user = &self.sessions.user(session.user).name;
         Some(Who { user, thread: &session.thread, label: cold.label.as_deref() })
     }
@@ -108,14 +108,14 @@ impl Registry {
     #[must_use]
     pub fn session_position(&self, session: SessionId) -> Option<Position> {
         let session = self.sessions.resolve(session)?;
-        let stream = &self.streams[self.sessions.get(session).stream as usize];
+        let stream = &self.streams[self.sessions.get(session).stream];
         Some(stream.position(stream.log.head()))
     }
 
     /// The head of a room's stream; `None` if there is no such room.
     #[must_use]
     pub fn room_position(&self, room: &RoomId) -> Option<Position> {
-        let stream = &self.streams[self.rooms.get(self.rooms.find(room)?).stream as usize];
+        let stream = &self.streams[self.rooms.get(self.rooms.find(room)?).stream];
         Some(stream.position(stream.log.head()))
     }
 
@@ -143,15 +143,15 @@ impl Registry {
         let memberships =
             self.conns.resolve(conn).map(|slot| &self.conns.cold(slot).memberships[..]);
         memberships.unwrap_or_default().iter().filter_map(|membership| {
-            match self.streams[membership.stream as usize].owner {
+            match self.streams[membership.stream].owner {
                 Owner::Room(room) => Some(&self.rooms.get(room).name),
                 Owner::Session(_) => None,
             }
         })
     }
 
-    fn members(&self, stream: u32) -> impl Iterator<Item = ConnId> + '_ {
-        self.streams[stream as usize].members.iter().map(|member| self.conns.id(member.conn))
+    fn members(&self, stream: StreamKey) -> impl Iterator<Item = ConnId> + '_ {
+        self.streams[stream].members.iter().map(|member| self.conns.id(member.conn))
     }
 
     /// Whether nothing is known and nothing waits: no connection, session, room or action.

@@ -28,8 +28,6 @@ use core::fmt;
 use core::num::NonZeroU32;
 use core::time::Duration;
 
-use slab::Slab;
-
 use crate::action::{CLOSE_REASONS, CloseReason, Message};
 use crate::bucket::TokenBucket;
 use crate::config::Config;
@@ -43,7 +41,8 @@ use crate::room::Rooms;
 use crate::run::Runs;
 use crate::session::Sessions;
 use crate::stats::{Notice, RoomEnd, RunEnd, SessionEnd};
-use crate::stream::{Owner, Stream};
+use crate::store::Table;
+use crate::stream::{Owner, Stream, StreamKey};
 use crate::time::Timestamp;
 use crate::timers::Timers;
 use crate::waiting::Waiting;
@@ -104,7 +103,7 @@ pub struct Registry {
     /// Which streams can give something up when a byte budget is exceeded.
     evictable: Evictable,
     /// The streams of sessions and rooms, in one table: delivery makes no difference.
-    streams: Slab<Stream>,
+    streams: Table<StreamKey, Stream>,
     /// Each connection's next deadline.
     conn_timers: Timers,
     /// When lingering sessions end.
@@ -148,7 +147,7 @@ pub struct Registry {
     lent_message: Option<Message>,
     /// The stream of the entry lent by the last poll, which everybody may have now: its log is
     /// trimmed in the next poll, when nothing is lent any more.
-    to_trim: Option<(u32, u64)>,
+    to_trim: Option<(StreamKey, u64)>,
     /// Where inputs are written down. It is no part of the state: nothing is decided by it.
     #[cfg(feature = "journal")]
     recorder: Attached,
@@ -224,7 +223,7 @@ impl Registry {
             rooms: Rooms::new(mix(!seed)),
             runs: Runs::new(mix(seed ^ 1)),
             evictable: Evictable::new(),
-            streams: Slab::new(),
+            streams: Table::new(),
             conn_timers: Timers::new(),
             session_timers: Timers::new(),
             stream_timers: Timers::new(),
@@ -326,8 +325,8 @@ impl Registry {
     }
 
     /// A log had another size before: adapts the gauges.
-    fn log_changed(&mut self, key: u32, before: LogSize) {
-        let stream = &self.streams[key as usize];
+    fn log_changed(&mut self, key: StreamKey, before: LogSize) {
+        let stream = &self.streams[key];
         let after = LogSize::of(&stream.log);
         let counters = &mut self.counters;
         counters.log_messages = counters.log_messages + after.0 - before.0;

@@ -9,9 +9,11 @@ use crate::action::{
     Action, Body, CloseReason, Ended, MESSAGE_OVERHEAD, Message, Position, RunFact, RunText,
     StreamRef,
 };
-use crate::conn::{Ping, State};
+use crate::conn::{ConnKey, Ping, State};
 use crate::id::{ConnId, RoomId, RunId, SessionId};
 use crate::run::{RunEventKind, RunFailure};
+use crate::session::SessionKey;
+use crate::store::Key;
 use crate::time::Timestamp;
 
 use super::Registry;
@@ -214,7 +216,7 @@ impl Registry {
     /// Queues an item and charges its connection for it.
     pub(super) fn enqueue(&mut self, item: Queued) {
         if let Some((conn, cost)) = item.charge() {
-            self.conns.hot_mut(conn.index() as u32).window.queue(cost);
+            self.conns.hot_mut(ConnKey::of_slot(conn.index())).window.queue(cost);
         }
         self.outbox.queue.push_back(item);
     }
@@ -227,7 +229,7 @@ impl Registry {
                 return true;
             }
             Queued::CleanupSession { session, .. } => {
-                self.sessions.release(session.index() as u32);
+                self.sessions.release(SessionKey::of_slot(session.index()));
                 return true;
             }
             _ => {}

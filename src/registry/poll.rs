@@ -1,10 +1,12 @@
 //! What to do next: actions, deadlines and notices are polled.
 
 use crate::action::{Action, Body, StreamRef};
+use crate::conn::ConnKey;
 #[cfg(feature = "journal")]
 use crate::journal::digest_of;
 use crate::log::Content;
 use crate::stats::Notice;
+use crate::store::Key;
 use crate::stream::Owner;
 use crate::time::Timestamp;
 use crate::timers::Timers;
@@ -67,7 +69,7 @@ impl Registry {
             }
             let handout = match turn {
                 Ready::Stream { key, .. } => self.serve_stream(key),
-                Ready::Conn(conn) => self.serve_conn(conn.index() as u32),
+                Ready::Conn(conn) => self.serve_conn(ConnKey::of_slot(conn.index())),
                 Ready::Announcement => self.serve_announcement(),
                 Ready::Drain => self.serve_drain(),
                 Ready::CloseEveryone => {
@@ -86,7 +88,7 @@ impl Registry {
         Some(match *chosen {
             Chosen::Queued => self.lent.as_ref()?.action(&self.recipients),
             Chosen::Handout(Handout::Entry { stream, offset, after }) => {
-                let stream = &self.streams[stream as usize];
+                let stream = &self.streams[stream];
                 let entry = stream.log.get(offset)?;
                 Action::Send {
                     to: &self.recipients,
@@ -100,7 +102,7 @@ impl Registry {
                 }
             }
             Chosen::Handout(Handout::Gap { stream, conn, from, to }) => {
-                let stream = self.stream_ref(self.streams[stream as usize].owner);
+                let stream = self.stream_ref(self.streams[stream].owner);
                 Action::Gap { conn, stream, from, to }
             }
             Chosen::Handout(Handout::Draining { ref within }) => {
@@ -152,10 +154,9 @@ impl Registry {
     /// Whether the holder of a turn is still there, and still waits for it.
     pub(super) fn is_still_ready(&self, turn: &Ready) -> bool {
         match turn {
-            Ready::Stream { key, epoch } => self
-                .streams
-                .get(*key as usize)
-                .is_some_and(|stream| stream.epoch == *epoch && stream.queued),
+            Ready::Stream { key, epoch } => {
+                self.streams.get(*key).is_some_and(|stream| stream.epoch == *epoch && stream.queued)
+            }
             Ready::Conn(conn) => {
                 self.conns.resolve(*conn).is_some_and(|slot| self.conns.hot(slot).ready)
             }
@@ -174,7 +175,7 @@ impl Registry {
     /// Trims the log of what the last poll lent.
     pub(super) fn trim_lent(&mut self) {
         if let Some((key, epoch)) = self.to_trim.take()
-            && self.streams.get(key as usize).is_some_and(|stream| stream.epoch == epoch)
+            && self.streams.get(key).is_some_and(|stream| stream.epoch == epoch)
         {
             self.trim_history(key);
         }

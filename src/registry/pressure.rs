@@ -5,15 +5,16 @@
 
 use smallvec::SmallVec;
 
-use crate::conn::Ping;
+use crate::conn::{ConnKey, Ping};
 use crate::id::SessionId;
+use crate::session::{SessionKey, UserKey};
 use crate::stats::{Notice, Pressure, SessionEnd};
 
 use super::Registry;
 
 impl Registry {
     /// How near a user is to a cap: of sessions or of connections, whichever is nearer.
-    fn pressure_of(&self, user: u32) -> Pressure {
+    fn pressure_of(&self, user: UserKey) -> Pressure {
         let config = &self.config;
         let share = |count: usize, cap: u32| count as u64 * 100 / u64::from(cap);
         let connections = share(self.user_connections(user), config.connections_per_user);
@@ -30,7 +31,7 @@ impl Registry {
 
     /// Acts on a user's coming nearer to a cap, once per crossing. `evicted` is what the admission
     /// at hand has evicted already.
-    pub(super) fn raise_pressure(&mut self, user: u32, session: SessionId, evicted: u32) {
+    pub(super) fn raise_pressure(&mut self, user: UserKey, session: SessionId, evicted: u32) {
         let level = self.pressure_of(user);
         let before = self.sessions.user(user).pressure;
         if level <= before {
@@ -58,7 +59,7 @@ impl Registry {
     }
 
     /// Notes that a user is further from the caps than before.
-    pub(super) fn ease_pressure(&mut self, user: u32, session: SessionId) {
+    pub(super) fn ease_pressure(&mut self, user: UserKey, session: SessionId) {
         let level = self.pressure_of(user);
         if level < self.sessions.user(user).pressure {
             self.sessions.user_mut(user).pressure = level;
@@ -68,15 +69,15 @@ impl Registry {
         }
     }
 
-    pub(super) fn open_of(&self, user: u32) -> SmallVec<[u32; 16]> {
+    pub(super) fn open_of(&self, user: UserKey) -> SmallVec<[ConnKey; 16]> {
         let sessions = self.sessions.user(user).sessions.iter();
         let streams = sessions.map(|session| self.sessions.get(*session).stream);
-        let members = streams.flat_map(|stream| self.streams[stream as usize].members.iter());
+        let members = streams.flat_map(|stream| self.streams[stream].members.iter());
         members.map(|member| member.conn).collect()
     }
 
     /// Pings those that were silent for more than half an interval and were not asked yet.
-    fn probe_silent(&mut self, user: u32) -> u32 {
+    fn probe_silent(&mut self, user: UserKey) -> u32 {
         if self.config.interval.is_zero() {
             return 0;
         }
@@ -94,7 +95,7 @@ impl Registry {
     }
 
     /// Those that were asked get the emergency deadline.
-    fn hurry_unanswered(&mut self, user: u32) {
+    fn hurry_unanswered(&mut self, user: UserKey) {
         for slot in self.open_of(user) {
             let (hot, cold) = self.conns.both_mut(slot);
             if !matches!(hot.ping, Ping::None | Ping::Void) {
@@ -105,10 +106,10 @@ impl Registry {
     }
 
     /// Lingering sessions that keep nothing to resume.
-    fn empty_sessions(&self, user: u32) -> SmallVec<[u32; 4]> {
+    fn empty_sessions(&self, user: UserKey) -> SmallVec<[SessionKey; 4]> {
         let sessions = self.sessions.user(user).sessions.iter().copied();
-        let is_empty = |session: &u32| {
-            let stream = &self.streams[self.sessions.get(*session).stream as usize];
+        let is_empty = |session: &SessionKey| {
+            let stream = &self.streams[self.sessions.get(*session).stream];
             stream.members.is_empty()
                 && stream.log.is_empty()
                 && self.sessions.get(*session).open_runs == 0

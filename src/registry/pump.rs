@@ -5,11 +5,11 @@ use core::ops::Range;
 use core::time::Duration;
 
 use crate::action::{Body, CloseReason, MESSAGE_OVERHEAD};
-use crate::conn::{Membership, State};
+use crate::conn::{ConnKey, Membership, State};
 use crate::id::ConnId;
 use crate::log::{self, Bounds, Content, Entry, Late, Reader};
 use crate::stats::Notice;
-use crate::stream::{FanOut, Member, Owner};
+use crate::stream::{FanOut, Member, Owner, StreamKey};
 
 use super::outbox::{Origin, Parcel, Queued};
 use super::ready::Ready;
@@ -19,12 +19,12 @@ use super::{LogSize, Registry};
 pub(crate) enum Handout {
     /// The entry, or what of it lies behind a cursor.
     Entry {
-        stream: u32,
+        stream: StreamKey,
         offset: u64,
         after: u64,
     },
     Gap {
-        stream: u32,
+        stream: StreamKey,
         conn: ConnId,
         from: u64,
         to: u64,
@@ -45,8 +45,8 @@ enum Next {
 
 impl Registry {
     /// Queues a turn for a stream that has something to give, if it has none.
-    pub(super) fn queue_stream(&mut self, key: u32) {
-        let stream = &mut self.streams[key as usize];
+    pub(super) fn queue_stream(&mut self, key: StreamKey) {
+        let stream = &mut self.streams[key];
         if !stream.queued {
             stream.queued = true;
             self.ready.push(Ready::Stream { key, epoch: stream.epoch });
@@ -54,7 +54,7 @@ impl Registry {
     }
 
     /// Queues a turn for a connection that lags and whose window is at most half full.
-    pub(super) fn ready_if_room(&mut self, slot: u32) {
+    pub(super) fn ready_if_room(&mut self, slot: ConnKey) {
         let conn = self.conns.hot_mut(slot);
         if conn.lagging > 0 && !conn.ready && conn.window.is_half_empty(self.config.window) {
             conn.ready = true;
@@ -64,12 +64,12 @@ impl Registry {
     }
 
     /// Whether a stream entry or a gap of this cost may be handed out now.
-    fn fits(&self, slot: u32, cost: u64) -> bool {
+    fn fits(&self, slot: ConnKey, cost: u64) -> bool {
         self.conns.hot(slot).window.fits(cost, self.config.window)
     }
 
     /// Charges a connection for something that the current poll hands out to it.
-    pub(super) fn hand_out(&mut self, slot: u32, cost: u64) {
+    pub(super) fn hand_out(&mut self, slot: ConnKey, cost: u64) {
         let attended = self.attended();
         let window = &mut self.conns.hot_mut(slot).window;
         let is_first = window.hand_out(cost, attended);
@@ -88,14 +88,14 @@ impl Registry {
 
     /// A stream's turn: closes members, or hands its next entry to at most `fanout_chunk` of them.
     /// A fan-out goes on where it stood and never starts over.
-    pub(super) fn serve_stream(&mut self, key: u32) -> Option<Handout> {
-        self.streams[key as usize].queued = false;
-        if self.streams[key as usize].mass_close.is_some() {
+    pub(super) fn serve_stream(&mut self, key: StreamKey) -> Option<Handout> {
+        self.streams[key].queued = false;
+        if self.streams[key].mass_close.is_some() {
             self.close_members(key);
             return None;
         }
-        while let Some(fan_out) = self.streams[key as usize].fan_out {
-            let stream = &mut self.streams[key as usize];
+        while let Some(fan_out) = self.streams[key].fan_out {
+            let stream = &mut self.streams[key];
             // The entry to hand out, or the last one lost if nothing is left to hand out but a gap.
             let after = fan_out.offset - 1;
             let offset = match stream.log.after(after) {
@@ -108,7 +108,7 @@ impl Registry {
             }
             let next = if offset == fan_out.offset { fan_out.next } else { 0 };
             let (next, after) = self.fan_out_entry(key, offset, next);
-            let stream = &mut self.streams[key as usize];
+            let stream = &mut self.streams[key];
             stream.fan_out = Some(if (next as usize) < stream.members.len() {
                 FanOut { offset, next }
             } else {
@@ -116,7 +116,7 @@ impl Registry {
             });
             if !self.recipients.is_empty() {
                 self.counters.sent += self.recipients.len() as u64;
-                let stream = &mut self.streams[key as usize];
+                let stream = &mut self.streams[key];
                 if stream.log.head() < stream.fan_out.map_or(0, |fan_out| fan_out.offset) {
                     stream.fan_out = None;
                     self.trim_later(key);
@@ -133,9 +133,9 @@ impl Registry {
     /// Visits members from index `next` on with one entry, until the chunk is full: the index to go
     /// on from, and the cursor behind which the entry is handed out. Where there is no entry any
     /// more, whoever lacks it has a gap.
-    fn fan_out_entry(&mut self, key: u32, offset: u64, mut next: u32) -> (u32, u64) {
+    fn fan_out_entry(&mut self, key: StreamKey, offset: u64, mut next: u32) -> (u32, u64) {
         let chunk = self.config.fanout_chunk as usize;
-        let log = &self.streams[key as usize].log;
+        let log = &self.streams[key].log;
         let entry = log.get(offset);
         // For a gap alone, all that is lost up to it counts.
         let lost = log.lost_before(if entry.is_some() { offset } else { offset + 1 });
@@ -148,7 +148,7 @@ impl Registry {
         };
         let whole = content.map(|content| content.cost());
         let mut after = None;
-        while let Some(member) = self.streams[key as usize].members.get(next as usize).copied() {
+        while let Some(member) = self.streams[key].members.get(next as usize).copied() {
             let index = next;
             if member.lagging || member.cursor >= offset {
                 next += 1;
@@ -180,16 +180,16 @@ impl Registry {
                 self.recipients.push(conn);
                 self.hand_out(member.conn, cost.unwrap_or(0));
             }
-            self.streams[key as usize].members[index as usize].cursor = offset;
+            self.streams[key].members[index as usize].cursor = offset;
             next += 1;
         }
         (next, after.unwrap_or(begins))
     }
 
     /// A member that can't be handed its next entry now.
-    fn fall_behind(&mut self, key: u32, index: u32) {
+    fn fall_behind(&mut self, key: StreamKey, index: u32) {
         self.counters.deferred += 1;
-        let slot = self.streams[key as usize].members[index as usize].conn;
+        let slot = self.streams[key].members[index as usize].conn;
         if self.conns.hot(slot).lagging == 0 {
             let conn = self.conns.id(slot);
             self.notice(Notice::Behind { conn });
@@ -198,20 +198,20 @@ impl Registry {
     }
 
     /// From here on a member takes turns of its own, until it has caught up.
-    pub(super) fn mark_lagging(&mut self, key: u32, index: u32) {
-        let stream = &mut self.streams[key as usize];
+    pub(super) fn mark_lagging(&mut self, key: StreamKey, index: u32) {
+        let stream = &mut self.streams[key];
         let member = &mut stream.members[index as usize];
         if !member.lagging {
             member.lagging = true;
             stream.lagging += 1;
             self.conns.hot_mut(member.conn).lagging += 1;
         }
-        let slot = self.streams[key as usize].members[index as usize].conn;
+        let slot = self.streams[key].members[index as usize].conn;
         self.ready_if_room(slot);
     }
 
     /// A member as a reader of its stream's log.
-    pub(super) fn reader(&self, key: u32, member: Member) -> Reader<'_> {
+    pub(super) fn reader(&self, key: StreamKey, member: Member) -> Reader<'_> {
         let late_joins = self.conns.cold(member.conn).late_joins.iter();
         let late = late_joins.filter(|join| join.stream == key).map(|join| join.late).next();
         Reader {
@@ -222,8 +222,8 @@ impl Registry {
         }
     }
 
-    fn next_of(&self, key: u32, index: u32) -> Next {
-        let stream = &self.streams[key as usize];
+    fn next_of(&self, key: StreamKey, index: u32) -> Next {
+        let stream = &self.streams[key];
         let member = stream.members[index as usize];
         match stream.log.next(member.cursor, &self.reader(key, member)) {
             log::Next::Gap { from, to } => Next::Gap { from, to },
@@ -236,8 +236,8 @@ impl Registry {
     }
 
     /// Moves a cursor past what was handed out.
-    fn advance_cursor(&mut self, key: u32, index: u32, cursor: u64) {
-        let member = &mut self.streams[key as usize].members[index as usize];
+    fn advance_cursor(&mut self, key: StreamKey, index: u32, cursor: u64) {
+        let member = &mut self.streams[key].members[index as usize];
         member.cursor = cursor;
         let late_joins = &mut self.conns.cold_mut(member.conn).late_joins;
         if !late_joins.is_empty() {
@@ -248,15 +248,14 @@ impl Registry {
     /// The turn of a connection that lags: one entry or gap of one of its streams, then the others
     /// get theirs. A large entry that does not fit holds back all its streams, so that the window
     /// empties for it.
-    pub(super) fn serve_conn(&mut self, slot: u32) -> Option<Handout> {
+    pub(super) fn serve_conn(&mut self, slot: ConnKey) -> Option<Handout> {
         self.conns.hot_mut(slot).ready = false;
         let memberships = self.conns.cold(slot).memberships.len() as u32;
         for step in 0..memberships {
             let cold = self.conns.cold(slot);
             let index = (cold.next_membership + step) % memberships;
             let membership = cold.memberships[index as usize];
-            if !self.streams[membership.stream as usize].members[membership.index as usize].lagging
-            {
+            if !self.streams[membership.stream].members[membership.index as usize].lagging {
                 continue;
             }
             let next = self.next_of(membership.stream, membership.index);
@@ -274,8 +273,7 @@ impl Registry {
             }
             self.conns.cold_mut(slot).next_membership = index + 1;
             let conn = self.conns.id(slot);
-            let after =
-                self.streams[membership.stream as usize].members[membership.index as usize].cursor;
+            let after = self.streams[membership.stream].members[membership.index as usize].cursor;
             self.advance_cursor(membership.stream, membership.index, cursor);
             self.hand_out(slot, cost);
             let handout = if let Next::Gap { from, to } = next {
@@ -301,9 +299,9 @@ impl Registry {
     }
 
     /// The member has everything up to the head: fan-out visits it again.
-    fn catch_up(&mut self, key: u32, index: u32) {
-        self.advance_cursor(key, index, self.streams[key as usize].log.head());
-        let stream = &mut self.streams[key as usize];
+    fn catch_up(&mut self, key: StreamKey, index: u32) {
+        self.advance_cursor(key, index, self.streams[key].log.head());
+        let stream = &mut self.streams[key];
         let member = &mut stream.members[index as usize];
         member.lagging = false;
         stream.lagging -= 1;
@@ -313,8 +311,8 @@ impl Registry {
     }
 
     /// Trims a log as soon as nothing of it is lent any more: in the next poll.
-    fn trim_later(&mut self, key: u32) {
-        let later = (key, self.streams[key as usize].epoch);
+    fn trim_later(&mut self, key: StreamKey) {
+        let later = (key, self.streams[key].epoch);
         // At most one entry is lent by a poll: perhaps of this stream, and then of no other.
         if self.to_trim != Some(later) {
             self.trim_lent();
@@ -323,9 +321,9 @@ impl Registry {
     }
 
     /// Once every member was handed everything, only the history stays.
-    pub(super) fn trim_history(&mut self, key: u32) {
+    pub(super) fn trim_history(&mut self, key: StreamKey) {
         let history = self.bounds(key).history as usize;
-        let stream = &mut self.streams[key as usize];
+        let stream = &mut self.streams[key];
         if stream.members.is_empty() {
             // Its turn may still be queued: nobody is left to wait for it.
             stream.fan_out = None;
@@ -345,8 +343,8 @@ impl Registry {
     }
 
     /// Drops the oldest entry of a log.
-    pub(super) fn drop_oldest(&mut self, key: u32) {
-        let log = &mut self.streams[key as usize].log;
+    pub(super) fn drop_oldest(&mut self, key: StreamKey) {
+        let log = &mut self.streams[key].log;
         let before = LogSize::of(log);
         log.drop_oldest(&mut self.runs);
         self.log_changed(key, before);
@@ -354,9 +352,9 @@ impl Registry {
     }
 
     /// What bounds a stream's log.
-    pub(super) fn bounds(&self, key: u32) -> Bounds {
+    pub(super) fn bounds(&self, key: StreamKey) -> Bounds {
         let config = &self.config;
-        match self.streams[key as usize].owner {
+        match self.streams[key].owner {
             Owner::Session(_) => Bounds {
                 messages: config.stream_messages,
                 bytes: config.stream_bytes,
@@ -372,7 +370,7 @@ impl Registry {
 
     /// Moves what still fits the window of a connection that closes into the outbox, stream by
     /// stream, as its own turns would have handed it out.
-    pub(super) fn hand_out_farewell(&mut self, slot: u32) {
+    pub(super) fn hand_out_farewell(&mut self, slot: ConnKey) {
         debug_assert_eq!(self.conns.hot(slot).state, State::Open);
         if self.conns.cold(slot).reason == CloseReason::PeerClosed {
             return;
@@ -403,8 +401,8 @@ impl Registry {
         }
     }
 
-    fn origin(&self, key: u32) -> Origin {
-        match self.streams[key as usize].owner {
+    fn origin(&self, key: StreamKey) -> Origin {
+        match self.streams[key].owner {
             Owner::Session(session) => Origin::Session(self.sessions.id(session)),
             Owner::Room(room) => Origin::Room(self.rooms.get(room).name.clone()),
         }
@@ -412,7 +410,7 @@ impl Registry {
 
     /// An entry on its way out of a log: what of it lies behind a member's cursor.
     fn parcel(&self, conn: ConnId, membership: Membership, offset: u64) -> Option<Queued> {
-        let stream = &self.streams[membership.stream as usize];
+        let stream = &self.streams[membership.stream];
         let cursor = stream.members[membership.index as usize].cursor;
         let entry = stream.log.get(offset)?;
         let parcel = match entry.content_after(cursor)? {

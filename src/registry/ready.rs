@@ -3,12 +3,13 @@
 use alloc::collections::VecDeque;
 
 use crate::id::ConnId;
+use crate::stream::StreamKey;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Ready {
     /// A stream with entries to hand out, or members to close. The epoch tells it from the next
     /// stream with the same key.
-    Stream { key: u32, epoch: u64 },
+    Stream { key: StreamKey, epoch: u64 },
     /// A connection that catches up.
     Conn(ConnId),
     /// The oldest announcement.

@@ -6,9 +6,12 @@ use alloc::vec::Vec;
 use crate::action::CloseReason;
 use crate::bucket::TokenBucket;
 use crate::config::Config;
-use crate::conn::{State, is_overdue};
+use crate::conn::{ConnKey, State, is_overdue};
+use crate::run::RunKey;
+use crate::session::{SessionKey, UserKey};
 use crate::stats::{Impact, Notice, RoomEnd, SessionEnd};
-use crate::stream::Owner;
+use crate::store::Key;
+use crate::stream::{Owner, StreamKey};
 use crate::time::Timestamp;
 
 use super::{LogSize, Registry, record};
@@ -17,8 +20,8 @@ use super::{LogSize, Registry, record};
 /// a dry run says is what a reload does.
 struct Clearance {
     /// Sessions over a user's cap, with whatever connections they have.
-    release: Vec<u32>,
-    close: Vec<(u32, CloseReason)>,
+    release: Vec<SessionKey>,
+    close: Vec<(ConnKey, CloseReason)>,
     impact: Impact,
 }
 
@@ -71,14 +74,14 @@ impl Registry {
     }
 
     fn plan_clearance(&self, config: &Config) -> Clearance {
-        let mut leaves = vec![false; self.conns.end() as usize];
+        let mut leaves = vec![false; self.conns.end()];
         let mut plan =
             Clearance { release: Vec::new(), close: Vec::new(), impact: Impact::default() };
         for (user, _) in self.sessions.iter_users() {
             self.plan_clearance_of(user, config, &mut plan, &mut leaves);
         }
         let over = |staying: usize, cap: u32| staying.saturating_sub(cap as usize);
-        let mut staying = self.ranked(config, |slot| !leaves[slot as usize]);
+        let mut staying = self.ranked(config, |slot| !leaves[slot.slot()]);
         for slot in staying.drain(..over(staying.len(), config.connections)) {
             plan.impact.displaced += 1;
             plan.close.push((slot, CloseReason::TryLater));
@@ -95,7 +98,7 @@ impl Registry {
     /// The share of one user, whose connections are counted once however they go.
     fn plan_clearance_of(
         &self,
-        user: u32,
+        user: UserKey,
         config: &Config,
         plan: &mut Clearance,
         leaves: &mut [bool],
@@ -112,7 +115,7 @@ impl Registry {
         // Those of the users before are none of this one's, and may be many.
         let first = plan.release.len();
         // Once no session lingers, the connection that would go first takes its session along.
-        for session in lingering.chain(own.iter().map(|slot| self.conns.hot(*slot).session)) {
+        for session in lingering.chain(own.iter().map(|slot| self.conns.session(*slot))) {
             if release == 0 {
                 break;
             }
@@ -122,22 +125,22 @@ impl Registry {
             release -= 1;
             plan.release.push(session);
             plan.impact.sessions += 1;
-            for member in &self.streams[self.sessions.get(session).stream as usize].members {
-                leaves[member.conn as usize] = true;
+            for member in &self.streams[self.sessions.get(session).stream].members {
+                leaves[member.conn.slot()] = true;
                 plan.impact.evicted += 1;
             }
         }
-        own.retain(|slot| !leaves[*slot as usize]);
+        own.retain(|slot| !leaves[slot.slot()]);
         let excess = own.len().saturating_sub(config.connections_per_user as usize);
         for slot in own.into_iter().take(excess) {
-            leaves[slot as usize] = true;
+            leaves[slot.slot()] = true;
             plan.impact.evicted += 1;
             plan.close.push((slot, CloseReason::Evicted));
         }
     }
 
     /// Open connections, the first to go first.
-    fn ranked(&self, config: &Config, stays: impl Fn(u32) -> bool) -> Vec<u32> {
+    fn ranked(&self, config: &Config, stays: impl Fn(ConnKey) -> bool) -> Vec<ConnKey> {
         let open =
             self.conns.iter().filter(|(slot, hot, _)| hot.state == State::Open && stays(*slot));
         let mut open: Vec<_> = open.map(|(slot, ..)| slot).collect();
@@ -148,12 +151,10 @@ impl Registry {
     }
 
     fn trim_all_logs(&mut self) {
-        for key in 0..self.streams.iter().next_back().map_or(0, |(key, _)| key as u32 + 1) {
-            if !self.streams.contains(key as usize) {
-                continue;
-            }
+        let streams: Vec<StreamKey> = self.streams.iter().map(|(key, _)| key).collect();
+        for key in streams {
             let bounds = self.bounds(key);
-            let stream = &mut self.streams[key as usize];
+            let stream = &mut self.streams[key];
             let before = LogSize::of(&stream.log);
             while stream.log.exceeds(bounds) {
                 stream.log.make_room(stream.delivered_to_all, &mut self.runs);
@@ -162,14 +163,14 @@ impl Registry {
             self.remove_finished_runs();
             self.trim_history(key);
             self.arm_stream(key);
-            if let Owner::Room(room) = self.streams[key as usize].owner {
+            if let Owner::Room(room) = self.streams[key].owner {
                 self.remove_room_if_done(room, RoomEnd::Reload);
             }
         }
     }
 
     fn keep_all_budgets(&mut self) {
-        let users: Vec<u32> = self.sessions.iter_users().map(|(user, _)| user).collect();
+        let users: Vec<UserKey> = self.sessions.iter_users().map(|(user, _)| user).collect();
         for user in users {
             self.keep_user_budget(user, None);
         }
@@ -190,10 +191,8 @@ impl Registry {
         let other_rate = rate(before) != rate(&self.config);
         let rate = |config: &Config| (config.byte_rate, config.byte_burst());
         let other_byte_rate = rate(before) != rate(&self.config);
-        for slot in 0..self.conns.end() {
-            if self.conns.get(slot).is_none() {
-                continue;
-            }
+        let conns: Vec<ConnKey> = self.conns.iter().map(|(slot, ..)| slot).collect();
+        for slot in conns {
             if other_rate {
                 let cold = self.conns.cold_mut(slot);
                 cold.frames = TokenBucket::default();
@@ -207,18 +206,16 @@ impl Registry {
             self.arm(slot);
             self.ready_if_room(slot);
         }
-        let runs: Vec<u32> = self.runs.iter().map(|(run, _)| run).collect();
+        let runs: Vec<RunKey> = self.runs.iter().map(|(run, _)| run).collect();
         runs.into_iter().for_each(|run| self.arm_run(run));
-        for session in 0..self.sessions.slots() {
-            if self.sessions.live_id(session).is_some() {
-                self.arm_session(session);
-            }
-        }
+        let live = self.sessions.iter_live_from(0).map(|(session, _)| session);
+        let sessions: Vec<SessionKey> = live.collect();
+        sessions.into_iter().for_each(|session| self.arm_session(session));
     }
 
     /// Levels that the new caps and shares have moved.
     fn weigh_all_pressure(&mut self) {
-        let users: Vec<u32> = self.sessions.iter_users().map(|(user, _)| user).collect();
+        let users: Vec<UserKey> = self.sessions.iter_users().map(|(user, _)| user).collect();
         for user in users {
             let Some(session) = self.sessions.user(user).sessions.first() else { continue };
             let session = self.sessions.id(*session);

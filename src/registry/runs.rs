@@ -7,8 +7,10 @@ use crate::config::OverCap;
 use crate::error::{OpenRunError, Refused, RunError};
 use crate::id::{MAX_ID_BYTES, RunId, ThreadId, UserId};
 use crate::log::Text;
-use crate::run::{NO_RUN, RunEntry, RunEvent, RunEventKind, RunFailure, fits_first};
+use crate::run::{RunEntry, RunEvent, RunEventKind, RunFailure, RunKey, fits_first};
+use crate::session::SessionKey;
 use crate::stats::{Delivery, Notice, OpenedRun, RunEnd, RunEnded, SessionEnd};
+use crate::store::Packed;
 use crate::time::Timestamp;
 
 use super::{LogSize, Registry};
@@ -34,7 +36,7 @@ impl Registry {
         }
         let session = known.and_then(|user| self.sessions.find(user, thread));
         let open = session.map_or(0, |session| self.sessions.get(session).open_runs);
-        if open >= self.config.runs_per_session {
+        if open >= self.config.runs_per_session || self.runs.is_full() {
             return Err(OpenRunError::Runs);
         }
         let session = match session {
@@ -43,11 +45,11 @@ impl Registry {
         };
         let record = self.sessions.get(session);
         let (user, stream) = (record.user, record.stream);
-        let first = self.streams[stream as usize].log.head() + 1;
+        let first = self.streams[stream].log.head() + 1;
         let stamps = (self.now, self.attended());
         let slot = self.runs.insert((user, session), run.clone(), agent.into(), stamps, first);
         let record = self.sessions.get_mut(session);
-        let next = core::mem::replace(&mut record.first_run, slot);
+        let next = record.first_run.replace(slot);
         self.sessions.run_opened(session);
         self.runs.get_mut(slot).next = next;
         self.counters.runs_opened += 1;
@@ -63,7 +65,11 @@ impl Registry {
 
     /// A session of a user who is not here yet: it lingers from the beginning. No connection is
     /// evicted for it and no open run ends; what is absent makes room as for a connection.
-    fn create_session_for_run(&mut self, user: &UserId, thread: &ThreadId) -> Result<u32, Refused> {
+    fn create_session_for_run(
+        &mut self,
+        user: &UserId,
+        thread: &ThreadId,
+    ) -> Result<SessionKey, Refused> {
         if let Some(drain) = &self.drain {
             return Err(Refused::Draining { retry_after: drain.left(self.now) });
         }
@@ -72,7 +78,7 @@ impl Registry {
         if let Some(user) = known {
             let sessions = &self.sessions.user(user).sessions;
             if sessions.len() >= self.config.sessions_per_user as usize {
-                let has_run = |session: &u32| self.sessions.get(*session).open_runs > 0;
+                let has_run = |session: &SessionKey| self.sessions.get(*session).open_runs > 0;
                 release = self.releasable(user).find(|session| !has_run(session));
                 if release.is_none() {
                     let retry_after = match self.config.over_cap {
@@ -135,7 +141,7 @@ impl Registry {
 
     fn append_event(
         &mut self,
-        run: u32,
+        run: RunKey,
         kind: RunEventKind,
         failure: Option<RunFailure>,
         payload: Bytes,
@@ -148,11 +154,11 @@ impl Registry {
         let key = self.sessions.get(record.session).stream;
         let now = self.now;
         self.store(key, delivery, |stream, _| stream.log.append_run(now, entry));
-        let stream = &self.streams[key as usize];
+        let stream = &self.streams[key];
         stream.position(stream.log.head())
     }
 
-    fn append_text(&mut self, run: u32, from: u32, bytes: u32, delivery: &mut Delivery) {
+    fn append_text(&mut self, run: RunKey, from: u32, bytes: u32, delivery: &mut Delivery) {
         let key = self.sessions.get(self.runs.get(run).session).stream;
         let now = self.now;
         self.runs.get_mut(run).count_bytes(u64::from(bytes));
@@ -165,16 +171,16 @@ impl Registry {
     }
 
     /// A terminal event was appended.
-    fn end_run(&mut self, run: u32, how: RunEnd) {
+    fn end_run(&mut self, run: RunKey, how: RunEnd) {
         let record = self.runs.get(run);
         let (session, first, began) = (record.session, record.first, record.began);
         let key = self.sessions.get(session).stream;
-        let head = self.streams[key as usize].log.head();
-        self.run_timers.cancel(run);
+        let head = self.streams[key].log.head();
+        self.run_timers.cancel(run.pack());
         self.runs.end(run, head, RunEnded { how, at: self.now });
         self.count_run(session, how, began);
         let bounds = self.bounds(key);
-        let stream = &mut self.streams[key as usize];
+        let stream = &mut self.streams[key];
         let before = LogSize::of(&stream.log);
         stream.log.let_go(run, first);
         while stream.log.exceeds(bounds) {
@@ -182,7 +188,7 @@ impl Registry {
         }
         self.log_changed(key, before);
         self.remove_finished_runs();
-        if self.streams[key as usize].members.is_empty() {
+        if self.streams[key].members.is_empty() {
             self.trim_history(key);
         }
         self.list_evictable(key);
@@ -192,7 +198,7 @@ impl Registry {
         }
     }
 
-    fn count_run(&mut self, session: u32, end: RunEnd, began: Timestamp) {
+    fn count_run(&mut self, session: SessionKey, end: RunEnd, began: Timestamp) {
         self.counters.runs_ended[end as usize] += 1;
         let (session, lasted) = (self.sessions.id(session), self.now.saturating_since(began));
         self.notice(Notice::RunEnded { session, end, lasted });
@@ -203,14 +209,14 @@ impl Registry {
         while let Some(run) = self.runs.finished.pop() {
             let record = self.runs.remove(run);
             let session = self.sessions.get_mut(record.session);
-            if session.first_run == run {
+            if session.first_run == Some(run) {
                 session.first_run = record.next;
                 continue;
             }
             let mut before = session.first_run;
-            while before != NO_RUN {
-                let other = self.runs.get_mut(before);
-                if other.next == run {
+            while let Some(other) = before {
+                let other = self.runs.get_mut(other);
+                if other.next == Some(run) {
                     other.next = record.next;
                     break;
                 }
@@ -220,30 +226,30 @@ impl Registry {
     }
 
     /// The runs of a session that ends go with it. Its log has gone already.
-    pub(super) fn end_runs_of(&mut self, session: u32) {
+    pub(super) fn end_runs_of(&mut self, session: SessionKey) {
         self.runs.finished.clear();
         let record = self.sessions.get_mut(session);
-        let mut run = core::mem::replace(&mut record.first_run, NO_RUN);
+        let mut next = record.first_run.take();
         record.open_runs = 0;
-        while run != NO_RUN {
-            self.run_timers.cancel(run);
+        while let Some(run) = next {
+            self.run_timers.cancel(run.pack());
             let record = self.runs.remove(run);
             if record.is_open() {
                 self.count_run(session, RunEnd::SessionEnded, record.began);
             }
-            run = record.next;
+            next = record.next;
         }
     }
 
     /// Makes sure that a run's next deadline is looked at in time.
-    pub(super) fn arm_run(&mut self, run: u32) {
+    pub(super) fn arm_run(&mut self, run: RunKey) {
         if let Some((at, _)) = self.runs.get(run).deadline(&self.config, self.pauses) {
-            self.run_timers.no_later_than(run, at);
+            self.run_timers.no_later_than(run.pack(), at);
         }
     }
 
     /// A run's timer has gone off.
-    pub(super) fn run_due(&mut self, run: u32) {
+    pub(super) fn run_due(&mut self, run: RunKey) {
         let deadline = self.runs.get(run).deadline(&self.config, self.pauses);
         let Some((at, failure)) = deadline else { return };
         if !at.is_due(self.now) {
@@ -264,18 +270,17 @@ impl Registry {
 
     /// Where the cursor of a newcomer to a session begins: before its open runs, or at the head. What
     /// these have lost already is behind that cursor, and told like any other loss.
-    pub(super) fn late_cursor(&self, session: u32) -> u64 {
+    pub(super) fn late_cursor(&self, session: SessionKey) -> u64 {
         let open = self.runs_of(session).filter(|run| self.runs.get(*run).is_open());
         let first = open.map(|run| self.runs.get(run).first - 1).min();
-        let head = || self.streams[self.sessions.get(session).stream as usize].log.head();
+        let head = || self.streams[self.sessions.get(session).stream].log.head();
         first.unwrap_or_else(head)
     }
 
     /// The runs of a session, those included that have ended and that its log keeps something of.
-    pub(super) fn runs_of(&self, session: u32) -> impl Iterator<Item = u32> + '_ {
+    pub(super) fn runs_of(&self, session: SessionKey) -> impl Iterator<Item = RunKey> + '_ {
         let first = self.sessions.get(session).first_run;
-        let next = |run: &u32| Some(self.runs.get(*run).next).filter(|run| *run != NO_RUN);
-        core::iter::successors(Some(first).filter(|run| *run != NO_RUN), next)
+        core::iter::successors(first, |run| self.runs.get(*run).next)
     }
 
     pub(super) fn fact<'a>(&'a self, at: Timestamp, entry: &'a RunEntry) -> RunFact<'a> {

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use crate::conn::State;
 use crate::id::{ConnId, SessionId, ThreadId, UserId};
+use crate::store::Key;
 use crate::time::Timestamp;
 
 use super::Registry;
@@ -14,14 +15,12 @@ impl Registry {
     /// [`index`](ConnId::index), from that one on: a page that ends with one goes on after its
     /// index. Costs O(slots passed).
     pub fn connections(&self, from: usize) -> impl Iterator<Item = ConnId> + '_ {
-        let slots = u32::try_from(from).unwrap_or(u32::MAX)..self.conns.end();
-        slots.filter_map(|slot| self.conns.get(slot).map(|conn| ConnId::new(slot, conn.serial)))
+        self.conns.iter_from(from).map(|(conn, _)| self.conns.id(conn))
     }
 
     /// The same for sessions that have not ended.
     pub fn sessions(&self, from: usize) -> impl Iterator<Item = SessionId> + '_ {
-        let slots = u32::try_from(from).unwrap_or(u32::MAX)..self.sessions.slots();
-        slots.filter_map(|slot| self.sessions.live_id(slot))
+        self.sessions.iter_live_from(from).map(|(session, _)| self.sessions.id(session))
     }
 
     /// A user's sessions that have not ended, oldest first; none for an unknown user.
@@ -44,28 +43,24 @@ impl Registry {
     /// Costs O(slots × [`most`](Survey::new)). Between two calls anything may happen: each entry is
     /// counted as it is when the survey passes it, and one that takes a slot behind it is not.
     pub fn survey(&self, survey: &mut Survey, slots: usize) -> bool {
-        let slots = u32::try_from(slots).unwrap_or(u32::MAX).max(1);
         let from = survey.next;
-        let to = from.saturating_add(slots);
-        for slot in from..to.min(self.sessions.user_slots()) {
-            let user = self.sessions.peek_user(slot).filter(|user| !user.sessions.is_empty());
-            if let Some(user) = user {
-                survey.note_user(&user.name, user.sessions.len() as u32);
-            }
+        let to = from.saturating_add(slots.max(1));
+        let within = |slot: usize| slot < to;
+        let users = self.sessions.iter_users_from(from);
+        for (_, user) in users.take_while(|(user, _)| within(user.slot())) {
+            survey.note_user(&user.name, user.sessions.len() as u32);
         }
-        for slot in from..to.min(self.sessions.slots()) {
-            if let Some(session) = self.sessions.peek(slot).filter(|session| !session.ended) {
-                survey.oldest =
-                    Some(survey.oldest.map_or(session.since, |it| it.min(session.since)));
-            }
+        let sessions = self.sessions.iter_live_from(from);
+        for (_, session) in sessions.take_while(|(session, _)| within(session.slot())) {
+            survey.oldest = Some(survey.oldest.map_or(session.since, |it| it.min(session.since)));
         }
-        for slot in from..to.min(self.conns.end()) {
-            if self.conns.get(slot).is_some_and(|hot| hot.state == State::Open) {
-                survey.note_round_trip(self.conns.cold(slot).round_trip_micros);
-            }
+        let conns = self.conns.iter_from(from).take_while(|(conn, _)| within(conn.slot()));
+        for (conn, _) in conns.filter(|(_, hot)| hot.state == State::Open) {
+            survey.note_round_trip(self.conns.cold(conn).round_trip_micros);
         }
         survey.next = to;
-        to < self.conns.end().max(self.sessions.slots()).max(self.sessions.user_slots())
+        let (sessions, users) = self.sessions.ends();
+        to < sessions.max(users).max(self.conns.end())
     }
 }
 
@@ -75,7 +70,7 @@ impl Registry {
 pub struct Survey {
     most: usize,
     /// The next slot, of all three tables.
-    next: u32,
+    next: usize,
     top: Vec<(UserId, u32)>,
     oldest: Option<Timestamp>,
     /// How many round trips are known, and their sum in microseconds.

@@ -11,15 +11,19 @@
 //!                    └──Timers──▶ when to look at it next
 //! ```
 
+use core::hash::{BuildHasher, Hash, Hasher};
+
+use foldhash::quality::FixedState;
+
 mod names;
 mod ring;
 mod table;
 mod timers;
 
-pub(crate) use self::names::Names;
-pub(crate) use self::ring::{Linked, Links, Ring};
-pub(crate) use self::table::Table;
-pub(crate) use self::timers::{Budget, Timers};
+pub(crate) use self::names::{Names, bytes as names_bytes};
+pub(crate) use self::ring::{Linked, Links, Ring, linked};
+pub(crate) use self::table::{Table, bytes as table_bytes};
+pub(crate) use self::timers::{Budget, Timers, bytes as timers_bytes};
 
 /// How many slots a table may have: the number of one fits 30 bits, and leaves two for [`Packed`].
 pub(crate) const MAX_SLOTS: usize = 1 << 30;
@@ -30,6 +34,11 @@ pub(crate) trait Key: Copy + Eq {
     fn of_slot(slot: usize) -> Self;
     /// The slot that it is the key of.
     fn slot(self) -> usize;
+
+    /// The key of a slot that is named from outside; `None`: no table has so many.
+    fn try_of_slot(slot: usize) -> Option<Self> {
+        (slot < MAX_SLOTS).then(|| Self::of_slot(slot))
+    }
 }
 
 /// A key of one of up to four tables in one number: the table in the two highest bits, the slot in
@@ -54,12 +63,23 @@ impl<K: Key> Packed for K {
     }
 }
 
+/// Hashes what has no order of its own, such as the entries of a hash table.
+pub(crate) fn hash_unordered<T: Hash>(entries: impl Iterator<Item = T>, state: &mut impl Hasher) {
+    let hasher = FixedState::default();
+    let (mut count, mut sum) = (0_u64, 0_u64);
+    for entry in entries {
+        count += 1;
+        sum = sum.wrapping_add(hasher.hash_one(entry));
+    }
+    (count, sum).hash(state);
+}
+
 /// Makes the type of a table's keys. It is as small as the number of a slot, and so is an `Option`
 /// of it.
 macro_rules! key {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub(crate) struct $name(core::num::NonZeroU32);
 
         impl $crate::store::Key for $name {
@@ -70,6 +90,12 @@ macro_rules! key {
 
             fn slot(self) -> usize {
                 self.0.get() as usize - 1
+            }
+        }
+
+        impl core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                write!(f, "{}", $crate::store::Key::slot(*self))
             }
         }
 
