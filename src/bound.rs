@@ -13,9 +13,8 @@ use crate::room::Room;
 use crate::run::Run;
 use crate::session::{Session, User};
 use crate::stats::Notice;
-use crate::store::{names_bytes, table_bytes};
+use crate::store::{names_bytes, table_bytes, timers_bytes};
 use crate::stream::{Member, Stream};
-use crate::timers;
 use crate::waiting::Queue;
 
 /// Vectors, queues and hash tables grow by doubling: what is asked for may be twice what is used.
@@ -76,10 +75,10 @@ impl Config {
                 .saturating_mul(self.runs_per_session as u64)
                 .saturating_mul(GROWTH * self.run_bytes),
             (self.pending as u64 + 4) * GROWTH * (size::<Queue>() + INDEX),
-            timers::bytes(slots)
-                + timers::bytes(records)
-                + timers::bytes(streams)
-                + timers::bytes(runs),
+            timers_bytes(slots)
+                .saturating_add(timers_bytes(records))
+                .saturating_add(timers_bytes(streams))
+                .saturating_add(timers_bytes(runs)),
             GROWTH * SHRINK * (slots + streams + KEPT_PLACES) * size::<Ready>(),
             (self.closed_ring as u64 + 4) * (GROWTH * size::<Closed>() + 3 * NAME),
             (self.notices as u64 + 4) * GROWTH * size::<Notice>(),

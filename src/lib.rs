@@ -166,9 +166,9 @@
 //!    entry, is looked at again by every `flushed` that leaves the window at most half full, and by
 //!    a reload; not because what it lacks shrinks.
 //! 4. [`poll_timeout`](Registry::poll_timeout) may be early, never late. Deadlines act only in
-//!    `tick`; early, late and repeated ticks are safe; one tick does bounded work. Tick after a
-//!    turn that left nothing unread, or once each socket that had input at the last tick has been
-//!    read since, so that a pong in a socket is read before it is missed.
+//!    `tick`, in the order of time; early, late and repeated ticks are safe; one tick does bounded
+//!    work. Tick after a turn that left nothing unread, or once each socket that had input at the
+//!    last tick has been read since, so that a pong in a socket is read before it is missed.
 //! 5. Per connection the output is `(Send | Gap | Ping | Draining)* Close? Cleanup`, and after
 //!    `Cleanup` nothing, ever, with that id. There is exactly one `Cleanup` per reserved
 //!    connection and per created session (after that of its last connection). A slot is reused only
@@ -303,12 +303,10 @@ mod room;
 mod run;
 mod session;
 mod stats;
-#[allow(dead_code, unused_imports, unused_macros, reason = "the tables move over one by one")]
 mod store;
 mod stream;
 mod text;
 mod time;
-mod timers;
 mod waiting;
 
 pub use action::{

@@ -12,12 +12,13 @@ use crate::conn::{ConnKey, Ping, State, deadline};
 use crate::error::Violation;
 use crate::room::RoomKey;
 use crate::session::{SessionKey, UserKey};
-use crate::store::{Key, Packed};
+use crate::store::Key;
 use crate::stream::Owner;
 
 use super::Registry;
 use super::outbox::Queued;
 use super::ready::Ready;
+use super::timer::Timer;
 
 /// Returns from a check with a description if something does not hold.
 macro_rules! hold {
@@ -107,7 +108,7 @@ impl Registry {
             }
             if let Some((at, due)) = deadline(hot, cold, &self.rules()) {
                 hold!(
-                    self.conn_timers.covers(slot.pack(), at),
+                    self.timers.covers(Timer::Conn(slot), at),
                     "{id:?}: {due:?} at {at:?} is not armed in time"
                 );
             }
@@ -220,7 +221,7 @@ impl Registry {
                 hold!(seated, "{owner:?}: member {index} has no such membership");
             }
             if let Some(at) = self.ages_at(key) {
-                let armed = self.stream_timers.covers(key.pack(), at);
+                let armed = self.timers.covers(Timer::Stream(key), at);
                 hold!(armed, "{owner:?} does not look at its oldest entry in time");
             }
             let owned = match owner {
@@ -279,7 +280,7 @@ impl Registry {
                 && session.open_runs == 0
                 && let Some(at) = self.lingers_until(slot)
             {
-                let armed = self.session_timers.covers(slot.pack(), at);
+                let armed = self.timers.covers(Timer::Session(slot), at);
                 hold!(armed, "{id:?} lingers for ever");
             }
         }
@@ -341,7 +342,7 @@ impl Registry {
                 && self.runs_of(run.session).any(|other| other == slot);
             hold!(listed, "run {slot:?} is not its session's");
             if let Some((at, _)) = run.deadline(&self.config, self.pauses) {
-                let armed = self.run_timers.covers(slot.pack(), at);
+                let armed = self.timers.covers(Timer::Run(slot), at);
                 hold!(armed, "run {slot:?} is not looked at in time");
             }
         }

@@ -8,12 +8,13 @@ use crate::id::ConnId;
 use crate::room::RoomKey;
 use crate::session::SessionKey;
 use crate::stats::{Notice, SessionEnd};
-use crate::store::{Key, Packed};
+use crate::store::Key;
 use crate::stream::{MassClose, StreamKey};
 use crate::time::Timestamp;
 
 use super::outbox::Queued;
 use super::ready::Ready;
+use super::timer::Timer;
 use super::{Registry, Target, record};
 
 /// A walk over the table that closes whoever is there.
@@ -156,7 +157,7 @@ impl Registry {
         hot.state = State::Closing;
         cold.reason = reason;
         self.remember_closing(slot);
-        self.conn_timers.cancel(slot.pack());
+        self.timers.cancel(Timer::Conn(slot));
         let conn = self.conns.id(slot);
         self.enqueue(Queued::Close { conn, reason });
         true
@@ -177,7 +178,7 @@ impl Registry {
         let hot = self.conns.hot_mut(slot);
         hot.state = State::Gone;
         hot.paused = false;
-        self.conn_timers.cancel(slot.pack());
+        self.timers.cancel(Timer::Conn(slot));
         let (conn, reason) = (self.conns.id(slot), self.conns.cold(slot).reason);
         self.enqueue(Queued::Cleanup { conn, reason });
     }

@@ -11,13 +11,14 @@ use crate::room::RoomKey;
 use crate::run::Runs;
 use crate::session::{SessionKey, UserKey};
 use crate::stats::{Delivery, Joined, Notice, Recovered, RoomEnd, Stored};
-use crate::store::{Key, Packed};
+use crate::store::Key;
 use crate::stream::{FanOut, Owner, Stream, StreamKey};
 use crate::time::Timestamp;
 
 use super::outbox::Queued;
 use super::pump::Handout;
 use super::ready::Ready;
+use super::timer::Timer;
 use super::{LogSize, Registry, Target, record};
 
 /// A message on its way over the table of connections.
@@ -472,7 +473,7 @@ impl Registry {
     }
 
     pub(super) fn remove_stream(&mut self, key: StreamKey) {
-        self.stream_timers.cancel(key.pack());
+        self.timers.cancel(Timer::Stream(key));
         let log = core::mem::replace(&mut self.streams[key].log, Log::new());
         self.log_changed(key, LogSize::of(&log));
         let stream = self.streams.remove(key);

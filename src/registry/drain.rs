@@ -9,7 +9,7 @@ use crate::conn::{Conn, ConnKey, State, jitter_bits, scale};
 use crate::error::UnknownConn;
 use crate::id::{ConnId, UserId};
 use crate::stats::{Notice, SessionEnd};
-use crate::store::Key;
+use crate::store::{Budget, Key};
 use crate::time::{Deadline, Timestamp};
 
 use super::close::is_later;
@@ -147,14 +147,13 @@ impl Registry {
     }
 
     /// The hard stop, as far as the budget of this tick reaches.
-    pub(super) fn force_close(&mut self, budget: &mut u32) {
+    pub(super) fn force_close(&mut self, budget: &mut Budget) {
         let Some(mut drain) = self.drain.filter(|drain| drain.ends.is_due(self.now)) else {
             return;
         };
-        while *budget > 0 && drain.stopped < drain.end {
+        while drain.stopped < drain.end && budget.take() {
             let slot = ConnKey::of_slot(drain.stopped);
             drain.stopped += 1;
-            *budget -= 1;
             let Some(conn) = self.conns.get(slot) else { continue };
             if is_later(conn.serial, drain.youngest) {
                 continue;

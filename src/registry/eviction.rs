@@ -11,10 +11,10 @@ use crate::error::Refused;
 use crate::id::{ConnId, Principal};
 use crate::session::{SessionKey, UserKey};
 use crate::stats::{Notice, SessionEnd};
-use crate::store::Packed;
 
 use super::Registry;
 use super::outbox::Queued;
+use super::timer::Timer;
 
 /// What an admission does to others before it takes its place: to those of its own user, and to what
 /// is absent. It is made in full before anything is done, so that a newcomer who is refused costs
@@ -268,7 +268,7 @@ impl Registry {
     pub(super) fn end_session(&mut self, session: SessionKey, why: SessionEnd) {
         let id = self.sessions.id(session);
         let stream = self.sessions.get(session).stream;
-        self.session_timers.cancel(session.pack());
+        self.timers.cancel(Timer::Session(session));
         let user = self.sessions.get(session).user;
         if self.sessions.end(session, self.now, self.config.users as usize) {
             self.ease_pressure(user, id);

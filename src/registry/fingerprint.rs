@@ -34,10 +34,7 @@ impl Registry {
             runs,
             evictable,
             streams,
-            conn_timers,
-            session_timers,
-            stream_timers,
-            run_timers,
+            timers,
             outbox,
             ready,
             announcements,
@@ -65,7 +62,7 @@ impl Registry {
         } = self;
         (config, now, pauses, conns, waiting, sessions, rooms, runs, evictable).hash(&mut state);
         streams.hash(&mut state);
-        (conn_timers, session_timers, stream_timers, run_timers).hash(&mut state);
+        timers.hash(&mut state);
         (outbox, ready, announcements, mass_close, drain, drain_queued, drains).hash(&mut state);
         (notices, closing, leaving, connects).hash(&mut state);
         (last_serial, last_epoch, to_trim).hash(&mut state);

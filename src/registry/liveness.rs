@@ -7,14 +7,14 @@ use crate::bucket::Rate;
 use crate::conn::{ConnKey, Due, Ping, Rules, State, deadline};
 use crate::error::{InboundError, UnknownConn};
 use crate::id::ConnId;
-use crate::run::RunKey;
 use crate::session::SessionKey;
 use crate::stats::{Flow, Notice, RoomEnd};
-use crate::store::Packed;
+use crate::store::Budget;
 use crate::stream::{Owner, StreamKey};
 use crate::time::{Deadline, Timestamp};
 
 use super::outbox::Queued;
+use super::timer::Timer;
 use super::{Inbound, Registry, record};
 
 impl Registry {
@@ -331,7 +331,11 @@ impl Registry {
         Ok(())
     }
 
-    /// Acts on the deadlines that are due, at most `tick_budget` of them; the rest is due at once.
+    /// Acts on the deadlines that are due, at most `tick_budget` of them; the rest is due at once. They
+    /// act in the order of time, in whole milliseconds, also when the tick is late. Within a
+    /// millisecond connections are first, in the order of their [`index`](ConnId::index), then sessions
+    /// in the order of theirs, then runs, then the logs whose oldest entry is too old.
+    ///
     /// Early, late and repeated calls are safe. Call it after a turn that left nothing unread, or
     /// once each socket that had input at the last tick has been read since, so that a pong that
     /// waits in a socket is read before it is missed.
@@ -339,33 +343,34 @@ impl Registry {
         record!(self, now, tick());
         self.advance(now);
         let now = self.now;
-        let mut budget = self.config.tick_budget;
+        let mut budget = Budget::of_deadlines(self.config.tick_budget);
         self.force_close(&mut budget);
-        while let Some(slot) = self.conn_timers.pop(now, &mut budget) {
-            self.conn_due(ConnKey::unpack(slot));
-        }
-        while let Some(session) = self.session_timers.pop(now, &mut budget) {
-            let session = SessionKey::unpack(session);
-            match self.lingers_until(session) {
-                Some(until) if until.is_due(now) => self.end_session_if_due(session),
-                Some(_) => self.arm_session(session),
-                None => {}
+        while let Some((timer, at)) = self.timers.pop(now, &mut budget) {
+            match timer {
+                Timer::Conn(conn) => self.conn_due(conn, at),
+                Timer::Session(session) => self.session_due(session, at),
+                Timer::Run(run) => self.run_due(run, at),
+                Timer::Stream(stream) => self.drop_aged(stream, at),
             }
-        }
-        while let Some(run) = self.run_timers.pop(now, &mut budget) {
-            self.run_due(RunKey::unpack(run));
-        }
-        while let Some(key) = self.stream_timers.pop(now, &mut budget) {
-            self.drop_aged(StreamKey::unpack(key));
         }
     }
 
-    fn conn_due(&mut self, slot: ConnKey) {
+    /// The turn of a session: it ends, if it has lingered until then.
+    fn session_due(&mut self, session: SessionKey, at: Deadline) {
+        match self.lingers_until(session) {
+            Some(until) if until <= at => self.end_session_if_due(session),
+            Some(_) => self.arm_session(session),
+            None => {}
+        }
+    }
+
+    /// The turn of a connection: what is due for it at this millisecond.
+    fn conn_due(&mut self, slot: ConnKey, at: Deadline) {
         let due = deadline(self.conns.hot(slot), self.conns.cold(slot), &self.rules());
         match due {
             None => {}
-            Some((at, _)) if !at.is_due(self.now) => {
-                self.conn_timers.no_later_than(slot.pack(), at)
+            Some((later, _)) if later > at => {
+                self.timers.no_later_than(Timer::Conn(slot), later);
             }
             Some((_, Due::Ping)) => {
                 self.queue_ping(slot);
@@ -394,14 +399,14 @@ impl Registry {
     pub(super) fn arm(&mut self, slot: ConnKey) {
         let due = deadline(self.conns.hot(slot), self.conns.cold(slot), &self.rules());
         if let Some((at, _)) = due {
-            self.conn_timers.no_later_than(slot.pack(), at);
+            self.timers.no_later_than(Timer::Conn(slot), at);
         }
     }
 
     /// The same for the end of a session that lingers.
     pub(super) fn arm_session(&mut self, session: SessionKey) {
         if let Some(until) = self.lingers_until(session) {
-            self.session_timers.no_later_than(session.pack(), until);
+            self.timers.no_later_than(Timer::Session(session), until);
         }
     }
 
@@ -414,7 +419,7 @@ impl Registry {
     /// The same for the oldest entry of a log.
     pub(super) fn arm_stream(&mut self, key: StreamKey) {
         if let Some(at) = self.ages_at(key) {
-            self.stream_timers.no_later_than(key.pack(), at);
+            self.timers.no_later_than(Timer::Stream(key), at);
         }
     }
 
@@ -436,11 +441,12 @@ impl Registry {
         }
     }
 
-    fn drop_aged(&mut self, key: StreamKey) {
+    /// The turn of a log: what is too old at this millisecond goes.
+    fn drop_aged(&mut self, key: StreamKey, at: Deadline) {
         if self.ttl(key).is_zero() {
             return;
         }
-        while self.ages_at(key).is_some_and(|at| at.is_due(self.now)) {
+        while self.ages_at(key).is_some_and(|ages_at| ages_at <= at) {
             self.drop_oldest(key);
         }
         self.arm_stream(key);

@@ -20,6 +20,7 @@ mod ready;
 mod reload;
 mod runs;
 mod survey;
+mod timer;
 mod user;
 
 use alloc::collections::VecDeque;
@@ -41,10 +42,9 @@ use crate::room::Rooms;
 use crate::run::Runs;
 use crate::session::Sessions;
 use crate::stats::{Notice, RoomEnd, RunEnd, SessionEnd};
-use crate::store::Table;
+use crate::store::{Table, Timers};
 use crate::stream::{Owner, Stream, StreamKey};
 use crate::time::Timestamp;
-use crate::timers::Timers;
 use crate::waiting::Waiting;
 
 use self::budget::Evictable;
@@ -61,6 +61,7 @@ pub(crate) use self::outbox::Queued;
 pub(crate) use self::ready::Ready;
 use self::ready::ReadyQueue;
 pub use self::survey::Survey;
+use self::timer::Timer;
 pub use self::user::{UserScope, Within};
 
 /// Writes an input down, if this registry keeps a journal: the first thing that a door does, with
@@ -104,14 +105,8 @@ pub struct Registry {
     evictable: Evictable,
     /// The streams of sessions and rooms, in one table: delivery makes no difference.
     streams: Table<StreamKey, Stream>,
-    /// Each connection's next deadline.
-    conn_timers: Timers,
-    /// When lingering sessions end.
-    session_timers: Timers,
-    /// When the oldest entry of each log is too old.
-    stream_timers: Timers,
-    /// When a run has been silent, or open, for too long.
-    run_timers: Timers,
+    /// What is due first.
+    timers: Timers<Timer>,
     /// Direct messages and what the registry itself decided, in order; handed out first.
     outbox: Outbox,
     /// What has derived actions to give, in order.
@@ -224,10 +219,7 @@ impl Registry {
             runs: Runs::new(mix(seed ^ 1)),
             evictable: Evictable::new(),
             streams: Table::new(),
-            conn_timers: Timers::new(),
-            session_timers: Timers::new(),
-            stream_timers: Timers::new(),
-            run_timers: Timers::new(),
+            timers: Timers::new(),
             outbox: Outbox::new(),
             ready: ReadyQueue::new(),
             announcements: VecDeque::new(),

@@ -9,7 +9,6 @@ use crate::stats::Notice;
 use crate::store::Key;
 use crate::stream::Owner;
 use crate::time::Timestamp;
-use crate::timers::Timers;
 
 use super::Registry;
 use super::outbox::Queued;
@@ -127,9 +126,7 @@ impl Registry {
     /// input. An instant in the past: at once, the last tick's budget was used up.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let timers =
-            [&self.conn_timers, &self.session_timers, &self.stream_timers, &self.run_timers];
-        let first = timers.into_iter().filter_map(Timers::first).chain(self.hard_stop()).min();
+        let first = self.timers.first().into_iter().chain(self.hard_stop()).min();
         // A deadline after the last instant never comes: there is nothing to wake up for.
         first?.instant()
     }

@@ -10,9 +10,9 @@ use crate::log::Text;
 use crate::run::{RunEntry, RunEvent, RunEventKind, RunFailure, RunKey, fits_first};
 use crate::session::SessionKey;
 use crate::stats::{Delivery, Notice, OpenedRun, RunEnd, RunEnded, SessionEnd};
-use crate::store::Packed;
-use crate::time::Timestamp;
+use crate::time::{Deadline, Timestamp};
 
+use super::timer::Timer;
 use super::{LogSize, Registry};
 
 impl Registry {
@@ -176,7 +176,7 @@ impl Registry {
         let (session, first, began) = (record.session, record.first, record.began);
         let key = self.sessions.get(session).stream;
         let head = self.streams[key].log.head();
-        self.run_timers.cancel(run.pack());
+        self.timers.cancel(Timer::Run(run));
         self.runs.end(run, head, RunEnded { how, at: self.now });
         self.count_run(session, how, began);
         let bounds = self.bounds(key);
@@ -232,7 +232,7 @@ impl Registry {
         let mut next = record.first_run.take();
         record.open_runs = 0;
         while let Some(run) = next {
-            self.run_timers.cancel(run.pack());
+            self.timers.cancel(Timer::Run(run));
             let record = self.runs.remove(run);
             if record.is_open() {
                 self.count_run(session, RunEnd::SessionEnded, record.began);
@@ -244,15 +244,15 @@ impl Registry {
     /// Makes sure that a run's next deadline is looked at in time.
     pub(super) fn arm_run(&mut self, run: RunKey) {
         if let Some((at, _)) = self.runs.get(run).deadline(&self.config, self.pauses) {
-            self.run_timers.no_later_than(run.pack(), at);
+            self.timers.no_later_than(Timer::Run(run), at);
         }
     }
 
     /// A run's timer has gone off.
-    pub(super) fn run_due(&mut self, run: RunKey) {
+    pub(super) fn run_due(&mut self, run: RunKey, at: Deadline) {
         let deadline = self.runs.get(run).deadline(&self.config, self.pauses);
-        let Some((at, failure)) = deadline else { return };
-        if !at.is_due(self.now) {
+        let Some((fails_at, failure)) = deadline else { return };
+        if fails_at > at {
             self.arm_run(run);
             return;
         }

@@ -1,0 +1,230 @@
+use super::*;
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use core::hash::BuildHasher;
+use foldhash::quality::FixedState;
+
+/// Keys of two tables: the lower bit says which.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct TestKey(u32);
+
+impl Packed for TestKey {
+    fn pack(self) -> u32 {
+        (self.0 & 1) << 30 | self.0 >> 1
+    }
+
+    fn unpack(bits: u32) -> Self {
+        Self((bits & ((1 << 30) - 1)) << 1 | bits >> 30)
+    }
+}
+
+type Wheel = Timers<TestKey>;
+
+fn schedule(timers: &mut Wheel, key: u32, at: u64) {
+    timers.no_later_than(TestKey(key), Deadline::from_millis(at));
+}
+
+/// Everything that is due, and for when.
+fn pop_all(timers: &mut Wheel, now: u64) -> Vec<(u64, u32)> {
+    let mut popped = vec![];
+    let mut budget = Budget::of_deadlines(u32::MAX);
+    while let Some((key, at)) = timers.pop(Timestamp::from_millis(now), &mut budget) {
+        popped.push((at.as_millis(), key.0));
+    }
+    popped
+}
+
+fn hash(timers: &Wheel) -> u64 {
+    FixedState::default().hash_one(timers)
+}
+
+#[test]
+fn deadlines_come_in_the_order_of_time_and_then_of_keys() {
+    let mut timers = Wheel::new();
+    // Even keys are of the first table, and odd ones of the second.
+    let entries = [(9, 7), (4, 5_000), (1, 5_000), (2, 5_000), (200, 5_000), (3, 4_999), (5, 0)];
+    for (key, at) in entries {
+        schedule(&mut timers, key, at);
+    }
+    let due = [(0, 5), (7, 9), (4_999, 3), (5_000, 2), (5_000, 4), (5_000, 200), (5_000, 1)];
+    assert_eq!(pop_all(&mut timers, 9_000), due);
+    assert_eq!(timers.first(), None);
+}
+
+#[test]
+fn what_comes_too_late_for_its_millisecond_is_due_with_the_next() {
+    let mut timers = Wheel::new();
+    assert_eq!(pop_all(&mut timers, 100), []);
+    for (key, at) in [(6, 100), (2, 50), (4, 99), (8, 101)] {
+        schedule(&mut timers, key, at);
+    }
+    assert_eq!(timers.first(), Some(Deadline::from_millis(100)));
+    assert_eq!(pop_all(&mut timers, 101), [(100, 2), (100, 4), (100, 6), (101, 8)]);
+}
+
+#[test]
+fn what_is_scheduled_while_its_millisecond_acts_keeps_the_order() {
+    let mut timers = Wheel::new();
+    for key in [2, 6, 10] {
+        schedule(&mut timers, key, 40);
+    }
+    let (now, mut budget) = (Timestamp::from_millis(50), Budget::of_deadlines(99));
+    let mut popped = vec![];
+    while let Some((key, at)) = timers.pop(now, &mut budget) {
+        popped.push((at.as_millis(), key.0));
+        if key.0 == 6 && at.as_millis() == 40 {
+            // Before it, behind it, and a key's own next deadline within the same millisecond.
+            schedule(&mut timers, 4, 40);
+            schedule(&mut timers, 8, 40);
+            schedule(&mut timers, 6, 41);
+        }
+    }
+    assert_eq!(popped, [(40, 2), (40, 6), (40, 4), (40, 8), (40, 10), (41, 6)]);
+}
+
+#[test]
+fn agrees_with_a_sorted_map_over_random_histories() {
+    let mut random = 1_u64;
+    let mut next = |bound: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % bound
+    };
+    let mut timers = Wheel::new();
+    let mut model: BTreeMap<TestKey, u64> = BTreeMap::new();
+    let order = |key: TestKey, at: u64| (at, key.pack());
+    // The last tick, and the position of what was popped last in one whose budget was used up.
+    let (mut now, mut passed) = (0, (0, 0));
+    for _ in 0..200_000 {
+        let key = TestKey(next(300) as u32 * (1 + next(2) as u32 * 1_000));
+        match next(5) {
+            0 => {
+                now += (1 << next(24)) - 1;
+                let mut budget = Budget::of_deadlines(1 << next(9));
+                let stamp = Timestamp::from_millis(now);
+                while let Some((key, at)) = timers.pop(stamp, &mut budget) {
+                    // What came too late is next. If there is no such thing, the first is.
+                    let all = || model.iter().map(|(key, at)| order(*key, (*at).max(passed.0)));
+                    let own = order(key, model[&key].max(passed.0));
+                    let first = all().min().unwrap();
+                    assert!(own == first || own <= passed && first < passed, "{own:?}, {first:?}");
+                    passed = passed.max(own);
+                    assert_eq!(at.as_millis(), passed.0);
+                    model.remove(&key);
+                    if next(4) == 0 {
+                        let at = now + next(3);
+                        schedule(&mut timers, key.0, at);
+                        model.insert(key, at);
+                    }
+                }
+                if budget.0 > 0 {
+                    let due = model.values().filter(|at| **at <= now);
+                    assert_eq!(due.count(), 0);
+                    passed = (now, 0);
+                } else {
+                    // On its way to the first it may have passed more, and no entry.
+                    let stands_at = (millis(timers.now), timers.now as u32);
+                    let mut all = model.iter().map(|(key, at)| order(*key, *at));
+                    assert!(stands_at == passed || all.all(|entry| entry >= stands_at));
+                    passed = stands_at;
+                }
+            }
+            1 => {
+                timers.cancel(key);
+                model.remove(&key);
+            }
+            _ => {
+                let at = (now + (1 << next(30))).saturating_sub(next(4_000));
+                schedule(&mut timers, key.0, at);
+                let scheduled = model.entry(key).or_insert(at);
+                *scheduled = at.min(*scheduled);
+            }
+        }
+        let first = model.values().min().copied();
+        match (timers.first().map(Deadline::as_millis), first) {
+            (None, None) => {}
+            (Some(bound), Some(first)) => {
+                assert!(bound <= first.max(now), "late: {bound} > {first}");
+            }
+            (bound, first) => panic!("{bound:?} but {first:?}"),
+        }
+    }
+    model.keys().for_each(|key| timers.cancel(*key));
+    assert!(timers.nodes.0.iter().all(|chunks| chunks.is_empty() && chunks.capacity() == 0));
+}
+
+#[test]
+fn the_bound_reaches_the_deadline_in_few_steps() {
+    let mut timers = Wheel::new();
+    for key in [0, 2, 64, 8_000, 1] {
+        schedule(&mut timers, key, 25_000);
+    }
+    let mut steps = 0;
+    loop {
+        let mut budget = Budget::of_deadlines(1);
+        let first = timers.first().unwrap().instant().unwrap();
+        let popped = timers.pop(first, &mut budget);
+        steps += 1;
+        if popped.is_some() {
+            break;
+        }
+    }
+    assert!(steps <= LEVELS, "{steps}");
+    assert_eq!(timers.first(), Some(Deadline::from_millis(25_000)));
+}
+
+#[test]
+fn a_herd_is_taken_in_portions() {
+    let mut timers = Wheel::new();
+    for key in 0..1_000 {
+        schedule(&mut timers, key, 5_000);
+    }
+    let (mut taken, mut ticks) = (0, 0);
+    while timers.first().is_some() {
+        let mut budget = Budget::of_deadlines(10);
+        let before = taken;
+        while timers.pop(Timestamp::from_secs(5), &mut budget).is_some() {
+            taken += 1;
+        }
+        assert!(taken - before <= 10);
+        ticks += 1;
+    }
+    assert_eq!(taken, 1_000);
+    // Each entry moves a few times before it is its turn.
+    assert!(ticks <= 200, "{ticks}");
+}
+
+#[test]
+fn the_hash_is_that_of_what_is_scheduled_and_not_of_how_it_came_to_be() {
+    let (mut one, mut other) = (Wheel::new(), Wheel::new());
+    assert_eq!(pop_all(&mut other, 1_000), []);
+    assert_ne!(hash(&one), hash(&other), "what comes too late is due at another time");
+    for key in [3, 900, 8] {
+        schedule(&mut one, key, 1_000_000);
+    }
+    assert_eq!(pop_all(&mut one, 1_000), []);
+    for key in [8, 3, 5, 900] {
+        schedule(&mut other, key, 1_000_001);
+        schedule(&mut other, key, 1_000_000);
+    }
+    assert_ne!(hash(&one), hash(&other));
+    other.cancel(TestKey(5));
+    assert_eq!(hash(&one), hash(&other));
+}
+
+#[test]
+fn nodes_take_memory_only_while_a_neighbour_is_scheduled() {
+    let chunks = |timers: &Wheel| timers.nodes.0.iter().flatten().flatten().count();
+    let mut timers = Wheel::new();
+    for key in (0..20_000).step_by(2) {
+        schedule(&mut timers, key, 5);
+    }
+    assert_eq!(chunks(&timers), 10_000_usize.div_ceil(CHUNK));
+    for key in (0..20_000).step_by(2).filter(|key| *key != 7_000) {
+        timers.cancel(TestKey(key));
+    }
+    assert_eq!(chunks(&timers), 1);
+    timers.cancel(TestKey(7_000));
+    assert_eq!(timers.nodes.0[0].capacity(), 0);
+}
