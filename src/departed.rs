@@ -3,9 +3,8 @@
 
 use core::hash::{Hash, Hasher};
 
-use crate::bucket::TokenBucket;
 use crate::id::UserId;
-use crate::store::{Links, Names, Ring, Table, key, linked};
+use crate::store::{Links, Names, Ring, Table, TokenBucket, key, linked};
 use crate::time::Timestamp;
 
 key! {
@@ -108,7 +107,7 @@ impl DepartedUsers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bucket::Rate;
+    use crate::store::Rate;
     use alloc::format;
 
     fn user(number: u64) -> UserId {

@@ -287,7 +287,6 @@ extern crate std;
 
 mod action;
 mod bound;
-mod bucket;
 mod config;
 mod conn;
 mod departed;

@@ -17,22 +17,13 @@ pub(crate) enum Purpose {
 }
 
 /// A number made of the seed that does not give the seed away (SipHash-2-4; Aumasson and Bernstein,
-/// 2012), so that clients may see it: who knows the seed can aim hash collisions. [`mix`] can be
-/// undone.
+/// 2012), so that clients may see it: who knows the seed can aim hash collisions. [`mix`](crate::store::mix) can
+/// be undone.
 #[expect(deprecated, reason = "see above")]
 pub(crate) fn one_way(seed: u64, purpose: Purpose) -> u64 {
     let mut hasher = SipHasher::new_with_keys(seed, purpose as u64);
     hasher.write(&seed.to_le_bytes());
     hasher.finish()
-}
-
-/// A bijection that spreads its input over all bits (SplitMix64's finaliser, Steele et al., 2014):
-/// distinct inputs give distinct outputs.
-pub(crate) const fn mix(input: u64) -> u64 {
-    let mut z = input.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

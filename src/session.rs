@@ -6,12 +6,11 @@ use core::num::NonZeroU32;
 use smallvec::SmallVec;
 
 use crate::action::CloseReason;
-use crate::bucket::TokenBucket;
 use crate::departed::DepartedUsers;
 use crate::id::{SessionId, ThreadId, UserId};
 use crate::run::RunKey;
 use crate::stats::Pressure;
-use crate::store::{Key, Links, Names, Ring, Table, key, linked};
+use crate::store::{Key, Links, Names, Ring, Table, TokenBucket, key, linked};
 use crate::stream::StreamKey;
 use crate::time::Timestamp;
 

@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use crate::action::CloseReason;
 use crate::config::Config;
-use crate::random::mix;
 use crate::registry::Drain;
+use crate::store::{mix, scale};
 use crate::time::{Deadline, Timestamp};
 
 use super::{Cold, Conn, Ping, State};
@@ -138,13 +138,6 @@ fn silence(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(Deadline, Due
 /// A number of the connection's own, spread evenly over 64 bits.
 pub(crate) fn jitter_bits(conn: &Conn, config: &Config, purpose: u64) -> u64 {
     mix(config.seed ^ mix(purpose) ^ u64::from(conn.serial.get()))
-}
-
-/// A share of `span`: zero for the least throw, just short of all of it for the greatest.
-pub(crate) fn scale(span: Duration, jitter_bits: u64) -> Duration {
-    let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-    // The high half of a product with a 64-bit fraction: no bias that could matter, no float.
-    Duration::from_nanos(((u128::from(nanos) * u128::from(jitter_bits)) >> 64) as u64)
 }
 
 /// Jittered over [0.9, 1) of the maximum, so that those who came together don't go together.

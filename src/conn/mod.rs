@@ -10,16 +10,15 @@ use core::num::NonZeroU32;
 use smallvec::SmallVec;
 
 use crate::action::CloseReason;
-use crate::bucket::TokenBucket;
 use crate::id::ConnId;
 use crate::log::Late;
 use crate::session::SessionKey;
-use crate::store::{Key, Table, key};
+use crate::store::{Key, Table, TokenBucket, key};
 use crate::stream::StreamKey;
 use crate::time::Timestamp;
 use crate::waiting::Waiter;
 
-pub(crate) use self::deadline::{Due, Rules, deadline, is_overdue, jitter_bits, scale};
+pub(crate) use self::deadline::{Due, Rules, deadline, is_overdue, jitter_bits};
 pub(crate) use self::window::Window;
 
 key! {

@@ -1,13 +1,13 @@
 //! From an accepted socket to an admitted connection: reserve, upgraded, connect, or all in one.
 
 use crate::action::CloseReason;
-use crate::bucket::{Rate, TokenBucket};
 use crate::conn::{ConnKey, State};
 use crate::error::{Refused, UnknownConn};
 use crate::id::{ConnId, Principal, ThreadId, UserId};
 use crate::log::Content;
 use crate::session::{SessionKey, UserKey};
 use crate::stats::{Admitted, Notice};
+use crate::store::{Rate, TokenBucket};
 use crate::stream::{Owner, Stream};
 use crate::time::Timestamp;
 use crate::waiting::{Source, Waiter};

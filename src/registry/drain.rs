@@ -5,11 +5,11 @@ use core::time::Duration;
 
 use crate::action::CloseReason;
 use crate::config::Config;
-use crate::conn::{Conn, ConnKey, State, jitter_bits, scale};
+use crate::conn::{Conn, ConnKey, State, jitter_bits};
 use crate::error::UnknownConn;
 use crate::id::{ConnId, UserId};
 use crate::stats::{Notice, SessionEnd};
-use crate::store::{Budget, Key};
+use crate::store::{Budget, Key, scale};
 use crate::time::{Deadline, Timestamp};
 
 use super::close::is_later;

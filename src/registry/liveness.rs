@@ -3,13 +3,12 @@
 use core::time::Duration;
 
 use crate::action::{CloseReason, MESSAGE_OVERHEAD};
-use crate::bucket::Rate;
 use crate::conn::{ConnKey, Due, Ping, Rules, State, deadline};
 use crate::error::{InboundError, UnknownConn};
 use crate::id::ConnId;
 use crate::session::SessionKey;
 use crate::stats::{Flow, Notice, RoomEnd};
-use crate::store::Budget;
+use crate::store::{Budget, Rate};
 use crate::stream::{Owner, StreamKey};
 use crate::time::{Deadline, Timestamp};
 

@@ -30,19 +30,18 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 
 use crate::action::{CLOSE_REASONS, CloseReason, Message};
-use crate::bucket::TokenBucket;
 use crate::config::Config;
 use crate::conn::Conns;
 use crate::id::ConnId;
 #[cfg(feature = "journal")]
 use crate::journal::Attached;
 use crate::log::Log;
-use crate::random::{Purpose, mix, one_way};
+use crate::random::{Purpose, one_way};
 use crate::room::Rooms;
 use crate::run::Runs;
 use crate::session::Sessions;
 use crate::stats::{Notice, RoomEnd, RunEnd, SessionEnd};
-use crate::store::{Table, Timers};
+use crate::store::{Table, Timers, TokenBucket, mix};
 use crate::stream::{Owner, Stream, StreamKey};
 use crate::time::Timestamp;
 use crate::waiting::Waiting;

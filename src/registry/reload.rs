@@ -4,13 +4,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::action::CloseReason;
-use crate::bucket::TokenBucket;
 use crate::config::Config;
 use crate::conn::{ConnKey, State, is_overdue};
 use crate::run::RunKey;
 use crate::session::{SessionKey, UserKey};
 use crate::stats::{Impact, Notice, RoomEnd, SessionEnd};
-use crate::store::Key;
+use crate::store::{Key, TokenBucket};
 use crate::stream::{Owner, StreamKey};
 use crate::time::Timestamp;
 

@@ -15,15 +15,19 @@ use core::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::quality::FixedState;
 
+mod jitter;
 mod names;
 mod ring;
 mod table;
 mod timers;
+mod token_bucket;
 
+pub(crate) use self::jitter::{mix, scale};
 pub(crate) use self::names::{Names, bytes as names_bytes};
 pub(crate) use self::ring::{Linked, Links, Ring, linked};
 pub(crate) use self::table::{Table, bytes as table_bytes};
 pub(crate) use self::timers::{Budget, Timers, bytes as timers_bytes};
+pub(crate) use self::token_bucket::{Rate, TokenBucket};
 
 /// How many slots a table may have: the number of one fits 30 bits, and leaves two for [`Packed`].
 pub(crate) const MAX_SLOTS: usize = 1 << 30;

@@ -22,9 +22,7 @@ use core::ops::{Index, IndexMut};
 
 use slab::Slab;
 
-use crate::random::mix;
-
-use super::{Key, MAX_SLOTS};
+use super::{Key, MAX_SLOTS, mix};
 
 /// How many records a chunk holds.
 const CHUNK: usize = 1_024;
