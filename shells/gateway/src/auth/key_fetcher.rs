@@ -63,6 +63,8 @@ pub(super) struct KeyFetcher {
     /// When the last fetches were asked for.
     asked_at: [Option<Instant>; ASKS],
     failed: bool,
+    /// Whether a token came since the last fetch was asked for: its set may be older than the token's key.
+    joined: bool,
 }
 
 impl KeyFetcher {
@@ -79,7 +81,15 @@ impl KeyFetcher {
         thread::Builder::new()
             .name("key set".to_owned())
             .spawn(move || thread.run(&sender, &asked, tell))?;
-        Ok(Self { settings, news, asks, under_way: 1, asked_at: [None; ASKS], failed: false })
+        Ok(Self {
+            settings,
+            news,
+            asks,
+            under_way: 1,
+            asked_at: [None; ASKS],
+            failed: false,
+            joined: false,
+        })
     }
 
     pub(super) const fn settings(&self) -> &JwksSettings {
@@ -122,8 +132,19 @@ impl KeyFetcher {
         if self.asks.try_send(()).is_ok() {
             *free = Some(now);
             self.under_way += 1;
+            self.joined = false;
         }
         Fetch::UnderWay
+    }
+
+    /// A token with a key that is not known waits for the fetch that is under way.
+    pub(super) const fn join(&mut self) {
+        self.joined = true;
+    }
+
+    /// Whether one did, since the last fetch was asked for.
+    pub(super) const fn was_joined(&self) -> bool {
+        self.joined
     }
 
     /// Asks for a fetch because an operator has asked for a reload. The bound on fetches for unknown

@@ -122,10 +122,15 @@ impl Tokens {
             return Check::Refused(error);
         };
         if fetcher.is_under_way() {
+            if !has_waited {
+                fetcher.join();
+            }
             return Check::Later;
         }
-        // A fetch was made for it. It is the server's fault if that has failed, and the token's if not.
-        if has_waited {
+        // A fetch was made for it: it is the server's fault if that has failed, and the token's if not. A
+        // fetch that was under way when tokens came says nothing of the keys that were published since
+        // it began: then one more is made, for all that have waited.
+        if has_waited && (fetcher.has_failed() || !fetcher.was_joined()) {
             return Check::Refused(match fetcher.has_failed() {
                 true => TokenError::KeysMissing { retry_after: Refused::PAUSE },
                 false => TokenError::UnknownKey,

@@ -221,6 +221,30 @@ fn a_key_that_is_not_known_yet_is_fetched_and_the_old_one_stays_good() {
 }
 
 #[test]
+fn a_key_that_is_published_while_a_fetch_is_under_way_is_fetched_too() {
+    let issuer = Issuer::start(set(&[old_key()]));
+    let mut rig = Rig::ready(&issuer);
+    let forged = token_of(Some("forged"), &rsa(), Jwt::RS256);
+    let held = issuer.holds_back(set(&[old_key()]));
+    assert_eq!(rig.check(&forged), "later");
+    let start = Instant::now();
+    while issuer.requests() < 2 {
+        assert!(start.elapsed() < PATIENCE, "the fetch begins");
+        thread::yield_now();
+    }
+    assert_eq!(rig.check(&new_token()), "later");
+    drop(held);
+    rig.await_fetch();
+    issuer.now_replies(set(&[old_key(), new_key()]));
+    assert_eq!(rig.check_at(0, &new_token(), true), "later");
+    assert_eq!(rig.check_at(0, &forged, true), "later");
+    rig.await_fetch();
+    assert_eq!(rig.check_at(0, &new_token(), true), "fine");
+    assert_eq!(rig.check_at(0, &forged, true), "unknown_key");
+    assert_eq!(issuer.requests(), 3);
+}
+
+#[test]
 fn keys_that_nobody_has_cause_two_fetches_a_minute() {
     let issuer = Issuer::start(set(&[old_key()]));
     let mut rig = Rig::ready(&issuer);
