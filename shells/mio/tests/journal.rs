@@ -1,4 +1,4 @@
-//! A server that writes a journal: whoever lives through it again ends where the server ended.
+//! A server that writes a journal: its replay ends where the server ended.
 
 mod common;
 

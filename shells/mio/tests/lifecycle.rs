@@ -42,7 +42,7 @@ fn a_thousand_connections_come_and_go_and_nothing_stays() {
     assert_eq!((stats.sessions_opened, stats.log_bytes), (stats.sessions_ended, 0));
     assert_eq!(stats.rooms, 0);
     assert!(stats.closed(CloseReason::PeerClosed) >= 1 && stats.closed(CloseReason::PeerGone) >= 1);
-    // A handle of long ago is an ordinary error, whoever has its slot.
+    // A handle of long ago is an ordinary error, also if its slot has another connection.
     let _someone = Client::admitted(server.address, "someone");
     let stale = server.handle.call(move |context| {
         assert_eq!(ConnId::from_bits(first.to_bits()), Some(first));

@@ -1,4 +1,4 @@
-//! Sockets that wait to be admitted: whom they keep out, and whom they don't.
+//! Sockets that wait to be admitted: which newcomers they keep out, and which they don't.
 
 mod common;
 

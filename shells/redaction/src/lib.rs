@@ -40,7 +40,7 @@
 //! a whole is text.
 //!
 //! **Local paths** are those that name a user's home: a path with a directory `home` or `Users`
-//! (`/home/alice/x`, `/Users/alice/x`, `\\host\Users\alice`), whatever begins with a drive
+//! (`/home/alice/x`, `/Users/alice/x`, `\\host\Users\alice`), a path that begins with a drive
 //! (`C:\Users\alice\x`), and `file:` addresses. The path goes whole. Within quotes it reaches to the
 //! closing quote. Elsewhere it ends at white space, unless the next word goes on with it
 //! (`C:\Users\John Smith\x`). Addresses such as `https://example.com/home/` stay.

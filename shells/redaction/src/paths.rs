@@ -62,7 +62,7 @@ fn next(text: &str, from: usize) -> Option<usize> {
         if is_around(bytes[at]) {
             word = at + 1;
         } else if at == word && is_address(rest) {
-            // An address of another kind is no path, whatever it holds.
+            // An address of another scheme is not a local path.
             at += rest.iter().position(|byte| is_around(*byte)).unwrap_or(rest.len());
             continue;
         } else if (at == word && (is_drive(rest) || is_file(rest)))

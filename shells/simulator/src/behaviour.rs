@@ -272,7 +272,7 @@ impl<'s> Simulation<'s> {
         self.seek(client, wait);
     }
 
-    /// A server has let go of a socket without a word; whoever still had it sees it break.
+    /// A server has dropped a socket without a close. A client that still has it sees it break.
     pub(crate) fn cut(&mut self, client: u32, number: u8, conn: headcount::ConnId) {
         let record = &self.clients[client as usize];
         let is_its_own = record.conn == Some(conn) && record.server == number;

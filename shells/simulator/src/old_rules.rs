@@ -47,7 +47,7 @@ impl OldRules {
         true
     }
 
-    /// A message to a user is activity of all of their managers, whether anybody reads it or not.
+    /// A message to a user is activity of all of their managers, whether it is read or not.
     pub(crate) fn send(&mut self, now: Millis, user: u32) {
         if let Some(managers) = self.users.get_mut(&user) {
             managers.fill(now);
@@ -77,7 +77,7 @@ mod tests {
             assert!(!rules.connect(at * 30_000, 1));
         }
         assert!(rules.connect(0, 2), "another user");
-        // Only when nothing is sent for five minutes does anybody get in again.
+        // A client gets in again only after five minutes in which nothing is sent.
         assert!(rules.connect(99 * 30_000 + EMERGENCY_IDLE, 1));
         assert_eq!((rules.refused, rules.cleaned_in_vain), (80, 80));
     }

@@ -44,8 +44,8 @@ impl Report {
         report
     }
 
-    /// Whether the registry's own recount found nothing wrong, the sums add up, and nobody got
-    /// anything out of order.
+    /// Whether the registry's own recount found nothing wrong, the sums add up, and each client got
+    /// everything in order.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         let tally = &self.tally;

@@ -41,7 +41,7 @@ pub struct Scenario {
 pub(crate) struct Network {
     /// From one side to the other: the least and the most.
     pub(crate) latency: Spanned<[Span; 2]>,
-    /// What the kernel and the wire take of what nobody reads.
+    /// How many unread bytes the kernel and the wire take.
     pub(crate) buffer: u64,
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct Group {
     pub(crate) stalls: Option<Span>,
     #[serde(default = "five_seconds")]
     pub(crate) stall: Span,
-    /// Bytes that a client reads in a second. Without it: whatever comes.
+    /// Bytes that a client reads in a second. Without it a client reads all input at once.
     pub(crate) reads: Option<u32>,
     /// Whether clients answer pings.
     #[serde(default = "yes")]
@@ -129,7 +129,7 @@ fn back_off() -> Spanned<[Span; 2]> {
     Spanned::new(0..0, [Span(500), Span(30_000)])
 }
 
-/// Whom a message is for.
+/// The audience of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Audience {

@@ -10,13 +10,13 @@ use crate::tally::Tally;
 /// What is at the other end of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// Somebody who reads whatever comes.
+    /// Reads all input at once.
     Reads,
-    /// Somebody who reads so many bytes in a second.
+    /// Reads this many bytes in a second.
     Slow(u32),
-    /// Somebody who reads nothing for now.
+    /// Reads nothing for now.
     Stalled,
-    /// Nobody, and the server does not know.
+    /// Gone, and the server does not know.
     Silent,
 }
 
@@ -112,7 +112,7 @@ pub(crate) struct Sockets {
     dirty: Vec<u32>,
     /// Of those sockets only that do not read at once.
     waiting: BTreeMap<u32, Waiting>,
-    /// What the kernel takes of what nobody reads.
+    /// How many unread bytes the kernel takes.
     buffer: u64,
 }
 
@@ -242,7 +242,7 @@ impl Sockets {
             tally.unread -= socket.handed - socket.read;
         }
         let known = (socket.client, socket.admitted);
-        // It may stand in the list of those to flush, where it is nobody's then.
+        // The list of slots to flush may still have this one, which then has no client.
         *socket = Socket { stamp: socket.stamp, dirty: socket.dirty, ..EMPTY };
         self.waiting.remove(&(conn.index() as u32));
         Some(known)

@@ -141,7 +141,7 @@ impl Totals {
 pub(crate) struct Sample {
     pub(crate) at: Millis,
     pub(crate) open: u32,
-    /// Bytes in logs, and bytes handed out that nobody has read.
+    /// Bytes in logs, and bytes handed out that no client has read.
     pub(crate) logged: u64,
     pub(crate) unread: u64,
     /// Connections that have ended since the last sample.

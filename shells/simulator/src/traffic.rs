@@ -11,7 +11,7 @@ use crate::simulation::Simulation;
 /// Between two looks at what is due to be sent.
 const STEP: Millis = 10;
 
-/// What messages are made of. They are read by nobody.
+/// What messages are made of. No client looks into them.
 static PAYLOAD: [u8; 1 << 20] = [b'.'; 1 << 20];
 
 impl Simulation<'_> {

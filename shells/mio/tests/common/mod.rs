@@ -197,7 +197,7 @@ impl TestServer {
         }
     }
 
-    /// Waits until nobody is left, and recounts.
+    /// Waits until no connection is left, and recounts.
     pub(crate) fn until_empty(&self) -> Stats {
         let stats = self.until("nobody is left", |stats| {
             stats.live == 0 && stats.pending == 0 && stats.sessions == 0

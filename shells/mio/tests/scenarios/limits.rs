@@ -45,7 +45,7 @@ fn the_twenty_first_is_refused_where_the_policy_says_so_and_costs_nobody_anythin
     let mut tabs: Vec<_> = (0..20).map(|_| site.tab("alice", "main")).collect();
     expect_refusal(&site, "alice", "main");
     assert_eq!(site.books().refused, 1);
-    // As soon as there is room, whoever comes is in.
+    // As soon as there is room, a newcomer is admitted.
     tabs.drain(..5).for_each(Tab::hang_up);
     site.until_connections("alice", 15);
     tabs.extend((0..3).map(|_| site.tab("alice", "main")));

@@ -1,4 +1,4 @@
-//! Last words: what must arrive before a socket ends, and what nobody hears any more.
+//! The last bytes of a socket: what must arrive before it ends, and which input is dropped.
 
 use super::*;
 
