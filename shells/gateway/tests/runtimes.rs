@@ -184,6 +184,9 @@ fn network_fails_at_random(runtime: &Runtime, times: u64, milliseconds: u64) {
         "heartbeat.pong_timeout=30s",
         "run.bytes=16MiB",
         "run.events=1000000",
+        // A socket that goes silent before its welcome is given up after 15 s.
+        "stream.messages=10000",
+        "stream.room_messages=10000",
         "run.max_length=2h",
     ]);
     let proxy = Proxy::to(server.websocket);
