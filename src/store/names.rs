@@ -113,6 +113,9 @@ impl<K: Packed> Names<K> {
     /// One part more: it takes what is its own from the part that had that until now.
     fn split(&mut self) {
         let last = self.parts.len();
+        if last == 0 {
+            self.parts.reserve_exact(1);
+        }
         self.parts.push(HashTable::new());
         if last > 0 {
             let from = part_of(last as u32, last);

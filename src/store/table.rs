@@ -239,6 +239,11 @@ impl<K: Key, T> Table<K, T> {
     fn add_chunk(&mut self) -> usize {
         let number = self.chunks.len();
         assert!(number < MAX_SLOTS / CHUNK, "a table that was full");
+        if number == 0 {
+            // A vector would begin with room for four, which few tables need.
+            self.chunks.reserve_exact(1);
+            self.room.reserve_exact(1);
+        }
         self.chunks.push(Chunk::new());
         if number / 64 == self.room.len() {
             self.room.push(0);

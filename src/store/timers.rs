@@ -38,8 +38,10 @@ const KEY_LEVELS: usize = 6;
 const LEVELS: usize = KEY_LEVELS + 8;
 const KEY_BITS: u32 = KEY_LEVELS as u32 * BITS;
 const UNSCHEDULED: u16 = u16::MAX;
-/// How many keys share an allocation, and how many tables there may be.
-const CHUNK: usize = 64;
+/// How many keys share an allocation: few, for in a small registry most have no neighbours. Each pays
+/// less than two bytes for it.
+const CHUNK: usize = 16;
+/// How many tables there may be.
 const TABLES: usize = 4;
 
 /// What a wheel may do before it is asked again: deadlines, and steps on the way to them. A deadline
