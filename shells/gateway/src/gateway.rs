@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use headcount::{
@@ -24,30 +24,15 @@ use crate::auth::room_access::{self, Right, may_join};
 use crate::clock::wall_clock::WallClock;
 use crate::live_settings::LiveSettings;
 use crate::secret::Secret;
+use crate::telemetry::counters::Counters;
 use crate::telemetry::fault;
-use crate::telemetry::journal;
 use crate::telemetry::lifecycle;
-use crate::telemetry::refusals::Refusals;
 use crate::wire::client_frames::{self, Ask, Auth, Frame};
 use crate::wire::frames::{self, Terms};
 use crate::wire::handles::show_connection;
 use crate::wire::identity::{self, Identity};
 use crate::wire::problem::Problem;
 use crate::wire::run_events;
-
-/// What the gateway counts beside the registry; shared with the admin port.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    /// Frames for one connection that found its window and reply reserve full.
-    pub(crate) replies_dropped: AtomicU64,
-    /// Lines that found the log's queue full: stderr is read too slowly, or not at all.
-    pub(crate) log_lines_lost: AtomicU64,
-    /// Clients that were not admitted.
-    pub(crate) refusals: Refusals,
-    /// Calls of the admin port that were refused for their key.
-    pub(crate) admin_refusals: Refusals,
-    pub(crate) journal: journal::Status,
-}
 
 /// The application of the loop. The registry has all state but what a reload changes: see
 /// [`LiveSettings`].

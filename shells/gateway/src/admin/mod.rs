@@ -24,8 +24,8 @@ use headcount::Config;
 use headcount_mio::{Context, Handle, HandleError};
 use tokio::sync::{Notify, oneshot};
 
-use crate::gateway::Counters;
 use crate::network::sites::Sites;
+use crate::telemetry::counters::Counters;
 use crate::telemetry::fault;
 use crate::telemetry::log::Log;
 use crate::telemetry::refusals;

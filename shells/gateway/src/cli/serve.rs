@@ -14,11 +14,12 @@ use tracing::{error, info};
 
 use crate::admin::Reload;
 use crate::auth::TokenAuth;
-use crate::gateway::{Counters, Gateway};
+use crate::gateway::Gateway;
 use crate::limits::descriptors::Descriptors;
 use crate::live_settings::LiveSettings;
 use crate::settings::Flags;
 use crate::settings::sources::{Plan, Sources};
+use crate::telemetry::counters::Counters;
 use crate::telemetry::journal;
 use crate::{admin, telemetry};
 

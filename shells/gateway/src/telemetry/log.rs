@@ -17,7 +17,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, reload};
 
-use crate::gateway::Counters;
+use super::counters::Counters;
 use crate::telemetry::audit::{Audit, Place};
 use crate::telemetry::fault;
 

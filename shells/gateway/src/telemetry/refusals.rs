@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::info;
 
-use crate::gateway::Counters;
+use super::counters::Counters;
 
 /// How often the log says what was refused, at most.
 const EVERY: Duration = Duration::from_secs(1);
