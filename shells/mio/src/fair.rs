@@ -25,6 +25,9 @@ const LEAST: Budget = Budget { steps: 4, bytes: 4 * 1024 };
 /// A socket's share, however few others wait.
 pub(crate) const MOST: Budget = Budget { steps: 256, bytes: 64 * 1024 };
 
+/// Steps of a request: it is parsed, authenticated, admitted and welcomed.
+pub(crate) const REQUEST_STEPS: usize = 64;
+
 /// Bytes of a frame that are one step: they are copied, unmasked, checked, and mostly parsed.
 const STEP_BYTES: usize = 512;
 

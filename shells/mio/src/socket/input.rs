@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use headcount::{CloseReason, Flow, Inbound, InboundError, Refused, Target};
 
 use crate::answer::Answer;
-use crate::fair::steps_of;
+use crate::fair::{REQUEST_STEPS, steps_of};
 use crate::frames::{Fault, FrameEvent, Frames, close_frame};
 use crate::handler::{Context, Handler, Outcome, Verdict};
 use crate::http::{NO_LINES, Progress, Request};
@@ -30,9 +30,6 @@ use super::{ReadContext, Socket, Stage, Stream};
 
 /// What going to a socket costs beside its frames: a call that reads, and later one that writes.
 const VISIT_STEPS: usize = 4;
-
-/// What a request costs: it is parsed, authenticated, admitted and welcomed.
-pub(super) const REQUEST_STEPS: usize = 64;
 
 /// What may stay allocated for input that is no whole frame yet.
 pub(super) const KEPT_CAPACITY: usize = 4 * 1024;

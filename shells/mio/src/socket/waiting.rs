@@ -1,5 +1,6 @@
 //! A message that the handler could not deal with at once: it waits to be given again.
 
+use crate::fair::REQUEST_STEPS;
 use crate::frames::FrameEvent;
 use crate::handler::{Handler, Outcome, Payload};
 
@@ -32,7 +33,7 @@ impl<S: Stream> Socket<S> {
     pub(super) fn tell_again<H: Handler>(&mut self, reading: &mut ReadContext<'_, '_, H>) {
         let Some(waiting) = self.waiting.take_if(|waiting| waiting.again) else { return };
         let Some(payload) = payload_of(&waiting.message) else { return };
-        reading.budget.spend(super::input::REQUEST_STEPS);
+        reading.budget.spend(REQUEST_STEPS);
         match reading.handler.message_again(reading.context, self.conn, payload) {
             Outcome::Done => {}
             Outcome::Later => self.waiting = Some(Waiting::new(waiting.message)),
