@@ -8,7 +8,7 @@ use crate::registry::Drain;
 use crate::store::{mix, scale};
 use crate::time::{Deadline, Timestamp};
 
-use super::{Cold, Conn, Ping, State};
+use super::{Cold, Conn, State};
 
 /// What is due at a deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Rules<'a> {
 
 impl Rules<'_> {
     /// When so much attended time has passed since a stamp that is kept in it.
-    fn attended(&self, since: Timestamp, wait: Duration) -> Deadline {
+    pub(super) fn attended(&self, since: Timestamp, wait: Duration) -> Deadline {
         Deadline::after(since, wait + self.pauses)
     }
 
@@ -57,7 +57,12 @@ pub(crate) fn deadline(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(D
         }
         // The first of equals is the one that says most.
         State::Open => {
-            let silent = if conn.paused { None } else { silence(conn, cold, rules) };
+            let first_ping = || silence_before_first_ping(conn, config);
+            // A paused connection's silence is the process's own doing.
+            let silent = match conn.paused {
+                true => None,
+                false => conn.pulse.deadline(&cold.probe, rules, first_ping),
+            };
             ends(conn, cold, rules).into_iter().chain([silent]).flatten().min_by_key(|(at, _)| *at)
         }
         State::Closing if cold.close_polled => {
@@ -79,10 +84,9 @@ pub(crate) fn deadline(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(D
 
 /// Whether a deadline that closes an open connection has passed, whatever else is due before it.
 pub(crate) fn is_overdue(conn: &Conn, cold: &Cold, rules: &Rules<'_>, now: Timestamp) -> bool {
-    let late = Conn { ping: Ping::Late, ..*conn };
-    let silent = match conn.ping {
-        Ping::Flushed | Ping::Late if !conn.paused => silence(&late, cold, rules),
-        _ => None,
+    let silent = match conn.paused {
+        true => None,
+        false => conn.pulse.missed_at(&cold.probe, rules),
     };
     let mut ends = ends(conn, cold, rules).into_iter().chain([silent]).flatten();
     ends.any(|(at, _)| at.is_due(now))
@@ -113,28 +117,6 @@ fn ends(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> [Option<(Deadline, Due)>
     [drained, expiry, lifetime, idle, stuck, frame]
 }
 
-/// What an open connection's silence leads to next.
-fn silence(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(Deadline, Due)> {
-    let config = rules.config;
-    let pong_timeout = match cold.emergency {
-        true => config.emergency_deadline.min(config.pong_timeout),
-        false => config.pong_timeout,
-    };
-    match conn.ping {
-        Ping::None | Ping::Void if config.interval.is_zero() => None,
-        Ping::None | Ping::Void => {
-            Some((rules.attended(conn.last_seen, silence_allowed(conn, cold, config)), Due::Ping))
-        }
-        // Until it is flushed, only the slow deadline judges.
-        Ping::Queued | Ping::Handed => None,
-        Ping::Flushed => Some((rules.attended(cold.ping_at, pong_timeout / 2), Due::Suspect)),
-        Ping::Late => {
-            let at = rules.attended(cold.ping_at, pong_timeout);
-            Some((at, Due::Close(CloseReason::PongTimeout)))
-        }
-    }
-}
-
 /// A number of the connection's own, spread evenly over 64 bits.
 pub(crate) fn jitter_bits(conn: &Conn, config: &Config, purpose: u64) -> u64 {
     mix(config.seed ^ mix(purpose) ^ u64::from(conn.serial.get()))
@@ -146,12 +128,9 @@ fn lifetime(conn: &Conn, config: &Config) -> Duration {
     config.max_lifetime - jitter + scale(jitter, jitter_bits(conn, config, 2))
 }
 
-/// How long the peer may be silent before it is pinged: the first time jittered over [½, 1) of the
-/// interval, so that clients who came back together are not pinged in step.
-fn silence_allowed(conn: &Conn, cold: &Cold, config: &Config) -> Duration {
-    if cold.pinged_once {
-        return config.interval;
-    }
+/// How long the peer may be silent before its first ping: jittered over [½, 1) of the interval, so that
+/// clients who came back together are not pinged in step.
+fn silence_before_first_ping(conn: &Conn, config: &Config) -> Duration {
     config.interval / 2 + scale(config.interval / 2, jitter_bits(conn, config, 1))
 }
 
@@ -169,7 +148,7 @@ mod tests {
         for serial in 1..=1_000 {
             let serial = NonZeroU32::new(serial).unwrap();
             let conn = conns.insert(serial, Timestamp::ZERO, Timestamp::ZERO);
-            let silence = silence_allowed(conns.hot(conn), conns.cold(conn), &config);
+            let silence = silence_before_first_ping(conns.hot(conn), &config);
             assert!(silence >= config.interval / 2 && silence < config.interval);
             let quarter =
                 (silence - config.interval / 2).as_millis() * 8 / config.interval.as_millis();

@@ -1,6 +1,7 @@
 //! The connection record: a hot part that fan-out and activity touch, and the cold rest.
 
 mod deadline;
+mod heartbeat;
 mod window;
 
 use alloc::boxed::Box;
@@ -19,6 +20,7 @@ use crate::time::Timestamp;
 use crate::waiting::Waiter;
 
 pub(crate) use self::deadline::{Due, Rules, deadline, is_overdue, jitter_bits};
+pub(crate) use self::heartbeat::{Ask, Heard, Probe, Pulse};
 pub(crate) use self::window::Window;
 
 key! {
@@ -42,9 +44,8 @@ pub(crate) enum State {
 /// What fan-out and activity touch: at most a cache line.
 #[derive(Clone, Copy, Hash)]
 pub(crate) struct Conn {
-    /// Any sign of life of the peer, in attended time.
-    pub(crate) last_seen: Timestamp,
     pub(crate) window: Window,
+    pub(crate) pulse: Pulse,
     pub(crate) serial: NonZeroU32,
     /// `None`: it was not admitted.
     pub(crate) session: Option<SessionKey>,
@@ -56,27 +57,9 @@ pub(crate) struct Conn {
     pub(crate) ready: bool,
     /// A message was answered `Paused`: its silence is our own doing.
     pub(crate) paused: bool,
-    pub(crate) ping: Ping,
 }
 
 const _: () = assert!(size_of::<Conn>() <= 64);
-
-/// How far the ping that waits for an answer has come.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Ping {
-    None,
-    /// In the outbox.
-    Queued,
-    /// Still in the outbox, where life overtook it: it is charged to nobody and will not be handed
-    /// out, but the next silence uses it again.
-    Void,
-    /// Handed out: flushed when the total reaches `ping_mark`.
-    Handed,
-    /// On its way to the peer since `ping_at`.
-    Flushed,
-    /// Unanswered for half of the time that it has: the connection is suspect.
-    Late,
-}
 
 /// The rest of a connection.
 #[derive(Clone, Hash)]
@@ -96,13 +79,7 @@ pub(crate) struct Cold {
     /// The token bucket of its frames, and that of its bytes.
     pub(crate) frames: TokenBucket,
     pub(crate) bytes: TokenBucket,
-    /// When the running ping was flushed, in attended time: what the round trip is measured from.
-    pub(crate) asked_at: Timestamp,
-    /// Handed: the total at which the ping is flushed. Flushed: the total from which the next
-    /// window of progress counts.
-    pub(crate) ping_mark: u64,
-    /// When the pong deadline started, in attended time.
-    pub(crate) ping_at: Timestamp,
+    pub(crate) probe: Probe,
     /// One per stream that it follows; the session's is the first.
     pub(crate) memberships: SmallVec<[Membership; 2]>,
     /// Its streams in which it has not passed yet where the head was when it joined late: few, and
@@ -121,23 +98,15 @@ pub(crate) struct Cold {
     pub(crate) head_bytes: u64,
     /// Bytes that came in beyond their rate since their bucket was full.
     pub(crate) excess_bytes: u64,
-    /// The smoothed round trip of pings, 0 before the first.
-    pub(crate) round_trip_micros: u32,
     /// Why it closes or has gone.
     pub(crate) reason: CloseReason,
     /// Pending: upgraded, so that frames can be written. Open: still so.
     pub(crate) upgraded: bool,
     /// Was admitted at some time, and is counted as such.
     pub(crate) admitted: bool,
-    /// The first ping, whose interval is jittered, was sent.
-    pub(crate) pinged_once: bool,
-    /// A ping was handed out, and no pong has come since: the next one is free.
-    pub(crate) pong_owed: bool,
     /// The message in progress has frames that have come whole: a control frame between them does not
     /// end it.
     pub(crate) fragmented: bool,
-    /// Its running ping has the emergency deadline.
-    pub(crate) emergency: bool,
     /// Closing: the `Close` was polled, and the handshake's deadline runs.
     pub(crate) close_polled: bool,
 }
@@ -183,7 +152,7 @@ impl Conns {
         attended: Timestamp,
     ) -> ConnKey {
         let conn = self.hot.insert(Conn {
-            last_seen: attended,
+            pulse: Pulse::new(attended),
             window: Window::new(attended),
             serial,
             session: None,
@@ -191,7 +160,6 @@ impl Conns {
             state: State::Pending,
             ready: false,
             paused: false,
-            ping: Ping::None,
         });
         let cold = self.cold.insert(Cold {
             phase: now,
@@ -201,9 +169,7 @@ impl Conns {
             message_began: Timestamp::MAX,
             frames: TokenBucket::default(),
             bytes: TokenBucket::default(),
-            asked_at: attended,
-            ping_mark: 0,
-            ping_at: attended,
+            probe: Probe::new(attended),
             memberships: SmallVec::new(),
             late_joins: Vec::new(),
             label: None,
@@ -213,14 +179,10 @@ impl Conns {
             excess: 0,
             head_bytes: 0,
             excess_bytes: 0,
-            round_trip_micros: 0,
             reason: CloseReason::PeerGone,
             upgraded: false,
             admitted: false,
-            pinged_once: false,
-            pong_owed: false,
             fragmented: false,
-            emergency: false,
             close_polled: false,
         });
         debug_assert_eq!(conn, cold);

@@ -218,7 +218,7 @@ impl Registry {
         let (hot, cold) = self.conns.both_mut(slot);
         hot.state = State::Open;
         hot.session = Some(session);
-        hot.last_seen = attended;
+        hot.pulse.restart(attended);
         cold.last_data = attended;
         if cold.message_began < Timestamp::MAX {
             // The deadline of frames is for admitted connections, as the slow one is.

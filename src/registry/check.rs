@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use foldhash::quality::FixedState;
 use hashbrown::{HashMap, HashSet};
 
-use crate::conn::{ConnKey, Ping, State, deadline};
+use crate::conn::{ConnKey, State, deadline};
 use crate::error::Violation;
 use crate::room::RoomKey;
 use crate::session::{SessionKey, UserKey};
@@ -81,7 +81,7 @@ impl Registry {
             hold!(hot.state == State::Open || hot.lagging == 0, "{id:?} lags, and is not open");
             hold!(hot.state == State::Open || !hot.ready, "{id:?} is ready, and not open");
             hold!(
-                hot.ping != Ping::Handed || hot.window.in_flight() > 0,
+                !hot.pulse.is_on_its_way() || hot.window.in_flight() > 0,
                 "{id:?}: a ping is flushed"
             );
             let lagging = cold.memberships.iter().filter(|membership| {
@@ -426,7 +426,7 @@ impl Registry {
             if let Some((conn, cost)) = item.charge() {
                 hold!(self.conns.resolve(conn).is_some(), "an item for {conn:?}, which is no more");
                 let void = matches!(item, Queued::Ping { .. })
-                    && self.conns.hot(ConnKey::of_slot(conn.index())).ping == Ping::Void;
+                    && self.conns.hot(ConnKey::of_slot(conn.index())).pulse.is_void();
                 queued[conn.index()] += if void { 0 } else { cost };
             }
             if let Queued::Cleanup { conn, .. } = item {

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::action::CloseReason;
 use crate::config::OverCap;
-use crate::conn::{ConnKey, Ping};
+use crate::conn::ConnKey;
 use crate::error::Refused;
 use crate::id::{ConnId, Principal};
 use crate::session::{SessionKey, UserKey};
@@ -223,8 +223,7 @@ impl Registry {
         let later = self.last_serial.wrapping_sub(hot.serial.get());
         match policy {
             OverCap::EvictUnresponsiveThenOldest => {
-                let answered = !matches!(hot.ping, Ping::Handed | Ping::Flushed | Ping::Late);
-                (answered, hot.last_seen.as_nanos(), !later)
+                (!hot.pulse.is_asked(), hot.pulse.last_seen().as_nanos(), !later)
             }
             OverCap::EvictOldest => (false, since, !later),
             // Whoever would have been refused.

@@ -224,9 +224,10 @@ impl Registry {
             state,
             reason: leaves.then_some(cold.reason),
             age: self.now.saturating_since(cold.phase),
-            silence: attended.saturating_since(hot.last_seen),
-            round_trip: (cold.round_trip_micros > 0)
-                .then(|| Duration::from_micros(u64::from(cold.round_trip_micros))),
+            silence: attended.saturating_since(hot.pulse.last_seen()),
+            round_trip: Some(cold.probe.round_trip_micros())
+                .filter(|micros| *micros > 0)
+                .map(|micros| Duration::from_micros(micros.into())),
             flushed: hot.window.flushed(),
             load: hot.window.load(),
             stuck_for: hot.window.stuck_since().map(|since| attended.saturating_since(since)),

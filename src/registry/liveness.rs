@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::action::{CloseReason, MESSAGE_OVERHEAD};
-use crate::conn::{ConnKey, Due, Ping, Rules, State, deadline};
+use crate::conn::{Ask, ConnKey, Due, Heard, Rules, State, deadline};
 use crate::error::{InboundError, UnknownConn};
 use crate::id::ConnId;
 use crate::session::SessionKey;
@@ -120,7 +120,7 @@ impl Registry {
             Inbound::Data { .. } => self.take_eighths(slot, 8),
             Inbound::Fragment | Inbound::Ping => self.take_eighths(slot, 1),
             Inbound::Pong => {
-                let owed = core::mem::take(&mut self.conns.cold_mut(slot).pong_owed);
+                let owed = self.conns.cold_mut(slot).probe.take_owed_pong();
                 owed || self.take_eighths(slot, 1)
             }
             Inbound::Bytes { bytes, .. } => self.take_bytes(slot, bytes),
@@ -131,17 +131,7 @@ impl Registry {
         // A pong that waited through a pause says nothing of the way.
         let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
-        if !matches!(hot.ping, Ping::Flushed | Ping::Late) {
-            return;
-        }
-        let micros = attended.saturating_since(cold.asked_at).as_micros();
-        let sample = u32::try_from(micros).unwrap_or(u32::MAX).max(1);
-        // RFC 6298's smoothing, in integers.
-        let smoothed = u64::from(cold.round_trip_micros) * 7 + u64::from(sample);
-        cold.round_trip_micros = match cold.round_trip_micros {
-            0 => sample,
-            _ => (smoothed / 8) as u32,
-        };
+        hot.pulse.measure(&mut cold.probe, attended);
     }
 
     /// A sign of life; data that was `taken` ends a pause.
@@ -151,8 +141,8 @@ impl Registry {
             self.note_waiting(slot);
         }
         let hot = self.conns.hot_mut(slot);
-        hot.last_seen = attended;
-        if !matches!(hot.ping, Ping::None | Ping::Void) || (hot.paused && taken) {
+        hot.pulse.restart(attended);
+        if !hot.pulse.is_calm() || (hot.paused && taken) {
             hot.paused &= !taken;
             self.clear_ping(slot);
             // The silence that is measured from now on is another one, and may end sooner.
@@ -203,40 +193,26 @@ impl Registry {
 
     /// There is life: nothing is left to ask.
     fn clear_ping(&mut self, slot: ConnKey) {
-        let mut recovered = false;
         let (hot, cold) = self.conns.both_mut(slot);
-        hot.ping = match hot.ping {
-            Ping::Queued => {
-                hot.window.withdraw(MESSAGE_OVERHEAD);
-                Ping::Void
+        match hot.pulse.clear(&mut cold.probe) {
+            Heard::Life | Heard::Asked => {}
+            Heard::Queued => hot.window.withdraw(MESSAGE_OVERHEAD),
+            Heard::Late => {
+                self.counters.recovered += 1;
+                let conn = self.conns.id(slot);
+                self.notice(Notice::Recovered { conn });
             }
-            Ping::Void => Ping::Void,
-            Ping::None | Ping::Handed | Ping::Flushed => Ping::None,
-            Ping::Late => {
-                recovered = true;
-                Ping::None
-            }
-        };
-        cold.emergency = false;
-        if recovered {
-            self.counters.recovered += 1;
-            let conn = self.conns.id(slot);
-            self.notice(Notice::Recovered { conn });
         }
         self.ready_if_room(slot);
     }
 
-    /// Asks for a sign of life. A void ping that still waits in the outbox serves again, so that
-    /// there is never more than one of a connection.
+    /// Asks for a sign of life.
     pub(super) fn queue_ping(&mut self, slot: ConnKey) {
+        let conn = self.conns.id(slot);
         let hot = self.conns.hot_mut(slot);
-        let void = hot.ping == Ping::Void;
-        hot.ping = Ping::Queued;
-        if void {
-            hot.window.queue(MESSAGE_OVERHEAD);
-        } else {
-            let conn = self.conns.id(slot);
-            self.enqueue(Queued::Ping { conn });
+        match hot.pulse.ask() {
+            Ask::Enqueue => self.enqueue(Queued::Ping { conn }),
+            Ask::Recharge => hot.window.queue(MESSAGE_OVERHEAD),
         }
     }
 
@@ -267,22 +243,11 @@ impl Registry {
             return Err(UnknownConn);
         }
         if hot.window.flush_to(total, attended) {
-            let flushed = hot.window.flushed();
-            let reached = flushed >= cold.ping_mark;
-            let window = self.config.window;
-            if hot.ping == Ping::Handed && reached {
-                hot.ping = Ping::Flushed;
-                cold.asked_at = attended;
-                cold.ping_at = attended;
-                cold.ping_mark = flushed;
-            } else if matches!(hot.ping, Ping::Flushed | Ping::Late)
-                && flushed - cold.ping_mark >= window
-            {
-                // It reads what it was behind with; its pong queues behind that.
-                cold.ping_at = attended;
-                cold.ping_mark = flushed;
+            let (flushed, window) = (hot.window.flushed(), self.config.window);
+            // Only a ping that begins to wait for its answer brings a deadline nearer.
+            if hot.pulse.flushed(&mut cold.probe, flushed, attended, window) {
+                self.arm(slot);
             }
-            self.arm(slot);
         }
         let flow = self.unpause_if_room(slot);
         self.ready_if_room(slot);
@@ -301,9 +266,9 @@ impl Registry {
         }
         // Its silence was ours: it starts anew.
         hot.paused = false;
-        hot.last_seen = attended;
+        hot.pulse.restart(attended);
         cold.last_data = attended;
-        cold.ping_at = attended;
+        cold.probe.restart(attended);
         if cold.message_began < Timestamp::MAX {
             cold.message_began = attended;
         }
@@ -376,7 +341,7 @@ impl Registry {
                 self.arm(slot);
             }
             Some((_, Due::Suspect)) => {
-                self.conns.hot_mut(slot).ping = Ping::Late;
+                self.conns.hot_mut(slot).pulse.suspect();
                 let conn = self.conns.id(slot);
                 self.notice(Notice::Suspect { conn });
                 self.arm(slot);
@@ -399,6 +364,16 @@ impl Registry {
         let due = deadline(self.conns.hot(slot), self.conns.cold(slot), &self.rules());
         if let Some((at, _)) = due {
             self.timers.no_later_than(Timer::Conn(slot), at);
+        }
+    }
+
+    /// The same after a hand-out to an open connection with nothing in flight: no other deadline of it
+    /// comes nearer by that, and each is a miss of the cache.
+    pub(super) fn arm_stuck(&mut self, slot: ConnKey) {
+        let hot = self.conns.hot(slot);
+        debug_assert_eq!(hot.state, State::Open);
+        if let Some(since) = hot.window.stuck_since() {
+            self.timers.no_later_than(Timer::Conn(slot), self.rules().stuck(since));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::action::Position;
 use crate::config::Config;
-use crate::conn::{Ping, State};
+use crate::conn::State;
 use crate::id::{ConnId, RoomId, SessionId, ThreadId, UserId};
 use crate::stats::{ConnState, Stats};
 use crate::stream::{Owner, StreamKey};
@@ -67,7 +67,7 @@ impl Registry {
         let hot = self.conns.hot(self.conns.resolve(conn)?);
         Some(match hot.state {
             State::Pending => ConnState::Pending,
-            State::Open if hot.ping == Ping::Late => ConnState::Suspect,
+            State::Open if hot.pulse.is_suspect() => ConnState::Suspect,
             State::Open => ConnState::Open,
             State::Closing => ConnState::Closing,
             State::Gone => ConnState::Gone,

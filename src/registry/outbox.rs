@@ -9,7 +9,7 @@ use crate::action::{
     Action, Body, CloseReason, Ended, MESSAGE_OVERHEAD, Message, Position, RunFact, RunText,
     StreamRef,
 };
-use crate::conn::{ConnKey, Ping, State};
+use crate::conn::{ConnKey, State};
 use crate::id::{ConnId, RoomId, RunId, SessionId};
 use crate::run::{RunEventKind, RunFailure};
 use crate::session::SessionKey;
@@ -238,15 +238,15 @@ impl Registry {
         let Some(slot) = self.conns.resolve(conn) else { return false };
         let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
-        if matches!(item, Queued::Ping { .. }) && hot.ping == Ping::Void {
-            hot.ping = Ping::None;
+        if matches!(item, Queued::Ping { .. }) && !hot.pulse.leave_outbox() {
             return false;
         }
         if hot.state == State::Gone {
             hot.window.withdraw(cost);
             return false;
         }
-        hot.window.hand_out_queued(cost, attended);
+        let is_open = hot.state == State::Open;
+        let is_first = hot.window.hand_out_queued(cost, attended);
         if !self.config.flush_reports {
             hot.window.flush_to(u64::MAX, attended);
         }
@@ -254,17 +254,10 @@ impl Registry {
             Queued::Direct { .. } | Queued::Entry { .. } => self.counters.sent += 1,
             Queued::Gap { from, to, .. } => self.count_gap(conn, *from, *to),
             Queued::Ping { .. } => {
-                cold.ping_mark = hot.window.handed_out();
-                cold.pinged_once = true;
-                cold.pong_owed = true;
                 self.counters.pings_sent += 1;
-                if self.config.flush_reports {
-                    hot.ping = Ping::Handed;
-                } else {
-                    hot.ping = Ping::Flushed;
-                    cold.ping_at = attended;
-                    cold.asked_at = attended;
-                }
+                hot.pulse.handed_out(&mut cold.probe, hot.window.handed_out());
+                let (flushed, window) = (hot.window.flushed(), self.config.window);
+                hot.pulse.flushed(&mut cold.probe, flushed, attended, window);
             }
             Queued::Close { .. } => {
                 cold.close_polled = true;
@@ -273,7 +266,11 @@ impl Registry {
             }
             Queued::Cleanup { .. } | Queued::CleanupSession { .. } => {}
         }
-        self.arm(slot);
+        match item {
+            Queued::Ping { .. } | Queued::Close { .. } => self.arm(slot),
+            _ if is_first && is_open => self.arm_stuck(slot),
+            _ => {}
+        }
         if !self.config.flush_reports {
             let _ = self.unpause_if_room(slot);
             self.ready_if_room(slot);

@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use crate::conn::{ConnKey, Ping};
+use crate::conn::ConnKey;
 use crate::id::SessionId;
 use crate::session::{SessionKey, UserKey};
 use crate::stats::{Notice, Pressure, SessionEnd};
@@ -85,8 +85,9 @@ impl Registry {
         let mut probed = 0;
         for slot in self.open_of(user) {
             let conn = self.conns.hot(slot);
-            let silent = attended.saturating_since(conn.last_seen) > self.config.interval / 2;
-            if silent && !conn.paused && matches!(conn.ping, Ping::None | Ping::Void) {
+            let silent =
+                attended.saturating_since(conn.pulse.last_seen()) > self.config.interval / 2;
+            if silent && !conn.paused && conn.pulse.is_calm() {
                 self.queue_ping(slot);
                 probed += 1;
             }
@@ -98,8 +99,7 @@ impl Registry {
     fn hurry_unanswered(&mut self, user: UserKey) {
         for slot in self.open_of(user) {
             let (hot, cold) = self.conns.both_mut(slot);
-            if !matches!(hot.ping, Ping::None | Ping::Void) {
-                cold.emergency = true;
+            if hot.pulse.hurry(&mut cold.probe) {
                 self.arm(slot);
             }
         }

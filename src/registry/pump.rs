@@ -77,7 +77,7 @@ impl Registry {
             window.flush_to(u64::MAX, attended);
             let _ = self.unpause_if_room(slot);
         } else if is_first {
-            self.arm(slot);
+            self.arm_stuck(slot);
         }
     }
 

@@ -56,7 +56,7 @@ impl Registry {
         }
         let conns = self.conns.iter_from(from).take_while(|(conn, _)| within(conn.slot()));
         for (conn, _) in conns.filter(|(_, hot)| hot.state == State::Open) {
-            survey.note_round_trip(self.conns.cold(conn).round_trip_micros);
+            survey.note_round_trip(self.conns.cold(conn).probe.round_trip_micros());
         }
         survey.next = to;
         let (sessions, users) = self.sessions.ends();
