@@ -1,8 +1,10 @@
 //! Connections that close, sessions that linger and end, rooms that go.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
-use headcount::{CloseReason, ConnId, ConnState, Registry, RoomEnd, Timestamp, UnknownConn};
+use headcount::{
+    CloseReason, ConnId, ConnState, Registry, RoomEnd, SessionId, Timestamp, UnknownConn,
+};
 
 use super::conn::{Item, Moved, PingDue, State, Waiting};
 use super::polled::begins_early;
@@ -226,6 +228,34 @@ impl Model {
             for seat in seats.iter_mut().filter(|seat| several && seat.waits(head)) {
                 seat.lag = seat.lag.max(Lag::Perhaps);
                 self.marks.hit("several that waited left at once");
+            }
+        }
+    }
+
+    /// The seats of open connections in the streams of these sessions.
+    pub(crate) fn seats_in(&self, sessions: &BTreeSet<SessionId>) -> Vec<(Source, u64, Seat)> {
+        let sources = sessions.iter().map(|session| Source::Session(*session));
+        let streams = sources.filter_map(|source| self.streams.get(&source));
+        let seats = streams.flat_map(|stream| {
+            let seat = |seat: &Seat| (stream.source.clone(), stream.head(), seat.clone());
+            stream.seats.iter().map(seat)
+        });
+        seats.collect()
+    }
+
+    /// Runs have failed in the tick that closed these connections, perhaps before them: what was
+    /// appended behind the head of then is among what each of them lacked.
+    pub(crate) fn may_have_heard_of_failures(&mut self, seats: &[(Source, u64, Seat)]) {
+        for (source, head, seat) in seats {
+            let Some(stream) = self.streams.get(source) else { continue };
+            let newer = |item: &Item| matches!(item, Item::Entry { offset, .. } if offset > head);
+            let lacking = stream.lacking(seat).into_iter().max_by_key(|items| entries_of(items));
+            let newer: Vec<_> = lacking.into_iter().flatten().filter(newer).collect();
+            let conn = self.conns.get_mut(&seat.conn);
+            if let Some(Waiting::Close(moved)) = conn.and_then(|conn| conn.outbox.back_mut()) {
+                // Stream by stream, and that of the session is the first.
+                let place = moved.lacked.iter().take_while(|item| item.stream() == source).count();
+                moved.lacked.splice(place..place, newer);
             }
         }
     }

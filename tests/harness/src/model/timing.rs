@@ -113,10 +113,29 @@ impl Model {
         let is_open = |id| matches!(registry.state(id), Some(ConnState::Open | ConnState::Suspect));
         let ended: Vec<_> = self.open().map(|conn| conn.id).filter(|id| !is_open(*id)).collect();
         self.leave_together(&ended);
+        let overdue = self.overdue_runs();
+        // Deadlines act in the order of time, and that of a connection is jittered: whether it closed
+        // before a run of its session failed is open.
+        let sessions: BTreeSet<_> = overdue.iter().map(|run| self.runs[run].session).collect();
+        let seats = self.seats_in(&sessions);
+        let failing: BTreeSet<_> = sessions.into_iter().map(Source::Session).collect();
+        let unclear = expired.union(&failing).cloned().collect();
         for id in self.conns.keys().copied().collect::<Vec<_>>() {
-            self.tick_conn(id, registry, &expired);
+            self.tick_conn(id, registry, &unclear);
         }
-        let overdue = self.in_order(&self.overdue_runs(), explained);
+        self.pass_in_order(&overdue, registry, explained)?;
+        self.may_have_heard_of_failures(&seats);
+        Ok(())
+    }
+
+    /// What is overdue beside the connections, the runs in an order that the registry shows.
+    fn pass_in_order(
+        &mut self,
+        overdue: &[u64],
+        registry: &Registry,
+        explained: &Explained,
+    ) -> Check {
+        let overdue = self.in_order(overdue, explained);
         let orders = if self.has_budgets() { orders(&overdue) } else { Vec::new() };
         let mut possible = orders.iter().filter(|order| self.may_be(order, &overdue, explained));
         // Who pays for what was appended depends on the order of the failures, which is open between
@@ -166,7 +185,7 @@ impl Model {
         stale.map(|stream| stream.source.clone()).collect()
     }
 
-    fn tick_conn(&mut self, id: ConnId, registry: &Registry, expired: &BTreeSet<Source>) {
+    fn tick_conn(&mut self, id: ConnId, registry: &Registry, unclear: &BTreeSet<Source>) {
         let (now, config) = (self.now, self.config.clone());
         let conn = &self.conns[&id];
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| due(now, at));
@@ -221,7 +240,7 @@ impl Model {
                     if possible {
                         self.queue_ping(id, PingDue::Perhaps);
                     }
-                    let exact = !possible && conn_is_clear(&self.conns[&id], expired);
+                    let exact = !possible && conn_is_clear(&self.conns[&id], unclear);
                     self.begin_close(id, &reasons, exact);
                 }
             }
@@ -331,6 +350,6 @@ fn has_queued_a_ping(conn: &Conn, registry: &Registry) -> bool {
 }
 
 /// Whether no log of a connection was trimmed in the same tick: which came first is open.
-fn conn_is_clear(conn: &Conn, expired: &BTreeSet<Source>) -> bool {
-    conn.streams().iter().all(|source| !expired.contains(source))
+fn conn_is_clear(conn: &Conn, unclear: &BTreeSet<Source>) -> bool {
+    conn.streams().iter().all(|source| !unclear.contains(source))
 }
