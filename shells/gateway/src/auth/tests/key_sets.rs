@@ -235,9 +235,10 @@ fn a_key_that_is_published_while_a_fetch_is_under_way_is_fetched_too() {
     assert_eq!(rig.check(&new_token()), "later");
     drop(held);
     rig.await_fetch();
-    issuer.now_replies(set(&[old_key(), new_key()]));
+    let held = issuer.holds_back(set(&[old_key(), new_key()]));
     assert_eq!(rig.check_at(0, &new_token(), true), "later");
     assert_eq!(rig.check_at(0, &forged, true), "later");
+    drop(held);
     rig.await_fetch();
     assert_eq!(rig.check_at(0, &new_token(), true), "fine");
     assert_eq!(rig.check_at(0, &forged, true), "unknown_key");
