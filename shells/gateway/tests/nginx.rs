@@ -236,7 +236,7 @@ const PAGE_SCRIPT: &str = r#"
 fn a_browser_connects_resumes_and_refreshes_through_tls() {
     let server = gateway();
     let Some(mut proxy) = Proxy::before(&server, "browser") else { return };
-    // Names of the world are this machine's, and its certificate is nobody's.
+    // Every host name leads to this machine, and no authority has signed its certificate.
     let names = format!("--host-resolver-rules=MAP *.example.com {}", proxy.address);
     let flags = [&*names, "--ignore-certificate-errors"];
     let Some(mut page) = Page::open_with(&format!("{PAGE}/"), "nginx", &flags) else {

@@ -237,7 +237,7 @@ fn with_a_token_a_run_is_seen_over_a_reload_a_resume_and_in_a_second_tab() {
         page.until(&format!("{ready} && document.querySelector('.conn') === null"));
         submit(page, "#unlock", &json!({"key": ADMIN}));
         // The server knows whom a token is for.
-        submit(page, "#connect", &json!({"user": "somebody", "token": token}));
+        submit(page, "#connect", &json!({"user": "bob", "token": token}));
         page.until("document.querySelector('.conn .state')?.textContent === 'open'");
         assert_eq!(page.is("document.querySelector('.conn strong').textContent"), "alice");
     };

@@ -73,7 +73,7 @@ impl Form {
         Self { fields, one_of: &[], is_open: false }
     }
 
-    /// These fields, and whatever others.
+    /// These fields, and any others.
     pub(crate) const fn open(fields: &'static [Field]) -> Self {
         Self { fields, one_of: &[], is_open: true }
     }

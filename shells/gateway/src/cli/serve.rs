@@ -90,7 +90,7 @@ pub(super) fn run(arguments: Serve) -> Result<ExitCode, String> {
         Reload::new(sources, live_settings.clone(), log.clone(), handle.clone()),
     );
     let admin_failed = Arc::clone(&failed);
-    // Not joined: when the loop has ended the process ends, whatever the admin port is doing.
+    // The thread is not joined: when the loop has ended, the process ends, and the admin port with it.
     std::thread::Builder::new()
         .name("admin".to_owned())
         .spawn(move || {

@@ -18,7 +18,7 @@ pub(crate) enum Progress {
     Partial,
     /// It ends before this place; what follows it is no part of it.
     Complete(usize),
-    /// It can't become a request, whatever follows.
+    /// No further bytes can make a request of it.
     Impossible,
 }
 

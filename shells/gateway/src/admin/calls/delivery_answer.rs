@@ -100,9 +100,9 @@ mod tests {
 
     #[test]
     fn golden_answers() {
-        let nobody = Outcome { live: 0, behind: 0, full: false, positions: Vec::new() };
+        let no_recipient = Outcome { live: 0, behind: 0, full: false, positions: Vec::new() };
         assert_eq!(
-            nobody.json(&TOLD, "session"),
+            no_recipient.json(&TOLD, "session"),
             r#"{"sent":0,"deferred":0,"stored":0,"positions":[]}"#
         );
         let full = Outcome { live: 1, behind: 1, full: true, positions: Vec::new() };

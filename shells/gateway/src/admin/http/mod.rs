@@ -1,4 +1,4 @@
-//! Serving the calls: sockets, keys, bodies and refusals, whatever the call is.
+//! Serves every call alike: sockets, keys, bodies and refusals.
 
 pub(crate) mod access;
 pub(crate) mod body;
