@@ -1,10 +1,8 @@
 //! Connections that close, sessions that linger and end, rooms that go.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use headcount::{
-    CloseReason, ConnId, ConnState, Registry, RoomEnd, SessionId, Timestamp, UnknownConn,
-};
+use headcount::{CloseReason, ConnId, ConnState, Registry, RoomEnd, Timestamp, UnknownConn};
 
 use super::conn::{Item, Moved, PingDue, State, Waiting};
 use super::polled::begins_early;
@@ -12,6 +10,10 @@ use super::stream::{Lag, Seat, Stream};
 use super::{MassClose, Model};
 use crate::seen::Source;
 use crate::{Check, ensure};
+
+/// The streams of connections, in the order in which a close hands them out, and what would be lacked of
+/// them.
+type LackedLater = BTreeMap<ConnId, (Vec<Source>, Vec<Item>)>;
 
 /// Whom a `send` or `close` is for, resolved to names of the model.
 #[derive(Clone, Debug)]
@@ -232,31 +234,54 @@ impl Model {
         }
     }
 
-    /// The seats of open connections in the streams of these sessions.
-    pub(crate) fn seats_in(&self, sessions: &BTreeSet<SessionId>) -> Vec<(Source, u64, Seat)> {
-        let sources = sessions.iter().map(|session| Source::Session(*session));
-        let streams = sources.filter_map(|source| self.streams.get(&source));
-        let seats = streams.flat_map(|stream| {
-            let seat = |seat: &Seat| (stream.source.clone(), stream.head(), seat.clone());
-            stream.seats.iter().map(seat)
-        });
-        seats.collect()
+    /// What each of these connections lacks once the runs have failed, in this order, and entries were too
+    /// old: its streams, and the items.
+    pub(crate) fn lacked_later(
+        &self,
+        closing: &[ConnId],
+        failing: &[u64],
+    ) -> Result<LackedLater, String> {
+        if closing.is_empty() || (failing.is_empty() && self.stale().is_empty()) {
+            return Ok(BTreeMap::new());
+        }
+        let mut later = self.clone();
+        later.fail_runs(failing)?;
+        for source in later.stale() {
+            if let Some(stream) = later.streams.get_mut(&source) {
+                stream.expire(self.now);
+            }
+        }
+        let lacked = |id: &ConnId| {
+            let sources = self.conns[id].streams();
+            let streams = sources.iter().filter_map(|source| later.streams.get(source));
+            let lacking = streams.filter_map(|stream| {
+                stream.lacking(stream.seat(*id)?).into_iter().max_by_key(|items| entries_of(items))
+            });
+            let items = lacking.flatten().collect();
+            (*id, (sources, items))
+        };
+        Ok(closing.iter().map(lacked).collect())
     }
 
-    /// Runs have failed in the tick that closed these connections, perhaps before them: what was
-    /// appended behind the head of then is among what each of them lacked.
-    pub(crate) fn may_have_heard_of_failures(&mut self, seats: &[(Source, u64, Seat)]) {
-        for (source, head, seat) in seats {
-            let Some(stream) = self.streams.get(source) else { continue };
-            let newer = |item: &Item| matches!(item, Item::Entry { offset, .. } if offset > head);
-            let lacking = stream.lacking(seat).into_iter().max_by_key(|items| entries_of(items));
-            let newer: Vec<_> = lacking.into_iter().flatten().filter(newer).collect();
-            let conn = self.conns.get_mut(&seat.conn);
-            if let Some(Waiting::Close(moved)) = conn.and_then(|conn| conn.outbox.back_mut()) {
-                // Stream by stream, and that of the session is the first.
-                let place = moved.lacked.iter().take_while(|item| item.stream() == source).count();
-                moved.lacked.splice(place..place, newer);
-            }
+    /// The tick that closed these connections did other things, perhaps before: what they lacked then
+    /// they may have been handed, too.
+    pub(crate) fn may_have_closed_later(&mut self, lacked_later: LackedLater) {
+        for (id, (sources, later)) in lacked_later {
+            let conn = self.conns.get_mut(&id);
+            let Some(Waiting::Close(moved)) = conn.and_then(|conn| conn.outbox.back_mut()) else {
+                continue;
+            };
+            let newer: Vec<_> = later.into_iter().filter(|it| !moved.lacked.contains(it)).collect();
+            moved.lacked.extend(newer);
+            // Stream by stream, as they are handed out; within one by the offset.
+            moved.lacked.sort_by_cached_key(|item| {
+                let stream = sources.iter().position(|source| source == item.stream());
+                let offset = match item {
+                    Item::Gap { to, .. } => *to,
+                    Item::Entry { offset, .. } => *offset,
+                };
+                (stream, offset)
+            });
         }
     }
 

@@ -113,19 +113,17 @@ impl Model {
         let is_open = |id| matches!(registry.state(id), Some(ConnState::Open | ConnState::Suspect));
         let ended: Vec<_> = self.open().map(|conn| conn.id).filter(|id| !is_open(*id)).collect();
         self.leave_together(&ended);
-        let overdue = self.overdue_runs();
+        let overdue = self.in_order(&self.overdue_runs(), explained);
         // Deadlines act in the order of time, and that of a connection is jittered: whether it closed
-        // before a run of its session failed is open.
-        let sessions: BTreeSet<_> = overdue.iter().map(|run| self.runs[run].session).collect();
-        let seats = self.seats_in(&sessions);
-        let failing: BTreeSet<_> = sessions.into_iter().map(Source::Session).collect();
-        let unclear = expired.union(&failing).cloned().collect();
+        // before runs failed and entries were too old is open.
+        let later = self.lacked_later(&ended, &overdue)?;
+        let sessions = overdue.iter().map(|run| Source::Session(self.runs[run].session));
+        let unclear = expired.into_iter().chain(sessions).collect();
         for id in self.conns.keys().copied().collect::<Vec<_>>() {
             self.tick_conn(id, registry, &unclear);
         }
-        self.pass_in_order(&overdue, registry, explained)?;
-        self.may_have_heard_of_failures(&seats);
-        Ok(())
+        self.may_have_closed_later(later);
+        self.pass_in_order(&overdue, registry, explained)
     }
 
     /// What is overdue beside the connections, the runs in an order that the registry shows.
@@ -135,9 +133,8 @@ impl Model {
         registry: &Registry,
         explained: &Explained,
     ) -> Check {
-        let overdue = self.in_order(overdue, explained);
-        let orders = if self.has_budgets() { orders(&overdue) } else { Vec::new() };
-        let mut possible = orders.iter().filter(|order| self.may_be(order, &overdue, explained));
+        let orders = if self.has_budgets() { orders(overdue) } else { Vec::new() };
+        let mut possible = orders.iter().filter(|order| self.may_be(order, overdue, explained));
         // Who pays for what was appended depends on the order of the failures, which is open between
         // sessions, and among runs that are forgotten.
         let right = possible.find(|order| {
@@ -147,7 +144,7 @@ impl Model {
         if let Some(order) = right {
             return self.pass(order);
         }
-        self.pass(&overdue)
+        self.pass(overdue)
     }
 
     /// After the connections: runs fail, entries are too old, and sessions have lingered.
@@ -180,7 +177,7 @@ impl Model {
     }
 
     /// Streams with an entry that may be too old.
-    fn stale(&self) -> BTreeSet<Source> {
+    pub(crate) fn stale(&self) -> BTreeSet<Source> {
         let stale = self.streams.values().filter(|stream| stream.is_stale(self.now));
         stale.map(|stream| stream.source.clone()).collect()
     }
