@@ -330,6 +330,8 @@ keys! {
     /// Bytes of one run, [`MESSAGE_OVERHEAD`](crate::MESSAGE_OVERHEAD) per event included (default
     /// 1 MiB). A fourth of them, 4 KiB at most, is reserved for the terminal event.
     run_bytes: u64 = "run.bytes", 1_024, MAX_BYTES, MIB;
+    /// Tool calls of one run that are under way at the same time (default 64).
+    run_calls: u32 = "run.calls", 1, 65_536, 64;
 
     /// From the announcement of a drain to its first close (default 2 s).
     drain_grace: Duration = "drain.grace", 0, MAX_MILLIS, Duration::from_secs(2);

@@ -91,6 +91,8 @@ pub enum RunError {
     CallUnderWay,
     /// No tool call of this name is under way.
     UnknownCall,
+    /// `run.calls` tool calls are under way: another one can begin when one of them has ended.
+    Calls,
     /// A run is not completed while tool calls are under way.
     CallsUnderWay,
     /// `run.events` or `run.bytes` is used up. A terminal event with an empty payload always fits.
@@ -110,6 +112,7 @@ impl fmt::Display for RunError {
             Self::BadCall => "the name of a tool call has 1 to 128 bytes",
             Self::CallUnderWay => "a tool call of this name is under way already",
             Self::UnknownCall => "no tool call of this name is under way: it has to begin first",
+            Self::Calls => "too many tool calls are under way in this run (run.calls)",
             Self::CallsUnderWay => "tool calls are under way: they have to end before the run does",
             Self::Full => "the run has had too many events or bytes (run.events, run.bytes)",
         })

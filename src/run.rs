@@ -85,7 +85,7 @@ pub enum RunEvent<'a> {
     /// A tool call begins.
     ToolExecuting {
         /// What its end will name: at most [`MAX_ID_BYTES`](crate::MAX_ID_BYTES) bytes, and none
-        /// that is under way.
+        /// that is under way. Of a run `run.calls` may be.
         call: &'a str,
         /// How long it may take, in attended time: until then, and for `run.silence` after it, the
         /// run need not have an event. It does not go beyond `run.max_length`. `None`: the call says
@@ -246,6 +246,9 @@ impl Run {
                 }
                 if under_way(call) {
                     return Err(RunError::CallUnderWay);
+                }
+                if self.calls.len() >= config.run_calls as usize {
+                    return Err(RunError::Calls);
                 }
                 payload.len() + CALL_BYTES
             }

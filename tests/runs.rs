@@ -445,6 +445,31 @@ fn a_run_that_is_full_can_always_end() {
 }
 
 #[test]
+fn a_call_beyond_those_that_may_be_under_way_is_refused_until_one_ends() {
+    let mut world = World::with(config().run_calls(2));
+    let conn = world.tab("alice", "main");
+    open(&mut world, "r").unwrap();
+    for call in ["c1", "c2"] {
+        tell(&mut world, "r", executing(call)).unwrap();
+    }
+    assert_eq!(tell(&mut world, "r", executing("c2")), Err(RunError::CallUnderWay));
+    let alice = user("alice");
+    let before = world.registry.user(&alice).explain_run(&run("r"));
+    assert_eq!(tell(&mut world, "r", executing("c3")), Err(RunError::Calls));
+    assert_eq!(world.registry.user(&alice).explain_run(&run("r")), before);
+    tell(&mut world, "r", completed("c1")).unwrap();
+    tell(&mut world, "r", executing("c3")).unwrap();
+    // Calls that are under way when a reload lowers the limit end as they would have.
+    world.registry.reload(world.now, config().run_calls(1).build().unwrap());
+    tell(&mut world, "r", completed("c2")).unwrap();
+    assert_eq!(tell(&mut world, "r", executing("c4")), Err(RunError::Calls));
+    tell(&mut world, "r", completed("c3")).unwrap();
+    tell(&mut world, "r", executing("c4")).unwrap();
+    world.settle();
+    assert_eq!(world.seen(conn).len(), 8, "what was refused has left nothing");
+}
+
+#[test]
 fn an_open_run_counts_towards_no_bound_of_the_log_and_an_ended_one_does() {
     let mut world = World::with(config().stream_messages(2).stream_ttl(secs(10)));
     let conn = world.tab("alice", "main");

@@ -21,6 +21,13 @@ fn tell(world: &mut World, run: &str, bytes: usize) -> Result<(), RunError> {
     world.registry.user(&alice).run_event(world.now, &run, &event).map(drop)
 }
 
+/// Alice's run begins a tool call.
+fn begin(world: &mut World, run: &str, call: &str) -> Result<(), RunError> {
+    let (alice, run) = (user("alice"), RunId::new(run).unwrap());
+    let event = RunEvent::ToolExecuting { call, expect: None, payload: Bytes::new() };
+    world.registry.user(&alice).run_event(world.now, &run, &event).map(drop)
+}
+
 /// What Alice's tab is told of a run that says something every minute.
 fn told_of_a_slow_run(world: &mut World) -> Vec<String> {
     let alice = world.tab("alice", "main");
@@ -82,6 +89,14 @@ pub(crate) const ROWS: &[Row] = &[
         key.decides(B::run_bytes, config(), outcomes, |world| {
             open(world, "r").unwrap();
             tell(world, "r", 1_500 - MESSAGE_OVERHEAD as usize)
+        });
+    }),
+    ("run.calls", |key| {
+        let outcomes = [(1, Err(RunError::Calls)), (2, Ok(()))];
+        key.decides(B::run_calls, config(), outcomes, |world| {
+            open(world, "r").unwrap();
+            begin(world, "r", "one").unwrap();
+            begin(world, "r", "two")
         });
     }),
     ("outbound.user_bytes", |key| {

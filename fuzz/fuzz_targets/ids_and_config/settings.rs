@@ -123,6 +123,7 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         run_max_length: Duration,
         run_events: u32,
         run_bytes: u64,
+        run_calls: u32,
         drain_grace: Duration,
         drain_deadline: Duration,
         fanout_chunk: u32,

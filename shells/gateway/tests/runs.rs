@@ -297,6 +297,22 @@ fn a_run_has_room_for_so_much() {
 }
 
 #[test]
+fn so_many_calls_of_a_run_are_under_way() {
+    let server = Server::with(&["run.calls=2"]);
+    opened(&server, "r");
+    let begin = |call: &str| {
+        let event = json!({"event": "tool_executing", "tool": "t", "call": call, "parameters": {}});
+        tell(&server, "a", "r", event)
+    };
+    assert_eq!((begin("1").status, begin("2").status), (200, 200));
+    let third = begin("3");
+    assert_eq!((third.status, third.code().as_str()), (422, "run_calls"));
+    assert!(third.body.contains("(run.calls)"), "{}", third.body);
+    told(&server, "r", json!({"event": "tool_completed", "call": "1", "result": 1}));
+    assert_eq!(begin("3").status, 200);
+}
+
+#[test]
 fn a_call_under_way_is_no_silence_and_who_comes_too_late_is_told_who_ended_the_run() {
     let server = Server::with(&["run.silence=1s", "run.max_length=20s"]);
     let mut client = server.connect("user=a");

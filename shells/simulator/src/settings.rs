@@ -143,6 +143,7 @@ keys! {
     "run.max_length" run_max_length
     "run.events" run_events
     "run.bytes" run_bytes
+    "run.calls" run_calls
     "drain.grace" drain_grace
     "drain.deadline" drain_deadline
     "fanout_chunk" fanout_chunk

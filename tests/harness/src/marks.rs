@@ -100,6 +100,7 @@ pub const ALL: &[&str] = &[
     "messages came too fast for too long",
     "no event: BadCall",
     "no event: CallUnderWay",
+    "no event: Calls",
     "no event: CallsUnderWay",
     "no event: Ended",
     "no event: Full",

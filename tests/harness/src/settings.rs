@@ -179,7 +179,9 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .connect_rate_per_user(later.pick(&[0, 0, 1, 10, 1_000]))
         .connect_burst_per_user(small(later))
         .rooms_per_user(later.pick(&[1, 2, 4, 9, 512, 512, 512, 512, 512, 512]));
-    if later.below(6) > 0 {
+    let rare = later.below(6) == 0;
+    let builder = builder.run_calls(later.pick(&[1, 2, 3, 64]));
+    if !rare {
         return builder;
     }
     // Rooms that are few, have a history and live long are empty when a newcomer needs their place.

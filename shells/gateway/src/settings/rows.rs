@@ -162,6 +162,7 @@ pub(super) const ROWS: &[Row] = &[
     row("run.max_length", of!(Time, run_max_length), "an agent run that is open for so long is failed, 0 is never [1h]"),
     row("run.events", of!(Count, run_events), "events of one agent run [4096]"),
     row("run.bytes", of!(Size, run_bytes), "bytes of one agent run [1MiB]"),
+    row("run.calls", of!(Count, run_calls), "tool calls of one agent run that are under way [64]"),
     row("idempotency.ttl", OwnTime("10m", 1, 7 * 86_400_000), "how long an answer is kept under its Idempotency-Key [10m]"),
     row("idempotency.bytes", OwnSize("64MiB", 64 << 10, 16 << 30), "bytes of all answers that are kept; the oldest are dropped first [64MiB]"),
     row("redaction.enabled", OwnFlag(true), "takes secrets, internal fields and local paths out of the events of runs [true]"),

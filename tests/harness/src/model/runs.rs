@@ -257,6 +257,9 @@ impl Model {
             Report::Executing { call, .. } if run.calls.contains_key(call) => {
                 return Some(RunError::CallUnderWay);
             }
+            Report::Executing { .. } if run.calls.len() >= config.run_calls() as usize => {
+                return Some(RunError::Calls);
+            }
             Report::Executing { .. } => bytes += LONGEST_NAME as u64,
             Report::Executed { call, .. } if !run.calls.contains_key(call) => {
                 return Some(RunError::UnknownCall);

@@ -167,6 +167,7 @@ fn not_told(error: RunError, context: &Context<'_>) -> Problem {
         RunError::Ended(_) => (422, "run_ended"),
         RunError::CallUnderWay => (422, "call_under_way"),
         RunError::UnknownCall => (422, "unknown_call"),
+        RunError::Calls => (422, "run_calls"),
         RunError::CallsUnderWay => (422, "calls_under_way"),
         RunError::Full => (422, "run_full"),
         _ => (422, "refused"),
