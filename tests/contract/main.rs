@@ -1,0 +1,43 @@
+//! The contract of the core, one file for each of its subjects: what a caller of the public interface
+//! sees, told in virtual time.
+//!
+//! One program, because building and linking thirty takes longer than their tests. A test that needs a
+//! process of its own, such as one that counts allocations, is a program beside this one.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod admission;
+mod blocked;
+mod budgets;
+mod classes;
+mod closing;
+mod configuration;
+mod deadline_table;
+mod deadlines;
+mod delivery;
+mod determinism;
+mod drain;
+mod embedding;
+mod eviction;
+mod expiry;
+mod explain;
+mod fairness;
+mod fingerprint;
+mod inbound;
+mod liveness;
+mod making_room;
+mod migration;
+mod own_limit;
+mod pause;
+mod pressure;
+mod profiles;
+mod reload;
+mod resume;
+mod rules_together;
+mod runs;
+mod scenarios;
+mod sessions;
+mod survey;
+mod time;
+mod window;

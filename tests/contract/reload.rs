@@ -1,0 +1,255 @@
+//! Reload: new limits and times for a registry that runs, and a dry run that says what they do.
+
+use headcount::{ConfigBuilder, ConnId, ConnState, Impact, Notice, OverCap, Refused, Resume};
+
+use crate::support::{World, config, ms, refuse, room, secs, user};
+
+/// Both: the dry run, which must change nothing, and then the reload, which must do what it said.
+fn reload(world: &mut World, config: ConfigBuilder) -> Impact {
+    let config = config.build().unwrap();
+    let before = world.registry.stats();
+    let said = world.registry.preview_reload(world.now, &config);
+    assert_eq!(world.registry.stats(), before, "a dry run changes nothing");
+    assert_eq!(world.registry.reload(world.now, config), said);
+    world.check();
+    said
+}
+
+fn tabs(world: &mut World, name: &str, count: usize) -> Vec<ConnId> {
+    (0..count)
+        .map(|_| {
+            world.run(ms(10));
+            world.tab(name, "main")
+        })
+        .collect()
+}
+
+fn states(world: &World, conns: &[ConnId]) -> Vec<bool> {
+    conns.iter().map(|conn| world.state(*conn) == Some(ConnState::Open)).collect()
+}
+
+#[test]
+fn a_reload_that_changes_nothing_closes_nobody() {
+    let mut world = World::new();
+    let conns = tabs(&mut world, "alice", 3);
+    world.notices();
+    let impact = reload(&mut world, config());
+    assert_eq!((impact, impact.closes()), (Impact::default(), 0));
+    assert_eq!(world.notices(), [Notice::Reloaded { impact }]);
+    assert_eq!(states(&world, &conns), [true; 3]);
+}
+
+#[test]
+fn over_a_lowered_cap_of_ones_own_the_first_to_be_evicted_go() {
+    let mut world = World::new();
+    let conns = tabs(&mut world, "alice", 5);
+    let _ = world.data(conns[0]);
+    let impact = reload(&mut world, config().connections_per_user(3));
+    assert_eq!((impact.evicted, impact.closes()), (2, 2));
+    assert_eq!(states(&world, &conns), [true, false, false, true, true]);
+    world.settle();
+    assert!(world.seen(conns[1]).contains(&"close evicted"), "a terminal code: or it comes back");
+}
+
+#[test]
+fn where_newcomers_are_refused_the_last_that_came_go() {
+    let mut world = World::with(config().over_cap(refuse()));
+    let conns = tabs(&mut world, "alice", 5);
+    let impact = reload(&mut world, config().over_cap(refuse()).connections_per_user(3));
+    assert_eq!(impact.evicted, 2);
+    assert_eq!(states(&world, &conns), [true, true, true, false, false]);
+    let refusal = world.refusal("alice", "main");
+    assert!(matches!(refusal, Refused::ConnectionsPerUser { .. }), "{refusal:?}");
+}
+
+#[test]
+fn over_a_lowered_total_anybody_goes_with_a_code_to_come_back() {
+    let mut world = World::new();
+    let conns: Vec<_> = (0..6).map(|number| world.tab(&format!("user{number}"), "main")).collect();
+    let lower = config().connections(4).over_cap(OverCap::EvictOldest);
+    let impact = reload(&mut world, lower);
+    assert_eq!((impact.displaced, impact.evicted), (2, 0));
+    assert_eq!(states(&world, &conns), [false, false, true, true, true, true]);
+    world.settle();
+    assert!(world.seen(conns[0]).contains(&"close try_later"));
+    assert_eq!(world.refusal("newcomer", "main"), Refused::Connections);
+}
+
+#[test]
+fn over_a_lowered_cap_of_sessions_those_that_linger_go_first_then_those_with_tabs() {
+    let mut world = World::new();
+    let threads = ["one", "two", "three", "four"];
+    let conns: Vec<_> = threads.map(|thread| world.tab("alice", thread)).into();
+    let lingering = world.session(conns[2]);
+    let first = world.session(conns[0]);
+    world.hang_up(conns[2]);
+    world.settle();
+    let impact = reload(&mut world, config().sessions_per_user(2));
+    assert_eq!((impact.sessions, impact.evicted), (2, 1));
+    world.run(secs(10));
+    assert_eq!(world.ended_sessions(), [lingering, first]);
+    assert_eq!(states(&world, &conns), [false, true, false, true]);
+}
+
+#[test]
+fn totals_of_users_sessions_and_rooms_bind_newcomers_only() {
+    let mut world = World::new();
+    let conns: Vec<_> = (0..4).map(|number| world.tab(&format!("user{number}"), "main")).collect();
+    world.join(conns[0], "one");
+    world.join(conns[1], "two");
+    let lower = config().users(2).sessions(2).sessions_per_user(2).rooms(1);
+    assert_eq!(reload(&mut world, lower), Impact::default());
+    assert_eq!(world.refusal("newcomer", "main"), Refused::Users);
+    assert!(world.registry.join(world.now, conns[0], &room("three"), None).is_err());
+    for conn in &conns[1..] {
+        world.hang_up(*conn);
+    }
+    world.run(secs(300));
+    world.tab("newcomer", "main");
+    assert_eq!(world.registry.stats().users, 2, "once they have left, there is a place again");
+}
+
+#[test]
+fn deadlines_that_have_passed_are_told_and_act_in_the_next_ticks() {
+    let mut world = World::new();
+    let old = world.tab("alice", "main");
+    world.run(secs(50));
+    let young = world.tab("bob", "main");
+    let impact = reload(&mut world, config().idle(secs(20)));
+    assert_eq!((impact.overdue, impact.closes()), (1, 1));
+    assert_eq!(world.state(old), Some(ConnState::Open), "nothing acts but in a tick");
+    world.run(ms(1));
+    assert_eq!(states(&world, &[old, young]), [false, true]);
+    world.run(secs(20));
+    assert_eq!(states(&world, &[young]), [false]);
+    assert!([old, young].iter().all(|conn| world.seen(*conn).contains(&"close idle")));
+}
+
+#[test]
+fn deadlines_that_are_put_off_do_not_act() {
+    let mut world = World::with(config().idle(secs(20)));
+    let conn = world.tab("alice", "main");
+    world.run(secs(15));
+    reload(&mut world, config());
+    world.run(secs(100));
+    assert_eq!(world.state(conn), Some(ConnState::Open));
+}
+
+#[test]
+fn logs_are_trimmed_at_once_and_keep_for_ever_what_has_no_age_any_more() {
+    let mut world = World::with(config().stream_ttl(secs(10)));
+    let conn = world.tab("alice", "main");
+    let session = world.session(conn);
+    for number in 0..5 {
+        world.tell_session(conn, &format!("message {number}"));
+    }
+    world.settle();
+    reload(&mut world, config().stream_messages(2).stream_ttl(secs(0)));
+    let log = world.registry.explain_session(session).unwrap();
+    assert_eq!((log.entries, log.lost), (2, 3));
+    world.run(secs(3_600));
+    assert_eq!(world.registry.explain_session(session).unwrap().entries, 2);
+}
+
+#[test]
+fn a_room_that_may_keep_nothing_any_more_goes() {
+    let mut world = World::new();
+    let conn = world.tab("alice", "main");
+    world.join(conn, "lobby");
+    world.tell_room("lobby", "hello");
+    world.settle();
+    world.leave(conn, "lobby");
+    let lobby = world.registry.explain_room(&room("lobby")).unwrap();
+    assert_eq!((lobby.members, lobby.entries, lobby.head.offset), (0, 1, 1));
+    reload(&mut world, config().room_history(0));
+    assert_eq!(world.registry.explain_room(&room("lobby")), None);
+}
+
+#[test]
+fn pressure_is_weighed_by_the_new_caps() {
+    let mut world = World::with(config().connections_per_user(10));
+    tabs(&mut world, "alice", 4);
+    world.notices();
+    reload(&mut world, config().connections_per_user(5));
+    assert!(world.notices().iter().any(|it| matches!(it, Notice::Pressure { .. })));
+    assert_eq!(world.registry.stats().level_changes, 1);
+    reload(&mut world, config().connections_per_user(10));
+    assert_eq!(world.registry.stats().level_changes, 2);
+}
+
+#[test]
+fn a_bucket_of_another_rate_begins_full() {
+    let slow = || config().connect_rate(1).connect_burst(2);
+    let mut world = World::with(slow());
+    world.tab("alice", "one");
+    world.tab("alice", "two");
+    assert!(matches!(world.refusal("alice", "three"), Refused::Rate { .. }));
+    reload(&mut world, slow());
+    assert!(matches!(world.refusal("alice", "three"), Refused::Rate { .. }), "the same rate");
+    reload(&mut world, config().connect_rate(100).connect_burst(2));
+    world.tab("alice", "three");
+}
+
+#[test]
+fn a_wider_window_goes_on_at_once_with_those_that_lag() {
+    let mut world = World::with(config().window(200));
+    let conn = world.tab("alice", "main");
+    world.stall(conn);
+    for number in 0..6 {
+        world.tell_session(conn, &format!("message {number}"));
+    }
+    world.settle();
+    let before = world.seen(conn).len();
+    reload(&mut world, config().window(65_536));
+    world.settle();
+    assert_eq!((before, world.seen(conn).len()), (2, 6));
+}
+
+#[test]
+fn positions_that_clients_hold_stay_true_whatever_the_new_seed() {
+    let mut world = World::new();
+    let conn = world.tab("alice", "main");
+    let before = world.registry.session_position(world.session(conn)).unwrap();
+    let other_seed = headcount::Config::builder(4_711).build().unwrap();
+    world.registry.reload(world.now, other_seed);
+    let other = world.tab("alice", "other");
+    let epoch = world.registry.session_position(world.session(other)).unwrap().epoch;
+    let mut same = World::new();
+    same.tab("alice", "main");
+    let other = same.tab("alice", "other");
+    assert_eq!(epoch, same.registry.session_position(same.session(other)).unwrap().epoch);
+    let resume = Resume { position: Some(before), previous: None };
+    let conn = world.reserve();
+    let who = crate::support::who("alice", "main");
+    let admitted = world.registry.connect(world.now, conn, who, Some(resume)).unwrap();
+    assert_eq!(admitted.position, before);
+    assert!(world.registry.session(&user("alice"), &crate::support::thread("main")).is_some());
+}
+
+#[test]
+fn closes_beyond_the_headroom_are_cut_short_for_the_next_newcomer() {
+    let mut world = World::new();
+    let conns: Vec<_> = (0..20).map(|number| world.tab(&format!("user{number}"), "main")).collect();
+    reload(&mut world, config().connections(4).closing(2).sessions(100));
+    world.drain();
+    assert_eq!(conns.iter().filter(|conn| world.state(**conn).is_some()).count(), 5);
+    world.hang_up(conns[19]);
+    world.settle();
+    world.tab("newcomer", "main");
+}
+
+#[test]
+fn users_over_a_new_cap_of_sessions_are_each_brought_down_to_it() {
+    let mut world = World::new();
+    for name in ["alice", "bob", "carol"] {
+        for place in ["a", "b", "c"] {
+            world.tab(name, place);
+            world.tab(name, place);
+        }
+    }
+    let fewer = config().sessions_per_user(1).build().unwrap();
+    let impact = world.registry.preview_reload(world.now, &fewer);
+    assert_eq!((impact.sessions, impact.evicted), (6, 12));
+    assert_eq!(world.registry.reload(world.now, fewer), impact);
+    world.check();
+}
