@@ -1,13 +1,16 @@
 //! One stream: a log, and the cursors of the connections that follow it.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::action::{CloseReason, Position};
 use crate::conn::ConnKey;
-use crate::log::Log;
+use crate::log::{Bounds, Log};
 use crate::room::RoomKey;
+use crate::run::Runs;
 use crate::session::SessionKey;
 use crate::store::key;
+use crate::time::Deadline;
 
 key! {
     /// The key of a stream, of a session or of a room.
@@ -87,6 +90,34 @@ impl Stream {
 
     pub(crate) const fn position(&self, offset: u64) -> Position {
         Position { epoch: self.epoch, offset }
+    }
+
+    /// Lets entries go until the log is within its bounds.
+    pub(crate) fn fit(&mut self, bounds: Bounds, runs: &mut Runs) {
+        while self.log.exceeds(bounds) {
+            self.log.make_room(self.delivered_to_all, runs);
+        }
+    }
+
+    /// Once every member was handed everything, lets go what is no history.
+    pub(crate) fn trim_history(&mut self, bounds: Bounds, runs: &mut Runs) {
+        if self.members.is_empty() {
+            // Its turn may still be queued: nobody is left to wait for it.
+            self.fan_out = None;
+        }
+        if self.fan_out.is_some() || self.lagging > 0 {
+            return;
+        }
+        self.delivered_to_all = self.log.head();
+        self.log.drop_droppable(runs);
+        while self.log.bounded() > bounds.history as usize {
+            self.log.drop_oldest(runs);
+        }
+    }
+
+    /// When the oldest entry is too old, if each may stay for so long.
+    pub(crate) fn ages_at(&self, ttl: Duration) -> Option<Deadline> {
+        Some(Deadline::after(self.log.oldest()?.at, ttl))
     }
 
     /// Adds a member. Returns its index.

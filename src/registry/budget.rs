@@ -11,7 +11,7 @@ use crate::stats::RoomEnd;
 use crate::stream::{Owner, Stream, StreamKey};
 use crate::time::Timestamp;
 
-use super::{LogSize, Registry};
+use super::Registry;
 
 /// The eviction class of an entry, cheapest to lose first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -185,16 +185,14 @@ impl Registry {
 
     fn give_up(&mut self, key: StreamKey, appended: Option<StreamKey>) {
         let spared = self.spared(key, appended);
-        let stream = &mut self.streams[key];
-        let before = LogSize::of(&stream.log);
-        if stream.log.oldest().is_some_and(|entry| entry.offset != spared) {
-            stream.log.drop_oldest(&mut self.runs);
-        } else {
-            stream.log.drop_front(&mut self.runs);
-        }
+        self.edit_log(key, |stream, _, runs| {
+            if stream.log.oldest().is_some_and(|entry| entry.offset != spared) {
+                stream.log.drop_oldest(runs);
+            } else {
+                stream.log.drop_front(runs);
+            }
+        });
         self.counters.shed += 1;
-        self.log_changed(key, before);
-        self.remove_finished_runs();
         if let Owner::Room(room) = self.streams[key].owner {
             self.remove_room_if_done(room, RoomEnd::Budget);
         }

@@ -19,7 +19,7 @@ use super::outbox::Queued;
 use super::pump::Handout;
 use super::ready::Ready;
 use super::timer::Timer;
-use super::{LogSize, Registry, Target, record};
+use super::{Registry, Target, record};
 
 /// A message on its way over the table of connections.
 #[derive(Clone, Hash)]
@@ -114,10 +114,12 @@ impl Registry {
     /// Appends a message to one stream and counts who is live and who is behind.
     fn append(&mut self, key: StreamKey, message: Message, delivery: &mut Delivery) {
         let history = self.bounds(key).history;
-        let stream = &mut self.streams[key];
+        let stream = &self.streams[key];
         if stream.members.is_empty() && (history == 0 || message.is_droppable()) {
-            stream.log.pass_over();
-            stream.delivered_to_all = stream.log.head();
+            self.edit_log(key, |stream, _, _| {
+                stream.log.pass_over();
+                stream.delivered_to_all = stream.log.head();
+            });
             return;
         }
         let left_out = message.excluded().and_then(|conn| {
@@ -141,35 +143,32 @@ impl Registry {
         delivery: &mut Delivery,
         append: impl FnOnce(&mut Stream, &mut Runs) -> u64,
     ) {
-        let bounds = self.bounds(key);
-        let stream = &mut self.streams[key];
+        let stream = &self.streams[key];
         delivery.live += stream.members.len() as u32 - stream.lagging;
         delivery.behind += stream.lagging;
         self.counters.stored += 1;
-        let before = LogSize::of(&stream.log);
-        let first = stream.log.head() + 1;
-        let offset = append(stream, &mut self.runs);
-        while stream.log.exceeds(bounds) {
-            stream.log.make_room(stream.delivered_to_all, &mut self.runs);
-        }
-        self.log_changed(key, before);
-        let stream = &mut self.streams[key];
+        let offset = self.edit_log(key, |stream, bounds, runs| {
+            let first = stream.log.head() + 1;
+            let offset = append(stream, runs);
+            stream.fit(bounds, runs);
+            if stream.members.is_empty() {
+                stream.trim_history(bounds, runs);
+            } else {
+                stream.fan_out.get_or_insert(FanOut { offset: first, next: 0 });
+            }
+            offset
+        });
+        let stream = &self.streams[key];
         let position = stream.position(offset);
         let session = match stream.owner {
             Owner::Session(session) => Some(self.sessions.id(session)),
             Owner::Room(_) => None,
         };
         delivery.stored.push(Stored { session, position });
-        if stream.members.is_empty() {
-            self.trim_history(key);
-        } else {
-            stream.fan_out.get_or_insert(FanOut { offset: first, next: 0 });
+        if !stream.members.is_empty() {
             self.queue_stream(key);
         }
-        self.remove_finished_runs();
-        self.list_evictable(key);
         self.keep_budgets(key);
-        self.arm_stream(key);
     }
 
     fn announce(&mut self, message: Message, delivery: &mut Delivery) {
@@ -474,8 +473,7 @@ impl Registry {
 
     pub(super) fn remove_stream(&mut self, key: StreamKey) {
         self.timers.cancel(Timer::Stream(key));
-        let log = core::mem::replace(&mut self.streams[key].log, Log::new());
-        self.log_changed(key, LogSize::of(&log));
+        self.edit_log(key, |stream, _, _| stream.log = Log::new());
         let stream = self.streams.remove(key);
         self.forget_holder(&stream);
         if stream.queued {

@@ -1,15 +1,12 @@
 //! Facts about sockets, and what time does: message, flushed, disconnect, tick.
 
-use core::time::Duration;
-
 use crate::action::{CloseReason, MESSAGE_OVERHEAD};
 use crate::conn::{Ask, ConnKey, Due, Heard, Rules, State, deadline};
 use crate::error::{InboundError, UnknownConn};
 use crate::id::ConnId;
 use crate::session::SessionKey;
-use crate::stats::{Flow, Notice, RoomEnd};
+use crate::stats::{Flow, Notice};
 use crate::store::{Budget, Rate};
-use crate::stream::{Owner, StreamKey};
 use crate::time::{Deadline, Timestamp};
 
 use super::outbox::Queued;
@@ -388,44 +385,5 @@ impl Registry {
     pub(super) fn lingers_until(&self, session: SessionKey) -> Option<Deadline> {
         let since = self.sessions.get(session).lingers_since?;
         Some(Deadline::after(since, self.config.linger))
-    }
-
-    /// The same for the oldest entry of a log.
-    pub(super) fn arm_stream(&mut self, key: StreamKey) {
-        if let Some(at) = self.ages_at(key) {
-            self.timers.no_later_than(Timer::Stream(key), at);
-        }
-    }
-
-    /// When the oldest entry of a log is too old; `None` if none is bounded by its age.
-    pub(super) fn ages_at(&self, key: StreamKey) -> Option<Deadline> {
-        let ttl = self.ttl(key);
-        if ttl.is_zero() {
-            return None;
-        }
-        let oldest = self.streams[key].log.oldest()?;
-        Some(Deadline::after(oldest.at, ttl))
-    }
-
-    /// How long an entry of a stream may stay; zero for ever.
-    pub(super) fn ttl(&self, key: StreamKey) -> Duration {
-        match self.streams[key].owner {
-            Owner::Session(_) => self.config.stream_ttl,
-            Owner::Room(_) => self.config.room_ttl,
-        }
-    }
-
-    /// The turn of a log: what is too old at this millisecond goes.
-    fn drop_aged(&mut self, key: StreamKey, at: Deadline) {
-        if self.ttl(key).is_zero() {
-            return;
-        }
-        while self.ages_at(key).is_some_and(|ages_at| ages_at <= at) {
-            self.drop_oldest(key);
-        }
-        self.arm_stream(key);
-        if let Owner::Room(room) = self.streams[key].owner {
-            self.remove_room_if_done(room, RoomEnd::Aged);
-        }
     }
 }

@@ -18,6 +18,7 @@ mod pressure;
 mod pump;
 mod ready;
 mod reload;
+mod retention;
 mod runs;
 mod survey;
 mod timer;
@@ -35,14 +36,13 @@ use crate::conn::Conns;
 use crate::id::ConnId;
 #[cfg(feature = "journal")]
 use crate::journal::Attached;
-use crate::log::Log;
 use crate::random::{Purpose, one_way};
 use crate::room::Rooms;
 use crate::run::Runs;
 use crate::session::Sessions;
 use crate::stats::{Notice, RoomEnd, RunEnd, SessionEnd};
 use crate::store::{Table, Timers, TokenBucket, mix};
-use crate::stream::{Owner, Stream, StreamKey};
+use crate::stream::{Stream, StreamKey};
 use crate::time::Timestamp;
 use crate::waiting::Waiting;
 
@@ -192,16 +192,6 @@ struct Counters {
     notices_lost: u64,
 }
 
-/// How much a log holds: messages and bytes.
-#[derive(Clone, Copy)]
-struct LogSize(u64, u64);
-
-impl LogSize {
-    const fn of(log: &Log) -> Self {
-        Self(log.len() as u64, log.bytes())
-    }
-}
-
 impl Registry {
     /// An empty registry.
     #[must_use]
@@ -313,19 +303,6 @@ impl Registry {
     fn next_epoch(&mut self) -> u64 {
         self.last_epoch += 1;
         mix(self.epoch_key ^ mix(self.last_epoch))
-    }
-
-    /// A log had another size before: adapts the gauges.
-    fn log_changed(&mut self, key: StreamKey, before: LogSize) {
-        let stream = &self.streams[key];
-        let after = LogSize::of(&stream.log);
-        let counters = &mut self.counters;
-        counters.log_messages = counters.log_messages + after.0 - before.0;
-        counters.log_bytes = counters.log_bytes + after.1 - before.1;
-        if let Owner::Session(session) = stream.owner {
-            let user = self.sessions.user_mut(self.sessions.get(session).user);
-            user.bytes = user.bytes + after.1 - before.1;
-        }
     }
 
     fn count_closed(&mut self, reason: CloseReason) {

@@ -168,13 +168,4 @@ impl Registry {
         queue.abandon(entry, |entry| self.is_still_ready(entry));
         self.ready = queue;
     }
-
-    /// Trims the log of what the last poll lent.
-    pub(super) fn trim_lent(&mut self) {
-        if let Some((key, epoch)) = self.to_trim.take()
-            && self.streams.get(key).is_some_and(|stream| stream.epoch == epoch)
-        {
-            self.trim_history(key);
-        }
-    }
 }

@@ -7,13 +7,13 @@ use core::time::Duration;
 use crate::action::{Body, CloseReason, MESSAGE_OVERHEAD};
 use crate::conn::{ConnKey, Membership, State};
 use crate::id::ConnId;
-use crate::log::{self, Bounds, Content, Entry, Late, Reader};
+use crate::log::{self, Content, Entry, Late, Reader};
 use crate::stats::Notice;
 use crate::stream::{FanOut, Member, Owner, StreamKey};
 
+use super::Registry;
 use super::outbox::{Origin, Parcel, Queued};
 use super::ready::Ready;
-use super::{LogSize, Registry};
 
 /// What a turn gives. The recipients of an entry are in [`Registry::recipients`].
 pub(crate) enum Handout {
@@ -308,64 +308,6 @@ impl Registry {
         let slot = member.conn;
         self.conns.hot_mut(slot).lagging -= 1;
         self.trim_later(key);
-    }
-
-    /// Trims a log as soon as nothing of it is lent any more: in the next poll.
-    fn trim_later(&mut self, key: StreamKey) {
-        let later = (key, self.streams[key].epoch);
-        // At most one entry is lent by a poll: perhaps of this stream, and then of no other.
-        if self.to_trim != Some(later) {
-            self.trim_lent();
-            self.to_trim = Some(later);
-        }
-    }
-
-    /// Once every member was handed everything, only the history stays.
-    pub(super) fn trim_history(&mut self, key: StreamKey) {
-        let history = self.bounds(key).history as usize;
-        let stream = &mut self.streams[key];
-        if stream.members.is_empty() {
-            // Its turn may still be queued: nobody is left to wait for it.
-            stream.fan_out = None;
-        }
-        if stream.fan_out.is_some() || stream.lagging > 0 {
-            return;
-        }
-        stream.delivered_to_all = stream.log.head();
-        let before = LogSize::of(&stream.log);
-        stream.log.drop_droppable(&mut self.runs);
-        while stream.log.bounded() > history {
-            stream.log.drop_oldest(&mut self.runs);
-        }
-        self.log_changed(key, before);
-        self.remove_finished_runs();
-        self.list_evictable(key);
-    }
-
-    /// Drops the oldest entry of a log.
-    pub(super) fn drop_oldest(&mut self, key: StreamKey) {
-        let log = &mut self.streams[key].log;
-        let before = LogSize::of(log);
-        log.drop_oldest(&mut self.runs);
-        self.log_changed(key, before);
-        self.remove_finished_runs();
-    }
-
-    /// What bounds a stream's log.
-    pub(super) fn bounds(&self, key: StreamKey) -> Bounds {
-        let config = &self.config;
-        match self.streams[key].owner {
-            Owner::Session(_) => Bounds {
-                messages: config.stream_messages,
-                bytes: config.stream_bytes,
-                history: config.stream_history,
-            },
-            Owner::Room(_) => Bounds {
-                messages: config.room_messages,
-                bytes: config.room_bytes,
-                history: config.room_history,
-            },
-        }
     }
 
     /// Moves what still fits the window of a connection that closes into the outbox, stream by

@@ -13,7 +13,7 @@ use crate::store::{Key, TokenBucket};
 use crate::stream::{Owner, StreamKey};
 use crate::time::Timestamp;
 
-use super::{LogSize, Registry, record};
+use super::{Registry, record};
 
 /// Who has to go before the new caps hold. It is made in full before anything is done, so that what
 /// a dry run says is what a reload does.
@@ -152,16 +152,10 @@ impl Registry {
     fn trim_all_logs(&mut self) {
         let streams: Vec<StreamKey> = self.streams.iter().map(|(key, _)| key).collect();
         for key in streams {
-            let bounds = self.bounds(key);
-            let stream = &mut self.streams[key];
-            let before = LogSize::of(&stream.log);
-            while stream.log.exceeds(bounds) {
-                stream.log.make_room(stream.delivered_to_all, &mut self.runs);
-            }
-            self.log_changed(key, before);
-            self.remove_finished_runs();
-            self.trim_history(key);
-            self.arm_stream(key);
+            self.edit_log(key, |stream, bounds, runs| {
+                stream.fit(bounds, runs);
+                stream.trim_history(bounds, runs);
+            });
             if let Owner::Room(room) = self.streams[key].owner {
                 self.remove_room_if_done(room, RoomEnd::Reload);
             }

@@ -12,8 +12,8 @@ use crate::session::SessionKey;
 use crate::stats::{Delivery, Notice, OpenedRun, RunEnd, RunEnded, SessionEnd};
 use crate::time::{Deadline, Timestamp};
 
+use super::Registry;
 use super::timer::Timer;
-use super::{LogSize, Registry};
 
 impl Registry {
     pub(super) fn open_run(
@@ -179,20 +179,13 @@ impl Registry {
         self.timers.cancel(Timer::Run(run));
         self.runs.end(run, head, RunEnded { how, at: self.now });
         self.count_run(session, how, began);
-        let bounds = self.bounds(key);
-        let stream = &mut self.streams[key];
-        let before = LogSize::of(&stream.log);
-        stream.log.let_go(run, first);
-        while stream.log.exceeds(bounds) {
-            stream.log.make_room(stream.delivered_to_all, &mut self.runs);
-        }
-        self.log_changed(key, before);
-        self.remove_finished_runs();
-        if self.streams[key].members.is_empty() {
-            self.trim_history(key);
-        }
-        self.list_evictable(key);
-        self.arm_stream(key);
+        self.edit_log(key, |stream, bounds, runs| {
+            stream.log.let_go(run, first);
+            stream.fit(bounds, runs);
+            if stream.members.is_empty() {
+                stream.trim_history(bounds, runs);
+            }
+        });
         if self.sessions.run_ended(session, self.now) {
             self.arm_session(session);
         }

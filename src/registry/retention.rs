@@ -1,0 +1,123 @@
+//! What streams keep: the one way to change a log, its bounds, its history and its age.
+
+use core::time::Duration;
+
+use crate::log::Bounds;
+use crate::run::Runs;
+use crate::stats::RoomEnd;
+use crate::stream::{Owner, Stream, StreamKey};
+use crate::time::Deadline;
+
+use super::Registry;
+use super::timer::Timer;
+
+impl Registry {
+    /// Changes the log of a stream. No log may be changed in another way: what depends on one is
+    /// adapted here, which is the gauges, the bytes of the user, the runs of which nothing is left, the
+    /// eviction lists and the timer.
+    ///
+    /// One change is one edit. Between two edits the timer may be armed for an entry that the second
+    /// one removes, and would go off for nothing.
+    pub(super) fn edit_log<R>(
+        &mut self,
+        key: StreamKey,
+        edit: impl FnOnce(&mut Stream, Bounds, &mut Runs) -> R,
+    ) -> R {
+        let bounds = self.bounds(key);
+        let stream = &mut self.streams[key];
+        let (messages, bytes) = (stream.log.len() as u64, stream.log.bytes());
+        let result = edit(stream, bounds, &mut self.runs);
+        let counters = &mut self.counters;
+        counters.log_messages = counters.log_messages + stream.log.len() as u64 - messages;
+        counters.log_bytes = counters.log_bytes + stream.log.bytes() - bytes;
+        if let Owner::Session(session) = stream.owner {
+            let user = self.sessions.user_mut(self.sessions.get(session).user);
+            user.bytes = user.bytes + stream.log.bytes() - bytes;
+        }
+        self.remove_finished_runs();
+        self.list_evictable(key);
+        self.arm_stream(key);
+        result
+    }
+
+    /// What bounds a stream's log.
+    pub(super) fn bounds(&self, key: StreamKey) -> Bounds {
+        let config = &self.config;
+        match self.streams[key].owner {
+            Owner::Session(_) => Bounds {
+                messages: config.stream_messages,
+                bytes: config.stream_bytes,
+                history: config.stream_history,
+            },
+            Owner::Room(_) => Bounds {
+                messages: config.room_messages,
+                bytes: config.room_bytes,
+                history: config.room_history,
+            },
+        }
+    }
+
+    /// Once every member was handed everything, only the history stays.
+    pub(super) fn trim_history(&mut self, key: StreamKey) {
+        self.edit_log(key, |stream, bounds, runs| stream.trim_history(bounds, runs));
+    }
+
+    /// Trims a log as soon as nothing of it is lent any more: in the next poll.
+    pub(super) fn trim_later(&mut self, key: StreamKey) {
+        let later = (key, self.streams[key].epoch);
+        // At most one entry is lent by a poll: perhaps of this stream, and then of no other.
+        if self.to_trim != Some(later) {
+            self.trim_lent();
+            self.to_trim = Some(later);
+        }
+    }
+
+    /// Trims the log of what the last poll lent.
+    pub(super) fn trim_lent(&mut self) {
+        if let Some((key, epoch)) = self.to_trim.take()
+            && self.streams.get(key).is_some_and(|stream| stream.epoch == epoch)
+        {
+            self.trim_history(key);
+        }
+    }
+
+    /// How long an entry of a stream may stay; zero for ever.
+    fn ttl(&self, key: StreamKey) -> Duration {
+        match self.streams[key].owner {
+            Owner::Session(_) => self.config.stream_ttl,
+            Owner::Room(_) => self.config.room_ttl,
+        }
+    }
+
+    /// When the oldest entry of a log is too old; `None` if none is bounded by its age.
+    pub(super) fn ages_at(&self, key: StreamKey) -> Option<Deadline> {
+        let ttl = self.ttl(key);
+        if ttl.is_zero() {
+            return None;
+        }
+        self.streams[key].ages_at(ttl)
+    }
+
+    /// Makes sure that the age of a log's oldest entry is looked at in time.
+    fn arm_stream(&mut self, key: StreamKey) {
+        if let Some(at) = self.ages_at(key) {
+            self.timers.no_later_than(Timer::Stream(key), at);
+        }
+    }
+
+    /// The turn of a log: what is too old at this millisecond goes.
+    pub(super) fn drop_aged(&mut self, key: StreamKey, at: Deadline) {
+        let ttl = self.ttl(key);
+        if ttl.is_zero() {
+            return;
+        }
+        self.edit_log(key, |stream, _, runs| {
+            while stream.ages_at(ttl).is_some_and(|ages_at| ages_at <= at) {
+                stream.log.drop_oldest(runs);
+            }
+        });
+        if let Owner::Room(room) = self.streams[key].owner {
+            self.remove_room_if_done(room, RoomEnd::Aged);
+        }
+    }
+}
