@@ -307,13 +307,16 @@ keys! {
     window: u64 = "outbound.window", MESSAGE_OVERHEAD, MAX_BYTES, 64 * KIB;
     /// Cost beside the window for direct messages and replies (default 4 KiB).
     reply_reserve: u64 = "outbound.reply_reserve", 0, MAX_BYTES, 4 * KIB;
-    /// Cost of what all logs hold (default 256 MiB). Over it the first to go are entries that every
-    /// member was handed, then the others. Streams take turns, within one the oldest goes first, and
-    /// those of open runs last. One message of any size is kept.
+    /// Cost of what all logs hold, the text of runs included, and of the tool calls under way (default
+    /// 256 MiB). Over it the first to go are entries that every member was handed, then the others.
+    /// Streams take turns, within one the oldest goes first, and those of open runs last. One message
+    /// of any size is kept. A call does not give way: where calls alone would exceed it, another one
+    /// is refused ([`RunError::ProcessBytes`](crate::RunError::ProcessBytes)).
     process_bytes: u64 = "outbound.process_bytes", 1, 1 << 40, 256 * MIB;
-    /// Cost of what the logs of one user's sessions hold (default 16 MiB, or
+    /// Cost of what the logs of one user's sessions hold, and of their calls (default 16 MiB, or
     /// `outbound.process_bytes` if that is less). What goes first is the same, but the oldest of
-    /// all sessions goes, without turns.
+    /// all sessions goes, without turns. What is refused is the same
+    /// ([`RunError::UserBytes`](crate::RunError::UserBytes)).
     user_bytes: u64 = "outbound.user_bytes", 1, 1 << 40,
         if process_bytes < 16 * MIB { process_bytes } else { 16 * MIB };
     /// Without any flush progress for so long while something is handed out: stuck (default 10 s).
@@ -330,7 +333,8 @@ keys! {
     /// Bytes of one run, [`MESSAGE_OVERHEAD`](crate::MESSAGE_OVERHEAD) per event included (default
     /// 1 MiB). A fourth of them, 4 KiB at most, is reserved for the terminal event.
     run_bytes: u64 = "run.bytes", 1_024, MAX_BYTES, MIB;
-    /// Tool calls of one run that are under way at the same time (default 64).
+    /// Tool calls of one run that are under way at the same time (default 64). Each is charged to
+    /// `outbound.user_bytes` and `outbound.process_bytes` with 192 bytes, until it ends.
     run_calls: u32 = "run.calls", 1, 65_536, 64;
 
     /// From the announcement of a drain to its first close (default 2 s).

@@ -97,6 +97,11 @@ pub enum RunError {
     CallsUnderWay,
     /// `run.events` or `run.bytes` is used up. A terminal event with an empty payload always fits.
     Full,
+    /// The tool calls under way of this user leave no room for another one in `outbound.user_bytes`.
+    UserBytes,
+    /// The tool calls under way of all users leave no room for another one in
+    /// `outbound.process_bytes`.
+    ProcessBytes,
 }
 
 impl fmt::Display for RunError {
@@ -115,6 +120,10 @@ impl fmt::Display for RunError {
             Self::Calls => "too many tool calls are under way in this run (run.calls)",
             Self::CallsUnderWay => "tool calls are under way: they have to end before the run does",
             Self::Full => "the run has had too many events or bytes (run.events, run.bytes)",
+            Self::UserBytes => {
+                "too many tool calls of this user are under way (outbound.user_bytes)"
+            }
+            Self::ProcessBytes => "too many tool calls are under way (outbound.process_bytes)",
         })
     }
 }

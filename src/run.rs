@@ -149,6 +149,10 @@ impl RunEntry {
 /// the longest, whatever its length, for no decision may depend on a name.
 const CALL_BYTES: usize = crate::MAX_ID_BYTES;
 
+/// What a tool call under way is charged to the budgets of its user and of the process: its name,
+/// that of the longest for the same reason, and its record.
+pub(crate) const CALL_COST: u64 = CALL_BYTES as u64 + MESSAGE_OVERHEAD;
+
 /// A tool call under way.
 #[derive(Clone, Hash)]
 pub(crate) struct Call {
@@ -325,6 +329,11 @@ impl Run {
 
     pub(crate) const fn kept(&self) -> u32 {
         self.kept
+    }
+
+    /// The cost of the calls under way.
+    pub(crate) fn call_bytes(&self) -> u64 {
+        self.calls.len() as u64 * CALL_COST
     }
 
     pub(crate) fn calls(&self) -> &[Call] {

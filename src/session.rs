@@ -42,8 +42,10 @@ pub(crate) struct User {
     /// The bucket of the user's connects. It is theirs while the user has a session that has not
     /// ended, and among the departed users after that.
     pub(crate) connects: TokenBucket,
-    /// The cost of what the logs of the sessions hold.
+    /// The cost of what the logs of the sessions hold, and of the calls under way.
     pub(crate) bytes: u64,
+    /// The part of it that is for calls.
+    pub(crate) call_bytes: u64,
 }
 
 #[derive(Clone, Hash)]
@@ -387,6 +389,7 @@ impl Sessions {
             links: Links::OUT,
             pressure: Pressure::None,
             bytes: 0,
+            call_bytes: 0,
         })
     }
 

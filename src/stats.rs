@@ -457,6 +457,8 @@ pub struct Stats {
     pub runs_opened: u64,
     /// Of these, the open ones.
     pub runs: u32,
+    /// Tool calls of these that are under way.
+    pub calls: u32,
     /// Gaps handed out.
     pub gaps: u64,
     /// Entries that logs gave up because of a byte budget.

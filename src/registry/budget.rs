@@ -1,11 +1,15 @@
-//! Byte budgets of a user and of the process, over the logs of all their streams.
+//! Byte budgets of a user and of the process, over the logs of all their streams and the tool calls
+//! under way.
 //!
 //! Entries that every member was handed are the first to go, then the others. Within the process
 //! streams take turns in the order in which they were listed, so that none pays for all. Within a user
-//! the oldest entry goes. Within a stream the entries of open runs go last.
+//! the oldest entry goes. Within a stream the entries of open runs go last. A call does not give way:
+//! one that would take all of a budget for calls does not begin.
 
 use alloc::collections::VecDeque;
 
+use crate::error::RunError;
+use crate::run::CALL_COST;
 use crate::session::UserKey;
 use crate::stats::RoomEnd;
 use crate::stream::{Owner, Stream, StreamKey};
@@ -121,9 +125,28 @@ impl Registry {
         self.keep_process_budget(Some(appended));
     }
 
+    /// Whether the budgets have room for another call, if all entries of logs give way.
+    pub(super) fn has_room_for_call(&self, user: UserKey) -> Result<(), RunError> {
+        if self.sessions.user(user).call_bytes + CALL_COST > self.config.user_bytes {
+            return Err(RunError::UserBytes);
+        }
+        if self.counters.call_bytes + CALL_COST > self.config.process_bytes {
+            return Err(RunError::ProcessBytes);
+        }
+        Ok(())
+    }
+
+    /// The calls under way of a user's run had another cost before: adapts the gauges.
+    pub(super) fn calls_changed(&mut self, user: UserKey, before: u64, after: u64) {
+        self.counters.call_bytes = self.counters.call_bytes + after - before;
+        let user = self.sessions.user_mut(user);
+        user.call_bytes = user.call_bytes + after - before;
+        user.bytes = user.bytes + after - before;
+    }
+
     pub(super) fn keep_process_budget(&mut self, appended: Option<StreamKey>) {
         for class in EvictionClass::ALL {
-            while self.counters.log_bytes > self.config.process_bytes {
+            while self.counters.log_bytes + self.counters.call_bytes > self.config.process_bytes {
                 let Some(key) = self.next_evictable(class, appended) else { break };
                 self.give_up(key, appended);
             }

@@ -369,13 +369,23 @@ impl Registry {
         Ok(())
     }
 
-    /// Budgets hold but for one entry, and every user's gauge is the sum of their logs.
+    /// Budgets hold but for one entry, and every user's gauge is the sum of their logs and calls.
     fn check_budgets(&self) -> Result<(), String> {
+        let mut calls = 0;
         for (slot, user) in self.sessions.iter_users() {
             let streams = user.sessions.iter().map(|session| self.sessions.get(*session).stream);
             let logs = streams.map(|key| &self.streams[key].log);
             let (bytes, entries) = logs
                 .fold((0, 0), |(bytes, entries), log| (bytes + log.bytes(), entries + log.len()));
+            let runs = user.sessions.iter().flat_map(|session| self.runs_of(*session));
+            let of_calls = runs.map(|run| self.runs.get(run).call_bytes()).sum::<u64>();
+            hold!(
+                of_calls == user.call_bytes,
+                "user {slot:?} miscounts {of_calls} bytes of calls: {}",
+                user.call_bytes
+            );
+            calls += of_calls;
+            let bytes = bytes + of_calls;
             hold!(bytes == user.bytes, "user {slot:?} miscounts {bytes} bytes: {}", user.bytes);
             hold!(
                 bytes <= self.config.user_bytes || entries <= 1,
@@ -383,9 +393,10 @@ impl Registry {
             );
         }
         let counters = &self.counters;
+        hold!(calls == counters.call_bytes, "counted {calls} bytes of calls");
         hold!(
-            counters.log_bytes <= self.config.process_bytes || counters.log_messages <= 1,
-            "{} bytes in all logs",
+            counters.log_bytes + calls <= self.config.process_bytes || counters.log_messages <= 1,
+            "{} bytes in all logs, {calls} of calls",
             counters.log_bytes
         );
         Ok(())

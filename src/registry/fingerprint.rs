@@ -69,8 +69,8 @@ impl Registry {
         // The gauges; no sum decides anything.
         let Counters { open, closing, live, pending, .. } = counters;
         (open, closing, live, pending).hash(&mut state);
-        let Counters { waiting, leaving, log_messages, log_bytes, .. } = counters;
-        (waiting, leaving, log_messages, log_bytes).hash(&mut state);
+        let Counters { waiting, leaving, log_messages, log_bytes, call_bytes, .. } = counters;
+        (waiting, leaving, log_messages, log_bytes, call_bytes).hash(&mut state);
         state.finish()
     }
 }

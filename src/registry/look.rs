@@ -4,6 +4,7 @@ use crate::action::Position;
 use crate::config::Config;
 use crate::conn::State;
 use crate::id::{ConnId, RoomId, SessionId, ThreadId, UserId};
+use crate::run::CALL_COST;
 use crate::stats::{ConnState, Stats};
 use crate::stream::{Owner, StreamKey};
 
@@ -55,6 +56,7 @@ impl Registry {
             skipped: counters.skipped,
             log_messages: counters.log_messages,
             log_bytes: counters.log_bytes,
+            calls: (counters.call_bytes / CALL_COST) as u32,
             late_stamps: counters.late_stamps,
             notices_lost: counters.notices_lost,
             closed: counters.closed,

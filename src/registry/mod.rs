@@ -188,6 +188,8 @@ struct Counters {
     skipped: u64,
     log_messages: u64,
     log_bytes: u64,
+    /// The cost of the tool calls under way.
+    call_bytes: u64,
     late_stamps: u64,
     notices_lost: u64,
 }

@@ -108,9 +108,17 @@ impl Registry {
     ) -> Result<Delivery, RunError> {
         let known = self.sessions.find_user(user).and_then(|user| self.runs.find(user, run));
         let run = known.ok_or(RunError::UnknownRun)?;
-        self.runs.get(run).allows(event, &self.config)?;
+        let record = self.runs.get(run);
+        record.allows(event, &self.config)?;
+        let (user, before) = (record.user, record.call_bytes());
+        if matches!(event, RunEvent::ToolExecuting { .. }) {
+            self.has_room_for_call(user)?;
+        }
         let attended = self.attended();
-        let from = self.runs.get_mut(run).take(event, attended);
+        let record = self.runs.get_mut(run);
+        let from = record.take(event, attended);
+        let after = record.call_bytes();
+        self.calls_changed(user, before, after);
         let mut delivery = Delivery::default();
         let (kind, payload) = match event {
             RunEvent::Text(text) => {
@@ -174,6 +182,7 @@ impl Registry {
     fn end_run(&mut self, run: RunKey, how: RunEnd) {
         let record = self.runs.get(run);
         let (session, first, began) = (record.session, record.first, record.began);
+        self.calls_changed(record.user, record.call_bytes(), 0);
         let key = self.sessions.get(session).stream;
         let head = self.streams[key].log.head();
         self.timers.cancel(Timer::Run(run));
@@ -227,6 +236,7 @@ impl Registry {
         while let Some(run) = next {
             self.timers.cancel(Timer::Run(run));
             let record = self.runs.remove(run);
+            self.calls_changed(record.user, record.call_bytes(), 0);
             if record.is_open() {
                 self.count_run(session, RunEnd::SessionEnded, record.began);
             }

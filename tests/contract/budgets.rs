@@ -1,7 +1,7 @@
 //! Byte budgets of a user and of the process: what goes first, and who pays.
 
 use bytes::Bytes;
-use headcount::{Class, ConnId, Message, RunEvent, RunId, Target};
+use headcount::{Class, ConnId, Message, RunError, RunEvent, RunId, Target};
 
 use crate::support::{World, config, ms, secs, text_of_cost, thread, user};
 
@@ -181,6 +181,48 @@ fn an_open_run_is_the_last_to_pay_and_whoever_joins_then_is_told() {
     // What is gone from the front of a log is one number: the messages behind the run's first event
     // are named with it.
     assert_eq!(world.seen(late), ["gap 1..=6", "r says on we go"]);
+}
+
+/// A user's run, which is opened if there is none, begins a tool call.
+fn begin(world: &mut World, name: &str, call: &str) -> Result<(), RunError> {
+    let (name, run) = (user(name), RunId::new("r").unwrap());
+    let mut scope = world.registry.user(&name);
+    let _ = scope.open_run(world.now, &thread("main"), &run, "agent", Bytes::new());
+    let event = RunEvent::ToolExecuting { call, expect: None, payload: Bytes::new() };
+    let began = scope.run_event(world.now, &run, &event).map(drop);
+    world.check();
+    began
+}
+
+#[test]
+fn calls_under_way_count_and_do_not_give_way() {
+    // A call counts with 192 bytes, and its event with 64.
+    let mut world = world(1_000, 1_400);
+    let (alice, bob) = (world.tab("alice", "main"), world.tab("bob", "main"));
+    tell(&mut world, alice, 300);
+    for call in ["1", "2", "3", "4", "5"] {
+        begin(&mut world, "alice", call).unwrap();
+    }
+    assert_eq!(entries(&world, alice).0, 1, "the newest entry stays");
+    assert_eq!(begin(&mut world, "alice", "6"), Err(RunError::UserBytes));
+    begin(&mut world, "bob", "1").unwrap();
+    begin(&mut world, "bob", "2").unwrap();
+    assert_eq!((entries(&world, alice).0, entries(&world, bob).0), (0, 1));
+    assert_eq!(begin(&mut world, "bob", "3"), Err(RunError::ProcessBytes));
+    assert_eq!(world.registry.stats().calls, 7);
+    // What ends makes room, a call or a run with all of its calls.
+    let (of_alice, run) = (user("alice"), RunId::new("r").unwrap());
+    let completed = RunEvent::ToolCompleted { call: "1", payload: Bytes::new() };
+    let _ = world.registry.user(&of_alice).run_event(world.now, &run, &completed).unwrap();
+    begin(&mut world, "bob", "3").unwrap();
+    assert_eq!(begin(&mut world, "bob", "4"), Err(RunError::ProcessBytes));
+    let failed = RunEvent::Failed(Bytes::new());
+    let _ = world.registry.user(&of_alice).run_event(world.now, &run, &failed).unwrap();
+    begin(&mut world, "bob", "4").unwrap();
+    assert_eq!(world.registry.stats().calls, 4);
+    world.registry.revoke(world.now, &user("bob"));
+    world.settle();
+    assert_eq!(world.registry.stats().calls, 0);
 }
 
 #[test]

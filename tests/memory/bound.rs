@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use headcount::{
     Class, CloseReason, Config, ConnId, Inbound, Key, Message, Position, Principal, Registry,
-    Resume, RoomId, RunEvent, RunId, SessionId, Target, ThreadId, Timestamp, UserId,
+    Resume, RoomId, RunError, RunEvent, RunId, SessionId, Target, ThreadId, Timestamp, UserId,
 };
 
 use super::{START, live_bytes};
@@ -330,6 +330,44 @@ fn a_text_that_nobody_reads_stays_within_the_bound() {
     while scope.run_event(START, &run, &RunEvent::Text(&text)).is_ok() {}
     let held = live_bytes() - before;
     assert!(held <= bound, "{held} bytes, {bound} at most");
+}
+
+#[test]
+fn calls_under_way_are_within_the_budgets() {
+    let budget = 1 << 20;
+    let config = Config::builder(1)
+        .runs_per_session(200)
+        .run_events(1 << 20)
+        .run_bytes(1 << 30)
+        .run_calls(65_536)
+        .user_bytes(budget)
+        .process_bytes(budget)
+        .build()
+        .expect("a valid configuration");
+    let before = live_bytes();
+    let mut registry = Registry::new(config);
+    let (user, thread) = (UserId::new("u").expect("a name"), ThreadId::new("t").expect("a name"));
+    let mut refused = 0;
+    for number in 0..200 {
+        let run = RunId::new(long(number)).expect("a name");
+        let opened =
+            registry.user(&user).open_run(START, &thread, &run, &long(number), Bytes::new());
+        assert!(opened.is_ok());
+        for call in 0..100 {
+            let call = long(call);
+            let event =
+                RunEvent::ToolExecuting { call: &call, expect: None, payload: Bytes::new() };
+            let began = registry.user(&user).run_event(START, &run, &event);
+            refused += u32::from(began == Err(RunError::UserBytes));
+            assert!(began.is_ok() || began == Err(RunError::UserBytes));
+        }
+    }
+    registry.check().expect("a sound registry");
+    let calls = registry.stats().calls;
+    assert_eq!((u64::from(calls), calls + refused), (budget / 192, 20_000));
+    // The runs themselves are bounded by their number.
+    let (held, runs) = (live_bytes() - before, 200 * 2_000);
+    assert!(held <= 2 * budget as i64 + runs, "{held} bytes are held");
 }
 
 #[test]

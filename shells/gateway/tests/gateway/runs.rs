@@ -312,6 +312,40 @@ fn so_many_calls_of_a_run_are_under_way() {
 }
 
 #[test]
+fn calls_that_fill_a_budget_are_refused_with_its_name() {
+    for (setting, status, code) in [
+        ("outbound.user_bytes=500", 429, "user_bytes"),
+        ("outbound.process_bytes=500", 503, "process_bytes"),
+    ] {
+        let server = Server::with(&[setting]);
+        let begin = |user: &str| {
+            let body = json!({"user": user, "thread": "main", "run": "r", "agent": "x"});
+            assert_eq!(server.post("/v1/runs", &body.to_string()).status, 201);
+            let event =
+                json!({"event": "tool_executing", "tool": "t", "call": "1", "parameters": {}});
+            let first = tell(&server, user, "r", event.clone());
+            let second =
+                json!({"event": "tool_executing", "tool": "t", "call": "2", "parameters": {}});
+            (first, tell(&server, user, "r", second))
+        };
+        let (first, second) = begin("a");
+        assert_eq!((first.status, second.status), (200, 200));
+        // The user's budget is each user's own, and that of the process is for all.
+        let (of_another, _) = begin("b");
+        let refused = match status {
+            429 => {
+                assert_eq!(of_another.status, 200);
+                let third =
+                    json!({"event": "tool_executing", "tool": "t", "call": "3", "parameters": {}});
+                tell(&server, "a", "r", third)
+            }
+            _ => of_another,
+        };
+        assert_eq!((refused.status, refused.code().as_str()), (status, code));
+    }
+}
+
+#[test]
 fn a_call_under_way_is_no_silence_and_who_comes_too_late_is_told_who_ended_the_run() {
     let server = Server::with(&["run.silence=1s", "run.max_length=20s"]);
     let mut client = server.connect("user=a");

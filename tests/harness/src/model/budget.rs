@@ -6,13 +6,16 @@
 
 use std::collections::BTreeSet;
 
-use headcount::Registry;
+use headcount::{MESSAGE_OVERHEAD, Registry};
 
 use super::Model;
 use super::log::{Log, distinct};
 use super::stream::Stream;
 use crate::seen::Source;
 use crate::{Check, ensure};
+
+/// What a tool call under way is charged: a name of the greatest length, and an overhead.
+pub(crate) const CALL_COST: u64 = 128 + MESSAGE_OVERHEAD;
 
 /// The eviction class of an entry, cheapest to lose first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,11 +102,18 @@ impl Model {
         self.sessions.get(session).map(|session| session.user)
     }
 
-    /// What the logs hold at most: those of a user, or all.
-    fn log_bytes(&self, user: Option<u8>) -> u64 {
+    /// What the tool calls under way are charged: those of a user, or all.
+    pub(crate) fn call_bytes(&self, user: Option<u8>) -> u64 {
+        let runs = self.runs.values().filter(|run| user.is_none_or(|user| run.user == user));
+        runs.map(|run| run.calls.len() as u64).sum::<u64>() * CALL_COST
+    }
+
+    /// What the budgets count at most: that of a user, or all.
+    fn charged(&self, user: Option<u8>) -> u64 {
         let of_user = |source: &Source| user.is_none() || self.user_of(source) == user;
         let streams = self.streams.iter().filter(|(source, _)| of_user(source));
-        streams.map(|(_, stream)| stream.holding().1.1).sum()
+        let logs = streams.map(|(_, stream)| stream.holding().1.1).sum::<u64>();
+        logs + self.call_bytes(user)
     }
 
     /// Whether a budget is so small that it may matter.
@@ -118,17 +128,17 @@ impl Model {
         }
         self.payments.appended.push(source.clone());
         let user = self.user_of(source);
-        let whole = self.log_bytes(None) > self.config.process_bytes();
-        let own = user.is_some() && self.log_bytes(user) > self.config.user_bytes();
+        let whole = self.charged(None) > self.config.process_bytes();
+        let own = user.is_some() && self.charged(user) > self.config.user_bytes();
         self.may_pay(whole, if own { user } else { None }, Some(source));
     }
 
     /// Other budgets hold, and nothing is spared.
     pub(crate) fn budgets_changed(&mut self) {
-        let whole = self.log_bytes(None) > self.config.process_bytes();
+        let whole = self.charged(None) > self.config.process_bytes();
         self.may_pay(whole, None, None);
         for user in self.users() {
-            if self.log_bytes(Some(user)) > self.config.user_bytes() {
+            if self.charged(Some(user)) > self.config.user_bytes() {
                 self.may_pay(false, Some(user), None);
             }
         }
@@ -201,7 +211,7 @@ impl Model {
 
     /// A budget holds, unless one entry alone exceeds it.
     fn check_bound(&self, user: Option<u8>, limit: u64) -> Check {
-        let bytes = self.log_bytes(user);
+        let bytes = self.charged(user);
         let of_user = |source: &Source| user.is_none() || self.user_of(source) == user;
         let streams = self.streams.iter().filter(|(source, _)| of_user(source));
         let entries = streams.map(|(_, stream)| stream.logs[0].kept().count()).sum::<usize>();
@@ -230,10 +240,10 @@ impl Model {
         let is_own = |it: &&Paid| user.is_some() && self.user_of(&it.source) == user;
         let own = paid.iter().filter(is_own).map(cost).sum::<u64>();
         let config = &self.config;
-        let by_user = user.is_some() && self.log_bytes(user) + own > config.user_bytes();
-        let by_process = self.log_bytes(None) + whole > config.process_bytes();
-        let needed = by_user && self.log_bytes(user) + dearest > config.user_bytes()
-            || by_process && self.log_bytes(None) + dearest > config.process_bytes();
+        let by_user = user.is_some() && self.charged(user) + own > config.user_bytes();
+        let by_process = self.charged(None) + whole > config.process_bytes();
+        let needed = by_user && self.charged(user) + dearest > config.user_bytes()
+            || by_process && self.charged(None) + dearest > config.process_bytes();
         ensure!(needed, "{paid:?} went without need");
         for it in &paid {
             let pays_for_own = by_user && is_own(&it);

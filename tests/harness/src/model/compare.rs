@@ -116,6 +116,11 @@ impl Model {
                 sum(stats.runs),
                 self.runs.values().filter(|run| run.is_open()).count() as u64,
             ),
+            (
+                "calls",
+                sum(stats.calls),
+                self.runs.values().map(|run| run.calls.len() as u64).sum::<u64>(),
+            ),
             ("late_stamps", stats.late_stamps, tally.late),
         ] {
             ensure!(got == expected, "stats: {name} is {got}, expected {expected}");

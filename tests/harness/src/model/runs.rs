@@ -9,6 +9,7 @@ use headcount::{
     Timestamp,
 };
 
+use super::budget::CALL_COST;
 use super::entry::Entry;
 use super::log::Fate;
 use super::stream::Lag;
@@ -277,7 +278,15 @@ impl Model {
         let (another, reserve) = if terminal { (0, 0) } else { (1, self.run_reserve()) };
         let full = run.events + another >= config.run_events().into()
             || run.cost + bytes + MESSAGE_OVERHEAD + reserve > config.run_bytes();
-        full.then_some(RunError::Full)
+        if full {
+            return Some(RunError::Full);
+        }
+        let begins = matches!(report, Report::Executing { .. });
+        let finds_room = |user, budget| !begins || self.call_bytes(user) + CALL_COST <= budget;
+        if !finds_room(Some(run.user), config.user_bytes()) {
+            return Some(RunError::UserBytes);
+        }
+        (!finds_room(None, config.process_bytes())).then_some(RunError::ProcessBytes)
     }
 
     pub(crate) fn run_event(

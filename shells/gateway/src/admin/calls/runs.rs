@@ -40,7 +40,7 @@ pub(crate) static EVENT: Call = Call {
     body: Body::OneOf(&event::FORMS),
     once: true,
     answer: Answer::Json(&delivery_answer::TOLD),
-    refusals: &[404],
+    refusals: &[404, 429],
 };
 
 /// The stream that all events of runs are in.
@@ -170,6 +170,8 @@ fn not_told(error: RunError, context: &Context<'_>) -> Problem {
         RunError::Calls => (422, "run_calls"),
         RunError::CallsUnderWay => (422, "calls_under_way"),
         RunError::Full => (422, "run_full"),
+        RunError::UserBytes => (429, "user_bytes"),
+        RunError::ProcessBytes => (503, "process_bytes"),
         _ => (422, "refused"),
     };
     Problem::new(status, code, message)
