@@ -305,7 +305,8 @@ keys! {
     /// [`MESSAGE_OVERHEAD`](crate::MESSAGE_OVERHEAD), or a ping alone would exceed it and pause the
     /// connection's input). An empty window admits one message of any size.
     window: u64 = "outbound.window", MESSAGE_OVERHEAD, MAX_BYTES, 64 * KIB;
-    /// Cost beside the window for direct messages and replies (default 4 KiB).
+    /// Cost beside the window for direct messages and replies (default 4 KiB). While the window is not
+    /// exceeded, a reply of at most this cost fits, whatever else is queued.
     reply_reserve: u64 = "outbound.reply_reserve", 0, MAX_BYTES, 4 * KIB;
     /// Cost of what all logs hold, the text of runs included, and of the tool calls under way (default
     /// 256 MiB). Over it the first to go are entries that every member was handed, then the others.
@@ -313,6 +314,12 @@ keys! {
     /// of any size is kept. A call does not give way: where calls alone would exceed it, another one
     /// is refused ([`RunError::ProcessBytes`](crate::RunError::ProcessBytes)).
     process_bytes: u64 = "outbound.process_bytes", 1, 1 << 40, 256 * MIB;
+    /// Cost of what is queued for single connections and was not polled yet: direct messages, and what
+    /// connections that close are still handed out of their streams (default a fourth of
+    /// `outbound.process_bytes`). Over it a direct message is [`Full`](crate::ReplyError::Full), unless
+    /// what is queued for its connection stays within `outbound.reply_reserve`, and a close hands out
+    /// no more. One message of any size is queued while there is nothing else.
+    direct_bytes: u64 = "outbound.direct_bytes", 1, 1 << 40, (process_bytes / 4).max(1);
     /// Cost of what the logs of one user's sessions hold, and of their calls (default 16 MiB, or
     /// `outbound.process_bytes` if that is less). What goes first is the same, but the oldest of
     /// all sessions goes, without turns. What is refused is the same

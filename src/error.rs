@@ -309,7 +309,8 @@ impl fmt::Display for InboundError {
 pub enum ReplyError {
     /// The handle names no connection, or one that is closing.
     UnknownConn,
-    /// The connection's window and its reply reserve are full.
+    /// The connection's window and its reply reserve are full, or as much as `outbound.direct_bytes`
+    /// waits to be polled, or the message is longer than the reserve and does not fit the window.
     Full,
 }
 
@@ -317,7 +318,10 @@ impl fmt::Display for ReplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::UnknownConn => "no such connection: it has ended, is closing, or never was",
-            Self::Full => "the connection reads too slowly: its window and reply reserve are full",
+            Self::Full => {
+                "no room: the connection reads too slowly, so that its window and reply reserve are \
+                 full, or too much is queued for all (outbound.direct_bytes)"
+            }
         })
     }
 }

@@ -264,7 +264,7 @@
 //! | direct messages: [`reply`](Registry::reply), and `send` to a connection | in the order of the calls, and before all stream data that was not polled yet: a reply overtakes what was sent to the session before it |
 //! | `Ping`, `Close` | among the direct messages, where their cause was |
 //! | entries of two streams, announcements, `Draining` | no order is promised between them; an announcement passes over a connection that is behind or has no room |
-//! | a `close` | what was direct first, then what of the streams fits the window, the session's first and rooms in the order of the joins, then `Close` |
+//! | a `close` | what was direct first, then what of the streams fits the window and `outbound.direct_bytes`, the session's first and rooms in the order of the joins, then `Close` |
 //! | the end of the socket | what was not polled is dropped, then `Cleanup` |
 //! | a `leave` | nothing of that room after the call, also nothing that was sent before it |
 //!

@@ -65,6 +65,13 @@ impl Window {
         self.load == 0 || self.load.saturating_add(cost) <= limit
     }
 
+    /// Whether a direct message of this cost may be queued: under the limit like anything else, or
+    /// beyond it as far as the reserve goes.
+    pub(crate) const fn fits_direct(&self, cost: u64, limit: u64, reserve: u64) -> bool {
+        let with_it = self.load.saturating_add(cost);
+        self.fits(cost, limit) || (cost <= reserve && with_it <= limit.saturating_add(reserve))
+    }
+
     /// Whether there is so much room that a connection that was held back should go on.
     pub(crate) const fn is_half_empty(&self, limit: u64) -> bool {
         self.load <= limit / 2
@@ -136,6 +143,16 @@ mod tests {
         window.queue(60);
         assert!(window.fits(40, 100) && !window.fits(41, 100));
         assert!(!window.fits(u64::MAX, 100), "a sum that would wrap does not fit");
+    }
+
+    #[test]
+    fn beyond_the_limit_a_direct_message_fits_the_reserve() {
+        let mut window = Window::new(at(0));
+        assert!(window.fits_direct(1_000, 100, 50));
+        window.queue(100);
+        assert!(window.fits_direct(50, 100, 50) && !window.fits_direct(51, 100, 50));
+        window.queue(1);
+        assert!(window.fits_direct(49, 100, 50) && !window.fits_direct(50, 100, 50));
     }
 
     #[test]

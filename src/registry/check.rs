@@ -433,6 +433,7 @@ impl Registry {
     fn check_outbox(&self) -> Result<(), String> {
         let mut queued = vec![0; self.conns.end()];
         let mut cleanups = vec![0; self.conns.end()];
+        hold!(self.outbox.is_sound(), "the outbox miscounts its bytes");
         for item in self.outbox.iter() {
             if let Some((conn, cost)) = item.charge() {
                 hold!(self.conns.resolve(conn).is_some(), "an item for {conn:?}, which is no more");

@@ -75,8 +75,10 @@ impl Registry {
         delivery
     }
 
-    /// Answers one connection, also one that was upgraded and not admitted yet. While the window is
-    /// not exceeded one reply of any size fits; beyond it, what the reply reserve still holds.
+    /// Answers one connection, also one that was upgraded and not admitted yet. While its window is
+    /// not exceeded, a reply of at most `outbound.reply_reserve` fits. A longer one has to fit the
+    /// window, and what is queued for all connections has to stay within `outbound.direct_bytes`. An
+    /// empty window admits any length.
     ///
     /// # Errors
     /// [`ReplyError`]; nothing of the message is kept then.
@@ -102,9 +104,11 @@ impl Registry {
         if !reachable {
             return Err(ReplyError::UnknownConn);
         }
-        let (load, limit) = (hot.window.load(), self.config.window);
-        let reserve = self.config.reply_reserve;
-        if load > limit && load.saturating_add(message.cost()) > limit + reserve {
+        let (cost, reserve) = (message.cost(), self.config.reply_reserve);
+        let is_reserved = hot.window.queued().saturating_add(cost) <= reserve;
+        if !hot.window.fits_direct(cost, self.config.window, reserve)
+            || !(is_reserved || self.outbox.fits(cost, self.config.direct_bytes))
+        {
             return Err(ReplyError::Full);
         }
         self.enqueue(Queued::Direct { conn, message });

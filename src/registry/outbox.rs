@@ -18,8 +18,9 @@ use crate::time::Timestamp;
 
 use super::Registry;
 
-/// One item, bounded by what it is about: direct messages and moved entries by the window and the
-/// reserve of their connection, and one ping, one close and one cleanup of each.
+/// One item, bounded by what it is about: direct messages, moved entries and gaps by the window and the
+/// reserve of their connection and by `outbound.direct_bytes`, and one ping, one close and one cleanup
+/// of each.
 #[derive(Clone, Hash, Debug)]
 pub(crate) enum Queued {
     Direct {
@@ -153,6 +154,16 @@ impl Queued {
         }
     }
 
+    /// What of it counts towards `outbound.direct_bytes`.
+    fn bounded_cost(&self) -> u64 {
+        match self {
+            Self::Direct { .. } | Self::Entry { .. } | Self::Gap { .. } => {
+                self.charge().map_or(0, |(_, cost)| cost)
+            }
+            _ => 0,
+        }
+    }
+
     pub(crate) fn action<'a>(&'a self, to: &'a [ConnId]) -> Action<'a> {
         match self {
             Self::Direct { message, .. } => Action::Send {
@@ -186,17 +197,34 @@ impl Queued {
 #[derive(Clone, Hash)]
 pub(crate) struct Outbox {
     queue: VecDeque<Queued>,
+    /// The cost of the items that are bounded by it.
+    bytes: u64,
 }
 
 impl Outbox {
     const KEPT_CAPACITY: usize = 4_096;
 
     pub(crate) const fn new() -> Self {
-        Self { queue: VecDeque::new() }
+        Self { queue: VecDeque::new(), bytes: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// Whether an item of this cost may be queued. One of any cost may while there is no other.
+    pub(crate) const fn fits(&self, cost: u64, limit: u64) -> bool {
+        self.bytes == 0 || self.bytes.saturating_add(cost) <= limit
+    }
+
+    /// Whether its sum is that of its items.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.queue.iter().map(Queued::bounded_cost).sum::<u64>() == self.bytes
+    }
+
+    fn push(&mut self, item: Queued) {
+        self.bytes += item.bounded_cost();
+        self.queue.push_back(item);
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Queued> {
@@ -205,6 +233,7 @@ impl Outbox {
 
     pub(crate) fn pop(&mut self) -> Option<Queued> {
         let item = self.queue.pop_front()?;
+        self.bytes -= item.bounded_cost();
         if self.queue.is_empty() && self.queue.capacity() > Self::KEPT_CAPACITY {
             self.queue = VecDeque::new();
         }
@@ -218,7 +247,7 @@ impl Registry {
         if let Some((conn, cost)) = item.charge() {
             self.conns.hot_mut(ConnKey::of_slot(conn.index())).window.queue(cost);
         }
-        self.outbox.queue.push_back(item);
+        self.outbox.push(item);
     }
 
     /// Does what handing out an item means. `false`: it is void, its connection has gone.

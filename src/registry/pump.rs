@@ -310,8 +310,8 @@ impl Registry {
         self.trim_later(key);
     }
 
-    /// Moves what still fits the window of a connection that closes into the outbox, stream by
-    /// stream, as its own turns would have handed it out.
+    /// Moves what still fits the window of a connection that closes, and `outbound.direct_bytes`, into
+    /// the outbox, stream by stream, as its own turns would have handed it out.
     pub(super) fn hand_out_farewell(&mut self, slot: ConnKey) {
         debug_assert_eq!(self.conns.hot(slot).state, State::Open);
         if self.conns.cold(slot).reason == CloseReason::PeerClosed {
@@ -334,7 +334,8 @@ impl Registry {
                     }
                 };
                 let cost = item.charge().map_or(0, |(_, cost)| cost);
-                if !self.fits(slot, cost) {
+                let has_room = self.outbox.fits(cost, self.config.direct_bytes);
+                if !has_room || !self.fits(slot, cost) {
                     return;
                 }
                 self.enqueue(item);

@@ -21,7 +21,7 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
         interval pong_timeout pause_threshold
         stream_messages stream_bytes stream_ttl stream_history
         room_messages room_bytes room_ttl room_history
-        window reply_reserve process_bytes user_bytes slow_deadline
+        window reply_reserve process_bytes direct_bytes user_bytes slow_deadline
         run_silence run_max_length run_events run_bytes run_calls
         drain_grace drain_deadline
         fanout_chunk announcements closed_ring notices tick_budget
@@ -81,6 +81,7 @@ const DEFAULTS: Table = &[
     ("window", "65536"),
     ("reply_reserve", "4096"),
     ("process_bytes", "268435456"),
+    ("direct_bytes", "67108864"),
     ("user_bytes", "16777216"),
     ("slow_deadline", "10s"),
     ("run_silence", "120s"),

@@ -152,7 +152,7 @@ fn stream_data_never_uses_the_lane() {
 }
 
 #[test]
-fn while_the_lane_is_untouched_a_reply_of_any_size_fits() {
+fn while_the_window_is_not_exceeded_a_reply_as_long_as_the_reserve_fits() {
     let mut world = world();
     let alice = world.open("alice", "main");
     for _ in 0..10 {
@@ -160,7 +160,9 @@ fn while_the_lane_is_untouched_a_reply_of_any_size_fits() {
     }
     world.drain();
     let now = world.now;
-    assert_eq!(world.registry.reply(now, alice, Message::text(text_of_cost(9_000))), Ok(()));
+    let longer = world.registry.reply(now, alice, Message::text(text_of_cost(201)));
+    assert_eq!(longer, Err(ReplyError::Full));
+    assert_eq!(world.registry.reply(now, alice, Message::text(text_of_cost(200))), Ok(()));
     let second = world.registry.reply(now, alice, Message::text(""));
     assert_eq!(second, Err(ReplyError::Full));
 }
@@ -181,8 +183,80 @@ fn input_is_paused_beyond_the_window_and_ready_again_at_half() {
     assert!(!world.flush_some(alice, 563));
     assert!(world.flush_some(alice, 1), "half a window is left");
     assert_eq!(world.data(alice), Flow::Ready);
-    let reply = world.registry.reply(world.now, alice, Message::text(text_of_cost(50_000)));
-    assert_eq!(reply, Ok(()), "one reply always fits after that");
+    let reply = world.registry.reply(world.now, alice, Message::text(text_of_cost(200)));
+    assert_eq!(reply, Ok(()), "a reply as long as the reserve always fits after that");
+}
+
+#[test]
+fn an_empty_window_admits_a_reply_of_any_size_and_what_is_longer_than_the_reserve_fits_the_window()
+{
+    let mut world = world();
+    let alice = world.open("alice", "main");
+    let now = world.now;
+    let mut reply = |cost| world.registry.reply(now, alice, Message::text(text_of_cost(cost)));
+    assert_eq!(reply(700), Ok(()));
+    assert_eq!(reply(301), Err(ReplyError::Full));
+    assert_eq!(reply(300), Ok(()));
+    assert_eq!(reply(200), Ok(()));
+    let bob = world.open("bob", "main");
+    assert_eq!(world.registry.reply(world.now, bob, Message::text(text_of_cost(9_000))), Ok(()));
+}
+
+#[test]
+fn what_is_queued_for_all_is_bounded_and_each_has_its_reserve_beside() {
+    let narrow = config().window(1_000).reply_reserve(200).direct_bytes(1_500);
+    let mut world = World::with(narrow.interval(secs(0)));
+    let conns = ["alice", "bob", "carol"].map(|name| world.open(name, "main"));
+    let reply = |world: &mut World, conn, cost| {
+        world.registry.reply(world.now, conn, Message::text(text_of_cost(cost)))
+    };
+    assert_eq!(reply(&mut world, conns[0], 1_000), Ok(()));
+    assert_eq!(reply(&mut world, conns[1], 501), Err(ReplyError::Full));
+    assert_eq!(reply(&mut world, conns[1], 500), Ok(()));
+    // Beyond it: as much for each connection as the reserve, whatever is queued for others.
+    assert_eq!(reply(&mut world, conns[0], 64), Err(ReplyError::Full));
+    assert_eq!(reply(&mut world, conns[2], 201), Err(ReplyError::Full));
+    assert_eq!(reply(&mut world, conns[2], 100), Ok(()));
+    assert_eq!(reply(&mut world, conns[2], 100), Ok(()));
+    assert_eq!(reply(&mut world, conns[2], 64), Err(ReplyError::Full));
+    world.tell_conn(conns[2], "");
+    assert!(world.delivery.full);
+    world.check();
+    // What was polled is no longer queued.
+    world.drain();
+    assert_eq!(reply(&mut world, conns[1], 500), Ok(()));
+}
+
+#[test]
+fn one_message_of_any_size_is_queued_while_nothing_else_is() {
+    let mut world = World::with(config().reply_reserve(0).direct_bytes(1));
+    let (alice, bob) = (world.open("alice", "main"), world.open("bob", "main"));
+    let large = || Message::text(text_of_cost(9_000));
+    assert_eq!(world.registry.reply(world.now, alice, large()), Ok(()));
+    assert_eq!(world.registry.reply(world.now, bob, Message::text("")), Err(ReplyError::Full));
+    // Its connection goes: it counts until its turn comes in the outbox.
+    world.registry.disconnect(world.now, alice).unwrap();
+    assert_eq!(world.registry.reply(world.now, bob, Message::text("")), Err(ReplyError::Full));
+    world.settle();
+    assert_eq!(world.registry.reply(world.now, bob, large()), Ok(()));
+    world.check();
+}
+
+#[test]
+fn a_close_hands_out_no_more_than_all_may_have_queued() {
+    let mut world = World::with(config().window(1_000).direct_bytes(250));
+    let conns = ["alice", "bob"].map(|name| world.open(name, "main"));
+    for conn in conns {
+        (0..3).for_each(|_| world.tell_session(conn, &hundred()));
+    }
+    for conn in conns {
+        world.registry.close(world.now, Target::Conn(conn), CloseReason::Application);
+        world.check();
+    }
+    world.settle();
+    // The sockets have ended by now. Each was told why, and the logs keep the rest for a resume.
+    let told = conns.map(|conn| world.seen(conn).len());
+    assert_eq!(told, [3, 1], "two messages and the close, and the close alone");
 }
 
 #[test]

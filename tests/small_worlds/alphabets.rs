@@ -76,6 +76,7 @@ fn config() -> ConfigBuilder {
         .room_ttl(LONG)
         .window(200)
         .reply_reserve(100)
+        .direct_bytes(1 << 20)
         .message_bytes(1_000)
         .fanout_chunk(1)
 }

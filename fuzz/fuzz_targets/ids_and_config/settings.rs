@@ -117,6 +117,7 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         window: u64,
         reply_reserve: u64,
         process_bytes: u64,
+        direct_bytes: u64,
         user_bytes: u64,
         slow_deadline: Duration,
         run_silence: Duration,

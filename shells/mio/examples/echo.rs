@@ -10,12 +10,15 @@ use std::ops::Range;
 use std::time::Duration;
 
 use headcount::{
-    CloseReason, Config, ConnId, Message, Principal, ReplyError, StreamRef, Target, ThreadId,
-    UserId,
+    CloseReason, Config, ConnId, MESSAGE_OVERHEAD, Message, Principal, ReplyError, StreamRef,
+    Target, ThreadId, UserId,
 };
 use headcount_mio::{
     Context, FrameKind, Handler, Options, Outcome, Payload, Request, Server, Verdict,
 };
+
+/// The longest message.
+const LONGEST: u64 = 64 * 1024 * 1024;
 
 struct Echo {
     everybody: Principal,
@@ -37,7 +40,7 @@ impl Handler for Echo {
             Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
         };
         if context.registry.reply(context.now, conn, message) == Err(ReplyError::Full) {
-            // One reply to each message is sure to fit.
+            // One reply to each message is sure to fit: the reserve is as long as a message may be.
             context.registry.close(context.now, Target::Conn(conn), CloseReason::InternalError);
         }
         Outcome::Done
@@ -63,7 +66,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .connect_rate(0)
         .connect_rate_per_user(0)
         .message_rate(0)
-        .message_bytes(64 * 1024 * 1024)
+        .message_bytes(LONGEST)
+        .reply_reserve(LONGEST + MESSAGE_OVERHEAD)
         .linger(Duration::ZERO)
         .build()?;
     let options = Options::new().path(path.clone()).signals(true);

@@ -54,8 +54,8 @@ pub trait Handler {
     /// pending too (after [`Verdict::Pending`]): authenticate it with
     /// [`Registry::connect`], or close it with [`Registry::close`].
     ///
-    /// One [`reply`](Registry::reply) to it is sure to fit; what it says beyond that may be
-    /// answered with `Full`.
+    /// One [`reply`](Registry::reply) to it is sure to fit, if it is as long as
+    /// `outbound.reply_reserve` at most. What it says beyond that may be answered with `Full`.
     ///
     /// An answer that needs a file, a network or another thread is [`Outcome::Later`].
     fn message(&mut self, context: &mut Context<'_>, conn: ConnId, payload: Payload<'_>)

@@ -137,6 +137,7 @@ keys! {
     "outbound.window" window
     "outbound.reply_reserve" reply_reserve
     "outbound.process_bytes" process_bytes
+    "outbound.direct_bytes" direct_bytes
     "outbound.user_bytes" user_bytes
     "outbound.slow_deadline" slow_deadline
     "run.silence" run_silence

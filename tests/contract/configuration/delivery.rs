@@ -128,6 +128,15 @@ pub(crate) const ROWS: &[Row] = &[
             world.registry.reply(world.now, alice, Message::text("b"))
         });
     }),
+    ("outbound.direct_bytes", |key| {
+        let config = config().reply_reserve(0);
+        let outcomes = [(2 * LETTER - 1, Err(ReplyError::Full)), (2 * LETTER, Ok(()))];
+        key.decides(B::direct_bytes, config, outcomes, |world| {
+            let (alice, bob) = (world.open("alice", "main"), world.open("bob", "main"));
+            world.tell_conn(alice, "a");
+            world.registry.reply(world.now, bob, Message::text("b"))
+        });
+    }),
     ("outbound.slow_deadline", |key| {
         let outcomes = [(secs(1), secs(1)), (secs(2), secs(2))];
         key.decides(B::slow_deadline, narrow(), outcomes, |world| {

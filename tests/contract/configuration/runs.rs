@@ -105,6 +105,7 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     ("outbound.process_bytes", |key| {
         let outcomes = [(1_500, [3, 3]), (2_000, [4, 4])];
-        key.decides(B::process_bytes, config().user_bytes(1_000), outcomes, kept_of_two);
+        let config = config().user_bytes(1_000).direct_bytes(1_000);
+        key.decides(B::process_bytes, config, outcomes, kept_of_two);
     }),
 ];

@@ -23,6 +23,8 @@ pub const ALL: &[&str] = &[
     "a connection was stuck",
     "a connection was taken over",
     "a direct message found no room",
+    "a direct message found no room among all",
+    "a direct message needed no room among all",
     "a direct message used the reply reserve",
     "a drain closed a connection",
     "a drain ended hard",

@@ -180,7 +180,9 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .connect_burst_per_user(small(later))
         .rooms_per_user(later.pick(&[1, 2, 4, 9, 512, 512, 512, 512, 512, 512]));
     let rare = later.below(6) == 0;
-    let builder = builder.run_calls(later.pick(&[1, 2, 3, 64]));
+    let builder = builder
+        .run_calls(later.pick(&[1, 2, 3, 64]))
+        .direct_bytes(later.pick(&[huge, huge, huge, huge, 1, 300, 1_000, 5_000]));
     if !rare {
         return builder;
     }

@@ -118,7 +118,8 @@ impl Model {
     pub(crate) fn begin_close(&mut self, id: ConnId, reasons: &[CloseReason], exact: bool) {
         let mut moved = Moved::default();
         if self.conns[&id].is_open() && reasons != [CloseReason::PeerClosed] {
-            moved = self.moved(id, exact && reasons.len() == 1);
+            let exact = exact && reasons.len() == 1 && self.has_room_for_all();
+            moved = self.moved(id, exact);
             self.mark_moved(&moved);
         } else {
             moved.right.push(Vec::new());
@@ -128,6 +129,15 @@ impl Model {
             conn.state = State::Closing;
             conn.outbox.push_back(Waiting::Close(moved));
         }
+    }
+
+    /// Whether the registry's outbox has room for what any close may move out of the logs. Otherwise it
+    /// is open whose entries find room when several close at once.
+    fn has_room_for_all(&self) -> bool {
+        let costs = self.streams.values().flat_map(|stream| &stream.entries);
+        let largest = costs.map(|entry| entry.content.cost()).max().unwrap_or(0);
+        let one = self.config.window().max(largest);
+        self.directed().1 + self.open().count() as u64 * one <= self.config.direct_bytes()
     }
 
     /// What of the logs still fits the window, in order. It is open whether a stream that is blocked
@@ -326,6 +336,8 @@ impl Model {
     /// The socket has ended, or its time is up: nothing more but its `Cleanup`.
     pub(crate) fn end(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(&id) {
+            // What waits for it in the registry's outbox stays there until it comes to be polled.
+            conn.void = conn.directed().1;
             conn.state = State::Gone;
             conn.ping_due = PingDue::No;
             conn.outbox = VecDeque::from([Waiting::Cleanup]);

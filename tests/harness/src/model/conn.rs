@@ -57,6 +57,17 @@ impl Moved {
         self.begins_rightly() && self.right.iter().any(|right| right.len() == self.polled.len())
     }
 
+    /// What of it was not polled yet, at least and at most.
+    fn cost(&self) -> (u64, u64) {
+        let sum = |items: &[Item]| items.iter().map(Item::cost).sum::<u64>();
+        let polled = sum(&self.polled);
+        let left = |right: &Vec<Item>| sum(right).saturating_sub(polled);
+        let least = self.right.iter().map(left).min().unwrap_or(0);
+        // A gap may stand before each entry.
+        let all = sum(&self.lacked) + (self.lacked.len() as u64 + 1) * MESSAGE_OVERHEAD;
+        (least, self.right.iter().map(left).max().unwrap_or(all))
+    }
+
     fn is(&self, item: &Item, polled: &Item) -> bool {
         let (Item::Gap { stream, from, to }, Item::Gap { from: begins, .. }) = (item, polled)
         else {
@@ -139,6 +150,8 @@ pub(crate) struct Conn {
     /// When its `Close` was polled. Each pause since makes it later.
     pub(crate) close_polled: Option<Timestamp>,
     pub(crate) outbox: VecDeque<Waiting>,
+    /// Gone: the most that may still wait for it in the registry's outbox, in units of cost.
+    pub(crate) void: u64,
     pub(crate) handed: u64,
     pub(crate) flushed: u64,
     /// The last flush progress, or the moment at which something came to be in flight.
@@ -198,6 +211,7 @@ impl Conn {
             closed_by: 0,
             close_polled: None,
             outbox: VecDeque::new(),
+            void: 0,
             handed: 0,
             flushed: 0,
             progress_at: now,
@@ -274,7 +288,23 @@ impl Conn {
 
     /// Whether a direct message finds room.
     pub(crate) fn direct_fits(&self, cost: u64, window: u64, reply_reserve: u64) -> bool {
-        self.used() <= window || self.used() + cost <= window + reply_reserve
+        let reserved = cost <= reply_reserve && self.used() + cost <= window + reply_reserve;
+        self.fits(cost, window) || reserved
+    }
+
+    /// What of the registry's outbox is for it, at least and at most: direct messages, and what a close
+    /// has moved out of the logs.
+    pub(crate) fn directed(&self) -> (u64, u64) {
+        let (mut least, mut most) = (0, self.void);
+        for waiting in &self.outbox {
+            let (low, high) = match waiting {
+                Waiting::Direct(message) => (message.cost(), message.cost()),
+                Waiting::Close(moved) => moved.cost(),
+                Waiting::Cleanup => (0, 0),
+            };
+            (least, most) = (least + low, most + high);
+        }
+        (least, most)
     }
 
     /// A sign of life. It answers the ping, and makes one that waits to be polled pointless.

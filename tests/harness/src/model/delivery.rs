@@ -8,7 +8,7 @@ use headcount::{
 };
 
 use super::closing::Audience;
-use super::conn::{State, Waiting};
+use super::conn::{Conn, State, Waiting};
 use super::entry::Entry;
 use super::stream::Lag;
 use super::{Announcement, Model};
@@ -103,12 +103,39 @@ impl Model {
         }
     }
 
-    /// Whether a direct message is taken; queues it then.
-    fn take_direct(&mut self, id: ConnId, message: &Message) -> bool {
+    /// What is queued for all connections, at least and at most.
+    pub(crate) fn directed(&self) -> (u64, u64) {
+        let each = self.conns.values().map(Conn::directed);
+        each.fold((0, 0), |sums, (least, most)| (sums.0 + least, sums.1 + most))
+    }
+
+    /// Whether what is queued for all has room for a direct message; `None`: it is open.
+    fn has_room_for(&self, cost: u64) -> Option<bool> {
+        let fits = |queued: u64| queued == 0 || queued + cost <= self.config.direct_bytes();
+        let (least, most) = self.directed();
+        match (fits(least), fits(most)) {
+            (fits, same) if fits == same && (fits || least > 0) => Some(fits),
+            _ => None,
+        }
+    }
+
+    /// Whether a direct message is taken; queues it then. Where that is open, the registry's answer
+    /// counts.
+    fn take_direct(&mut self, id: ConnId, message: &Message, taken: bool) -> bool {
         let (window, reply_reserve) = (self.config.window(), self.config.reply_reserve());
+        let has_room = self.has_room_for(message.cost());
         let Some(conn) = self.conns.get_mut(&id) else { return false };
-        let fits = conn.direct_fits(message.cost(), window, reply_reserve);
-        if !fits {
+        let mut fits = conn.direct_fits(message.cost(), window, reply_reserve);
+        if fits && has_room != Some(true) {
+            if conn.queued() + message.cost() <= reply_reserve {
+                self.marks.hit("a direct message needed no room among all");
+            } else {
+                fits = has_room.unwrap_or(taken);
+                if !fits {
+                    self.marks.hit("a direct message found no room among all");
+                }
+            }
+        } else if !fits {
             self.marks.hit("a direct message found no room");
         } else if conn.used() + message.cost() > window {
             self.marks.hit("a direct message used the reply reserve");
@@ -137,7 +164,8 @@ impl Model {
     ) -> Check {
         let mut expected = (0, false);
         if self.can_be_answered(id) && except != Some(id) {
-            expected = if self.take_direct(id, message) { (1, false) } else { (0, true) };
+            let taken = self.take_direct(id, message, !got.full);
+            expected = if taken { (1, false) } else { (0, true) };
         }
         let fine = (got.live, got.full) == expected && got.behind == 0 && got.stored().is_empty();
         ensure!(fine, "send to one: {got:?}, expected (live, full) {expected:?}");
@@ -154,7 +182,7 @@ impl Model {
         self.clock(stamp);
         let expected = if !self.can_be_answered(id) {
             Err(ReplyError::UnknownConn)
-        } else if self.take_direct(id, message) {
+        } else if self.take_direct(id, message, got.is_ok()) {
             Ok(())
         } else {
             Err(ReplyError::Full)
