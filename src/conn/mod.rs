@@ -2,6 +2,7 @@
 
 mod deadline;
 mod heartbeat;
+mod table_walk;
 mod window;
 
 use alloc::boxed::Box;
@@ -21,6 +22,7 @@ use crate::waiting::Waiter;
 
 pub(crate) use self::deadline::{Due, Rules, deadline, is_overdue, jitter_bits};
 pub(crate) use self::heartbeat::{Ask, Heard, Probe, Pulse};
+pub(crate) use self::table_walk::TableWalk;
 pub(crate) use self::window::Window;
 
 key! {

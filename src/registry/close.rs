@@ -1,9 +1,7 @@
 //! How connections leave: one, several, all.
 
-use core::num::NonZeroU32;
-
 use crate::action::CloseReason;
-use crate::conn::{ConnKey, State};
+use crate::conn::{ConnKey, State, TableWalk};
 use crate::id::ConnId;
 use crate::room::RoomKey;
 use crate::session::SessionKey;
@@ -17,20 +15,11 @@ use super::ready::Ready;
 use super::timer::Timer;
 use super::{Registry, Target, record};
 
-/// A walk over the table that closes whoever is there.
+/// Closing all connections that were there at the call.
 #[derive(Clone, Hash)]
 pub(crate) struct MassCloseEveryone {
     reason: CloseReason,
-    next: usize,
-    end: usize,
-    /// The youngest connection at the call: later ones stay.
-    youngest: u32,
-}
-
-/// Whether a handle was created after the one with the serial `than`. Serials wrap, so their order is
-/// that of their distance.
-pub(super) const fn is_later(serial: NonZeroU32, than: u32) -> bool {
-    serial.get().wrapping_sub(than).cast_signed() > 0
+    walk: TableWalk,
 }
 
 impl Registry {
@@ -39,8 +28,9 @@ impl Registry {
     /// A closing connection frees its places at once: it is no member, no recipient, and counts
     /// towards no limit. What still fits its window is handed out, then `Close`, then nothing. The
     /// members of a room, and everyone, are closed in slices while actions are polled: who joins
-    /// the room meanwhile may be closed too. Everyone means whoever is there at the call, sockets
-    /// that wait to be admitted included.
+    /// the room meanwhile may be closed too. Everyone means all connections that are there at the call,
+    /// sockets that wait to be admitted included. Costs O(connections closed) for a session and for a
+    /// user, otherwise O(1) and what still fits the window.
     ///
     /// [`CloseReason::PeerClosed`] is for the peer's own close frame: nothing is handed out before
     /// the `Close`, at which the shell echoes the peer's code.
@@ -71,10 +61,9 @@ impl Registry {
                 if self.mass_close.is_none() {
                     self.ready.push(Ready::CloseEveryone);
                 }
-                let (end, youngest) = (self.conns.end(), self.last_serial);
-                self.mass_close = Some(MassCloseEveryone { reason, next: 0, end, youngest });
-                let closable = |state| matches!(state, State::Pending | State::Open);
-                self.conns.iter().filter(|(_, hot, _)| closable(hot.state)).count() as u32
+                let walk = TableWalk::of_present(&self.conns, self.last_serial);
+                self.mass_close = Some(MassCloseEveryone { reason, walk });
+                self.counters.open + self.counters.waiting
             }
         }
     }
@@ -122,17 +111,15 @@ impl Registry {
 
     /// One slice of closing everyone.
     pub(super) fn serve_mass_close(&mut self) {
-        let Some(mut walk) = self.mass_close.take() else { return };
+        let Some(MassCloseEveryone { reason, mut walk }) = self.mass_close.take() else { return };
         let mut closed = 0;
-        while walk.next < walk.end && closed < self.config.fanout_chunk {
-            let slot = ConnKey::of_slot(walk.next);
-            walk.next += 1;
-            if self.conns.get(slot).is_some_and(|conn| !is_later(conn.serial, walk.youngest)) {
-                closed += u32::from(self.begin_close(slot, walk.reason));
+        while !walk.is_over() && closed < self.config.fanout_chunk {
+            if let Some(slot) = walk.step(&self.conns) {
+                closed += u32::from(self.begin_close(slot, reason));
             }
         }
-        if walk.next < walk.end {
-            self.mass_close = Some(walk);
+        if !walk.is_over() {
+            self.mass_close = Some(MassCloseEveryone { reason, walk });
             self.ready.push(Ready::CloseEveryone);
         }
     }

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::action::{Message, Position};
-use crate::conn::{ConnKey, LateJoin, Membership, State};
+use crate::conn::{ConnKey, LateJoin, Membership, State, TableWalk};
 use crate::error::{AcknowledgeError, JoinError, ReplyError, UnknownConn};
 use crate::id::{ConnId, RoomId};
 use crate::log::{Late, Log, Reader};
@@ -11,7 +11,6 @@ use crate::room::RoomKey;
 use crate::run::Runs;
 use crate::session::{SessionKey, UserKey};
 use crate::stats::{Delivery, Joined, Notice, Recovered, RoomEnd, Stored};
-use crate::store::Key;
 use crate::stream::{FanOut, Owner, Stream, StreamKey};
 use crate::time::Timestamp;
 
@@ -25,10 +24,7 @@ use super::{Registry, Target, record};
 #[derive(Clone, Hash)]
 pub(crate) struct Announcement {
     message: Message,
-    /// The next slot to visit.
-    next: usize,
-    /// Where the table ended at the call.
-    end: usize,
+    walk: TableWalk,
     sent: u32,
     skipped: u32,
 }
@@ -185,21 +181,19 @@ impl Registry {
         if self.announcements.is_empty() {
             self.ready.push(Ready::Announcement);
         }
-        let end = self.conns.end();
-        self.announcements.push_back(Announcement { message, next: 0, end, sent: 0, skipped: 0 });
+        let walk = TableWalk::of_slots(&self.conns);
+        self.announcements.push_back(Announcement { message, walk, sent: 0, skipped: 0 });
     }
 
     /// The turn of the oldest announcement: the next slice of the table.
     pub(super) fn serve_announcement(&mut self) -> Option<Handout> {
         let mut announcement = self.announcements.pop_front()?;
         let cost = announcement.message.cost();
-        while announcement.next < announcement.end
+        while !announcement.walk.is_over()
             && self.recipients.len() < self.config.fanout_chunk as usize
         {
-            let slot = ConnKey::of_slot(announcement.next);
-            announcement.next += 1;
-            let Some(hot) = self.conns.get(slot) else { continue };
-            let conn = self.conns.id(slot);
+            let Some(slot) = announcement.walk.step(&self.conns) else { continue };
+            let (hot, conn) = (self.conns.hot(slot), self.conns.id(slot));
             if hot.state != State::Open || announcement.message.excludes(conn) {
                 continue;
             }
@@ -216,7 +210,7 @@ impl Registry {
         if handed_out {
             self.lent_message = Some(announcement.message.clone());
         }
-        if announcement.next < announcement.end {
+        if !announcement.walk.is_over() {
             self.announcements.push_front(announcement);
         } else {
             let Announcement { sent, skipped, .. } = announcement;

@@ -5,14 +5,13 @@ use core::time::Duration;
 
 use crate::action::CloseReason;
 use crate::config::Config;
-use crate::conn::{Conn, ConnKey, State, jitter_bits};
+use crate::conn::{Conn, State, TableWalk, jitter_bits};
 use crate::error::UnknownConn;
 use crate::id::{ConnId, UserId};
 use crate::stats::{Notice, SessionEnd};
-use crate::store::{Budget, Key, scale};
+use crate::store::{Budget, scale};
 use crate::time::{Deadline, Timestamp};
 
-use super::close::is_later;
 use super::pump::Handout;
 use super::ready::Ready;
 use super::{Registry, record};
@@ -26,13 +25,10 @@ pub(crate) struct Drain {
     began: Timestamp,
     /// The hard stop.
     ends: Deadline,
-    /// The next slot to announce it to, and where the table ended at the call.
-    next: usize,
-    end: usize,
-    /// The next slot of the hard stop.
-    stopped: usize,
-    /// The youngest connection at the call: later ones were refused, and end by themselves.
-    youngest: u32,
+    /// Announcing it.
+    announced: TableWalk,
+    /// The hard stop. Later connections were refused, and end by themselves.
+    stopped: TableWalk,
 }
 
 impl Drain {
@@ -58,7 +54,7 @@ impl Drain {
     }
 
     pub(crate) const fn is_announced(&self) -> bool {
-        self.next >= self.end
+        self.announced.is_over()
     }
 
     /// What a client is told to wait before it reconnects.
@@ -78,14 +74,13 @@ impl Registry {
         self.advance(now);
         let ends = Deadline::after(self.now, deadline.unwrap_or(self.config.drain_deadline));
         self.drains = self.drains.wrapping_add(1).max(1);
+        let walk = TableWalk::of_present(&self.conns, self.last_serial);
         self.drain = Some(Drain {
             number: self.drains,
             began: self.now,
             ends,
-            next: 0,
-            end: self.conns.end(),
-            stopped: 0,
-            youngest: self.last_serial,
+            announced: walk,
+            stopped: walk,
         });
         self.queue_drain();
         self.notice(Notice::Draining { connections: self.counters.open });
@@ -123,11 +118,9 @@ impl Registry {
     pub(super) fn serve_drain(&mut self) -> Option<Handout> {
         self.drain_queued = false;
         let mut drain = self.drain?;
-        while drain.next < drain.end && self.recipients.len() < self.config.fanout_chunk as usize {
-            let slot = ConnKey::of_slot(drain.next);
-            drain.next += 1;
-            let Some(conn) = self.conns.get(slot) else { continue };
-            if conn.state == State::Open {
+        while !drain.is_announced() && self.recipients.len() < self.config.fanout_chunk as usize {
+            let Some(slot) = drain.announced.step(&self.conns) else { continue };
+            if self.conns.hot(slot).state == State::Open {
                 self.recipients.push(self.conns.id(slot));
                 self.hand_out(slot, crate::MESSAGE_OVERHEAD);
                 self.conns.cold_mut(slot).told_of_drain = drain.number;
@@ -143,7 +136,7 @@ impl Registry {
     /// When the hard stop is due: never, once it has been or nobody is left.
     pub(super) fn hard_stop(&self) -> Option<Deadline> {
         let drain = self.drain.as_ref()?;
-        (drain.stopped < drain.end && self.conns.len() > 0).then_some(drain.ends)
+        (!drain.stopped.is_over() && self.conns.len() > 0).then_some(drain.ends)
     }
 
     /// The hard stop, as far as the budget of this tick reaches.
@@ -151,14 +144,9 @@ impl Registry {
         let Some(mut drain) = self.drain.filter(|drain| drain.ends.is_due(self.now)) else {
             return;
         };
-        while drain.stopped < drain.end && budget.take() {
-            let slot = ConnKey::of_slot(drain.stopped);
-            drain.stopped += 1;
-            let Some(conn) = self.conns.get(slot) else { continue };
-            if is_later(conn.serial, drain.youngest) {
-                continue;
-            }
-            if matches!(conn.state, State::Open | State::Pending) {
+        while !drain.stopped.is_over() && budget.take() {
+            let Some(slot) = drain.stopped.step(&self.conns) else { continue };
+            if matches!(self.conns.hot(slot).state, State::Open | State::Pending) {
                 self.begin_close(slot, CloseReason::Restart);
             }
             self.finish(slot);
