@@ -8,7 +8,7 @@ use crate::conn::{Cold, Conn, LateJoin, Membership};
 use crate::departed::Departed;
 use crate::id::MAX_ID_BYTES;
 use crate::log::{Entry, TOMBSTONES_KEPT};
-use crate::registry::{Announcement, Closed, Queued, Ready};
+use crate::registry::{Announcement, Closed, OwnedAction, Ready};
 use crate::room::Room;
 use crate::run::Run;
 use crate::session::{Session, User};
@@ -105,7 +105,7 @@ impl Config {
             // Its place in the order of those that close, which are dropped lazily.
             + GROWTH * 2 * 8;
         // An event of a run names it and its agent.
-        let of_items = items.saturating_mul(GROWTH * size::<Queued>() + 2 * NAME + 64);
+        let of_items = items.saturating_mul(GROWTH * size::<OwnedAction>() + 2 * NAME + 64);
         let one = queued.saturating_add(of_items).saturating_add(one);
         table_bytes::<Conn>(slots)
             .saturating_add(table_bytes::<Cold>(slots))
@@ -114,7 +114,7 @@ impl Config {
 
     const fn of_sessions(&self, sessions: u64) -> u64 {
         // A session has a user of its own at most, a thread, and a place in its user's list.
-        let one = GROWTH * size::<Queued>() + NAME + GROWTH * 8;
+        let one = GROWTH * size::<OwnedAction>() + NAME + GROWTH * 8;
         table_bytes::<Session>(sessions)
             .saturating_add(named::<User>(sessions))
             .saturating_add((sessions + 4).saturating_mul(one))

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use foldhash::quality::FixedState;
 use hashbrown::{HashMap, HashSet};
 
+use crate::action::Ended;
 use crate::conn::{ConnKey, State, deadline};
 use crate::error::Violation;
 use crate::room::RoomKey;
@@ -16,7 +17,7 @@ use crate::store::Key;
 use crate::stream::Owner;
 
 use super::Registry;
-use super::outbox::Queued;
+use super::owned_action::OwnedAction;
 use super::ready::Ready;
 use super::timer::Timer;
 
@@ -437,11 +438,11 @@ impl Registry {
         for item in self.outbox.iter() {
             if let Some((conn, cost)) = item.charge() {
                 hold!(self.conns.resolve(conn).is_some(), "an item for {conn:?}, which is no more");
-                let void = matches!(item, Queued::Ping { .. })
+                let void = matches!(item, OwnedAction::Ping { .. })
                     && self.conns.hot(ConnKey::of_slot(conn.index())).pulse.is_void();
                 queued[conn.index()] += if void { 0 } else { cost };
             }
-            if let Queued::Cleanup { conn, .. } = item {
+            if let OwnedAction::Cleanup { what: Ended::Conn(conn), .. } = item {
                 cleanups[conn.index()] += 1;
             }
         }

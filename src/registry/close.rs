@@ -1,6 +1,6 @@
 //! How connections leave: one, several, all.
 
-use crate::action::CloseReason;
+use crate::action::{CloseReason, Ended};
 use crate::conn::{ConnKey, State, TableWalk};
 use crate::id::ConnId;
 use crate::room::RoomKey;
@@ -10,7 +10,7 @@ use crate::store::Key;
 use crate::stream::{MassClose, StreamKey};
 use crate::time::Timestamp;
 
-use super::outbox::Queued;
+use super::owned_action::OwnedAction;
 use super::ready::Ready;
 use super::timer::Timer;
 use super::{Registry, Target, record};
@@ -146,7 +146,7 @@ impl Registry {
         self.remember_closing(slot);
         self.timers.cancel(Timer::Conn(slot));
         let conn = self.conns.id(slot);
-        self.enqueue(Queued::Close { conn, reason });
+        self.enqueue(OwnedAction::Close { conn, reason });
         true
     }
 
@@ -167,7 +167,7 @@ impl Registry {
         hot.paused = false;
         self.timers.cancel(Timer::Conn(slot));
         let (conn, reason) = (self.conns.id(slot), self.conns.cold(slot).reason);
-        self.enqueue(Queued::Cleanup { conn, reason });
+        self.enqueue(OwnedAction::Cleanup { what: Ended::Conn(conn), reason });
     }
 
     /// Takes an open connection out of all indexes and counts at once.

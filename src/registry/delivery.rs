@@ -14,8 +14,8 @@ use crate::stats::{Delivery, Joined, Notice, Recovered, RoomEnd, Stored};
 use crate::stream::{FanOut, Owner, Stream, StreamKey};
 use crate::time::Timestamp;
 
-use super::outbox::Queued;
-use super::pump::Handout;
+use super::owned_action::{OwnedAction, OwnedBody};
+use super::poll::Lent;
 use super::ready::Ready;
 use super::timer::Timer;
 use super::{Registry, Target, record};
@@ -107,7 +107,7 @@ impl Registry {
         {
             return Err(ReplyError::Full);
         }
-        self.enqueue(Queued::Direct { conn, message });
+        self.enqueue(OwnedAction::Send { conn, place: None, body: OwnedBody::Message(message) });
         Ok(())
     }
 
@@ -186,7 +186,7 @@ impl Registry {
     }
 
     /// The turn of the oldest announcement: the next slice of the table.
-    pub(super) fn serve_announcement(&mut self) -> Option<Handout> {
+    pub(super) fn serve_announcement(&mut self) -> Option<Lent> {
         let mut announcement = self.announcements.pop_front()?;
         let cost = announcement.message.cost();
         while !announcement.walk.is_over()
@@ -206,10 +206,8 @@ impl Registry {
             self.hand_out(slot, cost);
         }
         self.counters.sent += self.recipients.len() as u64;
-        let handed_out = !self.recipients.is_empty();
-        if handed_out {
-            self.lent_message = Some(announcement.message.clone());
-        }
+        let lent =
+            (!self.recipients.is_empty()).then(|| Lent::Announcement(announcement.message.clone()));
         if !announcement.walk.is_over() {
             self.announcements.push_front(announcement);
         } else {
@@ -220,7 +218,7 @@ impl Registry {
         if !self.announcements.is_empty() {
             self.ready.push(Ready::Announcement);
         }
-        handed_out.then_some(Handout::Announcement)
+        lent
     }
 
     /// Adds a connection to a room, which is made if there is none of that name. Its events begin

@@ -12,7 +12,7 @@ use crate::stats::{Notice, SessionEnd};
 use crate::store::{Budget, scale};
 use crate::time::{Deadline, Timestamp};
 
-use super::pump::Handout;
+use super::poll::Lent;
 use super::ready::Ready;
 use super::{Registry, record};
 
@@ -115,7 +115,7 @@ impl Registry {
     }
 
     /// One slice of the announcement: it also arms each connection's place in the plan.
-    pub(super) fn serve_drain(&mut self) -> Option<Handout> {
+    pub(super) fn serve_drain(&mut self) -> Option<Lent> {
         self.drain_queued = false;
         let mut drain = self.drain?;
         while !drain.is_announced() && self.recipients.len() < self.config.fanout_chunk as usize {
@@ -130,7 +130,7 @@ impl Registry {
         self.drain = Some(drain);
         self.queue_drain();
         let within = drain.within(&self.config);
-        (!self.recipients.is_empty()).then_some(Handout::Draining { within })
+        (!self.recipients.is_empty()).then_some(Lent::Draining { within })
     }
 
     /// When the hard stop is due: never, once it has been or nobody is left.

@@ -4,7 +4,7 @@ use core::num::NonZeroU32;
 
 use smallvec::SmallVec;
 
-use crate::action::CloseReason;
+use crate::action::{CloseReason, Ended};
 use crate::config::OverCap;
 use crate::conn::ConnKey;
 use crate::error::Refused;
@@ -13,7 +13,7 @@ use crate::session::{SessionKey, UserKey};
 use crate::stats::{Notice, SessionEnd};
 
 use super::Registry;
-use super::outbox::Queued;
+use super::owned_action::OwnedAction;
 use super::timer::Timer;
 
 /// What an admission does to others before it takes its place: to those of its own user, and to what
@@ -284,7 +284,7 @@ impl Registry {
         let record = self.sessions.get(session);
         if record.ended && record.attached == 0 {
             let (session, reason) = (self.sessions.id(session), record.reason);
-            self.enqueue(Queued::CleanupSession { session, reason });
+            self.enqueue(OwnedAction::Cleanup { what: Ended::Session(session), reason });
         }
     }
 }

@@ -55,7 +55,6 @@ impl Registry {
             // What the last poll lent is out of reach by now.
             recipients: _,
             lent: _,
-            lent_message: _,
             to_trim,
             #[cfg(feature = "journal")]
                 recorder: _,

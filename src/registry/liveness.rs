@@ -9,7 +9,7 @@ use crate::stats::{Flow, Notice};
 use crate::store::{Budget, Rate};
 use crate::time::{Deadline, Timestamp};
 
-use super::outbox::Queued;
+use super::owned_action::OwnedAction;
 use super::timer::Timer;
 use super::{Inbound, Registry, record};
 
@@ -208,7 +208,7 @@ impl Registry {
         let conn = self.conns.id(slot);
         let hot = self.conns.hot_mut(slot);
         match hot.pulse.ask() {
-            Ask::Enqueue => self.enqueue(Queued::Ping { conn }),
+            Ask::Enqueue => self.enqueue(OwnedAction::Ping { conn }),
             Ask::Recharge => hot.window.queue(MESSAGE_OVERHEAD),
         }
     }

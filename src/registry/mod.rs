@@ -13,6 +13,7 @@ mod input;
 mod liveness;
 mod look;
 mod outbox;
+mod owned_action;
 mod poll;
 mod pressure;
 mod pump;
@@ -30,7 +31,7 @@ use core::fmt;
 use core::num::NonZeroU32;
 use core::time::Duration;
 
-use crate::action::{CLOSE_REASONS, CloseReason, Message};
+use crate::action::{CLOSE_REASONS, CloseReason};
 use crate::config::Config;
 use crate::conn::Conns;
 use crate::id::ConnId;
@@ -56,7 +57,8 @@ pub use self::explain::{
 };
 pub use self::input::{Inbound, Resume, Target, Who};
 use self::outbox::Outbox;
-pub(crate) use self::outbox::Queued;
+pub(crate) use self::owned_action::OwnedAction;
+use self::poll::Lent;
 pub(crate) use self::ready::Ready;
 use self::ready::ReadyQueue;
 pub use self::survey::Survey;
@@ -135,10 +137,8 @@ pub struct Registry {
     counters: Counters,
     /// The recipients lent by the last poll.
     recipients: Vec<ConnId>,
-    /// The outbox item lent by the last poll.
-    lent: Option<Queued>,
-    /// The announcement lent by the last poll.
-    lent_message: Option<Message>,
+    /// What the last poll has lent, beside its recipients.
+    lent: Option<Lent>,
     /// The stream of the entry lent by the last poll, which everybody may have now: its log is
     /// trimmed in the next poll, when nothing is lent any more.
     to_trim: Option<(StreamKey, u64)>,
@@ -229,7 +229,6 @@ impl Registry {
             counters: Counters::default(),
             recipients: Vec::new(),
             lent: None,
-            lent_message: None,
             to_trim: None,
             #[cfg(feature = "journal")]
             recorder: Attached::default(),

@@ -1,25 +1,44 @@
 //! What to do next: actions, deadlines and notices are polled.
 
-use crate::action::{Action, Body, StreamRef};
+use core::ops::Range;
+use core::time::Duration;
+
+use crate::action::{Action, Body, Message, StreamRef};
 use crate::conn::ConnKey;
+use crate::id::ConnId;
 #[cfg(feature = "journal")]
 use crate::journal::digest_of;
-use crate::log::Content;
+use crate::log::{Content, Entry};
 use crate::stats::Notice;
 use crate::store::Key;
-use crate::stream::Owner;
+use crate::stream::{Owner, StreamKey};
 use crate::time::Timestamp;
 
 use super::Registry;
-use super::outbox::Queued;
-use super::pump::Handout;
+use super::owned_action::OwnedAction;
 use super::ready::{Ready, ReadyQueue};
 
-/// What a poll has chosen to lend.
-enum Chosen {
-    /// The item in `lent`.
-    Queued,
-    Handout(Handout),
+/// What a poll lends until the next call. Its recipients are in [`Registry::recipients`].
+#[derive(Clone)]
+pub(super) enum Lent {
+    /// Out of the outbox.
+    Owned(OwnedAction),
+    /// An entry, or what of it lies behind a cursor.
+    Entry {
+        stream: StreamKey,
+        offset: u64,
+        after: u64,
+    },
+    Gap {
+        stream: StreamKey,
+        conn: ConnId,
+        from: u64,
+        to: u64,
+    },
+    Announcement(Message),
+    Draining {
+        within: Range<Duration>,
+    },
 }
 
 impl Registry {
@@ -29,34 +48,30 @@ impl Registry {
     /// connections that catch up, and announcements take turns, so that none waits for another's
     /// storm. Costs O(recipients lent); recipients that are passed over add to it.
     pub fn poll_action(&mut self) -> Option<Action<'_>> {
-        let chosen = self.choose();
+        self.lent = self.choose();
         #[cfg(feature = "journal")]
         if self.recorder.get().is_some() {
-            let digest =
-                chosen.as_ref().and_then(|chosen| self.lend(chosen)).as_ref().map(digest_of);
+            let digest = self.action().as_ref().map(digest_of);
             if let Some(recorder) = self.recorder.get_mut() {
                 recorder.polled(digest);
             }
         }
-        self.lend(&chosen?)
+        self.action()
     }
 
     /// Takes the next thing to do out of its queue, with its recipients.
-    fn choose(&mut self) -> Option<Chosen> {
-        self.lent = None;
-        self.lent_message = None;
+    fn choose(&mut self) -> Option<Lent> {
         self.recipients.clear();
         self.trim_lent();
         loop {
-            if let Some(queued) = self.outbox.pop() {
-                if !self.hand_out_queued(&queued) {
+            if let Some(owned) = self.outbox.pop() {
+                if !self.hand_out_owned(&owned) {
                     continue;
                 }
-                if let Queued::Direct { conn, .. } | Queued::Entry { conn, .. } = &queued {
+                if let OwnedAction::Send { conn, .. } = &owned {
                     self.recipients.push(*conn);
                 }
-                self.lent = Some(queued);
-                return Some(Chosen::Queued);
+                return Some(Lent::Owned(owned));
             }
             let Some(turn) = self.ready.pop() else {
                 // Whoever had nothing left to catch up on has come to the end without a word.
@@ -66,7 +81,7 @@ impl Registry {
             if !self.is_still_ready(&turn) {
                 continue;
             }
-            let handout = match turn {
+            let lent = match turn {
                 Ready::Stream { key, .. } => self.serve_stream(key),
                 Ready::Conn(conn) => self.serve_conn(ConnKey::of_slot(conn.index())),
                 Ready::Announcement => self.serve_announcement(),
@@ -76,43 +91,47 @@ impl Registry {
                     None
                 }
             };
-            if let Some(handout) = handout {
-                return Some(Chosen::Handout(handout));
+            if lent.is_some() {
+                return lent;
             }
         }
     }
 
-    /// The action that was chosen.
-    fn lend(&self, chosen: &Chosen) -> Option<Action<'_>> {
-        Some(match *chosen {
-            Chosen::Queued => self.lent.as_ref()?.action(&self.recipients),
-            Chosen::Handout(Handout::Entry { stream, offset, after }) => {
-                let stream = &self.streams[stream];
-                let entry = stream.log.get(offset)?;
+    /// The action that is lent.
+    fn action(&self) -> Option<Action<'_>> {
+        Some(match self.lent.as_ref()? {
+            Lent::Owned(owned) => owned.action(&self.recipients),
+            Lent::Entry { stream, offset, after } => {
+                let stream = &self.streams[*stream];
                 Action::Send {
                     to: &self.recipients,
                     stream: self.stream_ref(stream.owner),
-                    position: Some(stream.position(offset)),
-                    body: match entry.content_after(after)? {
-                        Content::Message(message) => Body::Message(message),
-                        Content::Run(fact) => Body::Run(self.fact(entry.at, fact)),
-                        Content::Text(text) => Body::Text(self.text(entry.at, text)),
-                    },
+                    position: Some(stream.position(*offset)),
+                    body: self.body(stream.log.get(*offset)?, *after)?,
                 }
             }
-            Chosen::Handout(Handout::Gap { stream, conn, from, to }) => {
-                let stream = self.stream_ref(self.streams[stream].owner);
-                Action::Gap { conn, stream, from, to }
+            Lent::Gap { stream, conn, from, to } => {
+                let stream = self.stream_ref(self.streams[*stream].owner);
+                Action::Gap { conn: *conn, stream, from: *from, to: *to }
             }
-            Chosen::Handout(Handout::Draining { ref within }) => {
+            Lent::Draining { within } => {
                 Action::Draining { to: &self.recipients, within: within.clone() }
             }
-            Chosen::Handout(Handout::Announcement) => Action::Send {
+            Lent::Announcement(message) => Action::Send {
                 to: &self.recipients,
                 stream: StreamRef::Everyone,
                 position: None,
-                body: Body::Message(self.lent_message.as_ref()?),
+                body: Body::Message(message),
             },
+        })
+    }
+
+    /// What of an entry lies behind a cursor.
+    pub(super) fn body<'a>(&'a self, entry: &'a Entry, after: u64) -> Option<Body<'a>> {
+        Some(match entry.content_after(after)? {
+            Content::Message(message) => Body::Message(message),
+            Content::Run(fact) => Body::Run(self.fact(entry.at, fact)),
+            Content::Text(text) => Body::Text(self.text(entry.at, text)),
         })
     }
 

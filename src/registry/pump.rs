@@ -1,9 +1,6 @@
 //! Deriving sends from cursors: fan-out over the members of a stream, and turns of connections that
 //! catch up.
 
-use core::ops::Range;
-use core::time::Duration;
-
 use crate::action::{Body, CloseReason, MESSAGE_OVERHEAD};
 use crate::conn::{ConnKey, Membership, State};
 use crate::id::ConnId;
@@ -12,28 +9,9 @@ use crate::stats::Notice;
 use crate::stream::{FanOut, Member, Owner, StreamKey};
 
 use super::Registry;
-use super::outbox::{Origin, Parcel, Queued};
+use super::owned_action::{Origin, OwnedAction};
+use super::poll::Lent;
 use super::ready::Ready;
-
-/// What a turn gives. The recipients of an entry are in [`Registry::recipients`].
-pub(crate) enum Handout {
-    /// The entry, or what of it lies behind a cursor.
-    Entry {
-        stream: StreamKey,
-        offset: u64,
-        after: u64,
-    },
-    Gap {
-        stream: StreamKey,
-        conn: ConnId,
-        from: u64,
-        to: u64,
-    },
-    Announcement,
-    Draining {
-        within: Range<Duration>,
-    },
-}
 
 /// What a cursor finds next in its stream.
 #[derive(Clone, Copy)]
@@ -88,7 +66,7 @@ impl Registry {
 
     /// A stream's turn: closes members, or hands its next entry to at most `fanout_chunk` of them.
     /// A fan-out goes on where it stood and never starts over.
-    pub(super) fn serve_stream(&mut self, key: StreamKey) -> Option<Handout> {
+    pub(super) fn serve_stream(&mut self, key: StreamKey) -> Option<Lent> {
         self.streams[key].queued = false;
         if self.streams[key].mass_close.is_some() {
             self.close_members(key);
@@ -123,7 +101,7 @@ impl Registry {
                 } else {
                     self.queue_stream(key);
                 }
-                return Some(Handout::Entry { stream: key, offset, after });
+                return Some(Lent::Entry { stream: key, offset, after });
             }
         }
         self.trim_history(key);
@@ -248,7 +226,7 @@ impl Registry {
     /// The turn of a connection that lags: one entry or gap of one of its streams, then the others
     /// get theirs. A large entry that does not fit holds back all its streams, so that the window
     /// empties for it.
-    pub(super) fn serve_conn(&mut self, slot: ConnKey) -> Option<Handout> {
+    pub(super) fn serve_conn(&mut self, slot: ConnKey) -> Option<Lent> {
         self.conns.hot_mut(slot).ready = false;
         let memberships = self.conns.cold(slot).memberships.len() as u32;
         for step in 0..memberships {
@@ -276,13 +254,13 @@ impl Registry {
             let after = self.streams[membership.stream].members[membership.index as usize].cursor;
             self.advance_cursor(membership.stream, membership.index, cursor);
             self.hand_out(slot, cost);
-            let handout = if let Next::Gap { from, to } = next {
+            let lent = if let Next::Gap { from, to } = next {
                 self.count_gap(conn, from, to);
-                Handout::Gap { stream: membership.stream, conn, from, to }
+                Lent::Gap { stream: membership.stream, conn, from, to }
             } else {
                 self.recipients.push(conn);
                 self.counters.sent += 1;
-                Handout::Entry { stream: membership.stream, offset: cursor, after }
+                Lent::Entry { stream: membership.stream, offset: cursor, after }
             };
             if matches!(self.next_of(membership.stream, membership.index), Next::Nothing) {
                 self.catch_up(membership.stream, membership.index);
@@ -293,7 +271,7 @@ impl Registry {
                 hot.ready = true;
                 self.ready.push(Ready::Conn(conn));
             }
-            return Some(handout);
+            return Some(lent);
         }
         None
     }
@@ -326,10 +304,10 @@ impl Registry {
                     Next::Nothing => break,
                     Next::Gap { from, to } => {
                         let origin = self.origin(membership.stream);
-                        (Queued::Gap { conn, origin, from, to }, to)
+                        (OwnedAction::Gap { conn, origin, from, to }, to)
                     }
                     Next::Entry { offset, .. } => {
-                        let Some(item) = self.parcel(conn, membership, offset) else { break };
+                        let Some(item) = self.owned_entry(conn, membership, offset) else { break };
                         (item, offset)
                     }
                 };
@@ -351,24 +329,24 @@ impl Registry {
         }
     }
 
-    /// An entry on its way out of a log: what of it lies behind a member's cursor.
-    fn parcel(&self, conn: ConnId, membership: Membership, offset: u64) -> Option<Queued> {
+    /// What of an entry lies behind a member's cursor, for when its log has let it go.
+    fn owned_entry(
+        &self,
+        conn: ConnId,
+        membership: Membership,
+        offset: u64,
+    ) -> Option<OwnedAction> {
         let stream = &self.streams[membership.stream];
         let cursor = stream.members[membership.index as usize].cursor;
-        let entry = stream.log.get(offset)?;
-        let parcel = match entry.content_after(cursor)? {
-            Content::Message(message) => Parcel::Message(message.clone()),
-            Content::Run(fact) => Parcel::of_fact(&self.fact(entry.at, fact)),
-            Content::Text(text) => {
-                let text = self.text(entry.at, text);
-                // It is copied for each that closes; what is longer stays shared, for a resume.
-                if Body::Text(text).cost() > self.config.window {
-                    return None;
-                }
-                Parcel::of_text(&text)
-            }
-        };
-        let (origin, position) = (self.origin(membership.stream), stream.position(offset));
-        Some(Queued::Entry { conn, origin, position, parcel })
+        let body = self.body(stream.log.get(offset)?, cursor)?;
+        // A text is copied for each that closes; what is longer stays shared, for a resume.
+        if matches!(body, Body::Text(_)) && body.cost() > self.config.window {
+            return None;
+        }
+        Some(OwnedAction::Send {
+            conn,
+            place: Some((self.origin(membership.stream), stream.position(offset))),
+            body: body.into(),
+        })
     }
 }

@@ -1,0 +1,166 @@
+//! Actions that wait to be polled: they name what they are about, for it may be gone by then.
+
+use alloc::boxed::Box;
+
+use bytes::Bytes;
+
+use crate::action::{
+    Action, Body, CloseReason, Ended, Message, Position, RunFact, RunText, StreamRef,
+};
+use crate::id::{ConnId, RoomId, RunId, SessionId};
+use crate::run::{RunEventKind, RunFailure};
+use crate::time::Timestamp;
+
+/// An [`Action`] for one connection or session.
+#[derive(Clone, Hash, Debug)]
+pub(crate) enum OwnedAction {
+    Send {
+        conn: ConnId,
+        /// Its stream and its place there; `None` for a direct message.
+        place: Option<(Origin, Position)>,
+        body: OwnedBody,
+    },
+    Gap {
+        conn: ConnId,
+        origin: Origin,
+        from: u64,
+        to: u64,
+    },
+    Ping {
+        conn: ConnId,
+    },
+    Close {
+        conn: ConnId,
+        reason: CloseReason,
+    },
+    Cleanup {
+        what: Ended,
+        reason: CloseReason,
+    },
+}
+
+/// A [`StreamRef`] for when the room is gone.
+#[derive(Clone, Hash, Debug)]
+pub(crate) enum Origin {
+    Session(SessionId),
+    Room(RoomId),
+}
+
+/// A [`Body`] for when the log has let it go.
+#[derive(Clone, Hash, Debug)]
+pub(crate) enum OwnedBody {
+    Message(Message),
+    Run(Box<OwnedFact>),
+    Text(Box<OwnedText>),
+}
+
+#[derive(Clone, Hash, Debug)]
+pub(crate) struct OwnedFact {
+    run: RunId,
+    agent: Box<str>,
+    kind: RunEventKind,
+    failure: Option<RunFailure>,
+    at: Timestamp,
+    payload: Bytes,
+}
+
+#[derive(Clone, Hash, Debug)]
+pub(crate) struct OwnedText {
+    run: RunId,
+    agent: Box<str>,
+    at: Timestamp,
+    text: Box<str>,
+}
+
+impl OwnedAction {
+    /// Whose window it is charged to, and how much.
+    pub(crate) fn charge(&self) -> Option<(ConnId, u64)> {
+        let conn = match self {
+            Self::Send { conn, .. }
+            | Self::Gap { conn, .. }
+            | Self::Ping { conn }
+            | Self::Close { conn, .. } => *conn,
+            Self::Cleanup { .. } => return None,
+        };
+        Some((conn, self.action(&[]).cost()))
+    }
+
+    /// What of it counts towards `outbound.direct_bytes`.
+    pub(super) fn bounded_cost(&self) -> u64 {
+        match self {
+            Self::Send { .. } | Self::Gap { .. } => self.charge().map_or(0, |(_, cost)| cost),
+            Self::Ping { .. } | Self::Close { .. } | Self::Cleanup { .. } => 0,
+        }
+    }
+
+    pub(crate) fn action<'a>(&'a self, to: &'a [ConnId]) -> Action<'a> {
+        match *self {
+            Self::Send { ref place, ref body, .. } => Action::Send {
+                to,
+                stream: place.as_ref().map_or(StreamRef::Direct, |(origin, _)| origin.stream_ref()),
+                position: place.as_ref().map(|(_, position)| *position),
+                body: body.body(),
+            },
+            Self::Gap { conn, ref origin, from, to } => {
+                Action::Gap { conn, stream: origin.stream_ref(), from, to }
+            }
+            Self::Ping { conn } => Action::Ping { conn },
+            Self::Close { conn, reason } => Action::Close { conn, reason },
+            Self::Cleanup { what, reason } => Action::Cleanup { what, reason },
+        }
+    }
+}
+
+impl Origin {
+    const fn stream_ref(&self) -> StreamRef<'_> {
+        match self {
+            Self::Session(session) => StreamRef::Session(*session),
+            Self::Room(room) => StreamRef::Room(room),
+        }
+    }
+}
+
+impl OwnedBody {
+    fn body(&self) -> Body<'_> {
+        match self {
+            Self::Message(message) => Body::Message(message),
+            Self::Run(fact) => Body::Run(RunFact {
+                run: &fact.run,
+                agent: &fact.agent,
+                kind: fact.kind,
+                failure: fact.failure,
+                at: fact.at,
+                payload: &fact.payload,
+            }),
+            Self::Text(text) => Body::Text(RunText {
+                run: &text.run,
+                agent: &text.agent,
+                at: text.at,
+                text: &text.text,
+            }),
+        }
+    }
+}
+
+/// Copies a text, and shares every other payload.
+impl From<Body<'_>> for OwnedBody {
+    fn from(body: Body<'_>) -> Self {
+        match body {
+            Body::Message(message) => Self::Message(message.clone()),
+            Body::Run(fact) => Self::Run(Box::new(OwnedFact {
+                run: fact.run.clone(),
+                agent: fact.agent.into(),
+                kind: fact.kind,
+                failure: fact.failure,
+                at: fact.at,
+                payload: fact.payload.clone(),
+            })),
+            Body::Text(text) => Self::Text(Box::new(OwnedText {
+                run: text.run.clone(),
+                agent: text.agent.into(),
+                at: text.at,
+                text: text.text.into(),
+            })),
+        }
+    }
+}
