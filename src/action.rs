@@ -208,11 +208,11 @@ pub enum Class {
     /// neither handed it nor told, even if events of an open run around it are.
     #[default]
     Critical,
-    /// Takes the place of the last message with this key that is in the log: whoever is behind gets
-    /// the newest only. Nothing is told as lost by that.
+    /// Takes the place of the last message with this key that is in the log: connections
+    /// that are behind get the newest only. Nothing is told as lost by that.
     Latest(Key),
-    /// Passed over by whoever is behind, and never kept for a resume. What is passed over is told
-    /// as lost, neighbours as one gap.
+    /// Connections that are behind pass over it, and it is never kept for a resume.
+    /// What is passed over is told as lost, neighbours as one gap.
     Droppable,
 }
 

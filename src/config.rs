@@ -1,6 +1,10 @@
 //! Every limit and every time of the registry. A [`Config`] that exists is valid.
 
+mod amount;
+
 use core::time::Duration;
+
+use amount::Amount;
 
 use crate::action::MESSAGE_OVERHEAD;
 use crate::error::ConfigError;
@@ -14,67 +18,6 @@ const MAX_COUNT: u64 = 1 << 28;
 const MAX_BYTES: u64 = 1 << 30;
 /// A year in milliseconds: longer deadlines are mistakes of a unit.
 const MAX_MILLIS: u64 = 366 * 24 * 3600 * 1000;
-
-/// A value of a key, in the unit its range is given in: durations in whole milliseconds.
-trait Amount: Copy {
-    fn amount(self) -> u64;
-
-    /// The value itself as a number: durations in nanoseconds. Of a valid one nothing is lost.
-    #[cfg(feature = "journal")]
-    fn exact(self) -> u64;
-
-    /// The value that [`Amount::exact`] made this of; `None` if there is none.
-    #[cfg(feature = "journal")]
-    fn from_exact(number: u64) -> Option<Self>;
-}
-
-impl Amount for u32 {
-    fn amount(self) -> u64 {
-        u64::from(self)
-    }
-
-    #[cfg(feature = "journal")]
-    fn exact(self) -> u64 {
-        self.into()
-    }
-
-    #[cfg(feature = "journal")]
-    fn from_exact(number: u64) -> Option<Self> {
-        number.try_into().ok()
-    }
-}
-
-impl Amount for u64 {
-    fn amount(self) -> u64 {
-        self
-    }
-
-    #[cfg(feature = "journal")]
-    fn exact(self) -> u64 {
-        self
-    }
-
-    #[cfg(feature = "journal")]
-    fn from_exact(number: u64) -> Option<Self> {
-        Some(number)
-    }
-}
-
-impl Amount for Duration {
-    fn amount(self) -> u64 {
-        u64::try_from(self.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
-    }
-
-    #[cfg(feature = "journal")]
-    fn exact(self) -> u64 {
-        self.as_nanos() as u64
-    }
-
-    #[cfg(feature = "journal")]
-    fn from_exact(number: u64) -> Option<Self> {
-        Some(Self::from_nanos(number))
-    }
-}
 
 macro_rules! keys {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $key:literal, $min:expr, $max:expr, $default:expr;)*) => {

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::stats::RunEnded;
+use crate::ends::RunEnded;
 
 /// The handle names nothing that is alive: it has ended, or never was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@
 //! # Four inputs
 //!
 //! * [`connect`](Registry::connect): a socket (which [`reserve`](Registry::reserve) announced) is
-//!   somebody.
+//!   admitted, with a user and a thread.
 //! * [`message`](Registry::message): something came in.
 //! * [`disconnect`](Registry::disconnect): the socket has ended.
 //! * [`tick`](Registry::tick): time has passed.
@@ -211,7 +211,7 @@
 //! | a run has an event, or its calls under way take as long as expected | `run.silence` | attended |
 //! | a connection ends | `session.max_lifetime` | real |
 //! | credentials that have expired are renewed | `session.expiry_grace` | real |
-//! | somebody comes back to a session | `session.linger` | real |
+//! | a client comes back to a session | `session.linger` | real |
 //! | an entry leaves the log of a session | `stream.ttl` | real |
 //! | an entry leaves the log of a room | `stream.room_ttl` | real |
 //! | a run ends | `run.max_length` | real |
@@ -246,7 +246,7 @@
 //! | `session.linger` has passed since its last connection left, or since its last run ended if that was later, and all cleanups of its connections were polled | it has none | it has none |
 //! | [`revoke`](Registry::revoke) of its user | closed with [`Revoked`](CloseReason::Revoked) | end with it |
 //! | it makes room for another session of its user | it has none, or they are closed with [`Evicted`](CloseReason::Evicted) | end with it, unless the newcomer is a run of an absent user: then only a session without runs makes room |
-//! | it lingers without an open run and makes room for a session of anybody, over `limits.sessions`, or with all sessions of its user, over `limits.users` | it has none | it has none |
+//! | it lingers without an open run and makes room for a session of any user, over `limits.sessions`, or with all sessions of its user, over `limits.users` | it has none | it has none |
 //! | a [`reload`](Registry::reload) lowers `limits.sessions_per_user` below what its user has | it has none, or they are closed with [`Evicted`](CloseReason::Evicted) | end with it |
 //! | its user reaches `pressure.emergency` while it lingers and keeps nothing to resume | it has none | it has none |
 //!
@@ -290,6 +290,7 @@ mod bound;
 mod config;
 mod conn;
 mod departed;
+mod ends;
 mod error;
 mod id;
 #[cfg(feature = "journal")]
@@ -313,6 +314,7 @@ pub use action::{
     RunFact, RunText, StreamRef,
 };
 pub use config::{Config, ConfigBuilder, OverCap};
+pub use ends::{RoomEnd, RunEnd, RunEnded, SessionEnd};
 pub use error::{
     AcknowledgeError, ConfigError, IdError, InboundError, JoinError, OpenRunError, Refused,
     ReplyError, RunError, UnknownConn, Violation,
@@ -327,7 +329,7 @@ pub use registry::{
 pub use run::{RunEvent, RunEventKind, RunFailure};
 pub use stats::{
     Admitted, ConnState, Delivery, Flow, Impact, Joined, Notice, OpenedRun, Pressure, Recovered,
-    RoomEnd, RunEnd, RunEnded, SessionEnd, Stats, Stored,
+    Stats, Stored,
 };
 pub use text::{Shown, is_hidden, shown};
 #[cfg(feature = "std")]

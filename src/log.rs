@@ -178,7 +178,7 @@ impl Log {
         }
     }
 
-    /// Gives an offset to something that is not kept: lost for whoever comes back.
+    /// Gives an offset to something that is not kept: lost for clients that come back.
     pub(crate) fn pass_over(&mut self) {
         self.head += 1;
         if self.live == 0 {

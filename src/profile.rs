@@ -20,7 +20,7 @@ pub enum Profile {
     Staging,
     /// For real users: the defaults, and idle connections are given up.
     Production,
-    /// The figures of the system that this crate replaces, for whoever compares: 20 sessions and 3
+    /// The figures of the system that this crate replaces, for comparisons: 20 sessions and 3
     /// connections per user, 100 in all, sessions linger for 180 s, peers are given up after 120 s
     /// of silence and after 2 s without progress, pressure at 60 % and 80 % with 10 s to answer.
     Origin,

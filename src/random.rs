@@ -17,8 +17,8 @@ pub(crate) enum Purpose {
 }
 
 /// A number made of the seed that does not give the seed away (SipHash-2-4; Aumasson and Bernstein,
-/// 2012), so that clients may see it: who knows the seed can aim hash collisions. [`mix`](crate::store::mix) can
-/// be undone.
+/// 2012), so that clients may see it: who knows the seed can aim hash collisions.
+/// [`mix`](crate::store::mix) can be undone.
 #[expect(deprecated, reason = "see above")]
 pub(crate) fn one_way(seed: u64, purpose: Purpose) -> u64 {
     let mut hasher = SipHasher::new_with_keys(seed, purpose as u64);

@@ -11,10 +11,10 @@ use smallvec::SmallVec;
 
 use crate::action::MESSAGE_OVERHEAD;
 use crate::config::Config;
+use crate::ends::RunEnded;
 use crate::error::RunError;
 use crate::id::RunId;
 use crate::session::{SessionKey, UserKey};
-use crate::stats::RunEnded;
 use crate::store::{Names, Table, key};
 use crate::time::{Deadline, Timestamp};
 
@@ -41,7 +41,7 @@ pub enum RunEventKind {
     Completed,
     /// Terminal: it has none.
     Failed,
-    /// Terminal: somebody ended it.
+    /// Terminal: it was ended before it was complete.
     Cancelled,
 }
 
@@ -111,7 +111,7 @@ pub enum RunEvent<'a> {
     Completed(Bytes),
     /// It has none.
     Failed(Bytes),
-    /// Somebody ended it.
+    /// It was ended before it was complete.
     Cancelled(Bytes),
 }
 
@@ -286,7 +286,8 @@ impl Run {
         Ok(())
     }
 
-    /// Takes an event that is allowed, at this attended time: the bookkeeping of it. The answer is where a text begins.
+    /// Takes an event that is allowed, at this attended time: the bookkeeping of it. The
+    /// answer is where a text begins.
     pub(crate) fn take(&mut self, event: &RunEvent<'_>, attended: Timestamp) -> u32 {
         self.heard = attended;
         match event {

@@ -1,13 +1,12 @@
 //! What can be read: counters, the outcome of a send, notices. Reading changes nothing.
 
-use core::fmt;
 use core::time::Duration;
 
 use smallvec::SmallVec;
 
 use crate::action::{CLOSE_REASONS, CloseReason, Position};
+use crate::ends::{RoomEnd, RunEnd, SessionEnd};
 use crate::id::{ConnId, SessionId};
-use crate::time::Timestamp;
 
 /// What a `send` found at the instant of the call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,7 +132,7 @@ pub struct OpenedRun {
     pub delivery: Delivery,
 }
 
-/// What a reload does to whoever is there.
+/// What a reload does to connections and sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Impact {
@@ -168,118 +167,6 @@ pub enum Pressure {
     Proactive,
     /// Unanswered probes have the emergency deadline, and empty sessions do not linger.
     Emergency,
-}
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RunEnd {
-    /// It has a result.
-    Completed,
-    /// It has none.
-    Failed,
-    /// Somebody ended it.
-    Cancelled,
-    /// The registry failed it: no event for `run.silence`.
-    Silence,
-    /// The registry failed it: open for `run.max_length`.
-    Length,
-    /// Its session has ended.
-    SessionEnded,
-}
-
-impl RunEnd {
-    /// Every way, in order.
-    pub const ALL: &'static [Self] = &[
-        Self::Completed,
-        Self::Failed,
-        Self::Cancelled,
-        Self::Silence,
-        Self::Length,
-        Self::SessionEnded,
-    ];
-    pub(crate) const COUNT: usize = Self::ALL.len();
-}
-
-impl fmt::Display for RunEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Completed => "it was reported as completed",
-            Self::Failed => "it was reported as failed",
-            Self::Cancelled => "it was reported as cancelled",
-            Self::Silence => "the server failed it: no event for run.silence",
-            Self::Length => "the server failed it: open for run.max_length",
-            Self::SessionEnded => "its session has ended",
-        })
-    }
-}
-
-/// How and when a run has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RunEnded {
-    /// How: who decided it, and why.
-    pub how: RunEnd,
-    /// When, by the stamps of the registry.
-    pub at: Timestamp,
-}
-
-macro_rules! ends {
-    ($(#[$outer:meta])* $type:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* }) => {
-        $(#[$outer])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum $type {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl $type {
-            /// Every way, in order.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-            pub(crate) const COUNT: usize = Self::ALL.len();
-
-            /// A stable name in `snake_case`, for logs and metrics.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-        }
-    };
-}
-
-ends! {
-    /// Why a session has ended.
-    SessionEnd {
-        /// It had lingered for `session.linger`, and its connections were cleaned up.
-        Lingered = "lingered",
-        /// It lingered without an open run and made room for a newcomer, over `limits.sessions` or
-        /// `limits.users`.
-        MadeRoom = "made_room",
-        /// It made room for another session of its user, over `limits.sessions_per_user`.
-        UserCap = "user_cap",
-        /// It lingered and kept nothing to resume while its user was near a cap
-        /// (`pressure.emergency`).
-        Pressure = "pressure",
-        /// Its user's credentials were revoked.
-        Revoked = "revoked",
-        /// A reload has lowered `limits.sessions_per_user`.
-        Reload = "reload",
-    }
-}
-
-ends! {
-    /// Why a room has ended.
-    RoomEnd {
-        /// Its last member has left, and it kept no history.
-        Empty = "empty",
-        /// It had no members, and the last message of its history was older than `stream.room_ttl`.
-        Aged = "aged",
-        /// It had no members and made room for another room, over `limits.rooms`.
-        MadeRoom = "made_room",
-        /// It had no members, and a byte budget took the last message of its history.
-        Budget = "budget",
-        /// It had no members, and a reload has left nothing of its history.
-        Reload = "reload",
-    }
 }
 
 /// A structured fact for logs and metrics. Best effort: losses are counted in
@@ -364,7 +251,7 @@ pub enum Notice {
     },
     /// Limits and times were changed.
     Reloaded {
-        /// What that does to whoever is there.
+        /// What that does to connections and sessions.
         impact: Impact,
     },
     /// The process paused for longer than `pause_threshold`: the deadlines that count in attended

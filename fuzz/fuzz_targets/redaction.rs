@@ -11,7 +11,8 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-const KINDS: [PayloadKind; 4] = [PayloadKind::Parameters, PayloadKind::Thinking, PayloadKind::Result, PayloadKind::Error];
+const KINDS: [PayloadKind; 4] =
+    [PayloadKind::Parameters, PayloadKind::Thinking, PayloadKind::Result, PayloadKind::Error];
 
 /// Values below a key that is a secret however keys are cut into words.
 fn secrets<'v>(value: &'v Value, found: &mut Vec<&'v Value>) {

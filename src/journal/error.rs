@@ -15,7 +15,7 @@ pub enum JournalError {
         /// Where the record begins, in bytes from the beginning.
         at: u64,
     },
-    /// It ends within a record: whoever wrote it was stopped, or has not written it all yet.
+    /// It ends within a record: the writer was stopped, or has not written it all yet.
     Cut {
         /// Where the record begins that is not whole, in bytes from the beginning.
         at: u64,

@@ -22,9 +22,9 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Names become pseudonyms by a keyed hash (SipHash-1-3; Aumasson and Bernstein, 2012): whoever
-    /// has the journal and not the key can't try names. Pass fresh entropy, or a secret of your own
-    /// if the pseudonyms of several journals shall agree.
+    /// Names become pseudonyms by a keyed hash (SipHash-1-3; Aumasson and Bernstein, 2012):
+    /// with the journal and without the key, names can't be tried. Pass fresh entropy, or a
+    /// secret of your own if the pseudonyms of several journals shall agree.
     #[must_use]
     pub const fn new(key: u128) -> Self {
         Self { key, names: false, payloads: false, buffer_bytes: 16 << 20 }

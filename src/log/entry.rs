@@ -23,7 +23,7 @@ pub(super) enum What {
     Text(Text),
     /// A newer message of the same key has taken its place: nobody has lost anything.
     Superseded,
-    /// Lost for whoever stands before it, from this offset on.
+    /// Lost for each cursor before it, from this offset on.
     Lost {
         from: u64,
         /// Where the last run of which something was here has ended; 0 if none was.

@@ -1,3 +1,5 @@
+//! What a log keeps, gives up and says of its gaps.
+
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;

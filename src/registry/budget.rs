@@ -8,10 +8,10 @@
 
 use alloc::collections::VecDeque;
 
+use crate::ends::RoomEnd;
 use crate::error::RunError;
 use crate::run::CALL_COST;
 use crate::session::UserKey;
-use crate::stats::RoomEnd;
 use crate::stream::{Owner, Stream, StreamKey};
 use crate::time::Timestamp;
 

@@ -429,8 +429,8 @@ impl Registry {
         Ok(())
     }
 
-    /// What waits in the outbox is what connections are charged for, and whoever is gone has
-    /// exactly one cleanup.
+    /// What waits in the outbox is what connections are charged for, and a
+    /// connection that is gone has exactly one cleanup.
     fn check_outbox(&self) -> Result<(), String> {
         let mut queued = vec![0; self.conns.end()];
         let mut cleanups = vec![0; self.conns.end()];

@@ -2,10 +2,11 @@
 
 use crate::action::{CloseReason, Ended};
 use crate::conn::{ConnKey, State, TableWalk};
+use crate::ends::SessionEnd;
 use crate::id::ConnId;
 use crate::room::RoomKey;
 use crate::session::SessionKey;
-use crate::stats::{Notice, SessionEnd};
+use crate::stats::Notice;
 use crate::store::Key;
 use crate::stream::{MassClose, StreamKey};
 use crate::time::Timestamp;

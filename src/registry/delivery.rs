@@ -4,13 +4,14 @@ use smallvec::SmallVec;
 
 use crate::action::{Message, Position};
 use crate::conn::{ConnKey, LateJoin, Membership, State, TableWalk};
+use crate::ends::RoomEnd;
 use crate::error::{AcknowledgeError, JoinError, ReplyError, UnknownConn};
 use crate::id::{ConnId, RoomId};
 use crate::log::{Late, Log, Reader};
 use crate::room::RoomKey;
 use crate::run::Runs;
 use crate::session::{SessionKey, UserKey};
-use crate::stats::{Delivery, Joined, Notice, Recovered, RoomEnd, Stored};
+use crate::stats::{Delivery, Joined, Notice, Recovered, Stored};
 use crate::stream::{FanOut, Owner, Stream, StreamKey};
 use crate::time::Timestamp;
 

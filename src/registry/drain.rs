@@ -6,9 +6,10 @@ use core::time::Duration;
 use crate::action::CloseReason;
 use crate::config::Config;
 use crate::conn::{Conn, State, TableWalk, jitter_bits};
+use crate::ends::SessionEnd;
 use crate::error::UnknownConn;
 use crate::id::{ConnId, UserId};
-use crate::stats::{Notice, SessionEnd};
+use crate::stats::Notice;
 use crate::store::{Budget, scale};
 use crate::time::{Deadline, Timestamp};
 

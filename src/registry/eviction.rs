@@ -7,10 +7,11 @@ use smallvec::SmallVec;
 use crate::action::{CloseReason, Ended};
 use crate::config::OverCap;
 use crate::conn::ConnKey;
+use crate::ends::SessionEnd;
 use crate::error::Refused;
 use crate::id::{ConnId, Principal};
 use crate::session::{SessionKey, UserKey};
-use crate::stats::{Notice, SessionEnd};
+use crate::stats::Notice;
 
 use super::Registry;
 use super::owned_action::OwnedAction;

@@ -6,9 +6,10 @@ use core::time::Duration;
 
 use crate::action::{CloseReason, Position};
 use crate::conn::{ConnKey, Due, deadline};
+use crate::ends::RunEnded;
 use crate::id::{ConnId, RoomId, RunId, SessionId, ThreadId, UserId};
 use crate::run::{Call, RunFailure, RunKey};
-use crate::stats::{ConnState, RunEnded};
+use crate::stats::ConnState;
 use crate::stream::Owner;
 use crate::time::{Deadline, Timestamp};
 

@@ -11,9 +11,9 @@ impl Registry {
     /// with the same results, actions, notices and deadlines from now on (but for one chance in
     /// 2^64).
     ///
-    /// It is for whoever explores what may happen, with a [clone](Clone) for each possibility: a
+    /// It is for exploring what may happen, with a [clone](Clone) for each possibility: a
     /// state that was seen before need not be followed again. It is conservative. Time, serials and
-    /// epochs are part of the state, so that two registries may behave alike as far as anybody can
+    /// epochs are part of the state, so that two registries may behave alike as far as a caller can
     /// see and have different fingerprints. What has only been counted or noted of the past is no
     /// part of it: the sums in [`stats`](Registry::stats), and [`closed`](Registry::closed).
     ///

@@ -22,8 +22,9 @@ impl Registry {
     ///
     /// # Errors
     /// [`InboundError::UnknownConn`] also for a connection that is closing: drop the message.
-    /// [`InboundError::TooBig`] closes the connection: the message, or its request head, is too large. [`InboundError::RateLimited`]: drop a message,
-    /// leave a ping unanswered; as much excess as a burst closes the connection.
+    /// [`InboundError::TooBig`] closes the connection: the message, or its request head, is too large.
+    /// [`InboundError::RateLimited`]: drop a message, leave a ping unanswered; as much excess as a
+    /// burst closes the connection.
     pub fn message(
         &mut self,
         now: Timestamp,

@@ -86,7 +86,7 @@ impl Registry {
     }
 
     /// Who a connection is; `None` if it was not admitted, or once its `Cleanup` was polled. The end
-    /// of its session, by `revoke` for instance, does not make it anybody else.
+    /// of its session, by `revoke` for instance, does not change who it is.
     #[must_use]
     pub fn who(&self, conn: ConnId) -> Option<Who<'_>> {
         let slot = self.conns.resolve(conn)?;

@@ -34,6 +34,7 @@ use core::time::Duration;
 use crate::action::{CLOSE_REASONS, CloseReason};
 use crate::config::Config;
 use crate::conn::Conns;
+use crate::ends::{RoomEnd, RunEnd, SessionEnd};
 use crate::id::ConnId;
 #[cfg(feature = "journal")]
 use crate::journal::Attached;
@@ -41,7 +42,7 @@ use crate::random::{Purpose, one_way};
 use crate::room::Rooms;
 use crate::run::Runs;
 use crate::session::Sessions;
-use crate::stats::{Notice, RoomEnd, RunEnd, SessionEnd};
+use crate::stats::Notice;
 use crate::store::{Table, Timers, TokenBucket, mix};
 use crate::stream::{Stream, StreamKey};
 use crate::time::Timestamp;
@@ -125,7 +126,7 @@ pub struct Registry {
     closing: VecDeque<ConnId>,
     /// The same for connections that were never admitted.
     leaving: VecDeque<ConnId>,
-    /// The last that have closed, for whoever asks why.
+    /// The last that have closed, and why.
     closed_ring: VecDeque<Closed>,
     /// The token bucket of connects.
     connects: TokenBucket,
@@ -275,7 +276,7 @@ impl Registry {
         }
     }
 
-    /// The time that somebody was there to look at the peers.
+    /// The time in which the process looked at the peers.
     fn attended(&self) -> Timestamp {
         self.now.saturating_sub(self.pauses)
     }

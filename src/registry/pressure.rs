@@ -6,9 +6,10 @@
 use smallvec::SmallVec;
 
 use crate::conn::ConnKey;
+use crate::ends::SessionEnd;
 use crate::id::SessionId;
 use crate::session::{SessionKey, UserKey};
-use crate::stats::{Notice, Pressure, SessionEnd};
+use crate::stats::{Notice, Pressure};
 
 use super::Registry;
 

@@ -110,7 +110,7 @@ impl Registry {
 
     /// Visits members from index `next` on with one entry, until the chunk is full: the index to go
     /// on from, and the cursor behind which the entry is handed out. Where there is no entry any
-    /// more, whoever lacks it has a gap.
+    /// more, a member that lacks it has a gap.
     fn fan_out_entry(&mut self, key: StreamKey, offset: u64, mut next: u32) -> (u32, u64) {
         let chunk = self.config.fanout_chunk as usize;
         let log = &self.streams[key].log;

@@ -1,4 +1,4 @@
-//! New limits and times for a registry that runs, and what they would do to whoever is there.
+//! New limits and times for a registry that runs, and what they would do to connections and sessions.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -6,9 +6,10 @@ use alloc::vec::Vec;
 use crate::action::CloseReason;
 use crate::config::Config;
 use crate::conn::{ConnKey, State, is_overdue};
+use crate::ends::{RoomEnd, SessionEnd};
 use crate::run::RunKey;
 use crate::session::{SessionKey, UserKey};
-use crate::stats::{Impact, Notice, RoomEnd, SessionEnd};
+use crate::stats::{Impact, Notice};
 use crate::store::{Key, TokenBucket};
 use crate::stream::{Owner, StreamKey};
 use crate::time::Timestamp;
@@ -31,7 +32,7 @@ impl Registry {
         self.plan_clearance(config).impact
     }
 
-    /// Goes on with other limits and times, which hold from here on, also for whoever is there.
+    /// Goes on with other limits and times, which hold from here on, also for what is there already.
     ///
     /// Connections and sessions over a user's own cap go at once, in the order in which a newcomer
     /// would have had them evicted (under [`OverCap::Refuse`](crate::OverCap::Refuse): the last that

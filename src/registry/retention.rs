@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
+use crate::ends::RoomEnd;
 use crate::log::Bounds;
 use crate::run::Runs;
-use crate::stats::RoomEnd;
 use crate::stream::{Owner, Stream, StreamKey};
 use crate::time::Deadline;
 

@@ -4,12 +4,13 @@ use bytes::Bytes;
 
 use crate::action::{Position, RunFact, RunText};
 use crate::config::OverCap;
+use crate::ends::{RunEnd, RunEnded, SessionEnd};
 use crate::error::{OpenRunError, Refused, RunError};
 use crate::id::{MAX_ID_BYTES, RunId, ThreadId, UserId};
 use crate::log::Text;
 use crate::run::{RunEntry, RunEvent, RunEventKind, RunFailure, RunKey, fits_first};
 use crate::session::SessionKey;
-use crate::stats::{Delivery, Notice, OpenedRun, RunEnd, RunEnded, SessionEnd};
+use crate::stats::{Delivery, Notice, OpenedRun};
 use crate::time::{Deadline, Timestamp};
 
 use super::Registry;

@@ -24,8 +24,8 @@ pub enum Within<'a> {
     Run(&'a RunId),
 }
 
-/// One user's part of a registry: a capability. Whoever holds it can name nothing that is not this
-/// user's, so that no mistake of theirs shows one user another's data.
+/// One user's part of a registry: a capability. Its holder can name nothing that is not this
+/// user's, so that no mistake of the holder shows one user another's data.
 ///
 /// The user need not be known: then there is nobody to reach.
 #[derive(Debug)]

@@ -1,14 +1,15 @@
 //! Agent runs: the order of their events, their deadlines and bounds, and who gets what of them.
 
-use core::time::Duration;
+mod deadlines;
+mod late_joiners;
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, ConnId, Message, Notice, OpenRunError, Recovered, Refused, Resume, RunEnd,
-    RunEnded, RunError, RunEvent, RunEventKind, RunFailure, RunId, Target, Within,
+    CloseReason, ConnId, Message, OpenRunError, Recovered, Refused, Resume, RunEnd, RunEnded,
+    RunError, RunEvent, RunEventKind, RunFailure, RunId, Target, Within,
 };
 
-use crate::support::{START, World, config, ms, secs, thread, user};
+use crate::support::{World, config, ms, secs, thread, user};
 
 fn run(name: &str) -> RunId {
     RunId::new(name).unwrap()
@@ -33,11 +34,6 @@ fn bytes(text: &'static str) -> Bytes {
 
 fn executing(call: &str) -> RunEvent<'_> {
     RunEvent::ToolExecuting { call, expect: None, payload: bytes("tool") }
-}
-
-/// A call that may take so long.
-fn executing_for(call: &str, expect: Duration) -> RunEvent<'_> {
-    RunEvent::ToolExecuting { call, expect: Some(expect), payload: bytes("tool") }
 }
 
 fn completed(call: &str) -> RunEvent<'_> {
@@ -182,200 +178,6 @@ fn an_offset_within_a_character_gets_the_whole_character() {
     let (again, _) = world.resume("alice", "main", resume.position.unwrap());
     world.settle();
     assert_eq!(world.seen(again), ["r says äb"]);
-}
-
-#[test]
-fn who_comes_later_gets_the_open_runs_from_their_start_and_nothing_else() {
-    let mut world = World::new();
-    let first = world.tab("alice", "main");
-    world.tell_session(first, "long ago");
-    open(&mut world, "over").unwrap();
-    tell(&mut world, "over", RunEvent::Completed(bytes("done"))).unwrap();
-    open(&mut world, "r").unwrap();
-    world.tell_session(first, "meanwhile");
-    tell(&mut world, "r", RunEvent::Text("so far")).unwrap();
-    world.settle();
-    let second = world.tab("alice", "main");
-    let runs: Vec<_> = world.registry.open_runs(world.session(second)).collect();
-    assert_eq!(runs, [(&run("r"), "agent")]);
-    tell(&mut world, "r", RunEvent::Text(", so good")).unwrap();
-    tell(&mut world, "r", RunEvent::Completed(bytes("done"))).unwrap();
-    world.tell_session(first, "and now");
-    world.settle();
-    let seen = world.seen(second).join("|");
-    assert_eq!(seen, "r Started go|r says so far, so good|r Completed done|and now");
-}
-
-#[test]
-fn who_comes_later_is_told_what_was_trimmed_of_a_run_that_they_were_owed() {
-    let mut world = World::with(config().window(64).stream_messages(1));
-    open(&mut world, "kept").unwrap();
-    open(&mut world, "over before").unwrap();
-    tell(&mut world, "over before", RunEvent::Completed(bytes("done"))).unwrap();
-    open(&mut world, "r").unwrap();
-    tell(&mut world, "r", RunEvent::Thinking(bytes("1"))).unwrap();
-    let late = world.tab("alice", "main");
-    world.stall(late);
-    tell(&mut world, "r", RunEvent::Completed(bytes("2"))).unwrap();
-    world.tell_session(late, "now");
-    for _ in 0..6 {
-        world.flush(late);
-        world.settle();
-    }
-    // The run that was over before the tab came is none of its business.
-    assert_eq!(world.seen(late), ["kept Started go", "gap 4..=6", "now"]);
-}
-
-#[test]
-fn who_comes_later_is_told_what_an_open_run_has_lost_of_its_beginning() {
-    let mut world = World::with(config().user_bytes(380));
-    let first = world.tab("alice", "main");
-    world.tell_session(first, "long ago");
-    open(&mut world, "r").unwrap();
-    tell(&mut world, "r", RunEvent::Thinking(bytes("hm"))).unwrap();
-    world.settle();
-    // The budget takes the message, and what the run began with.
-    tell(&mut world, "r", RunEvent::Progress(Bytes::from(vec![b'x'; 200]))).unwrap();
-    world.settle();
-    let conn = world.reserve();
-    let admitted = world.connect(conn, "alice", "main").unwrap();
-    assert_eq!((admitted.position.offset, admitted.recovered), (1, Recovered::Fresh));
-    world.settle();
-    let seen = world.seen(conn);
-    assert_eq!(seen[0], "gap 2..=2", "from where the run began, and no message is its business");
-    assert_eq!((seen[1], seen.len()), ("r Thinking hm", 3));
-}
-
-#[test]
-fn a_run_that_is_silent_or_too_long_is_failed_with_a_fact() {
-    let mut world = World::with(config().run_silence(secs(30)).run_max_length(secs(100)));
-    let conn = world.tab("alice", "main");
-    world.answers(conn);
-    open(&mut world, "silent").unwrap();
-    open(&mut world, "long").unwrap();
-    world.notices();
-    for _ in 0..5 {
-        world.run(secs(20));
-        let _ = tell(&mut world, "long", RunEvent::Text("."));
-    }
-    world.run(secs(20));
-    let seen = world.seen(conn).join("|");
-    assert!(seen.contains("silent Failed Silence"), "{seen}");
-    assert!(seen.contains("long Failed Length"), "{seen}");
-    let ends: Vec<_> = world
-        .notices()
-        .into_iter()
-        .filter_map(|notice| match notice {
-            Notice::RunEnded { end, lasted, .. } => Some((end, lasted)),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(ends, [(RunEnd::Silence, secs(30)), (RunEnd::Length, secs(100))]);
-    let ended = RunEnded { how: RunEnd::Length, at: START + secs(100) };
-    assert_eq!(tell(&mut world, "long", RunEvent::Text("x")), Err(RunError::Ended(ended)));
-    let ended = RunEnded { how: RunEnd::Silence, at: START + secs(30) };
-    assert_eq!(tell(&mut world, "silent", RunEvent::Text("x")), Err(RunError::Ended(ended)));
-    let refusal = RunError::Ended(ended).to_string();
-    assert!(refusal.contains("the server failed it: no event for run.silence"), "{refusal}");
-}
-
-/// When a run fails if nothing happens, as time since the world began, and why.
-fn fails(world: &mut World, name: &str) -> Option<(Duration, RunFailure)> {
-    let explained = world.registry.user(&user("alice")).explain_run(&run(name))?;
-    explained.fails.map(|(at, failure)| (at.saturating_since(START), failure))
-}
-
-#[test]
-fn a_call_under_way_is_no_silence_as_long_as_it_was_expected_to_take() {
-    let mut world = World::with(config().run_silence(secs(120)));
-    open(&mut world, "r").unwrap();
-    world.run(secs(10));
-    tell(&mut world, "r", executing_for("build", secs(600))).unwrap();
-    let silence = |secs| Some((secs, RunFailure::Silence));
-    assert_eq!(fails(&mut world, "r"), silence(secs(10 + 600 + 120)));
-    world.run(secs(600 + 119));
-    tell(&mut world, "r", completed("build")).unwrap();
-    tell(&mut world, "r", RunEvent::Completed(bytes("done"))).unwrap();
-    // One that takes longer still has failed by then.
-    open(&mut world, "slow").unwrap();
-    tell(&mut world, "slow", executing_for("build", secs(600))).unwrap();
-    world.run(secs(600 + 120));
-    let late = tell(&mut world, "slow", completed("build"));
-    assert!(
-        matches!(late, Err(RunError::Ended(RunEnded { how: RunEnd::Silence, .. }))),
-        "{late:?}"
-    );
-}
-
-#[test]
-fn without_an_expectation_a_call_is_an_event_like_others() {
-    let mut world = World::with(config().run_silence(secs(120)));
-    open(&mut world, "r").unwrap();
-    world.run(secs(10));
-    tell(&mut world, "r", executing("build")).unwrap();
-    assert_eq!(fails(&mut world, "r"), Some((secs(10 + 120), RunFailure::Silence)));
-}
-
-#[test]
-fn the_latest_of_all_calls_counts_and_with_its_end_the_deadline_comes_nearer() {
-    let mut world = World::with(config().run_silence(secs(120)));
-    open(&mut world, "r").unwrap();
-    tell(&mut world, "r", executing_for("long", secs(3_000))).unwrap();
-    tell(&mut world, "r", executing_for("short", secs(200))).unwrap();
-    tell(&mut world, "r", executing("unknown")).unwrap();
-    world.run(secs(5));
-    let explained = world.registry.user(&user("alice")).explain_run(&run("r")).unwrap();
-    let calls: Vec<_> = explained
-        .calls
-        .iter()
-        .map(|it| (&*it.call, it.expected_by.map(|at| at.saturating_since(START))))
-        .collect();
-    let expected = [("long", Some(secs(3_000))), ("short", Some(secs(200))), ("unknown", None)];
-    assert_eq!(calls, expected);
-    tell(&mut world, "r", completed("long")).unwrap();
-    assert_eq!(fails(&mut world, "r"), Some((secs(200 + 120), RunFailure::Silence)));
-    assert!(world.timeout() <= START + secs(320), "armed again");
-    tell(&mut world, "r", completed("short")).unwrap();
-    assert_eq!(fails(&mut world, "r"), Some((secs(5 + 120), RunFailure::Silence)));
-    world.run(secs(120));
-    assert_eq!(world.registry.stats().runs_ended(RunEnd::Silence), 1);
-}
-
-#[test]
-fn an_expectation_does_not_go_beyond_the_length_of_a_run() {
-    let limits = config().run_silence(secs(120)).run_max_length(secs(3_600));
-    let mut world = World::with(limits);
-    open(&mut world, "r").unwrap();
-    tell(&mut world, "r", executing_for("build", Duration::MAX)).unwrap();
-    assert_eq!(fails(&mut world, "r"), Some((secs(3_600), RunFailure::Length)));
-    world.run(secs(3_600));
-    assert_eq!(world.registry.stats().runs_ended(RunEnd::Length), 1);
-    // Without one it may take as long as it likes, and the session is free to end it.
-    let mut world = World::with(config().run_silence(secs(120)).run_max_length(secs(0)));
-    open(&mut world, "r").unwrap();
-    tell(&mut world, "r", executing_for("build", Duration::MAX)).unwrap();
-    assert_eq!(fails(&mut world, "r"), None);
-    world.run(secs(100_000));
-    assert_eq!(world.registry.poll_timeout(), None, "nothing to wake up for, not even early");
-    tell(&mut world, "r", completed("build")).unwrap();
-    assert_eq!(fails(&mut world, "r"), Some((secs(100_120), RunFailure::Silence)));
-}
-
-#[test]
-fn a_pause_of_the_process_moves_what_a_call_is_expected_to_take() {
-    let mut world = World::with(
-        config().run_silence(secs(120)).run_max_length(secs(0)).pause_threshold(secs(5)),
-    );
-    open(&mut world, "r").unwrap();
-    tell(&mut world, "r", executing_for("build", secs(600))).unwrap();
-    world.notices();
-    world.skip(secs(5_000));
-    let lasted = world.notices().into_iter().find_map(|notice| match notice {
-        Notice::Paused { lasted } => Some(lasted),
-        _ => None,
-    });
-    let lasted = lasted.expect("a pause");
-    assert_eq!(fails(&mut world, "r"), Some((secs(720) + lasted, RunFailure::Silence)));
 }
 
 #[test]
@@ -591,17 +393,4 @@ fn the_last_words_are_as_old_as_the_last_of_them() {
     world.settle();
     assert_eq!(admitted.recovered, Recovered::All);
     assert_eq!(world.seen(again).len(), 2, "{:?}", world.seen(again));
-}
-
-#[test]
-fn a_full_run_still_gives_signs_of_life() {
-    let mut world = World::with(config().run_events(3));
-    world.tab("alice", "main");
-    open(&mut world, "r").unwrap();
-    tell(&mut world, "r", RunEvent::Thinking(bytes("hm"))).unwrap();
-    assert_eq!(tell(&mut world, "r", RunEvent::Thinking(bytes("hm"))), Err(RunError::Full));
-    world.skip(secs(119));
-    tell(&mut world, "r", RunEvent::Text("")).unwrap();
-    world.skip(secs(119));
-    tell(&mut world, "r", RunEvent::Completed(bytes("done"))).unwrap();
 }

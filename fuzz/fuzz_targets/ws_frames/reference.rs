@@ -132,7 +132,8 @@ pub(crate) fn agrees(stream: &[u8], limit: usize, ours: &Outcome) {
             Err(other) => panic!("{other}"),
         }
     };
-    let whole: Vec<&FrameEvent> = ours.events.iter().filter(|event| **event != FrameEvent::Fragment).collect();
+    let whole: Vec<&FrameEvent> =
+        ours.events.iter().filter(|event| **event != FrameEvent::Fragment).collect();
     assert_eq!(whole, theirs.iter().collect::<Vec<_>>());
     let closed = matches!(theirs.last(), Some(FrameEvent::Close(_)));
     // The frame that was not taken.

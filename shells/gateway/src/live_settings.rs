@@ -43,7 +43,8 @@ impl InForce {
         self.token_auth.as_mut()
     }
 
-    /// Goes on with other settings, with the same tokens and grants. Buckets begin full if their rate changes.
+    /// Goes on with other settings, with the same tokens and grants. Buckets begin full if
+    /// their rate changes.
     pub(crate) fn replace(&mut self, settings: Settings) {
         let same_rate = settings.connect_rate_per_ip() == self.settings.connect_rate_per_ip();
         let address_limit = self.address_limit.take().filter(|_| same_rate);

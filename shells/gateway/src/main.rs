@@ -5,7 +5,8 @@
 //! posts closures to the loop.
 //!
 //! `headcount check` and `headcount config` say what is wrong with settings, and what they are.
-//! `headcount replay` does again what a journal of it says, and `headcount simulate` runs virtual clients against the same registry in virtual time.
+//! `headcount replay` does again what a journal of it says, and `headcount simulate` runs
+//! virtual clients against the same registry in virtual time.
 #![forbid(unsafe_code)]
 
 mod admin;

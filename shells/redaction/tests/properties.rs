@@ -100,7 +100,11 @@ fn redact(policy: &Policy, kind: PayloadKind, json: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn twice_is_once_and_json_stays_json(json in json()) {
@@ -115,7 +119,11 @@ proptest! {
     }
 
     #[test]
-    fn what_is_json_is_what_a_parser_takes(json in json(), cut in any::<prop::sample::Index>(), c in any::<char>()) {
+    fn what_is_json_is_what_a_parser_takes(
+        json in json(),
+        cut in any::<prop::sample::Index>(),
+        c in any::<char>(),
+    ) {
         let places: Vec<usize> = json.char_indices().map(|(place, _)| place).collect();
         let place = places[cut.index(places.len())];
         for text in [json[..place].to_owned(), format!("{}{c}{}", &json[..place], &json[place..])] {

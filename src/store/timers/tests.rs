@@ -1,3 +1,5 @@
+//! The wheel against a sorted map, and the instants around each of its turns.
+
 use super::*;
 use alloc::collections::BTreeMap;
 use alloc::vec;

@@ -176,7 +176,8 @@ fn stopped() -> Problem {
     Problem::new(503, "stopped", "the server is stopping")
 }
 
-/// Serves so many connections at a time until the process ends. Each notice of `hang_ups` is a SIGHUP, or several.
+/// Serves so many connections at a time until the process ends. Each notice of `hang_ups` is
+/// a SIGHUP, or several.
 pub(crate) fn run(
     listener: TcpListener,
     state: AdminState,

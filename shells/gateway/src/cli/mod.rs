@@ -62,9 +62,11 @@ pub(crate) fn run() -> Result<ExitCode, String> {
 
 /// An argument that no option takes may be a secret: `--set auth.key SECRET`.
 fn without_what_is_stray(mut error: clap::Error) -> clap::Error {
-    let is_option = |value: Option<&ContextValue>| matches!(value, Some(ContextValue::String(text)) if text.starts_with('-'));
-    if error.kind() == ErrorKind::UnknownArgument && !is_option(error.get(ContextKind::InvalidArg))
-    {
+    let is_option = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => argument.starts_with('-'),
+        _ => false,
+    };
+    if error.kind() == ErrorKind::UnknownArgument && !is_option {
         error.insert(ContextKind::InvalidArg, ContextValue::String("…".to_owned()));
     }
     error

@@ -1,3 +1,5 @@
+//! Sources of settings, from a file to the command line, and what is refused.
+
 use std::time::Duration;
 
 use headcount::OverCap;

@@ -1,4 +1,5 @@
-//! Clients and calls that were not admitted, by reason: for the metrics, and for a line of the log each second.
+//! Clients and calls that were not admitted, by reason: for the metrics, and for a line of the
+//! log each second.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -36,7 +36,8 @@ fn start(tab: &mut Tab, server: &Server, at: SocketAddr, user: &str) {
             const heard = Object.fromEntries(['session', 'room/lobby', 'gap', 'reset', 'close', 'state']
                 .map(name => [name, []]));
             client.on('event', event => event.run || heard[event.stream].push(event.data));
-            for (const name of ['gap', 'reset', 'close', 'state']) client.on(name, it => heard[name].push(it));
+            for (const name of ['gap', 'reset', 'close', 'state'])
+                client.on(name, it => heard[name].push(it));
             const runs = [];
             client.on('run', async run => {{
                 const told = {{ events: [], text: '' }};

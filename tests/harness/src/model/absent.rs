@@ -89,8 +89,8 @@ impl Model {
         Ok(())
     }
 
-    /// As many of the absent go as are one too many with a new session of a user, who is new or not. Which of several
-    /// that became absent at once, the registry tells.
+    /// As many of the absent go as are one too many with a new session of a user, who is
+    /// new or not. Which of several that became absent at once, the registry tells.
     pub(crate) fn send_away(&mut self, (user, is_new): (u8, bool), registry: &Registry) -> Check {
         self.note_absent();
         let ended = |id: SessionId| registry.session_position(id).is_none();

@@ -93,8 +93,8 @@ impl Model {
         probed
     }
 
-    /// Sessions that linger, without an open run, and keep nothing to resume. Where it is open when a log was thinned,
-    /// the registry tells.
+    /// Sessions that linger, without an open run, and keep nothing to resume. Where
+    /// it is open when a log was thinned, the registry tells.
     fn empty_sessions(&self, user: u8, registry: &Registry) -> Result<Vec<SessionId>, String> {
         let mut empty = Vec::new();
         let lingers = |it: &Session| it.user == user && it.left_at.is_some() && it.open_runs == 0;

@@ -1,10 +1,7 @@
 //! Key sets that are fetched: rotated, replaced, empty, broken, slow, or no key sets at all.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Instant;
 
@@ -12,88 +9,11 @@ use jsonwebtoken::jwk::Jwk;
 
 use super::super::jwks::Jwks;
 use super::super::key_source::MAX_BYTES;
+use super::issuer::{Issuer, Reply, http};
 use super::*;
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What the issuer answers with.
-#[derive(Clone)]
-enum Reply {
-    Set(Value),
-    Raw(String),
-    /// It accepts, and never answers.
-    Stall,
-}
-
-/// A server of key sets.
-struct Issuer {
-    url: String,
-    reply: Arc<Mutex<Reply>>,
-    requests: Arc<Mutex<usize>>,
-}
-
-impl Issuer {
-    fn start(reply: Reply) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/jwks.json?key=hidden", listener.local_addr().unwrap());
-        let (reply, requests) = (Arc::new(Mutex::new(reply)), Arc::new(Mutex::new(0)));
-        let (replies, count) = (Arc::clone(&reply), Arc::clone(&requests));
-        thread::spawn(move || {
-            let mut stalled = Vec::new();
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                read_head(&mut stream);
-                *count.lock().unwrap() += 1;
-                let body = match replies.lock().unwrap().clone() {
-                    Reply::Set(set) => http("200 OK", &set.to_string()),
-                    Reply::Raw(answer) => answer,
-                    Reply::Stall => {
-                        stalled.push(stream);
-                        continue;
-                    }
-                };
-                let _ = stream.write_all(body.as_bytes());
-            }
-        });
-        Self { url, reply, requests }
-    }
-
-    fn now_replies(&self, reply: Reply) {
-        *self.reply.lock().unwrap() = reply;
-    }
-
-    /// The same; and requests are taken and not answered as long as the guard lives. Without it an
-    /// answer may come before or after the next line of a test.
-    fn holds_back(&self, reply: Reply) -> MutexGuard<'_, Reply> {
-        let mut guard = self.reply.lock().unwrap();
-        *guard = reply;
-        guard
-    }
-
-    fn requests(&self) -> usize {
-        *self.requests.lock().unwrap()
-    }
-
-    fn settings(&self) -> JwksSettings {
-        let interval = Duration::from_secs(3_600);
-        JwksSettings { source: KeySource::url(&self.url).unwrap(), interval }
-    }
-}
-
-fn read_head(stream: &mut TcpStream) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        head.push(byte[0]);
-    }
-}
-
-fn http(status: &str, body: &str) -> String {
-    let length = body.len();
-    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
-}
 
 /// An entry of a key set, for one of the private keys of the tests.
 fn jwk(id: Option<&str>, key: &EncodingKey, algorithm: Jwt) -> Value {

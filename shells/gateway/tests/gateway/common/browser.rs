@@ -157,7 +157,8 @@ impl Tab {
         }
     }
 
-    /// As a browser does with a page that is not seen for long: no timer fires, and nothing that comes is heard.
+    /// As a browser does with a page that is not seen for long: no timer fires, and nothing
+    /// that comes is heard.
     pub(crate) fn freeze(&mut self, frozen: bool) {
         let state = if frozen { "frozen" } else { "active" };
         let answer = self.call("Page.setWebLifecycleState", &json!({"state": state}));
