@@ -42,5 +42,6 @@ mod runs;
 mod scenarios;
 mod sessions;
 mod survey;
+mod tick_budget;
 mod time;
 mod window;

@@ -49,6 +49,8 @@ const fn send(to: To, size: u8, class: Class) -> Op {
 /// Few places, small logs, narrow windows, and a deadline for everything.
 fn config() -> ConfigBuilder {
     Config::builder(7)
+        // The model looks at each deadline that acts.
+        .tick_budget(1)
         .connections(3)
         .pending(2)
         .closing(1)

@@ -6,7 +6,6 @@ use core::time::Duration;
 use headcount::{ConnId, Inbound, Registry, Resume, RoomId, Timestamp, Within};
 
 use super::model::closing::Audience;
-use super::model::millis_up;
 use super::op::{Advance, Arrival, Class, Flush, Incoming, Op, Pick, RunReport, Since, To};
 use super::seen::{Content, Seen, Source};
 use super::settings;
@@ -355,41 +354,36 @@ impl World {
         Ok(())
     }
 
-    /// Ticks until nothing is due. One tick acts on as many deadlines as its budget has, in an order
-    /// that is open, so that the model looks at all of them together.
+    /// Ticks until nothing is due. The budget of a tick is one, so that each acts on one deadline.
     pub(crate) fn tick(&mut self) -> Check {
-        let stamp = self.stamp();
+        let mut stamp = self.stamp();
         let now = stamp.max(self.model.now);
         let known = self.model.conns.len() + self.model.sessions.len() + self.model.streams.len();
         // Each has a deadline or two, and may have a stale one beside it.
-        let limit = 16 + 8 * known + 2 * self.conns.len();
-        let mut ticks = 0;
-        self.tick_once(stamp)?;
-        while self.registry.poll_timeout().is_some_and(|at| at.as_millis() <= now.as_millis()) {
-            ticks += 1;
-            ensure!(ticks < limit, "{ticks} ticks at {now:?}, and there is still something due");
-            self.tick_once(now)?;
+        let mut left = 16 + 8 * known + 2 * self.conns.len();
+        loop {
+            self.registry.call(|it| it.tick(stamp));
+            let explained = self.explained();
+            let has_acted = self.model.tick(stamp, &self.registry, &explained)?;
+            if self.registry.poll_timeout().is_none_or(|at| at.as_millis() > now.as_millis()) {
+                break;
+            }
+            if has_acted {
+                self.compare()?;
+            } else {
+                left -= 1;
+                ensure!(left > 0, "ticks at {now:?} do nothing, and there is still something due");
+            }
+            stamp = now;
         }
-        let explained = self.explained();
-        self.model.tick(stamp, &self.registry, &explained)
-    }
-
-    /// One tick acts on no more deadlines than its budget has.
-    fn tick_once(&mut self, stamp: Timestamp) -> Check {
-        let before: Vec<_> = self.conns.iter().map(|id| self.registry.state(*id)).collect();
-        let ended = self.registry.stats().sessions_ended;
-        self.registry.call(|it| it.tick(stamp));
-        let changed =
-            self.conns.iter().zip(before).filter(|(id, was)| self.registry.state(**id) != *was);
-        let acted = changed.count() as u64 + self.registry.stats().sessions_ended - ended;
-        let budget = self.model.config.tick_budget();
-        ensure!(acted <= budget.into(), "a tick acted {acted} times, {budget} at most");
+        self.registry.call(|it| it.tick(now));
+        self.model.clock(now);
+        self.model.ticked();
         Ok(())
     }
 
     pub(crate) fn advance(&mut self, advance: Advance) {
         let next = self.registry.poll_timeout().unwrap_or(self.now).max(self.now);
-        let before = self.now;
         self.now = match advance {
             Advance::Nanos(some) => self.now + Duration::from_nanos(u64::from(some) * 7_919),
             Advance::Millis(some) => self.now + Duration::from_millis(some.into()),
@@ -403,15 +397,6 @@ impl World {
                 self.now + Duration::from_secs(60 * 24 * 3_600 * u64::from(some))
             }
         };
-        if self.model.has_budgets()
-            && let [first, second, ..] = self.model.run_deadlines()[..]
-        {
-            // Runs fail one after the other: who pays depends on which is first, which is open.
-            let before_second = Timestamp::from_millis(millis_up(second)).as_nanos() - 1;
-            let latest = Timestamp::from_nanos(before_second);
-            self.now =
-                self.now.min(latest.max(Timestamp::from_millis(millis_up(first)))).max(before);
-        }
     }
 
     /// Polls one action; whether there was one.

@@ -37,7 +37,7 @@ impl Model {
                 false => CloseReason::HeadTimeout,
             };
             self.marks.hit("a silent socket gave way to one of its source");
-            self.begin_close(silent, &[reason], true);
+            self.begin_close(silent, reason);
         }
         self.note_handle(id.to_bits());
         self.conns.insert(id, Conn { source, ..Conn::new(id, self.now) });

@@ -1,19 +1,15 @@
 //! Connections that close, sessions that linger and end, rooms that go.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use headcount::{CloseReason, ConnId, ConnState, Registry, RoomEnd, Timestamp, UnknownConn};
 
-use super::conn::{Item, Moved, PingDue, State, Waiting};
+use super::conn::{Item, Moved, State, Waiting};
 use super::polled::begins_early;
 use super::stream::{Lag, Seat, Stream};
 use super::{MassClose, Model};
 use crate::seen::Source;
 use crate::{Check, ensure};
-
-/// The streams of connections, in the order in which a close hands them out, and what would be lacked of
-/// them.
-type LackedLater = BTreeMap<ConnId, (Vec<Source>, Vec<Item>)>;
 
 /// Whom a `send` or `close` is for, resolved to names of the model.
 #[derive(Clone, Debug)]
@@ -24,10 +20,6 @@ pub(crate) enum Audience {
     Room(headcount::RoomId),
     Everyone,
     Nobody,
-}
-
-fn entries_of(items: &[Item]) -> usize {
-    items.iter().filter(|item| matches!(item, Item::Entry { .. })).count()
 }
 
 /// Gaps of what a member lacks that may begin earlier, and where at the earliest.
@@ -66,7 +58,7 @@ impl Model {
         let expected = state.map(|_| ()).ok_or(UnknownConn);
         ensure!(got == expected, "disconnect: {got:?}, expected {expected:?}");
         if matches!(state, Some(State::Pending | State::Open)) {
-            self.withdraw(id, &[CloseReason::PeerGone]);
+            self.withdraw(id, CloseReason::PeerGone);
         }
         if state.is_some() {
             self.end(id);
@@ -107,24 +99,24 @@ impl Model {
             }
             _ => {
                 self.leave_together(&whom);
-                whom.iter().for_each(|id| self.begin_close(*id, &[reason], true));
+                whom.iter().for_each(|id| self.begin_close(*id, reason));
             }
         }
         Ok(())
     }
 
     /// A close begins: the connection leaves everything at once, and is still handed what fits.
-    /// `exact` is false where it is open what the logs held at that moment.
-    pub(crate) fn begin_close(&mut self, id: ConnId, reasons: &[CloseReason], exact: bool) {
+    pub(crate) fn begin_close(&mut self, id: ConnId, reason: CloseReason) {
         let mut moved = Moved::default();
-        if self.conns[&id].is_open() && reasons != [CloseReason::PeerClosed] {
-            let exact = exact && reasons.len() == 1 && self.has_room_for_all();
-            moved = self.moved(id, exact);
-            self.mark_moved(&moved);
+        if self.conns[&id].is_open() && reason != CloseReason::PeerClosed {
+            moved = self.moved(id);
+            if !self.has_room_for_all() {
+                moved.may_stop_early();
+            }
         } else {
             moved.right.push(Vec::new());
         }
-        self.withdraw(id, reasons);
+        self.withdraw(id, reason);
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.state = State::Closing;
             conn.outbox.push_back(Waiting::Close(moved));
@@ -142,18 +134,20 @@ impl Model {
 
     /// What of the logs still fits the window, in order. It is open whether a stream that is blocked
     /// blocks those after it.
-    fn moved(&self, id: ConnId, exact: bool) -> Moved {
+    fn moved(&mut self, id: ConnId) -> Moved {
         let conn = &self.conns[&id];
         let window = self.config.window();
         let mut ways: Vec<Vec<Vec<Item>>> = vec![Vec::new()];
-        let (mut lacked, mut early) = (Vec::new(), Vec::new());
+        let (mut lacked, mut early) = (Vec::<Item>::new(), Vec::new());
         for source in conn.streams() {
             let stream = &self.streams[&source];
             let Some(seat) = stream.seat(id) else { continue };
             let of_stream = stream.lacking(seat);
             early.extend(of_stream.iter().flat_map(|items| early_gaps(stream, seat, items)));
             // Seen as live it may get the most.
-            lacked.extend(of_stream.iter().max_by_key(|items| entries_of(items)).cloned());
+            lacked.extend(
+                of_stream.iter().max_by_key(|items| items.len()).into_iter().flatten().cloned(),
+            );
             let extended = |way: &Vec<Vec<Item>>| {
                 let way = way.clone();
                 of_stream.clone().into_iter().map(move |items| [&way[..], &[items]].concat())
@@ -178,13 +172,9 @@ impl Model {
             fitting
         };
         let fittings = ways.iter().flat_map(|way| [fitting(way, false), fitting(way, true)]);
-        let right = if exact { fittings.collect() } else { Vec::new() };
-        Moved { right, early, lacked: lacked.concat(), polled: Vec::new() }
-    }
-
-    fn mark_moved(&mut self, moved: &Moved) {
-        let Some(fitting) = moved.right.first() else { return };
-        if fitting.len() < moved.lacked.len() {
+        let moved = Moved { right: fittings.collect(), early, polled: Vec::new() };
+        let Some(fitting) = moved.right.first() else { return moved };
+        if fitting.len() < lacked.len() {
             self.marks.hit("a close left entries behind");
         }
         for item in fitting {
@@ -193,12 +183,13 @@ impl Model {
                 Item::Entry { .. } => "a close moved entries out of the logs",
             });
         }
+        moved
     }
 
     /// A connection leaves its session's members, its rooms and all counts.
-    fn withdraw(&mut self, id: ConnId, reasons: &[CloseReason]) {
+    fn withdraw(&mut self, id: ConnId, reason: CloseReason) {
         let (step, now) = (self.step, self.now);
-        self.departs(id, reasons);
+        self.departs(id, reason);
         for source in self.conns[&id].streams() {
             self.leave_stream(id, &source);
             if let Source::Session(session) = source
@@ -210,17 +201,17 @@ impl Model {
         }
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.rooms.clear();
-            conn.reasons = reasons.to_vec();
+            conn.reason = Some(reason);
             conn.closed_by = step;
             conn.ping = None;
             if let Some((session, opened_at)) = conn.admitted {
-                self.notices.closed(id, opened_at, now, reasons);
+                self.notices.closed(id, opened_at, now, reason);
                 if let Some(session) = self.sessions.get_mut(&session) {
                     if session.left_by != step {
                         session.left_for.clear();
                     }
                     session.left_by = step;
-                    session.left_for.extend_from_slice(reasons);
+                    session.left_for.push(reason);
                 }
                 if let Some(user) = self.sessions.get(&session).map(|session| session.user) {
                     self.ease_pressure(user);
@@ -241,57 +232,6 @@ impl Model {
                 seat.lag = seat.lag.max(Lag::Perhaps);
                 self.marks.hit("several that waited left at once");
             }
-        }
-    }
-
-    /// What each of these connections lacks once the runs have failed, in this order, and entries were too
-    /// old: its streams, and the items.
-    pub(crate) fn lacked_later(
-        &self,
-        closing: &[ConnId],
-        failing: &[u64],
-    ) -> Result<LackedLater, String> {
-        if closing.is_empty() || (failing.is_empty() && self.stale().is_empty()) {
-            return Ok(BTreeMap::new());
-        }
-        let mut later = self.clone();
-        later.fail_runs(failing)?;
-        for source in later.stale() {
-            if let Some(stream) = later.streams.get_mut(&source) {
-                stream.expire(self.now);
-            }
-        }
-        let lacked = |id: &ConnId| {
-            let sources = self.conns[id].streams();
-            let streams = sources.iter().filter_map(|source| later.streams.get(source));
-            let lacking = streams.filter_map(|stream| {
-                stream.lacking(stream.seat(*id)?).into_iter().max_by_key(|items| entries_of(items))
-            });
-            let items = lacking.flatten().collect();
-            (*id, (sources, items))
-        };
-        Ok(closing.iter().map(lacked).collect())
-    }
-
-    /// The tick that closed these connections did other things, perhaps before: what they lacked then
-    /// they may have been handed, too.
-    pub(crate) fn may_have_closed_later(&mut self, lacked_later: LackedLater) {
-        for (id, (sources, later)) in lacked_later {
-            let conn = self.conns.get_mut(&id);
-            let Some(Waiting::Close(moved)) = conn.and_then(|conn| conn.outbox.back_mut()) else {
-                continue;
-            };
-            let newer: Vec<_> = later.into_iter().filter(|it| !moved.lacked.contains(it)).collect();
-            moved.lacked.extend(newer);
-            // Stream by stream, as they are handed out; within one by the offset.
-            moved.lacked.sort_by_cached_key(|item| {
-                let stream = sources.iter().position(|source| source == item.stream());
-                let offset = match item {
-                    Item::Gap { to, .. } => *to,
-                    Item::Entry { offset, .. } => *offset,
-                };
-                (stream, offset)
-            });
         }
     }
 
@@ -339,7 +279,7 @@ impl Model {
             // What waits for it in the registry's outbox stays there until it comes to be polled.
             conn.void = conn.directed().1;
             conn.state = State::Gone;
-            conn.ping_due = PingDue::No;
+            conn.ping_due = false;
             conn.outbox = VecDeque::from([Waiting::Cleanup]);
         }
     }
@@ -366,18 +306,14 @@ impl Model {
         self.leave_together(&reached);
         for id in reached {
             let conn = &self.conns[&id];
-            let mut reasons: Vec<_> = self
-                .mass_closes
-                .iter()
-                .filter(|it| match &it.room {
-                    Some(room) => conn.rooms.contains(room),
-                    None => it.must.contains(&id),
-                })
-                .map(|it| it.reason)
-                .collect();
-            reasons.sort_unstable();
-            reasons.dedup();
-            ensure!(!reasons.is_empty(), "{id:?} closes, and nothing closed it");
+            let is_about = |it: &&MassClose| match &it.room {
+                Some(room) => conn.rooms.contains(room),
+                None => it.must.contains(&id),
+            };
+            let reason = registry.explain(id).and_then(|it| it.reason).ok_or("no reason")?;
+            let mut closes = self.mass_closes.iter().filter(is_about);
+            let caused = closes.any(|it| it.reason == reason);
+            ensure!(caused, "{id:?} closes for {reason:?}, and nothing closed it");
             for mass in self.mass_closes.iter_mut().filter(|it| it.must.contains(&id)) {
                 if mass.begun_in.get_or_insert(self.step) != &self.step {
                     self.marks.hit(match mass.room {
@@ -386,7 +322,7 @@ impl Model {
                     });
                 }
             }
-            self.begin_close(id, &reasons, true);
+            self.begin_close(id, reason);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use headcount::{
     CloseReason, ConnId, ConnState, MESSAGE_OVERHEAD, Message, RoomId, SessionId, Timestamp,
+    Upcoming,
 };
 
 use super::Bucket;
@@ -30,19 +31,25 @@ pub(crate) enum Waiting {
 /// What a closing connection may still be handed.
 #[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Moved {
-    /// The sequences that are right, each of which holds all that fits. Empty: the specification
-    /// leaves open what fits, and only the order is checked.
+    /// The sequences that are right, each of which holds all that fits.
     pub(crate) right: Vec<Vec<Item>>,
     /// Gaps of these that may begin earlier, and where at the earliest: at losses that are not the
     /// connection's own, where the registry no longer tells them apart.
     pub(crate) early: Vec<(Item, u64)>,
-    /// All entries that it lacked, stream by stream: what it is handed must be of these.
-    pub(crate) lacked: Vec<Item>,
     /// What was polled so far.
     pub(crate) polled: Vec<Item>,
 }
 
 impl Moved {
+    /// Any part of a right sequence may be all that found room.
+    pub(crate) fn may_stop_early(&mut self) {
+        let parts = |whole: &Vec<Item>| {
+            let whole = whole.clone();
+            (0..=whole.len()).map(move |end| whole[..end].to_vec())
+        };
+        self.right = self.right.iter().flat_map(parts).collect();
+    }
+
     /// Whether a right sequence begins with what was polled.
     pub(crate) fn begins_rightly(&self) -> bool {
         let begins = |right: &Vec<Item>| {
@@ -62,10 +69,8 @@ impl Moved {
         let sum = |items: &[Item]| items.iter().map(Item::cost).sum::<u64>();
         let polled = sum(&self.polled);
         let left = |right: &Vec<Item>| sum(right).saturating_sub(polled);
-        let least = self.right.iter().map(left).min().unwrap_or(0);
-        // A gap may stand before each entry.
-        let all = sum(&self.lacked) + (self.lacked.len() as u64 + 1) * MESSAGE_OVERHEAD;
-        (least, self.right.iter().map(left).max().unwrap_or(all))
+        let costs = || self.right.iter().map(left);
+        (costs().min().unwrap_or(0), costs().max().unwrap_or(0))
     }
 
     fn is(&self, item: &Item, polled: &Item) -> bool {
@@ -97,21 +102,6 @@ impl Item {
             Self::Entry { content, .. } => content.cost(),
         }
     }
-
-    pub(crate) const fn stream(&self) -> &Source {
-        match self {
-            Self::Gap { stream, .. } | Self::Entry { stream, .. } => stream,
-        }
-    }
-}
-
-/// Whether a ping waits to be polled. Its place among the direct messages is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum PingDue {
-    No,
-    /// Two deadlines fell into one tick, and either may have come first.
-    Perhaps,
-    Yes,
 }
 
 /// An unanswered ping.
@@ -143,8 +133,8 @@ pub(crate) struct Conn {
     pub(crate) admitted: Option<(SessionId, Timestamp)>,
     /// In joining order.
     pub(crate) rooms: Vec<RoomId>,
-    /// Why it closes: more than one where the specification leaves that open.
-    pub(crate) reasons: Vec<CloseReason>,
+    /// Why it closes; `None` while it does not.
+    pub(crate) reason: Option<CloseReason>,
     /// Which operation closed it: the order of closes made by one operation is open.
     pub(crate) closed_by: u64,
     /// When its `Close` was polled. Each pause since makes it later.
@@ -185,7 +175,11 @@ pub(crate) struct Conn {
     /// Whether a ping was handed out: until then the silence allowed is jittered.
     pub(crate) pinged: bool,
     pub(crate) ping: Option<Ping>,
-    pub(crate) ping_due: PingDue,
+    /// Whether a ping waits to be polled. Its place among the direct messages is open.
+    pub(crate) ping_due: bool,
+    /// The millisecond of its next deadline, and what is due then; `None`: there is none, or what the
+    /// registry said of it no longer holds.
+    pub(crate) next: Option<(u64, Upcoming)>,
     /// May be pumped: its window was at most half full since it was last stuck, or its place in a
     /// member array has moved.
     pub(crate) ready: bool,
@@ -207,7 +201,7 @@ impl Conn {
             pending_since: now,
             admitted: None,
             rooms: Vec::new(),
-            reasons: Vec::new(),
+            reason: None,
             closed_by: 0,
             close_polled: None,
             outbox: VecDeque::new(),
@@ -232,7 +226,8 @@ impl Conn {
             heard_at: now,
             pinged: false,
             ping: None,
-            ping_due: PingDue::No,
+            ping_due: false,
+            next: None,
             ready: false,
             armed: false,
             waited: 0,
@@ -273,7 +268,7 @@ impl Conn {
             Waiting::Direct(message) => message.cost(),
             Waiting::Close(_) | Waiting::Cleanup => 0,
         };
-        let ping = u64::from(self.ping_due == PingDue::Yes) * MESSAGE_OVERHEAD;
+        let ping = u64::from(self.ping_due) * MESSAGE_OVERHEAD;
         self.outbox.iter().map(cost).sum::<u64>() + ping
     }
 
@@ -311,11 +306,11 @@ impl Conn {
     pub(crate) const fn hear(&mut self, now: Timestamp) {
         self.heard_at = now;
         self.ping = None;
-        self.ping_due = PingDue::No;
+        self.ping_due = false;
     }
 
     /// Whether the outbox holds something that must come out.
     pub(crate) fn has_waiting(&self) -> bool {
-        !self.outbox.is_empty() || self.ping_due == PingDue::Yes
+        !self.outbox.is_empty() || self.ping_due
     }
 }

@@ -72,32 +72,33 @@ impl Model {
         }
     }
 
-    /// The hard stop: whatever is left has its `Cleanup`.
-    pub(crate) fn force_close(&mut self, registry: &Registry) -> Check {
+    /// The connection that the hard stop ends next, if it is due: it goes before all other deadlines,
+    /// in the order of their indexes. Those that came later were refused, and end by themselves.
+    pub(crate) fn to_stop(&self) -> Option<ConnId> {
+        self.drain.filter(|drain| !drain.stopped && due(self.now, drain.ends))?;
+        let left = self.conns.values().filter(|conn| conn.met_drain && conn.state != State::Gone);
+        left.map(|conn| conn.id).min_by_key(|id| id.index())
+    }
+
+    /// The turn of the hard stop; whether it has ended the connection. It may pass over a free slot.
+    pub(crate) fn stop(&mut self, id: ConnId, registry: &Registry) -> Result<bool, String> {
+        if registry.state(id) != Some(ConnState::Gone) {
+            return Ok(false);
+        }
+        if self.conns[&id].state != State::Closing {
+            self.marks.hit("a drain ended hard");
+            self.begin_close(id, CloseReason::Restart);
+        }
+        self.end(id);
+        Ok(true)
+    }
+
+    /// Nothing more is due now: an end that was due is one.
+    pub(crate) fn stop_is_over(&mut self) {
         let now = self.now;
-        let Some(drain) = self.drain.filter(|drain| due(now, drain.ends)) else { return Ok(()) };
-        let certain = !drain.stopped;
-        for id in self.conns.keys().copied().collect::<Vec<_>>() {
-            // Whoever came later was refused, and ends by itself.
-            if !self.conns[&id].met_drain {
-                continue;
-            }
-            let stopped = registry.state(id) == Some(ConnState::Gone);
-            ensure!(stopped || !certain, "{id:?} has survived the end of the drain");
-            let state = self.conns[&id].state;
-            if !stopped || state == State::Gone {
-                continue;
-            }
-            if state != State::Closing {
-                self.marks.hit("a drain ended hard");
-                self.begin_close(id, &[CloseReason::Restart], true);
-            }
-            self.end(id);
+        if let Some(drain) = self.drain.as_mut().filter(|drain| due(now, drain.ends)) {
+            drain.stopped = true;
         }
-        if let Some(drain) = &mut self.drain {
-            drain.stopped |= certain;
-        }
-        Ok(())
     }
 
     /// The instant at which a tick must make an end.

@@ -132,14 +132,14 @@ impl Model {
         let mut evicted = 0;
         if let Some(id) = plan.take_over {
             self.marks.hit("a connection was taken over");
-            self.begin_close(id, &[CloseReason::TakenOver], true);
+            self.begin_close(id, CloseReason::TakenOver);
         }
         if plan.evict.len() > 1 {
             self.marks.hit("a lower limit evicted several");
         }
         for id in plan.evict.iter().copied() {
             self.marks.hit("a connection was evicted");
-            self.begin_close(id, &[CloseReason::Evicted], true);
+            self.begin_close(id, CloseReason::Evicted);
             evicted += 1;
         }
         if let Some(id) = plan.release {
@@ -147,7 +147,7 @@ impl Model {
             let members: Vec<_> = self.members(&Source::Session(id)).into_iter().collect();
             self.leave_together(&members);
             for conn in members {
-                self.begin_close(conn, &[CloseReason::Evicted], true);
+                self.begin_close(conn, CloseReason::Evicted);
                 evicted += 1;
             }
             self.end_session(id, SessionEnd::UserCap);

@@ -3,7 +3,7 @@
 use headcount::{CloseReason, ConnId, Flow, Inbound, InboundError, Timestamp, UnknownConn};
 
 use super::Model;
-use super::conn::{PingDue, State};
+use super::conn::State;
 use crate::{Check, ensure};
 
 impl Model {
@@ -29,7 +29,7 @@ impl Model {
             conn.head += bytes;
             let expected = if conn.head > self.config.head_bytes() {
                 self.marks.hit("a request head was too large");
-                self.begin_close(id, &[CloseReason::BadRequest], true);
+                self.begin_close(id, CloseReason::BadRequest);
                 Err(InboundError::TooBig)
             } else {
                 self.hear(id);
@@ -42,7 +42,7 @@ impl Model {
         let full = conn.is_open() && conn.used() > window;
         let expected = match inbound {
             Inbound::Data { bytes } if bytes > self.config.message_bytes() => {
-                self.begin_close(id, &[CloseReason::MessageTooBig], true);
+                self.begin_close(id, CloseReason::MessageTooBig);
                 Err(InboundError::TooBig)
             }
             Inbound::Data { .. } if full => {
@@ -75,7 +75,7 @@ impl Model {
         let now = self.now;
         self.note_life(id);
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        let void = conn.ping_due == PingDue::Yes;
+        let void = conn.ping_due;
         let late = conn.ping.is_some_and(|ping| ping.late);
         conn.hear(now);
         if void {

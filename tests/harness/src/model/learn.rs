@@ -5,17 +5,19 @@ use headcount::{ConnId, CursorExplanation, Explanation, Registry};
 
 use super::Model;
 use super::absent::of_history;
-use super::conn::PingDue;
 use super::entry::Entry;
-use super::log::{Log, Shown};
+use super::log::Log;
 use super::stream::{Lag, Seat, Stream};
 use crate::seen::Source;
 use crate::{Check, ensure};
 
 impl Model {
     pub(crate) fn learn(&mut self, registry: &Registry) -> Check {
-        let open: Vec<_> = self.open().map(|conn| conn.id).collect();
         let explain = |id| registry.explain(id).ok_or_else(|| format!("{id:?} is not explained"));
+        for id in self.conns.keys().copied().collect::<Vec<_>>() {
+            self.learn_next(id, explain(id)?.next)?;
+        }
+        let open: Vec<_> = self.open().map(|conn| conn.id).collect();
         let explained: Vec<_> = open.iter().map(|id| explain(*id)).collect::<Result<_, _>>()?;
         for (id, explained) in open.iter().copied().zip(&explained) {
             self.learn_cursors(id, explained)?;
@@ -37,18 +39,10 @@ impl Model {
 
     /// How much of a log is left.
     pub(crate) fn learn_log(&mut self, source: &Source, registry: &Registry) -> Check {
-        let shown = match source {
-            Source::Session(id) => registry
-                .explain_session(*id)
-                .map(|it| (it.lost, u64::from(it.entries), it.bytes, it.head)),
-            Source::Room(room) => registry
-                .explain_room(room)
-                .map(|it| (it.lost, u64::from(it.entries), it.bytes, it.head)),
-            Source::Direct | Source::Everyone => None,
-        };
+        let shown = Self::shown(source, registry);
         let given_up = registry.stats().shed - self.tally.shed;
         let Some(stream) = self.streams.get_mut(source) else { return Ok(()) };
-        let Some((lost, messages, bytes, head)) = shown else {
+        let Some((shown, head)) = shown else {
             // Nobody is in it, and what it kept may have been thinned to nothing.
             stream.thin(false);
             ensure!(
@@ -64,7 +58,7 @@ impl Model {
         };
         ensure!(head.epoch == stream.epoch, "{source:?} is of epoch {}", head.epoch);
         let was_split = stream.split;
-        stream.learn(Shown { lost, messages, bytes }, given_up)?;
+        stream.learn(shown, given_up)?;
         if stream.split && !was_split {
             self.marks.hit("an entry behind an open run's was shed");
         }
@@ -76,7 +70,7 @@ impl Model {
     pub(crate) fn learn_cursors(&mut self, id: ConnId, explained: &Explanation) -> Check {
         let conn = &self.conns[&id];
         ensure!(
-            explained.load == conn.used() || conn.ping_due == PingDue::Perhaps,
+            explained.load == conn.used(),
             "{id:?} has a load of {}, expected {}",
             explained.load,
             conn.used()

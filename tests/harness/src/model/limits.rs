@@ -79,7 +79,7 @@ impl Model {
         conn.excess += eighths;
         if conn.excess >= 8 * burst {
             self.marks.hit("messages came too fast for too long");
-            self.begin_close(id, &[CloseReason::RateLimited], true);
+            self.begin_close(id, CloseReason::RateLimited);
         }
         false
     }
@@ -99,7 +99,7 @@ impl Model {
         conn.excess_bytes += excess;
         if conn.excess_bytes >= burst {
             self.marks.hit("bytes came too fast for too long");
-            self.begin_close(id, &[CloseReason::RateLimited], true);
+            self.begin_close(id, CloseReason::RateLimited);
         }
         false
     }
@@ -132,7 +132,7 @@ impl Model {
         let mut closed = 0;
         for session in sessions {
             for id in self.members(&Source::Session(session)) {
-                self.begin_close(id, &[CloseReason::Revoked], true);
+                self.begin_close(id, CloseReason::Revoked);
                 closed += 1;
             }
             self.marks.hit("a session was revoked");

@@ -31,6 +31,7 @@ pub(crate) mod run_ends;
 pub(crate) mod runs;
 pub(crate) mod stream;
 pub(crate) mod survey;
+pub(crate) mod tick;
 pub(crate) mod timing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +48,7 @@ use self::own_rates::OwnRates;
 use self::runs::Run;
 use self::stream::Stream;
 use self::survey::Departure;
+use self::tick::Turn;
 use super::marks::Marks;
 use super::seen::Source;
 
@@ -193,8 +195,7 @@ pub(crate) struct Tally {
     pub(crate) level_changes: u64,
     pub(crate) probed: u64,
     pub(crate) released: u64,
-    /// Surely closed for want of a pong, and possibly.
-    pub(crate) pong_timeouts: (u64, u64),
+    pub(crate) pong_timeouts: u64,
     pub(crate) sent: u64,
     pub(crate) stored: u64,
     pub(crate) gaps: u64,
@@ -236,6 +237,8 @@ pub(crate) struct Model {
     /// The capped counts when a reload lowered the caps. A count may stay above its new cap, and must not
     /// grow.
     pub(crate) counts_at_reload: [usize; 5],
+    /// The turn of the last deadline that acted.
+    pub(crate) acted_last: Turn,
     /// What `poll_timeout` said before the call.
     pub(crate) promised: Option<Timestamp>,
     pub(crate) tally: Tally,
@@ -265,6 +268,7 @@ impl Model {
             drain: None,
             absent: Absent::default(),
             counts_at_reload: [0; 5],
+            acted_last: Turn::default(),
             promised: None,
             conns: BTreeMap::new(),
             lives: 0,

@@ -17,11 +17,11 @@ use crate::{Check, ensure};
 struct Life {
     session: SessionId,
     admitted: bool,
-    closed: Option<(Duration, Vec<CloseReason>)>,
+    closed: Option<(Duration, CloseReason)>,
     closed_told: bool,
     gaps: Vec<(u64, u64)>,
-    /// How often it surely became suspect, how often perhaps, and how often it recovered.
-    suspected: (u32, u32),
+    /// How often it became suspect, and how often it recovered.
+    suspected: u32,
     recovered: u32,
 }
 
@@ -84,7 +84,7 @@ impl NoticeBook {
             closed: None,
             closed_told: false,
             gaps: Vec::new(),
-            suspected: (0, 0),
+            suspected: 0,
             recovered: 0,
         };
         self.lives.insert(id, life);
@@ -96,10 +96,10 @@ impl NoticeBook {
         id: ConnId,
         opened: Timestamp,
         now: Timestamp,
-        reasons: &[CloseReason],
+        reason: CloseReason,
     ) {
         if let Some(life) = self.lives.get_mut(&id) {
-            life.closed = Some((now.saturating_since(opened), reasons.to_vec()));
+            life.closed = Some((now.saturating_since(opened), reason));
             self.owed += 1;
         }
     }
@@ -166,14 +166,10 @@ impl NoticeBook {
         self.owed += 1;
     }
 
-    pub(crate) fn suspect(&mut self, id: ConnId, surely: bool) {
+    pub(crate) fn suspect(&mut self, id: ConnId) {
         if let Some(life) = self.lives.get_mut(&id) {
-            if surely {
-                life.suspected.0 += 1;
-                self.owed += 1;
-            } else {
-                life.suspected.1 += 1;
-            }
+            life.suspected += 1;
+            self.owed += 1;
         }
     }
 
@@ -204,18 +200,15 @@ impl Model {
             }
             Notice::Closed { conn, session, reason, age } => {
                 let life = book.lives.get_mut(&conn).ok_or("a notice of one that never was")?;
-                let (open, reasons) = life.closed.as_ref().ok_or("a notice of an open one")?;
+                let (open, expected) = life.closed.ok_or("a notice of an open one")?;
                 ensure!(
                     life.session == session
-                        && reasons.contains(&reason)
+                        && reason == expected
                         && open.abs_diff(age) <= Duration::from_millis(1)
                         && !core::mem::replace(&mut life.closed_told, true),
                     "{notice:?} is wrong, or came twice: {life:?}"
                 );
                 book.owed -= 1;
-                if let Some(conn) = self.conns.get_mut(&conn) {
-                    conn.reasons = vec![reason];
-                }
             }
             Notice::SessionEnded { session, why } => {
                 let place = book.ended.iter().position(|it| it.0 == session);
@@ -277,14 +270,10 @@ impl Model {
             }
             Notice::Suspect { conn } => {
                 let life = book.lives.get_mut(&conn).ok_or("a notice of one that never was")?;
-                match &mut life.suspected {
-                    (surely @ 1.., _) => {
-                        *surely -= 1;
-                        book.owed -= 1;
-                    }
-                    (0, perhaps @ 1..) => *perhaps -= 1,
-                    (0, 0) => return Err(format!("{notice:?} is wrong, or came twice")),
-                }
+                let left = life.suspected.checked_sub(1);
+                life.suspected =
+                    left.ok_or_else(|| format!("{notice:?} is wrong, or came twice"))?;
+                book.owed -= 1;
             }
             Notice::Recovered { conn } => {
                 let life = book.lives.get_mut(&conn).ok_or("a notice of one that never was")?;

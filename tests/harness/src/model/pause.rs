@@ -26,6 +26,7 @@ impl Model {
                     }
                 }
                 for conn in self.conns.values_mut() {
+                    conn.next = None;
                     conn.pending_since += lasted;
                     if let Some(since) = &mut conn.close_polled {
                         *since += lasted;

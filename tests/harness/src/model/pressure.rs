@@ -2,7 +2,6 @@
 
 use headcount::{Pressure, Registry, SessionEnd, SessionId};
 
-use super::conn::PingDue;
 use super::notices::Level;
 use super::{Model, Session};
 use crate::seen::Source;
@@ -86,7 +85,7 @@ impl Model {
             let silent = self.now.saturating_since(conn.heard_at) > half;
             if silent && !half.is_zero() && !conn.paused && conn.ping.is_none() {
                 self.marks.hit("a silent connection was probed");
-                self.queue_ping(id, PingDue::Yes);
+                self.queue_ping(id);
                 probed += 1;
             }
         }

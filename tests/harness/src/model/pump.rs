@@ -188,7 +188,7 @@ impl Model {
     fn silent_walks(&mut self) -> Check {
         for mass in core::mem::take(&mut self.mass_closes) {
             for id in mass.must {
-                let closed = self.conns.get(&id).is_none_or(|conn| !conn.reasons.is_empty());
+                let closed = self.conns.get(&id).is_none_or(|conn| conn.reason.is_some());
                 ensure!(closed, "silence, but the close of many left {id:?} out");
             }
         }

@@ -54,17 +54,17 @@ impl Model {
         for id in clearance.sessions {
             self.marks.hit("a reload ended a session");
             for conn in self.members(&Source::Session(id)) {
-                self.begin_close(conn, &[CloseReason::Evicted], true);
+                self.begin_close(conn, CloseReason::Evicted);
             }
             self.end_session(id, SessionEnd::Reload);
         }
         for id in clearance.evicted {
             self.marks.hit("a reload evicted a connection");
-            self.begin_close(id, &[CloseReason::Evicted], true);
+            self.begin_close(id, CloseReason::Evicted);
         }
         for id in clearance.displaced {
             self.marks.hit("a reload displaced a connection");
-            self.begin_close(id, &[CloseReason::TryLater], true);
+            self.begin_close(id, CloseReason::TryLater);
         }
         self.trim_to_new_bounds(registry)?;
         for conn in self.conns.values_mut() {

@@ -1,6 +1,6 @@
 //! How runs end: by their application, by time, with their session; and what is remembered of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headcount::{
@@ -11,7 +11,7 @@ use super::entry::Entry;
 use super::log::Log;
 use super::runs::Run;
 use super::stream::Stream;
-use super::{Model, due, whole};
+use super::{Model, whole};
 use crate::seen::{Content, Fact, Source};
 use crate::{Check, ensure};
 
@@ -20,14 +20,14 @@ pub(crate) type Explained = BTreeMap<(u8, RunId), RunExplanation>;
 
 impl Run {
     /// What the registry says of it, unless it has forgotten it.
-    fn explained<'a>(&self, explained: &'a Explained) -> Option<&'a RunExplanation> {
+    pub(crate) fn explained<'a>(&self, explained: &'a Explained) -> Option<&'a RunExplanation> {
         explained.get(&(self.user, self.id.clone()))
     }
 }
 
 impl Model {
     /// In whole milliseconds: of two in the same one the silence is told.
-    fn run_deadline(&self, run: &Run) -> Option<(Timestamp, RunFailure)> {
+    pub(crate) fn run_deadline(&self, run: &Run) -> Option<(Timestamp, RunFailure)> {
         let after = |from: Timestamp, limit: Duration| {
             let at = (run.is_open() && !limit.is_zero()).then(|| whole(from + limit));
             // One after the last instant never comes.
@@ -44,77 +44,19 @@ impl Model {
         }
     }
 
-    /// When each open run fails, the first one first.
-    pub(crate) fn run_deadlines(&self) -> Vec<Timestamp> {
-        let mut deadlines: Vec<_> =
-            self.runs.values().filter_map(|run| Some(self.run_deadline(run)?.0)).collect();
-        deadlines.sort_unstable();
-        deadlines
-    }
-
-    /// Runs whose time is up.
-    pub(crate) fn overdue_runs(&self) -> Vec<u64> {
-        let over = |run: &Run| self.run_deadline(run).is_some_and(|(at, _)| due(self.now, at));
-        self.runs.iter().filter(|(_, run)| over(run)).map(|(number, _)| *number).collect()
-    }
-
-    /// In which order runs have failed within their sessions: the registry tells where each ended. Of
-    /// one that is not even remembered nothing is left: it has one of the places between them.
-    pub(crate) fn in_order(&self, overdue: &[u64], explained: &Explained) -> Vec<u64> {
-        let session = |number: &u64| self.runs[number].session;
-        let mut order = Vec::new();
-        for id in overdue.iter().map(session).collect::<BTreeSet<_>>() {
-            let (mut told, mut forgotten) = (BTreeMap::new(), Vec::new());
-            for number in overdue.iter().copied().filter(|number| session(number) == id) {
-                match self.runs[&number].explained(explained).and_then(|it| it.ended) {
-                    Some(offset) => drop(told.insert(offset, number)),
-                    None => forgotten.push(number),
-                }
-            }
-            // Each appends one event.
-            let head = self.streams[&Source::Session(id)].head();
-            let count = (told.len() + forgotten.len()) as u64;
-            for offset in head + 1..=head + count {
-                order.extend(told.remove(&offset).or_else(|| forgotten.pop()));
-            }
-            order.extend(told.into_values());
-        }
-        order
-    }
-
-    /// Whether that is another order in which the runs that are remembered have the same places.
-    pub(crate) fn may_be(&self, order: &[u64], told: &[u64], explained: &Explained) -> bool {
-        let of_session = |runs: &[u64], session: SessionId| {
-            let fits = |number: &u64| self.runs[number].session == session;
-            runs.iter().copied().filter(fits).collect::<Vec<_>>()
-        };
-        told.iter().map(|number| self.runs[number].session).all(|session| {
-            let places = of_session(order, session).into_iter().zip(of_session(told, session));
-            places
-                .into_iter()
-                .all(|(here, told)| here == told || self.runs[&told].explained(explained).is_none())
-        })
-    }
-
-    /// Runs fail, one after the other.
-    pub(crate) fn fail_runs(&mut self, order: &[u64]) -> Check {
-        let failed = order.iter().filter_map(|number| {
-            let run = &self.runs[number];
-            Some((*number, self.run_deadline(run)?.1))
-        });
-        for (number, failure) in failed.collect::<Vec<_>>() {
-            let Content::Fact(fact) = self.fact(number, RunEventKind::Failed, &[]) else {
-                continue;
-            };
+    /// The time of a run is up.
+    pub(crate) fn fail_run(&mut self, number: u64) -> Check {
+        let Some((_, failure)) = self.run_deadline(&self.runs[&number]) else { return Ok(()) };
+        if let Content::Fact(fact) = self.fact(number, RunEventKind::Failed, &[]) {
             let fact = Fact { failure: Some(failure), ..fact };
             self.store_of_run(number, Content::Fact(fact), None)?;
-            let (end, mark) = match failure {
-                RunFailure::Length => (RunEnd::Length, "a run failed by its length"),
-                _ => (RunEnd::Silence, "a run failed by its silence"),
-            };
-            self.marks.hit(mark);
-            self.end_run(number, end);
         }
+        let (end, mark) = match failure {
+            RunFailure::Length => (RunEnd::Length, "a run failed by its length"),
+            _ => (RunEnd::Silence, "a run failed by its silence"),
+        };
+        self.marks.hit(mark);
+        self.end_run(number, end);
         Ok(())
     }
 

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use headcount::{Config, ConnId, MESSAGE_OVERHEAD, Recovered, Timestamp};
 
 use super::conn::Item;
-use super::due;
 use super::entry::{Bounds, Entry, Reader};
 use super::log::{Fate, Log, Next, Shown, distinct};
+use super::millis_up;
 use crate::seen::Source;
 use crate::{Check, ensure};
 
@@ -215,22 +215,29 @@ impl Stream {
         (!self.bounds.ttl.is_zero()).then(|| self.entries[oldest].at + self.bounds.ttl)
     }
 
-    fn is_too_old(&self, log: &Log, now: Timestamp) -> bool {
+    /// Whether the oldest entry of a log is too old in this millisecond.
+    fn is_too_old(&self, log: &Log, millis: u64) -> bool {
         let ttl = self.bounds.ttl;
         let oldest = log.bounded(&self.entries).next();
-        !ttl.is_zero() && oldest.is_some_and(|oldest| due(now, self.entries[oldest].at + ttl))
+        let ages_at = |oldest: usize| millis_up(self.entries[oldest].at + ttl);
+        !ttl.is_zero() && oldest.is_some_and(|oldest| ages_at(oldest) <= millis)
+    }
+
+    /// Whether that may show of it.
+    pub(crate) fn may_show(&self, shown: Shown) -> bool {
+        self.logs.iter().any(|log| log.shown(&self.entries) == shown)
     }
 
     /// Whether the oldest entry may be too old.
     pub(crate) fn is_stale(&self, now: Timestamp) -> bool {
-        self.logs.iter().any(|log| self.is_too_old(log, now))
+        self.logs.iter().any(|log| self.is_too_old(log, now.as_millis()))
     }
 
-    /// Lets go what is too old.
-    pub(crate) fn expire(&mut self, now: Timestamp) {
+    /// Lets go what is too old in this millisecond.
+    pub(crate) fn expire(&mut self, millis: u64) {
         let mut logs = core::mem::take(&mut self.logs);
         for log in &mut logs {
-            while self.is_too_old(log, now) {
+            while self.is_too_old(log, millis) {
                 log.drop_oldest(&self.entries);
             }
         }

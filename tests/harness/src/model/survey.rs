@@ -18,7 +18,7 @@ pub(crate) struct Departure {
     pub(crate) user: u8,
     pub(crate) thread: u8,
     pub(crate) label: Option<u8>,
-    pub(crate) reasons: Vec<CloseReason>,
+    pub(crate) reason: CloseReason,
     pub(crate) opened_at: Timestamp,
     pub(crate) at: Timestamp,
     pub(crate) flushed: u64,
@@ -96,7 +96,7 @@ impl Model {
     }
 
     /// An open connection is about to leave everything.
-    pub(crate) fn departs(&mut self, id: ConnId, reasons: &[CloseReason]) {
+    pub(crate) fn departs(&mut self, id: ConnId, reason: CloseReason) {
         let conn = &self.conns[&id];
         let Some((session, opened_at)) = conn.admitted else { return };
         let Session { user, thread, .. } = self.sessions[&session];
@@ -106,7 +106,7 @@ impl Model {
             user,
             thread,
             label: conn.label,
-            reasons: reasons.to_vec(),
+            reason,
             opened_at,
             at: self.now,
             flushed: conn.flushed,
@@ -133,7 +133,7 @@ impl Model {
                     && closed.user == names.users[usize::from(departure.user)]
                     && closed.thread == names.threads[usize::from(departure.thread)]
                     && closed.label.as_deref() == label.as_deref()
-                    && departure.reasons.contains(&closed.reason)
+                    && closed.reason == departure.reason
                     && closed.at == departure.at
                     && closed.age.abs_diff(age) <= Duration::from_millis(1)
                     && closed.flushed == departure.flushed,
