@@ -74,7 +74,8 @@ impl Config {
             sessions
                 .saturating_mul(self.runs_per_session as u64)
                 .saturating_mul(GROWTH * self.run_bytes),
-            (self.pending as u64 + 4) * GROWTH * (size::<Queue>() + INDEX),
+            table_bytes::<Queue>(self.pending as u64)
+                .saturating_add(names_bytes(self.pending as u64)),
             timers_bytes(slots)
                 .saturating_add(timers_bytes(records))
                 .saturating_add(timers_bytes(streams))
@@ -113,9 +114,10 @@ impl Config {
     }
 
     const fn of_sessions(&self, sessions: u64) -> u64 {
-        // A session has a user of its own at most, a thread, and a place in its user's list.
-        let one = GROWTH * size::<OwnedAction>() + NAME + GROWTH * 8;
+        // A session has a user of its own at most, and a thread.
+        let one = GROWTH * size::<OwnedAction>() + NAME;
         table_bytes::<Session>(sessions)
+            .saturating_add(names_bytes(sessions))
             .saturating_add(named::<User>(sessions))
             .saturating_add((sessions + 4).saturating_mul(one))
     }

@@ -204,10 +204,11 @@ keys! {
     expiry_grace: Duration = "session.expiry_grace", 0, MAX_MILLIS, Duration::from_secs(25);
 
     /// Share of a user's cap, of sessions or of connections, at which those that don't answer a
-    /// ping get the emergency deadline, in percent (default 80).
+    /// ping get the emergency deadline, in percent (default 80). A crossing acts on 64 connections of
+    /// the user at most, those that were admitted first.
     emergency: u32 = "pressure.emergency", 1, 101, 80;
     /// Share at which the silent are probed, in percent (default 60, or `pressure.emergency` if
-    /// that is less).
+    /// that is less): of 64 connections of the user, those that were admitted first.
     proactive: u32 = "pressure.proactive", 1, 101, if emergency < 60 { emergency } else { 60 };
     /// From the flush of a ping to any sign of life, under emergency (default 10 s).
     emergency_deadline: Duration = "pressure.emergency_deadline", 1, MAX_MILLIS,
@@ -306,6 +307,11 @@ keys! {
 }
 
 /// What happens to a user's connect over the cap of their connections.
+///
+/// Of the user's own connections at most 64 are looked at: those that were admitted first of the ones
+/// that are open. So what an admission costs does not depend on the cap, and among up to 64 the choice
+/// is exact. A newcomer whose own limit takes more than 64 at once has those go that were admitted
+/// first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OverCap {

@@ -24,6 +24,9 @@ linked! {
     InOrder: DepartedKey => Departed, links
 }
 
+/// How many full buckets one departure forgets: more than it can add, so that none is kept for long.
+const FORGOTTEN_AT_ONCE: usize = 4;
+
 /// The buckets in the order in which their users left. No user is in it twice, and none who is here.
 #[derive(Clone)]
 pub(crate) struct DepartedUsers {
@@ -42,6 +45,12 @@ impl Hash for DepartedUsers {
 impl DepartedUsers {
     pub(crate) fn new(seed: u64) -> Self {
         Self { buckets: Table::new(), order: Ring::new(), names: Names::new(seed) }
+    }
+
+    /// How many steps it was taken through.
+    #[cfg(test)]
+    pub(crate) const fn steps(&self) -> u64 {
+        self.buckets.steps() + self.names.steps()
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -64,9 +73,11 @@ impl DepartedUsers {
 
     /// A user leaves. At most `limit` buckets stay; the user who left first is forgotten first.
     pub(crate) fn put(&mut self, user: UserId, bucket: TokenBucket, now: Timestamp, limit: usize) {
-        while let Some(oldest) = self.order.front()
-            && self.buckets[oldest].bucket.is_full(now)
-        {
+        for _ in 0..FORGOTTEN_AT_ONCE {
+            let Some(oldest) = self.order.front() else { break };
+            if !self.buckets[oldest].bucket.is_full(now) {
+                break;
+            }
             self.remove(oldest);
         }
         if bucket.is_full(now) {

@@ -17,7 +17,7 @@ use hashbrown::HashTable;
 
 use crate::action::{Key, Message};
 use crate::run::{RunEntry, RunKey, Runs};
-use crate::store::hash_unordered;
+use crate::store::{Steps, hash_unordered};
 use crate::time::Timestamp;
 
 use self::entry::What;
@@ -70,8 +70,12 @@ pub(crate) struct Log {
     head: u64,
     /// The last offset that is gone from the front: a cursor below it has lost something.
     lost: u64,
+    /// The last offset that was ever lost, in front or in the middle.
+    last_lost: u64,
     /// `None` while no message has a key.
     keys: Option<Box<Keys>>,
+    /// An entry that a search passes is a step.
+    steps: Steps,
 }
 
 /// Tombstones beyond the number of messages, and these, are compacted: a log of few entries is not worth
@@ -81,9 +85,9 @@ pub(crate) const TOMBSTONES_KEPT: usize = 16;
 impl Hash for Log {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { entries, live, bytes, pinned, bounded_from, .. } = self;
-        let Self { droppable, droppable_from, head, lost, keys, .. } = self;
+        let Self { droppable, droppable_from, head, lost, last_lost, keys, .. } = self;
         (entries, live, bytes, pinned, bounded_from).hash(state);
-        (droppable, droppable_from, head, lost).hash(state);
+        (droppable, droppable_from, head, lost, last_lost).hash(state);
         keys.is_some().hash(state);
         if let Some(keys) = keys {
             hash_unordered(keys.newest.iter(), state);
@@ -103,8 +107,15 @@ impl Log {
             droppable_from: 0,
             head: 0,
             lost: 0,
+            last_lost: 0,
             keys: None,
+            steps: Steps::new(),
         }
+    }
+
+    /// What it was taken through.
+    pub(crate) const fn steps(&self) -> &Steps {
+        &self.steps
     }
 
     pub(crate) const fn head(&self) -> u64 {
@@ -158,7 +169,7 @@ impl Log {
             return None;
         }
         let start = self.index_after(self.bounded_from.saturating_sub(1));
-        let found = self.entries.range(start..).position(Entry::is_bounded)?;
+        let found = self.steps.count(self.entries.range(start..)).position(Entry::is_bounded)?;
         Some(start + found)
     }
 
@@ -181,6 +192,7 @@ impl Log {
     /// Gives an offset to something that is not kept: lost for clients that come back.
     pub(crate) fn pass_over(&mut self) {
         self.head += 1;
+        self.last_lost = self.head;
         if self.live == 0 {
             self.lost = self.head;
             return;
@@ -286,7 +298,7 @@ impl Log {
     /// A run has ended: its entries, from the one at this offset on, are like others from now on.
     pub(crate) fn let_go(&mut self, run: RunKey, from: u64) {
         let start = self.index_after(from.saturating_sub(1));
-        for entry in self.entries.range_mut(start..) {
+        for entry in self.steps.count(self.entries.range_mut(start..)) {
             if entry.pinned && entry.run() == Some(run) {
                 entry.pinned = false;
                 self.pinned.entries -= 1;
@@ -322,7 +334,7 @@ impl Log {
             return None;
         }
         let start = self.index_after(self.droppable_from.saturating_sub(1));
-        let found = self.entries.range(start..).position(Entry::is_droppable)?;
+        let found = self.steps.count(self.entries.range(start..)).position(Entry::is_droppable)?;
         self.droppable_from = self.entries[start + found].offset;
         Some(start + found)
     }
@@ -347,6 +359,7 @@ impl Log {
         let mut index = self.entries.len();
         while self.droppable > 0 && index > 0 {
             index -= 1;
+            self.steps.take();
             if self.entries[index].is_droppable() {
                 self.remove_as_lost(index, runs);
             }
@@ -368,6 +381,7 @@ impl Log {
         let run_ended = entry.run().and_then(|run| runs.get(run).ended).unwrap_or(0);
         self.take(index, runs);
         let entry = &mut self.entries[index];
+        self.last_lost = self.last_lost.max(entry.offset);
         entry.what = What::Lost { from: entry.offset + 1 - offsets, run_ended };
     }
 
@@ -420,7 +434,7 @@ impl Log {
         }
         if self.tombstones() > self.live + TOMBSTONES_KEPT {
             let mut kept: VecDeque<Entry> = VecDeque::with_capacity(self.live + TOMBSTONES_KEPT);
-            for entry in self.entries.drain(..) {
+            for entry in self.steps.count(self.entries.drain(..)) {
                 match (&entry.what, kept.back_mut()) {
                     (What::Superseded, _) => {}
                     (

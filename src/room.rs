@@ -46,6 +46,12 @@ impl Rooms {
         Self { records: Table::new(), names: Names::new(seed), empty: Ring::new() }
     }
 
+    /// How many steps it was taken through.
+    #[cfg(test)]
+    pub(crate) const fn steps(&self) -> u64 {
+        self.records.steps() + self.names.steps()
+    }
+
     pub(crate) const fn len(&self) -> usize {
         self.records.len()
     }

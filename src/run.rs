@@ -377,6 +377,12 @@ impl Runs {
         Self { records: Table::new(), names: Names::new(seed), open: 0, finished: Vec::new() }
     }
 
+    /// How many steps it was taken through.
+    #[cfg(test)]
+    pub(crate) const fn steps(&self) -> u64 {
+        self.records.steps() + self.names.steps()
+    }
+
     pub(crate) const fn open(&self) -> u32 {
         self.open
     }

@@ -1,9 +1,9 @@
 //! Users and their sessions: names held once, indexes, linger.
 
+mod user;
+
 use core::hash::{Hash, Hasher};
 use core::num::NonZeroU32;
-
-use smallvec::SmallVec;
 
 use crate::action::CloseReason;
 use crate::departed::DepartedUsers;
@@ -14,38 +14,13 @@ use crate::store::{Key, Links, Names, Ring, Table, TokenBucket, key, linked};
 use crate::stream::StreamKey;
 use crate::time::Timestamp;
 
-key! {
-    /// The key of a user's record.
-    UserKey
-}
+use self::user::Absent;
+pub(crate) use self::user::{User, UserKey};
 
 key! {
     /// The key of a session. Its slot is part of the session's handle, whose serial says whether the
     /// session that has the slot is the one that is meant.
     SessionKey
-}
-
-#[derive(Clone, Hash)]
-pub(crate) struct User {
-    pub(crate) name: UserId,
-    /// Sessions that have not ended, oldest first. There are few, so looking for a thread walks
-    /// them. Without any the name is free, and this record only says whose the ended ones were.
-    pub(crate) sessions: SmallVec<[SessionKey; 2]>,
-    /// Sessions that ended and whose cleanup was not polled.
-    ended: u32,
-    /// How many of `sessions` linger without an open run.
-    lingering: u32,
-    /// Its place among the absent: those of whom all sessions linger without an open run.
-    links: Links,
-    /// The level that was acted on last.
-    pub(crate) pressure: Pressure,
-    /// The bucket of the user's connects. It is theirs while the user has a session that has not
-    /// ended, and among the departed users after that.
-    pub(crate) connects: TokenBucket,
-    /// The cost of what the logs of the sessions hold, and of the calls under way.
-    pub(crate) bytes: u64,
-    /// The part of it that is for calls.
-    pub(crate) call_bytes: u64,
 }
 
 #[derive(Clone, Hash)]
@@ -70,15 +45,15 @@ pub(crate) struct Session {
     pub(crate) open_runs: u32,
     /// How many of its connections wait for the end of their close handshake.
     closing: u32,
-    /// Its place among those that linger without an open run.
+    /// Its place among those that linger without an open run, of all users and of its own.
     links: Links,
+    idle_links: Links,
+    /// Its place among its user's.
+    user_links: Links,
+    /// Whether the index of threads has it.
+    indexed: bool,
     /// Its cleanup waits to be polled: no longer listed by its user, and its stream is gone.
     pub(crate) ended: bool,
-}
-
-linked! {
-    /// Users of whom all sessions linger without an open run.
-    Absent: UserKey => User, links
 }
 
 linked! {
@@ -86,12 +61,20 @@ linked! {
     Lingering: SessionKey => Session, links
 }
 
-impl User {
-    /// Whether all of the sessions linger without an open run.
-    pub(crate) fn is_absent(&self) -> bool {
-        !self.sessions.is_empty() && self.lingering as usize == self.sessions.len()
-    }
+linked! {
+    /// Sessions of one user that linger without an open run.
+    Idle: SessionKey => Session, idle_links
 }
+
+linked! {
+    /// Sessions of one user that have not ended.
+    OfUser: SessionKey => Session, user_links
+}
+
+/// How many sessions of a user are looked through for a thread. One that had as many before it when it
+/// was created is in the index of threads beside: few users have so many, and the others pay nothing
+/// for the index.
+const LISTED: usize = 16;
 
 impl Session {
     /// Whether it lingers without an open run: it makes room when a newcomer needs the place.
@@ -112,6 +95,8 @@ pub(crate) struct Sessions {
     records: Table<SessionKey, Session>,
     /// Of users with a session that has not ended.
     names: Names<UserKey>,
+    /// Sessions by user and thread: those that had [`LISTED`] others before them.
+    threads: Names<SessionKey>,
     /// Of users without a session that has not ended.
     pub(crate) departed: DepartedUsers,
     /// Sessions that ended and whose cleanup was not polled.
@@ -126,7 +111,8 @@ pub(crate) struct Sessions {
 
 impl Hash for Sessions {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { users, records, names: _, departed, ended, ended_closing, .. } = self;
+        let Self { users, records, names: _, threads: _, departed, ended, ended_closing, .. } =
+            self;
         (users, records, departed, ended, ended_closing).hash(state);
         let Self { lingering, absent, .. } = self;
         (lingering, absent).hash(state);
@@ -139,12 +125,23 @@ impl Sessions {
             users: Table::new(),
             records: Table::new(),
             names: Names::new(seed),
+            threads: Names::new(!seed),
             departed: DepartedUsers::new(seed),
             ended: 0,
             ended_closing: 0,
             lingering: Ring::new(),
             absent: Ring::new(),
         }
+    }
+
+    /// How many steps it was taken through.
+    #[cfg(test)]
+    pub(crate) const fn steps(&self) -> u64 {
+        self.users.steps()
+            + self.records.steps()
+            + self.names.steps()
+            + self.threads.steps()
+            + self.departed.steps()
     }
 
     /// Users with a session that has not ended.
@@ -196,8 +193,33 @@ impl Sessions {
     }
 
     pub(crate) fn find(&self, user: UserKey, thread: &ThreadId) -> Option<SessionKey> {
-        let sessions = &self.users[user].sessions;
-        sessions.iter().copied().find(|session| self.records[*session].thread == *thread)
+        let is_it = |session: &SessionKey| self.records[*session].thread == *thread;
+        // Others can only have left from before it: one that is not in the index is still in front.
+        let listed = self.of(user).take(LISTED).find(is_it);
+        if listed.is_some() || self.users[user].sessions.len() <= LISTED {
+            return listed;
+        }
+        let is_of_user = |session: SessionKey| self.records[session].user == user;
+        self.threads.find((user, thread.as_str()), |session| is_of_user(session) && is_it(&session))
+    }
+
+    /// A user's sessions that have not ended, oldest first.
+    pub(crate) fn of(&self, user: UserKey) -> impl Iterator<Item = SessionKey> + '_ {
+        self.users[user].sessions.iter(&self.records)
+    }
+
+    /// The oldest of them, and the one that was created after one of them: for a walk that changes them.
+    pub(crate) fn first_of(&self, user: UserKey) -> Option<SessionKey> {
+        self.users[user].sessions.front()
+    }
+
+    pub(crate) fn after(&self, session: SessionKey) -> Option<SessionKey> {
+        Ring::<OfUser>::after(&self.records, session)
+    }
+
+    /// A user's sessions that linger without an open run, those first that began to first.
+    pub(crate) fn idle_of(&self, user: UserKey) -> impl Iterator<Item = SessionKey> + '_ {
+        self.users[user].idle.iter(&self.records)
     }
 
     pub(crate) fn user(&self, user: UserKey) -> &User {
@@ -284,6 +306,10 @@ impl Sessions {
             Some(known) => known,
             None => self.insert_user(user),
         };
+        let indexed = self.users[user].sessions.len() >= LISTED;
+        if indexed {
+            self.threads.insert((user, thread.as_str()), self.records.vacant_key());
+        }
         let session = self.records.insert(Session {
             serial,
             user,
@@ -297,9 +323,12 @@ impl Sessions {
             open_runs: 0,
             closing: 0,
             links: Links::OUT,
+            idle_links: Links::OUT,
+            user_links: Links::OUT,
+            indexed,
             ended: false,
         });
-        self.users[user].sessions.push(session);
+        self.users[user].sessions.push(&mut self.records, session);
         self.relist_user(user);
         session
     }
@@ -355,12 +384,12 @@ impl Sessions {
         let record = &self.records[session];
         let (may_go, user) = (record.may_go(), record.user);
         if may_go != record.links.is_in() {
-            let of_user = &mut self.users[user].lingering;
+            let idle = &mut self.users[user].idle;
             if may_go {
-                *of_user += 1;
+                idle.push(&mut self.records, session);
                 self.lingering.push(&mut self.records, session);
             } else {
-                *of_user -= 1;
+                idle.remove(&mut self.records, session);
                 self.lingering.remove(&mut self.records, session);
             }
         }
@@ -383,9 +412,11 @@ impl Sessions {
         self.users.insert(User {
             name,
             connects,
-            sessions: SmallVec::new(),
+            sessions: Ring::new(),
+            idle: Ring::new(),
+            connections: Ring::new(),
+            rooms: 0,
             ended: 0,
-            lingering: 0,
             links: Links::OUT,
             pressure: Pressure::None,
             bytes: 0,
@@ -402,8 +433,11 @@ impl Sessions {
         self.ended += 1;
         self.ended_closing += usize::from(record.closing > 0);
         let key = record.user;
+        if record.indexed {
+            self.threads.remove((key, record.thread.as_str()), session);
+        }
         let user = &mut self.users[key];
-        user.sessions.retain(|other| *other != session);
+        user.sessions.remove(&mut self.records, session);
         user.ended += 1;
         self.relist(session);
         let user = &self.users[key];

@@ -2,14 +2,11 @@
 //! them has been silent longest.
 
 use core::fmt;
-use core::hash::{BuildHasher, Hash, Hasher};
+use core::hash::{Hash, Hasher};
 use core::net::IpAddr;
 
-use foldhash::quality::FixedState;
-use hashbrown::HashTable;
-
-use crate::conn::{ConnKey, Conns};
-use crate::store::{Linked, Links, Ring, hash_unordered};
+use crate::conn::{ConnKey, Conns, OfState};
+use crate::store::{Names, Ring, Table, key};
 
 /// Where a socket comes from, for [`Registry::reserve`](crate::Registry::reserve): sockets of one
 /// source share `limits.pending_per_source` places.
@@ -72,67 +69,50 @@ impl Source {
     }
 }
 
-/// In the record of a connection that waits: its source, and its place in the queue of it.
-#[derive(Clone, Copy, Hash)]
-pub(crate) struct Waiter {
-    source: Source,
-    links: Links,
-}
-
-impl Waiter {
-    pub(crate) const fn new(source: Source) -> Self {
-        Self { source, links: Links::OUT }
-    }
-}
-
-/// Sockets of one source that wait.
-enum OfSource {}
-
-impl Linked for OfSource {
-    type Key = ConnKey;
-    type Records = Conns;
-
-    fn links(conns: &Conns, key: ConnKey) -> Links {
-        conns.cold(key).waiter.map_or(Links::OUT, |waiter| waiter.links)
-    }
-
-    fn links_mut(conns: &mut Conns, key: ConnKey) -> &mut Links {
-        let waiter = conns.cold_mut(key).waiter.as_mut();
-        &mut waiter.expect("a socket in a queue is one that waits").links
-    }
+key! {
+    /// The key of a source of which a socket waits.
+    SourceKey
 }
 
 /// The sockets of one source that wait, in the order of their last sign of life.
 #[derive(Clone, Hash)]
 pub(crate) struct Queue {
     source: Source,
-    sockets: Ring<OfSource>,
+    sockets: Ring<OfState>,
 }
 
 /// The sources of all sockets that wait. A socket without a source is in no queue.
 #[derive(Clone)]
 pub(crate) struct Waiting {
-    /// One queue for each source of which a socket waits. Sources are chosen by peers, hence a hash
-    /// that is seeded.
-    queues: HashTable<Queue>,
-    hasher: FixedState,
+    /// One queue for each source of which a socket waits.
+    queues: Table<SourceKey, Queue>,
+    sources: Names<SourceKey>,
 }
 
-/// The queues, in any order.
 impl Hash for Waiting {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { queues, hasher: _ } = self;
-        hash_unordered(queues.iter(), state);
+        let Self { queues, sources: _ } = self;
+        queues.hash(state);
     }
 }
 
 impl Waiting {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { queues: HashTable::new(), hasher: FixedState::with_seed(seed) }
+        Self { queues: Table::new(), sources: Names::new(seed) }
+    }
+
+    /// How many steps it was taken through.
+    #[cfg(test)]
+    pub(crate) const fn steps(&self) -> u64 {
+        self.queues.steps() + self.sources.steps()
+    }
+
+    fn find(&self, source: Source) -> Option<SourceKey> {
+        self.sources.find(source, |key| self.queues[key].source == source)
     }
 
     fn queue(&self, source: Source) -> Option<&Queue> {
-        self.queues.find(self.hasher.hash_one(source), |queue| queue.source == source)
+        self.find(source).map(|key| &self.queues[key])
     }
 
     /// How many sockets of this source wait.
@@ -147,26 +127,27 @@ impl Waiting {
 
     /// A socket begins to wait, or gives a sign of life and goes to the end of its queue.
     pub(crate) fn push(&mut self, conns: &mut Conns, conn: ConnKey) {
-        let Some(Waiter { source, .. }) = conns.cold(conn).waiter else { return };
-        let hash = self.hasher.hash_one(source);
-        let same = |queue: &Queue| queue.source == source;
-        let queue = self.queues.entry(hash, same, |queue| self.hasher.hash_one(queue.source));
-        let mut queue = queue.or_insert_with(|| Queue { source, sockets: Ring::new() });
-        queue.get_mut().sockets.push(conns, conn);
+        let Some(source) = conns.cold(conn).source else { return };
+        let key = self.find(source).unwrap_or_else(|| {
+            self.sources.insert(source, self.queues.vacant_key());
+            self.queues.insert(Queue { source, sockets: Ring::new() })
+        });
+        self.queues[key].sockets.push(conns, conn);
     }
 
     /// A socket waits no more. It must be in its queue.
     pub(crate) fn remove(&mut self, conns: &mut Conns, conn: ConnKey) {
-        let Some(Waiter { source, .. }) = conns.cold(conn).waiter else { return };
-        let hash = self.hasher.hash_one(source);
-        let Ok(mut queue) = self.queues.find_entry(hash, |queue| queue.source == source) else {
+        let Some(source) = conns.cold(conn).source else { return };
+        let Some(key) = self.find(source) else {
             debug_assert!(false, "a socket that waits is in the queue of its source");
             return;
         };
-        let was_in = queue.get_mut().sockets.remove(conns, conn);
+        let sockets = &mut self.queues[key].sockets;
+        let was_in = sockets.remove(conns, conn);
         debug_assert!(was_in, "a socket that waits is in the queue of its source");
-        if queue.get().sockets.front().is_none() {
-            queue.remove();
+        if sockets.front().is_none() {
+            self.queues.remove(key);
+            self.sources.remove(source, key);
         }
     }
 
@@ -174,13 +155,12 @@ impl Waiting {
     /// from its oldest socket on. `None`: a queue is not what it says.
     pub(crate) fn recount(&self, conns: &Conns) -> Option<(usize, u32)> {
         let mut sockets = 0;
-        for Queue { source, sockets: queue } in &self.queues {
+        for (key, Queue { source, sockets: queue }) in self.queues.iter() {
             let is_of_source = |conn: &ConnKey| {
-                conns.get(*conn).is_some()
-                    && conns.cold(*conn).waiter.is_some_and(|waiter| waiter.source == *source)
+                conns.get(*conn).is_some() && conns.cold(*conn).source == Some(*source)
             };
             let counted = queue.iter(conns).take(queue.len() + 1).take_while(is_of_source).count();
-            if counted != queue.len() || counted == 0 {
+            if counted != queue.len() || counted == 0 || self.find(*source) != Some(key) {
                 return None;
             }
             sockets += counted as u32;
@@ -229,7 +209,7 @@ mod tests {
         for (serial, source) in [(1, Some(one)), (2, Some(other)), (3, Some(one)), (4, None)] {
             let serial = NonZeroU32::new(serial).unwrap();
             let conn = conns.insert(serial, Timestamp::ZERO, Timestamp::ZERO);
-            conns.cold_mut(conn).waiter = source.map(Waiter::new);
+            conns.cold_mut(conn).source = source;
             waiting.push(&mut conns, conn);
         }
         assert_eq!((waiting.count(one), waiting.oldest(one)), (2, Some(key(0))));

@@ -15,10 +15,10 @@ use crate::action::CloseReason;
 use crate::id::ConnId;
 use crate::log::Late;
 use crate::session::SessionKey;
-use crate::store::{Key, Table, TokenBucket, key};
+use crate::store::{Key, Linked, Links, Steps, Table, TokenBucket, key};
 use crate::stream::StreamKey;
 use crate::time::Timestamp;
-use crate::waiting::Waiter;
+use crate::waiting::Source;
 
 pub(crate) use self::deadline::{Due, Rules, deadline, is_overdue, jitter_bits};
 pub(crate) use self::heartbeat::{Ask, Heard, Probe, Pulse};
@@ -88,8 +88,10 @@ pub(crate) struct Cold {
     /// empty for most.
     pub(crate) late_joins: Vec<LateJoin>,
     pub(crate) label: Option<Box<str>>,
-    /// Pending: its place in the queue of its source; `None` if it has no source.
-    pub(crate) waiter: Option<Waiter>,
+    /// Pending: where it comes from, if that is known.
+    pub(crate) source: Option<Source>,
+    /// Its place in the queue of its state. See [`OfState`].
+    links: Links,
     /// The membership that its next turn begins with, so that no room of many starves another.
     pub(crate) next_membership: u32,
     /// The drain that it was told of: that drain's plan holds for it.
@@ -130,17 +132,36 @@ pub(crate) struct LateJoin {
     pub(crate) late: Late,
 }
 
+/// The one queue that a connection is in: while it is pending, that of its source; while it is open,
+/// that of its user.
+pub(crate) enum OfState {}
+
+impl Linked for OfState {
+    type Key = ConnKey;
+    type Records = Conns;
+
+    fn links(conns: &Conns, key: ConnKey) -> Links {
+        conns.cold(key).links
+    }
+
+    fn links_mut(conns: &mut Conns, key: ConnKey) -> &mut Links {
+        &mut conns.cold_mut(key).links
+    }
+}
+
 /// All connections. The hot and the cold part of one have the same key: both tables see the same
 /// inserts and removals.
 #[derive(Clone, Hash)]
 pub(crate) struct Conns {
     hot: Table<ConnKey, Conn>,
     cold: Table<ConnKey, Cold>,
+    /// A membership that a search passes is a step.
+    steps: Steps,
 }
 
 impl Conns {
     pub(crate) const fn new() -> Self {
-        Self { hot: Table::new(), cold: Table::new() }
+        Self { hot: Table::new(), cold: Table::new(), steps: Steps::new() }
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -175,7 +196,8 @@ impl Conns {
             memberships: SmallVec::new(),
             late_joins: Vec::new(),
             label: None,
-            waiter: None,
+            source: None,
+            links: Links::OUT,
             next_membership: 0,
             told_of_drain: 0,
             excess: 0,
@@ -232,6 +254,24 @@ impl Conns {
 
     pub(crate) fn both_mut(&mut self, slot: ConnKey) -> (&mut Conn, &mut Cold) {
         (&mut self.hot[slot], &mut self.cold[slot])
+    }
+
+    /// The place of a stream among the memberships of a connection; `None` if it does not follow it.
+    /// Costs O(the connection's rooms).
+    pub(crate) fn place_of(&self, slot: ConnKey, stream: StreamKey) -> Option<usize> {
+        let memberships = self.steps.count(self.cold[slot].memberships.iter());
+        memberships.enumerate().find(|(_, it)| it.stream == stream).map(|(place, _)| place)
+    }
+
+    /// That membership.
+    pub(crate) fn membership(&self, slot: ConnKey, stream: StreamKey) -> Option<Membership> {
+        self.place_of(slot, stream).map(|place| self.cold[slot].memberships[place])
+    }
+
+    /// How many steps it was taken through.
+    #[cfg(test)]
+    pub(crate) const fn steps(&self) -> u64 {
+        self.hot.steps() + self.cold.steps() + self.steps.taken()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnKey, &Conn, &Cold)> {

@@ -16,15 +16,19 @@ pub(crate) enum Next<'a> {
 }
 
 impl Log {
+    /// The entries behind a cursor, tombstones included.
+    fn behind(&self, cursor: u64) -> impl Iterator<Item = &Entry> {
+        self.steps.count(self.entries.range(self.index_after(cursor)..))
+    }
+
     /// The first entry behind a cursor.
     pub(crate) fn after(&self, cursor: u64) -> Option<&Entry> {
-        self.entries.range(self.index_after(cursor)..).find(|entry| !entry.is_tombstone())
+        self.behind(cursor).find(|entry| !entry.is_tombstone())
     }
 
     /// How many entries are kept behind a cursor.
     pub(crate) fn count_after(&self, cursor: u64) -> u32 {
-        let behind = self.entries.range(self.index_after(cursor)..);
-        behind.filter(|entry| !entry.is_tombstone()).count() as u32
+        self.behind(cursor).filter(|entry| !entry.is_tombstone()).count() as u32
     }
 
     pub(crate) fn get(&self, offset: u64) -> Option<&Entry> {
@@ -37,7 +41,7 @@ impl Log {
     /// head, it is about the end of the log.
     pub(crate) fn lost_before(&self, offset: u64) -> u64 {
         let before = self.entries.range(..self.index_after(offset.saturating_sub(1)));
-        for entry in before.rev() {
+        for entry in self.steps.count(before).rev() {
             match entry.what {
                 What::Superseded => {}
                 What::Lost { .. } => return entry.offset,
@@ -49,8 +53,7 @@ impl Log {
 
     /// How many of the entries behind a cursor a reader is handed, if none is lost before.
     pub(crate) fn waiting(&self, cursor: u64, reader: &Reader<'_>) -> u32 {
-        let behind = self.entries.range(self.index_after(cursor)..);
-        behind.filter(|entry| reader.is_handed(entry)).count() as u32
+        self.behind(cursor).filter(|entry| reader.is_handed(entry)).count() as u32
     }
 
     /// What a reader finds behind its cursor. What it loses up to the next entry is one gap.
@@ -58,7 +61,7 @@ impl Log {
         let Late { until, tells_rest } = reader.late;
         let mut gap = (cursor < self.lost).then_some((cursor + 1, self.lost));
         let mut next = None;
-        for entry in self.entries.range(self.index_after(cursor)..) {
+        for entry in self.behind(cursor) {
             let (from, to) = match &entry.what {
                 What::Superseded => continue,
                 // Up to where it joined late, only runs that were open then are its business.
@@ -90,10 +93,9 @@ impl Log {
 
     /// Whether a reader would be told of a gap on its way to the head.
     pub(crate) fn loses(&self, cursor: u64, reader: &Reader<'_>) -> bool {
-        let lost = |entry: &Entry| match entry.what {
-            What::Lost { .. } => true,
-            _ => reader.laggard && entry.is_droppable() && reader.is_for_it(entry),
-        };
-        cursor < self.lost || self.entries.range(self.index_after(cursor)..).any(lost)
+        let is_passed_over = |entry: &Entry| entry.is_droppable() && reader.is_for_it(entry);
+        let from = cursor.max(self.droppable_from.saturating_sub(1));
+        cursor < self.last_lost
+            || (reader.laggard && self.droppable > 0 && self.behind(from).any(is_passed_over))
     }
 }

@@ -5,12 +5,12 @@ use crate::conn::{ConnKey, State};
 use crate::error::{Refused, UnknownConn};
 use crate::id::{ConnId, Principal, ThreadId, UserId};
 use crate::log::Content;
-use crate::session::{SessionKey, UserKey};
+use crate::session::SessionKey;
 use crate::stats::{Admitted, Notice};
 use crate::store::{Rate, TokenBucket};
 use crate::stream::{Owner, Stream};
 use crate::time::Timestamp;
-use crate::waiting::{Source, Waiter};
+use crate::waiting::Source;
 
 use super::eviction::Plan;
 use super::{Registry, Resume, record};
@@ -65,7 +65,7 @@ impl Registry {
         let slot = self.conns.insert(serial, self.now, self.attended());
         self.counters.pending += 1;
         self.counters.waiting += 1;
-        self.conns.cold_mut(slot).waiter = source.map(Waiter::new);
+        self.conns.cold_mut(slot).source = source;
         self.waiting.push(&mut self.conns, slot);
         self.arm(slot);
         self.cut_leaving_short();
@@ -82,7 +82,7 @@ impl Registry {
     /// A pending connection waits no more: its place is free.
     pub(super) fn stop_waiting(&mut self, slot: ConnKey) {
         self.waiting.remove(&mut self.conns, slot);
-        self.conns.cold_mut(slot).waiter = None;
+        self.conns.cold_mut(slot).source = None;
         self.counters.waiting -= 1;
     }
 
@@ -212,7 +212,9 @@ impl Registry {
         self.sessions.attach(session);
         let record = self.sessions.get(session);
         let (stream, user) = (record.stream, record.user);
-        self.sessions.user_mut(user).connects = own;
+        let of_user = self.sessions.user_mut(user);
+        of_user.connects = own;
+        of_user.connections.push(&mut self.conns, slot);
         self.connects = all;
         let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
@@ -269,16 +271,6 @@ impl Registry {
         let stream = self.streams.insert(Stream::new(owner, epoch));
         self.counters.sessions_opened += 1;
         self.sessions.insert(serial, user, thread, stream, self.now)
-    }
-
-    /// A user's open connections: the lengths of their sessions' indexes, never a counter.
-    pub(super) fn user_connections(&self, user: UserKey) -> usize {
-        let sessions = &self.sessions.user(user).sessions;
-        let members = |session: &SessionKey| {
-            let stream = self.sessions.get(*session).stream;
-            self.streams[stream].members.len()
-        };
-        sessions.iter().map(members).sum()
     }
 
     fn refuse_while_draining(&self) -> Result<(), Refused> {

@@ -155,10 +155,9 @@ impl Registry {
 
     pub(super) fn keep_user_budget(&mut self, user: UserKey, appended: Option<StreamKey>) {
         while self.sessions.user(user).bytes > self.config.user_bytes {
-            let sessions = &self.sessions.user(user).sessions;
-            let streams = sessions.iter().map(|session| self.sessions.get(*session).stream);
             let oldest = |class: EvictionClass| {
-                let of_class = streams.clone().filter_map(|key| {
+                let of_class = self.sessions.of(user).filter_map(|session| {
+                    let key = self.sessions.get(session).stream;
                     let spared = self.spared(key, appended);
                     Some((self.streams[key].oldest_evictable(class, spared)?, key))
                 });

@@ -3,7 +3,6 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
-use alloc::vec::Vec;
 
 use foldhash::quality::FixedState;
 use hashbrown::{HashMap, HashSet};
@@ -12,7 +11,6 @@ use crate::action::Ended;
 use crate::conn::{ConnKey, State, deadline};
 use crate::error::Violation;
 use crate::room::RoomKey;
-use crate::session::{SessionKey, UserKey};
 use crate::store::Key;
 use crate::stream::Owner;
 
@@ -29,6 +27,8 @@ macro_rules! hold {
         }
     };
 }
+
+mod sessions;
 
 impl Registry {
     /// Recounts everything, in O(everything): for tests, and for operators who doubt.
@@ -66,9 +66,9 @@ impl Registry {
             closing += u32::from(hot.state == State::Closing && cold.admitted);
             waiting += u32::from(hot.state == State::Pending);
             leaving += u32::from(hot.state == State::Closing && !cold.admitted);
-            of_a_source += u32::from(cold.waiter.is_some());
+            of_a_source += u32::from(cold.source.is_some());
             hold!(
-                hot.state == State::Pending || cold.waiter.is_none(),
+                hot.state == State::Pending || cold.source.is_none(),
                 "{id:?} is {:?}, and in the queue of its source",
                 hot.state
             );
@@ -238,89 +238,6 @@ impl Registry {
         Ok(())
     }
 
-    fn check_sessions(&self) -> Result<(), String> {
-        let (mut ended, mut ended_closing) = (0, 0);
-        let mut attached = HashMap::with_hasher(FixedState::default());
-        let mut closing = HashMap::with_hasher(FixedState::default());
-        for (slot, hot, _) in self.conns.iter().filter(|(_, _, cold)| cold.admitted) {
-            *attached.entry(self.conns.session(slot)).or_insert(0) += 1;
-            if hot.state == State::Closing {
-                *closing.entry(self.conns.session(slot)).or_insert(0) += 1;
-            }
-        }
-        let lingering: Vec<SessionKey> = self.sessions.iter_lingering().collect();
-        let since = |session: &SessionKey| self.sessions.get(*session).lingers_since;
-        hold!(lingering.is_sorted_by_key(since), "sessions linger out of order");
-        hold!(lingering.len() == self.sessions.lingering(), "{} linger", lingering.len());
-        let lingering: HashSet<SessionKey, FixedState> = lingering.into_iter().collect();
-        for (slot, session) in self.sessions.iter() {
-            let id = self.sessions.id(slot);
-            let attached = attached.get(&slot).copied().unwrap_or(0);
-            hold!(attached == session.attached, "{id:?} miscounts its connections");
-            let user = self.sessions.peek_user(session.user);
-            hold!(user.is_some(), "{id:?} is nobody's");
-            let of_session = closing.get(&slot).copied().unwrap_or(0);
-            hold!(of_session == session.closing(), "{id:?} miscounts its close handshakes");
-            if session.ended {
-                ended += 1;
-                ended_closing += usize::from(of_session > 0);
-                hold!(!lingering.contains(&slot), "{id:?} has ended and lingers");
-                continue;
-            }
-            let members = self.streams[session.stream].members.len();
-            hold!(
-                (members == 0) == session.lingers_since.is_some(),
-                "{id:?} lingers: {:?}, with {members} members",
-                session.lingers_since
-            );
-            let listed = user.is_some_and(|user| user.sessions.contains(&slot));
-            hold!(listed, "{id:?} is not its user's");
-            let lingers = lingering.contains(&slot);
-            hold!(lingers == session.may_go(), "{id:?} may go, and is not in the order, or is");
-            if session.attached == 0
-                && session.open_runs == 0
-                && let Some(at) = self.lingers_until(slot)
-            {
-                let armed = self.timers.covers(Timer::Session(slot), at);
-                hold!(armed, "{id:?} lingers for ever");
-            }
-        }
-        let (live, records) = (self.sessions.live(), self.sessions.records());
-        hold!(ended == records - live, "{ended} sessions have ended");
-        let counted = self.sessions.ended_closing();
-        hold!(ended_closing == counted, "{ended_closing} ended sessions close, counted {counted}");
-        let absent: HashSet<UserKey, FixedState> = self.sessions.absent().collect();
-        hold!(absent.len() == self.sessions.absent_users(), "{} are absent", absent.len());
-        let mut listed = 0;
-        for (slot, user) in self.sessions.iter_users() {
-            listed += user.sessions.len();
-            let all_linger = user.sessions.iter().all(|session| lingering.contains(session));
-            hold!(all_linger == absent.contains(&slot), "user {slot:?} is absent, or not");
-            hold!(all_linger == user.is_absent(), "user {slot:?} miscounts what lingers");
-            hold!(
-                user.sessions.len() <= self.config.sessions_per_user as usize,
-                "user {slot:?} has {} sessions",
-                user.sessions.len()
-            );
-            let open = self.user_connections(slot);
-            hold!(
-                open <= self.config.connections_per_user as usize,
-                "user {slot:?} has {open} connections"
-            );
-            hold!(self.sessions.find_user(&user.name) == Some(slot), "user {slot:?} is not found");
-        }
-        hold!(listed == self.sessions.live(), "{listed} sessions are listed by users");
-        let (users, unnamed) = self.sessions.user_records();
-        hold!(unnamed == ended, "users count {unnamed} of {ended} ended sessions");
-        hold!(users <= records, "{users} users for fewer sessions");
-        let departed = &self.sessions.departed;
-        hold!(departed.len() <= self.config.users as usize, "{} buckets of users", departed.len());
-        hold!(departed.users().count() == departed.len(), "a bucket of a user who left is lost");
-        let absent = departed.users().all(|user| self.sessions.find_user(user).is_none());
-        hold!(absent, "a user who is here has a bucket of one who left");
-        Ok(())
-    }
-
     fn check_runs(&self) -> Result<(), String> {
         let mut kept = HashMap::with_hasher(FixedState::default());
         let (mut pinned, mut budget) = (0, 0);
@@ -374,11 +291,11 @@ impl Registry {
     fn check_budgets(&self) -> Result<(), String> {
         let mut calls = 0;
         for (slot, user) in self.sessions.iter_users() {
-            let streams = user.sessions.iter().map(|session| self.sessions.get(*session).stream);
+            let streams = self.sessions.of(slot).map(|session| self.sessions.get(session).stream);
             let logs = streams.map(|key| &self.streams[key].log);
             let (bytes, entries) = logs
                 .fold((0, 0), |(bytes, entries), log| (bytes + log.bytes(), entries + log.len()));
-            let runs = user.sessions.iter().flat_map(|session| self.runs_of(*session));
+            let runs = self.sessions.of(slot).flat_map(|session| self.runs_of(session));
             let of_calls = runs.map(|run| self.runs.get(run).call_bytes()).sum::<u64>();
             hold!(
                 of_calls == user.call_bytes,

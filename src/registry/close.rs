@@ -49,8 +49,12 @@ impl Registry {
             },
             Target::User(user) => match self.sessions.find_user(user) {
                 Some(user) => {
-                    let sessions = self.sessions.user(user).sessions.clone();
-                    sessions.into_iter().map(|session| self.close_session(session, reason)).sum()
+                    let (mut closed, mut next) = (0, self.sessions.first_of(user));
+                    while let Some(session) = next {
+                        next = self.sessions.after(session);
+                        closed += self.close_session(session, reason);
+                    }
+                    closed
                 }
                 None => 0,
             },
@@ -183,6 +187,8 @@ impl Registry {
             self.leave_stream(slot, membership);
         }
         self.counters.open -= 1;
+        let user = self.sessions.get(self.conns.session(slot)).user;
+        self.sessions.user_mut(user).connections.remove(&mut self.conns, slot);
         let age = self.now.saturating_since(self.conns.cold(slot).phase);
         let session = self.conns.session(slot);
         let id = self.sessions.id(session);
@@ -193,7 +199,6 @@ impl Registry {
             self.sessions.begin_to_linger(session, self.now);
             self.arm_session(session);
         }
-        let user = self.sessions.get(session).user;
         self.ease_pressure(user, id);
     }
 

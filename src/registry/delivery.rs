@@ -1,7 +1,5 @@
 //! What the application wants delivered, and to whom: send, reply, join, leave.
 
-use smallvec::SmallVec;
-
 use crate::action::{Message, Position};
 use crate::conn::{ConnKey, LateJoin, Membership, State, TableWalk};
 use crate::ends::RoomEnd;
@@ -10,7 +8,6 @@ use crate::id::{ConnId, RoomId};
 use crate::log::{Late, Log, Reader};
 use crate::room::RoomKey;
 use crate::run::Runs;
-use crate::session::{SessionKey, UserKey};
 use crate::stats::{Delivery, Joined, Notice, Recovered, Stored};
 use crate::stream::{FanOut, Owner, Stream, StreamKey};
 use crate::time::Timestamp;
@@ -33,7 +30,8 @@ pub(crate) struct Announcement {
 impl Registry {
     /// Sends a message. It is appended to the target's streams in O(1) each, whatever the number of
     /// members, and handed out as actions are polled; direct messages and announcements are in no
-    /// stream and are never resumed.
+    /// stream and are never resumed. A user has as many streams as sessions: up to
+    /// `limits.sessions_per_user`.
     ///
     /// Never fails: [`Delivery`] says what the call found, down to nobody.
     pub fn send(&mut self, now: Timestamp, to: Target<'_>, message: Message) -> Delivery {
@@ -54,10 +52,10 @@ impl Registry {
             }
             Target::User(user) => {
                 if let Some(user) = self.sessions.find_user(user) {
-                    let sessions: SmallVec<[SessionKey; 2]> =
-                        self.sessions.user(user).sessions.clone();
-                    for slot in sessions {
-                        let stream = self.sessions.get(slot).stream;
+                    let mut next = self.sessions.first_of(user);
+                    while let Some(session) = next {
+                        next = self.sessions.after(session);
+                        let stream = self.sessions.get(session).stream;
                         self.append(stream, message.clone(), &mut delivery);
                     }
                 }
@@ -124,8 +122,7 @@ impl Registry {
             return;
         }
         let left_out = message.excluded().and_then(|conn| {
-            let cold = self.conns.cold(self.conns.resolve(conn)?);
-            let membership = cold.memberships.iter().find(|membership| membership.stream == key)?;
+            let membership = self.conns.membership(self.conns.resolve(conn)?, key)?;
             Some(stream.members[membership.index as usize].lagging)
         });
         let (now, seed) = (self.now, self.config.seed);
@@ -226,8 +223,7 @@ impl Registry {
     /// after the position in the answer. For a member this changes nothing.
     ///
     /// Over `limits.rooms` the room that has been without members for longest ends, with its history,
-    /// so that another can be made; a join is refused when every room has a member. Costs O(the
-    /// user's open connections).
+    /// so that another can be made; a join is refused when every room has a member.
     ///
     /// # Errors
     /// [`JoinError`] says which limit it would exceed.
@@ -243,8 +239,7 @@ impl Registry {
         let slot = self.open_slot(conn).ok_or(JoinError::UnknownConn)?;
         let known = self.rooms.find(room);
         if let Some(key) = known.map(|room| self.rooms.get(room).stream)
-            && let Some(membership) =
-                self.conns.cold(slot).memberships.iter().find(|membership| membership.stream == key)
+            && let Some(membership) = self.conns.membership(slot, key)
         {
             let stream = &self.streams[key];
             let position = stream.position(stream.members[membership.index as usize].cursor);
@@ -255,7 +250,7 @@ impl Registry {
             return Err(JoinError::RoomsPerConnection);
         }
         let user = self.sessions.get(self.conns.session(slot)).user;
-        if self.rooms_of_user(user) >= self.config.rooms_per_user as usize {
+        if self.sessions.user(user).rooms >= self.config.rooms_per_user {
             return Err(JoinError::RoomsPerUser);
         }
         let room_slot = match known {
@@ -264,15 +259,9 @@ impl Registry {
         };
         self.rooms.set_empty(room_slot, false);
         let key = self.rooms.get(room_slot).stream;
+        self.sessions.user_mut(user).rooms += 1;
         let (position, recovered) = self.join_stream(slot, key, since);
         Ok(Joined { position, recovered, already: false })
-    }
-
-    /// How many rooms a user's open connections are in together: the lengths of their lists of memberships,
-    /// never a counter.
-    fn rooms_of_user(&self, user: UserKey) -> usize {
-        // The first membership is the session's.
-        self.open_of(user).iter().map(|slot| self.conns.cold(*slot).memberships.len() - 1).sum()
     }
 
     /// A new room. Over `limits.rooms` those go that have been empty longest.
@@ -319,10 +308,8 @@ impl Registry {
                 self.rooms.get(room).stream
             }
         };
-        let mut memberships = self.conns.cold_mut(slot).memberships.iter_mut();
-        let membership = memberships
-            .find(|membership| membership.stream == key)
-            .ok_or(AcknowledgeError::NotAMember)?;
+        let place = self.conns.place_of(slot, key).ok_or(AcknowledgeError::NotAMember)?;
+        let membership = &mut self.conns.cold_mut(slot).memberships[place];
         let stream = &self.streams[key];
         let offset = offset.min(stream.members[membership.index as usize].cursor);
         if offset > membership.acknowledged {
@@ -347,11 +334,8 @@ impl Registry {
         let slot = self.open_slot(conn).ok_or(UnknownConn)?;
         let Some(room) = self.rooms.find(room) else { return Ok(false) };
         let key = self.rooms.get(room).stream;
-        let memberships = &self.conns.cold(slot).memberships;
-        let Some(index) = memberships.iter().position(|membership| membership.stream == key) else {
-            return Ok(false);
-        };
-        let membership = self.conns.cold_mut(slot).memberships.remove(index);
+        let Some(place) = self.conns.place_of(slot, key) else { return Ok(false) };
+        let membership = self.conns.cold_mut(slot).memberships.remove(place);
         self.leave_stream(slot, membership);
         Ok(true)
     }
@@ -418,12 +402,8 @@ impl Registry {
             self.conns.hot_mut(slot).lagging -= 1;
         }
         if let Some(moved) = removed.moved {
-            let memberships = &mut self.conns.cold_mut(moved).memberships;
-            let last = self.streams[membership.stream].members.len() as u32;
-            for other in memberships.iter_mut() {
-                if other.stream == membership.stream && other.index == last {
-                    other.index = membership.index;
-                }
+            if let Some(place) = self.conns.place_of(moved, membership.stream) {
+                self.conns.cold_mut(moved).memberships[place].index = membership.index;
             }
             if removed.missed {
                 self.hand_over(membership.stream, membership.index);
@@ -431,6 +411,8 @@ impl Registry {
         }
         self.trim_history(membership.stream);
         if let Owner::Room(room) = owner {
+            let user = self.sessions.get(self.conns.session(slot)).user;
+            self.sessions.user_mut(user).rooms -= 1;
             let is_empty = self.streams[membership.stream].members.is_empty();
             self.rooms.set_empty(room, is_empty);
             self.remove_room_if_done(room, RoomEnd::Empty);
@@ -470,6 +452,7 @@ impl Registry {
 
     pub(super) fn remove_stream(&mut self, key: StreamKey) {
         self.timers.cancel(Timer::Stream(key));
+        self.steps.add(self.streams[key].log.steps());
         self.edit_log(key, |stream, _, _| stream.log = Log::new());
         let stream = self.streams.remove(key);
         self.forget_holder(&stream);

@@ -179,9 +179,9 @@ impl Registry {
         record!(self, now, revoke(user));
         self.advance(now);
         let Some(user) = self.sessions.find_user(user) else { return 0 };
-        let sessions = self.sessions.user(user).sessions.clone();
-        let mut closed = 0;
-        for session in sessions {
+        let (mut closed, mut next) = (0, self.sessions.first_of(user));
+        while let Some(session) = next {
+            next = self.sessions.after(session);
             closed += self.close_session(session, CloseReason::Revoked);
             self.end_session(session, SessionEnd::Revoked);
         }

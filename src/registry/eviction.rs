@@ -12,10 +12,16 @@ use crate::error::Refused;
 use crate::id::{ConnId, Principal};
 use crate::session::{SessionKey, UserKey};
 use crate::stats::Notice;
+use crate::time::Timestamp;
 
 use super::Registry;
 use super::owned_action::OwnedAction;
 use super::timer::Timer;
+
+/// How many of a user's connections, or sessions, are looked at for the one that makes room. Of more
+/// than these the first are: the connections that were admitted first, the sessions that began to
+/// linger first. So an admission costs the same whatever the caps of a user are.
+pub(super) const LOOKED_AT: usize = 64;
 
 /// What an admission does to others before it takes its place: to those of its own user, and to what
 /// is absent. It is made in full before anything is done, so that a newcomer who is refused costs
@@ -110,7 +116,7 @@ impl Registry {
                 return Err(Refused::Users);
             }
             let leaving = sessions.absent().take(absent.users);
-            let of_users: usize = leaving.map(|user| sessions.user(user).sessions.len()).sum();
+            let of_users: usize = leaving.map(|user| sessions.user(user).sessions()).sum();
             ends += of_users;
             lingering -= of_users;
         }
@@ -125,18 +131,16 @@ impl Registry {
 
     /// How many sessions that stay linger without an open run once these connections are gone.
     fn left_absent(&self, evict: &[ConnKey], release: Option<SessionKey>) -> usize {
-        let goes = |conn: &ConnKey| evict.contains(conn);
-        let left = |index: &usize| {
-            let session = self.conns.session(evict[*index]);
-            let is_first = evict[..*index].iter().all(|it| self.conns.session(*it) != session);
+        let mut of_sessions: SmallVec<[SessionKey; 1]> =
+            evict.iter().map(|slot| self.conns.session(*slot)).collect();
+        of_sessions.sort_unstable();
+        let is_left = |evicted: &&[SessionKey]| {
+            let session = evicted[0];
             let record = self.sessions.get(session);
-            let members = &self.streams[record.stream].members;
-            is_first
-                && release != Some(session)
-                && record.open_runs == 0
-                && members.iter().all(|member| goes(&member.conn))
+            let members = self.streams[record.stream].members.len();
+            release != Some(session) && record.open_runs == 0 && members == evicted.len()
         };
-        (0..evict.len()).filter(left).count()
+        of_sessions.chunk_by(|one, other| one == other).filter(is_left).count()
     }
 
     fn plan_own_caps(
@@ -149,7 +153,7 @@ impl Registry {
         let config = &self.config;
         let limit = who.max_connections.map_or(u32::MAX, NonZeroU32::get);
         let limit = limit.min(config.connections_per_user) as usize;
-        let own = self.user_connections(user) - *closes as usize;
+        let own = self.sessions.user(user).connections.len() - *closes as usize;
         if own >= limit {
             if let OverCap::Refuse { retry_after } = config.over_cap {
                 return Err(Refused::ConnectionsPerUser { retry_after });
@@ -157,11 +161,12 @@ impl Registry {
             plan.evict = self.victims(user, plan.take_over, own + 1 - limit);
             *closes += plan.evict.len() as u32;
         }
-        let sessions = &self.sessions.user(user).sessions;
-        if plan.session.is_some() || sessions.len() < config.sessions_per_user as usize {
+        let sessions = self.sessions.user(user).sessions();
+        if plan.session.is_some() || sessions < config.sessions_per_user as usize {
             return Ok(());
         }
-        plan.release = match (self.releasable(user).next(), config.over_cap) {
+        let lingers = self.first_idle(user).or_else(|| self.first_kept(user));
+        plan.release = match (lingers, config.over_cap) {
             (Some(session), _) => Some(session),
             (None, OverCap::Refuse { retry_after }) => {
                 return Err(Refused::SessionsPerUser { retry_after });
@@ -172,25 +177,35 @@ impl Registry {
                 let victim =
                     first.or_else(|| self.victims(user, plan.take_over, 1).first().copied());
                 let session = victim.map(|victim| self.conns.session(victim));
-                let stream = session.map(|session| self.sessions.get(session).stream);
-                let members = stream.iter().flat_map(|key| &self.streams[*key].members);
-                *closes += members.filter(|it| !plan.evict.contains(&it.conn)).count() as u32;
+                if let Some(session) = session {
+                    let members = &self.streams[self.sessions.get(session).stream].members;
+                    let is_of_it = |slot: &&ConnKey| self.conns.session(**slot) == session;
+                    let evicted = plan.evict.iter().filter(is_of_it).count();
+                    *closes += (members.len() - evicted) as u32;
+                }
                 session
             }
         };
         Ok(())
     }
 
-    /// A user's sessions without connections, the first to go first: without an open run, then those
-    /// that linger longest.
-    pub(super) fn releasable(&self, user: UserKey) -> impl Iterator<Item = SessionKey> + use<> {
-        let sessions = self.sessions.user(user).sessions.iter().copied();
-        let record = |session: &SessionKey| self.sessions.get(*session);
-        let mut lingering: SmallVec<[SessionKey; 4]> =
-            sessions.filter(|session| record(session).lingers_since.is_some()).collect();
-        lingering
-            .sort_by_key(|session| (record(session).open_runs > 0, record(session).lingers_since));
-        lingering.into_iter()
+    /// Of a user's sessions that linger without an open run the one that does so longest.
+    pub(super) fn first_idle(&self, user: UserKey) -> Option<SessionKey> {
+        let idle = self.sessions.idle_of(user).take(LOOKED_AT);
+        idle.min_by_key(|session| self.lingers_rank(*session))
+    }
+
+    /// The same of those that an open run keeps, among a user's oldest sessions.
+    fn first_kept(&self, user: UserKey) -> Option<SessionKey> {
+        let lingers = |it: &SessionKey| self.sessions.get(*it).lingers_since.is_some();
+        let kept = self.sessions.of(user).take(LOOKED_AT).filter(lingers);
+        kept.min_by_key(|session| self.lingers_rank(*session))
+    }
+
+    /// The least goes first: since when it lingers, then its age.
+    fn lingers_rank(&self, session: SessionKey) -> (Option<Timestamp>, u32) {
+        let record = self.sessions.get(session);
+        (record.lingers_since, !self.last_serial.wrapping_sub(record.serial.get()))
     }
 
     /// So many of a user's open connections, or all that there are, the first to go first.
@@ -200,12 +215,8 @@ impl Registry {
         except: Option<ConnKey>,
         count: usize,
     ) -> SmallVec<[ConnKey; 1]> {
-        let sessions = self.sessions.user(user).sessions.iter();
-        let open = sessions.flat_map(|session| {
-            let stream = self.sessions.get(*session).stream;
-            self.streams[stream].members.iter().map(|member| member.conn)
-        });
-        let others = open.filter(|slot| Some(*slot) != except);
+        let open = self.sessions.user(user).connections.iter(&self.conns);
+        let others = open.filter(|slot| Some(*slot) != except).take(count.max(LOOKED_AT));
         let rank = |slot: &ConnKey| self.rank(*slot, self.config.over_cap);
         if count == 1 {
             return others.min_by_key(rank).into_iter().collect();
@@ -253,7 +264,7 @@ impl Registry {
     pub(super) fn send_away(&mut self, plan: Absent) {
         for _ in 0..plan.users {
             let Some(user) = self.sessions.absent().next() else { break };
-            for session in self.sessions.user(user).sessions.clone() {
+            while let Some(session) = self.sessions.first_of(user) {
                 self.end_session(session, SessionEnd::MadeRoom);
             }
         }

@@ -56,6 +56,7 @@ impl Registry {
             recipients: _,
             lent: _,
             to_trim,
+            steps: _,
             #[cfg(feature = "journal")]
                 recorder: _,
         } = self;

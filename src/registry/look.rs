@@ -121,11 +121,12 @@ impl Registry {
         Some(stream.position(stream.log.head()))
     }
 
-    /// The open connections of a user, session by session; none for an unknown user.
+    /// The open connections of a user, in the order in which they were admitted; none for an unknown
+    /// user.
     pub fn connections_of(&self, user: &UserId) -> impl Iterator<Item = ConnId> + '_ {
         let user = self.sessions.find_user(user).map(|user| self.sessions.user(user));
-        let sessions = user.map_or(&[][..], |user| &user.sessions);
-        sessions.iter().flat_map(|session| self.members(self.sessions.get(*session).stream))
+        let open = user.into_iter().flat_map(|user| user.connections.iter(&self.conns));
+        open.map(|conn| self.conns.id(conn))
     }
 
     /// The open connections of a session; none if it has ended.

@@ -43,7 +43,7 @@ use crate::room::Rooms;
 use crate::run::Runs;
 use crate::session::Sessions;
 use crate::stats::Notice;
-use crate::store::{Table, Timers, TokenBucket, mix};
+use crate::store::{Steps, Table, Timers, TokenBucket, mix};
 use crate::stream::{Stream, StreamKey};
 use crate::time::Timestamp;
 use crate::waiting::Waiting;
@@ -143,6 +143,8 @@ pub struct Registry {
     /// The stream of the entry lent by the last poll, which everybody may have now: its log is
     /// trimmed in the next poll, when nothing is lent any more.
     to_trim: Option<(StreamKey, u64)>,
+    /// Steps through what is in no table, and through logs that are gone.
+    steps: Steps,
     /// Where inputs are written down. It is no part of the state: nothing is decided by it.
     #[cfg(feature = "journal")]
     recorder: Attached,
@@ -231,6 +233,7 @@ impl Registry {
             recipients: Vec::new(),
             lent: None,
             to_trim: None,
+            steps: Steps::new(),
             #[cfg(feature = "journal")]
             recorder: Attached::default(),
         }

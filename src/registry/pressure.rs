@@ -1,7 +1,8 @@
 //! Pressure: what happens to a user's connections and sessions as they near a cap.
 //!
 //! It never redefines *dead*: only the peer's silence past a deadline does that. It asks earlier,
-//! and it shortens the time that an answer has.
+//! and it shortens the time that an answer has. It acts on the first 64 of a user's connections and of
+//! their lingering sessions, so that a crossing costs the same whatever the caps are.
 
 use smallvec::SmallVec;
 
@@ -12,14 +13,16 @@ use crate::session::{SessionKey, UserKey};
 use crate::stats::{Notice, Pressure};
 
 use super::Registry;
+use super::eviction::LOOKED_AT;
 
 impl Registry {
     /// How near a user is to a cap: of sessions or of connections, whichever is nearer.
     fn pressure_of(&self, user: UserKey) -> Pressure {
         let config = &self.config;
+        let of_user = self.sessions.user(user);
         let share = |count: usize, cap: u32| count as u64 * 100 / u64::from(cap);
-        let connections = share(self.user_connections(user), config.connections_per_user);
-        let sessions = share(self.sessions.user(user).sessions.len(), config.sessions_per_user);
+        let connections = share(of_user.connections.len(), config.connections_per_user);
+        let sessions = share(of_user.sessions(), config.sessions_per_user);
         let nearer = connections.max(sessions);
         if nearer >= u64::from(config.emergency) {
             Pressure::Emergency
@@ -70,11 +73,9 @@ impl Registry {
         }
     }
 
-    pub(super) fn open_of(&self, user: UserKey) -> SmallVec<[ConnKey; 16]> {
-        let sessions = self.sessions.user(user).sessions.iter();
-        let streams = sessions.map(|session| self.sessions.get(*session).stream);
-        let members = streams.flat_map(|stream| self.streams[stream].members.iter());
-        members.map(|member| member.conn).collect()
+    /// A user's open connections that a level acts on, those first that were admitted first.
+    fn looked_at(&self, user: UserKey) -> SmallVec<[ConnKey; 16]> {
+        self.sessions.user(user).connections.iter(&self.conns).take(LOOKED_AT).collect()
     }
 
     /// Pings those that were silent for more than half an interval and were not asked yet.
@@ -84,7 +85,7 @@ impl Registry {
         }
         let attended = self.attended();
         let mut probed = 0;
-        for slot in self.open_of(user) {
+        for slot in self.looked_at(user) {
             let conn = self.conns.hot(slot);
             let silent =
                 attended.saturating_since(conn.pulse.last_seen()) > self.config.interval / 2;
@@ -98,7 +99,7 @@ impl Registry {
 
     /// Those that were asked get the emergency deadline.
     fn hurry_unanswered(&mut self, user: UserKey) {
-        for slot in self.open_of(user) {
+        for slot in self.looked_at(user) {
             let (hot, cold) = self.conns.both_mut(slot);
             if hot.pulse.hurry(&mut cold.probe) {
                 self.arm(slot);
@@ -106,15 +107,16 @@ impl Registry {
         }
     }
 
-    /// Lingering sessions that keep nothing to resume.
+    /// Lingering sessions that keep nothing to resume, oldest first.
     fn empty_sessions(&self, user: UserKey) -> SmallVec<[SessionKey; 4]> {
-        let sessions = self.sessions.user(user).sessions.iter().copied();
-        let is_empty = |session: &SessionKey| {
-            let stream = &self.streams[self.sessions.get(*session).stream];
-            stream.members.is_empty()
-                && stream.log.is_empty()
-                && self.sessions.get(*session).open_runs == 0
+        let is_empty =
+            |session: &SessionKey| self.streams[self.sessions.get(*session).stream].log.is_empty();
+        let mut empty: SmallVec<[SessionKey; 4]> =
+            self.sessions.idle_of(user).take(LOOKED_AT).filter(is_empty).collect();
+        let age = |session: &SessionKey| {
+            self.last_serial.wrapping_sub(self.sessions.get(*session).serial.get())
         };
-        sessions.filter(is_empty).collect()
+        empty.sort_unstable_by_key(|session| !age(session));
+        empty
     }
 }

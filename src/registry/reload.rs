@@ -103,15 +103,15 @@ impl Registry {
         plan: &mut Clearance,
         leaves: &mut [bool],
     ) {
-        let sessions = &self.sessions.user(user).sessions;
-        let mut release = sessions.len().saturating_sub(config.sessions_per_user as usize);
-        let connections = self.user_connections(user);
+        let of_user = self.sessions.user(user);
+        let mut release = of_user.sessions().saturating_sub(config.sessions_per_user as usize);
+        let connections = of_user.connections.len();
         if release == 0 && connections <= config.connections_per_user as usize {
             return;
         }
-        let mut own = self.open_of(user);
+        let mut own: Vec<ConnKey> = of_user.connections.iter(&self.conns).collect();
         own.sort_unstable_by_key(|slot| self.rank(*slot, config.over_cap));
-        let lingering = self.releasable(user);
+        let lingering = self.releasable(user).into_iter();
         // Those of the users before are none of this one's, and may be many.
         let first = plan.release.len();
         // Once no session lingers, the connection that would go first takes its session along.
@@ -137,6 +137,17 @@ impl Registry {
             plan.impact.evicted += 1;
             plan.close.push((slot, CloseReason::Evicted));
         }
+    }
+
+    /// A user's sessions without connections, the first to go first: without an open run, then those
+    /// that linger longest.
+    fn releasable(&self, user: UserKey) -> Vec<SessionKey> {
+        let record = |session: &SessionKey| self.sessions.get(*session);
+        let lingers = |session: &SessionKey| record(session).lingers_since.is_some();
+        let mut lingering: Vec<SessionKey> = self.sessions.of(user).filter(lingers).collect();
+        lingering
+            .sort_by_key(|session| (record(session).open_runs > 0, record(session).lingers_since));
+        lingering
     }
 
     /// Open connections, the first to go first.
@@ -211,8 +222,8 @@ impl Registry {
     fn weigh_all_pressure(&mut self) {
         let users: Vec<UserKey> = self.sessions.iter_users().map(|(user, _)| user).collect();
         for user in users {
-            let Some(session) = self.sessions.user(user).sessions.first() else { continue };
-            let session = self.sessions.id(*session);
+            let Some(session) = self.sessions.first_of(user) else { continue };
+            let session = self.sessions.id(session);
             self.ease_pressure(user, session);
             self.raise_pressure(user, session, 0);
         }

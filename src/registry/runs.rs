@@ -77,10 +77,9 @@ impl Registry {
         let known = self.sessions.find_user(user);
         let mut release = None;
         if let Some(user) = known {
-            let sessions = &self.sessions.user(user).sessions;
-            if sessions.len() >= self.config.sessions_per_user as usize {
-                let has_run = |session: &SessionKey| self.sessions.get(*session).open_runs > 0;
-                release = self.releasable(user).find(|session| !has_run(session));
+            let sessions = self.sessions.user(user).sessions();
+            if sessions >= self.config.sessions_per_user as usize {
+                release = self.first_idle(user);
                 if release.is_none() {
                     let retry_after = match self.config.over_cap {
                         OverCap::Refuse { retry_after } => retry_after,
@@ -275,9 +274,12 @@ impl Registry {
     /// Where the cursor of a newcomer to a session begins: before its open runs, or at the head. What
     /// these have lost already is behind that cursor, and told like any other loss.
     pub(super) fn late_cursor(&self, session: SessionKey) -> u64 {
+        let head = || self.streams[self.sessions.get(session).stream].log.head();
+        if self.sessions.get(session).open_runs == 0 {
+            return head();
+        }
         let open = self.runs_of(session).filter(|run| self.runs.get(*run).is_open());
         let first = open.map(|run| self.runs.get(run).first - 1).min();
-        let head = || self.streams[self.sessions.get(session).stream].log.head();
         first.unwrap_or_else(head)
     }
 

@@ -25,9 +25,8 @@ impl Registry {
 
     /// A user's sessions that have not ended, oldest first; none for an unknown user.
     pub fn sessions_of(&self, user: &UserId) -> impl Iterator<Item = SessionId> + '_ {
-        let user = self.sessions.find_user(user).map(|user| self.sessions.user(user));
-        let sessions = user.map_or(&[][..], |user| &user.sessions);
-        sessions.iter().map(|session| self.sessions.id(*session))
+        let user = self.sessions.find_user(user);
+        user.into_iter().flat_map(|user| self.sessions.of(user)).map(|it| self.sessions.id(it))
     }
 
     /// Whose session it is, and in which thread; `None` if it has ended.
@@ -48,7 +47,7 @@ impl Registry {
         let within = |slot: usize| slot < to;
         let users = self.sessions.iter_users_from(from);
         for (_, user) in users.take_while(|(user, _)| within(user.slot())) {
-            survey.note_user(&user.name, user.sessions.len() as u32);
+            survey.note_user(&user.name, user.sessions() as u32);
         }
         let sessions = self.sessions.iter_live_from(from);
         for (_, session) in sessions.take_while(|(session, _)| within(session.slot())) {

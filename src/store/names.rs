@@ -16,7 +16,7 @@ use core::hash::{BuildHasher, Hash};
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
-use super::Packed;
+use super::{Packed, Steps};
 
 /// A part is split when the mean of all has more names. A table with 1,024 buckets holds 896 of them,
 /// one with 512 holds 448: both are well filled when parts have 768 and halves 384.
@@ -54,22 +54,35 @@ pub(crate) struct Names<K> {
     parts: Vec<HashTable<Place<K>>>,
     len: usize,
     hasher: FixedState,
+    /// A name that is looked at is a step. What a part that is split moves is none: it is less than
+    /// two parts, whatever the number of names.
+    steps: Steps,
 }
 
 impl<K: Packed> Names<K> {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { parts: Vec::new(), len: 0, hasher: FixedState::with_seed(seed) }
+        let hasher = FixedState::with_seed(seed);
+        Self { parts: Vec::new(), len: 0, hasher, steps: Steps::new() }
     }
 
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
+    /// How many steps it was taken through.
+    #[cfg(test)]
+    pub(crate) const fn steps(&self) -> u64 {
+        self.steps.taken()
+    }
+
     /// The key that was inserted under this name; `is` says whether the record of a key has it.
     pub(crate) fn find(&self, name: impl Hash, is: impl Fn(K) -> bool) -> Option<K> {
         let hash = self.hash(name);
         let part = self.parts.get(part_of(hash, self.parts.len()))?;
-        let place = part.find(spread(hash), |place| place.hash == hash && is(place.key));
+        let place = part.find(spread(hash), |place| {
+            self.steps.take();
+            place.hash == hash && is(place.key)
+        });
         place.map(|place| place.key)
     }
 
@@ -88,7 +101,11 @@ impl<K: Packed> Names<K> {
     pub(crate) fn remove(&mut self, name: impl Hash, key: K) {
         let hash = self.hash(name);
         let number = part_of(hash, self.parts.len());
-        let is_it = |place: &Place<K>| place.hash == hash && place.key == key;
+        let steps = &self.steps;
+        let is_it = |place: &Place<K>| {
+            steps.take();
+            place.hash == hash && place.key == key
+        };
         let Some(part) = self.parts.get_mut(number) else { return };
         let Ok(entry) = part.find_entry(spread(hash), is_it) else {
             debug_assert!(false, "a name that is not there");

@@ -59,6 +59,10 @@ impl<L: Linked> Ring<L> {
         self.len as usize
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// The record that entered first of those that are in it.
     pub(crate) fn front(&self) -> Option<L::Key> {
         unpack(self.front)
@@ -112,8 +116,13 @@ impl<L: Linked> Ring<L> {
         &self,
         records: &'a L::Records,
     ) -> impl Iterator<Item = L::Key> + use<'a, L> {
-        let front = self.front();
-        core::iter::successors(front, move |key| unpack(L::links(records, *key).after))
+        core::iter::successors(self.front(), move |key| Self::after(records, *key))
+    }
+
+    /// The record that entered next after this one, of those that are in the queue: for a walk that
+    /// changes the records.
+    pub(crate) fn after(records: &L::Records, key: L::Key) -> Option<L::Key> {
+        unpack(L::links(records, key).after)
     }
 }
 

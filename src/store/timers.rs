@@ -27,7 +27,7 @@ use core::marker::PhantomData;
 
 use crate::time::{Deadline, Timestamp};
 
-use super::{MAX_SLOTS, Packed};
+use super::{MAX_SLOTS, Packed, Steps};
 
 /// Ends a list.
 const NIL: u32 = u32::MAX;
@@ -112,7 +112,11 @@ struct Chunk {
 
 /// The nodes of all keys, by table.
 #[derive(Clone)]
-struct Nodes([Vec<Option<Box<Chunk>>>; TABLES]);
+struct Nodes {
+    tables: [Vec<Option<Box<Chunk>>>; TABLES],
+    /// A node that is given out is a step.
+    steps: Steps,
+}
 
 impl Nodes {
     const fn place(key: u32) -> (usize, usize, usize) {
@@ -121,19 +125,21 @@ impl Nodes {
     }
 
     fn get(&self, key: u32) -> Option<&Node> {
+        self.steps.take();
         let (table, chunk, place) = Self::place(key);
-        Some(&self.0[table].get(chunk)?.as_ref()?.nodes[place])
+        Some(&self.tables[table].get(chunk)?.as_ref()?.nodes[place])
     }
 
     fn get_mut(&mut self, key: u32) -> Option<&mut Node> {
+        self.steps.take();
         let (table, chunk, place) = Self::place(key);
-        Some(&mut self.0[table].get_mut(chunk)?.as_mut()?.nodes[place])
+        Some(&mut self.tables[table].get_mut(chunk)?.as_mut()?.nodes[place])
     }
 
     /// The chunk of a key, which is made if there is none, and the place of its node.
     fn chunk_mut(&mut self, key: u32) -> (&mut Chunk, usize) {
         let (table, chunk, place) = Self::place(key);
-        let chunks = &mut self.0[table];
+        let chunks = &mut self.tables[table];
         if chunk >= chunks.len() {
             chunks.resize_with(chunk + 1, || None);
         }
@@ -144,7 +150,7 @@ impl Nodes {
     /// A key has no entry any more: its chunk goes with the last one.
     fn release(&mut self, key: u32) {
         let (table, chunk, _) = Self::place(key);
-        let chunks = &mut self.0[table];
+        let chunks = &mut self.tables[table];
         let Some(of_key) = &mut chunks[chunk] else { return };
         of_key.scheduled -= 1;
         if of_key.scheduled > 0 {
@@ -161,7 +167,7 @@ impl Nodes {
 
     /// All that are scheduled, in the order of their keys.
     fn iter(&self) -> impl Iterator<Item = (u32, &Node)> {
-        self.0.iter().enumerate().flat_map(|(table, chunks)| {
+        self.tables.iter().enumerate().flat_map(|(table, chunks)| {
             let chunks = chunks.iter().enumerate();
             chunks.filter_map(|(number, chunk)| Some((number, chunk.as_ref()?))).flat_map(
                 move |(number, chunk)| {
@@ -216,9 +222,15 @@ impl<K: Packed> Timers<K> {
             levels: 0,
             occupied: [0; LEVELS],
             heads: [NIL; LEVELS * SLOTS],
-            nodes: Nodes([const { Vec::new() }; TABLES]),
+            nodes: Nodes { tables: [const { Vec::new() }; TABLES], steps: Steps::new() },
             keys: PhantomData,
         }
+    }
+
+    /// How many steps it was taken through.
+    #[cfg(test)]
+    pub(crate) const fn steps(&self) -> u64 {
+        self.nodes.steps.taken()
     }
 
     /// When the key's entry is due; `None` if it has none.

@@ -89,6 +89,48 @@ fn a_suspect_makes_room_before_a_healthy_one_that_was_silent_longer() {
 }
 
 #[test]
+fn of_many_connections_the_64_that_came_first_are_looked_at() {
+    let many = config().connections_per_user(100).connect_rate_per_user(0);
+    let mut world = World::with(many.interval(secs(0)));
+    let conns: Vec<ConnId> = (0..100).map(|_| world.open("alice", "main")).collect();
+    world.skip(secs(1));
+    // The one that is silent longest of all came late.
+    conns.iter().filter(|conn| **conn != conns[70]).for_each(|conn| world.inbound(*conn, LIFE));
+    world.skip(secs(1));
+    conns[..64].iter().filter(|it| **it != conns[40]).for_each(|it| world.inbound(*it, LIFE));
+    let newcomer = world.open("alice", "main");
+    assert_eq!(world.state(conns[40]), Some(ConnState::Closing));
+    // The first ones but it are 63: the one that came 65th is looked at now.
+    world.open("alice", "main");
+    assert_eq!(world.state(conns[64]), Some(ConnState::Closing));
+    assert_eq!(world.state(conns[70]), Some(ConnState::Open));
+    assert_eq!(world.state(newcomer), Some(ConnState::Open));
+    world.close_the_books();
+}
+
+#[test]
+fn of_many_lingering_sessions_the_one_that_began_to_first_is_released() {
+    let many = config().sessions_per_user(100).connections_per_user(100);
+    let mut world = World::with(many.connect_rate_per_user(0).emergency(101));
+    let sessions: Vec<_> = (0..100)
+        .map(|number| {
+            let conn = world.open("alice", &format!("thread-{number}"));
+            (conn, world.session(conn))
+        })
+        .collect();
+    // The other way round than they were created.
+    for (conn, _) in sessions.iter().rev() {
+        world.hang_up(*conn);
+        world.skip(ms(1));
+    }
+    world.open("alice", "another");
+    world.open("alice", "one more");
+    world.settle();
+    assert_eq!(world.ended_sessions(), [sessions[99].1, sessions[98].1]);
+    world.close_the_books();
+}
+
+#[test]
 fn evict_oldest_looks_at_nothing_but_the_admission() {
     let mut world = World::with(three().over_cap(OverCap::EvictOldest));
     let conns = fill(&mut world);

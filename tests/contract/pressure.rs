@@ -209,6 +209,21 @@ fn thresholds_above_a_hundred_percent_never_act() {
 }
 
 #[test]
+fn a_crossing_asks_the_64_that_came_first_at_most() {
+    let many = ten().connections_per_user(200).sessions_per_user(200);
+    let mut world = World::with(many.connect_rate_per_user(0));
+    let conns = open(&mut world, 119);
+    world.skip(secs(30) + ms(1));
+    world.settle();
+    world.notices();
+    // The first ping of some was due by then.
+    let was_asked = |conn: &&headcount::ConnId| world.seen(**conn).contains(&"ping");
+    let asked = conns[..64].iter().filter(was_asked).count() as u32;
+    world.open("alice", "main");
+    assert_eq!(world.pressures(), [(Pressure::Proactive, 64 - asked, 0, 0)]);
+}
+
+#[test]
 fn an_eviction_is_told_with_the_pressure_that_it_came_with() {
     let mut world = World::with(ten().connections_per_user(1));
     world.open("alice", "main");

@@ -153,7 +153,7 @@ fn agrees_with_a_sorted_map_over_random_histories() {
         }
     }
     model.keys().for_each(|key| timers.cancel(*key));
-    assert!(timers.nodes.0.iter().all(|chunks| chunks.is_empty() && chunks.capacity() == 0));
+    assert!(timers.nodes.tables.iter().all(|chunks| chunks.is_empty() && chunks.capacity() == 0));
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn the_hash_is_that_of_what_is_scheduled_and_not_of_how_it_came_to_be() {
 
 #[test]
 fn nodes_take_memory_only_while_a_neighbour_is_scheduled() {
-    let chunks = |timers: &Wheel| timers.nodes.0.iter().flatten().flatten().count();
+    let chunks = |timers: &Wheel| timers.nodes.tables.iter().flatten().flatten().count();
     let mut timers = Wheel::new();
     for key in (0..20_000).step_by(2) {
         schedule(&mut timers, key, 5);
@@ -228,5 +228,5 @@ fn nodes_take_memory_only_while_a_neighbour_is_scheduled() {
     }
     assert_eq!(chunks(&timers), 1);
     timers.cancel(TestKey(7_000));
-    assert_eq!(timers.nodes.0[0].capacity(), 0);
+    assert_eq!(timers.nodes.tables[0].capacity(), 0);
 }

@@ -1,0 +1,126 @@
+//! Recounting users and their sessions.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use foldhash::quality::FixedState;
+use hashbrown::{HashMap, HashSet};
+
+use crate::conn::State;
+use crate::registry::Registry;
+use crate::registry::timer::Timer;
+use crate::session::{SessionKey, UserKey};
+
+impl Registry {
+    pub(super) fn check_sessions(&self) -> Result<(), String> {
+        let (mut ended, mut ended_closing) = (0, 0);
+        let mut attached = HashMap::with_hasher(FixedState::default());
+        let mut closing = HashMap::with_hasher(FixedState::default());
+        for (slot, hot, _) in self.conns.iter().filter(|(_, _, cold)| cold.admitted) {
+            *attached.entry(self.conns.session(slot)).or_insert(0) += 1;
+            if hot.state == State::Closing {
+                *closing.entry(self.conns.session(slot)).or_insert(0) += 1;
+            }
+        }
+        let lingering: Vec<SessionKey> = self.sessions.iter_lingering().collect();
+        let since = |session: &SessionKey| self.sessions.get(*session).lingers_since;
+        hold!(lingering.is_sorted_by_key(since), "sessions linger out of order");
+        hold!(lingering.len() == self.sessions.lingering(), "{} linger", lingering.len());
+        let lingering: HashSet<SessionKey, FixedState> = lingering.into_iter().collect();
+        for (slot, session) in self.sessions.iter() {
+            let id = self.sessions.id(slot);
+            let attached = attached.get(&slot).copied().unwrap_or(0);
+            hold!(attached == session.attached, "{id:?} miscounts its connections");
+            let user = self.sessions.peek_user(session.user);
+            hold!(user.is_some(), "{id:?} is nobody's");
+            let of_session = closing.get(&slot).copied().unwrap_or(0);
+            hold!(of_session == session.closing(), "{id:?} miscounts its close handshakes");
+            if session.ended {
+                ended += 1;
+                ended_closing += usize::from(of_session > 0);
+                hold!(!lingering.contains(&slot), "{id:?} has ended and lingers");
+                continue;
+            }
+            let members = self.streams[session.stream].members.len();
+            hold!(
+                (members == 0) == session.lingers_since.is_some(),
+                "{id:?} lingers: {:?}, with {members} members",
+                session.lingers_since
+            );
+            let found = self.sessions.find(session.user, &session.thread);
+            hold!(found == Some(slot), "{id:?} is not found by its thread");
+            let lingers = lingering.contains(&slot);
+            hold!(lingers == session.may_go(), "{id:?} may go, and is not in the order, or is");
+            if session.attached == 0
+                && session.open_runs == 0
+                && let Some(at) = self.lingers_until(slot)
+            {
+                let armed = self.timers.covers(Timer::Session(slot), at);
+                hold!(armed, "{id:?} lingers for ever");
+            }
+        }
+        let (live, records) = (self.sessions.live(), self.sessions.records());
+        hold!(ended == records - live, "{ended} sessions have ended");
+        let counted = self.sessions.ended_closing();
+        hold!(ended_closing == counted, "{ended_closing} ended sessions close, counted {counted}");
+        let absent: HashSet<UserKey, FixedState> = self.sessions.absent().collect();
+        hold!(absent.len() == self.sessions.absent_users(), "{} are absent", absent.len());
+        let mut listed = 0;
+        for (slot, user) in self.sessions.iter_users() {
+            let sessions = user.sessions();
+            listed += sessions;
+            let is_own = |it: &SessionKey| self.sessions.get(*it).user == slot;
+            let own = self.sessions.of(slot).take(sessions + 1).filter(is_own).count();
+            hold!(own == sessions, "user {slot:?} has {own} sessions, counted {sessions}");
+            let all_linger = self.sessions.of(slot).all(|session| lingering.contains(&session));
+            let idle: Vec<SessionKey> = self.sessions.idle_of(slot).take(sessions + 1).collect();
+            let expected = self.sessions.of(slot).filter(|it| lingering.contains(it)).count();
+            let right = idle.len() == expected && idle.iter().all(|it| lingering.contains(it));
+            hold!(right && idle.iter().all(is_own), "user {slot:?} miscounts idle sessions");
+            hold!(idle.is_sorted_by_key(since), "sessions of user {slot:?} linger out of order");
+            hold!(all_linger == absent.contains(&slot), "user {slot:?} is absent, or not");
+            hold!(all_linger == user.is_absent(), "user {slot:?} miscounts what lingers");
+            hold!(
+                sessions <= self.config.sessions_per_user as usize,
+                "user {slot:?} has {sessions} sessions"
+            );
+            let open = user.connections.len();
+            let rooms = self.check_connections_of(slot)?;
+            hold!(rooms == user.rooms as usize, "user {slot:?} is in {rooms} rooms");
+            hold!(
+                open <= self.config.connections_per_user as usize,
+                "user {slot:?} has {open} connections"
+            );
+            hold!(self.sessions.find_user(&user.name) == Some(slot), "user {slot:?} is not found");
+        }
+        hold!(listed == self.sessions.live(), "{listed} sessions are listed by users");
+        let (users, unnamed) = self.sessions.user_records();
+        hold!(unnamed == ended, "users count {unnamed} of {ended} ended sessions");
+        hold!(users <= records, "{users} users for fewer sessions");
+        let departed = &self.sessions.departed;
+        hold!(departed.len() <= self.config.users as usize, "{} buckets of users", departed.len());
+        hold!(departed.users().count() == departed.len(), "a bucket of a user who left is lost");
+        let absent = departed.users().all(|user| self.sessions.find_user(user).is_none());
+        hold!(absent, "a user who is here has a bucket of one who left");
+        Ok(())
+    }
+
+    /// The open connections of a user; the answer is how many rooms they are in together.
+    fn check_connections_of(&self, user: UserKey) -> Result<usize, String> {
+        let ring = &self.sessions.user(user).connections;
+        let of_sessions = |session| self.streams[self.sessions.get(session).stream].members.len();
+        let open: usize = self.sessions.of(user).map(of_sessions).sum();
+        hold!(open == ring.len(), "user {user:?} has {open} open connections, not {}", ring.len());
+        let (mut counted, mut rooms) = (0, 0);
+        for slot in ring.iter(&self.conns).take(open + 1) {
+            let is_open = self.conns.hot(slot).state == State::Open;
+            let is_own = is_open && self.sessions.get(self.conns.session(slot)).user == user;
+            hold!(is_own, "{:?} is not an open connection of user {user:?}", self.conns.id(slot));
+            counted += 1;
+            rooms += self.conns.cold(slot).memberships.len() - 1;
+        }
+        hold!(counted == open, "user {user:?} lists {counted} of {open} connections");
+        Ok(rooms)
+    }
+}
