@@ -4,6 +4,8 @@ mod admission;
 mod budget;
 mod check;
 mod close;
+#[cfg(test)]
+mod costs;
 mod delivery;
 mod drain;
 mod eviction;

@@ -1,0 +1,490 @@
+//! What each call costs, counted: as many steps with 100,000 of something as with 100, but for the
+//! logarithm of the number.
+//!
+//! A step is a record that a table gives out, a name that an index compares, a node of the wheel, a
+//! membership or a log entry that a search passes. Walks that a call is allowed are in `docs/costs.md`,
+//! and in none of these tests.
+
+use alloc::format;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Inbound, Registry, Resume, Target};
+use crate::{
+    Class, CloseReason, Config, ConfigBuilder, ConnId, Key, Message, Position, Principal, RoomId,
+    RunEvent, RunId, Source, ThreadId, Timestamp, UserId,
+};
+
+const FEW: u32 = 100;
+const MANY: u32 = 100_000;
+
+impl Registry {
+    /// How many steps it was taken through.
+    fn steps(&self) -> u64 {
+        let logs: u64 = self.streams.uncounted().map(|stream| stream.log.steps().taken()).sum();
+        self.conns.steps()
+            + self.waiting.steps()
+            + self.sessions.steps()
+            + self.rooms.steps()
+            + self.runs.steps()
+            + self.streams.steps()
+            + self.timers.steps()
+            + self.steps.taken()
+            + logs
+    }
+}
+
+/// A registry in which there are many of something.
+struct World {
+    registry: Registry,
+    now: Timestamp,
+    /// One of the connections.
+    conn: Option<ConnId>,
+    /// How many there are of what there are many of.
+    count: u32,
+    /// The number of the last name that was made up.
+    fresh: u32,
+}
+
+type Call = (&'static str, fn(&mut World));
+
+/// As wide as it can be: a scenario narrows what it is about.
+fn config() -> ConfigBuilder {
+    Config::builder(7)
+        .connections(2 * MANY)
+        .connections_per_user(2 * MANY)
+        .closing(2 * MANY)
+        .pending(2 * MANY)
+        .pending_per_source(2 * MANY)
+        .sessions(2 * MANY)
+        .sessions_per_user(2 * MANY)
+        .rooms(2 * MANY)
+        .connect_rate(0)
+        .connect_rate_per_user(0)
+        .message_rate(0)
+        .process_bytes(1 << 40)
+        .user_bytes(1 << 40)
+        .fanout_chunk(16)
+        .tick_budget(16)
+}
+
+fn user(number: u32) -> UserId {
+    UserId::new(format!("user-{number}")).unwrap()
+}
+
+fn thread(number: u32) -> ThreadId {
+    ThreadId::new(format!("thread-{number}")).unwrap()
+}
+
+fn room(number: u32) -> RoomId {
+    RoomId::new(format!("room-{number}")).unwrap()
+}
+
+fn run(number: u32) -> RunId {
+    RunId::new(format!("run-{number}")).unwrap()
+}
+
+fn who(user_number: u32, thread_number: u32) -> Principal {
+    Principal::new(user(user_number), thread(thread_number))
+}
+
+fn source(number: u32) -> Source {
+    Source::from(IpAddr::V4(Ipv4Addr::from_bits(number)))
+}
+
+fn message() -> Message {
+    Message::text("text")
+}
+
+impl World {
+    /// Adds so many, one after the other, and polls all actions.
+    fn new(config: ConfigBuilder, count: u32, mut add: impl FnMut(&mut Self, u32)) -> Self {
+        let registry = Registry::new(config.build().unwrap());
+        let now = Timestamp::from_secs(1);
+        let mut world = Self { registry, now, conn: None, count, fresh: 10 * MANY };
+        for number in 0..count {
+            add(&mut world, number);
+            world.settle();
+        }
+        world
+    }
+
+    fn settle(&mut self) {
+        while self.registry.poll_action().is_some() {}
+        while self.registry.poll_notice().is_some() {}
+    }
+
+    fn admit(&mut self, who: Principal) -> Option<ConnId> {
+        self.registry.admit(self.now, who, None).ok().map(|(conn, _)| conn)
+    }
+
+    fn open(&mut self, user_number: u32, thread_number: u32) {
+        let conn = self.admit(who(user_number, thread_number));
+        self.conn = Some(conn.expect("a place for each"));
+    }
+
+    fn conn(&self) -> ConnId {
+        self.conn.expect("a connection")
+    }
+
+    fn fresh(&mut self) -> u32 {
+        self.fresh += 1;
+        self.fresh
+    }
+
+    /// How many steps a call takes, or one of the first polls after it, whichever takes most.
+    fn cost(&mut self, call: fn(&mut Self)) -> u64 {
+        let before = self.registry.steps();
+        call(self);
+        let mut most = self.registry.steps() - before;
+        for _ in 0..20 {
+            let before = self.registry.steps();
+            let is_idle = self.registry.poll_action().is_none();
+            most = most.max(self.registry.steps() - before);
+            if is_idle {
+                break;
+            }
+        }
+        self.settle();
+        most
+    }
+}
+
+/// Runs each call in a world of few and in one of many, one after the other.
+fn assert_flat(what: &str, world: fn(u32) -> World, calls: &[&[Call]]) {
+    let costs = |count| {
+        let mut world = world(count);
+        let calls = calls.iter().copied().flatten();
+        let costs: Vec<_> = calls.map(|(name, call)| (*name, world.cost(*call))).collect();
+        world.registry.check().unwrap();
+        costs
+    };
+    let (few, many) = (costs(FEW), costs(MANY));
+    let grown: Vec<_> = few
+        .into_iter()
+        .zip(many)
+        // log2(100,000) is two and a half times log2(100).
+        .filter(|((_, few), (_, many))| *many > 8 + few * 5 / 2)
+        .map(|((name, few), (_, many))| format!("{name}: {few} steps, then {many}"))
+        .collect();
+    assert!(grown.is_empty(), "grows with {what}: {grown:#?}");
+}
+
+/// What a connection may see, and what strangers do meanwhile.
+const CALLS: &[Call] = &[
+    ("message", |world| {
+        let data = Inbound::Data { bytes: 4 };
+        let _ = world.registry.message(world.now, world.conn(), data).unwrap();
+    }),
+    ("flushed", |world| {
+        let _ = world.registry.flushed(world.now, world.conn(), u64::MAX).unwrap();
+    }),
+    ("reply", |world| world.registry.reply(world.now, world.conn(), message()).unwrap()),
+    ("refresh", |world| world.registry.refresh(world.now, world.conn(), None).unwrap()),
+    ("acknowledge", |world| {
+        world.registry.acknowledge(world.now, world.conn(), None, 1).unwrap();
+    }),
+    ("send to the session", |world| {
+        let session = world.registry.session_of(world.conn()).unwrap();
+        let delivery = world.registry.send(world.now, Target::Session(session), message());
+        assert_eq!(delivery.stored.len(), 1);
+    }),
+    ("join", |world| {
+        let room = room(world.fresh());
+        world.registry.join(world.now, world.conn(), &room, None).unwrap();
+    }),
+    ("send to that room", |world| {
+        let room = room(world.fresh);
+        let delivery = world.registry.send(world.now, Target::Room(&room), message());
+        assert_eq!(delivery.live, 1);
+    }),
+    ("leave", |world| {
+        let room = room(world.fresh);
+        assert!(world.registry.leave(world.now, world.conn(), &room).unwrap());
+    }),
+    ("reserve", |world| {
+        world.conn = Some(world.registry.reserve(world.now, None).unwrap());
+    }),
+    ("upgraded", |world| world.registry.upgraded(world.now, world.conn()).unwrap()),
+    ("connect of a new user", |world| {
+        let who = who(world.fresh(), 0);
+        world.registry.connect(world.now, world.conn(), who, None).unwrap();
+    }),
+    ("open a run", |world| {
+        let (user, thread, run) = (user(world.fresh), thread(0), run(world.fresh));
+        let mut scope = world.registry.user(&user);
+        let _ = scope.open_run(world.now, &thread, &run, "agent", Bytes::new()).unwrap();
+    }),
+    ("an event of the run", |world| {
+        let (user, run) = (user(world.fresh), run(world.fresh));
+        let event = RunEvent::Progress(Bytes::new());
+        let _ = world.registry.user(&user).run_event(world.now, &run, &event).unwrap();
+    }),
+    ("the end of the run", |world| {
+        let (user, run) = (user(world.fresh), run(world.fresh));
+        let event = RunEvent::Completed(Bytes::new());
+        let _ = world.registry.user(&user).run_event(world.now, &run, &event).unwrap();
+    }),
+    ("disconnect", |world| world.registry.disconnect(world.now, world.conn()).unwrap()),
+    ("tick", |world| world.registry.tick(world.now)),
+];
+
+/// What one more connection of the first user does.
+const CALLS_OF_USER: &[Call] = &[
+    ("admit to a new session", |world| {
+        let number = world.fresh();
+        world.open(0, number);
+    }),
+    ("join from there", |world| {
+        let room = room(world.fresh());
+        world.registry.join(world.now, world.conn(), &room, None).unwrap();
+    }),
+    ("close from there", |world| {
+        world.registry.close(world.now, Target::Conn(world.conn()), CloseReason::Evicted);
+    }),
+    ("admit to a known session", |world| world.open(0, 0)),
+    ("take over", |world| {
+        let resume = Some(Resume::takeover(world.conn()));
+        let (conn, _) = world.registry.admit(world.now, who(0, 0), resume).unwrap();
+        world.conn = Some(conn);
+    }),
+    ("open a run of the user", |world| {
+        let run = run(world.fresh());
+        let user = user(0);
+        let mut scope = world.registry.user(&user);
+        let _ = scope.open_run(world.now, &thread(0), &run, "agent", Bytes::new()).unwrap();
+    }),
+    ("disconnect of the user", |world| {
+        world.registry.disconnect(world.now, world.conn()).unwrap();
+        world.open(0, 1);
+    }),
+];
+
+#[test]
+fn sessions_of_a_user() {
+    let world = |count| World::new(config(), count, |world, number| world.open(0, number));
+    assert_flat("the sessions of a user", world, &[CALLS_OF_USER, CALLS]);
+}
+
+#[test]
+fn sessions_of_a_user_at_the_cap() {
+    let world = |count| {
+        World::new(config().sessions_per_user(count), count, |world, number| world.open(0, number))
+    };
+    assert_flat("the sessions of a user", world, &[CALLS_OF_USER, CALLS]);
+}
+
+#[test]
+fn lingering_sessions_of_a_user_at_the_cap() {
+    let world = |count| {
+        World::new(config().sessions_per_user(count), count, |world, number| {
+            world.open(0, number);
+            world.registry.disconnect(world.now, world.conn()).unwrap();
+        })
+    };
+    assert_flat("lingering sessions of a user", world, &[CALLS_OF_USER, CALLS]);
+}
+
+#[test]
+fn connections_of_a_user() {
+    let world = |count| World::new(config(), count, |world, _| world.open(0, 0));
+    assert_flat("the connections of a user", world, &[CALLS_OF_USER, CALLS]);
+}
+
+#[test]
+fn connections_of_a_user_at_the_cap() {
+    let world = |count| {
+        World::new(config().connections_per_user(count), count, |world, _| world.open(0, 0))
+    };
+    assert_flat("the connections of a user", world, &[CALLS_OF_USER, CALLS]);
+}
+
+/// The next admission crosses both shares.
+#[test]
+fn pressure_of_a_user() {
+    let world = |count| {
+        let mut world = World::new(
+            config().connections_per_user(count + 1).proactive(100).emergency(100),
+            count,
+            |world, _| world.open(0, 0),
+        );
+        world.now = Timestamp::from_secs(20);
+        world
+    };
+    assert_flat("the connections of a user", world, &[CALLS_OF_USER]);
+}
+
+#[test]
+fn members_of_a_room() {
+    let world = |count| {
+        World::new(config(), count, |world, number| {
+            world.open(number, 0);
+            world.registry.join(world.now, world.conn(), &room(0), None).unwrap();
+        })
+    };
+    let calls: &[Call] = &[
+        ("send to the room", |world| {
+            let delivery = world.registry.send(world.now, Target::Room(&room(0)), message());
+            assert_eq!(delivery.live, world.count);
+        }),
+        ("acknowledge in the room", |world| {
+            world.registry.acknowledge(world.now, world.conn(), Some(&room(0)), 1).unwrap();
+        }),
+        ("leave the room", |world| {
+            assert!(world.registry.leave(world.now, world.conn(), &room(0)).unwrap());
+        }),
+        ("resume in the room", |world| {
+            let Position { epoch, .. } = world.registry.room_position(&room(0)).unwrap();
+            let since = Some(Position { epoch, offset: 0 });
+            world.registry.join(world.now, world.conn(), &room(0), since).unwrap();
+        }),
+        ("disconnect of a member", |world| {
+            world.registry.disconnect(world.now, world.conn()).unwrap();
+            world.open(0, 0);
+        }),
+    ];
+    assert_flat("the members of a room", world, &[calls, CALLS]);
+}
+
+#[test]
+fn empty_rooms_at_the_cap() {
+    let world = |count| {
+        World::new(config().rooms(count), count, |world, number| {
+            world.open(number, 0);
+            world.registry.join(world.now, world.conn(), &room(number), None).unwrap();
+            let _ = world.registry.send(world.now, Target::Room(&room(number)), message());
+            world.settle();
+            world.registry.leave(world.now, world.conn(), &room(number)).unwrap();
+        })
+    };
+    assert_flat("empty rooms", world, &[CALLS]);
+}
+
+#[test]
+fn sockets_of_a_source_that_wait() {
+    let world = |count| {
+        World::new(config().pending_per_source(count), count, |world, number| {
+            let source = source(number % 2);
+            if number == 0 {
+                world.open(0, 0);
+            }
+            world.registry.reserve(world.now, Some(source)).unwrap();
+        })
+    };
+    assert_flat("the sockets of a source that wait", world, &[WAITING, CALLS]);
+}
+
+#[test]
+fn sources_of_sockets_that_wait() {
+    let world = |count| {
+        World::new(config().pending_per_source(1), count, |world, number| {
+            if number == 0 {
+                world.open(0, 0);
+            }
+            world.registry.reserve(world.now, Some(source(number))).unwrap();
+        })
+    };
+    assert_flat("the sources of sockets that wait", world, &[WAITING, CALLS]);
+}
+
+/// A socket makes another one of its source give way, and speaks.
+const WAITING: &[Call] = &[
+    ("reserve of the source", |world| {
+        world.conn = Some(world.registry.reserve(world.now, Some(source(1))).unwrap());
+    }),
+    ("bytes of a head", |world| {
+        let bytes = Inbound::Bytes { bytes: 1, partial: true };
+        let _ = world.registry.message(world.now, world.conn(), bytes).unwrap();
+    }),
+    ("upgrade", |world| world.registry.upgraded(world.now, world.conn()).unwrap()),
+    ("connect", |world| {
+        let who = who(world.fresh(), 0);
+        world.registry.connect(world.now, world.conn(), who, None).unwrap();
+    }),
+];
+
+/// Everyone lingers, and the caps of users and of sessions are reached.
+fn absent(config: ConfigBuilder, count: u32) -> World {
+    World::new(config, count, |world, number| {
+        world.open(number, 0);
+        world.registry.disconnect(world.now, world.conn()).unwrap();
+    })
+}
+
+#[test]
+fn absent_users_at_the_cap() {
+    let world = |count| absent(config().users(count), count);
+    let calls: &[Call] = &[("admit", |world| world.open(MANY, 0))];
+    assert_flat("absent users", world, &[calls, CALLS, CALLS_OF_USER]);
+}
+
+#[test]
+fn lingering_sessions_at_the_cap() {
+    let world = |count| absent(config().sessions(count).sessions_per_user(count), count);
+    let calls: &[Call] = &[("admit", |world| world.open(MANY, 0))];
+    assert_flat("lingering sessions", world, &[calls, CALLS, CALLS_OF_USER]);
+}
+
+/// All buckets are full again when the next user leaves.
+#[test]
+fn users_who_have_left() {
+    let world = |count| {
+        let config = config().linger(Duration::ZERO).connect_rate_per_user(1);
+        let mut world = absent(config, count);
+        assert_eq!(world.registry.sessions.departed.len(), count as usize);
+        world.now = Timestamp::from_secs(10);
+        world.open(0, 0);
+        world
+    };
+    assert_flat("users who have left", world, &[CALLS, CALLS_OF_USER]);
+}
+
+#[test]
+fn connections_in_their_close_handshake() {
+    let world = |count| {
+        World::new(config(), count, |world, number| {
+            world.open(number, 0);
+            world.registry.close(world.now, Target::Conn(world.conn()), CloseReason::Evicted);
+            world.open(0, 0);
+        })
+    };
+    assert_flat("close handshakes", world, &[CALLS, CALLS_OF_USER]);
+}
+
+#[test]
+fn entries_of_a_log() {
+    let world = |count| {
+        let config = config().stream_messages(1 << 20).stream_history(1 << 20);
+        World::new(config.stream_bytes(1 << 30), count, |world, number| {
+            if number == 0 {
+                world.open(0, 0);
+            }
+            let session = world.registry.session_of(world.conn()).unwrap();
+            let _ = world.registry.send(world.now, Target::Session(session), message());
+            let _ = world.registry.flushed(world.now, world.conn(), u64::MAX).unwrap();
+        })
+    };
+    let calls: &[Call] = &[
+        ("resume from the first entry", |world| {
+            let session = world.registry.session_of(world.conn()).unwrap();
+            let Position { epoch, .. } = world.registry.session_position(session).unwrap();
+            let position = Some(Position { epoch, offset: 1 });
+            let resume = Some(Resume { position, previous: None });
+            world.registry.admit(world.now, who(0, 0), resume).unwrap();
+        }),
+        ("a message with a key", |world| {
+            let session = world.registry.session_of(world.conn()).unwrap();
+            let message = message().class(Class::Latest(Key::new("key").unwrap()));
+            let _ = world.registry.send(world.now, Target::Session(session), message);
+        }),
+        ("a droppable message", |world| {
+            let session = world.registry.session_of(world.conn()).unwrap();
+            let message = message().class(Class::Droppable);
+            let _ = world.registry.send(world.now, Target::Session(session), message);
+        }),
+    ];
+    assert_flat("the entries of a log", world, &[calls, CALLS_OF_USER, CALLS]);
+}
