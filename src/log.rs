@@ -78,6 +78,10 @@ pub(crate) struct Log {
     steps: Steps,
 }
 
+/// An index of keys with room for more than these gives most of its memory back when less than a fourth
+/// of it is used.
+pub(crate) const KEYS_KEPT: usize = 14;
+
 /// Tombstones beyond the number of messages, and these, are compacted: a log of few entries is not worth
 /// the work.
 pub(crate) const TOMBSTONES_KEPT: usize = 16;
@@ -416,8 +420,11 @@ impl Log {
         if let Ok(found) = keys.newest.find_entry(hash, |(_, newest)| *newest == offset) {
             found.remove();
         }
-        if keys.newest.is_empty() {
+        let (len, room) = (keys.newest.len(), keys.newest.capacity());
+        if len == 0 {
             self.keys = None;
+        } else if room > KEYS_KEPT && len * 4 < room {
+            keys.newest.shrink_to(len * 2, |(hash, _)| *hash);
         }
     }
 

@@ -251,3 +251,24 @@ fn what_open_runs_hold_is_not_searched_again_for_each_latest_message() {
     assert_eq!(log.oldest().map(|entry| entry.offset), Some(105));
     assert_eq!(log.bounded_from, 105);
 }
+
+#[test]
+fn an_index_of_keys_gives_its_memory_back_with_its_keys() {
+    let mut log = Log::new();
+    for number in 0..1_000 {
+        let key = Class::Latest(Key::new(format!("{number}")).unwrap());
+        log.append(Timestamp::ZERO, Message::binary(Vec::new()).class(key), 7, &mut runs());
+    }
+    let room = |log: &Log| log.keys.as_ref().map_or(0, |keys| keys.newest.capacity());
+    assert!(room(&log) >= 1_000);
+    for kept in [500, 100, 20, 2] {
+        fit(&mut log, kept, 0);
+        assert!(room(&log) <= (4 * kept as usize).max(KEYS_KEPT), "{} for {kept}", room(&log));
+    }
+    // Each is still found: the newest takes its place.
+    let key = Class::Latest(Key::new("999").unwrap());
+    log.append(Timestamp::ZERO, Message::binary(Vec::new()).class(key), 7, &mut runs());
+    assert_eq!(log.len(), 2);
+    fit(&mut log, 0, 0);
+    assert!(log.keys.is_none());
+}
