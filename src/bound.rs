@@ -1,16 +1,20 @@
-//! How much memory a registry can ever hold, as a function of its configuration.
+//! How much memory a registry can ever hold, as a function of its configuration: a sum of terms.
+//!
+//! Where a count and a byte budget both bound something, the lesser of the two is taken. A term is a
+//! bound of what one kind of thing holds when there is as much of it as may be, with names as long as
+//! they may be.
 
 use bytes::Bytes;
 
-use crate::action::{MESSAGE_OVERHEAD, Message};
+use crate::action::MESSAGE_OVERHEAD;
 use crate::config::Config;
 use crate::conn::{Cold, Conn, LateJoin, Membership};
 use crate::departed::Departed;
 use crate::id::MAX_ID_BYTES;
-use crate::log::{Entry, TOMBSTONES_KEPT};
-use crate::registry::{Announcement, Closed, OwnedAction, Ready};
+use crate::log::{Entry, KEYS_KEPT, TOMBSTONES_KEPT};
+use crate::registry::{Announcement, Closed, OwnedAction, OwnedFact, Ready};
 use crate::room::Room;
-use crate::run::Run;
+use crate::run::{CALL_COST, Call, Run};
 use crate::session::{Session, User};
 use crate::stats::Notice;
 use crate::store::{names_bytes, table_bytes, timers_bytes};
@@ -28,124 +32,398 @@ const INDEX: u64 = 2 * (24 + 1);
 /// A name of its own: the longest, and what an allocation may cost beside it.
 const NAME: u64 = MAX_ID_BYTES as u64 + 32;
 
+macro_rules! terms {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What [`Config::memory_bound`] is the sum of, in bytes: see [`Config::memory_breakdown`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct MemoryBreakdown {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl MemoryBreakdown {
+            /// The sum of all terms; `u64::MAX` where that is more.
+            #[must_use]
+            pub const fn total(&self) -> u64 {
+                0_u64$(.saturating_add(self.$name))*
+            }
+
+            /// The terms with their names, in the order of their fields.
+            pub fn terms(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+        }
+    };
+}
+
+terms! {
+    /// Connections of every state: their records, labels and deadlines, and the places of those that
+    /// wait or close. `limits.connections`, `limits.pending`, `limits.closing`.
+    connections,
+    /// The places of connections in sessions and rooms: a list in each connection, and one in each
+    /// session and room. `limits.rooms_per_connection`, `limits.rooms_per_user`.
+    memberships,
+    /// What was not polled of what is for one connection or session alone.
+    /// `outbound.direct_bytes`, and `outbound.reply_reserve` for each connection.
+    outbox,
+    /// Sessions and their users, and the users that are remembered after they left.
+    /// `limits.sessions`, `limits.users`.
+    sessions,
+    /// Rooms. `limits.rooms`.
+    rooms,
+    /// The streams of sessions and rooms without what they hold.
+    streams,
+    /// The places of entries and tombstones in logs, without what they hold.
+    /// `outbound.process_bytes`, or `stream.messages` and its kin if they allow less.
+    entries,
+    /// Keys of messages of the class [`Latest`](crate::Class::Latest), one for each such entry.
+    keys,
+    /// What messages and events in logs hold. `outbound.process_bytes`, and the largest message.
+    payloads,
+    /// What the text of runs takes beyond its length, which `payloads` has: half of what is allocated
+    /// may be unused, and half of the rest dead. `outbound.process_bytes`.
+    text,
+    /// Runs that are open, and those that have ended and of which a log keeps an entry.
+    /// `limits.runs_per_session`.
+    runs,
+    /// Tool calls under way. `outbound.process_bytes`, or `run.calls` if that allows less.
+    calls,
+    /// Announcements to everyone. `announcements`, each as large as the largest message.
+    announcements,
+    /// Connections that are remembered after they closed. `closed_ring`.
+    closed,
+    /// Notices that were not polled. `notices`.
+    notices,
+    /// The order in which streams and connections take turns, and the recipients of one action.
+    turns,
+}
+
 const fn size<T>() -> u64 {
     // With the tag of a place in a slab.
     size_of::<T>() as u64 + 8
 }
 
+const fn lesser(one: u64, other: u64) -> u64 {
+    if one < other { one } else { other }
+}
+
+const fn greater(one: u64, other: u64) -> u64 {
+    if one > other { one } else { other }
+}
+
+/// The product of two numbers, or the largest number.
+const fn times(count: u64, each: u64) -> u64 {
+    count.saturating_mul(each)
+}
+
+/// The sum, or the largest number.
+const fn sum<const N: usize>(parts: [u64; N]) -> u64 {
+    let (mut sum, mut next) = (0_u64, 0);
+    while next < N {
+        sum = sum.saturating_add(parts[next]);
+        next += 1;
+    }
+    sum
+}
+
 /// A table of so many records with a name each, by which they are found.
 const fn named<T>(count: u64) -> u64 {
-    let names = names_bytes(count).saturating_add(count.saturating_mul(NAME));
-    table_bytes::<T>(count).saturating_add(names)
+    sum([table_bytes::<T>(count), names_bytes(count), times(count, NAME)])
+}
+
+/// How many there are of what several terms depend on.
+struct Counts {
+    /// Connections of every state.
+    conns: u64,
+    /// Sessions, those included that have ended and whose cleanup was not polled.
+    sessions: u64,
+    streams: u64,
+    /// Entries in all logs.
+    entries: u64,
+    /// Of these, the ones that belong to no open run.
+    bounded: u64,
+    /// Logs that hold anything.
+    filled: u64,
+    open_runs: u64,
+    /// Open runs, and ended ones.
+    runs: u64,
+    /// The cost of one message.
+    message: u64,
+    /// The cost of one entry: a message, or what a run says in one go.
+    largest: u64,
+}
+
+impl Counts {
+    const fn of(config: &Config, largest_message: u64) -> Self {
+        let (sessions, rooms) = (config.sessions as u64, config.rooms as u64);
+        let streams = sessions + rooms;
+        let open_runs = times(sessions, config.runs_per_session as u64);
+        // One more while it is appended.
+        let by_bytes = config.process_bytes / MESSAGE_OVERHEAD + 1;
+        let bounded = sum([
+            times(sessions, config.stream_messages as u64),
+            times(rooms, config.room_messages as u64),
+            1,
+        ]);
+        let pinned = times(open_runs, config.run_events as u64);
+        let entries = lesser(by_bytes, bounded.saturating_add(pinned));
+        let message = largest_message.saturating_add(MESSAGE_OVERHEAD);
+        let ended = lesser(by_bytes, times(sessions, config.stream_messages as u64) + 1);
+        Self {
+            conns: config.connections as u64 + config.pending as u64 + 2 * config.closing as u64,
+            sessions: sessions + config.closing as u64,
+            streams,
+            entries,
+            bounded: lesser(by_bytes, bounded),
+            filled: lesser(streams, entries),
+            open_runs,
+            runs: if open_runs == 0 { 0 } else { open_runs.saturating_add(ended) },
+            message,
+            largest: if open_runs == 0 { message } else { greater(message, config.run_bytes) },
+        }
+    }
 }
 
 impl Config {
-    /// The most bytes that a registry with this configuration ever holds on the heap, whatever the
-    /// peers and the application do, if no message of the application has more than
-    /// `largest_message` bytes. What the allocator itself adds is not counted, nor is what
-    /// [`Message`] payloads keep alive beyond their own slice.
+    /// The most bytes that a registry with this configuration ever holds on the heap between calls,
+    /// whatever the peers and the application do, if no message of the application has more than
+    /// `largest_message` bytes. What the allocator itself adds is not counted. Nor is what
+    /// [`Message`](crate::Message) payloads keep alive beyond their own slice, nor what a call moves
+    /// to a larger place while it moves it.
     ///
     /// It is a bound and no estimate: everything at its limit at once, every client a stalled one,
     /// every name as long as it may be. A test with a counting allocator holds it under random
-    /// histories. A reload to lower limits keeps to the higher of the two for as long as something
-    /// of before is there.
+    /// histories, and another one fills one thing at a time, and reaches an eighth of each term: the
+    /// default configuration and messages of 64 KiB come to 15 GiB. A
+    /// reload to lower limits keeps to the higher of the two for as long as something of before is
+    /// there.
+    ///
+    /// [`Config::memory_breakdown`] says what it is the sum of, and how to keep to a figure.
     #[must_use]
     pub const fn memory_bound(&self, largest_message: u64) -> u64 {
-        let largest = largest_message.saturating_add(MESSAGE_OVERHEAD);
-        let slots = self.connections as u64 + self.pending as u64 + 2 * self.closing as u64;
-        let sessions = self.sessions as u64;
-        // Ended ones whose cleanup was not polled keep a record, and no stream.
-        let records = sessions + self.closing as u64;
-        let rooms = self.rooms as u64;
-        let streams = sessions + rooms;
-        let entries = self.process_bytes / MESSAGE_OVERHEAD + 1;
-        let runs = sessions.saturating_mul(self.runs_per_session as u64).saturating_add(entries);
-        let parts = [
-            self.of_connections(slots, largest),
-            self.of_sessions(records),
+        self.memory_breakdown(largest_message).total()
+    }
+
+    /// The terms of [`Config::memory_bound`].
+    ///
+    /// ```
+    /// use headcount::Config;
+    ///
+    /// let config = Config::new(1);
+    /// let memory = config.memory_breakdown(64 << 10);
+    /// assert_eq!(memory.total(), config.memory_bound(64 << 10));
+    /// assert_eq!(memory.total(), memory.terms().map(|(_, bytes)| bytes).sum::<u64>());
+    /// let (name, bytes) = memory.terms().max_by_key(|(_, bytes)| *bytes).unwrap();
+    /// println!("{name} may take {bytes} bytes");
+    /// ```
+    ///
+    /// # 1,000 tabs in 512 MiB
+    ///
+    /// What counts most is how many entries and runs there may be, for the smallest ones take far more
+    /// than their length. So the logs get 16 MiB, a session has 64 messages and two open runs at most,
+    /// and 1 MiB is queued for single connections.
+    ///
+    /// ```
+    /// use headcount::Config;
+    ///
+    /// let config = Config::builder(1)
+    ///     .connections(1_000)
+    ///     .rooms_per_connection(16)
+    ///     .runs_per_session(2)
+    ///     .stream_messages(64)
+    ///     .room_messages(64)
+    ///     .process_bytes(16 << 20)
+    ///     .direct_bytes(1 << 20)
+    ///     .build()?;
+    /// assert!(config.memory_bound(64 << 10) <= 512 << 20);
+    /// # Ok::<(), headcount::ConfigError>(())
+    /// ```
+    ///
+    /// # 100,000 tabs in 12 GiB
+    ///
+    /// What each connection has counts here too: the rooms that it may be in, and the reserve for its
+    /// replies. A fourth of the sessions may be of users who are away. The logs have their 256 MiB.
+    ///
+    /// ```
+    /// use headcount::Config;
+    ///
+    /// let config = Config::builder(1)
+    ///     .connections(100_000)
+    ///     .sessions(125_000)
+    ///     .rooms(10_000)
+    ///     .rooms_per_connection(8)
+    ///     .runs_per_session(2)
+    ///     .stream_messages(64)
+    ///     .room_messages(64)
+    ///     .reply_reserve(1 << 10)
+    ///     .build()?;
+    /// assert!(config.memory_bound(64 << 10) <= 12 << 30);
+    /// # Ok::<(), headcount::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub const fn memory_breakdown(&self, largest_message: u64) -> MemoryBreakdown {
+        let counts = Counts::of(self, largest_message);
+        MemoryBreakdown {
+            connections: self.of_connections(&counts),
+            memberships: self.of_memberships(),
+            outbox: self.of_outbox(&counts),
+            sessions: self.of_sessions(&counts),
+            rooms: named::<Room>(self.rooms as u64),
+            streams: of_streams(&counts),
+            entries: self.of_entries(&counts),
+            keys: of_keys(&counts),
+            payloads: sum([
+                self.process_bytes,
+                counts.largest,
+                // What payloads share is counted beside them.
+                times(counts.entries, size::<Bytes>()),
+            ]),
+            text: self.of_text(&counts),
+            // A run has the name of its agent beside its own, and a place among those that finish.
+            runs: sum([
+                named::<Run>(counts.runs),
+                times(counts.runs, NAME + GROWTH * 4),
+                timers_bytes(counts.runs),
+            ]),
+            calls: self.of_calls(&counts),
+            announcements: times(
+                self.announcements as u64 + 4,
+                sum([counts.message, GROWTH * size::<Announcement>(), NAME]),
+            ),
+            closed: times(self.closed_ring as u64 + 4, GROWTH * size::<Closed>() + 3 * NAME),
+            notices: times(self.notices as u64 + 4, GROWTH * size::<Notice>()),
+            turns: sum([
+                // Turns of those that have gone are half of them at most, or a few.
+                times(
+                    GROWTH * 2 * (counts.conns + counts.streams + KEPT_PLACES),
+                    size_of::<Ready>() as u64,
+                ),
+                times(self.fanout_chunk as u64 + 4, GROWTH * 8),
+            ]),
+        }
+    }
+
+    const fn of_connections(&self, counts: &Counts) -> u64 {
+        // A label, and a place in the order of those that close, which are dropped lazily.
+        let one = NAME + GROWTH * 2 * 8;
+        sum([
+            table_bytes::<Conn>(counts.conns),
+            table_bytes::<Cold>(counts.conns),
+            times(counts.conns + KEPT_PLACES, one),
+            table_bytes::<Queue>(self.pending as u64),
+            names_bytes(self.pending as u64),
+            timers_bytes(counts.conns),
+        ])
+    }
+
+    const fn of_memberships(&self) -> u64 {
+        let connections = self.connections as u64;
+        // A list starts with four places, and keeps those that it had.
+        let each = 1 + lesser(self.rooms_per_connection as u64, self.rooms as u64);
+        let lists = times(times(connections, each + 4), GROWTH);
+        // Streams have those of open connections alone.
+        let of_users = times(self.users as u64, self.rooms_per_user as u64);
+        let members = lesser(times(connections, each), connections.saturating_add(of_users));
+        // Of a session they are its user's.
+        let places = sum([
+            times(
+                lesser(connections, self.sessions as u64),
+                lesser(KEPT_PLACES, greater(4, GROWTH * self.connections_per_user as u64)),
+            ),
+            times(
+                lesser(members, self.rooms as u64),
+                lesser(KEPT_PLACES, greater(4, GROWTH * connections)),
+            ),
+        ]);
+        sum([
+            times(lists, (size_of::<Membership>() + size_of::<LateJoin>()) as u64),
+            times(times(members, SHRINK).saturating_add(places), size_of::<Member>() as u64),
+        ])
+    }
+
+    const fn of_outbox(&self, counts: &Counts) -> u64 {
+        let conns = counts.conns;
+        // Beyond the budget of all, each connection has its reserve. No connection has more than its
+        // window and its reserve, or one item of any size in place of the window.
+        let together = greater(self.direct_bytes, counts.largest);
+        let alone = times(conns, greater(self.window, counts.largest));
+        let shared = lesser(together, alone);
+        let reserved = times(conns, self.reply_reserve);
+        let bytes = shared.saturating_add(reserved);
+        // The cost of an item is an overhead at least, in the sum and for each connection.
+        let of_one = self.window.saturating_add(self.reply_reserve) / MESSAGE_OVERHEAD + 1;
+        let items = lesser(bytes / MESSAGE_OVERHEAD, times(conns, of_one)) + 1;
+        // One ping, one close and one cleanup of each.
+        let control = 3 * conns + counts.sessions;
+        // A message may have a key. What a close moves out of logs names a room, a run and an agent.
+        let moved = lesser(shared, times(conns, self.window)) / MESSAGE_OVERHEAD + 1;
+        sum([
+            bytes,
+            times(items.saturating_add(control), GROWTH * size::<OwnedAction>()),
+            times(items, NAME),
+            times(moved, 2 * NAME + size::<OwnedFact>()),
+            // The item that is lent.
+            counts.largest,
+        ])
+    }
+
+    const fn of_sessions(&self, counts: &Counts) -> u64 {
+        sum([
+            table_bytes::<Session>(counts.sessions),
+            names_bytes(counts.sessions),
+            // A session has a user of its own at most, and a thread.
+            named::<User>(counts.sessions),
+            times(counts.sessions + 4, NAME),
+            timers_bytes(counts.sessions),
             // One more while the user who left first is forgotten for another.
             named::<Departed>(self.users as u64 + 1),
-            named::<Room>(rooms),
-            self.of_streams(streams),
-            of_logs(streams, entries, largest.saturating_add(self.process_bytes)),
-            // A run has the name of its agent beside its own.
-            named::<Run>(runs).saturating_add(runs.saturating_mul(NAME)),
-            // The text of open runs, and the names of tool calls under way, are charged to their run.
-            sessions
-                .saturating_mul(self.runs_per_session as u64)
-                .saturating_mul(GROWTH * self.run_bytes),
-            table_bytes::<Queue>(self.pending as u64)
-                .saturating_add(names_bytes(self.pending as u64)),
-            timers_bytes(slots)
-                .saturating_add(timers_bytes(records))
-                .saturating_add(timers_bytes(streams))
-                .saturating_add(timers_bytes(runs)),
-            GROWTH * SHRINK * (slots + streams + KEPT_PLACES) * size::<Ready>(),
-            (self.closed_ring as u64 + 4) * (GROWTH * size::<Closed>() + 3 * NAME),
-            (self.notices as u64 + 4) * GROWTH * size::<Notice>(),
-            largest
-                .saturating_add(GROWTH * size::<Announcement>())
-                .saturating_mul(self.announcements as u64 + 4),
-            (self.fanout_chunk as u64 + 4) * GROWTH * 8,
-        ];
-        let (mut sum, mut next) = (0u64, 0);
-        while next < parts.len() {
-            sum = sum.saturating_add(parts[next]);
-            next += 1;
-        }
-        sum
+        ])
     }
 
-    const fn of_connections(&self, slots: u64, largest: u64) -> u64 {
-        let memberships = self.rooms_per_connection as u64 + 1;
-        // Direct messages up to the reply reserve, and what a close moves out of the logs.
-        let queued = largest.saturating_mul(2).saturating_add(2 * self.window + self.reply_reserve);
-        let items = queued / MESSAGE_OVERHEAD + 4;
-        let one = (memberships + 4) * GROWTH * (size::<Membership>() + size::<LateJoin>())
-            + NAME
-            // Its place in the order of those that close, which are dropped lazily.
-            + GROWTH * 2 * 8;
-        // An event of a run names it and its agent.
-        let of_items = items.saturating_mul(GROWTH * size::<OwnedAction>() + 2 * NAME + 64);
-        let one = queued.saturating_add(of_items).saturating_add(one);
-        table_bytes::<Conn>(slots)
-            .saturating_add(table_bytes::<Cold>(slots))
-            .saturating_add((slots + KEPT_PLACES).saturating_mul(one))
+    /// A log has at most as many tombstones as messages, and some. Its places are at most twice as many
+    /// as it ever needed, and at most four times as many as it needs now.
+    const fn of_entries(&self, counts: &Counts) -> u64 {
+        let (sessions, rooms) = (self.sessions as u64, self.rooms as u64);
+        let kept = TOMBSTONES_KEPT as u64 + 2;
+        let pinned = times(self.runs_per_session as u64, self.run_events as u64);
+        let of_session = times(2, pinned.saturating_add(self.stream_messages as u64)) + kept;
+        let of_room = 2 * self.room_messages as u64 + kept;
+        let by_count = times(sessions, of_session)
+            .saturating_add(times(rooms, of_room))
+            .saturating_mul(GROWTH);
+        let by_bytes = sum([
+            times(counts.entries, 2 * SHRINK),
+            times(counts.filled, greater(SHRINK * kept, KEPT_PLACES)),
+        ]);
+        times(lesser(by_count, by_bytes), size_of::<Entry>() as u64)
     }
 
-    const fn of_sessions(&self, sessions: u64) -> u64 {
-        // A session has a user of its own at most, and a thread.
-        let one = GROWTH * size::<OwnedAction>() + NAME;
-        table_bytes::<Session>(sessions)
-            .saturating_add(names_bytes(sessions))
-            .saturating_add(named::<User>(sessions))
-            .saturating_add((sessions + 4).saturating_mul(one))
+    const fn of_text(&self, counts: &Counts) -> u64 {
+        let length = self.process_bytes.saturating_add(self.run_bytes);
+        times(3, lesser(length, times(counts.runs, self.run_bytes)))
     }
 
-    const fn of_streams(&self, streams: u64) -> u64 {
-        let memberships =
-            (self.connections as u64).saturating_mul(1 + self.rooms_per_connection as u64);
-        let members = memberships.saturating_mul(SHRINK * size::<Member>());
-        let places = if memberships < streams { memberships } else { streams };
-        table_bytes::<Stream>(streams)
-            .saturating_add(members)
-            .saturating_add(places.saturating_mul(KEPT_PLACES * size::<Member>()))
-            // Its records among those that hold something, the ones of the gone included.
-            .saturating_add((streams + KEPT_PLACES).saturating_mul(3 * GROWTH * GROWTH * 16))
+    const fn of_calls(&self, counts: &Counts) -> u64 {
+        let by_bytes = self.process_bytes / CALL_COST;
+        let by_count = times(counts.open_runs, self.run_calls as u64);
+        times(lesser(by_bytes, by_count), GROWTH * size_of::<Call>() as u64 + NAME)
     }
 }
 
-/// Logs: entries, the tombstones between them, and payloads. Of the text of runs half may be dead, and
-/// half of what is asked for unused.
-const fn of_logs(streams: u64, entries: u64, bytes: u64) -> u64 {
-    let filled = if streams < entries { streams } else { entries };
-    let kept = 2 * TOMBSTONES_KEPT as u64 + KEPT_PLACES;
-    let places = (2 * entries).saturating_mul(SHRINK).saturating_add(filled.saturating_mul(kept));
-    places
-        .saturating_mul(size::<Entry>())
-        // A key of a message of its own, and its place in the index.
-        .saturating_add(entries.saturating_mul(NAME + INDEX))
-        .saturating_add(filled.saturating_mul(4 * INDEX + 64))
-        .saturating_add(bytes.saturating_mul(4))
-        .saturating_add(entries.saturating_mul(size_of::<Bytes>() as u64 + size::<Message>()))
+const fn of_streams(counts: &Counts) -> u64 {
+    sum([
+        table_bytes::<Stream>(counts.streams),
+        timers_bytes(counts.streams),
+        // Its records among those that hold something, the ones of the gone included.
+        times(counts.streams + KEPT_PLACES, 3 * GROWTH * GROWTH * 16),
+    ])
 }
+
+/// Keys of messages, and for each log an index of them.
+const fn of_keys(counts: &Counts) -> u64 {
+    let logs = lesser(counts.filled, counts.bounded);
+    sum([times(counts.bounded, NAME + 2 * INDEX), times(logs, KEYS_KEPT as u64 * INDEX + 64)])
+}
+
+#[cfg(test)]
+mod tests;

@@ -313,6 +313,7 @@ pub use action::{
     Action, Body, Class, CloseReason, Ended, Key, MESSAGE_OVERHEAD, Message, Position, Retry,
     RunFact, RunText, StreamRef,
 };
+pub use bound::MemoryBreakdown;
 pub use config::{Config, ConfigBuilder, OverCap};
 pub use ends::{RoomEnd, RunEnd, RunEnded, SessionEnd};
 pub use error::{

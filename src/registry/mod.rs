@@ -60,7 +60,7 @@ pub use self::explain::{
 };
 pub use self::input::{Inbound, Resume, Target, Who};
 use self::outbox::Outbox;
-pub(crate) use self::owned_action::OwnedAction;
+pub(crate) use self::owned_action::{OwnedAction, OwnedFact};
 use self::poll::Lent;
 pub(crate) use self::ready::Ready;
 use self::ready::ReadyQueue;

@@ -1,0 +1,47 @@
+//! The sums of small configurations, and what terms are made of.
+
+use super::*;
+
+/// Pins the sum: what changes it, a formula or the size of a record, is to be seen. The three are
+/// bounded by counts, by bytes, and without what runs take.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn the_sums_of_small_configurations_are_pinned() {
+    let few = || {
+        let few = Config::builder(1).connections(3).pending(2).pending_per_source(1).closing(2);
+        few.sessions(5).rooms(4).rooms_per_connection(2).announcements(2).closed_ring(7).notices(9)
+    };
+    let by_count = few()
+        .process_bytes(1 << 20)
+        .stream_messages(8)
+        .room_messages(6)
+        .runs_per_session(2)
+        .run_events(10);
+    let by_count = by_count.run_bytes(2_000).run_calls(3).window(500).reply_reserve(200);
+    let by_bytes = few().process_bytes(10_000).run_bytes(3_000).window(100_000);
+    let without_runs = few().process_bytes(20_000).runs_per_session(0).fanout_chunk(3);
+    let sums = [by_count, by_bytes, without_runs]
+        .map(|config| config.build().unwrap().memory_bound(1_000));
+    assert_eq!(sums, [1_712_014, 849_969, 863_347]);
+}
+
+#[test]
+fn what_is_not_allowed_takes_nothing() {
+    let config = Config::builder(1).runs_per_session(0).build().unwrap();
+    let memory = config.memory_breakdown(1_000);
+    assert_eq!((memory.text, memory.calls), (0, 0));
+    assert!(memory.runs < 10_000, "but for what a table begins with: {}", memory.runs);
+}
+
+#[test]
+fn the_terms_have_the_names_of_the_fields_and_the_sum_stops_at_the_largest_number() {
+    let memory = Config::new(1).memory_breakdown(1_000);
+    let terms: alloc::vec::Vec<_> = memory.terms().collect();
+    assert_eq!(
+        (terms[0], terms[15]),
+        (("connections", memory.connections), ("turns", memory.turns))
+    );
+    assert_eq!(terms.len(), 16);
+    let most = MemoryBreakdown { text: u64::MAX, ..memory };
+    assert_eq!(most.total(), u64::MAX);
+}
