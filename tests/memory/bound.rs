@@ -29,7 +29,7 @@ impl Dice {
 }
 
 /// Names as long as they may be, so that their memory counts.
-fn long(number: u64) -> String {
+pub(crate) fn long(number: u64) -> String {
     format!("{number:0>128}")
 }
 
@@ -236,7 +236,7 @@ fn no_history_exceeds_the_published_bound() {
         }
         history.registry.check().expect("a sound registry");
     }
-    assert!(nearest > 0.01, "the bound is a fantasy: the fullest history had {nearest} of it");
+    assert!(nearest > 0.2, "the bound is a fantasy: the fullest history had {nearest} of it");
 }
 
 #[test]

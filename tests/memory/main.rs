@@ -2,8 +2,10 @@
 
 mod bound;
 mod counting;
+mod shares;
 #[path = "../support/mod.rs"]
 mod support;
+mod terms;
 
 use counting::live_bytes;
 use headcount::{
