@@ -293,8 +293,8 @@ keys! {
     /// From the announcement of a drain to its hard stop (default 30 s).
     drain_deadline: Duration = "drain.deadline", 1, MAX_MILLIS, Duration::from_secs(30);
 
-    /// Recipients of one `Send`, and connections that one slice of a mass close touches (default
-    /// 512).
+    /// Members of a stream that its turn serves, and so recipients of one `Send`; connections that one
+    /// slice of a mass close touches (default 512).
     fanout_chunk: u32 = "fanout_chunk", 1, 65_536, 512;
     /// Announcements to everyone that are under way at the same time (default 16).
     announcements: u32 = "announcements", 1, 65_536, 16;

@@ -1,5 +1,7 @@
 //! One stream: a log, and the cursors of the connections that follow it.
 
+mod fan_out;
+
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -11,6 +13,9 @@ use crate::run::Runs;
 use crate::session::SessionKey;
 use crate::store::key;
 use crate::time::Deadline;
+
+use self::fan_out::ENTRIES_OF_STRETCH;
+pub(crate) use self::fan_out::FanOut;
 
 key! {
     /// The key of a stream, of a session or of a room.
@@ -33,14 +38,6 @@ pub(crate) struct Member {
     pub(crate) lagging: bool,
     /// The last entry handed out to it, or skipped for it.
     pub(crate) cursor: u64,
-}
-
-/// A pass over the members with one entry.
-#[derive(Clone, Copy, Hash)]
-pub(crate) struct FanOut {
-    pub(crate) offset: u64,
-    /// The members before this index have been visited.
-    pub(crate) next: u32,
 }
 
 /// Closing all that were members at the call, from the back, a slice a turn. A leave may move a later
@@ -120,6 +117,28 @@ impl Stream {
         Some(Deadline::after(self.log.oldest()?.at, ttl))
     }
 
+    /// The offset up to which the members of the stretch under way are handed something next; a stretch
+    /// of `chunk` members begins if none is. `None`: it has had everything of this pass.
+    pub(crate) fn next_of_stretch(&mut self, chunk: u32) -> Option<u64> {
+        let (fan_out, log) = (self.fan_out.as_mut()?, &self.log);
+        let reach = |from| log.reach(from, ENTRIES_OF_STRETCH);
+        fan_out.begin_stretch(chunk, self.members.len() as u32, reach);
+        if let Some(entry) = log.after(fan_out.given()) {
+            return fan_out.is_about(entry.begins_after()).then_some(entry.offset);
+        }
+        // Nothing is left to hand out, but perhaps a loss to tell of.
+        let lost = log.lost_before(log.head() + 1);
+        (fan_out.is_about(fan_out.given()) && lost > fan_out.given()).then_some(lost)
+    }
+
+    /// The stretch under way has had everything of this pass. Whether another one follows, of this pass
+    /// or of the next.
+    pub(crate) fn end_stretch(&mut self) -> bool {
+        let (members, head) = (self.members.len() as u32, self.log.head());
+        self.fan_out = self.fan_out.and_then(|fan_out| fan_out.next_stretch(members, head));
+        self.fan_out.is_some()
+    }
+
     /// Adds a member. Returns its index.
     pub(crate) fn add(&mut self, conn: ConnKey, cursor: u64) -> u32 {
         let index = self.members.len() as u32;
@@ -139,16 +158,11 @@ impl Stream {
             self.members.shrink_to(self.members.len() * 2);
         }
         let moved = (index < from).then(|| self.members[index as usize].conn);
-        let mut missed = false;
-        if let Some(fan_out) = &mut self.fan_out {
-            // The moved member was still to be visited, and its new index lies behind.
-            missed = moved.is_some() && index < fan_out.next && from >= fan_out.next;
-            fan_out.next = fan_out.next.min(from);
-        }
+        let missed = self.fan_out.as_mut().is_some_and(|fan_out| fan_out.remove(index, from));
         if let Some(mass_close) = &mut self.mass_close {
             mass_close.before = mass_close.before.min(from);
         }
-        Removed { moved, missed }
+        Removed { moved, missed: missed && moved.is_some() }
     }
 }
 
@@ -185,16 +199,5 @@ mod tests {
         let removed = stream.remove(1);
         assert_eq!((removed.moved, removed.missed), (None, false));
         assert_eq!(stream.members[0].conn, conn(2));
-    }
-
-    #[test]
-    fn a_sweep_knows_whom_a_leave_moved_behind_it() {
-        let mut stream = stream_of(4);
-        stream.fan_out = Some(FanOut { offset: 1, next: 2 });
-        assert!(stream.remove(0).missed, "the last was ahead and is now behind");
-        assert!(!stream.remove(2).missed, "the last itself left");
-        assert_eq!(stream.fan_out.unwrap().next, 2);
-        assert!(!stream.remove(0).missed, "the last had been visited");
-        assert_eq!(stream.fan_out.unwrap().next, 1);
     }
 }

@@ -95,7 +95,7 @@ impl Entry {
     }
 
     /// The last offset before its own: of a text, each byte has one.
-    pub(super) const fn begins_after(&self) -> u64 {
+    pub(crate) const fn begins_after(&self) -> u64 {
         match self.what {
             What::Text(text) => self.offset - text.bytes as u64,
             _ => self.offset - 1,

@@ -26,6 +26,13 @@ impl Log {
         self.behind(cursor).find(|entry| !entry.is_tombstone())
     }
 
+    /// How far so many entries behind a cursor reach, holes among them: the offset of the last of them, or
+    /// the head.
+    pub(crate) fn reach(&self, cursor: u64, entries: usize) -> u64 {
+        let last = self.entries.get(self.index_after(cursor) + entries - 1);
+        last.map_or(self.head, |entry| entry.offset)
+    }
+
     /// How many entries are kept behind a cursor.
     pub(crate) fn count_after(&self, cursor: u64) -> u32 {
         self.behind(cursor).filter(|entry| !entry.is_tombstone()).count() as u32

@@ -208,13 +208,11 @@ impl Registry {
                 );
                 hold!(cursor <= log.head(), "{owner:?} has a cursor beyond its head");
                 // A live member has everything but what the running fan-out still brings.
-                let visited = stream.fan_out.is_none_or(|fan_out| {
-                    (index as u32) < fan_out.next && log.after(fan_out.offset).is_none()
-                });
-                hold!(
-                    member.lagging || !visited || log.after(cursor).is_none(),
-                    "{owner:?}: member {index} at {cursor} was missed"
-                );
+                let fan_out = stream.fan_out.as_ref();
+                let reached =
+                    fan_out.map_or_else(|| log.head(), |fan_out| fan_out.reached(index as u32));
+                let lacks = log.after(cursor).is_some_and(|entry| entry.offset <= reached);
+                hold!(member.lagging || !lacks, "{owner:?}: member {index} at {cursor} was missed");
                 let seated = self.conns.get(member.conn).is_some()
                     && self.conns.cold(member.conn).memberships.iter().any(|membership| {
                         membership.stream == key && membership.index as usize == index

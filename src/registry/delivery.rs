@@ -146,13 +146,13 @@ impl Registry {
         delivery.behind += stream.lagging;
         self.counters.stored += 1;
         let offset = self.edit_log(key, |stream, bounds, runs| {
-            let first = stream.log.head() + 1;
+            let before = stream.log.head();
             let offset = append(stream, runs);
             stream.fit(bounds, runs);
             if stream.members.is_empty() {
                 stream.trim_history(bounds, runs);
             } else {
-                stream.fan_out.get_or_insert(FanOut { offset: first, next: 0 });
+                stream.fan_out.get_or_insert_with(|| FanOut::after(before));
             }
             offset
         });

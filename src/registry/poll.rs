@@ -44,9 +44,14 @@ pub(super) enum Lent {
 impl Registry {
     /// The next thing to do; `None`: nothing until the next input or deadline.
     ///
-    /// First comes what is directed at one connection, in the order of its causes; then streams,
-    /// connections that catch up, and announcements take turns, so that none waits for another's
-    /// storm. Costs O(recipients lent); recipients that are passed over add to it.
+    /// First comes what is directed at one connection, in the order of its causes. Everything else that has
+    /// something to give takes turns, first in, first out: streams, connections that catch up,
+    /// announcements, a drain, a close of all. None waits for another's storm. A stream's turn is one
+    /// stretch: at most `fanout_chunk` members are handed at most 16 entries each, one action per
+    /// entry, and the stream goes to the back. A connection that catches up gets one entry a turn, and an
+    /// announcement reaches at most `fanout_chunk` connections.
+    ///
+    /// Costs O(`fanout_chunk`); members of a stream that lag are passed over, and add to it.
     pub fn poll_action(&mut self) -> Option<Action<'_>> {
         self.lent = self.choose();
         #[cfg(feature = "journal")]

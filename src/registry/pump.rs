@@ -4,9 +4,9 @@
 use crate::action::{Body, CloseReason, MESSAGE_OVERHEAD};
 use crate::conn::{ConnKey, Membership, State};
 use crate::id::ConnId;
-use crate::log::{self, Content, Entry, Late, Reader};
+use crate::log::{self, Entry, Late, Reader};
 use crate::stats::Notice;
-use crate::stream::{FanOut, Member, Owner, StreamKey};
+use crate::stream::{Member, Owner, StreamKey};
 
 use super::Registry;
 use super::owned_action::{Origin, OwnedAction};
@@ -64,72 +64,65 @@ impl Registry {
         self.notice(Notice::Gap { conn, from, to });
     }
 
-    /// A stream's turn: closes members, or hands its next entry to at most `fanout_chunk` of them.
-    /// A fan-out goes on where it stood and never starts over.
+    /// A stream's turn: closes members, or hands a stretch of at most `fanout_chunk` of them what they
+    /// lack, one entry a poll. Until the stretch has had all of its entries the turn goes on; then the
+    /// stream goes to the back of the queue.
     pub(super) fn serve_stream(&mut self, key: StreamKey) -> Option<Lent> {
         self.streams[key].queued = false;
         if self.streams[key].mass_close.is_some() {
             self.close_members(key);
             return None;
         }
+        let chunk = self.config.fanout_chunk;
         while let Some(fan_out) = self.streams[key].fan_out {
-            let stream = &mut self.streams[key];
-            // The entry to hand out, or the last one lost if nothing is left to hand out but a gap.
-            let after = fan_out.offset - 1;
-            let offset = match stream.log.after(after) {
-                Some(entry) => entry.offset,
-                None => stream.log.lost_before(stream.log.head() + 1),
-            };
-            if offset <= after {
-                stream.fan_out = None;
-                break;
-            }
-            let next = if offset == fan_out.offset { fan_out.next } else { 0 };
-            let (next, after) = self.fan_out_entry(key, offset, next);
-            let stream = &mut self.streams[key];
-            stream.fan_out = Some(if (next as usize) < stream.members.len() {
-                FanOut { offset, next }
-            } else {
-                FanOut { offset: offset + 1, next: 0 }
-            });
-            if !self.recipients.is_empty() {
-                self.counters.sent += self.recipients.len() as u64;
-                let stream = &mut self.streams[key];
-                if stream.log.head() < stream.fan_out.map_or(0, |fan_out| fan_out.offset) {
-                    stream.fan_out = None;
-                    self.trim_later(key);
-                } else {
+            let Some(offset) = self.streams[key].next_of_stretch(chunk) else {
+                let is_over = !self.streams[key].end_stretch();
+                if fan_out.has_given() && !is_over {
                     self.queue_stream(key);
+                    return None;
                 }
-                return Some(Lent::Entry { stream: key, offset, after });
+                continue;
+            };
+            let after = self.fan_out_entry(key, offset);
+            if self.recipients.is_empty() {
+                continue;
             }
+            self.counters.sent += self.recipients.len() as u64;
+            let stream = &mut self.streams[key];
+            if stream.next_of_stretch(chunk).is_some() {
+                stream.queued = true;
+                self.ready.push_front(Ready::Stream { key, epoch: stream.epoch });
+            } else if stream.end_stretch() {
+                self.queue_stream(key);
+            } else {
+                self.trim_later(key);
+            }
+            return Some(Lent::Entry { stream: key, offset, after });
         }
         self.trim_history(key);
         None
     }
 
-    /// Visits members from index `next` on with one entry, until the chunk is full: the index to go
-    /// on from, and the cursor behind which the entry is handed out. Where there is no entry any
-    /// more, a member that lacks it has a gap.
-    fn fan_out_entry(&mut self, key: StreamKey, offset: u64, mut next: u32) -> (u32, u64) {
-        let chunk = self.config.fanout_chunk as usize;
-        let log = &self.streams[key].log;
+    /// Hands the stretch under way one entry: the cursor behind which it is handed out. Where there is
+    /// no entry any more, a member that lacks it has a gap.
+    fn fan_out_entry(&mut self, key: StreamKey, offset: u64) -> u64 {
+        let stream = &mut self.streams[key];
+        let Some(fan_out) = &mut stream.fan_out else { return offset };
+        fan_out.give(offset);
+        let stretch = fan_out.stretch();
+        let log = &stream.log;
         let entry = log.get(offset);
         // For a gap alone, all that is lost up to it counts.
         let lost = log.lost_before(if entry.is_some() { offset } else { offset + 1 });
         let content = entry.and_then(Entry::content);
         let excluded = content.and_then(|content| content.excluded());
         // A text may be had in part: those who lack the same part are served together.
-        let begins = match content {
-            Some(Content::Text(text)) => offset - u64::from(text.bytes),
-            _ => offset - 1,
-        };
+        let begins = entry.map_or(offset - 1, Entry::begins_after);
         let whole = content.map(|content| content.cost());
         let mut after = None;
-        while let Some(member) = self.streams[key].members.get(next as usize).copied() {
-            let index = next;
+        for index in stretch {
+            let member = self.streams[key].members[index as usize];
             if member.lagging || member.cursor >= offset {
-                next += 1;
                 continue;
             }
             let conn = self.conns.id(member.conn);
@@ -142,16 +135,11 @@ impl Registry {
                             && self.fits(member.conn, cost)))
             });
             if !room {
-                next += 1;
                 self.fall_behind(key, index);
                 continue;
             }
             if excluded != Some(conn) {
-                if self.recipients.len() == chunk {
-                    break;
-                }
                 if *after.get_or_insert(from) != from {
-                    next += 1;
                     self.mark_lagging(key, index);
                     continue;
                 }
@@ -159,9 +147,8 @@ impl Registry {
                 self.hand_out(member.conn, cost.unwrap_or(0));
             }
             self.streams[key].members[index as usize].cursor = offset;
-            next += 1;
         }
-        (next, after.unwrap_or(begins))
+        after.unwrap_or(begins)
     }
 
     /// A member that can't be handed its next entry now.

@@ -43,6 +43,11 @@ impl ReadyQueue {
         self.queue.push_back(turn);
     }
 
+    /// What has not ended its turn goes on with it.
+    pub(crate) fn push_front(&mut self, turn: Ready) {
+        self.queue.push_front(turn);
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Ready> {
         let turn = self.queue.pop_front();
         if self.queue.is_empty() {

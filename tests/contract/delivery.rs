@@ -106,6 +106,7 @@ fn an_excluded_connection_is_left_out_and_not_counted() {
     world.send(Target::Everyone, Message::text("mine").except(alice));
     world.send(Target::Conn(alice), Message::text("mine").except(alice));
     assert!(world.delivery.nobody());
+    world.settle();
     world.tell_room("lobby", "next");
     world.settle();
     assert_eq!(world.seen(alice), ["lobby: next"]);

@@ -2,7 +2,10 @@
 //!
 //! The order between streams is open, so the model counts: while a stream could surely be swept, or a
 //! connection surely be pumped, only so many other actions may come as there are others. The bound is
-//! generous, it is there to tell a round from a storm that others wait for.
+//! generous, it is there to tell a round from a storm that others wait for. A turn of a stream is one
+//! stretch: so many members, each of whom is handed so many entries, one after the other.
+
+use std::collections::BTreeSet;
 
 use headcount::ConnId;
 
@@ -11,12 +14,29 @@ use super::stream::Lag;
 use crate::seen::{Seen, Source};
 use crate::{Check, ensure};
 
+/// How many entries a member is handed in one turn of its stream.
+const ENTRIES: usize = 16;
+
+/// A stream's turn that may go on.
+#[derive(Clone, Debug)]
+pub(crate) struct Stretch {
+    stream: Source,
+    members: BTreeSet<ConnId>,
+    offset: u64,
+    entries: usize,
+}
+
 impl Model {
     /// Looks at who was passed over by an action that came out of a turn, before it is done.
     pub(crate) fn others_wait(&mut self, seen: &Seen) -> Check {
         let (served, conns) = match seen {
             Seen::Send { stream: Source::Direct, .. } => return Ok(()),
-            Seen::Send { stream, to, .. } => (stream, to.as_slice()),
+            Seen::Send { stream, to, position, .. } => {
+                if self.goes_on(stream, to, position.map_or(0, |at| at.offset)) {
+                    return Ok(());
+                }
+                (stream, to.as_slice())
+            }
             Seen::Gap { stream, conn, .. } => (stream, core::slice::from_ref(conn)),
             _ => return Ok(()),
         };
@@ -37,6 +57,26 @@ impl Model {
             ensure!(conn.waited <= limit, "{id:?} waited for {limit} turns of others");
         }
         conns.iter().try_for_each(|id| self.other_seats_wait(*id, served))
+    }
+
+    /// Whether a stream's turn goes on with an entry for its members.
+    fn goes_on(&mut self, stream: &Source, to: &[ConnId], offset: u64) -> bool {
+        let chunk = self.config.fanout_chunk() as usize;
+        let begun = self.stretch.take().filter(|it| it.stream == *stream && it.offset < offset);
+        let mut members: BTreeSet<_> = to.iter().copied().collect();
+        members.extend(begun.iter().flat_map(|it| &it.members));
+        let begun = begun.filter(|it| it.entries < ENTRIES && members.len() <= chunk);
+        if to.iter().all(|id| self.is_live(*id, stream)) {
+            let stream = stream.clone();
+            self.stretch = Some(match &begun {
+                Some(it) => Stretch { stream, members, offset, entries: it.entries + 1 },
+                None => {
+                    Stretch { stream, members: to.iter().copied().collect(), offset, entries: 1 }
+                }
+            });
+            return begun.is_some();
+        }
+        false
     }
 
     /// A sweep, or an announcement, goes on only after the others had a turn.

@@ -43,6 +43,7 @@ use self::absent::Absent;
 use self::budget::Payments;
 use self::conn::{Conn, State};
 use self::drain::Drain;
+use self::fairness::Stretch;
 use self::notices::NoticeBook;
 use self::own_rates::OwnRates;
 use self::runs::Run;
@@ -237,6 +238,8 @@ pub(crate) struct Model {
     /// The capped counts when a reload lowered the caps. A count may stay above its new cap, and must not
     /// grow.
     pub(crate) counts_at_reload: [usize; 5],
+    /// The turn of a stream that may go on.
+    pub(crate) stretch: Option<Stretch>,
     /// The turn of the last deadline that acted.
     pub(crate) acted_last: Turn,
     /// What `poll_timeout` said before the call.
@@ -268,6 +271,7 @@ impl Model {
             drain: None,
             absent: Absent::default(),
             counts_at_reload: [0; 5],
+            stretch: None,
             acted_last: Turn::default(),
             promised: None,
             conns: BTreeMap::new(),
