@@ -37,6 +37,8 @@ pub(crate) fn config() -> ConfigBuilder {
         .connections_per_user(10_000)
         .sessions_per_user(10_000)
         .linger(Duration::ZERO)
+        // An echo is as long as the message.
+        .reply_reserve(1 << 20)
         .close_handshake(Duration::from_secs(10))
         .drain_grace(Duration::ZERO)
         .drain_deadline(Duration::from_secs(2))
