@@ -411,12 +411,7 @@ impl Config {
 }
 
 const fn of_streams(counts: &Counts) -> u64 {
-    sum([
-        table_bytes::<Stream>(counts.streams),
-        timers_bytes(counts.streams),
-        // Its records among those that hold something, the ones of the gone included.
-        times(counts.streams + KEPT_PLACES, 3 * GROWTH * GROWTH * 16),
-    ])
+    sum([table_bytes::<Stream>(counts.streams), timers_bytes(counts.streams)])
 }
 
 /// Keys of messages, and for each log an index of them.

@@ -11,7 +11,7 @@ use crate::log::{Bounds, Log};
 use crate::room::RoomKey;
 use crate::run::Runs;
 use crate::session::SessionKey;
-use crate::store::key;
+use crate::store::{Links, key};
 use crate::time::Deadline;
 
 use self::fan_out::ENTRIES_OF_STRETCH;
@@ -65,8 +65,8 @@ pub(crate) struct Stream {
     pub(crate) mass_close: Option<MassClose>,
     /// Whether a turn is queued for it.
     pub(crate) queued: bool,
-    /// The eviction lists this stream is in, one bit per class.
-    pub(crate) listed_as: u8,
+    /// Its places in the eviction lists, one per class.
+    pub(crate) listed_as: [Links; 2],
 }
 
 impl Stream {
@@ -81,7 +81,7 @@ impl Stream {
             fan_out: None,
             mass_close: None,
             queued: false,
-            listed_as: 0,
+            listed_as: [Links::OUT; 2],
         }
     }
 

@@ -2,16 +2,15 @@
 //! under way.
 //!
 //! Entries that every member was handed are the first to go, then the others. Within the process
-//! streams take turns in the order in which they were listed, so that none pays for all. Within a user
-//! the oldest entry goes. Within a stream the entries of open runs go last. A call does not give way:
-//! one that would take all of a budget for calls does not begin.
-
-use alloc::collections::VecDeque;
+//! streams take turns in the order in which they came to hold such an entry, so that none pays for all.
+//! Within a user the oldest entry goes. Within a stream the entries of open runs go last. A call does not
+//! give way: one that would take all of a budget for calls does not begin.
 
 use crate::ends::RoomEnd;
 use crate::error::RunError;
 use crate::run::CALL_COST;
 use crate::session::UserKey;
+use crate::store::{Key, Linked, Links, MAX_SLOTS, Packed, Ring, Table};
 use crate::stream::{Owner, Stream, StreamKey};
 use crate::time::Timestamp;
 
@@ -27,16 +26,8 @@ pub(crate) enum EvictionClass {
 }
 
 impl EvictionClass {
-    const ALL: [Self; 2] = [Self::Delivered, Self::Undelivered];
-
-    /// Its bit among a stream's flags.
-    const fn bit(self) -> u8 {
-        1 << self as u8
-    }
+    pub(super) const ALL: [Self; 2] = [Self::Delivered, Self::Undelivered];
 }
-
-/// What the queues keep of their memory when they have run nearly empty.
-const KEPT_CAPACITY: usize = 4_096;
 
 /// An offset that no entry has.
 const NONE: u64 = u64::MAX;
@@ -58,62 +49,107 @@ impl Stream {
         entry.map(|entry| entry.at)
     }
 
-    /// A class under which this stream should be listed and is not. For `check`.
-    pub(super) fn unlisted(&self) -> Option<EvictionClass> {
-        let unlisted = |class: &EvictionClass| {
-            self.listed_as & class.bit() == 0 && self.oldest_evictable(*class, NONE).is_some()
-        };
-        EvictionClass::ALL.into_iter().find(unlisted)
+    /// Whether it holds an entry of this class or a cheaper one.
+    pub(super) fn holds(&self, class: EvictionClass) -> bool {
+        match class {
+            EvictionClass::Delivered => {
+                self.log.lost() < self.delivered_to_all
+                    && self.oldest_evictable(class, NONE).is_some()
+            }
+            EvictionClass::Undelivered => !self.log.is_empty(),
+        }
     }
 }
 
-/// For each class the streams that may hold an entry of it, in the order in which they were listed.
+/// A stream in the list of one class.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Listing {
+    class: EvictionClass,
+    pub(super) stream: StreamKey,
+}
+
+impl Packed for Listing {
+    fn pack(self) -> u32 {
+        (self.class as usize * MAX_SLOTS + self.stream.slot()) as u32
+    }
+
+    fn unpack(bits: u32) -> Self {
+        let class = EvictionClass::ALL[bits as usize / MAX_SLOTS];
+        Self { class, stream: StreamKey::of_slot(bits as usize % MAX_SLOTS) }
+    }
+}
+
+/// Streams in the list of their class.
+enum Listed {}
+
+impl Linked for Listed {
+    type Key = Listing;
+    type Records = Table<StreamKey, Stream>;
+
+    fn links(streams: &Self::Records, Listing { class, stream }: Listing) -> Links {
+        streams[stream].listed_as[class as usize]
+    }
+
+    fn links_mut(streams: &mut Self::Records, Listing { class, stream }: Listing) -> &mut Links {
+        &mut streams[stream].listed_as[class as usize]
+    }
+}
+
+/// For each class the streams that hold an entry of it, in the order of their turns.
 #[derive(Clone, Hash)]
 pub(super) struct Evictable {
-    queues: [VecDeque<(StreamKey, u64)>; 2],
-    /// How many listings are of streams that have been removed: compacted when they are most.
-    gone: usize,
+    lists: [Ring<Listed>; 2],
 }
 
 impl Evictable {
     pub(super) const fn new() -> Self {
-        Self { queues: [VecDeque::new(), VecDeque::new()], gone: 0 }
+        Self { lists: [Ring::new(), Ring::new()] }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.queues.iter().map(VecDeque::len).sum()
+    pub(super) const fn len(&self, class: EvictionClass) -> usize {
+        self.lists[class as usize].len()
+    }
+
+    pub(super) fn iter<'a>(
+        &self,
+        class: EvictionClass,
+        streams: &'a Table<StreamKey, Stream>,
+    ) -> impl Iterator<Item = StreamKey> + use<'a> {
+        self.lists[class as usize].iter(streams).map(|listing| listing.stream)
+    }
+
+    /// Lists a stream at the back of each class of which it has come to hold an entry, and takes it off
+    /// the list of each of which it holds none any more.
+    fn relist(&mut self, streams: &mut Table<StreamKey, Stream>, stream: StreamKey) {
+        for class in EvictionClass::ALL {
+            let (list, listing) = (&mut self.lists[class as usize], Listing { class, stream });
+            if streams[stream].holds(class) {
+                list.push(streams, listing);
+            } else {
+                list.remove(streams, listing);
+            }
+        }
+    }
+
+    /// The first stream of a class, which goes to the back.
+    fn next(
+        &mut self,
+        streams: &mut Table<StreamKey, Stream>,
+        class: EvictionClass,
+    ) -> Option<StreamKey> {
+        let list = &mut self.lists[class as usize];
+        let first = list.front()?;
+        list.remove(streams, first);
+        list.push(streams, first);
+        Some(first.stream)
     }
 }
 
 impl Registry {
-    /// Lists a stream under each class of which it holds an entry now.
+    /// To be called after each change of what [`Stream::holds`] depends on: of a log, and of what all
+    /// members were handed.
     pub(super) fn list_evictable(&mut self, key: StreamKey) {
-        let stream = &mut self.streams[key];
-        for class in EvictionClass::ALL {
-            if stream.listed_as & class.bit() == 0 && stream.oldest_evictable(class, NONE).is_some()
-            {
-                stream.listed_as |= class.bit();
-                self.evictable.queues[class as usize].push_back((key, stream.epoch));
-            }
-        }
-    }
-
-    /// A stream is gone, and its records with it, sooner or later.
-    pub(super) fn forget_holder(&mut self, stream: &Stream) {
-        self.evictable.gone += stream.listed_as.count_ones() as usize;
-        if self.evictable.gone > 32 && self.evictable.gone * 2 > self.evictable.len() {
-            let streams = &self.streams;
-            let is_alive = |(key, epoch): &(StreamKey, u64)| {
-                streams.get(*key).is_some_and(|stream| stream.epoch == *epoch)
-            };
-            for queue in &mut self.evictable.queues {
-                queue.retain(is_alive);
-                if queue.capacity() > KEPT_CAPACITY {
-                    queue.shrink_to(queue.len() * 2);
-                }
-            }
-            self.evictable.gone = 0;
-        }
+        self.evictable.relist(&mut self.streams, key);
     }
 
     /// Makes room until both budgets hold, for an entry that was appended and stays, whatever its
@@ -179,26 +215,11 @@ impl Registry {
         class: EvictionClass,
         appended: Option<StreamKey>,
     ) -> Option<StreamKey> {
-        let queue = class as usize;
-        for _ in 0..self.evictable.queues[queue].len() {
-            let (key, epoch) = self.evictable.queues[queue].pop_front()?;
-            let spared = self
-                .streams
-                .get(key)
-                .filter(|stream| stream.epoch == epoch)
-                .map(|_| self.spared(key, appended));
-            let Some(spared) = spared else {
-                self.evictable.gone -= 1;
-                continue;
-            };
-            let stream = &mut self.streams[key];
-            if stream.oldest_evictable(class, NONE).is_none() {
-                stream.listed_as &= !class.bit();
-                continue;
-            }
-            let gives = stream.oldest_evictable(class, spared).is_some();
-            self.evictable.queues[queue].push_back((key, epoch));
-            if gives {
+        for _ in 0..self.evictable.len(class) {
+            let key = self.evictable.next(&mut self.streams, class)?;
+            // One that holds nothing but the entry that is spared gives nothing.
+            let spared = self.spared(key, appended);
+            if self.streams[key].oldest_evictable(class, spared).is_some() {
                 return Some(key);
             }
         }

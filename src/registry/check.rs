@@ -12,9 +12,10 @@ use crate::conn::{ConnKey, State, deadline};
 use crate::error::Violation;
 use crate::room::RoomKey;
 use crate::store::Key;
-use crate::stream::Owner;
+use crate::stream::{Owner, StreamKey};
 
 use super::Registry;
+use super::budget::EvictionClass;
 use super::owned_action::OwnedAction;
 use super::ready::Ready;
 use super::timer::Timer;
@@ -41,6 +42,7 @@ impl Registry {
             .and_then(|()| self.check_sessions())
             .and_then(|()| self.check_rooms())
             .and_then(|()| self.check_runs())
+            .and_then(|()| self.check_evictable())
             .and_then(|()| self.check_budgets())
             .and_then(|()| self.check_outbox())
             .and_then(|()| self.check_counters())
@@ -189,8 +191,6 @@ impl Registry {
                 !stream.members.is_empty() || stream.delivered_to_all == log.head(),
                 "{owner:?} keeps something back for nobody"
             );
-            let unlisted = stream.unlisted();
-            hold!(unlisted.is_none(), "{owner:?} is not asked for what is {unlisted:?}");
             let lent = self.to_trim == Some((key, stream.epoch));
             if stream.fan_out.is_none() && stream.lagging == 0 && !lent {
                 hold!(
@@ -238,10 +238,9 @@ impl Registry {
 
     fn check_runs(&self) -> Result<(), String> {
         let mut kept = HashMap::with_hasher(FixedState::default());
-        let (mut pinned, mut budget) = (0, 0);
+        let mut pinned = 0;
         for (_, stream) in self.streams.iter() {
             pinned += stream.log.pinned();
-            budget += stream.listed_as.count_ones() as usize;
             for run in stream.log.iter().filter_map(|entry| entry.run()) {
                 *kept.entry(run).or_insert(0) += 1;
             }
@@ -277,11 +276,24 @@ impl Registry {
             let open = self.runs_of(slot).filter(|run| self.runs.get(*run).is_open()).count();
             hold!(open == session.open_runs as usize, "session {slot:?} miscounts its runs");
         }
-        hold!(
-            budget <= self.evictable.len(),
-            "{budget} streams hold something, {} are known to",
-            self.evictable.len()
-        );
+        Ok(())
+    }
+
+    /// Each class lists exactly the streams that hold an entry of it.
+    fn check_evictable(&self) -> Result<(), String> {
+        for class in EvictionClass::ALL {
+            let listed = self.evictable.iter(class, &self.streams);
+            let listed: HashSet<StreamKey, FixedState> = listed.collect();
+            let len = self.evictable.len(class);
+            hold!(listed.len() == len, "{len} places for {} streams as {class:?}", listed.len());
+            for (key, stream) in self.streams.iter() {
+                let is_listed = listed.contains(&key);
+                hold!(
+                    is_listed == stream.holds(class),
+                    "stream {key:?} is listed as {class:?}: {is_listed}"
+                );
+            }
+        }
         Ok(())
     }
 

@@ -375,9 +375,9 @@ impl Registry {
         if cursor < late.until {
             self.conns.cold_mut(slot).late_joins.push(LateJoin { stream: key, late });
         }
-        let stream = &mut self.streams[key];
-        let index = stream.add(slot, cursor);
-        let position = stream.position(cursor);
+        let index = self.streams[key].add(slot, cursor);
+        self.list_evictable(key);
+        let position = self.streams[key].position(cursor);
         self.conns.cold_mut(slot).memberships.push(Membership {
             stream: key,
             index,
@@ -455,7 +455,6 @@ impl Registry {
         self.steps.add(self.streams[key].log.steps());
         self.edit_log(key, |stream, _, _| stream.log = Log::new());
         let stream = self.streams.remove(key);
-        self.forget_holder(&stream);
         if stream.queued {
             self.leave_ready_queue(Ready::Stream { key, epoch: stream.epoch });
         }

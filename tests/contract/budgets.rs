@@ -128,6 +128,20 @@ fn within_the_process_streams_take_turns() {
 }
 
 #[test]
+fn a_stream_that_was_empty_takes_its_turn_behind_those_that_were_not() {
+    let mut world = World::with(config().process_bytes(1_000).user_bytes(1_000).stream_history(0));
+    let (alice, bob) = (world.tab("alice", "main"), world.tab("bob", "main"));
+    tell(&mut world, alice, 300);
+    world.settle();
+    assert_eq!(entries(&world, alice).0, 0, "it was handed out, and is no history");
+    for conn in [bob, alice, alice, alice] {
+        let session = world.session(conn);
+        world.send(Target::Session(session), Message::text(text_of_cost(300)));
+    }
+    assert_eq!((entries(&world, alice).0, entries(&world, bob)), (3, (0, 1)));
+}
+
+#[test]
 fn one_entry_of_any_size_stays_and_it_is_the_new_one() {
     let mut world = world(500, 500);
     let (alice, bob) = (world.tab("alice", "main"), world.tab("bob", "main"));
