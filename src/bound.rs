@@ -304,8 +304,8 @@ impl Config {
     }
 
     const fn of_connections(&self, counts: &Counts) -> u64 {
-        // A label, and a place in the order of those that close, which are dropped lazily.
-        let one = NAME + GROWTH * 2 * 8;
+        // A label.
+        let one = NAME;
         sum([
             table_bytes::<Conn>(counts.conns),
             table_bytes::<Cold>(counts.conns),

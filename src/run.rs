@@ -15,7 +15,7 @@ use crate::ends::RunEnded;
 use crate::error::RunError;
 use crate::id::RunId;
 use crate::session::{SessionKey, UserKey};
-use crate::store::{Names, Table, key};
+use crate::store::{Linked, Links, Names, Table, key};
 use crate::time::{Deadline, Timestamp};
 
 key! {
@@ -169,8 +169,8 @@ pub(crate) struct Run {
     pub(crate) session: SessionKey,
     pub(crate) id: RunId,
     pub(crate) agent: Box<str>,
-    /// The next run of its session.
-    pub(crate) next: Option<RunKey>,
+    /// Its place among the runs of its session.
+    links: Links,
     pub(crate) began: Timestamp,
     /// The last event, in attended time.
     pub(crate) heard: Timestamp,
@@ -365,6 +365,22 @@ pub(crate) struct Runs {
     pub(crate) finished: Vec<RunKey>,
 }
 
+/// The runs of one session.
+pub(crate) enum OfSession {}
+
+impl Linked for OfSession {
+    type Key = RunKey;
+    type Records = Runs;
+
+    fn links(runs: &Runs, key: RunKey) -> Links {
+        runs.records[key].links
+    }
+
+    fn links_mut(runs: &mut Runs, key: RunKey) -> &mut Links {
+        &mut runs.records[key].links
+    }
+}
+
 impl Hash for Runs {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { records, names: _, open, finished } = self;
@@ -431,7 +447,7 @@ impl Runs {
             session,
             id,
             agent,
-            next: None,
+            links: Links::OUT,
             began: now,
             heard: attended,
             first,

@@ -8,7 +8,7 @@ use core::num::NonZeroU32;
 use crate::action::CloseReason;
 use crate::departed::DepartedUsers;
 use crate::id::{SessionId, ThreadId, UserId};
-use crate::run::RunKey;
+use crate::run::OfSession;
 use crate::stats::Pressure;
 use crate::store::{Key, Links, Names, Ring, Table, TokenBucket, key, linked};
 use crate::stream::StreamKey;
@@ -38,9 +38,8 @@ pub(crate) struct Session {
     pub(crate) lingers_since: Option<Timestamp>,
     /// Why the last connection left.
     pub(crate) reason: CloseReason,
-    /// Its runs, those included that have ended and that the log keeps something of: the first of a
-    /// list.
-    pub(crate) first_run: Option<RunKey>,
+    /// Its runs, those included that have ended and that the log keeps something of, oldest first.
+    pub(crate) runs: Ring<OfSession>,
     /// How many of them are open.
     pub(crate) open_runs: u32,
     /// How many of its connections wait for the end of their close handshake.
@@ -319,7 +318,7 @@ impl Sessions {
             attached: 0,
             lingers_since: None,
             reason: CloseReason::PeerGone,
-            first_run: None,
+            runs: Ring::new(),
             open_runs: 0,
             closing: 0,
             links: Links::OUT,

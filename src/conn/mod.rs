@@ -133,7 +133,7 @@ pub(crate) struct LateJoin {
 }
 
 /// The one queue that a connection is in: while it is pending, that of its source; while it is open,
-/// that of its user.
+/// that of its user; while it is closing, that of the close handshakes.
 pub(crate) enum OfState {}
 
 impl Linked for OfState {

@@ -303,12 +303,8 @@ impl Registry {
     /// sessions, so that the next newcomer finds a place.
     pub(super) fn enforce_closing_limit(&mut self) {
         while self.is_headroom_used_up() {
-            let Some(conn) = self.closing.pop_front() else { return };
-            if let Some(slot) = self.conns.resolve(conn)
-                && self.conns.hot(slot).state == State::Closing
-            {
-                self.finish(slot);
-            }
+            let Some(slot) = self.closing.front() else { return };
+            self.finish(slot);
         }
     }
 
@@ -317,7 +313,7 @@ impl Registry {
     fn is_headroom_used_up(&self) -> bool {
         let (config, sessions) = (&self.config, &self.sessions);
         let headroom = u64::from(config.closing);
-        let conns = u64::from(self.counters.open) + u64::from(self.counters.closing);
+        let conns = u64::from(self.counters.open) + self.closing.len() as u64;
         let records = (sessions.live() + sessions.ended_closing()) as u64;
         conns >= u64::from(config.connections) + headroom
             || (sessions.ended_closing() > 0 && records >= u64::from(config.sessions) + headroom)
@@ -326,13 +322,9 @@ impl Registry {
     /// The same while those that were never admitted fill `limits.pending` and the headroom beside it.
     pub(super) fn cut_leaving_short(&mut self) {
         let places = u64::from(self.config.pending) + u64::from(self.config.closing);
-        while u64::from(self.counters.waiting) + u64::from(self.counters.leaving) >= places {
-            let Some(conn) = self.leaving.pop_front() else { return };
-            if let Some(slot) = self.conns.resolve(conn)
-                && self.conns.hot(slot).state == State::Closing
-            {
-                self.finish(slot);
-            }
+        while u64::from(self.counters.waiting) + self.leaving.len() as u64 >= places {
+            let Some(slot) = self.leaving.front() else { return };
+            self.finish(slot);
         }
     }
 }

@@ -65,9 +65,9 @@ impl Registry {
                 false => pending += 1,
             }
             open += u32::from(hot.state == State::Open);
-            closing += u32::from(hot.state == State::Closing && cold.admitted);
+            closing += usize::from(hot.state == State::Closing && cold.admitted);
             waiting += u32::from(hot.state == State::Pending);
-            leaving += u32::from(hot.state == State::Closing && !cold.admitted);
+            leaving += usize::from(hot.state == State::Closing && !cold.admitted);
             of_a_source += u32::from(cold.source.is_some());
             hold!(
                 hot.state == State::Pending || cold.source.is_none(),
@@ -123,14 +123,22 @@ impl Registry {
                 "{id:?} lags, and nothing will wake it"
             );
         }
+        let orders = [(&self.closing, true, closing), (&self.leaving, false, leaving)];
+        for (order, admitted, count) in orders {
+            let order = order.iter(&self.conns).map(|slot| (self.conns.hot(slot), slot));
+            let closes = order.filter(|(hot, slot)| {
+                hot.state == State::Closing && self.conns.cold(*slot).admitted == admitted
+            });
+            hold!(closes.count() == count, "of {count} that close some are not in their order");
+        }
         let counters = &self.counters;
         hold!(
             (open, closing, live, pending)
-                == (counters.open, counters.closing, counters.live, counters.pending),
+                == (counters.open, self.closing.len(), counters.live, counters.pending),
             "counted {open} open, {closing} closing, {live} live, {pending} pending"
         );
         hold!(
-            (waiting, leaving) == (counters.waiting, counters.leaving),
+            (waiting, leaving) == (counters.waiting, self.leaving.len()),
             "counted {waiting} that wait and {leaving} that leave"
         );
         let queued = self.waiting.recount(&self.conns).map(|(_, sockets)| sockets);

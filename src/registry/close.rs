@@ -133,22 +133,22 @@ impl Registry {
     pub(super) fn begin_close(&mut self, slot: ConnKey, reason: CloseReason) -> bool {
         match self.conns.hot(slot).state {
             State::Closing | State::Gone => return false,
-            State::Pending => {
-                self.stop_waiting(slot);
-                self.counters.leaving += 1;
-            }
+            State::Pending => self.stop_waiting(slot),
             State::Open => {
                 self.conns.cold_mut(slot).reason = reason;
                 self.hand_out_farewell(slot);
                 self.leave_everything(slot, reason);
-                self.counters.closing += 1;
                 self.sessions.handshake_began(self.conns.session(slot));
             }
         }
         let (hot, cold) = self.conns.both_mut(slot);
         hot.state = State::Closing;
         cold.reason = reason;
-        self.remember_closing(slot);
+        if cold.admitted {
+            self.closing.push(&mut self.conns, slot);
+        } else {
+            self.leaving.push(&mut self.conns, slot);
+        }
         self.timers.cancel(Timer::Conn(slot));
         let conn = self.conns.id(slot);
         self.enqueue(OwnedAction::Close { conn, reason });
@@ -161,10 +161,12 @@ impl Registry {
             State::Gone => return,
             State::Open => self.leave_everything(slot, self.conns.cold(slot).reason),
             State::Closing if self.conns.cold(slot).admitted => {
-                self.counters.closing -= 1;
+                self.closing.remove(&mut self.conns, slot);
                 self.sessions.handshake_ended(self.conns.session(slot));
             }
-            State::Closing => self.counters.leaving -= 1,
+            State::Closing => {
+                self.leaving.remove(&mut self.conns, slot);
+            }
             State::Pending => self.stop_waiting(slot),
         }
         let hot = self.conns.hot_mut(slot);
@@ -200,22 +202,6 @@ impl Registry {
             self.arm_session(session);
         }
         self.ease_pressure(user, id);
-    }
-
-    /// Ended handshakes are taken out of the order when they are half of it.
-    fn remember_closing(&mut self, slot: ConnKey) {
-        let conn = self.conns.id(slot);
-        let (order, count) = match self.conns.cold(slot).admitted {
-            true => (&mut self.closing, self.counters.closing),
-            false => (&mut self.leaving, self.counters.leaving),
-        };
-        order.push_back(conn);
-        if order.len() > 64 + 2 * count as usize {
-            let conns = &self.conns;
-            order.retain(|conn| {
-                conns.resolve(*conn).is_some_and(|slot| conns.hot(slot).state == State::Closing)
-            });
-        }
     }
 
     /// The `Cleanup` of a connection was polled: its slot is free, and its session may end.

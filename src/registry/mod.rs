@@ -35,7 +35,7 @@ use core::time::Duration;
 
 use crate::action::{CLOSE_REASONS, CloseReason};
 use crate::config::Config;
-use crate::conn::Conns;
+use crate::conn::{Conns, OfState};
 use crate::ends::{RoomEnd, RunEnd, SessionEnd};
 use crate::id::ConnId;
 #[cfg(feature = "journal")]
@@ -45,7 +45,7 @@ use crate::room::Rooms;
 use crate::run::Runs;
 use crate::session::Sessions;
 use crate::stats::Notice;
-use crate::store::{Steps, Table, Timers, TokenBucket, mix};
+use crate::store::{Ring, Steps, Table, Timers, TokenBucket, mix};
 use crate::stream::{Stream, StreamKey};
 use crate::time::Timestamp;
 use crate::waiting::Waiting;
@@ -123,11 +123,11 @@ pub struct Registry {
     /// How many there have been.
     drains: u32,
     notices: VecDeque<Notice>,
-    /// Admitted connections in the order in which they began to close: whose handshake is cut short
-    /// when the headroom is used up. Ended ones are dropped lazily.
-    closing: VecDeque<ConnId>,
+    /// Admitted connections that wait for the end of their close handshake, in the order in which they
+    /// began to: the first one's is cut short when the headroom is used up.
+    closing: Ring<OfState>,
     /// The same for connections that were never admitted.
-    leaving: VecDeque<ConnId>,
+    leaving: Ring<OfState>,
     /// The last that have closed, and why.
     closed_ring: VecDeque<Closed>,
     /// The token bucket of connects.
@@ -157,16 +157,12 @@ pub struct Registry {
 struct Counters {
     opened: u64,
     open: u32,
-    /// Admitted connections that wait for the end of their close handshake.
-    closing: u32,
     /// Admitted connections whose cleanup was not polled.
     live: u32,
     /// Never admitted ones whose cleanup was not polled.
     pending: u32,
-    /// Of these, the ones that wait to be admitted, and those that wait for the end of their close
-    /// handshake.
+    /// Of these, the ones that wait to be admitted.
     waiting: u32,
-    leaving: u32,
     abandoned: u64,
     closed: [u64; CLOSE_REASONS],
     sessions_opened: u64,
@@ -224,8 +220,8 @@ impl Registry {
             drain_queued: false,
             drains: 0,
             notices: VecDeque::new(),
-            closing: VecDeque::new(),
-            leaving: VecDeque::new(),
+            closing: Ring::new(),
+            leaving: Ring::new(),
             closed_ring: VecDeque::new(),
             connects: TokenBucket::default(),
             last_serial: one_way(seed, Purpose::Serials) as u32,

@@ -49,10 +49,8 @@ impl Registry {
         let first = self.streams[stream].log.head() + 1;
         let stamps = (self.now, self.attended());
         let slot = self.runs.insert((user, session), run.clone(), agent.into(), stamps, first);
-        let record = self.sessions.get_mut(session);
-        let next = record.first_run.replace(slot);
+        self.sessions.get_mut(session).runs.push(&mut self.runs, slot);
         self.sessions.run_opened(session);
-        self.runs.get_mut(slot).next = next;
         self.counters.runs_opened += 1;
         let session = self.sessions.id(session);
         self.notice(Notice::RunOpened { session });
@@ -209,38 +207,24 @@ impl Registry {
     /// Takes away runs that have ended and of which no log keeps anything.
     pub(super) fn remove_finished_runs(&mut self) {
         while let Some(run) = self.runs.finished.pop() {
-            let record = self.runs.remove(run);
-            let session = self.sessions.get_mut(record.session);
-            if session.first_run == Some(run) {
-                session.first_run = record.next;
-                continue;
-            }
-            let mut before = session.first_run;
-            while let Some(other) = before {
-                let other = self.runs.get_mut(other);
-                if other.next == Some(run) {
-                    other.next = record.next;
-                    break;
-                }
-                before = other.next;
-            }
+            let session = self.runs.get(run).session;
+            self.sessions.get_mut(session).runs.remove(&mut self.runs, run);
+            self.runs.remove(run);
         }
     }
 
-    /// The runs of a session that ends go with it. Its log has gone already.
+    /// The runs of a session that ends go with it, the youngest first. Its log has gone already.
     pub(super) fn end_runs_of(&mut self, session: SessionKey) {
         self.runs.finished.clear();
-        let record = self.sessions.get_mut(session);
-        let mut next = record.first_run.take();
-        record.open_runs = 0;
-        while let Some(run) = next {
+        self.sessions.get_mut(session).open_runs = 0;
+        while let Some(run) = self.sessions.get(session).runs.back() {
+            self.sessions.get_mut(session).runs.remove(&mut self.runs, run);
             self.timers.cancel(Timer::Run(run));
             let record = self.runs.remove(run);
             self.calls_changed(record.user, record.call_bytes(), 0);
             if record.is_open() {
                 self.count_run(session, RunEnd::SessionEnded, record.began);
             }
-            next = record.next;
         }
     }
 
@@ -285,8 +269,7 @@ impl Registry {
 
     /// The runs of a session, those included that have ended and that its log keeps something of.
     pub(super) fn runs_of(&self, session: SessionKey) -> impl Iterator<Item = RunKey> + '_ {
-        let first = self.sessions.get(session).first_run;
-        core::iter::successors(first, |run| self.runs.get(*run).next)
+        self.sessions.get(session).runs.iter(&self.runs)
     }
 
     pub(super) fn fact<'a>(&'a self, at: Timestamp, entry: &'a RunEntry) -> RunFact<'a> {

@@ -68,6 +68,11 @@ impl<L: Linked> Ring<L> {
         unpack(self.front)
     }
 
+    /// The one that entered last of these.
+    pub(crate) fn back(&self) -> Option<L::Key> {
+        unpack(self.back)
+    }
+
     /// Enters at the back. `false`, and nothing happens: it is in the queue.
     pub(crate) fn push(&mut self, records: &mut L::Records, key: L::Key) -> bool {
         let links = L::links_mut(records, key);
@@ -214,7 +219,8 @@ mod tests {
         records: &Records,
         model: &VecDeque<TestKey>,
     ) {
-        assert_eq!((ring.front(), ring.len()), (model.front().copied(), model.len()));
+        let ends = (model.front().copied(), model.back().copied());
+        assert_eq!((ring.front(), ring.back(), ring.len()), (ends.0, ends.1, model.len()));
         let forwards: Vec<_> = ring.iter(records).collect();
         assert_eq!(*model, forwards);
         let before = |key: &TestKey| unpack(L::links(records, *key).before);
