@@ -12,7 +12,7 @@ use crate::conn::{Cold, Conn, LateJoin, Membership};
 use crate::departed::Departed;
 use crate::id::MAX_ID_BYTES;
 use crate::log::{Entry, KEYS_KEPT, TOMBSTONES_KEPT};
-use crate::registry::{Announcement, Closed, OwnedAction, OwnedFact, Ready};
+use crate::registry::{Announcement, Closed, OwnedAction, OwnedFact};
 use crate::room::Room;
 use crate::run::{CALL_COST, Call, Run};
 use crate::session::{Session, User};
@@ -94,8 +94,8 @@ terms! {
     closed,
     /// Notices that were not polled. `notices`.
     notices,
-    /// The order in which streams and connections take turns, and the recipients of one action.
-    turns,
+    /// The recipients of one action.
+    recipients,
 }
 
 const fn size<T>() -> u64 {
@@ -292,14 +292,7 @@ impl Config {
             ),
             closed: times(self.closed_ring as u64 + 4, GROWTH * size::<Closed>() + 3 * NAME),
             notices: times(self.notices as u64 + 4, GROWTH * size::<Notice>()),
-            turns: sum([
-                // Turns of those that have gone are half of them at most, or a few.
-                times(
-                    GROWTH * 2 * (counts.conns + counts.streams + KEPT_PLACES),
-                    size_of::<Ready>() as u64,
-                ),
-                times(self.fanout_chunk as u64 + 4, GROWTH * 8),
-            ]),
+            recipients: times(self.fanout_chunk as u64 + 4, GROWTH * 8),
         }
     }
 

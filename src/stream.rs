@@ -63,8 +63,8 @@ pub(crate) struct Stream {
     /// `None`: every member that does not lag has everything.
     pub(crate) fan_out: Option<FanOut>,
     pub(crate) mass_close: Option<MassClose>,
-    /// Whether a turn is queued for it.
-    pub(crate) queued: bool,
+    /// Its turn in the ready queue.
+    pub(crate) ready: Links,
     /// Its places in the eviction lists, one per class.
     pub(crate) listed_as: [Links; 2],
 }
@@ -80,7 +80,7 @@ impl Stream {
             lagging: 0,
             fan_out: None,
             mass_close: None,
-            queued: false,
+            ready: Links::OUT,
             listed_as: [Links::OUT; 2],
         }
     }

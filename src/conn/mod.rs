@@ -55,8 +55,6 @@ pub(crate) struct Conn {
     /// reaches it through its own turns.
     pub(crate) lagging: u32,
     pub(crate) state: State,
-    /// Whether a turn is queued for it.
-    pub(crate) ready: bool,
     /// A message was answered `Paused`: its silence is our own doing.
     pub(crate) paused: bool,
 }
@@ -90,6 +88,8 @@ pub(crate) struct Cold {
     pub(crate) label: Option<Box<str>>,
     /// Pending: where it comes from, if that is known.
     pub(crate) source: Option<Source>,
+    /// Its turn in the ready queue.
+    pub(crate) ready: Links,
     /// Its place in the queue of its state. See [`OfState`].
     links: Links,
     /// The membership that its next turn begins with, so that no room of many starves another.
@@ -181,7 +181,6 @@ impl Conns {
             session: None,
             lagging: 0,
             state: State::Pending,
-            ready: false,
             paused: false,
         });
         let cold = self.cold.insert(Cold {
@@ -197,6 +196,7 @@ impl Conns {
             late_joins: Vec::new(),
             label: None,
             source: None,
+            ready: Links::OUT,
             links: Links::OUT,
             next_membership: 0,
             told_of_drain: 0,

@@ -12,10 +12,9 @@ use crate::conn::{ConnKey, State, deadline};
 use crate::error::Violation;
 use crate::room::RoomKey;
 use crate::store::Key;
-use crate::stream::{Owner, StreamKey};
+use crate::stream::Owner;
 
 use super::Registry;
-use super::budget::EvictionClass;
 use super::owned_action::OwnedAction;
 use super::ready::Ready;
 use super::timer::Timer;
@@ -29,6 +28,7 @@ macro_rules! hold {
     };
 }
 
+mod queues;
 mod sessions;
 
 impl Registry {
@@ -42,7 +42,7 @@ impl Registry {
             .and_then(|()| self.check_sessions())
             .and_then(|()| self.check_rooms())
             .and_then(|()| self.check_runs())
-            .and_then(|()| self.check_evictable())
+            .and_then(|()| self.check_queues())
             .and_then(|()| self.check_budgets())
             .and_then(|()| self.check_outbox())
             .and_then(|()| self.check_counters())
@@ -52,12 +52,6 @@ impl Registry {
     fn check_conns(&self) -> Result<(), String> {
         let (mut open, mut closing, mut live, mut pending) = (0, 0, 0, 0);
         let (mut waiting, mut leaving, mut of_a_source) = (0, 0, 0);
-        let mut turns = vec![0; self.conns.end()];
-        for turn in self.ready.iter().filter(|turn| self.is_still_ready(turn)) {
-            if let Ready::Conn(conn) = turn {
-                turns[conn.index()] += 1;
-            }
-        }
         for (slot, hot, cold) in self.conns.iter() {
             let id = self.conns.id(slot);
             match cold.admitted {
@@ -82,7 +76,6 @@ impl Registry {
             );
             hold!(hot.window.queued() <= hot.window.load(), "{id:?} has more queued than its load");
             hold!(hot.state == State::Open || hot.lagging == 0, "{id:?} lags, and is not open");
-            hold!(hot.state == State::Open || !hot.ready, "{id:?} is ready, and not open");
             hold!(
                 !hot.pulse.is_on_its_way() || hot.window.in_flight() > 0,
                 "{id:?}: a ping is flushed"
@@ -115,21 +108,11 @@ impl Registry {
                     "{id:?}: {due:?} at {at:?} is not armed in time"
                 );
             }
-            let turns = turns[slot.slot()];
-            hold!(turns == u32::from(hot.ready), "{id:?} is ready: {}, {turns} turns", hot.ready);
             // Whoever lags has a turn, or something in flight whose flush gives it one.
             hold!(
-                hot.lagging == 0 || hot.ready || hot.window.load() > 0,
+                hot.lagging == 0 || self.has_turn(Ready::Conn(slot)) || hot.window.load() > 0,
                 "{id:?} lags, and nothing will wake it"
             );
-        }
-        let orders = [(&self.closing, true, closing), (&self.leaving, false, leaving)];
-        for (order, admitted, count) in orders {
-            let order = order.iter(&self.conns).map(|slot| (self.conns.hot(slot), slot));
-            let closes = order.filter(|(hot, slot)| {
-                hot.state == State::Closing && self.conns.cold(*slot).admitted == admitted
-            });
-            hold!(closes.count() == count, "of {count} that close some are not in their order");
         }
         let counters = &self.counters;
         hold!(
@@ -150,12 +133,6 @@ impl Registry {
 
     fn check_streams(&self) -> Result<(), String> {
         let (mut messages, mut bytes) = (0, 0);
-        let mut turns = vec![0; self.streams.end()];
-        for turn in self.ready.iter().filter(|turn| self.is_still_ready(turn)) {
-            if let Ready::Stream { key, .. } = turn {
-                turns[key.slot()] += 1;
-            }
-        }
         for (key, stream) in self.streams.iter() {
             let owner = stream.owner;
             let log = &stream.log;
@@ -193,21 +170,25 @@ impl Registry {
             hold!(last <= log.head(), "{owner:?} has entries beyond its head");
             let lagging = stream.members.iter().filter(|member| member.lagging).count();
             hold!(lagging == stream.lagging as usize, "{owner:?} miscounts lagging members");
-            hold!(stream.fan_out.is_none() || stream.queued, "{owner:?} fans out without a turn");
-            hold!(stream.mass_close.is_none() || stream.queued, "{owner:?} closes without a turn");
+            hold!(
+                stream.fan_out.is_none() || stream.ready.is_in(),
+                "{owner:?} fans out without a turn"
+            );
+            hold!(
+                stream.mass_close.is_none() || stream.ready.is_in(),
+                "{owner:?} closes without a turn"
+            );
             hold!(
                 !stream.members.is_empty() || stream.delivered_to_all == log.head(),
                 "{owner:?} keeps something back for nobody"
             );
-            let lent = self.to_trim == Some((key, stream.epoch));
+            let lent = self.to_trim == Some(key);
             if stream.fan_out.is_none() && stream.lagging == 0 && !lent {
                 hold!(
                     log.bounded() <= bounds.history as usize,
                     "{owner:?} keeps more than history"
                 );
             }
-            let turns = turns[key.slot()];
-            hold!(turns == u32::from(stream.queued), "{owner:?} has {turns} turns");
             for (index, member) in stream.members.iter().enumerate() {
                 let cursor = member.cursor;
                 hold!(
@@ -283,24 +264,6 @@ impl Registry {
         for (slot, session) in self.sessions.iter().filter(|(_, session)| !session.ended) {
             let open = self.runs_of(slot).filter(|run| self.runs.get(*run).is_open()).count();
             hold!(open == session.open_runs as usize, "session {slot:?} miscounts its runs");
-        }
-        Ok(())
-    }
-
-    /// Each class lists exactly the streams that hold an entry of it.
-    fn check_evictable(&self) -> Result<(), String> {
-        for class in EvictionClass::ALL {
-            let listed = self.evictable.iter(class, &self.streams);
-            let listed: HashSet<StreamKey, FixedState> = listed.collect();
-            let len = self.evictable.len(class);
-            hold!(listed.len() == len, "{len} places for {} streams as {class:?}", listed.len());
-            for (key, stream) in self.streams.iter() {
-                let is_listed = listed.contains(&key);
-                hold!(
-                    is_listed == stream.holds(class),
-                    "stream {key:?} is listed as {class:?}: {is_listed}"
-                );
-            }
         }
         Ok(())
     }

@@ -63,9 +63,7 @@ impl Registry {
                 None => 0,
             },
             Target::Everyone => {
-                if self.mass_close.is_none() {
-                    self.ready.push(Ready::CloseEveryone);
-                }
+                self.queue_turn(Ready::CloseEveryone);
                 let walk = TableWalk::of_present(&self.conns, self.last_serial);
                 self.mass_close = Some(MassCloseEveryone { reason, walk });
                 self.counters.open + self.counters.waiting
@@ -88,7 +86,7 @@ impl Registry {
         let before = stream.members.len() as u32;
         if before > 0 {
             stream.mass_close = Some(MassClose { reason, before });
-            self.queue_stream(key);
+            self.queue_turn(Ready::Stream(key));
         }
         before
     }
@@ -110,7 +108,7 @@ impl Registry {
         }
         let stream = self.streams.get(key);
         if stream.is_some_and(|stream| stream.mass_close.is_some() || stream.fan_out.is_some()) {
-            self.queue_stream(key);
+            self.queue_turn(Ready::Stream(key));
         }
     }
 
@@ -125,7 +123,7 @@ impl Registry {
         }
         if !walk.is_over() {
             self.mass_close = Some(MassCloseEveryone { reason, walk });
-            self.ready.push(Ready::CloseEveryone);
+            self.queue_turn(Ready::CloseEveryone);
         }
     }
 
@@ -181,9 +179,7 @@ impl Registry {
     fn leave_everything(&mut self, slot: ConnKey, reason: CloseReason) {
         let conn = self.conns.id(slot);
         self.remember_closed(slot, reason);
-        if core::mem::take(&mut self.conns.hot_mut(slot).ready) {
-            self.leave_ready_queue(Ready::Conn(conn));
-        }
+        self.cancel_turn(Ready::Conn(slot));
         let memberships = core::mem::take(&mut self.conns.cold_mut(slot).memberships);
         for membership in memberships {
             self.leave_stream(slot, membership);

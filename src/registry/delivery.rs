@@ -164,7 +164,7 @@ impl Registry {
         };
         delivery.stored.push(Stored { session, position });
         if !stream.members.is_empty() {
-            self.queue_stream(key);
+            self.queue_turn(Ready::Stream(key));
         }
         self.keep_budgets(key);
     }
@@ -176,9 +176,7 @@ impl Registry {
         }
         let excluded = message.excluded().and_then(|conn| self.open_slot(conn));
         delivery.live = self.counters.open - u32::from(excluded.is_some());
-        if self.announcements.is_empty() {
-            self.ready.push(Ready::Announcement);
-        }
+        self.queue_turn(Ready::Announcement);
         let walk = TableWalk::of_slots(&self.conns);
         self.announcements.push_back(Announcement { message, walk, sent: 0, skipped: 0 });
     }
@@ -214,7 +212,7 @@ impl Registry {
             self.notice(Notice::Announced { sent, skipped });
         }
         if !self.announcements.is_empty() {
-            self.ready.push(Ready::Announcement);
+            self.queue_turn(Ready::Announcement);
         }
         lent
     }
@@ -454,10 +452,11 @@ impl Registry {
         self.timers.cancel(Timer::Stream(key));
         self.steps.add(self.streams[key].log.steps());
         self.edit_log(key, |stream, _, _| stream.log = Log::new());
-        let stream = self.streams.remove(key);
-        if stream.queued {
-            self.leave_ready_queue(Ready::Stream { key, epoch: stream.epoch });
+        self.cancel_turn(Ready::Stream(key));
+        if self.to_trim == Some(key) {
+            self.to_trim = None;
         }
+        self.streams.remove(key);
     }
 
     /// The slot of a connection that is open.

@@ -92,6 +92,7 @@ impl Registry {
     pub fn cancel_drain(&mut self, now: Timestamp) -> bool {
         record!(self, now, cancel_drain());
         self.advance(now);
+        self.cancel_turn(Ready::Drain);
         self.drain.take().is_some()
     }
 
@@ -109,15 +110,15 @@ impl Registry {
 
     fn queue_drain(&mut self) {
         let waits = self.drain.is_some_and(|drain| !drain.is_announced());
-        if waits && !self.drain_queued {
-            self.drain_queued = true;
-            self.ready.push(Ready::Drain);
+        if waits {
+            self.queue_turn(Ready::Drain);
+        } else {
+            self.cancel_turn(Ready::Drain);
         }
     }
 
     /// One slice of the announcement: it also arms each connection's place in the plan.
     pub(super) fn serve_drain(&mut self) -> Option<Lent> {
-        self.drain_queued = false;
         let mut drain = self.drain?;
         while !drain.is_announced() && self.recipients.len() < self.config.fanout_chunk as usize {
             let Some(slot) = drain.announced.step(&self.conns) else { continue };

@@ -37,10 +37,10 @@ impl Registry {
             timers,
             outbox,
             ready,
+            own_turns,
             announcements,
             mass_close,
             drain,
-            drain_queued,
             drains,
             notices,
             closing,
@@ -63,7 +63,7 @@ impl Registry {
         (config, now, pauses, conns, waiting, sessions, rooms, runs, evictable).hash(&mut state);
         streams.hash(&mut state);
         timers.hash(&mut state);
-        (outbox, ready, announcements, mass_close, drain, drain_queued, drains).hash(&mut state);
+        (outbox, ready, own_turns, announcements, mass_close, drain, drains).hash(&mut state);
         (notices, closing, leaving, connects).hash(&mut state);
         (last_serial, last_epoch, to_trim).hash(&mut state);
         // The gauges; no sum decides anything.

@@ -45,7 +45,7 @@ use crate::room::Rooms;
 use crate::run::Runs;
 use crate::session::Sessions;
 use crate::stats::Notice;
-use crate::store::{Ring, Steps, Table, Timers, TokenBucket, mix};
+use crate::store::{Links, Ring, Steps, Table, Timers, TokenBucket, mix};
 use crate::stream::{Stream, StreamKey};
 use crate::time::Timestamp;
 use crate::waiting::Waiting;
@@ -62,8 +62,7 @@ pub use self::input::{Inbound, Resume, Target, Who};
 use self::outbox::Outbox;
 pub(crate) use self::owned_action::{OwnedAction, OwnedFact};
 use self::poll::Lent;
-pub(crate) use self::ready::Ready;
-use self::ready::ReadyQueue;
+use self::ready::Turns;
 pub use self::survey::Survey;
 use self::timer::Timer;
 pub use self::user::{UserScope, Within};
@@ -114,12 +113,12 @@ pub struct Registry {
     /// Direct messages and what the registry itself decided, in order; handed out first.
     outbox: Outbox,
     /// What has derived actions to give, in order.
-    ready: ReadyQueue,
+    ready: Ring<Turns>,
+    /// The links of the turns that the registry itself has.
+    own_turns: [Links; 3],
     announcements: VecDeque<Announcement>,
     mass_close: Option<MassCloseEveryone>,
     drain: Option<Drain>,
-    /// Whether a turn is queued for it. It may outlive a drain that was cancelled.
-    drain_queued: bool,
     /// How many there have been.
     drains: u32,
     notices: VecDeque<Notice>,
@@ -144,7 +143,7 @@ pub struct Registry {
     lent: Option<Lent>,
     /// The stream of the entry lent by the last poll, which everybody may have now: its log is
     /// trimmed in the next poll, when nothing is lent any more.
-    to_trim: Option<(StreamKey, u64)>,
+    to_trim: Option<StreamKey>,
     /// Steps through what is in no table, and through logs that are gone.
     steps: Steps,
     /// Where inputs are written down. It is no part of the state: nothing is decided by it.
@@ -213,11 +212,11 @@ impl Registry {
             streams: Table::new(),
             timers: Timers::new(),
             outbox: Outbox::new(),
-            ready: ReadyQueue::new(),
+            ready: Ring::new(),
+            own_turns: [Links::OUT; 3],
             announcements: VecDeque::new(),
             mass_close: None,
             drain: None,
-            drain_queued: false,
             drains: 0,
             notices: VecDeque::new(),
             closing: Ring::new(),

@@ -4,19 +4,17 @@ use core::ops::Range;
 use core::time::Duration;
 
 use crate::action::{Action, Body, Message, StreamRef};
-use crate::conn::ConnKey;
 use crate::id::ConnId;
 #[cfg(feature = "journal")]
 use crate::journal::digest_of;
 use crate::log::{Content, Entry};
 use crate::stats::Notice;
-use crate::store::Key;
 use crate::stream::{Owner, StreamKey};
 use crate::time::Timestamp;
 
 use super::Registry;
 use super::owned_action::OwnedAction;
-use super::ready::{Ready, ReadyQueue};
+use super::ready::Ready;
 
 /// What a poll lends until the next call. Its recipients are in [`Registry::recipients`].
 #[derive(Clone)]
@@ -78,17 +76,14 @@ impl Registry {
                 }
                 return Some(Lent::Owned(owned));
             }
-            let Some(turn) = self.ready.pop() else {
+            let Some(turn) = self.next_turn() else {
                 // Whoever had nothing left to catch up on has come to the end without a word.
                 self.trim_lent();
                 return None;
             };
-            if !self.is_still_ready(&turn) {
-                continue;
-            }
             let lent = match turn {
-                Ready::Stream { key, .. } => self.serve_stream(key),
-                Ready::Conn(conn) => self.serve_conn(ConnKey::of_slot(conn.index())),
+                Ready::Stream(key) => self.serve_stream(key),
+                Ready::Conn(conn) => self.serve_conn(conn),
                 Ready::Announcement => self.serve_announcement(),
                 Ready::Drain => self.serve_drain(),
                 Ready::CloseEveryone => {
@@ -170,26 +165,5 @@ impl Registry {
             Owner::Session(session) => StreamRef::Session(self.sessions.id(session)),
             Owner::Room(room) => StreamRef::Room(&self.rooms.get(room).name),
         }
-    }
-
-    /// Whether the holder of a turn is still there, and still waits for it.
-    pub(super) fn is_still_ready(&self, turn: &Ready) -> bool {
-        match turn {
-            Ready::Stream { key, epoch } => {
-                self.streams.get(*key).is_some_and(|stream| stream.epoch == *epoch && stream.queued)
-            }
-            Ready::Conn(conn) => {
-                self.conns.resolve(*conn).is_some_and(|slot| self.conns.hot(slot).ready)
-            }
-            Ready::Announcement => !self.announcements.is_empty(),
-            Ready::Drain => self.drain_queued,
-            Ready::CloseEveryone => self.mass_close.is_some(),
-        }
-    }
-
-    pub(super) fn leave_ready_queue(&mut self, entry: Ready) {
-        let mut queue = core::mem::replace(&mut self.ready, ReadyQueue::new());
-        queue.abandon(entry, |entry| self.is_still_ready(entry));
-        self.ready = queue;
     }
 }

@@ -22,22 +22,11 @@ enum Next {
 }
 
 impl Registry {
-    /// Queues a turn for a stream that has something to give, if it has none.
-    pub(super) fn queue_stream(&mut self, key: StreamKey) {
-        let stream = &mut self.streams[key];
-        if !stream.queued {
-            stream.queued = true;
-            self.ready.push(Ready::Stream { key, epoch: stream.epoch });
-        }
-    }
-
     /// Queues a turn for a connection that lags and whose window is at most half full.
     pub(super) fn ready_if_room(&mut self, slot: ConnKey) {
-        let conn = self.conns.hot_mut(slot);
-        if conn.lagging > 0 && !conn.ready && conn.window.is_half_empty(self.config.window) {
-            conn.ready = true;
-            let conn = self.conns.id(slot);
-            self.ready.push(Ready::Conn(conn));
+        let conn = self.conns.hot(slot);
+        if conn.lagging > 0 && conn.window.is_half_empty(self.config.window) {
+            self.queue_turn(Ready::Conn(slot));
         }
     }
 
@@ -68,7 +57,6 @@ impl Registry {
     /// lack, one entry a poll. Until the stretch has had all of its entries the turn goes on; then the
     /// stream goes to the back of the queue.
     pub(super) fn serve_stream(&mut self, key: StreamKey) -> Option<Lent> {
-        self.streams[key].queued = false;
         if self.streams[key].mass_close.is_some() {
             self.close_members(key);
             return None;
@@ -78,7 +66,7 @@ impl Registry {
             let Some(offset) = self.streams[key].next_of_stretch(chunk) else {
                 let is_over = !self.streams[key].end_stretch();
                 if fan_out.has_given() && !is_over {
-                    self.queue_stream(key);
+                    self.queue_turn(Ready::Stream(key));
                     return None;
                 }
                 continue;
@@ -90,10 +78,9 @@ impl Registry {
             self.counters.sent += self.recipients.len() as u64;
             let stream = &mut self.streams[key];
             if stream.next_of_stretch(chunk).is_some() {
-                stream.queued = true;
-                self.ready.push_front(Ready::Stream { key, epoch: stream.epoch });
+                self.go_on(Ready::Stream(key));
             } else if stream.end_stretch() {
-                self.queue_stream(key);
+                self.queue_turn(Ready::Stream(key));
             } else {
                 self.trim_later(key);
             }
@@ -214,7 +201,6 @@ impl Registry {
     /// get theirs. A large entry that does not fit holds back all its streams, so that the window
     /// empties for it.
     pub(super) fn serve_conn(&mut self, slot: ConnKey) -> Option<Lent> {
-        self.conns.hot_mut(slot).ready = false;
         let memberships = self.conns.cold(slot).memberships.len() as u32;
         for step in 0..memberships {
             let cold = self.conns.cold(slot);
@@ -253,10 +239,8 @@ impl Registry {
                 self.catch_up(membership.stream, membership.index);
             }
             // Not `ready_if_room`: a turn goes on until the window is full, not half full.
-            let hot = self.conns.hot_mut(slot);
-            if hot.lagging > 0 && !hot.ready {
-                hot.ready = true;
-                self.ready.push(Ready::Conn(conn));
+            if self.conns.hot(slot).lagging > 0 {
+                self.queue_turn(Ready::Conn(slot));
             }
             return Some(lent);
         }

@@ -1,17 +1,18 @@
 //! The ready queue: what has derived actions to give takes turns, first in, first out.
 
-use alloc::collections::VecDeque;
-
-use crate::id::ConnId;
+use crate::conn::ConnKey;
+use crate::store::{Key, Linked, Links, MAX_SLOTS, Packed, Ring};
 use crate::stream::StreamKey;
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Ready {
-    /// A stream with entries to hand out, or members to close. The epoch tells it from the next
-    /// stream with the same key.
-    Stream { key: StreamKey, epoch: u64 },
+use super::Registry;
+
+/// What may have a turn in the queue, and has one at most.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ready {
     /// A connection that catches up.
-    Conn(ConnId),
+    Conn(ConnKey),
+    /// A stream with entries to hand out, or members to close.
+    Stream(StreamKey),
     /// The oldest announcement.
     Announcement,
     /// A drain is being announced.
@@ -20,60 +21,107 @@ pub(crate) enum Ready {
     CloseEveryone,
 }
 
-/// A FIFO in which each stream and each connection has at most one turn.
-///
-/// A turn whose holder has gone is taken out lazily: [`ReadyQueue::abandon`] counts them, and says when
-/// there are so many that they should be swept out, so that memory follows the holders alive.
-#[derive(Clone, Hash)]
-pub(crate) struct ReadyQueue {
-    queue: VecDeque<Ready>,
-    abandoned: usize,
+impl Ready {
+    /// What the registry itself has a turn for.
+    const OWN: [Self; 3] = [Self::Announcement, Self::Drain, Self::CloseEveryone];
 }
 
-impl ReadyQueue {
-    pub(crate) const fn new() -> Self {
-        Self { queue: VecDeque::new(), abandoned: 0 }
+impl Packed for Ready {
+    fn pack(self) -> u32 {
+        let (kind, slot) = match self {
+            Self::Conn(conn) => (0, conn.slot()),
+            Self::Stream(stream) => (1, stream.slot()),
+            Self::Announcement => (2, 0),
+            Self::Drain => (2, 1),
+            Self::CloseEveryone => (2, 2),
+        };
+        (kind * MAX_SLOTS + slot) as u32
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
-    pub(crate) fn push(&mut self, turn: Ready) {
-        self.queue.push_back(turn);
-    }
-
-    /// What has not ended its turn goes on with it.
-    pub(crate) fn push_front(&mut self, turn: Ready) {
-        self.queue.push_front(turn);
-    }
-
-    pub(crate) fn pop(&mut self) -> Option<Ready> {
-        let turn = self.queue.pop_front();
-        if self.queue.is_empty() {
-            self.abandoned = 0;
+    fn unpack(bits: u32) -> Self {
+        let slot = bits as usize % MAX_SLOTS;
+        match bits as usize / MAX_SLOTS {
+            0 => Self::Conn(ConnKey::of_slot(slot)),
+            1 => Self::Stream(StreamKey::of_slot(slot)),
+            _ => Self::OWN[slot],
         }
-        turn
+    }
+}
+
+/// What has a turn: its links lie in the record of the connection or of the stream.
+pub(super) enum Turns {}
+
+impl Linked for Turns {
+    type Key = Ready;
+    type Records = Registry;
+
+    fn links(registry: &Registry, ready: Ready) -> Links {
+        match ready {
+            Ready::Conn(conn) => registry.conns.cold(conn).ready,
+            Ready::Stream(stream) => registry.streams[stream].ready,
+            own => registry.own_turns[own.pack() as usize % MAX_SLOTS],
+        }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Ready> {
-        self.queue.iter()
+    fn links_mut(registry: &mut Registry, ready: Ready) -> &mut Links {
+        match ready {
+            Ready::Conn(conn) => &mut registry.conns.cold_mut(conn).ready,
+            Ready::Stream(stream) => &mut registry.streams[stream].ready,
+            own => &mut registry.own_turns[own.pack() as usize % MAX_SLOTS],
+        }
+    }
+}
+
+impl Registry {
+    /// Queues a turn at the back. Nothing happens if it has one.
+    pub(super) fn queue_turn(&mut self, ready: Ready) {
+        self.with_ready(|queue, registry| queue.push(registry, ready));
     }
 
-    /// Takes out the turns of a holder that goes: at once when nothing else waits, otherwise with
-    /// many others.
-    pub(crate) fn abandon(&mut self, turn: Ready, alive: impl FnMut(&Ready) -> bool) {
-        if self.queue.back() == Some(&turn) {
-            self.queue.pop_back();
-        } else {
-            self.abandoned += 1;
-            if self.abandoned > 32 && self.abandoned * 2 > self.queue.len() {
-                self.queue.retain(alive);
-                self.abandoned = 0;
+    /// Goes on with a turn that has begun: at the front.
+    pub(super) fn go_on(&mut self, ready: Ready) {
+        self.with_ready(|queue, registry| queue.push_front(registry, ready));
+    }
+
+    /// Takes its turn away. Nothing happens if it has none.
+    pub(super) fn cancel_turn(&mut self, ready: Ready) {
+        self.with_ready(|queue, registry| queue.remove(registry, ready));
+    }
+
+    /// The next turn, which is over with that.
+    pub(super) fn next_turn(&mut self) -> Option<Ready> {
+        let next = self.ready.front()?;
+        self.cancel_turn(next);
+        Some(next)
+    }
+
+    pub(super) fn has_turn(&self, ready: Ready) -> bool {
+        Turns::links(self, ready).is_in()
+    }
+
+    /// The ends of the queue lie in the registry, and so do the records: they are taken out meanwhile.
+    fn with_ready(&mut self, change: impl FnOnce(&mut Ring<Turns>, &mut Self) -> bool) {
+        let mut queue = core::mem::replace(&mut self.ready, Ring::new());
+        change(&mut queue, self);
+        self.ready = queue;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_that_is_packed_is_the_same_when_unpacked() {
+        for slot in [0, 1, MAX_SLOTS - 1] {
+            let ready = [
+                Ready::Conn(ConnKey::of_slot(slot)),
+                Ready::Stream(StreamKey::of_slot(slot)),
+                Ready::OWN[slot % 3],
+            ];
+            for ready in ready {
+                assert_eq!(Ready::unpack(ready.pack()), ready);
             }
-        }
-        if self.queue.is_empty() {
-            self.abandoned = 0;
         }
     }
 }

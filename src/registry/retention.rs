@@ -64,19 +64,16 @@ impl Registry {
 
     /// Trims a log as soon as nothing of it is lent any more: in the next poll.
     pub(super) fn trim_later(&mut self, key: StreamKey) {
-        let later = (key, self.streams[key].epoch);
         // At most one entry is lent by a poll: perhaps of this stream, and then of no other.
-        if self.to_trim != Some(later) {
+        if self.to_trim != Some(key) {
             self.trim_lent();
-            self.to_trim = Some(later);
+            self.to_trim = Some(key);
         }
     }
 
     /// Trims the log of what the last poll lent.
     pub(super) fn trim_lent(&mut self) {
-        if let Some((key, epoch)) = self.to_trim.take()
-            && self.streams.get(key).is_some_and(|stream| stream.epoch == epoch)
-        {
+        if let Some(key) = self.to_trim.take() {
             self.trim_history(key);
         }
     }

@@ -89,6 +89,22 @@ impl<L: Linked> Ring<L> {
         true
     }
 
+    /// Enters at the front. `false`, and nothing happens: it is in the queue.
+    pub(crate) fn push_front(&mut self, records: &mut L::Records, key: L::Key) -> bool {
+        let links = L::links_mut(records, key);
+        if links.is_in() {
+            return false;
+        }
+        *links = Links { before: END, after: self.front };
+        match unpack(self.front) {
+            None => self.back = key.pack(),
+            Some(front) => L::links_mut(records, front).before = key.pack(),
+        }
+        self.front = key.pack();
+        self.len += 1;
+        true
+    }
+
     /// Leaves from where it is. `false`, and nothing happens: it is not in the queue.
     pub(crate) fn remove(&mut self, records: &mut L::Records, key: L::Key) -> bool {
         let links = core::mem::replace(L::links_mut(records, key), Links::OUT);
@@ -247,13 +263,19 @@ mod tests {
             let is_in = model.contains(&key);
             let links = if which == 0 { records[key].odd } else { records[key].even };
             assert_eq!(links.is_in(), is_in);
-            if next(2) == 0 {
-                let entered = match which {
-                    0 => odd.push(&mut records, key),
-                    _ => even.push(&mut records, key),
+            let way = next(4);
+            if way < 2 {
+                let entered = match (which, way) {
+                    (0, 0) => odd.push(&mut records, key),
+                    (0, _) => odd.push_front(&mut records, key),
+                    (_, 0) => even.push(&mut records, key),
+                    _ => even.push_front(&mut records, key),
                 };
                 assert_eq!(entered, !is_in);
-                model.extend(entered.then_some(key));
+                match way {
+                    0 => model.extend(entered.then_some(key)),
+                    _ => entered.then_some(key).into_iter().for_each(|it| model.push_front(it)),
+                }
             } else {
                 let left = match which {
                     0 => odd.remove(&mut records, key),

@@ -167,6 +167,17 @@ fn a_drain_that_is_cancelled_before_anybody_was_told_and_begun_again_tells_every
 }
 
 #[test]
+fn a_drain_that_is_cancelled_leaves_nothing_to_poll() {
+    let (mut world, _) = world(3);
+    world.settle();
+    world.registry.drain(world.now, None);
+    assert!(world.registry.has_actions());
+    assert!(world.registry.cancel_drain(world.now));
+    assert!(!world.registry.has_actions());
+    world.check();
+}
+
+#[test]
 fn a_second_drain_sets_a_new_end_and_tells_everybody_again() {
     let (mut world, conns) = world(10);
     world.registry.drain(world.now, Some(secs(3_600)));
