@@ -6,7 +6,7 @@ use crate::conn::{ConnKey, Membership, State};
 use crate::id::ConnId;
 use crate::log::{self, Entry, Late, Reader};
 use crate::stats::Notice;
-use crate::stream::{Member, Owner, StreamKey};
+use crate::stream::{FanOut, Member, Owner, StreamKey};
 
 use super::Registry;
 use super::owned_action::{Origin, OwnedAction};
@@ -65,7 +65,7 @@ impl Registry {
         while let Some(fan_out) = self.streams[key].fan_out {
             let Some(offset) = self.streams[key].next_of_stretch(chunk) else {
                 let is_over = !self.streams[key].end_stretch();
-                if fan_out.has_given() && !is_over {
+                if fan_out.has_served() && !is_over {
                     self.queue_turn(Ready::Stream(key));
                     return None;
                 }
@@ -77,6 +77,7 @@ impl Registry {
             }
             self.counters.sent += self.recipients.len() as u64;
             let stream = &mut self.streams[key];
+            stream.fan_out.iter_mut().for_each(FanOut::serve);
             if stream.next_of_stretch(chunk).is_some() {
                 self.go_on(Ready::Stream(key));
             } else if stream.end_stretch() {

@@ -32,12 +32,14 @@ pub(crate) struct FanOut {
     /// The members of the stretch under way. It is empty before it begins.
     begin: u32,
     end: u32,
+    /// Whether a member of the stretch under way was handed anything.
+    has_served: bool,
 }
 
 impl FanOut {
     /// A pass with what is appended after an offset.
     pub(crate) const fn after(from: u64) -> Self {
-        Self { from, upto: from, given: from, begin: 0, end: 0 }
+        Self { from, upto: from, given: from, begin: 0, end: 0, has_served: false }
     }
 
     /// Begins a stretch of at most `chunk` members, unless one is under way. The first settles how far
@@ -67,9 +69,16 @@ impl FanOut {
         self.given
     }
 
-    /// Whether the stretch under way has had anything.
-    pub(crate) const fn has_given(&self) -> bool {
-        self.given > self.from
+    /// A member of the stretch under way was handed what it was given.
+    pub(crate) const fn serve(&mut self) {
+        self.has_served = true;
+    }
+
+    /// Whether a member of the stretch under way was handed anything. A turn that serves none goes on with
+    /// the next stretch: otherwise an announcement that is always one stretch ahead, and fills the
+    /// windows, would leave it with none.
+    pub(crate) const fn has_served(&self) -> bool {
+        self.has_served
     }
 
     /// Whether something that begins after `offset`, and of which the stretch has not had all, is part of
@@ -87,7 +96,7 @@ impl FanOut {
     /// `head`.
     pub(crate) const fn next_stretch(self, members: u32, head: u64) -> Option<Self> {
         if self.end < members {
-            Some(Self { given: self.from, begin: self.end, ..self })
+            Some(Self { given: self.from, begin: self.end, has_served: false, ..self })
         } else if self.upto < head {
             Some(Self::after(self.upto))
         } else {
@@ -137,13 +146,14 @@ mod tests {
                 assert!(fan_out.is_about(offset - 1));
                 fan_out.give(offset);
             }
-            assert!(fan_out.has_given() && !fan_out.is_about(5));
+            fan_out.serve();
+            assert!(!fan_out.is_about(5));
             stretches.push(fan_out.stretch());
             match fan_out.next_stretch(10, 5) {
                 Some(next) => fan_out = next,
                 None => break,
             }
-            assert!(!fan_out.has_given());
+            assert!(!fan_out.has_served());
             fan_out.begin_stretch(4, 10, |_| unreachable!("the pass is settled"));
         }
         assert_eq!(stretches, [0..4, 4..8, 8..10]);

@@ -82,6 +82,18 @@ fn an_announcement_and_a_storm_take_turns() {
 }
 
 #[test]
+fn a_message_finds_those_whom_an_announcement_has_not_filled() {
+    // Each has room for one of the two, and the announcement is first.
+    let mut world = World::with(config().fanout_chunk(1).window(100).interval(secs(0)));
+    let conns: Vec<_> = (0..3).map(|_| world.open("alice", "main")).collect();
+    world.tell_everyone(&text_of_cost(100));
+    world.tell_session(conns[0], &text_of_cost(100));
+    let to = core::iter::from_fn(|| world.step()).map(|polled| polled.to[0]).collect::<Vec<_>>();
+    assert_eq!(to, conns, "the second is not passed over by both");
+    assert_eq!(world.seen(conns[1]), [&text_of_cost(100)[..]]);
+}
+
+#[test]
 fn two_storms_take_turns() {
     let (mut world, conns) = crowd(20);
     for conn in &conns {
