@@ -331,6 +331,8 @@ impl Config {
         sum([
             times(lists, (size_of::<Membership>() + size_of::<LateJoin>()) as u64),
             times(times(members, SHRINK).saturating_add(places), size_of::<Member>() as u64),
+            // The lists of chunks: where there are any, each is for a thousand.
+            members,
         ])
     }
 

@@ -2,7 +2,6 @@
 
 mod fan_out;
 
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::action::{CloseReason, Position};
@@ -11,7 +10,7 @@ use crate::log::{Bounds, Log};
 use crate::room::RoomKey;
 use crate::run::Runs;
 use crate::session::SessionKey;
-use crate::store::{Links, key};
+use crate::store::{Dense, Links, key};
 use crate::time::Deadline;
 
 use self::fan_out::ENTRIES_OF_STRETCH;
@@ -56,8 +55,8 @@ pub(crate) struct Stream {
     pub(crate) log: Log,
     /// Every member's cursor is here or later. What is before is kept for a resume only.
     pub(crate) delivered_to_all: u64,
-    /// Dense, so that fan-out is a walk over an array and its order is deterministic.
-    pub(crate) members: Vec<Member>,
+    /// Without holes, so that fan-out is a walk over an array and its order is deterministic.
+    pub(crate) members: Dense<Member>,
     /// How many members lag.
     pub(crate) lagging: u32,
     /// `None`: every member that does not lag has everything.
@@ -70,13 +69,13 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) const fn new(owner: Owner, epoch: u64) -> Self {
+    pub(crate) fn new(owner: Owner, epoch: u64) -> Self {
         Self {
             owner,
             epoch,
             log: Log::new(),
             delivered_to_all: 0,
-            members: Vec::new(),
+            members: Dense::new(),
             lagging: 0,
             fan_out: None,
             mass_close: None,
@@ -152,11 +151,6 @@ impl Stream {
         let member = self.members.swap_remove(index as usize);
         self.lagging -= u32::from(member.lagging);
         let from = self.members.len() as u32;
-        if self.members.is_empty() {
-            self.members = Vec::new();
-        } else if self.members.capacity() > 64 && self.members.len() * 4 < self.members.capacity() {
-            self.members.shrink_to(self.members.len() * 2);
-        }
         let moved = (index < from).then(|| self.members[index as usize].conn);
         let missed = self.fan_out.as_mut().is_some_and(|fan_out| fan_out.remove(index, from));
         if let Some(mass_close) = &mut self.mass_close {

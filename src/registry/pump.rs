@@ -108,7 +108,7 @@ impl Registry {
         let begins = entry.map_or(offset - 1, Entry::begins_after);
         let whole = content.map(|content| content.cost());
         let mut after = None;
-        for index in stretch {
+        for index in stretch.clone() {
             let member = self.streams[key].members[index as usize];
             if member.lagging || member.cursor >= offset {
                 continue;
@@ -134,7 +134,12 @@ impl Registry {
                 self.recipients.push(conn);
                 self.hand_out(member.conn, cost.unwrap_or(0));
             }
-            self.streams[key].members[index as usize].cursor = offset;
+        }
+        // All have had the entry now but for those that lag.
+        let stretch = stretch.start as usize..stretch.end as usize;
+        let members = self.streams[key].members.range_mut(stretch);
+        for member in members.filter(|member| !member.lagging) {
+            member.cursor = member.cursor.max(offset);
         }
         after.unwrap_or(begins)
     }

@@ -125,7 +125,7 @@ impl Registry {
             release -= 1;
             plan.release.push(session);
             plan.impact.sessions += 1;
-            for member in &self.streams[self.sessions.get(session).stream].members {
+            for member in self.streams[self.sessions.get(session).stream].members.iter() {
                 leaves[member.conn.slot()] = true;
                 plan.impact.evicted += 1;
             }

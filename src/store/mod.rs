@@ -15,6 +15,7 @@ use core::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::quality::FixedState;
 
+mod dense;
 mod jitter;
 mod names;
 mod ring;
@@ -23,6 +24,7 @@ mod table;
 mod timers;
 mod token_bucket;
 
+pub(crate) use self::dense::Dense;
 pub(crate) use self::jitter::{mix, scale};
 pub(crate) use self::names::{Names, bytes as names_bytes};
 pub(crate) use self::ring::{Linked, Links, Ring, linked};
