@@ -17,7 +17,7 @@ use crate::room::Room;
 use crate::run::{CALL_COST, Call, Run};
 use crate::session::{Session, User};
 use crate::stats::Notice;
-use crate::store::{names_bytes, table_bytes, timers_bytes};
+use crate::store::{KEPT, SPARSE, names_bytes, table_bytes, timers_bytes};
 use crate::stream::{Member, Stream};
 use crate::waiting::Queue;
 
@@ -25,8 +25,8 @@ use crate::waiting::Queue;
 const GROWTH: u64 = 2;
 /// Collections that had more give memory back when they are less than a fourth full, down to this
 /// many places.
-const SHRINK: u64 = 4;
-const KEPT_PLACES: u64 = 64;
+const SHRINK: u64 = SPARSE as u64;
+const KEPT_PLACES: u64 = KEPT as u64;
 /// A place in a hash table: a slot number or two, and a byte of control, at seven eighths full.
 const INDEX: u64 = 2 * (24 + 1);
 /// A name of its own: the longest, and what an allocation may cost beside it.

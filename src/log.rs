@@ -17,7 +17,7 @@ use hashbrown::HashTable;
 
 use crate::action::{Key, Message};
 use crate::run::{RunEntry, RunKey, Runs};
-use crate::store::{Steps, hash_unordered};
+use crate::store::{KEPT, Steps, hash_unordered, shrunk};
 use crate::time::Timestamp;
 
 use self::entry::What;
@@ -423,8 +423,8 @@ impl Log {
         let (len, room) = (keys.newest.len(), keys.newest.capacity());
         if len == 0 {
             self.keys = None;
-        } else if room > KEYS_KEPT && len * 4 < room {
-            keys.newest.shrink_to(len * 2, |(hash, _)| *hash);
+        } else if let Some(places) = shrunk(len, room, KEYS_KEPT) {
+            keys.newest.shrink_to(places, |(hash, _)| *hash);
         }
     }
 
@@ -458,8 +458,8 @@ impl Log {
         }
         if self.entries.is_empty() {
             self.entries = VecDeque::new();
-        } else if self.entries.capacity() > 64 && self.entries.len() * 4 < self.entries.capacity() {
-            self.entries.shrink_to(self.entries.len() * 2);
+        } else if let Some(places) = shrunk(self.entries.len(), self.entries.capacity(), KEPT) {
+            self.entries.shrink_to(places);
         }
     }
 }

@@ -16,10 +16,10 @@ use core::ops::{Index, IndexMut, Range};
 
 use smallvec::SmallVec;
 
+use super::{KEPT, shrunk};
+
 /// How many items a chunk holds.
 const CHUNK: usize = 1_024;
-/// The first chunk gives memory back when it is less than a fourth full, down to this many places.
-const KEPT: usize = 64;
 /// How many places the first chunk begins with.
 const FIRST: usize = 2;
 
@@ -87,13 +87,13 @@ impl<T: Copy> Dense<T> {
         chunk.pop();
         if chunk.is_empty() {
             self.chunks.pop();
-            if self.chunks.len() * 4 <= self.chunks.capacity() {
+            if shrunk(self.chunks.len(), self.chunks.capacity(), 1).is_some() {
                 self.chunks.shrink_to_fit();
             }
         } else if self.chunks.len() == 1 {
             let first = &mut self.chunks[0];
-            if first.capacity() > KEPT && first.len() * 4 < first.capacity() {
-                first.shrink_to(first.len() * 2);
+            if let Some(places) = shrunk(first.len(), first.capacity(), KEPT) {
+                first.shrink_to(places);
             }
         }
     }
@@ -172,7 +172,9 @@ mod tests {
                 if left < CHUNK { (4 * left).max(KEPT) } else { left.next_multiple_of(CHUNK) };
             assert!(places(&dense) <= most, "{} places for {left}", places(&dense));
             assert!(dense.chunks.capacity() <= 4 * (left / CHUNK + 1));
+            let is_early = (CHUNK / 4..CHUNK).contains(&left);
+            assert!(!is_early || places(&dense) == CHUNK, "not before time");
         }
-        assert!(places(&dense) == 0 && !dense.chunks.spilled());
+        assert!(dense.is_empty() && places(&dense) == 0 && !dense.chunks.spilled());
     }
 }

@@ -31,6 +31,15 @@ mod tests {
         assert_eq!(scale(Duration::MAX, u64::MAX), Duration::from_nanos(u64::MAX - 1));
     }
 
+    /// The first numbers of SplitMix64 from the seed 0, of the author's own program.
+    #[test]
+    fn mixes_as_splitmix64_does() {
+        let step = 0x9e37_79b9_7f4a_7c15_u64;
+        let numbers = [0, 1, 2].map(|turn| mix(step.wrapping_mul(turn)));
+        let known = [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f];
+        assert_eq!(numbers, known);
+    }
+
     #[test]
     fn mixed_neighbours_are_spread_evenly() {
         let mut quarters = [0; 4];

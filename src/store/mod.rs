@@ -19,6 +19,7 @@ mod dense;
 mod jitter;
 mod names;
 mod ring;
+mod sparse;
 mod steps;
 mod table;
 mod timers;
@@ -28,6 +29,7 @@ pub(crate) use self::dense::Dense;
 pub(crate) use self::jitter::{mix, scale};
 pub(crate) use self::names::{Names, bytes as names_bytes};
 pub(crate) use self::ring::{Linked, Links, Ring, linked};
+pub(crate) use self::sparse::{KEPT, SPARSE, shrunk};
 pub(crate) use self::steps::Steps;
 pub(crate) use self::table::{Table, bytes as table_bytes};
 pub(crate) use self::timers::{Budget, Timers, bytes as timers_bytes};
@@ -112,3 +114,32 @@ macro_rules! key {
 }
 
 pub(crate) use key;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    key! {
+        TestKey
+    }
+
+    #[test]
+    fn a_slot_that_no_table_can_have_has_no_key() {
+        let last = MAX_SLOTS - 1;
+        assert_eq!(TestKey::try_of_slot(last).map(Key::slot), Some(last));
+        assert!(TestKey::try_of_slot(MAX_SLOTS).is_none());
+    }
+
+    #[test]
+    fn what_has_no_order_is_hashed_in_none() {
+        let hash = |entries: &[u8]| {
+            let mut hasher = FixedState::default().build_hasher();
+            hash_unordered(entries.iter(), &mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(hash(&[1, 2, 3]), hash(&[3, 1, 2]));
+        let others: [&[u8]; 6] = [&[], &[1], &[1, 2], &[1, 3, 3], &[1, 1, 2, 3], &[1, 2, 4]];
+        assert!(others.iter().all(|other| hash(other) != hash(&[1, 2, 3])));
+        assert_ne!(hash(&[1, 1]), hash(&[2, 2]), "equal ones do not take each other away");
+    }
+}

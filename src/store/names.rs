@@ -16,7 +16,7 @@ use core::hash::{BuildHasher, Hash};
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
-use super::{Packed, Steps};
+use super::{Packed, Steps, shrunk};
 
 /// A part is split when the mean of all has more names. A table with 1,024 buckets holds 896 of them,
 /// one with 512 holds 448: both are well filled when parts have 768 and halves 384.
@@ -113,8 +113,8 @@ impl<K: Packed> Names<K> {
         };
         entry.remove();
         self.len -= 1;
-        if part.capacity() > KEPT && part.len() * 4 < part.capacity() {
-            part.shrink_to(part.len() * 2, Place::spread);
+        if let Some(places) = shrunk(part.len(), part.capacity(), KEPT) {
+            part.shrink_to(places, Place::spread);
         }
         if self.len == 0 {
             self.parts = Vec::new();
@@ -148,8 +148,8 @@ impl<K: Packed> Names<K> {
         for place in last {
             self.parts[into].insert_unique(place.spread(), place, Place::spread);
         }
-        if self.parts.len() * 4 < self.parts.capacity() {
-            self.parts.shrink_to(self.parts.len() * 2);
+        if let Some(places) = shrunk(self.parts.len(), self.parts.capacity(), 0) {
+            self.parts.shrink_to(places);
         }
     }
 

@@ -27,7 +27,7 @@ use core::marker::PhantomData;
 
 use crate::time::{Deadline, Timestamp};
 
-use super::{MAX_SLOTS, Packed, Steps};
+use super::{MAX_SLOTS, Packed, Steps, shrunk};
 
 /// Ends a list.
 const NIL: u32 = u32::MAX;
@@ -160,8 +160,8 @@ impl Nodes {
         while chunks.last().is_some_and(Option::is_none) {
             chunks.pop();
         }
-        if chunks.len() * 4 < chunks.capacity() {
-            chunks.shrink_to(chunks.len() * 2);
+        if let Some(places) = shrunk(chunks.len(), chunks.capacity(), 0) {
+            chunks.shrink_to(places);
         }
     }
 
