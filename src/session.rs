@@ -10,7 +10,7 @@ use crate::departed::DepartedUsers;
 use crate::id::{SessionId, ThreadId, UserId};
 use crate::run::OfSession;
 use crate::stats::Pressure;
-use crate::store::{Key, Links, Names, Ring, Table, TokenBucket, key, linked};
+use crate::store::{Links, Names, Ring, SlotKey, Table, TokenBucket, key, linked};
 use crate::stream::StreamKey;
 use crate::time::Timestamp;
 

@@ -171,7 +171,7 @@ pub(crate) struct Removed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Key;
+    use crate::store::SlotKey;
 
     fn conn(slot: u32) -> ConnKey {
         ConnKey::of_slot(slot as usize)

@@ -16,10 +16,10 @@ use crate::store::{Names, Ring, Table, key};
 /// address, as that IPv4 address. Any other IPv6 address counts by its /64, for a client that has
 /// one address of a /64 has all of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Source(Origin);
+pub struct Source(Address);
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Origin {
+enum Address {
     V4(u32),
     V6(u64),
     /// In a replay: what a journal says instead of an address.
@@ -30,8 +30,8 @@ enum Origin {
 impl From<IpAddr> for Source {
     fn from(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
-            IpAddr::V4(address) => Origin::V4(address.to_bits()),
-            IpAddr::V6(address) => Origin::V6((address.to_bits() >> 64) as u64),
+            IpAddr::V4(address) => Address::V4(address.to_bits()),
+            IpAddr::V6(address) => Address::V6((address.to_bits() >> 64) as u64),
         })
     }
 }
@@ -45,23 +45,23 @@ impl fmt::Debug for Source {
 #[cfg(feature = "journal")]
 impl Source {
     pub(crate) const fn from_pseudonym(pseudonym: u64) -> Self {
-        Self(Origin::Pseudonym(pseudonym))
+        Self(Address::Pseudonym(pseudonym))
     }
 
     /// What a journal said; `None` for a source that is made of an address.
     pub(crate) const fn pseudonym(self) -> Option<u64> {
         match self.0 {
-            Origin::Pseudonym(pseudonym) => Some(pseudonym),
-            Origin::V4(_) | Origin::V6(_) => None,
+            Address::Pseudonym(pseudonym) => Some(pseudonym),
+            Address::V4(_) | Address::V6(_) => None,
         }
     }
 
     /// What a journal hashes in the place of the address.
     pub(crate) fn to_bytes(self) -> [u8; 9] {
         let (kind, bits) = match self.0 {
-            Origin::V4(bits) => (4, bits.into()),
-            Origin::V6(bits) => (6, bits),
-            Origin::Pseudonym(bits) => (0, bits),
+            Address::V4(bits) => (4, bits.into()),
+            Address::V6(bits) => (6, bits),
+            Address::Pseudonym(bits) => (0, bits),
         };
         let mut bytes = [kind; 9];
         bytes[1..].copy_from_slice(&u64::to_le_bytes(bits));
@@ -175,7 +175,7 @@ mod tests {
     use alloc::format;
     use core::num::NonZeroU32;
 
-    use crate::store::Key;
+    use crate::store::SlotKey;
     use crate::time::Timestamp;
 
     fn source(address: &str) -> Source {

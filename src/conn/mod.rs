@@ -15,7 +15,7 @@ use crate::action::CloseReason;
 use crate::id::ConnId;
 use crate::log::Late;
 use crate::session::SessionKey;
-use crate::store::{Key, Linked, Links, Steps, Table, TokenBucket, key};
+use crate::store::{Linked, Links, SlotKey, Steps, Table, TokenBucket, key};
 use crate::stream::StreamKey;
 use crate::time::Timestamp;
 use crate::waiting::Source;

@@ -3,7 +3,7 @@
 use core::num::NonZeroU32;
 
 use super::{ConnKey, Conns};
-use crate::store::Key;
+use crate::store::SlotKey;
 
 /// Visits the slots up to where the table ended at the call, each once, over as many turns as it takes.
 ///
@@ -67,7 +67,7 @@ mod tests {
     fn visited(walk: &mut TableWalk, conns: &Conns) -> Vec<usize> {
         let mut visited = Vec::new();
         while !walk.is_over() {
-            visited.extend(walk.step(conns).map(Key::slot));
+            visited.extend(walk.step(conns).map(SlotKey::slot));
         }
         assert_eq!(walk.step(conns), None);
         visited

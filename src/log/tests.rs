@@ -11,7 +11,7 @@ use super::*;
 use crate::action::{Class, Key};
 use crate::id::ConnId;
 use crate::run::{RunEventKind, RunKey};
-use crate::store::Key as _;
+use crate::store::SlotKey as _;
 
 const READER: ConnId = ConnId::new(1, NonZeroU32::MIN);
 

@@ -10,7 +10,7 @@ use crate::ends::RoomEnd;
 use crate::error::RunError;
 use crate::run::CALL_COST;
 use crate::session::UserKey;
-use crate::store::{Key, Linked, Links, MAX_SLOTS, Packed, Ring, Table};
+use crate::store::{Linked, Links, MAX_SLOTS, Packed, Ring, SlotKey, Table};
 use crate::stream::{Owner, Stream, StreamKey};
 use crate::time::Timestamp;
 

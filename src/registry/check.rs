@@ -11,7 +11,7 @@ use crate::action::Ended;
 use crate::conn::{ConnKey, State, deadline};
 use crate::error::Violation;
 use crate::room::RoomKey;
-use crate::store::Key;
+use crate::store::SlotKey;
 use crate::stream::Owner;
 
 use super::Registry;

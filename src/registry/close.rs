@@ -7,7 +7,7 @@ use crate::id::ConnId;
 use crate::room::RoomKey;
 use crate::session::SessionKey;
 use crate::stats::Notice;
-use crate::store::Key;
+use crate::store::SlotKey;
 use crate::stream::{MassClose, StreamKey};
 use crate::time::Timestamp;
 

@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use crate::action::Ended;
 use crate::conn::{ConnKey, State};
 use crate::session::SessionKey;
-use crate::store::Key;
+use crate::store::SlotKey;
 
 use super::Registry;
 use super::owned_action::OwnedAction;

@@ -15,7 +15,7 @@ use super::ready::Ready;
 
 /// What a cursor finds next in its stream.
 #[derive(Clone, Copy)]
-enum Next {
+enum Upcoming {
     Gap { from: u64, to: u64 },
     Entry { offset: u64, cost: u64 },
     Nothing,
@@ -180,16 +180,16 @@ impl Registry {
         }
     }
 
-    fn next_of(&self, key: StreamKey, index: u32) -> Next {
+    fn next_of(&self, key: StreamKey, index: u32) -> Upcoming {
         let stream = &self.streams[key];
         let member = stream.members[index as usize];
         match stream.log.next(member.cursor, &self.reader(key, member)) {
-            log::Next::Gap { from, to } => Next::Gap { from, to },
+            log::Next::Gap { from, to } => Upcoming::Gap { from, to },
             log::Next::Entry(entry) => {
                 let cost = entry.content_after(member.cursor).map_or(0, |content| content.cost());
-                Next::Entry { offset: entry.offset, cost }
+                Upcoming::Entry { offset: entry.offset, cost }
             }
-            log::Next::Nothing => Next::Nothing,
+            log::Next::Nothing => Upcoming::Nothing,
         }
     }
 
@@ -217,12 +217,12 @@ impl Registry {
             }
             let next = self.next_of(membership.stream, membership.index);
             let (cursor, cost) = match next {
-                Next::Nothing => {
+                Upcoming::Nothing => {
                     self.catch_up(membership.stream, membership.index);
                     continue;
                 }
-                Next::Gap { to, .. } => (to, MESSAGE_OVERHEAD),
-                Next::Entry { offset, cost } => (offset, cost),
+                Upcoming::Gap { to, .. } => (to, MESSAGE_OVERHEAD),
+                Upcoming::Entry { offset, cost } => (offset, cost),
             };
             if !self.fits(slot, cost) {
                 self.conns.cold_mut(slot).next_membership = index;
@@ -233,7 +233,7 @@ impl Registry {
             let after = self.streams[membership.stream].members[membership.index as usize].cursor;
             self.advance_cursor(membership.stream, membership.index, cursor);
             self.hand_out(slot, cost);
-            let lent = if let Next::Gap { from, to } = next {
+            let lent = if let Upcoming::Gap { from, to } = next {
                 self.count_gap(conn, from, to);
                 Lent::Gap { stream: membership.stream, conn, from, to }
             } else {
@@ -241,7 +241,7 @@ impl Registry {
                 self.counters.sent += 1;
                 Lent::Entry { stream: membership.stream, offset: cursor, after }
             };
-            if matches!(self.next_of(membership.stream, membership.index), Next::Nothing) {
+            if matches!(self.next_of(membership.stream, membership.index), Upcoming::Nothing) {
                 self.catch_up(membership.stream, membership.index);
             }
             // Not `ready_if_room`: a turn goes on until the window is full, not half full.
@@ -278,12 +278,12 @@ impl Registry {
             loop {
                 let next = self.next_of(membership.stream, membership.index);
                 let (item, cursor) = match next {
-                    Next::Nothing => break,
-                    Next::Gap { from, to } => {
+                    Upcoming::Nothing => break,
+                    Upcoming::Gap { from, to } => {
                         let origin = self.origin(membership.stream);
                         (OwnedAction::Gap { conn, origin, from, to }, to)
                     }
-                    Next::Entry { offset, .. } => {
+                    Upcoming::Entry { offset, .. } => {
                         let Some(item) = self.owned_entry(conn, membership, offset) else { break };
                         (item, offset)
                     }

@@ -1,7 +1,7 @@
 //! The ready queue: what has derived actions to give takes turns, first in, first out.
 
 use crate::conn::ConnKey;
-use crate::store::{Key, Linked, Links, MAX_SLOTS, Packed, Ring};
+use crate::store::{Linked, Links, MAX_SLOTS, Packed, Ring, SlotKey};
 use crate::stream::StreamKey;
 
 use super::Registry;

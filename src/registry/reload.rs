@@ -10,7 +10,7 @@ use crate::ends::{RoomEnd, SessionEnd};
 use crate::run::RunKey;
 use crate::session::{SessionKey, UserKey};
 use crate::stats::{Impact, Notice};
-use crate::store::{Key, TokenBucket};
+use crate::store::{SlotKey, TokenBucket};
 use crate::stream::{Owner, StreamKey};
 use crate::time::Timestamp;
 

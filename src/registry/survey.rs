@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::conn::State;
 use crate::id::{ConnId, SessionId, ThreadId, UserId};
-use crate::store::Key;
+use crate::store::SlotKey;
 use crate::time::Timestamp;
 
 use super::Registry;

@@ -3,7 +3,7 @@
 use crate::conn::ConnKey;
 use crate::run::RunKey;
 use crate::session::SessionKey;
-use crate::store::{Key, MAX_SLOTS, Packed};
+use crate::store::{MAX_SLOTS, Packed, SlotKey};
 use crate::stream::StreamKey;
 
 /// What a deadline is about. Deadlines of one millisecond act in this order, and those of one kind in

@@ -39,7 +39,7 @@ pub(crate) use self::token_bucket::{Rate, TokenBucket};
 pub(crate) const MAX_SLOTS: usize = 1 << 30;
 
 /// What names a record in its table.
-pub(crate) trait Key: Copy + Eq {
+pub(crate) trait SlotKey: Copy + Eq {
     /// The key of a slot.
     fn of_slot(slot: usize) -> Self;
     /// The slot that it is the key of.
@@ -63,7 +63,7 @@ pub(crate) trait Packed: Copy + Eq {
 }
 
 /// A key of a table that is alone.
-impl<K: Key> Packed for K {
+impl<K: SlotKey> Packed for K {
     fn pack(self) -> u32 {
         self.slot() as u32
     }
@@ -92,7 +92,7 @@ macro_rules! key {
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub(crate) struct $name(core::num::NonZeroU32);
 
-        impl $crate::store::Key for $name {
+        impl $crate::store::SlotKey for $name {
             fn of_slot(slot: usize) -> Self {
                 debug_assert!(slot < $crate::store::MAX_SLOTS, "{slot} is no slot");
                 Self(core::num::NonZeroU32::MIN.saturating_add(slot as u32))
@@ -105,7 +105,7 @@ macro_rules! key {
 
         impl core::fmt::Debug for $name {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                write!(f, "{}", $crate::store::Key::slot(*self))
+                write!(f, "{}", $crate::store::SlotKey::slot(*self))
             }
         }
 
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn a_slot_that_no_table_can_have_has_no_key() {
         let last = MAX_SLOTS - 1;
-        assert_eq!(TestKey::try_of_slot(last).map(Key::slot), Some(last));
+        assert_eq!(TestKey::try_of_slot(last).map(SlotKey::slot), Some(last));
         assert!(TestKey::try_of_slot(MAX_SLOTS).is_none());
     }
 

@@ -189,7 +189,7 @@ pub(crate) const fn bytes(names: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Key, key};
+    use crate::store::{SlotKey, key};
     use alloc::collections::BTreeMap;
 
     key! {

@@ -197,7 +197,7 @@ pub(crate) use linked;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Key, Table, key};
+    use crate::store::{SlotKey, Table, key};
     use alloc::collections::VecDeque;
     use alloc::vec::Vec;
 

@@ -22,7 +22,7 @@ use core::ops::{Index, IndexMut};
 
 use slab::Slab;
 
-use super::{Key, MAX_SLOTS, Steps, mix};
+use super::{MAX_SLOTS, SlotKey, Steps, mix};
 
 /// How many records a chunk holds.
 const CHUNK: usize = 1_024;
@@ -146,7 +146,7 @@ impl<K, T: Hash> Hash for Table<K, T> {
     }
 }
 
-impl<K: Key, T> Table<K, T> {
+impl<K: SlotKey, T> Table<K, T> {
     pub(crate) const fn new() -> Self {
         Self {
             chunks: Vec::new(),
@@ -306,7 +306,7 @@ impl<K: Key, T> Table<K, T> {
     }
 }
 
-impl<K: Key, T> Index<K> for Table<K, T> {
+impl<K: SlotKey, T> Index<K> for Table<K, T> {
     type Output = T;
 
     fn index(&self, key: K) -> &T {
@@ -315,7 +315,7 @@ impl<K: Key, T> Index<K> for Table<K, T> {
     }
 }
 
-impl<K: Key, T> IndexMut<K> for Table<K, T> {
+impl<K: SlotKey, T> IndexMut<K> for Table<K, T> {
     fn index_mut(&mut self, key: K) -> &mut T {
         self.steps.take();
         &mut self.chunks[key.slot() / CHUNK].records[key.slot() % CHUNK]
