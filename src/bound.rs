@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::action::MESSAGE_OVERHEAD;
 use crate::config::Config;
-use crate::conn::{Cold, Conn, LateJoin, Membership};
+use crate::conn::{Cold, Conn, LateJoins, Membership};
 use crate::departed::Departed;
 use crate::id::MAX_ID_BYTES;
 use crate::log::{Entry, KEYS_KEPT, TOMBSTONES_KEPT};
@@ -329,7 +329,8 @@ impl Config {
             ),
         ]);
         sum([
-            times(lists, (size_of::<Membership>() + size_of::<LateJoin>()) as u64),
+            times(lists, size_of::<Membership>() as u64),
+            times(connections, LateJoins::bytes(each)),
             times(times(members, SHRINK).saturating_add(places), size_of::<Member>() as u64),
             // The lists of chunks: where there are any, each is for a thousand.
             members,

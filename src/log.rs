@@ -44,7 +44,7 @@ struct Keys {
 /// What the bounds of a log pass over.
 #[derive(Clone, Copy, Hash)]
 struct Pinned {
-    entries: usize,
+    entries: u32,
     /// The cost of these.
     bytes: u64,
 }
@@ -54,7 +54,7 @@ pub(crate) struct Log {
     /// Messages, what belongs to runs, and tombstones; the newest at the back.
     entries: VecDeque<Entry>,
     /// How many of the entries are no tombstones.
-    live: usize,
+    live: u32,
     /// The cost of these.
     bytes: u64,
     /// Entries of open runs: exempt from this log's bounds.
@@ -63,7 +63,7 @@ pub(crate) struct Log {
     /// tombstone.
     bounded_from: u64,
     /// How many are droppable.
-    droppable: usize,
+    droppable: u32,
     /// No droppable message is before this offset.
     droppable_from: u64,
     /// The offset that was given out last; 0 before the first.
@@ -136,17 +136,17 @@ impl Log {
 
     /// How many entries it holds.
     pub(crate) const fn len(&self) -> usize {
-        self.live
+        self.live as usize
     }
 
     /// How many of these are of open runs.
     pub(crate) const fn pinned(&self) -> usize {
-        self.pinned.entries
+        self.pinned.entries as usize
     }
 
     /// How many of these its own bounds are about.
     pub(crate) const fn bounded(&self) -> usize {
-        self.live - self.pinned.entries
+        (self.live - self.pinned.entries) as usize
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -155,7 +155,7 @@ impl Log {
 
     /// How many tombstones it holds.
     pub(crate) fn tombstones(&self) -> usize {
-        self.entries.len() - self.live
+        self.entries.len() - self.live as usize
     }
 
     /// The oldest entry that its own bounds are about.
@@ -314,7 +314,7 @@ impl Log {
 
     /// Whether something has to go. One entry of any size may stay while it is the only one.
     pub(crate) const fn exceeds(&self, bounds: Bounds) -> bool {
-        let (entries, bytes) = (self.live - self.pinned.entries, self.bytes - self.pinned.bytes);
+        let (entries, bytes) = (self.bounded(), self.bytes - self.pinned.bytes);
         entries > bounds.messages as usize || (bytes > bounds.bytes && entries > 1)
     }
 
@@ -402,7 +402,7 @@ impl Log {
         }
         match what {
             What::Message(message) => {
-                self.droppable -= usize::from(message.is_droppable());
+                self.droppable -= u32::from(message.is_droppable());
                 if let Some(key) = message.key() {
                     self.forget_key(key, offset);
                 }
@@ -439,8 +439,8 @@ impl Log {
             }
             self.entries.pop_front();
         }
-        if self.tombstones() > self.live + TOMBSTONES_KEPT {
-            let mut kept: VecDeque<Entry> = VecDeque::with_capacity(self.live + TOMBSTONES_KEPT);
+        if self.tombstones() > self.len() + TOMBSTONES_KEPT {
+            let mut kept: VecDeque<Entry> = VecDeque::with_capacity(self.len() + TOMBSTONES_KEPT);
             for entry in self.steps.count(self.entries.drain(..)) {
                 match (&entry.what, kept.back_mut()) {
                     (What::Superseded, _) => {}

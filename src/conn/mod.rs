@@ -2,18 +2,17 @@
 
 mod deadline;
 mod heartbeat;
+mod late_joins;
 mod table_walk;
 mod window;
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use smallvec::SmallVec;
 
 use crate::action::CloseReason;
 use crate::id::ConnId;
-use crate::log::Late;
 use crate::session::SessionKey;
 use crate::store::{Linked, Links, SlotKey, Steps, Table, TokenBucket, key};
 use crate::stream::StreamKey;
@@ -22,6 +21,7 @@ use crate::waiting::Source;
 
 pub(crate) use self::deadline::{Due, Rules, deadline, is_overdue, jitter_bits};
 pub(crate) use self::heartbeat::{Ask, Heard, Probe, Pulse};
+pub(crate) use self::late_joins::LateJoins;
 pub(crate) use self::table_walk::TableWalk;
 pub(crate) use self::window::Window;
 
@@ -82,9 +82,7 @@ pub(crate) struct Cold {
     pub(crate) probe: Probe,
     /// One per stream that it follows; the session's is the first.
     pub(crate) memberships: SmallVec<[Membership; 2]>,
-    /// Its streams in which it has not passed yet where the head was when it joined late: few, and
-    /// empty for most.
-    pub(crate) late_joins: Vec<LateJoin>,
+    pub(crate) late_joins: LateJoins,
     pub(crate) label: Option<Box<str>>,
     /// Pending: where it comes from, if that is known.
     pub(crate) source: Option<Source>,
@@ -98,8 +96,8 @@ pub(crate) struct Cold {
     pub(crate) told_of_drain: u32,
     /// Eighths of tokens that were refused since the bucket of frames was full.
     pub(crate) excess: u32,
-    /// The bytes of its request head that have come.
-    pub(crate) head_bytes: u64,
+    /// The bytes of its request head that have come, or more than may.
+    pub(crate) head_bytes: u32,
     /// Bytes that came in beyond their rate since their bucket was full.
     pub(crate) excess_bytes: u64,
     /// Why it closes or has gone.
@@ -123,13 +121,6 @@ pub(crate) struct Membership {
     pub(crate) index: u32,
     /// The last offset that its client said it has dealt with.
     pub(crate) acknowledged: u64,
-}
-
-/// How one connection reads the part of a stream that is older than its join.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct LateJoin {
-    pub(crate) stream: StreamKey,
-    pub(crate) late: Late,
 }
 
 /// The one queue that a connection is in: while it is pending, that of its source; while it is open,
@@ -193,7 +184,7 @@ impl Conns {
             bytes: TokenBucket::default(),
             probe: Probe::new(attended),
             memberships: SmallVec::new(),
-            late_joins: Vec::new(),
+            late_joins: LateJoins::default(),
             label: None,
             source: None,
             ready: Links::OUT,

@@ -1,7 +1,7 @@
 //! What the application wants delivered, and to whom: send, reply, join, leave.
 
 use crate::action::{Message, Position};
-use crate::conn::{ConnKey, LateJoin, Membership, State, TableWalk};
+use crate::conn::{ConnKey, Membership, State, TableWalk};
 use crate::ends::RoomEnd;
 use crate::error::{AcknowledgeError, JoinError, ReplyError, UnknownConn};
 use crate::id::{ConnId, RoomId};
@@ -371,7 +371,7 @@ impl Registry {
             Some(since) => (since.offset, Recovered::All),
         };
         if cursor < late.until {
-            self.conns.cold_mut(slot).late_joins.push(LateJoin { stream: key, late });
+            self.conns.cold_mut(slot).late_joins.join(key, late);
         }
         let index = self.streams[key].add(slot, cursor);
         self.list_evictable(key);
@@ -393,7 +393,7 @@ impl Registry {
         let was_lagging = stream.members[membership.index as usize].lagging;
         let removed = stream.remove(membership.index);
         let owner = stream.owner;
-        self.conns.cold_mut(slot).late_joins.retain(|join| join.stream != membership.stream);
+        self.conns.cold_mut(slot).late_joins.leave(membership.stream);
         if was_lagging {
             // A turn that waits for it stays where it is: it gives nothing, or is needed again by
             // then. Another one for each time would let a peer grow the queue.

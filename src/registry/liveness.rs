@@ -75,8 +75,8 @@ impl Registry {
     /// Bytes of the request head.
     fn take_head(&mut self, slot: ConnKey, bytes: u64) -> Result<Flow, InboundError> {
         let cold = self.conns.cold_mut(slot);
-        cold.head_bytes = cold.head_bytes.saturating_add(bytes);
-        if cold.head_bytes > self.config.head_bytes {
+        cold.head_bytes = cold.head_bytes.saturating_add(bytes.try_into().unwrap_or(u32::MAX));
+        if u64::from(cold.head_bytes) > self.config.head_bytes {
             self.begin_close(slot, CloseReason::BadRequest);
             return Err(InboundError::TooBig);
         }

@@ -4,7 +4,7 @@
 use crate::action::{Body, CloseReason, MESSAGE_OVERHEAD};
 use crate::conn::{ConnKey, Membership, State};
 use crate::id::ConnId;
-use crate::log::{self, Entry, Late, Reader};
+use crate::log::{self, Entry, Reader};
 use crate::stats::Notice;
 use crate::stream::{FanOut, Member, Owner, StreamKey};
 
@@ -170,12 +170,10 @@ impl Registry {
 
     /// A member as a reader of its stream's log.
     pub(super) fn reader(&self, key: StreamKey, member: Member) -> Reader<'_> {
-        let late_joins = self.conns.cold(member.conn).late_joins.iter();
-        let late = late_joins.filter(|join| join.stream == key).map(|join| join.late).next();
         Reader {
             conn: self.conns.id(member.conn),
             laggard: member.lagging,
-            late: late.unwrap_or(Late::NONE),
+            late: self.conns.cold(member.conn).late_joins.of(key),
             runs: &self.runs,
         }
     }
@@ -197,10 +195,7 @@ impl Registry {
     fn advance_cursor(&mut self, key: StreamKey, index: u32, cursor: u64) {
         let member = &mut self.streams[key].members[index as usize];
         member.cursor = cursor;
-        let late_joins = &mut self.conns.cold_mut(member.conn).late_joins;
-        if !late_joins.is_empty() {
-            late_joins.retain(|join| join.stream != key || cursor < join.late.until);
-        }
+        self.conns.cold_mut(member.conn).late_joins.pass(key, cursor);
     }
 
     /// The turn of a connection that lags: one entry or gap of one of its streams, then the others

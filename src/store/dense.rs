@@ -21,7 +21,7 @@ use super::{KEPT, shrunk};
 /// How many items a chunk holds.
 const CHUNK: usize = 1_024;
 /// How many places the first chunk begins with.
-const FIRST: usize = 2;
+const FIRST: usize = 1;
 
 /// An array in chunks. See the [module's docs](self).
 #[derive(Clone, Hash)]
