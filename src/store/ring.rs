@@ -237,6 +237,7 @@ mod tests {
     ) {
         let ends = (model.front().copied(), model.back().copied());
         assert_eq!((ring.front(), ring.back(), ring.len()), (ends.0, ends.1, model.len()));
+        assert_eq!(ring.is_empty(), model.is_empty());
         let forwards: Vec<_> = ring.iter(records).collect();
         assert_eq!(*model, forwards);
         let before = |key: &TestKey| unpack(L::links(records, *key).before);
@@ -287,6 +288,25 @@ mod tests {
             assert_is(&odd, &records, &models[0]);
             assert_is(&even, &records, &models[1]);
         }
+    }
+
+    #[test]
+    fn its_ends_are_a_part_of_the_state() {
+        use core::hash::BuildHasher;
+        let mut records = records(3);
+        let hash = |ring: &Ring<Odd>| foldhash::quality::FixedState::default().hash_one(ring);
+        let mut ring = Ring::<Odd>::new();
+        let mut hashes = alloc::vec![hash(&ring)];
+        for slot in 0..3 {
+            ring.push(&mut records, TestKey::of_slot(slot));
+            hashes.push(hash(&ring));
+        }
+        ring.remove(&mut records, TestKey::of_slot(0));
+        hashes.push(hash(&ring));
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), 5);
+        assert_eq!(alloc::format!("{ring:?}"), "Ring(2 records)");
     }
 
     /// Keys of two tables in one queue.

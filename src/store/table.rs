@@ -99,7 +99,7 @@ impl<T> Chunk<T> {
         let len = self.records.len();
         if len == self.records.capacity() {
             let more = if is_first { len.max(FIRST) } else { CHUNK };
-            self.records.reserve_exact(more.min(CHUNK - len));
+            self.records.reserve_exact(more);
         }
         let slot = self.records.insert(record);
         debug_assert!(slot < CHUNK, "a chunk that was full");
@@ -332,8 +332,9 @@ pub(crate) const fn bytes<T>(records: u64) -> u64 {
     } else {
         FIRST as u64
     };
-    // With the tag of a vacant slot. The lists of chunks grow by doubling, from four on.
-    let slot = size_of::<T>() as u64 + 8;
+    // With the tag of a vacant slot, which holds the number of another one. The lists of chunks grow
+    // by doubling, from four on.
+    let slot = size_of::<T>().next_multiple_of(8) as u64 + 8;
     let chunks = 2 * (records / chunk + 4);
     slots.saturating_mul(slot).saturating_add(chunks * (size_of::<Chunk<T>>() as u64 + 8))
 }

@@ -45,6 +45,7 @@ fn the_hash_is_that_of_the_records_and_of_the_order_of_vacant_slots() {
     }
     // Slots that are taken in their order are as good as none.
     assert_eq!(hash(&filled(4, &[3, 2, 1])), hash(&filled(1, &[])));
+    assert_eq!(hash(&filled(4, &[3])), hash(&filled(3, &[])));
     assert_ne!(hash(&filled(2, &[0])), hash(&filled(2, &[1])));
     assert_eq!(hash(&filled(3, &[0, 2, 1])), hash(&Table::new()));
 }
@@ -74,6 +75,52 @@ fn a_record_takes_a_slot_of_the_lowest_chunk_with_room() {
         assert_eq!(table.insert('b'), key(slot));
     }
     assert_eq!(table.end(), 3 * CHUNK + 1);
+}
+
+#[test]
+fn a_table_has_more_chunks_than_a_word_has_bits() {
+    let mut table = filled(130 * CHUNK, &[129 * CHUNK + 3, 66 * CHUNK + 2]);
+    assert_eq!((table.room.len(), table.chunks.len()), (3, 130));
+    for slot in [66 * CHUNK + 2, 129 * CHUNK + 3, 130 * CHUNK] {
+        assert_eq!((table.vacant_key(), table.insert('b')), (key(slot), key(slot)));
+    }
+    assert_eq!(table.get(key(66 * CHUNK + 2)), Some(&'b'));
+}
+
+#[test]
+fn a_table_is_full_when_it_has_all_slots() {
+    let mut table = Chars::new();
+    table.len = MAX_SLOTS - 1;
+    assert!(!table.is_full());
+    table.len = MAX_SLOTS;
+    assert!(table.is_full());
+}
+
+#[test]
+fn a_first_record_allocates_for_few() {
+    let table = filled(1, &[]);
+    let places = (table.chunks.capacity(), table.room.capacity());
+    assert_eq!((places, table.chunks[0].records.capacity()), ((1, 1), FIRST));
+}
+
+/// What a table has on the heap.
+fn heap(table: &Chars) -> u64 {
+    let slots: usize = table.chunks.iter().map(|chunk| chunk.records.capacity()).sum();
+    // A slab's slot is a record with a tag, or the number of another one.
+    let lists = table.chunks.capacity() * size_of::<Chunk<char>>() + table.room.capacity() * 8;
+    (slots * 16 + lists) as u64
+}
+
+#[test]
+fn what_so_many_records_hold_is_bounded() {
+    for records in [0, 1, FIRST, FIRST + 1, CHUNK / 2, CHUNK, CHUNK + 1, 3 * CHUNK, 200 * CHUNK] {
+        // With the chunk that keeps its memory when it is empty.
+        let (held, bound) = (heap(&filled(records, &[])), bytes::<char>(records as u64));
+        assert!(held <= bound, "{held} bytes for {records}, bounded by {bound}");
+        assert!(bound <= 2 * held + 600, "{held} bytes for {records}, bounded by {bound}");
+    }
+    let pinned = [0, 4, 5, 1_024, 1_025, 3_000].map(bytes::<u64>);
+    assert_eq!(pinned, [576, 576, 640, 17_024, 33_408, 49_920]);
 }
 
 #[test]
@@ -146,6 +193,12 @@ fn agrees_with_a_map_over_random_histories() {
         assert_eq!(table.len(), model.len());
         let slot = next(6_000);
         assert_eq!(table.get(key(slot)), model.get(&slot));
+        if let Some(record) = table.get_mut(key(slot)) {
+            *record += 1;
+        }
+        if let Some(record) = model.get_mut(&slot) {
+            *record += 1;
+        }
         if step % 1_000 == 0 {
             let from = next(6_000);
             let records = |(key, record): (TestKey, &usize)| (key.slot(), *record);
