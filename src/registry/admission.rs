@@ -135,6 +135,10 @@ impl Registry {
     /// it, then report `disconnect`, or `close` it if it was upgraded. If it is only dropped it keeps
     /// its pending place until its deadline.
     ///
+    /// Costs O(1): of the user's own connections and sessions at most 64 are looked at. What makes
+    /// room adds what its close or its end costs. That is one connection, session or user; over the
+    /// principal's own limit, and over a cap that a reload has lowered, it is as many as exceed it.
+    ///
     /// # Errors
     /// [`Refused`] says which limit it would exceed.
     pub fn connect(

@@ -30,8 +30,11 @@ impl Registry {
     /// towards no limit. What still fits its window is handed out, then `Close`, then nothing. The
     /// members of a room, and everyone, are closed in slices while actions are polled: who joins
     /// the room meanwhile may be closed too. Everyone means all connections that are there at the call,
-    /// sockets that wait to be admitted included. Costs O(connections closed) for a session and for a
-    /// user, otherwise O(1) and what still fits the window.
+    /// sockets that wait to be admitted included.
+    ///
+    /// Costs O(connections closed) for a session and for a user, otherwise O(1). Each connection that
+    /// the call closes itself adds what still fits its window, and what
+    /// [`disconnect`](Self::disconnect) costs.
     ///
     /// [`CloseReason::PeerClosed`] is for the peer's own close frame: nothing is handed out before
     /// the `Close`, at which the shell echoes the peer's code.

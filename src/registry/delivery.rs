@@ -33,6 +33,9 @@ impl Registry {
     /// stream and are never resumed. A user has as many streams as sessions: up to
     /// `limits.sessions_per_user`.
     ///
+    /// Costs O(streams), and the entries that give way to the message by the bounds of a log or by a
+    /// byte budget. Each that gives way to `outbound.user_bytes` costs O(the user's sessions).
+    ///
     /// Never fails: [`Delivery`] says what the call found, down to nobody.
     pub fn send(&mut self, now: Timestamp, to: Target<'_>, message: Message) -> Delivery {
         record!(self, now, send(&to, &message));
@@ -223,6 +226,9 @@ impl Registry {
     /// Over `limits.rooms` the room that has been without members for longest ends, with its history,
     /// so that another can be made; a join is refused when every room has a member.
     ///
+    /// Costs O(the connection's rooms), whatever the number of members. The first new room after a
+    /// reload has lowered `limits.rooms` ends as many rooms as exceed it.
+    ///
     /// # Errors
     /// [`JoinError`] says which limit it would exceed.
     pub fn join(
@@ -317,7 +323,9 @@ impl Registry {
         Ok(())
     }
 
-    /// Takes a connection out of a room; `false` if it was not in it.
+    /// Takes a connection out of a room; `false` if it was not in it. Costs O(the connection's rooms
+    /// and those of the member that takes its place), and the entries that only it kept from leaving
+    /// the log.
     ///
     /// # Errors
     /// [`UnknownConn`] if the connection is not open.

@@ -175,7 +175,8 @@ impl Registry {
     }
 
     /// A user's credentials are void: all connections are closed, all sessions end, and nothing is
-    /// left to resume. The answer is how many connections are closed.
+    /// left to resume. The answer is how many connections are closed. Costs O(the user's sessions,
+    /// connections and log entries).
     pub fn revoke(&mut self, now: Timestamp, user: &UserId) -> u32 {
         record!(self, now, revoke(user));
         self.advance(now);

@@ -187,7 +187,8 @@ pub struct Closed {
 }
 
 impl Registry {
-    /// Everything about one connection; `None`: its `Cleanup` was polled, or it never was.
+    /// Everything about one connection; `None`: its `Cleanup` was polled, or it never was. Costs
+    /// O(its rooms, and the entries that their logs keep behind its cursors).
     #[must_use]
     pub fn explain(&self, conn: ConnId) -> Option<Explanation> {
         let slot = self.conns.resolve(conn)?;

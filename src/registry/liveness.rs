@@ -14,7 +14,8 @@ use super::timer::Timer;
 use super::{Inbound, Registry, record};
 
 impl Registry {
-    /// Something came in: a sign of life, unless it is answered [`Flow::Paused`]. Costs O(1).
+    /// Something came in: a sign of life, unless it is answered [`Flow::Paused`]. Costs O(1),
+    /// or what the [`close`](Self::close) of one connection costs, if it makes the registry close it.
     ///
     /// While more than the window is queued for or handed out to an admitted connection, data is
     /// answered [`Flow::Paused`] and not taken: a reply would not be sure to fit. The deadlines of
@@ -276,6 +277,8 @@ impl Registry {
 
     /// The socket has ended: end of file, a reset or an error. The connection leaves everything at once,
     /// and its `Cleanup` follows. After a `Close` this is the regular end: the `Close`'s reason counts.
+    /// Costs O(the connection's rooms × the rooms of the member that takes its place in each), and the
+    /// entries that the logs keep behind its cursors.
     ///
     /// # Errors
     /// [`UnknownConn`] for a dead handle.
@@ -301,6 +304,9 @@ impl Registry {
     /// Early, late and repeated calls are safe. Call it after a turn that left nothing unread, or
     /// once each socket that had input at the last tick has been read since, so that a pong that
     /// waits in a socket is read before it is missed.
+    ///
+    /// Costs O(`tick_budget`). A connection that closes adds what [`close`](Self::close) costs for
+    /// it, a log that is too old or ends adds its entries.
     pub fn tick(&mut self, now: Timestamp) {
         record!(self, now, tick());
         self.advance(now);

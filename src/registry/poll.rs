@@ -49,7 +49,9 @@ impl Registry {
     /// entry, and the stream goes to the back. A connection that catches up gets one entry a turn, and an
     /// announcement reaches at most `fanout_chunk` connections.
     ///
-    /// Costs O(`fanout_chunk`); members of a stream that lag are passed over, and add to it.
+    /// Costs O(`fanout_chunk`), and what is passed over on the way to the action: members that lag or
+    /// fall behind, slots without a recipient, turns of connections whose window has no room, and what
+    /// waited for connections that have gone.
     pub fn poll_action(&mut self) -> Option<Action<'_>> {
         self.lent = self.choose();
         #[cfg(feature = "journal")]
