@@ -17,7 +17,7 @@ use crate::room::Room;
 use crate::run::{CALL_COST, Call, Run};
 use crate::session::{Session, User};
 use crate::stats::Notice;
-use crate::store::{KEPT, SPARSE, names_bytes, table_bytes, timers_bytes};
+use crate::store::{KEPT, SPARSE, fifo_places, names_bytes, table_bytes, timers_bytes};
 use crate::stream::{Member, Stream};
 use crate::waiting::Queue;
 
@@ -355,7 +355,7 @@ impl Config {
         let moved = lesser(shared, times(conns, self.window)) / MESSAGE_OVERHEAD + 1;
         sum([
             bytes,
-            times(items.saturating_add(control), GROWTH * size::<OwnedAction>()),
+            times(fifo_places(items.saturating_add(control)), size::<OwnedAction>()),
             times(items, NAME),
             times(moved, 2 * NAME + size::<OwnedFact>()),
             // The item that is lent.

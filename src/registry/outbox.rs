@@ -1,31 +1,26 @@
 //! What is directed at one connection or session, in the order of its causes.
 
-use alloc::collections::VecDeque;
-
 use crate::action::Ended;
 use crate::conn::{ConnKey, State};
 use crate::session::SessionKey;
-use crate::store::SlotKey;
+use crate::store::{Fifo, SlotKey};
 
 use super::Registry;
 use super::owned_action::OwnedAction;
 
 /// What is directed at one connection or session, first in, first out. It is bounded by what it is about:
 /// direct messages, moved entries and gaps by the window and the reserve of their connection and by
-/// `outbound.direct_bytes`, and one ping, one close and one cleanup of each. Large once, it gives its
-/// memory back when it has run empty.
+/// `outbound.direct_bytes`, and one ping, one close and one cleanup of each.
 #[derive(Clone, Hash)]
 pub(crate) struct Outbox {
-    queue: VecDeque<OwnedAction>,
+    queue: Fifo<OwnedAction>,
     /// The cost of the items that are bounded by it.
     bytes: u64,
 }
 
 impl Outbox {
-    const KEPT_CAPACITY: usize = 4_096;
-
     pub(crate) const fn new() -> Self {
-        Self { queue: VecDeque::new(), bytes: 0 }
+        Self { queue: Fifo::new(), bytes: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -44,7 +39,7 @@ impl Outbox {
 
     fn push(&mut self, item: OwnedAction) {
         self.bytes += item.bounded_cost();
-        self.queue.push_back(item);
+        self.queue.push(item);
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &OwnedAction> {
@@ -52,11 +47,8 @@ impl Outbox {
     }
 
     pub(crate) fn pop(&mut self) -> Option<OwnedAction> {
-        let item = self.queue.pop_front()?;
+        let item = self.queue.pop()?;
         self.bytes -= item.bounded_cost();
-        if self.queue.is_empty() && self.queue.capacity() > Self::KEPT_CAPACITY {
-            self.queue = VecDeque::new();
-        }
         Some(item)
     }
 }

@@ -16,6 +16,7 @@ use core::hash::{BuildHasher, Hash, Hasher};
 use foldhash::quality::FixedState;
 
 mod dense;
+mod fifo;
 mod jitter;
 mod names;
 mod ring;
@@ -26,6 +27,7 @@ mod timers;
 mod token_bucket;
 
 pub(crate) use self::dense::Dense;
+pub(crate) use self::fifo::{Fifo, places as fifo_places};
 pub(crate) use self::jitter::{mix, scale};
 pub(crate) use self::names::{Names, bytes as names_bytes};
 pub(crate) use self::ring::{Linked, Links, Ring, linked};
