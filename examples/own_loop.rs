@@ -119,7 +119,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             while let Some(action) = registry.poll_action() {
                 queue(&action, &mut peers, &mut dirty);
             }
-            more = !dirty.is_empty();
+            more = !dirty.is_empty() || registry.has_actions();
         }
         wait = registry.poll_timeout().map(|at| at.saturating_since(clock.now()));
     }

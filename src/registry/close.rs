@@ -12,6 +12,7 @@ use crate::stream::{MassClose, StreamKey};
 use crate::time::Timestamp;
 
 use super::owned_action::OwnedAction;
+use super::poll::Passes;
 use super::ready::Ready;
 use super::timer::Timer;
 use super::{Registry, Target, record};
@@ -116,12 +117,14 @@ impl Registry {
     }
 
     /// One slice of closing everyone.
-    pub(super) fn serve_mass_close(&mut self) {
+    pub(super) fn serve_mass_close(&mut self, passes: &mut Passes) {
         let Some(MassCloseEveryone { reason, mut walk }) = self.mass_close.take() else { return };
         let mut closed = 0;
-        while !walk.is_over() && closed < self.config.fanout_chunk {
-            if let Some(slot) = walk.step(&self.conns) {
-                closed += u32::from(self.begin_close(slot, reason));
+        while !walk.is_over() && closed < self.config.fanout_chunk && passes.are_left() {
+            if walk.step(&self.conns).is_some_and(|slot| self.begin_close(slot, reason)) {
+                closed += 1;
+            } else {
+                passes.take(1);
             }
         }
         if !walk.is_over() {

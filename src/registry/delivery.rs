@@ -12,8 +12,9 @@ use crate::stats::{Delivery, Joined, Notice, Recovered, Stored};
 use crate::stream::{FanOut, Owner, Stream, StreamKey};
 use crate::time::Timestamp;
 
+use super::eviction::excess;
 use super::owned_action::{OwnedAction, OwnedBody};
-use super::poll::Lent;
+use super::poll::{Lent, Passes};
 use super::ready::Ready;
 use super::timer::Timer;
 use super::{Registry, Target, record};
@@ -185,19 +186,25 @@ impl Registry {
     }
 
     /// The turn of the oldest announcement: the next slice of the table.
-    pub(super) fn serve_announcement(&mut self) -> Option<Lent> {
+    pub(super) fn serve_announcement(&mut self, passes: &mut Passes) -> Option<Lent> {
         let mut announcement = self.announcements.pop_front()?;
         let cost = announcement.message.cost();
         while !announcement.walk.is_over()
             && self.recipients.len() < self.config.fanout_chunk as usize
+            && passes.are_left()
         {
-            let Some(slot) = announcement.walk.step(&self.conns) else { continue };
+            let Some(slot) = announcement.walk.step(&self.conns) else {
+                passes.take(1);
+                continue;
+            };
             let (hot, conn) = (self.conns.hot(slot), self.conns.id(slot));
             if hot.state != State::Open || announcement.message.excludes(conn) {
+                passes.take(1);
                 continue;
             }
             if hot.lagging > 0 || !hot.window.fits(cost, self.config.window) {
                 announcement.skipped += 1;
+                passes.take(1);
                 continue;
             }
             announcement.sent += 1;
@@ -270,7 +277,7 @@ impl Registry {
 
     /// A new room. Over `limits.rooms` those go that have been empty longest.
     fn make_room_of(&mut self, name: &RoomId) -> Result<RoomKey, JoinError> {
-        let excess = (self.rooms.len() + 1).saturating_sub(self.config.rooms as usize);
+        let excess = excess(self.rooms.len(), self.config.rooms);
         if excess > self.rooms.empty() {
             return Err(JoinError::Rooms);
         }

@@ -13,7 +13,7 @@ use crate::stats::Notice;
 use crate::store::{Budget, scale};
 use crate::time::{Deadline, Timestamp};
 
-use super::poll::Lent;
+use super::poll::{Lent, Passes};
 use super::ready::Ready;
 use super::{Registry, record};
 
@@ -118,15 +118,21 @@ impl Registry {
     }
 
     /// One slice of the announcement: it also arms each connection's place in the plan.
-    pub(super) fn serve_drain(&mut self) -> Option<Lent> {
+    pub(super) fn serve_drain(&mut self, passes: &mut Passes) -> Option<Lent> {
         let mut drain = self.drain?;
-        while !drain.is_announced() && self.recipients.len() < self.config.fanout_chunk as usize {
-            let Some(slot) = drain.announced.step(&self.conns) else { continue };
-            if self.conns.hot(slot).state == State::Open {
+        while !drain.is_announced()
+            && self.recipients.len() < self.config.fanout_chunk as usize
+            && passes.are_left()
+        {
+            let slot = drain.announced.step(&self.conns);
+            let open = slot.filter(|slot| self.conns.hot(*slot).state == State::Open);
+            if let Some(slot) = open {
                 self.recipients.push(self.conns.id(slot));
                 self.hand_out(slot, crate::MESSAGE_OVERHEAD);
                 self.conns.cold_mut(slot).told_of_drain = drain.number;
                 self.arm(slot);
+            } else {
+                passes.take(1);
             }
         }
         self.drain = Some(drain);
@@ -148,10 +154,12 @@ impl Registry {
         };
         while !drain.stopped.is_over() && budget.take() {
             let Some(slot) = drain.stopped.step(&self.conns) else { continue };
+            let before = self.entries_moved;
             if matches!(self.conns.hot(slot).state, State::Open | State::Pending) {
                 self.begin_close(slot, CloseReason::Restart);
             }
             self.finish(slot);
+            budget.charge(self.entries_moved - before);
         }
         self.drain = Some(drain);
     }

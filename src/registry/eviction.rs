@@ -23,6 +23,15 @@ use super::timer::Timer;
 /// linger first. So an admission costs the same whatever the caps of a user are.
 pub(super) const LOOKED_AT: usize = 64;
 
+/// How many of what is absent make room for one newcomer at most. It is one, but after a reload has
+/// lowered a cap: then each newcomer takes the place of several, until the count is within the cap.
+const ENDED_AT_ONCE: usize = 64;
+
+/// How many of `count` have to go so that one more is within a cap, or so many that the count falls.
+pub(super) fn excess(count: usize, cap: u32) -> usize {
+    (count + 1).saturating_sub(cap as usize).min(ENDED_AT_ONCE)
+}
+
 /// What an admission does to others before it takes its place: to those of its own user, and to what
 /// is absent. It is made in full before anything is done, so that a newcomer who is refused costs
 /// nobody anything.
@@ -111,7 +120,7 @@ impl Registry {
         lingering -= usize::from(release.is_some_and(|it| sessions.get(it).may_go()));
         lingering += self.left_absent(evict, release);
         if user.is_none() {
-            absent.users = (sessions.users() + 1).saturating_sub(config.users as usize);
+            absent.users = excess(sessions.users(), config.users);
             if absent.users > sessions.absent_users() {
                 return Err(Refused::Users);
             }
@@ -120,8 +129,7 @@ impl Registry {
             ends += of_users;
             lingering -= of_users;
         }
-        let stay = (sessions.live() + 1).saturating_sub(ends);
-        absent.sessions = stay.saturating_sub(config.sessions as usize);
+        absent.sessions = excess(sessions.live().saturating_sub(ends), config.sessions);
         let records = u64::from(config.sessions) + u64::from(config.closing);
         if absent.sessions > lingering || sessions.records() as u64 >= records {
             return Err(Refused::Sessions);

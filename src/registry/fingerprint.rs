@@ -56,6 +56,7 @@ impl Registry {
             recipients: _,
             lent: _,
             to_trim,
+            entries_moved: _,
             steps: _,
             #[cfg(feature = "journal")]
                 recorder: _,

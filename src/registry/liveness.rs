@@ -314,12 +314,14 @@ impl Registry {
         let mut budget = Budget::of_deadlines(self.config.tick_budget);
         self.force_close(&mut budget);
         while let Some((timer, at)) = self.timers.pop(now, &mut budget) {
+            let before = self.entries_moved;
             match timer {
                 Timer::Conn(conn) => self.conn_due(conn, at),
                 Timer::Session(session) => self.session_due(session, at),
                 Timer::Run(run) => self.run_due(run, at),
                 Timer::Stream(stream) => self.drop_aged(stream, at),
             }
+            budget.charge(self.entries_moved - before);
         }
     }
 

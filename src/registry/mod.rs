@@ -144,6 +144,9 @@ pub struct Registry {
     /// The stream of the entry lent by the last poll, which everybody may have now: its log is
     /// trimmed in the next poll, when nothing is lent any more.
     to_trim: Option<StreamKey>,
+    /// How many entries of logs were let go, freed of their run, or moved into the outbox: what a tick
+    /// is charged for. It is no part of the state.
+    entries_moved: u64,
     /// Steps through what is in no table, and through logs that are gone.
     steps: Steps,
     /// Where inputs are written down. It is no part of the state: nothing is decided by it.
@@ -230,6 +233,7 @@ impl Registry {
             recipients: Vec::new(),
             lent: None,
             to_trim: None,
+            entries_moved: 0,
             steps: Steps::new(),
             #[cfg(feature = "journal")]
             recorder: Attached::default(),

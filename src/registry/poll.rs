@@ -39,8 +39,26 @@ pub(super) enum Lent {
     },
 }
 
+/// How much that gives nothing one poll may pass: void items of the outbox, turns, members that lag or
+/// fall behind, slots without a recipient. So a poll costs a slice, whatever a million connections are
+/// up to.
+pub(super) struct Passes(u32);
+
+impl Passes {
+    const OF_A_POLL: u32 = 1_024;
+
+    pub(super) const fn take(&mut self, count: u32) {
+        self.0 = self.0.saturating_sub(count);
+    }
+
+    pub(super) const fn are_left(&self) -> bool {
+        self.0 > 0
+    }
+}
+
 impl Registry {
-    /// The next thing to do; `None`: nothing until the next input or deadline.
+    /// The next thing to do. `None`: nothing until the next input or deadline, or, if
+    /// [`has_actions`](Self::has_actions) says so, nothing within the slice that one poll looks through.
     ///
     /// First comes what is directed at one connection, in the order of its causes. Everything else that has
     /// something to give takes turns, first in, first out: streams, connections that catch up,
@@ -49,9 +67,9 @@ impl Registry {
     /// entry, and the stream goes to the back. A connection that catches up gets one entry a turn, and an
     /// announcement reaches at most `fanout_chunk` connections.
     ///
-    /// Costs O(`fanout_chunk`), and what is passed over on the way to the action: members that lag or
-    /// fall behind, slots without a recipient, turns of connections whose window has no room, and what
-    /// waited for connections that have gone.
+    /// Costs O(`fanout_chunk`), and up to 1,024 of what is passed over on the way to the action: members
+    /// that lag or fall behind, slots without a recipient, turns of connections whose window has no
+    /// room, and what waited for connections that have gone.
     pub fn poll_action(&mut self) -> Option<Action<'_>> {
         self.lent = self.choose();
         #[cfg(feature = "journal")]
@@ -68,9 +86,11 @@ impl Registry {
     fn choose(&mut self) -> Option<Lent> {
         self.recipients.clear();
         self.trim_lent();
-        loop {
+        let mut passes = Passes(Passes::OF_A_POLL);
+        while passes.are_left() {
             if let Some(owned) = self.outbox.pop() {
                 if !self.hand_out_owned(&owned) {
+                    passes.take(1);
                     continue;
                 }
                 if let OwnedAction::Send { conn, .. } = &owned {
@@ -84,19 +104,21 @@ impl Registry {
                 return None;
             };
             let lent = match turn {
-                Ready::Stream(key) => self.serve_stream(key),
+                Ready::Stream(key) => self.serve_stream(key, &mut passes),
                 Ready::Conn(conn) => self.serve_conn(conn),
-                Ready::Announcement => self.serve_announcement(),
-                Ready::Drain => self.serve_drain(),
+                Ready::Announcement => self.serve_announcement(&mut passes),
+                Ready::Drain => self.serve_drain(&mut passes),
                 Ready::CloseEveryone => {
-                    self.serve_mass_close();
+                    self.serve_mass_close(&mut passes);
                     None
                 }
             };
             if lent.is_some() {
                 return lent;
             }
+            passes.take(1);
         }
+        None
     }
 
     /// The action that is lent.
@@ -137,7 +159,8 @@ impl Registry {
         })
     }
 
-    /// Whether to poll again before sleeping. It may be `true` when the next poll finds nothing.
+    /// Whether to poll again before sleeping. It may be `true` when the next poll finds nothing, and is
+    /// `true` after a poll that has found nothing within its slice.
     #[must_use]
     pub fn has_actions(&self) -> bool {
         !self.outbox.is_empty() || !self.ready.is_empty() || self.to_trim.is_some()

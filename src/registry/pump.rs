@@ -10,7 +10,7 @@ use crate::stream::{FanOut, Member, Owner, StreamKey};
 
 use super::Registry;
 use super::owned_action::{Origin, OwnedAction};
-use super::poll::Lent;
+use super::poll::{Lent, Passes};
 use super::ready::Ready;
 
 /// What a cursor finds next in its stream.
@@ -56,7 +56,7 @@ impl Registry {
     /// A stream's turn: closes members, or hands a stretch of at most `fanout_chunk` of them what they
     /// lack, one entry a poll. Until the stretch has had all of its entries the turn goes on; then the
     /// stream goes to the back of the queue.
-    pub(super) fn serve_stream(&mut self, key: StreamKey) -> Option<Lent> {
+    pub(super) fn serve_stream(&mut self, key: StreamKey, passes: &mut Passes) -> Option<Lent> {
         if self.streams[key].mass_close.is_some() {
             self.close_members(key);
             return None;
@@ -73,6 +73,11 @@ impl Registry {
             };
             let after = self.fan_out_entry(key, offset);
             if self.recipients.is_empty() {
+                passes.take(self.streams[key].fan_out.map_or(0, |it| it.stretch().len() as u32));
+                if !passes.are_left() {
+                    self.go_on(Ready::Stream(key));
+                    return None;
+                }
                 continue;
             }
             self.counters.sent += self.recipients.len() as u64;
@@ -289,6 +294,7 @@ impl Registry {
                     return;
                 }
                 self.enqueue(item);
+                self.entries_moved += 1;
                 self.advance_cursor(membership.stream, membership.index, cursor);
             }
         }

@@ -26,7 +26,10 @@ impl Registry {
         let bounds = self.bounds(key);
         let stream = &mut self.streams[key];
         let (messages, bytes) = (stream.log.len() as u64, stream.log.bytes());
+        let pinned = stream.log.pinned();
         let result = edit(stream, bounds, &mut self.runs);
+        let gone = messages.saturating_sub(stream.log.len() as u64);
+        self.entries_moved += gone + pinned.abs_diff(stream.log.pinned()) as u64;
         let counters = &mut self.counters;
         counters.log_messages = counters.log_messages + stream.log.len() as u64 - messages;
         counters.log_bytes = counters.log_bytes + stream.log.bytes() - bytes;

@@ -63,6 +63,11 @@ impl Budget {
         was_left
     }
 
+    /// What a deadline has done, each as dear as a deadline.
+    pub(crate) const fn charge(&mut self, count: u64) {
+        self.0 = self.0.saturating_sub(count.saturating_mul(Self::DEADLINE));
+    }
+
     const fn step(&mut self) {
         self.0 = self.0.saturating_sub(1);
     }

@@ -41,6 +41,7 @@ mod rules_together;
 mod runs;
 mod scenarios;
 mod sessions;
+mod slices;
 mod survey;
 mod tick_budget;
 mod time;
