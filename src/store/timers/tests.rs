@@ -216,6 +216,56 @@ fn the_hash_is_that_of_what_is_scheduled_and_not_of_how_it_came_to_be() {
 }
 
 #[test]
+fn where_the_wheel_stands_follows_from_the_time_when_nothing_is_due() {
+    let mut random = 3_u64;
+    let mut next = |bound: u64| {
+        random = crate::store::mix(random);
+        random % bound
+    };
+    let mut timers = Wheel::new();
+    let mut now = 0;
+    for _ in 0..300 {
+        for _ in 0..next(8) {
+            schedule(&mut timers, next(64) as u32, now + 1 + (1 << next(22)));
+        }
+        now += 1 << next(16);
+        pop_all(&mut timers, now);
+        let mut fresh = Wheel::new();
+        pop_all(&mut fresh, now);
+        for (key, node) in timers.nodes.iter() {
+            fresh.no_later_than(TestKey::unpack(key), Deadline::from_millis(node.at()));
+        }
+        assert_eq!(hash(&timers), hash(&fresh));
+    }
+}
+
+#[test]
+fn the_nodes_of_all_tables_are_walked_in_the_order_of_their_keys() {
+    let mut timers = Wheel::new();
+    // Even numbers are keys of the first table: neighbours, and one of a chunk of its own.
+    let numbers = [0, 2, 4, 200, 4_000, 1, 3, 601];
+    numbers.iter().rev().for_each(|key| schedule(&mut timers, *key, u64::from(*key) + 5));
+    let nodes: Vec<_> = timers.nodes.iter().map(|(key, node)| (key, node.at())).collect();
+    let expected = numbers.map(|key| (TestKey(key).pack(), u64::from(key) + 5));
+    assert_eq!(nodes, expected);
+}
+
+#[test]
+fn a_budget_pays_for_deadlines_and_for_what_they_do_and_for_the_way_to_them() {
+    let mut budget = Budget::of_deadlines(2);
+    assert_eq!([budget.take(), budget.take(), budget.take()], [true, true, false]);
+    let mut budget = Budget::of_deadlines(4);
+    budget.charge(2);
+    assert_eq!([budget.take(), budget.take(), budget.take()], [true, true, false]);
+    let mut budget = Budget::of_deadlines(1);
+    (0..LEVELS - 1).for_each(|_| budget.step());
+    assert!(budget.take(), "a part of a deadline is enough for one");
+    assert!(!budget.take());
+    budget.charge(u64::MAX);
+    assert!(!budget.take());
+}
+
+#[test]
 fn nodes_take_memory_only_while_a_neighbour_is_scheduled() {
     let chunks = |timers: &Wheel| timers.nodes.tables.iter().flatten().flatten().count();
     let mut timers = Wheel::new();
@@ -229,4 +279,6 @@ fn nodes_take_memory_only_while_a_neighbour_is_scheduled() {
     assert_eq!(chunks(&timers), 1);
     timers.cancel(TestKey(7_000));
     assert_eq!(timers.nodes.tables[0].capacity(), 0);
+    // A chunk is 16 nodes of 16 bytes and a number, with its place in the list, which has spare ones.
+    assert_eq!([0, 1, 16, 17, 1_600].map(bytes), [128, 420, 420, 712, 29_328]);
 }

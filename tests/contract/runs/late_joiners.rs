@@ -68,3 +68,26 @@ fn who_comes_later_is_told_what_an_open_run_has_lost_of_its_beginning() {
     assert_eq!(seen[0], "gap 2..=2", "from where the run began, and no message is its business");
     assert_eq!((seen[1], seen.len()), ("r Thinking hm", 3));
 }
+
+#[test]
+fn who_comes_later_gets_the_text_that_is_left_of_an_open_run() {
+    let mut world = World::with(config().user_bytes(1_500));
+    world.tab("alice", "main");
+    open(&mut world, "r").unwrap();
+    let mut whole = String::new();
+    for number in 0..60 {
+        let word = format!("{number} é, ");
+        tell(&mut world, "r", RunEvent::Text(&word)).unwrap();
+        whole.push_str(&word);
+        // Neighbours would be one entry.
+        tell(&mut world, "r", RunEvent::Progress(bytes("."))).unwrap();
+        world.settle();
+    }
+    let late = world.tab("alice", "main");
+    world.settle();
+    let seen = world.seen(late);
+    let text: String = seen.iter().filter_map(|it| it.strip_prefix("r says ")).collect();
+    assert!(seen[0].starts_with("gap "), "{seen:?}");
+    assert!(whole.ends_with(&text) && text.len() > 60, "{text}");
+    assert!(text.len() < whole.len(), "the budget has taken something");
+}
