@@ -85,7 +85,7 @@ impl World {
 
     /// Polls until nothing is left.
     pub(crate) fn settle(&mut self) {
-        while self.registry.poll_action().is_some() {}
+        while self.registry.poll_action().is_some() || self.registry.has_actions() {}
         while self.registry.poll_notice().is_some() {}
     }
 
@@ -93,12 +93,14 @@ impl World {
     pub(crate) fn serve(&mut self, row: &mut Row) -> usize {
         let mut recipients = 0;
         loop {
-            let action = row.time(|| self.registry.poll_action());
-            match action {
-                Some(Action::Send { to, .. } | Action::Draining { to, .. }) => {
-                    recipients += to.len();
-                }
-                Some(_) => {}
+            let found = row.time(|| match self.registry.poll_action() {
+                Some(Action::Send { to, .. } | Action::Draining { to, .. }) => Some(to.len()),
+                Some(_) => Some(0),
+                None => None,
+            });
+            match found {
+                Some(reached) => recipients += reached,
+                None if self.registry.has_actions() => {}
                 None => break,
             }
         }

@@ -95,7 +95,7 @@ const DEFAULTS: Table = &[
     ("announcements", "16"),
     ("closed_ring", "1024"),
     ("notices", "1024"),
-    ("tick_budget", "512"),
+    ("tick_budget", "256"),
 ];
 
 #[test]
