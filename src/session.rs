@@ -268,9 +268,11 @@ impl Sessions {
         self.records.iter_from(slot).filter(|(_, session)| !session.ended)
     }
 
-    /// Users with a session that has not ended.
+    /// Users with a session that has not ended, in the order of the slots of their oldest sessions.
     pub(crate) fn iter_users(&self) -> impl Iterator<Item = (UserKey, &User)> {
-        self.users.iter().filter(|(_, user)| !user.sessions.is_empty())
+        let oldest = self.iter_live_from(0).map(|(key, session)| (key, session.user));
+        let oldest = oldest.filter(|(key, user)| self.first_of(*user) == Some(*key));
+        oldest.map(|(_, user)| (user, &self.users[user]))
     }
 
     /// The same from a slot on. Costs O(slots passed).

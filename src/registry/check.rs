@@ -271,7 +271,7 @@ impl Registry {
     /// Budgets hold but for one entry, and every user's gauge is the sum of their logs and calls.
     fn check_budgets(&self) -> Result<(), String> {
         let mut calls = 0;
-        for (slot, user) in self.sessions.iter_users() {
+        for (slot, user) in self.sessions.iter_users_from(0) {
             let streams = self.sessions.of(slot).map(|session| self.sessions.get(session).stream);
             let logs = streams.map(|key| &self.streams[key].log);
             let (bytes, entries) = logs

@@ -7,11 +7,12 @@ use crate::action::CloseReason;
 use crate::config::Config;
 use crate::conn::{ConnKey, State, is_overdue};
 use crate::ends::{RoomEnd, SessionEnd};
+use crate::room::RoomKey;
 use crate::run::RunKey;
 use crate::session::{SessionKey, UserKey};
 use crate::stats::{Impact, Notice};
 use crate::store::{SlotKey, TokenBucket};
-use crate::stream::{Owner, StreamKey};
+use crate::stream::StreamKey;
 use crate::time::Timestamp;
 
 use super::{Registry, record};
@@ -41,7 +42,9 @@ impl Registry {
     /// other caps bind newcomers only: nothing ends for a number of users, sessions or rooms before
     /// the next newcomer needs a place, and then as much of what is absent as is over the cap.
     /// Deadlines that have passed under the new times act in the next ticks, logs are
-    /// trimmed at once, and token buckets whose rate or burst changes begin full. The seed and
+    /// trimmed at once, and token buckets whose rate or burst changes begin full. One user is dealt with
+    /// after the other, in the order of the [`index`](crate::SessionId::index) of their oldest session, and
+    /// rooms that keep nothing any more end in the order in which they became empty. The seed and
     /// whether flushes are reported stay as they are: the one because positions that clients hold
     /// depend on it, the other because it is a property of the shell.
     ///
@@ -171,9 +174,10 @@ impl Registry {
                 stream.fit(bounds, runs);
                 stream.trim_history(bounds, runs);
             });
-            if let Owner::Room(room) = self.streams[key].owner {
-                self.remove_room_if_done(room, RoomEnd::Reload);
-            }
+        }
+        let empty: Vec<RoomKey> = self.rooms.iter_empty().collect();
+        for room in empty {
+            self.remove_room_if_done(room, RoomEnd::Reload);
         }
     }
 

@@ -253,3 +253,41 @@ fn users_over_a_new_cap_of_sessions_are_each_brought_down_to_it() {
     assert_eq!(world.registry.reload(world.now, fewer), impact);
     world.check();
 }
+
+#[test]
+fn users_are_dealt_with_in_the_order_of_their_oldest_sessions() {
+    let mut world = World::with(config().linger(secs(0)));
+    let first = world.tab("alice", "first");
+    let bob = [(); 2].map(|()| world.tab("bob", "main"));
+    let alice = [(); 2].map(|()| world.tab("alice", "second"));
+    world.hang_up(first);
+    world.settle();
+    world.notices();
+    reload(&mut world, config().linger(secs(0)).connections_per_user(1));
+    let closed = world.notices().into_iter().filter_map(|notice| match notice {
+        Notice::Closed { conn, .. } => Some(conn),
+        _ => None,
+    });
+    assert_eq!(closed.collect::<Vec<_>>(), [bob[0], alice[0]]);
+}
+
+#[test]
+fn rooms_that_keep_nothing_more_end_in_the_order_in_which_they_became_empty() {
+    let mut world = World::with(config().room_history(9).room_ttl(secs(3600)));
+    let conn = world.tab("alice", "main");
+    let epochs = ["lobby", "den"].map(|name| {
+        let epoch = world.join(conn, name).position.epoch;
+        world.tell_room(name, "hello");
+        epoch
+    });
+    for name in ["den", "lobby"] {
+        world.leave(conn, name);
+    }
+    world.notices();
+    reload(&mut world, config().room_history(0));
+    let ended = world.notices().into_iter().filter_map(|notice| match notice {
+        Notice::RoomEnded { epoch, .. } => Some(epoch),
+        _ => None,
+    });
+    assert_eq!(ended.collect::<Vec<_>>(), [epochs[1], epochs[0]]);
+}

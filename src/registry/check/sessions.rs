@@ -67,7 +67,7 @@ impl Registry {
         let absent: HashSet<UserKey, FixedState> = self.sessions.absent().collect();
         hold!(absent.len() == self.sessions.absent_users(), "{} are absent", absent.len());
         let mut listed = 0;
-        for (slot, user) in self.sessions.iter_users() {
+        for (slot, user) in self.sessions.iter_users_from(0) {
             let sessions = user.sessions();
             listed += sessions;
             let is_own = |it: &SessionKey| self.sessions.get(*it).user == slot;
