@@ -7,7 +7,7 @@ use headcount::{ConnId, Inbound, Registry, Resume, RoomId, Timestamp, Within};
 
 use super::model::closing::Audience;
 use super::op::{Advance, Arrival, Class, Flush, Incoming, Op, Pick, RunReport, Since, To};
-use super::seen::{Content, Seen, Source};
+use super::seen::{Seen, Source};
 use super::settings;
 use super::world::World;
 use super::{Check, ensure};
@@ -92,7 +92,6 @@ impl World {
                 self.registry.expect_payload(draft.len());
                 let got = self.registry.call(|it| it.reply(stamp, conn, draft.make()));
                 self.model.reply(stamp, conn, &draft.message, got)?;
-                self.drafts.push(draft);
             }
             Op::Join { conn, room, since } => {
                 let (conn, room, stamp) = (self.conn(conn), self.room(room), self.stamp());
@@ -103,13 +102,18 @@ impl World {
                 {
                     self.grammar.seated(conn, Source::Room(room.clone()), joined.position);
                 }
-                self.model.join(stamp, conn, &room, since, got, &self.registry)?;
+                self.model.join(stamp, conn, &room, since, got)?;
             }
             Op::Leave { conn, room } => self.leave(self.conn(conn), &self.room(room))?,
             Op::Vacate { room } => {
                 self.send((To::Room(room), None), Class::Critical, (1, true))?;
-                let room = self.room(room);
-                for conn in self.model.members(&Source::Room(room.clone())) {
+                let (room, polls) = (self.room(room), room % 2 == 1);
+                let source = Source::Room(room.clone());
+                self.compare()?;
+                while polls && self.model.is_before_its_first(&source) {
+                    self.poll()?;
+                }
+                for conn in self.model.members(&source) {
                     self.compare()?;
                     self.leave(conn, &room)?;
                 }
@@ -141,8 +145,11 @@ impl World {
             Op::PollAll => self.poll_all()?,
             Op::Notices { count } => {
                 for _ in 0..count {
-                    let Some(notice) = self.registry.call(|it| it.poll_notice()) else { break };
-                    self.model.notice(&notice)?;
+                    let notice = self.registry.call(Registry::poll_notice);
+                    self.model.noticed(notice.as_ref())?;
+                    if notice.is_none() {
+                        break;
+                    }
                 }
             }
         }
@@ -155,7 +162,7 @@ impl World {
     pub(crate) fn compare(&mut self) -> Check {
         self.registry.check_memory()?;
         self.registry.check().map_err(|violation| violation.to_string())?;
-        self.model.learn(&self.registry)?;
+        self.model.learn_deadlines(&self.registry)?;
         let explained = self.explained();
         self.model.compare_runs(&explained)?;
         self.model.compare(&self.registry, &self.names, &self.conns, &self.sessions)
@@ -171,7 +178,7 @@ impl World {
         self.grammar.chunk_is(config.fanout_chunk());
         self.registry.expect_config(&config);
         let got = self.registry.call(|it| it.reload(stamp, config.clone()));
-        self.model.reload(stamp, config, got, &self.registry)
+        self.model.reload(stamp, config, got)
     }
 
     fn reserve(&mut self, source: Option<u8>) -> Result<Option<ConnId>, String> {
@@ -188,7 +195,7 @@ impl World {
             self.grammar.reserved(conn)?;
             self.conns.push(conn);
         }
-        self.model.reserve(&self.registry, stamp, source, got)?;
+        self.model.reserve(stamp, source, got)?;
         Ok(got.ok())
     }
 
@@ -236,7 +243,7 @@ impl World {
         }
         let who = (user, thread, arrival.label);
         let limit = arrival.limit.map(Self::limit);
-        self.model.connect(&self.registry, stamp, conn, who, (resume, expires, limit), &got)
+        self.model.connect(stamp, conn, who, (resume, expires, limit), &got)
     }
 
     fn come_in(&mut self, conn: ConnId, kind: Incoming) -> Check {
@@ -349,9 +356,7 @@ impl World {
             }
         };
         let message = (&draft.message, draft.class());
-        self.model.send(stamp, &audience, message, except, &got)?;
-        self.drafts.push(draft);
-        Ok(())
+        self.model.send(stamp, &audience, message, except, &got)
     }
 
     /// Ticks until nothing is due. The budget of a tick is one, so that each acts on one deadline.
@@ -401,29 +406,19 @@ impl World {
 
     /// Polls one action; whether there was one.
     pub(crate) fn poll(&mut self) -> Result<bool, String> {
-        self.model.before_poll();
-        let promised = self.registry.has_actions();
         let action = self.registry.call(Registry::poll_action);
         let seen = action.map(|action| (action.cost(), Seen::from(&action)));
-        let Some((cost, mut seen)) = seen else {
-            ensure!(!self.registry.has_actions(), "has_actions is true after silence");
+        let expected = self.model.poll();
+        let (cost, seen) = seen.unzip();
+        ensure!(seen == expected, "polled {seen:?}, expected {expected:?}");
+        // The model's own is kept: a shared payload would be held for longer than the registry does.
+        let Some(seen) = expected else {
             let more = self.registry.call(Registry::poll_action);
             ensure!(more.is_none(), "an action after silence");
-            self.model.observe_mass_closes(&self.registry)?;
-            self.model.silent(&self.registry)?;
             return Ok(false);
         };
-        if let Seen::Send { content: Content::Message(message), .. } = &mut seen {
-            // Of the model's own: a shared payload would be held for longer than the registry does.
-            let mut drafts = self.drafts.iter().rev();
-            let draft = drafts.find(|draft| draft.message == *message);
-            *message = draft.ok_or("a message that nobody has sent")?.message.clone();
-        }
-        ensure!(promised, "has_actions was false before {seen:?}");
         self.grammar.action(&seen)?;
-        self.model.observe_mass_closes(&self.registry)?;
-        self.model.action(&seen)?;
-        ensure!(cost == seen.cost(), "{seen:?} costs {cost}, expected {}", seen.cost());
+        ensure!(cost == Some(seen.cost()), "{seen:?} costs {cost:?}, expected {}", seen.cost());
         self.transcript.push(seen);
         self.compare()?;
         Ok(true)

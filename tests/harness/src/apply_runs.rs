@@ -7,7 +7,7 @@ use headcount::{Delivery, RunError, RunEvent, RunEventKind, RunId, Timestamp, Us
 use super::Check;
 use super::model::run_ends::Explained;
 use super::model::runs::Report;
-use super::op::{Advance, RunReport, To};
+use super::op::{RunReport, To};
 use super::world::World;
 
 impl World {
@@ -52,16 +52,8 @@ impl World {
         self.model.close(stamp, &audience, reason, got)
     }
 
-    /// Where it matters which run fails first, no two have the same deadline.
-    fn stagger(&mut self) {
-        if self.model.has_budgets() {
-            self.advance(Advance::Millis(1));
-        }
-    }
-
     pub(crate) fn open_run(&mut self, (user, thread): (u8, u8), run: u8, size: u8) -> Check {
         let (user, thread, run) = (self.user(user), self.thread(thread), self.run(run));
-        self.stagger();
         let stamp = self.stamp();
         let agent = "a".repeat(match size {
             250..=255 => 129,
@@ -80,11 +72,10 @@ impl World {
             self.sessions.push(opened.session);
         }
         let what = (agent.as_str(), payload.as_slice());
-        self.model.open_run(stamp, (user, thread), &run, what, &got, &self.registry)
+        self.model.open_run(stamp, (user, thread), &run, what, &got)
     }
 
     pub(crate) fn run_event(&mut self, user: u8, run: u8, event: RunReport) -> Check {
-        self.stagger();
         let stamp = self.stamp();
         let remembered = self.model.runs.len();
         let (user, run) = match usize::from(run).checked_rem(remembered).filter(|_| run < 200) {

@@ -10,13 +10,10 @@
 //!   payload of the next message is one that no message had before;
 //! * what was seen and polled so far, which nobody asks for again.
 
-use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::marks::Marks;
 use super::model::Model;
-use super::model::conn::Conn;
-use super::model::{MassClose, Session};
 use super::world::World;
 
 impl World {
@@ -42,33 +39,14 @@ impl World {
 impl Hash for Model {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // The configuration is that of the registry; `promised` is read before it is looked at.
-        let Self { now, streams, runs, run_number, run_ended, payments, announcements, .. } = self;
-        (now, streams, runs, run_number, run_ended, payments, announcements).hash(state);
-        let Self {
-            bucket,
-            own_rates,
-            pressure,
-            drain,
-            absent,
-            counts_at_reload,
-            notices,
-            epochs,
-            ..
-        } = self;
-        (bucket, own_rates, pressure, drain, absent, counts_at_reload, notices, epochs).hash(state);
-        // Which operation closed it matters in its order only.
-        let closers: BTreeSet<_> = self.conns.values().map(|conn| conn.closed_by).collect();
-        for conn in self.conns.values() {
-            let closed_by = closers.range(..conn.closed_by).count() as u64;
-            Conn { closed_by, ..conn.clone() }.hash(state);
-        }
-        // These are compared with the operation at hand, and any of before is another.
-        for (id, session) in &self.sessions {
-            (id, Session { left_by: 0, ..session.clone() }).hash(state);
-        }
-        for mass_close in &self.mass_closes {
-            let begun_in = mass_close.begun_in.map(|_| 0);
-            MassClose { begun_in, ..mass_close.clone() }.hash(state);
+        let Self { now, streams, runs, run_number, waiting, evictable, .. } = self;
+        (now, streams, runs, run_number, waiting, evictable).hash(state);
+        let Self { bucket, own_rates, pressure, drain, absent, counts_at_reload, .. } = self;
+        (bucket, own_rates, pressure, drain, absent, counts_at_reload).hash(state);
+        let Self { conns, admitted, closing, sessions, epochs, .. } = self;
+        (conns, admitted, closing, sessions, epochs).hash(state);
+        for notice in &self.notices {
+            format!("{notice:?}").hash(state);
         }
     }
 }

@@ -125,7 +125,6 @@ pub const ALL: &[&str] = &[
     "refused: Sessions",
     "refused: SessionsPerUser",
     "refused: Users",
-    "several that waited left at once",
     "the process was silent",
 ];
 

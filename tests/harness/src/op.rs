@@ -139,9 +139,10 @@ pub enum Op {
         /// Up to where; what it was handed, if it does not say.
         upto: Since,
     },
-    /// Something is said in a room, and all of its members leave, one after the other.
+    /// Something is said in a room, some of its members are handed it perhaps, and all of them leave, one
+    /// after the other.
     Vacate {
-        /// Which room.
+        /// Which room. If it is odd, polls go on until one of them was handed it.
         room: u8,
     },
     /// A connection leaves a room.

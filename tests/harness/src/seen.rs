@@ -81,13 +81,11 @@ impl Content {
         }
     }
 
-    /// The message; `None` for what is of a run.
+    /// Whether it is a message that leaves a connection out. `Message` does not tell whom, but it is equal
+    /// to a copy that leaves out the same one.
     #[must_use]
-    pub const fn message(&self) -> Option<&Message> {
-        match self {
-            Self::Message(message) => Some(message),
-            Self::Fact(_) | Self::Said(_) => None,
-        }
+    pub fn excludes(&self, conn: ConnId) -> bool {
+        matches!(self, Self::Message(message) if *message == message.clone().except(conn))
     }
 }
 
@@ -114,7 +112,7 @@ impl From<Body<'_>> for Content {
 }
 
 /// An owned copy of an [`Action`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Seen {
     /// [`Action::Send`].
     Send {

@@ -61,8 +61,6 @@ pub struct World {
     pub(crate) conns: Vec<ConnId>,
     pub(crate) sessions: Vec<SessionId>,
     pub(crate) transcript: Vec<Seen>,
-    /// Every message that was made: what comes out is one of them.
-    pub(crate) drafts: Vec<Draft>,
     /// How many payloads were made: each is another where its length allows.
     pub(crate) payloads: u64,
 }
@@ -90,7 +88,6 @@ impl World {
             conns: Vec::new(),
             sessions: Vec::new(),
             transcript: Vec::new(),
-            drafts: Vec::new(),
             payloads: 0,
         }
     }

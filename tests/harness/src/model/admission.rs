@@ -1,17 +1,15 @@
 //! Sockets that come in, and whether they become somebody.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use headcount::{
-    Admitted, CloseReason, ConnId, ConnState, Position, Recovered, Refused, Registry, Resume,
-    Timestamp, UnknownConn,
+    Admitted, CloseReason, ConnId, Notice, Position, Recovered, Refused, Resume, Timestamp,
+    UnknownConn,
 };
 
 use super::conn::{Conn, State};
 use super::eviction::Plan;
-use super::log::Log;
-use super::stream::{Lag, Seat, Stream};
+use super::stream::{Seat, Stream};
 use super::{Bucket, Model, Session};
 use crate::seen::Source;
 use crate::{Check, ensure};
@@ -19,7 +17,6 @@ use crate::{Check, ensure};
 impl Model {
     pub(crate) fn reserve(
         &mut self,
-        registry: &Registry,
         stamp: Timestamp,
         source: Option<u8>,
         got: Result<ConnId, Refused>,
@@ -42,7 +39,8 @@ impl Model {
         self.note_handle(id.to_bits());
         self.conns.insert(id, Conn { source, ..Conn::new(id, self.now) });
         self.note_life(id);
-        self.cut_leaving_short(registry)
+        self.cut_leaving_short();
+        Ok(())
     }
 
     /// Who gives way to a newcomer that waits, if one must; an error if none can.
@@ -52,8 +50,8 @@ impl Model {
         if records >= config.pending() as usize + config.closing() as usize {
             return Err(());
         }
-        let of_source = || self.waiting().filter(|conn| source.is_some() && conn.source == source);
-        let is_full = self.waiting().count() >= config.pending() as usize;
+        let of_source = || self.pending().filter(|conn| source.is_some() && conn.source == source);
+        let is_full = self.pending().count() >= config.pending() as usize;
         if !is_full && of_source().count() < config.pending_per_source() as usize {
             return Ok(None);
         }
@@ -95,8 +93,7 @@ impl Model {
         id: Option<ConnId>,
         (user, thread): (u8, u8),
         (previous, limit): (Option<ConnId>, Option<NonZeroU32>),
-        got: Option<Refused>,
-    ) -> Result<Plan, Refused> {
+    ) -> Result<(Plan, Bucket), Refused> {
         match id.map(|id| self.known(id).map(|conn| conn.state)) {
             Some(None) => return Err(Refused::UnknownConn),
             Some(Some(State::Pending)) | None => {}
@@ -108,13 +105,14 @@ impl Model {
         }
         let plan = self.plan(user, thread, previous, limit)?;
         // A refused one pays nothing.
-        self.own_rates
-            .pay((user, self.now, &self.full_bucket()), got)
+        let own = self
+            .own_rates
+            .pay(user, self.now, &self.full_bucket())
             .map_err(|retry_after| Refused::RateOfUser { retry_after })?;
         let mut all = self.bucket.clone();
         all.take(self.now).map_err(|retry_after| Refused::Rate { retry_after })?;
         self.bucket = all;
-        Ok(plan)
+        Ok((plan, own))
     }
 
     fn full_bucket(&self) -> Bucket {
@@ -130,7 +128,7 @@ impl Model {
     /// The last session of a user has ended.
     pub(crate) fn user_leaves(&mut self, user: u8) {
         let limit = self.config.users() as usize;
-        if self.own_rates.leave(user, (self.now, self.step), limit) {
+        if self.own_rates.leave(user, self.now, limit) {
             self.marks.hit("a bucket outlived its user");
         }
     }
@@ -140,12 +138,11 @@ impl Model {
         if changed {
             self.own_rates.refill(&self.full_bucket());
         }
-        self.own_rates.forget(self.now, self.config.users() as usize);
+        self.own_rates.forget(self.config.users() as usize);
     }
 
     pub(crate) fn connect(
         &mut self,
-        registry: &Registry,
         stamp: Timestamp,
         id: Option<ConnId>,
         (user, thread, label): (u8, u8, Option<u8>),
@@ -154,14 +151,15 @@ impl Model {
     ) -> Check {
         self.clock(stamp);
         let previous = resume.and_then(|resume| resume.previous);
-        let plan =
-            match self.decide(id, (user, thread), (previous, limit), got.as_ref().err().copied()) {
-                Ok(plan) => plan,
-                Err(expected) => return self.refused(expected, got.err()),
-            };
+        let (plan, paid) = match self.decide(id, (user, thread), (previous, limit)) {
+            Ok(decided) => decided,
+            Err(expected) => return self.refused(expected, got.err()),
+        };
         let refused = |refused| format!("connect: refused for {refused:?}");
         let (admitted_as, admitted) = got.map_err(refused)?;
-        let evicted = self.make_room(&plan, user, registry)?;
+        let since = resume.and_then(|resume| resume.position);
+        let since = since.map(|since| self.before_character(user, thread, since));
+        let evicted = self.make_room(&plan);
         if id.is_none() {
             ensure!(!self.conns.contains_key(&admitted_as), "{admitted_as:?} was not created");
             self.note_handle(admitted_as.to_bits());
@@ -170,15 +168,8 @@ impl Model {
         let id = admitted_as;
         let session = self.find_or_mint(user, thread, &admitted)?;
         self.user_comes(user);
-        self.own_rates.settle(user);
+        self.own_rates.settle(user, paid);
         let source = Source::Session(session);
-        let since = resume.and_then(|resume| resume.position);
-        let (position, recovered) =
-            self.enter(id, &source, since, (admitted.recovered, admitted.position.offset))?;
-        ensure!(
-            admitted.position == position && admitted.recovered == recovered,
-            "connect: {admitted:?}, expected {position:?} and {recovered:?}"
-        );
         self.tally.opened += 1;
         let now = self.now;
         let conn = self.conns.get_mut(&id).ok_or("connected, never reserved")?;
@@ -191,9 +182,16 @@ impl Model {
         conn.label = label;
         // Being slow begins with the admission.
         conn.progress_at = now;
-        self.notices.admitted(id, session, now);
-        self.cut_short(registry)?;
-        self.raise_pressure(user, evicted, registry)
+        self.admitted.push(id);
+        let (position, recovered) = self.enter(id, &source, since)?;
+        ensure!(
+            admitted.position == position && admitted.recovered == recovered,
+            "connect: {admitted:?}, expected {position:?} and {recovered:?}"
+        );
+        self.notice(Notice::Admitted { conn: id, session });
+        self.cut_short();
+        self.raise_pressure(user, session, evicted);
+        Ok(())
     }
 
     fn find_or_mint(
@@ -210,7 +208,6 @@ impl Model {
             ensure!(admitted.new_session, "connect: {id:?} is new");
             ensure!(!self.sessions.contains_key(&id), "connect: {id:?} exists");
             self.sessions.insert(id, Session::new(user, thread));
-            self.notices.created(id, user);
             self.tally.sessions_opened += 1;
             self.found(Source::Session(id), admitted.position.epoch)?;
         }
@@ -231,7 +228,6 @@ impl Model {
         id: ConnId,
         source: &Source,
         since: Option<Position>,
-        (told, told_at): (Recovered, u64),
     ) -> Result<(Position, Recovered), String> {
         let mut late = None;
         if let Source::Session(session) = source
@@ -250,12 +246,10 @@ impl Model {
         let mut seat = Seat {
             conn: id,
             cursor: head,
-            lag: Lag::No,
-            excused: false,
+            lagging: false,
             late_until: 0,
             tells_rest: false,
             acknowledged: 0,
-            passed: 0,
         };
         let recovered = match since {
             None => {
@@ -277,96 +271,69 @@ impl Model {
                 Recovered::Gap
             }
             Some(since) => {
-                // Of a text that was lost by then nobody knows the characters.
-                let index = stream.entries.partition_point(|entry| entry.last <= since.offset);
-                let whole = stream.entries[index..]
-                    .first()
-                    .map_or(since.offset, |entry| entry.before_character(since.offset));
-                let lost = |log: &Log| log.kept().all(|kept| kept != index);
-                seat.cursor = if told_at == since.offset && stream.logs.iter().any(lost) {
-                    since.offset
-                } else {
-                    whole
-                };
-                // Whoever left to make room for it may have been the last that lacked something.
-                let recovered = stream.recovered(seat.cursor, id, told)?;
-                let (_, replayed) = stream.logs[0].outlook(&stream.entries, seat.cursor, id);
+                seat.cursor = since.offset;
+                let (loses, replayed) = stream.outlook(seat.cursor, id);
                 if replayed > 0 {
-                    self.marks.hit(match recovered {
-                        Recovered::All => "a resume replayed everything",
-                        _ => "a resume replayed what was left",
+                    self.marks.hit(match loses {
+                        false => "a resume replayed everything",
+                        true => "a resume replayed what was left",
                     });
                 }
-                recovered
+                if loses { Recovered::Gap } else { Recovered::All }
             }
         };
-        stream.logs.iter_mut().for_each(|log| log.sit(seat.cursor));
+        stream.log.passed = stream.log.passed.min(seat.cursor);
         let position = Position { epoch: stream.epoch, offset: seat.cursor };
-        if seat.waits(head) {
-            seat.lag = Lag::Yes;
-            if let Some(conn) = self.conns.get_mut(&id) {
-                conn.ready = true;
-            }
-        }
         stream.seats.push(seat);
+        self.list_evictable(source);
+        self.note_absent();
+        if position.offset < head {
+            self.fall_back(id, source);
+        }
         Ok((position, recovered))
     }
 
-    /// While the headroom is used up, of connections or of sessions, the oldest close ends now. Those
-    /// that one operation closed have no order: the registry chooses among them.
-    pub(crate) fn cut_short(&mut self, registry: &Registry) -> Check {
-        let is_gone = |conn: &&Conn| registry.state(conn.id) == Some(ConnState::Gone);
-        let (gone, stay): (Vec<_>, Vec<_>) = self.still_closing(true).partition(is_gone);
-        let last = gone.iter().map(|conn| conn.closed_by).max().unwrap_or(0);
-        let youngest = gone.iter().filter(|conn| conn.closed_by == last).map(|conn| conn.id);
-        let in_order = stay.iter().all(|conn| conn.closed_by >= last);
-        let gone: BTreeSet<_> = gone.iter().map(|conn| conn.id).collect();
-        let without = |id: ConnId| gone.iter().copied().filter(|other| *other != id).collect();
-        let mut needed = youngest.map(|id| self.is_headroom_used_up(&without(id)));
-        ensure!(
-            in_order && (gone.is_empty() || needed.any(|needed| needed)),
-            "{gone:?} were cut short without need, or out of order"
-        );
-        ensure!(
-            stay.is_empty() || !self.is_headroom_used_up(&gone),
-            "the headroom is used up, and no more than {gone:?} were cut short"
-        );
-        for id in gone {
-            self.marks.hit("a close handshake was cut short");
-            self.end(id);
-        }
-        Ok(())
+    /// A client that claims to stand within a character of a text stands before it.
+    fn before_character(&self, user: u8, thread: u8, since: Position) -> Position {
+        let session = self.session_of(user, thread).map(Source::Session);
+        let stream = session.map(|source| &self.streams[&source]);
+        let stream = stream.filter(|stream| stream.epoch == since.epoch);
+        let entry = stream.and_then(|stream| stream.log.after(since.offset));
+        let offset = entry.map_or(since.offset, |entry| entry.before_character(since.offset));
+        Position { offset, ..since }
     }
 
-    /// Whether it would be once these have ended.
-    fn is_headroom_used_up(&self, ended: &BTreeSet<ConnId>) -> bool {
+    /// While the headroom is used up, of connections or of sessions, the oldest close ends now.
+    pub(crate) fn cut_short(&mut self) {
+        while self.is_headroom_used_up() {
+            let Some(first) = self.first_closing(true) else { return };
+            self.marks.hit("a close handshake was cut short");
+            self.end(first);
+        }
+    }
+
+    fn first_closing(&self, admitted: bool) -> Option<ConnId> {
+        self.still_closing(admitted).next()
+    }
+
+    fn is_headroom_used_up(&self) -> bool {
         let headroom = self.config.closing() as usize;
-        let closing = self.still_closing(true).map(|conn| conn.id).filter(|id| !ended.contains(id));
-        let closing: BTreeSet<_> = closing.collect();
-        let conns = self.open().count() + closing.len();
-        let waits = |it: &&Session| it.ended && !it.uncleaned.is_disjoint(&closing);
+        let conns = self.open().count() + self.still_closing(true).count();
+        let closes = |id: &ConnId| self.still_closing(true).any(|other| other == *id);
+        let waits = |it: &&Session| it.ended && it.uncleaned.iter().any(closes);
         let waiting = self.sessions.values().filter(waits).count();
         let sessions = self.going().count() + waiting;
         conns >= self.config.connections() as usize + headroom
             || waiting > 0 && sessions >= self.config.sessions() as usize + headroom
     }
+
     /// The same among those that were never admitted, whose headroom is beside the pending ones.
-    pub(crate) fn cut_leaving_short(&mut self, registry: &Registry) -> Check {
-        let limit = self.config.pending() as usize + self.config.closing() as usize;
-        let mut closing: Vec<_> =
-            self.still_closing(false).map(|conn| (conn.closed_by, conn.id)).collect();
-        let excess = (self.waiting().count() + closing.len() + 1).saturating_sub(limit);
-        let excess = excess.min(closing.len());
-        let is_gone = |id: ConnId| registry.state(id) == Some(ConnState::Gone);
-        // Those that one operation closed have no order: the registry chooses among them.
-        closing.sort_by_key(|(step, id)| (*step, !is_gone(*id)));
-        for (place, (_, id)) in closing.into_iter().enumerate() {
-            ensure!(is_gone(id) == (place < excess), "{excess} closes had to end, but not {id:?}");
-            if place < excess {
-                self.marks.hit("a close handshake of one never admitted was cut short");
-                self.end(id);
-            }
+    pub(crate) fn cut_leaving_short(&mut self) {
+        let places = self.config.pending() as usize + self.config.closing() as usize;
+        while self.pending().count() + self.still_closing(false).count() >= places {
+            let Some(first) = self.first_closing(false) else { return };
+            self.marks.hit("a close handshake of one never admitted was cut short");
+            self.end(first);
         }
-        Ok(())
     }
 }

@@ -1,14 +1,11 @@
 //! What the model knows about one connection: where it is in its life, its window, its deadlines.
 
-use std::collections::VecDeque;
-
 use headcount::{
-    CloseReason, ConnId, ConnState, MESSAGE_OVERHEAD, Message, RoomId, SessionId, Timestamp,
-    Upcoming,
+    CloseReason, ConnId, ConnState, MESSAGE_OVERHEAD, RoomId, SessionId, Timestamp, Upcoming,
 };
 
 use super::Bucket;
-use crate::seen::{Content, Source};
+use crate::seen::Source;
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,91 +14,6 @@ pub(crate) enum State {
     Open,
     Closing,
     Gone,
-}
-
-/// Something that was promised to one connection and waits to be polled, in order.
-#[derive(Clone, Debug, Hash)]
-pub(crate) enum Waiting {
-    Direct(Message),
-    /// What the close moved out of the logs, then the `Close` itself.
-    Close(Moved),
-    Cleanup,
-}
-
-/// What a closing connection may still be handed.
-#[derive(Clone, Debug, Default, Hash)]
-pub(crate) struct Moved {
-    /// The sequences that are right, each of which holds all that fits.
-    pub(crate) right: Vec<Vec<Item>>,
-    /// Gaps of these that may begin earlier, and where at the earliest: at losses that are not the
-    /// connection's own, where the registry no longer tells them apart.
-    pub(crate) early: Vec<(Item, u64)>,
-    /// What was polled so far.
-    pub(crate) polled: Vec<Item>,
-}
-
-impl Moved {
-    /// Any part of a right sequence may be all that found room.
-    pub(crate) fn may_stop_early(&mut self) {
-        let parts = |whole: &Vec<Item>| {
-            let whole = whole.clone();
-            (0..=whole.len()).map(move |end| whole[..end].to_vec())
-        };
-        self.right = self.right.iter().flat_map(parts).collect();
-    }
-
-    /// Whether a right sequence begins with what was polled.
-    pub(crate) fn begins_rightly(&self) -> bool {
-        let begins = |right: &Vec<Item>| {
-            let mut pairs = right.iter().zip(&self.polled);
-            self.polled.len() <= right.len() && pairs.all(|(item, polled)| self.is(item, polled))
-        };
-        self.right.iter().any(begins)
-    }
-
-    /// Whether what was polled is a right sequence.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.begins_rightly() && self.right.iter().any(|right| right.len() == self.polled.len())
-    }
-
-    /// What of it was not polled yet, at least and at most.
-    fn cost(&self) -> (u64, u64) {
-        let sum = |items: &[Item]| items.iter().map(Item::cost).sum::<u64>();
-        let polled = sum(&self.polled);
-        let left = |right: &Vec<Item>| sum(right).saturating_sub(polled);
-        let costs = || self.right.iter().map(left);
-        (costs().min().unwrap_or(0), costs().max().unwrap_or(0))
-    }
-
-    fn is(&self, item: &Item, polled: &Item) -> bool {
-        let (Item::Gap { stream, from, to }, Item::Gap { from: begins, .. }) = (item, polled)
-        else {
-            return item == polled;
-        };
-        let same = Item::Gap { stream: stream.clone(), from: *begins, to: *to } == *polled;
-        let early = || self.early.iter().any(|(gap, first)| gap == item && first <= begins);
-        same && (begins == from || (begins < from && early()))
-    }
-}
-
-/// One thing out of a log.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Item {
-    Gap { stream: Source, from: u64, to: u64 },
-    Entry { stream: Source, epoch: u64, offset: u64, content: Content },
-}
-
-impl Item {
-    pub(crate) const fn is_text(&self) -> bool {
-        matches!(self, Self::Entry { content: Content::Said(_), .. })
-    }
-
-    pub(crate) fn cost(&self) -> u64 {
-        match self {
-            Self::Gap { .. } => MESSAGE_OVERHEAD,
-            Self::Entry { content, .. } => content.cost(),
-        }
-    }
 }
 
 /// An unanswered ping.
@@ -133,15 +45,12 @@ pub(crate) struct Conn {
     pub(crate) admitted: Option<(SessionId, Timestamp)>,
     /// In joining order.
     pub(crate) rooms: Vec<RoomId>,
+    /// Which of its streams has the next turn, if it lags there.
+    pub(crate) next_stream: usize,
     /// Why it closes; `None` while it does not.
     pub(crate) reason: Option<CloseReason>,
-    /// Which operation closed it: the order of closes made by one operation is open.
-    pub(crate) closed_by: u64,
     /// When its `Close` was polled. Each pause since makes it later.
     pub(crate) close_polled: Option<Timestamp>,
-    pub(crate) outbox: VecDeque<Waiting>,
-    /// Gone: the most that may still wait for it in the registry's outbox, in units of cost.
-    pub(crate) void: u64,
     pub(crate) handed: u64,
     pub(crate) flushed: u64,
     /// The last flush progress, or the moment at which something came to be in flight.
@@ -175,19 +84,11 @@ pub(crate) struct Conn {
     /// Whether a ping was handed out: until then the silence allowed is jittered.
     pub(crate) pinged: bool,
     pub(crate) ping: Option<Ping>,
-    /// Whether a ping waits to be polled. Its place among the direct messages is open.
+    /// Whether the ping in the outbox is to be handed out.
     pub(crate) ping_due: bool,
     /// The millisecond of its next deadline, and what is due then; `None`: there is none, or what the
     /// registry said of it no longer holds.
     pub(crate) next: Option<(u64, Upcoming)>,
-    /// May be pumped: its window was at most half full since it was last stuck, or its place in a
-    /// member array has moved.
-    pub(crate) ready: bool,
-    /// Must be looked at, and was not surely blocked since: it was flushed to half a window, say,
-    /// while it surely lagged.
-    pub(crate) armed: bool,
-    /// How often others were served while it could be.
-    pub(crate) waited: usize,
 }
 
 impl Conn {
@@ -201,11 +102,9 @@ impl Conn {
             pending_since: now,
             admitted: None,
             rooms: Vec::new(),
+            next_stream: 0,
             reason: None,
-            closed_by: 0,
             close_polled: None,
-            outbox: VecDeque::new(),
-            void: 0,
             handed: 0,
             flushed: 0,
             progress_at: now,
@@ -228,9 +127,6 @@ impl Conn {
             ping: None,
             ping_due: false,
             next: None,
-            ready: false,
-            armed: false,
-            waited: 0,
         }
     }
 
@@ -262,44 +158,19 @@ impl Conn {
         self.handed - self.flushed
     }
 
-    /// What waits in the outbox, in units of cost.
-    pub(crate) fn queued(&self) -> u64 {
-        let cost = |waiting: &Waiting| match waiting {
-            Waiting::Direct(message) => message.cost(),
-            Waiting::Close(_) | Waiting::Cleanup => 0,
-        };
-        let ping = u64::from(self.ping_due) * MESSAGE_OVERHEAD;
-        self.outbox.iter().map(cost).sum::<u64>() + ping
+    /// It is asked for a sign of life.
+    pub(crate) const fn ask(&mut self) {
+        self.ping_due = true;
+        self.ping = Some(Ping { mark: None, running: None, late: false, hurried: false });
     }
 
-    pub(crate) fn used(&self) -> u64 {
-        self.in_flight() + self.queued()
-    }
-
-    /// Whether an entry of a stream finds room.
-    pub(crate) fn fits(&self, cost: u64, window: u64) -> bool {
-        self.used() == 0 || self.used() + cost <= window
-    }
-
-    /// Whether a direct message finds room.
-    pub(crate) fn direct_fits(&self, cost: u64, window: u64, reply_reserve: u64) -> bool {
-        let reserved = cost <= reply_reserve && self.used() + cost <= window + reply_reserve;
-        self.fits(cost, window) || reserved
-    }
-
-    /// What of the registry's outbox is for it, at least and at most: direct messages, and what a close
-    /// has moved out of the logs.
-    pub(crate) fn directed(&self) -> (u64, u64) {
-        let (mut least, mut most) = (0, self.void);
-        for waiting in &self.outbox {
-            let (low, high) = match waiting {
-                Waiting::Direct(message) => (message.cost(), message.cost()),
-                Waiting::Close(moved) => moved.cost(),
-                Waiting::Cleanup => (0, 0),
-            };
-            (least, most) = (least + low, most + high);
+    /// Its ping is handed out.
+    pub(crate) const fn pinged(&mut self) {
+        self.pinged = true;
+        self.pong_owed = true;
+        if let Some(ping) = &mut self.ping {
+            ping.mark = Some(self.handed + MESSAGE_OVERHEAD);
         }
-        (least, most)
     }
 
     /// A sign of life. It answers the ping, and makes one that waits to be polled pointless.
@@ -307,10 +178,5 @@ impl Conn {
         self.heard_at = now;
         self.ping = None;
         self.ping_due = false;
-    }
-
-    /// Whether the outbox holds something that must come out.
-    pub(crate) fn has_waiting(&self) -> bool {
-        !self.outbox.is_empty() || self.ping_due
     }
 }

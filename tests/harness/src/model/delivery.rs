@@ -1,18 +1,17 @@
 //! What the application asks for: sends, replies, rooms.
 
-use std::collections::BTreeSet;
-
 use headcount::{
     AcknowledgeError, Class, ConnId, Delivery, JoinError, Joined, Message, Position, Recovered,
-    Registry, ReplyError, RoomId, Timestamp, UnknownConn,
+    ReplyError, RoomId, Timestamp, UnknownConn,
 };
 
+use super::Model;
 use super::closing::Audience;
-use super::conn::{Conn, State, Waiting};
+use super::conn::State;
 use super::entry::Entry;
-use super::stream::Lag;
-use super::{Announcement, Model};
-use crate::seen::{Content, Source};
+use super::stream::{Pass, Stream};
+use super::turns::{Announcement, Turn};
+use crate::seen::{Content, Seen, Source};
 use crate::{Check, ensure};
 
 impl Model {
@@ -31,25 +30,14 @@ impl Model {
             Audience::Nobody => Vec::new(),
             Audience::Session(id) => vec![Source::Session(*id)],
             Audience::User(user) => {
-                let sessions = self.going().filter(|(_, session)| session.user == *user);
-                let mut sessions: Vec<_> = sessions.map(|(id, _)| id).collect();
-                // The oldest first: a budget spares what was appended last.
-                sessions.sort_unstable_by_key(|id| self.made(id.to_bits()));
-                sessions.into_iter().map(Source::Session).collect()
+                self.sessions_of(*user).into_iter().map(Source::Session).collect()
             }
             Audience::Room(room) => vec![Source::Room(room.clone())],
         };
-        let (mut surely_live, mut perhaps_live, mut behind) = (0, 0, 0);
-        let mut stored = BTreeSet::new();
+        let (mut live, mut behind) = (0, 0);
+        let mut stored = Vec::new();
         for source in sources {
             let Some(stream) = self.streams.get_mut(&source) else { continue };
-            for seat in stream.seats.iter().filter(|seat| Some(seat.conn) != except) {
-                match seat.lag {
-                    Lag::No => surely_live += 1,
-                    Lag::Perhaps => perhaps_live += 1,
-                    Lag::Yes => behind += 1,
-                }
-            }
             let entry = Entry {
                 content: Content::Message(message.clone()),
                 class: class.clone(),
@@ -60,90 +48,80 @@ impl Model {
             };
             let fleeting = stream.bounds.history == 0 || class == Class::Droppable;
             if stream.seats.is_empty() && fleeting {
-                stream.pass_over(entry);
+                stream.log.pass_over();
+                self.list_evictable(&source);
                 self.marks.hit("a message was kept for nobody");
                 continue;
             }
-            let superseded = stream.append(entry);
-            if superseded {
+            let audience = stream.audience(except);
+            (live, behind) = (live + audience.0, behind + audience.1);
+            let session = if let Source::Session(id) = source { Some(id) } else { None };
+            stored.push((session, Position { epoch: stream.epoch, offset: entry.last }));
+            if self.store(&source, |stream| stream.log.append(entry)) {
                 self.marks.hit("a message was superseded");
             }
-            if stream.trim().1 > 0 {
-                self.marks.hit("a droppable was shed for room");
-            }
-            let offset = stream.head();
-            let session = if let Source::Session(id) = source { Some(id) } else { None };
-            stored.insert((session, stream.epoch, offset));
-            self.tally.stored += 1;
-            self.log_moved(&source);
-            self.appended(&source);
         }
-        let whole = surely_live + perhaps_live + behind;
-        ensure!(!got.full, "send: full");
+        let told: Vec<_> = got.stored().iter().map(|it| (it.session, it.position)).collect();
+        let nobody = live + behind == 0 && stored.is_empty();
         ensure!(
-            (surely_live..=surely_live + perhaps_live).contains(&got.live)
-                && got.live + got.behind == whole,
-            "send: {got:?}, expected {surely_live}+{perhaps_live} live, {behind} behind"
+            (got.live, got.behind, got.full, got.nobody()) == (live, behind, false, nobody)
+                && told == stored,
+            "send: {got:?}, expected {live} live, {behind} behind, stored at {stored:?}"
         );
-        let told: BTreeSet<_> = got
-            .stored()
-            .iter()
-            .map(|it| (it.session, it.position.epoch, it.position.offset))
-            .collect();
-        ensure!(told == stored, "send: stored at {told:?}, expected {stored:?}");
-        ensure!(got.stored().len() == told.len(), "send: stored twice in one log");
-        ensure!(got.nobody() == (whole == 0 && stored.is_empty()), "send: nobody is wrong");
         Ok(())
     }
 
-    /// A log was trimmed, or may have been.
-    pub(crate) fn log_moved(&mut self, source: &Source) {
-        if let Some(stream) = self.streams.get_mut(source) {
-            stream.thin(false);
+    /// Appends to a stream, makes room for it, and sees to it that it is handed out.
+    pub(crate) fn store<R>(&mut self, source: &Source, append: impl FnOnce(&mut Stream) -> R) -> R {
+        self.tally.stored += 1;
+        let stream = self.stream_mut(source);
+        let before = stream.head();
+        let appended = append(stream);
+        let shed = stream.log.trim(&stream.bounds).1;
+        let has_hole = stream.log.has_hole_of_run();
+        if stream.seats.is_empty() {
+            stream.thin();
+        } else {
+            stream.pass.get_or_insert(Pass::after(before));
+            self.waiting.queue(Turn::Stream(source.clone()));
         }
-    }
-
-    /// What is queued for all connections, at least and at most.
-    pub(crate) fn directed(&self) -> (u64, u64) {
-        let each = self.conns.values().map(Conn::directed);
-        each.fold((0, 0), |sums, (least, most)| (sums.0 + least, sums.1 + most))
-    }
-
-    /// Whether what is queued for all has room for a direct message; `None`: it is open.
-    fn has_room_for(&self, cost: u64) -> Option<bool> {
-        let fits = |queued: u64| queued == 0 || queued + cost <= self.config.direct_bytes();
-        let (least, most) = self.directed();
-        match (fits(least), fits(most)) {
-            (fits, same) if fits == same && (fits || least > 0) => Some(fits),
-            _ => None,
+        if has_hole {
+            self.marks.hit("an entry behind an open run's was shed");
         }
+        if shed > 0 {
+            self.marks.hit("a droppable was shed for room");
+        }
+        self.list_evictable(source);
+        self.keep_budgets(source);
+        appended
     }
 
-    /// Whether a direct message is taken; queues it then. Where that is open, the registry's answer
-    /// counts.
-    fn take_direct(&mut self, id: ConnId, message: &Message, taken: bool) -> bool {
-        let (window, reply_reserve) = (self.config.window(), self.config.reply_reserve());
-        let has_room = self.has_room_for(message.cost());
-        let Some(conn) = self.conns.get_mut(&id) else { return false };
-        let mut fits = conn.direct_fits(message.cost(), window, reply_reserve);
-        if fits && has_room != Some(true) {
-            if conn.queued() + message.cost() <= reply_reserve {
+    /// Whether a direct message is taken; queues it then.
+    fn take_direct(&mut self, id: ConnId, message: &Message) -> bool {
+        let (cost, window, reserve) =
+            (message.cost(), self.config.window(), self.config.reply_reserve());
+        let with_it = self.used(id) + cost;
+        let is_reserved = cost <= reserve && with_it <= window + reserve;
+        let needs_no_room = self.queued(id) + cost <= reserve;
+        let (fits, has_room) = (self.fits(id, cost) || is_reserved, self.has_room(cost));
+        match (fits, has_room) {
+            (false, _) => self.marks.hit("a direct message found no room"),
+            (true, false) if needs_no_room => {
                 self.marks.hit("a direct message needed no room among all");
-            } else {
-                fits = has_room.unwrap_or(taken);
-                if !fits {
-                    self.marks.hit("a direct message found no room among all");
-                }
             }
-        } else if !fits {
-            self.marks.hit("a direct message found no room");
-        } else if conn.used() + message.cost() > window {
-            self.marks.hit("a direct message used the reply reserve");
+            (true, false) => self.marks.hit("a direct message found no room among all"),
+            (true, true) if with_it > window => {
+                self.marks.hit("a direct message used the reply reserve");
+            }
+            (true, true) => {}
         }
-        if fits {
-            conn.outbox.push_back(Waiting::Direct(message.clone()));
+        let taken = fits && (has_room || needs_no_room);
+        if taken {
+            let (to, content) = (vec![id], Content::Message(message.clone()));
+            let item = Seen::Send { to, stream: Source::Direct, position: None, content };
+            self.waiting.outbox.push_back(item);
         }
-        fits
+        taken
     }
 
     /// Open, or upgraded and not yet admitted.
@@ -164,7 +142,7 @@ impl Model {
     ) -> Check {
         let mut expected = (0, false);
         if self.can_be_answered(id) && except != Some(id) {
-            let taken = self.take_direct(id, message, !got.full);
+            let taken = self.take_direct(id, message);
             expected = if taken { (1, false) } else { (0, true) };
         }
         let fine = (got.live, got.full) == expected && got.behind == 0 && got.stored().is_empty();
@@ -182,7 +160,7 @@ impl Model {
         self.clock(stamp);
         let expected = if !self.can_be_answered(id) {
             Err(ReplyError::UnknownConn)
-        } else if self.take_direct(id, message, got.is_ok()) {
+        } else if self.take_direct(id, message) {
             Ok(())
         } else {
             Err(ReplyError::Full)
@@ -192,32 +170,21 @@ impl Model {
     }
 
     fn announce(&mut self, message: &Message, except: Option<ConnId>, got: &Delivery) -> Check {
-        let limit = self.config.announcements() as usize;
-        let under_way = self.announcements.iter().filter(|it| !it.ended);
-        let (walked, waiting): (Vec<_>, Vec<_>) = under_way.partition(|it| it.walked);
-        if got.full {
-            ensure!(walked.len() + waiting.len() >= limit, "send to all: full");
-            ensure!(got.live == 0 && got.behind == 0, "send to all: {got:?}");
+        let full = self.waiting.announcements.len() >= self.config.announcements() as usize;
+        let open = self.open().filter(|conn| Some(conn.id) != except).count() as u32;
+        let live = if full { 0 } else { open };
+        ensure!(
+            (got.live, got.behind, got.full) == (live, 0, full) && got.stored().is_empty(),
+            "send to all: {got:?}, expected {live} live, full: {full}"
+        );
+        if full {
             self.marks.hit("an announcement found no place");
             return Ok(());
         }
-        ensure!(waiting.len() < limit, "send to all: {} under way", waiting.len());
-        let must: BTreeSet<_> =
-            self.open().map(|conn| conn.id).filter(|id| Some(*id) != except).collect();
-        ensure!(
-            got.live as usize == must.len() && got.behind == 0 && got.stored().is_empty(),
-            "send to all: {got:?}, {} are open",
-            must.len()
-        );
-        self.announcements.push(Announcement {
-            message: message.clone(),
-            // With nobody to walk to, it may be over already.
-            walked: must.is_empty(),
-            must,
-            excused: BTreeSet::new(),
-            got: BTreeSet::new(),
-            ended: false,
-        });
+        self.waiting.queue(Turn::Announcement);
+        let (message, walk) = (message.clone(), self.walk(None));
+        let announcement = Announcement { message, walk, sent: 0, skipped: 0 };
+        self.waiting.announcements.push_back(announcement);
         Ok(())
     }
 
@@ -228,7 +195,6 @@ impl Model {
         room: &RoomId,
         since: Option<Position>,
         got: Result<Joined, JoinError>,
-        registry: &Registry,
     ) -> Check {
         self.clock(stamp);
         let source = Source::Room(room.clone());
@@ -250,42 +216,34 @@ impl Model {
             );
             return Ok(());
         }
-        let mut broken = Vec::new();
-        if conn.rooms.len() >= self.config.rooms_per_connection() as usize {
-            broken.push(JoinError::RoomsPerConnection);
-        }
         let user = conn.session().map(|session| self.sessions[&session].user);
         let of_user = self.open_of_user(user.ok_or("a member of no session")?);
         let rooms: usize = of_user.iter().map(|id| self.conns[id].rooms.len()).sum();
-        if broken.is_empty() && rooms >= self.config.rooms_per_user() as usize {
+        let broken = if conn.rooms.len() >= self.config.rooms_per_connection() as usize {
+            Some(JoinError::RoomsPerConnection)
+        } else if rooms >= self.config.rooms_per_user() as usize {
             self.marks.hit("a user was in too many rooms");
-            broken.push(JoinError::RoomsPerUser);
-        }
-        if !exists && !self.has_place_for_room() {
-            broken.push(JoinError::Rooms);
-        }
-        if !broken.is_empty() {
-            let fine = got.is_err_and(|error| broken.contains(&error));
-            ensure!(fine, "join: {got:?}, expected one of {broken:?}");
+            Some(JoinError::RoomsPerUser)
+        } else {
+            (!exists && !self.has_place_for_room()).then_some(JoinError::Rooms)
+        };
+        if let Some(broken) = broken {
+            ensure!(got == Err(broken), "join: {got:?}, expected {broken:?}");
             return Ok(());
         }
         let joined = got.map_err(|error| format!("join: {error:?}"))?;
         if !exists {
-            self.send_away_rooms(registry)?;
+            self.send_away_rooms();
             self.tally.rooms_opened += 1;
             self.found(source.clone(), joined.position.epoch)?;
         }
-        let (position, recovered) =
-            self.enter(id, &source, since, (joined.recovered, joined.position.offset))?;
+        self.conn_mut(id).rooms.push(room.clone());
+        let (position, recovered) = self.enter(id, &source, since)?;
         ensure!(
             joined.position == position && joined.recovered == recovered,
             "join: {joined:?}, expected {position:?} and {recovered:?}"
         );
         ensure!(!joined.already, "join: {joined:?}");
-        if let Some(conn) = self.conns.get_mut(&id) {
-            conn.rooms.push(room.clone());
-        }
-        self.seats_moved(id);
         Ok(())
     }
 
@@ -345,7 +303,6 @@ impl Model {
         ensure!(got == Ok(member), "leave: {got:?}, member: {member}");
         if member {
             self.leave_stream(id, &Source::Room(room.clone()));
-            self.seats_moved(id);
         }
         Ok(())
     }

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use headcount::{CloseReason, Config, ConnId, ConnState, Registry, Timestamp};
+use headcount::{
+    CloseReason, Config, ConnId, ConnState, MESSAGE_OVERHEAD, Notice, Registry, Timestamp,
+};
 
 use super::conn::{Conn, State};
+use super::turns::{Turn, Walk};
 use super::{Model, due, whole};
+use crate::seen::Seen;
 use crate::{Check, ensure};
 
 /// A drain under way.
@@ -13,6 +17,7 @@ use crate::{Check, ensure};
 pub(crate) struct Drain {
     began: Timestamp,
     pub(crate) ends: Timestamp,
+    announced: Walk,
     /// Whether a tick has made an end of everyone.
     stopped: bool,
 }
@@ -34,16 +39,19 @@ impl Model {
     pub(crate) fn begin_drain(&mut self, stamp: Timestamp, deadline: Option<Duration>) {
         self.clock(stamp);
         let ends = whole(self.now + deadline.unwrap_or_else(|| self.config.drain_deadline()));
-        self.drain = Some(Drain { began: self.now, ends, stopped: false });
+        let announced = self.walk_of_present();
+        self.drain = Some(Drain { began: self.now, ends, announced, stopped: false });
+        self.queue_drain();
         for conn in self.conns.values_mut() {
             conn.told_of_drain = false;
             conn.met_drain = true;
         }
-        self.notices.draining(self.open().count() as u32);
+        self.notice(Notice::Draining { connections: self.open().count() as u32 });
     }
 
     pub(crate) fn cancel_drain(&mut self, stamp: Timestamp, got: bool) -> Check {
         self.clock(stamp);
+        self.waiting.cancel(&Turn::Drain);
         let drained = self.drain.take().is_some();
         ensure!(got == drained, "cancel_drain: {got}, expected {drained}");
         if drained {
@@ -52,24 +60,29 @@ impl Model {
         Ok(())
     }
 
-    /// A connection is told, once for each drain.
-    pub(crate) fn told_of_drain(&mut self, id: ConnId) -> Check {
-        ensure!(self.drain.is_some(), "{id:?} was told of a drain, and there is none");
-        ensure!(!self.has_waiting(), "{id:?} was told of a drain before what waits in the outbox");
-        let conn = self.conns.get_mut(&id).ok_or("gone")?;
-        ensure!(conn.is_open(), "{id:?} is {:?} and was told of a drain", conn.state);
-        let told = core::mem::replace(&mut conn.told_of_drain, true);
-        ensure!(!told, "{id:?} was told of one drain twice");
-        Ok(())
+    fn queue_drain(&mut self) {
+        if self.drain.is_some_and(|drain| !drain.announced.is_over()) {
+            self.waiting.queue(Turn::Drain);
+        } else {
+            self.waiting.cancel(&Turn::Drain);
+        }
     }
 
-    /// The registry says that there is nothing left to do: nobody is left to be told.
-    pub(crate) fn all_are_told_of_drain(&self) -> Check {
-        let untold = self.open().find(|conn| !conn.told_of_drain);
-        match untold.filter(|_| self.drain.is_some()) {
-            Some(conn) => Err(format!("silence, but {:?} was not told of the drain", conn.id)),
-            None => Ok(()),
+    /// The turn of a drain: the next of those that are open are told, whatever room they have.
+    pub(crate) fn serve_drain(&mut self) -> Option<Seen> {
+        let mut drain = self.drain?;
+        let mut to = Vec::new();
+        while !drain.announced.is_over() && to.len() < self.config.fanout_chunk() as usize {
+            let Some(id) = self.step(&mut drain.announced) else { continue };
+            if self.conns[&id].is_open() {
+                self.hand(id, MESSAGE_OVERHEAD);
+                self.conn_mut(id).told_of_drain = true;
+                to.push(id);
+            }
         }
+        self.drain = Some(drain);
+        self.queue_drain();
+        (!to.is_empty()).then_some(Seen::Draining { to })
     }
 
     /// The connection that the hard stop ends next, if it is due: it goes before all other deadlines,

@@ -39,13 +39,6 @@ impl Entry {
         self.class == Class::Droppable
     }
 
-    /// Whether a message leaves a connection out. `Message` does not tell whom, but it is equal to a
-    /// copy that leaves out the same one.
-    pub(crate) fn excludes(&self, conn: ConnId) -> bool {
-        let message = self.content.message();
-        message.is_some_and(|message| *message == message.clone().except(conn))
-    }
-
     /// What of it lies behind a cursor: of a text the rest.
     pub(crate) fn after(&self, cursor: u64) -> Content {
         match &self.content {
@@ -84,17 +77,9 @@ impl Reader {
     /// Whether an entry that is kept is for it.
     pub(crate) fn gets(&self, entry: &Entry) -> bool {
         if entry.last > self.late_until {
-            return !entry.excludes(self.conn);
+            return !entry.content.excludes(self.conn);
         }
         entry.run.is_some() && entry.ended.is_none_or(|ended| ended > self.late_until)
-    }
-
-    /// Whether it is told that an entry is lost which was taken out between others. Of an open run
-    /// none is, so that it was open at a late join if it has ended since.
-    pub(crate) fn misses(&self, entry: &Entry) -> bool {
-        entry.last > self.late_until
-            || self.tells_rest
-            || entry.run.is_some() && entry.ended.is_some_and(|ended| ended > self.late_until)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Who makes room for a newcomer: the predecessor that it names, its user's other connections, its
 //! user's sessions, and what is absent.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
-use headcount::{CloseReason, ConnId, OverCap, Refused, Registry, SessionEnd, SessionId};
+use headcount::{CloseReason, ConnId, OverCap, Refused, SessionEnd, SessionId};
 
 use super::Model;
 use crate::seen::Source;
@@ -34,13 +35,13 @@ impl Model {
         let full = |count: usize, limit: u32| count >= limit as usize;
         let config = &self.config;
         let session = self.session_of(user, thread);
-        let of_user = self.going().filter(|(_, it)| it.user == user).count();
+        let of_user = self.sessions_of(user).len();
         let refuse = match config.over_cap() {
             OverCap::Refuse { retry_after } => Some(retry_after),
             _ => None,
         };
         let mut plan = Plan::default();
-        let mut staying = self.open_of_user(user);
+        let mut staying: BTreeSet<_> = self.open_of_user(user).into_iter().collect();
         let mut leaving = 0;
         plan.take_over = previous
             .filter(|id| staying.contains(id))
@@ -50,13 +51,12 @@ impl Model {
             leaving += 1;
         }
         let own = limit.map_or(u32::MAX, NonZeroU32::get).min(config.connections_per_user());
-        let mut among = staying.clone();
-        while full(among.len(), own) {
+        while full(staying.len(), own) {
             if let Some(retry_after) = refuse {
                 return Err(Refused::ConnectionsPerUser { retry_after });
             }
-            let victim = self.victim(among.iter().copied()).ok_or(Refused::UnknownConn)?;
-            among.remove(&victim);
+            let victim = self.victim(staying.iter().copied()).ok_or(Refused::UnknownConn)?;
+            staying.remove(&victim);
             plan.evict.push(victim);
             leaving += 1;
         }
@@ -123,12 +123,7 @@ impl Model {
     }
 
     /// Does what was planned; how many were evicted.
-    pub(crate) fn make_room(
-        &mut self,
-        plan: &Plan,
-        user: u8,
-        registry: &Registry,
-    ) -> Result<u32, String> {
+    pub(crate) fn make_room(&mut self, plan: &Plan) -> u32 {
         let mut evicted = 0;
         if let Some(id) = plan.take_over {
             self.marks.hit("a connection was taken over");
@@ -144,18 +139,13 @@ impl Model {
         }
         if let Some(id) = plan.release {
             self.marks.hit("a session made room");
-            let members: Vec<_> = self.members(&Source::Session(id)).into_iter().collect();
-            self.leave_together(&members);
-            for conn in members {
-                self.begin_close(conn, CloseReason::Evicted);
-                evicted += 1;
-            }
+            evicted += self.close_session(id, CloseReason::Evicted);
             self.end_session(id, SessionEnd::UserCap);
         }
         if plan.creates {
-            self.send_away((user, plan.is_new_user), registry)?;
+            self.send_away(plan.is_new_user);
         }
-        Ok(evicted)
+        evicted
     }
 
     /// A handle that can't be admitted is the caller's mistake, not a refusal.

@@ -1,6 +1,6 @@
 //! What a peer does: messages that come in, bytes that it takes.
 
-use headcount::{CloseReason, ConnId, Flow, Inbound, InboundError, Timestamp, UnknownConn};
+use headcount::{CloseReason, ConnId, Flow, Inbound, InboundError, Notice, Timestamp, UnknownConn};
 
 use super::Model;
 use super::conn::State;
@@ -32,36 +32,33 @@ impl Model {
                 self.begin_close(id, CloseReason::BadRequest);
                 Err(InboundError::TooBig)
             } else {
-                self.hear(id);
+                self.hear(id, false);
                 Ok(Flow::Ready)
             };
             ensure!(got == expected, "message: {got:?}, expected {expected:?}");
             return Ok(());
         }
         conn.follow(now, inbound);
-        let full = conn.is_open() && conn.used() > window;
+        let full = conn.is_open() && self.used(id) > window;
         let expected = match inbound {
             Inbound::Data { bytes } if bytes > self.config.message_bytes() => {
                 self.begin_close(id, CloseReason::MessageTooBig);
                 Err(InboundError::TooBig)
             }
             Inbound::Data { .. } if full => {
-                conn.paused = true;
+                self.conn_mut(id).paused = true;
                 self.marks.hit("a message was paused");
                 Ok(Flow::Paused)
             }
             _ => {
                 let is_data = matches!(inbound, Inbound::Data { .. });
                 if is_data {
-                    conn.data_at = now;
+                    self.conn_mut(id).data_at = now;
                 }
                 self.tally.pongs += u64::from(inbound == Inbound::Pong);
                 let within = self.is_within_rates(id, inbound);
                 if self.conns[&id].state != State::Closing {
-                    self.hear(id);
-                }
-                if let Some(conn) = self.conns.get_mut(&id).filter(|_| within && is_data) {
-                    conn.paused = false;
+                    self.hear(id, within && is_data);
                 }
                 if within { Ok(Flow::Ready) } else { Err(InboundError::RateLimited) }
             }
@@ -70,22 +67,26 @@ impl Model {
         Ok(())
     }
 
-    /// A sign of life, whatever becomes of the message.
-    fn hear(&mut self, id: ConnId) {
+    /// A sign of life, whatever becomes of the message; data that was taken ends a pause.
+    fn hear(&mut self, id: ConnId, taken: bool) {
         let now = self.now;
         self.note_life(id);
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        let void = conn.ping_due;
+        let (void, resumes) = (conn.ping_due, conn.paused && taken);
+        let asked = conn.ping.is_some();
         let late = conn.ping.is_some_and(|ping| ping.late);
+        conn.paused &= !taken;
         conn.hear(now);
         if void {
             self.marks.hit("a ping was void");
-            self.arm(id);
         }
         if late {
             self.tally.recovered += 1;
-            self.notices.recovered(id);
+            self.notice(Notice::Recovered { conn: id });
             self.marks.hit("a suspect connection recovered");
+        }
+        if asked || resumes {
+            self.look_at(id);
         }
     }
 
@@ -101,24 +102,18 @@ impl Model {
             ensure!(got == Err(UnknownConn), "flushed: {got:?} for one that is gone");
             return Ok(());
         };
-        let state = conn.state;
-        let flow = self.take_flush(id, total);
-        // Nothing comes in from a closing one any more: what it is told does not matter.
-        let fine = if state == State::Closing { got.is_ok() } else { got == Ok(flow) };
-        ensure!(fine, "flushed: {got:?}, expected {flow:?}");
+        let id = conn.id;
+        let flow = self.count_flushed(id, total);
+        self.look_at(id);
+        ensure!(got == Ok(flow), "flushed: {got:?}, expected {flow:?}");
         Ok(())
     }
 
     /// The kernel has taken so much of one connection's output.
-    pub(crate) fn take_flush(&mut self, id: ConnId, total: u64) -> Flow {
-        let flow = self.count_flushed(id, total);
-        self.arm(id);
-        flow
-    }
-
-    fn count_flushed(&mut self, id: ConnId, total: u64) -> Flow {
+    pub(crate) fn count_flushed(&mut self, id: ConnId, total: u64) -> Flow {
         let (now, window) = (self.now, self.config.window());
         let reports = self.config.flush_reports();
+        let queued = self.queued(id);
         let Some(conn) = self.conns.get_mut(&id) else { return Flow::Ready };
         let before = conn.flushed;
         conn.flushed = total.clamp(before, conn.handed);
@@ -126,7 +121,6 @@ impl Model {
         if progress {
             conn.progress_at = now;
         }
-        conn.ready |= conn.in_flight() <= window / 2;
         if let Some(ping) = &mut conn.ping {
             let restart = match (ping.running, ping.mark) {
                 (None, Some(mark)) => conn.flushed >= mark,
@@ -143,7 +137,7 @@ impl Model {
                 ping.running = Some((now, conn.flushed));
             }
         }
-        if !conn.paused || conn.used() > window / 2 {
+        if !conn.paused || conn.in_flight() + queued > window / 2 {
             return if conn.paused { Flow::Paused } else { Flow::Ready };
         }
         self.marks.hit("a pause ended with a flush");

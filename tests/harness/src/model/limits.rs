@@ -4,7 +4,6 @@ use headcount::{CloseReason, Config, ConnId, Inbound, SessionEnd, Timestamp, Unk
 
 use super::conn::Conn;
 use super::{Bucket, Model};
-use crate::seen::Source;
 use crate::{Check, ensure};
 
 /// Bytes that may come at once: a second's worth of them, and one message at least.
@@ -123,18 +122,9 @@ impl Model {
 
     pub(crate) fn revoke(&mut self, stamp: Timestamp, user: u8, got: u32) -> Check {
         self.clock(stamp);
-        let sessions = self.going().filter(|(_, it)| it.user == user).map(|(id, _)| id);
-        let mut sessions: Vec<_> = sessions.collect();
-        // The oldest first: the levels that are passed on the way down depend on it.
-        sessions.sort_unstable_by_key(|id| self.made(id.to_bits()));
-        let members: Vec<_> = self.open_of_user(user).into_iter().collect();
-        self.leave_together(&members);
         let mut closed = 0;
-        for session in sessions {
-            for id in self.members(&Source::Session(session)) {
-                self.begin_close(id, CloseReason::Revoked);
-                closed += 1;
-            }
+        for session in self.sessions_of(user) {
+            closed += self.close_session(session, CloseReason::Revoked);
             self.marks.hit("a session was revoked");
             self.end_session(session, SessionEnd::Revoked);
         }

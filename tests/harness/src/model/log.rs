@@ -1,259 +1,311 @@
-//! What is still there of a stream: the fate of every entry it ever had, and nothing clever.
+//! What is still there of a stream, place by place, and what a reader finds in it.
+//!
+//! One mechanism of the registry is copied here though it is no promise: a log of many holes forgets which
+//! of them were superseded, and neighbouring losses become one. Where a gap begins, and how far sixteen
+//! places reach, depends on it.
 
-use std::collections::BTreeSet;
+use headcount::{Class, Timestamp};
 
-use headcount::{Class, ConnId};
-
-use super::budget::EvictionClass;
 use super::entry::{Bounds, Entry, Reader};
+use crate::seen::Content;
 
-/// What became of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Fate {
-    Kept,
-    /// Something newer has taken its place: nobody lacks it.
-    Superseded,
-    Lost,
+/// So many holes beyond the number of entries are told apart.
+const HOLES_APART: usize = 16;
+
+/// What stands at the offsets of an entry.
+#[derive(Clone, Debug, Hash)]
+pub(crate) enum Place {
+    Kept(Entry),
+    /// Something newer has taken the place of what ended here: nobody lacks it.
+    Superseded(u64),
+    /// Lost for each cursor before it.
+    Lost {
+        first: u64,
+        last: u64,
+        /// Where the last run of which something was here has ended; 0 if none was.
+        run_ended: u64,
+    },
 }
 
-/// What a connection finds behind its cursor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+impl Place {
+    /// The last of its offsets.
+    const fn last(&self) -> u64 {
+        match self {
+            Self::Kept(entry) => entry.last,
+            Self::Superseded(last) | Self::Lost { last, .. } => *last,
+        }
+    }
+
+    const fn kept(&self) -> Option<&Entry> {
+        match self {
+            Self::Kept(entry) => Some(entry),
+            _ => None,
+        }
+    }
+}
+
+/// What a reader finds behind its cursor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Next<'a> {
     Gap(u64, u64),
-    /// The entry that ends at this offset, or the rest of it.
-    Entry(u64),
+    /// This entry, or the rest of it.
+    Entry(&'a Entry),
     Nothing,
 }
 
-/// One account of what the registry keeps. It is open when exactly the registry finds that everyone
-/// has everything, and which streams pay for a budget, so that a stream may have more than one account
-/// until it shows.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Log {
-    /// One for each entry.
-    fates: Vec<Fate>,
-    /// Nobody needs what is up to here: it goes before anything droppable does.
-    passed: u64,
-    /// What a budget has taken by the call at hand, and how dear it was.
-    paid: Vec<(usize, EvictionClass)>,
-}
-
-/// What can be seen of it from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What can be seen of a log from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
     pub(crate) lost: u64,
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
 }
 
+/// Places in the order of their offsets. The first is kept.
+#[derive(Clone, Debug, Default, Hash)]
+pub(crate) struct Log {
+    places: Vec<Place>,
+    /// The offset that was given out last.
+    pub(crate) head: u64,
+    /// Up to here everything is gone, and a cursor before it has lost something.
+    lost: u64,
+    /// Every member has had everything up to here: it goes before anything droppable does.
+    pub(crate) passed: u64,
+}
+
 impl Log {
-    pub(crate) const fn new() -> Self {
-        Self { fates: Vec::new(), passed: 0, paid: Vec::new() }
-    }
-
-    pub(crate) const fn passed(&self) -> u64 {
-        self.passed
-    }
-
-    pub(crate) fn fate(&self, index: usize) -> Fate {
-        self.fates[index]
-    }
-
-    /// The fate of every entry, without what cannot be seen.
-    pub(crate) fn fates(&self) -> &[Fate] {
-        &self.fates
-    }
-
-    /// The entries that are kept, from the oldest on, by their indexes.
-    pub(crate) fn kept(&self) -> impl DoubleEndedIterator<Item = usize> {
-        let kept = self.fates.iter().enumerate().filter(|(_, fate)| **fate == Fate::Kept);
-        kept.map(|(index, _)| index)
+    /// The entries that are kept, from the oldest on.
+    pub(crate) fn kept(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.places.iter().filter_map(Place::kept)
     }
 
     /// Those of them that its own bounds are about.
-    pub(crate) fn bounded(&self, entries: &[Entry]) -> impl DoubleEndedIterator<Item = usize> {
-        self.kept().filter(move |index| !entries[*index].is_held())
+    pub(crate) fn bounded(&self) -> impl Iterator<Item = &Entry> {
+        self.kept().filter(|entry| !entry.is_held())
     }
 
-    /// Up to here everything is gone.
-    pub(crate) fn lost(&self, entries: &[Entry]) -> u64 {
-        let front = self.kept().next().unwrap_or(self.fates.len());
-        let lost = self.fates[..front].iter().rposition(|fate| *fate == Fate::Lost);
-        lost.map_or(0, |index| entries[index].last)
+    /// Whether something went from behind an entry of an open run.
+    pub(crate) fn has_hole_of_run(&self) -> bool {
+        self.kept().next().is_some_and(Entry::is_held) && self.losses().next().is_some()
     }
 
-    /// What became of an entry from before the last one lost at the front shows to nobody: whoever
-    /// stands before it has lost all up to there.
-    pub(crate) fn forget_lost(&mut self, entries: &[Entry]) {
-        let lost = self.lost(entries);
-        let end = entries.partition_point(|entry| entry.last <= lost);
-        self.fates[..end].fill(Fate::Lost);
+    /// Where what is lost behind the oldest entry ends.
+    pub(crate) fn losses(&self) -> impl Iterator<Item = u64> {
+        let lost = self.places.iter().filter(|place| matches!(place, Place::Lost { .. }));
+        lost.map(Place::last)
     }
 
-    pub(crate) fn shown(&self, entries: &[Entry]) -> Shown {
-        let bytes = self.kept().map(|index| entries[index].content.cost()).sum();
-        Shown { lost: self.lost(entries), messages: self.kept().count() as u64, bytes }
+    pub(crate) fn shown(&self) -> Shown {
+        let bytes = self.kept().map(|entry| entry.content.cost()).sum();
+        Shown { lost: self.lost, messages: self.kept().count() as u64, bytes }
     }
 
-    /// How many fates between the oldest and the newest are none that is kept.
-    pub(crate) fn marks(&self) -> u64 {
-        let Some(oldest) = self.kept().next() else { return 0 };
-        (self.fates.len() - oldest - self.kept().count()) as u64
+    fn behind(&self, cursor: u64) -> impl Iterator<Item = &Place> {
+        self.places.iter().filter(move |place| place.last() > cursor)
     }
 
-    /// How many of the entries that are kept wait for a reader.
-    pub(crate) fn waiting(&self, entries: &[Entry], reader: &Reader) -> usize {
-        let waits = |entry: &Entry| {
-            entry.last > reader.cursor
-                && reader.gets(entry)
-                && !(reader.laggard && entry.is_droppable())
-        };
-        self.kept().filter(|index| waits(&entries[*index])).count()
+    /// The first entry behind a cursor.
+    pub(crate) fn after(&self, cursor: u64) -> Option<&Entry> {
+        self.behind(cursor).find_map(Place::kept)
     }
 
-    /// Appends the last of the entries; whether it took the place of another.
-    pub(crate) fn append(&mut self, entries: &[Entry]) -> bool {
-        let class = entries.last().map(|entry| entry.class.clone());
-        let same = |index: &usize| Some(&entries[*index].class) == class.as_ref();
-        let old = match class {
-            Some(Class::Latest(_)) => self.kept().find(same),
-            _ => None,
-        };
-        if let Some(old) = old {
-            self.fates[old] = Fate::Superseded;
+    /// The entry that ends at an offset.
+    pub(crate) fn entry(&self, offset: u64) -> Option<&Entry> {
+        self.kept().find(|entry| entry.last == offset)
+    }
+
+    /// What was appended last, if it is kept.
+    pub(crate) fn newest(&self) -> Option<&Entry> {
+        self.places.last().and_then(Place::kept)
+    }
+
+    /// The text that was appended last goes on.
+    pub(crate) fn extend(&mut self, text: &str, now: Timestamp) {
+        if let Some(Place::Kept(entry)) = self.places.last_mut()
+            && let Content::Said(said) = &mut entry.content
+        {
+            said.text.push_str(text);
+            (said.at, entry.at) = (now, now);
+            entry.last += text.len() as u64;
+            self.head = entry.last;
         }
-        self.fates.push(Fate::Kept);
-        old.is_some()
     }
 
-    /// An entry that is not kept for anybody.
-    pub(crate) fn pass_over(&mut self, entries: &[Entry]) {
-        self.fates.push(Fate::Lost);
-        self.passed = entries.last().map_or(0, |entry| entry.last);
+    /// How far so many places behind a cursor reach.
+    pub(crate) fn reach(&self, cursor: u64, places: usize) -> u64 {
+        self.behind(cursor).nth(places - 1).map_or(self.head, Place::last)
     }
 
-    /// A member takes a seat there.
-    pub(crate) fn sit(&mut self, cursor: u64) {
-        self.passed = self.passed.min(cursor);
+    /// The last offset that is lost before one, and behind the entry before it.
+    pub(crate) fn lost_before(&self, offset: u64) -> u64 {
+        for place in self.places.iter().rev().filter(|place| place.last() < offset) {
+            match place {
+                Place::Superseded(_) => {}
+                Place::Lost { last, .. } => return *last,
+                Place::Kept(_) => break,
+            }
+        }
+        self.lost
     }
 
-    /// Lets go what there is no room for; what went from the front, and what out of the middle.
-    pub(crate) fn trim(&mut self, entries: &[Entry], bounds: &Bounds) -> (u64, u64) {
+    /// How many of the entries wait for a reader.
+    pub(crate) fn waiting(&self, reader: &Reader) -> usize {
+        let behind = self.kept().filter(|entry| entry.last > reader.cursor);
+        behind.filter(|it| reader.gets(it) && !(reader.laggard && it.is_droppable())).count()
+    }
+
+    /// What a reader finds behind its cursor: a laggard passes over what is droppable, and is told of all
+    /// that it loses before its next entry at once.
+    pub(crate) fn next(&self, reader: &Reader) -> Next<'_> {
+        let Reader { cursor, laggard, late_until, tells_rest, .. } = *reader;
+        let mut gap = (cursor < self.lost).then_some((cursor + 1, self.lost));
+        let mut next = None;
+        for place in self.behind(cursor) {
+            let (first, last) = match place {
+                Place::Superseded(_) => continue,
+                // None of what it joined too late for is its loss.
+                Place::Lost { last, run_ended, .. } if (*last).max(*run_ended) <= late_until => {
+                    continue;
+                }
+                Place::Lost { first, last, .. } => (*first, *last),
+                Place::Kept(entry) if !reader.gets(entry) => continue,
+                Place::Kept(entry) if laggard && entry.is_droppable() => (entry.last, entry.last),
+                Place::Kept(entry) => {
+                    next = Some(entry);
+                    break;
+                }
+            };
+            gap = Some((gap.map_or(first.max(cursor + 1), |(from, _)| from), last));
+        }
+        let rest = next.map_or(late_until, |entry| late_until.min(entry.first() - 1));
+        if tells_rest && cursor < rest {
+            gap = Some((cursor + 1, gap.map_or(rest, |(_, to)| to.max(rest))));
+        }
+        match (gap, next) {
+            (Some((from, to)), _) => Next::Gap(from, to),
+            (None, Some(entry)) => Next::Entry(entry),
+            (None, None) => Next::Nothing,
+        }
+    }
+
+    /// Appends; whether it took the place of another.
+    pub(crate) fn append(&mut self, entry: Entry) -> bool {
+        let is_message = entry.run.is_none();
+        let same = |place: &&mut Place| place.kept().is_some_and(|old| old.class == entry.class);
+        let has_key = matches!(entry.class, Class::Latest(_));
+        let old = self.places.iter_mut().filter(|_| has_key).find(same);
+        let supersedes = old.is_some();
+        old.into_iter().for_each(|old| *old = Place::Superseded(old.last()));
+        self.head = entry.last;
+        self.places.push(Place::Kept(entry));
+        if is_message {
+            self.tidy();
+        }
+        supersedes
+    }
+
+    /// A message that is kept for nobody has an offset.
+    pub(crate) fn pass_over(&mut self) {
+        self.head += 1;
+        self.passed = self.head;
+        match self.places.last_mut() {
+            None => self.lost = self.head,
+            Some(Place::Lost { last, .. }) => *last = self.head,
+            _ => self.places.push(Place::Lost { first: self.head, last: self.head, run_ended: 0 }),
+        }
+    }
+
+    /// Lets go what there is no room for: how much from the front, and how much out of the middle.
+    pub(crate) fn trim(&mut self, bounds: &Bounds) -> (u64, u64) {
         let (mut dropped, mut shed) = (0, 0);
         loop {
-            let bounded: Vec<_> = self.bounded(entries).collect();
-            let count = bounded.len() as u64;
-            let bytes = bounded.iter().map(|index| entries[*index].content.cost()).sum::<u64>();
+            let count = self.bounded().count() as u64;
+            let bytes = self.bounded().map(|entry| entry.content.cost()).sum::<u64>();
             if count <= bounds.messages && (bytes <= bounds.bytes || count <= 1) {
                 return (dropped, shed);
             }
-            let newest = entries.len() - 1;
-            let droppable = bounded.iter().find(|index| entries[**index].is_droppable());
-            match droppable.filter(|index| **index != newest) {
-                Some(droppable) if entries[bounded[0]].last > self.passed => {
-                    self.fates[*droppable] = Fate::Lost;
+            let is_passed = self.bounded().next().is_some_and(|oldest| oldest.last <= self.passed);
+            let droppable = self.kept().find(|entry| entry.is_droppable()).map(|entry| entry.last);
+            match droppable.filter(|last| !is_passed && *last != self.head) {
+                Some(last) => {
+                    self.lose(last);
                     shed += 1;
                 }
-                _ => {
-                    self.fates[bounded[0]] = Fate::Lost;
+                None => {
+                    self.drop_oldest();
                     dropped += 1;
                 }
             }
         }
     }
 
-    /// Everyone has everything: only history stays.
-    pub(crate) fn thin(&mut self, entries: &[Entry], history: u64) {
-        for index in self.kept().collect::<Vec<_>>() {
-            if entries[index].is_droppable() {
-                self.fates[index] = Fate::Lost;
-            }
+    /// Everyone has everything: only history stays, and nothing droppable is.
+    pub(crate) fn thin(&mut self, history: u64) {
+        self.passed = self.head;
+        self.places
+            .iter_mut()
+            .filter(|it| it.kept().is_some_and(Entry::is_droppable))
+            .for_each(lost);
+        self.tidy();
+        while self.bounded().count() as u64 > history {
+            self.drop_oldest();
         }
-        let bounded: Vec<_> = self.bounded(entries).collect();
-        let excess = bounded.len().saturating_sub(history as usize);
-        for index in &bounded[..excess] {
-            self.fates[*index] = Fate::Lost;
-        }
-        self.passed = entries.last().map_or(0, |entry| entry.last);
     }
 
     /// The oldest entry that its own bounds are about goes.
-    pub(crate) fn drop_oldest(&mut self, entries: &[Entry]) {
-        let oldest = self.bounded(entries).next();
-        if let Some(oldest) = oldest {
-            self.fates[oldest] = Fate::Lost;
-        }
+    pub(crate) fn drop_oldest(&mut self) {
+        let oldest = self.bounded().next().map(|entry| entry.last);
+        oldest.into_iter().for_each(|oldest| self.lose(oldest));
     }
 
-    /// What a budget takes next, but for an entry that it spares.
-    pub(crate) fn payable(&self, entries: &[Entry], spared: Option<usize>) -> Option<usize> {
-        let other = |index: &usize| Some(*index) != spared;
-        let ordinary = self.bounded(entries).next().filter(other);
-        ordinary.or_else(|| self.kept().next().filter(other))
+    /// The entry that ends at an offset goes.
+    pub(crate) fn lose(&mut self, last: u64) {
+        self.places.iter_mut().filter(|place| place.last() == last).for_each(lost);
+        self.tidy();
     }
 
-    /// A budget has taken an entry.
-    pub(crate) fn pay(&mut self, index: usize, class: EvictionClass) {
-        self.fates[index] = Fate::Lost;
-        self.paid.push((index, class));
-    }
-
-    pub(crate) fn paid(&self) -> &[(usize, EvictionClass)] {
-        &self.paid
-    }
-
-    pub(crate) fn forget_paid(&mut self) {
-        self.paid.clear();
-    }
-
-    /// What a connection finds behind its cursor: a laggard passes over what is droppable, and is
-    /// told of all that it loses before its next entry at once.
-    pub(crate) fn next(&self, entries: &[Entry], reader: &Reader) -> Next {
-        let (cursor, lost) = (reader.cursor, self.lost(entries));
-        let mut gap = (cursor < lost).then_some((cursor + 1, lost));
-        let start = entries.partition_point(|entry| entry.last <= cursor.max(lost));
-        for (entry, fate) in entries.iter().zip(&self.fates).skip(start) {
-            let handed = *fate == Fate::Kept && reader.gets(entry);
-            let loses = match fate {
-                _ if reader.tells_rest && entry.last <= reader.late_until => !handed,
-                Fate::Superseded => continue,
-                // None of what it joined too late for is its loss.
-                Fate::Lost if !reader.misses(entry) => continue,
-                Fate::Lost => true,
-                Fate::Kept if !reader.gets(entry) => continue,
-                Fate::Kept => reader.laggard && entry.is_droppable(),
-            };
-            match (loses, gap) {
-                (true, None) => gap = Some((entry.first().max(cursor + 1), entry.last)),
-                (true, Some((from, _))) => gap = Some((from, entry.last)),
-                (false, None) => return Next::Entry(entry.last),
-                (false, Some(_)) => break,
+    /// A run has ended, with the last entry that there is.
+    pub(crate) fn let_go(&mut self, run: u64) {
+        for place in &mut self.places {
+            if let Place::Kept(entry) = place
+                && entry.run == Some(run)
+            {
+                entry.ended = Some(self.head);
             }
         }
-        gap.map_or(Next::Nothing, |(from, to)| Next::Gap(from, to))
     }
 
-    /// Whether a laggard is told of a gap on its way to the head, and how many entries it is handed.
-    pub(crate) fn outlook(&self, entries: &[Entry], cursor: u64, conn: ConnId) -> (bool, u32) {
-        let mut reader = Reader { conn, cursor, laggard: true, late_until: 0, tells_rest: false };
-        let (mut loses, mut handed) = (false, 0);
-        loop {
-            reader.cursor = match self.next(entries, &reader) {
-                Next::Nothing => return (loses, handed),
-                Next::Gap(_, to) => {
-                    loses = true;
-                    to
-                }
-                Next::Entry(offset) => {
-                    handed += 1;
-                    offset
-                }
-            };
+    /// Holes in front are one number; where there are many behind, neighbours become one.
+    fn tidy(&mut self) {
+        let front = self.places.iter().position(|place| place.kept().is_some());
+        for hole in self.places.drain(..front.unwrap_or(self.places.len())) {
+            if let Place::Lost { last, .. } = hole {
+                self.lost = last;
+            }
         }
+        let kept = self.kept().count();
+        if self.places.len() - kept <= kept + HOLES_APART {
+            return;
+        }
+        let mut merged: Vec<Place> = Vec::new();
+        for place in self.places.drain(..) {
+            match (&place, merged.last_mut()) {
+                (Place::Superseded(_), _) => {}
+                (
+                    Place::Lost { last: upto, run_ended: later, .. },
+                    Some(Place::Lost { last, run_ended, .. }),
+                ) => (*last, *run_ended) = (*upto, (*run_ended).max(*later)),
+                _ => merged.push(place),
+            }
+        }
+        self.places = merged;
     }
 }
 
-/// The accounts that differ.
-pub(crate) fn distinct(logs: impl IntoIterator<Item = Log>) -> Vec<Log> {
-    logs.into_iter().collect::<BTreeSet<_>>().into_iter().collect()
+/// What is kept there is lost.
+fn lost(place: &mut Place) {
+    if let Place::Kept(entry) = place {
+        let run_ended = entry.ended.unwrap_or(0);
+        *place = Place::Lost { first: entry.first(), last: entry.last, run_ended };
+    }
 }

@@ -1,9 +1,11 @@
-//! A naive model of the registry: maps, vectors and loops, written from its documentation.
+//! A naive model of the registry: maps, vectors and loops, written from its documentation. It shares no
+//! code with the registry.
 //!
-//! It is not a second implementation. What the documentation fixes it predicts: the result of every
-//! call, states, members, limits, deadlines, and which entries each connection gets. What is left
-//! open (the order between streams, above all) it learns from the outputs, and checks that they are
-//! among those allowed: [`polled`] does that for each action, and for the silence after the last.
+//! It is an executable specification: it computes the result of every call, every action and notice in
+//! their order, every log, cursor, count and deadline, and all are compared for equality. What is no
+//! promise it learns from the registry, and checks that it may be: the slots of new connections and
+//! sessions, epochs, the jitter of deadlines, and which of several runs or of several logs acts first in
+//! one millisecond.
 
 pub(crate) mod absent;
 pub(crate) mod admission;
@@ -15,17 +17,13 @@ pub(crate) mod delivery;
 pub(crate) mod drain;
 pub(crate) mod entry;
 pub(crate) mod eviction;
-pub(crate) mod fairness;
 pub(crate) mod inputs;
-pub(crate) mod learn;
 pub(crate) mod limits;
 pub(crate) mod log;
-pub(crate) mod notices;
+pub(crate) mod outbox;
 pub(crate) mod own_rates;
 pub(crate) mod pause;
-pub(crate) mod polled;
 pub(crate) mod pressure;
-pub(crate) mod pump;
 pub(crate) mod reload;
 pub(crate) mod run_ends;
 pub(crate) mod runs;
@@ -33,25 +31,26 @@ pub(crate) mod stream;
 pub(crate) mod survey;
 pub(crate) mod tick;
 pub(crate) mod timing;
+pub(crate) mod turns;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use headcount::{CloseReason, Config, ConnId, Message, Pressure, RoomId, SessionId, Timestamp};
+use headcount::{CloseReason, Config, ConnId, Notice, Pressure, SessionId, Timestamp};
 
 use self::absent::Absent;
-use self::budget::Payments;
+use self::budget::Evictable;
 use self::conn::{Conn, State};
 use self::drain::Drain;
-use self::fairness::Stretch;
-use self::notices::NoticeBook;
 use self::own_rates::OwnRates;
 use self::runs::Run;
 use self::stream::Stream;
 use self::survey::Departure;
-use self::tick::Turn;
+use self::tick::Moment;
+use self::turns::Waiting;
 use super::marks::Marks;
 use super::seen::Source;
+use super::{Check, ensure};
 
 /// Whole milliseconds, rounded up: when a deadline acts.
 pub(crate) const fn millis_up(at: Timestamp) -> u64 {
@@ -77,9 +76,8 @@ pub(crate) struct Session {
     pub(crate) uncleaned: BTreeSet<ConnId>,
     /// When the last open connection left; `None` while there is one.
     pub(crate) left_at: Option<Timestamp>,
-    /// Why that one left, or those: in one tick several may.
-    pub(crate) left_for: Vec<CloseReason>,
-    pub(crate) left_by: u64,
+    /// Why the last one left.
+    pub(crate) left_for: CloseReason,
     /// How many of its runs are open.
     pub(crate) open_runs: u32,
     /// Ended, and its `Cleanup` was not polled.
@@ -93,42 +91,11 @@ impl Session {
             thread,
             uncleaned: BTreeSet::new(),
             left_at: None,
-            left_for: Vec::new(),
-            left_by: 0,
+            left_for: CloseReason::PeerGone,
             open_runs: 0,
             ended: false,
         }
     }
-
-    /// Whether its `Cleanup` waits to be polled: it comes after those of its connections.
-    pub(crate) fn has_waiting(&self) -> bool {
-        self.ended && self.uncleaned.is_empty()
-    }
-}
-
-/// A message to everyone, on its way.
-#[derive(Clone, Debug, Hash)]
-pub(crate) struct Announcement {
-    pub(crate) message: Message,
-    /// Who was open at the call and must get it, unless there was a moment without room.
-    pub(crate) must: BTreeSet<ConnId>,
-    pub(crate) excused: BTreeSet<ConnId>,
-    pub(crate) got: BTreeSet<ConnId>,
-    /// Whether anything was polled since: it may have ended then.
-    pub(crate) walked: bool,
-    pub(crate) ended: bool,
-}
-
-/// A close of many, on its way.
-#[derive(Clone, Debug, Hash)]
-pub(crate) struct MassClose {
-    /// `None` for everyone.
-    pub(crate) room: Option<RoomId>,
-    pub(crate) reason: CloseReason,
-    /// Who has to be closed when it is over.
-    pub(crate) must: BTreeSet<ConnId>,
-    /// Which poll closed the first of them.
-    pub(crate) begun_in: Option<u64>,
 }
 
 /// A token bucket, exact: instants times the rate, so that nothing is rounded.
@@ -206,6 +173,11 @@ pub(crate) struct Tally {
     pub(crate) runs_ended: BTreeMap<usize, u64>,
     /// Entries that were given up for a budget.
     pub(crate) shed: u64,
+    /// Recipients without room for what was due, and those that an announcement skipped.
+    pub(crate) deferred: u64,
+    pub(crate) skipped: u64,
+    pub(crate) notices_lost: u64,
+    pub(crate) rooms_ended_by: BTreeMap<&'static str, u64>,
     pub(crate) late: u64,
 }
 
@@ -216,6 +188,10 @@ pub(crate) struct Model {
     /// The latest stamp so far.
     pub(crate) now: Timestamp,
     pub(crate) conns: BTreeMap<ConnId, Conn>,
+    /// The open ones in the order in which they were admitted.
+    pub(crate) admitted: Vec<ConnId>,
+    /// Those in their close handshake, in the order in which it began.
+    pub(crate) closing: Vec<ConnId>,
     /// Signs of life of pending connections so far.
     pub(crate) lives: u64,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
@@ -223,11 +199,10 @@ pub(crate) struct Model {
     /// Runs that are open or remembered, in the order in which they were opened.
     pub(crate) runs: BTreeMap<u64, Run>,
     pub(crate) run_number: u64,
-    /// Whether the call at hand has ended a run, whose entries its log's bounds were about then.
-    pub(crate) run_ended: bool,
-    pub(crate) payments: Payments,
-    pub(crate) announcements: Vec<Announcement>,
-    pub(crate) mass_closes: Vec<MassClose>,
+    /// What waits to be polled.
+    pub(crate) waiting: Waiting,
+    /// Whose entries go first for a budget.
+    pub(crate) evictable: Evictable,
     pub(crate) bucket: Bucket,
     pub(crate) own_rates: OwnRates,
     /// The level that was acted on last, of each user who has a session.
@@ -238,14 +213,12 @@ pub(crate) struct Model {
     /// The capped counts when a reload lowered the caps. A count may stay above its new cap, and must not
     /// grow.
     pub(crate) counts_at_reload: [usize; 5],
-    /// The turn of a stream that may go on.
-    pub(crate) stretch: Option<Stretch>,
-    /// The turn of the last deadline that acted.
-    pub(crate) acted_last: Turn,
+    /// The moment of the last deadline that acted.
+    pub(crate) acted_last: Moment,
     /// What `poll_timeout` said before the call.
     pub(crate) promised: Option<Timestamp>,
     pub(crate) tally: Tally,
-    pub(crate) notices: NoticeBook,
+    pub(crate) notices: VecDeque<Notice>,
     /// Who has closed since the last comparison.
     pub(crate) departures: Vec<Departure>,
     /// How many the ring of the closed keeps.
@@ -256,8 +229,6 @@ pub(crate) struct Model {
     pub(crate) marks: Marks,
     /// The first handle that was seen: serials begin anywhere, and wrap.
     pub(crate) first: Option<u32>,
-    /// Counts the operations.
-    pub(crate) step: u64,
 }
 
 impl Model {
@@ -271,28 +242,50 @@ impl Model {
             drain: None,
             absent: Absent::default(),
             counts_at_reload: [0; 5],
-            stretch: None,
-            acted_last: Turn::default(),
+            acted_last: Moment::default(),
             promised: None,
             conns: BTreeMap::new(),
+            admitted: Vec::new(),
+            closing: Vec::new(),
             lives: 0,
             sessions: BTreeMap::new(),
             streams: BTreeMap::new(),
             runs: BTreeMap::new(),
             run_number: 0,
-            run_ended: false,
-            payments: Payments::default(),
-            announcements: Vec::new(),
-            mass_closes: Vec::new(),
+            waiting: Waiting::default(),
+            evictable: Evictable::default(),
             tally: Tally::default(),
-            notices: NoticeBook::default(),
+            notices: VecDeque::new(),
             departures: Vec::new(),
             remembered: 0,
             epochs: BTreeSet::new(),
             marks: Marks::default(),
             first: None,
-            step: 0,
         }
+    }
+
+    pub(crate) fn conn_mut(&mut self, id: ConnId) -> &mut Conn {
+        self.conns.get_mut(&id).expect("a connection that is there")
+    }
+
+    pub(crate) fn stream_mut(&mut self, source: &Source) -> &mut Stream {
+        self.streams.get_mut(source).expect("a stream that is there")
+    }
+
+    /// Notes a fact, if there is room for it.
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        if self.notices.len() < self.config.notices() as usize {
+            self.notices.push_back(notice);
+        } else {
+            self.tally.notices_lost += 1;
+        }
+    }
+
+    /// The next notice was polled.
+    pub(crate) fn noticed(&mut self, got: Option<&Notice>) -> Check {
+        let expected = self.notices.pop_front();
+        ensure!(got == expected.as_ref(), "the next notice is {got:?}, expected {expected:?}");
+        Ok(())
     }
 
     /// A connection that calls know: not `Gone`.
@@ -309,10 +302,10 @@ impl Model {
         self.conns.values().filter(|conn| conn.admitted.is_some()).count()
     }
 
-    /// Those that are closing and not yet gone, and were admitted or were not.
-    pub(crate) fn still_closing(&self, admitted: bool) -> impl Iterator<Item = &Conn> {
-        let closing = self.conns.values().filter(|conn| conn.state == State::Closing);
-        closing.filter(move |conn| conn.admitted.is_some() == admitted)
+    /// Those in their close handshake that were admitted, or were not.
+    pub(crate) fn still_closing(&self, admitted: bool) -> impl Iterator<Item = ConnId> {
+        let closing = self.closing.iter().copied();
+        closing.filter(move |id| self.conns[id].admitted.is_some() == admitted)
     }
 
     /// A handle was made.
@@ -326,7 +319,7 @@ impl Model {
     }
 
     /// Those that wait to be admitted.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Conn> {
+    pub(crate) fn pending(&self) -> impl Iterator<Item = &Conn> {
         self.conns.values().filter(|conn| conn.state == State::Pending)
     }
 
@@ -339,16 +332,29 @@ impl Model {
         self.going().find(|(_, it)| it.user == user && it.thread == thread).map(|(id, _)| id)
     }
 
+    /// A user's sessions that have not ended, the oldest first.
+    pub(crate) fn sessions_of(&self, user: u8) -> Vec<SessionId> {
+        let of_user = self.going().filter(|(_, it)| it.user == user).map(|(id, _)| id);
+        let mut of_user: Vec<_> = of_user.collect();
+        of_user.sort_unstable_by_key(|id| self.made(id.to_bits()));
+        of_user
+    }
+
     pub(crate) fn users(&self) -> BTreeSet<u8> {
         self.going().map(|(_, session)| session.user).collect()
     }
 
-    pub(crate) fn open_of_user(&self, user: u8) -> BTreeSet<ConnId> {
-        let sessions = self.going().filter(|(_, session)| session.user == user);
-        sessions.flat_map(|(id, _)| self.members(&Source::Session(id))).collect()
+    /// A user's open connections, in the order in which they were admitted.
+    pub(crate) fn open_of_user(&self, user: u8) -> Vec<ConnId> {
+        let is_of_user = |id: &&ConnId| {
+            let session = self.conns[id].session();
+            session.is_some_and(|session| self.sessions[&session].user == user)
+        };
+        self.admitted.iter().filter(is_of_user).copied().collect()
     }
 
-    pub(crate) fn members(&self, source: &Source) -> BTreeSet<ConnId> {
+    /// The members of a stream, in the order in which they are served.
+    pub(crate) fn members(&self, source: &Source) -> Vec<ConnId> {
         let seats = self.streams.get(source).map(|stream| stream.seats.as_slice());
         seats.unwrap_or_default().iter().map(|seat| seat.conn).collect()
     }
@@ -362,11 +368,5 @@ impl Model {
     pub(crate) fn capped_counts(&self) -> [usize; 5] {
         let sessions = (self.going().count(), self.sessions.len());
         [self.live(), sessions.0, sessions.1, self.users().len(), self.rooms().count()]
-    }
-
-    /// Whether something was promised that waits to be polled, whatever else there is to do.
-    pub(crate) fn has_waiting(&self) -> bool {
-        self.conns.values().any(Conn::has_waiting)
-            || self.sessions.values().any(Session::has_waiting)
     }
 }

@@ -1,15 +1,13 @@
 //! The time that passes, and the time that counts against a peer: while nobody was there to look,
 //! nobody's silence counts.
 
-use headcount::Timestamp;
+use headcount::{Notice, Timestamp};
 
 use super::Model;
 
 impl Model {
     /// Every call begins with its stamp: a late one counts, and moves nothing.
     pub(crate) fn clock(&mut self, stamp: Timestamp) {
-        self.note_absent();
-        self.step += 1;
         if stamp < self.now {
             self.tally.late += 1;
             return;
@@ -44,7 +42,7 @@ impl Model {
                     }
                 }
                 self.tally.pauses += 1;
-                self.notices.paused(lasted);
+                self.notice(Notice::Paused { lasted });
             }
         }
         self.now = stamp;

@@ -1,17 +1,15 @@
 //! What happens to a user's connections and sessions as they near a cap.
 
-use headcount::{Pressure, Registry, SessionEnd, SessionId};
+use headcount::{Notice, Pressure, SessionEnd, SessionId};
 
-use super::notices::Level;
-use super::{Model, Session};
+use super::Model;
 use crate::seen::Source;
-use crate::{Check, ensure};
 
 impl Model {
     fn pressure_of(&self, user: u8) -> Pressure {
         let config = &self.config;
         let share = |count: usize, cap: u32| count as u64 * 100 / u64::from(cap);
-        let sessions = self.going().filter(|(_, it)| it.user == user).count();
+        let sessions = self.sessions_of(user).len();
         let nearer = share(self.open_of_user(user).len(), config.connections_per_user())
             .max(share(sessions, config.sessions_per_user()));
         if nearer >= config.emergency().into() {
@@ -23,25 +21,22 @@ impl Model {
         }
     }
 
-    fn level_changed(&mut self, user: u8, told: Level) {
-        self.pressure.insert(user, told.level);
+    fn level_changed(&mut self, user: u8, told: Notice) {
+        if let Notice::Pressure { level, .. } = told {
+            self.pressure.insert(user, level);
+        }
         self.tally.level_changes += 1;
-        self.tally.probed += u64::from(told.probed);
-        self.tally.released += u64::from(told.released);
-        self.notices.level_changed(user, told);
+        self.notice(told);
     }
 
     /// A connection was admitted. What a level asks for is done once, when it is reached.
-    pub(crate) fn raise_pressure(&mut self, user: u8, evicted: u32, registry: &Registry) -> Check {
+    pub(crate) fn raise_pressure(&mut self, user: u8, session: SessionId, evicted: u32) {
         let level = self.pressure_of(user);
         let before = self.pressure.get(&user).copied().unwrap_or(Pressure::None);
         if level <= before {
-            return Ok(());
+            return;
         }
-        let mut told = Level { level, probed: 0, released: 0, evicted };
-        if before == Pressure::None {
-            told.probed = self.probe_silent(user);
-        }
+        let probed = if before == Pressure::None { self.probe_silent(user) } else { 0 };
         let mut empty = Vec::new();
         if level == Pressure::Emergency {
             for id in self.open_of_user(user) {
@@ -51,28 +46,32 @@ impl Model {
                     self.marks.hit("an answer was hurried");
                 }
             }
-            empty = self.empty_sessions(user, registry)?;
-            told.released = empty.len() as u32;
+            empty = self.sessions_of(user);
+            empty.retain(|id| self.absent.sessions.contains(id) && self.keeps_nothing(*id));
         }
-        self.level_changed(user, told);
+        let released = empty.len() as u32;
+        self.tally.probed += u64::from(probed);
+        self.tally.released += u64::from(released);
+        self.level_changed(user, Notice::Pressure { session, level, probed, released, evicted });
         for id in empty {
             self.marks.hit("an empty session was released");
             self.end_session(id, SessionEnd::Pressure);
         }
-        Ok(())
     }
 
     /// A connection left, or a session ended.
-    pub(crate) fn ease_pressure(&mut self, user: u8) {
+    pub(crate) fn ease_pressure(&mut self, user: u8, session: SessionId) {
         let before = self.pressure.get(&user).copied().unwrap_or(Pressure::None);
-        if self.going().all(|(_, session)| session.user != user) {
+        if self.sessions_of(user).is_empty() {
             // Nothing is known of a user without sessions.
             self.pressure.remove(&user);
             return;
         }
         let level = self.pressure_of(user);
         if level < before {
-            self.level_changed(user, Level { level, probed: 0, released: 0, evicted: 0 });
+            let (probed, released, evicted) = (0, 0, 0);
+            let told = Notice::Pressure { session, level, probed, released, evicted };
+            self.level_changed(user, told);
         }
     }
 
@@ -92,20 +91,7 @@ impl Model {
         probed
     }
 
-    /// Sessions that linger, without an open run, and keep nothing to resume. Where
-    /// it is open when a log was thinned, the registry tells.
-    fn empty_sessions(&self, user: u8, registry: &Registry) -> Result<Vec<SessionId>, String> {
-        let mut empty = Vec::new();
-        let lingers = |it: &Session| it.user == user && it.left_at.is_some() && it.open_runs == 0;
-        for (id, _) in self.going().filter(|(_, it)| lingers(it)) {
-            let ((least, _), (most, _)) = self.streams[&Source::Session(id)].holding();
-            let ended = registry.session_position(id).is_none();
-            ensure!(!ended || least == 0, "{id:?} was released, and there is something to resume");
-            ensure!(ended || most > 0, "{id:?} keeps nothing, and was not released");
-            if ended {
-                empty.push(id);
-            }
-        }
-        Ok(empty)
+    fn keeps_nothing(&self, id: SessionId) -> bool {
+        self.streams[&Source::Session(id)].log.kept().next().is_none()
     }
 }

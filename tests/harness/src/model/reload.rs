@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use headcount::{CloseReason, Config, ConnId, Impact, Registry, SessionEnd, SessionId, Timestamp};
+use headcount::{
+    CloseReason, Config, ConnId, Impact, Notice, RoomEnd, SessionEnd, SessionId, Timestamp,
+};
 
 use super::entry::Bounds;
 use super::limits::byte_burst;
@@ -33,13 +35,7 @@ impl Model {
         self.check_impact(&clearance, config, got)
     }
 
-    pub(crate) fn reload(
-        &mut self,
-        stamp: Timestamp,
-        config: Config,
-        got: Impact,
-        registry: &Registry,
-    ) -> Check {
+    pub(crate) fn reload(&mut self, stamp: Timestamp, config: Config, got: Impact) -> Check {
         self.clock(stamp);
         let clearance = self.clearance(&config);
         self.check_impact(&clearance, &config, got)?;
@@ -48,14 +44,9 @@ impl Model {
         for (source, stream) in &mut self.streams {
             stream.bounds = Bounds::of(source, &self.config);
         }
-        let taken_along = clearance.taken_along.iter();
-        let leaving = taken_along.chain(&clearance.evicted).chain(&clearance.displaced).copied();
-        self.leave_together(&leaving.collect::<Vec<_>>());
         for id in clearance.sessions {
             self.marks.hit("a reload ended a session");
-            for conn in self.members(&Source::Session(id)) {
-                self.begin_close(conn, CloseReason::Evicted);
-            }
+            self.close_session(id, CloseReason::Evicted);
             self.end_session(id, SessionEnd::Reload);
         }
         for id in clearance.evicted {
@@ -66,30 +57,29 @@ impl Model {
             self.marks.hit("a reload displaced a connection");
             self.begin_close(id, CloseReason::TryLater);
         }
-        self.trim_to_new_bounds(registry)?;
-        for conn in self.conns.values_mut() {
-            // A wider window may have room at once, for whoever lags.
-            conn.ready |= conn.used() <= self.config.window() / 2;
-        }
-        self.conns.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| self.arm(id));
+        self.trim_to_new_bounds();
         self.refill(&before);
-        for user in self.users() {
-            self.ease_pressure(user);
-            self.raise_pressure(user, 0, registry)?;
+        for id in self.conns.keys().copied().collect::<Vec<_>>() {
+            self.look_at(id);
         }
-        self.cut_short(registry)?;
-        self.cut_leaving_short(registry)?;
-        self.notices.reloaded(got);
+        for user in self.users_in_order() {
+            let oldest = self.sessions_of(user)[0];
+            self.ease_pressure(user, oldest);
+            self.raise_pressure(user, oldest, 0);
+        }
+        self.cut_short();
+        self.cut_leaving_short();
+        self.notice(Notice::Reloaded { impact: got });
         Ok(())
     }
 
     fn clearance(&self, config: &Config) -> Clearance {
         let mut plan = Clearance::default();
         let policy = config.over_cap();
-        for user in self.users() {
+        for user in self.users_in_order() {
             let mut own: Vec<_> = self.open_of_user(user).into_iter().collect();
             own.sort_by_key(|id| self.rank(*id, policy));
-            let of_user = self.going().filter(|(_, it)| it.user == user).count();
+            let of_user = self.sessions_of(user).len();
             let excess = of_user.saturating_sub(config.sessions_per_user() as usize);
             let mut order = self.releasable(user);
             order.extend(own.iter().filter_map(|id| self.conns[id].session()));
@@ -147,23 +137,27 @@ impl Model {
         Ok(())
     }
 
-    fn trim_to_new_bounds(&mut self, registry: &Registry) -> Check {
+    /// Users in the order of the indexes of their oldest sessions.
+    fn users_in_order(&self) -> Vec<u8> {
+        let mut users: Vec<_> = self.users().into_iter().collect();
+        users.sort_unstable_by_key(|user| self.sessions_of(*user)[0].index());
+        users
+    }
+
+    fn trim_to_new_bounds(&mut self) {
         for source in self.streams.keys().cloned().collect::<Vec<_>>() {
-            if self.streams.get_mut(&source).is_some_and(|stream| stream.trim() != (0, 0)) {
+            let stream = self.stream_mut(&source);
+            let trimmed = stream.log.trim(&stream.bounds) != (0, 0);
+            self.thin(&source);
+            if trimmed {
                 self.marks.hit("a reload trimmed a log");
             }
-            self.log_moved(&source);
         }
-        self.budgets_changed();
-        for source in self.streams.keys().cloned().collect::<Vec<_>>() {
-            // An empty session may end for the pressure that follows.
-            let ended =
-                matches!(source, Source::Session(id) if registry.session_position(id).is_none());
-            if !ended {
-                self.learn_log(&source, registry)?;
-            }
+        self.end_empty_rooms(RoomEnd::Reload);
+        for user in self.users() {
+            self.keep_user_budget(user, None);
         }
-        Ok(())
+        self.keep_process_budget(None);
     }
 
     /// Buckets of a rate or a burst that has changed begin full.

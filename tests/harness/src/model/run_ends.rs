@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headcount::{
-    RunEnd, RunEnded, RunEventKind, RunExplanation, RunFailure, RunId, SessionId, Timestamp,
+    Notice, RunEnd, RunEnded, RunEventKind, RunExplanation, RunFailure, RunId, SessionId, Timestamp,
 };
 
-use super::entry::Entry;
-use super::log::Log;
 use super::runs::Run;
-use super::stream::Stream;
 use super::{Model, whole};
 use crate::seen::{Content, Fact, Source};
 use crate::{Check, ensure};
@@ -66,19 +63,22 @@ impl Model {
         let Some(run) = self.runs.get_mut(&number) else { return };
         let (id, lasted) = (run.session, now.saturating_since(run.began));
         let source = Source::Session(id);
-        run.ended = self.streams.get(&source).map(Stream::head);
+        run.ended = self.streams.get(&source).map(|stream| stream.head());
         run.end = Some(RunEnded { how: end, at: now });
         run.calls.clear();
-        self.run_ended = true;
-        if let Some(stream) = self.streams.get_mut(&source) {
-            stream.let_go(number);
-            if stream.trim() != (0, 0) {
-                self.marks.hit("a run's end trimmed the log");
-            }
+        let members = self.members(&source).len();
+        let stream = self.stream_mut(&source);
+        stream.log.let_go(number);
+        let trimmed = stream.log.trim(&stream.bounds) != (0, 0);
+        if members == 0 {
+            stream.thin();
         }
-        self.log_moved(&source);
+        self.list_evictable(&source);
+        if trimmed {
+            self.marks.hit("a run's end trimmed the log");
+        }
         *self.tally.runs_ended.entry(end as usize).or_insert(0) += 1;
-        self.notices.run_ended(id, end, lasted);
+        self.notice(Notice::RunEnded { session: id, end, lasted });
         if let Some(session) = self.sessions.get_mut(&id) {
             session.open_runs -= 1;
             if session.open_runs == 0 && session.left_at.is_some() {
@@ -86,16 +86,19 @@ impl Model {
                 session.left_at = Some(now);
             }
         }
+        self.note_absent();
     }
 
     /// A session has ended: nothing of its runs is known any more.
     pub(crate) fn end_runs_of(&mut self, session: SessionId) {
         let now = self.now;
-        for run in self.runs.values().filter(|run| run.is_open() && run.session == session) {
+        let of_session = |run: &&Run| run.is_open() && run.session == session;
+        let open = self.runs.values().rev().filter(of_session);
+        for began in open.map(|run| run.began).collect::<Vec<_>>() {
             self.marks.hit("a run went with its session");
-            *self.tally.runs_ended.entry(RunEnd::SessionEnded as usize).or_insert(0) += 1;
-            let lasted = now.saturating_since(run.began);
-            self.notices.run_ended(session, RunEnd::SessionEnded, lasted);
+            let (end, lasted) = (RunEnd::SessionEnded, now.saturating_since(began));
+            *self.tally.runs_ended.entry(end as usize).or_insert(0) += 1;
+            self.notice(Notice::RunEnded { session, end, lasted });
         }
         self.runs.retain(|_, run| run.session != session);
     }
@@ -106,32 +109,13 @@ impl Model {
         self.runs.values().filter(of_session).map(|run| run.first).min()
     }
 
-    /// A run that has ended is remembered as long as the log keeps anything of it.
-    fn settle_runs(&mut self, explained: &Explained) -> Check {
-        for (number, run) in self.runs.iter().filter(|(_, run)| !run.is_open()) {
-            let known = run.explained(explained).is_some();
-            let keeps = |entries: &[Entry], log: &Log| {
-                log.kept().any(|index| entries[index].run == Some(*number))
-            };
-            let stream = self.streams.get_mut(&Source::Session(run.session));
-            let fine = match stream {
-                Some(stream) => stream.settle(|entries, log| keeps(entries, log) == known),
-                None => !known,
-            };
-            ensure!(
-                fine,
-                "{:?} of user {}, which has ended, is remembered: {known}, expected {}",
-                run.id,
-                run.user,
-                !known
-            );
-        }
-        self.runs.retain(|_, run| run.is_open() || run.explained(explained).is_some());
-        Ok(())
-    }
-
     pub(crate) fn compare_runs(&mut self, explained: &Explained) -> Check {
-        self.settle_runs(explained)?;
+        // A run that has ended is remembered as long as the log keeps anything of it.
+        let keeps = |number: u64, run: &Run| {
+            let stream = &self.streams[&Source::Session(run.session)];
+            stream.log.kept().any(|entry| entry.run == Some(number))
+        };
+        self.runs.retain(|number, run| run.is_open() || keeps(*number, run));
         for ((user, id), got) in explained {
             let Some(number) = self.find_run(*user, id) else {
                 return Err(format!("{id:?} of user {user} should be forgotten: {got:?}"));
@@ -154,15 +138,5 @@ impl Model {
             ensure!(known, "{:?} of user {} is forgotten too early", run.id, run.user);
         }
         Ok(())
-    }
-}
-
-impl Stream {
-    /// A run has ended, with the last entry that there is.
-    fn let_go(&mut self, run: u64) {
-        let ended = self.head();
-        for entry in self.entries.iter_mut().filter(|entry| entry.run == Some(run)) {
-            entry.ended = Some(ended);
-        }
     }
 }

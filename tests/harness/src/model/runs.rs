@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headcount::{
-    Class, CloseReason, Delivery, MESSAGE_OVERHEAD, OpenRunError, OpenedRun, OverCap, Position,
-    Refused, Registry, RunEnd, RunEnded, RunError, RunEventKind, RunId, SessionEnd, SessionId,
-    Timestamp,
+    Class, Delivery, MESSAGE_OVERHEAD, Notice, OpenRunError, OpenedRun, OverCap, Position, Refused,
+    RunEnd, RunEnded, RunError, RunEventKind, RunId, SessionEnd, SessionId, Timestamp,
 };
 
 use super::budget::CALL_COST;
 use super::entry::Entry;
-use super::log::Fate;
-use super::stream::Lag;
 use super::{Model, Session};
 use crate::seen::{Content, Fact, Said, Source};
 use crate::{Check, ensure};
@@ -129,7 +126,7 @@ impl Model {
         if let Some(drain) = &self.drain {
             return Err(Refused::Draining { retry_after: drain.ends.saturating_since(self.now) });
         }
-        let of_user = self.going().filter(|(_, it)| it.user == user).count();
+        let of_user = self.sessions_of(user).len();
         let mut release = None;
         if of_user >= config.sessions_per_user() as usize {
             // No open run ends for another.
@@ -152,7 +149,6 @@ impl Model {
         id: &RunId,
         (agent, payload): (&str, &[u8]),
         got: &Result<OpenedRun, OpenRunError>,
-        registry: &Registry,
     ) -> Check {
         self.clock(stamp);
         let (known, release) = match self.plan_run((user, thread), id, agent, payload.len()) {
@@ -179,14 +175,14 @@ impl Model {
             self.end_session(session, SessionEnd::UserCap);
         }
         if known.is_none() {
-            self.send_away((user, is_new), registry)?;
+            self.send_away(is_new);
         }
         let session = opened.session;
         match known {
             Some(known) => ensure!(session == known, "open_run: {session:?}, not {known:?}"),
             None => {
                 self.create_session_for_run(user, thread, session, opened.position)?;
-                self.cut_short(registry)?;
+                self.cut_short();
             }
         }
         let source = Source::Session(session);
@@ -212,12 +208,14 @@ impl Model {
             session.open_runs += 1;
         }
         self.tally.runs_opened += 1;
-        self.notices.run_opened(session);
+        self.note_absent();
+        self.notice(Notice::RunOpened { session });
         let content = self.fact(number, RunEventKind::Started, payload);
         self.store_of_run(number, content, Some(&opened.delivery))?;
         let position = Position { epoch: self.streams[&source].epoch, offset: first };
         ensure!(opened.position == position, "open_run: {opened:?}, expected {position:?}");
-        self.raise_pressure(user, 0, registry)
+        self.raise_pressure(user, session, 0);
+        Ok(())
     }
 
     /// A session that nobody is in yet: it lingers from the beginning.
@@ -230,15 +228,10 @@ impl Model {
     ) -> Check {
         ensure!(!self.sessions.contains_key(&id), "open_run: {id:?} exists");
         self.marks.hit("a run created its session");
-        let session = Session {
-            left_at: Some(self.now),
-            left_for: vec![CloseReason::PeerGone],
-            ..Session::new(user, thread)
-        };
+        let session = Session { left_at: Some(self.now), ..Session::new(user, thread) };
         self.sessions.insert(id, session);
         self.user_comes(user);
         self.note_handle(id.to_bits());
-        self.notices.created(id, user);
         self.tally.sessions_opened += 1;
         self.found(Source::Session(id), position.epoch)
     }
@@ -376,62 +369,41 @@ impl Model {
         let source = Source::Session(run.session);
         let session = run.session;
         let stream = self.streams.get_mut(&source).ok_or("a run without a stream")?;
-        let (mut surely_live, mut perhaps_live, mut behind) = (0, 0, 0);
-        for seat in &stream.seats {
-            match seat.lag {
-                Lag::No => surely_live += 1,
-                Lag::Perhaps => perhaps_live += 1,
-                Lag::Yes => behind += 1,
-            }
-        }
+        let (live, behind) = stream.audience(None);
         let bytes = content.cost() - MESSAGE_OVERHEAD;
         run.cost += bytes;
-        let is_said = matches!(content, Content::Said(_));
         // A text goes on if what was said last is still there.
-        let kept = is_said && stream.agreed(|_, log| log.fates().last() == Some(&Fate::Kept))?;
-        let goes_on = match (stream.entries.last_mut(), &content) {
-            (
-                Some(Entry { content: Content::Said(last), at, run, last: offset, .. }),
-                Content::Said(said),
-            ) if kept && *run == Some(number) => {
-                last.text.push_str(&said.text);
-                (*at, last.at) = (now, now);
-                *offset += bytes;
-                true
-            }
-            _ => false,
+        let last = stream.log.newest().filter(|last| last.run == Some(number));
+        let goes_on = match (&content, last.map(|last| &last.content)) {
+            (Content::Said(said), Some(Content::Said(_))) => Some(said.text.clone()),
+            _ => None,
         };
-        if goes_on {
+        if goes_on.is_some() {
             self.marks.hit("a text was extended");
         } else {
             run.cost += MESSAGE_OVERHEAD;
             run.events += 1;
-            let length = if is_said { bytes } else { 1 };
-            stream.append(Entry {
-                content,
-                class: Class::Critical,
-                at: now,
-                last: stream.head() + length,
-                run: Some(number),
-                ended: None,
-            });
         }
-        stream.trim();
-        let position = Position { epoch: stream.epoch, offset: stream.head() };
-        self.tally.stored += 1;
-        self.log_moved(&source);
-        self.appended(&source);
+        let offset = self.store(&source, |stream| {
+            let log = &mut stream.log;
+            if let Some(text) = goes_on {
+                log.extend(&text, now);
+            } else {
+                let is_said = matches!(content, Content::Said(_));
+                let last = log.head + if is_said { bytes } else { 1 };
+                let (class, run, ended) = (Class::Critical, Some(number), None);
+                log.append(Entry { content, class, at: now, last, run, ended });
+            }
+            log.head
+        });
         let Some(got) = got else { return Ok(()) };
-        let whole = surely_live + perhaps_live + behind;
-        ensure!(
-            !got.full
-                && (surely_live..=surely_live + perhaps_live).contains(&got.live)
-                && got.live + got.behind == whole,
-            "a run's entry: {got:?}, expected {surely_live}+{perhaps_live} live, {behind} behind"
-        );
         let stored: Vec<_> = got.stored().iter().map(|it| (it.session, it.position)).collect();
-        let expected = vec![(Some(session), position)];
-        ensure!(stored == expected, "a run's entry is stored at {stored:?}, expected {expected:?}");
+        let position = Position { epoch: self.streams[&source].epoch, offset };
+        ensure!(
+            (got.live, got.behind, got.full) == (live, behind, false)
+                && stored == [(Some(session), position)],
+            "a run's entry: {got:?}, expected {live} live, {behind} behind, at {position:?}"
+        );
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use headcount::{CloseReason, ConnId, Registry, SessionId, Survey, Timestamp};
 
+use super::stream::Stream;
 use super::{Model, Session};
 use crate::seen::Source;
 use crate::world::{Names, World};
@@ -22,6 +23,8 @@ pub(crate) struct Departure {
     pub(crate) opened_at: Timestamp,
     pub(crate) at: Timestamp,
     pub(crate) flushed: u64,
+    /// How many entries were kept behind its cursors.
+    pub(crate) undelivered: u32,
 }
 
 impl Model {
@@ -59,10 +62,7 @@ impl Model {
         }
         let mut counts: BTreeMap<_, u32> = BTreeMap::new();
         for (number, name) in names.users.iter().enumerate() {
-            let of_user = self.going().filter(|(_, it)| usize::from(it.user) == number);
-            let mut sessions: Vec<_> = of_user.map(|(id, _)| id).collect();
-            // The oldest first, and serials are given out in order.
-            sessions.sort_unstable_by_key(|id| self.made(id.to_bits()));
+            let sessions = self.sessions_of(number as u8);
             let got: Vec<_> = registry.sessions_of(name).collect();
             ensure!(got == sessions, "sessions of user {number}: {got:?}, expected {sessions:?}");
             if !sessions.is_empty() {
@@ -100,6 +100,12 @@ impl Model {
         let conn = &self.conns[&id];
         let Some((session, opened_at)) = conn.admitted else { return };
         let Session { user, thread, .. } = self.sessions[&session];
+        let behind = |source| {
+            let stream: &Stream = self.streams.get(&source)?;
+            let cursor = stream.seat(id)?.cursor;
+            Some(stream.log.kept().filter(|entry| entry.last > cursor).count() as u32)
+        };
+        let undelivered = conn.streams().into_iter().filter_map(behind).sum();
         self.departures.push(Departure {
             id,
             session,
@@ -110,10 +116,11 @@ impl Model {
             opened_at,
             at: self.now,
             flushed: conn.flushed,
+            undelivered,
         });
     }
 
-    /// Those that have gone since the last look stand at the end of the ring, in any order.
+    /// Those that have gone since the last look stand at the end of the ring.
     fn compare_departures(&mut self, registry: &Registry, names: &Names) -> Check {
         let ring = self.config.closed_ring() as usize;
         let departures = core::mem::take(&mut self.departures);
@@ -123,20 +130,19 @@ impl Model {
         }
         let count = registry.closed().count();
         ensure!(count == self.remembered, "{count} are remembered, expected {}", self.remembered);
-        for closed in registry.closed().rev().take(departures.len()) {
-            let departure = departures.iter().find(|it| it.id == closed.conn);
-            let departure = departure.ok_or_else(|| format!("{closed:?} has not gone now"))?;
+        for (closed, departure) in registry.closed().rev().zip(departures.iter().rev()) {
             let label = departure.label.map(World::label);
             let age = departure.at.saturating_since(departure.opened_at);
             ensure!(
-                closed.session == departure.session
+                (closed.conn, closed.session) == (departure.id, departure.session)
                     && closed.user == names.users[usize::from(departure.user)]
                     && closed.thread == names.threads[usize::from(departure.thread)]
                     && closed.label.as_deref() == label.as_deref()
                     && closed.reason == departure.reason
                     && closed.at == departure.at
-                    && closed.age.abs_diff(age) <= Duration::from_millis(1)
-                    && closed.flushed == departure.flushed,
+                    && closed.age == age
+                    && closed.flushed == departure.flushed
+                    && closed.undelivered == departure.undelivered,
                 "{closed:?}, expected {departure:?}"
             );
         }

@@ -3,21 +3,21 @@
 //! nothing is a test of its own.
 
 use headcount::{
-    CloseReason, ConnId, ConnState, MESSAGE_OVERHEAD, Position, Registry, SessionEnd, SessionId,
-    Timestamp, Upcoming,
+    CloseReason, ConnId, ConnState, MESSAGE_OVERHEAD, Notice, Position, Registry, RoomEnd,
+    SessionEnd, SessionId, Timestamp, Upcoming,
 };
 
 use super::Model;
-use super::absent::of_history;
-use super::conn::{Ping, State};
+use super::conn::State;
 use super::log::Shown;
 use super::run_ends::Explained;
+use super::stream::Stream;
 use super::timing::{When, Whose};
 use crate::ensure;
 use crate::seen::Source;
 
 /// A millisecond, and the rank of a deadline that acts in it.
-pub(crate) type Turn = (u64, (u8, usize));
+pub(crate) type Moment = (u64, (u8, usize));
 
 /// A deadline that has acted, and what it has done to a connection.
 type Acted = (Whose, Option<Upcoming>);
@@ -79,7 +79,7 @@ impl Model {
             // What else acts changes logs by the way.
             let aged = self.streams.values().filter(|stream| {
                 let shown = Self::shown(&stream.source, registry);
-                stream.is_stale(self.now) && shown.is_none_or(|(shown, _)| !stream.may_show(shown))
+                shown.is_none_or(|(shown, _)| shown != stream.log.shown())
             });
             acted.extend(aged.map(|stream| (Whose::Log(stream.source.clone()), None)));
         }
@@ -97,7 +97,7 @@ impl Model {
             }
             (State::Open, state) if state != conn.public_state() => Some(Upcoming::Suspect),
             (State::Open, _) => {
-                let pinged = explained.load == conn.used() + MESSAGE_OVERHEAD;
+                let pinged = explained.load == self.used(id) + MESSAGE_OVERHEAD;
                 (pinged && conn.ping.is_none()).then_some(Upcoming::Ping)
             }
             _ => None,
@@ -133,7 +133,7 @@ impl Model {
 
     /// The place of a deadline in the order in which they act. One that comes to be due in the past acts
     /// next: among several of these there is no order.
-    fn when_acts(&self, at: u64, whose: &Whose) -> Turn {
+    fn when_acts(&self, at: u64, whose: &Whose) -> Moment {
         let (millis, _) = self.acted_last;
         (at.max(millis), whose.rank()).max(self.acted_last)
     }
@@ -143,7 +143,7 @@ impl Model {
             Upcoming::Ping => self.queue_ping(id),
             Upcoming::Suspect => {
                 self.marks.hit("a connection became suspect");
-                self.notices.suspect(id);
+                self.notice(Notice::Suspect { conn: id });
                 let ping = self.conns.get_mut(&id).and_then(|conn| conn.ping.as_mut());
                 ping.into_iter().for_each(|ping| ping.late = true);
             }
@@ -169,21 +169,14 @@ impl Model {
         }
     }
 
-    pub(crate) fn queue_ping(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(&id) {
-            conn.ping_due = true;
-            conn.ping = Some(Ping { mark: None, running: None, late: false, hurried: false });
-        }
-    }
-
     /// What is too old in a log at the millisecond that acts goes.
     fn log_ages(&mut self, source: &Source) {
         let (upto, _) = self.acted_last;
         if let Some(stream) = self.streams.get_mut(source) {
             stream.expire(upto);
         }
-        self.log_moved(source);
-        self.drop_room(source, &of_history());
+        self.list_evictable(source);
+        self.drop_room(source, RoomEnd::Aged);
         if !self.streams.contains_key(source) {
             self.marks.hit("a room ended with its history");
         }
@@ -191,20 +184,27 @@ impl Model {
 
     /// A session is over: its log and its name go at once, its slot when the `Cleanup` is polled.
     pub(crate) fn end_session(&mut self, id: SessionId, why: SessionEnd) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.ended = true;
+        let user = session.user;
+        self.note_absent();
+        if self.sessions_of(user).is_empty() {
+            self.user_leaves(user);
+        }
+        self.ease_pressure(user, id);
+        self.forget_stream(&Source::Session(id));
         self.end_runs_of(id);
-        self.forget_payments(&Source::Session(id));
-        self.streams.remove(&Source::Session(id));
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.ended = true;
-        }
         *self.tally.sessions_ended_by.entry(why.name()).or_insert(0) += 1;
-        if let Some(user) = self.sessions.get(&id).map(|session| session.user) {
-            self.ease_pressure(user);
-            if self.going().all(|(_, session)| session.user != user) {
-                self.user_leaves(user);
-            }
-        }
-        self.notices.session_ended(id, why, self.step);
+        self.notice(Notice::SessionEnded { session: id, why });
+        self.clean_up_session(id);
+    }
+
+    /// A stream is gone, with all that waits in it.
+    pub(crate) fn forget_stream(&mut self, source: &Source) -> Option<Stream> {
+        let stream = self.streams.remove(source);
+        self.waiting.forget(source);
+        self.list_evictable(source);
+        stream
     }
 
     /// What shows of a log, and where its head is; `None` if it is gone.

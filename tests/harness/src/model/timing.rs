@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headcount::{CloseReason, Config, ConnId, SessionId, Timestamp, Upcoming};
+use headcount::{CloseReason, Config, ConnId, Registry, SessionId, Timestamp, Upcoming};
 
 use super::conn::{Conn, Ping, State};
 use super::drain::Drain;
@@ -159,9 +159,18 @@ impl Model {
         self.conns[&id].deadlines(&self.config, self.drain.as_ref())
     }
 
+    pub(crate) fn learn_deadlines(&mut self, registry: &Registry) -> Check {
+        for id in self.conns.keys().copied().collect::<Vec<_>>() {
+            let explained =
+                registry.explain(id).ok_or_else(|| format!("{id:?} is not explained"))?;
+            self.learn_next(id, explained.next)?;
+        }
+        Ok(())
+    }
+
     /// What the registry says of a connection's next deadline: the first of those that it has. Where
     /// that is jittered, it settles the instant.
-    pub(crate) fn learn_next(&mut self, id: ConnId, told: Option<(Timestamp, Upcoming)>) -> Check {
+    fn learn_next(&mut self, id: ConnId, told: Option<(Timestamp, Upcoming)>) -> Check {
         let deadlines = self.deadlines_of(id);
         let latest = deadlines.iter().map(|(_, when)| when.latest).min();
         let next = told.map(|(at, what)| (at.as_millis(), what));
