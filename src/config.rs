@@ -254,9 +254,10 @@ keys! {
     reply_reserve: u64 = "outbound.reply_reserve", 0, MAX_BYTES, 4 * KIB;
     /// Cost of what all logs hold, the text of runs included, and of the tool calls under way (default
     /// 256 MiB). Over it the first to go are entries that every member was handed, then the others.
-    /// Streams take turns, within one the oldest goes first, and those of open runs last. One message
-    /// of any size is kept. A call does not give way: where calls alone would exceed it, another one
-    /// is refused ([`RunError::ProcessBytes`](crate::RunError::ProcessBytes)).
+    /// Streams take turns in the order in which they came to hold such an entry, within one the oldest
+    /// goes first, and those of open runs last. One message of any size is kept. A call does not give way:
+    /// where calls alone would exceed it, another one is refused
+    /// ([`RunError::ProcessBytes`](crate::RunError::ProcessBytes)).
     process_bytes: u64 = "outbound.process_bytes", 1, 1 << 40, 256 * MIB;
     /// Cost of what is queued for single connections and was not polled yet: direct messages, and what
     /// connections that close are still handed out of their streams (default a fourth of

@@ -28,7 +28,8 @@ impl Registry {
     /// Closes the target's connections; the answer is how many it is about.
     ///
     /// A closing connection frees its places at once: it is no member, no recipient, and counts
-    /// towards no limit. What still fits its window is handed out, then `Close`, then nothing. The
+    /// towards no limit. What still fits its window is handed out, then `Close`, then nothing; a text of a
+    /// run that is longer than the window is not, nor what follows it in its session. The
     /// members of a room, and everyone, are closed in slices while actions are polled: who joins
     /// the room meanwhile may be closed too. Everyone means all connections that are there at the call,
     /// sockets that wait to be admitted included.

@@ -64,8 +64,11 @@ impl Registry {
     /// something to give takes turns, first in, first out: streams, connections that catch up,
     /// announcements, a drain, a close of all. None waits for another's storm. A stream's turn is one
     /// stretch: at most `fanout_chunk` members are handed at most 16 entries each, one action per
-    /// entry, and the stream goes to the back. A connection that catches up gets one entry a turn, and an
-    /// announcement reaches at most `fanout_chunk` connections.
+    /// entry, and the stream goes to the back; a stretch in which all lag or have everything takes no turn.
+    /// Members are served in the order in which they joined, but that one that leaves gives its place to the
+    /// last. A connection that catches up gets one entry a turn, of its streams one after the other: an entry
+    /// that does not fit holds back all of them. An announcement reaches at most `fanout_chunk` connections
+    /// a turn, and so does a drain, in the order of their [`index`](ConnId::index).
     ///
     /// Costs O(`fanout_chunk`), and up to 1,024 of what is passed over on the way to the action: members
     /// that lag or fall behind, slots without a recipient, turns of connections whose window has no
