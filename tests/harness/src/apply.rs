@@ -10,7 +10,7 @@ use super::op::{Advance, Arrival, Class, Flush, Incoming, Op, Pick, RunReport, S
 use super::seen::{Seen, Source};
 use super::settings;
 use super::world::World;
-use super::{Check, ensure};
+use super::{Check, ensure, same};
 
 impl World {
     /// Does one operation. An error says how registry and model disagree.
@@ -31,7 +31,7 @@ impl World {
             Op::Upgraded { conn } => {
                 let (conn, stamp) = (self.conn(conn), self.stamp());
                 let got = self.registry.call(|it| it.upgraded(stamp, conn));
-                self.model.upgraded(stamp, conn, got)?;
+                same("upgraded", &got, &self.model.upgraded(conn))?;
             }
             Op::Message { conn, kind } => self.come_in(self.conn(conn), kind)?,
             Op::Chatter { conn, kind, count } => {
@@ -49,25 +49,25 @@ impl World {
                 let (conn, stamp) = (self.conn(conn), self.stamp());
                 let expires = expiry.map(|number| self.expiry(number));
                 let got = self.registry.call(|it| it.refresh(stamp, conn, expires));
-                self.model.refresh(stamp, conn, expires, got)?;
+                same("refresh", &got, &self.model.refresh(conn, expires))?;
             }
             Op::Revoke { user } => {
                 let (user, stamp) = (self.user(user), self.stamp());
                 let name = &self.names.users[usize::from(user)];
                 let got = self.registry.call(|it| it.revoke(stamp, name));
-                self.model.revoke(stamp, user, got)?;
+                same("revoke", &got, &self.model.revoke(user))?;
             }
             Op::Drain { deadline } => {
                 let stamp = self.stamp();
                 let deadline =
                     deadline.map(|tenths| Duration::from_millis(u64::from(tenths) * 100));
                 self.registry.call(|it| it.drain(stamp, deadline));
-                self.model.begin_drain(stamp, deadline);
+                self.model.begin_drain(deadline);
             }
             Op::CancelDrain => {
                 let stamp = self.stamp();
                 let got = self.registry.call(|it| it.cancel_drain(stamp));
-                self.model.cancel_drain(stamp, got)?;
+                same("cancel_drain", &got, &self.model.cancel_drain())?;
             }
             Op::Reload { choice, dry_run } => self.reload(choice, dry_run)?,
             Op::Live { deadlines } => {
@@ -91,7 +91,7 @@ impl World {
                 let draft = self.draft(self.size(size), true, Class::Droppable, None);
                 self.registry.expect_payload(draft.len());
                 let got = self.registry.call(|it| it.reply(stamp, conn, draft.make()));
-                self.model.reply(stamp, conn, &draft.message, got)?;
+                same("reply", &got, &self.model.reply(conn, &draft.message))?;
             }
             Op::Join { conn, room, since } => {
                 let (conn, room, stamp) = (self.conn(conn), self.room(room), self.stamp());
@@ -102,7 +102,9 @@ impl World {
                 {
                     self.grammar.seated(conn, Source::Room(room.clone()), joined.position);
                 }
-                self.model.join(stamp, conn, &room, since, got)?;
+                let epoch = got.map_or(0, |joined| joined.position.epoch);
+                let got = got.map(|joined| (joined.position, joined.recovered, joined.already));
+                same("join", &got, &self.model.join(conn, &room, since, epoch))?;
             }
             Op::Leave { conn, room } => self.leave(self.conn(conn), &self.room(room))?,
             Op::Vacate { room } => {
@@ -173,12 +175,12 @@ impl World {
         let stamp = self.stamp();
         if dry_run {
             let got = self.registry.call(|it| it.preview_reload(stamp, &config));
-            return self.model.preview_reload(stamp, &config, got);
+            return self.model.preview_reload(&config, got);
         }
         self.grammar.chunk_is(config.fanout_chunk());
         self.registry.expect_config(&config);
         let got = self.registry.call(|it| it.reload(stamp, config.clone()));
-        self.model.reload(stamp, config, got)
+        self.model.reload(config, got)
     }
 
     fn reserve(&mut self, source: Option<u8>) -> Result<Option<ConnId>, String> {
@@ -195,7 +197,7 @@ impl World {
             self.grammar.reserved(conn)?;
             self.conns.push(conn);
         }
-        self.model.reserve(stamp, source, got)?;
+        self.model.reserve(source, got)?;
         Ok(got.ok())
     }
 
@@ -243,7 +245,7 @@ impl World {
         }
         let who = (user, thread, arrival.label);
         let limit = arrival.limit.map(Self::limit);
-        self.model.connect(stamp, conn, who, (resume, expires, limit), &got)
+        self.model.connect(conn, who, (resume, expires, limit), &got)
     }
 
     fn come_in(&mut self, conn: ConnId, kind: Incoming) -> Check {
@@ -260,7 +262,7 @@ impl World {
             Incoming::Pong => Inbound::Pong,
         };
         let got = self.registry.call(|it| it.message(stamp, conn, inbound));
-        self.model.message(stamp, conn, inbound, got)
+        same("message", &got, &self.model.message(conn, inbound))
     }
 
     fn leave(&mut self, conn: ConnId, room: &RoomId) -> Check {
@@ -269,7 +271,7 @@ impl World {
         if got == Ok(true) {
             self.grammar.left(conn, &Source::Room(room.clone()));
         }
-        self.model.leave(stamp, conn, room, got)
+        same("leave", &got, &self.model.leave(conn, room))
     }
 
     fn flush(&mut self, conn: ConnId, how: Flush) -> Check {
@@ -285,7 +287,7 @@ impl World {
             Flush::Backwards => flushed / 2,
         };
         let got = self.registry.call(|it| it.flushed(stamp, conn, total));
-        self.model.flushed(stamp, conn, total, got)
+        same("flushed", &got, &self.model.flushed(conn, total))
     }
 
     pub(crate) fn flush_all(&mut self) -> Check {
@@ -301,14 +303,14 @@ impl World {
     pub(crate) fn disconnect(&mut self, conn: ConnId) -> Check {
         let stamp = self.stamp();
         let got = self.registry.call(|it| it.disconnect(stamp, conn));
-        self.model.disconnect(stamp, conn, got)
+        same("disconnect", &got, &self.model.disconnect(conn))
     }
 
     pub(crate) fn close(&mut self, audience: &Audience, reason: u8) -> Check {
         let (stamp, reason) = (self.stamp(), Self::reason(reason));
         let target = Self::target(&self.names, audience);
         let got = self.registry.call(|it| it.close(stamp, target, reason));
-        self.model.close(stamp, audience, reason, got)
+        same("close", &got, &self.model.close(audience, reason))
     }
 
     fn acknowledge(&mut self, conn: Pick, room: Option<u8>, upto: Since) -> Check {
@@ -321,7 +323,7 @@ impl World {
         let cursor = stream.and_then(|stream| stream.seat(conn)).map_or(0, |seat| seat.cursor);
         let offset = self.since(upto, source.as_ref()).map_or(cursor, |position| position.offset);
         let got = self.registry.call(|it| it.acknowledge(stamp, conn, room.as_ref(), offset));
-        self.model.acknowledge(stamp, conn, room.as_ref(), offset, got)
+        same("acknowledge", &got, &self.model.acknowledge(conn, room.as_ref(), offset))
     }
 
     fn send(
@@ -356,7 +358,7 @@ impl World {
             }
         };
         let message = (&draft.message, draft.class());
-        self.model.send(stamp, &audience, message, except, &got)
+        self.model.send(&audience, message, except, &got)
     }
 
     /// Ticks until nothing is due. The budget of a tick is one, so that each acts on one deadline.
@@ -369,7 +371,7 @@ impl World {
         loop {
             self.registry.call(|it| it.tick(stamp));
             let explained = self.explained();
-            let has_acted = self.model.tick(stamp, &self.registry, &explained)?;
+            let has_acted = self.model.tick(&self.registry, &explained)?;
             if self.registry.poll_timeout().is_none_or(|at| at.as_millis() > now.as_millis()) {
                 break;
             }
@@ -382,7 +384,6 @@ impl World {
             stamp = now;
         }
         self.registry.call(|it| it.tick(now));
-        self.model.clock(now);
         self.model.ticked();
         Ok(())
     }

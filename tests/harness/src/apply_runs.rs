@@ -4,11 +4,11 @@ use core::time::Duration;
 
 use headcount::{Delivery, RunError, RunEvent, RunEventKind, RunId, Timestamp, UserScope, Within};
 
-use super::Check;
 use super::model::run_ends::Explained;
 use super::model::runs::Report;
 use super::op::{RunReport, To};
 use super::world::World;
+use super::{Check, same};
 
 impl World {
     /// A call of a user's own.
@@ -49,7 +49,7 @@ impl World {
             }
             _ => self.own(user, |mut it| it.close(stamp, Within::Everywhere, reason)),
         };
-        self.model.close(stamp, &audience, reason, got)
+        same("close", &got, &self.model.close(&audience, reason))
     }
 
     pub(crate) fn open_run(&mut self, (user, thread): (u8, u8), run: u8, size: u8) -> Check {
@@ -72,7 +72,7 @@ impl World {
             self.sessions.push(opened.session);
         }
         let what = (agent.as_str(), payload.as_slice());
-        self.model.open_run(stamp, (user, thread), &run, what, &got)
+        self.model.open_run((user, thread), &run, what, &got)
     }
 
     pub(crate) fn run_event(&mut self, user: u8, run: u8, event: RunReport) -> Check {
@@ -87,7 +87,7 @@ impl World {
         };
         let report = self.report(event);
         let got = self.tell(stamp, (user, &run), &report);
-        self.model.run_event(stamp, (user, &run), &report, &got)
+        self.model.run_event((user, &run), &report, &got)
     }
 
     /// Hands a report in.
@@ -131,7 +131,7 @@ impl World {
             let report = Report::Event { kind: RunEventKind::Cancelled, payload: Vec::new() };
             let stamp = self.stamp();
             let got = self.tell(stamp, (user, &run), &report);
-            self.model.run_event(stamp, (user, &run), &report, &got)?;
+            self.model.run_event((user, &run), &report, &got)?;
             self.compare()?;
         }
         Ok(())

@@ -58,3 +58,9 @@ macro_rules! ensure {
 }
 
 pub(crate) use ensure;
+
+/// What the registry answers is what the model does.
+fn same<T: PartialEq + core::fmt::Debug>(call: &str, got: &T, expected: &T) -> Check {
+    ensure!(got == expected, "{call}: {got:?}, expected {expected:?}");
+    Ok(())
+}

@@ -40,70 +40,72 @@ fn with<T: Simpler, R>(field: &T, put: impl Fn(T) -> R) -> Vec<R> {
     field.simpler().into_iter().map(put).collect()
 }
 
-impl Simpler for Pick {
-    fn simpler(&self) -> Vec<Self> {
-        match self {
-            Self::Known(number) => with(number, Self::Known),
-            Self::Open(number) => [vec![Self::Known(*number)], with(number, Self::Open)].concat(),
-            Self::Newest(number) => [vec![Self::Known(0)], with(number, Self::Newest)].concat(),
-            Self::Ever(number) => [vec![Self::Known(*number)], with(number, Self::Ever)].concat(),
-        }
-    }
-}
-
-impl Simpler for To {
-    fn simpler(&self) -> Vec<Self> {
-        match self {
-            Self::Conn(pick) => with(pick, Self::Conn),
-            Self::Session(pick) => with(pick, Self::Session),
-            Self::User(user) => with(user, Self::User),
-            Self::Room(room) => with(room, Self::Room),
-            Self::Own(user) => [vec![Self::User(*user)], with(user, Self::Own)].concat(),
-            Self::Thread(user, thread) => [
-                with(user, |user| Self::Thread(user, *thread)),
-                with(thread, |thread| Self::Thread(*user, thread)),
-            ]
-            .concat(),
-            Self::Run(user, run) => {
-                [with(user, |user| Self::Run(user, *run)), with(run, |run| Self::Run(*user, run))]
-                    .concat()
+/// The forms of each variant: the one that is simpler in any case, if there is one, then those of one field
+/// after the other.
+macro_rules! forms {
+    ($type:ident { $($name:ident $fields:tt $(=> $simpler:expr)?),* $(,)? }) => {
+        impl Simpler for $type {
+            fn simpler(&self) -> Vec<Self> {
+                match *self {
+                    $(forms!(@pattern $type $name $fields) => {
+                        let simpler: Vec<Self> = vec![$($simpler)?];
+                        [simpler, forms!(@each $type $name $fields $fields)].concat()
+                    })*
+                }
             }
-            Self::Everyone => Vec::new(),
         }
-    }
+    };
+    (@pattern $type:ident $name:ident ()) => { $type::$name };
+    (@pattern $type:ident $name:ident ($($field:ident),+)) => { $type::$name($($field),+) };
+    (@pattern $type:ident $name:ident { $($field:ident),+ }) => { $type::$name { $($field),+ } };
+    (@each $type:ident $name:ident () $all:tt) => { Vec::new() };
+    (@each $type:ident $name:ident ($($field:ident),+) $all:tt) => {
+        [$(with(&$field, |$field| forms!(@pattern $type $name $all))),+].concat()
+    };
+    (@each $type:ident $name:ident { $($field:ident),+ } $all:tt) => {
+        forms!(@each $type $name ($($field),+) $all)
+    };
 }
 
-impl Simpler for Class {
-    fn simpler(&self) -> Vec<Self> {
-        match self {
-            Self::Critical => Vec::new(),
-            Self::Latest(key) => [vec![Self::Critical], with(key, Self::Latest)].concat(),
-            Self::Droppable => vec![Self::Critical],
-        }
-    }
-}
+forms!(Pick {
+    Known(number),
+    Open(number) => Self::Known(number),
+    Newest(number) => Self::Known(0),
+    Ever(number) => Self::Known(number),
+});
 
-impl Simpler for Since {
-    fn simpler(&self) -> Vec<Self> {
-        match self {
-            Self::Fresh => Vec::new(),
-            Self::Unseen | Self::Head | Self::Zero | Self::Last => vec![Self::Fresh],
-            Self::Behind(some) => [vec![Self::Fresh], with(some, Self::Behind)].concat(),
-            Self::Beyond(some) => [vec![Self::Fresh], with(some, Self::Beyond)].concat(),
-            Self::Foreign(some) => [vec![Self::Fresh], with(some, Self::Foreign)].concat(),
-        }
-    }
-}
+forms!(To {
+    Conn(pick),
+    Session(pick),
+    User(user),
+    Room(room),
+    Own(user) => Self::User(user),
+    Thread(user, thread),
+    Run(user, run),
+    Everyone(),
+});
 
-impl Simpler for Flush {
-    fn simpler(&self) -> Vec<Self> {
-        match self {
-            Self::All => Vec::new(),
-            Self::Some(some) => [vec![Self::All], with(some, Self::Some)].concat(),
-            Self::Half | Self::Nothing | Self::Beyond | Self::Backwards => vec![Self::All],
-        }
-    }
-}
+forms!(Class { Critical(), Latest(key) => Self::Critical, Droppable() => Self::Critical });
+
+forms!(Since {
+    Fresh(),
+    Unseen() => Self::Fresh,
+    Head() => Self::Fresh,
+    Zero() => Self::Fresh,
+    Last() => Self::Fresh,
+    Behind(some) => Self::Fresh,
+    Beyond(some) => Self::Fresh,
+    Foreign(some) => Self::Fresh,
+});
+
+forms!(Flush {
+    All(),
+    Some(some) => Self::All,
+    Half() => Self::All,
+    Nothing() => Self::All,
+    Beyond() => Self::All,
+    Backwards() => Self::All,
+});
 
 impl Simpler for Incoming {
     fn simpler(&self) -> Vec<Self> {
@@ -111,48 +113,26 @@ impl Simpler for Incoming {
     }
 }
 
-impl Simpler for Advance {
-    fn simpler(&self) -> Vec<Self> {
-        let exactly = || vec![Self::Exactly];
-        match self {
-            Self::Exactly => Vec::new(),
-            Self::Before => exactly(),
-            Self::Nanos(some) => [exactly(), with(some, Self::Nanos)].concat(),
-            Self::Millis(some) => [exactly(), with(some, Self::Millis)].concat(),
-            Self::Past(some) => [exactly(), with(some, Self::Past)].concat(),
-            Self::Far(some) => [exactly(), with(some, Self::Far)].concat(),
-            Self::Ages(some) => [exactly(), with(some, Self::Ages)].concat(),
-        }
-    }
-}
+forms!(Advance {
+    Exactly(),
+    Before() => Self::Exactly,
+    Nanos(some) => Self::Exactly,
+    Millis(some) => Self::Exactly,
+    Past(some) => Self::Exactly,
+    Far(some) => Self::Exactly,
+    Ages(some) => Self::Exactly,
+});
 
-impl Simpler for RunReport {
-    fn simpler(&self) -> Vec<Self> {
-        match *self {
-            Self::Progress(size) => with(&size, Self::Progress),
-            Self::Thinking(size) => {
-                [vec![Self::Progress(size)], with(&size, Self::Thinking)].concat()
-            }
-            Self::Text(size) => with(&size, Self::Text),
-            Self::Completed(size) => with(&size, Self::Completed),
-            Self::Failed(size) => with(&size, Self::Failed),
-            Self::Cancelled(size) => with(&size, Self::Cancelled),
-            Self::Executing { call, size, expect } => [
-                vec![Self::Progress(size)],
-                with(&call, |call| Self::Executing { call, size, expect }),
-                with(&size, |size| Self::Executing { call, size, expect }),
-                with(&expect, |expect| Self::Executing { call, size, expect }),
-            ]
-            .concat(),
-            Self::Executed { call, size } => [
-                vec![Self::Progress(size)],
-                with(&call, |call| Self::Executed { call, size }),
-                with(&size, |size| Self::Executed { call, size }),
-            ]
-            .concat(),
-        }
-    }
-}
+forms!(RunReport {
+    Progress(size),
+    Thinking(size) => Self::Progress(size),
+    Text(size),
+    Completed(size),
+    Failed(size),
+    Cancelled(size),
+    Executing { call, size, expect } => Self::Progress(size),
+    Executed { call, size } => Self::Progress(size),
+});
 
 impl Simpler for Arrival {
     fn simpler(&self) -> Vec<Self> {
@@ -170,57 +150,37 @@ impl Simpler for Arrival {
     }
 }
 
-/// All forms of an operation with several fields, one field after the other.
-macro_rules! fields {
-    ($name:ident { $($field:ident),* }) => {
-        fields!(@ [$($field),*] $name $($field)*)
-    };
-    (@ $all:tt $name:ident $($field:ident)*) => {
-        [$(fields!(# $all $name $field)),*].concat()
-    };
-    (# [$($all:ident),*] $name:ident $field:ident) => {
-        with(&$field, |$field| Op::$name { $($all),* })
-    };
-}
-
-impl Simpler for Op {
-    fn simpler(&self) -> Vec<Self> {
-        match *self {
-            Self::FlushAll | Self::CancelDrain | Self::Tick | Self::PollAll => Vec::new(),
-            Self::Reserve { source } => fields!(Reserve { source }),
-            Self::Arrive(arrival) => with(&arrival, Self::Arrive),
-            Self::Admit(arrival) => {
-                [vec![Self::Arrive(arrival)], with(&arrival, Self::Admit)].concat()
-            }
-            Self::Upgraded { conn } => fields!(Upgraded { conn }),
-            Self::Connect { conn, arrival } => fields!(Connect { conn, arrival }),
-            Self::Message { conn, kind } => fields!(Message { conn, kind }),
-            Self::Chatter { conn, kind, count } => fields!(Chatter { conn, kind, count }),
-            Self::Flushed { conn, how } => fields!(Flushed { conn, how }),
-            Self::Disconnect { conn } => fields!(Disconnect { conn }),
-            Self::Refresh { conn, expiry } => fields!(Refresh { conn, expiry }),
-            Self::Revoke { user } => fields!(Revoke { user }),
-            Self::Drain { deadline } => fields!(Drain { deadline }),
-            Self::Reload { choice, dry_run } => fields!(Reload { choice, dry_run }),
-            Self::Live { deadlines } => fields!(Live { deadlines }),
-            Self::Advance(advance) => with(&advance, Self::Advance),
-            Self::Skew { millis } => fields!(Skew { millis }),
-            Self::Send { to, size, class, except, text } => {
-                fields!(Send { to, size, class, except, text })
-            }
-            Self::Reply { conn, size } => fields!(Reply { conn, size }),
-            Self::Join { conn, room, since } => fields!(Join { conn, room, since }),
-            Self::Acknowledge { conn, room, upto } => fields!(Acknowledge { conn, room, upto }),
-            Self::Leave { conn, room } => fields!(Leave { conn, room }),
-            Self::Vacate { room } => fields!(Vacate { room }),
-            Self::Close { to, reason } => fields!(Close { to, reason }),
-            Self::OpenRun { user, thread, run, size } => {
-                fields!(OpenRun { user, thread, run, size })
-            }
-            Self::RunEvent { user, run, event } => fields!(RunEvent { user, run, event }),
-            Self::Talk { run, pieces, size } => fields!(Talk { run, pieces, size }),
-            Self::Poll { count } => [vec![Self::PollAll], fields!(Poll { count })].concat(),
-            Self::Notices { count } => fields!(Notices { count }),
-        }
-    }
-}
+forms!(Op {
+    FlushAll(),
+    CancelDrain(),
+    Tick(),
+    PollAll(),
+    Reserve { source },
+    Arrive(arrival),
+    Admit(arrival) => Self::Arrive(arrival),
+    Upgraded { conn },
+    Connect { conn, arrival },
+    Message { conn, kind },
+    Chatter { conn, kind, count },
+    Flushed { conn, how },
+    Disconnect { conn },
+    Refresh { conn, expiry },
+    Revoke { user },
+    Drain { deadline },
+    Reload { choice, dry_run },
+    Live { deadlines },
+    Advance(advance),
+    Skew { millis },
+    Send { to, size, class, except, text },
+    Reply { conn, size },
+    Join { conn, room, since },
+    Acknowledge { conn, room, upto },
+    Leave { conn, room },
+    Vacate { room },
+    Close { to, reason },
+    OpenRun { user, thread, run, size },
+    RunEvent { user, run, event },
+    Talk { run, pieces, size },
+    Poll { count } => Self::PollAll,
+    Notices { count },
+});

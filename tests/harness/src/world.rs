@@ -121,11 +121,12 @@ impl World {
         &self.model.marks
     }
 
-    /// The stamp of the next call.
+    /// The stamp of the next call, which the model takes, too.
     pub(crate) fn stamp(&mut self) -> Timestamp {
-        self.model.promised = self.registry.poll_timeout();
         let late = core::mem::take(&mut self.skew) * 1_000_000;
-        Timestamp::from_nanos(self.now.as_nanos().saturating_sub(late))
+        let stamp = Timestamp::from_nanos(self.now.as_nanos().saturating_sub(late));
+        self.model.clock(stamp, self.registry.poll_timeout());
+        stamp
     }
 
     fn choose(pick: Pick, open: &[u64], known: &[u64], all: &[u64]) -> Option<u64> {

@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 
 use headcount::{
-    Admitted, CloseReason, ConnId, Notice, Position, Recovered, Refused, Resume, Timestamp,
-    UnknownConn,
+    Admitted, CloseReason, ConnId, Notice, Position, Recovered, Refused, Resume, SessionId,
+    Timestamp, UnknownConn,
 };
 
 use super::conn::{Conn, State};
@@ -12,16 +12,10 @@ use super::eviction::Plan;
 use super::stream::{Seat, Stream};
 use super::{Bucket, Model, Session};
 use crate::seen::Source;
-use crate::{Check, ensure};
+use crate::{Check, ensure, same};
 
 impl Model {
-    pub(crate) fn reserve(
-        &mut self,
-        stamp: Timestamp,
-        source: Option<u8>,
-        got: Result<ConnId, Refused>,
-    ) -> Check {
-        self.clock(stamp);
+    pub(crate) fn reserve(&mut self, source: Option<u8>, got: Result<ConnId, Refused>) -> Check {
         let Ok(gives_way) = self.place(source) else {
             ensure!(got == Err(Refused::Pending), "reserve: {got:?}, expected to be refused");
             self.marks.hit("refused: Pending");
@@ -66,20 +60,10 @@ impl Model {
         }
     }
 
-    pub(crate) fn upgraded(
-        &mut self,
-        stamp: Timestamp,
-        id: ConnId,
-        got: Result<(), UnknownConn>,
-    ) -> Check {
-        self.clock(stamp);
-        let expected = self.known(id).map(|_| ()).ok_or(UnknownConn);
-        ensure!(got == expected, "upgraded: {got:?}, expected {expected:?}");
-        let now = self.now;
-        if let Some(conn) = self.conns.get_mut(&id)
-            && conn.state == State::Pending
-            && !conn.upgraded
-        {
+    pub(crate) fn upgraded(&mut self, id: ConnId) -> Result<(), UnknownConn> {
+        let (now, conn) = (self.now, self.conns.get_mut(&id));
+        let conn = conn.filter(|conn| conn.state != State::Gone).ok_or(UnknownConn)?;
+        if conn.state == State::Pending && !conn.upgraded {
             conn.upgraded = true;
             conn.pending_since = now;
             self.note_life(id);
@@ -120,11 +104,6 @@ impl Model {
         Bucket::new(config.connect_rate_per_user(), config.connect_burst_per_user())
     }
 
-    /// A user has a session.
-    pub(crate) fn user_comes(&mut self, user: u8) {
-        self.own_rates.come(user, &self.full_bucket());
-    }
-
     /// The last session of a user has ended.
     pub(crate) fn user_leaves(&mut self, user: u8) {
         let limit = self.config.users() as usize;
@@ -143,13 +122,11 @@ impl Model {
 
     pub(crate) fn connect(
         &mut self,
-        stamp: Timestamp,
         id: Option<ConnId>,
         (user, thread, label): (u8, u8, Option<u8>),
         (resume, expires, limit): (Option<Resume>, Option<Timestamp>, Option<NonZeroU32>),
         got: &Result<(ConnId, Admitted), Refused>,
     ) -> Check {
-        self.clock(stamp);
         let previous = resume.and_then(|resume| resume.previous);
         let (plan, paid) = match self.decide(id, (user, thread), (previous, limit)) {
             Ok(decided) => decided,
@@ -166,8 +143,12 @@ impl Model {
             self.conns.insert(admitted_as, Conn::new(admitted_as, self.now));
         }
         let id = admitted_as;
-        let session = self.find_or_mint(user, thread, &admitted)?;
-        self.user_comes(user);
+        let known = self.session_of(user, thread);
+        let session = known.unwrap_or(admitted.session);
+        if known.is_none() {
+            let epoch = admitted.position.epoch;
+            self.create_session(session, Session::new(user, thread), epoch);
+        }
         self.own_rates.settle(user, paid);
         let source = Source::Session(session);
         self.tally.opened += 1;
@@ -183,43 +164,31 @@ impl Model {
         // Being slow begins with the admission.
         conn.progress_at = now;
         self.admitted.push(id);
-        let (position, recovered) = self.enter(id, &source, since)?;
-        ensure!(
-            admitted.position == position && admitted.recovered == recovered,
-            "connect: {admitted:?}, expected {position:?} and {recovered:?}"
-        );
+        let (position, recovered) = self.enter(id, &source, since);
+        let Admitted { session: of, new_session, position: at, recovered: told, .. } = admitted;
+        let expected = (session, known.is_none(), position, recovered);
+        same("connect", &(of, new_session, at, told), &expected)?;
         self.notice(Notice::Admitted { conn: id, session });
         self.cut_short();
         self.raise_pressure(user, session, evicted);
         Ok(())
     }
 
-    fn find_or_mint(
-        &mut self,
-        user: u8,
-        thread: u8,
-        admitted: &Admitted,
-    ) -> Result<headcount::SessionId, String> {
-        let id = admitted.session;
-        if let Some(known) = self.session_of(user, thread) {
-            ensure!(id == known, "connect: admitted to {id:?} instead of {known:?}");
-            ensure!(!admitted.new_session, "connect: {id:?} is not new");
-        } else {
-            ensure!(admitted.new_session, "connect: {id:?} is new");
-            ensure!(!self.sessions.contains_key(&id), "connect: {id:?} exists");
-            self.sessions.insert(id, Session::new(user, thread));
-            self.tally.sessions_opened += 1;
-            self.found(Source::Session(id), admitted.position.epoch)?;
-        }
-        Ok(id)
+    pub(crate) fn create_session(&mut self, id: SessionId, session: Session, epoch: u64) {
+        let user = session.user;
+        let before = self.sessions.insert(id, session);
+        assert!(before.is_none(), "{id:?} was there before");
+        self.note_handle(id.to_bits());
+        self.own_rates.come(user, &self.full_bucket());
+        self.tally.sessions_opened += 1;
+        self.found(Source::Session(id), epoch);
     }
 
-    /// A stream begins; nobody ever saw its epoch.
-    pub(crate) fn found(&mut self, source: Source, epoch: u64) -> Check {
-        ensure!(self.epochs.insert(epoch), "{source:?} began with an epoch that was used before");
+    /// A stream begins, with an epoch that no other had.
+    pub(crate) fn found(&mut self, source: Source, epoch: u64) {
+        assert!(self.epochs.insert(epoch), "{source:?} began with an epoch that was used before");
         let stream = Stream::new(source.clone(), epoch, &self.config);
         self.streams.insert(source, stream);
-        Ok(())
     }
 
     /// A connection takes its seat in a stream: at its head, or where its client says it stopped.
@@ -228,7 +197,7 @@ impl Model {
         id: ConnId,
         source: &Source,
         since: Option<Position>,
-    ) -> Result<(Position, Recovered), String> {
+    ) -> (Position, Recovered) {
         let mut late = None;
         if let Source::Session(session) = source
             && let Some(session) = self.sessions.get_mut(session)
@@ -241,7 +210,7 @@ impl Model {
         if let (Source::Session(session), None) = (source, since) {
             late = self.first_of_open_runs(*session);
         }
-        let stream = self.streams.get_mut(source).ok_or("no such stream")?;
+        let stream = self.streams.get_mut(source).expect("a stream that is there");
         let head = stream.head();
         let mut seat = Seat {
             conn: id,
@@ -290,7 +259,7 @@ impl Model {
         if position.offset < head {
             self.fall_back(id, source);
         }
-        Ok((position, recovered))
+        (position, recovered)
     }
 
     /// A client that claims to stand within a character of a text stands before it.

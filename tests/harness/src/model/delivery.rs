@@ -1,13 +1,13 @@
 //! What the application asks for: sends, replies, rooms.
 
 use headcount::{
-    AcknowledgeError, Class, ConnId, Delivery, JoinError, Joined, Message, Position, Recovered,
-    ReplyError, RoomId, Timestamp, UnknownConn,
+    AcknowledgeError, Class, ConnId, Delivery, JoinError, Message, Position, Recovered, ReplyError,
+    RoomId, UnknownConn,
 };
 
 use super::Model;
 use super::closing::Audience;
-use super::conn::State;
+use super::conn::{Conn, State};
 use super::entry::Entry;
 use super::stream::{Pass, Stream};
 use super::turns::{Announcement, Turn};
@@ -17,13 +17,11 @@ use crate::{Check, ensure};
 impl Model {
     pub(crate) fn send(
         &mut self,
-        stamp: Timestamp,
         target: &Audience,
         (message, class): (&Message, Class),
         except: Option<ConnId>,
         got: &Delivery,
     ) -> Check {
-        self.clock(stamp);
         let sources = match target {
             Audience::Conn(id) => return self.send_direct(*id, message, except, got),
             Audience::Everyone => return self.announce(message, except, got),
@@ -150,23 +148,11 @@ impl Model {
         Ok(())
     }
 
-    pub(crate) fn reply(
-        &mut self,
-        stamp: Timestamp,
-        id: ConnId,
-        message: &Message,
-        got: Result<(), ReplyError>,
-    ) -> Check {
-        self.clock(stamp);
-        let expected = if !self.can_be_answered(id) {
-            Err(ReplyError::UnknownConn)
-        } else if self.take_direct(id, message) {
-            Ok(())
-        } else {
-            Err(ReplyError::Full)
-        };
-        ensure!(got == expected, "reply: {got:?}, expected {expected:?}");
-        Ok(())
+    pub(crate) fn reply(&mut self, id: ConnId, message: &Message) -> Result<(), ReplyError> {
+        if !self.can_be_answered(id) {
+            return Err(ReplyError::UnknownConn);
+        }
+        self.take_direct(id, message).then_some(()).ok_or(ReplyError::Full)
     }
 
     fn announce(&mut self, message: &Message, except: Option<ConnId>, got: &Delivery) -> Check {
@@ -188,89 +174,57 @@ impl Model {
         Ok(())
     }
 
+    /// Where it stands then, what is recovered, and whether it was there already; a new room has this epoch.
     pub(crate) fn join(
         &mut self,
-        stamp: Timestamp,
         id: ConnId,
         room: &RoomId,
         since: Option<Position>,
-        got: Result<Joined, JoinError>,
-    ) -> Check {
-        self.clock(stamp);
+        epoch: u64,
+    ) -> Result<(Position, Recovered, bool), JoinError> {
         let source = Source::Room(room.clone());
-        let exists = self.streams.contains_key(&source);
-        let Some(conn) = self.conns.get(&id).filter(|conn| conn.is_open()) else {
-            ensure!(got == Err(JoinError::UnknownConn), "join: {got:?} for one that is not open");
-            return Ok(());
-        };
+        let conn = self.conns.get(&id).filter(|conn| conn.is_open());
+        let conn = conn.ok_or(JoinError::UnknownConn)?;
         if conn.rooms.contains(room) {
-            let joined = got.map_err(|error| format!("join: {error:?} for a member"))?;
             let stream = &self.streams[&source];
-            let cursor = stream.seat(id).map_or(0, |seat| seat.cursor);
-            let position = Position { epoch: stream.epoch, offset: cursor };
-            ensure!(
-                joined.already
-                    && joined.position == position
-                    && joined.recovered == Recovered::Fresh,
-                "join: {joined:?} for a member at {position:?}"
-            );
-            return Ok(());
+            let offset = stream.seat(id).map_or(0, |seat| seat.cursor);
+            return Ok((Position { epoch: stream.epoch, offset }, Recovered::Fresh, true));
         }
-        let user = conn.session().map(|session| self.sessions[&session].user);
-        let of_user = self.open_of_user(user.ok_or("a member of no session")?);
+        if conn.rooms.len() >= self.config.rooms_per_connection() as usize {
+            return Err(JoinError::RoomsPerConnection);
+        }
+        let session = conn.session().ok_or(JoinError::UnknownConn)?;
+        let of_user = self.open_of_user(self.sessions[&session].user);
         let rooms: usize = of_user.iter().map(|id| self.conns[id].rooms.len()).sum();
-        let broken = if conn.rooms.len() >= self.config.rooms_per_connection() as usize {
-            Some(JoinError::RoomsPerConnection)
-        } else if rooms >= self.config.rooms_per_user() as usize {
+        if rooms >= self.config.rooms_per_user() as usize {
             self.marks.hit("a user was in too many rooms");
-            Some(JoinError::RoomsPerUser)
-        } else {
-            (!exists && !self.has_place_for_room()).then_some(JoinError::Rooms)
-        };
-        if let Some(broken) = broken {
-            ensure!(got == Err(broken), "join: {got:?}, expected {broken:?}");
-            return Ok(());
+            return Err(JoinError::RoomsPerUser);
         }
-        let joined = got.map_err(|error| format!("join: {error:?}"))?;
-        if !exists {
+        if !self.streams.contains_key(&source) {
+            if !self.has_place_for_room() {
+                return Err(JoinError::Rooms);
+            }
             self.send_away_rooms();
             self.tally.rooms_opened += 1;
-            self.found(source.clone(), joined.position.epoch)?;
+            self.found(source.clone(), epoch);
         }
         self.conn_mut(id).rooms.push(room.clone());
-        let (position, recovered) = self.enter(id, &source, since)?;
-        ensure!(
-            joined.position == position && joined.recovered == recovered,
-            "join: {joined:?}, expected {position:?} and {recovered:?}"
-        );
-        ensure!(!joined.already, "join: {joined:?}");
-        Ok(())
+        let (position, recovered) = self.enter(id, &source, since);
+        Ok((position, recovered, false))
     }
 
     /// What a client says it has dealt with: never more than it was handed, never less than before.
     pub(crate) fn acknowledge(
         &mut self,
-        stamp: Timestamp,
         id: ConnId,
         room: Option<&RoomId>,
         offset: u64,
-        got: Result<(), AcknowledgeError>,
-    ) -> Check {
-        self.clock(stamp);
-        let session = self.known(id).filter(|conn| conn.is_open()).and_then(|conn| conn.session());
-        let Some(session) = session else {
-            let fine = got == Err(AcknowledgeError::UnknownConn);
-            ensure!(fine, "acknowledge: {got:?} for one that is not open");
-            return Ok(());
-        };
+    ) -> Result<(), AcknowledgeError> {
+        let conn = self.conns.get(&id).filter(|conn| conn.is_open());
+        let session = conn.and_then(Conn::session).ok_or(AcknowledgeError::UnknownConn)?;
         let source = room.cloned().map_or(Source::Session(session), Source::Room);
-        let Some(stream) = self.streams.get_mut(&source).filter(|it| it.seat(id).is_some()) else {
-            let fine = got == Err(AcknowledgeError::NotAMember);
-            ensure!(fine, "acknowledge: {got:?} for one that is not in {source:?}");
-            return Ok(());
-        };
-        ensure!(got == Ok(()), "acknowledge: {got:?} for a member of {source:?}");
-        let Some(seat) = stream.seat_mut(id) else { return Ok(()) };
+        let seat = self.streams.get_mut(&source).and_then(|stream| stream.seat_mut(id));
+        let seat = seat.ok_or(AcknowledgeError::NotAMember)?;
         if offset > seat.cursor {
             self.marks.hit("an acknowledgement was clamped");
         }
@@ -283,27 +237,13 @@ impl Model {
         Ok(())
     }
 
-    pub(crate) fn leave(
-        &mut self,
-        stamp: Timestamp,
-        id: ConnId,
-        room: &RoomId,
-        got: Result<bool, UnknownConn>,
-    ) -> Check {
-        self.clock(stamp);
-        let Some(conn) = self.conns.get_mut(&id).filter(|conn| conn.is_open()) else {
-            // Pending ones are in no room, which can be said in both ways.
-            let pending = self.conns.get(&id).is_some_and(|conn| conn.state == State::Pending);
-            let fine = got == Err(UnknownConn) || pending && got == Ok(false);
-            ensure!(fine, "leave: {got:?} for one that is not open");
-            return Ok(());
-        };
-        let member = conn.rooms.contains(room);
+    pub(crate) fn leave(&mut self, id: ConnId, room: &RoomId) -> Result<bool, UnknownConn> {
+        let conn = self.conns.get_mut(&id).filter(|conn| conn.is_open()).ok_or(UnknownConn)?;
+        let is_member = conn.rooms.contains(room);
         conn.rooms.retain(|other| other != room);
-        ensure!(got == Ok(member), "leave: {got:?}, member: {member}");
-        if member {
+        if is_member {
             self.leave_stream(id, &Source::Room(room.clone()));
         }
-        Ok(())
+        Ok(is_member)
     }
 }

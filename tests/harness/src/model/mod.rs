@@ -215,8 +215,6 @@ pub(crate) struct Model {
     pub(crate) counts_at_reload: [usize; 5],
     /// The moment of the last deadline that acted.
     pub(crate) acted_last: Moment,
-    /// What `poll_timeout` said before the call.
-    pub(crate) promised: Option<Timestamp>,
     pub(crate) tally: Tally,
     pub(crate) notices: VecDeque<Notice>,
     /// Who has closed since the last comparison.
@@ -243,7 +241,6 @@ impl Model {
             absent: Absent::default(),
             counts_at_reload: [0; 5],
             acted_last: Moment::default(),
-            promised: None,
             conns: BTreeMap::new(),
             admitted: Vec::new(),
             closing: Vec::new(),

@@ -6,14 +6,14 @@ use headcount::{Notice, Timestamp};
 use super::Model;
 
 impl Model {
-    /// Every call begins with its stamp: a late one counts, and moves nothing.
-    pub(crate) fn clock(&mut self, stamp: Timestamp) {
+    /// Every call begins with its stamp, before which `poll_timeout` has promised something: a late one counts, and moves nothing.
+    pub(crate) fn clock(&mut self, stamp: Timestamp, promised: Option<Timestamp>) {
         if stamp < self.now {
             self.tally.late += 1;
             return;
         }
         let threshold = self.config.pause_threshold();
-        if let Some(promised) = self.promised.take() {
+        if let Some(promised) = promised {
             let lasted = stamp.saturating_since(promised.max(self.now));
             if lasted > threshold {
                 self.marks.hit("the process was silent");

@@ -24,19 +24,12 @@ struct Clearance {
 
 impl Model {
     /// A dry run says what a reload does, and does nothing.
-    pub(crate) fn preview_reload(
-        &mut self,
-        stamp: Timestamp,
-        config: &Config,
-        got: Impact,
-    ) -> Check {
-        self.clock(stamp);
+    pub(crate) fn preview_reload(&mut self, config: &Config, got: Impact) -> Check {
         let clearance = self.clearance(config);
         self.check_impact(&clearance, config, got)
     }
 
-    pub(crate) fn reload(&mut self, stamp: Timestamp, config: Config, got: Impact) -> Check {
-        self.clock(stamp);
+    pub(crate) fn reload(&mut self, config: Config, got: Impact) -> Check {
         let clearance = self.clearance(&config);
         self.check_impact(&clearance, &config, got)?;
         self.counts_at_reload = self.capped_counts();

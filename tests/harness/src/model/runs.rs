@@ -12,7 +12,7 @@ use super::budget::CALL_COST;
 use super::entry::Entry;
 use super::{Model, Session};
 use crate::seen::{Content, Fact, Said, Source};
-use crate::{Check, ensure};
+use crate::{Check, ensure, same};
 
 /// The longest name that there may be.
 const LONGEST_NAME: usize = 128;
@@ -144,13 +144,11 @@ impl Model {
 
     pub(crate) fn open_run(
         &mut self,
-        stamp: Timestamp,
         (user, thread): (u8, u8),
         id: &RunId,
         (agent, payload): (&str, &[u8]),
         got: &Result<OpenedRun, OpenRunError>,
     ) -> Check {
-        self.clock(stamp);
         let (known, release) = match self.plan_run((user, thread), id, agent, payload.len()) {
             Ok(plan) => plan,
             Err(expected) => {
@@ -177,13 +175,13 @@ impl Model {
         if known.is_none() {
             self.send_away(is_new);
         }
-        let session = opened.session;
-        match known {
-            Some(known) => ensure!(session == known, "open_run: {session:?}, not {known:?}"),
-            None => {
-                self.create_session_for_run(user, thread, session, opened.position)?;
-                self.cut_short();
-            }
+        let session = known.unwrap_or(opened.session);
+        if known.is_none() {
+            self.marks.hit("a run created its session");
+            // Nobody is in it yet: it lingers from the beginning.
+            let record = Session { left_at: Some(self.now), ..Session::new(user, thread) };
+            self.create_session(session, record, opened.position.epoch);
+            self.cut_short();
         }
         let source = Source::Session(session);
         let first = self.streams[&source].head() + 1;
@@ -213,27 +211,9 @@ impl Model {
         let content = self.fact(number, RunEventKind::Started, payload);
         self.store_of_run(number, content, Some(&opened.delivery))?;
         let position = Position { epoch: self.streams[&source].epoch, offset: first };
-        ensure!(opened.position == position, "open_run: {opened:?}, expected {position:?}");
+        same("open_run", &(opened.session, opened.position), &(session, position))?;
         self.raise_pressure(user, session, 0);
         Ok(())
-    }
-
-    /// A session that nobody is in yet: it lingers from the beginning.
-    fn create_session_for_run(
-        &mut self,
-        user: u8,
-        thread: u8,
-        id: SessionId,
-        position: Position,
-    ) -> Check {
-        ensure!(!self.sessions.contains_key(&id), "open_run: {id:?} exists");
-        self.marks.hit("a run created its session");
-        let session = Session { left_at: Some(self.now), ..Session::new(user, thread) };
-        self.sessions.insert(id, session);
-        self.user_comes(user);
-        self.note_handle(id.to_bits());
-        self.tally.sessions_opened += 1;
-        self.found(Source::Session(id), position.epoch)
     }
 
     /// The first rule that an event breaks.
@@ -284,12 +264,10 @@ impl Model {
 
     pub(crate) fn run_event(
         &mut self,
-        stamp: Timestamp,
         (user, id): (u8, &RunId),
         report: &Report,
         got: &Result<Delivery, RunError>,
     ) -> Check {
-        self.clock(stamp);
         let number = self.find_run(user, id);
         let broken = match number {
             None => Some(RunError::UnknownRun),

@@ -4,7 +4,7 @@
 
 use headcount::{
     CloseReason, ConnId, ConnState, MESSAGE_OVERHEAD, Notice, Position, Registry, RoomEnd,
-    SessionEnd, SessionId, Timestamp, Upcoming,
+    SessionEnd, SessionId, Upcoming,
 };
 
 use super::Model;
@@ -26,11 +26,9 @@ impl Model {
     /// One tick; whether a deadline has acted.
     pub(crate) fn tick(
         &mut self,
-        stamp: Timestamp,
         registry: &Registry,
         explained: &Explained,
     ) -> Result<bool, String> {
-        self.clock(stamp);
         if let Some(id) = self.to_stop() {
             return self.stop(id, registry);
         }
