@@ -6,6 +6,7 @@ use core::time::Duration;
 use headcount::{ConnId, Inbound, Registry, Resume, RoomId, Timestamp, Within};
 
 use super::model::closing::Audience;
+use super::model::delivery::Delivered;
 use super::op::{Advance, Arrival, Class, Flush, Incoming, Op, Pick, RunReport, Since, To};
 use super::seen::{Seen, Source};
 use super::settings;
@@ -358,7 +359,10 @@ impl World {
             }
         };
         let message = (&draft.message, draft.class());
-        self.model.send(&audience, message, except, &got)
+        let expected = self.model.send(&audience, message, except);
+        let nobody = expected == Delivered::default();
+        ensure!(got.nobody() == nobody, "send: {got:?} says that nobody was reached: {}", !nobody);
+        same("send", &Delivered::from(&got), &expected)
     }
 
     /// Ticks until nothing is due. The budget of a tick is one, so that each acts on one deadline.

@@ -2,8 +2,9 @@
 
 use core::time::Duration;
 
-use headcount::{Delivery, RunError, RunEvent, RunEventKind, RunId, Timestamp, UserScope, Within};
+use headcount::{RunEvent, RunEventKind, RunId, Timestamp, UserScope, Within};
 
+use super::model::delivery::Delivered;
 use super::model::run_ends::Explained;
 use super::model::runs::Report;
 use super::op::{RunReport, To};
@@ -72,7 +73,9 @@ impl World {
             self.sessions.push(opened.session);
         }
         let what = (agent.as_str(), payload.as_slice());
-        self.model.open_run((user, thread), &run, what, &got)
+        let opened = got.as_ref().ok().map(|it| (it.session, it.position.epoch));
+        let got = got.map(|it| (it.session, it.position, Delivered::from(&it.delivery)));
+        same("open_run", &got, &self.model.open_run((user, thread), &run, what, opened))
     }
 
     pub(crate) fn run_event(&mut self, user: u8, run: u8, event: RunReport) -> Check {
@@ -86,78 +89,70 @@ impl World {
             None => (self.user(user), self.run(run)),
         };
         let report = self.report(event);
-        let got = self.tell(stamp, (user, &run), &report);
-        self.model.run_event((user, &run), &report, &got)
+        self.tell(stamp, (user, &run), &report)
     }
 
     /// Hands a report in.
-    fn tell(
-        &mut self,
-        stamp: Timestamp,
-        (user, run): (u8, &RunId),
-        report: &Report,
-    ) -> Result<Delivery, RunError> {
-        self.registry.expect_payload(report.payload().len());
-        self.own(user, |mut it| {
-            let event = match report {
-                Report::Text(text) => RunEvent::Text(text),
-                Report::Executing { call, expect, payload } => RunEvent::ToolExecuting {
-                    call,
-                    expect: *expect,
-                    payload: payload.clone().into(),
-                },
-                Report::Executed { call, payload } => {
-                    RunEvent::ToolCompleted { call, payload: payload.clone().into() }
+    fn tell(&mut self, stamp: Timestamp, (user, run): (u8, &RunId), report: &Report) -> Check {
+        self.registry.expect_payload(report.payload.len());
+        let got = self.own(user, |mut it| {
+            let (call, expect) = (&*report.call, report.expect);
+            let payload = report.payload.clone().into();
+            let event = match report.kind {
+                None => RunEvent::Text(report.text()),
+                Some(RunEventKind::ToolExecuting) => {
+                    RunEvent::ToolExecuting { call, expect, payload }
                 }
-                Report::Event { kind, payload } => {
-                    let payload = payload.clone().into();
-                    match kind {
-                        RunEventKind::Thinking => RunEvent::Thinking(payload),
-                        RunEventKind::Completed => RunEvent::Completed(payload),
-                        RunEventKind::Failed => RunEvent::Failed(payload),
-                        RunEventKind::Cancelled => RunEvent::Cancelled(payload),
-                        _ => RunEvent::Progress(payload),
-                    }
-                }
+                Some(RunEventKind::ToolCompleted) => RunEvent::ToolCompleted { call, payload },
+                Some(RunEventKind::Thinking) => RunEvent::Thinking(payload),
+                Some(RunEventKind::Completed) => RunEvent::Completed(payload),
+                Some(RunEventKind::Failed) => RunEvent::Failed(payload),
+                Some(RunEventKind::Cancelled) => RunEvent::Cancelled(payload),
+                Some(_) => RunEvent::Progress(payload),
             };
             it.run_event(stamp, run, &event)
-        })
+        });
+        let got = got.map(|delivery| Delivered::from(&delivery));
+        same("run_event", &got, &self.model.run_event((user, run), report))
     }
 
     /// Ends all runs: without deadlines of their own they would be open for ever.
     pub(crate) fn cancel_runs(&mut self) -> Check {
         let open = self.model.runs.values().filter(|run| run.is_open());
         for (user, run) in open.map(|run| (run.user, run.id.clone())).collect::<Vec<_>>() {
-            let report = Report::Event { kind: RunEventKind::Cancelled, payload: Vec::new() };
-            let stamp = self.stamp();
-            let got = self.tell(stamp, (user, &run), &report);
-            self.model.run_event((user, &run), &report, &got)?;
+            let (report, stamp) =
+                (Report::of(Some(RunEventKind::Cancelled), Vec::new()), self.stamp());
+            self.tell(stamp, (user, &run), &report)?;
             self.compare()?;
         }
         Ok(())
     }
 
     fn report(&mut self, event: RunReport) -> Report {
-        let mut of_kind = |kind, size| Report::Event { kind, payload: self.payload(size) };
+        let tenth = self.model.config.run_silence() / 10;
+        let expect = |expect| match expect {
+            u8::MAX => Duration::MAX,
+            tenths => tenth * u32::from(tenths),
+        };
+        let (kind, size) = match event {
+            RunReport::Text(size) => return Report::of(None, self.words(size).into_bytes()),
+            RunReport::Thinking(size) => (RunEventKind::Thinking, size),
+            RunReport::Executing { size, .. } => (RunEventKind::ToolExecuting, size),
+            RunReport::Executed { size, .. } => (RunEventKind::ToolCompleted, size),
+            RunReport::Progress(size) => (RunEventKind::Progress, size),
+            RunReport::Completed(size) => (RunEventKind::Completed, size),
+            RunReport::Failed(size) => (RunEventKind::Failed, size),
+            RunReport::Cancelled(size) => (RunEventKind::Cancelled, size),
+        };
+        let mut report = Report::of(Some(kind), self.payload(size));
         match event {
-            RunReport::Thinking(size) => of_kind(RunEventKind::Thinking, size),
-            RunReport::Progress(size) => of_kind(RunEventKind::Progress, size),
-            RunReport::Completed(size) => of_kind(RunEventKind::Completed, size),
-            RunReport::Failed(size) => of_kind(RunEventKind::Failed, size),
-            RunReport::Cancelled(size) => of_kind(RunEventKind::Cancelled, size),
-            RunReport::Text(size) => Report::Text(self.words(size)),
-            RunReport::Executing { call, size, expect } => {
-                let tenth = self.model.config.run_silence() / 10;
-                let expect = expect.map(|expect| match expect {
-                    u8::MAX => Duration::MAX,
-                    tenths => tenth * u32::from(tenths),
-                });
-                Report::Executing { call: Self::call(call), expect, payload: self.payload(size) }
+            RunReport::Executing { call, expect: tenths, .. } => {
+                (report.call, report.expect) = (Self::call(call), tenths.map(expect));
             }
-            RunReport::Executed { call, size } => {
-                Report::Executed { call: Self::call(call), payload: self.payload(size) }
-            }
+            RunReport::Executed { call, .. } => report.call = Self::call(call),
+            _ => {}
         }
+        report
     }
 
     /// The name of a tool call: one of a few, or none that is right.

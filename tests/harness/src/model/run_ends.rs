@@ -42,11 +42,11 @@ impl Model {
     }
 
     /// The time of a run is up.
-    pub(crate) fn fail_run(&mut self, number: u64) -> Check {
-        let Some((_, failure)) = self.run_deadline(&self.runs[&number]) else { return Ok(()) };
+    pub(crate) fn fail_run(&mut self, number: u64) {
+        let Some((_, failure)) = self.run_deadline(&self.runs[&number]) else { return };
         if let Content::Fact(fact) = self.fact(number, RunEventKind::Failed, &[]) {
             let fact = Fact { failure: Some(failure), ..fact };
-            self.store_of_run(number, Content::Fact(fact), None)?;
+            self.store_of_run(number, Content::Fact(fact));
         }
         let (end, mark) = match failure {
             RunFailure::Length => (RunEnd::Length, "a run failed by its length"),
@@ -54,7 +54,6 @@ impl Model {
         };
         self.marks.hit(mark);
         self.end_run(number, end);
-        Ok(())
     }
 
     /// A run's terminal event was appended: its entries are like others from now on.

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headcount::{
-    Class, Delivery, MESSAGE_OVERHEAD, Notice, OpenRunError, OpenedRun, OverCap, Position, Refused,
-    RunEnd, RunEnded, RunError, RunEventKind, RunId, SessionEnd, SessionId, Timestamp,
+    Class, MESSAGE_OVERHEAD, Notice, OpenRunError, OverCap, Position, Refused, RunEnd, RunEnded,
+    RunError, RunEventKind, RunId, SessionEnd, SessionId, Timestamp,
 };
 
 use super::budget::CALL_COST;
+use super::delivery::Delivered;
 use super::entry::Entry;
 use super::{Model, Session};
 use crate::seen::{Content, Fact, Said, Source};
-use crate::{Check, ensure, same};
 
 /// The longest name that there may be.
 const LONGEST_NAME: usize = 128;
@@ -48,30 +48,21 @@ impl Run {
 
 /// What an application reports of a run.
 #[derive(Clone, Debug)]
-pub(crate) enum Report {
-    Event { kind: RunEventKind, payload: Vec<u8> },
-    Executing { call: String, expect: Option<Duration>, payload: Vec<u8> },
-    Executed { call: String, payload: Vec<u8> },
-    Text(String),
+pub(crate) struct Report {
+    /// `None` for a piece of its text.
+    pub(crate) kind: Option<RunEventKind>,
+    pub(crate) call: String,
+    pub(crate) expect: Option<Duration>,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Report {
-    fn kind(&self) -> Option<RunEventKind> {
-        match self {
-            Self::Event { kind, .. } => Some(*kind),
-            Self::Executing { .. } => Some(RunEventKind::ToolExecuting),
-            Self::Executed { .. } => Some(RunEventKind::ToolCompleted),
-            Self::Text(_) => None,
-        }
+    pub(crate) const fn of(kind: Option<RunEventKind>, payload: Vec<u8>) -> Self {
+        Self { kind, call: String::new(), expect: None, payload }
     }
 
-    pub(crate) fn payload(&self) -> &[u8] {
-        match self {
-            Self::Event { payload, .. }
-            | Self::Executing { payload, .. }
-            | Self::Executed { payload, .. } => payload,
-            Self::Text(text) => text.as_bytes(),
-        }
+    pub(crate) fn text(&self) -> &str {
+        core::str::from_utf8(&self.payload).unwrap_or_default()
     }
 }
 
@@ -147,26 +138,19 @@ impl Model {
         (user, thread): (u8, u8),
         id: &RunId,
         (agent, payload): (&str, &[u8]),
-        got: &Result<OpenedRun, OpenRunError>,
-    ) -> Check {
-        let (known, release) = match self.plan_run((user, thread), id, agent, payload.len()) {
-            Ok(plan) => plan,
-            Err(expected) => {
-                ensure!(
-                    got.as_ref().err() == Some(&expected),
-                    "open_run: {got:?}, expected {expected:?}"
-                );
-                self.marks.hit(match expected {
-                    OpenRunError::Exists { .. } => "no run: Exists",
-                    OpenRunError::Runs => "no run: Runs",
-                    OpenRunError::AgentTooLong => "no run: AgentTooLong",
-                    OpenRunError::Full => "no run: Full",
-                    _ => "no run: Session",
-                });
-                return Ok(());
-            }
-        };
-        let opened = got.as_ref().map_err(|error| format!("open_run: {error:?}"))?;
+        opened: Option<(SessionId, u64)>,
+    ) -> Result<(SessionId, Position, Delivered), OpenRunError> {
+        let plan = self.plan_run((user, thread), id, agent, payload.len());
+        if let Err(refused) = &plan {
+            self.marks.hit(match refused {
+                OpenRunError::Exists { .. } => "no run: Exists",
+                OpenRunError::Runs => "no run: Runs",
+                OpenRunError::AgentTooLong => "no run: AgentTooLong",
+                OpenRunError::Full => "no run: Full",
+                _ => "no run: Session",
+            });
+        }
+        let (known, release) = plan?;
         let is_new = !self.users().contains(&user);
         if let Some(session) = release {
             self.marks.hit("a session made room for a run");
@@ -175,12 +159,13 @@ impl Model {
         if known.is_none() {
             self.send_away(is_new);
         }
-        let session = known.unwrap_or(opened.session);
+        let (made, epoch) = opened.expect("a run that is opened");
+        let session = known.unwrap_or(made);
         if known.is_none() {
             self.marks.hit("a run created its session");
             // Nobody is in it yet: it lingers from the beginning.
             let record = Session { left_at: Some(self.now), ..Session::new(user, thread) };
-            self.create_session(session, record, opened.position.epoch);
+            self.create_session(session, record, epoch);
             self.cut_short();
         }
         let source = Source::Session(session);
@@ -209,118 +194,106 @@ impl Model {
         self.note_absent();
         self.notice(Notice::RunOpened { session });
         let content = self.fact(number, RunEventKind::Started, payload);
-        self.store_of_run(number, content, Some(&opened.delivery))?;
-        let position = Position { epoch: self.streams[&source].epoch, offset: first };
-        same("open_run", &(opened.session, opened.position), &(session, position))?;
+        let delivered = self.store_of_run(number, content);
+        let (_, position) = self.streams[&source].position(first);
         self.raise_pressure(user, session, 0);
-        Ok(())
+        Ok((session, position, delivered))
     }
 
-    /// The first rule that an event breaks.
-    fn rule_broken(&self, run: &Run, report: &Report) -> Option<RunError> {
-        let config = &self.config;
+    /// Whether an event may be next.
+    fn allows(&self, run: &Run, report: &Report) -> Result<(), RunError> {
+        let (config, call) = (&self.config, &report.call);
         if let Some(end) = run.end {
-            return Some(RunError::Ended(end));
+            return Err(RunError::Ended(end));
         }
-        let mut bytes = report.payload().len() as u64;
-        match report {
-            Report::Text(text) if text.is_empty() => return None,
-            Report::Executing { call, .. } if call.is_empty() || call.len() > LONGEST_NAME => {
-                return Some(RunError::BadCall);
+        let mut bytes = report.payload.len() as u64;
+        let begins = report.kind == Some(RunEventKind::ToolExecuting);
+        if begins {
+            if call.is_empty() || call.len() > LONGEST_NAME {
+                return Err(RunError::BadCall);
             }
-            Report::Executing { call, .. } if run.calls.contains_key(call) => {
-                return Some(RunError::CallUnderWay);
+            if run.calls.contains_key(call) {
+                return Err(RunError::CallUnderWay);
             }
-            Report::Executing { .. } if run.calls.len() >= config.run_calls() as usize => {
-                return Some(RunError::Calls);
+            if run.calls.len() >= config.run_calls() as usize {
+                return Err(RunError::Calls);
             }
-            Report::Executing { .. } => bytes += LONGEST_NAME as u64,
-            Report::Executed { call, .. } if !run.calls.contains_key(call) => {
-                return Some(RunError::UnknownCall);
+            bytes += LONGEST_NAME as u64;
+        }
+        match report.kind {
+            None if bytes == 0 => return Ok(()),
+            Some(RunEventKind::ToolCompleted) if !run.calls.contains_key(call) => {
+                return Err(RunError::UnknownCall);
             }
-            Report::Event { kind: RunEventKind::Completed, .. } if !run.calls.is_empty() => {
-                return Some(RunError::CallsUnderWay);
+            Some(RunEventKind::Completed) if !run.calls.is_empty() => {
+                return Err(RunError::CallsUnderWay);
             }
             _ => {}
         }
-        let terminal = report.kind().is_some_and(RunEventKind::is_terminal);
+        let terminal = report.kind.is_some_and(RunEventKind::is_terminal);
         if terminal && bytes == 0 {
             // What is reserved is enough for it; after a reload it fits whatever the bounds are.
-            return None;
+            return Ok(());
         }
         let (another, reserve) = if terminal { (0, 0) } else { (1, self.run_reserve()) };
-        let full = run.events + another >= config.run_events().into()
-            || run.cost + bytes + MESSAGE_OVERHEAD + reserve > config.run_bytes();
-        if full {
-            return Some(RunError::Full);
+        if run.events + another >= config.run_events().into()
+            || run.cost + bytes + MESSAGE_OVERHEAD + reserve > config.run_bytes()
+        {
+            return Err(RunError::Full);
         }
-        let begins = matches!(report, Report::Executing { .. });
         let finds_room = |user, budget| !begins || self.call_bytes(user) + CALL_COST <= budget;
         if !finds_room(Some(run.user), config.user_bytes()) {
-            return Some(RunError::UserBytes);
+            return Err(RunError::UserBytes);
         }
-        (!finds_room(None, config.process_bytes())).then_some(RunError::ProcessBytes)
+        finds_room(None, config.process_bytes()).then_some(()).ok_or(RunError::ProcessBytes)
     }
 
     pub(crate) fn run_event(
         &mut self,
         (user, id): (u8, &RunId),
         report: &Report,
-        got: &Result<Delivery, RunError>,
-    ) -> Check {
-        let number = self.find_run(user, id);
-        let broken = match number {
-            None => Some(RunError::UnknownRun),
-            Some(number) => self.rule_broken(&self.runs[&number], report),
-        };
-        let (Some(number), None) = (number, broken) else {
-            let fine = got.as_ref().err() == broken.as_ref();
-            ensure!(fine, "run_event: {got:?}, expected {broken:?}");
-            let broken = broken.unwrap_or(RunError::UnknownRun);
-            self.marks.hit(&match broken {
-                RunError::Ended(_) => "no event: Ended".to_owned(),
-                other => format!("no event: {other:?}"),
-            });
-            return Ok(());
-        };
-        let delivery = got.as_ref().map_err(|error| format!("run_event: {error:?}"))?;
-        let now = self.now;
-        let Some(run) = self.runs.get_mut(&number) else { return Ok(()) };
+    ) -> Result<Delivered, RunError> {
+        let known = self.find_run(user, id).ok_or(RunError::UnknownRun);
+        let allowed = known.and_then(|number| {
+            self.allows(&self.runs[&number], report)?;
+            Ok(number)
+        });
+        if let Err(broken) = &allowed {
+            let name = format!("{broken:?}");
+            self.marks.hit(&format!("no event: {}", name.split('(').next().unwrap_or_default()));
+        }
+        let (number, now) = (allowed?, self.now);
+        let Report { kind, call, expect, payload } = report;
+        let run = self.runs.get_mut(&number).expect("a run that is there");
         run.heard = now;
-        match report {
-            Report::Executing { call, expect, .. } => {
+        let Some(kind) = *kind else {
+            if payload.is_empty() {
+                self.marks.hit("an empty text was a sign of life");
+                return Ok(Delivered::default());
+            }
+            let (run, agent, text) = (run.id.clone(), run.agent.clone(), report.text().to_owned());
+            return Ok(self.store_of_run(number, Content::Said(Said { run, agent, at: now, text })));
+        };
+        match kind {
+            RunEventKind::ToolExecuting => {
                 run.cost += LONGEST_NAME as u64;
                 if expect.is_some() {
                     self.marks.hit("a call was expected to take a while");
                 }
                 run.calls.insert(call.clone(), expect.map(|expect| now + expect));
             }
-            Report::Executed { call, .. } => drop(run.calls.remove(call)),
-            Report::Event { .. } => {}
-            Report::Text(text) => {
-                let (id, agent) = (run.id.clone(), run.agent.clone());
-                if text.is_empty() {
-                    self.marks.hit("an empty text was a sign of life");
-                    ensure!(
-                        *delivery == Delivery::default(),
-                        "run_event: {delivery:?} for nothing"
-                    );
-                    return Ok(());
-                }
-                let said = Said { run: id, agent, at: now, text: text.clone() };
-                return self.store_of_run(number, Content::Said(said), Some(delivery));
-            }
+            RunEventKind::ToolCompleted => drop(run.calls.remove(call)),
+            _ => {}
         }
-        let kind = report.kind().unwrap_or(RunEventKind::Started);
-        let content = self.fact(number, kind, report.payload());
-        self.store_of_run(number, content, Some(delivery))?;
+        let content = self.fact(number, kind, payload);
+        let delivered = self.store_of_run(number, content);
         match kind {
             RunEventKind::Completed => self.end_run(number, RunEnd::Completed),
             RunEventKind::Failed => self.end_run(number, RunEnd::Failed),
             RunEventKind::Cancelled => self.end_run(number, RunEnd::Cancelled),
             _ => {}
         }
-        Ok(())
+        Ok(delivered)
     }
 
     pub(crate) fn fact(&self, number: u64, kind: RunEventKind, payload: &[u8]) -> Content {
@@ -336,17 +309,11 @@ impl Model {
     }
 
     /// Appends what belongs to a run to its session's stream.
-    pub(crate) fn store_of_run(
-        &mut self,
-        number: u64,
-        content: Content,
-        got: Option<&Delivery>,
-    ) -> Check {
+    pub(crate) fn store_of_run(&mut self, number: u64, content: Content) -> Delivered {
         let now = self.now;
-        let Some(run) = self.runs.get_mut(&number) else { return Ok(()) };
+        let run = self.runs.get_mut(&number).expect("a run that is there");
         let source = Source::Session(run.session);
-        let session = run.session;
-        let stream = self.streams.get_mut(&source).ok_or("a run without a stream")?;
+        let stream = &self.streams[&source];
         let (live, behind) = stream.audience(None);
         let bytes = content.cost() - MESSAGE_OVERHEAD;
         run.cost += bytes;
@@ -374,14 +341,7 @@ impl Model {
             }
             log.head
         });
-        let Some(got) = got else { return Ok(()) };
-        let stored: Vec<_> = got.stored().iter().map(|it| (it.session, it.position)).collect();
-        let position = Position { epoch: self.streams[&source].epoch, offset };
-        ensure!(
-            (got.live, got.behind, got.full) == (live, behind, false)
-                && stored == [(Some(session), position)],
-            "a run's entry: {got:?}, expected {live} live, {behind} behind, at {position:?}"
-        );
-        Ok(())
+        let stored = vec![self.streams[&source].position(offset)];
+        Delivered { live, behind, full: false, stored }
     }
 }

@@ -1,7 +1,7 @@
 //! The stream of a session or a room: its log, who follows it, and the pass over these that hands them
 //! what was appended.
 
-use headcount::{CloseReason, Config, ConnId, Timestamp};
+use headcount::{CloseReason, Config, ConnId, Position, SessionId, Timestamp};
 
 use super::entry::{Bounds, Reader};
 use super::log::{Log, Next};
@@ -93,6 +93,12 @@ impl Stream {
 
     pub(crate) const fn head(&self) -> u64 {
         self.log.head
+    }
+
+    /// A place in it, and its session, if it is one's.
+    pub(crate) fn position(&self, offset: u64) -> (Option<SessionId>, Position) {
+        let session = if let Source::Session(id) = self.source { Some(id) } else { None };
+        (session, Position { epoch: self.epoch, offset })
     }
 
     pub(crate) fn seat(&self, conn: ConnId) -> Option<&Seat> {

@@ -43,7 +43,7 @@ impl Model {
                 self.marks.hit("a session ended in a tick");
                 self.end_session(id, SessionEnd::Lingered);
             }
-            (Whose::Run(number), _) => self.fail_run(number)?,
+            (Whose::Run(number), _) => self.fail_run(number),
             (Whose::Log(source), _) => self.log_ages(&source),
             (Whose::Conn(_), None) => {}
         }
