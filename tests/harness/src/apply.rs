@@ -198,7 +198,7 @@ impl World {
             self.grammar.reserved(conn)?;
             self.conns.push(conn);
         }
-        self.model.reserve(source, got)?;
+        same("reserve", &got, &self.model.reserve(source, got.ok()))?;
         Ok(got.ok())
     }
 

@@ -15,13 +15,16 @@ use crate::seen::Source;
 use crate::{Check, ensure, same};
 
 impl Model {
-    pub(crate) fn reserve(&mut self, source: Option<u8>, got: Result<ConnId, Refused>) -> Check {
+    pub(crate) fn reserve(
+        &mut self,
+        source: Option<u8>,
+        made: Option<ConnId>,
+    ) -> Result<ConnId, Refused> {
         let Ok(gives_way) = self.place(source) else {
-            ensure!(got == Err(Refused::Pending), "reserve: {got:?}, expected to be refused");
             self.marks.hit("refused: Pending");
-            return Ok(());
+            return Err(Refused::Pending);
         };
-        let id = got.map_err(|refused| format!("reserve: {refused:?}"))?;
+        let id = made.expect("a socket that has a place");
         if let Some(silent) = gives_way {
             let reason = match self.conns[&silent].upgraded {
                 true => CloseReason::AuthTimeout,
@@ -34,7 +37,7 @@ impl Model {
         self.conns.insert(id, Conn { source, ..Conn::new(id, self.now) });
         self.note_life(id);
         self.cut_leaving_short();
-        Ok(())
+        Ok(id)
     }
 
     /// Who gives way to a newcomer that waits, if one must; an error if none can.

@@ -86,7 +86,7 @@ impl Model {
         if stream.seats.is_empty() {
             stream.thin();
         } else {
-            stream.pass.get_or_insert(Pass::after(before));
+            stream.pass.get_or_insert_with(|| Pass::after(before));
             self.waiting.queue(Turn::Stream(source.clone()));
         }
         if has_hole {

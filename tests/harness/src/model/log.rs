@@ -175,7 +175,8 @@ impl Log {
                     break;
                 }
             };
-            gap = Some((gap.map_or(first.max(cursor + 1), |(from, _)| from), last));
+            let first = first.max(cursor + 1);
+            gap = Some((gap.map_or(first, |(from, _)| from), last));
         }
         let rest = next.map_or(late_until, |entry| late_until.min(entry.first() - 1));
         if tells_rest && cursor < rest {

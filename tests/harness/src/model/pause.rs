@@ -6,7 +6,8 @@ use headcount::{Notice, Timestamp};
 use super::Model;
 
 impl Model {
-    /// Every call begins with its stamp, before which `poll_timeout` has promised something: a late one counts, and moves nothing.
+    /// Every call begins with its stamp, before which `poll_timeout` has promised an instant. A late stamp
+    /// counts, and moves nothing.
     pub(crate) fn clock(&mut self, stamp: Timestamp, promised: Option<Timestamp>) {
         if stamp < self.now {
             self.tally.late += 1;
