@@ -300,6 +300,9 @@ impl Model {
                 self.fall_back(id, source);
                 continue;
             } else {
+                if seat.cursor >= first {
+                    self.marks.hit("a text was handed out in part");
+                }
                 self.hand(id, content.cost());
                 to.push(id);
                 handed = Some(content);
