@@ -394,3 +394,24 @@ fn the_last_words_are_as_old_as_the_last_of_them() {
     assert_eq!(admitted.recovered, Recovered::All);
     assert_eq!(world.seen(again).len(), 2, "{:?}", world.seen(again));
 }
+
+#[test]
+fn a_call_has_a_name_of_as_many_bytes_as_others_and_its_room_counts() {
+    let mut world = World::with(config().run_bytes(1_024));
+    world.tab("alice", "main");
+    open(&mut world, "r").unwrap();
+    let long = "c".repeat(headcount::MAX_ID_BYTES);
+    assert_eq!(tell(&mut world, "r", executing(&format!("{long}c"))), Err(RunError::BadCall));
+    assert_eq!(tell(&mut world, "r", executing("")), Err(RunError::BadCall));
+    tell(&mut world, "r", executing(&long)).unwrap();
+    // A fourth is for the end. Of the rest the call has taken 128 for its name, whatever that is.
+    let taken = [64 + 2, 64 + 4 + 128].iter().sum::<usize>();
+    let call = |payload: usize| RunEvent::ToolExecuting {
+        call: "c",
+        expect: None,
+        payload: Bytes::from(vec![b'x'; payload]),
+    };
+    let left = 768 - taken - 64 - 128;
+    assert_eq!(tell(&mut world, "r", call(left + 1)), Err(RunError::Full));
+    tell(&mut world, "r", call(left)).unwrap();
+}

@@ -61,6 +61,9 @@ pub(crate) const READ: Budget = Budget { steps: 1_024, bytes: 512 * 1024 };
 const ACT_STEPS: usize = 1_024;
 const ACT_SOCKETS: usize = 256;
 
+/// How long a turn acts on deadlines, beside one tick.
+const TICKS: Duration = Duration::from_millis(1);
+
 /// What a turn spends on output. A step is a socket here.
 const WRITE: Budget = Budget { steps: 256, bytes: 1024 * 1024 };
 
@@ -147,7 +150,7 @@ impl<H: Handler> EventLoop<H> {
             // that takes, so clients that send without end don't stop the clock.
             let round_is_over = self.sockets.round_is_over();
             if round_is_over {
-                self.registry.tick(now);
+                self.tick(now);
             }
             self.accept(now, round_is_over);
             if round_is_over {
@@ -162,6 +165,19 @@ impl<H: Handler> EventLoop<H> {
             }
             if let Err(error) = self.journal.append(&mut self.registry) {
                 self.handler.journal_failed(error);
+            }
+        }
+    }
+
+    /// Acts on what is due. A tick acts on a slice of it, and a round of reads may take long under a flood:
+    /// so there are several ticks a round, for as long as a turn may take for them.
+    fn tick(&mut self, now: Timestamp) {
+        let began = self.clock.now();
+        loop {
+            self.registry.tick(now);
+            let is_due = self.registry.poll_timeout().is_some_and(|next| next <= now);
+            if !is_due || self.clock.now().saturating_since(began) >= TICKS {
+                return;
             }
         }
     }

@@ -93,7 +93,8 @@ fn who_floods_is_read_all_the_same_and_time_goes_on() {
 #[test]
 fn a_pong_that_waits_behind_a_crowd_is_read_before_it_is_missed() {
     let timeout = Duration::from_secs(2);
-    let mut rig = Rig::new(config().interval(Duration::from_secs(1)).pong_timeout(timeout));
+    let config = config().interval(Duration::from_secs(1)).pong_timeout(timeout);
+    let mut rig = Rig::new(config.tick_budget(4_000));
     let crowd: Vec<_> = (0..4_000).map(|_| rig.open()).collect();
     // All are asked within a second, and all answer together, just before the first are missed.
     for _ in 0..11 {
