@@ -91,7 +91,7 @@ fn build(builder: ConfigBuilder) -> Config {
 pub(crate) fn admission() -> Alphabet {
     Alphabet {
         name: "admission",
-        config: build(config().sessions_per_user(1)),
+        config: build(config().sessions(2).sessions_per_user(1)),
         population: Population { users: 2, threads: 2, rooms: 1, runs: 1 },
         before: vec![],
         letters: vec![
