@@ -168,6 +168,24 @@ fn the_order_in_which_slots_became_free_shows_for_it_decides_who_is_next() {
 }
 
 #[test]
+fn the_order_in_which_rooms_became_empty_shows_for_the_first_makes_room() {
+    let mut fingerprints = [["a", "b"], ["b", "a"]].map(|order| {
+        let mut world = World::with(config().room_history(1));
+        let conn = world.open("alice", "main");
+        for name in ["a", "b"] {
+            world.join(conn, name);
+            world.tell_room(name, "kept");
+        }
+        world.settle();
+        order.iter().for_each(|name| world.leave(conn, name));
+        world.settle();
+        world.registry.fingerprint()
+    });
+    fingerprints.sort_unstable();
+    assert_ne!(fingerprints[0], fingerprints[1]);
+}
+
+#[test]
 fn the_first_slots_are_the_next_when_everybody_has_gone() {
     let mut world = World::with(config().linger(Duration::ZERO));
     let conns = ["alice", "bob", "carol"].map(|name| world.open(name, "main"));

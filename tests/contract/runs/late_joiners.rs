@@ -1,7 +1,7 @@
 //! What a connection is given of the runs that began before it came.
 
 use bytes::Bytes;
-use headcount::{Recovered, RunEvent};
+use headcount::{Position, Recovered, RunEvent};
 
 use crate::support::{World, config};
 
@@ -71,7 +71,7 @@ fn who_comes_later_is_told_what_an_open_run_has_lost_of_its_beginning() {
 
 #[test]
 fn who_comes_later_gets_the_text_that_is_left_of_an_open_run() {
-    let mut world = World::with(config().user_bytes(1_500));
+    let mut world = World::with(config().user_bytes(1_500).connect_rate_per_user(0));
     world.tab("alice", "main");
     open(&mut world, "r").unwrap();
     let mut whole = String::new();
@@ -90,4 +90,15 @@ fn who_comes_later_gets_the_text_that_is_left_of_an_open_run() {
     assert!(seen[0].starts_with("gap "), "{seen:?}");
     assert!(whole.ends_with(&text) && text.len() > 60, "{text}");
     assert!(text.len() < whole.len(), "the budget has taken something");
+    // From wherever a client says that it stands, it gets what follows, in whole characters.
+    let head = world.registry.session_position(world.session(late)).unwrap();
+    for offset in head.offset - 80..head.offset {
+        let (conn, _) = world.resume("alice", "main", Position { offset, ..head });
+        world.settle();
+        let seen = world.seen(conn);
+        let text: String = seen.iter().filter_map(|it| it.strip_prefix("r says ")).collect();
+        assert!(whole.ends_with(&text), "from {offset}: {seen:?}");
+        world.hang_up(conn);
+        world.settle();
+    }
 }
