@@ -295,7 +295,7 @@ keys! {
     drain_deadline: Duration = "drain.deadline", 1, MAX_MILLIS, Duration::from_secs(30);
 
     /// Members of a stream that its turn serves, and so recipients of one `Send`; connections that one
-    /// slice of a mass close touches (default 512).
+    /// slice of a mass close touches (default 512). A reload leaves a turn under way as it is.
     fanout_chunk: u32 = "fanout_chunk", 1, 65_536, 512;
     /// Announcements to everyone that are under way at the same time (default 16).
     announcements: u32 = "announcements", 1, 65_536, 16;

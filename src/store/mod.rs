@@ -78,12 +78,7 @@ impl<K: SlotKey> Packed for K {
 /// Hashes what has no order of its own, such as the entries of a hash table.
 pub(crate) fn hash_unordered<T: Hash>(entries: impl Iterator<Item = T>, state: &mut impl Hasher) {
     let hasher = FixedState::default();
-    let (mut count, mut sum) = (0_u64, 0_u64);
-    for entry in entries {
-        count += 1;
-        sum = sum.wrapping_add(hasher.hash_one(entry));
-    }
-    (count, sum).hash(state);
+    entries.map(|entry| hasher.hash_one(entry)).fold(0_u64, u64::wrapping_add).hash(state);
 }
 
 /// Makes the type of a table's keys. It is as small as the number of a slot, and so is an `Option`

@@ -420,6 +420,7 @@ impl World {
         let Some(seen) = expected else {
             let more = self.registry.call(Registry::poll_action);
             ensure!(more.is_none(), "an action after silence");
+            self.grammar.silence();
             return Ok(false);
         };
         self.grammar.action(&seen)?;

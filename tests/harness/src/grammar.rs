@@ -37,7 +37,10 @@ struct Told {
 /// The checker.
 #[derive(Clone, Debug, Default, Hash)]
 pub struct Grammar {
+    /// How many recipients one `Send` may have.
     chunk: usize,
+    /// The same for a stretch that was begun before the bound changed.
+    begun_with: usize,
     conns: BTreeMap<ConnId, Sentence>,
     /// The tenant of each slot until its `Cleanup` was polled.
     slots: BTreeMap<usize, ConnId>,
@@ -51,12 +54,18 @@ impl Grammar {
     /// Of a registry whose [`fanout_chunk`](headcount::Config::fanout_chunk) is this.
     #[must_use]
     pub fn new(chunk: u32) -> Self {
-        Self { chunk: chunk as usize, ..Self::default() }
+        Self { chunk: chunk as usize, begun_with: chunk as usize, ..Self::default() }
     }
 
-    /// A new bound of the recipients of one `Send`.
-    pub const fn chunk_is(&mut self, chunk: u32) {
+    /// A new bound of the recipients of one `Send`. A stretch under way keeps its members.
+    pub fn chunk_is(&mut self, chunk: u32) {
         self.chunk = chunk as usize;
+        self.begun_with = self.begun_with.max(self.chunk);
+    }
+
+    /// Nothing is left to poll: no stretch is under way.
+    pub const fn silence(&mut self) {
+        self.begun_with = self.chunk;
     }
 
     /// The registry has created a connection.
@@ -206,7 +215,8 @@ impl Grammar {
 
     fn recipients(&self, to: &[ConnId]) -> Check {
         ensure!(!to.is_empty(), "an action for nobody");
-        ensure!(to.len() <= self.chunk, "{} recipients, {} at most", to.len(), self.chunk);
+        let most = self.begun_with;
+        ensure!(to.len() <= most, "{} recipients, {most} at most", to.len());
         let distinct: BTreeSet<_> = to.iter().collect();
         ensure!(distinct.len() == to.len(), "a recipient twice in one action: {to:?}");
         Ok(())
