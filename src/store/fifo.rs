@@ -132,6 +132,16 @@ mod tests {
     }
 
     #[test]
+    fn what_so_many_items_take_is_bounded() {
+        let count = |fifo: &Fifo<usize>| fifo.chunks.iter().map(VecDeque::capacity).sum::<usize>();
+        for items in [1, 2, 5, 700, CHUNK - 1, CHUNK, CHUNK + 1, 90 * CHUNK + 1] {
+            assert!(count(&filled(items)) as u64 <= places(items as u64), "{items}");
+        }
+        let pinned = [0, 1, 1_023, 1_024, 102_400].map(places);
+        assert_eq!(pinned, [4, 6, 2_050, 3_080, 104_852]);
+    }
+
+    #[test]
     fn the_hash_is_that_of_the_items() {
         let hash = |fifo: &Fifo<usize>| FixedState::default().hash_one(fifo);
         let mut long = filled(CHUNK + 3);
