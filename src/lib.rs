@@ -230,7 +230,7 @@
 //! | [`Draining`](Action::Draining) | tells the client to come back later, with a delay of the range | the client learns of the drain from its close |
 //! | [`Close`](Action::Close) | writes a close frame, or an HTTP answer before the upgrade, and reports `disconnect` when the socket has ended | the `Cleanup` comes all the same, after `session.close_handshake` |
 //! | [`Cleanup`](Action::Cleanup) | drops the socket, and forgets the handle | the handle is never used again: what is kept under it leaks |
-//! | `poll_action` | polls until `None` | logs fill, then entries become gaps; cleanups that were not polled keep newcomers out ([`Refused::Connections`]) |
+//! | `poll_action` | polls until `None`, and again before it sleeps while `has_actions` is `true` | logs fill, then entries become gaps; cleanups that were not polled keep newcomers out ([`Refused::Connections`]) |
 //! | `poll_timeout` | calls `tick` then, or earlier | no deadline acts, and silent peers stay |
 //! | what the kernel took | reports it with [`flushed`](Registry::flushed) | the connection is closed with `slow_consumer`, unless the configuration says that flushes are not reported |
 //! | [`Flow::Paused`] | keeps the message, does not read that socket, offers the message again when `flushed` has answered `Ready` | the message is lost: it was not taken |

@@ -8,13 +8,13 @@ use crate::stream::StreamKey;
 
 /// How one connection reads the part of a stream that is older than its join.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct LateJoin {
+struct LateJoin {
     stream: StreamKey,
     late: Late,
 }
 
-/// The streams of one connection in which it has not passed yet where the head was when it joined late:
-/// few, and none for most, which is why they take one word then.
+/// The streams that one connection joined late, until its cursor passes where the head was then. Most
+/// connections have none, and then this takes one word.
 #[derive(Clone, Default, Hash)]
 #[expect(clippy::box_collection, reason = "a vector without items would take three words")]
 pub(crate) struct LateJoins(Option<Box<Vec<LateJoin>>>);

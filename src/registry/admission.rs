@@ -127,17 +127,18 @@ impl Registry {
     /// Over `limits.users` and `limits.sessions` what is absent makes room, whosever it is: the user
     /// of whom all sessions have lingered without an open run for longest goes with all of them, or
     /// the session that has lingered for longest. A newcomer is refused when all that is there has an
-    /// open connection or an open run. After a reload has lowered these caps, as many go as are over
-    /// them.
+    /// open connection or an open run. After a reload has lowered these caps, up to
+    /// 64 users and 64 sessions go for each newcomer, until the counts are within them.
     ///
     /// Nothing is closed for a connection that is refused in the end, and no token is taken for it. A
     /// takeover takes tokens as any other admission does. A refused connection stays pending: answer
     /// it, then report `disconnect`, or `close` it if it was upgraded. If it is only dropped it keeps
     /// its pending place until its deadline.
     ///
-    /// Costs O(1): of the user's own connections and sessions at most 64 are looked at. What makes
-    /// room adds what its close or its end costs. That is one connection, session or user; over the
-    /// principal's own limit, and over a cap that a reload has lowered, it is as many as exceed it.
+    /// Costs O(1): of the user's own connections and sessions at most 64 are looked at. Each connection,
+    /// session or user that makes room adds what its close or its end costs. That is one of them, but
+    /// after a reload has lowered a cap, see above, and over the principal's own limit, where all
+    /// connections that exceed it close.
     ///
     /// # Errors
     /// [`Refused`] says which limit it would exceed.

@@ -233,8 +233,8 @@ impl Registry {
     /// Over `limits.rooms` the room that has been without members for longest ends, with its history,
     /// so that another can be made; a join is refused when every room has a member.
     ///
-    /// Costs O(the connection's rooms), whatever the number of members. The first new room after a
-    /// reload has lowered `limits.rooms` ends as many rooms as exceed it.
+    /// Costs O(the connection's rooms); the number of members does not count. After a reload has lowered
+    /// `limits.rooms` each new room ends up to 64 of those that exceed it.
     ///
     /// # Errors
     /// [`JoinError`] says which limit it would exceed.

@@ -296,7 +296,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Acts on the deadlines that are due, at most `tick_budget` of them; the rest is due at once. They
+    /// Acts on the deadlines that are due, at most `tick_budget` of them, where each log entry that one
+    /// lets go or hands out counts like a deadline; the rest is due at once. They
     /// act in the order of time, in whole milliseconds, also when the tick is late. Within a
     /// millisecond connections are first, in the order of their [`index`](ConnId::index), then sessions
     /// in the order of theirs, then runs, then the logs whose oldest entry is too old.
@@ -305,8 +306,8 @@ impl Registry {
     /// once each socket that had input at the last tick has been read since, so that a pong that
     /// waits in a socket is read before it is missed.
     ///
-    /// Costs O(`tick_budget`). A connection that closes adds what [`close`](Self::close) costs for
-    /// it, a log that is too old or ends adds its entries.
+    /// Costs O(`tick_budget`). The last deadline acts as a whole: it may exceed the budget by the entries
+    /// of one log, of one run, or of one window.
     pub fn tick(&mut self, now: Timestamp) {
         record!(self, now, tick());
         self.advance(now);

@@ -40,8 +40,8 @@ pub(super) enum Lent {
 }
 
 /// How much that gives nothing one poll may pass: void items of the outbox, turns, members that lag or
-/// fall behind, slots without a recipient. So a poll costs a slice, whatever a million connections are
-/// up to.
+/// fall behind, slots without a recipient. A poll costs a slice, also when a million connections
+/// lag or have gone.
 pub(super) struct Passes(u32);
 
 impl Passes {

@@ -404,7 +404,7 @@ fn a_call_has_a_name_of_as_many_bytes_as_others_and_its_room_counts() {
     assert_eq!(tell(&mut world, "r", executing(&format!("{long}c"))), Err(RunError::BadCall));
     assert_eq!(tell(&mut world, "r", executing("")), Err(RunError::BadCall));
     tell(&mut world, "r", executing(&long)).unwrap();
-    // A fourth is for the end. Of the rest the call has taken 128 for its name, whatever that is.
+    // A fourth is for the end. Of the rest a call takes 128 bytes for its name, also for a short one.
     let taken = [64 + 2, 64 + 4 + 128].iter().sum::<usize>();
     let call = |payload: usize| RunEvent::ToolExecuting {
         call: "c",

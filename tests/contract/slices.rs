@@ -1,4 +1,4 @@
-//! What one call does at most, whatever a crowd is up to.
+//! What one poll, one tick and one newcomer do at most when there is a crowd.
 
 use headcount::{CloseReason, Message, RoomId, Target, Timestamp};
 

@@ -360,8 +360,11 @@ impl World {
         };
         let message = (&draft.message, draft.class());
         let expected = self.model.send(&audience, message, except);
-        let nobody = expected == Delivered::default();
-        ensure!(got.nobody() == nobody, "send: {got:?} says that nobody was reached: {}", !nobody);
+        let reaches_none = expected == Delivered::default();
+        ensure!(
+            got.nobody() == reaches_none,
+            "send: {got:?}, expected to reach none: {reaches_none}"
+        );
         same("send", &Delivered::from(&got), &expected)
     }
 

@@ -223,11 +223,11 @@ impl World {
             To::Room(room) => Audience::Room(self.room(room)),
             To::Thread(user, thread) => {
                 let (user, thread) = (self.user(user), self.thread(thread));
-                self.model.session_of(user, thread).map_or(Audience::Nobody, Audience::Session)
+                self.model.session_of(user, thread).map_or(Audience::NotThere, Audience::Session)
             }
             To::Run(user, run) => {
                 let (user, run) = (self.user(user), self.run(run));
-                self.model.session_of_run(user, &run).map_or(Audience::Nobody, Audience::Session)
+                self.model.session_of_run(user, &run).map_or(Audience::NotThere, Audience::Session)
             }
             To::Everyone => Audience::Everyone,
         }
@@ -241,7 +241,7 @@ impl World {
             Audience::Room(room) => Target::Room(room),
             Audience::Everyone => Target::Everyone,
             // As good as nobody: no user has this name.
-            Audience::Nobody => Target::User(&names.stranger),
+            Audience::NotThere => Target::User(&names.stranger),
         }
     }
 

@@ -15,7 +15,8 @@ pub(crate) enum Audience {
     User(u8),
     Room(headcount::RoomId),
     Everyone,
-    Nobody,
+    /// A connection, user, session or room that does not exist.
+    NotThere,
 }
 
 impl Model {
@@ -47,7 +48,7 @@ impl Model {
                 let sessions = self.sessions_of(*user).into_iter();
                 sessions.map(|id| self.close_session(id, reason)).sum()
             }
-            Audience::Nobody => 0,
+            Audience::NotThere => 0,
             Audience::Room(room) => {
                 let source = Source::Room(room.clone());
                 let members = self.members(&source).len();

@@ -39,7 +39,7 @@ impl Model {
         let sources = match target {
             Audience::Conn(id) => return self.send_direct(*id, message, except),
             Audience::Everyone => return self.announce(message, except),
-            Audience::Nobody => Vec::new(),
+            Audience::NotThere => Vec::new(),
             Audience::Session(id) => vec![Source::Session(*id)],
             Audience::User(user) => {
                 self.sessions_of(*user).into_iter().map(Source::Session).collect()

@@ -64,7 +64,7 @@ impl Model {
         }
     }
 
-    /// The turn of a drain: the next of those that are open are told, whatever room they have.
+    /// The turn of a drain: the next open connections are told, also those without room.
     pub(crate) fn serve_drain(&mut self) -> Option<Seen> {
         let mut drain = self.drain?;
         let mut to = Vec::new();

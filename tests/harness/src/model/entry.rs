@@ -1,4 +1,4 @@
-//! One entry of a stream, whatever has become of it, and what a stream may hold of them.
+//! One entry of a stream, also one that the stream does not hold any more, and how many it may hold.
 
 use std::time::Duration;
 

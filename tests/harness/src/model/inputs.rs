@@ -47,7 +47,7 @@ impl Model {
         if within { Ok(Flow::Ready) } else { Err(InboundError::RateLimited) }
     }
 
-    /// A sign of life, whatever becomes of the message; data that was taken ends a pause.
+    /// A message is a sign of life, also when it is dropped; data that was taken ends a pause.
     fn hear(&mut self, id: ConnId, taken: bool) {
         let now = self.now;
         self.note_life(id);

@@ -16,7 +16,7 @@ const HOLES_APART: usize = 16;
 #[derive(Clone, Debug, Hash)]
 pub(crate) enum Place {
     Kept(Entry),
-    /// Something newer has taken the place of what ended here: nobody lacks it.
+    /// A newer message has taken the place of the one that ended here: no reader lacks it.
     Superseded(u64),
     /// Lost for each cursor before it.
     Lost {
@@ -205,7 +205,7 @@ impl Log {
         supersedes
     }
 
-    /// A message that is kept for nobody has an offset.
+    /// A message that is kept although the stream has no member has an offset.
     pub(crate) fn pass_over(&mut self) {
         self.head += 1;
         self.passed = self.head;

@@ -163,7 +163,7 @@ impl Model {
         let session = known.unwrap_or(made);
         if known.is_none() {
             self.marks.hit("a run created its session");
-            // Nobody is in it yet: it lingers from the beginning.
+            // It has no connection yet: it lingers from the beginning.
             let record = Session { left_at: Some(self.now), ..Session::new(user, thread) };
             self.create_session(session, record, epoch);
             self.cut_short();
@@ -232,7 +232,7 @@ impl Model {
         }
         let terminal = report.kind.is_some_and(RunEventKind::is_terminal);
         if terminal && bytes == 0 {
-            // What is reserved is enough for it; after a reload it fits whatever the bounds are.
+            // What is reserved is enough for it; after a reload it fits any bounds.
             return Ok(());
         }
         let (another, reserve) = if terminal { (0, 0) } else { (1, self.run_reserve()) };

@@ -210,7 +210,7 @@ impl Stream {
         }
     }
 
-    /// Whether it is the stream of a room that ends: nobody is in it, and it keeps nothing for a while.
+    /// Whether it is the stream of a room that ends: it has no member, and it keeps nothing for a while.
     pub(crate) fn is_over(&self) -> bool {
         let keeps = self.bounds.keeps_without_members() && self.log.kept().next().is_some();
         matches!(self.source, Source::Room(_)) && self.seats.is_empty() && !keeps

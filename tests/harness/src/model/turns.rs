@@ -344,7 +344,7 @@ impl Model {
         self.walk(self.conns.keys().map(|id| self.made(id.to_bits())).max().or(Some(0)))
     }
 
-    /// Visits one more slot of the table, in which there may be nobody.
+    /// Visits one more slot of the table, which may be vacant.
     pub(crate) fn step(&self, walk: &mut Walk) -> Option<ConnId> {
         let index = walk.next;
         walk.next += 1;
