@@ -1,10 +1,10 @@
 //! Every limit and every time of the registry. A [`Config`] that exists is valid.
 
-mod amount;
+mod value;
 
 use core::time::Duration;
 
-use amount::Amount;
+pub use value::{ConfigKey, ConfigKind, ConfigValue};
 
 use crate::action::MESSAGE_OVERHEAD;
 use crate::error::ConfigError;
@@ -19,8 +19,11 @@ const MAX_BYTES: u64 = 1 << 30;
 /// A year in milliseconds: longer deadlines are mistakes of a unit.
 const MAX_MILLIS: u64 = 366 * 24 * 3600 * 1000;
 
+/// The one key that is no amount.
+const OVER_CAP: &str = "limits.over_cap";
+
 macro_rules! keys {
-    ($($(#[$doc:meta])* $name:ident: $type:ty = $key:literal, $min:expr, $max:expr, $default:expr;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $kind:ident $key:literal, $min:expr, $max:expr, $default:expr;)*) => {
         /// The limits and times of a registry. Made by [`Config::builder`]; one that exists is
         /// valid.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,9 +45,12 @@ macro_rules! keys {
         }
 
         impl Config {
-            /// The keys as errors and configuration files name them, such as `session.linger`. The
-            /// seed and whether flushes are reported are the embedder's own affair, and have none.
-            pub const KEYS: &'static [&'static str] = &["limits.over_cap", $($key),*];
+            /// All keys, by which errors and configuration files call the settings. The seed and whether
+            /// flushes are reported are the embedder's own affair, and have none.
+            pub const KEYS: &'static [ConfigKey] = &[
+                ConfigKey { name: OVER_CAP, kind: ConfigKind::Policy, min: 0, max: 0 },
+                $(ConfigKey { name: $key, kind: ConfigKind::$kind, min: $min, max: $max },)*
+            ];
 
             /// Starts from the defaults. The seed drives epochs, serials, jitter and hashing: shells
             /// pass fresh entropy, so that a restart never continues an old epoch, a handle of an
@@ -61,10 +67,23 @@ macro_rules! keys {
 
             $($(#[$doc])* #[must_use] pub const fn $name(&self) -> $type { self.$name })*
 
-            /// Every value that is a number, exactly, by its key.
-            #[cfg(feature = "journal")]
-            pub(crate) fn values(&self) -> impl Iterator<Item = (&'static str, u64)> + Clone {
-                [$(($key, self.$name.exact())),*].into_iter()
+            /// The value of the key with this name; `None` if there is no such key. O(keys).
+            ///
+            /// ```
+            /// use headcount::Config;
+            ///
+            /// let config = Config::new(1);
+            /// for key in Config::KEYS {
+            ///     println!("{} = {}", key.name, config.get(key.name).expect("a key"));
+            /// }
+            /// ```
+            #[must_use]
+            pub fn get(&self, key: &str) -> Option<ConfigValue> {
+                match key {
+                    OVER_CAP => Some(ConfigValue::Policy(self.over_cap)),
+                    $($key => Some(ConfigValue::$kind(self.$name)),)*
+                    _ => None,
+                }
             }
         }
 
@@ -74,20 +93,44 @@ macro_rules! keys {
                 self
             })*
 
-            /// Sets one of [`Config::values`]; `None` if there is no such key or value.
-            #[cfg(feature = "journal")]
-            pub(crate) fn value(mut self, key: &str, number: u64) -> Option<Self> {
-                match key {
-                    $($key => self.$name = Some(Amount::from_exact(number)?),)*
-                    _ => return None,
+            /// Sets a key by its name, for settings that come from a file or an environment. O(keys).
+            ///
+            /// # Errors
+            /// [`ConfigError::UnknownKey`], or [`ConfigError::WrongKind`]. Ranges are checked by
+            /// [`ConfigBuilder::build`].
+            ///
+            /// ```
+            /// use headcount::{Config, ConfigError};
+            ///
+            /// let mut builder = Config::builder(1);
+            /// for (name, text) in [("session.linger", "5m"), ("outbound.window", "32KiB")] {
+            ///     let key = Config::key(name).ok_or(ConfigError::UnknownKey)?;
+            ///     builder = builder.set(name, key.kind.parse(text)?)?;
+            /// }
+            /// assert_eq!(builder.build()?.window(), 32_768);
+            /// # Ok::<(), ConfigError>(())
+            /// ```
+            pub fn set(mut self, key: &str, value: ConfigValue) -> Result<Self, ConfigError> {
+                match (key, value) {
+                    (OVER_CAP, ConfigValue::Policy(policy)) => self.over_cap = policy,
+                    $(($key, ConfigValue::$kind(value)) => self.$name = Some(value),)*
+                    _ => {
+                        return Err(match Config::key(key) {
+                            Some(&ConfigKey { name, kind, .. }) => {
+                                ConfigError::WrongKind { key: name, kind }
+                            }
+                            None => ConfigError::UnknownKey,
+                        });
+                    }
                 }
-                Some(self)
+                Ok(self)
             }
 
             fn check_ranges(config: &Config) -> Result<(), ConfigError> {
                 $(
                     let (min, max): (u64, u64) = ($min, $max);
-                    if !(min..=max).contains(&config.$name.amount()) {
+                    let amount = ConfigValue::$kind(config.$name).amount();
+                    if amount.is_none_or(|amount| !(min..=max).contains(&amount)) {
                         return Err(ConfigError::OutOfRange { key: $key, min, max });
                     }
                 )*
@@ -113,200 +156,200 @@ macro_rules! keys {
 
 keys! {
     /// Admitted connections that are open at the same time (default 65,536).
-    connections: u32 = "limits.connections", 1, MAX_COUNT, 65_536;
+    connections: u32 = Count "limits.connections", 1, MAX_COUNT, 65_536;
     /// Sockets that wait to be admitted, beside `connections`: their request heads or credentials
     /// are under way (default an eighth of `connections`, at least 64).
-    pending: u32 = "limits.pending", 1, MAX_COUNT, (connections / 8).max(64);
+    pending: u32 = Count "limits.pending", 1, MAX_COUNT, (connections / 8).max(64);
     /// Of these, sockets of one [`Source`](crate::Source) (default half of `pending`, at least 1).
-    pending_per_source: u32 = "limits.pending_per_source", 1, MAX_COUNT, (pending / 2).max(1);
+    pending_per_source: u32 = Count "limits.pending_per_source", 1, MAX_COUNT, (pending / 2).max(1);
     /// Headroom for admitted connections that are closing, beside `connections`; as much again for
     /// others that are closing, beside `pending`; and as much for sessions that have ended, beside
     /// `sessions`, until their `Cleanup` was polled (default an eighth of `connections`, at least
     /// 64). When it is used up the oldest close handshake is cut short.
-    closing: u32 = "limits.closing", 1, MAX_COUNT, (connections / 8).max(64);
+    closing: u32 = Count "limits.closing", 1, MAX_COUNT, (connections / 8).max(64);
     /// Sessions that have not ended, lingering ones included (default twice `connections`, or as many
     /// as there may be). When it is reached the session that has lingered longest without an open run
     /// makes room for a newcomer.
-    sessions: u32 = "limits.sessions", 1, MAX_COUNT,
+    sessions: u32 = Count "limits.sessions", 1, MAX_COUNT,
         connections.saturating_mul(2).min(MAX_COUNT as u32);
     /// Users who have a session (default `sessions`). When it is reached the user makes room of whom
     /// all sessions have lingered without an open run for longest.
-    users: u32 = "limits.users", 1, MAX_COUNT, sessions;
+    users: u32 = Count "limits.users", 1, MAX_COUNT, sessions;
     /// Rooms, those with history and without members included (default `connections`). When it is
     /// reached the room that has been without members for longest makes room for another one.
-    rooms: u32 = "limits.rooms", 1, MAX_COUNT, connections;
+    rooms: u32 = Count "limits.rooms", 1, MAX_COUNT, connections;
     /// Open connections of one user (default 16, or `connections` if that is less).
-    connections_per_user: u32 = "limits.connections_per_user", 1, MAX_COUNT,
+    connections_per_user: u32 = Count "limits.connections_per_user", 1, MAX_COUNT,
         if connections < 16 { connections } else { 16 };
     /// Sessions of one user, lingering ones included (default 20, or `sessions` if that is less).
-    sessions_per_user: u32 = "limits.sessions_per_user", 1, MAX_COUNT,
+    sessions_per_user: u32 = Count "limits.sessions_per_user", 1, MAX_COUNT,
         if sessions < 20 { sessions } else { 20 };
     /// Rooms that one connection is in (default 128).
-    rooms_per_connection: u32 = "limits.rooms_per_connection", 0, 65_535, 128;
+    rooms_per_connection: u32 = Count "limits.rooms_per_connection", 0, 65_535, 128;
     /// Rooms of all open connections of one user together, a room counted once for each of them that
     /// is in it (default 512, or `rooms_per_connection` if that is more). Of the two limits the one
     /// that is reached first holds.
-    rooms_per_user: u32 = "limits.rooms_per_user", 0, MAX_COUNT, rooms_per_connection.max(512);
+    rooms_per_user: u32 = Count "limits.rooms_per_user", 0, MAX_COUNT, rooms_per_connection.max(512);
     /// Runs that are open at the same time in one session (default 8).
-    runs_per_session: u32 = "limits.runs_per_session", 0, 65_535, 8;
+    runs_per_session: u32 = Count "limits.runs_per_session", 0, 65_535, 8;
     /// Admissions per second, 0 for no limit (default 500).
-    connect_rate: u32 = "limits.connect_rate", 0, 1_000_000_000, 500;
+    connect_rate: u32 = Rate "limits.connect_rate", 0, 1_000_000_000, 500;
     /// Admissions that may come at once before the rate counts (default 1,000).
-    connect_burst: u32 = "limits.connect_burst", 1, MAX_COUNT, 1_000;
+    connect_burst: u32 = Count "limits.connect_burst", 1, MAX_COUNT, 1_000;
     /// Admissions per second of one user, 0 for no limit (default 4). Of users who have left, as many
     /// as `limits.users` are remembered until their bucket is full again.
-    connect_rate_per_user: u32 = "limits.connect_rate_per_user", 0, 1_000_000_000, 4;
+    connect_rate_per_user: u32 = Rate "limits.connect_rate_per_user", 0, 1_000_000_000, 4;
     /// Admissions of one user that may come at once before that rate counts (default 32).
-    connect_burst_per_user: u32 = "limits.connect_burst_per_user", 1, MAX_COUNT, 32;
+    connect_burst_per_user: u32 = Count "limits.connect_burst_per_user", 1, MAX_COUNT, 32;
     /// Inbound messages per second of one connection, 0 for no limit (default 100). A ping, a pong
     /// that answers no ping, and a frame of a message that is not its last count as an eighth of a
     /// message each. It also holds for a socket that was upgraded and waits to be admitted.
-    message_rate: u32 = "limits.message_rate", 0, 1_000_000_000, 100;
+    message_rate: u32 = Rate "limits.message_rate", 0, 1_000_000_000, 100;
     /// Inbound messages that may come at once before the rate counts (default 200). A connection
     /// that has as many refused without a calm in between, in which as many could come again, is
     /// closed.
-    message_burst: u32 = "limits.message_burst", 1, MAX_COUNT, 200;
+    message_burst: u32 = Count "limits.message_burst", 1, MAX_COUNT, 200;
     /// Bytes of one inbound message (default 64 KiB); a larger one closes its connection.
-    message_bytes: u64 = "limits.message_bytes", 1, MAX_BYTES, 64 * KIB;
+    message_bytes: u64 = Bytes "limits.message_bytes", 1, MAX_BYTES, 64 * KIB;
     /// Bytes of one request head (default 32 KiB: cookies are large); a larger one closes its socket.
     /// The registry keeps none of them. A shell keeps what has come of a head, for `pending` sockets
     /// at most.
-    head_bytes: u64 = "limits.head_bytes", KIB, MIB, 32 * KIB;
+    head_bytes: u64 = Bytes "limits.head_bytes", KIB, MIB, 32 * KIB;
     /// Inbound bytes per second of one connection, frame headers and control frames included, 0 for
     /// no limit (default 0). A second's worth of them may come at once, or `message_bytes` if that is
     /// more. What comes beyond is taken all the same: as much of it without a calm in between closes
     /// the connection, as it does with messages. Reading more slowly instead would hold up the pongs
     /// of the same connection, and tell the client nothing.
-    byte_rate: u64 = "limits.byte_rate", 0, MAX_BYTES, 0;
+    byte_rate: u64 = Bytes "limits.byte_rate", 0, MAX_BYTES, 0;
     /// From the first byte of an inbound message to its last, in attended time (default 60 s); then
     /// its connection is closed. The frames of one message share it, and control frames between them
     /// neither end nor extend it. A control frame that comes in pieces is a message of its own here.
     /// It stands still while the input is paused, and holds for admitted connections only: before,
     /// `session.auth_deadline` does.
-    frame_deadline: Duration = "limits.frame_deadline", 1, MAX_MILLIS, Duration::from_secs(60);
+    frame_deadline: Duration = Time "limits.frame_deadline", 1, MAX_MILLIS, Duration::from_secs(60);
 
     /// How long a session outlives its last connection (default 120 s), so that a reconnect finds
     /// its log.
-    linger: Duration = "session.linger", 0, MAX_MILLIS, Duration::from_secs(120);
+    linger: Duration = Time "session.linger", 0, MAX_MILLIS, Duration::from_secs(120);
     /// From `reserve` to the complete request head (default 10 s).
-    head_deadline: Duration = "session.head_deadline", 1, MAX_MILLIS, Duration::from_secs(10);
+    head_deadline: Duration = Time "session.head_deadline", 1, MAX_MILLIS, Duration::from_secs(10);
     /// From `upgraded` to `connect` (default 10 s).
-    auth_deadline: Duration = "session.auth_deadline", 1, MAX_MILLIS, Duration::from_secs(10);
+    auth_deadline: Duration = Time "session.auth_deadline", 1, MAX_MILLIS, Duration::from_secs(10);
     /// From the moment a `Close` was polled to the end of the socket (default 5 s); after it the
     /// connection gets its `Cleanup` all the same. One second at most after a protocol error or a flood.
-    close_handshake: Duration = "session.close_handshake", 1, MAX_MILLIS, Duration::from_secs(5);
+    close_handshake: Duration = Time "session.close_handshake", 1, MAX_MILLIS, Duration::from_secs(5);
     /// No data message for so long, 0 for no limit (default 0): pongs don't count.
-    idle: Duration = "session.idle", 0, MAX_MILLIS, Duration::ZERO;
+    idle: Duration = Time "session.idle", 0, MAX_MILLIS, Duration::ZERO;
     /// From the admission to the end, 0 for no limit (default 0), jittered over [0.9, 1) of it.
-    max_lifetime: Duration = "session.max_lifetime", 0, MAX_MILLIS, Duration::ZERO;
+    max_lifetime: Duration = Time "session.max_lifetime", 0, MAX_MILLIS, Duration::ZERO;
     /// From the expiry of a principal to the close, in which a `refresh` still helps (default
     /// 25 s).
-    expiry_grace: Duration = "session.expiry_grace", 0, MAX_MILLIS, Duration::from_secs(25);
+    expiry_grace: Duration = Time "session.expiry_grace", 0, MAX_MILLIS, Duration::from_secs(25);
 
     /// Share of a user's cap, of sessions or of connections, at which those that don't answer a
     /// ping get the emergency deadline, in percent (default 80). A crossing acts on 64 connections of
     /// the user at most, those that were admitted first.
-    emergency: u32 = "pressure.emergency", 1, 101, 80;
+    emergency: u32 = Percent "pressure.emergency", 1, 101, 80;
     /// Share at which the silent are probed, in percent (default 60, or `pressure.emergency` if
     /// that is less): of 64 connections of the user, those that were admitted first.
-    proactive: u32 = "pressure.proactive", 1, 101, if emergency < 60 { emergency } else { 60 };
+    proactive: u32 = Percent "pressure.proactive", 1, 101, if emergency < 60 { emergency } else { 60 };
     /// From the flush of a ping to any sign of life, under emergency (default 10 s).
-    emergency_deadline: Duration = "pressure.emergency_deadline", 1, MAX_MILLIS,
+    emergency_deadline: Duration = Time "pressure.emergency_deadline", 1, MAX_MILLIS,
         Duration::from_secs(10);
 
     /// Silence of the peer before it is pinged, 0 for never (default 25 s: below the 60 s after
     /// which common proxies drop a silent connection). The first is jittered over [½, 1) of it.
-    interval: Duration = "heartbeat.interval", 0, MAX_MILLIS, Duration::from_secs(25);
+    interval: Duration = Time "heartbeat.interval", 0, MAX_MILLIS, Duration::from_secs(25);
     /// From the flush of a ping to any sign of life (default 10 s).
-    pong_timeout: Duration = "heartbeat.pong_timeout", 1, MAX_MILLIS, Duration::from_secs(10);
+    pong_timeout: Duration = Time "heartbeat.pong_timeout", 1, MAX_MILLIS, Duration::from_secs(10);
     /// A gap between two inputs, beyond what `poll_timeout` promised, that is a pause of the process
     /// (default 5 s): deadlines that count in [attended time](crate#which-time-counts) move by it.
-    pause_threshold: Duration = "heartbeat.pause_threshold", 1, MAX_MILLIS, Duration::from_secs(5);
+    pause_threshold: Duration = Time "heartbeat.pause_threshold", 1, MAX_MILLIS, Duration::from_secs(5);
 
     /// Entries in the log of one session, those of open runs not counted (default 256).
-    stream_messages: u32 = "stream.messages", 1, 1 << 20, 256;
+    stream_messages: u32 = Count "stream.messages", 1, 1 << 20, 256;
     /// Bytes in the log of one session, [`MESSAGE_OVERHEAD`](crate::MESSAGE_OVERHEAD) per message
     /// included and entries of open runs not (default 1 MiB). One message of any size is kept while
     /// it is the only one.
-    stream_bytes: u64 = "stream.bytes", 1, MAX_BYTES, MIB;
+    stream_bytes: u64 = Bytes "stream.bytes", 1, MAX_BYTES, MIB;
     /// Age of an entry in the log of a session, 0 for no bound (default 120 s). Those of a run that
     /// is open stay.
-    stream_ttl: Duration = "stream.ttl", 0, MAX_MILLIS, Duration::from_secs(120);
+    stream_ttl: Duration = Time "stream.ttl", 0, MAX_MILLIS, Duration::from_secs(120);
     /// How many of a session's messages stay for a resume once every connection has been handed
     /// them (default `stream.messages`).
-    stream_history: u32 = "stream.history", 0, 1 << 20, stream_messages;
+    stream_history: u32 = Count "stream.history", 0, 1 << 20, stream_messages;
     /// Messages in the log of one room (default 256).
-    room_messages: u32 = "stream.room_messages", 1, 1 << 20, 256;
+    room_messages: u32 = Count "stream.room_messages", 1, 1 << 20, 256;
     /// Bytes in the log of one room, overhead included (default 512 KiB).
-    room_bytes: u64 = "stream.room_bytes", 1, MAX_BYTES, 512 * KIB;
+    room_bytes: u64 = Bytes "stream.room_bytes", 1, MAX_BYTES, 512 * KIB;
     /// Age of a message in the log of a room, 0 for no bound (default 120 s). A room with history
     /// outlives its members until then.
-    room_ttl: Duration = "stream.room_ttl", 0, MAX_MILLIS, Duration::from_secs(120);
+    room_ttl: Duration = Time "stream.room_ttl", 0, MAX_MILLIS, Duration::from_secs(120);
     /// How many of a room's messages stay for a resume (default `stream.room_messages`).
-    room_history: u32 = "stream.room_history", 0, 1 << 20, room_messages;
+    room_history: u32 = Count "stream.room_history", 0, 1 << 20, room_messages;
 
     /// Cost of what is handed out to one connection and not flushed (default 64 KiB; at least
     /// [`MESSAGE_OVERHEAD`](crate::MESSAGE_OVERHEAD), or a ping alone would exceed it and pause the
     /// connection's input). An empty window admits one message of any size.
-    window: u64 = "outbound.window", MESSAGE_OVERHEAD, MAX_BYTES, 64 * KIB;
+    window: u64 = Bytes "outbound.window", MESSAGE_OVERHEAD, MAX_BYTES, 64 * KIB;
     /// Cost beside the window for direct messages and replies (default 4 KiB). While the window is not
     /// exceeded, a reply of at most this cost fits, whatever else is queued.
-    reply_reserve: u64 = "outbound.reply_reserve", 0, MAX_BYTES, 4 * KIB;
+    reply_reserve: u64 = Bytes "outbound.reply_reserve", 0, MAX_BYTES, 4 * KIB;
     /// Cost of what all logs hold, the text of runs included, and of the tool calls under way (default
     /// 256 MiB). Over it the first to go are entries that every member was handed, then the others.
     /// Streams take turns in the order in which they came to hold such an entry, within one the oldest
     /// goes first, and those of open runs last. One message of any size is kept. A call does not give way:
     /// where calls alone would exceed it, another one is refused
     /// ([`RunError::ProcessBytes`](crate::RunError::ProcessBytes)).
-    process_bytes: u64 = "outbound.process_bytes", 1, 1 << 40, 256 * MIB;
+    process_bytes: u64 = Bytes "outbound.process_bytes", 1, 1 << 40, 256 * MIB;
     /// Cost of what is queued for single connections and was not polled yet: direct messages, and what
     /// connections that close are still handed out of their streams (default a fourth of
     /// `outbound.process_bytes`). Over it a direct message is [`Full`](crate::ReplyError::Full), unless
     /// what is queued for its connection stays within `outbound.reply_reserve`, and a close hands out
     /// no more. One message of any size is queued while there is nothing else.
-    direct_bytes: u64 = "outbound.direct_bytes", 1, 1 << 40, (process_bytes / 4).max(1);
+    direct_bytes: u64 = Bytes "outbound.direct_bytes", 1, 1 << 40, (process_bytes / 4).max(1);
     /// Cost of what the logs of one user's sessions hold, and of their calls (default 16 MiB, or
     /// `outbound.process_bytes` if that is less). What goes first is the same, but the oldest of
     /// all sessions goes, without turns. What is refused is the same
     /// ([`RunError::UserBytes`](crate::RunError::UserBytes)).
-    user_bytes: u64 = "outbound.user_bytes", 1, 1 << 40,
+    user_bytes: u64 = Bytes "outbound.user_bytes", 1, 1 << 40,
         if process_bytes < 16 * MIB { process_bytes } else { 16 * MIB };
     /// Without any flush progress for so long while something is handed out: stuck (default 10 s).
-    slow_deadline: Duration = "outbound.slow_deadline", 1, MAX_MILLIS, Duration::from_secs(10);
+    slow_deadline: Duration = Time "outbound.slow_deadline", 1, MAX_MILLIS, Duration::from_secs(10);
 
     /// No event of a run for so long, 0 for no limit: the registry fails it (default 120 s). A pause
     /// of the process does not count.
-    run_silence: Duration = "run.silence", 0, MAX_MILLIS, Duration::from_secs(120);
+    run_silence: Duration = Time "run.silence", 0, MAX_MILLIS, Duration::from_secs(120);
     /// From the opening of a run to its end, 0 for no limit: the registry fails it (default 1 h).
-    run_max_length: Duration = "run.max_length", 0, MAX_MILLIS, Duration::from_secs(3_600);
+    run_max_length: Duration = Time "run.max_length", 0, MAX_MILLIS, Duration::from_secs(3_600);
     /// Events of one run, the terminal one included; text that goes on in one piece is one event
     /// (default 4,096). Where only the place of the terminal event is left, text does not go on.
-    run_events: u32 = "run.events", 2, 1 << 20, 4_096;
+    run_events: u32 = Count "run.events", 2, 1 << 20, 4_096;
     /// Bytes of one run, [`MESSAGE_OVERHEAD`](crate::MESSAGE_OVERHEAD) per event included (default
     /// 1 MiB). A fourth of them, 4 KiB at most, is reserved for the terminal event.
-    run_bytes: u64 = "run.bytes", 1_024, MAX_BYTES, MIB;
+    run_bytes: u64 = Bytes "run.bytes", 1_024, MAX_BYTES, MIB;
     /// Tool calls of one run that are under way at the same time (default 64). Each is charged to
     /// `outbound.user_bytes` and `outbound.process_bytes` with 192 bytes, until it ends.
-    run_calls: u32 = "run.calls", 1, 65_536, 64;
+    run_calls: u32 = Count "run.calls", 1, 65_536, 64;
 
     /// From the announcement of a drain to its first close (default 2 s).
-    drain_grace: Duration = "drain.grace", 0, MAX_MILLIS, Duration::from_secs(2);
+    drain_grace: Duration = Time "drain.grace", 0, MAX_MILLIS, Duration::from_secs(2);
     /// From the announcement of a drain to its hard stop (default 30 s).
-    drain_deadline: Duration = "drain.deadline", 1, MAX_MILLIS, Duration::from_secs(30);
+    drain_deadline: Duration = Time "drain.deadline", 1, MAX_MILLIS, Duration::from_secs(30);
 
     /// Members of a stream that its turn serves, and so recipients of one `Send`; connections that one
     /// slice of a mass close touches (default 512). A reload leaves a turn under way as it is.
-    fanout_chunk: u32 = "fanout_chunk", 1, 65_536, 512;
+    fanout_chunk: u32 = Count "fanout_chunk", 1, 65_536, 512;
     /// Announcements to everyone that are under way at the same time (default 16).
-    announcements: u32 = "announcements", 1, 65_536, 16;
+    announcements: u32 = Count "announcements", 1, 65_536, 16;
     /// Closed connections that are remembered with what was known of them (default 1,024).
-    closed_ring: u32 = "closed_ring", 0, 1 << 20, 1_024;
+    closed_ring: u32 = Count "closed_ring", 0, 1 << 20, 1_024;
     /// Notices that wait to be polled (default 1,024); further ones are lost and counted.
-    notices: u32 = "notices", 0, 1 << 20, 1_024;
+    notices: u32 = Count "notices", 0, 1 << 20, 1_024;
     /// Deadlines that one `tick` acts on (default 256), with the log entries that they let go or hand
     /// out, each of which counts like one; the rest is due at once. Measured at 1,000,000 connections: a tick
     /// takes 0.02 to 0.14 ms in the median, and 1.3 ms at most (`docs/costs.md`).
-    tick_budget: u32 = "tick_budget", 1, MAX_COUNT, 256;
+    tick_budget: u32 = Count "tick_budget", 1, MAX_COUNT, 256;
 }
 
 /// What happens to a user's connect over the cap of their connections.
@@ -333,6 +376,12 @@ pub enum OverCap {
 }
 
 impl Config {
+    /// The key with this name; `None` if there is none.
+    #[must_use]
+    pub fn key(name: &str) -> Option<&'static ConfigKey> {
+        Self::KEYS.iter().find(|key| key.name == name)
+    }
+
     /// The defaults, with this seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::config::ConfigKind;
 use crate::ends::RunEnded;
 
 /// The handle names nothing that is alive: it has ended, or never was.
@@ -377,6 +378,20 @@ pub enum ConfigError {
         /// The key whose value it must not exceed.
         exceeds: &'static str,
     },
+    /// There is no key of the name that was given. [`Config::KEYS`](crate::Config::KEYS) has them all.
+    UnknownKey,
+    /// The key takes values of another kind.
+    WrongKind {
+        /// The key.
+        key: &'static str,
+        /// The kind that it takes.
+        kind: ConfigKind,
+    },
+    /// The text is no value.
+    Unreadable {
+        /// How a value is written.
+        expected: &'static str,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -388,6 +403,11 @@ impl fmt::Display for ConfigError {
             Self::Contradiction { key, exceeds } => {
                 write!(f, "{key} must not be larger than {exceeds}")
             }
+            Self::UnknownKey => f.write_str("the registry has no such key"),
+            Self::WrongKind { key, kind } => {
+                write!(f, "{key} takes {}", kind.expected())
+            }
+            Self::Unreadable { expected } => write!(f, "expected {expected}"),
         }
     }
 }

@@ -314,7 +314,7 @@ pub use action::{
     RunFact, RunText, StreamRef,
 };
 pub use bound::MemoryBreakdown;
-pub use config::{Config, ConfigBuilder, OverCap};
+pub use config::{Config, ConfigBuilder, ConfigKey, ConfigKind, ConfigValue, OverCap};
 pub use ends::{RoomEnd, RunEnd, RunEnded, SessionEnd};
 pub use error::{
     AcknowledgeError, ConfigError, IdError, InboundError, JoinError, OpenRunError, Refused,

@@ -3,14 +3,14 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::config::{Config, OverCap};
+use crate::config::{Config, ConfigKind, ConfigValue, OverCap};
 
 use super::number;
 
 pub(super) fn put(buffer: &mut Vec<u8>, config: &Config) {
-    buffer.extend_from_slice(&config.seed.to_le_bytes());
-    buffer.push(config.flush_reports.into());
-    let (policy, wait) = match config.over_cap {
+    buffer.extend_from_slice(&config.seed().to_le_bytes());
+    buffer.push(config.flush_reports().into());
+    let (policy, wait) = match config.over_cap() {
         OverCap::EvictUnresponsiveThenOldest => (0, None),
         OverCap::EvictOldest => (1, None),
         OverCap::Refuse { retry_after } => (2, Some(retry_after)),
@@ -20,12 +20,29 @@ pub(super) fn put(buffer: &mut Vec<u8>, config: &Config) {
         number::put(buffer, wait.as_secs());
         number::put(buffer, wait.subsec_nanos().into());
     }
-    let values = config.values();
-    number::put(buffer, values.clone().count() as u64);
-    for (key, value) in values {
+    let amounts =
+        Config::KEYS.iter().filter_map(|key| Some((key.name, exact(config.get(key.name)?)?)));
+    number::put(buffer, amounts.clone().count() as u64);
+    for (key, amount) in amounts {
         buffer.push(key.len() as u8);
         buffer.extend_from_slice(key.as_bytes());
-        number::put(buffer, value);
+        number::put(buffer, amount);
+    }
+}
+
+/// An amount as a number, durations in nanoseconds: nothing of a valid one is lost. `None` for a policy.
+fn exact(value: ConfigValue) -> Option<u64> {
+    match value {
+        ConfigValue::Time(time) => Some(time.as_nanos() as u64),
+        value => value.amount(),
+    }
+}
+
+/// The amount that [`exact`] made this of; `None` if there is none.
+fn from_exact(kind: ConfigKind, number: u64) -> Option<ConfigValue> {
+    match kind {
+        ConfigKind::Time => Some(ConfigValue::Time(Duration::from_nanos(number))),
+        kind => kind.value_of(number),
     }
 }
 
@@ -52,7 +69,8 @@ pub(super) fn take(bytes: &mut &[u8]) -> Option<Config> {
     for _ in 0..number::take(bytes)? {
         let length = *bytes.split_off_first()?;
         let key = str::from_utf8(bytes.split_off(..usize::from(length))?).ok()?;
-        builder = builder.value(key, number::take(bytes)?)?;
+        let value = from_exact(Config::key(key)?.kind, number::take(bytes)?)?;
+        builder = builder.set(key, value).ok()?;
     }
     builder.build().ok()
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use headcount::Config;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -259,6 +260,14 @@ impl Scenario {
     #[must_use]
     pub fn clients(&self) -> u64 {
         self.clients.iter().map(|group| u64::from(group.users) * u64::from(group.tabs)).sum()
+    }
+
+    /// The same scenario with this configuration for all servers, in place of `[server]`. Each server
+    /// has a seed of its own.
+    #[must_use]
+    pub fn with_config(mut self, config: Config) -> Self {
+        self.server.config = Some(config);
+        self
     }
 
     /// The same scenario with so many percent of the users and of the traffic, at least one of each.

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use headcount::Profile;
+use headcount::{ConfigKind, ConfigValue, Profile};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use crate::queue::Millis;
@@ -17,22 +17,12 @@ const LONGEST: u64 = 30 * 24 * 3_600_000;
 pub(crate) struct Span(pub(crate) Millis);
 
 impl Span {
-    pub(crate) const fn duration(self) -> Duration {
-        Duration::from_millis(self.0 as u64)
-    }
-
+    /// As the registry's keys are written, in whole milliseconds.
     fn parse(text: &str) -> Option<Self> {
-        let digits = text.find(|letter: char| !letter.is_ascii_digit())?;
-        let (number, unit) = text.split_at(digits);
-        let factor = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return None,
-        };
-        let millis = number.parse::<u64>().ok()?.checked_mul(factor)?;
-        (millis <= LONGEST).then_some(Self(millis as Millis))
+        let Ok(ConfigValue::Time(time)) = ConfigKind::Time.parse(text) else { return None };
+        let millis = u64::try_from(time.as_millis()).ok()?;
+        let is_whole = time == Duration::from_millis(millis);
+        (is_whole && millis <= LONGEST).then_some(Self(millis as Millis))
     }
 }
 
@@ -66,7 +56,7 @@ impl<'de> Deserialize<'de> for Span {
             fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
                 Span::parse(text).ok_or_else(|| {
                     E::custom(format_args!(
-                        "{text:?} is no length of time: write a whole number and ms, s, m or h, \
+                        "{text:?} is no length of time: write a whole number and ms, s, m, h or d, \
                          30 days at most, such as \"90s\""
                     ))
                 })
@@ -98,20 +88,9 @@ pub(crate) struct ProfileName(pub(crate) Profile);
 impl<'de> Deserialize<'de> for ProfileName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        Ok(Self(match name.as_str() {
-            "development" => Profile::Development,
-            "test" => Profile::Test,
-            "ci" => Profile::Ci,
-            "staging" => Profile::Staging,
-            "production" => Profile::Production,
-            "origin" => Profile::Origin,
-            _ => {
-                return Err(D::Error::custom(format_args!(
-                    "{name:?} is no profile: choose development, test, ci, staging, production or \
-                     origin"
-                )));
-            }
-        }))
+        name.parse()
+            .map(Self)
+            .map_err(|error| D::Error::custom(format_args!("{name:?} is no profile: {error}")))
     }
 }
 
@@ -131,7 +110,7 @@ mod tests {
             let span = Span::parse(text).unwrap();
             assert_eq!((span.0, span.to_string().as_str()), (millis, shown));
         }
-        for wrong in ["", "5", "s", "1.5s", "-1s", "1d", "1 s", "99999999999999999999s", "721h"] {
+        for wrong in ["", "5", "s", "1.5s", "-1s", "1ns", "99999999999999999999s", "721h"] {
             assert_eq!(Span::parse(wrong), None, "{wrong}");
         }
     }

@@ -54,10 +54,10 @@ fn mistakes_name_the_file_the_line_and_the_key() {
             "storm.toml:7: limits.conections: the registry",
         ),
         (
-            "[server.set]\n\"limits.connections\" = \"4\"",
-            "storm.toml:7: limits.connections takes a whole number",
+            "[server.set]\n\"limits.connections\" = \"four\"",
+            "storm.toml:7: limits.connections: expected a whole number",
         ),
-        ("[server]\nprofile = \"prod\"", "storm.toml:7: profile: \"prod\" is no profile: choose"),
+        ("[server]\nprofile = \"prod\"", "storm.toml:7: profile: \"prod\" is no profile: expected"),
     ] {
         let sentence = mistake(&format!("{SMALL}{added}\n"));
         assert!(sentence.contains(expected), "{added}: {sentence}");

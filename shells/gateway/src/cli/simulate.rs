@@ -8,6 +8,9 @@ use std::process::ExitCode;
 use clap::Args;
 use headcount_simulator::{READY, simulate};
 
+use crate::limits::descriptors::Descriptors;
+use crate::settings::Settings;
+
 #[derive(Debug, Args)]
 pub(crate) struct Simulate {
     /// Name of a ready scenario (--help lists them), or a TOML file
@@ -21,6 +24,10 @@ pub(crate) struct Simulate {
     #[arg(long, value_name = "PERCENT", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(1..=1_000))]
     scale: u32,
+
+    /// Settings of a gateway, in TOML: its registry is simulated, in place of the scenario's own
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     /// Draw connections, backlog and closes over virtual time, as an SVG
     #[arg(long, value_name = "FILE")]
@@ -39,6 +46,16 @@ pub(crate) fn run(arguments: &Simulate) -> Result<ExitCode, String> {
     let scenario = headcount_simulator::scenario(&arguments.scenario, None)
         .map_err(|error| error.to_string())?
         .scaled(arguments.scale);
+    let scenario = match &arguments.config {
+        None => scenario,
+        Some(path) => {
+            let mut settings = Settings::default();
+            settings.read_file(path)?;
+            // Simulated sockets are no descriptors.
+            let (config, _) = settings.config(arguments.seed, Descriptors(u64::MAX))?;
+            scenario.with_config(config)
+        }
+    };
     // Before the simulation, so that a mistake in the name does not cost its result.
     let plot = match &arguments.plot {
         None => None,

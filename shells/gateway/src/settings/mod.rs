@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use headcount::Config;
+use headcount::{Config, ConfigValue};
 use headcount_redaction::Policy as Redaction;
 use tracing::level_filters::LevelFilter;
 
@@ -78,7 +78,7 @@ impl Settings {
         };
         let shown = if row.takes.is_secret() { HIDDEN } else { text };
         let written = origin.written(key, shown);
-        let value = row.takes.read(text).map_err(|expected| {
+        let value = row.read(text).map_err(|expected| {
             format!("{written}: the value is not understood; expected {expected}")
         })?;
         // The registry checks its own.
@@ -94,7 +94,7 @@ impl Settings {
     /// Upgrades per second from one address; 0: no limit.
     pub(crate) fn connect_rate_per_ip(&self) -> u32 {
         match self.value("limits.connect_rate_per_ip") {
-            Some(Value::Number(rate)) => *rate,
+            Some(Value::Amount(ConfigValue::Rate(rate))) => *rate,
             _ => 0,
         }
     }
@@ -102,7 +102,10 @@ impl Settings {
     /// How long and how much is kept of answers under an `Idempotency-Key`.
     pub(crate) fn idempotency(&self) -> AnswerBounds {
         match (self.own("idempotency.ttl"), self.own("idempotency.bytes")) {
-            (Some(Value::Time(ttl)), Some(Value::Bytes(bytes))) => AnswerBounds { ttl, bytes },
+            (
+                Some(Value::Amount(ConfigValue::Time(ttl))),
+                Some(Value::Amount(ConfigValue::Bytes(bytes))),
+            ) => AnswerBounds { ttl, bytes },
             _ => unreachable!("their rows have defaults"),
         }
     }
@@ -117,10 +120,12 @@ impl Settings {
             _ => unreachable!("{key} has a default"),
         };
         let bytes = |key| match self.own(key) {
-            Some(Value::Bytes(bytes)) => usize::try_from(bytes).unwrap_or(usize::MAX),
+            Some(Value::Amount(ConfigValue::Bytes(bytes))) => {
+                usize::try_from(bytes).unwrap_or(usize::MAX)
+            }
             _ => unreachable!("{key} has a default"),
         };
-        let Some(Value::Number(items)) = self.own("redaction.max_items") else {
+        let Some(Value::Amount(ConfigValue::Count(items))) = self.own("redaction.max_items") else {
             unreachable!("its row has a default")
         };
         let policy = Redaction::builder()
@@ -251,7 +256,8 @@ impl Settings {
             _ => return Ok(None),
         };
         source.check().map_err(|why| format!("{}: {why}", self.written(key)))?;
-        let Some(Value::Time(interval)) = self.own("auth.jwks_interval") else {
+        let Some(Value::Amount(ConfigValue::Time(interval))) = self.own("auth.jwks_interval")
+        else {
             unreachable!("its row has a default")
         };
         if matches!(source, KeySource::Url(_)) && interval < MIN_INTERVAL_OF_URL {
@@ -268,7 +274,10 @@ impl Settings {
     /// How long tokens can be valid.
     pub(crate) fn token_lifetime(&self) -> Lifetime {
         match (self.own("auth.max_ttl"), self.own("auth.leeway")) {
-            (Some(Value::Time(max_ttl)), Some(Value::Time(leeway))) => Lifetime { max_ttl, leeway },
+            (
+                Some(Value::Amount(ConfigValue::Time(max_ttl))),
+                Some(Value::Amount(ConfigValue::Time(leeway))),
+            ) => Lifetime { max_ttl, leeway },
             _ => unreachable!("their rows have defaults"),
         }
     }
@@ -315,7 +324,7 @@ impl Settings {
     pub(crate) fn written(&self, key: &str) -> String {
         match (self.given.get(key), self.given.get("profile")) {
             (Some(given), _) => given.written.clone(),
-            (None, Some(profile)) if rows::in_config(key) => {
+            (None, Some(profile)) if Config::key(key).is_some() => {
                 format!("{key} of {}", profile.written)
             }
             (None, _) => format!("the default of {key}"),
@@ -337,7 +346,7 @@ impl Settings {
     /// `None`: a setting without a default was not given.
     fn in_force(&self, row: &Row, config: &Config) -> Option<Value> {
         let own = || self.value(row.key).cloned().or_else(|| row.takes.default());
-        row.takes.of(config).or_else(own)
+        row.of(config).or_else(own)
     }
 
     /// A setting that the registry does not know: as it was given, or its default.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use headcount::{Config, ConfigBuilder, ConfigError, Profile};
+use headcount::{Config, ConfigBuilder, ConfigError, ConfigKind, ConfigValue, Profile};
 
-use super::rows::{self, ROWS, Takes};
-use super::value::Value;
-use super::{Settings, syntax};
+use super::Settings;
+use super::rows::{self, ROWS};
+use super::value::{self, Value};
 use crate::limits::descriptors::{self, Descriptors, Lowered};
 
 /// The deadline of a drain if no profile is set: that server is a developer's, who does not want to wait.
@@ -26,7 +26,7 @@ impl Settings {
         descriptors: Descriptors,
     ) -> Result<(Config, Lowered), String> {
         let number = |key| match self.value(key) {
-            Some(Value::Number(number)) => Some(*number),
+            Some(Value::Amount(ConfigValue::Count(number))) => Some(*number),
             _ => None,
         };
         let fits = descriptors.defaults(descriptors::Given {
@@ -42,7 +42,7 @@ impl Settings {
         };
         for row in ROWS {
             if let Some(given) = self.given.get(row.key) {
-                builder = row.takes.set(builder, &given.value);
+                builder = row.set(builder, &given.value);
             }
         }
         let builder = self.settle(builder)?;
@@ -79,15 +79,17 @@ impl Settings {
                 return Err(self.explain(&error));
             };
             builder = match (self.value(key), self.value(exceeds)) {
-                (Some(value), None) => upper.takes.set(builder, value),
-                (None, Some(value)) => lower.takes.set(builder, value),
+                (Some(value), None) => upper.set(builder, value),
+                (None, Some(value)) => lower.set(builder, value),
                 (Some(_), Some(_)) => return Err(self.explain(&error)),
                 // The upper one is derived from another that was given.
                 (None, None) => {
-                    let lowest = lower.takes.set(builder.clone(), &upper.takes.lowest());
-                    let derived = lowest.build().ok().and_then(|config| upper.takes.of(&config));
+                    // The lowest value that the registry takes for all keys with an upper bound in another.
+                    let lowest = lower.kind().and_then(|kind| kind.value_of(1)).map(Value::Amount);
+                    let lowest = lowest.map(|value| lower.set(builder.clone(), &value).build());
+                    let derived = lowest.and_then(Result::ok).and_then(|config| upper.of(&config));
                     let Some(value) = derived else { return Err(self.explain(&error)) };
-                    lower.takes.set(builder, &value)
+                    lower.set(builder, &value)
                 }
             };
         }
@@ -98,20 +100,9 @@ impl Settings {
         let written = |key| self.written(key);
         match *error {
             ConfigError::OutOfRange { key, min, max } => {
-                let written = written(key);
-                match rows::find(key).map(|row| row.takes) {
-                    Some(Takes::Time(..)) => format!(
-                        "{written}: must be between {} and {}",
-                        syntax::show_time(min),
-                        syntax::show_time(max)
-                    ),
-                    Some(Takes::Size(..)) => format!(
-                        "{written}: must be between {} and {}",
-                        syntax::show_size(min),
-                        syntax::show_size(max)
-                    ),
-                    _ => format!("{written}: must be between {min} and {max}"),
-                }
+                let kind = Config::key(key).map_or(ConfigKind::Count, |key| key.kind);
+                let (min, max) = (value::shown(kind, min), value::shown(kind, max));
+                format!("{}: must be between {min} and {max}", written(key))
             }
             ConfigError::Contradiction { key, exceeds } => {
                 format!("{}: must not be larger than {}", written(key), written(exceeds))

@@ -1,9 +1,8 @@
 //! The table of settings, and which key was probably meant by one that is not in it.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use headcount::{Config, ConfigBuilder, OverCap};
+use headcount::ConfigKind;
 use headcount_redaction::Policy as Redaction;
 
 /// One setting.
@@ -16,23 +15,16 @@ pub(super) struct Row {
     about: &'static str,
 }
 
-type Set<T> = fn(ConfigBuilder, T) -> ConfigBuilder;
-type Get<T> = fn(&Config) -> T;
-
-/// How a value is written, and where it goes: the builder's method for it, and the one that reads
-/// it back.
+/// How a value is written, and where it goes.
 #[derive(Clone, Copy)]
 pub(super) enum Takes {
-    Count(Set<u32>, Get<u32>),
-    Percent(Set<u32>, Get<u32>),
-    Rate(Set<u32>, Get<u32>),
-    Size(Set<u64>, Get<u64>),
-    Time(Set<Duration>, Get<Duration>),
-    Policy(Set<OverCap>, Get<OverCap>),
+    /// A key of the registry, which knows how its value is written.
+    Registry,
     /// What the builder starts from.
     Start,
-    /// The gateway's own, which the registry does not know.
-    OwnRate,
+    /// The gateway's own, which the registry does not know. With the default, and the bounds in the unit
+    /// of the kind.
+    Own(ConfigKind, &'static str, u64, u64),
     OwnList,
     OwnHosts,
     OwnOrigins,
@@ -46,17 +38,11 @@ pub(super) enum Takes {
     OwnKeySetFile,
     /// The URL of a key set, whose query may hold a secret.
     OwnKeySetUrl,
-    /// With the default, and the bounds in milliseconds.
-    OwnTime(&'static str, u64, u64),
-    /// With the default, and the bounds in bytes.
-    OwnSize(&'static str, u64, u64),
     OwnLevel,
     /// `true` or `false`, with the default.
     OwnFlag(bool),
     /// Names of keys in JSON, with the default.
     OwnWords(&'static [&'static str]),
-    /// With the default, and the bounds.
-    OwnCount(u32, u32, u32),
     /// A text that is never shown.
     OwnSecret,
     /// The path of a file that holds such a text.
@@ -68,20 +54,13 @@ pub(super) enum Takes {
 }
 
 use Takes::{
-    Address, Count, OwnAlgorithm, OwnCount, OwnFlag, OwnHosts, OwnKeySetFile, OwnKeySetUrl,
-    OwnLevel, OwnList, OwnNames, OwnOrigins, OwnRate, OwnRooms, OwnSecret, OwnSecretFile,
-    OwnSecretFiles, OwnSize, OwnTime, OwnWords, Percent, Policy, Rate, Size, Start, Time,
+    Address, Own, OwnAlgorithm, OwnFlag, OwnHosts, OwnKeySetFile, OwnKeySetUrl, OwnLevel, OwnList,
+    OwnNames, OwnOrigins, OwnRooms, OwnSecret, OwnSecretFile, OwnSecretFiles, OwnWords, Registry,
+    Start,
 };
 
 const fn row(key: &'static str, takes: Takes, about: &'static str) -> Row {
     Row { key, takes, about }
-}
-
-/// Both methods of a name.
-macro_rules! of {
-    ($takes:ident, $name:ident) => {
-        $takes(ConfigBuilder::$name, Config::$name)
-    };
 }
 
 #[rustfmt::skip]
@@ -99,80 +78,80 @@ pub(super) const ROWS: &[Row] = &[
     row("auth.key_file", OwnSecretFiles, "files that hold one such key each; several are all in force [none]"),
     row("auth.jwks_file", OwnKeySetFile, "a file that holds a key set (JWKS), read again every jwks_interval [none]"),
     row("auth.jwks_url", OwnKeySetUrl, "the https URL of a key set (JWKS), fetched again every jwks_interval [none]"),
-    row("auth.jwks_interval", OwnTime("5m", 1_000, 86_400_000), "from one reading of the key set to the next, of a URL 30s at least [5m]"),
+    row("auth.jwks_interval", Own(ConfigKind::Time, "5m", 1_000, 86_400_000), "from one reading of the key set to the next, of a URL 30s at least [5m]"),
     row("auth.audience", OwnNames, "a token's aud must have one of these; without any it must have no aud [none]"),
     row("auth.issuer", OwnNames, "a token's iss must be one of these [any]"),
-    row("auth.leeway", OwnTime("5s", 0, 600_000), "how far apart this clock and that of the tokens' issuer may be [5s]"),
-    row("auth.max_ttl", OwnTime("24h", 1_000, 366 * 86_400_000), "how far ahead a token's exp may be [24h]"),
+    row("auth.leeway", Own(ConfigKind::Time, "5s", 0, 600_000), "how far apart this clock and that of the tokens' issuer may be [5s]"),
+    row("auth.max_ttl", Own(ConfigKind::Time, "24h", 1_000, 366 * 86_400_000), "how far ahead a token's exp may be [24h]"),
     row("auth.admin_key", OwnSecret, "one key for all calls of the admin port [none: loopback only, without a key]"),
     row("auth.admin_key_file", OwnSecretFile, "a file that holds that key [none]"),
     row("auth.admin_keys", OwnSecret, "keys with scopes, with ; between: name publish,read,operate key [none]"),
     row("auth.admin_keys_file", OwnSecretFile, "a file that holds such keys, one a line [none]"),
     row("rooms.open", OwnRooms, "rooms that every user may join, such as lobby,news:* [none; in development mode all]"),
-    row("limits.connections", of!(Count, connections), "open connections [65536, or what the descriptor limit leaves]"),
-    row("limits.pending", of!(Count, pending), "sockets that are not admitted yet [connections / 8]"),
-    row("limits.pending_per_source", of!(Count, pending_per_source), "of these, sockets of one IPv4 address or IPv6 /64 [pending / 2]"),
-    row("limits.closing", of!(Count, closing), "closing connections and ended sessions, beside the other limits [connections / 8]"),
-    row("limits.users", of!(Count, users), "users with a session; the one absent longest makes room [sessions]"),
-    row("limits.sessions", of!(Count, sessions), "sessions; the one that lingers longest makes room [2 x connections]"),
-    row("limits.rooms", of!(Count, rooms), "rooms; the one that has been empty longest makes room [connections]"),
-    row("limits.connections_per_user", of!(Count, connections_per_user), "open connections of one user [16]"),
-    row("limits.sessions_per_user", of!(Count, sessions_per_user), "sessions of one user, lingering ones included [20]"),
-    row("limits.rooms_per_connection", of!(Count, rooms_per_connection), "rooms that one connection is in [128]"),
-    row("limits.rooms_per_user", of!(Count, rooms_per_user), "rooms of all connections of one user together [512]"),
-    row("limits.runs_per_session", of!(Count, runs_per_session), "agent runs that are open in one session [8]"),
-    row("limits.connect_rate", of!(Rate, connect_rate), "admissions per second, 0 is no limit [500]"),
-    row("limits.connect_burst", of!(Count, connect_burst), "admissions at once before the rate counts [1000]"),
-    row("limits.connect_rate_per_user", of!(Rate, connect_rate_per_user), "admissions per second of one user, 0 is no limit [4]"),
-    row("limits.connect_burst_per_user", of!(Count, connect_burst_per_user), "admissions of one user at once before the rate counts [32]"),
-    row("limits.connect_rate_per_ip", OwnRate, "upgrades per second from one address, 0 is no limit [0]"),
-    row("limits.over_cap", of!(Policy, over_cap), "evict-unresponsive-then-oldest, evict-oldest or refuse [the first]"),
-    row("limits.message_rate", of!(Rate, message_rate), "messages per second of one client, 0 is no limit [100]"),
-    row("limits.message_burst", of!(Count, message_burst), "messages at once before the rate counts [200]"),
-    row("limits.message_bytes", of!(Size, message_bytes), "one message of a client [64KiB]"),
-    row("limits.head_bytes", of!(Size, head_bytes), "one request head on the WebSocket port [32KiB]"),
-    row("limits.byte_rate", of!(Size, byte_rate), "bytes per second of one client, 0 is no limit [0]"),
-    row("limits.frame_deadline", of!(Time, frame_deadline), "from the first byte of a client's message to its last [60s]"),
-    row("session.linger", of!(Time, linger), "how long a session outlives its last connection [120s]"),
-    row("session.head_deadline", of!(Time, head_deadline), "from accept to the whole request head [10s]"),
-    row("session.auth_deadline", of!(Time, auth_deadline), "from the upgrade to credentials [10s]"),
-    row("session.close_handshake", of!(Time, close_handshake), "from a close to the end of the socket [5s]"),
-    row("session.idle", of!(Time, idle), "how long a client may send no message, 0 is no limit [0]"),
-    row("session.max_lifetime", of!(Time, max_lifetime), "how long a connection may stay open, 0 is no limit [0]"),
-    row("session.expiry_grace", of!(Time, expiry_grace), "from the expiry of credentials to the close [25s]"),
-    row("pressure.proactive", of!(Percent, proactive), "percent of a user's limit from which silent connections are pinged early [60]"),
-    row("pressure.emergency", of!(Percent, emergency), "percent of a user's limit from which they have less time to answer [80]"),
-    row("pressure.emergency_deadline", of!(Time, emergency_deadline), "from a ping to any sign of life, from pressure.emergency on [10s]"),
-    row("heartbeat.interval", of!(Time, interval), "silence before a ping, 0 is never [25s]"),
-    row("heartbeat.pong_timeout", of!(Time, pong_timeout), "from a ping to any sign of life [10s]"),
-    row("heartbeat.pause_threshold", of!(Time, pause_threshold), "a longer pause of the process moves the deadlines that wait for clients [5s]"),
-    row("stream.messages", of!(Count, stream_messages), "messages in a session's log [256]"),
-    row("stream.bytes", of!(Size, stream_bytes), "bytes in a session's log [1MiB]"),
-    row("stream.ttl", of!(Time, stream_ttl), "age of a message in a session's log, 0 is no bound [120s]"),
-    row("stream.history", of!(Count, stream_history), "messages of a session that are kept for a resume [messages]"),
-    row("stream.room_messages", of!(Count, room_messages), "messages in a room's log [256]"),
-    row("stream.room_bytes", of!(Size, room_bytes), "bytes in a room's log [512KiB]"),
-    row("stream.room_ttl", of!(Time, room_ttl), "age of a message in a room's log, 0 is no bound [120s]"),
-    row("stream.room_history", of!(Count, room_history), "messages of a room that are kept for a resume [room_messages]"),
-    row("outbound.window", of!(Size, window), "bytes in flight to one connection [64KiB]"),
-    row("outbound.slow_deadline", of!(Time, slow_deadline), "a connection that takes no byte for so long is closed [10s]"),
-    row("outbound.user_bytes", of!(Size, user_bytes), "bytes in the logs of one user's sessions, and of their calls [16MiB, or process_bytes]"),
-    row("outbound.process_bytes", of!(Size, process_bytes), "bytes in all logs, and of the tool calls under way [256MiB]"),
-    row("run.silence", of!(Time, run_silence), "an agent run without an event for so long is failed, 0 is never [120s]"),
-    row("run.max_length", of!(Time, run_max_length), "an agent run that is open for so long is failed, 0 is never [1h]"),
-    row("run.events", of!(Count, run_events), "events of one agent run [4096]"),
-    row("run.bytes", of!(Size, run_bytes), "bytes of one agent run [1MiB]"),
-    row("run.calls", of!(Count, run_calls), "tool calls of one agent run that are under way [64]"),
-    row("idempotency.ttl", OwnTime("10m", 1, 7 * 86_400_000), "how long an answer is kept under its Idempotency-Key [10m]"),
-    row("idempotency.bytes", OwnSize("64MiB", 64 << 10, 16 << 30), "bytes of all answers that are kept; the oldest are dropped first [64MiB]"),
+    row("limits.connections", Registry, "open connections [65536, or what the descriptor limit leaves]"),
+    row("limits.pending", Registry, "sockets that are not admitted yet [connections / 8]"),
+    row("limits.pending_per_source", Registry, "of these, sockets of one IPv4 address or IPv6 /64 [pending / 2]"),
+    row("limits.closing", Registry, "closing connections and ended sessions, beside the other limits [connections / 8]"),
+    row("limits.users", Registry, "users with a session; the one absent longest makes room [sessions]"),
+    row("limits.sessions", Registry, "sessions; the one that lingers longest makes room [2 x connections]"),
+    row("limits.rooms", Registry, "rooms; the one that has been empty longest makes room [connections]"),
+    row("limits.connections_per_user", Registry, "open connections of one user [16]"),
+    row("limits.sessions_per_user", Registry, "sessions of one user, lingering ones included [20]"),
+    row("limits.rooms_per_connection", Registry, "rooms that one connection is in [128]"),
+    row("limits.rooms_per_user", Registry, "rooms of all connections of one user together [512]"),
+    row("limits.runs_per_session", Registry, "agent runs that are open in one session [8]"),
+    row("limits.connect_rate", Registry, "admissions per second, 0 is no limit [500]"),
+    row("limits.connect_burst", Registry, "admissions at once before the rate counts [1000]"),
+    row("limits.connect_rate_per_user", Registry, "admissions per second of one user, 0 is no limit [4]"),
+    row("limits.connect_burst_per_user", Registry, "admissions of one user at once before the rate counts [32]"),
+    row("limits.connect_rate_per_ip", Own(ConfigKind::Rate, "0", 0, u32::MAX as u64), "upgrades per second from one address, 0 is no limit [0]"),
+    row("limits.over_cap", Registry, "evict-unresponsive-then-oldest, evict-oldest or refuse [the first]"),
+    row("limits.message_rate", Registry, "messages per second of one client, 0 is no limit [100]"),
+    row("limits.message_burst", Registry, "messages at once before the rate counts [200]"),
+    row("limits.message_bytes", Registry, "one message of a client [64KiB]"),
+    row("limits.head_bytes", Registry, "one request head on the WebSocket port [32KiB]"),
+    row("limits.byte_rate", Registry, "bytes per second of one client, 0 is no limit [0]"),
+    row("limits.frame_deadline", Registry, "from the first byte of a client's message to its last [60s]"),
+    row("session.linger", Registry, "how long a session outlives its last connection [120s]"),
+    row("session.head_deadline", Registry, "from accept to the whole request head [10s]"),
+    row("session.auth_deadline", Registry, "from the upgrade to credentials [10s]"),
+    row("session.close_handshake", Registry, "from a close to the end of the socket [5s]"),
+    row("session.idle", Registry, "how long a client may send no message, 0 is no limit [0]"),
+    row("session.max_lifetime", Registry, "how long a connection may stay open, 0 is no limit [0]"),
+    row("session.expiry_grace", Registry, "from the expiry of credentials to the close [25s]"),
+    row("pressure.proactive", Registry, "percent of a user's limit from which silent connections are pinged early [60]"),
+    row("pressure.emergency", Registry, "percent of a user's limit from which they have less time to answer [80]"),
+    row("pressure.emergency_deadline", Registry, "from a ping to any sign of life, from pressure.emergency on [10s]"),
+    row("heartbeat.interval", Registry, "silence before a ping, 0 is never [25s]"),
+    row("heartbeat.pong_timeout", Registry, "from a ping to any sign of life [10s]"),
+    row("heartbeat.pause_threshold", Registry, "a longer pause of the process moves the deadlines that wait for clients [5s]"),
+    row("stream.messages", Registry, "messages in a session's log [256]"),
+    row("stream.bytes", Registry, "bytes in a session's log [1MiB]"),
+    row("stream.ttl", Registry, "age of a message in a session's log, 0 is no bound [120s]"),
+    row("stream.history", Registry, "messages of a session that are kept for a resume [messages]"),
+    row("stream.room_messages", Registry, "messages in a room's log [256]"),
+    row("stream.room_bytes", Registry, "bytes in a room's log [512KiB]"),
+    row("stream.room_ttl", Registry, "age of a message in a room's log, 0 is no bound [120s]"),
+    row("stream.room_history", Registry, "messages of a room that are kept for a resume [room_messages]"),
+    row("outbound.window", Registry, "bytes in flight to one connection [64KiB]"),
+    row("outbound.slow_deadline", Registry, "a connection that takes no byte for so long is closed [10s]"),
+    row("outbound.user_bytes", Registry, "bytes in the logs of one user's sessions, and of their calls [16MiB, or process_bytes]"),
+    row("outbound.process_bytes", Registry, "bytes in all logs, and of the tool calls under way [256MiB]"),
+    row("run.silence", Registry, "an agent run without an event for so long is failed, 0 is never [120s]"),
+    row("run.max_length", Registry, "an agent run that is open for so long is failed, 0 is never [1h]"),
+    row("run.events", Registry, "events of one agent run [4096]"),
+    row("run.bytes", Registry, "bytes of one agent run [1MiB]"),
+    row("run.calls", Registry, "tool calls of one agent run that are under way [64]"),
+    row("idempotency.ttl", Own(ConfigKind::Time, "10m", 1, 7 * 86_400_000), "how long an answer is kept under its Idempotency-Key [10m]"),
+    row("idempotency.bytes", Own(ConfigKind::Bytes, "64MiB", 64 << 10, 16 << 30), "bytes of all answers that are kept; the oldest are dropped first [64MiB]"),
     row("redaction.enabled", OwnFlag(true), "takes secrets, internal fields and local paths out of the events of runs [true]"),
     row("redaction.keys", OwnWords(Redaction::SECRET_KEYS), "keys whose values are secrets, in place of the usual ones; whole words count [password, token, ...]"),
     row("redaction.remove", OwnWords(Redaction::REMOVED_KEYS), "keys that are removed except in parameters, in place of the usual ones [system_prompt, internal_reasoning, debug_info]"),
-    row("redaction.max_input", OwnSize("4KiB", 256, 16 << 30), "bytes of one text in parameters; a longer one is cut [4KiB]"),
-    row("redaction.max_output", OwnSize("64KiB", 256, 16 << 30), "bytes of one text in thoughts, results and errors; a longer one is cut [64KiB]"),
-    row("redaction.max_items", OwnCount(1_000, 1, 1_000_000), "items of one list; a longer one is cut [1000]"),
-    row("drain.grace", of!(Time, drain_grace), "from the announcement of a drain to the first close [500ms, or deadline / 4]"),
-    row("drain.deadline", of!(Time, drain_deadline), "from the announcement of a drain to its end [2s, or grace x 4]"),
+    row("redaction.max_input", Own(ConfigKind::Bytes, "4KiB", 256, 16 << 30), "bytes of one text in parameters; a longer one is cut [4KiB]"),
+    row("redaction.max_output", Own(ConfigKind::Bytes, "64KiB", 256, 16 << 30), "bytes of one text in thoughts, results and errors; a longer one is cut [64KiB]"),
+    row("redaction.max_items", Own(ConfigKind::Count, "1000", 1, 1_000_000), "items of one list; a longer one is cut [1000]"),
+    row("drain.grace", Registry, "from the announcement of a drain to the first close [500ms, or deadline / 4]"),
+    row("drain.deadline", Registry, "from the announcement of a drain to its end [2s, or grace x 4]"),
     row("log.level", OwnLevel, "error, warn, info or debug, which has a line for each client that is refused [info]"),
 ];
 
@@ -184,11 +163,6 @@ pub(super) fn find(key: &str) -> Option<&'static Row> {
 /// The row of the setting that a key is below, as if that were a table: `auth.key.x`.
 pub(super) fn above(key: &str) -> Option<&'static Row> {
     ROWS.iter().find(|row| key.strip_prefix(row.key).is_some_and(|rest| rest.starts_with('.')))
-}
-
-/// Whether a key is one of the registry's.
-pub(super) fn in_config(key: &str) -> bool {
-    Config::KEYS.contains(&key)
 }
 
 /// Whether there is a setting, or a table of them, of this name.

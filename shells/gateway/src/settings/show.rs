@@ -7,10 +7,9 @@ use headcount::{Config, shown};
 use super::Settings;
 use super::file::literal;
 use super::rows::{ROWS, Row};
-use super::value::{Value, over_cap_name};
+use super::value::Value;
 use crate::limits::descriptors::Descriptors;
 use crate::settings::syntax;
-use crate::wire::frames::millis;
 
 impl Settings {
     /// A file that makes these settings, except for secrets, which it only says to be set or not.
@@ -53,7 +52,7 @@ impl Settings {
         config: &Config,
         [usual, of_profile]: [&Config; 2],
     ) -> (Option<String>, String) {
-        let in_config = row.takes.of(config);
+        let in_config = row.of(config);
         let Some(given) = self.given.get(row.key) else {
             let Some(value) = in_config else {
                 return match row.takes.default_text() {
@@ -61,9 +60,9 @@ impl Settings {
                     None => (None, "not set".to_owned()),
                 };
             };
-            let source = if row.takes.of(usual).as_ref() == Some(&value) {
+            let source = if row.of(usual).as_ref() == Some(&value) {
                 "default".to_owned()
-            } else if row.takes.of(of_profile).as_ref() == Some(&value) {
+            } else if row.of(of_profile).as_ref() == Some(&value) {
                 let profile = self.given.get("profile");
                 profile.map_or_else(String::new, |given| format!("profile {}", given.text))
             } else {
@@ -98,10 +97,7 @@ impl Settings {
 /// A value of the registry's configuration as it would be given. `None`: it has none of this form.
 fn written(value: &Value) -> Option<String> {
     match value {
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bytes(bytes) => Some(syntax::show_size(*bytes).to_string()),
-        Value::Time(time) => Some(syntax::show_time(millis(*time)).to_string()),
-        Value::Policy(policy) => over_cap_name(*policy).map(str::to_owned),
+        Value::Amount(value) => Some(value.to_string()),
         _ => None,
     }
 }
@@ -157,7 +153,7 @@ mod tests {
             let (of, name) = row.key.split_once('.').unwrap_or(("", row.key));
             let table = if of.is_empty() { Some(&table) } else { table[of].as_table() };
             let has_default = row.takes.default_text().is_some()
-                || row.takes.of(&Settings::default().config(1, DESCRIPTORS).unwrap().0).is_some();
+                || row.of(&Settings::default().config(1, DESCRIPTORS).unwrap().0).is_some();
             assert_eq!(table.unwrap().contains_key(name), has_default, "{}", row.key);
             assert_eq!(
                 row.takes.default_text().is_some(),

@@ -1,13 +1,12 @@
 //! The values of settings: how each form of a row reads, checks and shows its own.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use headcount::{Config, ConfigBuilder, OverCap, Profile};
+use headcount::{Config, ConfigBuilder, ConfigError, ConfigKind, ConfigValue, Profile};
 use headcount_redaction::Policy as Redaction;
 use tracing::level_filters::LevelFilter;
 
-use super::rows::Takes;
+use super::rows::{Row, Takes};
 use super::secret_file::SecretFile;
 use super::syntax;
 use crate::auth::{Algorithm, KeySource, RoomRights};
@@ -16,16 +15,11 @@ use crate::network::sites::{Hosts, Origins};
 use crate::secret::Secret;
 use crate::telemetry::log;
 
-/// What a refused newcomer is told to wait under `limits.over_cap=refuse`.
-pub(super) const REFUSED_FOR: Duration = Duration::from_secs(5);
-
 /// A value that was read, in the form its row takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
-    Number(u32),
-    Bytes(u64),
-    Time(Duration),
-    Policy(OverCap),
+    /// Of a key of the registry, or one of the gateway's own that is written alike.
+    Amount(ConfigValue),
     Start(Profile),
     List(Proxies),
     Hosts(Hosts),
@@ -43,18 +37,52 @@ pub(super) enum Value {
     SecretFiles(Vec<SecretFile>),
 }
 
-impl Takes {
+impl Row {
+    /// How the registry writes the value; `None` for what the registry does not know.
+    pub(super) fn kind(&self) -> Option<ConfigKind> {
+        match self.takes {
+            Takes::Registry => Config::key(self.key).map(|key| key.kind),
+            _ => None,
+        }
+    }
+
     /// Reads a value; an error says what was expected.
-    pub(super) fn read(self, text: &str) -> Result<Value, &'static str> {
+    pub(super) fn read(&self, text: &str) -> Result<Value, &'static str> {
+        match self.kind() {
+            Some(kind) => amount(kind, text),
+            None => self.takes.read(text),
+        }
+    }
+
+    /// Gives a value to the registry; one that is the gateway's own goes nowhere.
+    pub(super) fn set(&self, builder: ConfigBuilder, value: &Value) -> ConfigBuilder {
+        match (self.takes, value) {
+            (Takes::Registry, Value::Amount(value)) => match builder.set(self.key, *value) {
+                Ok(builder) => builder,
+                // Values are made by the kind of their row.
+                Err(error) => unreachable!("{}: {error}", self.key),
+            },
+            _ => builder,
+        }
+    }
+
+    /// The value in a configuration; `None` for what the registry does not know.
+    pub(super) fn of(&self, config: &Config) -> Option<Value> {
+        match self.takes {
+            Takes::Registry => config.get(self.key).map(Value::Amount),
+            _ => None,
+        }
+    }
+}
+
+impl Takes {
+    fn read(self, text: &str) -> Result<Value, &'static str> {
         let bare = syntax::unquoted(text);
         match self {
-            Self::Count(..) => syntax::count(bare).map(Value::Number),
-            Self::Percent(..) => syntax::percent(bare).map(Value::Number),
-            Self::Rate(..) | Self::OwnRate => syntax::rate(bare).map(Value::Number),
-            Self::Size(..) | Self::OwnSize(..) => syntax::size(bare).map(Value::Bytes),
-            Self::Time(..) | Self::OwnTime(..) => syntax::time(bare).map(Value::Time),
-            Self::Policy(..) => over_cap(bare).map(Value::Policy),
-            Self::Start => profile(bare).map(Value::Start),
+            // Its kind is the key's.
+            Self::Registry => Err("a value of the registry"),
+            Self::Own(kind, ..) => amount(kind, text),
+            Self::Start => bare.parse().map(Value::Start).map_err(expected),
             Self::OwnList => Proxies::parse(text).map(Value::List),
             Self::OwnHosts => Hosts::parse(text).map(Value::Hosts),
             Self::OwnOrigins => Origins::parse(text).map(Value::Origins),
@@ -71,7 +99,6 @@ impl Takes {
             Self::OwnLevel => level(bare).map(Value::Level),
             Self::OwnFlag(_) => syntax::flag(bare).map(Value::Flag),
             Self::OwnWords(_) => words(text).map(Value::Words),
-            Self::OwnCount(..) => syntax::count(bare).map(Value::Number),
             Self::OwnSecret if bare.is_empty() => Err("a text that is not empty"),
             Self::OwnSecret => Ok(Value::Secret(Secret::new(bare))),
             Self::OwnSecretFile if bare.is_empty() => Err("the path of a file"),
@@ -88,74 +115,6 @@ impl Takes {
         }
     }
 
-    /// The lowest value of this form that the registry takes for all of its keys that have an upper
-    /// bound in another key.
-    pub(super) const fn lowest(self) -> Value {
-        match self {
-            Self::Size(..) => Value::Bytes(1),
-            Self::Time(..) => Value::Time(Duration::from_millis(1)),
-            _ => Value::Number(1),
-        }
-    }
-
-    /// Gives a value of this form to the registry; one that is the gateway's own goes nowhere.
-    pub(super) fn set(self, builder: ConfigBuilder, value: &Value) -> ConfigBuilder {
-        match (self, value) {
-            (
-                Self::Count(set, _) | Self::Percent(set, _) | Self::Rate(set, _),
-                Value::Number(number),
-            ) => set(builder, *number),
-            (Self::Size(set, _), Value::Bytes(bytes)) => set(builder, *bytes),
-            (Self::Time(set, _), Value::Time(time)) => set(builder, *time),
-            (Self::Policy(set, _), Value::Policy(policy)) => set(builder, *policy),
-            (
-                Self::Count(..)
-                | Self::Percent(..)
-                | Self::Rate(..)
-                | Self::Size(..)
-                | Self::Time(..)
-                | Self::Policy(..),
-                _,
-            ) => {
-                // Values are made by the form of their row.
-                unreachable!("a value of another form than its row takes")
-            }
-            _ => builder,
-        }
-    }
-
-    /// The value in a configuration; `None` for what the registry does not know.
-    pub(super) fn of(self, config: &Config) -> Option<Value> {
-        match self {
-            Self::Count(_, get) | Self::Percent(_, get) | Self::Rate(_, get) => {
-                Some(Value::Number(get(config)))
-            }
-            Self::Size(_, get) => Some(Value::Bytes(get(config))),
-            Self::Time(_, get) => Some(Value::Time(get(config))),
-            Self::Policy(_, get) => Some(Value::Policy(get(config))),
-            Self::Start
-            | Self::OwnRate
-            | Self::OwnList
-            | Self::OwnHosts
-            | Self::OwnAlgorithm
-            | Self::OwnNames
-            | Self::OwnRooms
-            | Self::OwnKeySetFile
-            | Self::OwnKeySetUrl
-            | Self::OwnSecretFiles
-            | Self::OwnOrigins
-            | Self::OwnTime(..)
-            | Self::OwnSize(..)
-            | Self::OwnLevel
-            | Self::OwnFlag(_)
-            | Self::OwnWords(_)
-            | Self::OwnCount(..)
-            | Self::OwnSecret
-            | Self::OwnSecretFile
-            | Self::Address(_) => None,
-        }
-    }
-
     /// The default of what the registry does not know.
     pub(super) fn default(self) -> Option<Value> {
         self.default_text().and_then(|text| self.read(&text).ok())
@@ -164,19 +123,15 @@ impl Takes {
     /// The same as it would be written.
     pub(super) fn default_text(self) -> Option<String> {
         match self {
-            Self::OwnRate => Some("0".to_owned()),
             Self::OwnList | Self::OwnNames | Self::OwnRooms => Some("[]".to_owned()),
             Self::OwnAlgorithm => Some(Algorithm::Hs256.to_string()),
-            Self::OwnTime(default, ..) | Self::OwnSize(default, ..) | Self::Address(default) => {
-                Some(default.to_owned())
-            }
+            Self::Own(_, default, ..) | Self::Address(default) => Some(default.to_owned()),
             Self::OwnLevel => Some(log::LEVEL.to_string()),
             Self::OwnFlag(default) => Some(default.to_string()),
             Self::OwnWords(default) => {
                 let words: Vec<_> = default.iter().map(|word| format!("\"{word}\"")).collect();
                 Some(format!("[{}]", words.join(", ")))
             }
-            Self::OwnCount(default, ..) => Some(default.to_string()),
             _ => None,
         }
     }
@@ -188,21 +143,28 @@ impl Takes {
 
     /// The bounds of a row of the gateway's own that the value is not within.
     pub(super) fn range_missed(self, value: &Value) -> Option<(String, String)> {
-        match (self, value) {
-            (Self::OwnTime(_, min, max), Value::Time(time)) => {
-                let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-                let show = |millis| syntax::show_time(millis).to_string();
-                (!(min..=max).contains(&millis)).then(|| (show(min), show(max)))
-            }
-            (Self::OwnSize(_, min, max), Value::Bytes(bytes)) => {
-                let show = |bytes| syntax::show_size(bytes).to_string();
-                (!(min..=max).contains(bytes)).then(|| (show(min), show(max)))
-            }
-            (Self::OwnCount(_, min, max), Value::Number(number)) => {
-                (!(min..=max).contains(number)).then(|| (min.to_string(), max.to_string()))
-            }
-            _ => None,
-        }
+        let (Self::Own(kind, _, min, max), Value::Amount(value)) = (self, value) else {
+            return None;
+        };
+        let is_within = value.amount().is_some_and(|amount| (min..=max).contains(&amount));
+        (!is_within).then(|| (shown(kind, min), shown(kind, max)))
+    }
+}
+
+/// An amount, in the unit of the range of its kind, as it would be written.
+pub(super) fn shown(kind: ConfigKind, amount: u64) -> String {
+    kind.value_of(amount).map_or_else(|| amount.to_string(), |value| value.to_string())
+}
+
+fn amount(kind: ConfigKind, text: &str) -> Result<Value, &'static str> {
+    kind.parse(syntax::unquoted(text)).map(Value::Amount).map_err(expected)
+}
+
+/// What the registry expected in place of a text that it can't read.
+const fn expected(error: ConfigError) -> &'static str {
+    match error {
+        ConfigError::Unreadable { expected } => expected,
+        _ => "another value",
     }
 }
 
@@ -224,15 +186,6 @@ fn words(text: &str) -> Result<Vec<String>, &'static str> {
     })
 }
 
-fn over_cap(text: &str) -> Result<OverCap, &'static str> {
-    match text {
-        "evict-unresponsive-then-oldest" => Ok(OverCap::EvictUnresponsiveThenOldest),
-        "evict-oldest" => Ok(OverCap::EvictOldest),
-        "refuse" => Ok(OverCap::Refuse { retry_after: REFUSED_FOR }),
-        _ => Err("evict-unresponsive-then-oldest, evict-oldest or refuse"),
-    }
-}
-
 fn level(text: &str) -> Result<LevelFilter, &'static str> {
     match text {
         "error" => Ok(LevelFilter::ERROR),
@@ -240,27 +193,5 @@ fn level(text: &str) -> Result<LevelFilter, &'static str> {
         "info" => Ok(LevelFilter::INFO),
         "debug" => Ok(LevelFilter::DEBUG),
         _ => Err("error, warn, info or debug"),
-    }
-}
-
-/// As [`over_cap`] reads it.
-pub(super) const fn over_cap_name(policy: OverCap) -> Option<&'static str> {
-    match policy {
-        OverCap::EvictUnresponsiveThenOldest => Some("evict-unresponsive-then-oldest"),
-        OverCap::EvictOldest => Some("evict-oldest"),
-        OverCap::Refuse { .. } => Some("refuse"),
-        _ => None,
-    }
-}
-
-fn profile(text: &str) -> Result<Profile, &'static str> {
-    match text {
-        "development" => Ok(Profile::Development),
-        "test" => Ok(Profile::Test),
-        "ci" => Ok(Profile::Ci),
-        "staging" => Ok(Profile::Staging),
-        "production" => Ok(Profile::Production),
-        "origin" => Ok(Profile::Origin),
-        _ => Err("development, test, ci, staging, production or origin"),
     }
 }

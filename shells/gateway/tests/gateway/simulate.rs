@@ -22,6 +22,25 @@ fn the_report_is_on_stdout_alone_and_the_same_twice() {
 }
 
 #[test]
+fn the_registry_of_a_settings_file_is_simulated() {
+    let name = format!("headcount-simulate-{}.toml", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let settings = "[limits]\nconnections = 3\n[rooms]\nopen = [\"lobby\"]\n";
+    std::fs::write(&path, settings).unwrap();
+    let file = path.to_str().unwrap();
+    let (code, report, progress) = run(&["tab-flood", "--scale", "2", "--config", file]);
+    assert_eq!(code, Some(0), "{progress}");
+    let most = report.lines().find(|line| line.contains("most at once")).unwrap();
+    assert_eq!(most.split_whitespace().last(), Some("3"), "{report}");
+
+    std::fs::write(&path, "[limits]\nconnections = \"three\"\n").unwrap();
+    let (code, report, sentence) = run(&["tab-flood", "--config", file]);
+    assert_eq!((code, report.as_str()), (Some(2), ""));
+    assert!(sentence.contains(":2: limits.connections") && sentence.contains("a whole number"));
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
 fn the_plot_is_written() {
     let path = std::env::temp_dir().join(format!("headcount-plot-{}.svg", std::process::id()));
     let (code, _, stderr) =

@@ -4,7 +4,6 @@ use headcount::UserId;
 
 use crate::admin::call::{Field, Shape};
 use crate::admin::decode::address::parse_user;
-use crate::settings::syntax;
 use crate::wire::identity::hex;
 use crate::wire::problem::Problem;
 
@@ -55,7 +54,9 @@ impl Query {
             match &*name {
                 "user" => read.user = Some(parse_user("user", &value)?),
                 "limit" => {
-                    let limit = syntax::count(&value).ok().map(|limit| limit as usize);
+                    // Digits only: `parse` alone would take a sign.
+                    let digits = value.bytes().all(|byte| byte.is_ascii_digit()).then_some(&value);
+                    let limit = digits.and_then(|digits| digits.parse().ok());
                     let limit = limit.filter(|limit| (1..=MAX_LIMIT).contains(limit));
                     read.limit = limit.ok_or_else(|| {
                         bad(format!("limit must be a number between 1 and {MAX_LIMIT}"))
