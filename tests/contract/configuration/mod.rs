@@ -8,6 +8,7 @@ mod key;
 mod limits;
 mod runs;
 mod times;
+mod values;
 mod whole;
 
 use std::collections::BTreeSet;
