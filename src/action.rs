@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 use core::ops::Range;
+use core::str::Utf8Error;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -201,7 +202,6 @@ pub struct Position {
 /// What becomes of a message when there is no room or no time for all of them. It decides what is
 /// let go, never the order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Class {
     /// Handed out, or told as lost, to each connection that follows the stream when it is sent and
     /// stays, and to each that resumes from before it. One that joins later as a newcomer is
@@ -268,6 +268,15 @@ impl Message {
         Self { payload, text: true, class: Class::Critical, except: None }
     }
 
+    /// A text message whose payload is not copied.
+    ///
+    /// # Errors
+    /// The payload is not UTF-8.
+    pub fn from_utf8(payload: Bytes) -> Result<Self, Utf8Error> {
+        str::from_utf8(&payload)?;
+        Ok(Self { payload, text: true, class: Class::Critical, except: None })
+    }
+
     /// A binary message.
     #[must_use]
     pub fn binary(payload: impl Into<Bytes>) -> Self {
@@ -298,21 +307,6 @@ impl Message {
         self
     }
 
-    #[cfg(feature = "journal")]
-    pub(crate) const fn from_parts(
-        payload: Bytes,
-        text: bool,
-        class: Class,
-        except: Option<ConnId>,
-    ) -> Self {
-        Self { payload, text, class, except }
-    }
-
-    #[cfg(feature = "journal")]
-    pub(crate) const fn class_ref(&self) -> &Class {
-        &self.class
-    }
-
     pub(crate) const fn is_droppable(&self) -> bool {
         matches!(self.class, Class::Droppable)
     }
@@ -340,8 +334,16 @@ impl Message {
         self.except == Some(conn)
     }
 
-    pub(crate) const fn excluded(&self) -> Option<ConnId> {
+    /// The connection that is left out; see [`Message::except`].
+    #[must_use]
+    pub const fn excluded(&self) -> Option<ConnId> {
         self.except
+    }
+
+    /// Its class; see [`Message::class`].
+    #[must_use]
+    pub const fn class_ref(&self) -> &Class {
+        &self.class
     }
 
     /// What it is charged wherever bytes are bounded: its length plus [`MESSAGE_OVERHEAD`].

@@ -359,7 +359,6 @@ keys! {
 /// is exact. A newcomer whose own limit takes more than 64 at once has those go that were admitted
 /// first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum OverCap {
     /// One of the user's own connections makes room: one that owes an answer to a ping, or else the
     /// one whose peer has been silent longest. It is closed with a terminal code, or two tabs would

@@ -248,6 +248,18 @@ impl Principal {
     pub fn label(&self) -> Option<&str> {
         self.label.as_deref()
     }
+
+    /// When the credentials expire; `None`: never.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.expires_at).filter(|at| *at != Timestamp::MAX)
+    }
+
+    /// The limit of open connections that comes with the credentials; `None`: the configuration's.
+    #[must_use]
+    pub const fn max_connections(&self) -> Option<NonZeroU32> {
+        self.max_connections
+    }
 }
 
 impl fmt::Debug for Principal {

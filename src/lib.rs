@@ -275,8 +275,8 @@
 //!
 //! Read [`Action`] first, then [`Registry`]; [`Config`] has every limit and every time, with its
 //! default. The crate is `no_std` with `alloc`; it needs atomics of pointer width. Feature `std`
-//! (on by default) adds [`Clock`]. Feature
-//! `journal` adds the module of this name: a registry that records its inputs, and their replay.
+//! (on by default) adds [`Clock`]. A [`Tap`] sees every input and every action: the crate
+//! `headcount-journal` records them, and replays them.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -293,8 +293,6 @@ mod departed;
 mod ends;
 mod error;
 mod id;
-#[cfg(feature = "journal")]
-pub mod journal;
 mod log;
 mod profile;
 mod random;
@@ -305,6 +303,7 @@ mod session;
 mod stats;
 mod store;
 mod stream;
+mod tap;
 mod text;
 mod time;
 mod waiting;
@@ -332,6 +331,7 @@ pub use stats::{
     Admitted, ConnState, Delivery, Flow, Impact, Joined, Notice, OpenedRun, Pressure, Recovered,
     Stats, Stored,
 };
+pub use tap::{Input, Tap};
 pub use text::{Shown, is_hidden, shown};
 #[cfg(feature = "std")]
 pub use time::Clock;

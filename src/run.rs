@@ -25,7 +25,6 @@ key! {
 
 /// What happened in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum RunEventKind {
     /// The run was opened: its first event.
     Started,
@@ -46,9 +45,8 @@ pub enum RunEventKind {
 }
 
 impl RunEventKind {
-    /// In their order.
-    #[cfg(feature = "journal")]
-    pub(crate) const ALL: [Self; 8] = [
+    /// All of them, in the order in which they are declared.
+    pub const ALL: [Self; 8] = [
         Self::Started,
         Self::Thinking,
         Self::ToolExecuting,
@@ -78,7 +76,6 @@ pub enum RunFailure {
 
 /// What an application reports of a run. Payloads are opaque.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum RunEvent<'a> {
     /// The agent thinks.
     Thinking(Bytes),
@@ -116,7 +113,9 @@ pub enum RunEvent<'a> {
 }
 
 impl RunEvent<'_> {
-    pub(crate) const fn kind(&self) -> Option<RunEventKind> {
+    /// The kind of event; `None`: text.
+    #[must_use]
+    pub const fn kind(&self) -> Option<RunEventKind> {
         Some(match self {
             Self::Thinking(_) => RunEventKind::Thinking,
             Self::ToolExecuting { .. } => RunEventKind::ToolExecuting,

@@ -83,17 +83,6 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// Whatever is written through it is [`shown`].
-#[cfg(feature = "journal")]
-pub(crate) struct Showing<'a, 'b>(pub(crate) &'a mut Formatter<'b>);
-
-#[cfg(feature = "journal")]
-impl fmt::Write for Showing<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        write!(self.0, "{}", shown(text))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;

@@ -11,8 +11,7 @@ use crate::store::{Names, Ring, Table, key};
 /// Where a socket comes from, for [`Registry::reserve`](crate::Registry::reserve): sockets of one
 /// source share `limits.pending_per_source` places.
 ///
-/// It is made of an address, and is only ever compared: there is no way back to the address, and
-/// `Debug` does not print it. An IPv4 address counts as a whole. So does an IPv4-mapped IPv6
+/// It is made of an address, which the registry only compares, and `Debug` does not print. An IPv4 address counts as a whole. So does an IPv4-mapped IPv6
 /// address, as that IPv4 address. Any other IPv6 address counts by its /64, for a client that has
 /// one address of a /64 has all of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,9 +21,8 @@ pub struct Source(Address);
 enum Address {
     V4(u32),
     V6(u64),
-    /// In a replay: what a journal says instead of an address.
-    #[cfg(feature = "journal")]
-    Pseudonym(u64),
+    /// No address, but a number that stands for one.
+    Opaque(u64),
 }
 
 impl From<IpAddr> for Source {
@@ -42,26 +40,31 @@ impl fmt::Debug for Source {
     }
 }
 
-#[cfg(feature = "journal")]
 impl Source {
-    pub(crate) const fn from_pseudonym(pseudonym: u64) -> Self {
-        Self(Address::Pseudonym(pseudonym))
+    /// A source without an address, such as a peer behind a Unix socket, or one that a replay knows by a
+    /// pseudonym. Sockets with the same number are of one source, which no address is.
+    #[must_use]
+    pub const fn opaque(number: u64) -> Self {
+        Self(Address::Opaque(number))
     }
 
-    /// What a journal said; `None` for a source that is made of an address.
-    pub(crate) const fn pseudonym(self) -> Option<u64> {
+    /// The number of an opaque source; `None` for one that is made of an address.
+    #[must_use]
+    pub const fn opaque_number(self) -> Option<u64> {
         match self.0 {
-            Address::Pseudonym(pseudonym) => Some(pseudonym),
+            Address::Opaque(number) => Some(number),
             Address::V4(_) | Address::V6(_) => None,
         }
     }
 
-    /// What a journal hashes in the place of the address.
-    pub(crate) fn to_bytes(self) -> [u8; 9] {
+    /// Bytes that are the same for the same source and no other, for a keyed hash. They hold the
+    /// address.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 9] {
         let (kind, bits) = match self.0 {
             Address::V4(bits) => (4, bits.into()),
             Address::V6(bits) => (6, bits),
-            Address::Pseudonym(bits) => (0, bits),
+            Address::Opaque(bits) => (0, bits),
         };
         let mut bytes = [kind; 9];
         bytes[1..].copy_from_slice(&u64::to_le_bytes(bits));

@@ -7,7 +7,7 @@
 
 #![no_main]
 
-use headcount::journal::{Input, JournalError, Reader, Recording, Replay};
+use headcount_journal::{Recorder, OwnedInput, JournalError, Reader, Recording, Replay};
 use headcount::{Config, Registry, Timestamp};
 use libfuzzer_sys::fuzz_target;
 
@@ -27,6 +27,11 @@ fn checksum(before: u32, parts: &[&[u8]]) -> u32 {
     !crc
 }
 
+/// What was recorded since the last call.
+fn take(registry: &mut Registry) -> &[u8] {
+    registry.tap_mut::<Recorder>().map_or(&[], Recorder::take)
+}
+
 /// A journal whose first record is a registry's own, and whose others are these bodies.
 fn journal(flags: u8, bodies: &[&[u8]]) -> Vec<u8> {
     let config = Config::builder(u64::from(flags))
@@ -44,7 +49,7 @@ fn journal(flags: u8, bodies: &[&[u8]]) -> Vec<u8> {
     if flags & 2 > 0 {
         recording = recording.with_payloads();
     }
-    let mut journal = Registry::with_journal(config, recording).take_journal().to_vec();
+    let mut journal = take(&mut Recorder::registry(config, recording)).to_vec();
     let preamble = b"headcount journal\n".len();
     let mut chain = u32::from_le_bytes(journal[preamble + 5..preamble + 9].try_into().unwrap());
     for body in bodies {
@@ -59,7 +64,7 @@ fn journal(flags: u8, bodies: &[&[u8]]) -> Vec<u8> {
 }
 
 /// All inputs, and how the journal ends. `None`: more payload than this target wants to fill.
-fn read(journal: &[u8]) -> Option<(Vec<(Timestamp, Input)>, Result<(), JournalError>)> {
+fn read(journal: &[u8]) -> Option<(Vec<(Timestamp, OwnedInput)>, Result<(), JournalError>)> {
     let mut reader = match Reader::new(journal) {
         Ok(reader) => reader,
         Err(error) => return Some((Vec::new(), Err(error))),
@@ -70,11 +75,11 @@ fn read(journal: &[u8]) -> Option<(Vec<(Timestamp, Input)>, Result<(), JournalEr
         match reader.next_input() {
             Ok(Some((at, input))) => {
                 payload_bytes += match &input {
-                    Input::Send { message, .. } | Input::Reply { message, .. } => {
+                    OwnedInput::Send { message, .. } | OwnedInput::Reply { message, .. } => {
                         message.payload().len()
                     }
-                    Input::OpenRun { payload, .. } => payload.len(),
-                    Input::RunEvent { event, .. } => event.payload().len(),
+                    OwnedInput::OpenRun { payload, .. } => payload.len(),
+                    OwnedInput::RunEvent { event, .. } => event.payload().len(),
                     _ => 0,
                 };
                 if payload_bytes > MOST_PAYLOAD_BYTES {
@@ -93,20 +98,20 @@ fn read(journal: &[u8]) -> Option<(Vec<(Timestamp, Input)>, Result<(), JournalEr
 }
 
 /// What is polled depends on what there is, and is no input of its own when it is recorded again.
-fn is_call(input: &Input) -> bool {
-    !matches!(input, Input::Polled { .. } | Input::Noticed { .. })
+fn is_call(input: &OwnedInput) -> bool {
+    !matches!(input, OwnedInput::Polled { .. } | OwnedInput::Noticed { .. })
 }
 
-fn live_again(config: &Config, inputs: &[(Timestamp, Input)]) {
+fn live_again(config: &Config, inputs: &[(Timestamp, OwnedInput)]) {
     let whole = Recording::new(2).with_names().with_payloads();
-    let mut registry = Registry::with_journal(config.clone(), whole);
+    let mut registry = Recorder::registry(config.clone(), whole);
     for (at, input) in inputs {
         input.apply(&mut registry, *at, |action| _ = action.cost());
         if let Err(violation) = registry.check() {
             panic!("after {input}: {violation}");
         }
     }
-    let again = registry.take_journal().to_vec();
+    let again = take(&mut registry).to_vec();
     let (again, end) = read(&again).expect("no larger than before");
     assert_eq!(end, Ok(()));
     let calls = inputs.iter().filter(|(_, input)| is_call(input));

@@ -9,11 +9,12 @@ use crate::session::SessionKey;
 use crate::stats::{Admitted, Notice};
 use crate::store::{Rate, TokenBucket};
 use crate::stream::{Owner, Stream};
+use crate::tap::Input;
 use crate::time::Timestamp;
 use crate::waiting::Source;
 
 use super::eviction::Plan;
-use super::{Registry, Resume, record};
+use super::{Registry, Resume};
 
 /// What an admission does, decided in full before anything is done.
 struct Admission {
@@ -45,8 +46,7 @@ impl Registry {
     /// cleanups of sockets that were never admitted wait to be polled: close the socket.
     #[must_use = "a handle that is dropped keeps its place until its deadline"]
     pub fn reserve(&mut self, now: Timestamp, source: Option<Source>) -> Result<ConnId, Refused> {
-        record!(self, now, reserve(source));
-        self.advance(now);
+        self.enter(now, Input::Reserve { source });
         let records = u64::from(self.config.pending) + u64::from(self.config.closing);
         if u64::from(self.counters.pending) >= records {
             return Err(Refused::Pending);
@@ -98,8 +98,7 @@ impl Registry {
     /// # Errors
     /// [`UnknownConn`] for a dead handle.
     pub fn upgraded(&mut self, now: Timestamp, conn: ConnId) -> Result<(), UnknownConn> {
-        record!(self, now, upgraded(conn));
-        self.advance(now);
+        self.enter(now, Input::Upgraded { conn });
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
         let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
@@ -150,8 +149,7 @@ impl Registry {
         resume: Option<Resume>,
     ) -> Result<Admitted, Refused> {
         let resume = resume.map(|resume| self.before_character(&who, resume));
-        record!(self, now, connect(conn, &who, resume.as_ref()));
-        self.advance(now);
+        self.enter(now, Input::Connect { conn, who: &who, resume: resume.as_ref() });
         let slot = self.conns.resolve(conn).ok_or(Refused::UnknownConn)?;
         match self.conns.hot(slot).state {
             State::Pending => {}
@@ -177,8 +175,7 @@ impl Registry {
         resume: Option<Resume>,
     ) -> Result<(ConnId, Admitted), Refused> {
         let resume = resume.map(|resume| self.before_character(&who, resume));
-        record!(self, now, admit(&who, resume.as_ref()));
-        self.advance(now);
+        self.enter(now, Input::Admit { who: &who, resume: resume.as_ref() });
         let admission = self.decide(&who, resume.as_ref())?;
         let serial = self.next_serial();
         let slot = self.conns.insert(serial, self.now, self.attended());

@@ -9,13 +9,14 @@ use crate::session::SessionKey;
 use crate::stats::Notice;
 use crate::store::SlotKey;
 use crate::stream::{MassClose, StreamKey};
+use crate::tap::Input;
 use crate::time::Timestamp;
 
 use super::owned_action::OwnedAction;
 use super::poll::Passes;
 use super::ready::Ready;
 use super::timer::Timer;
-use super::{Registry, Target, record};
+use super::{Registry, Target};
 
 /// Closing all connections that were there at the call.
 #[derive(Clone, Hash)]
@@ -41,8 +42,7 @@ impl Registry {
     /// [`CloseReason::PeerClosed`] is for the peer's own close frame: nothing is handed out before
     /// the `Close`, at which the shell echoes the peer's code.
     pub fn close(&mut self, now: Timestamp, target: Target<'_>, reason: CloseReason) -> u32 {
-        record!(self, now, close(&target, reason));
-        self.advance(now);
+        self.enter(now, Input::Close { to: target, reason });
         match target {
             Target::Conn(conn) => match self.conns.resolve(conn) {
                 Some(slot) => u32::from(self.begin_close(slot, reason)),

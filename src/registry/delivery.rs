@@ -10,6 +10,7 @@ use crate::room::RoomKey;
 use crate::run::Runs;
 use crate::stats::{Delivery, Joined, Notice, Recovered, Stored};
 use crate::stream::{FanOut, Owner, Stream, StreamKey};
+use crate::tap::Input;
 use crate::time::Timestamp;
 
 use super::eviction::excess;
@@ -17,7 +18,7 @@ use super::owned_action::{OwnedAction, OwnedBody};
 use super::poll::{Lent, Passes};
 use super::ready::Ready;
 use super::timer::Timer;
-use super::{Registry, Target, record};
+use super::{Registry, Target};
 
 /// A message on its way over the table of connections.
 #[derive(Clone, Hash)]
@@ -39,8 +40,7 @@ impl Registry {
     ///
     /// Never fails: [`Delivery`] says what the call found, down to nobody.
     pub fn send(&mut self, now: Timestamp, to: Target<'_>, message: Message) -> Delivery {
-        record!(self, now, send(&to, &message));
-        self.advance(now);
+        self.enter(now, Input::Send { to, message: &message });
         let mut delivery = Delivery::default();
         match to {
             Target::Conn(conn) if message.excludes(conn) => {}
@@ -87,8 +87,7 @@ impl Registry {
         conn: ConnId,
         message: Message,
     ) -> Result<(), ReplyError> {
-        record!(self, now, reply(conn, &message));
-        self.advance(now);
+        self.enter(now, Input::Reply { conn, message: &message });
         self.enqueue_direct(conn, message)
     }
 
@@ -245,8 +244,7 @@ impl Registry {
         room: &RoomId,
         since: Option<Position>,
     ) -> Result<Joined, JoinError> {
-        record!(self, now, join(conn, room, since));
-        self.advance(now);
+        self.enter(now, Input::Join { conn, room, since });
         let slot = self.open_slot(conn).ok_or(JoinError::UnknownConn)?;
         let known = self.rooms.find(room);
         if let Some(key) = known.map(|room| self.rooms.get(room).stream)
@@ -309,8 +307,7 @@ impl Registry {
         room: Option<&RoomId>,
         offset: u64,
     ) -> Result<(), AcknowledgeError> {
-        record!(self, now, acknowledge(conn, room, offset));
-        self.advance(now);
+        self.enter(now, Input::Acknowledge { conn, room, offset });
         let slot = self.open_slot(conn).ok_or(AcknowledgeError::UnknownConn)?;
         let key = match room {
             None => self.sessions.get(self.conns.session(slot)).stream,
@@ -342,8 +339,7 @@ impl Registry {
         conn: ConnId,
         room: &RoomId,
     ) -> Result<bool, UnknownConn> {
-        record!(self, now, leave(conn, room));
-        self.advance(now);
+        self.enter(now, Input::Leave { conn, room });
         let slot = self.open_slot(conn).ok_or(UnknownConn)?;
         let Some(room) = self.rooms.find(room) else { return Ok(false) };
         let key = self.rooms.get(room).stream;

@@ -11,11 +11,12 @@ use crate::error::UnknownConn;
 use crate::id::{ConnId, UserId};
 use crate::stats::Notice;
 use crate::store::{Budget, scale};
+use crate::tap::Input;
 use crate::time::{Deadline, Timestamp};
 
+use super::Registry;
 use super::poll::{Lent, Passes};
 use super::ready::Ready;
-use super::{Registry, record};
 
 /// A drain under way. Every instant of it is a function of this and of the connection, so there is
 /// nothing to schedule and nothing to undo.
@@ -71,8 +72,7 @@ impl Registry {
     /// `deadline` from now (`None`: `drain.deadline`), when whatever is left of them gets its
     /// `Cleanup`. A second call sets a new end.
     pub fn drain(&mut self, now: Timestamp, deadline: Option<Duration>) {
-        record!(self, now, drain(deadline));
-        self.advance(now);
+        self.enter(now, Input::Drain { deadline });
         let ends = Deadline::after(self.now, deadline.unwrap_or(self.config.drain_deadline));
         self.drains = self.drains.wrapping_add(1).max(1);
         let walk = TableWalk::of_present(&self.conns, self.last_serial);
@@ -90,8 +90,7 @@ impl Registry {
     /// Ends a drain early: who was not closed by now stays, and newcomers are welcome again.
     /// `false`: there was none.
     pub fn cancel_drain(&mut self, now: Timestamp) -> bool {
-        record!(self, now, cancel_drain());
-        self.advance(now);
+        self.enter(now, Input::CancelDrain);
         self.cancel_turn(Ready::Drain);
         self.drain.take().is_some()
     }
@@ -174,8 +173,7 @@ impl Registry {
         conn: ConnId,
         expires_at: Option<Timestamp>,
     ) -> Result<(), UnknownConn> {
-        record!(self, now, refresh(conn, expires_at));
-        self.advance(now);
+        self.enter(now, Input::Refresh { conn, expires_at });
         let slot = self.open_slot(conn).ok_or(UnknownConn)?;
         self.conns.cold_mut(slot).expires_at = expires_at.unwrap_or(Timestamp::MAX);
         self.arm(slot);
@@ -186,8 +184,7 @@ impl Registry {
     /// left to resume. The answer is how many connections are closed. Costs O(the user's sessions,
     /// connections and log entries).
     pub fn revoke(&mut self, now: Timestamp, user: &UserId) -> u32 {
-        record!(self, now, revoke(user));
-        self.advance(now);
+        self.enter(now, Input::Revoke { user });
         let Some(user) = self.sessions.find_user(user) else { return 0 };
         let (mut closed, mut next) = (0, self.sessions.first_of(user));
         while let Some(session) = next {

@@ -58,8 +58,7 @@ impl Registry {
             to_trim,
             entries_moved: _,
             steps: _,
-            #[cfg(feature = "journal")]
-                recorder: _,
+            tapped: _,
         } = self;
         (config, now, pauses, conns, waiting, sessions, rooms, runs, evictable).hash(&mut state);
         streams.hash(&mut state);

@@ -5,7 +5,6 @@ use crate::id::{ConnId, RoomId, SessionId, ThreadId, UserId};
 
 /// Whom a `send` or a `close` is for.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
 pub enum Target<'a> {
     /// One connection: direct, in no stream, never resumed.
     Conn(ConnId),
@@ -29,7 +28,6 @@ pub enum Target<'a> {
 /// `heartbeat.pong_timeout` together costs its connection, and neither `limits.frame_deadline` nor
 /// `limits.byte_rate` ever acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Inbound {
     /// A whole data message, text or binary, one of several frames included: the end of the message
     /// in progress. It takes a token of `limits.message_rate`.

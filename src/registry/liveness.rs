@@ -7,11 +7,12 @@ use crate::id::ConnId;
 use crate::session::SessionKey;
 use crate::stats::{Flow, Notice};
 use crate::store::{Budget, Rate};
+use crate::tap::Input;
 use crate::time::{Deadline, Timestamp};
 
 use super::owned_action::OwnedAction;
 use super::timer::Timer;
-use super::{Inbound, Registry, record};
+use super::{Inbound, Registry};
 
 impl Registry {
     /// Something came in: a sign of life, unless it is answered [`Flow::Paused`]. Costs O(1),
@@ -32,8 +33,7 @@ impl Registry {
         conn: ConnId,
         inbound: Inbound,
     ) -> Result<Flow, InboundError> {
-        record!(self, now, message(conn, inbound));
-        self.advance(now);
+        self.enter(now, Input::Message { conn, inbound });
         let slot = self.conns.resolve(conn).ok_or(InboundError::UnknownConn)?;
         let hot = self.conns.hot_mut(slot);
         let open = match hot.state {
@@ -233,8 +233,7 @@ impl Registry {
         conn: ConnId,
         total: u64,
     ) -> Result<Flow, UnknownConn> {
-        record!(self, now, flushed(conn, total));
-        self.advance(now);
+        self.enter(now, Input::Flushed { conn, total });
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
         let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
@@ -283,8 +282,7 @@ impl Registry {
     /// # Errors
     /// [`UnknownConn`] for a dead handle.
     pub fn disconnect(&mut self, now: Timestamp, conn: ConnId) -> Result<(), UnknownConn> {
-        record!(self, now, disconnect(conn));
-        self.advance(now);
+        self.enter(now, Input::Disconnect { conn });
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
         let (hot, cold) = self.conns.both_mut(slot);
         match hot.state {
@@ -309,8 +307,7 @@ impl Registry {
     /// Costs O(`tick_budget`). The last deadline acts as a whole: it may exceed the budget by the entries
     /// of one log, of one run, or of one window.
     pub fn tick(&mut self, now: Timestamp) {
-        record!(self, now, tick());
-        self.advance(now);
+        self.enter(now, Input::Tick);
         let now = self.now;
         let mut budget = Budget::of_deadlines(self.config.tick_budget);
         self.force_close(&mut budget);

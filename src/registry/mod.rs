@@ -38,8 +38,6 @@ use crate::config::Config;
 use crate::conn::{Conns, OfState};
 use crate::ends::{RoomEnd, RunEnd, SessionEnd};
 use crate::id::ConnId;
-#[cfg(feature = "journal")]
-use crate::journal::Attached;
 use crate::random::{Purpose, one_way};
 use crate::room::Rooms;
 use crate::run::Runs;
@@ -47,6 +45,7 @@ use crate::session::Sessions;
 use crate::stats::Notice;
 use crate::store::{Links, Ring, Steps, Table, Timers, TokenBucket, mix};
 use crate::stream::{Stream, StreamKey};
+use crate::tap::{Input, Tap, Tapped};
 use crate::time::Timestamp;
 use crate::waiting::Waiting;
 
@@ -67,19 +66,6 @@ pub use self::survey::Survey;
 use self::timer::Timer;
 pub use self::user::{UserScope, Within};
 
-/// Writes an input down, if this registry keeps a journal: the first thing that a door does, with
-/// what it was given.
-macro_rules! record {
-    ($registry:expr, $now:expr, $door:ident($($given:expr),*)) => {
-        #[cfg(feature = "journal")]
-        if let Some(recorder) = $registry.recorder.get_mut() {
-            recorder.$door($now, $($given),*);
-        }
-    };
-}
-
-use record;
-
 /// The truth about who is connected. See the [crate docs](crate) for the loop and the contract.
 ///
 /// Methods come in four kinds: facts from outside (`reserve`, `upgraded`, `connect`, `message`,
@@ -88,8 +74,8 @@ use record;
 /// getters, which change nothing. `docs/costs.md` says what each costs at 1,000,000 connections.
 ///
 /// A clone is a registry of its own that is in the same state: for a look at what would happen.
-/// Payloads are shared, the rest is copied in O(everything). Never drive sockets with both. It keeps
-/// no journal.
+/// Payloads are shared, the rest is copied in O(everything). Never drive sockets with both. It has
+/// no [`Tap`](crate::Tap).
 #[derive(Clone)]
 pub struct Registry {
     config: Config,
@@ -150,8 +136,7 @@ pub struct Registry {
     /// Steps through what is in no table, and through logs that are gone.
     steps: Steps,
     /// Where inputs are written down. It is no part of the state: nothing is decided by it.
-    #[cfg(feature = "journal")]
-    recorder: Attached,
+    tapped: Tapped,
 }
 
 /// What only ever counts up, and gauges that would take a walk to count.
@@ -235,29 +220,35 @@ impl Registry {
             to_trim: None,
             entries_moved: 0,
             steps: Steps::new(),
-            #[cfg(feature = "journal")]
-            recorder: Attached::default(),
+            tapped: Tapped::default(),
         }
     }
 
-    #[cfg(feature = "journal")]
-    pub(crate) const fn recorder(&self) -> &Attached {
-        &self.recorder
+    pub(crate) fn tap_ref(&self) -> Option<&(dyn Tap + 'static)> {
+        self.tapped.get()
     }
 
-    #[cfg(feature = "journal")]
-    pub(crate) const fn recorder_mut(&mut self) -> &mut Attached {
-        &mut self.recorder
+    pub(crate) const fn tapped(&mut self) -> &mut Tapped {
+        &mut self.tapped
     }
 
-    /// An input that changes nothing but the time.
-    pub(crate) fn pass(&mut self, now: Timestamp) {
-        record!(self, now, pass());
-        self.advance(now);
+    /// Tells the registry what time it is, and nothing else: deadlines that are due act in the next
+    /// [`tick`](Self::tick). O(1).
+    pub fn advance(&mut self, now: Timestamp) {
+        self.enter(now, Input::Advance);
     }
 
-    /// Takes the stamp of an input: clamped if it is late.
-    fn advance(&mut self, now: Timestamp) {
+    /// The first thing that an input does: the tap sees it, and its stamp is taken.
+    #[inline]
+    fn enter(&mut self, now: Timestamp, input: Input<'_>) {
+        if let Some(tap) = self.tapped.get_mut() {
+            tap.input(now, input);
+        }
+        self.take_stamp(now);
+    }
+
+    /// Time never runs backwards: a late stamp counts as the latest one.
+    fn take_stamp(&mut self, now: Timestamp) {
         if now < self.now {
             self.counters.late_stamps += 1;
             return;

@@ -5,8 +5,6 @@ use core::time::Duration;
 
 use crate::action::{Action, Body, Message, StreamRef};
 use crate::id::ConnId;
-#[cfg(feature = "journal")]
-use crate::journal::digest_of;
 use crate::log::{Content, Entry};
 use crate::stats::Notice;
 use crate::stream::{Owner, StreamKey};
@@ -75,12 +73,9 @@ impl Registry {
     /// room, and what waited for connections that have gone.
     pub fn poll_action(&mut self) -> Option<Action<'_>> {
         self.lent = self.choose();
-        #[cfg(feature = "journal")]
-        if self.recorder.get().is_some() {
-            let digest = self.action().as_ref().map(digest_of);
-            if let Some(recorder) = self.recorder.get_mut() {
-                recorder.polled(digest);
-            }
+        if let Some(mut tap) = self.tapped.take() {
+            tap.polled(self.action().as_ref());
+            self.tapped.set(Some(tap));
         }
         self.action()
     }
@@ -181,9 +176,8 @@ impl Registry {
     /// The oldest fact that was not polled.
     pub fn poll_notice(&mut self) -> Option<Notice> {
         let notice = self.notices.pop_front()?;
-        #[cfg(feature = "journal")]
-        if let Some(recorder) = self.recorder.get_mut() {
-            recorder.noticed();
+        if let Some(tap) = self.tapped.get_mut() {
+            tap.noticed();
         }
         Some(notice)
     }

@@ -13,9 +13,10 @@ use crate::session::{SessionKey, UserKey};
 use crate::stats::{Impact, Notice};
 use crate::store::{SlotKey, TokenBucket};
 use crate::stream::StreamKey;
+use crate::tap::Input;
 use crate::time::Timestamp;
 
-use super::{Registry, record};
+use super::Registry;
 
 /// Who has to go before the new caps hold. It is made in full before anything is done, so that what
 /// a dry run says is what a reload does.
@@ -30,7 +31,7 @@ impl Registry {
     /// What [`Registry::reload`] would do now. Changes nothing but the time. Costs O(n log n) in
     /// connections, users and sessions.
     pub fn preview_reload(&mut self, now: Timestamp, config: &Config) -> Impact {
-        self.pass(now);
+        self.advance(now);
         self.plan_clearance(config).impact
     }
 
@@ -52,8 +53,7 @@ impl Registry {
     /// entries trimmed. An entry that gives way to `outbound.user_bytes` costs as in
     /// [`send`](Self::send).
     pub fn reload(&mut self, now: Timestamp, config: Config) -> Impact {
-        record!(self, now, reload(&config));
-        self.advance(now);
+        self.enter(now, Input::Reload { config: &config });
         let Clearance { release, close, impact } = self.plan_clearance(&config);
         let Config { seed, flush_reports, .. } = self.config;
         let before = core::mem::replace(&mut self.config, Config { seed, flush_reports, ..config });

@@ -7,10 +7,11 @@ use crate::error::{OpenRunError, RunError};
 use crate::id::{ConnId, RunId, SessionId, ThreadId, UserId};
 use crate::run::RunEvent;
 use crate::stats::{Delivery, OpenedRun};
+use crate::tap::Input;
 use crate::time::Timestamp;
 
 use super::explain::RunExplanation;
-use super::{Registry, Target, record};
+use super::{Registry, Target};
 
 /// Whom of one user a message or a close is for.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +51,7 @@ impl UserScope<'_> {
                 self.registry.send(now, Target::User(self.user), message)
             }
             None => {
-                self.registry.pass(now);
+                self.registry.advance(now);
                 Delivery::default()
             }
         }
@@ -64,7 +65,7 @@ impl UserScope<'_> {
                 self.registry.close(now, Target::User(self.user), reason)
             }
             None => {
-                self.registry.pass(now);
+                self.registry.advance(now);
                 0
             }
         }
@@ -90,8 +91,8 @@ impl UserScope<'_> {
         agent: &str,
         payload: Bytes,
     ) -> Result<OpenedRun, OpenRunError> {
-        record!(self.registry, now, open_run((self.user, thread, run), agent, &payload));
-        self.registry.advance(now);
+        self.registry
+            .enter(now, Input::OpenRun { user: self.user, thread, run, agent, payload: &payload });
         self.registry.open_run(self.user, thread, run, agent, payload)
     }
 
@@ -106,8 +107,7 @@ impl UserScope<'_> {
         run: &RunId,
         event: &RunEvent<'_>,
     ) -> Result<Delivery, RunError> {
-        record!(self.registry, now, run_event(self.user, run, event));
-        self.registry.advance(now);
+        self.registry.enter(now, Input::RunEvent { user: self.user, run, event });
         self.registry.run_event(self.user, run, event)
     }
 

@@ -43,7 +43,6 @@ pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
             RunEvent::Completed(payload) => ("agent_completed", None, Some(payload)),
             RunEvent::Failed(payload) => ("agent_failed", None, Some(payload)),
             RunEvent::Cancelled(payload) => ("agent_cancelled", None, Some(payload)),
-            other => panic!("{other:?}"),
         };
         let payload = payload.and_then(|payload| serde_json::from_slice(&payload).ok());
         let user = report.user.clone();

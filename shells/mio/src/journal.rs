@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use headcount::Registry;
+use headcount_journal::Recorder;
 
 /// The journal's end in the loop. Once it fails it is over, for a journal with a hole is none.
 pub(crate) struct Journal {
@@ -24,12 +25,17 @@ impl Journal {
     /// What the sink said, or that the registry has ended the recording: nothing is written any more.
     pub(crate) fn append(&mut self, registry: &mut Registry) -> io::Result<()> {
         let Some(sink) = &mut self.sink else { return Ok(()) };
-        let mut result = sink.write_all(registry.take_journal());
-        if result.is_ok() && !registry.is_recording() {
-            result = Err(io::Error::other("one turn recorded more than the buffer holds"));
-        }
+        let result = match registry.tap_mut::<Recorder>() {
+            None => Err(io::Error::other("the registry has another tap than its recorder")),
+            Some(recorder) => sink.write_all(recorder.take()).and_then(|()| {
+                if recorder.is_recording() {
+                    return Ok(());
+                }
+                Err(io::Error::other("one turn recorded more than the buffer holds"))
+            }),
+        };
         if result.is_err() {
-            registry.stop_recording();
+            registry.set_tap(None);
             // It is not flushed: one that is too slow would hold the loop up.
             self.sink = None;
         }

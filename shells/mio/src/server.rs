@@ -5,8 +5,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use headcount::journal::Recording;
 use headcount::{Config, Registry};
+use headcount_journal::{Recorder, Recording};
 use mio::{Interest, Poll, Waker};
 
 use crate::event_loop::{EventLoop, LISTENER, SIGNALS, WAKER};
@@ -90,13 +90,13 @@ impl Server {
     }
 
     /// Writes a journal of everything that the registry is given, to be replayed with
-    /// [`headcount::journal::Replay`].
+    /// [`headcount_journal::Replay`].
     ///
     /// `sink` is written to once a turn, on the loop's thread: it should not block for long. When it
     /// fails the recording ends and [`Handler::journal_failed`] is told; the server goes on.
     #[must_use]
     pub fn journal(mut self, recording: Recording, sink: impl Write + Send + 'static) -> Self {
-        self.registry = Registry::with_journal(self.registry.config().clone(), recording);
+        self.registry = Recorder::registry(self.registry.config().clone(), recording);
         self.journal = Journal::to(sink);
         self
     }

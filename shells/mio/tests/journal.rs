@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use common::{Client, TestServer, config};
-use headcount::journal::{Input, Recording, Replay};
 use headcount::{CloseReason, ConnId};
+use headcount_journal::{OwnedInput, Recorder, Recording, Replay};
 use headcount_mio::Options;
 
 /// A file in memory.
@@ -63,7 +63,7 @@ fn the_journal_of_a_server_is_its_whole_life() {
         .unwrap()
     {
         replay.registry().check().unwrap();
-        opened += u64::from(matches!(step.input, Input::Connect { .. }));
+        opened += u64::from(matches!(step.input, OwnedInput::Connect { .. }));
         live_conn |= replay.registry().explain(conn).is_some();
     }
     let end = replay.registry().stats();
@@ -92,7 +92,8 @@ fn a_journal_that_can_t_be_written_ends_and_the_server_does_not() {
     let mut bound = TestServer::bind(config(), Options::new());
     bound.server = bound.server.journal(Recording::new(1), Full(4_000));
     let server = bound.run();
-    let recording = || server.handle.call(|context| context.registry.is_recording()).unwrap();
+    let recording =
+        || server.handle.call(|context| context.registry.tap::<Recorder>().is_some()).unwrap();
     assert!(recording());
     while recording() {
         let mut client = Client::admitted(server.address, "alice");

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use headcount::journal::{Input, JournalError, Line, Replay as Replayed};
 use headcount::{ConnId, Registry, Timestamp};
+use headcount_journal::{JournalError, Line, OwnedInput, Replay as Replayed};
 
 use crate::admin::calls::explain;
 use crate::wire::handles::{Named, parse_connection};
@@ -161,7 +161,7 @@ impl<W: Write> Output<W> {
                 Ok(Some(step)) => {
                     (tally.inputs, tally.at) = (step.number, step.at);
                     // What was polled has been printed, as actions.
-                    if arguments.inputs && !matches!(step.input, Input::Polled { .. }) {
+                    if arguments.inputs && !matches!(step.input, OwnedInput::Polled { .. }) {
                         let (nanos, number) = (step.at.as_nanos(), step.number);
                         let (secs, nanos) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
                         self.line(format_args!("> {number} {secs}.{nanos:09} {}", step.input));

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
-use headcount::journal::Recording;
+use headcount_journal::Recording;
 
 use crate::telemetry::fault;
 use crate::wire::frames::Object;

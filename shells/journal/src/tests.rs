@@ -3,24 +3,37 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use headcount::{
+    Action, CloseReason, Config, ConnId, Input, Message, Principal, Registry, Tap, Target,
+    ThreadId, Timestamp, UserId,
+};
+
 use super::*;
-use crate::{Action, CloseReason, ConnId, Message, Principal, Target, ThreadId, Timestamp, UserId};
 
 const NOW: Timestamp = Timestamp::from_secs(1);
 
+/// What was recorded since the last call.
+fn take(registry: &mut Registry) -> &[u8] {
+    registry.tap_mut::<Recorder>().map_or(&[], Recorder::take)
+}
+
+fn is_recording(registry: &Registry) -> bool {
+    registry.tap::<Recorder>().is_some_and(Recorder::is_recording)
+}
+
 /// The first inputs of a registry, in a record of their own each.
 fn journal() -> Vec<u8> {
-    let mut registry = Registry::with_journal(Config::new(1), Recording::new(2));
-    let mut journal = registry.take_journal().to_vec();
+    let mut registry = Recorder::registry(Config::new(1), Recording::new(2));
+    let mut journal = take(&mut registry).to_vec();
     let conn = registry.reserve(NOW, None).unwrap();
-    journal.extend(registry.take_journal());
+    journal.extend(take(&mut registry));
     let who = Principal::new(UserId::new("alice").unwrap(), ThreadId::new("main").unwrap());
     registry.connect(NOW, conn, who, None).unwrap();
-    journal.extend(registry.take_journal());
+    journal.extend(take(&mut registry));
     assert!(registry.send(NOW, Target::Conn(conn), Message::text("hello")).live == 1);
     registry.close(NOW, Target::Conn(conn), CloseReason::Application);
     while registry.poll_action().is_some() {}
-    journal.extend(registry.take_journal());
+    journal.extend(take(&mut registry));
     journal
 }
 
@@ -111,8 +124,8 @@ fn other_files_and_other_versions_are_told_apart() {
 #[test]
 fn actions_that_differ_from_those_recorded_are_noticed() {
     let mut recorder = Recorder::new(Recording::new(1), &Config::new(1));
-    recorder.reserve(NOW, None);
-    recorder.polled(Some(7));
+    recorder.input(NOW, Input::Reserve { source: None });
+    recorder.count_poll(Some(7));
     let journal = recorder.take().to_vec();
     assert_eq!(replay(&journal).1, Err(JournalError::Diverged { input: 2 }));
 }
@@ -152,7 +165,7 @@ fn whoever_lacks_any_part_of_the_key_can_t_try_names() {
 #[test]
 fn more_polls_than_there_are_actions_end_at_once() {
     let mut recorder = Recorder::new(Recording::new(1), &Config::new(1));
-    recorder.reserve(NOW, None);
+    recorder.input(NOW, Input::Reserve { source: None });
     let mut body = Vec::new();
     body.push(kind::Kind::Polled as u8);
     number::put(&mut body, u64::MAX);
@@ -167,30 +180,30 @@ fn more_polls_than_there_are_actions_end_at_once() {
 #[test]
 fn a_recording_that_nobody_takes_ends_and_says_so() {
     let recording = Recording::new(1).buffer_bytes(4_096);
-    let mut registry = Registry::with_journal(Config::new(1), recording);
+    let mut registry = Recorder::registry(Config::new(1), recording);
     for _ in 0..10_000 {
         let _ = registry.reserve(NOW, None);
     }
-    assert!(!registry.is_recording());
-    let journal = registry.take_journal().to_vec();
+    assert!(!is_recording(&registry));
+    let journal = take(&mut registry).to_vec();
     assert!(journal.len() < 4_096 + 64, "{}", journal.len());
     assert_eq!(replay(&journal).1, Err(JournalError::Overflowed));
     let _ = registry.reserve(NOW, None);
-    assert!(registry.take_journal().is_empty());
+    assert!(take(&mut registry).is_empty());
 }
 
 #[test]
 fn a_recording_ends_once_and_after_what_was_polled() {
     let mut recorder = Recorder::new(Recording::new(1), &Config::new(1));
-    recorder.reserve(NOW, None);
+    recorder.input(NOW, Input::Reserve { source: None });
     recorder.polled(None);
     recorder.overflow();
     recorder.overflow();
     recorder.polled(None);
     let journal = recorder.take().to_vec();
     let mut reader = Reader::new(&journal).unwrap();
-    assert_eq!(reader.next_input(), Ok(Some((NOW, Input::Reserve { source: None }))));
-    assert_eq!(reader.next_input(), Ok(Some((NOW, Input::Polled { count: 1, digest: 0 }))));
+    assert_eq!(reader.next_input(), Ok(Some((NOW, OwnedInput::Reserve { source: None }))));
+    assert_eq!(reader.next_input(), Ok(Some((NOW, OwnedInput::Polled { count: 1, digest: 0 }))));
     assert_eq!(reader.next_input(), Err(JournalError::Overflowed));
 }
 
@@ -204,24 +217,24 @@ fn polls_of_actions_and_of_notices_keep_their_order() {
     let journal = recorder.take().to_vec();
     let mut reader = Reader::new(&journal).unwrap();
     let mut next = || reader.next_input().unwrap().map(|(_, input)| input);
-    assert_eq!(next(), Some(Input::Noticed { count: 1 }));
-    assert_eq!(next(), Some(Input::Polled { count: 1, digest: 0 }));
-    assert_eq!(next(), Some(Input::Noticed { count: 2 }));
+    assert_eq!(next(), Some(OwnedInput::Noticed { count: 1 }));
+    assert_eq!(next(), Some(OwnedInput::Polled { count: 1, digest: 0 }));
+    assert_eq!(next(), Some(OwnedInput::Noticed { count: 2 }));
     assert_eq!(next(), None);
 }
 
 #[test]
-fn what_nobody_recorded_is_empty() {
+fn without_a_recorder_nothing_is_recorded() {
     let mut registry = Registry::new(Config::new(1));
     let _ = registry.reserve(NOW, None);
-    assert!(registry.take_journal().is_empty() && !registry.is_recording());
+    assert!(take(&mut registry).is_empty() && !is_recording(&registry));
 }
 
 #[test]
 fn a_recording_can_be_stopped() {
-    let mut registry = Registry::with_journal(Config::new(1), Recording::new(1));
-    assert!(registry.is_recording());
-    registry.stop_recording();
+    let mut registry = Recorder::registry(Config::new(1), Recording::new(1));
+    assert!(is_recording(&registry));
+    registry.set_tap(None);
     let _ = registry.reserve(NOW, None);
-    assert!(registry.take_journal().is_empty() && !registry.is_recording());
+    assert!(take(&mut registry).is_empty() && !is_recording(&registry));
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::config::{Config, ConfigKind, ConfigValue, OverCap};
+use headcount::{Config, ConfigKind, ConfigValue, OverCap};
 
 use super::number;
 

@@ -5,13 +5,10 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::action::{Action, CloseReason, Message, Position};
-use crate::config::Config;
-use crate::id::{ConnId, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
-use crate::registry::{Inbound, Registry, Resume, Target};
-use crate::run::{RunEvent, RunEventKind};
-use crate::time::Timestamp;
-use crate::waiting::Source;
+use headcount::{
+    Action, CloseReason, Config, ConnId, Inbound, Message, Position, Principal, Registry, Resume,
+    RoomId, RunEvent, RunEventKind, RunId, SessionId, Source, Target, ThreadId, Timestamp, UserId,
+};
 
 /// Whom a message or a close is for: a [`Target`] with names of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,12 +34,11 @@ impl Recipient {
     }
 }
 
-/// What a [`Registry`] was given in one call, named as the method is. A call of a
-/// [`UserScope`](crate::UserScope) is what it came to.
+/// An [`Input`](headcount::Input) with names and payloads of its own, or what was polled between two of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // The arguments of the methods have their docs there.
+#[allow(missing_docs)] // As in `Input`.
 #[non_exhaustive]
-pub enum Input {
+pub enum OwnedInput {
     Reserve {
         source: Option<Source>,
     },
@@ -102,7 +98,7 @@ pub enum Input {
     RunEvent {
         user: UserId,
         run: RunId,
-        event: Event,
+        event: OwnedRunEvent,
     },
     Close {
         to: Recipient,
@@ -122,8 +118,7 @@ pub enum Input {
     Reload {
         config: Box<Config>,
     },
-    /// A call that found nobody or only asked: time has passed.
-    Pass,
+    Advance,
     /// So many calls of [`Registry::poll_action`], those included that gave nothing.
     Polled {
         count: u64,
@@ -137,7 +132,7 @@ pub enum Input {
 
 /// A [`RunEvent`] that owns what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct OwnedRunEvent {
     pub(super) kind: Option<RunEventKind>,
     /// Empty unless a tool call begins or ends.
     pub(super) call: Box<str>,
@@ -147,7 +142,7 @@ pub struct Event {
     pub(super) payload: Bytes,
 }
 
-impl Event {
+impl OwnedRunEvent {
     /// What happened; `None`: the text went on.
     #[must_use]
     pub const fn kind(&self) -> Option<RunEventKind> {
@@ -192,7 +187,7 @@ impl Event {
     }
 }
 
-impl Input {
+impl OwnedInput {
     /// Makes the same call again. What it returned then it returns now, and nobody looks; what is
     /// polled is given to `see`.
     pub fn apply(&self, registry: &mut Registry, now: Timestamp, mut see: impl FnMut(&Action<'_>)) {
@@ -258,7 +253,7 @@ impl Input {
             Self::Reload { config } => {
                 let _ = registry.reload(now, (**config).clone());
             }
-            Self::Pass => registry.pass(now),
+            Self::Advance => registry.advance(now),
             Self::Polled { count, .. } => {
                 // Once there is nothing, there is nothing until the next input.
                 for _ in 0..*count {

@@ -2,14 +2,11 @@
 
 use bytes::Bytes;
 
-use crate::action::Action;
-use crate::config::Config;
-use crate::registry::Registry;
-use crate::time::Timestamp;
+use headcount::{Action, Config, Registry, Timestamp};
 
 use super::decode::Decoder;
 use super::error::JournalError;
-use super::input::Input;
+use super::input::OwnedInput;
 use super::kind::{self, Kind};
 use super::record::Records;
 use super::{digest, number, settings};
@@ -81,14 +78,14 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`JournalError`] if the journal can't be read on; again each time then.
-    pub fn next_input(&mut self) -> Result<Option<(Timestamp, Input)>, JournalError> {
+    pub fn next_input(&mut self) -> Result<Option<(Timestamp, OwnedInput)>, JournalError> {
         if let Some(error) = self.error {
             return Err(error);
         }
         self.read().inspect_err(|error| self.error = Some(*error))
     }
 
-    fn read(&mut self) -> Result<Option<(Timestamp, Input)>, JournalError> {
+    fn read(&mut self) -> Result<Option<(Timestamp, OwnedInput)>, JournalError> {
         while self.body.is_empty() {
             self.at = self.records.position();
             match self.records.next()? {
@@ -103,7 +100,7 @@ impl<'a> Reader<'a> {
         Ok(Some((Timestamp::from_nanos(self.last), input)))
     }
 
-    fn input(&mut self) -> Option<Input> {
+    fn input(&mut self) -> Option<OwnedInput> {
         let byte = *self.body.split_off_first()?;
         let kind = Kind::of(byte & !kind::SAME_STAMP)?;
         let same = byte & kind::SAME_STAMP > 0;
@@ -141,32 +138,10 @@ pub struct Step {
     /// Its stamp.
     pub at: Timestamp,
     /// What it was.
-    pub input: Input,
+    pub input: OwnedInput,
 }
 
 /// A registry that lives through a journal again, up to wherever one wants to look.
-///
-/// ```
-/// use headcount::journal::{Recording, Replay};
-/// use headcount::{Config, Message, Principal, Registry, Target, ThreadId, Timestamp, UserId};
-///
-/// let now = Timestamp::from_secs(1);
-/// let mut registry = Registry::with_journal(Config::new(42), Recording::new(7));
-/// let who = Principal::new(UserId::new("alice")?, ThreadId::new("main")?);
-/// let (conn, _) = registry.admit(now, who, None)?;
-/// let _ = registry.send(now, Target::Conn(conn), Message::text("hello"));
-/// while registry.poll_action().is_some() {}
-/// let file = registry.take_journal().to_vec(); // A shell appends it to a file, once a turn.
-///
-/// let mut replay = Replay::new(&file)?;
-/// let mut seen = Vec::new();
-/// while let Some(step) = replay.step(|action| seen.push(action.cost()))? {
-///     println!("{} {:?} {}", step.number, step.at, step.input);
-/// }
-/// assert_eq!(seen.len(), 1);
-/// assert!(replay.registry().explain(conn).is_some());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub struct Replay<'a> {
     reader: Reader<'a>,
     registry: Registry,
@@ -198,7 +173,7 @@ impl<'a> Replay<'a> {
             digest = digest::fold(digest, digest::of(action));
             see(action);
         });
-        if let Input::Polled { digest: recorded, .. } = input
+        if let OwnedInput::Polled { digest: recorded, .. } = input
             && recorded != (digest >> 32) as u32
         {
             let error = JournalError::Diverged { input: self.inputs };

@@ -39,7 +39,7 @@ pub(super) enum Kind {
     Drain,
     CancelDrain,
     Reload,
-    Pass,
+    Advance,
 }
 
 impl Kind {
@@ -74,7 +74,7 @@ impl Kind {
         Self::Drain,
         Self::CancelDrain,
         Self::Reload,
-        Self::Pass,
+        Self::Advance,
     ];
 
     pub(super) fn of(byte: u8) -> Option<Self> {

@@ -4,19 +4,17 @@
 
 use core::fmt::{self, Display, Formatter, Write as _};
 
-use crate::action::{Action, Body, Class, Ended, Message, Position, StreamRef};
-use crate::id::{ConnId, Principal, SessionId};
-use crate::registry::{Inbound, Resume};
-use crate::run::RunEventKind;
-use crate::text::Showing;
-use crate::waiting::Source;
+use headcount::{
+    Action, Body, Class, ConnId, Ended, Inbound, Message, Position, Principal, Resume,
+    RunEventKind, SessionId, Source, StreamRef, shown,
+};
 
-use super::input::{Input, Recipient};
+use super::input::{OwnedInput, Recipient};
 
 /// An action as one line of text, for a person or a program that compares.
 ///
 /// Payloads are lengths, unless they are asked for; names are printed whole, as
-/// [`shown`](crate::shown) does.
+/// [`shown`] does.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a, 'b> {
     action: &'a Action<'b>,
@@ -75,6 +73,15 @@ impl Display for Line<'_, '_> {
     }
 }
 
+/// What is written through it is [`shown`].
+struct Showing<'a, 'b>(&'a mut Formatter<'b>);
+
+impl fmt::Write for Showing<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        write!(self.0, "{}", shown(text))
+    }
+}
+
 /// The same with names as they are: they may hold what breaks a line.
 struct Raw<'a, T>(&'a T);
 
@@ -108,28 +115,30 @@ impl Display for Raw<'_, Line<'_, '_>> {
     }
 }
 
-/// Names are printed whole, as [`shown`](crate::shown) does: in a journal without names they are
+/// Names are printed whole, as [`shown`] does: in a journal without names they are
 /// pseudonyms. Payloads are lengths.
-impl Display for Input {
+impl Display for OwnedInput {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(Showing(f), "{}", Raw(self))
     }
 }
 
-impl Display for Raw<'_, Input> {
+impl Display for Raw<'_, OwnedInput> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Input::Reserve { source } => {
+            OwnedInput::Reserve { source } => {
                 f.write_str("reserve")?;
-                let pseudonym = source.and_then(Source::pseudonym);
+                let pseudonym = source.and_then(Source::opaque_number);
                 pseudonym.map_or(Ok(()), |source| write!(f, " from {source:016x}"))
             }
-            Input::Upgraded { conn } => write!(f, "upgraded {}", Handle(*conn)),
-            Input::Connect { conn, who, resume } => {
+            OwnedInput::Upgraded { conn } => write!(f, "upgraded {}", Handle(*conn)),
+            OwnedInput::Connect { conn, who, resume } => {
                 write!(f, "connect {} {}", Handle(*conn), Newcomer(who, resume.as_ref()))
             }
-            Input::Admit { who, resume } => write!(f, "admit {}", Newcomer(who, resume.as_ref())),
-            Input::Message { conn, inbound } => match inbound {
+            OwnedInput::Admit { who, resume } => {
+                write!(f, "admit {}", Newcomer(who, resume.as_ref()))
+            }
+            OwnedInput::Message { conn, inbound } => match inbound {
                 Inbound::Data { bytes } => write!(f, "message {} data {bytes}", Handle(*conn)),
                 Inbound::Bytes { bytes, partial } => {
                     let rest = if *partial { " partial" } else { "" };
@@ -139,28 +148,28 @@ impl Display for Raw<'_, Input> {
                 Inbound::Ping => write!(f, "message {} ping", Handle(*conn)),
                 Inbound::Pong => write!(f, "message {} pong", Handle(*conn)),
             },
-            Input::Flushed { conn, total } => write!(f, "flushed {} {total}", Handle(*conn)),
-            Input::Disconnect { conn } => write!(f, "disconnect {}", Handle(*conn)),
-            Input::Tick => f.write_str("tick"),
-            Input::Send { to, message } => write!(f, "send to {to} {}", Sent(message)),
-            Input::Reply { conn, message } => {
+            OwnedInput::Flushed { conn, total } => write!(f, "flushed {} {total}", Handle(*conn)),
+            OwnedInput::Disconnect { conn } => write!(f, "disconnect {}", Handle(*conn)),
+            OwnedInput::Tick => f.write_str("tick"),
+            OwnedInput::Send { to, message } => write!(f, "send to {to} {}", Sent(message)),
+            OwnedInput::Reply { conn, message } => {
                 write!(f, "reply to {} {}", Handle(*conn), Sent(message))
             }
-            Input::Join { conn, room, since } => {
+            OwnedInput::Join { conn, room, since } => {
                 write!(f, "join {} room {}", Handle(*conn), room.as_str())?;
                 since.map_or(Ok(()), |position| write!(f, " since {}", At(&position)))
             }
-            Input::Leave { conn, room } => {
+            OwnedInput::Leave { conn, room } => {
                 write!(f, "leave {} room {}", Handle(*conn), room.as_str())
             }
-            Input::Acknowledge { conn, room, offset } => {
+            OwnedInput::Acknowledge { conn, room, offset } => {
                 write!(f, "acknowledge {}", Handle(*conn))?;
                 if let Some(room) = room {
                     write!(f, " room {}", room.as_str())?;
                 }
                 write!(f, " {offset}")
             }
-            Input::OpenRun { user, thread, run, agent, payload } => write!(
+            OwnedInput::OpenRun { user, thread, run, agent, payload } => write!(
                 f,
                 "open_run user {} thread {} run {} by {agent} {}",
                 user.as_str(),
@@ -168,7 +177,7 @@ impl Display for Raw<'_, Input> {
                 run.as_str(),
                 payload.len()
             ),
-            Input::RunEvent { user, run, event } => {
+            OwnedInput::RunEvent { user, run, event } => {
                 let (user, run) = (user.as_str(), run.as_str());
                 write!(f, "run_event user {user} run {run} {}", kind_name(event.kind()))?;
                 if let Some(call) = event.call() {
@@ -179,21 +188,23 @@ impl Display for Raw<'_, Input> {
                 }
                 write!(f, " {}", event.payload().len())
             }
-            Input::Close { to, reason } => {
+            OwnedInput::Close { to, reason } => {
                 write!(f, "close {to} {} {}", reason.code(), reason.name())
             }
-            Input::Refresh { conn, expires_at: Some(at) } => {
+            OwnedInput::Refresh { conn, expires_at: Some(at) } => {
                 write!(f, "refresh {} expires {at:?}", Handle(*conn))
             }
-            Input::Refresh { conn, expires_at: None } => write!(f, "refresh {}", Handle(*conn)),
-            Input::Revoke { user } => write!(f, "revoke user {}", user.as_str()),
-            Input::Drain { deadline: Some(deadline) } => write!(f, "drain {deadline:?}"),
-            Input::Drain { deadline: None } => f.write_str("drain"),
-            Input::CancelDrain => f.write_str("cancel_drain"),
-            Input::Reload { .. } => f.write_str("reload"),
-            Input::Pass => f.write_str("pass"),
-            Input::Polled { count, .. } => write!(f, "polled {count}"),
-            Input::Noticed { count } => write!(f, "noticed {count}"),
+            OwnedInput::Refresh { conn, expires_at: None } => {
+                write!(f, "refresh {}", Handle(*conn))
+            }
+            OwnedInput::Revoke { user } => write!(f, "revoke user {}", user.as_str()),
+            OwnedInput::Drain { deadline: Some(deadline) } => write!(f, "drain {deadline:?}"),
+            OwnedInput::Drain { deadline: None } => f.write_str("drain"),
+            OwnedInput::CancelDrain => f.write_str("cancel_drain"),
+            OwnedInput::Reload { .. } => f.write_str("reload"),
+            OwnedInput::Advance => f.write_str("pass"),
+            OwnedInput::Polled { count, .. } => write!(f, "polled {count}"),
+            OwnedInput::Noticed { count } => write!(f, "noticed {count}"),
         }
     }
 }
@@ -233,10 +244,10 @@ impl Display for Newcomer<'_> {
         if let Some(label) = who.label() {
             write!(f, " label {label:?}")?;
         }
-        if who.expires_at != crate::time::Timestamp::MAX {
-            write!(f, " expires {:?}", who.expires_at)?;
+        if let Some(at) = who.expires_at() {
+            write!(f, " expires {at:?}")?;
         }
-        if let Some(limit) = who.max_connections {
+        if let Some(limit) = who.max_connections() {
             write!(f, " of_at_most {limit}")?;
         }
         if let Some(position) = resume.and_then(|resume| resume.position) {

@@ -6,13 +6,13 @@ use core::fmt;
 
 use siphasher::sip::SipHasher13;
 
-use crate::id::MAX_ID_BYTES;
+use headcount::MAX_ID_BYTES;
 
-/// What a journal shall hold, for [`Registry::with_journal`](crate::Registry::with_journal).
+/// What a journal shall hold, for [`Recorder::registry`](crate::Recorder::registry).
 ///
 /// Payloads and names are left out unless they are asked for: of a payload its length stays, of a
 /// name its length and a pseudonym, which is the same wherever the name comes up. Of a
-/// [`Source`](crate::Source) there is always a pseudonym only.
+/// [`Source`](headcount::Source) there is always a pseudonym only.
 #[derive(Clone)]
 pub struct Recording {
     key: u128,
@@ -31,7 +31,7 @@ impl Recording {
     }
 
     /// Writes names and labels down as they are: users, threads, rooms, runs, agents, tool calls,
-    /// keys of [`Class::Latest`](crate::Class::Latest).
+    /// keys of [`Class::Latest`](headcount::Class::Latest).
     #[must_use]
     pub const fn with_names(mut self) -> Self {
         self.names = true;

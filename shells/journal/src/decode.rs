@@ -10,14 +10,12 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::action::{Class, CloseReason, Key, Message, Position};
-use crate::id::{ConnId, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
-use crate::registry::{Inbound, Resume};
-use crate::run::RunEventKind;
-use crate::time::Timestamp;
-use crate::waiting::Source;
+use headcount::{
+    Class, CloseReason, ConnId, Inbound, Key, Message, Position, Principal, Resume, RoomId,
+    RunEventKind, RunId, SessionId, Source, ThreadId, Timestamp, UserId,
+};
 
-use super::input::{Event, Input, Recipient};
+use super::input::{OwnedInput, OwnedRunEvent, Recipient};
 use super::kind::{self, Kind};
 use super::recording::pseudonym;
 use super::{MAX_PAYLOAD_BYTES, number, settings};
@@ -133,10 +131,16 @@ impl Decoder<'_, '_> {
         let except = if flags & 8 > 0 { Some(self.conn()?) } else { None };
         let payload = self.payload()?;
         let text = flags & 4 > 0;
-        if flags >> 4 > 0 || (text && str::from_utf8(&payload).is_err()) {
+        if flags >> 4 > 0 {
             return None;
         }
-        Some(Message::from_parts(payload, text, class, except))
+        let message =
+            if text { Message::from_utf8(payload).ok()? } else { Message::binary(payload) };
+        let message = message.class(class);
+        Some(match except {
+            Some(conn) => message.except(conn),
+            None => message,
+        })
     }
 
     fn principal_and_resume(&mut self) -> Option<(Principal, Option<Resume>)> {
@@ -164,7 +168,7 @@ impl Decoder<'_, '_> {
         Some((who, resume))
     }
 
-    fn event(&mut self) -> Option<Event> {
+    fn event(&mut self) -> Option<OwnedRunEvent> {
         let kind = match self.byte()? {
             kind::TEXT => None,
             byte => Some(*RunEventKind::ALL.get(usize::from(byte))?),
@@ -180,63 +184,64 @@ impl Decoder<'_, '_> {
         if kind.is_none() && str::from_utf8(&payload).is_err() {
             return None;
         }
-        Some(Event { kind, call: call.into(), expect, payload })
+        Some(OwnedRunEvent { kind, call: call.into(), expect, payload })
     }
 
     /// The fields of an input of this kind; `None` also for the kinds that are none.
-    pub(super) fn input(&mut self, kind: Kind) -> Option<Input> {
+    pub(super) fn input(&mut self, kind: Kind) -> Option<OwnedInput> {
         Some(match kind {
             Kind::Begin | Kind::Overflowed => return None,
             Kind::Polled => {
                 let count = self.number()?;
                 let digest = self.bytes.split_off(..4)?.try_into().ok()?;
-                Input::Polled { count, digest: u32::from_le_bytes(digest) }
+                OwnedInput::Polled { count, digest: u32::from_le_bytes(digest) }
             }
-            Kind::Noticed => Input::Noticed { count: self.number()? },
+            Kind::Noticed => OwnedInput::Noticed { count: self.number()? },
             Kind::Reserve => {
-                let source =
-                    if self.flag()? { Some(Source::from_pseudonym(self.word()?)) } else { None };
-                Input::Reserve { source }
+                let source = if self.flag()? { Some(Source::opaque(self.word()?)) } else { None };
+                OwnedInput::Reserve { source }
             }
-            Kind::Upgraded => Input::Upgraded { conn: self.conn()? },
+            Kind::Upgraded => OwnedInput::Upgraded { conn: self.conn()? },
             Kind::Connect => {
                 let conn = self.conn()?;
                 let (who, resume) = self.principal_and_resume()?;
-                Input::Connect { conn, who, resume }
+                OwnedInput::Connect { conn, who, resume }
             }
             Kind::Admit => {
                 let (who, resume) = self.principal_and_resume()?;
-                Input::Admit { who, resume }
+                OwnedInput::Admit { who, resume }
             }
             Kind::Data => {
                 let conn = self.conn()?;
-                Input::Message { conn, inbound: Inbound::Data { bytes: self.number()? } }
+                OwnedInput::Message { conn, inbound: Inbound::Data { bytes: self.number()? } }
             }
             Kind::Bytes | Kind::PartialBytes => {
                 let (conn, bytes) = (self.conn()?, self.number()?);
                 let partial = kind == Kind::PartialBytes;
-                Input::Message { conn, inbound: Inbound::Bytes { bytes, partial } }
+                OwnedInput::Message { conn, inbound: Inbound::Bytes { bytes, partial } }
             }
-            Kind::Fragment => Input::Message { conn: self.conn()?, inbound: Inbound::Fragment },
-            Kind::Ping => Input::Message { conn: self.conn()?, inbound: Inbound::Ping },
-            Kind::Pong => Input::Message { conn: self.conn()?, inbound: Inbound::Pong },
-            Kind::Flushed => Input::Flushed { conn: self.conn()?, total: self.number()? },
-            Kind::Disconnect => Input::Disconnect { conn: self.conn()? },
-            Kind::Tick => Input::Tick,
-            Kind::Send => Input::Send { to: self.recipient()?, message: self.message()? },
-            Kind::Reply => Input::Reply { conn: self.conn()?, message: self.message()? },
+            Kind::Fragment => {
+                OwnedInput::Message { conn: self.conn()?, inbound: Inbound::Fragment }
+            }
+            Kind::Ping => OwnedInput::Message { conn: self.conn()?, inbound: Inbound::Ping },
+            Kind::Pong => OwnedInput::Message { conn: self.conn()?, inbound: Inbound::Pong },
+            Kind::Flushed => OwnedInput::Flushed { conn: self.conn()?, total: self.number()? },
+            Kind::Disconnect => OwnedInput::Disconnect { conn: self.conn()? },
+            Kind::Tick => OwnedInput::Tick,
+            Kind::Send => OwnedInput::Send { to: self.recipient()?, message: self.message()? },
+            Kind::Reply => OwnedInput::Reply { conn: self.conn()?, message: self.message()? },
             Kind::Join => {
                 let (conn, room) = (self.conn()?, self.room()?);
                 let since = if self.flag()? { Some(self.position()?) } else { None };
-                Input::Join { conn, room, since }
+                OwnedInput::Join { conn, room, since }
             }
-            Kind::Leave => Input::Leave { conn: self.conn()?, room: self.room()? },
+            Kind::Leave => OwnedInput::Leave { conn: self.conn()?, room: self.room()? },
             Kind::Acknowledge => {
                 let conn = self.conn()?;
                 let room = if self.flag()? { Some(self.room()?) } else { None };
-                Input::Acknowledge { conn, room, offset: self.number()? }
+                OwnedInput::Acknowledge { conn, room, offset: self.number()? }
             }
-            Kind::OpenRun => Input::OpenRun {
+            Kind::OpenRun => OwnedInput::OpenRun {
                 user: self.user()?,
                 thread: self.thread()?,
                 run: self.run()?,
@@ -244,28 +249,28 @@ impl Decoder<'_, '_> {
                 payload: self.payload()?,
             },
             Kind::RunEvent => {
-                Input::RunEvent { user: self.user()?, run: self.run()?, event: self.event()? }
+                OwnedInput::RunEvent { user: self.user()?, run: self.run()?, event: self.event()? }
             }
             Kind::Close => {
                 let to = self.recipient()?;
                 let reason = *CloseReason::ALL.get(usize::from(self.byte()?))?;
-                Input::Close { to, reason }
+                OwnedInput::Close { to, reason }
             }
             Kind::Refresh => {
                 let conn = self.conn()?;
                 let expires_at =
                     if self.flag()? { Some(Timestamp::from_nanos(self.number()?)) } else { None };
-                Input::Refresh { conn, expires_at }
+                OwnedInput::Refresh { conn, expires_at }
             }
-            Kind::Revoke => Input::Revoke { user: self.user()? },
+            Kind::Revoke => OwnedInput::Revoke { user: self.user()? },
             Kind::Drain => {
                 let deadline =
                     if self.flag()? { Some(Duration::from_nanos(self.number()?)) } else { None };
-                Input::Drain { deadline }
+                OwnedInput::Drain { deadline }
             }
-            Kind::CancelDrain => Input::CancelDrain,
-            Kind::Reload => Input::Reload { config: Box::new(settings::take(self.bytes)?) },
-            Kind::Pass => Input::Pass,
+            Kind::CancelDrain => OwnedInput::CancelDrain,
+            Kind::Reload => OwnedInput::Reload { config: Box::new(settings::take(self.bytes)?) },
+            Kind::Advance => OwnedInput::Advance,
         })
     }
 }

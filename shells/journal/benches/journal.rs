@@ -6,11 +6,11 @@ use core::hint::black_box;
 use core::time::Duration;
 use std::time::Instant;
 
-use headcount::journal::Recording;
 use headcount::{
     Action, Config, ConnId, Inbound, Message, Principal, Registry, RoomId, Target, ThreadId,
     Timestamp, UserId,
 };
+use headcount_journal::{Recorder, Recording};
 
 const CONNECTIONS: u32 = 10_000;
 /// Connections of one user, in one session.
@@ -51,7 +51,7 @@ impl Server {
             .build()
             .unwrap();
         let registry = match recording {
-            Some(recording) => Registry::with_journal(config, recording),
+            Some(recording) => Recorder::registry(config, recording),
             None => Registry::new(config),
         };
         let users = (0..CONNECTIONS / TABS).map(|number| UserId::new(name(number)).unwrap());
@@ -130,7 +130,8 @@ impl Server {
             let _ = self.registry.flushed(self.now, conn, total);
         }
         while self.registry.poll_notice().is_some() {}
-        self.recorded_bytes += black_box(self.registry.take_journal()).len();
+        let recorder = self.registry.tap_mut::<Recorder>();
+        self.recorded_bytes += recorder.map_or(0, |recorder| black_box(recorder.take()).len());
     }
 }
 

@@ -4,7 +4,6 @@
 use core::time::Duration;
 
 use bytes::Bytes;
-use headcount::journal::{Input, JournalError, Line, Reader, Recording, Replay};
 use headcount::{
     Class, Config, Key, Message, Position, Principal, Registry, Resume, RoomId, RunEvent, RunId,
     Target, ThreadId, Timestamp, UserId,
@@ -12,9 +11,15 @@ use headcount::{
 use headcount_harness::history::History;
 use headcount_harness::seen::{Content, Seen, Source};
 use headcount_harness::world::World;
+use headcount_journal::{JournalError, Line, OwnedInput, Reader, Recorder, Recording, Replay};
 
 /// How many random histories each of the tests below tries.
 const SEEDS: u64 = 60;
+
+/// What was recorded since the last call.
+fn take(registry: &mut Registry) -> &[u8] {
+    registry.tap_mut::<Recorder>().map_or(&[], Recorder::take)
+}
 
 /// A random history, recorded: the world at its end, and the journal, taken now and then.
 fn history(seed: u64, recording: Recording) -> (World, Vec<u8>) {
@@ -24,15 +29,15 @@ fn history(seed: u64, recording: Recording) -> (World, Vec<u8>) {
 fn history_taken(seed: u64, recording: Recording, every: u32) -> (World, Vec<u8>) {
     let history = History::from_seed(seed);
     let (config, population) = history.settings();
-    let mut world = World::around(|| Registry::with_journal(config, recording), population);
+    let mut world = World::around(|| Recorder::registry(config, recording), population);
     let mut journal = Vec::new();
     for (number, op) in (1_u32..).zip(&history.ops) {
         world.apply(op).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
         if number.is_multiple_of(every) {
-            journal.extend_from_slice(world.registry_mut().take_journal());
+            journal.extend_from_slice(take(world.registry_mut()));
         }
     }
-    journal.extend_from_slice(world.registry_mut().take_journal());
+    journal.extend_from_slice(take(world.registry_mut()));
     (world, journal)
 }
 
@@ -121,13 +126,13 @@ fn a_replay_that_is_recorded_makes_the_same_journal() {
         // Taken at once: whatever is taken in the midst of polls tells of them in two parts.
         let (_, journal) = history_taken(seed, whole.clone(), u32::MAX);
         let mut reader = Reader::new(&journal).unwrap();
-        let mut registry = Registry::with_journal(reader.config().clone(), whole);
+        let mut registry = Recorder::registry(reader.config().clone(), whole);
         let mut inputs = Vec::new();
         while let Some((at, input)) = reader.next_input().unwrap() {
             input.apply(&mut registry, at, |_| {});
             inputs.push((at, input));
         }
-        let again = registry.take_journal().to_vec();
+        let again = take(&mut registry).to_vec();
         let mut reader = Reader::new(&again).unwrap();
         for before in inputs {
             assert_eq!(reader.next_input().unwrap(), Some(before), "seed {seed}");
@@ -142,7 +147,7 @@ fn alice(recording: Recording) -> (Vec<u8>, Vec<String>) {
     let (alice, thread) = (name("alice"), ThreadId::new("garden").unwrap());
     let (room, run) = (RoomId::new("tulips").unwrap(), RunId::new("harvest").unwrap());
     let payloads = format!("{recording:?}").contains("payloads: true");
-    let mut registry = Registry::with_journal(Config::new(42), recording);
+    let mut registry = Recorder::registry(Config::new(42), recording);
     let mut now = Timestamp::from_secs(1);
     let mut conns = Vec::new();
     for _ in 0..2 {
@@ -168,12 +173,12 @@ fn alice(recording: Recording) -> (Vec<u8>, Vec<String>) {
     while let Some(action) = registry.poll_action() {
         lines.push(Line::new(&action).with_payloads(payloads).to_string());
     }
-    (registry.take_journal().to_vec(), lines)
+    (take(&mut registry).to_vec(), lines)
 }
 
 /// What a journal without names and payloads tells, after a look at what it replays to.
 fn replays(registry: &mut Registry) {
-    let journal = registry.take_journal().to_vec();
+    let journal = take(registry).to_vec();
     let (_, replay) = replay(&journal);
     replay.registry().check().unwrap();
     assert_eq!(replay.registry().stats(), registry.stats());
@@ -185,7 +190,7 @@ fn the_length_of_a_call_s_name_decides_nothing() {
     let (alice, thread) = (UserId::new("alice").unwrap(), ThreadId::new("garden").unwrap());
     for bytes in [1, 17, 128] {
         let config = Config::builder(1).run_bytes(1_024).build().unwrap();
-        let mut registry = Registry::with_journal(config, Recording::new(1));
+        let mut registry = Recorder::registry(config, Recording::new(1));
         let run = RunId::new("harvest").unwrap();
         let mut scope = registry.user(&alice);
         let _ = scope.open_run(now, &thread, &run, "gardener", Bytes::new()).unwrap();
@@ -206,7 +211,7 @@ fn an_offset_within_a_character_is_replayed_without_the_text() {
     let mut now = Timestamp::from_secs(1);
     let (alice, thread) = (UserId::new("alice").unwrap(), ThreadId::new("garden").unwrap());
     let run = RunId::new("harvest").unwrap();
-    let mut registry = Registry::with_journal(Config::new(1), Recording::new(1));
+    let mut registry = Recorder::registry(Config::new(1), Recording::new(1));
     let mut scope = registry.user(&alice);
     let opened = scope.open_run(now, &thread, &run, "gardener", Bytes::new()).unwrap();
     let _ = scope.run_event(now, &run, &RunEvent::Text("aé€𝄞z")).unwrap();
@@ -279,7 +284,7 @@ fn one_can_stop_at_any_input_and_look() {
     while let Some(step) = replay.step(|_| {}).unwrap() {
         replay.registry().check().unwrap();
         live.push((step.number, replay.registry().stats().open));
-        if let Input::Connect { conn, who, .. } = &step.input {
+        if let OwnedInput::Connect { conn, who, .. } = &step.input {
             assert_eq!(who.user().as_str(), "alice");
             assert!(replay.registry().explain(*conn).is_some());
         }

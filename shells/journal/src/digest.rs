@@ -4,8 +4,7 @@
 //! It covers all that the registry decides: kind, recipients, stream, position, order, cost, reason.
 //! Payloads and names are not in it, for those may be left out of a journal.
 
-use crate::action::{Action, Body, Ended, StreamRef};
-use crate::id::ConnId;
+use headcount::{Action, Body, ConnId, Ended, StreamRef};
 
 /// Odd, with its bits well spread: the golden ratio's, as in Fibonacci hashing (Knuth, TAOCP 3,
 /// §6.4).

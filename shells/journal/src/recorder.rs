@@ -2,13 +2,10 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
 
-use crate::action::{Action, Class, Message, Position};
-use crate::config::Config;
-use crate::id::ConnId;
-use crate::registry::Target;
-use crate::time::Timestamp;
-use crate::waiting::Source;
+use headcount::{Class, Config, ConnId, Message, Position, Registry, Source, Target, Timestamp};
 
 use super::kind::{self, Kind};
 use super::record::{self, Chain};
@@ -18,8 +15,11 @@ use super::{digest, number, settings};
 /// A record is sealed when its body has so many bytes, or when it is taken.
 const RECORD_BYTES: usize = 32 * 1024;
 
-/// The journal of a registry, as far as it was not taken.
-pub(crate) struct Recorder {
+/// The journal of a registry, as far as it was not taken: the registry's [`Tap`](headcount::Tap).
+///
+/// A registry that has none records nothing. `registry.set_tap(None)` ends a recording: what was recorded
+/// and not taken is dropped.
+pub struct Recorder {
     recording: Recording,
     pub(super) buffer: Vec<u8>,
     /// Where the record begins that is being written.
@@ -42,33 +42,30 @@ pub(crate) struct Recorder {
     overflowed: bool,
 }
 
-/// The recorder of a registry that has one. A clone of it has none: a journal is one registry's.
-#[derive(Default)]
-pub(crate) struct Attached(Option<Box<Recorder>>);
-
-impl Clone for Attached {
-    fn clone(&self) -> Self {
-        Self(None)
-    }
-}
-
-impl Attached {
-    pub(super) fn attach(&mut self, recorder: Option<Recorder>) {
-        self.0 = recorder.map(Box::new);
-    }
-
-    pub(crate) fn get(&self) -> Option<&Recorder> {
-        self.0.as_deref()
-    }
-
-    #[inline]
-    pub(crate) fn get_mut(&mut self) -> Option<&mut Recorder> {
-        self.0.as_deref_mut()
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder")
+            .field("recording", &self.recording)
+            .field("buffered", &self.buffer.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl Recorder {
-    pub(crate) fn new(recording: Recording, config: &Config) -> Self {
+    /// An empty registry that writes down every input from here on. Polls are inputs too.
+    ///
+    /// Take what was recorded once a turn: [`Recorder::take`]. Recording needs memory beside
+    /// [`Config::memory_bound`]: twice what [`Recording::buffer_bytes`] and the largest input come to
+    /// at most, and half as much again at the instant at which the buffer grows. It is not given back.
+    #[must_use]
+    pub fn registry(config: Config, recording: Recording) -> Registry {
+        let recorder = Self::new(recording, &config);
+        let mut registry = Registry::new(config);
+        registry.set_tap(Some(Box::new(recorder)));
+        registry
+    }
+
+    pub(super) fn new(recording: Recording, config: &Config) -> Self {
         let mut recorder = Self {
             recording,
             buffer: record::PREAMBLE.to_vec(),
@@ -90,8 +87,10 @@ impl Recorder {
         recorder
     }
 
-    /// Everything that was not taken before, in whole records.
-    pub(crate) fn take(&mut self) -> &[u8] {
+    /// What was recorded since the last call, in whole records: to be appended to what was taken
+    /// before. Empty if nothing was. It is gone with the next input. O(1).
+    #[must_use = "what is taken and not kept is missing in the journal"]
+    pub fn take(&mut self) -> &[u8] {
         self.write_polls();
         self.seal();
         self.empty_if_lent();
@@ -100,8 +99,10 @@ impl Recorder {
         &self.buffer
     }
 
-    /// Whether what comes next will be written down.
-    pub(crate) const fn is_recording(&self) -> bool {
+    /// Whether the next input will be written down. It is not once more has waited to be taken than
+    /// [`Recording::buffer_bytes`].
+    #[must_use]
+    pub const fn is_recording(&self) -> bool {
         !self.overflowed
     }
 
@@ -246,7 +247,7 @@ impl Recorder {
     /// from a journal stays the same.
     pub(super) fn source(&mut self, source: Source) {
         let hash = || self.recording.hash(&source.to_bytes());
-        let pseudonym = source.pseudonym().unwrap_or_else(hash);
+        let pseudonym = source.opaque_number().unwrap_or_else(hash);
         self.buffer.extend_from_slice(&pseudonym.to_le_bytes());
     }
 
@@ -262,8 +263,17 @@ impl Recorder {
         self.number(position.offset);
     }
 
-    pub(super) fn flag(&mut self, flag: bool) {
-        self.buffer.push(flag.into());
+    /// Whether there is one, and it.
+    pub(super) fn optional<T>(&mut self, value: Option<T>, put: impl FnOnce(&mut Self, T)) {
+        self.buffer.push(value.is_some().into());
+        if let Some(value) = value {
+            put(self, value);
+        }
+    }
+
+    /// A longer one ends at the last instant that can be named all the same.
+    pub(super) fn duration(&mut self, duration: Duration) {
+        self.number(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
     }
 
     pub(super) fn target(&mut self, to: &Target<'_>) {
@@ -314,7 +324,7 @@ impl Recorder {
     }
 
     /// Actions are polled far more often than inputs come in, so that polls are only counted here.
-    pub(crate) fn polled(&mut self, digest: Option<u64>) {
+    pub(super) fn count_poll(&mut self, digest: Option<u64>) {
         if self.notices > 0 {
             self.write_polls();
         }
@@ -328,13 +338,8 @@ impl Recorder {
     }
 
     /// Polls that are counted by now were before it, and are written before it.
-    pub(crate) fn noticed(&mut self) {
+    pub(super) const fn count_notice(&mut self) {
         self.notices += 1;
         self.easy_below = 0;
     }
-}
-
-/// What [`Recorder::polled`] is told of an action.
-pub(crate) fn digest_of(action: &Action<'_>) -> u64 {
-    digest::of(action)
 }

@@ -1,0 +1,208 @@
+//! What a registry shows its recorder, written down.
+
+use headcount::{
+    Action, ConnId, Inbound, Input, Principal, Resume, RunEvent, RunId, Tap, Timestamp, UserId,
+};
+
+use super::kind::{self, Kind};
+use super::recorder::Recorder;
+use super::{MAX_PAYLOAD_BYTES, digest, settings};
+
+impl Tap for Recorder {
+    fn input(&mut self, now: Timestamp, input: Input<'_>) {
+        match input {
+            // Nearly all inputs of a busy server are of the first kinds.
+            Input::Flushed { conn, total } => self.about(now, Kind::Flushed, conn, total),
+            Input::Message { conn, inbound } => self.inbound(now, conn, inbound),
+            Input::Send { to, message } => {
+                self.end_if_too_large(message.payload());
+                if self.enter(now, Kind::Send) {
+                    self.target(&to);
+                    self.message_body(message);
+                }
+            }
+            Input::Reply { conn, message } => {
+                self.end_if_too_large(message.payload());
+                if self.enter(now, Kind::Reply) {
+                    self.conn(conn);
+                    self.message_body(message);
+                }
+            }
+            Input::OpenRun { user, thread, run, agent, payload } => {
+                self.end_if_too_large(payload);
+                if self.enter(now, Kind::OpenRun) {
+                    for name in [user.as_str(), thread.as_str(), run.as_str(), agent] {
+                        self.name(name);
+                    }
+                    self.payload(payload);
+                }
+            }
+            Input::RunEvent { user, run, event } => self.run_event(now, user, run, event),
+            Input::Tick => _ = self.enter(now, Kind::Tick),
+            Input::Advance => _ = self.enter(now, Kind::Advance),
+            Input::CancelDrain => _ = self.enter(now, Kind::CancelDrain),
+            Input::Reserve { source } => {
+                if self.enter(now, Kind::Reserve) {
+                    self.optional(source, Self::source);
+                }
+            }
+            Input::Upgraded { conn } => {
+                if self.enter(now, Kind::Upgraded) {
+                    self.conn(conn);
+                }
+            }
+            Input::Connect { conn, who, resume } => {
+                if self.enter(now, Kind::Connect) {
+                    self.conn(conn);
+                    self.principal_and_resume(who, resume);
+                }
+            }
+            Input::Admit { who, resume } => {
+                if self.enter(now, Kind::Admit) {
+                    self.principal_and_resume(who, resume);
+                }
+            }
+            Input::Disconnect { conn } => {
+                if self.enter(now, Kind::Disconnect) {
+                    self.conn(conn);
+                }
+            }
+            Input::Join { conn, room, since } => {
+                if self.enter(now, Kind::Join) {
+                    self.conn(conn);
+                    self.name(room.as_str());
+                    self.optional(since, Self::position);
+                }
+            }
+            Input::Leave { conn, room } => {
+                if self.enter(now, Kind::Leave) {
+                    self.conn(conn);
+                    self.name(room.as_str());
+                }
+            }
+            Input::Acknowledge { conn, room, offset } => {
+                if self.enter(now, Kind::Acknowledge) {
+                    self.conn(conn);
+                    self.optional(room, |recorder, room| recorder.name(room.as_str()));
+                    self.number(offset);
+                }
+            }
+            Input::Close { to, reason } => {
+                if self.enter(now, Kind::Close) {
+                    self.target(&to);
+                    self.buffer.push(reason as u8);
+                }
+            }
+            Input::Refresh { conn, expires_at } => {
+                if self.enter(now, Kind::Refresh) {
+                    self.conn(conn);
+                    self.optional(expires_at, |recorder, at| recorder.number(at.as_nanos()));
+                }
+            }
+            Input::Revoke { user } => {
+                if self.enter(now, Kind::Revoke) {
+                    self.name(user.as_str());
+                }
+            }
+            Input::Drain { deadline } => {
+                if self.enter(now, Kind::Drain) {
+                    self.optional(deadline, Self::duration);
+                }
+            }
+            Input::Reload { config } => {
+                if self.enter(now, Kind::Reload) {
+                    settings::put(&mut self.buffer, config);
+                }
+            }
+        }
+    }
+
+    fn polled(&mut self, action: Option<&Action<'_>>) {
+        self.count_poll(action.map(digest::of));
+    }
+
+    fn noticed(&mut self) {
+        self.count_notice();
+    }
+}
+
+impl Recorder {
+    fn end_if_too_large(&mut self, payload: &[u8]) {
+        if payload.len() as u64 > MAX_PAYLOAD_BYTES {
+            self.overflow();
+        }
+    }
+
+    fn inbound(&mut self, now: Timestamp, conn: ConnId, inbound: Inbound) {
+        let kind = match inbound {
+            Inbound::Data { bytes } => return self.about(now, Kind::Data, conn, bytes),
+            Inbound::Bytes { bytes, partial: false } => {
+                return self.about(now, Kind::Bytes, conn, bytes);
+            }
+            Inbound::Bytes { bytes, partial: true } => {
+                return self.about(now, Kind::PartialBytes, conn, bytes);
+            }
+            Inbound::Fragment => Kind::Fragment,
+            Inbound::Ping => Kind::Ping,
+            Inbound::Pong => Kind::Pong,
+        };
+        if self.enter(now, kind) {
+            self.conn(conn);
+        }
+    }
+
+    fn principal_and_resume(&mut self, who: &Principal, resume: Option<&Resume>) {
+        let position = resume.and_then(|resume| resume.position);
+        let previous = resume.and_then(|resume| resume.previous);
+        self.buffer.push(
+            u8::from(who.label().is_some())
+                | u8::from(who.expires_at().is_some()) << 1
+                | u8::from(position.is_some()) << 2
+                | u8::from(previous.is_some()) << 3
+                | u8::from(who.max_connections().is_some()) << 4,
+        );
+        self.name(who.user().as_str());
+        self.name(who.thread().as_str());
+        if let Some(label) = who.label() {
+            self.name(label);
+        }
+        if let Some(at) = who.expires_at() {
+            self.number(at.as_nanos());
+        }
+        if let Some(limit) = who.max_connections() {
+            self.number(limit.get().into());
+        }
+        if let Some(position) = position {
+            self.position(position);
+        }
+        if let Some(conn) = previous {
+            self.conn(conn);
+        }
+    }
+
+    fn run_event(&mut self, now: Timestamp, user: &UserId, run: &RunId, event: &RunEvent<'_>) {
+        let (call, payload) = match event {
+            RunEvent::Text(text) => (None, text.as_bytes()),
+            RunEvent::ToolExecuting { call, payload, .. }
+            | RunEvent::ToolCompleted { call, payload } => (Some(*call), &payload[..]),
+            RunEvent::Thinking(payload)
+            | RunEvent::Progress(payload)
+            | RunEvent::Completed(payload)
+            | RunEvent::Failed(payload)
+            | RunEvent::Cancelled(payload) => (None, &payload[..]),
+        };
+        self.end_if_too_large(payload);
+        if self.enter(now, Kind::RunEvent) {
+            self.name(user.as_str());
+            self.name(run.as_str());
+            self.buffer.push(event.kind().map_or(kind::TEXT, |kind| kind as u8));
+            if let Some(call) = call {
+                self.name(call);
+            }
+            if let RunEvent::ToolExecuting { expect, .. } = event {
+                self.optional(*expect, Self::duration);
+            }
+            self.payload(payload);
+        }
+    }
+}
