@@ -32,15 +32,16 @@ pub(crate) fn progress(stream: &[u8]) -> Progress {
     let text = head.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(head.len());
     let (before, line) = head.split_at(text);
     let newline = line.iter().position(|byte| *byte == b'\n').map_or(line.len(), |at| at + 1);
+    let opening = [before, &line[..newline]].concat();
     let mut lines = [httparse::EMPTY_HEADER; 1];
-    match httparse::Request::new(&mut lines).parse(&[before, &line[..newline]].concat()) {
+    match httparse::Request::new(&mut lines).parse(&opening) {
         // A target that is not UTF-8 is told from the rest with the whole head only.
-        Err(_) if !is_strange(&line[..newline]) => Progress::Impossible,
+        Err(_) if !is_strange(&opening) => Progress::Impossible,
         _ => progress,
     }
 }
 
-/// Whether all that is wrong with a request line is that it is not UTF-8.
+/// Whether all that is wrong with a request line, and the empty lines before it, is that it is not UTF-8.
 fn is_strange(line: &[u8]) -> bool {
     let plain: Vec<u8> = line.iter().map(|byte| if *byte < 0x80 { *byte } else { b'x' }).collect();
     let in_method = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
