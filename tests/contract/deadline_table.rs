@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, ConfigBuilder, ConnId, ConnState, Inbound, Notice, RunId, Target, Timestamp,
-    UserId,
+    CloseReason, Config, ConfigBuilder, ConfigKind, ConnId, ConnState, Inbound, Notice, RunId,
+    Target, Timestamp, UserId,
 };
 
 use crate::support::{START, World, config, ms, secs, thread, user, who};
@@ -33,9 +33,8 @@ fn table() -> BTreeMap<String, String> {
 
 #[test]
 fn every_duration_that_can_be_configured_is_a_deadline_with_a_row() {
-    let settings = include_str!("../../src/config.rs");
-    let keys = settings.lines().filter_map(|line| line.split_once(": Duration = \""));
-    let mut keys: Vec<&str> = keys.filter_map(|(_, rest)| rest.split('"').next()).collect();
+    let times = Config::KEYS.iter().filter(|key| key.kind == ConfigKind::Time);
+    let mut keys: Vec<&str> = times.map(|key| key.name).collect();
     // What a pause is measured by is none itself.
     keys.retain(|key| *key != "heartbeat.pause_threshold");
     keys.sort_unstable();
