@@ -11,9 +11,9 @@ use crate::store::{Names, Ring, Table, key};
 /// Where a socket comes from, for [`Registry::reserve`](crate::Registry::reserve): sockets of one
 /// source share `limits.pending_per_source` places.
 ///
-/// It is made of an address, which the registry only compares, and `Debug` does not print. An IPv4 address counts as a whole. So does an IPv4-mapped IPv6
-/// address, as that IPv4 address. Any other IPv6 address counts by its /64, for a client that has
-/// one address of a /64 has all of them.
+/// It is made of an address, which the registry only compares, and `Debug` does not print. An IPv4
+/// address counts as a whole. So does an IPv4-mapped IPv6 address, as that IPv4 address. Any other IPv6
+/// address counts by its /64, for a client that has one address of a /64 has all of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Source(Address);
 
