@@ -14,14 +14,16 @@ use core::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use crate::action::{Key, Message};
-use crate::run::{RunEntry, RunKey, Runs};
 use crate::store::{KEPT, Steps, hash_unordered, shrunk};
 use crate::time::Timestamp;
 
 use self::entry::What;
-pub(crate) use self::entry::{Content, Entry, Late, Reader, Text};
+pub(crate) use self::entry::{
+    Content, Entry, Event, EventTag, Freed, Group, GroupKey, Late, Reader, Text,
+};
 pub(crate) use self::read::Next;
 
 /// How much a log may hold.
@@ -32,6 +34,9 @@ pub(crate) struct Bounds {
     /// How many entries stay once every member was handed them.
     pub(crate) history: u32,
 }
+
+/// What an edit let go of groups, in its order.
+pub(crate) type FreedEntries = SmallVec<[Freed; 4]>;
 
 /// The newest entry of each key.
 #[derive(Clone)]
@@ -51,13 +56,13 @@ struct Pinned {
 
 #[derive(Clone)]
 pub(crate) struct Log {
-    /// Messages, what belongs to runs, and tombstones; the newest at the back.
+    /// Messages, what belongs to groups, and tombstones; the newest at the back.
     entries: VecDeque<Entry>,
     /// How many of the entries are no tombstones.
     live: u32,
     /// The cost of these.
     bytes: u64,
-    /// Entries of open runs: exempt from this log's bounds.
+    /// Entries of open groups: exempt from this log's bounds.
     pinned: Pinned,
     /// Lower bound for the search in `oldest`: every entry before this offset is pinned or a
     /// tombstone.
@@ -139,7 +144,7 @@ impl Log {
         self.live as usize
     }
 
-    /// How many of these are of open runs.
+    /// How many of these are of open groups.
     pub(crate) const fn pinned(&self) -> usize {
         self.pinned.entries as usize
     }
@@ -206,21 +211,14 @@ impl Log {
             _ => self.entries.push_back(Entry {
                 offset: self.head,
                 at: Timestamp::ZERO,
-                pinned: false,
-                what: What::Lost { from: self.head, run_ended: 0 },
+                what: What::Lost { from: self.head, closed_at: 0 },
             }),
         }
     }
 
     /// Appends. A message with a key takes the place of the one before it. The seed is that of the
     /// registry: keys may come from outside.
-    pub(crate) fn append(
-        &mut self,
-        at: Timestamp,
-        message: Message,
-        seed: u64,
-        runs: &mut Runs,
-    ) -> u64 {
+    pub(crate) fn append(&mut self, at: Timestamp, message: Message, seed: u64) -> u64 {
         let offset = self.head + 1;
         let has_key = message.key().is_some();
         if let Some(key) = message.key() {
@@ -236,7 +234,8 @@ impl Log {
             };
             if let Some((_, newest)) = keys.newest.find_mut(hash, same) {
                 let old = index_of(core::mem::replace(newest, offset));
-                self.take(old, runs);
+                // A message is of no group.
+                self.take(old);
             } else {
                 keys.newest.insert_unique(hash, (hash, offset), |(hash, _)| *hash);
             }
@@ -247,8 +246,8 @@ impl Log {
             }
             self.droppable += 1;
         }
-        self.push(Entry { offset, at, pinned: false, what: What::Message(message) });
-        // It may have replaced the oldest: what open runs hold behind that is passed over once.
+        self.push(Entry { offset, at, what: What::Message(message) });
+        // It may have replaced the oldest: what open groups hold behind that is passed over once.
         if has_key && let Some(oldest) = self.oldest_bounded() {
             self.bounded_from = self.entries[oldest].offset;
         }
@@ -256,20 +255,20 @@ impl Log {
         offset
     }
 
-    /// Appends an event of an open run.
-    pub(crate) fn append_run(&mut self, at: Timestamp, entry: RunEntry) -> u64 {
+    /// Appends an event of an open group.
+    pub(crate) fn append_event(&mut self, at: Timestamp, event: Event) -> u64 {
         let offset = self.head + 1;
-        self.push(Entry { offset, at, pinned: true, what: What::Run(entry) });
+        self.push(Entry { offset, at, what: What::Event(event) });
         offset
     }
 
-    /// Appends to the text of an open run; whether that is an entry of its own, and not the end of
+    /// Appends to the text of an open group; whether that is an entry of its own, and not the end of
     /// the last one.
     pub(crate) fn append_text(&mut self, at: Timestamp, text: Text) -> bool {
         let bytes = u64::from(text.bytes);
         if let Some(Entry { offset, at: said, what: What::Text(last), .. }) =
             self.entries.back_mut()
-            && last.run == text.run
+            && last.group.key == text.group.key
         {
             *offset += bytes;
             // What was said just now must not be too old for what was said before it.
@@ -281,7 +280,7 @@ impl Log {
             return false;
         }
         let offset = self.head + bytes;
-        self.push(Entry { offset, at, pinned: true, what: What::Text(text) });
+        self.push(Entry { offset, at, what: What::Text(text) });
         true
     }
 
@@ -290,7 +289,7 @@ impl Log {
         self.head = entry.offset;
         self.live += 1;
         self.bytes += cost;
-        if entry.pinned {
+        if entry.is_pinned() {
             self.pinned.entries += 1;
             self.pinned.bytes += cost;
         } else if self.bounded() == 1 {
@@ -299,12 +298,11 @@ impl Log {
         self.entries.push_back(entry);
     }
 
-    /// A run has ended: its entries, from the one at this offset on, are like others from now on.
-    pub(crate) fn let_go(&mut self, run: RunKey, from: u64) {
+    /// Closes a group: its entries, from the one at this offset on, are like others from now on.
+    pub(crate) fn close_group(&mut self, group: GroupKey, from: u64) {
         let start = self.index_after(from.saturating_sub(1));
         for entry in self.steps.count(self.entries.range_mut(start..)) {
-            if entry.pinned && entry.run() == Some(run) {
-                entry.pinned = false;
+            if entry.close(group, self.head) {
                 self.pinned.entries -= 1;
                 self.pinned.bytes -= entry.cost();
             }
@@ -320,16 +318,16 @@ impl Log {
 
     /// Lets one entry go, never the newest: the oldest if everybody has `passed` it, or else the
     /// oldest droppable one, or else the oldest.
-    pub(crate) fn make_room(&mut self, passed: u64, runs: &mut Runs) {
+    pub(crate) fn make_room(&mut self, passed: u64, freed: &mut FreedEntries) {
         let newest = self.head;
         let oldest_passed = self.oldest().is_some_and(|oldest| oldest.offset <= passed);
         if !oldest_passed
             && let Some(index) = self.oldest_droppable()
             && self.entries[index].offset != newest
         {
-            self.remove_lost(index, runs);
+            self.remove_lost(index, freed);
         } else {
-            self.drop_oldest(runs);
+            self.drop_oldest(freed);
         }
     }
 
@@ -344,59 +342,56 @@ impl Log {
     }
 
     /// Removes the oldest entry that its own bounds are about.
-    pub(crate) fn drop_oldest(&mut self, runs: &mut Runs) {
+    pub(crate) fn drop_oldest(&mut self, freed: &mut FreedEntries) {
         if let Some(index) = self.oldest_bounded() {
             self.bounded_from = self.entries[index].offset;
-            self.remove_lost(index, runs);
+            self.remove_lost(index, freed);
         }
     }
 
-    /// Removes the oldest entry, held or not.
-    pub(crate) fn drop_front(&mut self, runs: &mut Runs) {
+    /// Removes the oldest entry, pinned or not.
+    pub(crate) fn drop_front(&mut self, freed: &mut FreedEntries) {
         if !self.entries.is_empty() {
-            self.remove_lost(0, runs);
+            self.remove_lost(0, freed);
         }
     }
 
     /// Sheds droppable messages: everybody has them, and they are never history.
-    pub(crate) fn drop_droppable(&mut self, runs: &mut Runs) {
+    pub(crate) fn drop_droppable(&mut self) {
         let mut index = self.entries.len();
         while self.droppable > 0 && index > 0 {
             index -= 1;
             self.steps.take();
             if self.entries[index].is_droppable() {
-                self.remove_as_lost(index, runs);
+                // A message is of no group.
+                let _ = self.remove_as_lost(index);
             }
         }
         self.tidy();
     }
 
-    fn remove_lost(&mut self, index: usize, runs: &mut Runs) {
-        self.remove_as_lost(index, runs);
+    fn remove_lost(&mut self, index: usize, freed: &mut FreedEntries) {
+        freed.extend(self.remove_as_lost(index));
         self.tidy();
     }
 
-    fn remove_as_lost(&mut self, index: usize, runs: &mut Runs) {
-        let entry = &self.entries[index];
-        let offsets = match entry.what {
-            What::Text(text) => u64::from(text.bytes),
-            _ => 1,
-        };
-        let run_ended = entry.run().and_then(|run| runs.get(run).ended).unwrap_or(0);
-        self.take(index, runs);
+    fn remove_as_lost(&mut self, index: usize) -> Option<Freed> {
+        let tombstone = self.entries[index].tombstone();
+        let freed = self.take(index);
         let entry = &mut self.entries[index];
         self.last_lost = self.last_lost.max(entry.offset);
-        entry.what = What::Lost { from: entry.offset + 1 - offsets, run_ended };
+        entry.what = tombstone;
+        freed
     }
 
     /// Takes out what is in an entry, which is a tombstone from then on.
-    fn take(&mut self, index: usize, runs: &mut Runs) {
+    fn take(&mut self, index: usize) -> Option<Freed> {
         let entry = &mut self.entries[index];
-        let (offset, cost) = (entry.offset, entry.cost());
+        let (offset, cost, is_pinned) = (entry.offset, entry.cost(), entry.is_pinned());
         let what = core::mem::replace(&mut entry.what, What::Superseded);
         self.live -= 1;
         self.bytes -= cost;
-        if core::mem::take(&mut entry.pinned) {
+        if is_pinned {
             self.pinned.entries -= 1;
             self.pinned.bytes -= cost;
         }
@@ -406,10 +401,11 @@ impl Log {
                 if let Some(key) = message.key() {
                     self.forget_key(key, offset);
                 }
+                None
             }
-            What::Run(entry) => runs.release(entry.run, 0),
-            What::Text(text) => runs.release(text.run, text.bytes),
-            What::Superseded | What::Lost { .. } => {}
+            What::Event(event) => Some(Freed { group: event.group.key, text_bytes: 0 }),
+            What::Text(text) => Some(Freed { group: text.group.key, text_bytes: text.bytes }),
+            What::Superseded | What::Lost { .. } => None,
         }
     }
 
@@ -433,7 +429,7 @@ impl Log {
     fn tidy(&mut self) {
         while let Some(Entry { offset, what, .. }) = self.entries.front() {
             match what {
-                What::Message(_) | What::Run(_) | What::Text(_) => break,
+                What::Message(_) | What::Event(_) | What::Text(_) => break,
                 What::Superseded => {}
                 What::Lost { .. } => self.lost = *offset,
             }
@@ -445,11 +441,11 @@ impl Log {
                 match (&entry.what, kept.back_mut()) {
                     (What::Superseded, _) => {}
                     (
-                        What::Lost { run_ended: later, .. },
-                        Some(Entry { offset, what: What::Lost { run_ended, .. }, .. }),
+                        What::Lost { closed_at: later, .. },
+                        Some(Entry { offset, what: What::Lost { closed_at, .. }, .. }),
                     ) => {
                         *offset = entry.offset;
-                        *run_ended = (*run_ended).max(*later);
+                        *closed_at = (*closed_at).max(*later);
                     }
                     _ => kept.push_back(entry),
                 }

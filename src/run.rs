@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
@@ -14,14 +13,13 @@ use crate::config::Config;
 use crate::ends::RunEnded;
 use crate::error::RunError;
 use crate::id::RunId;
+use crate::log::{EventTag, GroupKey};
 use crate::session::{SessionKey, UserKey};
-use crate::store::{Linked, Links, Names, Table, key};
+use crate::store::{Linked, Links, Names, Table};
 use crate::time::{Deadline, Timestamp};
 
-key! {
-    /// The key of a run.
-    RunKey
-}
+/// The key of a run, which is that of the group of its entries in the log of its session.
+pub(crate) type RunKey = GroupKey;
 
 /// What happened in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,18 +127,27 @@ impl RunEvent<'_> {
     }
 }
 
-/// One event in a log.
-#[derive(Clone, Hash, Debug)]
-pub(crate) struct RunEntry {
-    pub(crate) run: RunKey,
-    pub(crate) kind: RunEventKind,
-    pub(crate) failure: Option<RunFailure>,
-    pub(crate) payload: Bytes,
-}
+impl EventTag {
+    /// What an event of a run is in a log.
+    pub(crate) const fn new(kind: RunEventKind, failure: Option<RunFailure>) -> Self {
+        let failure = match failure {
+            None => 0,
+            Some(RunFailure::Silence) => 1,
+            Some(RunFailure::Length) => 2,
+        };
+        Self(kind as u8 | failure << 4)
+    }
 
-impl RunEntry {
-    pub(crate) fn cost(&self) -> u64 {
-        self.payload.len() as u64 + MESSAGE_OVERHEAD
+    pub(crate) const fn kind(self) -> RunEventKind {
+        RunEventKind::ALL[(self.0 & 15) as usize]
+    }
+
+    pub(crate) const fn failure(self) -> Option<RunFailure> {
+        match self.0 >> 4 {
+            0 => None,
+            1 => Some(RunFailure::Silence),
+            _ => Some(RunFailure::Length),
+        }
     }
 }
 
@@ -195,7 +202,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) const fn is_open(&self) -> bool {
-        self.ended.is_none()
+        self.end.is_none()
     }
 
     /// The text from a place on, where a character begins.
@@ -360,8 +367,6 @@ pub(crate) struct Runs {
     /// By user and name.
     names: Names<RunKey>,
     open: u32,
-    /// Those that have ended and that no log keeps anything of: to be taken away.
-    pub(crate) finished: Vec<RunKey>,
 }
 
 /// The runs of one session.
@@ -382,14 +387,14 @@ impl Linked for OfSession {
 
 impl Hash for Runs {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { records, names: _, open, finished } = self;
-        (records, open, finished).hash(state);
+        let Self { records, names: _, open } = self;
+        (records, open).hash(state);
     }
 }
 
 impl Runs {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { records: Table::new(), names: Names::new(seed), open: 0, finished: Vec::new() }
+        Self { records: Table::new(), names: Names::new(seed), open: 0 }
     }
 
     /// How many steps it was taken through.
@@ -424,11 +429,6 @@ impl Runs {
     /// Whether there are as many runs as can be told apart.
     pub(crate) const fn is_full(&self) -> bool {
         self.records.is_full()
-    }
-
-    /// Whether a run that a log keeps something of was open when the head was at this offset.
-    pub(crate) fn was_open_at(&self, run: RunKey, offset: u64) -> bool {
-        self.get(run).ended.is_none_or(|ended| ended > offset)
     }
 
     pub(crate) fn insert(
@@ -472,8 +472,9 @@ impl Runs {
         self.open -= 1;
     }
 
-    /// A log has let an entry go, with so much of the text: always the front of what it has.
-    pub(crate) fn release(&mut self, run: RunKey, text_bytes: u32) {
+    /// A log has let an entry go, with so much of the text: always the front of what it has. Whether the
+    /// run has ended, and this was the last of it.
+    pub(crate) fn release(&mut self, run: RunKey, text_bytes: u32) -> bool {
         let record = &mut self.records[run];
         record.kept -= 1;
         record.text_dead += text_bytes;
@@ -482,9 +483,7 @@ impl Runs {
             record.text_gone += core::mem::take(&mut record.text_dead);
             record.text.shrink_to(record.text.len() * 2);
         }
-        if !record.is_open() && record.kept == 0 {
-            self.finished.push(run);
-        }
+        !record.is_open() && record.kept == 0
     }
 
     /// Takes a run away, whatever is left of it.

@@ -6,9 +6,8 @@ use core::time::Duration;
 
 use crate::action::{CloseReason, Position};
 use crate::conn::ConnKey;
-use crate::log::{Bounds, Log};
+use crate::log::{Bounds, FreedEntries, Log};
 use crate::room::RoomKey;
-use crate::run::Runs;
 use crate::session::SessionKey;
 use crate::store::{Dense, Links, key};
 use crate::time::Deadline;
@@ -89,14 +88,14 @@ impl Stream {
     }
 
     /// Lets entries go until the log is within its bounds.
-    pub(crate) fn fit(&mut self, bounds: Bounds, runs: &mut Runs) {
+    pub(crate) fn fit(&mut self, bounds: Bounds, freed: &mut FreedEntries) {
         while self.log.exceeds(bounds) {
-            self.log.make_room(self.delivered_to_all, runs);
+            self.log.make_room(self.delivered_to_all, freed);
         }
     }
 
     /// Once every member was handed everything, lets go what is no history.
-    pub(crate) fn trim_history(&mut self, bounds: Bounds, runs: &mut Runs) {
+    pub(crate) fn trim_history(&mut self, bounds: Bounds, freed: &mut FreedEntries) {
         if self.members.is_empty() {
             // Its turn may still be queued: nobody is left to wait for it.
             self.fan_out = None;
@@ -105,9 +104,9 @@ impl Stream {
             return;
         }
         self.delivered_to_all = self.log.head();
-        self.log.drop_droppable(runs);
+        self.log.drop_droppable();
         while self.log.bounded() > bounds.history as usize {
-            self.log.drop_oldest(runs);
+            self.log.drop_oldest(freed);
         }
     }
 

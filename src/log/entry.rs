@@ -1,9 +1,17 @@
 //! What stands in a log, and who reads it.
 
+use bytes::Bytes;
+
 use crate::action::{MESSAGE_OVERHEAD, Message};
 use crate::id::ConnId;
-use crate::run::{RunEntry, RunKey, Runs};
+use crate::store::key;
 use crate::time::Timestamp;
+
+key! {
+    /// The key of a group: entries that the log's own bounds pass over while the group is open. Its
+    /// owner gives the keys out; a log only compares them.
+    GroupKey
+}
 
 #[derive(Clone, Hash)]
 pub(crate) struct Entry {
@@ -11,41 +19,88 @@ pub(crate) struct Entry {
     pub(crate) offset: u64,
     /// When it was appended; of a text, when its last byte was.
     pub(crate) at: Timestamp,
-    /// Of an open run: the log's own bounds pass over it.
-    pub(super) pinned: bool,
     pub(super) what: What,
 }
 
 #[derive(Clone, Hash)]
 pub(super) enum What {
     Message(Message),
-    Run(RunEntry),
+    Event(Event),
     Text(Text),
     /// A newer message of the same key has taken its place: nobody has lost anything.
     Superseded,
     /// Lost for each cursor before it, from this offset on.
     Lost {
         from: u64,
-        /// Where the last run of which something was here has ended; 0 if none was.
-        run_ended: u64,
+        /// The head when the last group of which something was here was closed; 0 if none was.
+        closed_at: u64,
     },
 }
 
-/// A stretch of a run's text. Each byte has an offset, so that a cursor may stand anywhere in it,
-/// and what follows of the same run makes it longer.
+/// The group that an entry is of.
+#[derive(Clone, Copy, Hash)]
+pub(crate) struct Group {
+    pub(crate) key: GroupKey,
+    /// The head when it was closed; 0 while it is open.
+    closed_at: u64,
+}
+
+impl Group {
+    pub(crate) const fn open(key: GroupKey) -> Self {
+        Self { key, closed_at: 0 }
+    }
+
+    const fn is_open(self) -> bool {
+        self.closed_at == 0
+    }
+
+    /// Whether it was open when the head was at this offset.
+    const fn was_open_at(self, offset: u64) -> bool {
+        self.is_open() || self.closed_at > offset
+    }
+}
+
+/// What the owner of a group means by one of its events. The log does not read it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct EventTag(pub(crate) u8);
+
+/// An event of a group.
+#[derive(Clone, Hash)]
+pub(crate) struct Event {
+    pub(crate) group: Group,
+    pub(crate) tag: EventTag,
+    pub(crate) payload: Bytes,
+}
+
+impl Event {
+    pub(crate) fn cost(&self) -> u64 {
+        self.payload.len() as u64 + MESSAGE_OVERHEAD
+    }
+}
+
+/// A stretch of a text of a group, which the group's owner keeps. Each byte has an offset, so that a
+/// cursor may stand anywhere in it, and what follows of the same text makes it longer.
 #[derive(Clone, Copy, Hash)]
 pub(crate) struct Text {
-    pub(crate) run: RunKey,
-    /// Where it begins in the text of the run.
+    pub(crate) group: Group,
+    /// Where it begins in the text.
     pub(crate) from: u32,
     pub(crate) bytes: u32,
+}
+
+/// What a log let go of a group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Freed {
+    pub(crate) group: GroupKey,
+    /// Always the front of what the log has of that text; 0 for an event.
+    pub(crate) text_bytes: u32,
 }
 
 /// What is to be handed out.
 #[derive(Clone, Copy)]
 pub(crate) enum Content<'a> {
     Message(&'a Message),
-    Run(&'a RunEntry),
+    Event(&'a Event),
     /// As much of the text as lies behind the cursor.
     Text(Text),
 }
@@ -54,7 +109,7 @@ impl Content<'_> {
     pub(crate) fn cost(&self) -> u64 {
         match self {
             Self::Message(message) => message.cost(),
-            Self::Run(entry) => entry.cost(),
+            Self::Event(event) => event.cost(),
             Self::Text(text) => u64::from(text.bytes) + MESSAGE_OVERHEAD,
         }
     }
@@ -62,7 +117,7 @@ impl Content<'_> {
     pub(crate) fn excluded(&self) -> Option<ConnId> {
         match self {
             Self::Message(message) => message.excluded(),
-            Self::Run(_) | Self::Text(_) => None,
+            Self::Event(_) | Self::Text(_) => None,
         }
     }
 }
@@ -72,7 +127,7 @@ impl Entry {
     pub(crate) const fn content(&self) -> Option<Content<'_>> {
         match &self.what {
             What::Message(message) => Some(Content::Message(message)),
-            What::Run(entry) => Some(Content::Run(entry)),
+            What::Event(event) => Some(Content::Event(event)),
             What::Text(text) => Some(Content::Text(*text)),
             What::Superseded | What::Lost { .. } => None,
         }
@@ -84,11 +139,8 @@ impl Entry {
             Some(Content::Text(text)) => {
                 let begins = self.offset - u64::from(text.bytes);
                 let had = cursor.saturating_sub(begins) as u32;
-                Some(Content::Text(Text {
-                    run: text.run,
-                    from: text.from + had,
-                    bytes: text.bytes - had,
-                }))
+                let (from, bytes) = (text.from + had, text.bytes - had);
+                Some(Content::Text(Text { from, bytes, ..text }))
             }
             content => content,
         }
@@ -113,12 +165,37 @@ impl Entry {
         }
     }
 
-    pub(crate) const fn run(&self) -> Option<RunKey> {
+    pub(crate) const fn group(&self) -> Option<Group> {
         match &self.what {
-            What::Run(entry) => Some(entry.run),
-            What::Text(text) => Some(text.run),
+            What::Event(event) => Some(event.group),
+            What::Text(text) => Some(text.group),
             _ => None,
         }
+    }
+
+    /// Of an open group: the log's own bounds pass over it.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.group().is_some_and(Group::is_open)
+    }
+
+    /// Closes the group that it is of, if that is this one, when the head is at an offset.
+    pub(super) fn close(&mut self, key: GroupKey, head: u64) -> bool {
+        let group = match &mut self.what {
+            What::Event(event) => &mut event.group,
+            What::Text(text) => &mut text.group,
+            _ => return false,
+        };
+        let is_closed = group.key == key && group.is_open();
+        if is_closed {
+            group.closed_at = head;
+        }
+        is_closed
+    }
+
+    /// What becomes of it when it is lost: a tombstone of all its offsets.
+    pub(super) fn tombstone(&self) -> What {
+        let closed_at = self.group().map_or(0, |group| group.closed_at);
+        What::Lost { from: self.begins_after() + 1, closed_at }
     }
 
     pub(super) fn cost(&self) -> u64 {
@@ -130,25 +207,24 @@ impl Entry {
     }
 
     /// Whether the bounds of the log are about it.
-    pub(super) const fn is_bounded(&self) -> bool {
-        !self.is_tombstone() && !self.pinned
+    pub(super) fn is_bounded(&self) -> bool {
+        !self.is_tombstone() && !self.is_pinned()
     }
 }
 
 /// Who reads: a member of the stream, or one that leaves it.
 #[derive(Clone, Copy)]
-pub(crate) struct Reader<'a> {
+pub(crate) struct Reader {
     pub(crate) conn: ConnId,
     /// It passes droppable messages over.
     pub(crate) laggard: bool,
     pub(crate) late: Late,
-    pub(crate) runs: &'a Runs,
 }
 
 /// What a reader who joined late finds before the head at its join.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Late {
-    /// That head. Up to it, what belongs to a run that was open then is for the reader, and nothing
+    /// That head. Up to it, what belongs to a group that was open then is for the reader, and nothing
     /// else. 0 for a reader who did not join late.
     pub(crate) until: u64,
     /// Everything else up to there is told as lost, whether or not it is kept: the reader has seen
@@ -161,12 +237,12 @@ impl Late {
     pub(crate) const NONE: Self = Self { until: 0, tells_rest: false };
 }
 
-impl Reader<'_> {
+impl Reader {
     pub(super) fn is_for_it(&self, entry: &Entry) -> bool {
         let late = entry.offset <= self.late.until;
-        match (entry.message(), entry.run()) {
+        match (entry.message(), entry.group()) {
             (Some(message), _) => !late && !message.excludes(self.conn),
-            (_, Some(run)) => !late || self.runs.was_open_at(run, self.late.until),
+            (_, Some(group)) => !late || group.was_open_at(self.late.until),
             _ => false,
         }
     }

@@ -52,27 +52,27 @@ impl Log {
             match entry.what {
                 What::Superseded => {}
                 What::Lost { .. } => return entry.offset,
-                What::Message(_) | What::Run(_) | What::Text(_) => break,
+                What::Message(_) | What::Event(_) | What::Text(_) => break,
             }
         }
         self.lost
     }
 
     /// How many of the entries behind a cursor a reader is handed, if none is lost before.
-    pub(crate) fn waiting(&self, cursor: u64, reader: &Reader<'_>) -> u32 {
+    pub(crate) fn waiting(&self, cursor: u64, reader: &Reader) -> u32 {
         self.behind(cursor).filter(|entry| reader.is_handed(entry)).count() as u32
     }
 
     /// What a reader finds behind its cursor. What it loses up to the next entry is one gap.
-    pub(crate) fn next(&self, cursor: u64, reader: &Reader<'_>) -> Next<'_> {
+    pub(crate) fn next(&self, cursor: u64, reader: &Reader) -> Next<'_> {
         let Late { until, tells_rest } = reader.late;
         let mut gap = (cursor < self.lost).then_some((cursor + 1, self.lost));
         let mut next = None;
         for entry in self.behind(cursor) {
             let (from, to) = match &entry.what {
                 What::Superseded => continue,
-                // Up to where it joined late, only runs that were open then are its business.
-                What::Lost { run_ended, .. } if entry.offset <= until && *run_ended <= until => {
+                // Up to where it joined late, only groups that were open then are its business.
+                What::Lost { closed_at, .. } if entry.offset <= until && *closed_at <= until => {
                     continue;
                 }
                 What::Lost { from, .. } => ((*from).max(cursor + 1), entry.offset),
@@ -99,7 +99,7 @@ impl Log {
     }
 
     /// Whether a reader would be told of a gap on its way to the head.
-    pub(crate) fn loses(&self, cursor: u64, reader: &Reader<'_>) -> bool {
+    pub(crate) fn loses(&self, cursor: u64, reader: &Reader) -> bool {
         let is_passed_over = |entry: &Entry| entry.is_droppable() && reader.is_for_it(entry);
         let from = cursor.max(self.droppable_from.saturating_sub(1));
         cursor < self.last_lost

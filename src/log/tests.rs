@@ -10,18 +10,17 @@ use bytes::Bytes;
 use super::*;
 use crate::action::{Class, Key};
 use crate::id::ConnId;
-use crate::run::{RunEventKind, RunKey};
 use crate::store::SlotKey as _;
 
 const READER: ConnId = ConnId::new(1, NonZeroU32::MIN);
 
-/// These logs keep nothing of any run.
-fn runs() -> Runs {
-    Runs::new(7)
+const fn reader(laggard: bool) -> Reader {
+    Reader { conn: READER, laggard, late: Late::NONE }
 }
 
-const fn reader(laggard: bool, runs: &Runs) -> Reader<'_> {
-    Reader { conn: READER, laggard, late: Late::NONE, runs }
+/// What an edit of a log without groups lets go of them.
+fn freed() -> FreedEntries {
+    FreedEntries::new()
 }
 
 /// A log of such messages: `c` critical, `d` droppable, `x` left out for the reader, and a capital
@@ -42,7 +41,7 @@ fn append(log: &mut Log, letter: char) -> u64 {
         'A'..='Z' => message.class(Class::Latest(Key::new(letter.to_string()).unwrap())),
         _ => message,
     };
-    log.append(Timestamp::ZERO, message, 7, &mut runs())
+    log.append(Timestamp::ZERO, message, 7)
 }
 
 const fn holding(messages: u32) -> Bounds {
@@ -51,7 +50,7 @@ const fn holding(messages: u32) -> Bounds {
 
 fn fit(log: &mut Log, messages: u32, passed: u64) {
     while log.exceeds(holding(messages)) {
-        log.make_room(passed, &mut runs());
+        log.make_room(passed, &mut freed());
     }
 }
 
@@ -59,7 +58,7 @@ fn fit(log: &mut Log, messages: u32, passed: u64) {
 fn found(log: &Log, mut cursor: u64, laggard: bool) -> String {
     let mut found = Vec::new();
     loop {
-        cursor = match log.next(cursor, &reader(laggard, &runs())) {
+        cursor = match log.next(cursor, &reader(laggard)) {
             Next::Nothing => return found.join(" "),
             Next::Gap { from, to } => {
                 found.push(format!("-{from}..{to}"));
@@ -83,7 +82,7 @@ fn a_laggard_passes_over_what_is_droppable() {
     assert_eq!(found(&log, 0, false), "1 2 3 4 5 6");
     assert_eq!(found(&log, 0, true), "1 -2..2 3 -4..5 6");
     assert_eq!(found(&log, 3, true), "-4..5 6");
-    assert!(log.loses(0, &reader(true, &runs())) && !log.loses(5, &reader(true, &runs())));
+    assert!(log.loses(0, &reader(true)) && !log.loses(5, &reader(true)));
 }
 
 #[test]
@@ -105,7 +104,7 @@ fn superseded_messages_are_lost_for_nobody() {
     assert_eq!((log.len(), log.lost(), log.bytes()), (3, 0, 3 * 64));
     assert_eq!(found(&log, 0, true), "1 4 5");
     assert_eq!(found(&log, 1, true), "4 5");
-    assert!(!log.loses(0, &reader(true, &runs())));
+    assert!(!log.loses(0, &reader(true)));
     assert_eq!((log.count_after(0), log.count_after(2)), (3, 2));
     assert!(log.get(2).is_none() && log.get(4).is_some());
 }
@@ -117,10 +116,10 @@ fn tombstones_at_the_front_disappear_and_only_lost_ones_count() {
     assert_eq!((log.lost(), log.oldest().unwrap().offset), (0, 2));
     fit(&mut log, 3, 0);
     assert_eq!(log.tombstones(), 1);
-    log.drop_oldest(&mut runs());
+    log.drop_oldest(&mut freed());
     assert_eq!((log.lost(), log.oldest().unwrap().offset, log.tombstones()), (3, 4, 0));
-    log.drop_oldest(&mut runs());
-    log.drop_oldest(&mut runs());
+    log.drop_oldest(&mut freed());
+    log.drop_oldest(&mut freed());
     assert_eq!((log.lost(), log.head(), log.is_empty()), (5, 5, true));
 }
 
@@ -144,7 +143,7 @@ fn lost_before_looks_back_to_the_message_before() {
     fit(&mut log, 4, 0);
     assert_eq!(log.tombstones(), 2);
     assert_eq!([1, 4, 5, 6].map(|offset| log.lost_before(offset)), [0, 2, 0, 0]);
-    log.drop_oldest(&mut runs());
+    log.drop_oldest(&mut freed());
     assert_eq!([4, 5].map(|offset| log.lost_before(offset)), [2, 2]);
     assert_eq!(log.lost_before(log.head() + 1), 2);
 }
@@ -188,16 +187,15 @@ fn losses_that_become_one_are_told_to_whom_any_of_them_is_a_loss() {
     let tombstones = 2 * TOMBSTONES_KEPT;
     let mut log = log_of(&"c".repeat(tombstones + 2));
     for index in 1..=tombstones {
-        log.remove_as_lost(index, &mut runs());
+        let _ = log.remove_as_lost(index);
     }
-    // The first of them was of a run that was open when somebody joined late, behind all of them.
-    let What::Lost { run_ended, .. } = &mut log.entries[1].what else { panic!("a tombstone") };
-    *run_ended = log.head + 9;
+    // The first of them was of a group that was open when the reader joined late, behind all of them.
+    let What::Lost { closed_at, .. } = &mut log.entries[1].what else { panic!("a tombstone") };
+    *closed_at = log.head + 9;
     log.tidy();
     assert_eq!(log.tombstones(), 1);
-    let runs = runs();
     let late = Late { until: log.head, tells_rest: false };
-    let late = Reader { late, ..reader(true, &runs) };
+    let late = Reader { late, ..reader(true) };
     assert!(matches!(log.next(1, &late), Next::Gap { from: 2, .. }));
 }
 
@@ -205,19 +203,19 @@ fn losses_that_become_one_are_told_to_whom_any_of_them_is_a_loss() {
 fn keys_go_with_their_messages() {
     let mut log = log_of("ABA");
     assert_eq!(keys(&log), 2);
-    log.drop_oldest(&mut runs());
+    log.drop_oldest(&mut freed());
     assert_eq!(keys(&log), 1, "B is gone, and A is the newer one");
     append(&mut log, 'B');
     assert_eq!((keys(&log), log.len()), (2, 2));
-    log.drop_oldest(&mut runs());
-    log.drop_oldest(&mut runs());
+    log.drop_oldest(&mut freed());
+    log.drop_oldest(&mut freed());
     assert!(log.keys.is_none());
 }
 
 #[test]
 fn everyone_has_what_is_droppable_and_it_is_no_history() {
     let mut log = log_of("dcdcd");
-    log.drop_droppable(&mut runs());
+    log.drop_droppable();
     assert_eq!((log.len(), log.lost(), log.bytes()), (2, 1, 2 * 64));
     assert_eq!(found(&log, 0, false), "-1..1 2 -3..3 4 -5..5");
     assert_eq!(append(&mut log, 'd'), 6);
@@ -231,19 +229,16 @@ fn memory_is_given_back() {
     fit(&mut log, 100, 0);
     assert!(log.entries.capacity() < full / 2, "{} of {full}", log.entries.capacity());
     fit(&mut log, 1, 0);
-    log.drop_oldest(&mut runs());
+    log.drop_oldest(&mut freed());
     assert_eq!(log.entries.capacity(), 0);
 }
 
 #[test]
-fn what_open_runs_hold_is_not_searched_again_for_each_latest_message() {
+fn what_open_groups_pin_is_not_searched_again_for_each_latest_message() {
     let mut log = log_of("AB");
     for _ in 0..100 {
-        let (kind, payload) = (RunEventKind::Thinking, Bytes::new());
-        log.append_run(
-            Timestamp::ZERO,
-            RunEntry { run: RunKey::of_slot(0), kind, failure: None, payload },
-        );
+        let group = Group::open(GroupKey::of_slot(0));
+        log.append_event(Timestamp::ZERO, Event { group, tag: EventTag(0), payload: Bytes::new() });
     }
     for letter in "ABAB".chars() {
         append(&mut log, letter);
@@ -253,11 +248,56 @@ fn what_open_runs_hold_is_not_searched_again_for_each_latest_message() {
 }
 
 #[test]
+fn a_log_says_what_it_lets_go_of_a_group() {
+    let mut log = Log::new();
+    let key = GroupKey::of_slot(3);
+    let group = Group::open(key);
+    let event = Event { group, tag: EventTag(9), payload: Bytes::from_static(b"{}") };
+    log.append_event(Timestamp::ZERO, event);
+    assert!(log.append_text(Timestamp::ZERO, Text { group, from: 0, bytes: 5 }));
+    assert!(!log.append_text(Timestamp::ZERO, Text { group, from: 5, bytes: 2 }));
+    append(&mut log, 'c');
+    assert_eq!((log.pinned(), log.bounded()), (2, 1));
+    let mut freed = freed();
+    log.drop_oldest(&mut freed);
+    assert!(freed.is_empty(), "the log's own bounds pass over what is pinned");
+    log.close_group(key, 1);
+    assert_eq!((log.pinned(), log.bounded()), (0, 2));
+    log.drop_oldest(&mut freed);
+    log.drop_oldest(&mut freed);
+    let of = |text_bytes| Freed { group: key, text_bytes };
+    assert_eq!(freed[..], [of(0), of(7)]);
+}
+
+#[test]
+fn a_late_reader_finds_the_groups_that_were_open_when_it_joined() {
+    let mut log = Log::new();
+    let events = |log: &mut Log, slot| {
+        let group = Group::open(GroupKey::of_slot(slot));
+        log.append_event(Timestamp::ZERO, Event { group, tag: EventTag(0), payload: Bytes::new() });
+    };
+    events(&mut log, 1);
+    events(&mut log, 2);
+    log.close_group(GroupKey::of_slot(1), 1);
+    append(&mut log, 'c');
+    let late = Late { until: log.head(), tells_rest: false };
+    // A group closes with an event of its own.
+    events(&mut log, 2);
+    log.close_group(GroupKey::of_slot(2), 2);
+    let late = Reader { late, ..reader(false) };
+    assert!(matches!(log.next(0, &late), Next::Entry(entry) if entry.offset == 2));
+    assert!(matches!(log.next(2, &late), Next::Entry(entry) if entry.offset == 4));
+    log.drop_oldest(&mut freed());
+    log.drop_oldest(&mut freed());
+    assert!(matches!(log.next(0, &late), Next::Gap { from: 1, to: 2 }));
+}
+
+#[test]
 fn an_index_of_keys_gives_its_memory_back_with_its_keys() {
     let mut log = Log::new();
     for number in 0..1_000 {
         let key = Class::Latest(Key::new(format!("{number}")).unwrap());
-        log.append(Timestamp::ZERO, Message::binary(Vec::new()).class(key), 7, &mut runs());
+        log.append(Timestamp::ZERO, Message::binary(Vec::new()).class(key), 7);
     }
     let room = |log: &Log| log.keys.as_ref().map_or(0, |keys| keys.newest.capacity());
     assert!(room(&log) >= 1_000);
@@ -267,7 +307,7 @@ fn an_index_of_keys_gives_its_memory_back_with_its_keys() {
     }
     // Each is still found: the newest takes its place.
     let key = Class::Latest(Key::new("999").unwrap());
-    log.append(Timestamp::ZERO, Message::binary(Vec::new()).class(key), 7, &mut runs());
+    log.append(Timestamp::ZERO, Message::binary(Vec::new()).class(key), 7);
     assert_eq!(log.len(), 2);
     fit(&mut log, 0, 0);
     assert!(log.keys.is_none());

@@ -261,7 +261,7 @@ impl Registry {
             && let Some(entry) = stream.log.after(position.offset)
             && let Some(Content::Text(text)) = entry.content_after(position.offset)
         {
-            position.offset -= self.runs.get(text.run).within_character(text.from);
+            position.offset -= self.within_character(text);
         }
         resume
     }

@@ -228,11 +228,11 @@ impl Registry {
 
     fn give_up(&mut self, key: StreamKey, appended: Option<StreamKey>) {
         let spared = self.spared(key, appended);
-        self.edit_log(key, |stream, _, runs| {
+        self.edit_log(key, |stream, _, freed| {
             if stream.log.oldest().is_some_and(|entry| entry.offset != spared) {
-                stream.log.drop_oldest(runs);
+                stream.log.drop_oldest(freed);
             } else {
-                stream.log.drop_front(runs);
+                stream.log.drop_front(freed);
             }
         });
         self.counters.shed += 1;

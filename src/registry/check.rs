@@ -230,8 +230,8 @@ impl Registry {
         let mut pinned = 0;
         for (_, stream) in self.streams.iter() {
             pinned += stream.log.pinned();
-            for run in stream.log.iter().filter_map(|entry| entry.run()) {
-                *kept.entry(run).or_insert(0) += 1;
+            for group in stream.log.iter().filter_map(|entry| entry.group()) {
+                *kept.entry(group.key).or_insert(0) += 1;
             }
         }
         let (mut open, mut of_open_runs) = (0, 0);

@@ -7,7 +7,6 @@ use crate::error::{AcknowledgeError, JoinError, ReplyError, UnknownConn};
 use crate::id::{ConnId, RoomId};
 use crate::log::{Late, Log, Reader};
 use crate::room::RoomKey;
-use crate::run::Runs;
 use crate::stats::{Delivery, Joined, Notice, Recovered, Stored};
 use crate::stream::{FanOut, Owner, Stream, StreamKey};
 use crate::tap::Input;
@@ -129,7 +128,7 @@ impl Registry {
             Some(stream.members[membership.index as usize].lagging)
         });
         let (now, seed) = (self.now, self.config.seed);
-        self.store(key, delivery, |stream, runs| stream.log.append(now, message, seed, runs));
+        self.store(key, delivery, |stream| stream.log.append(now, message, seed));
         match left_out {
             Some(true) => delivery.behind -= 1,
             Some(false) => delivery.live -= 1,
@@ -142,18 +141,18 @@ impl Registry {
         &mut self,
         key: StreamKey,
         delivery: &mut Delivery,
-        append: impl FnOnce(&mut Stream, &mut Runs) -> u64,
+        append: impl FnOnce(&mut Stream) -> u64,
     ) {
         let stream = &self.streams[key];
         delivery.live += stream.members.len() as u32 - stream.lagging;
         delivery.behind += stream.lagging;
         self.counters.stored += 1;
-        let offset = self.edit_log(key, |stream, bounds, runs| {
+        let offset = self.edit_log(key, |stream, bounds, freed| {
             let before = stream.log.head();
-            let offset = append(stream, runs);
-            stream.fit(bounds, runs);
+            let offset = append(stream);
+            stream.fit(bounds, freed);
             if stream.members.is_empty() {
-                stream.trim_history(bounds, runs);
+                stream.trim_history(bounds, freed);
             } else {
                 stream.fan_out.get_or_insert_with(|| FanOut::after(before));
             }
@@ -358,7 +357,7 @@ impl Registry {
         since: Option<Position>,
     ) -> (Position, Recovered) {
         let conn = self.conns.id(slot);
-        let reader = Reader { conn, laggard: true, late: Late::NONE, runs: &self.runs };
+        let reader = Reader { conn, laggard: true, late: Late::NONE };
         let stream = &self.streams[key];
         let head = stream.log.head();
         let mut late = Late::NONE;

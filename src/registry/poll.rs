@@ -152,7 +152,7 @@ impl Registry {
     pub(super) fn body<'a>(&'a self, entry: &'a Entry, after: u64) -> Option<Body<'a>> {
         Some(match entry.content_after(after)? {
             Content::Message(message) => Body::Message(message),
-            Content::Run(fact) => Body::Run(self.fact(entry.at, fact)),
+            Content::Event(event) => Body::Run(self.fact(entry.at, event)),
             Content::Text(text) => Body::Text(self.text(entry.at, text)),
         })
     }

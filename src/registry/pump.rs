@@ -174,12 +174,11 @@ impl Registry {
     }
 
     /// A member as a reader of its stream's log.
-    pub(super) fn reader(&self, key: StreamKey, member: Member) -> Reader<'_> {
+    pub(super) fn reader(&self, key: StreamKey, member: Member) -> Reader {
         Reader {
             conn: self.conns.id(member.conn),
             laggard: member.lagging,
             late: self.conns.cold(member.conn).late_joins.of(key),
-            runs: &self.runs,
         }
     }
 

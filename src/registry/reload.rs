@@ -170,9 +170,9 @@ impl Registry {
     fn trim_all_logs(&mut self) {
         let streams: Vec<StreamKey> = self.streams.iter().map(|(key, _)| key).collect();
         for key in streams {
-            self.edit_log(key, |stream, bounds, runs| {
-                stream.fit(bounds, runs);
-                stream.trim_history(bounds, runs);
+            self.edit_log(key, |stream, bounds, freed| {
+                stream.fit(bounds, freed);
+                stream.trim_history(bounds, freed);
             });
         }
         let empty: Vec<RoomKey> = self.rooms.iter_empty().collect();

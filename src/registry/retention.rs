@@ -3,8 +3,7 @@
 use core::time::Duration;
 
 use crate::ends::RoomEnd;
-use crate::log::Bounds;
-use crate::run::Runs;
+use crate::log::{Bounds, FreedEntries};
 use crate::stream::{Owner, Stream, StreamKey};
 use crate::time::Deadline;
 
@@ -21,13 +20,14 @@ impl Registry {
     pub(super) fn edit_log<R>(
         &mut self,
         key: StreamKey,
-        edit: impl FnOnce(&mut Stream, Bounds, &mut Runs) -> R,
+        edit: impl FnOnce(&mut Stream, Bounds, &mut FreedEntries) -> R,
     ) -> R {
         let bounds = self.bounds(key);
         let stream = &mut self.streams[key];
         let (messages, bytes) = (stream.log.len() as u64, stream.log.bytes());
         let pinned = stream.log.pinned();
-        let result = edit(stream, bounds, &mut self.runs);
+        let mut freed = FreedEntries::new();
+        let result = edit(stream, bounds, &mut freed);
         let gone = messages.saturating_sub(stream.log.len() as u64);
         self.entries_moved += gone + pinned.abs_diff(stream.log.pinned()) as u64;
         let counters = &mut self.counters;
@@ -37,7 +37,7 @@ impl Registry {
             let user = self.sessions.user_mut(self.sessions.get(session).user);
             user.bytes = user.bytes + stream.log.bytes() - bytes;
         }
-        self.remove_finished_runs();
+        self.release_runs(&freed);
         self.list_evictable(key);
         self.arm_stream(key);
         result
@@ -62,7 +62,7 @@ impl Registry {
 
     /// Once every member was handed everything, only the history stays.
     pub(super) fn trim_history(&mut self, key: StreamKey) {
-        self.edit_log(key, |stream, bounds, runs| stream.trim_history(bounds, runs));
+        self.edit_log(key, |stream, bounds, freed| stream.trim_history(bounds, freed));
     }
 
     /// Trims a log as soon as nothing of it is lent any more: in the next poll.
@@ -111,9 +111,9 @@ impl Registry {
         if ttl.is_zero() {
             return;
         }
-        self.edit_log(key, |stream, _, runs| {
+        self.edit_log(key, |stream, _, freed| {
             while stream.ages_at(ttl).is_some_and(|ages_at| ages_at <= at) {
-                stream.log.drop_oldest(runs);
+                stream.log.drop_oldest(freed);
             }
         });
         if let Owner::Room(room) = self.streams[key].owner {

@@ -7,8 +7,8 @@ use crate::config::OverCap;
 use crate::ends::{RunEnd, RunEnded, SessionEnd};
 use crate::error::{OpenRunError, Refused, RunError};
 use crate::id::{MAX_ID_BYTES, RunId, ThreadId, UserId};
-use crate::log::Text;
-use crate::run::{RunEntry, RunEvent, RunEventKind, RunFailure, RunKey, fits_first};
+use crate::log::{Event, EventTag, Freed, Group, Text};
+use crate::run::{RunEvent, RunEventKind, RunFailure, RunKey, fits_first};
 use crate::session::SessionKey;
 use crate::stats::{Delivery, Notice, OpenedRun};
 use crate::time::{Deadline, Timestamp};
@@ -153,13 +153,13 @@ impl Registry {
         payload: Bytes,
         delivery: &mut Delivery,
     ) -> Position {
-        let entry = RunEntry { run, kind, failure, payload };
+        let event = Event { group: Group::open(run), tag: EventTag::new(kind, failure), payload };
         let record = self.runs.get_mut(run);
         record.count_entry();
-        record.count_bytes(entry.payload.len() as u64);
+        record.count_bytes(event.payload.len() as u64);
         let key = self.sessions.get(record.session).stream;
         let now = self.now;
-        self.store(key, delivery, |stream, _| stream.log.append_run(now, entry));
+        self.store(key, delivery, |stream| stream.log.append_event(now, event));
         let stream = &self.streams[key];
         stream.position(stream.log.head())
     }
@@ -168,12 +168,15 @@ impl Registry {
         let key = self.sessions.get(self.runs.get(run).session).stream;
         let now = self.now;
         self.runs.get_mut(run).count_bytes(u64::from(bytes));
-        self.store(key, delivery, |stream, runs| {
-            if stream.log.append_text(now, Text { run, from, bytes }) {
-                runs.get_mut(run).count_entry();
-            }
+        let text = Text { group: Group::open(run), from, bytes };
+        let mut is_entry = false;
+        self.store(key, delivery, |stream| {
+            is_entry = stream.log.append_text(now, text);
             stream.log.head()
         });
+        if is_entry {
+            self.runs.get_mut(run).count_entry();
+        }
     }
 
     /// A terminal event was appended.
@@ -186,11 +189,11 @@ impl Registry {
         self.timers.cancel(Timer::Run(run));
         self.runs.end(run, head, RunEnded { how, at: self.now });
         self.count_run(session, how, began);
-        self.edit_log(key, |stream, bounds, runs| {
-            stream.log.let_go(run, first);
-            stream.fit(bounds, runs);
+        self.edit_log(key, |stream, bounds, freed| {
+            stream.log.close_group(run, first);
+            stream.fit(bounds, freed);
             if stream.members.is_empty() {
-                stream.trim_history(bounds, runs);
+                stream.trim_history(bounds, freed);
             }
         });
         if self.sessions.run_ended(session, self.now) {
@@ -204,18 +207,20 @@ impl Registry {
         self.notice(Notice::RunEnded { session, end, lasted });
     }
 
-    /// Takes away runs that have ended and of which no log keeps anything.
-    pub(super) fn remove_finished_runs(&mut self) {
-        while let Some(run) = self.runs.finished.pop() {
-            let session = self.runs.get(run).session;
-            self.sessions.get_mut(session).runs.remove(&mut self.runs, run);
-            self.runs.remove(run);
+    /// A log has let these entries go. A run that has ended is taken away with the last of its entries.
+    pub(super) fn release_runs(&mut self, freed: &[Freed]) {
+        for freed in freed {
+            let run = freed.group;
+            if self.runs.release(run, freed.text_bytes) {
+                let session = self.runs.get(run).session;
+                self.sessions.get_mut(session).runs.remove(&mut self.runs, run);
+                self.runs.remove(run);
+            }
         }
     }
 
     /// The runs of a session that ends go with it, the youngest first. Its log has gone already.
     pub(super) fn end_runs_of(&mut self, session: SessionKey) {
-        self.runs.finished.clear();
         self.sessions.get_mut(session).open_runs = 0;
         while let Some(run) = self.sessions.get(session).runs.back() {
             self.sessions.get_mut(session).runs.remove(&mut self.runs, run);
@@ -272,21 +277,26 @@ impl Registry {
         self.sessions.get(session).runs.iter(&self.runs)
     }
 
-    pub(super) fn fact<'a>(&'a self, at: Timestamp, entry: &'a RunEntry) -> RunFact<'a> {
-        let run = self.runs.get(entry.run);
+    pub(super) fn fact<'a>(&'a self, at: Timestamp, event: &'a Event) -> RunFact<'a> {
+        let run = self.runs.get(event.group.key);
         RunFact {
             run: &run.id,
             agent: &run.agent,
-            kind: entry.kind,
-            failure: entry.failure,
+            kind: event.tag.kind(),
+            failure: event.tag.failure(),
             at,
-            payload: &entry.payload,
+            payload: &event.payload,
         }
     }
 
     pub(super) fn text(&self, at: Timestamp, text: Text) -> RunText<'_> {
-        let run = self.runs.get(text.run);
+        let run = self.runs.get(text.group.key);
         let (id, agent) = (&run.id, &*run.agent);
         RunText { run: id, agent, at, text: run.text(text.from, text.bytes) }
+    }
+
+    /// How many bytes before the beginning of a stretch of text the character begins that it is in.
+    pub(super) fn within_character(&self, text: Text) -> u64 {
+        self.runs.get(text.group.key).within_character(text.from)
     }
 }
