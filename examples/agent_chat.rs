@@ -122,12 +122,12 @@ fn main() -> Done<()> {
     let payload = r#"{"hits":3}"#.into();
     chat.event(&run, RunEvent::ToolCompleted { call: "1", payload })?;
     for delta in ["There ", "are ", "three"] {
-        chat.event(&run, RunEvent::Text(delta))?;
+        chat.event(&run, RunEvent::text(delta))?;
     }
 
     chat.connect("laptop", Some(seen))?;
     chat.connect("phone", None)?;
-    chat.event(&run, RunEvent::Text(", as far as I can see."))?;
+    chat.event(&run, RunEvent::text(", as far as I can see."))?;
     chat.event(&run, RunEvent::Completed(r#"{"answer":3}"#.into()))?;
     chat.registry.check()?;
     Ok(())

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::error::IdError;
 use crate::id::{ConnId, MAX_ID_BYTES, RoomId, RunId, SessionId};
-use crate::run::{RunEventKind, RunFailure};
+use crate::run::{Part, RunEventKind, RunFailure};
 use crate::time::Timestamp;
 
 /// What every message is charged beside its length, in bytes: about what its log entry occupies,
@@ -101,7 +101,7 @@ pub enum Body<'a> {
     Message(&'a Message),
     /// An event of a run.
     Run(RunFact<'a>),
-    /// What the agent of a run has said, as far as the recipients lack it. The pieces in which it
+    /// What was appended to a part of a run, as far as the recipients lack it. The pieces in which it
     /// was reported are not kept: neighbouring ones are joined, and a client that resumes within
     /// one gets the rest of it.
     Text(RunText<'a>),
@@ -145,7 +145,7 @@ pub struct RunFact<'a> {
     pub payload: &'a Bytes,
 }
 
-/// A stretch of a run's text.
+/// A stretch of the text of a part of a run.
 #[derive(Clone, Copy)]
 pub struct RunText<'a> {
     /// Which run of the recipients' user.
@@ -154,6 +154,8 @@ pub struct RunText<'a> {
     pub agent: &'a str,
     /// When the last of it was said, or what follows it in the same piece.
     pub at: Timestamp,
+    /// The part of the run that it is of.
+    pub part: Part<'a>,
     /// The text.
     pub text: &'a str,
 }
@@ -161,7 +163,11 @@ pub struct RunText<'a> {
 /// Shows the length only: payloads are personal data.
 impl fmt::Debug for RunText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunText").field("run", &self.run).field("bytes", &self.text.len()).finish()
+        f.debug_struct("RunText")
+            .field("run", &self.run)
+            .field("part", &self.part)
+            .field("bytes", &self.text.len())
+            .finish()
     }
 }
 

@@ -11,10 +11,10 @@ use crate::config::Config;
 use crate::conn::{Cold, Conn, LateJoins, Membership};
 use crate::departed::Departed;
 use crate::id::MAX_ID_BYTES;
-use crate::log::{Entry, KEYS_KEPT, TOMBSTONES_KEPT};
+use crate::log::{Entry, KEYS_KEPT, NAME_COST, TOMBSTONES_KEPT};
 use crate::registry::{Announcement, Closed, OwnedAction, OwnedFact};
 use crate::room::Room;
-use crate::run::{CALL_COST, Call, Run};
+use crate::run::{CALL_COST, Call, PartText, Run};
 use crate::session::{Session, User};
 use crate::stats::Notice;
 use crate::store::{KEPT, SPARSE, fifo_places, names_bytes, table_bytes, timers_bytes};
@@ -86,6 +86,8 @@ terms! {
     /// Runs that are open, and those that have ended and of which a log keeps an entry.
     /// `limits.runs_per_session`.
     runs,
+    /// The parts of runs, without their text. `outbound.process_bytes`, or `run.parts` if that allows less.
+    parts,
     /// Tool calls under way. `outbound.process_bytes`, or `run.calls` if that allows less.
     calls,
     /// Announcements to everyone. `announcements`, each as large as the largest message.
@@ -285,6 +287,7 @@ impl Config {
                 times(counts.runs, NAME + GROWTH * 4),
                 timers_bytes(counts.runs),
             ]),
+            parts: self.of_parts(&counts),
             calls: self.of_calls(&counts),
             announcements: times(
                 self.announcements as u64 + 4,
@@ -397,6 +400,16 @@ impl Config {
     const fn of_text(&self, counts: &Counts) -> u64 {
         let length = self.process_bytes.saturating_add(self.run_bytes);
         times(3, lesser(length, times(counts.runs, self.run_bytes)))
+    }
+
+    /// A part has a stretch in a log, which is charged its name; each run may have one without a name.
+    const fn of_parts(&self, counts: &Counts) -> u64 {
+        let named = self.process_bytes / (MESSAGE_OVERHEAD + NAME_COST) + self.run_parts as u64;
+        let by_count = times(counts.runs, self.run_parts as u64);
+        // A list of one part lies in the run.
+        let listed = lesser(named.saturating_add(lesser(named, counts.runs)), by_count);
+        times(listed, SHRINK * size_of::<PartText>() as u64)
+            .saturating_add(times(lesser(named, by_count), NAME))
     }
 
     const fn of_calls(&self, counts: &Counts) -> u64 {

@@ -336,6 +336,9 @@ keys! {
     /// Tool calls of one run that are under way at the same time (default 64). Each is charged to
     /// `outbound.user_bytes` and `outbound.process_bytes` with 192 bytes, until it ends.
     run_calls: u32 = Count "run.calls", 1, 65_536, 64;
+    /// Parts of one run that the log keeps something of (default 64). Each stretch of a part with a name
+    /// is charged 128 bytes for that name, beside its own.
+    run_parts: u32 = Count "run.parts", 1, 1_024, 64;
 
     /// From the announcement of a drain to its first close (default 2 s).
     drain_grace: Duration = Time "drain.grace", 0, MAX_MILLIS, Duration::from_secs(2);

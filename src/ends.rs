@@ -14,6 +14,8 @@ pub enum RunEnd {
     Failed,
     /// It was ended before it was complete.
     Cancelled,
+    /// It waits for a person, whose answer is another run.
+    Interrupted,
     /// The registry failed it: no event for `run.silence`.
     Silence,
     /// The registry failed it: open for `run.max_length`.
@@ -28,6 +30,7 @@ impl RunEnd {
         Self::Completed,
         Self::Failed,
         Self::Cancelled,
+        Self::Interrupted,
         Self::Silence,
         Self::Length,
         Self::SessionEnded,
@@ -41,6 +44,7 @@ impl fmt::Display for RunEnd {
             Self::Completed => "it was reported as completed",
             Self::Failed => "it was reported as failed",
             Self::Cancelled => "it was reported as cancelled",
+            Self::Interrupted => "it was reported as interrupted",
             Self::Silence => "the server failed it: no event for run.silence",
             Self::Length => "the server failed it: open for run.max_length",
             Self::SessionEnded => "its session has ended",

@@ -96,6 +96,12 @@ pub enum RunError {
     Calls,
     /// A run is not completed while tool calls are under way.
     CallsUnderWay,
+    /// The name of a part is too long, or it is empty and the part is no text.
+    BadPart,
+    /// The part of this name is of another kind.
+    PartKind,
+    /// The log keeps something of `run.parts` parts of the run: another one can't begin.
+    Parts,
     /// `run.events` or `run.bytes` is used up. A terminal event with an empty payload always fits.
     Full,
     /// The tool calls under way of this user leave no room for another one in `outbound.user_bytes`.
@@ -120,6 +126,9 @@ impl fmt::Display for RunError {
             Self::UnknownCall => "no tool call of this name is under way: it has to begin first",
             Self::Calls => "too many tool calls are under way in this run (run.calls)",
             Self::CallsUnderWay => "tool calls are under way: they have to end before the run does",
+            Self::BadPart => "the name of a part has at most 128 bytes, and only a text may have none",
+            Self::PartKind => "the part of this name is of another kind",
+            Self::Parts => "the run has too many parts (run.parts)",
             Self::Full => "the run has had too many events or bytes (run.events, run.bytes)",
             Self::UserBytes => {
                 "too many tool calls of this user are under way (outbound.user_bytes)"

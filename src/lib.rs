@@ -326,7 +326,7 @@ pub use registry::{
     RoomExplanation, RunExplanation, SessionExplanation, Survey, Target, Upcoming, UserScope, Who,
     Within,
 };
-pub use run::{RunEvent, RunEventKind, RunFailure};
+pub use run::{Part, PartKind, RunEvent, RunEventKind, RunFailure};
 pub use stats::{
     Admitted, ConnState, Delivery, Flow, Impact, Joined, Notice, OpenedRun, Pressure, Recovered,
     Stats, Stored,

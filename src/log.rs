@@ -22,7 +22,8 @@ use crate::time::Timestamp;
 
 use self::entry::What;
 pub(crate) use self::entry::{
-    Content, Entry, Event, EventTag, Freed, Group, GroupKey, Late, Reader, Text,
+    Content, Entry, Event, EventTag, Freed, Group, GroupKey, Late, NAME_COST, Reader, Text,
+    TextIndex,
 };
 pub(crate) use self::read::Next;
 
@@ -262,13 +263,18 @@ impl Log {
         offset
     }
 
-    /// Appends to the text of an open group; whether that is an entry of its own, and not the end of
-    /// the last one.
-    pub(crate) fn append_text(&mut self, at: Timestamp, text: Text) -> bool {
+    /// Whether the last entry is a stretch of this text, which more of it makes longer.
+    pub(crate) fn ends_with(&self, group: GroupKey, text: TextIndex) -> bool {
+        self.entries.back().is_some_and(|entry| entry.is_of_text(group, text))
+    }
+
+    /// Appends to a text of an open group: an entry of its own, unless the log [ends
+    /// with](Self::ends_with) it.
+    pub(crate) fn append_text(&mut self, at: Timestamp, text: Text) {
         let bytes = u64::from(text.bytes);
-        if let Some(Entry { offset, at: said, what: What::Text(last), .. }) =
-            self.entries.back_mut()
-            && last.group.key == text.group.key
+        if self.ends_with(text.group.key, text.text)
+            && let Some(Entry { offset, at: said, what: What::Text(last) }) =
+                self.entries.back_mut()
         {
             *offset += bytes;
             // What was said just now must not be too old for what was said before it.
@@ -277,11 +283,10 @@ impl Log {
             self.head += bytes;
             self.bytes += bytes;
             self.pinned.bytes += bytes;
-            return false;
+            return;
         }
         let offset = self.head + bytes;
         self.push(Entry { offset, at, what: What::Text(text) });
-        true
     }
 
     fn push(&mut self, entry: Entry) {
@@ -403,8 +408,10 @@ impl Log {
                 }
                 None
             }
-            What::Event(event) => Some(Freed { group: event.group.key, text_bytes: 0 }),
-            What::Text(text) => Some(Freed { group: text.group.key, text_bytes: text.bytes }),
+            What::Event(event) => Some(Freed { group: event.group.key, text: None }),
+            What::Text(text) => {
+                Some(Freed { group: text.group.key, text: Some((text.text, text.bytes)) })
+            }
             What::Superseded | What::Lost { .. } => None,
         }
     }

@@ -1,7 +1,9 @@
-//! Agent runs: what of them is open, what their rules allow next, and the text that they grow.
+//! Agent runs: what of them is open, what their rules allow next, and the texts that they grow.
+
+mod event;
+mod parts;
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
@@ -13,143 +15,17 @@ use crate::config::Config;
 use crate::ends::RunEnded;
 use crate::error::RunError;
 use crate::id::RunId;
-use crate::log::{EventTag, GroupKey};
+use crate::log::{Freed, GroupKey};
 use crate::session::{SessionKey, UserKey};
 use crate::store::{Linked, Links, Names, Table};
 use crate::time::{Deadline, Timestamp};
 
+pub use self::event::{RunEvent, RunEventKind, RunFailure};
+pub use self::parts::{Part, PartKind};
+pub(crate) use self::parts::{PartText, Parts};
+
 /// The key of a run, which is that of the group of its entries in the log of its session.
 pub(crate) type RunKey = GroupKey;
-
-/// What happened in a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RunEventKind {
-    /// The run was opened: its first event.
-    Started,
-    /// The agent thinks.
-    Thinking,
-    /// A tool call began.
-    ToolExecuting,
-    /// A tool call that had begun ended.
-    ToolCompleted,
-    /// The run gets on.
-    Progress,
-    /// Terminal: it has a result.
-    Completed,
-    /// Terminal: it has none.
-    Failed,
-    /// Terminal: it was ended before it was complete.
-    Cancelled,
-}
-
-impl RunEventKind {
-    /// All of them, in the order in which they are declared.
-    pub const ALL: [Self; 8] = [
-        Self::Started,
-        Self::Thinking,
-        Self::ToolExecuting,
-        Self::ToolCompleted,
-        Self::Progress,
-        Self::Completed,
-        Self::Failed,
-        Self::Cancelled,
-    ];
-
-    /// Whether nothing follows it in its run.
-    #[must_use]
-    pub const fn is_terminal(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
-    }
-}
-
-/// Why the registry itself has failed a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RunFailure {
-    /// No event for `run.silence`.
-    Silence,
-    /// Open for `run.max_length`.
-    Length,
-}
-
-/// What an application reports of a run. Payloads are opaque.
-#[derive(Clone, Debug)]
-pub enum RunEvent<'a> {
-    /// The agent thinks.
-    Thinking(Bytes),
-    /// A tool call begins.
-    ToolExecuting {
-        /// What its end will name: at most [`MAX_ID_BYTES`](crate::MAX_ID_BYTES) bytes, and none
-        /// that is under way. Of a run `run.calls` may be.
-        call: &'a str,
-        /// How long it may take, in attended time: until then, and for `run.silence` after it, the
-        /// run need not have an event. It does not go beyond `run.max_length`. `None`: the call says
-        /// no more than any other event, and the run fails `run.silence` after the last of them.
-        expect: Option<Duration>,
-        /// What clients see.
-        payload: Bytes,
-    },
-    /// A tool call ends.
-    ToolCompleted {
-        /// What its beginning named.
-        call: &'a str,
-        /// What clients see.
-        payload: Bytes,
-    },
-    /// The run gets on.
-    Progress(Bytes),
-    /// What the agent says goes on: appended to the run's text. Its boundaries are not kept: it is
-    /// joined with its neighbours where it is handed out, and a client that resumes within it gets
-    /// the rest. An empty text is no event, and a sign of life.
-    Text(&'a str),
-    /// It has a result. All tool calls must have ended.
-    Completed(Bytes),
-    /// It has none.
-    Failed(Bytes),
-    /// It was ended before it was complete.
-    Cancelled(Bytes),
-}
-
-impl RunEvent<'_> {
-    /// The kind of event; `None`: text.
-    #[must_use]
-    pub const fn kind(&self) -> Option<RunEventKind> {
-        Some(match self {
-            Self::Thinking(_) => RunEventKind::Thinking,
-            Self::ToolExecuting { .. } => RunEventKind::ToolExecuting,
-            Self::ToolCompleted { .. } => RunEventKind::ToolCompleted,
-            Self::Progress(_) => RunEventKind::Progress,
-            Self::Completed(_) => RunEventKind::Completed,
-            Self::Failed(_) => RunEventKind::Failed,
-            Self::Cancelled(_) => RunEventKind::Cancelled,
-            Self::Text(_) => return None,
-        })
-    }
-}
-
-impl EventTag {
-    /// What an event of a run is in a log.
-    pub(crate) const fn new(kind: RunEventKind, failure: Option<RunFailure>) -> Self {
-        let failure = match failure {
-            None => 0,
-            Some(RunFailure::Silence) => 1,
-            Some(RunFailure::Length) => 2,
-        };
-        Self(kind as u8 | failure << 4)
-    }
-
-    pub(crate) const fn kind(self) -> RunEventKind {
-        RunEventKind::ALL[(self.0 & 15) as usize]
-    }
-
-    pub(crate) const fn failure(self) -> Option<RunFailure> {
-        match self.0 >> 4 {
-            0 => None,
-            1 => Some(RunFailure::Silence),
-            _ => Some(RunFailure::Length),
-        }
-    }
-}
 
 /// What the name of a tool call is charged, which is kept as long as the call is under way: that of
 /// the longest, whatever its length, for no decision may depend on a name.
@@ -193,29 +69,12 @@ pub(crate) struct Run {
     cost: u64,
     /// How much of it is in the log.
     kept: u32,
-    /// What the logged stretches of its text are ranges of, less what is gone from its front.
-    text: String,
-    text_gone: u32,
-    /// How much of the front of `text` no log has any more: drained when it is half of it.
-    text_dead: u32,
+    pub(crate) parts: Parts,
 }
 
 impl Run {
     pub(crate) const fn is_open(&self) -> bool {
         self.end.is_none()
-    }
-
-    /// The text from a place on, where a character begins.
-    pub(crate) fn text(&self, from: u32, bytes: u32) -> &str {
-        let start = (from - self.text_gone) as usize;
-        self.text.get(start..start + bytes as usize).unwrap_or_default()
-    }
-
-    /// How many bytes before a place in the text the character begins that it is in: 0 to 3.
-    pub(crate) fn within_character(&self, place: u32) -> u64 {
-        let place = (place - self.text_gone) as usize;
-        let begins = (0..=place).rev().find(|begins| self.text.is_char_boundary(*begins));
-        begins.map_or(0, |begins| (place - begins) as u64)
     }
 
     /// When it fails for want of an event, or for its length; `None` for never. What the process
@@ -268,15 +127,21 @@ impl Run {
             RunEvent::Completed(_) if !self.calls.is_empty() => {
                 return Err(RunError::CallsUnderWay);
             }
-            // A sign of life takes no room.
-            RunEvent::Text("") => return Ok(()),
-            RunEvent::Text(text) => text.len(),
+            RunEvent::Delta { part, text } => {
+                let charge = self.parts.charge(*part, config.run_parts)?;
+                if text.is_empty() {
+                    // A sign of life takes no room.
+                    return Ok(());
+                }
+                text.len() + charge as usize
+            }
             RunEvent::ToolCompleted { payload, .. }
             | RunEvent::Thinking(payload)
             | RunEvent::Progress(payload)
             | RunEvent::Completed(payload)
             | RunEvent::Failed(payload)
-            | RunEvent::Cancelled(payload) => payload.len(),
+            | RunEvent::Cancelled(payload)
+            | RunEvent::Interrupted(payload) => payload.len(),
         };
         let terminal = event.kind().is_some_and(RunEventKind::is_terminal);
         if terminal && bytes == 0 {
@@ -292,9 +157,8 @@ impl Run {
         Ok(())
     }
 
-    /// Takes an event that is allowed, at this attended time: the bookkeeping of it. The
-    /// answer is where a text begins.
-    pub(crate) fn take(&mut self, event: &RunEvent<'_>, attended: Timestamp) -> u32 {
+    /// Takes an event that is allowed, at this attended time: the bookkeeping of it.
+    pub(crate) fn take(&mut self, event: &RunEvent<'_>, attended: Timestamp) {
         self.heard = attended;
         match event {
             RunEvent::ToolExecuting { call, expect, .. } => {
@@ -305,14 +169,8 @@ impl Run {
             RunEvent::ToolCompleted { call, .. } => {
                 self.calls.retain(|other| *other.name != **call);
             }
-            RunEvent::Text(text) => {
-                let from = self.text_gone + self.text.len() as u32;
-                self.text.push_str(text);
-                return from;
-            }
             _ => {}
         }
-        0
     }
 
     /// An entry of it is in the log.
@@ -456,9 +314,7 @@ impl Runs {
             events: 0,
             cost: 0,
             kept: 0,
-            text: String::new(),
-            text_gone: 0,
-            text_dead: 0,
+            parts: Parts::new(),
         })
     }
 
@@ -468,20 +324,16 @@ impl Runs {
         record.ended = Some(offset);
         record.end = Some(end);
         record.calls = SmallVec::new();
-        record.text.shrink_to_fit();
+        record.parts.close();
         self.open -= 1;
     }
 
-    /// A log has let an entry go, with so much of the text: always the front of what it has. Whether the
-    /// run has ended, and this was the last of it.
-    pub(crate) fn release(&mut self, run: RunKey, text_bytes: u32) -> bool {
-        let record = &mut self.records[run];
+    /// A log has let an entry go. Whether the run has ended, and this was the last of it.
+    pub(crate) fn release(&mut self, freed: Freed) -> bool {
+        let record = &mut self.records[freed.group];
         record.kept -= 1;
-        record.text_dead += text_bytes;
-        if text_bytes > 0 && record.text_dead as usize * 2 >= record.text.len() {
-            record.text.drain(..record.text_dead as usize);
-            record.text_gone += core::mem::take(&mut record.text_dead);
-            record.text.shrink_to(record.text.len() * 2);
+        if let Some((text, bytes)) = freed.text {
+            record.parts.release(text, bytes);
         }
         !record.is_open() && record.kept == 0
     }

@@ -164,7 +164,7 @@ fn runs(costs: &mut Costs, world: &mut World) {
         let _ =
             rows[0].time(|| scope.open_run(world.now, &thread(0), &run, "agent", first)).unwrap();
         let events = [
-            (1, RunEvent::Text("some text")),
+            (1, RunEvent::text("some text")),
             (2, RunEvent::Progress(payload.clone())),
             (3, RunEvent::ToolExecuting { call: "call", payload: payload.clone(), expect }),
             (3, RunEvent::ToolCompleted { call: "call", payload: payload.clone() }),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::action::{MESSAGE_OVERHEAD, Message};
-use crate::id::ConnId;
+use crate::id::{ConnId, MAX_ID_BYTES};
 use crate::store::key;
 use crate::time::Timestamp;
 
@@ -64,6 +64,9 @@ impl Group {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct EventTag(pub(crate) u8);
 
+/// What the name of a text is charged: that of the longest.
+pub(crate) const NAME_COST: u64 = MAX_ID_BYTES as u64;
+
 /// An event of a group.
 #[derive(Clone, Hash)]
 pub(crate) struct Event {
@@ -78,11 +81,18 @@ impl Event {
     }
 }
 
+/// Which of the texts of a group.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct TextIndex(pub(crate) u16);
+
 /// A stretch of a text of a group, which the group's owner keeps. Each byte has an offset, so that a
 /// cursor may stand anywhere in it, and what follows of the same text makes it longer.
 #[derive(Clone, Copy, Hash)]
 pub(crate) struct Text {
     pub(crate) group: Group,
+    pub(crate) text: TextIndex,
+    /// Whether the text has a name, which each of its stretches is charged.
+    pub(crate) is_named: bool,
     /// Where it begins in the text.
     pub(crate) from: u32,
     pub(crate) bytes: u32,
@@ -92,8 +102,9 @@ pub(crate) struct Text {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Freed {
     pub(crate) group: GroupKey,
-    /// Always the front of what the log has of that text; 0 for an event.
-    pub(crate) text_bytes: u32,
+    /// A stretch of so many bytes, always the front of what the log has of that text; `None` for an
+    /// event.
+    pub(crate) text: Option<(TextIndex, u32)>,
 }
 
 /// What is to be handed out.
@@ -173,6 +184,10 @@ impl Entry {
         }
     }
 
+    pub(super) fn is_of_text(&self, group: GroupKey, text: TextIndex) -> bool {
+        matches!(self.what, What::Text(last) if last.group.key == group && last.text == text)
+    }
+
     /// Of an open group: the log's own bounds pass over it.
     pub(super) fn is_pinned(&self) -> bool {
         self.group().is_some_and(Group::is_open)
@@ -198,8 +213,13 @@ impl Entry {
         What::Lost { from: self.begins_after() + 1, closed_at }
     }
 
-    pub(super) fn cost(&self) -> u64 {
-        self.content().map_or(0, |content| content.cost())
+    /// What the log is charged for it.
+    pub(crate) fn cost(&self) -> u64 {
+        let name = match self.what {
+            What::Text(Text { is_named: true, .. }) => NAME_COST,
+            _ => 0,
+        };
+        self.content().map_or(0, |content| content.cost() + name)
     }
 
     pub(super) fn is_droppable(&self) -> bool {

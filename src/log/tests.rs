@@ -254,8 +254,12 @@ fn a_log_says_what_it_lets_go_of_a_group() {
     let group = Group::open(key);
     let event = Event { group, tag: EventTag(9), payload: Bytes::from_static(b"{}") };
     log.append_event(Timestamp::ZERO, event);
-    assert!(log.append_text(Timestamp::ZERO, Text { group, from: 0, bytes: 5 }));
-    assert!(!log.append_text(Timestamp::ZERO, Text { group, from: 5, bytes: 2 }));
+    let index = TextIndex(4);
+    let text = |from, bytes| Text { group, text: index, is_named: false, from, bytes };
+    assert!(!log.ends_with(key, index));
+    log.append_text(Timestamp::ZERO, text(0, 5));
+    assert!(log.ends_with(key, index) && !log.ends_with(key, TextIndex(3)));
+    log.append_text(Timestamp::ZERO, text(5, 2));
     append(&mut log, 'c');
     assert_eq!((log.pinned(), log.bounded()), (2, 1));
     let mut freed = freed();
@@ -265,8 +269,8 @@ fn a_log_says_what_it_lets_go_of_a_group() {
     assert_eq!((log.pinned(), log.bounded()), (0, 2));
     log.drop_oldest(&mut freed);
     log.drop_oldest(&mut freed);
-    let of = |text_bytes| Freed { group: key, text_bytes };
-    assert_eq!(freed[..], [of(0), of(7)]);
+    let of = |text| Freed { group: key, text };
+    assert_eq!(freed[..], [of(None), of(Some((index, 7)))]);
 }
 
 #[test]

@@ -139,9 +139,9 @@ impl Registry {
             let bounds = self.bounds(key);
             messages += log.len() as u64;
             bytes += log.bytes();
-            let contents = log.iter().filter_map(|entry| entry.content());
+            let kept = log.iter().filter(|entry| entry.content().is_some());
             let (count, cost) =
-                contents.fold((0, 0), |(count, cost), content| (count + 1, cost + content.cost()));
+                kept.fold((0, 0), |(count, cost), entry| (count + 1, cost + entry.cost()));
             hold!(
                 (count, cost) == (log.len(), log.bytes()),
                 "{owner:?} miscounts its log: {count} messages of {cost} bytes"

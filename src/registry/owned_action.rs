@@ -8,7 +8,7 @@ use crate::action::{
     Action, Body, CloseReason, Ended, Message, Position, RunFact, RunText, StreamRef,
 };
 use crate::id::{ConnId, RoomId, RunId, SessionId};
-use crate::run::{RunEventKind, RunFailure};
+use crate::run::{Part, PartKind, RunEventKind, RunFailure};
 use crate::time::Timestamp;
 
 /// An [`Action`] for one connection or session.
@@ -69,6 +69,8 @@ pub(crate) struct OwnedText {
     run: RunId,
     agent: Box<str>,
     at: Timestamp,
+    part: Box<str>,
+    kind: PartKind,
     text: Box<str>,
 }
 
@@ -136,6 +138,7 @@ impl OwnedBody {
                 run: &text.run,
                 agent: &text.agent,
                 at: text.at,
+                part: Part { id: &text.part, kind: text.kind },
                 text: &text.text,
             }),
         }
@@ -159,6 +162,8 @@ impl From<Body<'_>> for OwnedBody {
                 run: text.run.clone(),
                 agent: text.agent.into(),
                 at: text.at,
+                part: text.part.id.into(),
+                kind: text.part.kind,
                 text: text.text.into(),
             })),
         }

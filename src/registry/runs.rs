@@ -7,8 +7,8 @@ use crate::config::OverCap;
 use crate::ends::{RunEnd, RunEnded, SessionEnd};
 use crate::error::{OpenRunError, Refused, RunError};
 use crate::id::{MAX_ID_BYTES, RunId, ThreadId, UserId};
-use crate::log::{Event, EventTag, Freed, Group, Text};
-use crate::run::{RunEvent, RunEventKind, RunFailure, RunKey, fits_first};
+use crate::log::{Event, EventTag, Freed, Group, NAME_COST, Text};
+use crate::run::{Part, RunEvent, RunEventKind, RunFailure, RunKey, fits_first};
 use crate::session::SessionKey;
 use crate::stats::{Delivery, Notice, OpenedRun};
 use crate::time::{Deadline, Timestamp};
@@ -114,14 +114,14 @@ impl Registry {
         }
         let attended = self.attended();
         let record = self.runs.get_mut(run);
-        let from = record.take(event, attended);
+        record.take(event, attended);
         let after = record.call_bytes();
         self.calls_changed(user, before, after);
         let mut delivery = Delivery::default();
         let (kind, payload) = match event {
-            RunEvent::Text(text) => {
+            RunEvent::Delta { part, text } => {
                 if !text.is_empty() {
-                    self.append_text(run, from, text.len() as u32, &mut delivery);
+                    self.append_text(run, *part, text, &mut delivery);
                 }
                 self.arm_run(run);
                 return Ok(delivery);
@@ -133,12 +133,14 @@ impl Registry {
             RunEvent::Completed(payload) => (RunEventKind::Completed, payload),
             RunEvent::Failed(payload) => (RunEventKind::Failed, payload),
             RunEvent::Cancelled(payload) => (RunEventKind::Cancelled, payload),
+            RunEvent::Interrupted(payload) => (RunEventKind::Interrupted, payload),
         };
         self.append_event(run, kind, None, payload.clone(), &mut delivery);
         match kind {
             RunEventKind::Completed => self.end_run(run, RunEnd::Completed),
             RunEventKind::Failed => self.end_run(run, RunEnd::Failed),
             RunEventKind::Cancelled => self.end_run(run, RunEnd::Cancelled),
+            RunEventKind::Interrupted => self.end_run(run, RunEnd::Interrupted),
             // The end of a call may bring the deadline nearer.
             _ => self.arm_run(run),
         }
@@ -164,19 +166,25 @@ impl Registry {
         stream.position(stream.log.head())
     }
 
-    fn append_text(&mut self, run: RunKey, from: u32, bytes: u32, delivery: &mut Delivery) {
-        let key = self.sessions.get(self.runs.get(run).session).stream;
+    fn append_text(&mut self, run: RunKey, part: Part<'_>, said: &str, delivery: &mut Delivery) {
+        let record = self.runs.get_mut(run);
+        let (index, from) = record.parts.push(part, said);
+        let bytes = said.len() as u32;
+        let is_named = !part.id.is_empty();
+        let text = Text { group: Group::open(run), text: index, is_named, from, bytes };
+        let key = self.sessions.get(record.session).stream;
+        record.count_bytes(u64::from(bytes));
+        // Before the log has it: what makes room for it may let go of what was there.
+        if !self.streams[key].log.ends_with(run, index) {
+            record.count_entry();
+            record.count_bytes(if is_named { NAME_COST } else { 0 });
+            record.parts.count_stretch(index);
+        }
         let now = self.now;
-        self.runs.get_mut(run).count_bytes(u64::from(bytes));
-        let text = Text { group: Group::open(run), from, bytes };
-        let mut is_entry = false;
         self.store(key, delivery, |stream| {
-            is_entry = stream.log.append_text(now, text);
+            stream.log.append_text(now, text);
             stream.log.head()
         });
-        if is_entry {
-            self.runs.get_mut(run).count_entry();
-        }
     }
 
     /// A terminal event was appended.
@@ -211,7 +219,7 @@ impl Registry {
     pub(super) fn release_runs(&mut self, freed: &[Freed]) {
         for freed in freed {
             let run = freed.group;
-            if self.runs.release(run, freed.text_bytes) {
+            if self.runs.release(*freed) {
                 let session = self.runs.get(run).session;
                 self.sessions.get_mut(session).runs.remove(&mut self.runs, run);
                 self.runs.remove(run);
@@ -291,12 +299,12 @@ impl Registry {
 
     pub(super) fn text(&self, at: Timestamp, text: Text) -> RunText<'_> {
         let run = self.runs.get(text.group.key);
-        let (id, agent) = (&run.id, &*run.agent);
-        RunText { run: id, agent, at, text: run.text(text.from, text.bytes) }
+        let (id, agent, (part, text)) = (&run.id, &*run.agent, run.parts.stretch(text));
+        RunText { run: id, agent, at, part, text }
     }
 
     /// How many bytes before the beginning of a stretch of text the character begins that it is in.
     pub(super) fn within_character(&self, text: Text) -> u64 {
-        self.runs.get(text.group.key).within_character(text.from)
+        self.runs.get(text.group.key).parts.within_character(text)
     }
 }

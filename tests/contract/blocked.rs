@@ -85,7 +85,7 @@ fn its_run_ends_and_is_forgotten() {
     let mut scope = world.registry.user(&name);
     let text = text_of_cost(950);
     scope.open_run(world.now, &main, &run, "agent", Bytes::from_static(b"go")).map(drop).unwrap();
-    scope.run_event(world.now, &run, &RunEvent::Text(&text)).map(drop).unwrap();
+    scope.run_event(world.now, &run, &RunEvent::text(&text)).map(drop).unwrap();
     world.drain();
     assert_eq!(world.take(alice), ["r Started go"]);
     let mut scope = world.registry.user(&name);

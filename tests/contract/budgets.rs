@@ -187,7 +187,7 @@ fn an_open_run_is_the_last_to_pay_and_whoever_joins_then_is_told() {
     assert_eq!(entries(&world, conn).0, 4, "the oldest message has paid");
     tell(&mut world, conn, 990);
     assert_eq!(entries(&world, conn).0, 1, "nothing else was left to pay");
-    let event = RunEvent::Text("on we go");
+    let event = RunEvent::text("on we go");
     let _ = world.registry.user(&alice).run_event(world.now, &run, &event).unwrap();
     world.check();
     let late = world.tab("alice", "main");

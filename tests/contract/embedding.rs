@@ -421,7 +421,7 @@ fn pieces_of_text_are_joined_and_a_resume_within_one_gets_the_rest_of_it() {
     let head = world.registry.session_position(session).unwrap();
     let (name, run) = (user("alice"), RunId::new("main").unwrap());
     for piece in ["one ", "two ", "three"] {
-        let text = RunEvent::Text(piece);
+        let text = RunEvent::text(piece);
         world.registry.user(&name).run_event(world.now, &run, &text).map(drop).unwrap();
     }
     world.settle();

@@ -22,7 +22,7 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
         stream_messages stream_bytes stream_ttl stream_history
         room_messages room_bytes room_ttl room_history
         window reply_reserve process_bytes direct_bytes user_bytes slow_deadline
-        run_silence run_max_length run_events run_bytes run_calls
+        run_silence run_max_length run_events run_bytes run_calls run_parts
         drain_grace drain_deadline
         fanout_chunk announcements closed_ring notices tick_budget
     )
@@ -89,6 +89,7 @@ const DEFAULTS: Table = &[
     ("run_events", "4096"),
     ("run_bytes", "1048576"),
     ("run_calls", "64"),
+    ("run_parts", "64"),
     ("drain_grace", "2s"),
     ("drain_deadline", "30s"),
     ("fanout_chunk", "512"),

@@ -120,7 +120,7 @@ fn with_an_open_run(world: &mut World) -> Position {
     open_run(world, "r");
     world.tell_session(alice, "5");
     world.send(session, latest("6"));
-    run_event(world, "r", RunEvent::Text("7 to 13"));
+    run_event(world, "r", RunEvent::text("7 to 13"));
     world.send(session, Message::text("14").class(Class::Droppable));
     run_event(world, "r", RunEvent::Progress(Bytes::from_static(b"15")));
     world.tell_session(alice, "16");
@@ -185,7 +185,7 @@ fn a_foreign_epoch_is_told_each_offset_once_through_any_window() {
         let (alice, _) = world.resume("alice", "main", claim);
         world.drain();
         // The run ends, and the text grows, while it is on its way.
-        run_event(&mut world, "r", RunEvent::Text(" and on"));
+        run_event(&mut world, "r", RunEvent::text(" and on"));
         run_event(&mut world, "r", RunEvent::Completed(Bytes::from_static(b"24")));
         world.settle();
         let then = ["r says  and on", "r Completed 24"];

@@ -2,6 +2,7 @@
 
 mod deadlines;
 mod late_joiners;
+mod parts;
 
 use bytes::Bytes;
 use headcount::{
@@ -76,7 +77,7 @@ fn the_five_events_reach_the_session_in_their_order() {
 fn what_is_out_of_order_is_refused_and_leaves_nothing() {
     let mut world = World::new();
     let conn = world.tab("alice", "main");
-    assert_eq!(tell(&mut world, "r", RunEvent::Text("x")), Err(RunError::UnknownRun));
+    assert_eq!(tell(&mut world, "r", RunEvent::text("x")), Err(RunError::UnknownRun));
     open(&mut world, "r").unwrap();
     assert_eq!(open(&mut world, "r"), Err(OpenRunError::Exists { ended: None }));
     assert_eq!(tell(&mut world, "r", completed("c1")), Err(RunError::UnknownCall));
@@ -90,7 +91,7 @@ fn what_is_out_of_order_is_refused_and_leaves_nothing() {
     tell(&mut world, "r", RunEvent::Failed(bytes("it broke"))).unwrap();
     let ended = RunEnded { how: RunEnd::Failed, at: world.now };
     world.skip(secs(1));
-    assert_eq!(tell(&mut world, "r", RunEvent::Text("x")), Err(RunError::Ended(ended)));
+    assert_eq!(tell(&mut world, "r", RunEvent::text("x")), Err(RunError::Ended(ended)));
     assert_eq!(open(&mut world, "r"), Err(OpenRunError::Exists { ended: Some(ended) }));
     world.settle();
     assert_eq!(world.seen(conn), ["r Started go", "r ToolExecuting tool", "r Failed it broke"]);
@@ -103,7 +104,7 @@ fn a_run_is_its_users_and_nobody_elses() {
     open(&mut world, "r").unwrap();
     let name = user("bob");
     let mut scope = world.registry.user(&name);
-    let told = scope.run_event(world.now, &run("r"), &RunEvent::Text("mine now"));
+    let told = scope.run_event(world.now, &run("r"), &RunEvent::text("mine now"));
     assert_eq!(told, Err(RunError::UnknownRun));
     assert!(scope.explain_run(&run("r")).is_none());
     assert!(scope.send(world.now, Within::Run(&run("r")), Message::text("hello")).nobody());
@@ -122,10 +123,10 @@ fn text_is_joined_where_it_is_handed_out_exactly_for_any_cursor() {
     let conn = world.tab("alice", "main");
     open(&mut world, "r").unwrap();
     for word in ["one ", "two ", "three"] {
-        tell(&mut world, "r", RunEvent::Text(word)).unwrap();
+        tell(&mut world, "r", RunEvent::text(word)).unwrap();
     }
     world.settle();
-    tell(&mut world, "r", RunEvent::Text(" four")).unwrap();
+    tell(&mut world, "r", RunEvent::text(" four")).unwrap();
     world.settle();
     assert_eq!(world.seen(conn), ["r Started go", "r says one two three", "r says  four"]);
     // The first event is 1; each byte of the text has a place of its own.
@@ -142,11 +143,11 @@ fn members_at_different_places_of_a_text_get_each_their_own_part() {
     let tabs = [world.tab("alice", "main"), world.tab("alice", "main")];
     open(&mut world, "r").unwrap();
     world.settle();
-    tell(&mut world, "r", RunEvent::Text("one ")).unwrap();
+    tell(&mut world, "r", RunEvent::text("one ")).unwrap();
     assert!(world.step().is_some(), "the first tab has it, and the second has not");
     // From here on both are served in one slice.
     world.registry.reload(world.now, config().fanout_chunk(512).build().unwrap());
-    tell(&mut world, "r", RunEvent::Text("two")).unwrap();
+    tell(&mut world, "r", RunEvent::text("two")).unwrap();
     world.settle();
     assert_eq!(world.seen(tabs[0]), ["r Started go", "r says one ", "r says two"]);
     assert_eq!(world.seen(tabs[1]), ["r Started go", "r says one two"]);
@@ -157,9 +158,9 @@ fn a_text_between_others_keeps_its_place() {
     let mut world = World::new();
     let conn = world.tab("alice", "main");
     open(&mut world, "r").unwrap();
-    tell(&mut world, "r", RunEvent::Text("before ")).unwrap();
+    tell(&mut world, "r", RunEvent::text("before ")).unwrap();
     tell(&mut world, "r", RunEvent::Progress(bytes("50%"))).unwrap();
-    tell(&mut world, "r", RunEvent::Text("after")).unwrap();
+    tell(&mut world, "r", RunEvent::text("after")).unwrap();
     world.settle();
     assert_eq!(
         world.seen(conn),
@@ -172,7 +173,7 @@ fn an_offset_within_a_character_gets_the_whole_character() {
     let mut world = World::new();
     let conn = world.tab("alice", "main");
     open(&mut world, "r").unwrap();
-    tell(&mut world, "r", RunEvent::Text("aäb")).unwrap();
+    tell(&mut world, "r", RunEvent::text("aäb")).unwrap();
     world.settle();
     let resume = since(&world, conn, 1 + 2);
     let (again, _) = world.resume("alice", "main", resume.position.unwrap());
@@ -187,7 +188,7 @@ fn a_run_may_begin_before_its_user_is_there_and_outlives_their_absence() {
     world.run(secs(100));
     let session = world.registry.session(&user("alice"), &thread("main")).unwrap();
     assert_eq!(world.registry.explain_session(session).unwrap().ends_at, None);
-    tell(&mut world, "r", RunEvent::Text("hello")).unwrap();
+    tell(&mut world, "r", RunEvent::text("hello")).unwrap();
     let conn = world.tab("alice", "main");
     world.settle();
     assert_eq!(world.seen(conn), ["r Started go", "r says hello"]);
@@ -226,7 +227,7 @@ fn no_open_run_ends_for_the_session_of_another() {
         matches!(opened, Err(OpenRunError::Session(Refused::SessionsPerUser { .. }))),
         "{opened:?}"
     );
-    tell(&mut world, "r", RunEvent::Text("still here")).unwrap();
+    tell(&mut world, "r", RunEvent::text("still here")).unwrap();
 }
 
 #[test]
@@ -240,8 +241,8 @@ fn a_run_that_is_full_can_always_end() {
     assert_eq!(tell(&mut world, "events", RunEvent::Progress(bytes(""))), Err(RunError::Full));
     tell(&mut world, "events", RunEvent::Completed(bytes(""))).unwrap();
     open(&mut world, "bytes").unwrap();
-    tell(&mut world, "bytes", RunEvent::Text(&"x".repeat(600))).unwrap();
-    assert_eq!(tell(&mut world, "bytes", RunEvent::Text(&"x".repeat(200))), Err(RunError::Full));
+    tell(&mut world, "bytes", RunEvent::text(&"x".repeat(600))).unwrap();
+    assert_eq!(tell(&mut world, "bytes", RunEvent::text(&"x".repeat(200))), Err(RunError::Full));
     tell(&mut world, "bytes", RunEvent::Failed(Bytes::from(vec![b'x'; 150]))).unwrap();
 }
 
@@ -301,7 +302,7 @@ fn the_runs_of_a_session_that_ends_go_with_it() {
     world.registry.revoke(world.now, &user("alice"));
     world.check();
     assert_eq!(world.registry.stats().runs_ended(RunEnd::SessionEnded), 1);
-    assert_eq!(tell(&mut world, "r", RunEvent::Text("x")), Err(RunError::UnknownRun));
+    assert_eq!(tell(&mut world, "r", RunEvent::text("x")), Err(RunError::UnknownRun));
 }
 
 #[test]
@@ -326,7 +327,7 @@ fn what_was_still_owed_of_a_run_comes_before_the_close() {
     let mut world = World::new();
     let conn = world.tab("alice", "main");
     open(&mut world, "r").unwrap();
-    tell(&mut world, "r", RunEvent::Text("last words")).unwrap();
+    tell(&mut world, "r", RunEvent::text("last words")).unwrap();
     world.registry.close(world.now, Target::Conn(conn), CloseReason::Application);
     world.settle();
     assert_eq!(world.seen(conn)[..3], ["r Started go", "r says last words", "close application"]);
@@ -337,7 +338,7 @@ fn a_character_that_is_handed_out_again_is_charged_again() {
     let mut world = World::new();
     let conn = world.tab("alice", "main");
     open(&mut world, "r").unwrap();
-    tell(&mut world, "r", RunEvent::Text("aäb")).unwrap();
+    tell(&mut world, "r", RunEvent::text("aäb")).unwrap();
     world.settle();
     let resume = since(&world, conn, 1 + 2);
     let (again, _) = world.resume("alice", "main", resume.position.unwrap());
@@ -380,13 +381,13 @@ fn the_last_words_are_as_old_as_the_last_of_them() {
     let conn = world.tab("alice", "main");
     open(&mut world, "r").unwrap();
     for _ in 0..18 {
-        tell(&mut world, "r", RunEvent::Text("on and on")).unwrap();
+        tell(&mut world, "r", RunEvent::text("on and on")).unwrap();
         world.settle();
         world.skip(secs(10));
     }
     let seen = world.registry.session_position(world.session(conn)).unwrap();
     world.hang_up(conn);
-    tell(&mut world, "r", RunEvent::Text("the last words")).unwrap();
+    tell(&mut world, "r", RunEvent::text("the last words")).unwrap();
     tell(&mut world, "r", RunEvent::Completed(bytes("done"))).unwrap();
     world.skip(secs(1));
     let (again, admitted) = world.resume("alice", "main", seen);

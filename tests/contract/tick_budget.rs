@@ -73,7 +73,7 @@ fn one_input(
             drop(all(registries, open));
         }
         (9, _) => {
-            let event = RunEvent::Text("an answer");
+            let event = RunEvent::text("an answer");
             drop(all(registries, |it| it.user(&user).run_event(now, &run, &event)));
         }
         (10 | 11, Some(conn)) => drop(all(registries, |it| it.flushed(now, conn, u64::MAX))),

@@ -168,7 +168,7 @@ impl History {
             1 => RunEvent::ToolCompleted { call: &call, payload: bytes },
             2 => RunEvent::Completed(bytes),
             3 => RunEvent::Progress(bytes),
-            _ => RunEvent::Text(&text),
+            _ => RunEvent::text(&text),
         };
         let _ = scope.run_event(self.now, &run, &event);
     }
@@ -280,7 +280,7 @@ fn a_run_s_text_is_not_copied_for_everyone_who_closes() {
     let opened = scope.open_run(START, &thread, &run, "agent", Bytes::new());
     assert!(opened.is_ok());
     let text = "text ".repeat(20);
-    while scope.run_event(START, &run, &RunEvent::Text(&text)).is_ok() {}
+    while scope.run_event(START, &run, &RunEvent::text(&text)).is_ok() {}
     let mut conns = Vec::new();
     for _ in 0..200 {
         let conn = registry.reserve(START, None).expect("room");
@@ -327,7 +327,7 @@ fn a_text_that_nobody_reads_stays_within_the_bound() {
     let opened = scope.open_run(START, &thread, &run, "agent", Bytes::new());
     assert!(opened.is_ok());
     let text = "text ".repeat(20);
-    while scope.run_event(START, &run, &RunEvent::Text(&text)).is_ok() {}
+    while scope.run_event(START, &run, &RunEvent::text(&text)).is_ok() {}
     let held = live_bytes() - before;
     assert!(held <= bound, "{held} bytes, {bound} at most");
 }

@@ -42,8 +42,8 @@ fn a_quarter_of_the_whole_is_reached() {
                     let alice = user(0);
                     for run in 0..14 {
                         let run = it.open_run(&alice, 0, run);
-                        it.tell(&alice, &run, &RunEvent::Text(&"x".repeat(1 << 20)));
-                        it.tell(&alice, &run, &RunEvent::Text(&"x".repeat(1 << 10)));
+                        it.tell(&alice, &run, &RunEvent::text(&"x".repeat(1 << 20)));
+                        it.tell(&alice, &run, &RunEvent::text(&"x".repeat(1 << 10)));
                     }
                 },
             ),

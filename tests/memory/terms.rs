@@ -5,8 +5,8 @@ use bytes::Bytes;
 use core::time::Duration;
 
 use headcount::{
-    Class, Config, ConfigBuilder, ConnId, Key, Message, Position, Principal, Registry, RoomId,
-    RunEvent, RunId, SessionId, Source, Target, ThreadId, UserId,
+    Class, Config, ConfigBuilder, ConnId, Key, Message, Part, PartKind, Position, Principal,
+    Registry, RoomId, RunEvent, RunId, SessionId, Source, Target, ThreadId, UserId,
 };
 
 use super::bound::long;
@@ -20,6 +20,8 @@ const ROOMS: u32 = 64;
 const ROOMS_EACH: u32 = 16;
 const RUNS_EACH: u32 = 4;
 const CALLS_EACH: u32 = 8;
+/// As many as the budget has room for.
+const PARTS_EACH: u32 = 10;
 const BUDGET: u64 = 1 << 20;
 pub(crate) const LARGEST: u64 = 20_000;
 
@@ -285,8 +287,8 @@ fn text() -> u64 {
         for number in 0..15 {
             for run in 0..RUNS_EACH {
                 let run = it.open_run(&alice, number, run);
-                it.tell(&alice, &run, &RunEvent::Text(&"x".repeat(8 << 10)));
-                it.tell(&alice, &run, &RunEvent::Text(&"x".repeat(1 << 10)));
+                it.tell(&alice, &run, &RunEvent::text(&"x".repeat(8 << 10)));
+                it.tell(&alice, &run, &RunEvent::text(&"x".repeat(1 << 10)));
                 length += 9 << 10;
             }
         }
@@ -309,6 +311,31 @@ fn runs() -> u64 {
             (70..70 + RUNS_EACH).for_each(|run| drop(it.open_run(&alice, number, run)));
         }
     })
+}
+
+/// Parts with names: what runs take more than with as many other events.
+fn parts() -> u64 {
+    let fill = |is_named: bool| {
+        let mut filled = Filled::new(config());
+        let alice = user(0);
+        let mut runs = Vec::new();
+        for number in 0..SESSIONS {
+            runs.extend((0..RUNS_EACH).map(|run| filled.open_run(&alice, number, run)));
+        }
+        filled.more(|it| {
+            for run in &runs {
+                for part in 0..PARTS_EACH {
+                    let part = Part { id: &long(part.into()), kind: PartKind::ToolArguments };
+                    let event = match is_named {
+                        true => RunEvent::Delta { part, text: "x" },
+                        false => RunEvent::Progress(Bytes::new()),
+                    };
+                    it.tell(&alice, run, &event);
+                }
+            }
+        })
+    };
+    fill(true) - fill(false)
 }
 
 /// Tool calls under way: what runs take more than with as many other events.
@@ -393,7 +420,7 @@ fn recipients() -> u64 {
 /// How each term was filled, and of which terms more comes with it.
 type Row = (&'static str, &'static [&'static str], fn() -> u64);
 
-const ROWS: [Row; 16] = [
+const ROWS: [Row; 17] = [
     ("connections", &["sessions", "streams"], connections),
     ("memberships", &[], memberships),
     ("outbox", &[], outbox),
@@ -405,6 +432,7 @@ const ROWS: [Row; 16] = [
     ("payloads", &[], payloads),
     ("text", &[], text),
     ("runs", &[], runs),
+    ("parts", &["text", "payloads"], parts),
     ("calls", &[], calls),
     ("announcements", &[], announcements),
     ("closed", &[], closed),

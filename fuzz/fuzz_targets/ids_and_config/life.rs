@@ -144,7 +144,7 @@ impl Life {
                         return;
                     }
                     1 => RunEvent::Thinking(payload),
-                    2 | 3 => RunEvent::Text(&text),
+                    2 | 3 => RunEvent::text(&text),
                     4 => RunEvent::Progress(payload),
                     _ => RunEvent::Completed(payload),
                 };

@@ -39,7 +39,7 @@ pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
                 ("tool_completed", Some(call.to_owned()), Some(payload))
             }
             RunEvent::Progress(payload) => ("progress", None, Some(payload)),
-            RunEvent::Text(delta) => ("text", Some(delta.to_owned()), None),
+            RunEvent::Delta { text: delta, .. } => ("text", Some(delta.to_owned()), None),
             RunEvent::Completed(payload) => ("agent_completed", None, Some(payload)),
             RunEvent::Failed(payload) => ("agent_failed", None, Some(payload)),
             RunEvent::Cancelled(payload) => ("agent_cancelled", None, Some(payload)),

@@ -11,8 +11,8 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use headcount::{
-    Class, CloseReason, ConnId, Inbound, Key, Message, Position, Principal, Resume, RoomId,
-    RunEventKind, RunId, SessionId, Source, ThreadId, Timestamp, UserId,
+    Class, CloseReason, ConnId, Inbound, Key, Message, PartKind, Position, Principal, Resume,
+    RoomId, RunEventKind, RunId, SessionId, Source, ThreadId, Timestamp, UserId,
 };
 
 use super::input::{OwnedInput, OwnedRunEvent, Recipient};
@@ -169,14 +169,20 @@ impl Decoder<'_, '_> {
     }
 
     fn event(&mut self) -> Option<OwnedRunEvent> {
-        let kind = match self.byte()? {
-            kind::TEXT => None,
-            byte => Some(*RunEventKind::ALL.get(usize::from(byte))?),
-        };
-        let call = match kind {
-            Some(RunEventKind::Started) => return None,
-            Some(RunEventKind::ToolExecuting | RunEventKind::ToolCompleted) => self.name()?,
-            _ => String::new(),
+        let mut part = PartKind::Text;
+        let (kind, name) = match self.byte()? {
+            kind::TEXT => (None, String::new()),
+            kind::PART => {
+                part = *PartKind::ALL.get(usize::from(self.byte()?))?;
+                (None, self.name()?)
+            }
+            byte => match *RunEventKind::ALL.get(usize::from(byte))? {
+                RunEventKind::Started => return None,
+                kind @ (RunEventKind::ToolExecuting | RunEventKind::ToolCompleted) => {
+                    (Some(kind), self.name()?)
+                }
+                kind => (Some(kind), String::new()),
+            },
         };
         let expects = kind == Some(RunEventKind::ToolExecuting) && self.flag()?;
         let expect = if expects { Some(Duration::from_nanos(self.number()?)) } else { None };
@@ -184,7 +190,7 @@ impl Decoder<'_, '_> {
         if kind.is_none() && str::from_utf8(&payload).is_err() {
             return None;
         }
-        Some(OwnedRunEvent { kind, call: call.into(), expect, payload })
+        Some(OwnedRunEvent { kind, name: name.into(), part, expect, payload })
     }
 
     /// The fields of an input of this kind; `None` also for the kinds that are none.

@@ -41,7 +41,7 @@ const fn stream(digest: u64, stream: &StreamRef<'_>) -> u64 {
 const fn kind_of(body: &Body<'_>) -> u64 {
     match body {
         Body::Message(message) => 1 + message.is_text() as u64,
-        Body::Text(_) => 3,
+        Body::Text(text) => 3 + ((text.part.kind as u64) << 4),
         Body::Run(fact) => match fact.failure {
             None => 0x100 + fact.kind as u64,
             Some(failure) => 0x200 + failure as u64,

@@ -6,8 +6,9 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use headcount::{
-    Action, CloseReason, Config, ConnId, Inbound, Message, Position, Principal, Registry, Resume,
-    RoomId, RunEvent, RunEventKind, RunId, SessionId, Source, Target, ThreadId, Timestamp, UserId,
+    Action, CloseReason, Config, ConnId, Inbound, Message, Part, PartKind, Position, Principal,
+    Registry, Resume, RoomId, RunEvent, RunEventKind, RunId, SessionId, Source, Target, ThreadId,
+    Timestamp, UserId,
 };
 
 /// Whom a message or a close is for: a [`Target`] with names of its own.
@@ -134,8 +135,10 @@ pub enum OwnedInput {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedRunEvent {
     pub(super) kind: Option<RunEventKind>,
-    /// Empty unless a tool call begins or ends.
-    pub(super) call: Box<str>,
+    /// Of the tool call that begins or ends, or of the part that goes on; empty for what has none.
+    pub(super) name: Box<str>,
+    /// What the part is that goes on.
+    pub(super) part: PartKind,
     /// `None` unless a tool call begins.
     pub(super) expect: Option<Duration>,
     /// UTF-8 if it is text.
@@ -143,7 +146,7 @@ pub struct OwnedRunEvent {
 }
 
 impl OwnedRunEvent {
-    /// What happened; `None`: the text went on.
+    /// What happened; `None`: a part went on.
     #[must_use]
     pub const fn kind(&self) -> Option<RunEventKind> {
         self.kind
@@ -154,7 +157,13 @@ impl OwnedRunEvent {
     pub fn call(&self) -> Option<&str> {
         let about =
             matches!(self.kind, Some(RunEventKind::ToolExecuting | RunEventKind::ToolCompleted));
-        about.then_some(&*self.call)
+        about.then_some(&*self.name)
+    }
+
+    /// The part that goes on; `None` for what is no delta.
+    #[must_use]
+    pub fn part(&self) -> Option<Part<'_>> {
+        self.kind.is_none().then_some(Part { id: &self.name, kind: self.part })
     }
 
     /// How long a tool call that begins may take; `None` if that was not said, and for what is none.
@@ -170,9 +179,11 @@ impl OwnedRunEvent {
     }
 
     fn borrow(&self) -> Option<RunEvent<'_>> {
-        let (call, payload) = (&*self.call, self.payload.clone());
+        let (call, payload) = (&*self.name, self.payload.clone());
         Some(match self.kind {
-            None => RunEvent::Text(str::from_utf8(&self.payload).ok()?),
+            None => {
+                RunEvent::Delta { part: self.part()?, text: str::from_utf8(&self.payload).ok()? }
+            }
             Some(RunEventKind::Started) => return None,
             Some(RunEventKind::Thinking) => RunEvent::Thinking(payload),
             Some(RunEventKind::ToolExecuting) => {
@@ -183,6 +194,7 @@ impl OwnedRunEvent {
             Some(RunEventKind::Completed) => RunEvent::Completed(payload),
             Some(RunEventKind::Failed) => RunEvent::Failed(payload),
             Some(RunEventKind::Cancelled) => RunEvent::Cancelled(payload),
+            Some(RunEventKind::Interrupted) => RunEvent::Interrupted(payload),
         })
     }
 }

@@ -92,8 +92,10 @@ pub(super) const USER: u8 = 2;
 pub(super) const ROOM: u8 = 3;
 pub(super) const EVERYONE: u8 = 4;
 
-/// In the place of the kind of a run's event: text.
+/// In the place of the kind of a run's event: a delta of the part without a name.
 pub(super) const TEXT: u8 = 0xFF;
+/// The same of another part: its kind and its name follow.
+pub(super) const PART: u8 = 0xFE;
 
 const _: () = {
     let mut place = 0;

@@ -5,7 +5,7 @@
 use core::fmt::{self, Display, Formatter, Write as _};
 
 use headcount::{
-    Action, Body, Class, ConnId, Ended, Inbound, Message, Position, Principal, Resume,
+    Action, Body, Class, ConnId, Ended, Inbound, Message, Part, Position, Principal, Resume,
     RunEventKind, SessionId, Source, StreamRef, shown,
 };
 
@@ -52,7 +52,7 @@ impl<'a, 'b> Line<'a, 'b> {
             }
             Body::Text(text) => {
                 let (run, bytes) = (text.run.as_str(), text.text.len());
-                write!(f, " run {run} text by {} {bytes}", text.agent)?;
+                write!(f, " run {run} text{} by {} {bytes}", OfPart(text.part), text.agent)?;
                 true
             }
         };
@@ -180,6 +180,9 @@ impl Display for Raw<'_, OwnedInput> {
             OwnedInput::RunEvent { user, run, event } => {
                 let (user, run) = (user.as_str(), run.as_str());
                 write!(f, "run_event user {user} run {run} {}", kind_name(event.kind()))?;
+                if let Some(part) = event.part() {
+                    write!(f, "{}", OfPart(part))?;
+                }
                 if let Some(call) = event.call() {
                     write!(f, " call {call}")?;
                 }
@@ -232,6 +235,7 @@ const fn kind_name(kind: Option<RunEventKind>) -> &'static str {
         Some(RunEventKind::Completed) => "completed",
         Some(RunEventKind::Failed) => "failed",
         Some(RunEventKind::Cancelled) => "cancelled",
+        Some(RunEventKind::Interrupted) => "interrupted",
     }
 }
 
@@ -295,6 +299,16 @@ impl Display for Stream<'_, '_> {
             StreamRef::Direct => f.write_str(" direct"),
             StreamRef::Everyone => f.write_str(" everyone"),
         }
+    }
+}
+
+/// A part that has a name.
+struct OfPart<'a>(Part<'a>);
+
+impl Display for OfPart<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Part { id, kind } = self.0;
+        if self.0 == Part::TEXT { Ok(()) } else { write!(f, " of {} {id}", kind.name()) }
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a registry shows its recorder, written down.
 
 use headcount::{
-    Action, ConnId, Inbound, Input, Principal, Resume, RunEvent, RunId, Tap, Timestamp, UserId,
+    Action, ConnId, Inbound, Input, Part, Principal, Resume, RunEvent, RunId, Tap, Timestamp,
+    UserId,
 };
 
 use super::kind::{self, Kind};
@@ -182,20 +183,28 @@ impl Recorder {
 
     fn run_event(&mut self, now: Timestamp, user: &UserId, run: &RunId, event: &RunEvent<'_>) {
         let (call, payload) = match event {
-            RunEvent::Text(text) => (None, text.as_bytes()),
+            RunEvent::Delta { text, .. } => (None, text.as_bytes()),
             RunEvent::ToolExecuting { call, payload, .. }
             | RunEvent::ToolCompleted { call, payload } => (Some(*call), &payload[..]),
             RunEvent::Thinking(payload)
             | RunEvent::Progress(payload)
             | RunEvent::Completed(payload)
             | RunEvent::Failed(payload)
-            | RunEvent::Cancelled(payload) => (None, &payload[..]),
+            | RunEvent::Cancelled(payload)
+            | RunEvent::Interrupted(payload) => (None, &payload[..]),
         };
         self.end_if_too_large(payload);
         if self.enter(now, Kind::RunEvent) {
             self.name(user.as_str());
             self.name(run.as_str());
-            self.buffer.push(event.kind().map_or(kind::TEXT, |kind| kind as u8));
+            match (event, event.kind()) {
+                (_, Some(kind)) => self.buffer.push(kind as u8),
+                (RunEvent::Delta { part, .. }, None) if *part != Part::TEXT => {
+                    self.buffer.extend([kind::PART, part.kind as u8]);
+                    self.name(part.id);
+                }
+                (_, None) => self.buffer.push(kind::TEXT),
+            }
             if let Some(call) = call {
                 self.name(call);
             }

@@ -166,7 +166,7 @@ fn alice(recording: Recording) -> (Vec<u8>, Vec<String>) {
     let (expect, payload) = (Some(Duration::from_secs(7)), Bytes::from_static(b"can"));
     let begins = RunEvent::ToolExecuting { call: "water", expect, payload };
     let _ = scope.run_event(now, &run, &begins).unwrap();
-    let _ = scope.run_event(now, &run, &RunEvent::Text("daffodil")).unwrap();
+    let _ = scope.run_event(now, &run, &RunEvent::text("daffodil")).unwrap();
     registry.reply(now, conns[1], Message::text("\"quoted\"")).unwrap();
     registry.close(now, Target::Conn(conns[0]), headcount::CloseReason::Application);
     let mut lines = Vec::new();
@@ -214,7 +214,7 @@ fn an_offset_within_a_character_is_replayed_without_the_text() {
     let mut registry = Recorder::registry(Config::new(1), Recording::new(1));
     let mut scope = registry.user(&alice);
     let opened = scope.open_run(now, &thread, &run, "gardener", Bytes::new()).unwrap();
-    let _ = scope.run_event(now, &run, &RunEvent::Text("aé€𝄞z")).unwrap();
+    let _ = scope.run_event(now, &run, &RunEvent::text("aé€𝄞z")).unwrap();
     let epoch = registry.session_position(opened.session).unwrap().epoch;
     let mut texts = Vec::new();
     for offset in 1..=12 {

@@ -103,7 +103,7 @@ impl Simulation<'_> {
             }
             run.pieces += 1;
             run.digest = digest(run.digest, &text);
-            if scope.run_event(clock, &run.id, &RunEvent::Text(&text)).is_err() {
+            if scope.run_event(clock, &run.id, &RunEvent::text(&text)).is_err() {
                 self.tally.runs_cut_short += 1;
                 return;
             }

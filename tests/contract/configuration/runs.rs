@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use headcount::{
-    ConfigBuilder as B, MESSAGE_OVERHEAD, Message, OpenRunError, RunError, RunEvent, RunId, Target,
+    ConfigBuilder as B, MESSAGE_OVERHEAD, Message, OpenRunError, Part, PartKind, RunError,
+    RunEvent, RunId, Target,
 };
 
 use super::key::Row;
@@ -16,16 +17,18 @@ fn open(world: &mut World, run: &str) -> Result<(), OpenRunError> {
 }
 
 fn tell(world: &mut World, run: &str, bytes: usize) -> Result<(), RunError> {
+    event(world, run, &RunEvent::Progress(vec![b'x'; bytes].into()))
+}
+
+/// An event of Alice's run.
+fn event(world: &mut World, run: &str, event: &RunEvent<'_>) -> Result<(), RunError> {
     let (alice, run) = (user("alice"), RunId::new(run).unwrap());
-    let event = RunEvent::Progress(vec![b'x'; bytes].into());
-    world.registry.user(&alice).run_event(world.now, &run, &event).map(drop)
+    world.registry.user(&alice).run_event(world.now, &run, event).map(drop)
 }
 
 /// Alice's run begins a tool call.
 fn begin(world: &mut World, run: &str, call: &str) -> Result<(), RunError> {
-    let (alice, run) = (user("alice"), RunId::new(run).unwrap());
-    let event = RunEvent::ToolExecuting { call, expect: None, payload: Bytes::new() };
-    world.registry.user(&alice).run_event(world.now, &run, &event).map(drop)
+    event(world, run, &RunEvent::ToolExecuting { call, expect: None, payload: Bytes::new() })
 }
 
 /// What Alice's tab is told of a run that says something every minute.
@@ -97,6 +100,15 @@ pub(crate) const ROWS: &[Row] = &[
             open(world, "r").unwrap();
             begin(world, "r", "one").unwrap();
             begin(world, "r", "two")
+        });
+    }),
+    ("run.parts", |key| {
+        let outcomes = [(1, Err(RunError::Parts)), (2, Ok(()))];
+        key.decides(B::run_parts, config(), outcomes, |world| {
+            open(world, "r").unwrap();
+            event(world, "r", &RunEvent::text("said")).unwrap();
+            let part = Part { id: "thought", kind: PartKind::Reasoning };
+            event(world, "r", &RunEvent::Delta { part, text: "hm" })
         });
     }),
     ("outbound.user_bytes", |key| {

@@ -23,7 +23,7 @@ fn a_run_that_is_silent_or_too_long_is_failed_with_a_fact() {
     world.notices();
     for _ in 0..5 {
         world.run(secs(20));
-        let _ = tell(&mut world, "long", RunEvent::Text("."));
+        let _ = tell(&mut world, "long", RunEvent::text("."));
     }
     world.run(secs(20));
     let seen = world.seen(conn).join("|");
@@ -39,9 +39,9 @@ fn a_run_that_is_silent_or_too_long_is_failed_with_a_fact() {
         .collect();
     assert_eq!(ends, [(RunEnd::Silence, secs(30)), (RunEnd::Length, secs(100))]);
     let ended = RunEnded { how: RunEnd::Length, at: START + secs(100) };
-    assert_eq!(tell(&mut world, "long", RunEvent::Text("x")), Err(RunError::Ended(ended)));
+    assert_eq!(tell(&mut world, "long", RunEvent::text("x")), Err(RunError::Ended(ended)));
     let ended = RunEnded { how: RunEnd::Silence, at: START + secs(30) };
-    assert_eq!(tell(&mut world, "silent", RunEvent::Text("x")), Err(RunError::Ended(ended)));
+    assert_eq!(tell(&mut world, "silent", RunEvent::text("x")), Err(RunError::Ended(ended)));
     let refusal = RunError::Ended(ended).to_string();
     assert!(refusal.contains("the server failed it: no event for run.silence"), "{refusal}");
 }
@@ -153,7 +153,7 @@ fn a_full_run_still_gives_signs_of_life() {
     tell(&mut world, "r", RunEvent::Thinking(bytes("hm"))).unwrap();
     assert_eq!(tell(&mut world, "r", RunEvent::Thinking(bytes("hm"))), Err(RunError::Full));
     world.skip(secs(119));
-    tell(&mut world, "r", RunEvent::Text("")).unwrap();
+    tell(&mut world, "r", RunEvent::text("")).unwrap();
     world.skip(secs(119));
     tell(&mut world, "r", RunEvent::Completed(bytes("done"))).unwrap();
 }

@@ -16,12 +16,12 @@ fn who_comes_later_gets_the_open_runs_from_their_start_and_nothing_else() {
     tell(&mut world, "over", RunEvent::Completed(bytes("done"))).unwrap();
     open(&mut world, "r").unwrap();
     world.tell_session(first, "meanwhile");
-    tell(&mut world, "r", RunEvent::Text("so far")).unwrap();
+    tell(&mut world, "r", RunEvent::text("so far")).unwrap();
     world.settle();
     let second = world.tab("alice", "main");
     let runs: Vec<_> = world.registry.open_runs(world.session(second)).collect();
     assert_eq!(runs, [(&run("r"), "agent")]);
-    tell(&mut world, "r", RunEvent::Text(", so good")).unwrap();
+    tell(&mut world, "r", RunEvent::text(", so good")).unwrap();
     tell(&mut world, "r", RunEvent::Completed(bytes("done"))).unwrap();
     world.tell_session(first, "and now");
     world.settle();
@@ -77,7 +77,7 @@ fn who_comes_later_gets_the_text_that_is_left_of_an_open_run() {
     let mut whole = String::new();
     for number in 0..60 {
         let word = format!("{number} é, ");
-        tell(&mut world, "r", RunEvent::Text(&word)).unwrap();
+        tell(&mut world, "r", RunEvent::text(&word)).unwrap();
         whole.push_str(&word);
         // Neighbours would be one entry.
         tell(&mut world, "r", RunEvent::Progress(bytes("."))).unwrap();

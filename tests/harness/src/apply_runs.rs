@@ -99,7 +99,7 @@ impl World {
             let (call, expect) = (&*report.call, report.expect);
             let payload = report.payload.clone().into();
             let event = match report.kind {
-                None => RunEvent::Text(report.text()),
+                None => RunEvent::text(report.text()),
                 Some(RunEventKind::ToolExecuting) => {
                     RunEvent::ToolExecuting { call, expect, payload }
                 }

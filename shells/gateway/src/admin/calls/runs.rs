@@ -114,7 +114,7 @@ fn tell(
         then = Halves::default();
         if halves.text.is_some() && surrogates::ends(context.registry, &report.user, run, &event) {
             // Its other half does not come. A run that has no room for it ends without it.
-            let alone = RunEvent::Text("\u{fffd}");
+            let alone = RunEvent::text("\u{fffd}");
             let _ = context.registry.user(&report.user).run_event(context.now, run, &alone);
             halves.text = None;
             waiting.set(context.registry, &report.user, run, halves);

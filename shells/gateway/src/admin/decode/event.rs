@@ -156,7 +156,7 @@ impl ReportedEvent {
                 RunEvent::ToolCompleted { call, payload: payload.clone() }
             }
             Self::Progress(payload) => RunEvent::Progress(payload.clone()),
-            Self::Text(delta) => RunEvent::Text(delta),
+            Self::Text(delta) => RunEvent::text(delta),
             Self::Completed(payload) => RunEvent::Completed(payload.clone()),
             Self::Failed(payload) => RunEvent::Failed(payload.clone()),
             Self::Cancelled(payload) => RunEvent::Cancelled(payload.clone()),

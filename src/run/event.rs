@@ -1,0 +1,156 @@
+//! What happens in a run: what an application reports, and how it stands in a log.
+
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::log::EventTag;
+use crate::run::Part;
+
+/// What happened in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RunEventKind {
+    /// The run was opened: its first event.
+    Started,
+    /// The agent thinks.
+    Thinking,
+    /// A tool call began.
+    ToolExecuting,
+    /// A tool call that had begun ended.
+    ToolCompleted,
+    /// The run gets on.
+    Progress,
+    /// Terminal: it has a result.
+    Completed,
+    /// Terminal: it has none.
+    Failed,
+    /// Terminal: it was ended before it was complete.
+    Cancelled,
+    /// Terminal: it waits for a person, whose answer is another run.
+    Interrupted,
+}
+
+impl RunEventKind {
+    /// All of them, in the order in which they are declared.
+    pub const ALL: [Self; 9] = [
+        Self::Started,
+        Self::Thinking,
+        Self::ToolExecuting,
+        Self::ToolCompleted,
+        Self::Progress,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Interrupted,
+    ];
+
+    /// Whether nothing follows it in its run.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Interrupted)
+    }
+}
+
+/// Why the registry itself has failed a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RunFailure {
+    /// No event for `run.silence`.
+    Silence,
+    /// Open for `run.max_length`.
+    Length,
+}
+
+/// What an application reports of a run. Payloads are opaque.
+#[derive(Clone, Debug)]
+pub enum RunEvent<'a> {
+    /// The agent thinks.
+    Thinking(Bytes),
+    /// A tool call begins.
+    ToolExecuting {
+        /// What its end will name: at most [`MAX_ID_BYTES`](crate::MAX_ID_BYTES) bytes, and none
+        /// that is under way. Of a run `run.calls` may be.
+        call: &'a str,
+        /// How long it may take, in attended time: until then, and for `run.silence` after it, the
+        /// run need not have an event. It does not go beyond `run.max_length`. `None`: the call says
+        /// no more than any other event, and the run fails `run.silence` after the last of them.
+        expect: Option<Duration>,
+        /// What clients see.
+        payload: Bytes,
+    },
+    /// A tool call ends.
+    ToolCompleted {
+        /// What its beginning named.
+        call: &'a str,
+        /// What clients see.
+        payload: Bytes,
+    },
+    /// The run gets on.
+    Progress(Bytes),
+    /// A part of the run goes on: what the agent says, thinks, or passes to a tool. The boundaries of
+    /// deltas are not kept: neighbours of one part are joined where they are handed out, and a client
+    /// that resumes within one gets the rest. An empty text is no event, and a sign of life.
+    Delta {
+        /// Which part; the first delta of a part begins it. Of a run, the log keeps something of
+        /// `run.parts` at most.
+        part: Part<'a>,
+        /// What is appended to it.
+        text: &'a str,
+    },
+    /// It has a result. All tool calls must have ended.
+    Completed(Bytes),
+    /// It has none.
+    Failed(Bytes),
+    /// It was ended before it was complete.
+    Cancelled(Bytes),
+    /// It waits for a person: for an approval, or an answer. What follows that is another run.
+    Interrupted(Bytes),
+}
+
+impl<'a> RunEvent<'a> {
+    /// What the agent says goes on, in the part [`Part::TEXT`].
+    #[must_use]
+    pub const fn text(text: &'a str) -> Self {
+        Self::Delta { part: Part::TEXT, text }
+    }
+
+    /// The kind of event; `None`: a delta.
+    #[must_use]
+    pub const fn kind(&self) -> Option<RunEventKind> {
+        Some(match self {
+            Self::Thinking(_) => RunEventKind::Thinking,
+            Self::ToolExecuting { .. } => RunEventKind::ToolExecuting,
+            Self::ToolCompleted { .. } => RunEventKind::ToolCompleted,
+            Self::Progress(_) => RunEventKind::Progress,
+            Self::Completed(_) => RunEventKind::Completed,
+            Self::Failed(_) => RunEventKind::Failed,
+            Self::Cancelled(_) => RunEventKind::Cancelled,
+            Self::Interrupted(_) => RunEventKind::Interrupted,
+            Self::Delta { .. } => return None,
+        })
+    }
+}
+
+impl EventTag {
+    /// What an event of a run is in a log.
+    pub(crate) const fn new(kind: RunEventKind, failure: Option<RunFailure>) -> Self {
+        let failure = match failure {
+            None => 0,
+            Some(RunFailure::Silence) => 1,
+            Some(RunFailure::Length) => 2,
+        };
+        Self(kind as u8 | failure << 4)
+    }
+
+    pub(crate) const fn kind(self) -> RunEventKind {
+        RunEventKind::ALL[(self.0 & 15) as usize]
+    }
+
+    pub(crate) const fn failure(self) -> Option<RunFailure> {
+        match self.0 >> 4 {
+            0 => None,
+            1 => Some(RunFailure::Silence),
+            _ => Some(RunFailure::Length),
+        }
+    }
+}
