@@ -408,7 +408,7 @@ impl Config {
         let by_count = times(counts.runs, self.run_parts as u64);
         // A list of one part lies in the run.
         let listed = lesser(named.saturating_add(lesser(named, counts.runs)), by_count);
-        times(listed, SHRINK * size_of::<PartText>() as u64)
+        times(listed, size_of::<PartText>() as u64)
             .saturating_add(times(lesser(named, by_count), NAME))
     }
 

@@ -8,7 +8,6 @@ use smallvec::SmallVec;
 use crate::error::RunError;
 use crate::id::MAX_ID_BYTES;
 use crate::log::{NAME_COST, Text, TextIndex};
-use crate::store::shrunk;
 
 /// A part of a run: a text of its own, which grows by [deltas](crate::RunEvent::Delta). Several may grow at
 /// once.
@@ -132,6 +131,8 @@ impl Parts {
         }
         let index = TextIndex(self.next);
         self.next = self.next.wrapping_add(1);
+        // No place is spare: moving the parts costs no more than finding one, and their bound is theirs.
+        self.list.reserve_exact(1);
         self.list.push(PartText {
             index,
             id: part.id.into(),
@@ -159,9 +160,7 @@ impl Parts {
         part.dead += bytes;
         if part.stretches == 0 {
             self.list.swap_remove(place);
-            if shrunk(self.list.len(), self.list.capacity(), 1).is_some() {
-                self.list.shrink_to_fit();
-            }
+            self.list.shrink_to_fit();
         } else if part.dead as usize * 2 >= part.text.len() {
             part.text.drain(..part.dead as usize);
             part.gone += core::mem::take(&mut part.dead);

@@ -129,7 +129,7 @@ fn an_interrupted_run_has_ended_and_is_no_failure() {
     tell(&mut world, "r", super::executing("c1")).unwrap();
     tell(&mut world, "r", RunEvent::Interrupted(bytes("may I?"))).unwrap();
     world.settle();
-    assert_eq!(world.seen(conn).last().unwrap().clone(), "r Interrupted may I?");
+    assert_eq!(world.seen(conn).last(), Some(&"r Interrupted may I?"));
     world.run(secs(1_000));
     let stats = world.registry.stats();
     let ended = headcount::RunEnd::ALL.iter().map(|end| (*end, stats.runs_ended(*end)));
