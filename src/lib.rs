@@ -332,7 +332,7 @@ pub use stats::{
     Stats, Stored,
 };
 pub use tap::{Input, Tap};
-pub use text::{Shown, is_hidden, shown};
+pub use text::{Shown, is_hidden, quote_json, shown};
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Timestamp;

@@ -12,9 +12,6 @@ mod answers;
 #[path = "../../../shells/mio/src/http/mod.rs"]
 #[allow(dead_code)]
 mod http;
-#[path = "../../../shells/mio/src/json.rs"]
-#[allow(dead_code)]
-mod json;
 #[path = "../../../shells/mio/src/options.rs"]
 #[allow(dead_code)]
 mod options;

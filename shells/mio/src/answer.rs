@@ -3,9 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use headcount::CloseReason;
-
-use crate::json::quote_json;
+use headcount::{CloseReason, quote_json};
 
 /// A complete HTTP/1.1 answer with a JSON body, after which the connection is closed.
 ///

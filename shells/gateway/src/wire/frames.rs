@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::Duration;
 
-use headcount::{Admitted, JoinError, Joined, Position, Recovered, RoomId, StreamRef, Who, shown};
-use headcount_mio::quote_json;
+use headcount::{
+    Admitted, JoinError, Joined, Position, Recovered, RoomId, StreamRef, Who, quote_json, shown,
+};
 
 use crate::wire::identity::show_epoch;
 
