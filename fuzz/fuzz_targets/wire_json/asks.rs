@@ -1,14 +1,14 @@
 //! What clients ask for.
 
 use headcount::{Position, RoomId, ThreadId};
+use headcount_protocol::client_frames::{self, Ask, Auth};
+use headcount_protocol::handles::parse_connection;
+use headcount_protocol::secret::Secret;
+use headcount_protocol::server_frames;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::LONGEST_SENTENCE;
-use crate::secret::Secret;
-use crate::wire::client_frames::{self, Ask, Auth};
-use crate::wire::frames;
-use crate::wire::handles::parse_connection;
 
 /// The longest `id` that is echoed, in bytes of JSON, as the documentation has it.
 const LONGEST_REQUEST: usize = 256;
@@ -136,7 +136,7 @@ pub(crate) fn number_of(text: &str) -> Option<u64> {
 fn is_error_frame(wrong: &client_frames::Misunderstood<'_>) {
     // A lone surrogate in it is the client's own, and comes back as it was.
     let request = wrong.request.filter(|json| serde_json::from_str::<Value>(json).is_ok());
-    let frame = frames::error(wrong.code, &wrong.message, request);
+    let frame = server_frames::error(wrong.code, &wrong.message, request);
     let frame: Value = serde_json::from_str(&frame).expect("JSON");
     assert_eq!((&frame["type"], &frame["code"]), (&"error".into(), &wrong.code.into()));
     assert_eq!(frame["message"], wrong.message);

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use headcount::{Class, ConnId, Key, RoomId, RunEvent, RunId, ThreadId, UserId};
+use headcount_protocol::handles::Named;
+use headcount_protocol::problem::Problem;
 use serde_json::{Map, Value};
 
 use super::decode::address::Audience;
@@ -12,8 +14,6 @@ use super::decode::redaction::Rules;
 use super::decode::run_opening::Opening;
 use crate::asks::number_of;
 use crate::is_refusal;
-use crate::wire::handles::Named;
-use crate::wire::problem::Problem;
 
 /// Fields that a body may have at most, where all of them are looked at.
 const MOST: usize = 64;

@@ -1,10 +1,12 @@
 //! What the query of an upgrade says: who connects, and where their session goes on.
 
 use headcount::{ConnId, Position, Resume, ThreadId, UserId};
+use headcount_protocol::epoch::{parse_epoch, show_epoch};
+use headcount_protocol::handles::show_connection;
+use headcount_protocol::identity::{self, Identity};
 
 use crate::asks::number_of;
 use crate::is_refusal;
-use crate::wire::identity::{self, Identity};
 
 /// What stands between the words of JSON and of queries.
 const BETWEEN_WORDS: [char; 6] = ['"', ':', ',', '&', '=', ' '];
@@ -16,9 +18,9 @@ const HERE: u64 = 11;
 const MOST_WORDS: usize = 32;
 
 pub(crate) fn check(text: &str, [epoch, offset, previous]: [u64; 3]) {
-    assert_eq!(identity::parse_epoch(&identity::show_epoch(epoch)), epoch);
+    assert_eq!(parse_epoch(&show_epoch(epoch)), epoch);
     for word in text.split(BETWEEN_WORDS).take(MOST_WORDS).chain([text]) {
-        assert_eq!(identity::parse_epoch(word), number_of(word).unwrap_or(0));
+        assert_eq!(parse_epoch(word), number_of(word).unwrap_or(0));
         position(word);
     }
     match identity::from_query(text, HERE) {
@@ -50,10 +52,10 @@ fn query(user: &str, thread: &str, resume: Option<Resume>) -> String {
     let mut query = format!("user={}&thread={}", encoded(user), encoded(thread));
     let Some(Resume { position, previous }) = resume else { return query };
     if let Some(Position { epoch, offset }) = position {
-        query += &format!("&epoch={}&offset={offset}", identity::show_epoch(epoch));
+        query += &format!("&epoch={}&offset={offset}", show_epoch(epoch));
     }
     if let Some(previous) = previous {
-        query += &format!("&previous={HERE:016x}.{:016x}", previous.to_bits());
+        query += &format!("&previous={}", show_connection(HERE, previous));
     }
     query
 }

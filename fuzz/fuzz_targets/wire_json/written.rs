@@ -7,12 +7,13 @@ use headcount::{
     Config, Position, Principal, Recovered, Registry, Resume, RoomId, RunEventKind, RunFact,
     RunFailure, RunId, RunText, StreamRef, ThreadId, Timestamp, UserId,
 };
+use headcount_protocol::anchor::Anchor;
+use headcount_protocol::epoch::show_epoch;
+use headcount_protocol::handles::show_connection;
+use headcount_protocol::json::quoted;
+use headcount_protocol::run_events;
+use headcount_protocol::server_frames::{self, Terms};
 use serde_json::{Value, json};
-
-use crate::clock::wall_clock::Anchor;
-use crate::wire::frames::{self, Terms};
-use crate::wire::identity::show_epoch;
-use crate::wire::run_events;
 
 /// What separates the names in the text.
 const SEPARATOR: char = '\u{1e}';
@@ -26,14 +27,14 @@ fn value(frame: impl AsRef<[u8]>) -> Value {
 }
 
 pub(crate) fn check(text: &str, data: Option<&Value>, [a, b, c]: [u64; 3]) {
-    assert_eq!(value(frames::quoted(text)), text);
+    assert_eq!(value(quoted(text)), text);
     // Characters that are not seen, or that move others, are written as escapes in sentences.
     let message = headcount::shown(text).to_string();
     let error = json!({"type": "error", "code": "x", "message": message, "request": a});
-    assert_eq!(value(frames::error("x", text, Some(&a.to_string()))), error);
+    assert_eq!(value(server_frames::error("x", text, Some(&a.to_string()))), error);
     let within = Duration::from_millis(a)..Duration::from_millis(b);
     assert_eq!(
-        value(frames::draining(&within)),
+        value(server_frames::draining(&within)),
         json!({"type": "draining", "reconnect_ms": [a, b]})
     );
     let mut names = text.split(SEPARATOR);
@@ -51,27 +52,27 @@ pub(crate) fn check(text: &str, data: Option<&Value>, [a, b, c]: [u64; 3]) {
 }
 
 fn of_room(room: &RoomId, position: Position, data: &Value, to: u64) {
-    let stream = frames::stream_name(StreamRef::Room(room)).expect("a room has a stream");
+    let stream = server_frames::stream_name(StreamRef::Room(room)).expect("a room has a stream");
     let named = format!("room/{}", room.as_str());
     assert_eq!(stream, named);
     let mut out = Vec::new();
-    frames::event(&stream, position, data.to_string().as_bytes(), &mut out);
+    server_frames::event(&stream, position, data.to_string().as_bytes(), &mut out);
     let offset = position.offset;
     let event = json!({"type": "event", "stream": named, "offset": offset, "data": data});
     assert_eq!(value(out), event);
     let gap = json!({"type": "gap", "stream": named, "from": offset, "to": to});
-    assert_eq!(value(frames::gap(&stream, offset, to)), gap);
+    assert_eq!(value(server_frames::gap(&stream, offset, to)), gap);
     assert_eq!(
-        value(frames::direct_event(&data.to_string())),
+        value(server_frames::direct_event(&data.to_string())),
         json!({"type": "event", "data": data})
     );
     let request = json!([room.as_str()])[0].to_string();
     let left = json!({"type": "left", "room": room.as_str(), "request": room.as_str()});
-    assert_eq!(value(frames::left(room, Some(&request))), left);
+    assert_eq!(value(server_frames::left(room, Some(&request))), left);
 }
 
 fn of_run(run: &RunId, agent: &str, position: Position, data: &Value, at: Timestamp) {
-    let anchor = Anchor::now();
+    let anchor = Anchor::new(Duration::from_secs(1_700_000_000));
     let payload = Bytes::from(data.to_string());
     let kinds = [
         (RunEventKind::Started, "agent_started"),
@@ -116,22 +117,25 @@ fn of_connection(user: &UserId, thread: &ThreadId, position: Position) {
     let who = Principal::new(user.clone(), thread.clone());
     let admitted = registry.connect(now, conn, who, resume).expect("room for one");
     let terms = Terms { ping_interval: Duration::MAX, max_message_bytes: position.offset };
-    let connection = format!("{:016x}", conn.to_bits());
+    let connection = show_connection(registry.config().instance(), conn);
     let who = registry.who(conn).expect("it is open");
     let recovered = |recovered| match recovered {
         Recovered::Fresh => "fresh",
         Recovered::All => "all",
         _ => "gap",
     };
-    let session =
-        json!({"epoch": show_epoch(admitted.position.epoch), "offset": admitted.position.offset});
+    let place = admitted.position;
+    let session = json!({"epoch": show_epoch(place.epoch), "offset": place.offset});
     let welcome = json!({
         "type": "welcome", "connection": connection, "user": user.as_str(),
         "thread": thread.as_str(), "session": session, "recovered": recovered(admitted.recovered),
         "runs": [], "ping_interval_ms": u64::MAX, "max_message_bytes": position.offset,
         "reconnect_ms": [250, 5000],
     });
-    assert_eq!(value(frames::welcome(&connection, &who, &admitted, "[]", terms)), welcome);
+    assert_eq!(
+        value(server_frames::welcome(&connection, &who, place, admitted.recovered, "[]", terms)),
+        welcome
+    );
     let room = RoomId::new(user.as_str()).expect("the rules are the same");
     let joined = registry.join(now, conn, &room, Some(position)).expect("room for one");
     let place = joined.position;
@@ -139,5 +143,5 @@ fn of_connection(user: &UserId, thread: &ThreadId, position: Position) {
         "type": "joined", "room": room.as_str(), "epoch": show_epoch(place.epoch),
         "offset": place.offset, "recovered": recovered(joined.recovered),
     });
-    assert_eq!(value(frames::joined(&room, &joined, None)), answer);
+    assert_eq!(value(server_frames::joined(&room, place, joined.recovered, None)), answer);
 }

@@ -13,6 +13,13 @@ use headcount::{
 use headcount_mio::{
     Answer, Context, FrameKind, Handler, HangUp, Outcome, Payload, Request, Verdict,
 };
+use headcount_protocol::client_frames::{self, Ask, Auth, Frame};
+use headcount_protocol::handles::show_connection;
+use headcount_protocol::identity::{self, Identity};
+use headcount_protocol::problem::Problem;
+use headcount_protocol::run_events;
+use headcount_protocol::secret::Secret;
+use headcount_protocol::server_frames::{self, Terms};
 use tokio::sync::Notify;
 use tracing::{debug, error, info};
 
@@ -23,16 +30,9 @@ use crate::auth::grants::Grant;
 use crate::auth::room_access::{self, Right, may_join};
 use crate::clock::wall_clock::WallClock;
 use crate::live_settings::LiveSettings;
-use crate::secret::Secret;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::fault;
 use crate::telemetry::lifecycle;
-use crate::wire::client_frames::{self, Ask, Auth, Frame};
-use crate::wire::frames::{self, Terms};
-use crate::wire::handles::show_connection;
-use crate::wire::identity::{self, Identity};
-use crate::wire::problem::Problem;
-use crate::wire::run_events;
 
 /// The application of the loop. The registry has all state but what a reload changes: see
 /// [`LiveSettings`].
@@ -147,7 +147,7 @@ impl Gateway {
             connection = show_connection(self.instance, conn),
             code, "a client was not admitted by its first frame"
         );
-        let frame = frames::error(code, &message, request);
+        let frame = server_frames::error(code, &message, request);
         reply(context.registry, context.now, conn, frame, &self.counters);
         context.registry.close(context.now, Target::Conn(conn), reason);
         Outcome::Done
@@ -230,10 +230,10 @@ impl Gateway {
         let answer = match payload {
             Payload::Text(text) => match client_frames::parse(text) {
                 Ok(frame) => self.act(context, conn, frame, has_waited),
-                Err(wrong) => Some(frames::error(wrong.code, &wrong.message, wrong.request)),
+                Err(wrong) => Some(server_frames::error(wrong.code, &wrong.message, wrong.request)),
             },
             Payload::Binary(_) => {
-                Some(frames::error("binary_frame", "frames are JSON in text messages", None))
+                Some(server_frames::error("binary_frame", "frames are JSON in text messages", None))
             }
         };
         let Some(answer) = answer else { return Outcome::Later };
@@ -251,41 +251,58 @@ impl Gateway {
     ) -> Option<String> {
         let Frame { request, ask } = frame;
         Some(match ask {
-            Ask::Ping => frames::ok(request),
+            Ask::Ping => server_frames::ok(request),
             Ask::Join { room, .. } if !self.may_join(context.registry, conn, &room) => {
                 let message = "no right to join this room: neither the token (rooms) nor a rule of \
                                the server (rooms.open) gives it";
-                frames::error(room_access::FORBIDDEN, message, request)
+                server_frames::error(room_access::FORBIDDEN, message, request)
             }
             Ask::Join { room, since } => {
                 match context.registry.join(context.now, conn, &room, since) {
-                    Ok(joined) => frames::joined(&room, &joined, request),
-                    Err(refused) => {
-                        frames::error(frames::join_code(refused), &refused.to_string(), request)
+                    Ok(joined) => {
+                        server_frames::joined(&room, joined.position, joined.recovered, request)
                     }
+                    Err(refused) => server_frames::error(
+                        server_frames::join_code(refused),
+                        &refused.to_string(),
+                        request,
+                    ),
                 }
             }
             Ask::Ack { room, offset } => {
                 match context.registry.acknowledge(context.now, conn, room.as_ref(), offset) {
-                    Ok(()) => frames::ok(request),
-                    Err(refused) => frames::error("ack_refused", &refused.to_string(), request),
+                    Ok(()) => server_frames::ok(request),
+                    Err(refused) => {
+                        server_frames::error("ack_refused", &refused.to_string(), request)
+                    }
                 }
             }
             // Not to have been in it is no error: what was asked for is the case.
             Ask::Leave { room } => match context.registry.leave(context.now, conn, &room) {
-                Ok(_) => frames::left(&room, request),
-                Err(unknown) => frames::error("leave_refused", &unknown.to_string(), request),
+                Ok(_) => server_frames::left(&room, request),
+                Err(unknown) => {
+                    server_frames::error("leave_refused", &unknown.to_string(), request)
+                }
             },
             Ask::Refresh { token } => match self.refresh(context, conn, &token, has_waited) {
-                Ok(Some(())) => frames::ok(request),
+                Ok(Some(())) => server_frames::ok(request),
                 Ok(None) => return None,
-                Err(problem) => frames::error(problem.code(), problem.message(), request),
+                Err(problem) => server_frames::error(problem.code(), problem.message(), request),
             },
             Ask::Auth(_) => {
                 let message = "the connection has its user already: send refresh with a new token";
-                frames::error("already_authenticated", message, request)
+                server_frames::error("already_authenticated", message, request)
             }
         })
+    }
+}
+
+/// What an upgrade is refused with.
+fn answer(problem: &Problem) -> Answer {
+    let answer = Answer::json(problem.status(), problem.code(), problem.message());
+    match problem.wait() {
+        Some(wait) => answer.retry_after(wait),
+        None => answer,
     }
 }
 
@@ -338,7 +355,7 @@ impl Handler for Gateway {
         }
         match self.identify(request) {
             Ok(verdict) => verdict,
-            Err(problem) => Verdict::Refuse(problem.answer()),
+            Err(problem) => Verdict::Refuse(answer(&problem)),
         }
     }
 
@@ -362,8 +379,14 @@ impl Handler for Gateway {
         let terms =
             Terms { ping_interval: config.interval(), max_message_bytes: config.message_bytes() };
         let runs = run_events::list(context.registry.open_runs(admitted.session));
-        let welcome =
-            frames::welcome(&show_connection(self.instance, conn), &who, &admitted, &runs, terms);
+        let welcome = server_frames::welcome(
+            &show_connection(self.instance, conn),
+            &who,
+            admitted.position,
+            admitted.recovered,
+            &runs,
+            terms,
+        );
         reply(context.registry, context.now, conn, welcome, &self.counters);
     }
 
@@ -388,7 +411,7 @@ impl Handler for Gateway {
 
     fn rate_limited(&mut self, context: &mut Context<'_>, conn: ConnId) {
         let message = "the message was dropped: more per second than limits.message_rate";
-        let frame = frames::error("rate_limited", message, None);
+        let frame = server_frames::error("rate_limited", message, None);
         reply(context.registry, context.now, conn, frame, &self.counters);
     }
 
@@ -399,13 +422,13 @@ impl Handler for Gateway {
         body: Body<'_>,
         out: &mut Vec<u8>,
     ) -> FrameKind {
-        let (Some(name), Some(position)) = (frames::stream_name(stream), position) else {
+        let (Some(name), Some(position)) = (server_frames::stream_name(stream), position) else {
             // What is in no stream was made as a whole frame.
             out.extend_from_slice(body.as_bytes());
             return FrameKind::Text;
         };
         match body {
-            Body::Message(message) => frames::event(&name, position, message.payload(), out),
+            Body::Message(message) => server_frames::event(&name, position, message.payload(), out),
             Body::Run(fact) => run_events::fact(&name, position, &fact, self.wall.anchor(), out),
             Body::Text(text) => run_events::text(&name, position, &text, self.wall.anchor(), out),
         }
@@ -419,13 +442,13 @@ impl Handler for Gateway {
         to: u64,
         out: &mut Vec<u8>,
     ) -> FrameKind {
-        let name = frames::stream_name(stream).unwrap_or_default();
-        out.extend_from_slice(frames::gap(&name, from, to).as_bytes());
+        let name = server_frames::stream_name(stream).unwrap_or_default();
+        out.extend_from_slice(server_frames::gap(&name, from, to).as_bytes());
         FrameKind::Text
     }
 
     fn encode_draining(&mut self, within: Range<Duration>, out: &mut Vec<u8>) -> FrameKind {
-        out.extend_from_slice(frames::draining(&within).as_bytes());
+        out.extend_from_slice(server_frames::draining(&within).as_bytes());
         FrameKind::Text
     }
 

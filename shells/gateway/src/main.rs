@@ -18,10 +18,8 @@ mod limits;
 mod live_settings;
 mod network;
 mod regular_file;
-mod secret;
 mod settings;
 mod telemetry;
-mod wire;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

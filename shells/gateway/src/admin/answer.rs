@@ -1,7 +1,8 @@
 //! Answers are written by the forms that the document has of them.
 
+use headcount_protocol::json::{Object, array};
+
 use super::call::{Form, Shape};
-use crate::wire::frames::{Object, array};
 
 /// The JSON of an answer, under construction.
 ///

@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::Request;
+use headcount_protocol::problem::Problem;
 use tokio::sync::watch;
 
 use super::http::keys::Caller;
-use crate::wire::problem::Problem;
 
 /// What an answer counts beside its key and itself: its places in the table and in the order, at
 /// their emptiest.

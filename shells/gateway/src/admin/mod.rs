@@ -22,6 +22,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use headcount::Config;
 use headcount_mio::{Context, Handle, HandleError};
+use headcount_protocol::problem::Problem;
 use tokio::sync::{Notify, oneshot};
 
 use crate::network::sites::Sites;
@@ -29,7 +30,6 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::fault;
 use crate::telemetry::log::Log;
 use crate::telemetry::refusals;
-use crate::wire::problem::Problem;
 use call::{Answer, Body, Call, Field, Form, Shape};
 use calls::page::Page;
 pub(crate) use calls::reload::Reload;
@@ -37,6 +37,7 @@ use calls::{control, publish, reload, stats};
 use decode::redaction::Rules;
 use decode::surrogates::Waiting;
 pub(crate) use http::keys::AdminKeys;
+use http::refusal::Refusal;
 use http::shared_work::SharedWork;
 use http::{body, server};
 pub(crate) use idempotency::AnswerBounds;
@@ -227,14 +228,20 @@ async fn live() -> Response {
 }
 
 /// The loop answers, and admits newcomers.
-async fn ready(State(state): State<AdminState>) -> Result<Response, Problem> {
+async fn ready(State(state): State<AdminState>) -> Result<Response, Refusal> {
     let draining = state.call(|context| context.registry.is_draining());
     match tokio::time::timeout(READY_WITHIN, draining).await {
         Ok(Ok(true)) => {
-            Err(Problem::new(503, "draining", "the server drains: no client is admitted"))
+            Err(Problem::new(503, "draining", "the server drains: no client is admitted").into())
         }
-        Ok(answer) => answer.map(|_| json(STATUS.write().text("status", "ready").end())),
-        Err(_) => Err(Problem::new(503, "not_ready", "the loop has not answered for a second")),
+        Ok(answer) => {
+            answer?;
+            Ok(json(STATUS.write().text("status", "ready").end()))
+        }
+        Err(_) => {
+            let message = "the loop has not answered for a second";
+            Err(Problem::new(503, "not_ready", message).into())
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use axum::extract::{Request, State};
 use axum::middleware;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use headcount::{ConnId, SessionId};
+use headcount_protocol::problem::Problem;
 
 use super::call::{Call, Field};
 use super::calls::{
@@ -14,8 +15,8 @@ use super::http::access::{self, Access, Peer};
 use super::http::guard::guard;
 use super::http::keys::Scope::{Operate, Publish, Read};
 use super::http::query;
+use super::http::refusal::Refusal;
 use super::{AdminState, LIVE, READY, live, openapi, ready};
-use crate::wire::problem::Problem;
 
 /// The method of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,17 +133,17 @@ pub(crate) fn router(state: AdminState) -> Router {
 }
 
 /// Without a key there is one answer for all that is not open.
-async fn unknown_route(State(state): State<AdminState>, request: Request) -> Problem {
+async fn unknown_route(State(state): State<AdminState>, request: Request) -> Refusal {
     if let Err(problem) = access::identify(&state, request.headers(), Peer::of(&request)) {
-        return problem;
+        return problem.into();
     }
     let path: String = request.uri().path().chars().take(64).collect();
-    Problem::new(404, "unknown_route", format!("there is nothing at {path}"))
+    Problem::new(404, "unknown_route", format!("there is nothing at {path}")).into()
 }
 
-async fn wrong_method(State(state): State<AdminState>, request: Request) -> Problem {
+async fn wrong_method(State(state): State<AdminState>, request: Request) -> Refusal {
     if let Err(problem) = access::identify(&state, request.headers(), Peer::of(&request)) {
-        return problem;
+        return problem.into();
     }
     let method: String = request.method().as_str().chars().take(16).collect();
     Problem::new(
@@ -150,4 +151,5 @@ async fn wrong_method(State(state): State<AdminState>, request: Request) -> Prob
         "wrong_method",
         format!("{method} is not for this address; the header Allow says what is"),
     )
+    .into()
 }

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use headcount_mio::Request;
-
-use crate::wire::problem::Problem;
+use headcount_protocol::problem::Problem;
 
 /// What a subprotocol that carries a token begins with.
 const SUBPROTOCOL: &str = "bearer.";

@@ -21,14 +21,14 @@ use std::time::{Duration, SystemTime};
 
 use headcount::{Principal, Resume, ThreadId};
 use headcount_mio::Request;
+use headcount_protocol::anchor::Anchor;
+use headcount_protocol::identity::{self, Identity, Parameters};
+use headcount_protocol::problem::Problem;
 
 use crate::auth::TokenAuth;
 use crate::auth::credentials;
 use crate::auth::grants::Grant;
 use crate::auth::{Check, Claims};
-use crate::clock::wall_clock::Anchor;
-use crate::wire::identity::{self, Identity, Parameters};
-use crate::wire::problem::Problem;
 
 /// What becomes of an upgrade request.
 pub(crate) enum Entry {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use crate::wire::problem::Problem;
+use headcount_protocol::problem::Problem;
 
 use super::verifier::MAX_TOKEN_BYTES;
 

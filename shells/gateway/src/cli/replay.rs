@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use clap::Args;
 use headcount::{ConnId, Registry, Timestamp};
 use headcount_journal::{JournalError, Line, OwnedInput, Replay as Replayed};
+use headcount_protocol::epoch::hex;
+use headcount_protocol::handles::{Named, parse_connection};
 
 use crate::admin::calls::explain;
-use crate::wire::handles::{Named, parse_connection};
-use crate::wire::identity::hex;
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
@@ -107,7 +107,7 @@ impl Wanted {
     /// `None`: it was a connection of another process.
     fn of(self, registry: &Registry) -> Option<ConnId> {
         match self {
-            Self::Named(named) => named.here(registry),
+            Self::Named(named) => named.of(registry.config().instance()),
             Self::Handle(conn) => Some(conn),
         }
     }

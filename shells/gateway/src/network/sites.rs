@@ -6,9 +6,10 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use headcount_protocol::problem::Problem;
+
 use crate::network::loopback;
 use crate::settings::syntax;
-use crate::wire::problem::Problem;
 
 const HOSTS: &str = "hosts, such as example.com, *.example.com or 127.0.0.1:8080; a * stands for one \
                      label at the beginning";

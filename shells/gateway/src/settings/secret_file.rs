@@ -3,8 +3,9 @@
 use std::io;
 use std::path::Path;
 
+use headcount_protocol::secret::Secret;
+
 use super::file;
-use crate::secret::Secret;
 
 /// A path, and what the file held when it was last read.
 #[derive(Clone, Debug, PartialEq, Eq)]

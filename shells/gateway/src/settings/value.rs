@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use headcount::{Config, ConfigBuilder, ConfigError, ConfigKind, ConfigValue, Profile};
+use headcount_protocol::secret::Secret;
 use headcount_redaction::Policy as Redaction;
 use tracing::level_filters::LevelFilter;
 
@@ -12,7 +13,6 @@ use super::syntax;
 use crate::auth::{Algorithm, KeySource, RoomRights};
 use crate::network::proxies::Proxies;
 use crate::network::sites::{Hosts, Origins};
-use crate::secret::Secret;
 use crate::telemetry::log;
 
 /// A value that was read, in the form its row takes.

@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use headcount::shown;
+use headcount_protocol::json::quoted;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::clock::utc;
-use crate::wire::frames::quoted;
 
 /// Lines that may wait to be written. Each has a few KiB at most: what it is about came in a body of
 /// no more.

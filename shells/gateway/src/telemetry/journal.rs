@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use clap::Args;
 use headcount_journal::Recording;
+use headcount_protocol::json::Object;
 
 use crate::telemetry::fault;
-use crate::wire::frames::Object;
 
 /// What may wait to be written, in bytes.
 const QUEUE_BYTES: usize = 64 << 20;

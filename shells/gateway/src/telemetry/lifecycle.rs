@@ -4,13 +4,12 @@
 use std::fmt;
 
 use headcount::{ConnId, Impact, Notice, Pressure, Registry, SessionId};
+use headcount_protocol::epoch::show_epoch;
+use headcount_protocol::handles::{show_connection, show_session};
+use headcount_protocol::json::millis;
+use headcount_protocol::run_events;
 use tracing::field::{DebugValue, debug};
 use tracing::{info, warn};
-
-use crate::wire::frames::millis;
-use crate::wire::handles::{show_connection, show_session};
-use crate::wire::identity::show_epoch;
-use crate::wire::run_events;
 
 /// How far back the last closed connections are searched for a name.
 const SEARCHED: usize = 256;

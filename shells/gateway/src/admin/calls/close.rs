@@ -4,15 +4,16 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use headcount::CloseReason;
+use headcount_protocol::problem::Problem;
 
 use crate::admin::call::{Answer, Body, Call, Field, Form, Shape};
 use crate::admin::decode::address::{Audience, TO_FIELD};
 use crate::admin::decode::fields::Fields;
 use crate::admin::decode::json_body;
 use crate::admin::http::body;
+use crate::admin::http::refusal::Refusal;
 use crate::admin::{AdminState, json};
 use crate::telemetry::audit::Record;
-use crate::wire::problem::Problem;
 
 static FORM: Form = Form::closed(&[
     TO_FIELD,
@@ -43,7 +44,7 @@ pub(crate) async fn close(
     State(state): State<AdminState>,
     Extension(record): Extension<Record>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let text = body::read(&state, request, BODY_BYTES).await?;
     let mut body = json_body::parse::<Fields<'_>>(&text)?.only(FORM.fields)?;
     let audience = Audience::take(&mut body)?;
@@ -54,11 +55,8 @@ pub(crate) async fn close(
     let reason = body.take_text("reason")?.unwrap_or_default();
     body.end(FORM.fields)?;
     if reason.len() > MAX_REASON {
-        return Err(Problem::new(
-            400,
-            "bad_request",
-            format!("reason is {} bytes long, {MAX_REASON} at most", reason.len()),
-        ));
+        let message = format!("reason is {} bytes long, {MAX_REASON} at most", reason.len());
+        return Err(Problem::new(400, "bad_request", message).into());
     }
     record.text("reason", &reason);
     let closing = state

@@ -8,6 +8,8 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use headcount::{CloseReason, Target, UserId};
 use headcount_mio::Context;
+use headcount_protocol::json::millis;
+use headcount_protocol::problem::Problem;
 use tracing::error;
 
 use crate::admin::call::{Answer, Body, Call, Field, Form, NOTHING, Shape};
@@ -15,13 +17,12 @@ use crate::admin::decode::address::parse_user;
 use crate::admin::decode::fields::Fields;
 use crate::admin::decode::json_body;
 use crate::admin::http::body;
+use crate::admin::http::refusal::Refusal;
 use crate::admin::{AdminState, json};
 use crate::auth::MAX_TOKEN_ID_BYTES;
 use crate::auth::TokenAuth;
 use crate::auth::revocations::{self, Full};
 use crate::telemetry::audit::Record;
-use crate::wire::frames::millis;
-use crate::wire::problem::Problem;
 
 static DRAIN_FORM: Form = Form::closed(&[Field::optional(
     "deadline_ms",
@@ -109,7 +110,7 @@ pub(crate) async fn drain(
     State(state): State<AdminState>,
     Extension(record): Extension<Record>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let text = body::read(&state, request, BODY_BYTES).await?;
     let mut body =
         json_body::parse::<Fields<'_>>(json_body::or_empty(&text))?.only(DRAIN_FORM.fields)?;
@@ -119,7 +120,7 @@ pub(crate) async fn drain(
     if deadline.is_some_and(|deadline| deadline.is_zero() || deadline > LONGEST_DRAIN) {
         let most = millis(LONGEST_DRAIN);
         let message = format!("deadline_ms must be between 1 and {most}");
-        return Err(Problem::new(400, "bad_request", message));
+        return Err(Problem::new(400, "bad_request", message).into());
     }
     let (connections, deadline) = state
         .call(move |context| {
@@ -143,7 +144,7 @@ pub(crate) async fn cancel_drain(
     State(state): State<AdminState>,
     Extension(record): Extension<Record>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     if !request.body().is_end_stream() {
         body::nothing(&state, request).await?;
     }
@@ -157,7 +158,7 @@ pub(crate) async fn cancel_drain(
     });
     let Some((cancelled, connections)) = cancelled.await? else {
         let message = "the process is ending, as a signal asked it to: that can't be undone";
-        return Err(Problem::new(409, "stopping", message));
+        return Err(Problem::new(409, "stopping", message).into());
     };
     record.plain("cancelled", cancelled);
     record.plain("connections", connections);
@@ -204,7 +205,7 @@ pub(crate) async fn revoke(
     State(state): State<AdminState>,
     Extension(record): Extension<Record>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let revoked = Revoked::read(&state, request).await?;
     match &revoked {
         Revoked::User(user) => record.text("user", user.as_str()),
@@ -273,10 +274,10 @@ pub(crate) type Recount = Result<String, Problem>;
 pub(crate) async fn check(
     State(state): State<AdminState>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     body::nothing(&state, request).await?;
     let task = state.clone();
-    state.0.recount.ask(async move { recount(&task).await }).await?.map(json)
+    Ok(json(state.0.recount.ask(async move { recount(&task).await }).await??))
 }
 
 async fn recount(state: &AdminState) -> Recount {

@@ -1,9 +1,9 @@
 //! What became of something that was sent, as the answers of the admin port say it.
 
 use headcount::{Delivery, Position};
+use headcount_protocol::epoch::show_epoch;
 
 use crate::admin::call::{Field, Form, Shape};
-use crate::wire::identity::show_epoch;
 
 const STORED: Field = Field::needed("stored", Shape::AtLeast(0), "Logs that it was appended to.");
 const POSITIONS: Field =

@@ -4,11 +4,11 @@ use headcount::{
     CallExplanation, CloseReason, Closed, ConnId, ConnState, CursorExplanation, Explanation,
     Registry, Retry, SessionId, Timestamp, Upcoming,
 };
-
-use crate::wire::frames::{Object, array, millis, room_stream};
-use crate::wire::handles::{show_connection, show_session};
-use crate::wire::identity::show_epoch;
-use crate::wire::run_events;
+use headcount_protocol::epoch::show_epoch;
+use headcount_protocol::handles::{show_connection, show_session};
+use headcount_protocol::json::{Object, array, millis};
+use headcount_protocol::run_events;
+use headcount_protocol::server_frames::room_stream;
 
 /// `None`: there is none. `whole`: with its places in all its streams.
 pub(crate) fn connection(

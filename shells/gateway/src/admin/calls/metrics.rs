@@ -9,14 +9,14 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use headcount::{CloseReason, RoomEnd, RunEnd, SessionEnd, Stats};
+use headcount_protocol::run_events::end_name;
 
 use super::stats::resident_bytes;
 use crate::admin::AdminState;
 use crate::admin::call::{Answer, Body, Call};
+use crate::admin::http::refusal::Refusal;
 use crate::admin::idempotency::Figures;
 use crate::telemetry::journal::JournalEnd;
-use crate::wire::problem::Problem;
-use crate::wire::run_events::end_name;
 
 pub(crate) static CALL: Call = Call {
     name: "metrics",
@@ -29,7 +29,7 @@ pub(crate) static CALL: Call = Call {
 
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-pub(crate) async fn show(State(state): State<AdminState>) -> Result<Response, Problem> {
+pub(crate) async fn show(State(state): State<AdminState>) -> Result<Response, Refusal> {
     let (stats, draining) =
         state.call(|context| (context.registry.stats(), context.registry.is_draining())).await?;
     let mut page = Page::default();

@@ -6,10 +6,10 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use headcount_protocol::json::Object;
 
 use crate::admin::AdminState;
 use crate::admin::call::{Answer, Body, Call};
-use crate::wire::frames::Object;
 
 pub(crate) static CALL: Call = Call {
     name: "page",

@@ -3,6 +3,8 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use headcount::{Class, Config, MESSAGE_OVERHEAD, Message};
+use headcount_protocol::problem::Problem;
+use headcount_protocol::server_frames;
 use serde_json::value::RawValue;
 
 use super::delivery_answer;
@@ -12,9 +14,8 @@ use crate::admin::decode::address::Audience;
 use crate::admin::decode::publication;
 use crate::admin::decode::publication::Publication;
 use crate::admin::http::body;
+use crate::admin::http::refusal::Refusal;
 use crate::admin::{AdminState, idempotency, json};
-use crate::wire::frames;
-use crate::wire::problem::Problem;
 
 pub(crate) static CALL: Call = Call {
     name: "publish",
@@ -70,7 +71,7 @@ impl Limits {
 pub(crate) async fn publish(
     State(state): State<AdminState>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let key = idempotency::key(&request)?;
     let limits = state.limits();
     let text = body::read(&state, request, limits.body()).await?;
@@ -78,7 +79,7 @@ pub(crate) async fn publish(
     limits.check(&audience, data.get())?;
     let task = state.clone();
     let work = async move { send(&task, audience, data, class).await };
-    state.0.answers.answer(key, &text, work).await.map(json)
+    Ok(json(state.0.answers.answer(key, &text, work).await?))
 }
 
 async fn send(
@@ -89,13 +90,15 @@ async fn send(
 ) -> Result<String, Problem> {
     let everyone = audience == Audience::Everyone;
     let stream = match &audience {
-        Audience::Room(room) => frames::room_stream(room),
+        Audience::Room(room) => server_frames::room_stream(room),
         _ => "session".to_owned(),
     };
     // What is in a stream gets its frame when it is handed out and has a place in it; what is in
     // none is stored as the frame that everyone gets.
     let message = match &audience {
-        Audience::Conn(_) | Audience::Everyone => Message::text(frames::direct_event(data.get())),
+        Audience::Conn(_) | Audience::Everyone => {
+            Message::text(server_frames::direct_event(data.get()))
+        }
         _ => Message::text(Box::<str>::from(data)),
     };
     let message = message.class(class);

@@ -5,15 +5,16 @@ use axum::extract::{RawPathParams, RawQuery, State};
 use axum::response::Response;
 use headcount::{Closed, ConnId, Registry, SessionId, Timestamp, UserId};
 use headcount_mio::Context;
+use headcount_protocol::handles::Named;
+use headcount_protocol::problem::Problem;
 
 use super::explain;
 use crate::admin::call::{Answer, Body, Call, Field, Form, Shape};
 use crate::admin::decode::address::{parse_connection, parse_session};
 use crate::admin::http::pages::Page;
 use crate::admin::http::query::Query;
+use crate::admin::http::refusal::Refusal;
 use crate::admin::{AdminState, SLICE, json};
-use crate::wire::handles::Named;
-use crate::wire::problem::Problem;
 
 /// Explanations: which fields there are depends on how the entry stands.
 static EXPLAINED: Form = Form::open(&[]);
@@ -156,7 +157,7 @@ impl Entry for SessionId {
 pub(crate) async fn list<T: Entry>(
     State(state): State<AdminState>,
     RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let query = Query::read(query.as_deref())?;
     let (entries, next) = state.call(move |context| select::<T>(context.registry, &query)).await?;
     let write = async move |mut page: Page| {
@@ -170,7 +171,7 @@ pub(crate) async fn list<T: Entry>(
         }
         page.end(next).await
     };
-    Page::answer(T::LIST, write).await
+    Ok(Page::answer(T::LIST, write).await?)
 }
 
 /// The entries of a page, and where the next page starts: with the first that found no room. Costs
@@ -198,23 +199,23 @@ fn select<T: Entry>(registry: &Registry, query: &Query) -> (Vec<T>, Option<u64>)
 pub(crate) async fn one<T: Entry>(
     State(state): State<AdminState>,
     path: Result<RawPathParams, RawPathParamsRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     // What can't be decoded is no id; an empty text is none either.
     let id = path.as_ref().ok().and_then(|path| path.iter().next()).map_or("", |(_, id)| id);
     let entry = T::parse(id)?;
     let shown = state
         .call(move |context| {
-            let entry = entry.here(context.registry);
+            let entry = entry.of(context.registry.config().instance());
             entry.and_then(|entry| entry.explain(context.registry, context.now, true))
         })
         .await?;
-    shown.map(json).ok_or_else(T::unknown)
+    Ok(shown.map(json).ok_or_else(T::unknown)?)
 }
 
 pub(crate) async fn closed(
     State(state): State<AdminState>,
     RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let query = Query::read(query.as_deref())?;
     let write = async move |mut page: Page| {
         let (mut left, mut cursor) = (query.limit, query.cursor);
@@ -235,7 +236,7 @@ pub(crate) async fn closed(
             }
         }
     };
-    Page::answer("closed", write).await
+    Ok(Page::answer("closed", write).await?)
 }
 
 /// The newest first. A page goes on after the connection that its cursor names; when that one has

@@ -7,12 +7,15 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use headcount::Impact;
 use headcount_mio::{Context, Handle};
+use headcount_protocol::json::quoted;
+use headcount_protocol::problem::Problem;
 use tokio::sync::{Mutex, Notify};
 use tracing::{info, warn};
 
 use super::publish::Limits;
 use crate::admin::call::{Answer, Body, Call, Field, Form, NOTHING, Shape};
 use crate::admin::decode::redaction::Rules;
+use crate::admin::http::refusal::Refusal;
 use crate::admin::http::{body, recorded};
 use crate::admin::idempotency::AnswerBounds;
 use crate::admin::{AdminState, json};
@@ -22,8 +25,6 @@ use crate::settings::sources::{Plan, Sources};
 use crate::telemetry::audit::Record;
 use crate::telemetry::fault;
 use crate::telemetry::log::Log;
-use crate::wire::frames::quoted;
-use crate::wire::problem::Problem;
 
 /// What the query can say.
 pub(crate) const QUERY: [Field; 1] = [Field::optional(
@@ -104,7 +105,7 @@ pub(crate) async fn reload(
     State(state): State<AdminState>,
     Extension(record): Extension<Record>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let dry_run = is_dry_run(request.uri().query())?;
     record.plain("dry_run", dry_run);
     body::nothing(&state, request).await?;

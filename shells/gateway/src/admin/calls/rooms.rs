@@ -6,18 +6,19 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use headcount::{ConnId, ConnState, JoinError, Registry, RoomId, UserId};
 use headcount_mio::Context;
+use headcount_protocol::handles::Named;
+use headcount_protocol::problem::Problem;
+use headcount_protocol::server_frames;
 
 use crate::admin::call::{Answer, Body, Call, Field, Form, Shape};
 use crate::admin::decode::address::{parse_connection, parse_room, parse_user};
 use crate::admin::decode::fields::Fields;
 use crate::admin::decode::json_body;
 use crate::admin::http::body;
+use crate::admin::http::refusal::Refusal;
 use crate::admin::{AdminState, SLICE, json, to_the_end};
 use crate::auth::room_access::{self, Right, may_join};
 use crate::gateway::reply;
-use crate::wire::frames;
-use crate::wire::handles::Named;
-use crate::wire::problem::Problem;
 
 static FORM: Form = Form::closed(&[
     Field::optional("user", Shape::Id, "The connections that this user has now."),
@@ -96,7 +97,7 @@ impl Whom {
                 let open = |conn: &ConnId| {
                     matches!(registry.state(*conn), Some(ConnState::Open | ConnState::Suspect))
                 };
-                named.here(registry).filter(open).into_iter().collect()
+                named.of(registry.config().instance()).filter(open).into_iter().collect()
             }
         }
     }
@@ -111,9 +112,9 @@ async fn slices(state: &AdminState, whom: Whom) -> Result<Vec<Vec<ConnId>>, Prob
 pub(crate) async fn join(
     State(state): State<AdminState>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let (whom, room) = Whom::read(&state, request).await?;
-    to_the_end(async move { join_all(&state, whom, room).await }).await.map(json)
+    Ok(json(to_the_end(async move { join_all(&state, whom, room).await }).await?))
 }
 
 async fn join_all(state: &AdminState, whom: Whom, room: RoomId) -> Result<String, Problem> {
@@ -131,7 +132,7 @@ async fn join_all(state: &AdminState, whom: Whom, room: RoomId) -> Result<String
                 let place =
                     context.registry.join(context.now, conn, &room, None).map_err(over_limit)?;
                 if !place.already {
-                    let frame = frames::joined(&room, &place, None);
+                    let frame = server_frames::joined(&room, place.position, place.recovered, None);
                     reply(context.registry, context.now, conn, frame, &counters);
                 }
                 Ok(place.already)
@@ -162,15 +163,15 @@ async fn join_all(state: &AdminState, whom: Whom, room: RoomId) -> Result<String
 
 /// A join that exceeds a limit, as the answer has it.
 fn over_limit(error: JoinError) -> (&'static str, String) {
-    (frames::join_code(error), error.to_string())
+    (server_frames::join_code(error), error.to_string())
 }
 
 pub(crate) async fn leave(
     State(state): State<AdminState>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let (whom, room) = Whom::read(&state, request).await?;
-    to_the_end(async move { leave_all(&state, whom, room).await }).await.map(json)
+    Ok(json(to_the_end(async move { leave_all(&state, whom, room).await }).await?))
 }
 
 async fn leave_all(state: &AdminState, whom: Whom, room: RoomId) -> Result<String, Problem> {
@@ -185,7 +186,7 @@ async fn leave_all(state: &AdminState, whom: Whom, room: RoomId) -> Result<Strin
                         context.registry,
                         context.now,
                         conn,
-                        frames::left(&room, None),
+                        server_frames::left(&room, None),
                         &counters,
                     );
                 }

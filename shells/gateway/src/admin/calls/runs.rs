@@ -8,6 +8,8 @@ use headcount::{
     Delivery, OpenRunError, Refused, RunEnd, RunEnded, RunError, RunEvent, RunEventKind, RunId,
 };
 use headcount_mio::Context;
+use headcount_protocol::problem::Problem;
+use headcount_protocol::run_events;
 
 use super::delivery_answer;
 use super::delivery_answer::Outcome;
@@ -20,10 +22,9 @@ use crate::admin::decode::run_opening::Opening;
 use crate::admin::decode::surrogates;
 use crate::admin::decode::surrogates::Halves;
 use crate::admin::http::body;
+use crate::admin::http::refusal::Refusal;
 use crate::admin::{AdminState, idempotency, json};
 use crate::clock::utc;
-use crate::wire::problem::Problem;
-use crate::wire::run_events;
 
 pub(crate) static OPEN: Call = Call {
     name: "open_run",
@@ -49,7 +50,7 @@ const STREAM: &str = "session";
 pub(crate) async fn open(
     State(state): State<AdminState>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let key = idempotency::key(&request)?;
     let text = body::read(&state, request, state.limits().run_body()).await?;
     let opening = Opening::parse(&text, &state.redaction())?;
@@ -78,7 +79,7 @@ pub(crate) async fn event(
     State(state): State<AdminState>,
     path: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     // What can't be decoded is no id; an empty text is none either.
     let run = path.as_ref().ok().and_then(|path| path.iter().next()).map_or("", |(_, id)| id);
     let run = parse_run("the run", run)?;
@@ -96,7 +97,7 @@ pub(crate) async fn event(
         });
         told.await?.map(|outcome| outcome.json(&delivery_answer::TOLD, STREAM))
     };
-    state.0.answers.answer(key, &what, work).await.map(json)
+    Ok(json(state.0.answers.answer(key, &what, work).await?))
 }
 
 /// Tells of an event. In texts that go on, the first half of a surrogate pair waits for its second.

@@ -8,14 +8,15 @@ use axum::extract::State;
 use axum::response::Response;
 use headcount::{CloseReason, RoomEnd, RunEnd, SessionEnd, Stats, Survey, Timestamp};
 use headcount_mio::Context;
+use headcount_protocol::json::{Object, millis};
+use headcount_protocol::problem::Problem;
+use headcount_protocol::run_events::end_name;
 
 use crate::admin::answer::Written;
 use crate::admin::call::{Answer, Body, Call, Field, Form, Shape};
+use crate::admin::http::refusal::Refusal;
 use crate::admin::idempotency::Figures;
 use crate::admin::{AdminState, json};
-use crate::wire::frames::{Object, millis};
-use crate::wire::problem::Problem;
-use crate::wire::run_events::end_name;
 
 static USER_BY_SESSIONS: Form = Form::open(&[
     Field::needed("users_by_sessions.user", Shape::Text, ""),
@@ -67,7 +68,7 @@ const TOP_USERS: usize = 10;
 /// Slots of the tables that one call of the loop passes.
 const SLOTS: usize = 2_000;
 
-pub(crate) async fn show(State(state): State<AdminState>) -> Result<Response, Problem> {
+pub(crate) async fn show(State(state): State<AdminState>) -> Result<Response, Refusal> {
     let task = state.clone();
     let survey = state.0.survey.ask(async move { survey(&task).await }).await??;
     // After the survey: the counters are those of the answer's instant.

@@ -1,11 +1,11 @@
 //! The audience of a request: its `to`.
 
 use headcount::{ConnId, Registry, RoomId, RunId, SessionId, Target, ThreadId, UserId};
+use headcount_protocol::handles::{self, Named};
+use headcount_protocol::problem::Problem;
 
 use super::fields::Fields;
 use crate::admin::call::{Field, Form, Shape};
-use crate::wire::handles::{self, Named};
-use crate::wire::problem::Problem;
 
 /// `to`: which fields it has, and which of them go together.
 pub(crate) static TO: Form = Form::closed(&[
@@ -101,7 +101,7 @@ impl Audience {
             Self::User(user) => Target::User(user),
             Self::Session(user, thread) => Target::Session(registry.session(user, thread)?),
             Self::Run(user, run) => Target::Session(registry.user(user).explain_run(run)?.session),
-            Self::Conn(conn) => Target::Conn(conn.here(registry)?),
+            Self::Conn(conn) => Target::Conn(conn.of(registry.config().instance())?),
             Self::Room(room) => Target::Room(room),
             Self::Everyone => Target::Everyone,
         })

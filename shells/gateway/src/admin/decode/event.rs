@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headcount::{RunEvent, RunEventKind, UserId};
+use headcount_protocol::problem::Problem;
+use headcount_protocol::run_events;
 use headcount_redaction::PayloadKind;
 
 use super::address::parse_user;
@@ -17,8 +19,6 @@ use super::redaction::Rules;
 use super::surrogates;
 use super::surrogates::Halves;
 use crate::admin::call::{Field, Form, Shape};
-use crate::wire::problem::Problem;
-use crate::wire::run_events;
 
 const USER: Field = Field::needed("user", Shape::Id, "Whose run it is.");
 const CALL_FIELD: Field =

@@ -8,6 +8,8 @@ use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
+use headcount_protocol::json::quoted;
+use headcount_protocol::problem::{Problem, why};
 use headcount_redaction::PayloadKind;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -15,8 +17,6 @@ use serde_json::value::RawValue;
 use super::redaction::Rules;
 use super::surrogates::mend;
 use crate::admin::call::Field;
-use crate::wire::frames::quoted;
-use crate::wire::problem::{Problem, why};
 
 /// The characters that are shown at most of a field's name that is not known.
 const SHOWN: usize = 32;

@@ -1,8 +1,7 @@
 //! A body is one JSON object: what is understood of it, and what is said where nothing is.
 
+use headcount_protocol::problem::{Problem, why};
 use serde::Deserialize;
-
-use crate::wire::problem::{Problem, why};
 
 /// Understands a body. `T` says what it needs.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {

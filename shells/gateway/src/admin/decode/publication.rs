@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use headcount::{Class, Key};
+use headcount_protocol::problem::{Problem, why};
 use serde_json::value::RawValue;
 
 use super::address::{Audience, TO_FIELD};
@@ -10,7 +11,6 @@ use super::fields::{Fields, missing};
 use super::json_body;
 use super::surrogates::mend;
 use crate::admin::call::{Field, Form, Shape};
-use crate::wire::problem::{Problem, why};
 
 /// The body of a publish.
 pub(crate) static FORM: Form = Form::closed(&[

@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
+use headcount_protocol::problem::Problem;
 use headcount_redaction::{Error, MAX_DEPTH, PayloadKind, Policy};
-
-use crate::wire::problem::Problem;
 
 /// The rules of `[redaction]` in force.
 #[derive(Debug, Default)]

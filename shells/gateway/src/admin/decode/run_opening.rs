@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use headcount::{RunId, ThreadId, UserId};
+use headcount_protocol::problem::Problem;
 use headcount_redaction::PayloadKind;
 
 use super::address::{parse_run, parse_thread, parse_user};
@@ -9,7 +10,6 @@ use super::fields::Fields;
 use super::json_body;
 use super::redaction::Rules;
 use crate::admin::call::{Field, Form, Shape};
-use crate::wire::problem::Problem;
 
 /// The body.
 pub(crate) static FORM: Form = Form::open(&[

@@ -6,14 +6,15 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use headcount_protocol::problem::Problem;
 use tracing::debug;
 
 use super::keys::{AdminKeys, Caller, Scope};
 use super::query;
 use super::recorded;
 use crate::admin::AdminState;
+use crate::admin::http::refusal::Refusal;
 use crate::admin::routes::{Queries, Route};
-use crate::wire::problem::Problem;
 
 /// What a call asks for before it is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,9 @@ pub(crate) async fn admit(
     let Access::Scope(scope) = route.access else { return serve(route, request, next).await };
     let peer = Peer::of(&request);
     match identify(&state, request.headers(), peer) {
-        Ok(caller) if !caller.may(scope) => refuse(&state, peer, &caller, scope).into_response(),
+        Ok(caller) if !caller.may(scope) => {
+            Refusal::from(refuse(&state, peer, &caller, scope)).into_response()
+        }
         Ok(caller) if scope == Scope::Operate => {
             let call = format!("{} {}", route.verb.name(), route.path);
             let serve = |request| serve(route, request, next);
@@ -55,7 +58,7 @@ pub(crate) async fn admit(
             request.extensions_mut().insert(caller);
             serve(route, request, next).await
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => Refusal::from(problem).into_response(),
     }
 }
 
@@ -66,7 +69,7 @@ async fn serve(route: &'static Route, request: Request, next: Next) -> Response 
     };
     match checked {
         Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+        Err(problem) => Refusal::from(problem).into_response(),
     }
 }
 

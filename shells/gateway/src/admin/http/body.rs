@@ -9,13 +9,13 @@ use std::time::Duration;
 use axum::body::HttpBody as _;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
+use headcount_protocol::problem::Problem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::admin::AdminState;
 use crate::admin::call::NOTHING;
 use crate::admin::decode::fields::Fields;
 use crate::admin::decode::json_body::{or_empty, parse};
-use crate::wire::problem::Problem;
 
 /// What a request may take to send its body.
 const DEADLINE: Duration = Duration::from_secs(10);

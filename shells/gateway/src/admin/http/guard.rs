@@ -4,12 +4,13 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use headcount_protocol::problem::Problem;
 
 use super::unread::Unread;
 use crate::admin::AdminState;
+use crate::admin::http::refusal::Refusal;
 use crate::network::loopback;
 use crate::network::sites::Sites;
-use crate::wire::problem::Problem;
 
 /// What a preflight is answered for allowed pages, and for how long a browser may remember it, in seconds.
 const PREFLIGHT: [(HeaderName, &str); 3] = [
@@ -42,7 +43,7 @@ pub(crate) async fn guard(
             (StatusCode::NO_CONTENT, headers).into_response()
         }
         Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+        Err(problem) => Refusal::from(problem).into_response(),
     };
     unread.discard().await;
     let headers = response.headers_mut();

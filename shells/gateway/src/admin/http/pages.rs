@@ -10,12 +10,12 @@ use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use headcount_protocol::json::quoted;
+use headcount_protocol::problem::Problem;
 use hyper::body::Frame;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::query::show_cursor;
-use crate::wire::frames::quoted;
-use crate::wire::problem::Problem;
 
 type Part = Result<String, Problem>;
 

@@ -1,11 +1,11 @@
 //! The query of a request that lists something: whose, how many, and from where on.
 
 use headcount::UserId;
+use headcount_protocol::epoch::hex;
+use headcount_protocol::problem::Problem;
 
 use crate::admin::call::{Field, Shape};
 use crate::admin::decode::address::parse_user;
-use crate::wire::identity::hex;
-use crate::wire::problem::Problem;
 
 /// What a query can say.
 pub(crate) const KNOWN: [Field; 3] = [

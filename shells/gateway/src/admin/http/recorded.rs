@@ -2,13 +2,14 @@
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use headcount_protocol::problem::Problem;
 
 use super::access::Peer;
 use super::keys::Caller;
 use super::refusal::Code;
 use crate::admin::AdminState;
+use crate::admin::http::refusal::Refusal;
 use crate::telemetry::audit::Record;
-use crate::wire::problem::Problem;
 
 /// Serves a call. `serve` finds a [`Record`] among the request's extensions, and notes there which users
 /// and connections it is about, and what it did.
@@ -23,7 +24,9 @@ where
     F: Future<Output = Response> + Send + 'static,
 {
     let log = state.log();
-    let Some(place) = log.audit().place().await else { return not_written().into_response() };
+    let Some(place) = log.audit().place().await else {
+        return Refusal::from(not_written()).into_response();
+    };
     let record = Record::default();
     request.extensions_mut().insert(record.clone());
     let (key, peer) = (caller.name().map(str::to_owned), Peer::of(&request));
@@ -39,8 +42,9 @@ where
         log.write_audit(place, record.line(&call, key.as_deref(), peer, &outcome));
         response
     });
-    done.await
-        .unwrap_or_else(|error| Problem::new(500, "failed", error.to_string()).into_response())
+    done.await.unwrap_or_else(|error| {
+        Refusal::from(Problem::new(500, "failed", error.to_string())).into_response()
+    })
 }
 
 /// Why an operating call is not served.

@@ -11,9 +11,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::admin::http::refusal::Refusal;
 use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, Version, header};
 use axum::response::{IntoResponse, Response};
+use headcount_protocol::problem::Problem;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
@@ -25,7 +27,6 @@ use tokio::time::{interval, sleep, timeout};
 use super::access;
 use super::places::{Answering, Place, Places};
 use super::watched::Watched;
-use crate::wire::problem::Problem;
 
 /// What a connection reads ahead, heads included, and how much of its answers waits to be written
 /// before the next part of one is made.
@@ -146,7 +147,8 @@ async fn answer(
         || asks_to_close(request.headers());
     let mut response = if place.probe && !PROBES.contains(&request.uri().path()) {
         let message = "all connections of the admin port are busy: try again";
-        Problem::new(503, "admin_busy", message).retry_after(Duration::from_secs(1)).into_response()
+        let busy = Problem::new(503, "admin_busy", message);
+        Refusal::from(busy.retry_after(Duration::from_secs(1))).into_response()
     } else {
         match router.call(request).await {
             Ok(response) => response,

@@ -2,9 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use headcount_protocol::problem::Problem;
 use tokio::sync::watch;
-
-use crate::wire::problem::Problem;
 
 /// The answer that is on its way, if one is.
 pub(crate) struct SharedWork<T> {

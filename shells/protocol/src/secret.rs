@@ -1,21 +1,24 @@
-//! A value of the settings that must not be seen: a key, a shared secret.
+//! A text that must not be seen: a token, a key, a shared secret.
 
 use std::fmt;
 
 /// What stands where a secret would.
-pub(crate) const HIDDEN: &str = "<secret>";
+pub const HIDDEN: &str = "<secret>";
 
 /// A secret. It compares as its text does, and is never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(String);
+pub struct Secret(String);
 
 impl Secret {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
+    /// Makes a text one.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
     /// The secret itself, for those who check with it. It belongs into no log, error or answer.
-    pub(crate) fn reveal(&self) -> &str {
+    #[must_use]
+    pub fn reveal(&self) -> &str {
         &self.0
     }
 }

@@ -9,22 +9,28 @@ use std::borrow::Cow;
 
 use headcount::{Position, Principal, Resume, ThreadId, UserId};
 
-use crate::wire::handles::parse_connection;
-use crate::wire::problem::Problem;
+use crate::epoch::parse_epoch;
+use crate::handles::parse_connection;
+use crate::problem::Problem;
 
 const MAIN_THREAD: &str = "main";
 
 /// Who it is, and what they have seen of their session.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) who: Principal,
-    pub(crate) resume: Option<Resume>,
+pub struct Identity {
+    /// Who.
+    pub who: Principal,
+    /// `None`: they name nothing that they have seen.
+    pub resume: Option<Resume>,
 }
 
 /// Decides from the query: development mode, and the reconnect fields.
 ///
 /// `instance` is the registry's: a predecessor of another one is ignored.
-pub(crate) fn from_query(query: &str, instance: u64) -> Result<Identity, Problem> {
+///
+/// # Errors
+/// 400 for a query that is not understood, and 401 for one with a token.
+pub fn from_query(query: &str, instance: u64) -> Result<Identity, Problem> {
     let parameters = Parameters::read(query)?;
     if parameters.token.is_some() {
         return Err(no_key());
@@ -43,23 +49,32 @@ pub(crate) fn from_query(query: &str, instance: u64) -> Result<Identity, Problem
 }
 
 /// The thread of a client that names none.
-pub(crate) fn main_thread() -> Result<ThreadId, Problem> {
+///
+/// # Errors
+/// None: the name is valid.
+pub fn main_thread() -> Result<ThreadId, Problem> {
     ThreadId::new(MAIN_THREAD).map_err(|error| Problem::id("thread", error))
 }
 
 /// The parameters that mean something here. Others are for later versions, and ignored.
 #[derive(Default)]
-pub(crate) struct Parameters<'a> {
-    pub(crate) user: Option<Cow<'a, str>>,
+pub struct Parameters<'a> {
+    /// Who it is, in development mode.
+    pub user: Option<Cow<'a, str>>,
     thread: Option<Cow<'a, str>>,
     epoch: Option<Cow<'a, str>>,
     offset: Option<Cow<'a, str>>,
     previous: Option<Cow<'a, str>>,
-    pub(crate) token: Option<Cow<'a, str>>,
+    /// The token, where a client can't put it into a header.
+    pub token: Option<Cow<'a, str>>,
 }
 
 impl<'a> Parameters<'a> {
-    pub(crate) fn read(query: &'a str) -> Result<Self, Problem> {
+    /// Reads a query.
+    ///
+    /// # Errors
+    /// 400 for one that says something twice, or something that is not UTF-8.
+    pub fn read(query: &'a str) -> Result<Self, Problem> {
         let mut read = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let place = match &*name {
@@ -85,13 +100,19 @@ impl<'a> Parameters<'a> {
     }
 
     /// `None`: the client names no thread.
-    pub(crate) fn thread(&self) -> Result<Option<ThreadId>, Problem> {
+    ///
+    /// # Errors
+    /// 400 for a name that is not valid.
+    pub fn thread(&self) -> Result<Option<ThreadId>, Problem> {
         let thread = self.thread.as_deref().map(ThreadId::new).transpose();
         thread.map_err(|error| Problem::id("thread", error))
     }
 
-    /// What the client has seen of its session. `None`: it does not say.
-    pub(crate) fn resume(&self, instance: u64) -> Result<Option<Resume>, Problem> {
+    /// What the client has seen of its session. `None`: it does not say. `instance` is the registry's.
+    ///
+    /// # Errors
+    /// 400 for a position that is not understood.
+    pub fn resume(&self, instance: u64) -> Result<Option<Resume>, Problem> {
         // A connection of another process closed with it, and so did one whose name has another form:
         // the form is opaque to clients, which keep names across an upgrade of the server.
         let previous = self.previous.as_deref().and_then(parse_connection);
@@ -106,7 +127,8 @@ impl<'a> Parameters<'a> {
     }
 
     /// Whether it says anything that belongs into the frame with the token, if the request has none.
-    pub(crate) const fn says_where_to_go_on(&self) -> bool {
+    #[must_use]
+    pub const fn says_where_to_go_on(&self) -> bool {
         self.thread.is_some()
             || self.epoch.is_some()
             || self.offset.is_some()
@@ -115,7 +137,10 @@ impl<'a> Parameters<'a> {
 }
 
 /// Reads a position as clients send it back: the epoch as it was given to them, and an offset.
-pub(crate) fn position(epoch: &str, offset: &str) -> Result<Position, Problem> {
+///
+/// # Errors
+/// 400 for an offset that is none.
+pub fn position(epoch: &str, offset: &str) -> Result<Position, Problem> {
     let number = offset.bytes().all(|byte| byte.is_ascii_digit()).then(|| offset.parse().ok());
     let Some(offset) = number.flatten() else {
         return Err(bad_position("offset must be a whole number, 0 or more"));
@@ -123,29 +148,13 @@ pub(crate) fn position(epoch: &str, offset: &str) -> Result<Position, Problem> {
     Ok(Position { epoch: parse_epoch(epoch), offset })
 }
 
-/// An epoch as clients see it: opaque, because JavaScript's numbers can't hold it.
-pub(crate) fn show_epoch(epoch: u64) -> String {
-    format!("{epoch:016x}")
-}
-
-/// What [`show_epoch`] made. Another text is an epoch of another server or version, which no stream
-/// here has: epochs are hashes, and 0 is one by a chance of one in 2^64.
-pub(crate) fn parse_epoch(text: &str) -> u64 {
-    hex(text).unwrap_or(0)
-}
-
-/// A handle's bits, or an epoch: digits only, `from_str_radix` alone would take a sign.
-pub(crate) fn hex(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
-}
-
 fn bad_position(message: &str) -> Problem {
     Problem::new(400, "bad_position", message)
 }
 
 /// The answer to credentials in development mode.
-pub(crate) fn no_key() -> Problem {
+#[must_use]
+pub fn no_key() -> Problem {
     Problem::new(
         401,
         "no_key",
@@ -157,6 +166,7 @@ pub(crate) fn no_key() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::epoch::show_epoch;
 
     const HERE: u64 = 11;
 

@@ -4,45 +4,49 @@
 //! A handle means something in one process only, and what a client was told outlives the process. So
 //! the instance is told with it, and what belongs to another instance names nothing here.
 
-use headcount::{ConnId, Registry, SessionId};
+use headcount::{ConnId, SessionId};
 
-use crate::wire::identity::hex;
+use crate::epoch::hex;
 
 /// A handle as it was read, and the instance that it is said to belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Named<T> {
-    pub(crate) instance: u64,
-    pub(crate) handle: T,
+pub struct Named<T> {
+    /// The instance.
+    pub instance: u64,
+    /// What it is called there.
+    pub handle: T,
 }
 
 impl<T> Named<T> {
     /// The handle, if it belongs to this instance; `None`: to another process, so that it names
     /// nothing here.
-    pub(crate) fn of(self, instance: u64) -> Option<T> {
+    #[must_use]
+    pub fn of(self, instance: u64) -> Option<T> {
         (self.instance == instance).then_some(self.handle)
-    }
-
-    /// The same for a registry.
-    pub(crate) fn here(self, registry: &Registry) -> Option<T> {
-        self.of(registry.config().instance())
     }
 }
 
-pub(crate) fn show_connection(instance: u64, conn: ConnId) -> String {
+/// What a connection is called.
+#[must_use]
+pub fn show_connection(instance: u64, conn: ConnId) -> String {
     format!("{instance:016x}.{:016x}", conn.to_bits())
 }
 
-pub(crate) fn show_session(instance: u64, session: SessionId) -> String {
+/// What a session is called.
+#[must_use]
+pub fn show_session(instance: u64, session: SessionId) -> String {
     format!("{instance:016x}.{:016x}", session.to_bits())
 }
 
 /// What [`show_connection`] made; `None` for anything else.
-pub(crate) fn parse_connection(text: &str) -> Option<Named<ConnId>> {
+#[must_use]
+pub fn parse_connection(text: &str) -> Option<Named<ConnId>> {
     parse(text, ConnId::from_bits)
 }
 
 /// What [`show_session`] made; `None` for anything else.
-pub(crate) fn parse_session(text: &str) -> Option<Named<SessionId>> {
+#[must_use]
+pub fn parse_session(text: &str) -> Option<Named<SessionId>> {
     parse(text, SessionId::from_bits)
 }
 
@@ -55,7 +59,7 @@ fn parse<T>(text: &str, from_bits: impl Fn(u64) -> Option<T>) -> Option<Named<T>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headcount::{Config, Principal, ThreadId, Timestamp, UserId};
+    use headcount::{Config, Principal, Registry, ThreadId, Timestamp, UserId};
 
     #[test]
     fn what_is_shown_is_read_back_and_names_nothing_in_another_process() {
@@ -66,12 +70,12 @@ mod tests {
             (registry, conn, admitted.session)
         });
         let [(one, conn, session), (other, ..)] = &registries;
-        let instance = one.config().instance();
+        let (instance, other) = (one.config().instance(), other.config().instance());
         let shown = (show_connection(instance, *conn), show_session(instance, *session));
         assert_eq!((shown.0.len(), shown.1.len()), (33, 33));
         let read = (parse_connection(&shown.0).unwrap(), parse_session(&shown.1).unwrap());
-        assert_eq!((read.0.here(one), read.1.here(one)), (Some(*conn), Some(*session)));
-        assert_eq!((read.0.here(other), read.1.here(other)), (None, None));
+        assert_eq!((read.0.of(instance), read.1.of(instance)), (Some(*conn), Some(*session)));
+        assert_eq!((read.0.of(other), read.1.of(other)), (None, None));
     }
 
     #[test]

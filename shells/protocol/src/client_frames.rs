@@ -4,64 +4,79 @@ use headcount::{ConnId, Position, RoomId, ThreadId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::epoch::parse_epoch;
+use crate::handles::{Named, parse_connection};
+use crate::problem::why;
 use crate::secret::Secret;
-use crate::wire::handles::{Named, parse_connection};
-use crate::wire::identity;
-use crate::wire::problem::why;
+use crate::server_frames::SESSION;
 
 /// The longest `id` that is sent back, in bytes of JSON.
 const MAX_REQUEST_BYTES: usize = 256;
 
 /// One frame, understood.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Frame<'a> {
+pub struct Frame<'a> {
     /// The client's `id` as the JSON it wrote: it comes back as `request`.
-    pub(crate) request: Option<&'a str>,
-    pub(crate) ask: Ask,
+    pub request: Option<&'a str>,
+    /// What it wants.
+    pub ask: Ask,
 }
 
 /// What a client wants.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Ask {
+pub enum Ask {
+    /// To be in a room.
     Join {
+        /// The room.
         room: RoomId,
+        /// What it has seen of the room's stream.
         since: Option<Position>,
     },
+    /// Not to be in a room.
     Leave {
+        /// The room.
         room: RoomId,
     },
-    /// `room`: none is the session.
+    /// To have it known what it has processed.
     Ack {
+        /// The room whose stream it is about; `None` is the session.
         room: Option<RoomId>,
+        /// The last offset that is processed.
         offset: u64,
     },
+    /// An answer.
     Ping,
     /// Who it is: the first frame of a client whose request had no token.
     Auth(Auth),
     /// New credentials.
     Refresh {
+        /// The token.
         token: Secret,
     },
 }
 
 /// What the frame `auth` says.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Auth {
-    pub(crate) token: Secret,
+pub struct Auth {
+    /// The token.
+    pub token: Secret,
     /// `None`: the client names no thread.
-    pub(crate) thread: Option<ThreadId>,
+    pub thread: Option<ThreadId>,
     /// What it has seen of its session.
-    pub(crate) since: Option<Position>,
+    pub since: Option<Position>,
     /// The connection that it had.
-    pub(crate) previous: Option<Named<ConnId>>,
+    pub previous: Option<Named<ConnId>>,
 }
 
 /// Why a frame was not understood: becomes an `error` frame.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Misunderstood<'a> {
-    pub(crate) code: &'static str,
-    pub(crate) message: String,
-    pub(crate) request: Option<&'a str>,
+pub struct Misunderstood<'a> {
+    /// One of the documented codes.
+    pub code: &'static str,
+    /// What is wrong, for people.
+    pub message: String,
+    /// The client's `id`, if that was understood.
+    pub request: Option<&'a str>,
 }
 
 /// The fields of all frames; others are ignored. Kept as JSON until the type says what they are.
@@ -88,7 +103,10 @@ struct Fields<'a> {
 }
 
 /// Understands one text message.
-pub(crate) fn parse(text: &str) -> Result<Frame<'_>, Misunderstood<'_>> {
+///
+/// # Errors
+/// Why it was not understood.
+pub fn parse(text: &str) -> Result<Frame<'_>, Misunderstood<'_>> {
     let not_a_frame = |why: String| Misunderstood {
         code: "bad_json",
         message: format!("a frame is one JSON object with a `type`: {why}"),
@@ -182,7 +200,7 @@ impl<'a> Fields<'a> {
     fn ack(&self) -> Result<Ask, (&'static str, String)> {
         let stream = string(self.stream);
         let room = match stream.as_deref() {
-            Some("session") => None,
+            Some(SESSION) => None,
             Some(stream) => {
                 let Some(room) = stream.strip_prefix("room/") else {
                     return Err(("bad_frame", "stream is `session` or `room/` and a room".into()));
@@ -204,7 +222,7 @@ impl<'a> Fields<'a> {
             (Some(epoch), Some(offset)) => (epoch, offset),
             _ => return Err(("bad_position", "epoch and offset belong together".to_owned())),
         };
-        let epoch = string(Some(epoch)).map(|epoch| identity::parse_epoch(&epoch));
+        let epoch = string(Some(epoch)).map(|epoch| parse_epoch(&epoch));
         let offset = serde_json::from_str(offset.get()).ok();
         match (epoch, offset) {
             (Some(epoch), Some(offset)) => Ok(Some(Position { epoch, offset })),

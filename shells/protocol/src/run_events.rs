@@ -2,14 +2,15 @@
 
 use headcount::{Position, RunEnd, RunEventKind, RunFact, RunFailure, RunId, RunText, Timestamp};
 
-use crate::clock::wall_clock::Anchor;
-use crate::wire::frames::{Object, array};
+use crate::anchor::Anchor;
+use crate::json::{Object, array};
 
 /// What a stretch of a run's text is called.
-pub(crate) const TEXT: &str = "text";
+pub const TEXT: &str = "text";
 
 /// What clients and back ends call an event.
-pub(crate) const fn name(kind: RunEventKind) -> &'static str {
+#[must_use]
+pub const fn name(kind: RunEventKind) -> &'static str {
     match kind {
         RunEventKind::Started => "agent_started",
         RunEventKind::Thinking => "agent_thinking",
@@ -23,7 +24,8 @@ pub(crate) const fn name(kind: RunEventKind) -> &'static str {
 }
 
 /// What the figures and the log call an end.
-pub(crate) const fn end_name(end: RunEnd) -> &'static str {
+#[must_use]
+pub const fn end_name(end: RunEnd) -> &'static str {
     match end {
         RunEnd::Completed => "completed",
         RunEnd::Failed => "failed",
@@ -36,7 +38,7 @@ pub(crate) const fn end_name(end: RunEnd) -> &'static str {
 }
 
 /// The frame of an event. Its payload is JSON, or nothing if the registry itself has failed the run.
-pub(crate) fn fact(
+pub fn fact(
     stream: &str,
     position: Position,
     fact: &RunFact<'_>,
@@ -54,7 +56,7 @@ pub(crate) fn fact(
 }
 
 /// The frame of a stretch of text.
-pub(crate) fn text(
+pub fn text(
     stream: &str,
     position: Position,
     text: &RunText<'_>,
@@ -67,7 +69,8 @@ pub(crate) fn text(
 }
 
 /// The open runs that a welcome lists.
-pub(crate) fn list<'a>(runs: impl Iterator<Item = (&'a RunId, &'a str)>) -> String {
+#[must_use]
+pub fn list<'a>(runs: impl Iterator<Item = (&'a RunId, &'a str)>) -> String {
     let runs: Vec<String> = runs
         .map(|(run, agent)| Object::new().text("run", run.as_str()).text("agent", agent).end())
         .collect();
@@ -89,7 +92,8 @@ fn head(
 }
 
 /// What an explanation calls the failure that is next.
-pub(crate) const fn failure_name(failure: RunFailure) -> &'static str {
+#[must_use]
+pub const fn failure_name(failure: RunFailure) -> &'static str {
     match failure {
         RunFailure::Silence => "silence",
         RunFailure::Length => "length",

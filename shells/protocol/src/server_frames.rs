@@ -1,0 +1,191 @@
+//! The frames that clients receive.
+//!
+//! Frames are put together as text: the application's data is JSON already when it arrives, and is
+//! copied into the event that carries it without being read again.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use headcount::{JoinError, Position, Recovered, RoomId, StreamRef, Who, shown};
+
+use crate::epoch::show_epoch;
+use crate::json::{Object, millis};
+
+/// The name of the stream of a session.
+pub const SESSION: &str = "session";
+
+/// The delays between which a client picks its first reconnect, unless a drain says otherwise.
+const RECONNECT: Range<Duration> = Duration::from_millis(250)..Duration::from_millis(5_000);
+
+/// What every welcome says about the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How often it sends a ping.
+    pub ping_interval: Duration,
+    /// The largest message that it takes.
+    pub max_message_bytes: u64,
+}
+
+/// The first frame of every connection, whose events of the session begin after that position.
+/// `runs` is JSON: the open ones, as [`run_events::list`](crate::run_events::list) writes them.
+#[must_use]
+pub fn welcome(
+    connection: &str,
+    who: &Who<'_>,
+    session: Position,
+    recovered: Recovered,
+    runs: &str,
+    terms: Terms,
+) -> String {
+    let session = Object::new()
+        .text("epoch", &show_epoch(session.epoch))
+        .number("offset", session.offset)
+        .end();
+    Object::frame("welcome")
+        .text("connection", connection)
+        .text("user", who.user.as_str())
+        .text("thread", who.thread.as_str())
+        .raw("session", &session)
+        .text("recovered", recovery(recovered))
+        .raw("runs", runs)
+        .number("ping_interval_ms", millis(terms.ping_interval))
+        .number("max_message_bytes", terms.max_message_bytes)
+        .raw("reconnect_ms", &range(&RECONNECT))
+        .end()
+}
+
+/// The connection is in the room now; its events begin after the offset.
+#[must_use]
+pub fn joined(
+    room: &RoomId,
+    position: Position,
+    recovered: Recovered,
+    request: Option<&str>,
+) -> String {
+    Object::frame("joined")
+        .text("room", room.as_str())
+        .text("epoch", &show_epoch(position.epoch))
+        .number("offset", position.offset)
+        .text("recovered", recovery(recovered))
+        .request(request)
+        .end()
+}
+
+/// The connection is not in the room any more.
+#[must_use]
+pub fn left(room: &RoomId, request: Option<&str>) -> String {
+    Object::frame("left").text("room", room.as_str()).request(request).end()
+}
+
+/// What a client asked for is done.
+#[must_use]
+pub fn ok(request: Option<&str>) -> String {
+    Object::frame("ok").request(request).end()
+}
+
+/// The code of a join that was refused: the limit that it would exceed.
+#[must_use]
+pub const fn join_code(error: JoinError) -> &'static str {
+    match error {
+        JoinError::RoomsPerConnection => "rooms_per_connection",
+        JoinError::RoomsPerUser => "rooms_per_user",
+        JoinError::Rooms => "rooms",
+        _ => "join_refused",
+    }
+}
+
+/// What a client asked for can't be done.
+#[must_use]
+pub fn error(code: &str, message: &str, request: Option<&str>) -> String {
+    let message = shown(message).to_string();
+    Object::frame("error").text("code", code).text("message", &message).request(request).end()
+}
+
+/// A message outside any stream, as a whole frame: for one connection, or for everyone.
+#[must_use]
+pub fn direct_event(data: &str) -> String {
+    Object::frame("event").raw("data", data).end()
+}
+
+/// A message of a stream; `data` is JSON.
+pub fn event(stream: &str, position: Position, data: &[u8], out: &mut Vec<u8>) {
+    Object::event(stream, position).end_with_data(data, out);
+}
+
+/// Offsets that are lost for good.
+#[must_use]
+pub fn gap(stream: &str, from: u64, to: u64) -> String {
+    Object::frame("gap").text("stream", stream).number("from", from).number("to", to).end()
+}
+
+/// Reconnect, after a delay of your choice from this range.
+#[must_use]
+pub fn draining(within: &Range<Duration>) -> String {
+    Object::frame("draining").raw("reconnect_ms", &range(within)).end()
+}
+
+/// The name of a stream; `None` for what belongs to none.
+#[must_use]
+pub fn stream_name(stream: StreamRef<'_>) -> Option<String> {
+    match stream {
+        StreamRef::Session(_) => Some(SESSION.to_owned()),
+        StreamRef::Room(room) => Some(room_stream(room)),
+        StreamRef::Direct | StreamRef::Everyone => None,
+    }
+}
+
+/// The name of a room's stream.
+#[must_use]
+pub fn room_stream(room: &RoomId) -> String {
+    format!("room/{}", room.as_str())
+}
+
+const fn recovery(recovered: Recovered) -> &'static str {
+    match recovered {
+        Recovered::Fresh => "fresh",
+        Recovered::All => "all",
+        // Whatever else there will be: a client that does not know it must not trust its copy.
+        _ => "gap",
+    }
+}
+
+fn range(within: &Range<Duration>) -> String {
+    format!("[{},{}]", millis(within.start), millis(within.end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(name: &str) -> RoomId {
+        RoomId::new(name).unwrap()
+    }
+
+    #[test]
+    fn golden_frames() {
+        assert_eq!(ok(None), r#"{"type":"ok"}"#);
+        assert_eq!(ok(Some("\"a\\u0000\"")), r#"{"type":"ok","request":"a\u0000"}"#);
+        assert_eq!(
+            error("unknown_type", "no \"such\" type", Some("7")),
+            r#"{"type":"error","code":"unknown_type","message":"no \"such\" type","request":7}"#
+        );
+        assert_eq!(left(&room("a"), None), r#"{"type":"left","room":"a"}"#);
+        assert_eq!(gap("session", 3, 9), r#"{"type":"gap","stream":"session","from":3,"to":9}"#);
+        assert_eq!(
+            draining(&(Duration::ZERO..Duration::from_secs(2))),
+            r#"{"type":"draining","reconnect_ms":[0,2000]}"#
+        );
+        assert_eq!(direct_event("[1, 2]"), r#"{"type":"event","data":[1, 2]}"#);
+    }
+
+    #[test]
+    fn events_carry_the_data_as_it_came() {
+        let mut out = Vec::new();
+        let position = Position { epoch: 1, offset: u64::MAX };
+        event(&room_stream(&room("a\"b\\c/ü")), position, b"{ \"x\" : 1e2 }", &mut out);
+        assert_eq!(
+            std::str::from_utf8(&out).unwrap(),
+            r#"{"type":"event","stream":"room/a\"b\\c/ü","offset":18446744073709551615,"data":{ "x" : 1e2 }}"#
+        );
+    }
+}
