@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use headcount::{Class, ConnId, Key, RoomId, RunEvent, RunId, ThreadId, UserId};
+use headcount_protocol::admin::audience::Audience;
+use headcount_protocol::admin::opening::Opening;
+use headcount_protocol::admin::publication::Publication;
+use headcount_protocol::admin::redact::Unchanged;
+use headcount_protocol::admin::report::Report;
 use headcount_protocol::handles::Named;
 use headcount_protocol::problem::Problem;
 use serde_json::{Map, Value};
 
-use super::decode::address::Audience;
-use super::decode::event::Report;
-use super::decode::publication::Publication;
-use super::decode::redaction::Rules;
-use super::decode::run_opening::Opening;
 use crate::asks::number_of;
 use crate::is_refusal;
 
@@ -57,11 +57,11 @@ pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
 
 /// As it was reported: what redaction makes of it is a matter of its own tests.
 fn reported(text: &str) -> Result<Report, Problem> {
-    Report::parse(text, &Rules::default())
+    Report::parse(text, &Unchanged)
 }
 
 fn opened(text: &str) -> Result<Opening, Problem> {
-    Opening::parse(text, &Rules::default())
+    Opening::parse(text, &Unchanged)
 }
 
 /// What is taken is taken as the value says. Of a text that has each field once, everything is

@@ -5,23 +5,13 @@
 
 #![no_main]
 
-#[path = "../../../shells/gateway/src/admin"]
-#[allow(dead_code)]
-mod admin {
-    mod call;
-    mod decode;
-
-    #[path = "../../../../fuzz/fuzz_targets/wire_json/bodies.rs"]
-    pub(crate) mod bodies;
-}
-
 mod asks;
+mod bodies;
 mod queries;
 mod written;
 
 use std::sync::LazyLock;
 
-use admin::bodies;
 use headcount_mio::Answer;
 use headcount_protocol::problem::Problem;
 use libfuzzer_sys::fuzz_target;

@@ -78,8 +78,7 @@ const SHOWN: usize = 200;
 
 /// What a parser says of a text. It quotes what it did not expect, which is the sender's own and as
 /// long as they like: no more of it goes back than helps.
-#[must_use]
-pub fn why(error: &serde_json::Error) -> String {
+pub(crate) fn why(error: &serde_json::Error) -> String {
     let sentence = shown(&error.to_string()).to_string();
     match sentence.char_indices().nth(SHOWN) {
         None => sentence,

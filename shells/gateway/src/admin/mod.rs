@@ -3,14 +3,15 @@
 //! Runs on its own thread. What a request wants of the registry is posted to the loop as a closure,
 //! and its answer comes back through a oneshot channel: the loop never waits for HTTP.
 
-mod answer;
 mod call;
 pub(crate) mod calls;
-mod decode;
 mod http;
 mod idempotency;
 mod openapi;
+mod redaction;
 mod routes;
+mod target;
+mod waiting;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -22,6 +23,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use headcount::Config;
 use headcount_mio::{Context, Handle, HandleError};
+use headcount_protocol::admin::form::{Field, Form, Shape};
 use headcount_protocol::problem::Problem;
 use tokio::sync::{Notify, oneshot};
 
@@ -30,18 +32,18 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::fault;
 use crate::telemetry::log::Log;
 use crate::telemetry::refusals;
-use call::{Answer, Body, Call, Field, Form, Shape};
+use call::{Answer, Body, Call};
 use calls::page::Page;
 pub(crate) use calls::reload::Reload;
 use calls::{control, publish, reload, stats};
-use decode::redaction::Rules;
-use decode::surrogates::Waiting;
 pub(crate) use http::keys::AdminKeys;
 use http::refusal::Refusal;
 use http::shared_work::SharedWork;
 use http::{body, server};
 pub(crate) use idempotency::AnswerBounds;
 use idempotency::Answers;
+use redaction::Rules;
+use waiting::Waiting;
 
 /// How long the loop may take before the process counts as not ready.
 const READY_WITHIN: Duration = Duration::from_secs(1);

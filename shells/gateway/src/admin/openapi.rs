@@ -7,9 +7,10 @@ use std::sync::OnceLock;
 
 use axum::response::Response;
 use headcount::MAX_ID_BYTES;
+use headcount_protocol::admin::form::{Field, Form, Shape};
 use serde_json::{Map, Value, json};
 
-use super::call::{Answer, Body, Call, Field, Form, Shape};
+use super::call::{Answer, Body, Call};
 use super::http::access::Access;
 use super::idempotency;
 use super::routes::{Queries, ROUTES, Route};

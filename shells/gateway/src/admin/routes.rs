@@ -5,9 +5,10 @@ use axum::extract::{Request, State};
 use axum::middleware;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use headcount::{ConnId, SessionId};
+use headcount_protocol::admin::form::Field;
 use headcount_protocol::problem::Problem;
 
-use super::call::{Call, Field};
+use super::call::Call;
 use super::calls::{
     client_module, close, control, metrics, page, publish, queries, reload, rooms, runs, stats,
 };

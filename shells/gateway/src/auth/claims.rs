@@ -3,14 +3,12 @@
 use std::borrow::Cow;
 
 use headcount::{ThreadId, UserId};
+use headcount_protocol::admin::revocation::MAX_TOKEN_ID_BYTES;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::value::RawValue;
 
 use super::error::TokenError;
 use super::room_rights::RoomRights;
-
-/// The longest `jti`, in bytes.
-pub(crate) const MAX_TOKEN_ID_BYTES: usize = 256;
 
 /// What a verified token grants.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,7 +28,7 @@ pub(crate) mod token_rules;
 mod tokens;
 mod verifier;
 
-pub(crate) use claims::{Claims, MAX_TOKEN_ID_BYTES};
+pub(crate) use claims::Claims;
 pub(crate) use key::{Algorithm, Key};
 pub(crate) use key_fetcher::{JwksSettings, MIN_INTERVAL_OF_URL};
 pub(crate) use key_source::KeySource;

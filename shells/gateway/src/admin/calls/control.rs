@@ -1,84 +1,53 @@
 //! `/v1/drain`, `/v1/revoke` and `/v1/check`: what an operator does to the whole of it.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::Extension;
 use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use headcount::{CloseReason, Target, UserId};
+use headcount::{CloseReason, Target};
 use headcount_mio::Context;
+use headcount_protocol::admin::drain;
+use headcount_protocol::admin::form::{Field, Form, Shape};
+use headcount_protocol::admin::nothing;
+use headcount_protocol::admin::revocation::{self, Revocation};
 use headcount_protocol::json::millis;
 use headcount_protocol::problem::Problem;
 use tracing::error;
 
-use crate::admin::call::{Answer, Body, Call, Field, Form, NOTHING, Shape};
-use crate::admin::decode::address::parse_user;
-use crate::admin::decode::fields::Fields;
-use crate::admin::decode::json_body;
+use crate::admin::call::{Answer, Body, Call};
 use crate::admin::http::body;
 use crate::admin::http::refusal::Refusal;
 use crate::admin::{AdminState, json};
-use crate::auth::MAX_TOKEN_ID_BYTES;
 use crate::auth::TokenAuth;
 use crate::auth::revocations::{self, Full};
 use crate::telemetry::audit::Record;
 
-static DRAIN_FORM: Form = Form::closed(&[Field::optional(
-    "deadline_ms",
-    Shape::Between(1, LONGEST_DRAIN.as_secs() * 1_000),
-    "When the last connections are closed; the setting `drain.deadline` without it.",
-)]);
-
-static REVOKE_FORM: Form = Form::closed(&[
-    Field::optional("user", Shape::Id, "All that this user has now."),
-    Field::optional("token_id", Shape::Text, "The tokens with this id (`jti`)."),
-])
-.with_one_of(&[&["user"], &["token_id"]]);
-
-const CONNECTIONS: Field = Field::needed("connections", Shape::AtLeast(0), "Open connections.");
-
-static DRAINING: Form = Form::open(&[
-    Field::needed("draining", Shape::Yes, ""),
-    CONNECTIONS,
-    Field::needed("deadline_ms", Shape::AtLeast(0), "The deadline in force."),
-]);
-
 pub(crate) static DRAIN: Call = Call {
     name: "drain",
     says: "Closes all connections and admits no client; the process stays.",
-    body: Body::MayBeEmpty(&DRAIN_FORM),
+    body: Body::MayBeEmpty(&drain::FORM),
     once: false,
-    answer: Answer::Json(&DRAINING),
+    answer: Answer::Json(&drain::DRAINING),
     refusals: &[],
 };
-
-static DRAIN_CANCELLED: Form = Form::open(&[
-    Field::needed("draining", Shape::Flag, "Always false."),
-    Field::needed("cancelled", Shape::Flag, "Whether there was a drain."),
-    CONNECTIONS,
-]);
 
 pub(crate) static CANCEL_DRAIN: Call = Call {
     name: "cancel_drain",
     says: "Ends a drain early, if there is one.",
     body: Body::None,
     once: false,
-    answer: Answer::Json(&DRAIN_CANCELLED),
+    answer: Answer::Json(&drain::CANCELLED),
     refusals: &[409],
 };
-
-static REVOKED: Form = Form::open(&[
-    Field::needed("closing", Shape::AtLeast(0), "Connections that are being closed."),
-    Field::optional("sessions", Shape::AtLeast(0), "Of a user only: sessions that end."),
-]);
 
 pub(crate) static REVOKE: Call = Call {
     name: "revoke",
     says: "Closes connections with 4503, and refuses the tokens that they could come back with.",
-    body: Body::Object(&REVOKE_FORM),
+    body: Body::Object(&revocation::FORM),
     once: false,
-    answer: Answer::Json(&REVOKED),
+    answer: Answer::Json(&revocation::REVOKED),
     refusals: &[409],
 };
 
@@ -93,7 +62,7 @@ static CHECKED: Form = Form::open(&[
 pub(crate) static CHECK: Call = Call {
     name: "check",
     says: "Counts everything again; 500 if a count is wrong.",
-    body: Body::MayBeEmpty(&NOTHING),
+    body: Body::MayBeEmpty(&nothing::FORM),
     once: false,
     answer: Answer::Json(&CHECKED),
     refusals: &[500],
@@ -101,8 +70,6 @@ pub(crate) static CHECK: Call = Call {
 
 /// The largest body: one name or one number.
 const BODY_BYTES: usize = 4 * 1024;
-/// The longest deadline of a drain: a longer one is a mistake of a unit.
-const LONGEST_DRAIN: Duration = Duration::from_secs(24 * 3600);
 
 /// Drains without ending the process: all connections are closed, and none is admitted until the drain
 /// ends.
@@ -112,16 +79,7 @@ pub(crate) async fn drain(
     request: Request,
 ) -> Result<Response, Refusal> {
     let text = body::read(&state, request, BODY_BYTES).await?;
-    let mut body =
-        json_body::parse::<Fields<'_>>(json_body::or_empty(&text))?.only(DRAIN_FORM.fields)?;
-    let deadline = body.take_value("deadline_ms", "a whole number of milliseconds")?;
-    body.end(DRAIN_FORM.fields)?;
-    let deadline = deadline.map(Duration::from_millis);
-    if deadline.is_some_and(|deadline| deadline.is_zero() || deadline > LONGEST_DRAIN) {
-        let most = millis(LONGEST_DRAIN);
-        let message = format!("deadline_ms must be between 1 and {most}");
-        return Err(Problem::new(400, "bad_request", message).into());
-    }
+    let deadline = drain::parse(&text)?;
     let (connections, deadline) = state
         .call(move |context| {
             context.registry.drain(context.now, deadline);
@@ -131,12 +89,7 @@ pub(crate) async fn drain(
         .await?;
     record.plain("deadline_ms", millis(deadline));
     record.plain("connections", connections);
-    let answer = DRAINING
-        .write()
-        .flag("draining", true)
-        .number("connections", u64::from(connections))
-        .number("deadline_ms", millis(deadline));
-    Ok(json(answer.end()))
+    Ok(json(drain::draining(connections.into(), deadline)))
 }
 
 /// Ends a drain early: newcomers are admitted again, and the connections that are not closed yet stay.
@@ -162,41 +115,7 @@ pub(crate) async fn cancel_drain(
     };
     record.plain("cancelled", cancelled);
     record.plain("connections", connections);
-    let answer = DRAIN_CANCELLED
-        .write()
-        .flag("draining", false)
-        .flag("cancelled", cancelled)
-        .number("connections", u64::from(connections));
-    Ok(json(answer.end()))
-}
-
-/// What is revoked.
-enum Revoked {
-    /// All that the user has now: connections, sessions and what they keep, tokens.
-    User(UserId),
-    /// The tokens with this id, and the connections that came with one.
-    Token(String),
-}
-
-impl Revoked {
-    async fn read(state: &AdminState, request: Request) -> Result<Self, Problem> {
-        let text = body::read(state, request, BODY_BYTES).await?;
-        let mut body = json_body::parse::<Fields<'_>>(&text)?.only(REVOKE_FORM.fields)?;
-        let (user, token) = (body.take_text("user")?, body.take_text("token_id")?);
-        body.end(REVOKE_FORM.fields)?;
-        match (user, token) {
-            (Some(user), None) => Ok(Self::User(parse_user("user", &user)?)),
-            (None, Some(id)) if (1..=MAX_TOKEN_ID_BYTES).contains(&id.len()) => Ok(Self::Token(id)),
-            (None, Some(_)) => {
-                let message = format!("token_id must have 1 to {MAX_TOKEN_ID_BYTES} bytes");
-                Err(Problem::new(400, "bad_request", message))
-            }
-            _ => {
-                let message = "the body must name one of user and token_id";
-                Err(Problem::new(400, "bad_request", message))
-            }
-        }
-    }
+    Ok(json(drain::cancelled(cancelled, connections.into())))
 }
 
 /// Closes connections with 4503, and refuses the tokens that they could come back with. Of a user the
@@ -206,20 +125,19 @@ pub(crate) async fn revoke(
     Extension(record): Extension<Record>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let revoked = Revoked::read(&state, request).await?;
+    let text = body::read(&state, request, BODY_BYTES).await?;
+    let revoked = Revocation::parse(&text)?;
     match &revoked {
-        Revoked::User(user) => record.text("user", user.as_str()),
-        Revoked::Token(id) => record.text("token_id", id),
+        Revocation::User(user) => record.text("user", user.as_str()),
+        Revocation::Token(id) => record.text("token_id", id),
     }
     let task = state.clone();
     let (closing, sessions) = state.call(move |context| task.revoke(context, &revoked)).await??;
     record.plain("closing", closing);
-    let mut answer = REVOKED.write().number("closing", u64::from(closing));
     if let Some(sessions) = sessions {
         record.plain("sessions", sessions);
-        answer = answer.number("sessions", sessions);
     }
-    Ok(json(answer.end()))
+    Ok(json(revocation::revoked(closing.into(), sessions)))
 }
 
 impl AdminState {
@@ -227,12 +145,12 @@ impl AdminState {
     fn revoke(
         &self,
         context: &mut Context<'_>,
-        revoked: &Revoked,
+        revoked: &Revocation,
     ) -> Result<(u32, Option<u64>), Problem> {
         let mut live = self.0.reload.live_settings().lock();
         let token_auth = live.token_auth();
         match revoked {
-            Revoked::User(user) => {
+            Revocation::User(user) => {
                 if let Some(TokenAuth { revocations, lifetime, .. }) = token_auth {
                     let now = SystemTime::now();
                     revocations.revoke_user(user.as_str(), now, *lifetime).map_err(full)?;
@@ -240,7 +158,7 @@ impl AdminState {
                 let sessions = context.registry.sessions_of(user).count() as u64;
                 Ok((context.registry.revoke(context.now, user), Some(sessions)))
             }
-            Revoked::Token(id) => {
+            Revocation::Token(id) => {
                 let Some(TokenAuth { revocations, lifetime, grants, .. }) = token_auth else {
                     let message = "development mode takes no tokens: revoke the user";
                     return Err(Problem::new(409, "no_key", message));

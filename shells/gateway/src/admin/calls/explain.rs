@@ -8,7 +8,7 @@ use headcount_protocol::epoch::show_epoch;
 use headcount_protocol::handles::{show_connection, show_session};
 use headcount_protocol::json::{Object, array, millis};
 use headcount_protocol::run_events;
-use headcount_protocol::server_frames::room_stream;
+use headcount_protocol::server_frames::{SESSION, room_stream};
 
 /// `None`: there is none. `whole`: with its places in all its streams.
 pub(crate) fn connection(
@@ -179,7 +179,7 @@ fn backlog(known: &Explanation) -> u64 {
 }
 
 fn cursor(cursor: &CursorExplanation) -> String {
-    let stream = cursor.room.as_ref().map_or_else(|| "session".to_owned(), room_stream);
+    let stream = cursor.room.as_ref().map_or_else(|| SESSION.to_owned(), room_stream);
     Object::new()
         .text("stream", &stream)
         .text("epoch", &show_epoch(cursor.position.epoch))

@@ -3,7 +3,6 @@
 pub(crate) mod client_module;
 pub(crate) mod close;
 pub(crate) mod control;
-pub(crate) mod delivery_answer;
 pub(crate) mod explain;
 pub(crate) mod metrics;
 pub(crate) mod page;

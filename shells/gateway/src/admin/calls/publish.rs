@@ -1,18 +1,18 @@
 //! `POST /v1/publish`.
 
+use crate::admin::target::target;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use headcount::{Class, Config, MESSAGE_OVERHEAD, Message};
+use headcount_protocol::admin::audience::Audience;
+use headcount_protocol::admin::delivery::{self, Outcome};
+use headcount_protocol::admin::publication;
+use headcount_protocol::admin::publication::Publication;
 use headcount_protocol::problem::Problem;
 use headcount_protocol::server_frames;
 use serde_json::value::RawValue;
 
-use super::delivery_answer;
-use super::delivery_answer::Outcome;
 use crate::admin::call::{Answer, Body, Call};
-use crate::admin::decode::address::Audience;
-use crate::admin::decode::publication;
-use crate::admin::decode::publication::Publication;
 use crate::admin::http::body;
 use crate::admin::http::refusal::Refusal;
 use crate::admin::{AdminState, idempotency, json};
@@ -22,7 +22,7 @@ pub(crate) static CALL: Call = Call {
     says: "Sends data to an audience.",
     body: Body::Object(&publication::FORM),
     once: true,
-    answer: Answer::Json(&delivery_answer::PUBLISHED),
+    answer: Answer::Json(&delivery::PUBLISHED),
     refusals: &[413],
 };
 
@@ -91,7 +91,7 @@ async fn send(
     let everyone = audience == Audience::Everyone;
     let stream = match &audience {
         Audience::Room(room) => server_frames::room_stream(room),
-        _ => "session".to_owned(),
+        _ => server_frames::SESSION.to_owned(),
     };
     // What is in a stream gets its frame when it is handed out and has a place in it; what is in
     // none is stored as the frame that everyone gets.
@@ -104,16 +104,12 @@ async fn send(
     let message = message.class(class);
     let outcome = state
         .call(move |context| {
-            let delivery = match audience.target(context.registry) {
+            let delivery = match target(&audience, context.registry) {
                 Some(target) => context.registry.send(context.now, target, message),
                 None => headcount::Delivery::default(),
             };
             Outcome::new(&delivery)
         })
         .await?;
-    Ok(if everyone {
-        outcome.announced()
-    } else {
-        outcome.json(&delivery_answer::PUBLISHED, &stream)
-    })
+    Ok(if everyone { outcome.announced() } else { outcome.json(&delivery::PUBLISHED, &stream) })
 }

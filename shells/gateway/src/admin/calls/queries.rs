@@ -5,12 +5,13 @@ use axum::extract::{RawPathParams, RawQuery, State};
 use axum::response::Response;
 use headcount::{Closed, ConnId, Registry, SessionId, Timestamp, UserId};
 use headcount_mio::Context;
+use headcount_protocol::admin::audience::{parse_connection, parse_session};
+use headcount_protocol::admin::form::{Field, Form, Shape};
 use headcount_protocol::handles::Named;
 use headcount_protocol::problem::Problem;
 
 use super::explain;
-use crate::admin::call::{Answer, Body, Call, Field, Form, Shape};
-use crate::admin::decode::address::{parse_connection, parse_session};
+use crate::admin::call::{Answer, Body, Call};
 use crate::admin::http::pages::Page;
 use crate::admin::http::query::Query;
 use crate::admin::http::refusal::Refusal;

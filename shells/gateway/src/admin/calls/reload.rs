@@ -7,17 +7,19 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use headcount::Impact;
 use headcount_mio::{Context, Handle};
+use headcount_protocol::admin::form::{Field, Form, Shape};
+use headcount_protocol::admin::nothing;
 use headcount_protocol::json::quoted;
 use headcount_protocol::problem::Problem;
 use tokio::sync::{Mutex, Notify};
 use tracing::{info, warn};
 
 use super::publish::Limits;
-use crate::admin::call::{Answer, Body, Call, Field, Form, NOTHING, Shape};
-use crate::admin::decode::redaction::Rules;
+use crate::admin::call::{Answer, Body, Call};
 use crate::admin::http::refusal::Refusal;
 use crate::admin::http::{body, recorded};
 use crate::admin::idempotency::AnswerBounds;
+use crate::admin::redaction::Rules;
 use crate::admin::{AdminState, json};
 use crate::live_settings::LiveSettings;
 use crate::network::sites::Sites;
@@ -46,7 +48,7 @@ static RELOADED: Form = Form::open(&[
 pub(crate) static CALL: Call = Call {
     name: "reload",
     says: "Reads the files of settings again.",
-    body: Body::MayBeEmpty(&NOTHING),
+    body: Body::MayBeEmpty(&nothing::FORM),
     once: false,
     answer: Answer::Json(&RELOADED),
     refusals: &[409, 422, 500],

@@ -1,5 +1,6 @@
 //! `POST /v1/runs` and `/v1/runs/{run}/events`: agent runs, opened and told of.
 
+use crate::admin::waiting;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::StatusCode;
@@ -8,19 +9,16 @@ use headcount::{
     Delivery, OpenRunError, Refused, RunEnd, RunEnded, RunError, RunEvent, RunEventKind, RunId,
 };
 use headcount_mio::Context;
+use headcount_protocol::admin::audience::parse_run;
+use headcount_protocol::admin::delivery::{self, Outcome};
+use headcount_protocol::admin::opening::Opening;
+use headcount_protocol::admin::report::Report;
+use headcount_protocol::admin::{Halves, opening, report};
 use headcount_protocol::problem::Problem;
 use headcount_protocol::run_events;
+use headcount_protocol::server_frames::SESSION;
 
-use super::delivery_answer;
-use super::delivery_answer::Outcome;
 use crate::admin::call::{Answer, Body, Call};
-use crate::admin::decode::address::parse_run;
-use crate::admin::decode::event;
-use crate::admin::decode::event::Report;
-use crate::admin::decode::run_opening;
-use crate::admin::decode::run_opening::Opening;
-use crate::admin::decode::surrogates;
-use crate::admin::decode::surrogates::Halves;
 use crate::admin::http::body;
 use crate::admin::http::refusal::Refusal;
 use crate::admin::{AdminState, idempotency, json};
@@ -29,23 +27,20 @@ use crate::clock::utc;
 pub(crate) static OPEN: Call = Call {
     name: "open_run",
     says: "Opens an agent run.",
-    body: Body::Object(&run_opening::FORM),
+    body: Body::Object(&opening::FORM),
     once: true,
-    answer: Answer::Created(&delivery_answer::TOLD),
+    answer: Answer::Created(&delivery::TOLD),
     refusals: &[409, 413, 429],
 };
 
 pub(crate) static EVENT: Call = Call {
     name: "report_run_event",
     says: "Tells of an event of a run.",
-    body: Body::OneOf(&event::FORMS),
+    body: Body::OneOf(&report::FORMS),
     once: true,
-    answer: Answer::Json(&delivery_answer::TOLD),
+    answer: Answer::Json(&delivery::TOLD),
     refusals: &[404, 429],
 };
-
-/// The stream that all events of runs are in.
-const STREAM: &str = "session";
 
 pub(crate) async fn open(
     State(state): State<AdminState>,
@@ -53,7 +48,7 @@ pub(crate) async fn open(
 ) -> Result<Response, Refusal> {
     let key = idempotency::key(&request)?;
     let text = body::read(&state, request, state.limits().run_body()).await?;
-    let opening = Opening::parse(&text, &state.redaction())?;
+    let opening = Opening::parse(&text, &*state.redaction())?;
     let task = state.clone();
     let work = async move {
         let state = task.clone();
@@ -69,7 +64,7 @@ pub(crate) async fn open(
                 Err(error) => Err(not_opened(error, context)),
             }
         });
-        opened.await?.map(|outcome| outcome.json(&delivery_answer::TOLD, STREAM))
+        opened.await?.map(|outcome| outcome.json(&delivery::TOLD, SESSION))
     };
     let answer = state.0.answers.answer(key, &format!("/v1/runs {}", &*text), work).await?;
     Ok((StatusCode::CREATED, json(answer)).into_response())
@@ -85,7 +80,7 @@ pub(crate) async fn event(
     let run = parse_run("the run", run)?;
     let key = idempotency::key(&request)?;
     let text = body::read(&state, request, state.limits().run_body()).await?;
-    let report = Report::parse(&text, &state.redaction())?;
+    let report = Report::parse(&text, &*state.redaction())?;
     let what = format!("/v1/runs/{} {}", run.as_str(), &*text);
     let task = state.clone();
     let work = async move {
@@ -95,7 +90,7 @@ pub(crate) async fn event(
             let told = told.map(|delivery| Outcome::new(&delivery));
             told.map_err(|error| not_told(error, context))
         });
-        told.await?.map(|outcome| outcome.json(&delivery_answer::TOLD, STREAM))
+        told.await?.map(|outcome| outcome.json(&delivery::TOLD, SESSION))
     };
     Ok(json(state.0.answers.answer(key, &what, work).await?))
 }
@@ -113,7 +108,7 @@ fn tell(
     let event = event.event();
     if matches!(event, RunEvent::Completed(_) | RunEvent::Failed(_) | RunEvent::Cancelled(_)) {
         then = Halves::default();
-        if halves.text.is_some() && surrogates::ends(context.registry, &report.user, run, &event) {
+        if halves.text.is_some() && waiting::ends(context.registry, &report.user, run, &event) {
             // Its other half does not come. A run that has no room for it ends without it.
             let alone = RunEvent::text("\u{fffd}");
             let _ = context.registry.user(&report.user).run_event(context.now, run, &alone);

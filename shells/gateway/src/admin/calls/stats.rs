@@ -8,12 +8,13 @@ use axum::extract::State;
 use axum::response::Response;
 use headcount::{CloseReason, RoomEnd, RunEnd, SessionEnd, Stats, Survey, Timestamp};
 use headcount_mio::Context;
+use headcount_protocol::admin::Written;
+use headcount_protocol::admin::form::{Field, Form, Shape};
 use headcount_protocol::json::{Object, millis};
 use headcount_protocol::problem::Problem;
 use headcount_protocol::run_events::end_name;
 
-use crate::admin::answer::Written;
-use crate::admin::call::{Answer, Body, Call, Field, Form, Shape};
+use crate::admin::call::{Answer, Body, Call};
 use crate::admin::http::refusal::Refusal;
 use crate::admin::idempotency::Figures;
 use crate::admin::{AdminState, json};

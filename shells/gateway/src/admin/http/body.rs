@@ -9,13 +9,11 @@ use std::time::Duration;
 use axum::body::HttpBody as _;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
+use headcount_protocol::admin::nothing;
 use headcount_protocol::problem::Problem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::admin::AdminState;
-use crate::admin::call::NOTHING;
-use crate::admin::decode::fields::Fields;
-use crate::admin::decode::json_body::{or_empty, parse};
 
 /// What a request may take to send its body.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -92,7 +90,7 @@ pub(crate) async fn read(
 /// Reads the body of a request that has nothing to say: whatever it does say was meant for another.
 pub(crate) async fn nothing(state: &AdminState, request: Request) -> Result<(), Problem> {
     let text = read(state, request, NOTHING_BYTES).await?;
-    parse::<Fields<'_>>(or_empty(&text))?.end(NOTHING.fields)
+    nothing::parse(&text)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

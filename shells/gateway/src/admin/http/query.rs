@@ -1,11 +1,10 @@
 //! The query of a request that lists something: whose, how many, and from where on.
 
 use headcount::UserId;
+use headcount_protocol::admin::audience::parse_user;
+use headcount_protocol::admin::form::{Field, Shape};
 use headcount_protocol::epoch::hex;
 use headcount_protocol::problem::Problem;
-
-use crate::admin::call::{Field, Shape};
-use crate::admin::decode::address::parse_user;
 
 /// What a query can say.
 pub(crate) const KNOWN: [Field; 3] = [

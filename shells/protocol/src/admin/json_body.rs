@@ -1,10 +1,11 @@
 //! A body is one JSON object: what is understood of it, and what is said where nothing is.
 
-use headcount_protocol::problem::{Problem, why};
 use serde::Deserialize;
 
+use crate::problem::{Problem, why};
+
 /// Understands a body. `T` says what it needs.
-pub(crate) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
     // Arrays would be taken for the fields in their order.
     if !text.trim_ascii_start().starts_with('{') {
         return Err(Problem::new(400, "bad_json", "the body must be a JSON object"));
@@ -16,15 +17,15 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem>
 }
 
 /// Where nothing is needed, nothing need be sent.
-pub(crate) fn or_empty(text: &str) -> &str {
+pub(super) fn or_empty(text: &str) -> &str {
     if text.trim_ascii().is_empty() { "{}" } else { text }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::fields::Fields;
+    use super::super::form::{Field, Shape};
     use super::*;
-    use crate::admin::call::{Field, Shape};
 
     const USER: Field = Field::needed("user", Shape::Text, "");
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use headcount::RunEventKind;
+use headcount_protocol::admin::redact::Redact;
 use headcount_protocol::problem::Problem;
 use headcount_redaction::{Error, MAX_DEPTH, PayloadKind, Policy};
 
@@ -16,15 +18,12 @@ impl Rules {
     pub(crate) const fn new(policy: Option<Policy>) -> Self {
         Self { policy }
     }
+}
 
-    /// What clients get of a payload.
-    pub(crate) fn redact<'j>(
-        &self,
-        kind: PayloadKind,
-        json: &'j str,
-    ) -> Result<Cow<'j, str>, Problem> {
+impl Redact for Rules {
+    fn redact<'j>(&self, kind: RunEventKind, json: &'j str) -> Result<Cow<'j, str>, Problem> {
         let Some(policy) = &self.policy else { return Ok(Cow::Borrowed(json)) };
-        policy.redact(kind, json).map_err(|error| match error {
+        policy.redact(redacted_as(kind), json).map_err(|error| match error {
             Error::TooDeep { .. } => {
                 let message = format!(
                     "objects and lists are nested more than {MAX_DEPTH} deep: send less of them, or \
@@ -34,5 +33,15 @@ impl Rules {
             }
             error => Problem::new(400, "bad_json", format!("the payload is not understood: {error}")),
         })
+    }
+}
+
+/// What the payload of an event is to redaction.
+const fn redacted_as(kind: RunEventKind) -> PayloadKind {
+    match kind {
+        RunEventKind::Thinking => PayloadKind::Thinking,
+        RunEventKind::Started | RunEventKind::ToolExecuting => PayloadKind::Parameters,
+        RunEventKind::Failed | RunEventKind::Cancelled => PayloadKind::Error,
+        _ => PayloadKind::Result,
     }
 }

@@ -8,31 +8,31 @@ use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
-use headcount_protocol::json::quoted;
-use headcount_protocol::problem::{Problem, why};
-use headcount_redaction::PayloadKind;
+use headcount::RunEventKind;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::redaction::Rules;
+use super::form::Field;
+use super::redact::Redact;
 use super::surrogates::mend;
-use crate::admin::call::Field;
+use crate::json::quoted;
+use crate::problem::{Problem, why};
 
 /// The characters that are shown at most of a field's name that is not known.
 const SHOWN: usize = 32;
 
 /// The fields of an object, in their order and each once.
 #[derive(Debug)]
-pub(crate) struct Fields<'a>(Vec<(String, &'a RawValue)>);
+pub(super) struct Fields<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
     /// Takes a text out, which must be there.
-    pub(crate) fn take(&mut self, name: &str) -> Result<String, Problem> {
+    pub(super) fn take(&mut self, name: &str) -> Result<String, Problem> {
         self.take_text(name)?.ok_or_else(|| missing(name))
     }
 
     /// Takes a text out, which need not be there.
-    pub(crate) fn take_text(&mut self, name: &str) -> Result<Option<String>, Problem> {
+    pub(super) fn take_text(&mut self, name: &str) -> Result<Option<String>, Problem> {
         let text = self.text(name)?;
         self.take_raw(name);
         Ok(text)
@@ -40,7 +40,7 @@ impl<'a> Fields<'a> {
 
     /// Takes a value out, which need not be there; `expected` says what it must be. `null` is not
     /// absent: a back end whose variable happens to be null must not address more than it meant to.
-    pub(crate) fn take_value<T: Deserialize<'a>>(
+    pub(super) fn take_value<T: Deserialize<'a>>(
         &mut self,
         name: &str,
         expected: &str,
@@ -53,14 +53,14 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a value out as it was written.
-    pub(crate) fn take_raw(&mut self, name: &str) -> Option<&'a RawValue> {
+    pub(super) fn take_raw(&mut self, name: &str) -> Option<&'a RawValue> {
         let at = self.0.iter().position(|(other, _)| other == name)?;
         Some(self.0.remove(at).1)
     }
 
     /// Takes an object out, which must be there. Its fields are named with the object's own name
     /// before them: `to.user`.
-    pub(crate) fn take_object(&mut self, name: &str) -> Result<Self, Problem> {
+    pub(super) fn take_object(&mut self, name: &str) -> Result<Self, Problem> {
         let json = self.take_raw(name).ok_or_else(|| missing(name))?;
         if !json.get().starts_with('{') {
             return Err(Problem::new(400, "bad_request", format!("{name} must be an object")));
@@ -76,7 +76,7 @@ impl<'a> Fields<'a> {
 
     /// Makes sure that there are none but these. It comes before they are taken, so that a field
     /// that is not in the table can't be read.
-    pub(crate) fn only(self, known: &[Field]) -> Result<Self, Problem> {
+    pub(super) fn only(self, known: &[Field]) -> Result<Self, Problem> {
         let is_known = |name: &str| known.iter().any(|field| field.name == name);
         if let Some((other, _)) = self.0.iter().find(|(name, _)| !is_known(name)) {
             return Err(unknown(other, known));
@@ -86,12 +86,12 @@ impl<'a> Fields<'a> {
 
     /// Makes sure that nothing is left: what is in the table was taken. `known` are the fields that
     /// there can be.
-    pub(crate) fn end(&self, known: &[Field]) -> Result<(), Problem> {
+    pub(super) fn end(&self, known: &[Field]) -> Result<(), Problem> {
         self.names().next().map_or(Ok(()), |other| Err(unknown(other, known)))
     }
 
     /// Looks at a text, which need not be there.
-    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Problem> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, Problem> {
         let Some(json) = self.get(name) else { return Ok(None) };
         match serde_json::from_str(json.get()) {
             Ok(text) => Ok(Some(text)),
@@ -106,14 +106,14 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a string out as JSON, which must be there: it may hold half of a surrogate pair.
-    pub(crate) fn take_string(&mut self, name: &str) -> Result<&'a str, Problem> {
+    pub(super) fn take_string(&mut self, name: &str) -> Result<&'a str, Problem> {
         let json = self.string(name)?;
         self.take_raw(name);
         json.ok_or_else(|| missing(name))
     }
 
     /// The same of one that stays, and need not be there.
-    pub(crate) fn string(&self, name: &str) -> Result<Option<&'a str>, Problem> {
+    pub(super) fn string(&self, name: &str) -> Result<Option<&'a str>, Problem> {
         match self.get(name).map(RawValue::get) {
             Some(json) if !json.starts_with('"') => {
                 Err(Problem::new(400, "bad_request", format!("{name} must be a string")))
@@ -123,12 +123,12 @@ impl<'a> Fields<'a> {
     }
 
     /// Looks at a text, which must be there.
-    pub(crate) fn needed_text(&self, name: &str) -> Result<String, Problem> {
+    pub(super) fn needed_text(&self, name: &str) -> Result<String, Problem> {
         self.text(name)?.ok_or_else(|| missing(name))
     }
 
     /// Looks at a number above zero, which need not be there.
-    pub(crate) fn positive(&self, name: &str) -> Result<Option<u64>, Problem> {
+    pub(super) fn positive(&self, name: &str) -> Result<Option<u64>, Problem> {
         let Some(json) = self.get(name) else { return Ok(None) };
         match serde_json::from_str(json.get()) {
             Ok(number @ 1..) => Ok(Some(number)),
@@ -140,23 +140,27 @@ impl<'a> Fields<'a> {
     }
 
     /// Makes sure that there is a value of this name.
-    pub(crate) fn needed(&self, name: &str) -> Result<(), Problem> {
+    pub(super) fn needed(&self, name: &str) -> Result<(), Problem> {
         self.get(name).map(drop).ok_or_else(|| missing(name))
     }
 
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| &**name)
     }
 
     /// What clients get of what is left: one object, redacted as what it is, in which no string
     /// holds half of a surrogate pair.
-    pub(crate) fn payload(&self, rules: &Rules, kind: PayloadKind) -> Result<Bytes, Problem> {
+    pub(super) fn payload(
+        &self,
+        redact: &impl Redact,
+        kind: RunEventKind,
+    ) -> Result<Bytes, Problem> {
         let (payload, _) = self.payload_around("");
-        Ok(boxed(&mend(&rules.redact(kind, &payload)?)))
+        Ok(boxed(&mend(&redact.redact(kind, &payload)?)))
     }
 
     /// What is left as it was written, and where in it the value of a field is.
-    pub(crate) fn payload_around(&self, name: &str) -> (String, Option<Range<usize>>) {
+    pub(super) fn payload_around(&self, name: &str) -> (String, Option<Range<usize>>) {
         let (mut payload, mut place) = (String::from("{"), None);
         for (field, json) in &self.0 {
             if payload.len() > 1 {
@@ -180,7 +184,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Boxed: spare capacity would be memory that no bound counts.
-pub(crate) fn boxed(json: &str) -> Bytes {
+pub(super) fn boxed(json: &str) -> Bytes {
     Bytes::from(Box::<[u8]>::from(json.as_bytes()))
 }
 
@@ -196,7 +200,7 @@ fn unknown(name: &str, known: &[Field]) -> Problem {
     Problem::new(400, "bad_request", message)
 }
 
-pub(crate) fn missing(name: &str) -> Problem {
+pub(super) fn missing(name: &str) -> Problem {
     Problem::new(400, "bad_request", format!("{name} is missing"))
 }
 
@@ -234,9 +238,10 @@ const MOST: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use super::super::form::Shape;
     use super::super::json_body::parse;
+    use super::super::redact::Unchanged;
     use super::*;
-    use crate::admin::call::Shape;
 
     fn named(name: &'static str) -> Field {
         Field::optional(name, Shape::Any, "")
@@ -248,7 +253,7 @@ mod tests {
         let mut fields: Fields<'_> = parse(body).unwrap();
         assert_eq!(fields.take("user").unwrap(), "a");
         assert_eq!(fields.text("text").unwrap().as_deref(), Some("\0"));
-        let payload = fields.payload(&Rules::default(), PayloadKind::Result).unwrap();
+        let payload = fields.payload(&Unchanged, RunEventKind::Completed).unwrap();
         assert_eq!(payload, r#"{"n":1E2,"a\"b":{"x": [1, 2]},"text":"\u0000"}"#);
         assert!(fields.needed("n").is_ok() && fields.needed("user").is_err());
         assert!(fields.needed_text("n").is_err() && fields.take("user").is_err());

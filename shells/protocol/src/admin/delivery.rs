@@ -1,9 +1,9 @@
 //! What became of something that was sent, as the answers of the admin port say it.
 
 use headcount::{Delivery, Position};
-use headcount_protocol::epoch::show_epoch;
 
-use crate::admin::call::{Field, Form, Shape};
+use super::form::{Field, Form, Shape};
+use crate::epoch::show_epoch;
 
 const STORED: Field = Field::needed("stored", Shape::AtLeast(0), "Logs that it was appended to.");
 const POSITIONS: Field =
@@ -19,7 +19,7 @@ const SENT: &str = "Connections that get it now unless they leave first.";
 const DEFERRED: &str = "Connections that are behind, and get it or a gap in turn.";
 
 /// What became of something about a run.
-pub(crate) static TOLD: Form = Form::open(&[
+pub static TOLD: Form = Form::open(&[
     Field::needed("sent", Shape::AtLeast(0), SENT),
     Field::needed("deferred", Shape::AtLeast(0), DEFERRED),
     STORED,
@@ -28,7 +28,7 @@ pub(crate) static TOLD: Form = Form::open(&[
 ]);
 
 /// What became of a publish.
-pub(crate) static PUBLISHED: Form = Form::open(&[
+pub static PUBLISHED: Form = Form::open(&[
     Field::optional("sent", Shape::AtLeast(0), SENT),
     Field::optional("deferred", Shape::AtLeast(0), DEFERRED),
     Field::optional("addressed", Shape::AtLeast(0), "To everyone only: open connections."),
@@ -39,15 +39,22 @@ pub(crate) static PUBLISHED: Form = Form::open(&[
 .with_one_of(&[&["sent", "deferred"], &["addressed"]]);
 
 /// What the registry said, with nothing borrowed.
-pub(crate) struct Outcome {
-    live: u32,
-    behind: u32,
-    full: bool,
-    positions: Vec<Position>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Connections that get it now.
+    pub live: u32,
+    /// Connections that get it, or a gap, in turn.
+    pub behind: u32,
+    /// It was not taken.
+    pub full: bool,
+    /// Where it was appended.
+    pub positions: Vec<Position>,
 }
 
 impl Outcome {
-    pub(crate) fn new(delivery: &Delivery) -> Self {
+    /// Takes down what the registry said.
+    #[must_use]
+    pub fn new(delivery: &Delivery) -> Self {
         Self {
             live: delivery.live,
             behind: delivery.behind,
@@ -58,7 +65,8 @@ impl Outcome {
 
     /// The answer for an announcement to everyone: who gets it is decided later, one slice of the
     /// connections after the other.
-    pub(crate) fn announced(&self) -> String {
+    #[must_use]
+    pub fn announced(&self) -> String {
         let addressed = if self.full { 0 } else { self.live + self.behind };
         let answer = PUBLISHED
             .write()
@@ -69,7 +77,8 @@ impl Outcome {
     }
 
     /// The answer, of the form [`TOLD`] or [`PUBLISHED`]; all positions are in streams of this name.
-    pub(crate) fn json(&self, form: &'static Form, stream: &str) -> String {
+    #[must_use]
+    pub fn json(&self, form: &'static Form, stream: &str) -> String {
         let positions: Vec<String> = self
             .positions
             .iter()

@@ -6,10 +6,7 @@
 //! in everything else it is U+FFFD at once.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::ops::Range;
-
-use headcount::{Registry, RunEvent, RunId, UserId};
 
 /// The escape of a character that could not be read; as long as that of a half.
 const REPLACEMENT: &str = "\\ufffd";
@@ -17,7 +14,7 @@ const REPLACEMENT: &str = "\\ufffd";
 const LENGTH: usize = 6;
 
 /// JSON text in which no string holds half of a pair: each is U+FFFD. The rest stays as it was.
-pub(crate) fn mend(json: &str) -> Cow<'_, str> {
+pub(super) fn mend(json: &str) -> Cow<'_, str> {
     let mut mended = Cow::Borrowed(json);
     for (place, _) in halves(json) {
         mended.to_mut().replace_range(place..place + LENGTH, REPLACEMENT);
@@ -27,7 +24,7 @@ pub(crate) fn mend(json: &str) -> Cow<'_, str> {
 
 /// One string of a text that goes on in the next, as JSON: with the half that waited before it, and
 /// without the half that is to wait after it.
-pub(crate) fn join<'a>(waited: Option<u16>, json: &'a str) -> (Cow<'a, str>, Option<u16>) {
+pub(super) fn join<'a>(waited: Option<u16>, json: &'a str) -> (Cow<'a, str>, Option<u16>) {
     const EMPTY: &str = "\"\"";
     if json == EMPTY {
         return (json.into(), waited);
@@ -83,70 +80,13 @@ fn escaped(json: &str, place: Range<usize>) -> Option<u16> {
     u16::from_str_radix(json.get(place)?.strip_prefix("\\u")?, 16).ok()
 }
 
-/// The halves that wait, of all open runs: at most one of each run's text and one of its thoughts.
-#[derive(Default)]
-pub(crate) struct Waiting {
-    by_run: HashMap<(UserId, RunId), Halves>,
-}
-
 /// What waits of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Halves {
-    pub(crate) text: Option<u16>,
-    pub(crate) thought: Option<u16>,
-}
-
-impl Waiting {
-    pub(crate) fn of(&self, user: &UserId, run: &RunId) -> Halves {
-        // Runs for which nothing waits are the rule, and their names need not be copied.
-        if self.by_run.is_empty() {
-            return Halves::default();
-        }
-        self.by_run.get(&(user.clone(), run.clone())).copied().unwrap_or_default()
-    }
-
-    /// What waits from now on.
-    pub(crate) fn set(
-        &mut self,
-        registry: &mut Registry,
-        user: &UserId,
-        run: &RunId,
-        halves: Halves,
-    ) {
-        if halves == Halves::default() {
-            if !self.by_run.is_empty() {
-                self.by_run.remove(&(user.clone(), run.clone()));
-            }
-            return;
-        }
-        // The registry ends runs by itself, and this table is not told.
-        if self.by_run.len() >= 64 + 2 * registry.stats().runs as usize {
-            self.by_run.retain(|(user, run), _| is_open(registry, user, run));
-        }
-        self.by_run.insert((user.clone(), run.clone()), halves);
-    }
-}
-
-fn is_open(registry: &mut Registry, user: &UserId, run: &RunId) -> bool {
-    registry.user(user).explain_run(run).is_some_and(|run| run.ended.is_none())
-}
-
-/// Whether the run could end with this event, so that nothing goes on in its text.
-pub(crate) fn ends(
-    registry: &mut Registry,
-    user: &UserId,
-    run: &RunId,
-    event: &RunEvent<'_>,
-) -> bool {
-    let run = registry.user(user).explain_run(run);
-    run.is_some_and(|run| {
-        run.ended.is_none()
-            && match event {
-                RunEvent::Completed(_) => run.calls.is_empty(),
-                RunEvent::Failed(_) | RunEvent::Cancelled(_) => true,
-                _ => false,
-            }
-    })
+pub struct Halves {
+    /// The first half that ended the text.
+    pub text: Option<u16>,
+    /// The first half that ended the thoughts.
+    pub thought: Option<u16>,
 }
 
 #[cfg(test)]

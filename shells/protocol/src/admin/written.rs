@@ -1,15 +1,14 @@
 //! Answers are written by the forms that the document has of them.
 
-use headcount_protocol::json::{Object, array};
-
-use super::call::{Form, Shape};
+use super::form::{Form, Shape};
+use crate::json::{Object, array};
 
 /// The JSON of an answer, under construction.
 ///
 /// A build with debug assertions, which all tests use, panics for a field that the form does not have, or
 /// has with another shape, and at the end for one that must be there and is not. So the document can't
 /// say anything else than the code that answers.
-pub(crate) struct Written {
+pub struct Written {
     form: &'static Form,
     object: Object,
     /// The places of the fields that were written, one bit each.
@@ -18,13 +17,16 @@ pub(crate) struct Written {
 
 impl Form {
     /// Begins an answer of this form.
-    pub(crate) fn write(&'static self) -> Written {
+    #[must_use]
+    pub fn write(&'static self) -> Written {
         Written { form: self, object: Object::new(), seen: 0 }
     }
 }
 
 impl Written {
-    pub(crate) fn number(mut self, name: &str, value: u64) -> Self {
+    /// A whole number.
+    #[must_use]
+    pub fn number(mut self, name: &str, value: u64) -> Self {
         self.note(name, |shape| match shape {
             Shape::AtLeast(least) => value >= least,
             Shape::Between(least, most) => (least..=most).contains(&value),
@@ -33,7 +35,9 @@ impl Written {
         Self { object: self.object.number(name, value), ..self }
     }
 
-    pub(crate) fn text(mut self, name: &str, value: &str) -> Self {
+    /// A text.
+    #[must_use]
+    pub fn text(mut self, name: &str, value: &str) -> Self {
         self.note(name, |shape| match shape {
             Shape::Text | Shape::Id => true,
             Shape::Exactly(text) => value == text,
@@ -43,7 +47,9 @@ impl Written {
         Self { object: self.object.text(name, value), ..self }
     }
 
-    pub(crate) fn flag(mut self, name: &str, value: bool) -> Self {
+    /// `true` or `false`.
+    #[must_use]
+    pub fn flag(mut self, name: &str, value: bool) -> Self {
         self.note(name, |shape| match shape {
             Shape::Flag => true,
             Shape::Yes => value,
@@ -53,18 +59,22 @@ impl Written {
     }
 
     /// An array whose entries are JSON already: texts, or objects that their own form has written.
-    pub(crate) fn list(mut self, name: &str, entries: &[String]) -> Self {
+    #[must_use]
+    pub fn list(mut self, name: &str, entries: &[String]) -> Self {
         self.note(name, |shape| matches!(shape, Shape::List(_) | Shape::Texts));
         Self { object: self.object.raw(name, &array(entries)), ..self }
     }
 
     /// JSON of which the document does not say what is in it.
-    pub(crate) fn json(mut self, name: &str, json: &str) -> Self {
+    #[must_use]
+    pub fn json(mut self, name: &str, json: &str) -> Self {
         self.note(name, |shape| matches!(shape, Shape::Plain | Shape::Any));
         Self { object: self.object.raw(name, json), ..self }
     }
 
-    pub(crate) fn end(self) -> String {
+    /// The answer.
+    #[must_use]
+    pub fn end(self) -> String {
         if cfg!(debug_assertions) {
             let has = |at: usize| self.seen >> at & 1 == 1;
             let fields = self.form.fields.iter().enumerate();
@@ -101,7 +111,7 @@ impl Written {
 mod tests {
     use std::panic::catch_unwind;
 
-    use super::super::call::Field;
+    use super::super::form::Field;
     use super::*;
 
     static FORM: Form = Form::open(&[

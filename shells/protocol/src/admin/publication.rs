@@ -3,17 +3,17 @@
 use std::borrow::Cow;
 
 use headcount::{Class, Key};
-use headcount_protocol::problem::{Problem, why};
 use serde_json::value::RawValue;
 
-use super::address::{Audience, TO_FIELD};
+use super::audience::{Audience, TO_FIELD};
 use super::fields::{Fields, missing};
+use super::form::{Field, Form, Shape};
 use super::json_body;
 use super::surrogates::mend;
-use crate::admin::call::{Field, Form, Shape};
+use crate::problem::{Problem, why};
 
 /// The body of a publish.
-pub(crate) static FORM: Form = Form::closed(&[
+pub static FORM: Form = Form::closed(&[
     TO_FIELD,
     Field::needed("data", Shape::Any, "What clients get, as it is written here."),
     Field::optional(
@@ -30,15 +30,21 @@ pub(crate) static FORM: Form = Form::closed(&[
 
 /// A message and its audience.
 #[derive(Debug)]
-pub(crate) struct Publication {
-    pub(crate) audience: Audience,
+pub struct Publication {
+    /// Its audience.
+    pub audience: Audience,
     /// JSON as it was written, but for halves of surrogate pairs.
-    pub(crate) data: Box<RawValue>,
-    pub(crate) class: Class,
+    pub data: Box<RawValue>,
+    /// What is dropped first when there is no room or no time for all.
+    pub class: Class,
 }
 
 impl Publication {
-    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+    /// Understands a body.
+    ///
+    /// # Errors
+    /// What is wrong with it: 400.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
         let mut body = json_body::parse::<Fields<'_>>(text)?.only(FORM.fields)?;
         let audience = Audience::take(&mut body)?;
         let data = body.take_raw("data").ok_or_else(|| missing("data"))?;

@@ -8,17 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headcount::{RunEvent, RunEventKind, UserId};
-use headcount_protocol::problem::Problem;
-use headcount_protocol::run_events;
-use headcount_redaction::PayloadKind;
 
-use super::address::parse_user;
+use super::audience::parse_user;
 use super::fields::{Fields, boxed};
+use super::form::{Field, Form, Shape};
 use super::json_body;
-use super::redaction::Rules;
-use super::surrogates;
-use super::surrogates::Halves;
-use crate::admin::call::{Field, Form, Shape};
+use super::redact::Redact;
+use super::surrogates::{self, Halves};
+use crate::problem::Problem;
+use crate::run_events;
 
 const USER: Field = Field::needed("user", Shape::Id, "Whose run it is.");
 const CALL_FIELD: Field =
@@ -41,7 +39,7 @@ const TEXT: Form = Form::closed(&[
 ]);
 
 /// The body, of each kind. Where one is open, the other fields are for the clients.
-pub(crate) static FORMS: [Form; KINDS.len() + 1] = [
+pub static FORMS: [Form; KINDS.len() + 1] = [
     Form::open(&[
         USER,
         of(RunEventKind::Thinking),
@@ -80,8 +78,9 @@ const KINDS: [RunEventKind; 7] = [
 
 /// A report, understood.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Report {
-    pub(crate) user: UserId,
+pub struct Report {
+    /// Whose run it is.
+    pub user: UserId,
     said: Said,
 }
 
@@ -100,29 +99,53 @@ enum Said {
 
 /// An event with nothing borrowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ReportedEvent {
+pub enum ReportedEvent {
+    /// `agent_thinking`, with its payload.
     Thinking(Bytes),
-    ToolExecuting { call: String, expect: Option<Duration>, payload: Bytes },
-    ToolCompleted { call: String, payload: Bytes },
+    /// `tool_executing`.
+    ToolExecuting {
+        /// The call, by its name in the run.
+        call: String,
+        /// How long it is expected to take.
+        expect: Option<Duration>,
+        /// Its payload.
+        payload: Bytes,
+    },
+    /// `tool_completed`.
+    ToolCompleted {
+        /// The call, by its name in the run.
+        call: String,
+        /// Its payload.
+        payload: Bytes,
+    },
+    /// `progress`, with its payload.
     Progress(Bytes),
+    /// `text`: a delta.
     Text(String),
+    /// `agent_completed`, with its payload.
     Completed(Bytes),
+    /// `agent_failed`, with its payload.
     Failed(Bytes),
+    /// `agent_cancelled`, with its payload.
     Cancelled(Bytes),
 }
 
 impl Report {
-    /// Its payload is what clients get by these rules. A text is left alone: it comes in pieces, of
+    /// Its payload is what clients get as it is redacted. A text is left alone: it comes in pieces, of
     /// which none is a whole word, and is what the agent says to the user.
-    pub(crate) fn parse(text: &str, rules: &Rules) -> Result<Self, Problem> {
+    ///
+    /// # Errors
+    /// What is wrong with it: 400.
+    pub fn parse(text: &str, redact: &impl Redact) -> Result<Self, Problem> {
         let mut fields: Fields<'_> = json_body::parse(text)?;
         let user = parse_user("user", &fields.take("user")?)?;
         let name = fields.take("event")?;
-        Ok(Self { user, said: Said::read(&name, &mut fields, rules)? })
+        Ok(Self { user, said: Said::read(&name, &mut fields, redact)? })
     }
 
     /// The event that it is after those halves of characters, and the halves that wait after it.
-    pub(crate) fn after(&self, waiting: Halves) -> (ReportedEvent, Halves) {
+    #[must_use]
+    pub fn after(&self, waiting: Halves) -> (ReportedEvent, Halves) {
         match &self.said {
             Said::Text(json) => {
                 let (json, text) = surrogates::join(waiting.text, json);
@@ -146,7 +169,9 @@ impl Report {
 }
 
 impl ReportedEvent {
-    pub(crate) fn event(&self) -> RunEvent<'_> {
+    /// The same as the registry takes it.
+    #[must_use]
+    pub fn event(&self) -> RunEvent<'_> {
         match self {
             Self::Thinking(payload) => RunEvent::Thinking(payload.clone()),
             Self::ToolExecuting { call, expect, payload } => {
@@ -165,7 +190,7 @@ impl ReportedEvent {
 }
 
 impl Said {
-    fn read(name: &str, fields: &mut Fields<'_>, rules: &Rules) -> Result<Self, Problem> {
+    fn read(name: &str, fields: &mut Fields<'_>, redact: &impl Redact) -> Result<Self, Problem> {
         if name == run_events::TEXT {
             let delta = fields.take_string("delta")?;
             // Deltas are joined with their neighbours: nothing else of them could be.
@@ -181,14 +206,14 @@ impl Said {
         if kind == RunEventKind::Thinking {
             fields.string("text")?;
             let (payload, text) = fields.payload_around("text");
-            let redacted = match rules.redact(redacted_as(kind), &payload)? {
+            let redacted = match redact.redact(kind, &payload)? {
                 Cow::Owned(json) => json,
                 Cow::Borrowed(_) => return Ok(Self::Thought { payload, text }),
             };
             let (payload, text) = json_body::parse::<Fields<'_>>(&redacted)?.payload_around("text");
             return Ok(Self::Thought { payload, text });
         }
-        let payload = fields.payload(rules, redacted_as(kind))?;
+        let payload = fields.payload(redact, kind)?;
         Ok(Self::Whole(match kind {
             RunEventKind::ToolExecuting => {
                 fields.needed_text("tool")?;
@@ -214,23 +239,14 @@ impl Said {
     }
 }
 
-/// What the payload of an event is to redaction.
-const fn redacted_as(kind: RunEventKind) -> PayloadKind {
-    match kind {
-        RunEventKind::Thinking => PayloadKind::Thinking,
-        RunEventKind::ToolExecuting => PayloadKind::Parameters,
-        RunEventKind::Failed | RunEventKind::Cancelled => PayloadKind::Error,
-        _ => PayloadKind::Result,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::redact::Unchanged;
     use super::*;
 
     fn read(rest: &str) -> Result<ReportedEvent, u16> {
         let body = format!("{{\"user\":\"u\",{rest}}}");
-        let report = Report::parse(&body, &Rules::default()).map_err(|problem| problem.status())?;
+        let report = Report::parse(&body, &Unchanged).map_err(|problem| problem.status())?;
         Ok(report.after(Halves::default()).0)
     }
 
@@ -328,7 +344,7 @@ mod tests {
         ] {
             assert_eq!(read(rest), Err(400), "{rest}");
         }
-        let nobody = Report::parse(r#"{"event":"agent_cancelled"}"#, &Rules::default());
+        let nobody = Report::parse(r#"{"event":"agent_cancelled"}"#, &Unchanged);
         assert_eq!(nobody.unwrap_err().status(), 400);
     }
 }

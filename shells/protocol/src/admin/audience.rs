@@ -1,14 +1,14 @@
 //! The audience of a request: its `to`.
 
-use headcount::{ConnId, Registry, RoomId, RunId, SessionId, Target, ThreadId, UserId};
-use headcount_protocol::handles::{self, Named};
-use headcount_protocol::problem::Problem;
+use headcount::{ConnId, RoomId, RunId, SessionId, ThreadId, UserId};
 
 use super::fields::Fields;
-use crate::admin::call::{Field, Form, Shape};
+use super::form::{Field, Form, Shape};
+use crate::handles::{self, Named};
+use crate::problem::Problem;
 
 /// `to`: which fields it has, and which of them go together.
-pub(crate) static TO: Form = Form::closed(&[
+pub static TO: Form = Form::closed(&[
     Field::optional("to.user", Shape::Id, "A user: all sessions that they have."),
     Field::optional("to.thread", Shape::Id, "One session of the user, by its thread."),
     Field::optional("to.run", Shape::Id, "The session of the user that this run is in."),
@@ -26,23 +26,28 @@ pub(crate) static TO: Form = Form::closed(&[
 ]);
 
 /// The field of a body that names its audience.
-pub(crate) const TO_FIELD: Field = Field::needed("to", Shape::Nested(&TO), "Exactly one audience.");
+pub const TO_FIELD: Field = Field::needed("to", Shape::Nested(&TO), "Exactly one audience.");
 
 /// `to`, understood: exactly one audience.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Audience {
+pub enum Audience {
+    /// All sessions that a user has.
     User(UserId),
+    /// One session.
     Session(UserId, ThreadId),
     /// The session that a run is in.
     Run(UserId, RunId),
+    /// One connection.
     Conn(Named<ConnId>),
+    /// The members of a room.
     Room(RoomId),
+    /// Every connection.
     Everyone,
 }
 
 impl Audience {
     /// Takes `to` out of a body: exactly one of the documented objects.
-    pub(crate) fn take(body: &mut Fields<'_>) -> Result<Self, Problem> {
+    pub(super) fn take(body: &mut Fields<'_>) -> Result<Self, Problem> {
         let mut to = body.take_object("to")?.only(TO.fields)?;
         let [user, thread, run, connection, room] =
             ["to.user", "to.thread", "to.run", "to.connection", "to.room"];
@@ -76,11 +81,9 @@ impl Audience {
             )),
         }
     }
-}
 
-impl Audience {
     /// The fields of `to`, for the audit.
-    pub(crate) fn names(&self) -> Vec<(&'static str, String)> {
+    pub fn names(&self) -> Vec<(&'static str, String)> {
         let user = |user: &UserId| ("user", user.as_str().to_owned());
         match self {
             Self::User(of) => vec![user(of)],
@@ -93,40 +96,46 @@ impl Audience {
             Self::Everyone => vec![("everyone", "true".to_owned())],
         }
     }
-
-    /// The target in the registry; `None`: there is no such session or run, or a connection of another
-    /// process is meant.
-    pub(crate) fn target(&self, registry: &mut Registry) -> Option<Target<'_>> {
-        Some(match self {
-            Self::User(user) => Target::User(user),
-            Self::Session(user, thread) => Target::Session(registry.session(user, thread)?),
-            Self::Run(user, run) => Target::Session(registry.user(user).explain_run(run)?.session),
-            Self::Conn(conn) => Target::Conn(conn.of(registry.config().instance())?),
-            Self::Room(room) => Target::Room(room),
-            Self::Everyone => Target::Everyone,
-        })
-    }
 }
 
-pub(crate) fn parse_user(place: &str, user: &str) -> Result<UserId, Problem> {
+/// Understands the name of a user; `place` is where it stands.
+///
+/// # Errors
+/// What is wrong with it: 400.
+pub fn parse_user(place: &str, user: &str) -> Result<UserId, Problem> {
     UserId::new(user).map_err(|error| Problem::id(place, error))
 }
 
-pub(crate) fn parse_thread(place: &str, thread: &str) -> Result<ThreadId, Problem> {
+/// The same for a thread.
+///
+/// # Errors
+/// What is wrong with it: 400.
+pub(super) fn parse_thread(place: &str, thread: &str) -> Result<ThreadId, Problem> {
     ThreadId::new(thread).map_err(|error| Problem::id(place, error))
 }
 
-pub(crate) fn parse_run(place: &str, run: &str) -> Result<RunId, Problem> {
+/// The same for a run.
+///
+/// # Errors
+/// What is wrong with it: 400.
+pub fn parse_run(place: &str, run: &str) -> Result<RunId, Problem> {
     RunId::new(run).map_err(|error| Problem::id(place, error))
 }
 
-pub(crate) fn parse_room(place: &str, room: &str) -> Result<RoomId, Problem> {
+/// The same for a room.
+///
+/// # Errors
+/// What is wrong with it: 400.
+pub(super) fn parse_room(place: &str, room: &str) -> Result<RoomId, Problem> {
     RoomId::new(room).map_err(|error| Problem::id(place, error))
 }
 
 /// Reads a connection as the welcome frame named it. A connection that has ended is not an error here:
 /// the registry does not find it later.
-pub(crate) fn parse_connection(place: &str, connection: &str) -> Result<Named<ConnId>, Problem> {
+///
+/// # Errors
+/// What is wrong with it: 400.
+pub fn parse_connection(place: &str, connection: &str) -> Result<Named<ConnId>, Problem> {
     handles::parse_connection(connection).ok_or_else(|| {
         Problem::new(
             400,
@@ -139,7 +148,10 @@ pub(crate) fn parse_connection(place: &str, connection: &str) -> Result<Named<Co
 }
 
 /// The same for a session, as an explanation named it.
-pub(crate) fn parse_session(place: &str, session: &str) -> Result<Named<SessionId>, Problem> {
+///
+/// # Errors
+/// What is wrong with it: 400.
+pub fn parse_session(place: &str, session: &str) -> Result<Named<SessionId>, Problem> {
     handles::parse_session(session).ok_or_else(|| {
         Problem::new(400, "bad_id", format!("{place}: not a session that this server names"))
     })
