@@ -5,8 +5,8 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use headcount::{
-    Action, Class, Config, ConnId, Ended, Inbound, Key, Message, Position, Principal,
-    Registry, Resume, RoomId, RunEvent, RunId, Target, ThreadId, Timestamp, UserId, Within,
+    Action, Class, Config, ConnId, Ended, Inbound, Key, Message, Position, Principal, Registry,
+    Resume, RoomId, RunEvent, RunId, Target, ThreadId, Timestamp, UserId, Within,
 };
 
 use crate::counting::live_bytes;

@@ -4,7 +4,7 @@ use headcount::{Position, RoomId, ThreadId};
 use headcount_protocol::client_frames::{self, Ask, Auth};
 use headcount_protocol::handles::parse_connection;
 use headcount_protocol::secret::Secret;
-use headcount_protocol::server_frames;
+use headcount_protocol::server_frames::{self, Frame};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
@@ -19,7 +19,11 @@ pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
         assert_eq!(parsed.as_ref().err().map(|wrong| wrong.code), Some("bad_json"));
     }
     let request = match &parsed {
-        Ok(frame) => frame.request,
+        Ok(frame) => {
+            let written = frame.json();
+            assert_eq!(client_frames::parse(&written).as_ref(), Ok(frame), "{written}");
+            frame.request
+        }
         Err(wrong) => {
             let length = wrong.message.len();
             assert!((1..=LONGEST_SENTENCE).contains(&length), "{length} bytes: {}", wrong.message);
@@ -137,6 +141,9 @@ fn is_error_frame(wrong: &client_frames::Misunderstood<'_>) {
     // A lone surrogate in it is the client's own, and comes back as it was.
     let request = wrong.request.filter(|json| serde_json::from_str::<Value>(json).is_ok());
     let frame = server_frames::error(wrong.code, &wrong.message, request);
+    let read = server_frames::parse(&frame);
+    let Ok(Frame::Error { code, message, request: echoed }) = read else { panic!("{read:?}") };
+    assert_eq!((&*code, &*message, echoed), (wrong.code, &*wrong.message, request));
     let frame: Value = serde_json::from_str(&frame).expect("JSON");
     assert_eq!((&frame["type"], &frame["code"]), (&"error".into(), &wrong.code.into()));
     assert_eq!(frame["message"], wrong.message);

@@ -1,14 +1,15 @@
-//! The frames that clients send.
+//! The frames that clients send, understood and written.
 
 use headcount::{ConnId, Position, RoomId, ThreadId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::epoch::parse_epoch;
-use crate::handles::{Named, parse_connection};
+use crate::epoch::{parse_epoch, show_epoch};
+use crate::handles::{Named, parse_connection, show_connection};
+use crate::json::Object;
 use crate::problem::why;
 use crate::secret::Secret;
-use crate::server_frames::SESSION;
+use crate::server_frames::{SESSION, room_stream};
 
 /// The longest `id` that is sent back, in bytes of JSON.
 const MAX_REQUEST_BYTES: usize = 256;
@@ -122,6 +123,51 @@ pub fn parse(text: &str) -> Result<Frame<'_>, Misunderstood<'_>> {
     match fields.ask() {
         Ok(ask) => Ok(Frame { request, ask }),
         Err((code, message)) => Err(Misunderstood { code, message, request }),
+    }
+}
+
+impl Frame<'_> {
+    /// The text message that says it.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let frame = match &self.ask {
+            Ask::Join { room, since } => {
+                place(Object::frame("join").text("room", room.as_str()), *since)
+            }
+            Ask::Leave { room } => Object::frame("leave").text("room", room.as_str()),
+            Ask::Ack { room, offset } => {
+                let stream = room.as_ref().map_or_else(|| SESSION.to_owned(), room_stream);
+                Object::frame("ack").text("stream", &stream).number("offset", *offset)
+            }
+            Ask::Ping => Object::frame("ping"),
+            Ask::Auth(Auth { token, thread, since, previous }) => {
+                let mut frame = Object::frame("auth").text("token", token.reveal());
+                if let Some(thread) = thread {
+                    frame = frame.text("thread", thread.as_str());
+                }
+                frame = place(frame, *since);
+                match previous {
+                    Some(Named { instance, handle }) => {
+                        frame.text("previous", &show_connection(*instance, *handle))
+                    }
+                    None => frame,
+                }
+            }
+            Ask::Refresh { token } => Object::frame("refresh").text("token", token.reveal()),
+        };
+        match self.request {
+            Some(id) => frame.raw("id", id).end(),
+            None => frame.end(),
+        }
+    }
+}
+
+fn place(frame: Object, since: Option<Position>) -> Object {
+    match since {
+        Some(Position { epoch, offset }) => {
+            frame.text("epoch", &show_epoch(epoch)).number("offset", offset)
+        }
+        None => frame,
     }
 }
 

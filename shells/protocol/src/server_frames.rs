@@ -1,7 +1,9 @@
-//! The frames that clients receive.
+//! The frames that clients receive, written and understood.
 //!
 //! Frames are put together as text: the application's data is JSON already when it arrives, and is
 //! copied into the event that carries it without being read again.
+
+mod received;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,6 +12,8 @@ use headcount::{JoinError, Position, Recovered, RoomId, StreamRef, Who, shown};
 
 use crate::epoch::show_epoch;
 use crate::json::{Object, millis};
+
+pub use received::{Event, EventOfRun, Frame, Stream, Unreadable, Welcome, parse};
 
 /// The name of the stream of a session.
 pub const SESSION: &str = "session";
