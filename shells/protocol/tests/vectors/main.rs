@@ -1,5 +1,7 @@
 //! The golden vectors: what is decoded is what they say, and what is encoded is their text.
 
+mod admin_answers;
+mod admin_bodies;
 mod client_frames;
 mod close_codes;
 mod server_frames;
