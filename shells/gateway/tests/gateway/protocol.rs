@@ -2,19 +2,37 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use headcount_protocol::{client_frames, server_frames};
 use serde_json::Value;
 
 use crate::common::{Client, Server};
 
 const PAGE: &str = include_str!("../../../../docs/protocol.md");
 
-/// The frames of the examples below a heading.
-fn examples(heading: &str) -> Vec<Value> {
+/// The lines of the examples below a heading.
+fn lines(heading: &str) -> impl Iterator<Item = &'static str> {
     let (_, section) = PAGE.split_once(&format!("\n## {heading}\n")).expect(heading);
     let section = section.split("\n## ").next().unwrap();
-    let (_, block) = section.split_once("Examples:\n\n```json\n").expect(heading);
+    let (_, block) = section.split_once("```json\n").expect(heading);
     let (block, _) = block.split_once("```").unwrap();
-    block.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    block.lines()
+}
+
+/// The frames of the examples below a heading.
+fn examples(heading: &str) -> Vec<Value> {
+    lines(heading).map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+#[test]
+fn the_crate_of_the_wire_has_the_documented_frames() {
+    for line in lines("What the server sends").chain(lines("Agent runs")) {
+        let frame = server_frames::parse(line).expect(line);
+        assert!(!matches!(frame, server_frames::Frame::Other(_)), "{line}");
+    }
+    for line in lines("What a client sends") {
+        let frame = client_frames::parse(line).expect(line);
+        assert_eq!(frame.json(), line);
+    }
 }
 
 /// Which fields frames have, by their types: each variant once.

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use headcount_protocol::server_frames::{self, Frame};
 use serde_json::Value;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Request;
@@ -317,11 +318,16 @@ impl Client {
         }
     }
 
-    /// The next frame.
+    /// The next frame, which the crate of the wire must understand as clients in Rust would.
     pub(crate) fn next(&mut self) -> Value {
         loop {
             match self.read() {
-                Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
+                Message::Text(text) => {
+                    let text = text.as_str();
+                    let understood = server_frames::parse(text).expect(text);
+                    assert!(!matches!(understood, Frame::Other(_)), "{text}");
+                    return serde_json::from_str(text).unwrap();
+                }
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("{other:?}"),
             }
