@@ -5,8 +5,8 @@
 //!
 //! A client sends and gets JSON in text messages. [`client_frames`] writes what it sends, and
 //! [`server_frames::parse`] understands what it gets. The first frame is a
-//! [`Welcome`](server_frames::Welcome); fields and frames that are not known are ignored. [`close_codes`] says
-//! what to do after a close.
+//! [`Welcome`](server_frames::Welcome). Fields and frames that are not known are ignored. [`close_codes`]
+//! says what to do after a close.
 //!
 //! ```
 //! use headcount::{Position, RoomId};
@@ -48,7 +48,7 @@
 //! | bodies and answers of the admin port | [`admin`] |
 //! | refusals | [`problem`] |
 //!
-//! What is decided about a request, and what the registry makes of it, is no matter of this crate.
+//! The gateway decides about a request, and the registry about its effect: neither is a matter of this crate.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -64,3 +64,8 @@ pub mod problem;
 pub mod run_events;
 pub mod secret;
 pub mod server_frames;
+
+/// Compiles the README's Rust.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -148,7 +148,7 @@ const fn recovery(recovered: Recovered) -> &'static str {
     match recovered {
         Recovered::Fresh => "fresh",
         Recovered::All => "all",
-        // Whatever else there will be: a client that does not know it must not trust its copy.
+        // A word that a client does not know says that it must not trust its copy.
         _ => "gap",
     }
 }

@@ -101,7 +101,7 @@ impl Audience {
 /// Understands the name of a user; `place` is where it stands.
 ///
 /// # Errors
-/// What is wrong with it: 400.
+/// 400 if it is not understood.
 pub fn parse_user(place: &str, user: &str) -> Result<UserId, Problem> {
     UserId::new(user).map_err(|error| Problem::id(place, error))
 }
@@ -109,7 +109,7 @@ pub fn parse_user(place: &str, user: &str) -> Result<UserId, Problem> {
 /// The same for a thread.
 ///
 /// # Errors
-/// What is wrong with it: 400.
+/// 400 if it is not understood.
 pub(super) fn parse_thread(place: &str, thread: &str) -> Result<ThreadId, Problem> {
     ThreadId::new(thread).map_err(|error| Problem::id(place, error))
 }
@@ -117,7 +117,7 @@ pub(super) fn parse_thread(place: &str, thread: &str) -> Result<ThreadId, Proble
 /// The same for a run.
 ///
 /// # Errors
-/// What is wrong with it: 400.
+/// 400 if it is not understood.
 pub fn parse_run(place: &str, run: &str) -> Result<RunId, Problem> {
     RunId::new(run).map_err(|error| Problem::id(place, error))
 }
@@ -125,7 +125,7 @@ pub fn parse_run(place: &str, run: &str) -> Result<RunId, Problem> {
 /// The same for a room.
 ///
 /// # Errors
-/// What is wrong with it: 400.
+/// 400 if it is not understood.
 pub(super) fn parse_room(place: &str, room: &str) -> Result<RoomId, Problem> {
     RoomId::new(room).map_err(|error| Problem::id(place, error))
 }
@@ -134,7 +134,7 @@ pub(super) fn parse_room(place: &str, room: &str) -> Result<RoomId, Problem> {
 /// the registry does not find it later.
 ///
 /// # Errors
-/// What is wrong with it: 400.
+/// 400 if it is not understood.
 pub fn parse_connection(place: &str, connection: &str) -> Result<Named<ConnId>, Problem> {
     handles::parse_connection(connection).ok_or_else(|| {
         Problem::new(
@@ -150,7 +150,7 @@ pub fn parse_connection(place: &str, connection: &str) -> Result<Named<ConnId>, 
 /// The same for a session, as an explanation named it.
 ///
 /// # Errors
-/// What is wrong with it: 400.
+/// 400 if it is not understood.
 pub fn parse_session(place: &str, session: &str) -> Result<Named<SessionId>, Problem> {
     handles::parse_session(session).ok_or_else(|| {
         Problem::new(400, "bad_id", format!("{place}: not a session that this server names"))

@@ -37,7 +37,7 @@ pub static CANCELLED: Form = Form::open(&[
 /// Understands a body: the deadline, if it has one.
 ///
 /// # Errors
-/// What is wrong with it: 400.
+/// 400 if it is not understood.
 pub fn parse(text: &str) -> Result<Option<Duration>, Problem> {
     let mut body = json_body::parse::<Fields<'_>>(json_body::or_empty(text))?.only(FORM.fields)?;
     let deadline = body.take_value("deadline_ms", "a whole number of milliseconds")?;

@@ -54,7 +54,7 @@ impl Membership {
     /// Understands a body.
     ///
     /// # Errors
-    /// What is wrong with it: 400.
+    /// 400 if it is not understood.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let mut body = json_body::parse::<Fields<'_>>(text)?.only(FORM.fields)?;
         let (user, connection) = (body.take_text("user")?, body.take_text("connection")?);

@@ -37,7 +37,7 @@ impl Opening {
     /// Understands a body.
     ///
     /// # Errors
-    /// What is wrong with it: 400.
+    /// 400 if it is not understood.
     pub fn parse(text: &str, redact: &impl Redact) -> Result<Self, Problem> {
         let mut fields: Fields<'_> = json_body::parse(text)?;
         let user = parse_user("user", &fields.take("user")?)?;

@@ -43,7 +43,7 @@ impl Publication {
     /// Understands a body.
     ///
     /// # Errors
-    /// What is wrong with it: 400.
+    /// 400 if it is not understood.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let mut body = json_body::parse::<Fields<'_>>(text)?.only(FORM.fields)?;
         let audience = Audience::take(&mut body)?;

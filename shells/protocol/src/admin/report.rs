@@ -135,7 +135,7 @@ impl Report {
     /// which none is a whole word, and is what the agent says to the user.
     ///
     /// # Errors
-    /// What is wrong with it: 400.
+    /// 400 if it is not understood.
     pub fn parse(text: &str, redact: &impl Redact) -> Result<Self, Problem> {
         let mut fields: Fields<'_> = json_body::parse(text)?;
         let user = parse_user("user", &fields.take("user")?)?;

@@ -222,7 +222,7 @@ struct Run {
 
 /// Understands one text message.
 ///
-/// Fields and frames that it does not know are ignored, as the protocol asks for: later versions may add both.
+/// Fields and frames that it does not know are ignored: later versions may add both.
 ///
 /// # Errors
 /// The first field that is not understood. A client can't go on with such a connection.

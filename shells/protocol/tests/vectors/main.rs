@@ -1,4 +1,4 @@
-//! The golden vectors: what is decoded is what they say, and what is encoded is their text.
+//! The decoders give the fields of the golden vectors, and the encoders write their texts.
 
 mod admin_answers;
 mod admin_bodies;
