@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use headcount_protocol::problem::Problem;
 
-use super::verifier::MAX_TOKEN_BYTES;
+/// The longest token, in bytes. A request head holds 32 KiB by default, and a session has no use for
+/// more claims.
+pub(crate) const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// Why a token is refused. No variant keeps anything of the token but the name of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TokenError {
     /// It is no JWT in the compact form. The word says what is wrong.
     Malformed(&'static str),
-    /// It is longer than 8 KiB.
+    /// It is longer than [`MAX_TOKEN_BYTES`].
     TooLong,
     /// Its header names an algorithm that no key has, such as `none`.
     Algorithm,

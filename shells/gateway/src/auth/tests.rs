@@ -11,9 +11,10 @@ use jsonwebtoken::{Algorithm as Jwt, EncodingKey, Header, crypto, encode};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::error::MAX_TOKEN_BYTES;
 use super::error::TokenError;
 use super::keys::MAX_KEYS;
-use super::verifier::{MAX_TOKEN_BYTES, Verifier};
+use super::verifier::Verifier;
 use super::*;
 
 const SECRET: &[u8] = b"a secret of the tests, long enough for HS256";

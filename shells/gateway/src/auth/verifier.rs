@@ -8,12 +8,8 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::claims::{Claims, RawClaims};
-use super::error::TokenError;
+use super::error::{MAX_TOKEN_BYTES, TokenError};
 use super::keys::KeySet;
-
-/// The longest token, in bytes. A request head holds 32 KiB by default, and a session has no use for
-/// more claims.
-pub(crate) const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// What tokens are checked against.
 #[derive(Clone, Debug)]
