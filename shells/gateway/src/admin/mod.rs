@@ -28,10 +28,9 @@ use headcount_protocol::problem::Problem;
 use tokio::sync::{Notify, oneshot};
 
 use crate::network::sites::Sites;
-use crate::telemetry::counters::Counters;
+use crate::telemetry::counters::{self, Counters};
 use crate::telemetry::fault;
 use crate::telemetry::log::Log;
-use crate::telemetry::refusals;
 use call::{Answer, Body, Call};
 use calls::page::Page;
 pub(crate) use calls::reload::Reload;
@@ -193,7 +192,7 @@ pub(crate) fn run(
     runtime.block_on(async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tokio::spawn(reload::on_hang_up(state.clone(), hang_ups));
-        tokio::spawn(refusals::summarize(Arc::clone(&state.0.counters)));
+        tokio::spawn(counters::summarize(Arc::clone(&state.0.counters)));
         match server::serve(
             listener,
             routes::router(state),

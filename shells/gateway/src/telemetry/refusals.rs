@@ -1,18 +1,8 @@
-//! Clients and calls that were not admitted, by reason: for the metrics, and for a line of the
-//! log each second.
+//! Clients and calls that were not admitted, by reason.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use tokio::time::{MissedTickBehavior, interval};
-use tracing::info;
-
-use super::counters::Counters;
-
-/// How often the log says what was refused, at most.
-const EVERY: Duration = Duration::from_secs(1);
+use std::sync::{Mutex, PoisonError};
 
 /// Reasons that are told apart. There are fewer; the bound is for mistakes of this program.
 const REASONS: usize = 64;
@@ -39,29 +29,8 @@ impl Refusals {
     }
 }
 
-/// Says each second what was refused in it, if anything was. Never ends.
-pub(crate) async fn summarize(counters: Arc<Counters>) {
-    // Empty, and not what is counted by now: a client may be refused before this task first runs.
-    let (mut told, mut told_of_calls) = (BTreeMap::new(), BTreeMap::new());
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let counts = counters.refusals.by_reason();
-        if let Some((refused, reasons)) = difference(&told, &counts) {
-            info!(refused, %reasons, "clients were not admitted");
-        }
-        told = counts;
-        let counts = counters.admin_refusals.by_reason();
-        if let Some((refused, reasons)) = difference(&told_of_calls, &counts) {
-            info!(refused, %reasons, "calls of the admin port were refused");
-        }
-        told_of_calls = counts;
-    }
-}
-
 /// How many there were since, and of which reasons: `a=1 b=2`. `None`: there were none.
-fn difference(
+pub(super) fn difference(
     before: &BTreeMap<String, u64>,
     now: &BTreeMap<String, u64>,
 ) -> Option<(u64, String)> {
