@@ -39,6 +39,7 @@ pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
                 ("tool_completed", Some(call.to_owned()), Some(payload))
             }
             RunEvent::Progress(payload) => ("progress", None, Some(payload)),
+            RunEvent::Interrupted(_) => panic!("no body reports it: {event:?}"),
             RunEvent::Delta { text: delta, .. } => ("text", Some(delta.to_owned()), None),
             RunEvent::Completed(payload) => ("agent_completed", None, Some(payload)),
             RunEvent::Failed(payload) => ("agent_failed", None, Some(payload)),

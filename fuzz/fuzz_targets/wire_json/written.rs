@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headcount::{
-    Config, Position, Principal, Recovered, Registry, Resume, RoomId, RunEventKind, RunFact,
+    Config, Part, Position, Principal, Recovered, Registry, Resume, RoomId, RunEventKind, RunFact,
     RunFailure, RunId, RunText, StreamRef, ThreadId, Timestamp, UserId,
 };
 use headcount_protocol::anchor::Anchor;
@@ -109,7 +109,7 @@ fn of_run(run: &RunId, agent: &str, position: Position, data: &Value, at: Timest
     let failed = value(out);
     assert_eq!(failed, expected("agent_failed", &failed["data"]));
     assert!(failed["data"]["error"].is_string());
-    let said = RunText { run, agent, at, text: agent };
+    let said = RunText { run, agent, at, part: Part::TEXT, text: agent };
     let mut out = Vec::new();
     run_events::text("session", position, &said, anchor, &mut out);
     assert_eq!(value(out), expected("text", &json!({"delta": agent})));
