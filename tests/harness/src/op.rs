@@ -3,205 +3,358 @@
 //! Operands are small numbers that resolve modulo what has been seen so far, handles that died long
 //! ago and handles that never were included. Every sequence of operations is a valid history.
 
-/// One step of a history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-#[cfg_attr(feature = "history", derive(serde::Serialize, serde::Deserialize))]
-pub enum Op {
-    /// A socket was accepted.
-    Reserve {
-        /// From which of a few sources; `None` if that is not known.
-        source: Option<u8>,
-    },
-    /// A socket was accepted and is somebody at once: `Reserve` without a source and `Connect` in one.
-    Arrive(Arrival),
-    /// A socket that is upgraded and known already arrives.
-    Admit(Arrival),
-    /// A socket was upgraded without credentials.
-    Upgraded {
-        /// Which.
-        conn: Pick,
-    },
-    /// A socket becomes somebody.
-    Connect {
-        /// Which.
-        conn: Pick,
-        /// Who.
-        arrival: Arrival,
-    },
-    /// Something came in.
-    Message {
-        /// On which connection.
-        conn: Pick,
-        /// What.
-        kind: Incoming,
-    },
-    /// The same comes in again and again, at once.
-    Chatter {
-        /// On which connection.
-        conn: Pick,
-        /// What.
-        kind: Incoming,
-        /// How often; eight times as often if it takes an eighth of a token.
-        #[cfg_attr(feature = "arbitrary", arbitrary(with = few))]
-        count: u8,
-    },
-    /// The kernel took bytes.
-    Flushed {
-        /// Of which connection.
-        conn: Pick,
-        /// How many.
-        how: Flush,
-    },
-    /// The kernel took everything of everybody.
-    FlushAll,
-    /// The socket has ended.
-    Disconnect {
-        /// Which.
-        conn: Pick,
-    },
-    /// Credentials are renewed.
-    Refresh {
-        /// Whose.
-        conn: Pick,
-        /// When they expire, as in [`Arrival::expiry`].
-        expiry: Option<u8>,
-    },
-    /// A user's credentials are void.
-    Revoke {
-        /// Whose.
-        user: u8,
-    },
-    /// The server is about to stop.
-    Drain {
-        /// The time that it has, in tenths of a second; `None` for what the configuration says.
-        deadline: Option<u8>,
-    },
-    /// It does not stop after all.
-    CancelDrain,
-    /// Other limits and times hold, or it is only asked what they would do.
-    Reload {
-        /// Which of 256 configurations, as in [`settings::after`](crate::settings::after).
-        choice: u8,
-        /// Whether it is only asked.
-        dry_run: bool,
-    },
-    /// Deadlines pass, one after the other, while everything is polled and flushed.
-    Live {
-        /// How many.
-        #[cfg_attr(feature = "arbitrary", arbitrary(with = few))]
-        deadlines: u8,
-    },
-    /// Deadlines act, until none is due.
-    Tick,
-    /// Time passes, and nothing else happens.
-    Advance(Advance),
-    /// The next call carries a stamp that is late.
-    Skew {
-        /// By so many milliseconds.
-        millis: u8,
-    },
-    /// The application sends.
-    Send {
-        /// Whom to.
-        to: To,
-        /// One of the lengths at which something changes; below 6, nine times as many bytes.
-        size: u8,
-        /// What becomes of it when there is no room.
-        class: Class,
-        /// Who does not get it.
-        except: Option<Pick>,
-        /// Whether it is text.
-        text: bool,
-    },
-    /// The application answers.
-    Reply {
-        /// Whom.
-        conn: Pick,
-        /// As in [`Op::Send`].
-        size: u8,
-    },
-    /// A connection joins a room.
-    Join {
-        /// Which.
-        conn: Pick,
-        /// Which room.
-        room: u8,
-        /// What its client claims to have seen of the room.
-        since: Since,
-    },
-    /// A client says what it has dealt with.
-    Acknowledge {
-        /// On which connection.
-        conn: Pick,
-        /// Of a room's stream; `None` for its session's.
-        room: Option<u8>,
-        /// Up to where; what it was handed, if it does not say.
-        upto: Since,
-    },
-    /// Something is said in a room, some of its members are handed it perhaps, and all of them leave, one
-    /// after the other.
-    Vacate {
-        /// Which room. If it is odd, polls go on until one of them was handed it.
-        room: u8,
-    },
-    /// A connection leaves a room.
-    Leave {
-        /// Which.
-        conn: Pick,
-        /// Which room.
-        room: u8,
-    },
-    /// The application closes.
-    Close {
-        /// Whom.
-        to: To,
-        /// Why: one of [`CloseReason::ALL`](headcount::CloseReason::ALL).
-        reason: u8,
-    },
-    /// An agent begins a run in a session, which need not be there yet.
-    OpenRun {
-        /// Whose.
-        user: u8,
-        /// In which thread.
-        thread: u8,
-        /// Under which name.
-        run: u8,
-        /// The size of its first event, as in [`Op::Send`], and the length of the agent's name.
-        size: u8,
-    },
-    /// Something happens in a run.
-    RunEvent {
-        /// Whose, where `run` is 200 or above.
-        user: u8,
-        /// Below 200 one of those that are remembered, as long as there is any; otherwise one of this
-        /// user and name.
-        run: u8,
-        /// What.
-        event: RunReport,
-    },
-    /// The agent of such a run talks, and one action is polled after each piece.
-    Talk {
-        /// Which run, as in [`Op::RunEvent`].
-        run: u8,
-        /// In how many pieces.
-        #[cfg_attr(feature = "arbitrary", arbitrary(with = few))]
-        pieces: u8,
-        /// How much each, as in [`RunReport::Text`].
-        size: u8,
-    },
-    /// Actions are polled.
-    Poll {
-        /// At most so many.
-        count: u8,
-    },
-    /// Actions are polled until there is none.
-    PollAll,
-    /// Notices are polled.
-    Notices {
-        /// At most so many.
-        count: u8,
-    },
+use super::simpler::{Simpler, plain, with};
+
+plain! {
+    /// One step of a history.
+    pub enum Op {
+        /// A socket was accepted.
+        Reserve {
+            /// From which of a few sources; `None` if that is not known.
+            source: Option<u8>,
+        },
+        /// A socket was accepted and is somebody at once: `Reserve` without a source and `Connect` in one.
+        Arrive(0 arrival: Arrival),
+        /// A socket that is upgraded and known already arrives.
+        Admit(0 arrival: Arrival) => Self::Arrive(arrival),
+        /// A socket was upgraded without credentials.
+        Upgraded {
+            /// Which.
+            conn: Pick,
+        },
+        /// A socket becomes somebody.
+        Connect {
+            /// Which.
+            conn: Pick,
+            /// Who.
+            arrival: Arrival,
+        },
+        /// Something came in.
+        Message {
+            /// On which connection.
+            conn: Pick,
+            /// What.
+            kind: Incoming,
+        },
+        /// The same comes in again and again, at once.
+        Chatter {
+            /// On which connection.
+            conn: Pick,
+            /// What.
+            kind: Incoming,
+            /// How often; eight times as often if it takes an eighth of a token.
+            #[cfg_attr(feature = "arbitrary", arbitrary(with = few))]
+            count: u8,
+        },
+        /// The kernel took bytes.
+        Flushed {
+            /// Of which connection.
+            conn: Pick,
+            /// How many.
+            how: Flush,
+        },
+        /// The kernel took everything of everybody.
+        FlushAll,
+        /// The socket has ended.
+        Disconnect {
+            /// Which.
+            conn: Pick,
+        },
+        /// Credentials are renewed.
+        Refresh {
+            /// Whose.
+            conn: Pick,
+            /// When they expire, as in [`Arrival::expiry`].
+            expiry: Option<u8>,
+        },
+        /// A user's credentials are void.
+        Revoke {
+            /// Whose.
+            user: u8,
+        },
+        /// The server is about to stop.
+        Drain {
+            /// The time that it has, in tenths of a second; `None` for what the configuration says.
+            deadline: Option<u8>,
+        },
+        /// It does not stop after all.
+        CancelDrain,
+        /// Other limits and times hold, or it is only asked what they would do.
+        Reload {
+            /// Which of 256 configurations, as in [`settings::after`](crate::settings::after).
+            choice: u8,
+            /// Whether it is only asked.
+            dry_run: bool,
+        },
+        /// Deadlines pass, one after the other, while everything is polled and flushed.
+        Live {
+            /// How many.
+            #[cfg_attr(feature = "arbitrary", arbitrary(with = few))]
+            deadlines: u8,
+        },
+        /// Deadlines act, until none is due.
+        Tick,
+        /// Time passes, and nothing else happens.
+        Advance(0 advance: Advance),
+        /// The next call carries a stamp that is late.
+        Skew {
+            /// By so many milliseconds.
+            millis: u8,
+        },
+        /// The application sends.
+        Send {
+            /// Whom to.
+            to: To,
+            /// One of the lengths at which something changes; below 6, nine times as many bytes.
+            size: u8,
+            /// What becomes of it when there is no room.
+            class: Class,
+            /// Who does not get it.
+            except: Option<Pick>,
+            /// Whether it is text.
+            text: bool,
+        },
+        /// The application answers.
+        Reply {
+            /// Whom.
+            conn: Pick,
+            /// As in [`Op::Send`].
+            size: u8,
+        },
+        /// A connection joins a room.
+        Join {
+            /// Which.
+            conn: Pick,
+            /// Which room.
+            room: u8,
+            /// What its client claims to have seen of the room.
+            since: Since,
+        },
+        /// A client says what it has dealt with.
+        Acknowledge {
+            /// On which connection.
+            conn: Pick,
+            /// Of a room's stream; `None` for its session's.
+            room: Option<u8>,
+            /// Up to where; what it was handed, if it does not say.
+            upto: Since,
+        },
+        /// Something is said in a room, some of its members are handed it perhaps, and all of them leave,
+        /// one after the other.
+        Vacate {
+            /// Which room. If it is odd, polls go on until one of them was handed it.
+            room: u8,
+        },
+        /// A connection leaves a room.
+        Leave {
+            /// Which.
+            conn: Pick,
+            /// Which room.
+            room: u8,
+        },
+        /// The application closes.
+        Close {
+            /// Whom.
+            to: To,
+            /// Why: one of [`CloseReason::ALL`](headcount::CloseReason::ALL).
+            reason: u8,
+        },
+        /// An agent begins a run in a session, which need not be there yet.
+        OpenRun {
+            /// Whose.
+            user: u8,
+            /// In which thread.
+            thread: u8,
+            /// Under which name.
+            run: u8,
+            /// The size of its first event, as in [`Op::Send`], and the length of the agent's name.
+            size: u8,
+        },
+        /// Something happens in a run.
+        RunEvent {
+            /// Whose, where `run` is 200 or above.
+            user: u8,
+            /// Below 200 one of those that are remembered, as long as there is any; otherwise one of this
+            /// user and name.
+            run: u8,
+            /// What.
+            event: RunReport,
+        },
+        /// The agent of such a run talks, and one action is polled after each piece.
+        Talk {
+            /// Which run, as in [`Op::RunEvent`].
+            run: u8,
+            /// In how many pieces.
+            #[cfg_attr(feature = "arbitrary", arbitrary(with = few))]
+            pieces: u8,
+            /// How much each, as in [`RunReport::Text`].
+            size: u8,
+        },
+        /// Actions are polled.
+        Poll {
+            /// At most so many.
+            count: u8,
+        } => Self::PollAll,
+        /// Actions are polled until there is none.
+        PollAll,
+        /// Notices are polled.
+        Notices {
+            /// At most so many.
+            count: u8,
+        },
+    }
+
+    /// Which handle, counted modulo how many there are.
+    pub enum Pick {
+        /// Of those whose `Cleanup` was not polled (of all, if there is none).
+        Known(0 number: u16),
+        /// Of those that are open (of `Known`, if there is none).
+        Open(0 number: u16) => Self::Known(number),
+        /// As `Known`, counted from the newest.
+        Newest(0 number: u16) => Self::Known(0),
+        /// Of all that were ever seen, and for every eighth a forged one: a known slot, a wrong serial.
+        Ever(0 number: u16) => Self::Known(number),
+    }
+
+    /// Whom a `Send` or a `Close` is for.
+    pub enum To {
+        /// One connection.
+        Conn(0 pick: Pick),
+        /// One session.
+        Session(0 pick: Pick),
+        /// All sessions of a user.
+        User(0 user: u8),
+        /// A room.
+        Room(0 room: u8),
+        /// All sessions of a user, by a call of the user's own.
+        Own(0 user: u8) => Self::User(user),
+        /// The session of this user and thread, by a call of the user's own.
+        Thread(0 user: u8, 1 thread: u8),
+        /// The session of this user's run, by a call of the user's own.
+        Run(0 user: u8, 1 run: u8),
+        /// Everyone.
+        Everyone,
+    }
+
+    /// What an application reports of a run. Sizes are as in [`Op::Send`], calls one of a few names.
+    pub enum RunReport {
+        /// The agent thinks.
+        Thinking(0 size: u8) => Self::Progress(size),
+        /// A tool call begins.
+        Executing {
+            /// Which.
+            call: u8,
+            /// The size of its payload.
+            size: u8,
+            /// How long it may take: so many tenths of `run.silence`, or for ever if it is 255; `None`
+            /// if it does not say.
+            expect: Option<u8>,
+        } => Self::Progress(size),
+        /// A tool call ends.
+        Executed {
+            /// Which.
+            call: u8,
+            /// The size of its payload.
+            size: u8,
+        } => Self::Progress(size),
+        /// The run gets on.
+        Progress(0 size: u8),
+        /// The agent talks: so many characters times five, modulo eight of them, and rarely many more.
+        Text(0 size: u8),
+        /// The run has a result.
+        Completed(0 size: u8),
+        /// It has none.
+        Failed(0 size: u8),
+        /// Somebody ended it.
+        Cancelled(0 size: u8),
+    }
+
+    /// What came in.
+    pub enum Incoming {
+        /// An empty data message.
+        Data,
+        /// A data message as large as it may be.
+        Largest => Self::Data,
+        /// One byte more.
+        TooLarge => Self::Data,
+        /// A byte, and no message is in progress after it.
+        Life => Self::Data,
+        /// A byte of a message in progress.
+        Piece => Self::Data,
+        /// Some 2,000 bytes of a message in progress.
+        Bulk => Self::Data,
+        /// A whole frame of a message that is not whole.
+        Fragment => Self::Data,
+        /// A ping.
+        Ping => Self::Data,
+        /// A pong.
+        Pong => Self::Data,
+    }
+
+    /// How much of what was handed out has been taken.
+    pub enum Flush {
+        /// All of it.
+        All,
+        /// Half of what is in flight.
+        Half => Self::All,
+        /// So many bytes more.
+        Some(0 some: u8) => Self::All,
+        /// The same total again.
+        Nothing => Self::All,
+        /// More than was ever handed out.
+        Beyond => Self::All,
+        /// Less than was reported before.
+        Backwards => Self::All,
+    }
+
+    /// How much time passes.
+    pub enum Advance {
+        /// So many nanoseconds times 7,919: rarely a whole millisecond.
+        Nanos(0 some: u8) => Self::Exactly,
+        /// So many milliseconds.
+        Millis(0 some: u8) => Self::Exactly,
+        /// To the nanosecond before the next deadline.
+        Before => Self::Exactly,
+        /// To the next deadline.
+        Exactly,
+        /// So many milliseconds past the next deadline.
+        Past(0 some: u8) => Self::Exactly,
+        /// So many times ten minutes: past everything, several times over.
+        Far(0 some: u8) => Self::Exactly,
+        /// So many times 60 days: past what 32 bits of milliseconds can count.
+        Ages(0 some: u8) => Self::Exactly,
+    }
+
+    /// What becomes of a message when there is no room for all of them.
+    pub enum Class {
+        /// It is told as lost.
+        Critical,
+        /// The newest of one of a few keys counts.
+        Latest(0 key: u8) => Self::Critical,
+        /// It is passed over.
+        Droppable => Self::Critical,
+    }
+
+    /// Which position a client claims to have seen.
+    pub enum Since {
+        /// It claims none.
+        Fresh,
+        /// At a connect it has a predecessor and claims none, as
+        /// [`Resume::takeover`](headcount::Resume::takeover); elsewhere an epoch that no stream has.
+        Unseen => Self::Fresh,
+        /// The head of the stream.
+        Head => Self::Fresh,
+        /// So many entries before it.
+        Behind(0 some: u8) => Self::Fresh,
+        /// So many entries after it.
+        Beyond(0 some: u8) => Self::Fresh,
+        /// An epoch of another stream.
+        Foreign(0 some: u8) => Self::Fresh,
+        /// The first position of the epoch.
+        Zero => Self::Fresh,
+        /// The last that can be named.
+        Last => Self::Fresh,
+    }
 }
 
 /// Who comes, and what their client says.
@@ -227,180 +380,19 @@ pub struct Arrival {
     pub limit: Option<u8>,
 }
 
-/// Which handle, counted modulo how many there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-#[cfg_attr(feature = "history", derive(serde::Serialize, serde::Deserialize))]
-pub enum Pick {
-    /// Of those whose `Cleanup` was not polled (of all, if there is none).
-    Known(u16),
-    /// Of those that are open (of `Known`, if there is none).
-    Open(u16),
-    /// As `Known`, counted from the newest.
-    Newest(u16),
-    /// Of all that were ever seen, and for every eighth a forged one: a known slot, a wrong serial.
-    Ever(u16),
-}
-
-/// Whom a `Send` or a `Close` is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-#[cfg_attr(feature = "history", derive(serde::Serialize, serde::Deserialize))]
-pub enum To {
-    /// One connection.
-    Conn(Pick),
-    /// One session.
-    Session(Pick),
-    /// All sessions of a user.
-    User(u8),
-    /// A room.
-    Room(u8),
-    /// All sessions of a user, by a call of the user's own.
-    Own(u8),
-    /// The session of this user and thread, by a call of the user's own.
-    Thread(u8, u8),
-    /// The session of this user's run, by a call of the user's own.
-    Run(u8, u8),
-    /// Everyone.
-    Everyone,
-}
-
-/// What an application reports of a run. Sizes are as in [`Op::Send`], calls one of a few names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-#[cfg_attr(feature = "history", derive(serde::Serialize, serde::Deserialize))]
-pub enum RunReport {
-    /// The agent thinks.
-    Thinking(u8),
-    /// A tool call begins.
-    Executing {
-        /// Which.
-        call: u8,
-        /// The size of its payload.
-        size: u8,
-        /// How long it may take: so many tenths of `run.silence`, or for ever if it is 255; `None`
-        /// if it does not say.
-        expect: Option<u8>,
-    },
-    /// A tool call ends.
-    Executed {
-        /// Which.
-        call: u8,
-        /// The size of its payload.
-        size: u8,
-    },
-    /// The run gets on.
-    Progress(u8),
-    /// The agent talks: so many characters times five, modulo eight of them, and rarely many more.
-    Text(u8),
-    /// The run has a result.
-    Completed(u8),
-    /// It has none.
-    Failed(u8),
-    /// Somebody ended it.
-    Cancelled(u8),
-}
-
-/// What came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-#[cfg_attr(feature = "history", derive(serde::Serialize, serde::Deserialize))]
-pub enum Incoming {
-    /// An empty data message.
-    Data,
-    /// A data message as large as it may be.
-    Largest,
-    /// One byte more.
-    TooLarge,
-    /// A byte, and no message is in progress after it.
-    Life,
-    /// A byte of a message in progress.
-    Piece,
-    /// Some 2,000 bytes of a message in progress.
-    Bulk,
-    /// A whole frame of a message that is not whole.
-    Fragment,
-    /// A ping.
-    Ping,
-    /// A pong.
-    Pong,
-}
-
-/// How much of what was handed out has been taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-#[cfg_attr(feature = "history", derive(serde::Serialize, serde::Deserialize))]
-pub enum Flush {
-    /// All of it.
-    All,
-    /// Half of what is in flight.
-    Half,
-    /// So many bytes more.
-    Some(u8),
-    /// The same total again.
-    Nothing,
-    /// More than was ever handed out.
-    Beyond,
-    /// Less than was reported before.
-    Backwards,
-}
-
-/// How much time passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-#[cfg_attr(feature = "history", derive(serde::Serialize, serde::Deserialize))]
-pub enum Advance {
-    /// So many nanoseconds times 7,919: rarely a whole millisecond.
-    Nanos(u8),
-    /// So many milliseconds.
-    Millis(u8),
-    /// To the nanosecond before the next deadline.
-    Before,
-    /// To the next deadline.
-    Exactly,
-    /// So many milliseconds past the next deadline.
-    Past(u8),
-    /// So many times ten minutes: past everything, several times over.
-    Far(u8),
-    /// So many times 60 days: past what 32 bits of milliseconds can count.
-    Ages(u8),
-}
-
-/// What becomes of a message when there is no room for all of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-#[cfg_attr(feature = "history", derive(serde::Serialize, serde::Deserialize))]
-pub enum Class {
-    /// It is told as lost.
-    Critical,
-    /// The newest of one of a few keys counts.
-    Latest(u8),
-    /// It is passed over.
-    Droppable,
-}
-
-/// Which position a client claims to have seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-#[cfg_attr(feature = "history", derive(serde::Serialize, serde::Deserialize))]
-pub enum Since {
-    /// It claims none.
-    Fresh,
-    /// At a connect it has a predecessor and claims none, as
-    /// [`Resume::takeover`](headcount::Resume::takeover); elsewhere an epoch that no stream has.
-    Unseen,
-    /// The head of the stream.
-    Head,
-    /// So many entries before it.
-    Behind(u8),
-    /// So many entries after it.
-    Beyond(u8),
-    /// An epoch of another stream.
-    Foreign(u8),
-    /// The first position of the epoch.
-    Zero,
-    /// The last that can be named.
-    Last,
+impl Simpler for Arrival {
+    fn simpler(&self) -> Vec<Self> {
+        [
+            with(*self, |it| &mut it.label),
+            with(*self, |it| &mut it.previous),
+            with(*self, |it| &mut it.expiry),
+            with(*self, |it| &mut it.limit),
+            with(*self, |it| &mut it.resume),
+            with(*self, |it| &mut it.user),
+            with(*self, |it| &mut it.thread),
+        ]
+        .concat()
+    }
 }
 
 /// What is done so many times in one operation is done a few times, or little else is ever tried.

@@ -1,7 +1,5 @@
 //! What is simpler than an operation and may do as well, the simplest first.
 
-use super::op::{Advance, Arrival, Class, Flush, Incoming, Op, Pick, RunReport, Since, To};
-
 pub(crate) trait Simpler: Sized {
     /// Forms that are strictly simpler, so that taking them one after the other comes to an end.
     fn simpler(&self) -> Vec<Self>;
@@ -35,152 +33,56 @@ impl<T: Simpler> Simpler for Option<T> {
     }
 }
 
-/// The forms of one field, put in its place.
-fn with<T: Simpler, R>(field: &T, put: impl Fn(T) -> R) -> Vec<R> {
-    field.simpler().into_iter().map(put).collect()
+/// The forms of one field of `whole`, put in its place.
+pub(crate) fn with<T: Copy, F: Simpler>(whole: T, field: impl Fn(&mut T) -> &mut F) -> Vec<T> {
+    let put = |form| {
+        let mut simpler = whole;
+        *field(&mut simpler) = form;
+        simpler
+    };
+    field(&mut { whole }).simpler().into_iter().map(put).collect()
 }
 
-/// The forms of each variant: the one that is simpler in any case, if there is one, then those of one field
-/// after the other.
-macro_rules! forms {
-    ($type:ident { $($name:ident $fields:tt $(=> $simpler:expr)?),* $(,)? }) => {
+/// Declares enums of plain data. `=>` stands before the form that is simpler than a variant in any case; those
+/// of one field after the other follow. A field without a name is declared by its number, a name for that form
+/// to use, and its type.
+macro_rules! plain {
+    ($($(#[$outer:meta])* pub enum $type:ident {
+        $($(#[$inner:meta])* $variant:ident
+            $(($($number:tt $bound:ident: $unnamed:ty),+))?
+            $({ $($(#[$of_field:meta])* $field:ident: $named:ty,)+ })?
+            $(=> $simpler:expr)?,)+
+    })+) => {$(
+        $(#[$outer])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+        #[cfg_attr(feature = "history", derive(serde::Serialize, serde::Deserialize))]
+        pub enum $type {
+            $($(#[$inner])* $variant
+                $(($($unnamed),+))?
+                $({ $($(#[$of_field])* $field: $named,)+ })?,)+
+        }
+
         impl Simpler for $type {
+            #[allow(unused_variables, reason = "few variants have a form that uses their fields")]
             fn simpler(&self) -> Vec<Self> {
                 match *self {
-                    $(forms!(@pattern $type $name $fields) => {
-                        let simpler: Vec<Self> = vec![$($simpler)?];
-                        [simpler, forms!(@each $type $name $fields $fields)].concat()
-                    })*
+                    $(Self::$variant $(($($bound),+))? $({ $($field),+ })? => [
+                        vec![$($simpler)?],
+                        $($(plain!(@with self, $variant { $number }),)+)?
+                        $($(plain!(@with self, $variant { $field }),)+)?
+                    ]
+                    .concat(),)+
                 }
             }
         }
-    };
-    (@pattern $type:ident $name:ident ()) => { $type::$name };
-    (@pattern $type:ident $name:ident ($($field:ident),+)) => { $type::$name($($field),+) };
-    (@pattern $type:ident $name:ident { $($field:ident),+ }) => { $type::$name { $($field),+ } };
-    (@each $type:ident $name:ident () $all:tt) => { Vec::new() };
-    (@each $type:ident $name:ident ($($field:ident),+) $all:tt) => {
-        [$(with(&$field, |$field| forms!(@pattern $type $name $all))),+].concat()
-    };
-    (@each $type:ident $name:ident { $($field:ident),+ } $all:tt) => {
-        forms!(@each $type $name ($($field),+) $all)
+    )+};
+    (@with $whole:ident, $variant:ident { $field:tt }) => {
+        with(*$whole, |it| match it {
+            Self::$variant { $field: field, .. } => field,
+            _ => unreachable!("it has this field"),
+        })
     };
 }
 
-forms!(Pick {
-    Known(number),
-    Open(number) => Self::Known(number),
-    Newest(number) => Self::Known(0),
-    Ever(number) => Self::Known(number),
-});
-
-forms!(To {
-    Conn(pick),
-    Session(pick),
-    User(user),
-    Room(room),
-    Own(user) => Self::User(user),
-    Thread(user, thread),
-    Run(user, run),
-    Everyone(),
-});
-
-forms!(Class { Critical(), Latest(key) => Self::Critical, Droppable() => Self::Critical });
-
-forms!(Since {
-    Fresh(),
-    Unseen() => Self::Fresh,
-    Head() => Self::Fresh,
-    Zero() => Self::Fresh,
-    Last() => Self::Fresh,
-    Behind(some) => Self::Fresh,
-    Beyond(some) => Self::Fresh,
-    Foreign(some) => Self::Fresh,
-});
-
-forms!(Flush {
-    All(),
-    Some(some) => Self::All,
-    Half() => Self::All,
-    Nothing() => Self::All,
-    Beyond() => Self::All,
-    Backwards() => Self::All,
-});
-
-impl Simpler for Incoming {
-    fn simpler(&self) -> Vec<Self> {
-        if *self == Self::Data { Vec::new() } else { vec![Self::Data] }
-    }
-}
-
-forms!(Advance {
-    Exactly(),
-    Before() => Self::Exactly,
-    Nanos(some) => Self::Exactly,
-    Millis(some) => Self::Exactly,
-    Past(some) => Self::Exactly,
-    Far(some) => Self::Exactly,
-    Ages(some) => Self::Exactly,
-});
-
-forms!(RunReport {
-    Progress(size),
-    Thinking(size) => Self::Progress(size),
-    Text(size),
-    Completed(size),
-    Failed(size),
-    Cancelled(size),
-    Executing { call, size, expect } => Self::Progress(size),
-    Executed { call, size } => Self::Progress(size),
-});
-
-impl Simpler for Arrival {
-    fn simpler(&self) -> Vec<Self> {
-        let it = *self;
-        [
-            with(&it.label, |label| Self { label, ..it }),
-            with(&it.previous, |previous| Self { previous, ..it }),
-            with(&it.expiry, |expiry| Self { expiry, ..it }),
-            with(&it.limit, |limit| Self { limit, ..it }),
-            with(&it.resume, |resume| Self { resume, ..it }),
-            with(&it.user, |user| Self { user, ..it }),
-            with(&it.thread, |thread| Self { thread, ..it }),
-        ]
-        .concat()
-    }
-}
-
-forms!(Op {
-    FlushAll(),
-    CancelDrain(),
-    Tick(),
-    PollAll(),
-    Reserve { source },
-    Arrive(arrival),
-    Admit(arrival) => Self::Arrive(arrival),
-    Upgraded { conn },
-    Connect { conn, arrival },
-    Message { conn, kind },
-    Chatter { conn, kind, count },
-    Flushed { conn, how },
-    Disconnect { conn },
-    Refresh { conn, expiry },
-    Revoke { user },
-    Drain { deadline },
-    Reload { choice, dry_run },
-    Live { deadlines },
-    Advance(advance),
-    Skew { millis },
-    Send { to, size, class, except, text },
-    Reply { conn, size },
-    Join { conn, room, since },
-    Acknowledge { conn, room, upto },
-    Leave { conn, room },
-    Vacate { room },
-    Close { to, reason },
-    OpenRun { user, thread, run, size },
-    RunEvent { user, run, event },
-    Talk { run, pieces, size },
-    Poll { count } => Self::PollAll,
-    Notices { count },
-});
+pub(crate) use plain;
