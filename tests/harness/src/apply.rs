@@ -1,13 +1,17 @@
 //! One operation, done to the registry and to the model, and everything compared afterwards.
 
+use core::fmt::Debug;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use headcount::{ConnId, Inbound, Registry, Resume, RoomId, Timestamp, Within};
+use headcount::{
+    Class, ConnId, Inbound, Key, Message, Registry, Resume, RoomId, Target, Timestamp, UserScope,
+    Within,
+};
 
-use super::model::closing::Audience;
+use super::model::Model;
 use super::model::delivery::Delivered;
-use super::op::{Advance, Arrival, Class, Flush, Incoming, Op, Pick, RunReport, Since, To};
+use super::op::{self, Advance, Arrival, Flush, Incoming, Op, Pick, RunReport, Since, To};
 use super::seen::{Seen, Source};
 use super::settings;
 use super::world::World;
@@ -24,15 +28,14 @@ impl World {
             Op::Arrive(arrival) => {
                 if let Some(conn) = self.reserve(None)? {
                     self.compare()?;
-                    self.connect(conn, &arrival)?;
+                    self.come(Some(conn), &arrival)?;
                 }
             }
             Op::Admit(arrival) => self.come(None, &arrival)?,
-            Op::Connect { conn, arrival } => self.connect(self.conn(conn), &arrival)?,
+            Op::Connect { conn, arrival } => self.come(Some(self.conn(conn)), &arrival)?,
             Op::Upgraded { conn } => {
-                let (conn, stamp) = (self.conn(conn), self.stamp());
-                let got = self.registry.call(|it| it.upgraded(stamp, conn));
-                same("upgraded", &got, &self.model.upgraded(conn))?;
+                let conn = self.conn(conn);
+                self.both("upgraded", |it, at| it.upgraded(at, conn), |it| it.upgraded(conn))?;
             }
             Op::Message { conn, kind } => self.come_in(self.conn(conn), kind)?,
             Op::Chatter { conn, kind, count } => {
@@ -47,28 +50,23 @@ impl World {
             Op::FlushAll => self.flush_all()?,
             Op::Disconnect { conn } => self.disconnect(self.conn(conn))?,
             Op::Refresh { conn, expiry } => {
-                let (conn, stamp) = (self.conn(conn), self.stamp());
-                let expires = expiry.map(|number| self.expiry(number));
-                let got = self.registry.call(|it| it.refresh(stamp, conn, expires));
-                same("refresh", &got, &self.model.refresh(conn, expires))?;
+                let (conn, until) = (self.conn(conn), expiry.map(|number| self.expiry(number)));
+                let refresh = |it: &mut Registry, at| it.refresh(at, conn, until);
+                self.both("refresh", refresh, |it| it.refresh(conn, until))?;
             }
             Op::Revoke { user } => {
-                let (user, stamp) = (self.user(user), self.stamp());
-                let name = &self.names.users[usize::from(user)];
-                let got = self.registry.call(|it| it.revoke(stamp, name));
-                same("revoke", &got, &self.model.revoke(user))?;
+                let user = self.user(user);
+                let name = self.names.user(user).clone();
+                self.both("revoke", |it, at| it.revoke(at, &name), |it| it.revoke(user))?;
             }
             Op::Drain { deadline } => {
-                let stamp = self.stamp();
                 let deadline =
                     deadline.map(|tenths| Duration::from_millis(u64::from(tenths) * 100));
-                self.registry.call(|it| it.drain(stamp, deadline));
-                self.model.begin_drain(deadline);
+                let drain = |it: &mut Registry, at| it.drain(at, deadline);
+                self.both("drain", drain, |it| it.begin_drain(deadline))?;
             }
             Op::CancelDrain => {
-                let stamp = self.stamp();
-                let got = self.registry.call(|it| it.cancel_drain(stamp));
-                same("cancel_drain", &got, &self.model.cancel_drain())?;
+                self.both("cancel_drain", Registry::cancel_drain, Model::cancel_drain)?;
             }
             Op::Reload { choice, dry_run } => self.reload(choice, dry_run)?,
             Op::Live { deadlines } => {
@@ -88,11 +86,10 @@ impl World {
                 self.send((to, except), class, (size, text))?;
             }
             Op::Reply { conn, size } => {
-                let (conn, stamp) = (self.conn(conn), self.stamp());
-                let draft = self.draft(self.size(size), true, Class::Droppable, None);
-                self.registry.expect_payload(draft.len());
-                let got = self.registry.call(|it| it.reply(stamp, conn, draft.make()));
-                same("reply", &got, &self.model.reply(conn, &draft.message))?;
+                let (conn, payload) = (self.conn(conn), self.payload(self.size(size)));
+                let make = || Message::text(payload.clone()).class(Class::Droppable);
+                let reply = |it: &mut Registry, at| it.reply(at, conn, make());
+                self.both("reply", reply, |it| it.reply(conn, &make()))?;
             }
             Op::Join { conn, room, since } => {
                 let (conn, room, stamp) = (self.conn(conn), self.room(room), self.stamp());
@@ -105,11 +102,11 @@ impl World {
                 }
                 let epoch = got.map_or(0, |joined| joined.position.epoch);
                 let got = got.map(|joined| (joined.position, joined.recovered, joined.already));
-                same("join", &got, &self.model.join(conn, &room, since, epoch))?;
+                same!(got, self.model.join(conn, &room, since, epoch), "join");
             }
             Op::Leave { conn, room } => self.leave(self.conn(conn), &self.room(room))?,
             Op::Vacate { room } => {
-                self.send((To::Room(room), None), Class::Critical, (1, true))?;
+                self.send((To::Room(room), None), op::Class::Critical, (1, true))?;
                 let (room, polls) = (self.room(room), room % 2 == 1);
                 let source = Source::Room(room.clone());
                 self.compare()?;
@@ -122,12 +119,7 @@ impl World {
                 }
             }
             Op::Acknowledge { conn, room, upto } => self.acknowledge(conn, room, upto)?,
-            Op::Close { to, reason } => match to {
-                To::Own(user) | To::Thread(user, _) | To::Run(user, _) => {
-                    self.close_within(user, to, reason)?;
-                }
-                _ => self.close(&self.audience(to), reason)?,
-            },
+            Op::Close { to, reason } => self.close(to, reason)?,
             Op::OpenRun { user, thread, run, size } => self.open_run((user, thread), run, size)?,
             Op::RunEvent { user, run, event } => self.run_event(user, run, event)?,
             Op::Talk { run, pieces, size } => {
@@ -158,6 +150,36 @@ impl World {
         }
         self.compare()?;
         self.model.compare_survey(&self.registry, &self.names)
+    }
+
+    /// One call to the registry, and what the model does at the same instant: the answers are the same.
+    pub(crate) fn both<R: PartialEq + Debug>(
+        &mut self,
+        name: &str,
+        call: impl FnOnce(&mut Registry, Timestamp) -> R,
+        model: impl FnOnce(&mut Model) -> R,
+    ) -> Check {
+        let stamp = self.stamp();
+        let got = self.registry.call(|it| call(it, stamp));
+        same!(got, model(&mut self.model), "{name}");
+        Ok(())
+    }
+
+    /// Makes a call for an audience: one of a user's own, or one of the registry.
+    fn address<R>(
+        &mut self,
+        to: To,
+        own: impl FnOnce(UserScope<'_>, Within<'_>) -> R,
+        call: impl FnOnce(&mut Registry, Target<'_>) -> R,
+    ) -> R {
+        let (audience, names) = (self.audience(to), &self.names);
+        let (user, within) = match to {
+            To::Own(user) => (user, Within::Everywhere),
+            To::Thread(user, thread) => (user, Within::Thread(names.thread(thread))),
+            To::Run(user, run) => (user, Within::Run(names.run(run))),
+            _ => return self.registry.call(|it| call(it, Self::target(names, &audience))),
+        };
+        self.registry.call(|it| own(it.user(names.user(user)), within))
     }
 
     /// Everything that an operation may change is as the model says, and the registry agrees with
@@ -198,12 +220,8 @@ impl World {
             self.grammar.reserved(conn)?;
             self.conns.push(conn);
         }
-        same("reserve", &got, &self.model.reserve(source, got.ok()))?;
+        same!(got, self.model.reserve(source, got.ok()), "reserve");
         Ok(got.ok())
-    }
-
-    fn connect(&mut self, conn: ConnId, arrival: &Arrival) -> Check {
-        self.come(Some(conn), arrival)
     }
 
     /// A connection that was reserved, or one that is upgraded and known already, is to be admitted.
@@ -250,7 +268,7 @@ impl World {
     }
 
     fn come_in(&mut self, conn: ConnId, kind: Incoming) -> Check {
-        let (largest, stamp) = (self.model.config.message_bytes(), self.stamp());
+        let largest = self.model.config.message_bytes();
         let inbound = match kind {
             Incoming::Data => Inbound::Data { bytes: 0 },
             Incoming::Largest => Inbound::Data { bytes: largest },
@@ -262,8 +280,8 @@ impl World {
             Incoming::Ping => Inbound::Ping,
             Incoming::Pong => Inbound::Pong,
         };
-        let got = self.registry.call(|it| it.message(stamp, conn, inbound));
-        same("message", &got, &self.model.message(conn, inbound))
+        let message = |it: &mut Registry, at| it.message(at, conn, inbound);
+        self.both("message", message, |it| it.message(conn, inbound))
     }
 
     fn leave(&mut self, conn: ConnId, room: &RoomId) -> Check {
@@ -272,11 +290,11 @@ impl World {
         if got == Ok(true) {
             self.grammar.left(conn, &Source::Room(room.clone()));
         }
-        same("leave", &got, &self.model.leave(conn, room))
+        same!(got, self.model.leave(conn, room), "leave");
+        Ok(())
     }
 
     fn flush(&mut self, conn: ConnId, how: Flush) -> Check {
-        let stamp = self.stamp();
         let (flushed, handed) =
             self.model.conns.get(&conn).map_or((0, 0), |conn| (conn.flushed, conn.handed));
         let total = match how {
@@ -287,8 +305,8 @@ impl World {
             Flush::Beyond => handed.saturating_add(u64::MAX / 2),
             Flush::Backwards => flushed / 2,
         };
-        let got = self.registry.call(|it| it.flushed(stamp, conn, total));
-        same("flushed", &got, &self.model.flushed(conn, total))
+        let flushed = |it: &mut Registry, at| it.flushed(at, conn, total);
+        self.both("flushed", flushed, |it| it.flushed(conn, total))
     }
 
     pub(crate) fn flush_all(&mut self) -> Check {
@@ -302,20 +320,11 @@ impl World {
     }
 
     pub(crate) fn disconnect(&mut self, conn: ConnId) -> Check {
-        let stamp = self.stamp();
-        let got = self.registry.call(|it| it.disconnect(stamp, conn));
-        same("disconnect", &got, &self.model.disconnect(conn))
-    }
-
-    pub(crate) fn close(&mut self, audience: &Audience, reason: u8) -> Check {
-        let (stamp, reason) = (self.stamp(), Self::reason(reason));
-        let target = Self::target(&self.names, audience);
-        let got = self.registry.call(|it| it.close(stamp, target, reason));
-        same("close", &got, &self.model.close(audience, reason))
+        self.both("disconnect", |it, at| it.disconnect(at, conn), |it| it.disconnect(conn))
     }
 
     fn acknowledge(&mut self, conn: Pick, room: Option<u8>, upto: Since) -> Check {
-        let (conn, room, stamp) = (self.conn(conn), room.map(|room| self.room(room)), self.stamp());
+        let (conn, room) = (self.conn(conn), room.map(|room| self.room(room)));
         let source = match &room {
             Some(room) => Some(Source::Room(room.clone())),
             None => self.model.conns.get(&conn).and_then(|it| it.session()).map(Source::Session),
@@ -323,49 +332,62 @@ impl World {
         let stream = source.as_ref().and_then(|source| self.model.streams.get(source));
         let cursor = stream.and_then(|stream| stream.seat(conn)).map_or(0, |seat| seat.cursor);
         let offset = self.since(upto, source.as_ref()).map_or(cursor, |position| position.offset);
-        let got = self.registry.call(|it| it.acknowledge(stamp, conn, room.as_ref(), offset));
-        same("acknowledge", &got, &self.model.acknowledge(conn, room.as_ref(), offset))
+        let room = room.as_ref();
+        let acknowledge = |it: &mut Registry, at| it.acknowledge(at, conn, room, offset);
+        self.both("acknowledge", acknowledge, |it| it.acknowledge(conn, room, offset))
+    }
+
+    pub(crate) fn close(&mut self, to: To, reason: u8) -> Check {
+        let (audience, stamp, reason) = (self.audience(to), self.stamp(), Self::reason(reason));
+        let got = self.address(
+            to,
+            |mut it, within| it.close(stamp, within, reason),
+            |it, target| it.close(stamp, target, reason),
+        );
+        same!(got, self.model.close(&audience, reason), "close");
+        Ok(())
     }
 
     fn send(
         &mut self,
         (to, except): (To, Option<ConnId>),
-        class: Class,
+        class: op::Class,
         (size, text): (u8, bool),
     ) -> Check {
         let (audience, stamp) = (self.audience(to), self.stamp());
         let mut bytes = self.size(size);
-        if matches!(audience, Audience::Everyone) {
+        if to == To::Everyone {
             // Announcements have no position: the payload is all that tells them apart.
             bytes = bytes.max(8);
         }
-        let draft = self.draft(bytes, text, class, except);
-        self.registry.expect_payload(draft.len());
-        let got = match to {
-            To::Thread(user, thread) => {
-                let thread = self.names.threads[usize::from(self.thread(thread))].clone();
-                self.own(user, |mut it| it.send(stamp, Within::Thread(&thread), draft.make()))
+        // Whom a message leaves out is said last, and makes it critical if it was the latest of a key.
+        let class = || match class {
+            op::Class::Latest(key) if except.is_none() => {
+                Class::Latest(Key::new(format!("key-{key}")).expect("a fine key"))
             }
-            To::Run(user, run) => {
-                let run = self.run(run);
-                self.own(user, |mut it| it.send(stamp, Within::Run(&run), draft.make()))
-            }
-            To::Own(user) => {
-                self.own(user, |mut it| it.send(stamp, Within::Everywhere, draft.make()))
-            }
-            _ => {
-                let target = Self::target(&self.names, &audience);
-                self.registry.call(|it| it.send(stamp, target, draft.make()))
+            op::Class::Droppable => Class::Droppable,
+            _ => Class::Critical,
+        };
+        let payload = self.payload(bytes);
+        // Each call makes one that shares nothing with the other: what the registry holds is its own.
+        let make = || {
+            let payload = payload.clone();
+            let message = if text { Message::text(payload) } else { Message::binary(payload) };
+            let message = message.class(class());
+            match except {
+                Some(conn) => message.except(conn),
+                None => message,
             }
         };
-        let message = (&draft.message, draft.class());
-        let expected = self.model.send(&audience, message, except);
-        let reaches_none = expected == Delivered::default();
-        ensure!(
-            got.nobody() == reaches_none,
-            "send: {got:?}, expected to reach none: {reaches_none}"
+        let got = self.address(
+            to,
+            |mut it, within| it.send(stamp, within, make()),
+            |it, target| it.send(stamp, target, make()),
         );
-        same("send", &Delivered::from(&got), &expected)
+        let expected = self.model.send(&audience, (&make(), class()), except);
+        same!(got.nobody(), expected == Delivered::default(), "send: whether {got:?} reaches none");
+        same!(Delivered::from(&got), expected, "send");
+        Ok(())
     }
 
     /// Ticks until nothing is due. The budget of a tick is one, so that each acts on one deadline.

@@ -1,23 +1,16 @@
-//! Operations on agent runs, and calls of one user's own.
+//! Operations on agent runs.
 
 use core::time::Duration;
 
-use headcount::{RunEvent, RunEventKind, RunId, Timestamp, UserScope, Within};
+use headcount::{Registry, RunEvent, RunId};
 
 use super::model::delivery::Delivered;
 use super::model::run_ends::Explained;
-use super::model::runs::Report;
-use super::op::{RunReport, To};
+use super::op::RunReport;
 use super::world::World;
 use super::{Check, same};
 
 impl World {
-    /// A call of a user's own.
-    pub(crate) fn own<R>(&mut self, user: u8, call: impl FnOnce(UserScope<'_>) -> R) -> R {
-        let name = &self.names.users[usize::from(self.user(user))];
-        self.registry.call(|registry| call(registry.user(name)))
-    }
-
     /// What the registry says about every run that may be.
     pub(crate) fn explained(&mut self) -> Explained {
         let mut explained = Explained::new();
@@ -36,23 +29,6 @@ impl World {
         explained
     }
 
-    pub(crate) fn close_within(&mut self, user: u8, to: To, reason: u8) -> Check {
-        let (stamp, reason) = (self.stamp(), Self::reason(reason));
-        let audience = self.audience(to);
-        let got = match to {
-            To::Run(_, run) => {
-                let run = self.run(run);
-                self.own(user, |mut it| it.close(stamp, Within::Run(&run), reason))
-            }
-            To::Thread(_, thread) => {
-                let thread = self.names.threads[usize::from(self.thread(thread))].clone();
-                self.own(user, |mut it| it.close(stamp, Within::Thread(&thread), reason))
-            }
-            _ => self.own(user, |mut it| it.close(stamp, Within::Everywhere, reason)),
-        };
-        same("close", &got, &self.model.close(&audience, reason))
-    }
-
     pub(crate) fn open_run(&mut self, (user, thread): (u8, u8), run: u8, size: u8) -> Check {
         let (user, thread, run) = (self.user(user), self.thread(thread), self.run(run));
         let stamp = self.stamp();
@@ -61,25 +37,25 @@ impl World {
             240..=249 => 128,
             _ => usize::from(size % 8),
         });
-        let payload = self.payload(size);
-        let name = self.names.threads[usize::from(thread)].clone();
-        self.registry.expect_payload(payload.len());
-        let got = self
-            .own(user, |mut it| it.open_run(stamp, &name, &run, &agent, payload.clone().into()));
+        let payload = self.payload(self.size(size));
+        let (whose, within) = (self.names.user(user), self.names.thread(thread));
+        let got = self.registry.call(|it| {
+            it.user(whose).open_run(stamp, within, &run, &agent, payload.clone().into())
+        });
         if let Ok(opened) = &got
             && !self.sessions.contains(&opened.session)
         {
             self.grammar.created(opened.session)?;
             self.sessions.push(opened.session);
         }
-        let what = (agent.as_str(), payload.as_slice());
+        let what = (agent.as_str(), payload.as_bytes());
         let opened = got.as_ref().ok().map(|it| (it.session, it.position.epoch));
         let got = got.map(|it| (it.session, it.position, Delivered::from(&it.delivery)));
-        same("open_run", &got, &self.model.open_run((user, thread), &run, what, opened))
+        same!(got, self.model.open_run((user, thread), &run, what, opened), "open_run");
+        Ok(())
     }
 
     pub(crate) fn run_event(&mut self, user: u8, run: u8, event: RunReport) -> Check {
-        let stamp = self.stamp();
         let remembered = self.model.runs.len();
         let (user, run) = match usize::from(run).checked_rem(remembered).filter(|_| run < 200) {
             Some(place) => {
@@ -88,71 +64,61 @@ impl World {
             }
             None => (self.user(user), self.run(run)),
         };
-        let report = self.report(event);
-        self.tell(stamp, (user, &run), &report)
-    }
-
-    /// Hands a report in.
-    fn tell(&mut self, stamp: Timestamp, (user, run): (u8, &RunId), report: &Report) -> Check {
-        self.registry.expect_payload(report.payload.len());
-        let got = self.own(user, |mut it| {
-            let (call, expect) = (&*report.call, report.expect);
-            let payload = report.payload.clone().into();
-            let event = match report.kind {
-                None => RunEvent::text(report.text()),
-                Some(RunEventKind::ToolExecuting) => {
-                    RunEvent::ToolExecuting { call, expect, payload }
-                }
-                Some(RunEventKind::ToolCompleted) => RunEvent::ToolCompleted { call, payload },
-                Some(RunEventKind::Thinking) => RunEvent::Thinking(payload),
-                Some(RunEventKind::Completed) => RunEvent::Completed(payload),
-                Some(RunEventKind::Failed) => RunEvent::Failed(payload),
-                Some(RunEventKind::Cancelled) => RunEvent::Cancelled(payload),
-                Some(_) => RunEvent::Progress(payload),
-            };
-            it.run_event(stamp, run, &event)
-        });
-        let got = got.map(|delivery| Delivered::from(&delivery));
-        same("run_event", &got, &self.model.run_event((user, run), report))
+        self.report((user, &run), event)
     }
 
     /// Ends all runs: without deadlines of their own they would be open for ever.
     pub(crate) fn cancel_runs(&mut self) -> Check {
         let open = self.model.runs.values().filter(|run| run.is_open());
         for (user, run) in open.map(|run| (run.user, run.id.clone())).collect::<Vec<_>>() {
-            let (report, stamp) =
-                (Report::of(Some(RunEventKind::Cancelled), Vec::new()), self.stamp());
-            self.tell(stamp, (user, &run), &report)?;
+            self.report((user, &run), RunReport::Cancelled(0))?;
             self.compare()?;
         }
         Ok(())
     }
 
-    fn report(&mut self, event: RunReport) -> Report {
+    fn report(&mut self, (user, run): (u8, &RunId), what: RunReport) -> Check {
         let tenth = self.model.config.run_silence() / 10;
-        let expect = |expect| match expect {
+        let (size, call, expect) = match what {
+            RunReport::Executing { call, size, expect } => (size, call, expect),
+            RunReport::Executed { call, size } => (size, call, None),
+            RunReport::Thinking(size)
+            | RunReport::Progress(size)
+            | RunReport::Text(size)
+            | RunReport::Completed(size)
+            | RunReport::Failed(size)
+            | RunReport::Cancelled(size) => (size, 0, None),
+        };
+        let payload = match what {
+            RunReport::Text(_) => self.words(size),
+            _ => self.payload(self.size(size)),
+        };
+        let call = &*Self::call(call);
+        let expect = expect.map(|expect| match expect {
             u8::MAX => Duration::MAX,
             tenths => tenth * u32::from(tenths),
-        };
-        let (kind, size) = match event {
-            RunReport::Text(size) => return Report::of(None, self.words(size).into_bytes()),
-            RunReport::Thinking(size) => (RunEventKind::Thinking, size),
-            RunReport::Executing { size, .. } => (RunEventKind::ToolExecuting, size),
-            RunReport::Executed { size, .. } => (RunEventKind::ToolCompleted, size),
-            RunReport::Progress(size) => (RunEventKind::Progress, size),
-            RunReport::Completed(size) => (RunEventKind::Completed, size),
-            RunReport::Failed(size) => (RunEventKind::Failed, size),
-            RunReport::Cancelled(size) => (RunEventKind::Cancelled, size),
-        };
-        let mut report = Report::of(Some(kind), self.payload(size));
-        match event {
-            RunReport::Executing { call, expect: tenths, .. } => {
-                (report.call, report.expect) = (Self::call(call), tenths.map(expect));
+        });
+        // Each call makes one that shares nothing with the other: what the registry holds is its own.
+        let make = || {
+            let bytes = || payload.clone().into();
+            match what {
+                RunReport::Thinking(_) => RunEvent::Thinking(bytes()),
+                RunReport::Executing { .. } => {
+                    RunEvent::ToolExecuting { call, expect, payload: bytes() }
+                }
+                RunReport::Executed { .. } => RunEvent::ToolCompleted { call, payload: bytes() },
+                RunReport::Progress(_) => RunEvent::Progress(bytes()),
+                RunReport::Text(_) => RunEvent::text(&payload),
+                RunReport::Completed(_) => RunEvent::Completed(bytes()),
+                RunReport::Failed(_) => RunEvent::Failed(bytes()),
+                RunReport::Cancelled(_) => RunEvent::Cancelled(bytes()),
             }
-            RunReport::Executed { call, .. } => report.call = Self::call(call),
-            _ => {}
-        }
-        report
+        };
+        let name = self.names.user(user).clone();
+        let report = |it: &mut Registry, at| {
+            it.user(&name).run_event(at, run, &make()).map(|it| Delivered::from(&it))
+        };
+        self.both("run_event", report, |it| it.run_event((user, run), &make()))
     }
 
     /// The name of a tool call: one of a few, or none that is right.
@@ -163,13 +129,6 @@ impl World {
             13 => "c".repeat(128),
             some => format!("call-{}", some % 3),
         }
-    }
-
-    /// Bytes that no other event has, as far as their number allows.
-    fn payload(&mut self, size: u8) -> Vec<u8> {
-        self.payloads += 1;
-        let number = format!("{:08x}", self.payloads);
-        number.bytes().cycle().take(self.size(size)).collect()
     }
 
     /// What an agent says: no text twice, some of it in characters of several bytes.
@@ -188,6 +147,7 @@ impl World {
             }
             text.push(letter);
         }
+        self.registry.expect_payload(text.len());
         text
     }
 }

@@ -22,7 +22,6 @@
 
 mod apply;
 mod apply_runs;
-mod draft;
 pub mod fake_shell;
 pub mod fingerprint;
 pub mod generator;
@@ -57,10 +56,17 @@ macro_rules! ensure {
     };
 }
 
-pub(crate) use ensure;
-
-/// What the registry answers is what the model does.
-fn same<T: PartialEq + core::fmt::Debug>(call: &str, got: &T, expected: &T) -> Check {
-    ensure!(got == expected, "{call}: {got:?}, expected {expected:?}");
-    Ok(())
+/// Returns an error that says what differs unless what was got is what the model expects.
+macro_rules! same {
+    ($got:expr, $expected:expr, $($what:tt)+) => {
+        match (&$got, &$expected) {
+            (got, expected) => crate::ensure!(
+                got == expected,
+                "{}: {got:?}, expected {expected:?}",
+                format_args!($($what)+)
+            ),
+        }
+    };
 }
+
+pub(crate) use {ensure, same};

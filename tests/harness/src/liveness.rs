@@ -4,7 +4,7 @@ use headcount::{CloseReason, Inbound, Message, Registry, Stats, Target, Timestam
 
 use super::history::Outcome;
 use super::model::conn::State;
-use super::op::Advance;
+use super::op::{Advance, Pick, To};
 use super::world::World;
 use super::{Check, ensure};
 
@@ -34,7 +34,7 @@ impl World {
                 if number % 2 == 0 {
                     self.disconnect(conn)?;
                 } else {
-                    self.close(&super::model::closing::Audience::Conn(conn), number as u8)?;
+                    self.close(To::Conn(Pick::Known(number as u16)), number as u8)?;
                 }
                 self.compare()?;
             }

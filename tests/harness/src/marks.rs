@@ -1,5 +1,7 @@
 //! What a set of histories has seen: rare situations that a test run must not miss without a word.
 
+use core::fmt::Debug;
+
 /// Every situation that is looked for.
 pub const ALL: &[&str] = &[
     "a bucket outlived its user",
@@ -143,6 +145,13 @@ impl Marks {
     pub(crate) fn hit(&mut self, what: &str) {
         let known = ALL.binary_search(&what).expect("a situation of the list");
         self.0[known] += 1;
+    }
+
+    /// A call was refused: which, and for what, by the name of the variant.
+    pub(crate) fn refused(&mut self, what: &str, why: &impl Debug) {
+        let why = format!("{why:?}");
+        let name = why.split(|it: char| !it.is_alphanumeric()).next();
+        self.hit(&format!("{what}: {}", name.unwrap_or_default()));
     }
 
     /// What another history has seen.

@@ -1,6 +1,8 @@
 //! The registry, its model, and all the handles and names that operations resolve to.
 
+use core::fmt::Debug;
 use core::num::NonZeroU32;
+use core::str::FromStr;
 use core::time::Duration;
 
 use headcount::{
@@ -8,13 +10,12 @@ use headcount::{
     ThreadId, Timestamp, UserId,
 };
 
-use super::draft::Draft;
 use super::grammar::Grammar;
 use super::marks::Marks;
 use super::memory::Watched;
 use super::model::Model;
 use super::model::closing::Audience;
-use super::op::{self, Arrival, Pick, Since, To};
+use super::op::{Arrival, Pick, Since, To};
 use super::seen::{Seen, Source};
 use super::settings::Population;
 
@@ -32,17 +33,34 @@ pub(crate) struct Names {
 
 impl Names {
     fn new(population: Population) -> Self {
-        let users = (0..population.users).map(|number| format!("user-{number}"));
-        let threads = (0..population.threads).map(|number| format!("thread-{number}"));
-        let rooms = (0..population.rooms).map(|number| format!("room-{number}"));
-        let runs = (0..population.runs).map(|number| format!("run-{number}"));
-        Self {
-            stranger: UserId::new("stranger").expect("a fine name"),
-            runs: runs.map(|name| RunId::new(name).expect("a fine name")).collect(),
-            users: users.map(|name| UserId::new(name).expect("a fine name")).collect(),
-            threads: threads.map(|name| ThreadId::new(name).expect("a fine name")).collect(),
-            rooms: rooms.map(|name| RoomId::new(name).expect("a fine name")).collect(),
+        fn all<T: FromStr<Err: Debug>>(kind: &str, count: u8) -> Vec<T> {
+            let names = (0..count).map(|number| format!("{kind}-{number}"));
+            names.map(|name| name.parse().expect("a fine name")).collect()
         }
+        Self {
+            users: all("user", population.users),
+            threads: all("thread", population.threads),
+            rooms: all("room", population.rooms),
+            runs: all("run", population.runs),
+            stranger: UserId::new("stranger").expect("a fine name"),
+        }
+    }
+
+    /// The name that a number stands for.
+    pub(crate) fn user(&self, number: u8) -> &UserId {
+        &self.users[usize::from(number) % self.users.len()]
+    }
+
+    pub(crate) fn thread(&self, number: u8) -> &ThreadId {
+        &self.threads[usize::from(number) % self.threads.len()]
+    }
+
+    fn room(&self, number: u8) -> &RoomId {
+        &self.rooms[usize::from(number) % self.rooms.len()]
+    }
+
+    pub(crate) fn run(&self, number: u8) -> &RunId {
+        &self.runs[usize::from(number) % self.runs.len()]
     }
 }
 
@@ -171,11 +189,11 @@ impl World {
     }
 
     pub(crate) fn room(&self, number: u8) -> RoomId {
-        self.names.rooms[usize::from(number) % self.names.rooms.len()].clone()
+        self.names.room(number).clone()
     }
 
     pub(crate) fn run(&self, number: u8) -> RunId {
-        self.names.runs[usize::from(number) % self.names.runs.len()].clone()
+        self.names.run(number).clone()
     }
 
     /// Who comes, with names and a label of their own.
@@ -184,8 +202,7 @@ impl World {
         arrival: &Arrival,
         (user, thread): (u8, u8),
     ) -> Principal {
-        let (user, thread) = (&names.users[usize::from(user)], &names.threads[usize::from(thread)]);
-        let who = Principal::new(user.clone(), thread.clone());
+        let who = Principal::new(names.user(user).clone(), names.thread(thread).clone());
         match arrival.label {
             Some(label) => who.with_label(Self::label(label)).expect("a short label"),
             None => who,
@@ -237,7 +254,7 @@ impl World {
         match audience {
             Audience::Conn(id) => Target::Conn(*id),
             Audience::Session(id) => Target::Session(*id),
-            Audience::User(user) => Target::User(&names.users[usize::from(*user)]),
+            Audience::User(user) => Target::User(names.user(*user)),
             Audience::Room(room) => Target::Room(room),
             Audience::Everyone => Target::Everyone,
             // As good as nobody: no user has this name.
@@ -274,18 +291,11 @@ impl World {
         bytes.min(3_000) as usize
     }
 
-    /// A message that is equal to no other, as far as its length allows.
-    pub(crate) fn draft(
-        &mut self,
-        bytes: usize,
-        text: bool,
-        class: op::Class,
-        except: Option<ConnId>,
-    ) -> Draft {
+    /// A payload that is equal to no other, as far as its length allows. The registry is about to get it.
+    pub(crate) fn payload(&mut self, bytes: usize) -> String {
         self.payloads += 1;
-        let number = format!("{:08x}", self.payloads);
-        let payload: String = number.chars().cycle().take(bytes).collect();
-        Draft::new(payload, text, class, except)
+        self.registry.expect_payload(bytes);
+        format!("{:08x}", self.payloads).chars().cycle().take(bytes).collect()
     }
 
     /// The position that a client claims to have seen of a stream.

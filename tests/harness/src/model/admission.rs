@@ -170,7 +170,7 @@ impl Model {
         let (position, recovered) = self.enter(id, &source, since);
         let Admitted { session: of, new_session, position: at, recovered: told, .. } = admitted;
         let expected = (session, known.is_none(), position, recovered);
-        same("connect", &(of, new_session, at, told), &expected)?;
+        same!((of, new_session, at, told), expected, "connect");
         self.notice(Notice::Admitted { conn: id, session });
         self.cut_short();
         self.raise_pressure(user, session, evicted);

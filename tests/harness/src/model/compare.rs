@@ -29,12 +29,12 @@ impl Model {
             ensure!(position == head, "head of {id:?}: {position:?}, expected {head:?}");
         }
         for user in 0..names.users.len() as u8 {
-            let name = &names.users[user as usize];
+            let name = names.user(user);
             let open: Vec<_> = registry.connections_of(name).collect();
             let expected = self.open_of_user(user);
             ensure!(open == expected, "of user {user}: {open:?}, expected {expected:?}");
             for thread in 0..names.threads.len() as u8 {
-                let session = registry.session(name, &names.threads[thread as usize]);
+                let session = registry.session(name, names.thread(thread));
                 let expected = self.session_of(user, thread);
                 ensure!(session == expected, "{user}/{thread}: {session:?}, not {expected:?}");
             }
@@ -61,8 +61,8 @@ impl Model {
         ensure!(who.is_some() == expected.is_some(), "who {id:?} is: {who:?}");
         if let (Some(who), Some(session)) = (who, expected) {
             let session = &self.sessions[&session];
-            let right = *who.user == names.users[session.user as usize]
-                && *who.thread == names.threads[session.thread as usize]
+            let right = who.user == names.user(session.user)
+                && who.thread == names.thread(session.thread)
                 && who.label == conn.and_then(|conn| conn.label).map(World::label).as_deref();
             ensure!(right, "{id:?} is {who:?}");
         }

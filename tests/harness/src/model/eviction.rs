@@ -150,11 +150,10 @@ impl Model {
 
     /// A handle that can't be admitted is the caller's mistake, not a refusal.
     pub(crate) fn refused(&mut self, expected: Refused, got: Option<Refused>) -> Check {
-        let name = format!("{expected:?}");
-        self.marks.hit(&match expected {
-            Refused::UnknownConn => "a stale handle".into(),
-            _ => format!("refused: {}", name.split(' ').next().unwrap_or_default()),
-        });
+        match expected {
+            Refused::UnknownConn => self.marks.hit("a stale handle"),
+            _ => self.marks.refused("refused", &expected),
+        }
         let mistake = matches!(expected, Refused::UnknownConn | Refused::NotPending);
         self.tally.refused += u64::from(!mistake);
         let right = match (expected, got) {

@@ -1,11 +1,10 @@
 //! Agent runs: which may be opened, what their rules allow next, and what that makes of the stream.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use headcount::{
     Class, MESSAGE_OVERHEAD, Notice, OpenRunError, OverCap, Position, Refused, RunEnd, RunEnded,
-    RunError, RunEventKind, RunId, SessionEnd, SessionId, Timestamp,
+    RunError, RunEvent, RunEventKind, RunId, SessionEnd, SessionId, Timestamp,
 };
 
 use super::budget::CALL_COST;
@@ -46,23 +45,23 @@ impl Run {
     }
 }
 
-/// What an application reports of a run.
-#[derive(Clone, Debug)]
-pub(crate) struct Report {
-    /// `None` for a piece of its text.
-    pub(crate) kind: Option<RunEventKind>,
-    pub(crate) call: String,
-    pub(crate) expect: Option<Duration>,
-    pub(crate) payload: Vec<u8>,
-}
-
-impl Report {
-    pub(crate) const fn of(kind: Option<RunEventKind>, payload: Vec<u8>) -> Self {
-        Self { kind, call: String::new(), expect: None, payload }
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        core::str::from_utf8(&self.payload).unwrap_or_default()
+/// Which event it is, unless it is text, with its call and its payload.
+fn parts<'a>(event: &'a RunEvent<'_>) -> (Option<RunEventKind>, &'a str, &'a [u8]) {
+    match event {
+        RunEvent::Delta { text, .. } => (None, "", text.as_bytes()),
+        RunEvent::Thinking(payload) => (Some(RunEventKind::Thinking), "", payload),
+        RunEvent::ToolExecuting { call, payload, .. } => {
+            (Some(RunEventKind::ToolExecuting), call, payload)
+        }
+        RunEvent::ToolCompleted { call, payload } => {
+            (Some(RunEventKind::ToolCompleted), call, payload)
+        }
+        RunEvent::Completed(payload) => (Some(RunEventKind::Completed), "", payload),
+        RunEvent::Failed(payload) => (Some(RunEventKind::Failed), "", payload),
+        RunEvent::Cancelled(payload) => (Some(RunEventKind::Cancelled), "", payload),
+        RunEvent::Interrupted(payload) => (Some(RunEventKind::Interrupted), "", payload),
+        RunEvent::Progress(payload) => (Some(RunEventKind::Progress), "", payload),
+        _ => unreachable!("no other event is made"),
     }
 }
 
@@ -142,13 +141,7 @@ impl Model {
     ) -> Result<(SessionId, Position, Delivered), OpenRunError> {
         let plan = self.plan_run((user, thread), id, agent, payload.len());
         if let Err(refused) = &plan {
-            self.marks.hit(match refused {
-                OpenRunError::Exists { .. } => "no run: Exists",
-                OpenRunError::Runs => "no run: Runs",
-                OpenRunError::AgentTooLong => "no run: AgentTooLong",
-                OpenRunError::Full => "no run: Full",
-                _ => "no run: Session",
-            });
+            self.marks.refused("no run", refused);
         }
         let (known, release) = plan?;
         let is_new = !self.users().contains(&user);
@@ -201,13 +194,13 @@ impl Model {
     }
 
     /// Whether an event may be next.
-    fn allows(&self, run: &Run, report: &Report) -> Result<(), RunError> {
-        let (config, call) = (&self.config, &report.call);
+    fn allows(&self, run: &Run, event: &RunEvent<'_>) -> Result<(), RunError> {
+        let (config, (kind, call, payload)) = (&self.config, parts(event));
         if let Some(end) = run.end {
             return Err(RunError::Ended(end));
         }
-        let mut bytes = report.payload.len() as u64;
-        let begins = report.kind == Some(RunEventKind::ToolExecuting);
+        let mut bytes = payload.len() as u64;
+        let begins = kind == Some(RunEventKind::ToolExecuting);
         if begins {
             if call.is_empty() || call.len() > LONGEST_NAME {
                 return Err(RunError::BadCall);
@@ -220,7 +213,7 @@ impl Model {
             }
             bytes += LONGEST_NAME as u64;
         }
-        match report.kind {
+        match kind {
             None if bytes == 0 => return Ok(()),
             Some(RunEventKind::ToolCompleted) if !run.calls.contains_key(call) => {
                 return Err(RunError::UnknownCall);
@@ -230,7 +223,7 @@ impl Model {
             }
             _ => {}
         }
-        let terminal = report.kind.is_some_and(RunEventKind::is_terminal);
+        let terminal = kind.is_some_and(RunEventKind::is_terminal);
         if terminal && bytes == 0 {
             // What is reserved is enough for it; after a reload it fits any bounds.
             return Ok(());
@@ -251,39 +244,38 @@ impl Model {
     pub(crate) fn run_event(
         &mut self,
         (user, id): (u8, &RunId),
-        report: &Report,
+        event: &RunEvent<'_>,
     ) -> Result<Delivered, RunError> {
         let known = self.find_run(user, id).ok_or(RunError::UnknownRun);
         let allowed = known.and_then(|number| {
-            self.allows(&self.runs[&number], report)?;
+            self.allows(&self.runs[&number], event)?;
             Ok(number)
         });
         if let Err(broken) = &allowed {
-            let name = format!("{broken:?}");
-            self.marks.hit(&format!("no event: {}", name.split('(').next().unwrap_or_default()));
+            self.marks.refused("no event", broken);
         }
         let (number, now) = (allowed?, self.now);
-        let Report { kind, call, expect, payload } = report;
+        let (kind, call, payload) = parts(event);
         let run = self.runs.get_mut(&number).expect("a run that is there");
         run.heard = now;
-        let Some(kind) = *kind else {
+        let Some(kind) = kind else {
             if payload.is_empty() {
                 self.marks.hit("an empty text was a sign of life");
                 return Ok(Delivered::default());
             }
-            let (run, agent, text) = (run.id.clone(), run.agent.clone(), report.text().to_owned());
+            let (run, agent) = (run.id.clone(), run.agent.clone());
+            let text = String::from_utf8_lossy(payload).into_owned();
             return Ok(self.store_of_run(number, Content::Said(Said { run, agent, at: now, text })));
         };
-        match kind {
-            RunEventKind::ToolExecuting => {
-                run.cost += LONGEST_NAME as u64;
-                if expect.is_some() {
-                    self.marks.hit("a call was expected to take a while");
-                }
-                run.calls.insert(call.clone(), expect.map(|expect| now + expect));
+        if let RunEvent::ToolExecuting { expect, .. } = event {
+            run.cost += LONGEST_NAME as u64;
+            if expect.is_some() {
+                self.marks.hit("a call was expected to take a while");
             }
-            RunEventKind::ToolCompleted => drop(run.calls.remove(call)),
-            _ => {}
+            run.calls.insert(call.into(), expect.map(|expect| now + expect));
+        } else {
+            // One that has ended: no other event names a call.
+            run.calls.remove(call);
         }
         let content = self.fact(number, kind, payload);
         let delivered = self.store_of_run(number, content);
@@ -291,6 +283,7 @@ impl Model {
             RunEventKind::Completed => self.end_run(number, RunEnd::Completed),
             RunEventKind::Failed => self.end_run(number, RunEnd::Failed),
             RunEventKind::Cancelled => self.end_run(number, RunEnd::Cancelled),
+            RunEventKind::Interrupted => self.end_run(number, RunEnd::Interrupted),
             _ => {}
         }
         Ok(delivered)

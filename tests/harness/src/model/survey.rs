@@ -9,7 +9,7 @@ use super::stream::Stream;
 use super::{Model, Session};
 use crate::seen::Source;
 use crate::world::{Names, World};
-use crate::{Check, ensure};
+use crate::{Check, ensure, same};
 
 /// What the ring of the closed has to say of one.
 #[derive(Clone, Debug)]
@@ -52,9 +52,8 @@ impl Model {
         for id in &going {
             let session = &self.sessions[id];
             let whose = registry.whose(*id).ok_or_else(|| format!("{id:?} is nobody's"))?;
-            let right = *whose.0 == names.users[usize::from(session.user)]
-                && *whose.1 == names.threads[usize::from(session.thread)];
-            ensure!(right, "{id:?} is of {whose:?}");
+            let expected = (names.user(session.user), names.thread(session.thread));
+            same!(whose, expected, "whose {id:?} is");
             let open: BTreeSet<_> = registry.open_runs(*id).map(|(run, _)| run).collect();
             let runs = self.runs.values().filter(|run| run.session == *id && run.is_open());
             let expected: BTreeSet<_> = runs.map(|run| &run.id).collect();
