@@ -311,8 +311,8 @@ impl World {
 
     pub(crate) fn flush_all(&mut self) -> Check {
         // Of those that have anything in flight: no kernel has news of the others.
-        let busy = self.model.conns.values().filter(|conn| conn.handed > conn.flushed);
-        for conn in busy.map(|conn| conn.id).collect::<Vec<_>>() {
+        let busy = self.model.conns.iter().filter(|(_, conn)| conn.in_flight() > 0);
+        for conn in busy.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.flush(conn, Flush::All)?;
             self.compare()?;
         }

@@ -167,7 +167,7 @@ impl World {
     pub(crate) fn conn(&self, pick: Pick) -> ConnId {
         let known: Vec<_> = self.model.conns.keys().map(|id| id.to_bits()).collect();
         let all: Vec<_> = self.conns.iter().map(|id| id.to_bits()).collect();
-        let open: Vec<_> = self.model.open().map(|conn| conn.id.to_bits()).collect();
+        let open: Vec<_> = self.model.open().map(ConnId::to_bits).collect();
         let bits = Self::choose(pick, &open, &known, &all).unwrap_or(77 << 32);
         ConnId::from_bits(bits).expect("a serial above zero")
     }

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use headcount::{ConnId, Notice, Refused, Registry, RoomEnd, SessionEnd, SessionId};
+use headcount::{ConnId, Notice, Refused, RoomEnd, SessionEnd, SessionId};
 
 use super::Model;
+use super::tally::End;
 use crate::seen::Source;
-use crate::{Check, ensure};
 
 /// Those that are absent longest are first.
 #[derive(Clone, Debug, Default, Hash)]
@@ -111,26 +111,8 @@ impl Model {
     pub(crate) fn end_room(&mut self, source: &Source, why: RoomEnd) {
         if let Some(stream) = self.forget_stream(source) {
             self.notice(Notice::RoomEnded { epoch: stream.epoch, why });
-            *self.tally.rooms_ended_by.entry(why.name()).or_insert(0) += 1;
+            self.tally.ended(End::Room(why));
         }
         self.note_absent();
-    }
-
-    /// The figures of [`headcount::Stats`] about ends.
-    pub(crate) fn compare_ends(&self, registry: &Registry) -> Check {
-        let stats = registry.stats();
-        for why in SessionEnd::ALL {
-            let expected = self.tally.sessions_ended_by.get(why.name()).copied().unwrap_or(0);
-            let got = stats.sessions_ended_by(*why);
-            ensure!(got == expected, "stats: ended by {why:?} is {got}, expected {expected}");
-        }
-        for why in RoomEnd::ALL {
-            let expected = self.tally.rooms_ended_by.get(why.name()).copied().unwrap_or(0);
-            let got = stats.rooms_ended_by(*why);
-            ensure!(got == expected, "stats: rooms ended by {why:?} is {got}, expected {expected}");
-        }
-        let (opened, expected) = (stats.rooms_opened, self.tally.rooms_opened);
-        ensure!(opened == expected, "stats: {opened} rooms opened, expected {expected}");
-        Ok(())
     }
 }

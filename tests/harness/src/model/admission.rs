@@ -34,7 +34,7 @@ impl Model {
             self.begin_close(silent, reason);
         }
         self.note_handle(id.to_bits());
-        self.conns.insert(id, Conn { source, ..Conn::new(id, self.now) });
+        self.conns.insert(id, Conn { source, ..Conn::new(self.now) });
         self.note_life(id);
         self.cut_leaving_short();
         Ok(id)
@@ -47,12 +47,13 @@ impl Model {
         if records >= config.pending() as usize + config.closing() as usize {
             return Err(());
         }
-        let of_source = || self.pending().filter(|conn| source.is_some() && conn.source == source);
+        let of_source =
+            || self.pending().filter(|id| source.is_some() && self.conns[id].source == source);
         let is_full = self.pending().count() >= config.pending() as usize;
         if !is_full && of_source().count() < config.pending_per_source() as usize {
             return Ok(None);
         }
-        of_source().min_by_key(|conn| conn.life).map(|conn| Some(conn.id)).ok_or(())
+        of_source().min_by_key(|id| self.conns[id].life).map(Some).ok_or(())
     }
 
     /// Others of its source have been silent for longer.
@@ -143,7 +144,7 @@ impl Model {
         if id.is_none() {
             ensure!(!self.conns.contains_key(&admitted_as), "{admitted_as:?} was not created");
             self.note_handle(admitted_as.to_bits());
-            self.conns.insert(admitted_as, Conn::new(admitted_as, self.now));
+            self.conns.insert(admitted_as, Conn::new(self.now));
         }
         let id = admitted_as;
         let known = self.session_of(user, thread);

@@ -1,15 +1,14 @@
 //! What the model knows about one connection: where it is in its life, its window, its deadlines.
 
-use headcount::{
-    CloseReason, ConnId, ConnState, MESSAGE_OVERHEAD, RoomId, SessionId, Timestamp, Upcoming,
-};
+use headcount::{CloseReason, ConnState, MESSAGE_OVERHEAD, RoomId, SessionId, Timestamp, Upcoming};
 
-use super::Bucket;
+use super::limits::Rate;
 use crate::seen::Source;
 
 /// Where a connection is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum State {
+    #[default]
     Pending,
     Open,
     Closing,
@@ -31,9 +30,8 @@ pub(crate) struct Ping {
 }
 
 /// A connection from `reserve` until its `Cleanup` is polled.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Conn {
-    pub(crate) id: ConnId,
     pub(crate) state: State,
     pub(crate) upgraded: bool,
     /// Where it comes from, and when it last gave a sign of life: a number that grows.
@@ -67,12 +65,9 @@ pub(crate) struct Conn {
     /// When the message in progress began, and whether frames of it have come whole.
     pub(crate) began: Option<Timestamp>,
     pub(crate) fragmented: bool,
-    /// How fast it may talk, and how many eighths of a message it talked too fast.
-    pub(crate) frames: Option<Bucket>,
-    pub(crate) excess: u32,
-    /// The same for bytes.
-    pub(crate) bytes: Option<Bucket>,
-    pub(crate) excess_bytes: u64,
+    /// How fast it may talk, in eighths of a message, and in bytes.
+    pub(crate) frames: Rate,
+    pub(crate) bytes: Rate,
     /// A ping was handed out, and no pong has come since.
     pub(crate) pong_owed: bool,
     /// Of the drain under way.
@@ -92,42 +87,9 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
-    pub(crate) fn new(id: ConnId, now: Timestamp) -> Self {
-        Self {
-            id,
-            state: State::Pending,
-            upgraded: false,
-            source: None,
-            life: 0,
-            pending_since: now,
-            admitted: None,
-            rooms: Vec::new(),
-            next_stream: 0,
-            reason: None,
-            close_polled: None,
-            handed: 0,
-            flushed: 0,
-            progress_at: now,
-            paused: false,
-            data_at: now,
-            label: None,
-            expires: None,
-            head: 0,
-            began: None,
-            fragmented: false,
-            frames: None,
-            excess: 0,
-            bytes: None,
-            excess_bytes: 0,
-            pong_owed: false,
-            told_of_drain: false,
-            met_drain: false,
-            heard_at: now,
-            pinged: false,
-            ping: None,
-            ping_due: false,
-            next: None,
-        }
+    pub(crate) fn new(now: Timestamp) -> Self {
+        let (pending_since, progress_at, data_at, heard_at) = (now, now, now, now);
+        Self { pending_since, progress_at, data_at, heard_at, ..Self::default() }
     }
 
     pub(crate) fn public_state(&self) -> ConnState {

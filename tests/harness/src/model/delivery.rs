@@ -161,7 +161,7 @@ impl Model {
         let (message, walk) = (message.clone(), self.walk(None));
         let announcement = Announcement { message, walk, sent: 0, skipped: 0 };
         self.waiting.announcements.push_back(announcement);
-        let live = self.open().filter(|conn| Some(conn.id) != except).count() as u32;
+        let live = self.open().filter(|id| Some(*id) != except).count() as u32;
         Delivered { live, ..Delivered::default() }
     }
 

@@ -85,8 +85,12 @@ impl Model {
     /// in the order of their indexes. Those that came later were refused, and end by themselves.
     pub(crate) fn to_stop(&self) -> Option<ConnId> {
         self.drain.filter(|drain| !drain.stopped && due(self.now, drain.ends))?;
-        let left = self.conns.values().filter(|conn| conn.met_drain && conn.state != State::Gone);
-        left.map(|conn| conn.id).min_by_key(|id| id.index())
+        self.left_of_drain().min_by_key(|id| id.index())
+    }
+
+    fn left_of_drain(&self) -> impl Iterator<Item = ConnId> {
+        let left = self.conns.iter().filter(|(_, it)| it.met_drain && it.state != State::Gone);
+        left.map(|(id, _)| *id)
     }
 
     /// The turn of the hard stop; whether it has ended the connection. It may pass over a free slot.
@@ -112,7 +116,7 @@ impl Model {
 
     /// The instant at which a tick must make an end.
     pub(crate) fn hard_stop(&self) -> Option<Timestamp> {
-        let left = self.conns.values().any(|conn| conn.met_drain && conn.state != State::Gone);
-        self.drain.filter(|drain| left && !drain.stopped).map(|drain| drain.ends)
+        self.left_of_drain().next()?;
+        self.drain.filter(|drain| !drain.stopped).map(|drain| drain.ends)
     }
 }

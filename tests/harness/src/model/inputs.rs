@@ -37,7 +37,7 @@ impl Model {
                 return Ok(Flow::Paused);
             }
             Inbound::Data { .. } => self.conn_mut(id).data_at = now,
-            Inbound::Pong => self.tally.pongs += 1,
+            Inbound::Pong => self.tally.pongs_received += 1,
             _ => {}
         }
         let within = self.is_within_rates(id, inbound);

@@ -10,6 +10,31 @@ pub(crate) fn byte_burst(config: &Config) -> u64 {
     config.byte_rate().max(config.message_bytes())
 }
 
+/// How fast a connection may talk, and how much it talked too fast since the bucket was full.
+#[derive(Clone, Debug, Default, Hash)]
+pub(crate) struct Rate {
+    bucket: Option<Bucket>,
+    excess: u64,
+}
+
+impl Rate {
+    /// Takes out of the bucket, which begins full. The whole excess, if there was too little in it.
+    fn take(
+        &mut self,
+        now: Timestamp,
+        full: Bucket,
+        take: impl FnOnce(&mut Bucket) -> u64,
+    ) -> Option<u64> {
+        let bucket = self.bucket.get_or_insert(full);
+        if bucket.is_full(now) {
+            self.excess = 0;
+        }
+        let missing = take(bucket);
+        self.excess += missing;
+        (missing > 0).then_some(self.excess)
+    }
+}
+
 impl Conn {
     /// When the message in progress has taken too long.
     pub(crate) fn frame_by(&self, config: &Config) -> Option<Timestamp> {
@@ -60,43 +85,40 @@ impl Model {
 
     fn take_eighths(&mut self, id: ConnId, eighths: u32) -> bool {
         let (now, config) = (self.now, &self.config);
-        let (rate, burst) = (config.message_rate(), config.message_burst());
+        let burst = config.message_burst();
+        let full = Bucket::new(config.message_rate(), burst);
         let Some(conn) = self.conns.get_mut(&id) else { return true };
-        let bucket = conn.frames.get_or_insert_with(|| Bucket::new(rate, burst));
-        if bucket.is_full(now) {
-            conn.excess = 0;
-        }
-        if bucket.take_eighths(now, eighths).is_ok() {
-            return true;
-        }
-        self.marks.hit(if eighths == 8 {
-            "a message came too fast"
-        } else {
-            "a frame came too fast"
-        });
-        conn.excess += eighths;
-        if conn.excess >= 8 * burst {
-            self.marks.hit("messages came too fast for too long");
-            self.begin_close(id, CloseReason::RateLimited);
-        }
-        false
+        let take = |bucket: &mut Bucket| match bucket.take_eighths(now, eighths) {
+            Ok(()) => 0,
+            Err(_) => eighths.into(),
+        };
+        let excess = conn.frames.take(now, full, take);
+        self.exceeded(
+            id,
+            excess,
+            u64::from(8 * burst),
+            match eighths {
+                8 => ["a message came too fast", "messages came too fast for too long"],
+                _ => ["a frame came too fast", "messages came too fast for too long"],
+            },
+        )
     }
 
     fn take_bytes(&mut self, id: ConnId, bytes: u64) -> bool {
         let (now, rate, burst) = (self.now, self.config.byte_rate(), byte_burst(&self.config));
         let Some(conn) = self.conns.get_mut(&id).filter(|_| rate > 0) else { return true };
-        let bucket = conn.bytes.get_or_insert_with(|| Bucket::new(rate, burst));
-        if bucket.is_full(now) {
-            conn.excess_bytes = 0;
-        }
-        let excess = bytes - bucket.take_some(now, bytes);
-        if excess == 0 {
-            return true;
-        }
-        self.marks.hit("bytes came too fast");
-        conn.excess_bytes += excess;
-        if conn.excess_bytes >= burst {
-            self.marks.hit("bytes came too fast for too long");
+        let take = |bucket: &mut Bucket| bytes - bucket.take_some(now, bytes);
+        let excess = conn.bytes.take(now, Bucket::new(rate, burst), take);
+        let marks = ["bytes came too fast", "bytes came too fast for too long"];
+        self.exceeded(id, excess, burst, marks)
+    }
+
+    /// Whether nothing of what came in was too much. Too much of that closes the connection.
+    fn exceeded(&mut self, id: ConnId, excess: Option<u64>, most: u64, marks: [&str; 2]) -> bool {
+        let Some(excess) = excess else { return true };
+        self.marks.hit(marks[0]);
+        if excess >= most {
+            self.marks.hit(marks[1]);
             self.begin_close(id, CloseReason::RateLimited);
         }
         false

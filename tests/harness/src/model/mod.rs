@@ -29,6 +29,7 @@ pub(crate) mod run_ends;
 pub(crate) mod runs;
 pub(crate) mod stream;
 pub(crate) mod survey;
+pub(crate) mod tally;
 pub(crate) mod tick;
 pub(crate) mod timing;
 pub(crate) mod turns;
@@ -46,6 +47,7 @@ use self::own_rates::OwnRates;
 use self::runs::Run;
 use self::stream::Stream;
 use self::survey::Departure;
+use self::tally::Tally;
 use self::tick::Moment;
 use self::turns::Waiting;
 use super::marks::Marks;
@@ -144,41 +146,6 @@ impl Bucket {
         let wanted = 0..tokens;
         wanted.take_while(|_| self.take(now).is_ok()).count() as u64
     }
-}
-
-/// Sums that only grow, as [`headcount::Stats`] has them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) opened: u64,
-    pub(crate) abandoned: u64,
-    pub(crate) closed: BTreeMap<CloseReason, u64>,
-    pub(crate) sessions_opened: u64,
-    pub(crate) sessions_ended_by: BTreeMap<&'static str, u64>,
-    pub(crate) rooms_opened: u64,
-    pub(crate) refused: u64,
-    pub(crate) pings: u64,
-    pub(crate) pongs: u64,
-    pub(crate) recovered: u64,
-    pub(crate) pauses: u64,
-    pub(crate) level_changes: u64,
-    pub(crate) probed: u64,
-    pub(crate) released: u64,
-    pub(crate) pong_timeouts: u64,
-    pub(crate) sent: u64,
-    pub(crate) stored: u64,
-    pub(crate) gaps: u64,
-    pub(crate) acknowledged: u64,
-    pub(crate) runs_opened: u64,
-    /// By how they ended.
-    pub(crate) runs_ended: BTreeMap<usize, u64>,
-    /// Entries that were given up for a budget.
-    pub(crate) shed: u64,
-    /// Recipients without room for what was due, and those that an announcement skipped.
-    pub(crate) deferred: u64,
-    pub(crate) skipped: u64,
-    pub(crate) notices_lost: u64,
-    pub(crate) rooms_ended_by: BTreeMap<&'static str, u64>,
-    pub(crate) late: u64,
 }
 
 /// The model.
@@ -290,8 +257,8 @@ impl Model {
         self.conns.get(&id).filter(|conn| conn.state != State::Gone)
     }
 
-    pub(crate) fn open(&self) -> impl Iterator<Item = &Conn> {
-        self.conns.values().filter(|conn| conn.is_open())
+    pub(crate) fn open(&self) -> impl Iterator<Item = ConnId> {
+        self.conns.iter().filter(|(_, conn)| conn.is_open()).map(|(id, _)| *id)
     }
 
     /// Admitted ones whose `Cleanup` was not polled.
@@ -316,8 +283,8 @@ impl Model {
     }
 
     /// Those that wait to be admitted.
-    pub(crate) fn pending(&self) -> impl Iterator<Item = &Conn> {
-        self.conns.values().filter(|conn| conn.state == State::Pending)
+    pub(crate) fn pending(&self) -> impl Iterator<Item = ConnId> {
+        self.conns.iter().filter(|(_, conn)| conn.state == State::Pending).map(|(id, _)| *id)
     }
 
     /// Sessions that have not ended.

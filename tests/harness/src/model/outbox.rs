@@ -5,6 +5,7 @@ use headcount::{CloseReason, ConnId, Ended, Notice, SessionEnd, SessionId};
 
 use super::conn::State;
 use super::log::Next;
+use super::tally::End;
 use super::{Model, due};
 use crate::seen::{Content, Seen, Source};
 
@@ -80,7 +81,7 @@ impl Model {
                 self.tally.gaps += 1;
                 self.notice(Notice::Gap { conn: *conn, from: *from, to: *to });
             }
-            Seen::Ping { .. } => self.tally.pings += 1,
+            Seen::Ping { .. } => self.tally.pings_sent += 1,
             _ => {}
         }
     }
@@ -92,7 +93,7 @@ impl Model {
             self.tally.abandoned += 1;
             return;
         };
-        *self.tally.closed.entry(reason).or_insert(0) += 1;
+        self.tally.ended(End::Conn(reason));
         let Some(session) = self.sessions.get_mut(&session_id) else { return };
         session.uncleaned.remove(&id);
         if session.ended {

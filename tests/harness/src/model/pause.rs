@@ -10,7 +10,7 @@ impl Model {
     /// counts, and moves nothing.
     pub(crate) fn clock(&mut self, stamp: Timestamp, promised: Option<Timestamp>) {
         if stamp < self.now {
-            self.tally.late += 1;
+            self.tally.late_stamps += 1;
             return;
         }
         let threshold = self.config.pause_threshold();

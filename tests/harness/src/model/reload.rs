@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use headcount::{
-    CloseReason, Config, ConnId, Impact, Notice, RoomEnd, SessionEnd, SessionId, Timestamp,
+    CloseReason, Config, ConnId, Impact, Notice, RoomEnd, SessionEnd, SessionId, Upcoming,
 };
 
 use super::entry::Bounds;
-use super::limits::byte_burst;
-use super::{Bucket, Model, due};
+use super::limits::{Rate, byte_burst};
+use super::{Bucket, Model};
 use crate::seen::Source;
 use crate::{Check, ensure};
 
@@ -87,7 +87,7 @@ impl Model {
             own.truncate(own.len().saturating_sub(config.connections_per_user() as usize));
             plan.evicted.extend(own);
         }
-        let mut staying: Vec<_> = self.open().map(|conn| conn.id).collect();
+        let mut staying: Vec<_> = self.open().collect();
         staying.retain(|id| !plan.taken_along.contains(id) && !plan.evicted.contains(id));
         staying.sort_by_key(|id| self.rank(*id, policy));
         staying.truncate(staying.len().saturating_sub(config.connections() as usize));
@@ -99,23 +99,12 @@ impl Model {
         let leaving: BTreeSet<_> =
             plan.taken_along.iter().chain(&plan.evicted).chain(&plan.displaced).collect();
         let (mut surely, mut perhaps) = (0, 0);
-        for conn in self.open().filter(|conn| !leaving.contains(&conn.id)) {
-            let exact = |at: Option<Timestamp>| at.map(|at| (at, at));
-            let drain = self.drain.and_then(|drain| drain.closes(conn, config));
-            let ends = [
-                exact(conn.stuck_at(config)),
-                exact(conn.pong_by(config)),
-                exact(conn.idle_at(config)),
-                exact(conn.frame_by(config)),
-                exact(conn.expires_at(config)),
-                conn.life_ends(config),
-                drain,
-            ];
-            let any = |latest: bool| {
-                ends.iter().flatten().any(|at| due(self.now, if latest { at.1 } else { at.0 }))
-            };
-            surely += u32::from(any(true));
-            perhaps += u32::from(any(false));
+        for id in self.open().filter(|id| !leaving.contains(id)) {
+            let deadlines = self.conns[&id].deadlines(config, self.drain.as_ref());
+            let closes = deadlines.iter().filter(|(what, _)| matches!(what, Upcoming::Close(_)));
+            let passed = |at: u64| at <= self.now.as_millis();
+            surely += u32::from(closes.clone().any(|(_, when)| passed(when.latest)));
+            perhaps += u32::from(closes.clone().any(|(_, when)| passed(when.earliest)));
         }
         if surely > 0 {
             self.marks.hit("a reload found a deadline that has passed");
@@ -164,17 +153,11 @@ impl Model {
         self.refill_users(rate(before) != rate(&self.config));
         let rate = |config: &Config| (config.message_rate(), config.message_burst());
         if rate(before) != rate(&self.config) {
-            for conn in self.conns.values_mut() {
-                conn.frames = None;
-                conn.excess = 0;
-            }
+            self.conns.values_mut().for_each(|conn| conn.frames = Rate::default());
         }
         let rate = |config: &Config| (config.byte_rate(), byte_burst(config));
         if rate(before) != rate(&self.config) {
-            for conn in self.conns.values_mut() {
-                conn.bytes = None;
-                conn.excess_bytes = 0;
-            }
+            self.conns.values_mut().for_each(|conn| conn.bytes = Rate::default());
         }
     }
 }

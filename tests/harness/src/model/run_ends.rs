@@ -8,6 +8,7 @@ use headcount::{
 };
 
 use super::runs::Run;
+use super::tally::End;
 use super::{Model, whole};
 use crate::seen::{Content, Fact, Source};
 use crate::{Check, ensure};
@@ -76,7 +77,7 @@ impl Model {
         if trimmed {
             self.marks.hit("a run's end trimmed the log");
         }
-        *self.tally.runs_ended.entry(end as usize).or_insert(0) += 1;
+        self.tally.ended(End::Run(end));
         self.notice(Notice::RunEnded { session: id, end, lasted });
         if let Some(session) = self.sessions.get_mut(&id) {
             session.open_runs -= 1;
@@ -96,7 +97,7 @@ impl Model {
         for began in open.map(|run| run.began).collect::<Vec<_>>() {
             self.marks.hit("a run went with its session");
             let (end, lasted) = (RunEnd::SessionEnded, now.saturating_since(began));
-            *self.tally.runs_ended.entry(end as usize).or_insert(0) += 1;
+            self.tally.ended(End::Run(end));
             self.notice(Notice::RunEnded { session, end, lasted });
         }
         self.runs.retain(|_, run| run.session != session);

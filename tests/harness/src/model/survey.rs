@@ -86,7 +86,7 @@ impl Model {
 
     /// The mean is of those that are open and have answered.
     fn compare_round_trips(&self, registry: &Registry, survey: &Survey) -> Check {
-        let known = self.open().filter_map(|conn| registry.explain(conn.id)?.round_trip);
+        let known = self.open().filter_map(|id| registry.explain(id)?.round_trip);
         let (count, sum) = known.fold((0, 0), |(count, sum), it| (count + 1, sum + it.as_micros()));
         let expected = sum.checked_div(count).map(|micros| Duration::from_micros(micros as u64));
         let got = survey.mean_round_trip();

@@ -12,6 +12,7 @@ use super::conn::State;
 use super::log::Shown;
 use super::run_ends::Explained;
 use super::stream::Stream;
+use super::tally::End;
 use super::timing::{When, Whose};
 use crate::ensure;
 use crate::seen::Source;
@@ -192,7 +193,7 @@ impl Model {
         self.ease_pressure(user, id);
         self.forget_stream(&Source::Session(id));
         self.end_runs_of(id);
-        *self.tally.sessions_ended_by.entry(why.name()).or_insert(0) += 1;
+        self.tally.ended(End::Session(why));
         self.notice(Notice::SessionEnded { session: id, why });
         self.clean_up_session(id);
     }
