@@ -140,9 +140,7 @@ impl World {
             Op::PollAll => self.poll_all()?,
             Op::Notices { count } => {
                 for _ in 0..count {
-                    let notice = self.registry.call(Registry::poll_notice);
-                    self.model.noticed(notice.as_ref())?;
-                    if notice.is_none() {
+                    if !self.notice()? {
                         break;
                     }
                 }
@@ -432,6 +430,13 @@ impl World {
                 self.now + Duration::from_secs(60 * 24 * 3_600 * u64::from(some))
             }
         };
+    }
+
+    /// Polls one notice; whether there was one.
+    pub(crate) fn notice(&mut self) -> Result<bool, String> {
+        let notice = self.registry.call(Registry::poll_notice);
+        same!(notice, self.model.notices.pop_front(), "the next notice");
+        Ok(notice.is_some())
     }
 
     /// Polls one action; whether there was one.

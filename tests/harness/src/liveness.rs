@@ -1,6 +1,6 @@
 //! The end of a history: everything is flushed, time passes, and nothing may be left.
 
-use headcount::{CloseReason, Inbound, Message, Registry, Stats, Target, Timestamp};
+use headcount::{CloseReason, Inbound, Message, Target, Timestamp};
 
 use super::history::Outcome;
 use super::model::conn::State;
@@ -118,32 +118,8 @@ impl World {
     fn nothing_is_left(&mut self) -> Check {
         self.compare()?;
         self.grammar.finished()?;
-        let timeout = self.registry.poll_timeout();
-        ensure!(timeout.is_none(), "all is over, and poll_timeout is {timeout:?}");
         ensure!(self.registry.is_idle(), "all is over, and the registry is not idle");
-        let stats: Stats = self.registry.stats();
-        let gauges = [
-            stats.live,
-            stats.open,
-            stats.pending,
-            stats.sessions,
-            stats.users,
-            stats.rooms,
-            stats.log_messages as u32,
-            stats.log_bytes as u32,
-        ];
-        ensure!(gauges.iter().all(|gauge| *gauge == 0), "all is over, and there is {stats:?}");
-        let mut polled = 0;
-        loop {
-            let notice = self.registry.call(Registry::poll_notice);
-            self.model.noticed(notice.as_ref())?;
-            if notice.is_none() {
-                break;
-            }
-            polled += 1;
-        }
-        let limit = self.model.config.notices();
-        ensure!(polled <= limit, "{polled} notices were kept, {limit} at most");
+        while self.notice()? {}
         Ok(())
     }
 }

@@ -43,9 +43,9 @@ thread_local! {
 pub struct CountingAllocator;
 
 /// The block around an allocation: a mark before it, as far away as its alignment asks for.
-fn around(layout: Layout, bytes: usize) -> Option<(Layout, usize)> {
+fn around(layout: Layout) -> Option<(Layout, usize)> {
     let align = layout.align().max(align_of::<usize>());
-    let whole = Layout::from_size_align(bytes.checked_add(align)?, align).ok()?;
+    let whole = Layout::from_size_align(layout.size().checked_add(align)?, align).ok()?;
     Some((whole, align))
 }
 
@@ -58,7 +58,7 @@ fn count(bytes: i64) {
 // is the word before it, which is within the block, for the alignment is at least that of a word.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let Some((whole, offset)) = around(layout, layout.size()) else {
+        let Some((whole, offset)) = around(layout) else {
             return std::ptr::null_mut();
         };
         unsafe {
@@ -77,34 +77,12 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 
     unsafe fn dealloc(&self, given: *mut u8, layout: Layout) {
-        let Some((whole, offset)) = around(layout, layout.size()) else { return };
+        let Some((whole, offset)) = around(layout) else { return };
         unsafe {
             if given.cast::<usize>().sub(1).read() == OWNED {
                 count(-(layout.size() as i64));
             }
             System.dealloc(given.sub(offset), whole);
-        }
-    }
-
-    unsafe fn realloc(&self, given: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        let Some((whole, offset)) = around(layout, layout.size()) else {
-            return std::ptr::null_mut();
-        };
-        let Some((wanted, _)) = around(layout, bytes) else { return std::ptr::null_mut() };
-        unsafe {
-            let was_owned = given.cast::<usize>().sub(1).read() == OWNED;
-            let block = System.realloc(given.sub(offset), whole, wanted.size());
-            if block.is_null() {
-                return block;
-            }
-            let owned = was_owned || CALLED.with(Cell::get);
-            if owned {
-                let before = if was_owned { layout.size() as i64 } else { 0 };
-                count(bytes as i64 - before);
-            }
-            let given = block.add(offset);
-            given.cast::<usize>().sub(1).write(if owned { OWNED } else { 0 });
-            given
         }
     }
 }

@@ -30,9 +30,9 @@ fn keep<K: PartialEq>(order: &mut Vec<K>, absent: Vec<K>) {
 impl Model {
     /// Looks who is absent since the last look, after each change of one.
     pub(crate) fn note_absent(&mut self) {
-        let may_go = |session: &super::Session| session.left_at.is_some() && session.open_runs == 0;
-        let sessions = self.going().filter(|(_, it)| may_go(it)).map(|(id, _)| id).collect();
-        let is_here = |user: &u8| self.going().any(|(_, it)| it.user == *user && !may_go(it));
+        let sessions = self.going().map(|(id, _)| id).filter(|id| self.is_left(*id)).collect();
+        let is_here =
+            |user: &u8| self.going().any(|(id, it)| it.user == *user && !self.is_left(id));
         let users = self.users().into_iter().filter(|user| !is_here(user)).collect();
         let empty = self.rooms().filter(|room| room.seats.is_empty());
         let rooms = empty.map(|room| room.source.clone()).collect();
@@ -52,7 +52,7 @@ impl Model {
         let config = &self.config;
         let left_behind = evict.iter().filter_map(|id| self.conns[id].session()).filter(|id| {
             let members = self.members(&Source::Session(*id));
-            members.iter().all(|id| evict.contains(id)) && self.sessions[id].open_runs == 0
+            members.iter().all(|id| evict.contains(id)) && self.open_runs(*id).next().is_none()
         });
         let mut may_go: BTreeSet<_> = self.absent.sessions.iter().copied().collect();
         may_go.extend(left_behind);

@@ -9,7 +9,8 @@ use headcount::{
 
 use super::conn::{Conn, State};
 use super::eviction::Plan;
-use super::stream::{Seat, Stream};
+use super::seat::Seat;
+use super::stream::Stream;
 use super::{Bucket, Model, Session};
 use crate::seen::Source;
 use crate::{Check, ensure, same};
@@ -206,24 +207,16 @@ impl Model {
         if let Source::Session(session) = source
             && let Some(session) = self.sessions.get_mut(session)
         {
-            session.uncleaned.insert(id);
             if session.left_at.take().is_some() {
                 self.marks.hit("a session came back to life");
             }
         }
         if let (Source::Session(session), None) = (source, since) {
-            late = self.first_of_open_runs(*session);
+            late = self.open_runs(*session).map(|run| run.first).min();
         }
         let stream = self.streams.get_mut(source).expect("a stream that is there");
         let head = stream.head();
-        let mut seat = Seat {
-            conn: id,
-            cursor: head,
-            lagging: false,
-            late_until: 0,
-            tells_rest: false,
-            acknowledged: 0,
-        };
+        let mut seat = Seat::at(id, head);
         let recovered = match since {
             None => {
                 if let Some(first) = late {
@@ -292,9 +285,9 @@ impl Model {
     fn is_headroom_used_up(&self) -> bool {
         let headroom = self.config.closing() as usize;
         let conns = self.open().count() + self.still_closing(true).count();
-        let closes = |id: &ConnId| self.still_closing(true).any(|other| other == *id);
-        let waits = |it: &&Session| it.ended && it.uncleaned.iter().any(closes);
-        let waiting = self.sessions.values().filter(waits).count();
+        let closes = |id| self.uncleaned(id).any(|conn| conn.state == State::Closing);
+        let ended = self.sessions.iter().filter(|(_, session)| session.ended);
+        let waiting = ended.filter(|(id, _)| closes(**id)).count();
         let sessions = self.going().count() + waiting;
         conns >= self.config.connections() as usize + headroom
             || waiting > 0 && sessions >= self.config.sessions() as usize + headroom

@@ -3,10 +3,10 @@
 use headcount::{ConnId, CursorExplanation, Position, Registry, SessionId};
 
 use super::Model;
-use super::conn::State;
+use super::conn::{Conn, State};
 use crate::seen::Source;
 use crate::world::{Names, World};
-use crate::{Check, ensure};
+use crate::{Check, ensure, same};
 
 impl Model {
     pub(crate) fn compare(
@@ -22,27 +22,23 @@ impl Model {
         for id in sessions {
             let source = Source::Session(*id);
             let members: Vec<_> = registry.session_members(*id).collect();
-            let expected = self.members(&source);
-            ensure!(members == expected, "members of {id:?}: {members:?}, expected {expected:?}");
+            same!(members, self.members(&source), "members of {id:?}");
             let position = registry.session_position(*id).map(|it| (it.epoch, it.offset));
             let head = self.streams.get(&source).map(|stream| (stream.epoch, stream.head()));
-            ensure!(position == head, "head of {id:?}: {position:?}, expected {head:?}");
+            same!(position, head, "head of {id:?}");
         }
         for user in 0..names.users.len() as u8 {
             let name = names.user(user);
             let open: Vec<_> = registry.connections_of(name).collect();
-            let expected = self.open_of_user(user);
-            ensure!(open == expected, "of user {user}: {open:?}, expected {expected:?}");
+            same!(open, self.open_of_user(user), "open of user {user}");
             for thread in 0..names.threads.len() as u8 {
                 let session = registry.session(name, names.thread(thread));
-                let expected = self.session_of(user, thread);
-                ensure!(session == expected, "{user}/{thread}: {session:?}, not {expected:?}");
+                same!(session, self.session_of(user, thread), "session {user}/{thread}");
             }
         }
         for room in &names.rooms {
             let members: Vec<_> = registry.room_members(room).collect();
-            let expected = self.members(&Source::Room(room.clone()));
-            ensure!(members == expected, "members of {room:?}: {members:?}, expected {expected:?}");
+            same!(members, self.members(&Source::Room(room.clone())), "members of {room:?}");
         }
         self.compare_streams(registry)?;
         self.compare_stats(registry)?;
@@ -52,10 +48,9 @@ impl Model {
 
     fn compare_conn(&self, registry: &Registry, names: &Names, id: ConnId) -> Check {
         let conn = self.conns.get(&id);
-        let (state, expected) = (registry.state(id), conn.map(|conn| conn.public_state()));
-        ensure!(state == expected, "{id:?} is {state:?}, expected {expected:?}");
-        let (session, expected) = (registry.session_of(id), conn.and_then(|conn| conn.session()));
-        ensure!(session == expected, "{id:?} is of {session:?}, expected {expected:?}");
+        same!(registry.state(id), conn.map(Conn::public_state), "state of {id:?}");
+        let expected = conn.and_then(Conn::session);
+        same!(registry.session_of(id), expected, "session of {id:?}");
         let who = registry.who(id);
         ensure!(who.is_some() == expected.is_some(), "who {id:?} is: {who:?}");
         if let (Some(who), Some(session)) = (who, expected) {
@@ -67,7 +62,7 @@ impl Model {
         }
         let rooms: Vec<_> = registry.rooms_of(id).cloned().collect();
         let expected = conn.map(|conn| conn.rooms.clone()).unwrap_or_default();
-        ensure!(rooms == expected, "{id:?} is in {rooms:?}, expected {expected:?}");
+        same!(rooms, expected, "rooms of {id:?}");
         Ok(())
     }
 
@@ -76,18 +71,16 @@ impl Model {
         for (source, stream) in &self.streams {
             let shown = Self::shown(source, registry).map(|(shown, head)| (shown, head.epoch));
             let expected = Some((stream.log.shown(), stream.epoch));
-            ensure!(shown == expected, "{source:?} shows {shown:?}, expected {expected:?}");
+            same!(shown, expected, "what {source:?} shows");
         }
         for id in self.open() {
             let explained = registry.explain(id).ok_or("an open connection is not explained")?;
-            let (load, used) = (explained.load, self.used(id));
-            ensure!(load == used, "{id:?} has a load of {load}, expected {used}");
+            same!(explained.load, self.used(id), "load of {id:?}");
             let cursor = |source| {
                 let stream = &self.streams[&source];
                 let seat = stream.seat(id)?;
-                let reader = seat.reader();
                 let position = Position { epoch: stream.epoch, offset: seat.cursor };
-                let backlog = stream.log.waiting(&reader) as u32;
+                let backlog = stream.log.waiting(seat) as u32;
                 Some((position, stream.head(), seat.lagging, backlog, seat.acknowledged))
             };
             let expected: Vec<_> =
@@ -96,7 +89,7 @@ impl Model {
                 (it.position, it.head, it.lagging, it.backlog, it.acknowledged)
             };
             let told: Vec<_> = explained.cursors.iter().map(told).collect();
-            ensure!(told == expected, "{id:?} follows {told:?}, expected {expected:?}");
+            same!(told, expected, "what {id:?} follows");
         }
         Ok(())
     }
@@ -104,16 +97,15 @@ impl Model {
     /// What the registry says about the work that it has.
     fn compare_work(&self, registry: &Registry) -> Check {
         let waits = self.waiting.has_any();
-        ensure!(registry.has_actions() == waits, "has_actions is {}, not {waits}", !waits);
+        same!(registry.has_actions(), waits, "has_actions");
         let anything = !self.conns.is_empty()
             || !self.sessions.is_empty()
             || self.rooms().next().is_some()
             || waits;
         ensure!(!anything || !registry.is_idle(), "is_idle, and something is known");
         let drains = self.drain.is_some();
-        ensure!(registry.is_draining() == drains, "is_draining is {}", !drains);
-        let drained = drains && self.conns.is_empty();
-        ensure!(registry.is_drained() == drained, "is_drained is {}", !drained);
+        same!(registry.is_draining(), drains, "is_draining");
+        same!(registry.is_drained(), drains && self.conns.is_empty(), "is_drained");
         let config = &self.config;
         let limits = [
             (config.closing() + config.connections(), "live"),

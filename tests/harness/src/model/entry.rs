@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headcount::{Class, Config, ConnId, Timestamp};
+use headcount::{Class, Config, Timestamp};
 
 use crate::seen::{Content, Said, Source};
 
@@ -59,30 +59,6 @@ impl Entry {
     }
 }
 
-/// Who looks at a log.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reader {
-    pub(crate) conn: ConnId,
-    pub(crate) cursor: u64,
-    /// It passes over what is droppable.
-    pub(crate) laggard: bool,
-    /// It joined when this was the head, and gets nothing up to there but what belongs to runs that
-    /// were open then. 0: it did not join late.
-    pub(crate) late_until: u64,
-    /// Whatever else there was up to there is told as lost.
-    pub(crate) tells_rest: bool,
-}
-
-impl Reader {
-    /// Whether an entry that is kept is for it.
-    pub(crate) fn gets(&self, entry: &Entry) -> bool {
-        if entry.last > self.late_until {
-            return !entry.content.excludes(self.conn);
-        }
-        entry.run.is_some() && entry.ended.is_none_or(|ended| ended > self.late_until)
-    }
-}
-
 /// What a log may hold.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Bounds {
@@ -99,20 +75,18 @@ impl Bounds {
     }
 
     pub(crate) fn of(source: &Source, config: &Config) -> Self {
-        if matches!(source, Source::Room(_)) {
-            Self {
-                messages: config.room_messages().into(),
-                bytes: config.room_bytes(),
-                ttl: config.room_ttl(),
-                history: config.room_history().into(),
-            }
-        } else {
-            Self {
-                messages: config.stream_messages().into(),
-                bytes: config.stream_bytes(),
-                ttl: config.stream_ttl(),
-                history: config.stream_history().into(),
-            }
+        let choose = |of_room: u64, of_session: u64| match source {
+            Source::Room(_) => of_room,
+            _ => of_session,
+        };
+        Self {
+            messages: choose(config.room_messages().into(), config.stream_messages().into()),
+            bytes: choose(config.room_bytes(), config.stream_bytes()),
+            history: choose(config.room_history().into(), config.stream_history().into()),
+            ttl: match source {
+                Source::Room(_) => config.room_ttl(),
+                _ => config.stream_ttl(),
+            },
         }
     }
 }

@@ -98,7 +98,7 @@ impl Model {
     pub(crate) fn releasable(&self, user: u8) -> Vec<SessionId> {
         let lingering = self.going().filter(|(_, it)| it.user == user && it.left_at.is_some());
         let mut lingering: Vec<_> = lingering.collect();
-        lingering.sort_by_key(|(id, it)| (it.open_runs > 0, it.left_at, self.made(id.to_bits())));
+        lingering.sort_by_key(|(id, it)| (!self.is_left(*id), it.left_at, self.made(id.to_bits())));
         lingering.into_iter().map(|(id, _)| id).collect()
     }
 

@@ -6,7 +6,8 @@
 
 use headcount::{Class, Timestamp};
 
-use super::entry::{Bounds, Entry, Reader};
+use super::entry::{Bounds, Entry};
+use super::seat::Seat;
 use crate::seen::Content;
 
 /// So many holes beyond the number of entries are told apart.
@@ -149,15 +150,15 @@ impl Log {
     }
 
     /// How many of the entries wait for a reader.
-    pub(crate) fn waiting(&self, reader: &Reader) -> usize {
+    pub(crate) fn waiting(&self, reader: &Seat) -> usize {
         let behind = self.kept().filter(|entry| entry.last > reader.cursor);
-        behind.filter(|it| reader.gets(it) && !(reader.laggard && it.is_droppable())).count()
+        behind.filter(|entry| reader.gets(entry) && !reader.skips(entry)).count()
     }
 
     /// What a reader finds behind its cursor: a laggard passes over what is droppable, and is told of all
     /// that it loses before its next entry at once.
-    pub(crate) fn next(&self, reader: &Reader) -> Next<'_> {
-        let Reader { cursor, laggard, late_until, tells_rest, .. } = *reader;
+    pub(crate) fn next(&self, reader: &Seat) -> Next<'_> {
+        let Seat { cursor, late_until, tells_rest, .. } = *reader;
         let mut gap = (cursor < self.lost).then_some((cursor + 1, self.lost));
         let mut next = None;
         for place in self.behind(cursor) {
@@ -169,7 +170,7 @@ impl Log {
                 }
                 Place::Lost { first, last, .. } => (*first, *last),
                 Place::Kept(entry) if !reader.gets(entry) => continue,
-                Place::Kept(entry) if laggard && entry.is_droppable() => (entry.last, entry.last),
+                Place::Kept(entry) if reader.skips(entry) => (entry.last, entry.last),
                 Place::Kept(entry) => {
                     next = Some(entry);
                     break;

@@ -27,6 +27,7 @@ pub(crate) mod pressure;
 pub(crate) mod reload;
 pub(crate) mod run_ends;
 pub(crate) mod runs;
+pub(crate) mod seat;
 pub(crate) mod stream;
 pub(crate) mod survey;
 pub(crate) mod tally;
@@ -52,7 +53,6 @@ use self::tick::Moment;
 use self::turns::Waiting;
 use super::marks::Marks;
 use super::seen::Source;
-use super::{Check, ensure};
 
 /// Whole milliseconds, rounded up: when a deadline acts.
 pub(crate) const fn millis_up(at: Timestamp) -> u64 {
@@ -74,29 +74,17 @@ pub(crate) const fn due(now: Timestamp, at: Timestamp) -> bool {
 pub(crate) struct Session {
     pub(crate) user: u8,
     pub(crate) thread: u8,
-    /// Its connections whose `Cleanup` was not polled, closing ones included.
-    pub(crate) uncleaned: BTreeSet<ConnId>,
     /// When the last open connection left; `None` while there is one.
     pub(crate) left_at: Option<Timestamp>,
     /// Why the last one left.
     pub(crate) left_for: CloseReason,
-    /// How many of its runs are open.
-    pub(crate) open_runs: u32,
     /// Ended, and its `Cleanup` was not polled.
     pub(crate) ended: bool,
 }
 
 impl Session {
     pub(crate) const fn new(user: u8, thread: u8) -> Self {
-        Self {
-            user,
-            thread,
-            uncleaned: BTreeSet::new(),
-            left_at: None,
-            left_for: CloseReason::PeerGone,
-            open_runs: 0,
-            ended: false,
-        }
+        Self { user, thread, left_at: None, left_for: CloseReason::PeerGone, ended: false }
     }
 }
 
@@ -245,13 +233,6 @@ impl Model {
         }
     }
 
-    /// The next notice was polled.
-    pub(crate) fn noticed(&mut self, got: Option<&Notice>) -> Check {
-        let expected = self.notices.pop_front();
-        ensure!(got == expected.as_ref(), "the next notice is {got:?}, expected {expected:?}");
-        Ok(())
-    }
-
     /// A connection that calls know: not `Gone`.
     pub(crate) fn known(&self, id: ConnId) -> Option<&Conn> {
         self.conns.get(&id).filter(|conn| conn.state != State::Gone)
@@ -290,6 +271,21 @@ impl Model {
     /// Sessions that have not ended.
     pub(crate) fn going(&self) -> impl Iterator<Item = (SessionId, &Session)> {
         self.sessions.iter().filter(|(_, it)| !it.ended).map(|(id, session)| (*id, session))
+    }
+
+    /// Connections of a session whose `Cleanup` was not polled, closing ones included.
+    pub(crate) fn uncleaned(&self, session: SessionId) -> impl Iterator<Item = &Conn> {
+        self.conns.values().filter(move |conn| conn.session() == Some(session))
+    }
+
+    /// The open runs of a session, in the order in which they were opened.
+    pub(crate) fn open_runs(&self, session: SessionId) -> impl DoubleEndedIterator<Item = &Run> {
+        self.runs.values().filter(move |run| run.session == session && run.is_open())
+    }
+
+    /// Whether nothing but its linger keeps a session: neither a connection nor an open run.
+    pub(crate) fn is_left(&self, session: SessionId) -> bool {
+        self.sessions[&session].left_at.is_some() && self.open_runs(session).next().is_none()
     }
 
     pub(crate) fn session_of(&self, user: u8, thread: u8) -> Option<SessionId> {

@@ -94,8 +94,7 @@ impl Model {
             return;
         };
         self.tally.ended(End::Conn(reason));
-        let Some(session) = self.sessions.get_mut(&session_id) else { return };
-        session.uncleaned.remove(&id);
+        let Some(session) = self.sessions.get(&session_id) else { return };
         if session.ended {
             self.clean_up_session(session_id);
             return;
@@ -103,8 +102,8 @@ impl Model {
         // Its linger may have passed while this was not polled.
         let linger = self.config.linger();
         let is_over = |at| linger.is_zero() || due(self.now, at + linger);
-        let lingers = session.uncleaned.is_empty() && session.open_runs == 0;
-        if lingers && session.left_at.is_some_and(is_over) {
+        let over = session.left_at.is_some_and(is_over) && self.is_left(session_id);
+        if over && self.uncleaned(session_id).next().is_none() {
             self.marks.hit("a session ended in a poll");
             self.end_session(session_id, SessionEnd::Lingered);
         }
@@ -112,9 +111,8 @@ impl Model {
 
     /// The `Cleanup` of a session that has ended follows those of its connections.
     pub(crate) fn clean_up_session(&mut self, id: SessionId) {
-        let session = &self.sessions[&id];
-        if session.uncleaned.is_empty() {
-            let (what, reason) = (Ended::Session(id), session.left_for);
+        if self.uncleaned(id).next().is_none() {
+            let (what, reason) = (Ended::Session(id), self.sessions[&id].left_for);
             self.waiting.outbox.push_back(Seen::Cleanup { what, reason });
         }
     }
@@ -151,7 +149,7 @@ impl Model {
         let Some(seat) = stream.seat(id).cloned() else { return };
         let shown = stream.log.shown();
         let Seen::Gap { to, .. } = seen else {
-            let next = stream.log.next(&seat.reader());
+            let next = stream.log.next(&seat);
             if matches!(next, Next::Entry(entry) if entry.first() <= seat.cursor) {
                 self.marks.hit("a text was handed out in part");
             }

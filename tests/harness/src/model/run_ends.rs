@@ -79,12 +79,9 @@ impl Model {
         }
         self.tally.ended(End::Run(end));
         self.notice(Notice::RunEnded { session: id, end, lasted });
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.open_runs -= 1;
-            if session.open_runs == 0 && session.left_at.is_some() {
-                self.marks.hit("a run has kept its session");
-                session.left_at = Some(now);
-            }
+        if self.is_left(id) {
+            self.marks.hit("a run has kept its session");
+            self.sessions.get_mut(&id).into_iter().for_each(|it| it.left_at = Some(now));
         }
         self.note_absent();
     }
@@ -92,21 +89,13 @@ impl Model {
     /// A session has ended: nothing of its runs is known any more.
     pub(crate) fn end_runs_of(&mut self, session: SessionId) {
         let now = self.now;
-        let of_session = |run: &&Run| run.is_open() && run.session == session;
-        let open = self.runs.values().rev().filter(of_session);
-        for began in open.map(|run| run.began).collect::<Vec<_>>() {
+        for began in self.open_runs(session).rev().map(|run| run.began).collect::<Vec<_>>() {
             self.marks.hit("a run went with its session");
             let (end, lasted) = (RunEnd::SessionEnded, now.saturating_since(began));
             self.tally.ended(End::Run(end));
             self.notice(Notice::RunEnded { session, end, lasted });
         }
         self.runs.retain(|_, run| run.session != session);
-    }
-
-    /// Where the open runs of a session begin; `None` if it has none.
-    pub(crate) fn first_of_open_runs(&self, session: SessionId) -> Option<u64> {
-        let of_session = |run: &&Run| run.is_open() && run.session == session;
-        self.runs.values().filter(of_session).map(|run| run.first).min()
     }
 
     pub(crate) fn compare_runs(&mut self, explained: &Explained) -> Check {

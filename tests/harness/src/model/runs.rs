@@ -100,8 +100,8 @@ impl Model {
             return Err(OpenRunError::Full);
         }
         let session = self.session_of(user, thread);
-        let open = session.map_or(0, |session| self.sessions[&session].open_runs);
-        if open >= config.runs_per_session() {
+        let open = session.map_or(0, |session| self.open_runs(session).count());
+        if open >= config.runs_per_session() as usize {
             return Err(OpenRunError::Runs);
         }
         if session.is_some() {
@@ -120,8 +120,7 @@ impl Model {
         let mut release = None;
         if of_user >= config.sessions_per_user() as usize {
             // No open run ends for another.
-            let without_run = |id: &SessionId| self.sessions[id].open_runs == 0;
-            release = self.releasable(user).into_iter().find(without_run);
+            release = self.releasable(user).into_iter().find(|id| self.is_left(*id));
             let retry_after = match config.over_cap() {
                 OverCap::Refuse { retry_after } => retry_after,
                 _ => Refused::PAUSE,
@@ -180,9 +179,6 @@ impl Model {
             end: None,
         };
         self.runs.insert(number, run);
-        if let Some(session) = self.sessions.get_mut(&session) {
-            session.open_runs += 1;
-        }
         self.tally.runs_opened += 1;
         self.note_absent();
         self.notice(Notice::RunOpened { session });

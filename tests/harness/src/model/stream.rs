@@ -3,37 +3,14 @@
 
 use headcount::{CloseReason, Config, ConnId, Position, SessionId, Timestamp};
 
-use super::entry::{Bounds, Reader};
+use super::entry::Bounds;
 use super::log::{Log, Next};
 use super::millis_up;
+use super::seat::Seat;
 use crate::seen::Source;
 
 /// How many places of the log a member is handed in one turn of its stream.
 const ENTRIES: usize = 16;
-
-/// A member's place.
-#[derive(Clone, Debug, Hash)]
-pub(crate) struct Seat {
-    pub(crate) conn: ConnId,
-    /// The last offset that it was handed, was told as lost, or did not have to get.
-    pub(crate) cursor: u64,
-    /// Its connection's own turns serve it, until it has caught up.
-    pub(crate) lagging: bool,
-    /// Where the head was when it joined a session with open runs, which it gets from their start, or
-    /// resumed from a position that is none of this stream's; 0 if it did neither.
-    pub(crate) late_until: u64,
-    /// It resumed so: whatever else there was up to there is told as lost.
-    pub(crate) tells_rest: bool,
-    /// The last offset that its client said it has dealt with.
-    pub(crate) acknowledged: u64,
-}
-
-impl Seat {
-    pub(crate) const fn reader(&self) -> Reader {
-        let Self { conn, cursor, lagging, late_until, tells_rest, .. } = *self;
-        Reader { conn, cursor, laggard: lagging, late_until, tells_rest }
-    }
-}
 
 /// A pass over the members with what was appended, one stretch of them after the other. The first
 /// stretch settles how far the pass goes; what is appended meanwhile waits for the next one.
@@ -193,7 +170,7 @@ impl Stream {
 
     /// Whether the member would be told of a gap on its way to the head, and how many entries it gets.
     pub(crate) fn outlook(&self, cursor: u64, conn: ConnId) -> (bool, u32) {
-        let mut reader = Reader { conn, cursor, laggard: true, late_until: 0, tells_rest: false };
+        let mut reader = Seat { lagging: true, ..Seat::at(conn, cursor) };
         let (mut loses, mut handed) = (false, 0);
         loop {
             reader.cursor = match self.log.next(&reader) {

@@ -3,28 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use headcount::{CloseReason, ConnId, Registry, SessionId, Survey, Timestamp};
+use headcount::{CloseReason, ConnId, Registry, Survey, Timestamp};
 
+use super::conn::Conn;
 use super::stream::Stream;
 use super::{Model, Session};
 use crate::seen::Source;
 use crate::world::{Names, World};
 use crate::{Check, ensure, same};
 
-/// What the ring of the closed has to say of one.
+/// What the ring of the closed has to say of one: how it was when it left, and where.
 #[derive(Clone, Debug)]
 pub(crate) struct Departure {
-    pub(crate) id: ConnId,
-    pub(crate) session: SessionId,
-    pub(crate) user: u8,
-    pub(crate) thread: u8,
-    pub(crate) label: Option<u8>,
-    pub(crate) reason: CloseReason,
-    pub(crate) opened_at: Timestamp,
-    pub(crate) at: Timestamp,
-    pub(crate) flushed: u64,
+    id: ConnId,
+    conn: Conn,
+    session: Session,
+    reason: CloseReason,
+    at: Timestamp,
     /// How many entries were kept behind its cursors.
-    pub(crate) undelivered: u32,
+    undelivered: u32,
 }
 
 impl Model {
@@ -46,8 +43,7 @@ impl Model {
         while registry.survey(&mut survey, 3) {}
         let oldest = going.iter().filter_map(|id| registry.explain_session(*id)).map(|it| it.age);
         let got = survey.oldest_session().map(|since| self.now.saturating_since(since));
-        let expected = oldest.max();
-        ensure!(got == expected, "the oldest session: {got:?}, expected {expected:?}");
+        same!(got, oldest.max(), "the oldest session");
         self.compare_round_trips(registry, &survey)?;
         for id in &going {
             let session = &self.sessions[id];
@@ -55,15 +51,14 @@ impl Model {
             let expected = (names.user(session.user), names.thread(session.thread));
             same!(whose, expected, "whose {id:?} is");
             let open: BTreeSet<_> = registry.open_runs(*id).map(|(run, _)| run).collect();
-            let runs = self.runs.values().filter(|run| run.session == *id && run.is_open());
-            let expected: BTreeSet<_> = runs.map(|run| &run.id).collect();
-            ensure!(open == expected, "open in {id:?}: {open:?}, expected {expected:?}");
+            let expected: BTreeSet<_> = self.open_runs(*id).map(|run| &run.id).collect();
+            same!(open, expected, "open in {id:?}");
         }
         let mut counts: BTreeMap<_, u32> = BTreeMap::new();
         for (number, name) in names.users.iter().enumerate() {
             let sessions = self.sessions_of(number as u8);
             let got: Vec<_> = registry.sessions_of(name).collect();
-            ensure!(got == sessions, "sessions of user {number}: {got:?}, expected {sessions:?}");
+            same!(got, sessions, "sessions of user {number}");
             if !sessions.is_empty() {
                 counts.insert(name, sessions.len() as u32);
             }
@@ -79,7 +74,7 @@ impl Model {
             let stream = self.streams.get(&Source::Room(room.clone()));
             let expected = stream.map(|stream| (stream.epoch, stream.head()));
             let got = registry.room_position(room).map(|at| (at.epoch, at.offset));
-            ensure!(got == expected, "head of {room:?}: {got:?}, expected {expected:?}");
+            same!(got, expected, "head of {room:?}");
         }
         Ok(())
     }
@@ -90,33 +85,23 @@ impl Model {
         let (count, sum) = known.fold((0, 0), |(count, sum), it| (count + 1, sum + it.as_micros()));
         let expected = sum.checked_div(count).map(|micros| Duration::from_micros(micros as u64));
         let got = survey.mean_round_trip();
-        ensure!(got == expected, "the mean round trip is {got:?}, expected {expected:?}");
+        same!(got, expected, "the mean round trip");
         Ok(())
     }
 
     /// An open connection is about to leave everything.
     pub(crate) fn departs(&mut self, id: ConnId, reason: CloseReason) {
-        let conn = &self.conns[&id];
-        let Some((session, opened_at)) = conn.admitted else { return };
-        let Session { user, thread, .. } = self.sessions[&session];
+        let conn = self.conns[&id].clone();
+        let Some(session) = conn.session() else { return };
+        let session = self.sessions[&session].clone();
         let behind = |source| {
             let stream: &Stream = self.streams.get(&source)?;
             let cursor = stream.seat(id)?.cursor;
             Some(stream.log.kept().filter(|entry| entry.last > cursor).count() as u32)
         };
         let undelivered = conn.streams().into_iter().filter_map(behind).sum();
-        self.departures.push(Departure {
-            id,
-            session,
-            user,
-            thread,
-            label: conn.label,
-            reason,
-            opened_at,
-            at: self.now,
-            flushed: conn.flushed,
-            undelivered,
-        });
+        let at = self.now;
+        self.departures.push(Departure { id, conn, session, reason, at, undelivered });
     }
 
     /// Those that have gone since the last look stand at the end of the ring.
@@ -127,21 +112,18 @@ impl Model {
         if departures.is_empty() {
             return Ok(());
         }
-        let count = registry.closed().count();
-        ensure!(count == self.remembered, "{count} are remembered, expected {}", self.remembered);
+        same!(registry.closed().count(), self.remembered, "how many are remembered");
         for (closed, departure) in registry.closed().rev().zip(departures.iter().rev()) {
-            let label = departure.label.map(World::label);
-            let age = departure.at.saturating_since(departure.opened_at);
+            let Departure { id, conn, session, reason, at, undelivered } = departure;
+            let label = conn.label.map(World::label);
+            let age = conn.admitted.map(|(id, opened_at)| (id, at.saturating_since(opened_at)));
             ensure!(
-                (closed.conn, closed.session) == (departure.id, departure.session)
-                    && closed.user == names.users[usize::from(departure.user)]
-                    && closed.thread == names.threads[usize::from(departure.thread)]
+                (closed.conn, closed.reason, closed.at) == (*id, *reason, *at)
+                    && age == Some((closed.session, closed.age))
+                    && closed.user == *names.user(session.user)
+                    && closed.thread == *names.thread(session.thread)
                     && closed.label.as_deref() == label.as_deref()
-                    && closed.reason == departure.reason
-                    && closed.at == departure.at
-                    && closed.age == age
-                    && closed.flushed == departure.flushed
-                    && closed.undelivered == departure.undelivered,
+                    && (closed.flushed, closed.undelivered) == (conn.flushed, *undelivered),
                 "{closed:?}, expected {departure:?}"
             );
         }

@@ -63,11 +63,9 @@ impl Model {
         for id in self.conns.keys() {
             acted.extend(self.done_to(*id, registry).map(|what| (Whose::Conn(*id), Some(what))));
         }
-        for (id, session) in self.going() {
-            if registry.session_position(id).is_none() && session.open_runs == 0 {
-                acted.push((Whose::Session(id), None));
-            }
-        }
+        let ended = self.going().filter(|(id, _)| registry.session_position(*id).is_none());
+        let ended = ended.filter(|(id, _)| self.open_runs(*id).next().is_none());
+        acted.extend(ended.map(|(id, _)| (Whose::Session(id), None)));
         for (number, run) in self.runs.iter().filter(|(_, run)| run.is_open()) {
             let told = run.explained(explained);
             if told.is_none_or(|told| told.ended.is_some()) {

@@ -209,8 +209,8 @@ impl Model {
         }
         for (id, session) in self.going() {
             if let Some(left_at) = session.left_at
-                && session.uncleaned.is_empty()
-                && session.open_runs == 0
+                && self.is_left(id)
+                && self.uncleaned(id).next().is_none()
             {
                 all.push((Whose::Session(id), When::at(left_at + self.config.linger())));
             }

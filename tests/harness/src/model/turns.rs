@@ -150,7 +150,7 @@ impl Model {
 
     fn next_of(&self, id: ConnId, source: &Source) -> Next<'_> {
         let stream = &self.streams[source];
-        stream.seat(id).map_or(Next::Nothing, |seat| stream.log.next(&seat.reader()))
+        stream.seat(id).map_or(Next::Nothing, |seat| stream.log.next(seat))
     }
 
     /// What it finds next, as an action; the cursor behind it, and what it costs.

@@ -1,0 +1,43 @@
+//! A member's place in a stream: what it was handed, and what it gets of the rest.
+
+use headcount::ConnId;
+
+use super::entry::Entry;
+
+/// A member's place.
+#[derive(Clone, Debug, Hash)]
+pub(crate) struct Seat {
+    pub(crate) conn: ConnId,
+    /// The last offset that it was handed, was told as lost, or did not have to get.
+    pub(crate) cursor: u64,
+    /// Its connection's own turns serve it, until it has caught up: it passes over what is droppable.
+    pub(crate) lagging: bool,
+    /// Where the head was when it joined a session with open runs, which it gets from their start, or
+    /// resumed from a position that is none of this stream's; 0 if it did neither. Up to there it gets
+    /// nothing but what belongs to runs that were open then.
+    pub(crate) late_until: u64,
+    /// It resumed so: everything else up to there is told as lost.
+    pub(crate) tells_rest: bool,
+    /// The last offset that its client said it has dealt with.
+    pub(crate) acknowledged: u64,
+}
+
+impl Seat {
+    pub(crate) const fn at(conn: ConnId, cursor: u64) -> Self {
+        let (lagging, late_until, tells_rest, acknowledged) = (false, 0, false, 0);
+        Self { conn, cursor, lagging, late_until, tells_rest, acknowledged }
+    }
+
+    /// Whether an entry that is kept is for it.
+    pub(crate) fn gets(&self, entry: &Entry) -> bool {
+        if entry.last > self.late_until {
+            return !entry.content.excludes(self.conn);
+        }
+        entry.run.is_some() && entry.ended.is_none_or(|ended| ended > self.late_until)
+    }
+
+    /// Whether it passes over an entry.
+    pub(crate) fn skips(&self, entry: &Entry) -> bool {
+        self.lagging && entry.is_droppable()
+    }
+}
