@@ -170,14 +170,26 @@ impl World {
         own: impl FnOnce(UserScope<'_>, Within<'_>) -> R,
         call: impl FnOnce(&mut Registry, Target<'_>) -> R,
     ) -> R {
-        let (audience, names) = (self.audience(to), &self.names);
-        let (user, within) = match to {
-            To::Own(user) => (user, Within::Everywhere),
-            To::Thread(user, thread) => (user, Within::Thread(names.thread(thread))),
-            To::Run(user, run) => (user, Within::Run(names.run(run))),
-            _ => return self.registry.call(|it| call(it, Self::target(names, &audience))),
+        let names = &self.names;
+        let within = match to {
+            To::Own(user) => Some((user, Within::Everywhere)),
+            To::Thread(user, thread) => Some((user, Within::Thread(names.thread(thread)))),
+            To::Run(user, run) => Some((user, Within::Run(names.run(run)))),
+            _ => None,
         };
-        self.registry.call(|it| own(it.user(names.user(user)), within))
+        let target = match to {
+            To::Conn(pick) => Target::Conn(self.conn(pick)),
+            To::Session(pick) => Target::Session(self.session(pick)),
+            To::User(user) | To::Own(user) | To::Thread(user, _) | To::Run(user, _) => {
+                Target::User(names.user(user))
+            }
+            To::Room(room) => Target::Room(names.room(room)),
+            To::Everyone => Target::Everyone,
+        };
+        self.registry.call(|it| match within {
+            Some((user, within)) => own(it.user(names.user(user)), within),
+            None => call(it, target),
+        })
     }
 
     /// Everything that an operation may change is as the model says, and the registry agrees with

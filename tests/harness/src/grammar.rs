@@ -11,14 +11,15 @@ use super::seen::{Content, Seen, Source};
 use super::{Check, ensure};
 
 /// Where a connection is in its sentence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 enum Stage {
+    #[default]
     Talking,
     Closed,
     Forgotten,
 }
 
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Sentence {
     stage: Stage,
     session: Option<SessionId>,
@@ -42,11 +43,8 @@ pub struct Grammar {
     /// The same for a stretch that was begun before the bound changed.
     begun_with: usize,
     conns: BTreeMap<ConnId, Sentence>,
-    /// The tenant of each slot until its `Cleanup` was polled.
-    slots: BTreeMap<usize, ConnId>,
     /// Sessions, and whether their `Cleanup` was polled.
     sessions: BTreeMap<SessionId, bool>,
-    session_slots: BTreeMap<usize, SessionId>,
     epochs: BTreeMap<Source, u64>,
 }
 
@@ -74,11 +72,10 @@ impl Grammar {
     /// It was there before, or its slot has another tenant still.
     pub fn reserved(&mut self, conn: ConnId) -> Check {
         ensure!(!self.conns.contains_key(&conn), "{conn:?} was created twice");
-        if let Some(tenant) = self.slots.insert(conn.index(), conn) {
-            return Err(format!("{conn:?} took the slot of {tenant:?} before its Cleanup"));
-        }
-        let sentence = Sentence { stage: Stage::Talking, session: None, told: BTreeMap::new() };
-        self.conns.insert(conn, sentence);
+        let tenants = self.conns.iter().filter(|(_, it)| it.stage != Stage::Forgotten);
+        let tenant = tenants.map(|(tenant, _)| tenant).find(|it| it.index() == conn.index());
+        ensure!(tenant.is_none(), "{conn:?} took the slot of {tenant:?} before its Cleanup");
+        self.conns.insert(conn, Sentence::default());
         Ok(())
     }
 
@@ -88,9 +85,9 @@ impl Grammar {
     /// It was there before, or its slot has another tenant still.
     pub fn created(&mut self, session: SessionId) -> Check {
         ensure!(!self.sessions.contains_key(&session), "{session:?} was created twice");
-        if let Some(tenant) = self.session_slots.insert(session.index(), session) {
-            return Err(format!("{session:?} took the slot of {tenant:?} before its Cleanup"));
-        }
+        let tenants = self.sessions.iter().filter(|(_, forgotten)| !**forgotten);
+        let tenant = tenants.map(|(tenant, _)| tenant).find(|it| it.index() == session.index());
+        ensure!(tenant.is_none(), "{session:?} took the slot of {tenant:?} before its Cleanup");
         self.sessions.insert(session, false);
         Ok(())
     }
@@ -190,10 +187,7 @@ impl Grammar {
             Seen::Draining { to } => self.recipients(to)?,
             Seen::Ping { .. } => {}
             Seen::Close { conn, .. } => self.stage(*conn, Stage::Closed),
-            Seen::Cleanup { what: Ended::Conn(conn), .. } => {
-                self.stage(*conn, Stage::Forgotten);
-                self.slots.remove(&conn.index());
-            }
+            Seen::Cleanup { what: Ended::Conn(conn), .. } => self.stage(*conn, Stage::Forgotten),
             Seen::Cleanup { what: Ended::Session(session), .. } => self.forget(*session)?,
         }
         Ok(())
@@ -253,7 +247,6 @@ impl Grammar {
         let forgotten = self.sessions.get_mut(&session).ok_or("a session that never was")?;
         ensure!(!*forgotten, "a second Cleanup of {session:?}");
         *forgotten = true;
-        self.session_slots.remove(&session.index());
         for (conn, sentence) in &self.conns {
             ensure!(
                 sentence.session != Some(session) || sentence.stage == Stage::Forgotten,

@@ -147,6 +147,13 @@ impl Marks {
         self.0[known] += 1;
     }
 
+    /// A situation of the list was met, if the condition holds.
+    pub(crate) fn hit_if(&mut self, condition: bool, what: &str) {
+        if condition {
+            self.hit(what);
+        }
+    }
+
     /// A call was refused: which, and for what, by the name of the variant.
     pub(crate) fn refused(&mut self, what: &str, why: &impl Debug) {
         let why = format!("{why:?}");

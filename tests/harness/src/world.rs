@@ -6,8 +6,8 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use headcount::{
-    CloseReason, Config, ConnId, Position, Principal, Registry, RoomId, RunId, SessionId, Target,
-    ThreadId, Timestamp, UserId,
+    CloseReason, Config, ConnId, Position, Principal, Registry, RoomId, RunId, SessionId, ThreadId,
+    Timestamp, UserId,
 };
 
 use super::grammar::Grammar;
@@ -25,8 +25,6 @@ pub(crate) struct Names {
     pub(crate) users: Vec<UserId>,
     pub(crate) threads: Vec<ThreadId>,
     pub(crate) rooms: Vec<RoomId>,
-    /// Nobody has this name.
-    pub(crate) stranger: UserId,
     /// Names of runs. Each user may have a run of each.
     pub(crate) runs: Vec<RunId>,
 }
@@ -42,7 +40,6 @@ impl Names {
             threads: all("thread", population.threads),
             rooms: all("room", population.rooms),
             runs: all("run", population.runs),
-            stranger: UserId::new("stranger").expect("a fine name"),
         }
     }
 
@@ -55,7 +52,7 @@ impl Names {
         &self.threads[usize::from(number) % self.threads.len()]
     }
 
-    fn room(&self, number: u8) -> &RoomId {
+    pub(crate) fn room(&self, number: u8) -> &RoomId {
         &self.rooms[usize::from(number) % self.rooms.len()]
     }
 
@@ -233,32 +230,21 @@ impl World {
     }
 
     pub(crate) fn audience(&self, to: To) -> Audience {
+        let sessions = |of: Option<SessionId>| Audience::Sessions(of.into_iter().collect());
         match to {
             To::Conn(pick) => Audience::Conn(self.conn(pick)),
-            To::Session(pick) => Audience::Session(self.session(pick)),
-            To::User(user) | To::Own(user) => Audience::User(self.user(user)),
+            To::Session(pick) => sessions(Some(self.session(pick))),
+            To::User(user) | To::Own(user) => {
+                Audience::Sessions(self.model.sessions_of(self.user(user)))
+            }
             To::Room(room) => Audience::Room(self.room(room)),
             To::Thread(user, thread) => {
-                let (user, thread) = (self.user(user), self.thread(thread));
-                self.model.session_of(user, thread).map_or(Audience::NotThere, Audience::Session)
+                sessions(self.model.session_of(self.user(user), self.thread(thread)))
             }
             To::Run(user, run) => {
-                let (user, run) = (self.user(user), self.run(run));
-                self.model.session_of_run(user, &run).map_or(Audience::NotThere, Audience::Session)
+                sessions(self.model.session_of_run(self.user(user), self.names.run(run)))
             }
             To::Everyone => Audience::Everyone,
-        }
-    }
-
-    pub(crate) fn target<'a>(names: &'a Names, audience: &'a Audience) -> Target<'a> {
-        match audience {
-            Audience::Conn(id) => Target::Conn(*id),
-            Audience::Session(id) => Target::Session(*id),
-            Audience::User(user) => Target::User(names.user(*user)),
-            Audience::Room(room) => Target::Room(room),
-            Audience::Everyone => Target::Everyone,
-            // As good as nobody: no user has this name.
-            Audience::NotThere => Target::User(&names.stranger),
         }
     }
 

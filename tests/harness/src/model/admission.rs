@@ -231,9 +231,7 @@ impl Model {
                 seat.cursor = 0;
                 seat.late_until = head;
                 seat.tells_rest = true;
-                if since.epoch != stream.epoch {
-                    self.marks.hit("a resume from a foreign epoch");
-                }
+                self.marks.hit_if(since.epoch != stream.epoch, "a resume from a foreign epoch");
                 Recovered::Gap
             }
             Some(since) => {

@@ -1,22 +1,20 @@
 //! Connections that close, sessions that linger and end, rooms that go.
 
-use headcount::{CloseReason, ConnId, Ended, Notice, RoomEnd, SessionId, UnknownConn};
+use headcount::{CloseReason, ConnId, Ended, Notice, RoomEnd, RoomId, SessionId, UnknownConn};
 
 use super::Model;
 use super::conn::State;
 use super::turns::Turn;
 use crate::seen::{Seen, Source};
 
-/// Whom a `send` or `close` is for, resolved to names of the model.
+/// Whom a `send` or `close` is for.
 #[derive(Clone, Debug)]
 pub(crate) enum Audience {
     Conn(ConnId),
-    Session(headcount::SessionId),
-    User(u8),
-    Room(headcount::RoomId),
+    /// None, if there is no such user, thread or run.
+    Sessions(Vec<SessionId>),
+    Room(RoomId),
     Everyone,
-    /// A connection, user, session or room that does not exist.
-    NotThere,
 }
 
 impl Model {
@@ -43,12 +41,7 @@ impl Model {
                 }
                 u32::from(closes)
             }
-            Audience::Session(id) => self.close_session(*id, reason),
-            Audience::User(user) => {
-                let sessions = self.sessions_of(*user).into_iter();
-                sessions.map(|id| self.close_session(id, reason)).sum()
-            }
-            Audience::NotThere => 0,
+            Audience::Sessions(ids) => ids.iter().map(|id| self.close_session(*id, reason)).sum(),
             Audience::Room(room) => {
                 let source = Source::Room(room.clone());
                 let members = self.members(&source).len();

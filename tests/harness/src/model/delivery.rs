@@ -39,11 +39,7 @@ impl Model {
         let sources = match target {
             Audience::Conn(id) => return self.send_direct(*id, message, except),
             Audience::Everyone => return self.announce(message, except),
-            Audience::NotThere => Vec::new(),
-            Audience::Session(id) => vec![Source::Session(*id)],
-            Audience::User(user) => {
-                self.sessions_of(*user).into_iter().map(Source::Session).collect()
-            }
+            Audience::Sessions(ids) => ids.iter().copied().map(Source::Session).collect(),
             Audience::Room(room) => vec![Source::Room(room.clone())],
         };
         let mut delivered = Delivered::default();
@@ -89,12 +85,8 @@ impl Model {
             stream.pass.get_or_insert_with(|| Pass::after(before));
             self.waiting.queue(Turn::Stream(source.clone()));
         }
-        if has_hole {
-            self.marks.hit("an entry behind an open run's was shed");
-        }
-        if shed > 0 {
-            self.marks.hit("a droppable was shed for room");
-        }
+        self.marks.hit_if(has_hole, "an entry behind an open run's was shed");
+        self.marks.hit_if(shed > 0, "a droppable was shed for room");
         self.list_evictable(source);
         self.keep_budgets(source);
         appended
@@ -216,9 +208,7 @@ impl Model {
         let source = room.cloned().map_or(Source::Session(session), Source::Room);
         let seat = self.streams.get_mut(&source).and_then(|stream| stream.seat_mut(id));
         let seat = seat.ok_or(AcknowledgeError::NotAMember)?;
-        if offset > seat.cursor {
-            self.marks.hit("an acknowledgement was clamped");
-        }
+        self.marks.hit_if(offset > seat.cursor, "an acknowledgement was clamped");
         let offset = offset.min(seat.cursor);
         if offset > seat.acknowledged {
             seat.acknowledged = offset;

@@ -50,9 +50,7 @@ impl Model {
     pub(crate) fn cancel_drain(&mut self) -> bool {
         self.waiting.cancel(&Turn::Drain);
         let drained = self.drain.take().is_some();
-        if drained {
-            self.marks.hit("a drain was cancelled");
-        }
+        self.marks.hit_if(drained, "a drain was cancelled");
         drained
     }
 
@@ -68,14 +66,15 @@ impl Model {
     pub(crate) fn serve_drain(&mut self) -> Option<Seen> {
         let mut drain = self.drain?;
         let mut to = Vec::new();
-        while !drain.announced.is_over() && to.len() < self.config.fanout_chunk() as usize {
-            let Some(id) = self.step(&mut drain.announced) else { continue };
-            if self.conns[&id].is_open() {
-                self.hand(id, MESSAGE_OVERHEAD);
-                self.conn_mut(id).told_of_drain = true;
+        self.serve_some(&mut drain.announced, |model, id| {
+            let is_open = model.conns[&id].is_open();
+            if is_open {
+                model.hand(id, MESSAGE_OVERHEAD);
+                model.conn_mut(id).told_of_drain = true;
                 to.push(id);
             }
-        }
+            is_open
+        });
         self.drain = Some(drain);
         self.queue_drain();
         (!to.is_empty()).then_some(Seen::Draining { to })

@@ -129,9 +129,7 @@ impl Model {
             self.marks.hit("a connection was taken over");
             self.begin_close(id, CloseReason::TakenOver);
         }
-        if plan.evict.len() > 1 {
-            self.marks.hit("a lower limit evicted several");
-        }
+        self.marks.hit_if(plan.evict.len() > 1, "a lower limit evicted several");
         for id in plan.evict.iter().copied() {
             self.marks.hit("a connection was evicted");
             self.begin_close(id, CloseReason::Evicted);

@@ -57,9 +57,7 @@ impl Model {
         let late = conn.ping.is_some_and(|ping| ping.late);
         conn.paused &= !taken;
         conn.hear(now);
-        if void {
-            self.marks.hit("a ping was void");
-        }
+        self.marks.hit_if(void, "a ping was void");
         if late {
             self.tally.recovered += 1;
             self.notice(Notice::Recovered { conn: id });
@@ -99,9 +97,7 @@ impl Model {
             };
             // A smaller window does not make progress out of what was flushed long ago.
             if restart && progress {
-                if ping.running.is_some() {
-                    self.marks.hit("a pong deadline began again");
-                }
+                self.marks.hit_if(ping.running.is_some(), "a pong deadline began again");
                 ping.running = Some((now, conn.flushed));
             }
         }

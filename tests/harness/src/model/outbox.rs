@@ -150,9 +150,10 @@ impl Model {
         let shown = stream.log.shown();
         let Seen::Gap { to, .. } = seen else {
             let next = stream.log.next(&seat);
-            if matches!(next, Next::Entry(entry) if entry.first() <= seat.cursor) {
-                self.marks.hit("a text was handed out in part");
-            }
+            self.marks.hit_if(
+                matches!(next, Next::Entry(entry) if entry.first() <= seat.cursor),
+                "a text was handed out in part",
+            );
             return;
         };
         let between = |last: u64| last > shown.lost.max(seat.cursor) && last <= *to;
@@ -167,14 +168,9 @@ impl Model {
                 (false, _) => "a late joiner was told of a run's loss",
             });
         }
-        if is_trimmed {
-            self.marks.hit("a gap for trimmed entries");
-        }
-        if droppable > 0 {
-            self.marks.hit("a laggard passed over a droppable");
-        }
-        if usize::from(is_trimmed) + lost + droppable > 1 {
-            self.marks.hit("a gap told of several losses");
-        }
+        self.marks.hit_if(is_trimmed, "a gap for trimmed entries");
+        self.marks.hit_if(droppable > 0, "a laggard passed over a droppable");
+        self.marks
+            .hit_if(usize::from(is_trimmed) + lost + droppable > 1, "a gap told of several losses");
     }
 }

@@ -106,9 +106,7 @@ impl Model {
             surely += u32::from(closes.clone().any(|(_, when)| passed(when.latest)));
             perhaps += u32::from(closes.clone().any(|(_, when)| passed(when.earliest)));
         }
-        if surely > 0 {
-            self.marks.hit("a reload found a deadline that has passed");
-        }
+        self.marks.hit_if(surely > 0, "a reload found a deadline that has passed");
         ensure!(
             got.evicted as usize == plan.taken_along.len() + plan.evicted.len()
                 && got.displaced as usize == plan.displaced.len()
@@ -131,9 +129,7 @@ impl Model {
             let stream = self.stream_mut(&source);
             let trimmed = stream.log.trim(&stream.bounds) != (0, 0);
             self.thin(&source);
-            if trimmed {
-                self.marks.hit("a reload trimmed a log");
-            }
+            self.marks.hit_if(trimmed, "a reload trimmed a log");
         }
         self.end_empty_rooms(RoomEnd::Reload);
         for user in self.users() {

@@ -74,9 +74,7 @@ impl Model {
             stream.thin();
         }
         self.list_evictable(&source);
-        if trimmed {
-            self.marks.hit("a run's end trimmed the log");
-        }
+        self.marks.hit_if(trimmed, "a run's end trimmed the log");
         self.tally.ended(End::Run(end));
         self.notice(Notice::RunEnded { session: id, end, lasted });
         if self.is_left(id) {

@@ -265,9 +265,7 @@ impl Model {
         };
         if let RunEvent::ToolExecuting { expect, .. } = event {
             run.cost += LONGEST_NAME as u64;
-            if expect.is_some() {
-                self.marks.hit("a call was expected to take a while");
-            }
+            self.marks.hit_if(expect.is_some(), "a call was expected to take a while");
             run.calls.insert(call.into(), expect.map(|expect| now + expect));
         } else {
             // One that has ended: no other event names a call.

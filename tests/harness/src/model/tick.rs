@@ -174,9 +174,7 @@ impl Model {
         }
         self.list_evictable(source);
         self.drop_room(source, RoomEnd::Aged);
-        if !self.streams.contains_key(source) {
-            self.marks.hit("a room ended with its history");
-        }
+        self.marks.hit_if(!self.streams.contains_key(source), "a room ended with its history");
     }
 
     /// A session is over: its log and its name go at once, its slot when the `Cleanup` is polled.

@@ -270,9 +270,7 @@ impl Model {
         let lacks = stream.seats.iter().filter(|seat| !seat.lagging && seat.cursor < offset);
         let first = entry.as_ref().map_or(offset, |entry| entry.first());
         let parts: BTreeSet<_> = lacks.map(|seat| first.max(seat.cursor + 1)).collect();
-        if parts.len() > 1 {
-            self.marks.hit("members lacked different parts of a text");
-        }
+        self.marks.hit_if(parts.len() > 1, "members lacked different parts of a text");
         let mut to = Vec::new();
         let mut handed: Option<Content> = None;
         for index in stretch {
@@ -300,9 +298,7 @@ impl Model {
                 self.fall_back(id, source);
                 continue;
             } else {
-                if seat.cursor >= first {
-                    self.marks.hit("a text was handed out in part");
-                }
+                self.marks.hit_if(seat.cursor >= first, "a text was handed out in part");
                 self.hand(id, content.cost());
                 to.push(id);
                 handed = Some(content);
@@ -326,9 +322,10 @@ impl Model {
             }
         }
         let Some(stream) = self.streams.get(source) else { return };
-        if stream.closing.is_some_and(|(_, before)| before > 0) {
-            self.marks.hit("a close of a room went on in a later poll");
-        }
+        self.marks.hit_if(
+            stream.closing.is_some_and(|(_, before)| before > 0),
+            "a close of a room went on in a later poll",
+        );
         if stream.closing.is_some() || stream.pass.is_some() {
             self.waiting.queue(Turn::Stream(source.clone()));
         }
@@ -352,25 +349,39 @@ impl Model {
         walk.youngest.is_none_or(|youngest| self.made(id.to_bits()) <= youngest).then_some(id)
     }
 
+    /// Goes on until so many were served as one action is for.
+    pub(crate) fn serve_some(
+        &mut self,
+        walk: &mut Walk,
+        mut serve: impl FnMut(&mut Self, ConnId) -> bool,
+    ) {
+        let mut served = 0;
+        while !walk.is_over() && served < self.config.fanout_chunk() {
+            let visited = self.step(walk);
+            served += u32::from(visited.is_some_and(|id| serve(self, id)));
+        }
+    }
+
     /// The turn of the oldest announcement: it reaches so many connections.
     fn serve_announcement(&mut self) -> Option<Seen> {
         let mut it = self.waiting.announcements.pop_front()?;
         let content = Content::Message(it.message.clone());
         let mut to = Vec::new();
-        while !it.walk.is_over() && to.len() < self.config.fanout_chunk() as usize {
-            let Some(id) = self.step(&mut it.walk) else { continue };
-            if !self.conns[&id].is_open() || content.excludes(id) {
-                continue;
+        self.serve_some(&mut it.walk, |model, id| {
+            if !model.conns[&id].is_open() || content.excludes(id) {
+                return false;
             }
-            if self.lags(id) || !self.fits(id, content.cost()) {
-                self.marks.hit("an announcement skipped a connection");
+            let skips = model.lags(id) || !model.fits(id, content.cost());
+            if skips {
+                model.marks.hit("an announcement skipped a connection");
                 it.skipped += 1;
-                continue;
+            } else {
+                model.hand(id, content.cost());
+                to.push(id);
             }
-            it.sent += 1;
-            self.hand(id, content.cost());
-            to.push(id);
-        }
+            !skips
+        });
+        it.sent += to.len() as u32;
         if it.walk.is_over() {
             self.tally.skipped += u64::from(it.skipped);
             self.notice(Notice::Announced { sent: it.sent, skipped: it.skipped });
@@ -388,14 +399,10 @@ impl Model {
     /// One slice of a close of everyone.
     fn serve_mass_close(&mut self) -> Option<Seen> {
         let (reason, mut walk) = self.waiting.mass_close.take()?;
-        let mut closed = 0;
-        while !walk.is_over() && closed < self.config.fanout_chunk() {
-            let Some(id) = self.step(&mut walk) else { continue };
-            if matches!(self.conns[&id].state, State::Pending | State::Open) {
-                self.begin_close(id, reason);
-                closed += 1;
-            }
-        }
+        self.serve_some(&mut walk, |model, id| {
+            let closes = matches!(model.conns[&id].state, State::Pending | State::Open);
+            closes.then(|| model.begin_close(id, reason)).is_some()
+        });
         if !walk.is_over() {
             self.marks.hit("a close of everyone went on in a later poll");
             self.waiting.mass_close = Some((reason, walk));
@@ -406,9 +413,10 @@ impl Model {
 
     /// Charges a connection for something that is handed out: it is in flight until it is flushed.
     pub(crate) fn hand(&mut self, id: ConnId, cost: u64) {
-        if self.used(id) == 0 && cost > self.config.window() {
-            self.marks.hit("a large message went into an empty window");
-        }
+        self.marks.hit_if(
+            self.used(id) == 0 && cost > self.config.window(),
+            "a large message went into an empty window",
+        );
         let (now, reports) = (self.now, self.config.flush_reports());
         let conn = self.conn_mut(id);
         if conn.in_flight() == 0 {
