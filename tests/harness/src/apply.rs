@@ -131,19 +131,13 @@ impl World {
                 }
             }
             Op::Poll { count } => {
-                for _ in 0..count {
-                    if !self.poll()? {
-                        break;
-                    }
-                }
+                let mut left = 0..count;
+                while left.next().is_some() && self.poll()? {}
             }
             Op::PollAll => self.poll_all()?,
             Op::Notices { count } => {
-                for _ in 0..count {
-                    if !self.notice()? {
-                        break;
-                    }
-                }
+                let mut left = 0..count;
+                while left.next().is_some() && self.notice()? {}
             }
         }
         self.compare()?;
@@ -247,15 +241,7 @@ impl World {
         let expires = arrival.expiry.map(|number| self.expiry(number));
         let names = &self.names;
         let got = self.registry.call(|it| {
-            let who = Self::principal(names, arrival, (user, thread));
-            let who = match expires {
-                Some(at) => who.with_expiry(at),
-                None => who,
-            };
-            let who = match arrival.limit {
-                Some(number) => who.with_max_connections(Self::limit(number)),
-                None => who,
-            };
+            let who = Self::principal(names, arrival, expires);
             match conn {
                 Some(conn) => it.connect(stamp, conn, who, resume).map(|admitted| (conn, admitted)),
                 None => it.admit(stamp, who, resume),

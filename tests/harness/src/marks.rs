@@ -21,14 +21,20 @@ pub const ALL: &[&str] = &[
     "a connection caught up",
     "a connection lagged",
     "a connection was evicted",
-    "a connection was idle",
-    "a connection was stuck",
     "a connection was taken over",
+    "a deadline closed: AuthTimeout",
+    "a deadline closed: Expired",
+    "a deadline closed: FrameTimeout",
+    "a deadline closed: HeadTimeout",
+    "a deadline closed: Idle",
+    "a deadline closed: LifetimeEnded",
+    "a deadline closed: PongTimeout",
+    "a deadline closed: Restart",
+    "a deadline closed: SlowConsumer",
     "a direct message found no room",
     "a direct message found no room among all",
     "a direct message needed no room among all",
     "a direct message used the reply reserve",
-    "a drain closed a connection",
     "a drain ended hard",
     "a drain was cancelled",
     "a droppable was shed for room",
@@ -42,24 +48,19 @@ pub const ALL: &[&str] = &[
     "a late join in the middle of a run",
     "a late joiner was told of a run's loss",
     "a leave moved members that waited",
-    "a life was long enough",
     "a lower limit evicted several",
     "a message came too fast",
-    "a message took too long",
     "a message was kept for nobody",
     "a message was paused",
     "a message was superseded",
     "a pause ended with a flush",
     "a ping was void",
     "a pong deadline began again",
-    "a pong deadline passed",
-    "a principal expired",
     "a reload displaced a connection",
     "a reload ended a session",
     "a reload evicted a connection",
     "a reload found a deadline that has passed",
     "a reload trimmed a log",
-    "a request head was late",
     "a request head was too large",
     "a resume from a foreign epoch",
     "a resume replayed everything",
@@ -93,7 +94,6 @@ pub const ALL: &[&str] = &[
     "an announcement found no place",
     "an announcement skipped a connection",
     "an answer was hurried",
-    "an authentication was late",
     "an empty session was released",
     "an empty text was a sign of life",
     "an entry behind an open run's was shed",
@@ -154,8 +154,8 @@ impl Marks {
         }
     }
 
-    /// A call was refused: which, and for what, by the name of the variant.
-    pub(crate) fn refused(&mut self, what: &str, why: &impl Debug) {
+    /// Something of a kind was met, for a reason that has the name of a variant.
+    pub(crate) fn hit_for(&mut self, what: &str, why: &impl Debug) {
         let why = format!("{why:?}");
         let name = why.split(|it: char| !it.is_alphanumeric()).next();
         self.hit(&format!("{what}: {}", name.unwrap_or_default()));

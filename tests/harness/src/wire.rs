@@ -8,8 +8,9 @@ use super::seen::Seen;
 use super::{Check, ensure};
 
 /// Where a socket is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
+    #[default]
     Open,
     /// It was handed its `Close`.
     Closed,
@@ -25,7 +26,7 @@ enum Stage {
 /// written. To check a shell of your own hand it a copy of each action that you poll, let it
 /// [`take`](Self::take) what your socket took, and show it each total before you report it
 /// ([`check_total`](Self::check_total)).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Wire {
     stage: Stage,
     /// What was handed out and is not wholly taken.
@@ -38,20 +39,6 @@ pub struct Wire {
     taken: u64,
     /// What was last reported.
     reported: u64,
-}
-
-impl Default for Wire {
-    fn default() -> Self {
-        Self {
-            stage: Stage::Open,
-            queued: VecDeque::new(),
-            partial: 0,
-            delivered: Vec::new(),
-            handed: 0,
-            taken: 0,
-            reported: 0,
-        }
-    }
 }
 
 impl Wire {

@@ -193,17 +193,24 @@ impl World {
         self.names.run(number).clone()
     }
 
-    /// Who comes, with names and a label of their own.
+    /// Who comes, with names, a label and limits of their own.
     pub(crate) fn principal(
         names: &Names,
         arrival: &Arrival,
-        (user, thread): (u8, u8),
+        expires: Option<Timestamp>,
     ) -> Principal {
-        let who = Principal::new(names.user(user).clone(), names.thread(thread).clone());
-        match arrival.label {
-            Some(label) => who.with_label(Self::label(label)).expect("a short label"),
-            None => who,
+        let (user, thread) = (names.user(arrival.user), names.thread(arrival.thread));
+        let mut who = Principal::new(user.clone(), thread.clone());
+        if let Some(label) = arrival.label {
+            who = who.with_label(Self::label(label)).expect("a short label");
         }
+        if let Some(at) = expires {
+            who = who.with_expiry(at);
+        }
+        if let Some(number) = arrival.limit {
+            who = who.with_max_connections(Self::limit(number));
+        }
+        who
     }
 
     /// One of a few labels.

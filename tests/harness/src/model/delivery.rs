@@ -100,17 +100,12 @@ impl Model {
         let is_reserved = cost <= reserve && with_it <= window + reserve;
         let needs_no_room = self.queued(id) + cost <= reserve;
         let (fits, has_room) = (self.fits(id, cost) || is_reserved, self.has_room(cost));
-        match (fits, has_room) {
-            (false, _) => self.marks.hit("a direct message found no room"),
-            (true, false) if needs_no_room => {
-                self.marks.hit("a direct message needed no room among all");
-            }
-            (true, false) => self.marks.hit("a direct message found no room among all"),
-            (true, true) if with_it > window => {
-                self.marks.hit("a direct message used the reply reserve");
-            }
-            (true, true) => {}
-        }
+        let mut mark = |it, what| self.marks.hit_if(it, what);
+        mark(!fits, "a direct message found no room");
+        mark(fits && has_room && with_it > window, "a direct message used the reply reserve");
+        let needs_it = fits && !has_room;
+        mark(needs_it && needs_no_room, "a direct message needed no room among all");
+        mark(needs_it && !needs_no_room, "a direct message found no room among all");
         let taken = fits && (has_room || needs_no_room);
         if taken {
             let (to, content) = (vec![id], Content::Message(message.clone()));

@@ -150,7 +150,7 @@ impl Model {
     pub(crate) fn refused(&mut self, expected: Refused, got: Option<Refused>) -> Check {
         match expected {
             Refused::UnknownConn => self.marks.hit("a stale handle"),
-            _ => self.marks.refused("refused", &expected),
+            _ => self.marks.hit_for("refused", &expected),
         }
         let mistake = matches!(expected, Refused::UnknownConn | Refused::NotPending);
         self.tally.refused += u64::from(!mistake);

@@ -18,6 +18,13 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
+    /// Begins again with a full bucket, if it is another one.
+    pub(crate) fn refill_if(&mut self, changed: bool) {
+        if changed {
+            *self = Self::default();
+        }
+    }
+
     /// Takes out of the bucket, which begins full. The whole excess, if there was too little in it.
     fn take(
         &mut self,

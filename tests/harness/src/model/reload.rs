@@ -7,7 +7,7 @@ use headcount::{
 };
 
 use super::entry::Bounds;
-use super::limits::{Rate, byte_burst};
+use super::limits::byte_burst;
 use super::{Bucket, Model};
 use crate::seen::Source;
 use crate::{Check, ensure};
@@ -140,20 +140,19 @@ impl Model {
 
     /// Buckets of a rate or a burst that has changed begin full.
     fn refill(&mut self, before: &Config) {
-        let rate = |config: &Config| (config.connect_rate(), config.connect_burst());
-        if rate(before) != rate(&self.config) {
-            self.bucket = Bucket::new(self.config.connect_rate(), self.config.connect_burst());
+        let now = self.config.clone();
+        let changed = |rate: fn(&Config) -> (u64, u64)| rate(before) != rate(&now);
+        if changed(|it| (it.connect_rate().into(), it.connect_burst().into())) {
+            self.bucket = Bucket::new(now.connect_rate(), now.connect_burst());
         }
-        let rate =
-            |config: &Config| (config.connect_rate_per_user(), config.connect_burst_per_user());
-        self.refill_users(rate(before) != rate(&self.config));
-        let rate = |config: &Config| (config.message_rate(), config.message_burst());
-        if rate(before) != rate(&self.config) {
-            self.conns.values_mut().for_each(|conn| conn.frames = Rate::default());
-        }
-        let rate = |config: &Config| (config.byte_rate(), byte_burst(config));
-        if rate(before) != rate(&self.config) {
-            self.conns.values_mut().for_each(|conn| conn.bytes = Rate::default());
+        self.refill_users(changed(|it| {
+            (it.connect_rate_per_user().into(), it.connect_burst_per_user().into())
+        }));
+        let messages = changed(|it| (it.message_rate().into(), it.message_burst().into()));
+        let bytes = changed(|it| (it.byte_rate(), byte_burst(it)));
+        for conn in self.conns.values_mut() {
+            conn.frames.refill_if(messages);
+            conn.bytes.refill_if(bytes);
         }
     }
 }

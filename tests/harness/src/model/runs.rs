@@ -140,7 +140,7 @@ impl Model {
     ) -> Result<(SessionId, Position, Delivered), OpenRunError> {
         let plan = self.plan_run((user, thread), id, agent, payload.len());
         if let Err(refused) = &plan {
-            self.marks.refused("no run", refused);
+            self.marks.hit_for("no run", refused);
         }
         let (known, release) = plan?;
         let is_new = !self.users().contains(&user);
@@ -248,7 +248,7 @@ impl Model {
             Ok(number)
         });
         if let Err(broken) = &allowed {
-            self.marks.refused("no event", broken);
+            self.marks.hit_for("no event", broken);
         }
         let (number, now) = (allowed?, self.now);
         let (kind, call, payload) = parts(event);

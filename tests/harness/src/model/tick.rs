@@ -146,17 +146,7 @@ impl Model {
             }
             Upcoming::Close(reason) => {
                 self.tally.pong_timeouts += u64::from(reason == CloseReason::PongTimeout);
-                self.marks.hit(match reason {
-                    CloseReason::HeadTimeout => "a request head was late",
-                    CloseReason::AuthTimeout => "an authentication was late",
-                    CloseReason::SlowConsumer => "a connection was stuck",
-                    CloseReason::PongTimeout => "a pong deadline passed",
-                    CloseReason::Restart => "a drain closed a connection",
-                    CloseReason::Expired => "a principal expired",
-                    CloseReason::LifetimeEnded => "a life was long enough",
-                    CloseReason::Idle => "a connection was idle",
-                    _ => "a message took too long",
-                });
+                self.marks.hit_for("a deadline closed", &reason);
                 self.begin_close(id, reason);
             }
             _ => {

@@ -78,15 +78,13 @@ impl Conn {
     /// When its ping has been unanswered for too long.
     pub(crate) fn pong_by(&self, config: &Config) -> Option<Timestamp> {
         let ping = self.ping.filter(|_| self.is_open() && !self.paused)?;
-        let (since, _) = ping.running?;
-        Some(since + ping.time_to_answer(config))
+        ping.running.map(|(since, _)| since + ping.time_to_answer(config))
     }
 
     /// When an unanswered ping makes it suspect.
     fn suspect_at(&self, config: &Config) -> Option<Timestamp> {
         let ping = self.ping.filter(|ping| !ping.late && self.is_open() && !self.paused)?;
-        let (since, _) = ping.running?;
-        Some(since + ping.time_to_answer(config) / 2)
+        ping.running.map(|(since, _)| since + ping.time_to_answer(config) / 2)
     }
 
     /// When it is pinged, at the earliest and at the latest.
