@@ -3,7 +3,6 @@
 use headcount::{CloseReason, Inbound, Message, Target, Timestamp};
 
 use super::history::Outcome;
-use super::model::conn::State;
 use super::op::{Advance, Pick, To};
 use super::world::World;
 use super::{Check, ensure};
@@ -29,8 +28,7 @@ impl World {
         self.pass_time(60)?;
         // Without pings nobody finds out that a peer is silent: the sockets end, one way or another.
         for (number, conn) in self.model.conns.keys().copied().enumerate().collect::<Vec<_>>() {
-            let state = self.model.conns[&conn].state;
-            if matches!(state, State::Pending | State::Open) {
+            if self.model.conns[&conn].is_there() {
                 if number % 2 == 0 {
                     self.disconnect(conn)?;
                 } else {

@@ -3,7 +3,7 @@
 use headcount::{CloseReason, ConnId, Ended, Notice, RoomEnd, RoomId, SessionId, UnknownConn};
 
 use super::Model;
-use super::conn::State;
+use super::conn::{Conn, State};
 use super::turns::Turn;
 use crate::seen::{Seen, Source};
 
@@ -30,12 +30,9 @@ impl Model {
 
     /// How many connections the close is about.
     pub(crate) fn close(&mut self, target: &Audience, reason: CloseReason) -> u32 {
-        let is_there = |id: &ConnId| {
-            self.conns.get(id).is_some_and(|it| matches!(it.state, State::Pending | State::Open))
-        };
         match target {
             Audience::Conn(id) => {
-                let closes = is_there(id);
+                let closes = self.conns.get(id).is_some_and(Conn::is_there);
                 if closes {
                     self.begin_close(*id, reason);
                 }
@@ -54,7 +51,7 @@ impl Model {
             Audience::Everyone => {
                 self.waiting.queue(Turn::CloseEveryone);
                 self.waiting.mass_close = Some((reason, self.walk_of_present()));
-                self.conns.keys().filter(|id| is_there(id)).count() as u32
+                self.conns.values().filter(|conn| conn.is_there()).count() as u32
             }
         }
     }

@@ -102,6 +102,11 @@ impl Conn {
         }
     }
 
+    /// Waiting to be admitted, or open.
+    pub(crate) const fn is_there(&self) -> bool {
+        matches!(self.state, State::Pending | State::Open)
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.state == State::Open
     }

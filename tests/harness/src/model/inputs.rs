@@ -9,8 +9,7 @@ impl Model {
     pub(crate) fn message(&mut self, id: ConnId, inbound: Inbound) -> Result<Flow, InboundError> {
         let (now, window) = (self.now, self.config.window());
         let conn = self.conns.get_mut(&id);
-        let conn = conn.filter(|it| matches!(it.state, State::Pending | State::Open));
-        let conn = conn.ok_or(InboundError::UnknownConn)?;
+        let conn = conn.filter(|conn| conn.is_there()).ok_or(InboundError::UnknownConn)?;
         if let Inbound::Bytes { bytes, .. } = inbound
             && conn.state == State::Pending
             && !conn.upgraded

@@ -14,14 +14,11 @@ use super::run_ends::Explained;
 use super::stream::Stream;
 use super::tally::End;
 use super::timing::{When, Whose};
-use crate::ensure;
 use crate::seen::Source;
+use crate::{Check, ensure};
 
 /// A millisecond, and the rank of a deadline that acts in it.
 pub(crate) type Moment = (u64, (u8, usize));
-
-/// A deadline that has acted, and what it has done to a connection.
-type Acted = (Whose, Option<Upcoming>);
 
 impl Model {
     /// One tick; whether a deadline has acted.
@@ -33,20 +30,37 @@ impl Model {
         if let Some(id) = self.to_stop() {
             return self.stop(id, registry);
         }
-        let acted = self.acted(registry, explained);
+        let all = self.all_deadlines();
+        let is_due = |(_, when): &&(Whose, When)| when.earliest <= self.now.as_millis();
+        let acts = |(whose, _): &&(Whose, When)| self.has_acted(whose, registry, explained);
+        let mut acted: Vec<_> = all.iter().filter(is_due).filter(acts).collect();
+        // What else acts changes logs by the way.
+        let is_log = |(whose, _): &(Whose, When)| matches!(whose, Whose::Log(_));
+        if !acted.iter().all(|it| is_log(it)) {
+            acted.retain(|it| !is_log(it));
+        }
         ensure!(acted.len() <= 1, "one tick has done all of {acted:?}");
-        let Some((whose, what)) = acted.into_iter().next() else { return Ok(false) };
-        let when = self.was_first(&whose, what)?;
-        self.acted_last = self.when_acts(when.earliest, &whose);
-        match (whose, what) {
-            (Whose::Conn(id), Some(what)) => self.conn_acts(id, what),
-            (Whose::Session(id), _) => {
-                self.marks.hit("a session ended in a tick");
-                self.end_session(id, SessionEnd::Lingered);
+        let Some((whose, when)) = acted.into_iter().next() else { return Ok(false) };
+        let place = self.when_acts(when.earliest, whose);
+        for (other, due) in &all {
+            ensure!(
+                other == whose || self.when_acts(due.latest, other) >= place,
+                "{whose:?} acted for {when:?}, and {other:?} was due at {due:?}"
+            );
+        }
+        self.acted_last = place;
+        match whose {
+            Whose::Conn(id) => {
+                let what = self.done_to(*id, registry).ok_or("what has acted has done nothing")?;
+                self.is_expected(*id, what, when.latest)?;
+                self.conn_acts(*id, what);
             }
-            (Whose::Run(number), _) => self.fail_run(number),
-            (Whose::Log(source), _) => self.log_ages(&source),
-            (Whose::Conn(_), None) => {}
+            Whose::Session(id) => {
+                self.marks.hit("a session ended in a tick");
+                self.end_session(*id, SessionEnd::Lingered);
+            }
+            Whose::Run(number) => self.fail_run(*number),
+            Whose::Log(source) => self.log_ages(source),
         }
         Ok(true)
     }
@@ -57,30 +71,20 @@ impl Model {
         self.stop_is_over();
     }
 
-    /// What differs in the registry.
-    fn acted(&self, registry: &Registry, explained: &Explained) -> Vec<Acted> {
-        let mut acted = Vec::new();
-        for id in self.conns.keys() {
-            acted.extend(self.done_to(*id, registry).map(|what| (Whose::Conn(*id), Some(what))));
-        }
-        let ended = self.going().filter(|(id, _)| registry.session_position(*id).is_none());
-        let ended = ended.filter(|(id, _)| self.open_runs(*id).next().is_none());
-        acted.extend(ended.map(|(id, _)| (Whose::Session(id), None)));
-        for (number, run) in self.runs.iter().filter(|(_, run)| run.is_open()) {
-            let told = run.explained(explained);
-            if told.is_none_or(|told| told.ended.is_some()) {
-                acted.push((Whose::Run(*number), None));
+    /// Whether the registry shows that a deadline which is due has acted.
+    fn has_acted(&self, whose: &Whose, registry: &Registry, explained: &Explained) -> bool {
+        match whose {
+            Whose::Conn(id) => self.done_to(*id, registry).is_some(),
+            Whose::Session(id) => registry.session_position(*id).is_none(),
+            Whose::Run(number) => {
+                let told = self.runs[number].explained(explained);
+                told.is_none_or(|told| told.ended.is_some())
+            }
+            Whose::Log(source) => {
+                let shown = Self::shown(source, registry);
+                shown.is_none_or(|(shown, _)| shown != self.streams[source].log.shown())
             }
         }
-        if acted.is_empty() {
-            // What else acts changes logs by the way.
-            let aged = self.streams.values().filter(|stream| {
-                let shown = Self::shown(&stream.source, registry);
-                shown.is_none_or(|(shown, _)| shown != stream.log.shown())
-            });
-            acted.extend(aged.map(|stream| (Whose::Log(stream.source.clone()), None)));
-        }
-        acted
     }
 
     /// What has been done to a connection.
@@ -101,31 +105,15 @@ impl Model {
         }
     }
 
-    /// When the deadline that has acted was due: no later than now, and no other was before it.
-    fn was_first(&self, whose: &Whose, what: Option<Upcoming>) -> Result<When, String> {
-        let all = self.all_deadlines();
-        let told =
-            |(of, when): &&(Whose, When)| of == whose && when.earliest <= self.now.as_millis();
-        let when = all.iter().find(told).map(|(_, when)| *when);
-        let when = when.ok_or_else(|| format!("{whose:?}: {what:?} was not due: {all:?}"))?;
-        if let (Whose::Conn(id), Some(what)) = (whose, what) {
-            let expected = self.deadlines_of(*id);
-            let is_it = |it: &(Upcoming, When)| it.0 == what && it.1.earliest <= when.latest;
-            let next = self.conns[id].next;
-            let fine = next.is_none_or(|(_, next)| next == what) && expected.iter().any(is_it);
-            ensure!(
-                fine,
-                "{id:?}: {what:?} has acted, expected {next:?}, the first of {expected:?}"
-            );
-        }
-        let acted = self.when_acts(when.earliest, whose);
-        for (other, due) in &all {
-            ensure!(
-                other == whose || self.when_acts(due.latest, other) >= acted,
-                "{whose:?} acted for {when:?}, and {other:?} was due at {due:?}"
-            );
-        }
-        Ok(when)
+    /// What has acted on a connection is the first of its deadlines.
+    fn is_expected(&self, id: ConnId, what: Upcoming, latest: u64) -> Check {
+        let (next, expected) = (self.conns[&id].next, self.deadlines_of(id));
+        let is_it = |it: &(Upcoming, When)| it.0 == what && it.1.earliest <= latest;
+        ensure!(
+            next.is_none_or(|(_, next)| next == what) && expected.iter().any(is_it),
+            "{id:?}: {what:?} has acted, expected {next:?}, the first of {expected:?}"
+        );
+        Ok(())
     }
 
     /// The place of a deadline in the order in which they act. One that comes to be due in the past acts

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, VecDeque};
 
 use headcount::{CloseReason, ConnId, Message, Notice, Position};
 
-use super::conn::State;
 use super::log::Next;
 use super::{Model, stream};
 use crate::seen::{Content, Seen, Source};
@@ -400,7 +399,7 @@ impl Model {
     fn serve_mass_close(&mut self) -> Option<Seen> {
         let (reason, mut walk) = self.waiting.mass_close.take()?;
         self.serve_some(&mut walk, |model, id| {
-            let closes = matches!(model.conns[&id].state, State::Pending | State::Open);
+            let closes = model.conns[&id].is_there();
             closes.then(|| model.begin_close(id, reason)).is_some()
         });
         if !walk.is_over() {
