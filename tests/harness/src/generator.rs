@@ -275,24 +275,17 @@ impl Generator {
             13 if self.rng.chance(30) => Op::Vacate { room: self.name() },
             13 => Op::Leave { conn: self.pick(), room: self.name() },
             14 => {
-                let to = self.to();
+                let mut to = self.to();
                 // Everyone at once is the end of most of a history.
-                let to = if to == To::Everyone && self.rng.chance(80) {
-                    To::Conn(self.pick())
-                } else {
-                    to
-                };
+                if to == To::Everyone && self.rng.chance(80) {
+                    to = To::Conn(self.pick());
+                }
                 Op::Close { to, reason: self.rng.byte() }
             }
             15 => Op::Flushed { conn: self.pick(), how: Flush::All },
             16 => Op::Poll { count: self.rng.between(1, 6) as u8 },
-            17 => {
-                if self.rng.chance(50) {
-                    Op::Notices { count: self.rng.byte() }
-                } else {
-                    Op::FlushAll
-                }
-            }
+            17 if self.rng.chance(50) => Op::Notices { count: self.rng.byte() },
+            17 => Op::FlushAll,
             18 => Op::PollAll,
             19 => Op::Refresh { conn: self.pick(), expiry: self.expiry() },
             20 => Op::Revoke { user: self.name() },

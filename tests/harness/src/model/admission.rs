@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 
 use headcount::{
-    Admitted, CloseReason, ConnId, Notice, Position, Recovered, Refused, Resume, SessionId,
-    Timestamp, UnknownConn,
+    Admitted, ConnId, Notice, Position, Recovered, Refused, Resume, SessionId, Timestamp,
+    UnknownConn,
 };
 
 use super::conn::{Conn, State};
@@ -27,10 +27,7 @@ impl Model {
         };
         let id = made.expect("a socket that has a place");
         if let Some(silent) = gives_way {
-            let reason = match self.conns[&silent].upgraded {
-                true => CloseReason::AuthTimeout,
-                false => CloseReason::HeadTimeout,
-            };
+            let (reason, _) = self.conns[&silent].pending_until(&self.config);
             self.marks.hit("a silent socket gave way to one of its source");
             self.begin_close(silent, reason);
         }
@@ -88,10 +85,7 @@ impl Model {
             Some(Some(State::Pending)) | None => {}
             Some(Some(_)) => return Err(Refused::NotPending),
         }
-        if let Some(drain) = &self.drain {
-            let retry_after = drain.ends.saturating_since(self.now);
-            return Err(Refused::Draining { retry_after });
-        }
+        self.is_not_draining()?;
         let plan = self.plan(user, thread, previous, limit)?;
         // A refused one pays nothing.
         let own = self
@@ -102,6 +96,11 @@ impl Model {
         all.take(self.now).map_err(|retry_after| Refused::Rate { retry_after })?;
         self.bucket = all;
         Ok((plan, own))
+    }
+
+    pub(crate) fn is_not_draining(&self) -> Result<(), Refused> {
+        let Some(drain) = &self.drain else { return Ok(()) };
+        Err(Refused::Draining { retry_after: drain.ends.saturating_since(self.now) })
     }
 
     fn full_bucket(&self) -> Bucket {

@@ -125,6 +125,16 @@ impl Conn {
         self.handed - self.flushed
     }
 
+    /// The instants that each pause makes later.
+    pub(crate) fn attended_mut(&mut self) -> impl Iterator<Item = &mut Timestamp> {
+        let always =
+            [&mut self.pending_since, &mut self.heard_at, &mut self.progress_at, &mut self.data_at];
+        let running = self.ping.as_mut().and_then(|ping| ping.running.as_mut());
+        let running = running.map(|(since, _)| since);
+        let sometimes = [self.close_polled.as_mut(), self.began.as_mut(), running];
+        always.into_iter().chain(sometimes.into_iter().flatten())
+    }
+
     /// It is asked for a sign of life.
     pub(crate) const fn ask(&mut self) {
         self.ping_due = true;

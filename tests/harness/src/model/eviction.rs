@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use headcount::{CloseReason, ConnId, OverCap, Refused, SessionEnd, SessionId};
 
@@ -36,10 +37,7 @@ impl Model {
         let config = &self.config;
         let session = self.session_of(user, thread);
         let of_user = self.sessions_of(user).len();
-        let refuse = match config.over_cap() {
-            OverCap::Refuse { retry_after } => Some(retry_after),
-            _ => None,
-        };
+        let refuse = self.refuses();
         let mut plan = Plan::default();
         let mut staying: BTreeSet<_> = self.open_of_user(user).into_iter().collect();
         let mut leaving = 0;
@@ -91,6 +89,14 @@ impl Model {
             self.has_place(user, plan.release, &plan.evict)?;
         }
         Ok(plan)
+    }
+
+    /// When to come again, if newcomers over a cap are refused.
+    pub(crate) fn refuses(&self) -> Option<Duration> {
+        match self.config.over_cap() {
+            OverCap::Refuse { retry_after } => Some(retry_after),
+            _ => None,
+        }
     }
 
     /// Sessions of a user that nobody is in: those without an open run first, then those that linger

@@ -26,21 +26,7 @@ impl Model {
                 }
                 for conn in self.conns.values_mut() {
                     conn.next = None;
-                    conn.pending_since += lasted;
-                    if let Some(since) = &mut conn.close_polled {
-                        *since += lasted;
-                    }
-                    conn.heard_at += lasted;
-                    conn.progress_at += lasted;
-                    conn.data_at += lasted;
-                    if let Some(began) = &mut conn.began {
-                        *began += lasted;
-                    }
-                    if let Some(ping) = &mut conn.ping
-                        && let Some((since, _)) = &mut ping.running
-                    {
-                        *since += lasted;
-                    }
+                    conn.attended_mut().for_each(|at| *at += lasted);
                 }
                 self.tally.pauses += 1;
                 self.notice(Notice::Paused { lasted });

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use headcount::{
-    Class, MESSAGE_OVERHEAD, Notice, OpenRunError, OverCap, Position, Refused, RunEnd, RunEnded,
-    RunError, RunEvent, RunEventKind, RunId, SessionEnd, SessionId, Timestamp,
+    Class, MESSAGE_OVERHEAD, Notice, OpenRunError, Position, Refused, RunEnd, RunEnded, RunError,
+    RunEvent, RunEventKind, RunId, SessionEnd, SessionId, Timestamp,
 };
 
 use super::budget::CALL_COST;
@@ -113,18 +113,13 @@ impl Model {
 
     fn room_for_run(&self, user: u8) -> Result<Option<SessionId>, Refused> {
         let config = &self.config;
-        if let Some(drain) = &self.drain {
-            return Err(Refused::Draining { retry_after: drain.ends.saturating_since(self.now) });
-        }
+        self.is_not_draining()?;
         let of_user = self.sessions_of(user).len();
         let mut release = None;
         if of_user >= config.sessions_per_user() as usize {
             // No open run ends for another.
             release = self.releasable(user).into_iter().find(|id| self.is_left(*id));
-            let retry_after = match config.over_cap() {
-                OverCap::Refuse { retry_after } => retry_after,
-                _ => Refused::PAUSE,
-            };
+            let retry_after = self.refuses().unwrap_or(Refused::PAUSE);
             release.ok_or(Refused::SessionsPerUser { retry_after })?;
         }
         self.has_place(user, release, &[])?;

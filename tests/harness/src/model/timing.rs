@@ -63,7 +63,7 @@ impl Ping {
 
 impl Conn {
     /// The end of the head or authentication deadline.
-    fn pending_until(&self, config: &Config) -> (CloseReason, Timestamp) {
+    pub(crate) fn pending_until(&self, config: &Config) -> (CloseReason, Timestamp) {
         match self.upgraded {
             true => (CloseReason::AuthTimeout, self.pending_since + config.auth_deadline()),
             false => (CloseReason::HeadTimeout, self.pending_since + config.head_deadline()),
