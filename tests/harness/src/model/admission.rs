@@ -206,9 +206,8 @@ impl Model {
         if let Source::Session(session) = source
             && let Some(session) = self.sessions.get_mut(session)
         {
-            if session.left_at.take().is_some() {
-                self.marks.hit("a session came back to life");
-            }
+            self.marks.hit_if(session.left_at.is_some(), "a session came back to life");
+            session.left_at = None;
         }
         if let (Source::Session(session), None) = (source, since) {
             late = self.open_runs(*session).map(|run| run.first).min();
