@@ -57,9 +57,7 @@ impl Model {
     /// Others of its source have been silent for longer.
     pub(crate) fn note_life(&mut self, id: ConnId) {
         self.lives += 1;
-        if let Some(conn) = self.conns.get_mut(&id) {
-            conn.life = self.lives;
-        }
+        self.conn_mut(id).life = self.lives;
     }
 
     pub(crate) fn upgraded(&mut self, id: ConnId) -> Result<(), UnknownConn> {
@@ -111,9 +109,8 @@ impl Model {
     /// The last session of a user has ended.
     pub(crate) fn user_leaves(&mut self, user: u8) {
         let limit = self.config.users() as usize;
-        if self.own_rates.leave(user, self.now, limit) {
-            self.marks.hit("a bucket outlived its user");
-        }
+        let is_kept = self.own_rates.leave(user, self.now, limit);
+        self.marks.hit_if(is_kept, "a bucket outlived its user");
     }
 
     /// After a reload: buckets of a rate or burst that has changed begin full.
@@ -202,16 +199,16 @@ impl Model {
         source: &Source,
         since: Option<Position>,
     ) -> (Position, Recovered) {
-        let mut late = None;
         if let Source::Session(session) = source
             && let Some(session) = self.sessions.get_mut(session)
         {
             self.marks.hit_if(session.left_at.is_some(), "a session came back to life");
             session.left_at = None;
         }
-        if let (Source::Session(session), None) = (source, since) {
-            late = self.open_runs(*session).map(|run| run.first).min();
-        }
+        let late = match (source, since) {
+            (Source::Session(id), None) => self.open_runs(*id).map(|run| run.first).min(),
+            _ => None,
+        };
         let stream = self.streams.get_mut(source).expect("a stream that is there");
         let head = stream.head();
         let mut seat = Seat::at(id, head);
@@ -235,12 +232,8 @@ impl Model {
             Some(since) => {
                 seat.cursor = since.offset;
                 let (loses, replayed) = stream.outlook(seat.cursor, id);
-                if replayed > 0 {
-                    self.marks.hit(match loses {
-                        false => "a resume replayed everything",
-                        true => "a resume replayed what was left",
-                    });
-                }
+                self.marks.hit_if(replayed > 0 && !loses, "a resume replayed everything");
+                self.marks.hit_if(replayed > 0 && loses, "a resume replayed what was left");
                 if loses { Recovered::Gap } else { Recovered::All }
             }
         };

@@ -64,9 +64,8 @@ impl Model {
             delivered.live += live;
             delivered.behind += behind;
             delivered.stored.push(stream.position(entry.last));
-            if self.store(&source, |stream| stream.log.append(entry)) {
-                self.marks.hit("a message was superseded");
-            }
+            let supersedes = self.store(&source, |stream| stream.log.append(entry));
+            self.marks.hit_if(supersedes, "a message was superseded");
         }
         delivered
     }

@@ -46,6 +46,7 @@ use self::conn::{Conn, State};
 use self::drain::Drain;
 use self::own_rates::OwnRates;
 use self::runs::Run;
+use self::seat::Seat;
 use self::stream::Stream;
 use self::survey::Departure;
 use self::tally::Tally;
@@ -218,6 +219,14 @@ impl Model {
 
     pub(crate) fn conn_mut(&mut self, id: ConnId) -> &mut Conn {
         self.conns.get_mut(&id).expect("a connection that is there")
+    }
+
+    pub(crate) fn session_mut(&mut self, id: SessionId) -> &mut Session {
+        self.sessions.get_mut(&id).expect("a session that is there")
+    }
+
+    pub(crate) fn seat_mut(&mut self, id: ConnId, source: &Source) -> &mut Seat {
+        self.stream_mut(source).seat_mut(id).expect("a member of the stream")
     }
 
     pub(crate) fn stream_mut(&mut self, source: &Source) -> &mut Stream {

@@ -136,9 +136,7 @@ impl Model {
                     _ => "a close moved entries out of the logs",
                 });
                 self.waiting.outbox.push_back(seen);
-                if let Some(seat) = self.stream_mut(&source).seat_mut(id) {
-                    seat.cursor = cursor;
-                }
+                self.seat_mut(id, &source).cursor = cursor;
             }
         }
     }
@@ -161,13 +159,11 @@ impl Model {
             stream.log.kept().filter(|it| it.is_droppable() && between(it.last)).count();
         let is_trimmed = seat.cursor < shown.lost;
         let lost = stream.log.losses().filter(|last| between(*last)).count();
-        if seat.cursor < seat.late_until {
-            self.marks.hit(match (seat.tells_rest, *to >= seat.late_until) {
-                (true, false) => "a gap between open runs for a resume",
-                (true, true) => "a gap for a resume",
-                (false, _) => "a late joiner was told of a run's loss",
-            });
-        }
+        let is_late = seat.cursor < seat.late_until;
+        let (resumed, ends) = (is_late && seat.tells_rest, *to >= seat.late_until);
+        self.marks.hit_if(resumed && !ends, "a gap between open runs for a resume");
+        self.marks.hit_if(resumed && ends, "a gap for a resume");
+        self.marks.hit_if(is_late && !resumed, "a late joiner was told of a run's loss");
         self.marks.hit_if(is_trimmed, "a gap for trimmed entries");
         self.marks.hit_if(droppable > 0, "a laggard passed over a droppable");
         self.marks

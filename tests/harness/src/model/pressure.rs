@@ -40,8 +40,7 @@ impl Model {
         let mut empty = Vec::new();
         if level == Pressure::Emergency {
             for id in self.open_of_user(user) {
-                let ping = self.conns.get_mut(&id).and_then(|conn| conn.ping.as_mut());
-                if let Some(ping) = ping {
+                if let Some(ping) = &mut self.conn_mut(id).ping {
                     ping.hurried = true;
                     self.marks.hit("an answer was hurried");
                 }

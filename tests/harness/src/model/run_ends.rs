@@ -79,7 +79,7 @@ impl Model {
         self.notice(Notice::RunEnded { session: id, end, lasted });
         if self.is_left(id) {
             self.marks.hit("a run has kept its session");
-            self.sessions.get_mut(&id).into_iter().for_each(|it| it.left_at = Some(now));
+            self.session_mut(id).left_at = Some(now);
         }
         self.note_absent();
     }

@@ -164,14 +164,11 @@ impl Stream {
         Some(oldest.at + self.bounds.ttl)
     }
 
-    /// Lets go what is too old in this millisecond; whether anything was.
-    pub(crate) fn expire(&mut self, millis: u64) -> bool {
-        let mut any = false;
+    /// Lets go what is too old in this millisecond.
+    pub(crate) fn expire(&mut self, millis: u64) {
         while self.expires_at().is_some_and(|at| millis_up(at) <= millis) {
             self.log.drop_oldest();
-            any = true;
         }
-        any
     }
 
     /// Whether the member would be told of a gap on its way to the head, and how many entries it gets.

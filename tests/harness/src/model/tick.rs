@@ -129,8 +129,7 @@ impl Model {
             Upcoming::Suspect => {
                 self.marks.hit("a connection became suspect");
                 self.notice(Notice::Suspect { conn: id });
-                let ping = self.conns.get_mut(&id).and_then(|conn| conn.ping.as_mut());
-                ping.into_iter().for_each(|ping| ping.late = true);
+                self.conn_mut(id).ping.iter_mut().for_each(|ping| ping.late = true);
             }
             Upcoming::Close(reason) => {
                 self.tally.pong_timeouts += u64::from(reason == CloseReason::PongTimeout);
@@ -147,9 +146,7 @@ impl Model {
     /// What is too old in a log at the millisecond that acts goes.
     fn log_ages(&mut self, source: &Source) {
         let (upto, _) = self.acted_last;
-        if let Some(stream) = self.streams.get_mut(source) {
-            stream.expire(upto);
-        }
+        self.stream_mut(source).expire(upto);
         self.list_evictable(source);
         self.drop_room(source, RoomEnd::Aged);
         self.marks.hit_if(!self.streams.contains_key(source), "a room ended with its history");

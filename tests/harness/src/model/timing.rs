@@ -182,9 +182,7 @@ impl Model {
             }
         };
         ensure!(fine, "{id:?}: next is {next:?}, expected the first of {deadlines:?}");
-        if let Some(conn) = self.conns.get_mut(&id) {
-            conn.next = next;
-        }
+        self.conn_mut(id).next = next;
         Ok(())
     }
 

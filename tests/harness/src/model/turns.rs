@@ -170,9 +170,7 @@ impl Model {
 
     /// From here on a member takes turns of its own.
     pub(crate) fn fall_back(&mut self, id: ConnId, source: &Source) {
-        if let Some(seat) = self.stream_mut(source).seat_mut(id) {
-            seat.lagging = true;
-        }
+        self.seat_mut(id, source).lagging = true;
         self.look_at(id);
     }
 
@@ -196,9 +194,7 @@ impl Model {
                 return None;
             }
             self.mark_item(id, source, &seen);
-            if let Some(seat) = self.stream_mut(source).seat_mut(id) {
-                seat.cursor = cursor;
-            }
+            self.seat_mut(id, source).cursor = cursor;
             self.hand(id, seen.cost());
             self.count(&seen);
             if self.item(id, source).is_none() {
@@ -215,11 +211,9 @@ impl Model {
     /// A member has everything up to the head: its stream's own turns serve it again.
     fn catch_up(&mut self, id: ConnId, source: &Source) {
         self.marks.hit("a connection caught up");
-        let stream = self.stream_mut(source);
-        let head = stream.head();
-        if let Some(seat) = stream.seat_mut(id) {
-            (seat.cursor, seat.lagging) = (head, false);
-        }
+        let head = self.streams[source].head();
+        let seat = self.seat_mut(id, source);
+        (seat.cursor, seat.lagging) = (head, false);
         self.thin_later(source);
     }
 
