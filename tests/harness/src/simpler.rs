@@ -43,9 +43,9 @@ pub(crate) fn with<T: Copy, F: Simpler>(whole: T, field: impl Fn(&mut T) -> &mut
     field(&mut { whole }).simpler().into_iter().map(put).collect()
 }
 
-/// Declares enums of plain data. `=>` stands before the form that is simpler than a variant in any case; those
-/// of one field after the other follow. A field without a name is declared by its number, a name for that form
-/// to use, and its type.
+/// Declares enums of plain data. `=>` stands before the form that is simpler than a variant in any case. The
+/// forms of one field after the other follow. A field without a name is declared by its number, a name that
+/// the form after `=>` may use, and its type.
 macro_rules! plain {
     ($($(#[$outer:meta])* pub enum $type:ident {
         $($(#[$inner:meta])* $variant:ident

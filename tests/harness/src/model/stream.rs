@@ -2,10 +2,9 @@
 //! what was appended.
 //!
 //! [`Pass`] has the shape of the registry's own: whom a leave makes a pass miss is found in the same way, so
-//! that a fault there could be in both. What guards it looks at the members alone: `tests/contract/fairness.rs`
-//! (`a_leave_during_a_sweep_skips_nobody_and_repeats_nothing`,
-//! `many_leaves_during_a_sweep_skip_nobody_and_repeat_nothing`), and the end of each history, at which each
-//! member's cursor has to be at the head.
+//! that a fault there could be in both. What guards it looks at what the members got:
+//! `a_leave_during_a_sweep_skips_nobody_and_repeats_nothing` in `tests/contract/fairness.rs`, and the end of
+//! each history, at which the cursor of each member has to be at the head.
 
 use headcount::{CloseReason, Config, ConnId, Position, SessionId, Timestamp};
 
