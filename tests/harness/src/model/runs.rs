@@ -61,7 +61,6 @@ fn parts<'a>(event: &'a RunEvent<'_>) -> (Option<RunEventKind>, &'a str, &'a [u8
         RunEvent::Cancelled(payload) => (Some(RunEventKind::Cancelled), "", payload),
         RunEvent::Interrupted(payload) => (Some(RunEventKind::Interrupted), "", payload),
         RunEvent::Progress(payload) => (Some(RunEventKind::Progress), "", payload),
-        _ => unreachable!("no other event is made"),
     }
 }
 
