@@ -1,14 +1,10 @@
 //! A test harness for [`headcount`]: histories as data, a naive model that predicts what each step
-//! does, a checker of the outputs alone, and a fake shell.
+//! does, and a checker of the outputs alone.
 //!
 //! Take what you need:
 //!
 //! * You write a **shell** and want to know that it obeys the registry: feed every action that you
-//!   poll to a [`Grammar`](grammar::Grammar), and each socket's share of them to a
-//!   [`Wire`](wire::Wire).
-//! * You write a **policy** on the core (who may connect, what is sent to whom) and want to test it
-//!   without sockets: drive a [`FakeShell`](fake_shell::FakeShell) in virtual time. Its sockets take
-//!   what they are handed, take a part of it, stall, or vanish.
+//!   poll to a [`Grammar`](grammar::Grammar).
 //! * You change the **core**: [`World::apply`](world::World::apply) does one [`Op`](op::Op) to the
 //!   registry and to the model and compares the two, and
 //!   [`World::wind_up`](world::World::wind_up) ends a history: everything is flushed, time passes,
@@ -22,7 +18,6 @@
 
 mod apply;
 mod apply_runs;
-pub mod fake_shell;
 pub mod fingerprint;
 pub mod generator;
 pub mod grammar;
@@ -41,7 +36,6 @@ mod simpler;
 pub mod strategy;
 #[cfg(feature = "history")]
 mod text;
-pub mod wire;
 pub mod world;
 
 /// What is wrong, if anything is: a sentence for people.
