@@ -281,7 +281,8 @@ keys! {
     /// is open stay.
     stream_ttl: Duration = Time "stream.ttl", 0, MAX_MILLIS, Duration::from_secs(120);
     /// How many of a session's messages stay for a resume once every connection has been handed
-    /// them (default `stream.messages`).
+    /// them (default `stream.messages`). The oldest go first, and wait for a run that
+    /// [lingers](Config::run_linger).
     stream_history: u32 = Count "stream.history", 0, 1 << 20, stream_messages;
     /// Messages in the log of one room (default 256).
     room_messages: u32 = Count "stream.room_messages", 1, 1 << 20, 256;
@@ -327,6 +328,10 @@ keys! {
     run_silence: Duration = Time "run.silence", 0, MAX_MILLIS, Duration::from_secs(120);
     /// From the opening of a run to its end, 0 for no limit: the registry fails it (default 1 h).
     run_max_length: Duration = Time "run.max_length", 0, MAX_MILLIS, Duration::from_secs(3_600);
+    /// From the end of a run until its entries are history like others (default 60 s): so long
+    /// `stream.history` takes nothing of it, so that a client that comes late still finds it. The other
+    /// bounds of the log hold.
+    run_linger: Duration = Time "run.linger", 0, MAX_MILLIS, Duration::from_secs(60);
     /// Events of one run, the terminal one included; text that goes on in one piece is one event
     /// (default 4,096). Where only the place of the terminal event is left, text does not go on.
     run_events: u32 = Count "run.events", 2, 1 << 20, 4_096;

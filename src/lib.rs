@@ -215,6 +215,7 @@
 //! | an entry leaves the log of a session | `stream.ttl` | real |
 //! | an entry leaves the log of a room | `stream.room_ttl` | real |
 //! | a run ends | `run.max_length` | real |
+//! | a run that has ended becomes history | `run.linger` | real |
 //! | a drain closes its first connection | `drain.grace` | real |
 //! | a drain has ended | `drain.deadline` | real |
 //!

@@ -303,16 +303,31 @@ impl Log {
         self.entries.push_back(entry);
     }
 
-    /// Closes a group: its entries, from the one at this offset on, are like others from now on.
-    pub(crate) fn close_group(&mut self, group: GroupKey, from: u64) {
+    /// Closes a group: the bounds are about its entries from now on, and if it does not linger they are
+    /// history like others. The first of them is at this offset.
+    pub(crate) fn close_group(&mut self, group: GroupKey, from: u64, lingers: bool) {
         let start = self.index_after(from.saturating_sub(1));
         for entry in self.steps.count(self.entries.range_mut(start..)) {
-            if entry.close(group, self.head) {
+            if entry.close(group, self.head, lingers) {
                 self.pinned.entries -= 1;
                 self.pinned.bytes -= entry.cost();
             }
         }
         self.bounded_from = self.bounded_from.min(from);
+    }
+
+    /// The entries of a closed group, from the one at this offset on, are history like others.
+    pub(crate) fn end_linger(&mut self, group: GroupKey, from: u64) {
+        let start = self.index_after(from.saturating_sub(1));
+        for entry in self.steps.count(self.entries.range_mut(start..)) {
+            entry.end_linger(group);
+        }
+    }
+
+    /// Whether more entries than this are history, and the oldest of them may go: trimming goes in their
+    /// order, and waits for a group that lingers.
+    pub(crate) fn exceeds_history(&self, history: u32) -> bool {
+        self.bounded() > history as usize && !self.oldest().is_some_and(Entry::lingers)
     }
 
     /// Whether something has to go. One entry of any size may stay while it is the only one.

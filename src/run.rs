@@ -62,6 +62,8 @@ pub(crate) struct Run {
     pub(crate) ended: Option<u64>,
     /// How and when it ended; `None` while it is open.
     pub(crate) end: Option<RunEnded>,
+    /// It has ended, and its entries are no history yet.
+    lingers: bool,
     /// Tool calls under way.
     calls: SmallVec<[Call; 1]>,
     /// How many events it had, and what they were charged.
@@ -75,6 +77,17 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) const fn is_open(&self) -> bool {
         self.end.is_none()
+    }
+
+    /// When it has lingered; `None`: it is open, or does not linger any more.
+    pub(crate) fn lingers_until(&self, config: &Config) -> Option<Deadline> {
+        let end = self.end.filter(|_| self.lingers)?;
+        Some(Deadline::after(end.at, config.run_linger))
+    }
+
+    /// It has lingered.
+    pub(crate) const fn end_linger(&mut self) {
+        self.lingers = false;
     }
 
     /// When it fails for want of an event, or for its length; `None` for never. What the process
@@ -310,6 +323,7 @@ impl Runs {
             first,
             ended: None,
             end: None,
+            lingers: false,
             calls: SmallVec::new(),
             events: 0,
             cost: 0,
@@ -319,10 +333,11 @@ impl Runs {
     }
 
     /// A run has ended, with the entry at this offset.
-    pub(crate) fn end(&mut self, run: RunKey, offset: u64, end: RunEnded) {
+    pub(crate) fn end(&mut self, run: RunKey, offset: u64, end: RunEnded, lingers: bool) {
         let record = &mut self.records[run];
         record.ended = Some(offset);
         record.end = Some(end);
+        record.lingers = lingers;
         record.calls = SmallVec::new();
         record.parts.close();
         self.open -= 1;

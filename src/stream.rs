@@ -105,7 +105,7 @@ impl Stream {
         }
         self.delivered_to_all = self.log.head();
         self.log.drop_droppable();
-        while self.log.bounded() > bounds.history as usize {
+        while self.log.exceeds_history(bounds.history) {
             self.log.drop_oldest(freed);
         }
     }

@@ -43,11 +43,13 @@ pub(crate) struct Group {
     pub(crate) key: GroupKey,
     /// The head when it was closed; 0 while it is open.
     closed_at: u64,
+    /// It was closed, and its entries are no history yet.
+    lingers: bool,
 }
 
 impl Group {
     pub(crate) const fn open(key: GroupKey) -> Self {
-        Self { key, closed_at: 0 }
+        Self { key, closed_at: 0, lingers: false }
     }
 
     const fn is_open(self) -> bool {
@@ -193,18 +195,37 @@ impl Entry {
         self.group().is_some_and(Group::is_open)
     }
 
-    /// Closes the group that it is of, if that is this one, when the head is at an offset.
-    pub(super) fn close(&mut self, key: GroupKey, head: u64) -> bool {
-        let group = match &mut self.what {
-            What::Event(event) => &mut event.group,
-            What::Text(text) => &mut text.group,
-            _ => return false,
-        };
-        let is_closed = group.key == key && group.is_open();
-        if is_closed {
-            group.closed_at = head;
+    const fn group_mut(&mut self) -> Option<&mut Group> {
+        match &mut self.what {
+            What::Event(event) => Some(&mut event.group),
+            What::Text(text) => Some(&mut text.group),
+            _ => None,
         }
-        is_closed
+    }
+
+    /// Closes the group that it is of, if that is this one and open, when the head is at an offset.
+    pub(super) fn close(&mut self, key: GroupKey, head: u64, lingers: bool) -> bool {
+        match self.group_mut() {
+            Some(group) if group.key == key && group.is_open() => {
+                (group.closed_at, group.lingers) = (head, lingers);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The group that it is of does not linger any more, if that is this one.
+    pub(super) fn end_linger(&mut self, key: GroupKey) {
+        if let Some(group) = self.group_mut()
+            && group.key == key
+        {
+            group.lingers = false;
+        }
+    }
+
+    /// Whether its group lingers: it is no history yet.
+    pub(crate) fn lingers(&self) -> bool {
+        self.group().is_some_and(|group| group.lingers)
     }
 
     /// What becomes of it when it is lost: a tombstone of all its offsets.

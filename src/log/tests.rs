@@ -265,12 +265,27 @@ fn a_log_says_what_it_lets_go_of_a_group() {
     let mut freed = freed();
     log.drop_oldest(&mut freed);
     assert!(freed.is_empty(), "the log's own bounds pass over what is pinned");
-    log.close_group(key, 1);
+    log.close_group(key, 1, false);
     assert_eq!((log.pinned(), log.bounded()), (0, 2));
     log.drop_oldest(&mut freed);
     log.drop_oldest(&mut freed);
     let of = |text| Freed { group: key, text };
     assert_eq!(freed[..], [of(None), of(Some((index, 7)))]);
+}
+
+#[test]
+fn trimming_to_the_history_waits_for_a_group_that_lingers() {
+    let mut log = log_of("c");
+    let key = GroupKey::of_slot(1);
+    let event = Event { group: Group::open(key), tag: EventTag(0), payload: Bytes::new() };
+    log.append_event(Timestamp::ZERO, event);
+    append(&mut log, 'c');
+    log.close_group(key, 2, true);
+    assert!(log.exceeds_history(0) && log.exceeds(holding(2)));
+    log.drop_oldest(&mut freed());
+    assert!(!log.exceeds_history(0) && log.exceeds(holding(1)), "the bounds are about it");
+    log.end_linger(key, 2);
+    assert!(log.exceeds_history(0) && log.exceeds_history(1) && !log.exceeds_history(2));
 }
 
 #[test]
@@ -282,12 +297,12 @@ fn a_late_reader_finds_the_groups_that_were_open_when_it_joined() {
     };
     events(&mut log, 1);
     events(&mut log, 2);
-    log.close_group(GroupKey::of_slot(1), 1);
+    log.close_group(GroupKey::of_slot(1), 1, false);
     append(&mut log, 'c');
     let late = Late { until: log.head(), tells_rest: false };
     // A group closes with an event of its own.
     events(&mut log, 2);
-    log.close_group(GroupKey::of_slot(2), 2);
+    log.close_group(GroupKey::of_slot(2), 2, false);
     let late = Reader { late, ..reader(false) };
     assert!(matches!(log.next(0, &late), Next::Entry(entry) if entry.offset == 2));
     assert!(matches!(log.next(2, &late), Next::Entry(entry) if entry.offset == 4));

@@ -184,10 +184,7 @@ impl Registry {
             );
             let lent = self.to_trim == Some(key);
             if stream.fan_out.is_none() && stream.lagging == 0 && !lent {
-                hold!(
-                    log.bounded() <= bounds.history as usize,
-                    "{owner:?} keeps more than history"
-                );
+                hold!(!log.exceeds_history(bounds.history), "{owner:?} keeps more than history");
             }
             for (index, member) in stream.members.iter().enumerate() {
                 let cursor = member.cursor;
@@ -245,7 +242,8 @@ impl Registry {
             let listed = self.sessions.peek(run.session).is_some_and(|session| !session.ended)
                 && self.runs_of(run.session).any(|other| other == slot);
             hold!(listed, "run {slot:?} is not its session's");
-            if let Some((at, _)) = run.deadline(&self.config, self.pauses) {
+            let fails = run.deadline(&self.config, self.pauses).map(|(at, _)| at);
+            if let Some(at) = fails.or_else(|| run.lingers_until(&self.config)) {
                 let armed = self.timers.covers(Timer::Run(slot), at);
                 hold!(armed, "run {slot:?} is not looked at in time");
             }

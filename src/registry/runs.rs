@@ -195,10 +195,12 @@ impl Registry {
         let key = self.sessions.get(session).stream;
         let head = self.streams[key].log.head();
         self.timers.cancel(Timer::Run(run));
-        self.runs.end(run, head, RunEnded { how, at: self.now });
+        let lingers = !self.config.run_linger.is_zero();
+        self.runs.end(run, head, RunEnded { how, at: self.now }, lingers);
+        self.arm_run(run);
         self.count_run(session, how, began);
         self.edit_log(key, |stream, bounds, freed| {
-            stream.log.close_group(run, first);
+            stream.log.close_group(run, first, lingers);
             stream.fit(bounds, freed);
             if stream.members.is_empty() {
                 stream.trim_history(bounds, freed);
@@ -220,6 +222,7 @@ impl Registry {
         for freed in freed {
             let run = freed.group;
             if self.runs.release(*freed) {
+                self.timers.cancel(Timer::Run(run));
                 let session = self.runs.get(run).session;
                 self.sessions.get_mut(session).runs.remove(&mut self.runs, run);
                 self.runs.remove(run);
@@ -243,14 +246,25 @@ impl Registry {
 
     /// Makes sure that a run's next deadline is looked at in time.
     pub(super) fn arm_run(&mut self, run: RunKey) {
-        if let Some((at, _)) = self.runs.get(run).deadline(&self.config, self.pauses) {
+        let record = self.runs.get(run);
+        let fails = record.deadline(&self.config, self.pauses).map(|(at, _)| at);
+        if let Some(at) = fails.or_else(|| record.lingers_until(&self.config)) {
             self.timers.no_later_than(Timer::Run(run), at);
         }
     }
 
     /// A run's timer has gone off.
     pub(super) fn run_due(&mut self, run: RunKey, at: Deadline) {
-        let deadline = self.runs.get(run).deadline(&self.config, self.pauses);
+        let record = self.runs.get(run);
+        if let Some(until) = record.lingers_until(&self.config) {
+            if until > at {
+                self.arm_run(run);
+            } else {
+                self.end_linger(run);
+            }
+            return;
+        }
+        let deadline = record.deadline(&self.config, self.pauses);
         let Some((fails_at, failure)) = deadline else { return };
         if fails_at > at {
             self.arm_run(run);
@@ -266,6 +280,18 @@ impl Registry {
                 RunFailure::Length => RunEnd::Length,
             },
         );
+    }
+
+    /// A run has lingered: what its log keeps of it is history from now on.
+    fn end_linger(&mut self, run: RunKey) {
+        let record = self.runs.get_mut(run);
+        record.end_linger();
+        let (session, first) = (record.session, record.first);
+        let key = self.sessions.get(session).stream;
+        self.edit_log(key, |stream, bounds, freed| {
+            stream.log.end_linger(run, first);
+            stream.trim_history(bounds, freed);
+        });
     }
 
     /// Where the cursor of a newcomer to a session begins: before its open runs, or at the head. What

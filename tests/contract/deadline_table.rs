@@ -75,6 +75,7 @@ fn quiet() -> ConfigBuilder {
         .room_ttl(Duration::ZERO)
         .run_silence(Duration::ZERO)
         .run_max_length(Duration::ZERO)
+        .run_linger(Duration::ZERO)
 }
 
 fn alice() -> UserId {
@@ -249,6 +250,16 @@ fn scenario(key: &str, wait: Duration, nanos: u64) -> Scenario {
             open_run(&mut world);
             let acts = Acts::At(world.now + wait);
             (world, acts, Box::new(has_run_ended) as Box<dyn Fn(&mut World) -> bool>)
+        }
+        "run.linger" => {
+            let mut world = world(quiet().run_linger(wait).stream_history(0));
+            open_run(&mut world);
+            let event = headcount::RunEvent::Completed(Bytes::new());
+            let _ = world.registry.user(&alice()).run_event(world.now, &run(), &event).unwrap();
+            let acts = Acts::At(world.now + wait);
+            let acted: Box<dyn Fn(&mut World) -> bool> =
+                Box::new(|world| world.registry.stats().log_messages == 0);
+            (world, acts, acted)
         }
         "drain.grace" => {
             let mut world = world(quiet().drain_grace(wait).drain_deadline(4 * wait));

@@ -22,7 +22,7 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
         stream_messages stream_bytes stream_ttl stream_history
         room_messages room_bytes room_ttl room_history
         window reply_reserve process_bytes direct_bytes user_bytes slow_deadline
-        run_silence run_max_length run_events run_bytes run_calls run_parts
+        run_silence run_max_length run_linger run_events run_bytes run_calls run_parts
         drain_grace drain_deadline
         fanout_chunk announcements closed_ring notices tick_budget
     )
@@ -86,6 +86,7 @@ const DEFAULTS: Table = &[
     ("slow_deadline", "10s"),
     ("run_silence", "120s"),
     ("run_max_length", "3600s"),
+    ("run_linger", "60s"),
     ("run_events", "4096"),
     ("run_bytes", "1048576"),
     ("run_calls", "64"),

@@ -2,6 +2,7 @@
 
 mod deadlines;
 mod late_joiners;
+mod lingering;
 mod parts;
 
 use bytes::Bytes;

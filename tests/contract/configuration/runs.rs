@@ -78,6 +78,15 @@ pub(crate) const ROWS: &[Row] = &[
         let outcomes = [(secs(150), failed), (secs(300), Vec::new())];
         key.decides(B::run_max_length, config(), outcomes, told_of_a_slow_run);
     }),
+    ("run.linger", |key| {
+        let outcomes = [(secs(59), 0), (secs(61), 2)];
+        key.decides(B::run_linger, config().stream_history(0), outcomes, |world| {
+            open(world, "r").unwrap();
+            event(world, "r", &RunEvent::Completed(Bytes::new())).unwrap();
+            world.run(secs(60));
+            world.registry.stats().log_messages
+        });
+    }),
     ("run.events", |key| {
         let outcomes = [(3, Err(RunError::Full)), (4, Ok(()))];
         key.decides(B::run_events, config(), outcomes, |world| {

@@ -141,6 +141,8 @@ pub(super) const ROWS: &[Row] = &[
     row("run.max_length", Registry, "an agent run that is open for so long is failed, 0 is never [1h]"),
     row("run.events", Registry, "events of one agent run [4096]"),
     row("run.bytes", Registry, "bytes of one agent run [1MiB]"),
+    row("run.linger", Registry, "how long stream.history takes nothing of an agent run that has ended [60s]"),
+    row("run.parts", Registry, "parts of one agent run: texts, reasoning, arguments of tool calls [64]"),
     row("run.calls", Registry, "tool calls of one agent run that are under way [64]"),
     row("idempotency.ttl", Own(ConfigKind::Time, "10m", 1, 7 * 86_400_000), "how long an answer is kept under its Idempotency-Key [10m]"),
     row("idempotency.bytes", Own(ConfigKind::Bytes, "64MiB", 64 << 10, 16 << 30), "bytes of all answers that are kept; the oldest are dropped first [64MiB]"),
