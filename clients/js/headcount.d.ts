@@ -39,17 +39,22 @@ export interface ServerEvent {
   run?: string;
   agent?: string;
   at?: number;
+  /** Of a `text` of another part than what the agent says: the name of the part, and what it is. */
+  part?: string;
+  kind?: 'text' | 'reasoning' | 'tool_arguments';
 }
 
 /** What a run hands out: the server's, or `run_lost`, made by the client, with `data.reason` `restart` or `gap`. */
 export interface RunEvent {
   event: 'agent_started' | 'agent_thinking' | 'tool_executing' | 'tool_completed' | 'progress' | 'text'
-    | 'agent_completed' | 'agent_failed' | 'agent_cancelled' | 'run_lost' | (string & {});
+    | 'agent_completed' | 'agent_failed' | 'agent_cancelled' | 'agent_interrupted' | 'run_lost' | (string & {});
   run: string;
   data: any;
   agent?: string;
   offset?: number;
   at?: number;
+  part?: string;
+  kind?: 'text' | 'reasoning' | 'tool_arguments';
 }
 
 /** An agent run. Each reader gets all of it, from its start. */
@@ -58,7 +63,7 @@ export class Run implements AsyncIterable<RunEvent> {
   readonly id: string;
   /** `undefined` until its first event. */
   readonly agent: string | undefined;
-  /** All that the agent has said so far. */
+  /** All that the agent has said so far: the texts without a `part`. */
   readonly text: string;
   /** The event that ended it; `undefined` while it is open, and if the client was closed before. */
   readonly end: RunEvent | undefined;

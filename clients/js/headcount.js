@@ -4,7 +4,7 @@
 const WINDOW = [250, 5000], MAX_DELAY = 60_000, UNTIL_WELCOME = 15_000, UNTIL_DEAD = 10_000;
 const MAX_REQUESTS = 256, MAX_ASKED = 32, MAX_ENDED_RUNS = 16, MAX_PIECE = 1024;
 const FINAL = /^(10(0[023789]|10)|45..)$/;
-const END = /^(agent_(completed|failed|cancelled)|run_lost)$/;
+const END = /^(agent_[cfi]\w+ed|run_lost)$/;
 
 const fault = (code, message, more) => Object.assign(new Error(message, more), { code });
 
@@ -40,8 +40,8 @@ export class Run {
     if (!this.#pieces.length) this.partial ||= event.event !== 'agent_started';
     this.agent ??= event.agent;
     const last = this.#pieces.at(-1);
-    if (event.event === 'text') this.text += event.data?.delta ?? '';
-    if (last && plain(last) && plain(event) && last.data.delta.length < MAX_PIECE) {
+    if (event.event === 'text' && !event.part) this.text += event.data?.delta ?? '';
+    if (last && plain(last) && plain(event) && last.part === event.part && last.data.delta.length < MAX_PIECE) {
       this.#pieces[this.#pieces.length - 1] = { ...event, data: { delta: last.data.delta + event.data.delta } };
     } else {
       this.#pieces.push(event);

@@ -26,7 +26,7 @@ pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
         class: publication.class,
     });
     of_kind(text, plain, fields, reported, report, |report| {
-        let mut expected = None;
+        let (mut expected, mut of_part) = (None, None);
         // Nothing waits before it.
         let (event, _) = report.after(Default::default());
         let (name, call, payload) = match event.event() {
@@ -39,15 +39,18 @@ pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
                 ("tool_completed", Some(call.to_owned()), Some(payload))
             }
             RunEvent::Progress(payload) => ("progress", None, Some(payload)),
-            RunEvent::Interrupted(_) => panic!("no body reports it: {event:?}"),
-            RunEvent::Delta { text: delta, .. } => ("text", Some(delta.to_owned()), None),
+            RunEvent::Interrupted(payload) => ("agent_interrupted", None, Some(payload)),
+            RunEvent::Delta { part, text: delta } => {
+                of_part = Some((part.id.to_owned(), part.kind.name().to_owned()));
+                ("text", Some(delta.to_owned()), None)
+            }
             RunEvent::Completed(payload) => ("agent_completed", None, Some(payload)),
             RunEvent::Failed(payload) => ("agent_failed", None, Some(payload)),
             RunEvent::Cancelled(payload) => ("agent_cancelled", None, Some(payload)),
         };
         let payload = payload.and_then(|payload| serde_json::from_slice(&payload).ok());
         let user = report.user.clone();
-        Reported { user, name: name.to_owned(), call, expect: expected, payload }
+        Reported { user, name: name.to_owned(), call, expect: expected, part: of_part, payload }
     });
     of_kind(text, plain, fields, opened, opening, |opening| Opened {
         names: (opening.user, opening.thread, opening.run),
@@ -158,6 +161,8 @@ struct Reported {
     call: Option<String>,
     /// How long the call may take.
     expect: Option<Duration>,
+    /// The name and the kind of the part that a text is of.
+    part: Option<(String, String)>,
     payload: Option<Value>,
 }
 
@@ -180,8 +185,15 @@ fn report(fields: &Map<String, Value>) -> Option<Reported> {
                 && (!expects || expect.is_some())
         }
         "tool_completed" => has("result") && is_text("call"),
-        "progress" | "agent_cancelled" => true,
-        "text" => is_text("delta") && rest.len() == 1,
+        "progress" | "agent_cancelled" | "agent_interrupted" => true,
+        "text" => {
+            let own = ["delta", "part", "kind"];
+            is_text("delta")
+                && rest.keys().all(|name| own.contains(&name.as_str()) && is_text(name))
+                && rest.get("kind").is_none_or(|kind| {
+                    ["text", "reasoning", "tool_arguments"].map(Value::from).contains(kind)
+                })
+        }
         "agent_completed" => has("result"),
         "agent_failed" => has("error"),
         _ => false,
@@ -192,8 +204,12 @@ fn report(fields: &Map<String, Value>) -> Option<Reported> {
         _ => None,
     };
     let call = own.and_then(text).map(str::to_owned);
+    let part = (name == "text").then(|| {
+        let (part, kind) = (text("part").unwrap_or(""), text("kind").unwrap_or("text"));
+        (part.to_owned(), kind.to_owned())
+    });
     let payload = (name != "text").then_some(Value::Object(rest));
-    holds.then_some(Reported { user, name, call, expect, payload })
+    holds.then_some(Reported { user, name, call, expect, part, payload })
 }
 
 #[derive(Debug, PartialEq)]

@@ -1,11 +1,13 @@
 //! Agent runs on the wire: what their events are called, and the frames that carry them.
 
-use headcount::{Position, RunEnd, RunEventKind, RunFact, RunFailure, RunId, RunText, Timestamp};
+use headcount::{
+    Part, Position, RunEnd, RunEventKind, RunFact, RunFailure, RunId, RunText, Timestamp,
+};
 
 use crate::anchor::Anchor;
 use crate::json::{Object, array};
 
-/// What a stretch of a run's text is called.
+/// What a stretch of the text of a part is called.
 pub const TEXT: &str = "text";
 
 /// What clients and back ends call an event.
@@ -19,7 +21,8 @@ pub const fn name(kind: RunEventKind) -> &'static str {
         RunEventKind::Completed => "agent_completed",
         RunEventKind::Failed => "agent_failed",
         RunEventKind::Cancelled => "agent_cancelled",
-        _ => "progress",
+        RunEventKind::Interrupted => "agent_interrupted",
+        RunEventKind::Progress => "progress",
     }
 }
 
@@ -30,6 +33,7 @@ pub const fn end_name(end: RunEnd) -> &'static str {
         RunEnd::Completed => "completed",
         RunEnd::Failed => "failed",
         RunEnd::Cancelled => "cancelled",
+        RunEnd::Interrupted => "interrupted",
         RunEnd::Silence => "silence",
         RunEnd::Length => "length",
         RunEnd::SessionEnded => "session_ended",
@@ -64,8 +68,17 @@ pub fn text(
     out: &mut Vec<u8>,
 ) {
     let data = Object::new().text("delta", text.text).end();
-    head(stream, position, TEXT, (text.run, text.agent, text.at), anchor)
-        .end_with_data(data.as_bytes(), out);
+    let head = head(stream, position, TEXT, (text.run, text.agent, text.at), anchor);
+    of_part(head, text.part).end_with_data(data.as_bytes(), out);
+}
+
+/// The fields of the part that a stretch of text is of; none for the text of a run that has one text.
+#[must_use]
+pub fn of_part(object: Object, part: Part<'_>) -> Object {
+    if part == Part::TEXT {
+        return object;
+    }
+    object.text("part", part.id).text("kind", part.kind.name())
 }
 
 /// The open runs that a welcome lists.

@@ -1,4 +1,4 @@
-//! Halves of characters that wait: which run's text, or thoughts, ended with the first half of a surrogate
+//! Halves of characters that wait: which text of a run, or thoughts, ended with the first half of a surrogate
 //! pair. [`Report::after`](headcount_protocol::admin::report::Report::after) has the rule.
 
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use headcount::{Registry, RunEvent, RunId, UserId};
 use headcount_protocol::admin::Halves;
 
-/// The halves that wait, of all open runs: at most one of each run's text and one of its thoughts.
+/// The halves that wait, of all open runs: at most one of each part of a run, and one of its thoughts.
 #[derive(Default)]
 pub(crate) struct Waiting {
     by_run: HashMap<(UserId, RunId), Halves>,
@@ -18,7 +18,7 @@ impl Waiting {
         if self.by_run.is_empty() {
             return Halves::default();
         }
-        self.by_run.get(&(user.clone(), run.clone())).copied().unwrap_or_default()
+        self.by_run.get(&(user.clone(), run.clone())).cloned().unwrap_or_default()
     }
 
     /// What waits from now on.
@@ -59,7 +59,7 @@ pub(crate) fn ends(
         run.ended.is_none()
             && match event {
                 RunEvent::Completed(_) => run.calls.is_empty(),
-                RunEvent::Failed(_) | RunEvent::Cancelled(_) => true,
+                RunEvent::Failed(_) | RunEvent::Cancelled(_) | RunEvent::Interrupted(_) => true,
                 _ => false,
             }
     })

@@ -312,6 +312,66 @@ fn so_many_calls_of_a_run_are_under_way() {
 }
 
 #[test]
+fn parts_of_a_run_grow_beside_each_other() {
+    let server = Server::with(&["run.parts=2"]);
+    opened(&server, "r");
+    let say = |delta: &str, part: Option<(&str, &str)>| {
+        let mut event = json!({"event": "text", "delta": delta});
+        if let Some((part, kind)) = part {
+            event["part"] = part.into();
+            event["kind"] = kind.into();
+        }
+        tell(&server, "a", "r", event)
+    };
+    let arguments = Some(("call-1", "tool_arguments"));
+    for (delta, part) in [
+        ("I look ", None),
+        ("{\"city\":", arguments),
+        ("\"Bonn\"", arguments),
+        ("it up.", None),
+        ("}", arguments),
+    ] {
+        assert_eq!(say(delta, part).status, 200);
+    }
+    for (part, status, code) in [
+        (("thought", "reasoning"), 422, "run_parts"),
+        (("call-1", "text"), 422, "part_kind"),
+        (("", "reasoning"), 400, "bad_request"),
+        (("call-1", "dance"), 400, "bad_request"),
+    ] {
+        let refused = say("x", Some(part));
+        assert_eq!((refused.status, refused.code().as_str()), (status, code), "{part:?}");
+    }
+    let frames = server.connect("user=a").drain();
+    let texts: Vec<_> = frames[1..]
+        .iter()
+        .map(|frame| {
+            let part = frame["part"].as_str().map(|part| (part, frame["kind"].as_str().unwrap()));
+            (part, frame["data"]["delta"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        texts,
+        [(None, "I look "), (arguments, "{\"city\":\"Bonn\""), (None, "it up."), (arguments, "}"),]
+    );
+}
+
+#[test]
+fn a_run_that_waits_for_a_person_is_interrupted() {
+    let server = Server::with(&["run.silence=300ms"]);
+    let mut tab = server.connect("user=a");
+    opened(&server, "r");
+    told(&server, "r", json!({"event": "agent_interrupted", "ask": "may I?"}));
+    let frames = tab.drain();
+    assert_eq!(names(&frames), ["agent_started", "agent_interrupted"]);
+    assert_eq!(frames[1]["data"], json!({"ask": "may I?"}));
+    let late = tell(&server, "a", "r", json!({"event": "progress"}));
+    assert_eq!((late.status, late.code().as_str()), (422, "run_ended"));
+    assert!(late.body.contains("agent_interrupted"), "{}", late.body);
+    assert!(server.get("/metrics").body.contains("interrupted"));
+}
+
+#[test]
 fn calls_that_fill_a_budget_are_refused_with_its_name() {
     for (setting, status, code) in [
         ("outbound.user_bytes=500", 429, "user_bytes"),

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headcount::{RunEvent, RunEventKind, UserId};
+use headcount::{Part, PartKind, RunEvent, RunEventKind, UserId};
 
 use super::audience::parse_user;
 use super::fields::{Fields, boxed};
@@ -35,8 +35,13 @@ const fn of(kind: RunEventKind) -> Field {
 const TEXT: Form = Form::closed(&[
     USER,
     event(run_events::TEXT),
-    Field::needed("delta", Shape::Text, "The next piece of what the agent says."),
+    Field::needed("delta", Shape::Text, "The next piece of the text."),
+    Field::optional("part", Shape::Text, "The part of the run; without it, what the agent says."),
+    Field::optional("kind", Shape::Among(&PART_KINDS), "What the part is; without it, a text."),
 ]);
+
+const PART_KINDS: [&str; 3] =
+    [PartKind::Text.name(), PartKind::Reasoning.name(), PartKind::ToolArguments.name()];
 
 /// The body, of each kind. Where one is open, the other fields are for the clients.
 pub static FORMS: [Form; KINDS.len() + 1] = [
@@ -62,11 +67,12 @@ pub static FORMS: [Form; KINDS.len() + 1] = [
         Field::needed("error", Shape::Any, "For the clients."),
     ]),
     Form::open(&[USER, of(RunEventKind::Cancelled)]),
+    Form::open(&[USER, of(RunEventKind::Interrupted)]),
     TEXT,
 ];
 
 /// The kinds that a back end reports; what opens a run is a call of its own.
-const KINDS: [RunEventKind; 7] = [
+const KINDS: [RunEventKind; 8] = [
     RunEventKind::Thinking,
     RunEventKind::ToolExecuting,
     RunEventKind::ToolCompleted,
@@ -74,6 +80,7 @@ const KINDS: [RunEventKind; 7] = [
     RunEventKind::Completed,
     RunEventKind::Failed,
     RunEventKind::Cancelled,
+    RunEventKind::Interrupted,
 ];
 
 /// A report, understood.
@@ -87,14 +94,38 @@ pub struct Report {
 /// What is reported. What goes on in a text depends on the half of a character that waits.
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
-    /// A delta, as JSON.
-    Text(Box<str>),
+    /// A delta of a part, as JSON.
+    Text {
+        part: OwnedPart,
+        json: Box<str>,
+    },
     /// A payload, and where in it the text is.
     Thought {
         payload: String,
         text: Option<Range<usize>>,
     },
     Whole(ReportedEvent),
+}
+
+/// A part of a run, with nothing borrowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedPart {
+    id: Box<str>,
+    kind: PartKind,
+}
+
+impl OwnedPart {
+    /// The same as the registry takes it.
+    #[must_use]
+    pub fn part(&self) -> Part<'_> {
+        Part { id: &self.id, kind: self.kind }
+    }
+}
+
+impl From<Part<'_>> for OwnedPart {
+    fn from(Part { id, kind }: Part<'_>) -> Self {
+        Self { id: id.into(), kind }
+    }
 }
 
 /// An event with nothing borrowed.
@@ -120,14 +151,21 @@ pub enum ReportedEvent {
     },
     /// `progress`, with its payload.
     Progress(Bytes),
-    /// `text`: a delta.
-    Text(String),
+    /// `text`: a delta of a part.
+    Text {
+        /// The part.
+        part: OwnedPart,
+        /// What is appended to it.
+        delta: String,
+    },
     /// `agent_completed`, with its payload.
     Completed(Bytes),
     /// `agent_failed`, with its payload.
     Failed(Bytes),
     /// `agent_cancelled`, with its payload.
     Cancelled(Bytes),
+    /// `agent_interrupted`, with its payload.
+    Interrupted(Bytes),
 }
 
 impl Report {
@@ -145,20 +183,22 @@ impl Report {
 
     /// The event that it is after those halves of characters, and the halves that wait after it.
     #[must_use]
-    pub fn after(&self, waiting: Halves) -> (ReportedEvent, Halves) {
+    pub fn after(&self, mut waiting: Halves) -> (ReportedEvent, Halves) {
         match &self.said {
-            Said::Text(json) => {
-                let (json, text) = surrogates::join(waiting.text, json);
+            Said::Text { part, json } => {
+                let (json, half) = surrogates::join(waiting.of_text(part), json);
                 // It is a string, and holds no half any more.
-                let text_of = serde_json::from_str(&json).unwrap_or_default();
-                (ReportedEvent::Text(text_of), Halves { text, ..waiting })
+                let delta = serde_json::from_str(&json).unwrap_or_default();
+                waiting.set_text(part, half);
+                (ReportedEvent::Text { part: part.clone(), delta }, waiting)
             }
             Said::Thought { payload, text: Some(place) } => {
                 let (json, thought) = surrogates::join(waiting.thought, &payload[place.clone()]);
                 let before = surrogates::mend(&payload[..place.start]);
                 let behind = surrogates::mend(&payload[place.end..]);
                 let payload = boxed(&[&*before, &*json, &*behind].concat());
-                (ReportedEvent::Thinking(payload), Halves { thought, ..waiting })
+                waiting.thought = thought;
+                (ReportedEvent::Thinking(payload), waiting)
             }
             Said::Thought { payload, text: None } => {
                 (ReportedEvent::Thinking(boxed(&surrogates::mend(payload))), waiting)
@@ -181,10 +221,11 @@ impl ReportedEvent {
                 RunEvent::ToolCompleted { call, payload: payload.clone() }
             }
             Self::Progress(payload) => RunEvent::Progress(payload.clone()),
-            Self::Text(delta) => RunEvent::text(delta),
+            Self::Text { part, delta } => RunEvent::Delta { part: part.part(), text: delta },
             Self::Completed(payload) => RunEvent::Completed(payload.clone()),
             Self::Failed(payload) => RunEvent::Failed(payload.clone()),
             Self::Cancelled(payload) => RunEvent::Cancelled(payload.clone()),
+            Self::Interrupted(payload) => RunEvent::Interrupted(payload.clone()),
         }
     }
 }
@@ -193,9 +234,10 @@ impl Said {
     fn read(name: &str, fields: &mut Fields<'_>, redact: &impl Redact) -> Result<Self, Problem> {
         if name == run_events::TEXT {
             let delta = fields.take_string("delta")?;
+            let part = read_part(fields)?;
             // Deltas are joined with their neighbours: nothing else of them could be.
             fields.end(TEXT.fields)?;
-            return Ok(Self::Text(delta.into()));
+            return Ok(Self::Text { part, json: delta.into() });
         }
         let Some(kind) = KINDS.into_iter().find(|kind| run_events::name(*kind) == name) else {
             let known: Vec<_> = KINDS.into_iter().map(run_events::name).collect();
@@ -234,9 +276,26 @@ impl Said {
                 ReportedEvent::Failed(payload)
             }
             RunEventKind::Cancelled => ReportedEvent::Cancelled(payload),
+            RunEventKind::Interrupted => ReportedEvent::Interrupted(payload),
             _ => ReportedEvent::Progress(payload),
         }))
     }
+}
+
+/// The part that a text is of.
+fn read_part(fields: &mut Fields<'_>) -> Result<OwnedPart, Problem> {
+    let id = fields.take_text("part")?.unwrap_or_default();
+    let kind = match fields.take_text("kind")? {
+        None => PartKind::Text,
+        Some(name) => {
+            let known = PartKind::ALL.into_iter().find(|kind| kind.name() == name);
+            known.ok_or_else(|| {
+                let message = format!("kind must be one of {}", PART_KINDS.join(", "));
+                Problem::new(400, "bad_request", message)
+            })?
+        }
+    };
+    Ok(Part { id: &id, kind }.into())
 }
 
 #[cfg(test)]
@@ -248,6 +307,25 @@ mod tests {
         let body = format!("{{\"user\":\"u\",{rest}}}");
         let report = Report::parse(&body, &Unchanged).map_err(|problem| problem.status())?;
         Ok(report.after(Halves::default()).0)
+    }
+
+    fn said(part: Part<'_>, delta: &str) -> ReportedEvent {
+        ReportedEvent::Text { part: part.into(), delta: delta.to_owned() }
+    }
+
+    #[test]
+    fn halves_of_characters_wait_in_their_own_parts() {
+        let told = |rest: &str, waiting| {
+            let body = format!(r#"{{"user":"u","event":"text",{rest}}}"#);
+            Report::parse(&body, &Unchanged).unwrap().after(waiting)
+        };
+        let (one, waiting) = told(r#""delta":"a\ud83d""#, Halves::default());
+        let second = Part { id: "b", kind: PartKind::Text };
+        let (two, waiting) = told(r#""delta":"\ude00","part":"b""#, waiting);
+        let (three, waiting) = told(r#""delta":"\ude00""#, waiting);
+        assert_eq!(one, said(Part::TEXT, "a"));
+        assert_eq!((two, three), (said(second, "\u{fffd}"), said(Part::TEXT, "😀")));
+        assert_eq!(waiting, Halves::default());
     }
 
     #[test]
@@ -286,11 +364,8 @@ mod tests {
                 r#""event":"progress","percent":5"#,
                 ReportedEvent::Progress(r#"{"percent":5}"#.into()),
             ),
-            (r#""event":"text","delta":"a\n""#, ReportedEvent::Text("a\n".to_owned())),
-            (
-                r#""event":"text","delta":"\ude00\ud83d""#,
-                ReportedEvent::Text("\u{fffd}".to_owned()),
-            ),
+            (r#""event":"text","delta":"a\n""#, said(Part::TEXT, "a\n")),
+            (r#""event":"text","delta":"\ude00\ud83d""#, said(Part::TEXT, "\u{fffd}")),
             (
                 r#""event":"agent_thinking","x":"\ud83d","text":"a\ud83d","y":["\ude00"]"#,
                 ReportedEvent::Thinking(r#"{"x":"\ufffd","text":"a","y":["\ufffd"]}"#.into()),
@@ -308,6 +383,18 @@ mod tests {
                 ReportedEvent::Failed(r#"{"error":"x"}"#.into()),
             ),
             (r#""event":"agent_cancelled""#, ReportedEvent::Cancelled("{}".into())),
+            (
+                r#""event":"agent_interrupted","ask":"may I?""#,
+                ReportedEvent::Interrupted(r#"{"ask":"may I?"}"#.into()),
+            ),
+            (
+                r#""event":"text","delta":"{","part":"c1","kind":"tool_arguments""#,
+                said(Part { id: "c1", kind: PartKind::ToolArguments }, "{"),
+            ),
+            (
+                r#""event":"text","delta":"so","part":"second""#,
+                said(Part { id: "second", kind: PartKind::Text }, "so"),
+            ),
         ] {
             assert_eq!(read(rest), Ok(event), "{rest}");
         }
@@ -338,6 +425,9 @@ mod tests {
             r#""event":"progress","\ud83d":1"#,
             r#""event":"\ud83d""#,
             r#""event":"text","delta":"a","more":1"#,
+            r#""event":"text","delta":"a","part":7"#,
+            r#""event":"text","delta":"a","part":null"#,
+            r#""event":"text","delta":"a","part":"p","kind":"dance""#,
             r#""event":"agent_completed""#,
             r#""event":"agent_failed""#,
             r#""event":"progress","user":"other""#,

@@ -1,12 +1,14 @@
 //! Halves of characters: JSON can escape a surrogate pair in two parts, and a back end that cuts a
 //! text between them sends each half by itself.
 //!
-//! One rule for all that clients receive: it holds no half of a pair. In what goes on (the text of
+//! One rule for all that clients receive: it holds no half of a pair. In what goes on (the texts of
 //! a run, and its thoughts) a first half waits for its second, and one that stays alone is U+FFFD;
 //! in everything else it is U+FFFD at once.
 
 use std::borrow::Cow;
 use std::ops::Range;
+
+use super::report::OwnedPart;
 
 /// The escape of a character that could not be read; as long as that of a half.
 const REPLACEMENT: &str = "\\ufffd";
@@ -81,12 +83,28 @@ fn escaped(json: &str, place: Range<usize>) -> Option<u16> {
 }
 
 /// What waits of one run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Halves {
-    /// The first half that ended the text.
-    pub text: Option<u16>,
+    /// The parts whose texts ended with a first half, and these.
+    texts: Vec<(OwnedPart, u16)>,
     /// The first half that ended the thoughts.
-    pub thought: Option<u16>,
+    pub(super) thought: Option<u16>,
+}
+
+impl Halves {
+    /// The parts in whose texts a half waits.
+    pub fn parts(&self) -> impl Iterator<Item = &OwnedPart> {
+        self.texts.iter().map(|(part, _)| part)
+    }
+
+    pub(super) fn of_text(&self, part: &OwnedPart) -> Option<u16> {
+        self.texts.iter().find(|(other, _)| other == part).map(|(_, half)| *half)
+    }
+
+    pub(super) fn set_text(&mut self, part: &OwnedPart, half: Option<u16>) {
+        self.texts.retain(|(other, _)| other != part);
+        self.texts.extend(half.map(|half| (part.clone(), half)));
+    }
 }
 
 #[cfg(test)]

@@ -114,6 +114,9 @@ pub struct EventOfRun {
     pub agent: String,
     /// When, in time since the beginning of 1970.
     pub at: Duration,
+    /// Of a text: the name of its part and its kind (`text`, `reasoning`, `tool_arguments`). `None`: it is
+    /// the text of a run that has one text, or no text.
+    pub part: Option<(String, String)>,
 }
 
 /// What entries are in, and offsets count in.
@@ -155,6 +158,10 @@ impl std::error::Error for Unreadable {}
 struct Fields<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    part: Option<&'a RawValue>,
+    #[serde(borrow, rename = "kind")]
+    part_kind: Option<&'a RawValue>,
     #[serde(borrow)]
     agent: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -302,6 +309,10 @@ impl<'a> Fields<'a> {
                 run: name("run", RunId::new(read::<String>("run", self.run)?))?,
                 agent: read("agent", self.agent)?,
                 at: millis("at", self.at)?,
+                part: match self.part {
+                    None => None,
+                    given => Some((read("part", given)?, read("kind", self.part_kind)?)),
+                },
             }),
         };
         let data = self.data.map(RawValue::get).ok_or(Unreadable { field: "data" })?;

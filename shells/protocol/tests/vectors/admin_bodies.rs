@@ -1,6 +1,6 @@
 //! `admin_bodies.json`.
 
-use headcount::{Class, RunEvent};
+use headcount::{Class, Part, RunEvent};
 use headcount_protocol::admin::audience::Audience;
 use headcount_protocol::admin::closing::Closing;
 use headcount_protocol::admin::membership::{Membership, Whom};
@@ -67,9 +67,13 @@ fn report(report: &Report) -> Value {
         RunEvent::Completed(payload) => ("agent_completed", None, payload),
         RunEvent::Failed(payload) => ("agent_failed", None, payload),
         RunEvent::Cancelled(payload) => ("agent_cancelled", None, payload),
-        RunEvent::Interrupted(_) => panic!("no body reports it: {event:?}"),
-        RunEvent::Delta { text: delta, .. } => {
+        RunEvent::Interrupted(payload) => ("agent_interrupted", None, payload),
+        RunEvent::Delta { part, text: delta } => {
             put(&mut fields, "event", "text");
+            if part != Part::TEXT {
+                put(&mut fields, "part", part.id);
+                put(&mut fields, "kind", part.kind.name());
+            }
             put(&mut fields, "delta", delta);
             return fields.into();
         }

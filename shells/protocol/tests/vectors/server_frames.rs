@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use headcount::{Part, Position, Recovered, RunEventKind, RunFact, RunText, Timestamp, Who};
+use headcount::{
+    Part, PartKind, Position, Recovered, RunEventKind, RunFact, RunText, Timestamp, Who,
+};
 use headcount_protocol::anchor::Anchor;
 use headcount_protocol::handles::show_connection;
 use headcount_protocol::json::millis;
@@ -14,17 +16,6 @@ use headcount_protocol::server_frames::{
 use serde_json::{Map, Value, json};
 
 use crate::{cases, put, put_json, put_position, text, written};
-
-const KINDS: [RunEventKind; 8] = [
-    RunEventKind::Started,
-    RunEventKind::Thinking,
-    RunEventKind::ToolExecuting,
-    RunEventKind::ToolCompleted,
-    RunEventKind::Progress,
-    RunEventKind::Completed,
-    RunEventKind::Failed,
-    RunEventKind::Cancelled,
-];
 
 fn word(recovered: Recovered) -> &'static str {
     match recovered {
@@ -68,11 +59,15 @@ fn fields(frame: &Frame<'_>) -> Value {
                 put(all, "stream", name(stream));
                 put(all, "offset", *offset);
             }
-            if let Some(EventOfRun { event, run, agent, at }) = run {
+            if let Some(EventOfRun { event, run, agent, at, part }) = run {
                 put(all, "event", &**event);
                 put(all, "run", run.as_str());
                 put(all, "agent", &**agent);
                 put(all, "at", millis(*at));
+                if let Some((part, kind)) = part {
+                    put(all, "part", &**part);
+                    put(all, "kind", &**kind);
+                }
             }
             put_json(all, "data", Some(data));
             ("event", None)
@@ -142,16 +137,21 @@ fn encoded_event(Event { place, run, data }: &Event<'_>) -> String {
     let mut out = Vec::new();
     match run {
         None => server_frames::event(&stream, position, data.as_bytes(), &mut out),
-        Some(EventOfRun { event, run, agent, at }) => {
+        Some(EventOfRun { event, run, agent, at, part }) => {
             // The stamp of the instant at which stamps were zero.
             let (anchor, at) = (Anchor::new(*at), Timestamp::ZERO);
             if event == run_events::TEXT {
                 let data: Value = serde_json::from_str(data).expect(data);
-                let (part, text) = (Part::TEXT, text(&data, "delta"));
+                let part = part.as_ref().map_or(Part::TEXT, |(id, name)| Part {
+                    id,
+                    kind: PartKind::ALL.into_iter().find(|kind| kind.name() == name).expect(name),
+                });
+                let text = text(&data, "delta");
                 let text = RunText { run, agent, at, part, text };
                 run_events::text(&stream, position, &text, anchor, &mut out);
             } else {
-                let kind = KINDS.into_iter().find(|kind| run_events::name(*kind) == event);
+                let kind =
+                    RunEventKind::ALL.into_iter().find(|kind| run_events::name(*kind) == event);
                 let kind = kind.expect(event);
                 let payload = Bytes::copy_from_slice(data.as_bytes());
                 let fact = RunFact { run, agent, kind, failure: None, at, payload: &payload };

@@ -103,17 +103,20 @@ fn tell(
     report: &Report,
 ) -> Result<Delivery, RunError> {
     let mut waiting = state.waiting();
-    let mut halves = waiting.of(&report.user, run);
-    let (event, mut then) = report.after(halves);
+    let halves = waiting.of(&report.user, run);
+    let (event, mut then) = report.after(halves.clone());
     let event = event.event();
-    if matches!(event, RunEvent::Completed(_) | RunEvent::Failed(_) | RunEvent::Cancelled(_)) {
+    if event.kind().is_some_and(RunEventKind::is_terminal) {
         then = Halves::default();
-        if halves.text.is_some() && waiting::ends(context.registry, &report.user, run, &event) {
-            // Its other half does not come. A run that has no room for it ends without it.
-            let alone = RunEvent::text("\u{fffd}");
-            let _ = context.registry.user(&report.user).run_event(context.now, run, &alone);
-            halves.text = None;
-            waiting.set(context.registry, &report.user, run, halves);
+        if halves.parts().next().is_some()
+            && waiting::ends(context.registry, &report.user, run, &event)
+        {
+            // Their other halves do not come. A run that has no room for them ends without them.
+            for part in halves.parts() {
+                let alone = RunEvent::Delta { part: part.part(), text: "\u{fffd}" };
+                let _ = context.registry.user(&report.user).run_event(context.now, run, &alone);
+            }
+            waiting.set(context.registry, &report.user, run, Halves::default());
         }
     }
     let delivery = context.registry.user(&report.user).run_event(context.now, run, &event)?;
@@ -159,11 +162,13 @@ fn not_told(error: RunError, context: &Context<'_>) -> Problem {
     };
     let (status, code) = match error {
         RunError::UnknownRun => (404, "unknown_run"),
-        RunError::BadCall => (400, "bad_request"),
+        RunError::BadCall | RunError::BadPart => (400, "bad_request"),
         RunError::Ended(_) => (422, "run_ended"),
         RunError::CallUnderWay => (422, "call_under_way"),
         RunError::UnknownCall => (422, "unknown_call"),
         RunError::Calls => (422, "run_calls"),
+        RunError::Parts => (422, "run_parts"),
+        RunError::PartKind => (422, "part_kind"),
         RunError::CallsUnderWay => (422, "calls_under_way"),
         RunError::Full => (422, "run_full"),
         RunError::UserBytes => (429, "user_bytes"),
@@ -181,6 +186,7 @@ fn end(ended: RunEnded, context: &Context<'_>) -> String {
         RunEnd::Completed => reported(RunEventKind::Completed, &at),
         RunEnd::Failed => reported(RunEventKind::Failed, &at),
         RunEnd::Cancelled => reported(RunEventKind::Cancelled, &at),
+        RunEnd::Interrupted => reported(RunEventKind::Interrupted, &at),
         RunEnd::Silence => {
             let silence = config.run_silence();
             format!("the gateway failed the run at {at}: no event for run.silence ({silence:?})")
