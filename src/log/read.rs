@@ -1,7 +1,7 @@
 //! What a cursor finds in a log.
 
 use super::Log;
-use super::entry::{Entry, Late, Reader, What};
+use super::entry::{Entry, GroupKey, Late, Reader, What};
 
 /// What a cursor finds next.
 #[derive(Clone, Copy)]
@@ -19,6 +19,12 @@ impl Log {
     /// The entries behind a cursor, tombstones included.
     fn behind(&self, cursor: u64) -> impl Iterator<Item = &Entry> {
         self.steps.count(self.entries.range(self.index_after(cursor)..))
+    }
+
+    /// The entries of a group, of which the first is at this offset.
+    pub(crate) fn of_group(&self, group: GroupKey, first: u64) -> impl Iterator<Item = &Entry> {
+        let of_group = move |entry: &&Entry| entry.group().is_some_and(|other| other.key == group);
+        self.behind(first.saturating_sub(1)).filter(of_group)
     }
 
     /// The first entry behind a cursor.

@@ -292,6 +292,17 @@ impl Registry {
         open.map(|run| (&self.runs.get(run).id, self.explain_run_at(run)))
     }
 
+    /// The runs of all sessions of a user, ended ones included.
+    pub(super) fn explain_runs_of(
+        &self,
+        user: &UserId,
+    ) -> impl Iterator<Item = (&RunId, RunExplanation)> {
+        let known = self.sessions.find_user(user);
+        let sessions = known.into_iter().flat_map(|user| self.sessions.of(user));
+        let runs = sessions.flat_map(|session| self.runs_of(session));
+        runs.map(|run| (&self.runs.get(run).id, self.explain_run_at(run)))
+    }
+
     fn explain_run_at(&self, run: RunKey) -> RunExplanation {
         let run = self.runs.get(run);
         RunExplanation {

@@ -10,7 +10,8 @@ use headcount_protocol::problem::Problem;
 
 use super::call::Call;
 use super::calls::{
-    client_module, close, control, metrics, page, publish, queries, reload, rooms, runs, stats,
+    client_module, close, control, metrics, page, publish, queries, reload, rooms, run_queries,
+    runs, stats,
 };
 use super::http::access::{self, Access, Peer};
 use super::http::guard::guard;
@@ -89,6 +90,7 @@ const fn operate(path: &'static str, queries: Queries, call: &'static Call, serv
 
 /// The query of what lists something.
 const LISTED: Queries = Queries::Own(&query::KNOWN);
+const RUNS: Queries = Queries::Own(&run_queries::QUERY);
 const DRY_RUN: Queries = Queries::Own(&reload::QUERY);
 
 #[rustfmt::skip]
@@ -104,6 +106,8 @@ pub(crate) static ROUTES: &[Route] = &[
     get("/v1/connections/{id}", Queries::Nothing, &queries::CONNECTION, |only| on(only, queries::one::<ConnId>)),
     get("/v1/sessions", LISTED, &queries::SESSIONS, |only| on(only, queries::list::<SessionId>)),
     get("/v1/sessions/{id}", Queries::Nothing, &queries::SESSION, |only| on(only, queries::one::<SessionId>)),
+    get("/v1/runs", RUNS, &run_queries::LIST, |only| on(only, run_queries::list)),
+    get("/v1/runs/{run}", RUNS, &run_queries::ONE, |only| on(only, run_queries::one)),
     get("/v1/closed", LISTED, &queries::CLOSED, |only| on(only, queries::closed)),
     publish("/v1/publish", &publish::CALL, |only| on(only, publish::publish)),
     publish("/v1/runs", &runs::OPEN, |only| on(only, runs::open)),

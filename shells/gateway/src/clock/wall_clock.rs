@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use headcount::Timestamp;
 use headcount_protocol::anchor::Anchor;
 
 /// How far the wall clock may run away from the monotonic one before the anchor moves: less is the
@@ -38,6 +39,11 @@ impl WallClock {
     }
 }
 
+/// The anchor by the wall clock as it is at this stamp, which is that of now.
+pub(crate) fn anchor_of(now: Timestamp) -> Anchor {
+    Anchor::new(since_1970().saturating_sub(now.saturating_since(Timestamp::ZERO)))
+}
+
 fn since_1970() -> Duration {
     // A clock from before 1970 tells nothing.
     SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
@@ -45,7 +51,6 @@ fn since_1970() -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use headcount::Timestamp;
     use headcount_protocol::json::millis;
 
     use super::*;

@@ -10,7 +10,7 @@ use crate::common::{Answer, File, Server, headcount, request};
 const HANDLE: &str = "0000000000000001.00000001000000ff";
 
 /// Every call, and the scope that it needs.
-const CALLS: [(&str, &str, Option<&str>); 23] = [
+const CALLS: [(&str, &str, Option<&str>); 25] = [
     ("get", "/", None),
     ("get", "/livez", None),
     ("get", "/client.js", None),
@@ -23,6 +23,8 @@ const CALLS: [(&str, &str, Option<&str>); 23] = [
     ("get", "/v1/sessions", Some("read")),
     ("get", "/v1/sessions/{id}", Some("read")),
     ("get", "/v1/closed", Some("read")),
+    ("get", "/v1/runs", Some("read")),
+    ("get", "/v1/runs/{run}", Some("read")),
     ("post", "/v1/publish", Some("publish")),
     ("post", "/v1/runs", Some("publish")),
     ("post", "/v1/runs/{run}/events", Some("publish")),
@@ -123,6 +125,13 @@ fn address(path: &str) -> String {
     path.replace("{id}", HANDLE).replace("{run}", "r")
 }
 
+/// What the query of a call needs, such as `user=a`; empty: nothing.
+fn needed(operation: &Value) -> String {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    let needed = parameters.filter(|it| it["in"] == "query" && it["required"] == json!(true));
+    needed.map(|it| format!("{}=a", it["name"].as_str().unwrap())).collect::<Vec<_>>().join("&")
+}
+
 fn send(server: &Server, method: &str, path: &str, body: &Value) -> Answer {
     let headers = [("content-type", "application/json")];
     request(server.admin, &method.to_ascii_uppercase(), path, &headers, &body.to_string())
@@ -170,7 +179,8 @@ fn a_documented_body_is_taken_and_no_other() {
     for (method, path, operation) in operations(&document) {
         // Some calls change what the next would find.
         let server = Server::start();
-        let address = address(path);
+        let address = format!("{}?{}", address(path), needed(operation));
+        let address = address.trim_end_matches('?').to_owned();
         let send = |body: &Value| send(&server, method, &address, body);
         for form in forms(operation) {
             let required = names(&form["required"]);
@@ -235,7 +245,10 @@ fn a_documented_query_is_taken_and_no_other() {
     let mut taken = BTreeSet::new();
     for (method, path, operation) in operations(&document) {
         let ask = |query: &str| {
-            let path = format!("{}?{query}", address(path));
+            let needed = needed(operation);
+            let more = if needed.is_empty() || query == needed { "" } else { "&" };
+            let needed = if query == needed { "" } else { &needed };
+            let path = format!("{}?{query}{more}{needed}", address(path));
             let headers = [("content-type", "application/json")];
             request(server.admin, &method.to_ascii_uppercase(), &path, &headers, "")
         };
@@ -256,13 +269,15 @@ fn a_documented_query_is_taken_and_no_other() {
             };
             for value in values {
                 let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let value =
+                    if parameter["required"] == json!(true) { "a".to_owned() } else { value };
                 let answer = ask(&format!("{name}={value}"));
                 assert_ne!(answer.status, 400, "{path} {name}={value}: {answer:?}");
             }
             taken.insert((path, name));
         }
     }
-    assert_eq!(taken.len(), 10, "{taken:?}");
+    assert_eq!(taken.len(), 12, "{taken:?}");
 }
 
 /// What an answer has that its schema forbids, or does not name though it names others.
@@ -339,6 +354,10 @@ fn answers_are_as_the_document_has_them() {
         ("get", "/v1/sessions", Value::Null, 200),
         ("get", "/v1/sessions/{id}", Value::Null, 200),
         ("get", "/v1/sessions/{id}", Value::Null, 404),
+        ("get", "/v1/runs?user=a", Value::Null, 200),
+        ("get", "/v1/runs", Value::Null, 400),
+        ("get", "/v1/runs/{run}?user=a", Value::Null, 200),
+        ("get", "/v1/runs/{run}?user=b", Value::Null, 404),
         ("get", "/livez", Value::Null, 200),
         ("get", "/readyz", Value::Null, 200),
         ("post", "/v1/leave", json!({ "user": "a", "room": "x" }), 200),

@@ -372,6 +372,52 @@ fn a_run_that_waits_for_a_person_is_interrupted() {
 }
 
 #[test]
+fn the_runs_of_a_user_are_listed_and_shown_from_their_start() {
+    let server = Server::start();
+    opened(&server, "ended");
+    told(&server, "ended", json!({"event": "text", "delta": "the answer"}));
+    told(&server, "ended", json!({"event": "agent_completed", "result": 42}));
+    opened(&server, "r/open");
+    assert_eq!(open(&server, "b", "r/open").status, 201, "another user's");
+
+    let list = server.get("/v1/runs?user=a").json();
+    let runs = list["runs"].as_array().unwrap();
+    let stands: Vec<_> = runs.iter().map(|run| (&run["run"], &run["state"], &run["end"])).collect();
+    let (open_state, ended) = (json!("open"), json!("ended"));
+    assert_eq!(
+        stands,
+        [
+            (&json!("ended"), &ended, &json!("completed")),
+            (&json!("r/open"), &open_state, &Value::Null)
+        ]
+    );
+    assert_eq!(runs[0]["thread"], "main");
+
+    let shown = server.get("/v1/runs/ended?user=a").json();
+    let frames = shown["frames"].as_array().unwrap();
+    assert_eq!(names(frames), ["agent_started", "text", "agent_completed"]);
+    assert_eq!(frames[1]["data"], json!({"delta": "the answer"}));
+    assert_eq!(frames[2]["data"], json!({"result": 42}));
+    let at = frames[2]["at"].as_u64().unwrap();
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    assert!(at <= now && now - at < 60_000, "{at}");
+
+    let other = server.get("/v1/runs/r%2Fopen?user=a").json();
+    assert_eq!(names(other["frames"].as_array().unwrap()), ["agent_started"]);
+    for (path, status, code) in [
+        ("/v1/runs", 400, "bad_query"),
+        ("/v1/runs?user=a&limit=1", 400, "bad_query"),
+        ("/v1/runs/ended", 400, "bad_query"),
+        ("/v1/runs/ended?user=b", 404, "unknown_run"),
+        ("/v1/runs/other?user=a", 404, "unknown_run"),
+    ] {
+        let refused = server.get(path);
+        assert_eq!((refused.status, refused.code().as_str()), (status, code), "{path}");
+    }
+    assert_eq!(server.get("/v1/runs?user=nobody").json(), json!({"runs": []}));
+}
+
+#[test]
 fn calls_that_fill_a_budget_are_refused_with_its_name() {
     for (setting, status, code) in [
         ("outbound.user_bytes=500", 429, "user_bytes"),

@@ -2,7 +2,7 @@
 
 use headcount::{
     CallExplanation, CloseReason, Closed, ConnId, ConnState, CursorExplanation, Explanation,
-    Registry, Retry, SessionId, Timestamp, Upcoming,
+    Registry, Retry, RunExplanation, RunId, SessionId, Timestamp, Upcoming,
 };
 use headcount_protocol::epoch::show_epoch;
 use headcount_protocol::handles::{show_connection, show_session};
@@ -101,23 +101,50 @@ pub(crate) fn session(
     Some(shown.end())
 }
 
-/// The open runs of a session, with their calls under way and when the server would fail them.
+/// The open runs of a session.
 fn runs(registry: &Registry, now: Timestamp, session: SessionId) -> String {
-    let runs = registry.explain_runs(session).map(|(run, known)| {
-        let calls: Vec<String> = known.calls.iter().map(|it| call(it, now)).collect();
-        let shown = Object::new()
-            .text("run", run.as_str())
-            .text("agent", &known.agent)
-            .number("age_ms", millis(known.age))
-            .number("events", u64::from(known.events))
-            .raw("calls", &array(&calls));
-        let Some((at, failure)) = known.fails else { return shown.end() };
-        let next =
-            Object::new().text("what", "fail").text("why", run_events::failure_name(failure));
-        let next = next.number("in_ms", millis(at.saturating_since(now))).end();
-        shown.raw("next", &next).end()
-    });
+    let runs = registry.explain_runs(session).map(|(run, known)| of_run(run, &known, now).end());
     array(&runs.collect::<Vec<_>>())
+}
+
+/// A run of a user: where it is, and how it stands or has ended.
+pub(crate) fn run(
+    registry: &Registry,
+    now: Timestamp,
+    run: &RunId,
+    known: &RunExplanation,
+) -> Object {
+    let mut shown = of_run(run, known, now);
+    if let Some(session) = registry.explain_session(known.session) {
+        let instance = registry.config().instance();
+        shown = shown
+            .text("thread", session.thread.as_str())
+            .text("session", &show_session(instance, known.session))
+            .text("epoch", &show_epoch(session.head.epoch));
+    }
+    shown = shown.number("offset", known.first).number("bytes", known.cost);
+    match known.end {
+        None => shown.text("state", "open"),
+        Some(end) => shown
+            .text("state", "ended")
+            .text("end", run_events::end_name(end.how))
+            .number("ended_ms_ago", millis(now.saturating_since(end.at))),
+    }
+}
+
+/// A run, with its calls under way and when the server would fail it.
+fn of_run(run: &RunId, known: &RunExplanation, now: Timestamp) -> Object {
+    let calls: Vec<String> = known.calls.iter().map(|it| call(it, now)).collect();
+    let shown = Object::new()
+        .text("run", run.as_str())
+        .text("agent", &known.agent)
+        .number("age_ms", millis(known.age))
+        .number("events", u64::from(known.events))
+        .raw("calls", &array(&calls));
+    let Some((at, failure)) = known.fails else { return shown };
+    let next = Object::new().text("what", "fail").text("why", run_events::failure_name(failure));
+    let next = next.number("in_ms", millis(at.saturating_since(now))).end();
+    shown.raw("next", &next)
 }
 
 /// A call that is late is expected in no time.

@@ -10,5 +10,6 @@ pub(crate) mod publish;
 pub(crate) mod queries;
 pub(crate) mod reload;
 pub(crate) mod rooms;
+pub(crate) mod run_queries;
 pub(crate) mod runs;
 pub(crate) mod stats;

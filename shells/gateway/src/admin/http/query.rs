@@ -34,12 +34,17 @@ pub(crate) struct Query {
 impl Query {
     /// Reads it. What is not known is refused: it might have narrowed the answer.
     pub(crate) fn read(query: Option<&str>) -> Result<Self, Problem> {
+        Self::read_of(query, &KNOWN)
+    }
+
+    /// The same of a call that takes only some of it.
+    pub(crate) fn read_of(query: Option<&str>, known: &[Field]) -> Result<Self, Problem> {
         let mut read = Self { user: None, limit: USUAL_LIMIT, cursor: None };
         let mut seen = Vec::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or("").as_bytes()) {
-            if !KNOWN.iter().any(|field| field.name == name) {
+            if !known.iter().any(|field| field.name == name) {
                 let name: String = name.chars().take(SHOWN).collect();
-                let known = KNOWN.map(|field| field.name).join(", ");
+                let known = known.iter().map(|field| field.name).collect::<Vec<_>>().join(", ");
                 return Err(bad(format!("{name:?} can't be given in the query; {known} can")));
             }
             if seen.contains(&name) {
