@@ -1,11 +1,13 @@
 //! Every limit and every time of the registry. A [`Config`] that exists is valid.
 
+mod over_cap;
 #[cfg(test)]
 mod tests;
 mod value;
 
 use core::time::Duration;
 
+pub use over_cap::OverCap;
 pub use value::{ConfigKey, ConfigKind, ConfigValue};
 
 use crate::action::MESSAGE_OVERHEAD;
@@ -363,28 +365,6 @@ keys! {
     /// out, each of which counts like one; the rest is due at once. Measured at 1,000,000 connections: a tick
     /// takes 0.02 to 0.14 ms in the median, and 1.3 ms at most (`docs/costs.md`).
     tick_budget: u32 = Count "tick_budget", 1, MAX_COUNT, 256;
-}
-
-/// What happens to a user's connect over the cap of their connections.
-///
-/// Of the user's own connections at most 64 are looked at: those that were admitted first of the ones
-/// that are open. So what an admission costs does not depend on the cap, and among up to 64 the choice
-/// is exact. A newcomer whose own limit takes more than 64 at once has those go that were admitted
-/// first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum OverCap {
-    /// One of the user's own connections makes room: one that owes an answer to a ping, or else the
-    /// one whose peer has been silent longest. It is closed with a terminal code, or two tabs would
-    /// fight for ever.
-    #[default]
-    EvictUnresponsiveThenOldest,
-    /// The one that was admitted first makes room.
-    EvictOldest,
-    /// The newcomer is refused.
-    Refuse {
-        /// What it is told to wait before it tries again.
-        retry_after: Duration,
-    },
 }
 
 impl Config {

@@ -71,9 +71,6 @@ const TIMES: [(&str, u64); 6] = [
 /// Units of size, the largest first, as `(name, bytes)`.
 const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-/// What a newcomer is told to wait under `refuse`, when nothing else is said.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
-
 impl ConfigKind {
     /// Reads a value of this kind. Units are read in any case, and a space may stand before them.
     ///
@@ -191,7 +188,7 @@ fn write_in_units(f: &mut fmt::Formatter<'_>, amount: u128, units: &[(&str, u64)
 }
 
 /// A length of time. Only zero may go without a unit.
-fn time(text: &str) -> Option<Duration> {
+pub(super) fn time(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }
@@ -227,39 +224,6 @@ fn number(text: &str) -> Option<u64> {
         return None;
     }
     text.parse().ok()
-}
-
-impl fmt::Display for OverCap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::EvictUnresponsiveThenOldest => f.pad("evict-unresponsive-then-oldest"),
-            Self::EvictOldest => f.pad("evict-oldest"),
-            Self::Refuse { retry_after: RETRY_AFTER } => f.pad("refuse"),
-            Self::Refuse { retry_after } => {
-                f.pad(&alloc::format!("refuse {}", ConfigValue::Time(*retry_after)))
-            }
-        }
-    }
-}
-
-/// Reads it as configuration files have it: see [`ConfigKind::Policy`].
-impl FromStr for OverCap {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let refuse = |text: &str| {
-            let wait = text.strip_prefix("refuse")?;
-            if wait.is_empty() { Some(RETRY_AFTER) } else { time(wait.strip_prefix(' ')?) }
-        };
-        match text {
-            "evict-unresponsive-then-oldest" => Ok(Self::EvictUnresponsiveThenOldest),
-            "evict-oldest" => Ok(Self::EvictOldest),
-            _ => match refuse(text) {
-                Some(retry_after) => Ok(Self::Refuse { retry_after }),
-                None => Err(ConfigError::Unreadable { expected: ConfigKind::Policy.expected() }),
-            },
-        }
-    }
 }
 
 impl fmt::Display for Profile {

@@ -37,6 +37,7 @@ mod redaction;
 mod refusals;
 mod reload;
 mod resume;
+mod run_parts;
 mod runs;
 mod runtimes;
 mod settings;
