@@ -3,7 +3,7 @@
 
 use headcount::*;
 use mio::{Events, Interest, Poll, Token, net::TcpListener, net::TcpStream};
-use std::{collections::HashMap, io, slice};
+use std::{collections::HashMap, io};
 use tungstenite::handshake::{HandshakeError, MidHandshake, server};
 use tungstenite::{Message as Frame, WebSocket, protocol::CloseFrame};
 
@@ -68,21 +68,21 @@ fn serve(peer: &mut Peer, conn: ConnId, registry: &mut Registry, now: Timestamp)
 
 /// Queues an action on the sockets that it is for.
 fn queue(action: &Action<'_>, peers: &mut HashMap<ConnId, Peer>, dirty: &mut Vec<ConnId>) {
-    let (to, frame) = match action {
-        Action::Send { to, body, .. } => {
-            (*to, Frame::text(String::from_utf8_lossy(body.as_bytes()).into_owned()))
+    let frame = match action {
+        Action::Send { body, .. } => {
+            Frame::text(String::from_utf8_lossy(body.as_bytes()).into_owned())
         }
-        Action::Gap { conn, .. } => (slice::from_ref(conn), Frame::text("(lines are lost)")),
-        Action::Ping { conn } => (slice::from_ref(conn), Frame::Ping(Default::default())),
-        Action::Draining { to, .. } => (*to, Frame::text("(this server goes away)")),
-        Action::Close { conn, reason } => {
+        Action::Gap { .. } => Frame::text("(lines are lost)"),
+        Action::Ping { .. } => Frame::Ping(Default::default()),
+        Action::Draining { .. } => Frame::text("(this server goes away)"),
+        Action::Close { reason, .. } => {
             let close = CloseFrame { code: reason.code().into(), reason: reason.name().into() };
-            (slice::from_ref(conn), Frame::Close(Some(close)))
+            Frame::Close(Some(close))
         }
         Action::Cleanup { what: Ended::Conn(conn), .. } => return drop(peers.remove(conn)),
         Action::Cleanup { what: Ended::Session(_), .. } => return,
     };
-    for conn in to {
+    for conn in action.recipients() {
         let Some(peer) = peers.get_mut(conn) else { continue };
         peer.handed += action.cost();
         peer.socket.as_mut().map(|socket| socket.write(frame.clone()).ok()); // the flush will tell

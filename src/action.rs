@@ -1,5 +1,7 @@
 //! What comes out of the registry: [`Action`], and the messages and close reasons it carries.
 
+mod body;
+
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
@@ -9,10 +11,10 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::body::{Body, RunFact, RunText};
+
 use crate::error::IdError;
-use crate::id::{ConnId, MAX_ID_BYTES, RoomId, RunId, SessionId};
-use crate::run::{Part, RunEventKind, RunFailure};
-use crate::time::Timestamp;
+use crate::id::{ConnId, MAX_ID_BYTES, RoomId, SessionId};
 
 /// What every message is charged beside its length, in bytes: about what its log entry occupies,
 /// so that empty messages are not free. [`Action::cost`] and all byte bounds include it.
@@ -80,6 +82,19 @@ pub enum Action<'a> {
 }
 
 impl Action<'_> {
+    /// The connections that are sent something by it: one or more of a `Send` or a `Draining`, the one of a
+    /// `Gap`, a `Ping` or a `Close`, and none of a `Cleanup`. Each is charged [`cost`](Self::cost).
+    #[must_use]
+    pub const fn recipients(&self) -> &[ConnId] {
+        match self {
+            Self::Send { to, .. } | Self::Draining { to, .. } => to,
+            Self::Gap { conn, .. } | Self::Ping { conn } | Self::Close { conn, .. } => {
+                core::slice::from_ref(conn)
+            }
+            Self::Cleanup { .. } => &[],
+        }
+    }
+
     /// What this action is charged in each recipient's window, and what `flushed` counts in: the
     /// length of the payload plus [`MESSAGE_OVERHEAD`]; zero for `Cleanup`.
     #[must_use]
@@ -91,80 +106,6 @@ impl Action<'_> {
             }
             Self::Cleanup { .. } => 0,
         }
-    }
-}
-
-/// What a `Send` carries.
-#[derive(Clone, Copy, Debug)]
-pub enum Body<'a> {
-    /// A message of the application.
-    Message(&'a Message),
-    /// An event of a run.
-    Run(RunFact<'a>),
-    /// What was appended to a part of a run, as far as the recipients lack it. The pieces in which it
-    /// was reported are not kept: neighbouring ones are joined, and a client that resumes within
-    /// one gets the rest of it.
-    Text(RunText<'a>),
-}
-
-impl Body<'_> {
-    /// The payload alone: all that there is to it for an application without runs.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Message(message) => message.payload(),
-            Self::Run(fact) => fact.payload,
-            Self::Text(text) => text.text.as_bytes(),
-        }
-    }
-
-    /// What it is charged: the length of the payload plus [`MESSAGE_OVERHEAD`].
-    #[must_use]
-    pub fn cost(&self) -> u64 {
-        match self {
-            Self::Message(message) => message.cost(),
-            Self::Run(_) | Self::Text(_) => self.as_bytes().len() as u64 + MESSAGE_OVERHEAD,
-        }
-    }
-}
-
-/// An event of a run, as it was reported, or as the registry itself has found it.
-#[derive(Clone, Copy, Debug)]
-pub struct RunFact<'a> {
-    /// Which run of the recipients' user.
-    pub run: &'a RunId,
-    /// The name of the agent.
-    pub agent: &'a str,
-    /// What happened.
-    pub kind: RunEventKind,
-    /// Why the registry has failed the run; `None` for what the application reported.
-    pub failure: Option<RunFailure>,
-    /// When.
-    pub at: Timestamp,
-    /// What the application said of it; empty for what the registry found.
-    pub payload: &'a Bytes,
-}
-
-/// A stretch of the text of a part of a run.
-#[derive(Clone, Copy)]
-pub struct RunText<'a> {
-    /// Which run of the recipients' user.
-    pub run: &'a RunId,
-    /// The name of the agent.
-    pub agent: &'a str,
-    /// When the last of it was said, or what follows it in the same piece.
-    pub at: Timestamp,
-    /// The part of the run that it is of.
-    pub part: Part<'a>,
-    /// The text.
-    pub text: &'a str,
-}
-
-/// Shows the length only: payloads are personal data.
-impl fmt::Debug for RunText<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { run, part, text, .. } = self;
-        write!(f, "RunText({run:?}, {part:?}, {} bytes)", text.len())
     }
 }
 

@@ -50,6 +50,9 @@ impl Polled {
                 (Vec::new(), format!("session cleanup {}", reason.name()))
             }
         };
+        if !matches!(action, Action::Cleanup { .. }) {
+            assert_eq!(action.recipients(), to);
+        }
         Self { to, what, position, session, cost, at }
     }
 }

@@ -1,0 +1,84 @@
+//! What a `Send` carries: a message, an event of a run, or a stretch of text.
+
+use core::fmt;
+
+use bytes::Bytes;
+
+use super::{MESSAGE_OVERHEAD, Message};
+use crate::id::RunId;
+use crate::run::{Part, RunEventKind, RunFailure};
+use crate::time::Timestamp;
+
+/// What a `Send` carries.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// A message of the application.
+    Message(&'a Message),
+    /// An event of a run.
+    Run(RunFact<'a>),
+    /// What was appended to a part of a run, as far as the recipients lack it. The pieces in which it
+    /// was reported are not kept: neighbouring ones are joined, and a client that resumes within
+    /// one gets the rest of it.
+    Text(RunText<'a>),
+}
+
+impl Body<'_> {
+    /// The payload alone: all that there is to it for an application without runs.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Message(message) => message.payload(),
+            Self::Run(fact) => fact.payload,
+            Self::Text(text) => text.text.as_bytes(),
+        }
+    }
+
+    /// What it is charged: the length of the payload plus [`MESSAGE_OVERHEAD`].
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        match self {
+            Self::Message(message) => message.cost(),
+            Self::Run(_) | Self::Text(_) => self.as_bytes().len() as u64 + MESSAGE_OVERHEAD,
+        }
+    }
+}
+
+/// An event of a run, as it was reported, or as the registry itself has found it.
+#[derive(Clone, Copy, Debug)]
+pub struct RunFact<'a> {
+    /// Which run of the recipients' user.
+    pub run: &'a RunId,
+    /// The name of the agent.
+    pub agent: &'a str,
+    /// What happened.
+    pub kind: RunEventKind,
+    /// Why the registry has failed the run; `None` for what the application reported.
+    pub failure: Option<RunFailure>,
+    /// When.
+    pub at: Timestamp,
+    /// What the application said of it; empty for what the registry found.
+    pub payload: &'a Bytes,
+}
+
+/// A stretch of the text of a part of a run.
+#[derive(Clone, Copy)]
+pub struct RunText<'a> {
+    /// Which run of the recipients' user.
+    pub run: &'a RunId,
+    /// The name of the agent.
+    pub agent: &'a str,
+    /// When the last of it was said, or what follows it in the same piece.
+    pub at: Timestamp,
+    /// The part of the run that it is of.
+    pub part: Part<'a>,
+    /// The text.
+    pub text: &'a str,
+}
+
+/// Shows the length only: payloads are personal data.
+impl fmt::Debug for RunText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { run, part, text, .. } = self;
+        write!(f, "RunText({run:?}, {part:?}, {} bytes)", text.len())
+    }
+}
