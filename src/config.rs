@@ -1,5 +1,6 @@
 //! Every limit and every time of the registry. A [`Config`] that exists is valid.
 
+mod error;
 mod over_cap;
 #[cfg(test)]
 mod tests;
@@ -7,11 +8,11 @@ mod value;
 
 use core::time::Duration;
 
+pub use error::ConfigError;
 pub use over_cap::OverCap;
 pub use value::{ConfigKey, ConfigKind, ConfigValue};
 
 use crate::action::MESSAGE_OVERHEAD;
-use crate::error::ConfigError;
 use crate::random::{Purpose, one_way};
 
 const KIB: u64 = 1024;

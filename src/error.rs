@@ -3,7 +3,6 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::config::ConfigKind;
 use crate::ends::RunEnded;
 
 /// The handle names nothing that is alive: it has ended, or never was.
@@ -366,61 +365,6 @@ impl fmt::Display for JoinError {
     }
 }
 
-/// Why a configuration was refused: which key, and what is wrong with its value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The value is outside the key's range.
-    OutOfRange {
-        /// The key, as `table.key`.
-        key: &'static str,
-        /// The smallest value allowed, in the key's unit (durations: milliseconds).
-        min: u64,
-        /// The largest value allowed.
-        max: u64,
-    },
-    /// A value that was given contradicts that of another key, whether that was given as well or
-    /// is its default.
-    Contradiction {
-        /// The key whose value is too large.
-        key: &'static str,
-        /// The key whose value it must not exceed.
-        exceeds: &'static str,
-    },
-    /// There is no key of the name that was given. [`Config::KEYS`](crate::Config::KEYS) has them all.
-    UnknownKey,
-    /// The key takes values of another kind.
-    WrongKind {
-        /// The key.
-        key: &'static str,
-        /// The kind that it takes.
-        kind: ConfigKind,
-    },
-    /// The text is no value.
-    Unreadable {
-        /// How a value is written.
-        expected: &'static str,
-    },
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OutOfRange { key, min, max } => {
-                write!(f, "{key} is out of range: it must be between {min} and {max}")
-            }
-            Self::Contradiction { key, exceeds } => {
-                write!(f, "{key} must not be larger than {exceeds}")
-            }
-            Self::UnknownKey => f.write_str("the registry has no such key"),
-            Self::WrongKind { key, kind } => {
-                write!(f, "{key} takes {}", kind.expected())
-            }
-            Self::Unreadable { expected } => write!(f, "expected {expected}"),
-        }
-    }
-}
-
 /// What [`Registry::check`](crate::Registry::check) found to be wrong: a bug in this crate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -442,5 +386,4 @@ impl core::error::Error for Refused {}
 impl core::error::Error for InboundError {}
 impl core::error::Error for ReplyError {}
 impl core::error::Error for JoinError {}
-impl core::error::Error for ConfigError {}
 impl core::error::Error for Violation {}

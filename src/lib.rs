@@ -294,6 +294,7 @@ mod departed;
 mod ends;
 mod error;
 mod id;
+mod input;
 mod log;
 mod profile;
 mod random;
@@ -314,25 +315,25 @@ pub use action::{
     RunFact, RunText, StreamRef,
 };
 pub use bound::MemoryBreakdown;
-pub use config::{Config, ConfigBuilder, ConfigKey, ConfigKind, ConfigValue, OverCap};
+pub use config::{Config, ConfigBuilder, ConfigError, ConfigKey, ConfigKind, ConfigValue, OverCap};
 pub use ends::{RoomEnd, RunEnd, RunEnded, SessionEnd};
 pub use error::{
-    AcknowledgeError, ConfigError, IdError, InboundError, JoinError, OpenRunError, Refused,
-    ReplyError, RunError, UnknownConn, Violation,
+    AcknowledgeError, IdError, InboundError, JoinError, OpenRunError, Refused, ReplyError,
+    RunError, UnknownConn, Violation,
 };
 pub use id::{ConnId, MAX_ID_BYTES, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
+pub use input::{Inbound, Input, Resume, Target, Who};
 pub use profile::Profile;
 pub use registry::{
-    CallExplanation, Closed, CursorExplanation, Explanation, Inbound, Registry, Resume,
-    RoomExplanation, RunExplanation, SessionExplanation, Survey, Target, Upcoming, UserScope, Who,
-    Within,
+    CallExplanation, Closed, CursorExplanation, Explanation, Registry, RoomExplanation,
+    RunExplanation, SessionExplanation, Survey, Upcoming, UserScope, Within,
 };
 pub use run::{Part, PartKind, RunEvent, RunEventKind, RunFailure};
 pub use stats::{
     Admitted, ConnState, Delivery, Flow, Impact, Joined, Notice, OpenedRun, Pressure, Recovered,
     Stats, Stored,
 };
-pub use tap::{Input, Tap};
+pub use tap::Tap;
 pub use text::{Shown, is_hidden, quote_json, shown};
 #[cfg(feature = "std")]
 pub use time::Clock;

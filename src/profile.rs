@@ -1,8 +1,10 @@
 //! Ready-made configurations: what suits a stage of a project's life.
 
+use core::fmt;
+use core::str::FromStr;
 use core::time::Duration;
 
-use crate::config::{Config, ConfigBuilder};
+use crate::config::{Config, ConfigBuilder, ConfigError};
 
 /// A starting point for a [`Config`]; every value can be set differently afterwards.
 ///
@@ -24,6 +26,38 @@ pub enum Profile {
     /// connections per user, 100 in all, sessions linger for 180 s, peers are given up after 120 s
     /// of silence and after 2 s without progress, pressure at 60 % and 80 % with 10 s to answer.
     Origin,
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Development => "development",
+            Self::Test => "test",
+            Self::Ci => "ci",
+            Self::Staging => "staging",
+            Self::Production => "production",
+            Self::Origin => "origin",
+        })
+    }
+}
+
+/// Reads its name: `development`, `test`, `ci`, `staging`, `production` or `origin`.
+impl FromStr for Profile {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "development" => Ok(Self::Development),
+            "test" => Ok(Self::Test),
+            "ci" => Ok(Self::Ci),
+            "staging" => Ok(Self::Staging),
+            "production" => Ok(Self::Production),
+            "origin" => Ok(Self::Origin),
+            _ => Err(ConfigError::Unreadable {
+                expected: "development, test, ci, staging, production or origin",
+            }),
+        }
+    }
 }
 
 impl Config {

@@ -5,8 +5,7 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use super::value::time;
-use super::{ConfigKind, ConfigValue};
-use crate::error::ConfigError;
+use super::{ConfigError, ConfigKind, ConfigValue};
 
 /// What a newcomer is told to wait under `refuse`, when nothing else is said.
 const RETRY_AFTER: Duration = Duration::from_secs(5);

@@ -2,12 +2,9 @@
 
 use alloc::string::ToString as _;
 use core::fmt;
-use core::str::FromStr;
 use core::time::Duration;
 
-use crate::config::OverCap;
-use crate::error::ConfigError;
-use crate::profile::Profile;
+use super::{ConfigError, OverCap};
 
 /// A limit or a time of a [`Config`](crate::Config), with the name by which files and errors call it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,36 +221,4 @@ fn number(text: &str) -> Option<u64> {
         return None;
     }
     text.parse().ok()
-}
-
-impl fmt::Display for Profile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Development => "development",
-            Self::Test => "test",
-            Self::Ci => "ci",
-            Self::Staging => "staging",
-            Self::Production => "production",
-            Self::Origin => "origin",
-        })
-    }
-}
-
-/// Reads its name: `development`, `test`, `ci`, `staging`, `production` or `origin`.
-impl FromStr for Profile {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        match text {
-            "development" => Ok(Self::Development),
-            "test" => Ok(Self::Test),
-            "ci" => Ok(Self::Ci),
-            "staging" => Ok(Self::Staging),
-            "production" => Ok(Self::Production),
-            "origin" => Ok(Self::Origin),
-            _ => Err(ConfigError::Unreadable {
-                expected: "development, test, ci, staging, production or origin",
-            }),
-        }
-    }
 }

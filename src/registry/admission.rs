@@ -4,17 +4,17 @@ use crate::action::CloseReason;
 use crate::conn::{ConnKey, State};
 use crate::error::{Refused, UnknownConn};
 use crate::id::{ConnId, Principal, ThreadId, UserId};
+use crate::input::{Input, Resume};
 use crate::log::Content;
 use crate::session::SessionKey;
 use crate::stats::{Admitted, Notice};
 use crate::store::{Rate, TokenBucket};
 use crate::stream::{Owner, Stream};
-use crate::tap::Input;
 use crate::time::Timestamp;
 use crate::waiting::Source;
 
+use super::Registry;
 use super::eviction::Plan;
-use super::{Registry, Resume};
 
 /// What an admission does, decided in full before anything is done.
 struct Admission {

@@ -4,19 +4,19 @@ use crate::action::{CloseReason, Ended};
 use crate::conn::{ConnKey, State, TableWalk};
 use crate::ends::SessionEnd;
 use crate::id::ConnId;
+use crate::input::{Input, Target};
 use crate::room::RoomKey;
 use crate::session::SessionKey;
 use crate::stats::Notice;
 use crate::store::SlotKey;
 use crate::stream::{MassClose, StreamKey};
-use crate::tap::Input;
 use crate::time::Timestamp;
 
+use super::Registry;
 use super::owned_action::OwnedAction;
 use super::poll::Passes;
 use super::ready::Ready;
 use super::timer::Timer;
-use super::{Registry, Target};
 
 /// Closing all connections that were there at the call.
 #[derive(Clone, Hash)]

@@ -5,19 +5,19 @@ use crate::conn::{ConnKey, Membership, State, TableWalk};
 use crate::ends::RoomEnd;
 use crate::error::{AcknowledgeError, JoinError, ReplyError, UnknownConn};
 use crate::id::{ConnId, RoomId};
+use crate::input::{Input, Target};
 use crate::log::{Late, Log, Reader};
 use crate::room::RoomKey;
 use crate::stats::{Delivery, Joined, Notice, Recovered, Stored};
 use crate::stream::{FanOut, Owner, Stream, StreamKey};
-use crate::tap::Input;
 use crate::time::Timestamp;
 
+use super::Registry;
 use super::eviction::excess;
 use super::owned_action::{OwnedAction, OwnedBody};
 use super::poll::{Lent, Passes};
 use super::ready::Ready;
 use super::timer::Timer;
-use super::{Registry, Target};
 
 /// A message on its way over the table of connections.
 #[derive(Clone, Hash)]

@@ -9,9 +9,9 @@ use crate::conn::{Conn, State, TableWalk, jitter_bits};
 use crate::ends::SessionEnd;
 use crate::error::UnknownConn;
 use crate::id::{ConnId, UserId};
+use crate::input::Input;
 use crate::stats::Notice;
 use crate::store::{Budget, scale};
-use crate::tap::Input;
 use crate::time::{Deadline, Timestamp};
 
 use super::Registry;

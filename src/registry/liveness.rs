@@ -4,15 +4,15 @@ use crate::action::{CloseReason, MESSAGE_OVERHEAD};
 use crate::conn::{Ask, ConnKey, Due, Heard, Rules, State, deadline};
 use crate::error::{InboundError, UnknownConn};
 use crate::id::ConnId;
+use crate::input::{Inbound, Input};
 use crate::session::SessionKey;
 use crate::stats::{Flow, Notice};
 use crate::store::{Budget, Rate};
-use crate::tap::Input;
 use crate::time::{Deadline, Timestamp};
 
+use super::Registry;
 use super::owned_action::OwnedAction;
 use super::timer::Timer;
-use super::{Inbound, Registry};
 
 impl Registry {
     /// Something came in: a sign of life, unless it is answered [`Flow::Paused`]. Costs O(1),

@@ -4,11 +4,12 @@ use crate::action::Position;
 use crate::config::Config;
 use crate::conn::State;
 use crate::id::{ConnId, RoomId, SessionId, ThreadId, UserId};
+use crate::input::Who;
 use crate::run::CALL_COST;
 use crate::stats::{ConnState, Stats};
 use crate::stream::{Owner, StreamKey};
 
-use super::{Registry, Who};
+use super::Registry;
 
 impl Registry {
     /// The configuration.

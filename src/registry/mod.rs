@@ -11,7 +11,6 @@ mod drain;
 mod eviction;
 mod explain;
 mod fingerprint;
-mod input;
 mod liveness;
 mod look;
 mod outbox;
@@ -27,8 +26,10 @@ mod survey;
 mod timer;
 mod user;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::any::Any;
 use core::fmt;
 use core::num::NonZeroU32;
 use core::time::Duration;
@@ -38,6 +39,7 @@ use crate::config::Config;
 use crate::conn::{Conns, OfState};
 use crate::ends::{RoomEnd, RunEnd, SessionEnd};
 use crate::id::ConnId;
+use crate::input::Input;
 use crate::random::{Purpose, one_way};
 use crate::room::Rooms;
 use crate::run::Runs;
@@ -45,7 +47,7 @@ use crate::session::Sessions;
 use crate::stats::Notice;
 use crate::store::{Links, Ring, Steps, Table, Timers, TokenBucket, mix};
 use crate::stream::{Stream, StreamKey};
-use crate::tap::{Input, Tap, Tapped};
+use crate::tap::{Tap, Tapped};
 use crate::time::Timestamp;
 use crate::waiting::Waiting;
 
@@ -57,7 +59,6 @@ pub use self::explain::{
     CallExplanation, Closed, CursorExplanation, Explanation, RoomExplanation, RunExplanation,
     SessionExplanation, Upcoming,
 };
-pub use self::input::{Inbound, Resume, Target, Who};
 use self::outbox::Outbox;
 pub(crate) use self::owned_action::{OwnedAction, OwnedFact};
 use self::poll::Lent;
@@ -224,12 +225,23 @@ impl Registry {
         }
     }
 
-    pub(crate) fn tap_ref(&self) -> Option<&(dyn Tap + 'static)> {
-        self.tapped.get()
+    /// Has `tap` see everything from here on, in place of an earlier one; `None`: nothing does. A tap
+    /// that is to see a whole life is set before the first input.
+    pub fn set_tap(&mut self, tap: Option<Box<dyn Tap>>) {
+        self.tapped.set(tap);
     }
 
-    pub(crate) const fn tapped(&mut self) -> &mut Tapped {
-        &mut self.tapped
+    /// The tap, if there is one of this type.
+    #[must_use]
+    pub fn tap<T: Tap>(&self) -> Option<&T> {
+        let tap: &dyn Any = self.tapped.get()?;
+        tap.downcast_ref()
+    }
+
+    /// The tap, if there is one of this type, to take from it what it has gathered.
+    pub fn tap_mut<T: Tap>(&mut self) -> Option<&mut T> {
+        let tap: &mut dyn Any = self.tapped.get_mut()?;
+        tap.downcast_mut()
     }
 
     /// Tells the registry what time it is, and nothing else: deadlines that are due act in the next

@@ -7,13 +7,13 @@ use crate::action::CloseReason;
 use crate::config::Config;
 use crate::conn::{ConnKey, State, is_overdue};
 use crate::ends::{RoomEnd, SessionEnd};
+use crate::input::Input;
 use crate::room::RoomKey;
 use crate::run::RunKey;
 use crate::session::{SessionKey, UserKey};
 use crate::stats::{Impact, Notice};
 use crate::store::{SlotKey, TokenBucket};
 use crate::stream::StreamKey;
-use crate::tap::Input;
 use crate::time::Timestamp;
 
 use super::Registry;

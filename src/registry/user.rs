@@ -5,13 +5,13 @@ use bytes::Bytes;
 use crate::action::{Body, CloseReason, Message, Position};
 use crate::error::{OpenRunError, RunError};
 use crate::id::{ConnId, RunId, SessionId, ThreadId, UserId};
+use crate::input::{Input, Target};
 use crate::run::RunEvent;
 use crate::stats::{Delivery, OpenedRun};
-use crate::tap::Input;
 use crate::time::Timestamp;
 
+use super::Registry;
 use super::explain::RunExplanation;
-use super::{Registry, Target};
 
 /// Whom of one user a message or a close is for.
 #[derive(Clone, Copy, Debug)]

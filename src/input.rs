@@ -1,7 +1,16 @@
-//! The words of the inputs.
+//! What goes into a registry: whom a message is for, what came in on a socket, what a client resumes, and
+//! each call as data.
 
-use crate::action::Position;
-use crate::id::{ConnId, RoomId, SessionId, ThreadId, UserId};
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::action::{CloseReason, Message, Position};
+use crate::config::Config;
+use crate::id::{ConnId, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
+use crate::run::RunEvent;
+use crate::time::Timestamp;
+use crate::waiting::Source;
 
 /// Whom a `send` or a `close` is for.
 #[derive(Clone, Copy, Debug)]
@@ -85,4 +94,95 @@ pub struct Who<'a> {
     pub thread: &'a ThreadId,
     /// The label of its principal; `None` if that had none.
     pub label: Option<&'a str>,
+}
+
+/// What a [`Registry`](crate::Registry) is given in one call, named as the method is. A call of a
+/// [`UserScope`](crate::UserScope) is the call that it makes of the registry.
+///
+/// It is exhaustive, as [`Action`] is: a recorder that missed an input would not replay.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)] // The arguments of the methods have their docs there.
+pub enum Input<'a> {
+    Reserve {
+        source: Option<Source>,
+    },
+    Upgraded {
+        conn: ConnId,
+    },
+    Connect {
+        conn: ConnId,
+        who: &'a Principal,
+        resume: Option<&'a Resume>,
+    },
+    Admit {
+        who: &'a Principal,
+        resume: Option<&'a Resume>,
+    },
+    Message {
+        conn: ConnId,
+        inbound: Inbound,
+    },
+    Flushed {
+        conn: ConnId,
+        total: u64,
+    },
+    Disconnect {
+        conn: ConnId,
+    },
+    Tick,
+    Send {
+        to: Target<'a>,
+        message: &'a Message,
+    },
+    Reply {
+        conn: ConnId,
+        message: &'a Message,
+    },
+    Join {
+        conn: ConnId,
+        room: &'a RoomId,
+        since: Option<Position>,
+    },
+    Leave {
+        conn: ConnId,
+        room: &'a RoomId,
+    },
+    Acknowledge {
+        conn: ConnId,
+        room: Option<&'a RoomId>,
+        offset: u64,
+    },
+    OpenRun {
+        user: &'a UserId,
+        thread: &'a ThreadId,
+        run: &'a RunId,
+        agent: &'a str,
+        payload: &'a Bytes,
+    },
+    RunEvent {
+        user: &'a UserId,
+        run: &'a RunId,
+        event: &'a RunEvent<'a>,
+    },
+    Close {
+        to: Target<'a>,
+        reason: CloseReason,
+    },
+    Refresh {
+        conn: ConnId,
+        expires_at: Option<Timestamp>,
+    },
+    Revoke {
+        user: &'a UserId,
+    },
+    Drain {
+        deadline: Option<Duration>,
+    },
+    CancelDrain,
+    Reload {
+        config: &'a Config,
+    },
+    /// [`Registry::advance`](crate::Registry::advance), or a call that has no effect but that of its stamp: a look at what a reload
+    /// would do, a message of a [`UserScope`](crate::UserScope) to a thread without a session.
+    Advance,
 }
