@@ -182,7 +182,7 @@ pub enum Input<'a> {
     Reload {
         config: &'a Config,
     },
-    /// [`Registry::advance`](crate::Registry::advance), or a call that has no effect but that of its stamp: a look at what a reload
-    /// would do, a message of a [`UserScope`](crate::UserScope) to a thread without a session.
+    /// [`Registry::advance`](crate::Registry::advance), or a call that has no effect but that of its
+    /// stamp: a look at what a reload would do, a message of a [`UserScope`](crate::UserScope) to a thread without a session.
     Advance,
 }

@@ -10,9 +10,10 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 
+use crate::input::{Inbound, Resume, Target};
 use bytes::Bytes;
 
-use super::{Inbound, Registry, Resume, Target};
+use super::Registry;
 use crate::{
     Class, CloseReason, Config, ConfigBuilder, ConnId, Key, Message, Position, Principal, RoomId,
     RunEvent, RunId, Source, ThreadId, Timestamp, UserId,
