@@ -183,6 +183,7 @@ pub enum Input<'a> {
         config: &'a Config,
     },
     /// [`Registry::advance`](crate::Registry::advance), or a call that has no effect but that of its
-    /// stamp: a look at what a reload would do, a message of a [`UserScope`](crate::UserScope) to a thread without a session.
+    /// stamp: a look at what a reload would do, a message of a [`UserScope`](crate::UserScope) to a thread
+    /// without a session.
     Advance,
 }
