@@ -313,9 +313,10 @@ fn runs() -> u64 {
     })
 }
 
-/// Parts with names: what runs take more than with as many other events.
-fn parts() -> u64 {
-    let fill = |is_named: bool| {
+/// What runs take more with so many of these events each than with as many others. An event is about a
+/// name.
+fn beside_progress(events: u32, event: fn(&str) -> RunEvent<'_>) -> u64 {
+    let fill = |event: fn(&str) -> RunEvent<'_>| {
         let mut filled = Filled::new(config());
         let alice = user(0);
         let mut runs = Vec::new();
@@ -324,46 +325,28 @@ fn parts() -> u64 {
         }
         filled.more(|it| {
             for run in &runs {
-                for part in 0..PARTS_EACH {
-                    let part = Part { id: &long(part.into()), kind: PartKind::ToolArguments };
-                    let event = match is_named {
-                        true => RunEvent::Delta { part, text: "x" },
-                        false => RunEvent::Progress(Bytes::new()),
-                    };
-                    it.tell(&alice, run, &event);
-                }
+                (0..events).for_each(|name| it.tell(&alice, run, &event(&long(name.into()))));
             }
         })
     };
-    fill(true) - fill(false)
+    fill(event) - fill(|_| RunEvent::Progress(Bytes::new()))
 }
 
-/// Tool calls under way: what runs take more than with as many other events.
+/// Parts with names.
+fn parts() -> u64 {
+    beside_progress(PARTS_EACH, |id| RunEvent::Delta {
+        part: Part { id, kind: PartKind::ToolArguments },
+        text: "x",
+    })
+}
+
+/// Tool calls under way.
 fn calls() -> u64 {
-    let fill = |begins: bool| {
-        let mut filled = Filled::new(config());
-        let alice = user(0);
-        let mut runs = Vec::new();
-        for number in 0..SESSIONS {
-            runs.extend((0..RUNS_EACH).map(|run| filled.open_run(&alice, number, run)));
-        }
-        filled.more(|it| {
-            for run in &runs {
-                for call in 0..CALLS_EACH {
-                    let (call, payload) = (long(call.into()), Bytes::new());
-                    it.tell(
-                        &alice,
-                        run,
-                        &match begins {
-                            true => RunEvent::ToolExecuting { call: &call, expect: None, payload },
-                            false => RunEvent::Progress(payload),
-                        },
-                    );
-                }
-            }
-        })
-    };
-    fill(true) - fill(false)
+    beside_progress(CALLS_EACH, |call| RunEvent::ToolExecuting {
+        call,
+        expect: None,
+        payload: Bytes::new(),
+    })
 }
 
 fn announcements() -> u64 {
