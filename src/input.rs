@@ -99,7 +99,7 @@ pub struct Who<'a> {
 /// What a [`Registry`](crate::Registry) is given in one call, named as the method is. A call of a
 /// [`UserScope`](crate::UserScope) is the call that it makes of the registry.
 ///
-/// It is exhaustive, as [`Action`] is: a recorder that missed an input would not replay.
+/// It is exhaustive, as [`Action`](crate::Action) is: a recorder that missed an input would not replay.
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs)] // The arguments of the methods have their docs there.
 pub enum Input<'a> {
