@@ -271,6 +271,7 @@ pub(crate) fn runs() -> Alphabet {
             vec![Op::OpenRun { user: 0, thread: 0, run: 0, size: 1 }],
             vec![Op::OpenRun { user: 0, thread: 0, run: 1, size: 1 }],
             vec![Op::RunEvent { user: 0, run: 200, event: RunReport::Text(3) }],
+            vec![Op::RunEvent { user: 0, run: 200, event: RunReport::Delta { part: 1, size: 3 } }],
             vec![Op::RunEvent {
                 user: 0,
                 run: 200,
@@ -295,6 +296,7 @@ pub(crate) fn runs() -> Alphabet {
                 &[
                     "a late join in the middle of a run",
                     "a run failed by its silence",
+                    "a part began anew",
                     "a run has kept its session",
                     "a run created its session",
                     "a run's end trimmed the log",
@@ -305,6 +307,7 @@ pub(crate) fn runs() -> Alphabet {
                     "no event: Ended",
                     "no event: UnknownCall",
                     "no run: Exists",
+                    "parts grew beside each other",
                 ],
             ),
             (

@@ -99,7 +99,7 @@ pub(crate) struct Explorer<'a> {
 
 impl<'a> Explorer<'a> {
     pub(crate) fn new(alphabet: &'a Alphabet) -> Self {
-        assert!((1..=12).contains(&alphabet.letters.len()), "twelve letters at most");
+        assert!((1..=13).contains(&alphabet.letters.len()), "thirteen letters at most");
         Self {
             alphabet,
             nodes: vec![ROOT],

@@ -1,7 +1,7 @@
 //! Exhaustive small worlds: all histories over a small alphabet, up to a length, against the model.
 //!
 //! Random histories are long and see much; these are short and see everything. There are four
-//! alphabets of at most twelve letters each. After each operation the registry is compared with the
+//! alphabets of at most thirteen letters each. After each operation the registry is compared with the
 //! model as ever, and after each state that is new a copy of the world is wound up.
 //!
 //! Two histories that have led to the same state are followed once. The state is a

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use headcount::{Registry, RunEvent, RunId};
+use headcount::{Part, PartKind, Registry, RunEvent, RunId};
 
 use super::model::delivery::Delivered;
 use super::model::run_ends::Explained;
@@ -79,21 +79,25 @@ impl World {
 
     fn report(&mut self, (user, run): (u8, &RunId), what: RunReport) -> Check {
         let tenth = self.model.config.run_silence() / 10;
-        let (size, call, expect) = match what {
+        let (size, name, expect) = match what {
             RunReport::Executing { call, size, expect } => (size, call, expect),
             RunReport::Executed { call, size } => (size, call, None),
+            RunReport::Delta { part, size } => (size, part, None),
             RunReport::Thinking(size)
             | RunReport::Progress(size)
             | RunReport::Text(size)
             | RunReport::Completed(size)
             | RunReport::Failed(size)
-            | RunReport::Cancelled(size) => (size, 0, None),
+            | RunReport::Cancelled(size)
+            | RunReport::Interrupted(size) => (size, 0, None),
         };
         let payload = match what {
-            RunReport::Text(_) => self.words(size),
+            RunReport::Text(_) | RunReport::Delta { .. } => self.words(size),
             _ => self.payload(self.size(size)),
         };
-        let call = &*Self::call(call);
+        let (part, kind) = Self::part(name);
+        let part = Part { id: &part, kind };
+        let call = &*Self::call(name);
         let expect = expect.map(|expect| match expect {
             u8::MAX => Duration::MAX,
             tenths => tenth * u32::from(tenths),
@@ -109,14 +113,16 @@ impl World {
                 RunReport::Executed { .. } => RunEvent::ToolCompleted { call, payload: bytes() },
                 RunReport::Progress(_) => RunEvent::Progress(bytes()),
                 RunReport::Text(_) => RunEvent::text(&payload),
+                RunReport::Delta { .. } => RunEvent::Delta { part, text: &payload },
                 RunReport::Completed(_) => RunEvent::Completed(bytes()),
                 RunReport::Failed(_) => RunEvent::Failed(bytes()),
                 RunReport::Cancelled(_) => RunEvent::Cancelled(bytes()),
+                RunReport::Interrupted(_) => RunEvent::Interrupted(bytes()),
             }
         };
-        let name = self.names.user(user).clone();
+        let user_name = self.names.user(user).clone();
         let report = |it: &mut Registry, at| {
-            it.user(&name).run_event(at, run, &make()).map(|it| Delivered::from(&it))
+            it.user(&user_name).run_event(at, run, &make()).map(|it| Delivered::from(&it))
         };
         self.both("run_event", report, |it| it.run_event((user, run), &make()))
     }
@@ -128,6 +134,17 @@ impl World {
             15 => "c".repeat(129),
             13 => "c".repeat(128),
             some => format!("call-{}", some % 3),
+        }
+    }
+
+    /// A part: one of a few names, mostly of the kind that goes with it, or none that is right.
+    fn part(number: u8) -> (String, PartKind) {
+        match number % 16 {
+            15 => ("p".repeat(129), PartKind::Text),
+            14 => (String::new(), PartKind::Reasoning),
+            13 => ("part-0".into(), PartKind::ToolArguments),
+            12 => ("p".repeat(128), PartKind::Reasoning),
+            some => (format!("part-{}", some % 3), PartKind::ALL[usize::from(some % 3)]),
         }
     }
 

@@ -27,6 +27,8 @@ pub struct Generator {
     /// How often, in percent, a run's event is text, and how often the last.
     texts: u64,
     ends: u64,
+    /// How often, in percent, such a text is of a part with a name; where none is, no run is interrupted.
+    parts: u64,
     /// How many operations of the beginning only fill the registry.
     filling: u64,
 }
@@ -66,6 +68,8 @@ impl Generator {
                 weights[kind] = weights[kind].min(1);
             }
         }
+        // What came later is drawn from a copy, so that seeds keep the rest of their history.
+        let parts = rng.clone().pick(&[0, 0, 30, 80]);
         Self {
             weights,
             hot: rng.between(1, 3) as u8,
@@ -78,6 +82,7 @@ impl Generator {
             expiries: rng.pick(&[0, 0, 20, 60]),
             texts: rng.pick(&[20, 50, 80]),
             ends: rng.pick(&[1, 10, 30]),
+            parts,
             filling: rng.pick(&[0, 5, 10, 20]),
             rng,
         }
@@ -134,14 +139,19 @@ impl Generator {
 
     fn report(&mut self) -> RunReport {
         let size = self.size();
+        let has_parts = self.parts > 0;
         if self.rng.chance(self.texts) {
+            if has_parts && self.rng.chance(self.parts) {
+                return RunReport::Delta { part: self.rng.byte(), size: self.rng.byte() };
+            }
             return RunReport::Text(self.rng.byte());
         }
         if self.rng.chance(self.ends) {
-            return match self.rng.below(4) {
+            return match self.rng.below(4 + u64::from(has_parts)) {
                 0 | 1 => RunReport::Completed(size),
                 2 => RunReport::Failed(size),
-                _ => RunReport::Cancelled(size),
+                3 => RunReport::Cancelled(size),
+                _ => RunReport::Interrupted(size),
             };
         }
         let call = if self.rng.chance(80) { self.rng.byte() % 3 } else { self.rng.byte() };

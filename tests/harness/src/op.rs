@@ -267,6 +267,15 @@ plain! {
         Failed(0 size: u8),
         /// Somebody ended it.
         Cancelled(0 size: u8),
+        /// It waits for a person.
+        Interrupted(0 size: u8) => Self::Cancelled(size),
+        /// A part goes on that has a name of its own, or should have one.
+        Delta {
+            /// Which: one of a few, mostly of the same kind, or none that is right.
+            part: u8,
+            /// How much, as in [`RunReport::Text`].
+            size: u8,
+        } => Self::Text(size),
     }
 
     /// What came in.

@@ -1,9 +1,12 @@
 //! An action, copied: what was lent can't be kept, and both checkers want to look at it.
 
 use headcount::{
-    Action, Body, CloseReason, ConnId, Ended, MESSAGE_OVERHEAD, Message, Position, RoomId,
-    RunEventKind, RunFailure, RunId, SessionId, StreamRef, Timestamp,
+    Action, Body, CloseReason, ConnId, Ended, MESSAGE_OVERHEAD, Message, PartKind, Position,
+    RoomId, RunEventKind, RunFailure, RunId, SessionId, StreamRef, Timestamp,
 };
+
+/// The longest name that there may be.
+pub(crate) const LONGEST_NAME: usize = 128;
 
 /// The name of a stream, owned.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +69,10 @@ pub struct Said {
     pub agent: String,
     /// When the last of it was said.
     pub at: Timestamp,
+    /// The name of the part that it is of.
+    pub part: String,
+    /// What that part is.
+    pub kind: PartKind,
     /// The text.
     pub text: String,
 }
@@ -78,6 +85,14 @@ impl Content {
             Self::Message(message) => message.cost(),
             Self::Fact(fact) => fact.payload.len() as u64 + MESSAGE_OVERHEAD,
             Self::Said(said) => said.text.len() as u64 + MESSAGE_OVERHEAD,
+        }
+    }
+
+    /// What a log is charged beside that: the name of a part, as if it were the longest.
+    pub(crate) fn name_cost(&self) -> u64 {
+        match self {
+            Self::Said(said) if !said.part.is_empty() => LONGEST_NAME as u64,
+            _ => 0,
         }
     }
 
@@ -105,6 +120,8 @@ impl From<Body<'_>> for Content {
                 run: text.run.clone(),
                 agent: text.agent.into(),
                 at: text.at,
+                part: text.part.id.into(),
+                kind: text.part.kind,
                 text: text.text.into(),
             }),
         }

@@ -185,7 +185,8 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
     let rare = later.below(6) == 0;
     let builder = builder
         .run_calls(later.pick(&[1, 2, 3, 64]))
-        .direct_bytes(later.pick(&[huge, huge, huge, huge, 1, 300, 1_000, 5_000]));
+        .direct_bytes(later.pick(&[huge, huge, huge, huge, 1, 300, 1_000, 5_000]))
+        .run_parts(later.pick(&[1, 2, 3, 64]));
     if !rare {
         return builder;
     }

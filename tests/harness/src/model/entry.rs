@@ -30,6 +30,11 @@ impl Entry {
         }
     }
 
+    /// What the log is charged for it: beside what it carries the name of a part, that of the longest.
+    pub(crate) fn cost(&self) -> u64 {
+        self.content.cost() + self.content.name_cost()
+    }
+
     /// Whether it is of an open run: the bounds of the log are not about it.
     pub(crate) const fn is_held(&self) -> bool {
         self.run.is_some() && self.ended.is_none()

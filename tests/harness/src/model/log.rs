@@ -97,7 +97,7 @@ impl Log {
     }
 
     pub(crate) fn shown(&self) -> Shown {
-        let bytes = self.kept().map(|entry| entry.content.cost()).sum();
+        let bytes = self.kept().map(Entry::cost).sum();
         Shown { lost: self.lost, messages: self.kept().count() as u64, bytes }
     }
 
@@ -222,7 +222,7 @@ impl Log {
         let (mut dropped, mut shed) = (0, 0);
         loop {
             let count = self.bounded().count() as u64;
-            let bytes = self.bounded().map(|entry| entry.content.cost()).sum::<u64>();
+            let bytes = self.bounded().map(Entry::cost).sum::<u64>();
             if count <= bounds.messages && (bytes <= bounds.bytes || count <= 1) {
                 return (dropped, shed);
             }

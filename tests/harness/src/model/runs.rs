@@ -1,20 +1,17 @@
 //! Agent runs: which may be opened, what their rules allow next, and what that makes of the stream.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use headcount::{
-    Class, MESSAGE_OVERHEAD, Notice, OpenRunError, Position, Refused, RunEnd, RunEnded, RunError,
-    RunEvent, RunEventKind, RunId, SessionEnd, SessionId, Timestamp,
+    Class, MESSAGE_OVERHEAD, Notice, OpenRunError, Part, PartKind, Position, Refused, RunEnd,
+    RunEnded, RunError, RunEvent, RunEventKind, RunId, SessionEnd, SessionId, Timestamp,
 };
 
 use super::budget::CALL_COST;
 use super::delivery::Delivered;
 use super::entry::Entry;
 use super::{Model, Session};
-use crate::seen::{Content, Fact, Said, Source};
-
-/// The longest name that there may be.
-const LONGEST_NAME: usize = 128;
+use crate::seen::{Content, Fact, LONGEST_NAME, Said, Source};
 
 /// A run that is open, or of which the log keeps something.
 #[derive(Clone, Debug, Hash)]
@@ -30,6 +27,8 @@ pub(crate) struct Run {
     pub(crate) first: u64,
     /// Tool calls under way, and when each is expected to have ended. Each pause since makes it later.
     pub(crate) calls: BTreeMap<String, Option<Timestamp>>,
+    /// The parts that there ever were.
+    pub(crate) parts: BTreeSet<String>,
     /// How many entries it had, and what it was charged.
     pub(crate) events: u64,
     pub(crate) cost: u64,
@@ -46,7 +45,7 @@ impl Run {
 }
 
 /// Which event it is, unless it is text, with its call and its payload.
-fn parts<'a>(event: &'a RunEvent<'_>) -> (Option<RunEventKind>, &'a str, &'a [u8]) {
+fn pieces<'a>(event: &'a RunEvent<'_>) -> (Option<RunEventKind>, &'a str, &'a [u8]) {
     match event {
         RunEvent::Delta { text, .. } => (None, "", text.as_bytes()),
         RunEvent::Thinking(payload) => (Some(RunEventKind::Thinking), "", payload),
@@ -167,6 +166,7 @@ impl Model {
             heard: self.now,
             first,
             calls: BTreeMap::new(),
+            parts: BTreeSet::new(),
             events: 0,
             cost: 0,
             ended: None,
@@ -183,13 +183,46 @@ impl Model {
         Ok((session, position, delivered))
     }
 
+    /// The parts that the log keeps something of.
+    fn known_parts(&self, number: u64) -> BTreeMap<&str, PartKind> {
+        let stream = &self.streams[&Source::Session(self.runs[&number].session)];
+        let of_run = stream.log.kept().filter(|entry| entry.run == Some(number));
+        let said = of_run.filter_map(|entry| match &entry.content {
+            Content::Said(said) => Some((said.part.as_str(), said.kind)),
+            _ => None,
+        });
+        said.collect()
+    }
+
+    /// What a stretch of a part is charged beside its text, if the part may go on, or begin.
+    fn part_cost(&self, number: u64, part: &Part<'_>) -> Result<u64, RunError> {
+        if part.id.len() > LONGEST_NAME || (part.id.is_empty() && part.kind != PartKind::Text) {
+            return Err(RunError::BadPart);
+        }
+        let known = self.known_parts(number);
+        match known.get(part.id) {
+            Some(kind) if *kind != part.kind => Err(RunError::PartKind),
+            None if known.len() >= self.config.run_parts() as usize => Err(RunError::Parts),
+            _ if part.id.is_empty() => Ok(0),
+            _ => Ok(LONGEST_NAME as u64),
+        }
+    }
+
     /// Whether an event may be next.
-    fn allows(&self, run: &Run, event: &RunEvent<'_>) -> Result<(), RunError> {
-        let (config, (kind, call, payload)) = (&self.config, parts(event));
+    fn allows(&self, number: u64, event: &RunEvent<'_>) -> Result<(), RunError> {
+        let run = &self.runs[&number];
+        let (config, (kind, call, payload)) = (&self.config, pieces(event));
         if let Some(end) = run.end {
             return Err(RunError::Ended(end));
         }
         let mut bytes = payload.len() as u64;
+        if let RunEvent::Delta { part, .. } = event {
+            let name = self.part_cost(number, part)?;
+            if bytes == 0 {
+                return Ok(());
+            }
+            bytes += name;
+        }
         let begins = kind == Some(RunEventKind::ToolExecuting);
         if begins {
             if call.is_empty() || call.len() > LONGEST_NAME {
@@ -204,7 +237,6 @@ impl Model {
             bytes += LONGEST_NAME as u64;
         }
         match kind {
-            None if bytes == 0 => return Ok(()),
             Some(RunEventKind::ToolCompleted) if !run.calls.contains_key(call) => {
                 return Err(RunError::UnknownCall);
             }
@@ -238,25 +270,17 @@ impl Model {
     ) -> Result<Delivered, RunError> {
         let known = self.find_run(user, id).ok_or(RunError::UnknownRun);
         let allowed = known.and_then(|number| {
-            self.allows(&self.runs[&number], event)?;
+            self.allows(number, event)?;
             Ok(number)
         });
         if let Err(broken) = &allowed {
             self.marks.hit_for("no event", broken);
         }
         let (number, now) = (allowed?, self.now);
-        let (kind, call, payload) = parts(event);
+        let (kind, call, payload) = pieces(event);
         let run = self.runs.get_mut(&number).expect("a run that is there");
         run.heard = now;
-        let Some(kind) = kind else {
-            if payload.is_empty() {
-                self.marks.hit("an empty text was a sign of life");
-                return Ok(Delivered::default());
-            }
-            let (run, agent) = (run.id.clone(), run.agent.clone());
-            let text = String::from_utf8_lossy(payload).into_owned();
-            return Ok(self.store_of_run(number, Content::Said(Said { run, agent, at: now, text })));
-        };
+        let Some(kind) = kind else { return Ok(self.say(number, event)) };
         if let RunEvent::ToolExecuting { expect, .. } = event {
             run.cost += LONGEST_NAME as u64;
             self.marks.hit_if(expect.is_some(), "a call was expected to take a while");
@@ -271,10 +295,30 @@ impl Model {
             RunEventKind::Completed => self.end_run(number, RunEnd::Completed),
             RunEventKind::Failed => self.end_run(number, RunEnd::Failed),
             RunEventKind::Cancelled => self.end_run(number, RunEnd::Cancelled),
-            RunEventKind::Interrupted => self.end_run(number, RunEnd::Interrupted),
+            RunEventKind::Interrupted => {
+                self.marks.hit("a run waited for a person");
+                self.end_run(number, RunEnd::Interrupted);
+            }
             _ => {}
         }
         Ok(delivered)
+    }
+
+    fn say(&mut self, number: u64, event: &RunEvent<'_>) -> Delivered {
+        let RunEvent::Delta { part: Part { id, kind }, text } = *event else {
+            return Delivered::default();
+        };
+        if text.is_empty() {
+            self.marks.hit("an empty text was a sign of life");
+            return Delivered::default();
+        }
+        let is_known = self.known_parts(number).contains_key(id);
+        let Some(run) = self.runs.get_mut(&number) else { return Delivered::default() };
+        let was_there = !run.parts.insert(id.into());
+        let (run, agent, at) = (run.id.clone(), run.agent.clone(), self.now);
+        self.marks.hit_if(was_there && !is_known, "a part began anew");
+        let (part, text) = (id.into(), text.into());
+        self.store_of_run(number, Content::Said(Said { run, agent, at, part, kind, text }))
     }
 
     pub(crate) fn fact(&self, number: u64, kind: RunEventKind, payload: &[u8]) -> Content {
@@ -298,16 +342,20 @@ impl Model {
         let (live, behind) = stream.audience(None);
         let bytes = content.cost() - MESSAGE_OVERHEAD;
         run.cost += bytes;
-        // A text goes on if what was said last is still there.
+        // A part goes on if what was said last is of it, and still there.
         let last = stream.log.newest().filter(|last| last.run == Some(number));
         let goes_on = match (&content, last.map(|last| &last.content)) {
-            (Content::Said(said), Some(Content::Said(_))) => Some(said.text.clone()),
+            (Content::Said(said), Some(Content::Said(last))) => {
+                let is_same = said.part == last.part;
+                self.marks.hit_if(!is_same, "parts grew beside each other");
+                is_same.then(|| said.text.clone())
+            }
             _ => None,
         };
         if goes_on.is_some() {
             self.marks.hit("a text was extended");
         } else {
-            run.cost += MESSAGE_OVERHEAD;
+            run.cost += MESSAGE_OVERHEAD + content.name_cost();
             run.events += 1;
         }
         let offset = self.store(&source, |stream| {
