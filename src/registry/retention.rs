@@ -111,9 +111,13 @@ impl Registry {
         if ttl.is_zero() {
             return;
         }
-        self.edit_log(key, |stream, _, freed| {
+        self.edit_log(key, |stream, bounds, freed| {
             while stream.ages_at(ttl).is_some_and(|ages_at| ages_at <= at) {
                 stream.log.drop_oldest(freed);
+            }
+            // What went of a run may have held up what is behind it.
+            if !freed.is_empty() {
+                stream.trim_history(bounds, freed);
             }
         });
         if let Owner::Room(room) = self.streams[key].owner {

@@ -67,3 +67,36 @@ fn a_reload_changes_how_long_runs_linger() {
     world.run(secs(1));
     assert_eq!(world.registry.stats().log_messages, 0);
 }
+
+#[test]
+fn what_a_run_held_up_goes_with_it_when_it_is_too_old() {
+    let base = config().stream_history(0).stream_ttl(secs(10)).run_linger(secs(60));
+    let mut world = World::with(base);
+    let conn = world.tab("alice", "main");
+    open(&mut world, "r").unwrap();
+    world.run(secs(9));
+    world.tell_session(conn, "something else");
+    tell(&mut world, "r", done()).unwrap();
+    world.settle();
+    assert_eq!(world.registry.stats().log_messages, 3);
+    world.run(secs(2));
+    assert_eq!(world.registry.stats().log_messages, 1, "the end is all that lingers");
+    world.check();
+}
+
+#[test]
+fn what_a_run_held_up_goes_with_it_when_a_budget_takes_it() {
+    let base = || config().stream_history(0).run_linger(secs(60));
+    let mut world = World::with(base());
+    let conn = world.tab("alice", "main");
+    open(&mut world, "r").unwrap();
+    tell(&mut world, "r", done()).unwrap();
+    world.tell_session(conn, "something else");
+    world.settle();
+    assert_eq!(world.registry.stats().log_messages, 3);
+    let bytes = world.registry.stats().log_bytes;
+    let lower = base().process_bytes(bytes - 130).user_bytes(bytes - 130).build().unwrap();
+    world.registry.reload(world.now, lower);
+    assert_eq!(world.registry.stats().log_messages, 0);
+    world.check();
+}
