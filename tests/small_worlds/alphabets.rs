@@ -259,7 +259,7 @@ pub(crate) fn runs() -> Alphabet {
             config()
                 .runs_per_session(2)
                 .run_silence(LONG)
-                .run_linger(Duration::ZERO)
+                .run_linger(SHORT)
                 .run_events(6)
                 .run_bytes(1_024)
                 .user_bytes(400)

@@ -390,7 +390,9 @@ impl World {
     pub(crate) fn tick(&mut self) -> Check {
         let mut stamp = self.stamp();
         let now = stamp.max(self.model.now);
-        let known = self.model.conns.len() + self.model.sessions.len() + self.model.streams.len();
+        let model = &self.model;
+        let known =
+            model.conns.len() + model.sessions.len() + model.streams.len() + model.runs.len();
         // Each has a deadline or two, and may have a stale one beside it.
         let mut left = 16 + 8 * known + 2 * self.conns.len();
         loop {

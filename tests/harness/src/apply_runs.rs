@@ -142,9 +142,11 @@ impl World {
         match number % 16 {
             15 => ("p".repeat(129), PartKind::Text),
             14 => (String::new(), PartKind::Reasoning),
-            13 => ("part-0".into(), PartKind::ToolArguments),
-            12 => ("p".repeat(128), PartKind::Reasoning),
-            some => (format!("part-{}", some % 3), PartKind::ALL[usize::from(some % 3)]),
+            13 => ("p".repeat(128), PartKind::Reasoning),
+            some => {
+                let name = some % 3;
+                (format!("part-{name}"), PartKind::ALL[usize::from(name + some / 9) % 3])
+            }
         }
     }
 

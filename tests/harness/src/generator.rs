@@ -142,7 +142,7 @@ impl Generator {
         let has_parts = self.parts > 0;
         if self.rng.chance(self.texts) {
             if has_parts && self.rng.chance(self.parts) {
-                return RunReport::Delta { part: self.rng.byte(), size: self.rng.byte() };
+                return RunReport::Delta { part: self.name(), size: self.rng.byte() };
             }
             return RunReport::Text(self.rng.byte());
         }

@@ -76,6 +76,8 @@ pub const ALL: &[&str] = &[
     "a run waited for a person",
     "a run went with its session",
     "a run's end trimmed the log",
+    "a run's linger held up a log",
+    "a run's linger trimmed a log",
     "a session came back to life",
     "a session ended in a poll",
     "a session ended in a tick",

@@ -168,7 +168,6 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .user_bytes(rng.pick(&[huge, huge, huge, 150, 400, 1_500]).min(process_bytes))
         .run_silence(time(rng, calm, true))
         .run_max_length(rarely(rng, calm))
-        .run_linger(Duration::ZERO)
         .run_events(rng.pick(&[2, 3, 6, 20, 4_096]))
         .run_bytes(rng.pick(&[1_024, 1_500, 5_000, 1 << 20]))
         .closed_ring(rng.pick(&[0, 1, 5, 1_000]));
@@ -186,7 +185,8 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
     let builder = builder
         .run_calls(later.pick(&[1, 2, 3, 64]))
         .direct_bytes(later.pick(&[huge, huge, huge, huge, 1, 300, 1_000, 5_000]))
-        .run_parts(later.pick(&[1, 2, 3, 64]));
+        .run_parts(later.pick(&[1, 2, 3, 64]))
+        .run_linger(Duration::from_millis(later.pick(&[0, 0, 1, 100, 5_000, 3_600_000])));
     if !rare {
         return builder;
     }

@@ -132,7 +132,7 @@ impl Model {
             _ => "a budget took what a member waits for",
         });
         let last = entry.last;
-        self.stream_mut(source).log.lose(last);
+        self.stream_mut(source).give_up(last);
         self.list_evictable(source);
         self.tally.shed += 1;
         self.drop_room(source, RoomEnd::Budget);

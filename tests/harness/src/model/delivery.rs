@@ -52,6 +52,7 @@ impl Model {
                 last: stream.head() + 1,
                 run: None,
                 ended: None,
+                lingers: false,
             };
             let fleeting = stream.bounds.history == 0 || class == Class::Droppable;
             if stream.seats.is_empty() && fleeting {

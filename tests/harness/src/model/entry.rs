@@ -19,6 +19,8 @@ pub(crate) struct Entry {
     pub(crate) run: Option<u64>,
     /// The offset of the event that ended this run; `None` while it is open.
     pub(crate) ended: Option<u64>,
+    /// This run has ended and lingers: the entry is no history yet.
+    pub(crate) lingers: bool,
 }
 
 impl Entry {

@@ -249,9 +249,16 @@ impl Log {
             .filter(|it| it.kept().is_some_and(Entry::is_droppable))
             .for_each(lost);
         self.tidy();
-        while self.bounded().count() as u64 > history {
+        while self.bounded().count() as u64 > history && !self.waits_for_run(history) {
             self.drop_oldest();
         }
+    }
+
+    /// Whether everyone has everything, and a run that lingers holds up what is no history.
+    pub(crate) fn waits_for_run(&self, history: u64) -> bool {
+        self.passed == self.head
+            && self.bounded().count() as u64 > history
+            && self.bounded().next().is_some_and(|oldest| oldest.lingers)
     }
 
     /// The oldest entry that its own bounds are about goes.
@@ -266,15 +273,22 @@ impl Log {
         self.tidy();
     }
 
+    fn of_run(&mut self, run: u64) -> impl Iterator<Item = &mut Entry> {
+        self.places.iter_mut().filter_map(move |place| match place {
+            Place::Kept(entry) if entry.run == Some(run) => Some(entry),
+            _ => None,
+        })
+    }
+
     /// A run has ended, with the last entry that there is.
-    pub(crate) fn let_go(&mut self, run: u64) {
-        for place in &mut self.places {
-            if let Place::Kept(entry) = place
-                && entry.run == Some(run)
-            {
-                entry.ended = Some(self.head);
-            }
-        }
+    pub(crate) fn let_go(&mut self, run: u64, lingers: bool) {
+        let head = self.head;
+        self.of_run(run).for_each(|entry| (entry.ended, entry.lingers) = (Some(head), lingers));
+    }
+
+    /// It has lingered.
+    pub(crate) fn end_linger(&mut self, run: u64) {
+        self.of_run(run).for_each(|entry| entry.lingers = false);
     }
 
     /// Holes in front are one number; where there are many behind, neighbours become one.

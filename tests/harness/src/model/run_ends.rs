@@ -65,10 +65,12 @@ impl Model {
         let source = Source::Session(id);
         run.ended = self.streams.get(&source).map(|stream| stream.head());
         run.end = Some(RunEnded { how: end, at: now });
+        run.lingers = !self.config.run_linger().is_zero();
+        let lingers = run.lingers;
         run.calls.clear();
         let members = self.members(&source).len();
         let stream = self.stream_mut(&source);
-        stream.log.let_go(number);
+        stream.log.let_go(number, lingers);
         let trimmed = stream.log.trim(&stream.bounds) != (0, 0);
         if members == 0 {
             stream.thin();
@@ -82,6 +84,24 @@ impl Model {
             self.session_mut(id).left_at = Some(now);
         }
         self.note_absent();
+    }
+
+    /// When a run has lingered.
+    pub(crate) fn lingers_until(&self, run: &Run) -> Option<Timestamp> {
+        let end = run.end.filter(|_| run.lingers)?;
+        Some(end.at + self.config.run_linger())
+    }
+
+    /// A run has lingered: what the log keeps of it is history like others.
+    pub(crate) fn end_linger(&mut self, number: u64) {
+        let Some(run) = self.runs.get_mut(&number) else { return };
+        run.lingers = false;
+        let source = Source::Session(run.session);
+        let before = self.streams[&source].log.shown();
+        self.stream_mut(&source).log.end_linger(number);
+        self.thin(&source);
+        let trimmed = self.streams[&source].log.shown() != before;
+        self.marks.hit_if(trimmed, "a run's linger trimmed a log");
     }
 
     /// A session has ended: nothing of its runs is known any more.

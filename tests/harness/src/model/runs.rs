@@ -36,6 +36,8 @@ pub(crate) struct Run {
     pub(crate) ended: Option<u64>,
     /// How and when it ended.
     pub(crate) end: Option<RunEnded>,
+    /// It has ended, and what the log keeps of it is no history yet.
+    pub(crate) lingers: bool,
 }
 
 impl Run {
@@ -72,6 +74,10 @@ impl Model {
 
     pub(crate) fn session_of_run(&self, user: u8, id: &RunId) -> Option<SessionId> {
         self.find_run(user, id).map(|number| self.runs[&number].session)
+    }
+
+    pub(crate) fn source_of_run(&self, number: u64) -> Source {
+        Source::Session(self.runs[&number].session)
     }
 
     /// What of a run's bytes only its terminal event may use.
@@ -171,6 +177,7 @@ impl Model {
             cost: 0,
             ended: None,
             end: None,
+            lingers: false,
         };
         self.runs.insert(number, run);
         self.tally.runs_opened += 1;
@@ -185,7 +192,7 @@ impl Model {
 
     /// The parts that the log keeps something of.
     fn known_parts(&self, number: u64) -> BTreeMap<&str, PartKind> {
-        let stream = &self.streams[&Source::Session(self.runs[&number].session)];
+        let stream = &self.streams[&self.source_of_run(number)];
         let of_run = stream.log.kept().filter(|entry| entry.run == Some(number));
         let said = of_run.filter_map(|entry| match &entry.content {
             Content::Said(said) => Some((said.part.as_str(), said.kind)),
@@ -365,8 +372,8 @@ impl Model {
             } else {
                 let is_said = matches!(content, Content::Said(_));
                 let last = log.head + if is_said { bytes } else { 1 };
-                let (class, run, ended) = (Class::Critical, Some(number), None);
-                log.append(Entry { content, class, at: now, last, run, ended });
+                let (class, run, ended, lingers) = (Class::Critical, Some(number), None, false);
+                log.append(Entry { content, class, at: now, last, run, ended, lingers });
             }
             log.head
         });

@@ -166,7 +166,17 @@ impl Stream {
     /// Lets go what is too old in this millisecond.
     pub(crate) fn expire(&mut self, millis: u64) {
         while self.expires_at().is_some_and(|at| millis_up(at) <= millis) {
-            self.log.drop_oldest();
+            let oldest = self.log.bounded().next().map(|entry| entry.last);
+            oldest.into_iter().for_each(|oldest| self.give_up(oldest));
+        }
+    }
+
+    /// Lets go the entry that ends at an offset. A run may have held up what is behind it.
+    pub(crate) fn give_up(&mut self, last: u64) {
+        let is_of_run = self.log.entry(last).is_some_and(|entry| entry.run.is_some());
+        self.log.lose(last);
+        if is_of_run {
+            self.thin();
         }
     }
 

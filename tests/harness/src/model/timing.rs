@@ -39,6 +39,8 @@ pub(crate) enum Whose {
     Conn(ConnId),
     Session(SessionId),
     Run(u64),
+    /// A run that has ended and lingers.
+    Linger(u64),
     Log(Source),
 }
 
@@ -48,7 +50,7 @@ impl Whose {
         match self {
             Self::Conn(conn) => (0, conn.index()),
             Self::Session(session) => (1, session.index()),
-            Self::Run(_) => (2, 0),
+            Self::Run(_) | Self::Linger(_) => (2, 0),
             Self::Log(_) => (3, 0),
         }
     }
@@ -214,6 +216,8 @@ impl Model {
         for (number, run) in &self.runs {
             let fails = self.run_deadline(run);
             all.extend(fails.map(|(at, _)| (Whose::Run(*number), When::at(at))));
+            let lingers = self.lingers_until(run);
+            all.extend(lingers.map(|at| (Whose::Linger(*number), When::at(at))));
         }
         for (source, stream) in &self.streams {
             let aged = stream.expires_at();

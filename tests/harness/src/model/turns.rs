@@ -130,7 +130,10 @@ impl Model {
 
     /// Once every member has everything, only the history of a stream stays.
     pub(crate) fn thin(&mut self, source: &Source) {
-        self.stream_mut(source).thin();
+        let stream = self.stream_mut(source);
+        stream.thin();
+        let waits = stream.log.waits_for_run(stream.bounds.history);
+        self.marks.hit_if(waits, "a run's linger held up a log");
         self.list_evictable(source);
     }
 
