@@ -300,6 +300,8 @@ pub(crate) fn runs() -> Alphabet {
                     "a run has kept its session",
                     "a run created its session",
                     "a run's end trimmed the log",
+                    "a run's linger held up a log",
+                    "a run's linger trimmed a log",
                     "a text was extended",
                     "an entry behind an open run's was shed",
                     "no event: CallUnderWay",
