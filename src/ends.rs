@@ -4,63 +4,6 @@ use core::fmt;
 
 use crate::time::Timestamp;
 
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RunEnd {
-    /// It has a result.
-    Completed,
-    /// It has none.
-    Failed,
-    /// It was ended before it was complete.
-    Cancelled,
-    /// It waits for a person, whose answer is another run.
-    Interrupted,
-    /// The registry failed it: no event for `run.silence`.
-    Silence,
-    /// The registry failed it: open for `run.max_length`.
-    Length,
-    /// Its session has ended.
-    SessionEnded,
-}
-
-impl RunEnd {
-    /// Every way, in order.
-    pub const ALL: &'static [Self] = &[
-        Self::Completed,
-        Self::Failed,
-        Self::Cancelled,
-        Self::Interrupted,
-        Self::Silence,
-        Self::Length,
-        Self::SessionEnded,
-    ];
-    pub(crate) const COUNT: usize = Self::ALL.len();
-}
-
-impl fmt::Display for RunEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Completed => "it was reported as completed",
-            Self::Failed => "it was reported as failed",
-            Self::Cancelled => "it was reported as cancelled",
-            Self::Interrupted => "it was reported as interrupted",
-            Self::Silence => "the server failed it: no event for run.silence",
-            Self::Length => "the server failed it: open for run.max_length",
-            Self::SessionEnded => "its session has ended",
-        })
-    }
-}
-
-/// How and when a run has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RunEnded {
-    /// How: who decided it, and why.
-    pub how: RunEnd,
-    /// When, by the stamps of the registry.
-    pub at: Timestamp,
-}
-
 macro_rules! ends {
     ($(#[$outer:meta])* $type:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* }) => {
         $(#[$outer])*
@@ -81,7 +24,58 @@ macro_rules! ends {
                 match self { $(Self::$variant => $name,)* }
             }
         }
+
+        /// The stable name.
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
     };
+}
+
+ends! {
+    /// How a run ended.
+    RunEnd {
+        /// It has a result.
+        Completed = "completed",
+        /// It has none.
+        Failed = "failed",
+        /// It was ended before it was complete.
+        Cancelled = "cancelled",
+        /// It waits for a person, whose answer is another run.
+        Interrupted = "interrupted",
+        /// The registry failed it: no event for `run.silence`.
+        Silence = "silence",
+        /// The registry failed it: open for `run.max_length`.
+        Length = "length",
+        /// Its session has ended.
+        SessionEnded = "session_ended",
+    }
+}
+
+impl RunEnd {
+    /// The same for a person.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            Self::Completed => "it was reported as completed",
+            Self::Failed => "it was reported as failed",
+            Self::Cancelled => "it was reported as cancelled",
+            Self::Interrupted => "it was reported as interrupted",
+            Self::Silence => "the server failed it: no event for run.silence",
+            Self::Length => "the server failed it: open for run.max_length",
+            Self::SessionEnded => "its session has ended",
+        }
+    }
+}
+
+/// How and when a run has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RunEnded {
+    /// How: who decided it, and why.
+    pub how: RunEnd,
+    /// When, by the stamps of the registry.
+    pub at: Timestamp,
 }
 
 ends! {

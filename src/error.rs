@@ -15,6 +15,29 @@ impl fmt::Display for UnknownConn {
     }
 }
 
+/// `UnknownConn` becomes the variant of the same name of errors that have one.
+macro_rules! from_unknown_conn {
+    ($($error:ident)*) => {
+        $(impl From<UnknownConn> for $error {
+            fn from(UnknownConn: UnknownConn) -> Self {
+                Self::UnknownConn
+            }
+        })*
+    };
+}
+
+from_unknown_conn!(AcknowledgeError Refused InboundError ReplyError JoinError);
+
+/// The text is none that a handle is shown as: 16 hexadecimal digits, the first eight not all zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidHandle;
+
+impl fmt::Display for InvalidHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no handle: expected 16 hexadecimal digits, the first eight not all zero")
+    }
+}
+
 /// Why an acknowledgement was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -62,7 +85,7 @@ impl fmt::Display for OpenRunError {
             Self::Exists { ended: Some(ended) } => write!(
                 f,
                 "the user has had a run of this name, and its events are still kept: {}",
-                ended.how
+                ended.how.sentence()
             ),
             Self::Runs => {
                 f.write_str("too many runs are open in this session (limits.runs_per_session)")
@@ -117,7 +140,7 @@ impl fmt::Display for RunError {
                 "the user has no such run: it was never opened, or it has ended and nothing of it is kept"
             }
             Self::Ended(ended) => {
-                let how = ended.how;
+                let how = ended.how.sentence();
                 return write!(f, "the run has ended, and nothing follows a terminal event: {how}");
             }
             Self::BadCall => "the name of a tool call has 1 to 128 bytes",
@@ -381,6 +404,7 @@ impl core::error::Error for AcknowledgeError {}
 impl core::error::Error for OpenRunError {}
 impl core::error::Error for RunError {}
 impl core::error::Error for UnknownConn {}
+impl core::error::Error for InvalidHandle {}
 impl core::error::Error for IdError {}
 impl core::error::Error for Refused {}
 impl core::error::Error for InboundError {}

@@ -1,12 +1,14 @@
 //! Who is who: handles that the registry creates, and names that are validated once, at the door.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
+use core::borrow::Borrow;
 use core::fmt;
 use core::num::NonZeroU32;
 use core::str::FromStr;
 
-use crate::error::IdError;
+use crate::error::{IdError, InvalidHandle};
 use crate::text::shown;
 use crate::time::Timestamp;
 
@@ -74,6 +76,25 @@ macro_rules! handle {
             }
         }
 
+        /// The 16 hexadecimal digits of [`to_bits`](Self::to_bits), as a journal shows them.
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:016x}", self.to_bits())
+            }
+        }
+
+        /// Reads what `Display` writes; see [`from_bits`](Self::from_bits).
+        impl FromStr for $name {
+            type Err = InvalidHandle;
+
+            fn from_str(digits: &str) -> Result<Self, InvalidHandle> {
+                // `from_str_radix` alone would take a sign.
+                let is_whole = digits.len() == 16 && digits.bytes().all(|it| it.is_ascii_hexdigit());
+                let bits = is_whole.then(|| u64::from_str_radix(digits, 16).ok()).flatten();
+                bits.and_then(Self::from_bits).ok_or(InvalidHandle)
+            }
+        }
+
         const _: () = assert!(size_of::<Option<$name>>() == 8);
     };
 }
@@ -91,32 +112,42 @@ handle! {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $validate:ident) => {
         $(#[$doc])*
-        ///
-        /// Not empty, at most [`MAX_ID_BYTES`] bytes, no control characters, and none of the
-        /// placeholders that client code produces by accident (`undefined`, `null`, `none`, `nan`,
-        /// `default`, `placeholder`, `registry`, in any case of letters). `Debug` shows the length
-        /// and no more than four characters: names are personal data. Those that are hidden it shows
-        /// as [`shown`] does.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name($inner);
 
         impl $name {
-            /// Validates a name.
+            /// Validates a text that becomes one.
             ///
             /// # Errors
             /// [`IdError`] says which rule it broke.
             pub fn new(name: impl AsRef<str>) -> Result<Self, IdError> {
-                let name = name.as_ref();
-                validate(name)?;
-                Ok(Self(name.into()))
+                Self::try_from(name.as_ref())
             }
 
-            /// The name as it was given.
+            /// The text as it was given.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = IdError;
+
+            fn try_from(name: &str) -> Result<Self, IdError> {
+                $validate(name)?;
+                Ok(Self(name.into()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(name: String) -> Result<Self, IdError> {
+                $validate(&name)?;
+                Ok(Self(name.into()))
             }
         }
 
@@ -124,7 +155,7 @@ macro_rules! name {
             type Err = IdError;
 
             fn from_str(name: &str) -> Result<Self, IdError> {
-                Self::new(name)
+                Self::try_from(name)
             }
         }
 
@@ -132,6 +163,49 @@ macro_rules! name {
             fn as_ref(&self) -> &str {
                 &self.0
             }
+        }
+
+        /// Its hash and its order are those of its text, so that maps find it by a `&str`.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, text: &str) -> bool {
+                *self.0 == *text
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, text: &&str) -> bool {
+                *self.0 == **text
+            }
+        }
+
+        /// Whole, and on one line: hidden characters are shown as [`shown`] does. The text itself is
+        /// [`as_str`](Self::as_str).
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                shown(&self.0).fmt(f)
+            }
+        }
+    };
+}
+
+/// A name of who is who: its `Debug` shows its length and no more than four characters.
+macro_rules! personal {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $validate:ident) => {
+        name! {
+            $(#[$doc])*
+            ///
+            /// Not empty, at most [`MAX_ID_BYTES`] bytes, no control characters, and none of the
+            /// placeholders that client code produces by accident (`undefined`, `null`, `none`, `nan`,
+            /// `default`, `placeholder`, `registry`, in any case of letters). `Debug` shows the length
+            /// and no more than four characters: names are personal data. Those that are hidden it
+            /// shows as [`shown`] does.
+            $name($inner), $validate
         }
 
         impl fmt::Debug for $name {
@@ -147,33 +221,49 @@ macro_rules! name {
     };
 }
 
-name! {
+personal! {
     /// A user, as the shell's authenticator names them.
-    UserId(Box<str>)
+    UserId(Box<str>), validate
 }
 
-name! {
+personal! {
     /// A thread: what keeps two conversations of one user apart.
-    ThreadId(Box<str>)
+    ThreadId(Box<str>), validate
 }
 
-name! {
+personal! {
     /// An agent run: unique among its user's.
-    RunId(Box<str>)
+    RunId(Box<str>), validate
+}
+
+personal! {
+    /// A room: a group across users. Clones share the name.
+    RoomId(Arc<str>), validate
 }
 
 name! {
-    /// A room: a group across users. Clones share the name.
-    RoomId(Arc<str>)
+    /// What a [`Class::Latest`](crate::Class::Latest) message is the latest of, within its stream: at
+    /// most [`MAX_ID_BYTES`] bytes, and not empty. Clones share the text.
+    Key(Arc<str>), validate_length
+}
+
+/// Shows the length only.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({} bytes)", self.0.len())
+    }
+}
+
+const fn validate_length(text: &str) -> Result<(), IdError> {
+    match text.len() {
+        0 => Err(IdError::Empty),
+        1..=MAX_ID_BYTES => Ok(()),
+        bytes => Err(IdError::TooLong { bytes }),
+    }
 }
 
 fn validate(name: &str) -> Result<(), IdError> {
-    if name.is_empty() {
-        return Err(IdError::Empty);
-    }
-    if name.len() > MAX_ID_BYTES {
-        return Err(IdError::TooLong { bytes: name.len() });
-    }
+    validate_length(name)?;
     if name.chars().any(char::is_control) {
         return Err(IdError::ControlCharacter);
     }
@@ -275,8 +365,10 @@ impl fmt::Debug for Principal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::collections::BTreeMap;
     use alloc::format;
-    use alloc::string::String;
+    use alloc::string::ToString;
+    use std::collections::HashSet;
 
     #[test]
     fn names_are_validated_once() {
@@ -310,5 +402,35 @@ mod tests {
         assert_eq!(ConnId::from_bits(conn.to_bits()), Some(conn));
         assert_eq!(ConnId::from_bits(u64::from(u32::MAX)), None);
         assert_eq!(format!("{conn:?}"), "conn 7#3");
+    }
+
+    #[test]
+    fn a_handle_is_shown_as_sixteen_digits_and_read_back() {
+        let session = SessionId::new(7, NonZeroU32::new(0xab).unwrap());
+        assert_eq!(session.to_string(), "000000ab00000007");
+        assert_eq!("000000ab00000007".parse(), Ok(session));
+        for text in ["", "ab00000007", "+00000ab00000007", "0000000000000007", "000000ab0000000é"]
+        {
+            assert_eq!(text.parse::<SessionId>(), Err(InvalidHandle), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_as_its_text_is() {
+        let room: RoomId = "lobby".parse().unwrap();
+        assert!(room == "lobby" && room == *"lobby" && room != "Lobby");
+        assert_eq!(RoomId::try_from(String::from("lobby")), Ok(room.clone()));
+        assert_eq!(RoomId::try_from(""), Err(IdError::Empty));
+        let hashed: HashSet<_> = [room.clone()].into_iter().collect();
+        assert!(hashed.contains("lobby") && !hashed.contains("hall"));
+        let ordered = BTreeMap::from([(room, 1)]);
+        assert_eq!(ordered.get("lobby"), Some(&1));
+    }
+
+    #[test]
+    fn a_name_is_shown_whole_and_on_one_line() {
+        assert_eq!(UserId::new("alice@example").unwrap().to_string(), "alice@example");
+        assert_eq!(RunId::new("a\u{2028}\u{202e}b").unwrap().to_string(), "a\\u{2028}\\u{202e}b");
+        assert_eq!(Key::new("a\nb").unwrap().to_string(), "a\\nb");
     }
 }

@@ -5,9 +5,10 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::action::{CloseReason, Message, Position};
+use crate::action::{CloseReason, Position};
 use crate::config::Config;
 use crate::id::{ConnId, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
+use crate::message::Message;
 use crate::run::RunEvent;
 use crate::time::Timestamp;
 use crate::waiting::Source;

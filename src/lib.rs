@@ -296,6 +296,7 @@ mod error;
 mod id;
 mod input;
 mod log;
+mod message;
 mod profile;
 mod random;
 mod registry;
@@ -311,18 +312,19 @@ mod time;
 mod waiting;
 
 pub use action::{
-    Action, Body, Class, CloseReason, Ended, Key, MESSAGE_OVERHEAD, Message, Position, Retry,
-    RunFact, RunText, StreamRef,
+    Action, Body, CloseReason, Ended, MESSAGE_OVERHEAD, Position, Retry, RunFact, RunText,
+    StreamRef,
 };
 pub use bound::MemoryBreakdown;
 pub use config::{Config, ConfigBuilder, ConfigError, ConfigKey, ConfigKind, ConfigValue, OverCap};
 pub use ends::{RoomEnd, RunEnd, RunEnded, SessionEnd};
 pub use error::{
-    AcknowledgeError, IdError, InboundError, JoinError, OpenRunError, Refused, ReplyError,
-    RunError, UnknownConn, Violation,
+    AcknowledgeError, IdError, InboundError, InvalidHandle, JoinError, OpenRunError, Refused,
+    ReplyError, RunError, UnknownConn, Violation,
 };
-pub use id::{ConnId, MAX_ID_BYTES, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
+pub use id::{ConnId, Key, MAX_ID_BYTES, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
 pub use input::{Inbound, Input, Resume, Target, Who};
+pub use message::{Class, Message};
 pub use profile::Profile;
 pub use registry::{
     CallExplanation, Closed, CursorExplanation, Explanation, Registry, RoomExplanation,

@@ -16,7 +16,8 @@ use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use crate::action::{Key, Message};
+use crate::id::Key;
+use crate::message::Message;
 use crate::store::{KEPT, Steps, hash_unordered, shrunk};
 use crate::time::Timestamp;
 

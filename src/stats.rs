@@ -1,5 +1,6 @@
 //! What can be read: counters, the outcome of a send, notices. Reading changes nothing.
 
+use core::fmt;
 use core::time::Duration;
 
 use smallvec::SmallVec;
@@ -106,6 +107,27 @@ pub enum ConnState {
     Closing,
     /// Ended; its `Cleanup` waits to be polled.
     Gone,
+}
+
+impl ConnState {
+    /// A stable name in `snake_case`, for logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Open => "open",
+            Self::Suspect => "suspect",
+            Self::Closing => "closing",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// The stable name.
+impl fmt::Display for ConnState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// Whether a connection's input may go on.

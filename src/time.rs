@@ -1,7 +1,7 @@
 //! Time as an argument: [`Timestamp`], and [`Clock`] for programs that have an operating system.
 
 use core::fmt;
-use core::ops::{Add, AddAssign};
+use core::ops::{Add, AddAssign, Sub, SubAssign};
 use core::time::Duration;
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
@@ -59,7 +59,8 @@ impl Timestamp {
     }
 
     /// The instant `duration` earlier, [`Timestamp::ZERO`] at least.
-    pub(crate) const fn saturating_sub(self, duration: Duration) -> Self {
+    #[must_use]
+    pub const fn saturating_sub(self, duration: Duration) -> Self {
         let nanos = duration.as_nanos();
         if nanos > self.0 as u128 {
             return Self::ZERO;
@@ -134,6 +135,31 @@ impl AddAssign<Duration> for Timestamp {
     }
 }
 
+/// The same as [`Timestamp::saturating_sub`].
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        self.saturating_sub(duration)
+    }
+}
+
+/// The same as [`Timestamp::saturating_sub`].
+impl SubAssign<Duration> for Timestamp {
+    fn sub_assign(&mut self, duration: Duration) {
+        *self = self.saturating_sub(duration);
+    }
+}
+
+/// The same as [`Timestamp::saturating_since`].
+impl Sub for Timestamp {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        self.saturating_since(earlier)
+    }
+}
+
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", Duration::from_nanos(self.0))
@@ -156,13 +182,34 @@ impl Clock {
     #[must_use]
     #[allow(clippy::new_without_default)] // A `Default` that reads the clock would surprise.
     pub fn new() -> Self {
-        Self { epoch: std::time::Instant::now() }
+        std::time::Instant::now().into()
     }
 
     /// What the clock shows.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        Timestamp::ZERO + self.epoch.elapsed()
+        self.timestamp(std::time::Instant::now())
+    }
+
+    /// What the clock showed, or will show, at an instant; [`Timestamp::ZERO`] before its epoch.
+    #[must_use]
+    pub fn timestamp(&self, at: std::time::Instant) -> Timestamp {
+        Timestamp::ZERO + at.saturating_duration_since(self.epoch)
+    }
+
+    /// The instant at which the clock shows this stamp: for a timer of the operating system or of an
+    /// asynchronous runtime. `None`: it is later than an `Instant` can be.
+    #[must_use]
+    pub fn instant(&self, at: Timestamp) -> Option<std::time::Instant> {
+        self.epoch.checked_add(at - Timestamp::ZERO)
+    }
+}
+
+/// A clock that shows zero at that instant.
+#[cfg(feature = "std")]
+impl From<std::time::Instant> for Clock {
+    fn from(epoch: std::time::Instant) -> Self {
+        Self { epoch }
     }
 }
 
@@ -176,6 +223,25 @@ mod tests {
         assert_eq!(Timestamp::ZERO + Duration::MAX, Timestamp::MAX);
         assert_eq!(Timestamp::ZERO.saturating_since(Timestamp::MAX), Duration::ZERO);
         assert_eq!(Timestamp::from_secs(u64::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::from_secs(1) - Duration::MAX, Timestamp::ZERO);
+        assert_eq!(Timestamp::from_secs(3) - Timestamp::from_secs(1), Duration::from_secs(2));
+        assert_eq!(Timestamp::ZERO - Timestamp::MAX, Duration::ZERO);
+        let mut at = Timestamp::from_secs(3);
+        at += Duration::from_secs(4);
+        at -= Duration::from_secs(6);
+        assert_eq!(at, Timestamp::from_secs(1));
+    }
+
+    #[cfg(feature = "std")]
+    #[test]
+    fn a_clock_turns_instants_into_stamps_and_back() {
+        let epoch = std::time::Instant::now();
+        let clock = Clock::from(epoch);
+        let later = epoch + Duration::from_millis(1_500);
+        assert_eq!(clock.timestamp(later), Timestamp::from_millis(1_500));
+        assert_eq!(clock.instant(Timestamp::from_millis(1_500)), Some(later));
+        assert_eq!(clock.instant(Timestamp::ZERO), Some(epoch));
+        assert!(clock.now() <= clock.timestamp(std::time::Instant::now()));
     }
 
     #[test]

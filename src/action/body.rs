@@ -4,8 +4,9 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use super::{MESSAGE_OVERHEAD, Message};
+use super::MESSAGE_OVERHEAD;
 use crate::id::RunId;
+use crate::message::Message;
 use crate::run::{Part, RunEventKind, RunFailure};
 use crate::time::Timestamp;
 

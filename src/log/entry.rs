@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::action::{MESSAGE_OVERHEAD, Message};
+use crate::action::MESSAGE_OVERHEAD;
 use crate::id::{ConnId, MAX_ID_BYTES};
+use crate::message::Message;
 use crate::store::key;
 use crate::time::Timestamp;
 

@@ -8,8 +8,9 @@ use core::num::NonZeroU32;
 use bytes::Bytes;
 
 use super::*;
-use crate::action::{Class, Key};
 use crate::id::ConnId;
+use crate::id::Key;
+use crate::message::Class;
 use crate::store::SlotKey as _;
 
 const READER: ConnId = ConnId::new(1, NonZeroU32::MIN);

@@ -150,7 +150,7 @@ impl Registry {
     ) -> Result<Admitted, Refused> {
         let resume = resume.map(|resume| self.before_character(&who, resume));
         self.enter(now, Input::Connect { conn, who: &who, resume: resume.as_ref() });
-        let slot = self.conns.resolve(conn).ok_or(Refused::UnknownConn)?;
+        let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
         match self.conns.hot(slot).state {
             State::Pending => {}
             State::Open | State::Closing => return Err(Refused::NotPending),

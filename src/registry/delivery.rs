@@ -1,12 +1,13 @@
 //! What the application wants delivered, and to whom: send, reply, join, leave.
 
-use crate::action::{Message, Position};
+use crate::action::Position;
 use crate::conn::{ConnKey, Membership, State, TableWalk};
 use crate::ends::RoomEnd;
 use crate::error::{AcknowledgeError, JoinError, ReplyError, UnknownConn};
 use crate::id::{ConnId, RoomId};
 use crate::input::{Input, Target};
 use crate::log::{Late, Log, Reader};
+use crate::message::Message;
 use crate::room::RoomKey;
 use crate::stats::{Delivery, Joined, Notice, Recovered, Stored};
 use crate::stream::{FanOut, Owner, Stream, StreamKey};
@@ -91,7 +92,7 @@ impl Registry {
     }
 
     fn enqueue_direct(&mut self, conn: ConnId, message: Message) -> Result<(), ReplyError> {
-        let slot = self.conns.resolve(conn).ok_or(ReplyError::UnknownConn)?;
+        let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
         let (hot, cold) = self.conns.both_mut(slot);
         let reachable = match hot.state {
             State::Open => true,
@@ -244,7 +245,7 @@ impl Registry {
         since: Option<Position>,
     ) -> Result<Joined, JoinError> {
         self.enter(now, Input::Join { conn, room, since });
-        let slot = self.open_slot(conn).ok_or(JoinError::UnknownConn)?;
+        let slot = self.open_slot(conn).ok_or(UnknownConn)?;
         let known = self.rooms.find(room);
         if let Some(key) = known.map(|room| self.rooms.get(room).stream)
             && let Some(membership) = self.conns.membership(slot, key)
@@ -307,7 +308,7 @@ impl Registry {
         offset: u64,
     ) -> Result<(), AcknowledgeError> {
         self.enter(now, Input::Acknowledge { conn, room, offset });
-        let slot = self.open_slot(conn).ok_or(AcknowledgeError::UnknownConn)?;
+        let slot = self.open_slot(conn).ok_or(UnknownConn)?;
         let key = match room {
             None => self.sessions.get(self.conns.session(slot)).stream,
             Some(room) => {

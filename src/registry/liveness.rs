@@ -34,7 +34,7 @@ impl Registry {
         inbound: Inbound,
     ) -> Result<Flow, InboundError> {
         self.enter(now, Input::Message { conn, inbound });
-        let slot = self.conns.resolve(conn).ok_or(InboundError::UnknownConn)?;
+        let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
         let hot = self.conns.hot_mut(slot);
         let open = match hot.state {
             State::Pending => false,

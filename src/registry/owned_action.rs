@@ -4,10 +4,9 @@ use alloc::boxed::Box;
 
 use bytes::Bytes;
 
-use crate::action::{
-    Action, Body, CloseReason, Ended, Message, Position, RunFact, RunText, StreamRef,
-};
+use crate::action::{Action, Body, CloseReason, Ended, Position, RunFact, RunText, StreamRef};
 use crate::id::{ConnId, RoomId, RunId, SessionId};
+use crate::message::Message;
 use crate::run::{Part, PartKind, RunEventKind, RunFailure};
 use crate::time::Timestamp;
 

@@ -3,9 +3,10 @@
 use core::ops::Range;
 use core::time::Duration;
 
-use crate::action::{Action, Body, Message, StreamRef};
+use crate::action::{Action, Body, StreamRef};
 use crate::id::ConnId;
 use crate::log::{Content, Entry};
+use crate::message::Message;
 use crate::stats::Notice;
 use crate::stream::{Owner, StreamKey};
 use crate::time::Timestamp;

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
-use crate::action::{Body, CloseReason, Message, Position};
+use crate::action::{Body, CloseReason, Position};
 use crate::error::{OpenRunError, RunError};
 use crate::id::{ConnId, RunId, SessionId, ThreadId, UserId};
 use crate::input::{Input, Target};
+use crate::message::Message;
 use crate::run::RunEvent;
 use crate::stats::{Delivery, OpenedRun};
 use crate::time::Timestamp;

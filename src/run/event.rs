@@ -1,5 +1,6 @@
 //! What happens in a run: what an application reports, and how it stands in a log.
 
+use core::fmt;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -44,10 +45,33 @@ impl RunEventKind {
         Self::Interrupted,
     ];
 
+    /// A stable name in `snake_case`, for logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Thinking => "thinking",
+            Self::ToolExecuting => "tool_executing",
+            Self::ToolCompleted => "tool_completed",
+            Self::Progress => "progress",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
     /// Whether nothing follows it in its run.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Interrupted)
+    }
+}
+
+/// The stable name.
+impl fmt::Display for RunEventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -59,6 +83,24 @@ pub enum RunFailure {
     Silence,
     /// Open for `run.max_length`.
     Length,
+}
+
+impl RunFailure {
+    /// A stable name in `snake_case`, for logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Silence => "silence",
+            Self::Length => "length",
+        }
+    }
+}
+
+/// The stable name.
+impl fmt::Display for RunFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// What an application reports of a run. Payloads are opaque.

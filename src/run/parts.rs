@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use core::fmt;
 
 use smallvec::SmallVec;
 
@@ -66,6 +67,13 @@ impl PartKind {
             Self::Reasoning => "reasoning",
             Self::ToolArguments => "tool_arguments",
         }
+    }
+}
+
+/// The stable name.
+impl fmt::Display for PartKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -1,8 +1,8 @@
 //! Handles of connections that have ended, or that never were.
 
 use headcount::{
-    CloseReason, ConnId, ConnState, Inbound, InboundError, JoinError, Message, Refused, ReplyError,
-    Target, UnknownConn,
+    AcknowledgeError, CloseReason, ConnId, ConnState, Inbound, InboundError, JoinError, Message,
+    Refused, ReplyError, Target, Timestamp, UnknownConn,
 };
 
 use crate::support::{LIFE, World, room, user, who};
@@ -83,4 +83,22 @@ fn a_handle_that_never_was_is_as_dead_as_any_other() {
     world.tell_room("nowhere", "hello");
     assert!(world.delivery.nobody());
     assert_eq!(world.close(Target::Room(&room("nowhere")), CloseReason::Application), 0);
+}
+
+#[test]
+fn a_dead_handle_is_one_error_for_a_caller_that_asks_no_more() {
+    fn serve(world: &mut World, conn: ConnId) -> Result<(), ReplyError> {
+        world.registry.reply(world.now, conn, "welcome".into())?;
+        world.registry.refresh(world.now, conn, Some(Timestamp::MAX))?;
+        Ok(())
+    }
+    let mut world = World::new();
+    let alice = world.open("alice", "main");
+    assert_eq!(serve(&mut world, alice), Ok(()));
+    world.hang_up(alice);
+    assert_eq!(serve(&mut world, alice), Err(UnknownConn.into()));
+    assert_eq!(AcknowledgeError::from(UnknownConn), AcknowledgeError::UnknownConn);
+    assert_eq!(InboundError::from(UnknownConn), InboundError::UnknownConn);
+    assert_eq!(JoinError::from(UnknownConn), JoinError::UnknownConn);
+    assert_eq!(Refused::from(UnknownConn), Refused::UnknownConn);
 }

@@ -28,11 +28,11 @@ impl Polled {
                     Body::Message(_) => String::new(),
                     Body::Run(fact) => match fact.failure {
                         Some(failure) => {
-                            format!("{} {:?} {failure:?} ", fact.run.as_str(), fact.kind)
+                            format!("{} {:?} {failure:?} ", fact.run, fact.kind)
                         }
-                        None => format!("{} {:?} ", fact.run.as_str(), fact.kind),
+                        None => format!("{} {:?} ", fact.run, fact.kind),
                     },
-                    Body::Text(text) => format!("{} says ", text.run.as_str()),
+                    Body::Text(text) => format!("{} says ", text.run),
                 };
                 (to.to_vec(), format!("{}{said}{text}", prefix(stream, ": ")))
             }

@@ -1,10 +1,12 @@
 //! Names and handles, held to what the documentation of them says.
 
+use std::borrow::Borrow;
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use headcount::{
-    ConnId, IdError, Key, MAX_ID_BYTES, Principal, RoomId, RunId, SessionId, ThreadId, UserId,
+    ConnId, IdError, InvalidHandle, Key, MAX_ID_BYTES, Principal, RoomId, RunId, SessionId,
+    ThreadId, UserId, shown,
 };
 
 /// The rules, written down once more from the documentation and without its code.
@@ -80,15 +82,18 @@ fn name_of_any_kind(text: &str) {
 
 fn name<T>(kind: &str, text: &str, made: Result<T, IdError>, back: fn(&T) -> &str)
 where
-    T: FromStr<Err = IdError> + AsRef<str> + Debug + PartialEq + Clone,
+    T: FromStr<Err = IdError> + TryFrom<String, Error = IdError>,
+    T: AsRef<str> + Borrow<str> + PartialEq<str> + Debug + Display + PartialEq + Clone,
 {
     let rules = Rules(text);
     assert_eq!(text.parse::<T>(), made, "one way in is as good as the other");
+    assert_eq!(T::try_from(text.to_owned()), made, "and so is the third");
     match made {
         Ok(id) => {
             assert!(rules.allow_a_name(), "{kind} accepts {text:?}");
-            assert_eq!((back(&id), id.as_ref()), (text, text));
-            assert_eq!(id.clone(), id);
+            assert_eq!((back(&id), id.as_ref(), id.borrow()), (text, text, text));
+            assert!(id.clone() == id && id == *text);
+            assert_eq!(id.to_string(), shown(text).to_string());
             shows_a_beginning(kind, text, &format!("{id:?}"));
         }
         Err(error) => {
@@ -147,11 +152,16 @@ pub(crate) fn handles(bits: u64) {
     handle(bits, SessionId::from_bits(bits), SessionId::to_bits, SessionId::index);
 }
 
-fn handle<T: Debug + Copy>(bits: u64, made: Option<T>, back: fn(T) -> u64, index: fn(T) -> usize) {
+fn handle<T>(bits: u64, made: Option<T>, back: fn(T) -> u64, index: fn(T) -> usize)
+where
+    T: FromStr<Err = InvalidHandle> + Debug + Display + Copy + PartialEq,
+{
+    assert_eq!(format!("{bits:016x}").parse::<T>().ok(), made);
     let (serial, slot) = (bits >> 32, bits & 0xffff_ffff);
     let Some(handle) = made else { return assert_eq!(serial, 0, "{bits:#x} is no handle") };
     assert_ne!(serial, 0, "{bits:#x} is a handle");
     assert_eq!((back(handle), index(handle) as u64), (bits, slot));
+    assert_eq!(handle.to_string(), format!("{bits:016x}"));
     assert!(format!("{handle:?}").ends_with(&format!(" {slot}#{serial}")));
 }
 

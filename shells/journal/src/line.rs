@@ -6,7 +6,7 @@ use core::fmt::{self, Display, Formatter, Write as _};
 
 use headcount::{
     Action, Body, Class, ConnId, Ended, Inbound, Message, Part, Position, Principal, Resume,
-    RunEventKind, SessionId, Source, StreamRef, shown,
+    RunEventKind, Source, StreamRef, shown,
 };
 
 use super::input::{OwnedInput, Recipient};
@@ -43,7 +43,7 @@ impl<'a, 'b> Line<'a, 'b> {
                 message.is_text()
             }
             Body::Run(fact) => {
-                write!(f, " run {} {}", fact.run.as_str(), kind_name(Some(fact.kind)))?;
+                write!(f, " run {} {}", fact.run, fact.kind)?;
                 if let Some(failure) = fact.failure {
                     write!(f, " {failure:?}")?;
                 }
@@ -51,7 +51,7 @@ impl<'a, 'b> Line<'a, 'b> {
                 false
             }
             Body::Text(text) => {
-                let (run, bytes) = (text.run.as_str(), text.text.len());
+                let (run, bytes) = (text.run, text.text.len());
                 write!(f, " run {run} text{} by {} {bytes}", OfPart(text.part), text.agent)?;
                 true
             }
@@ -96,20 +96,20 @@ impl Display for Raw<'_, Line<'_, '_>> {
                 self.0.body(f, body)
             }
             Action::Gap { conn, stream, from, to } => {
-                write!(f, "gap {}{} {from}..={to}", Handle(*conn), Stream(stream))
+                write!(f, "gap {conn}{} {from}..={to}", Stream(stream))
             }
-            Action::Ping { conn } => write!(f, "ping {}", Handle(*conn)),
+            Action::Ping { conn } => write!(f, "ping {conn}"),
             Action::Draining { to, within } => {
                 write!(f, "draining {} {:?}..{:?}", Handles(to), within.start, within.end)
             }
             Action::Close { conn, reason } => {
-                write!(f, "close {} {} {}", Handle(*conn), reason.code(), reason.name())
+                write!(f, "close {conn} {} {reason}", reason.code())
             }
             Action::Cleanup { what: Ended::Conn(conn), reason } => {
-                write!(f, "cleanup {} {}", Handle(*conn), reason.name())
+                write!(f, "cleanup {conn} {reason}")
             }
             Action::Cleanup { what: Ended::Session(session), reason } => {
-                write!(f, "cleanup session {} {}", Session(*session), reason.name())
+                write!(f, "cleanup session {session} {reason}")
             }
         }
     }
@@ -131,54 +131,50 @@ impl Display for Raw<'_, OwnedInput> {
                 let pseudonym = source.and_then(Source::opaque_number);
                 pseudonym.map_or(Ok(()), |source| write!(f, " from {source:016x}"))
             }
-            OwnedInput::Upgraded { conn } => write!(f, "upgraded {}", Handle(*conn)),
+            OwnedInput::Upgraded { conn } => write!(f, "upgraded {conn}"),
             OwnedInput::Connect { conn, who, resume } => {
-                write!(f, "connect {} {}", Handle(*conn), Newcomer(who, resume.as_ref()))
+                write!(f, "connect {conn} {}", Newcomer(who, resume.as_ref()))
             }
             OwnedInput::Admit { who, resume } => {
                 write!(f, "admit {}", Newcomer(who, resume.as_ref()))
             }
             OwnedInput::Message { conn, inbound } => match inbound {
-                Inbound::Data { bytes } => write!(f, "message {} data {bytes}", Handle(*conn)),
+                Inbound::Data { bytes } => write!(f, "message {conn} data {bytes}"),
                 Inbound::Bytes { bytes, partial } => {
                     let rest = if *partial { " partial" } else { "" };
-                    write!(f, "message {} bytes {bytes}{rest}", Handle(*conn))
+                    write!(f, "message {conn} bytes {bytes}{rest}")
                 }
-                Inbound::Fragment => write!(f, "message {} fragment", Handle(*conn)),
-                Inbound::Ping => write!(f, "message {} ping", Handle(*conn)),
-                Inbound::Pong => write!(f, "message {} pong", Handle(*conn)),
+                Inbound::Fragment => write!(f, "message {conn} fragment"),
+                Inbound::Ping => write!(f, "message {conn} ping"),
+                Inbound::Pong => write!(f, "message {conn} pong"),
             },
-            OwnedInput::Flushed { conn, total } => write!(f, "flushed {} {total}", Handle(*conn)),
-            OwnedInput::Disconnect { conn } => write!(f, "disconnect {}", Handle(*conn)),
+            OwnedInput::Flushed { conn, total } => write!(f, "flushed {conn} {total}"),
+            OwnedInput::Disconnect { conn } => write!(f, "disconnect {conn}"),
             OwnedInput::Tick => f.write_str("tick"),
             OwnedInput::Send { to, message } => write!(f, "send to {to} {}", Sent(message)),
             OwnedInput::Reply { conn, message } => {
-                write!(f, "reply to {} {}", Handle(*conn), Sent(message))
+                write!(f, "reply to {conn} {}", Sent(message))
             }
             OwnedInput::Join { conn, room, since } => {
-                write!(f, "join {} room {}", Handle(*conn), room.as_str())?;
+                write!(f, "join {conn} room {room}")?;
                 since.map_or(Ok(()), |position| write!(f, " since {}", At(&position)))
             }
             OwnedInput::Leave { conn, room } => {
-                write!(f, "leave {} room {}", Handle(*conn), room.as_str())
+                write!(f, "leave {conn} room {room}")
             }
             OwnedInput::Acknowledge { conn, room, offset } => {
-                write!(f, "acknowledge {}", Handle(*conn))?;
+                write!(f, "acknowledge {conn}")?;
                 if let Some(room) = room {
-                    write!(f, " room {}", room.as_str())?;
+                    write!(f, " room {room}")?;
                 }
                 write!(f, " {offset}")
             }
             OwnedInput::OpenRun { user, thread, run, agent, payload } => write!(
                 f,
-                "open_run user {} thread {} run {} by {agent} {}",
-                user.as_str(),
-                thread.as_str(),
-                run.as_str(),
+                "open_run user {user} thread {thread} run {run} by {agent} {}",
                 payload.len()
             ),
             OwnedInput::RunEvent { user, run, event } => {
-                let (user, run) = (user.as_str(), run.as_str());
                 write!(f, "run_event user {user} run {run} {}", kind_name(event.kind()))?;
                 if let Some(part) = event.part() {
                     write!(f, "{}", OfPart(part))?;
@@ -192,15 +188,15 @@ impl Display for Raw<'_, OwnedInput> {
                 write!(f, " {}", event.payload().len())
             }
             OwnedInput::Close { to, reason } => {
-                write!(f, "close {to} {} {}", reason.code(), reason.name())
+                write!(f, "close {to} {} {reason}", reason.code())
             }
             OwnedInput::Refresh { conn, expires_at: Some(at) } => {
-                write!(f, "refresh {} expires {at:?}", Handle(*conn))
+                write!(f, "refresh {conn} expires {at:?}")
             }
             OwnedInput::Refresh { conn, expires_at: None } => {
-                write!(f, "refresh {}", Handle(*conn))
+                write!(f, "refresh {conn}")
             }
-            OwnedInput::Revoke { user } => write!(f, "revoke user {}", user.as_str()),
+            OwnedInput::Revoke { user } => write!(f, "revoke user {user}"),
             OwnedInput::Drain { deadline: Some(deadline) } => write!(f, "drain {deadline:?}"),
             OwnedInput::Drain { deadline: None } => f.write_str("drain"),
             OwnedInput::CancelDrain => f.write_str("cancel_drain"),
@@ -215,28 +211,17 @@ impl Display for Raw<'_, OwnedInput> {
 impl Display for Recipient {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Conn(conn) => Handle(*conn).fmt(f),
-            Self::Session(session) => write!(f, "session {}", Session(*session)),
-            Self::User(user) => write!(f, "user {}", user.as_str()),
-            Self::Room(room) => write!(f, "room {}", room.as_str()),
+            Self::Conn(conn) => conn.fmt(f),
+            Self::Session(session) => write!(f, "session {session}"),
+            Self::User(user) => write!(f, "user {user}"),
+            Self::Room(room) => write!(f, "room {room}"),
             Self::Everyone => f.write_str("everyone"),
         }
     }
 }
 
-const fn kind_name(kind: Option<RunEventKind>) -> &'static str {
-    match kind {
-        None => "text",
-        Some(RunEventKind::Started) => "started",
-        Some(RunEventKind::Thinking) => "thinking",
-        Some(RunEventKind::ToolExecuting) => "tool_executing",
-        Some(RunEventKind::ToolCompleted) => "tool_completed",
-        Some(RunEventKind::Progress) => "progress",
-        Some(RunEventKind::Completed) => "completed",
-        Some(RunEventKind::Failed) => "failed",
-        Some(RunEventKind::Cancelled) => "cancelled",
-        Some(RunEventKind::Interrupted) => "interrupted",
-    }
+fn kind_name(kind: Option<RunEventKind>) -> &'static str {
+    kind.map_or("text", RunEventKind::name)
 }
 
 struct Newcomer<'a>(&'a Principal, Option<&'a Resume>);
@@ -244,7 +229,7 @@ struct Newcomer<'a>(&'a Principal, Option<&'a Resume>);
 impl Display for Newcomer<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(who, resume) = *self;
-        write!(f, "user {} thread {}", who.user().as_str(), who.thread().as_str())?;
+        write!(f, "user {} thread {}", who.user(), who.thread())?;
         if let Some(label) = who.label() {
             write!(f, " label {label:?}")?;
         }
@@ -258,23 +243,7 @@ impl Display for Newcomer<'_> {
             write!(f, " since {}", At(&position))?;
         }
         let previous = resume.and_then(|resume| resume.previous);
-        previous.map_or(Ok(()), |conn| write!(f, " previous {}", Handle(conn)))
-    }
-}
-
-struct Handle(ConnId);
-
-impl Display for Handle {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0.to_bits())
-    }
-}
-
-struct Session(SessionId);
-
-impl Display for Session {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0.to_bits())
+        previous.map_or(Ok(()), |conn| write!(f, " previous {conn}"))
     }
 }
 
@@ -283,7 +252,7 @@ struct Handles<'a>(&'a [ConnId]);
 impl Display for Handles<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (number, conn) in self.0.iter().enumerate() {
-            write!(f, "{}{}", if number > 0 { "," } else { "" }, Handle(*conn))?;
+            write!(f, "{}{conn}", if number > 0 { "," } else { "" })?;
         }
         Ok(())
     }
@@ -294,8 +263,8 @@ struct Stream<'a, 'b>(&'a StreamRef<'b>);
 impl Display for Stream<'_, '_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
-            StreamRef::Session(session) => write!(f, " session {}", Session(*session)),
-            StreamRef::Room(room) => write!(f, " room {}", room.as_str()),
+            StreamRef::Session(session) => write!(f, " session {session}"),
+            StreamRef::Room(room) => write!(f, " room {room}"),
             StreamRef::Direct => f.write_str(" direct"),
             StreamRef::Everyone => f.write_str(" everyone"),
         }
@@ -308,7 +277,7 @@ struct OfPart<'a>(Part<'a>);
 impl Display for OfPart<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Part { id, kind } = self.0;
-        if self.0 == Part::TEXT { Ok(()) } else { write!(f, " of {} {id}", kind.name()) }
+        if self.0 == Part::TEXT { Ok(()) } else { write!(f, " of {kind} {id}") }
     }
 }
 
@@ -329,8 +298,8 @@ impl Display for Sent<'_> {
         match self.0.class_ref() {
             Class::Critical => {}
             Class::Droppable => f.write_str(" droppable")?,
-            Class::Latest(key) => write!(f, " latest {}", key.as_str())?,
+            Class::Latest(key) => write!(f, " latest {key}")?,
         }
-        self.0.excluded().map_or(Ok(()), |conn| write!(f, " except {}", Handle(conn)))
+        self.0.excluded().map_or(Ok(()), |conn| write!(f, " except {conn}"))
     }
 }

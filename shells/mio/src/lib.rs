@@ -45,7 +45,7 @@
 //!
 //!     fn message(&mut self, context: &mut Context<'_>, conn: ConnId, said: Payload<'_>) -> Outcome {
 //!         if let (Payload::Text(text), Some(who)) = (said, context.registry.who(conn)) {
-//!             let message = Message::text(format!("{}: {text}", who.user.as_str())).except(conn);
+//!             let message = Message::from(format!("{}: {text}", who.user)).except(conn);
 //!             let _ = context.registry.send(context.now, Target::Room(&self.room), message);
 //!         }
 //!         Outcome::Done

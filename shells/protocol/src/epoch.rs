@@ -14,7 +14,7 @@ pub fn parse_epoch(text: &str) -> u64 {
     hex(text).unwrap_or(0)
 }
 
-/// A handle's bits, or an epoch: digits only, `from_str_radix` alone would take a sign.
+/// An instance, or an epoch: digits only, `from_str_radix` alone would take a sign.
 #[must_use]
 pub fn hex(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -4,6 +4,8 @@
 //! A handle means something in one process only, and what a client was told outlives the process. So
 //! the instance is told with it, and what belongs to another instance names nothing here.
 
+use std::str::FromStr;
+
 use headcount::{ConnId, SessionId};
 
 use crate::epoch::hex;
@@ -29,31 +31,31 @@ impl<T> Named<T> {
 /// What a connection is called.
 #[must_use]
 pub fn show_connection(instance: u64, conn: ConnId) -> String {
-    format!("{instance:016x}.{:016x}", conn.to_bits())
+    format!("{instance:016x}.{conn}")
 }
 
 /// What a session is called.
 #[must_use]
 pub fn show_session(instance: u64, session: SessionId) -> String {
-    format!("{instance:016x}.{:016x}", session.to_bits())
+    format!("{instance:016x}.{session}")
 }
 
 /// What [`show_connection`] made; `None` for anything else.
 #[must_use]
 pub fn parse_connection(text: &str) -> Option<Named<ConnId>> {
-    parse(text, ConnId::from_bits)
+    parse(text)
 }
 
 /// What [`show_session`] made; `None` for anything else.
 #[must_use]
 pub fn parse_session(text: &str) -> Option<Named<SessionId>> {
-    parse(text, SessionId::from_bits)
+    parse(text)
 }
 
-fn parse<T>(text: &str, from_bits: impl Fn(u64) -> Option<T>) -> Option<Named<T>> {
-    let (instance, bits) = text.split_once('.')?;
-    let whole = |digits: &str| (digits.len() == 16).then(|| hex(digits)).flatten();
-    Some(Named { instance: whole(instance)?, handle: from_bits(whole(bits)?)? })
+fn parse<T: FromStr>(text: &str) -> Option<Named<T>> {
+    let (instance, handle) = text.split_once('.')?;
+    let whole = (instance.len() == 16).then_some(instance)?;
+    Some(Named { instance: hex(whole)?, handle: handle.parse().ok()? })
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! Agent runs on the wire: what their events are called, and the frames that carry them.
 
-use headcount::{
-    Part, Position, RunEnd, RunEventKind, RunFact, RunFailure, RunId, RunText, Timestamp,
-};
+use headcount::{Part, Position, RunEventKind, RunFact, RunFailure, RunId, RunText, Timestamp};
 
 use crate::anchor::Anchor;
 use crate::json::{Object, array};
@@ -23,21 +21,6 @@ pub const fn name(kind: RunEventKind) -> &'static str {
         RunEventKind::Cancelled => "agent_cancelled",
         RunEventKind::Interrupted => "agent_interrupted",
         RunEventKind::Progress => "progress",
-    }
-}
-
-/// What the figures and the log call an end.
-#[must_use]
-pub const fn end_name(end: RunEnd) -> &'static str {
-    match end {
-        RunEnd::Completed => "completed",
-        RunEnd::Failed => "failed",
-        RunEnd::Cancelled => "cancelled",
-        RunEnd::Interrupted => "interrupted",
-        RunEnd::Silence => "silence",
-        RunEnd::Length => "length",
-        RunEnd::SessionEnded => "session_ended",
-        _ => "other",
     }
 }
 
@@ -102,16 +85,6 @@ fn head(
         .text("run", run.as_str())
         .text("agent", agent)
         .number("at", anchor.millis(at))
-}
-
-/// What an explanation calls the failure that is next.
-#[must_use]
-pub const fn failure_name(failure: RunFailure) -> &'static str {
-    match failure {
-        RunFailure::Silence => "silence",
-        RunFailure::Length => "length",
-        _ => "other",
-    }
 }
 
 const fn cause(failure: RunFailure) -> &'static str {

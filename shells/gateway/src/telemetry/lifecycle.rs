@@ -7,7 +7,6 @@ use headcount::{ConnId, Impact, Notice, Pressure, Registry, SessionId};
 use headcount_protocol::epoch::show_epoch;
 use headcount_protocol::handles::{show_connection, show_session};
 use headcount_protocol::json::millis;
-use headcount_protocol::run_events;
 use tracing::field::{DebugValue, debug};
 use tracing::{info, warn};
 
@@ -42,7 +41,7 @@ pub(crate) fn log(registry: &Registry, notice: Notice) {
         }
         Notice::RunEnded { session, end, lasted } => {
             let Subject { session, user, thread, .. } = of_session(registry, session);
-            let (end, lasted_ms) = (run_events::end_name(end), millis(lasted));
+            let (end, lasted_ms) = (end.name(), millis(lasted));
             info!(session, user, thread, end, lasted_ms, "run ended");
         }
         Notice::Suspect { conn } => {

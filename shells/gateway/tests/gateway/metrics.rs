@@ -66,7 +66,9 @@ fn the_figures_add_up_here_too() {
     let (samples, runs) = (scrape(&server), &server.stats()["runs"]);
     let of = |name: &str| samples[&format!("headcount_{name}")];
     assert_eq!((of("runs_opened_total"), of("runs_open")), (2, 1));
-    for end in ["completed", "failed", "cancelled", "silence", "length", "session_ended"] {
+    for end in
+        ["completed", "failed", "cancelled", "interrupted", "silence", "length", "session_ended"]
+    {
         let count = of(&format!("runs_ended_total{{end=\"{end}\"}}"));
         assert_eq!((count, &runs["ended"][end]), (u64::from(end == "cancelled"), &count.into()));
     }

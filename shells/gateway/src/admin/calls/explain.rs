@@ -1,13 +1,12 @@
 //! One connection or session, as JSON: how it stands, and what would become of it.
 
 use headcount::{
-    CallExplanation, CloseReason, Closed, ConnId, ConnState, CursorExplanation, Explanation,
-    Registry, Retry, RunExplanation, RunId, SessionId, Timestamp, Upcoming,
+    CallExplanation, CloseReason, Closed, ConnId, CursorExplanation, Explanation, Registry, Retry,
+    RunExplanation, RunId, SessionId, Timestamp, Upcoming,
 };
 use headcount_protocol::epoch::show_epoch;
 use headcount_protocol::handles::{show_connection, show_session};
 use headcount_protocol::json::{Object, array, millis};
-use headcount_protocol::run_events;
 use headcount_protocol::server_frames::{SESSION, room_stream};
 
 /// `None`: there is none. `whole`: with its places in all its streams.
@@ -29,7 +28,7 @@ pub(crate) fn connection(
     if let Some(session) = registry.session_of(conn) {
         shown = shown.text("session", &show_session(instance, session));
     }
-    shown = shown.text("state", state(known.state));
+    shown = shown.text("state", known.state.name());
     if let Some(reason) = known.reason {
         shown = with_reason(shown, reason);
     }
@@ -127,7 +126,7 @@ pub(crate) fn run(
         None => shown.text("state", "open"),
         Some(end) => shown
             .text("state", "ended")
-            .text("end", run_events::end_name(end.how))
+            .text("end", end.how.name())
             .number("ended_ms_ago", millis(now.saturating_since(end.at))),
     }
 }
@@ -142,7 +141,7 @@ fn of_run(run: &RunId, known: &RunExplanation, now: Timestamp) -> Object {
         .number("events", u64::from(known.events))
         .raw("calls", &array(&calls));
     let Some((at, failure)) = known.fails else { return shown };
-    let next = Object::new().text("what", "fail").text("why", run_events::failure_name(failure));
+    let next = Object::new().text("what", "fail").text("why", failure.name());
     let next = next.number("in_ms", millis(at.saturating_since(now))).end();
     shown.raw("next", &next)
 }
@@ -187,16 +186,6 @@ fn next(due: Upcoming) -> Object {
         Upcoming::Suspect => Object::new().text("what", "suspect"),
         Upcoming::Close(reason) => with_reason(Object::new().text("what", "close"), reason),
         _ => Object::new().text("what", "cleanup"),
-    }
-}
-
-const fn state(state: ConnState) -> &'static str {
-    match state {
-        ConnState::Pending => "pending",
-        ConnState::Open => "open",
-        ConnState::Suspect => "suspect",
-        ConnState::Closing => "closing",
-        _ => "gone",
     }
 }
 

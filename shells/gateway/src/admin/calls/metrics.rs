@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use headcount::{CloseReason, RoomEnd, RunEnd, SessionEnd, Stats};
-use headcount_protocol::run_events::end_name;
 
 use super::stats::resident_bytes;
 use crate::admin::AdminState;
@@ -151,7 +150,7 @@ fn registry(page: &mut Page, stats: &Stats, draining: bool) {
     page.gauge("runs_open", "Open agent runs", stats.runs.into());
     page.family("runs_ended_total", "counter", "Agent runs that have ended, by kind of end");
     for end in RunEnd::ALL {
-        let labels = format!("runs_ended_total{{end=\"{}\"}}", end_name(*end));
+        let labels = format!("runs_ended_total{{end=\"{}\"}}", end.name());
         page.sample(&labels, stats.runs_ended(*end));
     }
     page.gauge("log_messages", "Messages in all logs", stats.log_messages);

@@ -12,7 +12,6 @@ use headcount_protocol::admin::Written;
 use headcount_protocol::admin::form::{Field, Form, Shape};
 use headcount_protocol::json::{Object, millis};
 use headcount_protocol::problem::Problem;
-use headcount_protocol::run_events::end_name;
 
 use crate::admin::call::{Answer, Body, Call};
 use crate::admin::http::refusal::Refusal;
@@ -176,7 +175,7 @@ fn render(stats: &Stats, draining: bool, survey: &Survey, now: Timestamp) -> Wri
         .end();
     let ended = RunEnd::ALL
         .iter()
-        .fold(Object::new(), |ended, end| ended.number(end_name(*end), stats.runs_ended(*end)));
+        .fold(Object::new(), |ended, end| ended.number(end.name(), stats.runs_ended(*end)));
     let runs = Object::new()
         .number("opened", stats.runs_opened)
         .number("open", u64::from(stats.runs))
