@@ -15,10 +15,14 @@ use crate::time::Timestamp;
 /// The longest name, in bytes of UTF-8.
 pub const MAX_ID_BYTES: usize = 128;
 
-/// Names that client code produces by accident: refused, in any case of letters, because two users
-/// who are both called `undefined` would share everything.
-const PLACEHOLDERS: [&str; 7] =
-    ["undefined", "null", "none", "nan", "default", "placeholder", "registry"];
+/// What client code writes by accident where a name is missing: refused as any name, in any case of
+/// letters.
+const ACCIDENTS: [&str; 3] = ["undefined", "null", "nan"];
+
+/// What programs write in place of a user they don't know: refused as a user beside [`ACCIDENTS`],
+/// because two users of one such name would share everything. A thread, a room or a run may well be
+/// the default one.
+const STAND_INS: [&str; 4] = ["none", "default", "placeholder", "registry"];
 
 macro_rules! handle {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
@@ -200,11 +204,10 @@ macro_rules! personal {
         name! {
             $(#[$doc])*
             ///
-            /// Not empty, at most [`MAX_ID_BYTES`] bytes, no control characters, and none of the
-            /// placeholders that client code produces by accident (`undefined`, `null`, `none`, `nan`,
-            /// `default`, `placeholder`, `registry`, in any case of letters). `Debug` shows the length
-            /// and no more than four characters: names are personal data. Those that are hidden it
-            /// shows as [`shown`] does.
+            /// Not empty, at most [`MAX_ID_BYTES`] bytes, no control characters, and nothing that client
+            /// code writes by accident (`undefined`, `null`, `nan`, in any case of letters). `Debug`
+            /// shows the length and no more than four characters: names are personal data. Those that
+            /// are hidden it shows as [`shown`] does.
             $name($inner), $validate
         }
 
@@ -223,22 +226,25 @@ macro_rules! personal {
 
 personal! {
     /// A user, as the shell's authenticator names them.
-    UserId(Box<str>), validate
+    ///
+    /// It is none of `none`, `default`, `placeholder` and `registry` either, in any case of letters: two
+    /// users of one such name would share everything.
+    UserId(Box<str>), validate_user
 }
 
 personal! {
     /// A thread: what keeps two conversations of one user apart.
-    ThreadId(Box<str>), validate
+    ThreadId(Box<str>), validate_name
 }
 
 personal! {
     /// An agent run: unique among its user's.
-    RunId(Box<str>), validate
+    RunId(Box<str>), validate_name
 }
 
 personal! {
     /// A room: a group across users. Clones share the name.
-    RoomId(Arc<str>), validate
+    RoomId(Arc<str>), validate_name
 }
 
 name! {
@@ -262,15 +268,22 @@ const fn validate_length(text: &str) -> Result<(), IdError> {
     }
 }
 
-fn validate(name: &str) -> Result<(), IdError> {
+fn validate_name(name: &str) -> Result<(), IdError> {
     validate_length(name)?;
     if name.chars().any(char::is_control) {
         return Err(IdError::ControlCharacter);
     }
-    if PLACEHOLDERS.iter().any(|placeholder| placeholder.eq_ignore_ascii_case(name)) {
-        return Err(IdError::Placeholder);
-    }
-    Ok(())
+    refuse_any_of(&ACCIDENTS, name)
+}
+
+fn validate_user(name: &str) -> Result<(), IdError> {
+    validate_name(name)?;
+    refuse_any_of(&STAND_INS, name)
+}
+
+fn refuse_any_of(placeholders: &[&str], name: &str) -> Result<(), IdError> {
+    let is_one = placeholders.iter().any(|placeholder| placeholder.eq_ignore_ascii_case(name));
+    if is_one { Err(IdError::Placeholder) } else { Ok(()) }
 }
 
 /// Who a connection is. Made by the shell's authenticator, never from a client's message.
@@ -375,11 +388,35 @@ mod tests {
         assert_eq!(UserId::new(""), Err(IdError::Empty));
         assert_eq!(UserId::new("a\u{7f}b"), Err(IdError::ControlCharacter));
         assert_eq!(UserId::new("Undefined"), Err(IdError::Placeholder));
-        assert_eq!(UserId::new("NaN"), Err(IdError::Placeholder));
         let long: String = "x".repeat(129);
         assert_eq!(UserId::new(long), Err(IdError::TooLong { bytes: 129 }));
         for fine in ["0", "test", "demo", "undefined-1", "Łukasz", &"x".repeat(128)] {
             assert_eq!(UserId::new(fine).unwrap().as_str(), fine);
+        }
+    }
+
+    #[test]
+    fn a_missing_name_is_no_name_and_a_stand_in_is_no_user() {
+        fn refuse<T: FromStr<Err = IdError>>(name: &str) -> bool {
+            matches!(name.parse::<T>(), Err(IdError::Placeholder))
+        }
+        for name in [
+            "undefined",
+            "null",
+            "nan",
+            "NaN",
+            "NULL",
+            "none",
+            "Default",
+            "placeholder",
+            "registry",
+        ] {
+            let is_accident = ACCIDENTS.iter().any(|it| it.eq_ignore_ascii_case(name));
+            assert!(refuse::<UserId>(name), "{name}");
+            assert_eq!(refuse::<ThreadId>(name), is_accident, "{name}");
+            assert_eq!(refuse::<RunId>(name), is_accident, "{name}");
+            assert_eq!(refuse::<RoomId>(name), is_accident, "{name}");
+            assert!(!refuse::<Key>(name), "{name}");
         }
     }
 

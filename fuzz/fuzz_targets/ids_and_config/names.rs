@@ -10,28 +10,32 @@ use headcount::{
 };
 
 /// The rules, written down once more from the documentation and without its code.
-struct Rules<'a>(&'a str);
+struct Rules<'a> {
+    text: &'a str,
+    /// Users have more of them.
+    of_user: bool,
+}
 
 impl Rules<'_> {
     fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.text.is_empty()
     }
 
     fn is_too_long(&self) -> bool {
-        self.0.len() > 128
+        self.text.len() > 128
     }
 
     /// Unicode's category Cc.
     fn has_control_character(&self) -> bool {
-        self.0.chars().any(|c| matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}'))
+        self.text.chars().any(|c| matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}'))
     }
 
     fn is_placeholder(&self) -> bool {
-        let name: Vec<u8> = self.0.bytes().map(|byte| byte.to_ascii_lowercase()).collect();
-        matches!(
-            name.as_slice(),
-            b"undefined" | b"null" | b"none" | b"nan" | b"default" | b"placeholder" | b"registry"
-        )
+        match self.text.to_ascii_lowercase().as_str() {
+            "undefined" | "null" | "nan" => true,
+            "none" | "default" | "placeholder" | "registry" => self.of_user,
+            _ => false,
+        }
     }
 
     fn allow_a_name(&self) -> bool {
@@ -47,7 +51,7 @@ impl Rules<'_> {
         match error {
             IdError::Empty => self.is_empty() && sentence.contains("empty"),
             IdError::TooLong { bytes } => {
-                bytes == self.0.len()
+                bytes == self.text.len()
                     && self.is_too_long()
                     && sentence.contains(&format!("{bytes} bytes"))
                     && sentence.contains("128 at most")
@@ -85,7 +89,7 @@ where
     T: FromStr<Err = IdError> + TryFrom<String, Error = IdError>,
     T: AsRef<str> + Borrow<str> + PartialEq<str> + Debug + Display + PartialEq + Clone,
 {
-    let rules = Rules(text);
+    let rules = Rules { text, of_user: kind == "UserId" };
     assert_eq!(text.parse::<T>(), made, "one way in is as good as the other");
     assert_eq!(T::try_from(text.to_owned()), made, "and so is the third");
     match made {
@@ -115,7 +119,7 @@ fn shows_a_beginning(kind: &str, text: &str, debug: &str) {
 }
 
 fn key(text: &str) {
-    let rules = Rules(text);
+    let rules = Rules { text, of_user: false };
     match Key::new(text) {
         Ok(key) => {
             assert!(!rules.is_empty() && !rules.is_too_long(), "a key of {} bytes", text.len());
@@ -131,9 +135,10 @@ fn label(text: &str) {
     let (Ok(user), Ok(thread)) = id("u") else { panic!("a plain name is refused") };
     let bare = Principal::new(user, thread);
     assert_eq!(bare.label(), None);
+    let rules = Rules { text, of_user: false };
     match bare.clone().with_label(text) {
         Ok(who) => {
-            assert!(!Rules(text).is_too_long(), "a label of {} bytes", text.len());
+            assert!(!rules.is_too_long(), "a label of {} bytes", text.len());
             assert_eq!(who.label(), Some(text));
             // Nothing of it shows but its length.
             let other = bare.with_label("x".repeat(text.len()));
@@ -141,7 +146,7 @@ fn label(text: &str) {
         }
         Err(error) => {
             assert!(matches!(error, IdError::TooLong { .. }), "{error}");
-            assert!(Rules(text).are_broken_as(error), "{error}");
+            assert!(rules.are_broken_as(error), "{error}");
         }
     }
 }

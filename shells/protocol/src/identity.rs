@@ -198,6 +198,7 @@ mod tests {
             ("thread=t", "must name the user"),
             ("user=", "user: the id is empty"),
             ("user=Undefined", "placeholder"),
+            ("user=default", "placeholder"),
             ("user=a%00b", "control character"),
             ("user=a&thread=", "thread: the id is empty"),
             ("user=a&thread=null", "thread: the id is a placeholder"),

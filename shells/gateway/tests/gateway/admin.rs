@@ -40,7 +40,7 @@ fn every_mistake_has_its_status() {
         ("/v1/join", r#"{"room":"r"}"#, 400, "bad_request"),
         ("/v1/join", r#"{"user":"a","connection":"1","room":"r"}"#, 400, "bad_request"),
         ("/v1/join", r#"{"user":"a","thread":"t","room":"r"}"#, 400, "bad_request"),
-        ("/v1/join", r#"{"user":"a","room":"Placeholder"}"#, 400, "bad_id"),
+        ("/v1/join", r#"{"user":"a","room":"Undefined"}"#, 400, "bad_id"),
         ("/v1/leave", r#"{"connection":"nope","room":"r"}"#, 400, "bad_id"),
         ("/v1/close", r#"{"reason":"x"}"#, 400, "bad_request"),
         ("/v1/close", r#"{"to":{"user":"none"},"reason":"x"}"#, 400, "bad_id"),

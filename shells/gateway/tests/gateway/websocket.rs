@@ -195,7 +195,7 @@ fn upgrades_are_refused_with_a_reason() {
         ("user=", "bad_id"),
         ("user=NULL", "bad_id"),
         ("user=a%0ab", "bad_id"),
-        ("user=a&thread=none", "bad_id"),
+        ("user=a&thread=null", "bad_id"),
         ("user=a&user=b", "bad_query"),
         ("user=a&epoch=1", "bad_position"),
         ("user=a&epoch=z&offset=x", "bad_position"),
