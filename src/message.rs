@@ -62,27 +62,29 @@ impl Message {
         Self { payload: payload.into(), text: false, class: Class::Critical, except: None }
     }
 
-    /// Leaves one connection out: a sender who does not want its own message back. A later resume
-    /// of another connection does get it.
-    ///
-    /// A [`Class::Latest`] message leaves nobody out, for it may have taken the place of one that
-    /// this connection lacks: it becomes critical by this.
+    /// Makes it [`Class::Droppable`]. Of the classes that it is given the last one counts.
     #[must_use]
-    pub fn except(mut self, conn: ConnId) -> Self {
-        if self.key().is_some() {
-            self.class = Class::Critical;
-        }
-        self.except = Some(conn);
+    pub fn droppable(mut self) -> Self {
+        self.class = Class::Droppable;
         self
     }
 
-    /// Sets the class. [`Class::Latest`] leaves nobody out, whatever was said before.
+    /// Makes it the [`Class::Latest`] of this key. Of the classes that it is given the last one counts.
     #[must_use]
-    pub fn class(mut self, class: Class) -> Self {
-        self.class = class;
-        if self.key().is_some() {
-            self.except = None;
-        }
+    pub fn latest(mut self, key: Key) -> Self {
+        self.class = Class::Latest(key);
+        self
+    }
+
+    /// Leaves one connection out, of any class: a sender who does not want its own message back.
+    /// A later resume of another connection does get it.
+    ///
+    /// The latest of a key takes the place of the one before also for the connection that it leaves
+    /// out. If that one has not been handed out to it by then, it never is, and nothing is told as
+    /// lost: the connection knows something newer, for it is the sender.
+    #[must_use]
+    pub const fn except(mut self, conn: ConnId) -> Self {
+        self.except = Some(conn);
         self
     }
 
@@ -119,9 +121,9 @@ impl Message {
         self.except
     }
 
-    /// Its class; see [`Message::class`].
+    /// Its class.
     #[must_use]
-    pub const fn class_ref(&self) -> &Class {
+    pub const fn class(&self) -> &Class {
         &self.class
     }
 

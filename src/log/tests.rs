@@ -10,7 +10,6 @@ use bytes::Bytes;
 use super::*;
 use crate::id::ConnId;
 use crate::id::Key;
-use crate::message::Class;
 use crate::store::SlotKey as _;
 
 const READER: ConnId = ConnId::new(1, NonZeroU32::MIN);
@@ -37,9 +36,9 @@ fn log_of(messages: &str) -> Log {
 fn append(log: &mut Log, letter: char) -> u64 {
     let message = Message::binary(Vec::new());
     let message = match letter {
-        'd' => message.class(Class::Droppable),
+        'd' => message.droppable(),
         'x' => message.except(READER),
-        'A'..='Z' => message.class(Class::Latest(Key::new(letter.to_string()).unwrap())),
+        'A'..='Z' => message.latest(Key::new(letter.to_string()).unwrap()),
         _ => message,
     };
     log.append(Timestamp::ZERO, message, 7)
@@ -316,8 +315,8 @@ fn a_late_reader_finds_the_groups_that_were_open_when_it_joined() {
 fn an_index_of_keys_gives_its_memory_back_with_its_keys() {
     let mut log = Log::new();
     for number in 0..1_000 {
-        let key = Class::Latest(Key::new(format!("{number}")).unwrap());
-        log.append(Timestamp::ZERO, Message::binary(Vec::new()).class(key), 7);
+        let key = Key::new(format!("{number}")).unwrap();
+        log.append(Timestamp::ZERO, Message::binary(Vec::new()).latest(key), 7);
     }
     let room = |log: &Log| log.keys.as_ref().map_or(0, |keys| keys.newest.capacity());
     assert!(room(&log) >= 1_000);
@@ -326,8 +325,8 @@ fn an_index_of_keys_gives_its_memory_back_with_its_keys() {
         assert!(room(&log) <= (4 * kept as usize).max(KEYS_KEPT), "{} for {kept}", room(&log));
     }
     // Each is still found: the newest takes its place.
-    let key = Class::Latest(Key::new("999").unwrap());
-    log.append(Timestamp::ZERO, Message::binary(Vec::new()).class(key), 7);
+    let key = Key::new("999").unwrap();
+    log.append(Timestamp::ZERO, Message::binary(Vec::new()).latest(key), 7);
     assert_eq!(log.len(), 2);
     fit(&mut log, 0, 0);
     assert!(log.keys.is_none());

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::Registry;
 use crate::{
-    Class, CloseReason, Config, ConfigBuilder, ConnId, Key, Message, Position, Principal, RoomId,
+    CloseReason, Config, ConfigBuilder, ConnId, Key, Message, Position, Principal, RoomId,
     RunEvent, RunId, Source, ThreadId, Timestamp, UserId,
 };
 
@@ -478,12 +478,12 @@ fn entries_of_a_log() {
         }),
         ("a message with a key", |world| {
             let session = world.registry.session_of(world.conn()).unwrap();
-            let message = message().class(Class::Latest(Key::new("key").unwrap()));
+            let message = message().latest(Key::new("key").unwrap());
             let _ = world.registry.send(world.now, Target::Session(session), message);
         }),
         ("a droppable message", |world| {
             let session = world.registry.session_of(world.conn()).unwrap();
-            let message = message().class(Class::Droppable);
+            let message = message().droppable();
             let _ = world.registry.send(world.now, Target::Session(session), message);
         }),
     ];

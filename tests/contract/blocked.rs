@@ -4,7 +4,7 @@
 //! Something is in flight to it then, so that its next `flushed` looks again. Nothing else has to.
 
 use bytes::Bytes;
-use headcount::{Class, ConfigBuilder, ConnId, Key, Message, RunEvent, RunId, Target};
+use headcount::{ConfigBuilder, ConnId, Key, Message, RunEvent, RunId, Target};
 
 use crate::support::{World, config, room, secs, text_of_cost, thread, user};
 
@@ -70,7 +70,7 @@ fn it_is_too_old() {
 
 #[test]
 fn a_newer_message_of_its_key_takes_its_place() {
-    let latest = |text: &str| Message::text(text).class(Class::Latest(Key::new("key").unwrap()));
+    let latest = |text: &str| Message::text(text).latest(Key::new("key").unwrap());
     let (mut world, alice) = world(config());
     block(&mut world, alice, latest(&text_of_cost(950)));
     let session = world.session(alice);

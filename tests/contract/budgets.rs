@@ -1,7 +1,7 @@
 //! Byte budgets of a user and of the process: what goes first, and who pays.
 
 use bytes::Bytes;
-use headcount::{Class, ConnId, Message, RunError, RunEvent, RunId, Target};
+use headcount::{ConnId, Message, RunError, RunEvent, RunId, Target};
 
 use crate::support::{World, config, ms, secs, text_of_cost, thread, user};
 
@@ -88,7 +88,7 @@ fn what_only_those_lacked_who_have_left_goes_before_what_somebody_is_owed() {
         world.hang_up(alice);
         world.check();
         // Kept for nobody: the log has a newer head than what is in it.
-        world.send(Target::Session(of_alice), message().class(Class::Droppable));
+        world.send(Target::Session(of_alice), message().droppable());
         world.check();
         let held = |world: &World| world.registry.explain_session(of_alice).unwrap().entries;
         assert_eq!(held(&world), kept);

@@ -12,11 +12,11 @@ fn narrow() -> ConfigBuilder {
 }
 
 fn droppable(text: &str) -> Message {
-    Message::text(text).class(Class::Droppable)
+    Message::text(text).droppable()
 }
 
 fn latest(key: &str, text: &str) -> Message {
-    Message::text(text).class(Class::Latest(Key::new(key).expect("a fine key")))
+    Message::text(text).latest(Key::new(key).expect("a fine key"))
 }
 
 /// A connection whose window is full, so that whatever is sent to its session waits.
@@ -92,16 +92,88 @@ fn a_key_is_one_of_its_stream_and_of_its_class() {
 }
 
 #[test]
-fn the_latest_of_a_key_leaves_nobody_out() {
+fn a_class_and_whom_a_message_leaves_out_are_said_in_any_order() {
+    let mut world = World::new();
+    let alice = world.open("alice", "main");
+    let key = || Key::new("k").expect("a fine key");
+    let text = || Message::text("a");
+    assert_eq!((text().class(), text().excluded()), (&Class::Critical, None));
+    for (message, class) in [
+        (text().except(alice), Class::Critical),
+        (text().except(alice).droppable(), Class::Droppable),
+        (text().droppable().except(alice), Class::Droppable),
+        (text().except(alice).latest(key()), Class::Latest(key())),
+        (text().latest(key()).except(alice), Class::Latest(key())),
+    ] {
+        assert_eq!((message.class(), message.excluded()), (&class, Some(alice)));
+    }
+}
+
+/// Two tabs of one session: one keeps up, and the window of the other is full.
+fn one_is_behind() -> (World, [ConnId; 2]) {
     let mut world = World::with(narrow());
-    let alice = stuck(&mut world);
+    let quick = world.open("alice", "main");
+    let behind = stuck(&mut world);
+    (world, [quick, behind])
+}
+
+#[test]
+fn a_message_of_any_class_is_left_out_for_its_sender_alone() {
+    let latest = |it: Message| it.latest(Key::new("k").expect("a fine key"));
+    for class in [|it| it, Message::droppable, latest] {
+        let mut world = World::new();
+        let [sender, other] = [(); 2].map(|()| world.open("alice", "main"));
+        to_session(&mut world, sender, class(Message::text("mine")).except(sender));
+        assert_eq!(world.reached(), (1, 0));
+        to_session(&mut world, sender, Message::text("next"));
+        world.settle();
+        assert_eq!(world.seen(sender), ["next"]);
+        assert_eq!(world.seen(other), ["mine", "next"]);
+        assert_eq!(world.registry.stats().gaps, 0);
+    }
+}
+
+#[test]
+fn a_sender_that_is_behind_lacks_neither_its_own_message_nor_what_that_has_replaced() {
+    let (mut world, [quick, behind]) = one_is_behind();
+    to_session(&mut world, quick, latest("k", "1"));
+    world.drain();
+    to_session(&mut world, quick, latest("k", "2").except(behind));
+    assert_eq!(world.reached(), (1, 0));
+    to_session(&mut world, quick, droppable("3").except(behind));
+    to_session(&mut world, quick, Message::text("4").except(behind));
+    to_session(&mut world, quick, Message::text("5"));
+    world.drain();
+    world.flush(behind);
+    assert_eq!(catch_up(&mut world, behind), ["5"]);
+    assert_eq!(world.seen(quick), ["1", "2", "3", "4", "5"]);
+    assert_eq!(world.registry.stats().gaps, 0);
+}
+
+#[test]
+fn what_takes_the_place_of_a_senders_own_message_is_for_the_sender_too() {
+    let (mut world, [quick, behind]) = one_is_behind();
+    to_session(&mut world, quick, latest("k", "1").except(behind));
+    to_session(&mut world, quick, latest("k", "2").except(quick));
+    world.drain();
+    world.flush(behind);
+    assert_eq!(catch_up(&mut world, behind), ["2"]);
+    assert_eq!(world.seen(quick), NOTHING, "the first was replaced before it was handed out");
+    assert_eq!(world.registry.stats().gaps, 0);
+}
+
+#[test]
+fn whoever_resumes_gets_the_latest_of_a_key_that_the_connection_before_it_has_sent() {
+    let mut world = World::new();
+    let alice = world.open("alice", "main");
     to_session(&mut world, alice, latest("k", "1"));
-    // Said before the class it is forgotten, said after it the class is.
-    let both = Message::text("2").except(alice).class(Class::Latest(Key::new("k").unwrap()));
-    to_session(&mut world, alice, both);
-    to_session(&mut world, alice, latest("k", "3").except(alice));
-    world.flush(alice);
-    assert_eq!(catch_up(&mut world, alice), ["2"]);
+    to_session(&mut world, alice, latest("k", "2").except(alice));
+    world.settle();
+    let head = world.registry.session_position(world.session(alice)).unwrap();
+    let (back, admitted) = world.resume("alice", "main", Position { offset: 0, ..head });
+    assert_eq!(admitted.recovered, Recovered::All);
+    world.settle();
+    assert_eq!((world.seen(alice), world.seen(back)), (vec![], vec!["2"]));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headcount::{
-    Class, CloseReason, Config, Inbound, Key, Message, Principal, Registry, Target, Timestamp,
+    CloseReason, Config, Inbound, Key, Message, Principal, Registry, Target, Timestamp,
 };
 
 use crate::support::{World, config, ms, room, secs, thread, user};
@@ -63,16 +63,16 @@ fn whatever_may_come_of_a_difference_shows_in_the_fingerprint() {
             registry.connect(now, conn, who.clone(), None).unwrap();
         }
     };
-    let key = |key: &str| Class::Latest(Key::new(key).unwrap());
+    let key = |key: &str| Key::new(key).unwrap();
     let carol = || Principal::new(user("carol"), thread("main"));
     let changes: Vec<Change> = vec![
         Box::new(|_| ()),
         Box::new(send(Message::text("one"))),
         Box::new(send(Message::text("two"))),
         Box::new(send(Message::binary("two"))),
-        Box::new(send(Message::text("two").class(Class::Droppable))),
-        Box::new(send(Message::text("two").class(key("key-1")))),
-        Box::new(send(Message::text("two").class(key("key-2")))),
+        Box::new(send(Message::text("two").droppable())),
+        Box::new(send(Message::text("two").latest(key("key-1")))),
+        Box::new(send(Message::text("two").latest(key("key-2")))),
         Box::new(send(Message::text("two").except(alice))),
         Box::new(connect(carol())),
         Box::new(connect(Principal::new(user("karol"), thread("main")))),

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use headcount::{
-    AcknowledgeError, Class, CloseReason, ConfigBuilder, ConnId, Joined, Message, Position,
-    Recovered, RunEvent, RunId, Target,
+    AcknowledgeError, CloseReason, ConfigBuilder, ConnId, Joined, Message, Position, Recovered,
+    RunEvent, RunId, Target,
 };
 
 use crate::support::{World, config, room, secs, text_of_cost, thread, user};
@@ -111,7 +111,7 @@ fn with_an_open_run(world: &mut World) -> Position {
     let alice = world.open("alice", "main");
     let latest = |text: &str| {
         let key = headcount::Key::new("price").expect("a fine key");
-        Message::text(text).class(Class::Latest(key))
+        Message::text(text).latest(key)
     };
     let session = Target::Session(world.session(alice));
     world.send(session, latest("1, superseded by 6"));
@@ -121,7 +121,7 @@ fn with_an_open_run(world: &mut World) -> Position {
     world.tell_session(alice, "5");
     world.send(session, latest("6"));
     run_event(world, "r", RunEvent::text("7 to 13"));
-    world.send(session, Message::text("14").class(Class::Droppable));
+    world.send(session, Message::text("14").droppable());
     run_event(world, "r", RunEvent::Progress(Bytes::from_static(b"15")));
     world.tell_session(alice, "16");
     world.settle();
@@ -329,7 +329,7 @@ fn what_was_superseded_meanwhile_is_not_lost() {
     let first = world.open("alice", "main");
     let session = world.session(first);
     for number in 1..=4 {
-        let message = Message::text(number.to_string()).class(Class::Latest(key.clone()));
+        let message = Message::text(number.to_string()).latest(key.clone());
         world.send(Target::Session(session), message);
         world.settle();
     }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use core::time::Duration;
 
 use headcount::{
-    Class, CloseReason, Config, ConnId, Inbound, Key, Message, Position, Principal, Registry,
-    Resume, RoomId, RunError, RunEvent, RunId, SessionId, Target, ThreadId, Timestamp, UserId,
+    CloseReason, Config, ConnId, Inbound, Key, Message, Position, Principal, Registry, Resume,
+    RoomId, RunError, RunEvent, RunId, SessionId, Target, ThreadId, Timestamp, UserId,
 };
 
 use super::{START, live_bytes};
@@ -97,12 +97,12 @@ impl History {
     }
 
     fn message(&mut self) -> Message {
-        let class = match self.dice.below(4) {
-            0 => Class::Latest(Key::new(long(self.dice.below(20))).expect("a key")),
-            1 => Class::Droppable,
-            _ => Class::Critical,
-        };
-        Message::binary(Bytes::from(payload(&mut self.dice))).class(class)
+        let message = Message::binary(Bytes::from(payload(&mut self.dice)));
+        match self.dice.below(4) {
+            0 => message.latest(Key::new(long(self.dice.below(20))).expect("a key")),
+            1 => message.droppable(),
+            _ => message,
+        }
     }
 
     fn conn(&mut self) -> ConnId {

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use core::time::Duration;
 
 use headcount::{
-    Class, Config, ConfigBuilder, ConnId, Key, Message, Part, PartKind, Position, Principal,
-    Registry, RoomId, RunEvent, RunId, SessionId, Source, Target, ThreadId, UserId,
+    Config, ConfigBuilder, ConnId, Key, Message, Part, PartKind, Position, Principal, Registry,
+    RoomId, RunEvent, RunId, SessionId, Source, Target, ThreadId, UserId,
 };
 
 use super::bound::long;
@@ -74,8 +74,8 @@ fn room(number: u32) -> RoomId {
     RoomId::new(long(number.into())).unwrap()
 }
 
-fn key(number: u32) -> Class {
-    Class::Latest(Key::new(long(number.into())).unwrap())
+fn keyed(number: u32) -> Message {
+    blank().latest(Key::new(long(number.into())).unwrap())
 }
 
 fn blank() -> Message {
@@ -196,7 +196,7 @@ fn outbox() -> u64 {
     filled.more(|it| {
         let mut number = 0;
         for conn in conns {
-            while it.registry.reply(START, conn, blank().class(key(number))).is_ok() {
+            while it.registry.reply(START, conn, keyed(number)).is_ok() {
                 number += 1;
             }
         }
@@ -250,19 +250,18 @@ fn entries() -> u64 {
 
 /// What the same logs hold less without keys, and without what was replaced.
 fn keys() -> u64 {
-    let fill = |class: fn(u32) -> Class| {
+    let fill = |message: fn(u32) -> Message| {
         let mut filled = Filled::new(config());
         let conns = filled.admit_all();
         filled.more(|it| {
             for (_, session) in conns {
                 for number in 0..240 {
-                    let message = blank().class(class(number));
-                    send(&mut it.registry, Target::Session(session), message);
+                    send(&mut it.registry, Target::Session(session), message(number));
                 }
             }
         })
     };
-    fill(key) - fill(|_| Class::Critical)
+    fill(keyed) - fill(|_| blank())
 }
 
 /// Large messages.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use headcount::{
-    Action, Class, Config, ConnId, Ended, Inbound, Key, Message, Position, Principal, Registry,
+    Action, Config, ConnId, Ended, Inbound, Key, Message, Position, Principal, Registry,
     Resume, RoomId, RunEvent, RunId, Target, ThreadId, Timestamp, UserId, Within,
 };
 
@@ -110,13 +110,14 @@ impl Life {
             }
             Step::Session { user: number, size, latest } => {
                 let key = Key::new("k").expect("a key");
-                let class = if latest { Class::Latest(key) } else { Class::Critical };
-                let message = message(size).class(class);
+                let message = message(size);
+                let message = if latest { message.latest(key) } else { message };
                 let _ = registry.user(&user(number)).send(now, Within::Everywhere, message);
             }
             Step::Room { size, droppable } => {
-                let class = if droppable { Class::Droppable } else { Class::Critical };
-                let _ = registry.send(now, Target::Room(&room), message(size).class(class));
+                let message = message(size);
+                let message = if droppable { message.droppable() } else { message };
+                let _ = registry.send(now, Target::Room(&room), message);
             }
             Step::Everyone { size } => {
                 let _ = registry.send(now, Target::Everyone, message(size));

@@ -11,8 +11,8 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use headcount::{
-    Class, CloseReason, ConnId, Inbound, Key, Message, PartKind, Position, Principal, Resume,
-    RoomId, RunEventKind, RunId, SessionId, Source, ThreadId, Timestamp, UserId,
+    CloseReason, ConnId, Inbound, Key, Message, PartKind, Position, Principal, Resume, RoomId,
+    RunEventKind, RunId, SessionId, Source, ThreadId, Timestamp, UserId,
 };
 
 use super::input::{OwnedInput, OwnedRunEvent, Recipient};
@@ -122,12 +122,7 @@ impl Decoder<'_, '_> {
 
     fn message(&mut self) -> Option<Message> {
         let flags = self.byte()?;
-        let class = match flags & 3 {
-            0 => Class::Critical,
-            1 => Class::Droppable,
-            2 => Class::Latest(Key::new(self.name()?).ok()?),
-            _ => return None,
-        };
+        let key = if flags & 3 == 2 { Some(Key::new(self.name()?).ok()?) } else { None };
         let except = if flags & 8 > 0 { Some(self.conn()?) } else { None };
         let payload = self.payload()?;
         let text = flags & 4 > 0;
@@ -136,7 +131,12 @@ impl Decoder<'_, '_> {
         }
         let message =
             if text { Message::from_utf8(payload).ok()? } else { Message::binary(payload) };
-        let message = message.class(class);
+        let message = match (flags & 3, key) {
+            (0, None) => message,
+            (1, None) => message.droppable(),
+            (2, Some(key)) => message.latest(key),
+            _ => return None,
+        };
         Some(match except {
             Some(conn) => message.except(conn),
             None => message,

@@ -295,7 +295,7 @@ impl Display for Sent<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let kind = if self.0.is_text() { "text" } else { "binary" };
         write!(f, "{kind} {}", self.0.payload().len())?;
-        match self.0.class_ref() {
+        match self.0.class() {
             Class::Critical => {}
             Class::Droppable => f.write_str(" droppable")?,
             Class::Latest(key) => write!(f, " latest {key}")?,

@@ -299,7 +299,7 @@ impl Recorder {
     }
 
     pub(super) fn message_body(&mut self, message: &Message) {
-        let (class, key) = match message.class_ref() {
+        let (class, key) = match message.class() {
             Class::Critical => (0, None),
             Class::Droppable => (1, None),
             Class::Latest(key) => (2, Some(key)),

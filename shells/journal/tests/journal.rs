@@ -5,8 +5,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use headcount::{
-    Class, Config, Key, Message, Position, Principal, Registry, Resume, RoomId, RunEvent, RunId,
-    Target, ThreadId, Timestamp, UserId,
+    Config, Key, Message, Position, Principal, Registry, Resume, RoomId, RunEvent, RunId, Target,
+    ThreadId, Timestamp, UserId,
 };
 use headcount_harness::history::History;
 use headcount_harness::seen::{Content, Seen, Source};
@@ -158,7 +158,7 @@ fn alice(recording: Recording) -> (Vec<u8>, Vec<String>) {
         registry.join(now, conn, &room, None).unwrap();
         conns.push(conn);
     }
-    let latest = Message::text("rosebud").class(Class::Latest(Key::new("petal").unwrap()));
+    let latest = Message::text("rosebud").latest(Key::new("petal").unwrap());
     let _ = registry.send(now, Target::User(&alice), latest);
     let _ = registry.send(now, Target::Room(&room), Message::binary(&b"\x00\xFFseeds"[..]));
     let mut scope = registry.user(&alice);

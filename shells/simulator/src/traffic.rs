@@ -1,7 +1,7 @@
 //! What the application sends, and what goes wrong.
 
 use bytes::Bytes;
-use headcount::{Class, Key, Message, Target};
+use headcount::{Key, Message, Target};
 
 use crate::client::Phase;
 use crate::queue::{EventKind, Millis};
@@ -37,12 +37,12 @@ impl Simulation<'_> {
         let settings = &self.scenario.traffic[index];
         let range = self.ranges[group];
         let bytes = (settings.bytes as usize).min(PAYLOAD.len());
-        let class = match settings.class {
-            Worth::Critical => Class::Critical,
-            Worth::Latest => Key::new("state").map(Class::Latest).unwrap_or_default(),
-            Worth::Droppable => Class::Droppable,
+        let message = Message::binary(Bytes::from_static(&PAYLOAD[..bytes]));
+        let message = match settings.class {
+            Worth::Critical => message,
+            Worth::Latest => message.latest(Key::new("state").expect("a key of few bytes")),
+            Worth::Droppable => message.droppable(),
         };
-        let message = Message::binary(Bytes::from_static(&PAYLOAD[..bytes])).class(class);
         self.tally.sent += 1;
         let user = turn % range.users;
         if let Some(rules) = &mut self.old_rules {

@@ -87,7 +87,7 @@ impl World {
             }
             Op::Reply { conn, size } => {
                 let (conn, payload) = (self.conn(conn), self.payload(self.size(size)));
-                let make = || Message::text(payload.clone()).class(Class::Droppable);
+                let make = || Message::text(payload.clone()).droppable();
                 let reply = |it: &mut Registry, at| it.reply(at, conn, make());
                 self.both("reply", reply, |it| it.reply(conn, &make()))?;
             }
@@ -356,20 +356,23 @@ impl World {
             // Announcements have no position: the payload is all that tells them apart.
             bytes = bytes.max(8);
         }
-        // Whom a message leaves out is said last, and makes it critical if it was the latest of a key.
-        let class = || match class {
-            op::Class::Latest(key) if except.is_none() => {
+        let class = match class {
+            op::Class::Critical => Class::Critical,
+            op::Class::Latest(key) => {
                 Class::Latest(Key::new(format!("key-{key}")).expect("a fine key"))
             }
             op::Class::Droppable => Class::Droppable,
-            _ => Class::Critical,
         };
         let payload = self.payload(bytes);
         // Each call makes one that shares nothing with the other: what the registry holds is its own.
         let make = || {
             let payload = payload.clone();
             let message = if text { Message::text(payload) } else { Message::binary(payload) };
-            let message = message.class(class());
+            let message = match &class {
+                Class::Critical => message,
+                Class::Latest(key) => message.latest(key.as_str().parse().expect("a fine key")),
+                Class::Droppable => message.droppable(),
+            };
             match except {
                 Some(conn) => message.except(conn),
                 None => message,
@@ -380,7 +383,7 @@ impl World {
             |mut it, within| it.send(stamp, within, make()),
             |it, target| it.send(stamp, target, make()),
         );
-        let expected = self.model.send(&audience, (&make(), class()), except);
+        let expected = self.model.send(&audience, (&make(), class), except);
         same!(got.nobody(), expected == Delivered::default(), "send: whether {got:?} reaches none");
         same!(Delivered::from(&got), expected, "send");
         Ok(())

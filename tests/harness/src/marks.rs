@@ -53,6 +53,7 @@ pub const ALL: &[&str] = &[
     "a message was kept for nobody",
     "a message was paused",
     "a message was superseded",
+    "a message was superseded by its sender's",
     "a part began anew",
     "a pause ended with a flush",
     "a ping was void",

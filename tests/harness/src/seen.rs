@@ -96,11 +96,10 @@ impl Content {
         }
     }
 
-    /// Whether it is a message that leaves a connection out. `Message` does not tell whom, but it is equal
-    /// to a copy that leaves out the same one.
+    /// Whether it is a message that leaves a connection out.
     #[must_use]
     pub fn excludes(&self, conn: ConnId) -> bool {
-        matches!(self, Self::Message(message) if *message == message.clone().except(conn))
+        matches!(self, Self::Message(message) if message.excluded() == Some(conn))
     }
 }
 

@@ -65,8 +65,10 @@ impl Model {
             delivered.live += live;
             delivered.behind += behind;
             delivered.stored.push(stream.position(entry.last));
+            let follows = except.is_some_and(|id| stream.seat(id).is_some());
             let supersedes = self.store(&source, |stream| stream.log.append(entry));
             self.marks.hit_if(supersedes, "a message was superseded");
+            self.marks.hit_if(supersedes && follows, "a message was superseded by its sender's");
         }
         delivered
     }

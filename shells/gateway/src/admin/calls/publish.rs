@@ -101,7 +101,11 @@ async fn send(
         }
         _ => Message::text(Box::<str>::from(data)),
     };
-    let message = message.class(class);
+    let message = match class {
+        Class::Critical => message,
+        Class::Latest(key) => message.latest(key),
+        Class::Droppable => message.droppable(),
+    };
     let outcome = state
         .call(move |context| {
             let delivery = match target(&audience, context.registry) {
