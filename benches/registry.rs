@@ -205,7 +205,7 @@ fn fan_out(criterion: &mut Criterion) {
             let mut total = 0;
             group.bench_function(BenchmarkId::new(what, size), |bencher| {
                 bencher.iter(|| {
-                    let _ = registry.send(START, Target::Room(&lobby), Message::binary(PAYLOAD));
+                    registry.send(START, Target::Room(&lobby), Message::binary(PAYLOAD));
                     assert_eq!(drain(&mut registry), MEMBERS);
                     if reports {
                         total += 1_000;

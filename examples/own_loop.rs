@@ -52,11 +52,11 @@ fn serve(peer: &mut Peer, conn: ConnId, registry: &mut Registry, now: Timestamp)
             continue;
         };
         match registry.message(now, conn, Inbound::Data { bytes: text.len() as u64 }) {
-            Ok(Flow::Ready) => {
+            Ok(Intake::Taken) => {
                 let line = Message::text(text.as_str()).except(conn);
-                let _ = registry.send(now, Target::Room(&lobby), line);
+                registry.send(now, Target::Room(&lobby), line);
             }
-            Ok(Flow::Paused) => {
+            Ok(Intake::Paused) => {
                 peer.held = Some(frame);
                 break;
             }

@@ -234,7 +234,7 @@
 //! | `poll_action` | polls until `None`, and again before it sleeps while `has_actions` is `true` | logs fill, then entries become gaps; cleanups that were not polled keep newcomers out ([`Refused::Connections`]) |
 //! | `poll_timeout` | calls `tick` then, or earlier | no deadline acts, and silent peers stay |
 //! | what the kernel took | reports it with [`flushed`](Registry::flushed) | the connection is closed with `slow_consumer`, unless the configuration says that flushes are not reported |
-//! | [`Flow::Paused`] | keeps the message, does not read that socket, offers the message again when `flushed` has answered `Ready` | the message is lost: it was not taken |
+//! | [`Intake::Paused`] | keeps the message, does not read that socket, offers the message again when `flushed` has answered `true` | the message is lost: it was not taken |
 //! | [`Refused`] from `connect` | answers, then reports `disconnect`, or calls `close` for a socket that was upgraded | it keeps its place among `limits.pending` until its deadline |
 //! | [`InboundError`] | drops the message | the sender of a flood is served all the same |
 //! | [`Delivery::full`], [`ReplyError::Full`] | sends it again later, or says that it failed | nothing of it is kept |
@@ -332,7 +332,7 @@ pub use registry::{
 };
 pub use run::{Part, PartKind, RunEvent, RunEventKind, RunFailure};
 pub use stats::{
-    Admitted, ConnState, Delivery, Flow, Impact, Joined, Notice, OpenedRun, Pressure, Recovered,
+    Admitted, ConnState, Delivery, Impact, Intake, Joined, Notice, OpenedRun, Pressure, Recovered,
     Stats, Stored,
 };
 pub use tap::Tap;

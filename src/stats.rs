@@ -11,7 +11,6 @@ use crate::id::{ConnId, SessionId};
 
 /// What a `send` found at the instant of the call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "a send that reached nobody says so only here"]
 #[non_exhaustive]
 pub struct Delivery {
     /// Connections that stand at the head of their stream: they are handed the message when actions
@@ -130,21 +129,20 @@ impl fmt::Display for ConnState {
     }
 }
 
-/// Whether a connection's input may go on.
+/// What became of something that came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[must_use = "a paused message was not taken: offer it again"]
-pub enum Flow {
-    /// From `message`: taken. From `flushed`: whatever was paused may be offered again.
-    Ready,
-    /// From `message`: not taken, offer it again once `flushed` has answered `Ready`, and don't
-    /// read that socket until then. From `flushed`: still so.
+#[must_use = "a message that is answered `Paused` was not taken: offer it again"]
+pub enum Intake {
+    /// It was taken.
+    Taken,
+    /// It was not taken. Offer it again once [`flushed`](crate::Registry::flushed) has answered `true`,
+    /// and don't read that socket until then.
     Paused,
 }
 
 /// A run that was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-#[must_use = "who was reached is only known here"]
 pub struct OpenedRun {
     /// The session that it is in.
     pub session: SessionId,

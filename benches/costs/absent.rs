@@ -57,7 +57,7 @@ fn rooms(costs: &mut Costs, world: &mut World) {
         } else {
             join.time(|| world.registry.join(world.now, conn, &room, None)).unwrap();
         }
-        let _ = world.registry.send(world.now, Target::Room(&room), Message::text("text"));
+        world.registry.send(world.now, Target::Room(&room), Message::text("text"));
         world.settle();
         let _ = world.registry.flushed(world.now, conn, u64::MAX).unwrap();
         assert!(world.registry.leave(world.now, conn, &room).unwrap());

@@ -127,7 +127,7 @@ fn outbound(costs: &mut Costs, world: &mut World) {
     let [mut send, mut poll] =
         costs.rows(["send to everyone", "poll_action, serves an announcement"]);
     let message = Message::binary(PAYLOAD);
-    let _ = send.time(|| world.registry.send(world.now, Target::Everyone, message));
+    send.time(|| world.registry.send(world.now, Target::Everyone, message));
     assert_eq!(world.serve(&mut poll), MANY);
     costs.keep([send, poll]);
     world.flush();
@@ -135,18 +135,18 @@ fn outbound(costs: &mut Costs, world: &mut World) {
 
 /// A window that is exceeded, and room again.
 fn pauses(costs: &mut Costs, world: &mut World) {
-    let [mut paused, mut ready] = costs.rows(["message, answered Paused", "flushed, Ready again"]);
+    let [mut paused, mut ready] = costs.rows(["message, answered Paused", "flushed, room again"]);
     for number in 0..CALLS {
         let conn = world.conns[world.any(number)];
         let session = world.registry.session_of(conn).unwrap();
         let large = Message::binary(LARGE);
-        let _ = world.registry.send(world.now, Target::Session(session), large);
+        world.registry.send(world.now, Target::Session(session), large);
         world.settle();
         let data = Inbound::Data { bytes: 64 };
-        let flow = paused.time(|| world.registry.message(world.now, conn, data));
-        assert_eq!(flow, Ok(headcount::Flow::Paused));
-        let flow = ready.time(|| world.registry.flushed(world.now, conn, u64::MAX));
-        assert_eq!(flow, Ok(headcount::Flow::Ready));
+        let intake = paused.time(|| world.registry.message(world.now, conn, data));
+        assert_eq!(intake, Ok(headcount::Intake::Paused));
+        let takes_input = ready.time(|| world.registry.flushed(world.now, conn, u64::MAX));
+        assert_eq!(takes_input, Ok(true));
     }
     costs.keep([paused, ready]);
 }

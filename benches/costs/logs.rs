@@ -21,7 +21,7 @@ fn full() -> World {
         let session = world.registry.session_of(*conn).unwrap();
         for _ in 0..ENTRIES {
             let message = Message::binary(&b""[..]);
-            let _ = world.registry.send(world.now, Target::Session(session), message);
+            world.registry.send(world.now, Target::Session(session), message);
         }
     }
     world

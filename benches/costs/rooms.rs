@@ -42,7 +42,7 @@ fn members(costs: &mut Costs, world: &mut World) {
     ]);
     for _ in 0..3 {
         let message = Message::text("text");
-        let _ = send.time(|| world.registry.send(world.now, Target::Room(&lobby), message));
+        send.time(|| world.registry.send(world.now, Target::Room(&lobby), message));
     }
     assert_eq!(world.serve(&mut poll), 3 * MANY);
     for conn in &world.conns {
@@ -110,7 +110,7 @@ fn many_rooms(costs: &mut Costs, world: &mut World) {
 fn slow(costs: &mut Costs, world: &mut World) {
     let lobby = room(0);
     let large = || Message::binary(LARGE);
-    let _ = world.registry.send(world.now, Target::Room(&lobby), large());
+    world.registry.send(world.now, Target::Room(&lobby), large());
     world.settle();
     let [mut behind, mut lagging, mut announced, mut idle] = costs.rows([
         "poll_action, 1,000,000 members fall behind",
@@ -118,11 +118,11 @@ fn slow(costs: &mut Costs, world: &mut World) {
         "poll_action, an announcement while 1,000,000 lag",
         "poll_action, 1,000,000 turns for which the window has no room",
     ]);
-    let _ = world.registry.send(world.now, Target::Room(&lobby), large());
+    world.registry.send(world.now, Target::Room(&lobby), large());
     assert_eq!(world.serve(&mut behind), 0);
-    let _ = world.registry.send(world.now, Target::Room(&lobby), large());
+    world.registry.send(world.now, Target::Room(&lobby), large());
     assert_eq!(world.serve(&mut lagging), 0);
-    let _ = world.registry.send(world.now, Target::Everyone, Message::text("text"));
+    world.registry.send(world.now, Target::Everyone, Message::text("text"));
     assert_eq!(world.serve(&mut announced), 0);
     for conn in &world.conns {
         let flushed = world.registry.explain(*conn).unwrap().flushed;
@@ -152,7 +152,7 @@ fn gone(costs: &mut Costs, world: &mut World) {
     world.serve(&mut poll);
     costs.keep([reply, disconnect, poll]);
     let [mut announced] = costs.rows(["poll_action, an announcement past 999,999 vacant slots"]);
-    let _ = world.registry.send(world.now, Target::Everyone, Message::text("text"));
+    world.registry.send(world.now, Target::Everyone, Message::text("text"));
     assert_eq!(world.serve(&mut announced), 1);
     let [mut close, mut poll] =
         costs.rows(["close of everyone", "poll_action, closes everyone past vacant slots"]);

@@ -82,7 +82,7 @@ fn sends(costs: &mut Costs, world: &mut World) {
     for session in sessions.iter().cycle() {
         let Some(less) = left.checked_sub(large().cost()) else { break };
         left = less;
-        let _ = world.registry.send(world.now, Target::Session(*session), large());
+        world.registry.send(world.now, Target::Session(*session), large());
     }
     let name = "send to a session, over the budget of a user with 100,000";
     costs.calls_with(name, 5, large, |number, message| {

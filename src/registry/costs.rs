@@ -356,7 +356,7 @@ fn empty_rooms_at_the_cap() {
         World::new(config().rooms(count), count, |world, number| {
             world.open(number, 0);
             world.registry.join(world.now, world.conn(), &room(number), None).unwrap();
-            let _ = world.registry.send(world.now, Target::Room(&room(number)), message());
+            world.registry.send(world.now, Target::Room(&room(number)), message());
             world.settle();
             world.registry.leave(world.now, world.conn(), &room(number)).unwrap();
         })
@@ -464,7 +464,7 @@ fn entries_of_a_log() {
                 world.open(0, 0);
             }
             let session = world.registry.session_of(world.conn()).unwrap();
-            let _ = world.registry.send(world.now, Target::Session(session), message());
+            world.registry.send(world.now, Target::Session(session), message());
             let _ = world.registry.flushed(world.now, world.conn(), u64::MAX).unwrap();
         })
     };
@@ -479,12 +479,12 @@ fn entries_of_a_log() {
         ("a message with a key", |world| {
             let session = world.registry.session_of(world.conn()).unwrap();
             let message = message().latest(Key::new("key").unwrap());
-            let _ = world.registry.send(world.now, Target::Session(session), message);
+            world.registry.send(world.now, Target::Session(session), message);
         }),
         ("a droppable message", |world| {
             let session = world.registry.session_of(world.conn()).unwrap();
             let message = message().droppable();
-            let _ = world.registry.send(world.now, Target::Session(session), message);
+            world.registry.send(world.now, Target::Session(session), message);
         }),
     ];
     assert_flat("the entries of a log", world, &[calls, CALLS_OF_USER, CALLS]);

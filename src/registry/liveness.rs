@@ -6,7 +6,7 @@ use crate::error::{InboundError, UnknownConn};
 use crate::id::ConnId;
 use crate::input::{Inbound, Input};
 use crate::session::SessionKey;
-use crate::stats::{Flow, Notice};
+use crate::stats::{Intake, Notice};
 use crate::store::{Budget, Rate};
 use crate::time::{Deadline, Timestamp};
 
@@ -15,12 +15,12 @@ use super::owned_action::OwnedAction;
 use super::timer::Timer;
 
 impl Registry {
-    /// Something came in: a sign of life, unless it is answered [`Flow::Paused`]. Costs O(1),
+    /// Something came in: a sign of life, unless it is answered [`Intake::Paused`]. Costs O(1),
     /// or what the [`close`](Self::close) of one connection costs, if it makes the registry close it.
     ///
     /// While more than the window is queued for or handed out to an admitted connection, data is
-    /// answered [`Flow::Paused`] and not taken: a reply would not be sure to fit. The deadlines of
-    /// silence stand still from then until `flushed` answers [`Flow::Ready`].
+    /// answered [`Intake::Paused`]: a reply would not be sure to fit. The deadlines of silence stand
+    /// still from then until [`flushed`](Self::flushed) answers `true`.
     ///
     /// # Errors
     /// [`InboundError::UnknownConn`] also for a connection that is closing: drop the message.
@@ -32,7 +32,7 @@ impl Registry {
         now: Timestamp,
         conn: ConnId,
         inbound: Inbound,
-    ) -> Result<Flow, InboundError> {
+    ) -> Result<Intake, InboundError> {
         self.enter(now, Input::Message { conn, inbound });
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
         let hot = self.conns.hot_mut(slot);
@@ -56,7 +56,7 @@ impl Registry {
             }
             Inbound::Data { .. } if paused => {
                 self.conns.hot_mut(slot).paused = true;
-                return Ok(Flow::Paused);
+                return Ok(Intake::Paused);
             }
             Inbound::Data { .. } => self.conns.cold_mut(slot).last_data = self.attended(),
             Inbound::Pong => {
@@ -70,11 +70,11 @@ impl Registry {
             return Err(InboundError::RateLimited);
         }
         self.hear(slot, within && matches!(inbound, Inbound::Data { .. }));
-        if within { Ok(Flow::Ready) } else { Err(InboundError::RateLimited) }
+        if within { Ok(Intake::Taken) } else { Err(InboundError::RateLimited) }
     }
 
     /// Bytes of the request head.
-    fn take_head(&mut self, slot: ConnKey, bytes: u64) -> Result<Flow, InboundError> {
+    fn take_head(&mut self, slot: ConnKey, bytes: u64) -> Result<Intake, InboundError> {
         let cold = self.conns.cold_mut(slot);
         cold.head_bytes = cold.head_bytes.saturating_add(bytes.try_into().unwrap_or(u32::MAX));
         if u64::from(cold.head_bytes) > self.config.head_bytes {
@@ -82,7 +82,7 @@ impl Registry {
             return Err(InboundError::TooBig);
         }
         self.hear(slot, false);
-        Ok(Flow::Ready)
+        Ok(Intake::Taken)
     }
 
     /// Whether a message is in progress after this, and since when.
@@ -219,6 +219,9 @@ impl Registry {
     /// that was handed out to this connection since it was reserved, in proportion for what went
     /// out in part. A total that runs backwards, or ahead of what was handed out, is clamped.
     ///
+    /// Answers whether the connection's input may go on: after a message was answered
+    /// [`Intake::Paused`], not before the window is at most half full.
+    ///
     /// A report that leaves the window at most half full makes the registry look again at a
     /// connection that is behind. A connection whose next entry does not fit has something in
     /// flight, and an empty window admits an entry of any size: so it comes to its turn. A
@@ -232,7 +235,7 @@ impl Registry {
         now: Timestamp,
         conn: ConnId,
         total: u64,
-    ) -> Result<Flow, UnknownConn> {
+    ) -> Result<bool, UnknownConn> {
         self.enter(now, Input::Flushed { conn, total });
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
         let attended = self.attended();
@@ -247,20 +250,20 @@ impl Registry {
                 self.arm(slot);
             }
         }
-        let flow = self.unpause_if_room(slot);
+        let takes_input = self.unpause_if_room(slot);
         self.ready_if_room(slot);
-        Ok(flow)
+        Ok(takes_input)
     }
 
-    /// Ends a pause once the window is at most half full.
-    pub(super) fn unpause_if_room(&mut self, slot: ConnKey) -> Flow {
+    /// Ends a pause once the window is at most half full. Whether there is none.
+    pub(super) fn unpause_if_room(&mut self, slot: ConnKey) -> bool {
         let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
         if !hot.paused {
-            return Flow::Ready;
+            return true;
         }
         if !hot.window.is_half_empty(self.config.window) {
-            return Flow::Paused;
+            return false;
         }
         // Its silence was ours: it starts anew.
         hot.paused = false;
@@ -271,7 +274,7 @@ impl Registry {
             cold.message_began = attended;
         }
         self.arm(slot);
-        Flow::Ready
+        true
     }
 
     /// The socket has ended: end of file, a reset or an error. The connection leaves everything at once,

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, ConfigBuilder, ConnId, ConnState, Flow, Inbound, InboundError, Message, Notice,
+    CloseReason, ConfigBuilder, ConnId, ConnState, Inbound, InboundError, Intake, Message, Notice,
     Refused, ReplyError, RunEnd, RunEvent, RunId, SessionId, Target,
 };
 
@@ -103,7 +103,7 @@ fn without_ticks_no_deadline_acts() {
     let mut world = World::with(config().interval(secs(20)));
     let alice = world.open("alice", "main");
     world.now += secs(1_000);
-    assert_eq!(world.data(alice), Flow::Ready);
+    assert_eq!(world.data(alice), Intake::Taken);
     world.tell_session(alice, "still");
     world.drain();
     assert_eq!(world.seen(alice), ["still"]);
@@ -116,12 +116,12 @@ fn a_paused_message_was_not_taken_and_is_no_sign_of_life() {
     let alice = world.open("alice", "main");
     world.tell_conn(alice, &text_of_cost(200));
     world.drain();
-    assert_eq!(world.data(alice), Flow::Paused);
+    assert_eq!(world.data(alice), Intake::Paused);
     world.now += secs(3);
-    assert_eq!(world.data(alice), Flow::Paused);
+    assert_eq!(world.data(alice), Intake::Paused);
     assert_eq!(world.registry.explain(alice).unwrap().silence, secs(3));
     assert!(world.flush(alice), "from here on it may be offered again");
-    assert_eq!(world.data(alice), Flow::Ready);
+    assert_eq!(world.data(alice), Intake::Taken);
     assert_eq!(world.registry.reply(world.now, alice, Message::text("answer")), Ok(()));
 }
 
@@ -147,7 +147,7 @@ fn a_message_that_was_refused_is_dropped() {
     let mut world = World::with(config().message_rate(1).message_burst(1).message_bytes(10));
     let alice = world.open("alice", "main");
     let mut offer = |bytes| world.registry.message(world.now, alice, Inbound::Data { bytes });
-    assert_eq!(offer(10), Ok(Flow::Ready));
+    assert_eq!(offer(10), Ok(Intake::Taken));
     assert_eq!(offer(10), Err(InboundError::RateLimited));
     assert_eq!(offer(11), Err(InboundError::UnknownConn), "as much excess as a burst closes it");
 }

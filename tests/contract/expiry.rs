@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use headcount::{CloseReason, ConnState, Flow, Inbound, Retry, UnknownConn};
+use headcount::{CloseReason, ConnState, Inbound, Intake, Retry, UnknownConn};
 
 use crate::support::{LIFE, START, World, config, ms, secs, text_of_cost, user, who};
 
@@ -25,7 +25,7 @@ fn a_data_message_starts_the_idle_time_anew_and_what_is_sent_to_it_does_not() {
     let alice = world.tab("alice", "main");
     for _ in 0..10 {
         world.run(secs(99));
-        assert_eq!(world.data(alice), Flow::Ready);
+        assert_eq!(world.data(alice), Intake::Taken);
     }
     world.run(secs(50));
     world.tell_session(alice, "hello");
@@ -48,7 +48,7 @@ fn a_connection_whose_data_we_would_not_take_was_not_idle() {
     let alice = world.tab("alice", "main");
     world.tell_conn(alice, &text_of_cost(1_001));
     world.drain();
-    assert_eq!(world.data(alice), Flow::Paused);
+    assert_eq!(world.data(alice), Intake::Paused);
     world.skip(secs(500));
     assert_eq!(world.state(alice), Some(ConnState::Open));
     assert!(world.flush(alice), "its input may go on");

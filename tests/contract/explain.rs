@@ -111,7 +111,7 @@ fn a_paused_input_and_an_expiry_are_told() {
     let alice = world.open_as(who("alice", "main").with_expiry(at));
     world.tell_conn(alice, &text_of_cost(1_001));
     world.drain();
-    assert_eq!(world.data(alice), headcount::Flow::Paused);
+    assert_eq!(world.data(alice), headcount::Intake::Paused);
     let explained = world.registry.explain(alice).unwrap();
     assert_eq!((explained.paused, explained.expires_at), (true, Some(at)));
 }

@@ -54,7 +54,7 @@ fn whatever_may_come_of_a_difference_shows_in_the_fingerprint() {
     let lobby = room("lobby");
     let send = |message: Message| {
         move |registry: &mut Registry| {
-            let _ = registry.send(now, Target::Room(&room("lobby")), message.clone());
+            registry.send(now, Target::Room(&room("lobby")), message.clone());
         }
     };
     let connect = |who: Principal| {

@@ -1,6 +1,6 @@
 //! How much a peer may say: the rate of its messages, and what happens to excess.
 
-use headcount::{CloseReason, ConnId, ConnState, Flow, Inbound, InboundError, Retry};
+use headcount::{CloseReason, ConnId, ConnState, Inbound, InboundError, Intake, Retry};
 
 use crate::support::{World, config, ms, secs, text_of_cost};
 
@@ -9,7 +9,7 @@ fn ten() -> headcount::ConfigBuilder {
     config().message_rate(10).message_burst(5)
 }
 
-fn say(world: &mut World, conn: ConnId) -> Result<Flow, InboundError> {
+fn say(world: &mut World, conn: ConnId) -> Result<Intake, InboundError> {
     world.registry.message(world.now, conn, Inbound::Data { bytes: 10 })
 }
 
@@ -27,7 +27,7 @@ fn a_burst_is_taken_and_then_the_rate_counts() {
     world.skip(ms(99));
     assert_eq!(say(&mut world, alice), Err(InboundError::RateLimited));
     world.skip(ms(1));
-    assert_eq!(say(&mut world, alice), Ok(Flow::Ready));
+    assert_eq!(say(&mut world, alice), Ok(Intake::Taken));
     assert_eq!(say(&mut world, alice), Err(InboundError::RateLimited));
     assert_eq!(world.state(alice), Some(ConnState::Open), "excess alone closes nobody");
 }
@@ -37,7 +37,7 @@ fn whoever_keeps_to_the_rate_is_never_refused() {
     let mut world = World::with(ten());
     let alice = world.open("alice", "main");
     for _ in 0..1_000 {
-        assert_eq!(say(&mut world, alice), Ok(Flow::Ready));
+        assert_eq!(say(&mut world, alice), Ok(Intake::Taken));
         world.run(ms(100));
     }
     assert_eq!(world.state(alice), Some(ConnState::Open));
@@ -111,7 +111,7 @@ fn a_flood_of_pings_or_empty_fragments_closes_the_connection() {
         let alice = world.open("alice", "main");
         let answers = [(); 100].map(|()| world.registry.message(world.now, alice, frame));
         // A burst of five, an eighth each; then as many that are too many.
-        assert!(answers[..40].iter().all(|answer| *answer == Ok(Flow::Ready)), "{frame:?}");
+        assert!(answers[..40].iter().all(|answer| *answer == Ok(Intake::Taken)), "{frame:?}");
         let refused = Err(InboundError::RateLimited);
         assert!(answers[40..80].iter().all(|answer| *answer == refused), "{frame:?}");
         assert_eq!(answers[80], Err(InboundError::UnknownConn), "{frame:?}: it closes");
@@ -142,7 +142,7 @@ fn the_pong_that_answers_a_ping_is_free_whatever_came_before_it() {
     world.settle();
     assert_eq!(world.seen(alice), ["ping"]);
     assert_eq!(taken(&mut world, alice, 1), 1, "the only token is gone");
-    assert_eq!(world.registry.message(world.now, alice, Inbound::Pong), Ok(Flow::Ready));
+    assert_eq!(world.registry.message(world.now, alice, Inbound::Pong), Ok(Intake::Taken));
     let another = world.registry.message(world.now, alice, Inbound::Pong);
     assert_eq!(another, Err(InboundError::RateLimited), "the second answers nothing");
 }
@@ -156,10 +156,10 @@ fn whoever_keeps_to_the_rate_of_bytes_is_never_refused() {
         let inbound = Inbound::Bytes { bytes, partial: false };
         world.registry.message(world.now, alice, inbound)
     };
-    assert_eq!(come(&mut world, 1_000), Ok(Flow::Ready));
+    assert_eq!(come(&mut world, 1_000), Ok(Intake::Taken));
     for _ in 0..100 {
         world.skip(ms(100));
-        assert_eq!(come(&mut world, 100), Ok(Flow::Ready));
+        assert_eq!(come(&mut world, 100), Ok(Intake::Taken));
     }
     assert_eq!(come(&mut world, 1), Err(InboundError::RateLimited));
     assert_eq!(world.state(alice), Some(ConnState::Open), "excess alone closes nobody");
@@ -188,7 +188,7 @@ fn one_message_fits_into_the_burst_of_bytes_however_low_the_rate() {
     let mut world = World::with(config().byte_rate(1).message_bytes(5_000));
     let alice = world.open("alice", "main");
     let inbound = Inbound::Bytes { bytes: 5_000, partial: true };
-    assert_eq!(world.registry.message(world.now, alice, inbound), Ok(Flow::Ready));
+    assert_eq!(world.registry.message(world.now, alice, inbound), Ok(Intake::Taken));
     assert_eq!(world.registry.config().byte_burst(), 5_000);
 }
 
@@ -199,7 +199,7 @@ fn a_message_that_is_paused_takes_no_token() {
     world.tell_conn(alice, &text_of_cost(1_001));
     world.drain();
     for _ in 0..100 {
-        assert_eq!(say(&mut world, alice), Ok(Flow::Paused));
+        assert_eq!(say(&mut world, alice), Ok(Intake::Paused));
     }
     assert!(world.flush(alice));
     assert_eq!(taken(&mut world, alice, 6), 5);
@@ -231,8 +231,8 @@ fn a_request_head_is_bounded_and_no_rate_counts_it() {
         world.registry.message(world.now, conn, inbound)
     };
     for conn in [large, larger] {
-        assert_eq!(come(&mut world, conn, 9_999), Ok(Flow::Ready));
-        assert_eq!(come(&mut world, conn, 1), Ok(Flow::Ready));
+        assert_eq!(come(&mut world, conn, 9_999), Ok(Intake::Taken));
+        assert_eq!(come(&mut world, conn, 1), Ok(Intake::Taken));
     }
     assert_eq!(come(&mut world, larger, 1), Err(InboundError::TooBig));
     world.connect(large, "alice", "main").unwrap();
@@ -254,7 +254,7 @@ fn a_flood_does_not_disturb_the_neighbours() {
     let (flood, calm) = (world.open("mallory", "main"), world.tab("alice", "main"));
     for _ in 0..50 {
         let _ = taken(&mut world, flood, 100);
-        assert_eq!(say(&mut world, calm), Ok(Flow::Ready));
+        assert_eq!(say(&mut world, calm), Ok(Intake::Taken));
         world.run(ms(100));
     }
     assert_eq!(world.closings(), ["rate_limited"]);

@@ -1,6 +1,6 @@
 //! Who is alive: pings and pongs, stuck sockets and slow ones, and input that we paused ourselves.
 
-use headcount::{CloseReason, ConnState, Flow, Inbound, Retry};
+use headcount::{CloseReason, ConnState, Inbound, Intake, Retry};
 
 use crate::support::{LIFE, World, config, ms, secs, text_of_cost};
 
@@ -197,7 +197,7 @@ fn the_deadline_of_a_message_stands_still_while_its_input_is_paused() {
     world.drain();
     world.inbound(alice, PIECE);
     world.skip(secs(9));
-    assert_eq!(world.data(alice), Flow::Paused);
+    assert_eq!(world.data(alice), Intake::Paused);
     world.inbound(alice, PIECE);
     world.skip(secs(3_000));
     assert!(world.flush(alice), "it is read again");
@@ -376,7 +376,7 @@ fn the_deadlines_of_silence_stand_still_while_input_is_paused() {
     world.tell_conn(alice, &text_of_cost(1_000));
     world.tell_conn(alice, "one more");
     world.drain();
-    assert_eq!(world.data(alice), headcount::Flow::Paused);
+    assert_eq!(world.data(alice), headcount::Intake::Paused);
     world.skip(secs(1_000));
     assert_eq!(world.drain(), 0, "we don't read, so its silence is ours");
     assert!(world.flush(alice));
@@ -400,7 +400,7 @@ fn a_pause_suspends_a_pong_deadline_that_runs_and_its_end_restarts_it() {
     world.tell_conn(alice, &text_of_cost(1_000));
     world.tell_conn(alice, "one more");
     world.drain();
-    assert_eq!(world.data(alice), headcount::Flow::Paused);
+    assert_eq!(world.data(alice), headcount::Intake::Paused);
     world.skip(secs(1_000));
     assert_eq!(world.state(alice), Some(ConnState::Suspect));
     world.flush(alice);
@@ -421,13 +421,13 @@ fn a_pong_during_a_pause_answers_the_ping_and_does_not_end_the_pause() {
     world.tell_conn(alice, &text_of_cost(1_000));
     world.tell_conn(alice, "one more");
     world.drain();
-    assert_eq!(world.data(alice), headcount::Flow::Paused);
+    assert_eq!(world.data(alice), headcount::Intake::Paused);
     assert_eq!(world.state(alice), Some(ConnState::Suspect));
     world.inbound(alice, Inbound::Pong);
     assert_eq!(world.state(alice), Some(ConnState::Open));
     world.skip(secs(1_000));
     assert_eq!(world.drain(), 0, "no ping: we still don't read");
-    assert_eq!(world.data(alice), headcount::Flow::Paused);
+    assert_eq!(world.data(alice), headcount::Intake::Paused);
 }
 
 #[test]
@@ -437,7 +437,7 @@ fn a_pause_does_not_suspend_the_slow_deadline() {
     let alice = world.open("alice", "main");
     world.tell_conn(alice, &text_of_cost(1_001));
     world.drain();
-    assert_eq!(world.data(alice), headcount::Flow::Paused);
+    assert_eq!(world.data(alice), headcount::Intake::Paused);
     world.skip(secs(5));
     world.drain();
     assert_eq!(world.seen(alice)[1..], ["close slow_consumer"]);

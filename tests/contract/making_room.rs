@@ -328,7 +328,7 @@ fn every_end_of_a_room_says_why() {
     let squeezed = forsaken(&mut world, alice, "squeezed");
     let message = headcount::Message::text("x".repeat(940));
     let bob: UserId = user("alice");
-    let _ = world.registry.send(world.now, Target::User(&bob), message);
+    world.registry.send(world.now, Target::User(&bob), message);
     let why = ended_rooms(&mut world);
     assert_eq!(why[0].1, RoomEnd::Empty);
     assert_eq!(why[1..], [(aged, RoomEnd::Aged), (squeezed, RoomEnd::Budget)]);

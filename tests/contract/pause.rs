@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, ConnState, Flow, Inbound, Notice, RunFailure, RunId, Target, Upcoming,
+    CloseReason, ConnState, Inbound, Intake, Notice, RunFailure, RunId, Target, Upcoming,
 };
 
 use crate::support::{World, config, ms, secs, thread, user};
@@ -210,7 +210,7 @@ fn a_pause_while_input_is_paused_leaves_the_whole_silence_after_it() {
     world.stall(alice);
     world.tell_conn(alice, &"x".repeat(100_000));
     world.drain();
-    assert_eq!(world.data(alice), Flow::Paused);
+    assert_eq!(world.data(alice), Intake::Paused);
     world.skip(secs(3_600));
     assert_eq!(world.state(alice), Some(ConnState::Open), "neither stuck nor idle");
     assert!(world.flush(alice), "its input may go on");

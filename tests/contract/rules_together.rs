@@ -1,7 +1,7 @@
 //! Where two rules meet: each of them is simple, and one must not undo the other.
 
 use headcount::{
-    CloseReason, ConnState, Flow, Inbound, InboundError, Notice, Pressure, Target, Timestamp,
+    CloseReason, ConnState, Inbound, InboundError, Intake, Notice, Pressure, Target, Timestamp,
 };
 
 use crate::support::{START, World, config, ms, secs, text_of_cost, user};
@@ -13,8 +13,8 @@ fn a_suspect_connection_makes_room_before_one_that_was_silent_longer() {
     // Its pause began with its silence, so nobody asks it anything.
     let paused = world.open("alice", "main");
     world.send(Target::Conn(paused), headcount::Message::text(text_of_cost(1_001)));
-    let flow = world.registry.message(world.now, paused, Inbound::Data { bytes: 1 });
-    assert_eq!(flow, Ok(Flow::Paused));
+    let intake = world.registry.message(world.now, paused, Inbound::Data { bytes: 1 });
+    assert_eq!(intake, Ok(Intake::Paused));
     world.drain();
     world.skip(secs(1));
     let silent = world.open("alice", "main");
@@ -59,8 +59,8 @@ fn the_idle_time_begins_anew_when_a_pause_ends() {
     let mut world = World::with(limits.slow_deadline(secs(600)));
     let alice = world.open("alice", "main");
     world.send(Target::Conn(alice), headcount::Message::text(text_of_cost(1_001)));
-    let flow = world.registry.message(world.now, alice, Inbound::Data { bytes: 1 });
-    assert_eq!(flow, Ok(Flow::Paused));
+    let intake = world.registry.message(world.now, alice, Inbound::Data { bytes: 1 });
+    assert_eq!(intake, Ok(Intake::Paused));
     world.drain();
     world.skip(secs(100));
     world.flush(alice);

@@ -1,6 +1,6 @@
 //! What a slow reader is given: windows, the reply reserve, paused input, catching up, and gaps.
 
-use headcount::{CloseReason, Flow, Message, Notice, Position, Recovered, ReplyError, Target};
+use headcount::{CloseReason, Intake, Message, Notice, Position, Recovered, ReplyError, Target};
 
 use crate::support::{World, config, ms, room, secs, text_of_cost};
 
@@ -105,13 +105,13 @@ fn flush_totals_that_run_backwards_or_ahead_are_clamped() {
     }
     world.drain();
     let now = world.now;
-    assert_eq!(world.registry.flushed(now, alice, u64::MAX), Ok(Flow::Ready));
+    assert_eq!(world.registry.flushed(now, alice, u64::MAX), Ok(true));
     assert_eq!(world.drain(), 10);
-    assert_eq!(world.registry.flushed(now, alice, 3), Ok(Flow::Ready));
+    assert_eq!(world.registry.flushed(now, alice, 3), Ok(true));
     assert_eq!(world.drain(), 0);
-    assert_eq!(world.registry.flushed(now, alice, 1_000), Ok(Flow::Ready));
+    assert_eq!(world.registry.flushed(now, alice, 1_000), Ok(true));
     assert_eq!(world.drain(), 0, "that much was flushed before");
-    assert_eq!(world.registry.flushed(now, alice, 2_000), Ok(Flow::Ready));
+    assert_eq!(world.registry.flushed(now, alice, 2_000), Ok(true));
     assert_eq!(world.drain(), 10);
 }
 
@@ -175,14 +175,14 @@ fn input_is_paused_beyond_the_window_and_ready_again_at_half() {
         world.tell_conn(alice, &hundred());
     }
     world.drain();
-    assert_eq!(world.data(alice), Flow::Ready, "a full window is not beyond it");
+    assert_eq!(world.data(alice), Intake::Taken, "a full window is not beyond it");
     world.tell_conn(alice, "");
-    assert_eq!(world.data(alice), Flow::Paused, "what is queued counts");
+    assert_eq!(world.data(alice), Intake::Paused, "what is queued counts");
     world.drain();
-    assert_eq!(world.data(alice), Flow::Paused);
+    assert_eq!(world.data(alice), Intake::Paused);
     assert!(!world.flush_some(alice, 563));
     assert!(world.flush_some(alice, 1), "half a window is left");
-    assert_eq!(world.data(alice), Flow::Ready);
+    assert_eq!(world.data(alice), Intake::Taken);
     let reply = world.registry.reply(world.now, alice, Message::text(text_of_cost(200)));
     assert_eq!(reply, Ok(()), "a reply as long as the reserve always fits after that");
 }
@@ -428,7 +428,7 @@ fn without_flush_reports_nothing_is_held_back_and_nothing_is_stuck() {
     }
     assert_eq!(world.drain(), 200);
     world.skip(secs(100));
-    assert_eq!(world.data(alice), Flow::Ready);
+    assert_eq!(world.data(alice), Intake::Taken);
     assert_eq!(world.close(Target::Conn(alice), CloseReason::Application), 1);
 }
 
@@ -440,11 +440,11 @@ fn without_flush_reports_polling_makes_room_for_direct_messages() {
     for _ in 0..12 {
         world.tell_conn(alice, &hundred());
     }
-    assert_eq!(world.data(alice), Flow::Paused);
+    assert_eq!(world.data(alice), Intake::Paused);
     world.tell_conn(alice, "");
     assert!(world.delivery.full, "the byte bounds stay");
     world.drain();
-    assert_eq!(world.data(alice), Flow::Ready);
+    assert_eq!(world.data(alice), Intake::Taken);
     world.tell_conn(alice, "");
     assert!(!world.delivery.full);
 }

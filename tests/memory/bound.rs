@@ -146,7 +146,7 @@ impl History {
                 None => Target::Room(&room),
             },
         };
-        let _ = self.registry.send(self.now, to, message);
+        self.registry.send(self.now, to, message);
     }
 
     fn run(&mut self) {

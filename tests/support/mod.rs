@@ -19,7 +19,7 @@ use core::time::Duration;
 use std::collections::HashMap;
 
 use headcount::{
-    Admitted, CloseReason, Config, ConfigBuilder, ConnId, Delivery, Flow, Inbound, Joined,
+    Admitted, CloseReason, Config, ConfigBuilder, ConnId, Delivery, Inbound, Intake, Joined,
     MESSAGE_OVERHEAD, Message, OverCap, Position, Principal, Refused, Registry, Resume, RoomId,
     Source, Target, ThreadId, Timestamp, UserId,
 };
@@ -206,14 +206,14 @@ impl World {
 
     // What comes in.
 
-    pub fn data(&mut self, conn: ConnId) -> Flow {
+    pub fn data(&mut self, conn: ConnId) -> Intake {
         let inbound = Inbound::Data { bytes: 10 };
         self.registry.message(self.now, conn, inbound).expect("a connection")
     }
 
     pub fn inbound(&mut self, conn: ConnId, inbound: Inbound) {
-        let flow = self.registry.message(self.now, conn, inbound).expect("a connection");
-        assert_eq!(flow, Flow::Ready);
+        let intake = self.registry.message(self.now, conn, inbound).expect("a connection");
+        assert_eq!(intake, Intake::Taken);
     }
 
     // What the application wants.
@@ -315,8 +315,7 @@ impl World {
 
     fn flush_to(&mut self, conn: ConnId, total: u64) -> bool {
         self.wires.get_mut(&conn).expect("a connection").flushed = total;
-        let flow = self.registry.flushed(self.now, conn, total).expect("a connection");
-        flow == Flow::Ready
+        self.registry.flushed(self.now, conn, total).expect("a connection")
     }
 
     /// The kernel takes everything from everybody whose socket is not stalled; peers who answer

@@ -112,15 +112,15 @@ impl Life {
                 let key = Key::new("k").expect("a key");
                 let message = message(size);
                 let message = if latest { message.latest(key) } else { message };
-                let _ = registry.user(&user(number)).send(now, Within::Everywhere, message);
+                registry.user(&user(number)).send(now, Within::Everywhere, message);
             }
             Step::Room { size, droppable } => {
                 let message = message(size);
                 let message = if droppable { message.droppable() } else { message };
-                let _ = registry.send(now, Target::Room(&room), message);
+                registry.send(now, Target::Room(&room), message);
             }
             Step::Everyone { size } => {
-                let _ = registry.send(now, Target::Everyone, message(size));
+                registry.send(now, Target::Everyone, message(size));
             }
             Step::Reply { conn, size } => {
                 let conn = self.conn(conn);

@@ -95,10 +95,10 @@ impl Server {
             let conn = self.members[place].conn;
             let _ = self.registry.message(self.now, conn, Inbound::Data { bytes: 64 });
             let user = &self.users[(place * 31) % self.users.len()];
-            let _ = self.registry.send(self.now, Target::User(user), Message::binary(PAYLOAD));
+            self.registry.send(self.now, Target::User(user), Message::binary(PAYLOAD));
         }
         let room = &self.rooms[self.turns % self.rooms.len()];
-        let _ = self.registry.send(self.now, Target::Room(room), Message::binary(PAYLOAD));
+        self.registry.send(self.now, Target::Room(room), Message::binary(PAYLOAD));
         if self.turns.is_multiple_of(10) {
             let place = self.turns.wrapping_mul(104_729) % self.members.len();
             let gone = self.members[place].conn;

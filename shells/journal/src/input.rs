@@ -227,7 +227,7 @@ impl OwnedInput {
             }
             Self::Tick => registry.tick(now),
             Self::Send { to, message } => {
-                let _ = registry.send(now, to.target(), message.clone());
+                registry.send(now, to.target(), message.clone());
             }
             Self::Reply { conn, message } => {
                 let _ = registry.reply(now, *conn, message.clone());

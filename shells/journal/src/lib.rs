@@ -13,7 +13,7 @@
 //! let mut registry = Recorder::registry(Config::new(42), Recording::new(7));
 //! let who = Principal::new(UserId::new("alice")?, ThreadId::new("main")?);
 //! let (conn, _) = registry.admit(now, who, None)?;
-//! let _ = registry.send(now, Target::Conn(conn), Message::text("hello"));
+//! registry.send(now, Target::Conn(conn), Message::text("hello"));
 //! while registry.poll_action().is_some() {}
 //! let recorder = registry.tap_mut::<Recorder>().expect("it was made with one");
 //! let file = recorder.take().to_vec(); // A shell appends it to a file, once a turn.

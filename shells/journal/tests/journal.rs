@@ -159,8 +159,8 @@ fn alice(recording: Recording) -> (Vec<u8>, Vec<String>) {
         conns.push(conn);
     }
     let latest = Message::text("rosebud").latest(Key::new("petal").unwrap());
-    let _ = registry.send(now, Target::User(&alice), latest);
-    let _ = registry.send(now, Target::Room(&room), Message::binary(&b"\x00\xFFseeds"[..]));
+    registry.send(now, Target::User(&alice), latest);
+    registry.send(now, Target::Room(&room), Message::binary(&b"\x00\xFFseeds"[..]));
     let mut scope = registry.user(&alice);
     let _ = scope.open_run(now, &thread, &run, "gardener", Bytes::from_static(b"{}")).unwrap();
     let (expect, payload) = (Some(Duration::from_secs(7)), Bytes::from_static(b"can"));

@@ -46,7 +46,7 @@
 //!     fn message(&mut self, context: &mut Context<'_>, conn: ConnId, said: Payload<'_>) -> Outcome {
 //!         if let (Payload::Text(text), Some(who)) = (said, context.registry.who(conn)) {
 //!             let message = Message::from(format!("{}: {text}", who.user)).except(conn);
-//!             let _ = context.registry.send(context.now, Target::Room(&self.room), message);
+//!             context.registry.send(context.now, Target::Room(&self.room), message);
 //!         }
 //!         Outcome::Done
 //!     }
@@ -82,7 +82,7 @@
 //! // From any thread: look, publish, close.
 //! assert_eq!(handle.call(|context| context.registry.stats().open)?, 2);
 //! handle.post(|context| {
-//!     let _ = context.registry.send(context.now, Target::Everyone, Message::text("good night"));
+//!     context.registry.send(context.now, Target::Everyone, Message::text("good night"));
 //! })?;
 //! assert_eq!(clients[1].read()?.into_text()?, "good night");
 //!

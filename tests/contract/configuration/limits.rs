@@ -1,7 +1,7 @@
 //! How many, how large, how fast: `limits` and `pressure`.
 
 use headcount::{
-    ConfigBuilder as B, ConnId, ConnState, Flow, Inbound, InboundError, JoinError, OverCap,
+    ConfigBuilder as B, ConnId, ConnState, Inbound, InboundError, Intake, JoinError, OverCap,
     Pressure, Refused, Target,
 };
 
@@ -15,7 +15,7 @@ fn admit(world: &mut World, user: &str, thread: &str) -> Result<(), Refused> {
 }
 
 /// One more message.
-fn say(world: &mut World, conn: ConnId, bytes: u64) -> Result<Flow, InboundError> {
+fn say(world: &mut World, conn: ConnId, bytes: u64) -> Result<Intake, InboundError> {
     world.registry.message(world.now, conn, Inbound::Data { bytes })
 }
 
@@ -185,7 +185,7 @@ pub(crate) const ROWS: &[Row] = &[
         });
     }),
     ("limits.message_rate", |key| {
-        let outcomes = [(1, Err(InboundError::RateLimited)), (2, Ok(Flow::Ready))];
+        let outcomes = [(1, Err(InboundError::RateLimited)), (2, Ok(Intake::Taken))];
         key.decides(B::message_rate, config().message_burst(1), outcomes, |world| {
             let alice = world.open("alice", "main");
             let _ = world.data(alice);
@@ -194,7 +194,7 @@ pub(crate) const ROWS: &[Row] = &[
         });
     }),
     ("limits.message_burst", |key| {
-        let outcomes = [(1, Err(InboundError::RateLimited)), (2, Ok(Flow::Ready))];
+        let outcomes = [(1, Err(InboundError::RateLimited)), (2, Ok(Intake::Taken))];
         key.decides(B::message_burst, config().message_rate(1), outcomes, |world| {
             let alice = world.open("alice", "main");
             let _ = world.data(alice);
@@ -202,7 +202,7 @@ pub(crate) const ROWS: &[Row] = &[
         });
     }),
     ("limits.head_bytes", |key| {
-        let outcomes = [(1_024, Err(InboundError::TooBig)), (1_025, Ok(Flow::Ready))];
+        let outcomes = [(1_024, Err(InboundError::TooBig)), (1_025, Ok(Intake::Taken))];
         key.decides(B::head_bytes, config(), outcomes, |world| {
             let pending = world.reserve();
             let bytes = Inbound::Bytes { bytes: 1_025, partial: false };
@@ -211,7 +211,7 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     ("limits.byte_rate", |key| {
         // A second's worth is more than the longest message.
-        let outcomes = [(1_000, Err(InboundError::RateLimited)), (1_001, Ok(Flow::Ready))];
+        let outcomes = [(1_000, Err(InboundError::RateLimited)), (1_001, Ok(Intake::Taken))];
         key.decides(B::byte_rate, config().message_bytes(100), outcomes, |world| {
             let alice = world.open("alice", "main");
             let bytes = Inbound::Bytes { bytes: 1_001, partial: false };
@@ -227,7 +227,7 @@ pub(crate) const ROWS: &[Row] = &[
         });
     }),
     ("limits.message_bytes", |key| {
-        let outcomes = [(10, Err(InboundError::TooBig)), (11, Ok(Flow::Ready))];
+        let outcomes = [(10, Err(InboundError::TooBig)), (11, Ok(Intake::Taken))];
         key.decides(B::message_bytes, config(), outcomes, |world| {
             let alice = world.open("alice", "main");
             say(world, alice, 11)

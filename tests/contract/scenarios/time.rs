@@ -16,7 +16,7 @@ fn a_session_in_constant_use_survives_any_ttl_and_an_unused_one_goes_on_time() {
     let unused = world.session(idle);
     for _ in 0..360 {
         world.run(secs(10));
-        assert_eq!(world.data(busy), headcount::Flow::Ready);
+        assert_eq!(world.data(busy), headcount::Intake::Taken);
         world.tell_session(busy, "hello");
     }
     world.settle();
@@ -96,7 +96,7 @@ fn one_stamp_an_hour_ahead_costs_nobody_anything() {
         world.settle();
         if second % 60 == 0 {
             let conn = world.tab(&format!("newcomer{}", second / 600), &format!("thread{second}"));
-            assert_eq!(world.data(conn), headcount::Flow::Ready);
+            assert_eq!(world.data(conn), headcount::Intake::Taken);
             world.tell_session(conn, "hello");
             world.settle();
             assert_eq!(world.seen(conn), ["hello"]);

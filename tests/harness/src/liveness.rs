@@ -56,7 +56,7 @@ impl World {
                 let _ = it.message(end, conn, Inbound::Data { bytes: 1 });
                 let _ = it.reply(end, conn, Message::text("late"));
                 let _ = it.join(end, conn, &room, None);
-                let _ = it.send(end, Target::Room(&room), Message::text("later"));
+                it.send(end, Target::Room(&room), Message::text("later"));
                 while it.poll_action().is_some() {}
                 let _ = it.flushed(end, conn, u64::MAX);
                 it.tick(end);

@@ -16,7 +16,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
-use headcount::{CloseReason, Flow, Inbound, InboundError, Refused, Target};
+use headcount::{CloseReason, Inbound, InboundError, Intake, Refused, Target};
 
 use crate::answer::Answer;
 use crate::fair::{REQUEST_STEPS, steps_of};
@@ -348,11 +348,12 @@ impl<S: Stream> Socket<S> {
         }
         let inbound = Inbound::Data { bytes: payload.bytes().len() as u64 };
         match reading.context.registry.message(reading.context.now, self.conn, inbound) {
-            Ok(Flow::Ready) => match reading.handler.message(reading.context, self.conn, payload) {
+            Ok(Intake::Taken) => match reading.handler.message(reading.context, self.conn, payload)
+            {
                 Outcome::Done => {}
                 Outcome::Later => self.waiting = Some(Waiting::new(event)),
             },
-            Ok(Flow::Paused) => {
+            Ok(Intake::Paused) => {
                 self.deferred = Some(event);
                 self.paused = true;
             }

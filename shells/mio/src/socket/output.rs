@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use headcount::{CloseReason, Flow, Refused};
+use headcount::{CloseReason, Refused};
 
 use crate::answer::Answer;
 use crate::frames::close_frame;
@@ -106,7 +106,7 @@ impl<S: Stream> Socket<S> {
         let flushed = self.outbound.flushed_cost();
         if flushed > self.flushed {
             self.flushed = flushed;
-            if context.registry.flushed(context.now, self.conn, flushed) == Ok(Flow::Ready) {
+            if context.registry.flushed(context.now, self.conn, flushed) == Ok(true) {
                 self.paused = false;
             }
         }

@@ -133,11 +133,7 @@ impl Handler for TestHandler {
             Payload::Text(text) => match text.strip_prefix("to all: ") {
                 Some(text) => {
                     let room = RoomId::new("all").unwrap();
-                    let _ = context.registry.send(
-                        context.now,
-                        Target::Room(&room),
-                        Message::text(text),
-                    );
+                    context.registry.send(context.now, Target::Room(&room), Message::text(text));
                     return Outcome::Done;
                 }
                 None => Message::text(text),

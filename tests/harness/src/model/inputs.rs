@@ -1,12 +1,12 @@
 //! What a peer does: messages that come in, bytes that it takes.
 
-use headcount::{CloseReason, ConnId, Flow, Inbound, InboundError, Notice, UnknownConn};
+use headcount::{CloseReason, ConnId, Inbound, InboundError, Intake, Notice, UnknownConn};
 
 use super::Model;
 use super::conn::State;
 
 impl Model {
-    pub(crate) fn message(&mut self, id: ConnId, inbound: Inbound) -> Result<Flow, InboundError> {
+    pub(crate) fn message(&mut self, id: ConnId, inbound: Inbound) -> Result<Intake, InboundError> {
         let (now, window) = (self.now, self.config.window());
         let conn = self.conns.get_mut(&id);
         let conn = conn.filter(|conn| conn.is_there()).ok_or(InboundError::UnknownConn)?;
@@ -21,7 +21,7 @@ impl Model {
                 return Err(InboundError::TooBig);
             }
             self.hear(id, false);
-            return Ok(Flow::Ready);
+            return Ok(Intake::Taken);
         }
         conn.follow(now, inbound);
         let full = conn.is_open() && self.used(id) > window;
@@ -33,7 +33,7 @@ impl Model {
             Inbound::Data { .. } if full => {
                 self.conn_mut(id).paused = true;
                 self.marks.hit("a message was paused");
-                return Ok(Flow::Paused);
+                return Ok(Intake::Paused);
             }
             Inbound::Data { .. } => self.conn_mut(id).data_at = now,
             Inbound::Pong => self.tally.pongs_received += 1,
@@ -43,7 +43,7 @@ impl Model {
         if self.conns[&id].state != State::Closing {
             self.hear(id, within && matches!(inbound, Inbound::Data { .. }));
         }
-        if within { Ok(Flow::Ready) } else { Err(InboundError::RateLimited) }
+        if within { Ok(Intake::Taken) } else { Err(InboundError::RateLimited) }
     }
 
     /// A message is a sign of life, also when it is dropped; data that was taken ends a pause.
@@ -67,19 +67,19 @@ impl Model {
         }
     }
 
-    pub(crate) fn flushed(&mut self, id: ConnId, total: u64) -> Result<Flow, UnknownConn> {
+    pub(crate) fn flushed(&mut self, id: ConnId, total: u64) -> Result<bool, UnknownConn> {
         self.known(id).ok_or(UnknownConn)?;
-        let flow = self.count_flushed(id, total);
+        let takes_input = self.count_flushed(id, total);
         self.look_at(id);
-        Ok(flow)
+        Ok(takes_input)
     }
 
     /// The kernel has taken so much of one connection's output.
-    pub(crate) fn count_flushed(&mut self, id: ConnId, total: u64) -> Flow {
+    pub(crate) fn count_flushed(&mut self, id: ConnId, total: u64) -> bool {
         let (now, window) = (self.now, self.config.window());
         let reports = self.config.flush_reports();
         let queued = self.queued(id);
-        let Some(conn) = self.conns.get_mut(&id) else { return Flow::Ready };
+        let Some(conn) = self.conns.get_mut(&id) else { return true };
         let before = conn.flushed;
         conn.flushed = total.clamp(before, conn.handed);
         let progress = conn.flushed > before;
@@ -101,7 +101,7 @@ impl Model {
             }
         }
         if !conn.paused || conn.in_flight() + queued > window / 2 {
-            return if conn.paused { Flow::Paused } else { Flow::Ready };
+            return !conn.paused;
         }
         self.marks.hit("a pause ended with a flush");
         conn.paused = false;
@@ -113,6 +113,6 @@ impl Model {
         {
             *since = now;
         }
-        Flow::Ready
+        true
     }
 }
