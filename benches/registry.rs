@@ -106,7 +106,7 @@ fn connect_disconnect(criterion: &mut Criterion) {
     for size in SIZES {
         for (what, is_new) in [("new user", true), ("known user", false)] {
             let linger = Duration::from_secs(if is_new { 0 } else { 120 });
-            let mut registry = registry(config(size).linger(linger));
+            let mut registry = registry(config(size).session_linger(linger));
             let mut conns: Vec<_> = (0..size)
                 .map(|number| admit(&mut registry, START, principal(number, number)))
                 .collect();
@@ -241,7 +241,7 @@ fn herd(criterion: &mut Criterion) {
             bencher.iter_batched(
                 || {
                     let linger = Duration::ZERO;
-                    let mut registry = registry(config(size).closing(size).linger(linger));
+                    let mut registry = registry(config(size).closing(size).session_linger(linger));
                     for conn in populate(&mut registry, size) {
                         // Life at another instant each, so that the timers are spread.
                         let at = START + Duration::from_micros(conn.index() as u64);

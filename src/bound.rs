@@ -345,17 +345,17 @@ impl Config {
         // Beyond the budget of all, each connection has its reserve. No connection has more than its
         // window and its reserve, or one item of any size in place of the window.
         let together = greater(self.direct_bytes, counts.largest);
-        let alone = times(conns, greater(self.window, counts.largest));
+        let alone = times(conns, greater(self.send_window, counts.largest));
         let shared = lesser(together, alone);
         let reserved = times(conns, self.reply_reserve);
         let bytes = shared.saturating_add(reserved);
         // The cost of an item is an overhead at least, in the sum and for each connection.
-        let of_one = self.window.saturating_add(self.reply_reserve) / MESSAGE_OVERHEAD + 1;
+        let of_one = self.send_window.saturating_add(self.reply_reserve) / MESSAGE_OVERHEAD + 1;
         let items = lesser(bytes / MESSAGE_OVERHEAD, times(conns, of_one)) + 1;
         // One ping, one close and one cleanup of each.
         let control = 3 * conns + counts.sessions;
         // A message may have a key. What a close moves out of logs names a room, a run and an agent.
-        let moved = lesser(shared, times(conns, self.window)) / MESSAGE_OVERHEAD + 1;
+        let moved = lesser(shared, times(conns, self.send_window)) / MESSAGE_OVERHEAD + 1;
         sum([
             bytes,
             times(fifo_places(items.saturating_add(control)), size::<OwnedAction>()),

@@ -115,7 +115,7 @@ macro_rules! keys {
             ///     let key = Config::key(name).ok_or(ConfigError::UnknownKey)?;
             ///     builder = builder.set(name, key.kind.parse(text)?)?;
             /// }
-            /// assert_eq!(builder.build()?.window(), 32_768);
+            /// assert_eq!(builder.build()?.send_window(), 32_768);
             /// # Ok::<(), ConfigError>(())
             /// ```
             pub fn set(mut self, key: &str, value: ConfigValue) -> Result<Self, ConfigError> {
@@ -238,7 +238,7 @@ keys! {
 
     /// How long a session outlives its last connection (default 120 s), so that a reconnect finds
     /// its log.
-    linger: Duration = Time "session.linger", 0, MAX_MILLIS, Duration::from_secs(120);
+    session_linger: Duration = Time "session.linger", 0, MAX_MILLIS, Duration::from_secs(120);
     /// From `reserve` to the complete request head (default 10 s).
     head_deadline: Duration = Time "session.head_deadline", 1, MAX_MILLIS, Duration::from_secs(10);
     /// From `upgraded` to `connect` (default 10 s).
@@ -247,7 +247,7 @@ keys! {
     /// connection gets its `Cleanup` all the same. One second at most after a protocol error or a flood.
     close_handshake: Duration = Time "session.close_handshake", 1, MAX_MILLIS, Duration::from_secs(5);
     /// No data message for so long, 0 for no limit (default 0): pongs don't count.
-    idle: Duration = Time "session.idle", 0, MAX_MILLIS, Duration::ZERO;
+    session_idle: Duration = Time "session.idle", 0, MAX_MILLIS, Duration::ZERO;
     /// From the admission to the end, 0 for no limit (default 0), jittered over [0.9, 1) of it.
     max_lifetime: Duration = Time "session.max_lifetime", 0, MAX_MILLIS, Duration::ZERO;
     /// From the expiry of a principal to the close, in which a `refresh` still helps (default
@@ -257,17 +257,18 @@ keys! {
     /// Share of a user's cap, of sessions or of connections, at which those that don't answer a
     /// ping get the emergency deadline, in percent (default 80). A crossing acts on 64 connections of
     /// the user at most, those that were admitted first.
-    emergency: u32 = Percent "pressure.emergency", 1, 101, 80;
+    emergency_percent: u32 = Percent "pressure.emergency", 1, 101, 80;
     /// Share at which the silent are probed, in percent (default 60, or `pressure.emergency` if
     /// that is less): of 64 connections of the user, those that were admitted first.
-    proactive: u32 = Percent "pressure.proactive", 1, 101, if emergency < 60 { emergency } else { 60 };
+    proactive_percent: u32 = Percent "pressure.proactive", 1, 101,
+        if emergency_percent < 60 { emergency_percent } else { 60 };
     /// From the flush of a ping to any sign of life, under emergency (default 10 s).
     emergency_deadline: Duration = Time "pressure.emergency_deadline", 1, MAX_MILLIS,
         Duration::from_secs(10);
 
     /// Silence of the peer before it is pinged, 0 for never (default 25 s: below the 60 s after
     /// which common proxies drop a silent connection). The first is jittered over [½, 1) of it.
-    interval: Duration = Time "heartbeat.interval", 0, MAX_MILLIS, Duration::from_secs(25);
+    ping_interval: Duration = Time "heartbeat.interval", 0, MAX_MILLIS, Duration::from_secs(25);
     /// From the flush of a ping to any sign of life (default 10 s).
     pong_timeout: Duration = Time "heartbeat.pong_timeout", 1, MAX_MILLIS, Duration::from_secs(10);
     /// A gap between two inputs, beyond what `poll_timeout` promised, that is a pause of the process
@@ -300,7 +301,7 @@ keys! {
     /// Cost of what is handed out to one connection and not flushed (default 64 KiB; at least
     /// [`MESSAGE_OVERHEAD`](crate::MESSAGE_OVERHEAD), or a ping alone would exceed it and pause the
     /// connection's input). An empty window admits one message of any size.
-    window: u64 = Bytes "outbound.window", MESSAGE_OVERHEAD, MAX_BYTES, 64 * KIB;
+    send_window: u64 = Bytes "outbound.window", MESSAGE_OVERHEAD, MAX_BYTES, 64 * KIB;
     /// Cost beside the window for direct messages and replies (default 4 KiB). While the window is not
     /// exceeded, a reply of at most this cost fits, whatever else is queued.
     reply_reserve: u64 = Bytes "outbound.reply_reserve", 0, MAX_BYTES, 4 * KIB;

@@ -67,45 +67,47 @@ impl Config {
         let builder = Self::builder(seed);
         match profile {
             Profile::Development => builder
-                .interval(secs(45))
+                .ping_interval(secs(45))
                 .pong_timeout(secs(15))
-                .idle(secs(300))
+                .session_idle(secs(300))
                 .drain_grace(Duration::from_millis(500))
                 .drain_deadline(secs(2)),
             Profile::Test => builder
                 .connect_rate_per_user(0)
-                .interval(secs(45))
+                .ping_interval(secs(45))
                 .pong_timeout(secs(15))
-                .idle(secs(300))
+                .session_idle(secs(300))
                 .message_rate(1_000)
                 .message_burst(2_000)
                 .drain_grace(Duration::from_millis(500))
                 .drain_deadline(secs(2)),
             Profile::Ci => builder
                 .connect_rate_per_user(0)
-                .interval(secs(45))
+                .ping_interval(secs(45))
                 .pong_timeout(secs(15))
-                .idle(secs(300))
+                .session_idle(secs(300))
                 .message_rate(1_000)
                 .message_burst(2_000)
                 .slow_deadline(secs(30))
                 .drain_grace(Duration::from_millis(500))
                 .drain_deadline(secs(5)),
-            Profile::Staging => builder.interval(secs(30)).pong_timeout(secs(60)).idle(secs(600)),
+            Profile::Staging => {
+                builder.ping_interval(secs(30)).pong_timeout(secs(60)).session_idle(secs(600))
+            }
             Profile::Production => {
-                builder.interval(secs(25)).pong_timeout(secs(10)).idle(secs(900))
+                builder.ping_interval(secs(25)).pong_timeout(secs(10)).session_idle(secs(900))
             }
             Profile::Origin => builder
                 .connections(100)
                 .sessions_per_user(20)
                 .connections_per_user(3)
                 .connect_rate_per_user(0)
-                .linger(secs(180))
-                .interval(secs(30))
+                .session_linger(secs(180))
+                .ping_interval(secs(30))
                 .pong_timeout(secs(90))
                 .slow_deadline(secs(2))
-                .proactive(60)
-                .emergency(80)
+                .proactive_percent(60)
+                .emergency_percent(80)
                 .emergency_deadline(secs(10)),
         }
     }

@@ -17,8 +17,8 @@ fn the_sums_of_small_configurations_are_pinned() {
         .room_messages(6)
         .runs_per_session(2)
         .run_events(10);
-    let by_count = by_count.run_bytes(2_000).run_calls(3).window(500).reply_reserve(200);
-    let by_bytes = few().process_bytes(10_000).run_bytes(3_000).window(100_000);
+    let by_count = by_count.run_bytes(2_000).run_calls(3).send_window(500).reply_reserve(200);
+    let by_bytes = few().process_bytes(10_000).run_bytes(3_000).send_window(100_000);
     let without_runs = few().process_bytes(20_000).runs_per_session(0).fanout_chunk(3);
     let sums = [by_count, by_bytes, without_runs]
         .map(|config| config.build().unwrap().memory_bound(1_000));

@@ -22,14 +22,14 @@ fn what_follows_the_largest_count_stays_in_its_own_range() {
 #[test]
 fn ranges_and_relations_are_refused_by_name() {
     assert_eq!(
-        Config::builder(1).window(MESSAGE_OVERHEAD - 1).build(),
+        Config::builder(1).send_window(MESSAGE_OVERHEAD - 1).build(),
         Err(ConfigError::OutOfRange {
             key: "outbound.window",
             min: MESSAGE_OVERHEAD,
             max: MAX_BYTES
         })
     );
-    assert!(Config::builder(1).window(MESSAGE_OVERHEAD).build().is_ok());
+    assert!(Config::builder(1).send_window(MESSAGE_OVERHEAD).build().is_ok());
     assert_eq!(
         Config::builder(1).connections(4).connections_per_user(5).build(),
         Err(ConfigError::Contradiction {
@@ -37,5 +37,5 @@ fn ranges_and_relations_are_refused_by_name() {
             exceeds: "limits.connections"
         })
     );
-    assert!(Config::builder(1).interval(Duration::MAX).build().is_err());
+    assert!(Config::builder(1).ping_interval(Duration::MAX).build().is_err());
 }

@@ -106,8 +106,8 @@ fn ends(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> [Option<(Deadline, Due)>
         let at = Deadline::after(cold.phase, lifetime(conn, config));
         close(at, CloseReason::LifetimeEnded)
     });
-    let idle = (!config.idle.is_zero() && !conn.paused)
-        .then(|| close(rules.attended(cold.last_data, config.idle), CloseReason::Idle));
+    let idle = (!config.session_idle.is_zero() && !conn.paused)
+        .then(|| close(rules.attended(cold.last_data, config.session_idle), CloseReason::Idle));
     let stuck =
         conn.window.stuck_since().map(|since| close(rules.stuck(since), CloseReason::SlowConsumer));
     let frame = (cold.message_began < Timestamp::MAX && !conn.paused).then(|| {
@@ -131,7 +131,7 @@ fn lifetime(conn: &Conn, config: &Config) -> Duration {
 /// How long the peer may be silent before its first ping: jittered over [½, 1) of the interval, so that
 /// clients who came back together are not pinged in step.
 fn silence_before_first_ping(conn: &Conn, config: &Config) -> Duration {
-    config.interval / 2 + scale(config.interval / 2, jitter_bits(conn, config, 1))
+    config.ping_interval / 2 + scale(config.ping_interval / 2, jitter_bits(conn, config, 1))
 }
 
 #[cfg(test)]
@@ -149,9 +149,9 @@ mod tests {
             let serial = NonZeroU32::new(serial).unwrap();
             let conn = conns.insert(serial, Timestamp::ZERO, Timestamp::ZERO);
             let silence = silence_before_first_ping(conns.hot(conn), &config);
-            assert!(silence >= config.interval / 2 && silence < config.interval);
-            let quarter =
-                (silence - config.interval / 2).as_millis() * 8 / config.interval.as_millis();
+            assert!(silence >= config.ping_interval / 2 && silence < config.ping_interval);
+            let quarter = (silence - config.ping_interval / 2).as_millis() * 8
+                / config.ping_interval.as_millis();
             quarters[quarter as usize] += 1;
         }
         assert!(quarters.iter().all(|count| (150..350).contains(count)), "{quarters:?}");

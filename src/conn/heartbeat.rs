@@ -230,9 +230,9 @@ impl Pulse {
     ) -> Option<(Deadline, Due)> {
         let config = rules.config;
         match self.ping {
-            Ping::None | Ping::Void if config.interval.is_zero() => None,
+            Ping::None | Ping::Void if config.ping_interval.is_zero() => None,
             Ping::None | Ping::Void => {
-                let allowed = if probe.pinged_once { config.interval } else { first_ping() };
+                let allowed = if probe.pinged_once { config.ping_interval } else { first_ping() };
                 Some((rules.attended(self.last_seen, allowed), Due::Ping))
             }
             Ping::Queued | Ping::Handed => None,

@@ -233,9 +233,9 @@ impl Registry {
     pub(super) fn end_session_if_due(&mut self, session: SessionKey) {
         let Some(until) = self.lingers_until(session) else { return };
         let record = self.sessions.get(session);
-        let due = until.is_due(self.now);
         // Without linger there is no deadline: it ends with its last connection.
-        if record.attached > 0 || record.open_runs > 0 || !(due || self.config.linger.is_zero()) {
+        let due = until.is_due(self.now) || self.config.session_linger.is_zero();
+        if record.attached > 0 || record.open_runs > 0 || !due {
             return;
         }
         self.end_session(session, SessionEnd::Lingered);

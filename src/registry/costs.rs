@@ -308,7 +308,7 @@ fn connections_of_a_user_at_the_cap() {
 fn pressure_of_a_user() {
     let world = |count| {
         let mut world = World::new(
-            config().connections_per_user(count + 1).proactive(100).emergency(100),
+            config().connections_per_user(count + 1).proactive_percent(100).emergency_percent(100),
             count,
             |world, _| world.open(0, 0),
         );
@@ -433,7 +433,7 @@ fn lingering_sessions_at_the_cap() {
 #[test]
 fn users_who_have_left() {
     let world = |count| {
-        let config = config().linger(Duration::ZERO).connect_rate_per_user(1);
+        let config = config().session_linger(Duration::ZERO).connect_rate_per_user(1);
         let mut world = absent(config, count);
         assert_eq!(world.registry.sessions.departed.len(), count as usize);
         world.now = Timestamp::from_secs(10);

@@ -104,7 +104,7 @@ impl Registry {
         }
         let (cost, reserve) = (message.cost(), self.config.reply_reserve);
         let is_reserved = hot.window.queued().saturating_add(cost) <= reserve;
-        if !hot.window.fits_direct(cost, self.config.window, reserve)
+        if !hot.window.fits_direct(cost, self.config.send_window, reserve)
             || !(is_reserved || self.outbox.fits(cost, self.config.direct_bytes))
         {
             return Err(ReplyError::Full);
@@ -201,7 +201,7 @@ impl Registry {
                 passes.take(1);
                 continue;
             }
-            if hot.lagging > 0 || !hot.window.fits(cost, self.config.window) {
+            if hot.lagging > 0 || !hot.window.fits(cost, self.config.send_window) {
                 announcement.skipped += 1;
                 passes.take(1);
                 continue;

@@ -41,7 +41,7 @@ impl Registry {
             State::Open => true,
             State::Closing | State::Gone => return Err(InboundError::UnknownConn),
         };
-        let paused = open && hot.window.load() > self.config.window;
+        let paused = open && hot.window.load() > self.config.send_window;
         if let Inbound::Bytes { bytes, .. } = inbound
             && !open
             && !self.conns.cold(slot).upgraded
@@ -244,7 +244,7 @@ impl Registry {
             return Err(UnknownConn);
         }
         if hot.window.flush_to(total, attended) {
-            let (flushed, window) = (hot.window.flushed(), self.config.window);
+            let (flushed, window) = (hot.window.flushed(), self.config.send_window);
             // Only a ping that begins to wait for its answer brings a deadline nearer.
             if hot.pulse.flushed(&mut cold.probe, flushed, attended, window) {
                 self.arm(slot);
@@ -262,7 +262,7 @@ impl Registry {
         if !hot.paused {
             return true;
         }
-        if !hot.window.is_half_empty(self.config.window) {
+        if !hot.window.is_half_empty(self.config.send_window) {
             return false;
         }
         // Its silence was ours: it starts anew.
@@ -394,6 +394,6 @@ impl Registry {
     /// When a session has lingered long enough; `None` while it has an open connection.
     pub(super) fn lingers_until(&self, session: SessionKey) -> Option<Deadline> {
         let since = self.sessions.get(session).lingers_since?;
-        Some(Deadline::after(since, self.config.linger))
+        Some(Deadline::after(since, self.config.session_linger))
     }
 }

@@ -97,7 +97,7 @@ impl Registry {
             OwnedAction::Ping { .. } => {
                 self.counters.pings_sent += 1;
                 hot.pulse.handed_out(&mut cold.probe, hot.window.handed_out());
-                let (flushed, window) = (hot.window.flushed(), self.config.window);
+                let (flushed, window) = (hot.window.flushed(), self.config.send_window);
                 hot.pulse.flushed(&mut cold.probe, flushed, attended, window);
             }
             OwnedAction::Close { .. } => {

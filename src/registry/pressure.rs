@@ -24,9 +24,9 @@ impl Registry {
         let connections = share(of_user.connections.len(), config.connections_per_user);
         let sessions = share(of_user.sessions(), config.sessions_per_user);
         let nearer = connections.max(sessions);
-        if nearer >= u64::from(config.emergency) {
+        if nearer >= u64::from(config.emergency_percent) {
             Pressure::Emergency
-        } else if nearer >= u64::from(config.proactive) {
+        } else if nearer >= u64::from(config.proactive_percent) {
             Pressure::Proactive
         } else {
             Pressure::None
@@ -80,7 +80,7 @@ impl Registry {
 
     /// Pings those that were silent for more than half an interval and were not asked yet.
     fn probe_silent(&mut self, user: UserKey) -> u32 {
-        if self.config.interval.is_zero() {
+        if self.config.ping_interval.is_zero() {
             return 0;
         }
         let attended = self.attended();
@@ -88,7 +88,7 @@ impl Registry {
         for slot in self.looked_at(user) {
             let conn = self.conns.hot(slot);
             let silent =
-                attended.saturating_since(conn.pulse.last_seen()) > self.config.interval / 2;
+                attended.saturating_since(conn.pulse.last_seen()) > self.config.ping_interval / 2;
             if silent && !conn.paused && conn.pulse.is_calm() {
                 self.queue_ping(slot);
                 probed += 1;

@@ -25,14 +25,14 @@ impl Registry {
     /// Queues a turn for a connection that lags and whose window is at most half full.
     pub(super) fn ready_if_room(&mut self, slot: ConnKey) {
         let conn = self.conns.hot(slot);
-        if conn.lagging > 0 && conn.window.is_half_empty(self.config.window) {
+        if conn.lagging > 0 && conn.window.is_half_empty(self.config.send_window) {
             self.queue_turn(Ready::Conn(slot));
         }
     }
 
     /// Whether a stream entry or a gap of this cost may be handed out now.
     fn fits(&self, slot: ConnKey, cost: u64) -> bool {
-        self.conns.hot(slot).window.fits(cost, self.config.window)
+        self.conns.hot(slot).window.fits(cost, self.config.send_window)
     }
 
     /// Charges a connection for something that the current poll hands out to it.
@@ -317,7 +317,7 @@ impl Registry {
         let cursor = stream.members[membership.index as usize].cursor;
         let body = self.body(stream.log.get(offset)?, cursor)?;
         // A text is copied for each that closes; what is longer stays shared, for a resume.
-        if matches!(body, Body::Text(_)) && body.cost() > self.config.window {
+        if matches!(body, Body::Text(_)) && body.cost() > self.config.send_window {
             return None;
         }
         Some(OwnedAction::Send {

@@ -73,7 +73,7 @@ fn cleanups_that_nobody_polls_use_up_the_headroom_and_newcomers_are_refused() {
 
 #[test]
 fn the_cap_on_users_is_exact_for_those_who_are_here() {
-    let mut world = World::with(config().users(2).linger(secs(60)));
+    let mut world = World::with(config().users(2).session_linger(secs(60)));
     let alice = world.open("alice", "main");
     world.open("bob", "main");
     assert_eq!(world.refusal("carol", "main"), Refused::Users);
@@ -89,7 +89,7 @@ fn the_cap_on_users_is_exact_for_those_who_are_here() {
 
 #[test]
 fn the_cap_on_sessions_is_exact_for_those_in_use() {
-    let mut world = World::with(config().sessions(2).users(2).linger(secs(60)));
+    let mut world = World::with(config().sessions(2).users(2).session_linger(secs(60)));
     let alice = world.open("alice", "main");
     world.open("bob", "main");
     assert_eq!(world.refusal("bob", "other"), Refused::Sessions);
@@ -127,7 +127,8 @@ fn a_user_has_so_many_connections_over_all_sessions_and_others_are_not_concerned
 
 #[test]
 fn a_user_has_so_many_sessions_and_a_known_one_is_not_a_further_one() {
-    let mut world = World::with(config().sessions_per_user(2).linger(secs(60)).over_cap(refuse()));
+    let mut world =
+        World::with(config().sessions_per_user(2).session_linger(secs(60)).over_cap(refuse()));
     world.open("alice", "one");
     world.open("alice", "two");
     assert_eq!(world.refusal("alice", "three"), sessions_per_user());

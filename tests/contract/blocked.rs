@@ -20,7 +20,7 @@ fn world(config: ConfigBuilder) -> (World, ConnId) {
 }
 
 fn settings(config: ConfigBuilder) -> ConfigBuilder {
-    config.window(1_000).interval(secs(0)).slow_deadline(secs(60))
+    config.send_window(1_000).ping_interval(secs(0)).slow_deadline(secs(60))
 }
 
 /// What does not fit beside a hundred.
@@ -133,7 +133,7 @@ fn a_reload_looks_again_at_once() {
 
     // A wider window has room for what stays as it is.
     block(&mut world, alice, large());
-    let wide = settings(config().stream_messages(1)).window(10_000);
+    let wide = settings(config().stream_messages(1)).send_window(10_000);
     world.registry.reload(world.now, wide.build().unwrap());
     world.drain();
     assert_eq!(world.take(alice), [text_of_cost(950)]);

@@ -7,7 +7,7 @@ use crate::support::{World, config, ms, secs, text_of_cost, thread, user};
 
 /// A world whose windows hold one message of the usual 300 bytes.
 fn world(user_bytes: u64, process_bytes: u64) -> World {
-    World::with(config().process_bytes(process_bytes).user_bytes(user_bytes).window(300))
+    World::with(config().process_bytes(process_bytes).user_bytes(user_bytes).send_window(300))
 }
 
 fn entries(world: &World, conn: ConnId) -> (u32, u64) {

@@ -8,7 +8,7 @@ const NOTHING: [&str; 0] = [];
 
 /// A window that one large message fills.
 fn narrow() -> ConfigBuilder {
-    config().window(1_000).reply_reserve(200)
+    config().send_window(1_000).reply_reserve(200)
 }
 
 fn droppable(text: &str) -> Message {

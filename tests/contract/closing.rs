@@ -61,7 +61,7 @@ fn a_closing_connection_gets_what_was_sent_before_and_nothing_after() {
 
 #[test]
 fn only_what_fits_the_window_is_handed_out_before_the_close() {
-    let mut world = World::with(config().window(1_000).interval(secs(0)));
+    let mut world = World::with(config().send_window(1_000).ping_interval(secs(0)));
     let alice = world.open("alice", "main");
     world.tell_session(alice, &text_of_cost(500));
     world.drain();
@@ -80,7 +80,7 @@ fn only_what_fits_the_window_is_handed_out_before_the_close() {
 
 #[test]
 fn the_farewell_takes_the_session_first_and_then_the_rooms_in_the_order_of_joining() {
-    let mut world = World::with(config().window(1_000).interval(secs(0)));
+    let mut world = World::with(config().send_window(1_000).ping_interval(secs(0)));
     let alice = world.open("alice", "main");
     for name in ["zebra", "ant"] {
         world.join(alice, name);
@@ -96,7 +96,8 @@ fn the_farewell_takes_the_session_first_and_then_the_rooms_in_the_order_of_joini
 
 #[test]
 fn the_farewell_tells_what_is_lost() {
-    let mut world = World::with(config().window(1_000).stream_messages(2).interval(secs(0)));
+    let mut world =
+        World::with(config().send_window(1_000).stream_messages(2).ping_interval(secs(0)));
     let alice = world.open("alice", "main");
     for number in 1..=5 {
         world.tell_session(alice, &number.to_string());
@@ -108,7 +109,7 @@ fn the_farewell_tells_what_is_lost() {
 
 #[test]
 fn what_the_farewell_left_out_stays_in_the_log() {
-    let mut world = World::with(config().window(200).interval(secs(0)));
+    let mut world = World::with(config().send_window(200).ping_interval(secs(0)));
     let alice = world.open("alice", "main");
     for _ in 0..5 {
         world.tell_session(alice, &text_of_cost(100));
@@ -176,7 +177,7 @@ fn closing_a_session_leaves_the_users_other_sessions() {
 
 /// So many users in a room; slices of four.
 fn crowd(count: usize) -> (World, Vec<ConnId>) {
-    let mut world = World::with(config().fanout_chunk(4).interval(secs(0)));
+    let mut world = World::with(config().fanout_chunk(4).ping_interval(secs(0)));
     let conns: Vec<_> = (0..count).map(|name| world.open(&format!("u{name}"), "main")).collect();
     for conn in &conns {
         world.join(*conn, "lobby");
@@ -298,7 +299,7 @@ fn a_second_close_of_everyone_takes_over_from_the_first() {
 
 #[test]
 fn what_has_ended_is_counted_by_reason_and_adds_up() {
-    let heartbeat = config().interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(5));
+    let heartbeat = config().ping_interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(5));
     let mut world = World::with(heartbeat.message_bytes(100));
     let conns: Vec<_> = (0..7).map(|name| world.open(&format!("u{name}"), "main")).collect();
     world.hang_up(conns[0]);
@@ -346,7 +347,7 @@ fn whoever_closes_is_live_until_the_cleanup_is_polled() {
 
 #[test]
 fn flushes_of_a_closing_connection_are_taken_and_give_it_nothing_more() {
-    let mut world = World::with(config().window(200).interval(secs(0)));
+    let mut world = World::with(config().send_window(200).ping_interval(secs(0)));
     let alice = world.open("alice", "main");
     for _ in 0..5 {
         world.tell_session(alice, &text_of_cost(200));

@@ -87,7 +87,7 @@ fn a_refusal_for_the_rate_of_a_user_says_when_and_a_takeover_pays_too() {
 #[test]
 fn who_leaves_and_comes_back_has_the_same_bucket() {
     let rate = config().connect_rate_per_user(1).connect_burst_per_user(2);
-    let mut world = World::with(rate.linger(secs(0)));
+    let mut world = World::with(rate.session_linger(secs(0)));
     for _ in 0..2 {
         let conn = world.open("alice", "main");
         world.hang_up(conn);
@@ -106,7 +106,8 @@ fn who_leaves_and_comes_back_has_the_same_bucket() {
 #[test]
 fn as_many_users_who_left_are_remembered_as_there_may_be() {
     let rate = config().connect_rate_per_user(1).connect_burst_per_user(1);
-    let mut world = World::with(rate.linger(secs(0)).users(2).sessions(2).sessions_per_user(2));
+    let mut world =
+        World::with(rate.session_linger(secs(0)).users(2).sessions(2).sessions_per_user(2));
     for name in ["alice", "bob", "carol"] {
         let conn = world.open(name, "main");
         world.hang_up(conn);

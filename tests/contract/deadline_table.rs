@@ -64,13 +64,13 @@ fn whole(at: Timestamp) -> Timestamp {
 fn quiet() -> ConfigBuilder {
     config()
         .pause_threshold(secs(5))
-        .interval(Duration::ZERO)
+        .ping_interval(Duration::ZERO)
         .pong_timeout(DAYS)
         .head_deadline(DAYS)
         .auth_deadline(DAYS)
         .close_handshake(DAYS)
         .slow_deadline(DAYS)
-        .linger(DAYS)
+        .session_linger(DAYS)
         .stream_ttl(Duration::ZERO)
         .room_ttl(Duration::ZERO)
         .run_silence(Duration::ZERO)
@@ -156,7 +156,7 @@ fn scenario(key: &str, wait: Duration, nanos: u64) -> Scenario {
             (world, acts, is_gone(conn))
         }
         "heartbeat.interval" => {
-            let mut world = world(quiet().interval(wait));
+            let mut world = world(quiet().ping_interval(wait));
             let conn = world.open("alice", "main");
             let acts = Acts::Between(world.now + wait / 2, world.now + wait);
             let acted: Box<dyn Fn(&mut World) -> bool> =
@@ -164,15 +164,15 @@ fn scenario(key: &str, wait: Duration, nanos: u64) -> Scenario {
             (world, acts, acted)
         }
         "heartbeat.pong_timeout" => {
-            let mut world = world(quiet().interval(ms(10)).pong_timeout(wait));
+            let mut world = world(quiet().ping_interval(ms(10)).pong_timeout(wait));
             let conn = pinged(&mut world);
             let acts = Acts::At(world.now + wait);
             (world, acts, is_leaving(conn))
         }
         "pressure.emergency_deadline" => {
             // One connection is below the share that makes an emergency, two are above it.
-            let caps = quiet().connections_per_user(16).proactive(10).emergency(10);
-            let mut world = world(caps.interval(ms(10)).emergency_deadline(wait));
+            let caps = quiet().connections_per_user(16).proactive_percent(10).emergency_percent(10);
+            let mut world = world(caps.ping_interval(ms(10)).emergency_deadline(wait));
             let conn = pinged(&mut world);
             let acts = Acts::At(world.now + wait);
             world.now += Duration::from_nanos(333);
@@ -181,7 +181,7 @@ fn scenario(key: &str, wait: Duration, nanos: u64) -> Scenario {
             (world, acts, is_leaving(conn))
         }
         "session.idle" => {
-            let mut world = world(quiet().idle(wait));
+            let mut world = world(quiet().session_idle(wait));
             let conn = world.open("alice", "main");
             let acts = Acts::At(world.now + wait);
             (world, acts, is_leaving(conn))
@@ -216,7 +216,7 @@ fn scenario(key: &str, wait: Duration, nanos: u64) -> Scenario {
             (world, Acts::At(expires + wait), is_leaving(conn))
         }
         "session.linger" => {
-            let mut world = world(quiet().linger(wait));
+            let mut world = world(quiet().session_linger(wait));
             let conn = world.open("alice", "main");
             world.hang_up(conn);
             world.settle();

@@ -6,7 +6,7 @@ use crate::support::{LIFE, START, World, config, ms, secs};
 
 /// A world whose heartbeat can be counted on fingers: ping after 20 s, pong within 10 s.
 fn world() -> World {
-    World::with(config().interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(60)))
+    World::with(config().ping_interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(60)))
 }
 
 #[test]

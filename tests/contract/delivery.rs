@@ -173,7 +173,7 @@ fn a_newcomer_begins_at_the_head() {
 
 #[test]
 fn a_send_tells_who_is_live_and_who_is_behind_at_the_call() {
-    let mut world = World::with(config().window(200));
+    let mut world = World::with(config().send_window(200));
     let [live, behind, left_out] = [(); 3].map(|()| world.open("alice", "main"));
     world.tell_session(live, &text_of_cost(200));
     world.drain();
@@ -192,7 +192,7 @@ fn a_send_tells_who_is_live_and_who_is_behind_at_the_call() {
 
 #[test]
 fn a_lingering_session_stores_what_nobody_reads_yet() {
-    let mut world = World::with(config().linger(secs(60)));
+    let mut world = World::with(config().session_linger(secs(60)));
     let alice = world.open("alice", "main");
     let session = world.session(alice);
     world.hang_up(alice);
@@ -205,7 +205,7 @@ fn a_lingering_session_stores_what_nobody_reads_yet() {
 
 #[test]
 fn without_history_and_members_a_message_is_nobodys() {
-    let mut world = World::with(config().linger(secs(60)).stream_history(0));
+    let mut world = World::with(config().session_linger(secs(60)).stream_history(0));
     let alice = world.open("alice", "main");
     world.tell_session(alice, "now");
     world.settle();
@@ -219,7 +219,7 @@ fn without_history_and_members_a_message_is_nobodys() {
 
 #[test]
 fn history_keeps_the_newest_once_everyone_was_handed_them() {
-    let mut world = World::with(config().stream_messages(10).stream_history(3).window(200));
+    let mut world = World::with(config().stream_messages(10).stream_history(3).send_window(200));
     let [fast, slow] = [(); 2].map(|()| world.open("alice", "main"));
     world.stall(slow);
     for number in 0..6 {
@@ -237,7 +237,7 @@ fn history_keeps_the_newest_once_everyone_was_handed_them() {
 
 #[test]
 fn messages_grow_old_in_the_log() {
-    let mut world = World::with(config().stream_ttl(secs(10)).interval(secs(0)));
+    let mut world = World::with(config().stream_ttl(secs(10)).ping_interval(secs(0)));
     let alice = world.open("alice", "main");
     world.tell_session(alice, "one");
     world.settle();
@@ -273,7 +273,7 @@ fn a_room_with_history_outlives_its_members_until_that_is_old() {
 
 #[test]
 fn announcements_come_in_order_and_skip_whoever_is_full_or_behind() {
-    let mut world = World::with(config().window(200).fanout_chunk(1));
+    let mut world = World::with(config().send_window(200).fanout_chunk(1));
     let [full, behind, fine] = ["full", "behind", "fine"].map(|name| world.open(name, "main"));
     world.tell_session(full, &text_of_cost(200));
     world.tell_session(behind, &text_of_cost(150));

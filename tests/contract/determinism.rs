@@ -20,14 +20,14 @@ impl Rng {
 fn life(seed: u64, look: impl Fn(&Registry, ConnId)) -> Vec<String> {
     let mut world = World::with(
         config()
-            .window(500)
+            .send_window(500)
             .reply_reserve(100)
             .fanout_chunk(3)
             .stream_messages(5)
-            .interval(secs(10))
+            .ping_interval(secs(10))
             .pong_timeout(secs(3))
             .slow_deadline(secs(8))
-            .linger(secs(5))
+            .session_linger(secs(5))
             .connect_rate(20)
             .connections(30),
     );

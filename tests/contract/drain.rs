@@ -194,7 +194,7 @@ fn a_second_drain_sets_a_new_end_and_tells_everybody_again() {
 
 #[test]
 fn nobody_is_closed_by_the_plan_who_was_not_told_of_it() {
-    let mut world = World::with(config().interval(secs(10)).drain_deadline(secs(300)));
+    let mut world = World::with(config().ping_interval(secs(10)).drain_deadline(secs(300)));
     let conns: Vec<_> =
         (0..20).map(|number| world.open(&format!("user{number}"), "main")).collect();
     world.registry.drain(world.now, None);

@@ -13,7 +13,7 @@ use crate::support::{World, config, room, secs, text_of_cost, thread, user};
 
 #[test]
 fn a_send_or_a_gap_that_is_not_written_counts_as_handed_out() {
-    let mut world = World::with(config().stream_messages(1).window(64));
+    let mut world = World::with(config().stream_messages(1).send_window(64));
     let alice = world.open("alice", "main");
     for number in 1..=3 {
         world.tell_session(alice, &number.to_string());
@@ -31,7 +31,7 @@ fn a_send_or_a_gap_that_is_not_written_counts_as_handed_out() {
 
 #[test]
 fn a_ping_that_is_not_written_is_a_pong_timeout() {
-    let mut world = World::with(config().interval(secs(20)).pong_timeout(secs(10)));
+    let mut world = World::with(config().ping_interval(secs(20)).pong_timeout(secs(10)));
     let alice = world.open("alice", "main");
     // The shell reports its cost all the same, and no peer can answer what it never got.
     world.run(secs(31));
@@ -100,7 +100,7 @@ fn cleanups_that_nobody_polls_keep_newcomers_out() {
 
 #[test]
 fn without_ticks_no_deadline_acts() {
-    let mut world = World::with(config().interval(secs(20)));
+    let mut world = World::with(config().ping_interval(secs(20)));
     let alice = world.open("alice", "main");
     world.now += secs(1_000);
     assert_eq!(world.data(alice), Intake::Taken);
@@ -112,7 +112,7 @@ fn without_ticks_no_deadline_acts() {
 
 #[test]
 fn a_paused_message_was_not_taken_and_is_no_sign_of_life() {
-    let mut world = World::with(config().window(100));
+    let mut world = World::with(config().send_window(100));
     let alice = world.open("alice", "main");
     world.tell_conn(alice, &text_of_cost(200));
     world.drain();
@@ -127,8 +127,9 @@ fn a_paused_message_was_not_taken_and_is_no_sign_of_life() {
 
 #[test]
 fn a_refused_socket_keeps_its_pending_place_until_it_ends() {
-    let mut world =
-        World::with(config().connections(1).pending(1).head_deadline(secs(10)).linger(secs(0)));
+    let mut world = World::with(
+        config().connections(1).pending(1).head_deadline(secs(10)).session_linger(secs(0)),
+    );
     world.tab("alice", "main");
     let bob = world.reserve();
     assert_eq!(world.connect(bob, "bob", "main"), Err(Refused::Connections));
@@ -154,7 +155,7 @@ fn a_message_that_was_refused_is_dropped() {
 
 #[test]
 fn what_is_full_keeps_nothing() {
-    let mut world = World::with(config().window(100).reply_reserve(0));
+    let mut world = World::with(config().send_window(100).reply_reserve(0));
     let alice = world.open("alice", "main");
     world.tell_conn(alice, &text_of_cost(200));
     let answer = world.registry.reply(world.now, alice, Message::text("no"));
@@ -207,7 +208,8 @@ fn is_over(world: &World, session: SessionId) -> bool {
 
 #[test]
 fn it_ends_when_it_has_lingered_since_its_last_connection_and_its_last_run() {
-    let (mut world, alice, session) = with_a_run(config().linger(secs(60)).run_silence(secs(0)));
+    let (mut world, alice, session) =
+        with_a_run(config().session_linger(secs(60)).run_silence(secs(0)));
     world.hang_up(alice);
     world.run(secs(1_000));
     assert!(!is_over(&world, session), "a run that is open keeps it");
@@ -222,7 +224,7 @@ fn it_ends_when_it_has_lingered_since_its_last_connection_and_its_last_run() {
 
 #[test]
 fn it_does_not_end_before_the_cleanup_of_its_last_connection_was_polled() {
-    let mut world = World::with(config().linger(secs(60)));
+    let mut world = World::with(config().session_linger(secs(60)));
     let alice = world.open("alice", "main");
     let session = world.session(alice);
     world.close(Target::Conn(alice), CloseReason::Application);
@@ -286,7 +288,8 @@ fn it_goes_over_a_cap_that_a_reload_has_lowered() {
 
 #[test]
 fn under_emergency_it_does_not_linger_with_nothing_to_resume() {
-    let mut world = World::with(config().connections_per_user(4).proactive(50).emergency(75));
+    let mut world =
+        World::with(config().connections_per_user(4).proactive_percent(50).emergency_percent(75));
     let [kept, empty] = ["kept", "empty"].map(|name| world.open("alice", name));
     let sessions = [kept, empty].map(|conn| world.session(conn));
     world.tell_session(kept, "something");
@@ -302,7 +305,7 @@ fn under_emergency_it_does_not_linger_with_nothing_to_resume() {
 
 #[test]
 fn it_survives_a_close_a_drain_and_the_end_of_its_sockets() {
-    let (mut world, alice, session) = with_a_run(config().linger(secs(60)));
+    let (mut world, alice, session) = with_a_run(config().session_linger(secs(60)));
     world.close(Target::Session(session), CloseReason::Application);
     world.settle();
     world.hang_up(alice);
@@ -317,7 +320,7 @@ fn it_survives_a_close_a_drain_and_the_end_of_its_sockets() {
 
 #[test]
 fn within_a_stream_the_order_is_that_of_its_offsets() {
-    let mut world = World::with(config().window(200));
+    let mut world = World::with(config().send_window(200));
     let alice = world.open("alice", "main");
     let position = world.registry.session_position(world.session(alice)).unwrap();
     for number in 0..9 {
@@ -347,7 +350,7 @@ fn a_reply_overtakes_stream_data_that_was_sent_before_it() {
 
 #[test]
 fn a_ping_and_a_close_keep_their_place_among_replies() {
-    let mut world = World::with(config().interval(secs(20)));
+    let mut world = World::with(config().ping_interval(secs(20)));
     let alice = world.open("alice", "main");
     world.tell_conn(alice, "before");
     world.skip(secs(20));
@@ -361,7 +364,7 @@ fn a_ping_and_a_close_keep_their_place_among_replies() {
 
 #[test]
 fn a_close_hands_out_what_fits_session_first_and_then_nothing() {
-    let mut world = World::with(config().window(64 * 3 + 10));
+    let mut world = World::with(config().send_window(64 * 3 + 10));
     let alice = world.open("alice", "main");
     world.join(alice, "one");
     world.join(alice, "two");
@@ -402,7 +405,7 @@ fn after_a_leave_nothing_of_the_room_comes_any_more() {
 
 #[test]
 fn an_announcement_passes_over_one_that_is_behind() {
-    let mut world = World::with(config().window(100));
+    let mut world = World::with(config().send_window(100));
     let alice = world.open("alice", "main");
     world.tell_session(alice, &text_of_cost(100));
     world.tell_session(alice, "waits");

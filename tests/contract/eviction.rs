@@ -10,7 +10,7 @@ use crate::support::{LIFE, World, config, ms, refuse, secs, thread, user, who};
 
 /// Three connections per user, no heartbeat that would get in between.
 fn three() -> headcount::ConfigBuilder {
-    config().connections_per_user(3).interval(secs(0))
+    config().connections_per_user(3).ping_interval(secs(0))
 }
 
 /// Opens three, a second apart.
@@ -46,7 +46,7 @@ fn among_equals_the_oldest_makes_room() {
 
 #[test]
 fn whoever_owes_an_answer_makes_room_before_whoever_was_silent_longer() {
-    let mut world = World::with(three().interval(secs(20)).pong_timeout(secs(10)));
+    let mut world = World::with(three().ping_interval(secs(20)).pong_timeout(secs(10)));
     // Its first ping is due within the first interval, later ones after a whole one: so one can
     // have been asked while another, silent for longer, need not be yet.
     let patient = world.tab("alice", "main");
@@ -73,7 +73,7 @@ fn whoever_owes_an_answer_makes_room_before_whoever_was_silent_longer() {
 
 #[test]
 fn a_suspect_makes_room_before_a_healthy_one_that_was_silent_longer() {
-    let mut world = World::with(three().interval(secs(20)).pong_timeout(secs(2)));
+    let mut world = World::with(three().ping_interval(secs(20)).pong_timeout(secs(2)));
     let patient = world.tab("alice", "main");
     world.run(secs(20));
     world.inbound(patient, LIFE);
@@ -91,7 +91,7 @@ fn a_suspect_makes_room_before_a_healthy_one_that_was_silent_longer() {
 #[test]
 fn of_many_connections_the_64_that_came_first_are_looked_at() {
     let many = config().connections_per_user(100).connect_rate_per_user(0);
-    let mut world = World::with(many.interval(secs(0)));
+    let mut world = World::with(many.ping_interval(secs(0)));
     let conns: Vec<ConnId> = (0..100).map(|_| world.open("alice", "main")).collect();
     world.skip(secs(1));
     // The one that is silent longest of all came late.
@@ -111,7 +111,7 @@ fn of_many_connections_the_64_that_came_first_are_looked_at() {
 #[test]
 fn of_many_lingering_sessions_the_one_that_began_to_first_is_released() {
     let many = config().sessions_per_user(100).connections_per_user(100);
-    let mut world = World::with(many.connect_rate_per_user(0).emergency(101));
+    let mut world = World::with(many.connect_rate_per_user(0).emergency_percent(101));
     let sessions: Vec<_> = (0..100)
         .map(|number| {
             let conn = world.open("alice", &format!("thread-{number}"));
@@ -279,7 +279,8 @@ fn an_evicted_connection_is_handed_what_still_fits_and_frees_its_place_before_an
 
 #[test]
 fn over_the_session_cap_the_one_that_lingers_longest_is_released() {
-    let mut world = World::with(three().sessions_per_user(2).linger(secs(600)).emergency(101));
+    let mut world =
+        World::with(three().sessions_per_user(2).session_linger(secs(600)).emergency_percent(101));
     let [old, young] = ["old", "young"].map(|thread| world.open("alice", thread));
     let [old_session, young_session] = [old, young].map(|conn| world.session(conn));
     for conn in [old, young] {
@@ -300,7 +301,8 @@ fn over_the_session_cap_the_one_that_lingers_longest_is_released() {
 
 #[test]
 fn a_lingering_session_is_released_even_where_newcomers_are_refused() {
-    let mut world = World::with(three().sessions_per_user(1).linger(secs(600)).over_cap(refuse()));
+    let mut world =
+        World::with(three().sessions_per_user(1).session_linger(secs(600)).over_cap(refuse()));
     let old = world.open("alice", "old");
     world.hang_up(old);
     world.settle();

@@ -8,7 +8,7 @@ use crate::support::{LIFE, START, World, config, ms, secs, text_of_cost, user, w
 
 #[test]
 fn a_connection_without_data_messages_is_idle_however_well_it_answers_pings() {
-    let mut world = World::with(config().idle(secs(100)).interval(secs(20)));
+    let mut world = World::with(config().session_idle(secs(100)).ping_interval(secs(20)));
     let alice = world.tab("alice", "main");
     world.run(secs(100) - ms(1));
     assert_eq!(world.state(alice), Some(ConnState::Open));
@@ -21,7 +21,7 @@ fn a_connection_without_data_messages_is_idle_however_well_it_answers_pings() {
 
 #[test]
 fn a_data_message_starts_the_idle_time_anew_and_what_is_sent_to_it_does_not() {
-    let mut world = World::with(config().idle(secs(100)));
+    let mut world = World::with(config().session_idle(secs(100)));
     let alice = world.tab("alice", "main");
     for _ in 0..10 {
         world.run(secs(99));
@@ -43,7 +43,7 @@ fn without_an_idle_limit_nobody_is_idle() {
 
 #[test]
 fn a_connection_whose_data_we_would_not_take_was_not_idle() {
-    let stuck = config().idle(secs(100)).window(1_000).slow_deadline(secs(3_600));
+    let stuck = config().session_idle(secs(100)).send_window(1_000).slow_deadline(secs(3_600));
     let mut world = World::with(stuck);
     let alice = world.tab("alice", "main");
     world.tell_conn(alice, &text_of_cost(1_001));
@@ -64,7 +64,7 @@ fn a_connection_whose_data_we_would_not_take_was_not_idle() {
 
 #[test]
 fn lifetimes_end_between_nine_tenths_and_the_whole_of_the_maximum() {
-    let mut world = World::with(config().max_lifetime(secs(1_000)).interval(secs(0)));
+    let mut world = World::with(config().max_lifetime(secs(1_000)).ping_interval(secs(0)));
     world.checking = false;
     let conns: Vec<_> =
         (0..300).map(|number| world.tab(&format!("user{number}"), "main")).collect();
@@ -173,8 +173,9 @@ fn one_that_comes_when_its_grace_is_over_goes_at_the_next_tick() {
 
 #[test]
 fn a_pause_of_the_process_moves_silence_and_neither_expiry_nor_lifetime() {
-    let mut world =
-        World::with(config().pause_threshold(secs(5)).idle(secs(500)).max_lifetime(secs(2_000)));
+    let mut world = World::with(
+        config().pause_threshold(secs(5)).session_idle(secs(500)).max_lifetime(secs(2_000)),
+    );
     let (idle, lives) = (world.tab("alice", "main"), world.tab("bob", "main"));
     let expires = expiring(&mut world, 1_000);
     world.run(secs(1));
@@ -188,7 +189,7 @@ fn a_pause_of_the_process_moves_silence_and_neither_expiry_nor_lifetime() {
 
 #[test]
 fn revoking_closes_all_connections_ends_all_sessions_and_keeps_nothing_to_resume() {
-    let mut world = World::with(config().linger(secs(600)).stream_ttl(secs(0)));
+    let mut world = World::with(config().session_linger(secs(600)).stream_ttl(secs(0)));
     let conns = ["one", "one", "two"].map(|thread| world.tab("alice", thread));
     let lingering = world.tab("alice", "three");
     world.tell_user("alice", "secret");

@@ -45,7 +45,7 @@ fn an_explanation_follows_a_connection_through_its_life() {
 
 #[test]
 fn what_comes_next_is_what_happens_and_when() {
-    let mut world = World::with(config().interval(secs(20)).pong_timeout(secs(10)));
+    let mut world = World::with(config().ping_interval(secs(20)).pong_timeout(secs(10)));
     let alice = world.open("alice", "main");
     let expected = [Upcoming::Ping, Upcoming::Suspect, Upcoming::Close(CloseReason::PongTimeout)];
     for upcoming in expected {
@@ -61,7 +61,7 @@ fn what_comes_next_is_what_happens_and_when() {
 
 #[test]
 fn silence_is_the_peer_s_and_the_round_trip_is_smoothed() {
-    let mut world = World::with(config().interval(secs(20)));
+    let mut world = World::with(config().ping_interval(secs(20)));
     let alice = world.open("alice", "main");
     let mut expected = None;
     for sample in [80_u64, 240, 80, 80] {
@@ -79,7 +79,7 @@ fn silence_is_the_peer_s_and_the_round_trip_is_smoothed() {
 
 #[test]
 fn the_window_and_the_backlog_show_what_waits_and_for_how_long() {
-    let mut world = World::with(config().window(1_000));
+    let mut world = World::with(config().send_window(1_000));
     let alice = world.open("alice", "main");
     world.join(alice, "lobby");
     world.tell_session(alice, &text_of_cost(900));
@@ -106,7 +106,7 @@ fn the_window_and_the_backlog_show_what_waits_and_for_how_long() {
 
 #[test]
 fn a_paused_input_and_an_expiry_are_told() {
-    let mut world = World::with(config().window(1_000));
+    let mut world = World::with(config().send_window(1_000));
     let at = START + secs(900);
     let alice = world.open_as(who("alice", "main").with_expiry(at));
     world.tell_conn(alice, &text_of_cost(1_001));
@@ -118,7 +118,8 @@ fn a_paused_input_and_an_expiry_are_told() {
 
 #[test]
 fn a_session_is_explained_while_it_lives_and_while_it_lingers() {
-    let mut world = World::with(config().linger(secs(60)).stream_messages(2).stream_ttl(secs(0)));
+    let mut world =
+        World::with(config().session_linger(secs(60)).stream_messages(2).stream_ttl(secs(0)));
     let pair = [(); 2].map(|()| world.open("alice", "main"));
     let session = world.session(pair[0]);
     for text in ["one", "two", "three"] {
@@ -148,7 +149,7 @@ fn a_session_is_explained_while_it_lives_and_while_it_lingers() {
 
 #[test]
 fn a_closed_connection_is_remembered_with_what_was_known_of_it() {
-    let mut world = World::with(config().window(1_000));
+    let mut world = World::with(config().send_window(1_000));
     let principal = who("alice", "main").with_label("phone").unwrap();
     let alice = world.open_as(principal);
     let session = world.session(alice);
@@ -213,7 +214,7 @@ fn a_connection_is_remembered_once_however_it_goes() {
 
 #[test]
 fn looking_changes_nothing() {
-    let mut world = World::with(config().interval(secs(20)).linger(secs(60)));
+    let mut world = World::with(config().ping_interval(secs(20)).session_linger(secs(60)));
     let (alice, bob) = (world.open("alice", "main"), world.open("bob", "main"));
     let sessions = [alice, bob].map(|conn| world.session(conn));
     world.tell_session(alice, "hello");

@@ -10,7 +10,8 @@ fn crowd(count: usize) -> (World, Vec<ConnId>) {
 }
 
 fn crowd_with_window(count: usize, window: u64) -> (World, Vec<ConnId>) {
-    let mut world = World::with(config().fanout_chunk(4).window(window).interval(secs(0)));
+    let mut world =
+        World::with(config().fanout_chunk(4).send_window(window).ping_interval(secs(0)));
     let conns: Vec<_> = (0..count).map(|name| world.open(&format!("u{name}"), "main")).collect();
     for conn in &conns {
         world.join(*conn, "lobby");
@@ -84,7 +85,7 @@ fn an_announcement_and_a_storm_take_turns() {
 #[test]
 fn a_message_finds_those_whom_an_announcement_has_not_filled() {
     // Each has room for one of the two, and the announcement is first.
-    let mut world = World::with(config().fanout_chunk(1).window(100).interval(secs(0)));
+    let mut world = World::with(config().fanout_chunk(1).send_window(100).ping_interval(secs(0)));
     let conns: Vec<_> = (0..3).map(|_| world.open("alice", "main")).collect();
     world.tell_everyone(&text_of_cost(100));
     world.tell_session(conns[0], &text_of_cost(100));
@@ -123,7 +124,7 @@ fn whoever_catches_up_does_not_hold_up_the_others() {
 
 #[test]
 fn a_connection_that_catches_up_with_several_streams_takes_them_in_turns() {
-    let mut world = World::with(config().window(1_000).interval(secs(0)));
+    let mut world = World::with(config().send_window(1_000).ping_interval(secs(0)));
     let alice = world.open("alice", "main");
     world.join(alice, "one");
     world.join(alice, "two");
@@ -149,7 +150,8 @@ fn a_connection_that_catches_up_with_several_streams_takes_them_in_turns() {
 
 #[test]
 fn a_large_message_holds_back_the_connections_other_streams_and_is_not_starved() {
-    let mut world = World::with(config().window(1_000).stream_messages(1_000).interval(secs(0)));
+    let mut world =
+        World::with(config().send_window(1_000).stream_messages(1_000).ping_interval(secs(0)));
     let alice = world.open("alice", "main");
     world.join(alice, "chatter");
     world.tell_room("chatter", &text_of_cost(100));

@@ -187,7 +187,7 @@ fn the_order_in_which_rooms_became_empty_shows_for_the_first_makes_room() {
 
 #[test]
 fn the_first_slots_are_the_next_when_everybody_has_gone() {
-    let mut world = World::with(config().linger(Duration::ZERO));
+    let mut world = World::with(config().session_linger(Duration::ZERO));
     let conns = ["alice", "bob", "carol"].map(|name| world.open(name, "main"));
     world.settle();
     for conn in [1, 0, 2] {

@@ -136,7 +136,7 @@ fn what_is_too_much_is_a_sign_of_life_all_the_same() {
 
 #[test]
 fn the_pong_that_answers_a_ping_is_free_whatever_came_before_it() {
-    let mut world = World::with(config().message_rate(1).message_burst(1).interval(secs(20)));
+    let mut world = World::with(config().message_rate(1).message_burst(1).ping_interval(secs(20)));
     let alice = world.open("alice", "main");
     world.skip(secs(20));
     world.settle();
@@ -194,7 +194,7 @@ fn one_message_fits_into_the_burst_of_bytes_however_low_the_rate() {
 
 #[test]
 fn a_message_that_is_paused_takes_no_token() {
-    let mut world = World::with(ten().window(1_000).slow_deadline(secs(3_600)));
+    let mut world = World::with(ten().send_window(1_000).slow_deadline(secs(3_600)));
     let alice = world.open("alice", "main");
     world.tell_conn(alice, &text_of_cost(1_001));
     world.drain();
@@ -224,7 +224,7 @@ fn a_socket_that_is_nobody_yet_has_the_same_bucket_and_keeps_it() {
 #[test]
 fn a_request_head_is_bounded_and_no_rate_counts_it() {
     let config = config().head_bytes(10_000).byte_rate(1).message_bytes(1);
-    let mut world = World::with(config.interval(secs(0)));
+    let mut world = World::with(config.ping_interval(secs(0)));
     let (large, larger) = (world.reserve(), world.reserve());
     let come = |world: &mut World, conn, bytes| {
         let inbound = Inbound::Bytes { bytes, partial: true };

@@ -6,12 +6,12 @@ use crate::support::{LIFE, World, config, ms, secs, text_of_cost};
 
 /// A world whose heartbeat can be counted on fingers: ping after 20 s, pong within 10 s.
 fn world() -> World {
-    World::with(config().interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(60)))
+    World::with(config().ping_interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(60)))
 }
 
 #[test]
 fn the_first_ping_is_jittered_over_the_second_half_of_the_interval() {
-    let mut world = World::with(config().interval(secs(20)));
+    let mut world = World::with(config().ping_interval(secs(20)));
     let conns: Vec<_> =
         (0..100).map(|number| world.open(&format!("user{number}"), "main")).collect();
     world.checking = false;
@@ -124,7 +124,7 @@ const PIECE: Inbound = Inbound::Bytes { bytes: 1, partial: true };
 
 #[test]
 fn a_message_that_comes_byte_by_byte_keeps_its_connection_alive() {
-    let mut world = World::with(config().interval(secs(1)).pong_timeout(secs(1)));
+    let mut world = World::with(config().ping_interval(secs(1)).pong_timeout(secs(1)));
     let alice = world.open("alice", "main");
     for _ in 0..20 * 20 {
         world.run(ms(50));
@@ -190,8 +190,8 @@ fn a_control_frame_that_comes_in_pieces_is_a_message_of_its_own() {
 
 #[test]
 fn the_deadline_of_a_message_stands_still_while_its_input_is_paused() {
-    let config = config().frame_deadline(secs(10)).window(1_000).slow_deadline(secs(3_600));
-    let mut world = World::with(config.interval(secs(0)));
+    let config = config().frame_deadline(secs(10)).send_window(1_000).slow_deadline(secs(3_600));
+    let mut world = World::with(config.ping_interval(secs(0)));
     let alice = world.open("alice", "main");
     world.tell_conn(alice, &text_of_cost(1_001));
     world.drain();
@@ -240,7 +240,7 @@ fn a_pong_that_nobody_asked_for_is_a_sign_of_life() {
 
 #[test]
 fn without_a_heartbeat_silence_is_for_ever() {
-    let mut world = World::with(config().interval(secs(0)));
+    let mut world = World::with(config().ping_interval(secs(0)));
     let alice = world.open("alice", "main");
     world.run(secs(365 * 24 * 3600));
     assert_eq!(world.registry.poll_timeout(), None);
@@ -250,7 +250,7 @@ fn without_a_heartbeat_silence_is_for_ever() {
 
 #[test]
 fn without_flush_reports_a_ping_counts_as_flushed_when_it_is_polled() {
-    let heartbeat = config().interval(secs(20)).pong_timeout(secs(10));
+    let heartbeat = config().ping_interval(secs(20)).pong_timeout(secs(10));
     let mut world = World::with(heartbeat.without_flush_reports());
     let alice = world.open("alice", "main");
     world.skip(secs(20));
@@ -265,7 +265,7 @@ fn without_flush_reports_a_ping_counts_as_flushed_when_it_is_polled() {
 
 #[test]
 fn no_flush_progress_is_stuck_and_slow_progress_is_not() {
-    let slow = config().interval(secs(0)).slow_deadline(secs(5)).window(1_000);
+    let slow = config().ping_interval(secs(0)).slow_deadline(secs(5)).send_window(1_000);
     let mut world = World::with(slow);
     let (stuck, slow) = (world.open("stuck", "main"), world.open("slow", "main"));
     for conn in [stuck, slow] {
@@ -287,7 +287,7 @@ fn no_flush_progress_is_stuck_and_slow_progress_is_not() {
 
 #[test]
 fn the_slow_deadline_is_exact_and_counts_from_when_something_was_in_flight() {
-    let mut world = World::with(config().interval(secs(0)).slow_deadline(secs(5)));
+    let mut world = World::with(config().ping_interval(secs(0)).slow_deadline(secs(5)));
     let alice = world.open("alice", "main");
     world.skip(secs(100));
     world.tell_session(alice, "one");
@@ -303,7 +303,7 @@ fn the_slow_deadline_is_exact_and_counts_from_when_something_was_in_flight() {
 
 #[test]
 fn an_empty_window_is_never_stuck() {
-    let mut world = World::with(config().interval(secs(0)).slow_deadline(secs(5)));
+    let mut world = World::with(config().ping_interval(secs(0)).slow_deadline(secs(5)));
     let alice = world.open("alice", "main");
     world.tell_session(alice, "one");
     world.settle();
@@ -317,7 +317,7 @@ fn an_empty_window_is_never_stuck() {
 
 #[test]
 fn a_ping_that_makes_no_progress_is_stuck_too() {
-    let mut world = World::with(config().interval(secs(20)).slow_deadline(secs(5)));
+    let mut world = World::with(config().ping_interval(secs(20)).slow_deadline(secs(5)));
     let alice = world.open("alice", "main");
     world.stall(alice);
     world.run(secs(60));
@@ -327,8 +327,8 @@ fn a_ping_that_makes_no_progress_is_stuck_too() {
 
 #[test]
 fn each_full_window_of_progress_restarts_the_pong_deadline() {
-    let heartbeat = config().interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(60));
-    let mut world = World::with(heartbeat.window(1_000));
+    let heartbeat = config().ping_interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(60));
+    let mut world = World::with(heartbeat.send_window(1_000));
     let alice = world.open("alice", "main");
     for _ in 0..3 {
         world.tell_session(alice, &text_of_cost(500));
@@ -356,8 +356,8 @@ fn each_full_window_of_progress_restarts_the_pong_deadline() {
 
 #[test]
 fn less_than_a_window_of_progress_does_not_restart_the_pong_deadline() {
-    let heartbeat = config().interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(60));
-    let mut world = World::with(heartbeat.window(1_000));
+    let heartbeat = config().ping_interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(60));
+    let mut world = World::with(heartbeat.send_window(1_000));
     let alice = world.open("alice", "main");
     world.skip(secs(20));
     world.settle();
@@ -370,8 +370,9 @@ fn less_than_a_window_of_progress_does_not_restart_the_pong_deadline() {
 
 #[test]
 fn the_deadlines_of_silence_stand_still_while_input_is_paused() {
-    let heartbeat = config().interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(3_600));
-    let mut world = World::with(heartbeat.window(1_000).reply_reserve(500));
+    let heartbeat =
+        config().ping_interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(3_600));
+    let mut world = World::with(heartbeat.send_window(1_000).reply_reserve(500));
     let alice = world.open("alice", "main");
     world.tell_conn(alice, &text_of_cost(1_000));
     world.tell_conn(alice, "one more");
@@ -390,8 +391,9 @@ fn the_deadlines_of_silence_stand_still_while_input_is_paused() {
 
 #[test]
 fn a_pause_suspends_a_pong_deadline_that_runs_and_its_end_restarts_it() {
-    let heartbeat = config().interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(3_600));
-    let mut world = World::with(heartbeat.window(1_000).reply_reserve(500));
+    let heartbeat =
+        config().ping_interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(3_600));
+    let mut world = World::with(heartbeat.send_window(1_000).reply_reserve(500));
     let alice = world.open("alice", "main");
     world.skip(secs(20));
     world.settle();
@@ -412,8 +414,9 @@ fn a_pause_suspends_a_pong_deadline_that_runs_and_its_end_restarts_it() {
 
 #[test]
 fn a_pong_during_a_pause_answers_the_ping_and_does_not_end_the_pause() {
-    let heartbeat = config().interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(3_600));
-    let mut world = World::with(heartbeat.window(1_000).reply_reserve(500));
+    let heartbeat =
+        config().ping_interval(secs(20)).pong_timeout(secs(10)).slow_deadline(secs(3_600));
+    let mut world = World::with(heartbeat.send_window(1_000).reply_reserve(500));
     let alice = world.open("alice", "main");
     world.skip(secs(20));
     world.settle();
@@ -432,7 +435,7 @@ fn a_pong_during_a_pause_answers_the_ping_and_does_not_end_the_pause() {
 
 #[test]
 fn a_pause_does_not_suspend_the_slow_deadline() {
-    let slow = config().interval(secs(20)).slow_deadline(secs(5)).window(1_000);
+    let slow = config().ping_interval(secs(20)).slow_deadline(secs(5)).send_window(1_000);
     let mut world = World::with(slow);
     let alice = world.open("alice", "main");
     world.tell_conn(alice, &text_of_cost(1_001));
@@ -445,7 +448,7 @@ fn a_pause_does_not_suspend_the_slow_deadline() {
 
 #[test]
 fn a_suspect_that_answers_has_recovered_and_both_are_told_and_counted() {
-    let mut world = World::with(config().interval(secs(20)).pong_timeout(secs(10)));
+    let mut world = World::with(config().ping_interval(secs(20)).pong_timeout(secs(10)));
     let alice = world.open("alice", "main");
     world.skip(secs(20));
     world.settle();

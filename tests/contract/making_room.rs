@@ -85,7 +85,7 @@ fn users_who_came_and_went_keep_nobody_out() {
 
 #[test]
 fn the_user_who_has_been_absent_longest_goes_with_all_sessions() {
-    let mut world = World::with(config().users(3).linger(secs(600)));
+    let mut world = World::with(config().users(3).session_linger(secs(600)));
     let early = visit(&mut world, "alice", "one");
     let bob = visit(&mut world, "bob", "main");
     // Alice was here again in between: she has been absent for less long than Bob.
@@ -107,7 +107,7 @@ fn the_user_who_has_been_absent_longest_goes_with_all_sessions() {
 
 #[test]
 fn over_the_cap_on_sessions_the_one_that_lingers_longest_goes() {
-    let mut world = World::with(config().sessions(4).users(4).linger(secs(600)));
+    let mut world = World::with(config().sessions(4).users(4).session_linger(secs(600)));
     let alice = world.open("alice", "here");
     let first = visit(&mut world, "alice", "away");
     let second = visit(&mut world, "bob", "main");
@@ -139,7 +139,7 @@ fn a_user_who_changes_the_thread_is_not_refused_for_the_session_left_behind() {
 
 #[test]
 fn who_comes_back_to_its_own_session_costs_nobody_theirs() {
-    let mut world = World::with(config().sessions(2).users(2).linger(secs(600)));
+    let mut world = World::with(config().sessions(2).users(2).session_linger(secs(600)));
     visit(&mut world, "alice", "main");
     visit(&mut world, "bob", "main");
     for name in ["alice", "bob"] {
@@ -151,7 +151,7 @@ fn who_comes_back_to_its_own_session_costs_nobody_theirs() {
 
 #[test]
 fn a_session_with_an_open_run_makes_no_room_and_lingers_from_its_end() {
-    let mut world = World::with(config().users(2).linger(secs(600)).run_silence(secs(0)));
+    let mut world = World::with(config().users(2).session_linger(secs(600)).run_silence(secs(0)));
     let _ = open_run(&mut world, "alice", "main").unwrap();
     world.open("bob", "main");
     assert_eq!(world.refusal("carol", "main"), Refused::Users);
@@ -166,7 +166,7 @@ fn a_session_with_an_open_run_makes_no_room_and_lingers_from_its_end() {
 
 #[test]
 fn a_run_of_an_absent_user_finds_room_too() {
-    let mut world = World::with(config().users(2).sessions(3).linger(secs(600)));
+    let mut world = World::with(config().users(2).sessions(3).session_linger(secs(600)));
     visit(&mut world, "alice", "main");
     world.open("bob", "main");
     let _ = open_run(&mut world, "carol", "main").unwrap();
@@ -186,12 +186,12 @@ fn a_run_of_an_absent_user_finds_room_too() {
 fn a_newcomer_who_is_refused_costs_nobody_anything() {
     // An absent user could go, but the sessions of those who are here fill the other cap.
     let mut world =
-        World::with(config().users(2).sessions(3).sessions_per_user(3).linger(secs(600)));
+        World::with(config().users(2).sessions(3).sessions_per_user(3).session_linger(secs(600)));
     visit(&mut world, "alice", "main");
     world.open("bob", "one");
     world.open("bob", "two");
     // As many as there may be, once the cap on sessions is lower.
-    let lower = config().users(2).sessions(2).sessions_per_user(2).linger(secs(600));
+    let lower = config().users(2).sessions(2).sessions_per_user(2).session_linger(secs(600));
     world.registry.reload(world.now, lower.build().unwrap());
     ended(&mut world);
     assert_eq!(world.refusal("carol", "main"), Refused::Sessions);
@@ -204,11 +204,11 @@ fn a_newcomer_who_is_refused_costs_nobody_anything() {
 
 #[test]
 fn caps_that_were_lowered_hold_again_with_the_next_newcomer() {
-    let mut world = World::with(config().users(10).linger(secs(600)));
+    let mut world = World::with(config().users(10).session_linger(secs(600)));
     for name in ["a", "b", "c", "d", "e"] {
         visit(&mut world, name, "main");
     }
-    let lower = config().users(2).linger(secs(600)).build().unwrap();
+    let lower = config().users(2).session_linger(secs(600)).build().unwrap();
     world.registry.reload(world.now, lower);
     assert_eq!(world.registry.stats().users, 5, "nobody goes for a number");
     world.open("f", "main");
@@ -219,7 +219,7 @@ fn caps_that_were_lowered_hold_again_with_the_next_newcomer() {
 
 #[test]
 fn ended_sessions_have_headroom_of_their_own_until_their_cleanup() {
-    let mut world = World::with(config().sessions(2).users(2).closing(2).linger(secs(600)));
+    let mut world = World::with(config().sessions(2).users(2).closing(2).session_linger(secs(600)));
     for name in ["a", "b", "c", "d"] {
         let conn = world.open(name, "main");
         world.hang_up(conn);
@@ -286,7 +286,7 @@ fn rooms_with_history_and_without_members_refuse_no_join() {
 
 #[test]
 fn every_end_of_a_session_says_why() {
-    let base = || config().linger(secs(60)).emergency(101);
+    let base = || config().session_linger(secs(60)).emergency_percent(101);
     let mut world = World::with(base());
     let lingered = visit(&mut world, "alice", "main");
     world.skip(secs(60));
@@ -308,7 +308,7 @@ fn every_end_of_a_session_says_why() {
     let why = [(first, SessionEnd::UserCap), (second, SessionEnd::Reload)];
     assert_eq!(ended(&mut world), why);
 
-    let mut world = World::with(config().sessions_per_user(3).emergency(50));
+    let mut world = World::with(config().sessions_per_user(3).emergency_percent(50));
     let empty = visit(&mut world, "alice", "one");
     world.open("alice", "two");
     assert_eq!(ended(&mut world), [(empty, SessionEnd::Pressure)]);
@@ -319,7 +319,7 @@ fn every_end_of_a_session_says_why() {
 
 #[test]
 fn every_end_of_a_room_says_why() {
-    let mut world = World::with(config().room_ttl(secs(60)).process_bytes(1_000).window(64));
+    let mut world = World::with(config().room_ttl(secs(60)).process_bytes(1_000).send_window(64));
     let alice = world.open("alice", "main");
     world.join(alice, "mute");
     world.leave(alice, "mute");

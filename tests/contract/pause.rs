@@ -12,10 +12,10 @@ fn world() -> World {
     World::with(
         config()
             .pause_threshold(secs(5))
-            .interval(secs(20))
+            .ping_interval(secs(20))
             .pong_timeout(secs(10))
             .slow_deadline(secs(8))
-            .linger(secs(60)),
+            .session_linger(secs(60)),
     )
 }
 
@@ -204,7 +204,11 @@ fn a_ping_that_waited_to_be_polled_through_the_pause_has_its_whole_time_after_it
 #[test]
 fn a_pause_while_input_is_paused_leaves_the_whole_silence_after_it() {
     let mut world = World::with(
-        config().pause_threshold(secs(5)).interval(secs(20)).idle(secs(60)).slow_deadline(secs(30)),
+        config()
+            .pause_threshold(secs(5))
+            .ping_interval(secs(20))
+            .session_idle(secs(60))
+            .slow_deadline(secs(30)),
     );
     let alice = world.open("alice", "main");
     world.stall(alice);

@@ -9,7 +9,7 @@ fn ten() -> headcount::ConfigBuilder {
     config()
         .connections_per_user(10)
         .sessions_per_user(10)
-        .interval(secs(60))
+        .ping_interval(secs(60))
         .pong_timeout(secs(40))
         .slow_deadline(secs(300))
 }
@@ -114,7 +114,7 @@ fn an_emergency_deadline_longer_than_the_pong_timeout_changes_nothing() {
 
 #[test]
 fn emergency_ends_lingering_sessions_that_keep_nothing_and_spares_the_others() {
-    let mut world = World::with(ten().linger(secs(600)).stream_ttl(secs(0)));
+    let mut world = World::with(ten().session_linger(secs(600)).stream_ttl(secs(0)));
     for number in 0..7 {
         let conn = world.open("alice", &format!("thread{number}"));
         if number < 2 {
@@ -140,7 +140,7 @@ fn emergency_ends_lingering_sessions_that_keep_nothing_and_spares_the_others() {
 
 #[test]
 fn the_last_notice_of_pressure_is_the_level_that_holds() {
-    let mut world = World::with(ten().linger(secs(600)));
+    let mut world = World::with(ten().session_linger(secs(600)));
     for number in 0..7 {
         let conn = world.open("alice", &format!("thread{number}"));
         world.hang_up(conn);
@@ -198,7 +198,7 @@ fn below_the_cap_pressure_closes_nobody_who_answers() {
 
 #[test]
 fn thresholds_above_a_hundred_percent_never_act() {
-    let mut world = World::with(ten().proactive(101).emergency(101));
+    let mut world = World::with(ten().proactive_percent(101).emergency_percent(101));
     open(&mut world, 3);
     world.skip(secs(31));
     world.settle();

@@ -16,12 +16,12 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
         connections_per_user sessions_per_user rooms_per_connection rooms_per_user runs_per_session
         connect_rate connect_burst connect_rate_per_user connect_burst_per_user
         message_rate message_burst message_bytes head_bytes byte_rate frame_deadline
-        linger head_deadline auth_deadline close_handshake idle max_lifetime expiry_grace
-        emergency proactive emergency_deadline
-        interval pong_timeout pause_threshold
+        session_linger head_deadline auth_deadline close_handshake session_idle max_lifetime expiry_grace
+        emergency_percent proactive_percent emergency_deadline
+        ping_interval pong_timeout pause_threshold
         stream_messages stream_bytes stream_ttl stream_history
         room_messages room_bytes room_ttl room_history
-        window reply_reserve process_bytes direct_bytes user_bytes slow_deadline
+        send_window reply_reserve process_bytes direct_bytes user_bytes slow_deadline
         run_silence run_max_length run_linger run_events run_bytes run_calls run_parts
         drain_grace drain_deadline
         fanout_chunk announcements closed_ring notices tick_budget
@@ -57,17 +57,17 @@ const DEFAULTS: Table = &[
     ("head_bytes", "32768"),
     ("byte_rate", "0"),
     ("frame_deadline", "60s"),
-    ("linger", "120s"),
+    ("session_linger", "120s"),
     ("head_deadline", "10s"),
     ("auth_deadline", "10s"),
     ("close_handshake", "5s"),
-    ("idle", "0ns"),
+    ("session_idle", "0ns"),
     ("max_lifetime", "0ns"),
     ("expiry_grace", "25s"),
-    ("emergency", "80"),
-    ("proactive", "60"),
+    ("emergency_percent", "80"),
+    ("proactive_percent", "60"),
     ("emergency_deadline", "10s"),
-    ("interval", "25s"),
+    ("ping_interval", "25s"),
     ("pong_timeout", "10s"),
     ("pause_threshold", "5s"),
     ("stream_messages", "256"),
@@ -78,7 +78,7 @@ const DEFAULTS: Table = &[
     ("room_bytes", "524288"),
     ("room_ttl", "120s"),
     ("room_history", "256"),
-    ("window", "65536"),
+    ("send_window", "65536"),
     ("reply_reserve", "4096"),
     ("process_bytes", "268435456"),
     ("direct_bytes", "67108864"),
@@ -102,7 +102,8 @@ const DEFAULTS: Table = &[
 
 #[test]
 fn every_value_of_every_profile_is_what_it_should_be() {
-    const PATIENT: Table = &[("idle", "300s"), ("interval", "45s"), ("pong_timeout", "15s")];
+    const PATIENT: Table =
+        &[("session_idle", "300s"), ("ping_interval", "45s"), ("pong_timeout", "15s")];
     const TALKATIVE: Table = &[("message_rate", "1000"), ("message_burst", "2000")];
     const RECONNECTING: Table = &[("connect_rate_per_user", "0")];
     const QUICK: Table = &[("drain_grace", "500ms"), ("drain_deadline", "2s")];
@@ -118,8 +119,11 @@ fn every_value_of_every_profile_is_what_it_should_be() {
                 &[("slow_deadline", "30s"), ("drain_grace", "500ms"), ("drain_deadline", "5s")],
             ],
         ),
-        (Profile::Staging, &[&[("idle", "600s"), ("interval", "30s"), ("pong_timeout", "60s")]]),
-        (Profile::Production, &[&[("idle", "900s")]]),
+        (
+            Profile::Staging,
+            &[&[("session_idle", "600s"), ("ping_interval", "30s"), ("pong_timeout", "60s")]],
+        ),
+        (Profile::Production, &[&[("session_idle", "900s")]]),
         (
             Profile::Origin,
             &[
@@ -127,10 +131,10 @@ fn every_value_of_every_profile_is_what_it_should_be() {
                 &[("connections", "100"), ("pending", "64"), ("pending_per_source", "32")],
                 &[("closing", "64")],
                 &[("sessions", "200"), ("users", "200"), ("rooms", "100")],
-                &[("connections_per_user", "3"), ("linger", "180s")],
+                &[("connections_per_user", "3"), ("session_linger", "180s")],
                 RECONNECTING,
                 // Given up after 120 s of silence, and after 2 s without progress.
-                &[("interval", "30s"), ("pong_timeout", "90s"), ("slow_deadline", "2s")],
+                &[("ping_interval", "30s"), ("pong_timeout", "90s"), ("slow_deadline", "2s")],
             ],
         ),
     ];

@@ -115,7 +115,7 @@ fn deadlines_that_have_passed_are_told_and_act_in_the_next_ticks() {
     let old = world.tab("alice", "main");
     world.run(secs(50));
     let young = world.tab("bob", "main");
-    let impact = reload(&mut world, config().idle(secs(20)));
+    let impact = reload(&mut world, config().session_idle(secs(20)));
     assert_eq!((impact.overdue, impact.closes()), (1, 1));
     assert_eq!(world.state(old), Some(ConnState::Open), "nothing acts but in a tick");
     world.run(ms(1));
@@ -127,7 +127,7 @@ fn deadlines_that_have_passed_are_told_and_act_in_the_next_ticks() {
 
 #[test]
 fn deadlines_that_are_put_off_do_not_act() {
-    let mut world = World::with(config().idle(secs(20)));
+    let mut world = World::with(config().session_idle(secs(20)));
     let conn = world.tab("alice", "main");
     world.run(secs(15));
     reload(&mut world, config());
@@ -192,7 +192,7 @@ fn a_bucket_of_another_rate_begins_full() {
 
 #[test]
 fn a_wider_window_goes_on_at_once_with_those_that_lag() {
-    let mut world = World::with(config().window(200));
+    let mut world = World::with(config().send_window(200));
     let conn = world.tab("alice", "main");
     world.stall(conn);
     for number in 0..6 {
@@ -200,7 +200,7 @@ fn a_wider_window_goes_on_at_once_with_those_that_lag() {
     }
     world.settle();
     let before = world.seen(conn).len();
-    reload(&mut world, config().window(65_536));
+    reload(&mut world, config().send_window(65_536));
     world.settle();
     assert_eq!((before, world.seen(conn).len()), (2, 6));
 }
@@ -256,14 +256,14 @@ fn users_over_a_new_cap_of_sessions_are_each_brought_down_to_it() {
 
 #[test]
 fn users_are_dealt_with_in_the_order_of_their_oldest_sessions() {
-    let mut world = World::with(config().linger(secs(0)));
+    let mut world = World::with(config().session_linger(secs(0)));
     let first = world.tab("alice", "first");
     let bob = [(); 2].map(|()| world.tab("bob", "main"));
     let alice = [(); 2].map(|()| world.tab("alice", "second"));
     world.hang_up(first);
     world.settle();
     world.notices();
-    reload(&mut world, config().linger(secs(0)).connections_per_user(1));
+    reload(&mut world, config().session_linger(secs(0)).connections_per_user(1));
     let closed = world.notices().into_iter().filter_map(|notice| match notice {
         Notice::Closed { conn, .. } => Some(conn),
         _ => None,

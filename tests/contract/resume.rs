@@ -31,7 +31,7 @@ fn join_since(world: &mut World, conn: ConnId, name: &str, since: Position) -> J
 }
 
 fn narrow() -> ConfigBuilder {
-    config().window(1_000).reply_reserve(200)
+    config().send_window(1_000).reply_reserve(200)
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_foreign_epoch_gets_the_open_runs_and_everything_else_as_gaps_between_them()
 #[test]
 fn a_foreign_epoch_is_told_each_offset_once_through_any_window() {
     for window in [64, 65, 100, 130, 200, 1_000] {
-        let mut world = World::with(config().window(window).reply_reserve(64));
+        let mut world = World::with(config().send_window(window).reply_reserve(64));
         let head = with_an_open_run(&mut world);
         let claim = Position { epoch: head.epoch ^ 1, offset: 9 };
         let (alice, _) = world.resume("alice", "main", claim);
@@ -195,7 +195,7 @@ fn a_foreign_epoch_is_told_each_offset_once_through_any_window() {
 
 #[test]
 fn a_foreign_epoch_is_told_what_fits_when_it_is_closed() {
-    let mut world = World::with(config().window(64 * 4 + 7).reply_reserve(64));
+    let mut world = World::with(config().send_window(64 * 4 + 7).reply_reserve(64));
     let head = with_an_open_run(&mut world);
     let claim = Position { epoch: head.epoch ^ 1, offset: 9 };
     let (alice, _) = world.resume("alice", "main", claim);
@@ -269,7 +269,7 @@ fn of_a_trimmed_log_the_rest_follows_the_gap() {
 
 #[test]
 fn what_is_too_old_is_told_as_lost() {
-    let mut world = World::with(config().stream_ttl(secs(10)).linger(secs(60)));
+    let mut world = World::with(config().stream_ttl(secs(10)).session_linger(secs(60)));
     let head = told(&mut world, 1..=2);
     world.run(secs(11));
     let (alice, admitted) = world.resume("alice", "main", at(head, 0));

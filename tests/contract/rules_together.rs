@@ -8,8 +8,8 @@ use crate::support::{START, World, config, ms, secs, text_of_cost, user};
 
 #[test]
 fn a_suspect_connection_makes_room_before_one_that_was_silent_longer() {
-    let world = config().connections_per_user(2).interval(secs(20)).pong_timeout(secs(10));
-    let mut world = World::with(world.window(1_000).slow_deadline(secs(600)));
+    let world = config().connections_per_user(2).ping_interval(secs(20)).pong_timeout(secs(10));
+    let mut world = World::with(world.send_window(1_000).slow_deadline(secs(600)));
     // Its pause began with its silence, so nobody asks it anything.
     let paused = world.open("alice", "main");
     world.send(Target::Conn(paused), headcount::Message::text(text_of_cost(1_001)));
@@ -34,7 +34,7 @@ fn a_suspect_connection_makes_room_before_one_that_was_silent_longer() {
 
 #[test]
 fn a_message_above_the_rate_is_a_sign_of_life() {
-    let limits = config().message_rate(1).message_burst(3).interval(secs(20));
+    let limits = config().message_rate(1).message_burst(3).ping_interval(secs(20));
     let mut world = World::with(limits.pong_timeout(secs(10)));
     let alice = world.open("alice", "main");
     while world.state(alice) != Some(ConnState::Suspect) {
@@ -55,7 +55,7 @@ fn a_message_above_the_rate_is_a_sign_of_life() {
 
 #[test]
 fn the_idle_time_begins_anew_when_a_pause_ends() {
-    let limits = config().idle(secs(60)).interval(secs(0)).window(1_000);
+    let limits = config().session_idle(secs(60)).ping_interval(secs(0)).send_window(1_000);
     let mut world = World::with(limits.slow_deadline(secs(600)));
     let alice = world.open("alice", "main");
     world.send(Target::Conn(alice), headcount::Message::text(text_of_cost(1_001)));
@@ -104,8 +104,9 @@ fn a_drain_that_is_cancelled_and_begun_again_has_one_turn() {
 
 #[test]
 fn a_level_that_rises_and_falls_in_one_step_is_noted_in_that_order() {
-    let limits = config().sessions_per_user(4).connections_per_user(50).interval(secs(0));
-    let mut world = World::with(limits.linger(secs(1_000)).emergency(75).proactive(75));
+    let limits = config().sessions_per_user(4).connections_per_user(50).ping_interval(secs(0));
+    let mut world =
+        World::with(limits.session_linger(secs(1_000)).emergency_percent(75).proactive_percent(75));
     for name in ["one", "two"] {
         let conn = world.open("alice", name);
         world.hang_up(conn);

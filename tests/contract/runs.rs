@@ -184,7 +184,7 @@ fn an_offset_within_a_character_gets_the_whole_character() {
 
 #[test]
 fn a_run_may_begin_before_its_user_is_there_and_outlives_their_absence() {
-    let mut world = World::with(config().linger(secs(60)));
+    let mut world = World::with(config().session_linger(secs(60)));
     open(&mut world, "r").unwrap();
     world.run(secs(100));
     let session = world.registry.session(&user("alice"), &thread("main")).unwrap();
@@ -351,14 +351,14 @@ fn a_character_that_is_handed_out_again_is_charged_again() {
 
 #[test]
 fn a_reload_that_trims_what_an_ended_run_left_forgets_the_run() {
-    let mut world = World::with(config().window(100));
+    let mut world = World::with(config().send_window(100));
     let conn = world.tab("alice", "main");
     open(&mut world, "r").unwrap();
     tell(&mut world, "r", RunEvent::Completed(bytes("done"))).unwrap();
     world.stall(conn);
     world.settle();
     world.tell_session(conn, "after");
-    let shallow = config().window(100).stream_messages(1).build().unwrap();
+    let shallow = config().send_window(100).stream_messages(1).build().unwrap();
     world.registry.reload(world.now, shallow);
     world.check();
     assert!(world.registry.user(&user("alice")).explain_run(&run("r")).is_none());

@@ -8,7 +8,7 @@ use headcount::{
 use crate::support::{World, config, ms, room, secs, thread, user};
 
 fn world() -> World {
-    World::with(config().linger(secs(60)).close_handshake(secs(5)))
+    World::with(config().session_linger(secs(60)).close_handshake(secs(5)))
 }
 
 fn find(world: &World, name: &str, conversation: &str) -> Option<SessionId> {
@@ -181,7 +181,7 @@ fn the_handle_of_an_ended_session_is_dead() {
 
 #[test]
 fn the_cleanup_of_a_session_comes_after_that_of_its_last_connection() {
-    let mut world = World::with(config().linger(secs(2)).close_handshake(secs(5)));
+    let mut world = World::with(config().session_linger(secs(2)).close_handshake(secs(5)));
     let alice = world.open("alice", "main");
     let session = world.session(alice);
     world.close(Target::Conn(alice), CloseReason::Application);
@@ -197,7 +197,7 @@ fn the_cleanup_of_a_session_comes_after_that_of_its_last_connection() {
 
 #[test]
 fn a_session_without_linger_ends_with_its_last_connections_cleanup() {
-    let mut world = World::with(config().linger(secs(0)));
+    let mut world = World::with(config().session_linger(secs(0)));
     let (one, two) = (world.open("alice", "main"), world.open("alice", "main"));
     let session = world.session(one);
     world.hang_up(one);
@@ -213,7 +213,7 @@ fn a_session_without_linger_ends_with_its_last_connections_cleanup() {
 
 #[test]
 fn a_reconnect_before_the_cleanup_keeps_a_session_that_does_not_linger() {
-    let mut world = World::with(config().linger(secs(0)));
+    let mut world = World::with(config().session_linger(secs(0)));
     let first = world.open("alice", "main");
     let session = world.session(first);
     world.hang_up(first);
@@ -256,7 +256,7 @@ fn the_reason_of_a_session_is_why_its_last_connection_left() {
 
 #[test]
 fn a_lingering_session_keeps_its_log_and_its_bounds() {
-    let mut world = World::with(config().linger(secs(60)).stream_messages(3));
+    let mut world = World::with(config().session_linger(secs(60)).stream_messages(3));
     let alice = world.open("alice", "main");
     world.hang_up(alice);
     world.settle();

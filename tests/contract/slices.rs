@@ -50,7 +50,7 @@ fn a_poll_passes_a_slice_of_replies_to_connections_that_have_gone() {
 
 #[test]
 fn a_poll_passes_a_slice_of_members_that_fall_behind() {
-    let mut world = crowd(config().window(1_000).reply_reserve(1_000).room_history(0));
+    let mut world = crowd(config().send_window(1_000).reply_reserve(1_000).room_history(0));
     let lobby = room("lobby");
     let conns: Vec<_> = world.registry.connections(0).collect();
     for conn in &conns {
@@ -116,7 +116,8 @@ fn the_entries_that_a_deadline_lets_go_count_like_deadlines() {
 
 #[test]
 fn each_newcomer_ends_a_slice_of_what_exceeds_a_lowered_cap() {
-    let caps = || config().connect_rate(0).linger(secs(600)).room_history(8).rooms_per_user(1_000);
+    let caps =
+        || config().connect_rate(0).session_linger(secs(600)).room_history(8).rooms_per_user(1_000);
     let mut world = World::with(caps().sessions(1_000).users(1_000).rooms(1_000));
     let alice = world.open("alice", "t");
     for number in 0..200 {

@@ -12,10 +12,10 @@ fn config(budget: u32) -> Config {
     let millis = Duration::from_millis;
     Config::builder(7)
         .tick_budget(budget)
-        .linger(millis(300))
-        .interval(millis(400))
+        .session_linger(millis(300))
+        .ping_interval(millis(400))
         .pong_timeout(millis(300))
-        .idle(millis(900))
+        .session_idle(millis(900))
         .max_lifetime(millis(2_500))
         .slow_deadline(millis(350))
         .close_handshake(millis(100))

@@ -11,9 +11,9 @@ fn busy(budget: u32) -> World {
     let mut world = World::with(
         config()
             .tick_budget(budget)
-            .interval(secs(20))
+            .ping_interval(secs(20))
             .pong_timeout(secs(10))
-            .linger(secs(30))
+            .session_linger(secs(30))
             .stream_ttl(secs(45))
             .slow_deadline(secs(7)),
     );
@@ -87,7 +87,7 @@ fn a_tick_that_comes_late_does_what_was_due() {
 #[test]
 fn a_stamp_that_runs_backwards_is_clamped_and_counted() {
     // An answer has until 25 s at the least, wherever the jitter puts the first ping.
-    let mut world = World::with(config().interval(secs(20)).pong_timeout(secs(15)));
+    let mut world = World::with(config().ping_interval(secs(20)).pong_timeout(secs(15)));
     world.skip(secs(100));
     let alice = world.open("alice", "main");
     let late = START;
@@ -123,7 +123,7 @@ fn the_same_instant_for_everything_is_fine() {
 
 #[test]
 fn a_leap_of_an_hour_is_believed() {
-    let mut world = World::with(config().interval(secs(20)).pong_timeout(secs(10)));
+    let mut world = World::with(config().ping_interval(secs(20)).pong_timeout(secs(10)));
     let alice = world.open("alice", "main");
     world.skip(secs(3_600));
     world.settle();
@@ -182,7 +182,7 @@ fn a_stamp_near_the_end_of_time_does_not_overflow() {
 
 #[test]
 fn the_beginning_of_time_is_an_instant_like_any_other() {
-    let mut world = World::with(config().interval(secs(20)).pong_timeout(secs(10)));
+    let mut world = World::with(config().ping_interval(secs(20)).pong_timeout(secs(10)));
     world.now = Timestamp::ZERO;
     let alice = world.open("alice", "main");
     world.run(secs(20));
@@ -215,7 +215,7 @@ fn poll_timeout_is_never_late() {
 
 #[test]
 fn a_timeout_may_be_early_but_not_for_ever() {
-    let mut world = World::with(config().interval(secs(25)));
+    let mut world = World::with(config().ping_interval(secs(25)));
     let alice = world.open("alice", "main");
     // Activity makes the deadline that is armed a lower bound of the true one.
     let mut wakings = 0;
@@ -235,7 +235,8 @@ fn a_timeout_may_be_early_but_not_for_ever() {
 
 #[test]
 fn one_tick_does_bounded_work_and_the_rest_is_due_at_once() {
-    let herd = config().tick_budget(10).interval(secs(0)).head_deadline(secs(5)).pending(1_000);
+    let herd =
+        config().tick_budget(10).ping_interval(secs(0)).head_deadline(secs(5)).pending(1_000);
     let mut world = World::with(herd);
     world.checking = false;
     let conns: Vec<_> = (0..500).map(|_| world.reserve()).collect();

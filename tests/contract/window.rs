@@ -6,7 +6,7 @@ use crate::support::{World, config, ms, room, secs, text_of_cost};
 
 /// Windows of 1,000, lanes of 200, messages of 100 each unless a test says so.
 fn world() -> World {
-    World::with(config().window(1_000).reply_reserve(200).interval(secs(0)))
+    World::with(config().send_window(1_000).reply_reserve(200).ping_interval(secs(0)))
 }
 
 fn hundred() -> String {
@@ -204,8 +204,8 @@ fn an_empty_window_admits_a_reply_of_any_size_and_what_is_longer_than_the_reserv
 
 #[test]
 fn what_is_queued_for_all_is_bounded_and_each_has_its_reserve_beside() {
-    let narrow = config().window(1_000).reply_reserve(200).direct_bytes(1_500);
-    let mut world = World::with(narrow.interval(secs(0)));
+    let narrow = config().send_window(1_000).reply_reserve(200).direct_bytes(1_500);
+    let mut world = World::with(narrow.ping_interval(secs(0)));
     let conns = ["alice", "bob", "carol"].map(|name| world.open(name, "main"));
     let reply = |world: &mut World, conn, cost| {
         world.registry.reply(world.now, conn, Message::text(text_of_cost(cost)))
@@ -244,7 +244,7 @@ fn one_message_of_any_size_is_queued_while_nothing_else_is() {
 
 #[test]
 fn a_close_hands_out_no_more_than_all_may_have_queued() {
-    let mut world = World::with(config().window(1_000).direct_bytes(250));
+    let mut world = World::with(config().send_window(1_000).direct_bytes(250));
     let conns = ["alice", "bob"].map(|name| world.open(name, "main"));
     for conn in conns {
         (0..3).for_each(|_| world.tell_session(conn, &hundred()));
@@ -272,7 +272,8 @@ fn a_flush_says_ready_to_whoever_was_not_paused() {
 
 /// A connection that has been handed a full window and reads nothing, and its session's log.
 fn stalled(config: headcount::ConfigBuilder) -> (World, headcount::ConnId) {
-    let mut world = World::with(config.window(1_000).interval(secs(0)).slow_deadline(secs(3_600)));
+    let mut world =
+        World::with(config.send_window(1_000).ping_interval(secs(0)).slow_deadline(secs(3_600)));
     let alice = world.open("alice", "main");
     for _ in 0..10 {
         world.tell_session(alice, &hundred());
@@ -368,7 +369,8 @@ fn a_gap_needs_room_in_the_window_like_anything_else() {
 
 #[test]
 fn nobody_else_has_a_gap_because_one_reads_slowly() {
-    let mut world = World::with(config().window(1_000).stream_messages(5).interval(secs(0)));
+    let mut world =
+        World::with(config().send_window(1_000).stream_messages(5).ping_interval(secs(0)));
     let [fast, slow] = [(); 2].map(|()| world.open("alice", "main"));
     world.stall(slow);
     for number in 0..100 {
@@ -383,7 +385,7 @@ fn nobody_else_has_a_gap_because_one_reads_slowly() {
 
 #[test]
 fn a_room_that_has_moved_on_is_named_in_the_gap() {
-    let slow = config().window(1_000).room_messages(2).interval(secs(0));
+    let slow = config().send_window(1_000).room_messages(2).ping_interval(secs(0));
     let mut world = World::with(slow);
     let alice = world.open("alice", "main");
     world.join(alice, "lobby");
@@ -420,7 +422,7 @@ fn a_join_that_asks_for_what_is_lost_is_told_so_after_the_answer_to_it() {
 
 #[test]
 fn without_flush_reports_nothing_is_held_back_and_nothing_is_stuck() {
-    let blind = config().window(1_000).slow_deadline(ms(1)).interval(secs(0));
+    let blind = config().send_window(1_000).slow_deadline(ms(1)).ping_interval(secs(0));
     let mut world = World::with(blind.without_flush_reports());
     let alice = world.open("alice", "main");
     for number in 0..200 {
@@ -434,7 +436,7 @@ fn without_flush_reports_nothing_is_held_back_and_nothing_is_stuck() {
 
 #[test]
 fn without_flush_reports_polling_makes_room_for_direct_messages() {
-    let blind = config().window(1_000).reply_reserve(200).interval(secs(0));
+    let blind = config().send_window(1_000).reply_reserve(200).ping_interval(secs(0));
     let mut world = World::with(blind.without_flush_reports());
     let alice = world.open("alice", "main");
     for _ in 0..12 {
@@ -451,7 +453,7 @@ fn without_flush_reports_polling_makes_room_for_direct_messages() {
 
 #[test]
 fn the_last_entry_is_handed_out_although_another_caught_up_without_a_word_before() {
-    let mut world = World::with(config().window(100).interval(secs(0)).room_history(0));
+    let mut world = World::with(config().send_window(100).ping_interval(secs(0)).room_history(0));
     let (alice, bob) = (world.open("alice", "main"), world.open("bob", "main"));
     world.join(bob, "lobby");
     world.stall(bob);
@@ -473,7 +475,7 @@ fn the_last_entry_is_handed_out_although_another_caught_up_without_a_word_before
 #[test]
 fn a_connection_may_lag_in_as_many_rooms_as_it_may_be_in() {
     const MOST: u32 = 65_535;
-    let config = config().rooms_per_connection(MOST).window(64).notices(0);
+    let config = config().rooms_per_connection(MOST).send_window(64).notices(0);
     let mut world = World::with(config);
     world.checking = false;
     let conn = world.tab("alice", "main");

@@ -84,7 +84,7 @@ fn cycles() -> u32 {
 fn any_number_of_lives_leaves_nothing_behind() {
     let cycles = cycles();
     let lives = config()
-        .linger(secs(0))
+        .session_linger(secs(0))
         .connect_rate(0)
         .connect_rate_per_user(0)
         .room_history(0)
@@ -112,7 +112,7 @@ fn any_number_of_lives_leaves_nothing_behind() {
 
 #[test]
 fn lives_whose_sessions_and_rooms_linger_leave_nothing_behind_either() {
-    let lives = config().linger(ms(50)).room_ttl(ms(50)).connect_rate(0).build().unwrap();
+    let lives = config().session_linger(ms(50)).room_ttl(ms(50)).connect_rate(0).build().unwrap();
     let mut registry = Registry::new(lives);
     let mut now = START;
     let mut generation = |registry: &mut Registry| {
@@ -178,13 +178,13 @@ fn small() -> headcount::ConfigBuilder {
         .message_bytes(1_000)
         .stream_messages(8)
         .room_messages(8)
-        .window(2_000)
+        .send_window(2_000)
         .reply_reserve(500)
         .fanout_chunk(2)
         .announcements(2)
         .notices(16)
-        .interval(secs(1))
-        .linger(secs(5))
+        .ping_interval(secs(1))
+        .session_linger(secs(5))
 }
 
 /// What a registry holds after so many rounds of a caller who never polls, and after ten times as

@@ -48,7 +48,7 @@ fn config() -> ConfigBuilder {
         .process_bytes(BUDGET)
         .user_bytes(BUDGET)
         .direct_bytes(BUDGET)
-        .window(4 << 10)
+        .send_window(4 << 10)
         .reply_reserve(1 << 10)
         .closed_ring(64)
         .notices(64)
@@ -361,7 +361,7 @@ fn announcements() -> u64 {
 
 /// Connections that have closed, of users who are known no more.
 fn closed() -> u64 {
-    let config = config().linger(Duration::ZERO).notices(0).connect_rate_per_user(0);
+    let config = config().session_linger(Duration::ZERO).notices(0).connect_rate_per_user(0);
     let mut filled = Filled::new(config);
     filled.admit(0);
     filled.more(|it| {

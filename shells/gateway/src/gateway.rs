@@ -376,8 +376,10 @@ impl Handler for Gateway {
             token_auth.grants.insert(conn, grant);
         }
         let config = context.registry.config();
-        let terms =
-            Terms { ping_interval: config.interval(), max_message_bytes: config.message_bytes() };
+        let terms = Terms {
+            ping_interval: config.ping_interval(),
+            max_message_bytes: config.message_bytes(),
+        };
         let runs = run_events::list(context.registry.open_runs(admitted.session));
         let welcome = server_frames::welcome(
             &show_connection(self.instance, conn),

@@ -83,7 +83,7 @@ mod tests {
     fn every_configuration_comes_back() {
         let odd = Config::builder(u64::MAX)
             .connections(7)
-            .linger(Duration::from_nanos(1_500_000_001))
+            .session_linger(Duration::from_nanos(1_500_000_001))
             .over_cap(OverCap::Refuse { retry_after: Duration::new(u64::MAX, 999_999_999) })
             .without_flush_reports()
             .build()

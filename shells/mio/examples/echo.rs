@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .message_rate(0)
         .message_bytes(LONGEST)
         .reply_reserve(LONGEST + MESSAGE_OVERHEAD)
-        .linger(Duration::ZERO)
+        .session_linger(Duration::ZERO)
         .build()?;
     let options = Options::new().path(path.clone()).signals(true);
     let server = Server::bind(address.parse()?, config, options)?;

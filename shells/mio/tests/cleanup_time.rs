@@ -35,7 +35,7 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// No heartbeats, which only those who wait for long would meet between the frames that they expect.
 fn quiet() -> ConfigBuilder {
-    config().interval(Duration::ZERO)
+    config().ping_interval(Duration::ZERO)
 }
 
 /// Connections that are there and known by their handles.

@@ -22,7 +22,7 @@ fn only_what_the_kernel_took_counts_as_flushed() {
     let total = messages as u64 * bytes as u64;
     let server = TestServer::start(
         config()
-            .window(2 * total)
+            .send_window(2 * total)
             .stream_messages(messages as u32)
             .stream_bytes(2 * total)
             .user_bytes(2 * total)

@@ -271,7 +271,7 @@ fn a_client_that_does_not_read_holds_up_nobody() {
 #[test]
 fn a_client_that_asks_faster_than_it_reads_gets_every_answer() {
     const ROUNDS: usize = 400;
-    let server = TestServer::start(config().window(4 * 1024).reply_reserve(70 * 1024));
+    let server = TestServer::start(config().send_window(4 * 1024).reply_reserve(70 * 1024));
     let mut client = Client::narrow(server.address);
     client.send(upgrade("?user=alice").as_bytes());
     assert!(client.head().starts_with("HTTP/1.1 101 "));
@@ -315,8 +315,8 @@ fn a_client_that_asks_faster_than_it_reads_gets_every_answer() {
 fn a_storm_takes_as_many_turns_as_it_needs() {
     const MESSAGES: usize = 3_000;
     let config = config()
-        .interval(Duration::ZERO)
-        .window(1 << 20)
+        .ping_interval(Duration::ZERO)
+        .send_window(1 << 20)
         .stream_messages(MESSAGES as u32)
         .stream_bytes(1 << 20);
     let server = TestServer::start(config);

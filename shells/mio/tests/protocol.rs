@@ -289,7 +289,7 @@ fn a_pending_socket_has_a_deadline() {
 #[test]
 fn a_silent_peer_is_pinged_and_then_given_up() {
     let config =
-        config().interval(Duration::from_millis(20)).pong_timeout(Duration::from_millis(400));
+        config().ping_interval(Duration::from_millis(20)).pong_timeout(Duration::from_millis(400));
     let server = TestServer::start(config);
     let mut client = Client::admitted(server.address, "alice");
     for _ in 0..2 {

@@ -150,7 +150,7 @@ fn whoever_goes_at_any_moment_and_in_any_way_is_cleaned_up_once() {
     // No deadline helps: each is longer than the test has patience for.
     let hour = Duration::from_secs(3_600);
     let deadlines = config().head_deadline(hour).auth_deadline(hour).close_handshake(hour);
-    let server = TestServer::start(deadlines.slow_deadline(hour).interval(Duration::ZERO));
+    let server = TestServer::start(deadlines.slow_deadline(hour).ping_interval(Duration::ZERO));
     let mut neighbour = Client::admitted(server.address, "neighbour");
     for state in STATES {
         for end in ENDS {

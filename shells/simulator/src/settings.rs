@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn a_configuration_stays_what_it_is_under_another_seed() {
-        let config = Config::builder(1).connections(77).linger(Duration::from_millis(1_500));
+        let config =
+            Config::builder(1).connections(77).session_linger(Duration::from_millis(1_500));
         let config = config.over_cap(OverCap::EvictOldest).build().unwrap();
         let other = with_seed(&config, 2);
         assert_eq!(other.seed(), 2);

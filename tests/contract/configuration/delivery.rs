@@ -10,7 +10,7 @@ const LETTER: u64 = MESSAGE_OVERHEAD + 1;
 
 /// A window that one letter fills, and logs that keep only what somebody lacks.
 fn narrow() -> B {
-    config().window(LETTER).stream_history(0).room_history(0).interval(secs(0))
+    config().send_window(LETTER).stream_history(0).room_history(0).ping_interval(secs(0))
 }
 
 /// A reader who has been handed `a`, has read nothing of it, and lacks `b` and `c`, of the session
@@ -113,7 +113,7 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     ("outbound.window", |key| {
         let outcomes = [(2 * LETTER - 1, texts(["a"])), (2 * LETTER, texts(["a", "b"]))];
-        key.decides(B::window, narrow(), outcomes, |world| {
+        key.decides(B::send_window, narrow(), outcomes, |world| {
             let alice = behind(world);
             world.take(alice).into_iter().filter(|what| !what.contains("lobby")).collect()
         });
@@ -122,7 +122,7 @@ pub(crate) const ROWS: &[Row] = &[
         // The window is exceeded by the first, so that only the reply reserve is left for the second.
         let least = 2 * LETTER - MESSAGE_OVERHEAD;
         let outcomes = [(least - 1, Err(ReplyError::Full)), (least, Ok(()))];
-        key.decides(B::reply_reserve, config().window(MESSAGE_OVERHEAD), outcomes, |world| {
+        key.decides(B::reply_reserve, config().send_window(MESSAGE_OVERHEAD), outcomes, |world| {
             let alice = world.open("alice", "main");
             world.tell_conn(alice, "a");
             world.registry.reply(world.now, alice, Message::text("b"))

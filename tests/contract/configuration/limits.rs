@@ -25,12 +25,12 @@ fn join(world: &mut World, conn: ConnId, name: &str) -> Result<(), JoinError> {
 
 /// Nothing of a user's happens but at the caps.
 fn calm() -> B {
-    config().proactive(101).emergency(101)
+    config().proactive_percent(101).emergency_percent(101)
 }
 
 /// Two connections of one user are all that there may be.
 fn pair() -> B {
-    config().connections_per_user(2).interval(secs(20)).pong_timeout(secs(60))
+    config().connections_per_user(2).ping_interval(secs(20)).pong_timeout(secs(60))
 }
 
 pub(crate) const ROWS: &[Row] = &[
@@ -236,20 +236,20 @@ pub(crate) const ROWS: &[Row] = &[
     ("pressure.proactive", |key| {
         // One of two is half of the cap.
         let outcomes = [(50, vec![(Pressure::Proactive, 0, 0, 0)]), (51, vec![])];
-        key.decides(B::proactive, pair().emergency(101), outcomes, |world| {
+        key.decides(B::proactive_percent, pair().emergency_percent(101), outcomes, |world| {
             world.open("alice", "main");
             world.pressures()
         });
     }),
     ("pressure.emergency", |key| {
         let outcomes = [(50, vec![(Pressure::Emergency, 0, 0, 0)]), (51, vec![])];
-        key.decides(B::emergency, pair().proactive(101), outcomes, |world| {
+        key.decides(B::emergency_percent, pair().proactive_percent(101), outcomes, |world| {
             world.open("alice", "main");
             world.pressures()
         });
     }),
     ("pressure.emergency_deadline", |key| {
-        let base = pair().proactive(100).emergency(100);
+        let base = pair().proactive_percent(100).emergency_percent(100);
         let outcomes = [(secs(1), secs(1)), (secs(2), secs(2))];
         key.decides(B::emergency_deadline, base, outcomes, |world| {
             let silent = world.open("alice", "main");

@@ -7,13 +7,13 @@ use crate::support::{config, ms, secs, who};
 
 /// Nothing happens that no other setting asks for.
 fn calm() -> B {
-    config().interval(secs(0)).close_handshake(secs(60))
+    config().ping_interval(secs(0)).close_handshake(secs(60))
 }
 
 pub(crate) const ROWS: &[Row] = &[
     ("session.linger", |key| {
         let outcomes = [(secs(1), [0, 1, 1]), (secs(2), [0, 0, 1])];
-        key.decides(B::linger, calm(), outcomes, |world| {
+        key.decides(B::session_linger, calm(), outcomes, |world| {
             let alice = world.open("alice", "main");
             world.hang_up(alice);
             [ms(999), ms(1), secs(1)].map(|more| {
@@ -47,7 +47,7 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     ("session.idle", |key| {
         let outcomes = [(secs(1), secs(1)), (secs(2), secs(2))];
-        key.decides(B::idle, calm(), outcomes, |world| {
+        key.decides(B::session_idle, calm(), outcomes, |world| {
             let alice = world.open("alice", "main");
             world.run_until(alice, "close idle")
         });
@@ -72,7 +72,7 @@ pub(crate) const ROWS: &[Row] = &[
     ("heartbeat.interval", |key| {
         // The first is jittered over the second half: one is due before the other may be.
         let outcomes = [(secs(10), 1), (secs(20), 0)];
-        key.decides(B::interval, config(), outcomes, |world| {
+        key.decides(B::ping_interval, config(), outcomes, |world| {
             world.open("alice", "main");
             world.run(secs(10));
             world.registry.stats().pings_sent

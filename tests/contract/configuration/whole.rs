@@ -66,7 +66,7 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     ("flush_reports", |key| {
         // How many of two messages a window that holds one lets out before a flush is reported.
-        let base = config().window(MESSAGE_OVERHEAD);
+        let base = config().send_window(MESSAGE_OVERHEAD);
         key.distinguishes([(base.clone(), 1), (base.without_flush_reports(), 2)], |world| {
             let alice = world.open("alice", "main");
             world.tell_session(alice, "a");

@@ -31,7 +31,7 @@ fn who_comes_later_gets_the_open_runs_from_their_start_and_nothing_else() {
 
 #[test]
 fn who_comes_later_is_told_what_was_trimmed_of_a_run_that_they_were_owed() {
-    let mut world = World::with(config().window(64).stream_messages(1));
+    let mut world = World::with(config().send_window(64).stream_messages(1));
     open(&mut world, "kept").unwrap();
     open(&mut world, "over before").unwrap();
     tell(&mut world, "over before", RunEvent::Completed(bytes("done"))).unwrap();

@@ -7,7 +7,7 @@ use crate::support::{World, ms, secs};
 
 #[test]
 fn fifteen_reconnect_cycles_of_200_ms_leave_one_session_and_then_none() {
-    let mut world = World::with(twenty().linger(secs(30)));
+    let mut world = World::with(twenty().session_linger(secs(30)));
     let mut sessions = Vec::new();
     for _ in 0..15 {
         let conn = world.tab("alice", "main");
@@ -64,7 +64,7 @@ fn a_batch_of_disconnects_is_cleaned_up_whole_before_anything_else_is_handed_out
 fn connects_race_with_cleanups_and_neither_ever_hits_the_other() {
     // One connect every half a second for ten seconds, while the one before it is being cleaned up
     // in every state that a connection can be in.
-    let mut world = World::with(twenty().linger(secs(1)));
+    let mut world = World::with(twenty().session_linger(secs(1)));
     let mut before = None;
     for round in 0..20 {
         let reserved = world.reserve();
@@ -94,7 +94,7 @@ fn connects_race_with_cleanups_and_neither_ever_hits_the_other() {
 
 #[test]
 fn a_hundred_stress_cycles_of_three_connections_end_with_nothing() {
-    let mut world = World::with(twenty().linger(secs(2)));
+    let mut world = World::with(twenty().session_linger(secs(2)));
     for cycle in 0..100 {
         let conns = [0, 1, 2]
             .map(|number| world.tab(&format!("user{}", cycle % 10), &format!("thread{number}")));
@@ -126,7 +126,7 @@ fn a_hundred_stress_cycles_of_three_connections_end_with_nothing() {
 
 #[test]
 fn a_comprehensive_day_adds_up() {
-    let mut world = World::with(twenty().linger(secs(60)));
+    let mut world = World::with(twenty().session_linger(secs(60)));
     // Fifteen that stay, ten of which every third goes, and five more.
     let alices: Vec<_> =
         (0..15).map(|number| world.tab("alice", &format!("thread{number}"))).collect();

@@ -144,7 +144,7 @@ fn fifty_connects_take_less_than_a_second_and_a_quarter_of_anybody_s_clock() {
 #[test]
 fn a_heartbeat_round_for_five_takes_one_instant() {
     let begin = Instant::now();
-    let mut world = World::with(twenty().interval(secs(20)));
+    let mut world = World::with(twenty().ping_interval(secs(20)));
     let tabs: Vec<_> = (0..5).map(|_| world.tab("alice", "main")).collect();
     // Past the whole interval: all five are due in the same tick.
     world.skip(secs(20));

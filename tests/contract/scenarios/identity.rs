@@ -75,7 +75,7 @@ fn an_old_close_never_touches_the_new_connection() {
 
 #[test]
 fn the_end_of_an_old_session_never_touches_the_new_one_of_the_same_name() {
-    let mut world = World::with(twenty().linger(secs(10)));
+    let mut world = World::with(twenty().session_linger(secs(10)));
     let old = world.tab("alice", "main");
     let before = world.session(old);
     world.hang_up(old);

@@ -146,7 +146,7 @@ fn a_whole_browser_that_returns_after_its_network_did_replaces_each_of_its_ghost
 fn twelve_of_twenty_is_where_the_silent_are_asked_and_nobody_is_lost() {
     // Six of the twelve are long silent, and dead; the pressure asks them all, and only the peers'
     // own silence decides.
-    let mut world = World::with(twenty().interval(secs(60)).pong_timeout(secs(30)));
+    let mut world = World::with(twenty().ping_interval(secs(60)).pong_timeout(secs(30)));
     let dead: Vec<_> = (0..6).map(|number| world.open("alice", &format!("dead{number}"))).collect();
     world.run(secs(29));
     let alive: Vec<_> =

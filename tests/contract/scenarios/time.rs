@@ -7,7 +7,7 @@ use crate::support::{LIFE, START, World, config, ms, secs};
 #[test]
 fn a_session_in_constant_use_survives_any_ttl_and_an_unused_one_goes_on_time() {
     let ttl = secs(180);
-    let mut world = World::with(config().linger(ttl).stream_ttl(ttl).idle(ttl));
+    let mut world = World::with(config().session_linger(ttl).stream_ttl(ttl).session_idle(ttl));
     let (busy, idle) = (world.tab("alice", "main"), world.tab("bob", "main"));
     let session = world.session(busy);
     let left = world.now + ms(500);
@@ -31,7 +31,7 @@ fn a_session_in_constant_use_survives_any_ttl_and_an_unused_one_goes_on_time() {
 
 #[test]
 fn looking_keeps_nothing_alive() {
-    let mut world = World::with(config().linger(secs(180)));
+    let mut world = World::with(config().session_linger(secs(180)));
     let alice = world.tab("alice", "main");
     let session = world.session(alice);
     world.hang_up(alice);
@@ -47,7 +47,7 @@ fn looking_keeps_nothing_alive() {
 
 /// Ten tabs that answer, in a process that takes an hour's rest for a pause.
 fn tabs(idle: u64) -> World {
-    let mut world = World::with(config().pause_threshold(secs(5)).idle(secs(idle)));
+    let mut world = World::with(config().pause_threshold(secs(5)).session_idle(secs(idle)));
     for number in 0..10 {
         world.tab(&format!("user{number}"), "main");
     }

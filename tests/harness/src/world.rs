@@ -264,7 +264,7 @@ impl World {
     /// Lengths at which something changes, and a few that are just small.
     pub(crate) fn size(&self, number: u8) -> usize {
         let config = self.model.config.clone();
-        let (window, reply_reserve) = (config.window(), config.reply_reserve());
+        let (window, reply_reserve) = (config.send_window(), config.reply_reserve());
         let overhead = headcount::MESSAGE_OVERHEAD;
         let bytes = match number % 16 {
             0 => 0,

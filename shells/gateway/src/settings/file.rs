@@ -169,7 +169,7 @@ mod tests {
         .unwrap();
         let config = crate::settings::tests::config(&settings).unwrap();
         assert_eq!((config.users(), config.rooms(), config.sessions()), (1_000, 16, 2_000));
-        assert_eq!((config.stream_bytes(), config.interval().as_secs()), (65_536, 3));
+        assert_eq!((config.stream_bytes(), config.ping_interval().as_secs()), (65_536, 3));
         assert_eq!(config.over_cap(), headcount::OverCap::EvictOldest);
         assert_eq!(Ok(settings.trusted_proxies()), Proxies::parse("10.0.0.0/8,::1"));
         assert_eq!(settings.address("listen").port(), 1);

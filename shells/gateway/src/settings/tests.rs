@@ -94,7 +94,7 @@ fn values_arrive() {
     ])
     .unwrap();
     assert_eq!(config.connections(), 20, "the later one counts");
-    assert_eq!(config.interval(), Duration::from_secs(3));
+    assert_eq!(config.ping_interval(), Duration::from_secs(3));
     assert_eq!((config.stream_bytes(), config.connect_rate()), (65_536, 0));
 }
 
@@ -109,7 +109,7 @@ fn words_arrive() {
     }
     let percents =
         settings(&[("pressure.proactive", "50%"), ("pressure.emergency", "70")]).unwrap();
-    assert_eq!((percents.proactive(), percents.emergency()), (50, 70));
+    assert_eq!((percents.proactive_percent(), percents.emergency_percent()), (50, 70));
 
     let mut own = Settings::default();
     assert_eq!((own.connect_rate_per_ip(), own.trusted_proxies()), (0, Proxies::default()));
@@ -123,7 +123,7 @@ fn words_arrive() {
 fn a_profile_is_a_start_and_other_settings_win_in_any_order() {
     let seconds = Duration::from_secs;
     let none = settings(&[]).unwrap();
-    assert_eq!((none.interval(), none.drain_deadline()), (seconds(25), seconds(2)));
+    assert_eq!((none.ping_interval(), none.drain_deadline()), (seconds(25), seconds(2)));
     assert_eq!(none.drain_grace(), Duration::from_millis(500), "it leaves time for the closes");
     let short = settings(&[("drain.deadline", "1s")]).unwrap();
     assert_eq!(short.drain_grace(), Duration::from_millis(250));
@@ -137,14 +137,14 @@ fn a_profile_is_a_start_and_other_settings_win_in_any_order() {
 
     let production = [("limits.users", "7"), ("profile", "production")];
     let production = settings(&production).unwrap();
-    assert_eq!((production.users(), production.idle()), (7, seconds(900)));
+    assert_eq!((production.users(), production.session_idle()), (7, seconds(900)));
     assert_eq!((production.drain_grace(), production.drain_deadline()), (seconds(2), seconds(30)));
     let mixed = settings(&[("session.idle", "1m"), ("profile", "production")]).unwrap();
-    assert_eq!(mixed.idle(), seconds(60));
+    assert_eq!(mixed.session_idle(), seconds(60));
     for (name, connections) in [("development", 65_536), ("test", 65_536), ("ci", 65_536)] {
         assert_eq!(settings(&[("profile", name)]).unwrap().connections(), connections);
     }
-    assert_eq!(settings(&[("profile", "staging")]).unwrap().interval(), seconds(30));
+    assert_eq!(settings(&[("profile", "staging")]).unwrap().ping_interval(), seconds(30));
     assert_eq!(settings(&[("profile", "origin")]).unwrap().connections(), 100);
 }
 

@@ -269,7 +269,7 @@ impl Rig {
 }
 
 fn config() -> ConfigBuilder {
-    Config::builder(1).connect_rate(0).message_rate(0).linger(Duration::ZERO)
+    Config::builder(1).connect_rate(0).message_rate(0).session_linger(Duration::ZERO)
 }
 
 const UPGRADE: &[u8] = b"GET /ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

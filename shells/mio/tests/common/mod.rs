@@ -36,7 +36,7 @@ pub(crate) fn config() -> ConfigBuilder {
         .message_rate(0)
         .connections_per_user(10_000)
         .sessions_per_user(10_000)
-        .linger(Duration::ZERO)
+        .session_linger(Duration::ZERO)
         // An echo is as long as the message.
         .reply_reserve(1 << 20)
         .close_handshake(Duration::from_secs(10))

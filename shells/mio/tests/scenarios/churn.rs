@@ -35,7 +35,7 @@ pub(crate) fn reconnects(site: &Site, user: &str) {
 
 #[test]
 fn fifteen_reconnect_cycles_of_200_ms_leave_one_session_and_then_none() {
-    let server = TestServer::start(twenty().linger(LINGER));
+    let server = TestServer::start(twenty().session_linger(LINGER));
     let site = Site::of(&server);
     reconnects(&site, "alice");
     let stats = server.until("no connection is left", |stats| stats.live == 0);

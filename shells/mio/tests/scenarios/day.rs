@@ -11,7 +11,7 @@ use crate::{Pace, Site, Tab, churn, limits, tabs, twenty};
 /// The five stories, a user each, on one server and at the same time.
 #[test]
 fn five_stories_at_once_do_not_disturb_each_other() {
-    let server = TestServer::start(twenty().linger(churn::LINGER));
+    let server = TestServer::start(twenty().session_linger(churn::LINGER));
     let site = Site::of(&server);
     let mut left: Vec<Tab> = thread::scope(|scope| {
         let stories = [

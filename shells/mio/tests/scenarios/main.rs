@@ -24,7 +24,7 @@ use headcount_mio::Handle;
 
 /// The limits that the stories were told with: 20 of everything per user.
 fn twenty() -> ConfigBuilder {
-    config().connections_per_user(20).sessions_per_user(20).idle(Duration::from_secs(300))
+    config().connections_per_user(20).sessions_per_user(20).session_idle(Duration::from_secs(300))
 }
 
 /// Paces a story: the time of its n-th step does not depend on how long the others took.

@@ -33,7 +33,7 @@ fn a_hundred_reconnects_in_a_stream_of_ten_thousand_lose_and_repeat_nothing() {
     let (messages, reconnects) = (10_000, 100);
     let server = TestServer::start(
         twenty()
-            .linger(PATIENCE)
+            .session_linger(PATIENCE)
             .stream_messages(messages as u32)
             .stream_bytes(messages * 128)
             .stream_ttl(PATIENCE * 3),

@@ -14,7 +14,7 @@ const KIB: usize = 1024;
 fn roomy(messages: usize) -> ConfigBuilder {
     let bytes = 2 * messages as u64 * KIB as u64;
     twenty()
-        .linger(PATIENCE)
+        .session_linger(PATIENCE)
         .stream_messages(messages as u32)
         .stream_bytes(bytes)
         .room_messages(messages as u32)

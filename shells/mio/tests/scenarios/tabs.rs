@@ -38,7 +38,7 @@ pub(crate) fn eight_tabs(site: &Site, user: &str) -> Vec<Tab> {
 
 #[test]
 fn eight_tabs_open_and_three_close_and_five_go_on_as_if_nothing_was() {
-    let server = TestServer::start(twenty().interval(Duration::from_millis(500)));
+    let server = TestServer::start(twenty().ping_interval(Duration::from_millis(500)));
     let site = Site::of(&server);
     let mut stay = eight_tabs(&site, "alice");
     let stats = server.until("the other three are forgotten", |stats| stats.live == 5);

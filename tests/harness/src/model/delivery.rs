@@ -97,7 +97,7 @@ impl Model {
     /// Whether a direct message is taken; queues it then.
     fn take_direct(&mut self, id: ConnId, message: &Message) -> bool {
         let (cost, window, reserve) =
-            (message.cost(), self.config.window(), self.config.reply_reserve());
+            (message.cost(), self.config.send_window(), self.config.reply_reserve());
         let with_it = self.used(id) + cost;
         let is_reserved = cost <= reserve && with_it <= window + reserve;
         let needs_no_room = self.queued(id) + cost <= reserve;

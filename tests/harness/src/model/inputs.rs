@@ -7,7 +7,7 @@ use super::conn::State;
 
 impl Model {
     pub(crate) fn message(&mut self, id: ConnId, inbound: Inbound) -> Result<Intake, InboundError> {
-        let (now, window) = (self.now, self.config.window());
+        let (now, window) = (self.now, self.config.send_window());
         let conn = self.conns.get_mut(&id);
         let conn = conn.filter(|conn| conn.is_there()).ok_or(InboundError::UnknownConn)?;
         if let Inbound::Bytes { bytes, .. } = inbound
@@ -76,7 +76,7 @@ impl Model {
 
     /// The kernel has taken so much of one connection's output.
     pub(crate) fn count_flushed(&mut self, id: ConnId, total: u64) -> bool {
-        let (now, window) = (self.now, self.config.window());
+        let (now, window) = (self.now, self.config.send_window());
         let reports = self.config.flush_reports();
         let queued = self.queued(id);
         let Some(conn) = self.conns.get_mut(&id) else { return true };

@@ -61,8 +61,8 @@ impl Conn {
     }
 
     pub(crate) fn idle_at(&self, config: &Config) -> Option<Timestamp> {
-        let limited = self.is_open() && !self.paused && !config.idle().is_zero();
-        limited.then(|| self.data_at + config.idle())
+        let limited = self.is_open() && !self.paused && !config.session_idle().is_zero();
+        limited.then(|| self.data_at + config.session_idle())
     }
 
     /// The end of its life, at the earliest and at the latest: jittered.

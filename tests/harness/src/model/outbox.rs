@@ -26,7 +26,7 @@ impl Model {
     /// Whether an entry of a stream finds room.
     pub(crate) fn fits(&self, id: ConnId, cost: u64) -> bool {
         let used = self.used(id);
-        used == 0 || used + cost <= self.config.window()
+        used == 0 || used + cost <= self.config.send_window()
     }
 
     /// Whether the outbox has room for what is bounded in it: messages, and gaps.
@@ -100,7 +100,7 @@ impl Model {
             return;
         }
         // Its linger may have passed while this was not polled.
-        let linger = self.config.linger();
+        let linger = self.config.session_linger();
         let is_over = |at| linger.is_zero() || due(self.now, at + linger);
         let over = session.left_at.is_some_and(is_over) && self.is_left(session_id);
         if over && self.uncleaned(session_id).next().is_none() {
@@ -123,7 +123,7 @@ impl Model {
         for source in self.conns[&id].streams() {
             while let Some((seen, cursor)) = self.item(id, &source) {
                 let is_text = matches!(&seen, Seen::Send { content: Content::Said(_), .. });
-                let is_too_long = is_text && seen.cost() > self.config.window();
+                let is_too_long = is_text && seen.cost() > self.config.send_window();
                 if is_too_long || !self.has_room(seen.cost()) || !self.fits(id, seen.cost()) {
                     self.marks.hit("a close left entries behind");
                     if is_too_long {

@@ -12,9 +12,9 @@ impl Model {
         let sessions = self.sessions_of(user).len();
         let nearer = share(self.open_of_user(user).len(), config.connections_per_user())
             .max(share(sessions, config.sessions_per_user()));
-        if nearer >= config.emergency().into() {
+        if nearer >= config.emergency_percent().into() {
             Pressure::Emergency
-        } else if nearer >= config.proactive().into() {
+        } else if nearer >= config.proactive_percent().into() {
             Pressure::Proactive
         } else {
             Pressure::None
@@ -76,7 +76,7 @@ impl Model {
 
     /// Asks those that were silent for more than half an interval, and were not asked yet.
     fn probe_silent(&mut self, user: u8) -> u32 {
-        let half = self.config.interval() / 2;
+        let half = self.config.ping_interval() / 2;
         let mut probed = 0;
         for id in self.open_of_user(user) {
             let conn = &self.conns[&id];

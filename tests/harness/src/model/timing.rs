@@ -91,7 +91,7 @@ impl Conn {
 
     /// When it is pinged, at the earliest and at the latest.
     fn ping_at(&self, config: &Config) -> Option<(Timestamp, Timestamp)> {
-        let interval = config.interval();
+        let interval = config.ping_interval();
         if !self.is_open() || self.paused || self.ping.is_some() || interval.is_zero() {
             return None;
         }
@@ -210,7 +210,7 @@ impl Model {
                 && self.is_left(id)
                 && self.uncleaned(id).next().is_none()
             {
-                all.push((Whose::Session(id), When::at(left_at + self.config.linger())));
+                all.push((Whose::Session(id), When::at(left_at + self.config.session_linger())));
             }
         }
         for (number, run) in &self.runs {

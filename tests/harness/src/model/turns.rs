@@ -139,7 +139,7 @@ impl Model {
 
     /// Queues a turn for a connection that lags and whose window is at most half full.
     pub(crate) fn look_at(&mut self, id: ConnId) {
-        if self.lags(id) && self.used(id) <= self.config.window() / 2 {
+        if self.lags(id) && self.used(id) <= self.config.send_window() / 2 {
             self.waiting.queue(Turn::Conn(id));
         }
     }
@@ -410,7 +410,7 @@ impl Model {
     /// Charges a connection for something that is handed out: it is in flight until it is flushed.
     pub(crate) fn hand(&mut self, id: ConnId, cost: u64) {
         self.marks.hit_if(
-            self.used(id) == 0 && cost > self.config.window(),
+            self.used(id) == 0 && cost > self.config.send_window(),
             "a large message went into an empty window",
         );
         let (now, reports) = (self.now, self.config.flush_reports());

@@ -68,7 +68,7 @@ fn a_turn_reads_so_many_bytes_of_large_messages() {
 #[test]
 fn who_floods_is_read_all_the_same_and_time_goes_on() {
     // Newcomers' turns and theirs alternate: neither waits for ever.
-    let mut rig = Rig::new(config().interval(Duration::from_secs(1)));
+    let mut rig = Rig::new(config().ping_interval(Duration::from_secs(1)));
     let quiet: Vec<_> = (0..1_000).map(|_| rig.open()).collect();
     let flooders = flooders(&mut rig, 200, &frame(0x89, b"").repeat(2_000));
     let (mut seen, mut ticks) = (pongs(&flooders), 0);
@@ -93,7 +93,7 @@ fn who_floods_is_read_all_the_same_and_time_goes_on() {
 #[test]
 fn a_pong_that_waits_behind_a_crowd_is_read_before_it_is_missed() {
     let timeout = Duration::from_secs(2);
-    let config = config().interval(Duration::from_secs(1)).pong_timeout(timeout);
+    let config = config().ping_interval(Duration::from_secs(1)).pong_timeout(timeout);
     let mut rig = Rig::new(config.tick_budget(4_000));
     let crowd: Vec<_> = (0..4_000).map(|_| rig.open()).collect();
     // All are asked within a second, and all answer together, just before the first are missed.

@@ -7,7 +7,7 @@ const MS: Duration = Duration::from_millis(1);
 /// Ping after a second of silence, pong within another: a message that takes longer shows whether its
 /// bytes are life.
 fn hurried() -> ConfigBuilder {
-    config().interval(1_000 * MS).pong_timeout(1_000 * MS)
+    config().ping_interval(1_000 * MS).pong_timeout(1_000 * MS)
 }
 
 /// One byte each 50 ms; after each, time acts.

@@ -47,7 +47,8 @@ fn a_flood_of_pings_leaves_sixteen_pongs_and_the_latest_is_among_them() {
 
 #[test]
 fn pings_do_not_save_a_peer_that_is_idle() {
-    let mut rig = Rig::new(config().idle(Duration::from_secs(60)).interval(Duration::ZERO));
+    let mut rig =
+        Rig::new(config().session_idle(Duration::from_secs(60)).ping_interval(Duration::ZERO));
     let neighbour = rig.open();
     let peer = flooded(&mut rig, 1_000, &neighbour);
     go_on(&mut rig, 120, &peer, &neighbour);

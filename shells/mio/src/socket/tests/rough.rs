@@ -30,7 +30,7 @@ proptest! {
             _ => stream.extend(frame(0x81, b"bye")),
         }
         let run = |rough: bool| {
-            let mut rig = Rig::new(config().window(1_000).reply_reserve(400));
+            let mut rig = Rig::new(config().send_window(1_000).reply_reserve(400));
             let (conn, fake) = rig.accept();
             fake.0.borrow_mut().input.extend(&stream);
             if rough {

@@ -5,7 +5,7 @@ use super::*;
 
 #[test]
 fn a_socket_that_does_not_read_is_not_read() {
-    let mut rig = Rig::new(config().window(1_000).reply_reserve(2_000));
+    let mut rig = Rig::new(config().send_window(1_000).reply_reserve(2_000));
     let (conn, fake) = rig.accept();
     let message = frame(0x82, &[7; 500]);
     {

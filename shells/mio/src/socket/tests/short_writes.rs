@@ -28,7 +28,7 @@ impl Queue {
 /// A peer that has no room yet for the answer to its request, messages of these sizes, and a close
 /// frame.
 fn blocked(sizes: &[usize]) -> (Rig, ConnId, Fake, Queue) {
-    let mut rig = Rig::new(config().window(1 << 20));
+    let mut rig = Rig::new(config().send_window(1 << 20));
     let (conn, fake) = rig.accept();
     fake.0.borrow_mut().room = 0;
     fake.0.borrow_mut().input.extend(UPGRADE);

@@ -48,7 +48,7 @@ fn a_message_waits_and_those_behind_it_come_after_it() {
 
 #[test]
 fn its_connection_goes_on_meanwhile() {
-    let mut rig = Rig::new(config().interval(Duration::from_secs(4)));
+    let mut rig = Rig::new(config().ping_interval(Duration::from_secs(4)));
     let client = waiting(&mut rig);
     // A ping of the client is answered, and a pong is a sign of life.
     say(&mut rig, &client, &frame(0x89, b"hello?"));
