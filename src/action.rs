@@ -8,10 +8,7 @@ use core::time::Duration;
 
 pub use self::body::{Body, RunFact, RunText};
 use crate::id::{ConnId, RoomId, SessionId};
-
-/// What every message is charged beside its length, in bytes: about what its log entry occupies,
-/// so that empty messages are not free. [`Action::cost`] and all byte bounds include it.
-pub const MESSAGE_OVERHEAD: u64 = 64;
+use crate::message::MESSAGE_OVERHEAD;
 
 /// One thing for the shell to do, lent until the next call to the registry.
 ///

@@ -6,12 +6,12 @@
 
 use bytes::Bytes;
 
-use crate::action::MESSAGE_OVERHEAD;
 use crate::config::Config;
 use crate::conn::{Cold, Conn, LateJoins, Membership};
 use crate::departed::Departed;
 use crate::id::MAX_ID_BYTES;
 use crate::log::{Entry, KEYS_KEPT, NAME_COST, TOMBSTONES_KEPT};
+use crate::message::MESSAGE_OVERHEAD;
 use crate::registry::{Announcement, Closed, OwnedAction, OwnedFact};
 use crate::room::Room;
 use crate::run::{CALL_COST, Call, PartText, Run};

@@ -12,7 +12,7 @@ pub use error::ConfigError;
 pub use over_cap::OverCap;
 pub use value::{ConfigKey, ConfigKind, ConfigValue};
 
-use crate::action::MESSAGE_OVERHEAD;
+use crate::message::MESSAGE_OVERHEAD;
 use crate::random::{Purpose, one_way};
 
 const KIB: u64 = 1024;

@@ -311,10 +311,7 @@ mod text;
 mod time;
 mod waiting;
 
-pub use action::{
-    Action, Body, CloseReason, Ended, MESSAGE_OVERHEAD, Position, Retry, RunFact, RunText,
-    StreamRef,
-};
+pub use action::{Action, Body, CloseReason, Ended, Position, Retry, RunFact, RunText, StreamRef};
 pub use bound::MemoryBreakdown;
 pub use config::{Config, ConfigBuilder, ConfigError, ConfigKey, ConfigKind, ConfigValue, OverCap};
 pub use ends::{RoomEnd, RunEnd, RunEnded, SessionEnd};
@@ -324,7 +321,7 @@ pub use error::{
 };
 pub use id::{ConnId, Key, MAX_ID_BYTES, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
 pub use input::{Inbound, Input, Resume, Target, Who};
-pub use message::{Class, Message};
+pub use message::{Class, MESSAGE_OVERHEAD, Message};
 pub use profile::Profile;
 pub use registry::{
     CallExplanation, Closed, CursorExplanation, Explanation, Registry, RoomExplanation,

@@ -6,8 +6,11 @@ use core::str::Utf8Error;
 
 use bytes::Bytes;
 
-use crate::action::MESSAGE_OVERHEAD;
 use crate::id::{ConnId, Key};
+
+/// What every message is charged beside its length, in bytes: about what its log entry occupies,
+/// so that empty messages are not free. [`Action::cost`](crate::Action::cost) and all byte bounds include it.
+pub const MESSAGE_OVERHEAD: u64 = 64;
 
 /// What becomes of a message when there is no room or no time for all of them. It decides what is
 /// let go, never the order.

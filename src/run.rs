@@ -10,12 +10,12 @@ use core::time::Duration;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::action::MESSAGE_OVERHEAD;
 use crate::config::Config;
 use crate::ends::RunEnded;
 use crate::error::RunError;
 use crate::id::RunId;
 use crate::log::{Freed, GroupKey};
+use crate::message::MESSAGE_OVERHEAD;
 use crate::session::{SessionKey, UserKey};
 use crate::store::{Linked, Links, Names, Table};
 use crate::time::{Deadline, Timestamp};

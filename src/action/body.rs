@@ -4,9 +4,8 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use super::MESSAGE_OVERHEAD;
 use crate::id::RunId;
-use crate::message::Message;
+use crate::message::{MESSAGE_OVERHEAD, Message};
 use crate::run::{Part, RunEventKind, RunFailure};
 use crate::time::Timestamp;
 

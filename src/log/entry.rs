@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::action::MESSAGE_OVERHEAD;
 use crate::id::{ConnId, MAX_ID_BYTES};
-use crate::message::Message;
+use crate::message::{MESSAGE_OVERHEAD, Message};
 use crate::store::key;
 use crate::time::Timestamp;
 

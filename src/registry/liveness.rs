@@ -1,10 +1,11 @@
 //! Facts about sockets, and what time does: message, flushed, disconnect, tick.
 
-use crate::action::{CloseReason, MESSAGE_OVERHEAD};
+use crate::action::CloseReason;
 use crate::conn::{Ask, ConnKey, Due, Heard, Rules, State, deadline};
 use crate::error::{InboundError, UnknownConn};
 use crate::id::ConnId;
 use crate::input::{Inbound, Input};
+use crate::message::MESSAGE_OVERHEAD;
 use crate::session::SessionKey;
 use crate::stats::{Intake, Notice};
 use crate::store::{Budget, Rate};

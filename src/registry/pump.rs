@@ -1,10 +1,11 @@
 //! Deriving sends from cursors: fan-out over the members of a stream, and turns of connections that
 //! catch up.
 
-use crate::action::{Body, CloseReason, MESSAGE_OVERHEAD};
+use crate::action::{Body, CloseReason};
 use crate::conn::{ConnKey, Membership, State};
 use crate::id::ConnId;
 use crate::log::{self, Entry, Reader};
+use crate::message::MESSAGE_OVERHEAD;
 use crate::stats::Notice;
 use crate::stream::{FanOut, Member, Owner, StreamKey};
 
