@@ -281,10 +281,10 @@ impl Config {
                 times(counts.entries, size::<Bytes>()),
             ]),
             text: self.of_text(&counts),
-            // A run has the name of its agent beside its own, and a place among those that finish.
+            // A run has the name of its agent beside its own.
             runs: sum([
                 named::<Run>(counts.runs),
-                times(counts.runs, NAME + GROWTH * 4),
+                times(counts.runs, NAME),
                 timers_bytes(counts.runs),
             ]),
             parts: self.of_parts(&counts),

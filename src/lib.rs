@@ -42,9 +42,10 @@
 //!
 //! Code that serves one user is given a [`UserScope`] ([`Registry::user`]): it can name nothing
 //! that is not theirs. It opens runs of agents in a session and tells of their events; the registry
-//! keeps the order of events, joins text, fails a run that has gone silent, and gives a second tab
-//! the open runs from their start. The rest of what is older than the tab is not for it, also what
-//! lies between the events of these runs, and it is not told of that.
+//! keeps the order of events, joins the text of each part of a run, fails a run that has gone silent, and
+//! gives a second tab the open runs from their start. The rest of what is older than the tab is not for
+//! it, also what lies between the events of these runs, and it is not told of that. A run that has ended
+//! stays in the log for `run.linger` at least, within the other bounds of the log.
 //!
 //! # The loop
 //!

@@ -317,12 +317,14 @@ impl Log {
         self.bounded_from = self.bounded_from.min(from);
     }
 
-    /// The entries of a closed group, from the one at this offset on, are history like others.
-    pub(crate) fn end_linger(&mut self, group: GroupKey, from: u64) {
+    /// The entries of a closed group, from the one at this offset on, are history like others. Returns how
+    /// many entries it has looked at.
+    pub(crate) fn end_linger(&mut self, group: GroupKey, from: u64) -> u64 {
         let start = self.index_after(from.saturating_sub(1));
         for entry in self.steps.count(self.entries.range_mut(start..)) {
             entry.end_linger(group);
         }
+        (self.entries.len() - start) as u64
     }
 
     /// Whether more entries than this are history, and the oldest of them may go: trimming goes in their

@@ -39,7 +39,7 @@ pub(crate) const CALL_COST: u64 = CALL_BYTES as u64 + MESSAGE_OVERHEAD;
 #[derive(Clone, Hash)]
 pub(crate) struct Call {
     pub(crate) name: Box<str>,
-    /// When it is expected to have ended, in attended time; `None` if nobody said.
+    /// When it is expected to have ended, in attended time; `None` if the event that began it did not say.
     pub(crate) until: Option<Timestamp>,
 }
 
@@ -148,13 +148,7 @@ impl Run {
                 }
                 text.len() + charge as usize
             }
-            RunEvent::ToolCompleted { payload, .. }
-            | RunEvent::Thinking(payload)
-            | RunEvent::Progress(payload)
-            | RunEvent::Completed(payload)
-            | RunEvent::Failed(payload)
-            | RunEvent::Cancelled(payload)
-            | RunEvent::Interrupted(payload) => payload.len(),
+            _ => event.payload().len(),
         };
         let terminal = event.kind().is_some_and(RunEventKind::is_terminal);
         if terminal && bytes == 0 {

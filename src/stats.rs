@@ -42,10 +42,10 @@ impl Delivery {
         &self.stored
     }
 
-    /// Whether it reached no connection and no log: the target does not exist, or nobody is there
+    /// Whether it reached no connection and no log: the target does not exist, or no connection is there
     /// and nothing is kept of it, for want of history or because it is droppable.
     #[must_use]
-    pub fn nobody(&self) -> bool {
+    pub fn reaches_none(&self) -> bool {
         self.live == 0 && self.behind == 0 && self.stored.is_empty() && !self.full
     }
 }

@@ -27,7 +27,7 @@ pub(super) enum What {
     Message(Message),
     Event(Event),
     Text(Text),
-    /// A newer message of the same key has taken its place: nobody has lost anything.
+    /// A newer message of the same key has taken its place: no reader has lost anything.
     Superseded,
     /// Lost for each cursor before it, from this offset on.
     Lost {
@@ -269,7 +269,7 @@ pub(crate) struct Late {
     /// else. 0 for a reader who did not join late.
     pub(crate) until: u64,
     /// Everything else up to there is told as lost, whether or not it is kept: the reader has seen
-    /// something before, and nobody knows how much of it. A newcomer is not told.
+    /// something before, and how much of it is not known. A newcomer is not told.
     pub(crate) tells_rest: bool,
 }
 

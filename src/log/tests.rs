@@ -284,7 +284,7 @@ fn trimming_to_the_history_waits_for_a_group_that_lingers() {
     assert!(log.exceeds_history(0) && log.exceeds(holding(2)));
     log.drop_oldest(&mut freed());
     assert!(!log.exceeds_history(0) && log.exceeds(holding(1)), "the bounds are about it");
-    log.end_linger(key, 2);
+    assert_eq!(log.end_linger(key, 2), 2);
     assert!(log.exceeds_history(0) && log.exceeds_history(1) && !log.exceeds_history(2));
 }
 

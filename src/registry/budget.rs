@@ -228,15 +228,11 @@ impl Registry {
 
     fn give_up(&mut self, key: StreamKey, appended: Option<StreamKey>) {
         let spared = self.spared(key, appended);
-        self.edit_log(key, |stream, bounds, freed| {
+        self.edit_log(key, |stream, _, freed| {
             if stream.log.oldest().is_some_and(|entry| entry.offset != spared) {
                 stream.log.drop_oldest(freed);
             } else {
                 stream.log.drop_front(freed);
-            }
-            // What went of a run may have held up what is behind it.
-            if !freed.is_empty() {
-                stream.trim_history(bounds, freed);
             }
         });
         self.counters.shed += 1;

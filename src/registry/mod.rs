@@ -70,9 +70,10 @@ pub use self::user::{UserScope, Within};
 /// The truth about who is connected. See the [crate docs](crate) for the loop and the contract.
 ///
 /// Methods come in four kinds: facts from outside (`reserve`, `upgraded`, `connect`, `message`,
-/// `flushed`, `disconnect`, `tick`), intents of the application (`send`, `reply`, `join`, `leave`,
-/// `close`), what to do and when to come back (`poll_action`, `poll_timeout`, `poll_notice`), and
-/// getters, which change nothing. `docs/costs.md` says what each costs at 1,000,000 connections.
+/// `flushed`, `disconnect`, `tick`, `advance`), intents of the application (`send`, `reply`, `join`,
+/// `leave`, `close`), what to do and when to come back (`poll_action`, `poll_timeout`, `poll_notice`),
+/// and getters, which change nothing. A tap sees all of it (`set_tap`). `docs/costs.md` says what each
+/// costs at 1,000,000 connections.
 ///
 /// A clone is a registry of its own that is in the same state: for a look at what would happen.
 /// Payloads are shared, the rest is copied in O(everything). Never drive sockets with both. It has
@@ -136,7 +137,7 @@ pub struct Registry {
     entries_moved: u64,
     /// Steps through what is in no table, and through logs that are gone.
     steps: Steps,
-    /// Where inputs are written down. It is no part of the state: nothing is decided by it.
+    /// What sees inputs and actions. It is no part of the state: nothing is decided by it.
     tapped: Tapped,
 }
 

@@ -28,6 +28,10 @@ impl Registry {
         let pinned = stream.log.pinned();
         let mut freed = FreedEntries::new();
         let result = edit(stream, bounds, &mut freed);
+        if !freed.is_empty() {
+            // What went of a run that lingers may have held up what is behind it.
+            stream.trim_history(bounds, &mut freed);
+        }
         let gone = messages.saturating_sub(stream.log.len() as u64);
         self.entries_moved += gone + pinned.abs_diff(stream.log.pinned()) as u64;
         let counters = &mut self.counters;
@@ -111,13 +115,9 @@ impl Registry {
         if ttl.is_zero() {
             return;
         }
-        self.edit_log(key, |stream, bounds, freed| {
+        self.edit_log(key, |stream, _, freed| {
             while stream.ages_at(ttl).is_some_and(|ages_at| ages_at <= at) {
                 stream.log.drop_oldest(freed);
-            }
-            // What went of a run may have held up what is behind it.
-            if !freed.is_empty() {
-                stream.trim_history(bounds, freed);
             }
         });
         if let Owner::Room(room) = self.streams[key].owner {

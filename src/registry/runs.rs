@@ -118,32 +118,20 @@ impl Registry {
         let after = record.call_bytes();
         self.calls_changed(user, before, after);
         let mut delivery = Delivery::default();
-        let (kind, payload) = match event {
-            RunEvent::Delta { part, text } => {
-                if !text.is_empty() {
-                    self.append_text(run, *part, text, &mut delivery);
-                }
-                self.arm_run(run);
+        if let RunEvent::Delta { part, text } = event
+            && !text.is_empty()
+        {
+            self.append_text(run, *part, text, &mut delivery);
+        }
+        if let Some((kind, payload)) = event.fact() {
+            self.append_event(run, kind, None, payload.clone(), &mut delivery);
+            if let Some(end) = kind.end() {
+                self.end_run(run, end);
                 return Ok(delivery);
             }
-            RunEvent::Thinking(payload) => (RunEventKind::Thinking, payload),
-            RunEvent::ToolExecuting { payload, .. } => (RunEventKind::ToolExecuting, payload),
-            RunEvent::ToolCompleted { payload, .. } => (RunEventKind::ToolCompleted, payload),
-            RunEvent::Progress(payload) => (RunEventKind::Progress, payload),
-            RunEvent::Completed(payload) => (RunEventKind::Completed, payload),
-            RunEvent::Failed(payload) => (RunEventKind::Failed, payload),
-            RunEvent::Cancelled(payload) => (RunEventKind::Cancelled, payload),
-            RunEvent::Interrupted(payload) => (RunEventKind::Interrupted, payload),
-        };
-        self.append_event(run, kind, None, payload.clone(), &mut delivery);
-        match kind {
-            RunEventKind::Completed => self.end_run(run, RunEnd::Completed),
-            RunEventKind::Failed => self.end_run(run, RunEnd::Failed),
-            RunEventKind::Cancelled => self.end_run(run, RunEnd::Cancelled),
-            RunEventKind::Interrupted => self.end_run(run, RunEnd::Interrupted),
-            // The end of a call may bring the deadline nearer.
-            _ => self.arm_run(run),
         }
+        // The end of a call may bring the deadline nearer.
+        self.arm_run(run);
         Ok(delivery)
     }
 
@@ -288,10 +276,13 @@ impl Registry {
         record.end_linger();
         let (session, first) = (record.session, record.first);
         let key = self.sessions.get(session).stream;
-        self.edit_log(key, |stream, bounds, freed| {
-            stream.log.end_linger(run, first);
+        let passed = self.edit_log(key, |stream, bounds, freed| {
+            let passed = stream.log.end_linger(run, first);
             stream.trim_history(bounds, freed);
+            passed
         });
+        // A long log is looked through for one deadline: the others of the tick wait for it.
+        self.entries_moved += passed;
     }
 
     /// Where the cursor of a newcomer to a session begins: before its open runs, or at the head. What

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use crate::ends::RunEnd;
 use crate::log::EventTag;
 use crate::run::Part;
 
@@ -64,7 +65,18 @@ impl RunEventKind {
     /// Whether nothing follows it in its run.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Interrupted)
+        self.end().is_some()
+    }
+
+    /// How it ends its run; `None`: it does not.
+    pub(crate) const fn end(self) -> Option<RunEnd> {
+        match self {
+            Self::Completed => Some(RunEnd::Completed),
+            Self::Failed => Some(RunEnd::Failed),
+            Self::Cancelled => Some(RunEnd::Cancelled),
+            Self::Interrupted => Some(RunEnd::Interrupted),
+            _ => None,
+        }
     }
 }
 
@@ -158,16 +170,30 @@ impl<'a> RunEvent<'a> {
 
     /// The kind of event; `None`: a delta.
     #[must_use]
-    pub const fn kind(&self) -> Option<RunEventKind> {
+    pub fn kind(&self) -> Option<RunEventKind> {
+        self.fact().map(|(kind, _)| kind)
+    }
+
+    /// The payload, or the text of a delta.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        match (self, self.fact()) {
+            (Self::Delta { text, .. }, _) => text.as_bytes(),
+            (_, fact) => fact.map_or(&[], |(_, payload)| payload),
+        }
+    }
+
+    /// What stands in a log of it as one event; `None`: a delta.
+    pub(crate) const fn fact(&self) -> Option<(RunEventKind, &Bytes)> {
         Some(match self {
-            Self::Thinking(_) => RunEventKind::Thinking,
-            Self::ToolExecuting { .. } => RunEventKind::ToolExecuting,
-            Self::ToolCompleted { .. } => RunEventKind::ToolCompleted,
-            Self::Progress(_) => RunEventKind::Progress,
-            Self::Completed(_) => RunEventKind::Completed,
-            Self::Failed(_) => RunEventKind::Failed,
-            Self::Cancelled(_) => RunEventKind::Cancelled,
-            Self::Interrupted(_) => RunEventKind::Interrupted,
+            Self::Thinking(payload) => (RunEventKind::Thinking, payload),
+            Self::ToolExecuting { payload, .. } => (RunEventKind::ToolExecuting, payload),
+            Self::ToolCompleted { payload, .. } => (RunEventKind::ToolCompleted, payload),
+            Self::Progress(payload) => (RunEventKind::Progress, payload),
+            Self::Completed(payload) => (RunEventKind::Completed, payload),
+            Self::Failed(payload) => (RunEventKind::Failed, payload),
+            Self::Cancelled(payload) => (RunEventKind::Cancelled, payload),
+            Self::Interrupted(payload) => (RunEventKind::Interrupted, payload),
             Self::Delta { .. } => return None,
         })
     }

@@ -286,7 +286,7 @@ fn a_message_that_is_kept_for_nobody_has_an_offset_all_the_same() {
     world.hang_up(alice);
     world.settle();
     world.send(Target::Session(session), Message::text("lost"));
-    assert!(world.delivery.nobody() && world.delivery.stored().is_empty());
+    assert!(world.delivery.reaches_none() && world.delivery.stored().is_empty());
     let head = world.registry.session_position(session).unwrap();
     assert_eq!(head.offset, 1);
     let (back, admitted) = world.resume("alice", "main", Position { offset: 0, ..head });

@@ -52,7 +52,7 @@ fn a_closing_connection_gets_what_was_sent_before_and_nothing_after() {
     world.tell_user("alice", "late");
     world.tell_room("lobby", "late");
     world.tell_conn(alice, "late");
-    assert!(world.delivery.nobody());
+    assert!(world.delivery.reaches_none());
     world.tell_everyone("late");
     world.settle();
     let expected = ["direct: three", "one", "lobby: two", "close application"];

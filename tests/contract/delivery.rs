@@ -105,7 +105,7 @@ fn an_excluded_connection_is_left_out_and_not_counted() {
     assert_eq!(world.reached(), (1, 0));
     world.send(Target::Everyone, Message::text("mine").except(alice));
     world.send(Target::Conn(alice), Message::text("mine").except(alice));
-    assert!(world.delivery.nobody());
+    assert!(world.delivery.reaches_none());
     world.settle();
     world.tell_room("lobby", "next");
     world.settle();
@@ -199,7 +199,7 @@ fn a_lingering_session_stores_what_nobody_reads_yet() {
     world.settle();
     world.send(Target::Session(session), Message::text("later"));
     assert_eq!((world.reached(), world.delivery.stored().len()), ((0, 0), 1));
-    assert!(!world.delivery.nobody());
+    assert!(!world.delivery.reaches_none());
     assert_eq!(world.drain(), 0);
 }
 
@@ -213,7 +213,7 @@ fn without_history_and_members_a_message_is_nobodys() {
     world.hang_up(alice);
     world.settle();
     world.tell_user("alice", "later");
-    assert!(world.delivery.nobody());
+    assert!(world.delivery.reaches_none());
     assert_eq!(world.registry.stats().stored, 1);
 }
 
@@ -300,7 +300,7 @@ fn so_many_announcements_may_be_under_way_and_a_further_one_is_not_kept() {
         assert!(!world.delivery.full);
         world.tell_everyone(text);
     }
-    assert!(world.delivery.full && world.reached() == (0, 0) && !world.delivery.nobody());
+    assert!(world.delivery.full && world.reached() == (0, 0) && !world.delivery.reaches_none());
     world.settle();
     assert_eq!(world.seen(alice), ["everyone: first", "everyone: second"]);
     world.tell_everyone("fourth");

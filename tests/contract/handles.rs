@@ -32,7 +32,7 @@ fn assert_dead(world: &mut World, dead: ConnId) {
     }
     assert_eq!(registry.flushed(now, dead, u64::MAX), Err(UnknownConn));
     assert_eq!(registry.disconnect(now, dead), Err(UnknownConn));
-    assert!(registry.send(now, Target::Conn(dead), Message::text("lost")).nobody());
+    assert!(registry.send(now, Target::Conn(dead), Message::text("lost")).reaches_none());
     let reply = registry.reply(now, dead, Message::text("lost"));
     assert_eq!(reply, Err(ReplyError::UnknownConn));
     let joined = registry.join(now, dead, &room("lobby"), None);
@@ -79,9 +79,9 @@ fn a_handle_that_never_was_is_as_dead_as_any_other() {
     let nobody = user("nobody");
     assert_eq!(world.close(Target::User(&nobody), CloseReason::Application), 0);
     world.tell_user("nobody", "hello");
-    assert!(world.delivery.nobody());
+    assert!(world.delivery.reaches_none());
     world.tell_room("nowhere", "hello");
-    assert!(world.delivery.nobody());
+    assert!(world.delivery.reaches_none());
     assert_eq!(world.close(Target::Room(&room("nowhere")), CloseReason::Application), 0);
 }
 

@@ -108,7 +108,7 @@ fn a_run_is_its_users_and_nobody_elses() {
     let told = scope.run_event(world.now, &run("r"), &RunEvent::text("mine now"));
     assert_eq!(told, Err(RunError::UnknownRun));
     assert!(scope.explain_run(&run("r")).is_none());
-    assert!(scope.send(world.now, Within::Run(&run("r")), Message::text("hello")).nobody());
+    assert!(scope.send(world.now, Within::Run(&run("r")), Message::text("hello")).reaches_none());
     assert_eq!(scope.close(world.now, Within::Run(&run("r")), CloseReason::Application), 0);
     assert_eq!(scope.connections().collect::<Vec<_>>(), [bob]);
     let opened = scope.open_run(world.now, &thread("main"), &run("r"), "agent", bytes("bob's"));

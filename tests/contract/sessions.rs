@@ -173,7 +173,7 @@ fn the_handle_of_an_ended_session_is_dead() {
         assert_eq!(world.registry.session_members(session).count(), 0);
         assert_eq!(world.close(Target::Session(session), CloseReason::Application), 0);
         world.send(Target::Session(session), Message::text("lost"));
-        assert!(world.delivery.nobody());
+        assert!(world.delivery.reaches_none());
         world.settle();
         world.open("bob", "main");
     }
@@ -241,7 +241,7 @@ fn a_user_goes_with_the_last_session() {
     world.settle();
     assert_eq!((world.registry.stats().users, world.registry.stats().sessions), (0, 0));
     world.tell_user("alice", "nobody");
-    assert!(world.delivery.nobody());
+    assert!(world.delivery.reaches_none());
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn come_and_go(registry: &mut Registry, now: Timestamp, number: u32) {
             Target::Everyone,
         ];
         for target in targets.map(|target| registry.send(now, target, text())) {
-            assert!(!target.nobody());
+            assert!(!target.reaches_none());
         }
         if !number.is_multiple_of(3) {
             carry_out(registry, now, conn, &mut cost);

@@ -194,17 +194,7 @@ impl Recorder {
     }
 
     fn run_event(&mut self, now: Timestamp, user: &UserId, run: &RunId, event: &RunEvent<'_>) {
-        let (call, payload) = match event {
-            RunEvent::Delta { text, .. } => (None, text.as_bytes()),
-            RunEvent::ToolExecuting { call, payload, .. }
-            | RunEvent::ToolCompleted { call, payload } => (Some(*call), &payload[..]),
-            RunEvent::Thinking(payload)
-            | RunEvent::Progress(payload)
-            | RunEvent::Completed(payload)
-            | RunEvent::Failed(payload)
-            | RunEvent::Cancelled(payload)
-            | RunEvent::Interrupted(payload) => (None, &payload[..]),
-        };
+        let payload = event.payload();
         self.end_if_too_large(payload);
         if self.enter(now, Kind::RunEvent) {
             self.name(user.as_str());
@@ -217,7 +207,9 @@ impl Recorder {
                 }
                 (_, None) => self.buffer.push(kind::TEXT),
             }
-            if let Some(call) = call {
+            if let RunEvent::ToolExecuting { call, .. } | RunEvent::ToolCompleted { call, .. } =
+                event
+            {
                 self.name(call);
             }
             if let RunEvent::ToolExecuting { expect, .. } = event {

@@ -256,7 +256,7 @@ fn a_client_that_does_not_read_holds_up_nobody() {
             let room = RoomId::new("all").unwrap();
             context.registry.send(context.now, Target::Room(&room), message)
         });
-        assert!(!delivery.unwrap().nobody());
+        assert!(!delivery.unwrap().reaches_none());
         assert_eq!(reader.text(), text);
     }
     assert_eq!(server.next_gone(), CloseReason::SlowConsumer);

@@ -72,7 +72,7 @@ impl Simulation<'_> {
                 (None, None) => continue,
             };
             let Some((clock, server)) = self.server(number) else { continue };
-            nobody &= server.registry.send(clock, target, message.clone()).nobody();
+            nobody &= server.registry.send(clock, target, message.clone()).reaches_none();
         }
         self.tally.sent_to_nobody += u64::from(nobody);
     }
@@ -107,7 +107,7 @@ impl Simulation<'_> {
                 let message = Message::text("an announcement");
                 let delivery = server.registry.send(clock, Target::Everyone, message);
                 self.tally.sent += 1;
-                self.tally.sent_to_nobody += u64::from(delivery.nobody());
+                self.tally.sent_to_nobody += u64::from(delivery.reaches_none());
             }
             What::Drop => {}
         }

@@ -85,7 +85,7 @@ fn the_end_of_an_old_session_never_touches_the_new_one_of_the_same_name() {
     assert_eq!(world.close(Target::Session(before), CloseReason::Application), 0);
     let lost =
         world.registry.send(world.now, Target::Session(before), headcount::Message::text("x"));
-    assert!(lost.nobody(), "and says so");
+    assert!(lost.reaches_none(), "and says so");
     world.run(secs(60));
     assert_eq!(world.open_conns(), [new]);
     world.close_the_books();

@@ -384,7 +384,11 @@ impl World {
             |it, target| it.send(stamp, target, make()),
         );
         let expected = self.model.send(&audience, (&make(), class), except);
-        same!(got.nobody(), expected == Delivered::default(), "send: whether {got:?} reaches none");
+        same!(
+            got.reaches_none(),
+            expected == Delivered::default(),
+            "send: whether {got:?} reaches none"
+        );
         same!(Delivered::from(&got), expected, "send");
         Ok(())
     }

@@ -77,7 +77,7 @@ impl Site {
         let delivery = self.handle.call(move |context| {
             context.registry.send(context.now, Target::User(&user), Message::text(text))
         });
-        assert!(!delivery.unwrap().nobody());
+        assert!(!delivery.unwrap().reaches_none());
     }
 
     /// The user's open connections.
