@@ -178,8 +178,8 @@ fn a_large_message_holds_back_the_connections_other_streams_and_is_not_starved()
 
 #[test]
 fn a_leave_during_a_sweep_skips_nobody_and_repeats_nothing() {
-    // Whoever leaves, and however far the sweep has come, exactly the others get it: also when the last
-    // stretch is of one member, which moves.
+    // One member leaves, at any point of the sweep. All others get the message, and once: also when the
+    // last stretch is of one member, which moves.
     for (count, steps) in (9..=12).flat_map(|count| (0..7_usize).map(move |steps| (count, steps))) {
         for leaver in 0..count {
             let (mut world, conns) = crowd(count);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 import { Client } from '../headcount.js';
-import { FakeSocket, begin, end, pass, settle, token } from './fake.js';
+import { FakeSocket, begin, end, hear, pass, settle, token } from './fake.js';
 
 let client;
 beforeEach(begin);
@@ -14,12 +14,10 @@ afterEach(() => {
 /** A client, and everything that its listeners hear. */
 async function make(options = {}) {
   client = new Client('ws://host/ws?debug=1', { user: 'u', WebSocket: FakeSocket, ...options });
-  const heard = [];
-  for (const name of ['event', 'gap', 'reset', 'state', 'joined', 'left', 'close', 'error', 'draining', 'run']) {
-    client.on(name, detail => heard.push([name, detail]));
-  }
+  const names = ['event', 'gap', 'reset', 'state', 'joined', 'left', 'close', 'error', 'draining', 'run'];
+  const heard = hear(client, names);
   await settle();
-  return name => heard.filter(([it]) => it === name).map(([, detail]) => detail);
+  return heard;
 }
 
 async function opened(options) {

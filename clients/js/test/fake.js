@@ -49,6 +49,13 @@ export class FakeSocket {
 /** Lets everything that waits for no time go on. */
 export const settle = async () => { for (let turn = 0; turn < 20; turn++) await Promise.resolve(); };
 
+/** Listens to these events of a client: all that it hears of one, or of all of them. */
+export function hear(client, names) {
+  const heard = [];
+  for (const name of names) client.on(name, detail => heard.push([name, detail]));
+  return name => heard.filter(([it]) => !name || it === name).map(([, detail]) => detail);
+}
+
 /** Lets time pass. */
 export async function pass(milliseconds) {
   mock.timers.tick(milliseconds);

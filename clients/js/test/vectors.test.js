@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, test } from 'node:test';
 import { Client } from '../headcount.js';
-import { FakeSocket, begin, end, settle } from './fake.js';
+import { FakeSocket, begin, end, hear, settle } from './fake.js';
 
 const vectors = name => JSON.parse(readFileSync(new URL(`../../../shells/protocol/vectors/${name}`, import.meta.url)));
 
@@ -18,12 +18,9 @@ afterEach(() => {
 /** A client, and what its listeners hear of a name. */
 async function make(options = {}) {
   client = new Client('ws://host/ws', { user: 'u', WebSocket: FakeSocket, ...options });
-  const heard = [];
-  for (const name of ['event', 'gap', 'joined', 'left', 'close', 'error', 'draining', 'run']) {
-    client.on(name, detail => heard.push([name, detail]));
-  }
+  const heard = hear(client, ['event', 'gap', 'joined', 'left', 'close', 'error', 'draining', 'run']);
   await settle();
-  return name => heard.filter(([it]) => !name || it === name).map(([, detail]) => detail);
+  return heard;
 }
 
 const says = text => FakeSocket.last.onmessage({ data: text });

@@ -86,7 +86,7 @@ impl Server {
     }
 
     /// What one wake-up of a busy loop brings: ten messages that came in, each told to the tabs of
-    /// another user, one to a room, and now and then somebody who goes and comes back.
+    /// another user, one to a room, and now and then a client that goes and comes back.
     fn turn(&mut self) {
         self.turns += 1;
         self.now += Duration::from_micros(200);

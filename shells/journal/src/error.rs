@@ -30,8 +30,8 @@ pub enum JournalError {
         /// Where the record begins, in bytes from the beginning.
         at: u64,
     },
-    /// The recording ended here, because nobody took what was recorded until its buffer was full, or
-    /// a payload was larger than any bound of bytes may be.
+    /// The recording ended here: its buffer was full before what it held was taken, or a payload was
+    /// larger than any bound of bytes may be.
     Overflowed,
     /// The actions are not those that were recorded: another version made them, or a bug.
     Diverged {

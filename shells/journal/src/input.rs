@@ -200,8 +200,8 @@ impl OwnedRunEvent {
 }
 
 impl OwnedInput {
-    /// Makes the same call again. What it returned then it returns now, and nobody looks; what is
-    /// polled is given to `see`.
+    /// Makes the same call again. It returns what it returned then, which is dropped. Actions that are
+    /// polled are given to `see`.
     pub fn apply(&self, registry: &mut Registry, now: Timestamp, mut see: impl FnMut(&Action<'_>)) {
         match self {
             Self::Reserve { source } => {

@@ -1,7 +1,7 @@
 //! A recorder for the [`headcount`] registry, and the replay of what it recorded.
 //!
-//! The registry is a function of its inputs, so whatever happened in a server happens again at a
-//! desk, at any speed, up to the input that one wants to look at. [`Recorder::registry`] makes a registry
+//! The registry is a function of its inputs. So a recording of them makes all that happened in a server
+//! happen again at a desk, at any speed, up to any input. [`Recorder::registry`] makes a registry
 //! with a [`Recorder`] as its [`Tap`](headcount::Tap). The shell takes what was recorded and appends it to
 //! a file once a turn ([`Recorder::take`]), and [`Replay`] reads it.
 //!

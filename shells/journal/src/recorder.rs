@@ -186,7 +186,7 @@ impl Recorder {
         true
     }
 
-    /// Does whatever comes before an input; `false` when the recording has ended.
+    /// Does what comes before an input; `false` when the recording has ended.
     #[cold]
     fn prepare(&mut self) -> bool {
         self.write_polls();

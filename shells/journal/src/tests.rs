@@ -153,7 +153,7 @@ fn another_recipient_anywhere_makes_another_digest() {
 }
 
 #[test]
-fn whoever_lacks_any_part_of_the_key_can_t_try_names() {
+fn without_the_whole_key_names_can_t_be_tried() {
     let key = u128::MAX / 3;
     let pseudonym = Recording::new(key).pseudonym("alice");
     assert_eq!(pseudonym, Recording::new(key).pseudonym("alice"));
@@ -178,7 +178,7 @@ fn more_polls_than_there_are_actions_end_at_once() {
 }
 
 #[test]
-fn a_recording_that_nobody_takes_ends_and_says_so() {
+fn a_recording_that_is_not_taken_ends_and_says_so() {
     let recording = Recording::new(1).buffer_bytes(4_096);
     let mut registry = Recorder::registry(Config::new(1), recording);
     for _ in 0..10_000 {

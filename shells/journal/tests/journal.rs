@@ -1,5 +1,5 @@
 //! A registry that writes a journal, and one that lives through it again: the same actions, the same
-//! state, whatever the history was and whatever the journal leaves out.
+//! state, for any history and for each thing that the journal leaves out.
 
 use core::time::Duration;
 
@@ -123,7 +123,7 @@ fn without_names_and_payloads_the_same_is_decided() {
 fn a_replay_that_is_recorded_makes_the_same_journal() {
     for seed in 0..SEEDS {
         let whole = Recording::new(1).with_names().with_payloads();
-        // Taken at once: whatever is taken in the midst of polls tells of them in two parts.
+        // Taken at once: a journal that is taken in the midst of polls tells of them in two parts.
         let (_, journal) = history_taken(seed, whole.clone(), u32::MAX);
         let mut reader = Reader::new(&journal).unwrap();
         let mut registry = Recorder::registry(reader.config().clone(), whole);

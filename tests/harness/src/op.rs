@@ -13,7 +13,7 @@ plain! {
             /// From which of a few sources; `None` if that is not known.
             source: Option<u8>,
         },
-        /// A socket was accepted and is somebody at once: `Reserve` without a source and `Connect` in one.
+        /// A socket is accepted and admitted at once: `Reserve` without a source and `Connect` in one.
         Arrive(0 arrival: Arrival),
         /// A socket that is upgraded and known already arrives.
         Admit(0 arrival: Arrival) => Self::Arrive(arrival),
@@ -22,7 +22,7 @@ plain! {
             /// Which.
             conn: Pick,
         },
-        /// A socket becomes somebody.
+        /// A pending socket is admitted.
         Connect {
             /// Which.
             conn: Pick,
@@ -53,7 +53,7 @@ plain! {
             /// How many.
             how: Flush,
         },
-        /// The kernel took everything of everybody.
+        /// The kernel took all that was handed out to all connections.
         FlushAll,
         /// The socket has ended.
         Disconnect {
@@ -265,7 +265,7 @@ plain! {
         Completed(0 size: u8),
         /// It has none.
         Failed(0 size: u8),
-        /// Somebody ended it.
+        /// The run was ended before it was complete.
         Cancelled(0 size: u8),
         /// It waits for a person.
         Interrupted(0 size: u8) => Self::Cancelled(size),

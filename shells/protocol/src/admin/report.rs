@@ -434,7 +434,7 @@ mod tests {
         ] {
             assert_eq!(read(rest), Err(400), "{rest}");
         }
-        let nobody = Report::parse(r#"{"event":"agent_cancelled"}"#, &Unchanged);
-        assert_eq!(nobody.unwrap_err().status(), 400);
+        let without_user = Report::parse(r#"{"event":"agent_cancelled"}"#, &Unchanged);
+        assert_eq!(without_user.unwrap_err().status(), 400);
     }
 }

@@ -1,4 +1,4 @@
-//! Sockets that come in, and whether they become somebody.
+//! Sockets that come in, and whether they are admitted.
 
 use std::num::NonZeroU32;
 
