@@ -14,7 +14,7 @@ use criterion::{
 };
 use headcount::{
     Action, Config, ConfigBuilder, ConnId, Inbound, Message, Principal, Registry, RoomId,
-    SessionId, Target, ThreadId, Timestamp, UserId,
+    SessionId, Start, Target, ThreadId, Timestamp, UserId,
 };
 
 const SIZES: [u32; 2] = [10_000, 100_000];
@@ -31,7 +31,7 @@ fn user(number: u32) -> UserId {
 }
 
 fn principal(user_number: u32, thread_number: u32) -> Principal {
-    Principal::new(user(user_number), ThreadId::new(name(thread_number)).unwrap())
+    Principal::new(user(user_number)).with_thread(ThreadId::new(name(thread_number)).unwrap())
 }
 
 struct Random(u64);
@@ -68,7 +68,7 @@ fn registry(config: ConfigBuilder) -> Registry {
 
 fn admit(registry: &mut Registry, now: Timestamp, who: Principal) -> ConnId {
     let conn = registry.reserve(now, None).unwrap();
-    registry.connect(now, conn, who, None).unwrap();
+    registry.connect(now, conn, who, Start::OpenRuns, None).unwrap();
     conn
 }
 
@@ -200,7 +200,7 @@ fn fan_out(criterion: &mut Criterion) {
             let mut conns = populate(&mut registry, size);
             conns.truncate(MEMBERS);
             for conn in &conns {
-                registry.join(START, *conn, &lobby, None).unwrap();
+                registry.join(START, *conn, &lobby, Start::Now).unwrap();
             }
             let mut total = 0;
             group.bench_function(BenchmarkId::new(what, size), |bencher| {

@@ -24,20 +24,20 @@ struct Chat {
 type Done<T> = Result<T, Box<dyn std::error::Error>>;
 
 impl Chat {
-    /// A tab of Alice's connects; `seen` is what it has from before.
-    fn connect(&mut self, name: &'static str, seen: Option<Position>) -> Done<ConnId> {
+    /// A tab of Alice's connects.
+    fn connect(&mut self, name: &'static str, start: Start) -> Done<ConnId> {
         let now = self.clock.now();
-        let who = Principal::new("alice".parse()?, "main".parse()?);
-        let resume = Some(Resume { position: seen, previous: None });
-        let (conn, admitted) = self.registry.admit(now, who, resume)?;
+        let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+        let (conn, admitted) = self.registry.admit(now, who, start, None)?;
+        let followed = admitted.followed.ok_or("it names a thread")?;
         println!(
             "{name:>8} is here: {:?}, its events begin after {}",
-            admitted.recovered, admitted.position.offset
+            followed.recovered, followed.position.offset
         );
-        for (run, agent) in self.registry.open_runs(admitted.session) {
+        for (run, agent) in self.registry.open_runs(followed.session) {
             println!("{name:>8} is told that {agent} is at work on {:?}", run.as_str());
         }
-        self.clients.insert(conn, Client { name, written: 0, seen: admitted.position });
+        self.clients.insert(conn, Client { name, written: 0, seen: followed.position });
         self.settle();
         Ok(conn)
     }
@@ -107,7 +107,7 @@ fn main() -> Done<()> {
     let mut chat = Chat { registry, clock: Clock::new(), clients: BTreeMap::new() };
     let (alice, main, run) = ("alice".parse()?, "main".parse()?, "report".parse::<RunId>()?);
 
-    let laptop = chat.connect("laptop", None)?;
+    let laptop = chat.connect("laptop", Start::OpenRuns)?;
     let (now, started) = (chat.clock.now(), r#"{"question":"how many?"}"#.into());
     let opened = chat.registry.user(&alice).open_run(now, &main, &run, "Counter", started)?;
     assert_eq!(opened.delivery.live, 1);
@@ -125,8 +125,8 @@ fn main() -> Done<()> {
         chat.event(&run, RunEvent::text(delta))?;
     }
 
-    chat.connect("laptop", Some(seen))?;
-    chat.connect("phone", None)?;
+    chat.connect("laptop", Start::After(seen))?;
+    chat.connect("phone", Start::OpenRuns)?;
     chat.event(&run, RunEvent::text(", as far as I can see."))?;
     chat.event(&run, RunEvent::Completed(r#"{"answer":3}"#.into()))?;
     chat.registry.check()?;

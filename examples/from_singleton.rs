@@ -21,8 +21,8 @@ impl Manager {
     /// one step, and a refusal leaves nothing behind. The session of this user and thread is found or
     /// made; nobody composes a key.
     fn connect(&mut self, user: &str, thread: &str) -> Result<ConnId, Box<dyn std::error::Error>> {
-        let who = Principal::new(user.parse()?, thread.parse()?);
-        let (conn, _) = self.registry.admit(self.clock.now(), who, None)?;
+        let who = Principal::new(user.parse()?).with_thread(thread.parse()?);
+        let (conn, _) = self.registry.admit(self.clock.now(), who, Start::OpenRuns, None)?;
         Ok(conn)
     }
 
@@ -52,6 +52,7 @@ impl Manager {
                 Action::Cleanup { what, .. } => println!("forget {what:?}"),
                 Action::Ping { conn } => println!("ping {conn:?}"),
                 Action::Gap { conn, .. } => println!("tell {conn:?} what it has lost"),
+                Action::Left { conn, .. } => println!("tell {conn:?} that a session goes on alone"),
                 Action::Draining { to, .. } => println!("tell {to:?} to come back later"),
             }
         }

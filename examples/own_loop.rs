@@ -32,10 +32,10 @@ fn serve(peer: &mut Peer, conn: ConnId, registry: &mut Registry, now: Timestamp)
             Err(HandshakeError::Failure(_)) => return None,
         }
         let guest = format!("guest {}", conn.index()).parse().ok()?; // no credentials here
-        let who = Principal::new(guest, "main".parse().ok()?);
+        let who = Principal::new(guest).with_thread("main".parse().ok()?);
         if peer.socket.is_some() {
-            registry.connect(now, conn, who, None).ok()?;
-            registry.join(now, conn, &lobby, None).ok()?;
+            registry.connect(now, conn, who, Start::OpenRuns, None).ok()?;
+            registry.join(now, conn, &lobby, Start::Now).ok()?;
         }
     }
     let Some(socket) = &mut peer.socket else { return Some(()) };
@@ -74,6 +74,7 @@ fn queue(action: &Action<'_>, peers: &mut HashMap<ConnId, Peer>, dirty: &mut Vec
         }
         Action::Gap { .. } => Frame::text("(lines are lost)"),
         Action::Ping { .. } => Frame::Ping(Default::default()),
+        Action::Left { .. } => Frame::text("(this session goes on without you)"),
         Action::Draining { .. } => Frame::text("(this server goes away)"),
         Action::Close { reason, .. } => {
             let close = CloseFrame { code: reason.code().into(), reason: reason.name().into() };

@@ -54,8 +54,8 @@ impl Shadow {
         let now = now.ok_or("it has to begin with a time in seconds, none before the last one")?;
         self.pass(now);
         if let ["connect", user, thread, name] = words[1..] {
-            let who = Principal::new(user.parse()?, thread.parse()?);
-            let conn = self.registry.admit(now, who, None).map(|(conn, _)| conn);
+            let who = Principal::new(user.parse()?).with_thread(thread.parse()?);
+            let conn = self.registry.admit(now, who, Start::OpenRuns, None).map(|(conn, _)| conn);
             let socket = Socket { conn, counted: true, differs: None };
             self.names.insert(name.to_owned());
             let before = self.sockets.insert(name.to_owned(), socket);

@@ -14,7 +14,7 @@ use crate::message::MESSAGE_OVERHEAD;
 ///
 /// Exhaustive on purpose: a shell must handle every kind. For each connection the order of the
 /// actions is the order on the wire, and their sequence is
-/// `(Send | Gap | Ping | Draining)* Close? Cleanup`.
+/// `(Send | Gap | Ping | Draining | Left)* Close? Cleanup`.
 #[derive(Debug)]
 #[must_use = "an action that is not carried out is lost"]
 pub enum Action<'a> {
@@ -52,6 +52,16 @@ pub enum Action<'a> {
         /// The range to pick the delay from.
         within: Range<Duration>,
     },
+    /// Tell the client that it follows this session no more, by no wish of its own: the session was
+    /// closed, or has ended. What it was sent of the session before it is what still fitted its window.
+    Left {
+        /// Whom to tell.
+        conn: ConnId,
+        /// The session, which may have ended.
+        session: SessionId,
+        /// Why.
+        reason: CloseReason,
+    },
     /// Write a close frame with the reason's code, then nothing more; or, before the upgrade, a
     /// complete HTTP answer. Then report `disconnect` when the socket has ended.
     Close {
@@ -73,14 +83,15 @@ pub enum Action<'a> {
 
 impl Action<'_> {
     /// The connections that are sent something by it: one or more of a `Send` or a `Draining`, the one of a
-    /// `Gap`, a `Ping` or a `Close`, and none of a `Cleanup`. Each is charged [`cost`](Self::cost).
+    /// `Gap`, a `Ping`, a `Left` or a `Close`, and none of a `Cleanup`. Each is charged [`cost`](Self::cost).
     #[must_use]
     pub const fn recipients(&self) -> &[ConnId] {
         match self {
             Self::Send { to, .. } | Self::Draining { to, .. } => to,
-            Self::Gap { conn, .. } | Self::Ping { conn } | Self::Close { conn, .. } => {
-                core::slice::from_ref(conn)
-            }
+            Self::Gap { conn, .. }
+            | Self::Ping { conn }
+            | Self::Left { conn, .. }
+            | Self::Close { conn, .. } => core::slice::from_ref(conn),
             Self::Cleanup { .. } => &[],
         }
     }
@@ -91,9 +102,11 @@ impl Action<'_> {
     pub fn cost(&self) -> u64 {
         match self {
             Self::Send { body, .. } => body.cost(),
-            Self::Gap { .. } | Self::Ping { .. } | Self::Draining { .. } | Self::Close { .. } => {
-                MESSAGE_OVERHEAD
-            }
+            Self::Gap { .. }
+            | Self::Ping { .. }
+            | Self::Draining { .. }
+            | Self::Left { .. }
+            | Self::Close { .. } => MESSAGE_OVERHEAD,
             Self::Cleanup { .. } => 0,
         }
     }
@@ -104,7 +117,7 @@ impl Action<'_> {
 pub enum Ended {
     /// A connection, admitted or not.
     Conn(ConnId),
-    /// A session, after the last of its connections.
+    /// A session, after the last connection that followed it has left it or was cleaned up.
     Session(SessionId),
 }
 

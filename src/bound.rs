@@ -15,7 +15,7 @@ use crate::message::MESSAGE_OVERHEAD;
 use crate::registry::{Announcement, Closed, OwnedAction, OwnedFact};
 use crate::room::Room;
 use crate::run::{CALL_COST, Call, PartText, Run};
-use crate::session::{Session, User};
+use crate::session::{Session, SessionKey, User};
 use crate::stats::Notice;
 use crate::store::{KEPT, SPARSE, fifo_places, names_bytes, table_bytes, timers_bytes};
 use crate::stream::{Member, Stream};
@@ -60,8 +60,9 @@ terms! {
     /// Connections of every state: their records, labels and deadlines, and the places of those that
     /// wait or close. `limits.connections`, `limits.pending`, `limits.closing`.
     connections,
-    /// The places of connections in sessions and rooms: a list in each connection, and one in each
-    /// session and room. `limits.rooms_per_connection`, `limits.rooms_per_user`.
+    /// The places of connections in sessions and rooms: lists in each connection, and one in each
+    /// session and room. `limits.sessions_per_connection`, `limits.streams_per_user`,
+    /// `limits.rooms_per_connection`, `limits.rooms_per_user`.
     memberships,
     /// What was not polled of what is for one connection or session alone.
     /// `outbound.direct_bytes`, and `outbound.reply_reserve` for each connection.
@@ -314,16 +315,22 @@ impl Config {
 
     const fn of_memberships(&self) -> u64 {
         let connections = self.connections as u64;
+        let sessions_each = self.sessions_each();
         // A list starts with four places, and keeps those that it had.
-        let each = 1 + lesser(self.rooms_per_connection as u64, self.rooms as u64);
+        let each = sessions_each + lesser(self.rooms_per_connection as u64, self.rooms as u64);
         let lists = times(times(connections, each + 4), GROWTH);
+        // Which sessions it follows a connection knows until its cleanup.
+        let live = connections + self.closing as u64;
+        let followed =
+            times(times(live, sessions_each + 4), GROWTH * size_of::<SessionKey>() as u64);
         // Streams have those of open connections alone.
-        let of_users = times(self.users as u64, self.rooms_per_user as u64);
+        let of_user = (self.rooms_per_user as u64).saturating_add(self.streams_per_user as u64);
+        let of_users = times(self.users as u64, of_user);
         let members = lesser(times(connections, each), connections.saturating_add(of_users));
         // Of a session they are its user's.
         let places = sum([
             times(
-                lesser(connections, self.sessions as u64),
+                lesser(times(connections, sessions_each), self.sessions as u64),
                 lesser(KEPT_PLACES, greater(4, GROWTH * self.connections_per_user as u64)),
             ),
             times(
@@ -333,11 +340,18 @@ impl Config {
         ]);
         sum([
             times(lists, size_of::<Membership>() as u64),
+            followed,
             times(connections, LateJoins::bytes(each)),
             times(times(members, SHRINK).saturating_add(places), size_of::<Member>() as u64),
             // The lists of chunks: where there are any, each is for a thousand.
             members,
         ])
+    }
+
+    /// How many sessions one connection follows at most.
+    const fn sessions_each(&self) -> u64 {
+        let of_user = lesser(1 + self.streams_per_user as u64, self.sessions_per_user as u64);
+        lesser(self.sessions_per_connection as u64, of_user)
     }
 
     const fn of_outbox(&self, counts: &Counts) -> u64 {
@@ -352,8 +366,15 @@ impl Config {
         // The cost of an item is an overhead at least, in the sum and for each connection.
         let of_one = self.send_window.saturating_add(self.reply_reserve) / MESSAGE_OVERHEAD + 1;
         let items = lesser(bytes / MESSAGE_OVERHEAD, times(conns, of_one)) + 1;
-        // One ping, one close and one cleanup of each.
-        let control = 3 * conns + counts.sessions;
+        // One ping, one close and one cleanup of each, and one for each session that a connection of
+        // several has left without a wish of its own.
+        let lefts = if self.sessions_per_connection < 2 || self.streams_per_user == 0 {
+            0
+        } else {
+            let each = lesser(self.sessions_per_connection as u64, self.sessions_per_user as u64);
+            times(self.connections as u64 + self.closing as u64, each)
+        };
+        let control = (3 * conns + counts.sessions).saturating_add(lefts);
         // A message may have a key. What a close moves out of logs names a room, a run and an agent.
         let moved = lesser(shared, times(conns, self.send_window)) / MESSAGE_OVERHEAD + 1;
         sum([
@@ -370,8 +391,8 @@ impl Config {
         sum([
             table_bytes::<Session>(counts.sessions),
             names_bytes(counts.sessions),
-            // A session has a user of its own at most, and a thread.
-            named::<User>(counts.sessions),
+            // A session has a user of its own at most, and a thread. So has a connection that follows none.
+            named::<User>(sum([counts.sessions, self.connections as u64, self.closing as u64])),
             times(counts.sessions + 4, NAME),
             timers_bytes(counts.sessions),
             // One more while the user who left first is forgotten for another.

@@ -198,6 +198,11 @@ keys! {
     /// is in it (default 512, or `rooms_per_connection` if that is more). Of the two limits the one
     /// that is reached first holds.
     rooms_per_user: u32 = Count "limits.rooms_per_user", 0, MAX_COUNT, rooms_per_connection.max(512);
+    /// Sessions that one connection may follow, the one of its principal's thread included (default 64).
+    sessions_per_connection: u32 = Count "limits.sessions_per_connection", 1, 65_535, 64;
+    /// Sessions that all open connections of one user may follow together beyond the first of each
+    /// (default 64).
+    streams_per_user: u32 = Count "limits.streams_per_user", 0, MAX_COUNT, 64;
     /// Runs that are open at the same time in one session (default 8).
     runs_per_session: u32 = Count "limits.runs_per_session", 0, 65_535, 8;
     /// Admissions per second, 0 for no limit (default 500).

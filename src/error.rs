@@ -26,7 +26,7 @@ macro_rules! from_unknown_conn {
     };
 }
 
-from_unknown_conn!(AcknowledgeError Refused InboundError ReplyError JoinError);
+from_unknown_conn!(AcknowledgeError FollowError Refused InboundError ReplyError JoinError);
 
 /// The text is none that a handle is shown as: 16 hexadecimal digits, the first eight not all zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl fmt::Display for InvalidHandle {
 pub enum AcknowledgeError {
     /// The handle names no connection that is open.
     UnknownConn,
-    /// The connection is not in that room.
+    /// The connection does not follow that stream.
     NotAMember,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for AcknowledgeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::UnknownConn => "no such connection: it has ended, or never was admitted",
-            Self::NotAMember => "the connection is not in that room",
+            Self::NotAMember => "the connection does not follow that stream",
         })
     }
 }
@@ -355,6 +355,38 @@ impl fmt::Display for ReplyError {
                  full, or too much is queued for all (outbound.direct_bytes)"
             }
         })
+    }
+}
+
+/// Why a connection could not follow a session. Nothing has changed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FollowError {
+    /// The handle names no connection that is open.
+    UnknownConn,
+    /// The connection follows `limits.sessions_per_connection` sessions, or `limits.sessions_per_user` if
+    /// that is less, those included of which it was not told yet that it has left them.
+    SessionsPerConnection,
+    /// The user's connections follow `limits.streams_per_user` sessions beyond the first of each.
+    StreamsPerUser,
+    /// There is no session of this user and thread, and none can be created.
+    Session(Refused),
+}
+
+impl fmt::Display for FollowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownConn => {
+                f.write_str("no such connection: it has ended, or never was admitted")
+            }
+            Self::SessionsPerConnection => f.write_str(
+                "the connection follows too many sessions (limits.sessions_per_connection)",
+            ),
+            Self::StreamsPerUser => {
+                f.write_str("the user follows too many sessions (limits.streams_per_user)")
+            }
+            Self::Session(refused) => write!(f, "no session to follow: {refused}"),
+        }
     }
 }
 

@@ -290,17 +290,25 @@ fn refuse_any_of(placeholders: &[&str], name: &str) -> Result<(), IdError> {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Principal {
     pub(crate) user: UserId,
-    pub(crate) thread: ThreadId,
+    pub(crate) thread: Option<ThreadId>,
     pub(crate) label: Option<Box<str>>,
     pub(crate) expires_at: Timestamp,
     pub(crate) max_connections: Option<NonZeroU32>,
 }
 
 impl Principal {
-    /// The given user in the given thread, without a label.
+    /// The given user, in no thread, without a label.
     #[must_use]
-    pub const fn new(user: UserId, thread: ThreadId) -> Self {
-        Self { user, thread, label: None, expires_at: Timestamp::MAX, max_connections: None }
+    pub const fn new(user: UserId) -> Self {
+        Self { user, thread: None, label: None, expires_at: Timestamp::MAX, max_connections: None }
+    }
+
+    /// The connection follows the session of this thread from the start. Without a thread it follows
+    /// none until [`Registry::follow`](crate::Registry::follow) is called.
+    #[must_use]
+    pub fn with_thread(mut self, thread: ThreadId) -> Self {
+        self.thread = Some(thread);
+        self
     }
 
     /// Adds an opaque label that is echoed wherever the connection is explained: a device, a
@@ -340,10 +348,10 @@ impl Principal {
         &self.user
     }
 
-    /// The thread.
+    /// The thread of the session that it follows from the start; `None`: it follows none then.
     #[must_use]
-    pub const fn thread(&self) -> &ThreadId {
-        &self.thread
+    pub const fn thread(&self) -> Option<&ThreadId> {
+        self.thread.as_ref()
     }
 
     /// The label; `None` if it was given none.

@@ -1,11 +1,11 @@
-//! What goes into a registry: whom a message is for, what came in on a socket, what a client resumes, and
+//! What goes into a registry: whom a message is for, what came in on a socket, where a client begins, and
 //! each call as data.
 
 use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::action::{CloseReason, Position};
+use crate::action::{CloseReason, Position, StreamRef};
 use crate::config::Config;
 use crate::id::{ConnId, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
 use crate::message::Message;
@@ -66,24 +66,28 @@ pub enum Inbound {
     Pong,
 }
 
-/// What a reconnecting client says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resume {
-    /// The last position that it has seen of its session's stream; `None` if it has seen none, or
-    /// does not say: then it gets what a client gets that comes for the first time.
-    pub position: Option<Position>,
-    /// The connection that it had: closed if it still lives and belongs to the same session,
-    /// ignored otherwise. `None` if it names none.
-    pub previous: Option<ConnId>,
-}
-
-impl Resume {
-    /// Of a client that takes its connection over and does not say what it has seen: it gets what a
-    /// client gets that comes for the first time, and is told of no other gap.
-    #[must_use]
-    pub const fn takeover(previous: ConnId) -> Self {
-        Self { position: None, previous: Some(previous) }
-    }
+/// Where a connection begins in a stream that it comes to follow. From there on it gets everything.
+///
+/// A room has no runs: there `OpenRuns`, `Recent` and `Run` are as `Now`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At the head: what is sent from now on.
+    Now,
+    /// At the head, and the runs that are open from their start: for a client that comes for the first
+    /// time, or does not say what it has seen.
+    #[default]
+    OpenRuns,
+    /// The same, and the runs that have ended and linger (`run.linger`), as well as those that have ended
+    /// after the first of these: for a page that was rendered before they ended.
+    Recent,
+    /// At the head, and this run from its start, open or ended, as far as the log keeps it. As `Now` if
+    /// the log keeps nothing of it. A gap before the head may be of another run that was open when this
+    /// one was, or later.
+    Run(RunId),
+    /// After the last position that a client has seen: what follows, or a gap that names what is lost.
+    After(Position),
+    /// At the oldest entry that the log keeps: what is lost before that is not told.
+    Kept,
 }
 
 /// Who an admitted connection is.
@@ -91,8 +95,6 @@ impl Resume {
 pub struct Who<'a> {
     /// The user.
     pub user: &'a UserId,
-    /// The thread.
-    pub thread: &'a ThreadId,
     /// The label of its principal; `None` if that had none.
     pub label: Option<&'a str>,
 }
@@ -113,11 +115,22 @@ pub enum Input<'a> {
     Connect {
         conn: ConnId,
         who: &'a Principal,
-        resume: Option<&'a Resume>,
+        start: &'a Start,
+        previous: Option<ConnId>,
     },
     Admit {
         who: &'a Principal,
-        resume: Option<&'a Resume>,
+        start: &'a Start,
+        previous: Option<ConnId>,
+    },
+    Follow {
+        conn: ConnId,
+        thread: &'a ThreadId,
+        start: &'a Start,
+    },
+    Unfollow {
+        conn: ConnId,
+        session: SessionId,
     },
     Message {
         conn: ConnId,
@@ -142,7 +155,7 @@ pub enum Input<'a> {
     Join {
         conn: ConnId,
         room: &'a RoomId,
-        since: Option<Position>,
+        start: &'a Start,
     },
     Leave {
         conn: ConnId,
@@ -150,7 +163,7 @@ pub enum Input<'a> {
     },
     Acknowledge {
         conn: ConnId,
-        room: Option<&'a RoomId>,
+        stream: StreamRef<'a>,
         offset: u64,
     },
     OpenRun {

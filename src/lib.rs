@@ -9,7 +9,7 @@
 //! # Four inputs
 //!
 //! * [`connect`](Registry::connect): a socket (which [`reserve`](Registry::reserve) announced) is
-//!   admitted, with a user and a thread.
+//!   admitted, with a user and perhaps a thread.
 //! * [`message`](Registry::message): something came in.
 //! * [`disconnect`](Registry::disconnect): the socket has ended.
 //! * [`tick`](Registry::tick): time has passed.
@@ -21,22 +21,31 @@
 //! * [`Cleanup`](Action::Cleanup): forget this connection or session; exactly one for each.
 //!
 //! The others are [`Ping`](Action::Ping), [`Gap`](Action::Gap) (tell the client which messages it
-//! has lost) and [`Draining`](Action::Draining) (tell it to reconnect elsewhere).
+//! has lost), [`Draining`](Action::Draining) (tell it to reconnect elsewhere) and
+//! [`Left`](Action::Left) (tell it that it follows a session no more).
 //!
 //! # How a message travels
 //!
 //! [`send`](Registry::send) appends to the bounded log of the target's stream, once, whatever the
-//! number of recipients. A connection is a cursor on the logs of its session and its rooms, and
+//! number of recipients. A connection is a cursor on the logs of its sessions and its rooms, and
 //! `poll_action` derives from the cursors what to hand out next. A connection is handed no more
 //! than its window beyond what [`flushed`](Registry::flushed) reported, so a slow one falls behind
 //! in the log and costs no memory of its own; if the log moves on without it, it is told so.
 //!
-//! A client that comes back says where it stopped ([`Resume`]), and gets what follows from the same
+//! A client that comes back says where it stopped ([`Start::After`]), and gets what follows from the same
 //! log, strictly before anything newer, or a [`Gap`](Action::Gap) that names what is lost. Not all
 //! that is sent is worth the same: a [`Class`] decides what a slow reader is spared, never the
 //! order. What all logs hold together has a budget, for each user and for the process. A client
 //! that does not say where it stopped is a newcomer: it gets what is sent from then on, and the
-//! open runs of its session from their start.
+//! open runs of its session from their start. [`Start`] has the other beginnings.
+//!
+//! # Users, threads and sessions
+//!
+//! A session is a user's and has a thread, a name that is unique among that user's. A connection belongs
+//! to one user and follows sessions of that user: the one of its principal's thread from the start, and
+//! others by [`follow`](Registry::follow), in which only a thread is named. So one socket may carry many
+//! chats. Each followed session resumes by itself, as rooms do; window, heartbeat and close are the
+//! socket's. A message to all sessions of a user reaches a connection once for each that it follows.
 //!
 //! # Users, and the runs of agents
 //!
@@ -57,7 +66,7 @@
 //! use std::time::Duration;
 //!
 //! use headcount::{
-//!     Action, Config, ConnId, Ended, Inbound, Message, Principal, Registry, Target,
+//!     Action, Config, ConnId, Ended, Inbound, Message, Principal, Registry, Start, Target,
 //!     ThreadId, Timestamp, UserId,
 //! };
 //!
@@ -85,6 +94,7 @@
 //!                 }
 //!                 Action::Ping { conn } => (std::slice::from_ref(conn), "ping".into()),
 //!                 Action::Draining { to, .. } => (*to, "reconnect elsewhere".into()),
+//!                 Action::Left { conn, .. } => (std::slice::from_ref(conn), "left".into()),
 //!                 Action::Close { conn, reason } => {
 //!                     (std::slice::from_ref(conn), format!("close {}", reason.code()))
 //!                 }
@@ -120,9 +130,9 @@
 //! // not yet calls `reserve` when it accepts one, and `connect` when it knows who it is.
 //! let mut conns = Vec::new();
 //! for user in ["alice", "bob"] {
-//!     let who = Principal::new(UserId::new(user)?, ThreadId::new("main")?);
-//!     let (conn, admitted) = registry.admit(now, who, None)?;
-//!     assert!(admitted.new_session);
+//!     let who = Principal::new(UserId::new(user)?).with_thread(ThreadId::new("main")?);
+//!     let (conn, admitted) = registry.admit(now, who, Start::OpenRuns, None)?;
+//!     assert!(admitted.first_of_user);
 //!     sockets.insert(conn, Socket::default());
 //!     conns.push(conn);
 //! }
@@ -170,12 +180,12 @@
 //!    `tick`, in the order of time; early, late and repeated ticks are safe; one tick does bounded
 //!    work. Tick after a turn that left nothing unread, or once each socket that had input at the
 //!    last tick has been read since, so that a pong in a socket is read before it is missed.
-//! 5. Per connection the output is `(Send | Gap | Ping | Draining)* Close? Cleanup`, and after
+//! 5. Per connection the output is `(Send | Gap | Ping | Draining | Left)* Close? Cleanup`, and after
 //!    `Cleanup` nothing, ever, with that id. There is exactly one `Cleanup` per reserved
-//!    connection and per created session (after that of its last connection). A slot is reused only
-//!    after its `Cleanup` was polled.
+//!    connection and per created session (after its last follower has left it or was cleaned up). A slot
+//!    is reused only after its `Cleanup` was polled.
 //! 6. Every recipient is inside the target's audience: a session's messages and runs reach that
-//!    session's connections only, and a [`UserScope`] reaches one user's.
+//!    session's followers only, these are connections of its user, and a [`UserScope`] reaches one user's.
 //! 7. Limits are exact at every instant: admission is one step, and a connection that begins to
 //!    close frees its place before any I/O. A session that lingers without an open run, and a room
 //!    without members, make room when a newcomer needs the place.
@@ -229,6 +239,7 @@
 //! |---|---|---|
 //! | [`Send`](Action::Send), [`Gap`](Action::Gap) | writes it to each connection named, in the order of the actions | it counts as handed out: the client lacks it and is never told |
 //! | [`Ping`](Action::Ping) | writes a ping frame | no pong can come: the connection is closed with `pong_timeout` |
+//! | [`Left`](Action::Left) | tells the client that it follows this session no more | the client waits for a session that is silent |
 //! | [`Draining`](Action::Draining) | tells the client to come back later, with a delay of the range | the client learns of the drain from its close |
 //! | [`Close`](Action::Close) | writes a close frame, or an HTTP answer before the upgrade, and reports `disconnect` when the socket has ended | the `Cleanup` comes all the same, after `session.close_handshake` |
 //! | [`Cleanup`](Action::Cleanup) | drops the socket, and forgets the handle | the handle is never used again: what is kept under it leaks |
@@ -243,20 +254,23 @@
 //!
 //! # When a session ends
 //!
-//! | cause | its connections | its open runs |
+//! | cause | its followers | its open runs |
 //! |---|---|---|
-//! | `session.linger` has passed since its last connection left, or since its last run ended if that was later, and all cleanups of its connections were polled | it has none | it has none |
+//! | `session.linger` has passed since its last follower left, or since its last run ended if that was later, and all cleanups of its followers were polled | it has none | it has none |
 //! | [`revoke`](Registry::revoke) of its user | closed with [`Revoked`](CloseReason::Revoked) | end with it |
 //! | it makes room for another session of its user | it has none, or they are closed with [`Evicted`](CloseReason::Evicted) | end with it, unless the newcomer is a run of an absent user: then only a session without runs makes room |
 //! | it lingers without an open run and makes room for a session of any user, over `limits.sessions`, or with all sessions of its user, over `limits.users` | it has none | it has none |
 //! | a [`reload`](Registry::reload) lowers `limits.sessions_per_user` below what its user has | it has none, or they are closed with [`Evicted`](CloseReason::Evicted) | end with it |
 //! | its user reaches `pressure.emergency` while it lingers and keeps nothing to resume | it has none | it has none |
 //!
+//! A follower that follows other sessions, too, is not closed in the third and the fifth case: it leaves this
+//! one and is told so ([`Left`](Action::Left)).
+//!
 //! Nothing else ends one: after a `close`, a drain or the end of its sockets it lingers. What its log
 //! kept is gone with it, and its name is free at once: the next session of that user and thread has
 //! another handle and another epoch. Runs that end with their session have no terminal event; a
 //! [`Notice::RunEnded`] says so. [`Notice::SessionEnded`] tells of the end and its cause when it
-//! happens, and the `Cleanup` of the session follows those of its connections.
+//! happens, and the `Cleanup` of the session follows what its followers are told of it, and their cleanups.
 //!
 //! # The order on one connection
 //!
@@ -264,11 +278,12 @@
 //! |---|---|
 //! | entries of one stream, gaps included | in the order of their offsets, replayed ones before live ones |
 //! | direct messages: [`reply`](Registry::reply), and `send` to a connection | in the order of the calls, and before all stream data that was not polled yet: a reply overtakes what was sent to the session before it |
-//! | `Ping`, `Close` | among the direct messages, where their cause was |
-//! | entries of two streams, announcements, `Draining` | no order is promised between them; an announcement passes over a connection that is behind or has no room |
-//! | a `close` | what was direct first, then what of the streams fits the window and `outbound.direct_bytes`, the session's first and rooms in the order of the joins, then `Close` |
+//! | `Ping`, `Left`, `Close` | among the direct messages, where their cause was |
+//! | entries of two streams, those of two sessions included, announcements, `Draining` | no order is promised between them; an announcement passes over a connection that is behind or has no room |
+//! | a `close` | what was direct first, then what of the streams fits the window and `outbound.direct_bytes`, stream by stream in the order in which it came to them, then `Close` |
+//! | a session that it is sent away from | what of that session fits in the same way, then `Left` |
 //! | the end of the socket | what was not polled is dropped, then `Cleanup` |
-//! | a `leave` | nothing of that room after the call, also nothing that was sent before it |
+//! | a `leave`, an `unfollow` | nothing of that room or session after the call, also nothing that was sent before it |
 //!
 //! So the number of recipients that [`Delivery`] tells is that of the instant of the call: one that
 //! leaves, closes or ends before the poll is among them.
@@ -317,11 +332,11 @@ pub use bound::MemoryBreakdown;
 pub use config::{Config, ConfigBuilder, ConfigError, ConfigKey, ConfigKind, ConfigValue, OverCap};
 pub use ends::{RoomEnd, RunEnd, RunEnded, SessionEnd};
 pub use error::{
-    AcknowledgeError, IdError, InboundError, InvalidHandle, JoinError, OpenRunError, Refused,
-    ReplyError, RunError, UnknownConn, Violation,
+    AcknowledgeError, FollowError, IdError, InboundError, InvalidHandle, JoinError, OpenRunError,
+    Refused, ReplyError, RunError, UnknownConn, Violation,
 };
 pub use id::{ConnId, Key, MAX_ID_BYTES, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
-pub use input::{Inbound, Input, Resume, Target, Who};
+pub use input::{Inbound, Input, Start, Target, Who};
 pub use message::{Class, MESSAGE_OVERHEAD, Message};
 pub use profile::Profile;
 pub use registry::{
@@ -330,8 +345,8 @@ pub use registry::{
 };
 pub use run::{Part, PartKind, RunEvent, RunEventKind, RunFailure};
 pub use stats::{
-    Admitted, ConnState, Delivery, Impact, Intake, Joined, Notice, OpenedRun, Pressure, Recovered,
-    Stats, Stored,
+    Admitted, ConnState, Delivery, Followed, Impact, Intake, Joined, Notice, OpenedRun, Pressure,
+    Recovered, Stats, Stored,
 };
 pub use tap::Tap;
 pub use text::{Shown, is_hidden, quote_json, shown};

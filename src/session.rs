@@ -9,7 +9,6 @@ use crate::action::CloseReason;
 use crate::departed::DepartedUsers;
 use crate::id::{SessionId, ThreadId, UserId};
 use crate::run::OfSession;
-use crate::stats::Pressure;
 use crate::store::{Links, Names, Ring, SlotKey, Table, TokenBucket, key, linked};
 use crate::stream::StreamKey;
 use crate::time::Timestamp;
@@ -92,11 +91,11 @@ impl Session {
 pub(crate) struct Sessions {
     users: Table<UserKey, User>,
     records: Table<SessionKey, Session>,
-    /// Of users with a session that has not ended.
+    /// Of users who are here: [`User::is_here`].
     names: Names<UserKey>,
     /// Sessions by user and thread: those that had [`LISTED`] others before them.
     threads: Names<SessionKey>,
-    /// Of users without a session that has not ended.
+    /// Of users who are not.
     pub(crate) departed: DepartedUsers,
     /// Sessions that ended and whose cleanup was not polled.
     ended: usize,
@@ -104,7 +103,7 @@ pub(crate) struct Sessions {
     ended_closing: usize,
     /// Sessions that linger without an open run, in the order in which they began to.
     lingering: Ring<Lingering>,
-    /// Users of whom all sessions do, in the order in which that became so.
+    /// Users without an open connection of whom all sessions do, in the order in which that became so.
     absent: Ring<Absent>,
 }
 
@@ -143,7 +142,7 @@ impl Sessions {
             + self.departed.steps()
     }
 
-    /// Users with a session that has not ended.
+    /// Users with a session that has not ended, or with an open connection.
     pub(crate) fn users(&self) -> usize {
         self.names.len()
     }
@@ -168,7 +167,8 @@ impl Sessions {
         self.lingering.front()
     }
 
-    /// Users of whom all sessions linger without an open run, those first that are absent longest.
+    /// Users without an open connection of whom all sessions linger without an open run, those first that
+    /// are absent longest.
     pub(crate) fn absent(&self) -> impl Iterator<Item = UserKey> + '_ {
         self.absent.iter(&self.users)
     }
@@ -268,21 +268,21 @@ impl Sessions {
         self.records.iter_from(slot).filter(|(_, session)| !session.ended)
     }
 
-    /// Users with a session that has not ended, in the order of the slots of their oldest sessions.
-    pub(crate) fn iter_users(&self) -> impl Iterator<Item = (UserKey, &User)> {
+    /// Users with a session that has not ended, in the order of the slots of the oldest of these.
+    pub(crate) fn iter_users_with_sessions(&self) -> impl Iterator<Item = UserKey> + '_ {
         let oldest = self.iter_live_from(0).map(|(key, session)| (key, session.user));
         let oldest = oldest.filter(|(key, user)| self.first_of(*user) == Some(*key));
-        oldest.map(|(_, user)| (user, &self.users[user]))
+        oldest.map(|(_, user)| user)
     }
 
-    /// The same from a slot on. Costs O(slots passed).
+    /// Users who are here, from a slot on. Costs O(slots passed).
     pub(crate) fn iter_users_from(&self, slot: usize) -> impl Iterator<Item = (UserKey, &User)> {
-        self.users.iter_from(slot).filter(|(_, user)| !user.sessions.is_empty())
+        self.users.iter_from(slot).filter(|(_, user)| user.is_here())
     }
 
-    /// Records of users, those that are kept for ended sessions included, and what these count.
-    pub(crate) fn user_records(&self) -> (usize, usize) {
-        (self.users.len(), self.users.iter().map(|(_, user)| user.ended as usize).sum())
+    /// All records of users, those included that are kept for what was not cleaned up.
+    pub(crate) fn user_records(&self) -> impl Iterator<Item = (UserKey, &User)> {
+        self.users.iter()
     }
 
     /// Where the table of sessions ends, and that of users: see [`Table::end`].
@@ -298,15 +298,11 @@ impl Sessions {
     pub(crate) fn insert(
         &mut self,
         serial: NonZeroU32,
-        user: UserId,
+        user: UserKey,
         thread: ThreadId,
         stream: StreamKey,
         now: Timestamp,
     ) -> SessionKey {
-        let user = match self.find_user(&user) {
-            Some(known) => known,
-            None => self.insert_user(user),
-        };
         let indexed = self.users[user].sessions.len() >= LISTED;
         if indexed {
             self.threads.insert((user, thread.as_str()), self.records.vacant_key());
@@ -406,29 +402,8 @@ impl Sessions {
         }
     }
 
-    fn insert_user(&mut self, name: UserId) -> UserKey {
-        let connects = self.departed.take(&name);
-        let user = self.users.vacant_key();
-        self.names.insert(name.as_str(), user);
-        self.users.insert(User {
-            name,
-            connects,
-            sessions: Ring::new(),
-            idle: Ring::new(),
-            connections: Ring::new(),
-            rooms: 0,
-            ended: 0,
-            links: Links::OUT,
-            pressure: Pressure::None,
-            bytes: 0,
-            call_bytes: 0,
-        })
-    }
-
-    /// Takes the session from its user, and the user's name away with the last one; whether the user
-    /// stays. The record stays until the last cleanup: connections of the session may still ask
-    /// whose they are. At most `departed` buckets are kept of users who have left.
-    pub(crate) fn end(&mut self, session: SessionKey, now: Timestamp, departed: usize) -> bool {
+    /// Takes the session from its user. [`settle`](Self::settle) follows.
+    pub(crate) fn end(&mut self, session: SessionKey) {
         let record = &mut self.records[session];
         record.ended = true;
         self.ended += 1;
@@ -441,13 +416,6 @@ impl Sessions {
         user.sessions.remove(&mut self.records, session);
         user.ended += 1;
         self.relist(session);
-        let user = &self.users[key];
-        let stays = !user.sessions.is_empty();
-        if !stays {
-            self.names.remove(user.name.as_str(), key);
-            self.departed.put(user.name.clone(), user.connects, now, departed);
-        }
-        stays
     }
 
     /// Fills the bucket of every user.
@@ -462,11 +430,8 @@ impl Sessions {
     pub(crate) fn release(&mut self, session: SessionKey) -> Session {
         self.ended -= 1;
         let record = self.records.remove(session);
-        let user = &mut self.users[record.user];
-        user.ended -= 1;
-        if user.sessions.is_empty() && user.ended == 0 {
-            self.users.remove(record.user);
-        }
+        self.users[record.user].ended -= 1;
+        self.forget_user(record.user);
         record
     }
 }

@@ -54,14 +54,28 @@ impl Delivery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Admitted {
-    /// Its session.
+    /// Whether it is its user's only open connection.
+    pub first_of_user: bool,
+    /// The session of its principal's thread; `None` if that names none.
+    pub followed: Option<Followed>,
+}
+
+/// A connection that follows a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Followed {
+    /// The session.
     pub session: SessionId,
     /// Whether the session was created for it.
     pub new_session: bool,
+    /// Whether it is the session's only follower.
+    pub first_of_session: bool,
     /// The place in the session's stream after which this connection's events begin.
     pub position: Position,
     /// What became of the resume that was asked for.
     pub recovered: Recovered,
+    /// Whether it followed the session before: nothing has changed then.
+    pub already: bool,
 }
 
 /// A connection that joined a room.
@@ -80,8 +94,8 @@ pub struct Joined {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Recovered {
-    /// None was asked for. The open runs of the session follow from their start; what they have
-    /// lost of it is told with a `Gap`.
+    /// None was asked for: [`Start`](crate::Start) says what follows. What the runs that it is about
+    /// have lost is told with a `Gap`.
     Fresh,
     /// Everything after the position that was named follows, strictly before anything newer.
     All,
@@ -198,15 +212,15 @@ pub enum Notice {
     Admitted {
         /// Which.
         conn: ConnId,
-        /// Its session.
-        session: SessionId,
+        /// The session that it follows from the start; `None`: none.
+        session: Option<SessionId>,
     },
     /// An admitted connection has begun to close, or has ended without a close.
     Closed {
         /// Which.
         conn: ConnId,
-        /// Its session.
-        session: SessionId,
+        /// The session that it followed longest; `None`: it followed none.
+        session: Option<SessionId>,
         /// Why.
         reason: CloseReason,
         /// How long it was open.
@@ -253,8 +267,9 @@ pub enum Notice {
     },
     /// A user has come nearer to a cap, or away from it.
     Pressure {
-        /// One of the user's sessions: the one whose connection came or went.
-        session: SessionId,
+        /// The session that came or went, or the one that a connection followed which did; `None` if
+        /// that followed none.
+        session: Option<SessionId>,
         /// The level now.
         level: Pressure,
         /// Connections pinged ahead of time.

@@ -1,6 +1,6 @@
 //! Places without a connection: sessions that linger, users who are away, rooms without members.
 
-use headcount::{Message, Target};
+use headcount::{Message, Start, Target};
 
 use crate::measure::Costs;
 use crate::world::{CALLS, MANY, World, config, room, scattered, who};
@@ -22,12 +22,16 @@ pub(crate) fn absent(costs: &mut Costs) {
     ]);
     for number in 0..CALLS {
         let who = who(MANY + number, 0);
-        let conn = of_user.time(|| world.registry.admit(world.now, who, None)).unwrap().0;
+        let conn =
+            of_user.time(|| world.registry.admit(world.now, who, Start::OpenRuns, None)).unwrap().0;
         world.disconnect([conn]);
     }
     for number in 0..CALLS {
         let who = who(MANY + scattered(number, CALLS), 1);
-        let conn = of_session.time(|| world.registry.admit(world.now, who, None)).unwrap().0;
+        let conn = of_session
+            .time(|| world.registry.admit(world.now, who, Start::OpenRuns, None))
+            .unwrap()
+            .0;
         world.disconnect([conn]);
     }
     costs.keep([of_user, of_session]);
@@ -40,9 +44,10 @@ pub(crate) fn absent(costs: &mut Costs) {
     let lowered = caps().users(1_000).sessions(1_000).rooms(1_000).build().unwrap();
     reload.time(|| world.registry.reload(world.now, lowered));
     let who = who(2 * MANY, 0);
-    let conn = connect.time(|| world.registry.admit(world.now, who, None)).unwrap().0;
+    let conn =
+        connect.time(|| world.registry.admit(world.now, who, Start::OpenRuns, None)).unwrap().0;
     world.settle();
-    join.time(|| world.registry.join(world.now, conn, &room(MANY), None)).unwrap();
+    join.time(|| world.registry.join(world.now, conn, &room(MANY), Start::Now)).unwrap();
     costs.keep([reload, connect, join]);
 }
 
@@ -53,9 +58,9 @@ fn rooms(costs: &mut Costs, world: &mut World) {
     for number in 0..MANY / 10 + CALLS {
         let room = room(number);
         if number < MANY / 10 {
-            world.registry.join(world.now, conn, &room, None).unwrap();
+            world.registry.join(world.now, conn, &room, Start::Now).unwrap();
         } else {
-            join.time(|| world.registry.join(world.now, conn, &room, None)).unwrap();
+            join.time(|| world.registry.join(world.now, conn, &room, Start::Now)).unwrap();
         }
         world.registry.send(world.now, Target::Room(&room), Message::text("text"));
         world.settle();

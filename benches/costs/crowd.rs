@@ -5,7 +5,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, ConnId, Inbound, Message, Position, Resume, RunEvent, RunId, Source, Target,
+    CloseReason, ConnId, Inbound, Message, Position, RunEvent, RunId, Source, Start, StreamRef,
+    Target,
 };
 
 use crate::measure::Costs;
@@ -55,7 +56,9 @@ fn grow(costs: &mut Costs, world: &mut World) {
         }
         for (number, conn) in waiting.drain(..).enumerate() {
             let who = who(first + number, 0);
-            connect.time(|| world.registry.connect(world.now, conn, who, None)).unwrap();
+            connect
+                .time(|| world.registry.connect(world.now, conn, who, Start::OpenRuns, None))
+                .unwrap();
             world.conns.push(conn);
         }
         world.settle();
@@ -122,7 +125,8 @@ fn outbound(costs: &mut Costs, world: &mut World) {
     });
     costs.calls("acknowledge", CALLS, |number| {
         let conn = world.conns[world.any(number + CALLS)];
-        world.registry.acknowledge(world.now, conn, None, 1).unwrap();
+        let session = StreamRef::Session(world.registry.session_of(conn).unwrap());
+        world.registry.acknowledge(world.now, conn, session, 1).unwrap();
     });
     let [mut send, mut poll] =
         costs.rows(["send to everyone", "poll_action, serves an announcement"]);
@@ -185,7 +189,7 @@ fn runs(costs: &mut Costs, world: &mut World) {
 fn rooms_of_one(costs: &mut Costs, world: &mut World) {
     costs.calls("join, a new room", CALLS, |number| {
         let conn = world.conns[world.any(number)];
-        world.registry.join(world.now, conn, &room(number), None).unwrap();
+        world.registry.join(world.now, conn, &room(number), Start::Now).unwrap();
     });
     let message = || Message::binary(PAYLOAD);
     costs.calls_with("send to a room of one", CALLS, message, |number, message| {
@@ -239,14 +243,18 @@ fn comings(costs: &mut Costs, world: &mut World) {
         let place = world.any(number);
         let conn = world.registry.reserve(world.now, None).unwrap();
         let who = who(place, 0);
-        second.time(|| world.registry.connect(world.now, conn, who, None)).unwrap();
+        second
+            .time(|| world.registry.connect(world.now, conn, who, Start::OpenRuns, None))
+            .unwrap();
         world.disconnect([conn]);
     }
     for number in 0..CALLS {
         let place = world.any(number);
         let (before, conn) = (world.conns[place], world.registry.reserve(world.now, None).unwrap());
-        let (who, resume) = (who(place, 0), Some(Resume::takeover(before)));
-        takeover.time(|| world.registry.connect(world.now, conn, who, resume)).unwrap();
+        let (who, start) = (who(place, 0), Start::OpenRuns);
+        takeover
+            .time(|| world.registry.connect(world.now, conn, who, start, Some(before)))
+            .unwrap();
         world.settle();
         world.disconnect([before]);
         world.conns[place] = conn;
@@ -258,9 +266,9 @@ fn comings(costs: &mut Costs, world: &mut World) {
         disconnect.time(|| world.registry.disconnect(world.now, world.conns[place])).unwrap();
         assert!(poll.time(|| world.registry.poll_action().is_some()));
         let conn = world.registry.reserve(world.now, None).unwrap();
-        let position = Some(Position { offset: 0, ..position });
-        let (who, since) = (who(place, 0), Some(Resume { position, previous: None }));
-        resume.time(|| world.registry.connect(world.now, conn, who, since)).unwrap();
+        let start = Start::After(Position { offset: 0, ..position });
+        let who = who(place, 0);
+        resume.time(|| world.registry.connect(world.now, conn, who, start, None)).unwrap();
         world.conns[place] = conn;
     }
     world.settle();
@@ -268,7 +276,9 @@ fn comings(costs: &mut Costs, world: &mut World) {
     let mut new = Vec::with_capacity(CALLS);
     for number in 0..CALLS {
         let who = who(MANY + number, 0);
-        new.push(admit.time(|| world.registry.admit(world.now, who, None)).unwrap().0);
+        new.push(
+            admit.time(|| world.registry.admit(world.now, who, Start::OpenRuns, None)).unwrap().0,
+        );
     }
     world.disconnect(new);
     costs.keep([second, takeover, disconnect, poll, resume, admit]);

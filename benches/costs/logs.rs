@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use bytes::Bytes;
-use headcount::{CloseReason, Message, Position, Resume, RunEvent, RunId, Target};
+use headcount::{CloseReason, Message, Position, RunEvent, RunId, Start, Target};
 
 use crate::measure::Costs;
 use crate::world::{World, config, thread, user, who};
@@ -61,11 +61,11 @@ pub(crate) fn logs(costs: &mut Costs) {
     for (number, conn) in conns.iter().enumerate().skip(TRIED).take(TRIED) {
         let session = world.registry.session_of(*conn).unwrap();
         let position = world.registry.session_position(session).unwrap();
-        let position = Some(Position { offset: 0, ..position });
+        let start = Start::After(Position { offset: 0, ..position });
         explain.time(|| world.registry.explain(*conn)).unwrap();
         disconnect.time(|| world.registry.disconnect(world.now, *conn)).unwrap();
-        let (who, since) = (who(number, 0), Some(Resume { position, previous: None }));
-        resume.time(|| world.registry.admit(world.now, who, since)).unwrap();
+        let who = who(number, 0);
+        resume.time(|| world.registry.admit(world.now, who, start, None)).unwrap();
     }
     costs.keep([close, disconnect, explain, resume]);
     long_runs(costs, &mut world);

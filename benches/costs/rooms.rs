@@ -1,6 +1,6 @@
 //! One room that all connections are in, and what it costs when its members do not read.
 
-use headcount::{CloseReason, Message, Position, Target};
+use headcount::{CloseReason, Message, Position, Start, StreamRef, Target};
 
 use crate::measure::Costs;
 use crate::world::{CALLS, MANY, World, config, room, who};
@@ -16,7 +16,7 @@ pub(crate) fn rooms(costs: &mut Costs) {
     let [mut join] = costs.rows(["join, while a room grows to 1,000,000"]);
     for number in 0..MANY {
         let conn = world.conns[number];
-        join.time(|| world.registry.join(world.now, conn, &lobby, None)).unwrap();
+        join.time(|| world.registry.join(world.now, conn, &lobby, Start::Now)).unwrap();
     }
     costs.keep([join]);
     members(costs, &mut world);
@@ -51,7 +51,7 @@ fn members(costs: &mut Costs, world: &mut World) {
     costs.keep([send, poll, flushed]);
     costs.calls("acknowledge, in that room", CALLS, |number| {
         let conn = world.conns[world.any(number)];
-        world.registry.acknowledge(world.now, conn, Some(&lobby), 1).unwrap();
+        world.registry.acknowledge(world.now, conn, StreamRef::Room(&lobby), 1).unwrap();
     });
     let [mut leave, mut resume, mut poll] = costs.rows([
         "leave, that room",
@@ -59,11 +59,11 @@ fn members(costs: &mut Costs, world: &mut World) {
         "poll_action, a connection catches up",
     ]);
     let position = world.registry.room_position(&lobby).unwrap();
-    let since = Some(Position { offset: 0, ..position });
+    let start = Start::After(Position { offset: 0, ..position });
     for number in 0..CALLS {
         let conn = world.conns[world.any(number)];
         assert!(leave.time(|| world.registry.leave(world.now, conn, &lobby)).unwrap());
-        resume.time(|| world.registry.join(world.now, conn, &lobby, since)).unwrap();
+        resume.time(|| world.registry.join(world.now, conn, &lobby, start.clone())).unwrap();
     }
     assert_eq!(world.serve(&mut poll), 3 * CALLS);
     costs.keep([leave, resume, poll]);
@@ -78,7 +78,7 @@ fn members(costs: &mut Costs, world: &mut World) {
         disconnect.time(|| world.registry.disconnect(world.now, world.conns[place])).unwrap();
         world.settle();
         let conn = world.admit(who(place, 0));
-        world.registry.join(world.now, conn, &lobby, None).unwrap();
+        world.registry.join(world.now, conn, &lobby, Start::Now).unwrap();
         world.conns[place] = conn;
     }
     costs.keep([disconnect]);
@@ -93,9 +93,9 @@ fn many_rooms(costs: &mut Costs, world: &mut World) {
         for conn in &conns {
             let room = room(number);
             if number < ROOMS {
-                world.registry.join(world.now, *conn, &room, None).unwrap();
+                world.registry.join(world.now, *conn, &room, Start::Now).unwrap();
             } else {
-                join.time(|| world.registry.join(world.now, *conn, &room, None)).unwrap();
+                join.time(|| world.registry.join(world.now, *conn, &room, Start::Now)).unwrap();
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU32;
 
-use headcount::{CloseReason, Message, Target};
+use headcount::{CloseReason, Message, Start, Target};
 
 use crate::measure::Costs;
 use crate::world::{MANY, World, config, user, who};
@@ -43,7 +43,7 @@ pub(crate) fn user_of_many(costs: &mut Costs) {
         for number in 0..OVER {
             let thread = if first == 0 { 0 } else { first + number };
             let who = who(user, thread);
-            row.time(|| world.registry.admit(world.now, who, None)).unwrap();
+            row.time(|| world.registry.admit(world.now, who, Start::OpenRuns, None)).unwrap();
             if number % 100 == 0 {
                 world.settle();
             }
@@ -95,7 +95,7 @@ fn sends(costs: &mut Costs, world: &mut World) {
 fn own_limit(costs: &mut Costs, world: &mut World) {
     let [mut connect] = costs.rows(["connect, whose own limit closes 100,000 connections"]);
     let who = who(CONNECTIONS, 0).with_max_connections(NonZeroU32::MIN);
-    connect.time(|| world.registry.admit(world.now, who, None)).unwrap();
+    connect.time(|| world.registry.admit(world.now, who, Start::OpenRuns, None)).unwrap();
     world.settle();
     costs.keep([connect]);
 }

@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use headcount::{
-    Action, Config, ConfigBuilder, ConnId, Principal, Registry, RoomId, ThreadId, Timestamp, UserId,
+    Action, Config, ConfigBuilder, ConnId, Principal, Registry, RoomId, Start, ThreadId, Timestamp,
+    UserId,
 };
 
 use crate::measure::Row;
@@ -41,7 +42,7 @@ pub(crate) fn room(number: usize) -> RoomId {
 }
 
 pub(crate) fn who(user_number: usize, thread_number: usize) -> Principal {
-    Principal::new(user(user_number), thread(thread_number))
+    Principal::new(user(user_number)).with_thread(thread(thread_number))
 }
 
 /// One of so many, scattered: the next is nowhere near the one before.
@@ -75,7 +76,7 @@ impl World {
     }
 
     pub(crate) fn admit(&mut self, who: Principal) -> ConnId {
-        self.registry.admit(self.now, who, None).unwrap().0
+        self.registry.admit(self.now, who, Start::OpenRuns, None).unwrap().0
     }
 
     /// The number of one of the connections.

@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn a_join_is_forgotten_when_it_is_passed_or_left() {
         let stream = StreamKey::of_slot;
-        let late = |until| Late { until, tells_rest: true };
+        let late = |until| Late { tells_rest: true, ..Late::open_at(until) };
         let mut joins = LateJoins::default();
         joins.join(stream(1), late(10));
         joins.join(stream(2), late(20));

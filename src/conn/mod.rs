@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use crate::action::CloseReason;
 use crate::id::ConnId;
-use crate::session::SessionKey;
+use crate::session::{SessionKey, UserKey};
 use crate::store::{Linked, Links, SlotKey, Steps, Table, TokenBucket, key};
 use crate::stream::StreamKey;
 use crate::time::Timestamp;
@@ -50,8 +50,8 @@ pub(crate) struct Conn {
     pub(crate) pulse: Pulse,
     pub(crate) serial: NonZeroU32,
     /// `None`: it was not admitted.
-    pub(crate) session: Option<SessionKey>,
-    /// How many of its memberships lag: of its rooms, and of its session. While any does, everything
+    pub(crate) user: Option<UserKey>,
+    /// How many of its memberships lag: of its rooms, and of its sessions. While any does, everything
     /// reaches it through its own turns.
     pub(crate) lagging: u32,
     pub(crate) state: State,
@@ -80,8 +80,11 @@ pub(crate) struct Cold {
     pub(crate) frames: TokenBucket,
     pub(crate) bytes: TokenBucket,
     pub(crate) probe: Probe,
-    /// One per stream that it follows; the session's is the first.
+    /// One per stream that it follows, of sessions and of rooms, in the order in which it came to them.
     pub(crate) memberships: SmallVec<[Membership; 2]>,
+    /// The sessions that it follows, in that order. When it closes it leaves their streams, and stays
+    /// attached to them until its cleanup.
+    pub(crate) sessions: SmallVec<[SessionKey; 4]>,
     pub(crate) late_joins: LateJoins,
     pub(crate) label: Option<Box<str>>,
     /// Pending: where it comes from, if that is known.
@@ -90,6 +93,8 @@ pub(crate) struct Cold {
     pub(crate) ready: Links,
     /// Its place in the queue of its state. See [`OfState`].
     links: Links,
+    /// How many of its sessions it has left without a wish of its own, and was not told of yet.
+    pub(crate) lefts: u32,
     /// The membership that its next turn begins with, so that no room of many starves another.
     pub(crate) next_membership: u32,
     /// The drain that it was told of: that drain's plan holds for it.
@@ -169,7 +174,7 @@ impl Conns {
             pulse: Pulse::new(attended),
             window: Window::new(attended),
             serial,
-            session: None,
+            user: None,
             lagging: 0,
             state: State::Pending,
             paused: false,
@@ -184,11 +189,13 @@ impl Conns {
             bytes: TokenBucket::default(),
             probe: Probe::new(attended),
             memberships: SmallVec::new(),
+            sessions: SmallVec::new(),
             late_joins: LateJoins::default(),
             label: None,
             source: None,
             ready: Links::OUT,
             links: Links::OUT,
+            lefts: 0,
             next_membership: 0,
             told_of_drain: 0,
             excess: 0,
@@ -218,9 +225,20 @@ impl Conns {
         ConnId::new(slot.slot() as u32, self.hot[slot].serial)
     }
 
-    /// The session of a connection that was admitted.
-    pub(crate) fn session(&self, slot: ConnKey) -> SessionKey {
-        self.hot(slot).session.expect("an admitted connection has a session")
+    /// The user of a connection that was admitted.
+    pub(crate) fn user(&self, slot: ConnKey) -> UserKey {
+        self.hot(slot).user.expect("an admitted connection has a user")
+    }
+
+    /// How many rooms an open connection is in.
+    pub(crate) fn rooms(&self, slot: ConnKey) -> usize {
+        let cold = self.cold(slot);
+        cold.memberships.len() - cold.sessions.len()
+    }
+
+    /// The sessions that it follows, the one first that it follows longest.
+    pub(crate) fn sessions(&self, slot: ConnKey) -> &[SessionKey] {
+        &self.cold(slot).sessions
     }
 
     pub(crate) fn get(&self, slot: ConnKey) -> Option<&Conn> {

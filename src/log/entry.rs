@@ -265,9 +265,13 @@ pub(crate) struct Reader {
 /// What a reader who joined late finds before the head at its join.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Late {
-    /// That head. Up to it, what belongs to a group that was open then is for the reader, and nothing
-    /// else. 0 for a reader who did not join late.
+    /// That head. Up to it, only what belongs to certain groups is for the reader. 0 for a reader who did
+    /// not join late.
     pub(crate) until: u64,
+    /// These groups are open, or were closed after this offset. That head: they were open then.
+    pub(crate) closed_after: u64,
+    /// If one is named, it is the only one of these.
+    pub(crate) only: Option<GroupKey>,
     /// Everything else up to there is told as lost, whether or not it is kept: the reader has seen
     /// something before, and how much of it is not known. A newcomer is not told.
     pub(crate) tells_rest: bool,
@@ -275,7 +279,16 @@ pub(crate) struct Late {
 
 impl Late {
     /// Of a reader who follows everything behind its cursor.
-    pub(crate) const NONE: Self = Self { until: 0, tells_rest: false };
+    pub(crate) const NONE: Self = Self { until: 0, closed_after: 0, only: None, tells_rest: false };
+
+    /// Of one who finds the groups that are open, at this head.
+    pub(crate) const fn open_at(head: u64) -> Self {
+        Self { until: head, closed_after: head, ..Self::NONE }
+    }
+
+    fn is_about(&self, group: Group) -> bool {
+        group.was_open_at(self.closed_after) && self.only.is_none_or(|only| only == group.key)
+    }
 }
 
 impl Reader {
@@ -283,7 +296,7 @@ impl Reader {
         let late = entry.offset <= self.late.until;
         match (entry.message(), entry.group()) {
             (Some(message), _) => !late && !message.excludes(self.conn),
-            (_, Some(group)) => !late || group.was_open_at(self.late.until),
+            (_, Some(group)) => !late || self.late.is_about(group),
             _ => false,
         }
     }

@@ -71,14 +71,16 @@ impl Log {
 
     /// What a reader finds behind its cursor. What it loses up to the next entry is one gap.
     pub(crate) fn next(&self, cursor: u64, reader: &Reader) -> Next<'_> {
-        let Late { until, tells_rest } = reader.late;
+        let Late { until, closed_after, tells_rest, .. } = reader.late;
         let mut gap = (cursor < self.lost).then_some((cursor + 1, self.lost));
         let mut next = None;
         for entry in self.behind(cursor) {
             let (from, to) = match &entry.what {
                 What::Superseded => continue,
-                // Up to where it joined late, only groups that were open then are its business.
-                What::Lost { closed_at, .. } if entry.offset <= until && *closed_at <= until => {
+                // Up to where it joined late, only groups that were open late enough are its business.
+                What::Lost { closed_at, .. }
+                    if entry.offset <= until && *closed_at <= closed_after =>
+                {
                     continue;
                 }
                 What::Lost { from, .. } => ((*from).max(cursor + 1), entry.offset),

@@ -194,7 +194,7 @@ fn losses_that_become_one_are_told_to_whom_any_of_them_is_a_loss() {
     *closed_at = log.head + 9;
     log.tidy();
     assert_eq!(log.tombstones(), 1);
-    let late = Late { until: log.head, tells_rest: false };
+    let late = Late::open_at(log.head);
     let late = Reader { late, ..reader(true) };
     assert!(matches!(log.next(1, &late), Next::Gap { from: 2, .. }));
 }
@@ -299,7 +299,7 @@ fn a_late_reader_finds_the_groups_that_were_open_when_it_joined() {
     events(&mut log, 2);
     log.close_group(GroupKey::of_slot(1), 1, false);
     append(&mut log, 'c');
-    let late = Late { until: log.head(), tells_rest: false };
+    let late = Late::open_at(log.head());
     // A group closes with an event of its own.
     events(&mut log, 2);
     log.close_group(GroupKey::of_slot(2), 2, false);

@@ -4,10 +4,10 @@ use crate::action::CloseReason;
 use crate::conn::{ConnKey, State};
 use crate::error::{Refused, UnknownConn};
 use crate::id::{ConnId, Principal, ThreadId, UserId};
-use crate::input::{Input, Resume};
+use crate::input::{Input, Start};
 use crate::log::Content;
-use crate::session::SessionKey;
-use crate::stats::{Admitted, Notice};
+use crate::session::{SessionKey, UserKey};
+use crate::stats::{Admitted, Followed, Notice};
 use crate::store::{Rate, TokenBucket};
 use crate::stream::{Owner, Stream};
 use crate::time::Timestamp;
@@ -146,20 +146,21 @@ impl Registry {
         now: Timestamp,
         conn: ConnId,
         who: Principal,
-        resume: Option<Resume>,
+        start: Start,
+        previous: Option<ConnId>,
     ) -> Result<Admitted, Refused> {
-        let resume = resume.map(|resume| self.before_character(&who, resume));
-        self.enter(now, Input::Connect { conn, who: &who, resume: resume.as_ref() });
+        let start = self.before_character(self.session_of_principal(&who), start);
+        self.enter(now, Input::Connect { conn, who: &who, start: &start, previous });
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
         match self.conns.hot(slot).state {
             State::Pending => {}
             State::Open | State::Closing => return Err(Refused::NotPending),
             State::Gone => return Err(Refused::UnknownConn),
         }
-        let admission = self.decide(&who, resume.as_ref())?;
+        let admission = self.decide(&who, previous)?;
         self.stop_waiting(slot);
         self.counters.pending -= 1;
-        Ok(self.commit(slot, admission, who, resume))
+        Ok(self.commit(slot, admission, who, &start))
     }
 
     /// Admits a socket that is upgraded, and whose principal is known, as [`reserve`](Self::reserve),
@@ -172,20 +173,20 @@ impl Registry {
         &mut self,
         now: Timestamp,
         who: Principal,
-        resume: Option<Resume>,
+        start: Start,
+        previous: Option<ConnId>,
     ) -> Result<(ConnId, Admitted), Refused> {
-        let resume = resume.map(|resume| self.before_character(&who, resume));
-        self.enter(now, Input::Admit { who: &who, resume: resume.as_ref() });
-        let admission = self.decide(&who, resume.as_ref())?;
+        let start = self.before_character(self.session_of_principal(&who), start);
+        self.enter(now, Input::Admit { who: &who, start: &start, previous });
+        let admission = self.decide(&who, previous)?;
         let serial = self.next_serial();
         let slot = self.conns.insert(serial, self.now, self.attended());
         let conn = self.conns.id(slot);
-        Ok((conn, self.commit(slot, admission, who, resume)))
+        Ok((conn, self.commit(slot, admission, who, &start)))
     }
 
     /// Whether a principal is admitted, and what that takes. Only counts a refusal.
-    fn decide(&mut self, who: &Principal, resume: Option<&Resume>) -> Result<Admission, Refused> {
-        let previous = resume.and_then(|resume| resume.previous);
+    fn decide(&mut self, who: &Principal, previous: Option<ConnId>) -> Result<Admission, Refused> {
         let admission = self
             .refuse_while_draining()
             .and_then(|()| self.plan_admission(who, previous))
@@ -200,28 +201,20 @@ impl Registry {
         slot: ConnKey,
         admission: Admission,
         who: Principal,
-        resume: Option<Resume>,
+        start: &Start,
     ) -> Admitted {
         let Admission { plan, own, all } = admission;
         let conn = self.conns.id(slot);
         let (known, evicted) = (plan.session, self.make_room(&plan));
         let Principal { user, thread, label, expires_at, max_connections: _ } = who;
-        let new_session = known.is_none();
-        let session = match known {
-            Some(session) => session,
-            None => self.create_session(user, thread),
-        };
-        self.sessions.attach(session);
-        let record = self.sessions.get(session);
-        let (stream, user) = (record.stream, record.user);
-        let of_user = self.sessions.user_mut(user);
-        of_user.connects = own;
-        of_user.connections.push(&mut self.conns, slot);
+        let user = self.sessions.user_named(user);
+        self.sessions.admit(user, &mut self.conns, slot);
+        self.sessions.user_mut(user).connects = own;
         self.connects = all;
         let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
         hot.state = State::Open;
-        hot.session = Some(session);
+        hot.user = Some(user);
         hot.pulse.restart(attended);
         cold.last_data = attended;
         if cold.message_began < Timestamp::MAX {
@@ -238,36 +231,44 @@ impl Registry {
         self.counters.opened += 1;
         self.counters.open += 1;
         self.counters.live += 1;
-        let since = resume.and_then(|resume| resume.position);
-        let (position, recovered) = self.join_stream(slot, stream, since);
+        let followed = thread.map(|thread| {
+            let session = known.unwrap_or_else(|| self.create_session(user, thread));
+            let followed = self.follow_session(slot, session, start);
+            Followed { new_session: known.is_none(), ..followed }
+        });
         self.arm(slot);
-        let session = self.sessions.id(session);
+        let session = followed.map(|followed| followed.session);
         self.notice(Notice::Admitted { conn, session });
         self.enforce_closing_limit();
         self.raise_pressure(user, session, evicted);
-        Admitted { session, new_session, position, recovered }
+        let first_of_user = self.sessions.user(user).connections().len() == 1;
+        Admitted { first_of_user, followed }
     }
 
     /// A client that makes up its offset may stand within a character of a run's text: then it stands
     /// before it. So every cursor is where the text can be cut, and nothing that is decided later
     /// depends on what the text says, which a journal may leave out.
-    fn before_character(&self, who: &Principal, mut resume: Resume) -> Resume {
-        let user = self.sessions.find_user(&who.user);
-        let session = user.and_then(|user| self.sessions.find(user, &who.thread));
-        let Some(session) = session else { return resume };
+    pub(super) fn before_character(&self, session: Option<SessionKey>, mut start: Start) -> Start {
+        let Some(session) = session else { return start };
         let stream = &self.streams[self.sessions.get(session).stream];
-        if let Some(position) = &mut resume.position
+        if let Start::After(position) = &mut start
             && stream.epoch == position.epoch
             && let Some(entry) = stream.log.after(position.offset)
             && let Some(Content::Text(text)) = entry.content_after(position.offset)
         {
             position.offset -= self.within_character(text);
         }
-        resume
+        start
+    }
+
+    /// The session that a principal names, if there is one.
+    pub(super) fn session_of_principal(&self, who: &Principal) -> Option<SessionKey> {
+        let user = self.sessions.find_user(&who.user)?;
+        self.sessions.find(user, who.thread.as_ref()?)
     }
 
     /// A new session, with a stream that was never before.
-    pub(super) fn create_session(&mut self, user: UserId, thread: ThreadId) -> SessionKey {
+    pub(super) fn create_session(&mut self, user: UserKey, thread: ThreadId) -> SessionKey {
         let (serial, epoch) = (self.next_serial(), self.next_epoch());
         let owner = Owner::Session(self.sessions.next_key());
         let stream = self.streams.insert(Stream::new(owner, epoch));

@@ -69,10 +69,20 @@ impl Registry {
                 hot.state
             );
             hold!(
-                (hot.state == State::Open) != cold.memberships.is_empty(),
+                hot.state == State::Open || cold.memberships.is_empty(),
                 "{id:?} is {:?} with {} memberships",
                 hot.state,
                 cold.memberships.len()
+            );
+            let of_sessions = cold.memberships.iter().filter_map(|membership| {
+                match self.streams.get(membership.stream)?.owner {
+                    Owner::Session(session) => Some(session),
+                    Owner::Room(_) => None,
+                }
+            });
+            hold!(
+                hot.state != State::Open || of_sessions.eq(cold.sessions.iter().copied()),
+                "{id:?} is no member of the sessions that it follows"
             );
             hold!(hot.window.queued() <= hot.window.load(), "{id:?} has more queued than its load");
             hold!(hot.state == State::Open || hot.lagging == 0, "{id:?} lags, and is not open");

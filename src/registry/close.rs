@@ -3,10 +3,10 @@
 use crate::action::{CloseReason, Ended};
 use crate::conn::{ConnKey, State, TableWalk};
 use crate::ends::SessionEnd;
-use crate::id::ConnId;
+use crate::id::{ConnId, SessionId};
 use crate::input::{Input, Target};
 use crate::room::RoomKey;
-use crate::session::SessionKey;
+use crate::session::{SessionKey, UserKey};
 use crate::stats::Notice;
 use crate::store::SlotKey;
 use crate::stream::{MassClose, StreamKey};
@@ -26,7 +26,9 @@ pub(crate) struct MassCloseEveryone {
 }
 
 impl Registry {
-    /// Closes the target's connections; the answer is how many it is about.
+    /// Closes the target's connections; the answer is how many it is about. Of a session these are its
+    /// followers: one that follows other sessions, too, is not closed, it leaves this one and is told so
+    /// ([`Action::Left`](crate::Action::Left)).
     ///
     /// A closing connection frees its places at once: it is no member, no recipient, and counts
     /// towards no limit. What still fits its window is handed out, then `Close`, then nothing; a text of a
@@ -49,18 +51,17 @@ impl Registry {
                 None => 0,
             },
             Target::Session(session) => match self.sessions.resolve(session) {
-                Some(session) => self.close_session(session, reason),
+                Some(session) => {
+                    let followers = self.close_session(session, reason);
+                    if followers > 0 {
+                        self.end_session_if_due(session);
+                    }
+                    followers
+                }
                 None => 0,
             },
             Target::User(user) => match self.sessions.find_user(user) {
-                Some(user) => {
-                    let (mut closed, mut next) = (0, self.sessions.first_of(user));
-                    while let Some(session) = next {
-                        next = self.sessions.after(session);
-                        closed += self.close_session(session, reason);
-                    }
-                    closed
-                }
+                Some(user) => self.close_connections_of(user, reason),
                 None => 0,
             },
             Target::Room(room) => match self.rooms.find(room) {
@@ -76,11 +77,11 @@ impl Registry {
         }
     }
 
-    pub(super) fn close_session(&mut self, session: SessionKey, reason: CloseReason) -> u32 {
-        let stream = self.sessions.get(session).stream;
+    /// Closes a user's connections, in the order in which they were admitted.
+    pub(super) fn close_connections_of(&mut self, user: UserKey, reason: CloseReason) -> u32 {
         let mut closed = 0;
-        while let Some(member) = self.streams[stream].members.last() {
-            closed += u32::from(self.begin_close(member.conn, reason));
+        while let Some(slot) = self.sessions.user(user).connections().front() {
+            closed += u32::from(self.begin_close(slot, reason));
         }
         closed
     }
@@ -143,7 +144,9 @@ impl Registry {
                 self.conns.cold_mut(slot).reason = reason;
                 self.hand_out_farewell(slot);
                 self.leave_everything(slot, reason);
-                self.sessions.handshake_began(self.conns.session(slot));
+                for session in self.conns.sessions(slot) {
+                    self.sessions.handshake_began(*session);
+                }
             }
         }
         let (hot, cold) = self.conns.both_mut(slot);
@@ -167,7 +170,9 @@ impl Registry {
             State::Open => self.leave_everything(slot, self.conns.cold(slot).reason),
             State::Closing if self.conns.cold(slot).admitted => {
                 self.closing.remove(&mut self.conns, slot);
-                self.sessions.handshake_ended(self.conns.session(slot));
+                for session in self.conns.sessions(slot) {
+                    self.sessions.handshake_ended(*session);
+                }
             }
             State::Closing => {
                 self.leaving.remove(&mut self.conns, slot);
@@ -192,19 +197,26 @@ impl Registry {
             self.leave_stream(slot, membership);
         }
         self.counters.open -= 1;
-        let user = self.sessions.get(self.conns.session(slot)).user;
-        self.sessions.user_mut(user).connections.remove(&mut self.conns, slot);
+        let user = self.conns.user(slot);
+        self.sessions.dismiss(user, &mut self.conns, slot);
+        let further = self.conns.sessions(slot).len().saturating_sub(1);
+        self.sessions.user_mut(user).further -= further as u32;
         let age = self.now.saturating_since(self.conns.cold(slot).phase);
-        let session = self.conns.session(slot);
-        let id = self.sessions.id(session);
-        self.notice(Notice::Closed { conn, session: id, reason, age });
-        let record = self.sessions.get_mut(session);
-        record.reason = reason;
-        if self.streams[record.stream].members.is_empty() {
-            self.sessions.begin_to_linger(session, self.now);
-            self.arm_session(session);
+        let session = self.first_session_id(slot);
+        self.notice(Notice::Closed { conn, session, reason, age });
+        for index in 0..self.conns.sessions(slot).len() {
+            let followed = self.conns.sessions(slot)[index];
+            self.sessions.get_mut(followed).reason = reason;
+            self.linger_without_followers(followed);
         }
-        self.ease_pressure(user, id);
+        self.settle(user, session);
+    }
+
+    /// A user has one session or one open connection less: the name is free, or the pressure eases.
+    pub(super) fn settle(&mut self, user: UserKey, session: Option<SessionId>) {
+        if self.sessions.settle(user, self.now, self.config.users as usize) {
+            self.ease_pressure(user, session);
+        }
     }
 
     /// The `Cleanup` of a connection was polled: its slot is free, and its session may end.
@@ -217,16 +229,14 @@ impl Registry {
         }
         self.counters.live -= 1;
         self.count_closed(cold.reason);
-        let Some(session) = hot.session else {
-            debug_assert!(false, "an admitted connection has a session");
+        for session in cold.sessions {
+            self.detach(session);
+        }
+        let Some(user) = hot.user else {
+            debug_assert!(false, "an admitted connection has a user");
             return;
         };
-        let record = self.sessions.get_mut(session);
-        record.attached -= 1;
-        match record.ended {
-            true => self.clean_up_session(session),
-            false => self.end_session_if_due(session),
-        }
+        self.sessions.forget_connection(user);
     }
 
     /// Ends a session that has lingered long enough and whose connections are all cleaned up.

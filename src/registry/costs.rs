@@ -1,22 +1,20 @@
-//! What each call costs, counted: as many steps with 100,000 of something as with 100, but for the
-//! logarithm of the number.
+//! What each call costs, counted: as many steps with 100,000 of something as with 100, but for its logarithm.
 //!
 //! A step is a record that a table gives out, a name that an index compares, a node of the wheel, a
-//! membership or a log entry that a search passes. Walks that a call is allowed are in `docs/costs.md`,
-//! and in none of these tests.
+//! membership or a log entry that a search passes. Walks that a call is allowed are in `docs/costs.md`.
 
 use alloc::format;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 
-use crate::input::{Inbound, Resume, Target};
 use bytes::Bytes;
 
 use super::Registry;
+use crate::input::{Inbound, Target};
 use crate::{
     CloseReason, Config, ConfigBuilder, ConnId, Key, Message, Position, Principal, RoomId,
-    RunEvent, RunId, Source, ThreadId, Timestamp, UserId,
+    RunEvent, RunId, Source, Start, StreamRef, ThreadId, Timestamp, UserId,
 };
 
 const FEW: u32 = 100;
@@ -89,7 +87,7 @@ fn run(number: u32) -> RunId {
 }
 
 fn who(user_number: u32, thread_number: u32) -> Principal {
-    Principal::new(user(user_number), thread(thread_number))
+    Principal::new(user(user_number)).with_thread(thread(thread_number))
 }
 
 fn source(number: u32) -> Source {
@@ -119,7 +117,7 @@ impl World {
     }
 
     fn admit(&mut self, who: Principal) -> Option<ConnId> {
-        self.registry.admit(self.now, who, None).ok().map(|(conn, _)| conn)
+        self.registry.admit(self.now, who, Start::OpenRuns, None).ok().map(|(conn, _)| conn)
     }
 
     fn open(&mut self, user_number: u32, thread_number: u32) {
@@ -186,7 +184,9 @@ const CALLS: &[Call] = &[
     ("reply", |world| world.registry.reply(world.now, world.conn(), message()).unwrap()),
     ("refresh", |world| world.registry.refresh(world.now, world.conn(), None).unwrap()),
     ("acknowledge", |world| {
-        world.registry.acknowledge(world.now, world.conn(), None, 1).unwrap();
+        let (now, conn) = (world.now, world.conn());
+        let session = StreamRef::Session(world.registry.session_of(conn).unwrap());
+        world.registry.acknowledge(now, conn, session, 1).unwrap();
     }),
     ("send to the session", |world| {
         let session = world.registry.session_of(world.conn()).unwrap();
@@ -195,7 +195,7 @@ const CALLS: &[Call] = &[
     }),
     ("join", |world| {
         let room = room(world.fresh());
-        world.registry.join(world.now, world.conn(), &room, None).unwrap();
+        world.registry.join(world.now, world.conn(), &room, Start::Now).unwrap();
     }),
     ("send to that room", |world| {
         let room = room(world.fresh);
@@ -212,7 +212,7 @@ const CALLS: &[Call] = &[
     ("upgraded", |world| world.registry.upgraded(world.now, world.conn()).unwrap()),
     ("connect of a new user", |world| {
         let who = who(world.fresh(), 0);
-        world.registry.connect(world.now, world.conn(), who, None).unwrap();
+        world.registry.connect(world.now, world.conn(), who, Start::OpenRuns, None).unwrap();
     }),
     ("open a run", |world| {
         let (user, thread, run) = (user(world.fresh), thread(0), run(world.fresh));
@@ -241,16 +241,24 @@ const CALLS_OF_USER: &[Call] = &[
     }),
     ("join from there", |world| {
         let room = room(world.fresh());
-        world.registry.join(world.now, world.conn(), &room, None).unwrap();
+        world.registry.join(world.now, world.conn(), &room, Start::Now).unwrap();
     }),
     ("close from there", |world| {
         world.registry.close(world.now, Target::Conn(world.conn()), CloseReason::Evicted);
     }),
     ("admit to a known session", |world| world.open(0, 0)),
+    ("follow another session, or none over the cap", |world| {
+        let (now, conn, thread) = (world.now, world.conn(), thread(world.fresh()));
+        let _ = world.registry.follow(now, conn, &thread, Start::OpenRuns);
+    }),
+    ("unfollow it", |world| {
+        let Some((session, _)) = world.registry.followed(world.conn()).nth(1) else { return };
+        world.registry.unfollow(world.now, world.conn(), session).unwrap();
+    }),
     ("take over", |world| {
-        let resume = Some(Resume::takeover(world.conn()));
-        let (conn, _) = world.registry.admit(world.now, who(0, 0), resume).unwrap();
-        world.conn = Some(conn);
+        let previous = Some(world.conn());
+        let admitted = world.registry.admit(world.now, who(0, 0), Start::OpenRuns, previous);
+        world.conn = Some(admitted.unwrap().0);
     }),
     ("open a run of the user", |world| {
         let run = run(world.fresh());
@@ -323,7 +331,7 @@ fn members_of_a_room() {
     let world = |count| {
         World::new(config(), count, |world, number| {
             world.open(number, 0);
-            world.registry.join(world.now, world.conn(), &room(0), None).unwrap();
+            world.registry.join(world.now, world.conn(), &room(0), Start::Now).unwrap();
         })
     };
     let calls: &[Call] = &[
@@ -332,15 +340,17 @@ fn members_of_a_room() {
             assert_eq!(delivery.live, world.count);
         }),
         ("acknowledge in the room", |world| {
-            world.registry.acknowledge(world.now, world.conn(), Some(&room(0)), 1).unwrap();
+            let lobby = room(0);
+            let (now, conn, stream) = (world.now, world.conn(), StreamRef::Room(&lobby));
+            world.registry.acknowledge(now, conn, stream, 1).unwrap();
         }),
         ("leave the room", |world| {
             assert!(world.registry.leave(world.now, world.conn(), &room(0)).unwrap());
         }),
         ("resume in the room", |world| {
             let Position { epoch, .. } = world.registry.room_position(&room(0)).unwrap();
-            let since = Some(Position { epoch, offset: 0 });
-            world.registry.join(world.now, world.conn(), &room(0), since).unwrap();
+            let start = Start::After(Position { epoch, offset: 0 });
+            world.registry.join(world.now, world.conn(), &room(0), start).unwrap();
         }),
         ("disconnect of a member", |world| {
             world.registry.disconnect(world.now, world.conn()).unwrap();
@@ -355,7 +365,7 @@ fn empty_rooms_at_the_cap() {
     let world = |count| {
         World::new(config().rooms(count), count, |world, number| {
             world.open(number, 0);
-            world.registry.join(world.now, world.conn(), &room(number), None).unwrap();
+            world.registry.join(world.now, world.conn(), &room(number), Start::Now).unwrap();
             world.registry.send(world.now, Target::Room(&room(number)), message());
             world.settle();
             world.registry.leave(world.now, world.conn(), &room(number)).unwrap();
@@ -403,7 +413,7 @@ const WAITING: &[Call] = &[
     ("upgrade", |world| world.registry.upgraded(world.now, world.conn()).unwrap()),
     ("connect", |world| {
         let who = who(world.fresh(), 0);
-        world.registry.connect(world.now, world.conn(), who, None).unwrap();
+        world.registry.connect(world.now, world.conn(), who, Start::OpenRuns, None).unwrap();
     }),
 ];
 
@@ -472,9 +482,8 @@ fn entries_of_a_log() {
         ("resume from the first entry", |world| {
             let session = world.registry.session_of(world.conn()).unwrap();
             let Position { epoch, .. } = world.registry.session_position(session).unwrap();
-            let position = Some(Position { epoch, offset: 1 });
-            let resume = Some(Resume { position, previous: None });
-            world.registry.admit(world.now, who(0, 0), resume).unwrap();
+            let start = Start::After(Position { epoch, offset: 1 });
+            world.registry.admit(world.now, who(0, 0), start, None).unwrap();
         }),
         ("a message with a key", |world| {
             let session = world.registry.session_of(world.conn()).unwrap();

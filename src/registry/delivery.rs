@@ -1,11 +1,11 @@
 //! What the application wants delivered, and to whom: send, reply, join, leave.
 
-use crate::action::Position;
+use crate::action::{Position, StreamRef};
 use crate::conn::{ConnKey, Membership, State, TableWalk};
 use crate::ends::RoomEnd;
 use crate::error::{AcknowledgeError, JoinError, ReplyError, UnknownConn};
 use crate::id::{ConnId, RoomId};
-use crate::input::{Input, Target};
+use crate::input::{Input, Start, Target};
 use crate::log::{Late, Log, Reader};
 use crate::message::Message;
 use crate::room::RoomKey;
@@ -242,9 +242,9 @@ impl Registry {
         now: Timestamp,
         conn: ConnId,
         room: &RoomId,
-        since: Option<Position>,
+        start: Start,
     ) -> Result<Joined, JoinError> {
-        self.enter(now, Input::Join { conn, room, since });
+        self.enter(now, Input::Join { conn, room, start: &start });
         let slot = self.open_slot(conn).ok_or(UnknownConn)?;
         let known = self.rooms.find(room);
         if let Some(key) = known.map(|room| self.rooms.get(room).stream)
@@ -254,11 +254,10 @@ impl Registry {
             let position = stream.position(stream.members[membership.index as usize].cursor);
             return Ok(Joined { position, recovered: Recovered::Fresh, already: true });
         }
-        // The first membership is the session's.
-        if self.conns.cold(slot).memberships.len() > self.config.rooms_per_connection as usize {
+        if self.conns.rooms(slot) >= self.config.rooms_per_connection as usize {
             return Err(JoinError::RoomsPerConnection);
         }
-        let user = self.sessions.get(self.conns.session(slot)).user;
+        let user = self.conns.user(slot);
         if self.sessions.user(user).rooms >= self.config.rooms_per_user {
             return Err(JoinError::RoomsPerUser);
         }
@@ -269,7 +268,7 @@ impl Registry {
         self.rooms.set_empty(room_slot, false);
         let key = self.rooms.get(room_slot).stream;
         self.sessions.user_mut(user).rooms += 1;
-        let (position, recovered) = self.join_stream(slot, key, since);
+        let (position, recovered) = self.join_stream(slot, key, &start);
         Ok(Joined { position, recovered, already: false })
     }
 
@@ -290,8 +289,8 @@ impl Registry {
         Ok(self.rooms.insert(name.clone(), stream))
     }
 
-    /// A client says that it has dealt with everything of a stream up to an offset: of its session's,
-    /// or of a room's. [`Explanation::cursors`](crate::Explanation::cursors) and
+    /// A client says that it has dealt with everything of a stream up to an offset: of a session that it
+    /// follows, or of a room that it is in. [`Explanation::cursors`](crate::Explanation::cursors) and
     /// [`Stats::acknowledged`](crate::Stats::acknowledged) show it. Nothing else comes of it: another
     /// tab of the session may be behind, so no log is trimmed, and no entry is cheaper to lose.
     ///
@@ -304,18 +303,19 @@ impl Registry {
         &mut self,
         now: Timestamp,
         conn: ConnId,
-        room: Option<&RoomId>,
+        stream: StreamRef<'_>,
         offset: u64,
     ) -> Result<(), AcknowledgeError> {
-        self.enter(now, Input::Acknowledge { conn, room, offset });
+        self.enter(now, Input::Acknowledge { conn, stream, offset });
         let slot = self.open_slot(conn).ok_or(UnknownConn)?;
-        let key = match room {
-            None => self.sessions.get(self.conns.session(slot)).stream,
-            Some(room) => {
-                let room = self.rooms.find(room).ok_or(AcknowledgeError::NotAMember)?;
-                self.rooms.get(room).stream
+        let key = match stream {
+            StreamRef::Session(session) => {
+                self.sessions.resolve(session).map(|session| self.sessions.get(session).stream)
             }
+            StreamRef::Room(room) => self.rooms.find(room).map(|room| self.rooms.get(room).stream),
+            StreamRef::Direct | StreamRef::Everyone => None,
         };
+        let key = key.ok_or(AcknowledgeError::NotAMember)?;
         let place = self.conns.place_of(slot, key).ok_or(AcknowledgeError::NotAMember)?;
         let membership = &mut self.conns.cold_mut(slot).memberships[place];
         let stream = &self.streams[key];
@@ -349,37 +349,38 @@ impl Registry {
         Ok(true)
     }
 
-    /// Makes a connection a member of a stream: at its head, or where a client says that it stopped.
+    /// Makes a connection a member of a stream, from a place on.
     /// What follows there comes in the connection's own turns, before anything newer.
     pub(super) fn join_stream(
         &mut self,
         slot: ConnKey,
         key: StreamKey,
-        since: Option<Position>,
+        start: &Start,
     ) -> (Position, Recovered) {
         let conn = self.conns.id(slot);
         let reader = Reader { conn, laggard: true, late: Late::NONE };
         let stream = &self.streams[key];
         let head = stream.log.head();
-        let mut late = Late::NONE;
-        let (cursor, recovered) = match since {
-            None => {
-                late.until = head;
-                match stream.owner {
-                    Owner::Session(session) => (self.late_cursor(session), Recovered::Fresh),
-                    Owner::Room(_) => (head, Recovered::Fresh),
-                }
+        let (cursor, late, recovered) = match start {
+            Start::Now => (head, Late::NONE, Recovered::Fresh),
+            Start::Kept => (stream.log.lost(), Late::NONE, Recovered::Fresh),
+            Start::OpenRuns | Start::Recent | Start::Run(_) => {
+                let (cursor, late) = match stream.owner {
+                    Owner::Session(session) => self.start_of_runs(session, start),
+                    Owner::Room(_) => (head, Late::NONE),
+                };
+                (cursor, late, Recovered::Fresh)
             }
-            Some(since) if since.epoch != stream.epoch || since.offset > head => {
-                // Nobody knows what of this stream it has seen: it is treated as if it had seen
+            Start::After(since) if since.epoch != stream.epoch || since.offset > head => {
+                // What it has seen of this stream is not known: it is treated as if it had seen
                 // nothing, and is told so.
-                late = Late { until: head, tells_rest: true };
-                (0, Recovered::Gap)
+                let late = Late { tells_rest: true, ..Late::open_at(head) };
+                (0, late, Recovered::Gap)
             }
-            Some(since) if stream.log.loses(since.offset, &reader) => {
-                (since.offset, Recovered::Gap)
+            Start::After(since) if stream.log.loses(since.offset, &reader) => {
+                (since.offset, Late::NONE, Recovered::Gap)
             }
-            Some(since) => (since.offset, Recovered::All),
+            Start::After(since) => (since.offset, Late::NONE, Recovered::All),
         };
         if cursor < late.until {
             self.conns.cold_mut(slot).late_joins.join(key, late);
@@ -420,7 +421,7 @@ impl Registry {
         }
         self.trim_history(membership.stream);
         if let Owner::Room(room) = owner {
-            let user = self.sessions.get(self.conns.session(slot)).user;
+            let user = self.conns.user(slot);
             self.sessions.user_mut(user).rooms -= 1;
             let is_empty = self.streams[membership.stream].members.is_empty();
             self.rooms.set_empty(room, is_empty);

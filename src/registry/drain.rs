@@ -186,10 +186,11 @@ impl Registry {
     pub fn revoke(&mut self, now: Timestamp, user: &UserId) -> u32 {
         self.enter(now, Input::Revoke { user });
         let Some(user) = self.sessions.find_user(user) else { return 0 };
-        let (mut closed, mut next) = (0, self.sessions.first_of(user));
+        // The user's record may go with the last connection, or with the last session.
+        let mut next = self.sessions.first_of(user);
+        let closed = self.close_connections_of(user, CloseReason::Revoked);
         while let Some(session) = next {
             next = self.sessions.after(session);
-            closed += self.close_session(session, CloseReason::Revoked);
             self.end_session(session, SessionEnd::Revoked);
         }
         closed

@@ -76,10 +76,10 @@ impl Registry {
         // How many open connections the plan closes.
         let mut closes = 0;
         if let Some(user) = user {
-            plan.session = self.sessions.find(user, &who.thread);
+            plan.session = self.session_of_principal(who);
             plan.take_over = previous
                 .and_then(|conn| self.open_slot(conn))
-                .filter(|slot| plan.session == Some(self.conns.session(*slot)));
+                .filter(|slot| self.may_take_over(user, who, plan.session, *slot));
             closes += u32::from(plan.take_over.is_some());
             self.plan_own_caps(user, who, &mut plan, &mut closes)?;
         }
@@ -97,19 +97,33 @@ impl Registry {
         if u64::from(self.counters.live) >= places {
             return Err(Refused::Connections);
         }
-        if plan.session.is_none() {
-            plan.absent = self.plan_new_session(user, plan.release, &plan.evict)?;
-        }
+        let is_new = who.thread.is_some() && plan.session.is_none();
+        plan.absent = self.plan_absent(user, is_new, plan.release, &plan.evict)?;
         Ok(plan)
     }
 
-    /// What of the absent has to go so that a new session is within `limits.users` and
-    /// `limits.sessions`: users who have no session with a connection or an open run, then sessions
-    /// without either. `user` is the session's user, if known; `release` is a session of the user
+    /// A predecessor is one of the same user. If the newcomer's principal names a thread it follows the
+    /// session of that, so that credentials for one thread close nothing that is only in another.
+    fn may_take_over(
+        &self,
+        user: UserKey,
+        who: &Principal,
+        session: Option<SessionKey>,
+        previous: ConnKey,
+    ) -> bool {
+        let sessions = self.conns.sessions(previous);
+        self.conns.user(previous) == user
+            && (who.thread.is_none() || session.is_some_and(|it| sessions.contains(&it)))
+    }
+
+    /// What of the absent has to go so that a newcomer is within `limits.users` and, with a new session,
+    /// within `limits.sessions`: users who have neither a connection nor an open run, then sessions
+    /// without either. `user` is the newcomer's user, if known; `release` is a session of the user
     /// that ends anyway, and `evict` are connections that go anyway.
-    pub(super) fn plan_new_session(
+    pub(super) fn plan_absent(
         &self,
         user: Option<UserKey>,
+        is_new_session: bool,
         release: Option<SessionKey>,
         evict: &[ConnKey],
     ) -> Result<Absent, Refused> {
@@ -129,6 +143,9 @@ impl Registry {
             ends += of_users;
             lingering -= of_users;
         }
+        if !is_new_session {
+            return Ok(absent);
+        }
         absent.sessions = excess(sessions.live().saturating_sub(ends), config.sessions);
         let records = u64::from(config.sessions) + u64::from(config.closing);
         if absent.sessions > lingering || sessions.records() as u64 >= records {
@@ -139,8 +156,8 @@ impl Registry {
 
     /// How many sessions that stay linger without an open run once these connections are gone.
     fn left_absent(&self, evict: &[ConnKey], release: Option<SessionKey>) -> usize {
-        let mut of_sessions: SmallVec<[SessionKey; 1]> =
-            evict.iter().map(|slot| self.conns.session(*slot)).collect();
+        let followed = evict.iter().flat_map(|slot| self.conns.sessions(*slot));
+        let mut of_sessions: SmallVec<[SessionKey; 1]> = followed.copied().collect();
         of_sessions.sort_unstable();
         let is_left = |evicted: &&[SessionKey]| {
             let session = evicted[0];
@@ -161,7 +178,7 @@ impl Registry {
         let config = &self.config;
         let limit = who.max_connections.map_or(u32::MAX, NonZeroU32::get);
         let limit = limit.min(config.connections_per_user) as usize;
-        let own = self.sessions.user(user).connections.len() - *closes as usize;
+        let own = self.sessions.user(user).connections().len() - *closes as usize;
         if own >= limit {
             if let OverCap::Refuse { retry_after } = config.over_cap {
                 return Err(Refused::ConnectionsPerUser { retry_after });
@@ -170,7 +187,8 @@ impl Registry {
             *closes += plan.evict.len() as u32;
         }
         let sessions = self.sessions.user(user).sessions();
-        if plan.session.is_some() || sessions < config.sessions_per_user as usize {
+        let is_new = who.thread.is_some() && plan.session.is_none();
+        if !is_new || sessions < config.sessions_per_user as usize {
             return Ok(());
         }
         let lingers = self.first_idle(user).or_else(|| self.first_kept(user));
@@ -179,19 +197,25 @@ impl Registry {
             (None, OverCap::Refuse { retry_after }) => {
                 return Err(Refused::SessionsPerUser { retry_after });
             }
-            // The connection that goes anyway takes its session along, if it is alone there.
+            // The connection that goes anyway takes a session along: the one that it follows longest.
             (None, _) => {
-                let first = plan.evict.first().copied();
+                let follows = |slot: &ConnKey| !self.conns.sessions(*slot).is_empty();
+                let evicted = plan.evict.iter().copied().find(follows);
+                let victim = evicted.or_else(|| {
+                    let open = self.sessions.user(user).connections().iter(&self.conns);
+                    let followers = open.take(LOOKED_AT).filter(follows);
+                    followers.min_by_key(|slot| self.rank(*slot, config.over_cap))
+                });
                 let victim =
-                    first.or_else(|| self.victims(user, plan.take_over, 1).first().copied());
-                let session = victim.map(|victim| self.conns.session(victim));
-                if let Some(session) = session {
-                    let members = &self.streams[self.sessions.get(session).stream].members;
-                    let is_of_it = |slot: &&ConnKey| self.conns.session(**slot) == session;
-                    let evicted = plan.evict.iter().filter(is_of_it).count();
-                    *closes += (members.len() - evicted) as u32;
-                }
-                session
+                    victim.ok_or(Refused::SessionsPerUser { retry_after: Refused::PAUSE })?;
+                let session = self.conns.sessions(victim)[0];
+                let members = &self.streams[self.sessions.get(session).stream].members;
+                let closed = members.iter().filter(|member| {
+                    !plan.evict.contains(&member.conn)
+                        && self.conns.sessions(member.conn).len() == 1
+                });
+                *closes += closed.count() as u32;
+                Some(session)
             }
         };
         Ok(())
@@ -223,7 +247,7 @@ impl Registry {
         except: Option<ConnKey>,
         count: usize,
     ) -> SmallVec<[ConnKey; 1]> {
-        let open = self.sessions.user(user).connections.iter(&self.conns);
+        let open = self.sessions.user(user).connections().iter(&self.conns);
         let others = open.filter(|slot| Some(*slot) != except).take(count.max(LOOKED_AT));
         let rank = |slot: &ConnKey| self.rank(*slot, self.config.over_cap);
         if count == 1 {
@@ -289,9 +313,8 @@ impl Registry {
         let stream = self.sessions.get(session).stream;
         self.timers.cancel(Timer::Session(session));
         let user = self.sessions.get(session).user;
-        if self.sessions.end(session, self.now, self.config.users as usize) {
-            self.ease_pressure(user, id);
-        }
+        self.sessions.end(session);
+        self.settle(user, Some(id));
         self.remove_stream(stream);
         self.end_runs_of(session);
         self.counters.sessions_ended_by[why as usize] += 1;
@@ -311,7 +334,7 @@ impl Registry {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Config, Principal, Registry, Timestamp};
+    use crate::{Config, Principal, Registry, Start, Timestamp};
 
     #[test]
     fn the_oldest_goes_first_also_where_serials_wrap() {
@@ -320,8 +343,9 @@ mod tests {
             let mut registry = Registry::new(config.build().unwrap());
             registry.last_serial = u32::MAX - 2;
             let mut open = || {
-                let who = Principal::new("alice".parse().unwrap(), "main".parse().unwrap());
-                registry.admit(Timestamp::ZERO, who, None).unwrap().0
+                let who =
+                    Principal::new("alice".parse().unwrap()).with_thread("main".parse().unwrap());
+                registry.admit(Timestamp::ZERO, who, Start::OpenRuns, None).unwrap().0
             };
             let conns = [(); 4].map(|()| open());
             assert!(conns[2].to_bits() < conns[0].to_bits());

@@ -42,7 +42,7 @@ pub struct Explanation {
     /// What happens to it next if nothing else does, and when; `None`: nothing until its shell
     /// polls or reports something.
     pub next: Option<(Timestamp, Upcoming)>,
-    /// Where it stands in each stream that it follows: its session's first.
+    /// Where it stands in each stream that it follows, in the order in which it came to them.
     pub cursors: Vec<CursorExplanation>,
 }
 
@@ -64,7 +64,9 @@ pub enum Upcoming {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CursorExplanation {
-    /// The room; `None` for its session.
+    /// The session; `None` for a room.
+    pub session: Option<SessionId>,
+    /// The room; `None` for a session.
     pub room: Option<RoomId>,
     /// Up to here everything was handed out to it, told as lost, or was not for it.
     pub position: Position,
@@ -138,6 +140,9 @@ pub struct RunExplanation {
     pub ended: Option<u64>,
     /// How and when it ended; `None` while it is open.
     pub end: Option<RunEnded>,
+    /// When what the log keeps of it becomes history like other entries (`run.linger`); `None` while it is
+    /// open, and once that has happened.
+    pub lingers_until: Option<Timestamp>,
     /// Tool calls under way, in the order in which they began.
     pub calls: Vec<CallExplanation>,
     /// How many events it had.
@@ -165,12 +170,12 @@ pub struct CallExplanation {
 pub struct Closed {
     /// Which it was.
     pub conn: ConnId,
-    /// Its session.
-    pub session: SessionId,
+    /// The session that it followed longest; `None`: it followed none.
+    pub session: Option<SessionId>,
     /// Its user.
     pub user: UserId,
-    /// Its thread.
-    pub thread: ThreadId,
+    /// The thread of that session.
+    pub thread: Option<ThreadId>,
     /// The label of its principal.
     pub label: Option<Box<str>>,
     /// Why it closed.
@@ -208,11 +213,13 @@ impl Registry {
         let cursors = cold.memberships.iter().map(|membership| {
             let stream = &self.streams[membership.stream];
             let member = &stream.members[membership.index as usize];
+            let (session, room) = match stream.owner {
+                Owner::Session(session) => (Some(self.sessions.id(session)), None),
+                Owner::Room(room) => (None, Some(self.rooms.get(room).name.clone())),
+            };
             CursorExplanation {
-                room: match stream.owner {
-                    Owner::Room(room) => Some(self.rooms.get(room).name.clone()),
-                    Owner::Session(_) => None,
-                },
+                session,
+                room,
                 position: stream.position(member.cursor),
                 head: stream.log.head(),
                 backlog: stream
@@ -312,6 +319,7 @@ impl Registry {
             first: run.first,
             ended: run.ended,
             end: run.end,
+            lingers_until: run.lingers_until(&self.config).and_then(Deadline::instant),
             calls: run.calls().iter().map(|call| self.explain_call(call)).collect(),
             events: run.events(),
             cost: run.cost(),
@@ -352,17 +360,17 @@ impl Registry {
             return;
         }
         let cold = self.conns.cold(slot);
-        let key = self.conns.session(slot);
-        let session = self.sessions.get(key);
+        let session = self.conns.sessions(slot).first().copied();
+        let thread = session.map(|session| self.sessions.get(session).thread.clone());
         let undelivered = cold.memberships.iter().map(|membership| {
             let stream = &self.streams[membership.stream];
             stream.log.count_after(stream.members[membership.index as usize].cursor)
         });
         let closed = Closed {
             conn: self.conns.id(slot),
-            session: self.sessions.id(key),
-            user: self.sessions.user(session.user).name.clone(),
-            thread: session.thread.clone(),
+            session: session.map(|session| self.sessions.id(session)),
+            user: self.sessions.user(self.conns.user(slot)).name.clone(),
+            thread,
             label: cold.label.clone(),
             reason,
             at: self.now,

@@ -6,6 +6,7 @@ use crate::conn::State;
 use crate::id::{ConnId, RoomId, SessionId, ThreadId, UserId};
 use crate::input::Who;
 use crate::run::CALL_COST;
+use crate::session::SessionKey;
 use crate::stats::{ConnState, Stats};
 use crate::stream::{Owner, StreamKey};
 
@@ -77,17 +78,23 @@ impl Registry {
         })
     }
 
-    /// The session of a connection that was admitted; `None` otherwise, and once its `Cleanup` was
-    /// polled.
+    /// The session that a connection follows longest, or that it followed so when it began to close;
+    /// `None` if it follows none, and once its `Cleanup` was polled.
     #[must_use]
     pub fn session_of(&self, conn: ConnId) -> Option<SessionId> {
-        let slot = self.conns.resolve(conn)?;
-        let admitted = self.conns.cold(slot).admitted;
-        admitted.then(|| self.sessions.id(self.conns.session(slot)))
+        self.first_session_id(self.conns.resolve(conn)?)
+    }
+
+    /// The sessions that a connection follows, or followed when it began to close, and their threads: the
+    /// one first that it follows longest. None once its `Cleanup` was polled.
+    pub fn followed(&self, conn: ConnId) -> impl Iterator<Item = (SessionId, &ThreadId)> {
+        let sessions = self.conns.resolve(conn).map(|slot| self.conns.sessions(slot));
+        let named = |it: &SessionKey| (self.sessions.id(*it), &self.sessions.get(*it).thread);
+        sessions.unwrap_or_default().iter().map(named)
     }
 
     /// Who a connection is; `None` if it was not admitted, or once its `Cleanup` was polled. The end
-    /// of its session, by `revoke` for instance, does not change who it is.
+    /// of its sessions, by `revoke` for instance, does not change who it is.
     #[must_use]
     pub fn who(&self, conn: ConnId) -> Option<Who<'_>> {
         let slot = self.conns.resolve(conn)?;
@@ -95,9 +102,8 @@ impl Registry {
         if !cold.admitted {
             return None;
         }
-        let session = self.sessions.get(self.conns.session(slot));
-        let user = &self.sessions.user(session.user).name;
-        Some(Who { user, thread: &session.thread, label: cold.label.as_deref() })
+        let user = &self.sessions.user(self.conns.user(slot)).name;
+        Some(Who { user, label: cold.label.as_deref() })
     }
 
     /// The session of this name, if it has not ended; lingering ones are found too.
@@ -126,7 +132,7 @@ impl Registry {
     /// user.
     pub fn connections_of(&self, user: &UserId) -> impl Iterator<Item = ConnId> + '_ {
         let user = self.sessions.find_user(user).map(|user| self.sessions.user(user));
-        let open = user.into_iter().flat_map(|user| user.connections.iter(&self.conns));
+        let open = user.into_iter().flat_map(|user| user.connections().iter(&self.conns));
         open.map(|conn| self.conns.id(conn))
     }
 

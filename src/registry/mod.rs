@@ -11,6 +11,7 @@ mod drain;
 mod eviction;
 mod explain;
 mod fingerprint;
+mod following;
 mod liveness;
 mod look;
 mod outbox;

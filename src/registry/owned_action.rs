@@ -28,6 +28,11 @@ pub(crate) enum OwnedAction {
     Ping {
         conn: ConnId,
     },
+    Left {
+        conn: ConnId,
+        session: SessionId,
+        reason: CloseReason,
+    },
     Close {
         conn: ConnId,
         reason: CloseReason,
@@ -80,6 +85,7 @@ impl OwnedAction {
             Self::Send { conn, .. }
             | Self::Gap { conn, .. }
             | Self::Ping { conn }
+            | Self::Left { conn, .. }
             | Self::Close { conn, .. } => *conn,
             Self::Cleanup { .. } => return None,
         };
@@ -90,7 +96,7 @@ impl OwnedAction {
     pub(super) fn bounded_cost(&self) -> u64 {
         match self {
             Self::Send { .. } | Self::Gap { .. } => self.charge().map_or(0, |(_, cost)| cost),
-            Self::Ping { .. } | Self::Close { .. } | Self::Cleanup { .. } => 0,
+            Self::Ping { .. } | Self::Left { .. } | Self::Close { .. } | Self::Cleanup { .. } => 0,
         }
     }
 
@@ -106,6 +112,7 @@ impl OwnedAction {
                 Action::Gap { conn, stream: origin.stream_ref(), from, to }
             }
             Self::Ping { conn } => Action::Ping { conn },
+            Self::Left { conn, session, reason } => Action::Left { conn, session, reason },
             Self::Close { conn, reason } => Action::Close { conn, reason },
             Self::Cleanup { what, reason } => Action::Cleanup { what, reason },
         }

@@ -21,7 +21,7 @@ impl Registry {
         let config = &self.config;
         let of_user = self.sessions.user(user);
         let share = |count: usize, cap: u32| count as u64 * 100 / u64::from(cap);
-        let connections = share(of_user.connections.len(), config.connections_per_user);
+        let connections = share(of_user.connections().len(), config.connections_per_user);
         let sessions = share(of_user.sessions(), config.sessions_per_user);
         let nearer = connections.max(sessions);
         if nearer >= u64::from(config.emergency_percent) {
@@ -35,7 +35,12 @@ impl Registry {
 
     /// Acts on a user's coming nearer to a cap, once per crossing. `evicted` is what the admission
     /// at hand has evicted already.
-    pub(super) fn raise_pressure(&mut self, user: UserKey, session: SessionId, evicted: u32) {
+    pub(super) fn raise_pressure(
+        &mut self,
+        user: UserKey,
+        session: Option<SessionId>,
+        evicted: u32,
+    ) {
         let level = self.pressure_of(user);
         let before = self.sessions.user(user).pressure;
         if level <= before {
@@ -63,7 +68,7 @@ impl Registry {
     }
 
     /// Notes that a user is further from the caps than before.
-    pub(super) fn ease_pressure(&mut self, user: UserKey, session: SessionId) {
+    pub(super) fn ease_pressure(&mut self, user: UserKey, session: Option<SessionId>) {
         let level = self.pressure_of(user);
         if level < self.sessions.user(user).pressure {
             self.sessions.user_mut(user).pressure = level;
@@ -75,7 +80,7 @@ impl Registry {
 
     /// A user's open connections that a level acts on, those first that were admitted first.
     fn looked_at(&self, user: UserKey) -> SmallVec<[ConnKey; 16]> {
-        self.sessions.user(user).connections.iter(&self.conns).take(LOOKED_AT).collect()
+        self.sessions.user(user).connections().iter(&self.conns).take(LOOKED_AT).collect()
     }
 
     /// Pings those that were silent for more than half an interval and were not asked yet.

@@ -272,31 +272,40 @@ impl Registry {
         if self.conns.cold(slot).reason == CloseReason::PeerClosed {
             return;
         }
-        let conn = self.conns.id(slot);
-        for index in 0..self.conns.cold(slot).memberships.len() {
-            let membership = self.conns.cold(slot).memberships[index];
-            loop {
-                let next = self.next_of(membership.stream, membership.index);
-                let (item, cursor) = match next {
-                    Upcoming::Nothing => break,
-                    Upcoming::Gap { from, to } => {
-                        let origin = self.origin(membership.stream);
-                        (OwnedAction::Gap { conn, origin, from, to }, to)
-                    }
-                    Upcoming::Entry { offset, .. } => {
-                        let Some(item) = self.owned_entry(conn, membership, offset) else { break };
-                        (item, offset)
-                    }
-                };
-                let cost = item.charge().map_or(0, |(_, cost)| cost);
-                let has_room = self.outbox.fits(cost, self.config.direct_bytes);
-                if !has_room || !self.fits(slot, cost) {
-                    return;
-                }
-                self.enqueue(item);
-                self.entries_moved += 1;
-                self.advance_cursor(membership.stream, membership.index, cursor);
+        for place in 0..self.conns.cold(slot).memberships.len() {
+            if !self.hand_out_rest(slot, place) {
+                return;
             }
+        }
+    }
+
+    /// The same of one stream, for a connection that leaves it. `false`: there is no room for more.
+    pub(super) fn hand_out_rest(&mut self, slot: ConnKey, place: usize) -> bool {
+        let conn = self.conns.id(slot);
+        let membership = self.conns.cold(slot).memberships[place];
+        loop {
+            let next = self.next_of(membership.stream, membership.index);
+            let (item, cursor) = match next {
+                Upcoming::Nothing => return true,
+                Upcoming::Gap { from, to } => {
+                    let origin = self.origin(membership.stream);
+                    (OwnedAction::Gap { conn, origin, from, to }, to)
+                }
+                Upcoming::Entry { offset, .. } => {
+                    let Some(item) = self.owned_entry(conn, membership, offset) else {
+                        return true;
+                    };
+                    (item, offset)
+                }
+            };
+            let cost = item.charge().map_or(0, |(_, cost)| cost);
+            let has_room = self.outbox.fits(cost, self.config.direct_bytes);
+            if !has_room || !self.fits(slot, cost) {
+                return false;
+            }
+            self.enqueue(item);
+            self.entries_moved += 1;
+            self.advance_cursor(membership.stream, membership.index, cursor);
         }
     }
 

@@ -45,7 +45,8 @@ impl Registry {
     /// Deadlines that have passed under the new times act in the next ticks, logs are
     /// trimmed at once, and token buckets whose rate or burst changes begin full. One user is dealt with
     /// after the other, in the order of the [`index`](crate::SessionId::index) of their oldest session, and
-    /// rooms that keep nothing any more end in the order in which they became empty. The seed and
+    /// those without a session after them, in that of their oldest connection. Rooms that keep nothing any
+    /// more end in the order in which they became empty. The seed and
     /// whether flushes are reported stay as they are: the one because positions that clients hold
     /// depend on it, the other because it is a property of the shell.
     ///
@@ -81,10 +82,11 @@ impl Registry {
 
     fn plan_clearance(&self, config: &Config) -> Clearance {
         let mut leaves = vec![false; self.conns.end()];
+        let mut ends = vec![false; self.sessions.ends().0];
         let mut plan =
             Clearance { release: Vec::new(), close: Vec::new(), impact: Impact::default() };
-        for (user, _) in self.sessions.iter_users() {
-            self.plan_clearance_of(user, config, &mut plan, &mut leaves);
+        for user in self.users_in_order() {
+            self.plan_clearance_of(user, config, &mut plan, (&mut leaves, &mut ends));
         }
         let over = |staying: usize, cap: u32| staying.saturating_sub(cap as usize);
         let mut staying = self.ranked(config, |slot| !leaves[slot.slot()]);
@@ -107,33 +109,35 @@ impl Registry {
         user: UserKey,
         config: &Config,
         plan: &mut Clearance,
-        leaves: &mut [bool],
+        (leaves, ends): (&mut [bool], &mut [bool]),
     ) {
         let of_user = self.sessions.user(user);
         let mut release = of_user.sessions().saturating_sub(config.sessions_per_user as usize);
-        let connections = of_user.connections.len();
+        let connections = of_user.connections().len();
         if release == 0 && connections <= config.connections_per_user as usize {
             return;
         }
-        let mut own: Vec<ConnKey> = of_user.connections.iter(&self.conns).collect();
+        let mut own: Vec<ConnKey> = of_user.connections().iter(&self.conns).collect();
         own.sort_unstable_by_key(|slot| self.rank(*slot, config.over_cap));
-        let lingering = self.releasable(user).into_iter().map(|session| (session, None));
-        // Once no session lingers, the connection that would go first takes its session along.
-        let connected = own.iter().map(|slot| (self.conns.session(*slot), Some(*slot)));
-        for (session, conn) in lingering.chain(connected) {
+        // Once no session lingers, the connection that would go first takes its sessions along.
+        let connected = own.iter().flat_map(|slot| self.conns.sessions(*slot)).copied();
+        for session in self.releasable(user).into_iter().chain(connected) {
             if release == 0 {
                 break;
             }
             // Another connection has taken the session along.
-            if conn.is_some_and(|conn| leaves[conn.slot()]) {
+            if core::mem::replace(&mut ends[session.slot()], true) {
                 continue;
             }
             release -= 1;
             plan.release.push(session);
             plan.impact.sessions += 1;
             for member in self.streams[self.sessions.get(session).stream].members.iter() {
-                leaves[member.conn.slot()] = true;
-                plan.impact.evicted += 1;
+                let mut sessions = self.conns.sessions(member.conn).iter();
+                if sessions.all(|session| ends[session.slot()]) {
+                    leaves[member.conn.slot()] = true;
+                    plan.impact.evicted += 1;
+                }
             }
         }
         own.retain(|slot| !leaves[slot.slot()]);
@@ -182,8 +186,7 @@ impl Registry {
     }
 
     fn keep_all_budgets(&mut self) {
-        let users: Vec<UserKey> = self.sessions.iter_users().map(|(user, _)| user).collect();
-        for user in users {
+        for user in self.users_in_order() {
             self.keep_user_budget(user, None);
         }
         self.keep_process_budget(None);
@@ -227,12 +230,25 @@ impl Registry {
 
     /// Levels that the new caps and shares have moved.
     fn weigh_all_pressure(&mut self) {
-        let users: Vec<UserKey> = self.sessions.iter_users().map(|(user, _)| user).collect();
-        for user in users {
-            let Some(session) = self.sessions.first_of(user) else { continue };
-            let session = self.sessions.id(session);
+        for user in self.users_in_order() {
+            let session = self.sessions.first_of(user).map(|session| self.sessions.id(session));
             self.ease_pressure(user, session);
             self.raise_pressure(user, session, 0);
         }
+    }
+
+    /// All users: in the order of the slots of their oldest sessions, then those without one, in the
+    /// order of the slots of the connections that they have had longest.
+    fn users_in_order(&self) -> Vec<UserKey> {
+        let mut users: Vec<UserKey> = self.sessions.iter_users_with_sessions().collect();
+        let oldest = |user: UserKey| self.sessions.user(user).connections().front();
+        users.extend(self.conns.iter().filter(|(_, hot, _)| hot.state == State::Open).filter_map(
+            |(slot, hot, _)| {
+                let user = hot.user?;
+                let is_without = self.sessions.user(user).sessions() == 0;
+                (is_without && oldest(user) == Some(slot)).then_some(user)
+            },
+        ));
+        users
     }
 }

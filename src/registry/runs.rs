@@ -7,8 +7,9 @@ use crate::config::OverCap;
 use crate::ends::{RunEnd, RunEnded, SessionEnd};
 use crate::error::{OpenRunError, Refused, RunError};
 use crate::id::{MAX_ID_BYTES, RunId, ThreadId, UserId};
-use crate::log::{Event, EventTag, Freed, Group, NAME_COST, Text};
-use crate::run::{Part, RunEvent, RunEventKind, RunFailure, RunKey, fits_first};
+use crate::input::Start;
+use crate::log::{Event, EventTag, Freed, Group, Late, NAME_COST, Text};
+use crate::run::{Part, Run, RunEvent, RunEventKind, RunFailure, RunKey, fits_first};
 use crate::session::SessionKey;
 use crate::stats::{Delivery, Notice, OpenedRun};
 use crate::time::{Deadline, Timestamp};
@@ -42,7 +43,7 @@ impl Registry {
         }
         let session = match session {
             Some(session) => session,
-            None => self.create_session_for_run(user, thread).map_err(OpenRunError::Session)?,
+            None => self.create_absent_session(user, thread).map_err(OpenRunError::Session)?,
         };
         let record = self.sessions.get(session);
         let (user, stream) = (record.user, record.stream);
@@ -58,13 +59,13 @@ impl Registry {
         let position = self.append_event(slot, RunEventKind::Started, None, payload, &mut delivery);
         self.arm_run(slot);
         // Only now: under pressure a session that keeps nothing would be released.
-        self.raise_pressure(user, session, 0);
+        self.raise_pressure(user, Some(session), 0);
         Ok(OpenedRun { session, position, delivery })
     }
 
-    /// A session of a user who is not here yet: it lingers from the beginning. No connection is
-    /// evicted for it and no open run ends; what is absent makes room as for a connection.
-    fn create_session_for_run(
+    /// A session without a follower: it lingers from the beginning. No connection is evicted for it and no
+    /// open run ends; what is absent makes room as for a connection.
+    pub(super) fn create_absent_session(
         &mut self,
         user: &UserId,
         thread: &ThreadId,
@@ -87,12 +88,13 @@ impl Registry {
                 }
             }
         }
-        let absent = self.plan_new_session(known, release, &[])?;
+        let absent = self.plan_absent(known, true, release, &[])?;
         if let Some(session) = release {
             self.end_session(session, SessionEnd::UserCap);
         }
         self.send_away(absent);
-        let session = self.create_session(user.clone(), thread.clone());
+        let user = self.sessions.user_named(user.clone());
+        let session = self.create_session(user, thread.clone());
         self.sessions.begin_to_linger(session, self.now);
         self.enforce_closing_limit();
         Ok(session)
@@ -285,16 +287,35 @@ impl Registry {
         self.entries_moved += passed;
     }
 
-    /// Where the cursor of a newcomer to a session begins: before its open runs, or at the head. What
-    /// these have lost already is behind that cursor, and told like any other loss.
-    pub(super) fn late_cursor(&self, session: SessionKey) -> u64 {
-        let head = || self.streams[self.sessions.get(session).stream].log.head();
-        if self.sessions.get(session).open_runs == 0 {
-            return head();
-        }
-        let open = self.runs_of(session).filter(|run| self.runs.get(*run).is_open());
-        let first = open.map(|run| self.runs.get(run).first - 1).min();
-        first.unwrap_or_else(head)
+    /// Where the cursor of a newcomer to a session begins: before the first of the runs that it is given,
+    /// or at the head. What these have lost already is behind that cursor, and told like any other loss.
+    pub(super) fn start_of_runs(&self, session: SessionKey, start: &Start) -> (u64, Late) {
+        let record = self.sessions.get(session);
+        let head = self.streams[record.stream].log.head();
+        let runs = || self.runs_of(session).map(|run| (run, self.runs.get(run)));
+        let late = match start {
+            Start::Recent => {
+                let lingers = |run: &Run| run.lingers_until(&self.config).is_some();
+                let ended = runs().filter(|(_, run)| lingers(run)).filter_map(|(_, run)| run.ended);
+                let closed_after = ended.min().map_or(head, |ended| ended - 1);
+                Late { closed_after, ..Late::open_at(head) }
+            }
+            Start::Run(name) => match runs().find(|(_, run)| run.id == *name) {
+                Some((run, record)) => {
+                    let closed_after = record.ended.map_or(head, |ended| ended - 1);
+                    Late { closed_after, only: Some(run), ..Late::open_at(head) }
+                }
+                None => return (head, Late::NONE),
+            },
+            _ if record.open_runs == 0 => return (head, Late::NONE),
+            _ => Late::open_at(head),
+        };
+        let is_given = |(key, run): &(RunKey, &Run)| {
+            late.only.is_none_or(|only| only == *key)
+                && run.ended.is_none_or(|ended| ended > late.closed_after)
+        };
+        let first = runs().filter(is_given).map(|(_, run)| run.first - 1).min();
+        (first.unwrap_or(head), late)
     }
 
     /// The runs of a session, those included that have ended and that its log keeps something of.

@@ -46,7 +46,8 @@ impl Registry {
         let to = from.saturating_add(slots.max(1));
         let within = |slot: usize| slot < to;
         let users = self.sessions.iter_users_from(from);
-        for (_, user) in users.take_while(|(user, _)| within(user.slot())) {
+        let users = users.take_while(|(user, _)| within(user.slot()));
+        for (_, user) in users.filter(|(_, user)| user.sessions() > 0) {
             survey.note_user(&user.name, user.sessions() as u32);
         }
         let sessions = self.sessions.iter_live_from(from);

@@ -1,11 +1,12 @@
 //! The record of a user.
 
-use crate::conn::OfState;
+use crate::conn::{ConnKey, Conns, OfState};
 use crate::id::UserId;
 use crate::stats::Pressure;
 use crate::store::{Links, Ring, TokenBucket, key, linked};
+use crate::time::Timestamp;
 
-use super::{Idle, OfUser};
+use super::{Idle, OfUser, Sessions};
 
 key! {
     /// The key of a user's record.
@@ -15,18 +16,23 @@ key! {
 #[derive(Clone, Hash)]
 pub(crate) struct User {
     pub(crate) name: UserId,
-    /// Sessions that have not ended, oldest first. Without any the name is free, and this record
-    /// only says whose the ended ones were.
+    /// Sessions that have not ended, oldest first. Without any, and without an open connection, the name
+    /// is free, and this record only says whose the ended sessions and the closing connections were.
     pub(super) sessions: Ring<OfUser>,
     /// Those of them that linger without an open run, in the order in which they began to.
     pub(super) idle: Ring<Idle>,
     /// Its open connections, in the order in which they were admitted.
-    pub(crate) connections: Ring<OfState>,
+    pub(super) connections: Ring<OfState>,
+    /// Its connections whose cleanup was not polled: open, closing and gone ones.
+    pub(super) attached: u32,
+    /// How many sessions these follow together, beyond the first of each.
+    pub(crate) further: u32,
     /// How many rooms these are in together.
     pub(crate) rooms: u32,
     /// Sessions that ended and whose cleanup was not polled.
     pub(super) ended: u32,
-    /// Its place among the absent: those of whom all sessions linger without an open run.
+    /// Its place among the absent: those without an open connection of whom all sessions linger without
+    /// an open run.
     pub(super) links: Links,
     /// The level that was acted on last.
     pub(crate) pressure: Pressure,
@@ -40,18 +46,112 @@ pub(crate) struct User {
 }
 
 linked! {
-    /// Users of whom all sessions linger without an open run.
+    /// Users without an open connection of whom all sessions linger without an open run.
     Absent: UserKey => User, links
 }
 
 impl User {
-    /// Whether all of the sessions linger without an open run.
-    pub(crate) fn is_absent(&self) -> bool {
-        !self.sessions.is_empty() && self.idle.len() == self.sessions.len()
+    /// Whether it has a session that has not ended, or an open connection: its name is taken.
+    pub(crate) const fn is_here(&self) -> bool {
+        !self.sessions.is_empty() || !self.connections.is_empty()
+    }
+
+    /// Whether it has sessions, all of them linger without an open run, and no connection is open.
+    pub(crate) const fn is_absent(&self) -> bool {
+        !self.sessions.is_empty()
+            && self.idle.len() == self.sessions.len()
+            && self.connections.is_empty()
+    }
+
+    /// Whether this record is of use: to what has not ended, or to what was not cleaned up.
+    pub(super) const fn is_known(&self) -> bool {
+        self.is_here() || self.ended > 0 || self.attached > 0
+    }
+
+    /// Its open connections, in the order in which they were admitted.
+    pub(crate) const fn connections(&self) -> &Ring<OfState> {
+        &self.connections
+    }
+
+    /// Its connections whose cleanup was not polled.
+    pub(crate) const fn attached(&self) -> u32 {
+        self.attached
+    }
+
+    /// How many of its sessions have ended, and were not cleaned up.
+    pub(crate) const fn ended(&self) -> u32 {
+        self.ended
     }
 
     /// How many sessions have not ended.
     pub(crate) const fn sessions(&self) -> usize {
         self.sessions.len()
+    }
+}
+
+impl Sessions {
+    /// The record of a user; a new one has to have a session or a connection before the call ends.
+    pub(crate) fn user_named(&mut self, name: UserId) -> UserKey {
+        if let Some(known) = self.find_user(&name) {
+            return known;
+        }
+        let connects = self.departed.take(&name);
+        let user = self.users.vacant_key();
+        self.names.insert(name.as_str(), user);
+        self.users.insert(User {
+            name,
+            connects,
+            sessions: Ring::new(),
+            idle: Ring::new(),
+            connections: Ring::new(),
+            attached: 0,
+            further: 0,
+            rooms: 0,
+            ended: 0,
+            links: Links::OUT,
+            pressure: Pressure::None,
+            bytes: 0,
+            call_bytes: 0,
+        })
+    }
+
+    /// A connection of a user is admitted.
+    pub(crate) fn admit(&mut self, user: UserKey, conns: &mut Conns, conn: ConnKey) {
+        let record = &mut self.users[user];
+        record.attached += 1;
+        record.connections.push(conns, conn);
+        self.relist_user(user);
+    }
+
+    /// An open connection of a user begins to close, or has ended. [`settle`](Self::settle) follows.
+    pub(crate) fn dismiss(&mut self, user: UserKey, conns: &mut Conns, conn: ConnKey) {
+        self.users[user].connections.remove(conns, conn);
+        self.relist_user(user);
+    }
+
+    /// A connection of a user was cleaned up.
+    pub(crate) fn forget_connection(&mut self, user: UserKey) {
+        self.users[user].attached -= 1;
+        self.forget_user(user);
+    }
+
+    /// Takes the name from a user who is here no more; whether the user stays. The record stays until the
+    /// last cleanup: what closes may still ask whose it is. At most `departed` buckets are kept of users
+    /// who have left.
+    pub(crate) fn settle(&mut self, user: UserKey, now: Timestamp, departed: usize) -> bool {
+        let record = &self.users[user];
+        let stays = record.is_here();
+        if !stays {
+            self.names.remove(record.name.as_str(), user);
+            self.departed.put(record.name.clone(), record.connects, now, departed);
+        }
+        stays
+    }
+
+    /// The record of a user goes with the last that needs it.
+    pub(super) fn forget_user(&mut self, user: UserKey) {
+        if !self.users[user].is_known() {
+            self.users.remove(user);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Who gets in, who is refused, and that every limit is exact at every instant.
 
-use headcount::{CloseReason, ConnState, JoinError, Refused, Target};
+use headcount::{CloseReason, ConnState, JoinError, Refused, Start, Target};
 
 use crate::support::{World, config, refuse, room, secs, who};
 
@@ -148,7 +148,7 @@ fn one_user_does_not_take_all_rooms_with_many_connections() {
         conns.push(conn);
         for number in 0..128 {
             let name = room(&format!("{tab}-{number}"));
-            match world.registry.join(world.now, conn, &name, None) {
+            match world.registry.join(world.now, conn, &name, Start::Now) {
                 Ok(_) => joined += 1,
                 Err(error) => assert_eq!(error, JoinError::RoomsPerUser),
             }
@@ -160,7 +160,7 @@ fn one_user_does_not_take_all_rooms_with_many_connections() {
 
     // A connection that closes gives its share back, and so does a leave; a member joins nothing.
     let now = world.now;
-    let refused = world.registry.join(now, conns[15], &room("lobby"), None);
+    let refused = world.registry.join(now, conns[15], &room("lobby"), Start::Now);
     assert_eq!(refused, Err(JoinError::RoomsPerUser));
     assert!(world.join(conns[0], "0-0").already);
     world.hang_up(conns[0]);
@@ -178,7 +178,7 @@ fn a_lower_cap_on_the_rooms_of_a_user_binds_the_next_join_only() {
     world.registry.reload(world.now, config().rooms_per_user(2).build().unwrap());
     assert_eq!(world.registry.rooms_of(conn).count(), 3);
     let now = world.now;
-    let refused = world.registry.join(now, conn, &room("four"), None);
+    let refused = world.registry.join(now, conn, &room("four"), Start::Now);
     assert_eq!(refused, Err(JoinError::RoomsPerUser));
     world.leave(conn, "one");
     world.leave(conn, "two");
@@ -192,12 +192,12 @@ fn rooms_are_capped_in_total_and_per_connection() {
     world.join(alice, "one");
     world.join(alice, "two");
     let now = world.now;
-    let refused = world.registry.join(now, alice, &room("three"), None);
+    let refused = world.registry.join(now, alice, &room("three"), Start::Now);
     assert_eq!(refused, Err(JoinError::RoomsPerConnection));
     assert!(world.join(alice, "two").already, "a member joins no further room");
 
     world.join(bob, "three");
-    let refused = world.registry.join(now, bob, &room("four"), None);
+    let refused = world.registry.join(now, bob, &room("four"), Start::Now);
     assert_eq!(refused, Err(JoinError::Rooms));
     world.join(bob, "one");
     assert_eq!(world.registry.stats().rooms, 3);
@@ -212,9 +212,11 @@ fn rooms_are_capped_in_total_and_per_connection() {
 fn a_socket_that_is_known_already_is_admitted_in_one_step() {
     let mut world = World::with(config().pending(1));
     let waiting = world.reserve();
-    let (conn, admitted) = world.registry.admit(world.now, who("alice", "main"), None).unwrap();
-    assert_eq!((world.state(conn), admitted.new_session), (Some(ConnState::Open), true));
-    assert_eq!(world.registry.session_of(conn), Some(admitted.session));
+    let (conn, admitted) =
+        world.registry.admit(world.now, who("alice", "main"), Start::OpenRuns, None).unwrap();
+    let followed = admitted.followed.unwrap();
+    assert_eq!((world.state(conn), followed.new_session), (Some(ConnState::Open), true));
+    assert_eq!(world.registry.session_of(conn), Some(followed.session));
     assert_eq!(world.state(waiting), Some(ConnState::Pending), "it takes no pending place");
     assert_eq!((world.registry.stats().opened, world.registry.stats().pending), (1, 1));
 }
@@ -225,7 +227,7 @@ fn a_refused_admission_leaves_nothing_behind() {
     world.open("alice", "main");
     let before = world.registry.fingerprint();
     for _ in 0..1_000 {
-        let refused = world.registry.admit(world.now, who("bob", "main"), None);
+        let refused = world.registry.admit(world.now, who("bob", "main"), Start::OpenRuns, None);
         assert_eq!(refused, Err(Refused::Connections));
     }
     assert_eq!(world.registry.fingerprint(), before);

@@ -115,7 +115,7 @@ fn the_room_that_it_is_in_ends() {
 fn an_acknowledgement_takes_nothing_away() {
     let (mut world, alice) = world(config().stream_messages(2));
     block(&mut world, alice, large());
-    world.registry.acknowledge(world.now, alice, None, 2).unwrap();
+    world.acknowledge(alice, 2).unwrap();
     let large = text_of_cost(950);
     comes_with_the_next_flush(&mut world, alice, &[&large]);
 }

@@ -51,7 +51,7 @@ fn an_acknowledgement_makes_no_entry_cheaper_to_lose() {
     tell(&mut world, alice, 300);
     tell(&mut world, bob, 300);
     world.settle();
-    world.registry.acknowledge(world.now, bob, None, 1).unwrap();
+    world.acknowledge(bob, 1).unwrap();
     tell(&mut world, alice, 300);
     tell(&mut world, alice, 300);
     assert_eq!((entries(&world, alice), entries(&world, bob)), ((2, 1), (1, 0)));
@@ -106,7 +106,7 @@ fn an_acknowledgement_alone_trims_nothing() {
     tell(&mut world, conn, 100);
     tell(&mut world, conn, 100);
     world.settle();
-    world.registry.acknowledge(world.now, conn, None, 2).unwrap();
+    world.acknowledge(conn, 2).unwrap();
     world.settle();
     assert_eq!(entries(&world, conn), (2, 0));
 }

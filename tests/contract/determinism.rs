@@ -1,6 +1,6 @@
 //! Same configuration, same inputs, same actions; and looking changes nothing.
 
-use headcount::{CloseReason, ConnId, Inbound, Registry, Target};
+use headcount::{CloseReason, ConnId, Inbound, Registry, Start, Target};
 
 use crate::support::{World, config, ms, room, secs, text_of_cost, thread, user};
 
@@ -47,7 +47,7 @@ fn life(seed: u64, look: impl Fn(&Registry, ConnId)) -> Vec<String> {
                     conns.push(conn);
                 }
             }
-            2 => drop(world.registry.join(now, conn, &room(&lobby), None)),
+            2 => drop(world.registry.join(now, conn, &room(&lobby), Start::Now)),
             3 => drop(world.registry.leave(now, conn, &room(&lobby))),
             4 => world.tell_user(&name, &text),
             5 => world.tell_room(&lobby, &text),
@@ -132,7 +132,8 @@ fn a_seed_decides_epochs_and_jitter_and_nothing_else() {
         let mut registry = Registry::new(headcount::Config::new(seed));
         let conn = registry.reserve(crate::support::START, None).unwrap();
         let who = crate::support::who("alice", "main");
-        registry.connect(crate::support::START, conn, who, None).unwrap().position
+        let admitted = registry.connect(crate::support::START, conn, who, Start::OpenRuns, None);
+        admitted.unwrap().followed.unwrap().position
     });
     assert_eq!(positions[0], positions[1]);
     assert_ne!(positions[0].epoch, positions[2].epoch, "a restart never continues an old epoch");

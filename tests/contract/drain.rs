@@ -112,12 +112,9 @@ fn while_it_drains_newcomers_are_refused_and_told_for_how_long() {
     let retry_after = secs(29);
     assert_eq!(world.refusal("bob", "main"), Refused::Draining { retry_after });
     let previous = world.reserve();
-    let resume = headcount::Resume {
-        position: Some(headcount::Position { epoch: 0, offset: 0 }),
-        previous: Some(conns[0]),
-    };
+    let start = headcount::Start::OpenRuns;
     let who = crate::support::who("user0", "main");
-    let refused = world.registry.connect(world.now, previous, who, Some(resume));
+    let refused = world.registry.connect(world.now, previous, who, start, Some(conns[0]));
     assert_eq!(refused, Err(Refused::Draining { retry_after }), "not even for a takeover");
     assert_eq!(world.state(conns[0]), Some(ConnState::Open), "and that costs nobody anything");
 }

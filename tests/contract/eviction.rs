@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, ConnId, ConnState, Inbound, Notice, OverCap, Refused, Resume, Retry, RunId,
-    SessionEnd,
+    CloseReason, ConnId, ConnState, Inbound, Notice, OverCap, Refused, Retry, RunId, SessionEnd,
+    Start,
 };
 
 use crate::support::{LIFE, World, config, ms, refuse, secs, thread, user, who};
@@ -247,8 +247,8 @@ fn nothing_is_closed_for_one_that_is_refused_in_the_end() {
     let mut world = World::with(three().connect_rate(1).connect_burst(3));
     let conns = [(); 3].map(|()| world.open("alice", "main"));
     let newcomer = world.reserve();
-    let resume = Resume::takeover(conns[0]);
-    let refused = world.registry.connect(world.now, newcomer, who("alice", "main"), Some(resume));
+    let (who, start) = (who("alice", "main"), Start::OpenRuns);
+    let refused = world.registry.connect(world.now, newcomer, who, start, Some(conns[0]));
     assert!(matches!(refused, Err(Refused::Rate { .. })), "{refused:?}");
     assert_eq!(world.open_conns(), conns);
 

@@ -164,8 +164,8 @@ fn a_closed_connection_is_remembered_with_what_was_known_of_it() {
     world.skip(secs(4));
     world.hang_up(alice);
     let closed = world.registry.closed().next().expect("at once, before any poll");
-    assert_eq!((closed.conn, closed.session), (alice, session));
-    assert_eq!((&closed.user, &closed.thread), (&user("alice"), &thread("main")));
+    assert_eq!((closed.conn, closed.session), (alice, Some(session)));
+    assert_eq!((&closed.user, &closed.thread), (&user("alice"), &Some(thread("main"))));
     assert_eq!((closed.label.as_deref(), closed.reason), (Some("phone"), CloseReason::PeerGone));
     assert_eq!((closed.at, closed.age), (START + secs(7), secs(7)));
     assert_eq!((closed.flushed, closed.undelivered), (600, 2), "of three, one was handed out");

@@ -294,12 +294,12 @@ fn a_connection_has_one_turn_however_often_it_leaves_and_comes_back() {
     world.settle();
     world.leave(conns[0], "lobby");
     // Each of them claims to have seen another epoch, so each has a gap to be told of.
-    let foreign = Some(headcount::Position { epoch: 1, offset: 1 });
+    let foreign = headcount::Start::After(headcount::Position { epoch: 1, offset: 1 });
     let now = world.now;
     for _ in 0..10 {
         for conn in conns {
             let _ = world.registry.leave(now, conn, &room("lobby"));
-            world.registry.join(now, conn, &room("lobby"), foreign).unwrap();
+            world.registry.join(now, conn, &room("lobby"), foreign.clone()).unwrap();
             world.check();
         }
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use headcount::{
-    CloseReason, Config, Inbound, Key, Message, Principal, Registry, Target, Timestamp,
+    CloseReason, Config, Inbound, Key, Message, Principal, Registry, Start, StreamRef, Target,
+    Timestamp,
 };
 
 use crate::support::{World, config, ms, room, secs, thread, user};
@@ -60,11 +61,11 @@ fn whatever_may_come_of_a_difference_shows_in_the_fingerprint() {
     let connect = |who: Principal| {
         move |registry: &mut Registry| {
             let conn = registry.reserve(now, None).unwrap();
-            registry.connect(now, conn, who.clone(), None).unwrap();
+            registry.connect(now, conn, who.clone(), Start::OpenRuns, None).unwrap();
         }
     };
     let key = |key: &str| Key::new(key).unwrap();
-    let carol = || Principal::new(user("carol"), thread("main"));
+    let carol = || Principal::new(user("carol")).with_thread(thread("main"));
     let changes: Vec<Change> = vec![
         Box::new(|_| ()),
         Box::new(send(Message::text("one"))),
@@ -75,8 +76,8 @@ fn whatever_may_come_of_a_difference_shows_in_the_fingerprint() {
         Box::new(send(Message::text("two").latest(key("key-2")))),
         Box::new(send(Message::text("two").except(alice))),
         Box::new(connect(carol())),
-        Box::new(connect(Principal::new(user("karol"), thread("main")))),
-        Box::new(connect(Principal::new(user("carol"), thread("side")))),
+        Box::new(connect(Principal::new(user("karol")).with_thread(thread("main")))),
+        Box::new(connect(Principal::new(user("carol")).with_thread(thread("side")))),
         Box::new(connect(carol().with_label("phone").unwrap())),
         Box::new(connect(carol().with_expiry(now + secs(9)))),
         Box::new(move |registry| registry.tick(now + Duration::from_nanos(1))),
@@ -84,7 +85,8 @@ fn whatever_may_come_of_a_difference_shows_in_the_fingerprint() {
             let _ = registry.reserve(now, None);
         }),
         Box::new(move |registry| {
-            let _ = registry.acknowledge(now, alice, None, 1);
+            let session = StreamRef::Session(registry.session_of(alice).unwrap());
+            let _ = registry.acknowledge(now, alice, session, 1);
         }),
         Box::new(move |registry| {
             let _ = registry.leave(now, alice, &lobby);

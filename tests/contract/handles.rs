@@ -2,7 +2,7 @@
 
 use headcount::{
     AcknowledgeError, CloseReason, ConnId, ConnState, Inbound, InboundError, JoinError, Message,
-    Refused, ReplyError, Target, Timestamp, UnknownConn,
+    Refused, ReplyError, Start, Target, Timestamp, UnknownConn,
 };
 
 use crate::support::{LIFE, World, room, user, who};
@@ -26,7 +26,10 @@ fn assert_dead(world: &mut World, dead: ConnId) {
     let registry = &mut world.registry;
     assert_eq!(registry.upgraded(now, dead), Err(UnknownConn));
     let principal = who("mallory", "main");
-    assert_eq!(registry.connect(now, dead, principal, None), Err(Refused::UnknownConn));
+    assert_eq!(
+        registry.connect(now, dead, principal, Start::OpenRuns, None),
+        Err(Refused::UnknownConn)
+    );
     for inbound in [Inbound::Data { bytes: 1 << 40 }, LIFE, Inbound::Pong] {
         assert_eq!(registry.message(now, dead, inbound), Err(InboundError::UnknownConn));
     }
@@ -35,7 +38,7 @@ fn assert_dead(world: &mut World, dead: ConnId) {
     assert!(registry.send(now, Target::Conn(dead), Message::text("lost")).reaches_none());
     let reply = registry.reply(now, dead, Message::text("lost"));
     assert_eq!(reply, Err(ReplyError::UnknownConn));
-    let joined = registry.join(now, dead, &room("lobby"), None);
+    let joined = registry.join(now, dead, &room("lobby"), Start::Now);
     assert_eq!(joined, Err(JoinError::UnknownConn));
     assert_eq!(registry.leave(now, dead, &room("lobby")), Err(UnknownConn));
     assert_eq!(registry.close(now, Target::Conn(dead), CloseReason::Application), 0);

@@ -25,6 +25,7 @@ mod expiry;
 mod explain;
 mod fairness;
 mod fingerprint;
+mod following;
 mod handles;
 mod inbound;
 mod liveness;

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use headcount::{
     CloseReason, ConnId, ConnState, JoinError, Notice, OpenRunError, OpenedRun, Refused, RoomEnd,
-    RoomId, RunEvent, RunId, SessionEnd, SessionId, Target, UserId,
+    RoomId, RunEvent, RunId, SessionEnd, SessionId, Start, Target, UserId,
 };
 
 use crate::support::{World, config, refuse, room, secs, thread, user};
@@ -60,7 +60,7 @@ fn forsaken(world: &mut World, conn: ConnId, name: &str) -> u64 {
 
 fn join(world: &mut World, conn: ConnId, name: &str) -> Result<(), JoinError> {
     let name: RoomId = room(name);
-    world.registry.join(world.now, conn, &name, None).map(|_| ())
+    world.registry.join(world.now, conn, &name, Start::Now).map(|_| ())
 }
 
 #[test]

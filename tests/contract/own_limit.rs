@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use headcount::{ConnId, ConnState, OverCap, Principal, Refused};
+use headcount::{ConnId, ConnState, OverCap, Principal, Refused, Start};
 
 use crate::support::{World, config, refuse, secs, who};
 
@@ -44,10 +44,11 @@ fn a_policy_that_refuses_refuses_the_newcomer_and_closes_none() {
     let mut world = World::with(config().connections_per_user(5).over_cap(refuse()));
     let tabs = ["one", "one", "two"].map(|thread| world.open("alice", thread));
     let conn = world.reserve();
-    let refused = world.registry.connect(world.now, conn, of_at_most(3, "two"), None);
+    let refused =
+        world.registry.connect(world.now, conn, of_at_most(3, "two"), Start::OpenRuns, None);
     assert_eq!(refused, Err(Refused::ConnectionsPerUser { retry_after: secs(3) }));
     assert_eq!(open(&world, &tabs), [true; 3]);
-    world.registry.connect(world.now, conn, of_at_most(4, "two"), None).unwrap();
+    world.registry.connect(world.now, conn, of_at_most(4, "two"), Start::OpenRuns, None).unwrap();
 }
 
 #[test]

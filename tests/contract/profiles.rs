@@ -14,6 +14,7 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
         seed flush_reports over_cap
         connections pending pending_per_source closing sessions users rooms
         connections_per_user sessions_per_user rooms_per_connection rooms_per_user runs_per_session
+        sessions_per_connection streams_per_user
         connect_rate connect_burst connect_rate_per_user connect_burst_per_user
         message_rate message_burst message_bytes head_bytes byte_rate frame_deadline
         session_linger head_deadline auth_deadline close_handshake session_idle max_lifetime expiry_grace
@@ -47,6 +48,8 @@ const DEFAULTS: Table = &[
     ("rooms_per_connection", "128"),
     ("rooms_per_user", "512"),
     ("runs_per_session", "8"),
+    ("sessions_per_connection", "64"),
+    ("streams_per_user", "64"),
     ("connect_rate", "500"),
     ("connect_burst", "1000"),
     ("connect_rate_per_user", "4"),

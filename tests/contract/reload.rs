@@ -1,6 +1,6 @@
 //! Reload: new limits and times for a registry that runs, and a dry run that says what they do.
 
-use headcount::{ConfigBuilder, ConnId, ConnState, Impact, Notice, OverCap, Refused, Resume};
+use headcount::{ConfigBuilder, ConnId, ConnState, Impact, Notice, OverCap, Refused, Start};
 
 use crate::support::{World, config, ms, refuse, room, secs, user};
 
@@ -100,7 +100,7 @@ fn totals_of_users_sessions_and_rooms_bind_newcomers_only() {
     let lower = config().users(2).sessions(2).sessions_per_user(2).rooms(1);
     assert_eq!(reload(&mut world, lower), Impact::default());
     assert_eq!(world.refusal("newcomer", "main"), Refused::Users);
-    assert!(world.registry.join(world.now, conns[0], &room("three"), None).is_err());
+    assert!(world.registry.join(world.now, conns[0], &room("three"), Start::Now).is_err());
     for conn in &conns[1..] {
         world.hang_up(*conn);
     }
@@ -218,11 +218,11 @@ fn positions_that_clients_hold_stay_true_whatever_the_new_seed() {
     same.tab("alice", "main");
     let other = same.tab("alice", "other");
     assert_eq!(epoch, same.registry.session_position(same.session(other)).unwrap().epoch);
-    let resume = Resume { position: Some(before), previous: None };
     let conn = world.reserve();
     let who = crate::support::who("alice", "main");
-    let admitted = world.registry.connect(world.now, conn, who, Some(resume)).unwrap();
-    assert_eq!(admitted.position, before);
+    let admitted =
+        world.registry.connect(world.now, conn, who, Start::After(before), None).unwrap();
+    assert_eq!(admitted.followed.unwrap().position, before);
     assert!(world.registry.session(&user("alice"), &crate::support::thread("main")).is_some());
 }
 

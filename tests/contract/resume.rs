@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use headcount::{
     AcknowledgeError, CloseReason, ConfigBuilder, ConnId, Joined, Message, Position, Recovered,
-    RunEvent, RunId, Target,
+    RunEvent, RunId, Start, StreamRef, Target,
 };
 
 use crate::support::{World, config, room, secs, text_of_cost, thread, user};
@@ -27,7 +27,7 @@ fn at(head: Position, offset: u64) -> Position {
 }
 
 fn join_since(world: &mut World, conn: ConnId, name: &str, since: Position) -> Joined {
-    world.registry.join(world.now, conn, &room(name), Some(since)).expect("to join")
+    world.registry.join(world.now, conn, &room(name), Start::After(since)).expect("to join")
 }
 
 fn narrow() -> ConfigBuilder {
@@ -374,12 +374,10 @@ fn a_takeover_without_a_position_begins_at_the_head() {
     let head = told(&mut world, 1..=3);
     let previous = world.open("alice", "main");
     let conn = world.reserve();
-    let resume = Some(headcount::Resume::takeover(previous));
-    let admitted = world
-        .registry
-        .connect(world.now, conn, crate::support::who("alice", "main"), resume)
-        .unwrap();
-    assert_eq!((admitted.position, admitted.recovered), (head, Recovered::Fresh));
+    let who = crate::support::who("alice", "main");
+    let admitted = world.registry.connect(world.now, conn, who, Start::OpenRuns, Some(previous));
+    let followed = admitted.unwrap().followed.unwrap();
+    assert_eq!((followed.position, followed.recovered), (head, Recovered::Fresh));
     world.settle();
     assert_eq!(world.seen(conn), [""; 0]);
 }
@@ -417,9 +415,8 @@ fn an_acknowledgement_only_grows_and_never_beyond_what_was_handed_out() {
     world.tell_conn(alice, &text_of_cost(1_000));
     world.tell_session(alice, "waits");
     world.drain();
-    let now = world.now;
     for (offset, expected) in [(2, 2), (1, 2), (2, 2), (4, 3), (u64::MAX, 3)] {
-        assert_eq!(world.registry.acknowledge(now, alice, None, offset), Ok(()));
+        assert_eq!(world.acknowledge(alice, offset), Ok(()));
         assert_eq!(acknowledged(&world, alice), [expected]);
     }
     assert_eq!(world.registry.stats().acknowledged, 2, "those that told something new");
@@ -434,7 +431,7 @@ fn acknowledgements_trim_nothing() {
     }
     world.settle();
     for tab in tabs {
-        world.registry.acknowledge(world.now, tab, None, 3).unwrap();
+        world.acknowledge(tab, 3).unwrap();
     }
     world.settle();
     let head = world.registry.session_position(world.session(tabs[0])).unwrap();
@@ -451,15 +448,16 @@ fn each_stream_is_acknowledged_by_its_members_only() {
     world.join(alice, "lobby");
     world.tell_room("lobby", "1");
     world.settle();
-    let (now, lobby) = (world.now, room("lobby"));
-    assert_eq!(world.registry.acknowledge(now, alice, Some(&lobby), 1), Ok(()));
+    let (now, lobby, nowhere) = (world.now, room("lobby"), room("nowhere"));
+    let (lobby, nowhere) = (StreamRef::Room(&lobby), StreamRef::Room(&nowhere));
+    assert_eq!(world.registry.acknowledge(now, alice, lobby, 1), Ok(()));
     assert_eq!(acknowledged(&world, alice), [0, 1]);
     let not_a_member = Err(AcknowledgeError::NotAMember);
-    assert_eq!(world.registry.acknowledge(now, bob, Some(&lobby), 1), not_a_member);
-    assert_eq!(world.registry.acknowledge(now, bob, Some(&room("nowhere")), 1), not_a_member);
+    assert_eq!(world.registry.acknowledge(now, bob, lobby, 1), not_a_member);
+    assert_eq!(world.registry.acknowledge(now, bob, nowhere, 1), not_a_member);
     let pending = world.reserve();
     let unknown = Err(AcknowledgeError::UnknownConn);
-    assert_eq!(world.registry.acknowledge(now, pending, None, 1), unknown);
+    assert_eq!(world.registry.acknowledge(now, pending, lobby, 1), unknown);
     world.hang_up(alice);
-    assert_eq!(world.registry.acknowledge(now, alice, None, 1), unknown);
+    assert_eq!(world.registry.acknowledge(now, alice, lobby, 1), unknown);
 }

@@ -7,8 +7,8 @@ mod parts;
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, ConnId, Message, OpenRunError, Recovered, Refused, Resume, RunEnd, RunEnded,
-    RunError, RunEvent, RunEventKind, RunFailure, RunId, Target, Within,
+    CloseReason, ConnId, Message, OpenRunError, Recovered, Refused, RunEnd, RunEnded, RunError,
+    RunEvent, RunEventKind, RunFailure, RunId, Target, Within,
 };
 
 use crate::support::{World, config, ms, secs, thread, user};
@@ -42,9 +42,9 @@ fn completed(call: &str) -> RunEvent<'_> {
     RunEvent::ToolCompleted { call, payload: bytes("result") }
 }
 
-fn since(world: &World, conn: ConnId, offset: u64) -> Resume {
+fn since(world: &World, conn: ConnId, offset: u64) -> headcount::Position {
     let position = world.registry.session_position(world.session(conn)).unwrap();
-    Resume { position: Some(headcount::Position { offset, ..position }), previous: None }
+    headcount::Position { offset, ..position }
 }
 
 #[test]
@@ -131,8 +131,8 @@ fn text_is_joined_where_it_is_handed_out_exactly_for_any_cursor() {
     world.settle();
     assert_eq!(world.seen(conn), ["r Started go", "r says one two three", "r says  four"]);
     // The first event is 1; each byte of the text has a place of its own.
-    let resume = since(&world, conn, 1 + 4);
-    let (again, _) = world.resume("alice", "main", resume.position.unwrap());
+    let since = since(&world, conn, 1 + 4);
+    let (again, _) = world.resume("alice", "main", since);
     world.settle();
     assert_eq!(world.seen(again), ["r says two three four"]);
 }
@@ -176,8 +176,8 @@ fn an_offset_within_a_character_gets_the_whole_character() {
     open(&mut world, "r").unwrap();
     tell(&mut world, "r", RunEvent::text("aäb")).unwrap();
     world.settle();
-    let resume = since(&world, conn, 1 + 2);
-    let (again, _) = world.resume("alice", "main", resume.position.unwrap());
+    let since = since(&world, conn, 1 + 2);
+    let (again, _) = world.resume("alice", "main", since);
     world.settle();
     assert_eq!(world.seen(again), ["r says äb"]);
 }
@@ -341,8 +341,8 @@ fn a_character_that_is_handed_out_again_is_charged_again() {
     open(&mut world, "r").unwrap();
     tell(&mut world, "r", RunEvent::text("aäb")).unwrap();
     world.settle();
-    let resume = since(&world, conn, 1 + 2);
-    let (again, _) = world.resume("alice", "main", resume.position.unwrap());
+    let since = since(&world, conn, 1 + 2);
+    let (again, _) = world.resume("alice", "main", since);
     world.stall(again);
     world.settle();
     let load = world.registry.explain(again).unwrap().load;

@@ -1,8 +1,8 @@
 //! Sessions: created with the first connection, outliving the last one, and ending once.
 
 use headcount::{
-    CloseReason, ConnState, Message, Notice, Position, Recovered, SessionEnd, SessionId, Survey,
-    Target,
+    CloseReason, ConnState, Message, Notice, Position, Recovered, SessionEnd, SessionId, Start,
+    Survey, Target,
 };
 
 use crate::support::{World, config, ms, room, secs, thread, user};
@@ -46,7 +46,7 @@ fn threads_and_users_are_kept_apart() {
     let alices: Vec<_> = world.registry.connections_of(&user("alice")).collect();
     assert_eq!(alices, conns[..2]);
     let who = world.registry.who(conns[1]).unwrap();
-    assert_eq!((who.user, who.thread, who.label), (&user("alice"), &thread("b"), None));
+    assert_eq!((who.user, who.label), (&user("alice"), None));
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn the_label_of_a_principal_is_echoed() {
     let mut world = world();
     let conn = world.reserve();
     let phone = crate::support::who("alice", "main").with_label("phone").unwrap();
-    world.registry.connect(world.now, conn, phone, None).unwrap();
+    world.registry.connect(world.now, conn, phone, Start::OpenRuns, None).unwrap();
     assert_eq!(world.registry.who(conn).unwrap().label, Some("phone"));
     world.hang_up(conn);
     assert!(world.registry.who(conn).is_some(), "until its cleanup was polled");
@@ -72,11 +72,12 @@ fn a_closing_connection_is_who_it_was_although_its_session_has_ended() {
     assert_eq!(world.registry.revoke(world.now, &user("alice")), 1);
     // The name is free for a user who has nothing to do with the old one.
     let back = world.open("alice", "two");
-    for (conn, name, label) in [(released, "one", Some("phone")), (revoked, "two", None)] {
+    for (conn, label) in [(released, Some("phone")), (revoked, None)] {
         assert_eq!(world.state(conn), Some(ConnState::Closing));
-        assert!(world.registry.whose(world.session(conn)).is_none(), "the session has ended");
+        let session = world.session(conn);
+        assert!(world.registry.whose(session).is_none(), "the session has ended");
         let who = world.registry.who(conn).unwrap();
-        assert_eq!((who.user, who.thread, who.label), (&user("alice"), &thread(name), label));
+        assert_eq!((who.user, who.label), (&user("alice"), label));
     }
     assert_eq!((world.registry.stats().users, world.registry.stats().sessions), (1, 1));
     let mut survey = Survey::new(9);
@@ -325,8 +326,8 @@ fn notices_tell_the_life_of_a_session() {
     world.skip(secs(60));
     let reason = CloseReason::PeerGone;
     let expected = [
-        Notice::Admitted { conn: alice, session },
-        Notice::Closed { conn: alice, session, reason, age: secs(2) },
+        Notice::Admitted { conn: alice, session: Some(session) },
+        Notice::Closed { conn: alice, session: Some(session), reason, age: secs(2) },
         Notice::SessionEnded { session, why: SessionEnd::Lingered },
     ];
     assert_eq!(world.notices(), expected);

@@ -1,6 +1,6 @@
 //! What one poll, one tick and one newcomer do at most when there is a crowd.
 
-use headcount::{CloseReason, Message, RoomId, Target, Timestamp};
+use headcount::{CloseReason, Message, RoomId, Start, Target, Timestamp};
 
 use crate::support::{World, config, room, secs, text_of_cost, who};
 
@@ -13,7 +13,10 @@ fn crowd(config: headcount::ConfigBuilder) -> World {
     let mut world = World::with(config.connect_rate(0).connect_rate_per_user(0));
     for number in 0..CROWD {
         let conn = world.registry.reserve(world.now, None).unwrap();
-        world.registry.connect(world.now, conn, who(&format!("u{number}"), "t"), None).unwrap();
+        world
+            .registry
+            .connect(world.now, conn, who(&format!("u{number}"), "t"), Start::OpenRuns, None)
+            .unwrap();
     }
     while world.registry.poll_action().is_some() {}
     world
@@ -54,7 +57,7 @@ fn a_poll_passes_a_slice_of_members_that_fall_behind() {
     let lobby = room("lobby");
     let conns: Vec<_> = world.registry.connections(0).collect();
     for conn in &conns {
-        world.registry.join(world.now, *conn, &lobby, None).unwrap();
+        world.registry.join(world.now, *conn, &lobby, Start::Now).unwrap();
     }
     let send = |world: &mut World| {
         let message = Message::text(text_of_cost(900));

@@ -1,11 +1,12 @@
 //! Looking at many at once: pages, and figures that take a walk.
 
-use headcount::{Config, ConnId, Principal, Registry, Resume, Survey, ThreadId, Timestamp, UserId};
+use headcount::{Config, ConnId, Principal, Registry, Start, Survey, ThreadId, Timestamp, UserId};
 
 fn connect(registry: &mut Registry, now: Timestamp, user: &str, thread: &str) -> ConnId {
     let conn = registry.reserve(now, None).unwrap();
-    let who = Principal::new(UserId::new(user).unwrap(), ThreadId::new(thread).unwrap());
-    registry.connect(now, conn, who, None).unwrap();
+    let who =
+        Principal::new(UserId::new(user).unwrap()).with_thread(ThreadId::new(thread).unwrap());
+    registry.connect(now, conn, who, Start::OpenRuns, None).unwrap();
     conn
 }
 
@@ -71,9 +72,9 @@ fn a_takeover_without_a_position_is_told_of_no_gap() {
     let now = Timestamp::from_secs(1);
     let old = connect(&mut registry, now, "a", "t");
     let conn = registry.reserve(now, None).unwrap();
-    let who = Principal::new(UserId::new("a").unwrap(), ThreadId::new("t").unwrap());
-    let admitted = registry.connect(now, conn, who, Some(Resume::takeover(old))).unwrap();
-    assert_eq!(admitted.recovered, headcount::Recovered::Fresh);
+    let who = Principal::new(UserId::new("a").unwrap()).with_thread(ThreadId::new("t").unwrap());
+    let admitted = registry.connect(now, conn, who, Start::OpenRuns, Some(old)).unwrap();
+    assert_eq!(admitted.followed.unwrap().recovered, headcount::Recovered::Fresh);
     assert_eq!(registry.stats().open, 1);
     registry.check().unwrap();
 }

@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use headcount::{
-    Config, ConnId, Inbound, Message, Principal, Registry, RunEvent, Target, ThreadId, Timestamp,
-    UserId,
+    Config, ConnId, Inbound, Message, Principal, Registry, RunEvent, Start, Target, ThreadId,
+    Timestamp, UserId,
 };
 use headcount_harness::rng::Rng;
 
@@ -59,11 +59,14 @@ fn one_input(
     let conn = conns.get(rng.below(conns.len().max(1) as u64) as usize).copied();
     match (rng.below(14), conn) {
         (0..=2, _) | (_, None) => {
-            let who = || Principal::new(user.clone(), thread.clone());
-            conns.extend(all(registries, |it| it.admit(now, who(), None)).map(|(conn, _)| conn));
+            let who = || Principal::new(user.clone()).with_thread(thread.clone());
+            conns.extend(
+                all(registries, |it| it.admit(now, who(), Start::OpenRuns, None))
+                    .map(|(conn, _)| conn),
+            );
         }
         (3, _) => drop(all(registries, |it| it.reserve(now, None))),
-        (4, Some(conn)) => drop(all(registries, |it| it.join(now, conn, &room, None))),
+        (4, Some(conn)) => drop(all(registries, |it| it.join(now, conn, &room, Start::Now))),
         (5 | 6, _) => drop(all(registries, |it| it.send(now, Target::User(&user), message()))),
         (7, _) => drop(all(registries, |it| it.send(now, Target::Room(&room), message()))),
         (8, _) => {

@@ -1,6 +1,8 @@
 //! What a slow reader is given: windows, the reply reserve, paused input, catching up, and gaps.
 
-use headcount::{CloseReason, Intake, Message, Notice, Position, Recovered, ReplyError, Target};
+use headcount::{
+    CloseReason, Intake, Message, Notice, Position, Recovered, ReplyError, Start, Target,
+};
 
 use crate::support::{World, config, ms, room, secs, text_of_cost};
 
@@ -411,7 +413,7 @@ fn a_join_that_asks_for_what_is_lost_is_told_so_after_the_answer_to_it() {
     world.settle();
     let now = world.now;
     let head = world.registry.room_position(&room("lobby")).unwrap();
-    let seen_one = Some(Position { offset: 1, ..head });
+    let seen_one = Start::After(Position { offset: 1, ..head });
     let joined = world.registry.join(now, alice, &room("lobby"), seen_one).unwrap();
     assert_eq!((joined.position.offset, joined.recovered), (1, Recovered::Gap));
     world.tell_conn(alice, "joined");
@@ -465,7 +467,7 @@ fn the_last_entry_is_handed_out_although_another_caught_up_without_a_word_before
     // Nothing of what Alice lacks is for her, and her turn comes first.
     let head = world.registry.room_position(&room("lobby")).unwrap();
     let since = Position { offset: head.offset - 1, ..head };
-    world.registry.join(world.now, alice, &room("lobby"), Some(since)).unwrap();
+    world.registry.join(world.now, alice, &room("lobby"), Start::After(since)).unwrap();
     world.flush(bob);
     world.drain();
     assert_eq!(world.seen(bob).last(), Some(&"lobby: last"));
@@ -481,7 +483,7 @@ fn a_connection_may_lag_in_as_many_rooms_as_it_may_be_in() {
     let conn = world.tab("alice", "main");
     let rooms: Vec<_> = (0..MOST).map(|number| room(&format!("{number}"))).collect();
     for room in &rooms {
-        let _ = world.registry.join(world.now, conn, room, None).unwrap();
+        let _ = world.registry.join(world.now, conn, room, Start::Now).unwrap();
     }
     let large = || Message::text("x".repeat(100));
     world.registry.reply(world.now, conn, large()).unwrap();

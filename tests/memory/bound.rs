@@ -4,8 +4,8 @@ use bytes::Bytes;
 use core::time::Duration;
 
 use headcount::{
-    CloseReason, Config, ConnId, Inbound, Key, Message, Position, Principal, Registry, Resume,
-    RoomId, RunError, RunEvent, RunId, SessionId, Target, ThreadId, Timestamp, UserId,
+    CloseReason, Config, ConnId, Inbound, Key, Message, Position, Principal, Registry, RoomId,
+    RunError, RunEvent, RunId, SessionId, Start, Target, ThreadId, Timestamp, UserId,
 };
 
 use super::{START, live_bytes};
@@ -52,6 +52,8 @@ fn config(dice: &mut Dice) -> Config {
         .connections_per_user(few(dice).min(connections))
         .sessions_per_user(few(dice).min(sessions))
         .rooms_per_connection(few(dice))
+        .sessions_per_connection(dice.pick(&[1, 1, 3]))
+        .streams_per_user(few(dice))
         .connect_rate(0)
         // Nobody is refused, and no bucket is ever full again.
         .connect_rate_per_user(1)
@@ -116,16 +118,18 @@ impl History {
         }
         self.conns.push(conn);
         let (user, thread, ..) = self.names();
-        let who = Principal::new(user, thread).with_label(long(1)).expect("a label");
-        let resume = (self.dice.below(3) == 0).then(|| Resume {
-            position: Some(Position { epoch: self.dice.below(3), offset: self.dice.below(30) }),
-            previous: None,
-        });
-        if let Ok(admitted) = self.registry.connect(self.now, conn, who, resume) {
+        let who = Principal::new(user).with_thread(thread).with_label(long(1)).expect("a label");
+        let start = match self.dice.below(3) {
+            0 => Start::After(Position { epoch: self.dice.below(3), offset: self.dice.below(30) }),
+            _ => Start::OpenRuns,
+        };
+        if let Ok(admitted) = self.registry.connect(self.now, conn, who, start, None) {
             if self.sessions.len() == self.sessions.capacity() {
                 self.sessions.clear();
             }
-            self.sessions.push(admitted.session);
+            self.sessions.extend(admitted.followed.map(|followed| followed.session));
+            let (_, thread, ..) = self.names();
+            let _ = self.registry.follow(self.now, conn, &thread, Start::OpenRuns);
         }
     }
 
@@ -182,7 +186,7 @@ impl History {
             6..=8 => self.run(),
             9 => {
                 let ((_, _, room, _), conn) = (self.names(), self.conn());
-                let _ = self.registry.join(now, conn, &room, None);
+                let _ = self.registry.join(now, conn, &room, Start::Now);
             }
             10 => {
                 let conn = self.conn();
@@ -284,8 +288,8 @@ fn a_run_s_text_is_not_copied_for_everyone_who_closes() {
     let mut conns = Vec::new();
     for _ in 0..200 {
         let conn = registry.reserve(START, None).expect("room");
-        let who = Principal::new(user.clone(), thread.clone());
-        assert!(registry.connect(START, conn, who, None).is_ok());
+        let who = Principal::new(user.clone()).with_thread(thread.clone());
+        assert!(registry.connect(START, conn, who, Start::OpenRuns, None).is_ok());
         conns.push(conn);
     }
     // All have the first event, and an empty window: the text is next.

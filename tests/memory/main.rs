@@ -9,7 +9,7 @@ mod terms;
 
 use counting::live_bytes;
 use headcount::{
-    Action, CloseReason, Config, ConnId, Inbound, Message, Position, Registry, Resume, Target,
+    Action, CloseReason, Config, ConnId, Inbound, Message, Position, Registry, Start, Target,
     Timestamp,
 };
 use support::{LIFE, START, config, ms, room, secs, user, who};
@@ -33,8 +33,8 @@ fn come_and_go(registry: &mut Registry, now: Timestamp, number: u32) {
     let conn = registry.reserve(now, None).unwrap();
     let mut cost = 0;
     let principal = who(&name, "main").with_label("label").unwrap();
-    registry.connect(now, conn, principal, None).unwrap();
-    registry.join(now, conn, &lobby, None).unwrap();
+    registry.connect(now, conn, principal, Start::OpenRuns, None).unwrap();
+    registry.join(now, conn, &lobby, Start::Now).unwrap();
     let text = || Message::text("x".repeat(100));
     for _ in 0..3 {
         let targets = [
@@ -137,7 +137,9 @@ fn a_registry_that_is_dropped_gives_everything_back() {
     let mut registry = Registry::new(Config::new(1));
     let conns: Vec<_> = (0..100).map(|_| registry.reserve(START, None).unwrap()).collect();
     for (number, conn) in conns.iter().enumerate() {
-        registry.connect(START, *conn, who(&format!("u{number}"), "main"), None).unwrap();
+        registry
+            .connect(START, *conn, who(&format!("u{number}"), "main"), Start::OpenRuns, None)
+            .unwrap();
         let _ = registry.send(START, Target::Conn(*conn), Message::text("hello"));
     }
     drop((registry, conns));
@@ -148,7 +150,7 @@ fn a_registry_that_is_dropped_gives_everything_back() {
 fn a_large_message_is_gone_when_nobody_needs_it_any_more() {
     let mut registry = Registry::new(config().stream_history(0).room_history(0).build().unwrap());
     let conn = registry.reserve(START, None).unwrap();
-    registry.connect(START, conn, who("alice", "main"), None).unwrap();
+    registry.connect(START, conn, who("alice", "main"), Start::OpenRuns, None).unwrap();
     let mut cost = 0;
     let mut once = |registry: &mut Registry, bytes: usize| {
         for target in [Target::User(&user("alice")), Target::Conn(conn), Target::Everyone] {
@@ -210,7 +212,7 @@ fn assert_bounded(mut hostile: impl FnMut(&mut Registry, Timestamp, u32)) {
 }
 
 fn admit(registry: &mut Registry, now: Timestamp, name: &str) -> Option<ConnId> {
-    registry.admit(now, who(name, "main"), None).ok().map(|(conn, _)| conn)
+    registry.admit(now, who(name, "main"), Start::OpenRuns, None).ok().map(|(conn, _)| conn)
 }
 
 #[test]
@@ -228,7 +230,7 @@ fn sockets_that_come_and_go_undrained_are_bounded() {
 fn connections_that_come_and_go_undrained_are_bounded() {
     assert_bounded(|registry, now, round| {
         if let Some(conn) = admit(registry, now, &format!("user {}", round % 10)) {
-            let _ = registry.join(now, conn, &room("lobby"), None);
+            let _ = registry.join(now, conn, &room("lobby"), Start::Now);
             let _ = registry.send(now, Target::Room(&room("lobby")), Message::text("hello"));
             let _ = match round % 2 {
                 0 => registry.disconnect(now, conn).is_ok(),
@@ -249,7 +251,7 @@ fn messages_that_nobody_polls_are_bounded() {
         let text = || Message::text("x".repeat(round as usize % 900));
         let conn = conns[round as usize % conns.len()];
         let lobby = room(&format!("room {}", round % 12));
-        let _ = registry.join(now, conn, &lobby, None);
+        let _ = registry.join(now, conn, &lobby, Start::Now);
         for target in [
             Target::User(&user("alice")),
             Target::Room(&lobby),
@@ -270,12 +272,12 @@ fn joining_and_leaving_undrained_is_bounded() {
         if conns.len() < 4 {
             conns.extend(admit(registry, now, "alice"));
         }
-        let foreign = Some(Position { epoch: 1, offset: u64::from(round) });
+        let foreign = Start::After(Position { epoch: 1, offset: u64::from(round) });
         for conn in &conns {
             let lobby = room(&format!("room {}", round % 3));
             let _ = registry.leave(now, *conn, &lobby);
             let _ = registry.send(now, Target::Room(&lobby), Message::text("hello"));
-            let _ = registry.join(now, *conn, &lobby, foreign);
+            let _ = registry.join(now, *conn, &lobby, foreign.clone());
         }
     });
 }
@@ -285,12 +287,8 @@ fn resuming_undrained_is_bounded() {
     assert_bounded(|registry, now, round| {
         let Ok(conn) = registry.reserve(now, None) else { return };
         let position = Position { epoch: 1, offset: u64::from(round) };
-        let _ = registry.connect(
-            now,
-            conn,
-            who("alice", "main"),
-            Some(Resume { position: Some(position), previous: None }),
-        );
+        let start = Start::After(position);
+        let _ = registry.connect(now, conn, who("alice", "main"), start, None);
         let _ = registry.send(now, Target::User(&user("alice")), Message::text("hello"));
         let _ = registry.disconnect(now, conn);
     });
@@ -312,7 +310,7 @@ fn pings_that_life_overtakes_undrained_are_bounded() {
 fn closing_everything_again_and_again_undrained_is_bounded() {
     assert_bounded(|registry, now, round| {
         if let Some(conn) = admit(registry, now, &format!("user {}", round % 5)) {
-            let _ = registry.join(now, conn, &room("lobby"), None);
+            let _ = registry.join(now, conn, &room("lobby"), Start::Now);
             let _ = registry.send(now, Target::Conn(conn), Message::text("hello"));
         }
         registry.close(now, Target::Room(&room("lobby")), CloseReason::Application);
@@ -340,14 +338,17 @@ fn everything_at_random_undrained_is_bounded() {
             conns.remove(0);
         }
         let conn = conns[below(conns.len() as u64) as usize];
-        let since = (below(2) == 0).then(|| Position { epoch: below(3), offset: below(9) });
+        let start = match below(2) {
+            0 => Start::After(Position { epoch: below(3), offset: below(9) }),
+            _ => Start::Now,
+        };
         let text = Message::text("x".repeat(below(900) as usize));
         match below(12) {
             0 => drop(registry.disconnect(now, conn)),
             1 => drop(registry.close(now, Target::Conn(conn), CloseReason::Application)),
             2 => drop(registry.close(now, Target::Room(&lobby), CloseReason::Application)),
             3 => drop(registry.leave(now, conn, &lobby)),
-            4 | 5 => drop(registry.join(now, conn, &lobby, since)),
+            4 | 5 => drop(registry.join(now, conn, &lobby, start)),
             6 => drop(registry.send(now, Target::User(&user(&name)), text)),
             7 => drop(registry.send(now, Target::Room(&lobby), text.except(conn))),
             8 => drop(registry.send(now, Target::Everyone, text)),

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use headcount::{CloseReason, Config, ConfigBuilder, Message, Principal, RunEvent, Target};
+use headcount::{CloseReason, Config, ConfigBuilder, Message, Principal, RunEvent, Start, Target};
 
 use super::START;
 use super::terms::{Filled, LARGEST, send, thread, user};
@@ -60,6 +60,7 @@ fn a_quarter_of_the_whole_is_reached() {
                     .process_bytes(1)
                     .direct_bytes(1)
                     .reply_reserve(0)
+                    .sessions_per_connection(1)
                     .rooms_per_connection(1)
                     .runs_per_session(0),
                 |it| {
@@ -86,9 +87,10 @@ fn a_quarter_of_the_whole_is_reached() {
                     let run = it.open_run(&alice, 0, 0);
                     (0..1_000)
                         .for_each(|_| it.tell(&alice, &run, &RunEvent::Progress(Bytes::new())));
-                    let who = Principal::new(alice, thread(0));
-                    let enter =
-                        |it: &mut Filled| it.registry.admit(START, who.clone(), None).unwrap().0;
+                    let who = Principal::new(alice).with_thread(thread(0));
+                    let enter = |it: &mut Filled| {
+                        it.registry.admit(START, who.clone(), Start::OpenRuns, None).unwrap().0
+                    };
                     // Each moves as much out of the log as its window takes.
                     for conn in [(); 32].map(|()| enter(it)) {
                         it.registry.close(START, Target::Conn(conn), CloseReason::Application);

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use headcount::{
     Config, ConfigBuilder, ConnId, Key, Message, Part, PartKind, Position, Principal, Registry,
-    RoomId, RunEvent, RunId, SessionId, Source, Target, ThreadId, UserId,
+    RoomId, RunEvent, RunId, SessionId, Source, Start, Target, ThreadId, UserId,
 };
 
 use super::bound::long;
@@ -18,6 +18,7 @@ const CLOSING: u32 = 16;
 const SESSIONS: u32 = 128;
 const ROOMS: u32 = 64;
 const ROOMS_EACH: u32 = 16;
+const SESSIONS_EACH: u32 = 4;
 const RUNS_EACH: u32 = 4;
 const CALLS_EACH: u32 = 8;
 /// As many as the budget has room for.
@@ -34,6 +35,8 @@ fn config() -> ConfigBuilder {
         .closing(CLOSING)
         .sessions(SESSIONS)
         .sessions_per_user(SESSIONS)
+        .sessions_per_connection(SESSIONS_EACH)
+        .streams_per_user(CONNECTIONS * SESSIONS_EACH)
         .rooms(ROOMS)
         .rooms_per_connection(ROOMS_EACH)
         .rooms_per_user(CONNECTIONS * ROOMS_EACH)
@@ -110,9 +113,12 @@ impl Filled {
 
     /// A connection of a user of its own.
     pub(crate) fn admit(&mut self, number: u32) -> (ConnId, SessionId) {
-        let who = Principal::new(user(number), thread(0)).with_label(long(number.into())).unwrap();
-        let (conn, admitted) = self.registry.admit(START, who, None).unwrap();
-        (conn, admitted.session)
+        let who = Principal::new(user(number))
+            .with_thread(thread(0))
+            .with_label(long(number.into()))
+            .unwrap();
+        let (conn, admitted) = self.registry.admit(START, who, Start::OpenRuns, None).unwrap();
+        (conn, admitted.followed.unwrap().session)
     }
 
     fn admit_all(&mut self) -> Vec<(ConnId, SessionId)> {
@@ -141,7 +147,7 @@ impl Filled {
     fn rooms(&mut self, conn: ConnId, history: impl Fn(&mut Registry, &RoomId)) {
         for number in 0..ROOMS {
             let room = room(number);
-            self.registry.join(START, conn, &room, None).unwrap();
+            self.registry.join(START, conn, &room, Start::Now).unwrap();
             history(&mut self.registry, &room);
             assert!(self.registry.leave(START, conn, &room).unwrap());
         }
@@ -164,21 +170,25 @@ fn connections() -> u64 {
     })
 }
 
-/// All connections in as many rooms as may be, late in each of them.
+/// All connections in as many sessions and rooms as may be, late in each of them.
 fn memberships() -> u64 {
     let mut filled = Filled::new(config().room_history(1));
     let (conn, _) = filled.admit(0);
     filled.rooms(conn, |registry, room| {
         send(registry, Target::Room(room), blank());
     });
-    let conns: Vec<ConnId> =
-        (1..CONNECTIONS).map(|number| filled.admit(number).0).chain([conn]).collect();
+    let conns: Vec<ConnId> = (1..CONNECTIONS).map(|_| filled.admit(0).0).chain([conn]).collect();
     filled.more(|it| {
-        let since = Some(Position { epoch: 1, offset: 1 });
+        let start = Start::After(Position { epoch: 1, offset: 1 });
         for (place, conn) in conns.into_iter().enumerate() {
+            for number in 1..SESSIONS_EACH {
+                let thread = thread(number);
+                let followed = it.registry.follow(START, conn, &thread, Start::Now);
+                send(&mut it.registry, Target::Session(followed.unwrap().session), blank());
+            }
             for number in 0..ROOMS_EACH {
                 let room = room((place as u32 * ROOMS_EACH + number) % ROOMS);
-                it.registry.join(START, conn, &room, since).unwrap();
+                it.registry.join(START, conn, &room, start.clone()).unwrap();
             }
         }
     })
@@ -208,8 +218,8 @@ fn sessions() -> u64 {
     let mut filled = Filled::new(config().connections(1).connections_per_user(1));
     filled.more(|it| {
         for number in 0..SESSIONS + CLOSING {
-            let who = Principal::new(user(number), thread(number));
-            let (conn, _) = it.registry.admit(START, who, None).unwrap();
+            let who = Principal::new(user(number)).with_thread(thread(number));
+            let (conn, _) = it.registry.admit(START, who, Start::OpenRuns, None).unwrap();
             it.registry.disconnect(START, conn).unwrap();
             // Of those that make room the cleanup is not polled.
             while number < SESSIONS && it.registry.poll_action().is_some() {}
@@ -236,7 +246,7 @@ fn entries() -> u64 {
     let mut filled = Filled::new(config());
     let conns = filled.admit_all();
     for (place, (conn, _)) in conns.iter().enumerate().skip(1) {
-        filled.registry.join(START, *conn, &room(place as u32), None).unwrap();
+        filled.registry.join(START, *conn, &room(place as u32), Start::Now).unwrap();
     }
     filled.more(|it| {
         for (place, (_, session)) in conns.iter().enumerate() {
@@ -378,7 +388,7 @@ fn notices() -> u64 {
     let (conn, _) = filled.admit(0);
     filled.more(|it| {
         for _ in 0..100 {
-            it.registry.join(START, conn, &room(0), None).unwrap();
+            it.registry.join(START, conn, &room(0), Start::Now).unwrap();
             it.registry.leave(START, conn, &room(0)).unwrap();
         }
     })

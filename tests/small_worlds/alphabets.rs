@@ -1,4 +1,4 @@
-//! The four alphabets: where their histories begin, what may happen, and what they are there for.
+//! The five alphabets: where their histories begin, what may happen, and what they are there for.
 
 use std::time::Duration;
 
@@ -294,7 +294,7 @@ pub(crate) fn runs() -> Alphabet {
             (
                 4,
                 &[
-                    "a late join in the middle of a run",
+                    "a late join: OpenRuns",
                     "a run failed by its silence",
                     "a part began anew",
                     "a run has kept its session",
@@ -320,6 +320,56 @@ pub(crate) fn runs() -> Alphabet {
                     "a text was handed out in part",
                 ],
             ),
+        ],
+    }
+}
+
+/// Two tabs of one user, which follow two sessions and may follow a third.
+pub(crate) fn following() -> Alphabet {
+    let follow = |conn, thread, since| Op::Follow { conn, thread, since };
+    Alphabet {
+        name: "following",
+        config: build(
+            config()
+                .sessions_per_user(2)
+                .sessions_per_connection(2)
+                .streams_per_user(2)
+                .run_linger(LONG)
+                .user_bytes(1_000),
+        ),
+        population: Population { users: 2, threads: 3, rooms: 1, runs: 1 },
+        before: vec![arrive(0, 0), arrive(0, 200)],
+        letters: vec![
+            vec![follow(FIRST, 1, Since::Fresh)],
+            vec![follow(FIRST, 2, Since::Kept)],
+            vec![follow(SECOND, 0, Since::Recent)],
+            vec![follow(SECOND, 1, Since::Behind(1))],
+            vec![Op::Unfollow { conn: FIRST, session: 0 }],
+            vec![
+                Op::OpenRun { user: 0, thread: 0, run: 0, size: 1 },
+                Op::RunEvent { user: 0, run: 200, event: RunReport::Completed(1) },
+            ],
+            vec![send(To::User(0), 3, Class::Critical)],
+            vec![Op::Close { to: To::Thread(0, 0), reason: 2 }],
+            vec![arrive(0, 2)],
+            vec![Op::Disconnect { conn: FIRST }],
+            vec![Op::Poll { count: 1 }],
+            all_is_well(),
+            time_passes(),
+        ],
+        seen: vec![
+            (
+                4,
+                &[
+                    "a connection followed a further session",
+                    "a connection left a session by its own wish",
+                    "a follower of several sessions was sent away from one",
+                    "a late join: Recent",
+                    "a session came back to life",
+                    "no follower: SessionsPerConnection",
+                ],
+            ),
+            (5, &["a session made room"]),
         ],
     }
 }

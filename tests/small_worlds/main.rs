@@ -88,7 +88,13 @@ fn fail(alphabet: &Alphabet, failure: &Failure) -> ! {
 /// state first, action by action.
 #[test]
 fn merged_histories_end_alike() {
-    let all = [alphabets::admission, alphabets::delivery, alphabets::drain, alphabets::runs];
+    let all = [
+        alphabets::admission,
+        alphabets::delivery,
+        alphabets::drain,
+        alphabets::following,
+        alphabets::runs,
+    ];
     for alphabet in all.map(|alphabet| alphabet()) {
         if let Err(failure) = Explorer::doubting(&alphabet).explore(LENGTH - 1) {
             fail(&alphabet, &failure);
@@ -109,6 +115,11 @@ fn delivery() {
 #[test]
 fn drain() {
     explore(&alphabets::drain());
+}
+
+#[test]
+fn following() {
+    explore(&alphabets::following());
 }
 
 #[test]

@@ -19,9 +19,9 @@ use core::time::Duration;
 use std::collections::HashMap;
 
 use headcount::{
-    Admitted, CloseReason, Config, ConfigBuilder, ConnId, Delivery, Inbound, Intake, Joined,
-    MESSAGE_OVERHEAD, Message, OverCap, Position, Principal, Refused, Registry, Resume, RoomId,
-    Source, Target, ThreadId, Timestamp, UserId,
+    AcknowledgeError, CloseReason, Config, ConfigBuilder, ConnId, Delivery, Followed, Inbound,
+    Intake, Joined, MESSAGE_OVERHEAD, Message, OverCap, Position, Principal, Refused, Registry,
+    RoomId, Source, Start, StreamRef, Target, ThreadId, Timestamp, UserId,
 };
 
 pub use polled::Polled;
@@ -64,7 +64,7 @@ pub fn room(name: &str) -> RoomId {
 }
 
 pub fn who(user: &str, thread: &str) -> Principal {
-    Principal::new(UserId::new(user).unwrap(), ThreadId::new(thread).unwrap())
+    Principal::new(UserId::new(user).unwrap()).with_thread(ThreadId::new(thread).unwrap())
 }
 
 /// A text whose message costs exactly so much: one letter, repeated.
@@ -143,8 +143,10 @@ impl World {
         Ok(conn)
     }
 
-    pub fn connect(&mut self, conn: ConnId, user: &str, thread: &str) -> Result<Admitted, Refused> {
-        self.registry.connect(self.now, conn, who(user, thread), None)
+    pub fn connect(&mut self, conn: ConnId, user: &str, thread: &str) -> Result<Followed, Refused> {
+        let who = who(user, thread);
+        let admitted = self.registry.connect(self.now, conn, who, Start::OpenRuns, None)?;
+        Ok(admitted.followed.expect("a session"))
     }
 
     /// A socket that is admitted at once.
@@ -155,19 +157,18 @@ impl World {
     }
 
     /// The same for a client that says what it has seen.
-    pub fn resume(&mut self, user: &str, thread: &str, position: Position) -> (ConnId, Admitted) {
+    pub fn resume(&mut self, user: &str, thread: &str, position: Position) -> (ConnId, Followed) {
         let conn = self.reserve();
-        let resume = Some(Resume { position: Some(position), previous: None });
-        let admitted = self.registry.connect(self.now, conn, who(user, thread), resume);
-        (conn, admitted.expect("to be admitted"))
+        let (who, start) = (who(user, thread), Start::After(position));
+        let admitted = self.registry.connect(self.now, conn, who, start, None);
+        (conn, admitted.expect("to be admitted").followed.expect("a session"))
     }
 
     /// The same for a client that names the connection that it had.
     pub fn take_over(&mut self, user: &str, thread: &str, previous: ConnId) -> ConnId {
         let conn = self.reserve();
-        let position = Position { epoch: 0, offset: 0 };
-        let resume = Some(Resume { position: Some(position), previous: Some(previous) });
-        let admitted = self.registry.connect(self.now, conn, who(user, thread), resume);
+        let (who, start) = (who(user, thread), Start::After(Position { epoch: 0, offset: 0 }));
+        let admitted = self.registry.connect(self.now, conn, who, start, Some(previous));
         admitted.expect("to be admitted");
         conn
     }
@@ -175,7 +176,7 @@ impl World {
     /// A socket whose principal says more than a name.
     pub fn open_as(&mut self, who: Principal) -> ConnId {
         let conn = self.reserve();
-        self.registry.connect(self.now, conn, who, None).expect("to be admitted");
+        self.registry.connect(self.now, conn, who, Start::OpenRuns, None).expect("to be admitted");
         conn
     }
 
@@ -219,7 +220,18 @@ impl World {
     // What the application wants.
 
     pub fn join(&mut self, conn: ConnId, name: &str) -> Joined {
-        self.registry.join(self.now, conn, &room(name), None).expect("to join")
+        self.registry.join(self.now, conn, &room(name), Start::Now).expect("to join")
+    }
+
+    /// Has a connection follow another session of its user.
+    pub fn follow(&mut self, conn: ConnId, name: &str, start: Start) -> Followed {
+        self.registry.follow(self.now, conn, &thread(name), start).expect("to follow")
+    }
+
+    /// The client of a connection has dealt with its session up to there.
+    pub fn acknowledge(&mut self, conn: ConnId, offset: u64) -> Result<(), AcknowledgeError> {
+        let session = StreamRef::Session(self.session(conn));
+        self.registry.acknowledge(self.now, conn, session, offset)
     }
 
     pub fn leave(&mut self, conn: ConnId, name: &str) {

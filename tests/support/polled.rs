@@ -41,6 +41,7 @@ impl Polled {
             }
             Action::Ping { conn } => (vec![*conn], "ping".into()),
             Action::Draining { to, .. } => (to.to_vec(), "draining".into()),
+            Action::Left { conn, reason, .. } => (vec![*conn], format!("left {}", reason.name())),
             Action::Close { conn, reason } => (vec![*conn], format!("close {}", reason.name())),
             Action::Cleanup { what: Ended::Conn(conn), reason } => {
                 (vec![*conn], format!("cleanup {}", reason.name()))

@@ -5,8 +5,8 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use headcount::{
-    Action, Config, ConnId, Ended, Inbound, Key, Message, Position, Principal, Registry,
-    Resume, RoomId, RunEvent, RunId, Target, ThreadId, Timestamp, UserId, Within,
+    Action, Config, ConnId, Ended, Inbound, Key, Message, Position, Principal, Registry, RoomId,
+    RunEvent, RunId, Start, Target, ThreadId, Timestamp, UserId, Within,
 };
 
 use crate::counting::live_bytes;
@@ -90,12 +90,11 @@ impl Life {
         match step {
             Step::Arrive { user: number, thread: of, resume } => {
                 let Ok(conn) = registry.reserve(now, None) else { return };
-                let who = Principal::new(user(number), thread(of));
-                let resume = resume.map(|offset| Resume {
-                    position: Some(Position { epoch: 1, offset: offset.into() }),
-                    previous: self.conns.last().map(|(conn, _)| *conn),
-                });
-                if registry.connect(now, conn, who, resume).is_err() {
+                let who = Principal::new(user(number)).with_thread(thread(of));
+                let after = |offset: u8| Start::After(Position { epoch: 1, offset: offset.into() });
+                let previous = resume.and(self.conns.last().map(|(conn, _)| *conn));
+                let start = resume.map_or(Start::OpenRuns, after);
+                if registry.connect(now, conn, who, start, previous).is_err() {
                     let _ = registry.disconnect(now, conn);
                 }
                 self.conns.push((conn, 0));
@@ -128,7 +127,7 @@ impl Life {
             }
             Step::Join { conn } => {
                 let conn = self.conn(conn);
-                let _ = self.registry.join(now, conn, &room, None);
+                let _ = self.registry.join(now, conn, &room, Start::Now);
             }
             Step::Leave { conn } => {
                 let conn = self.conn(conn);
@@ -187,7 +186,9 @@ impl Life {
             let mut ended = None;
             let named: Vec<ConnId> = match &action {
                 Action::Send { to, .. } | Action::Draining { to, .. } => to.to_vec(),
-                Action::Gap { conn, .. } | Action::Ping { conn } => vec![*conn],
+                Action::Gap { conn, .. } | Action::Ping { conn } | Action::Left { conn, .. } => {
+                    vec![*conn]
+                }
                 Action::Close { conn, .. } => {
                     ended = Some(*conn);
                     vec![*conn]

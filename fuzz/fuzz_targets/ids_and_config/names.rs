@@ -133,7 +133,7 @@ fn key(text: &str) {
 fn label(text: &str) {
     let id = |name| (UserId::new(name), ThreadId::new(name));
     let (Ok(user), Ok(thread)) = id("u") else { panic!("a plain name is refused") };
-    let bare = Principal::new(user, thread);
+    let bare = Principal::new(user).with_thread(thread);
     assert_eq!(bare.label(), None);
     let rules = Rules { text, of_user: false };
     match bare.clone().with_label(text) {

@@ -1,6 +1,6 @@
 //! What the query of an upgrade says: who connects, and where their session goes on.
 
-use headcount::{ConnId, Position, Resume, ThreadId, UserId};
+use headcount::{ConnId, Position, Start, ThreadId, UserId};
 use headcount_protocol::epoch::{parse_epoch, show_epoch};
 use headcount_protocol::handles::show_connection;
 use headcount_protocol::identity::{self, Identity};
@@ -48,11 +48,16 @@ fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-fn query(user: &str, thread: &str, resume: Option<Resume>) -> String {
+fn query(user: &str, thread: &str, start: &Start, previous: Option<ConnId>) -> String {
     let mut query = format!("user={}&thread={}", encoded(user), encoded(thread));
-    let Some(Resume { position, previous }) = resume else { return query };
-    if let Some(Position { epoch, offset }) = position {
-        query += &format!("&epoch={}&offset={offset}", show_epoch(epoch));
+    match start {
+        Start::After(Position { epoch, offset }) => {
+            query += &format!("&epoch={}&offset={offset}", show_epoch(*epoch));
+        }
+        Start::Run(run) => query += &format!("&run={}", encoded(run.as_str())),
+        Start::Recent => query += "&recent=1",
+        Start::OpenRuns => {}
+        other => panic!("no query begins with {other:?}"),
     }
     if let Some(previous) = previous {
         query += &format!("&previous={}", show_connection(HERE, previous));
@@ -62,22 +67,24 @@ fn query(user: &str, thread: &str, resume: Option<Resume>) -> String {
 
 /// What was understood, written down anew, is understood the same.
 fn is_the_same_again(identity: &Identity) {
-    let (user, thread) = (identity.who.user(), identity.who.thread());
-    let query = query(user.as_str(), thread.as_str(), identity.resume);
+    let Identity { who, start, previous } = identity;
+    let thread = who.thread().expect("every query has one");
+    let query = query(who.user().as_str(), thread.as_str(), start, *previous);
     assert_eq!(identity::from_query(&query, HERE).as_ref(), Ok(identity), "{query}");
 }
 
 /// Any text as a name, with any position: taken exactly if it is a name.
 fn made(text: &str, position: Position, previous: Option<ConnId>) {
     let (user, thread) = text.split_once('\n').unwrap_or((text, "main"));
-    let resume = Some(Resume { position: Some(position), previous });
-    let parsed = identity::from_query(&query(user, thread, resume), HERE);
+    let start = Start::After(position);
+    let parsed = identity::from_query(&query(user, thread, &start, previous), HERE);
     // This character stands for bytes that are no text.
     let readable = !text.contains(char::REPLACEMENT_CHARACTER);
     match (UserId::new(user), ThreadId::new(thread), parsed) {
         (Ok(user), Ok(thread), Ok(identity)) => {
-            assert_eq!((identity.who.user(), identity.who.thread()), (&user, &thread));
-            assert!(readable && identity.resume == resume, "{identity:?}");
+            assert_eq!((identity.who.user(), identity.who.thread()), (&user, Some(&thread)));
+            let begins = (&identity.start, identity.previous);
+            assert!(readable && begins == (&start, previous), "{identity:?}");
         }
         (Ok(_), Ok(_), Err(problem)) => assert!(!readable, "{problem:?}"),
         (_, _, Ok(identity)) => panic!("{identity:?}"),

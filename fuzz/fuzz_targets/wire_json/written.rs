@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headcount::{
-    Config, Part, Position, Principal, Recovered, Registry, Resume, RoomId, RunEventKind, RunFact,
-    RunFailure, RunId, RunText, StreamRef, ThreadId, Timestamp, UserId,
+    Config, Part, Position, Principal, Recovered, Registry, RoomId, RunEventKind, RunFact,
+    RunFailure, RunId, RunText, Start, StreamRef, ThreadId, Timestamp, UserId,
 };
 use headcount_protocol::anchor::Anchor;
 use headcount_protocol::epoch::show_epoch;
@@ -123,31 +123,38 @@ fn of_connection(user: &UserId, thread: &ThreadId, position: Position) {
     let mut registry = Registry::new(Config::new(position.epoch));
     let now = Timestamp::from_secs(1);
     let conn = registry.reserve(now, None).expect("room for one");
-    let resume = Some(Resume { position: Some(position), previous: None });
-    let who = Principal::new(user.clone(), thread.clone());
-    let admitted = registry.connect(now, conn, who, resume).expect("room for one");
+    let start = Start::After(position);
+    let who = Principal::new(user.clone()).with_thread(thread.clone());
+    let admitted = registry.connect(now, conn, who, start.clone(), None).expect("room for one");
+    let followed = admitted.followed.expect("it names a thread");
     let terms = Terms { ping_interval: Duration::MAX, max_message_bytes: position.offset };
     let connection = show_connection(registry.config().instance(), conn);
-    let who = registry.who(conn).expect("it is open");
     let recovered = |recovered| match recovered {
         Recovered::Fresh => "fresh",
         Recovered::All => "all",
         _ => "gap",
     };
-    let place = admitted.position;
+    let place = followed.position;
     let session = json!({"epoch": show_epoch(place.epoch), "offset": place.offset});
     let welcome = json!({
         "type": "welcome", "connection": connection, "user": user.as_str(),
-        "thread": thread.as_str(), "session": session, "recovered": recovered(admitted.recovered),
+        "thread": thread.as_str(), "session": session, "recovered": recovered(followed.recovered),
         "runs": [], "ping_interval_ms": u64::MAX, "max_message_bytes": position.offset,
         "reconnect_ms": [250, 5000],
     });
     assert_eq!(
-        value(server_frames::welcome(&connection, &who, place, admitted.recovered, "[]", terms)),
+        value(server_frames::welcome(
+            &connection,
+            (user, thread),
+            place,
+            followed.recovered,
+            "[]",
+            terms
+        )),
         welcome
     );
     let room = RoomId::new(user.as_str()).expect("the rules are the same");
-    let joined = registry.join(now, conn, &room, Some(position)).expect("room for one");
+    let joined = registry.join(now, conn, &room, start).expect("room for one");
     let place = joined.position;
     let answer = json!({
         "type": "joined", "room": room.as_str(), "epoch": show_epoch(place.epoch),

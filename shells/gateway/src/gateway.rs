@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use headcount::{
     Admitted, Body, CloseReason, ConnId, ConnState, Ended, Message, Notice, Position, Refused,
-    Registry, ReplyError, Resume, RoomId, Source, StreamRef, Target, Timestamp,
+    Registry, ReplyError, RoomId, SessionId, Source, Start, StreamRef, Target, Timestamp,
 };
 use headcount_mio::{
     Answer, Context, FrameKind, Handler, HangUp, Outcome, Payload, Request, Verdict,
 };
 use headcount_protocol::client_frames::{self, Ask, Auth, Frame};
-use headcount_protocol::handles::show_connection;
+use headcount_protocol::handles::{show_connection, show_session};
 use headcount_protocol::identity::{self, Identity};
 use headcount_protocol::problem::Problem;
 use headcount_protocol::run_events;
@@ -80,13 +80,13 @@ impl Gateway {
             if credentials::are_in_headers(request) {
                 return Err(identity::no_key());
             }
-            let Identity { who, resume } = identity::from_query(query, self.instance)?;
-            return Ok(Verdict::Admit { who, resume });
+            let Identity { who, start, previous } = identity::from_query(query, self.instance)?;
+            return Ok(Verdict::Admit { who, start, previous });
         };
         match entrance::enter(request, token_auth, self.wall.anchor(), self.instance)? {
-            Entry::Known(Identity { who, resume }, grant) => {
+            Entry::Known(Identity { who, start, previous }, grant) => {
                 self.arriving = Some(grant);
-                Ok(Verdict::Admit { who, resume })
+                Ok(Verdict::Admit { who, start, previous })
             }
             Entry::Pending => Ok(Verdict::Pending),
             Entry::Later => Ok(Verdict::Later),
@@ -113,8 +113,8 @@ impl Gateway {
         };
         let refused = match introduced {
             Ok(None) => return Outcome::Later,
-            Ok(Some((Identity { who, resume }, grant))) => {
-                match context.registry.connect(context.now, conn, who, resume) {
+            Ok(Some((Identity { who, start, previous }, grant))) => {
+                match context.registry.connect(context.now, conn, who, start, previous) {
                     Ok(admitted) => {
                         self.arriving = Some(grant);
                         self.admitted(context, conn, admitted);
@@ -166,11 +166,9 @@ impl Gateway {
         };
         // It closed with the process that it was a connection of.
         let previous = auth.previous.and_then(|previous| previous.of(self.instance));
-        let resume = match auth.since {
-            None => previous.map(Resume::takeover),
-            position => Some(Resume { position, previous }),
-        };
-        entrance::admit(&claims, auth.thread.clone(), resume, token_auth, self.wall.anchor())
+        let start = auth.since.map_or(Start::OpenRuns, Start::After);
+        let begins = (start, previous);
+        entrance::admit(&claims, auth.thread.clone(), begins, token_auth, self.wall.anchor())
             .map(Some)
     }
 
@@ -193,7 +191,10 @@ impl Gateway {
             let message = "the token is of another user than the connection";
             return Err(Problem::new(403, "other_user", message));
         }
-        if claims.thread.as_ref().is_some_and(|thread| thread != who.thread) {
+        let follows_another = claims.thread.as_ref().is_some_and(|thread| {
+            context.registry.followed(conn).any(|(_, followed)| followed != thread)
+        });
+        if follows_another {
             let message = "the token is for another thread than the connection's";
             return Err(Problem::new(403, "other_thread", message));
         }
@@ -258,7 +259,8 @@ impl Gateway {
                 server_frames::error(room_access::FORBIDDEN, message, request)
             }
             Ask::Join { room, since } => {
-                match context.registry.join(context.now, conn, &room, since) {
+                let start = since.map_or(Start::Now, Start::After);
+                match context.registry.join(context.now, conn, &room, start) {
                     Ok(joined) => {
                         server_frames::joined(&room, joined.position, joined.recovered, request)
                     }
@@ -270,7 +272,10 @@ impl Gateway {
                 }
             }
             Ask::Ack { room, offset } => {
-                match context.registry.acknowledge(context.now, conn, room.as_ref(), offset) {
+                let session = || context.registry.session_of(conn).map(StreamRef::Session);
+                let stream = room.as_ref().map(StreamRef::Room).or_else(session);
+                let stream = stream.unwrap_or(StreamRef::Direct);
+                match context.registry.acknowledge(context.now, conn, stream, offset) {
                     Ok(()) => server_frames::ok(request),
                     Err(refused) => {
                         server_frames::error("ack_refused", &refused.to_string(), request)
@@ -371,7 +376,6 @@ impl Handler for Gateway {
 
     fn admitted(&mut self, context: &mut Context<'_>, conn: ConnId, admitted: Admitted) {
         let grant = self.arriving.take();
-        let Some(who) = context.registry.who(conn) else { return };
         if let (Some(grant), Some(token_auth)) = (grant, self.live_settings.lock().token_auth()) {
             token_auth.grants.insert(conn, grant);
         }
@@ -380,12 +384,15 @@ impl Handler for Gateway {
             ping_interval: config.ping_interval(),
             max_message_bytes: config.message_bytes(),
         };
-        let runs = run_events::list(context.registry.open_runs(admitted.session));
+        let registry = &*context.registry;
+        let (Some(who), Some(followed)) = (registry.who(conn), admitted.followed) else { return };
+        let Some((_, thread)) = registry.followed(conn).next() else { return };
+        let runs = run_events::list(registry.open_runs(followed.session));
         let welcome = server_frames::welcome(
             &show_connection(self.instance, conn),
-            &who,
-            admitted.position,
-            admitted.recovered,
+            (who.user, thread),
+            followed.position,
+            followed.recovered,
             &runs,
             terms,
         );
@@ -446,6 +453,17 @@ impl Handler for Gateway {
     ) -> FrameKind {
         let name = server_frames::stream_name(stream).unwrap_or_default();
         out.extend_from_slice(server_frames::gap(&name, from, to).as_bytes());
+        FrameKind::Text
+    }
+
+    fn encode_left(
+        &mut self,
+        session: SessionId,
+        reason: CloseReason,
+        out: &mut Vec<u8>,
+    ) -> FrameKind {
+        let session = show_session(self.instance, session);
+        out.extend_from_slice(server_frames::unfollowed(&session, reason).as_bytes());
         FrameKind::Text
     }
 

@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::time::Instant;
 
 use headcount::{
-    Action, Config, ConnId, Inbound, Message, Principal, Registry, RoomId, Target, ThreadId,
+    Action, Config, ConnId, Inbound, Message, Principal, Registry, RoomId, Start, Target, ThreadId,
     Timestamp, UserId,
 };
 use headcount_journal::{Recorder, Recording};
@@ -71,7 +71,7 @@ impl Server {
             let conn = server.arrive(number / TABS);
             server.members.push(Member { conn, total: 0 });
             let room = &server.rooms[number as usize % server.rooms.len()];
-            server.registry.join(server.now, conn, room, None).unwrap();
+            server.registry.join(server.now, conn, room, Start::Now).unwrap();
             server.finish_turn();
         }
         server
@@ -79,9 +79,9 @@ impl Server {
 
     fn arrive(&mut self, user: u32) -> ConnId {
         let conn = self.registry.reserve(self.now, None).unwrap();
-        let who =
-            Principal::new(self.users[user as usize].clone(), ThreadId::new(name(user)).unwrap());
-        self.registry.connect(self.now, conn, who, None).unwrap();
+        let who = Principal::new(self.users[user as usize].clone())
+            .with_thread(ThreadId::new(name(user)).unwrap());
+        self.registry.connect(self.now, conn, who, Start::OpenRuns, None).unwrap();
         conn
     }
 
@@ -107,7 +107,7 @@ impl Server {
             let conn = self.arrive(place as u32 / TABS);
             self.members[conn.index()] = Member { conn, total: 0 };
             let room = &self.rooms[place % self.rooms.len()];
-            self.registry.join(self.now, conn, room, None).unwrap();
+            self.registry.join(self.now, conn, room, Start::Now).unwrap();
         }
         self.finish_turn();
     }

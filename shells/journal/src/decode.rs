@@ -11,11 +11,11 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use headcount::{
-    CloseReason, ConnId, Inbound, Key, Message, PartKind, Position, Principal, Resume, RoomId,
-    RunEventKind, RunId, SessionId, Source, ThreadId, Timestamp, UserId,
+    CloseReason, ConnId, Inbound, Key, Message, PartKind, Position, Principal, RoomId,
+    RunEventKind, RunId, SessionId, Source, Start, ThreadId, Timestamp, UserId,
 };
 
-use super::input::{OwnedInput, OwnedRunEvent, Recipient};
+use super::input::{OwnedInput, OwnedRunEvent, Recipient, Stream};
 use super::kind::{self, Kind};
 use super::recording::pseudonym;
 use super::{MAX_PAYLOAD_BYTES, number, settings};
@@ -143,10 +143,36 @@ impl Decoder<'_, '_> {
         })
     }
 
-    fn principal_and_resume(&mut self) -> Option<(Principal, Option<Resume>)> {
+    fn start(&mut self) -> Option<Start> {
+        Some(match self.byte()? {
+            kind::NOW => Start::Now,
+            kind::OPEN_RUNS => Start::OpenRuns,
+            kind::RECENT => Start::Recent,
+            kind::RUN => Start::Run(self.run()?),
+            kind::AFTER => Start::After(self.position()?),
+            kind::KEPT => Start::Kept,
+            _ => return None,
+        })
+    }
+
+    fn stream(&mut self) -> Option<Stream> {
+        Some(match self.byte()? {
+            kind::CONN => Stream::Direct,
+            kind::SESSION => Stream::Session(SessionId::from_bits(self.bits()?)?),
+            kind::ROOM => Stream::Room(self.room()?),
+            kind::EVERYONE => Stream::Everyone,
+            _ => return None,
+        })
+    }
+
+    /// Who comes, where they begin, and the connection that they had.
+    fn newcomer(&mut self) -> Option<(Principal, Start, Option<ConnId>)> {
         let flags = self.byte()?;
         let has = |bit: u8| flags & bit > 0;
-        let mut who = Principal::new(self.user()?, self.thread()?);
+        let mut who = Principal::new(self.user()?);
+        if has(4) {
+            who = who.with_thread(self.thread()?);
+        }
         if has(1) {
             who = who.with_label(self.name()?).ok()?;
         }
@@ -157,15 +183,12 @@ impl Decoder<'_, '_> {
             let limit = u32::try_from(self.number()?).ok().and_then(NonZeroU32::new)?;
             who = who.with_max_connections(limit);
         }
-        let position = if has(4) { Some(self.position()?) } else { None };
+        let start = self.start()?;
         let previous = if has(8) { Some(self.conn()?) } else { None };
         if flags >> 5 > 0 {
             return None;
         }
-        // A resume that says nothing is as good as none.
-        let resume =
-            (position.is_some() || previous.is_some()).then_some(Resume { position, previous });
-        Some((who, resume))
+        Some((who, start, previous))
     }
 
     fn event(&mut self) -> Option<OwnedRunEvent> {
@@ -210,12 +233,12 @@ impl Decoder<'_, '_> {
             Kind::Upgraded => OwnedInput::Upgraded { conn: self.conn()? },
             Kind::Connect => {
                 let conn = self.conn()?;
-                let (who, resume) = self.principal_and_resume()?;
-                OwnedInput::Connect { conn, who, resume }
+                let (who, start, previous) = self.newcomer()?;
+                OwnedInput::Connect { conn, who, start, previous }
             }
             Kind::Admit => {
-                let (who, resume) = self.principal_and_resume()?;
-                OwnedInput::Admit { who, resume }
+                let (who, start, previous) = self.newcomer()?;
+                OwnedInput::Admit { who, start, previous }
             }
             Kind::Data => {
                 let conn = self.conn()?;
@@ -238,14 +261,13 @@ impl Decoder<'_, '_> {
             Kind::Reply => OwnedInput::Reply { conn: self.conn()?, message: self.message()? },
             Kind::Join => {
                 let (conn, room) = (self.conn()?, self.room()?);
-                let since = if self.flag()? { Some(self.position()?) } else { None };
-                OwnedInput::Join { conn, room, since }
+                OwnedInput::Join { conn, room, start: self.start()? }
             }
             Kind::Leave => OwnedInput::Leave { conn: self.conn()?, room: self.room()? },
             Kind::Acknowledge => {
                 let conn = self.conn()?;
-                let room = if self.flag()? { Some(self.room()?) } else { None };
-                OwnedInput::Acknowledge { conn, room, offset: self.number()? }
+                let stream = self.stream()?;
+                OwnedInput::Acknowledge { conn, stream, offset: self.number()? }
             }
             Kind::OpenRun => OwnedInput::OpenRun {
                 user: self.user()?,
@@ -277,6 +299,15 @@ impl Decoder<'_, '_> {
             Kind::CancelDrain => OwnedInput::CancelDrain,
             Kind::Reload => OwnedInput::Reload { config: Box::new(settings::take(self.bytes)?) },
             Kind::Advance => OwnedInput::Advance,
+            Kind::Follow => OwnedInput::Follow {
+                conn: self.conn()?,
+                thread: self.thread()?,
+                start: self.start()?,
+            },
+            Kind::Unfollow => {
+                let conn = self.conn()?;
+                OwnedInput::Unfollow { conn, session: SessionId::from_bits(self.bits()?)? }
+            }
         })
     }
 }

@@ -66,6 +66,9 @@ pub(super) fn of(action: &Action<'_>) -> u64 {
             fold(digest, within.end.as_nanos() as u64)
         }
         Action::Close { conn, reason } => fold(fold(5, conn.to_bits()), *reason as u64),
+        Action::Left { conn, session, reason } => {
+            fold(fold(fold(7, conn.to_bits()), session.to_bits()), *reason as u64)
+        }
         Action::Cleanup { what, reason } => {
             let bits = match what {
                 Ended::Conn(conn) => conn.to_bits(),

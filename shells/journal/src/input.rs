@@ -6,8 +6,8 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use headcount::{
-    Action, CloseReason, Config, ConnId, Inbound, Message, Part, PartKind, Position, Principal,
-    Registry, Resume, RoomId, RunEvent, RunEventKind, RunId, SessionId, Source, Target, ThreadId,
+    Action, CloseReason, Config, ConnId, Inbound, Message, Part, PartKind, Principal, Registry,
+    RoomId, RunEvent, RunEventKind, RunId, SessionId, Source, Start, StreamRef, Target, ThreadId,
     Timestamp, UserId,
 };
 
@@ -35,6 +35,28 @@ impl Recipient {
     }
 }
 
+/// Which stream an acknowledgement is about: a [`StreamRef`] with names of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // As in `StreamRef`.
+#[non_exhaustive]
+pub enum Stream {
+    Session(SessionId),
+    Room(RoomId),
+    Direct,
+    Everyone,
+}
+
+impl Stream {
+    pub(super) const fn stream_ref(&self) -> StreamRef<'_> {
+        match self {
+            Self::Session(session) => StreamRef::Session(*session),
+            Self::Room(room) => StreamRef::Room(room),
+            Self::Direct => StreamRef::Direct,
+            Self::Everyone => StreamRef::Everyone,
+        }
+    }
+}
+
 /// An [`Input`](headcount::Input) with names and payloads of its own, or what was polled between two of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // As in `Input`.
@@ -49,11 +71,22 @@ pub enum OwnedInput {
     Connect {
         conn: ConnId,
         who: Principal,
-        resume: Option<Resume>,
+        start: Start,
+        previous: Option<ConnId>,
     },
     Admit {
         who: Principal,
-        resume: Option<Resume>,
+        start: Start,
+        previous: Option<ConnId>,
+    },
+    Follow {
+        conn: ConnId,
+        thread: ThreadId,
+        start: Start,
+    },
+    Unfollow {
+        conn: ConnId,
+        session: SessionId,
     },
     Message {
         conn: ConnId,
@@ -78,7 +111,7 @@ pub enum OwnedInput {
     Join {
         conn: ConnId,
         room: RoomId,
-        since: Option<Position>,
+        start: Start,
     },
     Leave {
         conn: ConnId,
@@ -86,7 +119,7 @@ pub enum OwnedInput {
     },
     Acknowledge {
         conn: ConnId,
-        room: Option<RoomId>,
+        stream: Stream,
         offset: u64,
     },
     OpenRun {
@@ -210,11 +243,17 @@ impl OwnedInput {
             Self::Upgraded { conn } => {
                 let _ = registry.upgraded(now, *conn);
             }
-            Self::Connect { conn, who, resume } => {
-                let _ = registry.connect(now, *conn, who.clone(), *resume);
+            Self::Connect { conn, who, start, previous } => {
+                let _ = registry.connect(now, *conn, who.clone(), start.clone(), *previous);
             }
-            Self::Admit { who, resume } => {
-                let _ = registry.admit(now, who.clone(), *resume);
+            Self::Admit { who, start, previous } => {
+                let _ = registry.admit(now, who.clone(), start.clone(), *previous);
+            }
+            Self::Follow { conn, thread, start } => {
+                let _ = registry.follow(now, *conn, thread, start.clone());
+            }
+            Self::Unfollow { conn, session } => {
+                let _ = registry.unfollow(now, *conn, *session);
             }
             Self::Message { conn, inbound } => {
                 let _ = registry.message(now, *conn, *inbound);
@@ -232,14 +271,14 @@ impl OwnedInput {
             Self::Reply { conn, message } => {
                 let _ = registry.reply(now, *conn, message.clone());
             }
-            Self::Join { conn, room, since } => {
-                let _ = registry.join(now, *conn, room, *since);
+            Self::Join { conn, room, start } => {
+                let _ = registry.join(now, *conn, room, start.clone());
             }
             Self::Leave { conn, room } => {
                 let _ = registry.leave(now, *conn, room);
             }
-            Self::Acknowledge { conn, room, offset } => {
-                let _ = registry.acknowledge(now, *conn, room.as_ref(), *offset);
+            Self::Acknowledge { conn, stream, offset } => {
+                let _ = registry.acknowledge(now, *conn, stream.stream_ref(), *offset);
             }
             Self::OpenRun { user, thread, run, agent, payload } => {
                 let _ = registry.user(user).open_run(now, thread, run, agent, payload.clone());

@@ -40,10 +40,12 @@ pub(super) enum Kind {
     CancelDrain,
     Reload,
     Advance,
+    Follow,
+    Unfollow,
 }
 
 impl Kind {
-    const ALL: [Self; 31] = [
+    const ALL: [Self; 33] = [
         Self::Begin,
         Self::Polled,
         Self::Noticed,
@@ -75,6 +77,8 @@ impl Kind {
         Self::CancelDrain,
         Self::Reload,
         Self::Advance,
+        Self::Follow,
+        Self::Unfollow,
     ];
 
     pub(super) fn of(byte: u8) -> Option<Self> {
@@ -91,6 +95,14 @@ pub(super) const SESSION: u8 = 1;
 pub(super) const USER: u8 = 2;
 pub(super) const ROOM: u8 = 3;
 pub(super) const EVERYONE: u8 = 4;
+
+// Where a client begins in a stream.
+pub(super) const NOW: u8 = 0;
+pub(super) const OPEN_RUNS: u8 = 1;
+pub(super) const RECENT: u8 = 2;
+pub(super) const RUN: u8 = 3;
+pub(super) const AFTER: u8 = 4;
+pub(super) const KEPT: u8 = 5;
 
 /// In the place of the kind of a run's event: a delta of the part without a name.
 pub(super) const TEXT: u8 = 0xFF;

@@ -6,13 +6,13 @@
 //! a file once a turn ([`Recorder::take`]), and [`Replay`] reads it.
 //!
 //! ```
-//! use headcount::{Config, Message, Principal, Target, ThreadId, Timestamp, UserId};
+//! use headcount::{Config, Message, Principal, Start, Target, ThreadId, Timestamp, UserId};
 //! use headcount_journal::{Recorder, Recording, Replay};
 //!
 //! let now = Timestamp::from_secs(1);
 //! let mut registry = Recorder::registry(Config::new(42), Recording::new(7));
-//! let who = Principal::new(UserId::new("alice")?, ThreadId::new("main")?);
-//! let (conn, _) = registry.admit(now, who, None)?;
+//! let who = Principal::new(UserId::new("alice")?).with_thread(ThreadId::new("main")?);
+//! let (conn, _) = registry.admit(now, who, Start::OpenRuns, None)?;
 //! registry.send(now, Target::Conn(conn), Message::text("hello"));
 //! while registry.poll_action().is_some() {}
 //! let recorder = registry.tap_mut::<Recorder>().expect("it was made with one");

@@ -5,8 +5,8 @@
 use core::fmt::{self, Display, Formatter, Write as _};
 
 use headcount::{
-    Action, Body, Class, ConnId, Ended, Inbound, Message, Part, Position, Principal, Resume,
-    RunEventKind, Source, StreamRef, shown,
+    Action, Body, Class, ConnId, Ended, Inbound, Message, Part, Position, Principal, RunEventKind,
+    Source, Start, StreamRef, shown,
 };
 
 use super::input::{OwnedInput, Recipient};
@@ -102,6 +102,9 @@ impl Display for Raw<'_, Line<'_, '_>> {
             Action::Draining { to, within } => {
                 write!(f, "draining {} {:?}..{:?}", Handles(to), within.start, within.end)
             }
+            Action::Left { conn, session, reason } => {
+                write!(f, "left {conn} session {session} {reason}")
+            }
             Action::Close { conn, reason } => {
                 write!(f, "close {conn} {} {reason}", reason.code())
             }
@@ -132,11 +135,11 @@ impl Display for Raw<'_, OwnedInput> {
                 pseudonym.map_or(Ok(()), |source| write!(f, " from {source:016x}"))
             }
             OwnedInput::Upgraded { conn } => write!(f, "upgraded {conn}"),
-            OwnedInput::Connect { conn, who, resume } => {
-                write!(f, "connect {conn} {}", Newcomer(who, resume.as_ref()))
+            OwnedInput::Connect { conn, who, start, previous } => {
+                write!(f, "connect {conn} {}", Newcomer(who, start, *previous))
             }
-            OwnedInput::Admit { who, resume } => {
-                write!(f, "admit {}", Newcomer(who, resume.as_ref()))
+            OwnedInput::Admit { who, start, previous } => {
+                write!(f, "admit {}", Newcomer(who, start, *previous))
             }
             OwnedInput::Message { conn, inbound } => match inbound {
                 Inbound::Data { bytes } => write!(f, "message {conn} data {bytes}"),
@@ -155,19 +158,20 @@ impl Display for Raw<'_, OwnedInput> {
             OwnedInput::Reply { conn, message } => {
                 write!(f, "reply to {conn} {}", Sent(message))
             }
-            OwnedInput::Join { conn, room, since } => {
-                write!(f, "join {conn} room {room}")?;
-                since.map_or(Ok(()), |position| write!(f, " since {}", At(&position)))
+            OwnedInput::Follow { conn, thread, start } => {
+                write!(f, "follow {conn} thread {thread}{}", From(start))
+            }
+            OwnedInput::Unfollow { conn, session } => {
+                write!(f, "unfollow {conn} session {session}")
+            }
+            OwnedInput::Join { conn, room, start } => {
+                write!(f, "join {conn} room {room}{}", From(start))
             }
             OwnedInput::Leave { conn, room } => {
                 write!(f, "leave {conn} room {room}")
             }
-            OwnedInput::Acknowledge { conn, room, offset } => {
-                write!(f, "acknowledge {conn}")?;
-                if let Some(room) = room {
-                    write!(f, " room {room}")?;
-                }
-                write!(f, " {offset}")
+            OwnedInput::Acknowledge { conn, stream, offset } => {
+                write!(f, "acknowledge {conn}{} {offset}", Stream(&stream.stream_ref()))
             }
             OwnedInput::OpenRun { user, thread, run, agent, payload } => write!(
                 f,
@@ -224,12 +228,15 @@ fn kind_name(kind: Option<RunEventKind>) -> &'static str {
     kind.map_or("text", RunEventKind::name)
 }
 
-struct Newcomer<'a>(&'a Principal, Option<&'a Resume>);
+struct Newcomer<'a>(&'a Principal, &'a Start, Option<ConnId>);
 
 impl Display for Newcomer<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self(who, resume) = *self;
-        write!(f, "user {} thread {}", who.user(), who.thread())?;
+        let Self(who, start, previous) = *self;
+        write!(f, "user {}", who.user())?;
+        if let Some(thread) = who.thread() {
+            write!(f, " thread {thread}")?;
+        }
         if let Some(label) = who.label() {
             write!(f, " label {label:?}")?;
         }
@@ -239,11 +246,24 @@ impl Display for Newcomer<'_> {
         if let Some(limit) = who.max_connections() {
             write!(f, " of_at_most {limit}")?;
         }
-        if let Some(position) = resume.and_then(|resume| resume.position) {
-            write!(f, " since {}", At(&position))?;
-        }
-        let previous = resume.and_then(|resume| resume.previous);
+        write!(f, "{}", From(start))?;
         previous.map_or(Ok(()), |conn| write!(f, " previous {conn}"))
+    }
+}
+
+/// Where a client begins, unless it is where most do.
+struct From<'a>(&'a Start);
+
+impl Display for From<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Start::OpenRuns => Ok(()),
+            Start::Now => f.write_str(" now"),
+            Start::Recent => f.write_str(" recent"),
+            Start::Run(run) => write!(f, " run {run}"),
+            Start::After(position) => write!(f, " since {}", At(position)),
+            Start::Kept => f.write_str(" kept"),
+        }
     }
 }
 

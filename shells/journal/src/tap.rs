@@ -1,8 +1,8 @@
 //! What a registry shows its recorder, written down.
 
 use headcount::{
-    Action, ConnId, Inbound, Input, Part, Principal, Resume, RunEvent, RunId, Tap, Timestamp,
-    UserId,
+    Action, ConnId, Inbound, Input, Part, Principal, RunEvent, RunId, Start, StreamRef, Tap,
+    Timestamp, UserId,
 };
 
 use super::kind::{self, Kind};
@@ -74,15 +74,15 @@ impl Recorder {
                     self.conn(conn);
                 }
             }
-            Input::Connect { conn, who, resume } => {
+            Input::Connect { conn, who, start, previous } => {
                 if self.enter(now, Kind::Connect) {
                     self.conn(conn);
-                    self.principal_and_resume(who, resume);
+                    self.newcomer(who, start, previous);
                 }
             }
-            Input::Admit { who, resume } => {
+            Input::Admit { who, start, previous } => {
                 if self.enter(now, Kind::Admit) {
-                    self.principal_and_resume(who, resume);
+                    self.newcomer(who, start, previous);
                 }
             }
             Input::Disconnect { conn } => {
@@ -90,11 +90,24 @@ impl Recorder {
                     self.conn(conn);
                 }
             }
-            Input::Join { conn, room, since } => {
+            Input::Follow { conn, thread, start } => {
+                if self.enter(now, Kind::Follow) {
+                    self.conn(conn);
+                    self.name(thread.as_str());
+                    self.start(start);
+                }
+            }
+            Input::Unfollow { conn, session } => {
+                if self.enter(now, Kind::Unfollow) {
+                    self.conn(conn);
+                    self.handle(session.to_bits());
+                }
+            }
+            Input::Join { conn, room, start } => {
                 if self.enter(now, Kind::Join) {
                     self.conn(conn);
                     self.name(room.as_str());
-                    self.optional(since, Self::position);
+                    self.start(start);
                 }
             }
             Input::Leave { conn, room } => {
@@ -103,10 +116,10 @@ impl Recorder {
                     self.name(room.as_str());
                 }
             }
-            Input::Acknowledge { conn, room, offset } => {
+            Input::Acknowledge { conn, stream, offset } => {
                 if self.enter(now, Kind::Acknowledge) {
                     self.conn(conn);
-                    self.optional(room, |recorder, room| recorder.name(room.as_str()));
+                    self.stream(stream);
                     self.number(offset);
                 }
             }
@@ -164,18 +177,50 @@ impl Recorder {
         }
     }
 
-    fn principal_and_resume(&mut self, who: &Principal, resume: Option<&Resume>) {
-        let position = resume.and_then(|resume| resume.position);
-        let previous = resume.and_then(|resume| resume.previous);
+    fn start(&mut self, start: &Start) {
+        match start {
+            Start::Now => self.buffer.push(kind::NOW),
+            Start::OpenRuns => self.buffer.push(kind::OPEN_RUNS),
+            Start::Recent => self.buffer.push(kind::RECENT),
+            Start::Run(run) => {
+                self.buffer.push(kind::RUN);
+                self.name(run.as_str());
+            }
+            Start::After(position) => {
+                self.buffer.push(kind::AFTER);
+                self.position(*position);
+            }
+            Start::Kept => self.buffer.push(kind::KEPT),
+        }
+    }
+
+    fn stream(&mut self, stream: StreamRef<'_>) {
+        match stream {
+            StreamRef::Session(session) => {
+                self.buffer.push(kind::SESSION);
+                self.handle(session.to_bits());
+            }
+            StreamRef::Room(room) => {
+                self.buffer.push(kind::ROOM);
+                self.name(room.as_str());
+            }
+            StreamRef::Direct => self.buffer.push(kind::CONN),
+            StreamRef::Everyone => self.buffer.push(kind::EVERYONE),
+        }
+    }
+
+    fn newcomer(&mut self, who: &Principal, start: &Start, previous: Option<ConnId>) {
         self.buffer.push(
             u8::from(who.label().is_some())
                 | u8::from(who.expires_at().is_some()) << 1
-                | u8::from(position.is_some()) << 2
+                | u8::from(who.thread().is_some()) << 2
                 | u8::from(previous.is_some()) << 3
                 | u8::from(who.max_connections().is_some()) << 4,
         );
         self.name(who.user().as_str());
-        self.name(who.thread().as_str());
+        if let Some(thread) = who.thread() {
+            self.name(thread.as_str());
+        }
         if let Some(label) = who.label() {
             self.name(label);
         }
@@ -185,9 +230,7 @@ impl Recorder {
         if let Some(limit) = who.max_connections() {
             self.number(limit.get().into());
         }
-        if let Some(position) = position {
-            self.position(position);
-        }
+        self.start(start);
         if let Some(conn) = previous {
             self.conn(conn);
         }

@@ -27,8 +27,9 @@ fn journal() -> Vec<u8> {
     let mut journal = take(&mut registry).to_vec();
     let conn = registry.reserve(NOW, None).unwrap();
     journal.extend(take(&mut registry));
-    let who = Principal::new(UserId::new("alice").unwrap(), ThreadId::new("main").unwrap());
-    registry.connect(NOW, conn, who, None).unwrap();
+    let who =
+        Principal::new(UserId::new("alice").unwrap()).with_thread(ThreadId::new("main").unwrap());
+    registry.connect(NOW, conn, who, headcount::Start::OpenRuns, None).unwrap();
     journal.extend(take(&mut registry));
     assert!(registry.send(NOW, Target::Conn(conn), Message::text("hello")).live == 1);
     registry.close(NOW, Target::Conn(conn), CloseReason::Application);

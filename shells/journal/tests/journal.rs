@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use headcount::{
-    Config, Key, Message, Position, Principal, Registry, Resume, RoomId, RunEvent, RunId, Target,
+    Config, Key, Message, Position, Principal, Registry, RoomId, RunEvent, RunId, Start, Target,
     ThreadId, Timestamp, UserId,
 };
 use headcount_harness::history::History;
@@ -153,9 +153,12 @@ fn alice(recording: Recording) -> (Vec<u8>, Vec<String>) {
     for _ in 0..2 {
         now += core::time::Duration::from_nanos(1_500);
         let conn = registry.reserve(now, None).unwrap();
-        let who = Principal::new(alice.clone(), thread.clone()).with_label("firefox").unwrap();
-        registry.connect(now, conn, who, None).unwrap();
-        registry.join(now, conn, &room, None).unwrap();
+        let who = Principal::new(alice.clone())
+            .with_thread(thread.clone())
+            .with_label("firefox")
+            .unwrap();
+        registry.connect(now, conn, who, Start::OpenRuns, None).unwrap();
+        registry.join(now, conn, &room, Start::Now).unwrap();
         conns.push(conn);
     }
     let latest = Message::text("rosebud").latest(Key::new("petal").unwrap());
@@ -220,10 +223,10 @@ fn an_offset_within_a_character_is_replayed_without_the_text() {
     for offset in 1..=12 {
         now += core::time::Duration::from_secs(1);
         let conn = registry.reserve(now, None).unwrap();
-        let resume = Resume { position: Some(Position { epoch, offset }), previous: None };
-        let who = Principal::new(alice.clone(), thread.clone());
-        let admitted = registry.connect(now, conn, who, Some(resume)).unwrap();
-        assert!(admitted.position.offset <= offset);
+        let start = Start::After(Position { epoch, offset });
+        let who = Principal::new(alice.clone()).with_thread(thread.clone());
+        let admitted = registry.connect(now, conn, who, start, None).unwrap();
+        assert!(admitted.followed.unwrap().position.offset <= offset);
         while let Some(action) = registry.poll_action() {
             if let headcount::Action::Send { body, .. } = action {
                 texts.push(String::from_utf8(body.as_bytes().to_vec()).unwrap());

@@ -10,8 +10,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use headcount::{
-    CloseReason, Config, ConnId, MESSAGE_OVERHEAD, Message, Principal, ReplyError, StreamRef,
-    Target, ThreadId, UserId,
+    CloseReason, Config, ConnId, MESSAGE_OVERHEAD, Message, Principal, ReplyError, Start,
+    StreamRef, Target, ThreadId, UserId,
 };
 use headcount_mio::{
     Context, FrameKind, Handler, Options, Outcome, Payload, Request, Server, Verdict,
@@ -26,7 +26,7 @@ struct Echo {
 
 impl Handler for Echo {
     fn authenticate(&mut self, _: &Request<'_>) -> Verdict {
-        Verdict::Admit { who: self.everybody.clone(), resume: None }
+        Verdict::Admit { who: self.everybody.clone(), start: Start::OpenRuns, previous: None }
     }
 
     fn message(
@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::new().path(path.clone()).signals(true);
     let server = Server::bind(address.parse()?, config, options)?;
     println!("ws://{}{path}", server.local_addr());
-    let everybody = Principal::new(UserId::new("everybody")?, ThreadId::new("echo")?);
+    let everybody = Principal::new(UserId::new("everybody")?).with_thread(ThreadId::new("echo")?);
     server.run(Echo { everybody })?;
     Ok(())
 }

@@ -58,6 +58,11 @@ impl Encoder {
                 sockets.send(conn, &PING, cost);
                 1
             }
+            Action::Left { conn, session, reason } => {
+                let frame = self.frame(|out| handler.encode_left(session, reason, out));
+                sockets.send(conn, &frame, cost);
+                1
+            }
             Action::Close { conn, reason } => {
                 if let Some((peer, answer)) = sockets.close(conn, reason, cost) {
                     handler.turned_away(peer, &answer);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use headcount::{
     Admitted, Body, CloseReason, ConnId, Ended, Notice, Position, Principal, Refused, Registry,
-    Resume, Source, StreamRef, Timestamp,
+    SessionId, Source, Start, StreamRef, Timestamp,
 };
 
 use crate::answer::Answer;
@@ -115,6 +115,21 @@ pub trait Handler {
         to: u64,
         out: &mut Vec<u8>,
     ) -> FrameKind;
+
+    /// Appends the payload of the frame that tells a client that it follows a session no more, by no wish of
+    /// its own.
+    ///
+    /// The default appends nothing: an empty text message. Override it if connections follow more than one
+    /// session each ([`Registry::follow`]): others are never told this.
+    fn encode_left(
+        &mut self,
+        session: SessionId,
+        reason: CloseReason,
+        out: &mut Vec<u8>,
+    ) -> FrameKind {
+        let _ = (session, reason, out);
+        FrameKind::Text
+    }
 
     /// Appends the payload of the frame that tells clients to reconnect elsewhere, each after a
     /// delay that it picks from the range.
@@ -239,8 +254,10 @@ pub enum Verdict {
     Admit {
         /// The principal.
         who: Principal,
-        /// What the client says it has seen already; `None` if it says nothing.
-        resume: Option<Resume>,
+        /// Where it begins in the session of the principal's thread.
+        start: Start,
+        /// The connection that the client says it had, which it takes over; `None` if it names none.
+        previous: Option<ConnId>,
     },
     /// Upgrade it; its first message must say who it is, within `session.auth_deadline`.
     Pending,

@@ -16,8 +16,8 @@
 //! use std::time::Duration;
 //!
 //! use headcount::{
-//!     Admitted, Config, ConnId, Message, Principal, Profile, RoomId, StreamRef, Target, ThreadId,
-//!     UserId,
+//!     Admitted, Config, ConnId, Message, Principal, Profile, RoomId, Start, StreamRef, Target,
+//!     ThreadId, UserId,
 //! };
 //! use headcount_mio::{
 //!     Answer, Context, Handler, FrameKind, Options, Outcome, Payload, Request, Server, Verdict,
@@ -34,7 +34,8 @@
 //!             return Verdict::Refuse(Answer::json(401, "no_name", "say who you are: /ws?name"));
 //!         };
 //!         let thread = ThreadId::new("chat").expect("a valid name");
-//!         Verdict::Admit { who: Principal::new(user, thread), resume: None }
+//!         let who = Principal::new(user).with_thread(thread);
+//!         Verdict::Admit { who, start: Start::OpenRuns, previous: None }
 //!     }
 //!
 //!     fn admitted(&mut self, context: &mut Context<'_>, conn: ConnId, _: Admitted) {

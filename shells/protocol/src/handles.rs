@@ -61,15 +61,17 @@ fn parse<T: FromStr>(text: &str) -> Option<Named<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headcount::{Config, Principal, Registry, ThreadId, Timestamp, UserId};
+    use headcount::{Config, Principal, Registry, Start, ThreadId, Timestamp, UserId};
 
     #[test]
     fn what_is_shown_is_read_back_and_names_nothing_in_another_process() {
         let registries = [1, 2].map(|seed| {
             let mut registry = Registry::new(Config::new(seed));
-            let who = Principal::new(UserId::new("u").unwrap(), ThreadId::new("t").unwrap());
-            let (conn, admitted) = registry.admit(Timestamp::ZERO, who, None).unwrap();
-            (registry, conn, admitted.session)
+            let who =
+                Principal::new(UserId::new("u").unwrap()).with_thread(ThreadId::new("t").unwrap());
+            let (conn, admitted) =
+                registry.admit(Timestamp::ZERO, who, Start::OpenRuns, None).unwrap();
+            (registry, conn, admitted.followed.unwrap().session)
         });
         let [(one, conn, session), (other, ..)] = &registries;
         let (instance, other) = (one.config().instance(), other.config().instance());

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use headcount::{Position, Principal, Resume, ThreadId, UserId};
+use headcount::{ConnId, Position, Principal, RunId, Start, ThreadId, UserId};
 
 use crate::epoch::parse_epoch;
 use crate::handles::parse_connection;
@@ -20,8 +20,10 @@ const MAIN_THREAD: &str = "main";
 pub struct Identity {
     /// Who.
     pub who: Principal,
-    /// `None`: they name nothing that they have seen.
-    pub resume: Option<Resume>,
+    /// Where they begin in their session.
+    pub start: Start,
+    /// The connection that they had; `None`: they name none of this process.
+    pub previous: Option<ConnId>,
 }
 
 /// Decides from the query: development mode, and the reconnect fields.
@@ -44,8 +46,9 @@ pub fn from_query(query: &str, instance: u64) -> Result<Identity, Problem> {
     };
     let user = UserId::new(user).map_err(|error| Problem::id("user", error))?;
     let thread = parameters.thread()?.map_or_else(main_thread, Ok)?;
-    let resume = parameters.resume(instance)?;
-    Ok(Identity { who: Principal::new(user, thread), resume })
+    let start = parameters.start()?;
+    let previous = parameters.previous(instance);
+    Ok(Identity { who: Principal::new(user).with_thread(thread), start, previous })
 }
 
 /// The thread of a client that names none.
@@ -65,6 +68,8 @@ pub struct Parameters<'a> {
     epoch: Option<Cow<'a, str>>,
     offset: Option<Cow<'a, str>>,
     previous: Option<Cow<'a, str>>,
+    run: Option<Cow<'a, str>>,
+    recent: Option<Cow<'a, str>>,
     /// The token, where a client can't put it into a header.
     pub token: Option<Cow<'a, str>>,
 }
@@ -83,6 +88,8 @@ impl<'a> Parameters<'a> {
                 "epoch" => &mut read.epoch,
                 "offset" => &mut read.offset,
                 "previous" => &mut read.previous,
+                "run" => &mut read.run,
+                "recent" => &mut read.recent,
                 "token" => &mut read.token,
                 _ => continue,
             };
@@ -108,22 +115,36 @@ impl<'a> Parameters<'a> {
         thread.map_err(|error| Problem::id("thread", error))
     }
 
-    /// What the client has seen of its session. `None`: it does not say. `instance` is the registry's.
+    /// Where the client begins in its session: after what it has seen, with a run or with what has ended
+    /// of late, or as a newcomer.
     ///
     /// # Errors
-    /// 400 for a position that is not understood.
-    pub fn resume(&self, instance: u64) -> Result<Option<Resume>, Problem> {
+    /// 400 for a position or a name that is not understood, and for more than one beginning.
+    pub fn start(&self) -> Result<Start, Problem> {
+        let position = match (&self.epoch, &self.offset) {
+            (None, None) => None,
+            (Some(epoch), Some(offset)) => Some(position(epoch, offset)?),
+            _ => {
+                return Err(bad_position("epoch and offset belong together: give both or neither"));
+            }
+        };
+        let run = self.run.as_deref().map(RunId::new).transpose();
+        let run = run.map_err(|error| Problem::id("run", error))?;
+        let recent = match self.recent.as_deref() {
+            None | Some("0") => false,
+            Some("1") => true,
+            Some(_) => return Err(Problem::new(400, "bad_query", "recent must be 0 or 1")),
+        };
+        start(position, run, recent)
+    }
+
+    /// The connection that the client had. `None`: it names none of this process. `instance` is the
+    /// registry's.
+    #[must_use]
+    pub fn previous(&self, instance: u64) -> Option<ConnId> {
         // A connection of another process closed with it, and so did one whose name has another form:
         // the form is opaque to clients, which keep names across an upgrade of the server.
-        let previous = self.previous.as_deref().and_then(parse_connection);
-        let previous = previous.and_then(|previous| previous.of(instance));
-        match (&self.epoch, &self.offset) {
-            (None, None) => Ok(previous.map(Resume::takeover)),
-            (Some(epoch), Some(offset)) => {
-                Ok(Some(Resume { position: Some(position(epoch, offset)?), previous }))
-            }
-            _ => Err(bad_position("epoch and offset belong together: give both or neither")),
-        }
+        self.previous.as_deref().and_then(parse_connection)?.of(instance)
     }
 
     /// Whether it says anything that belongs into the frame with the token, if the request has none.
@@ -133,6 +154,26 @@ impl<'a> Parameters<'a> {
             || self.epoch.is_some()
             || self.offset.is_some()
             || self.previous.is_some()
+            || self.run.is_some()
+            || self.recent.is_some()
+    }
+}
+
+/// Where a client begins, by what it says of it.
+///
+/// # Errors
+/// 400 if it says more than one thing.
+pub fn start(
+    position: Option<Position>,
+    run: Option<RunId>,
+    recent: bool,
+) -> Result<Start, Problem> {
+    match (position, run, recent) {
+        (None, None, false) => Ok(Start::OpenRuns),
+        (Some(position), None, false) => Ok(Start::After(position)),
+        (None, Some(run), false) => Ok(Start::Run(run)),
+        (None, None, true) => Ok(Start::Recent),
+        _ => Err(bad_position("a position, run and recent exclude each other: give one of them")),
     }
 }
 
@@ -186,8 +227,8 @@ mod tests {
         ] {
             let identity = from_query(query, HERE).unwrap();
             assert_eq!(identity.who.user().as_str(), user);
-            assert_eq!(identity.who.thread().as_str(), thread);
-            assert_eq!(identity.resume, None);
+            assert_eq!(identity.who.thread().unwrap().as_str(), thread);
+            assert_eq!((identity.start, identity.previous), (Start::OpenRuns, None));
         }
     }
 
@@ -218,18 +259,26 @@ mod tests {
         let epoch = show_epoch(0xdead_beef);
         let identity = from_query(&format!("user=a&epoch={epoch}&offset=7"), HERE).unwrap();
         let position = Position { epoch: 0xdead_beef, offset: 7 };
-        assert_eq!(identity.resume, Some(Resume { position: Some(position), previous: None }));
+        let after = Start::After(position);
+        assert_eq!((&identity.start, identity.previous), (&after, None));
         let previous = headcount::ConnId::from_bits(0x7_0000_0002);
         let shown = "previous=000000000000000b.0000000700000002";
-        let resume = |query: &str| from_query(query, HERE).unwrap().resume;
-        let both = resume(&format!("user=a&epoch={epoch}&offset=7&{shown}"));
-        assert_eq!(both, Some(Resume { position: Some(position), previous }));
-        assert_eq!(resume(&format!("user=a&{shown}")), previous.map(Resume::takeover));
+        let begins = |query: &str| {
+            let identity = from_query(query, HERE).unwrap();
+            (identity.start, identity.previous)
+        };
+        let both = begins(&format!("user=a&epoch={epoch}&offset=7&{shown}"));
+        assert_eq!(both, (after.clone(), previous));
+        assert_eq!(begins(&format!("user=a&{shown}")), (Start::OpenRuns, previous));
         // The same handle, of another process.
         let foreign = "previous=000000000000000c.0000000700000002";
-        assert_eq!(resume(&format!("user=a&{foreign}")), None);
-        let both = resume(&format!("user=a&epoch={epoch}&offset=7&{foreign}"));
-        assert_eq!(both, Some(Resume { position: Some(position), previous: None }));
+        assert_eq!(begins(&format!("user=a&{foreign}")), (Start::OpenRuns, None));
+        let both = begins(&format!("user=a&epoch={epoch}&offset=7&{foreign}"));
+        assert_eq!(both, (after, None));
+        let run = headcount::RunId::new("r").unwrap();
+        assert_eq!(begins("user=a&run=r"), (Start::Run(run), None));
+        assert_eq!(begins("user=a&recent=1"), (Start::Recent, None));
+        assert_eq!(begins("user=a&recent=0"), (Start::OpenRuns, None));
         for wrong in [
             "epoch=1",
             "offset=1",
@@ -239,6 +288,11 @@ mod tests {
             "epoch=1&offset=1.0",
             "epoch=1&offset=18446744073709551616",
             "previous=000000000000000b.0000000700000002&epoch=1",
+            "run=",
+            "recent=yes",
+            "run=r&recent=1",
+            "epoch=1&offset=1&run=r",
+            "epoch=1&offset=1&recent=1",
         ] {
             assert_eq!(refused(&format!("user=a&{wrong}")).0, 400, "{wrong}");
         }
@@ -246,14 +300,14 @@ mod tests {
 
     #[test]
     fn names_of_another_form_are_those_of_another_server() {
-        let resume = |query: &str| from_query(&format!("user=a&{query}"), HERE).unwrap().resume;
+        let begins = |query: &str| from_query(&format!("user=a&{query}"), HERE).unwrap();
         for previous in ["", "7", "xyz", "undefined", "0000000700000002"] {
-            assert_eq!(resume(&format!("previous={previous}")), None, "{previous}");
+            assert_eq!(begins(&format!("previous={previous}")).previous, None, "{previous}");
         }
         for epoch in ["", "xyz", "%2B1", "11111111111111111"] {
             let foreign = Position { epoch: 0, offset: 1 };
-            let resume = resume(&format!("epoch={epoch}&offset=1")).unwrap();
-            assert_eq!(resume.position, Some(foreign), "{epoch}");
+            let begins = begins(&format!("epoch={epoch}&offset=1"));
+            assert_eq!(begins.start, Start::After(foreign), "{epoch}");
         }
     }
 }

@@ -8,7 +8,9 @@ mod received;
 use std::ops::Range;
 use std::time::Duration;
 
-use headcount::{JoinError, Position, Recovered, RoomId, StreamRef, Who, shown};
+use headcount::{
+    CloseReason, JoinError, Position, Recovered, RoomId, StreamRef, ThreadId, UserId, shown,
+};
 
 use crate::epoch::show_epoch;
 use crate::json::{Object, millis};
@@ -35,7 +37,7 @@ pub struct Terms {
 #[must_use]
 pub fn welcome(
     connection: &str,
-    who: &Who<'_>,
+    (user, thread): (&UserId, &ThreadId),
     session: Position,
     recovered: Recovered,
     runs: &str,
@@ -47,8 +49,8 @@ pub fn welcome(
         .end();
     Object::frame("welcome")
         .text("connection", connection)
-        .text("user", who.user.as_str())
-        .text("thread", who.thread.as_str())
+        .text("user", user.as_str())
+        .text("thread", thread.as_str())
         .raw("session", &session)
         .text("recovered", recovery(recovered))
         .raw("runs", runs)
@@ -56,6 +58,12 @@ pub fn welcome(
         .number("max_message_bytes", terms.max_message_bytes)
         .raw("reconnect_ms", &range(&RECONNECT))
         .end()
+}
+
+/// The connection follows this session no more, by no wish of its own.
+#[must_use]
+pub fn unfollowed(session: &str, reason: CloseReason) -> String {
+    Object::frame("unfollowed").text("session", session).text("reason", reason.name()).end()
 }
 
 /// The connection is in the room now; its events begin after the offset.

@@ -1,7 +1,7 @@
 //! What clients do: come, stay, lose their network, stall, and come back.
 
 use headcount::{
-    CloseReason, Inbound, Position, Principal, Refused, Resume, Retry, Target, ThreadId, UserId,
+    CloseReason, Inbound, Position, Principal, Refused, Retry, Start, Target, ThreadId, UserId,
 };
 
 use crate::client::{NEVER, Phase};
@@ -93,9 +93,10 @@ impl<'s> Simulation<'s> {
         // A fresh thread is another stream: there is nothing to go on with.
         let resumes = record.epoch != 0 && settings.thread != Thread::Fresh;
         let previous = record.conn.filter(|_| settings.take_over && record.server == number);
-        let resume = resumes.then_some(Resume { position: Some(position), previous });
-        let who = Principal::new(user, thread);
-        let admitted = match server.registry.connect(clock, conn, who, resume) {
+        let previous = previous.filter(|_| resumes);
+        let start = if resumes { Start::After(position) } else { Start::OpenRuns };
+        let who = Principal::new(user).with_thread(thread);
+        let admitted = match server.registry.connect(clock, conn, who, start, previous) {
             Ok(admitted) => admitted,
             Err(refused) => {
                 // The answer is written, and the socket ends.
@@ -109,18 +110,19 @@ impl<'s> Simulation<'s> {
         }
         let group = self.clients[client as usize].group as usize;
         if let Some(room) = &self.rooms[group] {
-            let _ = server.registry.join(clock, conn, room, None);
+            let _ = server.registry.join(clock, conn, room, Start::Now);
         }
-        match admitted.recovered {
+        let followed = admitted.followed.ok_or(Failure::Unreachable)?;
+        match followed.recovered {
             headcount::Recovered::All => self.tally.groups[group].resumed_whole += 1,
             headcount::Recovered::Gap => self.tally.groups[group].resumed_with_gap += 1,
             _ => {}
         }
         let record = &mut self.clients[client as usize];
         record.conn = Some(conn);
-        record.session = Some(admitted.session);
-        record.epoch = admitted.position.epoch;
-        record.offset = admitted.position.offset;
+        record.session = Some(followed.session);
+        record.epoch = followed.position.epoch;
+        record.offset = followed.position.offset;
         record.server = number;
         Ok(())
     }

@@ -257,6 +257,10 @@ fn task<'a>(action: &Action<'a>) -> Task<'a> {
             let arrival = Arrival::Gap { from: *from, to: *to, of_session };
             Task::HandOne { conn: *conn, cost, arrival }
         }
+        // Its clients follow one session each: none is ever sent away from one.
+        Action::Left { conn, .. } => {
+            Task::HandOne { conn: *conn, cost, arrival: Arrival::Message { offset: None } }
+        }
         Action::Ping { conn } => Task::HandOne { conn: *conn, cost, arrival: Arrival::Ping },
         Action::Close { conn, reason } => {
             Task::HandOne { conn: *conn, cost, arrival: Arrival::Close(*reason) }

@@ -17,10 +17,17 @@ impl Registry {
         let (mut ended, mut ended_closing) = (0, 0);
         let mut attached = HashMap::with_hasher(FixedState::default());
         let mut closing = HashMap::with_hasher(FixedState::default());
+        let mut of_users = HashMap::with_hasher(FixedState::default());
         for (slot, hot, _) in self.conns.iter().filter(|(_, _, cold)| cold.admitted) {
-            *attached.entry(self.conns.session(slot)).or_insert(0) += 1;
-            if hot.state == State::Closing {
-                *closing.entry(self.conns.session(slot)).or_insert(0) += 1;
+            let user = self.conns.user(slot);
+            *of_users.entry(user).or_insert(0) += 1;
+            for session in self.conns.sessions(slot) {
+                *attached.entry(*session).or_insert(0) += 1;
+                if hot.state == State::Closing {
+                    *closing.entry(*session).or_insert(0) += 1;
+                }
+                let is_own = self.sessions.peek(*session).is_some_and(|it| it.user == user);
+                hold!(is_own, "{:?} follows a session of another user", self.conns.id(slot));
             }
         }
         let lingering: Vec<SessionKey> = self.sessions.iter_lingering().collect();
@@ -79,13 +86,14 @@ impl Registry {
             let right = idle.len() == expected && idle.iter().all(|it| lingering.contains(it));
             hold!(right && idle.iter().all(is_own), "user {slot:?} miscounts idle sessions");
             hold!(idle.is_sorted_by_key(since), "sessions of user {slot:?} linger out of order");
-            hold!(all_linger == absent.contains(&slot), "user {slot:?} is absent, or not");
-            hold!(all_linger == user.is_absent(), "user {slot:?} miscounts what lingers");
+            let open = user.connections().len();
+            let is_absent = all_linger && sessions > 0 && open == 0;
+            hold!(is_absent == absent.contains(&slot), "user {slot:?} is absent, or not");
+            hold!(is_absent == user.is_absent(), "user {slot:?} miscounts what lingers");
             hold!(
                 sessions <= self.config.sessions_per_user as usize,
                 "user {slot:?} has {sessions} sessions"
             );
-            let open = user.connections.len();
             let rooms = self.check_connections_of(slot)?;
             hold!(rooms == user.rooms as usize, "user {slot:?} is in {rooms} rooms");
             hold!(
@@ -95,9 +103,17 @@ impl Registry {
             hold!(self.sessions.find_user(&user.name) == Some(slot), "user {slot:?} is not found");
         }
         hold!(listed == self.sessions.live(), "{listed} sessions are listed by users");
-        let (users, unnamed) = self.sessions.user_records();
-        hold!(unnamed == ended, "users count {unnamed} of {ended} ended sessions");
-        hold!(users <= records, "{users} users for fewer sessions");
+        let (mut of_ended, mut named) = (0, 0);
+        for (slot, user) in self.sessions.user_records() {
+            of_ended += user.ended() as usize;
+            let attached = of_users.get(&slot).copied().unwrap_or(0);
+            hold!(attached == user.attached(), "user {slot:?} miscounts its connections");
+            let is_needed = user.is_here() || user.ended() > 0 || attached > 0;
+            hold!(is_needed, "nothing needs user {slot:?}");
+            named += usize::from(user.is_here());
+        }
+        hold!(of_ended == ended, "users count {of_ended} of {ended} ended sessions");
+        hold!(named == self.sessions.users(), "{named} users are here");
         let departed = &self.sessions.departed;
         hold!(departed.len() <= self.config.users as usize, "{} buckets of users", departed.len());
         hold!(departed.users().count() == departed.len(), "a bucket of a user who left is lost");
@@ -108,19 +124,25 @@ impl Registry {
 
     /// The open connections of a user; the answer is how many rooms they are in together.
     fn check_connections_of(&self, user: UserKey) -> Result<usize, String> {
-        let ring = &self.sessions.user(user).connections;
+        let ring = self.sessions.user(user).connections();
+        let open = ring.len();
         let of_sessions = |session| self.streams[self.sessions.get(session).stream].members.len();
-        let open: usize = self.sessions.of(user).map(of_sessions).sum();
-        hold!(open == ring.len(), "user {user:?} has {open} open connections, not {}", ring.len());
-        let (mut counted, mut rooms) = (0, 0);
+        let followers: usize = self.sessions.of(user).map(of_sessions).sum();
+        let (mut counted, mut rooms, mut followed, mut further) = (0, 0, 0, 0);
         for slot in ring.iter(&self.conns).take(open + 1) {
             let is_open = self.conns.hot(slot).state == State::Open;
-            let is_own = is_open && self.sessions.get(self.conns.session(slot)).user == user;
+            let is_own = is_open && self.conns.user(slot) == user;
             hold!(is_own, "{:?} is not an open connection of user {user:?}", self.conns.id(slot));
             counted += 1;
-            rooms += self.conns.cold(slot).memberships.len() - 1;
+            rooms += self.conns.rooms(slot);
+            let sessions = self.conns.sessions(slot).len();
+            followed += sessions;
+            further += sessions.saturating_sub(1);
         }
         hold!(counted == open, "user {user:?} lists {counted} of {open} connections");
+        hold!(followed == followers, "user {user:?} follows {followed} of {followers} sessions");
+        let said = self.sessions.user(user).further;
+        hold!(further == said as usize, "user {user:?} follows {further} further sessions: {said}");
         Ok(rooms)
     }
 }

@@ -1,12 +1,12 @@
 //! How many, how large, how fast: `limits` and `pressure`.
 
 use headcount::{
-    ConfigBuilder as B, ConnId, ConnState, Inbound, InboundError, Intake, JoinError, OverCap,
-    Pressure, Refused, Target,
+    ConfigBuilder as B, ConnId, ConnState, FollowError, Inbound, InboundError, Intake, JoinError,
+    OverCap, Pressure, Refused, Start, Target,
 };
 
 use super::key::Row;
-use crate::support::{World, config, ms, refuse, room, secs};
+use crate::support::{World, config, ms, refuse, room, secs, thread};
 
 /// One more connection: whether it is admitted.
 fn admit(world: &mut World, user: &str, thread: &str) -> Result<(), Refused> {
@@ -20,7 +20,12 @@ fn say(world: &mut World, conn: ConnId, bytes: u64) -> Result<Intake, InboundErr
 }
 
 fn join(world: &mut World, conn: ConnId, name: &str) -> Result<(), JoinError> {
-    world.registry.join(world.now, conn, &room(name), None).map(drop)
+    world.registry.join(world.now, conn, &room(name), Start::Now).map(drop)
+}
+
+fn follow_another(world: &mut World) -> Option<FollowError> {
+    let conn = world.open("alice", "one");
+    world.registry.follow(world.now, conn, &thread("two"), Start::OpenRuns).err()
 }
 
 /// Nothing of a user's happens but at the caps.
@@ -131,6 +136,14 @@ pub(crate) const ROWS: &[Row] = &[
             world.join(alice, "lobby");
             join(world, other, "lobby")
         });
+    }),
+    ("limits.sessions_per_connection", |key| {
+        let outcomes = [(1, Some(FollowError::SessionsPerConnection)), (2, None)];
+        key.decides(B::sessions_per_connection, config(), outcomes, follow_another);
+    }),
+    ("limits.streams_per_user", |key| {
+        let outcomes = [(0, Some(FollowError::StreamsPerUser)), (1, None)];
+        key.decides(B::streams_per_user, config(), outcomes, follow_another);
     }),
     ("limits.over_cap", |key| {
         use ConnState::{Closing, Open};

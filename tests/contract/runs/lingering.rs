@@ -18,7 +18,7 @@ fn a_run_that_ended_just_now_is_read_whole_where_nothing_else_is_history() {
     tell(&mut world, "r", done()).unwrap();
     world.tell_session(conn, "something else");
     world.settle();
-    let whole = since(&world, conn, 0).position.unwrap();
+    let whole = since(&world, conn, 0);
     world.run(secs(59));
     let (late, _) = world.resume("alice", "main", whole);
     world.settle();

@@ -61,12 +61,12 @@ fn a_client_resumes_within_a_part() {
     tell(&mut world, "r", delta(ARGUMENTS, "{}")).unwrap();
     stretches(&mut world);
     // The start has the offset 1, the bytes of the text those from 2 to 5.
-    let resume = since(&world, conn, 2);
-    world.resume("alice", "main", resume.position.unwrap());
+    let two = since(&world, conn, 2);
+    world.resume("alice", "main", two);
     assert_eq!(stretches(&mut world), ["reasoning r1: äb", "tool_arguments call-1: {}"]);
     // Within the character: it stands before it.
-    let resume = since(&world, conn, 3);
-    world.resume("alice", "main", resume.position.unwrap());
+    let three = since(&world, conn, 3);
+    world.resume("alice", "main", three);
     assert_eq!(stretches(&mut world), ["reasoning r1: äb", "tool_arguments call-1: {}"]);
 }
 

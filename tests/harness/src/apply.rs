@@ -5,13 +5,12 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use headcount::{
-    Class, ConnId, Inbound, Key, Message, Registry, Resume, RoomId, Target, Timestamp, UserScope,
-    Within,
+    Class, ConnId, Inbound, Key, Message, Registry, Target, Timestamp, UserScope, Within,
 };
 
 use super::model::Model;
 use super::model::delivery::Delivered;
-use super::op::{self, Advance, Arrival, Flush, Incoming, Op, Pick, RunReport, Since, To};
+use super::op::{self, Advance, Arrival, Flush, Incoming, Op, RunReport, To};
 use super::seen::{Seen, Source};
 use super::settings;
 use super::world::World;
@@ -91,19 +90,9 @@ impl World {
                 let reply = |it: &mut Registry, at| it.reply(at, conn, make());
                 self.both("reply", reply, |it| it.reply(conn, &make()))?;
             }
-            Op::Join { conn, room, since } => {
-                let (conn, room, stamp) = (self.conn(conn), self.room(room), self.stamp());
-                let since = self.since(since, Some(&Source::Room(room.clone())));
-                let got = self.registry.call(|it| it.join(stamp, conn, &room, since));
-                if let Ok(joined) = got
-                    && !joined.already
-                {
-                    self.grammar.seated(conn, Source::Room(room.clone()), joined.position);
-                }
-                let epoch = got.map_or(0, |joined| joined.position.epoch);
-                let got = got.map(|joined| (joined.position, joined.recovered, joined.already));
-                same!(got, self.model.join(conn, &room, since, epoch), "join");
-            }
+            Op::Join { conn, room, since } => self.join(self.conn(conn), room, since)?,
+            Op::Follow { conn, thread, since } => self.follow(self.conn(conn), thread, since)?,
+            Op::Unfollow { conn, session } => self.unfollow(self.conn(conn), session)?,
             Op::Leave { conn, room } => self.leave(self.conn(conn), &self.room(room))?,
             Op::Vacate { room } => {
                 self.send((To::Room(room), None), op::Class::Critical, (1, true))?;
@@ -230,37 +219,36 @@ impl World {
 
     /// A connection that was reserved, or one that is upgraded and known already, is to be admitted.
     fn come(&mut self, conn: Option<ConnId>, arrival: &Arrival) -> Check {
-        let (user, thread) = (self.user(arrival.user), self.thread(arrival.thread));
+        let user = self.user(arrival.user);
+        let thread = Self::names_thread(arrival).map(|thread| self.thread(thread));
         let stamp = self.stamp();
-        let source = self.model.session_of(user, thread).map(Source::Session);
+        let session = thread.and_then(|thread| self.model.session_of(user, thread));
         let previous = arrival.previous.map(|pick| self.conn(pick));
-        let position = self.since(arrival.resume, source.as_ref());
-        let unseen = arrival.resume == Since::Unseen;
-        let resume =
-            position.map(|position| Resume { position: (!unseen).then_some(position), previous });
+        let start = self.start(arrival.resume, session.map(Source::Session).as_ref());
         let expires = arrival.expiry.map(|number| self.expiry(number));
         let names = &self.names;
         let got = self.registry.call(|it| {
             let who = Self::principal(names, arrival, expires);
             match conn {
-                Some(conn) => it.connect(stamp, conn, who, resume).map(|admitted| (conn, admitted)),
-                None => it.admit(stamp, who, resume),
+                Some(conn) => {
+                    let admitted = it.connect(stamp, conn, who, start.clone(), previous);
+                    admitted.map(|admitted| (conn, admitted))
+                }
+                None => it.admit(stamp, who, start.clone(), previous),
             }
         });
         if let (None, Ok((conn, _))) = (conn, got) {
             self.grammar.reserved(conn)?;
             self.conns.push(conn);
         }
-        if let Ok((conn, admitted)) = got {
-            self.grammar.admitted(conn, admitted.session, admitted.new_session)?;
-            if admitted.new_session {
-                self.sessions.push(admitted.session);
-            }
-            self.grammar.seated(conn, Source::Session(admitted.session), admitted.position);
+        if let Ok((conn, admitted)) = got
+            && let Some(followed) = admitted.followed
+        {
+            self.seat(conn, followed)?;
         }
         let who = (user, thread, arrival.label);
         let limit = arrival.limit.map(Self::limit);
-        self.model.connect(conn, who, (resume, expires, limit), &got)
+        self.model.connect(conn, who, (&start, previous), (expires, limit), &got)
     }
 
     fn come_in(&mut self, conn: ConnId, kind: Incoming) -> Check {
@@ -278,16 +266,6 @@ impl World {
         };
         let message = |it: &mut Registry, at| it.message(at, conn, inbound);
         self.both("message", message, |it| it.message(conn, inbound))
-    }
-
-    fn leave(&mut self, conn: ConnId, room: &RoomId) -> Check {
-        let stamp = self.stamp();
-        let got = self.registry.call(|it| it.leave(stamp, conn, room));
-        if got == Ok(true) {
-            self.grammar.left(conn, &Source::Room(room.clone()));
-        }
-        same!(got, self.model.leave(conn, room), "leave");
-        Ok(())
     }
 
     fn flush(&mut self, conn: ConnId, how: Flush) -> Check {
@@ -317,20 +295,6 @@ impl World {
 
     pub(crate) fn disconnect(&mut self, conn: ConnId) -> Check {
         self.both("disconnect", |it, at| it.disconnect(at, conn), |it| it.disconnect(conn))
-    }
-
-    fn acknowledge(&mut self, conn: Pick, room: Option<u8>, upto: Since) -> Check {
-        let (conn, room) = (self.conn(conn), room.map(|room| self.room(room)));
-        let source = match &room {
-            Some(room) => Some(Source::Room(room.clone())),
-            None => self.model.conns.get(&conn).and_then(|it| it.session()).map(Source::Session),
-        };
-        let stream = source.as_ref().and_then(|source| self.model.streams.get(source));
-        let cursor = stream.and_then(|stream| stream.seat(conn)).map_or(0, |seat| seat.cursor);
-        let offset = self.since(upto, source.as_ref()).map_or(cursor, |position| position.offset);
-        let room = room.as_ref();
-        let acknowledge = |it: &mut Registry, at| it.acknowledge(at, conn, room, offset);
-        self.both("acknowledge", acknowledge, |it| it.acknowledge(conn, room, offset))
     }
 
     pub(crate) fn close(&mut self, to: To, reason: u8) -> Check {

@@ -5,7 +5,7 @@ use super::op::{Advance, Arrival, Class, Flush, Incoming, Op, Pick, RunReport, S
 use super::rng::Rng;
 
 /// How many kinds of operation there are.
-const KINDS: usize = 30;
+const KINDS: usize = 32;
 
 /// Makes operations without end.
 #[derive(Clone, Debug)]
@@ -29,6 +29,10 @@ pub struct Generator {
     ends: u64,
     /// How often, in percent, such a text is of a part with a name; where none is, no run is interrupted.
     parts: u64,
+    /// How often, in percent, a principal names no thread, and a client begins neither at the head with the
+    /// open runs nor where it stopped.
+    without: u64,
+    starts: u64,
     /// How many operations of the beginning only fill the registry.
     filling: u64,
 }
@@ -38,7 +42,7 @@ impl Generator {
     #[must_use]
     pub fn new(mut rng: Rng) -> Self {
         let mut weights = [0; KINDS];
-        for weight in &mut weights {
+        for weight in &mut weights[..30] {
             *weight = rng.pick(&[0, 1, 2, 5, 10, 10, 20, 40]);
         }
         // Most histories know nothing of the end.
@@ -69,7 +73,11 @@ impl Generator {
             }
         }
         // What came later is drawn from a copy, so that seeds keep the rest of their history.
-        let parts = rng.clone().pick(&[0, 0, 30, 80]);
+        let mut later = rng.clone();
+        let parts = later.pick(&[0, 0, 30, 80]);
+        let (follows, without) = (later.pick(&[0, 0, 5, 20]), later.pick(&[0, 0, 10, 50]));
+        (weights[30], weights[31]) = (follows, follows.min(later.pick(&[0, 5, 20])));
+        let starts = later.pick(&[0, 30, 60]);
         Self {
             weights,
             hot: rng.between(1, 3) as u8,
@@ -83,6 +91,8 @@ impl Generator {
             texts: rng.pick(&[20, 50, 80]),
             ends: rng.pick(&[1, 10, 30]),
             parts,
+            without,
+            starts,
             filling: rng.pick(&[0, 5, 10, 20]),
             rng,
         }
@@ -180,6 +190,10 @@ impl Generator {
     }
 
     fn since(&mut self) -> Since {
+        if self.starts > 0 && self.rng.chance(self.starts) {
+            let run = self.name();
+            return self.rng.pick(&[Since::Now, Since::Recent, Since::Run(run), Since::Kept]);
+        }
         if !self.rng.chance(self.resumes) {
             return Since::Fresh;
         }
@@ -203,10 +217,15 @@ impl Generator {
         }
     }
 
+    fn thread(&mut self) -> u8 {
+        let without = self.without > 0 && self.rng.chance(self.without);
+        if without { 255 } else { self.name() % 200 }
+    }
+
     fn arrival(&mut self) -> Arrival {
         Arrival {
             user: self.name(),
-            thread: self.name(),
+            thread: self.thread(),
             resume: self.since(),
             previous: self.previous(),
             expiry: self.expiry(),
@@ -333,6 +352,8 @@ impl Generator {
                 let pieces = self.rng.between(2, 5) as u8;
                 Op::Talk { run: self.rng.byte() % self.hot, pieces, size: self.rng.byte() }
             }
+            30 => Op::Follow { conn: self.pick(), thread: self.name(), since: self.since() },
+            31 => Op::Unfollow { conn: self.pick(), session: self.rng.byte() },
             _ => Op::Live { deadlines: self.rng.between(1, 4) as u8 },
         }
     }

@@ -1,9 +1,9 @@
 //! Looks at outputs alone, and knows no more than what a shell knows: which handles it was given.
 //!
-//! Per connection the output is `(Send | Gap | Ping | Draining)* Close? Cleanup`, and nothing after
+//! Per connection the output is `(Send | Gap | Ping | Draining | Left)* Close? Cleanup`, and nothing after
 //! it, ever. One `Cleanup` per reserved connection and per created session, the session's last.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use headcount::{ConnId, Ended, Position, SessionId};
 
@@ -22,9 +22,9 @@ enum Stage {
 #[derive(Clone, Debug, Default, Hash)]
 struct Sentence {
     stage: Stage,
-    session: Option<SessionId>,
-    /// Of each stream that it follows: the epoch, and the last offset sent or told as lost.
-    told: BTreeMap<Source, Told>,
+    /// Of each stream that it follows: the epoch, and the last offset sent or told as lost. One that it was
+    /// sent away from is there until it is told so, and once more behind that if it follows it again.
+    told: BTreeMap<Source, VecDeque<Told>>,
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -98,19 +98,19 @@ impl Grammar {
         self.sessions.contains_key(&session)
     }
 
-    /// The registry has admitted a connection, to a session that was created for it or was there.
+    /// A connection follows a session, which was created for it or was there.
     ///
     /// # Errors
     /// The connection or the session is not there.
-    pub fn admitted(&mut self, conn: ConnId, session: SessionId, created: bool) -> Check {
+    pub fn followed(&mut self, conn: ConnId, session: SessionId, created: bool) -> Check {
         if created {
             self.created(session)?;
         }
         ensure!(
             self.sessions.get(&session) == Some(&false),
-            "{conn:?} was admitted to {session:?}, which is no more"
+            "{conn:?} follows {session:?}, which is no more"
         );
-        self.conns.get_mut(&conn).ok_or("admitted, never reserved")?.session = Some(session);
+        ensure!(self.conns.contains_key(&conn), "admitted, never reserved");
         Ok(())
     }
 
@@ -118,14 +118,15 @@ impl Grammar {
     pub fn seated(&mut self, conn: ConnId, stream: Source, position: Position) {
         let Position { epoch, offset: upto } = position;
         if let Some(sentence) = self.conns.get_mut(&conn) {
-            sentence.told.insert(stream, Told { epoch, upto, fresh: true });
+            let told = Told { epoch, upto, fresh: true };
+            sentence.told.entry(stream).or_default().push_back(told);
         }
     }
 
     /// It does not any more.
     pub fn left(&mut self, conn: ConnId, stream: &Source) {
-        if let Some(sentence) = self.conns.get_mut(&conn) {
-            sentence.told.remove(stream);
+        if let Some(told) = self.conns.get_mut(&conn).and_then(|it| it.told.get_mut(stream)) {
+            told.pop_back();
         }
     }
 
@@ -186,6 +187,7 @@ impl Grammar {
             }
             Seen::Draining { to } => self.recipients(to)?,
             Seen::Ping { .. } => {}
+            Seen::Left { conn, session, .. } => self.sent_away(*conn, *session)?,
             Seen::Close { conn, .. } => self.stage(*conn, Stage::Closed),
             Seen::Cleanup { what: Ended::Conn(conn), .. } => self.stage(*conn, Stage::Forgotten),
             Seen::Cleanup { what: Ended::Session(session), .. } => self.forget(*session)?,
@@ -220,9 +222,25 @@ impl Grammar {
     fn audience(&self, to: &[ConnId], stream: &Source) -> Check {
         if let Source::Session(session) = stream {
             for conn in to {
-                let of = self.conns.get(conn).and_then(|sentence| sentence.session);
-                ensure!(of == Some(*session), "{conn:?} of {of:?} was handed data of {session:?}");
+                ensure!(self.follows(*conn, *session), "{conn:?} was handed data of {session:?}");
             }
+        }
+        Ok(())
+    }
+
+    fn follows(&self, conn: ConnId, session: SessionId) -> bool {
+        let told = self.conns.get(&conn).and_then(|it| it.told.get(&Source::Session(session)));
+        told.is_some_and(|told| !told.is_empty())
+    }
+
+    /// It is told that it has left a session.
+    fn sent_away(&mut self, conn: ConnId, session: SessionId) -> Check {
+        let forgotten = self.sessions.get(&session).copied();
+        ensure!(forgotten == Some(false), "{conn:?} has left {session:?}, which is no more");
+        ensure!(self.follows(conn, session), "{conn:?} did not follow {session:?}");
+        let sentence = self.conns.get_mut(&conn).ok_or("never reserved")?;
+        if let Some(told) = sentence.told.get_mut(&Source::Session(session)) {
+            told.pop_front();
         }
         Ok(())
     }
@@ -230,7 +248,8 @@ impl Grammar {
     /// What was told of a stream: entries and gaps come in order, each once.
     fn told(&mut self, conn: ConnId, stream: &Source) -> Result<&mut Told, String> {
         let sentence = self.conns.get_mut(&conn).ok_or("never reserved")?;
-        sentence.told.get_mut(stream).ok_or_else(|| format!("{conn:?} does not follow {stream:?}"))
+        let told = sentence.told.get_mut(stream).and_then(VecDeque::front_mut);
+        told.ok_or_else(|| format!("{conn:?} does not follow {stream:?}"))
     }
 
     fn stage(&mut self, conn: ConnId, stage: Stage) {
@@ -247,11 +266,12 @@ impl Grammar {
         let forgotten = self.sessions.get_mut(&session).ok_or("a session that never was")?;
         ensure!(!*forgotten, "a second Cleanup of {session:?}");
         *forgotten = true;
-        for (conn, sentence) in &self.conns {
-            ensure!(
-                sentence.session != Some(session) || sentence.stage == Stage::Forgotten,
-                "the Cleanup of {session:?} came before that of {conn:?}"
-            );
+        // One that was sent away from it, and ended before it was told so, has only its Cleanup left.
+        let left = Source::Session(session);
+        for sentence in self.conns.values_mut().filter(|it| it.stage == Stage::Talking) {
+            if sentence.told.get(&left).is_some_and(|told| !told.is_empty()) {
+                sentence.stage = Stage::Closed;
+            }
         }
         Ok(())
     }

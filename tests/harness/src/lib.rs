@@ -18,6 +18,7 @@
 
 mod apply;
 mod apply_runs;
+mod apply_streams;
 pub mod fingerprint;
 pub mod generator;
 pub mod grammar;

@@ -1,6 +1,6 @@
 //! The end of a history: everything is flushed, time passes, and nothing may be left.
 
-use headcount::{CloseReason, Inbound, Message, Target, Timestamp};
+use headcount::{CloseReason, Inbound, Message, Start, Target, Timestamp};
 
 use super::history::Outcome;
 use super::op::{Advance, Pick, To};
@@ -55,7 +55,7 @@ impl World {
             self.registry.call(|it| {
                 let _ = it.message(end, conn, Inbound::Data { bytes: 1 });
                 let _ = it.reply(end, conn, Message::text("late"));
-                let _ = it.join(end, conn, &room, None);
+                let _ = it.join(end, conn, &room, Start::Now);
                 it.send(end, Target::Room(&room), Message::text("later"));
                 while it.poll_action().is_some() {}
                 let _ = it.flushed(end, conn, u64::MAX);

@@ -121,6 +121,22 @@ plain! {
             /// As in [`Op::Send`].
             size: u8,
         },
+        /// A connection follows a session of its user.
+        Follow {
+            /// Which connection.
+            conn: Pick,
+            /// The thread of the session.
+            thread: u8,
+            /// Where it begins.
+            since: Since,
+        },
+        /// A connection follows a session no more.
+        Unfollow {
+            /// Which connection.
+            conn: Pick,
+            /// Which of those that it follows; if it is odd any of all sessions.
+            session: u8,
+        },
         /// A connection joins a room.
         Join {
             /// Which.
@@ -134,7 +150,7 @@ plain! {
         Acknowledge {
             /// On which connection.
             conn: Pick,
-            /// Of a room's stream; `None` for its session's.
+            /// Of a room's stream; `None` for that of the session that it followed last.
             room: Option<u8>,
             /// Up to where; what it was handed, if it does not say.
             upto: Since,
@@ -344,13 +360,20 @@ plain! {
         Droppable => Self::Critical,
     }
 
-    /// Which position a client claims to have seen.
+    /// Where a client begins: mostly the position that it claims to have seen.
     pub enum Since {
         /// It claims none.
         Fresh,
-        /// At a connect it has a predecessor and claims none, as
-        /// [`Resume::takeover`](headcount::Resume::takeover); elsewhere an epoch that no stream has.
+        /// An epoch that no stream has.
         Unseen => Self::Fresh,
+        /// At the head.
+        Now => Self::Fresh,
+        /// At the head, and what was opened or has ended of late.
+        Recent => Self::Fresh,
+        /// At the head, and this run.
+        Run(0 run: u8) => Self::Fresh,
+        /// With all that is kept.
+        Kept => Self::Fresh,
         /// The head of the stream.
         Head => Self::Fresh,
         /// So many entries before it.
@@ -373,13 +396,13 @@ plain! {
 pub struct Arrival {
     /// Which user.
     pub user: u8,
-    /// In which thread.
+    /// In which thread; 200 and above: in none.
     pub thread: u8,
     /// The label of the principal: one of a few.
     pub label: Option<u8>,
     /// What the client claims to have seen of its session.
     pub resume: Since,
-    /// The connection that it says it had, if it claims to have seen anything.
+    /// The connection that it says it had.
     pub previous: Option<Pick>,
     /// When its credentials expire: 0 long ago, below 10 now, otherwise in so many milliseconds times
     /// the number itself; `None` for never.

@@ -32,6 +32,19 @@ impl From<StreamRef<'_>> for Source {
     }
 }
 
+impl Source {
+    /// The name, lent.
+    #[must_use]
+    pub const fn stream_ref(&self) -> StreamRef<'_> {
+        match self {
+            Self::Session(session) => StreamRef::Session(*session),
+            Self::Room(room) => StreamRef::Room(room),
+            Self::Direct => StreamRef::Direct,
+            Self::Everyone => StreamRef::Everyone,
+        }
+    }
+}
+
 /// What a `Send` carries, and what an entry of a stream holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
@@ -162,6 +175,15 @@ pub enum Seen {
         /// Whom to tell.
         to: Vec<ConnId>,
     },
+    /// [`Action::Left`].
+    Left {
+        /// Whom to tell.
+        conn: ConnId,
+        /// Which session.
+        session: SessionId,
+        /// Why.
+        reason: CloseReason,
+    },
     /// [`Action::Close`].
     Close {
         /// Which connection.
@@ -192,6 +214,9 @@ impl From<&Action<'_>> for Seen {
             }
             Action::Ping { conn } => Self::Ping { conn: *conn },
             Action::Draining { to, .. } => Self::Draining { to: to.to_vec() },
+            Action::Left { conn, session, reason } => {
+                Self::Left { conn: *conn, session: *session, reason: *reason }
+            }
             Action::Close { conn, reason } => Self::Close { conn: *conn, reason: *reason },
             Action::Cleanup { what, reason } => Self::Cleanup { what: *what, reason: *reason },
         }
@@ -206,6 +231,7 @@ impl Seen {
             Self::Send { to, .. } | Self::Draining { to } => to,
             Self::Gap { conn, .. }
             | Self::Ping { conn }
+            | Self::Left { conn, .. }
             | Self::Close { conn, .. }
             | Self::Cleanup { what: Ended::Conn(conn), .. } => core::slice::from_ref(conn),
             Self::Cleanup { .. } => &[],

@@ -186,7 +186,9 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .run_calls(later.pick(&[1, 2, 3, 64]))
         .direct_bytes(later.pick(&[huge, huge, huge, huge, 1, 300, 1_000, 5_000]))
         .run_parts(later.pick(&[1, 2, 3, 64]))
-        .run_linger(Duration::from_millis(later.pick(&[0, 0, 1, 100, 5_000, 3_600_000])));
+        .run_linger(Duration::from_millis(later.pick(&[0, 0, 1, 100, 5_000, 3_600_000])))
+        .sessions_per_connection(later.pick(&[1, 2, 3, 64, 64, 64]))
+        .streams_per_user(later.pick(&[0, 1, 2, 5, 64, 64, 64, 64]));
     if !rare {
         return builder;
     }

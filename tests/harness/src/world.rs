@@ -6,8 +6,8 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use headcount::{
-    CloseReason, Config, ConnId, Position, Principal, Registry, RoomId, RunId, SessionId, ThreadId,
-    Timestamp, UserId,
+    CloseReason, Config, ConnId, Position, Principal, Registry, RoomId, RunId, SessionId, Start,
+    ThreadId, Timestamp, UserId,
 };
 
 use super::grammar::Grammar;
@@ -199,8 +199,10 @@ impl World {
         arrival: &Arrival,
         expires: Option<Timestamp>,
     ) -> Principal {
-        let (user, thread) = (names.user(arrival.user), names.thread(arrival.thread));
-        let mut who = Principal::new(user.clone(), thread.clone());
+        let mut who = Principal::new(names.user(arrival.user).clone());
+        if let Some(thread) = Self::names_thread(arrival) {
+            who = who.with_thread(names.thread(thread).clone());
+        }
         if let Some(label) = arrival.label {
             who = who.with_label(Self::label(label)).expect("a short label");
         }
@@ -211,6 +213,11 @@ impl World {
             who = who.with_max_connections(Self::limit(number));
         }
         who
+    }
+
+    /// The thread that a principal names.
+    pub(crate) const fn names_thread(arrival: &Arrival) -> Option<u8> {
+        if arrival.thread < 200 { Some(arrival.thread) } else { None }
     }
 
     /// One of a few labels.
@@ -242,7 +249,8 @@ impl World {
             To::Conn(pick) => Audience::Conn(self.conn(pick)),
             To::Session(pick) => sessions(Some(self.session(pick))),
             To::User(user) | To::Own(user) => {
-                Audience::Sessions(self.model.sessions_of(self.user(user)))
+                let user = self.user(user);
+                Audience::User(user, self.model.sessions_of(user))
             }
             To::Room(room) => Audience::Room(self.room(room)),
             To::Thread(user, thread) => {
@@ -291,12 +299,24 @@ impl World {
         format!("{:08x}", self.payloads).chars().cycle().take(bytes).collect()
     }
 
+    /// Where a client begins in a stream.
+    pub(crate) fn start(&self, since: Since, source: Option<&Source>) -> Start {
+        match since {
+            Since::Fresh => Start::OpenRuns,
+            Since::Now => Start::Now,
+            Since::Recent => Start::Recent,
+            Since::Run(run) => Start::Run(self.run(run)),
+            Since::Kept => Start::Kept,
+            _ => self.since(since, source).map_or(Start::OpenRuns, Start::After),
+        }
+    }
+
     /// The position that a client claims to have seen of a stream.
     pub(crate) fn since(&self, since: Since, source: Option<&Source>) -> Option<Position> {
         let stream = source.and_then(|source| self.model.streams.get(source));
         let (epoch, head) = stream.map_or((12_345, 3), |stream| (stream.epoch, stream.head()));
         let offset = match since {
-            Since::Fresh => return None,
+            Since::Fresh | Since::Now | Since::Recent | Since::Run(_) | Since::Kept => return None,
             Since::Unseen => return Some(Position { epoch: 0, offset: u64::MAX }),
             Since::Head => head,
             Since::Behind(some) => head.saturating_sub(some.into()),

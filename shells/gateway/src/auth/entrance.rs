@@ -19,7 +19,7 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
-use headcount::{Principal, Resume, ThreadId};
+use headcount::{ConnId, Principal, Start, ThreadId};
 use headcount_mio::Request;
 use headcount_protocol::anchor::Anchor;
 use headcount_protocol::identity::{self, Identity, Parameters};
@@ -60,7 +60,7 @@ pub(crate) fn enter(
     let token = credentials::token(request, parameters.token.take())?;
     let Some(token) = token else {
         if parameters.says_where_to_go_on() {
-            let message = "without a token in the request, thread, epoch, offset and previous belong \
+            let message = "without a token in the request, thread, epoch, offset, run, recent and previous belong \
                            into the frame with the token: leave them out of the query";
             return Err(Problem::new(400, "fields_without_token", message));
         }
@@ -69,8 +69,8 @@ pub(crate) fn enter(
     let Some(claims) = granted(&token, request.has_waited(), token_auth)? else {
         return Ok(Entry::Later);
     };
-    let resume = parameters.resume(instance)?;
-    let (identity, grant) = admit(&claims, parameters.thread()?, resume, token_auth, anchor)?;
+    let begins = (parameters.start()?, parameters.previous(instance));
+    let (identity, grant) = admit(&claims, parameters.thread()?, begins, token_auth, anchor)?;
     Ok(Entry::Known(identity, grant))
 }
 
@@ -96,14 +96,15 @@ pub(crate) fn granted(
     Ok(Some(claims))
 }
 
-/// What a token makes of its bearer. `thread` is the one that the client names.
+/// What a token makes of its bearer. `thread` is the one that the client names, and the rest where it begins
+/// and the connection that it had.
 ///
 /// # Errors
 /// 403 for a thread that is not the token's.
 pub(crate) fn admit(
     claims: &Claims,
     thread: Option<ThreadId>,
-    resume: Option<Resume>,
+    (start, previous): (Start, Option<ConnId>),
     token_auth: &TokenAuth,
     anchor: Anchor,
 ) -> Result<(Identity, Grant), Problem> {
@@ -117,13 +118,14 @@ pub(crate) fn admit(
         (None, Some(thread)) => thread,
         (None, None) => identity::main_thread()?,
     };
-    let who = Principal::new(claims.user.clone(), thread)
+    let who = Principal::new(claims.user.clone())
+        .with_thread(thread)
         .with_expiry(anchor.stamp(ends(claims, token_auth)));
     let who = match claims.connections.and_then(NonZeroU32::new) {
         Some(limit) => who.with_max_connections(limit),
         None => who,
     };
-    Ok((Identity { who, resume }, Grant::new(claims)))
+    Ok((Identity { who, start, previous }, Grant::new(claims)))
 }
 
 /// When a token stops being good, in time since 1970: as late as it would still be taken.

@@ -99,6 +99,12 @@ pub(super) const ROWS: &[Row] = &[
     row("limits.sessions_per_user", Registry, "sessions of one user, lingering ones included [20]"),
     row("limits.rooms_per_connection", Registry, "rooms that one connection is in [128]"),
     row("limits.rooms_per_user", Registry, "rooms of all connections of one user together [512]"),
+    row("limits.sessions_per_connection", Registry, "sessions that one connection may follow [64]"),
+    row(
+        "limits.streams_per_user",
+        Registry,
+        "sessions that a user's connections follow beyond the first of each [64]",
+    ),
     row("limits.runs_per_session", Registry, "agent runs that are open in one session [8]"),
     row("limits.connect_rate", Registry, "admissions per second, 0 is no limit [500]"),
     row("limits.connect_burst", Registry, "admissions at once before the rate counts [1000]"),

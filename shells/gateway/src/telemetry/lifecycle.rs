@@ -61,7 +61,8 @@ pub(crate) fn log(registry: &Registry, notice: Notice) {
             warn!(connection, session, user, thread, from, to, "gap");
         }
         Notice::Pressure { session, level, probed, released, evicted } => {
-            let Subject { session, user, thread, .. } = of_session(registry, session);
+            let of_session = session.map_or_else(Subject::default, |it| of_session(registry, it));
+            let Subject { session, user, thread, .. } = of_session;
             let level = pressure(level);
             info!(session, user, thread, level, probed, released, evicted, "pressure");
         }
@@ -102,26 +103,27 @@ struct Subject<'a> {
     thread: Option<DebugValue<&'a dyn fmt::Debug>>,
 }
 
-fn of_both(registry: &Registry, conn: ConnId, session: SessionId) -> Subject<'_> {
+/// Of a connection that follows no session the user is known as long as it is.
+fn of_both(registry: &Registry, conn: ConnId, session: Option<SessionId>) -> Subject<'_> {
+    let of_session = session.map_or_else(Subject::default, |session| of_session(registry, session));
+    let user = registry.who(conn).map(|who| debug(who.user as &dyn fmt::Debug));
     Subject {
         connection: Some(show_connection(registry.config().instance(), conn)),
-        ..of_session(registry, session)
+        user: of_session.user.or(user),
+        ..of_session
     }
 }
 
 fn of_connection(registry: &Registry, conn: ConnId) -> Subject<'_> {
-    let known = registry.session_of(conn).map(|session| of_both(registry, conn, session));
-    known.unwrap_or_else(|| Subject {
-        connection: Some(show_connection(registry.config().instance(), conn)),
-        ..Subject::default()
-    })
+    of_both(registry, conn, registry.session_of(conn))
 }
 
 /// A session that has ended is still known by the last of its connections, for a while.
 fn of_session(registry: &Registry, session: SessionId) -> Subject<'_> {
     let whose = registry.whose(session).or_else(|| {
         let mut last = registry.closed().rev().take(SEARCHED);
-        last.find(|closed| closed.session == session).map(|closed| (&closed.user, &closed.thread))
+        let closed = last.find(|closed| closed.session == Some(session))?;
+        Some((&closed.user, closed.thread.as_ref()?))
     });
     let show = |name| Some(debug(name));
     Subject {

@@ -172,8 +172,8 @@ impl<S: Stream> Socket<S> {
                 // It fails for a connection that is gone already, whose cleanup is on its way.
                 let _ = reading.context.registry.upgraded(now, self.conn);
             }
-            Verdict::Admit { who, resume } => {
-                match reading.context.registry.connect(now, self.conn, who, resume) {
+            Verdict::Admit { who, start, previous } => {
+                match reading.context.registry.connect(now, self.conn, who, start, previous) {
                     Ok(admitted) => {
                         self.upgrade(&request, reading);
                         reading.handler.admitted(reading.context, self.conn, admitted);

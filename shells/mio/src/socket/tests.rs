@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, Config, ConfigBuilder, Ended, Message, Principal, Registry, StreamRef, Target,
-    ThreadId, Timestamp, UserId,
+    CloseReason, Config, ConfigBuilder, Ended, Message, Principal, Registry, Start, StreamRef,
+    Target, ThreadId, Timestamp, UserId,
 };
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
@@ -72,8 +72,8 @@ impl Handler for Echo {
         }
         self.users += 1;
         let user = UserId::new(format!("user-{}", self.users)).unwrap();
-        let who = Principal::new(user, ThreadId::new("t").unwrap());
-        Verdict::Admit { who, resume: None }
+        let who = Principal::new(user).with_thread(ThreadId::new("t").unwrap());
+        Verdict::Admit { who, start: Start::OpenRuns, previous: None }
     }
 
     fn message(

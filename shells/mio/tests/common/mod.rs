@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use headcount::{
     Admitted, CloseReason, Config, ConfigBuilder, ConnId, Ended, Message, Position, Principal,
-    Resume, RoomId, Stats, StreamRef, Target, ThreadId, UserId,
+    RoomId, Start, Stats, StreamRef, Target, ThreadId, UserId,
 };
 use headcount_mio::{
     Answer, Context, FrameKind, Handle, Handler, Options, Outcome, Payload, Request, Server,
@@ -61,10 +61,11 @@ pub(crate) struct Departure {
 }
 
 /// What [`since`] makes, as the server reads it.
-fn resume(text: &str) -> Option<Resume> {
-    let (epoch, offset) = text.split_once(':')?;
-    let position = Position { epoch: epoch.parse().ok()?, offset: offset.parse().ok()? };
-    Some(Resume { position: Some(position), previous: None })
+fn start(text: &str) -> Start {
+    let position = text.split_once(':').and_then(|(epoch, offset)| {
+        Some(Position { epoch: epoch.parse().ok()?, offset: offset.parse().ok()? })
+    });
+    position.map_or(Start::OpenRuns, Start::After)
 }
 
 /// What a client that comes back adds to its user.
@@ -74,7 +75,7 @@ pub(crate) fn since(position: Position) -> String {
 
 fn principal(name: &str) -> Option<Principal> {
     let (user, thread) = name.split_once("&thread=").unwrap_or((name, "main"));
-    Some(Principal::new(UserId::new(user).ok()?, ThreadId::new(thread).ok()?))
+    Some(Principal::new(UserId::new(user).ok()?).with_thread(ThreadId::new(thread).ok()?))
 }
 
 impl Handler for TestHandler {
@@ -90,7 +91,7 @@ impl Handler for TestHandler {
             Some(user) => {
                 let (user, since) = user.split_once("&since=").unwrap_or((user, ""));
                 match principal(user) {
-                    Some(who) => Verdict::Admit { who, resume: resume(since) },
+                    Some(who) => Verdict::Admit { who, start: start(since), previous: None },
                     None => Verdict::Refuse(Answer::json(400, "bad_user", "no such name")),
                 }
             }
@@ -98,10 +99,10 @@ impl Handler for TestHandler {
     }
 
     fn admitted(&mut self, context: &mut Context<'_>, conn: ConnId, admitted: Admitted) {
-        assert_eq!(context.registry.session_of(conn), Some(admitted.session));
+        assert_eq!(context.registry.session_of(conn), admitted.followed.map(|it| it.session));
         context.registry.reply(context.now, conn, Message::text("welcome")).unwrap();
         let room = RoomId::new("all").unwrap();
-        context.registry.join(context.now, conn, &room, None).unwrap();
+        context.registry.join(context.now, conn, &room, Start::Now).unwrap();
     }
 
     fn message(
@@ -114,7 +115,10 @@ impl Handler for TestHandler {
             let Payload::Text(user) = payload else { return Outcome::Done };
             match principal(user) {
                 Some(who) => {
-                    context.registry.connect(context.now, conn, who, None).unwrap();
+                    context
+                        .registry
+                        .connect(context.now, conn, who, Start::OpenRuns, None)
+                        .unwrap();
                     context.registry.reply(context.now, conn, Message::text("welcome")).unwrap();
                 }
                 None => {

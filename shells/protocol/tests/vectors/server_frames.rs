@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use headcount::{
-    Part, PartKind, Position, Recovered, RunEventKind, RunFact, RunText, Timestamp, Who,
-};
+use headcount::{Part, PartKind, Position, Recovered, RunEventKind, RunFact, RunText, Timestamp};
 use headcount_protocol::anchor::Anchor;
 use headcount_protocol::handles::show_connection;
 use headcount_protocol::json::millis;
@@ -112,11 +110,11 @@ fn encoded(frame: &Frame<'_>) -> Option<String> {
         Frame::Welcome(welcome) => {
             let connection =
                 show_connection(welcome.connection.instance, welcome.connection.handle);
-            let who = Who { user: &welcome.user, thread: &welcome.thread, label: None };
+            let who = (&welcome.user, &welcome.thread);
             let runs = welcome.runs.iter().map(|(run, agent)| (run, &**agent));
             let (session, recovered) = (welcome.session, welcome.recovered);
             let runs = run_events::list(runs);
-            server_frames::welcome(&connection, &who, session, recovered, &runs, welcome.terms)
+            server_frames::welcome(&connection, who, session, recovered, &runs, welcome.terms)
         }
         Frame::Event(event) => encoded_event(event),
         Frame::Gap { stream, from, to } => server_frames::gap(&name(stream), *from, *to),

@@ -1,21 +1,26 @@
 //! `upgrade_queries.json`.
 
-use headcount::Resume;
+use headcount::Start;
 use headcount_protocol::handles::show_connection;
 use headcount_protocol::identity::{Identity, from_query};
 use serde_json::{Map, Value, json};
 
 use crate::{INSTANCE, cases, put, put_position, text};
 
-fn fields(Identity { who, resume }: &Identity) -> Value {
+fn fields(Identity { who, start, previous }: &Identity) -> Value {
     let mut fields = Map::new();
     put(&mut fields, "user", who.user().as_str());
-    put(&mut fields, "thread", who.thread().as_str());
-    if let Some(Resume { position, previous }) = resume {
-        position.iter().for_each(|position| put_position(&mut fields, *position));
-        let previous = previous.map(|conn| show_connection(INSTANCE, conn));
-        previous.into_iter().for_each(|previous| put(&mut fields, "previous", previous));
+    let thread = who.thread().map(|thread| thread.as_str());
+    thread.into_iter().for_each(|thread| put(&mut fields, "thread", thread));
+    match start {
+        Start::After(position) => put_position(&mut fields, *position),
+        Start::Run(run) => put(&mut fields, "run", run.as_str()),
+        Start::Recent => put(&mut fields, "recent", true),
+        Start::OpenRuns => {}
+        other => panic!("no query begins with {other:?}"),
     }
+    let previous = previous.map(|conn| show_connection(INSTANCE, conn));
+    previous.into_iter().for_each(|previous| put(&mut fields, "previous", previous));
     fields.into()
 }
 

@@ -1,5 +1,5 @@
 //! What is absent and makes room for a newcomer, in the order in which it came to be: sessions that
-//! linger without an open run, users of whom all sessions do, rooms without members.
+//! linger without an open run, users without connections of whom all sessions do, rooms without members.
 
 use std::collections::BTreeSet;
 
@@ -31,8 +31,10 @@ impl Model {
     /// Looks who is absent since the last look, after each change of one.
     pub(crate) fn note_absent(&mut self) {
         let sessions = self.going().map(|(id, _)| id).filter(|id| self.is_left(*id)).collect();
-        let is_here =
-            |user: &u8| self.going().any(|(id, it)| it.user == *user && !self.is_left(id));
+        let is_here = |user: &u8| {
+            !self.open_of_user(*user).is_empty()
+                || self.going().any(|(id, it)| it.user == *user && !self.is_left(id))
+        };
         let users = self.users().into_iter().filter(|user| !is_here(user)).collect();
         let empty = self.rooms().filter(|room| room.seats.is_empty());
         let rooms = empty.map(|room| room.source.clone()).collect();
@@ -41,16 +43,17 @@ impl Model {
         keep(&mut self.absent.rooms, rooms);
     }
 
-    /// Whether a new session of a user finds a place if everything that is absent goes, once a session
-    /// has been released and a connection evicted.
+    /// Whether a newcomer finds a place, perhaps with a new session, if everything that is absent goes, once
+    /// a session has been released and a connection evicted.
     pub(crate) fn has_place(
         &self,
-        user: u8,
+        (user, creates): (u8, bool),
         release: Option<SessionId>,
         evict: &[ConnId],
     ) -> Result<(), Refused> {
         let config = &self.config;
-        let left_behind = evict.iter().filter_map(|id| self.conns[id].session()).filter(|id| {
+        let followed = evict.iter().flat_map(|id| self.conns[id].sessions.iter().copied());
+        let left_behind = followed.filter(|id| {
             let members = self.members(&Source::Session(*id));
             members.iter().all(|id| evict.contains(id)) && self.open_runs(*id).next().is_none()
         });
@@ -62,6 +65,9 @@ impl Model {
         if !users.contains(&user) && stay >= config.users() as usize {
             return Err(Refused::Users);
         }
+        if !creates {
+            return Ok(());
+        }
         let stay = self.going().count() - may_go.len();
         let records = config.sessions() as usize + config.closing() as usize;
         if stay >= config.sessions() as usize || self.sessions.len() >= records {
@@ -70,8 +76,9 @@ impl Model {
         Ok(())
     }
 
-    /// As many of the absent go as are one too many with a new session of a user, who is new or not.
-    pub(crate) fn send_away(&mut self, is_new: bool) {
+    /// As many of the absent go as are one too many with a newcomer, who is a new user or not, with a new
+    /// session or without.
+    pub(crate) fn send_away(&mut self, is_new: bool, creates: bool) {
         while is_new && self.users().len() >= self.config.users() as usize {
             let Some(user) = self.absent.users.first().copied() else { break };
             self.marks.hit("an absent user made room");
@@ -79,7 +86,7 @@ impl Model {
                 self.end_session(id, SessionEnd::MadeRoom);
             }
         }
-        while self.going().count() >= self.config.sessions() as usize {
+        while creates && self.going().count() >= self.config.sessions() as usize {
             let Some(first) = self.absent.sessions.first().copied() else { break };
             self.marks.hit("a session made room for another user's");
             self.end_session(first, SessionEnd::MadeRoom);

@@ -3,12 +3,14 @@
 use std::num::NonZeroU32;
 
 use headcount::{
-    Admitted, ConnId, Notice, Position, Recovered, Refused, Resume, SessionId, Timestamp,
+    Admitted, ConnId, Notice, Position, Recovered, Refused, SessionId, Start, Timestamp,
     UnknownConn,
 };
 
 use super::conn::{Conn, State};
 use super::eviction::Plan;
+use super::following::Following;
+use super::runs::Run;
 use super::seat::Seat;
 use super::stream::Stream;
 use super::{Bucket, Model, Session};
@@ -75,7 +77,7 @@ impl Model {
     fn decide(
         &mut self,
         id: Option<ConnId>,
-        (user, thread): (u8, u8),
+        (user, thread): (u8, Option<u8>),
         (previous, limit): (Option<ConnId>, Option<NonZeroU32>),
     ) -> Result<(Plan, Bucket), Refused> {
         match id.map(|id| self.known(id).map(|conn| conn.state)) {
@@ -106,7 +108,7 @@ impl Model {
         Bucket::new(config.connect_rate_per_user(), config.connect_burst_per_user())
     }
 
-    /// The last session of a user has ended.
+    /// A user has neither a session nor an open connection any more.
     pub(crate) fn user_leaves(&mut self, user: u8) {
         let limit = self.config.users() as usize;
         let is_kept = self.own_rates.leave(user, self.now, limit);
@@ -124,19 +126,17 @@ impl Model {
     pub(crate) fn connect(
         &mut self,
         id: Option<ConnId>,
-        (user, thread, label): (u8, u8, Option<u8>),
-        (resume, expires, limit): (Option<Resume>, Option<Timestamp>, Option<NonZeroU32>),
+        (user, thread, label): (u8, Option<u8>, Option<u8>),
+        (start, previous): (&Start, Option<ConnId>),
+        (expires, limit): (Option<Timestamp>, Option<NonZeroU32>),
         got: &Result<(ConnId, Admitted), Refused>,
     ) -> Check {
-        let previous = resume.and_then(|resume| resume.previous);
         let (plan, paid) = match self.decide(id, (user, thread), (previous, limit)) {
             Ok(decided) => decided,
             Err(expected) => return self.refused(expected, got.err()),
         };
         let refused = |refused| format!("connect: refused for {refused:?}");
         let (admitted_as, admitted) = got.map_err(refused)?;
-        let since = resume.and_then(|resume| resume.position);
-        let since = since.map(|since| self.before_character(user, thread, since));
         let evicted = self.make_room(&plan);
         if id.is_none() {
             ensure!(!self.conns.contains_key(&admitted_as), "{admitted_as:?} was not created");
@@ -144,19 +144,13 @@ impl Model {
             self.conns.insert(admitted_as, Conn::new(self.now));
         }
         let id = admitted_as;
-        let known = self.session_of(user, thread);
-        let session = known.unwrap_or(admitted.session);
-        if known.is_none() {
-            let epoch = admitted.position.epoch;
-            self.create_session(session, Session::new(user, thread), epoch);
-        }
+        self.own_rates.come(user, &self.full_bucket());
         self.own_rates.settle(user, paid);
-        let source = Source::Session(session);
         self.tally.opened += 1;
         let now = self.now;
         let conn = self.conns.get_mut(&id).ok_or("connected, never reserved")?;
         conn.state = State::Open;
-        conn.admitted = Some((session, now));
+        conn.admitted = Some((user, now));
         conn.heard_at = now;
         conn.data_at = now;
         conn.began = conn.began.map(|_| now);
@@ -165,10 +159,25 @@ impl Model {
         // Being slow begins with the admission.
         conn.progress_at = now;
         self.admitted.push(id);
-        let (position, recovered) = self.enter(id, &source, since);
-        let Admitted { session: of, new_session, position: at, recovered: told, .. } = admitted;
-        let expected = (session, known.is_none(), position, recovered);
-        same!((of, new_session, at, told), expected, "connect");
+        self.note_absent();
+        let followed = match (thread, admitted.followed) {
+            (Some(thread), Some(followed)) => {
+                let known = self.session_of(user, thread);
+                if known.is_none() {
+                    let epoch = followed.position.epoch;
+                    self.create_session(followed.session, Session::new(user, thread), epoch);
+                }
+                let session = known.unwrap_or(followed.session);
+                Some(self.begin_to_follow(id, session, start, known.is_none()))
+            }
+            _ => None,
+        };
+        let told = admitted.followed.map(Following::from);
+        same!(told, followed, "what a connection follows from the start");
+        let is_first = self.open_of_user(user).len() == 1;
+        same!(admitted.first_of_user, is_first, "whether it is the first of its user");
+        let session = followed.map(|followed| followed.session);
+        self.marks.hit_if(session.is_none(), "a connection was admitted without a session");
         self.notice(Notice::Admitted { conn: id, session });
         self.cut_short();
         self.raise_pressure(user, session, evicted);
@@ -197,39 +206,44 @@ impl Model {
         &mut self,
         id: ConnId,
         source: &Source,
-        since: Option<Position>,
+        start: &Start,
     ) -> (Position, Recovered) {
+        self.conn_mut(id).streams.push(source.clone());
         if let Source::Session(session) = source
             && let Some(session) = self.sessions.get_mut(session)
         {
             self.marks.hit_if(session.left_at.is_some(), "a session came back to life");
             session.left_at = None;
         }
-        let late = match (source, since) {
-            (Source::Session(id), None) => self.open_runs(*id).map(|run| run.first).min(),
+        let late = match source {
+            Source::Session(id) => self.runs_for(*id, start),
             _ => None,
         };
         let stream = self.streams.get_mut(source).expect("a stream that is there");
         let head = stream.head();
         let mut seat = Seat::at(id, head);
-        let recovered = match since {
-            None => {
-                if let Some(first) = late {
-                    self.marks.hit("a late join in the middle of a run");
-                    seat.cursor = first - 1;
+        let recovered = match *start {
+            Start::Kept => {
+                seat.cursor = stream.log.shown().lost;
+                Recovered::Fresh
+            }
+            Start::Now | Start::OpenRuns | Start::Recent | Start::Run(_) => {
+                if let Some(late) = late {
+                    self.marks.hit_for("a late join", start);
+                    (seat.cursor, seat.closed_after, seat.only) = late;
                     seat.late_until = head;
                 }
                 Recovered::Fresh
             }
-            Some(since) if since.epoch != stream.epoch || since.offset > head => {
+            Start::After(since) if since.epoch != stream.epoch || since.offset > head => {
                 // It may have seen anything: it gets the open runs, and all else is lost for it.
                 seat.cursor = 0;
-                seat.late_until = head;
+                (seat.late_until, seat.closed_after) = (head, head);
                 seat.tells_rest = true;
                 self.marks.hit_if(since.epoch != stream.epoch, "a resume from a foreign epoch");
                 Recovered::Gap
             }
-            Some(since) => {
+            Start::After(since) => {
                 seat.cursor = since.offset;
                 let (loses, replayed) = stream.outlook(seat.cursor, id);
                 self.marks.hit_if(replayed > 0 && !loses, "a resume replayed everything");
@@ -248,14 +262,58 @@ impl Model {
         (position, recovered)
     }
 
+    /// The runs that a newcomer to a session is given from their start: the cursor before the first of
+    /// these, the offset after which they have ended unless they are open, and the only one, if it is one.
+    fn runs_for(&self, session: SessionId, start: &Start) -> Option<(u64, u64, Option<u64>)> {
+        let head = self.streams[&Source::Session(session)].head();
+        let is_of_it = |(number, run): &(&u64, &Run)| {
+            run.session == session && self.is_remembered(**number, run)
+        };
+        let of_session = || self.runs.iter().filter(is_of_it);
+        let (closed_after, only) = match start {
+            Start::OpenRuns => (head, None),
+            Start::Recent => {
+                let ended = of_session().filter(|(_, run)| run.lingers).filter_map(|it| it.1.ended);
+                (ended.min().map_or(head, |ended| ended - 1), None)
+            }
+            Start::Run(id) => {
+                let (number, run) = of_session().find(|(_, run)| run.id == *id)?;
+                (run.ended.map_or(head, |ended| ended - 1), Some(*number))
+            }
+            _ => return None,
+        };
+        let is_given = |(number, run): &(&u64, &Run)| {
+            only.is_none_or(|only| only == **number)
+                && run.ended.is_none_or(|ended| ended > closed_after)
+        };
+        let first = of_session().filter(is_given).map(|(_, run)| run.first).min()?;
+        Some((first - 1, closed_after, only))
+    }
+
     /// A client that claims to stand within a character of a text stands before it.
-    fn before_character(&self, user: u8, thread: u8, since: Position) -> Position {
-        let session = self.session_of(user, thread).map(Source::Session);
-        let stream = session.map(|source| &self.streams[&source]);
+    fn before_character(&self, session: SessionId, start: &Start) -> Start {
+        let Start::After(since) = *start else { return start.clone() };
+        let stream = Some(&self.streams[&Source::Session(session)]);
         let stream = stream.filter(|stream| stream.epoch == since.epoch);
         let entry = stream.and_then(|stream| stream.log.after(since.offset));
         let offset = entry.map_or(since.offset, |entry| entry.before_character(since.offset));
-        Position { offset, ..since }
+        Start::After(Position { offset, ..since })
+    }
+
+    /// An open connection comes to follow a session.
+    pub(crate) fn begin_to_follow(
+        &mut self,
+        id: ConnId,
+        session: SessionId,
+        start: &Start,
+        new_session: bool,
+    ) -> Following {
+        let start = self.before_character(session, start);
+        self.conn_mut(id).sessions.push(session);
+        let source = Source::Session(session);
+        let (position, recovered) = self.enter(id, &source, &start);
+        let first_of_session = self.members(&source).len() == 1;
+        Following { session, new_session, first_of_session, position, recovered, already: false }
     }
 
     /// While the headroom is used up, of connections or of sessions, the oldest close ends now.

@@ -11,8 +11,10 @@ use crate::seen::{Seen, Source};
 #[derive(Clone, Debug)]
 pub(crate) enum Audience {
     Conn(ConnId),
-    /// None, if there is no such user, thread or run.
+    /// None, if there is no such thread or run.
     Sessions(Vec<SessionId>),
+    /// A user, and their sessions.
+    User(u8, Vec<SessionId>),
     Room(RoomId),
     Everyone,
 }
@@ -38,7 +40,18 @@ impl Model {
                 }
                 u32::from(closes)
             }
-            Audience::Sessions(ids) => ids.iter().map(|id| self.close_session(*id, reason)).sum(),
+            Audience::Sessions(ids) => {
+                let mut left = 0;
+                for id in ids {
+                    let followers = self.close_session(*id, reason);
+                    if followers > 0 {
+                        self.detached(*id);
+                    }
+                    left += followers;
+                }
+                left
+            }
+            Audience::User(user, _) => self.close_connections_of(*user, reason),
             Audience::Room(room) => {
                 let source = Source::Room(room.clone());
                 let members = self.members(&source).len();
@@ -56,14 +69,48 @@ impl Model {
         }
     }
 
-    /// The members leave from the back; how many did.
+    pub(crate) fn close_connections_of(&mut self, user: u8, reason: CloseReason) -> u32 {
+        let open = self.open_of_user(user);
+        open.iter().for_each(|id| self.begin_close(*id, reason));
+        open.len() as u32
+    }
+
+    /// The members leave from the back: those that follow no other session are closed. How many there were.
     pub(crate) fn close_session(&mut self, id: SessionId, reason: CloseReason) -> u32 {
-        let mut closed = 0;
-        while let Some(last) = self.members(&Source::Session(id)).last() {
-            self.begin_close(*last, reason);
-            closed += 1;
+        let source = Source::Session(id);
+        let mut left = 0;
+        while let Some(last) = self.members(&source).last().copied() {
+            if self.conns[&last].sessions.len() == 1 {
+                self.begin_close(last, reason);
+            } else {
+                self.marks.hit("a follower of several sessions was sent away from one");
+                self.session_mut(id).left_for = reason;
+                if reason != CloseReason::PeerClosed {
+                    self.hand_out_rest(last, &source);
+                }
+                self.waiting.outbox.push_back(Seen::Left { conn: last, session: id, reason });
+                self.leave_session(last, id);
+            }
+            left += 1;
         }
-        closed
+        left
+    }
+
+    /// An open connection follows a session no more.
+    pub(crate) fn leave_session(&mut self, id: ConnId, session: SessionId) {
+        let source = Source::Session(session);
+        let conn = self.conn_mut(id);
+        conn.sessions.retain(|other| *other != session);
+        conn.streams.retain(|other| *other != source);
+        self.leave_stream(id, &source);
+        self.linger_if_left(session);
+    }
+
+    fn linger_if_left(&mut self, id: SessionId) {
+        if self.members(&Source::Session(id)).is_empty() {
+            self.session_mut(id).left_at = Some(self.now);
+        }
+        self.note_absent();
     }
 
     /// A close begins: what fits is still handed out, and the connection leaves everything at once.
@@ -85,25 +132,33 @@ impl Model {
     fn withdraw(&mut self, id: ConnId, reason: CloseReason) {
         self.departs(id, reason);
         self.waiting.cancel(&Turn::Conn(id));
-        for source in self.conns[&id].streams() {
+        for source in core::mem::take(&mut self.conn_mut(id).streams) {
             self.leave_stream(id, &source);
         }
         self.admitted.retain(|other| *other != id);
         let now = self.now;
         let conn = self.conn_mut(id);
-        conn.rooms.clear();
-        let Some((session_id, opened_at)) = conn.admitted else { return };
-        let age = now.saturating_since(opened_at);
-        self.notice(Notice::Closed { conn: id, session: session_id, reason, age });
-        let is_left = self.members(&Source::Session(session_id)).is_empty();
-        let Some(session) = self.sessions.get_mut(&session_id) else { return };
-        session.left_for = reason;
-        if is_left {
-            session.left_at = Some(now);
+        // It is open no more for those who look who is here.
+        conn.state = State::Closing;
+        let Some((user, opened_at)) = conn.admitted else { return };
+        let (age, session) = (now.saturating_since(opened_at), conn.session());
+        self.notice(Notice::Closed { conn: id, session, reason, age });
+        for followed in self.conns[&id].sessions.clone() {
+            self.session_mut(followed).left_for = reason;
+            self.linger_if_left(followed);
         }
-        let user = session.user;
         self.note_absent();
-        self.ease_pressure(user, session_id);
+        self.settle(user, session);
+    }
+
+    /// A user has one session or one open connection less.
+    pub(crate) fn settle(&mut self, user: u8, session: Option<SessionId>) {
+        if self.users().contains(&user) {
+            self.ease_pressure(user, session);
+        } else {
+            self.pressure.remove(&user);
+            self.user_leaves(user);
+        }
     }
 
     /// A seat is given up. A member that moves to it, where the pass under way has been, takes turns of

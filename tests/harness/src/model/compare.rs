@@ -49,19 +49,21 @@ impl Model {
     fn compare_conn(&self, registry: &Registry, names: &Names, id: ConnId) -> Check {
         let conn = self.conns.get(&id);
         same!(registry.state(id), conn.map(Conn::public_state), "state of {id:?}");
-        let expected = conn.and_then(Conn::session);
-        same!(registry.session_of(id), expected, "session of {id:?}");
+        let followed: Vec<_> = registry.followed(id).collect();
+        let named = |session: &SessionId| (*session, names.thread(self.sessions[session].thread));
+        let expected: Vec<_> = conn.iter().flat_map(|it| &it.sessions).map(named).collect();
+        same!(followed, expected, "sessions of {id:?}");
+        same!(registry.session_of(id), conn.and_then(Conn::session), "session of {id:?}");
+        let expected = conn.and_then(Conn::user);
         let who = registry.who(id);
         ensure!(who.is_some() == expected.is_some(), "who {id:?} is: {who:?}");
-        if let (Some(who), Some(session)) = (who, expected) {
-            let session = &self.sessions[&session];
-            let right = who.user == names.user(session.user)
-                && who.thread == names.thread(session.thread)
+        if let (Some(who), Some(user)) = (who, expected) {
+            let right = who.user == names.user(user)
                 && who.label == conn.and_then(|conn| conn.label).map(World::label).as_deref();
             ensure!(right, "{id:?} is {who:?}");
         }
         let rooms: Vec<_> = registry.rooms_of(id).cloned().collect();
-        let expected = conn.map(|conn| conn.rooms.clone()).unwrap_or_default();
+        let expected: Vec<_> = conn.into_iter().flat_map(Conn::rooms).cloned().collect();
         same!(rooms, expected, "rooms of {id:?}");
         Ok(())
     }
@@ -77,14 +79,13 @@ impl Model {
             let explained = registry.explain(id).ok_or("an open connection is not explained")?;
             same!(explained.load, self.used(id), "load of {id:?}");
             let cursor = |source| {
-                let stream = &self.streams[&source];
+                let stream = &self.streams[source];
                 let seat = stream.seat(id)?;
                 let position = Position { epoch: stream.epoch, offset: seat.cursor };
                 let backlog = stream.log.waiting(seat) as u32;
                 Some((position, stream.head(), seat.lagging, backlog, seat.acknowledged))
             };
-            let expected: Vec<_> =
-                self.conns[&id].streams().into_iter().filter_map(cursor).collect();
+            let expected: Vec<_> = self.conns[&id].streams.iter().filter_map(cursor).collect();
             let told = |it: &CursorExplanation| {
                 (it.position, it.head, it.lagging, it.backlog, it.acknowledged)
             };

@@ -39,10 +39,12 @@ pub(crate) struct Conn {
     pub(crate) life: u64,
     /// When the wait for the head, or for credentials, began. Each pause since makes it later.
     pub(crate) pending_since: Timestamp,
-    /// The session it was admitted to, and when.
-    pub(crate) admitted: Option<(SessionId, Timestamp)>,
-    /// In joining order.
-    pub(crate) rooms: Vec<RoomId>,
+    /// The user it was admitted for, and when.
+    pub(crate) admitted: Option<(u8, Timestamp)>,
+    /// The sessions that it follows, or followed when it closed, in the order in which it came to them.
+    pub(crate) sessions: Vec<SessionId>,
+    /// The streams of these and of its rooms, in that order, while it is open.
+    pub(crate) streams: Vec<Source>,
     /// Which of its streams has the next turn, if it lags there.
     pub(crate) next_stream: usize,
     /// Why it closes; `None` while it does not.
@@ -111,14 +113,21 @@ impl Conn {
         self.state == State::Open
     }
 
-    pub(crate) fn session(&self) -> Option<SessionId> {
-        self.admitted.map(|(session, _)| session)
+    pub(crate) fn user(&self) -> Option<u8> {
+        self.admitted.map(|(user, _)| user)
     }
 
-    /// The streams that it is a member of, in the order in which a close hands them out.
-    pub(crate) fn streams(&self) -> Vec<Source> {
-        let session = self.session().map(Source::Session);
-        session.into_iter().chain(self.rooms.iter().cloned().map(Source::Room)).collect()
+    /// The session that it follows longest.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        self.sessions.first().copied()
+    }
+
+    /// The rooms that it is in.
+    pub(crate) fn rooms(&self) -> impl Iterator<Item = &RoomId> {
+        self.streams.iter().filter_map(|source| match source {
+            Source::Room(room) => Some(room),
+            _ => None,
+        })
     }
 
     pub(crate) const fn in_flight(&self) -> u64 {

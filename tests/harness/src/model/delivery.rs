@@ -2,12 +2,12 @@
 
 use headcount::{
     AcknowledgeError, Class, ConnId, Delivery, JoinError, Message, Position, Recovered, ReplyError,
-    RoomId, SessionId, UnknownConn,
+    RoomId, SessionId, Start, UnknownConn,
 };
 
 use super::Model;
 use super::closing::Audience;
-use super::conn::{Conn, State};
+use super::conn::State;
 use super::entry::Entry;
 use super::stream::{Pass, Stream};
 use super::turns::{Announcement, Turn};
@@ -39,7 +39,9 @@ impl Model {
         let sources = match target {
             Audience::Conn(id) => return self.send_direct(*id, message, except),
             Audience::Everyone => return self.announce(message, except),
-            Audience::Sessions(ids) => ids.iter().copied().map(Source::Session).collect(),
+            Audience::Sessions(ids) | Audience::User(_, ids) => {
+                ids.iter().copied().map(Source::Session).collect()
+            }
             Audience::Room(room) => vec![Source::Room(room.clone())],
         };
         let mut delivered = Delivered::default();
@@ -159,23 +161,22 @@ impl Model {
         &mut self,
         id: ConnId,
         room: &RoomId,
-        since: Option<Position>,
+        start: &Start,
         epoch: u64,
     ) -> Result<(Position, Recovered, bool), JoinError> {
         let source = Source::Room(room.clone());
         let conn = self.conns.get(&id).filter(|conn| conn.is_open());
         let conn = conn.ok_or(JoinError::UnknownConn)?;
-        if conn.rooms.contains(room) {
+        if conn.streams.contains(&source) {
             let stream = &self.streams[&source];
             let offset = stream.seat(id).map_or(0, |seat| seat.cursor);
             return Ok((Position { epoch: stream.epoch, offset }, Recovered::Fresh, true));
         }
-        if conn.rooms.len() >= self.config.rooms_per_connection() as usize {
+        if conn.rooms().count() >= self.config.rooms_per_connection() as usize {
             return Err(JoinError::RoomsPerConnection);
         }
-        let session = conn.session().ok_or(JoinError::UnknownConn)?;
-        let of_user = self.open_of_user(self.sessions[&session].user);
-        let rooms: usize = of_user.iter().map(|id| self.conns[id].rooms.len()).sum();
+        let of_user = self.open_of_user(conn.user().ok_or(JoinError::UnknownConn)?);
+        let rooms: usize = of_user.iter().map(|id| self.conns[id].rooms().count()).sum();
         if rooms >= self.config.rooms_per_user() as usize {
             self.marks.hit("a user was in too many rooms");
             return Err(JoinError::RoomsPerUser);
@@ -188,8 +189,7 @@ impl Model {
             self.tally.rooms_opened += 1;
             self.found(source.clone(), epoch);
         }
-        self.conn_mut(id).rooms.push(room.clone());
-        let (position, recovered) = self.enter(id, &source, since);
+        let (position, recovered) = self.enter(id, &source, start);
         Ok((position, recovered, false))
     }
 
@@ -197,13 +197,11 @@ impl Model {
     pub(crate) fn acknowledge(
         &mut self,
         id: ConnId,
-        room: Option<&RoomId>,
+        source: &Source,
         offset: u64,
     ) -> Result<(), AcknowledgeError> {
-        let conn = self.conns.get(&id).filter(|conn| conn.is_open());
-        let session = conn.and_then(Conn::session).ok_or(AcknowledgeError::UnknownConn)?;
-        let source = room.cloned().map_or(Source::Session(session), Source::Room);
-        let seat = self.streams.get_mut(&source).and_then(|stream| stream.seat_mut(id));
+        self.conns.get(&id).filter(|conn| conn.is_open()).ok_or(AcknowledgeError::UnknownConn)?;
+        let seat = self.streams.get_mut(source).and_then(|stream| stream.seat_mut(id));
         let seat = seat.ok_or(AcknowledgeError::NotAMember)?;
         self.marks.hit_if(offset > seat.cursor, "an acknowledgement was clamped");
         let offset = offset.min(seat.cursor);
@@ -217,10 +215,11 @@ impl Model {
 
     pub(crate) fn leave(&mut self, id: ConnId, room: &RoomId) -> Result<bool, UnknownConn> {
         let conn = self.conns.get_mut(&id).filter(|conn| conn.is_open()).ok_or(UnknownConn)?;
-        let is_member = conn.rooms.contains(room);
-        conn.rooms.retain(|other| other != room);
+        let source = Source::Room(room.clone());
+        let is_member = conn.streams.contains(&source);
+        conn.streams.retain(|other| *other != source);
         if is_member {
-            self.leave_stream(id, &Source::Room(room.clone()));
+            self.leave_stream(id, &source);
         }
         Ok(is_member)
     }

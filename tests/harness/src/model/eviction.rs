@@ -29,21 +29,22 @@ impl Model {
     pub(crate) fn plan(
         &self,
         user: u8,
-        thread: u8,
+        thread: Option<u8>,
         previous: Option<ConnId>,
         limit: Option<NonZeroU32>,
     ) -> Result<Plan, Refused> {
         let full = |count: usize, limit: u32| count >= limit as usize;
         let config = &self.config;
-        let session = self.session_of(user, thread);
+        let session = thread.and_then(|thread| self.session_of(user, thread));
         let of_user = self.sessions_of(user).len();
         let refuse = self.refuses();
         let mut plan = Plan::default();
         let mut staying: BTreeSet<_> = self.open_of_user(user).into_iter().collect();
         let mut leaving = 0;
-        plan.take_over = previous
-            .filter(|id| staying.contains(id))
-            .filter(|id| session.is_some() && self.conns[id].session() == session);
+        plan.take_over = previous.filter(|id| staying.contains(id)).filter(|id| match session {
+            Some(session) => self.conns[id].sessions.contains(&session),
+            None => thread.is_none(),
+        });
         if let Some(id) = plan.take_over {
             staying.remove(&id);
             leaving += 1;
@@ -58,18 +59,22 @@ impl Model {
             plan.evict.push(victim);
             leaving += 1;
         }
-        if session.is_none() && full(of_user, config.sessions_per_user()) {
+        plan.creates = thread.is_some() && session.is_none();
+        if plan.creates && full(of_user, config.sessions_per_user()) {
             plan.release = self.releasable(user).first().copied();
             if plan.release.is_none() {
                 if let Some(retry_after) = refuse {
                     return Err(Refused::SessionsPerUser { retry_after });
                 }
-                let first = plan.evict.first().copied();
-                let victim = first.or_else(|| self.victim(staying.iter().copied()));
+                let follows = |id: &ConnId| self.conns[id].session().is_some();
+                let first = plan.evict.iter().copied().find(follows);
+                let victim = first.or_else(|| self.victim(staying.iter().copied().filter(follows)));
                 let session = victim.and_then(|id| self.conns[&id].session());
                 let session = session.ok_or(Refused::UnknownConn)?;
                 let members = self.members(&Source::Session(session));
-                leaving += members.iter().filter(|id| !plan.evict.contains(id)).count();
+                let closes =
+                    |id: &&ConnId| !plan.evict.contains(id) && self.conns[id].sessions.len() == 1;
+                leaving += members.iter().filter(closes).count();
                 plan.release = Some(session);
             }
         }
@@ -83,11 +88,8 @@ impl Model {
         if full(self.live(), config.connections() + config.closing()) {
             return Err(Refused::Connections);
         }
-        plan.creates = session.is_none();
-        plan.is_new_user = of_user == 0;
-        if plan.creates {
-            self.has_place(user, plan.release, &plan.evict)?;
-        }
+        plan.is_new_user = !self.users().contains(&user);
+        self.has_place((user, plan.creates), plan.release, &plan.evict)?;
         Ok(plan)
     }
 
@@ -146,9 +148,7 @@ impl Model {
             evicted += self.close_session(id, CloseReason::Evicted);
             self.end_session(id, SessionEnd::UserCap);
         }
-        if plan.creates {
-            self.send_away(plan.is_new_user);
-        }
+        self.send_away(plan.is_new_user, plan.creates);
         evicted
     }
 

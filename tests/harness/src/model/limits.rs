@@ -142,9 +142,9 @@ impl Model {
     }
 
     pub(crate) fn revoke(&mut self, user: u8) -> u32 {
-        let mut closed = 0;
-        for session in self.sessions_of(user) {
-            closed += self.close_session(session, CloseReason::Revoked);
+        let sessions = self.sessions_of(user);
+        let closed = self.close_connections_of(user, CloseReason::Revoked);
+        for session in sessions {
             self.marks.hit("a session was revoked");
             self.end_session(session, SessionEnd::Revoked);
         }

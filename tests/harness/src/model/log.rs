@@ -158,14 +158,16 @@ impl Log {
     /// What a reader finds behind its cursor: a laggard passes over what is droppable, and is told of all
     /// that it loses before its next entry at once.
     pub(crate) fn next(&self, reader: &Seat) -> Next<'_> {
-        let Seat { cursor, late_until, tells_rest, .. } = *reader;
+        let Seat { cursor, late_until, closed_after, tells_rest, .. } = *reader;
         let mut gap = (cursor < self.lost).then_some((cursor + 1, self.lost));
         let mut next = None;
         for place in self.behind(cursor) {
             let (first, last) = match place {
                 Place::Superseded(_) => continue,
                 // None of what it joined too late for is its loss.
-                Place::Lost { last, run_ended, .. } if (*last).max(*run_ended) <= late_until => {
+                Place::Lost { last, run_ended, .. }
+                    if *last <= late_until && *run_ended <= closed_after =>
+                {
                     continue;
                 }
                 Place::Lost { first, last, .. } => (*first, *last),

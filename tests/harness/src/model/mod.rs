@@ -17,6 +17,7 @@ pub(crate) mod delivery;
 pub(crate) mod drain;
 pub(crate) mod entry;
 pub(crate) mod eviction;
+pub(crate) mod following;
 pub(crate) mod inputs;
 pub(crate) mod limits;
 pub(crate) mod log;
@@ -161,7 +162,7 @@ pub(crate) struct Model {
     pub(crate) evictable: Evictable,
     pub(crate) bucket: Bucket,
     pub(crate) own_rates: OwnRates,
-    /// The level that was acted on last, of each user who has a session.
+    /// The level that was acted on last, of each user who is here.
     pub(crate) pressure: BTreeMap<u8, Pressure>,
     pub(crate) drain: Option<Drain>,
     /// Who makes room for newcomers.
@@ -284,7 +285,7 @@ impl Model {
 
     /// Connections of a session whose `Cleanup` was not polled, closing ones included.
     pub(crate) fn uncleaned(&self, session: SessionId) -> impl Iterator<Item = &Conn> {
-        self.conns.values().filter(move |conn| conn.session() == Some(session))
+        self.conns.values().filter(move |conn| conn.sessions.contains(&session))
     }
 
     /// The open runs of a session, in the order in which they were opened.
@@ -309,16 +310,15 @@ impl Model {
         of_user
     }
 
+    /// Those who have a session or an open connection.
     pub(crate) fn users(&self) -> BTreeSet<u8> {
-        self.going().map(|(_, session)| session.user).collect()
+        let of_sessions = self.going().map(|(_, session)| session.user);
+        of_sessions.chain(self.open().filter_map(|id| self.conns[&id].user())).collect()
     }
 
     /// A user's open connections, in the order in which they were admitted.
     pub(crate) fn open_of_user(&self, user: u8) -> Vec<ConnId> {
-        let is_of_user = |id: &&ConnId| {
-            let session = self.conns[id].session();
-            session.is_some_and(|session| self.sessions[&session].user == user)
-        };
+        let is_of_user = |id: &&ConnId| self.conns[id].user() == Some(user);
         self.admitted.iter().filter(is_of_user).copied().collect()
     }
 

@@ -88,12 +88,16 @@ impl Model {
 
     /// A `Cleanup` is polled: the slot is free, and the session may end.
     fn clean_up(&mut self, id: ConnId, reason: CloseReason) {
-        let admitted = self.conns.remove(&id).and_then(|conn| conn.admitted);
-        let Some((session_id, _)) = admitted else {
+        let Some(conn) = self.conns.remove(&id).filter(|conn| conn.admitted.is_some()) else {
             self.tally.abandoned += 1;
             return;
         };
         self.tally.ended(End::Conn(reason));
+        conn.sessions.into_iter().for_each(|session| self.detached(session));
+    }
+
+    /// A connection that followed a session was cleaned up, or has left it.
+    pub(crate) fn detached(&mut self, session_id: SessionId) {
         let Some(session) = self.sessions.get(&session_id) else { return };
         if session.ended {
             self.clean_up_session(session_id);
@@ -120,25 +124,30 @@ impl Model {
     /// What still fits the window of a connection that closes, and the outbox, is moved there, stream by
     /// stream. A text that is longer than the window is not, nor what follows it in its stream.
     pub(crate) fn hand_out_farewell(&mut self, id: ConnId) {
-        for source in self.conns[&id].streams() {
-            while let Some((seen, cursor)) = self.item(id, &source) {
-                let is_text = matches!(&seen, Seen::Send { content: Content::Said(_), .. });
-                let is_too_long = is_text && seen.cost() > self.config.send_window();
-                if is_too_long || !self.has_room(seen.cost()) || !self.fits(id, seen.cost()) {
-                    self.marks.hit("a close left entries behind");
-                    if is_too_long {
-                        break;
-                    }
-                    return;
-                }
-                self.marks.hit(match seen {
-                    Seen::Gap { .. } => "a close told of a gap",
-                    _ => "a close moved entries out of the logs",
-                });
-                self.waiting.outbox.push_back(seen);
-                self.seat_mut(id, &source).cursor = cursor;
+        for source in self.conns[&id].streams.clone() {
+            if !self.hand_out_rest(id, &source) {
+                return;
             }
         }
+    }
+
+    /// The same of one stream; whether there is room for more.
+    pub(crate) fn hand_out_rest(&mut self, id: ConnId, source: &Source) -> bool {
+        while let Some((seen, cursor)) = self.item(id, source) {
+            let is_text = matches!(&seen, Seen::Send { content: Content::Said(_), .. });
+            let is_too_long = is_text && seen.cost() > self.config.send_window();
+            if is_too_long || !self.has_room(seen.cost()) || !self.fits(id, seen.cost()) {
+                self.marks.hit("a close left entries behind");
+                return is_too_long;
+            }
+            self.marks.hit(match seen {
+                Seen::Gap { .. } => "a close told of a gap",
+                _ => "a close moved entries out of the logs",
+            });
+            self.waiting.outbox.push_back(seen);
+            self.seat_mut(id, source).cursor = cursor;
+        }
+        true
     }
 
     /// Notes what is behind something that a member is handed in a turn of its connection.

@@ -30,7 +30,7 @@ impl Model {
     }
 
     /// A connection was admitted. What a level asks for is done once, when it is reached.
-    pub(crate) fn raise_pressure(&mut self, user: u8, session: SessionId, evicted: u32) {
+    pub(crate) fn raise_pressure(&mut self, user: u8, session: Option<SessionId>, evicted: u32) {
         let level = self.pressure_of(user);
         let before = self.pressure.get(&user).copied().unwrap_or(Pressure::None);
         if level <= before {
@@ -59,13 +59,8 @@ impl Model {
     }
 
     /// A connection left, or a session ended.
-    pub(crate) fn ease_pressure(&mut self, user: u8, session: SessionId) {
+    pub(crate) fn ease_pressure(&mut self, user: u8, session: Option<SessionId>) {
         let before = self.pressure.get(&user).copied().unwrap_or(Pressure::None);
-        if self.sessions_of(user).is_empty() {
-            // Nothing is known of a user without sessions.
-            self.pressure.remove(&user);
-            return;
-        }
         let level = self.pressure_of(user);
         if level < before {
             let (probed, released, evicted) = (0, 0, 0);

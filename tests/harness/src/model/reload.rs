@@ -9,7 +9,6 @@ use headcount::{
 use super::entry::Bounds;
 use super::limits::byte_burst;
 use super::{Bucket, Model};
-use crate::seen::Source;
 use crate::{Check, ensure};
 
 /// Who goes, in order.
@@ -56,7 +55,7 @@ impl Model {
             self.look_at(id);
         }
         for user in self.users_in_order() {
-            let oldest = self.sessions_of(user)[0];
+            let oldest = self.sessions_of(user).first().copied();
             self.ease_pressure(user, oldest);
             self.raise_pressure(user, oldest, 0);
         }
@@ -75,13 +74,15 @@ impl Model {
             let of_user = self.sessions_of(user).len();
             let excess = of_user.saturating_sub(config.sessions_per_user() as usize);
             let mut order = self.releasable(user);
-            order.extend(own.iter().filter_map(|id| self.conns[id].session()));
+            order.extend(own.iter().flat_map(|id| self.conns[id].sessions.iter().copied()));
             let mut seen = BTreeSet::new();
             order.retain(|id| seen.insert(*id));
             order.truncate(excess);
-            for session in &order {
-                plan.taken_along.extend(self.members(&Source::Session(*session)));
-            }
+            let goes = |id: &&ConnId| {
+                let sessions = &self.conns[id].sessions;
+                !sessions.is_empty() && sessions.iter().all(|session| order.contains(session))
+            };
+            plan.taken_along.extend(own.iter().filter(goes).copied());
             plan.sessions.extend(order);
             own.retain(|id| !plan.taken_along.contains(id));
             own.truncate(own.len().saturating_sub(config.connections_per_user() as usize));
@@ -117,10 +118,14 @@ impl Model {
         Ok(())
     }
 
-    /// Users in the order of the indexes of their oldest sessions.
+    /// Users in the order of the indexes of their oldest sessions, then those without a session, in that of
+    /// the connections that they have had longest.
     fn users_in_order(&self) -> Vec<u8> {
         let mut users: Vec<_> = self.users().into_iter().collect();
-        users.sort_unstable_by_key(|user| self.sessions_of(*user)[0].index());
+        users.sort_unstable_by_key(|user| match self.sessions_of(*user).first() {
+            Some(oldest) => (false, oldest.index()),
+            None => (true, self.open_of_user(*user)[0].index()),
+        });
         users
     }
 

@@ -116,13 +116,16 @@ impl Model {
         self.runs.retain(|_, run| run.session != session);
     }
 
+    /// A run that has ended is remembered as long as the log keeps anything of it.
+    pub(crate) fn is_remembered(&self, number: u64, run: &Run) -> bool {
+        let log = &self.streams[&Source::Session(run.session)].log;
+        run.is_open() || log.kept().any(|entry| entry.run == Some(number))
+    }
+
     pub(crate) fn compare_runs(&mut self, explained: &Explained) -> Check {
-        // A run that has ended is remembered as long as the log keeps anything of it.
-        let keeps = |number: u64, run: &Run| {
-            let stream = &self.streams[&Source::Session(run.session)];
-            stream.log.kept().any(|entry| entry.run == Some(number))
-        };
-        self.runs.retain(|number, run| run.is_open() || keeps(*number, run));
+        let forgotten = |(number, run): &(&u64, &Run)| !self.is_remembered(**number, run);
+        let forgotten: Vec<_> = self.runs.iter().filter(forgotten).map(|it| *it.0).collect();
+        forgotten.iter().for_each(|number| drop(self.runs.remove(number)));
         for ((user, id), got) in explained {
             let Some(number) = self.find_run(*user, id) else {
                 return Err(format!("{id:?} of user {user} should be forgotten: {got:?}"));
@@ -134,7 +137,7 @@ impl Model {
                 && (got.first, got.ended) == (run.first, run.ended)
                 && got.calls.len() == run.calls.len()
                 && got.calls.iter().all(|it| run.calls.get(&*it.call) == Some(&it.expected_by))
-                && got.end == run.end
+                && (got.end, got.lingers_until) == (run.end, self.lingers_until(run).map(whole))
                 && u64::from(got.events) == run.events
                 && got.cost == run.cost
                 && got.fails == self.run_deadline(run);

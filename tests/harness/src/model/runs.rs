@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use headcount::{
     Class, MESSAGE_OVERHEAD, Notice, OpenRunError, Part, PartKind, Position, Refused, RunEnd,
-    RunEnded, RunError, RunEvent, RunEventKind, RunId, SessionEnd, SessionId, Timestamp,
+    RunEnded, RunError, RunEvent, RunEventKind, RunId, SessionId, Timestamp,
 };
 
+use super::Model;
 use super::budget::CALL_COST;
 use super::delivery::Delivered;
 use super::entry::Entry;
-use super::{Model, Session};
 use crate::seen::{Content, Fact, LONGEST_NAME, Said, Source};
 
 /// A run that is open, or of which the log keeps something.
@@ -111,11 +111,11 @@ impl Model {
         if session.is_some() {
             return Ok((session, None));
         }
-        let release = self.room_for_run(user).map_err(OpenRunError::Session)?;
+        let release = self.plan_absent_session(user).map_err(OpenRunError::Session)?;
         Ok((None, release))
     }
 
-    fn room_for_run(&self, user: u8) -> Result<Option<SessionId>, Refused> {
+    pub(crate) fn plan_absent_session(&self, user: u8) -> Result<Option<SessionId>, Refused> {
         let config = &self.config;
         self.is_not_draining()?;
         let of_user = self.sessions_of(user).len();
@@ -126,7 +126,7 @@ impl Model {
             let retry_after = self.refuses().unwrap_or(Refused::PAUSE);
             release.ok_or(Refused::SessionsPerUser { retry_after })?;
         }
-        self.has_place(user, release, &[])?;
+        self.has_place((user, true), release, &[])?;
         Ok(release)
     }
 
@@ -142,22 +142,11 @@ impl Model {
             self.marks.hit_for("no run", refused);
         }
         let (known, release) = plan?;
-        let is_new = !self.users().contains(&user);
-        if let Some(session) = release {
-            self.marks.hit("a session made room for a run");
-            self.end_session(session, SessionEnd::UserCap);
-        }
-        if known.is_none() {
-            self.send_away(is_new);
-        }
         let (made, epoch) = opened.expect("a run that is opened");
         let session = known.unwrap_or(made);
         if known.is_none() {
             self.marks.hit("a run created its session");
-            // It has no connection yet: it lingers from the beginning.
-            let record = Session { left_at: Some(self.now), ..Session::new(user, thread) };
-            self.create_session(session, record, epoch);
-            self.cut_short();
+            self.make_absent_session((user, thread), release, (session, epoch));
         }
         let source = Source::Session(session);
         let first = self.streams[&source].head() + 1;
@@ -186,7 +175,7 @@ impl Model {
         let content = self.fact(number, RunEventKind::Started, payload);
         let delivered = self.store_of_run(number, content);
         let (_, position) = self.streams[&source].position(first);
-        self.raise_pressure(user, session, 0);
+        self.raise_pressure(user, Some(session), 0);
         Ok((session, position, delivered))
     }
 

@@ -12,10 +12,14 @@ pub(crate) struct Seat {
     pub(crate) cursor: u64,
     /// Its connection's own turns serve it, until it has caught up: it passes over what is droppable.
     pub(crate) lagging: bool,
-    /// Where the head was when it joined a session with open runs, which it gets from their start, or
+    /// Where the head was when it joined a session with runs that it gets from their start, or
     /// resumed from a position that is none of this stream's; 0 if it did neither. Up to there it gets
-    /// nothing but what belongs to runs that were open then.
+    /// nothing but what belongs to such runs.
     pub(crate) late_until: u64,
+    /// These are open, or have ended after this offset.
+    pub(crate) closed_after: u64,
+    /// It gets this one alone.
+    pub(crate) only: Option<u64>,
     /// It resumed so: everything else up to there is told as lost.
     pub(crate) tells_rest: bool,
     /// The last offset that its client said it has dealt with.
@@ -24,8 +28,16 @@ pub(crate) struct Seat {
 
 impl Seat {
     pub(crate) const fn at(conn: ConnId, cursor: u64) -> Self {
-        let (lagging, late_until, tells_rest, acknowledged) = (false, 0, false, 0);
-        Self { conn, cursor, lagging, late_until, tells_rest, acknowledged }
+        Self {
+            conn,
+            cursor,
+            lagging: false,
+            late_until: 0,
+            closed_after: 0,
+            only: None,
+            tells_rest: false,
+            acknowledged: 0,
+        }
     }
 
     /// Whether an entry that is kept is for it.
@@ -33,7 +45,8 @@ impl Seat {
         if entry.last > self.late_until {
             return !entry.content.excludes(self.conn);
         }
-        entry.run.is_some() && entry.ended.is_none_or(|ended| ended > self.late_until)
+        let is_it = entry.run.is_some_and(|run| self.only.is_none_or(|only| only == run));
+        is_it && entry.ended.is_none_or(|ended| ended > self.closed_after)
     }
 
     /// Whether it passes over an entry.

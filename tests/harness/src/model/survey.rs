@@ -17,7 +17,8 @@ use crate::{Check, ensure, same};
 pub(crate) struct Departure {
     id: ConnId,
     conn: Conn,
-    session: Session,
+    /// That it followed longest.
+    session: Option<Session>,
     reason: CloseReason,
     at: Timestamp,
     /// How many entries were kept behind its cursors.
@@ -92,14 +93,13 @@ impl Model {
     /// An open connection is about to leave everything.
     pub(crate) fn departs(&mut self, id: ConnId, reason: CloseReason) {
         let conn = self.conns[&id].clone();
-        let Some(session) = conn.session() else { return };
-        let session = self.sessions[&session].clone();
+        let session = conn.session().map(|session| self.sessions[&session].clone());
         let behind = |source| {
-            let stream: &Stream = self.streams.get(&source)?;
+            let stream: &Stream = self.streams.get(source)?;
             let cursor = stream.seat(id)?.cursor;
             Some(stream.log.kept().filter(|entry| entry.last > cursor).count() as u32)
         };
-        let undelivered = conn.streams().into_iter().filter_map(behind).sum();
+        let undelivered = conn.streams.iter().filter_map(behind).sum();
         let at = self.now;
         self.departures.push(Departure { id, conn, session, reason, at, undelivered });
     }
@@ -116,12 +116,14 @@ impl Model {
         for (closed, departure) in registry.closed().rev().zip(departures.iter().rev()) {
             let Departure { id, conn, session, reason, at, undelivered } = departure;
             let label = conn.label.map(World::label);
-            let age = conn.admitted.map(|(id, opened_at)| (id, at.saturating_since(opened_at)));
+            let age = conn
+                .admitted
+                .map(|(user, opened_at)| (names.user(user), at.saturating_since(opened_at)));
+            let thread = session.as_ref().map(|session| names.thread(session.thread));
             ensure!(
                 (closed.conn, closed.reason, closed.at) == (*id, *reason, *at)
-                    && age == Some((closed.session, closed.age))
-                    && closed.user == *names.user(session.user)
-                    && closed.thread == *names.thread(session.thread)
+                    && age == Some((&closed.user, closed.age))
+                    && (closed.session, closed.thread.as_ref()) == (conn.session(), thread)
                     && closed.label.as_deref() == label.as_deref()
                     && (closed.flushed, closed.undelivered) == (conn.flushed, *undelivered),
                 "{closed:?}, expected {departure:?}"

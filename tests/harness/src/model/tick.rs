@@ -34,86 +34,32 @@ impl Model {
         let is_due = |(_, when): &&(Whose, When)| when.earliest <= self.now.as_millis();
         let acts = |(whose, _): &&(Whose, When)| self.has_acted(whose, registry, explained);
         let mut acted: Vec<_> = all.iter().filter(is_due).filter(acts).collect();
-        // What else acts changes logs by the way.
-        let is_log = |(whose, _): &(Whose, When)| matches!(whose, Whose::Linger(_) | Whose::Log(_));
-        if !acted.iter().all(|it| is_log(it)) {
-            acted.retain(|it| !is_log(it));
-            ensure!(acted.len() <= 1, "one tick has done all of {acted:?}");
-        }
-        acted.sort_by_key(|(whose, when)| self.when_acts(when.earliest, whose));
-        let choices = acted.iter().flat_map(|it| {
-            let (_, beside) = self.lingered(it, &all);
-            (0..=beside.len()).map(|count| (*it, count))
+        // What else acts changes logs by the way. A log that changes lets go of runs.
+        acted.sort_by_key(|(whose, when)| {
+            let may_be_a_change = match whose {
+                Whose::Log(_) => true,
+                Whose::Linger(number) => self.runs[number].explained(explained).is_none(),
+                _ => false,
+            };
+            (may_be_a_change, self.when_acts(when.earliest, whose))
         });
-        let choices: Vec<_> = choices.collect();
-        match choices[..] {
-            [] => return Ok(false),
-            [(only, count)] => self.acts(only, count, &all, registry)?,
-            _ => {
-                let outcome = |(it, count)| {
-                    let mut then = self.clone();
-                    then.acts(it, count, &all, registry).ok()?;
-                    then.agrees(registry).then_some(then)
-                };
-                let outcome = choices.into_iter().find_map(outcome);
-                *self = outcome.ok_or_else(|| format!("one tick has done none of {acted:?}"))?;
-            }
-        }
+        let Some(first) = acted.first() else { return Ok(false) };
+        let others = acted.iter().filter(|(it, _)| !matches!(it, Whose::Linger(_) | Whose::Log(_)));
+        ensure!(others.count() <= 1, "one tick has done all of {acted:?}");
+        self.acts(first, &all, registry).map_err(|what| format!("{what}; {acted:?}"))?;
         Ok(true)
     }
 
-    /// The runs that have lingered before something acts, and those of its session that perhaps have, as
-    /// they are due at the same time. That a run has lingered shows only where its log is trimmed. Trimming
-    /// goes in the order of the log and waits for the first that lingers: so do these.
-    fn lingered(
-        &self,
-        (whose, when): &(Whose, When),
-        all: &[(Whose, When)],
-    ) -> (Vec<u64>, Vec<u64>) {
-        let place = self.when_acts(when.earliest, whose);
-        let lingers = |(other, due): &(Whose, When)| match other {
-            Whose::Linger(number) if other != whose => {
-                Some((*number, self.when_acts(due.earliest, other)))
-            }
-            _ => None,
-        };
-        let due: Vec<_> = all.iter().filter_map(lingers).filter(|(_, at)| *at <= place).collect();
-        let (before, beside): (Vec<_>, Vec<_>) = due.into_iter().partition(|(_, at)| *at < place);
-        let source = match whose {
-            Whose::Conn(id) => self.conns[id].session().map(Source::Session),
-            Whose::Session(id) => Some(Source::Session(*id)),
-            Whose::Run(number) | Whose::Linger(number) => Some(self.source_of_run(*number)),
-            Whose::Log(source) => Some(source.clone()),
-        };
-        let mut beside: Vec<_> = beside.into_iter().map(|(number, _)| number).collect();
-        beside.retain(|number| Some(self.source_of_run(*number)) == source);
-        beside.sort_by_key(|number| {
-            let mut kept = self.streams[&self.source_of_run(*number)].log.kept();
-            kept.position(|entry| entry.run == Some(*number))
-        });
-        (before.into_iter().map(|(number, _)| number).collect(), beside)
-    }
-
-    /// A deadline acts, after so many of the runs that have lingered by then perhaps.
-    fn acts(
-        &mut self,
-        it: &(Whose, When),
-        count: usize,
-        all: &[(Whose, When)],
-        registry: &Registry,
-    ) -> Check {
+    /// A deadline acts.
+    fn acts(&mut self, it: &(Whose, When), all: &[(Whose, When)], registry: &Registry) -> Check {
         let (whose, when) = it;
         let place = self.when_acts(when.earliest, whose);
         for (other, due) in all {
             ensure!(
-                other == whose
-                    || matches!(other, Whose::Linger(_))
-                    || self.when_acts(due.latest, other) >= place,
+                other == whose || self.when_acts(due.latest, other) >= place,
                 "{whose:?} acted for {when:?}, and {other:?} was due at {due:?}"
             );
         }
-        let (before, beside) = self.lingered(it, all);
-        before.iter().chain(&beside[..count]).for_each(|number| self.end_linger(*number));
         self.acted_last = place;
         match whose {
             Whose::Conn(id) => {
@@ -132,21 +78,9 @@ impl Model {
         Ok(())
     }
 
-    /// Whether every log is as the registry shows it.
-    fn agrees(&self, registry: &Registry) -> bool {
-        self.streams.keys().all(|source| !self.log_differs(source, registry))
-    }
-
     /// Nothing more is due now.
     pub(crate) fn ticked(&mut self) {
         self.acted_last = (self.now.as_millis(), (0, 0));
-        for (whose, when) in self.all_deadlines() {
-            if let Whose::Linger(number) = whose
-                && when.earliest <= self.now.as_millis()
-            {
-                self.end_linger(number);
-            }
-        }
         self.stop_is_over();
     }
 
@@ -159,7 +93,10 @@ impl Model {
                 let told = self.runs[number].explained(explained);
                 told.is_none_or(|told| told.ended.is_some())
             }
-            Whose::Linger(number) => self.log_differs(&self.source_of_run(*number), registry),
+            Whose::Linger(number) => {
+                let told = self.runs[number].explained(explained);
+                told.is_none_or(|told| told.lingers_until.is_none())
+            }
             Whose::Log(source) => self.log_differs(source, registry),
         }
     }
@@ -240,10 +177,7 @@ impl Model {
         session.ended = true;
         let user = session.user;
         self.note_absent();
-        if self.sessions_of(user).is_empty() {
-            self.user_leaves(user);
-        }
-        self.ease_pressure(user, id);
+        self.settle(user, Some(id));
         self.forget_stream(&Source::Session(id));
         self.end_runs_of(id);
         self.tally.ended(End::Session(why));

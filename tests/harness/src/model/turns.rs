@@ -146,8 +146,8 @@ impl Model {
 
     /// Whether one of its streams waits for it: none of the others overtakes then.
     pub(crate) fn lags(&self, id: ConnId) -> bool {
-        let seat = |source| self.streams.get(&source)?.seat(id);
-        self.conns[&id].streams().into_iter().filter_map(seat).any(|seat| seat.lagging)
+        let seat = |source: &Source| self.streams.get(source)?.seat(id);
+        self.conns[&id].streams.iter().filter_map(seat).any(|seat| seat.lagging)
     }
 
     fn next_of(&self, id: ConnId, source: &Source) -> Next<'_> {
@@ -180,7 +180,7 @@ impl Model {
     /// The turn of a connection: one entry or gap of one of its streams, then the next one gets its turn.
     /// One that does not fit holds back all of them.
     fn serve_conn(&mut self, id: ConnId) -> Option<Seen> {
-        let streams = self.conns.get(&id)?.streams();
+        let streams = self.conns.get(&id)?.streams.clone();
         let first = self.conns[&id].next_stream;
         for index in (first..first + streams.len()).map(|index| index % streams.len()) {
             let source = &streams[index];

@@ -20,7 +20,10 @@ pub(crate) fn connection(
     let instance = registry.config().instance();
     let mut shown = Object::new().text("connection", &show_connection(instance, conn));
     if let Some(who) = registry.who(conn) {
-        shown = shown.text("user", who.user.as_str()).text("thread", who.thread.as_str());
+        shown = shown.text("user", who.user.as_str());
+        if let Some((_, thread)) = registry.followed(conn).next() {
+            shown = shown.text("thread", thread.as_str());
+        }
         if let Some(label) = who.label {
             shown = shown.text("label", label);
         }
@@ -159,9 +162,11 @@ fn call(known: &CallExplanation, now: Timestamp) -> String {
 pub(crate) fn closed(instance: u64, closed: &Closed, now: Timestamp) -> String {
     let mut shown = Object::new()
         .text("connection", &show_connection(instance, closed.conn))
-        .text("session", &show_session(instance, closed.session))
-        .text("user", closed.user.as_str())
-        .text("thread", closed.thread.as_str());
+        .text("user", closed.user.as_str());
+    if let (Some(session), Some(thread)) = (closed.session, &closed.thread) {
+        let session = show_session(instance, session);
+        shown = shown.text("session", &session).text("thread", thread.as_str());
+    }
     if let Some(label) = &closed.label {
         shown = shown.text("label", label);
     }

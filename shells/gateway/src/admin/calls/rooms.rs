@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use headcount::{ConnId, ConnState, JoinError, Registry, RoomId};
+use headcount::{ConnId, ConnState, JoinError, Registry, RoomId, Start};
 use headcount_mio::Context;
 use headcount_protocol::admin::membership::{self, Joined, Membership, Whom};
 use headcount_protocol::problem::Problem;
@@ -82,8 +82,10 @@ async fn join_all(state: &AdminState, whom: Whom, room: RoomId) -> Result<String
                     let message = "the room is another user's own: no one else joins it";
                     return Err((room_access::FORBIDDEN, message.to_owned()));
                 }
-                let place =
-                    context.registry.join(context.now, conn, &room, None).map_err(over_limit)?;
+                let place = context
+                    .registry
+                    .join(context.now, conn, &room, Start::Now)
+                    .map_err(over_limit)?;
                 if !place.already {
                     let frame = server_frames::joined(&room, place.position, place.recovered, None);
                     reply(context.registry, context.now, conn, frame, &counters);

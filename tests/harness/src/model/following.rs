@@ -1,0 +1,134 @@
+//! Which sessions connections follow.
+
+use headcount::{
+    ConnId, FollowError, Followed, Position, Recovered, SessionEnd, SessionId, Start, UnknownConn,
+};
+
+use super::conn::Conn;
+use super::{Model, Session};
+use crate::seen::{Seen, Source};
+
+/// What is told of a session that a connection follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Following {
+    pub(crate) session: SessionId,
+    pub(crate) new_session: bool,
+    pub(crate) first_of_session: bool,
+    pub(crate) position: Position,
+    pub(crate) recovered: Recovered,
+    pub(crate) already: bool,
+}
+
+impl From<Followed> for Following {
+    fn from(told: Followed) -> Self {
+        Self {
+            session: told.session,
+            new_session: told.new_session,
+            first_of_session: told.first_of_session,
+            position: told.position,
+            recovered: told.recovered,
+            already: told.already,
+        }
+    }
+}
+
+impl Model {
+    /// What a connection is told of the session of a thread; a new one has this handle and this epoch.
+    pub(crate) fn follow(
+        &mut self,
+        id: ConnId,
+        thread: u8,
+        start: &Start,
+        made: Option<(SessionId, u64)>,
+    ) -> Result<Following, FollowError> {
+        let conn = self.conns.get(&id).filter(|conn| conn.is_open());
+        let conn = conn.ok_or(FollowError::UnknownConn)?;
+        let user = conn.user().ok_or(FollowError::UnknownConn)?;
+        let known = self.session_of(user, thread);
+        if let Some(session) = known.filter(|session| conn.sessions.contains(session)) {
+            let stream = &self.streams[&Source::Session(session)];
+            let offset = stream.seat(id).map_or(0, |seat| seat.cursor);
+            return Ok(Following {
+                session,
+                new_session: false,
+                first_of_session: stream.seats.len() == 1,
+                position: Position { epoch: stream.epoch, offset },
+                recovered: Recovered::Fresh,
+                already: true,
+            });
+        }
+        let release = self.plan_to_follow(conn, (id, user), known);
+        if let Err(refused) = &release {
+            self.marks.hit_for("no follower", refused);
+        }
+        let release = release?;
+        let session = match known {
+            Some(session) => session,
+            None => {
+                let (session, epoch) = made.expect("a session that is made");
+                self.make_absent_session((user, thread), release, (session, epoch));
+                session
+            }
+        };
+        let is_further = !self.conns[&id].sessions.is_empty();
+        self.marks.hit_if(is_further, "a connection followed a further session");
+        let followed = self.begin_to_follow(id, session, start, known.is_none());
+        self.raise_pressure(user, Some(session), 0);
+        Ok(followed)
+    }
+
+    /// The session that has to make room for a new one.
+    fn plan_to_follow(
+        &self,
+        conn: &Conn,
+        (id, user): (ConnId, u8),
+        known: Option<SessionId>,
+    ) -> Result<Option<SessionId>, FollowError> {
+        let config = &self.config;
+        let is_left = |item: &&Seen| matches!(item, Seen::Left { conn, .. } if *conn == id);
+        let lefts = self.waiting.outbox.iter().filter(is_left).count();
+        let most = config.sessions_per_connection().min(config.sessions_per_user());
+        if conn.sessions.len() + lefts >= most as usize {
+            return Err(FollowError::SessionsPerConnection);
+        }
+        let open = self.open_of_user(user);
+        let further = |id: &ConnId| self.conns[id].sessions.len().saturating_sub(1);
+        let further: usize = open.iter().map(further).sum();
+        if !conn.sessions.is_empty() && further >= config.streams_per_user() as usize {
+            return Err(FollowError::StreamsPerUser);
+        }
+        match known {
+            Some(_) => Ok(None),
+            None => self.plan_absent_session(user).map_err(FollowError::Session),
+        }
+    }
+
+    /// A session that no connection follows yet: it lingers from the beginning.
+    pub(crate) fn make_absent_session(
+        &mut self,
+        (user, thread): (u8, u8),
+        release: Option<SessionId>,
+        (id, epoch): (SessionId, u64),
+    ) {
+        let is_new = !self.users().contains(&user);
+        if let Some(session) = release {
+            self.marks.hit("a session made room for an absent one");
+            self.end_session(session, SessionEnd::UserCap);
+        }
+        self.send_away(is_new, true);
+        let record = Session { left_at: Some(self.now), ..Session::new(user, thread) };
+        self.create_session(id, record, epoch);
+        self.cut_short();
+    }
+
+    pub(crate) fn unfollow(&mut self, id: ConnId, session: SessionId) -> Result<bool, UnknownConn> {
+        let conn = self.conns.get(&id).filter(|conn| conn.is_open()).ok_or(UnknownConn)?;
+        let follows = conn.sessions.contains(&session);
+        if follows {
+            self.marks.hit("a connection left a session by its own wish");
+            self.leave_session(id, session);
+            self.detached(session);
+        }
+        Ok(follows)
+    }
+}
