@@ -140,6 +140,9 @@ pub enum Input<'a> {
         conn: ConnId,
         total: u64,
     },
+    FlushedMany {
+        reports: &'a [(ConnId, u64)],
+    },
     Disconnect {
         conn: ConnId,
     },

@@ -181,6 +181,10 @@ const CALLS: &[Call] = &[
     ("flushed", |world| {
         let _ = world.registry.flushed(world.now, world.conn(), u64::MAX).unwrap();
     }),
+    ("flushed_many", |world| {
+        let reports = [(world.conn(), u64::MAX)];
+        world.registry.flushed_many(world.now, &reports, |_, answer| assert!(answer.is_ok()));
+    }),
     ("reply", |world| world.registry.reply(world.now, world.conn(), message()).unwrap()),
     ("refresh", |world| world.registry.refresh(world.now, world.conn(), None).unwrap()),
     ("acknowledge", |world| {

@@ -238,6 +238,52 @@ impl Registry {
         total: u64,
     ) -> Result<bool, UnknownConn> {
         self.enter(now, Input::Flushed { conn, total });
+        self.flush_to(conn, total)
+    }
+
+    /// The kernel took bytes of several connections: [`flushed`](Self::flushed) for each report, in
+    /// their order, as one input with one stamp. A shell that writes all its sockets once a turn reports
+    /// what it wrote with one call.
+    ///
+    /// `answer` is called once for each report, in their order, with what `flushed` would have answered.
+    /// So a dead handle among them is an answer, and the reports behind it count. A connection may be
+    /// reported more than once. Costs O(reports), and keeps nothing of them.
+    ///
+    /// ```
+    /// use headcount::{Action, Config, Message, Principal, Registry, Target, Timestamp};
+    ///
+    /// let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// for thread in ["garden", "kitchen"] {
+    ///     let who = Principal::new("alice".parse()?, thread.parse()?);
+    ///     registry.admit(now, who, None)?;
+    /// }
+    /// registry.send(now, Target::User(&"alice".parse()?), Message::text("hello"));
+    ///
+    /// let mut reports = Vec::new();
+    /// while let Some(action) = registry.poll_action() {
+    ///     // A shell queues and writes here. These sockets take everything at once.
+    ///     reports.extend(action.recipients().iter().map(|conn| (*conn, action.cost())));
+    /// }
+    /// registry.flushed_many(now, &reports, |conn, answer| {
+    ///     assert_eq!(answer, Ok(true), "the input of {conn} may go on");
+    /// });
+    /// assert!(reports.iter().all(|(conn, _)| registry.explain(*conn).unwrap().load == 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn flushed_many(
+        &mut self,
+        now: Timestamp,
+        reports: &[(ConnId, u64)],
+        mut answer: impl FnMut(ConnId, Result<bool, UnknownConn>),
+    ) {
+        self.enter(now, Input::FlushedMany { reports });
+        for &(conn, total) in reports {
+            let takes_input = self.flush_to(conn, total);
+            answer(conn, takes_input);
+        }
+    }
+
+    fn flush_to(&mut self, conn: ConnId, total: u64) -> Result<bool, UnknownConn> {
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
         let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);

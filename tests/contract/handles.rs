@@ -34,6 +34,8 @@ fn assert_dead(world: &mut World, dead: ConnId) {
         assert_eq!(registry.message(now, dead, inbound), Err(InboundError::UnknownConn));
     }
     assert_eq!(registry.flushed(now, dead, u64::MAX), Err(UnknownConn));
+    let is_dead = |_, answer| assert_eq!(answer, Err(UnknownConn));
+    registry.flushed_many(now, &[(dead, u64::MAX)], is_dead);
     assert_eq!(registry.disconnect(now, dead), Err(UnknownConn));
     assert!(registry.send(now, Target::Conn(dead), Message::text("lost")).reaches_none());
     let reply = registry.reply(now, dead, Message::text("lost"));

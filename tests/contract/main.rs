@@ -25,6 +25,7 @@ mod expiry;
 mod explain;
 mod fairness;
 mod fingerprint;
+mod flushed_many;
 mod following;
 mod handles;
 mod inbound;

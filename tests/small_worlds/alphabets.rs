@@ -170,7 +170,8 @@ pub(crate) fn delivery() -> Alphabet {
                 Op::Join { conn: NEWEST, room: 0, since: Since::Behind(2) },
             ],
             vec![Op::Flushed { conn: FIRST, how: Flush::Half }],
-            vec![Op::FlushAll],
+            // Both, in one report: the lagging one first.
+            vec![Op::FlushedMany { first: FIRST, count: 2, how: Flush::All }],
             vec![Op::Poll { count: 1 }],
             vec![Op::PollAll],
             time_passes(),

@@ -38,6 +38,8 @@ struct Server {
     members: Vec<Member>,
     /// Who has something to flush, by slot.
     dirty: Vec<u32>,
+    /// What was flushed in a turn.
+    reports: Vec<(ConnId, u64)>,
     turns: usize,
     recorded_bytes: usize,
 }
@@ -64,6 +66,7 @@ impl Server {
             rooms: rooms.collect(),
             members: Vec::new(),
             dirty: Vec::new(),
+            reports: Vec::new(),
             turns: 0,
             recorded_bytes: 0,
         };
@@ -127,8 +130,10 @@ impl Server {
         }
         for slot in self.dirty.drain(..) {
             let Member { conn, total } = self.members[slot as usize];
-            let _ = self.registry.flushed(self.now, conn, total);
+            self.reports.push((conn, total));
         }
+        self.registry.flushed_many(self.now, &self.reports, |_, _| {});
+        self.reports.clear();
         while self.registry.poll_notice().is_some() {}
         let recorder = self.registry.tap_mut::<Recorder>();
         self.recorded_bytes += recorder.map_or(0, |recorder| black_box(recorder.take()).len());

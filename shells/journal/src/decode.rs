@@ -109,6 +109,12 @@ impl Decoder<'_, '_> {
         Some(Position { epoch: self.word()?, offset: self.number()? })
     }
 
+    fn reports(&mut self) -> Option<Box<[(ConnId, u64)]>> {
+        let count = self.length()?;
+        // The number is not believed: what is kept grows with what is there.
+        (0..count).map(|_| Some((self.conn()?, self.number()?))).collect()
+    }
+
     fn recipient(&mut self) -> Option<Recipient> {
         Some(match self.byte()? {
             kind::CONN => Recipient::Conn(self.conn()?),
@@ -255,6 +261,7 @@ impl Decoder<'_, '_> {
             Kind::Ping => OwnedInput::Message { conn: self.conn()?, inbound: Inbound::Ping },
             Kind::Pong => OwnedInput::Message { conn: self.conn()?, inbound: Inbound::Pong },
             Kind::Flushed => OwnedInput::Flushed { conn: self.conn()?, total: self.number()? },
+            Kind::FlushedMany => OwnedInput::FlushedMany { reports: self.reports()? },
             Kind::Disconnect => OwnedInput::Disconnect { conn: self.conn()? },
             Kind::Tick => OwnedInput::Tick,
             Kind::Send => OwnedInput::Send { to: self.recipient()?, message: self.message()? },

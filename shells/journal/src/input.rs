@@ -96,6 +96,9 @@ pub enum OwnedInput {
         conn: ConnId,
         total: u64,
     },
+    FlushedMany {
+        reports: Box<[(ConnId, u64)]>,
+    },
     Disconnect {
         conn: ConnId,
     },
@@ -261,6 +264,7 @@ impl OwnedInput {
             Self::Flushed { conn, total } => {
                 let _ = registry.flushed(now, *conn, *total);
             }
+            Self::FlushedMany { reports } => registry.flushed_many(now, reports, |_, _| {}),
             Self::Disconnect { conn } => {
                 let _ = registry.disconnect(now, *conn);
             }

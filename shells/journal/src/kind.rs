@@ -42,10 +42,11 @@ pub(super) enum Kind {
     Advance,
     Follow,
     Unfollow,
+    FlushedMany,
 }
 
 impl Kind {
-    const ALL: [Self; 33] = [
+    const ALL: [Self; 34] = [
         Self::Begin,
         Self::Polled,
         Self::Noticed,
@@ -79,6 +80,7 @@ impl Kind {
         Self::Advance,
         Self::Follow,
         Self::Unfollow,
+        Self::FlushedMany,
     ];
 
     pub(super) fn of(byte: u8) -> Option<Self> {

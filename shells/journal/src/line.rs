@@ -152,6 +152,10 @@ impl Display for Raw<'_, OwnedInput> {
                 Inbound::Pong => write!(f, "message {conn} pong"),
             },
             OwnedInput::Flushed { conn, total } => write!(f, "flushed {conn} {total}"),
+            OwnedInput::FlushedMany { reports } => {
+                f.write_str("flushed_many")?;
+                reports.iter().try_for_each(|(conn, total)| write!(f, " {conn} {total}"))
+            }
             OwnedInput::Disconnect { conn } => write!(f, "disconnect {conn}"),
             OwnedInput::Tick => f.write_str("tick"),
             OwnedInput::Send { to, message } => write!(f, "send to {to} {}", Sent(message)),

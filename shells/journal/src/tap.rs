@@ -9,6 +9,9 @@ use super::kind::{self, Kind};
 use super::recorder::Recorder;
 use super::{MAX_PAYLOAD_BYTES, digest, settings};
 
+/// What one report of a flush takes at most: two numbers of 32 bits, and one of 64.
+const REPORT_BYTES: u64 = 5 + 5 + 9;
+
 impl Tap for Recorder {
     #[inline]
     fn input(&mut self, now: Timestamp, input: Input<'_>) {
@@ -36,6 +39,7 @@ impl Recorder {
     fn record(&mut self, now: Timestamp, input: Input<'_>) {
         match input {
             Input::Flushed { conn, total } => self.about(now, Kind::Flushed, conn, total),
+            Input::FlushedMany { reports } => self.reports(now, reports),
             Input::Message { conn, inbound } => self.inbound(now, conn, inbound),
             Input::Send { to, message } => {
                 self.end_if_too_large(message.payload());
@@ -156,6 +160,19 @@ impl Recorder {
     fn end_if_too_large(&mut self, payload: &[u8]) {
         if payload.len() as u64 > MAX_PAYLOAD_BYTES {
             self.overflow();
+        }
+    }
+
+    fn reports(&mut self, now: Timestamp, reports: &[(ConnId, u64)]) {
+        if reports.len() as u64 > MAX_PAYLOAD_BYTES / REPORT_BYTES {
+            self.overflow();
+        }
+        if self.enter(now, Kind::FlushedMany) {
+            self.number(reports.len() as u64);
+            for (conn, total) in reports {
+                self.conn(*conn);
+                self.number(*total);
+            }
         }
     }
 

@@ -179,6 +179,17 @@ fn more_polls_than_there_are_actions_end_at_once() {
 }
 
 #[test]
+fn more_reports_than_there_are_bytes_are_no_input() {
+    let mut recorder = Recorder::new(Recording::new(1), &Config::new(1));
+    let mut body = Vec::from([kind::Kind::FlushedMany as u8 | kind::SAME_STAMP]);
+    number::put(&mut body, u64::MAX);
+    body.extend_from_slice(&[3; 3]);
+    recorder.append(&body);
+    let journal = recorder.take().to_vec();
+    assert!(matches!(replay(&journal).1, Err(JournalError::Invalid { .. })));
+}
+
+#[test]
 fn a_recording_that_is_not_taken_ends_and_says_so() {
     let recording = Recording::new(1).buffer_bytes(4_096);
     let mut registry = Recorder::registry(Config::new(1), recording);

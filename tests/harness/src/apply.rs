@@ -10,7 +10,7 @@ use headcount::{
 
 use super::model::Model;
 use super::model::delivery::Delivered;
-use super::op::{self, Advance, Arrival, Flush, Incoming, Op, RunReport, To};
+use super::op::{self, Advance, Arrival, Incoming, Op, RunReport, To};
 use super::seen::{Seen, Source};
 use super::settings;
 use super::world::World;
@@ -46,6 +46,7 @@ impl World {
                 }
             }
             Op::Flushed { conn, how } => self.flush(self.conn(conn), how)?,
+            Op::FlushedMany { first, count, how } => self.flush_many(first, count, how)?,
             Op::FlushAll => self.flush_all()?,
             Op::Disconnect { conn } => self.disconnect(self.conn(conn))?,
             Op::Refresh { conn, expiry } => {
@@ -266,31 +267,6 @@ impl World {
         };
         let message = |it: &mut Registry, at| it.message(at, conn, inbound);
         self.both("message", message, |it| it.message(conn, inbound))
-    }
-
-    fn flush(&mut self, conn: ConnId, how: Flush) -> Check {
-        let (flushed, handed) =
-            self.model.conns.get(&conn).map_or((0, 0), |conn| (conn.flushed, conn.handed));
-        let total = match how {
-            Flush::All => handed,
-            Flush::Half => flushed + (handed - flushed).div_ceil(2),
-            Flush::Some(some) => flushed + u64::from(some),
-            Flush::Nothing => flushed,
-            Flush::Beyond => handed.saturating_add(u64::MAX / 2),
-            Flush::Backwards => flushed / 2,
-        };
-        let flushed = |it: &mut Registry, at| it.flushed(at, conn, total);
-        self.both("flushed", flushed, |it| it.flushed(conn, total))
-    }
-
-    pub(crate) fn flush_all(&mut self) -> Check {
-        // Of those that have anything in flight: no kernel has news of the others.
-        let busy = self.model.conns.iter().filter(|(_, conn)| conn.in_flight() > 0);
-        for conn in busy.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.flush(conn, Flush::All)?;
-            self.compare()?;
-        }
-        Ok(())
     }
 
     pub(crate) fn disconnect(&mut self, conn: ConnId) -> Check {

@@ -285,6 +285,11 @@ impl Generator {
             2 => Op::Upgraded { conn: self.pick() },
             3 => Op::Connect { conn: self.pick(), arrival: self.arrival() },
             4 => Op::Message { conn: self.pick(), kind: self.incoming() },
+            5 if self.rng.chance(30) => Op::FlushedMany {
+                first: self.pick(),
+                count: self.rng.byte() % 6,
+                how: self.flush(),
+            },
             5 => Op::Flushed { conn: self.pick(), how: self.flush() },
             6 => Op::Disconnect { conn: self.pick() },
             7 => Op::Tick,

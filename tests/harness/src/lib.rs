@@ -17,6 +17,7 @@
 //! Nothing here reads a clock, an environment or entropy: the same history is the same run.
 
 mod apply;
+mod apply_flushes;
 mod apply_runs;
 mod apply_streams;
 pub mod fingerprint;

@@ -53,6 +53,16 @@ plain! {
             /// How many.
             how: Flush,
         },
+        /// The kernel took bytes of several connections, which are reported at once.
+        FlushedMany {
+            /// The first of them; the others are those that follow it.
+            first: Pick,
+            /// How many. From more than there are, some are reported twice.
+            #[cfg_attr(feature = "arbitrary", arbitrary(with = few))]
+            count: u8,
+            /// How many bytes of each.
+            how: Flush,
+        } => Self::Flushed { conn: first, how },
         /// The kernel took all that was handed out to all connections.
         FlushAll,
         /// The socket has ended.
@@ -386,6 +396,19 @@ plain! {
         Zero => Self::Fresh,
         /// The last that can be named.
         Last => Self::Fresh,
+    }
+}
+
+impl Pick {
+    /// The one that follows this one by so many, of the same.
+    pub(crate) const fn after(self, by: u8) -> Self {
+        let by = by as u16;
+        match self {
+            Self::Known(number) => Self::Known(number.wrapping_add(by)),
+            Self::Open(number) => Self::Open(number.wrapping_add(by)),
+            Self::Newest(number) => Self::Newest(number.wrapping_add(by)),
+            Self::Ever(number) => Self::Ever(number.wrapping_add(by)),
+        }
     }
 }
 
