@@ -8,7 +8,7 @@
 //!            │   tick: deadlines act                    only when a round of reads is over
 //!            │   accept sockets, read each once         ACCEPTS
 //!            │   poll actions, queue their frames       ACT_STEPS or ACT_SOCKETS
-//!            │   write sockets                          WRITE
+//!            │   write sockets, report what was taken   WRITE
 //!            └── notices, journal
 //! ```
 //!
@@ -30,6 +30,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::actions::Encoder;
 use crate::fair::{Budget, MOST};
+use crate::flushed::Flushed;
 use crate::handle::Calls;
 use crate::handler::{Context, Handler};
 use crate::journal::Journal;
@@ -83,6 +84,7 @@ pub(crate) struct EventLoop<H> {
     calls: Calls,
     sockets: Sockets<TcpStream>,
     encoder: Encoder,
+    flushed: Flushed,
     journal: Journal,
     buffer: Box<[u8]>,
     /// How many signals asked to stop.
@@ -107,6 +109,7 @@ impl<H: Handler> EventLoop<H> {
             calls,
             sockets: Sockets::new(),
             encoder: Encoder::default(),
+            flushed: Flushed::default(),
             journal,
             buffer: vec![0; MOST.bytes].into_boxed_slice(),
             signalled: 0,
@@ -333,13 +336,13 @@ impl<H: Handler> EventLoop<H> {
     }
 
     fn flush(&mut self, now: Timestamp) {
-        let mut context = Context { registry: &mut self.registry, now };
         let poll = self.poll.registry();
+        let flushed = &mut self.flushed;
         let mut budget = WRITE;
         let share = (WRITE.bytes / self.sockets.dirty().max(1)).max(WRITE_AT_LEAST);
         self.sockets.for_dirty(|socket| {
             let mut bytes = share;
-            let written = socket.flush(&mut context, &mut bytes);
+            let written = socket.flush(flushed, &mut bytes);
             budget.spend(1);
             budget.spend_bytes(share - bytes);
             if written == Written::Blocked && !socket.armed {
@@ -351,6 +354,8 @@ impl<H: Handler> EventLoop<H> {
             }
             budget.is_left()
         });
+        let mut context = Context { registry: &mut self.registry, now };
+        self.flushed.report(&mut context, &mut self.sockets);
     }
 
     /// Begins the drain when a stop was asked for. Returns whether the loop ends: after a second

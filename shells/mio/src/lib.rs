@@ -164,6 +164,7 @@ mod actions;
 mod answer;
 mod event_loop;
 mod fair;
+mod flushed;
 mod frames;
 mod handle;
 mod handler;

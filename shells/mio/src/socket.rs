@@ -224,16 +224,22 @@ impl<S: Stream> Socket<S> {
         self.complete && (self.ended || (self.peer_closed && !self.readable))
     }
 
-    /// Ends the socket. It stays in its slot until its cleanup, the last action about it.
+    /// Ends the socket, and reports it.
     fn end(&mut self, context: &mut Context<'_>) {
+        self.stop();
+        // It fails if the registry has given the connection up itself.
+        let _ = context.registry.disconnect(context.now, self.conn);
+    }
+
+    /// Neither reads nor writes any more. The socket stays in its slot until its cleanup, the last action
+    /// about it.
+    fn stop(&mut self) {
         self.stage = Stage::Ended;
         self.outbound.clear();
         self.unparsed = Vec::new();
         self.unparsed_whole = false;
         self.waiting = None;
         self.deferred = None;
-        // It fails if the registry has given the connection up itself.
-        let _ = context.registry.disconnect(context.now, self.conn);
     }
 }
 

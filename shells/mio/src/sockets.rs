@@ -126,6 +126,13 @@ impl<S: Stream> Sockets<S> {
         }
     }
 
+    /// A socket whose input was left alone may be read on.
+    pub(crate) fn resume_input(&mut self, conn: ConnId) {
+        if self.get_mut(conn).is_some_and(Socket::resume_input) {
+            self.note(conn);
+        }
+    }
+
     /// Has the handler asked again about each request and message that waits to be decided about now.
     pub(crate) fn authenticate_again(&mut self) {
         self.again = self.undecided.len();

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use headcount::{CloseReason, Refused};
 
 use crate::answer::Answer;
+use crate::flushed::Flushed;
 use crate::frames::close_frame;
-use crate::handler::Context;
 use crate::outbound::Written;
 
 use super::undecided::Undecided;
@@ -92,35 +92,43 @@ impl<S: Stream> Socket<S> {
         (peer, answer)
     }
 
-    /// Writes what is queued, up to the socket's share, and reports what the kernel took. Takes what
+    /// Writes what is queued, up to the socket's share, and notes what the kernel took. Takes what
     /// was written from `bytes`, the socket's share.
-    pub(crate) fn flush(&mut self, context: &mut Context<'_>, bytes: &mut usize) -> Written {
+    pub(crate) fn flush(&mut self, flushed: &mut Flushed, bytes: &mut usize) -> Written {
         if matches!(self.stage, Stage::Ended) {
             return Written::All;
         }
         let Ok(written) = self.outbound.write(&mut self.stream, bytes) else {
-            self.end(context);
+            self.end_in(flushed);
             return Written::All;
         };
         self.blocked = written == Written::Blocked;
-        let flushed = self.outbound.flushed_cost();
-        if flushed > self.flushed {
-            self.flushed = flushed;
-            if context.registry.flushed(context.now, self.conn, flushed) == Ok(true) {
-                self.paused = false;
-            }
+        let total = self.outbound.flushed_cost();
+        if total > self.flushed {
+            self.flushed = total;
+            flushed.took(self.conn, total);
         }
         if written == Written::All {
             if self.ends_when_out() {
-                self.end(context);
+                self.end_in(flushed);
             } else if self.shut_when_out && !self.shut {
                 self.shut = true;
                 if self.stream.shutdown_write().is_err() {
-                    self.end(context);
+                    self.end_in(flushed);
                 }
             }
         }
         written
+    }
+
+    fn end_in(&mut self, flushed: &mut Flushed) {
+        self.stop();
+        flushed.ended(self.conn);
+    }
+
+    /// There is room for what the input may ask for. Whether it was left alone until now.
+    pub(crate) const fn resume_input(&mut self) -> bool {
+        std::mem::replace(&mut self.paused, false)
     }
 }
 

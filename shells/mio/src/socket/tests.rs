@@ -32,6 +32,7 @@ use crate::actions::Encoder;
 use crate::answer::Answer;
 use crate::event_loop::READ;
 use crate::fair::MOST;
+use crate::flushed::Flushed;
 use crate::handler::{FrameKind, Handler, Outcome, Payload, Verdict};
 use crate::http::Request;
 use crate::sockets::Sockets;
@@ -197,11 +198,13 @@ impl Rig {
             while let Some(action) = self.registry.poll_action() {
                 self.encoder.carry_out(action, &mut self.sockets, &mut self.handler);
             }
-            let mut context = Context { registry: &mut self.registry, now: self.now };
+            let mut flushed = Flushed::default();
             self.sockets.for_dirty(|socket| {
-                socket.flush(&mut context, &mut usize::MAX.clone());
+                socket.flush(&mut flushed, &mut usize::MAX.clone());
                 true
             });
+            let mut context = Context { registry: &mut self.registry, now: self.now };
+            flushed.report(&mut context, &mut self.sockets);
             if !self.registry.has_actions() {
                 return;
             }

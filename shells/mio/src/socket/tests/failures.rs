@@ -124,6 +124,9 @@ fn a_kernel_that_takes_nothing_of_something_has_failed() {
     let mut socket = Socket::new(conn, Nothing, peer);
     socket.close(CloseReason::HeadTimeout, 0);
     assert!(socket.wants_flush());
-    let _ = socket.flush(&mut Context { registry: &mut registry, now }, &mut usize::MAX.clone());
+    let mut flushed = Flushed::default();
+    let _ = socket.flush(&mut flushed, &mut usize::MAX.clone());
+    let mut context = Context { registry: &mut registry, now };
+    flushed.report(&mut context, &mut Sockets::<Nothing>::new());
     assert!(!socket.wants_flush() && registry.has_actions(), "it has ended, and was reported");
 }
