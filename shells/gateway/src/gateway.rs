@@ -11,7 +11,8 @@ use headcount::{
     Registry, ReplyError, RoomId, SessionId, Source, Start, StreamRef, Target, Timestamp,
 };
 use headcount_mio::{
-    Answer, Context, FrameKind, Handler, HangUp, Outcome, Payload, Request, Verdict,
+    Answer, BufMut, Context, Dialect, FrameKind, Handler, HangUp, Outcome, Payload, Request,
+    Verdict,
 };
 use headcount_protocol::client_frames::{self, Ask, Auth, Frame};
 use headcount_protocol::handles::{show_connection, show_session};
@@ -426,14 +427,15 @@ impl Handler for Gateway {
 
     fn encode(
         &mut self,
+        _: Dialect,
         stream: StreamRef<'_>,
         position: Option<Position>,
         body: Body<'_>,
-        out: &mut Vec<u8>,
+        out: &mut impl BufMut,
     ) -> FrameKind {
         let (Some(name), Some(position)) = (server_frames::stream_name(stream), position) else {
             // What is in no stream was made as a whole frame.
-            out.extend_from_slice(body.as_bytes());
+            out.put_slice(body.as_bytes());
             return FrameKind::Text;
         };
         match body {
@@ -446,29 +448,36 @@ impl Handler for Gateway {
 
     fn encode_gap(
         &mut self,
+        _: Dialect,
         stream: StreamRef<'_>,
         from: u64,
         to: u64,
-        out: &mut Vec<u8>,
+        out: &mut impl BufMut,
     ) -> FrameKind {
         let name = server_frames::stream_name(stream).unwrap_or_default();
-        out.extend_from_slice(server_frames::gap(&name, from, to).as_bytes());
+        out.put_slice(server_frames::gap(&name, from, to).as_bytes());
         FrameKind::Text
     }
 
     fn encode_left(
         &mut self,
+        _: Dialect,
         session: SessionId,
         reason: CloseReason,
-        out: &mut Vec<u8>,
+        out: &mut impl BufMut,
     ) -> FrameKind {
         let session = show_session(self.instance, session);
-        out.extend_from_slice(server_frames::unfollowed(&session, reason).as_bytes());
+        out.put_slice(server_frames::unfollowed(&session, reason).as_bytes());
         FrameKind::Text
     }
 
-    fn encode_draining(&mut self, within: Range<Duration>, out: &mut Vec<u8>) -> FrameKind {
-        out.extend_from_slice(server_frames::draining(&within).as_bytes());
+    fn encode_draining(
+        &mut self,
+        _: Dialect,
+        within: Range<Duration>,
+        out: &mut impl BufMut,
+    ) -> FrameKind {
+        out.put_slice(server_frames::draining(&within).as_bytes());
         FrameKind::Text
     }
 

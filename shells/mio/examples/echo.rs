@@ -14,7 +14,8 @@ use headcount::{
     StreamRef, Target, ThreadId, UserId,
 };
 use headcount_mio::{
-    Context, FrameKind, Handler, Options, Outcome, Payload, Request, Server, Verdict,
+    BufMut, Context, Dialect, FrameKind, Handler, Options, Outcome, Payload, Request, Server,
+    Verdict,
 };
 
 /// The longest message.
@@ -46,12 +47,24 @@ impl Handler for Echo {
         Outcome::Done
     }
 
-    fn encode_gap(&mut self, _: StreamRef<'_>, _: u64, _: u64, _: &mut Vec<u8>) -> FrameKind {
+    fn encode_gap(
+        &mut self,
+        _: Dialect,
+        _: StreamRef<'_>,
+        _: u64,
+        _: u64,
+        _: &mut impl BufMut,
+    ) -> FrameKind {
         // Nothing is ever sent to a stream.
         FrameKind::Binary
     }
 
-    fn encode_draining(&mut self, _: Range<Duration>, _: &mut Vec<u8>) -> FrameKind {
+    fn encode_draining(
+        &mut self,
+        _: Dialect,
+        _: Range<Duration>,
+        _: &mut impl BufMut,
+    ) -> FrameKind {
         FrameKind::Binary
     }
 }

@@ -1,11 +1,11 @@
-//! Carrying out the registry's actions: encode once, queue for each recipient, write later.
+//! Carrying out the registry's actions: encode once a dialect, queue for each recipient, write later.
 
 use bytes::Bytes;
-use headcount::{Action, Ended};
+use headcount::{Action, ConnId, Ended, StreamRef};
 
 use crate::fair::steps_of;
 use crate::frames::{PING, data_frame};
-use crate::handler::{FrameKind, Handler};
+use crate::handler::{Dialect, FrameKind, Handler};
 use crate::socket::Stream;
 use crate::sockets::Sockets;
 
@@ -22,6 +22,8 @@ const CLEANUP_STEPS: usize = 16;
 #[derive(Default)]
 pub(crate) struct Encoder {
     payload: Vec<u8>,
+    /// The frames of the action under way: one for each dialect among the recipients so far.
+    frames: Vec<(Dialect, Bytes)>,
 }
 
 impl Encoder {
@@ -33,43 +35,41 @@ impl Encoder {
         sockets: &mut Sockets<S>,
         handler: &mut H,
     ) -> usize {
-        let cost = action.cost();
-        match action {
-            Action::Send { to, stream, position, body } => {
-                let frame = self.frame(|out| handler.encode(stream, position, body, out));
-                for conn in to {
-                    sockets.send(*conn, &frame, cost);
-                }
-                steps_of(frame.len()) + to.len() / QUEUED_IN_A_STEP
+        let (to, cost) = (action.recipients(), action.cost());
+        match &action {
+            &Action::Send { stream, position, body, .. } => {
+                self.share((to, stream), cost, sockets, handler, |handler, dialect, out| {
+                    handler.encode(dialect, stream, position, body, out)
+                })
             }
-            Action::Draining { to, within } => {
-                let frame = self.frame(|out| handler.encode_draining(within, out));
-                for conn in to {
-                    sockets.send(*conn, &frame, cost);
-                }
-                steps_of(frame.len()) + to.len() / QUEUED_IN_A_STEP
+            &Action::Gap { stream, from, to: upto, .. } => {
+                self.share((to, stream), cost, sockets, handler, |handler, dialect, out| {
+                    handler.encode_gap(dialect, stream, from, upto, out)
+                })
             }
-            Action::Gap { conn, stream, from, to } => {
-                let frame = self.frame(|out| handler.encode_gap(stream, from, to, out));
-                sockets.send(conn, &frame, cost);
-                1
+            Action::Draining { within, .. } => {
+                let to = (to, StreamRef::Everyone);
+                self.share(to, cost, sockets, handler, |handler, dialect, out| {
+                    handler.encode_draining(dialect, within.clone(), out)
+                })
             }
-            Action::Ping { conn } => {
+            &Action::Ping { conn } => {
                 sockets.send(conn, &PING, cost);
                 1
             }
-            Action::Left { conn, session, reason } => {
-                let frame = self.frame(|out| handler.encode_left(session, reason, out));
-                sockets.send(conn, &frame, cost);
-                1
+            &Action::Left { session, reason, .. } => {
+                let to = (to, StreamRef::Session(session));
+                self.share(to, cost, sockets, handler, |handler, dialect, out| {
+                    handler.encode_left(dialect, session, reason, out)
+                })
             }
-            Action::Close { conn, reason } => {
+            &Action::Close { conn, reason } => {
                 if let Some((peer, answer)) = sockets.close(conn, reason, cost) {
                     handler.turned_away(peer, &answer);
                 }
                 1
             }
-            Action::Cleanup { what, reason } => {
+            &Action::Cleanup { what, reason } => {
                 if let Ended::Conn(conn) = what {
                     sockets.remove(conn);
                 }
@@ -77,6 +77,31 @@ impl Encoder {
                 CLEANUP_STEPS
             }
         }
+    }
+
+    /// Queues a frame for each recipient: those who read the same dialect share its bytes.
+    fn share<S: Stream, H: Handler>(
+        &mut self,
+        (to, stream): (&[ConnId], StreamRef<'_>),
+        cost: u64,
+        sockets: &mut Sockets<S>,
+        handler: &mut H,
+        encode: impl Fn(&mut H, Dialect, &mut Vec<u8>) -> FrameKind,
+    ) -> usize {
+        let mut steps = to.len() / QUEUED_IN_A_STEP;
+        for conn in to {
+            let dialect = handler.dialect(*conn, stream);
+            let known = self.frames.iter().position(|(other, _)| *other == dialect);
+            let place = known.unwrap_or_else(|| {
+                let frame = self.frame(|out| encode(handler, dialect, out));
+                steps += steps_of(frame.len());
+                self.frames.push((dialect, frame));
+                self.frames.len() - 1
+            });
+            sockets.send(*conn, &self.frames[place].1, cost);
+        }
+        self.frames.clear();
+        steps
     }
 
     fn frame(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> FrameKind) -> Bytes {

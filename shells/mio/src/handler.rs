@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
+use bytes::BufMut;
 use headcount::{
     Admitted, Body, CloseReason, ConnId, Ended, Notice, Position, Principal, Refused, Registry,
     SessionId, Source, Start, StreamRef, Timestamp,
@@ -84,20 +85,37 @@ pub trait Handler {
         let _ = (context, conn);
     }
 
-    /// Appends the payload of a message's WebSocket frame to `out`, which is empty: called once,
-    /// however many recipients there are. A [`FrameKind::Text`] payload must be UTF-8.
+    /// In which dialect a connection reads a stream: [`encode`](Self::encode) and its kin are called at
+    /// most once for each dialect among the recipients of an action, and those that share one share its
+    /// bytes. Asked for each recipient: O(1), please, and the same answer for as long as a client may
+    /// compare what it reads. What is told to everyone, such as a drain, is of [`StreamRef::Everyone`].
+    ///
+    /// By default all read the same one.
+    fn dialect(&self, conn: ConnId, stream: StreamRef<'_>) -> Dialect {
+        let _ = (conn, stream);
+        Dialect::default()
+    }
+
+    /// Appends the payload of a message's WebSocket frame to `out`: called once for each
+    /// [`dialect`](Self::dialect) among its recipients, however many they are. A [`FrameKind::Text`] payload
+    /// must be UTF-8.
+    ///
+    /// `out` may hold other frames already. It can only be appended to, and all that is appended is this
+    /// payload. `put_slice` appends bytes, and `out.writer()` is an [`std::io::Write`], for `write!` and
+    /// serializers.
     ///
     /// The default appends the payload unchanged. For an event of a run that omits the run and the kind
     /// of the event: override it if you use runs.
     fn encode(
         &mut self,
+        dialect: Dialect,
         stream: StreamRef<'_>,
         position: Option<Position>,
         body: Body<'_>,
-        out: &mut Vec<u8>,
+        out: &mut impl BufMut,
     ) -> FrameKind {
-        let _ = (stream, position);
-        out.extend_from_slice(body.as_bytes());
+        let _ = (dialect, stream, position);
+        out.put_slice(body.as_bytes());
         let text = match body {
             Body::Message(message) => message.is_text(),
             Body::Run(fact) => std::str::from_utf8(fact.payload).is_ok(),
@@ -110,10 +128,11 @@ pub trait Handler {
     /// stream are lost for it.
     fn encode_gap(
         &mut self,
+        dialect: Dialect,
         stream: StreamRef<'_>,
         from: u64,
         to: u64,
-        out: &mut Vec<u8>,
+        out: &mut impl BufMut,
     ) -> FrameKind;
 
     /// Appends the payload of the frame that tells a client that it follows a session no more, by no wish of
@@ -123,17 +142,23 @@ pub trait Handler {
     /// session each ([`Registry::follow`]): others are never told this.
     fn encode_left(
         &mut self,
+        dialect: Dialect,
         session: SessionId,
         reason: CloseReason,
-        out: &mut Vec<u8>,
+        out: &mut impl BufMut,
     ) -> FrameKind {
-        let _ = (session, reason, out);
+        let _ = (dialect, session, reason, out);
         FrameKind::Text
     }
 
     /// Appends the payload of the frame that tells clients to reconnect elsewhere, each after a
     /// delay that it picks from the range.
-    fn encode_draining(&mut self, within: Range<Duration>, out: &mut Vec<u8>) -> FrameKind;
+    fn encode_draining(
+        &mut self,
+        dialect: Dialect,
+        within: Range<Duration>,
+        out: &mut impl BufMut,
+    ) -> FrameKind;
 
     /// A fact for logs and metrics. At most `notices` of them wait for the end of a turn; further
     /// ones are lost and counted.
@@ -165,6 +190,11 @@ pub trait Handler {
         let _ = (what, reason);
     }
 }
+
+/// One of the forms in which the same message is written, as a number that the application gives it:
+/// a version of its protocol, or a name that a stream has for some of its readers only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Dialect(pub u8);
 
 /// What a SIGHUP does to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

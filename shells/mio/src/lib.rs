@@ -20,7 +20,8 @@
 //!     ThreadId, UserId,
 //! };
 //! use headcount_mio::{
-//!     Answer, Context, Handler, FrameKind, Options, Outcome, Payload, Request, Server, Verdict,
+//!     Answer, BufMut, Context, Dialect, FrameKind, Handler, Options, Outcome, Payload, Request, Server,
+//!     Verdict,
 //! };
 //!
 //! struct Chat {
@@ -52,13 +53,25 @@
 //!         Outcome::Done
 //!     }
 //!
-//!     fn encode_gap(&mut self, _: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> FrameKind {
-//!         out.extend_from_slice(format!("(you missed {} messages)", to - from + 1).as_bytes());
+//!     fn encode_gap(
+//!         &mut self,
+//!         _: Dialect,
+//!         _: StreamRef<'_>,
+//!         from: u64,
+//!         to: u64,
+//!         out: &mut impl BufMut,
+//!     ) -> FrameKind {
+//!         out.put_slice(format!("(you missed {} messages)", to - from + 1).as_bytes());
 //!         FrameKind::Text
 //!     }
 //!
-//!     fn encode_draining(&mut self, _: Range<Duration>, out: &mut Vec<u8>) -> FrameKind {
-//!         out.extend_from_slice(b"(the server is about to restart)");
+//!     fn encode_draining(
+//!         &mut self,
+//!         _: Dialect,
+//!         _: Range<Duration>,
+//!         out: &mut impl BufMut,
+//!     ) -> FrameKind {
+//!         out.put_slice(b"(the server is about to restart)");
 //!         FrameKind::Text
 //!     }
 //! }
@@ -179,8 +192,9 @@ mod socket;
 mod sockets;
 
 pub use answer::Answer;
+pub use bytes::BufMut;
 pub use handle::{Handle, HandleError};
-pub use handler::{Context, FrameKind, Handler, HangUp, Outcome, Payload, Verdict};
+pub use handler::{Context, Dialect, FrameKind, Handler, HangUp, Outcome, Payload, Verdict};
 pub use http::Request;
 pub use options::Options;
 pub use server::{BindError, Server};

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use bytes::BufMut;
 use headcount::{Position, quote_json};
 
 /// A JSON object under construction. Names must need no escapes.
@@ -66,12 +67,11 @@ impl Object {
     }
 
     /// Ends it with its data, which is JSON and is not read again.
-    pub(crate) fn end_with_data(self, data: &[u8], out: &mut Vec<u8>) {
-        out.reserve(self.0.len() + data.len() + 16);
-        out.extend_from_slice(self.0.as_bytes());
-        out.extend_from_slice(b",\"data\":");
-        out.extend_from_slice(data);
-        out.push(b'}');
+    pub(crate) fn end_with_data(self, data: &[u8], out: &mut impl BufMut) {
+        out.put_slice(self.0.as_bytes());
+        out.put_slice(b",\"data\":");
+        out.put_slice(data);
+        out.put_u8(b'}');
     }
 
     /// The client's own `id`, where it gave one.

@@ -1,5 +1,6 @@
 //! Agent runs on the wire: what their events are called, and the frames that carry them.
 
+use bytes::BufMut;
 use headcount::{Part, Position, RunEventKind, RunFact, RunFailure, RunId, RunText, Timestamp};
 
 use crate::anchor::Anchor;
@@ -30,7 +31,7 @@ pub fn fact(
     position: Position,
     fact: &RunFact<'_>,
     anchor: Anchor,
-    out: &mut Vec<u8>,
+    out: &mut impl BufMut,
 ) {
     let head = head(stream, position, name(fact.kind), (fact.run, fact.agent, fact.at), anchor);
     match fact.failure {
@@ -48,7 +49,7 @@ pub fn text(
     position: Position,
     text: &RunText<'_>,
     anchor: Anchor,
-    out: &mut Vec<u8>,
+    out: &mut impl BufMut,
 ) {
     let data = Object::new().text("delta", text.text).end();
     let head = head(stream, position, TEXT, (text.run, text.agent, text.at), anchor);

@@ -8,6 +8,7 @@ mod received;
 use std::ops::Range;
 use std::time::Duration;
 
+use bytes::BufMut;
 use headcount::{
     CloseReason, JoinError, Position, Recovered, RoomId, StreamRef, ThreadId, UserId, shown,
 };
@@ -120,7 +121,7 @@ pub fn direct_event(data: &str) -> String {
 }
 
 /// A message of a stream; `data` is JSON.
-pub fn event(stream: &str, position: Position, data: &[u8], out: &mut Vec<u8>) {
+pub fn event(stream: &str, position: Position, data: &[u8], out: &mut impl BufMut) {
     Object::event(stream, position).end_with_data(data, out);
 }
 

@@ -1,5 +1,6 @@
 //! Sockets on a wire that fails in every way a wire can, with the real registry.
 
+mod dialects;
 mod endings;
 mod failures;
 mod floods;
@@ -20,10 +21,10 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use headcount::{
-    CloseReason, Config, ConfigBuilder, Ended, Message, Principal, Registry, Start, StreamRef,
-    Target, ThreadId, Timestamp, UserId,
+    Body, CloseReason, Config, ConfigBuilder, Ended, Message, Position, Principal, Registry, Start,
+    StreamRef, Target, ThreadId, Timestamp, UserId,
 };
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
@@ -33,7 +34,7 @@ use crate::answer::Answer;
 use crate::event_loop::READ;
 use crate::fair::MOST;
 use crate::flushed::Flushed;
-use crate::handler::{FrameKind, Handler, Outcome, Payload, Verdict};
+use crate::handler::{Dialect, FrameKind, Handler, Outcome, Payload, Verdict};
 use crate::http::Request;
 use crate::sockets::Sockets;
 use wire::{Fake, Wire};
@@ -57,6 +58,10 @@ struct Echo {
     refuses: Option<Answer>,
     /// Status and code of each answer that it was told of.
     turned_away: Vec<(u16, String)>,
+    /// The dialect of each of the first connections in streams, which payloads begin with then.
+    dialects: Vec<u8>,
+    /// How many payloads were made.
+    encoded: usize,
 }
 
 impl Handler for Echo {
@@ -109,11 +114,49 @@ impl Handler for Echo {
         self.message(context, conn, payload)
     }
 
-    fn encode_gap(&mut self, _: StreamRef<'_>, _: u64, _: u64, _: &mut Vec<u8>) -> FrameKind {
+    fn dialect(&self, conn: ConnId, stream: StreamRef<'_>) -> Dialect {
+        let is_direct = matches!(stream, StreamRef::Direct);
+        Dialect(self.dialects.get(conn.index()).map_or(0, |own| if is_direct { 0 } else { *own }))
+    }
+
+    fn encode(
+        &mut self,
+        Dialect(dialect): Dialect,
+        _: StreamRef<'_>,
+        _: Option<Position>,
+        body: Body<'_>,
+        out: &mut impl BufMut,
+    ) -> FrameKind {
+        self.encoded += 1;
+        if dialect > 0 {
+            write!(out.writer(), "{dialect} ").unwrap();
+        }
+        out.put_slice(body.as_bytes());
+        match body {
+            Body::Message(message) if !message.is_text() => FrameKind::Binary,
+            _ => FrameKind::Text,
+        }
+    }
+
+    fn encode_gap(
+        &mut self,
+        _: Dialect,
+        _: StreamRef<'_>,
+        _: u64,
+        _: u64,
+        _: &mut impl BufMut,
+    ) -> FrameKind {
         FrameKind::Text
     }
 
-    fn encode_draining(&mut self, _: Range<Duration>, _: &mut Vec<u8>) -> FrameKind {
+    fn encode_draining(
+        &mut self,
+        Dialect(dialect): Dialect,
+        _: Range<Duration>,
+        out: &mut impl BufMut,
+    ) -> FrameKind {
+        self.encoded += 1;
+        out.put_u8(b'0' + dialect);
         FrameKind::Text
     }
 

@@ -19,8 +19,8 @@ use headcount::{
     RoomId, Start, Stats, StreamRef, Target, ThreadId, UserId,
 };
 use headcount_mio::{
-    Answer, Context, FrameKind, Handle, Handler, Options, Outcome, Payload, Request, Server,
-    Verdict,
+    Answer, BufMut, Context, Dialect, FrameKind, Handle, Handler, Options, Outcome, Payload,
+    Request, Server, Verdict,
 };
 
 pub(crate) use wire::*;
@@ -148,13 +148,25 @@ impl Handler for TestHandler {
         Outcome::Done
     }
 
-    fn encode_gap(&mut self, _: StreamRef<'_>, from: u64, to: u64, out: &mut Vec<u8>) -> FrameKind {
-        out.extend_from_slice(format!("gap {from}..={to}").as_bytes());
+    fn encode_gap(
+        &mut self,
+        _: Dialect,
+        _: StreamRef<'_>,
+        from: u64,
+        to: u64,
+        out: &mut impl BufMut,
+    ) -> FrameKind {
+        out.put_slice(format!("gap {from}..={to}").as_bytes());
         FrameKind::Text
     }
 
-    fn encode_draining(&mut self, _: Range<Duration>, out: &mut Vec<u8>) -> FrameKind {
-        out.extend_from_slice(b"draining");
+    fn encode_draining(
+        &mut self,
+        _: Dialect,
+        _: Range<Duration>,
+        out: &mut impl BufMut,
+    ) -> FrameKind {
+        out.put_slice(b"draining");
         FrameKind::Text
     }
 
