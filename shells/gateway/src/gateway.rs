@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use headcount::{
-    Admitted, Body, CloseReason, ConnId, ConnState, Ended, Message, Notice, Position, Refused,
-    Registry, ReplyError, RoomId, SessionId, Source, Start, StreamRef, Target, Timestamp,
+    Admitted, Body, CloseReason, ConnId, ConnState, Ended, Notice, Position, Refused, Registry,
+    ReplyError, RoomId, SessionId, Source, Start, StreamRef, Target,
 };
 use headcount_mio::{
     Answer, BufMut, Context, Dialect, FrameKind, Handler, HangUp, Outcome, Payload, Request,
@@ -149,7 +149,7 @@ impl Gateway {
             code, "a client was not admitted by its first frame"
         );
         let frame = server_frames::error(code, &message, request);
-        reply(context.registry, context.now, conn, frame, &self.counters);
+        reply(context, conn, &frame, &self.counters);
         context.registry.close(context.now, Target::Conn(conn), reason);
         Outcome::Done
     }
@@ -239,7 +239,7 @@ impl Gateway {
             }
         };
         let Some(answer) = answer else { return Outcome::Later };
-        reply(context.registry, context.now, conn, answer, &self.counters);
+        reply(context, conn, &answer, &self.counters);
         Outcome::Done
     }
 
@@ -319,17 +319,11 @@ fn not_auth() -> Problem {
 }
 
 /// Sends one connection a frame outside any stream.
-pub(crate) fn reply(
-    registry: &mut Registry,
-    now: Timestamp,
-    conn: ConnId,
-    frame: String,
-    counters: &Counters,
-) {
-    if registry.reply(now, conn, Message::text(frame)) == Err(ReplyError::Full) {
+pub(crate) fn reply(context: &mut Context<'_>, conn: ConnId, frame: &str, counters: &Counters) {
+    if context.reply(conn, frame) == Err(ReplyError::Full) {
         counters.replies_dropped.fetch_add(1, Ordering::Relaxed);
         debug!(
-            connection = show_connection(registry.config().instance(), conn),
+            connection = show_connection(context.registry.config().instance(), conn),
             "a frame was dropped: the connection reads too slowly"
         );
     }
@@ -397,7 +391,7 @@ impl Handler for Gateway {
             &runs,
             terms,
         );
-        reply(context.registry, context.now, conn, welcome, &self.counters);
+        reply(context, conn, &welcome, &self.counters);
     }
 
     fn message(
@@ -422,7 +416,7 @@ impl Handler for Gateway {
     fn rate_limited(&mut self, context: &mut Context<'_>, conn: ConnId) {
         let message = "the message was dropped: more per second than limits.message_rate";
         let frame = server_frames::error("rate_limited", message, None);
-        reply(context.registry, context.now, conn, frame, &self.counters);
+        reply(context, conn, &frame, &self.counters);
     }
 
     fn encode(
@@ -434,7 +428,7 @@ impl Handler for Gateway {
         out: &mut impl BufMut,
     ) -> FrameKind {
         let (Some(name), Some(position)) = (server_frames::stream_name(stream), position) else {
-            // What is in no stream was made as a whole frame.
+            // What is for everyone was made as a whole frame.
             out.put_slice(body.as_bytes());
             return FrameKind::Text;
         };

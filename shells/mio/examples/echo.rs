@@ -10,8 +10,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use headcount::{
-    CloseReason, Config, ConnId, MESSAGE_OVERHEAD, Message, Principal, ReplyError, Start,
-    StreamRef, Target, ThreadId, UserId,
+    CloseReason, Config, ConnId, MESSAGE_OVERHEAD, Principal, ReplyError, Start, StreamRef, Target,
+    ThreadId, UserId,
 };
 use headcount_mio::{
     BufMut, Context, Dialect, FrameKind, Handler, Options, Outcome, Payload, Request, Server,
@@ -36,11 +36,7 @@ impl Handler for Echo {
         conn: ConnId,
         payload: Payload<'_>,
     ) -> Outcome {
-        let message = match payload {
-            Payload::Text(text) => Message::text(text),
-            Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
-        };
-        if context.registry.reply(context.now, conn, message) == Err(ReplyError::Full) {
+        if context.reply(conn, payload) == Err(ReplyError::Full) {
             // One reply to each message is sure to fit: the reserve is as long as a message may be.
             context.registry.close(context.now, Target::Conn(conn), CloseReason::InternalError);
         }

@@ -1,7 +1,7 @@
 //! Carrying out the registry's actions: encode once a dialect, queue for each recipient, write later.
 
 use bytes::Bytes;
-use headcount::{Action, ConnId, Ended, StreamRef};
+use headcount::{Action, Body, ConnId, Ended, StreamRef};
 
 use crate::fair::steps_of;
 use crate::frames::{PING, data_frame};
@@ -37,6 +37,13 @@ impl Encoder {
     ) -> usize {
         let (to, cost) = (action.recipients(), action.cost());
         match &action {
+            &Action::Send { stream: StreamRef::Direct, body: Body::Message(message), .. } => {
+                let frame = data_frame(message.is_text(), message.payload());
+                for conn in to {
+                    sockets.send(*conn, &frame, cost);
+                }
+                steps_of(frame.len())
+            }
             &Action::Send { stream, position, body, .. } => {
                 self.share((to, stream), cost, sockets, handler, |handler, dialect, out| {
                     handler.encode(dialect, stream, position, body, out)

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::BufMut;
 use headcount::{
-    Admitted, Body, CloseReason, ConnId, Ended, Notice, Position, Principal, Refused, Registry,
-    SessionId, Source, Start, StreamRef, Timestamp,
+    Admitted, Body, CloseReason, ConnId, Ended, Message, Notice, Position, Principal, Refused,
+    Registry, ReplyError, SessionId, Source, Start, StreamRef, Timestamp,
 };
 
 use crate::answer::Answer;
@@ -55,7 +55,7 @@ pub trait Handler {
     /// pending too (after [`Verdict::Pending`]): authenticate it with
     /// [`Registry::connect`], or close it with [`Registry::close`].
     ///
-    /// One [`reply`](Registry::reply) to it is sure to fit, if it is as long as
+    /// One [`reply`](Context::reply) to it is sure to fit, if it is as long as
     /// `outbound.reply_reserve` at most. What it says beyond that may be answered with `Full`.
     ///
     /// An answer that needs a file, a network or another thread is [`Outcome::Later`].
@@ -88,7 +88,8 @@ pub trait Handler {
     /// In which dialect a connection reads a stream: [`encode`](Self::encode) and its kin are called at
     /// most once for each dialect among the recipients of an action, and those that share one share its
     /// bytes. Asked for each recipient: O(1), please, and the same answer for as long as a client may
-    /// compare what it reads. What is told to everyone, such as a drain, is of [`StreamRef::Everyone`].
+    /// compare what it reads. What is told to everyone, such as a drain, is of [`StreamRef::Everyone`];
+    /// direct messages are not asked about.
     ///
     /// By default all read the same one.
     fn dialect(&self, conn: ConnId, stream: StreamRef<'_>) -> Dialect {
@@ -99,6 +100,10 @@ pub trait Handler {
     /// Appends the payload of a message's WebSocket frame to `out`: called once for each
     /// [`dialect`](Self::dialect) among its recipients, however many they are. A [`FrameKind::Text`] payload
     /// must be UTF-8.
+    ///
+    /// Not called for direct messages, which are replies and what is sent to a
+    /// [`Target::Conn`](headcount::Target::Conn): the payload of such a message is the payload of its frame
+    /// as it is.
     ///
     /// `out` may hold other frames already. It can only be appended to, and all that is appended is this
     /// payload. `put_slice` appends bytes, and `out.writer()` is an [`std::io::Write`], for `write!` and
@@ -210,6 +215,7 @@ pub enum HangUp {
 /// Everything of the registry may be called except its `poll_` methods and the facts that only the
 /// loop knows: actions are carried out, and sockets are reported, by the loop.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Context<'a> {
     /// The registry.
     pub registry: &'a mut Registry,
@@ -217,7 +223,27 @@ pub struct Context<'a> {
     pub now: Timestamp,
 }
 
-/// A data message of a client.
+impl Context<'_> {
+    /// Sends one connection a frame with this payload, as it is, before what streams have for it:
+    /// [`Registry::reply`] at the stamp of the turn.
+    ///
+    /// # Errors
+    /// [`ReplyError::Full`]: window and reserve have no room, and nothing of it is kept.
+    /// [`ReplyError::UnknownConn`]: the connection has ended or is closing, or the handle is dead.
+    pub fn reply<'p>(
+        &mut self,
+        conn: ConnId,
+        payload: impl Into<Payload<'p>>,
+    ) -> Result<(), ReplyError> {
+        let message = match payload.into() {
+            Payload::Text(text) => Message::text(text),
+            Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
+        };
+        self.registry.reply(self.now, conn, message)
+    }
+}
+
+/// What a data message says, of a client or to one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Payload<'a> {
     /// A text message.
@@ -234,6 +260,24 @@ impl Payload<'_> {
             Self::Text(text) => text.as_bytes(),
             Self::Binary(bytes) => bytes,
         }
+    }
+}
+
+impl<'a> From<&'a str> for Payload<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a String> for Payload<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Payload<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Binary(bytes)
     }
 }
 

@@ -58,7 +58,8 @@ struct Echo {
     refuses: Option<Answer>,
     /// Status and code of each answer that it was told of.
     turned_away: Vec<(u16, String)>,
-    /// The dialect of each of the first connections in streams, which payloads begin with then.
+    /// The dialect of each of the first connections, and in their sessions four more: what payloads
+    /// begin with, unless it is zero.
     dialects: Vec<u8>,
     /// How many payloads were made.
     encoded: usize,
@@ -89,18 +90,15 @@ impl Handler for Echo {
         payload: Payload<'_>,
     ) -> Outcome {
         self.messages += 1;
-        let message = match payload {
+        match payload {
             Payload::Text(text) if self.messages_later && text.starts_with("later") => {
                 return Outcome::Later;
             }
             Payload::Text("bye") => {
                 context.registry.close(context.now, Target::Conn(conn), CloseReason::Application);
-                return Outcome::Done;
             }
-            Payload::Text(text) => Message::text(text),
-            Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
-        };
-        context.registry.reply(context.now, conn, message).unwrap();
+            other => context.reply(conn, other).unwrap(),
+        }
         Outcome::Done
     }
 
@@ -115,8 +113,8 @@ impl Handler for Echo {
     }
 
     fn dialect(&self, conn: ConnId, stream: StreamRef<'_>) -> Dialect {
-        let is_direct = matches!(stream, StreamRef::Direct);
-        Dialect(self.dialects.get(conn.index()).map_or(0, |own| if is_direct { 0 } else { *own }))
+        let own = self.dialects.get(conn.index()).copied().unwrap_or_default();
+        Dialect(if matches!(stream, StreamRef::Session(_)) { own + 4 } else { own })
     }
 
     fn encode(

@@ -100,7 +100,7 @@ impl Handler for TestHandler {
 
     fn admitted(&mut self, context: &mut Context<'_>, conn: ConnId, admitted: Admitted) {
         assert_eq!(context.registry.session_of(conn), admitted.followed.map(|it| it.session));
-        context.registry.reply(context.now, conn, Message::text("welcome")).unwrap();
+        context.reply(conn, "welcome").unwrap();
         let room = RoomId::new("all").unwrap();
         context.registry.join(context.now, conn, &room, Start::Now).unwrap();
     }
@@ -119,7 +119,7 @@ impl Handler for TestHandler {
                         .registry
                         .connect(context.now, conn, who, Start::OpenRuns, None)
                         .unwrap();
-                    context.registry.reply(context.now, conn, Message::text("welcome")).unwrap();
+                    context.reply(conn, "welcome").unwrap();
                 }
                 None => {
                     let reason = CloseReason::BadCredentials;
@@ -128,23 +128,24 @@ impl Handler for TestHandler {
             }
             return Outcome::Done;
         }
-        let message = match payload {
+        let handle = conn.to_bits().to_string();
+        let answer = match payload {
             Payload::Text("close me") => {
                 context.registry.close(context.now, Target::Conn(conn), CloseReason::Application);
                 return Outcome::Done;
             }
-            Payload::Text("my handle") => Message::text(conn.to_bits().to_string()),
+            Payload::Text("my handle") => Payload::Text(&handle),
             Payload::Text(text) => match text.strip_prefix("to all: ") {
                 Some(text) => {
                     let room = RoomId::new("all").unwrap();
                     context.registry.send(context.now, Target::Room(&room), Message::text(text));
                     return Outcome::Done;
                 }
-                None => Message::text(text),
+                None => payload,
             },
-            Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
+            Payload::Binary(_) => payload,
         };
-        context.registry.reply(context.now, conn, message).unwrap();
+        context.reply(conn, answer).unwrap();
         Outcome::Done
     }
 

@@ -88,7 +88,7 @@ async fn join_all(state: &AdminState, whom: Whom, room: RoomId) -> Result<String
                     .map_err(over_limit)?;
                 if !place.already {
                     let frame = server_frames::joined(&room, place.position, place.recovered, None);
-                    reply(context.registry, context.now, conn, frame, &counters);
+                    reply(context, conn, &frame, &counters);
                 }
                 Ok(place.already)
             };
@@ -129,13 +129,7 @@ async fn leave_all(state: &AdminState, whom: Whom, room: RoomId) -> Result<Strin
             let leave = |conn| {
                 let left = context.registry.leave(context.now, conn, &room) == Ok(true);
                 if left {
-                    reply(
-                        context.registry,
-                        context.now,
-                        conn,
-                        server_frames::left(&room, None),
-                        &counters,
-                    );
+                    reply(context, conn, &server_frames::left(&room, None), &counters);
                 }
                 left
             };

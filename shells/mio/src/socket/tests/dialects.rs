@@ -37,12 +37,25 @@ fn each_dialect_is_encoded_once_and_each_reads_its_own() {
 #[test]
 fn a_connection_may_read_another_dialect_of_another_stream() {
     let (mut rig, clients) = rig(&[3]);
-    let conn = clients[0].0;
-    let session = rig.registry.session_of(conn).unwrap();
+    let session = rig.registry.session_of(clients[0].0).unwrap();
     rig.registry.send(rig.now, Target::Session(session), Message::binary(SAYS));
-    rig.registry.send(rig.now, Target::Conn(conn), Message::binary(SAYS));
+    rig.registry.send(rig.now, Target::Everyone, Message::binary(SAYS));
     rig.turn();
-    assert_eq!(read(&clients), [["hello", "3 hello"]], "direct messages come first");
+    assert_eq!(read(&clients), [["7 hello", "3 hello"]]);
+}
+
+#[test]
+fn a_direct_message_is_a_frame_as_it_is() {
+    let (mut rig, clients) = rig(&[3]);
+    let conn = clients[0].0;
+    rig.registry.send(rig.now, Target::Conn(conn), Message::binary(SAYS));
+    let mut context = Context { registry: &mut rig.registry, now: rig.now };
+    context.reply(conn, "text").unwrap();
+    context.reply(conn, &b"bytes"[..]).unwrap();
+    rig.turn();
+    let frames = frames_of(&clients[0].1.0.borrow().output);
+    let expected = [(0x82, SAYS.to_vec()), (0x81, b"text".to_vec()), (0x82, b"bytes".to_vec())];
+    assert_eq!((frames, rig.handler.encoded), (expected.to_vec(), 0));
 }
 
 #[test]
