@@ -245,7 +245,7 @@
 //! | [`Cleanup`](Action::Cleanup) | drops the socket, and forgets the handle | the handle is never used again: what is kept under it leaks |
 //! | `poll_action` | polls until `None`, and again before it sleeps while `has_actions` is `true` | logs fill, then entries become gaps; cleanups that were not polled keep newcomers out ([`Refused::Connections`]) |
 //! | `poll_timeout` | calls `tick` then, or earlier | no deadline acts, and silent peers stay |
-//! | what the kernel took | reports it with [`flushed`](Registry::flushed) | the connection is closed with `slow_consumer`, unless the configuration says that flushes are not reported |
+//! | what the kernel took | reports it with [`flushed`](Registry::flushed), as a [`Ledger`] counts it | the connection is closed with `slow_consumer`, unless the configuration says that flushes are not reported |
 //! | [`Intake::Paused`] | keeps the message, does not read that socket, offers the message again when `flushed` has answered `true` | the message is lost: it was not taken |
 //! | [`Refused`] from `connect` | answers, then reports `disconnect`, or calls `close` for a socket that was upgraded | it keeps its place among `limits.pending` until its deadline |
 //! | [`InboundError`] | drops the message | the sender of a flood is served all the same |
@@ -311,6 +311,7 @@ mod ends;
 mod error;
 mod id;
 mod input;
+mod ledger;
 mod log;
 mod message;
 mod profile;
@@ -337,6 +338,7 @@ pub use error::{
 };
 pub use id::{ConnId, Key, MAX_ID_BYTES, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
 pub use input::{Inbound, Input, Start, Target, Who};
+pub use ledger::Ledger;
 pub use message::{Class, MESSAGE_OVERHEAD, Message};
 pub use profile::Profile;
 pub use registry::{

@@ -218,7 +218,8 @@ impl Registry {
 
     /// The kernel took bytes: `total` is the sum of [`Action::cost`](crate::Action::cost) over all
     /// that was handed out to this connection since it was reserved, in proportion for what went
-    /// out in part. A total that runs backwards, or ahead of what was handed out, is clamped.
+    /// out in part. A [`Ledger`](crate::Ledger) makes it of bytes. A total that runs backwards, or
+    /// ahead of what was handed out, is clamped.
     ///
     /// Answers whether the connection's input may go on: after a message was answered
     /// [`Intake::Paused`], not before the window is at most half full.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
 
 use bytes::Bytes;
+use headcount::Ledger;
 
 /// Frames in one vectored write.
 const SLICES: usize = 64;
@@ -23,20 +24,16 @@ pub(crate) struct Outbound {
     queue: VecDeque<Frame>,
     /// Bytes of the first frame that the kernel took.
     first_written: usize,
-    /// Cost of the frames that the kernel took whole.
-    whole_cost: u64,
-    /// Frames that were ever taken off the queue: what `last_pong` counts from.
-    taken: u64,
-    /// Pongs in the queue, `PONGS` at most.
+    /// What the frames are charged: nothing for what is no action.
+    ledger: Ledger,
+    /// Pongs in the queue: one less than `PONGS` at most.
     pongs: usize,
-    /// Which frame is the pong that was queued last.
-    last_pong: u64,
+    /// The latest pong, if there are as many: it follows as soon as one of them is out.
+    next_pong: Option<Bytes>,
 }
 
 struct Frame {
     bytes: Bytes,
-    /// What the action was charged; 0 for what is no action.
-    cost: u64,
     is_pong: bool,
 }
 
@@ -54,22 +51,31 @@ pub(crate) enum Written {
 impl Outbound {
     /// Queues a frame, or any other bytes. Empty ones count as written when their turn comes.
     pub(crate) fn push(&mut self, bytes: Bytes, cost: u64) {
-        self.queue.push_back(Frame { bytes, cost, is_pong: false });
+        self.ledger.queued(bytes.len(), cost);
+        self.queue.push_back(Frame { bytes, is_pong: false });
     }
 
-    /// Queues a pong, in place of the last one if too many wait: a peer that pings and does not
-    /// read can't make the queue grow.
+    /// Queues the last bytes that will ever be pushed: no pong comes behind them.
+    pub(crate) fn push_last(&mut self, bytes: Bytes, cost: u64) {
+        self.queue_next_pong();
+        self.push(bytes, cost);
+    }
+
+    /// Queues a pong, or has it follow those that wait if they are too many, in place of another that does:
+    /// a peer that pings and does not read can't make the queue grow.
     pub(crate) fn push_pong(&mut self, bytes: Bytes) {
-        // The last of several is not the first in the queue, so nothing of it was written.
-        if self.pongs == PONGS
-            && let Some(last) = self.queue.get_mut((self.last_pong - self.taken) as usize)
-        {
-            last.bytes = bytes;
-            return;
+        self.next_pong = Some(bytes);
+        if self.pongs < PONGS - 1 {
+            self.queue_next_pong();
         }
-        self.pongs += 1;
-        self.last_pong = self.taken + self.queue.len() as u64;
-        self.queue.push_back(Frame { bytes, cost: 0, is_pong: true });
+    }
+
+    fn queue_next_pong(&mut self) {
+        if let Some(bytes) = self.next_pong.take() {
+            self.pongs += 1;
+            self.ledger.queued(bytes.len(), 0);
+            self.queue.push_back(Frame { bytes, is_pong: true });
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -78,20 +84,13 @@ impl Outbound {
 
     /// Forgets what waits: the socket has ended.
     pub(crate) fn clear(&mut self) {
-        self.queue = VecDeque::new();
-        self.first_written = 0;
-        self.pongs = 0;
+        *self = Self::default();
     }
 
     /// The cost of all that the kernel took, in proportion for the frame that it took in part:
     /// never less than before, and the exact sum when nothing waits.
     pub(crate) fn flushed_cost(&self) -> u64 {
-        let Some(first) = self.queue.front() else { return self.whole_cost };
-        if self.first_written == 0 {
-            return self.whole_cost;
-        }
-        let part = u128::from(first.cost) * self.first_written as u128 / first.bytes.len() as u128;
-        self.whole_cost + part as u64
+        self.ledger.total()
     }
 
     /// Writes until nothing waits, the kernel takes no more, or this socket had its share: so many
@@ -148,15 +147,18 @@ impl Outbound {
 
     /// Takes what was written off the queue, and the empty frames that follow.
     fn take_written(&mut self, written: usize) {
+        self.ledger.took(written);
         let mut reached = self.first_written + written;
         while let Some(first) = self.queue.front()
             && reached >= first.bytes.len()
         {
             reached -= first.bytes.len();
-            self.whole_cost += first.cost;
-            self.taken += 1;
-            self.pongs -= usize::from(first.is_pong);
+            let is_pong = first.is_pong;
             self.queue.pop_front();
+            if is_pong {
+                self.pongs -= 1;
+                self.queue_next_pong();
+            }
         }
         self.first_written = reached;
         if self.queue.is_empty() && self.queue.capacity() > KEPT_CAPACITY {
@@ -295,7 +297,7 @@ mod tests {
         for n in 0..1_000u16 {
             outbound.push_pong(n.to_be_bytes().to_vec().into());
         }
-        assert_eq!(outbound.queue.len(), 1 + PONGS);
+        assert_eq!((outbound.queue.len(), outbound.pongs), (PONGS, PONGS - 1));
         kernel.plan.extend([Some(usize::MAX); 2]);
         assert_eq!(outbound.write(&mut kernel, &mut usize::MAX.clone()).unwrap(), Written::All);
         let earlier: Vec<u8> = (0..PONGS as u16 - 2).flat_map(u16::to_be_bytes).collect();
@@ -303,6 +305,18 @@ mod tests {
         assert_eq!((outbound.pongs, outbound.flushed_cost()), (0, 1));
         outbound.push_pong(Bytes::from_static(b"again"));
         assert_eq!(outbound.queue.len(), 1);
+    }
+
+    #[test]
+    fn nothing_comes_behind_the_last_bytes() {
+        let mut outbound = Outbound::default();
+        for n in 0..100 {
+            outbound.push_pong(vec![n].into());
+        }
+        outbound.push_last(Bytes::from_static(b"end"), 1);
+        let mut kernel = kernel([Some(usize::MAX); 2]);
+        assert_eq!(outbound.write(&mut kernel, &mut usize::MAX.clone()).unwrap(), Written::All);
+        assert!(kernel.wire.ends_with(b"\x0d\x0e\x63end"), "the latest pong is before them");
     }
 
     #[test]

@@ -212,7 +212,7 @@ impl<S: Stream> Socket<S> {
         reading.handler.turned_away(request.peer(), answer);
         self.upgrade(request, reading);
         self.stage = Stage::Closing(Frames::new(reading.message_bytes()));
-        self.outbound.push(close_frame(reason.code(), &text), 0);
+        self.outbound.push_last(close_frame(reason.code(), &text), 0);
         self.complete = true;
         let (registry, now) = (&mut *reading.context.registry, reading.context.now);
         // Both fail for a connection that is gone already, whose cleanup is on its way.
@@ -232,7 +232,7 @@ impl<S: Stream> Socket<S> {
     ) {
         reading.handler.turned_away(peer, answer);
         self.stage = Stage::Discarding;
-        self.outbound.push(answer.to_bytes(with_body).into(), 0);
+        self.outbound.push_last(answer.to_bytes(with_body).into(), 0);
         self.complete = true;
         self.shut_when_out = true;
         reading.context.registry.close(reading.context.now, Target::Conn(self.conn), reason);

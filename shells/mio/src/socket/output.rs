@@ -69,7 +69,7 @@ impl<S: Stream> Socket<S> {
             (false, true, _) => close_frame(reason.code(), reason.name()),
         };
         if !matches!(self.stage, Stage::Ended) {
-            self.outbound.push(last, cost);
+            self.outbound.push_last(last, cost);
             self.complete = true;
             self.shut_when_out |= matches!(self.stage, Stage::Discarding);
         }
@@ -86,7 +86,7 @@ impl<S: Stream> Socket<S> {
         let peer = undecided.peer();
         let (last, answer, upgrades) = undecided.last_words(reason);
         self.upgraded = upgrades;
-        self.outbound.push(last, cost);
+        self.outbound.push_last(last, cost);
         self.complete = true;
         self.shut_when_out = true;
         (peer, answer)
