@@ -3,6 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::action::CloseReason;
 use crate::ends::RunEnded;
 
 /// The handle names nothing that is alive: it has ended, or never was.
@@ -261,6 +262,16 @@ impl Refused {
             Self::Connections => "connections",
             Self::Users => "users",
             Self::Sessions => "sessions",
+        }
+    }
+
+    /// Why to close a socket that was upgraded before it was refused: [`CloseReason::Restart`] while the
+    /// server drains, and [`CloseReason::TryLater`] otherwise. Before the upgrade an HTTP answer says more.
+    #[must_use]
+    pub const fn close_reason(&self) -> CloseReason {
+        match self {
+            Self::Draining { .. } => CloseReason::Restart,
+            _ => CloseReason::TryLater,
         }
     }
 

@@ -10,7 +10,8 @@ const KEPT_ENTRIES: usize = 16;
 ///
 /// Tell it everything that is written to the socket, in the order of the wire: the frame of an action with
 /// the [cost](crate::Action::cost) of the action, and what is no action with a cost of zero, such as a pong
-/// or the answer to the upgrade. Then tell it what the kernel took.
+/// or the answer to the upgrade. Then tell it what the kernel took. Bytes may be any unit that both share: a
+/// shell that learns of whole frames only counts each of them as one.
 ///
 /// ```
 /// use headcount::Ledger;

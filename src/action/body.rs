@@ -33,6 +33,17 @@ impl Body<'_> {
         }
     }
 
+    /// Whether a text frame can carry its payload as it is: a text message, the text of a run, and an event
+    /// of a run whose payload is UTF-8. O(1), but for such an event, whose payload is looked through.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        match self {
+            Self::Message(message) => message.is_text(),
+            Self::Run(fact) => core::str::from_utf8(fact.payload).is_ok(),
+            Self::Text(_) => true,
+        }
+    }
+
     /// What it is charged: the length of the payload plus [`MESSAGE_OVERHEAD`].
     #[must_use]
     pub fn cost(&self) -> u64 {
@@ -80,5 +91,31 @@ impl fmt::Debug for RunText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { run, part, text, .. } = self;
         write!(f, "RunText({run:?}, {part:?}, {} bytes)", text.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_text_frame_can_carry_is_text() {
+        assert!(Body::Message(&Message::text("é")).is_text());
+        assert!(!Body::Message(&Message::binary(&b"binary, though it is UTF-8"[..])).is_text());
+        let run = RunId::new("harvest").unwrap();
+        let is_text = |payload: &'static [u8]| {
+            Body::Run(RunFact {
+                run: &run,
+                agent: "gardener",
+                kind: RunEventKind::Progress,
+                failure: None,
+                at: Timestamp::ZERO,
+                payload: &Bytes::from_static(payload),
+            })
+            .is_text()
+        };
+        assert_eq!([is_text("é".as_bytes()), is_text(b"\xFF"), is_text(b"")], [true, false, true]);
+        let (agent, at, part) = ("gardener", Timestamp::ZERO, Part::TEXT);
+        assert!(Body::Text(RunText { run: &run, agent, at, part, text: "é" }).is_text());
     }
 }

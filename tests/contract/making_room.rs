@@ -354,6 +354,9 @@ fn every_refusal_says_when_to_try_again() {
         Refused::SessionsPerUser { retry_after: wait },
     ] {
         assert_eq!(known.retry_after(), wait, "{known:?}");
+        let drains = matches!(known, Refused::Draining { .. });
+        let reason = if drains { CloseReason::Restart } else { CloseReason::TryLater };
+        assert_eq!(known.close_reason(), reason, "{known:?}");
     }
     for unknown in [Refused::Pending, Refused::Connections, Refused::Users, Refused::Sessions] {
         assert_eq!(unknown.retry_after(), Refused::PAUSE, "{unknown:?}");

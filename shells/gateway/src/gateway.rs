@@ -123,13 +123,7 @@ impl Gateway {
                     }
                     // It was closed in the meantime.
                     Err(Refused::NotPending | Refused::UnknownConn) => return Outcome::Done,
-                    Err(refused) => {
-                        let reason = match refused {
-                            Refused::Draining { .. } => CloseReason::Restart,
-                            _ => CloseReason::TryLater,
-                        };
-                        (refused.name(), refused.to_string(), reason)
-                    }
+                    Err(refused) => (refused.name(), refused.to_string(), refused.close_reason()),
                 }
             }
             Err(problem) => {

@@ -121,12 +121,7 @@ pub trait Handler {
     ) -> FrameKind {
         let _ = (dialect, stream, position);
         out.put_slice(body.as_bytes());
-        let text = match body {
-            Body::Message(message) => message.is_text(),
-            Body::Run(fact) => std::str::from_utf8(fact.payload).is_ok(),
-            Body::Text(_) => true,
-        };
-        if text { FrameKind::Text } else { FrameKind::Binary }
+        if body.is_text() { FrameKind::Text } else { FrameKind::Binary }
     }
 
     /// Appends the payload of the frame that tells a client that the entries `from..=to` of a
@@ -359,12 +354,9 @@ fn default_refusal(refused: Refused) -> Answer {
         | Refused::RateOfUser { .. } => 429,
         _ => 503,
     };
-    let answer = Answer::json(status, refused.name(), &refused.to_string())
-        .retry_after(refused.retry_after());
-    match refused {
-        Refused::Draining { .. } => answer.closes_with(CloseReason::Restart),
-        _ => answer,
-    }
+    Answer::json(status, refused.name(), &refused.to_string())
+        .retry_after(refused.retry_after())
+        .closes_with(refused.close_reason())
 }
 
 #[cfg(test)]

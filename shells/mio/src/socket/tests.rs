@@ -130,10 +130,7 @@ impl Handler for Echo {
             write!(out.writer(), "{dialect} ").unwrap();
         }
         out.put_slice(body.as_bytes());
-        match body {
-            Body::Message(message) if !message.is_text() => FrameKind::Binary,
-            _ => FrameKind::Text,
-        }
+        if body.is_text() { FrameKind::Text } else { FrameKind::Binary }
     }
 
     fn encode_gap(
