@@ -43,22 +43,30 @@ const fn encode(number: u64) -> Option<(u64, u32)> {
     Some((number << length | 1 << (length - 1), length))
 }
 
-/// Appends a byte, the two parts of a handle and a number at once, which is what most inputs are, as
-/// they would be appended one by one; `false`: they are too long for that, and nothing was appended.
+/// Appends a byte if there is one, the two parts of a handle and a number at once, which is what most
+/// inputs are, as they would be appended one by one; `false`: they are too long for that, and nothing was
+/// appended.
 #[inline]
-pub(super) fn put_all(buffer: &mut Vec<u8>, kind: u8, handle: [u32; 2], number: u64) -> bool {
+pub(super) fn put_all(
+    buffer: &mut Vec<u8>,
+    kind: Option<u8>,
+    handle: [u32; 2],
+    number: u64,
+) -> bool {
     let (Some((index, one)), Some((serial, two)), Some((number, three))) =
         (encode(handle[0] as u64), encode(handle[1] as u64), encode(number))
     else {
         return false;
     };
-    let handle = one + two;
-    if handle > 7 {
+    let before = u32::from(kind.is_some());
+    let head = before + one + two;
+    if head > 8 {
         return false;
     }
-    let head = u64::from(kind) | index << 8 | serial << (8 * (1 + one));
-    let all = u128::from(head) | u128::from(number) << (8 * (1 + handle));
-    let end = buffer.len() + (1 + handle + three) as usize;
+    let kind = u64::from(kind.unwrap_or_default());
+    let word = kind | index << (8 * before) | serial << (8 * (before + one));
+    let all = u128::from(word) | u128::from(number) << (8 * head);
+    let end = buffer.len() + (head + three) as usize;
     buffer.extend_from_slice(&all.to_le_bytes());
     buffer.truncate(end);
     true
@@ -118,18 +126,21 @@ mod tests {
     fn what_is_appended_at_once_is_what_would_be_appended_one_by_one() {
         for handle in [[0, 1], [127, 128], [1 << 14, (1 << 21) - 1], [1 << 28, 1], [u32::MAX; 2]] {
             for number in [0, 127, 128, (1 << 56) - 1, 1 << 56, u64::MAX] {
-                let mut one_by_one = Vec::from([9, 0xAB]);
-                put(&mut one_by_one, handle[0].into());
-                put(&mut one_by_one, handle[1].into());
-                put(&mut one_by_one, number);
-                let mut at_once = Vec::from([9]);
-                match put_all(&mut at_once, 0xAB, handle, number) {
-                    true => assert_eq!(at_once, one_by_one, "{handle:?} {number}"),
-                    false => assert_eq!(at_once, [9], "{handle:?} {number}"),
+                for kind in [Some(0xAB), None] {
+                    let mut one_by_one = Vec::from([9]);
+                    one_by_one.extend(kind);
+                    put(&mut one_by_one, handle[0].into());
+                    put(&mut one_by_one, handle[1].into());
+                    put(&mut one_by_one, number);
+                    let mut at_once = Vec::from([9]);
+                    match put_all(&mut at_once, kind, handle, number) {
+                        true => assert_eq!(at_once, one_by_one, "{handle:?} {number}"),
+                        false => assert_eq!(at_once, [9], "{handle:?} {number}"),
+                    }
                 }
             }
         }
-        assert!(put_all(&mut Vec::new(), 1, [70_000, 2_000_000], 1 << 40), "the usual");
+        assert!(put_all(&mut Vec::new(), Some(1), [70_000, 2_000_000], 1 << 40), "the usual");
     }
 
     #[test]

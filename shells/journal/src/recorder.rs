@@ -51,6 +51,12 @@ impl fmt::Debug for Recorder {
     }
 }
 
+/// The two halves of a handle.
+const fn parts(conn: ConnId) -> [u32; 2] {
+    let bits = conn.to_bits();
+    [bits as u32, (bits >> 32) as u32]
+}
+
 impl Recorder {
     /// An empty registry that writes down every input from here on. Polls are inputs too.
     ///
@@ -207,14 +213,20 @@ impl Recorder {
     /// of the loop has one stamp.
     #[inline]
     pub(super) fn about(&mut self, now: Timestamp, kind: Kind, conn: ConnId, value: u64) {
-        let bits = conn.to_bits();
         if self.buffer.len() < self.easy_below && now.as_nanos() == self.last {
-            let handle = [bits as u32, (bits >> 32) as u32];
-            if number::put_all(&mut self.buffer, kind as u8 | kind::SAME_STAMP, handle, value) {
+            let kind = Some(kind as u8 | kind::SAME_STAMP);
+            if number::put_all(&mut self.buffer, kind, parts(conn), value) {
                 return;
             }
         }
         if self.enter(now, kind) {
+            self.conn_and_number(conn, value);
+        }
+    }
+
+    #[inline]
+    pub(super) fn conn_and_number(&mut self, conn: ConnId, value: u64) {
+        if !number::put_all(&mut self.buffer, None, parts(conn), value) {
             self.conn(conn);
             self.number(value);
         }

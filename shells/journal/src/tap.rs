@@ -170,8 +170,7 @@ impl Recorder {
         if self.enter(now, Kind::FlushedMany) {
             self.number(reports.len() as u64);
             for (conn, total) in reports {
-                self.conn(*conn);
-                self.number(*total);
+                self.conn_and_number(*conn, *total);
             }
         }
     }
