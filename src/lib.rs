@@ -292,8 +292,11 @@
 //!
 //! Read [`Action`] first, then [`Registry`]; [`Config`] has every limit and every time, with its
 //! default. The crate is `no_std` with `alloc`; it needs atomics of pointer width. Feature `std`
-//! (on by default) adds [`Clock`]. A [`Tap`] sees every input and every action: the crate
-//! `headcount-journal` records them, and replays them.
+//! (on by default) adds [`Clock`]. Feature `serde` adds `Serialize` for what is shown: [`Stats`],
+//! explanations, [`Closed`], names, handles, reasons, [`Position`] and [`Config`]. Fields are named as in
+//! the answers of the gateway where it has them, with their unit; a [`Timestamp`] is its nanoseconds. A
+//! [`Tap`] sees every input and every action: the crate `headcount-journal` records them, and replays
+//! them.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -319,6 +322,8 @@ mod random;
 mod registry;
 mod room;
 mod run;
+#[cfg(feature = "serde")]
+mod serialize;
 mod session;
 mod stats;
 mod store;

@@ -1,0 +1,418 @@
+//! What is shown, as serde writes it: feature `serde`. Nothing is read back.
+//!
+//! Names and values that the gateway shows are named and written as it does. A unit that a number has
+//! stands in its name: whole milliseconds, microseconds, bytes, and for a [`Timestamp`] nanoseconds of the
+//! embedder's own clock. An epoch is 16 hexadecimal digits in a text, for JavaScript's numbers can't hold
+//! it. What is `None` is `null`.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
+
+use crate::action::{CloseReason, Position, Retry};
+use crate::bound::MemoryBreakdown;
+use crate::config::{Config, ConfigValue, OverCap};
+use crate::ends::{RoomEnd, RunEnd, RunEnded, SessionEnd};
+use crate::id::{ConnId, Key, RoomId, RunId, SessionId, ThreadId, UserId};
+use crate::profile::Profile;
+use crate::registry::{
+    CallExplanation, Closed, CursorExplanation, Explanation, RoomExplanation, RunExplanation,
+    SessionExplanation, Upcoming,
+};
+use crate::run::{PartKind, RunEventKind, RunFailure};
+use crate::stats::{ConnState, Stats};
+use crate::time::Timestamp;
+
+/// Written as [`Display`](core::fmt::Display) does.
+macro_rules! as_text {
+    ($($type:ty)*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )*};
+}
+
+as_text! { ConnId SessionId CloseReason ConnState RoomEnd RunEnd SessionEnd PartKind RunEventKind RunFailure }
+as_text! { ConfigValue OverCap Profile }
+
+/// Written whole, hidden characters included.
+macro_rules! as_name {
+    ($($type:ty)*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    )*};
+}
+
+as_name! { Key RoomId RunId ThreadId UserId }
+
+/// Every field is taken apart, so that a new one must be named here.
+macro_rules! fields {
+    ($($type:ident { $($field:ident),* } => { $($name:literal: $value:expr,)+ })+) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let Self { $($field),* } = self;
+                let mut shown =
+                    serializer.serialize_struct(stringify!($type), [$($name),+].len())?;
+                $(shown.serialize_field($name, &$value)?;)+
+                shown.end()
+            }
+        }
+    )+};
+}
+
+fields! {
+    Position { epoch, offset } => { "epoch": Epoch(*epoch), "offset": offset, }
+
+    Explanation {
+        state, reason, age, silence, round_trip, flushed, load, stuck_for, paused, expires_at, next, cursors
+    } => {
+        "state": state,
+        "reason": reason,
+        "age_ms": Millis(*age),
+        "silent_ms": Millis(*silence),
+        "rtt_us": round_trip.map(Micros),
+        "flushed_bytes": flushed,
+        "in_flight_bytes": load,
+        "stuck_ms": stuck_for.map(Millis),
+        "paused": paused,
+        "expires_at_ns": expires_at,
+        "next": next.map(|(at, due)| Next::of(at, due)),
+        "cursors": cursors[..],
+    }
+
+    CursorExplanation { room, position, head, backlog, acknowledged, lagging } => {
+        "room": room,
+        "epoch": Epoch(position.epoch),
+        "offset": position.offset,
+        "head": head,
+        "backlog": backlog,
+        "acknowledged": acknowledged,
+        "behind": lagging,
+    }
+
+    SessionExplanation { user, thread, age, connections, ends_at, head, entries, bytes, lost } => {
+        "user": user,
+        "thread": thread,
+        "age_ms": Millis(*age),
+        "connections": connections[..],
+        "ends_at_ns": ends_at,
+        "epoch": Epoch(head.epoch),
+        "offset": head.offset,
+        "stored": entries,
+        "stored_bytes": bytes,
+        "lost_to": lost,
+    }
+
+    RoomExplanation { members, lagging, head, entries, bytes, lost } => {
+        "members": members,
+        "behind": lagging,
+        "epoch": Epoch(head.epoch),
+        "offset": head.offset,
+        "stored": entries,
+        "stored_bytes": bytes,
+        "lost_to": lost,
+    }
+
+    RunExplanation { session, agent, age, first, ended, end, calls, events, cost, fails } => {
+        "session": session,
+        "agent": **agent,
+        "age_ms": Millis(*age),
+        "offset": first,
+        "end_offset": ended,
+        "end": end,
+        "calls": calls[..],
+        "events": events,
+        "bytes": cost,
+        "next": fails.map(|(at, why)| Next { what: "fail", why: Some(why.name()), at }),
+    }
+
+    CallExplanation { call, expected_by } => { "call": **call, "expected_by_ns": expected_by, }
+
+    RunEnded { how, at } => { "how": how, "at_ns": at, }
+
+    Closed { conn, session, user, thread, label, reason, at, age, flushed, undelivered } => {
+        "connection": conn,
+        "session": session,
+        "user": user,
+        "thread": thread,
+        "label": label.as_deref(),
+        "reason": reason,
+        "code": reason.code(),
+        "reconnect": reason.retry() == Retry::Reconnect,
+        "closed_at_ns": at,
+        "age_ms": Millis(*age),
+        "bytes": flushed,
+        "undelivered": undelivered,
+    }
+
+    Next { what, why, at } => { "what": what, "why": why, "at_ns": at, }
+}
+
+/// What comes next, when, and for what reason, if it has one.
+struct Next {
+    what: &'static str,
+    why: Option<&'static str>,
+    at: Timestamp,
+}
+
+impl Next {
+    const fn of(at: Timestamp, due: Upcoming) -> Self {
+        let (what, why) = match due {
+            Upcoming::Ping => ("ping", None),
+            Upcoming::Suspect => ("suspect", None),
+            Upcoming::Close(reason) => ("close", Some(reason.name())),
+            Upcoming::Cleanup => ("cleanup", None),
+        };
+        Self { what, why, at }
+    }
+}
+
+struct Epoch(u64);
+
+impl Serialize for Epoch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:016x}", self.0))
+    }
+}
+
+struct Millis(Duration);
+
+impl Serialize for Millis {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+struct Micros(Duration);
+
+impl Serialize for Micros {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(self.0.as_micros()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.as_nanos())
+    }
+}
+
+/// Each key with its value as a file of settings has it. The seed is not shown.
+impl Serialize for Config {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(Self::KEYS.iter().map(|key| (key.name, self.get(key.name))))
+    }
+}
+
+impl Serialize for MemoryBreakdown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.terms())
+    }
+}
+
+/// A figure, or several under one name.
+enum Figure<'a> {
+    Count(u64),
+    Group(&'a [(&'static str, Self)]),
+}
+
+impl Serialize for Figure<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Count(count) => serializer.serialize_u64(*count),
+            Self::Group(group) => serializer.collect_map(group.iter().map(|(name, it)| (name, it))),
+        }
+    }
+}
+
+impl Serialize for Stats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use Figure::{Count, Group};
+        // Taken apart, so that a new field must be named here. Those that are left out are counted below.
+        let Self {
+            opened,
+            live,
+            open,
+            pending,
+            abandoned,
+            sessions_opened,
+            sessions,
+            sessions_ended,
+            refused,
+            runs_opened,
+            runs,
+            calls,
+            pings_sent,
+            pongs_received,
+            pong_timeouts,
+            recovered,
+            pauses,
+            level_changes,
+            probed,
+            released,
+            sent,
+            deferred,
+            stored,
+            gaps,
+            shed,
+            skipped,
+            acknowledged,
+            log_messages,
+            log_bytes,
+            users,
+            rooms,
+            rooms_opened,
+            late_stamps,
+            notices_lost,
+            closed: _,
+            runs_ended: _,
+            sessions_ended_by: _,
+            rooms_ended_by: _,
+        } = self;
+        let count = |few: u32| Count(few.into());
+        let reasons = CloseReason::ALL.iter();
+        let closed_by: Vec<_> = reasons.map(|it| (it.name(), Count(self.closed(*it)))).collect();
+        let ends = SessionEnd::ALL.iter();
+        let sessions_by: Vec<_> =
+            ends.map(|it| (it.name(), Count(self.sessions_ended_by(*it)))).collect();
+        let ends = RoomEnd::ALL.iter();
+        let rooms_by: Vec<_> =
+            ends.map(|it| (it.name(), Count(self.rooms_ended_by(*it)))).collect();
+        let ends = RunEnd::ALL.iter();
+        let runs_by: Vec<_> = ends.map(|it| (it.name(), Count(self.runs_ended(*it)))).collect();
+        let connections = [
+            ("opened", Count(*opened)),
+            ("live", count(*live)),
+            ("open", count(*open)),
+            ("pending", count(*pending)),
+            ("abandoned", Count(*abandoned)),
+            ("closed", Group(&closed_by)),
+        ];
+        let of_sessions = [
+            ("opened", Count(*sessions_opened)),
+            ("live", count(*sessions)),
+            ("ended", Count(*sessions_ended)),
+            ("ended_by", Group(&sessions_by)),
+            ("refused", Count(*refused)),
+        ];
+        let of_runs = [
+            ("opened", Count(*runs_opened)),
+            ("open", count(*runs)),
+            ("calls", count(*calls)),
+            ("ended", Group(&runs_by)),
+        ];
+        let heartbeat = [
+            ("pings_sent", Count(*pings_sent)),
+            ("pongs_received", Count(*pongs_received)),
+            ("timeouts", Count(*pong_timeouts)),
+            ("recovered", Count(*recovered)),
+            ("pauses", Count(*pauses)),
+        ];
+        let pressure = [
+            ("level_changes", Count(*level_changes)),
+            ("probed", Count(*probed)),
+            ("released", Count(*released)),
+        ];
+        let delivery = [
+            ("sent", Count(*sent)),
+            ("deferred", Count(*deferred)),
+            ("stored", Count(*stored)),
+            ("gaps", Count(*gaps)),
+            ("shed", Count(*shed)),
+            ("skipped", Count(*skipped)),
+            ("acknowledged", Count(*acknowledged)),
+        ];
+        let log = [("messages", Count(*log_messages)), ("bytes", Count(*log_bytes))];
+        Group(&[
+            ("connections", Group(&connections)),
+            ("sessions", Group(&of_sessions)),
+            ("users", count(*users)),
+            ("rooms", count(*rooms)),
+            ("rooms_opened", Count(*rooms_opened)),
+            ("rooms_ended", Group(&rooms_by)),
+            ("runs", Group(&of_runs)),
+            ("heartbeat", Group(&heartbeat)),
+            ("pressure", Group(&pressure)),
+            ("delivery", Group(&delivery)),
+            ("log", Group(&log)),
+            ("late_stamps", Count(*late_stamps)),
+            ("notices_lost", Count(*notices_lost)),
+        ])
+        .serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString as _;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{Message, Principal, Registry, Target};
+
+    fn shown(value: &impl Serialize) -> Value {
+        serde_json::to_value(value).unwrap()
+    }
+
+    #[test]
+    fn explanations_are_shown_with_units() {
+        let mut now = Timestamp::from_secs(1);
+        let mut registry = Registry::new(Config::new(7));
+        let who = Principal::new("alice".parse().unwrap(), "main".parse().unwrap());
+        let (conn, admitted) = registry.admit(now, who, None).unwrap();
+        registry.join(now, conn, &"lobby".parse().unwrap(), None).unwrap();
+        registry.send(now, Target::Session(admitted.session), Message::text("hello"));
+        now += Duration::from_millis(1_500);
+        registry.advance(now);
+        let connection = shown(&registry.explain(conn));
+        assert_eq!((&connection["state"], &connection["age_ms"]), (&json!("open"), &json!(1_500)));
+        assert_eq!((&connection["reason"], &connection["stuck_ms"]), (&Value::Null, &Value::Null));
+        assert_eq!(connection["next"]["what"], "ping");
+        let (at, _) = registry.explain(conn).unwrap().next.unwrap();
+        assert_eq!(connection["next"]["at_ns"], at.as_nanos());
+        let [own, room] = &connection["cursors"].as_array().unwrap()[..] else { unreachable!() };
+        assert_eq!((&own["room"], &own["backlog"]), (&Value::Null, &json!(1)));
+        assert_eq!((&room["room"], &room["behind"]), (&json!("lobby"), &json!(false)));
+
+        let session = shown(&registry.explain_session(admitted.session));
+        let head = registry.session_position(admitted.session).unwrap();
+        assert_eq!(session["epoch"], shown(&head)["epoch"]);
+        assert_eq!(session["epoch"].as_str().map(str::len), Some(16));
+        assert_eq!(session["connections"], json!([alloc::format!("{conn}")]));
+        assert_eq!((&session["offset"], &session["stored_bytes"]), (&json!(1), &json!(69)));
+
+        registry.close(now, Target::Conn(conn), CloseReason::Evicted);
+        let closed = registry.closed().next().map(shown).unwrap();
+        assert_eq!((&closed["reason"], &closed["code"]), (&json!("evicted"), &json!(4504)));
+        assert_eq!(closed["reconnect"], false);
+    }
+
+    #[test]
+    fn statistics_are_in_groups_and_name_every_reason() {
+        let stats = shown(&Registry::new(Config::new(7)).stats());
+        assert_eq!(stats["connections"]["closed"]["evicted"], 0);
+        assert_eq!(stats["runs"]["ended"].as_object().unwrap().len(), RunEnd::ALL.len());
+        assert_eq!(stats["sessions"]["ended_by"].as_object().unwrap().len(), SessionEnd::ALL.len());
+        assert_eq!(stats["rooms_ended"].as_object().unwrap().len(), RoomEnd::ALL.len());
+    }
+
+    #[test]
+    fn a_configuration_is_shown_as_a_file_of_settings_has_it() {
+        let config = shown(&Config::new(7));
+        assert_eq!(config.as_object().unwrap().len(), Config::KEYS.len());
+        assert_eq!(
+            config["session.linger"],
+            Config::new(1).get("session.linger").unwrap().to_string()
+        );
+        let memory = shown(&Config::new(7).memory_breakdown(0));
+        let sum: u64 = memory.as_object().unwrap().values().filter_map(Value::as_u64).sum();
+        assert_eq!(sum, Config::new(7).memory_bound(0));
+    }
+}
