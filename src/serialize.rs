@@ -86,7 +86,8 @@ fields! {
         "cursors": cursors[..],
     }
 
-    CursorExplanation { room, position, head, backlog, acknowledged, lagging } => {
+    CursorExplanation { session, room, position, head, backlog, acknowledged, lagging } => {
+        "session": session,
         "room": room,
         "epoch": Epoch(position.epoch),
         "offset": position.offset,
@@ -119,13 +120,16 @@ fields! {
         "lost_to": lost,
     }
 
-    RunExplanation { session, agent, age, first, ended, end, calls, events, cost, fails } => {
+    RunExplanation {
+        session, agent, age, first, ended, end, lingers_until, calls, events, cost, fails
+    } => {
         "session": session,
         "agent": **agent,
         "age_ms": Millis(*age),
         "offset": first,
         "end_offset": ended,
         "end": end,
+        "lingers_until_ns": lingers_until,
         "calls": calls[..],
         "events": events,
         "bytes": cost,
@@ -355,7 +359,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{Message, Principal, Registry, Target};
+    use crate::{Message, Principal, Registry, Start, Target};
 
     fn shown(value: &impl Serialize) -> Value {
         serde_json::to_value(value).unwrap()
@@ -365,10 +369,11 @@ mod tests {
     fn explanations_are_shown_with_units() {
         let mut now = Timestamp::from_secs(1);
         let mut registry = Registry::new(Config::new(7));
-        let who = Principal::new("alice".parse().unwrap(), "main".parse().unwrap());
-        let (conn, admitted) = registry.admit(now, who, None).unwrap();
-        registry.join(now, conn, &"lobby".parse().unwrap(), None).unwrap();
-        registry.send(now, Target::Session(admitted.session), Message::text("hello"));
+        let who = Principal::new("alice".parse().unwrap()).with_thread("main".parse().unwrap());
+        let (conn, admitted) = registry.admit(now, who, Start::OpenRuns, None).unwrap();
+        let own = admitted.followed.unwrap().session;
+        registry.join(now, conn, &"lobby".parse().unwrap(), Start::Now).unwrap();
+        registry.send(now, Target::Session(own), Message::text("hello"));
         now += Duration::from_millis(1_500);
         registry.advance(now);
         let connection = shown(&registry.explain(conn));
@@ -377,12 +382,15 @@ mod tests {
         assert_eq!(connection["next"]["what"], "ping");
         let (at, _) = registry.explain(conn).unwrap().next.unwrap();
         assert_eq!(connection["next"]["at_ns"], at.as_nanos());
-        let [own, room] = &connection["cursors"].as_array().unwrap()[..] else { unreachable!() };
-        assert_eq!((&own["room"], &own["backlog"]), (&Value::Null, &json!(1)));
-        assert_eq!((&room["room"], &room["behind"]), (&json!("lobby"), &json!(false)));
+        let [of_session, of_room] = &connection["cursors"].as_array().unwrap()[..] else {
+            unreachable!()
+        };
+        assert_eq!(of_session["session"], alloc::format!("{own}"));
+        assert_eq!((&of_session["room"], &of_session["backlog"]), (&Value::Null, &json!(1)));
+        assert_eq!((&of_room["room"], &of_room["behind"]), (&json!("lobby"), &json!(false)));
 
-        let session = shown(&registry.explain_session(admitted.session));
-        let head = registry.session_position(admitted.session).unwrap();
+        let session = shown(&registry.explain_session(own));
+        let head = registry.session_position(own).unwrap();
         assert_eq!(session["epoch"], shown(&head)["epoch"]);
         assert_eq!(session["epoch"].as_str().map(str::len), Some(16));
         assert_eq!(session["connections"], json!([alloc::format!("{conn}")]));

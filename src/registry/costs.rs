@@ -3,154 +3,21 @@
 //! A step is a record that a table gives out, a name that an index compares, a node of the wheel, a
 //! membership or a log entry that a search passes. Walks that a call is allowed are in `docs/costs.md`.
 
+mod world;
+
 use alloc::format;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::Registry;
 use crate::input::{Inbound, Target};
-use crate::{
-    CloseReason, Config, ConfigBuilder, ConnId, Key, Message, Position, Principal, RoomId,
-    RunEvent, RunId, Source, Start, StreamRef, ThreadId, Timestamp, UserId,
-};
+use crate::{CloseReason, ConfigBuilder, Key, Position, RunEvent, Start, StreamRef, Timestamp};
+
+use self::world::{Call, World, config, message, room, run, source, thread, user, who};
 
 const FEW: u32 = 100;
 const MANY: u32 = 100_000;
-
-impl Registry {
-    /// How many steps it was taken through.
-    fn steps(&self) -> u64 {
-        let logs: u64 = self.streams.uncounted().map(|stream| stream.log.steps().taken()).sum();
-        self.conns.steps()
-            + self.waiting.steps()
-            + self.sessions.steps()
-            + self.rooms.steps()
-            + self.runs.steps()
-            + self.streams.steps()
-            + self.timers.steps()
-            + self.steps.taken()
-            + logs
-    }
-}
-
-/// A registry in which there are many of something.
-struct World {
-    registry: Registry,
-    now: Timestamp,
-    /// One of the connections.
-    conn: Option<ConnId>,
-    /// How many there are of what there are many of.
-    count: u32,
-    /// The number of the last name that was made up.
-    fresh: u32,
-}
-
-type Call = (&'static str, fn(&mut World));
-
-/// As wide as it can be: a scenario narrows what it is about.
-fn config() -> ConfigBuilder {
-    Config::builder(7)
-        .connections(2 * MANY)
-        .connections_per_user(2 * MANY)
-        .closing(2 * MANY)
-        .pending(2 * MANY)
-        .pending_per_source(2 * MANY)
-        .sessions(2 * MANY)
-        .sessions_per_user(2 * MANY)
-        .rooms(2 * MANY)
-        .connect_rate(0)
-        .connect_rate_per_user(0)
-        .message_rate(0)
-        .process_bytes(1 << 40)
-        .user_bytes(1 << 40)
-        .fanout_chunk(16)
-        .tick_budget(16)
-}
-
-fn user(number: u32) -> UserId {
-    UserId::new(format!("user-{number}")).unwrap()
-}
-
-fn thread(number: u32) -> ThreadId {
-    ThreadId::new(format!("thread-{number}")).unwrap()
-}
-
-fn room(number: u32) -> RoomId {
-    RoomId::new(format!("room-{number}")).unwrap()
-}
-
-fn run(number: u32) -> RunId {
-    RunId::new(format!("run-{number}")).unwrap()
-}
-
-fn who(user_number: u32, thread_number: u32) -> Principal {
-    Principal::new(user(user_number)).with_thread(thread(thread_number))
-}
-
-fn source(number: u32) -> Source {
-    Source::from(IpAddr::V4(Ipv4Addr::from_bits(number)))
-}
-
-fn message() -> Message {
-    Message::text("text")
-}
-
-impl World {
-    /// Adds so many, one after the other, and polls all actions.
-    fn new(config: ConfigBuilder, count: u32, mut add: impl FnMut(&mut Self, u32)) -> Self {
-        let registry = Registry::new(config.build().unwrap());
-        let now = Timestamp::from_secs(1);
-        let mut world = Self { registry, now, conn: None, count, fresh: 10 * MANY };
-        for number in 0..count {
-            add(&mut world, number);
-            world.settle();
-        }
-        world
-    }
-
-    fn settle(&mut self) {
-        while self.registry.poll_action().is_some() {}
-        while self.registry.poll_notice().is_some() {}
-    }
-
-    fn admit(&mut self, who: Principal) -> Option<ConnId> {
-        self.registry.admit(self.now, who, Start::OpenRuns, None).ok().map(|(conn, _)| conn)
-    }
-
-    fn open(&mut self, user_number: u32, thread_number: u32) {
-        let conn = self.admit(who(user_number, thread_number));
-        self.conn = Some(conn.expect("a place for each"));
-    }
-
-    fn conn(&self) -> ConnId {
-        self.conn.expect("a connection")
-    }
-
-    fn fresh(&mut self) -> u32 {
-        self.fresh += 1;
-        self.fresh
-    }
-
-    /// How many steps a call takes, or one of the first polls after it, whichever takes most.
-    fn cost(&mut self, call: fn(&mut Self)) -> u64 {
-        let before = self.registry.steps();
-        call(self);
-        let mut most = self.registry.steps() - before;
-        for _ in 0..20 {
-            let before = self.registry.steps();
-            let is_idle = self.registry.poll_action().is_none();
-            most = most.max(self.registry.steps() - before);
-            if is_idle {
-                break;
-            }
-        }
-        self.settle();
-        most
-    }
-}
 
 /// Runs each call in a world of few and in one of many, one after the other.
 fn assert_flat(what: &str, world: fn(u32) -> World, calls: &[&[Call]]) {

@@ -41,7 +41,7 @@
 //!
 //!     fn admitted(&mut self, context: &mut Context<'_>, conn: ConnId, _: Admitted) {
 //!         // Both can be refused by a limit; then the client just reads nothing.
-//!         let _ = context.registry.join(context.now, conn, &self.room, None);
+//!         let _ = context.registry.join(context.now, conn, &self.room, Start::Now);
 //!         let _ = context.reply(conn, "welcome");
 //!     }
 //!
