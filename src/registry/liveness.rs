@@ -251,12 +251,12 @@ impl Registry {
     /// reported more than once. Costs O(reports), and keeps nothing of them.
     ///
     /// ```
-    /// use headcount::{Action, Config, Message, Principal, Registry, Target, Timestamp};
+    /// use headcount::{Action, Config, Message, Principal, Registry, Start, Target, Timestamp};
     ///
     /// let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
     /// for thread in ["garden", "kitchen"] {
-    ///     let who = Principal::new("alice".parse()?, thread.parse()?);
-    ///     registry.admit(now, who, None)?;
+    ///     let who = Principal::new("alice".parse()?).with_thread(thread.parse()?);
+    ///     registry.admit(now, who, Start::OpenRuns, None)?;
     /// }
     /// registry.send(now, Target::User(&"alice".parse()?), Message::text("hello"));
     ///
