@@ -186,7 +186,7 @@ keys! {
     /// Rooms, those with history and without members included (default `connections`). When it is
     /// reached the room that has been without members for longest makes room for another one.
     rooms: u32 = Count "limits.rooms", 1, MAX_COUNT, connections;
-    /// Open connections of one user (default 16, or `connections` if that is less).
+    /// Open sockets of one user (default 16, or `connections` if that is less).
     connections_per_user: u32 = Count "limits.connections_per_user", 1, MAX_COUNT,
         if connections < 16 { connections } else { 16 };
     /// Sessions of one user, lingering ones included (default 20, or `sessions` if that is less).
@@ -200,8 +200,8 @@ keys! {
     rooms_per_user: u32 = Count "limits.rooms_per_user", 0, MAX_COUNT, rooms_per_connection.max(512);
     /// Sessions that one connection may follow, the one of its principal's thread included (default 64).
     sessions_per_connection: u32 = Count "limits.sessions_per_connection", 1, 65_535, 64;
-    /// Sessions that all open connections of one user may follow together beyond the first of each
-    /// (default 64).
+    /// Event streams of one user, and sessions that all of its open connections follow beyond the first of
+    /// each, together (default 64).
     streams_per_user: u32 = Count "limits.streams_per_user", 0, MAX_COUNT, 64;
     /// Runs that are open at the same time in one session (default 8).
     runs_per_session: u32 = Count "limits.runs_per_session", 0, 65_535, 8;

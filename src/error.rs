@@ -229,6 +229,12 @@ pub enum Refused {
         /// When to try again, as the policy says.
         retry_after: Duration,
     },
+    /// The newcomer is an event stream, and the user has `limits.streams_per_user` streams. The policy is
+    /// to refuse, or all of them are sessions that connections follow beyond their first.
+    StreamsPerUser {
+        /// When to try again, as the policy says; [`Refused::PAUSE`] where no policy refuses.
+        retry_after: Duration,
+    },
     /// The user has `limits.sessions_per_user` live sessions, this would be a further one, and the
     /// policy is to refuse, or it would be a run's: nothing with a connection or an open run ends for
     /// that.
@@ -258,6 +264,7 @@ impl Refused {
             Self::RateOfUser { .. } => "connect_rate_per_user",
             Self::Draining { .. } => "draining",
             Self::ConnectionsPerUser { .. } => "connections_per_user",
+            Self::StreamsPerUser { .. } => "streams_per_user",
             Self::SessionsPerUser { .. } => "sessions_per_user",
             Self::Connections => "connections",
             Self::Users => "users",
@@ -287,6 +294,7 @@ impl Refused {
             | Self::RateOfUser { retry_after }
             | Self::Draining { retry_after }
             | Self::ConnectionsPerUser { retry_after }
+            | Self::StreamsPerUser { retry_after }
             | Self::SessionsPerUser { retry_after } => *retry_after,
             Self::UnknownConn
             | Self::NotPending
@@ -309,6 +317,9 @@ impl fmt::Display for Refused {
             Self::Draining { .. } => "the server drains",
             Self::ConnectionsPerUser { .. } => {
                 "the user has too many connections (limits.connections_per_user)"
+            }
+            Self::StreamsPerUser { .. } => {
+                "the user has too many streams (limits.streams_per_user)"
             }
             Self::SessionsPerUser { .. } => {
                 "the user has too many sessions (limits.sessions_per_user)"
@@ -378,7 +389,8 @@ pub enum FollowError {
     /// The connection follows `limits.sessions_per_connection` sessions, or `limits.sessions_per_user` if
     /// that is less, those included of which it was not told yet that it has left them.
     SessionsPerConnection,
-    /// The user's connections follow `limits.streams_per_user` sessions beyond the first of each.
+    /// The user has `limits.streams_per_user` streams: event streams, and sessions that its connections
+    /// follow beyond the first of each.
     StreamsPerUser,
     /// There is no session of this user and thread, and none can be created.
     Session(Refused),

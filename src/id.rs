@@ -10,7 +10,6 @@ use core::str::FromStr;
 
 use crate::error::{IdError, InvalidHandle};
 use crate::text::shown;
-use crate::time::Timestamp;
 
 /// The longest name, in bytes of UTF-8.
 pub const MAX_ID_BYTES: usize = 128;
@@ -284,103 +283,6 @@ fn validate_user(name: &str) -> Result<(), IdError> {
 fn refuse_any_of(placeholders: &[&str], name: &str) -> Result<(), IdError> {
     let is_one = placeholders.iter().any(|placeholder| placeholder.eq_ignore_ascii_case(name));
     if is_one { Err(IdError::Placeholder) } else { Ok(()) }
-}
-
-/// Who a connection is. Made by the shell's authenticator, never from a client's message.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Principal {
-    pub(crate) user: UserId,
-    pub(crate) thread: Option<ThreadId>,
-    pub(crate) label: Option<Box<str>>,
-    pub(crate) expires_at: Timestamp,
-    pub(crate) max_connections: Option<NonZeroU32>,
-}
-
-impl Principal {
-    /// The given user, in no thread, without a label.
-    #[must_use]
-    pub const fn new(user: UserId) -> Self {
-        Self { user, thread: None, label: None, expires_at: Timestamp::MAX, max_connections: None }
-    }
-
-    /// The connection follows the session of this thread from the start. Without a thread it follows
-    /// none until [`Registry::follow`](crate::Registry::follow) is called.
-    #[must_use]
-    pub fn with_thread(mut self, thread: ThreadId) -> Self {
-        self.thread = Some(thread);
-        self
-    }
-
-    /// Adds an opaque label that is echoed wherever the connection is explained: a device, a
-    /// version, an address.
-    ///
-    /// # Errors
-    /// [`IdError::TooLong`] above [`MAX_ID_BYTES`]; the content is not looked at.
-    pub fn with_label(mut self, label: impl AsRef<str>) -> Result<Self, IdError> {
-        let label = label.as_ref();
-        if label.len() > MAX_ID_BYTES {
-            return Err(IdError::TooLong { bytes: label.len() });
-        }
-        self.label = Some(label.into());
-        Ok(self)
-    }
-
-    /// The connection ends `session.expiry_grace` after this instant, unless it is refreshed.
-    #[must_use]
-    pub const fn with_expiry(mut self, at: Timestamp) -> Self {
-        self.expires_at = at;
-        self
-    }
-
-    /// How many open connections the user may have when this one is admitted, itself included. Where
-    /// it is less than `limits.connections_per_user` it stands in its place, for this admission only:
-    /// the connections that are too many go by `limits.over_cap`, or this one is refused. A larger
-    /// one changes nothing, and pressure is measured by the configured limit.
-    #[must_use]
-    pub const fn with_max_connections(mut self, limit: NonZeroU32) -> Self {
-        self.max_connections = Some(limit);
-        self
-    }
-
-    /// The user.
-    #[must_use]
-    pub const fn user(&self) -> &UserId {
-        &self.user
-    }
-
-    /// The thread of the session that it follows from the start; `None`: it follows none then.
-    #[must_use]
-    pub const fn thread(&self) -> Option<&ThreadId> {
-        self.thread.as_ref()
-    }
-
-    /// The label; `None` if it was given none.
-    #[must_use]
-    pub fn label(&self) -> Option<&str> {
-        self.label.as_deref()
-    }
-
-    /// When the credentials expire; `None`: never.
-    #[must_use]
-    pub fn expires_at(&self) -> Option<Timestamp> {
-        Some(self.expires_at).filter(|at| *at != Timestamp::MAX)
-    }
-
-    /// The limit of open connections that comes with the credentials; `None`: the configuration's.
-    #[must_use]
-    pub const fn max_connections(&self) -> Option<NonZeroU32> {
-        self.max_connections
-    }
-}
-
-impl fmt::Debug for Principal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Principal")
-            .field("user", &self.user)
-            .field("thread", &self.thread)
-            .field("label_bytes", &self.label.as_ref().map(|label| label.len()))
-            .finish()
-    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use crate::action::{CloseReason, Position, StreamRef};
 use crate::config::Config;
-use crate::id::{ConnId, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
+use crate::id::{ConnId, RoomId, RunId, SessionId, ThreadId, UserId};
 use crate::message::Message;
+use crate::principal::Principal;
 use crate::run::RunEvent;
 use crate::time::Timestamp;
 use crate::waiting::Source;

@@ -317,6 +317,7 @@ mod input;
 mod ledger;
 mod log;
 mod message;
+mod principal;
 mod profile;
 mod random;
 mod registry;
@@ -341,10 +342,11 @@ pub use error::{
     AcknowledgeError, FollowError, IdError, InboundError, InvalidHandle, JoinError, OpenRunError,
     Refused, ReplyError, RunError, UnknownConn, Violation,
 };
-pub use id::{ConnId, Key, MAX_ID_BYTES, Principal, RoomId, RunId, SessionId, ThreadId, UserId};
+pub use id::{ConnId, Key, MAX_ID_BYTES, RoomId, RunId, SessionId, ThreadId, UserId};
 pub use input::{Inbound, Input, Start, Target, Who};
 pub use ledger::Ledger;
 pub use message::{Class, MESSAGE_OVERHEAD, Message};
+pub use principal::{ConnKind, Principal};
 pub use profile::Profile;
 pub use registry::{
     CallExplanation, Closed, CursorExplanation, Explanation, Registry, RoomExplanation,

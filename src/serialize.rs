@@ -15,6 +15,7 @@ use crate::bound::MemoryBreakdown;
 use crate::config::{Config, ConfigValue, OverCap};
 use crate::ends::{RoomEnd, RunEnd, RunEnded, SessionEnd};
 use crate::id::{ConnId, Key, RoomId, RunId, SessionId, ThreadId, UserId};
+use crate::principal::ConnKind;
 use crate::profile::Profile;
 use crate::registry::{
     CallExplanation, Closed, CursorExplanation, Explanation, RoomExplanation, RunExplanation,
@@ -35,7 +36,8 @@ macro_rules! as_text {
     )*};
 }
 
-as_text! { ConnId SessionId CloseReason ConnState RoomEnd RunEnd SessionEnd PartKind RunEventKind RunFailure }
+as_text! { ConnId SessionId CloseReason ConnKind ConnState RoomEnd RunEnd SessionEnd }
+as_text! { PartKind RunEventKind RunFailure }
 as_text! { ConfigValue OverCap Profile }
 
 /// Written whole, hidden characters included.
@@ -70,9 +72,11 @@ fields! {
     Position { epoch, offset } => { "epoch": Epoch(*epoch), "offset": offset, }
 
     Explanation {
-        state, reason, age, silence, round_trip, flushed, load, stuck_for, paused, expires_at, next, cursors
+        state, kind, reason, age, silence, round_trip, flushed, load, stuck_for, paused, expires_at,
+        next, cursors
     } => {
         "state": state,
+        "kind": kind,
         "reason": reason,
         "age_ms": Millis(*age),
         "silent_ms": Millis(*silence),

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use crate::action::CloseReason;
 use crate::id::ConnId;
+use crate::principal::ConnKind;
 use crate::session::{SessionKey, UserKey};
 use crate::store::{Linked, Links, SlotKey, Steps, Table, TokenBucket, key};
 use crate::stream::StreamKey;
@@ -107,6 +108,8 @@ pub(crate) struct Cold {
     pub(crate) excess_bytes: u64,
     /// Why it closes or has gone.
     pub(crate) reason: CloseReason,
+    /// Which cap of its user counts it.
+    pub(crate) kind: ConnKind,
     /// Pending: upgraded, so that frames can be written. Open: still so.
     pub(crate) upgraded: bool,
     /// Was admitted at some time, and is counted as such.
@@ -202,6 +205,7 @@ impl Conns {
             head_bytes: 0,
             excess_bytes: 0,
             reason: CloseReason::PeerGone,
+            kind: ConnKind::Socket,
             upgraded: false,
             admitted: false,
             fragmented: false,

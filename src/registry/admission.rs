@@ -3,9 +3,10 @@
 use crate::action::CloseReason;
 use crate::conn::{ConnKey, State};
 use crate::error::{Refused, UnknownConn};
-use crate::id::{ConnId, Principal, ThreadId, UserId};
+use crate::id::{ConnId, ThreadId, UserId};
 use crate::input::{Input, Start};
 use crate::log::Content;
+use crate::principal::Principal;
 use crate::session::{SessionKey, UserKey};
 use crate::stats::{Admitted, Followed, Notice};
 use crate::store::{Rate, TokenBucket};
@@ -206,8 +207,9 @@ impl Registry {
         let Admission { plan, own, all } = admission;
         let conn = self.conns.id(slot);
         let (known, evicted) = (plan.session, self.make_room(&plan));
-        let Principal { user, thread, label, expires_at, max_connections: _ } = who;
+        let Principal { user, thread, kind, label, expires_at, max_connections: _ } = who;
         let user = self.sessions.user_named(user);
+        self.conns.cold_mut(slot).kind = kind;
         self.sessions.admit(user, &mut self.conns, slot);
         self.sessions.user_mut(user).connects = own;
         self.connects = all;
@@ -241,7 +243,7 @@ impl Registry {
         self.notice(Notice::Admitted { conn, session });
         self.enforce_closing_limit();
         self.raise_pressure(user, session, evicted);
-        let first_of_user = self.sessions.user(user).connections().len() == 1;
+        let first_of_user = self.sessions.user(user).open() == 1;
         Admitted { first_of_user, followed }
     }
 

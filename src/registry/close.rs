@@ -77,10 +77,12 @@ impl Registry {
         }
     }
 
-    /// Closes a user's connections, in the order in which they were admitted.
+    /// Closes a user's connections: sockets, then event streams, each in the order in which they were
+    /// admitted.
     pub(super) fn close_connections_of(&mut self, user: UserKey, reason: CloseReason) -> u32 {
         let mut closed = 0;
-        while let Some(slot) = self.sessions.user(user).connections().front() {
+        let first = |it: &Self| it.sessions.user(user).connections(&it.conns).next();
+        while let Some(slot) = first(self) {
             closed += u32::from(self.begin_close(slot, reason));
         }
         closed

@@ -9,7 +9,8 @@ use crate::config::OverCap;
 use crate::conn::ConnKey;
 use crate::ends::SessionEnd;
 use crate::error::Refused;
-use crate::id::{ConnId, Principal};
+use crate::id::ConnId;
+use crate::principal::{ConnKind, Principal};
 use crate::session::{SessionKey, UserKey};
 use crate::stats::Notice;
 use crate::time::Timestamp;
@@ -82,12 +83,21 @@ impl Registry {
                 .filter(|slot| self.may_take_over(user, who, plan.session, *slot));
             closes += u32::from(plan.take_over.is_some());
             self.plan_own_caps(user, who, &mut plan, &mut closes)?;
+        } else if who.kind == ConnKind::EventStream && self.config.streams_per_user == 0 {
+            return Err(self.over_cap_of(who.kind));
         }
         let config = &self.config;
         if self.counters.open - closes >= config.connections {
             plan.evict = match (config.over_cap, user) {
                 (OverCap::Refuse { .. }, _) | (_, None) => SmallVec::new(),
-                (_, Some(user)) => self.victims(user, None, 1),
+                (_, Some(user)) => {
+                    let own = self.victims(user, who.kind, None, 1);
+                    let other = match who.kind {
+                        ConnKind::Socket => ConnKind::EventStream,
+                        ConnKind::EventStream => ConnKind::Socket,
+                    };
+                    if own.is_empty() { self.victims(user, other, None, 1) } else { own }
+                }
             };
             if plan.evict.is_empty() {
                 return Err(Refused::Connections);
@@ -176,14 +186,23 @@ impl Registry {
         closes: &mut u32,
     ) -> Result<(), Refused> {
         let config = &self.config;
-        let limit = who.max_connections.map_or(u32::MAX, NonZeroU32::get);
-        let limit = limit.min(config.connections_per_user) as usize;
-        let own = self.sessions.user(user).connections().len() - *closes as usize;
-        if own >= limit {
-            if let OverCap::Refuse { retry_after } = config.over_cap {
-                return Err(Refused::ConnectionsPerUser { retry_after });
+        let of_user = self.sessions.user(user);
+        let limit = match who.kind {
+            ConnKind::Socket => {
+                let limit = who.max_connections.map_or(u32::MAX, NonZeroU32::get);
+                limit.min(config.connections_per_user)
             }
-            plan.evict = self.victims(user, plan.take_over, own + 1 - limit);
+            // What its sockets follow is closed for no stream.
+            ConnKind::EventStream => config.streams_per_user.saturating_sub(of_user.further),
+        };
+        let is_of_kind = |slot: &ConnKey| self.conns.cold(*slot).kind == who.kind;
+        let leaves = usize::from(plan.take_over.as_ref().is_some_and(is_of_kind));
+        let (own, limit) = (of_user.of_kind(who.kind).len() - leaves, limit as usize);
+        if own >= limit {
+            if limit == 0 || matches!(config.over_cap, OverCap::Refuse { .. }) {
+                return Err(self.over_cap_of(who.kind));
+            }
+            plan.evict = self.victims(user, who.kind, plan.take_over, own + 1 - limit);
             *closes += plan.evict.len() as u32;
         }
         let sessions = self.sessions.user(user).sessions();
@@ -202,7 +221,7 @@ impl Registry {
                 let follows = |slot: &ConnKey| !self.conns.sessions(*slot).is_empty();
                 let evicted = plan.evict.iter().copied().find(follows);
                 let victim = evicted.or_else(|| {
-                    let open = self.sessions.user(user).connections().iter(&self.conns);
+                    let open = self.sessions.user(user).connections(&self.conns);
                     let followers = open.take(LOOKED_AT).filter(follows);
                     followers.min_by_key(|slot| self.rank(*slot, config.over_cap))
                 });
@@ -219,6 +238,18 @@ impl Registry {
             }
         };
         Ok(())
+    }
+
+    /// The refusal of a newcomer for which no other of its kind makes room.
+    const fn over_cap_of(&self, kind: ConnKind) -> Refused {
+        let retry_after = match self.config.over_cap {
+            OverCap::Refuse { retry_after } => retry_after,
+            _ => Refused::PAUSE,
+        };
+        match kind {
+            ConnKind::Socket => Refused::ConnectionsPerUser { retry_after },
+            ConnKind::EventStream => Refused::StreamsPerUser { retry_after },
+        }
     }
 
     /// Of a user's sessions that linger without an open run the one that does so longest.
@@ -240,14 +271,15 @@ impl Registry {
         (record.lingers_since, !self.last_serial.wrapping_sub(record.serial.get()))
     }
 
-    /// So many of a user's open connections, or all that there are, the first to go first.
+    /// So many of a user's open connections of a kind, or all that there are, the first to go first.
     fn victims(
         &self,
         user: UserKey,
+        kind: ConnKind,
         except: Option<ConnKey>,
         count: usize,
     ) -> SmallVec<[ConnKey; 1]> {
-        let open = self.sessions.user(user).connections().iter(&self.conns);
+        let open = self.sessions.user(user).of_kind(kind).iter(&self.conns);
         let others = open.filter(|slot| Some(*slot) != except).take(count.max(LOOKED_AT));
         let rank = |slot: &ConnKey| self.rank(*slot, self.config.over_cap);
         if count == 1 {

@@ -8,6 +8,7 @@ use crate::action::{CloseReason, Position};
 use crate::conn::{ConnKey, Due, deadline};
 use crate::ends::RunEnded;
 use crate::id::{ConnId, RoomId, RunId, SessionId, ThreadId, UserId};
+use crate::principal::ConnKind;
 use crate::run::{Call, RunFailure, RunKey};
 use crate::stats::ConnState;
 use crate::stream::Owner;
@@ -21,6 +22,8 @@ use super::Registry;
 pub struct Explanation {
     /// Where it is in its life.
     pub state: ConnState,
+    /// What it is to its client.
+    pub kind: ConnKind,
     /// Why it closes or has gone; `None` while it does neither.
     pub reason: Option<CloseReason>,
     /// How long it has been in this phase: reserved, upgraded, admitted, or told to close.
@@ -231,6 +234,7 @@ impl Registry {
         });
         Some(Explanation {
             state,
+            kind: cold.kind,
             reason: leaves.then_some(cold.reason),
             age: self.now.saturating_since(cold.phase),
             silence: attended.saturating_since(hot.pulse.last_seen()),

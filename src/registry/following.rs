@@ -5,6 +5,7 @@ use crate::conn::ConnKey;
 use crate::error::{FollowError, UnknownConn};
 use crate::id::{ConnId, SessionId, ThreadId};
 use crate::input::{Input, Start};
+use crate::principal::ConnKind;
 use crate::session::SessionKey;
 use crate::stats::{Followed, Recovered};
 use crate::time::Timestamp;
@@ -52,7 +53,9 @@ impl Registry {
         if follows + cold.lefts as usize >= most as usize {
             return Err(FollowError::SessionsPerConnection);
         }
-        if follows > 0 && self.sessions.user(user).further >= config.streams_per_user {
+        let of_user = self.sessions.user(user);
+        let streams = of_user.of_kind(ConnKind::EventStream).len() + of_user.further as usize;
+        if follows > 0 && streams >= config.streams_per_user as usize {
             return Err(FollowError::StreamsPerUser);
         }
         let session = match known {

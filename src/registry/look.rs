@@ -128,11 +128,11 @@ impl Registry {
         Some(stream.position(stream.log.head()))
     }
 
-    /// The open connections of a user, in the order in which they were admitted; none for an unknown
-    /// user.
+    /// The open connections of a user: sockets, then event streams, each in the order in which they were
+    /// admitted. None for an unknown user.
     pub fn connections_of(&self, user: &UserId) -> impl Iterator<Item = ConnId> + '_ {
         let user = self.sessions.find_user(user).map(|user| self.sessions.user(user));
-        let open = user.into_iter().flat_map(|user| user.connections().iter(&self.conns));
+        let open = user.into_iter().flat_map(|user| user.connections(&self.conns));
         open.map(|conn| self.conns.id(conn))
     }
 

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use crate::conn::ConnKey;
 use crate::ends::SessionEnd;
 use crate::id::SessionId;
+use crate::principal::ConnKind;
 use crate::session::{SessionKey, UserKey};
 use crate::stats::{Notice, Pressure};
 
@@ -16,12 +17,13 @@ use super::Registry;
 use super::eviction::LOOKED_AT;
 
 impl Registry {
-    /// How near a user is to a cap: of sessions or of connections, whichever is nearer.
+    /// How near a user is to a cap: of sessions or of sockets, whichever is nearer.
     fn pressure_of(&self, user: UserKey) -> Pressure {
         let config = &self.config;
         let of_user = self.sessions.user(user);
         let share = |count: usize, cap: u32| count as u64 * 100 / u64::from(cap);
-        let connections = share(of_user.connections().len(), config.connections_per_user);
+        let sockets = of_user.of_kind(ConnKind::Socket).len();
+        let connections = share(sockets, config.connections_per_user);
         let sessions = share(of_user.sessions(), config.sessions_per_user);
         let nearer = connections.max(sessions);
         if nearer >= u64::from(config.emergency_percent) {
@@ -78,9 +80,10 @@ impl Registry {
         }
     }
 
-    /// A user's open connections that a level acts on, those first that were admitted first.
+    /// A user's open connections that a level acts on: sockets, those first that were admitted first, then
+    /// event streams.
     fn looked_at(&self, user: UserKey) -> SmallVec<[ConnKey; 16]> {
-        self.sessions.user(user).connections().iter(&self.conns).take(LOOKED_AT).collect()
+        self.sessions.user(user).connections(&self.conns).take(LOOKED_AT).collect()
     }
 
     /// Pings those that were silent for more than half an interval and were not asked yet.

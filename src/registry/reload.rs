@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::conn::{ConnKey, State, is_overdue};
 use crate::ends::{RoomEnd, SessionEnd};
 use crate::input::Input;
+use crate::principal::ConnKind;
 use crate::room::RoomKey;
 use crate::run::RunKey;
 use crate::session::{SessionKey, UserKey};
@@ -113,11 +114,15 @@ impl Registry {
     ) {
         let of_user = self.sessions.user(user);
         let mut release = of_user.sessions().saturating_sub(config.sessions_per_user as usize);
-        let connections = of_user.connections().len();
-        if release == 0 && connections <= config.connections_per_user as usize {
+        let streams = config.streams_per_user.saturating_sub(of_user.further);
+        let caps = [
+            (ConnKind::Socket, config.connections_per_user as usize),
+            (ConnKind::EventStream, streams as usize),
+        ];
+        if release == 0 && caps.iter().all(|(kind, cap)| of_user.of_kind(*kind).len() <= *cap) {
             return;
         }
-        let mut own: Vec<ConnKey> = of_user.connections().iter(&self.conns).collect();
+        let mut own: Vec<ConnKey> = of_user.connections(&self.conns).collect();
         own.sort_unstable_by_key(|slot| self.rank(*slot, config.over_cap));
         // Once no session lingers, the connection that would go first takes its sessions along.
         let connected = own.iter().flat_map(|slot| self.conns.sessions(*slot)).copied();
@@ -141,11 +146,14 @@ impl Registry {
             }
         }
         own.retain(|slot| !leaves[slot.slot()]);
-        let excess = own.len().saturating_sub(config.connections_per_user as usize);
-        for slot in own.into_iter().take(excess) {
-            leaves[slot.slot()] = true;
-            plan.impact.evicted += 1;
-            plan.close.push((slot, CloseReason::Evicted));
+        for (kind, cap) in caps {
+            let of_kind = own.iter().filter(|slot| self.conns.cold(**slot).kind == kind);
+            let excess = of_kind.clone().count().saturating_sub(cap);
+            for slot in of_kind.take(excess) {
+                leaves[slot.slot()] = true;
+                plan.impact.evicted += 1;
+                plan.close.push((*slot, CloseReason::Evicted));
+            }
         }
     }
 
@@ -241,7 +249,7 @@ impl Registry {
     /// order of the slots of the connections that they have had longest.
     fn users_in_order(&self) -> Vec<UserKey> {
         let mut users: Vec<UserKey> = self.sessions.iter_users_with_sessions().collect();
-        let oldest = |user: UserKey| self.sessions.user(user).connections().front();
+        let oldest = |user: UserKey| self.sessions.user(user).connections(&self.conns).next();
         users.extend(self.conns.iter().filter(|(_, hot, _)| hot.state == State::Open).filter_map(
             |(slot, hot, _)| {
                 let user = hot.user?;

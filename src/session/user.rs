@@ -2,6 +2,7 @@
 
 use crate::conn::{ConnKey, Conns, OfState};
 use crate::id::UserId;
+use crate::principal::ConnKind;
 use crate::stats::Pressure;
 use crate::store::{Links, Ring, TokenBucket, key, linked};
 use crate::time::Timestamp;
@@ -21,11 +22,13 @@ pub(crate) struct User {
     pub(super) sessions: Ring<OfUser>,
     /// Those of them that linger without an open run, in the order in which they began to.
     pub(super) idle: Ring<Idle>,
-    /// Its open connections, in the order in which they were admitted.
-    pub(super) connections: Ring<OfState>,
+    /// Its open sockets, and its open event streams, each in the order in which they were admitted.
+    sockets: Ring<OfState>,
+    event_streams: Ring<OfState>,
     /// Its connections whose cleanup was not polled: open, closing and gone ones.
     pub(super) attached: u32,
-    /// How many sessions these follow together, beyond the first of each.
+    /// How many sessions these follow together, beyond the first of each. With the event streams they count
+    /// towards `limits.streams_per_user`.
     pub(crate) further: u32,
     /// How many rooms these are in together.
     pub(crate) rooms: u32,
@@ -53,14 +56,12 @@ linked! {
 impl User {
     /// Whether it has a session that has not ended, or an open connection: its name is taken.
     pub(crate) const fn is_here(&self) -> bool {
-        !self.sessions.is_empty() || !self.connections.is_empty()
+        !self.sessions.is_empty() || self.open() > 0
     }
 
     /// Whether it has sessions, all of them linger without an open run, and no connection is open.
     pub(crate) const fn is_absent(&self) -> bool {
-        !self.sessions.is_empty()
-            && self.idle.len() == self.sessions.len()
-            && self.connections.is_empty()
+        !self.sessions.is_empty() && self.idle.len() == self.sessions.len() && self.open() == 0
     }
 
     /// Whether this record is of use: to what has not ended, or to what was not cleaned up.
@@ -68,9 +69,32 @@ impl User {
         self.is_here() || self.ended > 0 || self.attached > 0
     }
 
-    /// Its open connections, in the order in which they were admitted.
-    pub(crate) const fn connections(&self) -> &Ring<OfState> {
-        &self.connections
+    /// How many connections are open.
+    pub(crate) const fn open(&self) -> usize {
+        self.sockets.len() + self.event_streams.len()
+    }
+
+    /// Its open connections of a kind, in the order in which they were admitted.
+    pub(crate) const fn of_kind(&self, kind: ConnKind) -> &Ring<OfState> {
+        match kind {
+            ConnKind::Socket => &self.sockets,
+            ConnKind::EventStream => &self.event_streams,
+        }
+    }
+
+    const fn of_kind_mut(&mut self, kind: ConnKind) -> &mut Ring<OfState> {
+        match kind {
+            ConnKind::Socket => &mut self.sockets,
+            ConnKind::EventStream => &mut self.event_streams,
+        }
+    }
+
+    /// Its open connections: sockets, then event streams, each in the order in which they were admitted.
+    pub(crate) fn connections<'a>(
+        &self,
+        conns: &'a Conns,
+    ) -> impl Iterator<Item = ConnKey> + use<'a> {
+        self.sockets.iter(conns).chain(self.event_streams.iter(conns))
     }
 
     /// Its connections whose cleanup was not polled.
@@ -103,7 +127,8 @@ impl Sessions {
             connects,
             sessions: Ring::new(),
             idle: Ring::new(),
-            connections: Ring::new(),
+            sockets: Ring::new(),
+            event_streams: Ring::new(),
             attached: 0,
             further: 0,
             rooms: 0,
@@ -119,13 +144,13 @@ impl Sessions {
     pub(crate) fn admit(&mut self, user: UserKey, conns: &mut Conns, conn: ConnKey) {
         let record = &mut self.users[user];
         record.attached += 1;
-        record.connections.push(conns, conn);
+        record.of_kind_mut(conns.cold(conn).kind).push(conns, conn);
         self.relist_user(user);
     }
 
     /// An open connection of a user begins to close, or has ended. [`settle`](Self::settle) follows.
     pub(crate) fn dismiss(&mut self, user: UserKey, conns: &mut Conns, conn: ConnKey) {
-        self.users[user].connections.remove(conns, conn);
+        self.users[user].of_kind_mut(conns.cold(conn).kind).remove(conns, conn);
         self.relist_user(user);
     }
 

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, ConnId, FollowError, Followed, JoinError, Message, Principal, Recovered, Refused,
-    RunEvent, RunId, SessionEnd, SessionId, Start, Target,
+    CloseReason, ConnId, ConnKind, FollowError, Followed, JoinError, Message, Principal, Recovered,
+    Refused, RunEvent, RunId, SessionEnd, SessionId, Start, Target,
 };
 
-use crate::support::{World, config, room, secs, text_of_cost, thread, user, who};
+use crate::support::{World, config, refuse, room, secs, text_of_cost, thread, user, who};
 
 /// A connection that follows nothing yet.
 fn bare(world: &mut World, name: &str) -> ConnId {
@@ -367,4 +367,54 @@ fn a_room_is_joined_with_its_history() {
     assert_eq!((joined.position.offset, joined.recovered), (0, Recovered::Fresh));
     world.settle();
     assert_eq!(world.seen(second), ["lobby: one", "lobby: two"]);
+}
+
+/// An event stream of a user.
+fn event_stream(world: &mut World, name: &str, thread_name: &str) -> ConnId {
+    let who = who(name, thread_name).with_kind(ConnKind::EventStream);
+    world.open_as(who)
+}
+
+#[test]
+fn event_streams_have_a_cap_beside_that_of_sockets() {
+    let mut world = World::with(config().connections_per_user(1).streams_per_user(2));
+    let socket = world.open("alice", "main");
+    let streams = ["a", "b"].map(|name| event_stream(&mut world, "alice", name));
+    assert_eq!(world.open_conns().len(), 3);
+    // A further one takes the place of the oldest stream, and of no socket.
+    let third = event_stream(&mut world, "alice", "c");
+    assert_eq!(world.open_conns(), [socket, streams[1], third]);
+    // So does a further socket with sockets.
+    let second = world.open("alice", "main");
+    assert_eq!(world.open_conns(), [streams[1], third, second]);
+    let kinds = [second, third].map(|conn| world.registry.explain(conn).unwrap().kind);
+    assert_eq!(kinds, [ConnKind::Socket, ConnKind::EventStream]);
+}
+
+#[test]
+fn sessions_that_are_followed_and_event_streams_share_a_cap() {
+    let mut world = World::with(config().streams_per_user(2));
+    let conn = world.open("alice", "one");
+    world.follow(conn, "two", Start::OpenRuns);
+    let stream = event_stream(&mut world, "alice", "a");
+    assert_eq!(follow(&mut world, conn, "three"), Err(FollowError::StreamsPerUser));
+    world.hang_up(stream);
+    world.follow(conn, "three", Start::OpenRuns);
+    // Nothing that a socket follows goes for a stream.
+    let newcomer = world.reserve();
+    let who = who("alice", "a").with_kind(ConnKind::EventStream);
+    let refused = world.registry.connect(world.now, newcomer, who, Start::OpenRuns, None);
+    let pause = Refused::PAUSE;
+    assert_eq!(refused.unwrap_err(), Refused::StreamsPerUser { retry_after: pause });
+}
+
+#[test]
+fn a_policy_to_refuse_refuses_event_streams_too() {
+    let mut world = World::with(config().streams_per_user(1).over_cap(refuse()));
+    event_stream(&mut world, "alice", "a");
+    let newcomer = world.reserve();
+    let who = who("alice", "b").with_kind(ConnKind::EventStream);
+    let refused = world.registry.connect(world.now, newcomer, who, Start::OpenRuns, None);
+    assert!(matches!(refused, Err(Refused::StreamsPerUser { .. })), "{refused:?}");
+    assert_eq!(world.open_count(), 1);
 }

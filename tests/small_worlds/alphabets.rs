@@ -31,7 +31,8 @@ const LONG: Duration = Duration::from_millis(100);
 
 const fn arrival(user: u8, thread: u8) -> Arrival {
     let (label, previous, expiry, limit) = (None, None, None, None);
-    Arrival { user, thread, label, resume: Since::Fresh, previous, expiry, limit }
+    let (resume, event_stream) = (Since::Fresh, false);
+    Arrival { user, thread, label, resume, previous, expiry, event_stream, limit }
 }
 
 const fn arrive(user: u8, thread: u8) -> Op {

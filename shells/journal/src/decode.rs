@@ -11,7 +11,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use headcount::{
-    CloseReason, ConnId, Inbound, Key, Message, PartKind, Position, Principal, RoomId,
+    CloseReason, ConnId, ConnKind, Inbound, Key, Message, PartKind, Position, Principal, RoomId,
     RunEventKind, RunId, SessionId, Source, Start, ThreadId, Timestamp, UserId,
 };
 
@@ -191,7 +191,10 @@ impl Decoder<'_, '_> {
         }
         let start = self.start()?;
         let previous = if has(8) { Some(self.conn()?) } else { None };
-        if flags >> 5 > 0 {
+        if has(32) {
+            who = who.with_kind(ConnKind::EventStream);
+        }
+        if flags >> 6 > 0 {
             return None;
         }
         Some((who, start, previous))

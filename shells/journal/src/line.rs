@@ -5,8 +5,8 @@
 use core::fmt::{self, Display, Formatter, Write as _};
 
 use headcount::{
-    Action, Body, Class, ConnId, Ended, Inbound, Message, Part, Position, Principal, RunEventKind,
-    Source, Start, StreamRef, shown,
+    Action, Body, Class, ConnId, ConnKind, Ended, Inbound, Message, Part, Position, Principal,
+    RunEventKind, Source, Start, StreamRef, shown,
 };
 
 use super::input::{OwnedInput, Recipient};
@@ -240,6 +240,9 @@ impl Display for Newcomer<'_> {
         write!(f, "user {}", who.user())?;
         if let Some(thread) = who.thread() {
             write!(f, " thread {thread}")?;
+        }
+        if who.kind() != ConnKind::Socket {
+            write!(f, " {}", who.kind())?;
         }
         if let Some(label) = who.label() {
             write!(f, " label {label:?}")?;

@@ -1,8 +1,8 @@
 //! What a registry shows its recorder, written down.
 
 use headcount::{
-    Action, ConnId, Inbound, Input, Part, Principal, RunEvent, RunId, Start, StreamRef, Tap,
-    Timestamp, UserId,
+    Action, ConnId, ConnKind, Inbound, Input, Part, Principal, RunEvent, RunId, Start, StreamRef,
+    Tap, Timestamp, UserId,
 };
 
 use super::kind::{self, Kind};
@@ -231,7 +231,8 @@ impl Recorder {
                 | u8::from(who.expires_at().is_some()) << 1
                 | u8::from(who.thread().is_some()) << 2
                 | u8::from(previous.is_some()) << 3
-                | u8::from(who.max_connections().is_some()) << 4,
+                | u8::from(who.max_connections().is_some()) << 4
+                | u8::from(who.kind() == ConnKind::EventStream) << 5,
         );
         self.name(who.user().as_str());
         if let Some(thread) = who.thread() {

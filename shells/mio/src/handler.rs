@@ -350,6 +350,7 @@ pub enum Verdict {
 fn default_refusal(refused: Refused) -> Answer {
     let status = match refused {
         Refused::ConnectionsPerUser { .. }
+        | Refused::StreamsPerUser { .. }
         | Refused::SessionsPerUser { .. }
         | Refused::RateOfUser { .. } => 429,
         _ => 503,

@@ -310,6 +310,9 @@ fn refusal(refused: Refused) -> Failure {
         Refused::ConnectionsPerUser { retry_after } => {
             ("the user has too many connections", Some(retry_after))
         }
+        Refused::StreamsPerUser { retry_after } => {
+            ("the user has too many streams", Some(retry_after))
+        }
         Refused::SessionsPerUser { retry_after } => {
             ("the user has too many sessions", Some(retry_after))
         }

@@ -8,6 +8,7 @@ use foldhash::quality::FixedState;
 use hashbrown::{HashMap, HashSet};
 
 use crate::conn::State;
+use crate::principal::ConnKind;
 use crate::registry::Registry;
 use crate::registry::timer::Timer;
 use crate::session::{SessionKey, UserKey};
@@ -86,7 +87,7 @@ impl Registry {
             let right = idle.len() == expected && idle.iter().all(|it| lingering.contains(it));
             hold!(right && idle.iter().all(is_own), "user {slot:?} miscounts idle sessions");
             hold!(idle.is_sorted_by_key(since), "sessions of user {slot:?} linger out of order");
-            let open = user.connections().len();
+            let open = user.open();
             let is_absent = all_linger && sessions > 0 && open == 0;
             hold!(is_absent == absent.contains(&slot), "user {slot:?} is absent, or not");
             hold!(is_absent == user.is_absent(), "user {slot:?} miscounts what lingers");
@@ -96,9 +97,15 @@ impl Registry {
             );
             let rooms = self.check_connections_of(slot)?;
             hold!(rooms == user.rooms as usize, "user {slot:?} is in {rooms} rooms");
+            let sockets = user.of_kind(ConnKind::Socket).len();
             hold!(
-                open <= self.config.connections_per_user as usize,
-                "user {slot:?} has {open} connections"
+                sockets <= self.config.connections_per_user as usize,
+                "user {slot:?} has {sockets} sockets"
+            );
+            let (streams, further) = (user.of_kind(ConnKind::EventStream).len(), user.further);
+            hold!(
+                streams == 0 || streams + further as usize <= self.config.streams_per_user as usize,
+                "user {slot:?} has {streams} event streams, and follows {further} further sessions"
             );
             hold!(self.sessions.find_user(&user.name) == Some(slot), "user {slot:?} is not found");
         }
@@ -124,12 +131,11 @@ impl Registry {
 
     /// The open connections of a user; the answer is how many rooms they are in together.
     fn check_connections_of(&self, user: UserKey) -> Result<usize, String> {
-        let ring = self.sessions.user(user).connections();
-        let open = ring.len();
+        let open = self.sessions.user(user).open();
         let of_sessions = |session| self.streams[self.sessions.get(session).stream].members.len();
         let followers: usize = self.sessions.of(user).map(of_sessions).sum();
         let (mut counted, mut rooms, mut followed, mut further) = (0, 0, 0, 0);
-        for slot in ring.iter(&self.conns).take(open + 1) {
+        for slot in self.sessions.user(user).connections(&self.conns).take(open + 1) {
             let is_open = self.conns.hot(slot).state == State::Open;
             let is_own = is_open && self.conns.user(slot) == user;
             hold!(is_own, "{:?} is not an open connection of user {user:?}", self.conns.id(slot));

@@ -247,7 +247,7 @@ impl World {
         {
             self.seat(conn, followed)?;
         }
-        let who = (user, thread, arrival.label);
+        let who = (user, thread, arrival.label, Self::kind(arrival));
         let limit = arrival.limit.map(Self::limit);
         self.model.connect(conn, who, (&start, previous), (expires, limit), &got)
     }

@@ -33,6 +33,8 @@ pub struct Generator {
     /// open runs nor where it stopped.
     without: u64,
     starts: u64,
+    /// How often, in percent, a connection is an event stream.
+    streams: u64,
     /// How many operations of the beginning only fill the registry.
     filling: u64,
 }
@@ -78,6 +80,7 @@ impl Generator {
         let (follows, without) = (later.pick(&[0, 0, 5, 20]), later.pick(&[0, 0, 10, 50]));
         (weights[30], weights[31]) = (follows, follows.min(later.pick(&[0, 5, 20])));
         let starts = later.pick(&[0, 30, 60]);
+        let streams = later.pick(&[0, 0, 20, 60]);
         Self {
             weights,
             hot: rng.between(1, 3) as u8,
@@ -93,6 +96,7 @@ impl Generator {
             parts,
             without,
             starts,
+            streams,
             filling: rng.pick(&[0, 5, 10, 20]),
             rng,
         }
@@ -231,6 +235,7 @@ impl Generator {
             expiry: self.expiry(),
             label: self.rng.chance(30).then(|| self.rng.byte()),
             limit: self.rng.chance(10).then(|| self.rng.byte()),
+            event_stream: self.streams > 0 && self.rng.chance(self.streams),
         }
     }
 

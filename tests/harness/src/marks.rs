@@ -144,6 +144,7 @@ pub const ALL: &[&str] = &[
     "refused: RateOfUser",
     "refused: Sessions",
     "refused: SessionsPerUser",
+    "refused: StreamsPerUser",
     "refused: Users",
     "the process was silent",
 ];

@@ -430,6 +430,9 @@ pub struct Arrival {
     /// When its credentials expire: 0 long ago, below 10 now, otherwise in so many milliseconds times
     /// the number itself; `None` for never.
     pub expiry: Option<u8>,
+    /// Whether it is an event stream.
+    #[cfg_attr(feature = "history", serde(default))]
+    pub event_stream: bool,
     /// The limit of connections that comes with the credentials: one to four.
     #[cfg_attr(feature = "history", serde(default, skip_serializing_if = "Option::is_none"))]
     pub limit: Option<u8>,
@@ -442,6 +445,7 @@ impl Simpler for Arrival {
             with(*self, |it| &mut it.previous),
             with(*self, |it| &mut it.expiry),
             with(*self, |it| &mut it.limit),
+            with(*self, |it| &mut it.event_stream),
             with(*self, |it| &mut it.resume),
             with(*self, |it| &mut it.user),
             with(*self, |it| &mut it.thread),

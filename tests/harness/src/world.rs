@@ -6,8 +6,8 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use headcount::{
-    CloseReason, Config, ConnId, Position, Principal, Registry, RoomId, RunId, SessionId, Start,
-    ThreadId, Timestamp, UserId,
+    CloseReason, Config, ConnId, ConnKind, Position, Principal, Registry, RoomId, RunId, SessionId,
+    Start, ThreadId, Timestamp, UserId,
 };
 
 use super::grammar::Grammar;
@@ -203,6 +203,7 @@ impl World {
         if let Some(thread) = Self::names_thread(arrival) {
             who = who.with_thread(names.thread(thread).clone());
         }
+        who = who.with_kind(Self::kind(arrival));
         if let Some(label) = arrival.label {
             who = who.with_label(Self::label(label)).expect("a short label");
         }
@@ -213,6 +214,10 @@ impl World {
             who = who.with_max_connections(Self::limit(number));
         }
         who
+    }
+
+    pub(crate) const fn kind(arrival: &Arrival) -> ConnKind {
+        if arrival.event_stream { ConnKind::EventStream } else { ConnKind::Socket }
     }
 
     /// The thread that a principal names.

@@ -103,7 +103,7 @@ pub(super) const ROWS: &[Row] = &[
     row(
         "limits.streams_per_user",
         Registry,
-        "sessions that a user's connections follow beyond the first of each [64]",
+        "event streams of a user, and sessions followed beyond the first of each connection [64]",
     ),
     row("limits.runs_per_session", Registry, "agent runs that are open in one session [8]"),
     row("limits.connect_rate", Registry, "admissions per second, 0 is no limit [500]"),

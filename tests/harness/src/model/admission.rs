@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use headcount::{
-    Admitted, ConnId, Notice, Position, Recovered, Refused, SessionId, Start, Timestamp,
+    Admitted, ConnId, ConnKind, Notice, Position, Recovered, Refused, SessionId, Start, Timestamp,
     UnknownConn,
 };
 
@@ -77,7 +77,7 @@ impl Model {
     fn decide(
         &mut self,
         id: Option<ConnId>,
-        (user, thread): (u8, Option<u8>),
+        (user, thread, kind): (u8, Option<u8>, ConnKind),
         (previous, limit): (Option<ConnId>, Option<NonZeroU32>),
     ) -> Result<(Plan, Bucket), Refused> {
         match id.map(|id| self.known(id).map(|conn| conn.state)) {
@@ -86,7 +86,7 @@ impl Model {
             Some(Some(_)) => return Err(Refused::NotPending),
         }
         self.is_not_draining()?;
-        let plan = self.plan(user, thread, previous, limit)?;
+        let plan = self.plan((user, thread, kind), previous, limit)?;
         // A refused one pays nothing.
         let own = self
             .own_rates
@@ -126,12 +126,12 @@ impl Model {
     pub(crate) fn connect(
         &mut self,
         id: Option<ConnId>,
-        (user, thread, label): (u8, Option<u8>, Option<u8>),
+        (user, thread, label, kind): (u8, Option<u8>, Option<u8>, ConnKind),
         (start, previous): (&Start, Option<ConnId>),
         (expires, limit): (Option<Timestamp>, Option<NonZeroU32>),
         got: &Result<(ConnId, Admitted), Refused>,
     ) -> Check {
-        let (plan, paid) = match self.decide(id, (user, thread), (previous, limit)) {
+        let (plan, paid) = match self.decide(id, (user, thread, kind), (previous, limit)) {
             Ok(decided) => decided,
             Err(expected) => return self.refused(expected, got.err()),
         };
@@ -151,6 +151,7 @@ impl Model {
         let conn = self.conns.get_mut(&id).ok_or("connected, never reserved")?;
         conn.state = State::Open;
         conn.admitted = Some((user, now));
+        conn.kind = kind;
         conn.heard_at = now;
         conn.data_at = now;
         conn.began = conn.began.map(|_| now);

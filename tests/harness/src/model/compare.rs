@@ -78,6 +78,7 @@ impl Model {
         for id in self.open() {
             let explained = registry.explain(id).ok_or("an open connection is not explained")?;
             same!(explained.load, self.used(id), "load of {id:?}");
+            same!(explained.kind, self.conns[&id].kind, "kind of {id:?}");
             let cursor = |source| {
                 let stream = &self.streams[source];
                 let seat = stream.seat(id)?;

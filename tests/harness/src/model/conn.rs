@@ -1,6 +1,8 @@
 //! What the model knows about one connection: where it is in its life, its window, its deadlines.
 
-use headcount::{CloseReason, ConnState, MESSAGE_OVERHEAD, RoomId, SessionId, Timestamp, Upcoming};
+use headcount::{
+    CloseReason, ConnKind, ConnState, MESSAGE_OVERHEAD, RoomId, SessionId, Timestamp, Upcoming,
+};
 
 use super::limits::Rate;
 use crate::seen::Source;
@@ -41,6 +43,8 @@ pub(crate) struct Conn {
     pub(crate) pending_since: Timestamp,
     /// The user it was admitted for, and when.
     pub(crate) admitted: Option<(u8, Timestamp)>,
+    /// Which cap of its user counts it.
+    pub(crate) kind: ConnKind,
     /// The sessions that it follows, or followed when it closed, in the order in which it came to them.
     pub(crate) sessions: Vec<SessionId>,
     /// The streams of these and of its rooms, in that order, while it is open.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use headcount::{CloseReason, ConnId, OverCap, Refused, SessionEnd, SessionId};
+use headcount::{CloseReason, ConnId, ConnKind, OverCap, Refused, SessionEnd, SessionId};
 
 use super::Model;
 use crate::seen::Source;
@@ -28,8 +28,7 @@ impl Model {
     /// What has to be done before there is room, or why there is none. Nothing is done yet.
     pub(crate) fn plan(
         &self,
-        user: u8,
-        thread: Option<u8>,
+        (user, thread, kind): (u8, Option<u8>, ConnKind),
         previous: Option<ConnId>,
         limit: Option<NonZeroU32>,
     ) -> Result<Plan, Refused> {
@@ -49,12 +48,24 @@ impl Model {
             staying.remove(&id);
             leaving += 1;
         }
-        let own = limit.map_or(u32::MAX, NonZeroU32::get).min(config.connections_per_user());
-        while full(staying.len(), own) {
-            if let Some(retry_after) = refuse {
-                return Err(Refused::ConnectionsPerUser { retry_after });
+        let is_of_kind = |id: &&ConnId| self.conns[id].kind == kind;
+        let further = self.further(user) as u32;
+        let own = match kind {
+            ConnKind::Socket => {
+                limit.map_or(u32::MAX, NonZeroU32::get).min(config.connections_per_user())
             }
-            let victim = self.victim(staying.iter().copied()).ok_or(Refused::UnknownConn)?;
+            ConnKind::EventStream => config.streams_per_user().saturating_sub(further),
+        };
+        while full(staying.iter().filter(is_of_kind).count(), own) {
+            let pause = (own == 0).then_some(Refused::PAUSE);
+            if let Some(retry_after) = refuse.or(pause) {
+                return Err(match kind {
+                    ConnKind::Socket => Refused::ConnectionsPerUser { retry_after },
+                    ConnKind::EventStream => Refused::StreamsPerUser { retry_after },
+                });
+            }
+            let of_kind = staying.iter().filter(is_of_kind).copied();
+            let victim = self.victim(of_kind).ok_or(Refused::UnknownConn)?;
             staying.remove(&victim);
             plan.evict.push(victim);
             leaving += 1;
@@ -80,7 +91,10 @@ impl Model {
         }
         if full(self.open().count() - leaving, config.connections()) {
             // Nobody is refused for want of the place that is one's own.
-            plan.evict = self.victim(self.open_of_user(user).into_iter()).into_iter().collect();
+            let others = [ConnKind::Socket, ConnKind::EventStream];
+            let first = [kind].into_iter().chain(others);
+            let of_kind = |kind| self.victim(self.open_of_kind(user, kind).into_iter());
+            plan.evict = first.filter_map(of_kind).take(1).collect();
             if refuse.is_some() || plan.evict.is_empty() {
                 return Err(Refused::Connections);
             }

@@ -1,7 +1,8 @@
 //! Which sessions connections follow.
 
 use headcount::{
-    ConnId, FollowError, Followed, Position, Recovered, SessionEnd, SessionId, Start, UnknownConn,
+    ConnId, ConnKind, FollowError, Followed, Position, Recovered, SessionEnd, SessionId, Start,
+    UnknownConn,
 };
 
 use super::conn::Conn;
@@ -91,10 +92,8 @@ impl Model {
         if conn.sessions.len() + lefts >= most as usize {
             return Err(FollowError::SessionsPerConnection);
         }
-        let open = self.open_of_user(user);
-        let further = |id: &ConnId| self.conns[id].sessions.len().saturating_sub(1);
-        let further: usize = open.iter().map(further).sum();
-        if !conn.sessions.is_empty() && further >= config.streams_per_user() as usize {
+        let streams = self.open_of_kind(user, ConnKind::EventStream).len() + self.further(user);
+        if !conn.sessions.is_empty() && streams >= config.streams_per_user() as usize {
             return Err(FollowError::StreamsPerUser);
         }
         match known {

@@ -39,7 +39,7 @@ pub(crate) mod turns;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use headcount::{CloseReason, Config, ConnId, Notice, Pressure, SessionId, Timestamp};
+use headcount::{CloseReason, Config, ConnId, ConnKind, Notice, Pressure, SessionId, Timestamp};
 
 use self::absent::Absent;
 use self::budget::Evictable;
@@ -316,10 +316,23 @@ impl Model {
         of_sessions.chain(self.open().filter_map(|id| self.conns[&id].user())).collect()
     }
 
-    /// A user's open connections, in the order in which they were admitted.
+    /// A user's open connections: sockets, then event streams, each in the order in which they were admitted.
     pub(crate) fn open_of_user(&self, user: u8) -> Vec<ConnId> {
-        let is_of_user = |id: &&ConnId| self.conns[id].user() == Some(user);
+        let mut open = self.open_of_kind(user, ConnKind::Socket);
+        open.extend(self.open_of_kind(user, ConnKind::EventStream));
+        open
+    }
+
+    pub(crate) fn open_of_kind(&self, user: u8, kind: ConnKind) -> Vec<ConnId> {
+        let is_of_user =
+            |id: &&ConnId| self.conns[id].user() == Some(user) && self.conns[id].kind == kind;
         self.admitted.iter().filter(is_of_user).copied().collect()
+    }
+
+    /// How many sessions a user's open connections follow beyond the first of each.
+    pub(crate) fn further(&self, user: u8) -> usize {
+        let open = self.open_of_user(user);
+        open.iter().map(|id| self.conns[id].sessions.len().saturating_sub(1)).sum()
     }
 
     /// The members of a stream, in the order in which they are served.

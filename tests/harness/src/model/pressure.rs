@@ -1,6 +1,6 @@
 //! What happens to a user's connections and sessions as they near a cap.
 
-use headcount::{Notice, Pressure, SessionEnd, SessionId};
+use headcount::{ConnKind, Notice, Pressure, SessionEnd, SessionId};
 
 use super::Model;
 use crate::seen::Source;
@@ -10,7 +10,8 @@ impl Model {
         let config = &self.config;
         let share = |count: usize, cap: u32| count as u64 * 100 / u64::from(cap);
         let sessions = self.sessions_of(user).len();
-        let nearer = share(self.open_of_user(user).len(), config.connections_per_user())
+        let sockets = self.open_of_kind(user, ConnKind::Socket).len();
+        let nearer = share(sockets, config.connections_per_user())
             .max(share(sessions, config.sessions_per_user()));
         if nearer >= config.emergency_percent().into() {
             Pressure::Emergency

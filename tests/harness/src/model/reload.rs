@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use headcount::{
-    CloseReason, Config, ConnId, Impact, Notice, RoomEnd, SessionEnd, SessionId, Upcoming,
+    CloseReason, Config, ConnId, ConnKind, Impact, Notice, RoomEnd, SessionEnd, SessionId, Upcoming,
 };
 
 use super::entry::Bounds;
@@ -85,8 +85,16 @@ impl Model {
             plan.taken_along.extend(own.iter().filter(goes).copied());
             plan.sessions.extend(order);
             own.retain(|id| !plan.taken_along.contains(id));
-            own.truncate(own.len().saturating_sub(config.connections_per_user() as usize));
-            plan.evicted.extend(own);
+            let streams = (config.streams_per_user() as usize).saturating_sub(self.further(user));
+            for (kind, cap) in [
+                (ConnKind::Socket, config.connections_per_user() as usize),
+                (ConnKind::EventStream, streams),
+            ] {
+                let mut of_kind = own.clone();
+                of_kind.retain(|id| self.conns[id].kind == kind);
+                of_kind.truncate(of_kind.len().saturating_sub(cap));
+                plan.evicted.extend(of_kind);
+            }
         }
         let mut staying: Vec<_> = self.open().collect();
         staying.retain(|id| !plan.taken_along.contains(id) && !plan.evicted.contains(id));
