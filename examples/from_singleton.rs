@@ -48,7 +48,7 @@ impl Manager {
                 Action::Send { to, body, .. } => {
                     println!("write {:?} to {to:?}", String::from_utf8_lossy(body.as_bytes()));
                 }
-                Action::Close { conn, reason } => println!("close {conn:?} with {}", reason.code()),
+                Action::Close { conn, code, .. } => println!("close {conn:?} with {code}"),
                 Action::Cleanup { what, .. } => println!("forget {what:?}"),
                 Action::Ping { conn } => println!("ping {conn:?}"),
                 Action::Gap { conn, .. } => println!("tell {conn:?} what it has lost"),

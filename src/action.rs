@@ -1,12 +1,14 @@
 //! What comes out of the registry: [`Action`], and the close reasons it carries.
 
 mod body;
+mod words;
 
 use core::fmt;
 use core::ops::Range;
 use core::time::Duration;
 
 pub use self::body::{Body, RunFact, RunText};
+pub use self::words::{CloseWith, CloseWords};
 use crate::id::{ConnId, RoomId, SessionId};
 use crate::message::MESSAGE_OVERHEAD;
 
@@ -62,13 +64,19 @@ pub enum Action<'a> {
         /// Why.
         reason: CloseReason,
     },
-    /// Write a close frame with the reason's code, then nothing more; or, before the upgrade, a
+    /// Write a close frame with this code and text, then nothing more; or, before the upgrade, a
     /// complete HTTP answer. Then report `disconnect` when the socket has ended.
     Close {
         /// Which connection.
         conn: ConnId,
         /// Why.
         reason: CloseReason,
+        /// The code of the close frame: the reason's, or the application's own. After
+        /// [`CloseReason::PeerClosed`] the shell echoes the peer's in its place.
+        code: u16,
+        /// The text of the close frame, [`CloseWords::MAX_TEXT_BYTES`] at most: the name of the reason, or
+        /// the application's own.
+        text: &'a str,
     },
     /// Forget it: the last mention of this connection or session, exactly one for each. Drop its
     /// socket if it is still there.
@@ -245,7 +253,7 @@ close_reasons! {
     BadRequest = 4501 "bad_request" Stop,
     /// No credentials in time.
     AuthTimeout = 4502 "auth_timeout" Stop,
-    /// Closed by the application.
+    /// Closed by the application. Its own [`CloseWords`] take the place of this code.
     Application = 4503 "application" Stop,
     /// The user's credentials were revoked.
     Revoked = 4503 "revoked" Stop,

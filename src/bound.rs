@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use crate::action::CloseWords;
 use crate::config::Config;
 use crate::conn::{Cold, Conn, LateJoins, Membership};
 use crate::departed::Departed;
@@ -18,7 +19,7 @@ use crate::run::{CALL_COST, Call, PartText, Run};
 use crate::session::{Session, SessionKey, User};
 use crate::stats::Notice;
 use crate::store::{KEPT, SPARSE, fifo_places, names_bytes, table_bytes, timers_bytes};
-use crate::stream::{Member, Stream};
+use crate::stream::{MassClose, Member, Stream};
 use crate::waiting::Queue;
 
 /// Vectors, queues and hash tables grow by doubling: what is asked for may be twice what is used.
@@ -31,6 +32,8 @@ const KEPT_PLACES: u64 = KEPT as u64;
 const INDEX: u64 = 2 * (24 + 1);
 /// A name of its own: the longest, and what an allocation may cost beside it.
 const NAME: u64 = MAX_ID_BYTES as u64 + 32;
+/// The same of the words that connections are closed with.
+const WORDS: u64 = CloseWords::MAX_TEXT_BYTES as u64 + 32;
 
 macro_rules! terms {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -271,7 +274,11 @@ impl Config {
             memberships: self.of_memberships(),
             outbox: self.of_outbox(&counts),
             sessions: self.of_sessions(&counts),
-            rooms: named::<Room>(self.rooms as u64),
+            // One that is being closed has the words for its members.
+            rooms: sum([
+                named::<Room>(self.rooms as u64),
+                times(self.rooms as u64, size::<MassClose>() + WORDS),
+            ]),
             streams: of_streams(&counts),
             entries: self.of_entries(&counts),
             keys: of_keys(&counts),
@@ -384,6 +391,8 @@ impl Config {
             times(moved, 2 * NAME + size::<OwnedFact>()),
             // The item that is lent.
             counts.largest,
+            // The words of each close, and of the one of everyone.
+            times(conns + 1, WORDS),
         ])
     }
 

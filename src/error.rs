@@ -39,6 +39,34 @@ impl fmt::Display for InvalidHandle {
     }
 }
 
+/// Why words are none to close a connection with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseWordsError {
+    /// The code is none from 4000 to 4399.
+    Code(u16),
+    /// The text is longer than [`CloseWords::MAX_TEXT_BYTES`](crate::CloseWords::MAX_TEXT_BYTES).
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+    },
+}
+
+impl fmt::Display for CloseWordsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => {
+                write!(f, "the code of a close by the application is from 4000 to 4399, not {code}")
+            }
+            Self::TooLong { bytes } => write!(
+                f,
+                "the text of a close is {bytes} bytes long, {} at most",
+                crate::CloseWords::MAX_TEXT_BYTES
+            ),
+        }
+    }
+}
+
 /// Why an acknowledgement was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -455,6 +483,7 @@ impl fmt::Display for Violation {
     }
 }
 
+impl core::error::Error for CloseWordsError {}
 impl core::error::Error for AcknowledgeError {}
 impl core::error::Error for OpenRunError {}
 impl core::error::Error for RunError {}

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::action::{CloseReason, Position, StreamRef};
+use crate::action::{CloseWith, Position, StreamRef};
 use crate::config::Config;
 use crate::id::{ConnId, RoomId, RunId, SessionId, ThreadId, UserId};
 use crate::message::Message;
@@ -184,7 +184,7 @@ pub enum Input<'a> {
     },
     Close {
         to: Target<'a>,
-        reason: CloseReason,
+        with: &'a CloseWith,
     },
     Refresh {
         conn: ConnId,

@@ -95,8 +95,8 @@
 //!                 Action::Ping { conn } => (std::slice::from_ref(conn), "ping".into()),
 //!                 Action::Draining { to, .. } => (*to, "reconnect elsewhere".into()),
 //!                 Action::Left { conn, .. } => (std::slice::from_ref(conn), "left".into()),
-//!                 Action::Close { conn, reason } => {
-//!                     (std::slice::from_ref(conn), format!("close {}", reason.code()))
+//!                 Action::Close { conn, code, text, .. } => {
+//!                     (std::slice::from_ref(conn), format!("close {code} {text}"))
 //!                 }
 //!                 Action::Cleanup { what: Ended::Conn(conn), .. } => {
 //!                     sockets.remove(conn);
@@ -334,13 +334,16 @@ mod text;
 mod time;
 mod waiting;
 
-pub use action::{Action, Body, CloseReason, Ended, Position, Retry, RunFact, RunText, StreamRef};
+pub use action::{
+    Action, Body, CloseReason, CloseWith, CloseWords, Ended, Position, Retry, RunFact, RunText,
+    StreamRef,
+};
 pub use bound::MemoryBreakdown;
 pub use config::{Config, ConfigBuilder, ConfigError, ConfigKey, ConfigKind, ConfigValue, OverCap};
 pub use ends::{RoomEnd, RunEnd, RunEnded, SessionEnd};
 pub use error::{
-    AcknowledgeError, FollowError, IdError, InboundError, InvalidHandle, JoinError, OpenRunError,
-    Refused, ReplyError, RunError, UnknownConn, Violation,
+    AcknowledgeError, CloseWordsError, FollowError, IdError, InboundError, InvalidHandle,
+    JoinError, OpenRunError, Refused, ReplyError, RunError, UnknownConn, Violation,
 };
 pub use id::{ConnId, Key, MAX_ID_BYTES, RoomId, RunId, SessionId, ThreadId, UserId};
 pub use input::{Inbound, Input, Start, Target, Who};

@@ -2,9 +2,10 @@
 
 mod fan_out;
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
-use crate::action::{CloseReason, Position};
+use crate::action::{CloseWith, Position};
 use crate::conn::ConnKey;
 use crate::log::{Bounds, FreedEntries, Log};
 use crate::room::RoomKey;
@@ -40,9 +41,9 @@ pub(crate) struct Member {
 
 /// Closing all that were members at the call, from the back, a slice a turn. A leave may move a later
 /// member in front, which is closed too then; an earlier one is never missed.
-#[derive(Clone, Copy, Hash)]
+#[derive(Clone, Hash)]
 pub(crate) struct MassClose {
-    pub(crate) reason: CloseReason,
+    pub(crate) with: CloseWith,
     /// The members from this index on are closed, or have joined since.
     pub(crate) before: u32,
 }
@@ -60,7 +61,7 @@ pub(crate) struct Stream {
     pub(crate) lagging: u32,
     /// `None`: every member that does not lag has everything.
     pub(crate) fan_out: Option<FanOut>,
-    pub(crate) mass_close: Option<MassClose>,
+    pub(crate) mass_close: Option<Box<MassClose>>,
     /// Its turn in the ready queue.
     pub(crate) ready: Links,
     /// Its places in the eviction lists, one per class.

@@ -1,6 +1,8 @@
 //! How connections leave: one, several, all.
 
-use crate::action::{CloseReason, Ended};
+use alloc::boxed::Box;
+
+use crate::action::{CloseReason, CloseWith, Ended};
 use crate::conn::{ConnKey, State, TableWalk};
 use crate::ends::SessionEnd;
 use crate::id::{ConnId, SessionId};
@@ -21,14 +23,15 @@ use super::timer::Timer;
 /// Closing all connections that were there at the call.
 #[derive(Clone, Hash)]
 pub(crate) struct MassCloseEveryone {
-    reason: CloseReason,
+    with: CloseWith,
     walk: TableWalk,
 }
 
 impl Registry {
-    /// Closes the target's connections; the answer is how many it is about. Of a session these are its
+    /// Closes the target's connections with a [`CloseReason`] or the application's own
+    /// [`CloseWords`](crate::CloseWords); the answer is how many it is about. Of a session these are its
     /// followers: one that follows other sessions, too, is not closed, it leaves this one and is told so
-    /// ([`Action::Left`](crate::Action::Left)).
+    /// ([`Action::Left`](crate::Action::Left), with the reason and without the words).
     ///
     /// A closing connection frees its places at once: it is no member, no recipient, and counts
     /// towards no limit. What still fits its window is handed out, then `Close`, then nothing; a text of a
@@ -43,16 +46,21 @@ impl Registry {
     ///
     /// [`CloseReason::PeerClosed`] is for the peer's own close frame: nothing is handed out before
     /// the `Close`, at which the shell echoes the peer's code.
-    pub fn close(&mut self, now: Timestamp, target: Target<'_>, reason: CloseReason) -> u32 {
-        self.enter(now, Input::Close { to: target, reason });
+    pub fn close(&mut self, now: Timestamp, target: Target<'_>, with: impl Into<CloseWith>) -> u32 {
+        let with = with.into();
+        self.enter(now, Input::Close { to: target, with: &with });
+        self.close_target(target, with)
+    }
+
+    fn close_target(&mut self, target: Target<'_>, with: CloseWith) -> u32 {
         match target {
             Target::Conn(conn) => match self.conns.resolve(conn) {
-                Some(slot) => u32::from(self.begin_close(slot, reason)),
+                Some(slot) => u32::from(self.begin_close_with(slot, with)),
                 None => 0,
             },
             Target::Session(session) => match self.sessions.resolve(session) {
                 Some(session) => {
-                    let followers = self.close_session(session, reason);
+                    let followers = self.close_session(session, &with);
                     if followers > 0 {
                         self.end_session_if_due(session);
                     }
@@ -61,17 +69,17 @@ impl Registry {
                 None => 0,
             },
             Target::User(user) => match self.sessions.find_user(user) {
-                Some(user) => self.close_connections_of(user, reason),
+                Some(user) => self.close_connections_of(user, &with),
                 None => 0,
             },
             Target::Room(room) => match self.rooms.find(room) {
-                Some(room) => self.close_room(room, reason),
+                Some(room) => self.close_room(room, with),
                 None => 0,
             },
             Target::Everyone => {
                 self.queue_turn(Ready::CloseEveryone);
                 let walk = TableWalk::of_present(&self.conns, self.last_serial);
-                self.mass_close = Some(MassCloseEveryone { reason, walk });
+                self.mass_close = Some(MassCloseEveryone { with, walk });
                 self.counters.open + self.counters.waiting
             }
         }
@@ -79,21 +87,21 @@ impl Registry {
 
     /// Closes a user's connections: sockets, then event streams, each in the order in which they were
     /// admitted.
-    pub(super) fn close_connections_of(&mut self, user: UserKey, reason: CloseReason) -> u32 {
+    pub(super) fn close_connections_of(&mut self, user: UserKey, with: &CloseWith) -> u32 {
         let mut closed = 0;
         let first = |it: &Self| it.sessions.user(user).connections(&it.conns).next();
         while let Some(slot) = first(self) {
-            closed += u32::from(self.begin_close(slot, reason));
+            closed += u32::from(self.begin_close_with(slot, with.clone()));
         }
         closed
     }
 
-    fn close_room(&mut self, room: RoomKey, reason: CloseReason) -> u32 {
+    fn close_room(&mut self, room: RoomKey, with: CloseWith) -> u32 {
         let key = self.rooms.get(room).stream;
         let stream = &mut self.streams[key];
         let before = stream.members.len() as u32;
         if before > 0 {
-            stream.mass_close = Some(MassClose { reason, before });
+            stream.mass_close = Some(Box::new(MassClose { with, before }));
             self.queue_turn(Ready::Stream(key));
         }
         before
@@ -105,14 +113,15 @@ impl Registry {
         for _ in 0..self.config.fanout_chunk {
             // The stream goes with its last member.
             let Some(stream) = self.streams.get_mut(key) else { return };
-            let Some(MassClose { reason, before }) = stream.mass_close else { break };
-            let Some(index) = before.checked_sub(1) else {
+            let Some(close) = &mut stream.mass_close else { break };
+            let Some(index) = close.before.checked_sub(1) else {
                 stream.mass_close = None;
                 break;
             };
-            stream.mass_close = Some(MassClose { reason, before: index });
+            close.before = index;
+            let with = close.with.clone();
             let slot = stream.members[index as usize].conn;
-            self.begin_close(slot, reason);
+            self.begin_close_with(slot, with);
         }
         let stream = self.streams.get(key);
         if stream.is_some_and(|stream| stream.mass_close.is_some() || stream.fan_out.is_some()) {
@@ -122,23 +131,29 @@ impl Registry {
 
     /// One slice of closing everyone.
     pub(super) fn serve_mass_close(&mut self, passes: &mut Passes) {
-        let Some(MassCloseEveryone { reason, mut walk }) = self.mass_close.take() else { return };
+        let Some(MassCloseEveryone { with, mut walk }) = self.mass_close.take() else { return };
         let mut closed = 0;
         while !walk.is_over() && closed < self.config.fanout_chunk && passes.are_left() {
-            if walk.step(&self.conns).is_some_and(|slot| self.begin_close(slot, reason)) {
+            let slot = walk.step(&self.conns);
+            if slot.is_some_and(|slot| self.begin_close_with(slot, with.clone())) {
                 closed += 1;
             } else {
                 passes.take(1);
             }
         }
         if !walk.is_over() {
-            self.mass_close = Some(MassCloseEveryone { reason, walk });
+            self.mass_close = Some(MassCloseEveryone { with, walk });
             self.queue_turn(Ready::CloseEveryone);
         }
     }
 
     /// Open or pending → closing. `false`: it was closing or gone already.
     pub(super) fn begin_close(&mut self, slot: ConnKey, reason: CloseReason) -> bool {
+        self.begin_close_with(slot, reason.into())
+    }
+
+    pub(super) fn begin_close_with(&mut self, slot: ConnKey, with: CloseWith) -> bool {
+        let reason = with.reason();
         match self.conns.hot(slot).state {
             State::Closing | State::Gone => return false,
             State::Pending => self.stop_waiting(slot),
@@ -161,7 +176,7 @@ impl Registry {
         }
         self.timers.cancel(Timer::Conn(slot));
         let conn = self.conns.id(slot);
-        self.enqueue(OwnedAction::Close { conn, reason });
+        self.enqueue(OwnedAction::Close { conn, with });
         true
     }
 

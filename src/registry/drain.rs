@@ -188,7 +188,7 @@ impl Registry {
         let Some(user) = self.sessions.find_user(user) else { return 0 };
         // The user's record may go with the last connection, or with the last session.
         let mut next = self.sessions.first_of(user);
-        let closed = self.close_connections_of(user, CloseReason::Revoked);
+        let closed = self.close_connections_of(user, &CloseReason::Revoked.into());
         while let Some(session) = next {
             next = self.sessions.after(session);
             self.end_session(session, SessionEnd::Revoked);

@@ -317,7 +317,7 @@ impl Registry {
             evicted += u32::from(self.begin_close(*slot, CloseReason::Evicted));
         }
         if let Some(session) = plan.release {
-            evicted += self.close_session(session, CloseReason::Evicted);
+            evicted += self.close_session(session, &CloseReason::Evicted.into());
             self.end_session(session, SessionEnd::UserCap);
         }
         self.send_away(plan.absent);

@@ -1,6 +1,6 @@
 //! Which sessions a connection follows: those of its user, and no other's.
 
-use crate::action::CloseReason;
+use crate::action::{CloseReason, CloseWith};
 use crate::conn::ConnKey;
 use crate::error::{FollowError, UnknownConn};
 use crate::id::{ConnId, SessionId, ThreadId};
@@ -158,15 +158,15 @@ impl Registry {
 
     /// Takes its followers from a session: those that follow no other are closed, and the others are told
     /// that they have left it. How many there were. The session may have to end.
-    pub(super) fn close_session(&mut self, session: SessionKey, reason: CloseReason) -> u32 {
+    pub(super) fn close_session(&mut self, session: SessionKey, with: &CloseWith) -> u32 {
         let stream = self.sessions.get(session).stream;
         let mut followers = 0;
         while let Some(member) = self.streams[stream].members.last() {
             let slot = member.conn;
             if self.conns.sessions(slot).len() == 1 {
-                self.begin_close(slot, reason);
+                self.begin_close_with(slot, with.clone());
             } else {
-                self.send_away_from(slot, session, reason);
+                self.send_away_from(slot, session, with.reason());
             }
             followers += 1;
         }

@@ -4,7 +4,9 @@ use alloc::boxed::Box;
 
 use bytes::Bytes;
 
-use crate::action::{Action, Body, CloseReason, Ended, Position, RunFact, RunText, StreamRef};
+use crate::action::{
+    Action, Body, CloseReason, CloseWith, Ended, Position, RunFact, RunText, StreamRef,
+};
 use crate::id::{ConnId, RoomId, RunId, SessionId};
 use crate::message::Message;
 use crate::run::{Part, PartKind, RunEventKind, RunFailure};
@@ -35,7 +37,7 @@ pub(crate) enum OwnedAction {
     },
     Close {
         conn: ConnId,
-        reason: CloseReason,
+        with: CloseWith,
     },
     Cleanup {
         what: Ended,
@@ -113,7 +115,9 @@ impl OwnedAction {
             }
             Self::Ping { conn } => Action::Ping { conn },
             Self::Left { conn, session, reason } => Action::Left { conn, session, reason },
-            Self::Close { conn, reason } => Action::Close { conn, reason },
+            Self::Close { conn, ref with } => {
+                Action::Close { conn, reason: with.reason(), code: with.code(), text: with.text() }
+            }
             Self::Cleanup { what, reason } => Action::Cleanup { what, reason },
         }
     }

@@ -60,7 +60,7 @@ impl Registry {
         let Config { seed, flush_reports, .. } = self.config;
         let before = core::mem::replace(&mut self.config, Config { seed, flush_reports, ..config });
         for session in release {
-            self.close_session(session, CloseReason::Evicted);
+            self.close_session(session, &CloseReason::Evicted.into());
             self.end_session(session, SessionEnd::Reload);
         }
         for (slot, reason) in close {

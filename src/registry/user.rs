@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::action::{Body, CloseReason, Position};
+use crate::action::{Body, CloseWith, Position};
 use crate::error::{OpenRunError, RunError};
 use crate::id::{ConnId, RunId, SessionId, ThreadId, UserId};
 use crate::input::{Input, Target};
@@ -59,11 +59,11 @@ impl UserScope<'_> {
     }
 
     /// As [`Registry::close`].
-    pub fn close(&mut self, now: Timestamp, whom: Within<'_>, reason: CloseReason) -> u32 {
+    pub fn close(&mut self, now: Timestamp, whom: Within<'_>, with: impl Into<CloseWith>) -> u32 {
         match self.target(whom) {
-            Some(session) => self.registry.close(now, Target::Session(session), reason),
+            Some(session) => self.registry.close(now, Target::Session(session), with),
             None if matches!(whom, Within::Everywhere) => {
-                self.registry.close(now, Target::User(self.user), reason)
+                self.registry.close(now, Target::User(self.user), with)
             }
             None => {
                 self.registry.advance(now);

@@ -12,6 +12,7 @@ mod blocked;
 mod budgets;
 mod classes;
 mod closing;
+mod closing_words;
 mod configuration;
 mod connect_rates;
 mod deadline_table;

@@ -19,7 +19,7 @@ use core::time::Duration;
 use std::collections::HashMap;
 
 use headcount::{
-    AcknowledgeError, CloseReason, Config, ConfigBuilder, ConnId, Delivery, Followed, Inbound,
+    AcknowledgeError, CloseWith, Config, ConfigBuilder, ConnId, Delivery, Followed, Inbound,
     Intake, Joined, MESSAGE_OVERHEAD, Message, OverCap, Position, Principal, Refused, Registry,
     RoomId, Source, Start, StreamRef, Target, ThreadId, Timestamp, UserId,
 };
@@ -201,8 +201,8 @@ impl World {
         self.registry.disconnect(self.now, conn).expect("a connection");
     }
 
-    pub fn close(&mut self, target: Target<'_>, reason: CloseReason) -> u32 {
-        self.registry.close(self.now, target, reason)
+    pub fn close(&mut self, target: Target<'_>, with: impl Into<CloseWith>) -> u32 {
+        self.registry.close(self.now, target, with)
     }
 
     // What comes in.

@@ -42,7 +42,10 @@ impl Polled {
             Action::Ping { conn } => (vec![*conn], "ping".into()),
             Action::Draining { to, .. } => (to.to_vec(), "draining".into()),
             Action::Left { conn, reason, .. } => (vec![*conn], format!("left {}", reason.name())),
-            Action::Close { conn, reason } => (vec![*conn], format!("close {}", reason.name())),
+            Action::Close { conn, reason, code, text } => {
+                let own = if *code == reason.code() { String::new() } else { format!("{code} ") };
+                (vec![*conn], format!("close {own}{text}"))
+            }
             Action::Cleanup { what: Ended::Conn(conn), reason } => {
                 (vec![*conn], format!("cleanup {}", reason.name()))
             }

@@ -11,8 +11,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use headcount::{
-    CloseReason, ConnId, ConnKind, Inbound, Key, Message, PartKind, Position, Principal, RoomId,
-    RunEventKind, RunId, SessionId, Source, Start, ThreadId, Timestamp, UserId,
+    CloseReason, ConnId, ConnKind, Inbound, Key, Message, PartKind, Position, Principal, RoomId, RunEventKind, RunId, SessionId, Source, Start, ThreadId, Timestamp, UserId, CloseWith, CloseWords,
 };
 
 use super::input::{OwnedInput, OwnedRunEvent, Recipient, Stream};
@@ -291,8 +290,15 @@ impl Decoder<'_, '_> {
             }
             Kind::Close => {
                 let to = self.recipient()?;
-                let reason = *CloseReason::ALL.get(usize::from(self.byte()?))?;
-                OwnedInput::Close { to, reason }
+                let with = match self.byte()? {
+                    kind::WORDS => {
+                        let code = u16::try_from(self.number()?).ok()?;
+                        let text = self.payload()?;
+                        CloseWords::new(code, str::from_utf8(&text).ok()?).ok()?.into()
+                    }
+                    reason => CloseWith::Reason(*CloseReason::ALL.get(usize::from(reason))?),
+                };
+                OwnedInput::Close { to, with }
             }
             Kind::Refresh => {
                 let conn = self.conn()?;

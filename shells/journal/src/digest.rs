@@ -1,7 +1,7 @@
 //! A number that stands for an action: that a replay gives the same ones is checked by it, at a
 //! fraction of the cost of writing them down.
 //!
-//! It covers all that the registry decides: kind, recipients, stream, position, order, cost, reason.
+//! It covers all that the registry decides: kind, recipients, stream, position, order, cost, reason, code.
 //! Payloads and names are not in it, for those may be left out of a journal.
 
 use headcount::{Action, Body, ConnId, Ended, StreamRef};
@@ -65,9 +65,11 @@ pub(super) fn of(action: &Action<'_>) -> u64 {
             let digest = fold(conns(4, to), within.start.as_nanos() as u64);
             fold(digest, within.end.as_nanos() as u64)
         }
-        Action::Close { conn, reason } => fold(fold(5, conn.to_bits()), *reason as u64),
         Action::Left { conn, session, reason } => {
             fold(fold(fold(7, conn.to_bits()), session.to_bits()), *reason as u64)
+        }
+        Action::Close { conn, reason, code, text: _ } => {
+            fold(fold(fold(5, conn.to_bits()), *reason as u64), *code as u64)
         }
         Action::Cleanup { what, reason } => {
             let bits = match what {

@@ -6,7 +6,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use headcount::{
-    Action, CloseReason, Config, ConnId, Inbound, Message, Part, PartKind, Principal, Registry,
+    Action, CloseWith, Config, ConnId, Inbound, Message, Part, PartKind, Principal, Registry,
     RoomId, RunEvent, RunEventKind, RunId, SessionId, Source, Start, StreamRef, Target, ThreadId,
     Timestamp, UserId,
 };
@@ -139,7 +139,7 @@ pub enum OwnedInput {
     },
     Close {
         to: Recipient,
-        reason: CloseReason,
+        with: CloseWith,
     },
     Refresh {
         conn: ConnId,
@@ -292,8 +292,8 @@ impl OwnedInput {
                     let _ = registry.user(user).run_event(now, run, &event);
                 }
             }
-            Self::Close { to, reason } => {
-                registry.close(now, to.target(), *reason);
+            Self::Close { to, with } => {
+                registry.close(now, to.target(), with.clone());
             }
             Self::Refresh { conn, expires_at } => {
                 let _ = registry.refresh(now, *conn, *expires_at);

@@ -106,6 +106,9 @@ pub(super) const RUN: u8 = 3;
 pub(super) const AFTER: u8 = 4;
 pub(super) const KEPT: u8 = 5;
 
+/// In the place of the reason of a close: the application's own words follow, a code and a text.
+pub(super) const WORDS: u8 = 0xFF;
+
 /// In the place of the kind of a run's event: a delta of the part without a name.
 pub(super) const TEXT: u8 = 0xFF;
 /// The same of another part: its kind and its name follow.

@@ -105,8 +105,12 @@ impl Display for Raw<'_, Line<'_, '_>> {
             Action::Left { conn, session, reason } => {
                 write!(f, "left {conn} session {session} {reason}")
             }
-            Action::Close { conn, reason } => {
-                write!(f, "close {conn} {} {reason}", reason.code())
+            Action::Close { conn, reason, code, text } => {
+                write!(f, "close {conn} {code} {reason}")?;
+                match self.0.payloads && text != &reason.name() {
+                    true => write!(f, " {text:?}"),
+                    false => Ok(()),
+                }
             }
             Action::Cleanup { what: Ended::Conn(conn), reason } => {
                 write!(f, "cleanup {conn} {reason}")
@@ -195,8 +199,8 @@ impl Display for Raw<'_, OwnedInput> {
                 }
                 write!(f, " {}", event.payload().len())
             }
-            OwnedInput::Close { to, reason } => {
-                write!(f, "close {to} {} {reason}", reason.code())
+            OwnedInput::Close { to, with } => {
+                write!(f, "close {to} {} {}", with.code(), with.reason())
             }
             OwnedInput::Refresh { conn, expires_at: Some(at) } => {
                 write!(f, "refresh {conn} expires {at:?}")

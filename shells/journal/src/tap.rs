@@ -1,8 +1,7 @@
 //! What a registry shows its recorder, written down.
 
 use headcount::{
-    Action, ConnId, ConnKind, Inbound, Input, Part, Principal, RunEvent, RunId, Start, StreamRef,
-    Tap, Timestamp, UserId,
+    Action, ConnId, ConnKind, Inbound, Input, Part, Principal, RunEvent, RunId, Start, StreamRef, Tap, Timestamp, UserId, CloseWith,
 };
 
 use super::kind::{self, Kind};
@@ -127,10 +126,17 @@ impl Recorder {
                     self.number(offset);
                 }
             }
-            Input::Close { to, reason } => {
+            Input::Close { to, with } => {
                 if self.enter(now, Kind::Close) {
                     self.target(&to);
-                    self.buffer.push(reason as u8);
+                    match with {
+                        CloseWith::Reason(reason) => self.buffer.push(*reason as u8),
+                        CloseWith::Words(words) => {
+                            self.buffer.push(kind::WORDS);
+                            self.number(words.code().into());
+                            self.payload(words.text().as_bytes());
+                        }
+                    }
                 }
             }
             Input::Refresh { conn, expires_at } => {

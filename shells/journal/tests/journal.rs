@@ -101,6 +101,9 @@ fn shape(seen: &Seen, mask: Option<&Recording>) -> String {
         Seen::Gap { conn, stream, from, to } => {
             format!("{conn:?} {} {from}..={to}", stream_name(stream))
         }
+        Seen::Close { conn, reason, code, text } => {
+            format!("{conn:?} {reason} {code} {}", text.len() * usize::from(*code < 4400))
+        }
         other => format!("{other:?}"),
     }
 }

@@ -6,6 +6,7 @@ use headcount::{Action, Body, ConnId, Ended, StreamRef};
 use crate::fair::steps_of;
 use crate::frames::{PING, data_frame};
 use crate::handler::{Dialect, FrameKind, Handler};
+use crate::last_words::LastWords;
 use crate::socket::Stream;
 use crate::sockets::Sockets;
 
@@ -70,8 +71,9 @@ impl Encoder {
                     handler.encode_left(dialect, session, reason, out)
                 })
             }
-            &Action::Close { conn, reason } => {
-                if let Some((peer, answer)) = sockets.close(conn, reason, cost) {
+            &Action::Close { conn, reason, code, text } => {
+                let words = LastWords { reason, code, text };
+                if let Some((peer, answer)) = sockets.close(conn, &words, cost) {
                     handler.turned_away(peer, &answer);
                 }
                 1

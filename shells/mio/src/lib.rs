@@ -183,6 +183,7 @@ mod handle;
 mod handler;
 mod http;
 mod journal;
+mod last_words;
 mod listener;
 mod options;
 mod outbound;

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use headcount::{CloseReason, ConnId};
+use headcount::ConnId;
 
 use crate::answer::Answer;
 use crate::fair::{FEW, Fair};
+use crate::last_words::LastWords;
 use crate::socket::{Socket, Stream};
 
 /// All sockets, each in the slot that its handle names.
@@ -98,10 +99,10 @@ impl<S: Stream> Sockets<S> {
     pub(crate) fn close(
         &mut self,
         conn: ConnId,
-        reason: CloseReason,
+        words: &LastWords<'_>,
         cost: u64,
     ) -> Option<(SocketAddr, Answer)> {
-        let answer = self.get_mut(conn)?.close(reason, cost);
+        let answer = self.get_mut(conn)?.close(words, cost);
         self.note(conn);
         answer
     }

@@ -262,7 +262,7 @@ fn task<'a>(action: &Action<'a>) -> Task<'a> {
             Task::HandOne { conn: *conn, cost, arrival: Arrival::Message { offset: None } }
         }
         Action::Ping { conn } => Task::HandOne { conn: *conn, cost, arrival: Arrival::Ping },
-        Action::Close { conn, reason } => {
+        Action::Close { conn, reason, .. } => {
             Task::HandOne { conn: *conn, cost, arrival: Arrival::Close(*reason) }
         }
         Action::Cleanup { what: Ended::Session(_), .. } => Task::Nothing,

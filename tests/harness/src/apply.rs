@@ -274,13 +274,13 @@ impl World {
     }
 
     pub(crate) fn close(&mut self, to: To, reason: u8) -> Check {
-        let (audience, stamp, reason) = (self.audience(to), self.stamp(), Self::reason(reason));
+        let (audience, stamp, with) = (self.audience(to), self.stamp(), Self::close_with(reason));
         let got = self.address(
             to,
-            |mut it, within| it.close(stamp, within, reason),
-            |it, target| it.close(stamp, target, reason),
+            |mut it, within| it.close(stamp, within, with.clone()),
+            |it, target| it.close(stamp, target, with.clone()),
         );
-        same!(got, self.model.close(&audience, reason), "close");
+        same!(got, self.model.close(&audience, &with), "close");
         Ok(())
     }
 

@@ -12,6 +12,7 @@ pub const ALL: &[&str] = &[
     "a close handshake ended in time",
     "a close handshake of one never admitted was cut short",
     "a close handshake was cut short",
+    "a close in the application's words",
     "a close left entries behind",
     "a close moved entries out of the logs",
     "a close of a room went on in a later poll",

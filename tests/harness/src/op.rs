@@ -182,7 +182,7 @@ plain! {
         Close {
             /// Whom.
             to: To,
-            /// Why: one of [`CloseReason::ALL`](headcount::CloseReason::ALL).
+            /// Why: one of [`CloseReason::ALL`](headcount::CloseReason::ALL), and words from 225 on.
             reason: u8,
         },
         /// An agent begins a run in a session, which need not be there yet.

@@ -190,6 +190,10 @@ pub enum Seen {
         conn: ConnId,
         /// Why.
         reason: CloseReason,
+        /// The code of the close frame.
+        code: u16,
+        /// Its text.
+        text: String,
     },
     /// [`Action::Cleanup`].
     Cleanup {
@@ -217,7 +221,9 @@ impl From<&Action<'_>> for Seen {
             Action::Left { conn, session, reason } => {
                 Self::Left { conn: *conn, session: *session, reason: *reason }
             }
-            Action::Close { conn, reason } => Self::Close { conn: *conn, reason: *reason },
+            Action::Close { conn, reason, code, text } => {
+                Self::Close { conn: *conn, reason: *reason, code: *code, text: (*text).into() }
+            }
             Action::Cleanup { what, reason } => Self::Cleanup { what: *what, reason: *reason },
         }
     }

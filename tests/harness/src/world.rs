@@ -6,8 +6,7 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use headcount::{
-    CloseReason, Config, ConnId, ConnKind, Position, Principal, Registry, RoomId, RunId, SessionId,
-    Start, ThreadId, Timestamp, UserId,
+    CloseReason, Config, ConnId, ConnKind, Position, Principal, Registry, RoomId, RunId, SessionId, Start, ThreadId, Timestamp, UserId, CloseWith, CloseWords,
 };
 
 use super::grammar::Grammar;
@@ -268,10 +267,18 @@ impl World {
         }
     }
 
-    /// The reason of a close. Not the one that the registry counts by itself.
-    pub(crate) fn reason(number: u8) -> CloseReason {
+    /// The reason of a close, or words from the first code with an empty text to the last with the
+    /// longest. Not the reason that the registry counts by itself.
+    pub(crate) fn close_with(number: u8) -> CloseWith {
+        if let Some(words @ 0..=30) = number.checked_sub(225).map(u16::from) {
+            let text = "w".repeat(usize::from(words * 41 / 10));
+            return CloseWords::new(4000 + words * 399 / 30, &text).expect("words").into();
+        }
         let reason = CloseReason::ALL[usize::from(number) % CloseReason::ALL.len()];
-        if reason == CloseReason::PongTimeout { CloseReason::Application } else { reason }
+        CloseWith::Reason(match reason {
+            CloseReason::PongTimeout => CloseReason::Application,
+            reason => reason,
+        })
     }
 
     /// Lengths at which something changes, and a few that are just small.

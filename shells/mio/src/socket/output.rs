@@ -8,6 +8,7 @@ use headcount::{CloseReason, Refused};
 use crate::answer::Answer;
 use crate::flushed::Flushed;
 use crate::frames::close_frame;
+use crate::last_words::LastWords;
 use crate::outbound::Written;
 
 use super::undecided::Undecided;
@@ -28,7 +29,12 @@ impl<S: Stream> Socket<S> {
 
     /// Queues the last bytes that will ever be written: a close frame, or an answer in HTTP, which
     /// is returned with whom it goes to.
-    pub(crate) fn close(&mut self, reason: CloseReason, cost: u64) -> Option<(SocketAddr, Answer)> {
+    pub(crate) fn close(
+        &mut self,
+        words: &LastWords<'_>,
+        cost: u64,
+    ) -> Option<(SocketAddr, Answer)> {
+        let reason = words.reason;
         let waited = self.waiting.take().is_some();
         self.deferred = None;
         self.paused = false;
@@ -41,10 +47,10 @@ impl<S: Stream> Socket<S> {
             Stage::Open(frames) | Stage::Closing(frames) => Stage::Closing(frames),
             Stage::Ended => Stage::Ended,
             Stage::Head(collected) => {
-                unanswered = Some((collected.1, farewell(reason)));
+                unanswered = Some((collected.1, words.answer()));
                 Stage::Discarding
             }
-            Stage::Undecided(undecided) => return Some(self.give_up(*undecided, reason, cost)),
+            Stage::Undecided(undecided) => return Some(self.give_up(*undecided, words, cost)),
             Stage::Discarding => Stage::Discarding,
         };
         if matches!(stage, Stage::Discarding) {
@@ -66,7 +72,7 @@ impl<S: Stream> Socket<S> {
                 let text = format!("{} retry_after={wait}", reason.name());
                 close_frame(CloseReason::TryLater.code(), &text)
             }
-            (false, true, _) => close_frame(reason.code(), reason.name()),
+            (false, true, _) => close_frame(words.code, words.text),
         };
         if !matches!(self.stage, Stage::Ended) {
             self.outbound.push_last(last, cost);
@@ -80,11 +86,11 @@ impl<S: Stream> Socket<S> {
     fn give_up(
         &mut self,
         undecided: Undecided,
-        reason: CloseReason,
+        words: &LastWords<'_>,
         cost: u64,
     ) -> (SocketAddr, Answer) {
         let peer = undecided.peer();
-        let (last, answer, upgrades) = undecided.last_words(reason);
+        let (last, answer, upgrades) = undecided.last_words(words);
         self.upgraded = upgrades;
         self.outbound.push_last(last, cost);
         self.complete = true;
@@ -129,16 +135,5 @@ impl<S: Stream> Socket<S> {
     /// There is room for what the input may ask for. Whether it was left alone until now.
     pub(crate) const fn resume_input(&mut self) -> bool {
         std::mem::replace(&mut self.paused, false)
-    }
-}
-
-/// The answer to a request that is not complete when its connection is closed.
-fn farewell(reason: CloseReason) -> Answer {
-    match reason {
-        CloseReason::HeadTimeout => {
-            Answer::json(408, reason.name(), "the request head was not complete in time")
-        }
-        _ => Answer::json(503, reason.name(), "the connection was closed before the upgrade")
-            .retry_after(Refused::PAUSE),
     }
 }

@@ -15,6 +15,7 @@ mod short_writes;
 mod undecided;
 mod waiting;
 mod wire;
+mod words;
 
 use std::cell::RefCell;
 use std::ops::Range;

@@ -8,6 +8,7 @@ use headcount::{CloseReason, Refused};
 use crate::answer::Answer;
 use crate::frames::close_frame;
 use crate::handler::Handler;
+use crate::last_words::LastWords;
 
 use super::{ReadContext, Socket, Stage, Stream};
 
@@ -50,19 +51,23 @@ impl Undecided {
 
     /// The last bytes for a client that is closed before it was decided about, the answer that they
     /// say, and whether they upgrade it first.
-    pub(super) fn last_words(self, reason: CloseReason) -> (Bytes, Answer, bool) {
+    pub(super) fn last_words(self, words: &LastWords<'_>) -> (Bytes, Answer, bool) {
+        let reason = words.reason;
         let answer = match reason {
             // The client has said who it is in time. The delay is the server's, so it may try again.
             CloseReason::AuthTimeout => {
                 Answer::json(503, reason.name(), "the credentials could not be checked in time")
+                    .retry_after(Refused::PAUSE)
             }
-            _ => Answer::json(503, reason.name(), "the connection was closed before the upgrade")
-                .closes_with(reason),
+            _ => words.answer().closes_with(reason),
         };
-        let answer = answer.retry_after(Refused::PAUSE);
-        match (self.accept, answer.farewell()) {
-            (Some(mut bytes), Some((reason, text))) => {
-                bytes.extend_from_slice(&close_frame(reason.code(), &text));
+        let frame = match answer.farewell() {
+            _ if words.are_own() => Some(close_frame(words.code, words.text)),
+            farewell => farewell.map(|(reason, text)| close_frame(reason.code(), &text)),
+        };
+        match (self.accept, frame) {
+            (Some(mut bytes), Some(frame)) => {
+                bytes.extend_from_slice(&frame);
                 (bytes.into(), answer, true)
             }
             _ => (answer.to_bytes(true).into(), answer, false),

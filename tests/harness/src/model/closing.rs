@@ -1,6 +1,8 @@
 //! Connections that close, sessions that linger and end, rooms that go.
 
-use headcount::{CloseReason, ConnId, Ended, Notice, RoomEnd, RoomId, SessionId, UnknownConn};
+use headcount::{
+    CloseReason, CloseWith, ConnId, Ended, Notice, RoomEnd, RoomId, SessionId, UnknownConn,
+};
 
 use super::Model;
 use super::conn::{Conn, State};
@@ -19,6 +21,14 @@ pub(crate) enum Audience {
     Everyone,
 }
 
+/// What is counted, and what is written: a code and a text.
+fn said(with: &CloseWith) -> (CloseReason, u16, &str) {
+    match with {
+        CloseWith::Reason(reason) => (*reason, reason.code(), reason.name()),
+        CloseWith::Words(words) => (CloseReason::Application, words.code(), words.text()),
+    }
+}
+
 impl Model {
     pub(crate) fn disconnect(&mut self, id: ConnId) -> Result<(), UnknownConn> {
         let reason = CloseReason::PeerGone;
@@ -31,19 +41,19 @@ impl Model {
     }
 
     /// How many connections the close is about.
-    pub(crate) fn close(&mut self, target: &Audience, reason: CloseReason) -> u32 {
+    pub(crate) fn close(&mut self, target: &Audience, with: &CloseWith) -> u32 {
         match target {
             Audience::Conn(id) => {
                 let closes = self.conns.get(id).is_some_and(Conn::is_there);
                 if closes {
-                    self.begin_close(*id, reason);
+                    self.begin_close_with(*id, with);
                 }
                 u32::from(closes)
             }
             Audience::Sessions(ids) => {
                 let mut left = 0;
                 for id in ids {
-                    let followers = self.close_session(*id, reason);
+                    let followers = self.close_session(*id, with);
                     if followers > 0 {
                         self.detached(*id);
                     }
@@ -51,37 +61,38 @@ impl Model {
                 }
                 left
             }
-            Audience::User(user, _) => self.close_connections_of(*user, reason),
+            Audience::User(user, _) => self.close_connections_of(*user, with),
             Audience::Room(room) => {
                 let source = Source::Room(room.clone());
                 let members = self.members(&source).len();
                 if members > 0 {
-                    self.stream_mut(&source).closing = Some((reason, members));
+                    self.stream_mut(&source).closing = Some((with.clone(), members));
                     self.waiting.queue(Turn::Stream(source));
                 }
                 members as u32
             }
             Audience::Everyone => {
                 self.waiting.queue(Turn::CloseEveryone);
-                self.waiting.mass_close = Some((reason, self.walk_of_present()));
+                self.waiting.mass_close = Some((with.clone(), self.walk_of_present()));
                 self.conns.values().filter(|conn| conn.is_there()).count() as u32
             }
         }
     }
 
-    pub(crate) fn close_connections_of(&mut self, user: u8, reason: CloseReason) -> u32 {
+    pub(crate) fn close_connections_of(&mut self, user: u8, with: &CloseWith) -> u32 {
         let open = self.open_of_user(user);
-        open.iter().for_each(|id| self.begin_close(*id, reason));
+        open.iter().for_each(|id| self.begin_close_with(*id, with));
         open.len() as u32
     }
 
     /// The members leave from the back: those that follow no other session are closed. How many there were.
-    pub(crate) fn close_session(&mut self, id: SessionId, reason: CloseReason) -> u32 {
+    pub(crate) fn close_session(&mut self, id: SessionId, with: &CloseWith) -> u32 {
         let source = Source::Session(id);
+        let (reason, ..) = said(with);
         let mut left = 0;
         while let Some(last) = self.members(&source).last().copied() {
             if self.conns[&last].sessions.len() == 1 {
-                self.begin_close(last, reason);
+                self.begin_close_with(last, with);
             } else {
                 self.marks.hit("a follower of several sessions was sent away from one");
                 self.session_mut(id).left_for = reason;
@@ -115,6 +126,13 @@ impl Model {
 
     /// A close begins: what fits is still handed out, and the connection leaves everything at once.
     pub(crate) fn begin_close(&mut self, id: ConnId, reason: CloseReason) {
+        self.begin_close_with(id, &reason.into());
+    }
+
+    /// The same where it may be in the application's own words.
+    pub(crate) fn begin_close_with(&mut self, id: ConnId, with: &CloseWith) {
+        let (reason, code, text) = said(with);
+        self.marks.hit_if((4000..4400).contains(&code), "a close in the application's words");
         if self.conns[&id].is_open() {
             if reason != CloseReason::PeerClosed {
                 self.hand_out_farewell(id);
@@ -125,7 +143,7 @@ impl Model {
         conn.state = State::Closing;
         conn.reason = Some(reason);
         self.closing.push(id);
-        self.waiting.outbox.push_back(Seen::Close { conn: id, reason });
+        self.waiting.outbox.push_back(Seen::Close { conn: id, reason, code, text: text.into() });
     }
 
     /// An open connection leaves its session's members, its rooms and all counts.

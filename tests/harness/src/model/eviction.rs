@@ -159,7 +159,7 @@ impl Model {
         }
         if let Some(id) = plan.release {
             self.marks.hit("a session made room");
-            evicted += self.close_session(id, CloseReason::Evicted);
+            evicted += self.close_session(id, &CloseReason::Evicted.into());
             self.end_session(id, SessionEnd::UserCap);
         }
         self.send_away(plan.is_new_user, plan.creates);

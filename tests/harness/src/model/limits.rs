@@ -143,7 +143,7 @@ impl Model {
 
     pub(crate) fn revoke(&mut self, user: u8) -> u32 {
         let sessions = self.sessions_of(user);
-        let closed = self.close_connections_of(user, CloseReason::Revoked);
+        let closed = self.close_connections_of(user, &CloseReason::Revoked.into());
         for session in sessions {
             self.marks.hit("a session was revoked");
             self.end_session(session, SessionEnd::Revoked);

@@ -38,7 +38,7 @@ impl Model {
         }
         for id in clearance.sessions {
             self.marks.hit("a reload ended a session");
-            self.close_session(id, CloseReason::Evicted);
+            self.close_session(id, &CloseReason::Evicted.into());
             self.end_session(id, SessionEnd::Reload);
         }
         for id in clearance.evicted {

@@ -6,7 +6,7 @@
 //! `a_leave_during_a_sweep_skips_nobody_and_repeats_nothing` in `tests/contract/fairness.rs`, and the end of
 //! each history, at which the cursor of each member has to be at the head.
 
-use headcount::{CloseReason, Config, ConnId, Position, SessionId, Timestamp};
+use headcount::{CloseWith, Config, ConnId, Position, SessionId, Timestamp};
 
 use super::entry::Bounds;
 use super::log::{Log, Next};
@@ -63,7 +63,7 @@ pub(crate) struct Stream {
     /// `None`: every member that does not lag has everything.
     pub(crate) pass: Option<Pass>,
     /// A room's members are being closed, from the back: those from this index on were, or came later.
-    pub(crate) closing: Option<(CloseReason, usize)>,
+    pub(crate) closing: Option<(CloseWith, usize)>,
 }
 
 impl Stream {

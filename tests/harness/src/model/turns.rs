@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use headcount::{CloseReason, ConnId, Message, Notice, Position};
+use headcount::{CloseWith, ConnId, Message, Notice, Position};
 
 use super::log::Next;
 use super::{Model, stream};
@@ -53,7 +53,7 @@ pub(crate) struct Waiting {
     pub(crate) outbox: VecDeque<Seen>,
     turns: VecDeque<Turn>,
     pub(crate) announcements: VecDeque<Announcement>,
-    pub(crate) mass_close: Option<(CloseReason, Walk)>,
+    pub(crate) mass_close: Option<(CloseWith, Walk)>,
     /// The stream of what the last poll has lent: it is thinned by the next one.
     to_thin: Option<Source>,
 }
@@ -310,16 +310,16 @@ impl Model {
         for _ in 0..self.config.fanout_chunk() {
             // A room goes with its last member.
             let Some(stream) = self.streams.get_mut(source) else { return };
-            let Some((reason, before)) = stream.closing else { break };
-            stream.closing = before.checked_sub(1).map(|index| (reason, index));
-            if let Some((_, index)) = stream.closing {
+            let Some((with, before)) = stream.closing.take() else { break };
+            if let Some(index) = before.checked_sub(1) {
+                stream.closing = Some((with.clone(), index));
                 let id = stream.seats[index].conn;
-                self.begin_close(id, reason);
+                self.begin_close_with(id, &with);
             }
         }
         let Some(stream) = self.streams.get(source) else { return };
         self.marks.hit_if(
-            stream.closing.is_some_and(|(_, before)| before > 0),
+            stream.closing.as_ref().is_some_and(|(_, before)| *before > 0),
             "a close of a room went on in a later poll",
         );
         if stream.closing.is_some() || stream.pass.is_some() {
@@ -394,14 +394,14 @@ impl Model {
 
     /// One slice of a close of everyone.
     fn serve_mass_close(&mut self) -> Option<Seen> {
-        let (reason, mut walk) = self.waiting.mass_close.take()?;
+        let (with, mut walk) = self.waiting.mass_close.take()?;
         self.serve_some(&mut walk, |model, id| {
             let closes = model.conns[&id].is_there();
-            closes.then(|| model.begin_close(id, reason)).is_some()
+            closes.then(|| model.begin_close_with(id, &with)).is_some()
         });
         if !walk.is_over() {
             self.marks.hit("a close of everyone went on in a later poll");
-            self.waiting.mass_close = Some((reason, walk));
+            self.waiting.mass_close = Some((with, walk));
             self.waiting.queue(Turn::CloseEveryone);
         }
         None

@@ -122,7 +122,7 @@ fn a_kernel_that_takes_nothing_of_something_has_failed() {
     let conn = registry.reserve(now, None).unwrap();
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let mut socket = Socket::new(conn, Nothing, peer);
-    socket.close(CloseReason::HeadTimeout, 0);
+    socket.close(&CloseReason::HeadTimeout.into(), 0);
     assert!(socket.wants_flush());
     let mut flushed = Flushed::default();
     let _ = socket.flush(&mut flushed, &mut usize::MAX.clone());

@@ -2,12 +2,13 @@
 
 use super::*;
 
-const OFFER: &[u8] = b"GET /ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+pub(super) const OFFER: &[u8] =
+    b"GET /ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Protocol: v1\r\n\r\n";
 
 /// A request that waits to be decided about.
-fn waiting(rig: &mut Rig, request: &[u8]) -> (ConnId, Fake) {
+pub(super) fn waiting(rig: &mut Rig, request: &[u8]) -> (ConnId, Fake) {
     rig.handler.later = true;
     let (conn, fake) = rig.accept();
     fake.0.borrow_mut().input.extend(request);
@@ -18,7 +19,7 @@ fn waiting(rig: &mut Rig, request: &[u8]) -> (ConnId, Fake) {
     (conn, fake)
 }
 
-fn in_band() -> Options {
+pub(super) fn in_band() -> Options {
     Options::new().subprotocol("v1").refuse_in_band(true)
 }
 
