@@ -3,7 +3,7 @@
 // Milliseconds.
 const WINDOW = [250, 5000], MAX_DELAY = 60_000, UNTIL_WELCOME = 15_000, UNTIL_DEAD = 10_000;
 const MAX_REQUESTS = 256, MAX_ASKED = 32, MAX_ENDED_RUNS = 16, MAX_PIECE = 1024;
-const FINAL = /^(10(0[023789]|10)|45..)$/;
+const FINAL = /^(10(0[023789]|10)|4[235]..)$/;
 const END = /^(agent_[cfi]\w+ed|run_lost)$/;
 
 const fault = (code, message, more) => Object.assign(new Error(message, more), { code });

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-TERMINAL = {1000, 1002, 1003, 1007, 1008, 1009, 1010, 4405, *range(4500, 4600)}
+TERMINAL = {1000, 1002, 1003, 1007, 1008, 1009, 1010, 4405, *range(4200, 4400), *range(4500, 4600)}
 # Seconds: the cap of a delay's growth; from an attempt to its welcome; from a ping to the next, and to its answer.
 CAP, CONNECT, DEAD = 60.0, 15.0, 10.0
 MAX_FRAME = 16 << 20  # Bytes: text that was merged while this client was away comes in one frame.

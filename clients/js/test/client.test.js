@@ -167,7 +167,7 @@ test('a time to wait in the reason is waited', async () => {
   assert.equal(FakeSocket.all.length, 1);
 });
 
-for (const code of [1000, 1002, 1007, 1008, 1009, 4500, 4501, 4502, 4503, 4504, 4505, 4506, 4599]) {
+for (const code of [1000, 1002, 1007, 1008, 1009, 4500, 4501, 4502, 4503, 4504, 4505, 4506, 4599, 4200, 4399]) {
   test(`${code} is the end`, async () => {
     const heard = await opened();
     const waits = client.join('lobby');

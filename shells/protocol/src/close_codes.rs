@@ -1,6 +1,7 @@
 //! How a connection ends, as a client sees it: the code of the close frame, and its reason.
 //!
-//! [`CloseReason`] has the codes that a server sends.
+//! [`CloseReason`] has the codes that a server sends, and [`CloseWords`](headcount::CloseWords) those of
+//! the application.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub fn retry(code: u16) -> Retry {
     match (reason, code) {
         (Some(reason), _) => reason.retry(),
         // Data that this client must not send, and an extension that the server lacks: it would do so again.
-        (None, 1003 | 1010 | 4500..=4599) => Retry::Stop,
+        (None, 1003 | 1010 | 4200..=4399 | 4500..=4599) => Retry::Stop,
         (None, _) => Retry::Reconnect,
     }
 }
@@ -38,12 +39,22 @@ pub fn wait(reason: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use headcount::CloseWords;
+
     use super::*;
 
     #[test]
     fn every_code_has_one_answer() {
         for reason in CloseReason::ALL {
             assert_eq!(retry(reason.code()), reason.retry(), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn the_applications_own_codes_have_the_same_answer_as_their_words() {
+        for code in 4000..4400 {
+            let words = CloseWords::new(code, "").unwrap();
+            assert_eq!(retry(code), words.retry(), "{code}");
         }
     }
 

@@ -136,6 +136,20 @@ fn a_long_page_and_a_join_of_many_are_whole() {
 }
 
 #[test]
+fn clients_see_the_words_of_a_close() {
+    let server = Server::start();
+    let mut client = server.connect("user=alice");
+    let answer = server.post(
+        "/v1/close",
+        r#"{"to":{"user":"alice"},"reason":"ticket 7","code":4200,"text":"account deleted"}"#,
+    );
+    assert_eq!(answer.json(), json!({"closing": 1}));
+    assert_eq!(client.farewell(), (4200, "account deleted".to_owned()));
+    let closed = &list(&server, "/v1/closed", "closed")[0];
+    assert_eq!((&closed["reason"], &closed["code"]), (&json!("application"), &json!(4503)));
+}
+
+#[test]
 fn those_that_have_gone_say_why() {
     let server = Server::start();
     let mut client = server.connect("user=alice&thread=t");

@@ -108,8 +108,15 @@ fn decoded(call: &str, body: &str) -> Result<Value, Problem> {
         "report_run_event" => report(&Report::parse(body, &Unchanged)?),
         "join" | "leave" => membership(&Membership::parse(body)?),
         "close" => {
-            let Closing { audience, reason } = Closing::parse(body)?;
-            json!({"to": to(&audience), "reason": reason})
+            let Closing { audience, reason, words } = Closing::parse(body)?;
+            let mut fields = Map::new();
+            put(&mut fields, "to", to(&audience));
+            put(&mut fields, "reason", reason);
+            if let Some(words) = words {
+                put(&mut fields, "code", words.code());
+                put(&mut fields, "text", words.text());
+            }
+            fields.into()
         }
         "revoke" => match Revocation::parse(body)? {
             Revocation::User(user) => json!({"user": user.as_str()}),
