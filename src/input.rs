@@ -182,6 +182,17 @@ pub enum Input<'a> {
         run: &'a RunId,
         event: &'a RunEvent<'a>,
     },
+    RequestRun {
+        conn: ConnId,
+        thread: Option<&'a ThreadId>,
+        run: &'a RunId,
+        input: &'a Bytes,
+    },
+    RequestCancel {
+        conn: ConnId,
+        run: &'a RunId,
+        reason: &'a Bytes,
+    },
     Close {
         to: Target<'a>,
         with: &'a CloseWith,

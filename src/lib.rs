@@ -56,6 +56,10 @@
 //! it, also what lies between the events of these runs, and it is not told of that. A run that has ended
 //! stays in the log for `run.linger` at least, within the other bounds of the log.
 //!
+//! A client requests a run with [`Registry::request_run`], and wishes that one is cancelled with
+//! [`Registry::request_cancel`]. Both are events of the session, which all its tabs see; the application
+//! decides what comes of them.
+//!
 //! # The loop
 //!
 //! Poll the sockets, feed what they say, tick, then carry out actions until there are none. This
@@ -343,7 +347,8 @@ pub use config::{Config, ConfigBuilder, ConfigError, ConfigKey, ConfigKind, Conf
 pub use ends::{RoomEnd, RunEnd, RunEnded, SessionEnd};
 pub use error::{
     AcknowledgeError, CloseWordsError, FollowError, IdError, InboundError, InvalidHandle,
-    JoinError, OpenRunError, Refused, ReplyError, RunError, UnknownConn, Violation,
+    JoinError, OpenRunError, Refused, ReplyError, RequestCancelError, RequestRunError, RunError,
+    UnknownConn, Violation,
 };
 pub use id::{ConnId, Key, MAX_ID_BYTES, RoomId, RunId, SessionId, ThreadId, UserId};
 pub use input::{Inbound, Input, Start, Target, Who};
@@ -355,7 +360,7 @@ pub use registry::{
     CallExplanation, Closed, CursorExplanation, Explanation, Registry, RoomExplanation,
     RunExplanation, SessionExplanation, Survey, Upcoming, UserScope, Within,
 };
-pub use run::{Part, PartKind, RunEvent, RunEventKind, RunFailure};
+pub use run::{Part, PartKind, RunEvent, RunEventKind, RunFailure, RunState};
 pub use stats::{
     Admitted, ConnState, Delivery, Followed, Impact, Intake, Joined, Notice, OpenedRun, Pressure,
     Recovered, Stats, Stored,

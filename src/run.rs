@@ -4,6 +4,7 @@ mod event;
 mod parts;
 
 use alloc::boxed::Box;
+use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
@@ -64,6 +65,10 @@ pub(crate) struct Run {
     pub(crate) end: Option<RunEnded>,
     /// It has ended, and its entries are no history yet.
     lingers: bool,
+    /// A client has requested it, and it was not opened.
+    requested: bool,
+    /// A client wishes that it is cancelled.
+    pub(crate) cancel_requested: bool,
     /// Tool calls under way.
     calls: SmallVec<[Call; 1]>,
     /// How many events it had, and what they were charged.
@@ -74,9 +79,61 @@ pub(crate) struct Run {
     pub(crate) parts: Parts,
 }
 
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RunState {
+    /// A client has requested it, and it was not opened.
+    Requested,
+    /// It was opened.
+    Open,
+    /// It has ended.
+    Ended,
+}
+
+impl RunState {
+    /// A stable name in `snake_case`, for logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Open => "open",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// The stable name.
+impl fmt::Display for RunState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 impl Run {
+    /// It has not ended. One that is requested is open, too, but that no agent has it yet.
     pub(crate) const fn is_open(&self) -> bool {
         self.end.is_none()
+    }
+
+    pub(crate) const fn state(&self) -> RunState {
+        match (self.end, self.requested) {
+            (Some(_), _) => RunState::Ended,
+            (None, true) => RunState::Requested,
+            (None, false) => RunState::Open,
+        }
+    }
+
+    /// A client has requested it.
+    pub(crate) const fn request(&mut self) {
+        self.requested = true;
+    }
+
+    /// An agent takes on what a client has requested, at this attended time.
+    pub(crate) fn open(&mut self, agent: &str, attended: Timestamp) {
+        self.requested = false;
+        self.agent = agent.into();
+        self.heard = attended;
     }
 
     /// When it has lingered; `None`: it is open, or does not linger any more.
@@ -120,6 +177,9 @@ impl Run {
         if let Some(end) = self.end {
             return Err(RunError::Ended(end));
         }
+        if self.requested && !matches!(event, RunEvent::Failed(_) | RunEvent::Cancelled(_)) {
+            return Err(RunError::NotOpened);
+        }
         let under_way = |call: &str| self.calls.iter().any(|other| *other.name == *call);
         let bytes = match event {
             RunEvent::ToolExecuting { call, payload, .. } => {
@@ -156,12 +216,14 @@ impl Run {
             // no deadline could not be ended at all.
             return Ok(());
         }
+        if self.has_room(bytes, terminal, config) { Ok(()) } else { Err(RunError::Full) }
+    }
+
+    /// Whether `run.events` and `run.bytes` have room for another entry.
+    pub(crate) const fn has_room(&self, bytes: usize, terminal: bool, config: &Config) -> bool {
         let (events, reserve) = if terminal { (0, 0) } else { (1, reserve(config)) };
         let cost = self.cost + bytes as u64 + MESSAGE_OVERHEAD;
-        if self.events + events >= config.run_events || cost + reserve > config.run_bytes {
-            return Err(RunError::Full);
-        }
-        Ok(())
+        self.events + events < config.run_events && cost + reserve <= config.run_bytes
     }
 
     /// Takes an event that is allowed, at this attended time: the bookkeeping of it.
@@ -318,6 +380,8 @@ impl Runs {
             ended: None,
             end: None,
             lingers: false,
+            requested: false,
+            cancel_requested: false,
             calls: SmallVec::new(),
             events: 0,
             cost: 0,

@@ -21,7 +21,7 @@ use crate::registry::{
     CallExplanation, Closed, CursorExplanation, Explanation, RoomExplanation, RunExplanation,
     SessionExplanation, Upcoming,
 };
-use crate::run::{PartKind, RunEventKind, RunFailure};
+use crate::run::{PartKind, RunEventKind, RunFailure, RunState};
 use crate::stats::{ConnState, Stats};
 use crate::time::Timestamp;
 
@@ -37,7 +37,7 @@ macro_rules! as_text {
 }
 
 as_text! { ConnId SessionId CloseReason ConnKind ConnState RoomEnd RunEnd SessionEnd }
-as_text! { PartKind RunEventKind RunFailure }
+as_text! { RunState PartKind RunEventKind RunFailure }
 as_text! { ConfigValue OverCap Profile }
 
 /// Written whole, hidden characters included.
@@ -125,10 +125,13 @@ fields! {
     }
 
     RunExplanation {
-        session, agent, age, first, ended, end, lingers_until, calls, events, cost, fails
+        session, agent, state, cancel_requested, age, first, ended, end, lingers_until, calls, events,
+        cost, fails
     } => {
         "session": session,
         "agent": **agent,
+        "state": state,
+        "cancel_requested": cancel_requested,
         "age_ms": Millis(*age),
         "offset": first,
         "end_offset": ended,
@@ -254,6 +257,7 @@ impl Serialize for Stats {
             sessions_ended,
             refused,
             runs_opened,
+            runs_requested,
             runs,
             calls,
             pings_sent,
@@ -311,6 +315,7 @@ impl Serialize for Stats {
         ];
         let of_runs = [
             ("opened", Count(*runs_opened)),
+            ("requested", Count(*runs_requested)),
             ("open", count(*runs)),
             ("calls", count(*calls)),
             ("ended", Group(&runs_by)),

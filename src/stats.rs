@@ -154,7 +154,7 @@ pub enum Intake {
     Paused,
 }
 
-/// A run that was opened.
+/// A run that was opened or requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenedRun {
@@ -240,6 +240,16 @@ pub enum Notice {
         epoch: u64,
         /// Why.
         why: RoomEnd,
+    },
+    /// A client has requested a run.
+    RunRequested {
+        /// In which session.
+        session: SessionId,
+    },
+    /// A client wishes that a run is cancelled.
+    RunCancelRequested {
+        /// In which session.
+        session: SessionId,
     },
     /// A run was opened.
     RunOpened {
@@ -375,9 +385,11 @@ pub struct Stats {
     pub stored: u64,
     /// Acknowledgements that told something new.
     pub acknowledged: u64,
-    /// Runs that were ever opened.
+    /// Runs that were ever opened or requested.
     pub runs_opened: u64,
-    /// Of these, the open ones.
+    /// Of these, the ones that clients have requested.
+    pub runs_requested: u64,
+    /// Of all, the ones that have not ended, requested ones included.
     pub runs: u32,
     /// Tool calls of these that are under way.
     pub calls: u32,

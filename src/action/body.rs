@@ -54,20 +54,21 @@ impl Body<'_> {
     }
 }
 
-/// An event of a run, as it was reported, or as the registry itself has found it.
+/// An event of a run, as it was reported or a client has asked for it, or as the registry itself has
+/// found it.
 #[derive(Clone, Copy, Debug)]
 pub struct RunFact<'a> {
     /// Which run of the recipients' user.
     pub run: &'a RunId,
-    /// The name of the agent.
+    /// The name of the agent; empty for what a client has asked for.
     pub agent: &'a str,
     /// What happened.
     pub kind: RunEventKind,
-    /// Why the registry has failed the run; `None` for what the application reported.
+    /// Why the registry has failed the run; `None` for everything else.
     pub failure: Option<RunFailure>,
     /// When.
     pub at: Timestamp,
-    /// What the application said of it; empty for what the registry found.
+    /// What the application or the client said of it; empty for what the registry found.
     pub payload: &'a Bytes,
 }
 

@@ -11,6 +11,7 @@ use crate::action::Ended;
 use crate::conn::{ConnKey, State, deadline};
 use crate::error::Violation;
 use crate::room::RoomKey;
+use crate::run::RunState;
 use crate::store::SlotKey;
 use crate::stream::Owner;
 
@@ -252,6 +253,9 @@ impl Registry {
             let listed = self.sessions.peek(run.session).is_some_and(|session| !session.ended)
                 && self.runs_of(run.session).any(|other| other == slot);
             hold!(listed, "run {slot:?} is not its session's");
+            let unopened = run.state() == RunState::Requested;
+            let bare = run.agent.is_empty() && run.calls().is_empty();
+            hold!(!unopened || bare, "run {slot:?} is requested, and has an agent or a call");
             let fails = run.deadline(&self.config, self.pauses).map(|(at, _)| at);
             if let Some(at) = fails.or_else(|| run.lingers_until(&self.config)) {
                 let armed = self.timers.covers(Timer::Run(slot), at);

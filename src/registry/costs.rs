@@ -100,6 +100,11 @@ const CALLS: &[Call] = &[
         let event = RunEvent::Completed(Bytes::new());
         let _ = world.registry.user(&user).run_event(world.now, &run, &event).unwrap();
     }),
+    ("request a run and its cancel", |world| {
+        let (conn, run) = (world.conn(), run(u32::MAX));
+        let _ = world.registry.request_run(world.now, conn, None, &run, Bytes::new()).unwrap();
+        let _ = world.registry.request_cancel(world.now, conn, &run, Bytes::new()).unwrap();
+    }),
     ("disconnect", |world| world.registry.disconnect(world.now, world.conn()).unwrap()),
     ("tick", |world| world.registry.tick(world.now)),
 ];

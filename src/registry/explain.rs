@@ -9,7 +9,7 @@ use crate::conn::{ConnKey, Due, deadline};
 use crate::ends::RunEnded;
 use crate::id::{ConnId, RoomId, RunId, SessionId, ThreadId, UserId};
 use crate::principal::ConnKind;
-use crate::run::{Call, RunFailure, RunKey};
+use crate::run::{Call, RunFailure, RunKey, RunState};
 use crate::stats::ConnState;
 use crate::stream::Owner;
 use crate::time::{Deadline, Timestamp};
@@ -132,16 +132,20 @@ pub struct RoomExplanation {
 pub struct RunExplanation {
     /// Its session.
     pub session: SessionId,
-    /// Its agent.
+    /// Its agent; empty while it is requested.
     pub agent: Box<str>,
-    /// How long ago it was opened.
+    /// How far it is.
+    pub state: RunState,
+    /// Whether a client wishes that it is cancelled, or did before it ended.
+    pub cancel_requested: bool,
+    /// How long ago it was opened, or requested if it was that before.
     pub age: Duration,
     /// The offset of its first event in the stream of its session, whether or not that is still kept.
     pub first: u64,
-    /// The offset of its terminal event there, whether or not that is still kept; `None` while it is
-    /// open.
+    /// The offset of its terminal event there, whether or not that is still kept; `None` before it has
+    /// ended.
     pub ended: Option<u64>,
-    /// How and when it ended; `None` while it is open.
+    /// How and when it ended; `None` before that.
     pub end: Option<RunEnded>,
     /// When what the log keeps of it becomes history like other entries (`run.linger`); `None` while it is
     /// open, and once that has happened.
@@ -292,8 +296,8 @@ impl Registry {
         Some(self.explain_run_at(run))
     }
 
-    /// Everything about the open runs of a session, by name, in no order that means anything; none if
-    /// it has ended.
+    /// Everything about the open and the requested runs of a session, by name, in no order that means
+    /// anything; none if it has ended.
     pub fn explain_runs(
         &self,
         session: SessionId,
@@ -319,6 +323,8 @@ impl Registry {
         RunExplanation {
             session: self.sessions.id(run.session),
             agent: run.agent.clone(),
+            state: run.state(),
+            cancel_requested: run.cancel_requested,
             age: self.now.saturating_since(run.began),
             first: run.first,
             ended: run.ended,
@@ -345,8 +351,8 @@ impl Registry {
         Some(self.sessions.id(self.runs.get(run).session))
     }
 
-    /// The open runs of a session and their agents, in no order that means anything; none if it has
-    /// ended.
+    /// The open runs of a session and their agents, and the requested ones with an empty name for it, in no
+    /// order that means anything; none if it has ended.
     pub fn open_runs(&self, session: SessionId) -> impl Iterator<Item = (&RunId, &str)> {
         let runs = self.sessions.resolve(session).map(|session| self.runs_of(session));
         let open = runs.into_iter().flatten().map(|run| self.runs.get(run));

@@ -51,6 +51,7 @@ impl Registry {
             stored: counters.stored,
             acknowledged: counters.acknowledged,
             runs_opened: counters.runs_opened,
+            runs_requested: counters.runs_requested,
             runs: self.runs.open(),
             runs_ended: counters.runs_ended,
             gaps: counters.gaps,

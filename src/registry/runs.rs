@@ -9,7 +9,7 @@ use crate::error::{OpenRunError, Refused, RunError};
 use crate::id::{MAX_ID_BYTES, RunId, ThreadId, UserId};
 use crate::input::Start;
 use crate::log::{Event, EventTag, Freed, Group, Late, NAME_COST, Text};
-use crate::run::{Part, Run, RunEvent, RunEventKind, RunFailure, RunKey, fits_first};
+use crate::run::{Part, Run, RunEvent, RunEventKind, RunFailure, RunKey, RunState, fits_first};
 use crate::session::SessionKey;
 use crate::stats::{Delivery, Notice, OpenedRun};
 use crate::time::{Deadline, Timestamp};
@@ -30,8 +30,8 @@ impl Registry {
             return Err(OpenRunError::AgentTooLong);
         }
         let known = self.sessions.find_user(user);
-        if let Some(other) = known.and_then(|user| self.runs.find(user, run)) {
-            return Err(OpenRunError::Exists { ended: self.runs.get(other).end });
+        if let Some(known) = known.and_then(|user| self.runs.find(user, run)) {
+            return self.open_requested(known, thread, agent, payload);
         }
         if !fits_first(&payload, &self.config) {
             return Err(OpenRunError::Full);
@@ -45,6 +45,16 @@ impl Registry {
             Some(session) => session,
             None => self.create_absent_session(user, thread).map_err(OpenRunError::Session)?,
         };
+        let user = self.sessions.get(session).user;
+        let run = self.begin_run(session, run, agent);
+        let opened = self.begin_with(run, RunEventKind::Started, payload);
+        // Only now: under pressure a session that keeps nothing would be released.
+        self.raise_pressure(user, Some(opened.session), 0);
+        Ok(opened)
+    }
+
+    /// A run of a session, without an event yet.
+    pub(super) fn begin_run(&mut self, session: SessionKey, run: &RunId, agent: &str) -> RunKey {
         let record = self.sessions.get(session);
         let (user, stream) = (record.user, record.stream);
         let first = self.streams[stream].log.head() + 1;
@@ -53,14 +63,48 @@ impl Registry {
         self.sessions.get_mut(session).runs.push(&mut self.runs, slot);
         self.sessions.run_opened(session);
         self.counters.runs_opened += 1;
-        let session = self.sessions.id(session);
-        self.notice(Notice::RunOpened { session });
+        slot
+    }
+
+    /// The event with which a run is requested or opened.
+    pub(super) fn begin_with(
+        &mut self,
+        run: RunKey,
+        kind: RunEventKind,
+        payload: Bytes,
+    ) -> OpenedRun {
+        let session = self.sessions.id(self.runs.get(run).session);
+        self.notice(match kind {
+            RunEventKind::Requested => Notice::RunRequested { session },
+            _ => Notice::RunOpened { session },
+        });
         let mut delivery = Delivery::default();
-        let position = self.append_event(slot, RunEventKind::Started, None, payload, &mut delivery);
-        self.arm_run(slot);
-        // Only now: under pressure a session that keeps nothing would be released.
-        self.raise_pressure(user, Some(session), 0);
-        Ok(OpenedRun { session, position, delivery })
+        let position = self.append_event(run, kind, None, payload, &mut delivery);
+        self.arm_run(run);
+        OpenedRun { session, position, delivery }
+    }
+
+    /// Opens a run of this name that a client has requested.
+    fn open_requested(
+        &mut self,
+        run: RunKey,
+        thread: &ThreadId,
+        agent: &str,
+        payload: Bytes,
+    ) -> Result<OpenedRun, OpenRunError> {
+        let attended = self.attended();
+        let record = self.runs.get_mut(run);
+        if record.state() != RunState::Requested {
+            return Err(OpenRunError::Exists { ended: record.end });
+        }
+        if self.sessions.get(record.session).thread != *thread {
+            return Err(OpenRunError::OtherThread);
+        }
+        if !record.has_room(payload.len(), false, &self.config) {
+            return Err(OpenRunError::Full);
+        }
+        record.open(agent, attended);
+        Ok(self.begin_with(run, RunEventKind::Started, payload))
     }
 
     /// A session without a follower: it lingers from the beginning. No connection is evicted for it and no
@@ -137,7 +181,7 @@ impl Registry {
         Ok(delivery)
     }
 
-    fn append_event(
+    pub(super) fn append_event(
         &mut self,
         run: RunKey,
         kind: RunEventKind,
@@ -341,11 +385,11 @@ impl Registry {
     }
 
     pub(super) fn fact<'a>(&'a self, at: Timestamp, event: &'a Event) -> RunFact<'a> {
-        let run = self.runs.get(event.group.key);
+        let (run, kind) = (self.runs.get(event.group.key), event.tag.kind());
         RunFact {
             run: &run.id,
-            agent: &run.agent,
-            kind: event.tag.kind(),
+            agent: if kind.is_of_client() { "" } else { &run.agent },
+            kind,
             failure: event.tag.failure(),
             at,
             payload: &event.payload,

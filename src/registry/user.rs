@@ -82,6 +82,9 @@ impl UserScope<'_> {
     /// at most [`MAX_ID_BYTES`](crate::MAX_ID_BYTES) bytes, the payload `run.bytes` less what is
     /// reserved for the terminal event.
     ///
+    /// A run of this name and thread that a client has requested ([`Registry::request_run`]) is opened with
+    /// this event. It keeps its place, its age and what it has used of its bounds.
+    ///
     /// # Errors
     /// [`OpenRunError`]; nothing has changed then.
     pub fn open_run(

@@ -12,7 +12,7 @@ use crate::run::Part;
 /// What happened in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RunEventKind {
-    /// The run was opened: its first event.
+    /// The run was opened: its first event, but for one that a client has requested.
     Started,
     /// The agent thinks.
     Thinking,
@@ -30,11 +30,16 @@ pub enum RunEventKind {
     Cancelled,
     /// Terminal: it waits for a person, whose answer is another run.
     Interrupted,
+    /// A client has requested the run: then it is the first event, and [`Started`](Self::Started) follows
+    /// when the run is opened.
+    Requested,
+    /// A client wishes that the run is cancelled. It goes on until it is reported as ended.
+    CancelRequested,
 }
 
 impl RunEventKind {
     /// All of them, in the order in which they are declared.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Started,
         Self::Thinking,
         Self::ToolExecuting,
@@ -44,6 +49,8 @@ impl RunEventKind {
         Self::Failed,
         Self::Cancelled,
         Self::Interrupted,
+        Self::Requested,
+        Self::CancelRequested,
     ];
 
     /// A stable name in `snake_case`, for logs and metrics.
@@ -59,6 +66,8 @@ impl RunEventKind {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::Interrupted => "interrupted",
+            Self::Requested => "requested",
+            Self::CancelRequested => "cancel_requested",
         }
     }
 
@@ -66,6 +75,11 @@ impl RunEventKind {
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         self.end().is_some()
+    }
+
+    /// Whether a client has asked for it: then it is by no agent.
+    pub(crate) const fn is_of_client(self) -> bool {
+        matches!(self, Self::Requested | Self::CancelRequested)
     }
 
     /// How it ends its run; `None`: it does not.

@@ -208,7 +208,9 @@ impl Decoder<'_, '_> {
                 (None, self.name()?)
             }
             byte => match *RunEventKind::ALL.get(usize::from(byte))? {
-                RunEventKind::Started => return None,
+                RunEventKind::Started | RunEventKind::Requested | RunEventKind::CancelRequested => {
+                    return None;
+                }
                 kind @ (RunEventKind::ToolExecuting | RunEventKind::ToolCompleted) => {
                     (Some(kind), self.name()?)
                 }
@@ -288,6 +290,16 @@ impl Decoder<'_, '_> {
             Kind::RunEvent => {
                 OwnedInput::RunEvent { user: self.user()?, run: self.run()?, event: self.event()? }
             }
+            Kind::RequestRun => {
+                let conn = self.conn()?;
+                let thread = if self.flag()? { Some(self.thread()?) } else { None };
+                OwnedInput::RequestRun { conn, thread, run: self.run()?, input: self.payload()? }
+            }
+            Kind::RequestCancel => OwnedInput::RequestCancel {
+                conn: self.conn()?,
+                run: self.run()?,
+                reason: self.payload()?,
+            },
             Kind::Close => {
                 let to = self.recipient()?;
                 let with = match self.byte()? {

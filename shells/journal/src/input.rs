@@ -137,6 +137,17 @@ pub enum OwnedInput {
         run: RunId,
         event: OwnedRunEvent,
     },
+    RequestRun {
+        conn: ConnId,
+        thread: Option<ThreadId>,
+        run: RunId,
+        input: Bytes,
+    },
+    RequestCancel {
+        conn: ConnId,
+        run: RunId,
+        reason: Bytes,
+    },
     Close {
         to: Recipient,
         with: CloseWith,
@@ -220,7 +231,9 @@ impl OwnedRunEvent {
             None => {
                 RunEvent::Delta { part: self.part()?, text: str::from_utf8(&self.payload).ok()? }
             }
-            Some(RunEventKind::Started) => return None,
+            Some(
+                RunEventKind::Started | RunEventKind::Requested | RunEventKind::CancelRequested,
+            ) => return None,
             Some(RunEventKind::Thinking) => RunEvent::Thinking(payload),
             Some(RunEventKind::ToolExecuting) => {
                 RunEvent::ToolExecuting { call, expect: self.expect, payload }
@@ -291,6 +304,12 @@ impl OwnedInput {
                 if let Some(event) = event.borrow() {
                     let _ = registry.user(user).run_event(now, run, &event);
                 }
+            }
+            Self::RequestRun { conn, thread, run, input } => {
+                let _ = registry.request_run(now, *conn, thread.as_ref(), run, input.clone());
+            }
+            Self::RequestCancel { conn, run, reason } => {
+                let _ = registry.request_cancel(now, *conn, run, reason.clone());
             }
             Self::Close { to, with } => {
                 registry.close(now, to.target(), with.clone());

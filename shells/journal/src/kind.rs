@@ -43,10 +43,12 @@ pub(super) enum Kind {
     Follow,
     Unfollow,
     FlushedMany,
+    RequestRun,
+    RequestCancel,
 }
 
 impl Kind {
-    const ALL: [Self; 34] = [
+    const ALL: [Self; 36] = [
         Self::Begin,
         Self::Polled,
         Self::Noticed,
@@ -81,6 +83,8 @@ impl Kind {
         Self::Follow,
         Self::Unfollow,
         Self::FlushedMany,
+        Self::RequestRun,
+        Self::RequestCancel,
     ];
 
     pub(super) fn of(byte: u8) -> Option<Self> {

@@ -199,6 +199,16 @@ impl Display for Raw<'_, OwnedInput> {
                 }
                 write!(f, " {}", event.payload().len())
             }
+            OwnedInput::RequestRun { conn, thread, run, input } => {
+                write!(f, "request_run {conn}")?;
+                if let Some(thread) = thread {
+                    write!(f, " thread {thread}")?;
+                }
+                write!(f, " run {run} {}", input.len())
+            }
+            OwnedInput::RequestCancel { conn, run, reason } => {
+                write!(f, "request_cancel {conn} run {run} {}", reason.len())
+            }
             OwnedInput::Close { to, with } => {
                 write!(f, "close {to} {} {}", with.code(), with.reason())
             }

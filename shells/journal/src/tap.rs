@@ -63,6 +63,23 @@ impl Recorder {
                     self.payload(payload);
                 }
             }
+            Input::RequestRun { conn, thread, run, input } => {
+                self.end_if_too_large(input);
+                if self.enter(now, Kind::RequestRun) {
+                    self.conn(conn);
+                    self.optional(thread, |recorder, thread| recorder.name(thread.as_str()));
+                    self.name(run.as_str());
+                    self.payload(input);
+                }
+            }
+            Input::RequestCancel { conn, run, reason } => {
+                self.end_if_too_large(reason);
+                if self.enter(now, Kind::RequestCancel) {
+                    self.conn(conn);
+                    self.name(run.as_str());
+                    self.payload(reason);
+                }
+            }
             Input::RunEvent { user, run, event } => self.run_event(now, user, run, event),
             Input::Tick => _ = self.enter(now, Kind::Tick),
             Input::Advance => _ = self.enter(now, Kind::Advance),

@@ -22,6 +22,8 @@ pub const fn name(kind: RunEventKind) -> &'static str {
         RunEventKind::Cancelled => "agent_cancelled",
         RunEventKind::Interrupted => "agent_interrupted",
         RunEventKind::Progress => "progress",
+        RunEventKind::Requested => "run_requested",
+        RunEventKind::CancelRequested => "run_cancel_requested",
     }
 }
 

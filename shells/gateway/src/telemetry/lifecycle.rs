@@ -35,6 +35,14 @@ pub(crate) fn log(registry: &Registry, notice: Notice) {
             let (epoch, why) = (show_epoch(epoch), why.name());
             info!(epoch, why, "room ended");
         }
+        Notice::RunRequested { session } => {
+            let Subject { session, user, thread, .. } = of_session(registry, session);
+            info!(session, user, thread, "run requested");
+        }
+        Notice::RunCancelRequested { session } => {
+            let Subject { session, user, thread, .. } = of_session(registry, session);
+            info!(session, user, thread, "cancel of a run requested");
+        }
         Notice::RunOpened { session } => {
             let Subject { session, user, thread, .. } = of_session(registry, session);
             info!(session, user, thread, "run opened");
