@@ -4,6 +4,7 @@ mod deadlines;
 mod late_joiners;
 mod lingering;
 mod parts;
+mod requests;
 
 use bytes::Bytes;
 use headcount::{
