@@ -375,3 +375,57 @@ pub(crate) fn following() -> Alphabet {
         ],
     }
 }
+
+/// Runs that clients request and wish to cancel, and an application that hears them or does not.
+pub(crate) fn requests() -> Alphabet {
+    let request = |conn, run, thread| Op::RequestRun { conn, thread, run, size: 1 };
+    let report = |event| Op::RunEvent { user: 0, run: 200, event };
+    Alphabet {
+        name: "requests",
+        config: build(
+            config()
+                .runs_per_session(2)
+                .run_silence(LONG)
+                .run_max_length(2 * LONG)
+                .run_linger(SHORT)
+                .run_events(4)
+                .run_bytes(1_024)
+                .user_bytes(400)
+                .process_bytes(1_000),
+        ),
+        population: Population { users: 1, threads: 2, rooms: 1, runs: 2 },
+        before: vec![arrive(0, 0)],
+        letters: vec![
+            vec![request(FIRST, 0, None)],
+            vec![request(SECOND, 1, Some(0))],
+            vec![Op::OpenRun { user: 0, thread: 0, run: 0, size: 1 }],
+            vec![Op::OpenRun { user: 0, thread: 1, run: 1, size: 1 }],
+            vec![Op::RequestCancel { conn: FIRST, run: 200, size: 1 }],
+            vec![report(RunReport::Text(3))],
+            vec![report(RunReport::Cancelled(0))],
+            vec![send(To::Thread(0, 0), 3, Class::Critical)],
+            vec![arrive(0, 1)],
+            vec![arrive(0, 0)],
+            vec![Op::Disconnect { conn: FIRST }],
+            all_is_well(),
+            time_passes(),
+        ],
+        seen: vec![
+            (
+                4,
+                &[
+                    "a requested run was opened",
+                    "a run failed by its silence",
+                    "a wish to cancel was repeated",
+                    "no cancel: Ended",
+                    "no cancel: UnknownRun",
+                    "no event: NotOpened",
+                    "no request: Exists",
+                    "no request: NotInThread",
+                    "no run: OtherThread",
+                ],
+            ),
+            (5, &["no cancel: Full"]),
+        ],
+    }
+}

@@ -1,6 +1,6 @@
 //! Exhaustive small worlds: all histories over a small alphabet, up to a length, against the model.
 //!
-//! Random histories are long and see much; these are short and see everything. There are four
+//! Random histories are long and see much; these are short and see everything. There are six
 //! alphabets of at most thirteen letters each. After each operation the registry is compared with the
 //! model as ever, and after each state that is new a copy of the world is wound up.
 //!
@@ -94,6 +94,7 @@ fn merged_histories_end_alike() {
         alphabets::drain,
         alphabets::following,
         alphabets::runs,
+        alphabets::requests,
     ];
     for alphabet in all.map(|alphabet| alphabet()) {
         if let Err(failure) = Explorer::doubting(&alphabet).explore(LENGTH - 1) {
@@ -125,4 +126,9 @@ fn following() {
 #[test]
 fn runs() {
     explore(&alphabets::runs());
+}
+
+#[test]
+fn requests() {
+    explore(&alphabets::requests());
 }

@@ -112,6 +112,12 @@ impl World {
             Op::Close { to, reason } => self.close(to, reason)?,
             Op::OpenRun { user, thread, run, size } => self.open_run((user, thread), run, size)?,
             Op::RunEvent { user, run, event } => self.run_event(user, run, event)?,
+            Op::RequestRun { conn, thread, run, size } => {
+                self.request_run(self.conn(conn), thread, run, size)?;
+            }
+            Op::RequestCancel { conn, run, size } => {
+                self.request_cancel(self.conn(conn), run, size)?;
+            }
             Op::Talk { run, pieces, size } => {
                 for _ in 0..pieces {
                     self.run_event(0, run, RunReport::Text(size))?;

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use headcount::{Part, PartKind, Registry, RunEvent, RunId};
+use headcount::{ConnId, Part, PartKind, Registry, RunEvent, RunId};
 
 use super::model::delivery::Delivered;
 use super::model::run_ends::Explained;
@@ -56,15 +56,54 @@ impl World {
     }
 
     pub(crate) fn run_event(&mut self, user: u8, run: u8, event: RunReport) -> Check {
-        let remembered = self.model.runs.len();
-        let (user, run) = match usize::from(run).checked_rem(remembered).filter(|_| run < 200) {
-            Some(place) => {
-                let run = self.model.runs.values().rev().nth(place);
-                run.map(|run| (run.user, run.id.clone())).ok_or("a run was miscounted")?
-            }
-            None => (self.user(user), self.run(run)),
-        };
+        let known = self.remembered(run)?;
+        let (user, run) = known.unwrap_or_else(|| (self.user(user), self.run(run)));
         self.report((user, &run), event)
+    }
+
+    /// Below 200 one of the runs that are remembered, and whose it is.
+    fn remembered(&self, run: u8) -> Result<Option<(u8, RunId)>, String> {
+        let place = usize::from(run).checked_rem(self.model.runs.len()).filter(|_| run < 200);
+        let Some(place) = place else { return Ok(None) };
+        let run = self.model.runs.values().rev().nth(place);
+        Ok(Some(run.map(|run| (run.user, run.id.clone())).ok_or("a run was miscounted")?))
+    }
+
+    /// From 200 on the last of the threads that a connection follows, or one before that.
+    fn thread_of(&self, conn: ConnId, number: u8) -> u8 {
+        let sessions = self.model.conns.get(&conn).map_or(&[][..], |conn| &conn.sessions);
+        let place = number.checked_sub(200).map(usize::from);
+        let session = place.and_then(|place| sessions.iter().rev().nth(place));
+        let record = session.and_then(|session| self.model.sessions.get(session));
+        record.map_or_else(|| self.thread(number), |record| record.thread)
+    }
+
+    pub(crate) fn request_run(
+        &mut self,
+        conn: ConnId,
+        thread: Option<u8>,
+        run: u8,
+        size: u8,
+    ) -> Check {
+        let thread = thread.map(|thread| self.thread_of(conn, thread));
+        let run = self.run(run);
+        let input = self.payload(self.size(size));
+        let within = thread.map(|thread| self.names.thread(thread).clone());
+        let request = |it: &mut Registry, at| {
+            let got = it.request_run(at, conn, within.as_ref(), &run, input.clone().into());
+            got.map(|it| (it.session, it.position, Delivered::from(&it.delivery)))
+        };
+        self.both("request_run", request, |it| it.request_run(conn, thread, &run, input.as_bytes()))
+    }
+
+    pub(crate) fn request_cancel(&mut self, conn: ConnId, run: u8, size: u8) -> Check {
+        let run = self.remembered(run)?.map_or_else(|| self.run(run), |(_, run)| run);
+        let reason = self.payload(self.size(size));
+        let request = |it: &mut Registry, at| {
+            let got = it.request_cancel(at, conn, &run, reason.clone().into());
+            got.map(|delivery| Delivered::from(&delivery))
+        };
+        self.both("request_cancel", request, |it| it.request_cancel(conn, &run, reason.as_bytes()))
     }
 
     /// Ends all runs: without deadlines of their own they would be open for ever.

@@ -35,6 +35,8 @@ pub struct Generator {
     starts: u64,
     /// How often, in percent, a connection is an event stream.
     streams: u64,
+    /// How often, in percent, what begins a run or happens in one is by a client.
+    requests: u64,
     /// How many operations of the beginning only fill the registry.
     filling: u64,
 }
@@ -81,6 +83,10 @@ impl Generator {
         (weights[30], weights[31]) = (follows, follows.min(later.pick(&[0, 5, 20])));
         let starts = later.pick(&[0, 30, 60]);
         let streams = later.pick(&[0, 0, 20, 60]);
+        let requests = later.pick(&[0, 0, 10, 60]);
+        if requests > 0 && weights[26] > 0 {
+            weights[26] = later.pick(&[10, 40]);
+        }
         Self {
             weights,
             hot: rng.between(1, 3) as u8,
@@ -97,6 +103,7 @@ impl Generator {
             without,
             starts,
             streams,
+            requests,
             filling: rng.pick(&[0, 5, 10, 20]),
             rng,
         }
@@ -134,6 +141,22 @@ impl Generator {
             1 => Pick::Open(number),
             2 => Pick::Newest(number),
             _ => Pick::Ever(number),
+        }
+    }
+
+    /// A client that asks for something: few others than open ones do.
+    fn asking(&mut self) -> Pick {
+        match self.rng.chance(90) {
+            true => Pick::Open(self.rng.byte().into()),
+            false => self.pick(),
+        }
+    }
+
+    fn thread_of_request(&mut self) -> Option<u8> {
+        match self.rng.below(10) {
+            0..=5 => None,
+            6 | 7 => Some(self.name()),
+            _ => Some(200 + self.rng.byte() % self.hot),
         }
     }
 
@@ -349,6 +372,15 @@ impl Generator {
                     Since::Last,
                 ]);
                 Op::Acknowledge { conn: self.pick(), room, upto }
+            }
+            26 if self.requests > 0 && self.rng.chance(self.requests) => Op::RequestRun {
+                conn: self.asking(),
+                thread: self.thread_of_request(),
+                run: self.name(),
+                size: self.size(),
+            },
+            27 if self.requests > 0 && self.rng.chance(self.requests / 2) => {
+                Op::RequestCancel { conn: self.asking(), run: self.name(), size: self.size() }
             }
             26 => Op::OpenRun {
                 user: self.name(),

@@ -206,6 +206,27 @@ plain! {
             /// What.
             event: RunReport,
         },
+        /// A client requests a run.
+        RequestRun {
+            /// By which connection.
+            conn: Pick,
+            /// In which thread: below 200 by its number, from there on the last that the connection follows
+            /// or one before that; `None` for the first that it follows.
+            thread: Option<u8>,
+            /// Under which name.
+            run: u8,
+            /// The size of its input, as in [`Op::Send`].
+            size: u8,
+        },
+        /// A client wishes that a run is cancelled.
+        RequestCancel {
+            /// By which connection.
+            conn: Pick,
+            /// Which run, as in [`Op::RunEvent`], by its name alone.
+            run: u8,
+            /// The size of its reason, as in [`Op::Send`].
+            size: u8,
+        },
         /// The agent of such a run talks, and one action is polled after each piece.
         Talk {
             /// Which run, as in [`Op::RunEvent`].

@@ -26,6 +26,7 @@ pub(crate) mod own_rates;
 pub(crate) mod pause;
 pub(crate) mod pressure;
 pub(crate) mod reload;
+pub(crate) mod requests;
 pub(crate) mod run_ends;
 pub(crate) mod runs;
 pub(crate) mod seat;

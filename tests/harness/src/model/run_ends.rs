@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headcount::{
-    Notice, RunEnd, RunEnded, RunEventKind, RunExplanation, RunFailure, RunId, SessionId, Timestamp,
+    Notice, RunEnd, RunEnded, RunEventKind, RunExplanation, RunFailure, RunId, RunState, SessionId,
+    Timestamp,
 };
 
 use super::runs::Run;
@@ -138,6 +139,9 @@ impl Model {
                 && got.calls.len() == run.calls.len()
                 && got.calls.iter().all(|it| run.calls.get(&*it.call) == Some(&it.expected_by))
                 && (got.end, got.lingers_until) == (run.end, self.lingers_until(run).map(whole))
+                && (got.state == RunState::Requested) == (run.requested && run.is_open())
+                && (got.state == RunState::Ended) != run.is_open()
+                && got.cancel_requested == run.cancel_requested
                 && u64::from(got.events) == run.events
                 && got.cost == run.cost
                 && got.fails == self.run_deadline(run);

@@ -38,6 +38,10 @@ pub(crate) struct Run {
     pub(crate) end: Option<RunEnded>,
     /// It has ended, and what the log keeps of it is no history yet.
     pub(crate) lingers: bool,
+    /// A client has requested it, and no agent has opened it.
+    pub(crate) requested: bool,
+    /// A client wishes that it is cancelled.
+    pub(crate) cancel_requested: bool,
 }
 
 impl Run {
@@ -98,9 +102,18 @@ impl Model {
             return Err(OpenRunError::AgentTooLong);
         }
         if let Some(number) = self.find_run(user, id) {
-            return Err(OpenRunError::Exists { ended: self.runs[&number].end });
+            let run = &self.runs[&number];
+            return match run.end {
+                None if !run.requested => Err(OpenRunError::Exists { ended: None }),
+                Some(_) => Err(OpenRunError::Exists { ended: run.end }),
+                None if self.session_of(user, thread) != Some(run.session) => {
+                    Err(OpenRunError::OtherThread)
+                }
+                None if !self.run_has_room(number, bytes) => Err(OpenRunError::Full),
+                None => Ok((Some(run.session), None)),
+            };
         }
-        if bytes as u64 + MESSAGE_OVERHEAD + self.run_reserve() > config.run_bytes() {
+        if !self.first_fits(bytes) {
             return Err(OpenRunError::Full);
         }
         let session = self.session_of(user, thread);
@@ -113,6 +126,18 @@ impl Model {
         }
         let release = self.plan_absent_session(user).map_err(OpenRunError::Session)?;
         Ok((None, release))
+    }
+
+    /// Whether the first event of a run may be so long.
+    pub(crate) fn first_fits(&self, bytes: usize) -> bool {
+        bytes as u64 + MESSAGE_OVERHEAD + self.run_reserve() <= self.config.run_bytes()
+    }
+
+    /// Whether a run has room for another event, beside its last.
+    pub(crate) fn run_has_room(&self, number: u64, bytes: usize) -> bool {
+        let (run, config) = (&self.runs[&number], &self.config);
+        run.events + 1 < config.run_events().into()
+            && run.cost + bytes as u64 + MESSAGE_OVERHEAD + self.run_reserve() <= config.run_bytes()
     }
 
     pub(crate) fn plan_absent_session(&self, user: u8) -> Result<Option<SessionId>, Refused> {
@@ -148,15 +173,29 @@ impl Model {
             self.marks.hit("a run created its session");
             self.make_absent_session((user, thread), release, (session, epoch));
         }
-        let source = Source::Session(session);
-        let first = self.streams[&source].head() + 1;
+        let known = self.find_run(user, id);
+        let number = known.unwrap_or_else(|| self.begin_run(user, id, session));
+        self.marks.hit_if(known.is_some(), "a requested run was opened");
+        let now = self.now;
+        let run = self.runs.get_mut(&number).expect("a run that is there");
+        (run.agent, run.requested, run.heard) = (agent.into(), false, now);
+        self.notice(Notice::RunOpened { session });
+        let (position, delivered) = self.begin_with(number, RunEventKind::Started, payload);
+        if known.is_none() {
+            self.raise_pressure(user, Some(session), 0);
+        }
+        Ok((session, position, delivered))
+    }
+
+    /// A run without an event.
+    pub(crate) fn begin_run(&mut self, user: u8, id: &RunId, session: SessionId) -> u64 {
+        let first = self.streams[&Source::Session(session)].head() + 1;
         self.run_number += 1;
-        let number = self.run_number;
         let run = Run {
             user,
             id: id.clone(),
             session,
-            agent: agent.into(),
+            agent: String::new(),
             began: self.now,
             heard: self.now,
             first,
@@ -167,16 +206,27 @@ impl Model {
             ended: None,
             end: None,
             lingers: false,
+            requested: false,
+            cancel_requested: false,
         };
-        self.runs.insert(number, run);
+        self.runs.insert(self.run_number, run);
         self.tally.runs_opened += 1;
         self.note_absent();
-        self.notice(Notice::RunOpened { session });
-        let content = self.fact(number, RunEventKind::Started, payload);
+        self.run_number
+    }
+
+    /// The event with which a run is requested or opened.
+    pub(crate) fn begin_with(
+        &mut self,
+        number: u64,
+        kind: RunEventKind,
+        payload: &[u8],
+    ) -> (Position, Delivered) {
+        let source = self.source_of_run(number);
+        let offset = self.streams[&source].head() + 1;
+        let content = self.fact(number, kind, payload);
         let delivered = self.store_of_run(number, content);
-        let (_, position) = self.streams[&source].position(first);
-        self.raise_pressure(user, Some(session), 0);
-        Ok((session, position, delivered))
+        (self.streams[&source].position(offset).1, delivered)
     }
 
     /// The parts that the log keeps something of.
@@ -210,6 +260,9 @@ impl Model {
         let (config, (kind, call, payload)) = (&self.config, pieces(event));
         if let Some(end) = run.end {
             return Err(RunError::Ended(end));
+        }
+        if run.requested && !matches!(kind, Some(RunEventKind::Failed | RunEventKind::Cancelled)) {
+            return Err(RunError::NotOpened);
         }
         let mut bytes = payload.len() as u64;
         if let RunEvent::Delta { part, .. } = event {
@@ -319,9 +372,10 @@ impl Model {
 
     pub(crate) fn fact(&self, number: u64, kind: RunEventKind, payload: &[u8]) -> Content {
         let run = &self.runs[&number];
+        let asked = matches!(kind, RunEventKind::Requested | RunEventKind::CancelRequested);
         Content::Fact(Fact {
             run: run.id.clone(),
-            agent: run.agent.clone(),
+            agent: if asked { String::new() } else { run.agent.clone() },
             kind,
             failure: None,
             at: self.now,

@@ -35,7 +35,7 @@ macro_rules! sums {
 }
 
 sums! {
-    opened abandoned refused sessions_opened rooms_opened runs_opened
+    opened abandoned refused sessions_opened rooms_opened runs_opened runs_requested
     sent stored gaps acknowledged deferred skipped shed
     pings_sent pongs_received pong_timeouts recovered
     level_changes probed released pauses late_stamps notices_lost
