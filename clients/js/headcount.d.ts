@@ -46,7 +46,7 @@ export interface ServerEvent {
 
 /** What a run hands out: the server's, or `run_lost`, made by the client, with `data.reason` `restart` or `gap`. */
 export interface RunEvent {
-  event: 'agent_started' | 'agent_thinking' | 'tool_executing' | 'tool_completed' | 'progress' | 'text'
+  event: 'run_requested' | 'run_cancel_requested' | 'agent_started' | 'agent_thinking' | 'tool_executing' | 'tool_completed' | 'progress' | 'text'
     | 'agent_completed' | 'agent_failed' | 'agent_cancelled' | 'agent_interrupted' | 'run_lost' | (string & {});
   run: string;
   data: any;
@@ -61,7 +61,7 @@ export interface RunEvent {
 export class Run implements AsyncIterable<RunEvent> {
   private constructor();
   readonly id: string;
-  /** `undefined` until its first event. */
+  /** `undefined` until its first event, empty until an agent has opened it. */
   readonly agent: string | undefined;
   /** All that the agent has said so far: the texts without a `part`. */
   readonly text: string;
@@ -120,6 +120,11 @@ export class Client {
    * wait), or `closed`. */
   join(room: string): Promise<Joined>;
   leave(room: string): Promise<{ room: string }>;
+  /** Requests a run, under a name that no other run of the user has, in the session of this client. Rejects with the
+   * server's code: `run_exists` after a reconnect means that it was taken before. */
+  request(run: string, input: Json): Promise<unknown>;
+  /** Wishes that a run is cancelled; the back end decides. */
+  cancel(run: string, reason?: string): Promise<unknown>;
   /** Says that everything up to an offset of a stream has been dealt with; no answer is awaited. */
   ack(stream: string, offset: number): void;
   /** The run of this name, that there is or that will be. */

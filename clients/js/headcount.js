@@ -1,9 +1,10 @@
-// The client of a headcount gateway. docs/client.md has the algorithm, headcount.d.ts the interface.
+// The client of a headcount gateway: docs/client.md, headcount.d.ts.
 
 // Milliseconds.
 const WINDOW = [250, 5000], MAX_DELAY = 60_000, UNTIL_WELCOME = 15_000, UNTIL_DEAD = 10_000;
 const MAX_REQUESTS = 256, MAX_ASKED = 32, MAX_ENDED_RUNS = 16, MAX_PIECE = 1024;
 const FINAL = /^(10(0[023789]|10)|4[235]..)$/;
+const BEGIN = /^(agent_start|run_request)ed$/;
 const END = /^(agent_[cfi]\w+ed|run_lost)$/;
 
 const fault = (code, message, more) => Object.assign(new Error(message, more), { code });
@@ -17,7 +18,7 @@ const claims = token => {
   }
 };
 
-// Two of them in a row are one longer piece.
+// Two in a row are one longer piece.
 const plain = event => event.event === 'text' && typeof event.data?.delta === 'string' &&
   Object.keys(event.data).length === 1;
 
@@ -34,11 +35,10 @@ export class Run {
     this.partial = false;
   }
 
-  // For the client alone.
   _take(event) {
     if (this.#over) return;
-    if (!this.#pieces.length) this.partial ||= event.event !== 'agent_started';
-    this.agent ??= event.agent;
+    if (!this.#pieces.length) this.partial ||= !BEGIN.test(event.event);
+    this.agent = event.agent || this.agent || '';
     const last = this.#pieces.at(-1);
     if (event.event === 'text' && !event.part) this.text += event.data?.delta ?? '';
     if (last && plain(last) && plain(event) && last.part === event.part && last.data.delta.length < MAX_PIECE) {
@@ -153,6 +153,10 @@ export class Client {
     return this.#request({ type: 'leave', room });
   }
 
+  request(run, input) { return this.#request({ type: 'run_request', run, input }); }
+
+  cancel(run, reason) { return this.#request({ type: 'run_cancel', run, reason }); }
+
   ack(stream, offset) {
     this.#acks.set(stream, Math.max(offset, this.#acks.get(stream) ?? 0));
     this.#acking ??= setTimeout(() => this.#acknowledge(), 200);
@@ -227,7 +231,7 @@ export class Client {
     socket.onerror = () => {};
   }
 
-  // Nothing that the socket still says is heard.
+  // The socket is heard no more.
   #abandon() {
     for (const timer of [this.#timer, this.#watch, this.#renewal, this.#resending, this.#settling]) clearTimeout(timer);
     this.#resending = undefined;
@@ -431,7 +435,7 @@ export class Client {
     else this.#emit('error', error);
   }
 
-  // It is asked again on each connection until there is an answer: it may come twice.
+  // It is asked on each connection until there is an answer.
   #request(frame, own) {
     const answer = new Promise((resolve, reject) => {
       if (this.state === 'closed') return reject(fault('closed', 'the client is closed'));
@@ -512,13 +516,13 @@ export class Client {
     this.#emit('error', fault('token', `no new token: ${cause?.message}`, { cause }));
   }
 
-  // The next token is due when four fifths of the life of this one are over.
+  // The next token is due after four fifths of this one's life.
   #plan() {
     const { exp, iat } = claims(this.#token);
     const now = Date.now() / 1000;
     const left = exp - now;
     const life = exp > iat ? exp - iat : left;
-    // With a wrong clock, too, it must not ask all the time.
+    // A wrong clock must not make it ask all the time.
     const after = 0.8 * Math.max(life / 8, left > 0 ? Math.min(left, life) : life);
     this.#due = after > 0 ? (now + after) * 1000 : NaN;
   }

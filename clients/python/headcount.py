@@ -48,6 +48,14 @@ class Client:
         self.rooms.pop(room, None)
         await self._send({"type": "leave", "room": room})
 
+    async def request(self, run, input):
+        """Requests a run, if there is a connection. The answer is the event `run_requested`, or a frame `error`."""
+        await self._send({"type": "run_request", "run": run, "input": input, "id": f"request {run}"})
+
+    async def cancel(self, run, reason=None):
+        """Wishes that a run is cancelled, if there is a connection. The back end decides."""
+        await self._send({"type": "run_cancel", "run": run, "id": f"cancel {run}", **({"reason": reason} if reason else {})})
+
     async def ack(self, stream, offset):
         await self._send({"type": "ack", "stream": stream, "offset": offset})
 

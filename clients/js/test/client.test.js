@@ -250,6 +250,41 @@ test('rooms come back at their offset', async () => {
   assert.deepEqual(client.rooms, ['lobby']);
 });
 
+test('a run is requested and cancelled, and a request is asked until it is answered', async () => {
+  const heard = await opened();
+  const first = FakeSocket.last;
+  const asked = client.request('r', { text: 'why?' });
+  assert.deepEqual(first.of('run_request'), [{ type: 'run_request', run: 'r', input: { text: 'why?' }, id: 1 }]);
+  first.says({ type: 'event', stream: 'session', offset: 11, event: 'run_requested', run: 'r', agent: '', data: { input: { text: 'why?' } } });
+  const run = client.run('r');
+  assert.deepEqual([run.agent, run.partial, run.end, heard('run')], ['', false, undefined, [run]]);
+  first.ends(1006);
+  await pass(1000);
+  const second = FakeSocket.last;
+  second.welcome({ recovered: 'all' });
+  assert.equal(second.of('run_request').length, 1);
+  second.says({ type: 'ok', request: 1 });
+  await asked;
+  const stop = client.cancel('r', 'enough');
+  assert.deepEqual(second.of('run_cancel'), [{ type: 'run_cancel', run: 'r', reason: 'enough', id: 2 }]);
+  const says = (offset, event, agent, data) =>
+    second.says({ type: 'event', stream: 'session', offset, event, run: 'r', agent, data });
+  says(12, 'run_cancel_requested', '', { reason: 'enough' });
+  second.says({ type: 'ok', request: 2 });
+  await stop;
+  assert.equal(run.end, undefined, 'the back end decides');
+  says(13, 'agent_started', 'Planner', {});
+  says(14, 'agent_cancelled', 'Planner', {});
+  assert.deepEqual([run.agent, run.partial, run.end.event], ['Planner', false, 'agent_cancelled']);
+  const seen = [];
+  for await (const { event } of run) seen.push(event);
+  assert.deepEqual(seen, ['run_requested', 'run_cancel_requested', 'agent_started', 'agent_cancelled']);
+  const refused = client.cancel('r');
+  assert.deepEqual(second.of('run_cancel').at(-1), { type: 'run_cancel', run: 'r', id: 3 });
+  second.says({ type: 'error', code: 'run_ended', message: 'over', request: 3 });
+  await assert.rejects(refused, { code: 'run_ended' });
+});
+
 test('more rooms come back than requests may wait', async () => {
   await opened();
   for (let number = 0; number < 300; number++) {

@@ -1,6 +1,6 @@
 //! What clients ask for.
 
-use headcount::{Position, RoomId, ThreadId};
+use headcount::{Position, RoomId, RunId, ThreadId};
 use headcount_protocol::client_frames::{self, Ask, Auth};
 use headcount_protocol::handles::parse_connection;
 use headcount_protocol::secret::Secret;
@@ -36,7 +36,7 @@ pub(crate) fn check(text: &str, value: Option<&Value>, plain: Option<&str>) {
     }
     // Fields that are there twice are one in the value; what was taken has each once.
     if let (Some(value), Ok(frame)) = (value, &parsed) {
-        assert_eq!(Ok(&frame.ask), expected(value).as_ref());
+        is_asked(&frame.ask, &expected(value).expect("what was taken"));
     }
     if let (Some(value), Some(plain)) = (value, plain) {
         is_as_expected(value, plain);
@@ -53,7 +53,7 @@ fn is_as_expected(value: &Value, plain: &str) {
     let expected = if refused { Err("bad_frame") } else { expected(value) };
     let request = match (parsed, expected) {
         (Ok(frame), Ok(ask)) => {
-            assert_eq!(frame.ask, ask);
+            is_asked(&frame.ask, &ask);
             frame.request
         }
         (Err(wrong), Err(code)) => {
@@ -64,6 +64,21 @@ fn is_as_expected(value: &Value, plain: &str) {
     };
     let echoed = value.as_object().and(id).filter(|_| !refused).map(Value::to_string);
     assert_eq!(request, echoed.as_deref());
+}
+
+/// An input is what it was written as; its value is what counts.
+fn is_asked(ask: &Ask, expected: &Ask) {
+    let value = |json: &str| serde_json::from_str::<Value>(json).expect("an input is JSON");
+    match (ask, expected) {
+        (
+            Ask::RunRequest { thread, run, input },
+            Ask::RunRequest { thread: other_thread, run: other_run, input: other_input },
+        ) => {
+            assert_eq!((thread, run), (other_thread, other_run));
+            assert_eq!(value(input), value(other_input));
+        }
+        _ => assert_eq!(ask, expected),
+    }
 }
 
 fn expected(value: &Value) -> Result<Ask, &'static str> {
@@ -84,11 +99,8 @@ fn expected(value: &Value) -> Result<Ask, &'static str> {
             Ok(Ask::Ack { room, offset })
         }
         "auth" => {
-            let thread = given(fields, "thread").map(|thread| {
-                ThreadId::new(thread.as_str().ok_or("bad_frame")?).map_err(|_| "bad_id")
-            });
             let token = token(fields)?;
-            let (thread, since) = (thread.transpose()?, since(fields)?);
+            let (thread, since) = (thread(fields)?, since(fields)?);
             let previous = given(fields, "previous")
                 .map(|previous| previous.as_str().ok_or("bad_frame"))
                 .transpose()?
@@ -96,6 +108,16 @@ fn expected(value: &Value) -> Result<Ask, &'static str> {
             Ok(Ask::Auth(Auth { token, thread, since, previous }))
         }
         "refresh" => Ok(Ask::Refresh { token: token(fields)? }),
+        "run_request" => {
+            let (thread, run) = (thread(fields)?, run(fields)?);
+            let input = given(fields, "input").ok_or("bad_frame")?.to_string();
+            Ok(Ask::RunRequest { thread, run, input })
+        }
+        "run_cancel" => {
+            let run = run(fields)?;
+            let reason = given(fields, "reason").map(|reason| reason.as_str().ok_or("bad_frame"));
+            Ok(Ask::RunCancel { run, reason: reason.transpose()?.map(str::to_owned) })
+        }
         "message" => Err("not_available"),
         _ => Err("unknown_type"),
     }
@@ -103,6 +125,17 @@ fn expected(value: &Value) -> Result<Ask, &'static str> {
 
 fn given<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     fields.get(name).filter(|value| !value.is_null())
+}
+
+fn thread(fields: &Map<String, Value>) -> Result<Option<ThreadId>, &'static str> {
+    let thread = given(fields, "thread")
+        .map(|thread| ThreadId::new(thread.as_str().ok_or("bad_frame")?).map_err(|_| "bad_id"));
+    thread.transpose()
+}
+
+fn run(fields: &Map<String, Value>) -> Result<RunId, &'static str> {
+    let run = fields.get("run").and_then(Value::as_str).ok_or("bad_frame")?;
+    RunId::new(run).map_err(|_| "bad_id")
 }
 
 fn token(fields: &Map<String, Value>) -> Result<Secret, &'static str> {

@@ -31,6 +31,7 @@ use crate::auth::grants::Grant;
 use crate::auth::room_access::{self, Right, may_join};
 use crate::clock::wall_clock::WallClock;
 use crate::live_settings::LiveSettings;
+use crate::requests;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::fault;
 use crate::telemetry::lifecycle;
@@ -289,6 +290,12 @@ impl Gateway {
                 Ok(None) => return None,
                 Err(problem) => server_frames::error(problem.code(), problem.message(), request),
             },
+            Ask::RunRequest { thread, run, input } => {
+                requests::run(context, conn, (thread, run), &input, request)
+            }
+            Ask::RunCancel { run, reason } => {
+                requests::cancel(context, conn, &run, reason.as_deref(), request)
+            }
             Ask::Auth(_) => {
                 let message = "the connection has its user already: send refresh with a new token";
                 server_frames::error("already_authenticated", message, request)

@@ -18,6 +18,7 @@ mod limits;
 mod live_settings;
 mod network;
 mod regular_file;
+mod requests;
 mod settings;
 mod telemetry;
 

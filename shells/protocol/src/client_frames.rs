@@ -1,9 +1,10 @@
 //! The frames that clients send, understood and written.
 
-use headcount::{ConnId, Position, RoomId, ThreadId};
+use headcount::{ConnId, Position, RoomId, RunId, ThreadId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::admin::surrogates::mend;
 use crate::epoch::{parse_epoch, show_epoch};
 use crate::handles::{Named, parse_connection, show_connection};
 use crate::json::Object;
@@ -54,6 +55,22 @@ pub enum Ask {
         /// The token.
         token: Secret,
     },
+    /// A run of an agent.
+    RunRequest {
+        /// In which thread; `None`: in that of the connection.
+        thread: Option<ThreadId>,
+        /// The name that the run is to have.
+        run: RunId,
+        /// What is asked of the agent: JSON in which no string holds half of a surrogate pair.
+        input: String,
+    },
+    /// The end of a run.
+    RunCancel {
+        /// Which run.
+        run: RunId,
+        /// Why; `None`: the client does not say.
+        reason: Option<String>,
+    },
 }
 
 /// What the frame `auth` says.
@@ -101,6 +118,12 @@ struct Fields<'a> {
     thread: Option<&'a RawValue>,
     #[serde(borrow)]
     previous: Option<&'a RawValue>,
+    #[serde(borrow)]
+    run: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reason: Option<&'a RawValue>,
 }
 
 /// Understands one text message.
@@ -154,6 +177,21 @@ impl Frame<'_> {
                 }
             }
             Ask::Refresh { token } => Object::frame("refresh").text("token", token.reveal()),
+            Ask::RunRequest { thread, run, input } => {
+                let frame = Object::frame("run_request");
+                let frame = match thread {
+                    Some(thread) => frame.text("thread", thread.as_str()),
+                    None => frame,
+                };
+                frame.text("run", run.as_str()).raw("input", input)
+            }
+            Ask::RunCancel { run, reason } => {
+                let frame = Object::frame("run_cancel").text("run", run.as_str());
+                match reason {
+                    Some(reason) => frame.text("reason", reason),
+                    None => frame,
+                }
+            }
         };
         match self.request {
             Some(id) => frame.raw("id", id).end(),
@@ -200,6 +238,14 @@ impl<'a> Fields<'a> {
             "ack" => self.ack(),
             "auth" => self.auth().map(Ask::Auth),
             "refresh" => Ok(Ask::Refresh { token: self.token()? }),
+            "run_request" => Ok(Ask::RunRequest {
+                thread: self.thread()?,
+                run: self.run()?,
+                input: self.input()?,
+            }),
+            "run_cancel" => {
+                Ok(Ask::RunCancel { run: self.run()?, reason: text("reason", self.reason)? })
+            }
             "message" => Err((
                 "not_available",
                 format!("{kind} is part of the protocol but not available in this version"),
@@ -216,15 +262,8 @@ impl<'a> Fields<'a> {
     }
 
     fn auth(&self) -> Result<Auth, (&'static str, String)> {
-        let text = |name: &str, json: Option<&RawValue>| {
-            let text = |json| {
-                string(Some(json)).ok_or_else(|| ("bad_frame", format!("{name} is not a string")))
-            };
-            json.map(text).transpose()
-        };
         let token = self.token()?;
-        let thread = text("thread", self.thread)?.map(ThreadId::new).transpose();
-        let thread = thread.map_err(|error| ("bad_id", format!("thread: {error}")))?;
+        let thread = self.thread()?;
         let since = self.since()?;
         // One whose name has another form is of another server, and gone.
         let previous = text("previous", self.previous)?.as_deref().and_then(parse_connection);
@@ -234,6 +273,25 @@ impl<'a> Fields<'a> {
     fn token(&self) -> Result<Secret, (&'static str, String)> {
         let token = string(self.token).map(Secret::new);
         token.ok_or_else(|| ("bad_frame", "token is missing or not a string".to_owned()))
+    }
+
+    fn thread(&self) -> Result<Option<ThreadId>, (&'static str, String)> {
+        let thread = text("thread", self.thread)?.map(ThreadId::new).transpose();
+        thread.map_err(|error| ("bad_id", format!("thread: {error}")))
+    }
+
+    fn run(&self) -> Result<RunId, (&'static str, String)> {
+        let Some(run) = string(self.run) else {
+            return Err(("bad_frame", "run is missing or not a string".to_owned()));
+        };
+        RunId::new(run).map_err(|error| ("bad_id", format!("run: {error}")))
+    }
+
+    fn input(&self) -> Result<String, (&'static str, String)> {
+        let Some(input) = self.input else {
+            return Err(("bad_frame", "input is missing or null".to_owned()));
+        };
+        Ok(mend(input.get()).into_owned())
     }
 
     fn room(&self) -> Result<RoomId, (&'static str, String)> {
@@ -277,6 +335,15 @@ impl<'a> Fields<'a> {
                 "epoch must be a string as it was received, and offset a whole number".to_owned(),
             )),
         }
+    }
+}
+
+/// The value of a JSON string that need not be there.
+fn text(name: &str, json: Option<&RawValue>) -> Result<Option<String>, (&'static str, String)> {
+    let Some(json) = json else { return Ok(None) };
+    match string(Some(json)) {
+        Some(text) => Ok(Some(text)),
+        None => Err(("bad_frame", format!("{name} is not a string"))),
     }
 }
 

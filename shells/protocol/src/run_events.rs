@@ -67,7 +67,22 @@ pub fn of_part(object: Object, part: Part<'_>) -> Object {
     object.text("part", part.id).text("kind", part.kind.name())
 }
 
-/// The open runs that a welcome lists.
+/// The payload of [`RunEventKind::Requested`], out of JSON.
+#[must_use]
+pub fn requested(input: &str) -> String {
+    Object::new().raw("input", input).end()
+}
+
+/// The payload of [`RunEventKind::CancelRequested`].
+#[must_use]
+pub fn cancel_requested(reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => Object::new().text("reason", reason).end(),
+        None => Object::new().end(),
+    }
+}
+
+/// The open runs that a welcome lists, and the requested ones with an empty name of the agent.
 #[must_use]
 pub fn list<'a>(runs: impl Iterator<Item = (&'a RunId, &'a str)>) -> String {
     let runs: Vec<String> = runs

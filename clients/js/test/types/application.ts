@@ -21,6 +21,8 @@ const off: () => void = client.on('event', (event: ServerEvent) => {
   console.log(data, event.event, event.run, event.agent, event.at);
 });
 off();
+void client.request('r', { text: 'why?' }).then(() => client.cancel('r', 'enough'));
+void client.cancel('r');
 client.on('gap', ({ stream, from, to }) => console.log(stream.length, to - from));
 client.on('reset', ({ stream, epoch }) => console.log(stream.length, epoch.length));
 client.on('state', ({ state, recovered, code, reason, retryIn }) => {

@@ -36,6 +36,7 @@ mod python_client;
 mod redaction;
 mod refusals;
 mod reload;
+mod requests;
 mod resume;
 mod run_parts;
 mod runs;

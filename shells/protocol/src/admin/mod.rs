@@ -14,7 +14,7 @@ pub mod publication;
 pub mod redact;
 pub mod report;
 pub mod revocation;
-mod surrogates;
+pub(crate) mod surrogates;
 mod written;
 
 pub use surrogates::Halves;

@@ -16,7 +16,7 @@ const REPLACEMENT: &str = "\\ufffd";
 const LENGTH: usize = 6;
 
 /// JSON text in which no string holds half of a pair: each is U+FFFD. The rest stays as it was.
-pub(super) fn mend(json: &str) -> Cow<'_, str> {
+pub(crate) fn mend(json: &str) -> Cow<'_, str> {
     let mut mended = Cow::Borrowed(json);
     for (place, _) in halves(json) {
         mended.to_mut().replace_range(place..place + LENGTH, REPLACEMENT);

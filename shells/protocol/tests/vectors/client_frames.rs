@@ -38,6 +38,17 @@ fn fields(frame: &Frame<'_>) -> Value {
             put(&mut fields, "token", token.reveal());
             "refresh"
         }
+        Ask::RunRequest { thread, run, input } => {
+            thread.iter().for_each(|thread| put(&mut fields, "thread", thread.as_str()));
+            put(&mut fields, "run", run.as_str());
+            put_json(&mut fields, "input", Some(input));
+            "run_request"
+        }
+        Ask::RunCancel { run, reason } => {
+            put(&mut fields, "run", run.as_str());
+            reason.iter().for_each(|reason| put(&mut fields, "reason", &**reason));
+            "run_cancel"
+        }
     };
     put(&mut fields, "type", kind);
     put_json(&mut fields, "id", frame.request);

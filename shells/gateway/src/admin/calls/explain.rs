@@ -125,10 +125,12 @@ pub(crate) fn run(
             .text("epoch", &show_epoch(session.head.epoch));
     }
     shown = shown.number("offset", known.first).number("bytes", known.cost);
+    let shown = shown
+        .text("state", known.state.name())
+        .raw("cancel_requested", if known.cancel_requested { "true" } else { "false" });
     match known.end {
-        None => shown.text("state", "open"),
+        None => shown,
         Some(end) => shown
-            .text("state", "ended")
             .text("end", end.how.name())
             .number("ended_ms_ago", millis(now.saturating_since(end.at))),
     }

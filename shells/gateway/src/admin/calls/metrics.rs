@@ -146,7 +146,8 @@ fn registry(page: &mut Page, stats: &Stats, draining: bool) {
     page.counter("delivery_shed", "Messages that logs gave up for a byte budget", stats.shed);
     page.counter("delivery_skipped", "Recipients that an announcement skipped", stats.skipped);
     page.counter("delivery_acknowledged", "Acknowledgements", stats.acknowledged);
-    page.counter("runs_opened", "Agent runs that were opened", stats.runs_opened);
+    page.counter("runs_opened", "Agent runs that were opened or requested", stats.runs_opened);
+    page.counter("runs_requested", "Agent runs that clients requested", stats.runs_requested);
     page.gauge("runs_open", "Open agent runs", stats.runs.into());
     page.family("runs_ended_total", "counter", "Agent runs that have ended, by kind of end");
     for end in RunEnd::ALL {

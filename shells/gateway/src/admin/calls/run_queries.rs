@@ -35,8 +35,8 @@ macro_rules! run_form {
     ($($more:expr)?) => {
         Form::open(&[
             Field::needed("run", Shape::Text, "Its name among the runs of the user."),
-            Field::needed("agent", Shape::Text, ""),
-            Field::needed("age_ms", Shape::AtLeast(0), "Since it was opened."),
+            Field::needed("agent", Shape::Text, "Empty if it was never opened."),
+            Field::needed("age_ms", Shape::AtLeast(0), "Since it was opened or requested."),
             Field::needed("events", Shape::AtLeast(0), "How many it had."),
             Field::needed("bytes", Shape::AtLeast(0), "What counts towards `run.bytes`."),
             Field::needed("calls", Shape::List(&CALL), "Tool calls under way."),
@@ -45,7 +45,8 @@ macro_rules! run_form {
             Field::needed("session", Shape::Text, ""),
             Field::needed("epoch", Shape::Text, "Of the session's stream."),
             Field::needed("offset", Shape::AtLeast(1), "Of its first event there."),
-            Field::needed("state", Shape::Among(&["open", "ended"]), ""),
+            Field::needed("state", Shape::Among(&["requested", "open", "ended"]), ""),
+            Field::needed("cancel_requested", Shape::Flag, "A client wishes that it is cancelled."),
             Field::optional("end", Shape::Text, "How it ended."),
             Field::optional("ended_ms_ago", Shape::AtLeast(0), ""),
             $($more)?
@@ -57,7 +58,7 @@ static RUN: Form = run_form!();
 
 pub(crate) static LIST: Call = Call {
     name: "list_runs",
-    says: "The runs of a user that are open, and those that have ended and of which the log keeps something.",
+    says: "The runs of a user that are requested or open, and those that have ended and of which the log keeps something.",
     body: Body::None,
     once: false,
     answer: Answer::Json(&Form::open(&[Field::needed("runs", Shape::List(&RUN), "The runs.")])),

@@ -133,6 +133,7 @@ fn not_opened(error: OpenRunError, context: &Context<'_>) -> Problem {
             let message = format!("the log still keeps events of a run of this name: {end}");
             Problem::new(409, "run_exists", message)
         }
+        OpenRunError::OtherThread => Problem::new(409, "other_thread", message),
         OpenRunError::Runs => Problem::new(429, "runs_per_session", message),
         OpenRunError::AgentTooLong => Problem::new(400, "bad_request", message),
         OpenRunError::Full => Problem::new(413, "too_large", message),
@@ -164,6 +165,7 @@ fn not_told(error: RunError, context: &Context<'_>) -> Problem {
         RunError::UnknownRun => (404, "unknown_run"),
         RunError::BadCall | RunError::BadPart => (400, "bad_request"),
         RunError::Ended(_) => (422, "run_ended"),
+        RunError::NotOpened => (422, "run_not_opened"),
         RunError::CallUnderWay => (422, "call_under_way"),
         RunError::UnknownCall => (422, "unknown_call"),
         RunError::Calls => (422, "run_calls"),

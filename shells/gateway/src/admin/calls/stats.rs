@@ -178,6 +178,7 @@ fn render(stats: &Stats, draining: bool, survey: &Survey, now: Timestamp) -> Wri
         .fold(Object::new(), |ended, end| ended.number(end.name(), stats.runs_ended(*end)));
     let runs = Object::new()
         .number("opened", stats.runs_opened)
+        .number("requested", stats.runs_requested)
         .number("open", u64::from(stats.runs))
         .raw("ended", &ended.end())
         .end();
