@@ -36,6 +36,10 @@ async def main():
     try:
         async for frame in client:
             tell(frame["type"], frame)
+            if frame.get("data") == "ask":
+                await client.request("r", {"text": "why?"})
+            if frame.get("data") == "stop":
+                await client.cancel("r", "enough")
     except headcount.Closed as closed:
         tell("close", {"code": closed.code, "reason": closed.reason})
 
@@ -104,6 +108,28 @@ fn it_resumes_over_a_network_that_fails() {
     }
     server.post("/v1/close", r#"{"to":{"user":"alice"}}"#);
     closes_with(&mut follower, 4503);
+    assert!(follower.ended().success());
+}
+
+#[test]
+fn it_requests_a_run_and_wishes_to_cancel_it() {
+    let server = Server::start();
+    let url = format!("ws://{}/ws", server.websocket);
+    let Some(mut follower) = start(&json!({"url": url, "user": "alice"})) else { return };
+    server.until(|stats| stats["connections"]["live"] == 1);
+    for (told, event) in [("ask", "run_requested"), ("stop", "run_cancel_requested")] {
+        server.publish(r#"{"user":"alice"}"#, &format!("\"{told}\""));
+        follower.until(event, |it| it.named("event").any(|frame| frame["event"] == event));
+    }
+    let run = &server.get("/v1/runs?user=alice").json()["runs"][0];
+    assert_eq!(
+        (&run["state"], &run["cancel_requested"]),
+        (&json!("requested"), &json!(true)),
+        "{run}"
+    );
+    let words = r#"{"to":{"user":"alice"},"code":4200,"text":"account deleted"}"#;
+    server.post("/v1/close", words);
+    assert_eq!(closes_with(&mut follower, 4200), "account deleted");
     assert!(follower.ended().success());
 }
 
