@@ -11,7 +11,9 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use headcount::{
-    CloseReason, ConnId, ConnKind, Inbound, Key, Message, PartKind, Position, Principal, RoomId, RunEventKind, RunId, SessionId, Source, Start, ThreadId, Timestamp, UserId, CloseWith, CloseWords,
+    CloseReason, CloseWith, CloseWords, ConnId, ConnKind, Inbound, Key, Message, PartKind,
+    Position, Principal, RoomId, RunEventKind, RunId, SessionId, Source, Start, ThreadId,
+    Timestamp, UserId,
 };
 
 use super::input::{OwnedInput, OwnedRunEvent, Recipient, Stream};

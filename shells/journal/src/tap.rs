@@ -1,7 +1,8 @@
 //! What a registry shows its recorder, written down.
 
 use headcount::{
-    Action, ConnId, ConnKind, Inbound, Input, Part, Principal, RunEvent, RunId, Start, StreamRef, Tap, Timestamp, UserId, CloseWith,
+    Action, CloseWith, ConnId, ConnKind, Inbound, Input, Part, Principal, RunEvent, RunId, Start,
+    StreamRef, Tap, Timestamp, UserId,
 };
 
 use super::kind::{self, Kind};

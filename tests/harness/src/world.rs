@@ -6,7 +6,8 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use headcount::{
-    CloseReason, Config, ConnId, ConnKind, Position, Principal, Registry, RoomId, RunId, SessionId, Start, ThreadId, Timestamp, UserId, CloseWith, CloseWords,
+    CloseReason, CloseWith, CloseWords, Config, ConnId, ConnKind, Position, Principal, Registry,
+    RoomId, RunId, SessionId, Start, ThreadId, Timestamp, UserId,
 };
 
 use super::grammar::Grammar;
