@@ -23,6 +23,11 @@ pub enum Target<'a> {
     Session(SessionId),
     /// The streams of all of a user's sessions, lingering ones included.
     User(&'a UserId),
+    /// The session that a connection follows longest, if it is open: to answer the tabs of one chat without
+    /// looking who they are.
+    SessionOf(ConnId),
+    /// All sessions of the user of a connection, if it is open.
+    UserOf(ConnId),
     /// The stream of a room.
     Room(&'a RoomId),
     /// For `send` all connections that are open when the walk over the table reaches them: best

@@ -58,7 +58,7 @@ impl Registry {
                 Some(slot) => u32::from(self.begin_close_with(slot, with)),
                 None => 0,
             },
-            Target::Session(session) => match self.sessions.resolve(session) {
+            Target::Session(_) | Target::SessionOf(_) => match self.session_meant(target) {
                 Some(session) => {
                     let followers = self.close_session(session, &with);
                     if followers > 0 {
@@ -68,7 +68,7 @@ impl Registry {
                 }
                 None => 0,
             },
-            Target::User(user) => match self.sessions.find_user(user) {
+            Target::User(_) | Target::UserOf(_) => match self.user_meant(target) {
                 Some(user) => self.close_connections_of(user, &with),
                 None => 0,
             },

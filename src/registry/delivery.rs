@@ -9,6 +9,7 @@ use crate::input::{Input, Start, Target};
 use crate::log::{Late, Log, Reader};
 use crate::message::Message;
 use crate::room::RoomKey;
+use crate::session::{SessionKey, UserKey};
 use crate::stats::{Delivery, Joined, Notice, Recovered, Stored};
 use crate::stream::{FanOut, Owner, Stream, StreamKey};
 use crate::time::Timestamp;
@@ -49,13 +50,13 @@ impl Registry {
                 Err(ReplyError::Full) => delivery.full = true,
                 Err(ReplyError::UnknownConn) => {}
             },
-            Target::Session(session) => {
-                if let Some(slot) = self.sessions.resolve(session) {
-                    self.append(self.sessions.get(slot).stream, message, &mut delivery);
+            Target::Session(_) | Target::SessionOf(_) => {
+                if let Some(session) = self.session_meant(to) {
+                    self.append(self.sessions.get(session).stream, message, &mut delivery);
                 }
             }
-            Target::User(user) => {
-                if let Some(user) = self.sessions.find_user(user) {
+            Target::User(_) | Target::UserOf(_) => {
+                if let Some(user) = self.user_meant(to) {
                     let mut next = self.sessions.first_of(user);
                     while let Some(session) = next {
                         next = self.sessions.after(session);
@@ -72,6 +73,24 @@ impl Registry {
             Target::Everyone => self.announce(message, &mut delivery),
         }
         delivery
+    }
+
+    /// The session that a target means; `None` if it has ended, and for other targets.
+    pub(super) fn session_meant(&self, to: Target<'_>) -> Option<SessionKey> {
+        match to {
+            Target::Session(session) => self.sessions.resolve(session),
+            Target::SessionOf(conn) => self.conns.sessions(self.open_slot(conn)?).first().copied(),
+            _ => None,
+        }
+    }
+
+    /// The user that a target means; `None` if they are not here, and for other targets.
+    pub(super) fn user_meant(&self, to: Target<'_>) -> Option<UserKey> {
+        match to {
+            Target::User(user) => self.sessions.find_user(user),
+            Target::UserOf(conn) => Some(self.conns.user(self.open_slot(conn)?)),
+            _ => None,
+        }
     }
 
     /// Answers one connection, also one that was upgraded and not admitted yet. While its window is

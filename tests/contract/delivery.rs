@@ -308,3 +308,23 @@ fn so_many_announcements_may_be_under_way_and_a_further_one_is_not_kept() {
     world.settle();
     assert_eq!(world.seen(alice).len(), 3);
 }
+
+#[test]
+fn a_connection_stands_for_its_session_and_for_its_user() {
+    let mut world = World::new();
+    let (one, two) = (world.open("alice", "one"), world.open("alice", "two"));
+    let other = world.open("bob", "one");
+    world.send(Target::SessionOf(one), Message::text("the tabs of this chat"));
+    assert_eq!(world.reached(), (1, 0));
+    world.send(Target::UserOf(one), Message::text("all chats of this user"));
+    assert_eq!(world.reached(), (2, 0));
+    world.settle();
+    assert_eq!(world.seen(one), ["the tabs of this chat", "all chats of this user"]);
+    assert_eq!(world.seen(two), ["all chats of this user"]);
+    assert_eq!(world.close(Target::SessionOf(two), CloseReason::Application), 1);
+    assert_eq!(world.close(Target::UserOf(one), CloseReason::Application), 1);
+    // It closes: it stands for nothing any more.
+    world.send(Target::UserOf(one), Message::text("too late"));
+    assert!(world.delivery.reaches_none());
+    assert_eq!(world.open_conns(), [other]);
+}

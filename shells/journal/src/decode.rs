@@ -120,6 +120,8 @@ impl Decoder<'_, '_> {
         Some(match self.byte()? {
             kind::CONN => Recipient::Conn(self.conn()?),
             kind::SESSION => Recipient::Session(SessionId::from_bits(self.bits()?)?),
+            kind::SESSION_OF => Recipient::SessionOf(self.conn()?),
+            kind::USER_OF => Recipient::UserOf(self.conn()?),
             kind::USER => Recipient::User(self.user()?),
             kind::ROOM => Recipient::Room(self.room()?),
             kind::EVERYONE => Recipient::Everyone,

@@ -18,6 +18,8 @@ use headcount::{
 pub enum Recipient {
     Conn(ConnId),
     Session(SessionId),
+    SessionOf(ConnId),
+    UserOf(ConnId),
     User(UserId),
     Room(RoomId),
     Everyone,
@@ -28,6 +30,8 @@ impl Recipient {
         match self {
             Self::Conn(conn) => Target::Conn(*conn),
             Self::Session(session) => Target::Session(*session),
+            Self::SessionOf(conn) => Target::SessionOf(*conn),
+            Self::UserOf(conn) => Target::UserOf(*conn),
             Self::User(user) => Target::User(user),
             Self::Room(room) => Target::Room(room),
             Self::Everyone => Target::Everyone,

@@ -101,6 +101,8 @@ pub(super) const SESSION: u8 = 1;
 pub(super) const USER: u8 = 2;
 pub(super) const ROOM: u8 = 3;
 pub(super) const EVERYONE: u8 = 4;
+pub(super) const SESSION_OF: u8 = 5;
+pub(super) const USER_OF: u8 = 6;
 
 // Where a client begins in a stream.
 pub(super) const NOW: u8 = 0;

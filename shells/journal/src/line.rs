@@ -235,6 +235,8 @@ impl Display for Recipient {
         match self {
             Self::Conn(conn) => conn.fmt(f),
             Self::Session(session) => write!(f, "session {session}"),
+            Self::SessionOf(conn) => write!(f, "session_of {conn}"),
+            Self::UserOf(conn) => write!(f, "user_of {conn}"),
             Self::User(user) => write!(f, "user {user}"),
             Self::Room(room) => write!(f, "room {room}"),
             Self::Everyone => f.write_str("everyone"),

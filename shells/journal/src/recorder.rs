@@ -295,6 +295,14 @@ impl Recorder {
                 self.buffer.push(kind::CONN);
                 self.conn(*conn);
             }
+            Target::SessionOf(conn) => {
+                self.buffer.push(kind::SESSION_OF);
+                self.conn(*conn);
+            }
+            Target::UserOf(conn) => {
+                self.buffer.push(kind::USER_OF);
+                self.conn(*conn);
+            }
             Target::Session(session) => {
                 self.buffer.push(kind::SESSION);
                 self.handle(session.to_bits());

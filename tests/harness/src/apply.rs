@@ -170,6 +170,8 @@ impl World {
         let target = match to {
             To::Conn(pick) => Target::Conn(self.conn(pick)),
             To::Session(pick) => Target::Session(self.session(pick)),
+            To::SessionOf(pick) => Target::SessionOf(self.conn(pick)),
+            To::UserOf(pick) => Target::UserOf(self.conn(pick)),
             To::User(user) | To::Own(user) | To::Thread(user, _) | To::Run(user, _) => {
                 Target::User(names.user(user))
             }

@@ -207,7 +207,15 @@ impl Generator {
         match self.rng.below(10) {
             8 => To::Thread(self.name(), self.name()),
             9 => To::Run(self.name(), self.name()),
-            0 => To::Conn(self.pick()),
+            0 => {
+                let pick = self.pick();
+                self.rng.pick(&[
+                    To::Conn(pick),
+                    To::Conn(pick),
+                    To::SessionOf(pick),
+                    To::UserOf(pick),
+                ])
+            }
             1 | 2 => To::Session(self.pick()),
             3 if self.rng.chance(30) => To::Own(self.name()),
             3 => To::User(self.name()),

@@ -269,6 +269,10 @@ plain! {
         Conn(0 pick: Pick),
         /// One session.
         Session(0 pick: Pick),
+        /// The session that a connection follows longest.
+        SessionOf(0 pick: Pick) => Self::Conn(pick),
+        /// All sessions of a connection's user.
+        UserOf(0 pick: Pick) => Self::Conn(pick),
         /// All sessions of a user.
         User(0 user: u8),
         /// A room.

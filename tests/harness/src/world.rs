@@ -15,6 +15,7 @@ use super::marks::Marks;
 use super::memory::Watched;
 use super::model::Model;
 use super::model::closing::Audience;
+use super::model::conn::Conn;
 use super::op::{Arrival, Pick, Since, To};
 use super::seen::{Seen, Source};
 use super::settings::Population;
@@ -169,6 +170,10 @@ impl World {
         ConnId::from_bits(bits).expect("a serial above zero")
     }
 
+    fn open(&self, pick: Pick) -> Option<&Conn> {
+        self.model.conns.get(&self.conn(pick)).filter(|conn| conn.is_open())
+    }
+
     /// A handle of a session, in the same way.
     pub(crate) fn session(&self, pick: Pick) -> SessionId {
         let known: Vec<_> = self.model.sessions.keys().map(|id| id.to_bits()).collect();
@@ -253,6 +258,11 @@ impl World {
         match to {
             To::Conn(pick) => Audience::Conn(self.conn(pick)),
             To::Session(pick) => sessions(Some(self.session(pick))),
+            To::SessionOf(pick) => sessions(self.open(pick).and_then(Conn::session)),
+            To::UserOf(pick) => match self.open(pick).and_then(Conn::user) {
+                Some(user) => Audience::User(user, self.model.sessions_of(user)),
+                None => sessions(None),
+            },
             To::User(user) | To::Own(user) => {
                 let user = self.user(user);
                 Audience::User(user, self.model.sessions_of(user))
