@@ -388,6 +388,7 @@ impl fmt::Display for Violation {
 
 impl core::error::Error for CloseWordsError {}
 impl core::error::Error for AcknowledgeError {}
+impl core::error::Error for FollowError {}
 impl core::error::Error for UnknownConn {}
 impl core::error::Error for InvalidHandle {}
 impl core::error::Error for IdError {}

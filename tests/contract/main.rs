@@ -10,6 +10,7 @@ mod support;
 mod admission;
 mod blocked;
 mod budgets;
+mod call_sites;
 mod classes;
 mod closing;
 mod closing_words;
