@@ -83,8 +83,8 @@ pub enum Action<'a> {
     Cleanup {
         /// What is gone.
         what: Ended,
-        /// Why. For a session, why its last connection went; [`CloseReason::PeerGone`] if it never
-        /// had one.
+        /// Why. For a session, why the last of its followers closed or was sent away, whatever left by
+        /// `unfollow` after that; [`CloseReason::PeerGone`] if none ever did.
         reason: CloseReason,
     },
 }
@@ -132,7 +132,7 @@ pub enum Ended {
 /// Where a message comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamRef<'a> {
-    /// The log of the recipients' session.
+    /// The log of a session that the recipients follow.
     Session(SessionId),
     /// The log of a room.
     Room(&'a RoomId),

@@ -180,8 +180,9 @@ keys! {
     /// makes room for a newcomer.
     sessions: u32 = Count "limits.sessions", 1, MAX_COUNT,
         connections.saturating_mul(2).min(MAX_COUNT as u32);
-    /// Users who have a session (default `sessions`). When it is reached the user makes room of whom
-    /// all sessions have lingered without an open run for longest.
+    /// Users who have a session or an open connection (default `sessions`). When it is reached a user
+    /// makes room who has no open connection: the one of whom all sessions have lingered without an
+    /// open run for longest.
     users: u32 = Count "limits.users", 1, MAX_COUNT, sessions;
     /// Rooms, those with history and without members included (default `connections`). When it is
     /// reached the room that has been without members for longest makes room for another one.

@@ -105,7 +105,8 @@ macro_rules! handle {
 handle! {
     /// One WebSocket, from the accepted socket to its `Cleanup`.
     ///
-    /// A stale handle is an ordinary `UnknownConn`: never another connection, never a panic.
+    /// A stale handle is an ordinary `UnknownConn`, never a panic. It names no other connection before 2^32
+    /// further handles were made.
     ConnId, "conn "
 }
 

@@ -45,7 +45,8 @@
 //! to one user and follows sessions of that user: the one of its principal's thread from the start, and
 //! others by [`follow`](Registry::follow), in which only a thread is named. So one socket may carry many
 //! chats. Each followed session resumes by itself, as rooms do; window, heartbeat and close are the
-//! socket's. A message to all sessions of a user reaches a connection once for each that it follows.
+//! socket's. A message to all sessions of a user reaches a connection once for each that it follows, and
+//! a connection that follows none not at all: `reply` reaches it, its rooms do, and so does `Everyone`.
 //!
 //! # Users, and the runs of agents
 //!
@@ -141,7 +142,7 @@
 //!     conns.push(conn);
 //! }
 //!
-//! // What is sent to Alice reaches Alice, on all of her connections, and nobody else.
+//! // What is sent to Alice's sessions reaches her connections that follow one, and no one else's.
 //! let alice = UserId::new("alice")?;
 //! let delivery = registry.send(now, Target::User(&alice), Message::text("hello"));
 //! assert_eq!((delivery.live, delivery.stored().len()), (1, 1));
@@ -201,7 +202,8 @@
 //! 10. `opened = live + Σ closed by reason`, always. `opened` counts admitted connections; `live`
 //!     includes closing ones until their cleanup is polled.
 //!
-//! While an action is lent, only queue; report flushes and disconnects after.
+//! While an action is lent no method of the registry can be called, getters included: only queue, and report
+//! flushes and disconnects after.
 //! [`has_actions`](Registry::has_actions) says whether to poll again before sleeping.
 //!
 //! # Which time counts
@@ -242,7 +244,7 @@
 //! | what the registry gives | what the embedder does | if it does not |
 //! |---|---|---|
 //! | [`Send`](Action::Send), [`Gap`](Action::Gap) | writes it to each connection named, in the order of the actions | it counts as handed out: the client lacks it and is never told |
-//! | [`Ping`](Action::Ping) | writes a ping frame | no pong can come: the connection is closed with `pong_timeout` |
+//! | [`Ping`](Action::Ping) | writes a ping frame | if it is reported as flushed all the same, no pong can come: the connection is closed with `pong_timeout` |
 //! | [`Left`](Action::Left) | tells the client that it follows this session no more | the client waits for a session that is silent |
 //! | [`Draining`](Action::Draining) | tells the client to come back later, with a delay of the range | the client learns of the drain from its close |
 //! | [`Close`](Action::Close) | writes a close frame, or an HTTP answer before the upgrade, and reports `disconnect` when the socket has ended | the `Cleanup` comes all the same, after `session.close_handshake` |
@@ -252,7 +254,9 @@
 //! | what the kernel took | reports it with [`flushed`](Registry::flushed), as a [`Ledger`] counts it | the connection is closed with `slow_consumer`, unless the configuration says that flushes are not reported |
 //! | [`Intake::Paused`] | keeps the message, does not read that socket, offers the message again when `flushed` has answered `true` | the message is lost: it was not taken |
 //! | [`Refused`] from `connect` | answers, then reports `disconnect`, or calls `close` for a socket that was upgraded | it keeps its place among `limits.pending` until its deadline |
-//! | [`InboundError`] | drops the message | the sender of a flood is served all the same |
+//! | [`Refused`] from `reserve` or `admit` | answers and closes the socket: there is no handle | nothing: the registry knows nothing of it |
+//! | errors of `join`, `follow`, runs and requests | answers the client or the caller | nothing has changed, and nobody is told |
+//! | [`InboundError`] | drops the message, leaves a ping unanswered, answers 431 to a head that is too large | the sender of a flood is served all the same |
 //! | [`Delivery::full`], [`ReplyError::Full`] | sends it again later, or says that it failed | nothing of it is kept |
 //! | [`Notice`] | polls what is of interest | notices beyond `notices` are lost and counted; nothing else changes |
 //!
@@ -282,7 +286,7 @@
 //! |---|---|
 //! | entries of one stream, gaps included | in the order of their offsets, replayed ones before live ones |
 //! | direct messages: [`reply`](Registry::reply), and `send` to a connection | in the order of the calls, and before all stream data that was not polled yet: a reply overtakes what was sent to the session before it |
-//! | `Ping`, `Left`, `Close` | among the direct messages, where their cause was |
+//! | `Ping`, `Left`, `Close` | among the direct messages, where their cause was; what of the streams a `Left` or a `Close` hands out is moved there before it |
 //! | entries of two streams, those of two sessions included, announcements, `Draining` | no order is promised between them; an announcement passes over a connection that is behind or has no room |
 //! | a `close` | what was direct first, then what of the streams fits the window and `outbound.direct_bytes`, stream by stream in the order in which it came to them, then `Close` |
 //! | a session that it is sent away from | what of that session fits in the same way, then `Left` |

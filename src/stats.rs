@@ -97,7 +97,8 @@ pub enum Recovered {
     /// None was asked for: [`Start`](crate::Start) says what follows. What the runs that it is about
     /// have lost is told with a `Gap`.
     Fresh,
-    /// Everything after the position that was named follows, strictly before anything newer.
+    /// Everything after the position that was named follows, strictly before anything newer, but for what a
+    /// newer message of its key has replaced. Droppable messages among it that were not kept make it a `Gap`.
     All,
     /// Something is lost for good, and a `Gap` says what; what is still there follows. If the
     /// position was none of this stream, only the open runs follow, and everything else up to the
@@ -355,7 +356,7 @@ pub struct Stats {
     pub sessions_ended: u64,
     /// Connects that were refused.
     pub refused: u64,
-    /// Users who have a session.
+    /// Users who have a session, lingering ones included, or an open connection.
     pub users: u32,
     /// Rooms with members or history.
     pub rooms: u32,

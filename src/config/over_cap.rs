@@ -10,7 +10,12 @@ use super::{ConfigError, ConfigKind, ConfigValue};
 /// What a newcomer is told to wait under `refuse`, when nothing else is said.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// What happens to a user's connect over the cap of their connections.
+/// What happens to a user's connect over a cap of their own: of sockets, of event streams, or of sessions.
+///
+/// The kinds of connections make room for their own kind. Over `limits.sessions_per_user` a session that
+/// lingers goes first, one without an open run before one with; only if none lingers the session goes that
+/// the connection follows longest which would have to make room. The followers of that session that follow
+/// another one, too, stay.
 ///
 /// Of the user's own connections at most 64 are looked at: those that were admitted first of the ones
 /// that are open. So what an admission costs does not depend on the cap, and among up to 64 the choice

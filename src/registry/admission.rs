@@ -119,9 +119,9 @@ impl Registry {
 
     /// Admits a pending connection as this principal, or refuses it, in one step with exact limits.
     ///
-    /// The order: draining, takeover of the predecessor that the client names, the user's connections,
-    /// the user's sessions, all connections, all users, all sessions, the user's own rate, the rate of
-    /// all. Over a cap of the user's own, and in a full house, one of the user's own makes room as
+    /// The order: draining, takeover of the predecessor that the client names, the user's connections of
+    /// its kind, the user's sessions, all connections, all users, all sessions, the user's own rate, the
+    /// rate of all. Over a cap of the user's own, and in a full house, one of the user's own makes room as
     /// [`OverCap`](crate::OverCap) says: nobody is refused because of their own ghosts.
     ///
     /// Over `limits.users` and `limits.sessions` what is absent makes room, whosever it is: the user
@@ -129,6 +129,12 @@ impl Registry {
     /// the session that has lingered for longest. A newcomer is refused when all that is there has an
     /// open connection or an open run. After a reload has lowered these caps, up to
     /// 64 users and 64 sessions go for each newcomer, until the counts are within them.
+    ///
+    /// `start` says where it begins in the session of its principal's thread; without a thread it says
+    /// nothing. `previous` is the connection that the client says it had: if that is open, of the same
+    /// user, and follows the session of the principal's thread where one is named, it is closed with
+    /// [`CloseReason::TakenOver`]; otherwise it is ignored. A position beyond the head is as one of a
+    /// foreign epoch.
     ///
     /// Nothing is closed for a connection that is refused in the end, and no token is taken for it. A
     /// takeover takes tokens as any other admission does. A refused connection stays pending: answer

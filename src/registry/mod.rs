@@ -71,11 +71,12 @@ pub use self::user::{UserScope, Within};
 
 /// The truth about who is connected. See the [crate docs](crate) for the loop and the contract.
 ///
-/// Methods come in four kinds: facts from outside (`reserve`, `upgraded`, `connect`, `message`,
-/// `flushed`, `flushed_many`, `disconnect`, `request_run`, `request_cancel`, `tick`, `advance`), intents
-/// of the application (`send`, `reply`, `join`, `leave`, `close`), what to do and when to come back
-/// (`poll_action`, `poll_timeout`, `poll_notice`), and getters, which change nothing. A tap sees all of it
-/// (`set_tap`). `docs/costs.md` says what each costs at 1,000,000 connections.
+/// Methods come in four kinds: facts from outside (`reserve`, `upgraded`, `connect`, `admit`, `message`,
+/// `flushed`, `flushed_many`, `acknowledge`, `refresh`, `disconnect`, `request_run`, `request_cancel`,
+/// `tick`, `advance`), intents of the application (`send`, `reply`, `follow`, `unfollow`, `join`, `leave`,
+/// `close`, `revoke`, `drain`, `cancel_drain`, `reload`, and runs by `user`), what to do and when to come
+/// back (`poll_action`, `poll_timeout`, `poll_notice`), and getters, which change nothing. A tap sees all
+/// of it (`set_tap`). `docs/costs.md` says what each costs at 1,000,000 connections.
 ///
 /// A clone is a registry of its own that is in the same state: for a look at what would happen.
 /// Payloads are shared, the rest is copied in O(everything). Never drive sockets with both. It has
