@@ -1,10 +1,10 @@
 //! What clients ask for.
 
-use headcount::{Position, RoomId, RunId, ThreadId};
+use headcount::{Position, RoomId, RunId, Start, ThreadId};
 use headcount_protocol::client_frames::{self, Ask, Auth};
 use headcount_protocol::handles::parse_connection;
 use headcount_protocol::secret::Secret;
-use headcount_protocol::server_frames::{self, Frame};
+use headcount_protocol::server_frames::{self, Frame, Stream};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
@@ -87,25 +87,31 @@ fn expected(value: &Value) -> Result<Ask, &'static str> {
         "ping" => Ok(Ask::Ping),
         "join" => Ok(Ask::Join { room: room(fields)?, since: since(fields)? }),
         "leave" => Ok(Ask::Leave { room: room(fields)? }),
+        "follow" => {
+            Ok(Ask::Follow { thread: thread(fields)?.ok_or("bad_frame")?, start: start(fields)? })
+        }
+        "unfollow" => Ok(Ask::Unfollow { thread: thread(fields)?.ok_or("bad_frame")? }),
         "ack" => {
-            let room = match fields.get("stream").and_then(Value::as_str).ok_or("bad_frame")? {
-                "session" => None,
-                stream => {
-                    let room = stream.strip_prefix("room/").ok_or("bad_frame")?;
-                    Some(RoomId::new(room).map_err(|_| "bad_id")?)
+            let stream = fields.get("stream").and_then(Value::as_str).ok_or("bad_frame")?;
+            let stream = match stream.split_once('/') {
+                None if stream == "session" => Stream::Session,
+                Some(("session", thread)) => {
+                    Stream::Thread(ThreadId::new(thread).map_err(|_| "bad_id")?)
                 }
+                Some(("room", room)) => Stream::Room(RoomId::new(room).map_err(|_| "bad_id")?),
+                _ => return Err("bad_frame"),
             };
             let offset = fields.get("offset").and_then(Value::as_u64).ok_or("bad_position")?;
-            Ok(Ask::Ack { room, offset })
+            Ok(Ask::Ack { stream, offset })
         }
         "auth" => {
             let token = token(fields)?;
-            let (thread, since) = (thread(fields)?, since(fields)?);
+            let (thread, start) = (thread(fields)?, start(fields)?);
             let previous = given(fields, "previous")
                 .map(|previous| previous.as_str().ok_or("bad_frame"))
                 .transpose()?
                 .and_then(parse_connection);
-            Ok(Ask::Auth(Auth { token, thread, since, previous }))
+            Ok(Ask::Auth(Auth { token, thread, start, previous }))
         }
         "refresh" => Ok(Ask::Refresh { token: token(fields)? }),
         "run_request" => {
@@ -131,6 +137,21 @@ fn thread(fields: &Map<String, Value>) -> Result<Option<ThreadId>, &'static str>
     let thread = given(fields, "thread")
         .map(|thread| ThreadId::new(thread.as_str().ok_or("bad_frame")?).map_err(|_| "bad_id"));
     thread.transpose()
+}
+
+fn start(fields: &Map<String, Value>) -> Result<Start, &'static str> {
+    let run = given(fields, "run").map(|_| run(fields)).transpose()?;
+    let recent = match given(fields, "recent") {
+        None => false,
+        Some(recent) => recent.as_bool().ok_or("bad_frame")?,
+    };
+    match (since(fields)?, run, recent) {
+        (None, None, false) => Ok(Start::OpenRuns),
+        (Some(position), None, false) => Ok(Start::After(position)),
+        (None, Some(run), false) => Ok(Start::Run(run)),
+        (None, None, true) => Ok(Start::Recent),
+        _ => Err("bad_position"),
+    }
 }
 
 fn run(fields: &Map<String, Value>) -> Result<RunId, &'static str> {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headcount::{
-    Config, Part, Position, Principal, Recovered, Registry, RoomId, RunEventKind, RunFact,
-    RunFailure, RunId, RunText, Start, StreamRef, ThreadId, Timestamp, UserId,
+    CloseReason, Config, Part, Position, Principal, Recovered, Registry, RoomId, RunEventKind,
+    RunFact, RunFailure, RunId, RunText, Start, StreamRef, ThreadId, Timestamp, UserId,
 };
 use headcount_protocol::anchor::Anchor;
 use headcount_protocol::epoch::show_epoch;
-use headcount_protocol::handles::show_connection;
+use headcount_protocol::handles::{show_connection, show_session};
 use headcount_protocol::json::quoted;
 use headcount_protocol::run_events;
 use headcount_protocol::server_frames::{self, Terms};
@@ -153,6 +153,21 @@ fn of_connection(user: &UserId, thread: &ThreadId, position: Position) {
         )),
         welcome
     );
+    let shown = show_session(registry.config().instance(), followed.session);
+    let answer = json!({
+        "type": "followed", "thread": thread.as_str(), "session": shown,
+        "epoch": show_epoch(place.epoch), "offset": place.offset,
+        "recovered": recovered(followed.recovered), "runs": [],
+    });
+    let of = (thread, &*shown);
+    assert_eq!(value(server_frames::followed(of, place, followed.recovered, "[]", None)), answer);
+    let told = json!({
+        "type": "unfollowed", "thread": thread.as_str(), "session": shown, "reason": "revoked",
+    });
+    assert_eq!(value(server_frames::sent_away(thread, &shown, CloseReason::Revoked)), told);
+    let gap = server_frames::gap(&server_frames::thread_stream(thread), 1, 2);
+    let stream = format!("session/{}", thread.as_str());
+    assert_eq!(value(gap), json!({"type": "gap", "stream": stream, "from": 1, "to": 2}));
     let room = RoomId::new(user.as_str()).expect("the rules are the same");
     let joined = registry.join(now, conn, &room, start).expect("room for one");
     let place = joined.position;

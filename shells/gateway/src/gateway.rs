@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use headcount::{
     Admitted, Body, CloseReason, ConnId, ConnState, Ended, Notice, Position, Registry, ReplyError,
-    RoomId, SessionId, Source, Start, StreamRef,
+    RoomId, SessionId, Source, Start, StreamRef, ThreadId,
 };
 use headcount_mio::{
     Answer, BufMut, Context, Dialect, FrameKind, Handler, HangUp, Outcome, Payload, Request,
@@ -31,6 +31,7 @@ use crate::auth::entrance::{self, Entry};
 use crate::auth::grants::Grant;
 use crate::auth::room_access::{self, Right, may_join};
 use crate::clock::wall_clock::WallClock;
+use crate::following::Following;
 use crate::live_settings::LiveSettings;
 use crate::requests;
 use crate::telemetry::counters::Counters;
@@ -49,6 +50,7 @@ pub(crate) struct Gateway {
     reload: Option<Arc<Notify>>,
     /// What the token of the request that is being answered grants, until its connection has it.
     arriving: Option<Grant>,
+    following: Following,
 }
 
 impl Gateway {
@@ -59,7 +61,15 @@ impl Gateway {
         reload: Option<Arc<Notify>>,
     ) -> Self {
         // The loop, and with it the registry's time, begins when this has been made.
-        Self { instance, live_settings, wall: WallClock::start(), counters, reload, arriving: None }
+        Self {
+            instance,
+            live_settings,
+            wall: WallClock::start(),
+            counters,
+            reload,
+            arriving: None,
+            following: Following::default(),
+        }
     }
 
     /// The answer to an address that has used up its rate.
@@ -106,6 +116,13 @@ impl Gateway {
                 may_join(who.user, room, Right::Client { token, open })
             }
         }
+    }
+
+    /// Whether the token of a connection is for one thread, and this is another one.
+    fn is_pinned_to_another(&self, conn: ConnId, thread: &ThreadId) -> bool {
+        let mut live = self.live_settings.lock();
+        let grant = live.token_auth().and_then(|token_auth| token_auth.grants.get(conn));
+        grant.and_then(Grant::thread).is_some_and(|pinned| pinned != thread)
     }
 
     /// Deals with a message. `has_waited`: it was asked about before, and the outcome was
@@ -163,9 +180,24 @@ impl Gateway {
                     ),
                 }
             }
-            Ask::Ack { room, offset } => {
-                let session = || context.registry.session_of(conn).map(StreamRef::Session);
-                let stream = room.as_ref().map(StreamRef::Room).or_else(session);
+            Ask::Follow { thread, .. } if self.is_pinned_to_another(conn, &thread) => {
+                let message =
+                    "the token is for one thread (its claim thread), and this is another one";
+                server_frames::error("other_thread", message, request)
+            }
+            Ask::Follow { thread, start } => self.following.follow(
+                context.registry,
+                context.now,
+                conn,
+                (&thread, start),
+                request,
+            ),
+            Ask::Unfollow { thread } => {
+                self.following.unfollow(context.registry, context.now, conn, &thread, request)
+            }
+            Ask::Ack { stream, offset } => {
+                // The registry says of what is no stream that the connection does not follow it.
+                let stream = self.following.stream(context.registry, conn, &stream);
                 let stream = stream.unwrap_or(StreamRef::Direct);
                 match context.registry.acknowledge(context.now, conn, stream, offset) {
                     Ok(()) => server_frames::ok(request),
@@ -310,15 +342,19 @@ impl Handler for Gateway {
         reply(context, conn, &frame, &self.counters);
     }
 
+    fn dialect(&self, conn: ConnId, stream: StreamRef<'_>) -> Dialect {
+        self.following.dialect(conn, stream)
+    }
+
     fn encode(
         &mut self,
-        _: Dialect,
+        dialect: Dialect,
         stream: StreamRef<'_>,
         position: Option<Position>,
         body: Body<'_>,
         out: &mut impl BufMut,
     ) -> FrameKind {
-        let (Some(name), Some(position)) = (server_frames::stream_name(stream), position) else {
+        let (Some(name), Some(position)) = (self.following.name(dialect, stream), position) else {
             // What is for everyone was made as a whole frame.
             out.put_slice(body.as_bytes());
             return FrameKind::Text;
@@ -333,13 +369,13 @@ impl Handler for Gateway {
 
     fn encode_gap(
         &mut self,
-        _: Dialect,
+        dialect: Dialect,
         stream: StreamRef<'_>,
         from: u64,
         to: u64,
         out: &mut impl BufMut,
     ) -> FrameKind {
-        let name = server_frames::stream_name(stream).unwrap_or_default();
+        let name = self.following.name(dialect, stream).unwrap_or_default();
         out.put_slice(server_frames::gap(&name, from, to).as_bytes());
         FrameKind::Text
     }
@@ -351,8 +387,11 @@ impl Handler for Gateway {
         reason: CloseReason,
         out: &mut impl BufMut,
     ) -> FrameKind {
-        let session = show_session(self.instance, session);
-        out.put_slice(server_frames::unfollowed(&session, reason).as_bytes());
+        // A connection that is told so has followed another session, too, so that the thread is known.
+        if let Some(thread) = self.following.thread(session) {
+            let session = show_session(self.instance, session);
+            out.put_slice(server_frames::sent_away(thread, &session, reason).as_bytes());
+        }
         FrameKind::Text
     }
 
@@ -367,6 +406,7 @@ impl Handler for Gateway {
     }
 
     fn cleanup(&mut self, what: Ended, _: CloseReason) {
+        self.following.remove(what);
         if let (Ended::Conn(conn), Some(token_auth)) =
             (what, self.live_settings.lock().token_auth())
         {

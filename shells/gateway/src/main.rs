@@ -13,6 +13,7 @@ mod admin;
 mod auth;
 mod cli;
 mod clock;
+mod following;
 mod gateway;
 mod limits;
 mod live_settings;

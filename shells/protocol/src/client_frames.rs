@@ -1,16 +1,20 @@
 //! The frames that clients send, understood and written.
 
-use headcount::{ConnId, Position, RoomId, RunId, ThreadId};
+#[cfg(test)]
+mod tests;
+
+use headcount::{ConnId, Position, RoomId, RunId, Start, ThreadId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::admin::surrogates::mend;
 use crate::epoch::{parse_epoch, show_epoch};
 use crate::handles::{Named, parse_connection, show_connection};
+use crate::identity::start;
 use crate::json::Object;
 use crate::problem::why;
 use crate::secret::Secret;
-use crate::server_frames::{SESSION, room_stream};
+use crate::server_frames::{NoStream, Stream};
 
 /// The longest `id` that is sent back, in bytes of JSON.
 const MAX_REQUEST_BYTES: usize = 256;
@@ -39,10 +43,22 @@ pub enum Ask {
         /// The room.
         room: RoomId,
     },
+    /// To follow the session of a thread of its user.
+    Follow {
+        /// The thread.
+        thread: ThreadId,
+        /// Where it begins: one of those that an upgrade can begin with.
+        start: Start,
+    },
+    /// Not to follow the session of a thread.
+    Unfollow {
+        /// The thread.
+        thread: ThreadId,
+    },
     /// To have it known what it has processed.
     Ack {
-        /// The room whose stream it is about; `None` is the session.
-        room: Option<RoomId>,
+        /// The stream that it is about.
+        stream: Stream,
         /// The last offset that is processed.
         offset: u64,
     },
@@ -57,7 +73,7 @@ pub enum Ask {
     },
     /// A run of an agent.
     RunRequest {
-        /// In which thread; `None`: in that of the connection.
+        /// In which thread; `None`: in the one that the connection follows longest.
         thread: Option<ThreadId>,
         /// The name that the run is to have.
         run: RunId,
@@ -80,8 +96,8 @@ pub struct Auth {
     pub token: Secret,
     /// `None`: the client names no thread.
     pub thread: Option<ThreadId>,
-    /// What it has seen of its session.
-    pub since: Option<Position>,
+    /// Where it begins in its session: one of those that an upgrade can begin with.
+    pub start: Start,
     /// The connection that it had.
     pub previous: Option<Named<ConnId>>,
 }
@@ -121,6 +137,8 @@ struct Fields<'a> {
     #[serde(borrow)]
     run: Option<&'a RawValue>,
     #[serde(borrow)]
+    recent: Option<&'a RawValue>,
+    #[serde(borrow)]
     input: Option<&'a RawValue>,
     #[serde(borrow)]
     reason: Option<&'a RawValue>,
@@ -150,7 +168,8 @@ pub fn parse(text: &str) -> Result<Frame<'_>, Misunderstood<'_>> {
 }
 
 impl Frame<'_> {
-    /// The text message that says it.
+    /// The text message that says it. No frame begins with [`Start::Now`] or [`Start::Kept`]: the default
+    /// takes the place of these.
     #[must_use]
     pub fn json(&self) -> String {
         let frame = match &self.ask {
@@ -158,17 +177,20 @@ impl Frame<'_> {
                 place(Object::frame("join").text("room", room.as_str()), *since)
             }
             Ask::Leave { room } => Object::frame("leave").text("room", room.as_str()),
-            Ask::Ack { room, offset } => {
-                let stream = room.as_ref().map_or_else(|| SESSION.to_owned(), room_stream);
-                Object::frame("ack").text("stream", &stream).number("offset", *offset)
+            Ask::Follow { thread, start } => {
+                begin(Object::frame("follow").text("thread", thread.as_str()), start)
+            }
+            Ask::Unfollow { thread } => Object::frame("unfollow").text("thread", thread.as_str()),
+            Ask::Ack { stream, offset } => {
+                Object::frame("ack").text("stream", &stream.name()).number("offset", *offset)
             }
             Ask::Ping => Object::frame("ping"),
-            Ask::Auth(Auth { token, thread, since, previous }) => {
+            Ask::Auth(Auth { token, thread, start, previous }) => {
                 let mut frame = Object::frame("auth").text("token", token.reveal());
                 if let Some(thread) = thread {
                     frame = frame.text("thread", thread.as_str());
                 }
-                frame = place(frame, *since);
+                frame = begin(frame, start);
                 match previous {
                     Some(Named { instance, handle }) => {
                         frame.text("previous", &show_connection(*instance, *handle))
@@ -209,6 +231,15 @@ fn place(frame: Object, since: Option<Position>) -> Object {
     }
 }
 
+fn begin(frame: Object, start: &Start) -> Object {
+    match start {
+        Start::After(position) => place(frame, Some(*position)),
+        Start::Run(run) => frame.text("run", run.as_str()),
+        Start::Recent => frame.raw("recent", "true"),
+        _ => frame,
+    }
+}
+
 impl<'a> Fields<'a> {
     fn request(&self) -> Result<Option<&'a str>, Misunderstood<'a>> {
         let Some(id) = self.id.map(RawValue::get) else { return Ok(None) };
@@ -235,6 +266,8 @@ impl<'a> Fields<'a> {
             "ping" => Ok(Ask::Ping),
             "join" => Ok(Ask::Join { room: self.room()?, since: self.since()? }),
             "leave" => Ok(Ask::Leave { room: self.room()? }),
+            "follow" => Ok(Ask::Follow { thread: self.named_thread()?, start: self.start()? }),
+            "unfollow" => Ok(Ask::Unfollow { thread: self.named_thread()? }),
             "ack" => self.ack(),
             "auth" => self.auth().map(Ask::Auth),
             "refresh" => Ok(Ask::Refresh { token: self.token()? }),
@@ -264,10 +297,10 @@ impl<'a> Fields<'a> {
     fn auth(&self) -> Result<Auth, (&'static str, String)> {
         let token = self.token()?;
         let thread = self.thread()?;
-        let since = self.since()?;
+        let start = self.start()?;
         // One whose name has another form is of another server, and gone.
         let previous = text("previous", self.previous)?.as_deref().and_then(parse_connection);
-        Ok(Auth { token, thread, since, previous })
+        Ok(Auth { token, thread, start, previous })
     }
 
     fn token(&self) -> Result<Secret, (&'static str, String)> {
@@ -278,6 +311,23 @@ impl<'a> Fields<'a> {
     fn thread(&self) -> Result<Option<ThreadId>, (&'static str, String)> {
         let thread = text("thread", self.thread)?.map(ThreadId::new).transpose();
         thread.map_err(|error| ("bad_id", format!("thread: {error}")))
+    }
+
+    fn named_thread(&self) -> Result<ThreadId, (&'static str, String)> {
+        self.thread()?.ok_or_else(|| ("bad_frame", "thread is missing".to_owned()))
+    }
+
+    fn start(&self) -> Result<Start, (&'static str, String)> {
+        let run = match self.run {
+            None => None,
+            Some(_) => Some(self.run()?),
+        };
+        let recent = self.recent.map(|recent| serde_json::from_str(recent.get()));
+        let Ok(recent) = recent.unwrap_or(Ok(false)) else {
+            return Err(("bad_frame", "recent is neither true nor false".to_owned()));
+        };
+        start(self.since()?, run, recent)
+            .map_err(|problem| (problem.code(), problem.message().to_owned()))
     }
 
     fn run(&self) -> Result<RunId, (&'static str, String)> {
@@ -303,21 +353,18 @@ impl<'a> Fields<'a> {
 
     fn ack(&self) -> Result<Ask, (&'static str, String)> {
         let stream = string(self.stream);
-        let room = match stream.as_deref() {
-            Some(SESSION) => None,
-            Some(stream) => {
-                let Some(room) = stream.strip_prefix("room/") else {
-                    return Err(("bad_frame", "stream is `session` or `room/` and a room".into()));
-                };
-                Some(RoomId::new(room).map_err(|error| ("bad_id", format!("stream: {error}")))?)
-            }
-            None => return Err(("bad_frame", "stream is missing or not a string".to_owned())),
+        let Some(stream) = stream else {
+            return Err(("bad_frame", "stream is missing or not a string".to_owned()));
         };
+        let stream = Stream::parse(&stream).map_err(|error| match error {
+            NoStream::Kind => ("bad_frame", error.to_string()),
+            NoStream::Name(_) => ("bad_id", error.to_string()),
+        })?;
         let offset = self.offset.and_then(|offset| serde_json::from_str(offset.get()).ok());
         let Some(offset) = offset else {
             return Err(("bad_position", "offset is missing or not a whole number".to_owned()));
         };
-        Ok(Ask::Ack { room, offset })
+        Ok(Ask::Ack { stream, offset })
     }
 
     fn since(&self) -> Result<Option<Position>, (&'static str, String)> {
@@ -350,113 +397,4 @@ fn text(name: &str, json: Option<&RawValue>) -> Result<Option<String>, (&'static
 /// The value of a JSON string; `None` for anything else.
 fn string(json: Option<&RawValue>) -> Option<String> {
     serde_json::from_str(json?.get()).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn code(text: &str) -> (&'static str, Option<&str>) {
-        let wrong = parse(text).unwrap_err();
-        (wrong.code, wrong.request)
-    }
-
-    #[test]
-    fn asks() {
-        let room = RoomId::new("r\"1").unwrap();
-        let frame =
-            parse(r#" {"id": "x\n", "room":"r\u00221", "type":"join", "more":[{}]} "#).unwrap();
-        assert_eq!(frame.request, Some(r#""x\n""#));
-        assert_eq!(frame.ask, Ask::Join { room: room.clone(), since: None });
-        let frame = parse(r#"{"type":"leave","room":"r\"1","id":-1.5e3}"#).unwrap();
-        assert_eq!((frame.request, frame.ask), (Some("-1.5e3"), Ask::Leave { room: room.clone() }));
-        let frame =
-            parse(r#"{"type":"join","room":"r\"1","epoch":"ff","offset":3,"id":null}"#).unwrap();
-        let since = Some(Position { epoch: 255, offset: 3 });
-        assert_eq!((frame.request, frame.ask), (None, Ask::Join { room, since }));
-        assert_eq!(parse(r#"{"type":"ping"}"#).unwrap().ask, Ask::Ping);
-        let ack = |text| parse(text).unwrap().ask;
-        let session = ack(r#"{"type":"ack","stream":"session","offset":7}"#);
-        assert_eq!(session, Ask::Ack { room: None, offset: 7 });
-        let room = Some(RoomId::new("a/b").unwrap());
-        let ack = ack(r#"{"type":"ack","stream":"room/a/b","offset":0}"#);
-        assert_eq!(ack, Ask::Ack { room, offset: 0 });
-        let token = || Secret::new("a.b.c");
-        let refresh = parse(r#"{"type":"refresh","token":"a.b.c"}"#).unwrap().ask;
-        assert_eq!(refresh, Ask::Refresh { token: token() });
-        let auth = parse(r#"{"type":"auth","token":"a.b.c"}"#).unwrap().ask;
-        let bare = Auth { token: token(), thread: None, since: None, previous: None };
-        assert_eq!(auth, Ask::Auth(bare));
-        let text = r#"{"type":"auth","token":"a.b.c","thread":"t","epoch":"ff","offset":3,
-            "previous":"000000000000000b.0000000700000002"}"#;
-        let whole = Auth {
-            token: token(),
-            thread: ThreadId::new("t").ok(),
-            since,
-            previous: parse_connection("000000000000000b.0000000700000002"),
-        };
-        let frame = parse(text).unwrap();
-        assert!(!format!("{frame:?}").contains("a.b.c"));
-        assert_eq!(frame.ask, Ask::Auth(whole));
-    }
-
-    #[test]
-    fn what_is_wrong_names_the_request() {
-        for (text, expected, request) in [
-            ("", "bad_json", None),
-            (" [\"ping\",null,null,null,null]", "bad_json", None),
-            ("{\"type\":\"ping\"} x", "bad_json", None),
-            ("{\"type\":\"ping\",\"type\":\"ping\"}", "bad_json", None),
-            ("null", "bad_json", None),
-            ("{}", "bad_frame", None),
-            ("{\"type\":1,\"id\":2}", "bad_frame", Some("2")),
-            ("{\"type\":\"ping\",\"id\":{}}", "bad_frame", None),
-            ("{\"type\":\"ping\",\"id\":true}", "bad_frame", None),
-            ("{\"type\":\"dance\",\"id\":2}", "unknown_type", Some("2")),
-            ("{\"type\":\"message\",\"id\":\"a\",\"data\":1}", "not_available", Some("\"a\"")),
-            ("null", "bad_json", None),
-            (r#"{"type":"ping","id":"\ud83d"}"#, "bad_frame", None),
-            ("{\"type\":\"ack\"}", "bad_frame", None),
-            ("{\"type\":\"ack\",\"stream\":\"rooms/r\",\"offset\":1}", "bad_frame", None),
-            ("{\"type\":\"ack\",\"stream\":\"room/\",\"offset\":1}", "bad_id", None),
-            ("{\"type\":\"ack\",\"stream\":\"session\"}", "bad_position", None),
-            ("{\"type\":\"ack\",\"stream\":\"session\",\"offset\":1.5}", "bad_position", None),
-            ("{\"type\":\"auth\"}", "bad_frame", None),
-            ("{\"type\":\"auth\",\"token\":5}", "bad_frame", None),
-            ("{\"type\":\"auth\",\"token\":\"t\",\"thread\":5}", "bad_frame", None),
-            ("{\"type\":\"auth\",\"token\":\"t\",\"thread\":\"\"}", "bad_id", None),
-            ("{\"type\":\"auth\",\"token\":\"t\",\"offset\":1}", "bad_position", None),
-            ("{\"type\":\"auth\",\"token\":\"t\",\"previous\":5}", "bad_frame", None),
-            ("{\"type\":\"refresh\",\"id\":1}", "bad_frame", Some("1")),
-            ("{\"type\":\"join\"}", "bad_frame", None),
-            ("{\"type\":\"join\",\"room\":5}", "bad_frame", None),
-            ("{\"type\":\"join\",\"room\":\"null\",\"id\":0}", "bad_id", Some("0")),
-            ("{\"type\":\"join\",\"room\":\"a\",\"epoch\":\"1\"}", "bad_position", None),
-            ("{\"type\":\"join\",\"room\":\"a\",\"epoch\":1,\"offset\":1}", "bad_position", None),
-            (
-                "{\"type\":\"join\",\"room\":\"a\",\"epoch\":\"1\",\"offset\":-1}",
-                "bad_position",
-                None,
-            ),
-        ] {
-            assert_eq!(code(text), (expected, request), "{text}");
-        }
-        let long = format!("{{\"type\":\"ping\",\"id\":\"{}\"}}", "x".repeat(300));
-        assert_eq!(code(&long), ("bad_frame", None));
-        let deep = "[".repeat(10_000);
-        assert_eq!(code(&deep).0, "bad_json");
-    }
-
-    #[test]
-    fn a_foreign_type_is_not_echoed_at_length() {
-        let text = format!("{{\"type\":\"{}\"}}", "z".repeat(60_000));
-        assert!(parse(&text).unwrap_err().message.len() < 200);
-    }
-
-    #[test]
-    fn a_text_that_is_no_frame_is_not_echoed_at_length() {
-        let wrong = format!("\"{}\"", "ż".repeat(30_000));
-        let message = parse(&wrong).unwrap_err().message;
-        assert!(message.len() < 500 && message.ends_with(": this is something else"), "{message}");
-    }
 }

@@ -4,21 +4,24 @@
 //! copied into the event that carries it without being read again.
 
 mod received;
+mod stream;
 
 use std::ops::Range;
 use std::time::Duration;
 
 use bytes::BufMut;
 use headcount::{
-    CloseReason, JoinError, Position, Recovered, RoomId, StreamRef, ThreadId, UserId, shown,
+    CloseReason, FollowError, JoinError, Position, Recovered, RoomId, StreamRef, ThreadId, UserId,
+    shown,
 };
 
 use crate::epoch::show_epoch;
 use crate::json::{Object, millis};
 
-pub use received::{Event, EventOfRun, Frame, Stream, Unreadable, Welcome, parse};
+pub use received::{Event, EventOfRun, Followed, Frame, Unreadable, Welcome, parse};
+pub use stream::{NoStream, Stream, room_stream, thread_stream};
 
-/// The name of the stream of a session.
+/// The name of the stream of the session of a connection's own thread.
 pub const SESSION: &str = "session";
 
 /// The delays between which a client picks its first reconnect, unless a drain says otherwise.
@@ -61,10 +64,41 @@ pub fn welcome(
         .end()
 }
 
-/// The connection follows this session no more, by no wish of its own.
+/// The connection follows the session of a thread now; its events begin after the offset. `runs` is JSON, as
+/// in a [`welcome`].
 #[must_use]
-pub fn unfollowed(session: &str, reason: CloseReason) -> String {
-    Object::frame("unfollowed").text("session", session).text("reason", reason.name()).end()
+pub fn followed(
+    (thread, session): (&ThreadId, &str),
+    position: Position,
+    recovered: Recovered,
+    runs: &str,
+    request: Option<&str>,
+) -> String {
+    Object::frame("followed")
+        .text("thread", thread.as_str())
+        .text("session", session)
+        .text("epoch", &show_epoch(position.epoch))
+        .number("offset", position.offset)
+        .text("recovered", recovery(recovered))
+        .raw("runs", runs)
+        .request(request)
+        .end()
+}
+
+/// The connection does not follow the session of a thread any more, as its client wished.
+#[must_use]
+pub fn unfollowed(thread: &ThreadId, request: Option<&str>) -> String {
+    Object::frame("unfollowed").text("thread", thread.as_str()).request(request).end()
+}
+
+/// The connection does not follow this session any more, by no wish of its client.
+#[must_use]
+pub fn sent_away(thread: &ThreadId, session: &str, reason: CloseReason) -> String {
+    Object::frame("unfollowed")
+        .text("thread", thread.as_str())
+        .text("session", session)
+        .text("reason", reason.name())
+        .end()
 }
 
 /// The connection is in the room now; its events begin after the offset.
@@ -107,6 +141,18 @@ pub const fn join_code(error: JoinError) -> &'static str {
     }
 }
 
+/// The code of a session that could not be followed: the limit that it would exceed, or why there is none.
+#[must_use]
+pub const fn follow_code(error: FollowError) -> &'static str {
+    match error {
+        FollowError::UnknownConn => "closing",
+        FollowError::SessionsPerConnection => "sessions_per_connection",
+        FollowError::StreamsPerUser => "streams_per_user",
+        FollowError::Session(refused) => refused.name(),
+        _ => "follow_refused",
+    }
+}
+
 /// What a client asked for can't be done.
 #[must_use]
 pub fn error(code: &str, message: &str, request: Option<&str>) -> String {
@@ -137,7 +183,7 @@ pub fn draining(within: &Range<Duration>) -> String {
     Object::frame("draining").raw("reconnect_ms", &range(within)).end()
 }
 
-/// The name of a stream; `None` for what belongs to none.
+/// The name of a stream for those of whose own thread a session is; `None` for what belongs to none.
 #[must_use]
 pub fn stream_name(stream: StreamRef<'_>) -> Option<String> {
     match stream {
@@ -145,12 +191,6 @@ pub fn stream_name(stream: StreamRef<'_>) -> Option<String> {
         StreamRef::Room(room) => Some(room_stream(room)),
         StreamRef::Direct | StreamRef::Everyone => None,
     }
-}
-
-/// The name of a room's stream.
-#[must_use]
-pub fn room_stream(room: &RoomId) -> String {
-    format!("room/{}", room.as_str())
 }
 
 const fn recovery(recovered: Recovered) -> &'static str {

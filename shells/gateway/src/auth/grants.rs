@@ -1,9 +1,9 @@
-//! What each connection was granted with its token: the rooms that it opens, and its id.
+//! What each connection was granted with its token: the rooms that it opens, its only thread, and its id.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use headcount::ConnId;
+use headcount::{ConnId, ThreadId};
 
 use crate::auth::{Claims, RoomRights};
 
@@ -11,17 +11,23 @@ use crate::auth::{Claims, RoomRights};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Grant {
     rooms: RoomRights,
+    thread: Option<ThreadId>,
     token_id: Option<Arc<str>>,
 }
 
 impl Grant {
     pub(crate) fn new(claims: &Claims) -> Self {
         let token_id = claims.token_id.as_deref().map(Arc::from);
-        Self { rooms: claims.rooms.clone(), token_id }
+        Self { rooms: claims.rooms.clone(), thread: claims.thread.clone(), token_id }
     }
 
     pub(crate) const fn rooms(&self) -> &RoomRights {
         &self.rooms
+    }
+
+    /// The only thread whose session it may follow; `None`: it may follow those of all.
+    pub(crate) const fn thread(&self) -> Option<&ThreadId> {
+        self.thread.as_ref()
     }
 }
 
@@ -74,6 +80,7 @@ mod tests {
         let (one, two) = (conn(0x1_0000_0001), conn(0x1_0000_0002));
         let grant = |id: Option<&str>| Grant {
             rooms: RoomRights::read(["r"]).unwrap(),
+            thread: None,
             token_id: id.map(Arc::from),
         };
         let mut grants = Grants::default();

@@ -1,6 +1,6 @@
 //! Tokens that come in frames: the first of a connection whose request had none, and new ones later.
 
-use headcount::{CloseReason, ConnId, Refused, Start, Target};
+use headcount::{CloseReason, ConnId, Refused, Target};
 use headcount_mio::{Context, Handler as _, Outcome, Payload};
 use headcount_protocol::client_frames::{self, Ask, Auth, Frame};
 use headcount_protocol::handles::show_connection;
@@ -82,8 +82,7 @@ impl Gateway {
         };
         // It closed with the process that it was a connection of.
         let previous = auth.previous.and_then(|previous| previous.of(self.instance));
-        let start = auth.since.map_or(Start::OpenRuns, Start::After);
-        let begins = (start, previous);
+        let begins = (auth.start.clone(), previous);
         entrance::admit(&claims, auth.thread.clone(), begins, token_auth, self.wall.anchor())
             .map(Some)
     }
@@ -111,7 +110,7 @@ impl Gateway {
             context.registry.followed(conn).any(|(_, followed)| followed != thread)
         });
         if follows_another {
-            let message = "the token is for another thread than the connection's";
+            let message = "the token is for one thread (its claim thread), and the connection follows another";
             return Err(Problem::new(403, "other_thread", message));
         }
         let ends = self.wall.anchor().stamp(entrance::ends(&claims, token_auth));

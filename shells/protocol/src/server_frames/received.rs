@@ -4,13 +4,13 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
-use headcount::{ConnId, Position, Recovered, RoomId, RunId, ThreadId, UserId};
+use headcount::{ConnId, Position, Recovered, RoomId, RunId, SessionId, ThreadId, UserId};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::{SESSION, Terms};
+use super::{Stream, Terms};
 use crate::epoch::hex;
-use crate::handles::{Named, parse_connection};
+use crate::handles::{Named, parse_connection, parse_session};
 
 /// A frame, as a client reads it. `request` is the JSON of the client's own `id`, in the answer to its frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,17 @@ pub enum Frame<'a> {
         /// The room.
         room: RoomId,
         /// `None`: a back end has taken it out.
+        request: Option<&'a str>,
+    },
+    /// The connection follows the session of a thread.
+    Followed(Box<Followed<'a>>),
+    /// The connection does not follow the session of a thread any more.
+    Unfollowed {
+        /// The thread.
+        thread: ThreadId,
+        /// Which session, and the name of the reason. `None`: the client wished it.
+        sent_away: Option<(Named<SessionId>, String)>,
+        /// `None`: the client did not wish it.
         request: Option<&'a str>,
     },
     /// What was asked for is done.
@@ -91,6 +102,23 @@ pub struct Welcome {
     pub reconnect: Range<Duration>,
 }
 
+/// Where the session of a thread that the connection follows goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed<'a> {
+    /// The thread.
+    pub thread: ThreadId,
+    /// The session.
+    pub session: Named<SessionId>,
+    /// The events of the session begin after it.
+    pub position: Position,
+    /// What became of the position that the client has named.
+    pub recovered: Recovered,
+    /// The open runs of the session, and the agent of each.
+    pub runs: Vec<(RunId, String)>,
+    /// What was asked for.
+    pub request: Option<&'a str>,
+}
+
 /// A message, or an event of an agent run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event<'a> {
@@ -117,15 +145,6 @@ pub struct EventOfRun {
     /// Of a text: the name of its part and its kind (`text`, `reasoning`, `tool_arguments`). `None`: it is
     /// the text of a run that has one text, or no text.
     pub part: Option<(String, String)>,
-}
-
-/// What entries are in, and offsets count in.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Stream {
-    /// The stream of the session.
-    Session,
-    /// The stream of a room.
-    Room(RoomId),
 }
 
 /// Why a text is no frame of a server: its first field that is missing, or is something else.
@@ -188,6 +207,8 @@ struct Fields<'a> {
     ping_interval_ms: Option<&'a RawValue>,
     #[serde(borrow)]
     reconnect_ms: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reason: Option<&'a RawValue>,
     #[serde(borrow)]
     recovered: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -255,14 +276,28 @@ impl<'a> Fields<'a> {
                 from: read("from", self.from)?,
                 to: read("to", self.to)?,
             },
-            "joined" => {
-                let place = Place {
-                    epoch: read("epoch", self.epoch)?,
-                    offset: read("offset", self.offset)?,
-                };
-                let (room, recovered) = (self.room()?, self.recovered()?);
-                Frame::Joined { room, position: position(&place)?, recovered, request }
-            }
+            "joined" => Frame::Joined {
+                position: self.position()?,
+                room: self.room()?,
+                recovered: self.recovered()?,
+                request,
+            },
+            "followed" => Frame::Followed(Box::new(Followed {
+                thread: self.thread()?,
+                session: self.named_session()?,
+                position: self.position()?,
+                recovered: self.recovered()?,
+                runs: self.runs()?,
+                request,
+            })),
+            "unfollowed" => Frame::Unfollowed {
+                thread: self.thread()?,
+                sent_away: match self.reason {
+                    None => None,
+                    given => Some((self.named_session()?, read("reason", given)?)),
+                },
+                request,
+            },
             "left" => Frame::Left { room: self.room()?, request },
             "ok" => Frame::Ok { request },
             "error" => Frame::Error {
@@ -277,15 +312,13 @@ impl<'a> Fields<'a> {
 
     fn welcome(&self) -> Result<Welcome, Unreadable> {
         let connection: String = read("connection", self.connection)?;
-        let runs = read::<Vec<Run>>("runs", self.runs)?.into_iter();
-        let runs = runs.map(|Run { run, agent }| Ok((name("runs", RunId::new(run))?, agent)));
         Ok(Welcome {
             connection: name("connection", parse_connection(&connection).ok_or(()))?,
             user: name("user", UserId::new(read::<String>("user", self.user)?))?,
-            thread: name("thread", ThreadId::new(read::<String>("thread", self.thread)?))?,
+            thread: self.thread()?,
             session: position(&read("session", self.session)?)?,
             recovered: self.recovered()?,
-            runs: runs.collect::<Result<_, _>>()?,
+            runs: self.runs()?,
             terms: Terms {
                 ping_interval: millis("ping_interval_ms", self.ping_interval_ms)?,
                 max_message_bytes: read("max_message_bytes", self.max_message_bytes)?,
@@ -317,6 +350,24 @@ impl<'a> Fields<'a> {
         };
         let data = self.data.map(RawValue::get).ok_or(Unreadable { field: "data" })?;
         Ok(Event { place, run, data })
+    }
+
+    fn runs(&self) -> Result<Vec<(RunId, String)>, Unreadable> {
+        let runs = read::<Vec<Run>>("runs", self.runs)?.into_iter();
+        runs.map(|Run { run, agent }| Ok((name("runs", RunId::new(run))?, agent))).collect()
+    }
+
+    fn thread(&self) -> Result<ThreadId, Unreadable> {
+        name("thread", ThreadId::new(read::<String>("thread", self.thread)?))
+    }
+
+    fn named_session(&self) -> Result<Named<SessionId>, Unreadable> {
+        let session: String = read("session", self.session)?;
+        name("session", parse_session(&session).ok_or(()))
+    }
+
+    fn position(&self) -> Result<Position, Unreadable> {
+        position(&Place { epoch: read("epoch", self.epoch)?, offset: read("offset", self.offset)? })
     }
 
     fn room(&self) -> Result<RoomId, Unreadable> {
@@ -360,11 +411,7 @@ fn position(place: &Place) -> Result<Position, Unreadable> {
 }
 
 fn stream(text: &str) -> Result<Stream, Unreadable> {
-    if text == SESSION {
-        return Ok(Stream::Session);
-    }
-    let room = text.strip_prefix("room/").ok_or(Unreadable { field: "stream" })?;
-    name("stream", RoomId::new(room)).map(Stream::Room)
+    name("stream", Stream::parse(text))
 }
 
 #[cfg(test)]
@@ -399,6 +446,9 @@ mod tests {
             (r#"{"type":"gap","stream":"session","from":-1,"to":2}"#, "from"),
             (r#"{"type":"left","room":""}"#, "room"),
             (r#"{"type":"joined","room":"a","epoch":"+1","offset":1,"recovered":"all"}"#, "epoch"),
+            (r#"{"type":"gap","stream":"session/","from":1,"to":2}"#, "stream"),
+            (r#"{"type":"followed","thread":"t","session":"s1"}"#, "session"),
+            (r#"{"type":"unfollowed","thread":"t","reason":"application"}"#, "session"),
             (r#"{"type":"error","code":"x"}"#, "message"),
             (r#"{"type":"draining","reconnect_ms":[1]}"#, "reconnect_ms"),
             (r#"{"type":"welcome","connection":"c1","runs":[]}"#, "connection"),

@@ -1,11 +1,21 @@
 //! `client_frames.json`.
 
+use headcount::Start;
 use headcount_protocol::client_frames::{Ask, Auth, Frame, parse};
 use headcount_protocol::handles::show_connection;
-use headcount_protocol::server_frames::{SESSION, room_stream};
 use serde_json::{Map, Value};
 
 use crate::{cases, put, put_json, put_position, text, written};
+
+fn put_start(fields: &mut Map<String, Value>, start: &Start) {
+    match start {
+        Start::After(position) => put_position(fields, *position),
+        Start::Run(run) => put(fields, "run", run.as_str()),
+        Start::Recent => put(fields, "recent", true),
+        Start::OpenRuns => {}
+        other => panic!("no frame begins with {other:?}"),
+    }
+}
 
 fn fields(frame: &Frame<'_>) -> Value {
     let mut fields = Map::new();
@@ -19,17 +29,25 @@ fn fields(frame: &Frame<'_>) -> Value {
             put(&mut fields, "room", room.as_str());
             "leave"
         }
-        Ask::Ack { room, offset } => {
-            let stream = room.as_ref().map_or_else(|| SESSION.to_owned(), room_stream);
-            put(&mut fields, "stream", stream);
+        Ask::Follow { thread, start } => {
+            put(&mut fields, "thread", thread.as_str());
+            put_start(&mut fields, start);
+            "follow"
+        }
+        Ask::Unfollow { thread } => {
+            put(&mut fields, "thread", thread.as_str());
+            "unfollow"
+        }
+        Ask::Ack { stream, offset } => {
+            put(&mut fields, "stream", stream.name());
             put(&mut fields, "offset", *offset);
             "ack"
         }
         Ask::Ping => "ping",
-        Ask::Auth(Auth { token, thread, since, previous }) => {
+        Ask::Auth(Auth { token, thread, start, previous }) => {
             put(&mut fields, "token", token.reveal());
             thread.iter().for_each(|thread| put(&mut fields, "thread", thread.as_str()));
-            since.iter().for_each(|since| put_position(&mut fields, *since));
+            put_start(&mut fields, start);
             let previous = previous.map(|named| show_connection(named.instance, named.handle));
             previous.into_iter().for_each(|previous| put(&mut fields, "previous", previous));
             "auth"

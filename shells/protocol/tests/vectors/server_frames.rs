@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use headcount::{Part, PartKind, Position, Recovered, RunEventKind, RunFact, RunText, Timestamp};
+use headcount::{
+    CloseReason, Part, PartKind, Position, Recovered, RunEventKind, RunFact, RunId, RunText,
+    Timestamp,
+};
 use headcount_protocol::anchor::Anchor;
-use headcount_protocol::handles::show_connection;
+use headcount_protocol::handles::{show_connection, show_session};
 use headcount_protocol::json::millis;
 use headcount_protocol::run_events;
-use headcount_protocol::server_frames::{
-    self, Event, EventOfRun, Frame, SESSION, Stream, parse, room_stream,
-};
+use headcount_protocol::server_frames::{self, Event, EventOfRun, Followed, Frame, SESSION, parse};
 use serde_json::{Map, Value, json};
 
 use crate::{cases, put, put_json, put_position, text, written};
@@ -23,11 +24,8 @@ fn word(recovered: Recovered) -> &'static str {
     }
 }
 
-fn name(stream: &Stream) -> String {
-    match stream {
-        Stream::Session => SESSION.to_owned(),
-        Stream::Room(room) => room_stream(room),
-    }
+fn listed(runs: &[(RunId, String)]) -> Vec<Value> {
+    runs.iter().map(|(run, agent)| json!({"run": run.as_str(), "agent": agent})).collect()
 }
 
 fn fields(frame: &Frame<'_>) -> Value {
@@ -43,9 +41,7 @@ fn fields(frame: &Frame<'_>) -> Value {
             put_position(&mut session, welcome.session);
             put(all, "session", session);
             put(all, "recovered", word(welcome.recovered));
-            let runs = welcome.runs.iter();
-            let runs = runs.map(|(run, agent)| json!({"run": run.as_str(), "agent": agent}));
-            put(all, "runs", runs.collect::<Vec<_>>());
+            put(all, "runs", listed(&welcome.runs));
             put(all, "ping_interval_ms", millis(welcome.terms.ping_interval));
             put(all, "max_message_bytes", welcome.terms.max_message_bytes);
             let range = [millis(welcome.reconnect.start), millis(welcome.reconnect.end)];
@@ -54,7 +50,7 @@ fn fields(frame: &Frame<'_>) -> Value {
         }
         Frame::Event(Event { place, run, data }) => {
             if let Some((stream, offset)) = place {
-                put(all, "stream", name(stream));
+                put(all, "stream", stream.name());
                 put(all, "offset", *offset);
             }
             if let Some(EventOfRun { event, run, agent, at, part }) = run {
@@ -71,7 +67,7 @@ fn fields(frame: &Frame<'_>) -> Value {
             ("event", None)
         }
         Frame::Gap { stream, from, to } => {
-            put(all, "stream", name(stream));
+            put(all, "stream", stream.name());
             put(all, "from", *from);
             put(all, "to", *to);
             ("gap", None)
@@ -85,6 +81,23 @@ fn fields(frame: &Frame<'_>) -> Value {
         Frame::Left { room, request } => {
             put(all, "room", room.as_str());
             ("left", *request)
+        }
+        Frame::Followed(followed) => {
+            let Followed { thread, session, position, recovered, runs, request } = &**followed;
+            put(all, "thread", thread.as_str());
+            put(all, "session", show_session(session.instance, session.handle));
+            put_position(all, *position);
+            put(all, "recovered", word(*recovered));
+            put(all, "runs", listed(runs));
+            ("followed", *request)
+        }
+        Frame::Unfollowed { thread, sent_away, request } => {
+            put(all, "thread", thread.as_str());
+            if let Some((session, reason)) = sent_away {
+                put(all, "session", show_session(session.instance, session.handle));
+                put(all, "reason", &**reason);
+            }
+            ("unfollowed", *request)
         }
         Frame::Ok { request } => ("ok", *request),
         Frame::Error { code, message, request } => {
@@ -111,17 +124,30 @@ fn encoded(frame: &Frame<'_>) -> Option<String> {
             let connection =
                 show_connection(welcome.connection.instance, welcome.connection.handle);
             let who = (&welcome.user, &welcome.thread);
-            let runs = welcome.runs.iter().map(|(run, agent)| (run, &**agent));
             let (session, recovered) = (welcome.session, welcome.recovered);
-            let runs = run_events::list(runs);
+            let runs = encoded_runs(&welcome.runs);
             server_frames::welcome(&connection, who, session, recovered, &runs, welcome.terms)
         }
         Frame::Event(event) => encoded_event(event),
-        Frame::Gap { stream, from, to } => server_frames::gap(&name(stream), *from, *to),
+        Frame::Gap { stream, from, to } => server_frames::gap(&stream.name(), *from, *to),
         Frame::Joined { room, position, recovered, request } => {
             server_frames::joined(room, *position, *recovered, *request)
         }
         Frame::Left { room, request } => server_frames::left(room, *request),
+        Frame::Followed(followed) => {
+            let Followed { thread, session, position, recovered, runs, request } = &**followed;
+            let session = show_session(session.instance, session.handle);
+            let (of, runs) = ((thread, &*session), encoded_runs(runs));
+            server_frames::followed(of, *position, *recovered, &runs, *request)
+        }
+        Frame::Unfollowed { thread, sent_away, request } => match sent_away {
+            None => server_frames::unfollowed(thread, *request),
+            Some((session, reason)) => {
+                let session = show_session(session.instance, session.handle);
+                let reason = CloseReason::ALL.iter().find(|it| it.name() == reason);
+                server_frames::sent_away(thread, &session, *reason.expect("a reason"))
+            }
+        },
         Frame::Ok { request } => server_frames::ok(*request),
         Frame::Error { code, message, request } => server_frames::error(code, message, *request),
         Frame::Draining { reconnect } => server_frames::draining(reconnect),
@@ -129,9 +155,13 @@ fn encoded(frame: &Frame<'_>) -> Option<String> {
     })
 }
 
+fn encoded_runs(runs: &[(RunId, String)]) -> String {
+    run_events::list(runs.iter().map(|(run, agent)| (run, &**agent)))
+}
+
 fn encoded_event(Event { place, run, data }: &Event<'_>) -> String {
     let Some((stream, offset)) = place else { return server_frames::direct_event(data) };
-    let (stream, position) = (name(stream), Position { epoch: 0, offset: *offset });
+    let (stream, position) = (stream.name(), Position { epoch: 0, offset: *offset });
     let mut out = Vec::new();
     match run {
         None => server_frames::event(&stream, position, data.as_bytes(), &mut out),

@@ -7,7 +7,7 @@ use headcount::{
 use headcount_protocol::epoch::show_epoch;
 use headcount_protocol::handles::{show_connection, show_session};
 use headcount_protocol::json::{Object, array, millis};
-use headcount_protocol::server_frames::{SESSION, room_stream};
+use headcount_protocol::server_frames::{SESSION, room_stream, thread_stream};
 
 /// `None`: there is none. `whole`: with its places in all its streams.
 pub(crate) fn connection(
@@ -31,6 +31,11 @@ pub(crate) fn connection(
     if let Some(session) = registry.session_of(conn) {
         shown = shown.text("session", &show_session(instance, session));
     }
+    let followed = registry.followed(conn).map(|(session, thread)| {
+        let shown = Object::new().text("session", &show_session(instance, session));
+        shown.text("thread", thread.as_str()).end()
+    });
+    shown = shown.raw("sessions", &array(&followed.collect::<Vec<_>>()));
     shown = shown.text("state", known.state.name());
     if let Some(reason) = known.reason {
         shown = with_reason(shown, reason);
@@ -56,7 +61,8 @@ pub(crate) fn connection(
             shown.raw("next", &next(due).number("in_ms", millis(at.saturating_since(now))).end());
     }
     if whole {
-        let cursors: Vec<String> = known.cursors.iter().map(cursor).collect();
+        let cursors: Vec<String> =
+            known.cursors.iter().map(|cursor| of_cursor(registry, conn, cursor)).collect();
         shown = shown.raw("cursors", &array(&cursors));
     }
     Some(shown.end())
@@ -201,8 +207,14 @@ fn backlog(known: &Explanation) -> u64 {
     known.cursors.iter().map(|cursor| u64::from(cursor.backlog)).sum()
 }
 
-fn cursor(cursor: &CursorExplanation) -> String {
-    let stream = cursor.room.as_ref().map_or_else(|| SESSION.to_owned(), room_stream);
+/// The session that the connection follows longest is `session` here.
+fn of_cursor(registry: &Registry, conn: ConnId, cursor: &CursorExplanation) -> String {
+    let further = registry.followed(conn).skip(1).find(|(it, _)| Some(*it) == cursor.session);
+    let stream = match (&cursor.room, further) {
+        (Some(room), _) => room_stream(room),
+        (None, Some((_, thread))) => thread_stream(thread),
+        (None, None) => SESSION.to_owned(),
+    };
     Object::new()
         .text("stream", &stream)
         .text("epoch", &show_epoch(cursor.position.epoch))
