@@ -19,6 +19,7 @@ mod configuration;
 #[cfg(target_os = "linux")]
 mod descriptors;
 mod drain;
+mod following;
 mod journal;
 mod key_sets;
 mod limits;

@@ -54,6 +54,8 @@ fn the_server_sends_the_documented_fields() {
     for frame in [
         r#"{"type":"join","room":"lobby","id":1}"#,
         r#"{"type":"leave","room":"lobby","id":2}"#,
+        r#"{"type":"follow","thread":"work","id":3}"#,
+        r#"{"type":"unfollow","thread":"work","id":4}"#,
         r#"{"type":"ping","id":3}"#,
         r#"{"type":"join","room":"user:b","id":4}"#,
     ] {
@@ -62,6 +64,10 @@ fn the_server_sends_the_documented_fields() {
     server.publish(r#"{"user":"a"}"#, "1");
     frames.push(client.next());
     server.publish(r#"{"everyone":true}"#, "2");
+    frames.push(client.next());
+    client.ask(r#"{"type":"follow","thread":"work","id":5}"#);
+    let close = r#"{"to":{"user":"a","thread":"work"},"reason":"application"}"#;
+    assert_eq!(server.post("/v1/close", close).status, 200);
     frames.push(client.next());
     let mut foreign = server.connect("user=a&epoch=1&offset=9");
     frames.push(foreign.next());
@@ -93,6 +99,8 @@ fn the_server_understands_the_documented_frames() {
             "refresh" => "no_key",
             "join" => "joined",
             "leave" => "left",
+            "follow" => "followed",
+            "unfollow" => "unfollowed",
             _ => "ok",
         };
         let got = answer["code"].as_str().or_else(|| answer["type"].as_str());
