@@ -27,6 +27,8 @@ export interface Position {
   offset: number;
   connection: string;
   rooms: { [room: string]: { epoch: string; offset: number } };
+  /** Of the sessions of other threads that it follows; absent in a position of an earlier version. */
+  threads?: { [thread: string]: { epoch: string; offset: number } };
 }
 
 /** What the server sent in a stream, to this connection (no stream), or of an agent run. */
@@ -44,7 +46,8 @@ export interface ServerEvent {
   kind?: 'text' | 'reasoning' | 'tool_arguments';
 }
 
-/** What a run hands out: the server's, or `run_lost`, made by the client, with `data.reason` `restart` or `gap`. */
+/** What a run hands out: the server's, or `run_lost`, made by the client, with `data.reason` `restart`, `gap` or
+ * `unfollowed`. */
 export interface RunEvent {
   event: 'run_requested' | 'run_cancel_requested' | 'agent_started' | 'agent_thinking' | 'tool_executing' | 'tool_completed' | 'progress' | 'text'
     | 'agent_completed' | 'agent_failed' | 'agent_cancelled' | 'agent_interrupted' | 'run_lost' | (string & {});
@@ -72,6 +75,17 @@ export class Run implements AsyncIterable<RunEvent> {
   [Symbol.asyncIterator](): AsyncIterator<RunEvent, RunEvent | undefined>;
 }
 
+export interface Followed {
+  thread: string;
+  /** The name of the session on the admin port. */
+  session: string;
+  epoch: string;
+  offset: number;
+  recovered: 'fresh' | 'all' | 'gap';
+  /** The open runs. */
+  runs: { run: string; agent: string }[];
+}
+
 export interface Joined {
   room: string;
   epoch: string;
@@ -92,6 +106,10 @@ export interface Events {
   joined: Joined;
   /** Not in this room any more; with a `code` and a `message` if the server refused it. */
   left: { room: string; code?: string; message?: string };
+  followed: Followed;
+  /** The session of this thread is followed no more; with a `reason` if the server has closed it, with a `code` and
+   * a `message` if the server refused it. */
+  unfollowed: { thread: string; session?: string; reason?: string; code?: string; message?: string };
   /** The server is about to close the connection; the client comes back by itself. */
   draining: { reconnect_ms: [number, number] };
   /** Something failed that no promise tells of. It goes on, unless a refused first frame is told: `close` follows. */
@@ -120,9 +138,16 @@ export class Client {
    * wait), or `closed`. */
   join(room: string): Promise<Joined>;
   leave(room: string): Promise<{ room: string }>;
-  /** Requests a run, under a name that no other run of the user has, in the session of this client. Rejects with the
-   * server's code: `run_exists` after a reconnect means that it was taken before. */
-  request(run: string, input: Json): Promise<unknown>;
+  /** The other threads of which it follows the sessions, or comes back to them. */
+  readonly threads: string[];
+  /** Follows the session of another thread of the user, in the stream `session/<thread>`, now or once it is connected.
+   * Where it begins, if it has seen nothing: with the open runs, with a `run`, or with the `recent` ones too. */
+  follow(thread: string, start?: { run?: string; recent?: boolean }): Promise<Followed>;
+  /** Of the thread of the client itself: until the next connection. */
+  unfollow(thread: string): Promise<{ thread: string }>;
+  /** Requests a run, under a name that no other run of the user has, in the session of a thread that it follows: its
+   * own without one. Rejects with the server's code: `run_exists` after a reconnect means that it was taken before. */
+  request(run: string, input: Json, thread?: string): Promise<unknown>;
   /** Wishes that a run is cancelled; the back end decides. */
   cancel(run: string, reason?: string): Promise<unknown>;
   /** Says that everything up to an offset of a stream has been dealt with; no answer is awaited. */

@@ -6,6 +6,7 @@ const MAX_REQUESTS = 256, MAX_ASKED = 32, MAX_ENDED_RUNS = 16, MAX_PIECE = 1024;
 const FINAL = /^(10(0[023789]|10)|4[235]..)$/;
 const BEGIN = /^(agent_start|run_request)ed$/;
 const END = /^(agent_[cfi]\w+ed|run_lost)$/;
+const ENTER = /^(join|follow)$/;
 
 const fault = (code, message, more) => Object.assign(new Error(message, more), { code });
 
@@ -97,13 +98,14 @@ export class Client {
   #failures = 0;
   #window = WINDOW;
   #next = null;
-  #timer; #watch; #renewal; #settling; #acking; #resending; #lose;
+  #timer; #watch; #renewal; #acking; #resending;
   #opened = 0;
   #interval = 25_000;
   #probing = false;
   #token; #due; #renew = true; #refused = false;
-  #cursor = null;
-  #rooms = new Map();
+  // Of each stream, by its name.
+  #places = new Map();
+  #fading = new Map();
   #requests = new Map();
   #id = 0;
   #acks = new Map();
@@ -118,10 +120,11 @@ export class Client {
     this.state = 'connecting';
     this.connection = this.user = this.thread = undefined;
     if (options.resume) {
-      const { epoch, offset, connection, rooms } = structuredClone(options.resume);
-      this.#cursor = { epoch, offset };
+      const { epoch, offset, connection, rooms, threads } = structuredClone(options.resume);
+      this.#places.set('session', { epoch, offset });
       this.connection = connection;
-      this.#rooms = new Map(Object.entries(rooms));
+      for (const room in rooms) this.#places.set(`room/${room}`, rooms[room]);
+      for (const thread in threads) this.#places.set(`session/${thread}`, threads[thread]);
     }
     const nudge = ({ type }) => {
       if (type === 'offline' ? this.state === 'open' : type !== 'visibilitychange' || !document.hidden) this.retry();
@@ -134,11 +137,15 @@ export class Client {
   }
 
   get position() {
-    return this.#cursor &&
-      structuredClone({ ...this.#cursor, connection: this.connection, rooms: Object.fromEntries(this.#rooms) });
+    const session = this.#places.get('session');
+    const of = kind => Object.fromEntries(this.#names(kind).map(name => [name, this.#places.get(kind + name)]));
+    return session ? structuredClone({ ...session, connection: this.connection, rooms: of('room/'), threads: of('session/') }) : null;
   }
 
-  get rooms() { return [...this.#rooms.keys()]; }
+  get rooms() { return this.#names('room/'); }
+
+  // Those that it follows beside its own.
+  get threads() { return this.#names('session/'); }
 
   on(name, listener) {
     const listeners = this.#listeners.get(name) ?? new Set();
@@ -148,12 +155,13 @@ export class Client {
 
   join(room) { return this.#request({ type: 'join', room }); }
 
-  leave(room) {
-    this.#rooms.delete(room);
-    return this.#request({ type: 'leave', room });
-  }
+  leave(room) { return this.#quit({ type: 'leave', room }); }
 
-  request(run, input) { return this.#request({ type: 'run_request', run, input }); }
+  follow(thread, { run, recent } = {}) { return this.#request({ type: 'follow', thread, run, recent }); }
+
+  unfollow(thread) { return this.#quit({ type: 'unfollow', thread }); }
+
+  request(run, input, thread) { return this.#request({ type: 'run_request', run, input, thread }); }
 
   cancel(run, reason) { return this.#request({ type: 'run_cancel', run, reason }); }
 
@@ -178,6 +186,12 @@ export class Client {
   }
 
   close() { this.#end({ code: 1000, reason: 'closed by the application' }); }
+
+  #names(kind) { return [...this.#places.keys()].filter(it => it.startsWith(kind)).map(it => it.slice(kind.length)); }
+
+  #stream({ room, thread }) {
+    return room !== undefined ? `room/${room}` : thread === this.thread ? 'session' : `session/${thread}`;
+  }
 
   #emit(name, detail) {
     for (const listener of this.#listeners.get(name) ?? []) {
@@ -215,7 +229,7 @@ export class Client {
       url.protocol = url.protocol.replace('http', 'ws');
       const put = (name, value) => value != null && url.searchParams.set(name, value);
       put('user', user);
-      const fields = { thread, ...this.#cursor, previous: this.connection };
+      const fields = { thread, ...this.#places.get('session'), previous: this.connection };
       const first = token && auth === 'frame';
       if (!first) for (const name in fields) put(name, fields[name]);
       const protocols = ['headcount.v1'];
@@ -233,7 +247,8 @@ export class Client {
 
   // The socket is heard no more.
   #abandon() {
-    for (const timer of [this.#timer, this.#watch, this.#renewal, this.#resending, this.#settling]) clearTimeout(timer);
+    const fades = [...this.#fading.values()].map(it => it.timer);
+    for (const timer of [this.#timer, this.#watch, this.#renewal, this.#resending, ...fades]) clearTimeout(timer);
     this.#resending = undefined;
     this.#probing = false;
     const socket = this.#socket;
@@ -302,14 +317,17 @@ export class Client {
       case 'gap':
         return this.#gap(frame);
       case 'joined':
-        this.#joined(frame);
+      case 'followed':
+        this.#entered(frame);
         return this.#settle(request, frame);
       case 'left':
-        if (![...this.#requests.values()].some(({ frame: it }) => it.type === 'join' && it.room === frame.room)) {
-          this.#rooms.delete(frame.room);
-        }
-        this.#emit('left', frame);
+      case 'unfollowed': {
+        const stream = this.#stream(frame);
+        if (!this.#entering().has(stream)) this.#drop(stream);
+        this.#forget(stream, [], type);
+        this.#emit(frame.room ? 'left' : 'unfollowed', frame);
         return this.#settle(request, frame);
+      }
       case 'ok':
         return this.#settle(request, frame);
       case 'draining':
@@ -321,12 +339,10 @@ export class Client {
   }
 
   #welcome(welcome) {
-    const { session, recovered } = welcome;
-    const { epoch } = session;
-    const before = this.#cursor;
-    const foreign = before && before.epoch !== epoch;
-    this.#cursor = { epoch, offset: recovered === 'all' ? Math.max(before?.offset ?? 0, session.offset) : session.offset };
+    const { session, recovered, runs } = welcome;
     for (const name of ['connection', 'user', 'thread']) this[name] = welcome[name];
+    this.#drop(`session/${this.thread}`);
+    const foreign = this.#goOn('session', { ...session, recovered, runs });
     clearTimeout(this.#timer);
     this.#window = welcome.reconnect_ms ?? WINDOW;
     this.#interval = welcome.ping_interval_ms || this.#interval;
@@ -334,46 +350,71 @@ export class Client {
     this.#opened = Date.now();
     // It came in with the token of an unanswered refresh.
     for (const [id, { frame }] of this.#requests) if (frame.token) this.#settle(id);
+    // What is asked in a thread needs that it is followed.
+    const asked = this.#entering(), waiting = this.#requests;
+    this.#requests = new Map();
+    const enter = (kind, type, name) => {
+      for (const it of this.#names(kind)) if (!asked.has(kind + it)) this.#request({ type, [name]: it }, true);
+    };
+    enter('session/', 'follow', 'thread');
+    enter('room/', 'join', 'room');
+    for (const it of waiting) this.#requests.set(...it);
     this.state = 'open';
     this.#resend();
-    const asked = new Set([...this.#requests.values()].map(({ frame }) => frame.room));
-    for (const room of this.#rooms.keys()) if (!asked.has(room)) this.#request({ type: 'join', room }, true);
-    if (foreign) this.#acks.delete('session');
     this.#acknowledge();
     this.#schedule();
-    this.#forget(welcome.runs.map(({ run }) => run), foreign, recovered);
     this.#turn('open', { recovered });
-    if (foreign) this.#emit('reset', { stream: 'session', epoch });
+    if (foreign) this.#emit('reset', { stream: 'session', epoch: session.epoch });
+  }
+
+  // Whether the server has another history of the stream now.
+  #goOn(stream, { epoch, offset, recovered, runs }) {
+    const before = this.#places.get(stream);
+    const same = before?.epoch === epoch;
+    const foreign = before?.epoch && !same;
+    this.#places.set(stream, { epoch, offset: same && recovered !== 'gap' ? Math.max(before.offset, offset) : offset });
+    if (foreign) this.#acks.delete(stream);
+    if (runs) this.#forget(stream, runs.map(({ run }) => run), foreign && 'restart', recovered);
+    return foreign;
   }
 
   // Runs that can't go on are over. In the same epoch the end may come behind the gap.
-  #forget(open, foreign, recovered) {
-    const absent = [...this.#runs.values()].filter(run => !run.end && run.agent !== undefined &&
-      (foreign || (!open.includes(run.id) && (run.partial || recovered === 'gap'))));
-    this.#lose = () => {
-      this.#lose = undefined;
+  #forget(stream, open, reason, recovered) {
+    clearTimeout(this.#fading.get(stream)?.timer);
+    this.#fading.delete(stream);
+    const absent = [...this.#runs.values()].filter(run => run._stream === stream && !run.end &&
+      (reason || (!open.includes(run.id) && (run.partial || recovered === 'gap'))));
+    const lose = () => {
+      this.#fading.delete(stream);
       for (const run of absent) {
-        if (!run.end) run._take({ event: 'run_lost', run: run.id, data: { reason: foreign ? 'restart' : 'gap' } });
+        if (!run.end) run._take({ event: 'run_lost', run: run.id, data: { reason: reason || 'gap' } });
       }
     };
-    if (foreign) this.#lose();
-    else if (absent.length) this.#settling = setTimeout(this.#lose, UNTIL_DEAD);
-    else this.#lose = undefined;
+    if (reason) lose();
+    else if (absent.length) {
+      this.#fading.set(stream, { lose });
+      this.#fade(stream);
+    }
+  }
+
+  #fade(stream) {
+    const it = this.#fading.get(stream);
+    if (!it) return;
+    clearTimeout(it.timer);
+    it.timer = setTimeout(it.lose, UNTIL_DEAD);
   }
 
   #event(event) {
     const { stream, offset, run: id } = event;
     if (stream && !this.#isNew(stream, offset)) return;
-    if (this.#lose && stream === 'session') {
-      clearTimeout(this.#settling);
-      this.#settling = setTimeout(this.#lose, UNTIL_DEAD);
-    }
+    this.#fade(stream);
     if (id !== undefined) {
       let run = this.#runs.get(id);
       // A name that begins again is a new run.
       if (run?.end) this.#runs.delete(id);
       run = this.run(id);
       const known = run.agent !== undefined;
+      run._stream = stream;
       run._take(event);
       if (!known) this.#emit('run', run);
       if (run.end) this.#prune();
@@ -387,7 +428,7 @@ export class Client {
   }
 
   #isNew(stream, offset) {
-    const cursor = stream === 'session' ? this.#cursor : this.#rooms.get(stream.slice(5));
+    const cursor = this.#places.get(stream);
     if (!cursor) return true;
     if (offset <= cursor.offset) return false;
     cursor.offset = offset;
@@ -397,27 +438,36 @@ export class Client {
   #gap(gap) {
     if (!this.#isNew(gap.stream, gap.to)) return;
     let open = false;
-    if (gap.stream === 'session') {
-      for (const run of this.#runs.values()) {
-        if (run.agent !== undefined && !run.end) open = run.partial = true;
-      }
+    for (const run of this.#runs.values()) {
+      if (run._stream === gap.stream && !run.end) open = run.partial = true;
     }
     this.#emit('gap', gap);
     // A welcome says which are still open.
     if (open && Date.now() - this.#opened > UNTIL_DEAD) this.#lost({ reason: 'gap' });
   }
 
-  #joined({ room, epoch, offset, recovered, request }) {
-    const before = this.#rooms.get(room);
+  #entered({ type, request, ...place }) {
     // It was left before the answer came.
     if (request !== undefined && !this.#requests.has(request)) return;
-    const same = before?.epoch === epoch;
-    this.#rooms.set(room, { epoch, offset: same && recovered !== 'gap' ? Math.max(before.offset, offset) : offset });
-    if (before?.epoch && !same) {
-      this.#acks.delete(`room/${room}`);
-      this.#emit('reset', { stream: `room/${room}`, epoch });
-    }
-    this.#emit('joined', { room, epoch, offset, recovered });
+    const stream = this.#stream(place);
+    if (this.#goOn(stream, place)) this.#emit('reset', { stream, epoch: place.epoch });
+    this.#emit(place.room ? 'joined' : 'followed', place);
+  }
+
+  // The streams that it has asked for, and is not in yet.
+  #entering() {
+    const frames = [...this.#requests.values()].map(({ frame }) => frame);
+    return new Set(frames.filter(({ type }) => ENTER.test(type)).map(frame => this.#stream(frame)));
+  }
+
+  #quit(frame) {
+    this.#drop(this.#stream(frame));
+    return this.#request(frame);
+  }
+
+  #drop(stream) {
+    // The place of its own session is where a reconnect goes on.
+    if (stream !== 'session') this.#places.delete(stream);
   }
 
   #failed({ code, message, request }) {
@@ -427,9 +477,12 @@ export class Client {
       return;
     }
     const asked = this.#requests.get(request);
-    if (asked?.frame.type === 'join') {
-      this.#rooms.delete(asked.frame.room);
-      this.#emit('left', { room: asked.frame.room, code, message });
+    if (ENTER.test(asked?.frame.type)) {
+      const { type, run, recent, ...name } = asked.frame;
+      const stream = this.#stream(name);
+      this.#drop(stream);
+      this.#forget(stream, [], 'unfollowed');
+      this.#emit(name.room ? 'left' : 'unfollowed', { ...name, code, message });
     }
     if (asked) this.#settle(request, null, error);
     else this.#emit('error', error);
@@ -453,9 +506,9 @@ export class Client {
   #ask() {
     if (this.state !== 'open' || this.#resending) return;
     for (const [id, it] of [...this.#requests].slice(0, MAX_ASKED)) {
-      const { frame, asked } = it;
-      const seen = frame.type === 'join' && this.#rooms.get(frame.room);
-      if (!asked) this.#send({ ...frame, ...(seen?.epoch && seen), id });
+      const { frame, asked } = it, { type, room, thread } = frame;
+      const seen = ENTER.test(type) && this.#places.get(this.#stream(frame));
+      if (!asked) this.#send({ ...(seen?.epoch ? { type, room, thread, ...seen } : frame), id });
       it.asked = true;
     }
   }

@@ -58,7 +58,7 @@ test('a reconnect resumes: nothing twice, nothing lost', async () => {
   second.welcome({ recovered: 'all', session: { epoch: 'e', offset: 3 } });
   for (const offset of [3, 4, 5]) second.event(offset);
   assert.deepEqual(offsets(heard), [1, 2, 3, 4, 5]);
-  assert.deepEqual(client.position, { epoch: 'e', offset: 5, connection: 'c2', rooms: {} });
+  assert.deepEqual(client.position, { epoch: 'e', offset: 5, connection: 'c2', rooms: {}, threads: {} });
 });
 
 test('another client goes on where one stopped', async () => {

@@ -2,7 +2,7 @@
 import { Client } from '../headcount.js';
 
 /** Connects. `tokens` is the address that gives out tokens; each thing that is heard is told as JSON can hold it. */
-export function follow({ url, tokens, rooms = [], ...options }, tell) {
+export function follow({ url, tokens, rooms = [], threads = [], ...options }, tell) {
   // Of the delays that chance picks, tests wait for the shortest.
   Math.random = () => 0;
   if (tokens) {
@@ -13,7 +13,7 @@ export function follow({ url, tokens, rooms = [], ...options }, tell) {
     };
   }
   const client = new Client(url, options);
-  for (const name of ['event', 'gap', 'reset', 'joined', 'left', 'close']) {
+  for (const name of ['event', 'gap', 'reset', 'joined', 'left', 'followed', 'unfollowed', 'close']) {
     client.on(name, detail => tell({ name, ...detail }));
   }
   client.on('state', detail => tell({ name: 'state', connection: client.connection, ...detail }));
@@ -21,6 +21,7 @@ export function follow({ url, tokens, rooms = [], ...options }, tell) {
   client.on('run', async run => {
     for await (const { event, data, run: id } of run) tell({ name: 'run', id, event, data });
   });
+  for (const thread of threads) client.follow(thread);
   for (const room of rooms) client.join(room);
   return client;
 }

@@ -18,7 +18,7 @@ afterEach(() => {
 /** A client, and what its listeners hear of a name. */
 async function make(options = {}) {
   client = new Client('ws://host/ws', { user: 'u', WebSocket: FakeSocket, ...options });
-  const heard = hear(client, ['event', 'gap', 'joined', 'left', 'close', 'error', 'draining', 'run']);
+  const heard = hear(client, ['event', 'gap', 'joined', 'left', 'followed', 'unfollowed', 'close', 'error', 'draining', 'run']);
   await settle();
   return heard;
 }
@@ -33,7 +33,7 @@ const checks = {
     const { connection, user, thread, session } = fields;
     assert.equal(client.state, 'open');
     assert.deepEqual([client.connection, client.user, client.thread], [connection, user, thread]);
-    assert.deepEqual(client.position, { ...session, connection, rooms: {} });
+    assert.deepEqual(client.position, { ...session, connection, rooms: {}, threads: {} });
   },
   async event({ text, fields }) {
     const heard = await opened();
@@ -63,6 +63,24 @@ const checks = {
     assert.deepEqual(heard('left'), [fields]);
     if (asked) await asked;
   },
+  async followed({ text, fields }) {
+    const heard = await opened();
+    const asked = fields.request && follow(fields);
+    says(text);
+    const { type, request, ...told } = fields;
+    assert.deepEqual(heard('followed'), [told]);
+    const { thread, epoch, offset } = fields;
+    assert.deepEqual(client.position.threads, { [thread]: { epoch, offset } });
+    if (asked) assert.deepEqual(await asked, fields);
+  },
+  async unfollowed({ text, fields }) {
+    const heard = await opened();
+    follow({ thread: fields.thread, request: 1 });
+    FakeSocket.last.says({ type: 'followed', thread: fields.thread, epoch: 'f', offset: 1, recovered: 'fresh', runs: [], request: 1 });
+    says(text);
+    assert.deepEqual(heard('unfollowed'), [fields]);
+    assert.deepEqual(client.threads, []);
+  },
   async ok({ text, fields }) {
     const heard = await opened();
     const asked = fields.request === 1 && client.leave('a');
@@ -84,6 +102,13 @@ const checks = {
     assert.deepEqual(heard('draining'), [fields]);
   },
 };
+
+/** Follows a thread with a request of this number, if it is one. */
+function follow({ thread, request }) {
+  if (typeof request !== 'number') return undefined;
+  for (let number = 1; number < request; number++) client.cancel(`r${number}`);
+  return client.follow(thread);
+}
 
 async function opened() {
   const heard = await make();

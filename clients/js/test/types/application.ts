@@ -1,6 +1,6 @@
 // An application as a compiler sees it: it is compiled, and never run.
 import { Client, Run } from 'headcount';
-import type { Events, Joined, Json, Options, Position, RunEvent, ServerEvent, State } from 'headcount';
+import type { Events, Followed, Joined, Json, Options, Position, RunEvent, ServerEvent, State } from 'headcount';
 
 const written: string | null = localStorage.getItem('position');
 const options: Options = {
@@ -42,6 +42,11 @@ client.on('run', async (run: Run) => {
 
 const joined: Joined = await client.join('lobby');
 const left: { room: string } = await client.leave(joined.room);
+const followed: Followed = await client.follow('work', { recent: true });
+void client.request('s', 1, followed.thread);
+const unfollowed: { thread: string } = await client.unfollow(followed.thread);
+client.on('unfollowed', ({ thread, reason, code }) => console.log(thread.length, reason?.length, code?.length));
+console.log(unfollowed, followed.runs[0]?.agent, client.threads[0]);
 const [first, ...others]: string[] = client.rooms;
 const position: Position | null = client.position;
 localStorage.setItem('position', JSON.stringify(position));

@@ -58,9 +58,10 @@ function read() {
 
 function emitted() {
   const calls = module.nodes.filter(it => ts.isCallExpression(it) && it.expression.getText() === 'this.#emit');
-  return sorted(calls.map(({ arguments: [name] }) => {
-    assert.ok(ts.isStringLiteral(name), `the name of an event is no literal: ${name.getText()}`);
-    return name.text;
+  return sorted(calls.flatMap(({ arguments: [name] }) => {
+    const literals = ts.isConditionalExpression(name) ? [name.whenTrue, name.whenFalse] : [name];
+    for (const it of literals) assert.ok(ts.isStringLiteral(it), `the name of an event is no literal: ${it.getText()}`);
+    return literals.map(it => it.text);
   }));
 }
 

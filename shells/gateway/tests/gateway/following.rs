@@ -4,6 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
+use crate::common::follower::{Follower, Runtime};
+use crate::common::proxy::Proxy;
+use crate::common::site::Site;
 use crate::common::tokens::{connect, introduce, server as asking_for_tokens, token};
 use crate::common::{Client, Server};
 use crate::runs::{names, tell};
@@ -354,4 +357,55 @@ fn a_slow_client_gets_the_gap_of_each_session_under_its_name() {
         *gaps.entry(stream).or_insert(0) += u32::from(is_gap);
     }
     assert!(gaps["session"] > 0 && gaps["session/two"] > 0, "{gaps:?}");
+}
+
+/// A client of alice, which has asked to follow `work` beside its own thread, over a network that fails: it
+/// hears all of both, and is told when the session is closed.
+pub(crate) fn follows_two_threads(server: &Server, proxy: &Proxy, follower: &mut Follower) {
+    follower.until("it follows it", |it| it.named("followed").count() == 1);
+    let heard = |it: &Follower| {
+        ["session", "session/work"].map(|stream| {
+            let of_stream = it.named("event").filter(|it| it["stream"] == stream);
+            of_stream.map(|it| it["data"].clone()).collect::<Vec<_>>()
+        })
+    };
+    let mut said = 0;
+    let mut say = |times| {
+        for _ in 0..times {
+            said += 1;
+            for thread in ["main", "work"] {
+                let to = json!({"user": "alice", "thread": thread});
+                server.publish(&to.to_string(), &said.to_string());
+            }
+        }
+        said
+    };
+    let faults: [fn(&Proxy); 3] = [Proxy::cut, Proxy::half_close, Proxy::go_silent];
+    for fault in faults {
+        say(2);
+        fault(proxy);
+        let all: Vec<_> = (1..=say(3)).map(Value::from).collect();
+        follower.until("it hears all", |it| heard(it).iter().all(|it| it.len() >= all.len()));
+        assert_eq!(heard(follower), [all.clone(), all]);
+    }
+    for name in ["gap", "reset", "error", "unfollowed"] {
+        assert_eq!(follower.named(name).count(), 0, "{name}");
+    }
+    let close = r#"{"to":{"user":"alice","thread":"work"},"reason":"application"}"#;
+    assert_eq!(server.post("/v1/close", close).status, 200);
+    follower.until("it is told", |it| it.named("unfollowed").count() == 1);
+    assert_eq!(follower.named("unfollowed").next().unwrap()["reason"], "application");
+    server.post("/v1/close", r#"{"to":{"user":"alice"}}"#);
+    follower.until("it is over", |it| it.named("close").count() == 1);
+}
+
+#[test]
+fn the_javascript_client_follows_another_thread_over_a_network_that_fails() {
+    let Some(node) = Runtime::node() else { return };
+    let server = Server::with(&["heartbeat.interval=1s", "heartbeat.pong_timeout=30s"]);
+    let proxy = Proxy::to(server.websocket);
+    let url = format!("ws://{}/ws", proxy.address);
+    let options = json!({"url": url, "user": "alice", "threads": ["work"], "probe": 1000});
+    let Some(mut follower) = Follower::start(&node, &Site::start(), &options) else { return };
+    follows_two_threads(&server, &proxy, &mut follower);
 }
