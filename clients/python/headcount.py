@@ -35,22 +35,32 @@ class Client:
 
     def __init__(self, url, *, token=None, user=None, thread=None):
         self.url, self.token, self.names = url, token, {"user": user, "thread": thread}
-        self.cursor, self.connection = None, None  # The session's {"epoch", "offset"}, and the last connection.
-        self.rooms = {}  # Room: {"epoch", "offset"}, or {} until the server has answered.
+        self.own, self.connection = thread, None  # The thread and the connection of the last welcome.
+        self.seen = {}  # Stream: {"epoch", "offset"}, or {} until the server has answered.
         self._socket, self._window, self._known, self._due = None, (0.25, 5.0), None, 0.0
 
     async def join(self, room):
         """Joins now, or once connected; the answer is a frame `joined`, or `left` with a code."""
-        seen = self.rooms.setdefault(room, {})
+        seen = self.seen.setdefault(f"room/{room}", {})
         await self._send({"type": "join", "room": room, "id": f"join {room}", **seen})
 
     async def leave(self, room):
-        self.rooms.pop(room, None)
+        self.seen.pop(f"room/{room}", None)
         await self._send({"type": "leave", "room": room})
 
-    async def request(self, run, input):
+    async def follow(self, thread):
+        """Follows another thread now, or once connected; the answer is a frame `followed`, or `unfollowed` with a code."""
+        seen = self.seen.setdefault(self._stream(thread), {})
+        await self._send({"type": "follow", "thread": thread, "id": f"follow {thread}", **seen})
+
+    async def unfollow(self, thread):
+        self._forget(self._stream(thread))
+        await self._send({"type": "unfollow", "thread": thread})
+
+    async def request(self, run, input, thread=None):
         """Requests a run, if there is a connection. The answer is the event `run_requested`, or a frame `error`."""
-        await self._send({"type": "run_request", "run": run, "input": input, "id": f"request {run}"})
+        within = {"thread": thread} if thread else {}
+        await self._send({"type": "run_request", "run": run, "input": input, "id": f"request {run}", **within})
 
     async def cancel(self, run, reason=None):
         """Wishes that a run is cancelled, if there is a connection. The back end decides."""
@@ -64,7 +74,7 @@ class Client:
         while True:
             opened, code, reason, renewal = None, 1006, "", None
             try:
-                fields = {**self.names, **(self.cursor or {}), "previous": self.connection}
+                fields = {**self.names, **self.seen.get("session", {}), "previous": self.connection}
                 query = urlencode({name: value for name, value in fields.items() if value is not None})
                 protocols = ["headcount.v1"] + ([f"bearer.{await self._credentials()}"] if self.token else [])
                 async with connect(f"{self.url}?{query}", subprotocols=protocols, open_timeout=CONNECT,
@@ -74,8 +84,9 @@ class Client:
                         opened, refused, self._socket = time.monotonic(), False, socket
                         for frame in self._receive(json.loads(welcome)):
                             yield frame
-                        for room in list(self.rooms):
-                            await self.join(room)
+                        for kind, _, name in [stream.partition("/") for stream in self.seen]:
+                            if name:
+                                await (self.join if kind == "room" else self.follow)(name)
                         renewal = asyncio.create_task(self._renew())
                         async for text in socket:
                             for frame in self._receive(json.loads(text)):
@@ -102,34 +113,45 @@ class Client:
         request = str(frame.get("request", ""))
         self._window = [ms / 1000 for ms in frame.get("reconnect_ms", ())] or self._window
         if frame["type"] == "welcome":
-            session, before = frame["session"], self.cursor
-            self.cursor, self.connection = dict(session), frame["connection"]
-            if before and frame["recovered"] == "all":
-                self.cursor["offset"] = max(before["offset"], session["offset"])
-            if before and before["epoch"] != session["epoch"]:
-                yield {"type": "reset", "stream": "session", "epoch": session["epoch"]}
+            self.own, self.connection = frame["thread"], frame["connection"]
+            self.seen.pop(f"session/{self.own}", None)
+            yield from self._go_on("session", {**frame["session"], "recovered": frame["recovered"]})
         elif frame["type"] in ("event", "gap") and (stream := frame.get("stream")):
-            seen = (self.cursor if stream == "session" else self.rooms.get(stream[len("room/"):])) or {"offset": -1}
+            seen = self.seen.get(stream) or {"offset": -1}
             last = frame["to"] if frame["type"] == "gap" else frame["offset"]
             if last <= seen["offset"]:
                 return
             seen["offset"] = last
-        elif frame["type"] == "joined":
-            room, epoch, offset = frame["room"], frame["epoch"], frame["offset"]
-            before = self.rooms.get(room)
-            if before is None and request:
+        elif frame["type"] in ("joined", "followed"):
+            stream = f"room/{frame['room']}" if "room" in frame else self._stream(frame["thread"])
+            if stream not in self.seen and request:
                 return  # It was left before the answer came.
-            if before and before["epoch"] == epoch and frame["recovered"] != "gap":
-                offset = max(before["offset"], offset)
-            self.rooms[room] = {"epoch": epoch, "offset": offset}
-            if before and before["epoch"] != epoch:
-                yield {"type": "reset", "stream": f"room/{room}", "epoch": epoch}
+            yield from self._go_on(stream, frame)
         elif frame["type"] == "error" and request.startswith("join "):
             frame = {**frame, "type": "left", "room": request.removeprefix("join ")}
+        elif frame["type"] == "error" and request.startswith("follow "):
+            frame = {**frame, "type": "unfollowed", "thread": request.removeprefix("follow ")}
         if frame["type"] == "left":
-            self.rooms.pop(frame["room"], None)
+            self._forget(f"room/{frame['room']}")
+        elif frame["type"] == "unfollowed":
+            self._forget(self._stream(frame["thread"]))
         if frame["type"] not in ("ok", "welcome"):
             yield frame
+
+    def _go_on(self, stream, place):
+        epoch, offset, before = place["epoch"], place["offset"], self.seen.get(stream)
+        if before and before["epoch"] == epoch and place["recovered"] != "gap":
+            offset = max(before["offset"], offset)
+        self.seen[stream] = {"epoch": epoch, "offset": offset}
+        if before and before["epoch"] != epoch:
+            yield {"type": "reset", "stream": stream, "epoch": epoch}
+
+    def _stream(self, thread):
+        return "session" if thread == self.own else f"session/{thread}"
+
+    def _forget(self, stream):
+        if stream != "session":  # A reconnect goes on there.
+            self.seen.pop(stream, None)
 
     async def _credentials(self):
         if time.time() > self._due:

@@ -9,6 +9,7 @@ use crate::common::back_end::BackEnd;
 use crate::common::follower::Follower;
 use crate::common::proxy::Proxy;
 use crate::common::site::{SECRET, Site, Tokens, token};
+use crate::following::follows_two_threads;
 
 /// Tells what it gets. Chance is the shortest delay here, and a silent socket is given up soon.
 const PROGRAM: &str = r#"
@@ -31,6 +32,8 @@ async def main():
     client = headcount.Client(options["url"], user=options.get("user"), token=token)
     def tell(name, frame):
         print(json.dumps({**frame, "name": name, "connection": client.connection}), flush=True)
+    for thread in options.get("threads", []):
+        await client.follow(thread)
     for room in options.get("rooms", []):
         await client.join(room)
     try:
@@ -108,6 +111,17 @@ fn it_resumes_over_a_network_that_fails() {
     }
     server.post("/v1/close", r#"{"to":{"user":"alice"}}"#);
     closes_with(&mut follower, 4503);
+    assert!(follower.ended().success());
+}
+
+#[test]
+fn it_follows_another_thread_over_a_network_that_fails() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.websocket);
+    let url = format!("ws://{}/ws", proxy.address);
+    let options = json!({"url": url, "user": "alice", "threads": ["work", "main"]});
+    let Some(mut follower) = start(&options) else { return };
+    follows_two_threads(&server, &proxy, &mut follower);
     assert!(follower.ended().success());
 }
 
