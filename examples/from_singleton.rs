@@ -54,6 +54,7 @@ impl Manager {
                 Action::Gap { conn, .. } => println!("tell {conn:?} what it has lost"),
                 Action::Left { conn, .. } => println!("tell {conn:?} that a session goes on alone"),
                 Action::Draining { to, .. } => println!("tell {to:?} to come back later"),
+                Action::Presence { user, online } => println!("{user} is online: {online}"),
             }
         }
     }

@@ -81,7 +81,7 @@ fn queue(action: &Action<'_>, peers: &mut HashMap<ConnId, Peer>, dirty: &mut Vec
             Frame::Close(Some(close))
         }
         Action::Cleanup { what: Ended::Conn(conn), .. } => return drop(peers.remove(conn)),
-        Action::Cleanup { what: Ended::Session(_), .. } => return,
+        Action::Cleanup { what: Ended::Session(_), .. } | Action::Presence { .. } => return,
     };
     for conn in action.recipients() {
         let Some(peer) = peers.get_mut(conn) else { continue };

@@ -9,7 +9,7 @@ use core::time::Duration;
 
 pub use self::body::{Body, RunFact, RunText};
 pub use self::words::{CloseWith, CloseWords};
-use crate::id::{ConnId, RoomId, SessionId};
+use crate::id::{ConnId, RoomId, SessionId, UserId};
 use crate::message::MESSAGE_OVERHEAD;
 
 /// One thing for the shell to do, lent until the next call to the registry.
@@ -87,11 +87,27 @@ pub enum Action<'a> {
         /// `unfollow` after that; [`CloseReason::PeerGone`] if none ever did.
         reason: CloseReason,
     },
+    /// A user is online now, or is so no more. It is for the application: no connection is sent anything.
+    /// There is none unless the configuration asks for it
+    /// ([`with_presence`](crate::ConfigBuilder::with_presence)).
+    ///
+    /// A user is online while it has an open connection, and for `presence.leave_grace` after the last one
+    /// has ended for a reason that [has a leave grace](CloseReason::has_leave_grace). Per user the values
+    /// alternate, and the first is `true`. A user who was said to be online is said to be offline in
+    /// the end. What is not true any more when its turn comes is not said: a user who comes and goes
+    /// between two polls is not mentioned, and neither is one who goes and comes back.
+    Presence {
+        /// Who.
+        user: &'a UserId,
+        /// Whether the user is online.
+        online: bool,
+    },
 }
 
 impl Action<'_> {
     /// The connections that are sent something by it: one or more of a `Send` or a `Draining`, the one of a
-    /// `Gap`, a `Ping`, a `Left` or a `Close`, and none of a `Cleanup`. Each is charged [`cost`](Self::cost).
+    /// `Gap`, a `Ping`, a `Left` or a `Close`, and none of a `Cleanup` or a `Presence`. Each is charged
+    /// [`cost`](Self::cost).
     #[must_use]
     pub const fn recipients(&self) -> &[ConnId] {
         match self {
@@ -100,12 +116,13 @@ impl Action<'_> {
             | Self::Ping { conn }
             | Self::Left { conn, .. }
             | Self::Close { conn, .. } => core::slice::from_ref(conn),
-            Self::Cleanup { .. } => &[],
+            Self::Cleanup { .. } | Self::Presence { .. } => &[],
         }
     }
 
     /// What this action is charged in each recipient's window, and what `flushed` counts in: the
-    /// length of the payload plus [`MESSAGE_OVERHEAD`]; zero for `Cleanup`.
+    /// length of the payload plus [`MESSAGE_OVERHEAD`]; zero for `Cleanup` and
+    /// `Presence`.
     #[must_use]
     pub fn cost(&self) -> u64 {
         match self {
@@ -115,7 +132,7 @@ impl Action<'_> {
             | Self::Draining { .. }
             | Self::Left { .. }
             | Self::Close { .. } => MESSAGE_OVERHEAD,
-            Self::Cleanup { .. } => 0,
+            Self::Cleanup { .. } | Self::Presence { .. } => 0,
         }
     }
 }
@@ -265,6 +282,55 @@ close_reasons! {
     Forbidden = 4506 "forbidden" Stop,
 }
 
+impl CloseReason {
+    /// Whether a user whose last connection has ended for this reason is expected back at this server at
+    /// once: such a user is online for another `presence.leave_grace`
+    /// ([`Action::Presence`]). All others are offline at once: the user has left, was sent away, or was
+    /// told to stop or to reconnect elsewhere.
+    ///
+    /// | with a leave grace | because |
+    /// |---|---|
+    /// | `PeerGone`, `SlowConsumer`, `PongTimeout`, `FrameTimeout` | the network or the device failed, and the user meant to stay |
+    /// | `InternalError`, `LifetimeEnded`, `Expired`, `RateLimited` | the server has ended the connection alone, and the client reconnects |
+    ///
+    /// ```
+    /// use headcount::CloseReason;
+    ///
+    /// assert!(CloseReason::PeerGone.has_leave_grace());
+    /// assert!(!CloseReason::PeerClosed.has_leave_grace());
+    /// ```
+    #[must_use]
+    pub const fn has_leave_grace(self) -> bool {
+        match self {
+            Self::PeerGone
+            | Self::InternalError
+            | Self::LifetimeEnded
+            | Self::Expired
+            | Self::SlowConsumer
+            | Self::PongTimeout
+            | Self::RateLimited
+            | Self::FrameTimeout => true,
+            Self::PeerClosed
+            | Self::ProtocolError
+            | Self::InvalidPayload
+            | Self::PolicyViolation
+            | Self::MessageTooBig
+            | Self::Restart
+            | Self::Idle
+            | Self::TryLater
+            | Self::HeadTimeout
+            | Self::BadCredentials
+            | Self::BadRequest
+            | Self::AuthTimeout
+            | Self::Application
+            | Self::Revoked
+            | Self::Evicted
+            | Self::TakenOver
+            | Self::Forbidden => false,
+        }
+    }
+}
+
 /// How many reasons there are: the length of a table with one place for each.
 pub(crate) const CLOSE_REASONS: usize = CloseReason::ALL.len();
 
@@ -281,6 +347,9 @@ mod tests {
                 assert_eq!(reason.retry(), Retry::Stop, "{reason:?}");
             }
             if (4400..4500).contains(&code) {
+                assert_eq!(reason.retry(), Retry::Reconnect, "{reason:?}");
+            }
+            if reason.has_leave_grace() {
                 assert_eq!(reason.retry(), Retry::Reconnect, "{reason:?}");
             }
         }

@@ -401,12 +401,24 @@ impl Config {
             table_bytes::<Session>(counts.sessions),
             names_bytes(counts.sessions),
             // A session has a user of its own at most, and a thread. So has a connection that follows none.
-            named::<User>(sum([counts.sessions, self.connections as u64, self.closing as u64])),
+            named::<User>(sum([
+                counts.sessions,
+                self.connections as u64,
+                self.closing as u64,
+                self.users_without_either(),
+            ])),
             times(counts.sessions + 4, NAME),
             timers_bytes(counts.sessions),
             // One more while the user who left first is forgotten for another.
             named::<Departed>(self.users as u64 + 1),
         ])
+    }
+
+    /// How many users may have neither a session nor a connection: those in the leave grace, and those of
+    /// whom it was not said yet that they are offline.
+    const fn users_without_either(&self) -> u64 {
+        // One more for the name that is lent.
+        if self.presence { self.users as u64 + self.closing as u64 + 1 } else { 0 }
     }
 
     /// A log has at most as many tombstones as messages, and some. Its places are at most twice as many

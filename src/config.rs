@@ -1,5 +1,6 @@
 //! Every limit and every time of the registry. A [`Config`] that exists is valid.
 
+mod embedder;
 mod error;
 mod over_cap;
 #[cfg(test)]
@@ -38,6 +39,7 @@ macro_rules! keys {
         pub struct Config {
             pub(crate) seed: u64,
             pub(crate) flush_reports: bool,
+            pub(crate) presence: bool,
             pub(crate) over_cap: OverCap,
             $(pub(crate) $name: $type,)*
         }
@@ -48,13 +50,15 @@ macro_rules! keys {
         pub struct ConfigBuilder {
             seed: u64,
             flush_reports: bool,
+            presence: bool,
             over_cap: OverCap,
             $($name: Option<$type>,)*
         }
 
         impl Config {
-            /// All keys, by which errors and configuration files call the settings. The seed and whether
-            /// flushes are reported are the embedder's own affair, and have none.
+            /// All keys, by which errors and configuration files call the settings. The seed, whether
+            /// flushes are reported and whether presence is said are the embedder's own affair, and have
+            /// none.
             pub const KEYS: &'static [ConfigKey] = &[
                 ConfigKey { name: OVER_CAP, kind: ConfigKind::Policy, min: 0, max: 0 },
                 $(ConfigKey { name: $key, kind: ConfigKind::$kind, min: $min, max: $max },)*
@@ -68,6 +72,7 @@ macro_rules! keys {
                 ConfigBuilder {
                     seed,
                     flush_reports: true,
+                    presence: false,
                     over_cap: OverCap::EvictUnresponsiveThenOldest,
                     $($name: None,)*
                 }
@@ -154,6 +159,7 @@ macro_rules! keys {
                 Config {
                     seed: self.seed,
                     flush_reports: self.flush_reports,
+                    presence: self.presence,
                     over_cap: self.over_cap,
                     $($name,)*
                 }
@@ -355,6 +361,12 @@ keys! {
     /// is charged 128 bytes for that name, beside its own.
     run_parts: u32 = Count "run.parts", 1, 1_024, 64;
 
+    /// How long a user whose last connection has ended is still online, if
+    /// [its reason has a leave grace](crate::CloseReason::has_leave_grace), so that a reconnect in between
+    /// shows nowhere (default 5 s). 0: the user is offline at once. Only a registry
+    /// [with presence](ConfigBuilder::with_presence) uses it.
+    leave_grace: Duration = Time "presence.leave_grace", 0, MAX_MILLIS, Duration::from_secs(5);
+
     /// From the announcement of a drain to its first close (default 2 s).
     drain_grace: Duration = Time "drain.grace", 0, MAX_MILLIS, Duration::from_secs(2);
     /// From the announcement of a drain to its hard stop (default 30 s).
@@ -415,23 +427,9 @@ impl Config {
     pub const fn over_cap(&self) -> OverCap {
         self.over_cap
     }
-
-    /// Whether the embedder reports flushes.
-    #[must_use]
-    pub const fn flush_reports(&self) -> bool {
-        self.flush_reports
-    }
 }
 
 impl ConfigBuilder {
-    /// For an embedder who can't tell what the kernel took: whatever is polled counts as flushed
-    /// at once, pings included. Nothing is held back then, and nothing is ever found stuck; the
-    /// bounds of the logs stay.
-    pub const fn without_flush_reports(mut self) -> Self {
-        self.flush_reports = false;
-        self
-    }
-
     /// What happens over the cap of a user's connections (default
     /// [`OverCap::EvictUnresponsiveThenOldest`]).
     pub const fn over_cap(mut self, policy: OverCap) -> Self {

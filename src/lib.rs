@@ -21,8 +21,9 @@
 //! * [`Cleanup`](Action::Cleanup): forget this connection or session; exactly one for each.
 //!
 //! The others are [`Ping`](Action::Ping), [`Gap`](Action::Gap) (tell the client which messages it
-//! has lost), [`Draining`](Action::Draining) (tell it to reconnect elsewhere) and
-//! [`Left`](Action::Left) (tell it that it follows a session no more).
+//! has lost), [`Draining`](Action::Draining) (tell it to reconnect elsewhere),
+//! [`Left`](Action::Left) (tell it that it follows a session no more) and
+//! [`Presence`](Action::Presence) (a user is online now, or is not).
 //!
 //! # How a message travels
 //!
@@ -47,6 +48,13 @@
 //! chats. Each followed session resumes by itself, as rooms do; window, heartbeat and close are the
 //! socket's. A message to all sessions of a user reaches a connection once for each that it follows, and
 //! a connection that follows none not at all: `reply` reaches it, its rooms do, and so does `Everyone`.
+//!
+//! A registry [with presence](ConfigBuilder::with_presence) says when a user comes online and goes offline,
+//! so that a shell need not mirror who is there: [`Action::Presence`] once for each change, all connections
+//! of the user taken together. A user whose last connection was dropped, or was ended by the server to be
+//! made again ([`CloseReason::has_leave_grace`]), is online for another `presence.leave_grace`. It still
+//! counts towards `limits.users` meanwhile, and makes room as the absent do: then it is offline at once.
+//! [`revoke`](Registry::revoke) ends the grace, too.
 //!
 //! # Users, and the runs of agents
 //!
@@ -108,6 +116,7 @@
 //!                     continue;
 //!                 }
 //!                 Action::Cleanup { what: Ended::Session(_), .. } => continue,
+//!                 Action::Presence { .. } => continue,
 //!             };
 //!             for conn in to {
 //!                 if let Some(socket) = sockets.get_mut(conn) {
@@ -229,6 +238,7 @@
 //! | a connection ends | `session.max_lifetime` | real |
 //! | credentials that have expired are renewed | `session.expiry_grace` | real |
 //! | a client comes back to a session | `session.linger` | real |
+//! | a user who was dropped comes back before it is offline | `presence.leave_grace` | real |
 //! | an entry leaves the log of a session | `stream.ttl` | real |
 //! | an entry leaves the log of a room | `stream.room_ttl` | real |
 //! | a run ends | `run.max_length` | real |
@@ -248,6 +258,7 @@
 //! | [`Left`](Action::Left) | tells the client that it follows this session no more | the client waits for a session that is silent |
 //! | [`Draining`](Action::Draining) | tells the client to come back later, with a delay of the range | the client learns of the drain from its close |
 //! | [`Close`](Action::Close) | writes a close frame, or an HTTP answer before the upgrade, and reports `disconnect` when the socket has ended | the `Cleanup` comes all the same, after `session.close_handshake` |
+//! | [`Presence`](Action::Presence) | what it wants: there is none unless the configuration asks for it | nothing: [`is_online`](Registry::is_online) says the same |
 //! | [`Cleanup`](Action::Cleanup) | drops the socket, and forgets the handle | the handle is never used again: what is kept under it leaks |
 //! | `poll_action` | polls until `None`, and again before it sleeps while `has_actions` is `true` | logs fill, then entries become gaps; cleanups that were not polled keep newcomers out ([`Refused::Connections`]) |
 //! | `poll_timeout` | calls `tick` then, or earlier | no deadline acts, and silent peers stay |
@@ -287,7 +298,7 @@
 //! | entries of one stream, gaps included | in the order of their offsets, replayed ones before live ones |
 //! | direct messages: [`reply`](Registry::reply), and `send` to a connection | in the order of the calls, and before all stream data that was not polled yet: a reply overtakes what was sent to the session before it |
 //! | `Ping`, `Left`, `Close` | among the direct messages, where their cause was; what of the streams a `Left` or a `Close` hands out is moved there before it |
-//! | entries of two streams, those of two sessions included, announcements, `Draining` | no order is promised between them; an announcement passes over a connection that is behind or has no room |
+//! | entries of two streams, those of two sessions included, announcements, `Draining`, `Presence` | no order is promised between them; an announcement passes over a connection that is behind or has no room |
 //! | a `close` | what was direct first, then what of the streams fits the window and `outbound.direct_bytes`, stream by stream in the order in which it came to them, then `Close` |
 //! | a session that it is sent away from | what of that session fits in the same way, then `Left` |
 //! | the end of the socket | what was not polled is dropped, then `Cleanup` |

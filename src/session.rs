@@ -1,5 +1,6 @@
 //! Users and their sessions: names held once, indexes, linger.
 
+mod presence;
 mod user;
 
 use core::hash::{Hash, Hasher};
@@ -13,6 +14,7 @@ use crate::store::{Links, Names, Ring, SlotKey, Table, TokenBucket, key, linked}
 use crate::stream::StreamKey;
 use crate::time::Timestamp;
 
+use self::presence::{InGrace, Unsaid};
 use self::user::Absent;
 pub(crate) use self::user::{User, UserKey};
 
@@ -91,7 +93,7 @@ impl Session {
 pub(crate) struct Sessions {
     users: Table<UserKey, User>,
     records: Table<SessionKey, Session>,
-    /// Of users who are here: [`User::is_here`].
+    /// Of users whose names are taken: [`User::is_named`].
     names: Names<UserKey>,
     /// Sessions by user and thread: those that had [`LISTED`] others before them.
     threads: Names<SessionKey>,
@@ -103,8 +105,14 @@ pub(crate) struct Sessions {
     ended_closing: usize,
     /// Sessions that linger without an open run, in the order in which they began to.
     lingering: Ring<Lingering>,
-    /// Users without an open connection of whom all sessions do, in the order in which that became so.
+    /// Users who are [absent](User::is_absent), in the order in which that became so.
     absent: Ring<Absent>,
+    /// How many users are here.
+    here: usize,
+    /// Users in the leave grace, in the order in which they left.
+    in_grace: Ring<InGrace>,
+    /// Users of whom something is to be said, in the order in which that became so.
+    unsaid: Ring<Unsaid>,
 }
 
 impl Hash for Sessions {
@@ -112,8 +120,8 @@ impl Hash for Sessions {
         let Self { users, records, names: _, threads: _, departed, ended, ended_closing, .. } =
             self;
         (users, records, departed, ended, ended_closing).hash(state);
-        let Self { lingering, absent, .. } = self;
-        (lingering, absent).hash(state);
+        let Self { lingering, absent, here, in_grace, unsaid, .. } = self;
+        (lingering, absent, here, in_grace, unsaid).hash(state);
     }
 }
 
@@ -129,6 +137,9 @@ impl Sessions {
             ended_closing: 0,
             lingering: Ring::new(),
             absent: Ring::new(),
+            here: 0,
+            in_grace: Ring::new(),
+            unsaid: Ring::new(),
         }
     }
 
@@ -142,8 +153,13 @@ impl Sessions {
             + self.departed.steps()
     }
 
-    /// Users with a session that has not ended, or with an open connection.
-    pub(crate) fn users(&self) -> usize {
+    /// Users who are [here](User::is_here).
+    pub(crate) const fn users(&self) -> usize {
+        self.here
+    }
+
+    /// These, and the users of whom it is to be said that they are offline.
+    pub(crate) fn named_users(&self) -> usize {
         self.names.len()
     }
 
@@ -167,8 +183,7 @@ impl Sessions {
         self.lingering.front()
     }
 
-    /// Users without an open connection of whom all sessions linger without an open run, those first that
-    /// are absent longest.
+    /// Users who are [absent](User::is_absent), those first that are so longest.
     pub(crate) fn absent(&self) -> impl Iterator<Item = UserKey> + '_ {
         self.absent.iter(&self.users)
     }
@@ -393,8 +408,13 @@ impl Sessions {
         self.relist_user(user);
     }
 
-    /// The same for a user: after each change of the number of sessions, and of those that linger.
+    /// The same for a user: after each change of the number of sessions, of those that linger, and of
+    /// connections, and of the leave grace.
     fn relist_user(&mut self, user: UserKey) {
+        let record = &mut self.users[user];
+        let is_here = record.is_here();
+        let was_here = core::mem::replace(&mut record.is_counted, is_here);
+        self.here = self.here + usize::from(is_here) - usize::from(was_here);
         if self.users[user].is_absent() {
             self.absent.push(&mut self.users, user);
         } else {

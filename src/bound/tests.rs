@@ -22,7 +22,16 @@ fn the_sums_of_small_configurations_are_pinned() {
     let without_runs = few().process_bytes(20_000).runs_per_session(0).fanout_chunk(3);
     let sums = [by_count, by_bytes, without_runs]
         .map(|config| config.build().unwrap().memory_bound(1_000));
-    assert_eq!(sums, [2_404_947, 868_550, 831_888]);
+    assert_eq!(sums, [2_405_331, 868_934, 832_272]);
+}
+
+#[test]
+fn only_a_registry_with_presence_has_users_without_a_session_or_a_connection() {
+    let config = || Config::builder(1).connections(10).sessions(7).users(5).closing(3);
+    let sessions =
+        |config: crate::ConfigBuilder| config.build().unwrap().memory_breakdown(1_000).sessions;
+    let more = sessions(config().with_presence()) - sessions(config());
+    assert!(more >= 9 * NAME, "{more}");
 }
 
 #[test]

@@ -217,6 +217,7 @@ impl Registry {
         let user = self.sessions.user_named(user);
         self.conns.cold_mut(slot).kind = kind;
         self.sessions.admit(user, &mut self.conns, slot);
+        self.note_arrival(user);
         self.sessions.user_mut(user).connects = own;
         self.connects = all;
         let attended = self.attended();

@@ -216,6 +216,7 @@ impl Registry {
         self.counters.open -= 1;
         let user = self.conns.user(slot);
         self.sessions.dismiss(user, &mut self.conns, slot);
+        self.note_departure(user, reason);
         let further = self.conns.sessions(slot).len().saturating_sub(1);
         self.sessions.user_mut(user).further -= further as u32;
         let age = self.now.saturating_since(self.conns.cold(slot).phase);

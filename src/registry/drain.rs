@@ -186,6 +186,8 @@ impl Registry {
     pub fn revoke(&mut self, now: Timestamp, user: &UserId) -> u32 {
         self.enter(now, Input::Revoke { user });
         let Some(user) = self.sessions.find_user(user) else { return 0 };
+        // It has no connection then, and there is nothing to come back to.
+        self.end_leave_grace(user);
         // The user's record may go with the last connection, or with the last session.
         let mut next = self.sessions.first_of(user);
         let closed = self.close_connections_of(user, &CloseReason::Revoked.into());

@@ -143,7 +143,11 @@ impl Registry {
         let mut lingering = sessions.lingering();
         lingering -= usize::from(release.is_some_and(|it| sessions.get(it).may_go()));
         lingering += self.left_absent(evict, release);
-        if user.is_none() {
+        if !user.is_some_and(|user| sessions.user(user).is_here()) {
+            let names = u64::from(config.users) + u64::from(config.closing);
+            if user.is_none() && sessions.named_users() as u64 >= names {
+                return Err(Refused::Users);
+            }
             absent.users = excess(sessions.users(), config.users);
             if absent.users > sessions.absent_users() {
                 return Err(Refused::Users);
@@ -328,6 +332,7 @@ impl Registry {
     pub(super) fn send_away(&mut self, plan: Absent) {
         for _ in 0..plan.users {
             let Some(user) = self.sessions.absent().next() else { break };
+            self.end_leave_grace(user);
             while let Some(session) = self.sessions.first_of(user) {
                 self.end_session(session, SessionEnd::MadeRoom);
             }

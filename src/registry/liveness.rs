@@ -349,7 +349,8 @@ impl Registry {
     /// lets go or hands out counts like a deadline; the rest is due at once. They
     /// act in the order of time, in whole milliseconds, also when the tick is late. Within a
     /// millisecond connections are first, in the order of their [`index`](ConnId::index), then sessions
-    /// in the order of theirs, then runs, then the logs whose oldest entry is too old.
+    /// in the order of theirs, then runs, then the logs whose oldest entry is too old, then users whose
+    /// leave grace ends, in the order in which they left.
     ///
     /// Early, late and repeated calls are safe. Call it after a turn that left nothing unread, or
     /// once each socket that had input at the last tick has been read since, so that a pong that
@@ -362,15 +363,29 @@ impl Registry {
         let now = self.now;
         let mut budget = Budget::of_deadlines(self.config.tick_budget);
         self.force_close(&mut budget);
-        while let Some((timer, at)) = self.timers.pop(now, &mut budget) {
-            let before = self.entries_moved;
-            match timer {
-                Timer::Conn(conn) => self.conn_due(conn, at),
-                Timer::Session(session) => self.session_due(session, at),
-                Timer::Run(run) => self.run_due(run, at),
-                Timer::Stream(stream) => self.drop_aged(stream, at),
+        loop {
+            let leave = self.first_leave().filter(|(_, at)| at.is_due(now));
+            // One that comes to be due in the past acts in the millisecond that is reached.
+            let until = leave.and_then(|(_, at)| at.max(self.timers.stands_at()).instant());
+            let until = until.map_or(now, |until| until.min(now));
+            if let Some((timer, at)) = self.timers.pop(until, &mut budget) {
+                let before = self.entries_moved;
+                self.act(timer, at);
+                budget.charge(self.entries_moved - before);
+                continue;
             }
-            budget.charge(self.entries_moved - before);
+            // Nothing else is due up to its millisecond, or the budget is used up.
+            let Some((user, _)) = leave.filter(|_| budget.take()) else { return };
+            self.end_leave_grace(user);
+        }
+    }
+
+    fn act(&mut self, timer: Timer, at: Deadline) {
+        match timer {
+            Timer::Conn(conn) => self.conn_due(conn, at),
+            Timer::Session(session) => self.session_due(session, at),
+            Timer::Run(run) => self.run_due(run, at),
+            Timer::Stream(stream) => self.drop_aged(stream, at),
         }
     }
 

@@ -137,6 +137,14 @@ impl Registry {
         open.map(|conn| self.conns.id(conn))
     }
 
+    /// Whether a user is online: it has an open connection or, in a registry
+    /// [with presence](crate::ConfigBuilder::with_presence), is in the leave grace. It is what the last
+    /// [`Action::Presence`](crate::Action::Presence) of the user says, or the one that waits. O(1).
+    #[must_use]
+    pub fn is_online(&self, user: &UserId) -> bool {
+        self.sessions.find_user(user).is_some_and(|user| self.sessions.user(user).is_online())
+    }
+
     /// The open connections of a session; none if it has ended.
     pub fn session_members(&self, session: SessionId) -> impl Iterator<Item = ConnId> + '_ {
         let session = self.sessions.resolve(session);
@@ -165,11 +173,13 @@ impl Registry {
         self.streams[stream].members.iter().map(|member| self.conns.id(member.conn))
     }
 
-    /// Whether nothing is known and nothing waits: no connection, session, room or action.
+    /// Whether nothing is known and nothing waits: no connection, session, room or
+    /// action, and no user in the leave grace.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.conns.len() == 0
             && self.sessions.records() == 0
+            && self.sessions.users() == 0
             && self.rooms.len() == 0
             && !self.has_actions()
     }

@@ -17,6 +17,7 @@ mod look;
 mod outbox;
 mod owned_action;
 mod poll;
+mod presence;
 mod pressure;
 mod pump;
 mod ready;
@@ -64,7 +65,7 @@ pub use self::explain::{
 use self::outbox::Outbox;
 pub(crate) use self::owned_action::{OwnedAction, OwnedFact};
 use self::poll::Lent;
-use self::ready::Turns;
+use self::ready::{Ready, Turns};
 pub use self::survey::Survey;
 use self::timer::Timer;
 pub use self::user::{UserScope, Within};
@@ -106,7 +107,7 @@ pub struct Registry {
     /// What has derived actions to give, in order.
     ready: Ring<Turns>,
     /// The links of the turns that the registry itself has.
-    own_turns: [Links; 3],
+    own_turns: [Links; Ready::OWN.len()],
     announcements: VecDeque<Announcement>,
     mass_close: Option<MassCloseEveryone>,
     drain: Option<Drain>,
@@ -207,7 +208,7 @@ impl Registry {
             timers: Timers::new(),
             outbox: Outbox::new(),
             ready: Ring::new(),
-            own_turns: [Links::OUT; 3],
+            own_turns: [Links::OUT; Ready::OWN.len()],
             announcements: VecDeque::new(),
             mass_close: None,
             drain: None,

@@ -4,7 +4,7 @@ use core::ops::Range;
 use core::time::Duration;
 
 use crate::action::{Action, Body, StreamRef};
-use crate::id::ConnId;
+use crate::id::{ConnId, UserId};
 use crate::log::{Content, Entry};
 use crate::message::Message;
 use crate::stats::Notice;
@@ -36,6 +36,10 @@ pub(super) enum Lent {
     Draining {
         within: Range<Duration>,
     },
+    Presence {
+        user: UserId,
+        online: bool,
+    },
 }
 
 /// How much that gives nothing one poll may pass: void items of the outbox, turns, members that lag or
@@ -61,13 +65,15 @@ impl Registry {
     ///
     /// First comes what is directed at one connection, in the order of its causes. Everything else that has
     /// something to give takes turns, first in, first out: streams, connections that catch up,
-    /// announcements, a drain, a close of all. None waits for another's storm. A stream's turn is one
-    /// stretch: at most `fanout_chunk` members are handed at most 16 entries each, one action per
-    /// entry, and the stream goes to the back; a stretch in which all lag or have everything takes no turn.
-    /// Members are served in the order in which they joined, but that one that leaves gives its place to the
-    /// last. A connection that catches up gets one entry a turn, of its streams one after the other: an entry
-    /// that does not fit holds back all of them. An announcement reaches at most `fanout_chunk` connections
-    /// a turn, and so does a drain, in the order of their [`index`](ConnId::index).
+    /// announcements, what is to be said of users, a drain, a close of all. None waits for another's storm.
+    /// A stream's turn is one stretch: at most `fanout_chunk` members are handed at most 16 entries each,
+    /// one action per entry, and the stream goes to the back; a stretch in which all lag or have everything
+    /// takes no turn. Members are served in the order in which they joined, but that one that leaves gives
+    /// its place to the last. A connection that catches up gets one entry a turn, of its streams one after
+    /// the other: an entry that does not fit holds back all of them. An announcement reaches at most
+    /// `fanout_chunk` connections a turn, and so does a drain, in the order of their
+    /// [`index`](ConnId::index). Of one user it is said a turn whether it is online, in the order in which
+    /// there came to be something to say.
     ///
     /// Costs O(`fanout_chunk`), and up to 1,024 of what is passed over on the way to the action: members
     /// that lag or fall behind, slots without a recipient, turns of connections whose window has no
@@ -106,6 +112,7 @@ impl Registry {
                 Ready::Stream(key) => self.serve_stream(key, &mut passes),
                 Ready::Conn(conn) => self.serve_conn(conn),
                 Ready::Announcement => self.serve_announcement(&mut passes),
+                Ready::Presence => self.serve_presence(),
                 Ready::Drain => self.serve_drain(&mut passes),
                 Ready::CloseEveryone => {
                     self.serve_mass_close(&mut passes);
@@ -140,6 +147,7 @@ impl Registry {
             Lent::Draining { within } => {
                 Action::Draining { to: &self.recipients, within: within.clone() }
             }
+            Lent::Presence { user, online } => Action::Presence { user, online: *online },
             Lent::Announcement(message) => Action::Send {
                 to: &self.recipients,
                 stream: StreamRef::Everyone,
@@ -169,7 +177,8 @@ impl Registry {
     /// input. An instant in the past: at once, the last tick's budget was used up.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let first = self.timers.first().into_iter().chain(self.hard_stop()).min();
+        let leave = self.first_leave().map(|(_, at)| at);
+        let first = self.timers.first().into_iter().chain(self.hard_stop()).chain(leave).min();
         // A deadline after the last instant never comes: there is nothing to wake up for.
         first?.instant()
     }

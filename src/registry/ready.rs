@@ -15,6 +15,8 @@ pub(super) enum Ready {
     Stream(StreamKey),
     /// The oldest announcement.
     Announcement,
+    /// The user of whom something is to be said for longest.
+    Presence,
     /// A drain is being announced.
     Drain,
     /// Everyone is being closed.
@@ -23,7 +25,8 @@ pub(super) enum Ready {
 
 impl Ready {
     /// What the registry itself has a turn for.
-    const OWN: [Self; 3] = [Self::Announcement, Self::Drain, Self::CloseEveryone];
+    pub(super) const OWN: [Self; 4] =
+        [Self::Announcement, Self::Drain, Self::CloseEveryone, Self::Presence];
 }
 
 impl Packed for Ready {
@@ -34,6 +37,7 @@ impl Packed for Ready {
             Self::Announcement => (2, 0),
             Self::Drain => (2, 1),
             Self::CloseEveryone => (2, 2),
+            Self::Presence => (2, 3),
         };
         (kind * MAX_SLOTS + slot) as u32
     }
@@ -117,7 +121,7 @@ mod tests {
             let ready = [
                 Ready::Conn(ConnKey::of_slot(slot)),
                 Ready::Stream(StreamKey::of_slot(slot)),
-                Ready::OWN[slot % 3],
+                Ready::OWN[slot % Ready::OWN.len()],
             ];
             for ready in ready {
                 assert_eq!(Ready::unpack(ready.pack()), ready);

@@ -47,9 +47,9 @@ impl Registry {
     /// trimmed at once, and token buckets whose rate or burst changes begin full. One user is dealt with
     /// after the other, in the order of the [`index`](crate::SessionId::index) of their oldest session, and
     /// those without a session after them, in that of their oldest connection. Rooms that keep nothing any
-    /// more end in the order in which they became empty. The seed and
-    /// whether flushes are reported stay as they are: the one because positions that clients hold
-    /// depend on it, the other because it is a property of the shell.
+    /// more end in the order in which they became empty. The seed, whether flushes are reported and
+    /// whether presence is said stay as they are: the first because positions that clients hold depend on
+    /// it, the others because they are properties of the shell.
     ///
     /// Costs O(n log n) in all that there is: connections, users, sessions, rooms, runs and the log
     /// entries trimmed. An entry that gives way to `outbound.user_bytes` costs as in
@@ -57,8 +57,9 @@ impl Registry {
     pub fn reload(&mut self, now: Timestamp, config: Config) -> Impact {
         self.enter(now, Input::Reload { config: &config });
         let Clearance { release, close, impact } = self.plan_clearance(&config);
-        let Config { seed, flush_reports, .. } = self.config;
-        let before = core::mem::replace(&mut self.config, Config { seed, flush_reports, ..config });
+        let Config { seed, flush_reports, presence, .. } = self.config;
+        let config = Config { seed, flush_reports, presence, ..config };
+        let before = core::mem::replace(&mut self.config, config);
         for session in release {
             self.close_session(session, &CloseReason::Evicted.into());
             self.end_session(session, SessionEnd::Reload);

@@ -17,8 +17,8 @@ key! {
 #[derive(Clone, Hash)]
 pub(crate) struct User {
     pub(crate) name: UserId,
-    /// Sessions that have not ended, oldest first. Without any, and without an open connection, the name
-    /// is free, and this record only says whose the ended sessions and the closing connections were.
+    /// Sessions that have not ended, oldest first. Once the name is [free](User::is_named) this record only
+    /// says whose the ended sessions and the closing connections were.
     pub(super) sessions: Ring<OfUser>,
     /// Those of them that linger without an open run, in the order in which they began to.
     pub(super) idle: Ring<Idle>,
@@ -34,9 +34,18 @@ pub(crate) struct User {
     pub(crate) rooms: u32,
     /// Sessions that ended and whose cleanup was not polled.
     pub(super) ended: u32,
-    /// Its place among the absent: those without an open connection of whom all sessions linger without
-    /// an open run.
+    /// Its place among the [absent](User::is_absent).
     pub(super) links: Links,
+    /// Whether it was last said to be online.
+    pub(super) said_online: bool,
+    /// Whether it is counted among those who are here.
+    pub(super) is_counted: bool,
+    /// When the last open connection left, while it is in the leave grace.
+    pub(super) left_at: Timestamp,
+    /// Its place among those in the leave grace.
+    pub(super) grace_links: Links,
+    /// Its place among those of whom something is to be said.
+    pub(super) unsaid_links: Links,
     /// The level that was acted on last.
     pub(crate) pressure: Pressure,
     /// The bucket of the user's connects. It is theirs while the user has a session that has not
@@ -49,24 +58,30 @@ pub(crate) struct User {
 }
 
 linked! {
-    /// Users without an open connection of whom all sessions linger without an open run.
+    /// Users who are [absent](User::is_absent).
     Absent: UserKey => User, links
 }
 
 impl User {
-    /// Whether it has a session that has not ended, or an open connection: its name is taken.
+    /// Whether it has a session that has not ended or an open connection, or is in the leave grace: it
+    /// counts towards `limits.users`.
     pub(crate) const fn is_here(&self) -> bool {
-        !self.sessions.is_empty() || self.open() > 0
+        !self.sessions.is_empty() || self.is_online()
     }
 
-    /// Whether it has sessions, all of them linger without an open run, and no connection is open.
+    /// Whether it is here without an open connection, and all of its sessions linger without an open run.
     pub(crate) const fn is_absent(&self) -> bool {
-        !self.sessions.is_empty() && self.idle.len() == self.sessions.len() && self.open() == 0
+        self.is_here() && self.idle.len() == self.sessions.len() && self.open() == 0
     }
 
-    /// Whether this record is of use: to what has not ended, or to what was not cleaned up.
+    /// Whether its name is taken: it is here, or it is to be said that it is offline.
+    pub(crate) const fn is_named(&self) -> bool {
+        self.is_here() || self.is_unsaid()
+    }
+
+    /// Whether this record is of use: to what has not ended, or to what was not polled.
     pub(super) const fn is_known(&self) -> bool {
-        self.is_here() || self.ended > 0 || self.attached > 0
+        self.is_named() || self.ended > 0 || self.attached > 0
     }
 
     /// How many connections are open.
@@ -134,6 +149,11 @@ impl Sessions {
             rooms: 0,
             ended: 0,
             links: Links::OUT,
+            said_online: false,
+            is_counted: false,
+            left_at: Timestamp::ZERO,
+            grace_links: Links::OUT,
+            unsaid_links: Links::OUT,
             pressure: Pressure::None,
             bytes: 0,
             call_bytes: 0,
@@ -160,21 +180,24 @@ impl Sessions {
         self.forget_user(user);
     }
 
-    /// Takes the name from a user who is here no more; whether the user stays. The record stays until the
-    /// last cleanup: what closes may still ask whose it is. At most `departed` buckets are kept of users
-    /// who have left.
+    /// Takes the name from a user who is here no more, once nothing is to be said of it; whether the user
+    /// is here. The record stays until the last cleanup: what closes may still ask whose it is. At most
+    /// `departed` buckets are kept of users who have left.
     pub(crate) fn settle(&mut self, user: UserKey, now: Timestamp, departed: usize) -> bool {
-        let record = &self.users[user];
-        let stays = record.is_here();
-        if !stays {
+        let record = &mut self.users[user];
+        let is_here = record.is_here();
+        if !is_here {
+            record.pressure = Pressure::None;
+        }
+        if !record.is_named() {
             self.names.remove(record.name.as_str(), user);
             self.departed.put(record.name.clone(), record.connects, now, departed);
         }
-        stays
+        is_here
     }
 
     /// The record of a user goes with the last that needs it.
-    pub(super) fn forget_user(&mut self, user: UserKey) {
+    pub(crate) fn forget_user(&mut self, user: UserKey) {
         if !self.users[user].is_known() {
             self.users.remove(user);
         }

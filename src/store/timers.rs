@@ -316,6 +316,11 @@ impl<K: Packed> Timers<K> {
         None
     }
 
+    /// The millisecond in which the wheel stands: what comes too late is due in it.
+    pub(crate) const fn stands_at(&self) -> Deadline {
+        Deadline::from_millis(millis(self.now))
+    }
+
     /// Nothing is due up to this millisecond: the wheel stands at its beginning, so that what is
     /// scheduled for it has its place in the order of keys.
     fn rest(&mut self, end: u64) {

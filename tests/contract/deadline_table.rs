@@ -261,6 +261,17 @@ fn scenario(key: &str, wait: Duration, nanos: u64) -> Scenario {
                 Box::new(|world| world.registry.stats().log_messages == 0);
             (world, acts, acted)
         }
+        "presence.leave_grace" => {
+            let mut world = world(quiet().leave_grace(wait).with_presence());
+            let conn = world.open("alice", "main");
+            world.settle();
+            world.hang_up(conn);
+            world.settle();
+            let acts = Acts::At(world.now + wait);
+            let acted: Box<dyn Fn(&mut World) -> bool> =
+                Box::new(|world| !world.registry.is_online(&alice()));
+            (world, acts, acted)
+        }
         "drain.grace" => {
             let mut world = world(quiet().drain_grace(wait).drain_deadline(4 * wait));
             let conn = world.open("alice", "main");

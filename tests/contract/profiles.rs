@@ -11,7 +11,7 @@ macro_rules! values {
 
 fn values(config: &Config) -> Vec<(&'static str, String)> {
     values!(config,
-        seed flush_reports over_cap
+        seed flush_reports presence over_cap
         connections pending pending_per_source closing sessions users rooms
         connections_per_user sessions_per_user rooms_per_connection rooms_per_user runs_per_session
         sessions_per_connection streams_per_user
@@ -24,7 +24,7 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
         room_messages room_bytes room_ttl room_history
         send_window reply_reserve process_bytes direct_bytes user_bytes slow_deadline
         run_silence run_max_length run_linger run_events run_bytes run_calls run_parts
-        drain_grace drain_deadline
+        leave_grace drain_grace drain_deadline
         fanout_chunk announcements closed_ring notices tick_budget
     )
 }
@@ -35,6 +35,7 @@ type Table = &'static [(&'static str, &'static str)];
 const DEFAULTS: Table = &[
     ("seed", "7"),
     ("flush_reports", "true"),
+    ("presence", "false"),
     ("over_cap", "EvictUnresponsiveThenOldest"),
     ("connections", "65536"),
     ("pending", "8192"),
@@ -94,6 +95,7 @@ const DEFAULTS: Table = &[
     ("run_bytes", "1048576"),
     ("run_calls", "64"),
     ("run_parts", "64"),
+    ("leave_grace", "5s"),
     ("drain_grace", "2s"),
     ("drain_deadline", "30s"),
     ("fanout_chunk", "512"),

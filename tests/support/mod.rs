@@ -274,7 +274,8 @@ impl World {
     /// Polls one action and writes it down.
     pub fn step(&mut self) -> Option<Polled> {
         let polled = Polled::of(&self.registry.poll_action()?, self.now);
-        assert!(polled.session.is_some() || !polled.to.is_empty(), "{polled:?} names nobody");
+        let is_of_none = polled.session.is_some() || polled.is_presence();
+        assert!(is_of_none || !polled.to.is_empty(), "{polled:?} names nobody");
         for conn in &polled.to {
             let wire = self.wires.get_mut(conn).expect("a connection that was reserved");
             assert!(!wire.gone, "{conn:?} was cleaned up, and now: {}", polled.what);

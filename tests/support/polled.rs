@@ -5,7 +5,7 @@ use headcount::{Action, Body, ConnId, Ended, Position, SessionId, StreamRef, Tim
 /// One action, as it was polled.
 #[derive(Clone, Debug)]
 pub struct Polled {
-    /// Whom it names; empty for the end of a session.
+    /// Which connections it names; none for the end of a session, and for presence.
     pub to: Vec<ConnId>,
     pub what: String,
     pub position: Option<Position>,
@@ -53,11 +53,20 @@ impl Polled {
                 session = Some(*gone);
                 (Vec::new(), format!("session cleanup {}", reason.name()))
             }
+            Action::Presence { user, online } => {
+                let what = if *online { "online" } else { "offline" };
+                (Vec::new(), format!("{} is {what}", user.as_str()))
+            }
         };
         if !matches!(action, Action::Cleanup { .. }) {
             assert_eq!(action.recipients(), to);
         }
         Self { to, what, position, session, cost, at }
+    }
+
+    /// Whether it says that a user is online, or is not.
+    pub fn is_presence(&self) -> bool {
+        self.what.ends_with(" is online") || self.what.ends_with(" is offline")
     }
 }
 

@@ -197,7 +197,7 @@ impl Life {
                     self.conns.retain(|(other, _)| other != conn);
                     continue;
                 }
-                Action::Cleanup { what: Ended::Session(_), .. } => continue,
+                Action::Cleanup { what: Ended::Session(_), .. } | Action::Presence { .. } => continue,
             };
             for conn in named {
                 let Some((_, total)) = self.conns.iter_mut().find(|(other, _)| *other == conn)

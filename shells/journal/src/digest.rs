@@ -78,5 +78,6 @@ pub(super) fn of(action: &Action<'_>) -> u64 {
             };
             fold(fold(6, bits), *reason as u64)
         }
+        Action::Presence { online, .. } => fold(8, *online as u64),
     }
 }

@@ -118,6 +118,9 @@ impl Display for Raw<'_, Line<'_, '_>> {
             Action::Cleanup { what: Ended::Session(session), reason } => {
                 write!(f, "cleanup session {session} {reason}")
             }
+            Action::Presence { user, online } => {
+                write!(f, "presence {user} {}", if *online { "online" } else { "offline" })
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use super::number;
 
 pub(super) fn put(buffer: &mut Vec<u8>, config: &Config) {
     buffer.extend_from_slice(&config.seed().to_le_bytes());
-    buffer.push(config.flush_reports().into());
+    buffer.push(u8::from(config.flush_reports()) | u8::from(config.presence()) << 1);
     let (policy, wait) = match config.over_cap() {
         OverCap::EvictUnresponsiveThenOldest => (0, None),
         OverCap::EvictOldest => (1, None),
@@ -50,10 +50,15 @@ fn from_exact(kind: ConfigKind, number: u64) -> Option<ConfigValue> {
 pub(super) fn take(bytes: &mut &[u8]) -> Option<Config> {
     let seed = u64::from_le_bytes(bytes.split_off(..8)?.try_into().ok()?);
     let mut builder = Config::builder(seed);
-    match *bytes.split_off_first()? {
-        0 => builder = builder.without_flush_reports(),
-        1 => {}
-        _ => return None,
+    let switches = *bytes.split_off_first()?;
+    if switches > 3 {
+        return None;
+    }
+    if switches & 1 == 0 {
+        builder = builder.without_flush_reports();
+    }
+    if switches & 2 != 0 {
+        builder = builder.with_presence();
     }
     builder = builder.over_cap(match *bytes.split_off_first()? {
         0 => OverCap::EvictUnresponsiveThenOldest,
@@ -88,7 +93,8 @@ mod tests {
             .without_flush_reports()
             .build()
             .unwrap();
-        for config in [Config::new(3), odd] {
+        let present = Config::builder(5).with_presence().build().unwrap();
+        for config in [Config::new(3), odd, present] {
             let mut buffer = Vec::new();
             put(&mut buffer, &config);
             let mut bytes = &buffer[..];

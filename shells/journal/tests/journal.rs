@@ -104,6 +104,7 @@ fn shape(seen: &Seen, mask: Option<&Recording>) -> String {
         Seen::Close { conn, reason, code, text } => {
             format!("{conn:?} {reason} {code} {}", text.len() * usize::from(*code < 4400))
         }
+        Seen::Presence { user, online } => format!("presence {} {online}", name(user.as_str())),
         other => format!("{other:?}"),
     }
 }

@@ -85,6 +85,8 @@ impl Encoder {
                 handler.cleanup(what, reason);
                 CLEANUP_STEPS
             }
+            // It is for the handler, which may call the registry: not while an action is lent.
+            Action::Presence { .. } => 0,
         }
     }
 

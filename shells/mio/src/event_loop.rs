@@ -23,7 +23,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use headcount::{Clock, ConnId, Registry, Target, Timestamp};
+use headcount::{Action, Clock, ConnId, Registry, Target, Timestamp};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -325,7 +325,14 @@ impl<H: Handler> EventLoop<H> {
             && self.sockets.dirty() < ACT_SOCKETS
             && let Some(action) = self.registry.poll_action()
         {
-            steps += self.encoder.carry_out(action, &mut self.sockets, &mut self.handler);
+            if let Action::Presence { user, online } = action {
+                let user = user.clone();
+                let mut context = Context { registry: &mut self.registry, now };
+                self.handler.presence(&mut context, &user, online);
+                steps += 1;
+            } else {
+                steps += self.encoder.carry_out(action, &mut self.sockets, &mut self.handler);
+            }
         }
         self.flush(now);
         if self.sockets.len() < before

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::BufMut;
 use headcount::{
     Admitted, Body, CloseReason, ConnId, Ended, Message, Notice, Position, Principal, Refused,
-    Registry, ReplyError, SessionId, Source, Start, StreamRef, Timestamp,
+    Registry, ReplyError, SessionId, Source, Start, StreamRef, Timestamp, UserId,
 };
 
 use crate::answer::Answer;
@@ -188,6 +188,14 @@ pub trait Handler {
     /// Connections that never came as far as [`authenticate`](Self::authenticate) are among them.
     fn cleanup(&mut self, what: Ended, reason: CloseReason) {
         let _ = (what, reason);
+    }
+
+    /// A user is online now, or is so no more: [`Action::Presence`](headcount::Action::Presence), for a
+    /// server with [`with_presence`](headcount::ConfigBuilder::with_presence). By default nothing happens.
+    ///
+    /// The registry may be called: what is sent here is handed out later in the same turn.
+    fn presence(&mut self, context: &mut Context<'_>, user: &UserId, online: bool) {
+        let _ = (context, user, online);
     }
 }
 

@@ -265,7 +265,7 @@ fn task<'a>(action: &Action<'a>) -> Task<'a> {
         Action::Close { conn, reason, .. } => {
             Task::HandOne { conn: *conn, cost, arrival: Arrival::Close(*reason) }
         }
-        Action::Cleanup { what: Ended::Session(_), .. } => Task::Nothing,
+        Action::Cleanup { what: Ended::Session(_), .. } | Action::Presence { .. } => Task::Nothing,
     }
 }
 

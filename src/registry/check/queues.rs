@@ -41,6 +41,7 @@ impl Registry {
         hold!(of_streams == ready, "{of_streams} turns for {ready} streams that are ready");
         let own = [
             (Ready::Announcement, !self.announcements.is_empty()),
+            (Ready::Presence, self.sessions.unsaid() > 0),
             (Ready::Drain, self.drain.is_some_and(|drain| !drain.is_announced())),
             (Ready::CloseEveryone, self.mass_close.is_some()),
         ];

@@ -88,7 +88,7 @@ impl Registry {
             hold!(right && idle.iter().all(is_own), "user {slot:?} miscounts idle sessions");
             hold!(idle.is_sorted_by_key(since), "sessions of user {slot:?} linger out of order");
             let open = user.open();
-            let is_absent = all_linger && sessions > 0 && open == 0;
+            let is_absent = all_linger && (sessions > 0 || user.is_in_grace()) && open == 0;
             hold!(is_absent == absent.contains(&slot), "user {slot:?} is absent, or not");
             hold!(is_absent == user.is_absent(), "user {slot:?} miscounts what lingers");
             hold!(
@@ -110,22 +110,47 @@ impl Registry {
             hold!(self.sessions.find_user(&user.name) == Some(slot), "user {slot:?} is not found");
         }
         hold!(listed == self.sessions.live(), "{listed} sessions are listed by users");
-        let (mut of_ended, mut named) = (0, 0);
+        let (mut of_ended, mut here, mut named) = (0, 0, 0);
         for (slot, user) in self.sessions.user_records() {
             of_ended += user.ended() as usize;
             let attached = of_users.get(&slot).copied().unwrap_or(0);
             hold!(attached == user.attached(), "user {slot:?} miscounts its connections");
-            let is_needed = user.is_here() || user.ended() > 0 || attached > 0;
+            let is_needed = user.is_named() || user.ended() > 0 || attached > 0;
             hold!(is_needed, "nothing needs user {slot:?}");
-            named += usize::from(user.is_here());
+            here += usize::from(user.is_here());
+            named += usize::from(user.is_named());
         }
         hold!(of_ended == ended, "users count {of_ended} of {ended} ended sessions");
-        hold!(named == self.sessions.users(), "{named} users are here");
+        hold!(here == self.sessions.users(), "{here} users are here");
+        hold!(named == self.sessions.named_users(), "{named} users have their name");
+        self.check_presence()?;
         let departed = &self.sessions.departed;
         hold!(departed.len() <= self.config.users as usize, "{} buckets of users", departed.len());
         hold!(departed.users().count() == departed.len(), "a bucket of a user who left is lost");
         let absent = departed.users().all(|user| self.sessions.find_user(user).is_none());
         hold!(absent, "a user who is here has a bucket of one who left");
+        Ok(())
+    }
+
+    /// Who is online was said, or waits to be said; who is in the grace was said to be so.
+    fn check_presence(&self) -> Result<(), String> {
+        let (mut unsaid, mut in_grace) = (0, 0);
+        for (slot, user) in self.sessions.user_records() {
+            let has_something = user.is_online() != user.said_online() && self.config.presence;
+            hold!(has_something == user.is_unsaid(), "user {slot:?}: {has_something} to say");
+            unsaid += usize::from(user.is_unsaid());
+            if user.is_in_grace() {
+                in_grace += 1;
+                let is_right = user.said_online() && user.open() == 0;
+                hold!(is_right, "user {slot:?} is in the grace, and was not said to be online");
+            }
+            let is_found = self.sessions.find_user(&user.name) == Some(slot);
+            hold!(is_found == user.is_named(), "user {slot:?} has its name: {is_found}");
+        }
+        hold!(unsaid == self.sessions.unsaid(), "{unsaid} users have something to say");
+        let order: Vec<_> = self.sessions.iter_in_grace().take(in_grace + 1).collect();
+        hold!(order.len() == in_grace, "{in_grace} users are in the grace");
+        hold!(order.is_sorted_by_key(|(_, left_at)| *left_at), "users left out of order");
         Ok(())
     }
 

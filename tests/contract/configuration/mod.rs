@@ -34,7 +34,7 @@ fn every_key_has_one_row() {
     assert_eq!(rows().count(), shown.len(), "a key has two rows");
     let mut keys: BTreeSet<_> = Config::KEYS.iter().map(|key| key.name).collect();
     // The settings that have a method of the builder and no key.
-    keys.extend(["seed", "flush_reports"]);
+    keys.extend(["seed", "flush_reports", "presence"]);
     assert_eq!(shown, keys);
     // `KEYS` has everything that there is: `Debug` is derived and shows a field for each.
     let config = format!("{:#?}", Config::new(1));

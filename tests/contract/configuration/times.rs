@@ -3,7 +3,7 @@
 use headcount::{CloseReason, ConfigBuilder as B, Target};
 
 use super::key::Row;
-use crate::support::{config, ms, secs, who};
+use crate::support::{config, ms, secs, user, who};
 
 /// Nothing happens that no other setting asks for.
 fn calm() -> B {
@@ -95,6 +95,21 @@ pub(crate) const ROWS: &[Row] = &[
             world.now = world.timeout() + secs(20);
             world.registry.tick(world.now);
             world.closings()
+        });
+    }),
+    ("presence.leave_grace", |key| {
+        // Whether the user is online in the last millisecond of the shorter one, at its end, and at the
+        // end of the longer one.
+        let base = calm().with_presence();
+        let outcomes = [(secs(1), [true, false, false]), (secs(2), [true, true, false])];
+        key.decides(B::leave_grace, base, outcomes, |world| {
+            let alice = world.open("alice", "main");
+            world.settle();
+            world.hang_up(alice);
+            [ms(999), ms(1), secs(1)].map(|more| {
+                world.run(more);
+                world.registry.is_online(&user("alice"))
+            })
         });
     }),
     ("drain.grace", |key| {

@@ -74,4 +74,12 @@ pub(crate) const ROWS: &[Row] = &[
             world.drain()
         });
     }),
+    ("presence", |key| {
+        // How many actions there are when a user comes.
+        let outcomes = [(config(), 0), (config().with_presence(), 1)];
+        key.distinguishes(outcomes, |world| {
+            world.open("alice", "main");
+            world.drain()
+        });
+    }),
 ];

@@ -1,11 +1,12 @@
 //! Looks at outputs alone, and knows no more than what a shell knows: which handles it was given.
 //!
 //! Per connection the output is `(Send | Gap | Ping | Draining | Left)* Close? Cleanup`, and nothing after
-//! it, ever. One `Cleanup` per reserved connection and per created session, the session's last.
+//! it, ever. One `Cleanup` per reserved connection and per created session, the session's last. Per user
+//! online and offline alternate, online first.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use headcount::{ConnId, Ended, Position, SessionId};
+use headcount::{ConnId, Ended, Position, SessionId, UserId};
 
 use super::seen::{Content, Seen, Source};
 use super::{Check, ensure};
@@ -46,6 +47,8 @@ pub struct Grammar {
     /// Sessions, and whether their `Cleanup` was polled.
     sessions: BTreeMap<SessionId, bool>,
     epochs: BTreeMap<Source, u64>,
+    /// Who was last said to be online.
+    online: BTreeSet<UserId>,
 }
 
 impl Grammar {
@@ -191,11 +194,18 @@ impl Grammar {
             Seen::Close { conn, .. } => self.stage(*conn, Stage::Closed),
             Seen::Cleanup { what: Ended::Conn(conn), .. } => self.stage(*conn, Stage::Forgotten),
             Seen::Cleanup { what: Ended::Session(session), .. } => self.forget(*session)?,
+            Seen::Presence { user, online } => {
+                let changes = match online {
+                    true => self.online.insert(user.clone()),
+                    false => self.online.remove(user),
+                };
+                ensure!(changes, "{user:?} was said to be online: {online} before");
+            }
         }
         Ok(())
     }
 
-    /// Everything that was created has had its `Cleanup`.
+    /// Everything that was created has had its `Cleanup`, and no user was last said to be online.
     ///
     /// # Errors
     /// What has had none.
@@ -206,6 +216,7 @@ impl Grammar {
         for (session, forgotten) in &self.sessions {
             ensure!(*forgotten, "{session:?} has had no Cleanup");
         }
+        ensure!(self.online.is_empty(), "said to be online for ever: {:?}", self.online);
         Ok(())
     }
 

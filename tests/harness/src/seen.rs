@@ -2,7 +2,7 @@
 
 use headcount::{
     Action, Body, CloseReason, ConnId, Ended, MESSAGE_OVERHEAD, Message, PartKind, Position,
-    RoomId, RunEventKind, RunFailure, RunId, SessionId, StreamRef, Timestamp,
+    RoomId, RunEventKind, RunFailure, RunId, SessionId, StreamRef, Timestamp, UserId,
 };
 
 /// The longest name that there may be.
@@ -202,6 +202,13 @@ pub enum Seen {
         /// Why.
         reason: CloseReason,
     },
+    /// [`Action::Presence`].
+    Presence {
+        /// Who.
+        user: UserId,
+        /// Whether the user is online.
+        online: bool,
+    },
 }
 
 impl From<&Action<'_>> for Seen {
@@ -225,6 +232,9 @@ impl From<&Action<'_>> for Seen {
                 Self::Close { conn: *conn, reason: *reason, code: *code, text: (*text).into() }
             }
             Action::Cleanup { what, reason } => Self::Cleanup { what: *what, reason: *reason },
+            Action::Presence { user, online } => {
+                Self::Presence { user: (*user).clone(), online: *online }
+            }
         }
     }
 }
@@ -240,7 +250,7 @@ impl Seen {
             | Self::Left { conn, .. }
             | Self::Close { conn, .. }
             | Self::Cleanup { what: Ended::Conn(conn), .. } => core::slice::from_ref(conn),
-            Self::Cleanup { .. } => &[],
+            Self::Cleanup { .. } | Self::Presence { .. } => &[],
         }
     }
 
@@ -249,7 +259,7 @@ impl Seen {
     pub fn cost(&self) -> u64 {
         match self {
             Self::Send { content, .. } => content.cost(),
-            Self::Cleanup { .. } => 0,
+            Self::Cleanup { .. } | Self::Presence { .. } => 0,
             _ => MESSAGE_OVERHEAD,
         }
     }

@@ -57,6 +57,10 @@ pub fn random(rng: &mut Rng) -> (Config, Population) {
     if rng.chance(12) {
         builder = builder.without_flush_reports();
     }
+    // From a copy, so that traces keep the rest of their configuration.
+    if rng.clone().chance(40) {
+        builder = builder.with_presence();
+    }
     let config = build(builder);
     let population = Population {
         users: rng.between(1, 5) as u8,
@@ -74,6 +78,7 @@ pub fn random(rng: &mut Rng) -> (Config, Population) {
 pub fn after(config: &Config, choice: u8) -> Config {
     let mut rng = Rng::new(choice.into());
     let builder = builder(&mut rng, config.seed()).notices(config.notices());
+    let builder = if config.presence() { builder.with_presence() } else { builder };
     build(if config.flush_reports() { builder } else { builder.without_flush_reports() })
 }
 
@@ -188,7 +193,8 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .run_parts(later.pick(&[1, 2, 3, 64]))
         .run_linger(Duration::from_millis(later.pick(&[0, 0, 1, 100, 5_000, 3_600_000])))
         .sessions_per_connection(later.pick(&[1, 2, 3, 64, 64, 64]))
-        .streams_per_user(later.pick(&[0, 1, 2, 5, 64, 64, 64, 64]));
+        .streams_per_user(later.pick(&[0, 1, 2, 5, 64, 64, 64, 64]))
+        .leave_grace(Duration::from_millis(later.pick(&[0, 1, 100, 5_000, 5_000, 3_600_000])));
     if !rare {
         return builder;
     }

@@ -30,6 +30,11 @@ pub(crate) struct Names {
     pub(crate) runs: Vec<RunId>,
 }
 
+/// The name of a user.
+pub(crate) fn user_name(number: u8) -> UserId {
+    format!("user-{number}").parse().expect("a fine name")
+}
+
 impl Names {
     fn new(population: Population) -> Self {
         fn all<T: FromStr<Err: Debug>>(kind: &str, count: u8) -> Vec<T> {
@@ -37,7 +42,7 @@ impl Names {
             names.map(|name| name.parse().expect("a fine name")).collect()
         }
         Self {
-            users: all("user", population.users),
+            users: (0..population.users).map(user_name).collect(),
             threads: all("thread", population.threads),
             rooms: all("room", population.rooms),
             runs: all("run", population.runs),

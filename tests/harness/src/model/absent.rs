@@ -65,6 +65,10 @@ impl Model {
         if !users.contains(&user) && stay >= config.users() as usize {
             return Err(Refused::Users);
         }
+        let (named, names) = (self.named_users(), config.users() + config.closing());
+        if !named.contains(&user) && named.len() >= names as usize {
+            return Err(Refused::Users);
+        }
         if !creates {
             return Ok(());
         }
@@ -82,6 +86,8 @@ impl Model {
         while is_new && self.users().len() >= self.config.users() as usize {
             let Some(user) = self.absent.users.first().copied() else { break };
             self.marks.hit("an absent user made room");
+            let waited = self.end_leave_grace(user);
+            self.marks.hit_if(waited, "a user in the leave grace made room");
             for id in self.sessions_of(user) {
                 self.end_session(id, SessionEnd::MadeRoom);
             }

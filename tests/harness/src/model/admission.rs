@@ -160,6 +160,7 @@ impl Model {
         // Being slow begins with the admission.
         conn.progress_at = now;
         self.admitted.push(id);
+        self.user_arrives(user);
         self.note_absent();
         let followed = match (thread, admitted.followed) {
             (Some(thread), Some(followed)) => {

@@ -160,6 +160,7 @@ impl Model {
         conn.state = State::Closing;
         let Some((user, opened_at)) = conn.admitted else { return };
         let (age, session) = (now.saturating_since(opened_at), conn.session());
+        self.user_departs(user, reason);
         self.notice(Notice::Closed { conn: id, session, reason, age });
         for followed in self.conns[&id].sessions.clone() {
             self.session_mut(followed).left_for = reason;
@@ -175,7 +176,9 @@ impl Model {
             self.ease_pressure(user, session);
         } else {
             self.pressure.remove(&user);
-            self.user_leaves(user);
+            if self.is_settled(user) {
+                self.user_leaves(user);
+            }
         }
     }
 

@@ -31,6 +31,8 @@ impl Model {
             let name = names.user(user);
             let open: Vec<_> = registry.connections_of(name).collect();
             same!(open, self.open_of_user(user), "open of user {user}");
+            let online = self.online_users().contains(&user);
+            same!(registry.is_online(name), online, "whether user {user} is online");
             for thread in 0..names.threads.len() as u8 {
                 let session = registry.session(name, names.thread(thread));
                 same!(session, self.session_of(user, thread), "session {user}/{thread}");
@@ -103,6 +105,7 @@ impl Model {
         let anything = !self.conns.is_empty()
             || !self.sessions.is_empty()
             || self.rooms().next().is_some()
+            || !self.users().is_empty()
             || waits;
         ensure!(!anything || !registry.is_idle(), "is_idle, and something is known");
         let drains = self.drain.is_some();

@@ -142,6 +142,7 @@ impl Model {
     }
 
     pub(crate) fn revoke(&mut self, user: u8) -> u32 {
+        self.end_leave_grace(user);
         let sessions = self.sessions_of(user);
         let closed = self.close_connections_of(user, &CloseReason::Revoked.into());
         for session in sessions {

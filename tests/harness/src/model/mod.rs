@@ -24,6 +24,7 @@ pub(crate) mod log;
 pub(crate) mod outbox;
 pub(crate) mod own_rates;
 pub(crate) mod pause;
+pub(crate) mod presence;
 pub(crate) mod pressure;
 pub(crate) mod reload;
 pub(crate) mod requests;
@@ -47,6 +48,7 @@ use self::budget::Evictable;
 use self::conn::{Conn, State};
 use self::drain::Drain;
 use self::own_rates::OwnRates;
+use self::presence::Presence;
 use self::runs::Run;
 use self::seat::Seat;
 use self::stream::Stream;
@@ -168,6 +170,8 @@ pub(crate) struct Model {
     pub(crate) drain: Option<Drain>,
     /// Who makes room for newcomers.
     pub(crate) absent: Absent,
+    /// Who is online, as far as it was said.
+    pub(crate) presence: Presence,
     /// The capped counts when a reload lowered the caps. A count may stay above its new cap, and must not
     /// grow.
     pub(crate) counts_at_reload: [usize; 5],
@@ -197,6 +201,7 @@ impl Model {
             pressure: BTreeMap::new(),
             drain: None,
             absent: Absent::default(),
+            presence: Presence::default(),
             counts_at_reload: [0; 5],
             acted_last: Moment::default(),
             conns: BTreeMap::new(),
@@ -311,10 +316,10 @@ impl Model {
         of_user
     }
 
-    /// Those who have a session or an open connection.
+    /// Those who have a session or an open connection, or may come back.
     pub(crate) fn users(&self) -> BTreeSet<u8> {
         let of_sessions = self.going().map(|(_, session)| session.user);
-        of_sessions.chain(self.open().filter_map(|id| self.conns[&id].user())).collect()
+        of_sessions.chain(self.online_users()).collect()
     }
 
     /// A user's open connections: sockets, then event streams, each in the order in which they were admitted.

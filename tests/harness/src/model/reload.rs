@@ -130,6 +130,8 @@ impl Model {
     /// the connections that they have had longest.
     fn users_in_order(&self) -> Vec<u8> {
         let mut users: Vec<_> = self.users().into_iter().collect();
+        // Nothing is there of a user who only may come back.
+        users.retain(|it| self.sessions_of(*it).len() + self.open_of_user(*it).len() > 0);
         users.sort_unstable_by_key(|user| match self.sessions_of(*user).first() {
             Some(oldest) => (false, oldest.index()),
             None => (true, self.open_of_user(*user)[0].index()),

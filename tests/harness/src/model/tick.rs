@@ -15,6 +15,7 @@ use super::stream::Stream;
 use super::tally::End;
 use super::timing::{When, Whose};
 use crate::seen::Source;
+use crate::world::user_name;
 use crate::{Check, ensure};
 
 /// A millisecond, and the rank of a deadline that acts in it.
@@ -74,6 +75,10 @@ impl Model {
             Whose::Run(number) => self.fail_run(*number),
             Whose::Linger(number) => self.end_linger(*number),
             Whose::Log(source) => self.log_ages(source),
+            Whose::Leave(user, _) => {
+                self.marks.hit("a user was offline after the leave grace");
+                self.end_leave_grace(*user);
+            }
         }
         Ok(())
     }
@@ -98,6 +103,7 @@ impl Model {
                 told.is_none_or(|told| told.lingers_until.is_none())
             }
             Whose::Log(source) => self.log_differs(source, registry),
+            Whose::Leave(user, _) => !registry.is_online(&user_name(*user)),
         }
     }
 

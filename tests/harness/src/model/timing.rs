@@ -42,6 +42,8 @@ pub(crate) enum Whose {
     /// A run that has ended and lingers.
     Linger(u64),
     Log(Source),
+    /// A user in the leave grace, and the place in the order in which these left.
+    Leave(u8, usize),
 }
 
 impl Whose {
@@ -52,6 +54,7 @@ impl Whose {
             Self::Session(session) => (1, session.index()),
             Self::Run(_) | Self::Linger(_) => (2, 0),
             Self::Log(_) => (3, 0),
+            Self::Leave(_, place) => (4, *place),
         }
     }
 }
@@ -222,6 +225,9 @@ impl Model {
         for (source, stream) in &self.streams {
             let aged = stream.expires_at();
             all.extend(aged.map(|at| (Whose::Log(source.clone()), When::at(at))));
+        }
+        for (place, (user, at)) in self.leaving_users().enumerate() {
+            all.push((Whose::Leave(user, place), When::at(at)));
         }
         all.retain(|(_, when)| when.earliest <= LAST_MILLIS);
         all

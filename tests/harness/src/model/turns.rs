@@ -18,6 +18,8 @@ pub(crate) enum Turn {
     Stream(Source),
     /// The oldest announcement.
     Announcement,
+    /// The user of whom something is to be said for longest.
+    Presence,
     Drain,
     CloseEveryone,
 }
@@ -99,6 +101,7 @@ impl Model {
                 Turn::Conn(id) => self.serve_conn(*id),
                 Turn::Stream(source) => self.serve_stream(source),
                 Turn::Announcement => self.serve_announcement(),
+                Turn::Presence => self.serve_presence(),
                 Turn::Drain => self.serve_drain(),
                 Turn::CloseEveryone => self.serve_mass_close(),
             };

@@ -1,0 +1,59 @@
+//! Who is online: what is to be said of users, and the grace of those who may come back.
+
+use crate::action::CloseReason;
+use crate::session::UserKey;
+use crate::time::Deadline;
+
+use super::Registry;
+use super::poll::Lent;
+use super::ready::Ready;
+
+impl Registry {
+    /// A connection of a user was admitted.
+    pub(super) fn note_arrival(&mut self, user: UserKey) {
+        if self.config.presence {
+            self.sessions.arrive(user);
+            self.queue_presence();
+        }
+    }
+
+    /// An open connection of a user begins to close, or has ended. The user's name is settled after that:
+    /// it stays while anything is to be said of it.
+    pub(super) fn note_departure(&mut self, user: UserKey, reason: CloseReason) {
+        if self.config.presence && self.sessions.user(user).open() == 0 {
+            let has_grace = reason.has_leave_grace() && !self.config.leave_grace.is_zero();
+            self.sessions.depart(user, has_grace.then_some(self.now));
+            self.queue_presence();
+        }
+    }
+
+    /// The user whose leave grace ends first, and when.
+    pub(super) fn first_leave(&self) -> Option<(UserKey, Deadline)> {
+        let (user, left_at) = self.sessions.first_in_grace()?;
+        Some((user, Deadline::after(left_at, self.config.leave_grace)))
+    }
+
+    /// A user is waited for no more. Nothing happens if it was not.
+    pub(super) fn end_leave_grace(&mut self, user: UserKey) {
+        self.sessions.end_grace(user);
+        self.queue_presence();
+    }
+
+    /// The turn of presence: what is to be said of one user.
+    pub(super) fn serve_presence(&mut self) -> Option<Lent> {
+        let (key, online) = self.sessions.say()?;
+        let user = self.sessions.user(key).name.clone();
+        self.queue_presence();
+        self.sessions.settle(key, self.now, self.config.users as usize);
+        self.sessions.forget_user(key);
+        Some(Lent::Presence { user, online })
+    }
+
+    fn queue_presence(&mut self) {
+        if self.sessions.unsaid() > 0 {
+            self.queue_turn(Ready::Presence);
+        } else {
+            self.cancel_turn(Ready::Presence);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Who is online, as far as it was said.
+//!
+//! A user is in the grace only while it was said to be online, so that nothing is to be said of it.
+
+use crate::store::linked;
+use crate::time::Timestamp;
+
+use super::Sessions;
+use super::user::{User, UserKey};
+
+linked! {
+    /// Users without an open connection who may come back, in the order in which they left.
+    InGrace: UserKey => User, grace_links
+}
+
+linked! {
+    /// Users who are online and were not said to be so, or the reverse.
+    Unsaid: UserKey => User, unsaid_links
+}
+
+impl User {
+    /// Whether it has no open connection, and counts as online all the same.
+    pub(crate) const fn is_in_grace(&self) -> bool {
+        self.grace_links.is_in()
+    }
+
+    /// Whether it counts as online.
+    pub(crate) const fn is_online(&self) -> bool {
+        self.open() > 0 || self.is_in_grace()
+    }
+
+    /// Whether something is to be said of it.
+    pub(crate) const fn is_unsaid(&self) -> bool {
+        self.unsaid_links.is_in()
+    }
+
+    /// Whether it was last said to be online.
+    pub(crate) const fn said_online(&self) -> bool {
+        self.said_online
+    }
+}
+
+impl Sessions {
+    /// A connection of a user was admitted.
+    pub(crate) fn arrive(&mut self, user: UserKey) {
+        self.in_grace.remove(&mut self.users, user);
+        self.weigh_presence(user);
+    }
+
+    /// The last open connection of a user has left. `grace`: when, if the user may come back. There is no
+    /// grace for a user who was not said to be online. [`settle`](Self::settle) follows.
+    pub(crate) fn depart(&mut self, user: UserKey, grace: Option<Timestamp>) {
+        let record = &mut self.users[user];
+        if let Some(left_at) = grace.filter(|_| record.said_online) {
+            record.left_at = left_at;
+            self.in_grace.push(&mut self.users, user);
+        }
+        self.weigh_presence(user);
+    }
+
+    /// A user is waited for no more, if it was.
+    pub(crate) fn end_grace(&mut self, user: UserKey) {
+        if self.in_grace.remove(&mut self.users, user) {
+            self.weigh_presence(user);
+        }
+    }
+
+    /// The user who is in the grace longest, and when the last connection left.
+    pub(crate) fn first_in_grace(&self) -> Option<(UserKey, Timestamp)> {
+        let user = self.in_grace.front()?;
+        Some((user, self.users[user].left_at))
+    }
+
+    /// Users in the grace, those first who left first.
+    pub(crate) fn iter_in_grace(&self) -> impl Iterator<Item = (UserKey, Timestamp)> + '_ {
+        self.in_grace.iter(&self.users).map(|user| (user, self.users[user].left_at))
+    }
+
+    /// How many users there are of whom something is to be said.
+    pub(crate) const fn unsaid(&self) -> usize {
+        self.unsaid.len()
+    }
+
+    /// Says whether the first of these is online. [`settle`](Self::settle) and
+    /// [`forget_user`](Self::forget_user) follow.
+    pub(crate) fn say(&mut self) -> Option<(UserKey, bool)> {
+        let user = self.unsaid.front()?;
+        self.unsaid.remove(&mut self.users, user);
+        let record = &mut self.users[user];
+        record.said_online = !record.said_online;
+        Some((user, record.said_online))
+    }
+
+    /// Lists a user as one of whom something is to be said, or takes it out.
+    fn weigh_presence(&mut self, user: UserKey) {
+        if self.users[user].is_online() == self.users[user].said_online {
+            self.unsaid.remove(&mut self.users, user);
+        } else {
+            self.unsaid.push(&mut self.users, user);
+        }
+        self.relist_user(user);
+    }
+}

@@ -1,0 +1,132 @@
+//! Who is online, and what of that is to be said.
+
+use std::collections::BTreeSet;
+
+use headcount::{CloseReason, Timestamp};
+
+use super::Model;
+use super::turns::Turn;
+use crate::seen::Seen;
+use crate::world::user_name;
+
+/// What was said, and what was not yet.
+#[derive(Clone, Debug, Default, Hash)]
+pub(crate) struct Presence {
+    said_online: BTreeSet<u8>,
+    /// Who may come back, and since when, in the order in which they left.
+    in_grace: Vec<(u8, Timestamp)>,
+    /// Of whom something is to be said, in the order in which that came to be.
+    unsaid: Vec<u8>,
+}
+
+/// Whether a user whose last connection ended so is expected back.
+const fn may_come_back(reason: CloseReason) -> bool {
+    matches!(
+        reason,
+        CloseReason::PeerGone
+            | CloseReason::InternalError
+            | CloseReason::LifetimeEnded
+            | CloseReason::Expired
+            | CloseReason::SlowConsumer
+            | CloseReason::PongTimeout
+            | CloseReason::RateLimited
+            | CloseReason::FrameTimeout
+    )
+}
+
+impl Model {
+    /// Those who have an open connection, or may come back.
+    pub(crate) fn online_users(&self) -> BTreeSet<u8> {
+        let connected = self.open().filter_map(|id| self.conns[&id].user());
+        connected.chain(self.presence.in_grace.iter().map(|(user, _)| *user)).collect()
+    }
+
+    /// Those who count, and those of whom it is to be said that they are offline.
+    pub(crate) fn named_users(&self) -> BTreeSet<u8> {
+        self.users().into_iter().chain(self.presence.unsaid.iter().copied()).collect()
+    }
+
+    /// Whether a user who is here no more has been said to be offline, or was not to be mentioned.
+    pub(crate) fn is_settled(&self, user: u8) -> bool {
+        !self.named_users().contains(&user)
+    }
+
+    /// Users who may come back, and until when, in the order in which they left.
+    pub(crate) fn leaving_users(&self) -> impl Iterator<Item = (u8, Timestamp)> {
+        let grace = self.config.leave_grace();
+        self.presence.in_grace.iter().map(move |(user, left_at)| (*user, *left_at + grace))
+    }
+
+    /// A connection of a user was admitted.
+    pub(crate) fn user_arrives(&mut self, user: u8) {
+        let before = self.presence.in_grace.len();
+        self.presence.in_grace.retain(|(other, _)| *other != user);
+        let came_back = self.presence.in_grace.len() < before;
+        self.marks.hit_if(came_back, "a user came back within the leave grace");
+        self.note_presence();
+    }
+
+    /// An open connection of a user has left.
+    pub(crate) fn user_departs(&mut self, user: u8, reason: CloseReason) {
+        if !self.config.presence() || !self.open_of_user(user).is_empty() {
+            return;
+        }
+        let was_said = self.presence.said_online.contains(&user);
+        if may_come_back(reason) && !self.config.leave_grace().is_zero() && was_said {
+            self.presence.in_grace.push((user, self.now));
+        } else {
+            self.marks.hit_if(was_said, "a user was offline at once");
+            self.marks.hit_if(!was_said, "a user came and went between two polls");
+        }
+        self.note_presence();
+    }
+
+    /// A user is waited for no more; whether it was.
+    pub(crate) fn end_leave_grace(&mut self, user: u8) -> bool {
+        let before = self.presence.in_grace.len();
+        self.presence.in_grace.retain(|(other, _)| *other != user);
+        self.note_presence();
+        self.presence.in_grace.len() < before
+    }
+
+    /// Looks of whom something is to be said, after each change of who is online.
+    fn note_presence(&mut self) {
+        if !self.config.presence() {
+            return;
+        }
+        let online = self.online_users();
+        let Presence { said_online, unsaid, .. } = &mut self.presence;
+        let changed: BTreeSet<u8> = online.symmetric_difference(said_online).copied().collect();
+        unsaid.retain(|user| changed.contains(user));
+        let new = changed.iter().filter(|user| !unsaid.contains(user)).copied();
+        let new: Vec<u8> = new.collect();
+        unsaid.extend(new);
+        self.queue_presence();
+        self.note_absent();
+    }
+
+    fn queue_presence(&mut self) {
+        if self.presence.unsaid.is_empty() {
+            self.waiting.cancel(&Turn::Presence);
+        } else {
+            self.waiting.queue(Turn::Presence);
+        }
+    }
+
+    /// What is to be said for longest.
+    pub(crate) fn serve_presence(&mut self) -> Option<Seen> {
+        if self.presence.unsaid.is_empty() {
+            return None;
+        }
+        let user = self.presence.unsaid.remove(0);
+        let online = self.presence.said_online.insert(user);
+        if !online {
+            self.presence.said_online.remove(&user);
+        }
+        self.queue_presence();
+        if self.is_settled(user) {
+            self.user_leaves(user);
+        }
+        Some(Seen::Presence { user: user_name(user), online })
+    }
+}
