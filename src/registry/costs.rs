@@ -12,7 +12,9 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::input::{Inbound, Target};
-use crate::{CloseReason, ConfigBuilder, Key, Position, RunEvent, Start, StreamRef, Timestamp};
+use crate::{
+    CloseReason, ConfigBuilder, Key, Position, Principal, RunEvent, Start, StreamRef, Timestamp,
+};
 
 use self::world::{Call, World, config, message, room, run, source, thread, user, who};
 
@@ -373,4 +375,31 @@ fn entries_of_a_log() {
         }),
     ];
     assert_flat("the entries of a log", world, &[calls, CALLS_OF_USER, CALLS]);
+}
+
+/// Those who were dropped are in the leave grace, without a session, and fill the cap of users.
+#[test]
+fn users_in_the_leave_grace() {
+    let world = |count| {
+        World::new(config().with_presence().users(count), count, |world, number| {
+            world.conn = world.admit(Principal::new(user(number)));
+            world.settle();
+            world.registry.disconnect(world.now, world.conn()).unwrap();
+        })
+    };
+    let calls: &[Call] = &[
+        ("is_online", |world| assert!(world.registry.is_online(&user(0)))),
+        ("admit of one who comes back", |world| world.open(1, 0)),
+        ("admit of a newcomer", |world| world.open(MANY, 0)),
+        ("disconnect of the last connection", |world| {
+            world.registry.disconnect(world.now, world.conn()).unwrap();
+        }),
+        ("revoke", |world| assert_eq!(world.registry.revoke(world.now, &user(2)), 0)),
+        ("tick in which all graces end", |world| {
+            world.now = Timestamp::from_secs(100);
+            world.registry.tick(world.now);
+            world.open(0, 0);
+        }),
+    ];
+    assert_flat("users in the leave grace", world, &[calls, CALLS, CALLS_OF_USER]);
 }

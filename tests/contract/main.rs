@@ -37,6 +37,7 @@ mod migration;
 mod own_limit;
 mod pause;
 mod pending;
+mod presence;
 mod pressure;
 mod profiles;
 mod reload;

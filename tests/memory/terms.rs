@@ -432,6 +432,29 @@ const ROWS: [Row; 17] = [
     ("recipients", &[], recipients),
 ];
 
+/// Users in the leave grace, who have neither a session nor a connection.
+fn in_grace(config: ConfigBuilder) -> u64 {
+    let mut filled = Filled::new(config.notices(0).closed_ring(0));
+    filled.more(|it| {
+        for number in 0..SESSIONS {
+            let who = Principal::new(user(number));
+            let (conn, _) = it.registry.admit(START, who, Start::OpenRuns, None).unwrap();
+            while it.registry.poll_action().is_some() {}
+            it.registry.disconnect(START, conn).unwrap();
+            while it.registry.poll_action().is_some() {}
+        }
+        assert_eq!(it.registry.stats().users, SESSIONS);
+    })
+}
+
+#[test]
+fn what_presence_adds_is_at_most_eight_times_what_is_reached() {
+    let bound = |config: ConfigBuilder| config.build().unwrap().memory_breakdown(LARGEST).sessions;
+    let most = bound(config().with_presence()) - bound(config());
+    let reached = in_grace(config().with_presence());
+    assert!((most / 8..=most).contains(&reached), "{reached} of {most}");
+}
+
 #[test]
 fn each_term_is_at_most_eight_times_what_is_reached_and_never_exceeded() {
     let bound = config().build().unwrap().memory_breakdown(LARGEST);

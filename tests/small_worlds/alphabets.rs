@@ -1,4 +1,4 @@
-//! The five alphabets: where their histories begin, what may happen, and what they are there for.
+//! The six alphabets: where their histories begin, what may happen, and what they are there for.
 
 use std::time::Duration;
 
@@ -427,5 +427,37 @@ pub(crate) fn requests() -> Alphabet {
             ),
             (5, &["no cancel: Full"]),
         ],
+    }
+}
+
+/// Users who come, are dropped or leave, and come back, where one has a place.
+pub(crate) fn presence() -> Alphabet {
+    Alphabet {
+        name: "presence",
+        config: build(config().users(1).with_presence().leave_grace(SHORT)),
+        population: Population { users: 2, threads: 1, rooms: 1, runs: 1 },
+        before: vec![arrive(0, 200)],
+        letters: vec![
+            vec![arrive(0, 200)],
+            vec![arrive(0, 0)],
+            vec![arrive(1, 200)],
+            vec![Op::OpenRun { user: 0, thread: 0, run: 0, size: 1 }],
+            vec![Op::Disconnect { conn: FIRST }],
+            vec![Op::Close { to: To::User(0), reason: 2 }],
+            vec![Op::Revoke { user: 0 }],
+            vec![Op::Poll { count: 1 }],
+            all_is_well(),
+            time_passes(),
+        ],
+        seen: vec![(
+            4,
+            &[
+                "a user came and went between two polls",
+                "a user came back within the leave grace",
+                "a user in the leave grace made room",
+                "a user was offline after the leave grace",
+                "a user was offline at once",
+            ],
+        )],
     }
 }

@@ -93,6 +93,7 @@ fn merged_histories_end_alike() {
         alphabets::delivery,
         alphabets::drain,
         alphabets::following,
+        alphabets::presence,
         alphabets::runs,
         alphabets::requests,
     ];
@@ -121,6 +122,11 @@ fn drain() {
 #[test]
 fn following() {
     explore(&alphabets::following());
+}
+
+#[test]
+fn presence() {
+    explore(&alphabets::presence());
 }
 
 #[test]
