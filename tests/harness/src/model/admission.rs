@@ -137,6 +137,8 @@ impl Model {
         };
         let refused = |refused| format!("connect: refused for {refused:?}");
         let (admitted_as, admitted) = got.map_err(refused)?;
+        let known = thread.and_then(|thread| self.session_of(user, thread));
+        let start = &self.before_character(known, start);
         let evicted = self.make_room(&plan);
         if id.is_none() {
             ensure!(!self.conns.contains_key(&admitted_as), "{admitted_as:?} was not created");
@@ -292,10 +294,11 @@ impl Model {
         Some((first - 1, closed_after, only))
     }
 
-    /// A client that claims to stand within a character of a text stands before it.
-    fn before_character(&self, session: SessionId, start: &Start) -> Start {
+    /// A client that claims to stand within a character of a text stands before it: of a text that is
+    /// there when it comes, whatever goes as room is made for it.
+    pub(crate) fn before_character(&self, session: Option<SessionId>, start: &Start) -> Start {
         let Start::After(since) = *start else { return start.clone() };
-        let stream = Some(&self.streams[&Source::Session(session)]);
+        let stream = session.map(|session| &self.streams[&Source::Session(session)]);
         let stream = stream.filter(|stream| stream.epoch == since.epoch);
         let entry = stream.and_then(|stream| stream.log.after(since.offset));
         let offset = entry.map_or(since.offset, |entry| entry.before_character(since.offset));
@@ -310,10 +313,9 @@ impl Model {
         start: &Start,
         new_session: bool,
     ) -> Following {
-        let start = self.before_character(session, start);
         self.conn_mut(id).sessions.push(session);
         let source = Source::Session(session);
-        let (position, recovered) = self.enter(id, &source, &start);
+        let (position, recovered) = self.enter(id, &source, start);
         let first_of_session = self.members(&source).len() == 1;
         Following { session, new_session, first_of_session, position, recovered, already: false }
     }

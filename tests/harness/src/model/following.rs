@@ -58,6 +58,7 @@ impl Model {
                 already: true,
             });
         }
+        let start = &self.before_character(known, start);
         let release = self.plan_to_follow(conn, (id, user), known);
         if let Err(refused) = &release {
             self.marks.hit_for("no follower", refused);
