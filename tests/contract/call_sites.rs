@@ -1,13 +1,13 @@
 //! What an embedder writes for common tasks, each as short as the interface allows. A task that needs more
 //! lines than it has here shows where the interface is awkward.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
 use headcount::{
-    Action, CloseWords, Config, ConnId, Ended, Inbound, InboundError, Intake, Message, Principal,
-    Registry, RoomId, RunEvent, RunId, Start, Target, ThreadId, Timestamp, UserId,
+    Action, CloseReason, CloseWords, Config, ConnId, Ended, Inbound, InboundError, Intake, Message,
+    Principal, Registry, RoomId, RunEvent, RunId, Start, Target, ThreadId, Timestamp, UserId,
 };
 
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -148,5 +148,27 @@ fn state_of_ones_own_for_each_connection() -> Done {
         }
     }
     assert!(drafts.is_empty(), "exactly one Cleanup for each");
+    Ok(())
+}
+
+#[test]
+fn a_list_of_who_is_online() -> Done {
+    let mut registry = Registry::new(Config::builder(42).with_presence().build()?);
+    let mut online = HashSet::new();
+    let mut update = |registry: &mut Registry| {
+        while let Some(action) = registry.poll_action() {
+            match action {
+                Action::Presence { user, online: true } => online.insert(user.clone()),
+                Action::Presence { user, online: false } => online.remove(user),
+                _ => continue,
+            };
+        }
+        online.len()
+    };
+    tab(&mut registry, "alice", "t")?;
+    tab(&mut registry, "bob", "t")?;
+    assert_eq!(update(&mut registry), 2);
+    registry.close(NOW, Target::User(&"bob".parse()?), CloseReason::Application);
+    assert_eq!(update(&mut registry), 1);
     Ok(())
 }

@@ -63,6 +63,26 @@ fn a_message_to_a_room_reaches_all_and_is_encoded_alike() {
     }
 }
 
+#[test]
+fn who_comes_and_goes_is_told_to_the_others() {
+    let server = TestServer::start(config().with_presence());
+    let mut alice = Client::admitted(server.address, "alice");
+    assert_eq!(alice.text(), "alice is online");
+    let mut bob = Client::admitted(server.address, "bob");
+    let second = Client::admitted(server.address, "bob");
+    assert_eq!(alice.text(), "bob is online");
+    second.reset();
+    server.next_gone();
+    bob.send(&frame(CLOSE, &close_payload(1000)));
+    assert_eq!(alice.text(), "bob is offline");
+    // A tab that was dropped may come back, within the grace.
+    Client::admitted(server.address, "carol").reset();
+    assert_eq!(alice.text(), "carol is online");
+    let _carol = Client::admitted(server.address, "carol");
+    let _dave = Client::admitted(server.address, "dave");
+    assert_eq!(alice.text(), "dave is online");
+}
+
 /// A kernel's send buffer grows to megabytes. What a client does not read must not pile up there.
 #[test]
 #[cfg(target_os = "linux")]

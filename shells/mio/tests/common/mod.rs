@@ -171,6 +171,11 @@ impl Handler for TestHandler {
         FrameKind::Text
     }
 
+    fn presence(&mut self, context: &mut Context<'_>, user: &UserId, online: bool) {
+        let said = format!("{user} is {}", if online { "online" } else { "offline" });
+        context.registry.send(context.now, Target::Everyone, Message::from(said));
+    }
+
     fn cleanup(&mut self, what: Ended, reason: CloseReason) {
         let _ = self.gone.send(Departure { what, reason, at: Instant::now() });
     }
