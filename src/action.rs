@@ -83,8 +83,9 @@ pub enum Action<'a> {
     Cleanup {
         /// What is gone.
         what: Ended,
-        /// Why. For a session, why the last of its followers closed or was sent away, whatever left by
-        /// `unfollow` after that; [`CloseReason::PeerGone`] if none ever did.
+        /// Why. For a session, the reason of the follower that closed or was sent away last. A follower
+        /// that left by `unfollow` does not count. [`CloseReason::PeerGone`] if no follower closed or was
+        /// sent away.
         reason: CloseReason,
     },
     /// A user is online now, or is so no more. It is for the application: no connection is sent anything.
@@ -94,8 +95,8 @@ pub enum Action<'a> {
     /// A user is online while it has an open connection, and for `presence.leave_grace` after the last one
     /// has ended for a reason that [has a leave grace](CloseReason::has_leave_grace). Per user the values
     /// alternate, and the first is `true`. A user who was said to be online is said to be offline in
-    /// the end. What is not true any more when its turn comes is not said: a user who comes and goes
-    /// between two polls is not mentioned, and neither is one who goes and comes back.
+    /// the end. A change that was undone before its turn makes no action: a user who comes and goes
+    /// between two polls is not mentioned, and neither is a user who goes and comes back.
     Presence {
         /// Who.
         user: &'a UserId,

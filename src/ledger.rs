@@ -29,7 +29,7 @@ const KEPT_ENTRIES: usize = 16;
 /// those at most, none of them is an allocation.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    /// What is not out, in the order of the wire.
+    /// Queued actions that the kernel has not taken as a whole, in the order of the wire.
     queue: VecDeque<Entry>,
     /// Bytes of the first entry that were taken: fewer than it has.
     begun: u64,

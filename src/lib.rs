@@ -266,7 +266,7 @@
 //! | [`Intake::Paused`] | keeps the message, does not read that socket, offers the message again when `flushed` has answered `true` | the message is lost: it was not taken |
 //! | [`Refused`] from `connect` | answers, then reports `disconnect`, or calls `close` for a socket that was upgraded | it keeps its place among `limits.pending` until its deadline |
 //! | [`Refused`] from `reserve` or `admit` | answers and closes the socket: there is no handle | nothing: the registry knows nothing of it |
-//! | errors of `join`, `follow`, runs and requests | answers the client or the caller | nothing has changed, and nobody is told |
+//! | errors of `join`, `follow`, runs and requests | answers the client or the caller | nothing has changed, and no client is told |
 //! | [`InboundError`] | drops the message, leaves a ping unanswered, answers 431 to a head that is too large | the sender of a flood is served all the same |
 //! | [`Delivery::full`], [`ReplyError::Full`] | sends it again later, or says that it failed | nothing of it is kept |
 //! | [`Notice`] | polls what is of interest | notices beyond `notices` are lost and counted; nothing else changes |

@@ -17,7 +17,7 @@ impl Config {
 }
 
 impl ConfigBuilder {
-    /// For an embedder who can't tell what the kernel took: whatever is polled counts as flushed
+    /// For an embedder who can't tell what the kernel took: each polled action counts as flushed
     /// at once, pings included. Nothing is held back then, and nothing is ever found stuck; the
     /// bounds of the logs stay.
     pub const fn without_flush_reports(mut self) -> Self {

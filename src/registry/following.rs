@@ -18,7 +18,7 @@ impl Registry {
     /// created if there is none. Only a thread is named, and the user is the connection's, so that no
     /// mistake shows one user another's session. For a follower this changes nothing.
     ///
-    /// The window, the heartbeat and the close are those of the connection, whatever it follows. Over a
+    /// The connection has one window, one heartbeat and one close for all that it follows. Over a
     /// cap the call is refused: no connection is closed for it. Over `limits.sessions_per_user` a session
     /// of the user that lingers without an open run makes room for a new one, and over the caps of all
     /// sessions what is absent does, as for [`connect`](Self::connect).

@@ -65,7 +65,7 @@ impl Registry {
     ///
     /// First comes what is directed at one connection, in the order of its causes. Everything else that has
     /// something to give takes turns, first in, first out: streams, connections that catch up,
-    /// announcements, what is to be said of users, a drain, a close of all. None waits for another's storm.
+    /// announcements, changes of presence, a drain, a close of all. A storm of one holds up no other.
     /// A stream's turn is one stretch: at most `fanout_chunk` members are handed at most 16 entries each,
     /// one action per entry, and the stream goes to the back; a stretch in which all lag or have everything
     /// takes no turn. Members are served in the order in which they joined, but that one that leaves gives

@@ -1,4 +1,4 @@
-//! Who is online: what is to be said of users, and the grace of those who may come back.
+//! Presence: the turn that tells of users who came online or went offline, and their leave grace.
 
 use crate::action::CloseReason;
 use crate::session::UserKey;
@@ -17,8 +17,8 @@ impl Registry {
         }
     }
 
-    /// An open connection of a user begins to close, or has ended. The user's name is settled after that:
-    /// it stays while anything is to be said of it.
+    /// An open connection of a user begins to close, or has ended. The caller settles the user after
+    /// that: its record stays while the user is in the grace or has a change to be told.
     pub(super) fn note_departure(&mut self, user: UserKey, reason: CloseReason) {
         if self.config.presence && self.sessions.user(user).open() == 0 {
             let has_grace = reason.has_leave_grace() && !self.config.leave_grace.is_zero();
@@ -33,13 +33,13 @@ impl Registry {
         Some((user, Deadline::after(left_at, self.config.leave_grace)))
     }
 
-    /// A user is waited for no more. Nothing happens if it was not.
+    /// The leave grace of a user ends. Nothing happens if the user is not in it.
     pub(super) fn end_leave_grace(&mut self, user: UserKey) {
         self.sessions.end_grace(user);
         self.queue_presence();
     }
 
-    /// The turn of presence: what is to be said of one user.
+    /// The turn of presence: one user whose change was not told yet.
     pub(super) fn serve_presence(&mut self) -> Option<Lent> {
         let (key, online) = self.sessions.say()?;
         let user = self.sessions.user(key).name.clone();

@@ -1,6 +1,6 @@
-//! Who is online, as far as it was said.
+//! Which users are online, and which changes of that were told.
 //!
-//! A user is in the grace only while it was said to be online, so that nothing is to be said of it.
+//! A user is in the grace only if it was told to be online. So a user in the grace has no change to tell.
 
 use crate::store::linked;
 use crate::time::Timestamp;
@@ -14,7 +14,7 @@ linked! {
 }
 
 linked! {
-    /// Users who are online and were not said to be so, or the reverse.
+    /// Users who are online and were told to be offline, or the reverse.
     Unsaid: UserKey => User, unsaid_links
 }
 
@@ -29,12 +29,12 @@ impl User {
         self.open() > 0 || self.is_in_grace()
     }
 
-    /// Whether something is to be said of it.
+    /// Whether a change of it is to be told.
     pub(crate) const fn is_unsaid(&self) -> bool {
         self.unsaid_links.is_in()
     }
 
-    /// Whether it was last said to be online.
+    /// Whether it was last told to be online.
     pub(crate) const fn said_online(&self) -> bool {
         self.said_online
     }
@@ -48,7 +48,7 @@ impl Sessions {
     }
 
     /// The last open connection of a user has left. `grace`: when, if the user may come back. There is no
-    /// grace for a user who was not said to be online. [`settle`](Self::settle) follows.
+    /// grace for a user who was not told to be online. [`settle`](Self::settle) follows.
     pub(crate) fn depart(&mut self, user: UserKey, grace: Option<Timestamp>) {
         let record = &mut self.users[user];
         if let Some(left_at) = grace.filter(|_| record.said_online) {
@@ -58,7 +58,7 @@ impl Sessions {
         self.weigh_presence(user);
     }
 
-    /// A user is waited for no more, if it was.
+    /// The leave grace of a user ends, if the user is in it.
     pub(crate) fn end_grace(&mut self, user: UserKey) {
         if self.in_grace.remove(&mut self.users, user) {
             self.weigh_presence(user);
@@ -76,12 +76,12 @@ impl Sessions {
         self.in_grace.iter(&self.users).map(|user| (user, self.users[user].left_at))
     }
 
-    /// How many users there are of whom something is to be said.
+    /// How many users have a change to tell.
     pub(crate) const fn unsaid(&self) -> usize {
         self.unsaid.len()
     }
 
-    /// Says whether the first of these is online. [`settle`](Self::settle) and
+    /// Takes the first user with a change: whether it is online now. [`settle`](Self::settle) and
     /// [`forget_user`](Self::forget_user) follow.
     pub(crate) fn say(&mut self) -> Option<(UserKey, bool)> {
         let user = self.unsaid.front()?;
@@ -91,7 +91,7 @@ impl Sessions {
         Some((user, record.said_online))
     }
 
-    /// Lists a user as one of whom something is to be said, or takes it out.
+    /// Lists a user that has a change to tell, and takes out a user that has none.
     fn weigh_presence(&mut self, user: UserKey) {
         if self.users[user].is_online() == self.users[user].said_online {
             self.unsaid.remove(&mut self.users, user);

@@ -22,12 +22,13 @@ use headcount_mio::{
 const LONGEST: u64 = 64 * 1024 * 1024;
 
 struct Echo {
-    everybody: Principal,
+    /// All clients are this user.
+    principal: Principal,
 }
 
 impl Handler for Echo {
     fn authenticate(&mut self, _: &Request<'_>) -> Verdict {
-        Verdict::Admit { who: self.everybody.clone(), start: Start::OpenRuns, previous: None }
+        Verdict::Admit { who: self.principal.clone(), start: Start::OpenRuns, previous: None }
     }
 
     fn message(
@@ -82,7 +83,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::new().path(path.clone()).signals(true);
     let server = Server::bind(address.parse()?, config, options)?;
     println!("ws://{}{path}", server.local_addr());
-    let everybody = Principal::new(UserId::new("everybody")?).with_thread(ThreadId::new("echo")?);
-    server.run(Echo { everybody })?;
+    let principal = Principal::new(UserId::new("everybody")?).with_thread(ThreadId::new("echo")?);
+    server.run(Echo { principal })?;
     Ok(())
 }

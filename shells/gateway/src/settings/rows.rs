@@ -158,7 +158,7 @@ pub(super) const ROWS: &[Row] = &[
     row("redaction.max_input", Own(ConfigKind::Bytes, "4KiB", 256, 16 << 30), "bytes of one text in parameters; a longer one is cut [4KiB]"),
     row("redaction.max_output", Own(ConfigKind::Bytes, "64KiB", 256, 16 << 30), "bytes of one text in thoughts, results and errors; a longer one is cut [64KiB]"),
     row("redaction.max_items", Own(ConfigKind::Count, "1000", 1, 1_000_000), "items of one list; a longer one is cut [1000]"),
-    row("presence.leave_grace", Registry, "how long a user who was dropped is still online; the gateway shows nobody's presence yet [5s]"),
+    row("presence.leave_grace", Registry, "how long a user stays online after its last connection was dropped; the gateway does not show presence yet [5s]"),
     row("drain.grace", Registry, "from the announcement of a drain to the first close [500ms, or deadline / 4]"),
     row("drain.deadline", Registry, "from the announcement of a drain to its end [2s, or grace x 4]"),
     row("log.level", OwnLevel, "error, warn, info or debug, which has a line for each client that is refused [info]"),
