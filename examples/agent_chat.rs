@@ -54,7 +54,7 @@ impl Chat {
     /// The agent says what it does. Events out of order are errors, and reach nobody.
     fn event(&mut self, run: &RunId, event: RunEvent<'_>) -> Done<()> {
         let (now, alice) = (self.clock.now(), "alice".parse()?);
-        let delivery = self.registry.user(&alice).run_event(now, run, &event)?;
+        let delivery = self.registry.scope(&alice).run_event(now, run, &event)?;
         if delivery.live + delivery.behind == 0 {
             println!("{:>8} is there to see it: it waits in the log", "nobody");
         }
@@ -109,7 +109,7 @@ fn main() -> Done<()> {
 
     let laptop = chat.connect("laptop", Start::OpenRuns)?;
     let (now, started) = (chat.clock.now(), r#"{"question":"how many?"}"#.into());
-    let opened = chat.registry.user(&alice).open_run(now, &main, &run, "Counter", started)?;
+    let opened = chat.registry.scope(&alice).open_run(now, &main, &run, "Counter", started)?;
     assert_eq!(opened.delivery.live, 1);
     chat.settle();
     chat.event(&run, RunEvent::Thinking(r#"{"text":"I should look it up"}"#.into()))?;

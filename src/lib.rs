@@ -58,7 +58,7 @@
 //!
 //! # Users, and the runs of agents
 //!
-//! Code that serves one user is given a [`UserScope`] ([`Registry::user`]): it can name nothing
+//! Code that serves one user is given a [`UserScope`] ([`Registry::scope`]): it can name nothing
 //! that is not theirs. It opens runs of agents in a session and tells of their events; the registry
 //! keeps the order of events, joins the text of each part of a run, fails a run that has gone silent, and
 //! gives a second tab the open runs from their start. The rest of what is older than the tab is not for

@@ -163,7 +163,7 @@ fn runs(costs: &mut Costs, world: &mut World) {
     for number in 0..CALLS {
         let user = user(world.any(number));
         let run = RunId::new("run").unwrap();
-        let mut scope = world.registry.user(&user);
+        let mut scope = world.registry.scope(&user);
         let first = payload.clone();
         let _ =
             rows[0].time(|| scope.open_run(world.now, &thread(0), &run, "agent", first)).unwrap();

@@ -33,7 +33,7 @@ fn long_runs(costs: &mut Costs, world: &mut World) {
     let run = RunId::new("run").unwrap();
     for number in 2 * TRIED..2 * TRIED + 10 {
         let user = user(number);
-        let mut scope = world.registry.user(&user);
+        let mut scope = world.registry.scope(&user);
         let _ = scope.open_run(world.now, &thread(0), &run, "agent", Bytes::new()).unwrap();
         for _ in 0..4_000 {
             let event = RunEvent::Progress(Bytes::new());

@@ -89,18 +89,18 @@ const CALLS: &[Call] = &[
     }),
     ("open a run", |world| {
         let (user, thread, run) = (user(world.fresh), thread(0), run(world.fresh));
-        let mut scope = world.registry.user(&user);
+        let mut scope = world.registry.scope(&user);
         let _ = scope.open_run(world.now, &thread, &run, "agent", Bytes::new()).unwrap();
     }),
     ("an event of the run", |world| {
         let (user, run) = (user(world.fresh), run(world.fresh));
         let event = RunEvent::Progress(Bytes::new());
-        let _ = world.registry.user(&user).run_event(world.now, &run, &event).unwrap();
+        let _ = world.registry.scope(&user).run_event(world.now, &run, &event).unwrap();
     }),
     ("the end of the run", |world| {
         let (user, run) = (user(world.fresh), run(world.fresh));
         let event = RunEvent::Completed(Bytes::new());
-        let _ = world.registry.user(&user).run_event(world.now, &run, &event).unwrap();
+        let _ = world.registry.scope(&user).run_event(world.now, &run, &event).unwrap();
     }),
     ("request a run and its cancel", |world| {
         let (conn, run) = (world.conn(), run(u32::MAX));
@@ -141,7 +141,7 @@ const CALLS_OF_USER: &[Call] = &[
     ("open a run of the user", |world| {
         let run = run(world.fresh());
         let user = user(0);
-        let mut scope = world.registry.user(&user);
+        let mut scope = world.registry.scope(&user);
         let _ = scope.open_run(world.now, &thread(0), &run, "agent", Bytes::new()).unwrap();
     }),
     ("disconnect of the user", |world| {

@@ -25,9 +25,9 @@ mod reload;
 mod requests;
 mod retention;
 mod runs;
+mod scope;
 mod survey;
 mod timer;
-mod user;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -66,16 +66,16 @@ use self::outbox::Outbox;
 pub(crate) use self::owned_action::{OwnedAction, OwnedFact};
 use self::poll::Lent;
 use self::ready::{Ready, Turns};
+pub use self::scope::{UserScope, Within};
 pub use self::survey::Survey;
 use self::timer::Timer;
-pub use self::user::{UserScope, Within};
 
 /// The truth about who is connected. See the [crate docs](crate) for the loop and the contract.
 ///
 /// Methods come in four kinds: facts from outside (`reserve`, `upgraded`, `connect`, `admit`, `message`,
 /// `flushed`, `flushed_many`, `acknowledge`, `refresh`, `disconnect`, `request_run`, `request_cancel`,
 /// `tick`, `advance`), intents of the application (`send`, `reply`, `follow`, `unfollow`, `join`, `leave`,
-/// `close`, `revoke`, `drain`, `cancel_drain`, `reload`, and runs by `user`), what to do and when to come
+/// `close`, `revoke`, `drain`, `cancel_drain`, `reload`, and runs by `scope`), what to do and when to come
 /// back (`poll_action`, `poll_timeout`, `poll_notice`), and getters, which change nothing. A tap sees all
 /// of it (`set_tap`). `docs/costs.md` says what each costs at 1,000,000 connections.
 ///

@@ -37,9 +37,9 @@ impl Registry {
     /// let who = Principal::new(alice.clone()).with_thread(thread.clone());
     /// let (conn, _) = registry.admit(now, who, Start::OpenRuns, None)?;
     /// registry.request_run(now, conn, None, &run, Bytes::from_static(b"what is new?"))?;
-    /// let state = |registry: &mut Registry| registry.user(&alice).explain_run(&run).unwrap().state;
+    /// let state = |registry: &mut Registry| registry.scope(&alice).explain_run(&run).unwrap().state;
     /// assert_eq!(state(&mut registry), RunState::Requested);
-    /// registry.user(&alice).open_run(now, &thread, &run, "agent", Bytes::new())?;
+    /// registry.scope(&alice).open_run(now, &thread, &run, "agent", Bytes::new())?;
     /// assert_eq!(state(&mut registry), RunState::Open);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -82,17 +82,17 @@ fn a_newer_message_of_its_key_takes_its_place() {
 fn its_run_ends_and_is_forgotten() {
     let (mut world, alice) = world(config().stream_messages(1));
     let (name, main, run) = (user("alice"), thread("main"), RunId::new("r").unwrap());
-    let mut scope = world.registry.user(&name);
+    let mut scope = world.registry.scope(&name);
     let text = text_of_cost(950);
     scope.open_run(world.now, &main, &run, "agent", Bytes::from_static(b"go")).map(drop).unwrap();
     scope.run_event(world.now, &run, &RunEvent::text(&text)).map(drop).unwrap();
     world.drain();
     assert_eq!(world.take(alice), ["r Started go"]);
-    let mut scope = world.registry.user(&name);
+    let mut scope = world.registry.scope(&name);
     let completed = RunEvent::Completed(Bytes::new());
     scope.run_event(world.now, &run, &completed).map(drop).unwrap();
     world.tell_session(alice, "next");
-    assert!(world.registry.user(&name).explain_run(&run).is_none(), "nothing of it is kept");
+    assert!(world.registry.scope(&name).explain_run(&run).is_none(), "nothing of it is kept");
     // The message in flight is 1, the start 2, then each byte of the text, and the end.
     let gap = format!("gap 3..={}", 2 + text.len() + 1);
     comes_with_the_next_flush(&mut world, alice, &[&gap, "next"]);

@@ -175,7 +175,7 @@ fn an_open_run_is_the_last_to_pay_and_whoever_joins_then_is_told() {
     let mut world = world(1_000, 100_000);
     let conn = world.tab("alice", "main");
     let (alice, run) = (user("alice"), RunId::new("r").unwrap());
-    let mut scope = world.registry.user(&alice);
+    let mut scope = world.registry.scope(&alice);
     let opened = scope.open_run(world.now, &thread("main"), &run, "agent", Bytes::new());
     assert!(opened.is_ok());
     for _ in 0..3 {
@@ -188,7 +188,7 @@ fn an_open_run_is_the_last_to_pay_and_whoever_joins_then_is_told() {
     tell(&mut world, conn, 990);
     assert_eq!(entries(&world, conn).0, 1, "nothing else was left to pay");
     let event = RunEvent::text("on we go");
-    let _ = world.registry.user(&alice).run_event(world.now, &run, &event).unwrap();
+    let _ = world.registry.scope(&alice).run_event(world.now, &run, &event).unwrap();
     world.check();
     let late = world.tab("alice", "main");
     world.settle();
@@ -200,7 +200,7 @@ fn an_open_run_is_the_last_to_pay_and_whoever_joins_then_is_told() {
 /// A user's run, which is opened if there is none, begins a tool call.
 fn begin(world: &mut World, name: &str, call: &str) -> Result<(), RunError> {
     let (name, run) = (user(name), RunId::new("r").unwrap());
-    let mut scope = world.registry.user(&name);
+    let mut scope = world.registry.scope(&name);
     let _ = scope.open_run(world.now, &thread("main"), &run, "agent", Bytes::new());
     let event = RunEvent::ToolExecuting { call, expect: None, payload: Bytes::new() };
     let began = scope.run_event(world.now, &run, &event).map(drop);
@@ -227,11 +227,11 @@ fn calls_under_way_count_and_do_not_give_way() {
     // What ends makes room, a call or a run with all of its calls.
     let (of_alice, run) = (user("alice"), RunId::new("r").unwrap());
     let completed = RunEvent::ToolCompleted { call: "1", payload: Bytes::new() };
-    let _ = world.registry.user(&of_alice).run_event(world.now, &run, &completed).unwrap();
+    let _ = world.registry.scope(&of_alice).run_event(world.now, &run, &completed).unwrap();
     begin(&mut world, "bob", "3").unwrap();
     assert_eq!(begin(&mut world, "bob", "4"), Err(RunError::ProcessBytes));
     let failed = RunEvent::Failed(Bytes::new());
-    let _ = world.registry.user(&of_alice).run_event(world.now, &run, &failed).unwrap();
+    let _ = world.registry.scope(&of_alice).run_event(world.now, &run, &failed).unwrap();
     begin(&mut world, "bob", "4").unwrap();
     assert_eq!(world.registry.stats().calls, 4);
     world.registry.revoke(world.now, &user("bob"));

@@ -58,7 +58,7 @@ fn an_agent_stream_with_a_late_tab() -> Done {
     let mut registry = registry();
     let (alice, main, run): (UserId, ThreadId, RunId) =
         ("alice".parse()?, "main".parse()?, "answer".parse()?);
-    let mut scope = registry.user(&alice);
+    let mut scope = registry.scope(&alice);
     scope.open_run(NOW, &main, &run, "agent", Bytes::new())?;
     for word in ["Hello", ", ", "Alice"] {
         scope.run_event(NOW, &run, &RunEvent::text(word))?;

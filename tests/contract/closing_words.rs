@@ -59,7 +59,7 @@ fn code_for_one_user_closes_in_its_own_words_too() {
     let alice = world.open("alice", "main");
     let words = words(4100, "");
     let name = user("alice");
-    assert_eq!(world.registry.user(&name).close(world.now, Within::Everywhere, &words), 1);
+    assert_eq!(world.registry.scope(&name).close(world.now, Within::Everywhere, &words), 1);
     world.settle();
     assert_eq!(world.seen(alice), ["close 4100 "]);
 }

@@ -98,7 +98,7 @@ fn who_leaves_and_comes_back_has_the_same_bucket() {
     // An application that opens a run for her gives her no new one either.
     let (alice, main) = (user("alice"), crate::support::thread("main"));
     let run = headcount::RunId::new("run").unwrap();
-    let mut scope = world.registry.user(&alice);
+    let mut scope = world.registry.scope(&alice);
     let _ = scope.open_run(world.now, &main, &run, "agent", bytes::Bytes::new()).unwrap();
     assert_eq!(world.refusal("alice", "main"), Refused::RateOfUser { retry_after: secs(1) });
 }

@@ -88,13 +88,13 @@ fn run() -> RunId {
 
 fn open_run(world: &mut World) {
     let (alice, main, now) = (alice(), thread("main"), world.now);
-    let opened = world.registry.user(&alice).open_run(now, &main, &run(), "agent", Bytes::new());
+    let opened = world.registry.scope(&alice).open_run(now, &main, &run(), "agent", Bytes::new());
     assert_eq!(opened.unwrap().delivery.live, 0);
     world.settle();
 }
 
 fn has_run_ended(world: &mut World) -> bool {
-    world.registry.user(&alice()).explain_run(&run()).is_none_or(|run| run.ended.is_some())
+    world.registry.scope(&alice()).explain_run(&run()).is_none_or(|run| run.ended.is_some())
 }
 
 fn is_leaving(conn: ConnId) -> Box<dyn Fn(&mut World) -> bool> {
@@ -255,7 +255,7 @@ fn scenario(key: &str, wait: Duration, nanos: u64) -> Scenario {
             let mut world = world(quiet().run_linger(wait).stream_history(0));
             open_run(&mut world);
             let event = headcount::RunEvent::Completed(Bytes::new());
-            let _ = world.registry.user(&alice()).run_event(world.now, &run(), &event).unwrap();
+            let _ = world.registry.scope(&alice()).run_event(world.now, &run(), &event).unwrap();
             let acts = Acts::At(world.now + wait);
             let acted: Box<dyn Fn(&mut World) -> bool> =
                 Box::new(|world| world.registry.stats().log_messages == 0);
@@ -305,7 +305,7 @@ impl Scenario {
             .flatten()
             .map(|it| (it.state, it.next, it.load, it.flushed, it.paused))
             .collect();
-        let run = world.registry.user(&alice()).explain_run(&run());
+        let run = world.registry.scope(&alice()).explain_run(&run());
         let run = run.map(|run| (run.ended, run.fails, run.events));
         (world.registry.stats(), world.registry.has_actions(), explained, run)
     }

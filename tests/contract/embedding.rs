@@ -190,7 +190,7 @@ fn with_a_run(config: ConfigBuilder) -> (World, ConnId, SessionId) {
 
 fn begin(world: &mut World, name: &str) {
     let (alice, run) = (user("alice"), RunId::new(name).unwrap());
-    let mut scope = world.registry.user(&alice);
+    let mut scope = world.registry.scope(&alice);
     let opened = scope.open_run(world.now, &thread(name), &run, "agent", Bytes::new());
     opened.map(drop).expect("a run");
 }
@@ -198,7 +198,7 @@ fn begin(world: &mut World, name: &str) {
 fn finish(world: &mut World, name: &str) {
     let (alice, run) = (user("alice"), RunId::new(name).unwrap());
     let completed = RunEvent::Completed(Bytes::new());
-    let told = world.registry.user(&alice).run_event(world.now, &run, &completed);
+    let told = world.registry.scope(&alice).run_event(world.now, &run, &completed);
     told.map(drop).expect("an event");
 }
 
@@ -268,7 +268,7 @@ fn it_makes_room_for_another_session_of_its_user() {
     begin(&mut world, "third");
     assert!(is_over(&world, session));
     let (name, run) = (user("alice"), RunId::new("fourth").unwrap());
-    let mut scope = world.registry.user(&name);
+    let mut scope = world.registry.scope(&name);
     let refused = scope.open_run(world.now, &thread("fourth"), &run, "agent", Bytes::new());
     assert!(refused.is_err());
 }
@@ -425,7 +425,7 @@ fn pieces_of_text_are_joined_and_a_resume_within_one_gets_the_rest_of_it() {
     let (name, run) = (user("alice"), RunId::new("main").unwrap());
     for piece in ["one ", "two ", "three"] {
         let text = RunEvent::text(piece);
-        world.registry.user(&name).run_event(world.now, &run, &text).map(drop).unwrap();
+        world.registry.scope(&name).run_event(world.now, &run, &text).map(drop).unwrap();
     }
     world.settle();
     assert_eq!(world.take(alice).last().map(String::as_str), Some("main says one two three"));

@@ -258,7 +258,7 @@ fn nothing_is_closed_for_one_that_is_refused_in_the_end() {
     conns.push(world.open("bob", "main"));
     for name in ["one", "two", "three"] {
         let (alice, main, run) = (user("alice"), thread(name), RunId::new(name).unwrap());
-        let mut alice = world.registry.user(&alice);
+        let mut alice = world.registry.scope(&alice);
         let _ = alice.open_run(world.now, &main, &run, "agent", Bytes::new()).unwrap();
     }
     assert_eq!(world.refusal("alice", "four"), Refused::Sessions);

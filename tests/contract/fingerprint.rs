@@ -120,7 +120,8 @@ fn whatever_may_come_of_a_difference_shows_in_the_fingerprint() {
 
 fn open_run(registry: &mut Registry, now: Timestamp, run: &str) {
     let (alice, run) = (user("alice"), headcount::RunId::new(run).unwrap());
-    let _ = registry.user(&alice).open_run(now, &thread("main"), &run, "agent", "".into()).unwrap();
+    let _ =
+        registry.scope(&alice).open_run(now, &thread("main"), &run, "agent", "".into()).unwrap();
 }
 
 #[test]

@@ -315,7 +315,7 @@ fn rooms_count_beside_sessions() {
 /// A run of that name, with one text, which has ended or has not.
 fn a_run(world: &mut World, name: &str, ends: bool) {
     let (alice, run) = (user("alice"), RunId::new(name).unwrap());
-    let mut scope = world.registry.user(&alice);
+    let mut scope = world.registry.scope(&alice);
     scope.open_run(world.now, &thread("main"), &run, "agent", Bytes::new()).unwrap();
     let mut tell = |event| drop(scope.run_event(world.now, &run, &event).unwrap());
     tell(RunEvent::text(name));

@@ -12,7 +12,7 @@ use crate::support::{World, config, refuse, room, secs, thread, user};
 /// Opens a run of the same name in a thread of a user, who need not be here.
 fn open_run(world: &mut World, name: &str, of: &str) -> Result<OpenedRun, OpenRunError> {
     let (alice, main, run) = (user(name), thread(of), RunId::new("run").unwrap());
-    world.registry.user(&alice).open_run(world.now, &main, &run, "agent", Bytes::new())
+    world.registry.scope(&alice).open_run(world.now, &main, &run, "agent", Bytes::new())
 }
 
 /// A user who was here for a moment, a second ago.
@@ -159,7 +159,7 @@ fn a_session_with_an_open_run_makes_no_room_and_lingers_from_its_end() {
 
     let (alice, run) = (user("alice"), RunId::new("run").unwrap());
     let done = RunEvent::Completed(Bytes::new());
-    let _ = world.registry.user(&alice).run_event(world.now, &run, &done).unwrap();
+    let _ = world.registry.scope(&alice).run_event(world.now, &run, &done).unwrap();
     world.open("carol", "main");
     assert!(!is_known(&world, "alice"));
 }

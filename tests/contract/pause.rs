@@ -149,7 +149,7 @@ fn a_run_that_nobody_listened_to_has_not_been_silent() {
     let mut world = World::with(config().pause_threshold(secs(5)).run_silence(secs(120)));
     let tab = world.tab("alice", "main");
     let (alice, run) = (user("alice"), RunId::new("run").unwrap());
-    let opened = world.registry.user(&alice).open_run(
+    let opened = world.registry.scope(&alice).open_run(
         world.now,
         &thread("main"),
         &run,
@@ -161,14 +161,14 @@ fn a_run_that_nobody_listened_to_has_not_been_silent() {
     world.settle();
     world.skip(secs(600));
     assert_eq!(world.state(tab), Some(ConnState::Open));
-    let explained = world.registry.user(&alice).explain_run(&run).unwrap();
+    let explained = world.registry.scope(&alice).explain_run(&run).unwrap();
     assert_eq!(explained.ended, None, "ten minutes of silence were the process's own");
     let (at, failure) = explained.fails.expect("a deadline");
     assert_eq!(failure, RunFailure::Silence);
     world.run(at.saturating_since(world.now) - ms(1));
-    assert_eq!(world.registry.user(&alice).explain_run(&run).unwrap().ended, None);
+    assert_eq!(world.registry.scope(&alice).explain_run(&run).unwrap().ended, None);
     world.run(ms(1));
-    assert!(world.registry.user(&alice).explain_run(&run).unwrap().ended.is_some());
+    assert!(world.registry.scope(&alice).explain_run(&run).unwrap().ended.is_some());
 }
 
 #[test]

@@ -300,7 +300,7 @@ fn a_user_who_was_dropped_may_have_a_run_meanwhile() {
     let conn = online(&mut world, "alice");
     world.hang_up(conn);
     let (alice, run, thread) = (user("alice"), RunId::new("run").unwrap(), "main".parse().unwrap());
-    let mut scope = world.registry.user(&alice);
+    let mut scope = world.registry.scope(&alice);
     let opened = scope.open_run(world.now, &thread, &run, "agent", Bytes::new()).unwrap();
     world.run(secs(5));
     assert_eq!(said(&mut world), ["alice is offline"], "a session is no connection");

@@ -135,13 +135,13 @@ fn with_an_open_run(world: &mut World) -> Position {
 fn open_run(world: &mut World, name: &str) {
     let (alice, main, run) = (user("alice"), thread("main"), RunId::new(name).unwrap());
     let opened =
-        world.registry.user(&alice).open_run(world.now, &main, &run, "agent", Bytes::new());
+        world.registry.scope(&alice).open_run(world.now, &main, &run, "agent", Bytes::new());
     opened.map(drop).expect("a run");
 }
 
 fn run_event(world: &mut World, name: &str, event: RunEvent<'_>) {
     let (alice, run) = (user("alice"), RunId::new(name).unwrap());
-    world.registry.user(&alice).run_event(world.now, &run, &event).map(drop).expect("an event");
+    world.registry.scope(&alice).run_event(world.now, &run, &event).map(drop).expect("an event");
 }
 
 const TOLD: [&str; 7] = [

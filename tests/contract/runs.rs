@@ -21,12 +21,12 @@ fn run(name: &str) -> RunId {
 fn open(world: &mut World, name: &str) -> Result<(), OpenRunError> {
     let (alice, main, run) = (user("alice"), thread("main"), run(name));
     let started = Bytes::from_static(b"go");
-    world.registry.user(&alice).open_run(world.now, &main, &run, "agent", started).map(drop)
+    world.registry.scope(&alice).open_run(world.now, &main, &run, "agent", started).map(drop)
 }
 
 fn tell(world: &mut World, name: &str, event: RunEvent<'_>) -> Result<(), RunError> {
     let (alice, run) = (user("alice"), run(name));
-    let told = world.registry.user(&alice).run_event(world.now, &run, &event).map(drop);
+    let told = world.registry.scope(&alice).run_event(world.now, &run, &event).map(drop);
     world.check();
     told
 }
@@ -105,7 +105,7 @@ fn a_run_is_its_users_and_nobody_elses() {
     let (alice, bob) = (world.tab("alice", "main"), world.tab("bob", "main"));
     open(&mut world, "r").unwrap();
     let name = user("bob");
-    let mut scope = world.registry.user(&name);
+    let mut scope = world.registry.scope(&name);
     let told = scope.run_event(world.now, &run("r"), &RunEvent::text("mine now"));
     assert_eq!(told, Err(RunError::UnknownRun));
     assert!(scope.explain_run(&run("r")).is_none());
@@ -224,7 +224,7 @@ fn no_open_run_ends_for_the_session_of_another() {
     open(&mut world, "r").unwrap();
     let (alice, other, run) = (user("alice"), thread("other"), run("other"));
     let opened =
-        world.registry.user(&alice).open_run(world.now, &other, &run, "agent", bytes("go"));
+        world.registry.scope(&alice).open_run(world.now, &other, &run, "agent", bytes("go"));
     assert!(
         matches!(opened, Err(OpenRunError::Session(Refused::SessionsPerUser { .. }))),
         "{opened:?}"
@@ -258,9 +258,9 @@ fn a_call_beyond_those_that_may_be_under_way_is_refused_until_one_ends() {
     }
     assert_eq!(tell(&mut world, "r", executing("c2")), Err(RunError::CallUnderWay));
     let alice = user("alice");
-    let before = world.registry.user(&alice).explain_run(&run("r"));
+    let before = world.registry.scope(&alice).explain_run(&run("r"));
     assert_eq!(tell(&mut world, "r", executing("c3")), Err(RunError::Calls));
-    assert_eq!(world.registry.user(&alice).explain_run(&run("r")), before);
+    assert_eq!(world.registry.scope(&alice).explain_run(&run("r")), before);
     tell(&mut world, "r", completed("c1")).unwrap();
     tell(&mut world, "r", executing("c3")).unwrap();
     // Calls that are under way when a reload lowers the limit end as they would have.
@@ -292,7 +292,7 @@ fn an_open_run_counts_towards_no_bound_of_the_log_and_an_ended_one_does() {
     world.run(secs(20));
     assert_eq!(world.registry.explain_session(session).unwrap().entries, 0);
     let alice = user("alice");
-    assert!(world.registry.user(&alice).explain_run(&run("r")).is_none());
+    assert!(world.registry.scope(&alice).explain_run(&run("r")).is_none());
     open(&mut world, "r").unwrap();
 }
 
@@ -314,12 +314,12 @@ fn a_run_says_what_is_under_way_when_it_fails_and_where_it_ended() {
     open(&mut world, "r").unwrap();
     tell(&mut world, "r", executing("c1")).unwrap();
     let alice = user("alice");
-    let told = world.registry.user(&alice).explain_run(&run("r")).unwrap();
+    let told = world.registry.scope(&alice).explain_run(&run("r")).unwrap();
     assert_eq!((&*told.agent, told.first, told.ended, told.events), ("agent", 1, None, 2));
     assert_eq!(told.calls.iter().map(|it| &*it.call).collect::<Vec<_>>(), ["c1"]);
     assert_eq!(told.fails, Some((world.now + secs(30), RunFailure::Silence)));
     world.run(secs(31));
-    let told = world.registry.user(&alice).explain_run(&run("r")).unwrap();
+    let told = world.registry.scope(&alice).explain_run(&run("r")).unwrap();
     assert_eq!((told.first, told.ended, told.fails), (1, Some(3), None));
     assert!(RunEventKind::Cancelled.is_terminal() && !RunEventKind::Progress.is_terminal());
 }
@@ -362,7 +362,7 @@ fn a_reload_that_trims_what_an_ended_run_left_forgets_the_run() {
     let shallow = config().send_window(100).stream_messages(1).build().unwrap();
     world.registry.reload(world.now, shallow);
     world.check();
-    assert!(world.registry.user(&user("alice")).explain_run(&run("r")).is_none());
+    assert!(world.registry.scope(&user("alice")).explain_run(&run("r")).is_none());
     open(&mut world, "r").unwrap();
 }
 

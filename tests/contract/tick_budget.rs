@@ -71,13 +71,13 @@ fn one_input(
         (7, _) => drop(all(registries, |it| it.send(now, Target::Room(&room), message()))),
         (8, _) => {
             let open = |it: &mut Registry| {
-                it.user(&user).open_run(now, &thread, &run, "agent", "question".into())
+                it.scope(&user).open_run(now, &thread, &run, "agent", "question".into())
             };
             drop(all(registries, open));
         }
         (9, _) => {
             let event = RunEvent::text("an answer");
-            drop(all(registries, |it| it.user(&user).run_event(now, &run, &event)));
+            drop(all(registries, |it| it.scope(&user).run_event(now, &run, &event)));
         }
         (10 | 11, Some(conn)) => drop(all(registries, |it| it.flushed(now, conn, u64::MAX))),
         (12, Some(conn)) => {

@@ -158,7 +158,7 @@ impl History {
         let bytes = Bytes::from(payload(&mut self.dice));
         let call = long(self.dice.below(50));
         let text = "text ".repeat(self.dice.below(40) as usize);
-        let mut scope = self.registry.user(&user);
+        let mut scope = self.registry.scope(&user);
         if self.dice.below(3) == 0 {
             let _ = scope.open_run(self.now, &thread, &run, &long(3), bytes);
             return;
@@ -280,7 +280,7 @@ fn a_run_s_text_is_not_copied_for_everyone_who_closes() {
     let mut registry = Registry::new(config);
     let (user, thread) = (UserId::new("u").expect("a name"), ThreadId::new("t").expect("a name"));
     let run = RunId::new("r").expect("a name");
-    let mut scope = registry.user(&user);
+    let mut scope = registry.scope(&user);
     let opened = scope.open_run(START, &thread, &run, "agent", Bytes::new());
     assert!(opened.is_ok());
     let text = "text ".repeat(20);
@@ -327,7 +327,7 @@ fn a_text_that_nobody_reads_stays_within_the_bound() {
     let mut registry = Registry::new(config);
     let (user, thread) = (UserId::new("u").expect("a name"), ThreadId::new("t").expect("a name"));
     let run = RunId::new("r").expect("a name");
-    let mut scope = registry.user(&user);
+    let mut scope = registry.scope(&user);
     let opened = scope.open_run(START, &thread, &run, "agent", Bytes::new());
     assert!(opened.is_ok());
     let text = "text ".repeat(20);
@@ -355,13 +355,13 @@ fn calls_under_way_are_within_the_budgets() {
     for number in 0..200 {
         let run = RunId::new(long(number)).expect("a name");
         let opened =
-            registry.user(&user).open_run(START, &thread, &run, &long(number), Bytes::new());
+            registry.scope(&user).open_run(START, &thread, &run, &long(number), Bytes::new());
         assert!(opened.is_ok());
         for call in 0..100 {
             let call = long(call);
             let event =
                 RunEvent::ToolExecuting { call: &call, expect: None, payload: Bytes::new() };
-            let began = registry.user(&user).run_event(START, &run, &event);
+            let began = registry.scope(&user).run_event(START, &run, &event);
             refused += u32::from(began == Err(RunError::UserBytes));
             assert!(began.is_ok() || began == Err(RunError::UserBytes));
         }

@@ -127,7 +127,7 @@ impl Filled {
 
     pub(crate) fn open_run(&mut self, user: &UserId, number: u32, run: u32) -> RunId {
         let run = RunId::new(long((number * 1_000_000 + run).into())).unwrap();
-        let opened = self.registry.user(user).open_run(
+        let opened = self.registry.scope(user).open_run(
             START,
             &thread(number),
             &run,
@@ -139,7 +139,7 @@ impl Filled {
     }
 
     pub(crate) fn tell(&mut self, user: &UserId, run: &RunId, event: &RunEvent<'_>) {
-        let told = self.registry.user(user).run_event(START, run, event);
+        let told = self.registry.scope(user).run_event(START, run, event);
         assert!(told.is_ok(), "{told:?}");
     }
 

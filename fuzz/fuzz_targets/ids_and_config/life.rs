@@ -111,7 +111,7 @@ impl Life {
                 let key = Key::new("k").expect("a key");
                 let message = message(size);
                 let message = if latest { message.latest(key) } else { message };
-                registry.user(&user(number)).send(now, Within::Everywhere, message);
+                registry.scope(&user(number)).send(now, Within::Everywhere, message);
             }
             Step::Room { size, droppable } => {
                 let message = message(size);
@@ -135,7 +135,7 @@ impl Life {
             }
             Step::Run { user: number, event, size } => {
                 let user = user(number);
-                let mut scope = registry.user(&user);
+                let mut scope = registry.scope(&user);
                 let payload = Bytes::from(vec![b'x'; size.into()]);
                 let text = "x".repeat(size.into());
                 let event = match event % 6 {

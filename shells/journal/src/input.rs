@@ -302,11 +302,11 @@ impl OwnedInput {
                 let _ = registry.acknowledge(now, *conn, stream.stream_ref(), *offset);
             }
             Self::OpenRun { user, thread, run, agent, payload } => {
-                let _ = registry.user(user).open_run(now, thread, run, agent, payload.clone());
+                let _ = registry.scope(user).open_run(now, thread, run, agent, payload.clone());
             }
             Self::RunEvent { user, run, event } => {
                 if let Some(event) = event.borrow() {
-                    let _ = registry.user(user).run_event(now, run, &event);
+                    let _ = registry.scope(user).run_event(now, run, &event);
                 }
             }
             Self::RequestRun { conn, thread, run, input } => {

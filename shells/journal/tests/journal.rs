@@ -168,7 +168,7 @@ fn alice(recording: Recording) -> (Vec<u8>, Vec<String>) {
     let latest = Message::text("rosebud").latest(Key::new("petal").unwrap());
     registry.send(now, Target::User(&alice), latest);
     registry.send(now, Target::Room(&room), Message::binary(&b"\x00\xFFseeds"[..]));
-    let mut scope = registry.user(&alice);
+    let mut scope = registry.scope(&alice);
     let _ = scope.open_run(now, &thread, &run, "gardener", Bytes::from_static(b"{}")).unwrap();
     let (expect, payload) = (Some(Duration::from_secs(7)), Bytes::from_static(b"can"));
     let begins = RunEvent::ToolExecuting { call: "water", expect, payload };
@@ -199,7 +199,7 @@ fn the_length_of_a_call_s_name_decides_nothing() {
         let config = Config::builder(1).run_bytes(1_024).build().unwrap();
         let mut registry = Recorder::registry(config, Recording::new(1));
         let run = RunId::new("harvest").unwrap();
-        let mut scope = registry.user(&alice);
+        let mut scope = registry.scope(&alice);
         let _ = scope.open_run(now, &thread, &run, "gardener", Bytes::new()).unwrap();
         let fit = (0_u8..26).take_while(|number| {
             let call = char::from(b'a' + number).to_string().repeat(bytes);
@@ -219,7 +219,7 @@ fn an_offset_within_a_character_is_replayed_without_the_text() {
     let (alice, thread) = (UserId::new("alice").unwrap(), ThreadId::new("garden").unwrap());
     let run = RunId::new("harvest").unwrap();
     let mut registry = Recorder::registry(Config::new(1), Recording::new(1));
-    let mut scope = registry.user(&alice);
+    let mut scope = registry.scope(&alice);
     let opened = scope.open_run(now, &thread, &run, "gardener", Bytes::new()).unwrap();
     let _ = scope.run_event(now, &run, &RunEvent::text("aé€𝄞z")).unwrap();
     let epoch = registry.session_position(opened.session).unwrap().epoch;

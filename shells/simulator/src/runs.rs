@@ -71,7 +71,7 @@ impl Simulation<'_> {
         let (Ok(user), Ok(id), Ok(thread)) = (user, id, ThreadId::new("main")) else { return };
         let until = self.now.saturating_add(self.random.around(settings.lasts.0));
         let Some((clock, host)) = self.server(server) else { return };
-        let mut scope = host.registry.user(&user);
+        let mut scope = host.registry.scope(&user);
         if scope.open_run(clock, &thread, &id, "writer", Bytes::new()).is_err() {
             self.tally.runs_cut_short += 1;
             return;
@@ -94,7 +94,7 @@ impl Simulation<'_> {
             self.tally.runs_cut_short += 1;
             return;
         };
-        let mut scope = host.registry.user(&run.user);
+        let mut scope = host.registry.scope(&run.user);
         if now < run.until {
             // The number makes each piece another, so that one too many or too few is found.
             let mut text = format!("{number}.{} ", run.pieces);

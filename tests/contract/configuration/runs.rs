@@ -12,7 +12,7 @@ use crate::support::{World, config, ms, secs, text_of_cost, thread, user};
 /// Alice opens a run in her thread.
 fn open(world: &mut World, run: &str) -> Result<(), OpenRunError> {
     let (alice, run) = (user("alice"), RunId::new(run).unwrap());
-    let mut scope = world.registry.user(&alice);
+    let mut scope = world.registry.scope(&alice);
     scope.open_run(world.now, &thread("main"), &run, "agent", Bytes::new()).map(drop)
 }
 
@@ -23,7 +23,7 @@ fn tell(world: &mut World, run: &str, bytes: usize) -> Result<(), RunError> {
 /// An event of Alice's run.
 fn event(world: &mut World, run: &str, event: &RunEvent<'_>) -> Result<(), RunError> {
     let (alice, run) = (user("alice"), RunId::new(run).unwrap());
-    world.registry.user(&alice).run_event(world.now, &run, event).map(drop)
+    world.registry.scope(&alice).run_event(world.now, &run, event).map(drop)
 }
 
 /// Alice's run begins a tool call.

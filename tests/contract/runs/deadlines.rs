@@ -48,7 +48,7 @@ fn a_run_that_is_silent_or_too_long_is_failed_with_a_fact() {
 
 /// When a run fails if nothing happens, as time since the world began, and why.
 fn fails(world: &mut World, name: &str) -> Option<(Duration, RunFailure)> {
-    let explained = world.registry.user(&user("alice")).explain_run(&run(name))?;
+    let explained = world.registry.scope(&user("alice")).explain_run(&run(name))?;
     explained.fails.map(|(at, failure)| (at.saturating_since(START), failure))
 }
 
@@ -91,7 +91,7 @@ fn the_latest_of_all_calls_counts_and_with_its_end_the_deadline_comes_nearer() {
     tell(&mut world, "r", executing_for("short", secs(200))).unwrap();
     tell(&mut world, "r", executing("unknown")).unwrap();
     world.run(secs(5));
-    let explained = world.registry.user(&user("alice")).explain_run(&run("r")).unwrap();
+    let explained = world.registry.scope(&user("alice")).explain_run(&run("r")).unwrap();
     let calls: Vec<_> = explained
         .calls
         .iter()

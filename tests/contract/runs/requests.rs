@@ -22,7 +22,7 @@ fn cancel(world: &mut World, conn: ConnId, name: &str) -> Result<Delivery, Reque
 }
 
 fn explain(world: &mut World, name: &str) -> RunExplanation {
-    world.registry.user(&user("alice")).explain_run(&run(name)).unwrap()
+    world.registry.scope(&user("alice")).explain_run(&run(name)).unwrap()
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_request_is_opened_in_its_own_thread_and_within_its_own_bounds() {
     let alice = user("alice");
     let mut open = |thread_name: &str, bytes: usize| {
         let (thread, payload) = (thread(thread_name), vec![b'y'; bytes].into());
-        let mut scope = world.registry.user(&alice);
+        let mut scope = world.registry.scope(&alice);
         scope.open_run(world.now, &thread, &run("r"), "agent", payload).map(drop)
     };
     assert_eq!(open("other", 0), Err(OpenRunError::OtherThread));
@@ -252,7 +252,7 @@ fn what_a_client_asked_is_by_no_agent() {
     open(&mut world, "r").unwrap();
     cancel(&mut world, conn, "r").unwrap();
     let (alice, run) = (user("alice"), run("r"));
-    let scope = world.registry.user(&alice);
+    let scope = world.registry.scope(&alice);
     let agents: Vec<_> = scope
         .run_log(&run)
         .map(|(_, body)| match body {

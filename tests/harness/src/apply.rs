@@ -179,7 +179,7 @@ impl World {
             To::Everyone => Target::Everyone,
         };
         self.registry.call(|it| match within {
-            Some((user, within)) => own(it.user(names.user(user)), within),
+            Some((user, within)) => own(it.scope(names.user(user)), within),
             None => call(it, target),
         })
     }

@@ -20,7 +20,7 @@ impl World {
         }
         for (number, user) in self.names.users.iter().enumerate() {
             for run in &self.names.runs {
-                let explanation = self.registry.call(|it| it.user(user).explain_run(run));
+                let explanation = self.registry.call(|it| it.scope(user).explain_run(run));
                 if let Some(explanation) = explanation {
                     explained.insert((number as u8, run.clone()), explanation);
                 }
@@ -40,7 +40,7 @@ impl World {
         let payload = self.payload(self.size(size));
         let (whose, within) = (self.names.user(user), self.names.thread(thread));
         let got = self.registry.call(|it| {
-            it.user(whose).open_run(stamp, within, &run, &agent, payload.clone().into())
+            it.scope(whose).open_run(stamp, within, &run, &agent, payload.clone().into())
         });
         if let Ok(opened) = &got
             && !self.sessions.contains(&opened.session)
@@ -161,7 +161,7 @@ impl World {
         };
         let user_name = self.names.user(user).clone();
         let report = |it: &mut Registry, at| {
-            it.user(&user_name).run_event(at, run, &make()).map(|it| Delivered::from(&it))
+            it.scope(&user_name).run_event(at, run, &make()).map(|it| Delivered::from(&it))
         };
         self.both("run_event", report, |it| it.run_event((user, run), &make()))
     }

@@ -44,7 +44,7 @@ impl Waiting {
 }
 
 fn is_open(registry: &mut Registry, user: &UserId, run: &RunId) -> bool {
-    registry.user(user).explain_run(run).is_some_and(|run| run.ended.is_none())
+    registry.scope(user).explain_run(run).is_some_and(|run| run.ended.is_none())
 }
 
 /// Whether the run could end with this event, so that nothing goes on in its text.
@@ -54,7 +54,7 @@ pub(crate) fn ends(
     run: &RunId,
     event: &RunEvent<'_>,
 ) -> bool {
-    let run = registry.user(user).explain_run(run);
+    let run = registry.scope(user).explain_run(run);
     run.is_some_and(|run| {
         run.ended.is_none()
             && match event {

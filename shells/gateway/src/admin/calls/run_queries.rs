@@ -85,7 +85,7 @@ pub(crate) async fn list(
     let user = whose(query.as_deref())?;
     let runs = state
         .call(move |context| {
-            let scope = context.registry.user(&user);
+            let scope = context.registry.scope(&user);
             let runs: Vec<_> = scope.runs().map(|(run, known)| (run.clone(), known)).collect();
             let shown = runs
                 .iter()
@@ -122,7 +122,7 @@ fn whose(query: Option<&str>) -> Result<UserId, Problem> {
 }
 
 fn explained(context: &mut Context<'_>, user: &UserId, run: &RunId) -> Option<Object> {
-    let known = context.registry.user(user).explain_run(run)?;
+    let known = context.registry.scope(user).explain_run(run)?;
     Some(explain::run(context.registry, context.now, run, &known))
 }
 
@@ -130,7 +130,7 @@ fn explained(context: &mut Context<'_>, user: &UserId, run: &RunId) -> Option<Ob
 fn frames(context: &mut Context<'_>, user: &UserId, run: &RunId) -> String {
     let anchor = wall_clock::anchor_of(context.now);
     let mut frames = Vec::new();
-    for (position, content) in context.registry.user(user).run_log(run) {
+    for (position, content) in context.registry.scope(user).run_log(run) {
         let mut frame = Vec::new();
         match content {
             Content::Run(fact) => run_events::fact(SESSION, position, &fact, anchor, &mut frame),

@@ -54,7 +54,7 @@ pub(crate) async fn open(
         let state = task.clone();
         let opened = task.call(move |context| {
             let Opening { user, thread, run, agent, payload } = opening;
-            let mut scope = context.registry.user(&user);
+            let mut scope = context.registry.scope(&user);
             match scope.open_run(context.now, &thread, &run, &agent, payload) {
                 Ok(opened) => {
                     // Of one that had its name something may have waited for ever.
@@ -114,12 +114,12 @@ fn tell(
             // Their other halves do not come. A run that has no room for them ends without them.
             for part in halves.parts() {
                 let alone = RunEvent::Delta { part: part.part(), text: "\u{fffd}" };
-                let _ = context.registry.user(&report.user).run_event(context.now, run, &alone);
+                let _ = context.registry.scope(&report.user).run_event(context.now, run, &alone);
             }
             waiting.set(context.registry, &report.user, run, Halves::default());
         }
     }
-    let delivery = context.registry.user(&report.user).run_event(context.now, run, &event)?;
+    let delivery = context.registry.scope(&report.user).run_event(context.now, run, &event)?;
     waiting.set(context.registry, &report.user, run, then);
     Ok(delivery)
 }

@@ -38,7 +38,7 @@ pub struct UserScope<'a> {
 
 impl Registry {
     /// The part of it that is this user's.
-    pub const fn user<'a>(&'a mut self, user: &'a UserId) -> UserScope<'a> {
+    pub const fn scope<'a>(&'a mut self, user: &'a UserId) -> UserScope<'a> {
         UserScope { registry: self, user }
     }
 }
@@ -145,7 +145,7 @@ impl UserScope<'_> {
     /// let mut registry = Registry::new(Config::new(1));
     /// let (alice, thread, run) =
     ///     (UserId::new("alice")?, ThreadId::new("main")?, RunId::new("answer")?);
-    /// let mut scope = registry.user(&alice);
+    /// let mut scope = registry.scope(&alice);
     /// scope.open_run(now, &thread, &run, "agent", Bytes::new())?;
     /// for word in ["Hello", ", ", "Alice"] {
     ///     let _ = scope.run_event(now, &run, &RunEvent::text(word))?;
