@@ -372,8 +372,9 @@ pub use message::{Class, MESSAGE_OVERHEAD, Message};
 pub use principal::{ConnKind, Principal};
 pub use profile::Profile;
 pub use registry::{
-    CallExplanation, Closed, CursorExplanation, Explanation, Registry, RoomExplanation,
-    RunExplanation, SessionExplanation, Survey, Upcoming, UserScope, Within,
+    CallExplanation, CallView, Closed, ConnView, CursorExplanation, CursorView, Explanation,
+    Registry, RoomExplanation, RoomView, RunExplanation, RunView, SessionExplanation, SessionView,
+    Survey, Upcoming, UserScope, UserView, Within,
 };
 pub use run::{Part, PartKind, RunEvent, RunEventKind, RunFailure, RunState};
 pub use stats::{

@@ -22,40 +22,53 @@ pub(crate) fn views(costs: &mut Costs, world: &mut World) {
     costs.calls("stats", CALLS, |_| registry.stats());
     costs.calls("vacancies", CALLS, |_| registry.vacancies());
     costs.calls("Config::memory_bound", CALLS, |_| registry.config().memory_bound(64 << 10));
-    let sessions: Vec<_> =
-        (0..CALLS).map(|number| registry.session_of(conns[world.any(number)]).unwrap()).collect();
-    costs.calls("state, session_of, who", CALLS, |number| {
-        let conn = conns[world.any(number)];
-        (registry.state(conn), registry.session_of(conn), registry.who(conn))
+    let sessions: Vec<_> = (0..CALLS)
+        .map(|number| {
+            registry.connection(conns[world.any(number)]).and_then(|it| it.session()).unwrap()
+        })
+        .collect();
+    costs.calls("connection: state, session, user", CALLS, |number| {
+        let conn = registry.connection(conns[world.any(number)]).unwrap();
+        (conn.state(), conn.session(), conn.user())
     });
-    costs.calls("session, by name", CALLS, |number| {
-        registry.session(&user(world.any(number)), &thread(0)).unwrap()
+    costs.calls("user, and its session by name", CALLS, |number| {
+        let user = registry.user(&user(world.any(number))).unwrap();
+        user.session(&thread(0)).unwrap().id()
     });
-    costs.calls("whose, session_position", CALLS, |number| {
-        (registry.whose(sessions[number]), registry.session_position(sessions[number]))
+    costs.calls("session: user, thread, position", CALLS, |number| {
+        let session = registry.session(sessions[number]).unwrap();
+        (session.user(), session.thread(), session.position())
     });
-    costs.calls("room_position, by name", CALLS, |number| registry.room_position(&room(number)));
-    costs.calls("connections_of, sessions_of, rooms_of, session_members", CALLS, |number| {
+    costs.calls("room: position", CALLS, |number| {
+        registry.room(&room(number)).map(|room| room.position())
+    });
+    costs.calls("lists of a user, a connection, and a session", CALLS, |number| {
         let place = world.any(number);
-        let user = user(place);
-        registry.connections_of(&user).count()
-            + registry.sessions_of(&user).count()
-            + registry.rooms_of(conns[place]).count()
-            + registry.session_members(sessions[number]).count()
+        let user = registry.user(&user(place)).unwrap();
+        user.connections().count()
+            + user.sessions().count()
+            + registry.connection(conns[place]).unwrap().rooms().count()
+            + registry.session(sessions[number]).unwrap().connections().count()
     });
-    costs.calls("explain", CALLS, |number| registry.explain(conns[world.any(number)]).unwrap());
-    costs.calls("explain_session", CALLS, |number| {
-        registry.explain_session(sessions[number]).unwrap()
+    costs.calls("connection: all of it", CALLS, |number| {
+        let conn = registry.connection(conns[world.any(number)]).unwrap();
+        let now = (conn.silence(), conn.round_trip(), conn.load(), conn.stuck_for(), conn.next());
+        (now, conn.cursors().map(|cursor| cursor.backlog).sum::<u32>())
     });
-    costs.calls("explain_room", CALLS, |number| registry.explain_room(&room(number)));
-    costs.calls("explain_runs, open_runs", CALLS, |number| {
-        registry.explain_runs(sessions[number]).count()
-            + registry.open_runs(sessions[number]).count()
+    costs.calls("session: all of it", CALLS, |number| {
+        let session = registry.session(sessions[number]).unwrap();
+        let log = (session.entries(), session.bytes(), session.lost());
+        (session.age(), session.ends_at(), log, session.runs().count())
+    });
+    costs.calls("room: all of it", CALLS, |number| {
+        let room = registry.room(&room(number));
+        room.map(|room| (room.member_count(), room.lagging(), room.bytes(), room.lost()))
     });
     costs.calls("closed, the last 20", CALLS, |_| registry.closed().rev().take(20).count());
     costs.calls("connections, sessions: a page of 1,000", MANY / PAGE, |number| {
-        let from = number * PAGE;
-        registry.connections(from).take(PAGE).count() + registry.sessions(from).take(PAGE).count()
+        let (conn, session) = (conns[number * PAGE], sessions.first().copied());
+        registry.connections(Some(conn)).take(PAGE).count()
+            + registry.sessions(session).take(PAGE).count()
     });
     let mut survey = Survey::new(20);
     costs.calls("survey, 1,000 slots", MANY / PAGE, |_| registry.survey(&mut survey, PAGE));

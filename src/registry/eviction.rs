@@ -386,8 +386,8 @@ mod tests {
             };
             let conns = [(); 4].map(|()| open());
             assert!(conns[2].to_bits() < conns[0].to_bits());
-            let open: alloc::vec::Vec<_> = registry.connections(0).collect();
-            let states = conns.map(|conn| registry.state(conn));
+            let open: alloc::vec::Vec<_> = registry.connections(None).map(|it| it.id()).collect();
+            let states = conns.map(|conn| registry.connection(conn).map(|it| it.state()));
             assert_eq!(states[0], Some(crate::ConnState::Closing), "{policy:?}: {open:?}");
             assert_eq!(states[1..], [Some(crate::ConnState::Open); 3], "{policy:?}");
         }

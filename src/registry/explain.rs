@@ -14,7 +14,7 @@ use crate::stats::ConnState;
 use crate::stream::Owner;
 use crate::time::{Deadline, Timestamp};
 
-use super::Registry;
+use super::{Registry, Upcoming};
 
 /// What is known of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,20 +47,6 @@ pub struct Explanation {
     pub next: Option<(Timestamp, Upcoming)>,
     /// Where it stands in each stream that it follows, in the order in which it came to them.
     pub cursors: Vec<CursorExplanation>,
-}
-
-/// What happens to a connection at its next deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Upcoming {
-    /// It is pinged.
-    Ping,
-    /// It is found suspect: its ping is unanswered for half of the time that it has.
-    Suspect,
-    /// It is closed.
-    Close(CloseReason),
-    /// Its close handshake is cut short.
-    Cleanup,
 }
 
 /// Where a connection stands in one stream.

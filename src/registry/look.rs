@@ -8,7 +8,7 @@ use crate::input::Who;
 use crate::run::CALL_COST;
 use crate::session::SessionKey;
 use crate::stats::{ConnState, Stats};
-use crate::stream::{Owner, StreamKey};
+use crate::stream::Owner;
 
 use super::Registry;
 
@@ -107,13 +107,6 @@ impl Registry {
         Some(Who { user, label: cold.label.as_deref() })
     }
 
-    /// The session of this name, if it has not ended; lingering ones are found too.
-    #[must_use]
-    pub fn session(&self, user: &UserId, thread: &ThreadId) -> Option<SessionId> {
-        let session = self.sessions.find(self.sessions.find_user(user)?, thread)?;
-        Some(self.sessions.id(session))
-    }
-
     /// The head of a session's stream; `None` if the session has ended.
     #[must_use]
     pub fn session_position(&self, session: SessionId) -> Option<Position> {
@@ -147,14 +140,12 @@ impl Registry {
 
     /// The open connections of a session; none if it has ended.
     pub fn session_members(&self, session: SessionId) -> impl Iterator<Item = ConnId> + '_ {
-        let session = self.sessions.resolve(session);
-        session.into_iter().flat_map(|session| self.members(self.sessions.get(session).stream))
+        self.session(session).into_iter().flat_map(|it| it.connections()).map(|it| it.id())
     }
 
     /// The members of a room; none if there is no such room.
     pub fn room_members(&self, room: &RoomId) -> impl Iterator<Item = ConnId> + '_ {
-        let room = self.rooms.find(room);
-        room.into_iter().flat_map(|room| self.members(self.rooms.get(room).stream))
+        self.room(room).into_iter().flat_map(|it| it.members()).map(|it| it.id())
     }
 
     /// The rooms that a connection is in, in the order in which it joined them.
@@ -167,10 +158,6 @@ impl Registry {
                 Owner::Session(_) => None,
             }
         })
-    }
-
-    fn members(&self, stream: StreamKey) -> impl Iterator<Item = ConnId> + '_ {
-        self.streams[stream].members.iter().map(|member| self.conns.id(member.conn))
     }
 
     /// Whether nothing is known and nothing waits: no connection, session, room or

@@ -28,6 +28,7 @@ mod runs;
 mod scope;
 mod survey;
 mod timer;
+mod views;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -60,7 +61,7 @@ pub(crate) use self::delivery::Announcement;
 pub(crate) use self::drain::Drain;
 pub use self::explain::{
     CallExplanation, Closed, CursorExplanation, Explanation, RoomExplanation, RunExplanation,
-    SessionExplanation, Upcoming,
+    SessionExplanation,
 };
 use self::outbox::Outbox;
 pub(crate) use self::owned_action::{OwnedAction, OwnedFact};
@@ -69,6 +70,9 @@ use self::ready::{Ready, Turns};
 pub use self::scope::{UserScope, Within};
 pub use self::survey::Survey;
 use self::timer::Timer;
+pub use self::views::{
+    CallView, ConnView, CursorView, RoomView, RunView, SessionView, Upcoming, UserView,
+};
 
 /// The truth about who is connected. See the [crate docs](crate) for the loop and the contract.
 ///

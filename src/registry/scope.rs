@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 
 use super::Registry;
 use super::explain::RunExplanation;
+use super::views::{RunView, UserView};
 
 /// Whom of one user a message or a close is for.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +116,18 @@ impl UserScope<'_> {
         self.registry.run_event(self.user, run, event)
     }
 
+    /// The user, to look at; `None` as for [`Registry::user`].
+    #[must_use]
+    pub fn view(&self) -> Option<UserView<'_>> {
+        self.registry.user(self.user)
+    }
+
+    /// One of the user's runs, to look at; `None` as for [`Registry::run`].
+    #[must_use]
+    pub fn run(&self, run: &RunId) -> Option<RunView<'_>> {
+        self.registry.run(self.user, run)
+    }
+
     /// The user's sessions that have not ended, oldest first.
     pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
         self.registry.sessions_of(self.user)
@@ -172,7 +185,7 @@ impl UserScope<'_> {
     fn target(&self, within: Within<'_>) -> Option<SessionId> {
         match within {
             Within::Everywhere => None,
-            Within::Thread(thread) => self.registry.session(self.user, thread),
+            Within::Thread(thread) => Some(self.registry.user(self.user)?.session(thread)?.id()),
             Within::Run(run) => self.registry.session_of_run(self.user, run),
         }
     }

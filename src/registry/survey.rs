@@ -4,25 +4,13 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::conn::State;
-use crate::id::{ConnId, SessionId, ThreadId, UserId};
+use crate::id::{SessionId, ThreadId, UserId};
 use crate::store::SlotKey;
 use crate::time::Timestamp;
 
 use super::Registry;
 
 impl Registry {
-    /// Every connection whose `Cleanup` was not polled, in the order of their
-    /// [`index`](ConnId::index), from that one on: a page that ends with one goes on after its
-    /// index. Costs O(slots passed).
-    pub fn connections(&self, from: usize) -> impl Iterator<Item = ConnId> + '_ {
-        self.conns.iter_from(from).map(|(conn, _)| self.conns.id(conn))
-    }
-
-    /// The same for sessions that have not ended.
-    pub fn sessions(&self, from: usize) -> impl Iterator<Item = SessionId> + '_ {
-        self.sessions.iter_live_from(from).map(|(session, _)| self.sessions.id(session))
-    }
-
     /// A user's sessions that have not ended, oldest first; none for an unknown user.
     pub fn sessions_of(&self, user: &UserId) -> impl Iterator<Item = SessionId> + '_ {
         let user = self.sessions.find_user(user);

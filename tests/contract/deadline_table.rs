@@ -94,7 +94,7 @@ fn open_run(world: &mut World) {
 }
 
 fn has_run_ended(world: &mut World) -> bool {
-    world.registry.scope(&alice()).explain_run(&run()).is_none_or(|run| run.ended.is_some())
+    world.registry.run(&alice(), &run()).is_none_or(|run| run.end_offset().is_some())
 }
 
 fn is_leaving(conn: ConnId) -> Box<dyn Fn(&mut World) -> bool> {
@@ -160,7 +160,7 @@ fn scenario(key: &str, wait: Duration, nanos: u64) -> Scenario {
             let conn = world.open("alice", "main");
             let acts = Acts::Between(world.now + wait / 2, world.now + wait);
             let acted: Box<dyn Fn(&mut World) -> bool> =
-                Box::new(move |world| world.registry.explain(conn).unwrap().load > 0);
+                Box::new(move |world| world.registry.connection(conn).unwrap().load() > 0);
             (world, acts, acted)
         }
         "heartbeat.pong_timeout" => {
@@ -269,7 +269,7 @@ fn scenario(key: &str, wait: Duration, nanos: u64) -> Scenario {
             world.settle();
             let acts = Acts::At(world.now + wait);
             let acted: Box<dyn Fn(&mut World) -> bool> =
-                Box::new(|world| !world.registry.is_online(&alice()));
+                Box::new(|world| !world.registry.user(&alice()).is_some_and(|it| it.is_online()));
             (world, acts, acted)
         }
         "drain.grace" => {
@@ -297,16 +297,20 @@ impl Scenario {
     /// What can be seen of a registry without asking it to do anything.
     fn observed(&mut self) -> impl PartialEq + core::fmt::Debug + use<> {
         let world = &mut self.world;
-        let explained: Vec<_> =
-            world.registry.connections(0).map(|conn| world.registry.explain(conn)).collect();
+        let explained: Vec<_> = world
+            .registry
+            .connections(None)
+            .map(|it| it.id())
+            .map(|conn| world.registry.connection(conn))
+            .collect();
         // Ages grow, and nothing else may.
         let explained: Vec<_> = explained
             .into_iter()
             .flatten()
-            .map(|it| (it.state, it.next, it.load, it.flushed, it.paused))
+            .map(|it| (it.state(), it.next(), it.load(), it.flushed(), it.is_paused()))
             .collect();
-        let run = world.registry.scope(&alice()).explain_run(&run());
-        let run = run.map(|run| (run.ended, run.fails, run.events));
+        let run = world.registry.run(&alice(), &run());
+        let run = run.map(|run| (run.end_offset(), run.fails(), run.events()));
         (world.registry.stats(), world.registry.has_actions(), explained, run)
     }
 

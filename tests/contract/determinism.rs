@@ -108,15 +108,19 @@ fn looking_changes_nothing() {
         assert!(!shown.is_empty());
         registry.check().unwrap();
         let _ = (registry.poll_timeout(), registry.has_actions(), registry.is_idle());
-        let _ = (registry.state(conn), registry.who(conn), registry.rooms_of(conn).count());
-        let _ = registry.connections_of(&user("u1")).count();
-        let _ = registry.room_members(&room("room1")).count();
-        let _ = registry.room_position(&room("room1"));
-        let session = registry.session_of(conn);
-        assert!(session.is_none() || registry.who(conn).is_some());
-        if let Some(session) = registry.session(&user("u1"), &thread("main")) {
-            let _ = registry.session_position(session);
-            let _ = registry.session_members(session).count();
+        // What a view shows is all that it can be asked.
+        let _ = format!("{:?} {:?}", registry.user(&user("u1")), registry.room(&room("room1")));
+        let _ = format!("{:?}", registry.connection(conn));
+        if let Some(user) = registry.user(&user("u1")) {
+            let _ = (user.connections().count(), user.sessions().count(), user.runs().count());
+        }
+        let _ = registry.room(&room("room1")).into_iter().flat_map(|it| it.members()).count();
+        if let Some(conn) = registry.connection(conn) {
+            assert!(conn.session().is_none() || conn.user().is_some());
+        }
+        let named = registry.user(&user("u1")).and_then(|it| it.session(&thread("main")));
+        if let Some(session) = named {
+            let _ = (format!("{session:?}"), session.connections().count());
         }
     };
     for seed in 1..=2 {
@@ -146,7 +150,7 @@ fn debug_output_does_not_print_names_or_payloads() {
     let alice = world.open("alice in wonderland", "secret conversation");
     world.join(alice, "a hidden room");
     world.tell_session(alice, "a private message");
-    let shown = format!("{:?} {:?}", world.registry, world.registry.who(alice));
+    let shown = format!("{:?} {:?}", world.registry, world.registry.connection(alice));
     let action = world.registry.poll_action().unwrap();
     let shown = format!("{shown} {action:?}");
     for secret in ["wonderland", "conversation", "hidden room", "private message"] {

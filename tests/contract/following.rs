@@ -14,7 +14,8 @@ fn bare(world: &mut World, name: &str) -> ConnId {
 }
 
 fn followed(world: &World, conn: ConnId) -> Vec<SessionId> {
-    world.registry.followed(conn).map(|(session, _)| session).collect()
+    let shown = world.registry.connection(conn).unwrap();
+    shown.followed().map(|(session, _)| session).collect()
 }
 
 fn tell(world: &mut World, session: SessionId, text: &str) {
@@ -142,10 +143,10 @@ fn a_session_lingers_without_a_follower_and_its_user_stays_while_connected() {
     let conn = world.tab("alice", "one");
     let one = world.session(conn);
     assert!(unfollow(&mut world, conn, one));
-    let ends_at = world.registry.explain_session(one).unwrap().ends_at;
+    let ends_at = world.registry.session(one).unwrap().ends_at();
     assert_eq!(ends_at, Some(world.now + secs(10)));
     world.run(secs(11));
-    assert!(world.registry.explain_session(one).is_none());
+    assert!(world.registry.session(one).is_none());
     assert_eq!((world.registry.stats().users, world.registry.stats().sessions), (1, 0));
     let again = world.follow(conn, "one", Start::OpenRuns);
     assert!(again.new_session && again.session != one, "the name was free");
@@ -226,7 +227,12 @@ fn caps_of_following_refuse_and_close_nothing() {
     world.follow(other, "one", Start::OpenRuns);
     world.follow(other, "two", Start::OpenRuns);
     assert_eq!(follow(&mut world, one, "two"), Err(FollowError::StreamsPerUser));
-    let two = world.registry.session(&user("alice"), &thread("two")).unwrap();
+    let two = world
+        .registry
+        .user(&user("alice"))
+        .and_then(|it| it.session(&thread("two")))
+        .map(|it| it.id())
+        .unwrap();
     assert!(unfollow(&mut world, other, two));
     assert!(follow(&mut world, one, "two").is_ok());
     assert_eq!(world.open_conns(), [one, other]);
@@ -261,7 +267,7 @@ fn a_newcomer_over_the_cap_of_sessions_takes_one_and_its_followers_stay() {
     world.settle();
     assert_eq!(world.seen(conn), ["left evicted"], "it follows the other one still");
     assert_eq!(world.open_conns(), [conn, newcomer]);
-    assert_eq!(world.registry.sessions_of(&user("alice")).count(), 2);
+    assert_eq!(world.registry.user(&user("alice")).unwrap().sessions().count(), 2);
 }
 
 #[test]
@@ -387,7 +393,7 @@ fn event_streams_have_a_cap_beside_that_of_sockets() {
     // So does a further socket with sockets.
     let second = world.open("alice", "main");
     assert_eq!(world.open_conns(), [streams[1], third, second]);
-    let kinds = [second, third].map(|conn| world.registry.explain(conn).unwrap().kind);
+    let kinds = [second, third].map(|conn| world.registry.connection(conn).unwrap().kind());
     assert_eq!(kinds, [ConnKind::Socket, ConnKind::EventStream]);
 }
 

@@ -26,7 +26,7 @@ fn visit(world: &mut World, name: &str, of: &str) -> SessionId {
 }
 
 fn is_known(world: &World, name: &str) -> bool {
-    world.registry.sessions_of(&user(name)).next().is_some()
+    world.registry.user(&user(name)).is_some_and(|it| it.sessions().next().is_some())
 }
 
 /// The sessions that have ended since the last look, and why.
@@ -51,7 +51,7 @@ fn ended_rooms(world: &mut World) -> Vec<(u64, RoomEnd)> {
 fn forsaken(world: &mut World, conn: ConnId, name: &str) -> u64 {
     world.join(conn, name);
     world.tell_room(name, "hello");
-    let epoch = world.registry.room_position(&room(name)).unwrap().epoch;
+    let epoch = world.registry.room(&room(name)).unwrap().position().epoch;
     world.leave(conn, name);
     world.settle();
     world.skip(secs(1));
@@ -176,7 +176,14 @@ fn a_run_of_an_absent_user_finds_room_too() {
 
     visit(&mut world, "bob", "away");
     let _ = open_run(&mut world, "bob", "third").unwrap();
-    assert!(world.registry.session(&user("bob"), &thread("away")).is_none());
+    assert!(
+        world
+            .registry
+            .user(&user("bob"))
+            .and_then(|it| it.session(&thread("away")))
+            .map(|it| it.id())
+            .is_none()
+    );
     let refused = open_run(&mut world, "bob", "fourth");
     assert_eq!(refused, Err(OpenRunError::Exists { ended: None }));
     world.close_the_books();
@@ -280,7 +287,7 @@ fn rooms_with_history_and_without_members_refuse_no_join() {
     }
     assert_eq!(world.registry.stats().rooms, 5);
     join(&mut world, alice, "6").unwrap();
-    assert!(world.registry.room_position(&room("1")).is_none());
+    assert!(world.registry.room(&room("1")).is_none());
     assert_eq!(world.registry.stats().rooms, 5);
 }
 

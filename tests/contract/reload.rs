@@ -145,10 +145,10 @@ fn logs_are_trimmed_at_once_and_keep_for_ever_what_has_no_age_any_more() {
     }
     world.settle();
     reload(&mut world, config().stream_messages(2).stream_ttl(secs(0)));
-    let log = world.registry.explain_session(session).unwrap();
-    assert_eq!((log.entries, log.lost), (2, 3));
+    let log = world.registry.session(session).unwrap();
+    assert_eq!((log.entries(), log.lost()), (2, 3));
     world.run(secs(3_600));
-    assert_eq!(world.registry.explain_session(session).unwrap().entries, 2);
+    assert_eq!(world.registry.session(session).unwrap().entries(), 2);
 }
 
 #[test]
@@ -159,10 +159,10 @@ fn a_room_that_may_keep_nothing_any_more_goes() {
     world.tell_room("lobby", "hello");
     world.settle();
     world.leave(conn, "lobby");
-    let lobby = world.registry.explain_room(&room("lobby")).unwrap();
-    assert_eq!((lobby.members, lobby.entries, lobby.head.offset), (0, 1, 1));
+    let lobby = world.registry.room(&room("lobby")).unwrap();
+    assert_eq!((lobby.member_count(), lobby.entries(), lobby.position().offset), (0, 1, 1));
     reload(&mut world, config().room_history(0));
-    assert_eq!(world.registry.explain_room(&room("lobby")), None);
+    assert!(world.registry.room(&room("lobby")).is_none());
 }
 
 #[test]
@@ -209,21 +209,28 @@ fn a_wider_window_goes_on_at_once_with_those_that_lag() {
 fn positions_that_clients_hold_stay_true_whatever_the_new_seed() {
     let mut world = World::new();
     let conn = world.tab("alice", "main");
-    let before = world.registry.session_position(world.session(conn)).unwrap();
+    let before = world.registry.session(world.session(conn)).unwrap().position();
     let other_seed = headcount::Config::builder(4_711).build().unwrap();
     world.registry.reload(world.now, other_seed);
     let other = world.tab("alice", "other");
-    let epoch = world.registry.session_position(world.session(other)).unwrap().epoch;
+    let epoch = world.registry.session(world.session(other)).unwrap().position().epoch;
     let mut same = World::new();
     same.tab("alice", "main");
     let other = same.tab("alice", "other");
-    assert_eq!(epoch, same.registry.session_position(same.session(other)).unwrap().epoch);
+    assert_eq!(epoch, same.registry.session(same.session(other)).unwrap().position().epoch);
     let conn = world.reserve();
     let who = crate::support::who("alice", "main");
     let admitted =
         world.registry.connect(world.now, conn, who, Start::After(before), None).unwrap();
     assert_eq!(admitted.followed.unwrap().position, before);
-    assert!(world.registry.session(&user("alice"), &crate::support::thread("main")).is_some());
+    assert!(
+        world
+            .registry
+            .user(&user("alice"))
+            .and_then(|it| it.session(&crate::support::thread("main")))
+            .map(|it| it.id())
+            .is_some()
+    );
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn completed(call: &str) -> RunEvent<'_> {
 }
 
 fn since(world: &World, conn: ConnId, offset: u64) -> headcount::Position {
-    let position = world.registry.session_position(world.session(conn)).unwrap();
+    let position = world.registry.session(world.session(conn)).unwrap().position();
     headcount::Position { offset, ..position }
 }
 
@@ -108,10 +108,10 @@ fn a_run_is_its_users_and_nobody_elses() {
     let mut scope = world.registry.scope(&name);
     let told = scope.run_event(world.now, &run("r"), &RunEvent::text("mine now"));
     assert_eq!(told, Err(RunError::UnknownRun));
-    assert!(scope.explain_run(&run("r")).is_none());
+    assert!(scope.run(&run("r")).is_none());
     assert!(scope.send(world.now, Within::Run(&run("r")), Message::text("hello")).reaches_none());
     assert_eq!(scope.close(world.now, Within::Run(&run("r")), CloseReason::Application), 0);
-    assert_eq!(scope.connections().collect::<Vec<_>>(), [bob]);
+    assert!(scope.view().unwrap().connections().map(|it| it.id()).eq([bob]));
     let opened = scope.open_run(world.now, &thread("main"), &run("r"), "agent", bytes("bob's"));
     assert!(opened.is_ok(), "names are unique within a user only");
     world.settle();
@@ -188,8 +188,13 @@ fn a_run_may_begin_before_its_user_is_there_and_outlives_their_absence() {
     let mut world = World::with(config().session_linger(secs(60)));
     open(&mut world, "r").unwrap();
     world.run(secs(100));
-    let session = world.registry.session(&user("alice"), &thread("main")).unwrap();
-    assert_eq!(world.registry.explain_session(session).unwrap().ends_at, None);
+    let session = world
+        .registry
+        .user(&user("alice"))
+        .and_then(|it| it.session(&thread("main")))
+        .map(|it| it.id())
+        .unwrap();
+    assert_eq!(world.registry.session(session).unwrap().ends_at(), None);
     tell(&mut world, "r", RunEvent::text("hello")).unwrap();
     let conn = world.tab("alice", "main");
     world.settle();
@@ -258,9 +263,13 @@ fn a_call_beyond_those_that_may_be_under_way_is_refused_until_one_ends() {
     }
     assert_eq!(tell(&mut world, "r", executing("c2")), Err(RunError::CallUnderWay));
     let alice = user("alice");
-    let before = world.registry.scope(&alice).explain_run(&run("r"));
+    let calls = |world: &World| -> Vec<_> {
+        let shown = world.registry.run(&alice, &run("r")).unwrap();
+        shown.calls().map(|it| it.call.to_owned()).collect()
+    };
+    let before = (calls(&world), world.registry.fingerprint());
     assert_eq!(tell(&mut world, "r", executing("c3")), Err(RunError::Calls));
-    assert_eq!(world.registry.scope(&alice).explain_run(&run("r")), before);
+    assert_eq!((calls(&world), world.registry.fingerprint()), before);
     tell(&mut world, "r", completed("c1")).unwrap();
     tell(&mut world, "r", executing("c3")).unwrap();
     // Calls that are under way when a reload lowers the limit end as they would have.
@@ -285,14 +294,14 @@ fn an_open_run_counts_towards_no_bound_of_the_log_and_an_ended_one_does() {
         world.tell_session(conn, &format!("message {number}"));
     }
     world.run(secs(20));
-    assert_eq!(world.registry.explain_session(session).unwrap().entries, 6, "no message is left");
+    assert_eq!(world.registry.session(session).unwrap().entries(), 6, "no message is left");
     tell(&mut world, "r", RunEvent::Completed(bytes(""))).unwrap();
     world.settle();
-    assert_eq!(world.registry.explain_session(session).unwrap().entries, 2);
+    assert_eq!(world.registry.session(session).unwrap().entries(), 2);
     world.run(secs(20));
-    assert_eq!(world.registry.explain_session(session).unwrap().entries, 0);
+    assert_eq!(world.registry.session(session).unwrap().entries(), 0);
     let alice = user("alice");
-    assert!(world.registry.scope(&alice).explain_run(&run("r")).is_none());
+    assert!(world.registry.run(&alice, &run("r")).is_none());
     open(&mut world, "r").unwrap();
 }
 
@@ -314,13 +323,16 @@ fn a_run_says_what_is_under_way_when_it_fails_and_where_it_ended() {
     open(&mut world, "r").unwrap();
     tell(&mut world, "r", executing("c1")).unwrap();
     let alice = user("alice");
-    let told = world.registry.scope(&alice).explain_run(&run("r")).unwrap();
-    assert_eq!((&*told.agent, told.first, told.ended, told.events), ("agent", 1, None, 2));
-    assert_eq!(told.calls.iter().map(|it| &*it.call).collect::<Vec<_>>(), ["c1"]);
-    assert_eq!(told.fails, Some((world.now + secs(30), RunFailure::Silence)));
+    let told = world.registry.run(&alice, &run("r")).unwrap();
+    assert_eq!(
+        (told.agent(), told.first(), told.end_offset(), told.events()),
+        ("agent", 1, None, 2)
+    );
+    assert_eq!(told.calls().map(|it| it.call).collect::<Vec<_>>(), ["c1"]);
+    assert_eq!(told.fails(), Some((world.now + secs(30), RunFailure::Silence)));
     world.run(secs(31));
-    let told = world.registry.scope(&alice).explain_run(&run("r")).unwrap();
-    assert_eq!((told.first, told.ended, told.fails), (1, Some(3), None));
+    let told = world.registry.run(&alice, &run("r")).unwrap();
+    assert_eq!((told.first(), told.end_offset(), told.fails()), (1, Some(3), None));
     assert!(RunEventKind::Cancelled.is_terminal() && !RunEventKind::Progress.is_terminal());
 }
 
@@ -346,7 +358,7 @@ fn a_character_that_is_handed_out_again_is_charged_again() {
     let (again, _) = world.resume("alice", "main", since);
     world.stall(again);
     world.settle();
-    let load = world.registry.explain(again).unwrap().load;
+    let load = world.registry.connection(again).unwrap().load();
     assert_eq!((load, world.seen(again)), (world.handed(again), vec!["r says äb"]));
 }
 
@@ -362,7 +374,7 @@ fn a_reload_that_trims_what_an_ended_run_left_forgets_the_run() {
     let shallow = config().send_window(100).stream_messages(1).build().unwrap();
     world.registry.reload(world.now, shallow);
     world.check();
-    assert!(world.registry.scope(&user("alice")).explain_run(&run("r")).is_none());
+    assert!(world.registry.run(&user("alice"), &run("r")).is_none());
     open(&mut world, "r").unwrap();
 }
 
@@ -387,7 +399,7 @@ fn the_last_words_are_as_old_as_the_last_of_them() {
         world.settle();
         world.skip(secs(10));
     }
-    let seen = world.registry.session_position(world.session(conn)).unwrap();
+    let seen = world.registry.session(world.session(conn)).unwrap().position();
     world.hang_up(conn);
     tell(&mut world, "r", RunEvent::text("the last words")).unwrap();
     tell(&mut world, "r", RunEvent::Completed(bytes("done"))).unwrap();

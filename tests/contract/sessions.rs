@@ -12,7 +12,11 @@ fn world() -> World {
 }
 
 fn find(world: &World, name: &str, conversation: &str) -> Option<SessionId> {
-    world.registry.session(&user(name), &thread(conversation))
+    world
+        .registry
+        .user(&user(name))
+        .and_then(|it| it.session(&thread(conversation)))
+        .map(|it| it.id())
 }
 
 #[test]
@@ -27,10 +31,8 @@ fn the_first_connection_mints_the_session_and_the_next_ones_find_it() {
     assert!(!found.new_session);
     assert_eq!(found.session, created.session);
     assert_eq!(find(&world, "alice", "main"), Some(created.session));
-    assert_eq!(
-        world.registry.session_members(created.session).collect::<Vec<_>>(),
-        [first, second]
-    );
+    let followers = world.registry.session(created.session).unwrap().connections();
+    assert!(followers.map(|it| it.id()).eq([first, second]));
     assert_eq!(world.registry.stats().sessions_opened, 1);
 }
 
@@ -40,13 +42,13 @@ fn threads_and_users_are_kept_apart() {
     let conns = [("alice", "a"), ("alice", "b"), ("bob", "a")].map(|(u, t)| world.open(u, t));
     let sessions = conns.map(|conn| world.session(conn));
     assert!(sessions[0] != sessions[1] && sessions[0] != sessions[2]);
-    let epochs = sessions.map(|session| world.registry.session_position(session).unwrap().epoch);
+    let epochs = sessions.map(|session| world.registry.session(session).unwrap().position().epoch);
     assert!(epochs[0] != epochs[1] && epochs[1] != epochs[2] && epochs[0] != epochs[2]);
     assert_eq!((world.registry.stats().users, world.registry.stats().sessions), (2, 3));
-    let alices: Vec<_> = world.registry.connections_of(&user("alice")).collect();
+    let alices: Vec<_> = world.tabs("alice");
     assert_eq!(alices, conns[..2]);
-    let who = world.registry.who(conns[1]).unwrap();
-    assert_eq!((who.user, who.label), (&user("alice"), None));
+    let shown = world.registry.connection(conns[1]).unwrap();
+    assert_eq!((shown.user(), shown.label()), (Some(&user("alice")), None));
 }
 
 #[test]
@@ -55,11 +57,14 @@ fn the_label_of_a_principal_is_echoed() {
     let conn = world.reserve();
     let phone = crate::support::who("alice", "main").with_label("phone").unwrap();
     world.registry.connect(world.now, conn, phone, Start::OpenRuns, None).unwrap();
-    assert_eq!(world.registry.who(conn).unwrap().label, Some("phone"));
+    assert_eq!(world.registry.connection(conn).unwrap().label(), Some("phone"));
     world.hang_up(conn);
-    assert!(world.registry.who(conn).is_some(), "until its cleanup was polled");
+    assert!(
+        world.registry.connection(conn).unwrap().user().is_some(),
+        "until its cleanup was polled"
+    );
     world.drain();
-    assert!(world.registry.who(conn).is_none());
+    assert!(world.registry.connection(conn).is_none());
 }
 
 #[test]
@@ -75,9 +80,9 @@ fn a_closing_connection_is_who_it_was_although_its_session_has_ended() {
     for (conn, label) in [(released, Some("phone")), (revoked, None)] {
         assert_eq!(world.state(conn), Some(ConnState::Closing));
         let session = world.session(conn);
-        assert!(world.registry.whose(session).is_none(), "the session has ended");
-        let who = world.registry.who(conn).unwrap();
-        assert_eq!((who.user, who.label), (&user("alice"), label));
+        assert!(world.registry.session(session).is_none(), "the session has ended");
+        let shown = world.registry.connection(conn).unwrap();
+        assert_eq!((shown.user(), shown.label()), (Some(&user("alice")), label));
     }
     assert_eq!((world.registry.stats().users, world.registry.stats().sessions), (1, 1));
     let mut survey = Survey::new(9);
@@ -88,10 +93,15 @@ fn a_closing_connection_is_who_it_was_although_its_session_has_ended() {
     world.hang_up(back);
     for conn in [released, revoked] {
         world.hang_up(conn);
-        assert!(world.registry.who(conn).is_some(), "until its cleanup was polled");
+        assert!(
+            world.registry.connection(conn).unwrap().user().is_some(),
+            "until its cleanup was polled"
+        );
     }
     world.drain();
-    assert!([released, revoked, back].iter().all(|conn| world.registry.who(*conn).is_none()));
+    assert!(
+        [released, revoked, back].iter().all(|conn| world.registry.connection(*conn).is_none())
+    );
     world.close_the_books();
 }
 
@@ -170,8 +180,7 @@ fn the_handle_of_an_ended_session_is_dead() {
     world.settle();
     world.skip(secs(60));
     for _ in 0..2 {
-        assert_eq!(world.registry.session_position(session), None);
-        assert_eq!(world.registry.session_members(session).count(), 0);
+        assert!(world.registry.session(session).is_none());
         assert_eq!(world.close(Target::Session(session), CloseReason::Application), 0);
         world.send(Target::Session(session), Message::text("lost"));
         assert!(world.delivery.reaches_none());
@@ -288,7 +297,7 @@ fn a_resume_follows_the_welcome_and_comes_before_anything_new() {
             world.tell_session(alice, &number.to_string());
         }
         world.settle();
-        let head = world.registry.session_position(world.session(alice)).unwrap();
+        let head = world.registry.session(world.session(alice)).unwrap().position();
         let claim = Position { epoch: head.epoch ^ epoch, offset };
         let (conn, admitted) = world.resume("alice", "main", claim);
         let (position, recovered) = match told[..] {
@@ -349,12 +358,12 @@ fn rooms_belong_to_connections_and_not_to_sessions() {
     let alice = world.open("alice", "main");
     world.join(alice, "one");
     world.join(alice, "two");
-    let rooms: Vec<_> = world.registry.rooms_of(alice).cloned().collect();
+    let rooms: Vec<_> = world.registry.connection(alice).unwrap().rooms().cloned().collect();
     assert_eq!(rooms, [room("one"), room("two")]);
     world.hang_up(alice);
-    assert_eq!(world.registry.room_members(&room("one")).count(), 0);
-    assert_eq!(world.registry.rooms_of(alice).count(), 0);
+    assert_eq!(world.members("one").len(), 0);
+    assert_eq!(world.registry.connection(alice).unwrap().rooms().count(), 0);
     let again = world.open("alice", "main");
-    assert_eq!(world.registry.rooms_of(again).count(), 0);
+    assert_eq!(world.registry.connection(again).unwrap().rooms().count(), 0);
     assert_eq!(world.state(alice), Some(ConnState::Gone));
 }

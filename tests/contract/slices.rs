@@ -39,7 +39,7 @@ fn empty_polls(world: &mut World) -> (usize, Option<String>) {
 #[test]
 fn a_poll_passes_a_slice_of_replies_to_connections_that_have_gone() {
     let mut world = crowd(config().direct_bytes(1 << 30));
-    let conns: Vec<_> = world.registry.connections(0).collect();
+    let conns: Vec<_> = world.registry.connections(None).map(|it| it.id()).collect();
     for conn in &conns {
         world.registry.reply(world.now, *conn, Message::text("void")).unwrap();
     }
@@ -55,7 +55,7 @@ fn a_poll_passes_a_slice_of_replies_to_connections_that_have_gone() {
 fn a_poll_passes_a_slice_of_members_that_fall_behind() {
     let mut world = crowd(config().send_window(1_000).reply_reserve(1_000).room_history(0));
     let lobby = room("lobby");
-    let conns: Vec<_> = world.registry.connections(0).collect();
+    let conns: Vec<_> = world.registry.connections(None).map(|it| it.id()).collect();
     for conn in &conns {
         world.registry.join(world.now, *conn, &lobby, Start::Now).unwrap();
     }
@@ -81,7 +81,7 @@ fn a_poll_passes_a_slice_of_members_that_fall_behind() {
 #[test]
 fn a_poll_passes_a_slice_of_slots_without_a_recipient() {
     let mut world = crowd(config());
-    let conns: Vec<_> = world.registry.connections(0).collect();
+    let conns: Vec<_> = world.registry.connections(None).map(|it| it.id()).collect();
     for conn in &conns[..CROWD - 1] {
         world.registry.disconnect(world.now, *conn).unwrap();
     }

@@ -11,22 +11,25 @@ fn connect(registry: &mut Registry, now: Timestamp, user: &str, thread: &str) ->
 }
 
 #[test]
-fn pages_go_on_after_the_last_index() {
+fn a_page_goes_on_after_the_last_of_the_one_before() {
     let mut registry = Registry::new(Config::new(1));
     let now = Timestamp::from_secs(1);
     let conns: Vec<_> = (0..4).map(|n| connect(&mut registry, now, "a", &n.to_string())).collect();
-    assert!(registry.connections(0).eq(conns.iter().copied()));
-    assert!(registry.connections(conns[1].index() + 1).eq(conns[2..].iter().copied()));
-    assert_eq!(registry.connections(usize::MAX).count(), 0);
+    assert!(registry.connections(None).map(|it| it.id()).eq(conns.iter().copied()));
+    let rest = registry.connections(Some(conns[1])).map(|it| it.id());
+    assert!(rest.eq(conns[2..].iter().copied()));
+    let never = ConnId::from_bits(u64::MAX).unwrap();
+    assert_eq!(registry.connections(Some(never)).count(), 0);
     let user = UserId::new("a").unwrap();
-    assert!(registry.sessions(0).eq(registry.sessions_of(&user)));
-    assert_eq!(registry.sessions_of(&UserId::new("b").unwrap()).count(), 0);
+    let of_user = registry.user(&user).unwrap().sessions().map(|it| it.id());
+    assert!(registry.sessions(None).map(|it| it.id()).eq(of_user));
+    assert!(registry.user(&UserId::new("b").unwrap()).is_none());
 
-    let session = registry.session_of(conns[3]).unwrap();
-    assert_eq!(registry.whose(session).unwrap().1.as_str(), "3");
+    let session = registry.connection(conns[3]).and_then(|it| it.session()).unwrap();
+    assert_eq!(registry.session(session).unwrap().thread().as_str(), "3");
     registry.revoke(now, &user);
-    assert_eq!((registry.whose(session), registry.sessions(0).count()), (None, 0));
-    assert_eq!(registry.connections(0).count(), 4, "their cleanups were not polled");
+    assert_eq!((registry.session(session).is_none(), registry.sessions(None).count()), (true, 0));
+    assert_eq!(registry.connections(None).count(), 4, "their cleanups were not polled");
 }
 
 #[test]

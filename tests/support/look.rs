@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use headcount::{ConnId, ConnState, Notice, Pressure, SessionId};
+use headcount::{ConnId, ConnState, Notice, Pressure, RoomView, SessionId, UserView};
 
 use super::{START, World};
 
@@ -37,12 +37,24 @@ impl World {
         self.wires[&conn].handed - self.wires[&conn].flushed
     }
 
+    /// The open connections of a user.
+    pub fn tabs(&self, user: &str) -> Vec<ConnId> {
+        let user = self.registry.user(&super::user(user));
+        user.iter().flat_map(UserView::connections).map(|it| it.id()).collect()
+    }
+
+    /// The connections in a room.
+    pub fn members(&self, room: &str) -> Vec<ConnId> {
+        let room = self.registry.room(&super::room(room));
+        room.iter().flat_map(RoomView::members).map(|it| it.id()).collect()
+    }
+
     pub fn state(&self, conn: ConnId) -> Option<ConnState> {
-        self.registry.state(conn)
+        self.registry.connection(conn).map(|it| it.state())
     }
 
     pub fn session(&self, conn: ConnId) -> SessionId {
-        self.registry.session_of(conn).expect("an admitted connection")
+        self.registry.connection(conn).and_then(|it| it.session()).expect("an admitted connection")
     }
 
     /// How many connections are open.

@@ -21,7 +21,11 @@ fn two_components_that_name_the_same_user_and_thread_mean_one_session_in_any_ord
         assert!(!admitted.new_session);
         assert_eq!(world.session(first), world.session(second));
         // Whoever asks by name finds the same one.
-        let found = world.registry.session(&user("alice"), &thread(&name));
+        let found = world
+            .registry
+            .user(&user("alice"))
+            .and_then(|it| it.session(&thread(&name)))
+            .map(|it| it.id());
         assert_eq!(found, Some(admitted.session));
     }
     let stats = world.registry.stats();
@@ -29,7 +33,12 @@ fn two_components_that_name_the_same_user_and_thread_mean_one_session_in_any_ord
     // And whoever cleans up by name leaves nothing.
     for number in 0..10 {
         let named = thread(&format!("thread{number}"));
-        let session = world.registry.session(&user("alice"), &named).unwrap();
+        let session = world
+            .registry
+            .user(&user("alice"))
+            .and_then(|it| it.session(&named))
+            .map(|it| it.id())
+            .unwrap();
         assert_eq!(world.close(Target::Session(session), CloseReason::Application), 2);
     }
     assert_eq!(world.open_count(), 0);

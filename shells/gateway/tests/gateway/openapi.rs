@@ -264,7 +264,7 @@ fn a_documented_query_is_taken_and_no_other() {
             }
             let name = parameter["name"].as_str().unwrap();
             let values = match name {
-                "cursor" => vec![json!("1f")],
+                "cursor" => vec![json!("10000001f")],
                 _ => values(name, &parameter["schema"]),
             };
             for value in values {

@@ -83,12 +83,18 @@ impl Site {
     /// The user's open connections.
     fn connections_of(&self, user: &str) -> usize {
         let user = UserId::new(user).unwrap();
-        self.handle.call(move |context| context.registry.connections_of(&user).count()).unwrap()
+        self.handle
+            .call(move |context| context.registry.user(&user).map_or(0, |it| it.connection_count()))
+            .unwrap() as usize
     }
 
     fn session(&self, user: &str, thread: &str) -> Option<SessionId> {
         let (user, thread) = (UserId::new(user).unwrap(), ThreadId::new(thread).unwrap());
-        self.handle.call(move |context| context.registry.session(&user, &thread)).unwrap()
+        self.handle
+            .call(move |context| {
+                context.registry.user(&user).and_then(|it| it.session(&thread)).map(|it| it.id())
+            })
+            .unwrap()
     }
 
     /// Waits until the server has noticed that so many of the user's connections are left.

@@ -14,7 +14,12 @@ fn stream(site: &Site, messages: u64, batch: u64) {
     for first in (1..=messages).step_by(batch as usize) {
         let stored = site.handle.call(move |context| {
             let (user, thread) = (UserId::new("alice").unwrap(), ThreadId::new("main").unwrap());
-            let session = context.registry.session(&user, &thread).expect("it lingers");
+            let session = context
+                .registry
+                .user(&user)
+                .and_then(|it| it.session(&thread))
+                .map(|it| it.id())
+                .expect("it lingers");
             let numbers = first..first + batch;
             numbers.fold(0, |stored, number| {
                 let message = Message::text(number.to_string());
@@ -41,8 +46,10 @@ fn a_hundred_reconnects_in_a_stream_of_ten_thousand_lose_and_repeat_nothing() {
     let site = Site::of(&server);
     let mut tab = site.tab("alice", "main");
     let session = site.session("alice", "main").unwrap();
-    let start =
-        site.handle.call(move |context| context.registry.session_position(session)).unwrap();
+    let start = site
+        .handle
+        .call(move |context| context.registry.session(session).map(|it| it.position()))
+        .unwrap();
     let epoch = start.expect("a session").epoch;
     let mut seen = 0;
     thread::scope(|scope| {

@@ -167,15 +167,15 @@ fn a_stalled_member_among_a_thousand_slows_nobody() {
     assert_eq!((stats.open as usize, stats.closed_total()), (members, 0));
     let behind = site.handle.call(|context| {
         let mallory = UserId::new("mallory").unwrap();
-        let conn = context.registry.connections_of(&mallory).next().unwrap();
-        context
+        let conn = context
             .registry
-            .explain(conn)
-            .unwrap()
-            .cursors
-            .iter()
-            .filter(|cursor| cursor.lagging)
-            .count()
+            .user(&mallory)
+            .into_iter()
+            .flat_map(|it| it.connections())
+            .map(|it| it.id())
+            .next()
+            .unwrap();
+        context.registry.connection(conn).unwrap().cursors().filter(|cursor| cursor.lagging).count()
     });
     assert!(behind.unwrap() > 0, "it has stalled");
 }

@@ -1,6 +1,8 @@
 //! Everything that can be read from the registry, compared with the model.
 
-use headcount::{ConnId, CursorExplanation, Position, Registry, SessionId};
+use headcount::{
+    ConnId, ConnView, CursorView, Position, Registry, SessionId, SessionView, UserView,
+};
 
 use super::Model;
 use super::conn::Conn;
@@ -21,25 +23,33 @@ impl Model {
         }
         for id in sessions {
             let source = Source::Session(*id);
-            let members: Vec<_> = registry.session_members(*id).collect();
+            let shown = registry.session(*id);
+            let members: Vec<_> =
+                shown.iter().flat_map(SessionView::connections).map(|it| it.id()).collect();
             same!(members, self.members(&source), "members of {id:?}");
-            let position = registry.session_position(*id).map(|it| (it.epoch, it.offset));
+            let position = shown.map(|it| it.position()).map(|it| (it.epoch, it.offset));
             let head = self.streams.get(&source).map(|stream| (stream.epoch, stream.head()));
             same!(position, head, "head of {id:?}");
         }
         for user in 0..names.users.len() as u8 {
-            let name = names.user(user);
-            let open: Vec<_> = registry.connections_of(name).collect();
+            let shown = registry.user(names.user(user));
+            let open: Vec<_> =
+                shown.iter().flat_map(UserView::connections).map(|it| it.id()).collect();
             same!(open, self.open_of_user(user), "open of user {user}");
+            let count = shown.map_or(0, |it| it.connection_count());
+            same!(count as usize, open.len(), "how many are open of user {user}");
             let online = self.online_users().contains(&user);
-            same!(registry.is_online(name), online, "whether user {user} is online");
+            let is_online = shown.is_some_and(|it| it.is_online());
+            same!(is_online, online, "whether user {user} is online");
             for thread in 0..names.threads.len() as u8 {
-                let session = registry.session(name, names.thread(thread));
+                let session = shown.and_then(|it| it.session(names.thread(thread)));
+                let session = session.map(|it| it.id());
                 same!(session, self.session_of(user, thread), "session {user}/{thread}");
             }
         }
         for room in &names.rooms {
-            let members: Vec<_> = registry.room_members(room).collect();
+            let members = registry.room(room).into_iter().flat_map(|it| it.members());
+            let members: Vec<_> = members.map(|it| it.id()).collect();
             same!(members, self.members(&Source::Room(room.clone())), "members of {room:?}");
         }
         self.compare_streams(registry)?;
@@ -50,21 +60,21 @@ impl Model {
 
     fn compare_conn(&self, registry: &Registry, names: &Names, id: ConnId) -> Check {
         let conn = self.conns.get(&id);
-        same!(registry.state(id), conn.map(Conn::public_state), "state of {id:?}");
-        let followed: Vec<_> = registry.followed(id).collect();
+        let shown = registry.connection(id);
+        let state = shown.map(|it| it.state());
+        same!(state, conn.map(Conn::public_state), "state of {id:?}");
+        let followed: Vec<_> = shown.iter().flat_map(ConnView::followed).collect();
         let named = |session: &SessionId| (*session, names.thread(self.sessions[session].thread));
         let expected: Vec<_> = conn.iter().flat_map(|it| &it.sessions).map(named).collect();
         same!(followed, expected, "sessions of {id:?}");
-        same!(registry.session_of(id), conn.and_then(Conn::session), "session of {id:?}");
-        let expected = conn.and_then(Conn::user);
-        let who = registry.who(id);
-        ensure!(who.is_some() == expected.is_some(), "who {id:?} is: {who:?}");
-        if let (Some(who), Some(user)) = (who, expected) {
-            let right = who.user == names.user(user)
-                && who.label == conn.and_then(|conn| conn.label).map(World::label).as_deref();
-            ensure!(right, "{id:?} is {who:?}");
-        }
-        let rooms: Vec<_> = registry.rooms_of(id).cloned().collect();
+        let session = shown.and_then(|it| it.session());
+        same!(session, conn.and_then(Conn::session), "session of {id:?}");
+        let user = shown.and_then(|it| it.user());
+        same!(user, conn.and_then(Conn::user).map(|it| names.user(it)), "user of {id:?}");
+        let label = shown.and_then(|it| it.label());
+        let expected = conn.filter(|it| it.user().is_some()).and_then(|it| it.label);
+        same!(label, expected.map(World::label).as_deref(), "label of {id:?}");
+        let rooms: Vec<_> = shown.iter().flat_map(ConnView::rooms).cloned().collect();
         let expected: Vec<_> = conn.into_iter().flat_map(Conn::rooms).cloned().collect();
         same!(rooms, expected, "rooms of {id:?}");
         Ok(())
@@ -78,9 +88,9 @@ impl Model {
             same!(shown, expected, "what {source:?} shows");
         }
         for id in self.open() {
-            let explained = registry.explain(id).ok_or("an open connection is not explained")?;
-            same!(explained.load, self.used(id), "load of {id:?}");
-            same!(explained.kind, self.conns[&id].kind, "kind of {id:?}");
+            let shown = registry.connection(id).ok_or("an open connection is not shown")?;
+            same!(shown.load(), self.used(id), "load of {id:?}");
+            same!(shown.kind(), self.conns[&id].kind, "kind of {id:?}");
             let cursor = |source| {
                 let stream = &self.streams[source];
                 let seat = stream.seat(id)?;
@@ -89,10 +99,10 @@ impl Model {
                 Some((position, stream.head(), seat.lagging, backlog, seat.acknowledged))
             };
             let expected: Vec<_> = self.conns[&id].streams.iter().filter_map(cursor).collect();
-            let told = |it: &CursorExplanation| {
+            let told = |it: &CursorView<'_>| {
                 (it.position, it.head, it.lagging, it.backlog, it.acknowledged)
             };
-            let told: Vec<_> = explained.cursors.iter().map(told).collect();
+            let told: Vec<_> = shown.cursors().map(|it| told(&it)).collect();
             same!(told, expected, "what {id:?} follows");
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use headcount::{CloseReason, ConnId, Registry, Survey, Timestamp};
+use headcount::{CloseReason, ConnId, Registry, RunState, Survey, Timestamp, UserView};
 
 use super::conn::Conn;
 use super::stream::Stream;
@@ -30,35 +30,42 @@ impl Model {
         ensure!(*registry.config() == self.config, "another configuration holds");
         self.compare_departures(registry, names)?;
         // Handles are ordered by their slots.
-        let known = registry.connections(0);
+        let known = registry.connections(None).map(|it| it.id());
         ensure!(known.eq(self.conns.keys().copied()), "the table of connections is another");
         let going: Vec<_> = self.going().map(|(id, _)| id).collect();
-        ensure!(registry.sessions(0).eq(going.iter().copied()), "the table of sessions is another");
-        // A page begins where the one before has ended.
-        let second = registry.connections(1);
         ensure!(
-            second.eq(self.conns.keys().copied().filter(|id| id.index() >= 1)),
+            registry.sessions(None).map(|it| it.id()).eq(going.iter().copied()),
+            "the table of sessions is another"
+        );
+        // A page begins where the one before has ended.
+        let first = self.conns.keys().next().copied();
+        let second = registry.connections(first).map(|it| it.id());
+        ensure!(
+            second.eq(self.conns.keys().copied().skip(1)),
             "the second page of connections is another"
         );
         let mut survey = Survey::new(2);
         while registry.survey(&mut survey, 3) {}
-        let oldest = going.iter().filter_map(|id| registry.explain_session(*id)).map(|it| it.age);
+        let oldest = going.iter().filter_map(|id| registry.session(*id)).map(|it| it.age());
         let got = survey.oldest_session().map(|since| self.now.saturating_since(since));
         same!(got, oldest.max(), "the oldest session");
         self.compare_round_trips(registry, &survey)?;
         for id in &going {
             let session = &self.sessions[id];
-            let whose = registry.whose(*id).ok_or_else(|| format!("{id:?} is nobody's"))?;
+            let shown = registry.session(*id).ok_or_else(|| format!("{id:?} is not shown"))?;
+            let whose = (shown.user(), shown.thread());
             let expected = (names.user(session.user), names.thread(session.thread));
             same!(whose, expected, "whose {id:?} is");
-            let open: BTreeSet<_> = registry.open_runs(*id).map(|(run, _)| run).collect();
+            let open = shown.runs().filter(|run| run.state() != RunState::Ended);
+            let open: BTreeSet<_> = open.map(|run| run.id()).collect();
             let expected: BTreeSet<_> = self.open_runs(*id).map(|run| &run.id).collect();
             same!(open, expected, "open in {id:?}");
         }
         let mut counts: BTreeMap<_, u32> = BTreeMap::new();
         for (number, name) in names.users.iter().enumerate() {
             let sessions = self.sessions_of(number as u8);
-            let got: Vec<_> = registry.sessions_of(name).collect();
+            let user = registry.user(name);
+            let got: Vec<_> = user.iter().flat_map(UserView::sessions).map(|it| it.id()).collect();
             same!(got, sessions, "sessions of user {number}");
             if !sessions.is_empty() {
                 counts.insert(name, sessions.len() as u32);
@@ -74,7 +81,7 @@ impl Model {
         for room in &names.rooms {
             let stream = self.streams.get(&Source::Room(room.clone()));
             let expected = stream.map(|stream| (stream.epoch, stream.head()));
-            let got = registry.room_position(room).map(|at| (at.epoch, at.offset));
+            let got = registry.room(room).map(|it| it.position()).map(|at| (at.epoch, at.offset));
             same!(got, expected, "head of {room:?}");
         }
         Ok(())
@@ -82,7 +89,7 @@ impl Model {
 
     /// The mean is of those that are open and have answered.
     fn compare_round_trips(&self, registry: &Registry, survey: &Survey) -> Check {
-        let known = self.open().filter_map(|id| registry.explain(id)?.round_trip);
+        let known = self.open().filter_map(|id| registry.connection(id)?.round_trip());
         let (count, sum) = known.fold((0, 0), |(count, sum), it| (count + 1, sum + it.as_micros()));
         let expected = sum.checked_div(count).map(|micros| Duration::from_micros(micros as u64));
         let got = survey.mean_round_trip();

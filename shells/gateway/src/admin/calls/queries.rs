@@ -13,7 +13,7 @@ use headcount_protocol::problem::Problem;
 use super::explain;
 use crate::admin::call::{Answer, Body, Call};
 use crate::admin::http::pages::Page;
-use crate::admin::http::query::Query;
+use crate::admin::http::query::{Query, bad_cursor};
 use crate::admin::http::refusal::Refusal;
 use crate::admin::{AdminState, SLICE, json};
 
@@ -86,10 +86,14 @@ pub(crate) trait Entry: Copy + Send + 'static {
     fn parse(text: &str) -> Result<Named<Self>, Problem>;
     /// The answer where there is none.
     fn unknown() -> Problem;
+    /// The one that a cursor names: the last of the page before.
+    fn from_cursor(cursor: u64) -> Option<Self>;
+    /// The cursor for the page after it.
+    fn cursor(self) -> u64;
     /// Where it stands in its table: pages are in this order.
     fn place(self) -> usize;
-    /// All of them, from a place on.
-    fn all(registry: &Registry, from: usize) -> impl Iterator<Item = Self>;
+    /// All of them, or those that stand after one.
+    fn all(registry: &Registry, after: Option<Self>) -> impl Iterator<Item = Self>;
     /// A user's, in any order.
     fn of_user(registry: &Registry, user: &UserId) -> impl Iterator<Item = Self>;
     /// As JSON; `whole`: with what only one that is asked for by its id shows.
@@ -108,16 +112,24 @@ impl Entry for ConnId {
         Problem::new(404, "unknown_connection", message)
     }
 
+    fn from_cursor(cursor: u64) -> Option<Self> {
+        Self::from_bits(cursor)
+    }
+
+    fn cursor(self) -> u64 {
+        self.to_bits()
+    }
+
     fn place(self) -> usize {
         self.index()
     }
 
-    fn all(registry: &Registry, from: usize) -> impl Iterator<Item = Self> {
-        registry.connections(from)
+    fn all(registry: &Registry, after: Option<Self>) -> impl Iterator<Item = Self> {
+        registry.connections(after).map(|it| it.id())
     }
 
     fn of_user(registry: &Registry, user: &UserId) -> impl Iterator<Item = Self> {
-        registry.connections_of(user)
+        registry.user(user).into_iter().flat_map(|it| it.connections()).map(|it| it.id())
     }
 
     fn explain(self, registry: &Registry, now: Timestamp, whole: bool) -> Option<String> {
@@ -137,16 +149,24 @@ impl Entry for SessionId {
         Problem::new(404, "unknown_session", message)
     }
 
+    fn from_cursor(cursor: u64) -> Option<Self> {
+        Self::from_bits(cursor)
+    }
+
+    fn cursor(self) -> u64 {
+        self.to_bits()
+    }
+
     fn place(self) -> usize {
         self.index()
     }
 
-    fn all(registry: &Registry, from: usize) -> impl Iterator<Item = Self> {
-        registry.sessions(from)
+    fn all(registry: &Registry, after: Option<Self>) -> impl Iterator<Item = Self> {
+        registry.sessions(after).map(|it| it.id())
     }
 
     fn of_user(registry: &Registry, user: &UserId) -> impl Iterator<Item = Self> {
-        registry.sessions_of(user)
+        registry.user(user).into_iter().flat_map(|it| it.sessions()).map(|it| it.id())
     }
 
     fn explain(self, registry: &Registry, now: Timestamp, whole: bool) -> Option<String> {
@@ -160,7 +180,8 @@ pub(crate) async fn list<T: Entry>(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
     let query = Query::read(query.as_deref())?;
-    let (entries, next) = state.call(move |context| select::<T>(context.registry, &query)).await?;
+    let (entries, next) =
+        state.call(move |context| select::<T>(context.registry, &query)).await??;
     let write = async move |mut page: Page| {
         for start in (0..entries.len()).step_by(SLICE) {
             let slice = entries[start..entries.len().min(start + SLICE)].to_vec();
@@ -175,25 +196,27 @@ pub(crate) async fn list<T: Entry>(
     Ok(Page::answer(T::LIST, write).await?)
 }
 
-/// The entries of a page, and where the next page starts: with the first that found no room. Costs
-/// O(slots passed), or all of the user's.
-fn select<T: Entry>(registry: &Registry, query: &Query) -> (Vec<T>, Option<u64>) {
-    let from = query.from();
+/// The entries of a page, and the cursor for the next one, if there is more. Costs O(slots passed), or all of
+/// the user's.
+fn select<T: Entry>(registry: &Registry, query: &Query) -> Result<(Vec<T>, Option<u64>), Problem> {
+    let after = query.cursor.map(|cursor| T::from_cursor(cursor).ok_or_else(bad_cursor));
+    let after = after.transpose()?;
     // One more than the page has: is there another page?
     let most = query.limit + 1;
     let mut entries: Vec<T> = match &query.user {
-        None => T::all(registry, from).take(most).collect(),
+        None => T::all(registry, after).take(most).collect(),
         Some(user) => {
-            let mut theirs: Vec<T> =
-                T::of_user(registry, user).filter(|entry| entry.place() >= from).collect();
+            let is_after = |entry: &T| after.is_none_or(|after| entry.place() > after.place());
+            let mut theirs: Vec<T> = T::of_user(registry, user).filter(is_after).collect();
             theirs.sort_unstable_by_key(|entry| entry.place());
             theirs.truncate(most);
             theirs
         }
     };
-    let next = entries.get(query.limit).map(|entry| entry.place() as u64);
+    let is_more = entries.len() > query.limit;
     entries.truncate(query.limit);
-    (entries, next)
+    let next = entries.last().filter(|_| is_more).map(|last| last.cursor());
+    Ok((entries, next))
 }
 
 /// Answers with one of them.

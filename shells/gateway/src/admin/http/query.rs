@@ -68,20 +68,18 @@ impl Query {
                 }
                 _ => {
                     let cursor = hex(&value);
-                    read.cursor = Some(cursor.ok_or_else(|| {
-                        bad("cursor must be sent as the page before gave it".to_owned())
-                    })?);
+                    read.cursor = Some(cursor.ok_or_else(bad_cursor)?);
                 }
             }
             seen.push(name);
         }
         Ok(read)
     }
+}
 
-    /// Where a walk over a table goes on.
-    pub(crate) fn from(&self) -> usize {
-        self.cursor.and_then(|cursor| usize::try_from(cursor).ok()).unwrap_or(0)
-    }
+/// The answer to a cursor that no page gave.
+pub(crate) fn bad_cursor() -> Problem {
+    bad("cursor must be sent as the page before gave it".to_owned())
 }
 
 /// A cursor as clients see it: opaque.
