@@ -160,7 +160,11 @@ fn send(criterion: &mut Criterion) {
             .map(|number| {
                 let conns =
                     [(); 3].map(|()| admit(&mut registry, START, principal(number, number)));
-                (user(number), registry.session_of(conns[0]).unwrap(), conns)
+                (
+                    user(number),
+                    registry.connection(conns[0]).and_then(|it| it.session()).unwrap(),
+                    conns,
+                )
             })
             .collect();
         Random(5).shuffle(&mut targets);

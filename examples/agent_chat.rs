@@ -34,8 +34,13 @@ impl Chat {
             "{name:>8} is here: {:?}, its events begin after {}",
             followed.recovered, followed.position.offset
         );
-        for (run, agent) in self.registry.open_runs(followed.session) {
-            println!("{name:>8} is told that {agent} is at work on {:?}", run.as_str());
+        let session = self.registry.session(followed.session).ok_or("it has just begun")?;
+        for run in session.runs().filter(|run| run.state() == RunState::Open) {
+            println!(
+                "{name:>8} is told that {} is at work on {:?}",
+                run.agent(),
+                run.id().as_str()
+            );
         }
         self.clients.insert(conn, Client { name, written: 0, seen: followed.position });
         self.settle();

@@ -95,7 +95,8 @@ impl Shadow {
         self.dropped += std::iter::from_fn(|| self.registry.poll_action().map(drop)).count();
         let (registry, now) = (&self.registry, self.now);
         self.sockets.retain(|name, socket| {
-            let state = socket.conn.ok().and_then(|conn| registry.state(conn));
+            let state =
+                socket.conn.ok().and_then(|conn| registry.connection(conn).map(|it| it.state()));
             let open = matches!(state, Some(ConnState::Open | ConnState::Suspect));
             let differs = socket.counted != open;
             if let (false, Some(since)) = (differs, socket.differs) {
@@ -116,7 +117,7 @@ fn why(registry: &Registry, socket: &Socket) -> String {
         Ok(conn) => conn,
         Err(refused) => return format!("is counted, and was refused: {refused}"),
     };
-    let silence = registry.explain(conn).map_or(Duration::ZERO, |it| it.silence);
+    let silence = registry.connection(conn).map_or(Duration::ZERO, |it| it.silence());
     match registry.closed().rev().find(|closed| closed.conn == conn) {
         Some(closed) => format!("is counted, and has closed: {}", closed.reason.name()),
         None => format!("is open, heard {silence:?} ago, and not counted"),

@@ -102,7 +102,8 @@ fn outbound(costs: &mut Costs, world: &mut World) {
         for number in 0..CALLS {
             let place = world.any(number + kind * CALLS);
             let conn = world.conns[place];
-            let (user, session) = (user(place), world.registry.session_of(conn).unwrap());
+            let (user, session) =
+                (user(place), world.registry.connection(conn).and_then(|it| it.session()).unwrap());
             let target = [Target::Conn(conn), Target::Session(session), Target::User(&user)];
             let message = Message::binary(PAYLOAD);
             match target.get(kind) {
@@ -125,7 +126,9 @@ fn outbound(costs: &mut Costs, world: &mut World) {
     });
     costs.calls("acknowledge", CALLS, |number| {
         let conn = world.conns[world.any(number + CALLS)];
-        let session = StreamRef::Session(world.registry.session_of(conn).unwrap());
+        let session = StreamRef::Session(
+            world.registry.connection(conn).and_then(|it| it.session()).unwrap(),
+        );
         world.registry.acknowledge(world.now, conn, session, 1).unwrap();
     });
     let [mut send, mut poll] =
@@ -142,7 +145,7 @@ fn pauses(costs: &mut Costs, world: &mut World) {
     let [mut paused, mut ready] = costs.rows(["message, answered Paused", "flushed, room again"]);
     for number in 0..CALLS {
         let conn = world.conns[world.any(number)];
-        let session = world.registry.session_of(conn).unwrap();
+        let session = world.registry.connection(conn).and_then(|it| it.session()).unwrap();
         let large = Message::binary(LARGE);
         world.registry.send(world.now, Target::Session(session), large);
         world.settle();
@@ -261,8 +264,9 @@ fn comings(costs: &mut Costs, world: &mut World) {
     }
     for number in 0..CALLS {
         let place = world.any(number);
-        let session = world.registry.session_of(world.conns[place]).unwrap();
-        let position = world.registry.session_position(session).unwrap();
+        let session =
+            world.registry.connection(world.conns[place]).and_then(|it| it.session()).unwrap();
+        let position = world.registry.session(session).unwrap().position();
         disconnect.time(|| world.registry.disconnect(world.now, world.conns[place])).unwrap();
         assert!(poll.time(|| world.registry.poll_action().is_some()));
         let conn = world.registry.reserve(world.now, None).unwrap();
@@ -293,7 +297,8 @@ fn closes(costs: &mut Costs, world: &mut World) {
         for number in 0..CALLS {
             let place = world.any(number + kind * CALLS);
             let conn = world.conns[place];
-            let (user, session) = (user(place), world.registry.session_of(conn).unwrap());
+            let (user, session) =
+                (user(place), world.registry.connection(conn).and_then(|it| it.session()).unwrap());
             let target = [Target::Conn(conn), Target::Session(session), Target::User(&user)];
             let reason = CloseReason::Evicted;
             let closed = match target.get(kind) {

@@ -18,7 +18,7 @@ const TRIED: usize = 100;
 fn full() -> World {
     let mut world = World::crowd(config(), LOGS);
     for conn in &world.conns {
-        let session = world.registry.session_of(*conn).unwrap();
+        let session = world.registry.connection(*conn).and_then(|it| it.session()).unwrap();
         for _ in 0..ENTRIES {
             let message = Message::binary(&b""[..]);
             world.registry.send(world.now, Target::Session(session), message);
@@ -59,10 +59,10 @@ pub(crate) fn logs(costs: &mut Costs) {
         close.time(|| world.registry.close(world.now, target, reason));
     }
     for (number, conn) in conns.iter().enumerate().skip(TRIED).take(TRIED) {
-        let session = world.registry.session_of(*conn).unwrap();
-        let position = world.registry.session_position(session).unwrap();
+        let session = world.registry.connection(*conn).and_then(|it| it.session()).unwrap();
+        let position = world.registry.session(session).unwrap().position();
         let start = Start::After(Position { offset: 0, ..position });
-        explain.time(|| world.registry.explain(*conn)).unwrap();
+        explain.time(|| world.registry.connection(*conn)).unwrap();
         disconnect.time(|| world.registry.disconnect(world.now, *conn)).unwrap();
         let who = who(number, 0);
         resume.time(|| world.registry.admit(world.now, who, start, None)).unwrap();
@@ -71,7 +71,7 @@ pub(crate) fn logs(costs: &mut Costs) {
     long_runs(costs, &mut world);
     let [mut send] = costs.rows(["send of 64 KiB, over the budget of the process"]);
     for (number, conn) in conns.iter().rev().take(2 * TRIED).enumerate() {
-        let session = world.registry.session_of(*conn).unwrap();
+        let session = world.registry.connection(*conn).and_then(|it| it.session()).unwrap();
         let message = Message::binary(vec![0; 64 << 10]);
         let call = || world.registry.send(world.now, Target::Session(session), message);
         // The first take what is left of the budget.

@@ -58,7 +58,7 @@ fn members(costs: &mut Costs, world: &mut World) {
         "join, resumes in that room",
         "poll_action, a connection catches up",
     ]);
-    let position = world.registry.room_position(&lobby).unwrap();
+    let position = world.registry.room(&lobby).unwrap().position();
     let start = Start::After(Position { offset: 0, ..position });
     for number in 0..CALLS {
         let conn = world.conns[world.any(number)];
@@ -69,8 +69,15 @@ fn members(costs: &mut Costs, world: &mut World) {
     costs.keep([leave, resume, poll]);
     world.flush();
     costs.calls("explain_room, room_members: the first 100", CALLS, |_| {
-        let members = world.registry.room_members(&lobby).take(100).count();
-        (members, world.registry.explain_room(&lobby))
+        let members = world
+            .registry
+            .room(&lobby)
+            .into_iter()
+            .flat_map(|it| it.members())
+            .map(|it| it.id())
+            .take(100)
+            .count();
+        (members, world.registry.room(&lobby))
     });
     let [mut disconnect] = costs.rows(["disconnect, a member of that room"]);
     for number in 0..CALLS {
@@ -125,7 +132,7 @@ fn slow(costs: &mut Costs, world: &mut World) {
     world.registry.send(world.now, Target::Everyone, Message::text("text"));
     assert_eq!(world.serve(&mut announced), 0);
     for conn in &world.conns {
-        let flushed = world.registry.explain(*conn).unwrap().flushed;
+        let flushed = world.registry.connection(*conn).unwrap().flushed();
         let _ = world.registry.flushed(world.now, *conn, flushed + 10_000).unwrap();
     }
     assert_eq!(world.serve(&mut idle), 0);

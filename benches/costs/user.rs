@@ -76,7 +76,13 @@ fn sends(costs: &mut Costs, world: &mut World) {
         world.registry.send(world.now, Target::User(&of_sessions), message)
     });
     // Nothing was polled, so the logs keep it: up to the budget of the user.
-    let sessions: Vec<_> = world.registry.sessions_of(&of_sessions).collect();
+    let sessions: Vec<_> = world
+        .registry
+        .user(&of_sessions)
+        .into_iter()
+        .flat_map(|it| it.sessions())
+        .map(|it| it.id())
+        .collect();
     let large = || Message::binary(&[0; 960][..]);
     let mut left = BUDGET - 3 * sessions.len() as u64 * Message::text("text").cost();
     for session in sessions.iter().cycle() {

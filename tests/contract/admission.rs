@@ -176,7 +176,7 @@ fn a_lower_cap_on_the_rooms_of_a_user_binds_the_next_join_only() {
         world.join(conn, name);
     }
     world.registry.reload(world.now, config().rooms_per_user(2).build().unwrap());
-    assert_eq!(world.registry.rooms_of(conn).count(), 3);
+    assert_eq!(world.registry.connection(conn).unwrap().rooms().count(), 3);
     let now = world.now;
     let refused = world.registry.join(now, conn, &room("four"), Start::Now);
     assert_eq!(refused, Err(JoinError::RoomsPerUser));
@@ -216,7 +216,7 @@ fn a_socket_that_is_known_already_is_admitted_in_one_step() {
         world.registry.admit(world.now, who("alice", "main"), Start::OpenRuns, None).unwrap();
     let followed = admitted.followed.unwrap();
     assert_eq!((world.state(conn), followed.new_session), (Some(ConnState::Open), true));
-    assert_eq!(world.registry.session_of(conn), Some(followed.session));
+    assert_eq!(world.registry.connection(conn).and_then(|it| it.session()), Some(followed.session));
     assert_eq!(world.state(waiting), Some(ConnState::Pending), "it takes no pending place");
     assert_eq!((world.registry.stats().opened, world.registry.stats().pending), (1, 1));
 }

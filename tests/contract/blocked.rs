@@ -92,7 +92,7 @@ fn its_run_ends_and_is_forgotten() {
     let completed = RunEvent::Completed(Bytes::new());
     scope.run_event(world.now, &run, &completed).map(drop).unwrap();
     world.tell_session(alice, "next");
-    assert!(world.registry.scope(&name).explain_run(&run).is_none(), "nothing of it is kept");
+    assert!(world.registry.run(&name, &run).is_none(), "nothing of it is kept");
     // The message in flight is 1, the start 2, then each byte of the text, and the end.
     let gap = format!("gap 3..={}", 2 + text.len() + 1);
     comes_with_the_next_flush(&mut world, alice, &[&gap, "next"]);
@@ -107,7 +107,7 @@ fn the_room_that_it_is_in_ends() {
     world.drain();
     assert!(world.take(alice).is_empty(), "one stream that is blocked holds back the others");
     world.leave(alice, "lobby");
-    assert!(world.registry.explain_room(&room("lobby")).is_none());
+    assert!(world.registry.room(&room("lobby")).is_none());
     comes_with_the_next_flush(&mut world, alice, &["next"]);
 }
 

@@ -11,8 +11,8 @@ fn world(user_bytes: u64, process_bytes: u64) -> World {
 }
 
 fn entries(world: &World, conn: ConnId) -> (u32, u64) {
-    let log = world.registry.explain_session(world.session(conn)).unwrap();
-    (log.entries, log.lost)
+    let log = world.registry.session(world.session(conn)).unwrap();
+    (log.entries(), log.lost())
 }
 
 fn tell(world: &mut World, conn: ConnId, cost: u64) {
@@ -90,7 +90,7 @@ fn what_only_those_lacked_who_have_left_goes_before_what_somebody_is_owed() {
         // Kept for nobody: the log has a newer head than what is in it.
         world.send(Target::Session(of_alice), message().droppable());
         world.check();
-        let held = |world: &World| world.registry.explain_session(of_alice).unwrap().entries;
+        let held = |world: &World| world.registry.session(of_alice).unwrap().entries();
         assert_eq!(held(&world), kept);
         world.send(Target::Session(of_bob), message());
         world.send(Target::Session(of_bob), message());

@@ -169,7 +169,7 @@ fn whoever_resumes_gets_the_latest_of_a_key_that_the_connection_before_it_has_se
     to_session(&mut world, alice, latest("k", "1"));
     to_session(&mut world, alice, latest("k", "2").except(alice));
     world.settle();
-    let head = world.registry.session_position(world.session(alice)).unwrap();
+    let head = world.registry.session(world.session(alice)).unwrap().position();
     let (back, admitted) = world.resume("alice", "main", Position { offset: 0, ..head });
     assert_eq!(admitted.recovered, Recovered::All);
     world.settle();
@@ -240,8 +240,8 @@ fn the_newest_is_never_shed() {
     for message in [Message::text("1"), Message::text("2"), droppable("3")] {
         to_session(&mut world, alice, message);
     }
-    let kept = world.registry.explain_session(world.session(alice)).unwrap();
-    assert_eq!((kept.lost, kept.entries), (1, 2), "the oldest went, not what came last");
+    let kept = world.registry.session(world.session(alice)).unwrap();
+    assert_eq!((kept.lost(), kept.entries()), (1, 2), "the oldest went, not what came last");
 }
 
 #[test]
@@ -258,8 +258,8 @@ fn history_is_let_go_before_what_is_still_owed() {
     for message in [droppable("3"), Message::text("4"), Message::text("5")] {
         to_session(&mut world, alice, message);
     }
-    let kept = world.registry.explain_session(world.session(alice)).unwrap();
-    assert_eq!((kept.lost, kept.entries), (2, 3), "everybody had the two that went");
+    let kept = world.registry.session(world.session(alice)).unwrap();
+    assert_eq!((kept.lost(), kept.entries()), (2, 3), "everybody had the two that went");
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn what_is_droppable_is_never_history() {
     to_session(&mut world, alice, Message::text("3"));
     world.settle();
     assert_eq!(world.registry.stats().log_messages, 2);
-    let head = world.registry.session_position(world.session(alice)).unwrap();
+    let head = world.registry.session(world.session(alice)).unwrap().position();
     let (back, admitted) = world.resume("alice", "main", Position { offset: 0, ..head });
     assert_eq!(admitted.recovered, Recovered::Gap);
     world.settle();
@@ -287,7 +287,7 @@ fn a_message_that_is_kept_for_nobody_has_an_offset_all_the_same() {
     world.settle();
     world.send(Target::Session(session), Message::text("lost"));
     assert!(world.delivery.reaches_none() && world.delivery.stored().is_empty());
-    let head = world.registry.session_position(session).unwrap();
+    let head = world.registry.session(session).unwrap().position();
     assert_eq!(head.offset, 1);
     let (back, admitted) = world.resume("alice", "main", Position { offset: 0, ..head });
     assert_eq!(admitted.recovered, Recovered::Gap);

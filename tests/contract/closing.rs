@@ -155,7 +155,7 @@ fn closing_a_user_closes_all_of_their_sessions_and_nobody_else() {
     let bob = world.open("bob", "one");
     assert_eq!(world.close(Target::User(&user("alice")), CloseReason::Application), 3);
     assert_eq!(world.open_count(), 1, "the counts are right before any I/O");
-    assert_eq!(world.registry.connections_of(&user("alice")).count(), 0);
+    assert_eq!(world.tabs("alice").len(), 0);
     world.drain();
     for conn in alices {
         assert_eq!(world.seen(conn), ["close application"]);
@@ -213,7 +213,7 @@ fn whoever_joins_a_room_that_is_being_closed_is_not_counted_and_stays() {
     world.settle();
     assert_eq!(world.state(late), Some(ConnState::Open));
     assert_eq!(world.open_count(), 1);
-    assert_eq!(world.registry.room_members(&room("lobby")).collect::<Vec<_>>(), [late]);
+    assert_eq!(world.members("lobby"), [late]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn the_close_has_the_code_and_the_text_and_everything_else_the_reason() {
     world.tell_conn(alice, "farewell");
     world.close(Target::Conn(alice), words(4200, "this account was deleted"));
     world.drain();
-    assert_eq!(world.registry.explain(alice).unwrap().reason, Some(CloseReason::Application));
+    assert_eq!(world.registry.connection(alice).unwrap().reason(), Some(CloseReason::Application));
     world.hang_up(alice);
     world.settle();
     let expected =

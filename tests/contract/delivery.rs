@@ -136,7 +136,7 @@ fn the_order_of_a_stream_is_the_order_of_its_sends() {
 fn positions_increase_and_are_what_the_send_said() {
     let mut world = World::new();
     let alice = world.open("alice", "main");
-    let epoch = world.registry.session_position(world.session(alice)).unwrap().epoch;
+    let epoch = world.registry.session(world.session(alice)).unwrap().position().epoch;
     for offset in 1..=3 {
         world.tell_session(alice, "hello");
         let stored = world.delivery.stored()[0].position;
@@ -267,7 +267,7 @@ fn a_room_with_history_outlives_its_members_until_that_is_old() {
     world.leave(alice, "lobby");
     world.skip(secs(10));
     assert_eq!(world.registry.stats().rooms, 0);
-    assert_eq!(world.registry.room_position(&room("lobby")), None);
+    assert!(world.registry.room(&room("lobby")).is_none());
     assert_eq!(world.join(alice, "lobby").position.offset, 0, "it is another one");
 }
 

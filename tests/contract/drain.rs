@@ -221,7 +221,7 @@ fn the_last_to_leave_ends_the_drain_early() {
     }
     assert!(world.registry.is_drained());
     assert_eq!(world.now, START);
-    assert_eq!(world.registry.explain(world.polled[0].to[0]), None);
+    assert!(world.registry.connection(world.polled[0].to[0]).is_none());
 }
 
 #[test]

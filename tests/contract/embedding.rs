@@ -26,7 +26,11 @@ fn a_send_or_a_gap_that_is_not_written_counts_as_handed_out() {
     })
     .collect();
     assert_eq!(told, ["gap 1..=2", "3"]);
-    assert_eq!(world.registry.explain(alice).unwrap().cursors[0].backlog, 0, "nothing comes again");
+    assert_eq!(
+        world.registry.connection(alice).unwrap().cursors().next().unwrap().backlog,
+        0,
+        "nothing comes again"
+    );
 }
 
 #[test]
@@ -119,7 +123,7 @@ fn a_paused_message_was_not_taken_and_is_no_sign_of_life() {
     assert_eq!(world.data(alice), Intake::Paused);
     world.now += secs(3);
     assert_eq!(world.data(alice), Intake::Paused);
-    assert_eq!(world.registry.explain(alice).unwrap().silence, secs(3));
+    assert_eq!(world.registry.connection(alice).unwrap().silence(), secs(3));
     assert!(world.flush(alice), "from here on it may be offered again");
     assert_eq!(world.data(alice), Intake::Taken);
     assert_eq!(world.registry.reply(world.now, alice, Message::text("answer")), Ok(()));
@@ -203,7 +207,7 @@ fn finish(world: &mut World, name: &str) {
 }
 
 fn is_over(world: &World, session: SessionId) -> bool {
-    world.registry.explain_session(session).is_none()
+    world.registry.session(session).is_none()
 }
 
 #[test]
@@ -322,7 +326,7 @@ fn it_survives_a_close_a_drain_and_the_end_of_its_sockets() {
 fn within_a_stream_the_order_is_that_of_its_offsets() {
     let mut world = World::with(config().send_window(200));
     let alice = world.open("alice", "main");
-    let position = world.registry.session_position(world.session(alice)).unwrap();
+    let position = world.registry.session(world.session(alice)).unwrap().position();
     for number in 0..9 {
         world.tell_session(alice, &number.to_string());
     }
@@ -400,7 +404,7 @@ fn after_a_leave_nothing_of_the_room_comes_any_more() {
     world.leave(alice, "lobby");
     world.drain();
     assert!(world.seen(alice).is_empty());
-    assert!(world.registry.explain_room(&room("lobby")).is_some(), "it is kept for a resume");
+    assert!(world.registry.room(&room("lobby")).is_some(), "it is kept for a resume");
 }
 
 #[test]
@@ -421,7 +425,7 @@ fn an_announcement_passes_over_one_that_is_behind() {
 #[test]
 fn pieces_of_text_are_joined_and_a_resume_within_one_gets_the_rest_of_it() {
     let (mut world, alice, session) = with_a_run(config());
-    let head = world.registry.session_position(session).unwrap();
+    let head = world.registry.session(session).unwrap().position();
     let (name, run) = (user("alice"), RunId::new("main").unwrap());
     for piece in ["one ", "two ", "three"] {
         let text = RunEvent::text(piece);

@@ -51,7 +51,7 @@ fn whoever_owes_an_answer_makes_room_before_whoever_was_silent_longer() {
     // have been asked while another, silent for longer, need not be yet.
     let patient = world.tab("alice", "main");
     world.run(secs(20));
-    let before = world.registry.explain(patient).unwrap().silence;
+    let before = world.registry.connection(patient).unwrap().silence();
     assert!(before < secs(10));
     let others = [(); 2].map(|()| world.open("alice", "main"));
     world.inbound(patient, LIFE);
@@ -61,7 +61,7 @@ fn whoever_owes_an_answer_makes_room_before_whoever_was_silent_longer() {
     world.run(secs(19) + ms(850));
     let asked = others.map(|conn| world.seen(conn).contains(&"ping"));
     assert!(asked.contains(&true), "the first ping comes before a whole interval");
-    let silence = |world: &World, conn| world.registry.explain(conn).unwrap().silence;
+    let silence = |world: &World, conn| world.registry.connection(conn).unwrap().silence();
     assert!(silence(&world, patient) > silence(&world, others[0]));
     world.open("alice", "main");
     assert_eq!(world.state(patient), Some(ConnState::Open), "it has nothing to answer");
@@ -172,7 +172,7 @@ fn every_limit_is_exact_at_every_instant_of_a_long_churn() {
             assert!(world.open_count() <= 7);
             for number in 0..4 {
                 let name = crate::support::user(&format!("user{number}"));
-                assert!(world.registry.connections_of(&name).count() <= 3);
+                assert!(world.registry.user(&name).map_or(0, |it| it.connection_count()) <= 3);
             }
             world.check();
             if round % 5 == 0 {
@@ -294,7 +294,7 @@ fn over_the_session_cap_the_one_that_lingers_longest_is_released() {
     world.settle();
     assert_eq!(world.ended_sessions(), [old_session]);
     assert_eq!(world.registry.stats().sessions, 2);
-    assert!(world.registry.explain_session(young_session).is_some());
+    assert!(world.registry.session(young_session).is_some());
     assert_eq!(world.open_conns(), [newcomer]);
     world.close_the_books();
 }
@@ -321,7 +321,7 @@ fn over_the_session_cap_with_all_of_them_live_the_victim_takes_its_session_along
     let newcomer = world.open("alice", "new");
     assert_eq!(world.open_conns(), [stays, newcomer]);
     assert_eq!(world.registry.stats().sessions, 2);
-    assert!(world.registry.explain_session(old).is_none(), "its name is free at once");
+    assert!(world.registry.session(old).is_none(), "its name is free at once");
     world.settle();
     assert_eq!(world.ended_sessions(), [], "its cleanup follows those of its connections");
     pair.iter().for_each(|conn| world.hang_up(*conn));

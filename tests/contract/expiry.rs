@@ -57,7 +57,7 @@ fn a_connection_whose_data_we_would_not_take_was_not_idle() {
     assert_eq!(world.state(alice), Some(ConnState::Open));
     world.skip(ms(1));
     assert_eq!(
-        world.registry.explain(alice).and_then(|alice| alice.reason),
+        world.registry.connection(alice).and_then(|alice| alice.reason()),
         Some(CloseReason::Idle)
     );
 }
@@ -120,7 +120,7 @@ fn a_refresh_within_the_grace_is_in_time() {
     world.run(secs(84));
     let next = world.now + secs(60);
     assert_eq!(world.registry.refresh(world.now, alice, Some(next)), Ok(()));
-    assert_eq!(world.registry.explain(alice).unwrap().expires_at, Some(next));
+    assert_eq!(world.registry.connection(alice).unwrap().expires_at(), Some(next));
     world.run(secs(60));
     assert_eq!(world.state(alice), Some(ConnState::Open));
     assert_eq!(world.registry.refresh(world.now, alice, None), Ok(()));
@@ -181,7 +181,7 @@ fn a_pause_of_the_process_moves_silence_and_neither_expiry_nor_lifetime() {
     world.run(secs(1));
     world.skip(secs(3_600));
     assert_eq!(world.state(idle), Some(ConnState::Closing), "two thousand seconds have passed");
-    let reason = |conn| world.registry.explain(conn).and_then(|conn| conn.reason);
+    let reason = |conn| world.registry.connection(conn).and_then(|conn| conn.reason());
     assert_eq!(reason(idle), Some(CloseReason::LifetimeEnded));
     assert_eq!(reason(lives), Some(CloseReason::LifetimeEnded));
     assert_eq!(reason(expires), Some(CloseReason::Expired), "whichever was due first");
@@ -197,7 +197,7 @@ fn revoking_closes_all_connections_ends_all_sessions_and_keeps_nothing_to_resume
     world.hang_up(lingering);
     let bob = world.tab("bob", "main");
     world.settle();
-    let position = world.registry.session_position(world.session(conns[0])).unwrap();
+    let position = world.registry.session(world.session(conns[0])).unwrap().position();
 
     assert_eq!(world.registry.revoke(world.now, &user("alice")), 3);
     let stats = world.registry.stats();

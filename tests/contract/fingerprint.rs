@@ -51,7 +51,7 @@ fn a_clone_goes_its_own_way_and_leaves_the_original_as_it_was() {
 fn whatever_may_come_of_a_difference_shows_in_the_fingerprint() {
     let world = two_users();
     let now = world.now;
-    let alice = world.registry.connections_of(&user("alice")).next().unwrap();
+    let alice = world.tabs("alice")[0];
     let lobby = room("lobby");
     let send = |message: Message| {
         move |registry: &mut Registry| {
@@ -85,7 +85,8 @@ fn whatever_may_come_of_a_difference_shows_in_the_fingerprint() {
             let _ = registry.reserve(now, None);
         }),
         Box::new(move |registry| {
-            let session = StreamRef::Session(registry.session_of(alice).unwrap());
+            let session =
+                StreamRef::Session(registry.connection(alice).and_then(|it| it.session()).unwrap());
             let _ = registry.acknowledge(now, alice, session, 1);
         }),
         Box::new(move |registry| {
@@ -129,8 +130,8 @@ fn steps_that_have_nothing_to_do_with_each_other_have_no_order() {
     let mut world = two_users();
     world.settle();
     world.skip(ms(10));
-    let alice = world.registry.connections_of(&user("alice")).next().unwrap();
-    let bob = world.registry.connections_of(&user("bob")).next().unwrap();
+    let alice = world.tabs("alice")[0];
+    let bob = world.tabs("bob")[0];
     let mut other = world.registry.clone();
     for conn in [alice, bob] {
         world.inbound(conn, Inbound::Data { bytes: 1 });

@@ -37,7 +37,7 @@ fn each_report_is_answered_in_its_order_as_if_it_were_alone() {
     assert_eq!(world.data(bob), Intake::Paused);
     let answers = report(&mut world, &[(bob, 599), (carol, 0), (alice, 600)]);
     assert_eq!(answers, [(bob, Ok(false)), (carol, Ok(true)), (alice, Ok(true))]);
-    let load = |conn| world.registry.explain(conn).unwrap().load;
+    let load = |conn| world.registry.connection(conn).unwrap().load();
     assert_eq!((load(alice), load(bob), load(carol)), (500, 501, 0));
 }
 
@@ -50,7 +50,7 @@ fn a_dead_handle_is_an_answer_and_the_reports_behind_it_count() {
     world.drain();
     let answers = report(&mut world, &[(alice, u64::MAX), (bob, 100)]);
     assert_eq!(answers, [(alice, Err(UnknownConn)), (bob, Ok(true))]);
-    assert_eq!(world.registry.explain(bob).unwrap().load, 0);
+    assert_eq!(world.registry.connection(bob).unwrap().load(), 0);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_connection_that_is_reported_twice_has_the_larger_total() {
     world.drain();
     let answers = report(&mut world, &[(alice, 70), (alice, 30)]);
     assert_eq!(answers, [(alice, Ok(true)), (alice, Ok(true))]);
-    assert_eq!(world.registry.explain(alice).unwrap().flushed, 70);
+    assert_eq!(world.registry.connection(alice).unwrap().flushed(), 70);
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn what_is_too_much_is_a_sign_of_life_all_the_same() {
         world.skip(ms(100));
         let refused = world.registry.message(world.now, alice, frame);
         assert_eq!(refused, Err(InboundError::RateLimited), "{frame:?}");
-        assert_eq!(world.registry.explain(alice).unwrap().silence, secs(0), "{frame:?}");
+        assert_eq!(world.registry.connection(alice).unwrap().silence(), secs(0), "{frame:?}");
     }
 }
 

@@ -161,14 +161,14 @@ fn a_run_that_nobody_listened_to_has_not_been_silent() {
     world.settle();
     world.skip(secs(600));
     assert_eq!(world.state(tab), Some(ConnState::Open));
-    let explained = world.registry.scope(&alice).explain_run(&run).unwrap();
-    assert_eq!(explained.ended, None, "ten minutes of silence were the process's own");
-    let (at, failure) = explained.fails.expect("a deadline");
+    let explained = world.registry.run(&alice, &run).unwrap();
+    assert_eq!(explained.end_offset(), None, "ten minutes of silence were the process's own");
+    let (at, failure) = explained.fails().expect("a deadline");
     assert_eq!(failure, RunFailure::Silence);
     world.run(at.saturating_since(world.now) - ms(1));
-    assert_eq!(world.registry.scope(&alice).explain_run(&run).unwrap().ended, None);
+    assert_eq!(world.registry.run(&alice, &run).unwrap().end_offset(), None);
     world.run(ms(1));
-    assert!(world.registry.scope(&alice).explain_run(&run).unwrap().ended.is_some());
+    assert!(world.registry.run(&alice, &run).unwrap().end_offset().is_some());
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_round_trip_does_not_include_the_pause_in_it() {
     world.settle();
     world.now += secs(3_600);
     world.inbound(alice, Inbound::Pong);
-    let round_trip = world.registry.explain(alice).unwrap().round_trip.expect("an answer");
+    let round_trip = world.registry.connection(alice).unwrap().round_trip().expect("an answer");
     // What was promised and slept through is attended time: half of the pong deadline at most.
     assert!(round_trip <= secs(5), "{round_trip:?}");
 }
@@ -188,7 +188,7 @@ fn a_round_trip_does_not_include_the_pause_in_it() {
 fn a_ping_that_waited_to_be_polled_through_the_pause_has_its_whole_time_after_it() {
     let mut world = world();
     let alice = world.open("alice", "main");
-    while world.registry.explain(alice).unwrap().load == 0 {
+    while world.registry.connection(alice).unwrap().load() == 0 {
         world.now = world.timeout();
         world.registry.tick(world.now);
     }
@@ -218,7 +218,7 @@ fn a_pause_while_input_is_paused_leaves_the_whole_silence_after_it() {
     world.skip(secs(3_600));
     assert_eq!(world.state(alice), Some(ConnState::Open), "neither stuck nor idle");
     assert!(world.flush(alice), "its input may go on");
-    let (at, next) = world.registry.explain(alice).unwrap().next.expect("a deadline");
+    let (at, next) = world.registry.connection(alice).unwrap().next().expect("a deadline");
     assert_eq!(next, Upcoming::Ping);
     assert!(at.saturating_since(world.now) >= secs(10), "half an interval at least");
 }

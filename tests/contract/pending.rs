@@ -138,7 +138,7 @@ fn a_refused_socket_stays_pending_and_can_be_tried_again_closed_or_disconnected(
     for conn in [retried, closed, ended] {
         assert_eq!(world.connect(conn, "bob", "main"), Err(Refused::Connections));
         assert_eq!(world.state(conn), Some(ConnState::Pending));
-        assert_eq!(world.registry.session_of(conn), None);
+        assert_eq!(world.registry.connection(conn).and_then(|it| it.session()), None);
     }
     world.close(Target::Conn(closed), CloseReason::TryLater);
     world.hang_up(ended);

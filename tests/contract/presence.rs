@@ -33,7 +33,7 @@ fn online(world: &mut World, name: &str) -> ConnId {
 }
 
 fn is_online(world: &World, name: &str) -> bool {
-    world.registry.is_online(&user(name))
+    world.registry.user(&user(name)).is_some_and(|it| it.is_online())
 }
 
 fn close(world: &mut World, conn: ConnId, reason: CloseReason) {
@@ -315,6 +315,6 @@ fn a_lower_limit_of_the_credentials_is_no_departure() {
     bare(&mut world, "alice");
     let one = Principal::new(user("alice")).with_max_connections(NonZeroU32::MIN);
     world.open_as(one);
-    assert_eq!(world.registry.connections_of(&user("alice")).count(), 1);
+    assert_eq!(world.tabs("alice").len(), 1);
     assert_eq!(said(&mut world), [""; 0]);
 }

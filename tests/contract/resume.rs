@@ -16,7 +16,7 @@ fn told(world: &mut World, numbers: core::ops::RangeInclusive<u32>) -> Position 
         world.tell_session(alice, &number.to_string());
     }
     world.settle();
-    let head = world.registry.session_position(world.session(alice)).unwrap();
+    let head = world.registry.session(world.session(alice)).unwrap().position();
     world.hang_up(alice);
     world.settle();
     head
@@ -125,7 +125,7 @@ fn with_an_open_run(world: &mut World) -> Position {
     run_event(world, "r", RunEvent::Progress(Bytes::from_static(b"15")));
     world.tell_session(alice, "16");
     world.settle();
-    let head = world.registry.session_position(world.session(alice)).unwrap();
+    let head = world.registry.session(world.session(alice)).unwrap().position();
     assert_eq!(head.offset, 16);
     world.hang_up(alice);
     world.settle();
@@ -162,9 +162,9 @@ fn a_foreign_epoch_gets_the_open_runs_and_everything_else_as_gaps_between_them()
         let claim = Position { epoch: head.epoch ^ epoch, offset };
         let (alice, admitted) = world.resume("alice", "main", claim);
         assert_eq!((admitted.position, admitted.recovered), (at(head, 0), Recovered::Gap));
-        assert_eq!(world.registry.explain(alice).unwrap().cursors[0].backlog, 3);
+        assert_eq!(world.registry.connection(alice).unwrap().cursors().next().unwrap().backlog, 3);
         let fresh = world.open("alice", "main");
-        assert_eq!(world.registry.explain(fresh).unwrap().cursors[0].backlog, 3);
+        assert_eq!(world.registry.connection(fresh).unwrap().cursors().next().unwrap().backlog, 3);
         world.tell_session(alice, "17");
         world.settle();
         let expected = [&TOLD[..], &["17"]].concat();
@@ -243,7 +243,7 @@ fn a_foreign_epoch_of_a_room_is_told_that_all_is_lost() {
     world.tell_room("lobby", "1");
     world.tell_room("lobby", "2");
     world.settle();
-    let head = world.registry.room_position(&room("lobby")).unwrap();
+    let head = world.registry.room(&room("lobby")).unwrap().position();
     for claim in [Position { epoch: head.epoch ^ 1, offset: 1 }, at(head, 3)] {
         let joined = join_since(&mut world, alice, "lobby", claim);
         assert_eq!((joined.position, joined.recovered), (at(head, 0), Recovered::Gap));
@@ -298,7 +298,7 @@ fn a_room_is_resumed_with_the_join() {
         world.tell_room("lobby", &number.to_string());
     }
     world.settle();
-    let head = world.registry.room_position(&room("lobby")).unwrap();
+    let head = world.registry.room(&room("lobby")).unwrap().position();
     let joined = join_since(&mut world, alice, "lobby", at(head, 1));
     assert_eq!((joined.position, joined.recovered), (at(head, 1), Recovered::All));
     world.tell_room("lobby", "4");
@@ -314,7 +314,7 @@ fn a_member_that_joins_again_stays_where_it_is() {
     world.join(alice, "lobby");
     world.tell_room("lobby", "1");
     world.settle();
-    let head = world.registry.room_position(&room("lobby")).unwrap();
+    let head = world.registry.room(&room("lobby")).unwrap().position();
     let joined = join_since(&mut world, alice, "lobby", at(head, 0));
     assert!(joined.already);
     assert_eq!((joined.position, joined.recovered), (head, Recovered::Fresh));
@@ -333,7 +333,7 @@ fn what_was_superseded_meanwhile_is_not_lost() {
         world.send(Target::Session(session), message);
         world.settle();
     }
-    let head = world.registry.session_position(session).unwrap();
+    let head = world.registry.session(session).unwrap().position();
     let (alice, admitted) = world.resume("alice", "main", at(head, 1));
     assert_eq!(admitted.recovered, Recovered::All);
     world.settle();
@@ -391,7 +391,7 @@ fn a_replay_is_given_up_with_its_room() {
         world.tell_room("lobby", &number.to_string());
     }
     world.settle();
-    let head = world.registry.room_position(&room("lobby")).unwrap();
+    let head = world.registry.room(&room("lobby")).unwrap().position();
     join_since(&mut world, alice, "lobby", at(head, 0));
     let _ = world.step();
     world.leave(alice, "lobby");
@@ -400,8 +400,8 @@ fn a_replay_is_given_up_with_its_room() {
 }
 
 fn acknowledged(world: &World, conn: ConnId) -> Vec<u64> {
-    let cursors = world.registry.explain(conn).expect("a connection").cursors;
-    cursors.iter().map(|cursor| cursor.acknowledged).collect()
+    let cursors = world.registry.connection(conn).expect("a connection").cursors();
+    cursors.map(|cursor| cursor.acknowledged).collect()
 }
 
 #[test]
@@ -434,7 +434,7 @@ fn acknowledgements_trim_nothing() {
         world.acknowledge(tab, 3).unwrap();
     }
     world.settle();
-    let head = world.registry.session_position(world.session(tabs[0])).unwrap();
+    let head = world.registry.session(world.session(tabs[0])).unwrap().position();
     let (back, admitted) = world.resume("alice", "main", at(head, 0));
     assert_eq!(admitted.recovered, Recovered::All);
     world.settle();

@@ -49,7 +49,7 @@ fn a_message_above_the_rate_is_a_sign_of_life() {
     world.skip(ms(500));
     let above = world.registry.message(world.now, alice, data);
     assert_eq!(above, Err(InboundError::RateLimited));
-    assert_eq!(world.registry.explain(alice).unwrap().silence, secs(0));
+    assert_eq!(world.registry.connection(alice).unwrap().silence(), secs(0));
     assert_eq!(world.state(alice), Some(ConnState::Open));
 }
 

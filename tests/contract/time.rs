@@ -24,10 +24,8 @@ fn busy(budget: u32) -> World {
         let conn = world.open(name, "main");
         world.tell_session(conn, "hello");
     }
-    let conns: Vec<_> = ["stuck", "lingering", "closing"]
-        .iter()
-        .map(|name| world.registry.connections_of(&crate::support::user(name)).next().unwrap())
-        .collect();
+    let conns: Vec<_> =
+        ["stuck", "lingering", "closing"].iter().map(|name| world.tabs(name)[0]).collect();
     world.drain();
     world.stall(conns[0]);
     world.hang_up(conns[1]);

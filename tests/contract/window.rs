@@ -412,7 +412,7 @@ fn a_join_that_asks_for_what_is_lost_is_told_so_after_the_answer_to_it() {
     }
     world.settle();
     let now = world.now;
-    let head = world.registry.room_position(&room("lobby")).unwrap();
+    let head = world.registry.room(&room("lobby")).unwrap().position();
     let seen_one = Start::After(Position { offset: 1, ..head });
     let joined = world.registry.join(now, alice, &room("lobby"), seen_one).unwrap();
     assert_eq!((joined.position.offset, joined.recovered), (1, Recovered::Gap));
@@ -465,7 +465,7 @@ fn the_last_entry_is_handed_out_although_another_caught_up_without_a_word_before
     world.send(Target::Room(&room("lobby")), last);
     world.drain();
     // Nothing of what Alice lacks is for her, and her turn comes first.
-    let head = world.registry.room_position(&room("lobby")).unwrap();
+    let head = world.registry.room(&room("lobby")).unwrap().position();
     let since = Position { offset: head.offset - 1, ..head };
     world.registry.join(world.now, alice, &room("lobby"), Start::After(since)).unwrap();
     world.flush(bob);

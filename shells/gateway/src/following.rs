@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use headcount::{ConnId, Ended, Registry, SessionId, Start, StreamRef, ThreadId, Timestamp};
+use headcount::{
+    ConnId, Ended, Registry, RunState, SessionId, Start, StreamRef, ThreadId, Timestamp,
+};
 use headcount_mio::Dialect;
 use headcount_protocol::handles::show_session;
 use headcount_protocol::run_events;
@@ -53,7 +55,7 @@ impl Following {
             own.session = session;
         }
         let shown = show_session(registry.config().instance(), session);
-        let runs = run_events::list(registry.open_runs(session));
+        let runs = open_runs(registry, session);
         let (position, recovered) = (followed.position, followed.recovered);
         server_frames::followed((thread, &shown), position, recovered, &runs, request)
     }
@@ -88,7 +90,7 @@ impl Following {
             Stream::Thread(thread) => session_of(registry, conn, thread),
             Stream::Session => match self.own.get(&conn) {
                 Some(own) => session_of(registry, conn, &own.thread),
-                None => registry.session_of(conn),
+                None => registry.connection(conn).and_then(|it| it.session()),
             },
         };
         session.map(StreamRef::Session)
@@ -134,7 +136,11 @@ impl Following {
 
     /// Before the first change of what a connection follows, that is the session of its own thread alone.
     fn know(&mut self, registry: &Registry, conn: ConnId) {
-        let Some((session, thread)) = registry.followed(conn).next() else { return };
+        let Some((session, thread)) =
+            registry.connection(conn).and_then(|conn| conn.followed().next())
+        else {
+            return;
+        };
         self.own.entry(conn).or_insert_with(|| Own { thread: thread.clone(), session });
         self.threads.entry(session).or_insert_with(|| thread.clone());
     }
@@ -142,8 +148,15 @@ impl Following {
 
 /// The session of a thread that a connection follows.
 fn session_of(registry: &Registry, conn: ConnId, thread: &ThreadId) -> Option<SessionId> {
-    let mut followed = registry.followed(conn);
+    let mut followed = registry.connection(conn)?.followed();
     followed.find(|(_, other)| *other == thread).map(|(session, _)| session)
+}
+
+/// The runs of a session that have not ended, as a client is told of them when it comes.
+pub(crate) fn open_runs(registry: &Registry, session: SessionId) -> String {
+    let runs = registry.session(session).into_iter().flat_map(|session| session.runs());
+    let open = runs.filter(|run| run.state() != RunState::Ended);
+    run_events::list(open.map(|run| (run.id(), run.agent())))
 }
 
 #[cfg(test)]
@@ -171,7 +184,8 @@ mod tests {
             following.follow(&mut registry, now, one, (&thread(name), Start::OpenRuns), None);
         }
         following.unfollow(&mut registry, now, one, &thread("three"), None);
-        let sessions: Vec<_> = registry.followed(one).map(|(session, _)| session).collect();
+        let followed = registry.connection(one).unwrap().followed();
+        let sessions: Vec<_> = followed.map(|(session, _)| session).collect();
         let [two, own] = sessions[..] else { panic!("it follows two") };
         let dialects = [(one, own), (one, two), (other, own)].map(|(conn, session)| {
             let (dialect, stream) =

@@ -31,7 +31,7 @@ use crate::auth::entrance::{self, Entry};
 use crate::auth::grants::Grant;
 use crate::auth::room_access::{self, Right, may_join};
 use crate::clock::wall_clock::WallClock;
-use crate::following::Following;
+use crate::following::{Following, open_runs};
 use crate::live_settings::LiveSettings;
 use crate::requests;
 use crate::telemetry::counters::Counters;
@@ -108,12 +108,14 @@ impl Gateway {
 
     /// Whether a connection may join a room.
     fn may_join(&self, registry: &Registry, conn: ConnId, room: &RoomId) -> bool {
-        let Some(who) = registry.who(conn) else { return false };
+        let Some(user) = registry.connection(conn).and_then(|conn| conn.user()) else {
+            return false;
+        };
         match self.live_settings.lock().token_auth() {
-            None => may_join(who.user, room, Right::Development),
+            None => may_join(user, room, Right::Development),
             Some(TokenAuth { grants, open, .. }) => {
                 let token = grants.get(conn).map(Grant::rooms);
-                may_join(who.user, room, Right::Client { token, open })
+                may_join(user, room, Right::Client { token, open })
             }
         }
     }
@@ -134,7 +136,7 @@ impl Gateway {
         payload: Payload<'_>,
         has_waited: bool,
     ) -> Outcome {
-        if context.registry.state(conn) == Some(ConnState::Pending) {
+        if context.registry.connection(conn).map(|it| it.state()) == Some(ConnState::Pending) {
             return self.introduce(context, conn, payload, has_waited);
         }
         let answer = match payload {
@@ -303,12 +305,16 @@ impl Handler for Gateway {
             max_message_bytes: config.message_bytes(),
         };
         let registry = &*context.registry;
-        let (Some(who), Some(followed)) = (registry.who(conn), admitted.followed) else { return };
-        let Some((_, thread)) = registry.followed(conn).next() else { return };
-        let runs = run_events::list(registry.open_runs(followed.session));
+        let (Some(known), Some(followed)) = (registry.connection(conn), admitted.followed) else {
+            return;
+        };
+        let (Some(user), Some((_, thread))) = (known.user(), known.followed().next()) else {
+            return;
+        };
+        let runs = open_runs(registry, followed.session);
         let welcome = server_frames::welcome(
             &show_connection(self.instance, conn),
-            (who.user, thread),
+            (user, thread),
             followed.position,
             followed.recovered,
             &runs,

@@ -24,7 +24,7 @@
 //!     println!("{} {:?} {}", step.number, step.at, step.input);
 //! }
 //! assert_eq!(costs.len(), 1);
-//! assert!(replay.registry().explain(conn).is_some());
+//! assert!(replay.registry().connection(conn).is_some());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

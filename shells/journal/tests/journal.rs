@@ -66,7 +66,8 @@ fn with_names_and_payloads_everything_happens_again() {
         assert_eq!(seen, world.transcript(), "seed {seed}");
         same_state(&world, replay.registry(), seed);
         for conn in world.conns() {
-            let (was, is) = (world.registry().explain(*conn), replay.registry().explain(*conn));
+            let [was, is] = [world.registry(), replay.registry()]
+                .map(|registry| format!("{:?}", registry.connection(*conn)));
             assert_eq!(was, is, "seed {seed}, {conn:?}");
         }
         assert!(replay.registry().closed().eq(world.registry().closed()), "seed {seed}");
@@ -222,7 +223,7 @@ fn an_offset_within_a_character_is_replayed_without_the_text() {
     let mut scope = registry.scope(&alice);
     let opened = scope.open_run(now, &thread, &run, "gardener", Bytes::new()).unwrap();
     let _ = scope.run_event(now, &run, &RunEvent::text("aé€𝄞z")).unwrap();
-    let epoch = registry.session_position(opened.session).unwrap().epoch;
+    let epoch = registry.session(opened.session).unwrap().position().epoch;
     let mut texts = Vec::new();
     for offset in 1..=12 {
         now += core::time::Duration::from_secs(1);
@@ -293,7 +294,7 @@ fn one_can_stop_at_any_input_and_look() {
         live.push((step.number, replay.registry().stats().open));
         if let OwnedInput::Connect { conn, who, .. } = &step.input {
             assert_eq!(who.user().as_str(), "alice");
-            assert!(replay.registry().explain(*conn).is_some());
+            assert!(replay.registry().connection(*conn).is_some());
         }
     }
     let numbers: Vec<u64> = live.iter().map(|(number, _)| *number).collect();

@@ -46,8 +46,9 @@
 //!     }
 //!
 //!     fn message(&mut self, context: &mut Context<'_>, conn: ConnId, said: Payload<'_>) -> Outcome {
-//!         if let (Payload::Text(text), Some(who)) = (said, context.registry.who(conn)) {
-//!             let message = Message::from(format!("{}: {text}", who.user)).except(conn);
+//!         let user = context.registry.connection(conn).and_then(|it| it.user());
+//!         if let (Payload::Text(text), Some(user)) = (said, user) {
+//!             let message = Message::from(format!("{user}: {text}")).except(conn);
 //!             context.registry.send(context.now, Target::Room(&self.room), message);
 //!         }
 //!         Outcome::Done

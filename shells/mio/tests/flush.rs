@@ -6,13 +6,17 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use headcount::{ConnId, Message, Target};
+use headcount_mio::Context;
 
 const MIB: u64 = 1024 * 1024;
 
 /// What is flushed to a connection, and what is handed out to it and not flushed.
 fn flushed_and_load(server: &TestServer, conn: ConnId) -> (u64, u64) {
-    let known = server.handle.call(move |context| context.registry.explain(conn)).unwrap().unwrap();
-    (known.flushed, known.load)
+    let look = move |context: &mut Context<'_>| {
+        let conn = context.registry.connection(conn).unwrap();
+        (conn.flushed(), conn.load())
+    };
+    server.handle.call(look).unwrap()
 }
 
 #[test]
@@ -33,7 +37,7 @@ fn only_what_the_kernel_took_counts_as_flushed() {
     server.until("all before is flushed", |_| flushed_and_load(&server, conn).1 == 0);
     let (before, _) = flushed_and_load(&server, conn);
     let cost = server.handle.call(move |context| {
-        let session = context.registry.session_of(conn).unwrap();
+        let session = context.registry.connection(conn).and_then(|it| it.session()).unwrap();
         let message = Message::binary(vec![7; bytes]);
         for _ in 0..messages {
             let to = Target::Session(session);

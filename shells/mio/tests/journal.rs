@@ -64,7 +64,7 @@ fn the_journal_of_a_server_is_its_whole_life() {
     {
         replay.registry().check().unwrap();
         opened += u64::from(matches!(step.input, OwnedInput::Connect { .. }));
-        live_conn |= replay.registry().explain(conn).is_some();
+        live_conn |= replay.registry().connection(conn).is_some();
     }
     let end = replay.registry().stats();
     assert_eq!((end.opened, opened, end.live), (stats.opened, 5, 0));

@@ -18,7 +18,15 @@ fn a_thousand_connections_come_and_go_and_nothing_stays() {
     let first = {
         let client = Client::admitted(server.address, "user-0");
         let user = UserId::new("user-0").unwrap();
-        let conn = server.handle.call(move |context| context.registry.connections_of(&user).next());
+        let conn = server.handle.call(move |context| {
+            context
+                .registry
+                .user(&user)
+                .into_iter()
+                .flat_map(|it| it.connections())
+                .map(|it| it.id())
+                .next()
+        });
         drop(client);
         conn.unwrap().unwrap()
     };

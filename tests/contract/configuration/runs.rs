@@ -57,7 +57,7 @@ fn kept_of_two(world: &mut World) -> [u32; 2] {
         let session = world.session(*conn);
         world.send(Target::Session(session), Message::text(text_of_cost(250)));
     }
-    conns.map(|conn| world.registry.explain_session(world.session(conn)).unwrap().entries)
+    conns.map(|conn| world.registry.session(world.session(conn)).unwrap().entries())
 }
 
 pub(crate) const ROWS: &[Row] = &[

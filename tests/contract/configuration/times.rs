@@ -108,7 +108,7 @@ pub(crate) const ROWS: &[Row] = &[
             world.hang_up(alice);
             [ms(999), ms(1), secs(1)].map(|more| {
                 world.run(more);
-                world.registry.is_online(&user("alice"))
+                world.registry.user(&user("alice")).is_some_and(|it| it.is_online())
             })
         });
     }),

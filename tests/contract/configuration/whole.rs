@@ -59,7 +59,7 @@ pub(crate) const ROWS: &[Row] = &[
         key.distinguishes(outcomes, |world| {
             let epoch = |world: &mut World| {
                 let alice = world.open("alice", "main");
-                world.registry.session_position(world.session(alice)).expect("a session").epoch
+                world.registry.session(world.session(alice)).expect("a session").position().epoch
             };
             epoch(world) == epoch(&mut World::with(Config::builder(7)))
         });

@@ -48,8 +48,8 @@ fn a_run_that_is_silent_or_too_long_is_failed_with_a_fact() {
 
 /// When a run fails if nothing happens, as time since the world began, and why.
 fn fails(world: &mut World, name: &str) -> Option<(Duration, RunFailure)> {
-    let explained = world.registry.scope(&user("alice")).explain_run(&run(name))?;
-    explained.fails.map(|(at, failure)| (at.saturating_since(START), failure))
+    let explained = world.registry.run(&user("alice"), &run(name))?;
+    explained.fails().map(|(at, failure)| (at.saturating_since(START), failure))
 }
 
 #[test]
@@ -91,11 +91,10 @@ fn the_latest_of_all_calls_counts_and_with_its_end_the_deadline_comes_nearer() {
     tell(&mut world, "r", executing_for("short", secs(200))).unwrap();
     tell(&mut world, "r", executing("unknown")).unwrap();
     world.run(secs(5));
-    let explained = world.registry.scope(&user("alice")).explain_run(&run("r")).unwrap();
+    let explained = world.registry.run(&user("alice"), &run("r")).unwrap();
     let calls: Vec<_> = explained
-        .calls
-        .iter()
-        .map(|it| (&*it.call, it.expected_by.map(|at| at.saturating_since(START))))
+        .calls()
+        .map(|it| (it.call, it.expected_by.map(|at| at.saturating_since(START))))
         .collect();
     let expected = [("long", Some(secs(3_000))), ("short", Some(secs(200))), ("unknown", None)];
     assert_eq!(calls, expected);

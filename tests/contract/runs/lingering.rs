@@ -37,7 +37,7 @@ fn the_bounds_of_the_log_hold_for_a_run_that_lingers() {
         world.send(Target::User(&user("alice")), Message::text("more"));
     }
     assert_eq!(world.registry.stats().log_messages, 3);
-    assert!(world.registry.scope(&user("alice")).explain_run(&super::run("r")).is_none());
+    assert!(world.registry.run(&user("alice"), &super::run("r")).is_none());
     world.run(secs(100));
     world.check();
 }

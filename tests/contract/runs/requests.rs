@@ -2,7 +2,7 @@
 
 use headcount::{
     ConnId, Delivery, Inbound, Notice, OpenRunError, OpenedRun, RequestCancelError,
-    RequestRunError, RunEnd, RunEnded, RunError, RunEvent, RunExplanation, RunState, Timestamp,
+    RequestRunError, RunEnd, RunEnded, RunError, RunEvent, RunState, RunView, Timestamp,
 };
 
 use crate::support::{World, config, secs, thread, user};
@@ -21,8 +21,8 @@ fn cancel(world: &mut World, conn: ConnId, name: &str) -> Result<Delivery, Reque
     asked
 }
 
-fn explain(world: &mut World, name: &str) -> RunExplanation {
-    world.registry.scope(&user("alice")).explain_run(&run(name)).unwrap()
+fn view<'a>(world: &'a World, name: &str) -> RunView<'a> {
+    world.registry.run(&user("alice"), &run(name)).unwrap()
 }
 
 #[test]
@@ -32,15 +32,15 @@ fn a_request_is_seen_by_all_tabs_and_opened_under_the_same_name() {
     let strangers = [world.tab("alice", "other"), world.tab("bob", "main")];
     let asked = request(&mut world, asking, "r").unwrap();
     assert_eq!((asked.session, asked.delivery.live), (world.session(asking), 2));
-    let shown = explain(&mut world, "r");
-    assert_eq!((shown.state, &*shown.agent, shown.first), (RunState::Requested, "", 1));
+    let shown = view(&world, "r");
+    assert_eq!((shown.state(), shown.agent(), shown.first()), (RunState::Requested, "", 1));
     world.skip(secs(1));
     open(&mut world, "r").unwrap();
-    let shown = explain(&mut world, "r");
-    assert_eq!((shown.state, &*shown.agent, shown.first), (RunState::Open, "agent", 1));
-    assert_eq!((shown.age, shown.events), (secs(1), 2), "it goes on as what it was");
+    let shown = view(&world, "r");
+    assert_eq!((shown.state(), shown.agent(), shown.first()), (RunState::Open, "agent", 1));
+    assert_eq!((shown.age(), shown.events()), (secs(1), 2), "it goes on as what it was");
     tell(&mut world, "r", RunEvent::Completed(bytes("done"))).unwrap();
-    assert_eq!(explain(&mut world, "r").state, RunState::Ended);
+    assert_eq!(view(&world, "r").state(), RunState::Ended);
     world.settle();
     for conn in [asking, other] {
         assert_eq!(world.seen(conn), ["r Requested why?", "r Started go", "r Completed done"]);
@@ -111,7 +111,7 @@ fn a_request_that_no_agent_takes_on_fails_by_itself() {
         let mut world = World::with(times);
         let conn = world.tab("alice", "main");
         request(&mut world, conn, "r").unwrap();
-        assert!(explain(&mut world, "r").fails.is_some());
+        assert!(view(&world, "r").fails().is_some());
         world.run(secs(silence + length) - secs(1));
         assert_eq!(world.registry.stats().runs, 1);
         world.run(secs(1));
@@ -169,18 +169,18 @@ fn a_wish_to_cancel_is_told_once_and_changes_nothing_else() {
     let mut world = World::with(config().run_silence(secs(20)));
     let (asking, other) = (world.tab("alice", "main"), world.tab("alice", "main"));
     open(&mut world, "r").unwrap();
-    let fails = explain(&mut world, "r").fails;
+    let fails = view(&world, "r").fails();
     world.skip(secs(5));
     assert_eq!(cancel(&mut world, asking, "r").unwrap().live, 2);
     for conn in [asking, other] {
         assert!(cancel(&mut world, conn, "r").unwrap().reaches_none(), "once is enough");
     }
-    let shown = explain(&mut world, "r");
-    assert_eq!((shown.state, shown.cancel_requested), (RunState::Open, true));
-    assert_eq!((shown.fails, shown.events), (fails, 2), "it is no sign of life of the agent");
+    let shown = view(&world, "r");
+    assert_eq!((shown.state(), shown.is_cancel_requested()), (RunState::Open, true));
+    assert_eq!((shown.fails(), shown.events()), (fails, 2), "it is no sign of life of the agent");
     tell(&mut world, "r", RunEvent::text("on it")).unwrap();
     tell(&mut world, "r", RunEvent::Cancelled(bytes("stopped"))).unwrap();
-    assert!(explain(&mut world, "r").cancel_requested);
+    assert!(view(&world, "r").is_cancel_requested());
     let ended = RunEnded { how: RunEnd::Cancelled, at: world.now };
     assert_eq!(cancel(&mut world, asking, "r"), Err(RequestCancelError::Ended(ended)));
     world.settle();
@@ -195,10 +195,10 @@ fn what_was_requested_can_be_unwished_before_an_agent_takes_it_on() {
     let conn = world.tab("alice", "main");
     request(&mut world, conn, "r").unwrap();
     cancel(&mut world, conn, "r").unwrap();
-    let shown = explain(&mut world, "r");
-    assert_eq!((shown.state, shown.cancel_requested), (RunState::Requested, true));
+    let shown = view(&world, "r");
+    assert_eq!((shown.state(), shown.is_cancel_requested()), (RunState::Requested, true));
     open(&mut world, "r").unwrap();
-    assert!(explain(&mut world, "r").cancel_requested, "its agent is to know");
+    assert!(view(&world, "r").is_cancel_requested(), "its agent is to know");
 }
 
 #[test]
@@ -226,8 +226,9 @@ fn who_comes_later_gets_what_was_requested_from_its_start() {
     cancel(&mut world, first, "r").unwrap();
     world.settle();
     let late = world.tab("alice", "main");
-    let runs: Vec<_> = world.registry.open_runs(world.session(late)).collect();
-    assert_eq!(runs, [(&run("r"), "")]);
+    let runs: Vec<_> = world.registry.session(world.session(late)).unwrap().runs().collect();
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    assert_eq!((runs[0].id(), runs[0].agent()), (&run("r"), ""));
     world.settle();
     assert_eq!(world.seen(late), ["r Requested why?", "r CancelRequested enough"]);
 }
@@ -252,9 +253,9 @@ fn what_a_client_asked_is_by_no_agent() {
     open(&mut world, "r").unwrap();
     cancel(&mut world, conn, "r").unwrap();
     let (alice, run) = (user("alice"), run("r"));
-    let scope = world.registry.scope(&alice);
-    let agents: Vec<_> = scope
-        .run_log(&run)
+    let shown = world.registry.run(&alice, &run).unwrap();
+    let agents: Vec<_> = shown
+        .log()
         .map(|(_, body)| match body {
             headcount::Body::Run(fact) => (fact.kind.name(), fact.agent.to_owned()),
             other => panic!("{other:?}"),

@@ -152,8 +152,7 @@ fn a_comprehensive_day_adds_up() {
         world.tab("alice", &format!("thread{number}"));
     }
     world.settle();
-    let of =
-        |world: &World, name| world.registry.connections_of(&crate::support::user(name)).count();
+    let of = |world: &World, name| world.tabs(name).len();
     assert_eq!((of(&world, "alice"), of(&world, "bob"), of(&world, "carol")), (20, 6, 5));
     let mut expected = vec!["peer_gone"; gone];
     expected.extend(["evicted"; 3]);

@@ -89,7 +89,7 @@ fn every_fiftieth_write_fails_and_only_that_socket_is_lost() {
             world.hang_up(conn);
             // The client comes back at once with what it has seen last, and is handed the rest.
             let position =
-                world.registry.session_position(world.session(conn)).expect("its session");
+                world.registry.session(world.session(conn)).expect("its session").position();
             let seen = headcount::Position { offset: position.offset - 1, ..position };
             let (back, admitted) = world.resume(&users[place], "main", seen);
             assert_eq!((admitted.recovered, admitted.new_session), (Recovered::All, false));

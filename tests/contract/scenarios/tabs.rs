@@ -3,7 +3,7 @@
 use headcount::{ConnState, OverCap, Pressure};
 
 use super::twenty;
-use crate::support::{START, World, ms, secs, user};
+use crate::support::{START, World, ms, secs};
 
 #[test]
 fn eight_tabs_open_and_three_close_and_five_go_on_as_if_nothing_was() {
@@ -118,8 +118,7 @@ fn a_user_with_twenty_dead_connections_reconnects_at_once() {
     assert_eq!((world.open_count(), world.state(dead[0])), (20, Some(ConnState::Closing)));
     // The rest goes at its own deadline, and the living one stays.
     world.run(secs(60));
-    let alice = user("alice");
-    assert_eq!(world.registry.connections_of(&alice).collect::<Vec<_>>(), [alive]);
+    assert_eq!(world.tabs("alice"), [alive]);
     assert_eq!(world.closings()[0], "evicted");
     assert!(world.closings()[1..].iter().all(|reason| *reason == "pong_timeout"));
     world.close_the_books();

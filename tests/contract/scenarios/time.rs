@@ -37,11 +37,11 @@ fn looking_keeps_nothing_alive() {
     world.hang_up(alice);
     for _ in 0..179 {
         world.run(secs(1));
-        assert!(world.registry.explain_session(session).is_some());
+        assert!(world.registry.session(session).is_some());
         let _ = (world.registry.stats(), world.registry.closed().count());
     }
     world.run(secs(1));
-    assert!(world.registry.explain_session(session).is_none());
+    assert!(world.registry.session(session).is_none());
     world.close_the_books();
 }
 

@@ -8,6 +8,7 @@ use headcount::{
     Class, ConnId, Inbound, Key, Message, Registry, Target, Timestamp, UserScope, Within,
 };
 
+use super::apply_runs::runs;
 use super::model::Model;
 use super::model::delivery::Delivered;
 use super::op::{self, Advance, Arrival, Incoming, Op, RunReport, To};
@@ -190,8 +191,7 @@ impl World {
         self.registry.check_memory()?;
         self.registry.check().map_err(|violation| violation.to_string())?;
         self.model.learn_deadlines(&self.registry)?;
-        let explained = self.explained();
-        self.model.compare_runs(&explained)?;
+        self.model.compare_runs(&runs(&self.registry, &self.names))?;
         self.model.compare(&self.registry, &self.names, &self.conns, &self.sessions)
     }
 
@@ -352,8 +352,8 @@ impl World {
         let mut left = 16 + 8 * known + 2 * self.conns.len();
         loop {
             self.registry.call(|it| it.tick(stamp));
-            let explained = self.explained();
-            let has_acted = self.model.tick(&self.registry, &explained)?;
+            let runs = runs(&self.registry, &self.names);
+            let has_acted = self.model.tick(&self.registry, &runs)?;
             if self.registry.poll_timeout().is_none_or(|at| at.as_millis() > now.as_millis()) {
                 break;
             }

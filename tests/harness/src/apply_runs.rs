@@ -5,30 +5,22 @@ use core::time::Duration;
 use headcount::{ConnId, Part, PartKind, Registry, RunEvent, RunId};
 
 use super::model::delivery::Delivered;
-use super::model::run_ends::Explained;
+use super::model::run_ends::Shown;
 use super::op::RunReport;
-use super::world::World;
+use super::world::{Names, World};
 use super::{Check, same};
 
-impl World {
-    /// What the registry says about every run that may be.
-    pub(crate) fn explained(&mut self) -> Explained {
-        let mut explained = Explained::new();
-        if self.model.run_number == 0 {
-            // There never was one, and the statistics are held to that.
-            return explained;
-        }
-        for (number, user) in self.names.users.iter().enumerate() {
-            for run in &self.names.runs {
-                let explanation = self.registry.call(|it| it.scope(user).explain_run(run));
-                if let Some(explanation) = explanation {
-                    explained.insert((number as u8, run.clone()), explanation);
-                }
-            }
-        }
-        explained
-    }
+/// What the registry says about every run that may be.
+pub(crate) fn runs<'a>(registry: &'a Registry, names: &Names) -> Shown<'a> {
+    let users = names.users.iter().enumerate();
+    let all = users.flat_map(|it| names.runs.iter().map(move |run| (it, run)));
+    let known = all.filter_map(|((number, user), run)| {
+        Some(((number as u8, run.clone()), registry.run(user, run)?))
+    });
+    known.collect()
+}
 
+impl World {
     pub(crate) fn open_run(&mut self, (user, thread): (u8, u8), run: u8, size: u8) -> Check {
         let (user, thread, run) = (self.user(user), self.thread(thread), self.run(run));
         let stamp = self.stamp();

@@ -43,8 +43,8 @@ impl Waiting {
     }
 }
 
-fn is_open(registry: &mut Registry, user: &UserId, run: &RunId) -> bool {
-    registry.scope(user).explain_run(run).is_some_and(|run| run.ended.is_none())
+fn is_open(registry: &Registry, user: &UserId, run: &RunId) -> bool {
+    registry.run(user, run).is_some_and(|run| run.end().is_none())
 }
 
 /// Whether the run could end with this event, so that nothing goes on in its text.
@@ -54,11 +54,11 @@ pub(crate) fn ends(
     run: &RunId,
     event: &RunEvent<'_>,
 ) -> bool {
-    let run = registry.scope(user).explain_run(run);
+    let run = registry.run(user, run);
     run.is_some_and(|run| {
-        run.ended.is_none()
+        run.end().is_none()
             && match event {
-                RunEvent::Completed(_) => run.calls.is_empty(),
+                RunEvent::Completed(_) => run.calls().next().is_none(),
                 RunEvent::Failed(_) | RunEvent::Cancelled(_) | RunEvent::Interrupted(_) => true,
                 _ => false,
             }

@@ -115,10 +115,12 @@ impl Wanted {
 
 /// As the calls of the admin port tell it: one that is there, or one of the last that closed.
 fn known(registry: &Registry, now: Timestamp, conn: ConnId) -> Option<String> {
-    explain::connection(registry, now, conn, true).or_else(|| {
-        let closed = registry.closed().find(|closed| closed.conn == conn)?;
-        Some(explain::closed(registry.config().instance(), closed, now))
-    })
+    let instance = registry.config().instance();
+    if let Some(conn) = registry.connection(conn) {
+        return Some(explain::connection(instance, now, conn, true));
+    }
+    let closed = registry.closed().find(|closed| closed.conn == conn)?;
+    Some(explain::closed(instance, closed, now))
 }
 
 /// How far a replay has come.

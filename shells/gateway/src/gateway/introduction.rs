@@ -101,14 +101,15 @@ impl Gateway {
             return Ok(None);
         };
         let closing = || Problem::new(409, "closing", "the connection is closing");
-        let who = context.registry.who(conn).ok_or_else(closing)?;
-        if *who.user != claims.user {
+        let known = context.registry.connection(conn).ok_or_else(closing)?;
+        if *known.user().ok_or_else(closing)? != claims.user {
             let message = "the token is of another user than the connection";
             return Err(Problem::new(403, "other_user", message));
         }
-        let follows_another = claims.thread.as_ref().is_some_and(|thread| {
-            context.registry.followed(conn).any(|(_, followed)| followed != thread)
-        });
+        let follows_another = claims
+            .thread
+            .as_ref()
+            .is_some_and(|thread| known.followed().any(|(_, followed)| followed != thread));
         if follows_another {
             let message = "the token is for one thread (its claim thread), and the connection follows another";
             return Err(Problem::new(403, "other_thread", message));

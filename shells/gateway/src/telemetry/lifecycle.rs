@@ -114,7 +114,8 @@ struct Subject<'a> {
 /// Of a connection that follows no session the user is known as long as it is.
 fn of_both(registry: &Registry, conn: ConnId, session: Option<SessionId>) -> Subject<'_> {
     let of_session = session.map_or_else(Subject::default, |session| of_session(registry, session));
-    let user = registry.who(conn).map(|who| debug(who.user as &dyn fmt::Debug));
+    let user = registry.connection(conn).and_then(|conn| conn.user());
+    let user = user.map(|user| debug(user as &dyn fmt::Debug));
     Subject {
         connection: Some(show_connection(registry.config().instance(), conn)),
         user: of_session.user.or(user),
@@ -123,12 +124,13 @@ fn of_both(registry: &Registry, conn: ConnId, session: Option<SessionId>) -> Sub
 }
 
 fn of_connection(registry: &Registry, conn: ConnId) -> Subject<'_> {
-    of_both(registry, conn, registry.session_of(conn))
+    of_both(registry, conn, registry.connection(conn).and_then(|it| it.session()))
 }
 
 /// A session that has ended is still known by the last of its connections, for a while.
 fn of_session(registry: &Registry, session: SessionId) -> Subject<'_> {
-    let whose = registry.whose(session).or_else(|| {
+    let known = registry.session(session).map(|it| (it.user(), it.thread()));
+    let whose = known.or_else(|| {
         let mut last = registry.closed().rev().take(SEARCHED);
         let closed = last.find(|closed| closed.session == Some(session))?;
         Some((&closed.user, closed.thread.as_ref()?))

@@ -284,8 +284,8 @@ impl Rig {
 
     /// What the registry knows to be flushed, and what was handed out and is not.
     fn flushed_and_load(&self, conn: ConnId) -> (u64, u64) {
-        let known = self.registry.explain(conn).unwrap();
-        (known.flushed, known.load)
+        let known = self.registry.connection(conn).unwrap();
+        (known.flushed(), known.load())
     }
 
     /// Turns with edges until nothing changes any more.

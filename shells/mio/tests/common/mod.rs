@@ -99,7 +99,10 @@ impl Handler for TestHandler {
     }
 
     fn admitted(&mut self, context: &mut Context<'_>, conn: ConnId, admitted: Admitted) {
-        assert_eq!(context.registry.session_of(conn), admitted.followed.map(|it| it.session));
+        assert_eq!(
+            context.registry.connection(conn).and_then(|it| it.session()),
+            admitted.followed.map(|it| it.session)
+        );
         context.reply(conn, "welcome").unwrap();
         let room = RoomId::new("all").unwrap();
         context.registry.join(context.now, conn, &room, Start::Now).unwrap();
@@ -111,7 +114,7 @@ impl Handler for TestHandler {
         conn: ConnId,
         payload: Payload<'_>,
     ) -> Outcome {
-        if context.registry.who(conn).is_none() {
+        if context.registry.connection(conn).and_then(|it| it.user()).is_none() {
             let Payload::Text(user) = payload else { return Outcome::Done };
             match principal(user) {
                 Some(who) => {

@@ -94,7 +94,7 @@ impl Model {
 
     /// The turn of the hard stop; whether it has ended the connection. It may pass over a free slot.
     pub(crate) fn stop(&mut self, id: ConnId, registry: &Registry) -> Result<bool, String> {
-        if registry.state(id) != Some(ConnState::Gone) {
+        if registry.connection(id).map(|it| it.state()) != Some(ConnState::Gone) {
             return Ok(false);
         }
         if self.conns[&id].state != State::Closing {

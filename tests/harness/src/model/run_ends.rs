@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headcount::{
-    Notice, RunEnd, RunEnded, RunEventKind, RunExplanation, RunFailure, RunId, RunState, SessionId,
+    Notice, RunEnd, RunEnded, RunEventKind, RunFailure, RunId, RunState, RunView, SessionId,
     Timestamp,
 };
 
@@ -15,12 +15,12 @@ use crate::seen::{Content, Fact, Source};
 use crate::{Check, ensure};
 
 /// What the registry says about each run that may be known, by user and name.
-pub(crate) type Explained = BTreeMap<(u8, RunId), RunExplanation>;
+pub(crate) type Shown<'a> = BTreeMap<(u8, RunId), RunView<'a>>;
 
 impl Run {
     /// What the registry says of it, unless it has forgotten it.
-    pub(crate) fn explained<'a>(&self, explained: &'a Explained) -> Option<&'a RunExplanation> {
-        explained.get(&(self.user, self.id.clone()))
+    pub(crate) fn shown<'a>(&self, shown: &Shown<'a>) -> Option<RunView<'a>> {
+        shown.get(&(self.user, self.id.clone())).copied()
     }
 }
 
@@ -123,32 +123,33 @@ impl Model {
         run.is_open() || log.kept().any(|entry| entry.run == Some(number))
     }
 
-    pub(crate) fn compare_runs(&mut self, explained: &Explained) -> Check {
+    pub(crate) fn compare_runs(&mut self, shown: &Shown<'_>) -> Check {
         let forgotten = |(number, run): &(&u64, &Run)| !self.is_remembered(**number, run);
         let forgotten: Vec<_> = self.runs.iter().filter(forgotten).map(|it| *it.0).collect();
         forgotten.iter().for_each(|number| drop(self.runs.remove(number)));
-        for ((user, id), got) in explained {
+        for ((user, id), got) in shown {
             let Some(number) = self.find_run(*user, id) else {
                 return Err(format!("{id:?} of user {user} should be forgotten: {got:?}"));
             };
             let run = &self.runs[&number];
-            let right = got.session == run.session
-                && *got.agent == *run.agent
-                && got.age == self.now.saturating_since(run.began)
-                && (got.first, got.ended) == (run.first, run.ended)
-                && got.calls.len() == run.calls.len()
-                && got.calls.iter().all(|it| run.calls.get(&*it.call) == Some(&it.expected_by))
-                && (got.end, got.lingers_until) == (run.end, self.lingers_until(run).map(whole))
-                && (got.state == RunState::Requested) == (run.requested && run.is_open())
-                && (got.state == RunState::Ended) != run.is_open()
-                && got.cancel_requested == run.cancel_requested
-                && u64::from(got.events) == run.events
-                && got.cost == run.cost
-                && got.fails == self.run_deadline(run);
+            let right = got.session() == run.session
+                && *got.agent() == *run.agent
+                && got.age() == self.now.saturating_since(run.began)
+                && (got.first(), got.end_offset()) == (run.first, run.ended)
+                && got.calls().count() == run.calls.len()
+                && got.calls().all(|it| run.calls.get(it.call) == Some(&it.expected_by))
+                && (got.end(), got.lingers_until())
+                    == (run.end, self.lingers_until(run).map(whole))
+                && (got.state() == RunState::Requested) == (run.requested && run.is_open())
+                && (got.state() == RunState::Ended) != run.is_open()
+                && got.is_cancel_requested() == run.cancel_requested
+                && u64::from(got.events()) == run.events
+                && got.cost() == run.cost
+                && got.fails() == self.run_deadline(run);
             ensure!(right, "{id:?} of user {user}: {got:?}, expected {run:?}");
         }
         for run in self.runs.values() {
-            let known = run.explained(explained).is_some();
+            let known = run.shown(shown).is_some();
             ensure!(known, "{:?} of user {} is forgotten too early", run.id, run.user);
         }
         Ok(())

@@ -10,7 +10,7 @@ use headcount::{
 use super::Model;
 use super::conn::State;
 use super::log::Shown;
-use super::run_ends::Explained;
+use super::run_ends;
 use super::stream::Stream;
 use super::tally::End;
 use super::timing::{When, Whose};
@@ -26,20 +26,20 @@ impl Model {
     pub(crate) fn tick(
         &mut self,
         registry: &Registry,
-        explained: &Explained,
+        runs: &run_ends::Shown<'_>,
     ) -> Result<bool, String> {
         if let Some(id) = self.to_stop() {
             return self.stop(id, registry);
         }
         let all = self.all_deadlines();
         let is_due = |(_, when): &&(Whose, When)| when.earliest <= self.now.as_millis();
-        let acts = |(whose, _): &&(Whose, When)| self.has_acted(whose, registry, explained);
+        let acts = |(whose, _): &&(Whose, When)| self.has_acted(whose, registry, runs);
         let mut acted: Vec<_> = all.iter().filter(is_due).filter(acts).collect();
         // What else acts changes logs by the way. A log that changes lets go of runs.
         acted.sort_by_key(|(whose, when)| {
             let may_be_a_change = match whose {
                 Whose::Log(_) => true,
-                Whose::Linger(number) => self.runs[number].explained(explained).is_none(),
+                Whose::Linger(number) => self.runs[number].shown(runs).is_none(),
                 _ => false,
             };
             (may_be_a_change, self.when_acts(when.earliest, whose))
@@ -90,20 +90,22 @@ impl Model {
     }
 
     /// Whether the registry shows that a deadline which is due has acted.
-    fn has_acted(&self, whose: &Whose, registry: &Registry, explained: &Explained) -> bool {
+    fn has_acted(&self, whose: &Whose, registry: &Registry, runs: &run_ends::Shown<'_>) -> bool {
         match whose {
             Whose::Conn(id) => self.done_to(*id, registry).is_some(),
-            Whose::Session(id) => registry.session_position(*id).is_none(),
+            Whose::Session(id) => registry.session(*id).map(|it| it.position()).is_none(),
             Whose::Run(number) => {
-                let told = self.runs[number].explained(explained);
-                told.is_none_or(|told| told.ended.is_some())
+                let told = self.runs[number].shown(runs);
+                told.is_none_or(|told| told.end().is_some())
             }
             Whose::Linger(number) => {
-                let told = self.runs[number].explained(explained);
-                told.is_none_or(|told| told.lingers_until.is_none())
+                let told = self.runs[number].shown(runs);
+                told.is_none_or(|told| told.lingers_until().is_none())
             }
             Whose::Log(source) => self.log_differs(source, registry),
-            Whose::Leave(user, _) => !registry.is_online(&user_name(*user)),
+            Whose::Leave(user, _) => {
+                !registry.user(&user_name(*user)).is_some_and(|it| it.is_online())
+            }
         }
     }
 
@@ -115,15 +117,15 @@ impl Model {
     /// What has been done to a connection.
     fn done_to(&self, id: ConnId, registry: &Registry) -> Option<Upcoming> {
         let conn = &self.conns[&id];
-        let explained = registry.explain(id)?;
-        match (conn.state, explained.state) {
+        let explained = registry.connection(id)?;
+        match (conn.state, explained.state()) {
             (State::Closing, ConnState::Gone) => Some(Upcoming::Cleanup),
             (State::Pending | State::Open, ConnState::Closing) => {
-                explained.reason.map(Upcoming::Close)
+                explained.reason().map(Upcoming::Close)
             }
             (State::Open, state) if state != conn.public_state() => Some(Upcoming::Suspect),
             (State::Open, _) => {
-                let pinged = explained.load == self.used(id) + MESSAGE_OVERHEAD;
+                let pinged = explained.load() == self.used(id) + MESSAGE_OVERHEAD;
                 (pinged && conn.ping.is_none()).then_some(Upcoming::Ping)
             }
             _ => None,
@@ -203,12 +205,12 @@ impl Model {
     pub(crate) fn shown(source: &Source, registry: &Registry) -> Option<(Shown, Position)> {
         let (lost, entries, bytes, head) = match source {
             Source::Session(id) => {
-                let it = registry.explain_session(*id)?;
-                (it.lost, it.entries, it.bytes, it.head)
+                let it = registry.session(*id)?;
+                (it.lost(), it.entries(), it.bytes(), it.position())
             }
             Source::Room(room) => {
-                let it = registry.explain_room(room)?;
-                (it.lost, it.entries, it.bytes, it.head)
+                let it = registry.room(room)?;
+                (it.lost(), it.entries(), it.bytes(), it.position())
             }
             Source::Direct | Source::Everyone => return None,
         };

@@ -165,8 +165,8 @@ impl Model {
     pub(crate) fn learn_deadlines(&mut self, registry: &Registry) -> Check {
         for id in self.conns.keys().copied().collect::<Vec<_>>() {
             let explained =
-                registry.explain(id).ok_or_else(|| format!("{id:?} is not explained"))?;
-            self.learn_next(id, explained.next)?;
+                registry.connection(id).ok_or_else(|| format!("{id:?} is not explained"))?;
+            self.learn_next(id, explained.next())?;
         }
         Ok(())
     }

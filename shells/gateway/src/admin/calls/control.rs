@@ -155,7 +155,8 @@ impl AdminState {
                     let now = SystemTime::now();
                     revocations.revoke_user(user.as_str(), now, *lifetime).map_err(full)?;
                 }
-                let sessions = context.registry.sessions_of(user).count() as u64;
+                let known = context.registry.user(user);
+                let sessions = known.map_or(0, |user| user.sessions().count()) as u64;
                 Ok((context.registry.revoke(context.now, user), Some(sessions)))
             }
             Revocation::Token(id) => {

@@ -1,140 +1,120 @@
 //! One connection or session, as JSON: how it stands, and what would become of it.
 
 use headcount::{
-    CallExplanation, CloseReason, Closed, ConnId, CursorExplanation, Explanation, Registry, Retry,
-    RunExplanation, RunId, SessionId, Timestamp, Upcoming,
+    CallView, CloseReason, Closed, ConnView, CursorView, Registry, Retry, RunState, RunView,
+    SessionView, StreamRef, Timestamp, Upcoming,
 };
 use headcount_protocol::epoch::show_epoch;
 use headcount_protocol::handles::{show_connection, show_session};
 use headcount_protocol::json::{Object, array, millis};
 use headcount_protocol::server_frames::{SESSION, room_stream, thread_stream};
 
-/// `None`: there is none. `whole`: with its places in all its streams.
-pub(crate) fn connection(
-    registry: &Registry,
-    now: Timestamp,
-    conn: ConnId,
-    whole: bool,
-) -> Option<String> {
-    let known = registry.explain(conn)?;
-    let instance = registry.config().instance();
-    let mut shown = Object::new().text("connection", &show_connection(instance, conn));
-    if let Some(who) = registry.who(conn) {
-        shown = shown.text("user", who.user.as_str());
-        if let Some((_, thread)) = registry.followed(conn).next() {
+/// `whole`: with its places in all its streams.
+pub(crate) fn connection(instance: u64, now: Timestamp, conn: ConnView<'_>, whole: bool) -> String {
+    let mut shown = Object::new().text("connection", &show_connection(instance, conn.id()));
+    if let Some(user) = conn.user() {
+        shown = shown.text("user", user.as_str());
+        if let Some((_, thread)) = conn.followed().next() {
             shown = shown.text("thread", thread.as_str());
         }
-        if let Some(label) = who.label {
+        if let Some(label) = conn.label() {
             shown = shown.text("label", label);
         }
     }
-    if let Some(session) = registry.session_of(conn) {
+    if let Some(session) = conn.session() {
         shown = shown.text("session", &show_session(instance, session));
     }
-    let followed = registry.followed(conn).map(|(session, thread)| {
+    let followed = conn.followed().map(|(session, thread)| {
         let shown = Object::new().text("session", &show_session(instance, session));
         shown.text("thread", thread.as_str()).end()
     });
     shown = shown.raw("sessions", &array(&followed.collect::<Vec<_>>()));
-    shown = shown.text("state", known.state.name());
-    if let Some(reason) = known.reason {
+    shown = shown.text("state", conn.state().name());
+    if let Some(reason) = conn.reason() {
         shown = with_reason(shown, reason);
     }
+    let backlog: u64 = conn.cursors().map(|cursor| u64::from(cursor.backlog)).sum();
     shown = shown
-        .number("age_ms", millis(known.age))
-        .number("silent_ms", millis(known.silence))
-        .number("backlog", backlog(&known))
-        .number("in_flight_bytes", known.load)
-        .number("flushed_bytes", known.flushed)
-        .raw("paused", if known.paused { "true" } else { "false" });
-    if let Some(trip) = known.round_trip {
+        .number("age_ms", millis(conn.age()))
+        .number("silent_ms", millis(conn.silence()))
+        .number("backlog", backlog)
+        .number("in_flight_bytes", conn.load())
+        .number("flushed_bytes", conn.flushed())
+        .raw("paused", if conn.is_paused() { "true" } else { "false" });
+    if let Some(trip) = conn.round_trip() {
         shown = shown.raw("rtt_ms", &super::stats::fraction(trip));
     }
-    if let Some(stuck) = known.stuck_for {
+    if let Some(stuck) = conn.stuck_for() {
         shown = shown.number("stuck_ms", millis(stuck));
     }
-    if let Some(at) = known.expires_at {
+    if let Some(at) = conn.expires_at() {
         shown = shown.number("expires_in_ms", millis(at.saturating_since(now)));
     }
-    if let Some((at, due)) = known.next {
+    if let Some((at, due)) = conn.next() {
         shown =
             shown.raw("next", &next(due).number("in_ms", millis(at.saturating_since(now))).end());
     }
     if whole {
-        let cursors: Vec<String> =
-            known.cursors.iter().map(|cursor| of_cursor(registry, conn, cursor)).collect();
+        let cursors: Vec<String> = conn.cursors().map(|cursor| of_cursor(conn, &cursor)).collect();
         shown = shown.raw("cursors", &array(&cursors));
     }
-    Some(shown.end())
+    shown.end()
 }
 
-/// `None`: there is none. `whole`: with its connections and open runs by name.
+/// `whole`: with its connections and open runs by name.
 pub(crate) fn session(
-    registry: &Registry,
+    instance: u64,
     now: Timestamp,
-    session: SessionId,
+    session: SessionView<'_>,
     whole: bool,
-) -> Option<String> {
-    let known = registry.explain_session(session)?;
-    let instance = registry.config().instance();
+) -> String {
+    let connections = session.connection_count();
     let mut shown = Object::new()
-        .text("session", &show_session(instance, session))
-        .text("user", known.user.as_str())
-        .text("thread", known.thread.as_str())
-        .text("state", if known.connections.is_empty() { "lingering" } else { "open" })
-        .number("age_ms", millis(known.age));
+        .text("session", &show_session(instance, session.id()))
+        .text("user", session.user().as_str())
+        .text("thread", session.thread().as_str())
+        .text("state", if connections == 0 { "lingering" } else { "open" })
+        .number("age_ms", millis(session.age()));
+    let runs = session.runs().filter(|run| run.state() != RunState::Ended);
     if whole {
-        let names = known
-            .connections
-            .iter()
-            .map(|conn| format!("\"{}\"", show_connection(instance, *conn)));
+        let names =
+            session.connections().map(|it| format!("\"{}\"", show_connection(instance, it.id())));
+        let runs = runs.map(|run| of_run(run, now).end());
         shown = shown
             .raw("connections", &array(&names.collect::<Vec<_>>()))
-            .raw("runs", &runs(registry, now, session));
+            .raw("runs", &array(&runs.collect::<Vec<_>>()));
     } else {
-        shown = shown
-            .number("connections", known.connections.len() as u64)
-            .number("runs", registry.open_runs(session).count() as u64);
+        shown =
+            shown.number("connections", u64::from(connections)).number("runs", runs.count() as u64);
     }
     shown = shown
-        .text("epoch", &show_epoch(known.head.epoch))
-        .number("offset", known.head.offset)
-        .number("stored", u64::from(known.entries))
-        .number("stored_bytes", known.bytes)
-        .number("lost_to", known.lost);
-    if let Some(at) = known.ends_at {
+        .text("epoch", &show_epoch(session.position().epoch))
+        .number("offset", session.position().offset)
+        .number("stored", u64::from(session.entries()))
+        .number("stored_bytes", session.bytes())
+        .number("lost_to", session.lost());
+    if let Some(at) = session.ends_at() {
         let end = Object::new().text("what", "end");
         shown = shown.raw("next", &end.number("in_ms", millis(at.saturating_since(now))).end());
     }
-    Some(shown.end())
-}
-
-/// The open runs of a session.
-fn runs(registry: &Registry, now: Timestamp, session: SessionId) -> String {
-    let runs = registry.explain_runs(session).map(|(run, known)| of_run(run, &known, now).end());
-    array(&runs.collect::<Vec<_>>())
+    shown.end()
 }
 
 /// A run of a user: where it is, and how it stands or has ended.
-pub(crate) fn run(
-    registry: &Registry,
-    now: Timestamp,
-    run: &RunId,
-    known: &RunExplanation,
-) -> Object {
-    let mut shown = of_run(run, known, now);
-    if let Some(session) = registry.explain_session(known.session) {
+pub(crate) fn run(registry: &Registry, now: Timestamp, run: RunView<'_>) -> Object {
+    let mut shown = of_run(run, now);
+    if let Some(session) = registry.session(run.session()) {
         let instance = registry.config().instance();
         shown = shown
-            .text("thread", session.thread.as_str())
-            .text("session", &show_session(instance, known.session))
-            .text("epoch", &show_epoch(session.head.epoch));
+            .text("thread", session.thread().as_str())
+            .text("session", &show_session(instance, session.id()))
+            .text("epoch", &show_epoch(session.position().epoch));
     }
-    shown = shown.number("offset", known.first).number("bytes", known.cost);
+    shown = shown.number("offset", run.first()).number("bytes", run.cost());
     let shown = shown
-        .text("state", known.state.name())
-        .raw("cancel_requested", if known.cancel_requested { "true" } else { "false" });
-    match known.end {
+        .text("state", run.state().name())
+        .raw("cancel_requested", if run.is_cancel_requested() { "true" } else { "false" });
+    match run.end() {
         None => shown,
         Some(end) => shown
             .text("end", end.how.name())
@@ -143,23 +123,23 @@ pub(crate) fn run(
 }
 
 /// A run, with its calls under way and when the server would fail it.
-fn of_run(run: &RunId, known: &RunExplanation, now: Timestamp) -> Object {
-    let calls: Vec<String> = known.calls.iter().map(|it| call(it, now)).collect();
+fn of_run(run: RunView<'_>, now: Timestamp) -> Object {
+    let calls: Vec<String> = run.calls().map(|it| call(&it, now)).collect();
     let shown = Object::new()
-        .text("run", run.as_str())
-        .text("agent", &known.agent)
-        .number("age_ms", millis(known.age))
-        .number("events", u64::from(known.events))
+        .text("run", run.id().as_str())
+        .text("agent", run.agent())
+        .number("age_ms", millis(run.age()))
+        .number("events", u64::from(run.events()))
         .raw("calls", &array(&calls));
-    let Some((at, failure)) = known.fails else { return shown };
+    let Some((at, failure)) = run.fails() else { return shown };
     let next = Object::new().text("what", "fail").text("why", failure.name());
     let next = next.number("in_ms", millis(at.saturating_since(now))).end();
     shown.raw("next", &next)
 }
 
 /// A call that is late is expected in no time.
-fn call(known: &CallExplanation, now: Timestamp) -> String {
-    let shown = Object::new().text("call", &known.call);
+fn call(known: &CallView<'_>, now: Timestamp) -> String {
+    let shown = Object::new().text("call", known.call);
     match known.expected_by {
         Some(at) => shown.number("expected_in_ms", millis(at.saturating_since(now))).end(),
         None => shown.end(),
@@ -202,18 +182,16 @@ fn next(due: Upcoming) -> Object {
     }
 }
 
-/// Entries that wait for it, in all its streams.
-fn backlog(known: &Explanation) -> u64 {
-    known.cursors.iter().map(|cursor| u64::from(cursor.backlog)).sum()
-}
-
 /// The session that the connection follows longest is `session` here.
-fn of_cursor(registry: &Registry, conn: ConnId, cursor: &CursorExplanation) -> String {
-    let further = registry.followed(conn).skip(1).find(|(it, _)| Some(*it) == cursor.session);
-    let stream = match (&cursor.room, further) {
-        (Some(room), _) => room_stream(room),
-        (None, Some((_, thread))) => thread_stream(thread),
-        (None, None) => SESSION.to_owned(),
+fn of_cursor(conn: ConnView<'_>, cursor: &CursorView<'_>) -> String {
+    let stream = match cursor.stream {
+        StreamRef::Room(room) => room_stream(room),
+        StreamRef::Session(session) => {
+            let further = conn.followed().skip(1).find(|(it, _)| *it == session);
+            further.map_or_else(|| SESSION.to_owned(), |(_, thread)| thread_stream(thread))
+        }
+        // No connection has a cursor in what is no stream.
+        StreamRef::Direct | StreamRef::Everyone => String::new(),
     };
     Object::new()
         .text("stream", &stream)

@@ -133,7 +133,8 @@ impl Entry for ConnId {
     }
 
     fn explain(self, registry: &Registry, now: Timestamp, whole: bool) -> Option<String> {
-        explain::connection(registry, now, self, whole)
+        let instance = registry.config().instance();
+        Some(explain::connection(instance, now, registry.connection(self)?, whole))
     }
 }
 
@@ -170,7 +171,8 @@ impl Entry for SessionId {
     }
 
     fn explain(self, registry: &Registry, now: Timestamp, whole: bool) -> Option<String> {
-        explain::session(registry, now, self, whole)
+        let instance = registry.config().instance();
+        Some(explain::session(instance, now, registry.session(self)?, whole))
     }
 }
 

@@ -47,10 +47,14 @@ async fn read(state: &AdminState, request: Request) -> Result<Membership, Proble
 /// The open connections that are meant; none for one that has ended.
 fn connections(whom: &Whom, registry: &Registry) -> Vec<ConnId> {
     match whom {
-        Whom::User(user) => registry.connections_of(user).collect(),
+        Whom::User(user) => {
+            let open = registry.user(user).into_iter().flat_map(|user| user.connections());
+            open.map(|conn| conn.id()).collect()
+        }
         Whom::Conn(named) => {
             let open = |conn: &ConnId| {
-                matches!(registry.state(*conn), Some(ConnState::Open | ConnState::Suspect))
+                let state = registry.connection(*conn).map(|conn| conn.state());
+                matches!(state, Some(ConnState::Open | ConnState::Suspect))
             };
             named.of(registry.config().instance()).filter(open).into_iter().collect()
         }
@@ -77,8 +81,8 @@ async fn join_all(state: &AdminState, whom: Whom, room: RoomId) -> Result<String
         let (room, counters) = (room.clone(), Arc::clone(&state.0.counters));
         let join = move |context: &mut Context<'_>| {
             let join = |conn| {
-                let who = context.registry.who(conn);
-                if who.is_some_and(|who| !may_join(who.user, &room, Right::BackEnd)) {
+                let user = context.registry.connection(conn).and_then(|conn| conn.user());
+                if user.is_some_and(|user| !may_join(user, &room, Right::BackEnd)) {
                     let message = "the room is another user's own: no one else joins it";
                     return Err((room_access::FORBIDDEN, message.to_owned()));
                 }

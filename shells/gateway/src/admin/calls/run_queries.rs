@@ -3,8 +3,7 @@
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, RawQuery, State};
 use axum::response::Response;
-use headcount::{Body as Content, RunId, UserId};
-use headcount_mio::Context;
+use headcount::{Body as Content, RunView, Timestamp, UserId};
 use headcount_protocol::admin::audience::parse_run;
 use headcount_protocol::admin::form::{Field, Form, Shape};
 use headcount_protocol::json::{Object, array};
@@ -85,11 +84,8 @@ pub(crate) async fn list(
     let user = whose(query.as_deref())?;
     let runs = state
         .call(move |context| {
-            let scope = context.registry.scope(&user);
-            let runs: Vec<_> = scope.runs().map(|(run, known)| (run.clone(), known)).collect();
-            let shown = runs
-                .iter()
-                .map(|(run, known)| explain::run(context.registry, context.now, run, known).end());
+            let runs = context.registry.user(&user).into_iter().flat_map(|user| user.runs());
+            let shown = runs.map(|run| explain::run(context.registry, context.now, run).end());
             shown.collect::<Vec<_>>()
         })
         .await?;
@@ -107,8 +103,9 @@ pub(crate) async fn one(
     let user = whose(query.as_deref())?;
     let shown = state
         .call(move |context| {
-            let shown = explained(context, &user, &run)?;
-            Some(shown.raw("frames", &frames(context, &user, &run)).end())
+            let run = context.registry.run(&user, &run)?;
+            let shown = explain::run(context.registry, context.now, run);
+            Some(shown.raw("frames", &frames(run, context.now)).end())
         })
         .await?;
     let message =
@@ -121,16 +118,11 @@ fn whose(query: Option<&str>) -> Result<UserId, Problem> {
     query.user.ok_or_else(|| Problem::new(400, "bad_query", "user is missing: whose runs?"))
 }
 
-fn explained(context: &mut Context<'_>, user: &UserId, run: &RunId) -> Option<Object> {
-    let known = context.registry.scope(user).explain_run(run)?;
-    Some(explain::run(context.registry, context.now, run, &known))
-}
-
 /// What the log keeps of a run, as the frames that clients get.
-fn frames(context: &mut Context<'_>, user: &UserId, run: &RunId) -> String {
-    let anchor = wall_clock::anchor_of(context.now);
+fn frames(run: RunView<'_>, now: Timestamp) -> String {
+    let anchor = wall_clock::anchor_of(now);
     let mut frames = Vec::new();
-    for (position, content) in context.registry.scope(user).run_log(run) {
+    for (position, content) in run.log() {
         let mut frame = Vec::new();
         match content {
             Content::Run(fact) => run_events::fact(SESSION, position, &fact, anchor, &mut frame),

@@ -37,7 +37,7 @@ fn each_dialect_is_encoded_once_and_each_reads_its_own() {
 #[test]
 fn a_connection_may_read_another_dialect_of_another_stream() {
     let (mut rig, clients) = rig(&[3]);
-    let session = rig.registry.session_of(clients[0].0).unwrap();
+    let session = rig.registry.connection(clients[0].0).and_then(|it| it.session()).unwrap();
     rig.registry.send(rig.now, Target::Session(session), Message::binary(SAYS));
     rig.registry.send(rig.now, Target::Everyone, Message::binary(SAYS));
     rig.turn();

@@ -78,7 +78,7 @@ fn what_waits_for_its_turn_is_no_delay_of_the_peer() {
     rig.stir(conn);
     rig.turn();
     assert!(rig.sockets.ready() > 0);
-    assert_eq!(rig.registry.explain(conn).unwrap().silence, Duration::ZERO);
+    assert_eq!(rig.registry.connection(conn).unwrap().silence(), Duration::ZERO);
     rig.now += 500 * MS;
     rig.settle(conn);
     assert_eq!(frames_of(&fake.0.borrow().output).len(), 300);
@@ -148,7 +148,10 @@ fn a_rate_of_bytes_counts_all_that_is_read() {
     // 166 empty messages are 996 bytes of headers and masks.
     fake.0.borrow_mut().input.extend(frame(0x82, b"").repeat(166 + 167));
     rig.settle(conn);
-    assert!(rig.registry.state(conn) == Some(headcount::ConnState::Open), "1,998 bytes");
+    assert!(
+        rig.registry.connection(conn).map(|it| it.state()) == Some(headcount::ConnState::Open),
+        "1,998 bytes"
+    );
     fake.0.borrow_mut().input.extend(frame(0x82, b""));
     rig.settle(conn);
     assert_eq!(told(&fake), "rate_limited", "2,004 bytes");

@@ -57,7 +57,10 @@ fn its_connection_goes_on_meanwhile() {
         rig.now += Duration::from_secs(3);
         say(&mut rig, &client, &frame(0x8a, b""));
     }
-    assert_eq!(rig.registry.state(client.0), Some(headcount::ConnState::Open));
+    assert_eq!(
+        rig.registry.connection(client.0).map(|it| it.state()),
+        Some(headcount::ConnState::Open)
+    );
     let message = Message::text("for it");
     assert_eq!(rig.registry.send(rig.now, Target::Conn(client.0), message).live, 1);
     rig.turn();

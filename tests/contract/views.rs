@@ -2,45 +2,45 @@
 
 use core::time::Duration;
 
-use headcount::{CloseReason, ConnState, Inbound, Message, Target, Upcoming};
+use headcount::{CloseReason, ConnState, Inbound, Message, StreamRef, Target, Upcoming};
 
-use crate::support::{START, World, config, ms, secs, text_of_cost, thread, user, who};
+use crate::support::{START, World, config, ms, room, secs, text_of_cost, thread, user, who};
 
 #[test]
-fn an_explanation_follows_a_connection_through_its_life() {
+fn a_view_follows_a_connection_through_its_life() {
     let mut world = World::with(config().head_deadline(secs(5)).auth_deadline(secs(7)));
     let conn = world.reserve();
-    let pending = world.registry.explain(conn).unwrap();
-    assert_eq!((pending.state, pending.reason), (ConnState::Pending, None));
+    let pending = world.registry.connection(conn).unwrap();
+    assert_eq!((pending.state(), pending.reason()), (ConnState::Pending, None));
     let head = Upcoming::Close(CloseReason::HeadTimeout);
-    assert_eq!(pending.next, Some((START + secs(5), head)));
-    assert_eq!(pending.cursors, []);
+    assert_eq!(pending.next(), Some((START + secs(5), head)));
+    assert_eq!(pending.cursors().count(), 0);
 
     world.skip(secs(1));
     world.registry.upgraded(world.now, conn).unwrap();
     let auth = Upcoming::Close(CloseReason::AuthTimeout);
-    assert_eq!(world.registry.explain(conn).unwrap().next, Some((START + secs(8), auth)));
+    assert_eq!(world.registry.connection(conn).unwrap().next(), Some((START + secs(8), auth)));
 
     world.connect(conn, "alice", "main").unwrap();
     world.skip(secs(2));
-    let open = world.registry.explain(conn).unwrap();
-    assert_eq!((open.state, open.age, open.silence), (ConnState::Open, secs(2), secs(2)));
-    assert_eq!((open.round_trip, open.expires_at, open.stuck_for), (None, None, None));
-    assert!(matches!(open.next, Some((_, Upcoming::Ping))));
+    let open = world.registry.connection(conn).unwrap();
+    assert_eq!((open.state(), open.age(), open.silence()), (ConnState::Open, secs(2), secs(2)));
+    assert_eq!((open.round_trip(), open.expires_at(), open.stuck_for()), (None, None, None));
+    assert!(matches!(open.next(), Some((_, Upcoming::Ping))));
 
     world.close(Target::Conn(conn), CloseReason::Application);
-    let told = world.registry.explain(conn).unwrap();
-    assert_eq!((told.state, told.reason), (ConnState::Closing, Some(CloseReason::Application)));
-    assert_eq!(told.next, None, "nothing until its close is polled");
+    let told = world.registry.connection(conn).unwrap();
+    assert_eq!((told.state(), told.reason()), (ConnState::Closing, Some(CloseReason::Application)));
+    assert_eq!(told.next(), None, "nothing until its close is polled");
     world.drain();
-    let closing = world.registry.explain(conn).unwrap();
-    assert_eq!(closing.next, Some((world.now + secs(5), Upcoming::Cleanup)));
-    assert_eq!(closing.age, Duration::ZERO, "told to close just now");
+    let closing = world.registry.connection(conn).unwrap();
+    assert_eq!(closing.next(), Some((world.now + secs(5), Upcoming::Cleanup)));
+    assert_eq!(closing.age(), Duration::ZERO, "told to close just now");
 
     world.hang_up(conn);
-    assert_eq!(world.registry.explain(conn).unwrap().state, ConnState::Gone);
+    assert_eq!(world.registry.connection(conn).unwrap().state(), ConnState::Gone);
     world.drain();
-    assert_eq!(world.registry.explain(conn), None);
+    assert!(world.registry.connection(conn).is_none());
 }
 
 #[test]
@@ -49,11 +49,11 @@ fn what_comes_next_is_what_happens_and_when() {
     let alice = world.open("alice", "main");
     let expected = [Upcoming::Ping, Upcoming::Suspect, Upcoming::Close(CloseReason::PongTimeout)];
     for upcoming in expected {
-        let (at, next) = world.registry.explain(alice).unwrap().next.unwrap();
+        let (at, next) = world.registry.connection(alice).unwrap().next().unwrap();
         assert_eq!(next, upcoming);
         assert!(world.timeout() <= at, "early, never late");
         world.run(at.saturating_since(world.now) - ms(1));
-        assert_eq!(world.registry.explain(alice).unwrap().next, Some((at, next)), "not yet");
+        assert_eq!(world.registry.connection(alice).unwrap().next(), Some((at, next)), "not yet");
         world.run(ms(1));
     }
     assert_eq!(world.state(alice), Some(ConnState::Closing));
@@ -71,9 +71,9 @@ fn silence_is_the_peer_s_and_the_round_trip_is_smoothed() {
         world.inbound(alice, Inbound::Pong);
         let before: u64 = expected.unwrap_or(sample * 1_000);
         expected = Some((before * 7 + sample * 1_000) / 8);
-        let alice = world.registry.explain(alice).unwrap();
-        assert_eq!(alice.round_trip, expected.map(Duration::from_micros));
-        assert_eq!(alice.silence, Duration::ZERO);
+        let alice = world.registry.connection(alice).unwrap();
+        assert_eq!(alice.round_trip(), expected.map(Duration::from_micros));
+        assert_eq!(alice.silence(), Duration::ZERO);
     }
 }
 
@@ -89,19 +89,20 @@ fn the_window_and_the_backlog_show_what_waits_and_for_how_long() {
     world.tell_room("lobby", &text_of_cost(500));
     world.drain();
     world.skip(secs(3));
-    let behind = world.registry.explain(alice).unwrap();
-    assert_eq!((behind.load, behind.flushed, behind.stuck_for), (900, 0, Some(secs(3))));
-    let [session, lobby] = &behind.cursors[..] else { panic!("{:?}", behind.cursors) };
-    assert_eq!((session.room.as_ref(), session.backlog, session.lagging), (None, 2, true));
+    let behind = world.registry.connection(alice).unwrap();
+    assert_eq!((behind.load(), behind.flushed(), behind.stuck_for()), (900, 0, Some(secs(3))));
+    let [session, lobby] = behind.cursors().collect::<Vec<_>>()[..] else { panic!("{behind:?}") };
+    let name = StreamRef::Session(world.session(alice));
+    assert_eq!((session.stream, session.backlog, session.lagging), (name, 2, true));
     assert_eq!((session.position.offset, session.head), (1, 3));
-    assert_eq!(lobby.room.as_ref().map(|room| room.as_str()), Some("lobby"));
+    assert_eq!(lobby.stream, StreamRef::Room(&room("lobby")));
     assert_eq!((lobby.backlog, lobby.position.offset, lobby.head), (1, 0, 1));
 
     world.settle();
-    let caught_up = world.registry.explain(alice).unwrap();
-    assert_eq!((caught_up.load, caught_up.flushed), (0, 900 + 3 * 500));
-    assert_eq!(caught_up.stuck_for, None);
-    assert!(caught_up.cursors.iter().all(|cursor| cursor.backlog == 0 && !cursor.lagging));
+    let caught_up = world.registry.connection(alice).unwrap();
+    assert_eq!((caught_up.load(), caught_up.flushed()), (0, 900 + 3 * 500));
+    assert_eq!(caught_up.stuck_for(), None);
+    assert!(caught_up.cursors().all(|cursor| cursor.backlog == 0 && !cursor.lagging));
 }
 
 #[test]
@@ -112,12 +113,12 @@ fn a_paused_input_and_an_expiry_are_told() {
     world.tell_conn(alice, &text_of_cost(1_001));
     world.drain();
     assert_eq!(world.data(alice), headcount::Intake::Paused);
-    let explained = world.registry.explain(alice).unwrap();
-    assert_eq!((explained.paused, explained.expires_at), (true, Some(at)));
+    let explained = world.registry.connection(alice).unwrap();
+    assert_eq!((explained.is_paused(), explained.expires_at()), (true, Some(at)));
 }
 
 #[test]
-fn a_session_is_explained_while_it_lives_and_while_it_lingers() {
+fn a_session_is_shown_while_it_lives_and_while_it_lingers() {
     let mut world =
         World::with(config().session_linger(secs(60)).stream_messages(2).stream_ttl(secs(0)));
     let pair = [(); 2].map(|()| world.open("alice", "main"));
@@ -126,25 +127,25 @@ fn a_session_is_explained_while_it_lives_and_while_it_lingers() {
         world.tell_session(pair[0], text);
         world.settle();
     }
-    let live = world.registry.explain_session(session).unwrap();
-    assert_eq!((live.user, live.thread), (user("alice"), thread("main")));
-    assert_eq!((live.connections, live.ends_at), (pair.to_vec(), None));
-    assert_eq!((live.head.offset, live.entries, live.lost), (3, 2, 1));
-    assert_eq!(live.bytes, Message::text("two").cost() + Message::text("three").cost());
-    assert_eq!(world.registry.session_position(session), Some(live.head));
+    let live = world.registry.session(session).unwrap();
+    assert_eq!((live.user(), live.thread()), (&user("alice"), &thread("main")));
+    assert!(live.connections().map(|it| it.id()).eq(pair));
+    assert_eq!((live.connection_count(), live.ends_at()), (2, None));
+    assert_eq!((live.position().offset, live.entries(), live.lost()), (3, 2, 1));
+    assert_eq!(live.bytes(), Message::text("two").cost() + Message::text("three").cost());
 
     world.skip(secs(1));
     for conn in pair {
         world.hang_up(conn);
     }
-    let lingers = world.registry.explain_session(session).unwrap();
-    assert_eq!((lingers.connections.len(), lingers.entries), (0, 2));
-    let ends_at = lingers.ends_at.unwrap();
+    let lingers = world.registry.session(session).unwrap();
+    assert_eq!((lingers.connection_count(), lingers.entries()), (0, 2));
+    let ends_at = lingers.ends_at().unwrap();
     assert_eq!(ends_at, world.now + secs(60));
     world.run(ends_at.saturating_since(world.now) - ms(1));
-    assert!(world.registry.explain_session(session).is_some());
+    assert!(world.registry.session(session).is_some());
     world.run(ms(1));
-    assert_eq!(world.registry.explain_session(session), None);
+    assert!(world.registry.session(session).is_none());
 }
 
 #[test]
@@ -222,10 +223,10 @@ fn looking_changes_nothing() {
     let before = (world.registry.stats(), world.registry.poll_timeout());
     for _ in 0..100 {
         for conn in [alice, bob] {
-            let _ = (world.registry.explain(conn), world.registry.who(conn));
+            let _ = format!("{:?}", world.registry.connection(conn));
         }
         for session in sessions {
-            let _ = world.registry.explain_session(session);
+            let _ = format!("{:?}", world.registry.session(session));
         }
         let _ = (world.registry.closed().count(), world.registry.check());
     }
