@@ -96,15 +96,6 @@ pub enum Start {
     Kept,
 }
 
-/// Who an admitted connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Who<'a> {
-    /// The user.
-    pub user: &'a UserId,
-    /// The label of its principal; `None` if that had none.
-    pub label: Option<&'a str>,
-}
-
 /// What a [`Registry`](crate::Registry) is given in one call, named as the method is. A call of a
 /// [`UserScope`](crate::UserScope) is the call that it makes of the registry.
 ///

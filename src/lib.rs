@@ -258,7 +258,7 @@
 //! | [`Left`](Action::Left) | tells the client that it follows this session no more | the client waits for a session that is silent |
 //! | [`Draining`](Action::Draining) | tells the client to come back later, with a delay of the range | the client learns of the drain from its close |
 //! | [`Close`](Action::Close) | writes a close frame, or an HTTP answer before the upgrade, and reports `disconnect` when the socket has ended | the `Cleanup` comes all the same, after `session.close_handshake` |
-//! | [`Presence`](Action::Presence) | what it wants: there is none unless the configuration asks for it | nothing: [`is_online`](Registry::is_online) says the same |
+//! | [`Presence`](Action::Presence) | what it wants: there is none unless the configuration asks for it | nothing: [`is_online`](UserView::is_online) says the same |
 //! | [`Cleanup`](Action::Cleanup) | drops the socket, and forgets the handle | the handle is never used again: what is kept under it leaks |
 //! | `poll_action` | polls until `None`, and again before it sleeps while `has_actions` is `true` | logs fill, then entries become gaps; cleanups that were not polled keep newcomers out ([`Refused::Connections`]) |
 //! | `poll_timeout` | calls `tick` then, or earlier | no deadline acts, and silent peers stay |
@@ -312,7 +312,7 @@
 //! Read [`Action`] first, then [`Registry`]; [`Config`] has every limit and every time, with its
 //! default. The crate is `no_std` with `alloc`; it needs atomics of pointer width. Feature `std`
 //! (on by default) adds [`Clock`]. Feature `serde` adds `Serialize` for what is shown: [`Stats`],
-//! explanations, [`Closed`], names, handles, reasons, [`Position`] and [`Config`]. Fields are named as in
+//! views, [`Closed`], names, handles, reasons, [`Position`] and [`Config`]. Fields are named as in
 //! the answers of the gateway where it has them, with their unit; a [`Timestamp`] is its nanoseconds. A
 //! [`Tap`] sees every input and every action: the crate `headcount-journal` records them, and replays
 //! them.
@@ -366,15 +366,14 @@ pub use error::{
     UnknownConn, Violation,
 };
 pub use id::{ConnId, Key, MAX_ID_BYTES, RoomId, RunId, SessionId, ThreadId, UserId};
-pub use input::{Inbound, Input, Start, Target, Who};
+pub use input::{Inbound, Input, Start, Target};
 pub use ledger::Ledger;
 pub use message::{Class, MESSAGE_OVERHEAD, Message};
 pub use principal::{ConnKind, Principal};
 pub use profile::Profile;
 pub use registry::{
-    CallExplanation, CallView, Closed, ConnView, CursorExplanation, CursorView, Explanation,
-    Registry, RoomExplanation, RoomView, RunExplanation, RunView, SessionExplanation, SessionView,
-    Survey, Upcoming, UserScope, UserView, Within,
+    CallView, Closed, ConnView, CursorView, Registry, RoomView, RunView, SessionView, Survey,
+    Upcoming, UserScope, UserView, Within,
 };
 pub use run::{Part, PartKind, RunEvent, RunEventKind, RunFailure, RunState};
 pub use stats::{

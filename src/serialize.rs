@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
-use crate::action::{CloseReason, Position, Retry};
+use crate::action::{CloseReason, Position, Retry, StreamRef};
 use crate::bound::MemoryBreakdown;
 use crate::config::{Config, ConfigValue, OverCap};
 use crate::ends::{RoomEnd, RunEnd, RunEnded, SessionEnd};
@@ -18,8 +18,7 @@ use crate::id::{ConnId, Key, RoomId, RunId, SessionId, ThreadId, UserId};
 use crate::principal::ConnKind;
 use crate::profile::Profile;
 use crate::registry::{
-    CallExplanation, Closed, CursorExplanation, Explanation, RoomExplanation, RunExplanation,
-    SessionExplanation, Upcoming,
+    CallView, Closed, ConnView, CursorView, RoomView, RunView, SessionView, Upcoming, UserView,
 };
 use crate::run::{PartKind, RunEventKind, RunFailure, RunState};
 use crate::stats::{ConnState, Stats};
@@ -71,80 +70,6 @@ macro_rules! fields {
 fields! {
     Position { epoch, offset } => { "epoch": Epoch(*epoch), "offset": offset, }
 
-    Explanation {
-        state, kind, reason, age, silence, round_trip, flushed, load, stuck_for, paused, expires_at,
-        next, cursors
-    } => {
-        "state": state,
-        "kind": kind,
-        "reason": reason,
-        "age_ms": Millis(*age),
-        "silent_ms": Millis(*silence),
-        "rtt_us": round_trip.map(Micros),
-        "flushed_bytes": flushed,
-        "in_flight_bytes": load,
-        "stuck_ms": stuck_for.map(Millis),
-        "paused": paused,
-        "expires_at_ns": expires_at,
-        "next": next.map(|(at, due)| Next::of(at, due)),
-        "cursors": cursors[..],
-    }
-
-    CursorExplanation { session, room, position, head, backlog, acknowledged, lagging } => {
-        "session": session,
-        "room": room,
-        "epoch": Epoch(position.epoch),
-        "offset": position.offset,
-        "head": head,
-        "backlog": backlog,
-        "acknowledged": acknowledged,
-        "behind": lagging,
-    }
-
-    SessionExplanation { user, thread, age, connections, ends_at, head, entries, bytes, lost } => {
-        "user": user,
-        "thread": thread,
-        "age_ms": Millis(*age),
-        "connections": connections[..],
-        "ends_at_ns": ends_at,
-        "epoch": Epoch(head.epoch),
-        "offset": head.offset,
-        "stored": entries,
-        "stored_bytes": bytes,
-        "lost_to": lost,
-    }
-
-    RoomExplanation { members, lagging, head, entries, bytes, lost } => {
-        "members": members,
-        "behind": lagging,
-        "epoch": Epoch(head.epoch),
-        "offset": head.offset,
-        "stored": entries,
-        "stored_bytes": bytes,
-        "lost_to": lost,
-    }
-
-    RunExplanation {
-        session, agent, state, cancel_requested, age, first, ended, end, lingers_until, calls, events,
-        cost, fails
-    } => {
-        "session": session,
-        "agent": **agent,
-        "state": state,
-        "cancel_requested": cancel_requested,
-        "age_ms": Millis(*age),
-        "offset": first,
-        "end_offset": ended,
-        "end": end,
-        "lingers_until_ns": lingers_until,
-        "calls": calls[..],
-        "events": events,
-        "bytes": cost,
-        "next": fails.map(|(at, why)| Next { what: "fail", why: Some(why.name()), at }),
-    }
-
-    CallExplanation { call, expected_by } => { "call": **call, "expected_by_ns": expected_by, }
-
     RunEnded { how, at } => { "how": how, "at_ns": at, }
 
     Closed { conn, session, user, thread, label, reason, at, age, flushed, undelivered } => {
@@ -163,6 +88,114 @@ fields! {
     }
 
     Next { what, why, at } => { "what": what, "why": why, "at_ns": at, }
+}
+
+/// What a view says, asked when it is shown.
+macro_rules! views {
+    ($($type:ident($view:ident) => { $($name:literal: $value:expr,)+ })+) => {$(
+        impl Serialize for $type<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let $view = self;
+                let mut shown =
+                    serializer.serialize_struct(stringify!($type), [$($name),+].len())?;
+                $(shown.serialize_field($name, &$value)?;)+
+                shown.end()
+            }
+        }
+    )+};
+}
+
+views! {
+    ConnView(conn) => {
+        "connection": conn.id(),
+        "user": conn.user(),
+        "label": conn.label(),
+        "session": conn.session(),
+        "state": conn.state(),
+        "kind": conn.kind(),
+        "reason": conn.reason(),
+        "age_ms": Millis(conn.age()),
+        "silent_ms": Millis(conn.silence()),
+        "rtt_us": conn.round_trip().map(Micros),
+        "flushed_bytes": conn.flushed(),
+        "in_flight_bytes": conn.load(),
+        "stuck_ms": conn.stuck_for().map(Millis),
+        "paused": conn.is_paused(),
+        "expires_at_ns": conn.expires_at(),
+        "next": conn.next().map(|(at, due)| Next::of(at, due)),
+        "cursors": List(|| conn.cursors()),
+    }
+
+    CursorView(cursor) => {
+        "session": match cursor.stream { StreamRef::Session(session) => Some(session), _ => None },
+        "room": match cursor.stream { StreamRef::Room(room) => Some(room), _ => None },
+        "epoch": Epoch(cursor.position.epoch),
+        "offset": cursor.position.offset,
+        "head": cursor.head,
+        "backlog": cursor.backlog,
+        "acknowledged": cursor.acknowledged,
+        "behind": cursor.lagging,
+    }
+
+    SessionView(session) => {
+        "session": session.id(),
+        "user": session.user(),
+        "thread": session.thread(),
+        "age_ms": Millis(session.age()),
+        "connections": List(|| session.connections().map(|conn| conn.id())),
+        "ends_at_ns": session.ends_at(),
+        "epoch": Epoch(session.position().epoch),
+        "offset": session.position().offset,
+        "stored": session.entries(),
+        "stored_bytes": session.bytes(),
+        "lost_to": session.lost(),
+    }
+
+    UserView(user) => {
+        "user": user.id(),
+        "online": user.is_online(),
+        "connections": List(|| user.connections().map(|conn| conn.id())),
+        "sessions": List(|| user.sessions().map(|session| session.id())),
+    }
+
+    RoomView(room) => {
+        "room": room.id(),
+        "members": room.member_count(),
+        "behind": room.lagging(),
+        "epoch": Epoch(room.position().epoch),
+        "offset": room.position().offset,
+        "stored": room.entries(),
+        "stored_bytes": room.bytes(),
+        "lost_to": room.lost(),
+    }
+
+    RunView(run) => {
+        "run": run.id(),
+        "session": run.session(),
+        "agent": run.agent(),
+        "state": run.state(),
+        "cancel_requested": run.is_cancel_requested(),
+        "age_ms": Millis(run.age()),
+        "offset": run.first(),
+        "end_offset": run.end_offset(),
+        "end": run.end(),
+        "lingers_until_ns": run.lingers_until(),
+        "calls": List(|| run.calls()),
+        "events": run.events(),
+        "bytes": run.cost(),
+        "next": run.fails().map(|(at, why)| Next { what: "fail", why: Some(why.name()), at }),
+    }
+
+    CallView(call) => { "call": call.call, "expected_by_ns": call.expected_by, }
+}
+
+/// A list that is made when it is shown.
+struct List<F>(F);
+
+impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for List<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0())
+    }
 }
 
 /// What comes next, when, and for what reason, if it has one.
@@ -375,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn explanations_are_shown_with_units() {
+    fn views_are_shown_with_units() {
         let mut now = Timestamp::from_secs(1);
         let mut registry = Registry::new(Config::new(7));
         let who = Principal::new("alice".parse().unwrap()).with_thread("main".parse().unwrap());
@@ -385,11 +418,11 @@ mod tests {
         registry.send(now, Target::Session(own), Message::text("hello"));
         now += Duration::from_millis(1_500);
         registry.advance(now);
-        let connection = shown(&registry.explain(conn));
+        let connection = shown(&registry.connection(conn));
         assert_eq!((&connection["state"], &connection["age_ms"]), (&json!("open"), &json!(1_500)));
         assert_eq!((&connection["reason"], &connection["stuck_ms"]), (&Value::Null, &Value::Null));
         assert_eq!(connection["next"]["what"], "ping");
-        let (at, _) = registry.explain(conn).unwrap().next.unwrap();
+        let (at, _) = registry.connection(conn).unwrap().next().unwrap();
         assert_eq!(connection["next"]["at_ns"], at.as_nanos());
         let [of_session, of_room] = &connection["cursors"].as_array().unwrap()[..] else {
             unreachable!()
@@ -398,8 +431,8 @@ mod tests {
         assert_eq!((&of_session["room"], &of_session["backlog"]), (&Value::Null, &json!(1)));
         assert_eq!((&of_room["room"], &of_room["behind"]), (&json!("lobby"), &json!(false)));
 
-        let session = shown(&registry.explain_session(own));
-        let head = registry.session_position(own).unwrap();
+        let session = shown(&registry.session(own));
+        let head = registry.session(own).unwrap().position();
         assert_eq!(session["epoch"], shown(&head)["epoch"]);
         assert_eq!(session["epoch"].as_str().map(str::len), Some(16));
         assert_eq!(session["connections"], json!([alloc::format!("{conn}")]));

@@ -58,11 +58,13 @@ const CALLS: &[Call] = &[
     ("refresh", |world| world.registry.refresh(world.now, world.conn(), None).unwrap()),
     ("acknowledge", |world| {
         let (now, conn) = (world.now, world.conn());
-        let session = StreamRef::Session(world.registry.session_of(conn).unwrap());
+        let session = StreamRef::Session(
+            world.registry.connection(conn).and_then(|it| it.session()).unwrap(),
+        );
         world.registry.acknowledge(now, conn, session, 1).unwrap();
     }),
     ("send to the session", |world| {
-        let session = world.registry.session_of(world.conn()).unwrap();
+        let session = world.registry.connection(world.conn()).and_then(|it| it.session()).unwrap();
         let delivery = world.registry.send(world.now, Target::Session(session), message());
         assert_eq!(delivery.stored.len(), 1);
     }),
@@ -130,7 +132,11 @@ const CALLS_OF_USER: &[Call] = &[
         let _ = world.registry.follow(now, conn, &thread, Start::OpenRuns);
     }),
     ("unfollow it", |world| {
-        let Some((session, _)) = world.registry.followed(world.conn()).nth(1) else { return };
+        let Some((session, _)) =
+            world.registry.connection(world.conn()).into_iter().flat_map(|it| it.followed()).nth(1)
+        else {
+            return;
+        };
         world.registry.unfollow(world.now, world.conn(), session).unwrap();
     }),
     ("take over", |world| {
@@ -226,7 +232,7 @@ fn members_of_a_room() {
             assert!(world.registry.leave(world.now, world.conn(), &room(0)).unwrap());
         }),
         ("resume in the room", |world| {
-            let Position { epoch, .. } = world.registry.room_position(&room(0)).unwrap();
+            let Position { epoch, .. } = world.registry.room(&room(0)).unwrap().position();
             let start = Start::After(Position { epoch, offset: 0 });
             world.registry.join(world.now, world.conn(), &room(0), start).unwrap();
         }),
@@ -351,25 +357,29 @@ fn entries_of_a_log() {
             if number == 0 {
                 world.open(0, 0);
             }
-            let session = world.registry.session_of(world.conn()).unwrap();
+            let session =
+                world.registry.connection(world.conn()).and_then(|it| it.session()).unwrap();
             world.registry.send(world.now, Target::Session(session), message());
             let _ = world.registry.flushed(world.now, world.conn(), u64::MAX).unwrap();
         })
     };
     let calls: &[Call] = &[
         ("resume from the first entry", |world| {
-            let session = world.registry.session_of(world.conn()).unwrap();
-            let Position { epoch, .. } = world.registry.session_position(session).unwrap();
+            let session =
+                world.registry.connection(world.conn()).and_then(|it| it.session()).unwrap();
+            let Position { epoch, .. } = world.registry.session(session).unwrap().position();
             let start = Start::After(Position { epoch, offset: 1 });
             world.registry.admit(world.now, who(0, 0), start, None).unwrap();
         }),
         ("a message with a key", |world| {
-            let session = world.registry.session_of(world.conn()).unwrap();
+            let session =
+                world.registry.connection(world.conn()).and_then(|it| it.session()).unwrap();
             let message = message().latest(Key::new("key").unwrap());
             world.registry.send(world.now, Target::Session(session), message);
         }),
         ("a droppable message", |world| {
-            let session = world.registry.session_of(world.conn()).unwrap();
+            let session =
+                world.registry.connection(world.conn()).and_then(|it| it.session()).unwrap();
             let message = message().droppable();
             world.registry.send(world.now, Target::Session(session), message);
         }),
@@ -388,7 +398,9 @@ fn users_in_the_leave_grace() {
         })
     };
     let calls: &[Call] = &[
-        ("is_online", |world| assert!(world.registry.is_online(&user(0)))),
+        ("is_online", |world| {
+            assert!(world.registry.user(&user(0)).is_some_and(|it| it.is_online()))
+        }),
         ("admit of one who comes back", |world| world.open(1, 0)),
         ("admit of a newcomer", |world| world.open(MANY, 0)),
         ("disconnect of the last connection", |world| {

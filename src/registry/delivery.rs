@@ -309,7 +309,7 @@ impl Registry {
     }
 
     /// A client says that it has dealt with everything of a stream up to an offset: of a session that it
-    /// follows, or of a room that it is in. [`Explanation::cursors`](crate::Explanation::cursors) and
+    /// follows, or of a room that it is in. [`ConnView::cursors`](crate::ConnView::cursors) and
     /// [`Stats::acknowledged`](crate::Stats::acknowledged) show it. Nothing else comes of it: another
     /// tab of the session may be behind, so no log is trimmed, and no entry is cheaper to lose.
     ///

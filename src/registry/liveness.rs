@@ -268,7 +268,7 @@ impl Registry {
     /// registry.flushed_many(now, &reports, |conn, answer| {
     ///     assert_eq!(answer, Ok(true), "the input of {conn} may go on");
     /// });
-    /// assert!(reports.iter().all(|(conn, _)| registry.explain(*conn).unwrap().load == 0));
+    /// assert!(reports.iter().all(|(conn, _)| registry.connection(*conn).unwrap().load() == 0));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn flushed_many(

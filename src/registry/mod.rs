@@ -4,12 +4,12 @@ mod admission;
 mod budget;
 mod check;
 mod close;
+mod closed;
 #[cfg(test)]
 mod costs;
 mod delivery;
 mod drain;
 mod eviction;
-mod explain;
 mod fingerprint;
 mod following;
 mod liveness;
@@ -57,12 +57,9 @@ use crate::waiting::Waiting;
 
 use self::budget::Evictable;
 use self::close::MassCloseEveryone;
+pub use self::closed::Closed;
 pub(crate) use self::delivery::Announcement;
 pub(crate) use self::drain::Drain;
-pub use self::explain::{
-    CallExplanation, Closed, CursorExplanation, Explanation, RoomExplanation, RunExplanation,
-    SessionExplanation,
-};
 use self::outbox::Outbox;
 pub(crate) use self::owned_action::{OwnedAction, OwnedFact};
 use self::poll::Lent;
@@ -80,7 +77,7 @@ pub use self::views::{
 /// `flushed`, `flushed_many`, `acknowledge`, `refresh`, `disconnect`, `request_run`, `request_cancel`,
 /// `tick`, `advance`), intents of the application (`send`, `reply`, `follow`, `unfollow`, `join`, `leave`,
 /// `close`, `revoke`, `drain`, `cancel_drain`, `reload`, and runs by `scope`), what to do and when to come
-/// back (`poll_action`, `poll_timeout`, `poll_notice`), and getters, which change nothing. A tap sees all
+/// back (`poll_action`, `poll_timeout`, `poll_notice`), and views, which change nothing. A tap sees all
 /// of it (`set_tap`). `docs/costs.md` says what each costs at 1,000,000 connections.
 ///
 /// A clone is a registry of its own that is in the same state: for a look at what would happen.

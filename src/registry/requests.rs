@@ -37,7 +37,7 @@ impl Registry {
     /// let who = Principal::new(alice.clone()).with_thread(thread.clone());
     /// let (conn, _) = registry.admit(now, who, Start::OpenRuns, None)?;
     /// registry.request_run(now, conn, None, &run, Bytes::from_static(b"what is new?"))?;
-    /// let state = |registry: &mut Registry| registry.scope(&alice).explain_run(&run).unwrap().state;
+    /// let state = |registry: &mut Registry| registry.run(&alice, &run).unwrap().state();
     /// assert_eq!(state(&mut registry), RunState::Requested);
     /// registry.scope(&alice).open_run(now, &thread, &run, "agent", Bytes::new())?;
     /// assert_eq!(state(&mut registry), RunState::Open);
@@ -74,7 +74,7 @@ impl Registry {
 
     /// The client of a connection wishes that a run is cancelled: one that is requested or open, of a session
     /// that the connection follows. All tabs of the session see an event [`RunEventKind::CancelRequested`],
-    /// and [`RunExplanation`](crate::RunExplanation) shows it. Nothing else changes: the application ends the
+    /// and [`RunView`](crate::RunView) shows it. Nothing else changes: the application ends the
     /// run, or lets it go on, and the wish is no sign of life of its agent.
     ///
     /// A wish that is repeated appends nothing: it has an empty [`Delivery`], and its reason is dropped. The

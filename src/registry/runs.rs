@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::action::{Body, Position, RunFact, RunText};
+use crate::action::{Position, RunFact, RunText};
 use crate::config::OverCap;
 use crate::ends::{RunEnd, RunEnded, SessionEnd};
 use crate::error::{OpenRunError, Refused, RunError};
@@ -365,23 +365,6 @@ impl Registry {
     /// The runs of a session, those included that have ended and that its log keeps something of.
     pub(super) fn runs_of(&self, session: SessionKey) -> impl Iterator<Item = RunKey> + '_ {
         self.sessions.get(session).runs.iter(&self.runs)
-    }
-
-    /// What the log of its session keeps of a run.
-    pub(super) fn run_log(
-        &self,
-        user: &UserId,
-        run: &RunId,
-    ) -> impl Iterator<Item = (Position, Body<'_>)> {
-        let known = self.sessions.find_user(user).and_then(|user| self.runs.find(user, run));
-        known.into_iter().flat_map(move |run| {
-            let record = self.runs.get(run);
-            let stream = &self.streams[self.sessions.get(record.session).stream];
-            let entries = stream.log.of_group(run, record.first);
-            entries.filter_map(move |entry| {
-                Some((stream.position(entry.offset), self.body(entry, 0)?))
-            })
-        })
     }
 
     pub(super) fn fact<'a>(&'a self, at: Timestamp, event: &'a Event) -> RunFact<'a> {

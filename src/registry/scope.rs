@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::action::{Body, CloseWith, Position};
+use crate::action::CloseWith;
 use crate::error::{OpenRunError, RunError};
-use crate::id::{ConnId, RunId, SessionId, ThreadId, UserId};
+use crate::id::{RunId, SessionId, ThreadId, UserId};
 use crate::input::{Input, Target};
 use crate::message::Message;
 use crate::run::RunEvent;
@@ -12,7 +12,6 @@ use crate::stats::{Delivery, OpenedRun};
 use crate::time::Timestamp;
 
 use super::Registry;
-use super::explain::RunExplanation;
 use super::views::{RunView, UserView};
 
 /// Whom of one user a message or a close is for.
@@ -128,65 +127,12 @@ impl UserScope<'_> {
         self.registry.run(self.user, run)
     }
 
-    /// The user's sessions that have not ended, oldest first.
-    pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
-        self.registry.sessions_of(self.user)
-    }
-
-    /// The user's open connections.
-    pub fn connections(&self) -> impl Iterator<Item = ConnId> + '_ {
-        self.registry.connections_of(self.user)
-    }
-
-    /// The user's runs that are open, and those that have ended and of which a log still keeps something:
-    /// the runs of the oldest session first, and of one session in the order in which they were opened.
-    /// O(1) for each.
-    pub fn runs(&self) -> impl Iterator<Item = (&RunId, RunExplanation)> {
-        self.registry.explain_runs_of(self.user)
-    }
-
-    /// What the log of its session keeps of one of the user's runs, from its start: each event and each
-    /// stretch of text, with its place in the stream. Nothing if there is no run of that name, or no log
-    /// keeps anything of it. O(log n) to find the start, then O(1) for each entry of the log from there
-    /// on, those of others included.
-    ///
-    /// ```
-    /// use bytes::Bytes;
-    /// use headcount::{Body, Config, Registry, RunEvent, RunId, ThreadId, Timestamp, UserId};
-    ///
-    /// let now = Timestamp::from_secs(1);
-    /// let mut registry = Registry::new(Config::new(1));
-    /// let (alice, thread, run) =
-    ///     (UserId::new("alice")?, ThreadId::new("main")?, RunId::new("answer")?);
-    /// let mut scope = registry.scope(&alice);
-    /// scope.open_run(now, &thread, &run, "agent", Bytes::new())?;
-    /// for word in ["Hello", ", ", "Alice"] {
-    ///     let _ = scope.run_event(now, &run, &RunEvent::text(word))?;
-    /// }
-    /// let said = scope.run_log(&run).filter_map(|(_, body)| match body {
-    ///     Body::Text(text) => Some(text.text),
-    ///     _ => None,
-    /// });
-    /// assert_eq!(said.collect::<String>(), "Hello, Alice");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn run_log(&self, run: &RunId) -> impl Iterator<Item = (Position, Body<'_>)> {
-        self.registry.run_log(self.user, run)
-    }
-
-    /// Everything about one of the user's runs; `None` if there is none of that name, or it has ended
-    /// and no log keeps anything of it.
-    #[must_use]
-    pub fn explain_run(&self, run: &RunId) -> Option<RunExplanation> {
-        self.registry.explain_run(self.user, run)
-    }
-
     /// The session that is meant, unless all are.
     fn target(&self, within: Within<'_>) -> Option<SessionId> {
         match within {
             Within::Everywhere => None,
-            Within::Thread(thread) => Some(self.registry.user(self.user)?.session(thread)?.id()),
-            Within::Run(run) => self.registry.session_of_run(self.user, run),
+            Within::Thread(thread) => Some(self.view()?.session(thread)?.id()),
+            Within::Run(run) => Some(self.run(run)?.session()),
         }
     }
 }

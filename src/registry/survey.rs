@@ -1,29 +1,16 @@
-//! Looking at many at once: pages of tables, and figures that take a walk to know.
+//! Figures that take a walk over the tables to know.
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::conn::State;
-use crate::id::{SessionId, ThreadId, UserId};
+use crate::id::UserId;
 use crate::store::SlotKey;
 use crate::time::Timestamp;
 
 use super::Registry;
 
 impl Registry {
-    /// A user's sessions that have not ended, oldest first; none for an unknown user.
-    pub fn sessions_of(&self, user: &UserId) -> impl Iterator<Item = SessionId> + '_ {
-        let user = self.sessions.find_user(user);
-        user.into_iter().flat_map(|user| self.sessions.of(user)).map(|it| self.sessions.id(it))
-    }
-
-    /// Whose session it is, and in which thread; `None` if it has ended.
-    #[must_use]
-    pub fn whose(&self, session: SessionId) -> Option<(&UserId, &ThreadId)> {
-        let record = self.sessions.get(self.sessions.resolve(session)?);
-        Some((&self.sessions.user(record.user).name, &record.thread))
-    }
-
     /// Goes on with a survey, past `slots` slots of each table at most, and says whether slots are
     /// left: `while registry.survey(&mut survey, 1_000) {}`.
     ///

@@ -1,0 +1,79 @@
+//! The connections that have closed last, and why.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use crate::action::CloseReason;
+use crate::conn::ConnKey;
+use crate::id::{ConnId, SessionId, ThreadId, UserId};
+use crate::time::Timestamp;
+
+use super::Registry;
+
+/// A connection that was admitted and has closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Closed {
+    /// Which it was.
+    pub conn: ConnId,
+    /// The session that it followed longest; `None`: it followed none.
+    pub session: Option<SessionId>,
+    /// Its user.
+    pub user: UserId,
+    /// The thread of that session.
+    pub thread: Option<ThreadId>,
+    /// The label of its principal.
+    pub label: Option<Box<str>>,
+    /// Why it closed.
+    pub reason: CloseReason,
+    /// When it began to close.
+    pub at: Timestamp,
+    /// How long it was open.
+    pub age: Duration,
+    /// The cost of what was flushed to it.
+    pub flushed: u64,
+    /// Entries that its streams kept behind its cursor when it began to close. A resume is handed
+    /// those that are still kept then, unless they are droppable.
+    pub undelivered: u32,
+}
+
+impl Registry {
+    /// The last connections that have closed, oldest first; at most `closed_ring`.
+    pub fn closed(&self) -> impl DoubleEndedIterator<Item = &Closed> {
+        self.closed_ring.iter()
+    }
+
+    /// Remembers an open connection that is about to leave everything.
+    pub(super) fn remember_closed(&mut self, slot: ConnKey, reason: CloseReason) {
+        if self.config.closed_ring == 0 {
+            return;
+        }
+        let cold = self.conns.cold(slot);
+        let session = self.conns.sessions(slot).first().copied();
+        let thread = session.map(|session| self.sessions.get(session).thread.clone());
+        let undelivered = cold.memberships.iter().map(|membership| {
+            let stream = &self.streams[membership.stream];
+            stream.log.count_after(stream.members[membership.index as usize].cursor)
+        });
+        let closed = Closed {
+            conn: self.conns.id(slot),
+            session: session.map(|session| self.sessions.id(session)),
+            user: self.sessions.user(self.conns.user(slot)).name.clone(),
+            thread,
+            label: cold.label.clone(),
+            reason,
+            at: self.now,
+            age: self.now.saturating_since(cold.phase),
+            flushed: self.conns.hot(slot).window.flushed(),
+            undelivered: undelivered.sum(),
+        };
+        self.closed_ring.push_back(closed);
+        self.forget_closed();
+    }
+
+    /// Keeps as many as the ring has room for.
+    pub(super) fn forget_closed(&mut self) {
+        let excess = self.closed_ring.len().saturating_sub(self.config.closed_ring as usize);
+        self.closed_ring.drain(..excess);
+    }
+}
