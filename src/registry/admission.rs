@@ -25,6 +25,10 @@ struct Admission {
     all: TokenBucket,
 }
 
+/// # Admission
+///
+/// A socket is [reserved](Self::reserve) when it is accepted, and [connected](Self::connect) when its
+/// principal is known. Where the principal is known at once, [`admit`](Self::admit) does both.
 impl Registry {
     /// A socket was accepted. It takes a place among `limits.pending` until it is admitted, closed or
     /// gone, and the head deadline runs.

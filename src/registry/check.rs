@@ -32,6 +32,9 @@ macro_rules! hold {
 mod queues;
 mod sessions;
 
+/// # Checking
+///
+/// For tests, for a simulator, and for operators who doubt.
 impl Registry {
     /// Recounts everything, in O(everything): for tests, and for operators who doubt.
     ///

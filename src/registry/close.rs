@@ -27,6 +27,7 @@ pub(crate) struct MassCloseEveryone {
     walk: TableWalk,
 }
 
+/// # Closing
 impl Registry {
     /// Closes the target's connections with a [`CloseReason`] or the application's own
     /// [`CloseWords`](crate::CloseWords); the answer is how many it is about. Of a session these are its

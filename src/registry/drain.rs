@@ -6,9 +6,6 @@ use core::time::Duration;
 use crate::action::CloseReason;
 use crate::config::Config;
 use crate::conn::{Conn, State, TableWalk, jitter_bits};
-use crate::ends::SessionEnd;
-use crate::error::UnknownConn;
-use crate::id::{ConnId, UserId};
 use crate::input::Input;
 use crate::stats::Notice;
 use crate::store::{Budget, scale};
@@ -66,6 +63,9 @@ impl Drain {
     }
 }
 
+/// # Draining
+///
+/// A drain empties the registry before the process ends, in the time that it is given.
 impl Registry {
     /// Begins to drain: newcomers are refused, everyone is told, and after the grace (half of the
     /// drain at most) connections are closed with [`CloseReason::Restart`], spread evenly until
@@ -161,40 +161,5 @@ impl Registry {
             budget.charge(self.entries_moved - before);
         }
         self.drain = Some(drain);
-    }
-
-    /// A connection has new credentials, or `None` that never expire.
-    ///
-    /// # Errors
-    /// [`UnknownConn`] if the connection is not open.
-    pub fn refresh(
-        &mut self,
-        now: Timestamp,
-        conn: ConnId,
-        expires_at: Option<Timestamp>,
-    ) -> Result<(), UnknownConn> {
-        self.enter(now, Input::Refresh { conn, expires_at });
-        let slot = self.open_slot(conn).ok_or(UnknownConn)?;
-        self.conns.cold_mut(slot).expires_at = expires_at.unwrap_or(Timestamp::MAX);
-        self.arm(slot);
-        Ok(())
-    }
-
-    /// A user's credentials are void: all connections are closed, all sessions end, and nothing is
-    /// left to resume. The answer is how many connections are closed. Costs O(the user's sessions,
-    /// connections and log entries).
-    pub fn revoke(&mut self, now: Timestamp, user: &UserId) -> u32 {
-        self.enter(now, Input::Revoke { user });
-        let Some(user) = self.sessions.find_user(user) else { return 0 };
-        // It has no connection then, and there is nothing to come back to.
-        self.end_leave_grace(user);
-        // The user's record may go with the last connection, or with the last session.
-        let mut next = self.sessions.first_of(user);
-        let closed = self.close_connections_of(user, &CloseReason::Revoked.into());
-        while let Some(session) = next {
-            next = self.sessions.after(session);
-            self.end_session(session, SessionEnd::Revoked);
-        }
-        closed
     }
 }

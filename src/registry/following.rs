@@ -13,6 +13,10 @@ use crate::time::Timestamp;
 use super::Registry;
 use super::owned_action::OwnedAction;
 
+/// # Sessions
+///
+/// A connection follows the session of the thread that its principal names, and those that it is told to
+/// follow.
 impl Registry {
     /// Has a connection follow the session of one of its user's threads, from `start` on. The session is
     /// created if there is none. Only a thread is named, and the user is the connection's, so that no

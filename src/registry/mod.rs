@@ -1,57 +1,71 @@
 //! The registry: all control flow, split by what goes in.
 
+// What an embedder calls, in the order in which it is needed: the documentation shows it in this order.
+mod new;
+
 mod admission;
-mod budget;
-mod check;
+mod liveness;
+mod poll;
+mod timeouts;
+
+mod delivery;
+mod following;
+mod rooms;
+
+mod scope;
+
+mod requests;
+
 mod close;
+mod credentials;
+mod drain;
+
+mod views;
+
 mod closed;
+mod look;
+mod survey;
+
+mod reload;
+
+mod check;
+mod fingerprint;
+mod recording;
+
+// What these stand on.
+mod budget;
 #[cfg(test)]
 mod costs;
-mod delivery;
-mod drain;
 mod eviction;
-mod fingerprint;
-mod following;
-mod liveness;
-mod look;
 mod outbox;
 mod owned_action;
-mod poll;
 mod presence;
 mod pressure;
 mod pump;
 mod ready;
-mod reload;
-mod requests;
 mod retention;
 mod runs;
-mod scope;
-mod survey;
 mod timer;
-mod views;
 
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::any::Any;
 use core::fmt;
 use core::num::NonZeroU32;
 use core::time::Duration;
 
 use crate::action::{CLOSE_REASONS, CloseReason};
 use crate::config::Config;
-use crate::conn::{Conns, OfState};
+use crate::conn::{ConnKey, Conns, OfState, State};
 use crate::ends::{RoomEnd, RunEnd, SessionEnd};
 use crate::id::ConnId;
 use crate::input::Input;
-use crate::random::{Purpose, one_way};
 use crate::room::Rooms;
 use crate::run::Runs;
 use crate::session::Sessions;
 use crate::stats::Notice;
 use crate::store::{Links, Ring, Steps, Table, Timers, TokenBucket, mix};
 use crate::stream::{Stream, StreamKey};
-use crate::tap::{Tap, Tapped};
+use crate::tap::Tapped;
 use crate::time::Timestamp;
 use crate::waiting::Waiting;
 
@@ -73,12 +87,9 @@ pub use self::views::{
 
 /// The truth about who is connected. See the [crate docs](crate) for the loop and the contract.
 ///
-/// Methods come in four kinds: facts from outside (`reserve`, `upgraded`, `connect`, `admit`, `message`,
-/// `flushed`, `flushed_many`, `acknowledge`, `refresh`, `disconnect`, `request_run`, `request_cancel`,
-/// `tick`, `advance`), intents of the application (`send`, `reply`, `follow`, `unfollow`, `join`, `leave`,
-/// `close`, `revoke`, `drain`, `cancel_drain`, `reload`, and runs by `scope`), what to do and when to come
-/// back (`poll_action`, `poll_timeout`, `poll_notice`), and views, which change nothing. A tap sees all
-/// of it (`set_tap`). `docs/costs.md` says what each costs at 1,000,000 connections.
+/// Its methods stand below by their kinds, in the order in which an embedder needs them. Those that take a
+/// time are inputs, and a [`Tap`](crate::Tap) sees each of them; the others change nothing, but that
+/// polling hands out. `docs/costs.md` says what each costs at 1,000,000 connections.
 ///
 /// A clone is a registry of its own that is in the same state: for a look at what would happen.
 /// Payloads are shared, the rest is copied in O(everything). Never drive sockets with both. It has
@@ -191,72 +202,6 @@ struct Counters {
 }
 
 impl Registry {
-    /// An empty registry.
-    #[must_use]
-    pub fn new(config: Config) -> Self {
-        let seed = config.seed();
-        Self {
-            config,
-            now: Timestamp::ZERO,
-            pauses: Duration::ZERO,
-            conns: Conns::new(),
-            waiting: Waiting::new(mix(seed ^ 2)),
-            sessions: Sessions::new(mix(seed)),
-            rooms: Rooms::new(mix(!seed)),
-            runs: Runs::new(mix(seed ^ 1)),
-            evictable: Evictable::new(),
-            streams: Table::new(),
-            timers: Timers::new(),
-            outbox: Outbox::new(),
-            ready: Ring::new(),
-            own_turns: [Links::OUT; Ready::OWN.len()],
-            announcements: VecDeque::new(),
-            mass_close: None,
-            drain: None,
-            drains: 0,
-            notices: VecDeque::new(),
-            closing: Ring::new(),
-            leaving: Ring::new(),
-            closed_ring: VecDeque::new(),
-            connects: TokenBucket::default(),
-            last_serial: one_way(seed, Purpose::Serials) as u32,
-            epoch_key: one_way(seed, Purpose::Epochs),
-            last_epoch: 0,
-            counters: Counters::default(),
-            recipients: Vec::new(),
-            lent: None,
-            to_trim: None,
-            entries_moved: 0,
-            steps: Steps::new(),
-            tapped: Tapped::default(),
-        }
-    }
-
-    /// Has `tap` see everything from here on, in place of an earlier one; `None`: nothing does. A tap
-    /// that is to see a whole life is set before the first input.
-    pub fn set_tap(&mut self, tap: Option<Box<dyn Tap>>) {
-        self.tapped.set(tap);
-    }
-
-    /// The tap, if there is one of this type.
-    #[must_use]
-    pub fn tap<T: Tap>(&self) -> Option<&T> {
-        let tap: &dyn Any = self.tapped.get()?;
-        tap.downcast_ref()
-    }
-
-    /// The tap, if there is one of this type, to take from it what it has gathered.
-    pub fn tap_mut<T: Tap>(&mut self) -> Option<&mut T> {
-        let tap: &mut dyn Any = self.tapped.get_mut()?;
-        tap.downcast_mut()
-    }
-
-    /// Tells the registry what time it is, and nothing else: deadlines that are due act in the next
-    /// [`tick`](Self::tick). O(1).
-    pub fn advance(&mut self, now: Timestamp) {
-        self.enter(now, Input::Advance);
-    }
-
     /// The first thing that an input does: the tap sees it, and its stamp is taken.
     #[inline]
     fn enter(&mut self, now: Timestamp, input: Input<'_>) {
@@ -293,6 +238,12 @@ impl Registry {
     /// The time in which the process looked at the peers.
     fn attended(&self) -> Timestamp {
         self.now.saturating_sub(self.pauses)
+    }
+
+    /// The slot of a connection that is open.
+    fn open_slot(&self, conn: ConnId) -> Option<ConnKey> {
+        let slot = self.conns.resolve(conn)?;
+        (self.conns.hot(slot).state == State::Open).then_some(slot)
     }
 
     fn notice(&mut self, notice: Notice) {

@@ -59,6 +59,10 @@ impl Passes {
     }
 }
 
+/// # What is to be done
+///
+/// After each input the shell polls actions until there are none, and sleeps until the next input or
+/// [deadline](Self::poll_timeout).
 impl Registry {
     /// The next thing to do. `None`: nothing until the next input or deadline, or, if
     /// [`has_actions`](Self::has_actions) says so, nothing within the slice that one poll looks through.

@@ -28,6 +28,7 @@ struct Clearance {
     impact: Impact,
 }
 
+/// # Configuration
 impl Registry {
     /// What [`Registry::reload`] would do now. Changes nothing but the time. Costs O(n log n) in
     /// connections, users and sessions.

@@ -12,6 +12,9 @@ use crate::time::Timestamp;
 
 use super::Registry;
 
+/// # Requests of clients
+///
+/// A client asks for a run, or for the end of one. The application decides what comes of it.
 impl Registry {
     /// The client of a connection requests a run in the session of a thread that it follows; `None`: in the
     /// one that it follows longest. The run has its first event, [`RunEventKind::Requested`], which all tabs

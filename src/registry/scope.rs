@@ -36,6 +36,9 @@ pub struct UserScope<'a> {
     user: &'a UserId,
 }
 
+/// # Runs, and all that concerns one user
+///
+/// Code that serves one user is given that user's [`UserScope`], and not the registry.
 impl Registry {
     /// The part of it that is this user's.
     pub const fn scope<'a>(&'a mut self, user: &'a UserId) -> UserScope<'a> {
