@@ -1,28 +1,18 @@
 //! What the application wants delivered, and to whom: send and reply.
 
-use crate::conn::{State, TableWalk};
+use crate::conn::State;
 use crate::error::{ReplyError, UnknownConn};
 use crate::id::ConnId;
 use crate::input::{Input, Target};
 use crate::message::Message;
 use crate::session::{SessionKey, UserKey};
-use crate::stats::{Delivery, Notice, Stored};
+use crate::stats::{Delivery, Stored};
 use crate::stream::{FanOut, Owner, Stream, StreamKey};
 use crate::time::Timestamp;
 
 use super::Registry;
 use super::owned_action::{OwnedAction, OwnedBody};
-use super::poll::{Lent, Passes};
 use super::ready::Ready;
-
-/// A message on its way over the table of connections.
-#[derive(Clone, Hash)]
-pub(crate) struct Announcement {
-    message: Message,
-    walk: TableWalk,
-    sent: u32,
-    skipped: u32,
-}
 
 /// # Sending
 impl Registry {
@@ -184,59 +174,5 @@ impl Registry {
             self.queue_turn(Ready::Stream(key));
         }
         self.keep_budgets(key);
-    }
-
-    fn announce(&mut self, message: Message, delivery: &mut Delivery) {
-        if self.announcements.len() >= self.config.announcements as usize {
-            delivery.full = true;
-            return;
-        }
-        let excluded = message.excluded().and_then(|conn| self.open_slot(conn));
-        delivery.live = self.counters.open - u32::from(excluded.is_some());
-        self.queue_turn(Ready::Announcement);
-        let walk = TableWalk::of_slots(&self.conns);
-        self.announcements.push_back(Announcement { message, walk, sent: 0, skipped: 0 });
-    }
-
-    /// The turn of the oldest announcement: the next slice of the table.
-    pub(super) fn serve_announcement(&mut self, passes: &mut Passes) -> Option<Lent> {
-        let mut announcement = self.announcements.pop_front()?;
-        let cost = announcement.message.cost();
-        while !announcement.walk.is_over()
-            && self.recipients.len() < self.config.fanout_chunk as usize
-            && passes.are_left()
-        {
-            let Some(slot) = announcement.walk.step(&self.conns) else {
-                passes.take(1);
-                continue;
-            };
-            let (hot, conn) = (self.conns.hot(slot), self.conns.id(slot));
-            if hot.state != State::Open || announcement.message.excludes(conn) {
-                passes.take(1);
-                continue;
-            }
-            if hot.lagging > 0 || !hot.window.fits(cost, self.config.send_window) {
-                announcement.skipped += 1;
-                passes.take(1);
-                continue;
-            }
-            announcement.sent += 1;
-            self.recipients.push(conn);
-            self.hand_out(slot, cost);
-        }
-        self.counters.sent += self.recipients.len() as u64;
-        let lent =
-            (!self.recipients.is_empty()).then(|| Lent::Announcement(announcement.message.clone()));
-        if !announcement.walk.is_over() {
-            self.announcements.push_front(announcement);
-        } else {
-            let Announcement { sent, skipped, .. } = announcement;
-            self.counters.skipped += u64::from(skipped);
-            self.notice(Notice::Announced { sent, skipped });
-        }
-        if !self.announcements.is_empty() {
-            self.queue_turn(Ready::Announcement);
-        }
-        lent
     }
 }

@@ -33,6 +33,7 @@ mod fingerprint;
 mod recording;
 
 // What these stand on.
+mod announcement;
 mod budget;
 #[cfg(test)]
 mod costs;
@@ -69,10 +70,10 @@ use crate::tap::Tapped;
 use crate::time::Timestamp;
 use crate::waiting::Waiting;
 
+pub(crate) use self::announcement::Announcement;
 use self::budget::Evictable;
 use self::close::MassCloseEveryone;
 pub use self::closed::Closed;
-pub(crate) use self::delivery::Announcement;
 pub(crate) use self::drain::Drain;
 use self::outbox::Outbox;
 pub(crate) use self::owned_action::{OwnedAction, OwnedFact};
