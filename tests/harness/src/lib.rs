@@ -20,6 +20,7 @@ mod apply;
 mod apply_flushes;
 mod apply_runs;
 mod apply_streams;
+mod arrival;
 pub mod fingerprint;
 pub mod generator;
 pub mod grammar;
