@@ -53,7 +53,7 @@ fn serve(peer: &mut Peer, conn: ConnId, registry: &mut Registry, now: Timestamp)
         };
         match registry.message(now, conn, Inbound::Data { bytes: text.len() as u64 }) {
             Ok(Intake::Taken) => {
-                let line = Message::text(text.as_str()).except(conn);
+                let line = Message::text(text.as_str()).except_connection(conn);
                 registry.send(now, Target::Room(&lobby), line);
             }
             Ok(Intake::Paused) => {

@@ -226,7 +226,7 @@ impl Config {
     /// # 1,000 tabs in 512 MiB
     ///
     /// What counts most is how many entries and runs there may be, for the smallest ones take far more
-    /// than their length. So the logs get 16 MiB, a session has 64 messages and two open runs at most,
+    /// than their length. So the logs get 15 MiB, a session has 64 messages and two open runs at most,
     /// and 1 MiB is queued for single connections.
     ///
     /// ```
@@ -238,7 +238,7 @@ impl Config {
     ///     .runs_per_session(2)
     ///     .stream_messages(64)
     ///     .room_messages(64)
-    ///     .process_bytes(16 << 20)
+    ///     .process_bytes(15 << 20)
     ///     .direct_bytes(1 << 20)
     ///     .build()?;
     /// assert!(config.memory_bound(64 << 10) <= 512 << 20);
@@ -248,7 +248,7 @@ impl Config {
     /// # 100,000 tabs in 12 GiB
     ///
     /// What each connection has counts here too: the rooms that it may be in, and the reserve for its
-    /// replies. A fourth of the sessions may be of users who are away. The logs have their 256 MiB.
+    /// replies. A fourth of the sessions may be of users who are away. The logs have 240 MiB.
     ///
     /// ```
     /// use headcount::Config;
@@ -261,6 +261,7 @@ impl Config {
     ///     .runs_per_session(2)
     ///     .stream_messages(64)
     ///     .room_messages(64)
+    ///     .process_bytes(240 << 20)
     ///     .reply_reserve(1 << 10)
     ///     .build()?;
     /// assert!(config.memory_bound(64 << 10) <= 12 << 30);

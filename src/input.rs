@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::action::{CloseWith, Position, StreamRef};
 use crate::config::Config;
+use crate::except::Except;
 use crate::id::{ConnId, RoomId, RunId, SessionId, ThreadId, UserId};
 use crate::message::Message;
 use crate::principal::Principal;
@@ -147,6 +148,7 @@ pub enum Input<'a> {
     Send {
         to: Target<'a>,
         message: &'a Message,
+        except: Option<Except>,
     },
     Reply {
         conn: ConnId,

@@ -31,7 +31,8 @@
 //! number of recipients. A connection is a cursor on the logs of its sessions and its rooms, and
 //! `poll_action` derives from the cursors what to hand out next. A connection is handed no more
 //! than its window beyond what [`flushed`](Registry::flushed) reported, so a slow one falls behind
-//! in the log and costs no memory of its own; if the log moves on without it, it is told so.
+//! in the log and costs no memory of its own; if the log moves on without it, it is told so. A message may
+//! leave out its sender, the sender's chat or the sender's user ([`Message::except_user`] and its kin).
 //!
 //! A client that comes back says where it stopped ([`Start::After`]), and gets what follows from the same
 //! log, strictly before anything newer, or a [`Gap`](Action::Gap) that names what is lost. Not all
@@ -331,6 +332,7 @@ mod conn;
 mod departed;
 mod ends;
 mod error;
+mod except;
 mod id;
 mod input;
 mod ledger;
@@ -365,6 +367,7 @@ pub use error::{
     JoinError, OpenRunError, Refused, ReplyError, RequestCancelError, RequestRunError, RunError,
     UnknownConn, Violation,
 };
+pub use except::{Except, Outgoing};
 pub use id::{ConnId, Key, MAX_ID_BYTES, RoomId, RunId, SessionId, ThreadId, UserId};
 pub use input::{Inbound, Input, Start, Target};
 pub use ledger::Ledger;

@@ -16,6 +16,7 @@ use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
+use crate::except::LeftOut;
 use crate::id::Key;
 use crate::message::Message;
 use crate::store::{KEPT, Steps, hash_unordered, shrunk};
@@ -220,7 +221,13 @@ impl Log {
 
     /// Appends. A message with a key takes the place of the one before it. The seed is that of the
     /// registry: keys may come from outside.
-    pub(crate) fn append(&mut self, at: Timestamp, message: Message, seed: u64) -> u64 {
+    pub(crate) fn append(
+        &mut self,
+        at: Timestamp,
+        message: Message,
+        left_out: Option<LeftOut>,
+        seed: u64,
+    ) -> u64 {
         let offset = self.head + 1;
         let has_key = message.key().is_some();
         if let Some(key) = message.key() {
@@ -248,7 +255,7 @@ impl Log {
             }
             self.droppable += 1;
         }
-        self.push(Entry { offset, at, what: What::Message(message) });
+        self.push(Entry { offset, at, what: What::Message(message, left_out) });
         // It may have replaced the oldest: what open groups hold behind that is passed over once.
         if has_key && let Some(oldest) = self.oldest_bounded() {
             self.bounded_from = self.entries[oldest].offset;
@@ -419,7 +426,7 @@ impl Log {
             self.pinned.bytes -= cost;
         }
         match what {
-            What::Message(message) => {
+            What::Message(message, _) => {
                 self.droppable -= u32::from(message.is_droppable());
                 if let Some(key) = message.key() {
                     self.forget_key(key, offset);
@@ -454,7 +461,7 @@ impl Log {
     fn tidy(&mut self) {
         while let Some(Entry { offset, what, .. }) = self.entries.front() {
             match what {
-                What::Message(_) | What::Event(_) | What::Text(_) => break,
+                What::Message(..) | What::Event(_) | What::Text(_) => break,
                 What::Superseded => {}
                 What::Lost { .. } => self.lost = *offset,
             }

@@ -1,4 +1,4 @@
-//! A message of the application: its payload, its class, and whom to leave out.
+//! A message of the application: its payload and its class.
 
 use alloc::string::String;
 use core::fmt;
@@ -6,7 +6,7 @@ use core::str::Utf8Error;
 
 use bytes::Bytes;
 
-use crate::id::{ConnId, Key};
+use crate::id::Key;
 
 /// What every message is charged beside its length, in bytes: about what its log entry occupies,
 /// so that empty messages are not free. [`Action::cost`](crate::Action::cost) and all byte bounds include it.
@@ -29,7 +29,8 @@ pub enum Class {
     Droppable,
 }
 
-/// A message of the application: a payload, its class, and whom to leave out.
+/// A message of the application: a payload and its class. Its `except_` methods say whom a
+/// [`send`](crate::Registry::send) leaves out.
 ///
 /// Clones share the payload. A payload that is a slice of a larger buffer keeps all of that buffer
 /// alive while the bounds count the slice only: hand in buffers of their own.
@@ -38,7 +39,6 @@ pub struct Message {
     payload: Bytes,
     text: bool,
     class: Class,
-    except: Option<ConnId>,
 }
 
 impl Message {
@@ -47,7 +47,7 @@ impl Message {
     pub fn text(text: impl Into<String>) -> Self {
         // Boxed: spare capacity would be memory that no bound counts.
         let payload = Bytes::from(text.into().into_bytes().into_boxed_slice());
-        Self { payload, text: true, class: Class::Critical, except: None }
+        Self { payload, text: true, class: Class::Critical }
     }
 
     /// A text message whose payload is not copied.
@@ -56,13 +56,13 @@ impl Message {
     /// The payload is not UTF-8.
     pub fn from_utf8(payload: Bytes) -> Result<Self, Utf8Error> {
         str::from_utf8(&payload)?;
-        Ok(Self { payload, text: true, class: Class::Critical, except: None })
+        Ok(Self { payload, text: true, class: Class::Critical })
     }
 
     /// A binary message.
     #[must_use]
     pub fn binary(payload: impl Into<Bytes>) -> Self {
-        Self { payload: payload.into(), text: false, class: Class::Critical, except: None }
+        Self { payload: payload.into(), text: false, class: Class::Critical }
     }
 
     /// Makes it [`Class::Droppable`]. Of the classes that it is given the last one counts.
@@ -76,18 +76,6 @@ impl Message {
     #[must_use]
     pub fn latest(mut self, key: Key) -> Self {
         self.class = Class::Latest(key);
-        self
-    }
-
-    /// Leaves one connection out, of any class: a sender who does not want its own message back.
-    /// A later resume of another connection does get it.
-    ///
-    /// The latest of a key takes the place of the one before also for the connection that it leaves
-    /// out. If that one has not been handed out to it by then, it never is, and nothing is told as
-    /// lost: the connection knows something newer, for it is the sender.
-    #[must_use]
-    pub const fn except(mut self, conn: ConnId) -> Self {
-        self.except = Some(conn);
         self
     }
 
@@ -114,16 +102,6 @@ impl Message {
         self.text
     }
 
-    pub(crate) fn excludes(&self, conn: ConnId) -> bool {
-        self.except == Some(conn)
-    }
-
-    /// The connection that is left out; see [`Message::except`].
-    #[must_use]
-    pub const fn excluded(&self) -> Option<ConnId> {
-        self.except
-    }
-
     /// Its class.
     #[must_use]
     pub const fn class(&self) -> &Class {
@@ -143,7 +121,6 @@ impl fmt::Debug for Message {
             .field("bytes", &self.payload.len())
             .field("text", &self.text)
             .field("class", &self.class)
-            .field("except", &self.except)
             .finish()
     }
 }

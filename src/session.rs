@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 
 use self::presence::{InGrace, Unsaid};
 use self::user::Absent;
-pub(crate) use self::user::{User, UserKey};
+pub(crate) use self::user::{User, UserKey, UserTag};
 
 key! {
     /// The key of a session. Its slot is part of the session's handle, whose serial says whether the
@@ -95,6 +95,8 @@ pub(crate) struct Sessions {
     records: Table<SessionKey, Session>,
     /// Of users whose names are taken: [`User::is_named`].
     names: Names<UserKey>,
+    /// The serial of the record of a user that was made last.
+    last_user: u32,
     /// Sessions by user and thread: those that had [`LISTED`] others before them.
     threads: Names<SessionKey>,
     /// Of users who are not.
@@ -120,8 +122,8 @@ impl Hash for Sessions {
         let Self { users, records, names: _, threads: _, departed, ended, ended_closing, .. } =
             self;
         (users, records, departed, ended, ended_closing).hash(state);
-        let Self { lingering, absent, here, in_grace, unsaid, .. } = self;
-        (lingering, absent, here, in_grace, unsaid).hash(state);
+        let Self { last_user, lingering, absent, here, in_grace, unsaid, .. } = self;
+        (last_user, lingering, absent, here, in_grace, unsaid).hash(state);
     }
 }
 
@@ -131,6 +133,7 @@ impl Sessions {
             users: Table::new(),
             records: Table::new(),
             names: Names::new(seed),
+            last_user: 0,
             threads: Names::new(!seed),
             departed: DepartedUsers::new(seed),
             ended: 0,

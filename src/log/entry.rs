@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::id::{ConnId, MAX_ID_BYTES};
+use crate::except::{Candidate, LeftOut};
+use crate::id::MAX_ID_BYTES;
 use crate::message::{MESSAGE_OVERHEAD, Message};
 use crate::store::key;
 use crate::time::Timestamp;
@@ -24,7 +25,7 @@ pub(crate) struct Entry {
 
 #[derive(Clone, Hash)]
 pub(super) enum What {
-    Message(Message),
+    Message(Message, Option<LeftOut>),
     Event(Event),
     Text(Text),
     /// A newer message of the same key has taken its place: no reader has lost anything.
@@ -126,20 +127,13 @@ impl Content<'_> {
             Self::Text(text) => u64::from(text.bytes) + MESSAGE_OVERHEAD,
         }
     }
-
-    pub(crate) fn excluded(&self) -> Option<ConnId> {
-        match self {
-            Self::Message(message) => message.excluded(),
-            Self::Event(_) | Self::Text(_) => None,
-        }
-    }
 }
 
 impl Entry {
     /// What is to be handed out; `None` for a tombstone.
     pub(crate) const fn content(&self) -> Option<Content<'_>> {
         match &self.what {
-            What::Message(message) => Some(Content::Message(message)),
+            What::Message(message, _) => Some(Content::Message(message)),
             What::Event(event) => Some(Content::Event(event)),
             What::Text(text) => Some(Content::Text(*text)),
             What::Superseded | What::Lost { .. } => None,
@@ -173,7 +167,15 @@ impl Entry {
 
     pub(super) const fn message(&self) -> Option<&Message> {
         match &self.what {
-            What::Message(message) => Some(message),
+            What::Message(message, _) => Some(message),
+            _ => None,
+        }
+    }
+
+    /// Whom it leaves out. What is of a group is for all.
+    pub(crate) const fn left_out(&self) -> Option<LeftOut> {
+        match &self.what {
+            What::Message(_, left_out) => *left_out,
             _ => None,
         }
     }
@@ -255,8 +257,8 @@ impl Entry {
 
 /// Who reads: a member of the stream, or one that leaves it.
 #[derive(Clone, Copy)]
-pub(crate) struct Reader {
-    pub(crate) conn: ConnId,
+pub(crate) struct Reader<'a> {
+    pub(crate) who: Candidate<'a>,
     /// It passes droppable messages over.
     pub(crate) laggard: bool,
     pub(crate) late: Late,
@@ -291,11 +293,11 @@ impl Late {
     }
 }
 
-impl Reader {
+impl Reader<'_> {
     pub(super) fn is_for_it(&self, entry: &Entry) -> bool {
         let late = entry.offset <= self.late.until;
         match (entry.message(), entry.group()) {
-            (Some(message), _) => !late && !message.excludes(self.conn),
+            (Some(_), _) => !late && !entry.left_out().is_some_and(|it| self.who.is(it)),
             (_, Some(group)) => !late || self.late.is_about(group),
             _ => false,
         }

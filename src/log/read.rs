@@ -58,19 +58,19 @@ impl Log {
             match entry.what {
                 What::Superseded => {}
                 What::Lost { .. } => return entry.offset,
-                What::Message(_) | What::Event(_) | What::Text(_) => break,
+                What::Message(..) | What::Event(_) | What::Text(_) => break,
             }
         }
         self.lost
     }
 
     /// How many of the entries behind a cursor a reader is handed, if none is lost before.
-    pub(crate) fn waiting(&self, cursor: u64, reader: &Reader) -> u32 {
+    pub(crate) fn waiting(&self, cursor: u64, reader: &Reader<'_>) -> u32 {
         self.behind(cursor).filter(|entry| reader.is_handed(entry)).count() as u32
     }
 
     /// What a reader finds behind its cursor. What it loses up to the next entry is one gap.
-    pub(crate) fn next(&self, cursor: u64, reader: &Reader) -> Next<'_> {
+    pub(crate) fn next(&self, cursor: u64, reader: &Reader<'_>) -> Next<'_> {
         let Late { until, closed_after, tells_rest, .. } = reader.late;
         let mut gap = (cursor < self.lost).then_some((cursor + 1, self.lost));
         let mut next = None;
@@ -107,7 +107,7 @@ impl Log {
     }
 
     /// Whether a reader would be told of a gap on its way to the head.
-    pub(crate) fn loses(&self, cursor: u64, reader: &Reader) -> bool {
+    pub(crate) fn loses(&self, cursor: u64, reader: &Reader<'_>) -> bool {
         let is_passed_over = |entry: &Entry| entry.is_droppable() && reader.is_for_it(entry);
         let from = cursor.max(self.droppable_from.saturating_sub(1));
         cursor < self.last_lost

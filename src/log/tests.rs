@@ -8,14 +8,20 @@ use core::num::NonZeroU32;
 use bytes::Bytes;
 
 use super::*;
-use crate::id::ConnId;
-use crate::id::Key;
+use crate::conn::Conns;
+use crate::except::{Candidate, LeftOut};
+use crate::id::{ConnId, Key};
+use crate::session::Sessions;
 use crate::store::SlotKey as _;
 
-const READER: ConnId = ConnId::new(1, NonZeroU32::MIN);
+const SERIAL: NonZeroU32 = NonZeroU32::MIN;
 
-const fn reader(laggard: bool) -> Reader {
-    Reader { conn: READER, laggard, late: Late::NONE }
+/// A reader for whom what is `x` in [`log_of`] is left out: the one connection of tables of its own.
+fn reader(laggard: bool) -> Reader<'static> {
+    let mut conns = Conns::new();
+    let slot = conns.insert(SERIAL, Timestamp::ZERO, Timestamp::ZERO);
+    let (conns, sessions) = (Box::leak(Box::new(conns)), Box::leak(Box::new(Sessions::new(7))));
+    Reader { who: Candidate { slot, conns, sessions }, laggard, late: Late::NONE }
 }
 
 /// What an edit of a log without groups lets go of them.
@@ -35,13 +41,13 @@ fn log_of(messages: &str) -> Log {
 
 fn append(log: &mut Log, letter: char) -> u64 {
     let message = Message::binary(Vec::new());
+    let left_out = (letter == 'x').then(|| LeftOut::Connection(ConnId::new(0, SERIAL)));
     let message = match letter {
         'd' => message.droppable(),
-        'x' => message.except(READER),
         'A'..='Z' => message.latest(Key::new(letter.to_string()).unwrap()),
         _ => message,
     };
-    log.append(Timestamp::ZERO, message, 7)
+    log.append(Timestamp::ZERO, message, left_out, 7)
 }
 
 const fn holding(messages: u32) -> Bounds {
@@ -316,7 +322,7 @@ fn an_index_of_keys_gives_its_memory_back_with_its_keys() {
     let mut log = Log::new();
     for number in 0..1_000 {
         let key = Key::new(format!("{number}")).unwrap();
-        log.append(Timestamp::ZERO, Message::binary(Vec::new()).latest(key), 7);
+        log.append(Timestamp::ZERO, Message::binary(Vec::new()).latest(key), None, 7);
     }
     let room = |log: &Log| log.keys.as_ref().map_or(0, |keys| keys.newest.capacity());
     assert!(room(&log) >= 1_000);
@@ -326,7 +332,7 @@ fn an_index_of_keys_gives_its_memory_back_with_its_keys() {
     }
     // Each is still found: the newest takes its place.
     let key = Key::new("999").unwrap();
-    log.append(Timestamp::ZERO, Message::binary(Vec::new()).latest(key), 7);
+    log.append(Timestamp::ZERO, Message::binary(Vec::new()).latest(key), None, 7);
     assert_eq!(log.len(), 2);
     fit(&mut log, 0, 0);
     assert!(log.keys.is_none());

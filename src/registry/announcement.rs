@@ -1,6 +1,7 @@
 //! Messages to all connections: each walks over the table of connections, a slice a turn.
 
 use crate::conn::{State, TableWalk};
+use crate::except::LeftOut;
 use crate::message::Message;
 use crate::stats::{Delivery, Notice};
 
@@ -12,22 +13,28 @@ use super::ready::Ready;
 #[derive(Clone, Hash)]
 pub(crate) struct Announcement {
     message: Message,
+    left_out: Option<LeftOut>,
     walk: TableWalk,
     sent: u32,
     skipped: u32,
 }
 
 impl Registry {
-    pub(super) fn announce(&mut self, message: Message, delivery: &mut Delivery) {
+    pub(super) fn announce(
+        &mut self,
+        message: Message,
+        left_out: Option<LeftOut>,
+        delivery: &mut Delivery,
+    ) {
         if self.announcements.len() >= self.config.announcements as usize {
             delivery.full = true;
             return;
         }
-        let excluded = message.excluded().and_then(|conn| self.open_slot(conn));
-        delivery.live = self.counters.open - u32::from(excluded.is_some());
+        let left = left_out.map_or(0, |it| self.open_left_out(it).count());
+        delivery.live = self.counters.open - left as u32;
         self.queue_turn(Ready::Announcement);
         let walk = TableWalk::of_slots(&self.conns);
-        self.announcements.push_back(Announcement { message, walk, sent: 0, skipped: 0 });
+        self.announcements.push_back(Announcement { message, left_out, walk, sent: 0, skipped: 0 });
     }
 
     /// The turn of the oldest announcement: the next slice of the table.
@@ -43,7 +50,8 @@ impl Registry {
                 continue;
             };
             let (hot, conn) = (self.conns.hot(slot), self.conns.id(slot));
-            if hot.state != State::Open || announcement.message.excludes(conn) {
+            let left_out = announcement.left_out;
+            if hot.state != State::Open || left_out.is_some_and(|it| self.candidate(slot).is(it)) {
                 passes.take(1);
                 continue;
             }

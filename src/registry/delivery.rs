@@ -2,6 +2,7 @@
 
 use crate::conn::State;
 use crate::error::{ReplyError, UnknownConn};
+use crate::except::{LeftOut, Outgoing};
 use crate::id::ConnId;
 use crate::input::{Input, Target};
 use crate::message::Message;
@@ -22,14 +23,23 @@ impl Registry {
     /// `limits.sessions_per_user`.
     ///
     /// Costs O(streams), and the entries that give way to the message by the bounds of a log or by a
-    /// byte budget. Each that gives way to `outbound.user_bytes` costs O(the user's sessions).
+    /// byte budget. Each that gives way to `outbound.user_bytes` costs O(the user's sessions). A message
+    /// that leaves out a session or a user costs O(their connections, and the rooms and sessions of these)
+    /// more for each stream of others.
     ///
     /// Never fails: [`Delivery`] says what the call found, down to nobody.
-    pub fn send(&mut self, now: Timestamp, to: Target<'_>, message: Message) -> Delivery {
-        self.enter(now, Input::Send { to, message: &message });
+    pub fn send(
+        &mut self,
+        now: Timestamp,
+        to: Target<'_>,
+        message: impl Into<Outgoing>,
+    ) -> Delivery {
+        let Outgoing { message, except } = message.into();
+        self.enter(now, Input::Send { to, message: &message, except });
+        let left_out = except.and_then(|except| self.left_out(except));
         let mut delivery = Delivery::default();
         match to {
-            Target::Conn(conn) if message.excludes(conn) => {}
+            Target::Conn(conn) if self.leaves_out(left_out, conn) => {}
             Target::Conn(conn) => match self.enqueue_direct(conn, message) {
                 Ok(()) => delivery.live = 1,
                 Err(ReplyError::Full) => delivery.full = true,
@@ -37,7 +47,8 @@ impl Registry {
             },
             Target::Session(_) | Target::SessionOf(_) => {
                 if let Some(session) = self.session_meant(to) {
-                    self.append(self.sessions.get(session).stream, message, &mut delivery);
+                    let stream = self.sessions.get(session).stream;
+                    self.append(stream, message, left_out, &mut delivery);
                 }
             }
             Target::User(_) | Target::UserOf(_) => {
@@ -46,16 +57,17 @@ impl Registry {
                     while let Some(session) = next {
                         next = self.sessions.after(session);
                         let stream = self.sessions.get(session).stream;
-                        self.append(stream, message.clone(), &mut delivery);
+                        self.append(stream, message.clone(), left_out, &mut delivery);
                     }
                 }
             }
             Target::Room(room) => {
                 if let Some(slot) = self.rooms.find(room) {
-                    self.append(self.rooms.get(slot).stream, message, &mut delivery);
+                    let stream = self.rooms.get(slot).stream;
+                    self.append(stream, message, left_out, &mut delivery);
                 }
             }
-            Target::Everyone => self.announce(message, &mut delivery),
+            Target::Everyone => self.announce(message, left_out, &mut delivery),
         }
         delivery
     }
@@ -118,7 +130,13 @@ impl Registry {
     }
 
     /// Appends a message to one stream and counts who is live and who is behind.
-    fn append(&mut self, key: StreamKey, message: Message, delivery: &mut Delivery) {
+    fn append(
+        &mut self,
+        key: StreamKey,
+        message: Message,
+        left_out: Option<LeftOut>,
+        delivery: &mut Delivery,
+    ) {
         let history = self.bounds(key).history;
         let stream = &self.streams[key];
         if stream.members.is_empty() && (history == 0 || message.is_droppable()) {
@@ -128,17 +146,11 @@ impl Registry {
             });
             return;
         }
-        let left_out = message.excluded().and_then(|conn| {
-            let membership = self.conns.membership(self.conns.resolve(conn)?, key)?;
-            Some(stream.members[membership.index as usize].lagging)
-        });
+        let (live, behind) = left_out.map_or((0, 0), |it| self.members_left_out(key, it));
         let (now, seed) = (self.now, self.config.seed);
-        self.store(key, delivery, |stream| stream.log.append(now, message, seed));
-        match left_out {
-            Some(true) => delivery.behind -= 1,
-            Some(false) => delivery.live -= 1,
-            None => {}
-        }
+        self.store(key, delivery, |stream| stream.log.append(now, message, left_out, seed));
+        delivery.live -= live;
+        delivery.behind -= behind;
     }
 
     /// Appends an entry to one stream, makes room for it, and sees to it that it is handed out.

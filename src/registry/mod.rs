@@ -38,6 +38,7 @@ mod budget;
 #[cfg(test)]
 mod costs;
 mod eviction;
+mod left_out;
 mod outbox;
 mod owned_action;
 mod presence;

@@ -109,7 +109,7 @@ impl Registry {
         // For a gap alone, all that is lost up to it counts.
         let lost = log.lost_before(if entry.is_some() { offset } else { offset + 1 });
         let content = entry.and_then(Entry::content);
-        let excluded = content.and_then(|content| content.excluded());
+        let left_out = entry.and_then(Entry::left_out);
         // A text may be had in part: those who lack the same part are served together.
         let begins = entry.map_or(offset - 1, Entry::begins_after);
         let whole = content.map(|content| content.cost());
@@ -119,12 +119,12 @@ impl Registry {
             if member.lagging || member.cursor >= offset {
                 continue;
             }
-            let conn = self.conns.id(member.conn);
+            let is_left_out = left_out.is_some_and(|it| self.candidate(member.conn).is(it));
             let from = member.cursor.max(begins);
             let cost = whole.map(|whole| whole - (from - begins));
             let room = cost.is_some_and(|cost| {
                 member.cursor >= lost
-                    && (excluded == Some(conn)
+                    && (is_left_out
                         || (self.conns.hot(member.conn).lagging == 0
                             && self.fits(member.conn, cost)))
             });
@@ -132,12 +132,12 @@ impl Registry {
                 self.fall_behind(key, index);
                 continue;
             }
-            if excluded != Some(conn) {
+            if !is_left_out {
                 if *after.get_or_insert(from) != from {
                     self.mark_lagging(key, index);
                     continue;
                 }
-                self.recipients.push(conn);
+                self.recipients.push(self.conns.id(member.conn));
                 self.hand_out(member.conn, cost.unwrap_or(0));
             }
         }
@@ -175,9 +175,9 @@ impl Registry {
     }
 
     /// A member as a reader of its stream's log.
-    pub(super) fn reader(&self, key: StreamKey, member: Member) -> Reader {
+    pub(super) fn reader(&self, key: StreamKey, member: Member) -> Reader<'_> {
         Reader {
-            conn: self.conns.id(member.conn),
+            who: self.candidate(member.conn),
             laggard: member.lagging,
             late: self.conns.cold(member.conn).late_joins.of(key),
         }

@@ -152,8 +152,8 @@ impl Registry {
         key: StreamKey,
         start: &Start,
     ) -> (Position, Recovered) {
-        let conn = self.conns.id(slot);
-        let reader = Reader { conn, laggard: true, late: Late::NONE };
+        let who = self.candidate(slot);
+        let reader = Reader { who, laggard: true, late: Late::NONE };
         let stream = &self.streams[key];
         let head = stream.log.head();
         let (cursor, late, recovered) = match start {

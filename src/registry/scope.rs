@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use crate::action::CloseWith;
 use crate::error::{OpenRunError, RunError};
+use crate::except::Outgoing;
 use crate::id::{RunId, SessionId, ThreadId, UserId};
 use crate::input::{Input, Target};
-use crate::message::Message;
 use crate::run::RunEvent;
 use crate::stats::{Delivery, OpenedRun};
 use crate::time::Timestamp;
@@ -48,7 +48,12 @@ impl Registry {
 
 impl UserScope<'_> {
     /// As [`Registry::send`].
-    pub fn send(&mut self, now: Timestamp, to: Within<'_>, message: Message) -> Delivery {
+    pub fn send(
+        &mut self,
+        now: Timestamp,
+        to: Within<'_>,
+        message: impl Into<Outgoing>,
+    ) -> Delivery {
         match self.target(to) {
             Some(session) => self.registry.send(now, Target::Session(session), message),
             None if matches!(to, Within::Everywhere) => {

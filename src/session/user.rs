@@ -14,9 +14,17 @@ key! {
     UserKey
 }
 
+/// A user's record, told apart from those that have its slot later: before 2^32 further users were here.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct UserTag {
+    pub(crate) user: UserKey,
+    serial: u32,
+}
+
 #[derive(Clone, Hash)]
 pub(crate) struct User {
     pub(crate) name: UserId,
+    serial: u32,
     /// Sessions that have not ended, oldest first. Once the name is [free](User::is_named) this record only
     /// says whose the ended sessions and the closing connections were.
     pub(super) sessions: Ring<OfUser>,
@@ -137,8 +145,10 @@ impl Sessions {
         let connects = self.departed.take(&name);
         let user = self.users.vacant_key();
         self.names.insert(name.as_str(), user);
+        self.last_user = self.last_user.wrapping_add(1);
         self.users.insert(User {
             name,
+            serial: self.last_user,
             connects,
             sessions: Ring::new(),
             idle: Ring::new(),
@@ -158,6 +168,11 @@ impl Sessions {
             bytes: 0,
             call_bytes: 0,
         })
+    }
+
+    /// What tells the record of a user from later ones.
+    pub(crate) fn tag(&self, user: UserKey) -> UserTag {
+        UserTag { user, serial: self.users[user].serial }
     }
 
     /// A connection of a user is admitted.

@@ -47,7 +47,7 @@ fn a_chat_room() -> Done {
     for conn in [alice, bob] {
         registry.join(NOW, conn, &lobby, Start::Kept)?;
     }
-    registry.send(NOW, Target::Room(&lobby), Message::from("hello").except(alice));
+    registry.send(NOW, Target::Room(&lobby), Message::from("hello").except_connection(alice));
     let outputs = outputs(&mut registry);
     assert_eq!((outputs.get(&alice), &outputs[&bob][..]), (None, &["hello".to_owned()][..]));
     Ok(())

@@ -1,6 +1,6 @@
 //! What is let go when there is no room or no time for all messages, and what is told of it.
 
-use headcount::{Class, ConfigBuilder, ConnId, Key, Message, Position, Recovered, Target};
+use headcount::{ConfigBuilder, ConnId, Key, Message, Outgoing, Position, Recovered, Target};
 
 use crate::support::{World, config, room, text_of_cost};
 
@@ -28,7 +28,7 @@ fn stuck(world: &mut World) -> ConnId {
     conn
 }
 
-fn to_session(world: &mut World, conn: ConnId, message: Message) {
+fn to_session(world: &mut World, conn: ConnId, message: impl Into<Outgoing>) {
     let session = world.session(conn);
     world.send(Target::Session(session), message);
 }
@@ -91,24 +91,6 @@ fn a_key_is_one_of_its_stream_and_of_its_class() {
     assert_eq!(world.registry.stats().log_messages, 4);
 }
 
-#[test]
-fn a_class_and_whom_a_message_leaves_out_are_said_in_any_order() {
-    let mut world = World::new();
-    let alice = world.open("alice", "main");
-    let key = || Key::new("k").expect("a fine key");
-    let text = || Message::text("a");
-    assert_eq!((text().class(), text().excluded()), (&Class::Critical, None));
-    for (message, class) in [
-        (text().except(alice), Class::Critical),
-        (text().except(alice).droppable(), Class::Droppable),
-        (text().droppable().except(alice), Class::Droppable),
-        (text().except(alice).latest(key()), Class::Latest(key())),
-        (text().latest(key()).except(alice), Class::Latest(key())),
-    ] {
-        assert_eq!((message.class(), message.excluded()), (&class, Some(alice)));
-    }
-}
-
 /// Two tabs of one session: one keeps up, and the window of the other is full.
 fn one_is_behind() -> (World, [ConnId; 2]) {
     let mut world = World::with(narrow());
@@ -123,7 +105,7 @@ fn a_message_of_any_class_is_left_out_for_its_sender_alone() {
     for class in [|it| it, Message::droppable, latest] {
         let mut world = World::new();
         let [sender, other] = [(); 2].map(|()| world.open("alice", "main"));
-        to_session(&mut world, sender, class(Message::text("mine")).except(sender));
+        to_session(&mut world, sender, class(Message::text("mine")).except_connection(sender));
         assert_eq!(world.reached(), (1, 0));
         to_session(&mut world, sender, Message::text("next"));
         world.settle();
@@ -138,10 +120,10 @@ fn a_sender_that_is_behind_lacks_neither_its_own_message_nor_what_that_has_repla
     let (mut world, [quick, behind]) = one_is_behind();
     to_session(&mut world, quick, latest("k", "1"));
     world.drain();
-    to_session(&mut world, quick, latest("k", "2").except(behind));
+    to_session(&mut world, quick, latest("k", "2").except_connection(behind));
     assert_eq!(world.reached(), (1, 0));
-    to_session(&mut world, quick, droppable("3").except(behind));
-    to_session(&mut world, quick, Message::text("4").except(behind));
+    to_session(&mut world, quick, droppable("3").except_connection(behind));
+    to_session(&mut world, quick, Message::text("4").except_connection(behind));
     to_session(&mut world, quick, Message::text("5"));
     world.drain();
     world.flush(behind);
@@ -153,8 +135,8 @@ fn a_sender_that_is_behind_lacks_neither_its_own_message_nor_what_that_has_repla
 #[test]
 fn what_takes_the_place_of_a_senders_own_message_is_for_the_sender_too() {
     let (mut world, [quick, behind]) = one_is_behind();
-    to_session(&mut world, quick, latest("k", "1").except(behind));
-    to_session(&mut world, quick, latest("k", "2").except(quick));
+    to_session(&mut world, quick, latest("k", "1").except_connection(behind));
+    to_session(&mut world, quick, latest("k", "2").except_connection(quick));
     world.drain();
     world.flush(behind);
     assert_eq!(catch_up(&mut world, behind), ["2"]);
@@ -167,7 +149,7 @@ fn whoever_resumes_gets_the_latest_of_a_key_that_the_connection_before_it_has_se
     let mut world = World::new();
     let alice = world.open("alice", "main");
     to_session(&mut world, alice, latest("k", "1"));
-    to_session(&mut world, alice, latest("k", "2").except(alice));
+    to_session(&mut world, alice, latest("k", "2").except_connection(alice));
     world.settle();
     let head = world.registry.session(world.session(alice)).unwrap().position();
     let (back, admitted) = world.resume("alice", "main", Position { offset: 0, ..head });
@@ -196,7 +178,7 @@ fn what_is_lost_up_to_the_next_message_is_told_as_one_gap() {
     to_session(&mut world, alice, Message::text("1"));
     to_session(&mut world, alice, droppable("2"));
     to_session(&mut world, alice, latest("k", "3"));
-    to_session(&mut world, alice, Message::text("4").except(alice));
+    to_session(&mut world, alice, Message::text("4").except_connection(alice));
     to_session(&mut world, alice, droppable("5"));
     to_session(&mut world, alice, latest("k", "6"));
     to_session(&mut world, alice, Message::text("7"));

@@ -101,10 +101,10 @@ fn an_excluded_connection_is_left_out_and_not_counted() {
     for conn in [alice, bob] {
         world.join(conn, "lobby");
     }
-    world.send(Target::Room(&room("lobby")), Message::text("mine").except(alice));
+    world.send(Target::Room(&room("lobby")), Message::text("mine").except_connection(alice));
     assert_eq!(world.reached(), (1, 0));
-    world.send(Target::Everyone, Message::text("mine").except(alice));
-    world.send(Target::Conn(alice), Message::text("mine").except(alice));
+    world.send(Target::Everyone, Message::text("mine").except_connection(alice));
+    world.send(Target::Conn(alice), Message::text("mine").except_connection(alice));
     assert!(world.delivery.reaches_none());
     world.settle();
     world.tell_room("lobby", "next");
@@ -184,9 +184,9 @@ fn a_send_tells_who_is_live_and_who_is_behind_at_the_call() {
     world.drain();
     world.tell_session(live, "two");
     assert_eq!(world.reached(), (2, 1));
-    world.send(Target::User(&user("alice")), Message::text("three").except(left_out));
+    world.send(Target::User(&user("alice")), Message::text("three").except_connection(left_out));
     assert_eq!(world.reached(), (1, 1));
-    world.send(Target::User(&user("alice")), Message::text("four").except(behind));
+    world.send(Target::User(&user("alice")), Message::text("four").except_connection(behind));
     assert_eq!(world.reached(), (2, 0));
 }
 

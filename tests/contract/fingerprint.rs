@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use headcount::{
-    CloseReason, Config, Inbound, Key, Message, Principal, Registry, Start, StreamRef, Target,
-    Timestamp,
+    CloseReason, Config, Inbound, Key, Message, Outgoing, Principal, Registry, Start, StreamRef,
+    Target, Timestamp,
 };
 
 use crate::support::{World, config, ms, room, secs, thread, user};
@@ -47,17 +47,19 @@ fn a_clone_goes_its_own_way_and_leaves_the_original_as_it_was() {
     clone.check().unwrap();
 }
 
+fn send(now: Timestamp, message: impl Into<Outgoing>) -> Change {
+    let message = message.into();
+    Box::new(move |registry| {
+        registry.send(now, Target::Room(&room("lobby")), message.clone());
+    })
+}
+
 #[test]
 fn whatever_may_come_of_a_difference_shows_in_the_fingerprint() {
     let world = two_users();
     let now = world.now;
     let alice = world.tabs("alice")[0];
     let lobby = room("lobby");
-    let send = |message: Message| {
-        move |registry: &mut Registry| {
-            registry.send(now, Target::Room(&room("lobby")), message.clone());
-        }
-    };
     let connect = |who: Principal| {
         move |registry: &mut Registry| {
             let conn = registry.reserve(now, None).unwrap();
@@ -68,13 +70,15 @@ fn whatever_may_come_of_a_difference_shows_in_the_fingerprint() {
     let carol = || Principal::new(user("carol")).with_thread(thread("main"));
     let changes: Vec<Change> = vec![
         Box::new(|_| ()),
-        Box::new(send(Message::text("one"))),
-        Box::new(send(Message::text("two"))),
-        Box::new(send(Message::binary("two"))),
-        Box::new(send(Message::text("two").droppable())),
-        Box::new(send(Message::text("two").latest(key("key-1")))),
-        Box::new(send(Message::text("two").latest(key("key-2")))),
-        Box::new(send(Message::text("two").except(alice))),
+        send(now, Message::text("one")),
+        send(now, Message::text("two")),
+        send(now, Message::binary("two")),
+        send(now, Message::text("two").droppable()),
+        send(now, Message::text("two").latest(key("key-1"))),
+        send(now, Message::text("two").latest(key("key-2"))),
+        send(now, Message::text("two").except_connection(alice)),
+        send(now, Message::text("two").except_session(alice)),
+        send(now, Message::text("two").except_user(alice)),
         Box::new(connect(carol())),
         Box::new(connect(Principal::new(user("karol")).with_thread(thread("main")))),
         Box::new(connect(Principal::new(user("carol")).with_thread(thread("side")))),

@@ -461,7 +461,7 @@ fn the_last_entry_is_handed_out_although_another_caught_up_without_a_word_before
     world.stall(bob);
     world.tell_room("lobby", &text_of_cost(100));
     world.drain();
-    let last = Message::text("last").except(alice);
+    let last = Message::text("last").except_connection(alice);
     world.send(Target::Room(&room("lobby")), last);
     world.drain();
     // Nothing of what Alice lacks is for her, and her turn comes first.

@@ -350,7 +350,7 @@ fn everything_at_random_undrained_is_bounded() {
             3 => drop(registry.leave(now, conn, &lobby)),
             4 | 5 => drop(registry.join(now, conn, &lobby, start)),
             6 => drop(registry.send(now, Target::User(&user(&name)), text)),
-            7 => drop(registry.send(now, Target::Room(&lobby), text.except(conn))),
+            7 => drop(registry.send(now, Target::Room(&lobby), text.except_connection(conn))),
             8 => drop(registry.send(now, Target::Everyone, text)),
             9 => drop(registry.reply(now, conn, text)),
             10 => drop(registry.message(now, conn, Inbound::Data { bytes: below(1_100) })),

@@ -20,8 +20,8 @@ use std::collections::HashMap;
 
 use headcount::{
     AcknowledgeError, CloseWith, Config, ConfigBuilder, ConnId, Delivery, Followed, Inbound,
-    Intake, Joined, MESSAGE_OVERHEAD, Message, OverCap, Position, Principal, Refused, Registry,
-    RoomId, Source, Start, StreamRef, Target, ThreadId, Timestamp, UserId,
+    Intake, Joined, MESSAGE_OVERHEAD, Message, Outgoing, OverCap, Position, Principal, Refused,
+    Registry, RoomId, Source, Start, StreamRef, Target, ThreadId, Timestamp, UserId,
 };
 
 pub use polled::Polled;
@@ -260,7 +260,7 @@ impl World {
         self.send(Target::Everyone, Message::text(text));
     }
 
-    pub fn send(&mut self, to: Target<'_>, message: Message) {
+    pub fn send(&mut self, to: Target<'_>, message: impl Into<Outgoing>) {
         self.delivery = self.registry.send(self.now, to, message);
     }
 

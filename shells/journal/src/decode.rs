@@ -11,7 +11,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use headcount::{
-    CloseReason, CloseWith, CloseWords, ConnId, ConnKind, Inbound, Key, Message, PartKind,
+    CloseReason, CloseWith, CloseWords, ConnId, ConnKind, Except, Inbound, Key, Message, PartKind,
     Position, Principal, RoomId, RunEventKind, RunId, SessionId, Source, Start, ThreadId,
     Timestamp, UserId,
 };
@@ -129,15 +129,18 @@ impl Decoder<'_, '_> {
         })
     }
 
-    fn message(&mut self) -> Option<Message> {
+    fn message(&mut self) -> Option<(Message, Option<Except>)> {
         let flags = self.byte()?;
         let key = if flags & 3 == 2 { Some(Key::new(self.name()?).ok()?) } else { None };
-        let except = if flags & 8 > 0 { Some(self.conn()?) } else { None };
+        let except = match flags >> 3 {
+            0 => None,
+            1 => Some(Except::Connection(self.conn()?)),
+            2 => Some(Except::Session(self.conn()?)),
+            3 => Some(Except::User(self.conn()?)),
+            _ => return None,
+        };
         let payload = self.payload()?;
         let text = flags & 4 > 0;
-        if flags >> 4 > 0 {
-            return None;
-        }
         let message =
             if text { Message::from_utf8(payload).ok()? } else { Message::binary(payload) };
         let message = match (flags & 3, key) {
@@ -146,10 +149,7 @@ impl Decoder<'_, '_> {
             (2, Some(key)) => message.latest(key),
             _ => return None,
         };
-        Some(match except {
-            Some(conn) => message.except(conn),
-            None => message,
-        })
+        Some((message, except))
     }
 
     fn start(&mut self) -> Option<Start> {
@@ -272,8 +272,15 @@ impl Decoder<'_, '_> {
             Kind::FlushedMany => OwnedInput::FlushedMany { reports: self.reports()? },
             Kind::Disconnect => OwnedInput::Disconnect { conn: self.conn()? },
             Kind::Tick => OwnedInput::Tick,
-            Kind::Send => OwnedInput::Send { to: self.recipient()?, message: self.message()? },
-            Kind::Reply => OwnedInput::Reply { conn: self.conn()?, message: self.message()? },
+            Kind::Send => {
+                let to = self.recipient()?;
+                let (message, except) = self.message()?;
+                OwnedInput::Send { to, message, except }
+            }
+            Kind::Reply => match (self.conn()?, self.message()?) {
+                (conn, (message, None)) => OwnedInput::Reply { conn, message },
+                _ => return None,
+            },
             Kind::Join => {
                 let (conn, room) = (self.conn()?, self.room()?);
                 OwnedInput::Join { conn, room, start: self.start()? }

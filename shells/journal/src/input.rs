@@ -6,9 +6,9 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use headcount::{
-    Action, CloseWith, Config, ConnId, Inbound, Message, Part, PartKind, Principal, Registry,
-    RoomId, RunEvent, RunEventKind, RunId, SessionId, Source, Start, StreamRef, Target, ThreadId,
-    Timestamp, UserId,
+    Action, CloseWith, Config, ConnId, Except, Inbound, Message, Outgoing, Part, PartKind,
+    Principal, Registry, RoomId, RunEvent, RunEventKind, RunId, SessionId, Source, Start,
+    StreamRef, Target, ThreadId, Timestamp, UserId,
 };
 
 /// Whom a message or a close is for: a [`Target`] with names of its own.
@@ -110,6 +110,7 @@ pub enum OwnedInput {
     Send {
         to: Recipient,
         message: Message,
+        except: Option<Except>,
     },
     Reply {
         conn: ConnId,
@@ -286,8 +287,15 @@ impl OwnedInput {
                 let _ = registry.disconnect(now, *conn);
             }
             Self::Tick => registry.tick(now),
-            Self::Send { to, message } => {
-                registry.send(now, to.target(), message.clone());
+            Self::Send { to, message, except } => {
+                let message = message.clone();
+                let message = match *except {
+                    None => Outgoing::from(message),
+                    Some(Except::Connection(conn)) => message.except_connection(conn),
+                    Some(Except::Session(conn)) => message.except_session(conn),
+                    Some(Except::User(conn)) => message.except_user(conn),
+                };
+                registry.send(now, to.target(), message);
             }
             Self::Reply { conn, message } => {
                 let _ = registry.reply(now, *conn, message.clone());

@@ -5,8 +5,8 @@
 use core::fmt::{self, Display, Formatter, Write as _};
 
 use headcount::{
-    Action, Body, Class, ConnId, ConnKind, Ended, Inbound, Message, Part, Position, Principal,
-    RunEventKind, Source, Start, StreamRef, shown,
+    Action, Body, Class, ConnId, ConnKind, Ended, Except, Inbound, Message, Part, Position,
+    Principal, RunEventKind, Source, Start, StreamRef, shown,
 };
 
 use super::input::{OwnedInput, Recipient};
@@ -165,9 +165,11 @@ impl Display for Raw<'_, OwnedInput> {
             }
             OwnedInput::Disconnect { conn } => write!(f, "disconnect {conn}"),
             OwnedInput::Tick => f.write_str("tick"),
-            OwnedInput::Send { to, message } => write!(f, "send to {to} {}", Sent(message)),
+            OwnedInput::Send { to, message, except } => {
+                write!(f, "send to {to} {}", Sent(message, *except))
+            }
             OwnedInput::Reply { conn, message } => {
-                write!(f, "reply to {conn} {}", Sent(message))
+                write!(f, "reply to {conn} {}", Sent(message, None))
             }
             OwnedInput::Follow { conn, thread, start } => {
                 write!(f, "follow {conn} thread {thread}{}", From(start))
@@ -335,7 +337,7 @@ impl Display for At<'_> {
     }
 }
 
-struct Sent<'a>(&'a Message);
+struct Sent<'a>(&'a Message, Option<Except>);
 
 impl Display for Sent<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -346,6 +348,11 @@ impl Display for Sent<'_> {
             Class::Droppable => f.write_str(" droppable")?,
             Class::Latest(key) => write!(f, " latest {key}")?,
         }
-        self.0.excluded().map_or(Ok(()), |conn| write!(f, " except {conn}"))
+        match self.1 {
+            None => Ok(()),
+            Some(Except::Connection(conn)) => write!(f, " except {conn}"),
+            Some(Except::Session(conn)) => write!(f, " except the session of {conn}"),
+            Some(Except::User(conn)) => write!(f, " except the user of {conn}"),
+        }
     }
 }

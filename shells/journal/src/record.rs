@@ -8,7 +8,7 @@ use super::error::JournalError;
 /// What every journal begins with, so that a person who looks at one knows.
 pub(super) const PREAMBLE: &[u8] = b"headcount journal\n";
 /// Of the records. A reader refuses those of any other.
-pub(super) const VERSION: u8 = 3;
+pub(super) const VERSION: u8 = 4;
 /// The version, the length of the body, and the checksum.
 pub(super) const HEADER_BYTES: usize = 1 + 4 + 4;
 

@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use headcount::{Class, Config, ConnId, Message, Position, Registry, Source, Target, Timestamp};
+use headcount::{
+    Class, Config, ConnId, Except, Message, Position, Registry, Source, Target, Timestamp,
+};
 
 use super::kind::{self, Kind};
 use super::record::{self, Chain};
@@ -318,19 +320,25 @@ impl Recorder {
         }
     }
 
-    pub(super) fn message_body(&mut self, message: &Message) {
+    /// The first byte has the class, whether it is text, and whom it leaves out, in two bits each but for the
+    /// text.
+    pub(super) fn message_body(&mut self, message: &Message, except: Option<Except>) {
         let (class, key) = match message.class() {
             Class::Critical => (0, None),
             Class::Droppable => (1, None),
             Class::Latest(key) => (2, Some(key)),
         };
-        let except = message.excluded();
-        self.buffer
-            .push(class | u8::from(message.is_text()) << 2 | u8::from(except.is_some()) << 3);
+        let (breadth, conn) = match except {
+            None => (0, None),
+            Some(Except::Connection(conn)) => (1, Some(conn)),
+            Some(Except::Session(conn)) => (2, Some(conn)),
+            Some(Except::User(conn)) => (3, Some(conn)),
+        };
+        self.buffer.push(class | u8::from(message.is_text()) << 2 | breadth << 3);
         if let Some(key) = key {
             self.name(key.as_str());
         }
-        if let Some(conn) = except {
+        if let Some(conn) = conn {
             self.conn(conn);
         }
         self.payload(message.payload());

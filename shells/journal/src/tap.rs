@@ -41,18 +41,18 @@ impl Recorder {
             Input::Flushed { conn, total } => self.about(now, Kind::Flushed, conn, total),
             Input::FlushedMany { reports } => self.reports(now, reports),
             Input::Message { conn, inbound } => self.inbound(now, conn, inbound),
-            Input::Send { to, message } => {
+            Input::Send { to, message, except } => {
                 self.end_if_too_large(message.payload());
                 if self.enter(now, Kind::Send) {
                     self.target(&to);
-                    self.message_body(message);
+                    self.message_body(message, except);
                 }
             }
             Input::Reply { conn, message } => {
                 self.end_if_too_large(message.payload());
                 if self.enter(now, Kind::Reply) {
                     self.conn(conn);
-                    self.message_body(message);
+                    self.message_body(message, None);
                 }
             }
             Input::OpenRun { user, thread, run, agent, payload } => {

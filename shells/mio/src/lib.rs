@@ -48,7 +48,7 @@
 //!     fn message(&mut self, context: &mut Context<'_>, conn: ConnId, said: Payload<'_>) -> Outcome {
 //!         let user = context.registry.connection(conn).and_then(|it| it.user());
 //!         if let (Payload::Text(text), Some(user)) = (said, user) {
-//!             let message = Message::from(format!("{user}: {text}")).except(conn);
+//!             let message = Message::from(format!("{user}: {text}")).except_connection(conn);
 //!             context.registry.send(context.now, Target::Room(&self.room), message);
 //!         }
 //!         Outcome::Done

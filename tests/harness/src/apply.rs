@@ -5,7 +5,8 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use headcount::{
-    Class, ConnId, Inbound, Key, Message, Registry, Target, Timestamp, UserScope, Within,
+    Class, ConnId, Except, Inbound, Key, Message, Outgoing, Registry, Target, Timestamp, UserScope,
+    Within,
 };
 
 use super::apply_runs::runs;
@@ -83,7 +84,7 @@ impl World {
             Op::Advance(advance) => self.advance(advance),
             Op::Skew { millis } => self.skew = millis.into(),
             Op::Send { to, size, class, except, text } => {
-                let except = except.map(|pick| self.conn(pick));
+                let except = except.map(|pick| Except::Connection(self.conn(pick)));
                 self.send((to, except), class, (size, text))?;
             }
             Op::Reply { conn, size } => {
@@ -294,7 +295,7 @@ impl World {
 
     fn send(
         &mut self,
-        (to, except): (To, Option<ConnId>),
+        (to, except): (To, Option<Except>),
         class: op::Class,
         (size, text): (u8, bool),
     ) -> Check {
@@ -316,20 +317,22 @@ impl World {
         let make = || {
             let payload = payload.clone();
             let message = if text { Message::text(payload) } else { Message::binary(payload) };
-            let message = match &class {
+            match &class {
                 Class::Critical => message,
                 Class::Latest(key) => message.latest(key.as_str().parse().expect("a fine key")),
                 Class::Droppable => message.droppable(),
-            };
-            match except {
-                Some(conn) => message.except(conn),
-                None => message,
             }
+        };
+        let send = || match except {
+            Some(Except::Connection(conn)) => make().except_connection(conn),
+            Some(Except::Session(conn)) => make().except_session(conn),
+            Some(Except::User(conn)) => make().except_user(conn),
+            None => Outgoing::from(make()),
         };
         let got = self.address(
             to,
-            |mut it, within| it.send(stamp, within, make()),
-            |it, target| it.send(stamp, target, make()),
+            |mut it, within| it.send(stamp, within, send()),
+            |it, target| it.send(stamp, target, send()),
         );
         let expected = self.model.send(&audience, (&make(), class), except);
         same!(

@@ -43,7 +43,7 @@ impl Hash for Model {
         (now, streams, runs, run_number, waiting, evictable).hash(state);
         let Self { bucket, own_rates, pressure, drain, absent, counts_at_reload, .. } = self;
         (bucket, own_rates, pressure, drain, absent, counts_at_reload).hash(state);
-        self.presence.hash(state);
+        (&self.presence, &self.forgotten).hash(state);
         let Self { conns, admitted, closing, sessions, epochs, .. } = self;
         (conns, admitted, closing, sessions, epochs).hash(state);
         for notice in &self.notices {

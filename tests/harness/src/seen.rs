@@ -108,12 +108,6 @@ impl Content {
             _ => 0,
         }
     }
-
-    /// Whether it is a message that leaves a connection out.
-    #[must_use]
-    pub fn excludes(&self, conn: ConnId) -> bool {
-        matches!(self, Self::Message(message) if message.excluded() == Some(conn))
-    }
 }
 
 impl From<Body<'_>> for Content {

@@ -112,6 +112,7 @@ impl Model {
     pub(crate) fn user_leaves(&mut self, user: u8) {
         let limit = self.config.users() as usize;
         let is_kept = self.own_rates.leave(user, self.now, limit);
+        *self.forgotten.entry(user).or_default() += 1;
         self.marks.hit_if(is_kept, "a bucket outlived its user");
     }
 
@@ -150,9 +151,11 @@ impl Model {
         self.own_rates.settle(user, paid);
         self.tally.opened += 1;
         let now = self.now;
+        let forgotten = self.forgotten.get(&user).copied().unwrap_or_default();
         let conn = self.conns.get_mut(&id).ok_or("connected, never reserved")?;
         conn.state = State::Open;
         conn.admitted = Some((user, now));
+        conn.forgotten = forgotten;
         conn.kind = kind;
         conn.heard_at = now;
         conn.data_at = now;
@@ -223,9 +226,10 @@ impl Model {
             Source::Session(id) => self.runs_for(*id, start),
             _ => None,
         };
+        let who = self.who(id);
         let stream = self.streams.get_mut(source).expect("a stream that is there");
         let head = stream.head();
-        let mut seat = Seat::at(id, head);
+        let mut seat = Seat::at(who, head);
         let recovered = match *start {
             Start::Kept => {
                 seat.cursor = stream.log.shown().lost;
@@ -249,7 +253,7 @@ impl Model {
             }
             Start::After(since) => {
                 seat.cursor = since.offset;
-                let (loses, replayed) = stream.outlook(seat.cursor, id);
+                let (loses, replayed) = stream.outlook(&seat);
                 self.marks.hit_if(replayed > 0 && !loses, "a resume replayed everything");
                 self.marks.hit_if(replayed > 0 && loses, "a resume replayed what was left");
                 if loses { Recovered::Gap } else { Recovered::All }
@@ -314,6 +318,7 @@ impl Model {
         new_session: bool,
     ) -> Following {
         self.conn_mut(id).sessions.push(session);
+        self.share_sessions(id);
         let source = Source::Session(session);
         let (position, recovered) = self.enter(id, &source, start);
         let first_of_session = self.members(&source).len() == 1;

@@ -113,6 +113,7 @@ impl Model {
         let conn = self.conn_mut(id);
         conn.sessions.retain(|other| *other != session);
         conn.streams.retain(|other| *other != source);
+        self.share_sessions(id);
         self.leave_stream(id, &source);
         self.linger_if_left(session);
     }

@@ -1,14 +1,15 @@
 //! What the application asks for: sends, replies, rooms.
 
 use headcount::{
-    AcknowledgeError, Class, ConnId, Delivery, JoinError, Message, Position, Recovered, ReplyError,
-    RoomId, SessionId, Start, UnknownConn,
+    AcknowledgeError, Class, ConnId, Delivery, Except, JoinError, Message, Position, Recovered,
+    ReplyError, RoomId, SessionId, Start, UnknownConn,
 };
 
 use super::Model;
 use super::closing::Audience;
 use super::conn::State;
 use super::entry::Entry;
+use super::left_out::LeftOut;
 use super::stream::{Pass, Stream};
 use super::turns::{Announcement, Turn};
 use crate::seen::{Content, Seen, Source};
@@ -34,11 +35,12 @@ impl Model {
         &mut self,
         target: &Audience,
         (message, class): (&Message, Class),
-        except: Option<ConnId>,
+        except: Option<Except>,
     ) -> Delivered {
+        let left_out = except.and_then(|except| self.left_out(except));
         let sources = match target {
-            Audience::Conn(id) => return self.send_direct(*id, message, except),
-            Audience::Everyone => return self.announce(message, except),
+            Audience::Conn(id) => return self.send_direct(*id, message, left_out),
+            Audience::Everyone => return self.announce(message, left_out),
             Audience::Sessions(ids) | Audience::User(_, ids) => {
                 ids.iter().copied().map(Source::Session).collect()
             }
@@ -50,6 +52,7 @@ impl Model {
             let entry = Entry {
                 content: Content::Message(message.clone()),
                 class: class.clone(),
+                left_out,
                 at: self.now,
                 last: stream.head() + 1,
                 run: None,
@@ -63,11 +66,11 @@ impl Model {
                 self.marks.hit("a message was kept for nobody");
                 continue;
             }
-            let (live, behind) = stream.audience(except);
+            let (live, behind) = stream.audience(left_out);
             delivered.live += live;
             delivered.behind += behind;
             delivered.stored.push(stream.position(entry.last));
-            let follows = except.is_some_and(|id| stream.seat(id).is_some());
+            let follows = stream.seats.iter().any(|seat| seat.who.is(left_out));
             let supersedes = self.store(&source, |stream| stream.log.append(entry));
             self.marks.hit_if(supersedes, "a message was superseded");
             self.marks.hit_if(supersedes && follows, "a message was superseded by its sender's");
@@ -128,8 +131,13 @@ impl Model {
         })
     }
 
-    fn send_direct(&mut self, id: ConnId, message: &Message, except: Option<ConnId>) -> Delivered {
-        if except == Some(id) || !self.can_be_answered(id) {
+    fn send_direct(
+        &mut self,
+        id: ConnId,
+        message: &Message,
+        left_out: Option<LeftOut>,
+    ) -> Delivered {
+        if self.who(id).is(left_out) || !self.can_be_answered(id) {
             return Delivered::default();
         }
         let taken = self.take_direct(id, message);
@@ -143,16 +151,16 @@ impl Model {
         self.take_direct(id, message).then_some(()).ok_or(ReplyError::Full)
     }
 
-    fn announce(&mut self, message: &Message, except: Option<ConnId>) -> Delivered {
+    fn announce(&mut self, message: &Message, left_out: Option<LeftOut>) -> Delivered {
         if self.waiting.announcements.len() >= self.config.announcements() as usize {
             self.marks.hit("an announcement found no place");
             return Delivered { full: true, ..Delivered::default() };
         }
         self.waiting.queue(Turn::Announcement);
         let (message, walk) = (message.clone(), self.walk(None));
-        let announcement = Announcement { message, walk, sent: 0, skipped: 0 };
+        let announcement = Announcement { message, left_out, walk, sent: 0, skipped: 0 };
         self.waiting.announcements.push_back(announcement);
-        let live = self.open().filter(|id| Some(*id) != except).count() as u32;
+        let live = self.open().filter(|id| !self.who(*id).is(left_out)).count() as u32;
         Delivered { live, ..Delivered::default() }
     }
 

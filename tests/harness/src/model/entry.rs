@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use headcount::{Class, Config, Timestamp};
 
+use super::left_out::LeftOut;
 use crate::seen::{Content, Said, Source};
 
 /// A message, an event of a run, or a stretch of its text, in which each byte has an offset.
@@ -12,6 +13,8 @@ pub(crate) struct Entry {
     pub(crate) content: Content,
     /// Of what belongs to a run: critical.
     pub(crate) class: Class,
+    /// Whom a message leaves out.
+    pub(crate) left_out: Option<LeftOut>,
     pub(crate) at: Timestamp,
     /// Its offset; of a text, that of its last byte.
     pub(crate) last: u64,

@@ -19,6 +19,7 @@ pub(crate) mod entry;
 pub(crate) mod eviction;
 pub(crate) mod following;
 pub(crate) mod inputs;
+pub(crate) mod left_out;
 pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod outbox;
@@ -165,6 +166,8 @@ pub(crate) struct Model {
     pub(crate) evictable: Evictable,
     pub(crate) bucket: Bucket,
     pub(crate) own_rates: OwnRates,
+    /// How often each user was forgotten.
+    pub(crate) forgotten: BTreeMap<u8, u64>,
     /// The level that was acted on last, of each user who is here.
     pub(crate) pressure: BTreeMap<u8, Pressure>,
     pub(crate) drain: Option<Drain>,
@@ -196,6 +199,7 @@ impl Model {
         Self {
             bucket: Bucket::new(config.connect_rate(), config.connect_burst()),
             own_rates: OwnRates::default(),
+            forgotten: BTreeMap::new(),
             config,
             now: Timestamp::ZERO,
             pressure: BTreeMap::new(),

@@ -416,7 +416,8 @@ impl Model {
                 let is_said = matches!(content, Content::Said(_));
                 let last = log.head + if is_said { bytes } else { 1 };
                 let (class, run, ended, lingers) = (Class::Critical, Some(number), None, false);
-                log.append(Entry { content, class, at: now, last, run, ended, lingers });
+                let left_out = None;
+                log.append(Entry { content, class, left_out, at: now, last, run, ended, lingers });
             }
             log.head
         });

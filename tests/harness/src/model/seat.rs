@@ -3,11 +3,13 @@
 use headcount::ConnId;
 
 use super::entry::Entry;
+use super::left_out::Who;
 
 /// A member's place.
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Seat {
     pub(crate) conn: ConnId,
+    pub(crate) who: Who,
     /// The last offset that it was handed, was told as lost, or did not have to get.
     pub(crate) cursor: u64,
     /// Its connection's own turns serve it, until it has caught up: it passes over what is droppable.
@@ -27,9 +29,10 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(crate) const fn at(conn: ConnId, cursor: u64) -> Self {
+    pub(crate) const fn at(who: Who, cursor: u64) -> Self {
         Self {
-            conn,
+            conn: who.conn,
+            who,
             cursor,
             lagging: false,
             late_until: 0,
@@ -43,7 +46,7 @@ impl Seat {
     /// Whether an entry that is kept is for it.
     pub(crate) fn gets(&self, entry: &Entry) -> bool {
         if entry.last > self.late_until {
-            return !entry.content.excludes(self.conn);
+            return !self.who.is(entry.left_out);
         }
         let is_it = entry.run.is_some_and(|run| self.only.is_none_or(|only| only == run));
         is_it && entry.ended.is_none_or(|ended| ended > self.closed_after)

@@ -9,6 +9,7 @@
 use headcount::{CloseWith, Config, ConnId, Position, SessionId, Timestamp};
 
 use super::entry::Bounds;
+use super::left_out::LeftOut;
 use super::log::{Log, Next};
 use super::millis_up;
 use super::seat::Seat;
@@ -92,8 +93,8 @@ impl Stream {
     }
 
     /// How many members are up to date, and how many lag.
-    pub(crate) fn audience(&self, except: Option<ConnId>) -> (u32, u32) {
-        let seats = || self.seats.iter().filter(|seat| Some(seat.conn) != except);
+    pub(crate) fn audience(&self, left_out: Option<LeftOut>) -> (u32, u32) {
+        let seats = || self.seats.iter().filter(|seat| !seat.who.is(left_out));
         let behind = seats().filter(|seat| seat.lagging).count();
         ((seats().count() - behind) as u32, behind as u32)
     }
@@ -181,8 +182,8 @@ impl Stream {
     }
 
     /// Whether the member would be told of a gap on its way to the head, and how many entries it gets.
-    pub(crate) fn outlook(&self, cursor: u64, conn: ConnId) -> (bool, u32) {
-        let mut reader = Seat { lagging: true, ..Seat::at(conn, cursor) };
+    pub(crate) fn outlook(&self, seat: &Seat) -> (bool, u32) {
+        let mut reader = Seat { lagging: true, ..seat.clone() };
         let (mut loses, mut handed) = (false, 0);
         loop {
             reader.cursor = match self.log.next(&reader) {

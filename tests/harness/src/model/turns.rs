@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use headcount::{CloseWith, ConnId, Message, Notice, Position};
 
+use super::left_out::LeftOut;
 use super::log::Next;
 use super::{Model, stream};
 use crate::seen::{Content, Seen, Source};
@@ -43,6 +44,7 @@ impl Walk {
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Announcement {
     pub(crate) message: Message,
+    pub(crate) left_out: Option<LeftOut>,
     pub(crate) walk: Walk,
     pub(crate) sent: u32,
     pub(crate) skipped: u32,
@@ -278,7 +280,7 @@ impl Model {
             if seat.lagging || seat.cursor >= offset {
                 continue;
             }
-            let excluded = entry.as_ref().is_some_and(|entry| entry.content.excludes(id));
+            let excluded = seat.who.is(entry.as_ref().and_then(|entry| entry.left_out));
             let content = entry.as_ref().map(|entry| entry.after(seat.cursor));
             let fits = |content: &Content| !self.lags(id) && self.fits(id, content.cost());
             let content = content.filter(|it| seat.cursor >= lost && (excluded || fits(it)));
@@ -367,7 +369,7 @@ impl Model {
         let content = Content::Message(it.message.clone());
         let mut to = Vec::new();
         self.serve_some(&mut it.walk, |model, id| {
-            if !model.conns[&id].is_open() || content.excludes(id) {
+            if !model.conns[&id].is_open() || model.who(id).is(it.left_out) {
                 return false;
             }
             let skips = model.lags(id) || !model.fits(id, content.cost());

@@ -1,0 +1,73 @@
+//! Whom messages leave out.
+
+use headcount::{ConnId, Except, SessionId};
+
+use super::Model;
+use super::conn::Conn;
+
+/// Whom an entry leaves out. A user who was forgotten and comes back is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum LeftOut {
+    Connection(ConnId),
+    Session(SessionId),
+    User(User),
+}
+
+/// A user, and how often it was forgotten before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct User {
+    pub(crate) number: u8,
+    pub(crate) forgotten: u64,
+}
+
+/// Who a connection is for those who leave someone out.
+#[derive(Clone, Debug, Hash)]
+pub(crate) struct Who {
+    pub(crate) conn: ConnId,
+    pub(crate) user: Option<User>,
+    pub(crate) sessions: Vec<SessionId>,
+}
+
+impl Who {
+    pub(crate) fn is(&self, left_out: Option<LeftOut>) -> bool {
+        match left_out {
+            Some(LeftOut::Connection(conn)) => self.conn == conn,
+            Some(LeftOut::Session(session)) => self.sessions.contains(&session),
+            Some(LeftOut::User(user)) => self.user == Some(user),
+            None => false,
+        }
+    }
+}
+
+impl Conn {
+    fn as_user(&self) -> Option<User> {
+        self.user().map(|number| User { number, forgotten: self.forgotten })
+    }
+}
+
+impl Model {
+    /// Who a connection is now; one that is not known is nobody.
+    pub(crate) fn who(&self, id: ConnId) -> Who {
+        let conn = self.conns.get(&id);
+        let sessions = conn.map(|conn| conn.sessions.clone()).unwrap_or_default();
+        Who { conn: id, user: conn.and_then(Conn::as_user), sessions }
+    }
+
+    /// Whom a message leaves out.
+    pub(crate) fn left_out(&self, except: Except) -> Option<LeftOut> {
+        Some(match except {
+            Except::Connection(id) => LeftOut::Connection(id),
+            Except::Session(id) => LeftOut::Session(self.conns.get(&id)?.session()?),
+            Except::User(id) => LeftOut::User(self.conns.get(&id)?.as_user()?),
+        })
+    }
+
+    /// What a connection follows has changed: in each of its streams it is another one for those who leave
+    /// someone out.
+    pub(crate) fn share_sessions(&mut self, id: ConnId) {
+        let who = self.who(id);
+        for source in self.conns[&id].streams.clone() {
+            self.seat_mut(id, &source).who = who.clone();
+        }
+    }
+}
