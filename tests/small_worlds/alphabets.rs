@@ -1,14 +1,18 @@
-//! The six alphabets: where their histories begin, what may happen, and what they are there for.
+//! The alphabets: where their histories begin, what may happen, and what they are there for.
+
+mod left_out;
 
 use std::time::Duration;
 
 use headcount::{Config, ConfigBuilder};
 use headcount_harness::op::{
-    Advance, Arrival, Class, Flush, Incoming, Op, Pick, RunReport, Since, To,
+    Advance, Arrival, Class, Except, Flush, Incoming, Op, Pick, RunReport, Since, To,
 };
 use headcount_harness::settings::Population;
 
 use crate::explore::{Alphabet, Letter};
+
+pub(crate) use self::left_out::left_out;
 
 /// The oldest open connection, and the one after it.
 const FIRST: Pick = Pick::Open(0);
@@ -160,7 +164,7 @@ pub(crate) fn delivery() -> Alphabet {
                 to: To::Room(0),
                 size: 1,
                 class: Class::Critical,
-                except: Some(FIRST),
+                except: Some(Except::Connection(FIRST)),
                 text: true,
             }],
             vec![Op::Reply { conn: FIRST, size: 1 }],

@@ -1,6 +1,6 @@
 //! Exhaustive small worlds: all histories over a small alphabet, up to a length, against the model.
 //!
-//! Random histories are long and see much; these are short and see everything. There are six
+//! Random histories are long and see much; these are short and see everything. There are eight
 //! alphabets of at most thirteen letters each. After each operation the registry is compared with the
 //! model as ever, and after each state that is new a copy of the world is wound up.
 //!
@@ -93,6 +93,7 @@ fn merged_histories_end_alike() {
         alphabets::delivery,
         alphabets::drain,
         alphabets::following,
+        alphabets::left_out,
         alphabets::presence,
         alphabets::runs,
         alphabets::requests,
@@ -122,6 +123,11 @@ fn drain() {
 #[test]
 fn following() {
     explore(&alphabets::following());
+}
+
+#[test]
+fn left_out() {
+    explore(&alphabets::left_out());
 }
 
 #[test]

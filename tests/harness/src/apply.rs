@@ -11,8 +11,9 @@ use headcount::{
 
 use super::apply_runs::runs;
 use super::model::Model;
+use super::model::conn::Conn;
 use super::model::delivery::Delivered;
-use super::op::{self, Advance, Arrival, Incoming, Op, RunReport, To};
+use super::op::{self, Advance, Arrival, Incoming, Op, RunReport, Since, To};
 use super::seen::{Seen, Source};
 use super::settings;
 use super::world::World;
@@ -56,11 +57,7 @@ impl World {
                 let refresh = |it: &mut Registry, at| it.refresh(at, conn, until);
                 self.both("refresh", refresh, |it| it.refresh(conn, until))?;
             }
-            Op::Revoke { user } => {
-                let user = self.user(user);
-                let name = self.names.user(user).clone();
-                self.both("revoke", |it, at| it.revoke(at, &name), |it| it.revoke(user))?;
-            }
+            Op::Revoke { user } => self.revoke(self.user(user))?,
             Op::Drain { deadline } => {
                 let deadline =
                     deadline.map(|tenths| Duration::from_millis(u64::from(tenths) * 100));
@@ -84,7 +81,7 @@ impl World {
             Op::Advance(advance) => self.advance(advance),
             Op::Skew { millis } => self.skew = millis.into(),
             Op::Send { to, size, class, except, text } => {
-                let except = except.map(|pick| Except::Connection(self.conn(pick)));
+                let except = except.map(|except| self.except(except));
                 self.send((to, except), class, (size, text))?;
             }
             Op::Reply { conn, size } => {
@@ -110,6 +107,7 @@ impl World {
                     self.leave(conn, &room)?;
                 }
             }
+            Op::Forget { conn, room, arrival } => self.forget(self.conn(conn), room, &arrival)?,
             Op::Acknowledge { conn, room, upto } => self.acknowledge(conn, room, upto)?,
             Op::Close { to, reason } => self.close(to, reason)?,
             Op::OpenRun { user, thread, run, size } => self.open_run((user, thread), run, size)?,
@@ -194,6 +192,34 @@ impl World {
         self.model.learn_deadlines(&self.registry)?;
         self.model.compare_runs(&runs(&self.registry, &self.names))?;
         self.model.compare(&self.registry, &self.names, &self.conns, &self.sessions)
+    }
+
+    fn revoke(&mut self, user: u8) -> Check {
+        let name = self.names.user(user).clone();
+        self.both("revoke", |it, at| it.revoke(at, &name), |it| it.revoke(user))
+    }
+
+    fn forget(&mut self, conn: ConnId, room: u8, arrival: &Arrival) -> Check {
+        let except = Some(Except::User(conn));
+        self.send((To::Room(room), except), op::Class::Critical, (1, true))?;
+        self.compare()?;
+        if let Some(user) = self.model.conns.get(&conn).and_then(Conn::user) {
+            self.revoke(user)?;
+            let is_theirs = |id: &ConnId| self.model.conns[id].user() == Some(user);
+            let closing: Vec<_> = self.model.closing.iter().copied().filter(is_theirs).collect();
+            for conn in closing {
+                self.compare()?;
+                self.disconnect(conn)?;
+            }
+        }
+        self.poll_all()?;
+        if let Some(conn) = self.reserve(None)? {
+            self.compare()?;
+            self.come(Some(conn), arrival)?;
+            self.compare()?;
+            self.join(conn, room, Since::Kept)?;
+        }
+        Ok(())
     }
 
     fn reload(&mut self, choice: u8, dry_run: bool) -> Check {

@@ -1,7 +1,7 @@
 //! Histories out of a seed. Each seed has its own weights, some of them zero: what is rare in one
 //! history is all that happens in another.
 
-use super::op::{Advance, Arrival, Class, Flush, Incoming, Op, Pick, RunReport, Since, To};
+use super::op::{Advance, Arrival, Class, Except, Flush, Incoming, Op, Pick, RunReport, Since, To};
 use super::rng::Rng;
 
 /// How many kinds of operation there are.
@@ -19,6 +19,8 @@ pub struct Generator {
     /// How often, in percent, a message is larger than the usual few bytes.
     large: u64,
     excepts: u64,
+    /// How often, in percent, one that leaves out a connection does so with its session or its user.
+    breadths: u64,
     /// How often, in percent, a message is the latest of a key, and how often droppable.
     latest: u64,
     droppable: u64,
@@ -84,6 +86,7 @@ impl Generator {
         let starts = later.pick(&[0, 30, 60]);
         let streams = later.pick(&[0, 0, 20, 60]);
         let requests = later.pick(&[0, 0, 10, 60]);
+        let breadths = later.pick(&[0, 30, 80]);
         if requests > 0 && weights[26] > 0 {
             weights[26] = later.pick(&[10, 40]);
         }
@@ -93,6 +96,7 @@ impl Generator {
             dead: rng.pick(&[0, 2, 5, 30]),
             large: rng.pick(&[0, 10, 30, 70]),
             excepts: rng.pick(&[0, 10, 50]),
+            breadths,
             latest: rng.pick(&[0, 0, 20, 60, 100]),
             droppable: rng.pick(&[0, 0, 30, 60, 90]),
             resumes: rng.pick(&[0, 10, 60, 90]),
@@ -224,6 +228,16 @@ impl Generator {
         }
     }
 
+    fn except(&mut self) -> Except {
+        // Mostly one that is open: others get nothing anyway.
+        let pick = self.pick();
+        let pick = if self.rng.chance(80) { opened(pick) } else { pick };
+        if self.breadths > 0 && self.rng.chance(self.breadths) {
+            return self.rng.pick(&[Except::Session(pick), Except::User(pick)]);
+        }
+        Except::Connection(pick)
+    }
+
     fn since(&mut self) -> Since {
         if self.starts > 0 && self.rng.chance(self.starts) {
             let run = self.name();
@@ -332,16 +346,15 @@ impl Generator {
             8 => Op::Advance(self.advance()),
             9 => Op::Skew { millis: self.rng.byte() },
             10 => {
-                // Mostly one that is open: others get nothing anyway.
-                let except = self.rng.chance(self.excepts).then(|| {
-                    let pick = self.pick();
-                    if self.rng.chance(80) { opened(pick) } else { pick }
-                });
+                let except = self.rng.chance(self.excepts).then(|| self.except());
                 let (to, size, class) = (self.to(), self.size(), self.class());
                 Op::Send { to, size, class, except, text: self.rng.chance(50) }
             }
             11 => Op::Reply { conn: self.pick(), size: self.size() },
             12 => Op::Join { conn: self.pick(), room: self.name(), since: self.since() },
+            13 if self.breadths > 0 && self.rng.chance(20) => {
+                Op::Forget { conn: self.pick(), room: self.name(), arrival: self.arrival() }
+            }
             13 if self.rng.chance(30) => Op::Vacate { room: self.name() },
             13 => Op::Leave { conn: self.pick(), room: self.name() },
             14 => {

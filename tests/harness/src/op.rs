@@ -121,7 +121,7 @@ plain! {
             /// What becomes of it when there is no room.
             class: Class,
             /// Who does not get it.
-            except: Option<Pick>,
+            except: Option<Except>,
             /// Whether it is text.
             text: bool,
         },
@@ -172,6 +172,16 @@ plain! {
             /// Which room. If it is odd, polls go on until one of them was handed it.
             room: u8,
         },
+        /// A message to a room leaves out the user of a connection, who is sent away and forgotten then. One
+        /// that comes after that, perhaps the same user, reads all that the room keeps.
+        Forget {
+            /// Which connection.
+            conn: Pick,
+            /// Which room.
+            room: u8,
+            /// Who comes.
+            arrival: Arrival,
+        } => Self::Disconnect { conn },
         /// A connection leaves a room.
         Leave {
             /// Which.
@@ -262,6 +272,16 @@ plain! {
         Newest(0 number: u16) => Self::Known(0),
         /// Of all that were ever seen, and for every eighth a forged one: a known slot, a wrong serial.
         Ever(0 number: u16) => Self::Known(number),
+    }
+
+    /// Whom a `Send` leaves out.
+    pub enum Except {
+        /// One connection.
+        Connection(0 pick: Pick),
+        /// Those that follow the session that a connection follows longest.
+        Session(0 pick: Pick) => Self::Connection(pick),
+        /// Those of a connection's user.
+        User(0 pick: Pick) => Self::Connection(pick),
     }
 
     /// Whom a `Send` or a `Close` is for.

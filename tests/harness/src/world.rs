@@ -6,8 +6,8 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use headcount::{
-    CloseReason, CloseWith, CloseWords, Config, ConnId, ConnKind, Position, Principal, Registry,
-    RoomId, RunId, SessionId, Start, ThreadId, Timestamp, UserId,
+    CloseReason, CloseWith, CloseWords, Config, ConnId, ConnKind, Except, Position, Principal,
+    Registry, RoomId, RunId, SessionId, Start, ThreadId, Timestamp, UserId,
 };
 
 use super::grammar::Grammar;
@@ -16,7 +16,7 @@ use super::memory::Watched;
 use super::model::Model;
 use super::model::closing::Audience;
 use super::model::conn::Conn;
-use super::op::{Arrival, Pick, Since, To};
+use super::op::{self, Arrival, Pick, Since, To};
 use super::seen::{Seen, Source};
 use super::settings::Population;
 
@@ -255,6 +255,14 @@ impl World {
             0 => Timestamp::ZERO,
             1..=9 => self.now,
             _ => self.now + Duration::from_millis(u64::from(number) * u64::from(number)),
+        }
+    }
+
+    pub(crate) fn except(&self, except: op::Except) -> Except {
+        match except {
+            op::Except::Connection(pick) => Except::Connection(self.conn(pick)),
+            op::Except::Session(pick) => Except::Session(self.conn(pick)),
+            op::Except::User(pick) => Except::User(self.conn(pick)),
         }
     }
 

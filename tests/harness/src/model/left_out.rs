@@ -37,6 +37,12 @@ impl Who {
             None => false,
         }
     }
+
+    /// Whether it was left out as the user that it was before it was forgotten.
+    pub(crate) fn was(&self, left_out: Option<LeftOut>) -> bool {
+        let Some(LeftOut::User(before)) = left_out else { return false };
+        self.user.is_some_and(|now| now.number == before.number && now != before)
+    }
 }
 
 impl Conn {

@@ -161,6 +161,10 @@ impl Model {
                 matches!(next, Next::Entry(entry) if entry.first() <= seat.cursor),
                 "a text was handed out in part",
             );
+            self.marks.hit_if(
+                matches!(next, Next::Entry(entry) if seat.who.was(entry.left_out)),
+                "a user who was forgotten got what had left it out",
+            );
             return;
         };
         let between = |last: u64| last > shown.lost.max(seat.cursor) && last <= *to;

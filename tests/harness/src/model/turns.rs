@@ -280,7 +280,8 @@ impl Model {
             if seat.lagging || seat.cursor >= offset {
                 continue;
             }
-            let excluded = seat.who.is(entry.as_ref().and_then(|entry| entry.left_out));
+            let left_out = entry.as_ref().and_then(|entry| entry.left_out);
+            let excluded = seat.who.is(left_out);
             let content = entry.as_ref().map(|entry| entry.after(seat.cursor));
             let fits = |content: &Content| !self.lags(id) && self.fits(id, content.cost());
             let content = content.filter(|it| seat.cursor >= lost && (excluded || fits(it)));
@@ -295,6 +296,11 @@ impl Model {
             };
             if excluded {
                 self.marks.hit("an entry was left out for its sender");
+                let of = |it: fn(LeftOut) -> bool| left_out.is_some_and(it);
+                let by_session = of(|it| matches!(it, LeftOut::Session(_)));
+                let by_user = of(|it| matches!(it, LeftOut::User(_)));
+                self.marks.hit_if(by_session, "an entry was left out for a session");
+                self.marks.hit_if(by_user, "an entry was left out for a user");
             } else if handed.as_ref().is_some_and(|handed| *handed != content) {
                 self.fall_back(id, source);
                 continue;
