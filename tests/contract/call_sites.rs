@@ -9,6 +9,7 @@ use headcount::{
     Action, CloseReason, CloseWords, Config, ConnId, Ended, Inbound, InboundError, Intake, Message,
     Principal, Registry, RoomId, RunEvent, RunId, Start, Target, ThreadId, Timestamp, UserId,
 };
+use serde_json::json;
 
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -50,6 +51,22 @@ fn a_chat_room() -> Done {
     registry.send(NOW, Target::Room(&lobby), Message::from("hello").except_connection(alice));
     let outputs = outputs(&mut registry);
     assert_eq!((outputs.get(&alice), &outputs[&bob][..]), (None, &["hello".to_owned()][..]));
+    Ok(())
+}
+
+#[test]
+fn typed_json_to_all_but_the_tabs_of_the_sender() -> Done {
+    let mut registry = registry();
+    let lobby: RoomId = "lobby".parse()?;
+    let alice = [tab(&mut registry, "alice", "t")?, tab(&mut registry, "alice", "other")?];
+    let bob = tab(&mut registry, "bob", "t")?;
+    for conn in [alice[0], alice[1], bob] {
+        registry.join(NOW, conn, &lobby, Start::Kept)?;
+    }
+    let typing = json!({ "type": "typing", "by": "alice" }).to_string();
+    registry.send(NOW, Target::Room(&lobby), Message::from(typing).except_user(alice[0]));
+    let expected = r#"{"by":"alice","type":"typing"}"#.to_owned();
+    assert_eq!(outputs(&mut registry), HashMap::from([(bob, vec![expected])]));
     Ok(())
 }
 

@@ -30,6 +30,7 @@ mod flushed_many;
 mod following;
 mod handles;
 mod inbound;
+mod left_out;
 mod liveness;
 mod making_room;
 mod migration;
