@@ -181,6 +181,17 @@ pub enum Refused {
     /// `limits.sessions` sessions have an open connection or an open run, and this would be a further
     /// one; or `limits.closing` that have ended wait for their cleanup.
     Sessions,
+    /// The principal names another tenant than the one that its user is of: see
+    /// [`Principal::with_tenant`](crate::Principal::with_tenant).
+    OtherTenant,
+    /// Users of `limits.tenants` tenants are here, and this would be the first of a further one.
+    Tenants,
+    /// The users of the tenant have `limits.connections_per_tenant` open connections. None of them
+    /// is closed for another one.
+    ConnectionsPerTenant,
+    /// The users of the tenant have `limits.sessions_per_tenant` sessions with an open connection or
+    /// an open run, and this would be a further one.
+    SessionsPerTenant,
 }
 
 impl Refused {
@@ -200,6 +211,10 @@ impl Refused {
             Self::Connections => "connections",
             Self::Users => "users",
             Self::Sessions => "sessions",
+            Self::OtherTenant => "other_tenant",
+            Self::Tenants => "tenants",
+            Self::ConnectionsPerTenant => "connections_per_tenant",
+            Self::SessionsPerTenant => "sessions_per_tenant",
         }
     }
 
@@ -232,7 +247,11 @@ impl Refused {
             | Self::Pending
             | Self::Connections
             | Self::Users
-            | Self::Sessions => Self::PAUSE,
+            | Self::Sessions
+            | Self::OtherTenant
+            | Self::Tenants
+            | Self::ConnectionsPerTenant
+            | Self::SessionsPerTenant => Self::PAUSE,
         }
     }
 }
@@ -258,6 +277,14 @@ impl fmt::Display for Refused {
             Self::Connections => "the server is full (limits.connections)",
             Self::Users => "too many users are here (limits.users)",
             Self::Sessions => "too many sessions are in use (limits.sessions)",
+            Self::OtherTenant => "the user is of another tenant",
+            Self::Tenants => "users of too many tenants are here (limits.tenants)",
+            Self::ConnectionsPerTenant => {
+                "the tenant has too many connections (limits.connections_per_tenant)"
+            }
+            Self::SessionsPerTenant => {
+                "the tenant has too many sessions in use (limits.sessions_per_tenant)"
+            }
         })
     }
 }

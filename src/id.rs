@@ -247,6 +247,11 @@ personal! {
     RoomId(Arc<str>), validate_name
 }
 
+personal! {
+    /// A tenant: users who share caps and a byte budget. Clones share the name.
+    TenantId(Arc<str>), validate_name
+}
+
 name! {
     /// What a [`Class::Latest`](crate::Class::Latest) message is the latest of, within its stream: at
     /// most [`MAX_ID_BYTES`] bytes, and not empty. Clones share the text.
@@ -327,6 +332,7 @@ mod tests {
             assert_eq!(refuse::<ThreadId>(name), is_accident, "{name}");
             assert_eq!(refuse::<RunId>(name), is_accident, "{name}");
             assert_eq!(refuse::<RoomId>(name), is_accident, "{name}");
+            assert_eq!(refuse::<TenantId>(name), is_accident, "{name}");
             assert!(!refuse::<Key>(name), "{name}");
         }
     }

@@ -368,7 +368,7 @@ pub use error::{
     UnknownConn, Violation,
 };
 pub use except::{Except, Outgoing};
-pub use id::{ConnId, Key, MAX_ID_BYTES, RoomId, RunId, SessionId, ThreadId, UserId};
+pub use id::{ConnId, Key, MAX_ID_BYTES, RoomId, RunId, SessionId, TenantId, ThreadId, UserId};
 pub use input::{Inbound, Input, Start, Target};
 pub use ledger::Ledger;
 pub use message::{Class, MESSAGE_OVERHEAD, Message};

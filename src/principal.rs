@@ -5,7 +5,7 @@ use core::fmt;
 use core::num::NonZeroU32;
 
 use crate::error::IdError;
-use crate::id::{MAX_ID_BYTES, ThreadId, UserId};
+use crate::id::{MAX_ID_BYTES, TenantId, ThreadId, UserId};
 use crate::time::Timestamp;
 
 /// What a connection is to its client: which cap of the user counts it.
@@ -41,6 +41,7 @@ impl fmt::Display for ConnKind {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Principal {
     pub(crate) user: UserId,
+    pub(crate) tenant: Option<TenantId>,
     pub(crate) thread: Option<ThreadId>,
     pub(crate) kind: ConnKind,
     pub(crate) label: Option<Box<str>>,
@@ -49,17 +50,32 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// The given user, in no thread, without a label.
+    /// The given user, of no tenant, in no thread, without a label.
     #[must_use]
     pub const fn new(user: UserId) -> Self {
         Self {
             user,
+            tenant: None,
             thread: None,
             kind: ConnKind::Socket,
             label: None,
             expires_at: Timestamp::MAX,
             max_connections: None,
         }
+    }
+
+    /// The user is of this tenant, whose users share `limits.connections_per_tenant`,
+    /// `limits.sessions_per_tenant` and `outbound.tenant_bytes`.
+    ///
+    /// A user is of one tenant as long as it is here: it has a session or an open connection, or is in the
+    /// leave grace. A user who is here without a tenant comes to be of the first that a principal
+    /// names, with its sessions, its connections and what their logs hold. Principals that name none are
+    /// of the tenant that their user has. One that names another tenant is refused
+    /// ([`Refused::OtherTenant`](crate::Refused::OtherTenant)).
+    #[must_use]
+    pub fn with_tenant(mut self, tenant: TenantId) -> Self {
+        self.tenant = Some(tenant);
+        self
     }
 
     /// The connection follows the session of this thread from the start. Without a thread it follows
@@ -115,6 +131,12 @@ impl Principal {
         &self.user
     }
 
+    /// The tenant that it names; `None`: the one that its user has, if any.
+    #[must_use]
+    pub const fn tenant(&self) -> Option<&TenantId> {
+        self.tenant.as_ref()
+    }
+
     /// The thread of the session that it follows from the start; `None`: it follows none then.
     #[must_use]
     pub const fn thread(&self) -> Option<&ThreadId> {
@@ -150,6 +172,7 @@ impl fmt::Debug for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Principal")
             .field("user", &self.user)
+            .field("tenant", &self.tenant)
             .field("thread", &self.thread)
             .field("label_bytes", &self.label.as_ref().map(|label| label.len()))
             .finish()

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use headcount::{
     CloseReason, CloseWith, CloseWords, ConnId, ConnKind, Except, Inbound, Key, Message, PartKind,
-    Position, Principal, RoomId, RunEventKind, RunId, SessionId, Source, Start, ThreadId,
+    Position, Principal, RoomId, RunEventKind, RunId, SessionId, Source, Start, TenantId, ThreadId,
     Timestamp, UserId,
 };
 
@@ -179,6 +179,9 @@ impl Decoder<'_, '_> {
         let flags = self.byte()?;
         let has = |bit: u8| flags & bit > 0;
         let mut who = Principal::new(self.user()?);
+        if has(64) {
+            who = who.with_tenant(TenantId::new(self.name()?).ok()?);
+        }
         if has(4) {
             who = who.with_thread(self.thread()?);
         }
@@ -197,7 +200,7 @@ impl Decoder<'_, '_> {
         if has(32) {
             who = who.with_kind(ConnKind::EventStream);
         }
-        if flags >> 6 > 0 {
+        if flags >> 7 > 0 {
             return None;
         }
         Some((who, start, previous))

@@ -259,6 +259,9 @@ impl Display for Newcomer<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(who, start, previous) = *self;
         write!(f, "user {}", who.user())?;
+        if let Some(tenant) = who.tenant() {
+            write!(f, " tenant {tenant}")?;
+        }
         if let Some(thread) = who.thread() {
             write!(f, " thread {thread}")?;
         }

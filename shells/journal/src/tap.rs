@@ -256,9 +256,13 @@ impl Recorder {
                 | u8::from(who.thread().is_some()) << 2
                 | u8::from(previous.is_some()) << 3
                 | u8::from(who.max_connections().is_some()) << 4
-                | u8::from(who.kind() == ConnKind::EventStream) << 5,
+                | u8::from(who.kind() == ConnKind::EventStream) << 5
+                | u8::from(who.tenant().is_some()) << 6,
         );
         self.name(who.user().as_str());
+        if let Some(tenant) = who.tenant() {
+            self.name(tenant.as_str());
+        }
         if let Some(thread) = who.thread() {
             self.name(thread.as_str());
         }
