@@ -1,5 +1,6 @@
 //! Every limit and every time of the registry. A [`Config`] that exists is valid.
 
+mod build;
 mod embedder;
 mod error;
 mod over_cap;
@@ -435,54 +436,5 @@ impl ConfigBuilder {
     pub const fn over_cap(mut self, policy: OverCap) -> Self {
         self.over_cap = policy;
         self
-    }
-
-    /// Checks ranges and relations. Only a value that was given can be wrong: defaults are within
-    /// their ranges, and adapt to what was given for the keys that they follow. A given one can
-    /// exceed what another key has by default.
-    ///
-    /// # Errors
-    /// [`ConfigError`] names the first key that is wrong, and why.
-    pub fn build(self) -> Result<Config, ConfigError> {
-        let config = self.resolve();
-        Self::check_ranges(&config)?;
-        let relations = [
-            (
-                config.connections_per_user,
-                "limits.connections_per_user",
-                config.connections,
-                "limits.connections",
-            ),
-            (
-                config.sessions_per_user,
-                "limits.sessions_per_user",
-                config.sessions,
-                "limits.sessions",
-            ),
-            (config.users, "limits.users", config.sessions, "limits.sessions"),
-            (
-                config.pending_per_source,
-                "limits.pending_per_source",
-                config.pending,
-                "limits.pending",
-            ),
-            (config.stream_history, "stream.history", config.stream_messages, "stream.messages"),
-            (
-                config.room_history,
-                "stream.room_history",
-                config.room_messages,
-                "stream.room_messages",
-            ),
-        ];
-        for (value, key, bound, exceeds) in relations {
-            if value > bound {
-                return Err(ConfigError::Contradiction { key, exceeds });
-            }
-        }
-        if config.user_bytes > config.process_bytes {
-            let (key, exceeds) = ("outbound.user_bytes", "outbound.process_bytes");
-            return Err(ConfigError::Contradiction { key, exceeds });
-        }
-        Ok(config)
     }
 }
