@@ -20,6 +20,7 @@ use crate::session::{Session, SessionKey, User};
 use crate::stats::Notice;
 use crate::store::{KEPT, SPARSE, fifo_places, names_bytes, table_bytes, timers_bytes};
 use crate::stream::{MassClose, Member, Stream};
+use crate::tenant::{Tenant, TenantSession};
 use crate::waiting::Queue;
 
 /// Vectors, queues and hash tables grow by doubling: what is asked for may be twice what is used.
@@ -73,6 +74,9 @@ terms! {
     /// Sessions and their users, and the users that are remembered after they left.
     /// `limits.sessions`, `limits.users`.
     sessions,
+    /// Tenants, and what each session has as one of its tenant's. `limits.tenants`, `limits.users`,
+    /// `limits.sessions`.
+    tenants,
     /// Rooms. `limits.rooms`.
     rooms,
     /// The streams of sessions and rooms without what they hold.
@@ -275,6 +279,7 @@ impl Config {
             memberships: self.of_memberships(),
             outbox: self.of_outbox(&counts),
             sessions: self.of_sessions(&counts),
+            tenants: self.of_tenants(),
             // One that is being closed has the words for its members.
             rooms: sum([
                 named::<Room>(self.rooms as u64),
@@ -420,6 +425,15 @@ impl Config {
     const fn users_without_either(&self) -> u64 {
         // One more for the name that is lent.
         if self.presence { self.users as u64 + self.closing as u64 + 1 } else { 0 }
+    }
+
+    /// A tenant has a user who is here, and one of its sessions that has ended has no place.
+    const fn of_tenants(&self) -> u64 {
+        let tenants = lesser(self.tenants as u64, self.users as u64);
+        if tenants == 0 {
+            return 0;
+        }
+        named::<Tenant>(tenants).saturating_add(table_bytes::<TenantSession>(self.sessions as u64))
     }
 
     /// A log has at most as many tombstones as messages, and some. Its places are at most twice as many

@@ -200,6 +200,16 @@ keys! {
     /// Sessions of one user, lingering ones included (default 20, or `sessions` if that is less).
     sessions_per_user: u32 = Count "limits.sessions_per_user", 1, MAX_COUNT,
         if sessions < 20 { sessions } else { 20 };
+    /// Tenants of whom a user is here (default 268,435,456, the most that there may be: each has a user who
+    /// counts towards `users`). A newcomer who would be the first of a further one is refused.
+    tenants: u32 = Count "limits.tenants", 0, MAX_COUNT, MAX_COUNT as u32;
+    /// Open connections of all users of one tenant, sockets and event streams (default `connections`).
+    /// When it is reached newcomers of the tenant are refused: no connection is closed for them.
+    connections_per_tenant: u32 = Count "limits.connections_per_tenant", 1, MAX_COUNT, connections;
+    /// Sessions of all users of one tenant, lingering ones included (default `sessions`). When it is
+    /// reached the session of the tenant that has lingered longest without an open run makes room for a
+    /// newcomer of the tenant.
+    sessions_per_tenant: u32 = Count "limits.sessions_per_tenant", 1, MAX_COUNT, sessions;
     /// Rooms that one connection is in (default 128).
     rooms_per_connection: u32 = Count "limits.rooms_per_connection", 0, 65_535, 128;
     /// Rooms of all open connections of one user together, a room counted once for each of them that

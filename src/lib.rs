@@ -351,6 +351,7 @@ mod stats;
 mod store;
 mod stream;
 mod tap;
+mod tenant;
 mod text;
 mod time;
 mod waiting;
@@ -376,7 +377,7 @@ pub use principal::{ConnKind, Principal};
 pub use profile::Profile;
 pub use registry::{
     CallView, Closed, ConnView, CursorView, Registry, RoomView, RunView, SessionView, Survey,
-    Upcoming, UserScope, UserView, Within,
+    Tenant, Upcoming, UserScope, UserView, Within,
 };
 pub use run::{Part, PartKind, RunEvent, RunEventKind, RunFailure, RunState};
 pub use stats::{

@@ -1,6 +1,7 @@
 //! Users and their sessions: names held once, indexes, linger.
 
 mod presence;
+mod tenancy;
 mod user;
 
 use core::hash::{Hash, Hasher};
@@ -12,6 +13,7 @@ use crate::id::{SessionId, ThreadId, UserId};
 use crate::run::OfSession;
 use crate::store::{Links, Names, Ring, SlotKey, Table, TokenBucket, key, linked};
 use crate::stream::StreamKey;
+use crate::tenant::{TenantSessionKey, Tenants};
 use crate::time::Timestamp;
 
 use self::presence::{InGrace, Unsaid};
@@ -50,6 +52,8 @@ pub(crate) struct Session {
     idle_links: Links,
     /// Its place among its user's.
     user_links: Links,
+    /// What it has as one of its tenant's; `None` if its user has no tenant, and once it has ended.
+    in_tenant: Option<TenantSessionKey>,
     /// Whether the index of threads has it.
     indexed: bool,
     /// Its cleanup waits to be polled: no longer listed by its user, and its stream is gone.
@@ -86,6 +90,11 @@ impl Session {
     pub(crate) const fn closing(&self) -> u32 {
         self.closing
     }
+
+    /// What it has as one of its tenant's.
+    pub(crate) const fn in_tenant(&self) -> Option<TenantSessionKey> {
+        self.in_tenant
+    }
 }
 
 /// All users and sessions, by slot and by name.
@@ -101,6 +110,7 @@ pub(crate) struct Sessions {
     threads: Names<SessionKey>,
     /// Of users who are not.
     pub(crate) departed: DepartedUsers,
+    tenants: Tenants,
     /// Sessions that ended and whose cleanup was not polled.
     ended: usize,
     /// How many of these have a connection in its close handshake.
@@ -119,11 +129,10 @@ pub(crate) struct Sessions {
 
 impl Hash for Sessions {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { users, records, names: _, threads: _, departed, ended, ended_closing, .. } =
-            self;
-        (users, records, departed, ended, ended_closing).hash(state);
-        let Self { last_user, lingering, absent, here, in_grace, unsaid, .. } = self;
-        (last_user, lingering, absent, here, in_grace, unsaid).hash(state);
+        let Self { users, last_user, records, names: _, threads: _, departed, tenants, .. } = self;
+        (users, last_user, records, departed, tenants).hash(state);
+        let Self { ended, ended_closing, lingering, absent, here, in_grace, unsaid, .. } = self;
+        (ended, ended_closing, lingering, absent, here, in_grace, unsaid).hash(state);
     }
 }
 
@@ -136,6 +145,7 @@ impl Sessions {
             last_user: 0,
             threads: Names::new(!seed),
             departed: DepartedUsers::new(seed),
+            tenants: Tenants::new(seed),
             ended: 0,
             ended_closing: 0,
             lingering: Ring::new(),
@@ -154,6 +164,7 @@ impl Sessions {
             + self.names.steps()
             + self.threads.steps()
             + self.departed.steps()
+            + self.tenants.steps()
     }
 
     /// Users who are [here](User::is_here).
@@ -340,10 +351,12 @@ impl Sessions {
             links: Links::OUT,
             idle_links: Links::OUT,
             user_links: Links::OUT,
+            in_tenant: None,
             indexed,
             ended: false,
         });
         self.users[user].sessions.push(&mut self.records, session);
+        self.add_to_tenant(session);
         self.relist_user(user);
         session
     }
@@ -407,6 +420,9 @@ impl Sessions {
                 idle.remove(&mut self.records, session);
                 self.lingering.remove(&mut self.records, session);
             }
+            if let Some(place) = self.records[session].in_tenant {
+                self.tenants.set_idle(place, may_go);
+            }
         }
         self.relist_user(user);
     }
@@ -438,6 +454,9 @@ impl Sessions {
         let user = &mut self.users[key];
         user.sessions.remove(&mut self.records, session);
         user.ended += 1;
+        if let Some(place) = self.records[session].in_tenant.take() {
+            self.tenants.remove_session(place);
+        }
         self.relist(session);
     }
 

@@ -27,6 +27,18 @@ impl ConfigBuilder {
             ),
             (config.users, "limits.users", config.sessions, "limits.sessions"),
             (
+                config.connections_per_tenant,
+                "limits.connections_per_tenant",
+                config.connections,
+                "limits.connections",
+            ),
+            (
+                config.sessions_per_tenant,
+                "limits.sessions_per_tenant",
+                config.sessions,
+                "limits.sessions",
+            ),
+            (
                 config.pending_per_source,
                 "limits.pending_per_source",
                 config.pending,

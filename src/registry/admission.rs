@@ -217,9 +217,9 @@ impl Registry {
         let Admission { plan, own, all } = admission;
         let conn = self.conns.id(slot);
         let (known, evicted) = (plan.session, self.make_room(&plan));
-        let Principal { user, thread, kind, label, expires_at, max_connections: _, tenant: _ } =
-            who;
+        let Principal { user, thread, kind, label, expires_at, max_connections: _, .. } = who;
         let user = self.sessions.user_named(user);
+        self.join_tenant(user, plan.tenancy.as_ref());
         self.conns.cold_mut(slot).kind = kind;
         self.sessions.admit(user, &mut self.conns, slot);
         self.note_arrival(user);

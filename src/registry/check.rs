@@ -31,6 +31,7 @@ macro_rules! hold {
 
 mod queues;
 mod sessions;
+mod tenants;
 
 /// # Checking
 ///
@@ -44,6 +45,7 @@ impl Registry {
         self.check_conns()
             .and_then(|()| self.check_streams())
             .and_then(|()| self.check_sessions())
+            .and_then(|()| self.check_tenants())
             .and_then(|()| self.check_rooms())
             .and_then(|()| self.check_runs())
             .and_then(|()| self.check_queues())

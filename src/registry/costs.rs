@@ -13,7 +13,8 @@ use bytes::Bytes;
 
 use crate::input::{Inbound, Target};
 use crate::{
-    CloseReason, ConfigBuilder, Key, Position, Principal, RunEvent, Start, StreamRef, Timestamp,
+    CloseReason, ConfigBuilder, Key, Position, Principal, RunEvent, Start, StreamRef, TenantId,
+    Timestamp,
 };
 
 use self::world::{Call, World, config, message, room, run, source, thread, user, who};
@@ -414,4 +415,43 @@ fn users_in_the_leave_grace() {
         }),
     ];
     assert_flat("users in the leave grace", world, &[calls, CALLS, CALLS_OF_USER]);
+}
+
+/// A user of the tenant that there are many users of.
+fn of_tenant(user_number: u32) -> Principal {
+    who(user_number, 0).with_tenant(TenantId::new("acme").unwrap())
+}
+
+/// All users of one tenant linger, and its cap of sessions is reached.
+#[test]
+fn lingering_sessions_of_a_tenant_at_the_cap() {
+    let world = |count| {
+        World::new(config().sessions_per_tenant(count), count, |world, number| {
+            world.conn = world.admit(of_tenant(number));
+            world.settle();
+            world.registry.disconnect(world.now, world.conn()).unwrap();
+        })
+    };
+    let calls: &[Call] = &[
+        ("tenant", |world| {
+            let tenant = TenantId::new("acme").unwrap();
+            let tenant = world.registry.tenant(&tenant).unwrap();
+            assert_eq!(tenant.sessions(), world.count as usize);
+        }),
+        ("admit of a newcomer of the tenant", |world| {
+            world.conn = world.admit(of_tenant(MANY));
+        }),
+        ("admit of a user who joins the tenant", |world| {
+            world.open(MANY + 1, 1);
+            world.conn = world.admit(of_tenant(MANY + 1));
+        }),
+        ("disconnect of one of the tenant", |world| {
+            world.registry.disconnect(world.now, world.conn()).unwrap();
+            world.open(0, 0);
+        }),
+        ("revoke of one of the tenant", |world| {
+            assert_eq!(world.registry.revoke(world.now, &user(MANY)), 1);
+        }),
+    ];
+    assert_flat("the users of a tenant", world, &[calls, CALLS, CALLS_OF_USER]);
 }

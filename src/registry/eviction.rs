@@ -13,10 +13,12 @@ use crate::id::ConnId;
 use crate::principal::{ConnKind, Principal};
 use crate::session::{SessionKey, UserKey};
 use crate::stats::Notice;
+use crate::tenant::TenantKey;
 use crate::time::Timestamp;
 
 use super::Registry;
 use super::owned_action::OwnedAction;
+use super::tenancy::{Leaves, Tenancy};
 use super::timer::Timer;
 
 /// How many of a user's connections, or sessions, are looked at for the one that makes room. Of more
@@ -26,7 +28,7 @@ pub(super) const LOOKED_AT: usize = 64;
 
 /// How many of what is absent make room for one newcomer at most. It is one, but after a reload has
 /// lowered a cap: then each newcomer takes the place of several, until the count is within the cap.
-const ENDED_AT_ONCE: usize = 64;
+pub(super) const ENDED_AT_ONCE: usize = 64;
 
 /// How many of `count` have to go so that one more is within a cap, or so many that the count falls.
 pub(super) fn excess(count: usize, cap: u32) -> usize {
@@ -39,6 +41,8 @@ pub(super) fn excess(count: usize, cap: u32) -> usize {
 pub(super) struct Plan {
     /// The session that the principal has already.
     pub(super) session: Option<SessionKey>,
+    /// The tenant that counts the newcomer.
+    pub(super) tenancy: Option<Tenancy>,
     /// The predecessor that the client named.
     take_over: Option<ConnKey>,
     /// The connections that make room, the first to go first: one, or more where the newcomer's own
@@ -55,7 +59,9 @@ pub(super) struct Plan {
 pub(super) struct Absent {
     /// Users, with all of their sessions.
     users: usize,
-    /// Lingering sessions, beside those of these users.
+    /// Lingering sessions of the newcomer's tenant, beside those of these users.
+    of_tenant: Option<(TenantKey, usize)>,
+    /// Lingering sessions, beside all of these.
     sessions: usize,
 }
 
@@ -69,6 +75,7 @@ impl Registry {
         let user = self.sessions.find_user(&who.user);
         let mut plan = Plan {
             session: None,
+            tenancy: self.tenancy(user, who.tenant.as_ref())?,
             take_over: None,
             evict: SmallVec::new(),
             release: None,
@@ -102,13 +109,18 @@ impl Registry {
             if plan.evict.is_empty() {
                 return Err(Refused::Connections);
             }
+            closes += 1;
+        }
+        if let Some(tenancy) = &plan.tenancy {
+            self.has_place_in_tenant(user, tenancy, closes)?;
         }
         let places = u64::from(config.connections) + u64::from(config.closing);
         if u64::from(self.counters.live) >= places {
             return Err(Refused::Connections);
         }
         let is_new = who.thread.is_some() && plan.session.is_none();
-        plan.absent = self.plan_absent(user, is_new, plan.release, &plan.evict)?;
+        let leaves = Leaves { release: plan.release, evict: &plan.evict };
+        plan.absent = self.plan_absent(user, is_new, plan.tenancy.as_ref(), &leaves)?;
         Ok(plan)
     }
 
@@ -127,22 +139,23 @@ impl Registry {
     }
 
     /// What of the absent has to go so that a newcomer is within `limits.users` and, with a new session,
-    /// within `limits.sessions`: users who have neither a connection nor an open run, then sessions
-    /// without either. `user` is the newcomer's user, if known; `release` is a session of the user
-    /// that ends anyway, and `evict` are connections that go anyway.
+    /// within `limits.sessions_per_tenant` and `limits.sessions`: users who have neither a connection nor
+    /// an open run, then sessions without either. `user` is the newcomer's user, if known; `leaves` is
+    /// what of that user goes anyway.
     pub(super) fn plan_absent(
         &self,
         user: Option<UserKey>,
         is_new_session: bool,
-        release: Option<SessionKey>,
-        evict: &[ConnKey],
+        tenancy: Option<&Tenancy>,
+        leaves: &Leaves<'_>,
     ) -> Result<Absent, Refused> {
         let (config, sessions) = (&self.config, &self.sessions);
         let mut absent = Absent::default();
-        let mut ends = usize::from(release.is_some());
+        let mut ends = usize::from(leaves.release.is_some());
         let mut lingering = sessions.lingering();
-        lingering -= usize::from(release.is_some_and(|it| sessions.get(it).may_go()));
-        lingering += self.left_absent(evict, release);
+        lingering -= usize::from(leaves.release.is_some_and(|it| sessions.get(it).may_go()));
+        lingering += self.left_absent(leaves);
+        let mut away = 0;
         if !user.is_some_and(|user| sessions.user(user).is_here()) {
             let names = u64::from(config.users) + u64::from(config.closing);
             if user.is_none() && sessions.named_users() as u64 >= names {
@@ -152,10 +165,20 @@ impl Registry {
             if absent.users > sessions.absent_users() {
                 return Err(Refused::Users);
             }
-            let leaving = sessions.absent().take(absent.users);
-            let of_users: usize = leaving.map(|user| sessions.user(user).sessions()).sum();
-            ends += of_users;
-            lingering -= of_users;
+            for user in sessions.absent().take(absent.users).map(|user| sessions.user(user)) {
+                ends += user.sessions();
+                lingering -= user.sessions();
+                if tenancy.is_some_and(|tenancy| tenancy.is_that_of(user)) {
+                    away += user.sessions();
+                }
+            }
+        }
+        if let Some(tenancy) = tenancy {
+            absent.of_tenant =
+                self.plan_absent_of_tenant(user, is_new_session, tenancy, leaves, away)?;
+            let of_tenant = absent.of_tenant.map_or(0, |(_, count)| count);
+            ends += of_tenant;
+            lingering -= of_tenant;
         }
         if !is_new_session {
             return Ok(absent);
@@ -169,7 +192,8 @@ impl Registry {
     }
 
     /// How many sessions that stay linger without an open run once these connections are gone.
-    fn left_absent(&self, evict: &[ConnKey], release: Option<SessionKey>) -> usize {
+    pub(super) fn left_absent(&self, leaves: &Leaves<'_>) -> usize {
+        let Leaves { release, evict } = *leaves;
         let followed = evict.iter().flat_map(|slot| self.conns.sessions(*slot));
         let mut of_sessions: SmallVec<[SessionKey; 1]> = followed.copied().collect();
         of_sessions.sort_unstable();
@@ -334,6 +358,12 @@ impl Registry {
             let Some(user) = self.sessions.absent().next() else { break };
             self.end_leave_grace(user);
             while let Some(session) = self.sessions.first_of(user) {
+                self.end_session(session, SessionEnd::MadeRoom);
+            }
+        }
+        if let Some((tenant, count)) = plan.of_tenant {
+            for _ in 0..count {
+                let Some(session) = self.sessions.first_idle_of(tenant) else { break };
                 self.end_session(session, SessionEnd::MadeRoom);
             }
         }

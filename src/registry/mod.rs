@@ -47,6 +47,7 @@ mod pump;
 mod ready;
 mod retention;
 mod runs;
+mod tenancy;
 mod timer;
 
 use alloc::collections::VecDeque;
@@ -82,6 +83,7 @@ use self::poll::Lent;
 use self::ready::{Ready, Turns};
 pub use self::scope::{UserScope, Within};
 pub use self::survey::Survey;
+pub use self::tenancy::Tenant;
 use self::timer::Timer;
 pub use self::views::{
     CallView, ConnView, CursorView, RoomView, RunView, SessionView, Upcoming, UserView,

@@ -15,6 +15,7 @@ use crate::stats::{Delivery, Notice, OpenedRun};
 use crate::time::{Deadline, Timestamp};
 
 use super::Registry;
+use super::tenancy::Leaves;
 use super::timer::Timer;
 
 impl Registry {
@@ -132,12 +133,15 @@ impl Registry {
                 }
             }
         }
-        let absent = self.plan_absent(known, true, release, &[])?;
+        let tenancy = self.tenancy(known, None)?;
+        let leaves = Leaves { release, evict: &[] };
+        let absent = self.plan_absent(known, true, tenancy.as_ref(), &leaves)?;
         if let Some(session) = release {
             self.end_session(session, SessionEnd::UserCap);
         }
         self.send_away(absent);
         let user = self.sessions.user_named(user.clone());
+        self.join_tenant(user, tenancy.as_ref());
         let session = self.create_session(user, thread.clone());
         self.sessions.begin_to_linger(session, self.now);
         self.enforce_closing_limit();

@@ -62,6 +62,7 @@ impl Sessions {
     pub(crate) fn end_grace(&mut self, user: UserKey) {
         if self.in_grace.remove(&mut self.users, user) {
             self.weigh_presence(user);
+            self.leave_tenant_if_gone(user);
         }
     }
 

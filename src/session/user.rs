@@ -5,6 +5,7 @@ use crate::id::UserId;
 use crate::principal::ConnKind;
 use crate::stats::Pressure;
 use crate::store::{Links, Ring, TokenBucket, key, linked};
+use crate::tenant::TenantKey;
 use crate::time::Timestamp;
 
 use super::{Idle, OfUser, Sessions};
@@ -25,6 +26,8 @@ pub(crate) struct UserTag {
 pub(crate) struct User {
     pub(crate) name: UserId,
     serial: u32,
+    /// The tenant that it is of while it is here.
+    pub(super) tenant: Option<TenantKey>,
     /// Sessions that have not ended, oldest first. Once the name is [free](User::is_named) this record only
     /// says whose the ended sessions and the closing connections were.
     pub(super) sessions: Ring<OfUser>,
@@ -134,6 +137,11 @@ impl User {
     pub(crate) const fn sessions(&self) -> usize {
         self.sessions.len()
     }
+
+    /// The tenant that it is of; `None` if it has none, and while it is not here.
+    pub(crate) const fn tenant(&self) -> Option<TenantKey> {
+        self.tenant
+    }
 }
 
 impl Sessions {
@@ -149,6 +157,7 @@ impl Sessions {
         self.users.insert(User {
             name,
             serial: self.last_user,
+            tenant: None,
             connects,
             sessions: Ring::new(),
             idle: Ring::new(),
@@ -180,12 +189,19 @@ impl Sessions {
         let record = &mut self.users[user];
         record.attached += 1;
         record.of_kind_mut(conns.cold(conn).kind).push(conns, conn);
+        if let Some(tenant) = record.tenant {
+            self.tenants.connected(tenant, 1);
+        }
         self.relist_user(user);
     }
 
     /// An open connection of a user begins to close, or has ended. [`settle`](Self::settle) follows.
     pub(crate) fn dismiss(&mut self, user: UserKey, conns: &mut Conns, conn: ConnKey) {
-        self.users[user].of_kind_mut(conns.cold(conn).kind).remove(conns, conn);
+        let record = &mut self.users[user];
+        record.of_kind_mut(conns.cold(conn).kind).remove(conns, conn);
+        if let Some(tenant) = record.tenant {
+            self.tenants.disconnected(tenant);
+        }
         self.relist_user(user);
     }
 
@@ -195,10 +211,11 @@ impl Sessions {
         self.forget_user(user);
     }
 
-    /// Takes the name from a user who is here no more, once nothing is to be said of it; whether the user
-    /// is here. The record stays until the last cleanup: what closes may still ask whose it is. At most
-    /// `departed` buckets are kept of users who have left.
+    /// Takes the user from its tenant if it is here no more, and the name from the user once nothing is to be
+    /// said of it; whether it is here. The record stays until the last cleanup: what closes may still ask
+    /// whose it is. At most `departed` buckets are kept of users who have left.
     pub(crate) fn settle(&mut self, user: UserKey, now: Timestamp, departed: usize) -> bool {
+        self.leave_tenant_if_gone(user);
         let record = &mut self.users[user];
         let is_here = record.is_here();
         if !is_here {

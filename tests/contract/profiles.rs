@@ -14,7 +14,7 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
         seed flush_reports presence over_cap
         connections pending pending_per_source closing sessions users rooms
         connections_per_user sessions_per_user rooms_per_connection rooms_per_user runs_per_session
-        sessions_per_connection streams_per_user
+        tenants connections_per_tenant sessions_per_tenant sessions_per_connection streams_per_user
         connect_rate connect_burst connect_rate_per_user connect_burst_per_user
         message_rate message_burst message_bytes head_bytes byte_rate frame_deadline
         session_linger head_deadline auth_deadline close_handshake session_idle max_lifetime expiry_grace
@@ -49,6 +49,9 @@ const DEFAULTS: Table = &[
     ("rooms_per_connection", "128"),
     ("rooms_per_user", "512"),
     ("runs_per_session", "8"),
+    ("tenants", "268435456"),
+    ("connections_per_tenant", "65536"),
+    ("sessions_per_tenant", "131072"),
     ("sessions_per_connection", "64"),
     ("streams_per_user", "64"),
     ("connect_rate", "500"),
@@ -136,6 +139,7 @@ fn every_value_of_every_profile_is_what_it_should_be() {
                 &[("connections", "100"), ("pending", "64"), ("pending_per_source", "32")],
                 &[("closing", "64")],
                 &[("sessions", "200"), ("users", "200"), ("rooms", "100")],
+                &[("connections_per_tenant", "100"), ("sessions_per_tenant", "200")],
                 &[("connections_per_user", "3"), ("session_linger", "180s")],
                 RECONNECTING,
                 // Given up after 120 s of silence, and after 2 s without progress.

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use headcount::{
     Config, ConfigBuilder, ConnId, Key, Message, Part, PartKind, Position, Principal, Registry,
-    RoomId, RunEvent, RunId, SessionId, Source, Start, Target, ThreadId, UserId,
+    RoomId, RunEvent, RunId, SessionId, Source, Start, Target, TenantId, ThreadId, UserId,
 };
 
 use super::bound::long;
@@ -412,11 +412,12 @@ fn recipients() -> u64 {
 /// How each term was filled, and of which terms more comes with it.
 type Row = (&'static str, &'static [&'static str], fn() -> u64);
 
-const ROWS: [Row; 17] = [
+const ROWS: [Row; 18] = [
     ("connections", &["sessions", "streams"], connections),
     ("memberships", &[], memberships),
     ("outbox", &[], outbox),
     ("sessions", &["streams"], sessions),
+    ("tenants", &[], tenants),
     ("rooms", &["streams"], rooms),
     ("streams", &["rooms"], rooms),
     ("entries", &[], entries),
@@ -431,6 +432,24 @@ const ROWS: [Row; 17] = [
     ("notices", &[], notices),
     ("recipients", &[], recipients),
 ];
+
+/// What tenants add to sessions that linger, each of a user and a tenant of its own.
+fn tenants() -> u64 {
+    let held = |tenant: fn(Principal, u32) -> Principal| {
+        let mut filled = Filled::new(config());
+        for number in 0..SESSIONS {
+            let who = Principal::new(user(number)).with_thread(thread(0));
+            let who = tenant(who, number);
+            let (conn, _) = filled.registry.admit(START, who, Start::OpenRuns, None).unwrap();
+            filled.registry.disconnect(START, conn).unwrap();
+            while filled.registry.poll_action().is_some() {}
+        }
+        filled.held()
+    };
+    let named =
+        |who: Principal, number: u32| who.with_tenant(TenantId::new(long(number.into())).unwrap());
+    held(named) - held(|who, _| who)
+}
 
 /// Users in the leave grace, who have neither a session nor a connection.
 fn in_grace(config: ConfigBuilder) -> u64 {

@@ -15,10 +15,12 @@ static AMOUNTS: LazyLock<Vec<&'static ConfigKey>> =
     LazyLock::new(|| Config::KEYS.iter().filter(|key| key.kind != ConfigKind::Policy).collect());
 
 /// Relations that a configuration keeps: the first is at most the second.
-const RELATIONS: [(&str, &str); 7] = [
+const RELATIONS: [(&str, &str); 9] = [
     ("limits.connections_per_user", "limits.connections"),
     ("limits.sessions_per_user", "limits.sessions"),
     ("limits.users", "limits.sessions"),
+    ("limits.connections_per_tenant", "limits.connections"),
+    ("limits.sessions_per_tenant", "limits.sessions"),
     ("limits.pending_per_source", "limits.pending"),
     ("stream.history", "stream.messages"),
     ("stream.room_history", "stream.room_messages"),

@@ -2,16 +2,25 @@
 
 use headcount::{
     ConfigBuilder as B, ConnId, ConnState, FollowError, Inbound, InboundError, Intake, JoinError,
-    OverCap, Pressure, Refused, Start, Target,
+    OverCap, Pressure, Principal, Refused, Start, Target,
 };
 
 use super::key::Row;
-use crate::support::{World, config, ms, refuse, room, secs, thread};
+use crate::support::{World, config, ms, refuse, room, secs, thread, who};
 
 /// One more connection: whether it is admitted.
 fn admit(world: &mut World, user: &str, thread: &str) -> Result<(), Refused> {
     let conn = world.reserve();
     world.connect(conn, user, thread).map(drop)
+}
+
+/// The same of a user of a tenant.
+fn admit_as(world: &mut World, who: Principal) -> Result<(), Refused> {
+    world.registry.admit(world.now, who, Start::OpenRuns, None).map(drop)
+}
+
+fn of_tenant(user: &str, tenant: &str) -> Principal {
+    who(user, "main").with_tenant(tenant.parse().unwrap())
 }
 
 /// One more message.
@@ -42,7 +51,7 @@ pub(crate) const ROWS: &[Row] = &[
     ("limits.connections", |key| {
         // What follows `connections` by default is large enough for all three.
         let base = config().pending(9).closing(9).sessions(9).rooms(9);
-        let base = base.connections_per_user(1);
+        let base = base.connections_per_user(1).connections_per_tenant(1);
         let outcomes = [(2, Err(Refused::Connections)), (3, Ok(()))];
         key.decides(B::connections, base, outcomes, |world| {
             world.open("alice", "main");
@@ -82,7 +91,7 @@ pub(crate) const ROWS: &[Row] = &[
         });
     }),
     ("limits.sessions", |key| {
-        let base = config().users(2).sessions_per_user(2);
+        let base = config().users(2).sessions_per_user(2).sessions_per_tenant(2);
         let outcomes = [(2, Err(Refused::Sessions)), (3, Ok(()))];
         key.decides(B::sessions, base, outcomes, |world| {
             world.open("alice", "one");
@@ -119,6 +128,27 @@ pub(crate) const ROWS: &[Row] = &[
             world.open("alice", "one");
             world.open("alice", "two");
             world.closings()
+        });
+    }),
+    ("limits.tenants", |key| {
+        let outcomes = [(1, Err(Refused::Tenants)), (2, Ok(()))];
+        key.decides(B::tenants, config(), outcomes, |world| {
+            world.open_as(of_tenant("alice", "one"));
+            admit_as(world, of_tenant("bob", "two"))
+        });
+    }),
+    ("limits.connections_per_tenant", |key| {
+        let outcomes = [(1, Err(Refused::ConnectionsPerTenant)), (2, Ok(()))];
+        key.decides(B::connections_per_tenant, config(), outcomes, |world| {
+            world.open_as(of_tenant("alice", "one"));
+            admit_as(world, of_tenant("bob", "one"))
+        });
+    }),
+    ("limits.sessions_per_tenant", |key| {
+        let outcomes = [(1, Err(Refused::SessionsPerTenant)), (2, Ok(()))];
+        key.decides(B::sessions_per_tenant, config(), outcomes, |world| {
+            world.open_as(of_tenant("alice", "one"));
+            admit_as(world, of_tenant("bob", "one"))
         });
     }),
     ("limits.rooms_per_connection", |key| {

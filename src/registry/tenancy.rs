@@ -1,0 +1,169 @@
+//! Tenants: which one a newcomer is of, and whether that has a place for it.
+
+use crate::conn::ConnKey;
+use crate::error::Refused;
+use crate::id::TenantId;
+use crate::session::{SessionKey, User, UserKey};
+use crate::tenant::{Tenant as Record, TenantKey};
+
+use super::Registry;
+use super::eviction::ENDED_AT_ONCE;
+
+/// What the users of a tenant have together, as it is while this is held. Reading it changes nothing, and
+/// each answer costs O(1).
+#[derive(Clone, Copy)]
+pub struct Tenant<'a> {
+    record: &'a Record,
+}
+
+impl<'a> Tenant<'a> {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'a TenantId {
+        self.record.name()
+    }
+
+    /// Its users who are here: they have a session or an open connection, or are in the leave grace.
+    #[must_use]
+    pub const fn users(self) -> usize {
+        self.record.users()
+    }
+
+    /// Open connections of its users, sockets and event streams.
+    #[must_use]
+    pub const fn connections(self) -> usize {
+        self.record.connections()
+    }
+
+    /// Sessions of its users that have not ended, lingering ones included.
+    #[must_use]
+    pub const fn sessions(self) -> usize {
+        self.record.sessions()
+    }
+}
+
+impl core::fmt::Debug for Tenant<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Tenant")
+            .field("name", self.name())
+            .field("users", &self.users())
+            .field("connections", &self.connections())
+            .field("sessions", &self.sessions())
+            .finish()
+    }
+}
+
+/// The tenant that counts a newcomer.
+pub(super) struct Tenancy {
+    name: TenantId,
+    /// Its record; `None` if none of its users is here.
+    known: Option<TenantKey>,
+    /// Whether the newcomer's user is of it already.
+    is_own: bool,
+}
+
+impl Tenancy {
+    /// Whether a user is of this tenant.
+    pub(super) fn is_that_of(&self, user: &User) -> bool {
+        self.known.is_some() && user.tenant() == self.known
+    }
+}
+
+/// What a newcomer does to its own user before it comes.
+pub(super) struct Leaves<'a> {
+    /// The session that ends.
+    pub(super) release: Option<SessionKey>,
+    /// The connections that close.
+    pub(super) evict: &'a [ConnKey],
+}
+
+impl Registry {
+    /// A tenant of whom a user is here; `None`: no such user is. O(1).
+    #[must_use]
+    pub fn tenant(&self, tenant: &TenantId) -> Option<Tenant<'_>> {
+        let tenants = self.sessions.tenants();
+        Some(Tenant { record: tenants.get(tenants.find(tenant)?) })
+    }
+
+    /// The tenant that counts a newcomer of this user, whose principal names this one; `None`: it is of
+    /// no tenant.
+    pub(super) fn tenancy(
+        &self,
+        user: Option<UserKey>,
+        named: Option<&TenantId>,
+    ) -> Result<Option<Tenancy>, Refused> {
+        let tenants = self.sessions.tenants();
+        if let Some(own) = user.and_then(|user| self.sessions.user(user).tenant()) {
+            let name = tenants.get(own).name();
+            if named.is_some_and(|named| named != name) {
+                return Err(Refused::OtherTenant);
+            }
+            return Ok(Some(Tenancy { name: name.clone(), known: Some(own), is_own: true }));
+        }
+        let Some(name) = named else { return Ok(None) };
+        let known = tenants.find(name);
+        if known.is_none() && tenants.len() >= self.config.tenants as usize {
+            return Err(Refused::Tenants);
+        }
+        Ok(Some(Tenancy { name: name.clone(), known, is_own: false }))
+    }
+
+    /// Whether the tenant has a place for another connection, once so many of its user's are closed.
+    pub(super) fn has_place_in_tenant(
+        &self,
+        user: Option<UserKey>,
+        tenancy: &Tenancy,
+        closes: u32,
+    ) -> Result<(), Refused> {
+        let tenants = self.sessions.tenants();
+        let of_tenant = tenancy.known.map_or(0, |tenant| tenants.get(tenant).connections());
+        let joins = user.filter(|_| !tenancy.is_own);
+        let of_user = joins.map_or(0, |user| self.sessions.user(user).open());
+        let staying = of_tenant + of_user - closes as usize;
+        if staying >= self.config.connections_per_tenant as usize {
+            return Err(Refused::ConnectionsPerTenant);
+        }
+        Ok(())
+    }
+
+    /// How many of its tenant's sessions that linger without an open run have to go for a newcomer, and
+    /// which tenant that is. `away` are sessions of the tenant that go with absent users.
+    pub(super) fn plan_absent_of_tenant(
+        &self,
+        user: Option<UserKey>,
+        is_new_session: bool,
+        tenancy: &Tenancy,
+        leaves: &Leaves<'_>,
+        away: usize,
+    ) -> Result<Option<(TenantKey, usize)>, Refused> {
+        let released = usize::from(leaves.release.is_some());
+        let joins = user.filter(|_| !tenancy.is_own);
+        let of_user = joins.map_or(0, |user| self.sessions.user(user).sessions() - released);
+        let more = of_user + usize::from(is_new_session);
+        let (mut sessions, mut idle) = (0, 0);
+        if let Some(tenant) = tenancy.known {
+            let tenant = self.sessions.tenants().get(tenant);
+            (sessions, idle) = (tenant.sessions() - away, tenant.idle() - away);
+        }
+        if tenancy.is_own {
+            sessions -= released;
+            idle += self.left_absent(leaves);
+            idle -= usize::from(leaves.release.is_some_and(|it| self.sessions.get(it).may_go()));
+        }
+        let over = (sessions + more).saturating_sub(self.config.sessions_per_tenant as usize);
+        // None goes for a newcomer without a session, and the count does not grow beyond the cap.
+        let ends = if more == 0 { 0 } else { over.min(more.max(ENDED_AT_ONCE)) };
+        if ends > idle {
+            return Err(Refused::SessionsPerTenant);
+        }
+        Ok(tenancy.known.map(|tenant| (tenant, ends)))
+    }
+
+    /// A user is of the tenant that a newcomer of its was planned with.
+    pub(super) fn join_tenant(&mut self, user: UserKey, tenancy: Option<&Tenancy>) {
+        let Some(tenancy) = tenancy else { return };
+        if self.sessions.user(user).tenant().is_none() {
+            self.sessions.join_tenant(user, &tenancy.name);
+        }
+    }
+}
