@@ -48,6 +48,7 @@ mod scenarios;
 mod sessions;
 mod slices;
 mod survey;
+mod tenants;
 mod tick_budget;
 mod time;
 mod views;

@@ -1,0 +1,307 @@
+//! Tenants: users who share caps, and what one of them costs the others.
+
+use bytes::Bytes;
+use headcount::{
+    CloseReason, ConnId, ConnState, FollowError, Notice, OpenRunError, Principal, Refused,
+    RunEvent, RunId, SessionEnd, SessionId, Start, Target, TenantId,
+};
+
+use crate::support::{World, config, refuse, secs, thread, user, who};
+
+fn tenant(name: &str) -> TenantId {
+    TenantId::new(name).unwrap()
+}
+
+/// Someone of a tenant who comes into a thread.
+fn of(tenant_name: &str, user: &str, thread: &str) -> Principal {
+    who(user, thread).with_tenant(tenant(tenant_name))
+}
+
+fn open(world: &mut World, tenant: &str, user: &str, thread: &str) -> ConnId {
+    world.open_as(of(tenant, user, thread))
+}
+
+fn refusal(world: &mut World, who: Principal) -> Refused {
+    let before = world.registry.fingerprint();
+    let refused = world.registry.admit(world.now, who, Start::OpenRuns, None).unwrap_err();
+    assert_eq!(world.registry.fingerprint(), before, "it costs nobody anything");
+    refused
+}
+
+/// A user of a tenant who was here for a moment, a second ago.
+fn visit(world: &mut World, tenant: &str, user: &str, thread: &str) -> SessionId {
+    let conn = open(world, tenant, user, thread);
+    let session = world.session(conn);
+    world.hang_up(conn);
+    world.settle();
+    world.skip(secs(1));
+    session
+}
+
+fn open_run(world: &mut World, name: &str, of: &str) -> Result<(), OpenRunError> {
+    let (name, run) = (user(name), RunId::new(of).unwrap());
+    let mut scope = world.registry.scope(&name);
+    scope.open_run(world.now, &thread(of), &run, "agent", Bytes::new()).map(drop)
+}
+
+/// How many users, connections and sessions a tenant has.
+fn counts(world: &World, name: &str) -> Option<(usize, usize, usize)> {
+    world.check();
+    let tenant = world.registry.tenant(&tenant(name))?;
+    assert!(tenant.name() == name);
+    Some((tenant.users(), tenant.connections(), tenant.sessions()))
+}
+
+/// The sessions that have ended since the last look, and why.
+fn ended(world: &mut World) -> Vec<(SessionId, SessionEnd)> {
+    let ended = |notice| match notice {
+        Notice::SessionEnded { session, why } => Some((session, why)),
+        _ => None,
+    };
+    world.notices().into_iter().filter_map(ended).collect()
+}
+
+#[test]
+fn the_cap_on_connections_is_exact_over_all_users_of_a_tenant_and_closes_none() {
+    let mut world = World::with(config().connections_per_tenant(3));
+    let conns = [("alice", "one"), ("alice", "two"), ("bob", "main")]
+        .map(|(user, thread)| open(&mut world, "acme", user, thread));
+    for name in ["alice", "bob", "carol"] {
+        assert_eq!(
+            refusal(&mut world, of("acme", name, "main")),
+            Refused::ConnectionsPerTenant,
+            "{name}"
+        );
+    }
+    // Also for a principal that leaves it to its user, and not for another tenant or none.
+    assert_eq!(refusal(&mut world, who("bob", "main")), Refused::ConnectionsPerTenant);
+    open(&mut world, "other", "carol", "main");
+    world.open("dave", "main");
+    assert!(conns.iter().all(|conn| world.state(*conn) == Some(ConnState::Open)));
+    assert_eq!(counts(&world, "acme"), Some((2, 3, 3)));
+
+    world.close(Target::Conn(conns[2]), CloseReason::Application);
+    open(&mut world, "acme", "erin", "main");
+    assert_eq!(counts(&world, "acme"), Some((3, 3, 4)), "its place is free before any I/O");
+}
+
+#[test]
+fn a_connection_that_goes_anyway_makes_room_in_its_tenant() {
+    let config = config().connections_per_tenant(2).connections_per_user(1);
+    let mut world = World::with(config);
+    let alice = open(&mut world, "acme", "alice", "main");
+    open(&mut world, "acme", "bob", "main");
+    // The user's own cap evicts the first one; a predecessor that is named goes, too.
+    let second = open(&mut world, "acme", "alice", "main");
+    assert_eq!(world.state(alice), Some(ConnState::Closing));
+    world.take_over("alice", "main", second);
+    assert_eq!(counts(&world, "acme"), Some((2, 2, 2)));
+}
+
+#[test]
+fn a_principal_without_a_tenant_keeps_its_users_also_when_nothing_is_left_in_between() {
+    // The only connection, in no session, makes room for the next one.
+    let mut world = World::with(config().connections_per_user(1));
+    world.open_as(Principal::new(user("alice")).with_tenant(tenant("acme")));
+    world.open_as(Principal::new(user("alice")));
+    assert_eq!(counts(&world, "acme"), Some((1, 1, 0)));
+
+    // The only session makes room for another one.
+    let mut world = World::with(config().sessions_per_user(1));
+    visit(&mut world, "acme", "alice", "one");
+    open_run(&mut world, "alice", "two").unwrap();
+    assert_eq!(counts(&world, "acme"), Some((1, 0, 1)));
+}
+
+#[test]
+fn a_session_that_lingers_makes_room_within_its_tenant_only() {
+    let config = config().sessions_per_tenant(2).session_linger(secs(600));
+    let mut world = World::with(config);
+    let elsewhere = visit(&mut world, "other", "dave", "main");
+    let first = visit(&mut world, "acme", "alice", "one");
+    let second = visit(&mut world, "acme", "bob", "main");
+    ended(&mut world);
+    // The one that lingers longest, whosever it is.
+    open(&mut world, "acme", "carol", "main");
+    assert_eq!(ended(&mut world), [(first, SessionEnd::MadeRoom)]);
+    assert_eq!(counts(&world, "acme"), Some((2, 1, 2)));
+    // A run needs a place, too, and keeps it.
+    open_run(&mut world, "carol", "run").unwrap();
+    assert_eq!(ended(&mut world), [(second, SessionEnd::MadeRoom)]);
+    assert_eq!(refusal(&mut world, of("acme", "erin", "main")), Refused::SessionsPerTenant);
+    let full = Err(OpenRunError::Session(Refused::SessionsPerTenant));
+    assert_eq!(open_run(&mut world, "carol", "another"), full);
+    let conn = world.open("carol", "main");
+    let now = world.now;
+    let follows = world.registry.follow(now, conn, &thread("third"), Start::OpenRuns);
+    assert_eq!(follows.err(), Some(FollowError::Session(Refused::SessionsPerTenant)));
+    // What needs no place finds one, and what is of another tenant or none is not touched.
+    open(&mut world, "acme", "carol", "run");
+    assert!(world.registry.session(elsewhere).is_some());
+    open(&mut world, "other", "erin", "main");
+    assert_eq!(ended(&mut world), []);
+    assert_eq!(
+        (counts(&world, "acme"), counts(&world, "other")),
+        (Some((1, 3, 2)), Some((2, 1, 2)))
+    );
+}
+
+#[test]
+fn what_goes_with_an_absent_user_is_not_taken_from_the_tenant_once_more() {
+    let config = config().users(2).sessions(9).sessions_per_tenant(3).session_linger(secs(600));
+    let mut world = World::with(config);
+    let [first, second] = ["one", "two"].map(|it| visit(&mut world, "acme", "alice", it));
+    let third = visit(&mut world, "acme", "bob", "main");
+    ended(&mut world);
+    open(&mut world, "acme", "carol", "main");
+    let gone = [(first, SessionEnd::MadeRoom), (second, SessionEnd::MadeRoom)];
+    assert_eq!(ended(&mut world), gone);
+    assert!(world.registry.session(third).is_some());
+    assert_eq!(counts(&world, "acme"), Some((2, 1, 2)));
+}
+
+#[test]
+fn a_user_who_is_here_is_adopted_with_all_that_it_has() {
+    let mut world = World::with(config().sessions_per_tenant(3).connections_per_tenant(2));
+    open_run(&mut world, "alice", "run").unwrap();
+    world.open("alice", "main");
+    assert!(world.registry.tenant(&tenant("acme")).is_none());
+    open(&mut world, "acme", "alice", "run");
+    assert_eq!(counts(&world, "acme"), Some((1, 2, 2)));
+
+    // Two sessions and a connection of Bob's do not fit.
+    world.open("bob", "one");
+    visit_of_none(&mut world, "bob", "two");
+    let full = refusal(&mut world, of("acme", "bob", "one"));
+    assert_eq!(full, Refused::ConnectionsPerTenant);
+    let wider = config().sessions_per_tenant(3).connections_per_tenant(9).build().unwrap();
+    world.registry.reload(world.now, wider);
+    assert_eq!(refusal(&mut world, of("acme", "bob", "one")), Refused::SessionsPerTenant);
+    open(&mut world, "other", "bob", "one");
+    assert_eq!(counts(&world, "other"), Some((1, 2, 2)));
+}
+
+/// A session that lingers, of a user without a tenant.
+fn visit_of_none(world: &mut World, user: &str, thread: &str) -> SessionId {
+    let conn = world.open(user, thread);
+    let session = world.session(conn);
+    world.hang_up(conn);
+    world.settle();
+    session
+}
+
+#[test]
+fn what_lingers_of_a_tenant_makes_room_for_the_sessions_that_a_user_brings() {
+    let config = config().sessions_per_tenant(3).session_linger(secs(600));
+    let mut world = World::with(config);
+    let mine = visit_of_none(&mut world, "bob", "one");
+    world.skip(secs(1));
+    let [first, second] = ["one", "two"].map(|it| visit(&mut world, "acme", "alice", it));
+    ended(&mut world);
+    open(&mut world, "acme", "bob", "two");
+    assert_eq!(ended(&mut world), [(first, SessionEnd::MadeRoom)]);
+    // What the user brought stands behind what the tenant had.
+    for gone in [second, mine] {
+        let name = format!("{gone:?}");
+        open(&mut world, "acme", &name.replace([' ', '#'], "-"), "main");
+        assert_eq!(ended(&mut world), [(gone, SessionEnd::MadeRoom)]);
+    }
+}
+
+#[test]
+fn a_user_is_of_one_tenant_until_it_is_gone() {
+    let mut world = World::with(config().session_linger(secs(60)).over_cap(refuse()));
+    let alice = open(&mut world, "acme", "alice", "main");
+    assert_eq!(refusal(&mut world, of("other", "alice", "main")), Refused::OtherTenant);
+    world.hang_up(alice);
+    world.settle();
+    assert_eq!(refusal(&mut world, of("other", "alice", "main")), Refused::OtherTenant);
+    world.skip(secs(60));
+    open(&mut world, "other", "alice", "main");
+    assert_eq!((counts(&world, "acme"), counts(&world, "other")), (None, Some((1, 1, 1))));
+    assert_eq!(Refused::OtherTenant.retry_after(), Refused::PAUSE);
+    assert_eq!(Refused::OtherTenant.close_reason(), CloseReason::TryLater);
+}
+
+#[test]
+fn the_cap_on_tenants_is_exact_and_a_tenant_goes_with_its_last_user() {
+    let mut world = World::with(config().tenants(2).session_linger(secs(60)));
+    let conns = [("acme", "alice"), ("acme", "bob"), ("other", "carol")]
+        .map(|(tenant, user)| open(&mut world, tenant, user, "main"));
+    assert_eq!(refusal(&mut world, of("third", "dave", "main")), Refused::Tenants);
+    world.open("dave", "main");
+    assert_eq!(refusal(&mut world, of("third", "dave", "main")), Refused::Tenants);
+    open(&mut world, "other", "dave", "main");
+    world.hang_up(conns[0]);
+    world.registry.revoke(world.now, &user("bob"));
+    world.settle();
+    assert_eq!(refusal(&mut world, of("third", "erin", "main")), Refused::Tenants);
+    world.registry.revoke(world.now, &user("alice"));
+    open(&mut world, "third", "erin", "main");
+    assert_eq!(counts(&world, "acme"), None);
+}
+
+#[test]
+fn nothing_is_kept_of_a_tenant_whose_users_are_gone() {
+    let mut world = World::new();
+    for name in ["alice", "bob"] {
+        let conn = open(&mut world, "acme", name, "main");
+        world.tell_session(conn, "hello");
+        open_run(&mut world, name, "run").unwrap();
+        let run = RunId::new("run").unwrap();
+        let event = RunEvent::ToolExecuting { call: "1", expect: None, payload: Bytes::new() };
+        let _ = world.registry.scope(&user(name)).run_event(world.now, &run, &event).unwrap();
+        world.hang_up(conn);
+    }
+    assert_eq!(counts(&world, "acme"), Some((2, 0, 4)));
+    for name in ["alice", "bob"] {
+        world.registry.revoke(world.now, &user(name));
+        world.check();
+    }
+    assert_eq!(counts(&world, "acme"), None);
+    world.settle();
+    assert!(world.registry.is_idle());
+    world.close_the_books();
+}
+
+#[test]
+fn caps_that_are_lowered_close_none_and_refuse_until_the_counts_are_below() {
+    let base = || config().session_linger(secs(600));
+    let mut world = World::with(base());
+    let conns = ["alice", "bob", "carol"].map(|name| open(&mut world, "acme", name, "main"));
+    let lingers = visit(&mut world, "acme", "dave", "main");
+    ended(&mut world);
+    let lower = base().connections_per_tenant(2).sessions_per_tenant(2);
+    world.registry.reload(world.now, lower.build().unwrap());
+    assert_eq!(counts(&world, "acme"), Some((4, 3, 4)));
+    for expected in [Refused::ConnectionsPerTenant; 2].into_iter().zip(conns) {
+        let (expected, conn) = expected;
+        assert_eq!(refusal(&mut world, of("acme", "erin", "main")), expected);
+        world.hang_up(conn);
+        world.settle();
+    }
+    // Two sessions more than there may be linger, and one that was there before: all make room.
+    open(&mut world, "acme", "erin", "main");
+    assert_eq!(ended(&mut world).len(), 3);
+    assert!(world.registry.session(lingers).is_none());
+    assert_eq!(counts(&world, "acme"), Some((2, 2, 2)));
+}
+
+#[test]
+fn the_fingerprint_shows_the_tenant() {
+    let mut fingerprints: Vec<_> = [None, Some("acme"), Some("other")]
+        .into_iter()
+        .map(|name| {
+            let mut world = World::new();
+            let who = who("alice", "main");
+            world.open_as(match name {
+                Some(name) => who.with_tenant(tenant(name)),
+                None => who,
+            });
+            world.registry.fingerprint()
+        })
+        .collect();
+    fingerprints.sort_unstable();
+    fingerprints.dedup();
+    assert_eq!(fingerprints.len(), 3);
+}
