@@ -34,9 +34,9 @@ const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_millis(100);
 
 const fn arrival(user: u8, thread: u8) -> Arrival {
-    let (label, previous, expiry, limit) = (None, None, None, None);
+    let (label, previous, expiry, limit, tenant) = (None, None, None, None, None);
     let (resume, event_stream) = (Since::Fresh, false);
-    Arrival { user, thread, label, resume, previous, expiry, event_stream, limit }
+    Arrival { user, thread, label, resume, previous, expiry, event_stream, limit, tenant }
 }
 
 const fn arrive(user: u8, thread: u8) -> Op {

@@ -284,7 +284,8 @@ impl World {
         }
         let who = (user, thread, arrival.label, Self::kind(arrival));
         let limit = arrival.limit.map(Self::limit);
-        self.model.connect(conn, who, (&start, previous), (expires, limit), &got)
+        let tenant = Self::tenant(arrival);
+        self.model.connect(conn, who, (&start, previous), (expires, limit, tenant), &got)
     }
 
     fn come_in(&mut self, conn: ConnId, kind: Incoming) -> Check {

@@ -27,6 +27,9 @@ pub struct Arrival {
     /// The limit of connections that comes with the credentials: one to four.
     #[cfg_attr(feature = "history", serde(default, skip_serializing_if = "Option::is_none"))]
     pub limit: Option<u8>,
+    /// The tenant that the principal names: one of a few.
+    #[cfg_attr(feature = "history", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub tenant: Option<u8>,
 }
 
 impl Simpler for Arrival {
@@ -36,6 +39,7 @@ impl Simpler for Arrival {
             with(*self, |it| &mut it.previous),
             with(*self, |it| &mut it.expiry),
             with(*self, |it| &mut it.limit),
+            with(*self, |it| &mut it.tenant),
             with(*self, |it| &mut it.event_stream),
             with(*self, |it| &mut it.resume),
             with(*self, |it| &mut it.user),

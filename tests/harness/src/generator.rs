@@ -39,6 +39,8 @@ pub struct Generator {
     streams: u64,
     /// How often, in percent, what begins a run or happens in one is by a client.
     requests: u64,
+    /// How often, in percent, a principal names a tenant: mostly the same for each user.
+    tenants: u64,
     /// How many operations of the beginning only fill the registry.
     filling: u64,
 }
@@ -90,6 +92,7 @@ impl Generator {
         if requests > 0 && weights[26] > 0 {
             weights[26] = later.pick(&[10, 40]);
         }
+        let tenants = later.pick(&[0, 0, 50, 95]);
         Self {
             weights,
             hot: rng.between(1, 3) as u8,
@@ -108,6 +111,7 @@ impl Generator {
             starts,
             streams,
             requests,
+            tenants,
             filling: rng.pick(&[0, 5, 10, 20]),
             rng,
         }
@@ -271,9 +275,16 @@ impl Generator {
         if without { 255 } else { self.name() % 200 }
     }
 
+    fn tenant(&mut self, user: u8) -> Option<u8> {
+        let names_one = self.tenants > 0 && self.rng.chance(self.tenants);
+        let other = names_one && self.rng.chance(10);
+        names_one.then(|| if other { self.rng.byte() } else { user })
+    }
+
     fn arrival(&mut self) -> Arrival {
+        let user = self.name();
         Arrival {
-            user: self.name(),
+            user,
             thread: self.thread(),
             resume: self.since(),
             previous: self.previous(),
@@ -281,6 +292,7 @@ impl Generator {
             label: self.rng.chance(30).then(|| self.rng.byte()),
             limit: self.rng.chance(10).then(|| self.rng.byte()),
             event_stream: self.streams > 0 && self.rng.chance(self.streams),
+            tenant: self.tenant(user),
         }
     }
 

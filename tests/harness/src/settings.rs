@@ -194,7 +194,10 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .run_linger(Duration::from_millis(later.pick(&[0, 0, 1, 100, 5_000, 3_600_000])))
         .sessions_per_connection(later.pick(&[1, 2, 3, 64, 64, 64]))
         .streams_per_user(later.pick(&[0, 1, 2, 5, 64, 64, 64, 64]))
-        .leave_grace(Duration::from_millis(later.pick(&[0, 1, 100, 5_000, 5_000, 3_600_000])));
+        .leave_grace(Duration::from_millis(later.pick(&[0, 1, 100, 5_000, 5_000, 3_600_000])))
+        .tenants(later.pick(&[0, 1, 2, 2, 2, 2]))
+        .connections_per_tenant(later.pick(&[1, 2, 3, 50, 50]).min(connections))
+        .sessions_per_tenant(later.pick(&[1, 2, 3, 5, 50, 50]).min(sessions));
     if !rare {
         return builder;
     }

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use headcount::{
     CloseReason, CloseWith, CloseWords, Config, ConnId, ConnKind, Except, Position, Principal,
-    Registry, RoomId, RunId, SessionId, Start, ThreadId, Timestamp, UserId,
+    Registry, RoomId, RunId, SessionId, Start, TenantId, ThreadId, Timestamp, UserId,
 };
 
 use super::grammar::Grammar;
@@ -28,7 +28,11 @@ pub(crate) struct Names {
     pub(crate) rooms: Vec<RoomId>,
     /// Names of runs. Each user may have a run of each.
     pub(crate) runs: Vec<RunId>,
+    pub(crate) tenants: Vec<TenantId>,
 }
+
+/// How many tenants there are names of: with fewer than users, some users share one.
+const TENANTS: u8 = 2;
 
 /// The name of a user.
 pub(crate) fn user_name(number: u8) -> UserId {
@@ -46,6 +50,7 @@ impl Names {
             threads: all("thread", population.threads),
             rooms: all("room", population.rooms),
             runs: all("run", population.runs),
+            tenants: all("tenant", TENANTS),
         }
     }
 
@@ -64,6 +69,10 @@ impl Names {
 
     pub(crate) fn run(&self, number: u8) -> &RunId {
         &self.runs[usize::from(number) % self.runs.len()]
+    }
+
+    pub(crate) fn tenant(&self, number: u8) -> &TenantId {
+        &self.tenants[usize::from(number) % self.tenants.len()]
     }
 }
 
@@ -195,6 +204,11 @@ impl World {
         number % self.names.threads.len() as u8
     }
 
+    /// The tenant that a principal names.
+    pub(crate) fn tenant(arrival: &Arrival) -> Option<u8> {
+        arrival.tenant.map(|number| number % TENANTS)
+    }
+
     pub(crate) fn room(&self, number: u8) -> RoomId {
         self.names.room(number).clone()
     }
@@ -214,6 +228,9 @@ impl World {
             who = who.with_thread(names.thread(thread).clone());
         }
         who = who.with_kind(Self::kind(arrival));
+        if let Some(tenant) = arrival.tenant {
+            who = who.with_tenant(names.tenant(tenant).clone());
+        }
         if let Some(label) = arrival.label {
             who = who.with_label(Self::label(label)).expect("a short label");
         }

@@ -41,13 +41,14 @@ impl Model {
         keep(&mut self.absent.sessions, sessions);
         keep(&mut self.absent.users, users);
         keep(&mut self.absent.rooms, rooms);
+        self.note_tenants();
     }
 
     /// Whether a newcomer finds a place, perhaps with a new session, if everything that is absent goes, once
     /// a session has been released and a connection evicted.
     pub(crate) fn has_place(
         &self,
-        (user, creates): (u8, bool),
+        (user, tenant, creates): (u8, Option<u8>, bool),
         release: Option<SessionId>,
         evict: &[ConnId],
     ) -> Result<(), Refused> {
@@ -57,8 +58,9 @@ impl Model {
             let members = self.members(&Source::Session(*id));
             members.iter().all(|id| evict.contains(id)) && self.open_runs(*id).next().is_none()
         });
+        let left_behind: Vec<_> = left_behind.collect();
         let mut may_go: BTreeSet<_> = self.absent.sessions.iter().copied().collect();
-        may_go.extend(left_behind);
+        may_go.extend(left_behind.iter().copied());
         may_go.extend(release);
         let users = self.users();
         let stay = users.len() - self.absent.users.len();
@@ -69,6 +71,7 @@ impl Model {
         if !named.contains(&user) && named.len() >= names as usize {
             return Err(Refused::Users);
         }
+        self.has_place_in_tenant((tenant, user, creates), release, &left_behind)?;
         if !creates {
             return Ok(());
         }
@@ -82,7 +85,12 @@ impl Model {
 
     /// As many of the absent go as are one too many with a newcomer, who is a new user or not, with a new
     /// session or without.
-    pub(crate) fn send_away(&mut self, is_new: bool, creates: bool) {
+    pub(crate) fn send_away(
+        &mut self,
+        (user, tenant): (u8, Option<u8>),
+        is_new: bool,
+        creates: bool,
+    ) {
         while is_new && self.users().len() >= self.config.users() as usize {
             let Some(user) = self.absent.users.first().copied() else { break };
             self.marks.hit("an absent user made room");
@@ -92,6 +100,7 @@ impl Model {
                 self.end_session(id, SessionEnd::MadeRoom);
             }
         }
+        self.send_away_of_tenant(tenant, user, creates);
         while creates && self.going().count() >= self.config.sessions() as usize {
             let Some(first) = self.absent.sessions.first().copied() else { break };
             self.marks.hit("a session made room for another user's");

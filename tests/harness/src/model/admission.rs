@@ -78,7 +78,7 @@ impl Model {
         &mut self,
         id: Option<ConnId>,
         (user, thread, kind): (u8, Option<u8>, ConnKind),
-        (previous, limit): (Option<ConnId>, Option<NonZeroU32>),
+        (previous, limit, tenant): (Option<ConnId>, Option<NonZeroU32>, Option<u8>),
     ) -> Result<(Plan, Bucket), Refused> {
         match id.map(|id| self.known(id).map(|conn| conn.state)) {
             Some(None) => return Err(Refused::UnknownConn),
@@ -86,7 +86,7 @@ impl Model {
             Some(Some(_)) => return Err(Refused::NotPending),
         }
         self.is_not_draining()?;
-        let plan = self.plan((user, thread, kind), previous, limit)?;
+        let plan = self.plan((user, thread, kind), (previous, tenant), limit)?;
         // A refused one pays nothing.
         let own = self
             .own_rates
@@ -129,10 +129,10 @@ impl Model {
         id: Option<ConnId>,
         (user, thread, label, kind): (u8, Option<u8>, Option<u8>, ConnKind),
         (start, previous): (&Start, Option<ConnId>),
-        (expires, limit): (Option<Timestamp>, Option<NonZeroU32>),
+        (expires, limit, tenant): (Option<Timestamp>, Option<NonZeroU32>, Option<u8>),
         got: &Result<(ConnId, Admitted), Refused>,
     ) -> Check {
-        let (plan, paid) = match self.decide(id, (user, thread, kind), (previous, limit)) {
+        let (plan, paid) = match self.decide(id, (user, thread, kind), (previous, limit, tenant)) {
             Ok(decided) => decided,
             Err(expected) => return self.refused(expected, got.err()),
         };
@@ -165,6 +165,7 @@ impl Model {
         // Being slow begins with the admission.
         conn.progress_at = now;
         self.admitted.push(id);
+        self.join_tenant(user, plan.tenant);
         self.user_arrives(user);
         self.note_absent();
         let followed = match (thread, admitted.followed) {

@@ -52,6 +52,7 @@ impl Model {
             let members: Vec<_> = members.map(|it| it.id()).collect();
             same!(members, self.members(&Source::Room(room.clone())), "members of {room:?}");
         }
+        self.compare_tenants(registry, names)?;
         self.compare_streams(registry)?;
         self.compare_stats(registry)?;
         self.check_timeout(registry.poll_timeout())?;

@@ -22,6 +22,9 @@ pub(crate) struct Plan {
     /// Whether a new session needs a place, and whether its user does.
     pub(crate) creates: bool,
     pub(crate) is_new_user: bool,
+    /// The user who comes, and the tenant that counts it.
+    pub(crate) user: u8,
+    pub(crate) tenant: Option<u8>,
 }
 
 impl Model {
@@ -29,7 +32,7 @@ impl Model {
     pub(crate) fn plan(
         &self,
         (user, thread, kind): (u8, Option<u8>, ConnKind),
-        previous: Option<ConnId>,
+        (previous, tenant): (Option<ConnId>, Option<u8>),
         limit: Option<NonZeroU32>,
     ) -> Result<Plan, Refused> {
         let full = |count: usize, limit: u32| count >= limit as usize;
@@ -37,7 +40,8 @@ impl Model {
         let session = thread.and_then(|thread| self.session_of(user, thread));
         let of_user = self.sessions_of(user).len();
         let refuse = self.refuses();
-        let mut plan = Plan::default();
+        let tenant = self.tenant_for(user, tenant)?;
+        let mut plan = Plan { user, tenant, ..Plan::default() };
         let mut staying: BTreeSet<_> = self.open_of_user(user).into_iter().collect();
         let mut leaving = 0;
         plan.take_over = previous.filter(|id| staying.contains(id)).filter(|id| match session {
@@ -98,12 +102,14 @@ impl Model {
             if refuse.is_some() || plan.evict.is_empty() {
                 return Err(Refused::Connections);
             }
+            leaving += plan.evict.len();
         }
+        self.has_place_for_connection((tenant, user), leaving)?;
         if full(self.live(), config.connections() + config.closing()) {
             return Err(Refused::Connections);
         }
         plan.is_new_user = !self.users().contains(&user);
-        self.has_place((user, plan.creates), plan.release, &plan.evict)?;
+        self.has_place((user, tenant, plan.creates), plan.release, &plan.evict)?;
         Ok(plan)
     }
 
@@ -162,7 +168,7 @@ impl Model {
             evicted += self.close_session(id, &CloseReason::Evicted.into());
             self.end_session(id, SessionEnd::UserCap);
         }
-        self.send_away(plan.is_new_user, plan.creates);
+        self.send_away((plan.user, plan.tenant), plan.is_new_user, plan.creates);
         evicted
     }
 

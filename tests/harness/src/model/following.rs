@@ -110,14 +110,15 @@ impl Model {
         release: Option<SessionId>,
         (id, epoch): (SessionId, u64),
     ) {
-        let is_new = !self.users().contains(&user);
+        let (is_new, tenant) = (!self.users().contains(&user), self.tenant_of(user));
         if let Some(session) = release {
             self.marks.hit("a session made room for an absent one");
             self.end_session(session, SessionEnd::UserCap);
         }
-        self.send_away(is_new, true);
+        self.send_away((user, tenant), is_new, true);
         let record = Session { left_at: Some(self.now), ..Session::new(user, thread) };
         self.create_session(id, record, epoch);
+        self.join_tenant(user, tenant);
         self.cut_short();
     }
 

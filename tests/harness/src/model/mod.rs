@@ -35,6 +35,7 @@ pub(crate) mod seat;
 pub(crate) mod stream;
 pub(crate) mod survey;
 pub(crate) mod tally;
+pub(crate) mod tenants;
 pub(crate) mod tick;
 pub(crate) mod timing;
 pub(crate) mod turns;
@@ -55,6 +56,7 @@ use self::seat::Seat;
 use self::stream::Stream;
 use self::survey::Departure;
 use self::tally::Tally;
+use self::tenants::Tenants;
 use self::tick::Moment;
 use self::turns::Waiting;
 use super::marks::Marks;
@@ -175,6 +177,7 @@ pub(crate) struct Model {
     pub(crate) absent: Absent,
     /// Who is online, as far as it was said.
     pub(crate) presence: Presence,
+    pub(crate) tenants: Tenants,
     /// The capped counts when a reload lowered the caps. A count may stay above its new cap, and must not
     /// grow.
     pub(crate) counts_at_reload: [usize; 5],
@@ -206,6 +209,7 @@ impl Model {
             drain: None,
             absent: Absent::default(),
             presence: Presence::default(),
+            tenants: Tenants::default(),
             counts_at_reload: [0; 5],
             acted_last: Moment::default(),
             conns: BTreeMap::new(),

@@ -32,6 +32,7 @@ impl Model {
         let clearance = self.clearance(&config);
         self.check_impact(&clearance, &config, got)?;
         self.counts_at_reload = self.capped_counts();
+        self.note_tenants_at_reload();
         let before = core::mem::replace(&mut self.config, config);
         for (source, stream) in &mut self.streams {
             stream.bounds = Bounds::of(source, &self.config);

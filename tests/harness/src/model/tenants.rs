@@ -1,0 +1,166 @@
+//! Tenants: who is of which, what the users of one have together, and what goes for its newcomers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use headcount::{Refused, Registry, SessionEnd, SessionId};
+
+use super::Model;
+use crate::world::Names;
+use crate::{Check, ensure, same};
+
+/// Who is of which tenant.
+#[derive(Clone, Debug, Default, Hash)]
+pub(crate) struct Tenants {
+    /// Users who are here and have one.
+    of_users: BTreeMap<u8, u8>,
+    /// Sessions that linger without an open run, with their tenants, in the order in which they came to.
+    idle: Vec<(u8, SessionId)>,
+    /// How many connections and sessions each had when a reload lowered the caps.
+    at_reload: BTreeMap<u8, [usize; 2]>,
+}
+
+impl Model {
+    pub(crate) fn tenant_of(&self, user: u8) -> Option<u8> {
+        self.tenants.of_users.get(&user).copied()
+    }
+
+    /// The users of a tenant.
+    fn users_of(&self, tenant: u8) -> impl Iterator<Item = u8> {
+        let of_users = self.tenants.of_users.iter();
+        of_users.filter(move |(_, it)| **it == tenant).map(|(user, _)| *user)
+    }
+
+    /// Those of its users and one more.
+    fn users_with(&self, tenant: u8, user: u8) -> BTreeSet<u8> {
+        self.users_of(tenant).chain([user]).collect()
+    }
+
+    /// The sessions of a tenant that have not ended, in the order in which they were created.
+    pub(crate) fn sessions_of_tenant(&self, tenant: u8) -> Vec<SessionId> {
+        self.users_of(tenant).flat_map(|user| self.sessions_of(user)).collect()
+    }
+
+    fn connections_of_tenant(&self, tenant: u8) -> usize {
+        self.users_of(tenant).map(|user| self.open_of_user(user).len()).sum()
+    }
+
+    /// Looks who is here, and what lingers, after each change of one.
+    pub(crate) fn note_tenants(&mut self) {
+        let users = self.users();
+        self.tenants.of_users.retain(|user, _| users.contains(user));
+        let of_tenant = |id: &SessionId| Some((self.tenant_of(self.sessions[id].user)?, *id));
+        // In the order in which they came to linger at all, for those of a user who joins.
+        let idle: Vec<_> = self.absent.sessions.iter().filter_map(of_tenant).collect();
+        let order = &mut self.tenants.idle;
+        order.retain(|it| idle.contains(it));
+        let new: Vec<_> = idle.into_iter().filter(|it| !order.contains(it)).collect();
+        order.extend(new);
+    }
+
+    /// The tenant of a newcomer whose principal names this one.
+    pub(crate) fn tenant_for(&self, user: u8, named: Option<u8>) -> Result<Option<u8>, Refused> {
+        let own = self.tenant_of(user);
+        match (own, named) {
+            (Some(own), Some(named)) if own != named => return Err(Refused::OtherTenant),
+            (Some(_), _) => return Ok(own),
+            (None, None) => return Ok(None),
+            (None, Some(_)) => {}
+        }
+        let here: BTreeSet<u8> = self.tenants.of_users.values().copied().collect();
+        let is_further = named.is_some_and(|named| !here.contains(&named));
+        if is_further && here.len() >= self.config.tenants() as usize {
+            return Err(Refused::Tenants);
+        }
+        Ok(named)
+    }
+
+    /// Whether a tenant has a place for another connection of a user, of whom so many close.
+    pub(crate) fn has_place_for_connection(
+        &self,
+        (tenant, user): (Option<u8>, u8),
+        leaving: usize,
+    ) -> Result<(), Refused> {
+        let Some(tenant) = tenant else { return Ok(()) };
+        let users = self.users_with(tenant, user);
+        let open: usize = users.into_iter().map(|user| self.open_of_user(user).len()).sum();
+        if open - leaving >= self.config.connections_per_tenant() as usize {
+            return Err(Refused::ConnectionsPerTenant);
+        }
+        Ok(())
+    }
+
+    /// Whether a tenant has a place for the sessions of a user, perhaps with a new one, if all that
+    /// may go of the tenant goes. `left_behind` comes to linger as the user's connections close.
+    pub(crate) fn has_place_in_tenant(
+        &self,
+        (tenant, user, creates): (Option<u8>, u8, bool),
+        release: Option<SessionId>,
+        left_behind: &[SessionId],
+    ) -> Result<(), Refused> {
+        let Some(tenant) = tenant else { return Ok(()) };
+        let is_own = self.tenant_of(user) == Some(tenant);
+        let stays = |id: &SessionId| Some(*id) != release;
+        let brought = self.sessions_of(user).into_iter().filter(|id| stays(id) && !is_own).count();
+        if brought == 0 && !creates {
+            return Ok(());
+        }
+        let of_tenant = self.sessions_of_tenant(tenant);
+        let may_go =
+            |id: &SessionId| self.is_left(*id) || !stays(id) || is_own && left_behind.contains(id);
+        let staying = of_tenant.into_iter().filter(|id| !may_go(id)).count();
+        let count = staying + brought + usize::from(creates);
+        if count > self.config.sessions_per_tenant() as usize {
+            return Err(Refused::SessionsPerTenant);
+        }
+        Ok(())
+    }
+
+    /// As many of a tenant's sessions that linger go as are too many with those of a user who comes.
+    pub(crate) fn send_away_of_tenant(&mut self, tenant: Option<u8>, user: u8, creates: bool) {
+        let Some(tenant) = tenant else { return };
+        let is_own = self.tenant_of(user) == Some(tenant);
+        let brought = if is_own { 0 } else { self.sessions_of(user).len() };
+        let more = brought + usize::from(creates);
+        let most = self.config.sessions_per_tenant() as usize;
+        while more > 0 && self.sessions_of_tenant(tenant).len() + more > most {
+            let first = self.tenants.idle.iter().find(|(it, _)| *it == tenant);
+            let Some((_, first)) = first.copied() else { break };
+            self.marks.hit("a session made room within its tenant");
+            self.end_session(first, SessionEnd::MadeRoom);
+        }
+    }
+
+    /// A user who comes or is here is of a tenant from now on.
+    pub(crate) fn join_tenant(&mut self, user: u8, tenant: Option<u8>) {
+        let Some(tenant) = tenant else { return };
+        let brings = self.sessions_of(user).len() + self.open_of_user(user).len() > 1;
+        let is_new = self.tenants.of_users.insert(user, tenant).is_none();
+        self.marks.hit_if(is_new && brings, "a user was adopted by a tenant");
+        self.note_tenants();
+    }
+
+    /// Caps that are lowered send nothing away.
+    pub(crate) fn note_tenants_at_reload(&mut self) {
+        let tenants: BTreeSet<u8> = self.tenants.of_users.values().copied().collect();
+        let counts = |it: u8| [self.connections_of_tenant(it), self.sessions_of_tenant(it).len()];
+        self.tenants.at_reload = tenants.into_iter().map(|it| (it, counts(it))).collect();
+    }
+
+    pub(crate) fn compare_tenants(&self, registry: &Registry, names: &Names) -> Check {
+        let config = &self.config;
+        let caps = [config.connections_per_tenant(), config.sessions_per_tenant()];
+        for tenant in 0..names.tenants.len() as u8 {
+            let users = self.users_of(tenant).count();
+            let counts =
+                [self.connections_of_tenant(tenant), self.sessions_of_tenant(tenant).len()];
+            let told = registry.tenant(names.tenant(tenant));
+            let told = told.map(|it| (it.users(), [it.connections(), it.sessions()]));
+            same!(told, (users > 0).then_some((users, counts)), "tenant {tenant}");
+            let before = self.tenants.at_reload.get(&tenant).copied().unwrap_or_default();
+            for ((count, cap), before) in counts.into_iter().zip(caps).zip(before) {
+                ensure!(count <= before.max(cap as usize), "tenant {tenant} has {count} of {cap}");
+            }
+        }
+        Ok(())
+    }
+}
