@@ -347,6 +347,11 @@ keys! {
     /// ([`RunError::UserBytes`](crate::RunError::UserBytes)).
     user_bytes: u64 = Bytes "outbound.user_bytes", 1, 1 << 40,
         if process_bytes < 16 * MIB { process_bytes } else { 16 * MIB };
+    /// Cost of what the logs of all sessions of one tenant hold, and of their calls (default
+    /// `outbound.process_bytes`). What goes first is the same, among the sessions of the tenant alone,
+    /// which take turns of their own. What is refused is the same
+    /// ([`RunError::TenantBytes`](crate::RunError::TenantBytes)).
+    tenant_bytes: u64 = Bytes "outbound.tenant_bytes", 1, 1 << 40, process_bytes;
     /// Without any flush progress for so long while something is handed out: stuck (default 10 s).
     slow_deadline: Duration = Time "outbound.slow_deadline", 1, MAX_MILLIS, Duration::from_secs(10);
 

@@ -57,6 +57,13 @@
 //! counts towards `limits.users` meanwhile, and makes room as the absent do: then it is offline at once.
 //! [`revoke`](Registry::revoke) ends the grace, too.
 //!
+//! # Tenants
+//!
+//! Users of one tenant ([`Principal::with_tenant`]) share a cap of connections, a cap of sessions and a byte
+//! budget: `limits.connections_per_tenant`, `limits.sessions_per_tenant` and `outbound.tenant_bytes`. So one
+//! customer of several takes the places of no other. [`Registry::tenant`] shows what one has. A registry
+//! whose principals name no tenant has none, and they cost it nothing.
+//!
 //! # Users, and the runs of agents
 //!
 //! Code that serves one user is given a [`UserScope`] ([`Registry::scope`]): it can name nothing
@@ -203,7 +210,7 @@
 //!    session's followers only, these are connections of its user, and a [`UserScope`] reaches one user's.
 //! 7. Limits are exact at every instant: admission is one step, and a connection that begins to
 //!    close frees its place before any I/O. A session that lingers without an open run, and a room
-//!    without members, make room when a newcomer needs the place.
+//!    without members, make room when a newcomer needs the place. Over a cap of a tenant only its own do.
 //! 8. Memory is bounded by the configuration and by nothing that peers do:
 //!    [`Config::memory_bound`] says by how much. When cleanups that nobody polls fill the headroom,
 //!    newcomers are refused.
@@ -280,10 +287,11 @@
 //! | [`revoke`](Registry::revoke) of its user | closed with [`Revoked`](CloseReason::Revoked) | end with it |
 //! | it makes room for another session of its user | it has none, or they are closed with [`Evicted`](CloseReason::Evicted) | end with it, unless the newcomer is a run of an absent user: then only a session without runs makes room |
 //! | it lingers without an open run and makes room for a session of any user, over `limits.sessions`, or with all sessions of its user, over `limits.users` | it has none | it has none |
+//! | it lingers without an open run and makes room for a session of its tenant, over `limits.sessions_per_tenant` | it has none | it has none |
 //! | a [`reload`](Registry::reload) lowers `limits.sessions_per_user` below what its user has | it has none, or they are closed with [`Evicted`](CloseReason::Evicted) | end with it |
 //! | its user reaches `pressure.emergency` while it lingers and keeps nothing to resume | it has none | it has none |
 //!
-//! A follower that follows other sessions, too, is not closed in the third and the fifth case: it leaves this
+//! A follower that follows other sessions, too, is not closed in the third and the sixth case: it leaves this
 //! one and is told so ([`Left`](Action::Left)).
 //!
 //! Nothing else ends one: after a `close`, a drain or the end of its sockets it lingers. What its log
@@ -332,6 +340,7 @@ mod conn;
 mod departed;
 mod ends;
 mod error;
+mod evictable;
 mod except;
 mod id;
 mod input;

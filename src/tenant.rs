@@ -5,9 +5,10 @@
 
 use core::hash::{Hash, Hasher};
 
+use crate::evictable::{Evictable, EvictionClass, Listing};
 use crate::id::TenantId;
 use crate::session::SessionKey;
-use crate::store::{Links, Names, Ring, Table, key, linked};
+use crate::store::{Linked, Links, Names, Ring, Table, key, linked};
 
 key! {
     /// The key of a tenant's record.
@@ -31,6 +32,12 @@ pub(crate) struct Tenant {
     sessions: u32,
     /// Of these, the ones that linger without an open run, in the order in which they came to.
     idle: Ring<Idle>,
+    /// The cost of what the logs of the sessions hold, and of the calls under way.
+    bytes: u64,
+    /// The part of it that is for calls.
+    call_bytes: u64,
+    /// Which sessions have logs that can give something up.
+    evictable: Evictable<Listed>,
 }
 
 impl Tenant {
@@ -54,6 +61,19 @@ impl Tenant {
     pub(crate) const fn idle(&self) -> usize {
         self.idle.len()
     }
+
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(crate) const fn call_bytes(&self) -> u64 {
+        self.call_bytes
+    }
+
+    /// How many of its sessions have a log that holds an entry of this class.
+    pub(crate) const fn evictable(&self, class: EvictionClass) -> usize {
+        self.evictable.len(class)
+    }
 }
 
 /// A session that has not ended, as one of its tenant's.
@@ -63,11 +83,29 @@ pub(crate) struct TenantSession {
     session: SessionKey,
     /// Its place among those that linger without an open run.
     idle_links: Links,
+    /// Its places in the eviction lists, one per class.
+    listed_as: [Links; 2],
 }
 
 linked! {
     /// Sessions of one tenant that linger without an open run.
     Idle: TenantSessionKey => TenantSession, idle_links
+}
+
+/// Sessions in the list of the class that their logs hold an entry of.
+pub(crate) enum Listed {}
+
+impl Linked for Listed {
+    type Key = Listing<TenantSessionKey>;
+    type Records = Table<TenantSessionKey, TenantSession>;
+
+    fn links(sessions: &Self::Records, Listing { class, key }: Self::Key) -> Links {
+        sessions[key].listed_as[class as usize]
+    }
+
+    fn links_mut(sessions: &mut Self::Records, Listing { class, key }: Self::Key) -> &mut Links {
+        &mut sessions[key].listed_as[class as usize]
+    }
 }
 
 /// All tenants, by slot and by name.
@@ -123,6 +161,16 @@ impl Tenants {
         idle.into_iter().flatten().map(|place| self.sessions[place].session)
     }
 
+    /// Those whose logs hold an entry of this class, in the order of their turns.
+    pub(crate) fn evictable_of(
+        &self,
+        tenant: TenantKey,
+        class: EvictionClass,
+    ) -> impl Iterator<Item = SessionKey> + '_ {
+        let places = self.records[tenant].evictable.iter(class, &self.sessions);
+        places.map(|place| self.sessions[place].session)
+    }
+
     /// The session that has a place.
     pub(crate) fn session(&self, place: TenantSessionKey) -> Option<SessionKey> {
         self.sessions.get(place).map(|place| place.session)
@@ -133,8 +181,16 @@ impl Tenants {
         let tenant = self.find(name).unwrap_or_else(|| {
             let name = name.clone();
             self.names.insert(name.as_str(), self.records.vacant_key());
-            let idle = Ring::new();
-            self.records.insert(Tenant { name, users: 0, connections: 0, sessions: 0, idle })
+            self.records.insert(Tenant {
+                name,
+                users: 0,
+                connections: 0,
+                sessions: 0,
+                idle: Ring::new(),
+                bytes: 0,
+                call_bytes: 0,
+                evictable: Evictable::new(),
+            })
         });
         self.records[tenant].users += 1;
         tenant
@@ -145,7 +201,10 @@ impl Tenants {
         let record = &mut self.records[tenant];
         record.users -= 1;
         if record.users == 0 {
-            debug_assert!(record.connections == 0 && record.sessions == 0, "a tenant of no user");
+            debug_assert!(
+                record.connections == 0 && record.sessions == 0 && record.bytes == 0,
+                "a tenant of no user"
+            );
             self.names.remove(record.name.as_str(), tenant);
             self.records.remove(tenant);
         }
@@ -168,12 +227,14 @@ impl Tenants {
         session: SessionKey,
     ) -> TenantSessionKey {
         self.records[tenant].sessions += 1;
-        self.sessions.insert(TenantSession { tenant, session, idle_links: Links::OUT })
+        let (idle_links, listed_as) = (Links::OUT, [Links::OUT; 2]);
+        self.sessions.insert(TenantSession { tenant, session, idle_links, listed_as })
     }
 
     /// A session of a tenant ends.
     pub(crate) fn remove_session(&mut self, place: TenantSessionKey) {
         self.set_idle(place, false);
+        self.list_evictable(place, [false; 2]);
         let TenantSession { tenant, .. } = self.sessions.remove(place);
         self.records[tenant].sessions -= 1;
     }
@@ -186,6 +247,34 @@ impl Tenants {
         } else {
             idle.remove(&mut self.sessions, place);
         }
+    }
+
+    /// What a tenant's logs hold, and its calls, have another cost than before.
+    pub(crate) fn count_bytes(&mut self, tenant: TenantKey, before: u64, after: u64) {
+        let bytes = &mut self.records[tenant].bytes;
+        *bytes = *bytes + after - before;
+    }
+
+    /// The part of it that is for calls has another cost.
+    pub(crate) fn count_calls(&mut self, tenant: TenantKey, before: u64, after: u64) {
+        let bytes = &mut self.records[tenant].call_bytes;
+        *bytes = *bytes + after - before;
+    }
+
+    /// Of which classes the log of a session holds an entry.
+    pub(crate) fn list_evictable(&mut self, place: TenantSessionKey, holds: [bool; 2]) {
+        let tenant = self.sessions[place].tenant;
+        self.records[tenant].evictable.relist(&mut self.sessions, place, holds);
+    }
+
+    /// The first session of a class, which goes to the back.
+    pub(crate) fn next_evictable(
+        &mut self,
+        tenant: TenantKey,
+        class: EvictionClass,
+    ) -> Option<SessionKey> {
+        let place = self.records[tenant].evictable.next(&mut self.sessions, class)?;
+        Some(self.sessions[place].session)
     }
 }
 

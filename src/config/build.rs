@@ -57,9 +57,14 @@ impl ConfigBuilder {
                 return Err(ConfigError::Contradiction { key, exceeds });
             }
         }
-        if config.user_bytes > config.process_bytes {
-            let (key, exceeds) = ("outbound.user_bytes", "outbound.process_bytes");
-            return Err(ConfigError::Contradiction { key, exceeds });
+        let exceeds = "outbound.process_bytes";
+        for (bytes, key) in [
+            (config.user_bytes, "outbound.user_bytes"),
+            (config.tenant_bytes, "outbound.tenant_bytes"),
+        ] {
+            if bytes > config.process_bytes {
+                return Err(ConfigError::Contradiction { key, exceeds });
+            }
         }
         Ok(config)
     }

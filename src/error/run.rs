@@ -84,6 +84,9 @@ pub enum RunError {
     Full,
     /// The tool calls under way of this user leave no room for another one in `outbound.user_bytes`.
     UserBytes,
+    /// The tool calls under way of the users of this tenant leave no room for another one in
+    /// `outbound.tenant_bytes`.
+    TenantBytes,
     /// The tool calls under way of all users leave no room for another one in
     /// `outbound.process_bytes`.
     ProcessBytes,
@@ -113,6 +116,9 @@ impl fmt::Display for RunError {
             Self::Full => "the run has had too many events or bytes (run.events, run.bytes)",
             Self::UserBytes => {
                 "too many tool calls of this user are under way (outbound.user_bytes)"
+            }
+            Self::TenantBytes => {
+                "too many tool calls of this tenant are under way (outbound.tenant_bytes)"
             }
             Self::ProcessBytes => "too many tool calls are under way (outbound.process_bytes)",
         })

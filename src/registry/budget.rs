@@ -1,33 +1,22 @@
-//! Byte budgets of a user and of the process, over the logs of all their streams and the tool calls
-//! under way.
+//! Byte budgets of a user, of a tenant and of the process, over the logs of all their streams and the tool
+//! calls under way.
 //!
-//! Entries that every member was handed are the first to go, then the others. Within the process
-//! streams take turns in the order in which they came to hold such an entry, so that none pays for all.
-//! Within a user the oldest entry goes. Within a stream the entries of open runs go last. A call does not
-//! give way: one that would take all of a budget for calls does not begin.
+//! Entries that every member was handed are the first to go, then the others. Within the process, and
+//! within a tenant, streams take turns in the order in which they came to hold such an entry, so that
+//! none pays for all. Within a user the oldest entry goes. Within a stream the entries of open runs go
+//! last. A call does not give way: one that would take all of a budget for calls does not begin.
 
 use crate::ends::RoomEnd;
 use crate::error::RunError;
+use crate::evictable::{EvictionClass, Listing};
 use crate::run::CALL_COST;
 use crate::session::UserKey;
-use crate::store::{Linked, Links, MAX_SLOTS, Packed, Ring, SlotKey, Table};
+use crate::store::{Linked, Links, Table};
 use crate::stream::{Owner, Stream, StreamKey};
+use crate::tenant::TenantKey;
 use crate::time::Timestamp;
 
 use super::Registry;
-
-/// The eviction class of an entry, cheapest to lose first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum EvictionClass {
-    /// Every member was handed it.
-    Delivered,
-    /// A member still waits for it.
-    Undelivered,
-}
-
-impl EvictionClass {
-    pub(super) const ALL: [Self; 2] = [Self::Delivered, Self::Undelivered];
-}
 
 /// An offset that no entry has.
 const NONE: u64 = u64::MAX;
@@ -49,6 +38,11 @@ impl Stream {
         entry.map(|entry| entry.at)
     }
 
+    /// Of which classes it holds an entry.
+    fn holds_each(&self) -> [bool; 2] {
+        EvictionClass::ALL.map(|class| self.holds(class))
+    }
+
     /// Whether it holds an entry of this class or a cheaper one.
     pub(super) fn holds(&self, class: EvictionClass) -> bool {
         match class {
@@ -61,87 +55,19 @@ impl Stream {
     }
 }
 
-/// A stream in the list of one class.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Listing {
-    class: EvictionClass,
-    pub(super) stream: StreamKey,
-}
-
-impl Packed for Listing {
-    fn pack(self) -> u32 {
-        (self.class as usize * MAX_SLOTS + self.stream.slot()) as u32
-    }
-
-    fn unpack(bits: u32) -> Self {
-        let class = EvictionClass::ALL[bits as usize / MAX_SLOTS];
-        Self { class, stream: StreamKey::of_slot(bits as usize % MAX_SLOTS) }
-    }
-}
-
 /// Streams in the list of their class.
-enum Listed {}
+pub(super) enum Listed {}
 
 impl Linked for Listed {
-    type Key = Listing;
+    type Key = Listing<StreamKey>;
     type Records = Table<StreamKey, Stream>;
 
-    fn links(streams: &Self::Records, Listing { class, stream }: Listing) -> Links {
-        streams[stream].listed_as[class as usize]
+    fn links(streams: &Self::Records, Listing { class, key }: Self::Key) -> Links {
+        streams[key].listed_as[class as usize]
     }
 
-    fn links_mut(streams: &mut Self::Records, Listing { class, stream }: Listing) -> &mut Links {
-        &mut streams[stream].listed_as[class as usize]
-    }
-}
-
-/// For each class the streams that hold an entry of it, in the order of their turns.
-#[derive(Clone, Hash)]
-pub(super) struct Evictable {
-    lists: [Ring<Listed>; 2],
-}
-
-impl Evictable {
-    pub(super) const fn new() -> Self {
-        Self { lists: [Ring::new(), Ring::new()] }
-    }
-
-    pub(super) const fn len(&self, class: EvictionClass) -> usize {
-        self.lists[class as usize].len()
-    }
-
-    pub(super) fn iter<'a>(
-        &self,
-        class: EvictionClass,
-        streams: &'a Table<StreamKey, Stream>,
-    ) -> impl Iterator<Item = StreamKey> + use<'a> {
-        self.lists[class as usize].iter(streams).map(|listing| listing.stream)
-    }
-
-    /// Lists a stream at the back of each class of which it has come to hold an entry, and takes it off
-    /// the list of each of which it holds none any more.
-    fn relist(&mut self, streams: &mut Table<StreamKey, Stream>, stream: StreamKey) {
-        for class in EvictionClass::ALL {
-            let (list, listing) = (&mut self.lists[class as usize], Listing { class, stream });
-            if streams[stream].holds(class) {
-                list.push(streams, listing);
-            } else {
-                list.remove(streams, listing);
-            }
-        }
-    }
-
-    /// The first stream of a class, which goes to the back.
-    fn next(
-        &mut self,
-        streams: &mut Table<StreamKey, Stream>,
-        class: EvictionClass,
-    ) -> Option<StreamKey> {
-        let list = &mut self.lists[class as usize];
-        let first = list.front()?;
-        list.remove(streams, first);
-        list.push(streams, first);
-        Some(first.stream)
+    fn links_mut(streams: &mut Self::Records, Listing { class, key }: Self::Key) -> &mut Links {
+        &mut streams[key].listed_as[class as usize]
     }
 }
 
@@ -149,22 +75,36 @@ impl Registry {
     /// To be called after each change of what [`Stream::holds`] depends on: of a log, and of what all
     /// members were handed.
     pub(super) fn list_evictable(&mut self, key: StreamKey) {
-        self.evictable.relist(&mut self.streams, key);
+        let stream = &self.streams[key];
+        let (owner, holds) = (stream.owner, stream.holds_each());
+        self.evictable.relist(&mut self.streams, key, holds);
+        if let Owner::Session(session) = owner {
+            self.sessions.list_evictable(session, holds);
+        }
     }
 
-    /// Makes room until both budgets hold, for an entry that was appended and stays, whatever its
+    /// Makes room until all budgets hold, for an entry that was appended and stays, whatever its
     /// size.
     pub(super) fn keep_budgets(&mut self, appended: StreamKey) {
         if let Owner::Session(session) = self.streams[appended].owner {
-            self.keep_user_budget(self.sessions.get(session).user, Some(appended));
+            let user = self.sessions.get(session).user;
+            self.keep_user_budget(user, Some(appended));
+            if let Some(tenant) = self.sessions.user(user).tenant() {
+                self.keep_tenant_budget(tenant, Some(appended));
+            }
         }
         self.keep_process_budget(Some(appended));
     }
 
     /// Whether the budgets have room for another call, if all entries of logs give way.
     pub(super) fn has_room_for_call(&self, user: UserKey) -> Result<(), RunError> {
-        if self.sessions.user(user).call_bytes + CALL_COST > self.config.user_bytes {
+        let user = self.sessions.user(user);
+        if user.call_bytes() + CALL_COST > self.config.user_bytes {
             return Err(RunError::UserBytes);
+        }
+        let of_tenant = user.tenant().map(|tenant| self.sessions.tenants().get(tenant));
+        if of_tenant.is_some_and(|it| it.call_bytes() + CALL_COST > self.config.tenant_bytes) {
+            return Err(RunError::TenantBytes);
         }
         if self.counters.call_bytes + CALL_COST > self.config.process_bytes {
             return Err(RunError::ProcessBytes);
@@ -175,9 +115,7 @@ impl Registry {
     /// The calls under way of a user's run had another cost before: adapts the gauges.
     pub(super) fn calls_changed(&mut self, user: UserKey, before: u64, after: u64) {
         self.counters.call_bytes = self.counters.call_bytes + after - before;
-        let user = self.sessions.user_mut(user);
-        user.call_bytes = user.call_bytes + after - before;
-        user.bytes = user.bytes + after - before;
+        self.sessions.count_calls(user, before, after);
     }
 
     pub(super) fn keep_process_budget(&mut self, appended: Option<StreamKey>) {
@@ -189,8 +127,17 @@ impl Registry {
         }
     }
 
+    pub(super) fn keep_tenant_budget(&mut self, tenant: TenantKey, appended: Option<StreamKey>) {
+        for class in EvictionClass::ALL {
+            while self.sessions.tenants().get(tenant).bytes() > self.config.tenant_bytes {
+                let Some(key) = self.next_evictable_of(tenant, class, appended) else { break };
+                self.give_up(key, appended);
+            }
+        }
+    }
+
     pub(super) fn keep_user_budget(&mut self, user: UserKey, appended: Option<StreamKey>) {
-        while self.sessions.user(user).bytes > self.config.user_bytes {
+        while self.sessions.user(user).bytes() > self.config.user_bytes {
             let oldest = |class: EvictionClass| {
                 let of_class = self.sessions.of(user).filter_map(|session| {
                     let key = self.sessions.get(session).stream;
@@ -217,13 +164,35 @@ impl Registry {
     ) -> Option<StreamKey> {
         for _ in 0..self.evictable.len(class) {
             let key = self.evictable.next(&mut self.streams, class)?;
-            // One that holds nothing but the entry that is spared gives nothing.
-            let spared = self.spared(key, appended);
-            if self.streams[key].oldest_evictable(class, spared).is_some() {
+            if self.gives_way(key, class, appended) {
                 return Some(key);
             }
         }
         None
+    }
+
+    /// The same among the sessions of a tenant.
+    fn next_evictable_of(
+        &mut self,
+        tenant: TenantKey,
+        class: EvictionClass,
+        appended: Option<StreamKey>,
+    ) -> Option<StreamKey> {
+        for _ in 0..self.sessions.tenants().get(tenant).evictable(class) {
+            let session = self.sessions.next_evictable(tenant, class)?;
+            let key = self.sessions.get(session).stream;
+            if self.gives_way(key, class, appended) {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Whether a stream has an entry of a class to give up. One that holds nothing but the entry that is
+    /// spared has none.
+    fn gives_way(&self, key: StreamKey, class: EvictionClass, appended: Option<StreamKey>) -> bool {
+        let spared = self.spared(key, appended);
+        self.streams[key].oldest_evictable(class, spared).is_some()
     }
 
     fn give_up(&mut self, key: StreamKey, appended: Option<StreamKey>) {

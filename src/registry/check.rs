@@ -296,13 +296,14 @@ impl Registry {
             let runs = self.sessions.of(slot).flat_map(|session| self.runs_of(session));
             let of_calls = runs.map(|run| self.runs.get(run).call_bytes()).sum::<u64>();
             hold!(
-                of_calls == user.call_bytes,
+                of_calls == user.call_bytes(),
                 "user {slot:?} miscounts {of_calls} bytes of calls: {}",
-                user.call_bytes
+                user.call_bytes()
             );
             calls += of_calls;
             let bytes = bytes + of_calls;
-            hold!(bytes == user.bytes, "user {slot:?} miscounts {bytes} bytes: {}", user.bytes);
+            let counted = user.bytes();
+            hold!(bytes == counted, "user {slot:?} miscounts {bytes} bytes: {counted}");
             hold!(
                 bytes <= self.config.user_bytes || entries <= 1,
                 "user {slot:?} has {bytes} bytes in {entries} entries"

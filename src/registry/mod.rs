@@ -60,6 +60,7 @@ use crate::action::{CLOSE_REASONS, CloseReason};
 use crate::config::Config;
 use crate::conn::{ConnKey, Conns, OfState, State};
 use crate::ends::{RoomEnd, RunEnd, SessionEnd};
+use crate::evictable::Evictable;
 use crate::id::ConnId;
 use crate::input::Input;
 use crate::room::Rooms;
@@ -73,7 +74,7 @@ use crate::time::Timestamp;
 use crate::waiting::Waiting;
 
 pub(crate) use self::announcement::Announcement;
-use self::budget::Evictable;
+use self::budget::Listed;
 use self::close::MassCloseEveryone;
 pub use self::closed::Closed;
 pub(crate) use self::drain::Drain;
@@ -113,7 +114,7 @@ pub struct Registry {
     rooms: Rooms,
     runs: Runs,
     /// Which streams can give something up when a byte budget is exceeded.
-    evictable: Evictable,
+    evictable: Evictable<Listed>,
     /// The streams of sessions and rooms, in one table: delivery makes no difference.
     streams: Table<StreamKey, Stream>,
     /// What is due first.

@@ -15,10 +15,10 @@ use crate::tap::Tapped;
 use crate::time::Timestamp;
 use crate::waiting::Waiting;
 
-use super::budget::Evictable;
 use super::outbox::Outbox;
 use super::ready::Ready;
 use super::{Counters, Registry};
+use crate::evictable::Evictable;
 
 /// # Beginning
 impl Registry {

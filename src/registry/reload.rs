@@ -15,6 +15,7 @@ use crate::session::{SessionKey, UserKey};
 use crate::stats::{Impact, Notice};
 use crate::store::{SlotKey, TokenBucket};
 use crate::stream::StreamKey;
+use crate::tenant::TenantKey;
 use crate::time::Timestamp;
 
 use super::Registry;
@@ -42,8 +43,10 @@ impl Registry {
     /// Connections and sessions over a user's own cap go at once, in the order in which a newcomer
     /// would have had them evicted (under [`OverCap::Refuse`](crate::OverCap::Refuse): the last that
     /// came), and so do connections over `limits.connections`, with [`CloseReason::TryLater`]. The
-    /// other caps bind newcomers only: nothing ends for a number of users, sessions or rooms before
-    /// the next newcomer needs a place, and then as much of what is absent as is over the cap.
+    /// other caps, those of tenants included, bind newcomers only: nothing ends for a number of users,
+    /// sessions or rooms before the next newcomer needs a place, and then as much of what is absent as is
+    /// over the cap. Newcomers of a tenant with more connections than it may have are refused until it has
+    /// fewer.
     /// Deadlines that have passed under the new times act in the next ticks, logs are
     /// trimmed at once, and token buckets whose rate or burst changes begin full. One user is dealt with
     /// after the other, in the order of the [`index`](crate::SessionId::index) of their oldest session, and
@@ -198,6 +201,10 @@ impl Registry {
     fn keep_all_budgets(&mut self) {
         for user in self.users_in_order() {
             self.keep_user_budget(user, None);
+        }
+        let tenants: Vec<TenantKey> = self.sessions.tenants().iter().map(|(key, _)| key).collect();
+        for tenant in tenants {
+            self.keep_tenant_budget(tenant, None);
         }
         self.keep_process_budget(None);
     }

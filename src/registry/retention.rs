@@ -12,8 +12,8 @@ use super::timer::Timer;
 
 impl Registry {
     /// Changes the log of a stream. No log may be changed in another way: what depends on one is
-    /// adapted here, which is the gauges, the bytes of the user, the runs of which nothing is left, the
-    /// eviction lists and the timer.
+    /// adapted here, which is the gauges, the bytes of the user and its tenant, the runs of which nothing is
+    /// left, the eviction lists and the timer.
     ///
     /// One change is one edit. Between two edits the timer may be armed for an entry that the second
     /// one removes, and would go off for nothing.
@@ -38,8 +38,8 @@ impl Registry {
         counters.log_messages = counters.log_messages + stream.log.len() as u64 - messages;
         counters.log_bytes = counters.log_bytes + stream.log.bytes() - bytes;
         if let Owner::Session(session) = stream.owner {
-            let user = self.sessions.user_mut(self.sessions.get(session).user);
-            user.bytes = user.bytes + stream.log.bytes() - bytes;
+            let user = self.sessions.get(session).user;
+            self.sessions.count_bytes(user, bytes, stream.log.bytes());
         }
         self.release_runs(&freed);
         self.list_evictable(key);

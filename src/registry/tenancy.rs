@@ -40,6 +40,13 @@ impl<'a> Tenant<'a> {
     pub const fn sessions(self) -> usize {
         self.record.sessions()
     }
+
+    /// The cost of what the logs of these sessions hold, and of the calls under way: what
+    /// `outbound.tenant_bytes` bounds.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self.record.bytes()
+    }
 }
 
 impl core::fmt::Debug for Tenant<'_> {
@@ -49,6 +56,7 @@ impl core::fmt::Debug for Tenant<'_> {
             .field("users", &self.users())
             .field("connections", &self.connections())
             .field("sessions", &self.sessions())
+            .field("bytes", &self.bytes())
             .finish()
     }
 }
@@ -162,8 +170,15 @@ impl Registry {
     /// A user is of the tenant that a newcomer of its was planned with.
     pub(super) fn join_tenant(&mut self, user: UserKey, tenancy: Option<&Tenancy>) {
         let Some(tenancy) = tenancy else { return };
-        if self.sessions.user(user).tenant().is_none() {
-            self.sessions.join_tenant(user, &tenancy.name);
+        if self.sessions.user(user).tenant().is_some() {
+            return;
         }
+        let tenant = self.sessions.join_tenant(user, &tenancy.name);
+        let mut next = self.sessions.first_of(user);
+        while let Some(session) = next {
+            self.list_evictable(self.sessions.get(session).stream);
+            next = self.sessions.after(session);
+        }
+        self.keep_tenant_budget(tenant, None);
     }
 }

@@ -1,5 +1,6 @@
 //! Which users are of which tenant. A user is of one as long as it is here.
 
+use crate::evictable::EvictionClass;
 use crate::id::TenantId;
 use crate::store::Ring;
 use crate::tenant::{TenantKey, Tenants};
@@ -18,12 +19,14 @@ impl Sessions {
 
     /// A user who has no tenant comes to be of one, with all that it has. It is here, or comes to be here
     /// before the call ends.
-    pub(crate) fn join_tenant(&mut self, user: UserKey, name: &TenantId) {
+    pub(crate) fn join_tenant(&mut self, user: UserKey, name: &TenantId) -> TenantKey {
         let tenant = self.tenants.join(name);
         let record = &mut self.users[user];
         debug_assert!(record.tenant.is_none(), "a user is of one tenant");
         record.tenant = Some(tenant);
         self.tenants.connected(tenant, record.open());
+        self.tenants.count_bytes(tenant, 0, record.bytes);
+        self.tenants.count_calls(tenant, 0, record.call_bytes);
         let mut next = self.first_of(user);
         while let Some(session) = next {
             self.add_to_tenant(session);
@@ -36,6 +39,45 @@ impl Sessions {
             }
             next = Ring::<Idle>::after(&self.records, session);
         }
+        tenant
+    }
+
+    /// The logs of a user's sessions, and its calls, had another cost before: adapts the gauges.
+    pub(crate) fn count_bytes(&mut self, user: UserKey, before: u64, after: u64) {
+        let record = &mut self.users[user];
+        record.bytes = record.bytes + after - before;
+        if let Some(tenant) = record.tenant {
+            self.tenants.count_bytes(tenant, before, after);
+        }
+    }
+
+    /// The same for its calls alone.
+    pub(crate) fn count_calls(&mut self, user: UserKey, before: u64, after: u64) {
+        self.count_bytes(user, before, after);
+        let record = &mut self.users[user];
+        record.call_bytes = record.call_bytes + after - before;
+        if let Some(tenant) = record.tenant {
+            self.tenants.count_calls(tenant, before, after);
+        }
+    }
+
+    /// Lists a session among those of its tenant, if it has one, whose logs hold an entry of a class.
+    pub(crate) fn list_evictable(&mut self, session: SessionKey, holds: [bool; 2]) {
+        // Without a tenant nothing is looked up.
+        if self.tenants.len() > 0
+            && let Some(place) = self.records[session].in_tenant
+        {
+            self.tenants.list_evictable(place, holds);
+        }
+    }
+
+    /// The session of a tenant whose turn it is to give an entry of this class up.
+    pub(crate) fn next_evictable(
+        &mut self,
+        tenant: TenantKey,
+        class: EvictionClass,
+    ) -> Option<SessionKey> {
+        self.tenants.next_evictable(tenant, class)
     }
 
     /// A session that has not ended is one of its user's tenant.
@@ -53,6 +95,9 @@ impl Sessions {
         if !record.is_here()
             && let Some(tenant) = record.tenant.take()
         {
+            // What its last session held is counted for it until the log is gone.
+            self.tenants.count_bytes(tenant, record.bytes, 0);
+            self.tenants.count_calls(tenant, record.call_bytes, 0);
             self.tenants.leave(tenant);
         }
     }

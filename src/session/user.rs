@@ -63,9 +63,9 @@ pub(crate) struct User {
     /// ended, and among the departed users after that.
     pub(crate) connects: TokenBucket,
     /// The cost of what the logs of the sessions hold, and of the calls under way.
-    pub(crate) bytes: u64,
+    pub(super) bytes: u64,
     /// The part of it that is for calls.
-    pub(crate) call_bytes: u64,
+    pub(super) call_bytes: u64,
 }
 
 linked! {
@@ -136,6 +136,16 @@ impl User {
     /// How many sessions have not ended.
     pub(crate) const fn sessions(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// The cost of what the logs of its sessions hold, and of the calls under way.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The part of it that is for calls.
+    pub(crate) const fn call_bytes(&self) -> u64 {
+        self.call_bytes
     }
 
     /// The tenant that it is of; `None` if it has none, and while it is not here.

@@ -22,7 +22,7 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
         ping_interval pong_timeout pause_threshold
         stream_messages stream_bytes stream_ttl stream_history
         room_messages room_bytes room_ttl room_history
-        send_window reply_reserve process_bytes direct_bytes user_bytes slow_deadline
+        send_window reply_reserve process_bytes direct_bytes user_bytes tenant_bytes slow_deadline
         run_silence run_max_length run_linger run_events run_bytes run_calls run_parts
         leave_grace drain_grace drain_deadline
         fanout_chunk announcements closed_ring notices tick_budget
@@ -90,6 +90,7 @@ const DEFAULTS: Table = &[
     ("process_bytes", "268435456"),
     ("direct_bytes", "67108864"),
     ("user_bytes", "16777216"),
+    ("tenant_bytes", "268435456"),
     ("slow_deadline", "10s"),
     ("run_silence", "120s"),
     ("run_max_length", "3600s"),

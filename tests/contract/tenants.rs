@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, ConnId, ConnState, FollowError, Notice, OpenRunError, Principal, Refused,
-    RunEvent, RunId, SessionEnd, SessionId, Start, Target, TenantId,
+    CloseReason, ConnId, ConnState, FollowError, Message, Notice, OpenRunError, Principal, Refused,
+    RunError, RunEvent, RunId, SessionEnd, SessionId, Start, Target, TenantId,
 };
 
-use crate::support::{World, config, refuse, secs, thread, user, who};
+use crate::support::{World, config, ms, refuse, secs, text_of_cost, thread, user, who};
 
 fn tenant(name: &str) -> TenantId {
     TenantId::new(name).unwrap()
@@ -285,6 +285,120 @@ fn caps_that_are_lowered_close_none_and_refuse_until_the_counts_are_below() {
     assert_eq!(ended(&mut world).len(), 3);
     assert!(world.registry.session(lingers).is_none());
     assert_eq!(counts(&world, "acme"), Some((2, 2, 2)));
+}
+
+/// A connection whose window holds one message of the usual 300 bytes.
+fn reader(world: &mut World, who: Principal) -> ConnId {
+    let conn = world.open_as(who);
+    world.answers(conn);
+    conn
+}
+
+fn tell(world: &mut World, conn: ConnId, cost: u64) {
+    world.run(ms(1));
+    let session = world.session(conn);
+    world.send(Target::Session(session), Message::text(text_of_cost(cost)));
+    world.check();
+}
+
+/// How many entries each log has.
+fn entries<const N: usize>(world: &World, conns: [ConnId; N]) -> [u32; N] {
+    conns.map(|conn| world.registry.session(world.session(conn)).unwrap().entries())
+}
+
+fn bytes(world: &World, name: &str) -> u64 {
+    world.registry.tenant(&tenant(name)).unwrap().bytes()
+}
+
+#[test]
+fn a_tenant_pays_for_what_is_its_own_and_its_sessions_take_turns() {
+    let mut world = World::with(config().tenant_bytes(1_200).send_window(300));
+    let alice = reader(&mut world, of("acme", "alice", "main"));
+    let bob = reader(&mut world, of("acme", "bob", "main"));
+    let carol = reader(&mut world, of("other", "carol", "main"));
+    let dave = reader(&mut world, who("dave", "main"));
+    for _ in 0..4 {
+        for conn in [alice, bob, carol, dave] {
+            tell(&mut world, conn, 300);
+        }
+    }
+    assert_eq!(entries(&world, [alice, bob, carol, dave]), [2, 2, 4, 4]);
+    assert_eq!((bytes(&world, "acme"), bytes(&world, "other")), (1_200, 1_200));
+    tell(&mut world, alice, 1_000);
+    assert_eq!(entries(&world, [alice, bob, carol, dave]), [1, 0, 4, 4], "it is the only one");
+}
+
+#[test]
+fn what_every_member_was_handed_goes_first_within_a_tenant() {
+    let mut world = World::with(config().tenant_bytes(900).send_window(300));
+    let [alice, bob] = ["alice", "bob"].map(|name| reader(&mut world, of("acme", name, "main")));
+    tell(&mut world, alice, 300);
+    world.stall(alice);
+    tell(&mut world, alice, 300);
+    tell(&mut world, bob, 300);
+    world.settle();
+    // Alice has one in flight, and lacks another; Bob has all.
+    tell(&mut world, alice, 300);
+    assert_eq!(entries(&world, [alice, bob]), [2, 1], "the first one, which was handed out");
+    tell(&mut world, alice, 300);
+    assert_eq!(entries(&world, [alice, bob]), [3, 0]);
+}
+
+#[test]
+fn a_user_who_is_adopted_brings_its_bytes_and_the_budget_holds_at_once() {
+    let mut world = World::with(config().tenant_bytes(1_000).send_window(300));
+    let alice = reader(&mut world, of("acme", "alice", "main"));
+    let bob = reader(&mut world, who("bob", "main"));
+    for conn in [alice, bob, alice, bob] {
+        tell(&mut world, conn, 250);
+    }
+    tell(&mut world, bob, 250);
+    assert_eq!(bytes(&world, "acme"), 500);
+    world.open_as(of("acme", "bob", "main"));
+    assert_eq!(bytes(&world, "acme"), 1_000);
+    assert_eq!(entries(&world, [alice, bob]), [1, 3], "the turns of the tenant's own come first");
+    world.registry.revoke(world.now, &user("bob"));
+    world.check();
+    assert_eq!(bytes(&world, "acme"), 250);
+}
+
+/// A user's run, which is opened if there is none, begins a tool call.
+fn begin(world: &mut World, name: &str, call: &str) -> Result<(), RunError> {
+    let _ = open_run(world, name, "run");
+    let event = RunEvent::ToolExecuting { call, expect: None, payload: Bytes::new() };
+    let run = RunId::new("run").unwrap();
+    let began = world.registry.scope(&user(name)).run_event(world.now, &run, &event).map(drop);
+    world.check();
+    began
+}
+
+#[test]
+fn calls_of_all_users_of_a_tenant_count_and_do_not_give_way() {
+    // A call counts with 192 bytes.
+    let mut world = World::with(config().tenant_bytes(600));
+    for (name, tenant) in [("alice", "acme"), ("bob", "acme"), ("carol", "other")] {
+        open(&mut world, tenant, name, "main");
+    }
+    begin(&mut world, "alice", "1").unwrap();
+    begin(&mut world, "alice", "2").unwrap();
+    begin(&mut world, "bob", "1").unwrap();
+    assert_eq!(begin(&mut world, "bob", "2"), Err(RunError::TenantBytes));
+    begin(&mut world, "carol", "1").unwrap();
+    world.registry.revoke(world.now, &user("alice"));
+    begin(&mut world, "bob", "2").unwrap();
+}
+
+#[test]
+fn a_reload_holds_the_new_budget_of_each_tenant_at_once() {
+    let mut world = World::with(config().send_window(300));
+    let conns = [("acme", "alice"), ("acme", "bob"), ("other", "carol")]
+        .map(|(tenant, name)| reader(&mut world, of(tenant, name, "main")));
+    for conn in conns.iter().flat_map(|conn| [*conn; 4]) {
+        tell(&mut world, conn, 250);
+    }
+    world.registry.reload(world.now, config().tenant_bytes(1_000).build().unwrap());
+    world.check();
+    assert_eq!(entries(&world, conns), [2, 2, 4]);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use foldhash::quality::FixedState;
 use hashbrown::HashSet;
 
 use crate::conn::{ConnKey, State};
+use crate::evictable::EvictionClass;
 use crate::registry::Registry;
-use crate::registry::budget::EvictionClass;
 use crate::registry::ready::Ready;
 use crate::stream::StreamKey;
 

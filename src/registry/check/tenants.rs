@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use foldhash::quality::FixedState;
 use hashbrown::HashSet;
 
+use crate::evictable::EvictionClass;
 use crate::registry::Registry;
 use crate::session::{SessionKey, UserKey};
 use crate::tenant::{Tenant, TenantKey};
@@ -57,6 +58,33 @@ impl Registry {
         let idle: HashSet<SessionKey, FixedState> = idle.copied().collect();
         let is_right = listed == idle && idle.len() == tenant.idle();
         hold!(is_right, "tenant {key:?} lists {listed:?} of its idle sessions {idle:?}");
+        self.check_budget_of(key, tenant, &users, &sessions)
+    }
+
+    fn check_budget_of(
+        &self,
+        key: TenantKey,
+        tenant: &Tenant,
+        users: &[UserKey],
+        sessions: &[SessionKey],
+    ) -> Result<(), String> {
+        let of_users = users.iter().map(|user| self.sessions.user(*user));
+        let (bytes, calls) = of_users
+            .fold((0, 0), |(bytes, calls), user| (bytes + user.bytes(), calls + user.call_bytes()));
+        let counted = (tenant.bytes(), tenant.call_bytes());
+        hold!((bytes, calls) == counted, "tenant {key:?} has {bytes} bytes, {calls} of calls");
+        let stream = |session: &SessionKey| &self.streams[self.sessions.get(*session).stream];
+        let entries: usize = sessions.iter().map(|session| stream(session).log.len()).sum();
+        let is_kept = bytes <= self.config.tenant_bytes || entries <= 1;
+        hold!(is_kept, "tenant {key:?} has {bytes} bytes in {entries} entries");
+        for class in EvictionClass::ALL {
+            let listed = self.sessions.tenants().evictable_of(key, class).take(sessions.len() + 1);
+            let listed: HashSet<SessionKey, FixedState> = listed.collect();
+            let holds = sessions.iter().filter(|session| stream(session).holds(class));
+            let holds: HashSet<SessionKey, FixedState> = holds.copied().collect();
+            let is_right = listed == holds && holds.len() == tenant.evictable(class);
+            hold!(is_right, "tenant {key:?} lists {listed:?} as {class:?}: {holds:?}");
+        }
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use headcount::{
 };
 
 use super::key::Row;
-use crate::support::{World, config, ms, secs, text_of_cost, thread, user};
+use crate::support::{World, config, ms, secs, text_of_cost, thread, user, who};
 
 /// Alice opens a run in her thread.
 fn open(world: &mut World, run: &str) -> Result<(), OpenRunError> {
@@ -51,7 +51,19 @@ fn told_of_a_slow_run(world: &mut World) -> Vec<String> {
 
 /// How many messages are kept of two users who are sent four each, all handed out.
 fn kept_of_two(world: &mut World) -> [u32; 2] {
-    let conns = ["alice", "bob"].map(|name| world.tab(name, "main"));
+    kept_of(world, "alice", "bob")
+}
+
+/// The same of two users of one tenant.
+fn kept_of_two_of_a_tenant(world: &mut World) -> [u32; 2] {
+    for name in ["alice", "bob"] {
+        world.open_as(who(name, "main").with_tenant("acme".parse().unwrap()));
+    }
+    kept_of(world, "alice", "bob")
+}
+
+fn kept_of(world: &mut World, one: &str, other: &str) -> [u32; 2] {
+    let conns = [one, other].map(|name| world.tab(name, "main"));
     for conn in conns.iter().cycle().take(8) {
         world.run(ms(1));
         let session = world.session(*conn);
@@ -124,9 +136,13 @@ pub(crate) const ROWS: &[Row] = &[
         let outcomes = [(750, [3, 3]), (1_000, [4, 4])];
         key.decides(B::user_bytes, config().process_bytes(10_000), outcomes, kept_of_two);
     }),
+    ("outbound.tenant_bytes", |key| {
+        let outcomes = [(1_500, [3, 3]), (2_000, [4, 4])];
+        key.decides(B::tenant_bytes, config(), outcomes, kept_of_two_of_a_tenant);
+    }),
     ("outbound.process_bytes", |key| {
         let outcomes = [(1_500, [3, 3]), (2_000, [4, 4])];
-        let config = config().user_bytes(1_000).direct_bytes(1_000);
+        let config = config().user_bytes(1_000).tenant_bytes(1_000).direct_bytes(1_000);
         key.decides(B::process_bytes, config, outcomes, kept_of_two);
     }),
 ];

@@ -197,7 +197,8 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .leave_grace(Duration::from_millis(later.pick(&[0, 1, 100, 5_000, 5_000, 3_600_000])))
         .tenants(later.pick(&[0, 1, 2, 2, 2, 2]))
         .connections_per_tenant(later.pick(&[1, 2, 3, 50, 50]).min(connections))
-        .sessions_per_tenant(later.pick(&[1, 2, 3, 5, 50, 50]).min(sessions));
+        .sessions_per_tenant(later.pick(&[1, 2, 3, 5, 50, 50]).min(sessions))
+        .tenant_bytes(later.pick(&[huge, huge, 150, 400, 1_500]).min(process_bytes));
     if !rare {
         return builder;
     }

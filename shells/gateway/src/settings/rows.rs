@@ -145,6 +145,7 @@ pub(super) const ROWS: &[Row] = &[
     row("outbound.window", Registry, "bytes in flight to one connection [64KiB]"),
     row("outbound.slow_deadline", Registry, "a connection that takes no byte for so long is closed [10s]"),
     row("outbound.user_bytes", Registry, "bytes in the logs of one user's sessions, and of their calls [16MiB, or process_bytes]"),
+    row("outbound.tenant_bytes", Registry, "bytes in the logs of one tenant's sessions, and of their calls [process_bytes]"),
     row("outbound.process_bytes", Registry, "bytes in all logs, and of the tool calls under way [256MiB]"),
     row("run.silence", Registry, "an agent run without an event for so long is failed, 0 is never [120s]"),
     row("run.max_length", Registry, "an agent run that is open for so long is failed, 0 is never [1h]"),

@@ -1,7 +1,10 @@
 //! Byte budgets: who pays.
 //!
-//! Entries that every member was handed are the first to go, then the others. Within the process streams
-//! take turns in the order in which they came to hold such an entry; within a user the oldest goes.
+//! Entries that every member was handed are the first to go, then the others. Within the process, and
+//! within a tenant, streams take turns in the order in which they came to hold such an entry; within a user
+//! the oldest goes.
+
+use std::collections::BTreeMap;
 
 use headcount::{MESSAGE_OVERHEAD, RoomEnd, Timestamp};
 
@@ -24,9 +27,18 @@ enum Class {
 
 const CLASSES: [Class; 2] = [Class::Delivered, Class::Whole];
 
-/// The streams that hold an entry of a class, in the order of their turns: delivered, and any.
+/// Whose logs and calls a budget is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Payer {
+    User(u8),
+    Tenant(u8),
+    Everyone,
+}
+
+/// Of a tenant and of all, the streams that hold an entry of a class, in the order of their turns:
+/// delivered, and any.
 #[derive(Clone, Debug, Default, Hash)]
-pub(crate) struct Evictable([Vec<Source>; 2]);
+pub(crate) struct Evictable(BTreeMap<Payer, [Vec<Source>; 2]>);
 
 impl Stream {
     /// What goes next: the oldest entry of the class, and of open runs if there is nothing else.
@@ -41,19 +53,36 @@ impl Stream {
 }
 
 impl Model {
-    /// What the tool calls under way are charged: those of a user, or all.
-    pub(crate) fn call_bytes(&self, user: Option<u8>) -> u64 {
-        let runs = self.runs.values().filter(|run| user.is_none_or(|user| run.user == user));
+    /// What the tool calls under way are charged.
+    pub(crate) fn call_bytes(&self, payer: Payer) -> u64 {
+        let runs = self.runs.values().filter(|run| self.pays(payer, Some(run.user)));
         runs.map(|run| run.calls.len() as u64).sum::<u64>() * CALL_COST
     }
 
-    /// Whether the logs and calls of a user, or all, exceed their budget.
-    fn exceeds(&self, user: Option<u8>) -> bool {
-        let of_user = |it: &&Stream| user.is_none() || self.user_of(&it.source) == user;
-        let logs = self.streams.values().filter(of_user).map(|it| it.log.shown().bytes);
-        let limit =
-            if user.is_some() { self.config.user_bytes() } else { self.config.process_bytes() };
-        logs.sum::<u64>() + self.call_bytes(user) > limit
+    /// Whether a budget is for what a user has.
+    fn pays(&self, payer: Payer, user: Option<u8>) -> bool {
+        match payer {
+            Payer::User(of) => user == Some(of),
+            Payer::Tenant(of) => user.and_then(|user| self.tenant_of(user)) == Some(of),
+            Payer::Everyone => true,
+        }
+    }
+
+    /// What the logs and the calls under way are charged.
+    pub(crate) fn charged(&self, payer: Payer) -> u64 {
+        let streams = self.streams.values();
+        let own = streams.filter(|it| self.pays(payer, self.user_of(&it.source)));
+        own.map(|it| it.log.shown().bytes).sum::<u64>() + self.call_bytes(payer)
+    }
+
+    fn exceeds(&self, payer: Payer) -> bool {
+        let config = &self.config;
+        self.charged(payer)
+            > match payer {
+                Payer::User(_) => config.user_bytes(),
+                Payer::Tenant(_) => config.tenant_bytes(),
+                Payer::Everyone => config.process_bytes(),
+            }
     }
 
     fn user_of(&self, source: &Source) -> Option<u8> {
@@ -64,10 +93,12 @@ impl Model {
     /// A log has changed, or what every member was handed: a stream that has come to hold an entry of a
     /// class stands at the back there.
     pub(crate) fn list_evictable(&mut self, source: &Source) {
-        for class in CLASSES {
+        let tenant = self.user_of(source).and_then(|user| self.tenant_of(user));
+        let payers = tenant.map(Payer::Tenant).into_iter().chain([Payer::Everyone]);
+        for (payer, class) in payers.flat_map(|payer| CLASSES.map(|class| (payer, class))) {
             let stream = self.streams.get(source);
             let holds = stream.is_some_and(|stream| stream.evictable(class, None).is_some());
-            let list = &mut self.evictable.0[class as usize];
+            let list = &mut self.evictable.0.entry(payer).or_default()[class as usize];
             if !holds {
                 list.retain(|it| it != source);
             } else if !list.contains(source) {
@@ -76,12 +107,27 @@ impl Model {
         }
     }
 
+    /// Takes what is of a tenant no more out of its turns.
+    pub(crate) fn unlist_strangers(&mut self) {
+        let mut all = core::mem::take(&mut self.evictable);
+        for (payer, lists) in &mut all.0 {
+            let Payer::Tenant(tenant) = *payer else { continue };
+            let own: Vec<_> = self.sessions_of_tenant(tenant);
+            let own: Vec<_> = own.into_iter().map(Source::Session).collect();
+            lists.iter_mut().for_each(|list| list.retain(|it| own.contains(it)));
+        }
+        self.evictable = all;
+    }
+
     /// An entry was appended, and stays: others go until the budgets hold.
     pub(crate) fn keep_budgets(&mut self, appended: &Source) {
         if let Some(user) = self.user_of(appended) {
             self.keep_user_budget(user, Some(appended));
+            if let Some(tenant) = self.tenant_of(user) {
+                self.keep_budget_in_turns(Payer::Tenant(tenant), Some(appended));
+            }
         }
-        self.keep_process_budget(Some(appended));
+        self.keep_budget_in_turns(Payer::Everyone, Some(appended));
     }
 
     fn spared(&self, source: &Source, appended: Option<&Source>) -> Option<u64> {
@@ -89,7 +135,7 @@ impl Model {
     }
 
     pub(crate) fn keep_user_budget(&mut self, user: u8, appended: Option<&Source>) {
-        while self.exceeds(Some(user)) {
+        while self.exceeds(Payer::User(user)) {
             let sources: Vec<_> = self.sessions_of(user).into_iter().map(Source::Session).collect();
             let at = |class, source: &Source| -> Option<Timestamp> {
                 let spared = self.spared(source, appended);
@@ -104,22 +150,28 @@ impl Model {
         }
     }
 
-    pub(crate) fn keep_process_budget(&mut self, appended: Option<&Source>) {
+    /// Keeps the budget of a tenant, or of all.
+    pub(crate) fn keep_budget_in_turns(&mut self, payer: Payer, appended: Option<&Source>) {
         for class in CLASSES {
-            while self.exceeds(None) {
+            while self.exceeds(payer) {
                 // One that holds nothing but the entry that is spared only loses its turn.
-                let turns = self.evictable.0[class as usize].len();
+                let turns = self.turns_of(payer, class).len();
                 let next = (0..turns).find_map(|_| {
-                    let list = &mut self.evictable.0[class as usize];
+                    let list = self.turns_of(payer, class);
                     list.rotate_left(1);
                     let source = list.last()?.clone();
                     let spared = self.spared(&source, appended);
                     self.streams[&source].evictable(class, spared).is_some().then_some(source)
                 });
                 let Some(source) = next else { break };
+                self.marks.hit_if(payer != Payer::Everyone, "a tenant's budget took an entry");
                 self.give_up(&source, appended);
             }
         }
+    }
+
+    fn turns_of(&mut self, payer: Payer, class: Class) -> &mut Vec<Source> {
+        &mut self.evictable.0.entry(payer).or_default()[class as usize]
     }
 
     fn give_up(&mut self, source: &Source, appended: Option<&Source>) {

@@ -6,6 +6,7 @@ use headcount::{
     CloseReason, Config, ConnId, ConnKind, Impact, Notice, RoomEnd, SessionEnd, SessionId, Upcoming,
 };
 
+use super::budget::Payer;
 use super::entry::Bounds;
 use super::limits::byte_burst;
 use super::{Bucket, Model};
@@ -151,7 +152,10 @@ impl Model {
         for user in self.users() {
             self.keep_user_budget(user, None);
         }
-        self.keep_process_budget(None);
+        for tenant in self.tenants_here() {
+            self.keep_budget_in_turns(Payer::Tenant(tenant), None);
+        }
+        self.keep_budget_in_turns(Payer::Everyone, None);
     }
 
     /// Buckets of a rate or a burst that has changed begin full.

@@ -8,7 +8,7 @@ use headcount::{
 };
 
 use super::Model;
-use super::budget::CALL_COST;
+use super::budget::{CALL_COST, Payer};
 use super::delivery::Delivered;
 use super::entry::Entry;
 use crate::seen::{Content, Fact, LONGEST_NAME, Said, Source};
@@ -305,11 +305,16 @@ impl Model {
         {
             return Err(RunError::Full);
         }
-        let finds_room = |user, budget| !begins || self.call_bytes(user) + CALL_COST <= budget;
-        if !finds_room(Some(run.user), config.user_bytes()) {
+        let finds_room = |payer, budget| !begins || self.call_bytes(payer) + CALL_COST <= budget;
+        if !finds_room(Payer::User(run.user), config.user_bytes()) {
             return Err(RunError::UserBytes);
         }
-        finds_room(None, config.process_bytes()).then_some(()).ok_or(RunError::ProcessBytes)
+        let tenant = self.tenant_of(run.user).map(Payer::Tenant);
+        if tenant.is_some_and(|tenant| !finds_room(tenant, config.tenant_bytes())) {
+            return Err(RunError::TenantBytes);
+        }
+        let finds_room = finds_room(Payer::Everyone, config.process_bytes());
+        finds_room.then_some(()).ok_or(RunError::ProcessBytes)
     }
 
     pub(crate) fn run_event(

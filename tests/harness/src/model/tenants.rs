@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use headcount::{Refused, Registry, SessionEnd, SessionId};
 
 use super::Model;
+use super::budget::Payer;
+use crate::seen::Source;
 use crate::world::Names;
 use crate::{Check, ensure, same};
 
@@ -55,6 +57,12 @@ impl Model {
         order.retain(|it| idle.contains(it));
         let new: Vec<_> = idle.into_iter().filter(|it| !order.contains(it)).collect();
         order.extend(new);
+        self.unlist_strangers();
+    }
+
+    /// Those of whom a user is here.
+    pub(crate) fn tenants_here(&self) -> BTreeSet<u8> {
+        self.tenants.of_users.values().copied().collect()
     }
 
     /// The tenant of a newcomer whose principal names this one.
@@ -66,7 +74,7 @@ impl Model {
             (None, None) => return Ok(None),
             (None, Some(_)) => {}
         }
-        let here: BTreeSet<u8> = self.tenants.of_users.values().copied().collect();
+        let here = self.tenants_here();
         let is_further = named.is_some_and(|named| !here.contains(&named));
         if is_further && here.len() >= self.config.tenants() as usize {
             return Err(Refused::Tenants);
@@ -137,11 +145,17 @@ impl Model {
         let is_new = self.tenants.of_users.insert(user, tenant).is_none();
         self.marks.hit_if(is_new && brings, "a user was adopted by a tenant");
         self.note_tenants();
+        if is_new {
+            for session in self.sessions_of(user) {
+                self.list_evictable(&Source::Session(session));
+            }
+            self.keep_budget_in_turns(Payer::Tenant(tenant), None);
+        }
     }
 
     /// Caps that are lowered send nothing away.
     pub(crate) fn note_tenants_at_reload(&mut self) {
-        let tenants: BTreeSet<u8> = self.tenants.of_users.values().copied().collect();
+        let tenants = self.tenants_here();
         let counts = |it: u8| [self.connections_of_tenant(it), self.sessions_of_tenant(it).len()];
         self.tenants.at_reload = tenants.into_iter().map(|it| (it, counts(it))).collect();
     }
@@ -154,8 +168,9 @@ impl Model {
             let counts =
                 [self.connections_of_tenant(tenant), self.sessions_of_tenant(tenant).len()];
             let told = registry.tenant(names.tenant(tenant));
-            let told = told.map(|it| (it.users(), [it.connections(), it.sessions()]));
-            same!(told, (users > 0).then_some((users, counts)), "tenant {tenant}");
+            let told = told.map(|it| (it.users(), [it.connections(), it.sessions()], it.bytes()));
+            let expected = (users, counts, self.charged(Payer::Tenant(tenant)));
+            same!(told, (users > 0).then_some(expected), "tenant {tenant}");
             let before = self.tenants.at_reload.get(&tenant).copied().unwrap_or_default();
             for ((count, cap), before) in counts.into_iter().zip(caps).zip(before) {
                 ensure!(count <= before.max(cap as usize), "tenant {tenant} has {count} of {cap}");
