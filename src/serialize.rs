@@ -14,7 +14,7 @@ use crate::action::{CloseReason, Position, Retry, StreamRef};
 use crate::bound::MemoryBreakdown;
 use crate::config::{Config, ConfigValue, OverCap};
 use crate::ends::{RoomEnd, RunEnd, RunEnded, SessionEnd};
-use crate::id::{ConnId, Key, RoomId, RunId, SessionId, ThreadId, UserId};
+use crate::id::{ConnId, Key, RoomId, RunId, SessionId, TenantId, ThreadId, UserId};
 use crate::principal::ConnKind;
 use crate::profile::Profile;
 use crate::registry::{
@@ -50,7 +50,7 @@ macro_rules! as_name {
     )*};
 }
 
-as_name! { Key RoomId RunId ThreadId UserId }
+as_name! { Key RoomId RunId TenantId ThreadId UserId }
 
 /// Every field is taken apart, so that a new one must be named here.
 macro_rules! fields {

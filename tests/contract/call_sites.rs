@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use headcount::{
     Action, CloseReason, CloseWords, Config, ConnId, Ended, Inbound, InboundError, Intake, Message,
-    Principal, Registry, RoomId, RunEvent, RunId, Start, Target, ThreadId, Timestamp, UserId,
+    Principal, Refused, Registry, RoomId, RunEvent, RunId, Start, Target, TenantId, ThreadId,
+    Timestamp, UserId,
 };
 use serde_json::json;
 
@@ -187,5 +188,22 @@ fn a_list_of_who_is_online() -> Done {
     assert_eq!(update(&mut registry), 2);
     registry.close(NOW, Target::User(&"bob".parse()?), CloseReason::Application);
     assert_eq!(update(&mut registry), 1);
+    Ok(())
+}
+
+#[test]
+fn tenant_quotas() -> Done {
+    let config = Config::builder(42).connections_per_tenant(2).tenant_bytes(1 << 20).build()?;
+    let mut registry = Registry::new(config);
+    let acme: TenantId = "acme".parse()?;
+    let mut admit = |user: &str, tenant: &TenantId| -> Done<_> {
+        let who = Principal::new(user.parse()?).with_tenant(tenant.clone());
+        Ok(registry.admit(NOW, who, Start::OpenRuns, None).map(|(conn, _)| conn))
+    };
+    assert!(admit("alice", &acme)?.is_ok() && admit("bob", &acme)?.is_ok());
+    assert_eq!(admit("carol", &acme)?, Err(Refused::ConnectionsPerTenant));
+    assert!(admit("dave", &"other".parse()?)?.is_ok(), "it has places of its own");
+    let tenant = registry.tenant(&acme).ok_or("a user of it is here")?;
+    assert_eq!((tenant.users(), tenant.connections()), (2, 2));
     Ok(())
 }
