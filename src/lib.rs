@@ -386,7 +386,7 @@ pub use principal::{ConnKind, Principal};
 pub use profile::Profile;
 pub use registry::{
     CallView, Closed, ConnView, CursorView, Registry, RoomView, RunView, SessionView, Survey,
-    Tenant, Upcoming, UserScope, UserView, Within,
+    TenantView, Upcoming, UserScope, UserView, Within,
 };
 pub use run::{Part, PartKind, RunEvent, RunEventKind, RunFailure, RunState};
 pub use stats::{

@@ -18,7 +18,8 @@ use crate::id::{ConnId, Key, RoomId, RunId, SessionId, TenantId, ThreadId, UserI
 use crate::principal::ConnKind;
 use crate::profile::Profile;
 use crate::registry::{
-    CallView, Closed, ConnView, CursorView, RoomView, RunView, SessionView, Upcoming, UserView,
+    CallView, Closed, ConnView, CursorView, RoomView, RunView, SessionView, TenantView, Upcoming,
+    UserView,
 };
 use crate::run::{PartKind, RunEventKind, RunFailure, RunState};
 use crate::stats::{ConnState, Stats};
@@ -156,6 +157,14 @@ views! {
         "online": user.is_online(),
         "connections": List(|| user.connections().map(|conn| conn.id())),
         "sessions": List(|| user.sessions().map(|session| session.id())),
+    }
+
+    TenantView(tenant) => {
+        "tenant": tenant.id(),
+        "users": tenant.user_count(),
+        "connections": tenant.connection_count(),
+        "sessions": tenant.session_count(),
+        "stored_bytes": tenant.bytes(),
     }
 
     RoomView(room) => {

@@ -84,10 +84,9 @@ use self::poll::Lent;
 use self::ready::{Ready, Turns};
 pub use self::scope::{UserScope, Within};
 pub use self::survey::Survey;
-pub use self::tenancy::Tenant;
 use self::timer::Timer;
 pub use self::views::{
-    CallView, ConnView, CursorView, RoomView, RunView, SessionView, Upcoming, UserView,
+    CallView, ConnView, CursorView, RoomView, RunView, SessionView, TenantView, Upcoming, UserView,
 };
 
 /// The truth about who is connected. See the [crate docs](crate) for the loop and the contract.

@@ -4,62 +4,10 @@ use crate::conn::ConnKey;
 use crate::error::Refused;
 use crate::id::TenantId;
 use crate::session::{SessionKey, User, UserKey};
-use crate::tenant::{Tenant as Record, TenantKey};
+use crate::tenant::TenantKey;
 
 use super::Registry;
 use super::eviction::ENDED_AT_ONCE;
-
-/// What the users of a tenant have together, as it is while this is held. Reading it changes nothing, and
-/// each answer costs O(1).
-#[derive(Clone, Copy)]
-pub struct Tenant<'a> {
-    record: &'a Record,
-}
-
-impl<'a> Tenant<'a> {
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'a TenantId {
-        self.record.name()
-    }
-
-    /// Its users who are here: they have a session or an open connection, or are in the leave grace.
-    #[must_use]
-    pub const fn users(self) -> usize {
-        self.record.users()
-    }
-
-    /// Open connections of its users, sockets and event streams.
-    #[must_use]
-    pub const fn connections(self) -> usize {
-        self.record.connections()
-    }
-
-    /// Sessions of its users that have not ended, lingering ones included.
-    #[must_use]
-    pub const fn sessions(self) -> usize {
-        self.record.sessions()
-    }
-
-    /// The cost of what the logs of these sessions hold, and of the calls under way: what
-    /// `outbound.tenant_bytes` bounds.
-    #[must_use]
-    pub const fn bytes(self) -> u64 {
-        self.record.bytes()
-    }
-}
-
-impl core::fmt::Debug for Tenant<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Tenant")
-            .field("name", self.name())
-            .field("users", &self.users())
-            .field("connections", &self.connections())
-            .field("sessions", &self.sessions())
-            .field("bytes", &self.bytes())
-            .finish()
-    }
-}
 
 /// The tenant that counts a newcomer.
 pub(super) struct Tenancy {
@@ -86,13 +34,6 @@ pub(super) struct Leaves<'a> {
 }
 
 impl Registry {
-    /// A tenant of whom a user is here; `None`: no such user is. O(1).
-    #[must_use]
-    pub fn tenant(&self, tenant: &TenantId) -> Option<Tenant<'_>> {
-        let tenants = self.sessions.tenants();
-        Some(Tenant { record: tenants.get(tenants.find(tenant)?) })
-    }
-
     /// The tenant that counts a newcomer of this user, whose principal names this one; `None`: it is of
     /// no tenant.
     pub(super) fn tenancy(

@@ -204,6 +204,6 @@ fn tenant_quotas() -> Done {
     assert_eq!(admit("carol", &acme)?, Err(Refused::ConnectionsPerTenant));
     assert!(admit("dave", &"other".parse()?)?.is_ok(), "it has places of its own");
     let tenant = registry.tenant(&acme).ok_or("a user of it is here")?;
-    assert_eq!((tenant.users(), tenant.connections()), (2, 2));
+    assert_eq!((tenant.user_count(), tenant.connection_count()), (2, 2));
     Ok(())
 }

@@ -45,11 +45,11 @@ fn open_run(world: &mut World, name: &str, of: &str) -> Result<(), OpenRunError>
 }
 
 /// How many users, connections and sessions a tenant has.
-fn counts(world: &World, name: &str) -> Option<(usize, usize, usize)> {
+fn counts(world: &World, name: &str) -> Option<(u32, u32, u32)> {
     world.check();
     let tenant = world.registry.tenant(&tenant(name))?;
-    assert!(tenant.name() == name);
-    Some((tenant.users(), tenant.connections(), tenant.sessions()))
+    assert!(tenant.id() == name);
+    Some((tenant.user_count(), tenant.connection_count(), tenant.session_count()))
 }
 
 /// The sessions that have ended since the last look, and why.

@@ -7,12 +7,13 @@ mod conn;
 mod room;
 mod run;
 mod session;
+mod tenant;
 mod user;
 
 use core::fmt;
 
 use crate::action::Position;
-use crate::id::{ConnId, RoomId, RunId, SessionId, UserId};
+use crate::id::{ConnId, RoomId, RunId, SessionId, TenantId, UserId};
 use crate::stream::{Stream, StreamKey};
 
 use super::Registry;
@@ -21,6 +22,7 @@ pub use self::conn::{ConnView, CursorView, Upcoming};
 pub use self::room::RoomView;
 pub use self::run::{CallView, RunView};
 pub use self::session::SessionView;
+pub use self::tenant::TenantView;
 pub use self::user::UserView;
 
 /// # Looking
@@ -74,6 +76,12 @@ impl Registry {
     #[must_use]
     pub fn user(&self, user: &UserId) -> Option<UserView<'_>> {
         Some(UserView { registry: self, key: self.sessions.find_user(user)? })
+    }
+
+    /// One tenant; `None`: none of its users is here.
+    #[must_use]
+    pub fn tenant(&self, tenant: &TenantId) -> Option<TenantView<'_>> {
+        Some(TenantView { registry: self, key: self.sessions.tenants().find(tenant)? })
     }
 
     /// One room; `None`: there is none of that name. A room without members is found while its log keeps
@@ -139,6 +147,7 @@ debug! {
     SessionView { id user thread age ends_at position entries bytes lost connection_count } lists {}
 }
 debug! { UserView { id is_online connection_count } lists {} }
+debug! { TenantView { id user_count connection_count session_count bytes } lists {} }
 debug! { RoomView { id member_count lagging position entries bytes lost } lists {} }
 debug! {
     RunView {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headcount::{Refused, Registry, SessionEnd, SessionId};
+use headcount::{Refused, Registry, SessionEnd, SessionId, TenantView};
 
 use super::Model;
 use super::budget::Payer;
@@ -168,7 +168,10 @@ impl Model {
             let counts =
                 [self.connections_of_tenant(tenant), self.sessions_of_tenant(tenant).len()];
             let told = registry.tenant(names.tenant(tenant));
-            let told = told.map(|it| (it.users(), [it.connections(), it.sessions()], it.bytes()));
+            let counts_told = |it: TenantView<'_>| {
+                [it.connection_count(), it.session_count()].map(|count| count as usize)
+            };
+            let told = told.map(|it| (it.user_count() as usize, counts_told(it), it.bytes()));
             let expected = (users, counts, self.charged(Payer::Tenant(tenant)));
             same!(told, (users > 0).then_some(expected), "tenant {tenant}");
             let before = self.tenants.at_reload.get(&tenant).copied().unwrap_or_default();
