@@ -6,8 +6,8 @@ use crate::message::Message;
 use crate::session::{SessionKey, Sessions, UserTag};
 use crate::store::SlotKey;
 
-/// Whom a message leaves out, by the connection of its sender: what the `except_` methods of [`Message`]
-/// make.
+/// Which connections a message leaves out, named by the connection of its sender. The `except_` methods of
+/// [`Message`] make it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Except {
     /// See [`Message::except_connection`].
@@ -21,15 +21,15 @@ pub enum Except {
 /// A message, and whom it leaves out: what [`Registry::send`](crate::Registry::send) takes. A [`Message`]
 /// becomes one that leaves nobody out, and its `except_` methods make the others.
 ///
-/// It has no such methods itself, so that a message leaves out what one call says, and a second call
-/// can't take the place of the first.
+/// It has no such methods itself: a second exception for one message does not compile, and so it can't take
+/// the place of the first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Outgoing {
     pub(crate) message: Message,
     pub(crate) except: Option<Except>,
 }
 
-/// It leaves nobody out.
+/// The message leaves nobody out.
 impl From<Message> for Outgoing {
     fn from(message: Message) -> Self {
         Self { message, except: None }
@@ -40,15 +40,15 @@ impl Message {
     /// Leaves out one connection: the sender, who does not want its own message back. A later resume of
     /// another connection, also of the same client, does get it.
     ///
-    /// This and the other two hold for messages of any class and to any target; the class is set before.
-    /// What a connection is left out of is not counted in [`Delivery`](crate::Delivery). A connection that
-    /// lags passes over it, and is not told of it as lost while the log keeps it. Once the log has let it
-    /// go, a gap tells those whom it left out of it, too: the log does not remember whom that was. A
-    /// connection whose `Cleanup` was polled, or that never was, leaves nobody out.
+    /// All three exceptions hold for messages of any class and to any target; the class is set before.
+    /// [`Delivery`](crate::Delivery) does not count connections that are left out. A connection that lags
+    /// passes over the message, and is not told of it as lost while the log keeps it. Once the log has let
+    /// the message go, a gap is told to all that lack it: the log does not remember the exception. If the
+    /// `Cleanup` of the sender was polled, or the handle never was one, nobody is left out.
     ///
-    /// The latest of a key takes the place of the one before also for those whom it leaves out. What they
-    /// have not been handed of the earlier one by then they never are, and nothing is told as lost: leave
-    /// out only those who know the newer one.
+    /// The latest of a key takes the place of the one before also for connections that it leaves out. If
+    /// such a connection was not handed the earlier one by then, it never is, and nothing is told as
+    /// lost: leave out only connections that know the newer one.
     #[must_use]
     pub const fn except_connection(self, sender: ConnId) -> Outgoing {
         Outgoing { message: self, except: Some(Except::Connection(sender)) }
@@ -56,12 +56,12 @@ impl Message {
 
     /// Leaves out the connections that follow the session of a sender: all tabs of one chat, while the
     /// user's other chats get the message. The session is the one that the sender follows longest at the
-    /// call, as for [`Target::SessionOf`](crate::Target::SessionOf), or followed longest when it began to
-    /// close. One that follows none leaves nobody out.
+    /// call, as for [`Target::SessionOf`](crate::Target::SessionOf), or that it followed longest when it
+    /// began to close. A sender that follows no session leaves nobody out.
     ///
-    /// A connection is left out if it follows the session when its turn comes: also one that came to
-    /// follow it after the call, or that resumes. One that follows it no more gets the message, and once the
-    /// session has ended so do all. [`except_connection`](Self::except_connection) says what else holds.
+    /// A connection is left out if it follows the session when its turn comes: also one that came to follow
+    /// it after the call, or that resumes. A connection that follows it no more gets the message, and once
+    /// the session has ended all do. [`except_connection`](Self::except_connection) says what else holds.
     #[must_use]
     pub const fn except_session(self, sender: ConnId) -> Outgoing {
         Outgoing { message: self, except: Some(Except::Session(sender)) }
@@ -70,9 +70,10 @@ impl Message {
     /// Leaves out all connections of the sender's user: those that are open, and those that come later or
     /// resume. A sender that was not admitted leaves nobody out.
     ///
-    /// This holds as long as the user has a session that has not ended, an open connection, or the grace
-    /// that presence gives. Then the registry forgets who it was: if the user comes back, what a room
-    /// still keeps of before is for the user as for any newcomer. No other user is ever left out.
+    /// The user is left out as long as it has a session that has not ended, an open connection, or the grace
+    /// that presence gives. Without all of these the registry forgets the user, also in the moment in which
+    /// its only connection is taken over: when the user comes back, it gets what a room still keeps of
+    /// before. No other user is ever left out.
     /// [`except_connection`](Self::except_connection) says what else holds.
     #[must_use]
     pub const fn except_user(self, sender: ConnId) -> Outgoing {

@@ -21,7 +21,10 @@ impl Registry {
                 LeftOut::Session(self.first_session_id(self.conns.resolve(conn)?)?)
             }
             Except::User(conn) => {
-                LeftOut::User(self.sessions.tag(self.conns.hot(self.conns.resolve(conn)?).user?))
+                let user = self.conns.hot(self.conns.resolve(conn)?).user?;
+                // The user of a connection that closes may have left, and be back under a record of its own.
+                let name = &self.sessions.user(user).name;
+                LeftOut::User(self.sessions.tag(self.sessions.find_user(name).unwrap_or(user)))
             }
         })
     }

@@ -1,8 +1,10 @@
 //! Whom a message leaves out: a connection, the followers of a session, a user.
 
-use headcount::{ConnId, Key, Message, Outgoing, Position, Principal, Recovered, Start, Target};
+use headcount::{
+    ConnId, Key, Message, Outgoing, Position, Principal, Recovered, Registry, Start, Target,
+};
 
-use crate::support::{World, config, room, secs, text_of_cost, user};
+use crate::support::{START, World, config, room, secs, text_of_cost, user};
 
 const NOTHING: [&str; 0] = [];
 
@@ -250,4 +252,23 @@ fn one_that_was_never_admitted_has_neither_a_session_nor_a_user() {
     world.registry.join(world.now, pending, &room("lobby"), Start::Kept).expect("to join");
     world.settle();
     assert_eq!(world.seen(pending).len(), 2, "it was nobody's when they were sent");
+}
+
+#[test]
+fn a_sender_that_was_taken_over_stands_for_its_user_who_is_back() {
+    let mut registry = Registry::new(config().build().unwrap());
+    let (now, lobby) = (START, room("lobby"));
+    let mut tab = |name: &str, previous| {
+        let who = Principal::new(user(name));
+        let (conn, _) = registry.admit(now, who, Start::Now, previous).unwrap();
+        registry.join(now, conn, &lobby, Start::Now).unwrap();
+        conn
+    };
+    tab("bob", None);
+    let first = tab("alice", None);
+    tab("alice", Some(first));
+    // The handler of the first tab comes to an end after the second has taken it over.
+    let hello = Message::text("hello").except_user(first);
+    let delivery = registry.send(now, Target::Room(&lobby), hello);
+    assert_eq!(delivery.live, 1, "Bob alone");
 }

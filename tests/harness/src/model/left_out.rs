@@ -64,7 +64,14 @@ impl Model {
         Some(match except {
             Except::Connection(id) => LeftOut::Connection(id),
             Except::Session(id) => LeftOut::Session(self.conns.get(&id)?.session()?),
-            Except::User(id) => LeftOut::User(self.conns.get(&id)?.as_user()?),
+            Except::User(id) => {
+                let user = self.conns.get(&id)?.as_user()?;
+                // One that has come back since is meant as it is now.
+                let is_here = self.named_users().contains(&user.number);
+                let now = self.forgotten.get(&user.number).copied().unwrap_or_default();
+                let forgotten = if is_here { now } else { user.forgotten };
+                LeftOut::User(User { forgotten, ..user })
+            }
         })
     }
 
