@@ -74,7 +74,7 @@ terms! {
     /// Sessions and their users, and the users that are remembered after they left.
     /// `limits.sessions`, `limits.users`.
     sessions,
-    /// Tenants, and what each session has as one of its tenant's. `limits.tenants`, `limits.users`,
+    /// Tenants, and a record for each session of theirs. `limits.tenants`, `limits.users`,
     /// `limits.sessions`.
     tenants,
     /// Rooms. `limits.rooms`.

@@ -200,15 +200,15 @@ keys! {
     /// Sessions of one user, lingering ones included (default 20, or `sessions` if that is less).
     sessions_per_user: u32 = Count "limits.sessions_per_user", 1, MAX_COUNT,
         if sessions < 20 { sessions } else { 20 };
-    /// Tenants of whom a user is here (default 268,435,456, the most that there may be: each has a user who
-    /// counts towards `users`). A newcomer who would be the first of a further one is refused.
+    /// Tenants at a time, each with a user who is here (default 268,435,456: no limit beside that of
+    /// `users`). When it is reached, a principal that names another tenant is refused.
     tenants: u32 = Count "limits.tenants", 0, MAX_COUNT, MAX_COUNT as u32;
     /// Open connections of all users of one tenant, sockets and event streams (default `connections`).
     /// When it is reached newcomers of the tenant are refused: no connection is closed for them.
     connections_per_tenant: u32 = Count "limits.connections_per_tenant", 1, MAX_COUNT, connections;
     /// Sessions of all users of one tenant, lingering ones included (default `sessions`). When it is
-    /// reached the session of the tenant that has lingered longest without an open run makes room for a
-    /// newcomer of the tenant.
+    /// reached the session of the tenant that has lingered longest without an open run, or longest since its
+    /// user came to the tenant, makes room for a newcomer of the tenant.
     sessions_per_tenant: u32 = Count "limits.sessions_per_tenant", 1, MAX_COUNT, sessions;
     /// Rooms that one connection is in (default 128).
     rooms_per_connection: u32 = Count "limits.rooms_per_connection", 0, 65_535, 128;
@@ -348,9 +348,10 @@ keys! {
     user_bytes: u64 = Bytes "outbound.user_bytes", 1, 1 << 40,
         if process_bytes < 16 * MIB { process_bytes } else { 16 * MIB };
     /// Cost of what the logs of all sessions of one tenant hold, and of their calls (default
-    /// `outbound.process_bytes`). What goes first is the same, among the sessions of the tenant alone,
-    /// which take turns of their own. What is refused is the same
-    /// ([`RunError::TenantBytes`](crate::RunError::TenantBytes)).
+    /// `outbound.process_bytes`). Beyond it entries go by the order of `process_bytes`, but only of
+    /// sessions of the tenant. A call of a tool for which no entries can make room is refused
+    /// ([`RunError::TenantBytes`](crate::RunError::TenantBytes)). Calls that a user has under way when it
+    /// comes to the tenant are not refused: entries of the tenant make room for them.
     tenant_bytes: u64 = Bytes "outbound.tenant_bytes", 1, 1 << 40, process_bytes;
     /// Without any flush progress for so long while something is handed out: stuck (default 10 s).
     slow_deadline: Duration = Time "outbound.slow_deadline", 1, MAX_MILLIS, Duration::from_secs(10);

@@ -184,13 +184,13 @@ pub enum Refused {
     /// The principal names another tenant than the one that its user is of: see
     /// [`Principal::with_tenant`](crate::Principal::with_tenant).
     OtherTenant,
-    /// Users of `limits.tenants` tenants are here, and this would be the first of a further one.
+    /// There are `limits.tenants` tenants, and the principal names another one.
     Tenants,
-    /// The users of the tenant have `limits.connections_per_tenant` open connections. None of them
-    /// is closed for another one.
+    /// The users of the tenant have `limits.connections_per_tenant` open connections, those included that
+    /// the newcomer's user would bring along. No connection is closed for another one.
     ConnectionsPerTenant,
-    /// The users of the tenant have `limits.sessions_per_tenant` sessions with an open connection or
-    /// an open run, and this would be a further one.
+    /// The users of the tenant would have more than `limits.sessions_per_tenant` sessions with an open
+    /// connection or an open run, those included that the newcomer's user would bring along.
     SessionsPerTenant,
 }
 

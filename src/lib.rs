@@ -59,10 +59,12 @@
 //!
 //! # Tenants
 //!
-//! Users of one tenant ([`Principal::with_tenant`]) share a cap of connections, a cap of sessions and a byte
-//! budget: `limits.connections_per_tenant`, `limits.sessions_per_tenant` and `outbound.tenant_bytes`. So one
-//! customer of several takes the places of no other. [`Registry::tenant`] shows what one has. A registry
-//! whose principals name no tenant has none, and they cost it nothing.
+//! Users of one tenant ([`Principal::with_tenant`]) share a cap of connections, a cap of sessions and a
+//! byte budget: `limits.connections_per_tenant`, `limits.sessions_per_tenant` and `outbound.tenant_bytes`.
+//! So one customer of several can't take the places of another, as long as the caps of all tenants together
+//! are within the caps of all; `limits.users` has no such share. [`Registry::tenant`] shows what a tenant
+//! has. Where no principal names a tenant, tenants cost no time, and `limits.tenants` of 0 takes them out
+//! of [`memory_bound`](Config::memory_bound).
 //!
 //! # Users, and the runs of agents
 //!
@@ -210,7 +212,8 @@
 //!    session's followers only, these are connections of its user, and a [`UserScope`] reaches one user's.
 //! 7. Limits are exact at every instant: admission is one step, and a connection that begins to
 //!    close frees its place before any I/O. A session that lingers without an open run, and a room
-//!    without members, make room when a newcomer needs the place. Over a cap of a tenant only its own do.
+//!    without members, make room when a newcomer needs the place. Over a cap of a tenant only sessions of
+//!    that tenant and of the newcomer's user do.
 //! 8. Memory is bounded by the configuration and by nothing that peers do:
 //!    [`Config::memory_bound`] says by how much. When cleanups that nobody polls fill the headroom,
 //!    newcomers are refused.

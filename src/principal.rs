@@ -68,9 +68,9 @@ impl Principal {
     /// `limits.sessions_per_tenant` and `outbound.tenant_bytes`.
     ///
     /// A user is of one tenant as long as it is here: it has a session or an open connection, or is in the
-    /// leave grace. A user who is here without a tenant comes to be of the first that a principal
-    /// names, with its sessions, its connections and what their logs hold. Principals that name none are
-    /// of the tenant that their user has. One that names another tenant is refused
+    /// leave grace. A user who is here without a tenant joins the first one that a principal of the user
+    /// names, with its sessions, its connections and what their logs hold. A principal that names no tenant
+    /// is of the tenant of its user. A principal that names another tenant is refused
     /// ([`Refused::OtherTenant`](crate::Refused::OtherTenant)).
     #[must_use]
     pub fn with_tenant(mut self, tenant: TenantId) -> Self {
@@ -131,7 +131,7 @@ impl Principal {
         &self.user
     }
 
-    /// The tenant that it names; `None`: the one that its user has, if any.
+    /// The tenant that it names; `None`: it names none.
     #[must_use]
     pub const fn tenant(&self) -> Option<&TenantId> {
         self.tenant.as_ref()

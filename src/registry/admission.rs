@@ -123,7 +123,7 @@ impl Registry {
 
     /// Admits a pending connection as this principal, or refuses it, in one step with exact limits.
     ///
-    /// The order: draining, another tenant than the user's or one too many, takeover of the predecessor
+    /// The order: draining, the tenant that is named, takeover of the predecessor
     /// that the client names, the user's connections of its kind, the user's sessions, all connections,
     /// those of the tenant, all users, the sessions of the tenant, all sessions, the user's own rate, the
     /// rate of all. Over a cap of the user's own, and in a full house, one of the user's own makes room as
@@ -135,11 +135,12 @@ impl Registry {
     /// open connection or an open run. After a reload has lowered these caps, up to
     /// 64 users and 64 sessions go for each newcomer, until the counts are within them.
     ///
-    /// Over `limits.sessions_per_tenant` the session of the tenant that has lingered for longest makes room,
-    /// and nothing of another tenant. Over the other caps of a tenant the newcomer is refused.
-    /// The first principal that names a tenant for a user who is here without one brings the connections,
-    /// the sessions and the bytes of that user along: they have to fit, and the oldest entries of
-    /// the tenant go for the bytes.
+    /// Over `limits.sessions_per_tenant` the session of the tenant that has lingered for longest makes
+    /// room, and nothing of another tenant. Over the other caps of a tenant the newcomer is refused. A user
+    /// who is here without a tenant joins the first one that a principal of the user names, and brings its
+    /// connections, sessions and bytes along. Connections and sessions have to fit: sessions of the user
+    /// that linger without an open run end first. For the bytes entries of the tenant go, as for
+    /// `outbound.tenant_bytes`.
     ///
     /// `start` says where it begins in the session of its principal's thread; without a thread it says
     /// nothing. `previous` is the connection that the client says it had: if that is open, of the same
@@ -155,8 +156,8 @@ impl Registry {
     /// Costs O(1): of the user's own connections and sessions at most 64 are looked at. Each connection,
     /// session or user that makes room adds what its close or its end costs. That is one of them, but
     /// after a reload has lowered a cap, see above, and over the principal's own limit, where all
-    /// connections that exceed it close. A user who comes to be of a tenant adds O(its sessions), and as many
-    /// of the tenant's may make room.
+    /// connections that exceed it close. A user who joins a tenant adds O(its sessions), as many
+    /// sessions of the tenant that may make room, and the entries that go for its bytes.
     ///
     /// # Errors
     /// [`Refused`] says which limit it would exceed.

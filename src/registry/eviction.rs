@@ -13,12 +13,11 @@ use crate::id::ConnId;
 use crate::principal::{ConnKind, Principal};
 use crate::session::{SessionKey, UserKey};
 use crate::stats::Notice;
-use crate::tenant::TenantKey;
 use crate::time::Timestamp;
 
 use super::Registry;
 use super::owned_action::OwnedAction;
-use super::tenancy::{Leaves, Tenancy};
+use super::tenancy::{AbsentOfTenant, Leaves, Tenancy};
 use super::timer::Timer;
 
 /// How many of a user's connections, or sessions, are looked at for the one that makes room. Of more
@@ -59,8 +58,8 @@ pub(super) struct Plan {
 pub(super) struct Absent {
     /// Users, with all of their sessions.
     users: usize,
-    /// Lingering sessions of the newcomer's tenant, beside those of these users.
-    of_tenant: Option<(TenantKey, usize)>,
+    /// Lingering sessions for a place in the newcomer's tenant, beside those of these users.
+    of_tenant: AbsentOfTenant,
     /// Lingering sessions, beside all of these.
     sessions: usize,
 }
@@ -119,7 +118,7 @@ impl Registry {
             return Err(Refused::Connections);
         }
         let is_new = who.thread.is_some() && plan.session.is_none();
-        let leaves = Leaves { release: plan.release, evict: &plan.evict };
+        let leaves = Leaves { release: plan.release, evict: &plan.evict, stays: plan.session };
         plan.absent = self.plan_absent(user, is_new, plan.tenancy.as_ref(), &leaves)?;
         Ok(plan)
     }
@@ -176,9 +175,8 @@ impl Registry {
         if let Some(tenancy) = tenancy {
             absent.of_tenant =
                 self.plan_absent_of_tenant(user, is_new_session, tenancy, leaves, away)?;
-            let of_tenant = absent.of_tenant.map_or(0, |(_, count)| count);
-            ends += of_tenant;
-            lingering -= of_tenant;
+            ends += absent.of_tenant.sessions;
+            lingering -= absent.of_tenant.sessions;
         }
         if !is_new_session {
             return Ok(absent);
@@ -193,7 +191,7 @@ impl Registry {
 
     /// How many sessions that stay linger without an open run once these connections are gone.
     pub(super) fn left_absent(&self, leaves: &Leaves<'_>) -> usize {
-        let Leaves { release, evict } = *leaves;
+        let Leaves { release, evict, stays } = *leaves;
         let followed = evict.iter().flat_map(|slot| self.conns.sessions(*slot));
         let mut of_sessions: SmallVec<[SessionKey; 1]> = followed.copied().collect();
         of_sessions.sort_unstable();
@@ -201,7 +199,9 @@ impl Registry {
             let session = evicted[0];
             let record = self.sessions.get(session);
             let members = self.streams[record.stream].members.len();
-            release != Some(session) && record.open_runs == 0 && members == evicted.len()
+            ![release, stays].contains(&Some(session))
+                && record.open_runs == 0
+                && members == evicted.len()
         };
         of_sessions.chunk_by(|one, other| one == other).filter(is_left).count()
     }
@@ -361,11 +361,14 @@ impl Registry {
                 self.end_session(session, SessionEnd::MadeRoom);
             }
         }
-        if let Some((tenant, count)) = plan.of_tenant {
-            for _ in 0..count {
-                let Some(session) = self.sessions.first_idle_of(tenant) else { break };
-                self.end_session(session, SessionEnd::MadeRoom);
-            }
+        let AbsentOfTenant { sessions, joiner, stays, tenant } = plan.of_tenant;
+        for _ in 0..sessions {
+            let own = joiner.and_then(|user| {
+                self.sessions.idle_of(user).find(|session| Some(*session) != stays)
+            });
+            let next = own.or_else(|| self.sessions.first_idle_of(tenant?));
+            let Some(session) = next else { break };
+            self.end_session(session, SessionEnd::MadeRoom);
         }
         for _ in 0..plan.sessions {
             let Some(session) = self.sessions.lingers_longest() else { break };

@@ -24,8 +24,8 @@ impl Registry {
     ///
     /// The connection has one window, one heartbeat and one close for all that it follows. Over a
     /// cap the call is refused: no connection is closed for it. Over `limits.sessions_per_user` a session
-    /// of the user that lingers without an open run makes room for a new one, and over the caps of the
-    /// tenant's and of all sessions what is absent does, as for [`connect`](Self::connect).
+    /// of the user that lingers without an open run makes room for a new one, and over the
+    /// other caps of sessions what is absent does, as for [`connect`](Self::connect).
     ///
     /// A message to all of a user's sessions reaches a connection once for each that it follows.
     ///

@@ -134,7 +134,7 @@ impl Registry {
             }
         }
         let tenancy = self.tenancy(known, None)?;
-        let leaves = Leaves { release, evict: &[] };
+        let leaves = Leaves { release, evict: &[], stays: None };
         let absent = self.plan_absent(known, true, tenancy.as_ref(), &leaves)?;
         if let Some(session) = release {
             self.end_session(session, SessionEnd::UserCap);

@@ -83,12 +83,12 @@ impl UserScope<'_> {
     /// Opens an agent run in the session of a thread, with its first event. If the user is not here
     /// yet the session is created, and lingers: who comes later gets the open runs from their start.
     ///
-    /// While a run is open its session does not end by lingering, and what the log keeps of it does
-    /// not count towards the log's own bounds, for it has bounds of its own. Over the user's cap of
-    /// sessions one of theirs that lingers without a run makes room, over the caps of their tenant's and all
-    /// sessions and of users what is absent does, as for [`Registry::connect`], and nothing else does. The
-    /// agent's name has at most [`MAX_ID_BYTES`](crate::MAX_ID_BYTES) bytes, the payload `run.bytes` less
-    /// what is reserved for the terminal event.
+    /// While a run is open its session does not end by lingering, and what the log keeps of it does not
+    /// count towards the log's own bounds, for it has bounds of its own. Over the user's cap of sessions
+    /// one of theirs that lingers without a run makes room, over the other caps of users and sessions what
+    /// is absent does, as for [`Registry::connect`], and nothing else does. The agent's name has at most
+    /// [`MAX_ID_BYTES`](crate::MAX_ID_BYTES) bytes, the payload `run.bytes` less what is reserved for the
+    /// terminal event.
     ///
     /// A run of this name and thread that a client has requested ([`Registry::request_run`]) is opened with
     /// this event. It keeps its place, its age and what it has used of its bounds.

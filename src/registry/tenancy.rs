@@ -31,6 +31,23 @@ pub(super) struct Leaves<'a> {
     pub(super) release: Option<SessionKey>,
     /// The connections that close.
     pub(super) evict: &'a [ConnKey],
+    /// The session that the newcomer follows.
+    pub(super) stays: Option<SessionKey>,
+}
+
+/// Sessions that linger without an open run and end so that a newcomer finds a place in its tenant. Those
+/// are first that its own user would bring along: what only lingers keeps nobody out, and takes nothing
+/// of others while there is some of one's own.
+#[derive(Clone, Copy, Default)]
+pub(super) struct AbsentOfTenant {
+    /// How many end.
+    pub(super) sessions: usize,
+    /// The newcomer's user, if it comes to be of the tenant now.
+    pub(super) joiner: Option<UserKey>,
+    /// The session of that user which the newcomer follows.
+    pub(super) stays: Option<SessionKey>,
+    /// The tenant, if one of its users is here.
+    pub(super) tenant: Option<TenantKey>,
 }
 
 impl Registry {
@@ -75,8 +92,8 @@ impl Registry {
         Ok(())
     }
 
-    /// How many of its tenant's sessions that linger without an open run have to go for a newcomer, and
-    /// which tenant that is. `away` are sessions of the tenant that go with absent users.
+    /// What has to go so that a newcomer finds a place in its tenant. `away` are sessions of the tenant that
+    /// go with absent users.
     pub(super) fn plan_absent_of_tenant(
         &self,
         user: Option<UserKey>,
@@ -84,11 +101,19 @@ impl Registry {
         tenancy: &Tenancy,
         leaves: &Leaves<'_>,
         away: usize,
-    ) -> Result<Option<(TenantKey, usize)>, Refused> {
+    ) -> Result<AbsentOfTenant, Refused> {
         let released = usize::from(leaves.release.is_some());
+        let may_go = |session: Option<SessionKey>| {
+            usize::from(session.is_some_and(|session| self.sessions.get(session).may_go()))
+        };
+        let left = self.left_absent(leaves);
         let joins = user.filter(|_| !tenancy.is_own);
-        let of_user = joins.map_or(0, |user| self.sessions.user(user).sessions() - released);
-        let more = of_user + usize::from(is_new_session);
+        let (mut of_user, mut own_idle) = (0, 0);
+        if let Some(user) = joins {
+            let user = self.sessions.user(user);
+            of_user = user.sessions() - released;
+            own_idle = user.idle() + left - may_go(leaves.release) - may_go(leaves.stays);
+        }
         let (mut sessions, mut idle) = (0, 0);
         if let Some(tenant) = tenancy.known {
             let tenant = self.sessions.tenants().get(tenant);
@@ -96,16 +121,23 @@ impl Registry {
         }
         if tenancy.is_own {
             sessions -= released;
-            idle += self.left_absent(leaves);
-            idle -= usize::from(leaves.release.is_some_and(|it| self.sessions.get(it).may_go()));
+            idle = idle + left - may_go(leaves.release);
         }
+        let more = of_user + usize::from(is_new_session);
         let over = (sessions + more).saturating_sub(self.config.sessions_per_tenant as usize);
+        let end = over.min(own_idle);
+        let (more, over) = (more - end, over - end);
         // None goes for a newcomer without a session, and the count does not grow beyond the cap.
         let ends = if more == 0 { 0 } else { over.min(more.max(ENDED_AT_ONCE)) };
         if ends > idle {
             return Err(Refused::SessionsPerTenant);
         }
-        Ok(tenancy.known.map(|tenant| (tenant, ends)))
+        Ok(AbsentOfTenant {
+            sessions: end + ends,
+            joiner: joins,
+            stays: leaves.stays,
+            tenant: tenancy.known,
+        })
     }
 
     /// A user is of the tenant that a newcomer of its was planned with.

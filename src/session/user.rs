@@ -133,6 +133,11 @@ impl User {
         self.ended
     }
 
+    /// How many of its sessions linger without an open run.
+    pub(crate) const fn idle(&self) -> usize {
+        self.idle.len()
+    }
+
     /// How many sessions have not ended.
     pub(crate) const fn sessions(&self) -> usize {
         self.sessions.len()

@@ -171,7 +171,7 @@ fn a_user_who_is_here_is_adopted_with_all_that_it_has() {
 
     // Two sessions and a connection of Bob's do not fit.
     world.open("bob", "one");
-    visit_of_none(&mut world, "bob", "two");
+    open_run(&mut world, "bob", "two").unwrap();
     let full = refusal(&mut world, of("acme", "bob", "one"));
     assert_eq!(full, Refused::ConnectionsPerTenant);
     let wider = config().sessions_per_tenant(3).connections_per_tenant(9).build().unwrap();
@@ -191,7 +191,7 @@ fn visit_of_none(world: &mut World, user: &str, thread: &str) -> SessionId {
 }
 
 #[test]
-fn what_lingers_of_a_tenant_makes_room_for_the_sessions_that_a_user_brings() {
+fn a_user_who_joins_a_tenant_gives_up_what_lingers_of_its_own_first() {
     let config = config().sessions_per_tenant(3).session_linger(secs(600));
     let mut world = World::with(config);
     let mine = visit_of_none(&mut world, "bob", "one");
@@ -199,13 +199,24 @@ fn what_lingers_of_a_tenant_makes_room_for_the_sessions_that_a_user_brings() {
     let [first, second] = ["one", "two"].map(|it| visit(&mut world, "acme", "alice", it));
     ended(&mut world);
     open(&mut world, "acme", "bob", "two");
-    assert_eq!(ended(&mut world), [(first, SessionEnd::MadeRoom)]);
-    // What the user brought stands behind what the tenant had.
-    for gone in [second, mine] {
-        let name = format!("{gone:?}");
-        open(&mut world, "acme", &name.replace([' ', '#'], "-"), "main");
+    assert_eq!(ended(&mut world), [(mine, SessionEnd::MadeRoom)]);
+    for (gone, name) in [(first, "carol"), (second, "dave")] {
+        open(&mut world, "acme", name, "main");
         assert_eq!(ended(&mut world), [(gone, SessionEnd::MadeRoom)]);
     }
+}
+
+#[test]
+fn what_lingers_of_a_user_does_not_keep_it_out_of_a_tenant() {
+    let config = config().sessions_per_tenant(2).session_linger(secs(600));
+    let mut world = World::with(config);
+    let [follows, first, _second] =
+        ["main", "one", "two"].map(|it| visit_of_none(&mut world, "bob", it));
+    ended(&mut world);
+    let conn = open(&mut world, "acme", "bob", "main");
+    assert_eq!(world.session(conn), follows, "the session goes on");
+    assert_eq!(ended(&mut world), [(first, SessionEnd::MadeRoom)]);
+    assert_eq!(counts(&world, "acme"), Some((1, 1, 2)));
 }
 
 #[test]

@@ -95,6 +95,7 @@ pub const ALL: &[&str] = &[
     "a session made room for an absent one",
     "a session made room for another user's",
     "a session made room within its tenant",
+    "a session of one who joins a tenant made room",
     "a session was revoked",
     "a silent connection was probed",
     "a silent socket gave way to one of its source",

@@ -49,7 +49,7 @@ impl Model {
     pub(crate) fn has_place(
         &self,
         (user, tenant, creates): (u8, Option<u8>, bool),
-        release: Option<SessionId>,
+        (follows, release): (Option<SessionId>, Option<SessionId>),
         evict: &[ConnId],
     ) -> Result<(), Refused> {
         let config = &self.config;
@@ -71,7 +71,7 @@ impl Model {
         if !named.contains(&user) && named.len() >= names as usize {
             return Err(Refused::Users);
         }
-        self.has_place_in_tenant((tenant, user, creates), release, &left_behind)?;
+        self.has_place_in_tenant((tenant, user, creates), (follows, release), &left_behind)?;
         if !creates {
             return Ok(());
         }
@@ -89,7 +89,7 @@ impl Model {
         &mut self,
         (user, tenant): (u8, Option<u8>),
         is_new: bool,
-        creates: bool,
+        (follows, creates): (Option<SessionId>, bool),
     ) {
         while is_new && self.users().len() >= self.config.users() as usize {
             let Some(user) = self.absent.users.first().copied() else { break };
@@ -100,7 +100,7 @@ impl Model {
                 self.end_session(id, SessionEnd::MadeRoom);
             }
         }
-        self.send_away_of_tenant(tenant, user, creates);
+        self.send_away_of_tenant(tenant, user, (follows, creates));
         while creates && self.going().count() >= self.config.sessions() as usize {
             let Some(first) = self.absent.sessions.first().copied() else { break };
             self.marks.hit("a session made room for another user's");

@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     /// The user who comes, and the tenant that counts it.
     pub(crate) user: u8,
     pub(crate) tenant: Option<u8>,
+    /// The session that it follows, if there is one.
+    pub(crate) follows: Option<SessionId>,
 }
 
 impl Model {
@@ -109,7 +111,8 @@ impl Model {
             return Err(Refused::Connections);
         }
         plan.is_new_user = !self.users().contains(&user);
-        self.has_place((user, tenant, plan.creates), plan.release, &plan.evict)?;
+        plan.follows = session;
+        self.has_place((user, tenant, plan.creates), (session, plan.release), &plan.evict)?;
         Ok(plan)
     }
 
@@ -168,7 +171,7 @@ impl Model {
             evicted += self.close_session(id, &CloseReason::Evicted.into());
             self.end_session(id, SessionEnd::UserCap);
         }
-        self.send_away((plan.user, plan.tenant), plan.is_new_user, plan.creates);
+        self.send_away((plan.user, plan.tenant), plan.is_new_user, (plan.follows, plan.creates));
         evicted
     }
 

@@ -115,7 +115,7 @@ impl Model {
             self.marks.hit("a session made room for an absent one");
             self.end_session(session, SessionEnd::UserCap);
         }
-        self.send_away((user, tenant), is_new, true);
+        self.send_away((user, tenant), is_new, (None, true));
         let record = Session { left_at: Some(self.now), ..Session::new(user, thread) };
         self.create_session(id, record, epoch);
         self.join_tenant(user, tenant);

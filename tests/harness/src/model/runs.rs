@@ -151,7 +151,7 @@ impl Model {
             let retry_after = self.refuses().unwrap_or(Refused::PAUSE);
             release.ok_or(Refused::SessionsPerUser { retry_after })?;
         }
-        self.has_place((user, self.tenant_of(user), true), release, &[])?;
+        self.has_place((user, self.tenant_of(user), true), (None, release), &[])?;
         Ok(release)
     }
 

@@ -102,13 +102,16 @@ impl Model {
     pub(crate) fn has_place_in_tenant(
         &self,
         (tenant, user, creates): (Option<u8>, u8, bool),
-        release: Option<SessionId>,
+        (follows, release): (Option<SessionId>, Option<SessionId>),
         left_behind: &[SessionId],
     ) -> Result<(), Refused> {
         let Some(tenant) = tenant else { return Ok(()) };
         let is_own = self.tenant_of(user) == Some(tenant);
         let stays = |id: &SessionId| Some(*id) != release;
-        let brought = self.sessions_of(user).into_iter().filter(|id| stays(id) && !is_own).count();
+        let lingers = |id: &SessionId| self.is_left(*id) || left_behind.contains(id);
+        let is_needed = |id: &SessionId| follows == Some(*id) || !lingers(id);
+        let brought = self.sessions_of(user).into_iter();
+        let brought = brought.filter(|id| !is_own && stays(id) && is_needed(id)).count();
         if brought == 0 && !creates {
             return Ok(());
         }
@@ -123,14 +126,27 @@ impl Model {
         Ok(())
     }
 
-    /// As many of a tenant's sessions that linger go as are too many with those of a user who comes.
-    pub(crate) fn send_away_of_tenant(&mut self, tenant: Option<u8>, user: u8, creates: bool) {
+    /// As many of a tenant's sessions that linger go as are too many with those of a user who comes: first
+    /// those that this user would bring and does not follow.
+    pub(crate) fn send_away_of_tenant(
+        &mut self,
+        tenant: Option<u8>,
+        user: u8,
+        (follows, creates): (Option<SessionId>, bool),
+    ) {
         let Some(tenant) = tenant else { return };
         let is_own = self.tenant_of(user) == Some(tenant);
-        let brought = if is_own { 0 } else { self.sessions_of(user).len() };
-        let more = brought + usize::from(creates);
         let most = self.config.sessions_per_tenant() as usize;
-        while more > 0 && self.sessions_of_tenant(tenant).len() + more > most {
+        let more =
+            |it: &Self| usize::from(creates) + if is_own { 0 } else { it.sessions_of(user).len() };
+        let is_over = |it: &Self| it.sessions_of_tenant(tenant).len() + more(it) > most;
+        while !is_own && is_over(self) {
+            let may_go = |id: &&SessionId| self.sessions[*id].user == user && follows != Some(**id);
+            let Some(first) = self.absent.sessions.iter().find(may_go).copied() else { break };
+            self.marks.hit("a session of one who joins a tenant made room");
+            self.end_session(first, SessionEnd::MadeRoom);
+        }
+        while more(self) > 0 && is_over(self) {
             let first = self.tenants.idle.iter().find(|(it, _)| *it == tenant);
             let Some((_, first)) = first.copied() else { break };
             self.marks.hit("a session made room within its tenant");
