@@ -436,7 +436,7 @@ fn lingering_sessions_of_a_tenant_at_the_cap() {
         ("tenant", |world| {
             let tenant = TenantId::new("acme").unwrap();
             let tenant = world.registry.tenant(&tenant).unwrap();
-            assert_eq!(tenant.session_count(), world.count as u32);
+            assert_eq!(tenant.session_count(), world.count);
         }),
         ("admit of a newcomer of the tenant", |world| {
             world.conn = world.admit(of_tenant(MANY));
