@@ -14,7 +14,7 @@ use core::fmt;
 
 use crate::action::Position;
 use crate::id::{ConnId, RoomId, RunId, SessionId, TenantId, UserId};
-use crate::stream::{Stream, StreamKey};
+use crate::stream::StreamKey;
 
 use super::Registry;
 
@@ -119,9 +119,40 @@ impl Registry {
     }
 }
 
-fn head(stream: &Stream) -> Position {
-    stream.position(stream.log.head())
+/// What a view says of the log behind it.
+macro_rules! log_of {
+    ($($type:ident)*) => {$(
+        impl $type<'_> {
+            /// The head of its stream.
+            #[must_use]
+            pub fn position(&self) -> Position {
+                let stream = self.stream();
+                stream.position(stream.log.head())
+            }
+
+            /// How many entries its log keeps.
+            #[must_use]
+            pub fn entries(&self) -> u32 {
+                self.stream().log.len() as u32
+            }
+
+            /// The bytes of these, overhead included.
+            #[must_use]
+            pub fn bytes(&self) -> u64 {
+                self.stream().log.bytes()
+            }
+
+            /// Up to here everything is gone for good; 0 if nothing is. Behind it entries may be gone,
+            /// too.
+            #[must_use]
+            pub fn lost(&self) -> u64 {
+                self.stream().log.lost()
+            }
+        }
+    )*};
 }
+
+log_of! { SessionView RoomView }
 
 /// A view shows what it says, list by list.
 macro_rules! debug {

@@ -1,12 +1,11 @@
 //! One room.
 
-use crate::action::Position;
 use crate::id::RoomId;
 use crate::registry::Registry;
 use crate::room::{Room, RoomKey};
 use crate::stream::Stream;
 
-use super::{ConnView, head};
+use super::ConnView;
 
 /// One room: [`Registry::room`].
 #[derive(Clone, Copy)]
@@ -39,35 +38,11 @@ impl<'a> RoomView<'a> {
         self.stream().lagging
     }
 
-    /// The head of its stream.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        head(self.stream())
-    }
-
-    /// How many entries its log keeps.
-    #[must_use]
-    pub fn entries(&self) -> u32 {
-        self.stream().log.len() as u32
-    }
-
-    /// The bytes of these, overhead included.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.stream().log.bytes()
-    }
-
-    /// Up to here everything is gone for good; 0 if nothing is. Behind it entries may be gone, too.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.stream().log.lost()
-    }
-
     fn record(&self) -> &'a Room {
         self.registry.rooms.get(self.key)
     }
 
-    fn stream(&self) -> &'a Stream {
+    pub(super) fn stream(&self) -> &'a Stream {
         &self.registry.streams[self.record().stream]
     }
 }

@@ -2,14 +2,13 @@
 
 use core::time::Duration;
 
-use crate::action::Position;
 use crate::id::{SessionId, ThreadId, UserId};
 use crate::registry::Registry;
 use crate::session::{Session, SessionKey};
 use crate::stream::Stream;
 use crate::time::{Deadline, Timestamp};
 
-use super::{ConnView, RunView, head};
+use super::{ConnView, RunView};
 
 /// One session that has not ended: [`Registry::session`].
 #[derive(Clone, Copy)]
@@ -68,35 +67,11 @@ impl<'a> SessionView<'a> {
         Some(until).filter(|_| self.record().open_runs == 0).and_then(Deadline::instant)
     }
 
-    /// The head of its stream.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        head(self.stream())
-    }
-
-    /// How many entries its log keeps.
-    #[must_use]
-    pub fn entries(&self) -> u32 {
-        self.stream().log.len() as u32
-    }
-
-    /// The bytes of these, overhead included.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.stream().log.bytes()
-    }
-
-    /// Up to here everything is gone for good; 0 if nothing is. Behind it entries may be gone, too.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.stream().log.lost()
-    }
-
     fn record(&self) -> &'a Session {
         self.registry.sessions.get(self.key)
     }
 
-    fn stream(&self) -> &'a Stream {
+    pub(super) fn stream(&self) -> &'a Stream {
         &self.registry.streams[self.record().stream]
     }
 }
