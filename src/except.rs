@@ -1,4 +1,4 @@
-//! Whom a message leaves out: as the caller names them, and as an entry of a log remembers them.
+//! The exception of a message: as the caller names it, and as an entry of a log remembers it.
 
 use crate::conn::{ConnKey, Conns};
 use crate::id::{ConnId, SessionId};
@@ -18,8 +18,8 @@ pub enum Except {
     User(ConnId),
 }
 
-/// A message, and whom it leaves out: what [`Registry::send`](crate::Registry::send) takes. A [`Message`]
-/// becomes one that leaves nobody out, and its `except_` methods make the others.
+/// A message with its exception, if it has one: what [`Registry::send`](crate::Registry::send) takes. A
+/// [`Message`] converts into one without an exception. Its `except_` methods make those with one.
 ///
 /// It has no such methods itself: a second exception for one message does not compile, and so it can't take
 /// the place of the first.
@@ -29,7 +29,7 @@ pub struct Outgoing {
     pub(crate) except: Option<Except>,
 }
 
-/// The message leaves nobody out.
+/// The message has no exception.
 impl From<Message> for Outgoing {
     fn from(message: Message) -> Self {
         Self { message, except: None }
@@ -44,7 +44,7 @@ impl Message {
     /// [`Delivery`](crate::Delivery) does not count connections that are left out. A connection that lags
     /// passes over the message, and is not told of it as lost while the log keeps it. Once the log has let
     /// the message go, a gap is told to all that lack it: the log does not remember the exception. If the
-    /// `Cleanup` of the sender was polled, or the handle never was one, nobody is left out.
+    /// `Cleanup` of the sender was polled, or the registry never made the handle, the exception does nothing.
     ///
     /// The latest of a key takes the place of the one before also for connections that it leaves out. If
     /// such a connection was not handed the earlier one by then, it never is, and nothing is told as
@@ -57,7 +57,7 @@ impl Message {
     /// Leaves out the connections that follow the session of a sender: all tabs of one chat, while the
     /// user's other chats get the message. The session is the one that the sender follows longest at the
     /// call, as for [`Target::SessionOf`](crate::Target::SessionOf), or that it followed longest when it
-    /// began to close. A sender that follows no session leaves nobody out.
+    /// began to close. If the sender follows none, the exception does nothing.
     ///
     /// A connection is left out if it follows the session when its turn comes: also one that came to follow
     /// it after the call, or that resumes. A connection that follows it no more gets the message, and once
@@ -68,7 +68,7 @@ impl Message {
     }
 
     /// Leaves out all connections of the sender's user: those that are open, and those that come later or
-    /// resume. A sender that was not admitted leaves nobody out.
+    /// resume. If the sender was not admitted, the exception does nothing.
     ///
     /// The user is left out as long as it has a session that has not ended, an open connection, or the grace
     /// that presence gives. Without all of these the registry forgets the user, also in the moment in which
@@ -81,8 +81,8 @@ impl Message {
     }
 }
 
-/// Whom an entry leaves out. It was made once, in the call that sent the message, and holds no name: each
-/// is told apart from who has its slot later.
+/// The connections that an entry leaves out. The call that sent the message made it once. It holds no name: a
+/// serial tells a connection, a session and a user's record from later ones in the same slot.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum LeftOut {
     Connection(ConnId),

@@ -257,7 +257,7 @@
 //! | a drain closes its first connection | `drain.grace` | real |
 //! | a drain has ended | `drain.deadline` | real |
 //!
-//! Token buckets fill in real time. Ages in explanations, notices and the ring of the closed are
+//! Token buckets fill in real time. Ages in views, notices and the ring of the closed are
 //! real; silences and round trips are attended.
 //!
 //! # What must be handled
@@ -321,13 +321,14 @@
 //!
 //! # What is where
 //!
-//! Read [`Action`] first, then [`Registry`]; [`Config`] has every limit and every time, with its
-//! default. The crate is `no_std` with `alloc`; it needs atomics of pointer width. Feature `std`
-//! (on by default) adds [`Clock`]. Feature `serde` adds `Serialize` for what is shown: [`Stats`],
-//! views, [`Closed`], names, handles, reasons, [`Position`] and [`Config`]. Fields are named as in
-//! the answers of the gateway where it has them, with their unit; a [`Timestamp`] is its nanoseconds. A
-//! [`Tap`] sees every input and every action: the crate `headcount-journal` records them, and replays
-//! them.
+//! Read [`Action`] first, then [`Registry`]; [`Config`] has every limit and every time, with its default.
+//! Views show what there is: [`ConnView`], [`SessionView`], [`UserView`], [`RoomView`], [`RunView`] and
+//! [`TenantView`]. A [`Message`] may leave out its sender, or all of the sender's tabs:
+//! [`Message::except_user`]. The crate is `no_std` with `alloc`; it needs atomics of pointer width. Feature
+//! `std` (on by default) adds [`Clock`]. Feature `serde` adds `Serialize` for what is shown: [`Stats`],
+//! views, [`Closed`], names, handles, reasons, [`Position`] and [`Config`]. Fields are named as in the
+//! answers of the gateway where it has them, with their unit; a [`Timestamp`] is its nanoseconds. A [`Tap`]
+//! sees every input and every action: the crate `headcount-journal` records them, and replays them.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -68,7 +68,7 @@ fn members(costs: &mut Costs, world: &mut World) {
     assert_eq!(world.serve(&mut poll), 3 * CALLS);
     costs.keep([leave, resume, poll]);
     world.flush();
-    costs.calls("explain_room, room_members: the first 100", CALLS, |_| {
+    costs.calls("room: its log, and the first 100 members", CALLS, |_| {
         let members = world
             .registry
             .room(&lobby)

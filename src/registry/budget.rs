@@ -83,8 +83,8 @@ impl Registry {
         }
     }
 
-    /// Makes room until all budgets hold, for an entry that was appended and stays, whatever its
-    /// size.
+    /// Entries go until all budgets hold: of the user, of the tenant, of the process. The entry that was just
+    /// appended stays, however long it is.
     pub(super) fn keep_budgets(&mut self, appended: StreamKey) {
         if let Owner::Session(session) = self.streams[appended].owner {
             let user = self.sessions.get(session).user;

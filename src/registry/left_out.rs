@@ -1,4 +1,4 @@
-//! Whom messages leave out, as far as the registry knows them.
+//! The exceptions of messages, resolved to what the registry knows of them.
 
 use crate::conn::ConnKey;
 use crate::except::{Candidate, Except, LeftOut};
@@ -13,7 +13,7 @@ impl Registry {
         Candidate { slot, conns: &self.conns, sessions: &self.sessions }
     }
 
-    /// Whom a message leaves out; `None` if the sender is not known, or has none of what is named.
+    /// The exception of a message; `None` if the sender is not known, or has no session or user to leave out.
     pub(super) fn left_out(&self, except: Except) -> Option<LeftOut> {
         Some(match except {
             Except::Connection(conn) => LeftOut::Connection(conn),

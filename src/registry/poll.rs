@@ -59,7 +59,7 @@ impl Passes {
     }
 }
 
-/// # What is to be done
+/// # Polling
 ///
 /// After each input the shell polls actions until there are none, and sleeps until the next input or
 /// [deadline](Self::poll_timeout).

@@ -35,14 +35,14 @@ pub(super) struct Leaves<'a> {
     pub(super) stays: Option<SessionKey>,
 }
 
-/// Sessions that linger without an open run and end so that a newcomer finds a place in its tenant. Those
-/// are first that its own user would bring along: what only lingers keeps nobody out, and takes nothing
-/// of others while there is some of one's own.
+/// Sessions that linger without an open run and end so that a newcomer finds a place in its tenant. A user
+/// who joins the tenant gives up its own first. So its lingering sessions do not keep the user out, and no
+/// other user loses a session while one of them is left.
 #[derive(Clone, Copy, Default)]
 pub(super) struct AbsentOfTenant {
     /// How many end.
     pub(super) sessions: usize,
-    /// The newcomer's user, if it comes to be of the tenant now.
+    /// The newcomer's user, if it joins the tenant now.
     pub(super) joiner: Option<UserKey>,
     /// The session of that user which the newcomer follows.
     pub(super) stays: Option<SessionKey>,

@@ -241,7 +241,7 @@ fn history_is_let_go_before_what_is_still_owed() {
         to_session(&mut world, alice, message);
     }
     let kept = world.registry.session(world.session(alice)).unwrap();
-    assert_eq!((kept.lost(), kept.entries()), (2, 3), "everybody had the two that went");
+    assert_eq!((kept.lost(), kept.entries()), (2, 3), "each member had the two that went");
 }
 
 #[test]

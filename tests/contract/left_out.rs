@@ -23,6 +23,15 @@ fn say(world: &mut World, message: impl Into<Outgoing>) {
     world.send(Target::Room(&room("lobby")), message);
 }
 
+/// A message with each exception of a tab of Alice's, and how many of the lobby are left.
+fn each_exception(tab: ConnId) -> [(Outgoing, u32); 3] {
+    [
+        (Message::text("connection").except_connection(tab), 3),
+        (Message::text("session").except_session(tab), 2),
+        (Message::text("user").except_user(tab), 1),
+    ]
+}
+
 fn latest(text: &str) -> Message {
     Message::text(text).latest(Key::new("k").expect("a fine key"))
 }
@@ -38,22 +47,16 @@ fn join_late(world: &mut World, name: &str, thread: &str) -> ConnId {
 #[test]
 fn each_of_the_three_leaves_out_more() {
     let (mut world, [tab, other_tab, other_chat, bob]) = lobby();
-    let text = Message::text;
-    for (message, live) in [
-        (text("connection").except_connection(tab), 3),
-        (text("session").except_session(tab), 2),
-        (text("user").except_user(tab), 1),
-        (text("nobody").into(), 4),
-    ] {
+    for (message, live) in each_exception(tab).into_iter().chain([(Message::text("all").into(), 4)])
+    {
         say(&mut world, message);
         assert_eq!(world.reached(), (live, 0));
     }
     world.settle();
-    let nobody = "lobby: nobody";
-    assert_eq!(world.seen(tab), [nobody]);
-    assert_eq!(world.seen(other_tab), ["lobby: connection", nobody]);
-    assert_eq!(world.seen(other_chat), ["lobby: connection", "lobby: session", nobody]);
-    let all = ["lobby: connection", "lobby: session", "lobby: user", nobody];
+    assert_eq!(world.seen(tab), ["lobby: all"]);
+    assert_eq!(world.seen(other_tab), ["lobby: connection", "lobby: all"]);
+    assert_eq!(world.seen(other_chat), ["lobby: connection", "lobby: session", "lobby: all"]);
+    let all = ["lobby: connection", "lobby: session", "lobby: user", "lobby: all"];
     assert_eq!(world.seen(bob), all);
     assert_eq!(world.registry.stats().gaps, 0, "what was not for them is no loss");
 }
@@ -167,7 +170,7 @@ fn a_user_is_left_out_while_a_session_lingers_and_after_its_sender_has_closed() 
     world.settle();
     let back = join_late(&mut world, "alice", "main");
     assert_eq!(world.seen(back), NOTHING);
-    // Its `Cleanup` was polled: the handle leaves nobody out.
+    // Its `Cleanup` was polled: the exception does nothing.
     say(&mut world, Message::text("3").except_user(tab));
     assert_eq!(world.reached(), (2, 0));
     world.settle();
@@ -214,12 +217,7 @@ fn the_latest_of_a_key_takes_the_place_of_the_one_before_for_those_it_leaves_out
 #[test]
 fn an_announcement_leaves_out_as_a_room_does() {
     let (mut world, [tab, other_tab, other_chat, bob]) = lobby();
-    let text = Message::text;
-    for (message, live) in [
-        (text("connection").except_connection(tab), 3),
-        (text("session").except_session(tab), 2),
-        (text("user").except_user(tab), 1),
-    ] {
+    for (message, live) in each_exception(tab) {
         world.send(Target::Everyone, message);
         assert_eq!(world.reached(), (live, 0));
     }
@@ -251,7 +249,7 @@ fn one_that_was_never_admitted_has_neither_a_session_nor_a_user() {
     world.connect(pending, "alice", "main").expect("to be admitted");
     world.registry.join(world.now, pending, &room("lobby"), Start::Kept).expect("to join");
     world.settle();
-    assert_eq!(world.seen(pending).len(), 2, "it was nobody's when they were sent");
+    assert_eq!(world.seen(pending).len(), 2, "it had no user when they were sent");
 }
 
 #[test]

@@ -220,6 +220,19 @@ fn what_lingers_of_a_user_does_not_keep_it_out_of_a_tenant() {
 }
 
 #[test]
+fn a_user_in_the_leave_grace_keeps_its_tenant() {
+    let mut world = World::with(config().with_presence().leave_grace(secs(5)));
+    let conn = world.open_as(Principal::new(user("alice")).with_tenant(tenant("acme")));
+    world.settle();
+    world.hang_up(conn);
+    world.settle();
+    assert_eq!(counts(&world, "acme"), Some((1, 0, 0)));
+    assert_eq!(refusal(&mut world, of("other", "alice", "main")), Refused::OtherTenant);
+    world.run(secs(6));
+    assert_eq!(counts(&world, "acme"), None);
+}
+
+#[test]
 fn a_user_is_of_one_tenant_until_it_is_gone() {
     let mut world = World::with(config().session_linger(secs(60)).over_cap(refuse()));
     let alice = open(&mut world, "acme", "alice", "main");
