@@ -27,7 +27,7 @@ linked! {
 /// How many full buckets one departure forgets: more than it can add, so that none is kept for long.
 const FORGOTTEN_AT_ONCE: usize = 4;
 
-/// The buckets in the order in which their users left. No user is in it twice, and none who is here.
+/// The buckets in the order in which their users left. No user is in it twice, and none who has a record.
 #[derive(Clone)]
 pub(crate) struct DepartedUsers {
     buckets: Table<DepartedKey, Departed>,
@@ -61,7 +61,7 @@ impl DepartedUsers {
         self.names.find(user.as_str(), |key| self.buckets[key].user == *user)
     }
 
-    /// The bucket of a user who is not here.
+    /// The bucket of a user who has no record.
     pub(crate) fn get(&self, user: &UserId) -> TokenBucket {
         self.find(user).map_or_else(TokenBucket::default, |key| self.buckets[key].bucket)
     }

@@ -70,10 +70,11 @@ impl Message {
     /// Leaves out all connections of the sender's user: those that are open, and those that come later or
     /// resume. If the sender was not admitted, the exception does nothing.
     ///
-    /// The user is left out as long as it has a session that has not ended, an open connection, or the grace
-    /// that presence gives. Without all of these the registry forgets the user, also in the moment in which
-    /// its only connection is taken over: when the user comes back, it gets what a room still keeps of
-    /// before. No other user is ever left out.
+    /// The user is left out as long as it has a session, a connection, the grace that presence gives, or a
+    /// change of presence that was not polled. A session that has ended and a connection that closes count
+    /// until their `Cleanup` is polled. A connection that is taken over, or makes room for another one of its
+    /// user, changes nothing. Without all of these the registry forgets the user: when it comes back, it gets
+    /// what a room still keeps of before. No other user is ever left out.
     /// [`except_connection`](Self::except_connection) says what else holds.
     #[must_use]
     pub const fn except_user(self, sender: ConnId) -> Outgoing {

@@ -102,13 +102,13 @@ impl Session {
 pub(crate) struct Sessions {
     users: Table<UserKey, User>,
     records: Table<SessionKey, Session>,
-    /// Of users whose names are taken: [`User::is_named`].
+    /// Of all users.
     names: Names<UserKey>,
     /// The serial of the record of a user that was made last.
     last_user: u32,
     /// Sessions by user and thread: those that had [`LISTED`] others before them.
     threads: Names<SessionKey>,
-    /// Of users who are not.
+    /// Of users who have no record.
     pub(crate) departed: DepartedUsers,
     tenants: Tenants,
     /// Sessions that ended and whose cleanup was not polled.
@@ -119,8 +119,9 @@ pub(crate) struct Sessions {
     lingering: Ring<Lingering>,
     /// Users who are [absent](User::is_absent), in the order in which that became so.
     absent: Ring<Absent>,
-    /// How many users are here.
+    /// How many users are here, and how many [count](User::counts).
     here: usize,
+    counted: usize,
     /// Users in the leave grace, in the order in which they left.
     in_grace: Ring<InGrace>,
     /// Users of whom something is to be said, in the order in which that became so.
@@ -131,8 +132,10 @@ impl Hash for Sessions {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { users, last_user, records, names: _, threads: _, departed, tenants, .. } = self;
         (users, last_user, records, departed, tenants).hash(state);
-        let Self { ended, ended_closing, lingering, absent, here, in_grace, unsaid, .. } = self;
-        (ended, ended_closing, lingering, absent, here, in_grace, unsaid).hash(state);
+        let Self { ended, ended_closing, lingering, absent, here, counted, .. } = self;
+        (ended, ended_closing, lingering, absent, here, counted).hash(state);
+        let Self { in_grace, unsaid, .. } = self;
+        (in_grace, unsaid).hash(state);
     }
 }
 
@@ -151,6 +154,7 @@ impl Sessions {
             lingering: Ring::new(),
             absent: Ring::new(),
             here: 0,
+            counted: 0,
             in_grace: Ring::new(),
             unsaid: Ring::new(),
         }
@@ -173,7 +177,12 @@ impl Sessions {
     }
 
     /// These, and the users of whom it is to be said that they are offline.
-    pub(crate) fn named_users(&self) -> usize {
+    pub(crate) const fn counted_users(&self) -> usize {
+        self.counted
+    }
+
+    /// How many names of users are taken: one for each record.
+    pub(crate) const fn user_names(&self) -> usize {
         self.names.len()
     }
 
@@ -428,12 +437,14 @@ impl Sessions {
     }
 
     /// The same for a user: after each change of the number of sessions, of those that linger, and of
-    /// connections, and of the leave grace.
+    /// connections, of the leave grace, of what is to be said, and of the hold.
     fn relist_user(&mut self, user: UserKey) {
         let record = &mut self.users[user];
-        let is_here = record.is_here();
-        let was_here = core::mem::replace(&mut record.is_counted, is_here);
+        let (is_here, counts) = (record.is_here(), record.counts());
+        let was_here = core::mem::replace(&mut record.is_counted_here, is_here);
+        let counted = core::mem::replace(&mut record.is_counted, counts);
         self.here = self.here + usize::from(is_here) - usize::from(was_here);
+        self.counted = self.counted + usize::from(counts) - usize::from(counted);
         if self.users[user].is_absent() {
             self.absent.push(&mut self.users, user);
         } else {
@@ -468,12 +479,11 @@ impl Sessions {
         self.departed.shrink_to(0);
     }
 
-    /// Frees the slot of a session that has ended.
-    pub(crate) fn release(&mut self, session: SessionKey) -> Session {
+    /// Frees the slot of a session that has ended; whose it was. [`forget_user`](Self::forget_user) follows.
+    pub(crate) fn release(&mut self, session: SessionKey) -> UserKey {
         self.ended -= 1;
-        let record = self.records.remove(session);
-        self.users[record.user].ended -= 1;
-        self.forget_user(record.user);
-        record
+        let user = self.records.remove(session).user;
+        self.users[user].ended -= 1;
+        user
     }
 }

@@ -225,12 +225,13 @@ impl Registry {
     ) -> Admitted {
         let Admission { plan, own, all } = admission;
         let conn = self.conns.id(slot);
-        let (known, evicted) = (plan.session, self.make_room(&plan));
         let Principal { user, thread, kind, label, expires_at, max_connections: _, .. } = who;
-        let user = self.sessions.user_named(user);
+        let user = self.sessions.hold_user(user);
+        let (known, evicted) = (plan.session, self.make_room(&plan));
         self.join_tenant(user, plan.tenancy.as_ref());
         self.conns.cold_mut(slot).kind = kind;
         self.sessions.admit(user, &mut self.conns, slot);
+        self.sessions.release_hold(user);
         self.note_arrival(user);
         self.sessions.user_mut(user).connects = own;
         self.connects = all;

@@ -231,11 +231,16 @@ impl Registry {
         self.settle(user, session);
     }
 
-    /// A user has one session or one open connection less: the name is free, or the pressure eases.
+    /// A user has one session or one open connection less: it is here no more, or the pressure eases.
     pub(super) fn settle(&mut self, user: UserKey, session: Option<SessionId>) {
-        if self.sessions.settle(user, self.now, self.config.users as usize) {
+        if self.sessions.settle(user) {
             self.ease_pressure(user, session);
         }
+    }
+
+    /// A user has one less of what needs its record.
+    pub(super) fn forget_user(&mut self, user: UserKey) {
+        self.sessions.forget_user(user, self.now, self.config.users as usize);
     }
 
     /// The `Cleanup` of a connection was polled: its slot is free, and its session may end.
@@ -255,7 +260,8 @@ impl Registry {
             debug_assert!(false, "an admitted connection has a user");
             return;
         };
-        self.sessions.forget_connection(user);
+        self.sessions.detach_connection(user);
+        self.forget_user(user);
     }
 
     /// Ends a session that has lingered long enough and whose connections are all cleaned up.

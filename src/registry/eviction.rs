@@ -157,7 +157,8 @@ impl Registry {
         let mut away = 0;
         if !user.is_some_and(|user| sessions.user(user).is_here()) {
             let names = u64::from(config.users) + u64::from(config.closing);
-            if user.is_none() && sessions.named_users() as u64 >= names {
+            let counts = user.is_some_and(|user| sessions.user(user).counts());
+            if !counts && sessions.counted_users() as u64 >= names {
                 return Err(Refused::Users);
             }
             absent.users = excess(sessions.users(), config.users);

@@ -22,9 +22,7 @@ impl Registry {
             }
             Except::User(conn) => {
                 let user = self.conns.hot(self.conns.resolve(conn)?).user?;
-                // The user of a connection that closes may have left, and be back under a record of its own.
-                let name = &self.sessions.user(user).name;
-                LeftOut::User(self.sessions.tag(self.sessions.find_user(name).unwrap_or(user)))
+                LeftOut::User(self.sessions.tag(user))
             }
         })
     }

@@ -70,7 +70,8 @@ impl Registry {
                 return true;
             }
             OwnedAction::Cleanup { what: Ended::Session(session), .. } => {
-                self.sessions.release(SessionKey::of_slot(session.index()));
+                let user = self.sessions.release(SessionKey::of_slot(session.index()));
+                self.forget_user(user);
                 return true;
             }
             _ => {}

@@ -44,8 +44,7 @@ impl Registry {
         let (key, online) = self.sessions.say()?;
         let user = self.sessions.user(key).name.clone();
         self.queue_presence();
-        self.sessions.settle(key, self.now, self.config.users as usize);
-        self.sessions.forget_user(key);
+        self.forget_user(key);
         Some(Lent::Presence { user, online })
     }
 

@@ -136,13 +136,13 @@ impl Registry {
         let tenancy = self.tenancy(known, None)?;
         let leaves = Leaves { release, evict: &[], stays: None };
         let absent = self.plan_absent(known, true, tenancy.as_ref(), &leaves)?;
+        let user = self.sessions.hold_user(user.clone());
         if let Some(session) = release {
             self.end_session(session, SessionEnd::UserCap);
         }
         self.send_away(absent);
-        let user = self.sessions.user_named(user.clone());
-        self.join_tenant(user, tenancy.as_ref());
         let session = self.create_session(user, thread.clone());
+        self.sessions.release_hold(user);
         self.sessions.begin_to_linger(session, self.now);
         self.enforce_closing_limit();
         Ok(session)

@@ -10,18 +10,33 @@ use super::Registry;
 use super::eviction::ENDED_AT_ONCE;
 
 /// The tenant that counts a newcomer.
-pub(super) struct Tenancy {
-    name: TenantId,
-    /// Its record; `None` if none of its users is here.
-    known: Option<TenantKey>,
-    /// Whether the newcomer's user is of it already.
-    is_own: bool,
+pub(super) enum Tenancy {
+    /// The newcomer's user is of it already.
+    Own(TenantKey),
+    /// The user joins it.
+    Joins {
+        name: TenantId,
+        /// Its record; `None` if none of its users is here.
+        known: Option<TenantKey>,
+    },
 }
 
 impl Tenancy {
+    /// Its record; `None` if none of its users is here.
+    const fn known(&self) -> Option<TenantKey> {
+        match self {
+            Self::Own(tenant) => Some(*tenant),
+            Self::Joins { known, .. } => *known,
+        }
+    }
+
+    const fn is_own(&self) -> bool {
+        matches!(self, Self::Own(_))
+    }
+
     /// Whether a user is of this tenant.
     pub(super) fn is_that_of(&self, user: &User) -> bool {
-        self.known.is_some() && user.tenant() == self.known
+        self.known().is_some() && user.tenant() == self.known()
     }
 }
 
@@ -64,14 +79,14 @@ impl Registry {
             if named.is_some_and(|named| named != name) {
                 return Err(Refused::OtherTenant);
             }
-            return Ok(Some(Tenancy { name: name.clone(), known: Some(own), is_own: true }));
+            return Ok(Some(Tenancy::Own(own)));
         }
         let Some(name) = named else { return Ok(None) };
         let known = tenants.find(name);
         if known.is_none() && tenants.len() >= self.config.tenants as usize {
             return Err(Refused::Tenants);
         }
-        Ok(Some(Tenancy { name: name.clone(), known, is_own: false }))
+        Ok(Some(Tenancy::Joins { name: name.clone(), known }))
     }
 
     /// Whether the tenant has a place for another connection, once so many of its user's are closed.
@@ -82,8 +97,8 @@ impl Registry {
         closes: u32,
     ) -> Result<(), Refused> {
         let tenants = self.sessions.tenants();
-        let of_tenant = tenancy.known.map_or(0, |tenant| tenants.get(tenant).connections());
-        let joins = user.filter(|_| !tenancy.is_own);
+        let of_tenant = tenancy.known().map_or(0, |tenant| tenants.get(tenant).connections());
+        let joins = user.filter(|_| !tenancy.is_own());
         let of_user = joins.map_or(0, |user| self.sessions.user(user).open());
         let staying = of_tenant + of_user - closes as usize;
         if staying >= self.config.connections_per_tenant as usize {
@@ -107,7 +122,7 @@ impl Registry {
             usize::from(session.is_some_and(|session| self.sessions.get(session).may_go()))
         };
         let left = self.left_absent(leaves);
-        let joins = user.filter(|_| !tenancy.is_own);
+        let joins = user.filter(|_| !tenancy.is_own());
         let (mut of_user, mut own_idle) = (0, 0);
         if let Some(user) = joins {
             let user = self.sessions.user(user);
@@ -115,11 +130,11 @@ impl Registry {
             own_idle = user.idle() + left - may_go(leaves.release) - may_go(leaves.stays);
         }
         let (mut sessions, mut idle) = (0, 0);
-        if let Some(tenant) = tenancy.known {
+        if let Some(tenant) = tenancy.known() {
             let tenant = self.sessions.tenants().get(tenant);
             (sessions, idle) = (tenant.sessions() - away, tenant.idle() - away);
         }
-        if tenancy.is_own {
+        if tenancy.is_own() {
             sessions -= released;
             idle = idle + left - may_go(leaves.release);
         }
@@ -136,17 +151,14 @@ impl Registry {
             sessions: end + ends,
             joiner: joins,
             stays: leaves.stays,
-            tenant: tenancy.known,
+            tenant: tenancy.known(),
         })
     }
 
-    /// A user is of the tenant that a newcomer of its was planned with.
+    /// A user joins the tenant that a newcomer of its was planned with, unless it is of it already.
     pub(super) fn join_tenant(&mut self, user: UserKey, tenancy: Option<&Tenancy>) {
-        let Some(tenancy) = tenancy else { return };
-        if self.sessions.user(user).tenant().is_some() {
-            return;
-        }
-        let tenant = self.sessions.join_tenant(user, &tenancy.name);
+        let Some(Tenancy::Joins { name, .. }) = tenancy else { return };
+        let tenant = self.sessions.join_tenant(user, name);
         let mut next = self.sessions.first_of(user);
         while let Some(session) = next {
             self.list_evictable(self.sessions.get(session).stream);

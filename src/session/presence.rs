@@ -82,14 +82,16 @@ impl Sessions {
         self.unsaid.len()
     }
 
-    /// Takes the first user with a change: whether it is online now. [`settle`](Self::settle) and
-    /// [`forget_user`](Self::forget_user) follow.
+    /// Takes the first user with a change: whether it is online now. [`forget_user`](Self::forget_user)
+    /// follows.
     pub(crate) fn say(&mut self) -> Option<(UserKey, bool)> {
         let user = self.unsaid.front()?;
         self.unsaid.remove(&mut self.users, user);
         let record = &mut self.users[user];
         record.said_online = !record.said_online;
-        Some((user, record.said_online))
+        let is_online = record.said_online;
+        self.relist_user(user);
+        Some((user, is_online))
     }
 
     /// Lists a user that has a change to tell, and takes out a user that has none.

@@ -28,8 +28,7 @@ pub(crate) struct User {
     serial: u32,
     /// The tenant that it is of while it is here.
     pub(super) tenant: Option<TenantKey>,
-    /// Sessions that have not ended, oldest first. Once the name is [free](User::is_named) this record only
-    /// says whose the ended sessions and the closing connections were.
+    /// Sessions that have not ended, oldest first.
     pub(super) sessions: Ring<OfUser>,
     /// Those of them that linger without an open run, in the order in which they began to.
     pub(super) idle: Ring<Idle>,
@@ -49,7 +48,10 @@ pub(crate) struct User {
     pub(super) links: Links,
     /// Whether it was last said to be online.
     pub(super) said_online: bool,
-    /// Whether it is counted among those who are here.
+    /// Whether a call is under way that gives it a connection or a session.
+    is_held: bool,
+    /// Whether it is counted among those who are here, and among those who [count](User::counts).
+    pub(super) is_counted_here: bool,
     pub(super) is_counted: bool,
     /// When the last open connection left, while it is in the leave grace.
     pub(super) left_at: Timestamp,
@@ -59,8 +61,7 @@ pub(crate) struct User {
     pub(super) unsaid_links: Links,
     /// The level that was acted on last.
     pub(crate) pressure: Pressure,
-    /// The bucket of the user's connects. It is theirs while the user has a session that has not
-    /// ended, and among the departed users after that.
+    /// The bucket of the user's connects. It is among those of departed users once this record is gone.
     pub(crate) connects: TokenBucket,
     /// The cost of what the logs of the sessions hold, and of the calls under way.
     pub(super) bytes: u64,
@@ -74,25 +75,28 @@ linked! {
 }
 
 impl User {
-    /// Whether it has a session that has not ended or an open connection, or is in the leave grace: it
-    /// counts towards `limits.users`.
+    /// Whether it has a session that has not ended or an open connection, is in the leave grace, or is
+    /// about to have one of these: it counts towards `limits.users`.
     pub(crate) const fn is_here(&self) -> bool {
-        !self.sessions.is_empty() || self.is_online()
+        !self.sessions.is_empty() || self.is_online() || self.is_held
     }
 
     /// Whether it is here without an open connection, and all of its sessions linger without an open run.
     pub(crate) const fn is_absent(&self) -> bool {
-        self.is_here() && self.idle.len() == self.sessions.len() && self.open() == 0
+        self.is_here()
+            && self.idle.len() == self.sessions.len()
+            && self.open() == 0
+            && !self.is_held
     }
 
-    /// Whether its name is taken: it is here, or it is to be said that it is offline.
-    pub(crate) const fn is_named(&self) -> bool {
+    /// Whether it is here, or it is to be said that it is offline: it can be looked at.
+    pub(crate) const fn counts(&self) -> bool {
         self.is_here() || self.is_unsaid()
     }
 
     /// Whether this record is of use: to what has not ended, or to what was not polled.
-    pub(super) const fn is_known(&self) -> bool {
-        self.is_named() || self.ended > 0 || self.attached > 0
+    pub(crate) const fn is_needed(&self) -> bool {
+        self.counts() || self.ended > 0 || self.attached > 0
     }
 
     /// How many connections are open.
@@ -121,6 +125,11 @@ impl User {
         conns: &'a Conns,
     ) -> impl Iterator<Item = ConnKey> + use<'a> {
         self.sockets.iter(conns).chain(self.event_streams.iter(conns))
+    }
+
+    /// Whether a call is under way that gives it a connection or a session.
+    pub(crate) const fn is_held(&self) -> bool {
+        self.is_held
     }
 
     /// Its connections whose cleanup was not polled.
@@ -160,11 +169,23 @@ impl User {
 }
 
 impl Sessions {
-    /// The record of a user; a new one has to have a session or a connection before the call ends.
-    pub(crate) fn user_named(&mut self, name: UserId) -> UserKey {
-        if let Some(known) = self.find_user(&name) {
-            return known;
-        }
+    /// The record of a user, who is here from now on, whatever goes to make room. A connection or a session
+    /// is added to it in the same call, and then it is [released](Self::release_hold).
+    pub(crate) fn hold_user(&mut self, name: UserId) -> UserKey {
+        let user = self.find_user(&name).unwrap_or_else(|| self.insert_user(name));
+        self.users[user].is_held = true;
+        self.relist_user(user);
+        user
+    }
+
+    /// What was added to a user keeps it here.
+    pub(crate) fn release_hold(&mut self, user: UserKey) {
+        self.users[user].is_held = false;
+        self.relist_user(user);
+        debug_assert!(self.users[user].is_here(), "a user who has nothing was held");
+    }
+
+    fn insert_user(&mut self, name: UserId) -> UserKey {
         let connects = self.departed.take(&name);
         let user = self.users.vacant_key();
         self.names.insert(name.as_str(), user);
@@ -184,6 +205,8 @@ impl Sessions {
             ended: 0,
             links: Links::OUT,
             said_online: false,
+            is_held: false,
+            is_counted_here: false,
             is_counted: false,
             left_at: Timestamp::ZERO,
             grace_links: Links::OUT,
@@ -220,33 +243,30 @@ impl Sessions {
         self.relist_user(user);
     }
 
-    /// A connection of a user was cleaned up.
-    pub(crate) fn forget_connection(&mut self, user: UserKey) {
+    /// A connection of a user was cleaned up. [`forget_user`](Self::forget_user) follows.
+    pub(crate) fn detach_connection(&mut self, user: UserKey) {
         self.users[user].attached -= 1;
-        self.forget_user(user);
     }
 
-    /// Takes the user from its tenant if it is here no more, and the name from the user once nothing is to be
-    /// said of it; whether it is here. The record stays until the last cleanup: what closes may still ask
-    /// whose it is. At most `departed` buckets are kept of users who have left.
-    pub(crate) fn settle(&mut self, user: UserKey, now: Timestamp, departed: usize) -> bool {
+    /// Takes the user from its tenant if it is here no more; whether it is here.
+    pub(crate) fn settle(&mut self, user: UserKey) -> bool {
         self.leave_tenant_if_gone(user);
         let record = &mut self.users[user];
         let is_here = record.is_here();
         if !is_here {
             record.pressure = Pressure::None;
         }
-        if !record.is_named() {
-            self.names.remove(record.name.as_str(), user);
-            self.departed.put(record.name.clone(), record.connects, now, departed);
-        }
         is_here
     }
 
-    /// The record of a user goes with the last that needs it.
-    pub(crate) fn forget_user(&mut self, user: UserKey) {
-        if !self.users[user].is_known() {
-            self.users.remove(user);
+    /// The record of a user goes with the last that needs it: whose the connections and sessions were is
+    /// known until their cleanup. At most `departed` buckets are kept of users who have left.
+    pub(crate) fn forget_user(&mut self, user: UserKey, now: Timestamp, departed: usize) {
+        if self.users[user].is_needed() {
+            return;
         }
+        let User { name, connects, .. } = self.users.remove(user);
+        self.names.remove(name.as_str(), user);
+        self.departed.put(name, connects, now, departed);
     }
 }

@@ -1,7 +1,8 @@
 //! Whom a message leaves out: a connection, the followers of a session, a user.
 
 use headcount::{
-    ConnId, Key, Message, Outgoing, Position, Principal, Recovered, Registry, Start, Target,
+    Action, CloseReason, ConnId, Key, Message, Outgoing, Position, Principal, Recovered, Registry,
+    Start, Target,
 };
 
 use crate::support::{START, World, config, room, secs, text_of_cost, user};
@@ -252,21 +253,60 @@ fn one_that_was_never_admitted_has_neither_a_session_nor_a_user() {
     assert_eq!(world.seen(pending).len(), 2, "it had no user when they were sent");
 }
 
-#[test]
-fn a_sender_that_was_taken_over_stands_for_its_user_who_is_back() {
-    let mut registry = Registry::new(config().build().unwrap());
-    let (now, lobby) = (START, room("lobby"));
-    let mut tab = |name: &str, previous| {
+/// Tabs of users who have no thread, in the lobby, which keeps what was said.
+struct Threadless(Registry);
+
+impl Threadless {
+    fn new() -> Self {
+        Self(Registry::new(config().room_history(100).build().unwrap()))
+    }
+
+    fn open(&mut self, name: &str, previous: Option<ConnId>) -> ConnId {
         let who = Principal::new(user(name));
-        let (conn, _) = registry.admit(now, who, Start::Now, previous).unwrap();
-        registry.join(now, conn, &lobby, Start::Now).unwrap();
+        let (conn, _) = self.0.admit(START, who, Start::Now, previous).unwrap();
+        self.0.join(START, conn, &room("lobby"), Start::Kept).unwrap();
         conn
-    };
-    tab("bob", None);
-    let first = tab("alice", None);
-    tab("alice", Some(first));
+    }
+
+    fn say_to_others(&mut self, sender: ConnId) -> u32 {
+        let message = Message::text("hello").except_user(sender);
+        self.0.send(START, Target::Room(&room("lobby")), message).live
+    }
+
+    /// Whom the lobby's messages are handed out to, in order.
+    fn recipients(&mut self) -> Vec<ConnId> {
+        let mut recipients = Vec::new();
+        while let Some(action) = self.0.poll_action() {
+            if let Action::Send { to, .. } = action {
+                recipients.extend_from_slice(to);
+            }
+        }
+        recipients
+    }
+}
+
+#[test]
+fn except_user_survives_a_takeover_of_the_only_connection_of_a_user_who_has_no_thread() {
+    let mut lobby = Threadless::new();
+    let bob = lobby.open("bob", None);
+    let first = lobby.open("alice", None);
+    assert_eq!(lobby.say_to_others(first), 1, "Bob alone");
+    let second = lobby.open("alice", Some(first));
+    assert_eq!(lobby.recipients(), [bob], "it was sent before the takeover");
     // The handler of the first tab comes to an end after the second has taken it over.
-    let hello = Message::text("hello").except_user(first);
-    let delivery = registry.send(now, Target::Room(&lobby), hello);
-    assert_eq!(delivery.live, 1, "Bob alone");
+    assert_eq!((lobby.say_to_others(first), lobby.say_to_others(second)), (1, 1));
+    assert_eq!(lobby.recipients(), [bob, bob]);
+}
+
+#[test]
+fn a_user_who_comes_back_before_the_cleanup_of_its_only_connection_is_the_same() {
+    let mut lobby = Threadless::new();
+    let bob = lobby.open("bob", None);
+    let first = lobby.open("alice", None);
+    lobby.say_to_others(first);
+    lobby.0.close(START, Target::Conn(first), CloseReason::PeerClosed);
+    lobby.0.disconnect(START, first).unwrap();
+    lobby.open("alice", None);
+    assert_eq!(lobby.say_to_others(first), 1);
+    assert_eq!(lobby.recipients(), [bob, bob]);
 }

@@ -107,28 +107,31 @@ impl Registry {
                 streams == 0 || streams + further as usize <= self.config.streams_per_user as usize,
                 "user {slot:?} has {streams} event streams, and follows {further} further sessions"
             );
-            hold!(self.sessions.find_user(&user.name) == Some(slot), "user {slot:?} is not found");
         }
         hold!(listed == self.sessions.live(), "{listed} sessions are listed by users");
-        let (mut of_ended, mut here, mut named) = (0, 0, 0);
+        let (mut of_ended, mut here, mut counted, mut records) = (0, 0, 0, 0);
         for (slot, user) in self.sessions.user_records() {
             of_ended += user.ended() as usize;
             let attached = of_users.get(&slot).copied().unwrap_or(0);
             hold!(attached == user.attached(), "user {slot:?} miscounts its connections");
-            let is_needed = user.is_named() || user.ended() > 0 || attached > 0;
-            hold!(is_needed, "nothing needs user {slot:?}");
+            hold!(user.is_needed(), "nothing needs user {slot:?}");
+            hold!(!user.is_held(), "user {slot:?} is held between calls");
+            hold!(self.sessions.find_user(&user.name) == Some(slot), "user {slot:?} is not found");
+            records += 1;
             here += usize::from(user.is_here());
-            named += usize::from(user.is_named());
+            counted += usize::from(user.counts());
         }
         hold!(of_ended == ended, "users count {of_ended} of {ended} ended sessions");
+        let names = self.sessions.user_names();
+        hold!(names == records, "{names} names of {records} users");
         hold!(here == self.sessions.users(), "{here} users are here");
-        hold!(named == self.sessions.named_users(), "{named} users have their name");
+        hold!(counted == self.sessions.counted_users(), "{counted} users count");
         self.check_presence()?;
         let departed = &self.sessions.departed;
         hold!(departed.len() <= self.config.users as usize, "{} buckets of users", departed.len());
         hold!(departed.users().count() == departed.len(), "a bucket of a user who left is lost");
         let absent = departed.users().all(|user| self.sessions.find_user(user).is_none());
-        hold!(absent, "a user who is here has a bucket of one who left");
+        hold!(absent, "a user who has a record has a bucket of one who left");
         Ok(())
     }
 
@@ -144,8 +147,6 @@ impl Registry {
                 let is_right = user.said_online() && user.open() == 0;
                 hold!(is_right, "user {slot:?} is in the grace, and was not said to be online");
             }
-            let is_found = self.sessions.find_user(&user.name) == Some(slot);
-            hold!(is_found == user.is_named(), "user {slot:?} has its name: {is_found}");
         }
         hold!(unsaid == self.sessions.unsaid(), "{unsaid} users have something to say");
         let order: Vec<_> = self.sessions.iter_in_grace().take(in_grace + 1).collect();

@@ -75,7 +75,8 @@ impl Registry {
     /// ```
     #[must_use]
     pub fn user(&self, user: &UserId) -> Option<UserView<'_>> {
-        Some(UserView { registry: self, key: self.sessions.find_user(user)? })
+        let key = self.sessions.find_user(user)?;
+        self.sessions.user(key).counts().then_some(UserView { registry: self, key })
     }
 
     /// One tenant; `None`: none of its users is here.

@@ -23,8 +23,9 @@ pub(crate) fn left_out() -> Alphabet {
             vec![Op::Follow { conn: FIRST, thread: 1, since: Since::Fresh }],
             vec![Op::Unfollow { conn: FIRST, session: 0 }],
             vec![Op::Disconnect { conn: FIRST }],
-            // Long enough for a session to end, and not for the room.
-            [vec![Op::Disconnect { conn: FIRST }, Op::PollAll], time_passes()].concat(),
+            // Long enough for a session to end and its user to be forgotten, and not for the room.
+            [vec![Op::Disconnect { conn: FIRST }, Op::PollAll], time_passes(), vec![Op::PollAll]]
+                .concat(),
             vec![Op::Poll { count: 1 }],
             all_is_well(),
         ],

@@ -34,6 +34,7 @@ impl Model {
         let is_here = |user: &u8| {
             !self.open_of_user(*user).is_empty()
                 || self.going().any(|(id, it)| it.user == *user && !self.is_left(id))
+                || self.held == Some(*user)
         };
         let users = self.users().into_iter().filter(|user| !is_here(user)).collect();
         let empty = self.rooms().filter(|room| room.seats.is_empty());
@@ -67,8 +68,8 @@ impl Model {
         if !users.contains(&user) && stay >= config.users() as usize {
             return Err(Refused::Users);
         }
-        let (named, names) = (self.named_users(), config.users() + config.closing());
-        if !named.contains(&user) && named.len() >= names as usize {
+        let (counted, places) = (self.counted_users(), config.users() + config.closing());
+        if !counted.contains(&user) && counted.len() >= places as usize {
             return Err(Refused::Users);
         }
         self.has_place_in_tenant((tenant, user, creates), (follows, release), &left_behind)?;
@@ -83,15 +84,14 @@ impl Model {
         Ok(())
     }
 
-    /// As many of the absent go as are one too many with a newcomer, who is a new user or not, with a new
-    /// session or without.
+    /// As many of the absent go as are too many with a newcomer, who is counted already, with a new session
+    /// or without.
     pub(crate) fn send_away(
         &mut self,
         (user, tenant): (u8, Option<u8>),
-        is_new: bool,
-        (follows, creates): (Option<SessionId>, bool),
+        (is_new, follows, creates): (bool, Option<SessionId>, bool),
     ) {
-        while is_new && self.users().len() >= self.config.users() as usize {
+        while is_new && self.users().len() > self.config.users() as usize {
             let Some(user) = self.absent.users.first().copied() else { break };
             self.marks.hit("an absent user made room");
             let waited = self.end_leave_grace(user);

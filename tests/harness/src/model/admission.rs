@@ -108,8 +108,20 @@ impl Model {
         Bucket::new(config.connect_rate_per_user(), config.connect_burst_per_user())
     }
 
-    /// A user has neither a session nor an open connection any more.
-    pub(crate) fn user_leaves(&mut self, user: u8) {
+    /// A user is here from now on, whatever goes to make room.
+    pub(crate) fn hold_user(&mut self, user: u8) {
+        self.held = Some(user);
+        self.own_rates.come(user, &self.full_bucket());
+        self.note_absent();
+    }
+
+    /// A `Cleanup` was polled, or what was to be said of a user: nothing may be left of the user.
+    pub(crate) fn forget_user(&mut self, user: u8) {
+        let has_connection = self.conns.values().any(|conn| conn.user() == Some(user));
+        let has_session = self.sessions.values().any(|session| session.user == user);
+        if has_connection || has_session || self.counted_users().contains(&user) {
+            return;
+        }
         let limit = self.config.users() as usize;
         let is_kept = self.own_rates.leave(user, self.now, limit);
         *self.forgotten.entry(user).or_default() += 1;
@@ -140,6 +152,7 @@ impl Model {
         let (admitted_as, admitted) = got.map_err(refused)?;
         let known = thread.and_then(|thread| self.session_of(user, thread));
         let start = &self.before_character(known, start);
+        self.hold_user(user);
         let evicted = self.make_room(&plan);
         if id.is_none() {
             ensure!(!self.conns.contains_key(&admitted_as), "{admitted_as:?} was not created");
@@ -147,15 +160,12 @@ impl Model {
             self.conns.insert(admitted_as, Conn::new(self.now));
         }
         let id = admitted_as;
-        self.own_rates.come(user, &self.full_bucket());
         self.own_rates.settle(user, paid);
         self.tally.opened += 1;
         let now = self.now;
-        let forgotten = self.forgotten.get(&user).copied().unwrap_or_default();
         let conn = self.conns.get_mut(&id).ok_or("connected, never reserved")?;
         conn.state = State::Open;
         conn.admitted = Some((user, now));
-        conn.forgotten = forgotten;
         conn.kind = kind;
         conn.heard_at = now;
         conn.data_at = now;
@@ -165,6 +175,7 @@ impl Model {
         // Being slow begins with the admission.
         conn.progress_at = now;
         self.admitted.push(id);
+        self.held = None;
         self.join_tenant(user, plan.tenant);
         self.user_arrives(user);
         self.note_absent();
@@ -193,11 +204,9 @@ impl Model {
     }
 
     pub(crate) fn create_session(&mut self, id: SessionId, session: Session, epoch: u64) {
-        let user = session.user;
         let before = self.sessions.insert(id, session);
         assert!(before.is_none(), "{id:?} was there before");
         self.note_handle(id.to_bits());
-        self.own_rates.come(user, &self.full_bucket());
         self.tally.sessions_opened += 1;
         self.found(Source::Session(id), epoch);
     }

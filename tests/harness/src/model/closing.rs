@@ -177,9 +177,6 @@ impl Model {
             self.ease_pressure(user, session);
         } else {
             self.pressure.remove(&user);
-            if self.is_settled(user) {
-                self.user_leaves(user);
-            }
         }
     }
 

@@ -43,8 +43,6 @@ pub(crate) struct Conn {
     pub(crate) pending_since: Timestamp,
     /// The user it was admitted for, and when.
     pub(crate) admitted: Option<(u8, Timestamp)>,
-    /// How often that user was forgotten before.
-    pub(crate) forgotten: u64,
     /// Which cap of its user counts it.
     pub(crate) kind: ConnKind,
     /// The sessions that it follows, or followed when it closed, in the order in which it came to them.

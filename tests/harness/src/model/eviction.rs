@@ -171,7 +171,8 @@ impl Model {
             evicted += self.close_session(id, &CloseReason::Evicted.into());
             self.end_session(id, SessionEnd::UserCap);
         }
-        self.send_away((plan.user, plan.tenant), plan.is_new_user, (plan.follows, plan.creates));
+        let Plan { user, tenant, is_new_user, follows, creates, .. } = *plan;
+        self.send_away((user, tenant), (is_new_user, follows, creates));
         evicted
     }
 

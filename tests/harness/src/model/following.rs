@@ -111,14 +111,15 @@ impl Model {
         (id, epoch): (SessionId, u64),
     ) {
         let (is_new, tenant) = (!self.users().contains(&user), self.tenant_of(user));
+        self.hold_user(user);
         if let Some(session) = release {
             self.marks.hit("a session made room for an absent one");
             self.end_session(session, SessionEnd::UserCap);
         }
-        self.send_away((user, tenant), is_new, (None, true));
+        self.send_away((user, tenant), (is_new, None, true));
         let record = Session { left_at: Some(self.now), ..Session::new(user, thread) };
         self.create_session(id, record, epoch);
-        self.join_tenant(user, tenant);
+        self.held = None;
         self.cut_short();
     }
 

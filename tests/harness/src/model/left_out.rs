@@ -3,7 +3,6 @@
 use headcount::{ConnId, Except, SessionId};
 
 use super::Model;
-use super::conn::Conn;
 
 /// Whom an entry leaves out. A user who was forgotten and comes back is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,18 +44,19 @@ impl Who {
     }
 }
 
-impl Conn {
-    fn as_user(&self) -> Option<User> {
-        self.user().map(|number| User { number, forgotten: self.forgotten })
-    }
-}
-
 impl Model {
     /// Who a connection is now; one that is not known is nobody.
     pub(crate) fn who(&self, id: ConnId) -> Who {
         let conn = self.conns.get(&id);
         let sessions = conn.map(|conn| conn.sessions.clone()).unwrap_or_default();
-        Who { conn: id, user: conn.and_then(Conn::as_user), sessions }
+        Who { conn: id, user: self.user_as_known(id), sessions }
+    }
+
+    /// Whose a connection is. Its user is not forgotten before its `Cleanup`.
+    fn user_as_known(&self, id: ConnId) -> Option<User> {
+        let number = self.conns.get(&id)?.user()?;
+        let forgotten = self.forgotten.get(&number).copied().unwrap_or_default();
+        Some(User { number, forgotten })
     }
 
     /// Whom a message leaves out.
@@ -64,14 +64,7 @@ impl Model {
         Some(match except {
             Except::Connection(id) => LeftOut::Connection(id),
             Except::Session(id) => LeftOut::Session(self.conns.get(&id)?.session()?),
-            Except::User(id) => {
-                let user = self.conns.get(&id)?.as_user()?;
-                // One that has come back since is meant as it is now.
-                let is_here = self.named_users().contains(&user.number);
-                let now = self.forgotten.get(&user.number).copied().unwrap_or_default();
-                let forgotten = if is_here { now } else { user.forgotten };
-                LeftOut::User(User { forgotten, ..user })
-            }
+            Except::User(id) => LeftOut::User(self.user_as_known(id)?),
         })
     }
 

@@ -170,6 +170,8 @@ pub(crate) struct Model {
     pub(crate) own_rates: OwnRates,
     /// How often each user was forgotten.
     pub(crate) forgotten: BTreeMap<u8, u64>,
+    /// The user who is about to have a connection or a session more.
+    pub(crate) held: Option<u8>,
     /// The level that was acted on last, of each user who is here.
     pub(crate) pressure: BTreeMap<u8, Pressure>,
     pub(crate) drain: Option<Drain>,
@@ -203,6 +205,7 @@ impl Model {
             bucket: Bucket::new(config.connect_rate(), config.connect_burst()),
             own_rates: OwnRates::default(),
             forgotten: BTreeMap::new(),
+            held: None,
             config,
             now: Timestamp::ZERO,
             pressure: BTreeMap::new(),
@@ -324,10 +327,10 @@ impl Model {
         of_user
     }
 
-    /// Those who have a session or an open connection, or may come back.
+    /// Those who have a session or an open connection, are about to have one, or may come back.
     pub(crate) fn users(&self) -> BTreeSet<u8> {
         let of_sessions = self.going().map(|(_, session)| session.user);
-        of_sessions.chain(self.online_users()).collect()
+        of_sessions.chain(self.online_users()).chain(self.held).collect()
     }
 
     /// A user's open connections: sockets, then event streams, each in the order in which they were admitted.

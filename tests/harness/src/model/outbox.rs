@@ -48,7 +48,10 @@ impl Model {
     pub(crate) fn hand_out(&mut self, item: &Seen) -> bool {
         match item {
             Seen::Cleanup { what: Ended::Conn(id), reason } => self.clean_up(*id, *reason),
-            Seen::Cleanup { what: Ended::Session(id), .. } => drop(self.sessions.remove(id)),
+            Seen::Cleanup { what: Ended::Session(id), .. } => {
+                let user = self.sessions.remove(id).map(|session| session.user);
+                user.into_iter().for_each(|user| self.forget_user(user));
+            }
             _ => {
                 let id = item.conns()[0];
                 let Some(conn) = self.conns.get_mut(&id) else { return false };
@@ -88,12 +91,14 @@ impl Model {
 
     /// A `Cleanup` is polled: the slot is free, and the session may end.
     fn clean_up(&mut self, id: ConnId, reason: CloseReason) {
-        let Some(conn) = self.conns.remove(&id).filter(|conn| conn.admitted.is_some()) else {
+        let Some(conn) = self.conns.remove(&id) else { return };
+        let Some((user, _)) = conn.admitted else {
             self.tally.abandoned += 1;
             return;
         };
         self.tally.ended(End::Conn(reason));
         conn.sessions.into_iter().for_each(|session| self.detached(session));
+        self.forget_user(user);
     }
 
     /// A connection that followed a session was cleaned up, or has left it.

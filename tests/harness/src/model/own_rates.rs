@@ -10,7 +10,7 @@ use super::Bucket;
 /// The buckets of users. One that is full says nothing.
 #[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct OwnRates {
-    /// Of users who have a session.
+    /// Of users who are known.
     here: BTreeMap<u8, Bucket>,
     /// Of users who left, in the order in which they did.
     left: Vec<(u8, Bucket)>,
@@ -24,7 +24,7 @@ impl OwnRates {
         bucket.take(now).map(|()| bucket)
     }
 
-    /// A user has a session again, and the bucket that was kept meanwhile.
+    /// A user is known again, and has the bucket that was kept meanwhile.
     pub(crate) fn come(&mut self, user: u8, full: &Bucket) {
         let left = self.left.iter().position(|(other, _)| *other == user);
         let kept = left.map(|place| self.left.remove(place).1);
@@ -36,7 +36,7 @@ impl OwnRates {
         self.here.insert(user, paid);
     }
 
-    /// The last session of a user has ended. What is missing in the bucket is kept, for `limit`
+    /// A user is forgotten. What is missing in the bucket is kept, for `limit`
     /// users. Whether it is.
     pub(crate) fn leave(&mut self, user: u8, now: Timestamp, limit: usize) -> bool {
         let bucket = self.here.remove(&user).filter(|bucket| !bucket.is_full(now));

@@ -42,13 +42,8 @@ impl Model {
     }
 
     /// Those who count, and those of whom it is to be said that they are offline.
-    pub(crate) fn named_users(&self) -> BTreeSet<u8> {
+    pub(crate) fn counted_users(&self) -> BTreeSet<u8> {
         self.users().into_iter().chain(self.presence.unsaid.iter().copied()).collect()
-    }
-
-    /// Whether a user who is here no more has been said to be offline, or was not to be mentioned.
-    pub(crate) fn is_settled(&self, user: u8) -> bool {
-        !self.named_users().contains(&user)
     }
 
     /// Users who may come back, and until when, in the order in which they left.
@@ -124,9 +119,7 @@ impl Model {
             self.presence.said_online.remove(&user);
         }
         self.queue_presence();
-        if self.is_settled(user) {
-            self.user_leaves(user);
-        }
+        self.forget_user(user);
         Some(Seen::Presence { user: user_name(user), online })
     }
 }
