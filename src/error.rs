@@ -192,6 +192,9 @@ pub enum Refused {
     /// The users of the tenant would have more than `limits.sessions_per_tenant` sessions with an open
     /// connection or an open run, those included that the newcomer's user would bring along.
     SessionsPerTenant,
+    /// The user would join the tenant with tool calls under way, and calls alone would exceed
+    /// `outbound.tenant_bytes`: they do not give way.
+    TenantBytes,
 }
 
 impl Refused {
@@ -215,6 +218,7 @@ impl Refused {
             Self::Tenants => "tenants",
             Self::ConnectionsPerTenant => "connections_per_tenant",
             Self::SessionsPerTenant => "sessions_per_tenant",
+            Self::TenantBytes => "tenant_bytes",
         }
     }
 
@@ -251,7 +255,8 @@ impl Refused {
             | Self::OtherTenant
             | Self::Tenants
             | Self::ConnectionsPerTenant
-            | Self::SessionsPerTenant => Self::PAUSE,
+            | Self::SessionsPerTenant
+            | Self::TenantBytes => Self::PAUSE,
         }
     }
 }
@@ -284,6 +289,9 @@ impl fmt::Display for Refused {
             }
             Self::SessionsPerTenant => {
                 "the tenant has too many sessions in use (limits.sessions_per_tenant)"
+            }
+            Self::TenantBytes => {
+                "the tenant has no room for the user's tool calls (outbound.tenant_bytes)"
             }
         })
     }

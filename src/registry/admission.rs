@@ -123,11 +123,11 @@ impl Registry {
 
     /// Admits a pending connection as this principal, or refuses it, in one step with exact limits.
     ///
-    /// The order: draining, the tenant that is named, takeover of the predecessor
-    /// that the client names, the user's connections of its kind, the user's sessions, all connections,
-    /// those of the tenant, all users, the sessions of the tenant, all sessions, the user's own rate, the
-    /// rate of all. Over a cap of the user's own, and in a full house, one of the user's own makes room as
-    /// [`OverCap`](crate::OverCap) says: nobody is refused because of their own ghosts.
+    /// The order: draining, the tenant that is named, takeover of the predecessor that the client names, the
+    /// user's connections of its kind, the user's sessions, all connections, those of the tenant, all users,
+    /// the sessions of the tenant, the tool calls that the user brings to it, all sessions, the user's own
+    /// rate, the rate of all. Over a cap of the user's own, and in a full house, one of the user's own makes
+    /// room as [`OverCap`](crate::OverCap) says: nobody is refused because of their own ghosts.
     ///
     /// Over `limits.users` and `limits.sessions` what is absent makes room, whosever it is: the user
     /// of whom all sessions have lingered without an open run for longest goes with all of them, or
@@ -139,8 +139,8 @@ impl Registry {
     /// room, and nothing of another tenant. Over the other caps of a tenant the newcomer is refused. A user
     /// who is here without a tenant joins the first one that a principal of the user names, and brings its
     /// connections, sessions and bytes along. Connections and sessions have to fit: sessions of the user
-    /// that linger without an open run end first. For the bytes entries of the tenant go, as for
-    /// `outbound.tenant_bytes`.
+    /// that linger without an open run end first. Tool calls under way have to fit `outbound.tenant_bytes`.
+    /// For the other bytes entries of the tenant go.
     ///
     /// `start` says where it begins in the session of its principal's thread; without a thread it says
     /// nothing. `previous` is the connection that the client says it had: if that is open, of the same
@@ -157,7 +157,8 @@ impl Registry {
     /// session or user that makes room adds what its close or its end costs. That is one of them, but
     /// after a reload has lowered a cap, see above, and over the principal's own limit, where all
     /// connections that exceed it close. A user who joins a tenant adds O(its sessions), as many
-    /// sessions of the tenant that may make room, and the entries that go for its bytes.
+    /// sessions of the tenant that may make room, the entries that go for its bytes, and the runs of the
+    /// session of its own that ends.
     ///
     /// # Errors
     /// [`Refused`] says which limit it would exceed.

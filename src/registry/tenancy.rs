@@ -107,6 +107,25 @@ impl Registry {
         Ok(())
     }
 
+    /// Whether the budget of a tenant has room for the calls under way of a user who joins it, but for those
+    /// of the session that ends.
+    pub(super) fn has_room_for_calls(
+        &self,
+        user: UserKey,
+        tenancy: &Tenancy,
+        release: Option<SessionKey>,
+    ) -> Result<(), Refused> {
+        let runs = release.into_iter().flat_map(|session| self.runs_of(session));
+        let released: u64 = runs.map(|run| self.runs.get(run).call_bytes()).sum();
+        let brought = self.sessions.user(user).call_bytes() - released;
+        let tenants = self.sessions.tenants();
+        let of_tenant = tenancy.known().map_or(0, |tenant| tenants.get(tenant).call_bytes());
+        if brought > 0 && of_tenant + brought > self.config.tenant_bytes {
+            return Err(Refused::TenantBytes);
+        }
+        Ok(())
+    }
+
     /// What has to go so that a newcomer finds a place in its tenant. `away` are sessions of the tenant that
     /// go with absent users.
     pub(super) fn plan_absent_of_tenant(
@@ -146,6 +165,9 @@ impl Registry {
         let ends = if more == 0 { 0 } else { over.min(more.max(ENDED_AT_ONCE)) };
         if ends > idle {
             return Err(Refused::SessionsPerTenant);
+        }
+        if let Some(user) = joins {
+            self.has_room_for_calls(user, tenancy, leaves.release)?;
         }
         Ok(AbsentOfTenant {
             sessions: end + ends,

@@ -413,6 +413,43 @@ fn calls_of_all_users_of_a_tenant_count_and_do_not_give_way() {
 }
 
 #[test]
+fn a_user_whose_calls_would_exceed_the_budget_does_not_join() {
+    let mut world = World::with(config().tenant_bytes(600));
+    let alice = reader(&mut world, of("acme", "alice", "main"));
+    tell(&mut world, alice, 200);
+    begin(&mut world, "alice", "1").unwrap();
+    world.open("bob", "main");
+    for call in ["1", "2", "3"] {
+        begin(&mut world, "bob", call).unwrap();
+    }
+    let before = (bytes(&world, "acme"), entries(&world, [alice]));
+    assert_eq!(refusal(&mut world, of("acme", "bob", "side")), Refused::TenantBytes);
+    assert_eq!((bytes(&world, "acme"), entries(&world, [alice])), before, "nothing has gone");
+    let (run, done) =
+        (RunId::new("run").unwrap(), RunEvent::ToolCompleted { call: "3", payload: Bytes::new() });
+    world.registry.scope(&user("bob")).run_event(world.now, &run, &done).unwrap();
+    open(&mut world, "acme", "bob", "side");
+    assert_eq!(bytes(&world, "acme"), 3 * 192, "entries give way to calls");
+    // A tenant of none: there is room for all of a user's calls but for those of another's.
+    world.open("carol", "main");
+    begin(&mut world, "carol", "1").unwrap();
+    assert_eq!(refusal(&mut world, of("acme", "carol", "side")), Refused::TenantBytes);
+    open(&mut world, "other", "carol", "side");
+}
+
+#[test]
+fn calls_of_a_session_that_ends_for_its_user_are_not_brought_to_the_tenant() {
+    let mut world = World::with(config().tenant_bytes(200).sessions_per_user(1));
+    world.open("bob", "run");
+    begin(&mut world, "bob", "1").unwrap();
+    open(&mut world, "acme", "alice", "run");
+    begin(&mut world, "alice", "1").unwrap();
+    assert_eq!(refusal(&mut world, of("acme", "bob", "run")), Refused::TenantBytes);
+    open(&mut world, "acme", "bob", "side");
+    assert_eq!(bytes(&world, "acme"), 192);
+}
+
+#[test]
 fn a_reload_holds_the_new_budget_of_each_tenant_at_once() {
     let mut world = World::with(config().send_window(300));
     let conns = [("acme", "alice"), ("acme", "bob"), ("other", "carol")]

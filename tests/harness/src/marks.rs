@@ -176,6 +176,7 @@ pub const ALL: &[&str] = &[
     "refused: SessionsPerTenant",
     "refused: SessionsPerUser",
     "refused: StreamsPerUser",
+    "refused: TenantBytes",
     "refused: Tenants",
     "refused: Users",
     "the process was silent",

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use headcount::{Refused, Registry, SessionEnd, SessionId, TenantView};
 
 use super::Model;
-use super::budget::Payer;
+use super::budget::{CALL_COST, Payer};
 use crate::seen::Source;
 use crate::world::Names;
 use crate::{Check, ensure, same};
@@ -112,6 +112,7 @@ impl Model {
         let is_needed = |id: &SessionId| follows == Some(*id) || !lingers(id);
         let brought = self.sessions_of(user).into_iter();
         let brought = brought.filter(|id| !is_own && stays(id) && is_needed(id)).count();
+        // A session with a call under way is needed, or goes anyway.
         if brought == 0 && !creates {
             return Ok(());
         }
@@ -122,6 +123,13 @@ impl Model {
         let count = staying + brought + usize::from(creates);
         if count > self.config.sessions_per_tenant() as usize {
             return Err(Refused::SessionsPerTenant);
+        }
+        let runs =
+            self.runs.values().filter(|run| !is_own && run.user == user && stays(&run.session));
+        let calls = CALL_COST * runs.map(|run| run.calls.len() as u64).sum::<u64>();
+        if calls > 0 && self.call_bytes(Payer::Tenant(tenant)) + calls > self.config.tenant_bytes()
+        {
+            return Err(Refused::TenantBytes);
         }
         Ok(())
     }
