@@ -4,13 +4,15 @@
 //! bound of what one kind of thing holds when there is as much of it as may be, with names as long as
 //! they may be.
 
+mod breakdown;
+
 use bytes::Bytes;
 
 use crate::action::CloseWords;
 use crate::config::Config;
 use crate::conn::{Cold, Conn, LateJoins, Membership};
 use crate::departed::Departed;
-use crate::id::MAX_ID_BYTES;
+use crate::id::{MAX_ID_BYTES, RoomId};
 use crate::log::{Entry, KEYS_KEPT, NAME_COST, TOMBSTONES_KEPT};
 use crate::message::MESSAGE_OVERHEAD;
 use crate::registry::{Announcement, Closed, OwnedAction, OwnedFact};
@@ -22,6 +24,8 @@ use crate::store::{KEPT, SPARSE, fifo_places, names_bytes, table_bytes, timers_b
 use crate::stream::{MassClose, Member, Stream};
 use crate::tenant::{Tenant, TenantSession};
 use crate::waiting::Queue;
+
+pub use self::breakdown::MemoryBreakdown;
 
 /// Vectors, queues and hash tables grow by doubling: what is asked for may be twice what is used.
 const GROWTH: u64 = 2;
@@ -35,78 +39,6 @@ const INDEX: u64 = 2 * (24 + 1);
 const NAME: u64 = MAX_ID_BYTES as u64 + 32;
 /// The same of the words that connections are closed with.
 const WORDS: u64 = CloseWords::MAX_TEXT_BYTES as u64 + 32;
-
-macro_rules! terms {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What [`Config::memory_bound`] is the sum of, in bytes: see [`Config::memory_breakdown`].
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub struct MemoryBreakdown {
-            $($(#[$doc])* pub $name: u64,)*
-        }
-
-        impl MemoryBreakdown {
-            /// The sum of all terms; `u64::MAX` where that is more.
-            #[must_use]
-            pub const fn total(&self) -> u64 {
-                0_u64$(.saturating_add(self.$name))*
-            }
-
-            /// The terms with their names, in the order of their fields.
-            pub fn terms(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
-                [$((stringify!($name), self.$name)),*].into_iter()
-            }
-        }
-    };
-}
-
-terms! {
-    /// Connections of every state: their records, labels and deadlines, and the places of those that
-    /// wait or close. `limits.connections`, `limits.pending`, `limits.closing`.
-    connections,
-    /// The places of connections in sessions and rooms: lists in each connection, and one in each
-    /// session and room. `limits.sessions_per_connection`, `limits.streams_per_user`,
-    /// `limits.rooms_per_connection`, `limits.rooms_per_user`.
-    memberships,
-    /// What was not polled of what is for one connection or session alone.
-    /// `outbound.direct_bytes`, and `outbound.reply_reserve` for each connection.
-    outbox,
-    /// Sessions and their users, and the users that are remembered after they left.
-    /// `limits.sessions`, `limits.users`.
-    sessions,
-    /// Tenants, and a record for each session of theirs. `limits.tenants`, `limits.users`,
-    /// `limits.sessions`.
-    tenants,
-    /// Rooms. `limits.rooms`.
-    rooms,
-    /// The streams of sessions and rooms without what they hold.
-    streams,
-    /// The places of entries and tombstones in logs, without what they hold.
-    /// `outbound.process_bytes`, or `stream.messages` and its kin if they allow less.
-    entries,
-    /// Keys of messages of the class [`Latest`](crate::Class::Latest), one for each such entry.
-    keys,
-    /// What messages and events in logs hold. `outbound.process_bytes`, and the largest message.
-    payloads,
-    /// What the text of runs takes beyond its length, which `payloads` has: half of what is allocated
-    /// may be unused, and half of the rest dead. `outbound.process_bytes`.
-    text,
-    /// Runs that are open, and those that have ended and of which a log keeps an entry.
-    /// `limits.runs_per_session`.
-    runs,
-    /// The parts of runs, without their text. `outbound.process_bytes`, or `run.parts` if that allows less.
-    parts,
-    /// Tool calls under way. `outbound.process_bytes`, or `run.calls` if that allows less.
-    calls,
-    /// Announcements to everyone. `announcements`, each as large as the largest message.
-    announcements,
-    /// Connections that are remembered after they closed. `closed_ring`.
-    closed,
-    /// Notices that were not polled. `notices`.
-    notices,
-    /// The recipients of one action.
-    recipients,
-}
 
 const fn size<T>() -> u64 {
     // With the tag of a place in a slab.
@@ -204,7 +136,7 @@ impl Config {
     /// It is a bound and no estimate: everything at its limit at once, every client a stalled one,
     /// every name as long as it may be. A test with a counting allocator holds it under random
     /// histories, and another one fills one thing at a time, and reaches an eighth of each term: the
-    /// default configuration and messages of 64 KiB come to 15 GiB. A
+    /// default configuration and messages of 64 KiB come to 17 GiB. A
     /// reload to lower limits keeps to the higher of the two for as long as something of before is
     /// there.
     ///
@@ -277,6 +209,7 @@ impl Config {
         MemoryBreakdown {
             connections: self.of_connections(&counts),
             memberships: self.of_memberships(),
+            rooms_left: self.of_rooms_left(),
             outbox: self.of_outbox(&counts),
             sessions: self.of_sessions(&counts),
             tenants: self.of_tenants(),
@@ -330,7 +263,7 @@ impl Config {
         let connections = self.connections as u64;
         let sessions_each = self.sessions_each();
         // A list starts with four places, and keeps those that it had.
-        let each = sessions_each + lesser(self.rooms_per_connection as u64, self.rooms as u64);
+        let each = sessions_each + self.rooms_each();
         let lists = times(times(connections, each + 4), GROWTH);
         // Which sessions it follows a connection knows until its cleanup.
         let live = connections + self.closing as u64;
@@ -359,6 +292,18 @@ impl Config {
             // The lists of chunks: where there are any, each is for a thousand.
             members,
         ])
+    }
+
+    /// Rooms may end and others be made while cleanups wait, so that no two connections were in the same one.
+    const fn of_rooms_left(&self) -> u64 {
+        let live = self.connections as u64 + self.closing as u64;
+        times(times(live, self.rooms_each()), size_of::<RoomId>() as u64 + NAME)
+    }
+
+    /// How many rooms one connection is in at most.
+    const fn rooms_each(&self) -> u64 {
+        let most = lesser(self.rooms_per_connection as u64, self.rooms_per_user as u64);
+        lesser(most, self.rooms as u64)
     }
 
     /// How many sessions one connection follows at most.

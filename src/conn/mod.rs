@@ -12,7 +12,7 @@ use core::num::NonZeroU32;
 use smallvec::SmallVec;
 
 use crate::action::CloseReason;
-use crate::id::ConnId;
+use crate::id::{ConnId, RoomId};
 use crate::principal::ConnKind;
 use crate::session::{SessionKey, UserKey};
 use crate::store::{Linked, Links, SlotKey, Steps, Table, TokenBucket, key};
@@ -86,6 +86,8 @@ pub(crate) struct Cold {
     /// The sessions that it follows, in that order. When it closes it leaves their streams, and stays
     /// attached to them until its cleanup.
     pub(crate) sessions: SmallVec<[SessionKey; 4]>,
+    /// The rooms that it was in when it began to close. A room may end before its cleanup.
+    pub(crate) rooms_left: Box<[RoomId]>,
     pub(crate) late_joins: LateJoins,
     pub(crate) label: Option<Box<str>>,
     /// Pending: where it comes from, if that is known.
@@ -193,6 +195,7 @@ impl Conns {
             probe: Probe::new(attended),
             memberships: SmallVec::new(),
             sessions: SmallVec::new(),
+            rooms_left: Box::default(),
             late_joins: LateJoins::default(),
             label: None,
             source: None,

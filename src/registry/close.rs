@@ -209,6 +209,8 @@ impl Registry {
     fn leave_everything(&mut self, slot: ConnKey, reason: CloseReason) {
         let conn = self.conns.id(slot);
         self.remember_closed(slot, reason);
+        let rooms_left = self.rooms_joined(slot).cloned().collect();
+        self.conns.cold_mut(slot).rooms_left = rooms_left;
         self.cancel_turn(Ready::Conn(slot));
         let memberships = core::mem::take(&mut self.conns.cold_mut(slot).memberships);
         for membership in memberships {

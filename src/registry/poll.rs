@@ -79,9 +79,10 @@ impl Registry {
     /// [`index`](ConnId::index). Of one user it is said a turn whether it is online, in the order in which
     /// there came to be something to say.
     ///
-    /// Costs O(`fanout_chunk`), and up to 1,024 of what is passed over on the way to the action: members
-    /// that lag or fall behind, slots without a recipient, turns of connections whose window has no
-    /// room, and what waited for connections that have gone.
+    /// Costs O(`fanout_chunk`), for a `Cleanup` O(the sessions and rooms of its connection), and up to 1,024
+    /// of what is passed over on the way to the action: members that lag or fall behind, slots without a
+    /// recipient, turns of connections whose window has no room, and what waited for connections that have
+    /// gone.
     pub fn poll_action(&mut self) -> Option<Action<'_>> {
         self.lent = self.choose();
         if let Some(mut tap) = self.tapped.take() {

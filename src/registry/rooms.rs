@@ -194,6 +194,15 @@ impl Registry {
         (position, recovered)
     }
 
+    /// The rooms that an open connection is in, in the order in which it joined them.
+    pub(super) fn rooms_joined(&self, slot: ConnKey) -> impl Iterator<Item = &RoomId> {
+        let memberships = self.conns.cold(slot).memberships.iter();
+        memberships.filter_map(|membership| match self.streams[membership.stream].owner {
+            Owner::Room(room) => Some(&self.rooms.get(room).name),
+            Owner::Session(_) => None,
+        })
+    }
+
     /// Undoes [`Registry::join_stream`] for a membership that was taken off the connection's list.
     pub(super) fn leave_stream(&mut self, slot: ConnKey, membership: Membership) {
         let stream = &mut self.streams[membership.stream];

@@ -362,8 +362,36 @@ fn rooms_belong_to_connections_and_not_to_sessions() {
     assert_eq!(rooms, [room("one"), room("two")]);
     world.hang_up(alice);
     assert_eq!(world.members("one").len(), 0);
-    assert_eq!(world.registry.connection(alice).unwrap().rooms().count(), 0);
     let again = world.open("alice", "main");
     assert_eq!(world.registry.connection(again).unwrap().rooms().count(), 0);
     assert_eq!(world.state(alice), Some(ConnState::Gone));
+}
+
+#[test]
+fn the_rooms_of_a_connection_are_known_until_its_cleanup_also_if_they_have_ended() {
+    let mut world = world();
+    let alice = world.open("alice", "main");
+    let bob = world.open("bob", "main");
+    for name in ["one", "two", "three"] {
+        world.join(alice, name);
+    }
+    world.join(bob, "one");
+    world.registry.leave(world.now, alice, &room("two")).unwrap();
+    let rooms = |world: &World| {
+        world.check();
+        let view = world.registry.connection(alice)?;
+        Some(view.rooms().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let expected = Some(vec!["one".to_string(), "three".to_string()]);
+    world.registry.close(world.now, Target::Conn(alice), CloseReason::Application);
+    assert_eq!((world.state(alice), rooms(&world)), (Some(ConnState::Closing), expected.clone()));
+    assert!(world.registry.room(&room("three")).is_none(), "it has ended");
+    // The room that has its name later is another one.
+    world.join(bob, "three");
+    world.registry.leave(world.now, bob, &room("one")).unwrap();
+    world.hang_up(alice);
+    assert_eq!((world.state(alice), rooms(&world)), (Some(ConnState::Gone), expected));
+    world.settle();
+    assert_eq!(rooms(&world), None);
+    assert_eq!(world.registry.connection(bob).unwrap().rooms().count(), 1);
 }

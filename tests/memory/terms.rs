@@ -1,8 +1,9 @@
 //! Each term of the published bound, filled as far as these drivers can: no more than it says, and an
 //! eighth of it at least.
 
+mod left;
+
 use bytes::Bytes;
-use core::time::Duration;
 
 use headcount::{
     Config, ConfigBuilder, ConnId, Key, Message, Part, PartKind, Position, Principal, Registry,
@@ -73,7 +74,7 @@ pub(crate) fn thread(number: u32) -> ThreadId {
     ThreadId::new(long(number.into())).unwrap()
 }
 
-fn room(number: u32) -> RoomId {
+pub(crate) fn room(number: u32) -> RoomId {
     RoomId::new(long(number.into())).unwrap()
 }
 
@@ -369,20 +370,6 @@ fn announcements() -> u64 {
     })
 }
 
-/// Connections that have closed, of users who are known no more.
-fn closed() -> u64 {
-    let config = config().session_linger(Duration::ZERO).notices(0).connect_rate_per_user(0);
-    let mut filled = Filled::new(config);
-    filled.admit(0);
-    filled.more(|it| {
-        for number in 1..200 {
-            let (conn, _) = it.admit(number);
-            it.registry.disconnect(START, conn).unwrap();
-            while it.registry.poll_action().is_some() {}
-        }
-    })
-}
-
 fn notices() -> u64 {
     let mut filled = Filled::new(config().closed_ring(0));
     let (conn, _) = filled.admit(0);
@@ -412,9 +399,10 @@ fn recipients() -> u64 {
 /// How each term was filled, and of which terms more comes with it.
 type Row = (&'static str, &'static [&'static str], fn() -> u64);
 
-const ROWS: [Row; 18] = [
+const ROWS: [Row; 19] = [
     ("connections", &["sessions", "streams"], connections),
     ("memberships", &[], memberships),
+    ("rooms_left", &[], left::rooms_left),
     ("outbox", &[], outbox),
     ("sessions", &["streams"], sessions),
     ("tenants", &[], tenants),
@@ -428,7 +416,7 @@ const ROWS: [Row; 18] = [
     ("parts", &["text", "payloads"], parts),
     ("calls", &[], calls),
     ("announcements", &[], announcements),
-    ("closed", &[], closed),
+    ("closed", &[], left::closed),
     ("notices", &[], notices),
     ("recipients", &[], recipients),
 ];

@@ -106,15 +106,10 @@ impl<'a> ConnView<'a> {
         sessions.map(|it| (registry.sessions.id(*it), &registry.sessions.get(*it).thread))
     }
 
-    /// The rooms that it is in, in the order in which it joined them. None once it closes.
+    /// The rooms that it is in, or was in when it began to close, in the order in which it joined them. Those
+    /// that have ended since are among them.
     pub fn rooms(&self) -> impl Iterator<Item = &'a RoomId> + use<'a> {
-        let registry = self.registry;
-        registry.conns.cold(self.key).memberships.iter().filter_map(|membership| {
-            match registry.streams[membership.stream].owner {
-                Owner::Room(room) => Some(&registry.rooms.get(room).name),
-                Owner::Session(_) => None,
-            }
-        })
+        self.registry.rooms_joined(self.key).chain(&self.cold().rooms_left)
     }
 
     /// Why it closes or has gone; `None` while it does neither.

@@ -151,9 +151,11 @@ impl Model {
     fn withdraw(&mut self, id: ConnId, reason: CloseReason) {
         self.departs(id, reason);
         self.waiting.cancel(&Turn::Conn(id));
-        for source in core::mem::take(&mut self.conn_mut(id).streams) {
-            self.leave_stream(id, &source);
+        let streams = core::mem::take(&mut self.conn_mut(id).streams);
+        for source in &streams {
+            self.leave_stream(id, source);
         }
+        self.conn_mut(id).streams_left = streams;
         self.admitted.retain(|other| *other != id);
         let now = self.now;
         let conn = self.conn_mut(id);

@@ -49,6 +49,8 @@ pub(crate) struct Conn {
     pub(crate) sessions: Vec<SessionId>,
     /// The streams of these and of its rooms, in that order, while it is open.
     pub(crate) streams: Vec<Source>,
+    /// These once it closes.
+    pub(crate) streams_left: Vec<Source>,
     /// Which of its streams has the next turn, if it lags there.
     pub(crate) next_stream: usize,
     /// Why it closes; `None` while it does not.
@@ -126,9 +128,10 @@ impl Conn {
         self.sessions.first().copied()
     }
 
-    /// The rooms that it is in.
+    /// The rooms that it is in, or was in when it began to close.
     pub(crate) fn rooms(&self) -> impl Iterator<Item = &RoomId> {
-        self.streams.iter().filter_map(|source| match source {
+        let streams = self.streams.iter().chain(&self.streams_left);
+        streams.filter_map(|source| match source {
             Source::Room(room) => Some(room),
             _ => None,
         })
