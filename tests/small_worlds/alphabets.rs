@@ -1,6 +1,7 @@
 //! The alphabets: where their histories begin, what may happen, and what they are there for.
 
 mod left_out;
+mod tenants;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use headcount_harness::settings::Population;
 use crate::explore::{Alphabet, Letter};
 
 pub(crate) use self::left_out::left_out;
+pub(crate) use self::tenants::tenants;
 
 /// The oldest open connection, and the one after it.
 const FIRST: Pick = Pick::Open(0);

@@ -97,6 +97,7 @@ fn merged_histories_end_alike() {
         alphabets::presence,
         alphabets::runs,
         alphabets::requests,
+        alphabets::tenants,
     ];
     for alphabet in all.map(|alphabet| alphabet()) {
         if let Err(failure) = Explorer::doubting(&alphabet).explore(LENGTH - 1) {
@@ -143,4 +144,9 @@ fn runs() {
 #[test]
 fn requests() {
     explore(&alphabets::requests());
+}
+
+#[test]
+fn tenants() {
+    explore(&alphabets::tenants());
 }
