@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use headcount::CloseReason;
+use headcount_plot::grouped;
 
 use crate::plot;
 use crate::queue::Millis;
@@ -283,19 +284,6 @@ fn lengths(out: &mut String, what: &str, lengths: &Lengths) -> fmt::Result {
         Span(lengths.longest)
     );
     line(out, what, &grouped(lengths.count), &note)
-}
-
-/// A number with its thousands apart.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// Virtual time as a clock shows it.
