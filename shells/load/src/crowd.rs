@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token};
 
 use crate::error::LoadError;
-use crate::histogram::Histogram;
 use crate::socket::{Progress, Socket};
 use crate::target::Target;
+use crate::workload::Outcome;
 
 /// Connects under way at the same time: a listener's queue often has 128 places.
 const AT_ONCE: usize = 64;
@@ -44,6 +44,7 @@ pub struct Crowd {
     sockets: Vec<Option<Socket>>,
     buffer: Vec<u8>,
     open: usize,
+    ends_at: Option<Instant>,
 }
 
 impl Crowd {
@@ -58,6 +59,7 @@ impl Crowd {
             sockets: Vec::new(),
             buffer: vec![0; 256 * 1_024],
             open: 0,
+            ends_at: None,
         })
     }
 
@@ -65,6 +67,12 @@ impl Crowd {
     #[must_use]
     pub const fn open(&self) -> usize {
         self.open
+    }
+
+    /// Work that is not done by then fails with [`LoadError::TimeOver`]. Without an end it goes on for as
+    /// long as there is progress.
+    pub const fn ends_at(&mut self, end: Instant) {
+        self.ends_at = Some(end);
     }
 
     /// Opens further connections, 64 of them at a time, and returns their numbers, when all are upgraded.
@@ -99,25 +107,24 @@ impl Crowd {
         Ok(first..first + count)
     }
 
-    /// Opens as many connections one after the other's end, 64 at a time, and returns how long each took
-    /// until it was upgraded.
+    /// Opens connections and ends them as soon as they are upgraded, 64 at a time, for so long. The outcome
+    /// counts them, and how long each took until it was upgraded.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
     pub fn connect_and_end(
         &mut self,
         target: &Target,
-        count: usize,
-    ) -> Result<Histogram, LoadError> {
-        let mut lasted = Histogram::default();
-        let mut left = count;
-        while left > 0 {
-            let some = left.min(AT_ONCE);
-            let opened = self.connect(target, some, |each| lasted.record(each))?;
+        length: Duration,
+    ) -> Result<Outcome, LoadError> {
+        let (mut outcome, began) = (Outcome::default(), Instant::now());
+        while began.elapsed() < length {
+            let opened = self.connect(target, AT_ONCE, |took| outcome.record(began, took))?;
+            outcome.messages += opened.len() as u64;
             self.end(opened);
-            left -= some;
         }
-        Ok(lasted)
+        outcome.lasted = began.elapsed();
+        Ok(outcome)
     }
 
     /// Ends these connections with a reset. Their numbers are given again if they are the last ones.
@@ -135,8 +142,13 @@ impl Crowd {
     /// Waits for events once, and appends what they brought.
     ///
     /// # Errors
-    /// The operating system failed, or a connection that was not upgraded yet has ended.
+    /// The operating system failed, a connection that was not upgraded yet has ended, or the time is over.
     pub fn turn(&mut self, at_most: Duration, reports: &mut Vec<Report>) -> Result<(), LoadError> {
+        let left = self.ends_at.map(|end| end.saturating_duration_since(Instant::now()));
+        if left == Some(Duration::ZERO) {
+            return Err(LoadError::TimeOver);
+        }
+        let at_most = left.map_or(at_most, |left| left.min(at_most));
         match self.poll.poll(&mut self.events, Some(at_most)) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
             result => result?,
@@ -188,7 +200,7 @@ impl Crowd {
     /// Keeps connections for so long, answering pings. Returns how many have ended.
     ///
     /// # Errors
-    /// The operating system failed.
+    /// The operating system failed, or the time is over.
     pub fn hold(&mut self, length: Duration) -> Result<u64, LoadError> {
         let (end, mut ended, mut reports) = (Instant::now() + length, 0, Vec::new());
         loop {

@@ -22,6 +22,8 @@ pub enum LoadError {
         /// The first line of its answer, or how the connection ended.
         answer: String,
     },
+    /// The time that [`Crowd::ends_at`](crate::Crowd::ends_at) sets is over.
+    TimeOver,
     /// Connections ended that should have stayed.
     Lost {
         /// How many.
@@ -44,6 +46,7 @@ impl fmt::Display for LoadError {
             Self::NotUpgraded { answer } => {
                 write!(f, "the server did not upgrade a connection: {answer}")
             }
+            Self::TimeOver => f.write_str("the time for all of the work is over"),
             Self::Lost { connections } => {
                 write!(f, "{connections} connections ended during the run")
             }

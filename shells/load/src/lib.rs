@@ -24,4 +24,4 @@ pub use error::LoadError;
 pub use frames::Frames;
 pub use histogram::Histogram;
 pub use target::Target;
-pub use workload::{Broadcast, Echo, Outcome, Storm, StormOutcome};
+pub use workload::{Broadcast, Echo, INTERVAL, Outcome, Sample, Series, Storm, StormOutcome};

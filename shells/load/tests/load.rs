@@ -4,7 +4,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use headcount_load::{Broadcast, Crowd, Echo, LoadError, Storm, Target};
 use tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -83,6 +83,8 @@ fn an_echo_counts_what_came_back() {
     assert!(outcome.messages >= 3 && outcome.messages.abs_diff(echoes) <= 3);
     assert_eq!(outcome.latency.total(), outcome.messages);
     assert!(outcome.lasted >= SHORT && outcome.rate() > 0.0);
+    let arrived = outcome.series.samples().iter().map(|sample| sample.arrived);
+    assert_eq!(arrived.sum::<u64>(), outcome.messages);
 }
 
 #[test]
@@ -111,8 +113,9 @@ fn a_storm_has_a_calm_half() {
     let storm =
         Storm { subscribers, publisher, probe, every, probe_every, bytes: 64, length: SHORT };
     let outcome = storm.run(&mut crowd).unwrap();
-    assert!(outcome.alone.total() > 0 && outcome.stormy.total() > 0);
-    assert!(outcome.broadcast.messages > 0 && outcome.broadcast.messages.is_multiple_of(4));
+    let (alone, stormy) = (outcome.alone, outcome.stormy);
+    assert!(alone.latency.total() > 0 && stormy.latency.total() > 0);
+    assert!(alone.messages == 0 && stormy.messages > 0 && stormy.messages.is_multiple_of(4));
 }
 
 #[test]
@@ -130,11 +133,23 @@ fn connections_that_end_are_told() {
 }
 
 #[test]
+fn nothing_lasts_beyond_the_end_that_a_crowd_has() {
+    let (url, _) = server();
+    let mut crowd = Crowd::new().unwrap();
+    crowd.ends_at(Instant::now() + SHORT);
+    let connections = crowd.connect(&target(&url, "/echo"), 1, |_| {}).unwrap();
+    let length = Duration::from_secs(3_600);
+    let over = Echo { connections, in_flight: 1, bytes: 8, length }.run(&mut crowd).unwrap_err();
+    assert!(matches!(over, LoadError::TimeOver), "{over}");
+}
+
+#[test]
 fn connections_end_when_they_are_ended_and_their_numbers_are_given_again() {
     let (url, _) = server();
     let mut crowd = Crowd::new().unwrap();
-    let lasted = crowd.connect_and_end(&target(&url, "/echo"), 150).unwrap();
-    assert_eq!((lasted.total(), crowd.open()), (150, 0));
+    let outcome = crowd.connect_and_end(&target(&url, "/echo"), SHORT).unwrap();
+    assert_eq!((outcome.latency.total(), crowd.open()), (outcome.messages, 0));
+    assert!(outcome.messages >= 64);
     assert_eq!(crowd.connect(&target(&url, "/echo"), 2, |_| {}).unwrap(), 0..2);
     assert_eq!(crowd.hold(SHORT).unwrap(), 0);
 }

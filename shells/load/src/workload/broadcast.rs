@@ -61,7 +61,9 @@ impl Broadcast {
             while arrived >= recipients
                 && let Some(at) = published.pop_front()
             {
-                outcome.latency.record(at.elapsed());
+                let took = at.elapsed();
+                outcome.latency.record(took);
+                outcome.series.record(began.elapsed(), recipients, took);
                 arrived -= recipients;
             }
         }

@@ -49,6 +49,8 @@ impl Echo {
                 let now = Instant::now();
                 // One that was not asked for is no echo.
                 let back = sent.len().min(messages as usize);
+                let longest = sent.front().map_or(Duration::ZERO, |at| now - *at);
+                outcome.series.record(now - began, back as u64, longest);
                 for at in sent.drain(..back) {
                     outcome.latency.record(now - at);
                 }

@@ -7,7 +7,6 @@ use super::Outcome;
 use crate::crowd::{Crowd, What};
 use crate::error::LoadError;
 use crate::frames::Frames;
-use crate::histogram::Histogram;
 
 /// One connection sends a message at a time and waits for its echo, first alone and then while a publisher
 /// sends to many at a steady rate.
@@ -32,12 +31,10 @@ pub struct Storm {
 /// The two halves.
 #[derive(Clone, Debug, Default)]
 pub struct StormOutcome {
-    /// The probe's times while nothing else was sent.
-    pub alone: Histogram,
-    /// The probe's times during the storm.
-    pub stormy: Histogram,
-    /// What was broadcast.
-    pub broadcast: Outcome,
+    /// The probe's echoes while nothing else was sent. Its `messages` are 0.
+    pub alone: Outcome,
+    /// The probe's echoes during the storm. Its `messages` are what the subscribers got.
+    pub stormy: Outcome,
 }
 
 impl Storm {
@@ -46,13 +43,7 @@ impl Storm {
     /// # Errors
     /// A connection ends, or the server stalls.
     pub fn run(&self, crowd: &mut Crowd) -> Result<StormOutcome, LoadError> {
-        let mut outcome = StormOutcome::default();
-        let calm = self.half(crowd, false)?;
-        outcome.alone = calm.latency;
-        let storm = self.half(crowd, true)?;
-        outcome.stormy = storm.latency.clone();
-        outcome.broadcast = storm;
-        Ok(outcome)
+        Ok(StormOutcome { alone: self.half(crowd, false)?, stormy: self.half(crowd, true)? })
     }
 
     fn half(&self, crowd: &mut Crowd, storms: bool) -> Result<Outcome, LoadError> {
@@ -97,7 +88,9 @@ impl Storm {
                 last_progress = Instant::now();
                 if report.connection == self.probe {
                     if let Some(at) = probed.take() {
-                        outcome.latency.record(last_progress - at);
+                        let took = last_progress - at;
+                        outcome.latency.record(took);
+                        outcome.series.record(last_progress - began, 1, took);
                     }
                 } else if self.subscribers.contains(&report.connection) {
                     outcome.messages += u64::from(messages);
