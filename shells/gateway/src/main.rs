@@ -6,7 +6,8 @@
 //!
 //! `headcount check` and `headcount config` say what is wrong with settings, and what they are.
 //! `headcount replay` does again what a journal of it says, and `headcount simulate` runs
-//! virtual clients against the same registry in virtual time.
+//! virtual clients against the same registry in virtual time. `headcount bench` loads any WebSocket
+//! server with real ones.
 #![forbid(unsafe_code)]
 
 mod admin;

@@ -40,7 +40,8 @@ pub(crate) fn show(arguments: Serve) -> Result<ExitCode, String> {
     print(&plan.settings.show(&plan.config, descriptors)?)
 }
 
-fn print(text: &str) -> Result<ExitCode, String> {
+/// Writes an answer on standard output.
+pub(super) fn print(text: &str) -> Result<ExitCode, String> {
     let mut out = io::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(ExitCode::SUCCESS),

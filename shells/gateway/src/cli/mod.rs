@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod bench;
 mod check;
 mod replay;
 mod serve;
@@ -11,6 +12,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use crate::settings;
+use bench::Bench;
 use check::Check;
 use replay::Replay;
 use serve::Serve;
@@ -40,6 +42,9 @@ enum Command {
     /// Run virtual clients against the registry in virtual time, and report what happened
     #[command(after_long_help = simulate::help())]
     Simulate(Simulate),
+    /// Load any WebSocket server with idle connections, echoes and broadcasts, and measure it
+    #[command(after_long_help = bench::HELP)]
+    Bench(Bench),
     /// Replay a journal that serve wrote: every action of that server, or an explanation
     Replay(Replay),
 }
@@ -56,6 +61,7 @@ pub(crate) fn run() -> Result<ExitCode, String> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(arguments) => check::show(arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
     }
 }

@@ -11,6 +11,7 @@ mod admin_keys;
 mod attacks;
 mod audit;
 mod auth;
+mod bench;
 mod bodies;
 mod caddy;
 mod check;
