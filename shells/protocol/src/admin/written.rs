@@ -109,8 +109,6 @@ impl Written {
 
 #[cfg(test)]
 mod tests {
-    use std::panic::catch_unwind;
-
     use super::super::form::Field;
     use super::*;
 
@@ -149,7 +147,7 @@ mod tests {
             || FORM.write().flag("ok", true).number("one", 1).end(),
         ];
         for (number, wrong) in wrong.into_iter().enumerate() {
-            assert!(catch_unwind(wrong).is_err(), "answer {number}");
+            assert!(std::panic::catch_unwind(wrong).is_err(), "answer {number}");
         }
     }
 }
