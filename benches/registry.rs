@@ -1,30 +1,24 @@
-//! What the core costs, without a socket: at 10,000 and at 100,000 connections, each with names of
-//! 36 bytes and all deadlines armed. Connections are taken at random, or in an order that has
-//! nothing to do with their slots: a cache that knows what comes next is not what servers have.
+//! What the core costs, without a socket: at 10,000 and at 100,000 connections, or as many as
+//! `HEADCOUNT_SIZES` names, each with names of 36 bytes and all deadlines armed. Connections are taken at
+//! random, or in an order that has nothing to do with their slots: a cache that knows what comes next is
+//! not what servers have.
 
 // `criterion_group!` makes a function that is public and has no docs.
 #![allow(missing_docs, unreachable_pub)]
 
+mod support;
+
 use core::hint::black_box;
 use core::time::Duration;
 
-use criterion::{
-    BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
-    measurement::WallTime,
-};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use headcount::{
     Action, Config, ConfigBuilder, ConnId, Inbound, Message, Principal, Registry, RoomId,
     SessionId, Start, Target, ThreadId, Timestamp, UserId,
 };
+use support::{PAYLOAD, Random, group, name, sizes};
 
-const SIZES: [u32; 2] = [10_000, 100_000];
 const START: Timestamp = Timestamp::from_secs(1_000);
-const PAYLOAD: &[u8] = &[b'x'; 64];
-
-/// A name as long as a UUID, and as good as random in its first bytes.
-fn name(number: u32) -> String {
-    format!("{:08x}-0000-4000-8000-{number:012x}", number.wrapping_mul(0x9E37_79B9))
-}
 
 fn user(number: u32) -> UserId {
     UserId::new(name(number)).unwrap()
@@ -32,23 +26,6 @@ fn user(number: u32) -> UserId {
 
 fn principal(user_number: u32, thread_number: u32) -> Principal {
     Principal::new(user(user_number)).with_thread(ThreadId::new(name(thread_number)).unwrap())
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            items.swap(last, self.below(last + 1));
-        }
-    }
 }
 
 /// Room for everything that a benchmark does; no history, so that logs stay as they are.
@@ -91,19 +68,11 @@ fn drain(registry: &mut Registry) -> usize {
     count
 }
 
-fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
-    let mut group = criterion.benchmark_group(name);
-    group.sample_size(20);
-    group.warm_up_time(Duration::from_millis(500));
-    group.measurement_time(Duration::from_secs(2));
-    group
-}
-
 /// One connection goes and another one comes, cleanups polled: of a user who is new, and whose
 /// session ends with the connection; or of one who is known, and whose session lingers.
 fn connect_disconnect(criterion: &mut Criterion) {
     let mut group = group(criterion, "connect and disconnect");
-    for size in SIZES {
+    for size in sizes() {
         for (what, is_new) in [("new user", true), ("known user", false)] {
             let linger = Duration::from_secs(if is_new { 0 } else { 120 });
             let mut registry = registry(config(size).session_linger(linger));
@@ -136,7 +105,7 @@ fn connect_disconnect(criterion: &mut Criterion) {
 /// A data message comes in on any connection.
 fn activity(criterion: &mut Criterion) {
     let mut group = group(criterion, "inbound message");
-    for size in SIZES {
+    for size in sizes() {
         let mut registry = registry(config(size));
         let conns = populate(&mut registry, size);
         let (mut next, mut now) = (0, START);
@@ -154,7 +123,7 @@ fn activity(criterion: &mut Criterion) {
 /// A message to a user with three connections in one session, handed out and flushed.
 fn send(criterion: &mut Criterion) {
     let mut group = group(criterion, "send to three connections");
-    for size in SIZES {
+    for size in sizes() {
         let mut registry = registry(config(size));
         let mut targets: Vec<(UserId, SessionId, [ConnId; 3])> = (0..size / 3)
             .map(|number| {
@@ -196,7 +165,7 @@ fn fan_out(criterion: &mut Criterion) {
     let mut group = group(criterion, "fan-out to 10,000");
     group.throughput(Throughput::Elements(MEMBERS as u64));
     let lobby = RoomId::new("lobby").unwrap();
-    for size in SIZES {
+    for size in sizes() {
         for (what, reports) in [("hand out", false), ("hand out and flush", true)] {
             let config = config(size);
             let mut registry =
@@ -239,7 +208,7 @@ fn pass(registry: &mut Registry, now: &mut Timestamp, seconds: u64) {
 fn herd(criterion: &mut Criterion) {
     let mut group = group(criterion, "expire a herd");
     group.sample_size(10);
-    for size in SIZES {
+    for size in sizes() {
         group.throughput(Throughput::Elements(u64::from(size)));
         group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
             bencher.iter_batched(
@@ -286,7 +255,7 @@ fn herd(criterion: &mut Criterion) {
 /// heartbeats falls due (one ping in 25 s each), is polled, flushed and answered.
 fn timers(criterion: &mut Criterion) {
     let mut group = group(criterion, "timers");
-    for size in SIZES {
+    for size in sizes() {
         let mut registry = registry(config(size));
         populate(&mut registry, size);
         let mut now = START;
