@@ -150,6 +150,10 @@ pub enum Input<'a> {
         message: &'a Message,
         except: Option<Except>,
     },
+    ReplyAtOnce {
+        conn: ConnId,
+        bytes: usize,
+    },
     Reply {
         conn: ConnId,
         message: &'a Message,

@@ -55,6 +55,9 @@ const CALLS: &[Call] = &[
         let reports = [(world.conn(), u64::MAX)];
         world.registry.flushed_many(world.now, &reports, |_, answer| assert!(answer.is_ok()));
     }),
+    ("reply_at_once", |world| {
+        world.registry.reply_at_once(world.now, world.conn(), 100).unwrap();
+    }),
     ("reply", |world| world.registry.reply(world.now, world.conn(), message()).unwrap()),
     ("refresh", |world| world.registry.refresh(world.now, world.conn(), None).unwrap()),
     ("acknowledge", |world| {

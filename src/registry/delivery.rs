@@ -1,11 +1,11 @@
 //! What the application wants delivered, and to whom: send and reply.
 
-use crate::conn::State;
+use crate::conn::{ConnKey, State};
 use crate::error::{ReplyError, UnknownConn};
 use crate::except::{LeftOut, Outgoing};
 use crate::id::ConnId;
 use crate::input::{Input, Target};
-use crate::message::Message;
+use crate::message::{MESSAGE_OVERHEAD, Message};
 use crate::session::{SessionKey, UserKey};
 use crate::stats::{Delivery, Stored};
 use crate::stream::{FanOut, Owner, Stream, StreamKey};
@@ -107,17 +107,74 @@ impl Registry {
         self.enqueue_direct(conn, message)
     }
 
-    fn enqueue_direct(&mut self, conn: ConnId, message: Message) -> Result<(), ReplyError> {
+    /// Charges one connection for a reply of so many bytes of payload that its shell writes at once, before
+    /// anything that is polled later: what [`reply`](Self::reply) does, and the poll of its action, for shells
+    /// that answer while they read. `Ok(false)`: something that is directed at the connection waits to be
+    /// polled, which the reply would overtake. Nothing is charged then, and `reply` is to be called.
+    ///
+    /// The reply counts as handed out: its cost, the length of the payload and
+    /// [`MESSAGE_OVERHEAD`](crate::MESSAGE_OVERHEAD), is part of what [`flushed`](Self::flushed) reports.
+    /// Costs O(1).
+    ///
+    /// # Errors
+    /// [`ReplyError`], as for `reply`; but as it never waits in the registry, `outbound.direct_bytes` does not
+    /// bound it.
+    ///
+    /// ```
+    /// # use headcount::{Config, Principal, Registry, Start, ThreadId, Timestamp, UserId};
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new(UserId::new("alice")?).with_thread(ThreadId::new("chat")?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// if registry.reply_at_once(now, conn, "pong".len())? {
+    ///     // Write a frame of "pong" to the socket of `conn`, and report it as flushed later.
+    /// } else {
+    ///     registry.reply(now, conn, "pong".into())?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reply_at_once(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        bytes: usize,
+    ) -> Result<bool, ReplyError> {
+        self.enter(now, Input::ReplyAtOnce { conn, bytes });
+        let slot = self.answerable(conn)?;
+        let attended = self.attended();
+        let cost = (bytes as u64).saturating_add(MESSAGE_OVERHEAD);
+        let hot = self.conns.hot_mut(slot);
+        if hot.window.queued() > 0 {
+            return Ok(false);
+        }
+        if !hot.window.fits_direct(cost, self.config.send_window, self.config.reply_reserve) {
+            return Err(ReplyError::Full);
+        }
+        let is_first = hot.window.hand_out(cost, attended);
+        if !self.config.flush_reports {
+            hot.window.flush_to(u64::MAX, attended);
+        }
+        self.counters.sent += 1;
+        if is_first && hot.state == State::Open {
+            self.arm_stuck(slot);
+        }
+        self.go_on_if_unreported(slot);
+        Ok(true)
+    }
+
+    /// A connection that can be answered: open, or upgraded and not admitted yet.
+    fn answerable(&self, conn: ConnId) -> Result<ConnKey, UnknownConn> {
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
-        let (hot, cold) = self.conns.both_mut(slot);
-        let reachable = match hot.state {
+        let reachable = match self.conns.hot(slot).state {
             State::Open => true,
-            State::Pending => cold.upgraded,
+            State::Pending => self.conns.cold(slot).upgraded,
             State::Closing | State::Gone => false,
         };
-        if !reachable {
-            return Err(ReplyError::UnknownConn);
-        }
+        reachable.then_some(slot).ok_or(UnknownConn)
+    }
+
+    fn enqueue_direct(&mut self, conn: ConnId, message: Message) -> Result<(), ReplyError> {
+        let slot = self.answerable(conn)?;
+        let hot = self.conns.hot_mut(slot);
         let (cost, reserve) = (message.cost(), self.config.reply_reserve);
         let is_reserved = hot.window.queued().saturating_add(cost) <= reserve;
         if !hot.window.fits_direct(cost, self.config.send_window, reserve)

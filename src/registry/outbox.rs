@@ -114,10 +114,15 @@ impl Registry {
             _ if is_first && is_open => self.arm_stuck(slot),
             _ => {}
         }
+        self.go_on_if_unreported(slot);
+        true
+    }
+
+    /// Without reports of flushes what is handed out has left its room at once.
+    pub(super) fn go_on_if_unreported(&mut self, slot: ConnKey) {
         if !self.config.flush_reports {
             let _ = self.unpause_if_room(slot);
             self.ready_if_room(slot);
         }
-        true
     }
 }

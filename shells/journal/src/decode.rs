@@ -284,6 +284,10 @@ impl Decoder<'_, '_> {
                 (conn, (message, None)) => OwnedInput::Reply { conn, message },
                 _ => return None,
             },
+            Kind::ReplyAtOnce => {
+                let (conn, bytes) = (self.conn()?, self.number()?);
+                OwnedInput::ReplyAtOnce { conn, bytes: bytes.try_into().ok()? }
+            }
             Kind::Join => {
                 let (conn, room) = (self.conn()?, self.room()?);
                 OwnedInput::Join { conn, room, start: self.start()? }

@@ -116,6 +116,10 @@ pub enum OwnedInput {
         conn: ConnId,
         message: Message,
     },
+    ReplyAtOnce {
+        conn: ConnId,
+        bytes: usize,
+    },
     Join {
         conn: ConnId,
         room: RoomId,
@@ -299,6 +303,9 @@ impl OwnedInput {
             }
             Self::Reply { conn, message } => {
                 let _ = registry.reply(now, *conn, message.clone());
+            }
+            Self::ReplyAtOnce { conn, bytes } => {
+                let _ = registry.reply_at_once(now, *conn, *bytes);
             }
             Self::Join { conn, room, start } => {
                 let _ = registry.join(now, *conn, room, start.clone());

@@ -45,10 +45,11 @@ pub(super) enum Kind {
     FlushedMany,
     RequestRun,
     RequestCancel,
+    ReplyAtOnce,
 }
 
 impl Kind {
-    const ALL: [Self; 36] = [
+    const ALL: [Self; 37] = [
         Self::Begin,
         Self::Polled,
         Self::Noticed,
@@ -85,6 +86,7 @@ impl Kind {
         Self::FlushedMany,
         Self::RequestRun,
         Self::RequestCancel,
+        Self::ReplyAtOnce,
     ];
 
     pub(super) fn of(byte: u8) -> Option<Self> {

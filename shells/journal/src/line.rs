@@ -171,6 +171,9 @@ impl Display for Raw<'_, OwnedInput> {
             OwnedInput::Reply { conn, message } => {
                 write!(f, "reply to {conn} {}", Sent(message, None))
             }
+            OwnedInput::ReplyAtOnce { conn, bytes } => {
+                write!(f, "reply at once to {conn} {bytes} bytes")
+            }
             OwnedInput::Follow { conn, thread, start } => {
                 write!(f, "follow {conn} thread {thread}{}", From(start))
             }

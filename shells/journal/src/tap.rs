@@ -21,6 +21,9 @@ impl Tap for Recorder {
             Input::Message { conn, inbound: Inbound::Data { bytes } } => {
                 self.about(now, Kind::Data, conn, bytes);
             }
+            Input::ReplyAtOnce { conn, bytes } => {
+                self.about(now, Kind::ReplyAtOnce, conn, bytes as u64);
+            }
             _ => self.record(now, input),
         }
     }
@@ -39,6 +42,9 @@ impl Recorder {
     fn record(&mut self, now: Timestamp, input: Input<'_>) {
         match input {
             Input::Flushed { conn, total } => self.about(now, Kind::Flushed, conn, total),
+            Input::ReplyAtOnce { conn, bytes } => {
+                self.about(now, Kind::ReplyAtOnce, conn, bytes as u64);
+            }
             Input::FlushedMany { reports } => self.reports(now, reports),
             Input::Message { conn, inbound } => self.inbound(now, conn, inbound),
             Input::Send { to, message, except } => {

@@ -90,6 +90,12 @@ impl World {
                 let reply = |it: &mut Registry, at| it.reply(at, conn, make());
                 self.both("reply", reply, |it| it.reply(conn, &make()))?;
             }
+            Op::ReplyAtOnce { conn, size } => {
+                let (conn, payload) = (self.conn(conn), self.payload(self.size(size)));
+                let bytes = payload.len();
+                let reply = |it: &mut Registry, at| it.reply_at_once(at, conn, bytes);
+                self.both("reply_at_once", reply, |it| it.reply_at_once(conn, &payload.into()))?;
+            }
             Op::Join { conn, room, since } => self.join(self.conn(conn), room, since)?,
             Op::Follow { conn, thread, since } => self.follow(self.conn(conn), thread, since)?,
             Op::Unfollow { conn, session } => self.unfollow(self.conn(conn), session)?,

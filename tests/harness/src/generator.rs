@@ -362,6 +362,7 @@ impl Generator {
                 let (to, size, class) = (self.to(), self.size(), self.class());
                 Op::Send { to, size, class, except, text: self.rng.chance(50) }
             }
+            11 if self.rng.chance(40) => Op::ReplyAtOnce { conn: self.pick(), size: self.size() },
             11 => Op::Reply { conn: self.pick(), size: self.size() },
             12 => Op::Join { conn: self.pick(), room: self.name(), since: self.since() },
             13 if self.breadths > 0 && self.rng.chance(20) => {

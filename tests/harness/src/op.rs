@@ -132,6 +132,13 @@ plain! {
             /// As in [`Op::Send`].
             size: u8,
         },
+        /// The application answers, and the shell writes the answer at once.
+        ReplyAtOnce {
+            /// Whom.
+            conn: Pick,
+            /// As in [`Op::Send`].
+            size: u8,
+        },
         /// A connection follows a session of its user.
         Follow {
             /// Which connection.

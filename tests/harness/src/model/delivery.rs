@@ -99,14 +99,20 @@ impl Model {
         appended
     }
 
+    /// Whether the window of a connection, and its reserve for replies, have room.
+    fn fits_direct(&self, id: ConnId, cost: u64) -> bool {
+        let (window, reserve) = (self.config.send_window(), self.config.reply_reserve());
+        let is_reserved = cost <= reserve && self.used(id) + cost <= window + reserve;
+        self.fits(id, cost) || is_reserved
+    }
+
     /// Whether a direct message is taken; queues it then.
     fn take_direct(&mut self, id: ConnId, message: &Message) -> bool {
         let (cost, window, reserve) =
             (message.cost(), self.config.send_window(), self.config.reply_reserve());
         let with_it = self.used(id) + cost;
-        let is_reserved = cost <= reserve && with_it <= window + reserve;
         let needs_no_room = self.queued(id) + cost <= reserve;
-        let (fits, has_room) = (self.fits(id, cost) || is_reserved, self.has_room(cost));
+        let (fits, has_room) = (self.fits_direct(id, cost), self.has_room(cost));
         let mut mark = |it, what| self.marks.hit_if(it, what);
         mark(!fits, "a direct message found no room");
         mark(fits && has_room && with_it > window, "a direct message used the reply reserve");
@@ -115,11 +121,31 @@ impl Model {
         mark(needs_it && !needs_no_room, "a direct message found no room among all");
         let taken = fits && (has_room || needs_no_room);
         if taken {
-            let (to, content) = (vec![id], Content::Message(message.clone()));
-            let item = Seen::Send { to, stream: Source::Direct, position: None, content };
-            self.waiting.outbox.push_back(item);
+            self.waiting.outbox.push_back(direct(id, message));
         }
         taken
+    }
+
+    /// Whether a reply is written at once. It overtakes nothing, and is never queued.
+    pub(crate) fn reply_at_once(
+        &mut self,
+        id: ConnId,
+        message: &Message,
+    ) -> Result<bool, ReplyError> {
+        if !self.can_be_answered(id) {
+            return Err(ReplyError::UnknownConn);
+        }
+        if self.queued(id) > 0 {
+            self.marks.hit("a reply would have overtaken another");
+            return Ok(false);
+        }
+        if !self.fits_direct(id, message.cost()) {
+            self.marks.hit("a reply at once found no room");
+            return Err(ReplyError::Full);
+        }
+        self.marks.hit("a reply was written at once");
+        self.hand_out(&direct(id, message));
+        Ok(true)
     }
 
     /// Open, or upgraded and not yet admitted.
@@ -231,4 +257,10 @@ impl Model {
         }
         Ok(is_member)
     }
+}
+
+/// What a direct message is when it is handed out.
+fn direct(id: ConnId, message: &Message) -> Seen {
+    let (to, content) = (vec![id], Content::Message(message.clone()));
+    Seen::Send { to, stream: Source::Direct, position: None, content }
 }
