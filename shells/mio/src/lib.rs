@@ -190,6 +190,7 @@ mod options;
 mod outbound;
 mod server;
 mod signals;
+mod slots;
 mod socket;
 mod sockets;
 

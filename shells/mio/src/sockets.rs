@@ -9,6 +9,7 @@ use headcount::ConnId;
 use crate::answer::Answer;
 use crate::fair::{FEW, Fair};
 use crate::last_words::LastWords;
+use crate::slots::Slots;
 use crate::socket::{Socket, Stream};
 
 /// All sockets, each in the slot that its handle names.
@@ -16,8 +17,7 @@ use crate::socket::{Socket, Stream};
 /// A socket is looked up by its whole handle, serial included. So an event, an action or a place in a
 /// queue that outlived its connection finds nothing, and never the next connection of the slot.
 pub(crate) struct Sockets<S> {
-    slots: Vec<Option<Box<Socket<S>>>>,
-    live: usize,
+    slots: Slots<Socket<S>>,
     /// Sockets with something to write, or to report when all is written.
     dirty: Fair,
     /// Sockets with input that was not read or not processed.
@@ -34,8 +34,7 @@ const AGAIN: usize = 1_024;
 impl<S: Stream> Sockets<S> {
     pub(crate) const fn new() -> Self {
         Self {
-            slots: Vec::new(),
-            live: 0,
+            slots: Slots::new(),
             dirty: Fair::new(),
             ready: Fair::new(),
             undecided: VecDeque::new(),
@@ -44,46 +43,38 @@ impl<S: Stream> Sockets<S> {
     }
 
     pub(crate) const fn len(&self) -> usize {
-        self.live
+        self.slots.len()
     }
 
     pub(crate) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Socket<S>> {
-        self.slots.get_mut(conn.index())?.as_deref_mut().filter(|socket| socket.conn() == conn)
+        self.slots.get_mut(conn.index()).filter(|socket| socket.conn() == conn)
     }
 
     /// Takes a new socket in. Its slot is free: the registry reuses one after its cleanup only.
     pub(crate) fn insert(&mut self, socket: Socket<S>) {
-        let index = socket.conn().index();
-        if index >= self.slots.len() {
-            self.slots.resize_with(index + 1, || None);
-        }
-        let before = self.slots[index].replace(Box::new(socket));
+        let before = self.slots.insert(socket.conn().index(), socket);
         debug_assert!(before.is_none(), "a slot is reused after its cleanup only");
-        self.live += usize::from(before.is_none());
     }
 
     /// Drops a socket, which closes it. Whether there was one.
     pub(crate) fn remove(&mut self, conn: ConnId) -> bool {
-        let found = self.get_mut(conn).is_some();
-        if found {
-            self.slots[conn.index()] = None;
-            self.live -= 1;
-            // Connections that come and go faster than their places are reached leave no more of
-            // these behind than there are sockets.
-            let slots = &self.slots;
-            let lives = |conn: &ConnId| {
-                let socket = slots.get(conn.index()).and_then(Option::as_deref);
-                socket.is_some_and(|socket| socket.conn() == *conn)
-            };
-            self.dirty.forget_dead(self.live, lives);
-            self.ready.forget_dead(self.live, lives);
-            if self.undecided.len() > 2 * self.live + FEW {
-                self.undecided.retain(lives);
-                // Removed sockets may have been in front: more are asked about, never fewer.
-                self.again = self.again.min(self.undecided.len());
-            }
+        if self.get_mut(conn).is_none() {
+            return false;
         }
-        found
+        self.slots.remove(conn.index());
+        // Connections that come and go faster than their places are reached leave no more of
+        // these behind than there are sockets.
+        let (slots, live) = (&self.slots, self.slots.len());
+        let lives =
+            |conn: &ConnId| slots.get(conn.index()).is_some_and(|socket| socket.conn() == *conn);
+        self.dirty.forget_dead(live, lives);
+        self.ready.forget_dead(live, lives);
+        if self.undecided.len() > 2 * live + FEW {
+            self.undecided.retain(lives);
+            // Removed sockets may have been in front: more are asked about, never fewer.
+            self.again = self.again.min(self.undecided.len());
+        }
+        true
     }
 
     /// Queues the frame of an action.
