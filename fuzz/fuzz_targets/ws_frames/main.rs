@@ -1,6 +1,7 @@
-//! The seam to tungstenite, which is given one whole frame at a time, against a context of
-//! tungstenite that reads the same bytes as one stream: the same events, the same answers to
-//! pings, the same verdict, in any chunks; and no more memory than is documented.
+//! The seam to tungstenite, which takes plain frames in place, and lends one context to all connections
+//! that are between two messages, against a context of tungstenite for each connection that reads the same
+//! bytes as one stream: the same events, the same answers to pings, the same verdict, in any chunks, however
+//! the connections take turns; and no more memory than is documented.
 //!
 //! What may differ is in `reference.rs`.
 
@@ -8,17 +9,22 @@
 
 #[path = "../../../tests/memory/counting.rs"]
 mod counting;
-#[path = "../../../shells/mio/src/frames.rs"]
-#[allow(dead_code)]
-mod frames;
 mod generate;
+#[path = "../../../shells/mio/src/protocol/mod.rs"]
+#[allow(dead_code)]
+mod protocol;
 mod reference;
+
+/// What the seam says of messages.
+mod handler {
+    pub(crate) use headcount_mio::Payload;
+}
 
 use arbitrary::Arbitrary;
 use counting::live_bytes;
-use frames::{FrameEvent, Fault, Frames};
 use generate::Piece;
 use libfuzzer_sys::fuzz_target;
+use protocol::{Fault, Fragments, FrameEvent, Protocol};
 use reference::Header;
 
 /// Frames that one input has at most.
@@ -27,7 +33,7 @@ const MOST: usize = 64;
 /// What may be allocated for each byte of a message that has begun.
 const FACTOR: i64 = 3;
 
-/// What a socket without a message that has begun keeps: the context, and its buffer.
+/// What all sockets without a message that has begun keep: the context, and its buffer.
 const IDLE: i64 = 16 * 1024;
 
 #[derive(Arbitrary, Debug)]
@@ -37,6 +43,8 @@ struct Input<'a> {
     limits: [u16; 4],
     chunks: [u8; 8],
     pieces: Vec<Piece<'a>>,
+    /// What another connection says between them.
+    others: Vec<Piece<'a>>,
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -57,9 +65,9 @@ impl Limit {
 }
 
 /// What the frames of a stream are, up to a close or a fault.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
-    events: Vec<FrameEvent>,
+    events: Vec<FrameEvent<'static>>,
     fault: Option<Fault>,
     /// Bytes of the frames that were taken.
     taken: usize,
@@ -67,53 +75,105 @@ struct Outcome {
     begun: u64,
 }
 
-/// Gives the stream in such chunks, as a socket does: what is no whole frame waits.
-fn drive(stream: &[u8], limit: usize, chunks: &[u8]) -> Outcome {
-    let mut frames = Frames::new(limit);
-    let mut outcome = Outcome { events: Vec::new(), fault: None, taken: 0, begun: 0 };
-    let mut sizes = chunks.iter().cycle();
-    let mut end = 0;
-    while end < stream.len() {
-        let size = sizes.next().map_or(stream.len(), |size| generate::chunk(*size));
-        end = stream.len().min(end + size);
+/// One connection, and how much of what its peer says has come.
+struct Peer<'a> {
+    stream: &'a [u8],
+    come: usize,
+    fragments: Option<Box<Fragments>>,
+    outcome: Outcome,
+}
+
+impl<'a> Peer<'a> {
+    fn new(stream: &'a [u8]) -> Self {
+        Self { stream, come: 0, fragments: None, outcome: Outcome::default() }
+    }
+
+    /// Whether it is closed, has failed, or has nothing more to say.
+    fn is_over(&self) -> bool {
+        let closed = matches!(self.outcome.events.last(), Some(FrameEvent::Close(_)));
+        closed || self.outcome.fault.is_some() || self.come == self.stream.len()
+    }
+
+    /// Some more bytes come: what is no whole frame waits, as in a socket.
+    fn hear(&mut self, bytes: usize, protocol: &mut Protocol, limit: usize) {
+        self.come = self.stream.len().min(self.come + bytes);
+        let outcome = &mut self.outcome;
         loop {
-            match frames.feed(&stream[outcome.taken..end], limit) {
+            let mut input = self.stream[outcome.taken..self.come].to_vec();
+            match protocol.feed(&mut self.fragments, &mut input, limit) {
                 Ok(Some((event, length))) => {
-                    assert!(length >= 2 && outcome.taken + length <= end);
+                    let event = owned(event);
+                    assert!(length >= 2 && outcome.taken + length <= self.come);
                     outcome.taken += length;
-                    outcome.begun = begun(outcome.begun, &event, &stream[outcome.taken - length..]);
+                    let frame = &self.stream[outcome.taken - length..];
+                    outcome.begun = begun(outcome.begun, &event, frame);
+                    assert_eq!(self.fragments.is_some(), is_in_message(&self.fragments, &event));
                     let closed = matches!(event, FrameEvent::Close(_));
                     outcome.events.push(event);
                     if closed {
-                        return outcome;
+                        return;
                     }
                 }
-                Ok(None) => break,
+                Ok(None) => return,
                 Err(fault) => {
                     outcome.fault = Some(fault);
-                    return outcome;
+                    return;
                 }
             }
         }
     }
-    outcome
+}
+
+/// Whether a context of one's own is right after this event: inside a message, and nowhere else.
+fn is_in_message(fragments: &Option<Box<Fragments>>, event: &FrameEvent<'_>) -> bool {
+    match event {
+        FrameEvent::Fragment => true,
+        FrameEvent::Message(_) => false,
+        _ => fragments.is_some(),
+    }
+}
+
+fn owned(event: FrameEvent<'_>) -> FrameEvent<'static> {
+    match event {
+        FrameEvent::Message(data) => FrameEvent::Message(data.into_owned()),
+        FrameEvent::Fragment => FrameEvent::Fragment,
+        FrameEvent::Ping(pong) => FrameEvent::Ping(pong),
+        FrameEvent::Pong => FrameEvent::Pong,
+        FrameEvent::Close(code) => FrameEvent::Close(code),
+    }
+}
+
+/// Lets peers speak in turns, a chunk each.
+fn drive<const N: usize>(streams: [&[u8]; N], limit: usize, chunks: &[u8]) -> [Outcome; N] {
+    let mut protocol = Protocol::default();
+    let mut peers = streams.map(Peer::new);
+    let mut sizes = chunks.iter().cycle();
+    while peers.iter().any(|peer| !peer.is_over()) {
+        for peer in peers.iter_mut().filter(|peer| !peer.is_over()) {
+            let size = sizes.next().map_or(peer.stream.len(), |size| generate::chunk(*size));
+            peer.hear(size, &mut protocol, limit);
+        }
+    }
+    peers.map(|peer| peer.outcome)
 }
 
 /// The bytes of a message that has begun, after one more frame.
-fn begun(before: u64, event: &FrameEvent, frame: &[u8]) -> u64 {
+fn begun(before: u64, event: &FrameEvent<'_>, frame: &[u8]) -> u64 {
     match event {
         FrameEvent::Fragment => before + Header::read(frame).map_or(0, |header| header.length),
-        FrameEvent::Text(_) | FrameEvent::Binary(_) => 0,
+        FrameEvent::Message(_) => 0,
         _ => before,
     }
 }
 
 /// What is kept between frames, while the limit stays.
 fn keeps_little(stream: &[u8], limit: usize) {
+    let mut input = stream.to_vec();
     let before = live_bytes();
-    let mut frames = Frames::new(limit);
+    let (mut protocol, mut fragments) = (Protocol::default(), None);
     let (mut taken, mut message) = (0, 0);
-    while let Ok(Some((event, length))) = frames.feed(&stream[taken..], limit) {
+    while let Ok(Some((event, length))) = protocol.feed(&mut fragments, &mut input[taken..], limit)
+    {
         taken += length;
         let closed = matches!(event, FrameEvent::Close(_));
         message = begun(message, &event, &stream[taken - length..]);
@@ -130,18 +190,18 @@ fn keeps_little(stream: &[u8], limit: usize) {
 
 /// A limit that changes between frames holds at once.
 fn obeys_each_limit(stream: &[u8], limits: [u16; 4]) {
-    let mut frames = Frames::new(limits[3].into());
-    let mut rest = stream;
+    let (mut protocol, mut fragments) = (Protocol::default(), None);
+    let mut input = stream.to_vec();
+    let mut rest = &mut input[..];
     for limit in limits.into_iter().cycle().map(usize::from) {
-        match frames.feed(rest, limit) {
+        match protocol.feed(&mut fragments, &mut *rest, limit) {
             Ok(Some((event, length))) => {
-                rest = &rest[length..];
                 match event {
-                    FrameEvent::Text(text) => assert!(text.len() <= limit),
-                    FrameEvent::Binary(bytes) => assert!(bytes.len() <= limit),
+                    FrameEvent::Message(data) => assert!(data.len() <= limit),
                     FrameEvent::Close(_) => break,
                     _ => {}
                 }
+                rest = &mut rest[length..];
             }
             Ok(None) => break,
             Err(Fault::TooBig(bytes)) => {
@@ -153,15 +213,26 @@ fn obeys_each_limit(stream: &[u8], limits: [u16; 4]) {
     }
 }
 
-fuzz_target!(|input: Input<'_>| {
-    let limit = input.limit.bytes();
+fn written(pieces: &[Piece<'_>]) -> Vec<u8> {
     let mut stream = Vec::new();
-    for piece in input.pieces.iter().take(MOST) {
+    for piece in pieces.iter().take(MOST) {
         piece.write(&mut stream);
     }
-    let whole = drive(&stream, limit, &[]);
-    assert_eq!(drive(&stream, limit, &input.chunks), whole, "chunks make a difference");
-    reference::agrees(&stream, limit, &whole);
+    stream
+}
+
+fuzz_target!(|input: Input<'_>| {
+    let limit = input.limit.bytes();
+    let stream = written(&input.pieces);
+    let other = written(&input.others);
+    let whole = drive([&stream], limit, &[]);
+    assert_eq!(drive([&stream], limit, &input.chunks), whole, "chunks make a difference");
+    let whole_other = drive([&other], limit, &[]);
+    let [mine, others] = drive([&stream, &other], limit, &input.chunks);
+    let why = "another connection makes a difference";
+    assert_eq!((&mine, &others), (&whole[0], &whole_other[0]), "{why}");
+    reference::agrees(&stream, limit, &mine);
+    reference::agrees(&other, limit, &others);
     keeps_little(&stream, limit);
     obeys_each_limit(&stream, input.limits);
 });

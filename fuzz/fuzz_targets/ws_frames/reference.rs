@@ -20,10 +20,10 @@ use std::io::{self, Cursor, ErrorKind, Read, Write};
 
 use tungstenite::error::{CapacityError, Error};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
-use tungstenite::{Message, Utf8Bytes};
+use tungstenite::Message;
 
 use crate::Outcome;
-use crate::frames::{FrameEvent, Fault};
+use crate::protocol::{Data, Fault, FrameEvent};
 
 /// A stream of which everything has come, and that takes everything.
 struct Peer<'a> {
@@ -132,7 +132,7 @@ pub(crate) fn agrees(stream: &[u8], limit: usize, ours: &Outcome) {
             Err(other) => panic!("{other}"),
         }
     };
-    let whole: Vec<&FrameEvent> =
+    let whole: Vec<&FrameEvent<'static>> =
         ours.events.iter().filter(|event| **event != FrameEvent::Fragment).collect();
     assert_eq!(whole, theirs.iter().collect::<Vec<_>>());
     let closed = matches!(theirs.last(), Some(FrameEvent::Close(_)));
@@ -149,10 +149,10 @@ pub(crate) fn agrees(stream: &[u8], limit: usize, ours: &Outcome) {
 }
 
 /// What it said, with the pong that the context itself has written.
-fn event(message: Message, context: &mut WebSocketContext, peer: &mut Peer<'_>) -> FrameEvent {
+fn event(message: Message, context: &mut WebSocketContext, peer: &mut Peer<'_>) -> FrameEvent<'static> {
     match message {
-        Message::Text(text) => FrameEvent::Text(Utf8Bytes::from(text.as_str())),
-        Message::Binary(bytes) => FrameEvent::Binary(bytes),
+        Message::Text(text) => FrameEvent::Message(Data::OwnText(text)),
+        Message::Binary(bytes) => FrameEvent::Message(Data::OwnBinary(bytes)),
         Message::Ping(_) => {
             peer.output.clear();
             context.flush(peer).expect("a vector takes it");

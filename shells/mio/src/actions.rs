@@ -1,127 +1,122 @@
 //! Carrying out the registry's actions: encode once a dialect, queue for each recipient, write later.
 
-use bytes::Bytes;
 use headcount::{Action, Body, ConnId, Ended, StreamRef};
 
-use crate::fair::steps_of;
-use crate::frames::{PING, data_frame};
+use crate::fair::{Budget, steps_of};
+use crate::frames::PING;
 use crate::handler::{Dialect, FrameKind, Handler};
 use crate::last_words::LastWords;
+use crate::output::{FrameId, TurnOutput};
 use crate::socket::Stream;
 use crate::sockets::Sockets;
 
-/// A payload longer than this leaves no buffer of its size behind.
-const KEPT_CAPACITY: usize = 256 * 1024;
-
 /// Recipients for whom a frame is queued in one step.
-const QUEUED_IN_A_STEP: usize = 4;
+const QUEUED_IN_A_STEP: usize = 16;
 
 /// What a cleanup costs: a socket is closed.
 const CLEANUP_STEPS: usize = 16;
 
-/// Makes frames of actions, with one buffer for all payloads.
-#[derive(Default)]
-pub(crate) struct Encoder {
-    payload: Vec<u8>,
-    /// The frames of the action under way: one for each dialect among the recipients so far.
-    frames: Vec<(Dialect, Bytes)>,
+/// How long a frame that tells of no message probably is.
+const SHORT: usize = 64;
+
+/// What actions are carried out with.
+pub(crate) struct Actor<'a, S, H> {
+    pub(crate) sockets: &'a mut Sockets<S>,
+    pub(crate) handler: &'a mut H,
+    pub(crate) output: &'a mut TurnOutput,
+    /// The frames of the action under way, and their lengths: one for each dialect among the recipients so
+    /// far. Empty between two actions.
+    pub(crate) frames: &'a mut Vec<(Dialect, FrameId, usize)>,
+    /// What a turn has left for actions: steps, and bytes that are to be written for them.
+    pub(crate) budget: &'a mut Budget,
 }
 
-impl Encoder {
-    /// Queues what an action says. Returns how many steps of a turn that took, writing it not
-    /// included.
-    pub(crate) fn carry_out<S: Stream, H: Handler>(
-        &mut self,
-        action: Action<'_>,
-        sockets: &mut Sockets<S>,
-        handler: &mut H,
-    ) -> usize {
+impl<S: Stream, H: Handler> Actor<'_, S, H> {
+    /// Queues what an action says.
+    pub(crate) fn carry_out(&mut self, action: Action<'_>) {
+        self.budget.spend(1);
         let (to, cost) = (action.recipients(), action.cost());
         match &action {
             &Action::Send { stream: StreamRef::Direct, body: Body::Message(message), .. } => {
-                let frame = data_frame(message.is_text(), message.payload());
+                let (frame, length) = self.output.data(message.is_text(), message.payload(), cost);
+                self.spend_frame(length, to.len());
                 for conn in to {
-                    sockets.send(*conn, &frame, cost);
+                    self.sockets.send(*conn, frame, self.output);
                 }
-                steps_of(frame.len())
             }
             &Action::Send { stream, position, body, .. } => {
-                self.share((to, stream), cost, sockets, handler, |handler, dialect, out| {
+                let expected = body.as_bytes().len();
+                self.share((to, stream), cost, expected, |handler, dialect, out| {
                     handler.encode(dialect, stream, position, body, out)
-                })
+                });
             }
             &Action::Gap { stream, from, to: upto, .. } => {
-                self.share((to, stream), cost, sockets, handler, |handler, dialect, out| {
+                self.share((to, stream), cost, SHORT, |handler, dialect, out| {
                     handler.encode_gap(dialect, stream, from, upto, out)
-                })
+                });
             }
             Action::Draining { within, .. } => {
                 let to = (to, StreamRef::Everyone);
-                self.share(to, cost, sockets, handler, |handler, dialect, out| {
+                self.share(to, cost, SHORT, |handler, dialect, out| {
                     handler.encode_draining(dialect, within.clone(), out)
-                })
+                });
             }
             &Action::Ping { conn } => {
-                sockets.send(conn, &PING, cost);
-                1
+                let frame = self.output.whole(&PING, cost);
+                self.sockets.send(conn, frame, self.output);
             }
             &Action::Left { session, reason, .. } => {
                 let to = (to, StreamRef::Session(session));
-                self.share(to, cost, sockets, handler, |handler, dialect, out| {
+                self.share(to, cost, SHORT, |handler, dialect, out| {
                     handler.encode_left(dialect, session, reason, out)
-                })
+                });
             }
             &Action::Close { conn, reason, code, text } => {
                 let words = LastWords { reason, code, text };
-                if let Some((peer, answer)) = sockets.close(conn, &words, cost) {
-                    handler.turned_away(peer, &answer);
+                if let Some((peer, answer)) = self.sockets.close(conn, &words, cost, self.output) {
+                    self.handler.turned_away(peer, &answer);
                 }
-                1
             }
             &Action::Cleanup { what, reason } => {
                 if let Ended::Conn(conn) = what {
-                    sockets.remove(conn);
+                    self.sockets.remove(conn);
                 }
-                handler.cleanup(what, reason);
-                CLEANUP_STEPS
+                self.handler.cleanup(what, reason);
+                self.budget.spend(CLEANUP_STEPS);
             }
             // It is for the handler, which may call the registry: not while an action is lent.
-            Action::Presence { .. } => 0,
+            Action::Presence { .. } => {}
         }
     }
 
-    /// Queues a frame for each recipient: those who read the same dialect share its bytes.
-    fn share<S: Stream, H: Handler>(
+    /// Queues a frame for each recipient: those who read the same dialect share it.
+    fn share(
         &mut self,
         (to, stream): (&[ConnId], StreamRef<'_>),
         cost: u64,
-        sockets: &mut Sockets<S>,
-        handler: &mut H,
+        expected: usize,
         encode: impl Fn(&mut H, Dialect, &mut Vec<u8>) -> FrameKind,
-    ) -> usize {
-        let mut steps = to.len() / QUEUED_IN_A_STEP;
+    ) {
         for conn in to {
-            let dialect = handler.dialect(*conn, stream);
-            let known = self.frames.iter().position(|(other, _)| *other == dialect);
-            let place = known.unwrap_or_else(|| {
-                let frame = self.frame(|out| encode(handler, dialect, out));
-                steps += steps_of(frame.len());
-                self.frames.push((dialect, frame));
-                self.frames.len() - 1
+            let dialect = self.handler.dialect(*conn, stream);
+            let known = self.frames.iter().find(|(other, ..)| *other == dialect).copied();
+            let (_, frame, length) = known.unwrap_or_else(|| {
+                let encode = |out: &mut Vec<u8>| encode(self.handler, dialect, out);
+                let (frame, length) = self.output.encode(cost, expected, encode);
+                self.frames.push((dialect, frame, length));
+                self.budget.spend(steps_of(length));
+                (dialect, frame, length)
             });
-            sockets.send(*conn, &self.frames[place].1, cost);
+            self.sockets.send(*conn, frame, self.output);
+            self.budget.spend_bytes(length);
         }
+        self.budget.spend(to.len() / QUEUED_IN_A_STEP);
         self.frames.clear();
-        steps
     }
 
-    fn frame(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> FrameKind) -> Bytes {
-        self.payload.clear();
-        let kind = encode(&mut self.payload);
-        let frame = data_frame(kind == FrameKind::Text, &self.payload);
-        if self.payload.capacity() > KEPT_CAPACITY {
-            self.payload = Vec::new();
-        }
-        frame
+    /// Takes the work of a frame that was made, and of queueing it.
+    const fn spend_frame(&mut self, length: usize, recipients: usize) {
+        self.budget.spend(steps_of(length) + recipients / QUEUED_IN_A_STEP);
+        self.budget.spend_bytes(length.saturating_mul(recipients));
     }
 }

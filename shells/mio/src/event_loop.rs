@@ -7,7 +7,7 @@
 //!            │   read sockets                           READ, then the rest waits for the next turn
 //!            │   tick: deadlines act                    only when a round of reads is over
 //!            │   accept sockets, read each once         ACCEPTS
-//!            │   poll actions, queue their frames       ACT_STEPS or ACT_SOCKETS
+//!            │   poll actions, queue their frames       ACT, or ACT_SOCKETS
 //!            │   write sockets, report what was taken   WRITE
 //!            └── notices, journal
 //! ```
@@ -28,15 +28,17 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::actions::Encoder;
+use crate::actions::Actor;
 use crate::fair::{Budget, MOST};
 use crate::flushed::Flushed;
 use crate::handle::Calls;
-use crate::handler::{Context, Handler};
+use crate::handler::{Context, Dialect, Handler};
 use crate::journal::Journal;
 use crate::listener::Listener;
 use crate::options::Options;
 use crate::outbound::Written;
+use crate::output::{FrameId, TurnOutput};
+use crate::protocol::Protocol;
 use crate::server::Server;
 use crate::signals::Signals;
 use crate::socket::{ReadContext, Socket};
@@ -56,17 +58,19 @@ const ACCEPTS: usize = 16;
 /// What a turn spends on input.
 pub(crate) const READ: Budget = Budget { steps: 1_024, bytes: 512 * 1024 };
 
-/// What a turn spends on carrying out actions, before what they made is written: steps, and sockets
-/// that wait to be written. A storm of messages takes as many turns as it needs, and between them
-/// the sockets are read.
-const ACT_STEPS: usize = 1_024;
-const ACT_SOCKETS: usize = 256;
+/// What a turn spends on carrying out actions: a step is a microsecond, and the bytes are those that are to be
+/// written. A storm of messages takes as many turns as it needs, and between them the sockets are read.
+const ACT: Budget = Budget { steps: 1_024, bytes: 1024 * 1024 };
+
+/// Sockets that wait to be written when a turn carries out no more actions. Each is a system call, which is
+/// most of what a message costs.
+const ACT_SOCKETS: usize = 512;
 
 /// How long a turn acts on deadlines, beside one tick.
 const TICKS: Duration = Duration::from_millis(1);
 
-/// What a turn spends on output. A step is a socket here.
-const WRITE: Budget = Budget { steps: 256, bytes: 1024 * 1024 };
+/// What a turn spends on output. A step is a socket here: more than a turn's actions and replies concern.
+const WRITE: Budget = Budget { steps: 1_024, bytes: 1024 * 1024 };
 
 /// The least that a socket may write in its turn: small messages never take two.
 const WRITE_AT_LEAST: usize = 16 * 1024;
@@ -83,7 +87,10 @@ pub(crate) struct EventLoop<H> {
     signals: Option<Signals>,
     calls: Calls,
     sockets: Sockets<TcpStream>,
-    encoder: Encoder,
+    protocol: Protocol,
+    output: TurnOutput,
+    /// See [`Actor::frames`].
+    frames: Vec<(Dialect, FrameId, usize)>,
     flushed: Flushed,
     journal: Journal,
     buffer: Box<[u8]>,
@@ -108,7 +115,9 @@ impl<H: Handler> EventLoop<H> {
             signals,
             calls,
             sockets: Sockets::new(),
-            encoder: Encoder::default(),
+            protocol: Protocol::default(),
+            output: TurnOutput::default(),
+            frames: Vec::new(),
             flushed: Flushed::default(),
             journal,
             buffer: vec![0; MOST.bytes].into_boxed_slice(),
@@ -138,7 +147,7 @@ impl<H: Handler> EventLoop<H> {
             }
             let now = self.clock.now();
             let clock = &self.clock;
-            let mut context = Context { registry: &mut self.registry, now };
+            let mut context = Context::new(&mut self.registry, now, &mut self.output);
             self.more_calls = self.calls.run(&mut context, || clock.now().saturating_since(now));
             if self.calls.take_again() {
                 self.sockets.authenticate_again();
@@ -164,7 +173,8 @@ impl<H: Handler> EventLoop<H> {
             }
             self.act(now);
             while let Some(notice) = self.registry.poll_notice() {
-                self.handler.notice(&Context { registry: &mut self.registry, now }, notice);
+                let context = Context::new(&mut self.registry, now, &mut self.output);
+                self.handler.notice(&context, notice);
             }
             if let Err(error) = self.journal.append(&mut self.registry) {
                 self.handler.journal_failed(error);
@@ -287,11 +297,12 @@ impl<H: Handler> EventLoop<H> {
     /// Reads a socket that was just accepted: what arrived before it was registered made no event.
     fn read_newcomer(&mut self, conn: ConnId, now: Timestamp) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
-        let mut context = Context { registry: &mut self.registry, now };
+        let mut context = Context::new(&mut self.registry, now, &mut self.output);
         let mut reading = ReadContext {
             context: &mut context,
             handler: &mut self.handler,
             options: &self.options,
+            protocol: &mut self.protocol,
             buffer: &mut self.buffer,
             share: READ.share(ACCEPTS),
             budget: READ,
@@ -302,11 +313,12 @@ impl<H: Handler> EventLoop<H> {
     }
 
     fn read(&mut self, now: Timestamp) {
-        let mut context = Context { registry: &mut self.registry, now };
+        let mut context = Context::new(&mut self.registry, now, &mut self.output);
         let mut reading = ReadContext {
             context: &mut context,
             handler: &mut self.handler,
             options: &self.options,
+            protocol: &mut self.protocol,
             buffer: &mut self.buffer,
             share: READ.share(self.sockets.ready()),
             budget: READ,
@@ -317,52 +329,46 @@ impl<H: Handler> EventLoop<H> {
         });
     }
 
-    /// Carries out actions and flushes what they made, up to this turn's share.
+    /// Carries out actions and writes what they made, up to this turn's share.
+    ///
+    /// All that a turn has for a socket is written at once. A stream gives a stretch of its members one entry
+    /// after the other, so when the share is used up, the turn goes on to the end of the stretch: to the first
+    /// action for others. What that one says is written in the next turn, which comes at once.
     fn act(&mut self, now: Timestamp) {
         let before = self.sockets.len();
-        let mut steps = 0;
-        while steps < ACT_STEPS
-            && self.sockets.dirty() < ACT_SOCKETS
-            && let Some(action) = self.registry.poll_action()
-        {
+        let (mut budget, mut first) = (ACT, None);
+        loop {
+            let Some(action) = self.registry.poll_action() else {
+                write(&self.poll, &mut self.sockets, &mut self.output, &mut self.flushed);
+                break;
+            };
             if let Action::Presence { user, online } = action {
                 let user = user.clone();
-                let mut context = Context { registry: &mut self.registry, now };
+                let mut context = Context::new(&mut self.registry, now, &mut self.output);
                 self.handler.presence(&mut context, &user, online);
-                steps += 1;
-            } else {
-                steps += self.encoder.carry_out(action, &mut self.sockets, &mut self.handler);
+                budget.spend(1);
+                continue;
+            }
+            let last_first = std::mem::replace(&mut first, action.recipients().first().copied());
+            let is_over = !budget.is_left() || self.sockets.dirty() >= ACT_SOCKETS;
+            let ends = is_over && last_first != first;
+            if ends {
+                write(&self.poll, &mut self.sockets, &mut self.output, &mut self.flushed);
+            }
+            let (sockets, handler) = (&mut self.sockets, &mut self.handler);
+            let (output, frames) = (&mut self.output, &mut self.frames);
+            Actor { sockets, handler, output, frames, budget: &mut budget }.carry_out(action);
+            if ends {
+                break;
             }
         }
-        self.flush(now);
+        let mut context = Context::new(&mut self.registry, now, &mut self.output);
+        self.flushed.report(&mut context, &mut self.sockets);
         if self.sockets.len() < before
             && let Some(listener) = &mut self.listener
         {
             listener.note_freed();
         }
-    }
-
-    fn flush(&mut self, now: Timestamp) {
-        let poll = self.poll.registry();
-        let flushed = &mut self.flushed;
-        let mut budget = WRITE;
-        let share = (WRITE.bytes / self.sockets.dirty().max(1)).max(WRITE_AT_LEAST);
-        self.sockets.for_dirty(|socket| {
-            let mut bytes = share;
-            let written = socket.flush(flushed, &mut bytes);
-            budget.spend(1);
-            budget.spend_bytes(share - bytes);
-            if written == Written::Blocked && !socket.armed {
-                let token = Token(socket.conn().to_bits() as usize);
-                let both = Interest::READABLE | Interest::WRITABLE;
-                // Asking again makes an edge of what is so already: none is lost in between. If it
-                // fails, the registry finds the connection stuck in time.
-                socket.armed = poll.reregister(socket.stream_mut(), token, both).is_ok();
-            }
-            budget.is_left()
-        });
-        let mut context = Context { registry: &mut self.registry, now };
-        self.flushed.report(&mut context, &mut self.sockets);
     }
 
     /// Begins the drain when a stop was asked for. Returns whether the loop ends: after a second
@@ -391,6 +397,33 @@ impl<H: Handler> EventLoop<H> {
         let over = self.sockets.len() == 0 && !self.registry.has_actions();
         stops > 1 || (self.listener.is_none() && over)
     }
+}
+
+/// Writes what waits for sockets, and notes what was taken. Afterwards nothing waits in the output of the turn.
+fn write(
+    poll: &Poll,
+    sockets: &mut Sockets<TcpStream>,
+    output: &mut TurnOutput,
+    flushed: &mut Flushed,
+) {
+    let mut budget = WRITE;
+    let share = (WRITE.bytes / sockets.dirty().max(1)).max(WRITE_AT_LEAST);
+    sockets.for_dirty(|socket| {
+        let mut bytes = share;
+        let written = socket.flush(output, flushed, &mut bytes);
+        budget.spend(1);
+        budget.spend_bytes(share - bytes);
+        if written == Written::Blocked && !socket.armed {
+            let token = Token(socket.conn().to_bits() as usize);
+            let both = Interest::READABLE | Interest::WRITABLE;
+            // Asking again makes an edge of what is so already: none is lost in between. If it
+            // fails, the registry finds the connection stuck in time.
+            socket.armed = poll.registry().reregister(socket.stream_mut(), token, both).is_ok();
+        }
+        budget.is_left()
+    });
+    sockets.keep_chains(output);
+    output.clear();
 }
 
 /// Answers a socket for which there is no place, and closes it.

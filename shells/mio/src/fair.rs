@@ -92,6 +92,11 @@ impl Fair {
         self.fresh.len() + self.again.len()
     }
 
+    /// All that wait, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ConnId> {
+        self.fresh.iter().chain(&self.again)
+    }
+
     /// A socket wants something that it did not want before.
     pub(crate) fn push(&mut self, conn: ConnId) {
         self.fresh.push_back(conn);

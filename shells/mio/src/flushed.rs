@@ -3,6 +3,7 @@
 use headcount::ConnId;
 
 use crate::handler::Context;
+use crate::reused::Reused;
 use crate::socket::Stream;
 use crate::sockets::Sockets;
 
@@ -10,14 +11,14 @@ use crate::sockets::Sockets;
 #[derive(Default)]
 pub(crate) struct Flushed {
     /// What the kernel has taken of each in all.
-    totals: Vec<(ConnId, u64)>,
+    totals: Reused<(ConnId, u64)>,
     /// Sockets that have ended. They are reported after what was taken of them.
     ended: Vec<ConnId>,
 }
 
 impl Flushed {
     pub(crate) fn took(&mut self, conn: ConnId, total: u64) {
-        self.totals.push((conn, total));
+        self.totals.list.push((conn, total));
     }
 
     pub(crate) fn ended(&mut self, conn: ConnId) {
@@ -30,13 +31,13 @@ impl Flushed {
         context: &mut Context<'_>,
         sockets: &mut Sockets<S>,
     ) {
-        if !self.totals.is_empty() {
-            context.registry.flushed_many(context.now, &self.totals, |conn, answer| {
+        if !self.totals.list.is_empty() {
+            context.registry.flushed_many(context.now, &self.totals.list, |conn, answer| {
                 if answer == Ok(true) {
                     sockets.resume_input(conn);
                 }
             });
-            self.totals.clear();
+            self.totals.reset();
         }
         for conn in self.ended.drain(..) {
             // It fails if the registry has given the connection up itself.

@@ -210,6 +210,7 @@ mod tests {
     use headcount::{Config, Registry, Timestamp};
 
     use super::*;
+    use crate::output::TurnOutput;
 
     fn channel_with_poll() -> (mio::Poll, Handle, Calls) {
         let poll = mio::Poll::new().unwrap();
@@ -220,7 +221,9 @@ mod tests {
 
     /// A turn in which calls take no time.
     fn run(calls: &Calls, registry: &mut Registry) -> bool {
-        calls.run(&mut Context { registry, now: Timestamp::ZERO }, || Duration::ZERO)
+        calls.run(&mut Context::new(registry, Timestamp::ZERO, &mut TurnOutput::default()), || {
+            Duration::ZERO
+        })
     }
 
     /// Whether the loop would wake.
@@ -278,11 +281,12 @@ mod tests {
             };
             handle.post(call).unwrap();
         };
+        let mut output = TurnOutput::default();
         let mut turn = || {
             time.store(0, Ordering::Relaxed);
             let elapsed = || Duration::from_micros(time.load(Ordering::Relaxed).into());
             let more =
-                calls.run(&mut Context { registry: &mut registry, now: Timestamp::ZERO }, elapsed);
+                calls.run(&mut Context::new(&mut registry, Timestamp::ZERO, &mut output), elapsed);
             (more, done.swap(0, Ordering::Relaxed))
         };
         // Three that take 240 ms each: one turn has one of them.

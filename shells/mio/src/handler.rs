@@ -12,6 +12,7 @@ use headcount::{
 
 use crate::answer::Answer;
 use crate::http::Request;
+use crate::output::TurnOutput;
 
 /// The application: who connects, what messages mean, and what frames look like.
 ///
@@ -224,9 +225,19 @@ pub struct Context<'a> {
     pub registry: &'a mut Registry,
     /// The stamp of this turn, which all its calls share.
     pub now: Timestamp,
+    /// Where the frames of this turn are written.
+    pub(crate) output: &'a mut TurnOutput,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    pub(crate) const fn new(
+        registry: &'a mut Registry,
+        now: Timestamp,
+        output: &'a mut TurnOutput,
+    ) -> Self {
+        Self { registry, now, output }
+    }
+
     /// Sends one connection a frame with this payload, as it is, before what streams have for it:
     /// [`Registry::reply`] at the stamp of the turn.
     ///

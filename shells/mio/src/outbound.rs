@@ -1,13 +1,14 @@
-//! What waits to be written to one socket, and how much of it was.
+//! What waits to be written to a socket that did not take the frames of a turn as a whole, and how much of it
+//! was taken.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{self, ErrorKind, IoSlice};
 
 use bytes::Bytes;
 use headcount::Ledger;
 
-/// Frames in one vectored write.
-const SLICES: usize = 64;
+use crate::output::SLICES;
+use crate::socket::Stream;
 
 /// Vectored writes in a row to one socket, before others have their turn.
 const WRITES: u32 = 4;
@@ -49,6 +50,15 @@ pub(crate) enum Written {
 }
 
 impl Outbound {
+    /// Queues a frame of a turn.
+    pub(crate) fn push_frame(&mut self, (bytes, cost, is_pong): (Bytes, u64, bool)) {
+        if is_pong {
+            self.push_pong(bytes);
+        } else {
+            self.push(bytes, cost);
+        }
+    }
+
     /// Queues a frame, or any other bytes. Empty ones count as written when their turn comes.
     pub(crate) fn push(&mut self, bytes: Bytes, cost: u64) {
         self.ledger.queued(bytes.len(), cost);
@@ -82,12 +92,7 @@ impl Outbound {
         self.queue.is_empty()
     }
 
-    /// Forgets what waits: the socket has ended.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// The cost of all that the kernel took, in proportion for the frame that it took in part:
+    /// The cost of all that the kernel took of this queue, in proportion for the frame that it took in part:
     /// never less than before, and the exact sum when nothing waits.
     pub(crate) fn flushed_cost(&self) -> u64 {
         self.ledger.total()
@@ -100,7 +105,7 @@ impl Outbound {
     /// The socket is broken; interruptions are not errors.
     pub(crate) fn write(
         &mut self,
-        stream: &mut impl Write,
+        stream: &mut impl Stream,
         bytes: &mut usize,
     ) -> io::Result<Written> {
         for _ in 0..WRITES {
@@ -125,7 +130,7 @@ impl Outbound {
         Ok(if self.queue.is_empty() { Written::All } else { Written::Share })
     }
 
-    fn write_once(&self, stream: &mut impl Write, bytes: usize) -> io::Result<usize> {
+    fn write_once(&self, stream: &mut impl Stream, bytes: usize) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let (mut count, mut left) = (0, bytes);
         for (slice, frame) in slices.iter_mut().zip(&self.queue) {
@@ -139,14 +144,11 @@ impl Outbound {
                 break;
             }
         }
-        match &slices[..count] {
-            [only] => stream.write(only),
-            several => stream.write_vectored(several),
-        }
+        stream.write(&slices[..count])
     }
 
     /// Takes what was written off the queue, and the empty frames that follow.
-    fn take_written(&mut self, written: usize) {
+    pub(crate) fn take_written(&mut self, written: usize) {
         self.ledger.took(written);
         let mut reached = self.first_written + written;
         while let Some(first) = self.queue.front()
@@ -181,12 +183,12 @@ mod tests {
         most_slices: usize,
     }
 
-    impl Write for Kernel {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.write_vectored(&[IoSlice::new(bytes)])
+    impl Stream for Kernel {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(ErrorKind::WouldBlock.into())
         }
 
-        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
             self.most_slices = self.most_slices.max(slices.len());
             match self.plan.pop_front() {
                 None | Some(None) => Err(ErrorKind::WouldBlock.into()),
@@ -200,7 +202,11 @@ mod tests {
             }
         }
 
-        fn flush(&mut self) -> io::Result<()> {
+        fn is_pending(&self) -> bool {
+            false
+        }
+
+        fn shutdown_write(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
@@ -322,11 +328,17 @@ mod tests {
     #[test]
     fn a_broken_socket_is_an_error() {
         struct Broken;
-        impl Write for Broken {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        impl Stream for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
                 Err(ErrorKind::BrokenPipe.into())
             }
-            fn flush(&mut self) -> io::Result<()> {
+            fn write(&mut self, _: &[IoSlice<'_>]) -> io::Result<usize> {
+                Err(ErrorKind::BrokenPipe.into())
+            }
+            fn is_pending(&self) -> bool {
+                false
+            }
+            fn shutdown_write(&mut self) -> io::Result<()> {
                 Ok(())
             }
         }

@@ -19,47 +19,42 @@
 //!         last bytes are written and the peer sends nothing more
 //! ```
 //!
-//! Output goes on in every stage but `Ended`: `complete` says that the last bytes are queued, and
-//! `shut_when_out` that the writing side is shut down after them. The socket itself is closed when the
-//! registry's cleanup removes it, never before: its handle stays taken until then.
+//! Output goes on in every stage but `Ended`, and [`Output`] says how far it has come to its end. What a turn
+//! has for a socket is a [`Chain`] of its frames, written at once. What the kernel does not take of it goes to
+//! [`Held::outbound`], and what comes later waits behind that.
+//!
+//! The socket itself is closed when the registry's cleanup removes it, never before: its handle stays taken
+//! until then.
 
 mod input;
 mod output;
+mod stream;
 mod undecided;
 mod waiting;
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 
 use headcount::ConnId;
 
 use crate::fair::Budget;
-use crate::frames::{FrameEvent, Frames};
 use crate::handler::Context;
 use crate::http::Head;
 use crate::options::Options;
 use crate::outbound::Outbound;
+use crate::output::Chain;
+use crate::protocol::{Data, Fragments, Protocol};
+
+pub(crate) use stream::Stream;
 
 use undecided::Undecided;
 use waiting::Waiting;
-
-/// What a connection is made of; a fake one in tests.
-pub(crate) trait Stream: Read + Write {
-    /// Tells the peer that nothing more will come.
-    fn shutdown_write(&mut self) -> io::Result<()>;
-}
-
-impl Stream for mio::net::TcpStream {
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
-    }
-}
 
 /// What a socket needs of the loop to make something of its input.
 pub(crate) struct ReadContext<'a, 'b, H> {
     pub(crate) context: &'a mut Context<'b>,
     pub(crate) handler: &'a mut H,
     pub(crate) options: &'a Options,
+    pub(crate) protocol: &'a mut Protocol,
     /// Where input is read to: as long as the largest share of a socket.
     pub(crate) buffer: &'a mut [u8],
     /// What one socket may spend before the others have their turns.
@@ -82,54 +77,92 @@ enum Stage {
     Head(Box<(Head, SocketAddr)>),
     /// Left in the kernel: the handler can't say yet which user sent the request.
     Undecided(Box<Undecided>),
-    /// Parsed as frames, which are events for the registry and the handler.
-    Open(Frames),
+    /// Parsed as frames, which are events for the registry and the handler; with the message that has
+    /// begun, if one of several frames has.
+    Open(Option<Box<Fragments>>),
     /// Parsed as frames, of which only the peer's close frame matters: our own is queued.
-    Closing(Frames),
+    Closing(Option<Box<Fragments>>),
+    /// Read and dropped, after the peer's close frame, which is to be answered with this code.
+    PeerClosed(u16),
     /// Read and dropped: after a fault, after the peer's close frame, after an answer in HTTP.
     Discarding,
     /// Neither read nor written any more: the registry knows that the socket has ended.
     Ended,
 }
 
-/// One connection. Dropping it closes the socket.
-pub(crate) struct Socket<S> {
-    conn: ConnId,
-    stream: S,
-    stage: Stage,
+/// What reading may find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// Nothing, until an edge says otherwise.
+    Empty,
+    /// Something: there was an edge, and no read since has come up empty.
+    Readable,
+    /// The same, and the end of the input was announced: only reading it tells that it was seen.
+    Ending,
+    /// The end of the input was read.
+    Ended,
+}
+
+/// How far the output has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Output {
+    /// It goes on.
+    Open,
+    /// The last bytes that will ever be written are queued.
+    Complete,
+    /// The same, and the writing side is to be shut down when everything queued is out.
+    Shutting,
+    /// The writing side is shut down.
+    Shut,
+}
+
+/// What waits on both sides of a socket that is not idle.
+#[derive(Default)]
+struct Held {
+    /// Output of earlier turns.
     outbound: Outbound,
-    /// What `flushed` was told last.
-    flushed: u64,
     /// Input that is no whole frame yet, or whose turn has not come.
     unparsed: Vec<u8>,
-    /// Whether there may be a whole frame in `unparsed`. Nothing is read as long as there is.
-    unparsed_whole: bool,
-    /// Whether the registry knows of a message in progress.
-    partial: bool,
     /// A message that the handler is to be given again, and that all others wait behind.
     waiting: Option<Waiting>,
     /// A message that the registry did not take, or that waits behind another. Nothing is parsed as long
     /// as there is one.
-    deferred: Option<FrameEvent>,
+    deferred: Option<Data<'static>>,
+}
+
+impl Held {
+    fn is_nothing(&self) -> bool {
+        self.outbound.is_empty()
+            && self.unparsed.is_empty()
+            && self.waiting.is_none()
+            && self.deferred.is_none()
+    }
+}
+
+/// One connection. Dropping it closes the socket.
+///
+/// There are as many of these as connections, and most are idle: what is not needed then is in [`Held`].
+pub(crate) struct Socket<S> {
+    conn: ConnId,
+    stream: S,
+    stage: Stage,
+    /// The frames of this turn that wait to be written. None as long as others wait.
+    chain: Chain,
+    /// What `flushed` was told last.
+    flushed: u64,
+    held: Option<Box<Held>>,
+    input: Input,
+    output: Output,
+    /// Whether there may be a whole frame in `unparsed`. Nothing is read as long as there is.
+    unparsed_whole: bool,
+    /// Whether the registry knows of a message in progress.
+    partial: bool,
     /// Whether to leave the input alone until a flush has made room for what it may ask for.
     paused: bool,
     /// Whether the answer 101 is queued, so that frames may follow it.
     upgraded: bool,
-    /// The code to answer the peer's close frame with.
-    echo: Option<u16>,
     /// Whether the peer's close frame has come: it has nothing more to say.
     peer_closed: bool,
-    /// Whether the last bytes that will ever be written are queued.
-    complete: bool,
-    /// Whether the writing side is to be shut down when everything queued is out.
-    shut_when_out: bool,
-    shut: bool,
-    /// Whether reading may find something: there was an edge, and no read since has come up empty.
-    readable: bool,
-    /// Whether the end of the input was announced: then only reading it tells that it was seen.
-    ending: bool,
-    /// Whether the end of the input was read.
-    ended: bool,
     /// Whether the kernel takes no more, until an edge says otherwise.
     blocked: bool,
     /// Whether the poll tells when the socket is writable.
@@ -142,29 +175,26 @@ pub(crate) struct Socket<S> {
     pub(crate) in_undecided: bool,
 }
 
+// A cache line each. The descriptor of a stream is longer where mio checks how it is used.
+#[cfg(not(debug_assertions))]
+const _: () = assert!(size_of::<Option<Socket<mio::net::TcpStream>>>() <= 64);
+
 impl<S: Stream> Socket<S> {
     pub(crate) fn new(conn: ConnId, stream: S, peer: SocketAddr) -> Self {
         Self {
             conn,
             stream,
             stage: Stage::Head(Box::new((Head::default(), peer))),
-            outbound: Outbound::default(),
+            chain: Chain::default(),
             flushed: 0,
-            unparsed: Vec::new(),
+            held: None,
+            input: Input::Empty,
+            output: Output::Open,
             unparsed_whole: false,
             partial: false,
-            waiting: None,
-            deferred: None,
             paused: false,
             upgraded: false,
-            echo: None,
             peer_closed: false,
-            complete: false,
-            shut_when_out: false,
-            shut: false,
-            readable: false,
-            ending: false,
-            ended: false,
             blocked: false,
             armed: false,
             in_dirty: false,
@@ -183,8 +213,12 @@ impl<S: Stream> Socket<S> {
 
     /// There was an edge.
     pub(crate) fn note_readable(&mut self, ending: bool) {
-        self.readable = true;
-        self.ending |= ending;
+        self.input = match self.input {
+            Input::Ended => Input::Ended,
+            Input::Ending => Input::Ending,
+            Input::Empty | Input::Readable if ending => Input::Ending,
+            Input::Empty | Input::Readable => Input::Readable,
+        };
     }
 
     /// There was an edge.
@@ -192,25 +226,71 @@ impl<S: Stream> Socket<S> {
         self.blocked = false;
     }
 
+    const fn is_readable(&self) -> bool {
+        matches!(self.input, Input::Readable | Input::Ending)
+    }
+
+    fn held(&mut self) -> &mut Held {
+        self.held.get_or_insert_default()
+    }
+
+    /// A message that waits to be given again.
+    fn waiting(&self) -> Option<&Waiting> {
+        self.held.as_ref()?.waiting.as_ref()
+    }
+
+    fn is_deferred(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.deferred.is_some())
+    }
+
+    fn has_unparsed(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| !held.unparsed.is_empty())
+    }
+
+    /// Drops the input that was not parsed.
+    fn drop_unparsed(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.unparsed = Vec::new();
+        }
+        self.unparsed_whole = false;
+    }
+
+    /// Gives back what an idle connection does not need.
+    fn release(&mut self) {
+        if self.held.as_ref().is_some_and(|held| held.is_nothing()) {
+            self.held = None;
+        }
+    }
+
     /// Whether `read` has something to do.
     pub(crate) fn wants_read(&self) -> bool {
         if let Stage::Undecided(undecided) = &self.stage {
-            return undecided.again || self.ending;
+            return undecided.again || self.input == Input::Ending;
         }
-        if let Some(waiting) = &self.waiting
-            && (waiting.again || self.deferred.is_some())
+        let deferred = self.is_deferred();
+        if let Some(waiting) = self.waiting()
+            && (waiting.again || deferred)
         {
             return waiting.again;
         }
-        let input =
-            self.deferred.is_some() || self.unparsed_whole || (self.readable && !self.ended);
+        let input = deferred || self.unparsed_whole || self.is_readable();
         input && !self.paused && !matches!(self.stage, Stage::Ended)
+    }
+
+    /// Whether output of earlier turns waits, behind which that of this turn has to wait, too.
+    fn has_backlog(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| !held.outbound.is_empty())
+    }
+
+    /// Whether nothing waits to be written.
+    fn is_out(&self) -> bool {
+        self.chain.is_empty() && !self.has_backlog() && !self.stream.is_pending()
     }
 
     /// Whether `flush` has something to do.
     pub(crate) fn wants_flush(&self) -> bool {
-        let due = if self.outbound.is_empty() {
-            (self.shut_when_out && !self.shut) || self.ends_when_out()
+        let due = if self.is_out() {
+            self.output == Output::Shutting || self.ends_when_out()
         } else {
             !self.blocked
         };
@@ -221,7 +301,12 @@ impl<S: Stream> Socket<S> {
     /// follows the peer's close frame is read first, because closing a socket with unread input makes a
     /// reset, which could overtake our last bytes.
     fn ends_when_out(&self) -> bool {
-        self.complete && (self.ended || (self.peer_closed && !self.readable))
+        let says_no_more = match self.input {
+            Input::Ended => true,
+            Input::Empty => self.peer_closed,
+            Input::Readable | Input::Ending => false,
+        };
+        self.output != Output::Open && says_no_more
     }
 
     /// Ends the socket, and reports it.
@@ -235,11 +320,9 @@ impl<S: Stream> Socket<S> {
     /// about it.
     fn stop(&mut self) {
         self.stage = Stage::Ended;
-        self.outbound.clear();
-        self.unparsed = Vec::new();
+        self.chain = Chain::default();
+        self.held = None;
         self.unparsed_whole = false;
-        self.waiting = None;
-        self.deferred = None;
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use bytes::Bytes;
 use headcount::ConnId;
 
 use crate::answer::Answer;
 use crate::fair::{FEW, Fair};
 use crate::last_words::LastWords;
+use crate::output::{FrameId, TurnOutput};
 use crate::slots::Slots;
 use crate::socket::{Socket, Stream};
 
@@ -46,6 +46,7 @@ impl<S: Stream> Sockets<S> {
         self.slots.len()
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Socket<S>> {
         self.slots.get_mut(conn.index()).filter(|socket| socket.conn() == conn)
     }
@@ -78,10 +79,15 @@ impl<S: Stream> Sockets<S> {
     }
 
     /// Queues the frame of an action.
-    pub(crate) fn send(&mut self, conn: ConnId, frame: &Bytes, cost: u64) {
-        if let Some(socket) = self.get_mut(conn) {
-            socket.send(frame.clone(), cost);
-            self.note(conn);
+    #[inline]
+    pub(crate) fn send(&mut self, conn: ConnId, frame: FrameId, output: &mut TurnOutput) {
+        if let Some(socket) = self.slots.get_mut(conn.index())
+            && socket.conn() == conn
+            && socket.send(frame, output)
+            && !socket.in_dirty
+        {
+            socket.in_dirty = true;
+            self.dirty.push(conn);
         }
     }
 
@@ -92,8 +98,9 @@ impl<S: Stream> Sockets<S> {
         conn: ConnId,
         words: &LastWords<'_>,
         cost: u64,
+        output: &mut TurnOutput,
     ) -> Option<(SocketAddr, Answer)> {
-        let answer = self.get_mut(conn)?.close(words, cost);
+        let answer = self.get_mut(conn)?.close(words, cost, output);
         self.note(conn);
         answer
     }
@@ -190,11 +197,19 @@ impl<S: Stream> Sockets<S> {
             if socket.in_dirty {
                 self.dirty.push_again(conn);
             }
-            self.note(conn);
         }
     }
 
-    /// The same for sockets that wait to be read.
+    /// Keeps what sockets that still wait to be written have of this turn: its output is about to be cleared.
+    pub(crate) fn keep_chains(&mut self, output: &mut TurnOutput) {
+        for conn in self.dirty.iter() {
+            if let Some(socket) = self.slots.get_mut(conn.index()).filter(|it| it.conn() == *conn) {
+                socket.keep_chain(output);
+            }
+        }
+    }
+
+    /// The same as [`for_dirty`](Self::for_dirty) for sockets that wait to be read.
     pub(crate) fn for_ready(&mut self, mut f: impl FnMut(&mut Socket<S>) -> bool) {
         let (mut turns, mut goes_on) = (self.ready.turns(), true);
         while goes_on && let Some(conn) = self.ready.next(&mut turns) {

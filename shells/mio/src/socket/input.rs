@@ -16,17 +16,18 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
-use headcount::{CloseReason, Inbound, InboundError, Intake, Refused, Target};
+use headcount::{CloseReason, ConnId, Inbound, InboundError, Intake, Refused, Target};
 
 use crate::answer::Answer;
 use crate::fair::{REQUEST_STEPS, steps_of};
-use crate::frames::{Fault, FrameEvent, Frames, close_frame};
+use crate::frames::close_frame;
 use crate::handler::{Context, Handler, Outcome, Verdict};
 use crate::http::{NO_LINES, Progress, Request};
+use crate::protocol::{Data, Fault, FrameEvent};
 
 use super::undecided::{Asked, Undecided};
-use super::waiting::{Waiting, payload_of};
-use super::{ReadContext, Socket, Stage, Stream};
+use super::waiting::Waiting;
+use super::{Input, ReadContext, Socket, Stage, Stream};
 
 /// What going to a socket costs beside its frames: a call that reads, and later one that writes.
 const VISIT_STEPS: usize = 4;
@@ -47,52 +48,61 @@ impl<S: Stream> Socket<S> {
             return;
         }
         self.tell_again(reading);
-        if self.waiting.is_none()
-            && let Some(deferred) = self.deferred.take()
+        if self.waiting().is_none()
+            && let Some(deferred) = self.held.as_mut().and_then(|held| held.deferred.take())
         {
             self.offer(deferred, reading);
         }
         if self.unparsed_whole {
-            self.parse(&[], &mut frames, reading);
+            self.parse(&mut [], &mut frames, reading);
         }
         // What was parsed may have left frames for which there is no share or no room.
         while self.wants_read() && !self.unparsed_whole && frames > 0 && bytes > 0 {
             let room = bytes.min(reading.buffer.len());
             match self.stream.read(&mut reading.buffer[..room]) {
                 Ok(0) => {
-                    self.ended = true;
+                    self.input = Input::Ended;
                     // A peer that is told why it is closed is told to the end.
-                    if !matches!(self.stage, Stage::Closing(_) | Stage::Discarding) {
+                    if matches!(self.stage, Stage::Head(_) | Stage::Undecided(_) | Stage::Open(_)) {
                         self.end(reading.context);
                     }
                 }
                 Ok(length) => {
                     bytes -= length;
                     reading.budget.spend_bytes(length);
-                    let emptied = SHORT_READ_IS_LAST && length < room;
-                    self.readable = !emptied || self.ending;
+                    if SHORT_READ_IS_LAST && length < room {
+                        self.note_emptied();
+                    }
                     // Taken while its content is processed: nothing else reads meanwhile.
                     let buffer = std::mem::take(&mut reading.buffer);
-                    self.take(&buffer[..length], &mut frames, reading);
+                    self.take(&mut buffer[..length], &mut frames, reading);
                     reading.buffer = buffer;
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.note_emptied(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => self.end(reading.context),
             }
+        }
+        self.release();
+    }
+
+    /// The kernel has nothing more, until an edge says otherwise. The end that was announced is still to come.
+    const fn note_emptied(&mut self) {
+        if matches!(self.input, Input::Readable) {
+            self.input = Input::Empty;
         }
     }
 
     fn take<H: Handler>(
         &mut self,
-        bytes: &[u8],
+        bytes: &mut [u8],
         frames: &mut usize,
         reading: &mut ReadContext<'_, '_, H>,
     ) {
         match &mut self.stage {
             Stage::Head(_) => self.take_head(bytes, frames, reading),
             Stage::Open(_) | Stage::Closing(_) => self.parse(bytes, frames, reading),
-            Stage::Undecided(_) | Stage::Discarding | Stage::Ended => {}
+            Stage::Undecided(_) | Stage::PeerClosed(_) | Stage::Discarding | Stage::Ended => {}
         }
     }
 
@@ -176,7 +186,9 @@ impl<S: Stream> Socket<S> {
                 match reading.context.registry.connect(now, self.conn, who, start, previous) {
                     Ok(admitted) => {
                         self.upgrade(&request, reading);
-                        reading.handler.admitted(reading.context, self.conn, admitted);
+                        self.ask_handler(reading, |handler, context, conn| {
+                            handler.admitted(context, conn, admitted);
+                        });
                     }
                     // It was closed in the meantime: the close that is on its way gets the answer.
                     Err(Refused::NotPending | Refused::UnknownConn) => {}
@@ -190,10 +202,10 @@ impl<S: Stream> Socket<S> {
         Asked::Answered
     }
 
-    fn upgrade<H>(&mut self, request: &Request<'_>, reading: &ReadContext<'_, '_, H>) {
-        self.outbound.push(request.accept(reading.options).into(), 0);
+    fn upgrade<H>(&mut self, request: &Request<'_>, reading: &mut ReadContext<'_, '_, H>) {
+        self.queue_answer(&request.accept(reading.options), reading.context.output);
         self.upgraded = true;
-        self.stage = Stage::Open(Frames::new(reading.message_bytes()));
+        self.stage = Stage::Open(None);
     }
 
     /// Refuses a request that could have been granted: with an upgrade and a close frame where that
@@ -211,9 +223,8 @@ impl<S: Stream> Socket<S> {
         };
         reading.handler.turned_away(request.peer(), answer);
         self.upgrade(request, reading);
-        self.stage = Stage::Closing(Frames::new(reading.message_bytes()));
-        self.outbound.push_last(close_frame(reason.code(), &text), 0);
-        self.complete = true;
+        self.stage = Stage::Closing(None);
+        self.queue_last(close_frame(reason.code(), &text), 0, reading.context.output);
         let (registry, now) = (&mut *reading.context.registry, reading.context.now);
         // Both fail for a connection that is gone already, whose cleanup is on its way.
         let _ = registry.upgraded(now, self.conn);
@@ -232,9 +243,8 @@ impl<S: Stream> Socket<S> {
     ) {
         reading.handler.turned_away(peer, answer);
         self.stage = Stage::Discarding;
-        self.outbound.push_last(answer.to_bytes(with_body).into(), 0);
-        self.complete = true;
-        self.shut_when_out = true;
+        self.queue_last(answer.to_bytes(with_body).into(), 0, reading.context.output);
+        self.shut_when_out();
         reading.context.registry.close(reading.context.now, Target::Conn(self.conn), reason);
     }
 
@@ -242,23 +252,30 @@ impl<S: Stream> Socket<S> {
     /// is left of it waits in `unparsed`.
     pub(super) fn parse<H: Handler>(
         &mut self,
-        fresh: &[u8],
+        fresh: &mut [u8],
         budget: &mut usize,
         reading: &mut ReadContext<'_, '_, H>,
     ) {
-        let mut joined = std::mem::take(&mut self.unparsed);
-        let input = if joined.is_empty() {
-            fresh
-        } else {
-            joined.extend_from_slice(fresh);
-            &joined
+        let mut joined = match &mut self.held {
+            Some(held) => std::mem::take(&mut held.unparsed),
+            None => Vec::new(),
         };
-        let mut start = 0;
+        let read = fresh.len();
+        let is_joined = !joined.is_empty();
+        let input = if is_joined {
+            joined.extend_from_slice(fresh);
+            &mut joined
+        } else {
+            &mut *fresh
+        };
+        let (mut start, end) = (0, input.len());
         while *budget > 0
-            && self.deferred.is_none()
-            && let Stage::Open(frames) | Stage::Closing(frames) = &mut self.stage
+            && start < end
+            && !self.is_deferred()
+            && let Stage::Open(fragments) | Stage::Closing(fragments) = &mut self.stage
         {
-            match frames.feed(&input[start..], reading.message_bytes()) {
+            let limit = reading.message_bytes();
+            match reading.protocol.feed(fragments, &mut input[start..], limit) {
                 Ok(Some((event, length))) => {
                     start += length;
                     *budget = budget.saturating_sub(steps_of(length));
@@ -270,30 +287,29 @@ impl<S: Stream> Socket<S> {
             }
         }
         let parses = matches!(self.stage, Stage::Open(_) | Stage::Closing(_));
-        self.unparsed_whole =
-            parses && start < input.len() && (*budget == 0 || self.deferred.is_some());
-        if parses && start < input.len() {
-            self.unparsed = if joined.is_empty() {
-                fresh[start..].to_vec()
-            } else {
+        self.unparsed_whole = parses && start < end && (*budget == 0 || self.is_deferred());
+        if parses && start < end {
+            self.held().unparsed = if is_joined {
                 joined.drain(..start);
                 // A short rest must not keep the place of the long frame before it.
                 if joined.capacity() > KEPT_CAPACITY && joined.capacity() / 4 > joined.len() {
                     joined.shrink_to(KEPT_CAPACITY);
                 }
                 joined
+            } else {
+                fresh[start..].to_vec()
             };
         }
-        self.report(fresh.len(), reading.context);
+        self.report(read, reading.context);
     }
 
     /// Tells the registry of bytes that frames have not told of: a message in progress begins, goes on
     /// or ends with them, or their rate is limited.
     fn report(&mut self, bytes: usize, context: &mut Context<'_>) {
-        let Stage::Open(frames) = &self.stage else { return };
+        let Stage::Open(fragments) = &self.stage else { return };
         // A whole frame that waits for its turn is the server's delay, not the peer's.
-        let rest = !self.unparsed.is_empty() && !self.unparsed_whole;
-        let partial = rest || frames.in_message();
+        let rest = self.has_unparsed() && !self.unparsed_whole;
+        let partial = rest || fragments.is_some();
         let limited = bytes > 0 && context.registry.config().byte_rate() > 0;
         if !(partial || self.partial || limited) {
             return;
@@ -304,35 +320,38 @@ impl<S: Stream> Socket<S> {
         let _ = context.registry.message(context.now, self.conn, inbound);
     }
 
-    fn on_event<H: Handler>(&mut self, event: FrameEvent, reading: &mut ReadContext<'_, '_, H>) {
+    fn on_event<H: Handler>(
+        &mut self,
+        event: FrameEvent<'_>,
+        reading: &mut ReadContext<'_, '_, H>,
+    ) {
         if matches!(self.stage, Stage::Closing(_)) {
             // It answers our close frame, or crosses it. Only what is queued is still to be written.
             if matches!(event, FrameEvent::Close(_)) {
                 self.stage = Stage::Discarding;
                 self.peer_closed = true;
-                self.shut_when_out = true;
+                self.shut_when_out();
             }
             return;
         }
         let (registry, now) = (&mut *reading.context.registry, reading.context.now);
         // Errors here mean that the connection is closing: the close is on its way as an action.
         match event {
-            FrameEvent::Text(_) | FrameEvent::Binary(_) => self.offer(event, reading),
+            FrameEvent::Message(data) => self.offer(data, reading),
             FrameEvent::Fragment => {
                 let _ = registry.message(now, self.conn, Inbound::Fragment);
             }
             FrameEvent::Ping(pong) => {
                 // One that is too many is not answered.
                 if registry.message(now, self.conn, Inbound::Ping).is_ok() {
-                    self.outbound.push_pong(pong);
+                    self.queue_pong(pong, reading.context.output);
                 }
             }
             FrameEvent::Pong => {
                 let _ = registry.message(now, self.conn, Inbound::Pong);
             }
             FrameEvent::Close(code) => {
-                self.stage = Stage::Discarding;
-                self.echo = Some(code);
+                self.stage = Stage::PeerClosed(code);
                 self.peer_closed = true;
                 registry.close(now, Target::Conn(self.conn), CloseReason::PeerClosed);
             }
@@ -340,21 +359,23 @@ impl<S: Stream> Socket<S> {
     }
 
     /// Offers a message to the registry, and hands it to the handler if it was taken.
-    fn offer<H: Handler>(&mut self, event: FrameEvent, reading: &mut ReadContext<'_, '_, H>) {
-        let Some(payload) = payload_of(&event) else { return };
-        if self.waiting.is_some() {
-            self.deferred = Some(event);
+    fn offer<H: Handler>(&mut self, data: Data<'_>, reading: &mut ReadContext<'_, '_, H>) {
+        if self.waiting().is_some() {
+            self.held().deferred = Some(data.into_owned());
             return;
         }
-        let inbound = Inbound::Data { bytes: payload.bytes().len() as u64 };
+        let inbound = Inbound::Data { bytes: data.len() as u64 };
         match reading.context.registry.message(reading.context.now, self.conn, inbound) {
-            Ok(Intake::Taken) => match reading.handler.message(reading.context, self.conn, payload)
-            {
-                Outcome::Done => {}
-                Outcome::Later => self.waiting = Some(Waiting::new(event)),
-            },
+            Ok(Intake::Taken) => {
+                let outcome = self.ask_handler(reading, |handler, context, conn| {
+                    handler.message(context, conn, data.payload())
+                });
+                if outcome == Outcome::Later {
+                    self.held().waiting = Some(Waiting::new(data.into_owned()));
+                }
+            }
             Ok(Intake::Paused) => {
-                self.deferred = Some(event);
+                self.held().deferred = Some(data.into_owned());
                 self.paused = true;
             }
             Err(InboundError::TooBig) => self.stage = Stage::Discarding,
@@ -366,10 +387,25 @@ impl<S: Stream> Socket<S> {
         }
     }
 
+    /// Calls the handler. What it replies to this connection meanwhile is written in this turn.
+    pub(super) fn ask_handler<H: Handler, R>(
+        &mut self,
+        reading: &mut ReadContext<'_, '_, H>,
+        ask: impl FnOnce(&mut H, &mut Context<'_>, ConnId) -> R,
+    ) -> R {
+        if !self.takes_frames() {
+            return ask(reading.handler, reading.context, self.conn);
+        }
+        reading.context.output.begin_replies(self.conn);
+        let answer = ask(reading.handler, reading.context, self.conn);
+        self.queue_replies(reading.context.output);
+        answer
+    }
+
     /// Fails the connection: it is told so, and never listened to again.
     fn on_fault(&mut self, fault: Fault, context: &mut Context<'_>) {
         if matches!(self.stage, Stage::Closing(_)) {
-            self.shut_when_out = true;
+            self.shut_when_out();
         }
         self.stage = Stage::Discarding;
         let (registry, now, conn) = (&mut *context.registry, context.now, Target::Conn(self.conn));

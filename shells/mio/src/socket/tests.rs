@@ -18,11 +18,12 @@ mod wire;
 mod words;
 
 use std::cell::RefCell;
+use std::io::Write as _;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes};
+use bytes::BufMut;
 use headcount::{
     Body, CloseReason, Config, ConfigBuilder, Ended, Message, Position, Principal, Registry, Start,
     StreamRef, Target, ThreadId, Timestamp, UserId,
@@ -30,13 +31,15 @@ use headcount::{
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
 use super::*;
-use crate::actions::Encoder;
+use crate::actions::Actor;
 use crate::answer::Answer;
 use crate::event_loop::READ;
-use crate::fair::MOST;
+use crate::fair::{Budget, MOST};
 use crate::flushed::Flushed;
 use crate::handler::{Dialect, FrameKind, Handler, Outcome, Payload, Verdict};
 use crate::http::Request;
+use crate::output::TurnOutput;
+use crate::protocol::Protocol;
 use crate::sockets::Sockets;
 use wire::{Fake, Wire};
 
@@ -172,7 +175,8 @@ struct Rig {
     registry: Registry,
     sockets: Sockets<Fake>,
     handler: Echo,
-    encoder: Encoder,
+    protocol: Protocol,
+    output: TurnOutput,
     options: Options,
     buffer: Vec<u8>,
     /// Whether the last turn did.
@@ -186,7 +190,8 @@ impl Rig {
             registry: Registry::new(config.build().unwrap()),
             sockets: Sockets::new(),
             handler: Echo::default(),
-            encoder: Encoder::default(),
+            protocol: Protocol::default(),
+            output: TurnOutput::default(),
             options: Options::new(),
             buffer: vec![0; MOST.bytes],
             ticked: false,
@@ -215,11 +220,12 @@ impl Rig {
 
     fn turn(&mut self) {
         self.sockets.let_again();
-        let mut context = Context { registry: &mut self.registry, now: self.now };
+        let mut context = Context::new(&mut self.registry, self.now, &mut self.output);
         let mut reading = ReadContext {
             context: &mut context,
             handler: &mut self.handler,
             options: &self.options,
+            protocol: &mut self.protocol,
             buffer: &mut self.buffer,
             share: READ.share(self.sockets.ready()),
             budget: READ,
@@ -235,14 +241,19 @@ impl Rig {
         }
         loop {
             while let Some(action) = self.registry.poll_action() {
-                self.encoder.carry_out(action, &mut self.sockets, &mut self.handler);
+                let (sockets, handler) = (&mut self.sockets, &mut self.handler);
+                let (output, frames) = (&mut self.output, &mut Vec::new());
+                let budget = &mut Budget { steps: usize::MAX, bytes: usize::MAX };
+                Actor { sockets, handler, output, frames, budget }.carry_out(action);
             }
             let mut flushed = Flushed::default();
             self.sockets.for_dirty(|socket| {
-                socket.flush(&mut flushed, &mut usize::MAX.clone());
+                socket.flush(&mut self.output, &mut flushed, &mut usize::MAX.clone());
                 true
             });
-            let mut context = Context { registry: &mut self.registry, now: self.now };
+            self.sockets.keep_chains(&mut self.output);
+            self.output.clear();
+            let mut context = Context::new(&mut self.registry, self.now, &mut self.output);
             flushed.report(&mut context, &mut self.sockets);
             if !self.registry.has_actions() {
                 return;
@@ -282,6 +293,12 @@ impl Rig {
         assert_eq!(fake.0.borrow().output[before..], *b"\x81\x0bstill here?");
     }
 
+    /// Input of a socket that is not parsed, and the place that it takes.
+    fn unparsed(&mut self, conn: ConnId) -> (Vec<u8>, usize) {
+        let held = self.sockets.get_mut(conn).unwrap().held.as_ref();
+        held.map_or((Vec::new(), 0), |it| (it.unparsed.clone(), it.unparsed.capacity()))
+    }
+
     /// What the registry knows to be flushed, and what was handed out and is not.
     fn flushed_and_load(&self, conn: ConnId) -> (u64, u64) {
         let known = self.registry.connection(conn).unwrap();
@@ -298,8 +315,7 @@ impl Rig {
                 let wire = socket.stream.0.borrow();
                 wire.reads.is_empty() && wire.input.is_empty()
             };
-            if quiet && !socket.unparsed_whole && socket.deferred.is_none() && !socket.wants_flush()
-            {
+            if quiet && !socket.unparsed_whole && !socket.is_deferred() && !socket.wants_flush() {
                 // Once more, for what the last turn made possible.
                 self.stir(conn);
                 self.turn();

@@ -10,7 +10,7 @@ use crate::frames::close_frame;
 use crate::handler::Handler;
 use crate::last_words::LastWords;
 
-use super::{ReadContext, Socket, Stage, Stream};
+use super::{Input, ReadContext, Socket, Stage, Stream};
 
 /// The most bytes that may have come in behind the head of a request that has to wait.
 pub(super) const MAX_EARLY_BYTES: usize = 4 * 1024;
@@ -83,7 +83,7 @@ impl<S: Stream> Socket<S> {
         frames: &mut usize,
         reading: &mut ReadContext<'_, '_, H>,
     ) {
-        let (head, rest) = asked.bytes.split_at(asked.end);
+        let (head, rest) = asked.bytes.split_at_mut(asked.end);
         match self.request(head, asked.peer, asked.has_waited, reading) {
             // A client may send frames without waiting for the answer.
             Asked::Answered => self.parse(rest, frames, reading),
@@ -113,7 +113,7 @@ impl<S: Stream> Socket<S> {
         reading: &mut ReadContext<'_, '_, H>,
     ) -> bool {
         // What the client sent before it hung up is not read: an answer could not reach it.
-        if self.ending {
+        if self.input == Input::Ending {
             self.end(reading.context);
             return false;
         }
@@ -125,8 +125,8 @@ impl<S: Stream> Socket<S> {
     }
 
     /// Whether the handler is to be asked again: about a request, or about a message.
-    pub(crate) const fn is_undecided(&self) -> bool {
-        matches!(self.stage, Stage::Undecided(_)) || self.waiting.is_some()
+    pub(crate) fn is_undecided(&self) -> bool {
+        matches!(self.stage, Stage::Undecided(_)) || self.waiting().is_some()
     }
 
     /// Lets the handler be asked again, if the request or a message waits for that.
@@ -134,7 +134,7 @@ impl<S: Stream> Socket<S> {
         if let Stage::Undecided(undecided) = &mut self.stage {
             undecided.again = true;
         }
-        if let Some(waiting) = &mut self.waiting {
+        if let Some(waiting) = self.held.as_mut().and_then(|held| held.waiting.as_mut()) {
             waiting.again = true;
         }
     }

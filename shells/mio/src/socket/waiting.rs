@@ -1,42 +1,35 @@
 //! A message that the handler could not deal with at once: it waits to be given again.
 
 use crate::fair::REQUEST_STEPS;
-use crate::frames::FrameEvent;
-use crate::handler::{Handler, Outcome, Payload};
+use crate::handler::{Handler, Outcome};
+use crate::protocol::Data;
 
 use super::{ReadContext, Socket, Stream};
 
 /// A message that the registry has taken, and that the handler is to be given again.
 pub(super) struct Waiting {
-    message: FrameEvent,
+    message: Data<'static>,
     /// Whether it is to be given now.
     pub(super) again: bool,
 }
 
 impl Waiting {
-    pub(super) const fn new(message: FrameEvent) -> Self {
+    pub(super) const fn new(message: Data<'static>) -> Self {
         Self { message, again: false }
-    }
-}
-
-/// What a data message says; `None` for other frames.
-pub(super) fn payload_of(event: &FrameEvent) -> Option<Payload<'_>> {
-    match event {
-        FrameEvent::Text(text) => Some(Payload::Text(text)),
-        FrameEvent::Binary(bytes) => Some(Payload::Binary(bytes)),
-        _ => None,
     }
 }
 
 impl<S: Stream> Socket<S> {
     /// Gives the handler the message that waits, if it is time to.
     pub(super) fn tell_again<H: Handler>(&mut self, reading: &mut ReadContext<'_, '_, H>) {
-        let Some(waiting) = self.waiting.take_if(|waiting| waiting.again) else { return };
-        let Some(payload) = payload_of(&waiting.message) else { return };
+        let waiting = self.held.as_mut().and_then(|held| held.waiting.take_if(|it| it.again));
+        let Some(waiting) = waiting else { return };
         reading.budget.spend(REQUEST_STEPS);
-        match reading.handler.message_again(reading.context, self.conn, payload) {
-            Outcome::Done => {}
-            Outcome::Later => self.waiting = Some(Waiting::new(waiting.message)),
+        let outcome = self.ask_handler(reading, |handler, context, conn| {
+            handler.message_again(context, conn, waiting.message.payload())
+        });
+        if outcome == Outcome::Later {
+            self.held().waiting = Some(Waiting::new(waiting.message));
         }
     }
 }

@@ -19,9 +19,12 @@ use counting::live_bytes;
 
 const KIB: usize = 1024;
 
-/// What one more admitted connection may cost that says nothing: its part of all tables, its user,
-/// its session, and an empty context of the protocol.
+/// What one more admitted connection may cost that says nothing: its part of all tables, its user and
+/// its session.
 const CONNECTION: usize = 4 * KIB;
+
+/// What the loop keeps at most for the frames of its next turns. It gives it back within a hundred turns.
+const OUTPUT: usize = 256 * KIB;
 
 thread_local! {
     /// Bytes that this thread has allocated for the loop to free.

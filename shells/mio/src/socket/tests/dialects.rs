@@ -49,7 +49,7 @@ fn a_direct_message_is_a_frame_as_it_is() {
     let (mut rig, clients) = rig(&[3]);
     let conn = clients[0].0;
     rig.registry.send(rig.now, Target::Conn(conn), Message::binary(SAYS));
-    let mut context = Context { registry: &mut rig.registry, now: rig.now };
+    let mut context = Context::new(&mut rig.registry, rig.now, &mut rig.output);
     context.reply(conn, "text").unwrap();
     context.reply(conn, &b"bytes"[..]).unwrap();
     rig.turn();

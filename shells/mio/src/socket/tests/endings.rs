@@ -110,8 +110,9 @@ fn a_stale_handle_finds_nothing_in_the_slot_of_another() {
     rig.stir(first);
     rig.turn();
     assert_eq!(other.0.borrow().input.len(), UPGRADE.len(), "it is not the second's");
-    rig.sockets.close(first, &CloseReason::Application.into(), 64);
-    rig.sockets.send(first, &Bytes::from_static(b"x"), 64);
+    rig.sockets.close(first, &CloseReason::Application.into(), 64, &mut rig.output);
+    let frame = rig.output.whole(b"x", 64);
+    rig.sockets.send(first, frame, &mut rig.output);
     assert!(!rig.sockets.remove(first));
     rig.settle(second);
     assert!(frames_of(&other.0.borrow().output).is_empty());

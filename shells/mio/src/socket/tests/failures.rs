@@ -1,6 +1,6 @@
 //! A call of the operating system that fails, whichever of them it is.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, IoSlice};
 
 use super::*;
 
@@ -99,20 +99,16 @@ fn a_call_that_fails_is_the_end_of_its_socket_alone() {
 fn a_kernel_that_takes_nothing_of_something_has_failed() {
     // A write of nothing would be tried for ever.
     struct Nothing;
-    impl Read for Nothing {
+    impl Stream for Nothing {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
             Err(ErrorKind::WouldBlock.into())
         }
-    }
-    impl Write for Nothing {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        fn write(&mut self, _: &[IoSlice<'_>]) -> io::Result<usize> {
             Ok(0)
         }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
+        fn is_pending(&self) -> bool {
+            false
         }
-    }
-    impl Stream for Nothing {
         fn shutdown_write(&mut self) -> io::Result<()> {
             Ok(())
         }
@@ -122,11 +118,12 @@ fn a_kernel_that_takes_nothing_of_something_has_failed() {
     let conn = registry.reserve(now, None).unwrap();
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let mut socket = Socket::new(conn, Nothing, peer);
-    socket.close(&CloseReason::HeadTimeout.into(), 0);
+    let mut output = TurnOutput::default();
+    socket.close(&CloseReason::HeadTimeout.into(), 0, &mut output);
     assert!(socket.wants_flush());
     let mut flushed = Flushed::default();
-    let _ = socket.flush(&mut flushed, &mut usize::MAX.clone());
-    let mut context = Context { registry: &mut registry, now };
+    let _ = socket.flush(&mut output, &mut flushed, &mut usize::MAX.clone());
+    let mut context = Context::new(&mut registry, now, &mut output);
     flushed.report(&mut context, &mut Sockets::<Nothing>::new());
     assert!(!socket.wants_flush() && registry.has_actions(), "it has ended, and was reported");
 }

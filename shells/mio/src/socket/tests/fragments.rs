@@ -63,7 +63,7 @@ fn a_message_of_100_000_bytes_in_as_many_pieces_is_too_big_by_default() {
     let frames = frames_of(&fake.0.borrow().output);
     assert_eq!((frames.len(), &frames[0].1[..2]), (1, &1009u16.to_be_bytes()[..]));
     assert!(fake.0.borrow().input.is_empty(), "the rest is thrown away");
-    assert_eq!(rig.sockets.get_mut(conn).unwrap().unparsed.capacity(), 0, "and not kept");
+    assert_eq!(rig.unparsed(conn).1, 0, "and not kept");
 }
 
 /// The header of a frame of so many bytes, which follow or do not.
@@ -80,7 +80,7 @@ fn an_announced_frame_takes_no_place_before_it_comes() {
     let head = header(0x82, ANNOUNCED);
     fake.0.borrow_mut().input.extend(&head);
     assert_eq!(turns(&mut rig, conn, &neighbour), 1);
-    let kept = |rig: &mut Rig| rig.sockets.get_mut(conn).unwrap().unparsed.capacity();
+    let kept = |rig: &mut Rig| rig.unparsed(conn).1;
     assert!(kept(&mut rig) <= 2 * head.len());
     let mut arrived = head.len();
     for length in [1, 100, 10_000, 1_000_000] {
@@ -116,7 +116,7 @@ fn what_can_not_be_accepted_is_refused_by_its_header() {
         let frames = frames_of(&fake.0.borrow().output);
         let told: Vec<_> = frames.iter().map(|(first, payload)| (*first, &payload[..2])).collect();
         assert_eq!(told, [(0x88, &code.to_be_bytes()[..])], "{:x?}", &input[..14.min(input.len())]);
-        assert!(rig.sockets.get_mut(conn).unwrap().unparsed.is_empty());
+        assert!(rig.unparsed(conn).0.is_empty());
     }
     // As long as they fit there is nothing against them.
     let mut rig = Rig::new(config().message_bytes(1000));

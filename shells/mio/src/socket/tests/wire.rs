@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
 
 use crate::socket::Stream;
@@ -27,6 +27,9 @@ pub(super) struct Wire {
     /// Which of these calls fails, and how. What is no passing condition breaks the wire.
     pub(super) failure: Option<(usize, ErrorKind)>,
     pub(super) shut: bool,
+    /// Whether it takes all that it is given, and keeps that for which the peer has no room.
+    pub(super) keeps: bool,
+    pub(super) kept: VecDeque<u8>,
 }
 
 /// Whether the same call may succeed another time.
@@ -49,12 +52,24 @@ impl Wire {
         }
         self.broken.map_or(Ok(()), |kind| Err(kind.into()))
     }
+
+    /// Takes all, and sends as much as there is room for. Returns how much was taken, or, of nothing, whether
+    /// something was sent.
+    fn keep(&mut self, slices: &[IoSlice<'_>]) -> usize {
+        let before = self.kept.len();
+        slices.iter().for_each(|slice| self.kept.extend(slice.iter()));
+        let taken = self.kept.len() - before;
+        let sent = self.room.min(self.kept.len());
+        self.room -= sent;
+        self.output.extend(self.kept.drain(..sent));
+        if slices.is_empty() { sent } else { taken }
+    }
 }
 
 #[derive(Clone)]
 pub(super) struct Fake(pub(super) Rc<RefCell<Wire>>);
 
-impl Read for Fake {
+impl Stream for Fake {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut wire = self.0.borrow_mut();
         wire.call()?;
@@ -73,17 +88,19 @@ impl Read for Fake {
             }
         }
     }
-}
 
-impl Write for Fake {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(bytes)])
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut wire = self.0.borrow_mut();
         wire.call()?;
         assert!(!wire.shut, "nothing is written after the end");
+        if wire.keeps {
+            let taken = wire.keep(slices);
+            return if slices.is_empty() && taken == 0 {
+                Err(ErrorKind::WouldBlock.into())
+            } else {
+                Ok(taken)
+            };
+        }
         if wire.room == 0 {
             return Err(ErrorKind::WouldBlock.into());
         }
@@ -103,14 +120,13 @@ impl Write for Fake {
         Ok(length)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn is_pending(&self) -> bool {
+        !self.0.borrow().kept.is_empty()
     }
-}
 
-impl Stream for Fake {
     fn shutdown_write(&mut self) -> io::Result<()> {
         let mut wire = self.0.borrow_mut();
+        assert!(wire.kept.is_empty(), "what was taken is sent first");
         // It neither waits nor is interrupted.
         match wire.call() {
             Err(error) if !passes(error.kind()) => return Err(error),

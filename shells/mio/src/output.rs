@@ -1,0 +1,362 @@
+//! What a turn writes: the frames that it makes, in one buffer, and who gets which of them.
+//!
+//! ```text
+//!  bytes   │ frame 0 │ frame 1   │ frame 2 │ frame 3 │          in the order in which they were made
+//!  chains    socket A: 0, 1, 2 ──────────────────> one write
+//!            socket B: 0 ─> 2, 3 ────────────────> one write of two slices
+//! ```
+//!
+//! A frame is made once, however many sockets get it, and a socket's frames of a turn are written at once.
+//! A [`Chain`] is good as long as nothing clears the output: what a kernel does not take is kept beside it, as
+//! bytes that all who keep the frame share ([`TurnOutput::share`]).
+
+use std::fmt;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+use headcount::ConnId;
+use tungstenite::protocol::frame::coding::OpCode;
+
+use crate::frames::{data_opcode, header_length, put_header};
+use crate::handler::FrameKind;
+use crate::reused::Reused;
+
+/// Slices in one vectored write.
+pub(crate) const SLICES: usize = 64;
+
+/// How many of the frames that are shared are looked through for one that is kept again: about as many as one
+/// stretch of a stream has. Another copy is made beyond that.
+const SEARCHED: usize = 64;
+
+/// A frame of this turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FrameId(u32);
+
+/// The frames that wait for one socket, in the order of the wire. The default is an empty one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Chain {
+    /// One more than the place of the first and of the last link; 0: there is none.
+    first: u32,
+    last: u32,
+}
+
+impl Chain {
+    pub(crate) const fn is_empty(self) -> bool {
+        self.first == 0
+    }
+}
+
+/// Frames that follow each other, and where the chain goes on.
+struct Link {
+    from: u32,
+    upto: u32,
+    /// One more than the place of the next link; 0: there is none.
+    next: u32,
+}
+
+/// Where a frame ends, and what all frames up to it cost: both are sums, so that a link of any length is
+/// measured at once.
+struct Frame {
+    end: usize,
+    cost: u64,
+    is_pong: bool,
+}
+
+/// The frames of a turn.
+#[derive(Default)]
+pub(crate) struct TurnOutput {
+    bytes: Reused<u8>,
+    frames: Reused<Frame>,
+    links: Reused<Link>,
+    /// Frames that sockets have had to keep, each on its own. The last is the most likely to be kept again.
+    shared: Reused<(u32, Bytes)>,
+    /// The connection whose replies may be written here, and the first of them.
+    replies_to: Option<(ConnId, FrameId)>,
+}
+
+impl TurnOutput {
+    /// Makes a data frame of a payload that `encode` appends; `expected` is how long it will probably be.
+    /// Returns its length, too.
+    #[inline]
+    pub(crate) fn encode(
+        &mut self,
+        cost: u64,
+        expected: usize,
+        encode: impl FnOnce(&mut Vec<u8>) -> FrameKind,
+    ) -> (FrameId, usize) {
+        let begin = self.bytes.list.len();
+        // The header is of the length that the payload is expected to ask for.
+        let gap = header_length(expected);
+        self.bytes.list.resize(begin + gap, 0);
+        let kind = encode(&mut self.bytes.list);
+        let length = self.bytes.list.len() - begin - gap;
+        self.fill_header(begin, gap, data_opcode(kind == FrameKind::Text), length);
+        (self.end_frame(cost, false), self.bytes.list.len() - begin)
+    }
+
+    /// Writes a header into the gap before a payload, which moves if the gap is of another length.
+    fn fill_header(&mut self, begin: usize, gap: usize, opcode: OpCode, length: usize) {
+        let needed = header_length(length);
+        if needed == 2 && gap == 2 {
+            // By far the most frequent one: final, and shorter than 126 bytes (RFC 6455 §5.2).
+            self.bytes.list[begin] = 0x80 | u8::from(opcode);
+            self.bytes.list[begin + 1] = length as u8;
+            return;
+        }
+        let payload = begin + gap;
+        if needed > gap {
+            self.bytes.list.resize(self.bytes.list.len() + needed - gap, 0);
+        }
+        if needed != gap {
+            self.bytes.list.copy_within(payload..payload + length, begin + needed);
+            self.bytes.list.truncate(begin + needed + length);
+        }
+        // It is written behind the payload first: a header can be appended only.
+        put_header(opcode, length, &mut self.bytes.list);
+        let end = begin + needed + length;
+        self.bytes.list.copy_within(end.., begin);
+        self.bytes.list.truncate(end);
+    }
+
+    /// Makes a data frame of this payload. Returns its length, too.
+    #[inline]
+    pub(crate) fn data(&mut self, is_text: bool, payload: &[u8], cost: u64) -> (FrameId, usize) {
+        self.encode(cost, payload.len(), |out| {
+            out.extend_from_slice(payload);
+            if is_text { FrameKind::Text } else { FrameKind::Binary }
+        })
+    }
+
+    /// Takes whole frames, or any other bytes, as they are. Empty ones count as written when what is before
+    /// them was.
+    pub(crate) fn whole(&mut self, bytes: &[u8], cost: u64) -> FrameId {
+        self.bytes.list.extend_from_slice(bytes);
+        self.end_frame(cost, false)
+    }
+
+    /// Takes a pong as it is.
+    pub(crate) fn pong(&mut self, bytes: &[u8]) -> FrameId {
+        self.bytes.list.extend_from_slice(bytes);
+        self.end_frame(0, true)
+    }
+
+    fn end_frame(&mut self, cost: u64, is_pong: bool) -> FrameId {
+        let before = self.frames.list.last().map_or(0, |frame| frame.cost);
+        let (end, cost) = (self.bytes.list.len(), before.saturating_add(cost));
+        self.frames.list.push(Frame { end, cost, is_pong });
+        FrameId(self.frames.list.len() as u32 - 1)
+    }
+
+    /// Begins to take the replies to a connection ([`Context::reply`](crate::Context::reply)). Until they end,
+    /// nothing else makes frames.
+    #[inline]
+    pub(crate) fn begin_replies(&mut self, conn: ConnId) {
+        self.replies_to = Some((conn, FrameId(self.frames.list.len() as u32)));
+    }
+
+    /// Ends the replies, and appends them to the chain of their connection.
+    #[inline]
+    pub(crate) fn end_replies(&mut self, chain: &mut Chain) {
+        let Some((_, FrameId(from))) = self.replies_to.take() else { return };
+        let upto = self.frames.list.len() as u32;
+        if from < upto {
+            self.link(chain, from, upto);
+        }
+    }
+
+    /// Appends a frame to the chain of a socket.
+    #[inline]
+    pub(crate) fn append(&mut self, chain: &mut Chain, FrameId(frame): FrameId) {
+        self.link(chain, frame, frame + 1);
+    }
+
+    #[inline]
+    fn link(&mut self, chain: &mut Chain, from: u32, upto: u32) {
+        let count = self.links.list.len() as u32;
+        if let Some(last) = (chain.last as usize).checked_sub(1)
+            && let Some(last) = self.links.list.get_mut(last)
+        {
+            if last.upto == from {
+                last.upto = upto;
+                return;
+            }
+            last.next = count + 1;
+        }
+        self.links.list.push(Link { from, upto, next: 0 });
+        chain.last = count + 1;
+        if chain.first == 0 {
+            chain.first = chain.last;
+        }
+    }
+
+    fn links(&self, chain: Chain) -> impl Iterator<Item = &Link> {
+        let link = |place: u32| self.links.list.get((place as usize).checked_sub(1)?);
+        std::iter::successors(link(chain.first), move |before| link(before.next))
+    }
+
+    fn begin_of(&self, frame: u32) -> usize {
+        frame.checked_sub(1).map_or(0, |before| self.frames.list[before as usize].end)
+    }
+
+    fn cost_before(&self, frame: u32) -> u64 {
+        frame.checked_sub(1).map_or(0, |before| self.frames.list[before as usize].cost)
+    }
+
+    fn bytes_of(&self, from: u32, upto: u32) -> &[u8] {
+        &self.bytes.list[self.begin_of(from)..self.begin_of(upto)]
+    }
+
+    /// The bytes of a chain and its cost.
+    #[inline]
+    pub(crate) fn measure(&self, chain: Chain) -> (usize, u64) {
+        self.links(chain).fold((0, 0), |(bytes, cost), link| {
+            let more = self.begin_of(link.upto) - self.begin_of(link.from);
+            (bytes + more, cost + self.cost_before(link.upto) - self.cost_before(link.from))
+        })
+    }
+
+    /// Fills in the slices of a chain, up to so many bytes, and returns how many slices there are.
+    #[inline]
+    pub(crate) fn slices<'a>(
+        &'a self,
+        chain: Chain,
+        mut bytes: usize,
+        slices: &mut [IoSlice<'a>; SLICES],
+    ) -> usize {
+        let mut count = 0;
+        for (slice, link) in slices.iter_mut().zip(self.links(chain)) {
+            let whole = self.bytes_of(link.from, link.upto);
+            let part = &whole[..whole.len().min(bytes)];
+            *slice = IoSlice::new(part);
+            count += 1;
+            bytes -= part.len();
+            if bytes == 0 {
+                break;
+            }
+        }
+        count
+    }
+
+    /// Calls `f` with each frame of a chain, as bytes that are shared by all who keep them, with what it
+    /// costs and whether it is a pong.
+    pub(crate) fn for_each(&mut self, chain: Chain, mut f: impl FnMut((Bytes, u64, bool))) {
+        let mut next = chain.first;
+        while let Some(link) =
+            (next as usize).checked_sub(1).and_then(|place| self.links.list.get(place))
+        {
+            let frames = link.from..link.upto;
+            next = link.next;
+            for frame in frames {
+                f(self.share(FrameId(frame)));
+            }
+        }
+    }
+
+    /// A frame as bytes that are shared by all who keep it, what it costs, and whether it is a pong.
+    pub(crate) fn share(&mut self, FrameId(frame): FrameId) -> (Bytes, u64, bool) {
+        let Frame { cost, is_pong, .. } = self.frames.list[frame as usize];
+        let cost = cost - self.cost_before(frame);
+        let known = self.shared.list.iter().rev().take(SEARCHED).find(|(known, _)| *known == frame);
+        if let Some((_, bytes)) = known {
+            return (bytes.clone(), cost, is_pong);
+        }
+        let bytes = Bytes::copy_from_slice(self.bytes_of(frame, frame + 1));
+        self.shared.list.push((frame, bytes.clone()));
+        (bytes, cost, is_pong)
+    }
+
+    /// Forgets all frames. No socket may have a chain.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.reset();
+        self.frames.reset();
+        self.links.reset();
+        self.shared.reset();
+    }
+}
+
+/// Shows how much there is only: payloads are personal data.
+impl fmt::Debug for TurnOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TurnOutput")
+            .field("frames", &self.frames.list.len())
+            .field("bytes", &self.bytes.list.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(output: &TurnOutput, chain: Chain) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = output.slices(chain, usize::MAX, &mut slices);
+        slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+    }
+
+    #[test]
+    fn frames_that_follow_each_other_are_one_slice() {
+        let (mut output, mut one, mut other) =
+            (TurnOutput::default(), Chain::default(), Chain::default());
+        let frames: Vec<_> =
+            (b'a'..b'e').map(|letter| output.whole(&[letter], u64::from(letter))).collect();
+        for frame in &frames[..3] {
+            output.append(&mut one, *frame);
+        }
+        for place in [0, 2, 3] {
+            output.append(&mut other, frames[place]);
+        }
+        assert_eq!(
+            (written(&output, one), written(&output, other)),
+            (b"abc".into(), b"acd".into())
+        );
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        assert_eq!(output.slices(one, usize::MAX, &mut slices), 1);
+        assert_eq!(output.slices(other, usize::MAX, &mut slices), 2);
+        assert_eq!(output.measure(other), (3, u64::from(b'a') + 99 + 100));
+        assert_eq!(output.slices(other, 2, &mut slices), 2);
+        assert_eq!(&*slices[1], b"c", "no more bytes than were asked for");
+    }
+
+    #[test]
+    fn headers_are_those_of_tungstenite_whatever_length_was_expected() {
+        for expected in [0, 125, 126, 65_535, 65_536] {
+            for length in [0, 1, 125, 126, 65_535, 65_536] {
+                for kind in [FrameKind::Text, FrameKind::Binary] {
+                    let (mut output, mut chain) = (TurnOutput::default(), Chain::default());
+                    let payload = vec![b'x'; length];
+                    let before = output.whole(b"before", 1);
+                    let (frame, _) = output.encode(5, expected, |out| {
+                        out.extend_from_slice(&payload);
+                        kind
+                    });
+                    let mut wanted = b"before".to_vec();
+                    let opcode = data_opcode(kind == FrameKind::Text);
+                    tungstenite::protocol::frame::Frame::message(payload, opcode, true)
+                        .format(&mut wanted)
+                        .unwrap();
+                    output.append(&mut chain, before);
+                    output.append(&mut chain, frame);
+                    assert_eq!(written(&output, chain), wanted, "{expected} expected, {length}");
+                    assert_eq!(output.measure(chain), (wanted.len(), 6));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_kept_is_shared() {
+        let (mut output, mut chain) = (TurnOutput::default(), Chain::default());
+        let first = output.whole(b"first", 7);
+        let pong = output.pong(b"pong");
+        output.append(&mut chain, first);
+        output.append(&mut chain, pong);
+        let mut kept = Vec::new();
+        output.for_each(chain, |frame| kept.push(frame));
+        let shared = output.share(first);
+        assert_eq!(shared.0.as_ptr(), kept[0].0.as_ptr(), "the same bytes");
+        assert_eq!(kept, [(b"first"[..].into(), 7, false), (b"pong"[..].into(), 0, true)]);
+        output.clear();
+        assert_eq!(&shared.0[..], b"first");
+    }
+}
