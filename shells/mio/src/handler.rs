@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytes::BufMut;
 use headcount::{
-    Admitted, Body, CloseReason, ConnId, Ended, Message, Notice, Position, Principal, Refused,
-    Registry, ReplyError, SessionId, Source, Start, StreamRef, Timestamp, UserId,
+    Admitted, Body, CloseReason, ConnId, Ended, MESSAGE_OVERHEAD, Message, Notice, Position,
+    Principal, Refused, Registry, ReplyError, SessionId, Source, Start, StreamRef, Timestamp,
+    UserId,
 };
 
 use crate::answer::Answer;
@@ -239,7 +240,8 @@ impl<'a> Context<'a> {
     }
 
     /// Sends one connection a frame with this payload, as it is, before what streams have for it:
-    /// [`Registry::reply`] at the stamp of the turn.
+    /// [`Registry::reply`] at the stamp of the turn. To the connection whose message is at hand it is the
+    /// cheaper [`Registry::reply_at_once`], and allocates nothing.
     ///
     /// # Errors
     /// [`ReplyError::Full`]: window and reserve have no room, and nothing of it is kept.
@@ -249,7 +251,16 @@ impl<'a> Context<'a> {
         conn: ConnId,
         payload: impl Into<Payload<'p>>,
     ) -> Result<(), ReplyError> {
-        let message = match payload.into() {
+        let payload = payload.into();
+        let bytes = payload.bytes();
+        if self.output.takes_replies_to(conn)
+            && self.registry.reply_at_once(self.now, conn, bytes.len())?
+        {
+            let cost = bytes.len() as u64 + MESSAGE_OVERHEAD;
+            self.output.data(matches!(payload, Payload::Text(_)), bytes, cost);
+            return Ok(());
+        }
+        let message = match payload {
             Payload::Text(text) => Message::text(text),
             Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
         };

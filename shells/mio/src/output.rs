@@ -154,6 +154,12 @@ impl TurnOutput {
         self.replies_to = Some((conn, FrameId(self.frames.list.len() as u32)));
     }
 
+    /// Whether a reply to this connection may be written here.
+    #[inline]
+    pub(crate) fn takes_replies_to(&self, conn: ConnId) -> bool {
+        self.replies_to.is_some_and(|(to, _)| to == conn)
+    }
+
     /// Ends the replies, and appends them to the chain of their connection.
     #[inline]
     pub(crate) fn end_replies(&mut self, chain: &mut Chain) {
@@ -358,5 +364,24 @@ mod tests {
         assert_eq!(kept, [(b"first"[..].into(), 7, false), (b"pong"[..].into(), 0, true)]);
         output.clear();
         assert_eq!(&shared.0[..], b"first");
+    }
+
+    #[test]
+    fn replies_are_those_of_one_connection() {
+        let (mut output, mut chain) = (TurnOutput::default(), Chain::default());
+        let conn = ConnId::from_bits(1 << 32).expect("a handle");
+        let other = ConnId::from_bits(1 << 32 | 1).expect("a handle");
+        output.whole(b"another's", 1);
+        output.begin_replies(conn);
+        assert!(output.takes_replies_to(conn) && !output.takes_replies_to(other));
+        output.data(true, b"one", 67);
+        output.data(true, b"two", 67);
+        output.end_replies(&mut chain);
+        assert!(!output.takes_replies_to(conn));
+        assert_eq!(written(&output, chain), b"\x81\x03one\x81\x03two");
+        assert_eq!(output.measure(chain).1, 134);
+        output.begin_replies(conn);
+        output.end_replies(&mut chain);
+        assert_eq!(output.measure(chain).1, 134, "without a reply nothing is appended");
     }
 }
