@@ -4,7 +4,7 @@ use headcount::{Action, Body, ConnId, Ended, StreamRef};
 
 use crate::fair::{Budget, steps_of};
 use crate::frames::PING;
-use crate::handler::{Dialect, FrameKind, Handler};
+use crate::handler::{Context, Dialect, FrameKind, Handler};
 use crate::last_words::LastWords;
 use crate::output::{FrameId, TurnOutput};
 use crate::socket::Stream;
@@ -19,21 +19,77 @@ const CLEANUP_STEPS: usize = 16;
 /// How long a frame that tells of no message probably is.
 const SHORT: usize = 64;
 
-/// What actions are carried out with.
-pub(crate) struct Actor<'a, S, H> {
-    pub(crate) sockets: &'a mut Sockets<S>,
-    pub(crate) handler: &'a mut H,
-    pub(crate) output: &'a mut TurnOutput,
+/// What a turn spends on actions: a step is a microsecond, and the bytes are those that are to be written. A
+/// storm of messages takes as many turns as it needs, and between them the sockets are read.
+const BUDGET: Budget = Budget { steps: 1_024, bytes: 1024 * 1024 };
+
+/// Sockets that wait to be written when a turn carries out no more actions. Each is a system call, which is
+/// most of what a message costs.
+const SOCKETS: usize = 512;
+
+/// What goes from one action, and from one turn, to the next.
+#[derive(Default)]
+pub(crate) struct Acting {
+    /// The first recipient of the last action. It stands for all of them: those of a stretch are the same.
+    first: Option<ConnId>,
     /// The frames of the action under way, and their lengths: one for each dialect among the recipients so
     /// far. Empty between two actions.
-    pub(crate) frames: &'a mut Vec<(Dialect, FrameId, usize)>,
-    /// What a turn has left for actions: steps, and bytes that are to be written for them.
-    pub(crate) budget: &'a mut Budget,
+    frames: Vec<(Dialect, FrameId, usize)>,
+}
+
+impl Acting {
+    /// Carries out actions up to a turn's share, and has what they made written.
+    ///
+    /// All that a turn has for a socket is to be written at once. A stream gives a stretch of its members one
+    /// entry after the other. So when the share is used up, the turn goes on to the end of the stretch, which
+    /// is the first action for others. What that one says is written in the next turn, which comes at once.
+    pub(crate) fn turn<S: Stream, H: Handler>(
+        &mut self,
+        context: &mut Context<'_>,
+        handler: &mut H,
+        sockets: &mut Sockets<S>,
+        mut write: impl FnMut(&mut Sockets<S>, &mut TurnOutput),
+    ) {
+        let mut budget = BUDGET;
+        loop {
+            let Some(action) = context.registry.poll_action() else {
+                return write(sockets, context.output);
+            };
+            if let Action::Presence { user, online } = action {
+                let user = user.clone();
+                handler.presence(context, &user, online);
+                budget.spend(1);
+                continue;
+            }
+            let first = action.recipients().first().copied();
+            let is_for_others = std::mem::replace(&mut self.first, first) != first;
+            let is_over = !budget.is_left() || sockets.dirty() >= SOCKETS;
+            if is_over && is_for_others {
+                write(sockets, context.output);
+            }
+            let (output, frames) = (&mut *context.output, &mut self.frames);
+            Actor { sockets, handler, output, frames, budget: &mut budget }.carry_out(action);
+            if is_over && is_for_others {
+                return;
+            }
+        }
+    }
+}
+
+/// What an action is carried out with.
+struct Actor<'a, S, H> {
+    sockets: &'a mut Sockets<S>,
+    handler: &'a mut H,
+    output: &'a mut TurnOutput,
+    /// [`Acting::frames`].
+    frames: &'a mut Vec<(Dialect, FrameId, usize)>,
+    /// What the turn has left.
+    budget: &'a mut Budget,
 }
 
 impl<S: Stream, H: Handler> Actor<'_, S, H> {
     /// Queues what an action says.
-    pub(crate) fn carry_out(&mut self, action: Action<'_>) {
+    fn carry_out(&mut self, action: Action<'_>) {
         self.budget.spend(1);
         let (to, cost) = (action.recipients(), action.cost());
         match &action {

@@ -23,21 +23,21 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use headcount::{Action, Clock, ConnId, Registry, Target, Timestamp};
+use headcount::{Clock, ConnId, Registry, Target, Timestamp};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::actions::Actor;
+use crate::actions::Acting;
 use crate::fair::{Budget, MOST};
 use crate::flushed::Flushed;
 use crate::handle::Calls;
-use crate::handler::{Context, Dialect, Handler};
+use crate::handler::{Context, Handler};
 use crate::journal::Journal;
 use crate::listener::Listener;
 use crate::options::Options;
 use crate::outbound::Written;
-use crate::output::{FrameId, TurnOutput};
+use crate::output::TurnOutput;
 use crate::protocol::Protocol;
 use crate::server::Server;
 use crate::signals::Signals;
@@ -57,14 +57,6 @@ const ACCEPTS: usize = 16;
 
 /// What a turn spends on input.
 pub(crate) const READ: Budget = Budget { steps: 1_024, bytes: 512 * 1024 };
-
-/// What a turn spends on carrying out actions: a step is a microsecond, and the bytes are those that are to be
-/// written. A storm of messages takes as many turns as it needs, and between them the sockets are read.
-const ACT: Budget = Budget { steps: 1_024, bytes: 1024 * 1024 };
-
-/// Sockets that wait to be written when a turn carries out no more actions. Each is a system call, which is
-/// most of what a message costs.
-const ACT_SOCKETS: usize = 512;
 
 /// How long a turn acts on deadlines, beside one tick.
 const TICKS: Duration = Duration::from_millis(1);
@@ -89,8 +81,7 @@ pub(crate) struct EventLoop<H> {
     sockets: Sockets<TcpStream>,
     protocol: Protocol,
     output: TurnOutput,
-    /// See [`Actor::frames`].
-    frames: Vec<(Dialect, FrameId, usize)>,
+    acting: Acting,
     flushed: Flushed,
     journal: Journal,
     buffer: Box<[u8]>,
@@ -117,7 +108,7 @@ impl<H: Handler> EventLoop<H> {
             sockets: Sockets::new(),
             protocol: Protocol::default(),
             output: TurnOutput::default(),
-            frames: Vec::new(),
+            acting: Acting::default(),
             flushed: Flushed::default(),
             journal,
             buffer: vec![0; MOST.bytes].into_boxed_slice(),
@@ -330,39 +321,14 @@ impl<H: Handler> EventLoop<H> {
     }
 
     /// Carries out actions and writes what they made, up to this turn's share.
-    ///
-    /// All that a turn has for a socket is written at once. A stream gives a stretch of its members one entry
-    /// after the other, so when the share is used up, the turn goes on to the end of the stretch: to the first
-    /// action for others. What that one says is written in the next turn, which comes at once.
     fn act(&mut self, now: Timestamp) {
         let before = self.sockets.len();
-        let (mut budget, mut first) = (ACT, None);
-        loop {
-            let Some(action) = self.registry.poll_action() else {
-                write(&self.poll, &mut self.sockets, &mut self.output, &mut self.flushed);
-                break;
-            };
-            if let Action::Presence { user, online } = action {
-                let user = user.clone();
-                let mut context = Context::new(&mut self.registry, now, &mut self.output);
-                self.handler.presence(&mut context, &user, online);
-                budget.spend(1);
-                continue;
-            }
-            let last_first = std::mem::replace(&mut first, action.recipients().first().copied());
-            let is_over = !budget.is_left() || self.sockets.dirty() >= ACT_SOCKETS;
-            let ends = is_over && last_first != first;
-            if ends {
-                write(&self.poll, &mut self.sockets, &mut self.output, &mut self.flushed);
-            }
-            let (sockets, handler) = (&mut self.sockets, &mut self.handler);
-            let (output, frames) = (&mut self.output, &mut self.frames);
-            Actor { sockets, handler, output, frames, budget: &mut budget }.carry_out(action);
-            if ends {
-                break;
-            }
-        }
         let mut context = Context::new(&mut self.registry, now, &mut self.output);
+        let (poll, flushed) = (&self.poll, &mut self.flushed);
+        let (handler, sockets) = (&mut self.handler, &mut self.sockets);
+        self.acting.turn(&mut context, handler, sockets, |sockets, output| {
+            write(poll, sockets, output, flushed);
+        });
         self.flushed.report(&mut context, &mut self.sockets);
         if self.sockets.len() < before
             && let Some(listener) = &mut self.listener

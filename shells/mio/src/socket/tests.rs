@@ -33,10 +33,10 @@ use headcount::{
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
 use super::*;
-use crate::actions::Actor;
+use crate::actions::Acting;
 use crate::answer::Answer;
 use crate::event_loop::READ;
-use crate::fair::{Budget, MOST};
+use crate::fair::MOST;
 use crate::flushed::Flushed;
 use crate::handler::{Dialect, FrameKind, Handler, Outcome, Payload, Verdict};
 use crate::http::Request;
@@ -179,6 +179,7 @@ struct Rig {
     handler: Echo,
     protocol: Protocol,
     output: TurnOutput,
+    acting: Acting,
     options: Options,
     buffer: Vec<u8>,
     /// Whether the last turn did.
@@ -194,6 +195,7 @@ impl Rig {
             handler: Echo::default(),
             protocol: Protocol::default(),
             output: TurnOutput::default(),
+            acting: Acting::default(),
             options: Options::new(),
             buffer: vec![0; MOST.bytes],
             ticked: false,
@@ -242,20 +244,17 @@ impl Rig {
             self.sockets.begin_round();
         }
         loop {
-            while let Some(action) = self.registry.poll_action() {
-                let (sockets, handler) = (&mut self.sockets, &mut self.handler);
-                let (output, frames) = (&mut self.output, &mut Vec::new());
-                let budget = &mut Budget { steps: usize::MAX, bytes: usize::MAX };
-                Actor { sockets, handler, output, frames, budget }.carry_out(action);
-            }
-            let mut flushed = Flushed::default();
-            self.sockets.for_dirty(|socket| {
-                socket.flush(&mut self.output, &mut flushed, &mut usize::MAX.clone());
-                true
-            });
-            self.sockets.keep_chains(&mut self.output);
-            self.output.clear();
             let mut context = Context::new(&mut self.registry, self.now, &mut self.output);
+            let mut flushed = Flushed::default();
+            let (handler, sockets) = (&mut self.handler, &mut self.sockets);
+            self.acting.turn(&mut context, handler, sockets, |sockets, output| {
+                sockets.for_dirty(|socket| {
+                    socket.flush(output, &mut flushed, &mut usize::MAX.clone());
+                    true
+                });
+                sockets.keep_chains(output);
+                output.clear();
+            });
             flushed.report(&mut context, &mut self.sockets);
             if !self.registry.has_actions() {
                 return;

@@ -30,6 +30,29 @@ fn all_frames_of_a_turn_are_one_write() {
     assert_eq!(frames_of(&clients[2].1.0.borrow().output).len(), 16);
 }
 
+/// More than a turn writes to, and so many messages at once.
+#[test]
+fn a_stretch_of_a_room_is_written_once() {
+    let mut rig = Rig::new(config());
+    let room = headcount::RoomId::new("room").unwrap();
+    let clients = open::<1_200>(&mut rig);
+    for (conn, _) in &clients {
+        rig.registry.join(rig.now, *conn, &room, Start::Now).unwrap();
+    }
+    for round in 0..2 {
+        let before = clients.each_ref().map(|(_, fake)| calls(fake));
+        for number in 0..8 {
+            let message = Message::text(format!("{number}"));
+            rig.registry.send(rig.now, Target::Room(&room), message);
+        }
+        rig.turn();
+        for ((_, fake), before) in clients.iter().zip(before) {
+            assert_eq!(calls(fake), before + 1, "one write");
+            assert_eq!(frames_of(&fake.0.borrow().output).len(), 8 * (round + 1));
+        }
+    }
+}
+
 #[test]
 fn a_reply_is_written_in_the_turn_in_which_the_message_came() {
     let mut rig = Rig::new(config());
