@@ -80,7 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .reply_reserve(LONGEST + MESSAGE_OVERHEAD)
         .session_linger(Duration::ZERO)
         .build()?;
-    let options = Options::new().path(path.clone()).signals(true);
+    let options = Options::new().paths([path.clone()]).signals(true);
     let server = Server::bind(address.parse()?, config, options)?;
     println!("ws://{}{path}", server.local_addr());
     let principal = Principal::new(UserId::new("everybody")?).with_thread(ThreadId::new("echo")?);

@@ -6,7 +6,7 @@
 /// `session.head_deadline`.
 #[derive(Clone, Debug)]
 pub struct Options {
-    pub(crate) path: String,
+    pub(crate) paths: Vec<String>,
     pub(crate) subprotocol: Option<String>,
     pub(crate) refuse_in_band: bool,
     pub(crate) signals: bool,
@@ -16,15 +16,22 @@ impl Options {
     /// The path `/ws`, no subprotocol, signals left alone.
     #[must_use]
     pub fn new() -> Self {
-        Self { path: "/ws".to_owned(), subprotocol: None, refuse_in_band: false, signals: false }
+        let paths = vec!["/ws".to_owned()];
+        Self { paths, subprotocol: None, refuse_in_band: false, signals: false }
     }
 
-    /// The path that is upgraded, compared with the request's as it stands there, not decoded;
-    /// every other one is answered 404.
+    /// The paths that are upgraded, compared with the request's as it stands there, not decoded; every other
+    /// one is answered 404. [`Request::path`](crate::Request::path) tells the handler which of them it is.
+    /// None at all: any path is upgraded that the handler does not refuse.
     #[must_use]
-    pub fn path(mut self, path: impl Into<String>) -> Self {
-        self.path = path.into();
+    pub fn paths(mut self, paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.paths = paths.into_iter().map(Into::into).collect();
         self
+    }
+
+    /// Whether requests for this path are asked about.
+    pub(crate) fn has_path(&self, path: &str) -> bool {
+        self.paths.is_empty() || self.paths.iter().any(|known| known == path)
     }
 
     /// A subprotocol that is confirmed to clients that offer it. Others are upgraded without one.

@@ -21,7 +21,7 @@ type Client = WebSocket<TcpStream>;
 fn connect(address: &str, wish: &str) -> Client {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    tungstenite::client(format!("ws://{address}/?{wish}"), stream).unwrap().0
+    tungstenite::client(format!("ws://{address}/{wish}"), stream).unwrap().0
 }
 
 /// Text and binary, short and long.

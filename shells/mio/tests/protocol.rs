@@ -312,11 +312,29 @@ fn a_silent_peer_is_pinged_and_then_given_up() {
 #[test]
 fn the_subprotocol_is_confirmed() {
     let server =
-        TestServer::bind(config(), Options::new().path("/chat").subprotocol("v1.test")).run();
+        TestServer::bind(config(), Options::new().paths(["/chat", "/talk"]).subprotocol("v1.test"))
+            .run();
     let mut client = Client::bare(server.address);
     let request = upgrade("?user=alice")
         .replace("/ws", "/chat")
         .replace("Host:", "Sec-WebSocket-Protocol: other, v1.test\r\nHost:");
     client.send(request.as_bytes());
     assert!(client.head().contains("\r\nSec-WebSocket-Protocol: v1.test\r\n"));
+}
+
+#[test]
+fn the_paths_are_those_of_the_options_and_the_handler_tells_them_apart() {
+    let status = |options: Options, path: &str| {
+        let server = TestServer::bind(config(), options).run();
+        let mut client = Client::bare(server.address);
+        client.send(upgrade("?user=alice").replace("/ws", path).as_bytes());
+        client.head().split(' ').nth(1).map(str::to_owned)
+    };
+    for (path, expected) in [("/chat", "101"), ("/talk", "101"), ("/ws", "404"), ("/chat/", "404")]
+    {
+        let options = Options::new().paths(["/chat", "/talk"]);
+        assert_eq!(status(options, path).as_deref(), Some(expected), "{path}");
+    }
+    let any = Options::new().paths([] as [&str; 0]);
+    assert_eq!(status(any, "/anything").as_deref(), Some("101"));
 }

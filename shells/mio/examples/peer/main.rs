@@ -6,9 +6,9 @@
 //!
 //! | target | a data message of the client |
 //! |---|---|
-//! | `/?echo` | comes back |
-//! | `/?sub` | comes back; the client gets what is published as well |
-//! | `/?pub` | goes to all of `/?sub` |
+//! | `/echo` | comes back |
+//! | `/sub` | comes back; the client gets what is published as well |
+//! | `/pub` | goes to all of `/sub` |
 
 mod relay;
 

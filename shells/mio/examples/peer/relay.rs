@@ -40,9 +40,9 @@ pub(crate) fn config(seed: u64) -> ConfigBuilder {
         .session_linger(Duration::ZERO)
 }
 
-/// How it speaks HTTP: a server has one path, so what a client wants stands in the query.
+/// How it speaks HTTP: the path says what a client wants.
 pub(crate) fn options() -> Options {
-    Options::new().path("/")
+    Options::new().paths(["/echo", "/sub", "/pub"])
 }
 
 /// What a client wants.
@@ -55,10 +55,10 @@ enum Wish {
 
 impl Wish {
     fn of(request: &Request<'_>) -> Option<Self> {
-        match request.query()? {
-            "echo" => Some(Self::Echo),
-            "sub" => Some(Self::Subscribe),
-            "pub" => Some(Self::Publish),
+        match request.path() {
+            "/echo" => Some(Self::Echo),
+            "/sub" => Some(Self::Subscribe),
+            "/pub" => Some(Self::Publish),
             _ => None,
         }
     }
@@ -89,7 +89,7 @@ impl Relay {
 impl Handler for Relay {
     fn authenticate(&mut self, request: &Request<'_>) -> Verdict {
         let Some(wish) = Wish::of(request) else {
-            let message = "ask for /?echo, /?sub or /?pub";
+            let message = "ask for /echo, /sub or /pub";
             return Verdict::Refuse(Answer::json(404, "not_found", message));
         };
         self.wish = wish;

@@ -77,7 +77,7 @@ impl<'a> Request<'a> {
 
     /// Whether it is an upgrade that can be granted; otherwise what to answer.
     pub(crate) fn check_upgrade(&self, options: &Options) -> Result<(), Answer> {
-        if self.path != options.path {
+        if !options.has_path(self.path) {
             return Err(Answer::json(404, "not_found", "there is nothing at this path"));
         }
         if self.method != "GET" {
