@@ -128,8 +128,9 @@ impl<H: Handler> EventLoop<H> {
 
     fn run_to_the_end(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
+        let mut ended = self.clock.now();
         loop {
-            let wait = self.wait();
+            let wait = self.wait(ended);
             if let Err(error) = self.poll.poll(&mut events, wait) {
                 if error.kind() != ErrorKind::Interrupted {
                     return Err(error);
@@ -170,25 +171,27 @@ impl<H: Handler> EventLoop<H> {
             if let Err(error) = self.journal.append(&mut self.registry) {
                 self.handler.journal_failed(error);
             }
+            ended = self.clock.now();
+            self.calls.record_turn(ended.saturating_since(now));
         }
     }
 
     /// Acts on what is due. A tick acts on a slice of it, and a round of reads may take long under a flood:
     /// so there are several ticks a round, for as long as a turn may take for them.
     fn tick(&mut self, now: Timestamp) {
-        let began = self.clock.now();
-        loop {
-            self.registry.tick(now);
-            let is_due = self.registry.poll_timeout().is_some_and(|next| next <= now);
-            if !is_due || self.clock.now().saturating_since(began) >= TICKS {
-                return;
+        let is_due = |registry: &Registry| registry.poll_timeout().is_some_and(|at| at <= now);
+        self.registry.tick(now);
+        if is_due(&self.registry) {
+            let began = self.clock.now();
+            while is_due(&self.registry) && self.clock.now().saturating_since(began) < TICKS {
+                self.registry.tick(now);
             }
         }
     }
 
     /// How long to wait for events: until the next deadline, unless there is something to do that
-    /// no event will tell of.
-    fn wait(&self) -> Option<Duration> {
+    /// no event will tell of. `now` is the end of the turn before.
+    fn wait(&self, now: Timestamp) -> Option<Duration> {
         let accepts = self.listener.as_ref().is_some_and(Listener::is_ready);
         if self.more_calls
             || accepts
@@ -202,7 +205,7 @@ impl<H: Handler> EventLoop<H> {
         }
         let retry_at = self.listener.as_ref().and_then(Listener::retry_at);
         let deadline = [self.registry.poll_timeout(), retry_at].into_iter().flatten().min()?;
-        Some(deadline.saturating_since(self.clock.now()))
+        Some(deadline.saturating_since(now))
     }
 
     /// Whether `stop_if_asked` has a step to take.

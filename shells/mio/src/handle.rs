@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::time::Duration;
 
 use crate::handler::Context;
+use crate::turn_times::{Recorded, TurnTimes};
 
 /// Calls that wait for the loop.
 const QUEUE: usize = 1_024;
@@ -91,6 +92,13 @@ impl Handle {
         self.bell.ring();
     }
 
+    /// How long the turns of the loop have taken since it began. Costs no turn: it is read where the loop
+    /// writes it.
+    #[must_use]
+    pub fn turn_times(&self) -> TurnTimes {
+        self.bell.turn_times.snapshot()
+    }
+
     /// Whether the drain has begun that ends with the loop, asked for by [`stop`](Self::stop) or by a
     /// signal. It can't be undone: [`Registry::cancel_drain`](headcount::Registry::cancel_drain) is not
     /// for it. In a call of the loop the answer holds to the call's end; elsewhere it may be old.
@@ -138,6 +146,7 @@ struct Bell {
     again: AtomicBool,
     /// Whether it drains in order to end.
     stopping: AtomicBool,
+    turn_times: Recorded,
 }
 
 impl Bell {
@@ -164,6 +173,7 @@ pub(crate) fn channel(waker: mio::Waker) -> (Handle, Calls) {
         stops: AtomicU32::new(0),
         again: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
+        turn_times: Recorded::default(),
     });
     (Handle { calls: sender, bell: Arc::clone(&bell) }, Calls { calls, bell })
 }
@@ -193,6 +203,11 @@ impl Calls {
     /// The drain that ends with the loop has begun.
     pub(crate) fn set_stopping(&self) {
         self.bell.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// A turn has ended that took so long.
+    pub(crate) fn record_turn(&self, took: Duration) {
+        self.bell.turn_times.record(took);
     }
 
     /// How often the handles have asked to stop.

@@ -201,6 +201,7 @@ mod signals;
 mod slots;
 mod socket;
 mod sockets;
+mod turn_times;
 
 pub use answer::Answer;
 pub use bytes::BufMut;
@@ -209,3 +210,4 @@ pub use handler::{Context, Dialect, FrameKind, Handler, HangUp, Outcome, Payload
 pub use http::Request;
 pub use options::Options;
 pub use server::{BindError, Server};
+pub use turn_times::TurnTimes;

@@ -2,13 +2,14 @@
 //!
 //! Only what costs nothing to know: a scrape must not hold up the loop.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use headcount::{CloseReason, RoomEnd, RunEnd, SessionEnd, Stats};
+use headcount_mio::TurnTimes;
 
 use super::stats::resident_bytes;
 use crate::admin::AdminState;
@@ -56,7 +57,7 @@ pub(crate) async fn show(State(state): State<AdminState>) -> Result<Response, Re
     );
     for end in JournalEnd::ALL {
         let labels = format!("journal_ended_total{{why=\"{}\"}}", end.name());
-        page.sample(&labels, (journal.ended() == Some(end)).into());
+        page.sample(&labels, u8::from(journal.ended() == Some(end)));
     }
     let lost = state.0.counters.log_lines_lost.load(Ordering::Relaxed);
     page.counter("log_lines_lost", "Lines of the log that were dropped, for want of room", lost);
@@ -77,11 +78,27 @@ pub(crate) async fn show(State(state): State<AdminState>) -> Result<Response, Re
         page.sample(&format!("admin_refused_total{{reason=\"{code}\"}}"), count);
     }
     page.gauge("uptime_seconds", "Since the start", state.0.started.elapsed().as_secs());
+    turns(&mut page, &state.0.handle.turn_times());
     if let Some(bytes) = resident_bytes() {
         page.gauge("resident_memory_bytes", "Memory that the process occupies", bytes);
     }
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static(FORMAT))];
     Ok((kind, page.text).into_response())
+}
+
+/// Buckets are cumulative in this format.
+fn turns(page: &mut Page, times: &TurnTimes) {
+    let help = "Turns of the loop by how long they took, without the wait for events";
+    page.family("turn_seconds", "histogram", help);
+    let mut count = 0;
+    for (bound, turns) in times.buckets() {
+        count += turns;
+        let bound =
+            bound.map_or_else(|| "+Inf".to_owned(), |bound| bound.as_secs_f64().to_string());
+        page.sample(&format!("turn_seconds_bucket{{le=\"{bound}\"}}"), count);
+    }
+    page.sample("turn_seconds_sum", times.total().as_secs_f64());
+    page.sample("turn_seconds_count", count);
 }
 
 /// The figures of one instant: `connections_opened_total` is `connections_live` and all of
@@ -191,7 +208,7 @@ impl Page {
         let _ = writeln!(self.text, "# TYPE headcount_{name} {kind}");
     }
 
-    fn sample(&mut self, name_and_labels: &str, value: u64) {
+    fn sample(&mut self, name_and_labels: &str, value: impl Display) {
         let _ = writeln!(self.text, "headcount_{name_and_labels} {value}");
     }
 }
