@@ -16,32 +16,28 @@ pub(crate) struct Kind {
     pub(crate) name: &'static str,
     program: PathBuf,
     arguments: Vec<&'static str>,
-    /// What stands before `echo`, `sub` and `pub` in its request targets.
-    prefix: &'static str,
 }
 
 /// All of them, the floor first.
 pub(crate) fn kinds(peers: &Path, headcount: &Path) -> Vec<Kind> {
-    let of = |name, program: PathBuf, arguments: &[&'static str], prefix| Kind {
+    let of = |name, program: PathBuf, arguments: &[&'static str]| Kind {
         name,
         program,
         arguments: arguments.to_vec(),
-        prefix,
     };
     vec![
-        of("raw", peers.join("raw"), &["0"], "/"),
-        of("headcount", headcount.to_owned(), &["0"], "/?"),
-        of("tungstenite-4k", peers.join("tungstenite"), &["0", "4096"], "/"),
-        of("tungstenite", peers.join("tungstenite"), &["0"], "/"),
-        of("fastwebsockets", peers.join("fast"), &["0"], "/"),
-        of("axum", peers.join("axum"), &["0"], "/"),
+        of("raw", peers.join("raw"), &["0"]),
+        of("headcount", headcount.to_owned(), &["0"]),
+        of("tungstenite-4k", peers.join("tungstenite"), &["0", "4096"]),
+        of("tungstenite", peers.join("tungstenite"), &["0"]),
+        of("fastwebsockets", peers.join("fast"), &["0"]),
+        of("axum", peers.join("axum"), &["0"]),
     ]
 }
 
 pub(crate) struct Server {
     child: Child,
     address: String,
-    prefix: &'static str,
 }
 
 impl Server {
@@ -63,7 +59,7 @@ impl Server {
         let out = child.stdout.take().ok_or_else(|| error("it has no standard output"))?;
         let read = BufReader::new(out).read_line(&mut line);
         // From here on it is ended with the value.
-        let server = Self { child, address: line.trim().to_owned(), prefix: kind.prefix };
+        let server = Self { child, address: line.trim().to_owned() };
         read.map_err(|cause| error(&format!("cannot read its address: {cause}")))?;
         if !server.address.starts_with("ws://") {
             return Err(error("it ended before it printed its address"));
@@ -72,7 +68,7 @@ impl Server {
     }
 
     pub(crate) fn target(&self, path: &str) -> Result<Target, String> {
-        let url = format!("{}{}{path}", self.address, self.prefix);
+        let url = format!("{}/{path}", self.address);
         Target::new(&url).map_err(|error| error.to_string())
     }
 
