@@ -1,8 +1,6 @@
-//! The frames that a server makes: unmasked, so the same bytes for all recipients.
+//! The frames that a server makes, RFC 6455 §5.2: unmasked, so the same bytes for all recipients.
 
 use bytes::Bytes;
-use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 /// An empty ping. Any answer will do, so it carries nothing to compare.
 pub(crate) const PING: Bytes = Bytes::from_static(&[0x89, 0x00]);
@@ -10,29 +8,61 @@ pub(crate) const PING: Bytes = Bytes::from_static(&[0x89, 0x00]);
 /// The longest payload of a control frame, RFC 6455 §5.5.
 const MAX_CONTROL: usize = 125;
 
-/// The opcode of a data frame.
-pub(crate) const fn data_opcode(is_text: bool) -> OpCode {
-    OpCode::Data(if is_text { Data::Text } else { Data::Binary })
+/// The first byte of a whole text message.
+const TEXT: u8 = 0x81;
+
+/// The first byte of a whole binary message.
+const BINARY: u8 = 0x82;
+
+/// The first byte of a close frame.
+const CLOSE: u8 = 0x88;
+
+/// The longest header: of a payload of more than 65,535 bytes.
+const LONGEST_HEADER: usize = 10;
+
+/// Place for the header of a frame with so many bytes of payload.
+#[inline]
+pub(crate) fn header_gap(payload: usize) -> &'static [u8] {
+    &[0; LONGEST_HEADER][..header_length(payload)]
 }
 
 /// How long the header of a frame with so many bytes of payload is.
-pub(crate) fn header_length(payload: usize) -> usize {
-    FrameHeader::default().len(payload as u64)
+#[inline]
+pub(crate) const fn header_length(payload: usize) -> usize {
+    match payload {
+        0..126 => 2,
+        126..65_536 => 4,
+        _ => LONGEST_HEADER,
+    }
 }
 
-/// Appends the header of a frame with so many bytes of payload.
-pub(crate) fn put_header(opcode: OpCode, payload: usize, out: &mut Vec<u8>) {
-    let header = FrameHeader { opcode, ..FrameHeader::default() };
-    // Writing to a vector can't fail.
-    let _ = header.format(payload as u64, out);
+/// Fills in the header of a data frame: as many bytes as [`header_length`] says.
+#[inline]
+pub(crate) fn fill_header(header: &mut [u8], is_text: bool, payload: usize) {
+    fill(header, if is_text { TEXT } else { BINARY }, payload);
+}
+
+#[inline]
+fn fill(header: &mut [u8], first: u8, payload: usize) {
+    match header {
+        [start, length] => (*start, *length) = (first, payload as u8),
+        [start, form, length @ ..] => {
+            let bytes = (payload as u64).to_be_bytes();
+            *start = first;
+            *form = if length.len() == 2 { 126 } else { 127 };
+            length.copy_from_slice(&bytes[bytes.len() - length.len()..]);
+        }
+        _ => debug_assert!(false, "a header has two bytes at least"),
+    }
 }
 
 /// A whole close frame. The reason is one of our short names, so it fits a control frame.
 pub(crate) fn close_frame(code: u16, reason: &str) -> Bytes {
     debug_assert!(reason.len() <= MAX_CONTROL - 2);
-    let payload = [&code.to_be_bytes()[..], reason.as_bytes()].concat();
-    let mut out = Vec::with_capacity(header_length(payload.len()) + payload.len());
-    put_header(OpCode::Control(Control::Close), payload.len(), &mut out);
-    out.extend_from_slice(&payload);
-    Bytes::from(out)
+    let length = 2 + reason.len();
+    let mut frame = header_gap(length).to_vec();
+    fill(&mut frame, CLOSE, length);
+    frame.extend_from_slice(&code.to_be_bytes());
+    frame.extend_from_slice(reason.as_bytes());
+    Bytes::from(frame)
 }

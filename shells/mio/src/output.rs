@@ -15,9 +15,8 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 use headcount::ConnId;
-use tungstenite::protocol::frame::coding::OpCode;
 
-use crate::frames::{data_opcode, header_length, put_header};
+use crate::frames::{fill_header, header_gap, header_length};
 use crate::handler::FrameKind;
 use crate::reused::Reused;
 
@@ -84,38 +83,19 @@ impl TurnOutput {
         expected: usize,
         encode: impl FnOnce(&mut Vec<u8>) -> FrameKind,
     ) -> (FrameId, usize) {
-        let begin = self.bytes.list.len();
+        let bytes = &mut self.bytes.list;
+        let begin = bytes.len();
         // The header is of the length that the payload is expected to ask for.
-        let gap = header_length(expected);
-        self.bytes.list.resize(begin + gap, 0);
-        let kind = encode(&mut self.bytes.list);
-        let length = self.bytes.list.len() - begin - gap;
-        self.fill_header(begin, gap, data_opcode(kind == FrameKind::Text), length);
+        let gap = header_gap(expected);
+        bytes.extend_from_slice(gap);
+        let kind = encode(bytes);
+        let length = bytes.len() - begin - gap.len();
+        if header_length(length) != gap.len() {
+            move_payload(bytes, begin, gap.len(), length);
+        }
+        let header = &mut bytes[begin..begin + header_length(length)];
+        fill_header(header, kind == FrameKind::Text, length);
         (self.end_frame(cost, false), self.bytes.list.len() - begin)
-    }
-
-    /// Writes a header into the gap before a payload, which moves if the gap is of another length.
-    fn fill_header(&mut self, begin: usize, gap: usize, opcode: OpCode, length: usize) {
-        let needed = header_length(length);
-        if needed == 2 && gap == 2 {
-            // By far the most frequent one: final, and shorter than 126 bytes (RFC 6455 §5.2).
-            self.bytes.list[begin] = 0x80 | u8::from(opcode);
-            self.bytes.list[begin + 1] = length as u8;
-            return;
-        }
-        let payload = begin + gap;
-        if needed > gap {
-            self.bytes.list.resize(self.bytes.list.len() + needed - gap, 0);
-        }
-        if needed != gap {
-            self.bytes.list.copy_within(payload..payload + length, begin + needed);
-            self.bytes.list.truncate(begin + needed + length);
-        }
-        // It is written behind the payload first: a header can be appended only.
-        put_header(opcode, length, &mut self.bytes.list);
-        let end = begin + needed + length;
-        self.bytes.list.copy_within(end.., begin);
-        self.bytes.list.truncate(end);
     }
 
     /// Makes a data frame of this payload. Returns its length, too.
@@ -221,6 +201,16 @@ impl TurnOutput {
         })
     }
 
+    /// The bytes of a chain whose frames follow each other, as nearly all chains do.
+    #[inline]
+    pub(crate) fn slice(&self, chain: Chain) -> Option<&[u8]> {
+        let mut links = self.links(chain);
+        match (links.next(), links.next()) {
+            (Some(only), None) => Some(self.bytes_of(only.from, only.upto)),
+            _ => None,
+        }
+    }
+
     /// Fills in the slices of a chain, up to so many bytes, and returns how many slices there are.
     #[inline]
     pub(crate) fn slices<'a>(
@@ -273,11 +263,23 @@ impl TurnOutput {
 
     /// Forgets all frames. No socket may have a chain.
     pub(crate) fn clear(&mut self) {
+        if self.frames.is_untouched() {
+            return;
+        }
         self.bytes.reset();
         self.frames.reset();
         self.links.reset();
         self.shared.reset();
     }
+}
+
+/// Moves a payload behind a gap to where its header ends.
+#[cold]
+fn move_payload(bytes: &mut Vec<u8>, begin: usize, gap: usize, length: usize) {
+    let (from, to) = (begin + gap, begin + header_length(length));
+    bytes.resize(bytes.len().max(to + length), 0);
+    bytes.copy_within(from..from + length, to);
+    bytes.truncate(to + length);
 }
 
 /// Shows how much there is only: payloads are personal data.
@@ -292,6 +294,8 @@ impl fmt::Debug for TurnOutput {
 
 #[cfg(test)]
 mod tests {
+    use tungstenite::protocol::frame::coding::{Data, OpCode};
+
     use super::*;
 
     fn written(output: &TurnOutput, chain: Chain) -> Vec<u8> {
@@ -337,7 +341,10 @@ mod tests {
                         kind
                     });
                     let mut wanted = b"before".to_vec();
-                    let opcode = data_opcode(kind == FrameKind::Text);
+                    let opcode = OpCode::Data(match kind {
+                        FrameKind::Text => Data::Text,
+                        FrameKind::Binary => Data::Binary,
+                    });
                     tungstenite::protocol::frame::Frame::message(payload, opcode, true)
                         .format(&mut wanted)
                         .unwrap();

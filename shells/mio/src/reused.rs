@@ -25,6 +25,11 @@ impl<T> Default for Reused<T> {
 }
 
 impl<T> Reused<T> {
+    /// Whether there is nothing to empty and no place to give back.
+    pub(crate) const fn is_untouched(&self) -> bool {
+        self.list.is_empty() && self.peak == 0
+    }
+
     /// Empties the list.
     pub(crate) fn reset(&mut self) {
         let faded = self.peak - self.peak.div_ceil(FORGOTTEN);

@@ -202,6 +202,9 @@ impl<S: Stream> Sockets<S> {
 
     /// Keeps what sockets that still wait to be written have of this turn: its output is about to be cleared.
     pub(crate) fn keep_chains(&mut self, output: &mut TurnOutput) {
+        if self.dirty.len() == 0 {
+            return;
+        }
         for conn in self.dirty.iter() {
             if let Some(socket) = self.slots.get_mut(conn.index()).filter(|it| it.conn() == *conn) {
                 socket.keep_chain(output);

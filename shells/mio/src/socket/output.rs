@@ -259,9 +259,7 @@ impl<S: Stream> Socket<S> {
         let (length, cost) = turn.measure(chain);
         let mut taken = 0;
         if length > 0 && *bytes > 0 {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = turn.slices(chain, *bytes, &mut slices);
-            taken = match self.stream.write(&slices[..count]) {
+            taken = match self.write_once(chain, turn, *bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(taken) => taken,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
@@ -281,6 +279,15 @@ impl<S: Stream> Socket<S> {
         let cost = outbound.flushed_cost() - before;
         self.flushed += cost;
         Ok(())
+    }
+
+    fn write_once(&mut self, chain: Chain, turn: &TurnOutput, bytes: usize) -> io::Result<usize> {
+        if let Some(slice) = turn.slice(chain) {
+            return self.stream.write(&[IoSlice::new(&slice[..slice.len().min(bytes)])]);
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = turn.slices(chain, bytes, &mut slices);
+        self.stream.write(&slices[..count])
     }
 
     fn end_in(&mut self, flushed: &mut Flushed) {
