@@ -108,17 +108,17 @@ impl Registry {
     }
 
     /// Charges one connection for a reply of so many bytes of payload that its shell writes at once, before
-    /// anything that is polled later: what [`reply`](Self::reply) does, and the poll of its action, for shells
-    /// that answer while they read. `Ok(false)`: something that is directed at the connection waits to be
-    /// polled, which the reply would overtake. Nothing is charged then, and `reply` is to be called.
+    /// anything that is polled later: what [`reply`](Self::reply) does, and the poll of its action, for
+    /// shells that answer while they read. `Ok(false)`: something that is directed at the connection waits to
+    /// be polled, which the reply would overtake. Nothing is charged then, and `reply` is to be called.
     ///
     /// The reply counts as handed out: its cost, the length of the payload and
     /// [`MESSAGE_OVERHEAD`](crate::MESSAGE_OVERHEAD), is part of what [`flushed`](Self::flushed) reports.
     /// Costs O(1).
     ///
     /// # Errors
-    /// [`ReplyError`], as for `reply`; but as it never waits in the registry, `outbound.direct_bytes` does not
-    /// bound it.
+    /// [`ReplyError`], as for `reply`. But a reply at once never waits in the registry, so
+    /// `outbound.direct_bytes` does not bound it. One of 4 GiB or more is [`ReplyError::Full`].
     ///
     /// ```
     /// # use headcount::{Config, Principal, Registry, Start, ThreadId, Timestamp, UserId};
@@ -141,11 +141,13 @@ impl Registry {
         self.enter(now, Input::ReplyAtOnce { conn, bytes });
         let slot = self.answerable(conn)?;
         let attended = self.attended();
-        let cost = (bytes as u64).saturating_add(MESSAGE_OVERHEAD);
         let hot = self.conns.hot_mut(slot);
         if hot.window.queued() > 0 {
             return Ok(false);
         }
+        // An empty window admits any length, and no memory bounds one that is only told: sums must not wrap.
+        let bytes = u32::try_from(bytes).map_err(|_| ReplyError::Full)?;
+        let cost = u64::from(bytes) + MESSAGE_OVERHEAD;
         if !hot.window.fits_direct(cost, self.config.send_window, self.config.reply_reserve) {
             return Err(ReplyError::Full);
         }

@@ -189,6 +189,19 @@ fn a_reply_at_once_is_charged_as_one_that_was_polled() {
 }
 
 #[test]
+fn a_reply_at_once_of_an_absurd_length_does_not_fit() {
+    let mut world = world();
+    let alice = world.open("alice", "main");
+    world.drain();
+    assert_eq!(world.registry.connection(alice).unwrap().load(), 0, "any length fits");
+    for bytes in [1 << 32, usize::MAX - 64, usize::MAX] {
+        let answer = world.registry.reply_at_once(world.now, alice, bytes);
+        assert_eq!(answer, Err(ReplyError::Full));
+    }
+    assert_eq!(world.registry.reply_at_once(world.now, alice, 1), Ok(true));
+}
+
+#[test]
 fn a_reply_at_once_overtakes_nothing_that_is_directed_at_its_connection() {
     let mut world = world();
     let (alice, bob) = (world.open("alice", "main"), world.open("bob", "main"));
