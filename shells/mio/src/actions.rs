@@ -6,7 +6,7 @@ use crate::fair::{Budget, steps_of};
 use crate::frames::PING;
 use crate::handler::{Context, Dialect, FrameKind, Handler};
 use crate::last_words::LastWords;
-use crate::output::{FrameId, TurnOutput};
+use crate::output::{Class, FrameId, TurnOutput};
 use crate::socket::Stream;
 use crate::sockets::Sockets;
 
@@ -118,7 +118,7 @@ impl<S: Stream, H: Handler> Actor<'_, S, H> {
                 });
             }
             &Action::Ping { conn } => {
-                let frame = self.output.whole(&PING, cost);
+                let frame = self.output.whole(&PING, cost, Class::Plain);
                 self.sockets.send(conn, frame, self.output);
             }
             &Action::Left { session, reason, .. } => {

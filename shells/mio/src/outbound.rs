@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use bytes::Bytes;
 use headcount::Ledger;
 
-use crate::output::SLICES;
+use crate::output::{Class, SLICES};
 use crate::socket::Stream;
 
 /// Vectored writes in a row to one socket, before others have their turn.
@@ -51,11 +51,11 @@ pub(crate) enum Written {
 
 impl Outbound {
     /// Queues a frame of a turn.
-    pub(crate) fn push_frame(&mut self, (bytes, cost, is_pong): (Bytes, u64, bool)) {
-        if is_pong {
-            self.push_pong(bytes);
-        } else {
-            self.push(bytes, cost);
+    pub(crate) fn push_frame(&mut self, (bytes, cost, class): (Bytes, u64, Class)) {
+        match class {
+            Class::Plain => self.push(bytes, cost),
+            Class::Pong => self.push_pong(bytes),
+            Class::Last => self.push_last(bytes, cost),
         }
     }
 

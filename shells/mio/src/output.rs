@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A frame is made once, however many sockets get it, and a socket's frames of a turn are written at once.
-//! A [`Chain`] is good as long as nothing clears the output: what a kernel does not take is kept beside it, as
-//! bytes that all who keep the frame share ([`TurnOutput::share`]).
+//! A [`Chain`] is good as long as nothing clears the output: what a kernel does not take is kept beside it,
+//! as bytes that all who keep the frame share ([`TurnOutput::share`]).
 
 use std::fmt;
 use std::io::IoSlice;
@@ -30,6 +30,17 @@ const SEARCHED: usize = 64;
 /// A frame of this turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FrameId(u32);
+
+/// What the queue of a socket that does not take all its frames may do with one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// It keeps its place.
+    Plain,
+    /// It may give way to a later pong, which may come behind later frames.
+    Pong,
+    /// It keeps its place, and nothing comes behind it.
+    Last,
+}
 
 /// The frames that wait for one socket, in the order of the wire. The default is an empty one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +69,7 @@ struct Link {
 struct Frame {
     end: usize,
     cost: u64,
-    is_pong: bool,
+    class: Class,
 }
 
 /// The frames of a turn.
@@ -95,7 +106,7 @@ impl TurnOutput {
         }
         let header = &mut bytes[begin..begin + header_length(length)];
         fill_header(header, kind == FrameKind::Text, length);
-        (self.end_frame(cost, false), self.bytes.list.len() - begin)
+        (self.end_frame(cost, Class::Plain), self.bytes.list.len() - begin)
     }
 
     /// Makes a data frame of this payload. Returns its length, too.
@@ -107,28 +118,22 @@ impl TurnOutput {
         })
     }
 
-    /// Takes whole frames, or any other bytes, as they are. Empty ones count as written when what is before
-    /// them was.
-    pub(crate) fn whole(&mut self, bytes: &[u8], cost: u64) -> FrameId {
+    /// Takes whole frames, or any other bytes, as they are. Only the last ones of a socket may be empty: they
+    /// count as written when what is before them was.
+    pub(crate) fn whole(&mut self, bytes: &[u8], cost: u64, class: Class) -> FrameId {
         self.bytes.list.extend_from_slice(bytes);
-        self.end_frame(cost, false)
+        self.end_frame(cost, class)
     }
 
-    /// Takes a pong as it is.
-    pub(crate) fn pong(&mut self, bytes: &[u8]) -> FrameId {
-        self.bytes.list.extend_from_slice(bytes);
-        self.end_frame(0, true)
-    }
-
-    fn end_frame(&mut self, cost: u64, is_pong: bool) -> FrameId {
+    fn end_frame(&mut self, cost: u64, class: Class) -> FrameId {
         let before = self.frames.list.last().map_or(0, |frame| frame.cost);
         let (end, cost) = (self.bytes.list.len(), before.saturating_add(cost));
-        self.frames.list.push(Frame { end, cost, is_pong });
+        self.frames.list.push(Frame { end, cost, class });
         FrameId(self.frames.list.len() as u32 - 1)
     }
 
-    /// Begins to take the replies to a connection ([`Context::reply`](crate::Context::reply)). Until they end,
-    /// nothing else makes frames.
+    /// Begins to take the replies to a connection ([`Context::reply`](crate::Context::reply)). Until they
+    /// end, nothing else makes frames.
     #[inline]
     pub(crate) fn begin_replies(&mut self, conn: ConnId) {
         self.replies_to = Some((conn, FrameId(self.frames.list.len() as u32)));
@@ -233,32 +238,46 @@ impl TurnOutput {
         count
     }
 
-    /// Calls `f` with each frame of a chain, as bytes that are shared by all who keep them, with what it
-    /// costs and whether it is a pong.
-    pub(crate) fn for_each(&mut self, chain: Chain, mut f: impl FnMut((Bytes, u64, bool))) {
-        let mut next = chain.first;
+    /// Calls `f` with each frame of a chain that is not out when so many bytes of the chain are written, as
+    /// bytes that are shared by all who keep them, with what it costs. Returns how many of the written bytes
+    /// are of the first of these frames, and the cost of the frames before it.
+    pub(crate) fn for_each_left(
+        &mut self,
+        chain: Chain,
+        mut written: usize,
+        mut f: impl FnMut((Bytes, u64, Class)),
+    ) -> (usize, u64) {
+        let (mut next, mut is_first, mut out) = (chain.first, true, 0);
         while let Some(link) =
             (next as usize).checked_sub(1).and_then(|place| self.links.list.get(place))
         {
             let frames = link.from..link.upto;
             next = link.next;
             for frame in frames {
+                let length = self.bytes_of(frame, frame + 1).len();
+                if is_first && written > 0 && length <= written {
+                    written -= length;
+                    out += self.cost_before(frame + 1) - self.cost_before(frame);
+                    continue;
+                }
+                is_first = false;
                 f(self.share(FrameId(frame)));
             }
         }
+        (written, out)
     }
 
-    /// A frame as bytes that are shared by all who keep it, what it costs, and whether it is a pong.
-    pub(crate) fn share(&mut self, FrameId(frame): FrameId) -> (Bytes, u64, bool) {
-        let Frame { cost, is_pong, .. } = self.frames.list[frame as usize];
+    /// A frame as bytes that are shared by all who keep it, and what it costs.
+    pub(crate) fn share(&mut self, FrameId(frame): FrameId) -> (Bytes, u64, Class) {
+        let Frame { cost, class, .. } = self.frames.list[frame as usize];
         let cost = cost - self.cost_before(frame);
         let known = self.shared.list.iter().rev().take(SEARCHED).find(|(known, _)| *known == frame);
         if let Some((_, bytes)) = known {
-            return (bytes.clone(), cost, is_pong);
+            return (bytes.clone(), cost, class);
         }
         let bytes = Bytes::copy_from_slice(self.bytes_of(frame, frame + 1));
         self.shared.list.push((frame, bytes.clone()));
-        (bytes, cost, is_pong)
+        (bytes, cost, class)
     }
 
     /// Forgets all frames. No socket may have a chain.
@@ -308,8 +327,9 @@ mod tests {
     fn frames_that_follow_each_other_are_one_slice() {
         let (mut output, mut one, mut other) =
             (TurnOutput::default(), Chain::default(), Chain::default());
-        let frames: Vec<_> =
-            (b'a'..b'e').map(|letter| output.whole(&[letter], u64::from(letter))).collect();
+        let frames: Vec<_> = (b'a'..b'e')
+            .map(|letter| output.whole(&[letter], u64::from(letter), Class::Plain))
+            .collect();
         for frame in &frames[..3] {
             output.append(&mut one, *frame);
         }
@@ -335,7 +355,7 @@ mod tests {
                 for kind in [FrameKind::Text, FrameKind::Binary] {
                     let (mut output, mut chain) = (TurnOutput::default(), Chain::default());
                     let payload = vec![b'x'; length];
-                    let before = output.whole(b"before", 1);
+                    let before = output.whole(b"before", 1, Class::Plain);
                     let (frame, _) = output.encode(5, expected, |out| {
                         out.extend_from_slice(&payload);
                         kind
@@ -360,17 +380,39 @@ mod tests {
     #[test]
     fn a_frame_that_is_kept_is_shared() {
         let (mut output, mut chain) = (TurnOutput::default(), Chain::default());
-        let first = output.whole(b"first", 7);
-        let pong = output.pong(b"pong");
+        let first = output.whole(b"first", 7, Class::Plain);
+        let pong = output.whole(b"pong", 0, Class::Pong);
         output.append(&mut chain, first);
         output.append(&mut chain, pong);
         let mut kept = Vec::new();
-        output.for_each(chain, |frame| kept.push(frame));
+        assert_eq!(output.for_each_left(chain, 0, |frame| kept.push(frame)), (0, 0));
         let shared = output.share(first);
         assert_eq!(shared.0.as_ptr(), kept[0].0.as_ptr(), "the same bytes");
-        assert_eq!(kept, [(b"first"[..].into(), 7, false), (b"pong"[..].into(), 0, true)]);
+        let expected = [
+            (Bytes::from_static(b"first"), 7, Class::Plain),
+            (Bytes::from_static(b"pong"), 0, Class::Pong),
+        ];
+        assert_eq!(kept, expected);
         output.clear();
         assert_eq!(&shared.0[..], b"first");
+    }
+
+    #[test]
+    fn what_is_written_is_not_kept() {
+        let (mut output, mut chain) = (TurnOutput::default(), Chain::default());
+        for letter in b'a'..b'd' {
+            let frame = output.whole(&[letter; 3], u64::from(letter), Class::Plain);
+            output.append(&mut chain, frame);
+        }
+        let end = output.whole(b"", 1, Class::Last);
+        output.append(&mut chain, end);
+        let (a, b) = (u64::from(b'a'), u64::from(b'b'));
+        let expected = [(0, 0, 4), (2, 0, 4), (0, a, 3), (1, a, 3), (0, a + b, 2), (2, a + b, 2)];
+        for (written, (begun, cost, left)) in [0, 2, 3, 4, 6, 8].into_iter().zip(expected) {
+            let mut kept = 0;
+            let answer = output.for_each_left(chain, written, |_| kept += 1);
+            assert_eq!((answer, kept), ((begun, cost), left), "{written} bytes");
+        }
     }
 
     #[test]
@@ -378,7 +420,7 @@ mod tests {
         let (mut output, mut chain) = (TurnOutput::default(), Chain::default());
         let conn = ConnId::from_bits(1 << 32).expect("a handle");
         let other = ConnId::from_bits(1 << 32 | 1).expect("a handle");
-        output.whole(b"another's", 1);
+        output.whole(b"another's", 1, Class::Plain);
         output.begin_replies(conn);
         assert!(output.takes_replies_to(conn) && !output.takes_replies_to(other));
         output.data(true, b"one", 67);

@@ -11,7 +11,7 @@ use crate::flushed::Flushed;
 use crate::frames::close_frame;
 use crate::last_words::LastWords;
 use crate::outbound::Written;
-use crate::output::{Chain, FrameId, SLICES, TurnOutput};
+use crate::output::{Chain, Class, FrameId, SLICES, TurnOutput};
 
 use super::undecided::Undecided;
 use super::{Output, Socket, Stage, Stream};
@@ -51,7 +51,7 @@ impl<S: Stream> Socket<S> {
         if self.must_wait() {
             self.held().outbound.push(Bytes::copy_from_slice(answer), 0);
         } else {
-            let frame = turn.whole(answer, 0);
+            let frame = turn.whole(answer, 0, Class::Plain);
             turn.append(&mut self.chain, frame);
         }
     }
@@ -61,7 +61,7 @@ impl<S: Stream> Socket<S> {
         if self.must_wait() {
             self.held().outbound.push_pong(pong);
         } else {
-            let frame = turn.pong(&pong);
+            let frame = turn.whole(&pong, 0, Class::Pong);
             turn.append(&mut self.chain, frame);
         }
     }
@@ -72,7 +72,7 @@ impl<S: Stream> Socket<S> {
         if self.must_wait() {
             self.held().outbound.push_last(last, cost);
         } else {
-            let frame = turn.whole(&last, cost);
+            let frame = turn.whole(&last, cost, Class::Last);
             turn.append(&mut self.chain, frame);
         }
     }
@@ -82,7 +82,7 @@ impl<S: Stream> Socket<S> {
         if self.must_wait() {
             let mut replies = Chain::default();
             turn.end_replies(&mut replies);
-            self.keep(replies, turn);
+            self.keep(replies, 0, turn);
         } else {
             turn.end_replies(&mut self.chain);
         }
@@ -93,18 +93,24 @@ impl<S: Stream> Socket<S> {
         self.output = self.output.max(Output::Shutting);
     }
 
-    /// Keeps frames of this turn for later ones.
-    fn keep(&mut self, chain: Chain, turn: &mut TurnOutput) {
-        if !chain.is_empty() {
-            let held = self.held();
-            turn.for_each(chain, |frame| held.outbound.push_frame(frame));
+    /// Keeps for later turns what is left of frames of this one when so many bytes of them are written.
+    /// If any are, nothing waits of earlier turns. Returns the cost of what is written.
+    fn keep(&mut self, chain: Chain, written: usize, turn: &mut TurnOutput) -> u64 {
+        if chain.is_empty() {
+            return 0;
         }
+        let outbound = &mut self.held().outbound;
+        let before = outbound.flushed_cost();
+        let keep = |frame| outbound.push_frame(frame);
+        let (begun, whole) = turn.for_each_left(chain, written, keep);
+        outbound.take_written(begun);
+        whole + outbound.flushed_cost() - before
     }
 
     /// Keeps what waits of this turn for later ones: its output is about to be cleared.
     pub(crate) fn keep_chain(&mut self, turn: &mut TurnOutput) {
         let chain = std::mem::take(&mut self.chain);
-        self.keep(chain, turn);
+        self.keep(chain, 0, turn);
     }
 
     /// Queues the last bytes that will ever be written: a close frame, or an answer in HTTP, which
@@ -272,12 +278,7 @@ impl<S: Stream> Socket<S> {
             self.flushed += cost;
             return Ok(());
         }
-        self.keep(chain, turn);
-        let outbound = &mut self.held().outbound;
-        let before = outbound.flushed_cost();
-        outbound.take_written(taken);
-        let cost = outbound.flushed_cost() - before;
-        self.flushed += cost;
+        self.flushed += self.keep(chain, taken, turn);
         Ok(())
     }
 

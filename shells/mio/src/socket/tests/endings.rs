@@ -111,7 +111,7 @@ fn a_stale_handle_finds_nothing_in_the_slot_of_another() {
     rig.turn();
     assert_eq!(other.0.borrow().input.len(), UPGRADE.len(), "it is not the second's");
     rig.sockets.close(first, &CloseReason::Application.into(), 64, &mut rig.output);
-    let frame = rig.output.whole(b"x", 64);
+    let frame = rig.output.whole(b"x", 64, crate::output::Class::Plain);
     rig.sockets.send(first, frame, &mut rig.output);
     assert!(!rig.sockets.remove(first));
     rig.settle(second);

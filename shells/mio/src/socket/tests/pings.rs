@@ -66,3 +66,51 @@ fn pings_do_not_save_a_peer_that_does_not_read_what_it_is_sent() {
     assert_eq!(rig.handler.gone, [CloseReason::SlowConsumer]);
     assert_eq!(rig.sockets.len(), 1);
 }
+
+/// Pings that are answered in one turn, more than the pongs that may wait, and the reply to a message
+/// behind them: the kernel takes so many bytes at first.
+fn answered_in_part(first: usize) {
+    const PINGS: u8 = 40;
+    let mut rig = Rig::new(config());
+    let (conn, fake) = rig.open();
+    let numbered = (0..PINGS).flat_map(|number| frame(0x89, &[number]));
+    fake.0.borrow_mut().input.extend(numbered.chain(frame(0x81, b"echo")));
+    fake.0.borrow_mut().room = first;
+    rig.settle(conn);
+    fake.0.borrow_mut().room = usize::MAX;
+    rig.settle(conn);
+    let frames = frames_of(&fake.0.borrow().output);
+    let pongs: Vec<_> = frames
+        .iter()
+        .filter(|(opcode, _)| *opcode == 0x8a)
+        .map(|(_, payload)| payload[0])
+        .collect();
+    assert!(pongs.is_sorted_by(|a, b| a < b), "after {first} bytes: {pongs:?}");
+    assert_eq!(pongs.last(), Some(&(PINGS - 1)), "after {first} bytes");
+    assert!(pongs.len() >= (first / 3 + 16).min(PINGS.into()), "after {first} bytes: {pongs:?}");
+    let others: Vec<_> = frames.iter().filter(|(opcode, _)| *opcode != 0x8a).collect();
+    assert_eq!(others, [&(0x81, b"echo".to_vec())], "after {first} bytes");
+    assert_eq!(rig.flushed_and_load(conn).1, 0);
+}
+
+#[test]
+fn pongs_that_the_kernel_took_a_part_of_leave_whole_frames() {
+    (0..=40 * 3 + 6).for_each(answered_in_part);
+}
+
+#[test]
+fn no_pong_follows_a_close_frame_of_the_same_turn() {
+    for room in [0, 1, 60, 80] {
+        let mut rig = Rig::new(config());
+        let (conn, fake) = rig.open();
+        let pings = (0..40).flat_map(|number| frame(0x89, &[number]));
+        fake.0.borrow_mut().input.extend(pings.chain(frame(0x81, b"bye")));
+        fake.0.borrow_mut().room = room;
+        rig.settle(conn);
+        fake.0.borrow_mut().room = usize::MAX;
+        rig.settle(conn);
+        let frames = frames_of(&fake.0.borrow().output);
+        assert_eq!(frames.last().unwrap().0, 0x88, "{room} bytes at first: {frames:?}");
+        assert_eq!(frames[frames.len() - 2], (0x8a, vec![39]), "{room} bytes at first");
+    }
+}
