@@ -19,13 +19,16 @@ const CLEANUP_STEPS: usize = 16;
 /// How long a frame that tells of no message probably is.
 const SHORT: usize = 64;
 
-/// What a turn spends on actions: a step is a microsecond, and the bytes are those that are to be written. A
-/// storm of messages takes as many turns as it needs, and between them the sockets are read.
+/// What a turn spends on actions: a step is a microsecond, and the bytes are those that are to be written.
+/// A storm of messages takes as many turns as it needs, and between them the sockets are read.
 const BUDGET: Budget = Budget { steps: 1_024, bytes: 1024 * 1024 };
 
 /// Sockets that wait to be written when a turn carries out no more actions. Each is a system call, which is
 /// most of what a message costs.
 const SOCKETS: usize = 512;
+
+/// Actions of a stretch at most, as [`headcount::Registry::poll_action`] says.
+const STRETCH: usize = 16;
 
 /// What goes from one action, and from one turn, to the next.
 #[derive(Default)]
@@ -41,8 +44,9 @@ impl Acting {
     /// Carries out actions up to a turn's share, and has what they made written.
     ///
     /// All that a turn has for a socket is to be written at once. A stream gives a stretch of its members one
-    /// entry after the other. So when the share is used up, the turn goes on to the end of the stretch, which
-    /// is the first action for others. What that one says is written in the next turn, which comes at once.
+    /// entry after the other. So when the share is used up, the turn goes on to the end of the stretch: until
+    /// an action is for others or for no connection, and for [`STRETCH`] actions at most. That action is
+    /// carried out, too, and what it says is written in the next turn, which comes at once.
     pub(crate) fn turn<S: Stream, H: Handler>(
         &mut self,
         context: &mut Context<'_>,
@@ -50,26 +54,29 @@ impl Acting {
         sockets: &mut Sockets<S>,
         mut write: impl FnMut(&mut Sockets<S>, &mut TurnOutput),
     ) {
-        let mut budget = BUDGET;
+        let (mut budget, mut beyond) = (BUDGET, 0);
         loop {
             let Some(action) = context.registry.poll_action() else {
                 return write(sockets, context.output);
             };
+            let first = action.recipients().first().copied();
+            let goes_on = first.is_some() && self.first == first;
+            self.first = first;
+            let is_used_up = !budget.is_left() || sockets.dirty() >= SOCKETS;
+            let is_over = is_used_up && (!goes_on || beyond == STRETCH);
+            beyond += usize::from(is_used_up);
+            if is_over {
+                write(sockets, context.output);
+            }
             if let Action::Presence { user, online } = action {
                 let user = user.clone();
                 handler.presence(context, &user, online);
                 budget.spend(1);
-                continue;
+            } else {
+                let (output, frames) = (&mut *context.output, &mut self.frames);
+                Actor { sockets, handler, output, frames, budget: &mut budget }.carry_out(action);
             }
-            let first = action.recipients().first().copied();
-            let is_for_others = std::mem::replace(&mut self.first, first) != first;
-            let is_over = !budget.is_left() || sockets.dirty() >= SOCKETS;
-            if is_over && is_for_others {
-                write(sockets, context.output);
-            }
-            let (output, frames) = (&mut *context.output, &mut self.frames);
-            Actor { sockets, handler, output, frames, budget: &mut budget }.carry_out(action);
-            if is_over && is_for_others {
+            if is_over {
                 return;
             }
         }

@@ -7,7 +7,7 @@
 //!            │   read sockets                           READ, then the rest waits for the next turn
 //!            │   tick: deadlines act                    only when a round of reads is over
 //!            │   accept sockets, read each once         ACCEPTS
-//!            │   poll actions, queue their frames       ACT, or ACT_SOCKETS
+//!            │   poll actions, queue their frames       BUDGET or SOCKETS of `actions`
 //!            │   write sockets, report what was taken   WRITE
 //!            └── notices, journal
 //! ```
@@ -368,7 +368,8 @@ impl<H: Handler> EventLoop<H> {
     }
 }
 
-/// Writes what waits for sockets, and notes what was taken. Afterwards nothing waits in the output of the turn.
+/// Writes what waits for sockets, and notes what was taken. Afterwards nothing waits in the output of the
+/// turn.
 fn write(
     poll: &Poll,
     sockets: &mut Sockets<TcpStream>,

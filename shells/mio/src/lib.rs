@@ -143,7 +143,7 @@
 //! | process frames | 1,024 small ones, or 512 KiB of large ones; a message that began within that is finished |
 //! | accept | 16 sockets |
 //! | calls of handles | 1 ms, and at least one call |
-//! | carry out actions | until 512 sockets wait to be written, 16,384 frames are queued, or 1 MiB; a stretch of a stream that began within that is finished |
+//! | carry out actions | until 512 sockets wait to be written, 16,384 frames or 1 MiB are queued, or 60 connections are cleaned up; a stretch of a stream that began within that is finished |
 //! | write | 1 MiB, to 1,024 sockets |
 //!
 //! The rest waits for the next turn, which comes at once, first in, first out. A socket's share of a turn

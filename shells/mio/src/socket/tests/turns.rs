@@ -115,3 +115,65 @@ fn what_a_stream_keeps_is_sent_before_it_ends() {
     assert_eq!(frames[0], (0x81, b"hello".to_vec()));
     assert_eq!((frames[1].0, frames.len(), rig.handler.gone.len()), (0x88, 2, 1));
 }
+
+/// One share of the actions, written as a whole.
+fn act(rig: &mut Rig) {
+    let mut context = Context::new(&mut rig.registry, rig.now, &mut rig.output);
+    let mut flushed = Flushed::default();
+    rig.acting.turn(&mut context, &mut rig.handler, &mut rig.sockets, |sockets, output| {
+        sockets.for_dirty(|socket| {
+            socket.flush(output, &mut flushed, &mut usize::MAX.clone());
+            true
+        });
+        sockets.keep_chains(output);
+        output.clear();
+    });
+    flushed.report(&mut context, &mut rig.sockets);
+}
+
+#[test]
+fn a_turn_cleans_up_so_many_connections() {
+    let mut rig = Rig::new(config());
+    let clients = open::<500>(&mut rig);
+    for (conn, _) in &clients {
+        rig.registry.disconnect(rig.now, *conn).unwrap();
+    }
+    let mut turns = 0;
+    while rig.registry.has_actions() {
+        let before = rig.sockets.len();
+        act(&mut rig);
+        assert!(before - rig.sockets.len() <= 1_024 / 16 + 1);
+        turns += 1;
+    }
+    assert!(rig.sockets.len() == 0 && turns > 7, "{turns} turns");
+}
+
+#[test]
+fn a_turn_tells_of_the_presence_of_so_many_users() {
+    let mut rig = Rig::new(config().with_presence());
+    for number in 0..3_000 {
+        let user = UserId::new(format!("user-{number}")).unwrap();
+        let who = Principal::new(user).with_thread(ThreadId::new("t").unwrap());
+        rig.registry.admit(rig.now, who, Start::Now, None).unwrap();
+    }
+    for _ in 0..2 {
+        act(&mut rig);
+        assert!(rig.registry.has_actions());
+    }
+}
+
+#[test]
+fn a_turn_has_so_many_frames_for_one_connection() {
+    let mut rig = Rig::new(config().send_window(1 << 20));
+    let (conn, fake) = rig.open();
+    for _ in 0..3_000 {
+        assert!(!rig.registry.send(rig.now, Target::Conn(conn), Message::text("direct")).full);
+    }
+    let mut before = 0;
+    for _ in 0..3 {
+        act(&mut rig);
+        let frames = frames_of(&fake.0.borrow().output).len();
+        assert!((1..=1_024 / 2 + 17).contains(&(frames - before)), "{frames} after {before}");
+        before = frames;
+    }
+}
