@@ -155,9 +155,9 @@
 //! Deadlines act when each socket that had input at the last tick has been read since. So what a peer
 //! sent in time is seen in time, and clients that send without end can't stop the clock.
 //!
-//! All that a turn has for a socket is written at once. A steady load allocates nothing for it: frames are made
-//! in a buffer of the loop, which keeps at most 256 KiB for the next turns. A connection that is idle costs
-//! the shell 64 bytes.
+//! All that a turn has for a socket is written at once. Frames are made in buffers of the loop, each of which
+//! keeps at most 256 KiB for the next turns: a steady load that needs no more allocates nothing. A connection
+//! that is idle costs the shell 64 bytes, in chunks of 128 connections. A chunk is freed with its last one.
 //!
 //! The output that waits for one socket is bounded by `outbound.window` and `outbound.reply_reserve`, and
 //! by 16 pongs. Its input that was not taken is bounded by one message and 64 KiB, for which at most three

@@ -9,8 +9,8 @@ const MOST_BYTES: usize = 256 * 1024;
 /// A list with room for so few items gives nothing back.
 const FEW: usize = 16;
 
-/// A list whose place is reused by the next turns: a steady load allocates nothing, and what a burst took is
-/// given back within a hundred turns after it.
+/// A list whose place is reused by the next turns: a steady load of up to 256 KiB a turn allocates nothing,
+/// and what a burst took is given back within a hundred turns after it.
 #[derive(Debug)]
 pub(crate) struct Reused<T> {
     pub(crate) list: Vec<T>,
@@ -37,7 +37,7 @@ impl<T> Reused<T> {
         self.peak = self.list.len().max(faded).min(most);
         self.list.clear();
         let needed = self.peak.max(FEW);
-        if self.list.capacity() > 4 * needed {
+        if self.list.capacity() > (4 * needed).min(most) {
             self.list.shrink_to(needed);
         }
     }
@@ -66,6 +66,8 @@ mod tests {
         }
         let turns = (0..).take_while(|_| turn(100).1 > 400).count();
         assert!((20..100).contains(&turns), "{turns} turns");
-        assert!(turn(MOST_BYTES).1 <= MOST_BYTES, "at once");
+        for count in [MOST_BYTES, MOST_BYTES + 1, 4 * MOST_BYTES] {
+            assert!(turn(count).1 <= MOST_BYTES, "at once");
+        }
     }
 }
