@@ -61,7 +61,12 @@ impl Budget {
 
 /// The work of a frame or a payload of this length.
 pub(crate) const fn steps_of(length: usize) -> usize {
-    1 + length / STEP_BYTES
+    1 + copy_steps(length)
+}
+
+/// The part of it that grows with the length.
+pub(crate) const fn copy_steps(length: usize) -> usize {
+    length / STEP_BYTES
 }
 
 /// Sockets that wait, each in one place: first in, first out, in two queues that take turns.

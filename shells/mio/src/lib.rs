@@ -140,7 +140,7 @@
 //! | step | at most in one turn |
 //! |---|---|
 //! | read | 512 KiB |
-//! | process frames | 1,024 small ones, or 512 KiB of large ones; a message that began within that is finished |
+//! | process frames | 1,024 small ones, or 512 KiB of large ones and of replies to them; a message that began within that is finished |
 //! | accept | 16 sockets |
 //! | calls of handles | 1 ms, and at least one call |
 //! | carry out actions | until 512 sockets wait to be written, 16,384 frames or 1 MiB are queued, or 60 connections are cleaned up; a stretch of a stream that began within that is finished |

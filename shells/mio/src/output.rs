@@ -85,6 +85,12 @@ pub(crate) struct TurnOutput {
 }
 
 impl TurnOutput {
+    /// The bytes of all frames so far.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.list.len()
+    }
+
     /// Makes a data frame of a payload that `encode` appends; `expected` is how long it will probably be.
     /// Returns its length, too.
     #[inline]

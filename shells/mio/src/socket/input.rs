@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use headcount::{CloseReason, ConnId, Inbound, InboundError, Intake, Refused, Target};
 
 use crate::answer::Answer;
-use crate::fair::{REQUEST_STEPS, steps_of};
+use crate::fair::{REQUEST_STEPS, copy_steps, steps_of};
 use crate::frames::close_frame;
 use crate::handler::{Context, Handler, Outcome, Verdict};
 use crate::http::{NO_LINES, Progress, Request};
@@ -396,8 +396,11 @@ impl<S: Stream> Socket<S> {
         if !self.takes_frames() {
             return ask(reading.handler, reading.context, self.conn);
         }
+        let before = reading.context.output.len();
         reading.context.output.begin_replies(self.conn);
         let answer = ask(reading.handler, reading.context, self.conn);
+        // A short request may ask for a long reply, which is work of this turn, too.
+        reading.budget.spend(copy_steps(reading.context.output.len() - before));
         self.queue_replies(reading.context.output);
         answer
     }

@@ -45,6 +45,9 @@ use crate::protocol::Protocol;
 use crate::sockets::Sockets;
 use wire::{Fake, Wire};
 
+/// How long the reply to a message is that asks for a long one.
+const LONG: usize = 50_000;
+
 /// Echoes, and counts.
 #[derive(Default)]
 struct Echo {
@@ -103,6 +106,7 @@ impl Handler for Echo {
             Payload::Text("bye") => {
                 context.registry.close(context.now, Target::Conn(conn), CloseReason::Application);
             }
+            Payload::Text("long") => context.reply(conn, &[b'x'; LONG][..]).unwrap(),
             other => context.reply(conn, other).unwrap(),
         }
         Outcome::Done

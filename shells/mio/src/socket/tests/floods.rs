@@ -116,3 +116,17 @@ fn a_pong_that_waits_behind_a_crowd_is_read_before_it_is_missed() {
     assert_eq!(rig.registry.stats().pong_timeouts, 0);
     assert!(rig.handler.gone.is_empty());
 }
+
+#[test]
+fn a_turn_makes_so_many_bytes_of_replies() {
+    let mut rig = Rig::new(config());
+    let askers = flooders(&mut rig, 100, &frame(0x81, b"long"));
+    while unread(&askers) > 0 {
+        let before = rig.handler.messages;
+        rig.turn();
+        let replies = rig.handler.messages - before;
+        assert!((1..=READ.bytes / LONG + 1).contains(&replies), "{replies} in one turn");
+    }
+    let long = (0x82, vec![b'x'; LONG]);
+    assert!(askers.iter().all(|(_, fake)| frames_of(&fake.0.borrow().output) == [long.clone()]));
+}
