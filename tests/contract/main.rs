@@ -41,6 +41,7 @@ mod presence;
 mod pressure;
 mod profiles;
 mod reload;
+mod replies;
 mod resume;
 mod rules_together;
 mod runs;

@@ -19,9 +19,9 @@
 //!         last bytes are written and the peer sends nothing more
 //! ```
 //!
-//! Output goes on in every stage but `Ended`, and [`Output`] says how far it has come to its end. What a turn
-//! has for a socket is a [`Chain`] of its frames, written at once. What the kernel does not take of it goes to
-//! [`Held::outbound`], and what comes later waits behind that.
+//! Output goes on in every stage but `Ended`, and [`Output`] says how far it has come to its end. What a
+//! turn has for a socket is a [`Chain`] of its frames, written at once. What the kernel does not take of it
+//! goes to [`Held::outbound`], and what comes later waits behind that.
 //!
 //! The socket itself is closed when the registry's cleanup removes it, never before: its handle stays taken
 //! until then.

@@ -18,7 +18,8 @@ pub struct TurnTimes {
 }
 
 impl TurnTimes {
-    /// For each bucket the longest turn in it, and how many turns there were: not those of the buckets before.
+    /// For each bucket the longest turn in it, and how many turns there were, without those of the buckets
+    /// before.
     /// The bounds are 16 µs times a power of two, up to 4.2 s; the last is `None`, for longer turns.
     pub fn buckets(&self) -> impl Iterator<Item = (Option<Duration>, u64)> {
         self.counts.iter().enumerate().map(|(bucket, count)| {

@@ -86,7 +86,8 @@ impl<S: Stream> Socket<S> {
         self.release();
     }
 
-    /// The kernel has nothing more, until an edge says otherwise. The end that was announced is still to come.
+    /// The kernel has nothing more, until an edge says otherwise. The end that was announced is still to
+    /// come.
     const fn note_emptied(&mut self) {
         if matches!(self.input, Input::Readable) {
             self.input = Input::Empty;
