@@ -288,7 +288,12 @@ impl TurnOutput {
 
     /// Forgets all frames. No socket may have a chain.
     pub(crate) fn clear(&mut self) {
-        if self.frames.is_untouched() {
+        // The longest that each was fades on its own: one frame may have many bytes and many links.
+        if self.bytes.is_untouched()
+            && self.frames.is_untouched()
+            && self.links.is_untouched()
+            && self.shared.is_untouched()
+        {
             return;
         }
         self.bytes.reset();
@@ -401,6 +406,17 @@ mod tests {
         assert_eq!(kept, expected);
         output.clear();
         assert_eq!(&shared.0[..], b"first");
+    }
+
+    #[test]
+    fn turns_without_frames_give_back_what_a_burst_took() {
+        let mut output = TurnOutput::default();
+        let frame = output.whole(&[0; 100_000], 0, Class::Plain);
+        for _ in 0..1_000 {
+            output.append(&mut Chain::default(), frame);
+        }
+        (0..200).for_each(|_| output.clear());
+        assert!(output.bytes.list.capacity() < 100 && output.links.list.capacity() < 100);
     }
 
     #[test]
