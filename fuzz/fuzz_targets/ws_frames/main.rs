@@ -78,6 +78,8 @@ struct Outcome {
 /// One connection, and how much of what its peer says has come.
 struct Peer<'a> {
     stream: &'a [u8],
+    /// The same bytes: payloads are unmasked in it.
+    input: Vec<u8>,
     come: usize,
     fragments: Option<Box<Fragments>>,
     outcome: Outcome,
@@ -85,7 +87,8 @@ struct Peer<'a> {
 
 impl<'a> Peer<'a> {
     fn new(stream: &'a [u8]) -> Self {
-        Self { stream, come: 0, fragments: None, outcome: Outcome::default() }
+        let input = stream.to_vec();
+        Self { stream, input, come: 0, fragments: None, outcome: Outcome::default() }
     }
 
     /// Whether it is closed, has failed, or has nothing more to say.
@@ -99,8 +102,8 @@ impl<'a> Peer<'a> {
         self.come = self.stream.len().min(self.come + bytes);
         let outcome = &mut self.outcome;
         loop {
-            let mut input = self.stream[outcome.taken..self.come].to_vec();
-            match protocol.feed(&mut self.fragments, &mut input, limit) {
+            let input = &mut self.input[outcome.taken..self.come];
+            match protocol.feed(&mut self.fragments, input, limit) {
                 Ok(Some((event, length))) => {
                     let event = owned(event);
                     assert!(length >= 2 && outcome.taken + length <= self.come);

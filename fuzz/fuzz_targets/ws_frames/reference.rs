@@ -18,9 +18,9 @@
 
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 
+use tungstenite::Message;
 use tungstenite::error::{CapacityError, Error};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
-use tungstenite::Message;
 
 use crate::Outcome;
 use crate::protocol::{Data, Fault, FrameEvent};
@@ -149,7 +149,11 @@ pub(crate) fn agrees(stream: &[u8], limit: usize, ours: &Outcome) {
 }
 
 /// What it said, with the pong that the context itself has written.
-fn event(message: Message, context: &mut WebSocketContext, peer: &mut Peer<'_>) -> FrameEvent<'static> {
+fn event(
+    message: Message,
+    context: &mut WebSocketContext,
+    peer: &mut Peer<'_>,
+) -> FrameEvent<'static> {
     match message {
         Message::Text(text) => FrameEvent::Message(Data::OwnText(text)),
         Message::Binary(bytes) => FrameEvent::Message(Data::OwnBinary(bytes)),
