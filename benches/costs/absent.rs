@@ -3,7 +3,8 @@
 use headcount::{Message, Start, Target};
 
 use crate::measure::Costs;
-use crate::world::{CALLS, MANY, World, config, room, scattered, who};
+use crate::names::{room, scattered, who};
+use crate::world::{CALLS, MANY, World, config};
 
 pub(crate) fn absent(costs: &mut Costs) {
     let caps = || {

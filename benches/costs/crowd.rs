@@ -10,8 +10,9 @@ use headcount::{
 };
 
 use crate::measure::Costs;
+use crate::names::{room, thread, user, who};
 use crate::views::{views, walks};
-use crate::world::{CALLS, MANY, World, config, room, thread, user, who};
+use crate::world::{CALLS, MANY, World, config};
 
 const PAYLOAD: &[u8] = &[b'x'; 64];
 /// A little more than a window.
@@ -219,7 +220,7 @@ fn waiting(costs: &mut Costs, world: &mut World) {
     let here = &conns[CALLS..];
     costs.calls("message, bytes of a request head", CALLS, |number| {
         let inbound = Inbound::Bytes { bytes: 64, partial: true };
-        let conn = here[crate::world::scattered(number, here.len())];
+        let conn = here[crate::names::scattered(number, here.len())];
         world.registry.message(world.now, conn, inbound).unwrap()
     });
     costs.calls("disconnect, not admitted", CALLS, |number| {

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use headcount::{CloseReason, Message, Position, RunEvent, RunId, Start, Target};
 
 use crate::measure::Costs;
-use crate::world::{World, config, thread, user, who};
+use crate::names::{thread, user, who};
+use crate::world::{World, config};
 
 /// How many logs of how many entries there are: a little less than the budget of the process.
 const LOGS: usize = 16_000;

@@ -9,6 +9,8 @@ mod crowd;
 mod herd;
 mod logs;
 mod measure;
+#[path = "../support/names.rs"]
+mod names;
 mod rooms;
 mod user;
 mod views;

@@ -3,7 +3,8 @@
 use headcount::{CloseReason, Message, Position, Start, StreamRef, Target};
 
 use crate::measure::Costs;
-use crate::world::{CALLS, MANY, World, config, room, who};
+use crate::names::{room, who};
+use crate::world::{CALLS, MANY, World, config};
 
 /// Two of these exceed a window, and half of one leaves no room for another.
 const LARGE: &[u8] = &[b'x'; 40_000];

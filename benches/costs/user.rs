@@ -5,7 +5,8 @@ use core::num::NonZeroU32;
 use headcount::{CloseReason, Message, Start, Target};
 
 use crate::measure::Costs;
-use crate::world::{MANY, World, config, user, who};
+use crate::names::{user, who};
+use crate::world::{MANY, World, config};
 
 /// How much of each kind its user has.
 const OWN: usize = 100_000;

@@ -5,7 +5,8 @@ use core::hint::black_box;
 use headcount::Survey;
 
 use crate::measure::Costs;
-use crate::world::{CALLS, MANY, World, room, thread, user};
+use crate::names::{room, thread, user};
+use crate::world::{CALLS, MANY, World};
 
 /// How many connections a page has, or slots a step of a survey.
 const PAGE: usize = 1_000;

@@ -1,13 +1,11 @@
-//! A registry with as many connections as a row wants, and names for them.
+//! A registry with as many connections as a row wants.
 
 use core::time::Duration;
 
-use headcount::{
-    Action, Config, ConfigBuilder, ConnId, Principal, Registry, RoomId, Start, ThreadId, Timestamp,
-    UserId,
-};
+use headcount::{Action, Config, ConfigBuilder, ConnId, Principal, Registry, Start, Timestamp};
 
 use crate::measure::Row;
+use crate::names::{scattered, who};
 
 /// How many connections there are, unless a row says otherwise.
 pub(crate) const MANY: usize = 1_000_000;
@@ -22,33 +20,6 @@ pub(crate) fn config() -> ConfigBuilder {
         .connect_rate(0)
         .connect_rate_per_user(0)
         .pause_threshold(Duration::from_secs(3_600))
-}
-
-/// A name as long as a UUID, and as good as random in its first bytes.
-fn name(number: usize) -> String {
-    format!("{:08x}-0000-4000-8000-{number:012x}", (number as u32).wrapping_mul(0x9E37_79B9))
-}
-
-pub(crate) fn user(number: usize) -> UserId {
-    UserId::new(name(number)).unwrap()
-}
-
-pub(crate) fn thread(number: usize) -> ThreadId {
-    ThreadId::new(name(number)).unwrap()
-}
-
-pub(crate) fn room(number: usize) -> RoomId {
-    RoomId::new(name(number)).unwrap()
-}
-
-pub(crate) fn who(user_number: usize, thread_number: usize) -> Principal {
-    Principal::new(user(user_number)).with_thread(thread(thread_number))
-}
-
-/// One of so many, scattered: the next is nowhere near the one before.
-pub(crate) const fn scattered(number: usize, of: usize) -> usize {
-    // A prime that divides no number of anything here.
-    number * 618_041 % of
 }
 
 pub(crate) struct World {
