@@ -1,6 +1,7 @@
 //! The sums of small configurations, and what terms are made of.
 
 use super::*;
+use crate::log::Log;
 
 /// Pins the sum: what changes it, a formula or the size of a record, is to be seen. The three are
 /// bounded by counts, by bytes, and without what runs take.
@@ -23,6 +24,29 @@ fn the_sums_of_small_configurations_are_pinned() {
     let sums = [by_count, by_bytes, without_runs]
         .map(|config| config.build().unwrap().memory_bound(1_000));
     assert_eq!(sums, [2_416_817, 879_444, 852_254]);
+}
+
+/// Pins the records of which there is one for each of something: what makes one larger is to be seen.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn the_sizes_of_records_are_pinned() {
+    let sizes = [
+        ("connection, hot", size_of::<Conn>()),
+        ("connection, cold", size_of::<Cold>()),
+        ("user", size_of::<User>()),
+        ("session", size_of::<Session>()),
+        ("stream", size_of::<Stream>()),
+        ("log", size_of::<Log>()),
+        ("member", size_of::<Member>()),
+        ("membership", size_of::<Membership>()),
+        ("room", size_of::<Room>()),
+        ("run", size_of::<Run>()),
+        ("entry", size_of::<Entry>()),
+        ("item of the outbox", size_of::<OwnedAction>()),
+        ("closed", size_of::<Closed>()),
+    ];
+    let pinned = [64, 248, 152, 112, 256, 120, 16, 16, 32, 240, 96, 112, 104];
+    assert_eq!(sizes.map(|(_, bytes)| bytes), pinned, "{sizes:?}");
 }
 
 #[test]

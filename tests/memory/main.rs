@@ -2,6 +2,7 @@
 
 mod bound;
 mod counting;
+mod idle;
 mod shares;
 #[path = "../support/mod.rs"]
 mod support;
