@@ -3,7 +3,7 @@
 use crate::conn::{ConnKey, Conns};
 use crate::id::{ConnId, SessionId};
 use crate::message::Message;
-use crate::session::{SessionKey, Sessions, UserTag};
+use crate::session::{SessionKey, Sessions, UserKey, UserTag};
 use crate::store::SlotKey;
 
 /// Which connections a message leaves out, named by the connection of its sender. The `except_` methods of
@@ -89,6 +89,17 @@ pub(crate) enum LeftOut {
     Connection(ConnId),
     Session(SessionId),
     User(UserTag),
+}
+
+impl LeftOut {
+    /// The user of all connections that may be left out; `None`: none is.
+    pub(crate) fn user(self, conns: &Conns, sessions: &Sessions) -> Option<UserKey> {
+        match self {
+            Self::Connection(conn) => conns.hot(conns.resolve(conn)?).user,
+            Self::Session(session) => Some(sessions.get(sessions.resolve(session)?).user),
+            Self::User(tag) => Some(tag.user),
+        }
+    }
 }
 
 /// A connection that may be left out of an entry.

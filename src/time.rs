@@ -61,22 +61,20 @@ impl Timestamp {
     /// The instant `duration` earlier, [`Timestamp::ZERO`] at least.
     #[must_use]
     pub const fn saturating_sub(self, duration: Duration) -> Self {
-        let nanos = duration.as_nanos();
-        if nanos > self.0 as u128 {
-            return Self::ZERO;
-        }
-        Self(self.0 - nanos as u64)
+        Self(self.0.saturating_sub(nanos(duration)))
     }
 
     /// The instant `duration` later, [`Timestamp::MAX`] at most.
     #[must_use]
     pub const fn saturating_add(self, duration: Duration) -> Self {
-        let nanos = duration.as_nanos();
-        if nanos > u64::MAX as u128 {
-            return Self::MAX;
-        }
-        Self(self.0.saturating_add(nanos as u64))
+        Self(self.0.saturating_add(nanos(duration)))
     }
+}
+
+/// The nanoseconds of a duration, as many as a stamp can have at most.
+const fn nanos(duration: Duration) -> u64 {
+    let seconds = duration.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(duration.subsec_nanos() as u64)
 }
 
 /// When something is due: a whole millisecond of the caller's epoch.
@@ -118,6 +116,27 @@ impl Deadline {
         Timestamp::from_millis(self.0).saturating_since(now)
     }
 }
+
+/// A deadline in six bytes, for records of which there are many: milliseconds, of which 48 bits name more
+/// than any stamp, or that there is none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct PackedDeadline([u16; 3]);
+
+impl PackedDeadline {
+    pub(crate) const NONE: Self = Self([u16::MAX; 3]);
+
+    pub(crate) const fn new(at: Deadline) -> Self {
+        Self([at.0 as u16, (at.0 >> 16) as u16, (at.0 >> 32) as u16])
+    }
+
+    /// If there is none, it is later than every deadline that comes.
+    pub(crate) const fn get(self) -> Deadline {
+        let [low, middle, high] = self.0;
+        Deadline(low as u64 | (middle as u64) << 16 | (high as u64) << 32)
+    }
+}
+
+const _: () = assert!(PackedDeadline::NONE.get().0 > u64::MAX / NANOS_PER_MILLI + 1);
 
 /// The same as [`Timestamp::saturating_add`].
 impl Add<Duration> for Timestamp {
@@ -257,6 +276,17 @@ mod tests {
         assert!(whole.is_due(Timestamp::from_millis(2)));
         assert_eq!(whole.left(stamp), Duration::from_nanos(999_999));
         assert_eq!(whole.left(Timestamp::MAX), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_packed_deadline_is_the_same_when_unpacked() {
+        let last = Deadline::after(Timestamp::MAX, Duration::ZERO);
+        for at in [Deadline(0), Deadline(0xffff), Deadline(0x1_2345_6789), last] {
+            assert_eq!(PackedDeadline::new(at).get(), at);
+        }
+        assert!(
+            PackedDeadline::NONE.get() > last && PackedDeadline::NONE.get().instant().is_none()
+        );
     }
 
     #[test]

@@ -41,6 +41,8 @@ enum Ping {
 
 /// When the peer was heard last, and how far its ping has come.
 #[derive(Clone, Copy, Debug, Hash)]
+// Without room behind the ping that nothing could use: the hot record has as many bytes as it may.
+#[repr(C, packed(4))]
 pub(crate) struct Pulse {
     /// Any sign of life of the peer, in attended time.
     last_seen: Timestamp,

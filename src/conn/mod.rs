@@ -17,7 +17,7 @@ use crate::principal::ConnKind;
 use crate::session::{SessionKey, UserKey};
 use crate::store::{Linked, Links, SlotKey, Steps, Table, TokenBucket, key};
 use crate::stream::StreamKey;
-use crate::time::Timestamp;
+use crate::time::{Deadline, PackedDeadline, Timestamp};
 use crate::waiting::Source;
 
 pub(crate) use self::deadline::{Due, Rules, deadline, is_overdue, jitter_bits};
@@ -44,8 +44,9 @@ pub(crate) enum State {
     Gone,
 }
 
-/// What fan-out and activity touch: at most a cache line.
+/// All that a hand-out and a flush touch: one cache line, and no other.
 #[derive(Clone, Copy, Hash)]
+#[repr(align(64))]
 pub(crate) struct Conn {
     pub(crate) window: Window,
     pub(crate) pulse: Pulse,
@@ -58,9 +59,19 @@ pub(crate) struct Conn {
     pub(crate) state: State,
     /// A message was answered `Paused`: its silence is our own doing.
     pub(crate) paused: bool,
+    /// When its timer is due, as the wheel has it: whether a deadline is covered is seen without a look
+    /// into the wheel.
+    pub(crate) armed: PackedDeadline,
 }
 
-const _: () = assert!(size_of::<Conn>() <= 64);
+const _: () = assert!(size_of::<Conn>() == 64);
+
+impl Conn {
+    /// Whether its timer is due at `at` or before, or `at` never comes.
+    pub(crate) fn covers(&self, at: Deadline) -> bool {
+        self.armed.get() <= at || at.instant().is_none()
+    }
+}
 
 /// The rest of a connection.
 #[derive(Clone, Hash)]
@@ -183,6 +194,7 @@ impl Conns {
             lagging: 0,
             state: State::Pending,
             paused: false,
+            armed: PackedDeadline::NONE,
         });
         let cold = self.cold.insert(Cold {
             phase: now,
@@ -228,6 +240,13 @@ impl Conns {
         (self.hot.get(key)?.serial == id.serial()).then_some(key)
     }
 
+    /// The same, with its hot record.
+    pub(crate) fn resolve_mut(&mut self, id: ConnId) -> Option<(ConnKey, &mut Conn)> {
+        let key = ConnKey::try_of_slot(id.index())?;
+        let conn = self.hot.get_mut(key)?;
+        (conn.serial == id.serial()).then_some((key, conn))
+    }
+
     pub(crate) fn id(&self, slot: ConnKey) -> ConnId {
         ConnId::new(slot.slot() as u32, self.hot[slot].serial)
     }
@@ -258,6 +277,12 @@ impl Conns {
 
     pub(crate) fn hot_mut(&mut self, slot: ConnKey) -> &mut Conn {
         &mut self.hot[slot]
+    }
+
+    /// The hot record, with the handle of the connection.
+    pub(crate) fn hot_and_id_mut(&mut self, slot: ConnKey) -> (ConnId, &mut Conn) {
+        let conn = &mut self.hot[slot];
+        (ConnId::new(slot.slot() as u32, conn.serial), conn)
     }
 
     pub(crate) fn cold(&self, slot: ConnKey) -> &Cold {

@@ -14,6 +14,7 @@ use crate::room::RoomKey;
 use crate::run::RunState;
 use crate::store::SlotKey;
 use crate::stream::Owner;
+use crate::time::PackedDeadline;
 
 use super::Registry;
 use super::owned_action::OwnedAction;
@@ -118,11 +119,14 @@ impl Registry {
                     "{id:?} sits where it is no member"
                 );
             }
+            let armed = self.timers.at(Timer::Conn(slot)).map(PackedDeadline::new);
+            hold!(
+                armed.unwrap_or(PackedDeadline::NONE) == hot.armed,
+                "{id:?} is armed for {:?}, and the wheel has it at {armed:?}",
+                hot.armed
+            );
             if let Some((at, due)) = deadline(hot, cold, &self.rules()) {
-                hold!(
-                    self.timers.covers(Timer::Conn(slot), at),
-                    "{id:?}: {due:?} at {at:?} is not armed in time"
-                );
+                hold!(hot.covers(at), "{id:?}: {due:?} at {at:?} is not armed in time");
             }
             // Whoever lags has a turn, or something in flight whose flush gives it one.
             hold!(

@@ -18,7 +18,6 @@ use super::Registry;
 use super::owned_action::OwnedAction;
 use super::poll::Passes;
 use super::ready::Ready;
-use super::timer::Timer;
 
 /// Closing all connections that were there at the call.
 #[derive(Clone, Hash)]
@@ -175,7 +174,7 @@ impl Registry {
         } else {
             self.leaving.push(&mut self.conns, slot);
         }
-        self.timers.cancel(Timer::Conn(slot));
+        self.disarm(slot);
         let conn = self.conns.id(slot);
         self.enqueue(OwnedAction::Close { conn, with });
         true
@@ -200,7 +199,7 @@ impl Registry {
         let hot = self.conns.hot_mut(slot);
         hot.state = State::Gone;
         hot.paused = false;
-        self.timers.cancel(Timer::Conn(slot));
+        self.disarm(slot);
         let (conn, reason) = (self.conns.id(slot), self.conns.cold(slot).reason);
         self.enqueue(OwnedAction::Cleanup { what: Ended::Conn(conn), reason });
     }

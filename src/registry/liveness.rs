@@ -240,7 +240,7 @@ impl Registry {
         total: u64,
     ) -> Result<bool, UnknownConn> {
         self.enter(now, Input::Flushed { conn, total });
-        self.flush_to(conn, total)
+        self.flush_to(conn, total, self.attended())
     }
 
     /// The kernel took bytes of several connections: [`flushed`](Self::flushed) for each report, in
@@ -279,29 +279,45 @@ impl Registry {
         mut answer: impl FnMut(ConnId, Result<bool, UnknownConn>),
     ) {
         self.enter(now, Input::FlushedMany { reports });
+        let attended = self.attended();
         for &(conn, total) in reports {
-            let takes_input = self.flush_to(conn, total);
+            let takes_input = self.flush_to(conn, total, attended);
             answer(conn, takes_input);
         }
     }
 
-    fn flush_to(&mut self, conn: ConnId, total: u64) -> Result<bool, UnknownConn> {
-        let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
-        let attended = self.attended();
-        let (hot, cold) = self.conns.both_mut(slot);
+    /// Touches the hot record of the connection alone, unless a ping was handed out, it is paused, or it
+    /// lags.
+    fn flush_to(
+        &mut self,
+        conn: ConnId,
+        total: u64,
+        attended: Timestamp,
+    ) -> Result<bool, UnknownConn> {
+        let (slot, hot) = self.conns.resolve_mut(conn).ok_or(UnknownConn)?;
         if hot.state == State::Gone {
             return Err(UnknownConn);
         }
-        if hot.window.flush_to(total, attended) {
-            let (flushed, window) = (hot.window.flushed(), self.config.send_window);
-            // Only a ping that begins to wait for its answer brings a deadline nearer.
-            if hot.pulse.flushed(&mut cold.probe, flushed, attended, window) {
-                self.arm(slot);
-            }
+        let is_asked = hot.window.flush_to(total, attended) && hot.pulse.is_asked();
+        let (paused, lags) = (hot.paused, hot.lagging > 0);
+        if is_asked {
+            self.flush_ping(slot, attended);
         }
-        let takes_input = self.unpause_if_room(slot);
-        self.ready_if_room(slot);
+        let takes_input = !paused || self.unpause_if_room(slot);
+        if lags {
+            self.ready_if_room(slot);
+        }
         Ok(takes_input)
+    }
+
+    /// Something was flushed while a ping waits for its answer, or for its own flush.
+    fn flush_ping(&mut self, slot: ConnKey, attended: Timestamp) {
+        let (hot, cold) = self.conns.both_mut(slot);
+        let (flushed, window) = (hot.window.flushed(), self.config.send_window);
+        // Only a ping that begins to wait for its answer brings a deadline nearer.
+        if hot.pulse.flushed(&mut cold.probe, flushed, attended, window) {
+            self.arm(slot);
+        }
     }
 
     /// Ends a pause once the window is at most half full. Whether there is none.

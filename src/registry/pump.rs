@@ -1,11 +1,14 @@
 //! Deriving sends from cursors: fan-out over the members of a stream, and turns of connections that
 //! catch up.
 
+use core::ops::Range;
+
 use crate::action::{Body, CloseReason};
 use crate::conn::{ConnKey, Membership, State};
 use crate::id::ConnId;
 use crate::log::{self, Entry, Reader};
 use crate::message::MESSAGE_OVERHEAD;
+use crate::session::UserKey;
 use crate::stats::Notice;
 use crate::stream::{FanOut, Member, Owner, StreamKey};
 
@@ -13,6 +16,19 @@ use super::Registry;
 use super::owned_action::{Origin, OwnedAction};
 use super::poll::{Lent, Passes};
 use super::ready::Ready;
+use super::timeouts::arm;
+
+/// What the members of a stretch are handed next.
+struct Part {
+    /// The entry is behind this cursor, up to its own offset.
+    begins: u64,
+    offset: u64,
+    /// The last offset before it that is lost.
+    lost: u64,
+    cost: u64,
+    /// The user some of whose connections the entry may leave out.
+    not_of: Option<UserKey>,
+}
 
 /// What a cursor finds next in its stream.
 #[derive(Clone, Copy)]
@@ -113,8 +129,25 @@ impl Registry {
         // A text may be had in part: those who lack the same part are served together.
         let begins = entry.map_or(offset - 1, Entry::begins_after);
         let whole = content.map(|content| content.cost());
+        let not_of = left_out.and_then(|it| it.user(&self.conns, &self.sessions));
         let mut after = None;
-        for index in stretch.clone() {
+        let mut next = stretch.start;
+        while next < stretch.end {
+            if let Some(cost) = whole
+                && self.config.flush_reports
+                && after.is_none_or(|after| after == begins)
+            {
+                let part = Part { begins, offset, lost, cost, not_of };
+                next = self.hand_out_whole(key, next..stretch.end, &part);
+                if !self.recipients.is_empty() {
+                    after = Some(begins);
+                }
+                if next == stretch.end {
+                    break;
+                }
+            }
+            let index = next;
+            next += 1;
             let member = self.streams[key].members[index as usize];
             if member.lagging || member.cursor >= offset {
                 continue;
@@ -140,14 +173,44 @@ impl Registry {
                 self.recipients.push(self.conns.id(member.conn));
                 self.hand_out(member.conn, cost.unwrap_or(0));
             }
-        }
-        // All have had the entry now but for those that lag.
-        let stretch = stretch.start as usize..stretch.end as usize;
-        let members = self.streams[key].members.range_mut(stretch);
-        for member in members.filter(|member| !member.lagging) {
-            member.cursor = member.cursor.max(offset);
+            self.streams[key].members[index as usize].cursor = offset;
         }
         after.unwrap_or(begins)
+    }
+
+    /// Hands out an entry as a whole to members, as long as each is like most: it has had all before the
+    /// entry, its window has room, nothing of it lags and the entry does not leave it out. Returns the index
+    /// of the first that is not, or the end. Each costs its place among the members and the hot record of its
+    /// connection, and no more unless its timer must be armed.
+    fn hand_out_whole(&mut self, key: StreamKey, members: Range<u32>, part: &Part) -> u32 {
+        let attended = self.attended();
+        let (stuck, limit) = (self.rules().stuck(attended), self.config.send_window);
+        let Self { streams, conns, timers, recipients, .. } = self;
+        recipients.reserve(members.len());
+        let mut index = members.start;
+        let members = members.start as usize..members.end as usize;
+        for slice in streams[key].members.slices_mut(members) {
+            for member in slice {
+                if !member.lagging && member.cursor < part.offset {
+                    let (id, conn) = conns.hot_and_id_mut(member.conn);
+                    if member.cursor < part.lost
+                        || member.cursor > part.begins
+                        || conn.lagging > 0
+                        || !conn.window.fits(part.cost, limit)
+                        || (part.not_of.is_some() && conn.user == part.not_of)
+                    {
+                        return index;
+                    }
+                    recipients.push(id);
+                    if conn.window.hand_out(part.cost, attended) {
+                        arm(timers, conn, member.conn, stuck);
+                    }
+                    member.cursor = part.offset;
+                }
+                index += 1;
+            }
+        }
+        index
     }
 
     /// A member that can't be handed its next entry now.

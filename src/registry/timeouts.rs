@@ -1,12 +1,12 @@
 //! What is due: deadlines act in the order of time.
 
 use crate::action::CloseReason;
-use crate::conn::{ConnKey, Due, Rules, State, deadline};
+use crate::conn::{Conn, ConnKey, Due, Rules, State, deadline};
 use crate::input::Input;
 use crate::session::SessionKey;
 use crate::stats::Notice;
-use crate::store::Budget;
-use crate::time::{Deadline, Timestamp};
+use crate::store::{Budget, Timers};
+use crate::time::{Deadline, PackedDeadline, Timestamp};
 
 use super::Registry;
 use super::timer::Timer;
@@ -58,7 +58,10 @@ impl Registry {
 
     fn act(&mut self, timer: Timer, at: Deadline) {
         match timer {
-            Timer::Conn(conn) => self.conn_due(conn, at),
+            Timer::Conn(conn) => {
+                self.conns.hot_mut(conn).armed = PackedDeadline::NONE;
+                self.conn_due(conn, at);
+            }
             Timer::Session(session) => self.session_due(session, at),
             Timer::Run(run) => self.run_due(run, at),
             Timer::Stream(stream) => self.drop_aged(stream, at),
@@ -80,7 +83,7 @@ impl Registry {
         match due {
             None => {}
             Some((later, _)) if later > at => {
-                self.timers.no_later_than(Timer::Conn(slot), later);
+                arm(&mut self.timers, self.conns.hot_mut(slot), slot, later);
             }
             Some((_, Due::Ping)) => {
                 self.queue_ping(slot);
@@ -109,8 +112,14 @@ impl Registry {
     pub(super) fn arm(&mut self, slot: ConnKey) {
         let due = deadline(self.conns.hot(slot), self.conns.cold(slot), &self.rules());
         if let Some((at, _)) = due {
-            self.timers.no_later_than(Timer::Conn(slot), at);
+            arm(&mut self.timers, self.conns.hot_mut(slot), slot, at);
         }
+    }
+
+    /// No deadline of a connection is looked at any more, until it is armed again.
+    pub(super) fn disarm(&mut self, slot: ConnKey) {
+        self.timers.cancel(Timer::Conn(slot));
+        self.conns.hot_mut(slot).armed = PackedDeadline::NONE;
     }
 
     /// The same after a hand-out to an open connection with nothing in flight: no other deadline of it
@@ -119,7 +128,8 @@ impl Registry {
         let hot = self.conns.hot(slot);
         debug_assert_eq!(hot.state, State::Open);
         if let Some(since) = hot.window.stuck_since() {
-            self.timers.no_later_than(Timer::Conn(slot), self.rules().stuck(since));
+            let at = self.rules().stuck(since);
+            arm(&mut self.timers, self.conns.hot_mut(slot), slot, at);
         }
     }
 
@@ -134,5 +144,14 @@ impl Registry {
     pub(super) fn lingers_until(&self, session: SessionKey) -> Option<Deadline> {
         let since = self.sessions.get(session).lingers_since?;
         Some(Deadline::after(since, self.config.session_linger))
+    }
+}
+
+/// Makes sure that a connection is looked at by then. All that schedules one comes through here, so that its
+/// record says when.
+pub(super) fn arm(timers: &mut Timers<Timer>, conn: &mut Conn, slot: ConnKey, at: Deadline) {
+    if !conn.covers(at) {
+        timers.no_later_than(Timer::Conn(slot), at);
+        conn.armed = PackedDeadline::new(at);
     }
 }

@@ -55,10 +55,15 @@ impl<T: Copy> Dense<T> {
         self.chunks.iter().flatten()
     }
 
-    /// The items of a range of indices.
-    pub(crate) fn range_mut(&mut self, range: Range<usize>) -> impl Iterator<Item = &mut T> {
-        let chunks = &mut self.chunks[range.start / CHUNK..];
-        chunks.iter_mut().flatten().skip(range.start % CHUNK).take(range.len())
+    /// The items of a range of indices, in pieces: a walk over a slice is the fastest.
+    pub(crate) fn slices_mut(&mut self, range: Range<usize>) -> impl Iterator<Item = &mut [T]> {
+        let first = range.start / CHUNK;
+        self.chunks[first..].iter_mut().enumerate().map_while(move |(number, chunk)| {
+            let before = (first + number) * CHUNK;
+            let begin = range.start.max(before) - before;
+            let end = range.end.checked_sub(before)?.min(chunk.len());
+            (begin < end).then(|| &mut chunk[begin..end])
+        })
     }
 
     /// Adds an item behind the last.
@@ -142,7 +147,9 @@ mod tests {
         assert_eq!((dense.get(array.len()), dense.get(7)), (None, Some(&array[7])));
         for range in [0..0, 3..CHUNK, CHUNK..CHUNK + 1, 5..2 * CHUNK + 5, array.len()..array.len()]
         {
-            assert!(dense.range_mut(range.clone()).map(|item| *item).eq(array[range].to_vec()));
+            let slices: Vec<_> =
+                dense.slices_mut(range.clone()).map(|slice| slice.to_vec()).collect();
+            assert_eq!(slices.concat(), array[range]);
         }
     }
 

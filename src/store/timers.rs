@@ -25,7 +25,7 @@ use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;
 
-use crate::time::{Deadline, Timestamp};
+use crate::time::{Deadline, PackedDeadline, Timestamp};
 
 use super::{MAX_SLOTS, Packed, Steps, shrunk};
 
@@ -92,19 +92,17 @@ const fn digit(position: Position, level: usize) -> usize {
 struct Node {
     prev: u32,
     next: u32,
-    /// Milliseconds since the caller's epoch, of which 48 bits suffice.
-    at: [u16; 3],
+    at: PackedDeadline,
     /// The slot that holds it, `level * 64 + slot`, or [`UNSCHEDULED`].
     slot: u16,
 }
 
-const VACANT: Node = Node { prev: NIL, next: NIL, at: [0; 3], slot: UNSCHEDULED };
+const VACANT: Node = Node { prev: NIL, next: NIL, at: PackedDeadline::NONE, slot: UNSCHEDULED };
 const _: () = assert!(size_of::<Node>() == 16);
 
 impl Node {
     const fn at(&self) -> u64 {
-        let [low, middle, high] = self.at;
-        low as u64 | (middle as u64) << 16 | (high as u64) << 32
+        self.at.get().as_millis()
     }
 }
 
@@ -239,9 +237,9 @@ impl<K: Packed> Timers<K> {
     }
 
     /// When the key's entry is due; `None` if it has none.
-    fn at(&self, key: K) -> Option<Deadline> {
+    pub(crate) fn at(&self, key: K) -> Option<Deadline> {
         let node = self.nodes.get(key.pack())?;
-        (node.slot != UNSCHEDULED).then(|| Deadline::from_millis(node.at()))
+        (node.slot != UNSCHEDULED).then(|| node.at.get())
     }
 
     /// Whether the key is popped at `at` or before, or `at` never comes.
@@ -373,7 +371,7 @@ impl<K: Packed> Timers<K> {
         let digit = digit(position, level);
         let slot = level * SLOTS + digit;
         let next = core::mem::replace(&mut self.heads[slot], key);
-        let at = [at as u16, (at >> 16) as u16, (at >> 32) as u16];
+        let at = PackedDeadline::new(Deadline::from_millis(at));
         if let Some(node) = self.nodes.get_mut(key) {
             *node = Node { prev: NIL, next, at, slot: slot as u16 };
         }
