@@ -10,18 +10,18 @@ use bytes::Bytes;
 
 use crate::action::CloseWords;
 use crate::config::Config;
-use crate::conn::{Cold, Conn, LateJoins, Membership};
+use crate::conn::{Cold, Conn, Extras as ConnExtras, LateJoins, Membership};
 use crate::departed::Departed;
 use crate::id::{MAX_ID_BYTES, RoomId};
-use crate::log::{Entry, KEYS_KEPT, NAME_COST, TOMBSTONES_KEPT};
+use crate::log::{Entry, KEYS_KEPT, Kept, NAME_COST, TOMBSTONES_KEPT};
 use crate::message::MESSAGE_OVERHEAD;
 use crate::registry::{Announcement, Closed, OwnedAction, OwnedFact};
 use crate::room::Room;
 use crate::run::{CALL_COST, Call, PartText, Run};
-use crate::session::{Session, SessionKey, User};
+use crate::session::{Extras as SessionExtras, Session, SessionKey, User, UserExtras};
 use crate::stats::Notice;
 use crate::store::{KEPT, SPARSE, fifo_places, names_bytes, table_bytes, timers_bytes};
-use crate::stream::{MassClose, Member, Stream};
+use crate::stream::{FanOut, MassClose, Member, Stream};
 use crate::tenant::{Tenant, TenantSession};
 use crate::waiting::Queue;
 
@@ -247,12 +247,12 @@ impl Config {
     }
 
     const fn of_connections(&self, counts: &Counts) -> u64 {
-        // A label.
-        let one = NAME;
         sum([
             table_bytes::<Conn>(counts.conns),
             table_bytes::<Cold>(counts.conns),
-            times(counts.conns + KEPT_PLACES, one),
+            times(counts.conns, size::<ConnExtras>()),
+            // Labels.
+            times(counts.conns + KEPT_PLACES, NAME),
             table_bytes::<Queue>(self.pending as u64),
             names_bytes(self.pending as u64),
             timers_bytes(counts.conns),
@@ -348,16 +348,20 @@ impl Config {
     }
 
     const fn of_sessions(&self, counts: &Counts) -> u64 {
+        // A session has a user of its own at most, and a thread. So has a connection that follows none.
+        let (connections, closing) = (self.connections as u64, self.closing as u64);
+        let without = self.users_without_either();
+        let users = sum([counts.sessions, connections, closing, without]);
         sum([
             table_bytes::<Session>(counts.sessions),
+            times(counts.sessions, size::<SessionExtras>()),
             names_bytes(counts.sessions),
-            // A session has a user of its own at most, and a thread. So has a connection that follows none.
-            named::<User>(sum([
-                counts.sessions,
-                self.connections as u64,
-                self.closing as u64,
-                self.users_without_either(),
-            ])),
+            named::<User>(users),
+            // What few users have: those who are here, and those of what was not cleaned up.
+            times(
+                lesser(users, sum([self.users as u64, 3 * closing, without])),
+                size::<UserExtras>(),
+            ),
             times(counts.sessions + 4, NAME),
             timers_bytes(counts.sessions),
             // One more while the user who left first is forgotten for another.
@@ -422,7 +426,13 @@ impl Config {
 }
 
 const fn of_streams(counts: &Counts) -> u64 {
-    sum([table_bytes::<Stream>(counts.streams), timers_bytes(counts.streams)])
+    sum([
+        table_bytes::<Stream>(counts.streams),
+        timers_bytes(counts.streams),
+        times(counts.streams, size::<FanOut>()),
+        // What a log has beside its entries.
+        times(counts.filled, size::<Kept>()),
+    ])
 }
 
 /// Keys of messages, and for each log an index of them.

@@ -6,6 +6,7 @@
 //! number.
 
 mod entry;
+mod kept;
 mod read;
 
 use alloc::boxed::Box;
@@ -19,7 +20,7 @@ use smallvec::SmallVec;
 use crate::except::LeftOut;
 use crate::id::Key;
 use crate::message::Message;
-use crate::store::{KEPT, Steps, hash_unordered, shrunk};
+use crate::store::{KEPT, Rare, Steps, shrunk};
 use crate::time::Timestamp;
 
 use self::entry::What;
@@ -27,6 +28,8 @@ pub(crate) use self::entry::{
     Content, Entry, Event, EventTag, Freed, Group, GroupKey, Late, NAME_COST, Reader, Text,
     TextIndex,
 };
+pub(crate) use self::kept::Kept;
+use self::kept::Keys;
 pub(crate) use self::read::Next;
 
 /// How much a log may hold.
@@ -41,47 +44,14 @@ pub(crate) struct Bounds {
 /// What an edit let go of groups, in its order.
 pub(crate) type FreedEntries = SmallVec<[Freed; 4]>;
 
-/// The newest entry of each key.
-#[derive(Clone)]
-struct Keys {
-    hasher: FixedState,
-    /// The hash of the key beside the offset of its entry.
-    newest: HashTable<(u64, u64)>,
-}
-
-/// What the bounds of a log pass over.
-#[derive(Clone, Copy, Hash)]
-struct Pinned {
-    entries: u32,
-    /// The cost of these.
-    bytes: u64,
-}
-
 #[derive(Clone)]
 pub(crate) struct Log {
-    /// Messages, what belongs to groups, and tombstones; the newest at the back.
-    entries: VecDeque<Entry>,
-    /// How many of the entries are no tombstones.
-    live: u32,
-    /// The cost of these.
-    bytes: u64,
-    /// Entries of open groups: exempt from this log's bounds.
-    pinned: Pinned,
-    /// Lower bound for the search in `oldest`: every entry before this offset is pinned or a
-    /// tombstone.
-    bounded_from: u64,
-    /// How many are droppable.
-    droppable: u32,
-    /// No droppable message is before this offset.
-    droppable_from: u64,
     /// The offset that was given out last; 0 before the first.
     head: u64,
     /// The last offset that is gone from the front: a cursor below it has lost something.
     lost: u64,
-    /// The last offset that was ever lost, in front or in the middle.
-    last_lost: u64,
-    /// `None` while no message has a key.
-    keys: Option<Box<Keys>>,
+    /// What there is of entries: not there while there is none.
+    kept: Rare<Kept>,
     /// An entry that a search passes is a step.
     steps: Steps,
 }
@@ -96,33 +66,14 @@ pub(crate) const TOMBSTONES_KEPT: usize = 16;
 
 impl Hash for Log {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { entries, live, bytes, pinned, bounded_from, .. } = self;
-        let Self { droppable, droppable_from, head, lost, last_lost, keys, .. } = self;
-        (entries, live, bytes, pinned, bounded_from).hash(state);
-        (droppable, droppable_from, head, lost, last_lost).hash(state);
-        keys.is_some().hash(state);
-        if let Some(keys) = keys {
-            hash_unordered(keys.newest.iter(), state);
-        }
+        let Self { head, lost, kept, steps: _ } = self;
+        (head, lost, kept).hash(state);
     }
 }
 
 impl Log {
     pub(crate) const fn new() -> Self {
-        Self {
-            entries: VecDeque::new(),
-            live: 0,
-            bytes: 0,
-            pinned: Pinned { entries: 0, bytes: 0 },
-            bounded_from: 0,
-            droppable: 0,
-            droppable_from: 0,
-            head: 0,
-            lost: 0,
-            last_lost: 0,
-            keys: None,
-            steps: Steps::new(),
-        }
+        Self { head: 0, lost: 0, kept: Rare::new(), steps: Steps::new() }
     }
 
     /// What it was taken through.
@@ -138,80 +89,86 @@ impl Log {
         self.lost
     }
 
-    pub(crate) const fn bytes(&self) -> u64 {
-        self.bytes
+    pub(crate) fn bytes(&self) -> u64 {
+        self.kept.bytes
     }
 
     /// How many entries it holds.
-    pub(crate) const fn len(&self) -> usize {
-        self.live as usize
+    pub(crate) fn len(&self) -> usize {
+        self.kept.live as usize
     }
 
     /// How many of these are of open groups.
-    pub(crate) const fn pinned(&self) -> usize {
-        self.pinned.entries as usize
+    pub(crate) fn pinned(&self) -> usize {
+        self.kept.pinned.entries as usize
     }
 
     /// How many of these its own bounds are about.
-    pub(crate) const fn bounded(&self) -> usize {
-        (self.live - self.pinned.entries) as usize
+    pub(crate) fn bounded(&self) -> usize {
+        (self.kept.live - self.kept.pinned.entries) as usize
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.live == 0
+    /// The last offset that was ever lost, in front or in the middle.
+    fn last_lost(&self) -> u64 {
+        self.kept.last_lost.max(self.lost)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kept.live == 0
     }
 
     /// How many tombstones it holds.
     pub(crate) fn tombstones(&self) -> usize {
-        self.entries.len() - self.live as usize
+        self.kept.entries.len() - self.kept.live as usize
     }
 
     /// The oldest entry that its own bounds are about.
     pub(crate) fn oldest(&self) -> Option<&Entry> {
-        self.entries.get(self.oldest_bounded()?)
+        self.kept.entries.get(self.oldest_bounded()?)
     }
 
     /// The oldest entry.
     pub(crate) fn front(&self) -> Option<&Entry> {
-        self.entries.front()
+        self.kept.entries.front()
     }
 
     fn oldest_bounded(&self) -> Option<usize> {
         if self.bounded() == 0 {
             return None;
         }
-        let start = self.index_after(self.bounded_from.saturating_sub(1));
-        let found = self.steps.count(self.entries.range(start..)).position(Entry::is_bounded)?;
+        let start = self.index_after(self.kept.bounded_from.saturating_sub(1));
+        let found =
+            self.steps.count(self.kept.entries.range(start..)).position(Entry::is_bounded)?;
         Some(start + found)
     }
 
     /// Messages and tombstones.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter()
+        self.kept.entries.iter()
     }
 
     /// The index of the first entry behind a cursor.
     fn index_after(&self, cursor: u64) -> usize {
         // Nearly every reader stands at the end or one before it.
-        match self.entries.back() {
+        match self.kept.entries.back() {
             Some(last) if last.offset > cursor => {
-                self.entries.partition_point(|entry| entry.offset <= cursor)
+                self.kept.entries.partition_point(|entry| entry.offset <= cursor)
             }
-            _ => self.entries.len(),
+            _ => self.kept.entries.len(),
         }
     }
 
     /// Gives an offset to something that is not kept: lost for clients that come back.
     pub(crate) fn pass_over(&mut self) {
         self.head += 1;
-        self.last_lost = self.head;
-        if self.live == 0 {
+        if self.is_empty() {
             self.lost = self.head;
             return;
         }
-        match self.entries.back_mut() {
+        self.kept.last_lost = self.head;
+        match self.kept.entries.back_mut() {
             Some(Entry { offset, what: What::Lost { .. }, .. }) => *offset = self.head,
-            _ => self.entries.push_back(Entry {
+            _ => self.kept.entries.push_back(Entry {
                 offset: self.head,
                 at: Timestamp::ZERO,
                 what: What::Lost { from: self.head, closed_at: 0 },
@@ -231,12 +188,13 @@ impl Log {
         let offset = self.head + 1;
         let has_key = message.key().is_some();
         if let Some(key) = message.key() {
-            let keys = self.keys.get_or_insert_with(|| {
+            let kept = &mut *self.kept;
+            let keys = kept.keys.get_or_insert_with(|| {
                 let hasher = FixedState::with_seed(seed);
                 Box::new(Keys { hasher, newest: HashTable::new() })
             });
             let hash = keys.hasher.hash_one(key);
-            let entries = &self.entries;
+            let entries = &kept.entries;
             let index_of = |newest: u64| entries.partition_point(|entry| entry.offset < newest);
             let same = |(_, newest): &(u64, u64)| {
                 entries[index_of(*newest)].message().and_then(Message::key) == Some(key)
@@ -250,15 +208,15 @@ impl Log {
             }
         }
         if message.is_droppable() {
-            if self.droppable == 0 {
-                self.droppable_from = offset;
+            if self.kept.droppable == 0 {
+                self.kept.droppable_from = offset;
             }
-            self.droppable += 1;
+            self.kept.droppable += 1;
         }
         self.push(Entry { offset, at, what: What::Message(message, left_out) });
         // It may have replaced the oldest: what open groups hold behind that is passed over once.
         if has_key && let Some(oldest) = self.oldest_bounded() {
-            self.bounded_from = self.entries[oldest].offset;
+            self.kept.bounded_from = self.kept.entries[oldest].offset;
         }
         self.tidy();
         offset
@@ -273,7 +231,7 @@ impl Log {
 
     /// Whether the last entry is a stretch of this text, which more of it makes longer.
     pub(crate) fn ends_with(&self, group: GroupKey, text: TextIndex) -> bool {
-        self.entries.back().is_some_and(|entry| entry.is_of_text(group, text))
+        self.kept.entries.back().is_some_and(|entry| entry.is_of_text(group, text))
     }
 
     /// Appends to a text of an open group: an entry of its own, unless the log [ends
@@ -282,15 +240,15 @@ impl Log {
         let bytes = u64::from(text.bytes);
         if self.ends_with(text.group.key, text.text)
             && let Some(Entry { offset, at: said, what: What::Text(last) }) =
-                self.entries.back_mut()
+                self.kept.entries.back_mut()
         {
             *offset += bytes;
             // What was said just now must not be too old for what was said before it.
             *said = at;
             last.bytes += text.bytes;
             self.head += bytes;
-            self.bytes += bytes;
-            self.pinned.bytes += bytes;
+            self.kept.bytes += bytes;
+            self.kept.pinned.bytes += bytes;
             return;
         }
         let offset = self.head + bytes;
@@ -300,38 +258,45 @@ impl Log {
     fn push(&mut self, entry: Entry) {
         let cost = entry.cost();
         self.head = entry.offset;
-        self.live += 1;
-        self.bytes += cost;
+        self.kept.live += 1;
+        self.kept.bytes += cost;
         if entry.is_pinned() {
-            self.pinned.entries += 1;
-            self.pinned.bytes += cost;
+            self.kept.pinned.entries += 1;
+            self.kept.pinned.bytes += cost;
         } else if self.bounded() == 1 {
-            self.bounded_from = entry.offset;
+            self.kept.bounded_from = entry.offset;
         }
-        self.entries.push_back(entry);
+        self.kept.entries.push_back(entry);
     }
 
     /// Closes a group: the bounds are about its entries from now on, and if it does not linger they are
     /// history like others. The first of them is at this offset.
     pub(crate) fn close_group(&mut self, group: GroupKey, from: u64, lingers: bool) {
+        if !self.kept.is_there() {
+            return;
+        }
         let start = self.index_after(from.saturating_sub(1));
-        for entry in self.steps.count(self.entries.range_mut(start..)) {
+        let Kept { entries, pinned, bounded_from, .. } = &mut *self.kept;
+        for entry in self.steps.count(entries.range_mut(start..)) {
             if entry.close(group, self.head, lingers) {
-                self.pinned.entries -= 1;
-                self.pinned.bytes -= entry.cost();
+                pinned.entries -= 1;
+                pinned.bytes -= entry.cost();
             }
         }
-        self.bounded_from = self.bounded_from.min(from);
+        *bounded_from = (*bounded_from).min(from);
     }
 
     /// The entries of a closed group, from the one at this offset on, are history like others. Returns how
     /// many entries it has looked at.
     pub(crate) fn end_linger(&mut self, group: GroupKey, from: u64) -> u64 {
+        if !self.kept.is_there() {
+            return 0;
+        }
         let start = self.index_after(from.saturating_sub(1));
-        for entry in self.steps.count(self.entries.range_mut(start..)) {
+        for entry in self.steps.count(self.kept.entries.range_mut(start..)) {
             entry.end_linger(group);
         }
-        (self.entries.len() - start) as u64
+        (self.kept.entries.len() - start) as u64
     }
 
     /// Whether more entries than this are history, and the oldest of them may go: trimming goes in their
@@ -341,8 +306,8 @@ impl Log {
     }
 
     /// Whether something has to go. One entry of any size may stay while it is the only one.
-    pub(crate) const fn exceeds(&self, bounds: Bounds) -> bool {
-        let (entries, bytes) = (self.bounded(), self.bytes - self.pinned.bytes);
+    pub(crate) fn exceeds(&self, bounds: Bounds) -> bool {
+        let (entries, bytes) = (self.bounded(), self.kept.bytes - self.kept.pinned.bytes);
         entries > bounds.messages as usize || (bytes > bounds.bytes && entries > 1)
     }
 
@@ -353,7 +318,7 @@ impl Log {
         let oldest_passed = self.oldest().is_some_and(|oldest| oldest.offset <= passed);
         if !oldest_passed
             && let Some(index) = self.oldest_droppable()
-            && self.entries[index].offset != newest
+            && self.kept.entries[index].offset != newest
         {
             self.remove_lost(index, freed);
         } else {
@@ -362,37 +327,38 @@ impl Log {
     }
 
     fn oldest_droppable(&mut self) -> Option<usize> {
-        if self.droppable == 0 {
+        if self.kept.droppable == 0 {
             return None;
         }
-        let start = self.index_after(self.droppable_from.saturating_sub(1));
-        let found = self.steps.count(self.entries.range(start..)).position(Entry::is_droppable)?;
-        self.droppable_from = self.entries[start + found].offset;
+        let start = self.index_after(self.kept.droppable_from.saturating_sub(1));
+        let found =
+            self.steps.count(self.kept.entries.range(start..)).position(Entry::is_droppable)?;
+        self.kept.droppable_from = self.kept.entries[start + found].offset;
         Some(start + found)
     }
 
     /// Removes the oldest entry that its own bounds are about.
     pub(crate) fn drop_oldest(&mut self, freed: &mut FreedEntries) {
         if let Some(index) = self.oldest_bounded() {
-            self.bounded_from = self.entries[index].offset;
+            self.kept.bounded_from = self.kept.entries[index].offset;
             self.remove_lost(index, freed);
         }
     }
 
     /// Removes the oldest entry, pinned or not.
     pub(crate) fn drop_front(&mut self, freed: &mut FreedEntries) {
-        if !self.entries.is_empty() {
+        if !self.kept.entries.is_empty() {
             self.remove_lost(0, freed);
         }
     }
 
     /// Sheds droppable messages: everybody has them, and they are never history.
     pub(crate) fn drop_droppable(&mut self) {
-        let mut index = self.entries.len();
-        while self.droppable > 0 && index > 0 {
+        let mut index = self.kept.entries.len();
+        while self.kept.droppable > 0 && index > 0 {
             index -= 1;
             self.steps.take();
-            if self.entries[index].is_droppable() {
+            if self.kept.entries[index].is_droppable() {
                 // A message is of no group.
                 let _ = self.remove_as_lost(index);
             }
@@ -406,28 +372,30 @@ impl Log {
     }
 
     fn remove_as_lost(&mut self, index: usize) -> Option<Freed> {
-        let tombstone = self.entries[index].tombstone();
+        let tombstone = self.kept.entries[index].tombstone();
         let freed = self.take(index);
-        let entry = &mut self.entries[index];
-        self.last_lost = self.last_lost.max(entry.offset);
+        let Kept { entries, last_lost, .. } = &mut *self.kept;
+        let entry = &mut entries[index];
+        *last_lost = (*last_lost).max(entry.offset);
         entry.what = tombstone;
         freed
     }
 
     /// Takes out what is in an entry, which is a tombstone from then on.
     fn take(&mut self, index: usize) -> Option<Freed> {
-        let entry = &mut self.entries[index];
+        let kept = &mut *self.kept;
+        let entry = &mut kept.entries[index];
         let (offset, cost, is_pinned) = (entry.offset, entry.cost(), entry.is_pinned());
         let what = core::mem::replace(&mut entry.what, What::Superseded);
-        self.live -= 1;
-        self.bytes -= cost;
+        kept.live -= 1;
+        kept.bytes -= cost;
         if is_pinned {
-            self.pinned.entries -= 1;
-            self.pinned.bytes -= cost;
+            kept.pinned.entries -= 1;
+            kept.pinned.bytes -= cost;
         }
         match what {
             What::Message(message, _) => {
-                self.droppable -= u32::from(message.is_droppable());
+                kept.droppable -= u32::from(message.is_droppable());
                 if let Some(key) = message.key() {
                     self.forget_key(key, offset);
                 }
@@ -442,7 +410,7 @@ impl Log {
     }
 
     fn forget_key(&mut self, key: &Key, offset: u64) {
-        let Some(keys) = &mut self.keys else { return };
+        let Some(keys) = &mut self.kept.keys else { return };
         let hash = keys.hasher.hash_one(key);
         // Its successor has its place already, if it has one.
         if let Ok(found) = keys.newest.find_entry(hash, |(_, newest)| *newest == offset) {
@@ -450,7 +418,7 @@ impl Log {
         }
         let (len, room) = (keys.newest.len(), keys.newest.capacity());
         if len == 0 {
-            self.keys = None;
+            self.kept.keys = None;
         } else if let Some(places) = shrunk(len, room, KEYS_KEPT) {
             keys.newest.shrink_to(places, |(hash, _)| *hash);
         }
@@ -459,17 +427,20 @@ impl Log {
     /// Marks at the front become one number, and when there are many in the middle neighbours
     /// become one. An empty log gives its memory back, and a mostly empty one most of it.
     fn tidy(&mut self) {
-        while let Some(Entry { offset, what, .. }) = self.entries.front() {
+        if !self.kept.is_there() {
+            return;
+        }
+        while let Some(Entry { offset, what, .. }) = self.kept.entries.front() {
             match what {
                 What::Message(..) | What::Event(_) | What::Text(_) => break,
                 What::Superseded => {}
                 What::Lost { .. } => self.lost = *offset,
             }
-            self.entries.pop_front();
+            self.kept.entries.pop_front();
         }
         if self.tombstones() > self.len() + TOMBSTONES_KEPT {
             let mut kept: VecDeque<Entry> = VecDeque::with_capacity(self.len() + TOMBSTONES_KEPT);
-            for entry in self.steps.count(self.entries.drain(..)) {
+            for entry in self.steps.count(self.kept.entries.drain(..)) {
                 match (&entry.what, kept.back_mut()) {
                     (What::Superseded, _) => {}
                     (
@@ -482,12 +453,16 @@ impl Log {
                     _ => kept.push_back(entry),
                 }
             }
-            self.entries = kept;
+            self.kept.entries = kept;
         }
-        if self.entries.is_empty() {
-            self.entries = VecDeque::new();
-        } else if let Some(places) = shrunk(self.entries.len(), self.entries.capacity(), KEPT) {
-            self.entries.shrink_to(places);
+        if self.kept.entries.is_empty() {
+            // All that was lost is lost in front.
+            debug_assert!(self.kept.last_lost <= self.lost, "a loss behind the last entry");
+            self.kept.clear();
+        } else if let Some(places) =
+            shrunk(self.kept.entries.len(), self.kept.entries.capacity(), KEPT)
+        {
+            self.kept.entries.shrink_to(places);
         }
     }
 }

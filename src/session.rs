@@ -1,5 +1,6 @@
 //! Users and their sessions: names held once, indexes, linger.
 
+mod extras;
 mod presence;
 mod tenancy;
 mod user;
@@ -10,15 +11,16 @@ use core::num::NonZeroU32;
 use crate::action::CloseReason;
 use crate::departed::DepartedUsers;
 use crate::id::{SessionId, ThreadId, UserId};
-use crate::run::OfSession;
-use crate::store::{Links, Names, Ring, SlotKey, Table, TokenBucket, key, linked};
+use crate::store::{Links, Names, Rare, Ring, SlotKey, Table, TokenBucket, key, linked};
 use crate::stream::StreamKey;
 use crate::tenant::{TenantSessionKey, Tenants};
 use crate::time::Timestamp;
 
+pub(crate) use self::extras::Extras;
+use self::extras::{Idle, Lingering};
 use self::presence::{InGrace, Unsaid};
 use self::user::Absent;
-pub(crate) use self::user::{User, UserKey, UserTag};
+pub(crate) use self::user::{Extras as UserExtras, User, UserKey, UserTag};
 
 key! {
     /// The key of a session. Its slot is part of the session's handle, whose serial says whether the
@@ -37,37 +39,19 @@ pub(crate) struct Session {
     pub(crate) stream: StreamKey,
     /// Its connections whose cleanup was not polled: open, closing and gone ones.
     pub(crate) attached: u32,
-    /// When the last open connection left; `None` while there is one.
-    pub(crate) lingers_since: Option<Timestamp>,
     /// Why the last connection left.
     pub(crate) reason: CloseReason,
-    /// Its runs, those included that have ended and that the log keeps something of, oldest first.
-    pub(crate) runs: Ring<OfSession>,
-    /// How many of them are open.
-    pub(crate) open_runs: u32,
-    /// How many of its connections wait for the end of their close handshake.
-    closing: u32,
-    /// Its place among those that linger without an open run, of all users and of its own.
-    links: Links,
-    idle_links: Links,
+    pub(crate) extras: Rare<Extras>,
     /// Its place among its user's.
     user_links: Links,
     /// What it has as one of its tenant's; `None` if its user has no tenant, and once it has ended.
     in_tenant: Option<TenantSessionKey>,
+    /// Whether it has no open connection.
+    lingers: bool,
     /// Whether the index of threads has it.
     indexed: bool,
     /// Its cleanup waits to be polled: no longer listed by its user, and its stream is gone.
     pub(crate) ended: bool,
-}
-
-linked! {
-    /// Sessions that linger without an open run.
-    Lingering: SessionKey => Session, links
-}
-
-linked! {
-    /// Sessions of one user that linger without an open run.
-    Idle: SessionKey => Session, idle_links
 }
 
 linked! {
@@ -81,14 +65,24 @@ linked! {
 const LISTED: usize = 16;
 
 impl Session {
+    /// When the last open connection left; `None` while there is one.
+    pub(crate) fn lingers_since(&self) -> Option<Timestamp> {
+        self.lingers.then_some(self.extras.lingers_since)
+    }
+
     /// Whether it lingers without an open run: it makes room when a newcomer needs the place.
-    pub(crate) const fn may_go(&self) -> bool {
-        self.lingers_since.is_some() && self.open_runs == 0 && !self.ended
+    pub(crate) fn may_go(&self) -> bool {
+        self.lingers && self.open_runs() == 0 && !self.ended
+    }
+
+    /// How many of its runs are open.
+    pub(crate) fn open_runs(&self) -> u32 {
+        self.extras.open_runs
     }
 
     /// How many of its connections wait for the end of their close handshake.
-    pub(crate) const fn closing(&self) -> u32 {
-        self.closing
+    pub(crate) fn closing(&self) -> u32 {
+        self.extras.closing
     }
 
     /// What it has as one of its tenant's.
@@ -256,7 +250,7 @@ impl Sessions {
 
     /// A user's sessions that linger without an open run, those first that began to first.
     pub(crate) fn idle_of(&self, user: UserKey) -> impl Iterator<Item = SessionKey> + '_ {
-        self.users[user].idle.iter(&self.records)
+        self.users[user].extras.idle.iter(&self.records)
     }
 
     pub(crate) fn user(&self, user: UserKey) -> &User {
@@ -352,13 +346,9 @@ impl Sessions {
             since: now,
             stream,
             attached: 0,
-            lingers_since: None,
+            lingers: false,
             reason: CloseReason::PeerGone,
-            runs: Ring::new(),
-            open_runs: 0,
-            closing: 0,
-            links: Links::OUT,
-            idle_links: Links::OUT,
+            extras: Rare::new(),
             user_links: Links::OUT,
             in_tenant: None,
             indexed,
@@ -374,19 +364,24 @@ impl Sessions {
     pub(crate) fn attach(&mut self, session: SessionKey) {
         let record = &mut self.records[session];
         record.attached += 1;
-        record.lingers_since = None;
+        if record.lingers {
+            record.lingers = false;
+            record.extras.edit(|it| it.lingers_since = Timestamp::ZERO);
+        }
         self.relist(session);
     }
 
     /// The last open connection of a session has left, or it was made without one.
     pub(crate) fn begin_to_linger(&mut self, session: SessionKey, now: Timestamp) {
-        self.records[session].lingers_since = Some(now);
+        let record = &mut self.records[session];
+        record.lingers = true;
+        record.extras.edit(|it| it.lingers_since = now);
         self.relist(session);
     }
 
     /// A run of a session was opened: it keeps the session.
     pub(crate) fn run_opened(&mut self, session: SessionKey) {
-        self.records[session].open_runs += 1;
+        self.records[session].extras.edit(|it| it.open_runs += 1);
         self.relist(session);
     }
 
@@ -394,25 +389,28 @@ impl Sessions {
     /// linger anew, for the run has kept it until now: whether it is so.
     pub(crate) fn run_ended(&mut self, session: SessionKey, now: Timestamp) -> bool {
         let record = &mut self.records[session];
-        record.open_runs -= 1;
-        let lingers = record.open_runs == 0 && record.lingers_since.is_some();
-        if lingers {
-            record.lingers_since = Some(now);
-        }
+        let lingers = record.extras.edit(|it| {
+            it.open_runs -= 1;
+            let lingers = it.open_runs == 0 && record.lingers;
+            if lingers {
+                it.lingers_since = now;
+            }
+            lingers
+        });
         self.relist(session);
         lingers
     }
 
     /// A connection of a session that has not ended begins its close handshake.
     pub(crate) fn handshake_began(&mut self, session: SessionKey) {
-        self.records[session].closing += 1;
+        self.records[session].extras.edit(|it| it.closing += 1);
     }
 
     /// The close handshake of one of a session's connections is over.
     pub(crate) fn handshake_ended(&mut self, session: SessionKey) {
         let record = &mut self.records[session];
-        record.closing -= 1;
-        self.ended_closing -= usize::from(record.ended && record.closing == 0);
+        record.extras.edit(|it| it.closing -= 1);
+        self.ended_closing -= usize::from(record.ended && record.closing() == 0);
     }
 
     /// Puts a session into the order of those that may go, or takes it out. To be called after each
@@ -420,14 +418,15 @@ impl Sessions {
     fn relist(&mut self, session: SessionKey) {
         let record = &self.records[session];
         let (may_go, user) = (record.may_go(), record.user);
-        if may_go != record.links.is_in() {
-            let idle = &mut self.users[user].idle;
+        if may_go != record.extras.links.is_in() {
+            let user = &mut self.users[user];
             if may_go {
-                idle.push(&mut self.records, session);
+                user.extras.edit(|it| it.idle.push(&mut self.records, session));
                 self.lingering.push(&mut self.records, session);
             } else {
-                idle.remove(&mut self.records, session);
+                user.extras.edit(|it| it.idle.remove(&mut self.records, session));
                 self.lingering.remove(&mut self.records, session);
+                self.records[session].extras.settle();
             }
             if let Some(place) = self.records[session].in_tenant {
                 self.tenants.set_idle(place, may_go);
@@ -449,6 +448,7 @@ impl Sessions {
             self.absent.push(&mut self.users, user);
         } else {
             self.absent.remove(&mut self.users, user);
+            self.users[user].extras.settle();
         }
     }
 
@@ -457,14 +457,14 @@ impl Sessions {
         let record = &mut self.records[session];
         record.ended = true;
         self.ended += 1;
-        self.ended_closing += usize::from(record.closing > 0);
+        self.ended_closing += usize::from(record.closing() > 0);
         let key = record.user;
         if record.indexed {
             self.threads.remove((key, record.thread.as_str()), session);
         }
         let user = &mut self.users[key];
         user.sessions.remove(&mut self.records, session);
-        user.ended += 1;
+        user.extras.edit(|it| it.ended += 1);
         if let Some(place) = self.records[session].in_tenant.take() {
             self.tenants.remove_session(place);
         }
@@ -483,7 +483,7 @@ impl Sessions {
     pub(crate) fn release(&mut self, session: SessionKey) -> UserKey {
         self.ended -= 1;
         let user = self.records.remove(session).user;
-        self.users[user].ended -= 1;
+        self.users[user].extras.edit(|it| it.ended -= 1);
         user
     }
 }

@@ -60,7 +60,7 @@ pub(crate) struct Stream {
     /// How many members lag.
     pub(crate) lagging: u32,
     /// `None`: every member that does not lag has everything.
-    pub(crate) fan_out: Option<FanOut>,
+    pub(crate) fan_out: Option<Box<FanOut>>,
     pub(crate) mass_close: Option<Box<MassClose>>,
     /// Its turn in the ready queue.
     pub(crate) ready: Links,
@@ -119,7 +119,7 @@ impl Stream {
     /// The offset up to which the members of the stretch under way are handed something next; a stretch
     /// of `chunk` members begins if none is. `None`: it has had everything of this pass.
     pub(crate) fn next_of_stretch(&mut self, chunk: u32) -> Option<u64> {
-        let (fan_out, log) = (self.fan_out.as_mut()?, &self.log);
+        let (fan_out, log) = (self.fan_out.as_deref_mut()?, &self.log);
         let reach = |from| log.reach(from, ENTRIES_OF_STRETCH);
         fan_out.begin_stretch(chunk, self.members.len() as u32, reach);
         if let Some(entry) = log.after(fan_out.given()) {
@@ -134,7 +134,11 @@ impl Stream {
     /// or of the next.
     pub(crate) fn end_stretch(&mut self) -> bool {
         let (members, head) = (self.members.len() as u32, self.log.head());
-        self.fan_out = self.fan_out.and_then(|fan_out| fan_out.next_stretch(members, head));
+        let next = self.fan_out.as_deref().and_then(|it| it.next_stretch(members, head));
+        match (&mut self.fan_out, next) {
+            (Some(fan_out), Some(next)) => **fan_out = next,
+            _ => self.fan_out = None,
+        }
         self.fan_out.is_some()
     }
 

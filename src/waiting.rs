@@ -128,28 +128,34 @@ impl Waiting {
         self.queue(source).and_then(|queue| queue.sockets.front())
     }
 
-    /// A socket begins to wait, or gives a sign of life and goes to the end of its queue.
-    pub(crate) fn push(&mut self, conns: &mut Conns, conn: ConnKey) {
-        let Some(source) = conns.cold(conn).source else { return };
+    /// A socket of this source begins to wait.
+    pub(crate) fn push(&mut self, conns: &mut Conns, conn: ConnKey, source: Option<Source>) {
+        let Some(source) = source else { return };
         let key = self.find(source).unwrap_or_else(|| {
             self.sources.insert(source, self.queues.vacant_key());
             self.queues.insert(Queue { source, sockets: Ring::new() })
         });
+        conns.cold_mut(conn).source = Some(key);
         self.queues[key].sockets.push(conns, conn);
+    }
+
+    /// A socket gives a sign of life: it goes to the end of its queue.
+    pub(crate) fn go_last(&mut self, conns: &mut Conns, conn: ConnKey) {
+        if let Some(key) = conns.cold(conn).source {
+            let sockets = &mut self.queues[key].sockets;
+            sockets.remove(conns, conn);
+            sockets.push(conns, conn);
+        }
     }
 
     /// A socket waits no more. It must be in its queue.
     pub(crate) fn remove(&mut self, conns: &mut Conns, conn: ConnKey) {
-        let Some(source) = conns.cold(conn).source else { return };
-        let Some(key) = self.find(source) else {
-            debug_assert!(false, "a socket that waits is in the queue of its source");
-            return;
-        };
+        let Some(key) = conns.cold_mut(conn).source.take() else { return };
         let sockets = &mut self.queues[key].sockets;
         let was_in = sockets.remove(conns, conn);
         debug_assert!(was_in, "a socket that waits is in the queue of its source");
         if sockets.front().is_none() {
-            self.queues.remove(key);
+            let Queue { source, .. } = self.queues.remove(key);
             self.sources.remove(source, key);
         }
     }
@@ -160,7 +166,7 @@ impl Waiting {
         let mut sockets = 0;
         for (key, Queue { source, sockets: queue }) in self.queues.iter() {
             let is_of_source = |conn: &ConnKey| {
-                conns.get(*conn).is_some() && conns.cold(*conn).source == Some(*source)
+                conns.get(*conn).is_some() && conns.cold(*conn).source == Some(key)
             };
             let counted = queue.iter(conns).take(queue.len() + 1).take_while(is_of_source).count();
             if counted != queue.len() || counted == 0 || self.find(*source) != Some(key) {
@@ -212,15 +218,13 @@ mod tests {
         for (serial, source) in [(1, Some(one)), (2, Some(other)), (3, Some(one)), (4, None)] {
             let serial = NonZeroU32::new(serial).unwrap();
             let conn = conns.insert(serial, Timestamp::ZERO, Timestamp::ZERO);
-            conns.cold_mut(conn).source = source;
-            waiting.push(&mut conns, conn);
+            waiting.push(&mut conns, conn, source);
         }
         assert_eq!((waiting.count(one), waiting.oldest(one)), (2, Some(key(0))));
         assert_eq!((waiting.count(other), waiting.oldest(other)), (1, Some(key(1))));
         assert_eq!(waiting.recount(&conns), Some((2, 3)));
         // The first one speaks.
-        waiting.remove(&mut conns, key(0));
-        waiting.push(&mut conns, key(0));
+        waiting.go_last(&mut conns, key(0));
         assert_eq!((waiting.count(one), waiting.oldest(one)), (2, Some(key(2))));
         waiting.remove(&mut conns, key(2));
         waiting.remove(&mut conns, key(1));

@@ -107,11 +107,12 @@ fn ends(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> [Option<(Deadline, Due)>
         close(at, CloseReason::LifetimeEnded)
     });
     let idle = (!config.session_idle.is_zero() && !conn.paused)
-        .then(|| close(rules.attended(cold.last_data, config.session_idle), CloseReason::Idle));
+        .then(|| close(rules.attended(cold.waits_since, config.session_idle), CloseReason::Idle));
     let stuck =
         conn.window.stuck_since().map(|since| close(rules.stuck(since), CloseReason::SlowConsumer));
-    let frame = (cold.message_began < Timestamp::MAX && !conn.paused).then(|| {
-        let at = rules.attended(cold.message_began, config.frame_deadline);
+    let began = cold.extras.message_began;
+    let frame = (began < Timestamp::MAX && !conn.paused).then(|| {
+        let at = rules.attended(began, config.frame_deadline);
         close(at, CloseReason::FrameTimeout)
     });
     [drained, expiry, lifetime, idle, stuck, frame]

@@ -15,11 +15,13 @@ struct LateJoin {
 
 /// The streams that one connection joined late, until its cursor passes where the head was then. Most
 /// connections have none, and then this takes one word.
-#[derive(Clone, Default, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::box_collection, reason = "a vector without items would take three words")]
 pub(crate) struct LateJoins(Option<Box<Vec<LateJoin>>>);
 
 impl LateJoins {
+    pub(crate) const NONE: Self = Self(None);
+
     /// The connection joins a stream late.
     pub(crate) fn join(&mut self, stream: StreamKey, late: Late) {
         self.0.get_or_insert_default().push(LateJoin { stream, late });
@@ -67,7 +69,7 @@ mod tests {
     fn a_join_is_forgotten_when_it_is_passed_or_left() {
         let stream = StreamKey::of_slot;
         let late = |until| Late { tells_rest: true, ..Late::open_at(until) };
-        let mut joins = LateJoins::default();
+        let mut joins = LateJoins::NONE;
         joins.join(stream(1), late(10));
         joins.join(stream(2), late(20));
         joins.join(stream(3), late(30));

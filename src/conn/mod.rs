@@ -7,6 +7,7 @@ mod table_walk;
 mod window;
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use smallvec::SmallVec;
@@ -15,10 +16,10 @@ use crate::action::CloseReason;
 use crate::id::{ConnId, RoomId};
 use crate::principal::ConnKind;
 use crate::session::{SessionKey, UserKey};
-use crate::store::{Linked, Links, SlotKey, Steps, Table, TokenBucket, key};
+use crate::store::{Linked, Links, Rare, Seldom, SlotKey, Steps, Table, TokenBucket, key};
 use crate::stream::StreamKey;
 use crate::time::{Deadline, PackedDeadline, Timestamp};
-use crate::waiting::Source;
+use crate::waiting::SourceKey;
 
 pub(crate) use self::deadline::{Due, Rules, deadline, is_overdue, jitter_bits};
 pub(crate) use self::heartbeat::{Ask, Heard, Probe, Pulse};
@@ -67,6 +68,11 @@ pub(crate) struct Conn {
 const _: () = assert!(size_of::<Conn>() == 64);
 
 impl Conn {
+    /// Whether it was admitted at some time, and is counted as such.
+    pub(crate) const fn is_admitted(&self) -> bool {
+        self.user.is_some()
+    }
+
     /// Whether its timer is due at `at` or before, or `at` never comes.
     pub(crate) fn covers(&self, at: Deadline) -> bool {
         self.armed.get() <= at || at.instant().is_none()
@@ -79,59 +85,138 @@ pub(crate) struct Cold {
     /// When the running phase began: reserved, upgraded, admitted, or `Close` polled. What is
     /// measured from it is an age, or a limit that no pause moves.
     pub(crate) phase: Timestamp,
-    /// When the wait for the peer began, in attended time: for its request head, for its
-    /// credentials, or for the end of its socket after the `Close`. No wait in between.
+    /// When the wait for the peer began, in attended time. Pending: for its request head, or for its
+    /// credentials. Open: for data, since the last data message. Closing: for the end of its socket, once
+    /// the `Close` was polled.
     pub(crate) waits_since: Timestamp,
-    /// The last data message, in attended time.
-    pub(crate) last_data: Timestamp,
     /// When its principal expires; `Timestamp::MAX` for never.
     pub(crate) expires_at: Timestamp,
-    /// When the message in progress began, in attended time; `Timestamp::MAX` if there is none.
-    pub(crate) message_began: Timestamp,
-    /// The token bucket of its frames, and that of its bytes.
+    /// The token bucket of its frames.
     pub(crate) frames: TokenBucket,
-    pub(crate) bytes: TokenBucket,
     pub(crate) probe: Probe,
     /// One per stream that it follows, of sessions and of rooms, in the order in which it came to them.
-    pub(crate) memberships: SmallVec<[Membership; 2]>,
-    /// The sessions that it follows, in that order. When it closes it leaves their streams, and stays
-    /// attached to them until its cleanup.
-    pub(crate) sessions: SmallVec<[SessionKey; 4]>,
-    /// The rooms that it was in when it began to close. A room may end before its cleanup.
-    pub(crate) rooms_left: Box<[RoomId]>,
-    pub(crate) late_joins: LateJoins,
-    pub(crate) label: Option<Box<str>>,
-    /// Pending: where it comes from, if that is known.
-    pub(crate) source: Option<Source>,
-    /// Its turn in the ready queue.
-    pub(crate) ready: Links,
+    pub(crate) memberships: SmallVec<[Membership; 1]>,
+    /// The session that it follows longest. See [`sessions`](Self::sessions).
+    session: Option<SessionKey>,
+    pub(crate) extras: Rare<Extras>,
+    /// Pending: the queue of its source, if that is known.
+    pub(crate) source: Option<SourceKey>,
     /// Its place in the queue of its state. See [`OfState`].
     links: Links,
-    /// How many of its sessions it has left without a wish of its own, and was not told of yet.
-    pub(crate) lefts: u32,
     /// The membership that its next turn begins with, so that no room of many starves another.
     pub(crate) next_membership: u32,
     /// The drain that it was told of: that drain's plan holds for it.
     pub(crate) told_of_drain: u32,
-    /// Eighths of tokens that were refused since the bucket of frames was full.
-    pub(crate) excess: u32,
     /// The bytes of its request head that have come, or more than may.
     pub(crate) head_bytes: u32,
-    /// Bytes that came in beyond their rate since their bucket was full.
-    pub(crate) excess_bytes: u64,
     /// Why it closes or has gone.
     pub(crate) reason: CloseReason,
     /// Which cap of its user counts it.
     pub(crate) kind: ConnKind,
     /// Pending: upgraded, so that frames can be written. Open: still so.
     pub(crate) upgraded: bool,
-    /// Was admitted at some time, and is counted as such.
-    pub(crate) admitted: bool,
+    /// Closing: the `Close` was polled, and the handshake's deadline runs.
+    pub(crate) close_polled: bool,
+}
+
+/// What few connections have.
+#[derive(Clone, PartialEq, Hash)]
+pub(crate) struct Extras {
+    /// When the message in progress began, in attended time; `Timestamp::MAX` if there is none.
+    pub(crate) message_began: Timestamp,
+    pub(crate) label: Option<Box<str>>,
+    pub(crate) late_joins: LateJoins,
+    /// The rooms that it was in when it began to close. A room may end before its cleanup.
+    rooms_left: Option<Box<[RoomId]>>,
+    /// All sessions that it follows, if these are several.
+    sessions: Vec<SessionKey>,
+    /// Its turn in the ready queue.
+    pub(crate) ready: Links,
+    /// The token bucket of its bytes, if there is a rate.
+    pub(crate) bytes: TokenBucket,
+    /// Bytes that came in beyond their rate since their bucket was full.
+    pub(crate) excess_bytes: u64,
+    /// Eighths of tokens that were refused since the bucket of frames was full.
+    pub(crate) excess: u32,
+    /// How many of its sessions it has left without a wish of its own, and was not told of yet.
+    pub(crate) lefts: u32,
     /// The message in progress has frames that have come whole: a control frame between them does not
     /// end it.
     pub(crate) fragmented: bool,
-    /// Closing: the `Close` was polled, and the handshake's deadline runs.
-    pub(crate) close_polled: bool,
+}
+
+impl Seldom for Extras {
+    const USUAL: &'static Self = &Self {
+        message_began: Timestamp::MAX,
+        label: None,
+        late_joins: LateJoins::NONE,
+        rooms_left: None,
+        sessions: Vec::new(),
+        ready: Links::OUT,
+        bytes: TokenBucket::FULL,
+        excess_bytes: 0,
+        excess: 0,
+        lefts: 0,
+        fragmented: false,
+    };
+}
+
+impl Cold {
+    /// The sessions that it follows, in the order in which it came to. When it closes it leaves their
+    /// streams, and stays attached to them until its cleanup.
+    pub(crate) fn sessions(&self) -> &[SessionKey] {
+        if self.extras.sessions.is_empty() {
+            self.session.as_slice()
+        } else {
+            &self.extras.sessions
+        }
+    }
+
+    /// It follows one more.
+    pub(crate) fn follow(&mut self, session: SessionKey) {
+        let Some(first) = self.session else {
+            self.session = Some(session);
+            return;
+        };
+        self.extras.edit(|it| {
+            if it.sessions.is_empty() {
+                it.sessions.push(first);
+            }
+            it.sessions.push(session);
+        });
+    }
+
+    /// It follows one less.
+    pub(crate) fn unfollow(&mut self, session: SessionKey) {
+        let left = self.sessions().iter().copied().filter(|followed| *followed != session);
+        let mut left: Vec<_> = left.collect();
+        self.session = left.first().copied();
+        if left.len() < 2 {
+            left = Vec::new();
+        }
+        if self.extras.sessions != left {
+            self.extras.edit(|it| it.sessions = left);
+        }
+    }
+
+    /// The rooms that it was in when it began to close.
+    pub(crate) fn rooms_left(&self) -> &[RoomId] {
+        self.extras.rooms_left.as_deref().unwrap_or_default()
+    }
+
+    /// It begins to close.
+    pub(crate) fn leave_rooms(&mut self, rooms: Box<[RoomId]>) {
+        if !rooms.is_empty() {
+            self.extras.edit(|it| it.rooms_left = Some(rooms));
+        }
+    }
+
+    /// The deadline of the message in progress begins anew, if there is one.
+    pub(crate) fn restart_message(&mut self, attended: Timestamp) {
+        if self.extras.message_began < Timestamp::MAX {
+            self.extras.message_began = attended;
+        }
+    }
 }
 
 /// That a connection follows a stream.
@@ -199,31 +284,20 @@ impl Conns {
         let cold = self.cold.insert(Cold {
             phase: now,
             waits_since: attended,
-            last_data: attended,
             expires_at: Timestamp::MAX,
-            message_began: Timestamp::MAX,
-            frames: TokenBucket::default(),
-            bytes: TokenBucket::default(),
+            frames: TokenBucket::FULL,
             probe: Probe::new(attended),
             memberships: SmallVec::new(),
-            sessions: SmallVec::new(),
-            rooms_left: Box::default(),
-            late_joins: LateJoins::default(),
-            label: None,
+            session: None,
+            extras: Rare::new(),
             source: None,
-            ready: Links::OUT,
             links: Links::OUT,
-            lefts: 0,
             next_membership: 0,
             told_of_drain: 0,
-            excess: 0,
             head_bytes: 0,
-            excess_bytes: 0,
             reason: CloseReason::PeerGone,
             kind: ConnKind::Socket,
             upgraded: false,
-            admitted: false,
-            fragmented: false,
             close_polled: false,
         });
         debug_assert_eq!(conn, cold);
@@ -259,12 +333,12 @@ impl Conns {
     /// How many rooms an open connection is in.
     pub(crate) fn rooms(&self, slot: ConnKey) -> usize {
         let cold = self.cold(slot);
-        cold.memberships.len() - cold.sessions.len()
+        cold.memberships.len() - cold.sessions().len()
     }
 
     /// The sessions that it follows, the one first that it follows longest.
     pub(crate) fn sessions(&self, slot: ConnKey) -> &[SessionKey] {
-        &self.cold(slot).sessions
+        self.cold(slot).sessions()
     }
 
     pub(crate) fn get(&self, slot: ConnKey) -> Option<&Conn> {

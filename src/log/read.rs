@@ -18,7 +18,7 @@ pub(crate) enum Next<'a> {
 impl Log {
     /// The entries behind a cursor, tombstones included.
     fn behind(&self, cursor: u64) -> impl Iterator<Item = &Entry> {
-        self.steps.count(self.entries.range(self.index_after(cursor)..))
+        self.steps.count(self.kept.entries.range(self.index_after(cursor)..))
     }
 
     /// The entries of a group, of which the first is at this offset.
@@ -35,7 +35,7 @@ impl Log {
     /// How far so many entries behind a cursor reach, holes among them: the offset of the last of them, or
     /// the head.
     pub(crate) fn reach(&self, cursor: u64, entries: usize) -> u64 {
-        let last = self.entries.get(self.index_after(cursor) + entries - 1);
+        let last = self.kept.entries.get(self.index_after(cursor) + entries - 1);
         last.map_or(self.head, |entry| entry.offset)
     }
 
@@ -45,7 +45,7 @@ impl Log {
     }
 
     pub(crate) fn get(&self, offset: u64) -> Option<&Entry> {
-        let entry = self.entries.get(self.index_after(offset.checked_sub(1)?))?;
+        let entry = self.kept.entries.get(self.index_after(offset.checked_sub(1)?))?;
         (entry.offset == offset && !entry.is_tombstone()).then_some(entry)
     }
 
@@ -53,7 +53,7 @@ impl Log {
     /// message, and stands before the answer, has lost something. Asked for the offset after the
     /// head, it is about the end of the log.
     pub(crate) fn lost_before(&self, offset: u64) -> u64 {
-        let before = self.entries.range(..self.index_after(offset.saturating_sub(1)));
+        let before = self.kept.entries.range(..self.index_after(offset.saturating_sub(1)));
         for entry in self.steps.count(before).rev() {
             match entry.what {
                 What::Superseded => {}
@@ -109,8 +109,8 @@ impl Log {
     /// Whether a reader would be told of a gap on its way to the head.
     pub(crate) fn loses(&self, cursor: u64, reader: &Reader<'_>) -> bool {
         let is_passed_over = |entry: &Entry| entry.is_droppable() && reader.is_for_it(entry);
-        let from = cursor.max(self.droppable_from.saturating_sub(1));
-        cursor < self.last_lost
-            || (reader.laggard && self.droppable > 0 && self.behind(from).any(is_passed_over))
+        let from = cursor.max(self.kept.droppable_from.saturating_sub(1));
+        cursor < self.last_lost()
+            || (reader.laggard && self.kept.droppable > 0 && self.behind(from).any(is_passed_over))
     }
 }

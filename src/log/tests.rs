@@ -79,7 +79,7 @@ fn found(log: &Log, mut cursor: u64, laggard: bool) -> String {
 }
 
 fn keys(log: &Log) -> usize {
-    log.keys.as_ref().map_or(0, |keys| keys.newest.len())
+    log.kept.keys.as_ref().map_or(0, |keys| keys.newest.len())
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn losses_that_become_one_are_told_to_whom_any_of_them_is_a_loss() {
         let _ = log.remove_as_lost(index);
     }
     // The first of them was of a group that was open when the reader joined late, behind all of them.
-    let What::Lost { closed_at, .. } = &mut log.entries[1].what else { panic!("a tombstone") };
+    let What::Lost { closed_at, .. } = &mut log.kept.entries[1].what else { panic!("a tombstone") };
     *closed_at = log.head + 9;
     log.tidy();
     assert_eq!(log.tombstones(), 1);
@@ -215,7 +215,7 @@ fn keys_go_with_their_messages() {
     assert_eq!((keys(&log), log.len()), (2, 2));
     log.drop_oldest(&mut freed());
     log.drop_oldest(&mut freed());
-    assert!(log.keys.is_none());
+    assert!(log.kept.keys.is_none());
 }
 
 #[test]
@@ -231,12 +231,12 @@ fn everyone_has_what_is_droppable_and_it_is_no_history() {
 #[test]
 fn memory_is_given_back() {
     let mut log = log_of(&"c".repeat(1_000));
-    let full = log.entries.capacity();
+    let full = log.kept.entries.capacity();
     fit(&mut log, 100, 0);
-    assert!(log.entries.capacity() < full / 2, "{} of {full}", log.entries.capacity());
+    assert!(log.kept.entries.capacity() < full / 2, "{} of {full}", log.kept.entries.capacity());
     fit(&mut log, 1, 0);
     log.drop_oldest(&mut freed());
-    assert_eq!(log.entries.capacity(), 0);
+    assert_eq!(log.kept.entries.capacity(), 0);
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn what_open_groups_pin_is_not_searched_again_for_each_latest_message() {
         append(&mut log, letter);
     }
     assert_eq!(log.oldest().map(|entry| entry.offset), Some(105));
-    assert_eq!(log.bounded_from, 105);
+    assert_eq!(log.kept.bounded_from, 105);
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn an_index_of_keys_gives_its_memory_back_with_its_keys() {
         let key = Key::new(format!("{number}")).unwrap();
         log.append(Timestamp::ZERO, Message::binary(Vec::new()).latest(key), None, 7);
     }
-    let room = |log: &Log| log.keys.as_ref().map_or(0, |keys| keys.newest.capacity());
+    let room = |log: &Log| log.kept.keys.as_ref().map_or(0, |keys| keys.newest.capacity());
     assert!(room(&log) >= 1_000);
     for kept in [500, 100, 20, 2] {
         fit(&mut log, kept, 0);
@@ -335,5 +335,5 @@ fn an_index_of_keys_gives_its_memory_back_with_its_keys() {
     log.append(Timestamp::ZERO, Message::binary(Vec::new()).latest(key), None, 7);
     assert_eq!(log.len(), 2);
     fit(&mut log, 0, 0);
-    assert!(log.keys.is_none());
+    assert!(log.kept.keys.is_none());
 }

@@ -70,8 +70,7 @@ impl Registry {
         let slot = self.conns.insert(serial, self.now, self.attended());
         self.counters.pending += 1;
         self.counters.waiting += 1;
-        self.conns.cold_mut(slot).source = source;
-        self.waiting.push(&mut self.conns, slot);
+        self.waiting.push(&mut self.conns, slot, source);
         self.arm(slot);
         self.cut_leaving_short();
         Ok(self.conns.id(slot))
@@ -87,14 +86,12 @@ impl Registry {
     /// A pending connection waits no more: its place is free.
     pub(super) fn stop_waiting(&mut self, slot: ConnKey) {
         self.waiting.remove(&mut self.conns, slot);
-        self.conns.cold_mut(slot).source = None;
         self.counters.waiting -= 1;
     }
 
     /// A sign of life of a pending connection: others of its source have been silent for longer.
     pub(super) fn note_waiting(&mut self, slot: ConnKey) {
-        self.waiting.remove(&mut self.conns, slot);
-        self.waiting.push(&mut self.conns, slot);
+        self.waiting.go_last(&mut self.conns, slot);
     }
 
     /// A socket was upgraded without having been admitted: the authentication deadline runs
@@ -241,18 +238,17 @@ impl Registry {
         hot.state = State::Open;
         hot.user = Some(user);
         hot.pulse.restart(attended);
-        cold.last_data = attended;
-        if cold.message_began < Timestamp::MAX {
-            // The deadline of frames is for admitted connections, as the slow one is.
-            cold.message_began = attended;
-        }
+        cold.waits_since = attended;
+        // The deadline of frames is for admitted connections, as the slow one is.
+        cold.restart_message(attended);
         cold.expires_at = expires_at;
         cold.phase = self.now;
         // The slow deadline is for admitted connections: what it was sent before counts from here.
         hot.window.restart(attended);
         cold.upgraded = true;
-        cold.admitted = true;
-        cold.label = label;
+        if label.is_some() {
+            cold.extras.edit(|it| it.label = label);
+        }
         self.counters.opened += 1;
         self.counters.open += 1;
         self.counters.live += 1;

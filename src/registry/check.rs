@@ -61,14 +61,14 @@ impl Registry {
         let (mut waiting, mut leaving, mut of_a_source) = (0, 0, 0);
         for (slot, hot, cold) in self.conns.iter() {
             let id = self.conns.id(slot);
-            match cold.admitted {
+            match hot.is_admitted() {
                 true => live += 1,
                 false => pending += 1,
             }
             open += u32::from(hot.state == State::Open);
-            closing += usize::from(hot.state == State::Closing && cold.admitted);
+            closing += usize::from(hot.state == State::Closing && hot.is_admitted());
             waiting += u32::from(hot.state == State::Pending);
-            leaving += usize::from(hot.state == State::Closing && !cold.admitted);
+            leaving += usize::from(hot.state == State::Closing && !hot.is_admitted());
             of_a_source += u32::from(cold.source.is_some());
             hold!(
                 hot.state == State::Pending || cold.source.is_none(),
@@ -88,7 +88,7 @@ impl Registry {
                 }
             });
             hold!(
-                hot.state != State::Open || of_sessions.eq(cold.sessions.iter().copied()),
+                hot.state != State::Open || of_sessions.eq(cold.sessions().iter().copied()),
                 "{id:?} is no member of the sessions that it follows"
             );
             hold!(hot.window.queued() <= hot.window.load(), "{id:?} has more queued than its load");
@@ -214,7 +214,7 @@ impl Registry {
                 );
                 hold!(cursor <= log.head(), "{owner:?} has a cursor beyond its head");
                 // A live member has everything but what the running fan-out still brings.
-                let fan_out = stream.fan_out.as_ref();
+                let fan_out = stream.fan_out.as_deref();
                 let reached =
                     fan_out.map_or_else(|| log.head(), |fan_out| fan_out.reached(index as u32));
                 let lacks = log.after(cursor).is_some_and(|entry| entry.offset <= reached);
@@ -284,7 +284,7 @@ impl Registry {
         );
         for (slot, session) in self.sessions.iter().filter(|(_, session)| !session.ended) {
             let open = self.runs_of(slot).filter(|run| self.runs.get(*run).is_open()).count();
-            hold!(open == session.open_runs as usize, "session {slot:?} miscounts its runs");
+            hold!(open == session.open_runs() as usize, "session {slot:?} miscounts its runs");
         }
         Ok(())
     }

@@ -169,7 +169,7 @@ impl Registry {
         let (hot, cold) = self.conns.both_mut(slot);
         hot.state = State::Closing;
         cold.reason = reason;
-        if cold.admitted {
+        if hot.is_admitted() {
             self.closing.push(&mut self.conns, slot);
         } else {
             self.leaving.push(&mut self.conns, slot);
@@ -185,7 +185,7 @@ impl Registry {
         match self.conns.hot(slot).state {
             State::Gone => return,
             State::Open => self.leave_everything(slot, self.conns.cold(slot).reason),
-            State::Closing if self.conns.cold(slot).admitted => {
+            State::Closing if self.conns.hot(slot).is_admitted() => {
                 self.closing.remove(&mut self.conns, slot);
                 for session in self.conns.sessions(slot) {
                     self.sessions.handshake_ended(*session);
@@ -209,7 +209,7 @@ impl Registry {
         let conn = self.conns.id(slot);
         self.remember_closed(slot, reason);
         let rooms_left = self.rooms_joined(slot).cloned().collect();
-        self.conns.cold_mut(slot).rooms_left = rooms_left;
+        self.conns.cold_mut(slot).leave_rooms(rooms_left);
         self.cancel_turn(Ready::Conn(slot));
         let memberships = core::mem::take(&mut self.conns.cold_mut(slot).memberships);
         for membership in memberships {
@@ -220,7 +220,9 @@ impl Registry {
         self.sessions.dismiss(user, &mut self.conns, slot);
         self.note_departure(user, reason);
         let further = self.conns.sessions(slot).len().saturating_sub(1);
-        self.sessions.user_mut(user).further -= further as u32;
+        if further > 0 {
+            self.sessions.user_mut(user).count_further(|count| count - further as u32);
+        }
         let age = self.now.saturating_since(self.conns.cold(slot).phase);
         let session = self.first_session_id(slot);
         self.notice(Notice::Closed { conn, session, reason, age });
@@ -247,15 +249,15 @@ impl Registry {
     /// The `Cleanup` of a connection was polled: its slot is free, and its session may end.
     pub(super) fn release_conn(&mut self, conn: ConnId) {
         let (hot, cold) = self.conns.remove(ConnKey::of_slot(conn.index()));
-        if !cold.admitted {
+        if !hot.is_admitted() {
             self.counters.pending -= 1;
             self.counters.abandoned += 1;
             return;
         }
         self.counters.live -= 1;
         self.count_closed(cold.reason);
-        for session in cold.sessions {
-            self.detach(session);
+        for session in cold.sessions() {
+            self.detach(*session);
         }
         let Some(user) = hot.user else {
             debug_assert!(false, "an admitted connection has a user");
@@ -271,7 +273,7 @@ impl Registry {
         let record = self.sessions.get(session);
         // Without linger there is no deadline: it ends with its last connection.
         let due = until.is_due(self.now) || self.config.session_linger.is_zero();
-        if record.attached > 0 || record.open_runs > 0 || !due {
+        if record.attached > 0 || record.open_runs() > 0 || !due {
             return;
         }
         self.end_session(session, SessionEnd::Lingered);

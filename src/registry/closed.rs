@@ -60,7 +60,7 @@ impl Registry {
             session: session.map(|session| self.sessions.id(session)),
             user: self.sessions.user(self.conns.user(slot)).name.clone(),
             thread,
-            label: cold.label.clone(),
+            label: cold.extras.label.clone(),
             reason,
             at: self.now,
             age: self.now.saturating_since(cold.phase),

@@ -1,5 +1,7 @@
 //! What the application wants delivered, and to whom: send and reply.
 
+use alloc::boxed::Box;
+
 use crate::conn::{ConnKey, State};
 use crate::error::{ReplyError, UnknownConn};
 use crate::except::{LeftOut, Outgoing};
@@ -230,7 +232,7 @@ impl Registry {
             if stream.members.is_empty() {
                 stream.trim_history(bounds, freed);
             } else {
-                stream.fan_out.get_or_insert_with(|| FanOut::after(before));
+                stream.fan_out.get_or_insert_with(|| Box::new(FanOut::after(before)));
             }
             offset
         });

@@ -201,7 +201,7 @@ impl Registry {
             let record = self.sessions.get(session);
             let members = self.streams[record.stream].members.len();
             ![release, stays].contains(&Some(session))
-                && record.open_runs == 0
+                && record.open_runs() == 0
                 && members == evicted.len()
         };
         of_sessions.chunk_by(|one, other| one == other).filter(is_left).count()
@@ -222,7 +222,7 @@ impl Registry {
                 limit.min(config.connections_per_user)
             }
             // What its sockets follow is closed for no stream.
-            ConnKind::EventStream => config.streams_per_user.saturating_sub(of_user.further),
+            ConnKind::EventStream => config.streams_per_user.saturating_sub(of_user.further()),
         };
         let is_of_kind = |slot: &ConnKey| self.conns.cold(*slot).kind == who.kind;
         let leaves = usize::from(plan.take_over.as_ref().is_some_and(is_of_kind));
@@ -289,7 +289,7 @@ impl Registry {
 
     /// The same of those that an open run keeps, among a user's oldest sessions.
     fn first_kept(&self, user: UserKey) -> Option<SessionKey> {
-        let lingers = |it: &SessionKey| self.sessions.get(*it).lingers_since.is_some();
+        let lingers = |it: &SessionKey| self.sessions.get(*it).lingers_since().is_some();
         let kept = self.sessions.of(user).take(LOOKED_AT).filter(lingers);
         kept.min_by_key(|session| self.lingers_rank(*session))
     }
@@ -297,7 +297,7 @@ impl Registry {
     /// The least goes first: since when it lingers, then its age.
     fn lingers_rank(&self, session: SessionKey) -> (Option<Timestamp>, u32) {
         let record = self.sessions.get(session);
-        (record.lingers_since, !self.last_serial.wrapping_sub(record.serial.get()))
+        (record.lingers_since(), !self.last_serial.wrapping_sub(record.serial.get()))
     }
 
     /// So many of a user's open connections of a kind, or all that there are, the first to go first.

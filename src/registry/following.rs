@@ -52,13 +52,13 @@ impl Registry {
             return Ok(followed);
         }
         let cold = self.conns.cold(slot);
-        let (config, follows) = (&self.config, cold.sessions.len());
+        let (config, follows) = (&self.config, cold.sessions().len());
         let most = config.sessions_per_connection.min(config.sessions_per_user);
-        if follows + cold.lefts as usize >= most as usize {
+        if follows + cold.extras.lefts as usize >= most as usize {
             return Err(FollowError::SessionsPerConnection);
         }
         let of_user = self.sessions.user(user);
-        let streams = of_user.of_kind(ConnKind::EventStream).len() + of_user.further as usize;
+        let streams = of_user.of_kind(ConnKind::EventStream).len() + of_user.further() as usize;
         if follows > 0 && streams >= config.streams_per_user as usize {
             return Err(FollowError::StreamsPerUser);
         }
@@ -123,7 +123,7 @@ impl Registry {
         start: &Start,
     ) -> Followed {
         self.sessions.attach(session);
-        self.conns.cold_mut(slot).sessions.push(session);
+        self.conns.cold_mut(slot).follow(session);
         self.count_further(slot, |further| further + 1);
         let key = self.sessions.get(session).stream;
         let (position, recovered) = self.join_stream(slot, key, start);
@@ -141,7 +141,7 @@ impl Registry {
     fn count_further(&mut self, slot: ConnKey, count: impl FnOnce(u32) -> u32) {
         if self.conns.sessions(slot).len() > 1 {
             let user = self.sessions.user_mut(self.conns.user(slot));
-            user.further = count(user.further);
+            user.count_further(count);
         }
     }
 
@@ -153,7 +153,7 @@ impl Registry {
         self.count_further(slot, |further| further - 1);
         let cold = self.conns.cold_mut(slot);
         let membership = cold.memberships.remove(place);
-        cold.sessions.retain(|followed| *followed != session);
+        cold.unfollow(session);
         self.leave_stream(slot, membership);
         self.linger_without_followers(session);
         self.sessions.get_mut(session).attached -= 1;
@@ -187,7 +187,7 @@ impl Registry {
             self.hand_out_rest(slot, place);
         }
         let (conn, id) = (self.conns.id(slot), self.sessions.id(session));
-        self.conns.cold_mut(slot).lefts += 1;
+        self.conns.cold_mut(slot).extras.edit(|it| it.lefts += 1);
         self.enqueue(OwnedAction::Left { conn, session: id, reason });
         self.leave_session(slot, session);
     }

@@ -60,12 +60,14 @@ impl Registry {
                 self.conns.hot_mut(slot).paused = true;
                 return Ok(Intake::Paused);
             }
-            Inbound::Data { .. } => self.conns.cold_mut(slot).last_data = self.attended(),
+            Inbound::Data { .. } if open => {
+                self.conns.cold_mut(slot).waits_since = self.attended();
+            }
             Inbound::Pong => {
                 self.counters.pongs_received += 1;
                 self.measure_round_trip(slot);
             }
-            Inbound::Bytes { .. } | Inbound::Fragment | Inbound::Ping => {}
+            Inbound::Data { .. } | Inbound::Bytes { .. } | Inbound::Fragment | Inbound::Ping => {}
         }
         let within = self.is_within_rates(slot, inbound);
         if !within && self.conns.hot(slot).state == State::Closing {
@@ -90,26 +92,36 @@ impl Registry {
     /// Whether a message is in progress after this, and since when.
     fn note_progress(&mut self, slot: ConnKey, inbound: Inbound) {
         let attended = self.attended();
-        let cold = self.conns.cold_mut(slot);
-        let partial = match inbound {
-            Inbound::Data { .. } => {
-                cold.fragmented = false;
-                false
+        let extras = &mut self.conns.cold_mut(slot).extras;
+        let begins = matches!(inbound, Inbound::Fragment | Inbound::Bytes { partial: true, .. });
+        if !begins && extras.message_began == Timestamp::MAX {
+            return;
+        }
+        let has_begun = extras.edit(|it| {
+            let partial = match inbound {
+                Inbound::Data { .. } => {
+                    it.fragmented = false;
+                    false
+                }
+                Inbound::Fragment => {
+                    it.fragmented = true;
+                    true
+                }
+                Inbound::Ping | Inbound::Pong => it.fragmented,
+                Inbound::Bytes { partial, .. } => {
+                    it.fragmented &= partial;
+                    partial
+                }
+            };
+            let is_new = partial && it.message_began == Timestamp::MAX;
+            if is_new {
+                it.message_began = attended;
+            } else if !partial {
+                it.message_began = Timestamp::MAX;
             }
-            Inbound::Fragment => {
-                cold.fragmented = true;
-                true
-            }
-            Inbound::Ping | Inbound::Pong => cold.fragmented,
-            Inbound::Bytes { partial, .. } => {
-                cold.fragmented &= partial;
-                partial
-            }
-        };
-        if !partial {
-            cold.message_began = Timestamp::MAX;
-        } else if cold.message_began == Timestamp::MAX {
-            cold.message_began = attended;
+            is_new
+        });
+        if has_begun {
             self.arm(slot);
         }
     }
@@ -156,15 +168,18 @@ impl Registry {
         let rate = Rate::new(self.config.message_rate, self.config.message_burst);
         let Some(rate) = rate else { return true };
         let cold = self.conns.cold_mut(slot);
-        if cold.frames.is_full(self.now) {
-            cold.excess = 0;
+        if cold.extras.excess > 0 && cold.frames.is_full(self.now) {
+            cold.extras.edit(|it| it.excess = 0);
         }
         let price = rate.token() * u64::from(eighths) / 8;
         if cold.frames.take(self.now, rate, price).is_ok() {
             return true;
         }
-        cold.excess += eighths;
-        if cold.excess / 8 >= self.config.message_burst {
+        let excess = cold.extras.edit(|it| {
+            it.excess += eighths;
+            it.excess
+        });
+        if excess / 8 >= self.config.message_burst {
             self.begin_close(slot, CloseReason::RateLimited);
         }
         false
@@ -177,16 +192,19 @@ impl Registry {
         if rate == 0 {
             return true;
         }
-        let cold = self.conns.cold_mut(slot);
-        if cold.bytes.is_full(self.now) {
-            cold.excess_bytes = 0;
-        }
-        let excess = bytes - cold.bytes.take_some(self.now, rate, burst, bytes);
-        if excess == 0 {
+        let now = self.now;
+        let (beyond, excess) = self.conns.cold_mut(slot).extras.edit(|it| {
+            if it.bytes.is_full(now) {
+                it.excess_bytes = 0;
+            }
+            let beyond = bytes - it.bytes.take_some(now, rate, burst, bytes);
+            it.excess_bytes = it.excess_bytes.saturating_add(beyond);
+            (beyond, it.excess_bytes)
+        });
+        if beyond == 0 {
             return true;
         }
-        cold.excess_bytes = cold.excess_bytes.saturating_add(excess);
-        if cold.excess_bytes >= burst {
+        if excess >= burst {
             self.begin_close(slot, CloseReason::RateLimited);
         }
         false
@@ -333,11 +351,11 @@ impl Registry {
         // Its silence was ours: it starts anew.
         hot.paused = false;
         hot.pulse.restart(attended);
-        cold.last_data = attended;
-        cold.probe.restart(attended);
-        if cold.message_began < Timestamp::MAX {
-            cold.message_began = attended;
+        if hot.state == State::Open {
+            cold.waits_since = attended;
         }
+        cold.probe.restart(attended);
+        cold.restart_message(attended);
         self.arm(slot);
         true
     }

@@ -94,7 +94,7 @@ impl Registry {
         }
         match item {
             OwnedAction::Send { .. } => self.counters.sent += 1,
-            OwnedAction::Left { .. } => cold.lefts -= 1,
+            OwnedAction::Left { .. } => cold.extras.edit(|it| it.lefts -= 1),
             OwnedAction::Gap { from, to, .. } => self.count_gap(conn, *from, *to),
             OwnedAction::Ping { .. } => {
                 self.counters.pings_sent += 1;

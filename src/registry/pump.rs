@@ -10,7 +10,7 @@ use crate::log::{self, Entry, Reader};
 use crate::message::MESSAGE_OVERHEAD;
 use crate::session::UserKey;
 use crate::stats::Notice;
-use crate::stream::{FanOut, Member, Owner, StreamKey};
+use crate::stream::{Member, Owner, StreamKey};
 
 use super::Registry;
 use super::owned_action::{Origin, OwnedAction};
@@ -79,7 +79,7 @@ impl Registry {
             return None;
         }
         let chunk = self.config.fanout_chunk;
-        while let Some(fan_out) = self.streams[key].fan_out {
+        while let Some(fan_out) = self.streams[key].fan_out.as_deref().copied() {
             let Some(offset) = self.streams[key].next_of_stretch(chunk) else {
                 let is_over = !self.streams[key].end_stretch();
                 if fan_out.has_served() && !is_over {
@@ -90,7 +90,8 @@ impl Registry {
             };
             let after = self.fan_out_entry(key, offset);
             if self.recipients.is_empty() {
-                passes.take(self.streams[key].fan_out.map_or(0, |it| it.stretch().len() as u32));
+                let fan_out = self.streams[key].fan_out.as_deref();
+                passes.take(fan_out.map_or(0, |it| it.stretch().len() as u32));
                 if !passes.are_left() {
                     self.go_on(Ready::Stream(key));
                     return None;
@@ -99,7 +100,7 @@ impl Registry {
             }
             self.counters.sent += self.recipients.len() as u64;
             let stream = &mut self.streams[key];
-            stream.fan_out.iter_mut().for_each(FanOut::serve);
+            stream.fan_out.iter_mut().for_each(|it| it.serve());
             if stream.next_of_stretch(chunk).is_some() {
                 self.go_on(Ready::Stream(key));
             } else if stream.end_stretch() {
@@ -242,7 +243,7 @@ impl Registry {
         Reader {
             who: self.candidate(member.conn),
             laggard: member.lagging,
-            late: self.conns.cold(member.conn).late_joins.of(key),
+            late: self.conns.cold(member.conn).extras.late_joins.of(key),
         }
     }
 
@@ -263,7 +264,10 @@ impl Registry {
     fn advance_cursor(&mut self, key: StreamKey, index: u32, cursor: u64) {
         let member = &mut self.streams[key].members[index as usize];
         member.cursor = cursor;
-        self.conns.cold_mut(member.conn).late_joins.pass(key, cursor);
+        let extras = &mut self.conns.cold_mut(member.conn).extras;
+        if extras.is_there() {
+            extras.edit(|it| it.late_joins.pass(key, cursor));
+        }
     }
 
     /// The turn of a connection that lags: one entry or gap of one of its streams, then the others

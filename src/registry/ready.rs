@@ -61,7 +61,7 @@ impl Linked for Turns {
 
     fn links(registry: &Registry, ready: Ready) -> Links {
         match ready {
-            Ready::Conn(conn) => registry.conns.cold(conn).ready,
+            Ready::Conn(conn) => registry.conns.cold(conn).extras.ready,
             Ready::Stream(stream) => registry.streams[stream].ready,
             own => registry.own_turns[own.pack() as usize % MAX_SLOTS],
         }
@@ -69,7 +69,7 @@ impl Linked for Turns {
 
     fn links_mut(registry: &mut Registry, ready: Ready) -> &mut Links {
         match ready {
-            Ready::Conn(conn) => &mut registry.conns.cold_mut(conn).ready,
+            Ready::Conn(conn) => &mut registry.conns.cold_mut(conn).extras.ready,
             Ready::Stream(stream) => &mut registry.streams[stream].ready,
             own => &mut registry.own_turns[own.pack() as usize % MAX_SLOTS],
         }
@@ -90,6 +90,9 @@ impl Registry {
     /// Takes its turn away. Nothing happens if it has none.
     pub(super) fn cancel_turn(&mut self, ready: Ready) {
         self.with_ready(|queue, registry| queue.remove(registry, ready));
+        if let Ready::Conn(conn) = ready {
+            self.conns.cold_mut(conn).extras.settle();
+        }
     }
 
     /// The next turn, which is over with that.

@@ -119,7 +119,7 @@ impl Registry {
     ) {
         let of_user = self.sessions.user(user);
         let mut release = of_user.sessions().saturating_sub(config.sessions_per_user as usize);
-        let streams = config.streams_per_user.saturating_sub(of_user.further);
+        let streams = config.streams_per_user.saturating_sub(of_user.further());
         let caps = [
             (ConnKind::Socket, config.connections_per_user as usize),
             (ConnKind::EventStream, streams as usize),
@@ -166,10 +166,11 @@ impl Registry {
     /// that linger longest.
     fn releasable(&self, user: UserKey) -> Vec<SessionKey> {
         let record = |session: &SessionKey| self.sessions.get(*session);
-        let lingers = |session: &SessionKey| record(session).lingers_since.is_some();
+        let lingers = |session: &SessionKey| record(session).lingers_since().is_some();
         let mut lingering: Vec<SessionKey> = self.sessions.of(user).filter(lingers).collect();
-        lingering
-            .sort_by_key(|session| (record(session).open_runs > 0, record(session).lingers_since));
+        lingering.sort_by_key(|session| {
+            (record(session).open_runs() > 0, record(session).lingers_since())
+        });
         lingering
     }
 
@@ -212,7 +213,7 @@ impl Registry {
     fn rearm_all(&mut self, before: &Config) {
         let rate = |config: &Config| (config.connect_rate, config.connect_burst);
         if rate(before) != rate(&self.config) {
-            self.connects = TokenBucket::default();
+            self.connects = TokenBucket::FULL;
         }
         let rate = |config: &Config| (config.connect_rate_per_user, config.connect_burst_per_user);
         if rate(before) != rate(&self.config) {
@@ -227,13 +228,12 @@ impl Registry {
         for slot in conns {
             if other_rate {
                 let cold = self.conns.cold_mut(slot);
-                cold.frames = TokenBucket::default();
-                cold.excess = 0;
+                cold.frames = TokenBucket::FULL;
+                cold.extras.edit(|it| it.excess = 0);
             }
             if other_byte_rate {
                 let cold = self.conns.cold_mut(slot);
-                cold.bytes = TokenBucket::default();
-                cold.excess_bytes = 0;
+                cold.extras.edit(|it| (it.bytes, it.excess_bytes) = (TokenBucket::FULL, 0));
             }
             self.arm(slot);
             self.ready_if_room(slot);

@@ -66,7 +66,7 @@ impl Registry {
         if !fits_first(&input, &self.config) {
             return Err(RequestRunError::Full);
         }
-        if record.open_runs >= self.config.runs_per_session || self.runs.is_full() {
+        if record.open_runs() >= self.config.runs_per_session || self.runs.is_full() {
             return Err(RequestRunError::Runs);
         }
         let run = self.begin_run(session, run, "");

@@ -178,7 +178,7 @@ impl Registry {
             Start::After(since) => (since.offset, Late::NONE, Recovered::All),
         };
         if cursor < late.until {
-            self.conns.cold_mut(slot).late_joins.join(key, late);
+            self.conns.cold_mut(slot).extras.edit(|it| it.late_joins.join(key, late));
         }
         let index = self.streams[key].add(slot, cursor);
         self.list_evictable(key);
@@ -209,7 +209,10 @@ impl Registry {
         let was_lagging = stream.members[membership.index as usize].lagging;
         let removed = stream.remove(membership.index);
         let owner = stream.owner;
-        self.conns.cold_mut(slot).late_joins.leave(membership.stream);
+        let extras = &mut self.conns.cold_mut(slot).extras;
+        if extras.is_there() {
+            extras.edit(|it| it.late_joins.leave(membership.stream));
+        }
         if was_lagging {
             // A turn that waits for it stays where it is: it gives nothing, or is needed again by
             // then. Another one for each time would let a peer grow the queue.

@@ -38,7 +38,7 @@ impl Registry {
             return Err(OpenRunError::Full);
         }
         let session = known.and_then(|user| self.sessions.find(user, thread));
-        let open = session.map_or(0, |session| self.sessions.get(session).open_runs);
+        let open = session.map_or(0, |session| self.sessions.get(session).open_runs());
         if open >= self.config.runs_per_session || self.runs.is_full() {
             return Err(OpenRunError::Runs);
         }
@@ -61,7 +61,8 @@ impl Registry {
         let first = self.streams[stream].log.head() + 1;
         let stamps = (self.now, self.attended());
         let slot = self.runs.insert((user, session), run.clone(), agent.into(), stamps, first);
-        self.sessions.get_mut(session).runs.push(&mut self.runs, slot);
+        let extras = &mut self.sessions.get_mut(session).extras;
+        extras.edit(|it| it.runs.push(&mut self.runs, slot));
         self.sessions.run_opened(session);
         self.counters.runs_opened += 1;
         slot
@@ -262,7 +263,8 @@ impl Registry {
             if self.runs.release(*freed) {
                 self.timers.cancel(Timer::Run(run));
                 let session = self.runs.get(run).session;
-                self.sessions.get_mut(session).runs.remove(&mut self.runs, run);
+                let extras = &mut self.sessions.get_mut(session).extras;
+                extras.edit(|it| it.runs.remove(&mut self.runs, run));
                 self.runs.remove(run);
             }
         }
@@ -270,9 +272,10 @@ impl Registry {
 
     /// The runs of a session that ends go with it, the youngest first. Its log has gone already.
     pub(super) fn end_runs_of(&mut self, session: SessionKey) {
-        self.sessions.get_mut(session).open_runs = 0;
-        while let Some(run) = self.sessions.get(session).runs.back() {
-            self.sessions.get_mut(session).runs.remove(&mut self.runs, run);
+        self.sessions.get_mut(session).extras.edit(|it| it.open_runs = 0);
+        while let Some(run) = self.sessions.get(session).extras.runs.back() {
+            let extras = &mut self.sessions.get_mut(session).extras;
+            extras.edit(|it| it.runs.remove(&mut self.runs, run));
             self.timers.cancel(Timer::Run(run));
             let record = self.runs.remove(run);
             self.calls_changed(record.user, record.call_bytes(), 0);
@@ -355,7 +358,7 @@ impl Registry {
                 }
                 None => return (head, Late::NONE),
             },
-            _ if record.open_runs == 0 => return (head, Late::NONE),
+            _ if record.open_runs() == 0 => return (head, Late::NONE),
             _ => Late::open_at(head),
         };
         let is_given = |(key, run): &(RunKey, &Run)| {
@@ -368,7 +371,7 @@ impl Registry {
 
     /// The runs of a session, those included that have ended and that its log keeps something of.
     pub(super) fn runs_of(&self, session: SessionKey) -> impl Iterator<Item = RunKey> + '_ {
-        self.sessions.get(session).runs.iter(&self.runs)
+        self.sessions.get(session).extras.runs.iter(&self.runs)
     }
 
     pub(super) fn fact<'a>(&'a self, at: Timestamp, event: &'a Event) -> RunFact<'a> {

@@ -142,7 +142,7 @@ impl Registry {
 
     /// When a session has lingered long enough; `None` while it has an open connection.
     pub(super) fn lingers_until(&self, session: SessionKey) -> Option<Deadline> {
-        let since = self.sessions.get(session).lingers_since?;
+        let since = self.sessions.get(session).lingers_since()?;
         Some(Deadline::after(since, self.config.session_linger))
     }
 }

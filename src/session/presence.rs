@@ -10,28 +10,28 @@ use super::user::{User, UserKey};
 
 linked! {
     /// Users without an open connection who may come back, in the order in which they left.
-    InGrace: UserKey => User, grace_links
+    InGrace: UserKey => User, extras.grace_links
 }
 
 linked! {
     /// Users who are online and were told to be offline, or the reverse.
-    Unsaid: UserKey => User, unsaid_links
+    Unsaid: UserKey => User, extras.unsaid_links
 }
 
 impl User {
     /// Whether it has no open connection, and counts as online all the same.
-    pub(crate) const fn is_in_grace(&self) -> bool {
-        self.grace_links.is_in()
+    pub(crate) fn is_in_grace(&self) -> bool {
+        self.extras.grace_links.is_in()
     }
 
     /// Whether it counts as online.
-    pub(crate) const fn is_online(&self) -> bool {
+    pub(crate) fn is_online(&self) -> bool {
         self.open() > 0 || self.is_in_grace()
     }
 
     /// Whether a change of it is to be told.
-    pub(crate) const fn is_unsaid(&self) -> bool {
-        self.unsaid_links.is_in()
+    pub(crate) fn is_unsaid(&self) -> bool {
+        self.extras.unsaid_links.is_in()
     }
 
     /// Whether it was last told to be online.
@@ -43,8 +43,17 @@ impl User {
 impl Sessions {
     /// A connection of a user was admitted.
     pub(crate) fn arrive(&mut self, user: UserKey) {
-        self.in_grace.remove(&mut self.users, user);
+        self.leave_grace(user);
         self.weigh_presence(user);
+    }
+
+    /// Whether the user was in the grace.
+    fn leave_grace(&mut self, user: UserKey) -> bool {
+        let was_in = self.in_grace.remove(&mut self.users, user);
+        if was_in {
+            self.users[user].extras.edit(|it| it.left_at = Timestamp::ZERO);
+        }
+        was_in
     }
 
     /// The last open connection of a user has left. `grace`: when, if the user may come back. There is no
@@ -52,7 +61,7 @@ impl Sessions {
     pub(crate) fn depart(&mut self, user: UserKey, grace: Option<Timestamp>) {
         let record = &mut self.users[user];
         if let Some(left_at) = grace.filter(|_| record.said_online) {
-            record.left_at = left_at;
+            record.extras.left_at = left_at;
             self.in_grace.push(&mut self.users, user);
         }
         self.weigh_presence(user);
@@ -60,7 +69,7 @@ impl Sessions {
 
     /// The leave grace of a user ends, if the user is in it.
     pub(crate) fn end_grace(&mut self, user: UserKey) {
-        if self.in_grace.remove(&mut self.users, user) {
+        if self.leave_grace(user) {
             self.weigh_presence(user);
             self.leave_tenant_if_gone(user);
         }
@@ -69,12 +78,12 @@ impl Sessions {
     /// The user who is in the grace longest, and when the last connection left.
     pub(crate) fn first_in_grace(&self) -> Option<(UserKey, Timestamp)> {
         let user = self.in_grace.front()?;
-        Some((user, self.users[user].left_at))
+        Some((user, self.users[user].extras.left_at))
     }
 
     /// Users in the grace, those first who left first.
     pub(crate) fn iter_in_grace(&self) -> impl Iterator<Item = (UserKey, Timestamp)> + '_ {
-        self.in_grace.iter(&self.users).map(|user| (user, self.users[user].left_at))
+        self.in_grace.iter(&self.users).map(|user| (user, self.users[user].extras.left_at))
     }
 
     /// How many users have a change to tell.
@@ -88,6 +97,7 @@ impl Sessions {
         let user = self.unsaid.front()?;
         self.unsaid.remove(&mut self.users, user);
         let record = &mut self.users[user];
+        record.extras.settle();
         record.said_online = !record.said_online;
         let is_online = record.said_online;
         self.relist_user(user);
@@ -98,6 +108,7 @@ impl Sessions {
     fn weigh_presence(&mut self, user: UserKey) {
         if self.users[user].is_online() == self.users[user].said_online {
             self.unsaid.remove(&mut self.users, user);
+            self.users[user].extras.settle();
         } else {
             self.unsaid.push(&mut self.users, user);
         }

@@ -26,13 +26,13 @@ impl Sessions {
         record.tenant = Some(tenant);
         self.tenants.connected(tenant, record.open());
         self.tenants.count_bytes(tenant, 0, record.bytes);
-        self.tenants.count_calls(tenant, 0, record.call_bytes);
+        self.tenants.count_calls(tenant, 0, record.extras.call_bytes);
         let mut next = self.first_of(user);
         while let Some(session) = next {
             self.add_to_tenant(session);
             next = self.after(session);
         }
-        let mut next = self.users[user].idle.front();
+        let mut next = self.users[user].extras.idle.front();
         while let Some(session) = next {
             if let Some(place) = self.records[session].in_tenant {
                 self.tenants.set_idle(place, true);
@@ -55,7 +55,7 @@ impl Sessions {
     pub(crate) fn count_calls(&mut self, user: UserKey, before: u64, after: u64) {
         self.count_bytes(user, before, after);
         let record = &mut self.users[user];
-        record.call_bytes = record.call_bytes + after - before;
+        record.extras.edit(|it| it.call_bytes = it.call_bytes + after - before);
         if let Some(tenant) = record.tenant {
             self.tenants.count_calls(tenant, before, after);
         }
@@ -97,7 +97,7 @@ impl Sessions {
         {
             // What its last session held is counted for it until the log is gone.
             self.tenants.count_bytes(tenant, record.bytes, 0);
-            self.tenants.count_calls(tenant, record.call_bytes, 0);
+            self.tenants.count_calls(tenant, record.extras.call_bytes, 0);
             self.tenants.leave(tenant);
         }
     }

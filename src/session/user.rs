@@ -4,7 +4,7 @@ use crate::conn::{ConnKey, Conns, OfState};
 use crate::id::UserId;
 use crate::principal::ConnKind;
 use crate::stats::Pressure;
-use crate::store::{Links, Ring, TokenBucket, key, linked};
+use crate::store::{Links, Rare, Ring, Seldom, TokenBucket, key, linked};
 use crate::tenant::TenantKey;
 use crate::time::Timestamp;
 
@@ -30,22 +30,13 @@ pub(crate) struct User {
     pub(super) tenant: Option<TenantKey>,
     /// Sessions that have not ended, oldest first.
     pub(super) sessions: Ring<OfUser>,
-    /// Those of them that linger without an open run, in the order in which they began to.
-    pub(super) idle: Ring<Idle>,
-    /// Its open sockets, and its open event streams, each in the order in which they were admitted.
+    /// Its open sockets, in the order in which they were admitted.
     sockets: Ring<OfState>,
-    event_streams: Ring<OfState>,
+    pub(super) extras: Rare<Extras>,
     /// Its connections whose cleanup was not polled: open, closing and gone ones.
     pub(super) attached: u32,
-    /// How many sessions these follow together, beyond the first of each. With the event streams they count
-    /// towards `limits.streams_per_user`.
-    pub(crate) further: u32,
     /// How many rooms these are in together.
     pub(crate) rooms: u32,
-    /// Sessions that ended and whose cleanup was not polled.
-    pub(super) ended: u32,
-    /// Its place among the [absent](User::is_absent).
-    pub(super) links: Links,
     /// Whether it was last said to be online.
     pub(super) said_online: bool,
     /// Whether a call is under way that gives it a connection or a session.
@@ -53,70 +44,110 @@ pub(crate) struct User {
     /// Whether it is counted among those who are here, and among those who [count](User::counts).
     pub(super) is_counted_here: bool,
     pub(super) is_counted: bool,
-    /// When the last open connection left, while it is in the leave grace.
-    pub(super) left_at: Timestamp,
-    /// Its place among those in the leave grace.
-    pub(super) grace_links: Links,
-    /// Its place among those of whom something is to be said.
-    pub(super) unsaid_links: Links,
     /// The level that was acted on last.
     pub(crate) pressure: Pressure,
     /// The bucket of the user's connects. It is among those of departed users once this record is gone.
     pub(crate) connects: TokenBucket,
     /// The cost of what the logs of the sessions hold, and of the calls under way.
     pub(super) bytes: u64,
-    /// The part of it that is for calls.
+}
+
+/// What few users have.
+#[derive(Clone, PartialEq, Hash)]
+pub(crate) struct Extras {
+    /// The sessions that linger without an open run, in the order in which they began to.
+    pub(super) idle: Ring<Idle>,
+    /// Sessions that ended and whose cleanup was not polled.
+    pub(super) ended: u32,
+    /// The place among the [absent](User::is_absent).
+    pub(super) links: Links,
+    /// The open event streams, in the order in which they were admitted.
+    event_streams: Ring<OfState>,
+    /// How many sessions the connections follow together, beyond the first of each. With the event streams
+    /// they count towards `limits.streams_per_user`.
+    further: u32,
+    /// The part of the bytes that is for calls.
     pub(super) call_bytes: u64,
+    /// When the last open connection left, while the user is in the leave grace.
+    pub(super) left_at: Timestamp,
+    /// The place among those in the leave grace.
+    pub(super) grace_links: Links,
+    /// The place among those of whom something is to be said.
+    pub(super) unsaid_links: Links,
+}
+
+impl Seldom for Extras {
+    const USUAL: &'static Self = &Self {
+        idle: Ring::new(),
+        ended: 0,
+        links: Links::OUT,
+        event_streams: Ring::new(),
+        further: 0,
+        call_bytes: 0,
+        left_at: Timestamp::ZERO,
+        grace_links: Links::OUT,
+        unsaid_links: Links::OUT,
+    };
 }
 
 linked! {
     /// Users who are [absent](User::is_absent).
-    Absent: UserKey => User, links
+    Absent: UserKey => User, extras.links
 }
 
 impl User {
     /// Whether it has a session that has not ended or an open connection, is in the leave grace, or is
     /// about to have one of these: it counts towards `limits.users`.
-    pub(crate) const fn is_here(&self) -> bool {
+    pub(crate) fn is_here(&self) -> bool {
         !self.sessions.is_empty() || self.is_online() || self.is_held
     }
 
     /// Whether it is here without an open connection, and all of its sessions linger without an open run.
-    pub(crate) const fn is_absent(&self) -> bool {
+    pub(crate) fn is_absent(&self) -> bool {
         self.is_here()
-            && self.idle.len() == self.sessions.len()
+            && self.extras.idle.len() == self.sessions.len()
             && self.open() == 0
             && !self.is_held
     }
 
     /// Whether it is here, or it is to be said that it is offline: it can be looked at.
-    pub(crate) const fn counts(&self) -> bool {
+    pub(crate) fn counts(&self) -> bool {
         self.is_here() || self.is_unsaid()
     }
 
     /// Whether this record is of use: to what has not ended, or to what was not polled.
-    pub(crate) const fn is_needed(&self) -> bool {
-        self.counts() || self.ended > 0 || self.attached > 0
+    pub(crate) fn is_needed(&self) -> bool {
+        self.counts() || self.extras.ended > 0 || self.attached > 0
     }
 
     /// How many connections are open.
-    pub(crate) const fn open(&self) -> usize {
-        self.sockets.len() + self.event_streams.len()
+    pub(crate) fn open(&self) -> usize {
+        self.sockets.len() + self.extras.event_streams.len()
     }
 
     /// Its open connections of a kind, in the order in which they were admitted.
-    pub(crate) const fn of_kind(&self, kind: ConnKind) -> &Ring<OfState> {
+    pub(crate) fn of_kind(&self, kind: ConnKind) -> &Ring<OfState> {
         match kind {
             ConnKind::Socket => &self.sockets,
-            ConnKind::EventStream => &self.event_streams,
+            ConnKind::EventStream => &self.extras.event_streams,
         }
     }
 
-    const fn of_kind_mut(&mut self, kind: ConnKind) -> &mut Ring<OfState> {
+    fn edit_kind<R>(&mut self, kind: ConnKind, edit: impl FnOnce(&mut Ring<OfState>) -> R) -> R {
         match kind {
-            ConnKind::Socket => &mut self.sockets,
-            ConnKind::EventStream => &mut self.event_streams,
+            ConnKind::Socket => edit(&mut self.sockets),
+            ConnKind::EventStream => self.extras.edit(|it| edit(&mut it.event_streams)),
         }
+    }
+
+    /// How many sessions its connections follow together, beyond the first of each.
+    pub(crate) fn further(&self) -> u32 {
+        self.extras.further
+    }
+
+    /// Counts these anew.
+    pub(crate) fn count_further(&mut self, count: impl FnOnce(u32) -> u32) {
+        self.extras.edit(|it| it.further = count(it.further));
     }
 
     /// Its open connections: sockets, then event streams, each in the order in which they were admitted.
@@ -124,7 +155,7 @@ impl User {
         &self,
         conns: &'a Conns,
     ) -> impl Iterator<Item = ConnKey> + use<'a> {
-        self.sockets.iter(conns).chain(self.event_streams.iter(conns))
+        self.sockets.iter(conns).chain(self.extras.event_streams.iter(conns))
     }
 
     /// Whether a call is under way that gives it a connection or a session.
@@ -138,13 +169,13 @@ impl User {
     }
 
     /// How many of its sessions have ended, and were not cleaned up.
-    pub(crate) const fn ended(&self) -> u32 {
-        self.ended
+    pub(crate) fn ended(&self) -> u32 {
+        self.extras.ended
     }
 
     /// How many of its sessions linger without an open run.
-    pub(crate) const fn idle(&self) -> usize {
-        self.idle.len()
+    pub(crate) fn idle(&self) -> usize {
+        self.extras.idle.len()
     }
 
     /// How many sessions have not ended.
@@ -158,8 +189,8 @@ impl User {
     }
 
     /// The part of it that is for calls.
-    pub(crate) const fn call_bytes(&self) -> u64 {
-        self.call_bytes
+    pub(crate) fn call_bytes(&self) -> u64 {
+        self.extras.call_bytes
     }
 
     /// The tenant that it is of; `None` if it has none, and while it is not here.
@@ -196,24 +227,16 @@ impl Sessions {
             tenant: None,
             connects,
             sessions: Ring::new(),
-            idle: Ring::new(),
             sockets: Ring::new(),
-            event_streams: Ring::new(),
+            extras: Rare::new(),
             attached: 0,
-            further: 0,
             rooms: 0,
-            ended: 0,
-            links: Links::OUT,
             said_online: false,
             is_held: false,
             is_counted_here: false,
             is_counted: false,
-            left_at: Timestamp::ZERO,
-            grace_links: Links::OUT,
-            unsaid_links: Links::OUT,
             pressure: Pressure::None,
             bytes: 0,
-            call_bytes: 0,
         })
     }
 
@@ -226,7 +249,7 @@ impl Sessions {
     pub(crate) fn admit(&mut self, user: UserKey, conns: &mut Conns, conn: ConnKey) {
         let record = &mut self.users[user];
         record.attached += 1;
-        record.of_kind_mut(conns.cold(conn).kind).push(conns, conn);
+        record.edit_kind(conns.cold(conn).kind, |ring| ring.push(conns, conn));
         if let Some(tenant) = record.tenant {
             self.tenants.connected(tenant, 1);
         }
@@ -236,7 +259,7 @@ impl Sessions {
     /// An open connection of a user begins to close, or has ended. [`settle`](Self::settle) follows.
     pub(crate) fn dismiss(&mut self, user: UserKey, conns: &mut Conns, conn: ConnKey) {
         let record = &mut self.users[user];
-        record.of_kind_mut(conns.cold(conn).kind).remove(conns, conn);
+        record.edit_kind(conns.cold(conn).kind, |ring| ring.remove(conns, conn));
         if let Some(tenant) = record.tenant {
             self.tenants.disconnected(tenant);
         }

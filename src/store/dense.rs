@@ -5,12 +5,14 @@
 //! ```
 //!
 //! It grows by a chunk and copies nothing, so that no item of many is the one that pays for all. Only
-//! the first chunk grows by doubling, so that a few items need little. A chunk that becomes empty is
-//! given back.
+//! the first chunk grows by doubling, so that a few items need little, and one item lies in the array itself.
+//! A chunk that becomes empty is given back.
 //!
 //! To add, to look and to take out cost O(1). What is taken out leaves its index to the last item.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::iter;
 use core::mem;
 use core::ops::{Index, IndexMut, Range};
 
@@ -20,46 +22,67 @@ use super::{KEPT, shrunk};
 
 /// How many items a chunk holds.
 const CHUNK: usize = 1_024;
-/// How many places the first chunk begins with.
-const FIRST: usize = 1;
-
 /// An array in chunks. See the [module's docs](self).
 #[derive(Clone, Hash)]
-pub(crate) struct Dense<T> {
-    /// None is empty. All but the last are full.
-    chunks: SmallVec<[Vec<T>; 1]>,
+pub(crate) struct Dense<T: Copy> {
+    /// The first chunk. One item needs no memory beside it.
+    first: SmallVec<[T; 1]>,
+    /// The others, if the first is full. None is empty. All but the last are full.
+    #[expect(clippy::box_collection, reason = "a vector without items would take three words")]
+    others: Option<Box<Vec<Vec<T>>>>,
 }
 
 impl<T: Copy> Dense<T> {
     pub(crate) fn new() -> Self {
-        Self { chunks: SmallVec::new() }
+        Self { first: SmallVec::new(), others: None }
+    }
+
+    fn others(&self) -> &[Vec<T>] {
+        self.others.as_ref().map_or(&[], |others| others)
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = &[T]> {
+        iter::once(&*self.first).chain(self.others().iter().map(Vec::as_slice))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.chunks.split_last().map_or(0, |(last, full)| full.len() * CHUNK + last.len())
+        match self.others().split_last() {
+            None => self.first.len(),
+            Some((last, full)) => CHUNK + full.len() * CHUNK + last.len(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        self.first.is_empty()
     }
 
     pub(crate) fn get(&self, index: usize) -> Option<&T> {
-        self.chunks.get(index / CHUNK)?.get(index % CHUNK)
+        match index.checked_sub(CHUNK) {
+            None => self.first.get(index),
+            Some(behind) => self.others().get(behind / CHUNK)?.get(behind % CHUNK),
+        }
     }
 
     pub(crate) fn last(&self) -> Option<&T> {
-        self.chunks.last()?.last()
+        self.others().last().map_or(&*self.first, Vec::as_slice).last()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.chunks.iter().flatten()
+        self.chunks().flatten()
     }
 
     /// The items of a range of indices, in pieces: a walk over a slice is the fastest.
     pub(crate) fn slices_mut(&mut self, range: Range<usize>) -> impl Iterator<Item = &mut [T]> {
-        let first = range.start / CHUNK;
-        self.chunks[first..].iter_mut().enumerate().map_while(move |(number, chunk)| {
-            let before = (first + number) * CHUNK;
+        let before = range.start / CHUNK;
+        let others = self.others.as_mut().map_or(&mut [][..], |others| &mut others[..]);
+        let (first, others) = match before.checked_sub(1) {
+            None => (Some(&mut *self.first), others),
+            Some(before) => (None, &mut others[before..]),
+        };
+        let others = others.iter_mut().map(Vec::as_mut_slice);
+        let chunks = (before..).zip(first.into_iter().chain(others));
+        chunks.map_while(move |(number, chunk)| {
+            let before = number * CHUNK;
             let begin = range.start.max(before) - before;
             let end = range.end.checked_sub(before)?.min(chunk.len());
             (begin < end).then(|| &mut chunk[begin..end])
@@ -68,13 +91,17 @@ impl<T: Copy> Dense<T> {
 
     /// Adds an item behind the last.
     pub(crate) fn push(&mut self, item: T) {
-        let is_first = self.chunks.is_empty();
-        match self.chunks.last_mut() {
+        if self.first.len() < CHUNK {
+            self.first.push(item);
+            return;
+        }
+        let others = self.others.get_or_insert_default();
+        match others.last_mut() {
             Some(last) if last.len() < CHUNK => last.push(item),
             _ => {
-                let mut chunk = Vec::with_capacity(if is_first { FIRST } else { CHUNK });
+                let mut chunk = Vec::with_capacity(CHUNK);
                 chunk.push(item);
-                self.chunks.push(chunk);
+                others.push(chunk);
             }
         }
     }
@@ -88,33 +115,47 @@ impl<T: Copy> Dense<T> {
     }
 
     fn pop(&mut self) {
-        let Some(chunk) = self.chunks.last_mut() else { return };
-        chunk.pop();
-        if chunk.is_empty() {
-            self.chunks.pop();
-            if shrunk(self.chunks.len(), self.chunks.capacity(), 1).is_some() {
-                self.chunks.shrink_to_fit();
+        if let Some(others) = &mut self.others {
+            let Some(last) = others.last_mut() else { return };
+            last.pop();
+            if last.is_empty() {
+                others.pop();
+                if others.is_empty() {
+                    self.others = None;
+                } else if let Some(places) = shrunk(others.len(), others.capacity(), 1) {
+                    others.shrink_to(places);
+                }
             }
-        } else if self.chunks.len() == 1 {
-            let first = &mut self.chunks[0];
-            if let Some(places) = shrunk(first.len(), first.capacity(), KEPT) {
-                first.shrink_to(places);
-            }
+            return;
+        }
+        self.first.pop();
+        if self.first.is_empty() {
+            self.first = SmallVec::new();
+        } else if let Some(places) = shrunk(self.first.len(), self.first.capacity(), KEPT) {
+            let mut fewer = SmallVec::with_capacity(places);
+            fewer.extend_from_slice(&self.first);
+            self.first = fewer;
         }
     }
 }
 
-impl<T> Index<usize> for Dense<T> {
+impl<T: Copy> Index<usize> for Dense<T> {
     type Output = T;
 
     fn index(&self, index: usize) -> &T {
-        &self.chunks[index / CHUNK][index % CHUNK]
+        match index.checked_sub(CHUNK) {
+            None => &self.first[index],
+            Some(behind) => &self.others()[behind / CHUNK][behind % CHUNK],
+        }
     }
 }
 
-impl<T> IndexMut<usize> for Dense<T> {
+impl<T: Copy> IndexMut<usize> for Dense<T> {
     fn index_mut(&mut self, index: usize) -> &mut T {
-        &mut self.chunks[index / CHUNK][index % CHUNK]
+        match (index.checked_sub(CHUNK), &mut self.others) {
+            (Some(behind), Some(others)) => &mut others[behind / CHUNK][behind % CHUNK],
+            _ => &mut self.first[index],
+        }
     }
 }
 
@@ -160,28 +201,31 @@ mod tests {
         let first = core::ptr::from_ref(&dense[0]);
         for number in 0..100 * CHUNK {
             dense.push(number);
-            assert!(dense.chunks.last().is_some_and(|last| last.capacity() == CHUNK));
+            assert!(dense.others().last().is_some_and(|last| last.capacity() == CHUNK));
         }
         assert_eq!(core::ptr::from_ref(&dense[0]), first);
     }
 
     #[test]
     fn memory_comes_back() {
-        let places = |dense: &Dense<usize>| dense.chunks.iter().map(Vec::capacity).sum::<usize>();
+        let places = |dense: &Dense<usize>| {
+            let of_first = if dense.first.spilled() { dense.first.capacity() } else { 0 };
+            of_first + dense.others().iter().map(Vec::capacity).sum::<usize>()
+        };
         let mut dense = Dense::new();
-        assert_eq!(places(&dense), 0);
         dense.push(0);
-        assert_eq!(places(&dense), FIRST);
+        assert_eq!(places(&dense), 0, "one lies in the array itself");
         (1..100 * CHUNK).for_each(|number| dense.push(number));
         for left in (0..dense.len()).rev() {
             dense.swap_remove(left / 2);
             let most =
                 if left < CHUNK { (4 * left).max(KEPT) } else { left.next_multiple_of(CHUNK) };
             assert!(places(&dense) <= most, "{} places for {left}", places(&dense));
-            assert!(dense.chunks.capacity() <= 4 * (left / CHUNK + 1));
+            let lists = dense.others.as_ref().map_or(0, |others| others.capacity());
+            assert!(lists <= 4 * (left / CHUNK + 1));
             let is_early = (CHUNK / 4..CHUNK).contains(&left);
             assert!(!is_early || places(&dense) == CHUNK, "not before time");
         }
-        assert!(dense.is_empty() && places(&dense) == 0 && !dense.chunks.spilled());
+        assert!(dense.is_empty() && places(&dense) == 0 && dense.others.is_none());
     }
 }

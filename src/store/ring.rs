@@ -107,11 +107,11 @@ impl<L: Linked> Ring<L> {
 
     /// Leaves from where it is. `false`, and nothing happens: it is not in the queue.
     pub(crate) fn remove(&mut self, records: &mut L::Records, key: L::Key) -> bool {
-        let links = core::mem::replace(L::links_mut(records, key), Links::OUT);
-        if !links.is_in() {
+        // A record that is not in the queue is not changed: what holds its links may not be there.
+        if !L::links(records, key).is_in() {
             return false;
         }
-        let Links { before, after } = links;
+        let Links { before, after } = core::mem::replace(L::links_mut(records, key), Links::OUT);
         match unpack(before) {
             None => self.front = after,
             Some(before) => {
@@ -157,6 +157,13 @@ impl<L> Clone for Ring<L> {
     }
 }
 
+/// They have the same ends. The rest lies in the records.
+impl<L> PartialEq for Ring<L> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.front, self.back, self.len) == (other.front, other.back, other.len)
+    }
+}
+
 /// Its ends. The rest lies in the records.
 impl<L> Hash for Ring<L> {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -173,7 +180,7 @@ impl<L> fmt::Debug for Ring<L> {
 
 /// Names links that lie in a field of the records of one table.
 macro_rules! linked {
-    ($(#[$doc:meta])* $name:ident: $key:ty => $record:ty, $field:ident) => {
+    ($(#[$doc:meta])* $name:ident: $key:ty => $record:ty, $($field:ident).+) => {
         $(#[$doc])*
         pub(crate) enum $name {}
 
@@ -182,11 +189,11 @@ macro_rules! linked {
             type Records = $crate::store::Table<$key, $record>;
 
             fn links(records: &Self::Records, key: $key) -> $crate::store::Links {
-                records[key].$field
+                records[key].$($field).+
             }
 
             fn links_mut(records: &mut Self::Records, key: $key) -> &mut $crate::store::Links {
-                &mut records[key].$field
+                &mut records[key].$($field).+
             }
         }
     };

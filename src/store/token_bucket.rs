@@ -38,6 +38,8 @@ pub(crate) struct TokenBucket {
 }
 
 impl TokenBucket {
+    pub(crate) const FULL: Self = Self { full_at: Timestamp::ZERO };
+
     /// Whether nothing is missing in it.
     pub(crate) fn is_full(self, now: Timestamp) -> bool {
         self.full_at <= now

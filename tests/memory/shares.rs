@@ -3,9 +3,13 @@
 
 use bytes::Bytes;
 
-use headcount::{CloseReason, Config, ConfigBuilder, Message, Principal, RunEvent, Start, Target};
+use headcount::{
+    CloseReason, Config, ConfigBuilder, ConnKind, Inbound, Message, Principal, RoomId, RunEvent,
+    Start, Target,
+};
 
 use super::START;
+use super::bound::long;
 use super::terms::{Filled, LARGEST, send, thread, user};
 
 /// Fills one thing under a configuration in which it is most of what there is.
@@ -64,8 +68,18 @@ fn a_quarter_of_the_whole_is_reached() {
                     .rooms_per_connection(1)
                     .runs_per_session(0),
                 |it| {
+                    // What few connections, users and streams have, all of these have.
+                    let room = RoomId::new(long(0)).unwrap();
                     (0..1_000).for_each(|number| {
-                        it.admit(number);
+                        let who = Principal::new(user(number)).with_thread(thread(number));
+                        let who = who.with_kind(ConnKind::EventStream);
+                        let who = who.with_label(long(number.into())).unwrap();
+                        let (conn, _) =
+                            it.registry.admit(START, who, Start::OpenRuns, None).unwrap();
+                        it.registry.message(START, conn, Inbound::Fragment).map(drop).unwrap();
+                        it.registry.join(START, conn, &room, Start::Now).unwrap();
+                        let message = Message::binary(Bytes::new());
+                        send(&mut it.registry, Target::SessionOf(conn), message);
                     })
                 },
             ),

@@ -30,7 +30,7 @@ impl Registry {
         );
         let of_conns = turns.iter().filter(|turn| matches!(turn, Ready::Conn(_))).count();
         let mut ready = 0;
-        for (slot, hot, _) in self.conns.iter().filter(|(.., cold)| cold.ready.is_in()) {
+        for (slot, hot, _) in self.conns.iter().filter(|(.., cold)| cold.extras.ready.is_in()) {
             let id = self.conns.id(slot);
             hold!(hot.state == State::Open, "{id:?} is ready, and {:?}", hot.state);
             ready += 1;
@@ -56,8 +56,8 @@ impl Registry {
     fn check_handshakes(&self) -> Result<(), String> {
         for (order, admitted) in [(&self.closing, true), (&self.leaving, false)] {
             let order: HashSet<ConnKey, FixedState> = order.iter(&self.conns).collect();
-            for (slot, hot, cold) in self.conns.iter() {
-                let closes = hot.state == State::Closing && cold.admitted == admitted;
+            for (slot, hot, _) in self.conns.iter() {
+                let closes = hot.state == State::Closing && hot.is_admitted() == admitted;
                 let id = self.conns.id(slot);
                 hold!(closes == order.contains(&slot), "{id:?} closes: {closes}, or is in order");
             }

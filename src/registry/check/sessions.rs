@@ -19,7 +19,7 @@ impl Registry {
         let mut attached = HashMap::with_hasher(FixedState::default());
         let mut closing = HashMap::with_hasher(FixedState::default());
         let mut of_users = HashMap::with_hasher(FixedState::default());
-        for (slot, hot, _) in self.conns.iter().filter(|(_, _, cold)| cold.admitted) {
+        for (slot, hot, _) in self.conns.iter().filter(|(_, hot, _)| hot.is_admitted()) {
             let user = self.conns.user(slot);
             *of_users.entry(user).or_insert(0) += 1;
             for session in self.conns.sessions(slot) {
@@ -32,7 +32,7 @@ impl Registry {
             }
         }
         let lingering: Vec<SessionKey> = self.sessions.iter_lingering().collect();
-        let since = |session: &SessionKey| self.sessions.get(*session).lingers_since;
+        let since = |session: &SessionKey| self.sessions.get(*session).lingers_since();
         hold!(lingering.is_sorted_by_key(since), "sessions linger out of order");
         hold!(lingering.len() == self.sessions.lingering(), "{} linger", lingering.len());
         let lingering: HashSet<SessionKey, FixedState> = lingering.into_iter().collect();
@@ -52,16 +52,16 @@ impl Registry {
             }
             let members = self.streams[session.stream].members.len();
             hold!(
-                (members == 0) == session.lingers_since.is_some(),
+                (members == 0) == session.lingers_since().is_some(),
                 "{id:?} lingers: {:?}, with {members} members",
-                session.lingers_since
+                session.lingers_since()
             );
             let found = self.sessions.find(session.user, &session.thread);
             hold!(found == Some(slot), "{id:?} is not found by its thread");
             let lingers = lingering.contains(&slot);
             hold!(lingers == session.may_go(), "{id:?} may go, and is not in the order, or is");
             if session.attached == 0
-                && session.open_runs == 0
+                && session.open_runs() == 0
                 && let Some(at) = self.lingers_until(slot)
             {
                 let armed = self.timers.covers(Timer::Session(slot), at);
@@ -102,7 +102,7 @@ impl Registry {
                 sockets <= self.config.connections_per_user as usize,
                 "user {slot:?} has {sockets} sockets"
             );
-            let (streams, further) = (user.of_kind(ConnKind::EventStream).len(), user.further);
+            let (streams, further) = (user.of_kind(ConnKind::EventStream).len(), user.further());
             hold!(
                 streams == 0 || streams + further as usize <= self.config.streams_per_user as usize,
                 "user {slot:?} has {streams} event streams, and follows {further} further sessions"
@@ -173,7 +173,7 @@ impl Registry {
         }
         hold!(counted == open, "user {user:?} lists {counted} of {open} connections");
         hold!(followed == followers, "user {user:?} follows {followed} of {followers} sessions");
-        let said = self.sessions.user(user).further;
+        let said = self.sessions.user(user).further();
         hold!(further == said as usize, "user {user:?} follows {further} further sessions: {said}");
         Ok(rooms)
     }

@@ -76,13 +76,13 @@ impl<'a> ConnView<'a> {
     #[must_use]
     pub fn user(&self) -> Option<&'a UserId> {
         let sessions = &self.registry.sessions;
-        self.cold().admitted.then(|| &sessions.user(self.registry.conns.user(self.key)).name)
+        self.hot().is_admitted().then(|| &sessions.user(self.registry.conns.user(self.key)).name)
     }
 
     /// The label of its principal; `None` if that had none, or it was not admitted.
     #[must_use]
     pub fn label(&self) -> Option<&'a str> {
-        self.cold().label.as_deref()
+        self.cold().extras.label.as_deref()
     }
 
     /// What it is to its client.
@@ -109,7 +109,7 @@ impl<'a> ConnView<'a> {
     /// The rooms that it is in, or was in when it began to close, in the order in which it joined them. Those
     /// that have ended since are among them.
     pub fn rooms(&self) -> impl Iterator<Item = &'a RoomId> + use<'a> {
-        self.registry.rooms_joined(self.key).chain(&self.cold().rooms_left)
+        self.registry.rooms_joined(self.key).chain(self.cold().rooms_left())
     }
 
     /// Why it closes or has gone; `None` while it does neither.

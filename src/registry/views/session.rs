@@ -64,7 +64,7 @@ impl<'a> SessionView<'a> {
     #[must_use]
     pub fn ends_at(&self) -> Option<Timestamp> {
         let until = self.registry.lingers_until(self.key)?;
-        Some(until).filter(|_| self.record().open_runs == 0).and_then(Deadline::instant)
+        Some(until).filter(|_| self.record().open_runs() == 0).and_then(Deadline::instant)
     }
 
     fn record(&self) -> &'a Session {
