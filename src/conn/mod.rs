@@ -146,7 +146,8 @@ pub(crate) struct Extras {
 }
 
 impl Seldom for Extras {
-    const USUAL: &'static Self = &Self {
+    const SHARED: &'static Self = &Self::USUAL;
+    const USUAL: Self = Self {
         message_began: Timestamp::MAX,
         label: None,
         late_joins: LateJoins::NONE,

@@ -36,7 +36,8 @@ pub(crate) struct Kept {
 }
 
 impl Seldom for Kept {
-    const USUAL: &'static Self = &Self {
+    const SHARED: &'static Self = &Self::USUAL;
+    const USUAL: Self = Self {
         entries: VecDeque::new(),
         live: 0,
         bytes: 0,

@@ -23,7 +23,8 @@ pub(crate) struct Extras {
 }
 
 impl Seldom for Extras {
-    const USUAL: &'static Self = &Self {
+    const SHARED: &'static Self = &Self::USUAL;
+    const USUAL: Self = Self {
         lingers_since: Timestamp::ZERO,
         runs: Ring::new(),
         open_runs: 0,

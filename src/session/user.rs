@@ -77,7 +77,8 @@ pub(crate) struct Extras {
 }
 
 impl Seldom for Extras {
-    const USUAL: &'static Self = &Self {
+    const SHARED: &'static Self = &Self::USUAL;
+    const USUAL: Self = Self {
         idle: Ring::new(),
         ended: 0,
         links: Links::OUT,

@@ -9,7 +9,9 @@ use core::ops::{Deref, DerefMut};
 
 /// What a part that is not there reads as.
 pub(crate) trait Seldom: Clone + 'static {
-    const USUAL: &'static Self;
+    const USUAL: Self;
+    /// The same, to be read in place.
+    const SHARED: &'static Self;
 }
 
 /// A part that is there when it is needed. See the [module's docs](self).
@@ -40,9 +42,9 @@ impl<T: Seldom + PartialEq> Rare<T> {
             self.settle();
             return result;
         }
-        let mut part = T::USUAL.clone();
+        let mut part = T::USUAL;
         let result = change(&mut part);
-        if part != *T::USUAL {
+        if part != *T::SHARED {
             self.0 = Some(Box::new(part));
         }
         result
@@ -50,7 +52,7 @@ impl<T: Seldom + PartialEq> Rare<T> {
 
     /// Gives its memory back if it is at its default.
     pub(crate) fn settle(&mut self) {
-        if self.0.as_deref() == Some(T::USUAL) {
+        if self.0.as_deref() == Some(T::SHARED) {
             self.0 = None;
         }
     }
@@ -60,14 +62,14 @@ impl<T: Seldom> Deref for Rare<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0.as_deref().unwrap_or(T::USUAL)
+        self.0.as_deref().unwrap_or(T::SHARED)
     }
 }
 
 /// It is there from then on: who changes it to its default has to [clear](Rare::clear) it.
 impl<T: Seldom> DerefMut for Rare<T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.get_or_insert_with(|| Box::new(T::USUAL.clone()))
+        self.0.get_or_insert_with(|| Box::new(T::USUAL))
     }
 }
 
@@ -88,7 +90,8 @@ mod tests {
     struct Pair(u32, u32);
 
     impl Seldom for Pair {
-        const USUAL: &'static Self = &Self(7, 7);
+        const USUAL: Self = Self(7, 7);
+        const SHARED: &'static Self = &Self::USUAL;
     }
 
     #[test]
