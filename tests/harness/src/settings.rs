@@ -198,7 +198,7 @@ fn builder(rng: &mut Rng, seed: u64) -> ConfigBuilder {
         .tenants(later.pick(&[0, 1, 2, 2, 2, 2]))
         .connections_per_tenant(later.pick(&[1, 2, 3, 50, 50]).min(connections))
         .sessions_per_tenant(later.pick(&[1, 2, 3, 5, 50, 50]).min(sessions))
-        .tenant_bytes(later.pick(&[huge, huge, 150, 400, 1_500]).min(process_bytes));
+        .tenant_bytes(later.pick(&[huge, 150, 150, 400, 1_500]).min(process_bytes));
     if !rare {
         return builder;
     }
