@@ -8,13 +8,14 @@ use super::{Origin, Settings};
 const PREFIX: &str = "HEADCOUNT_";
 
 /// Variables that size this project's tests, which may be set for a whole shell.
-pub(super) const OF_THE_TESTS: [&str; 16] = [
+pub(super) const OF_THE_TESTS: [&str; 17] = [
     "SEED",
     "SEEDS",
     "FIRST",
     "SECONDS",
     "THREADS",
     "SHRINK",
+    "SIZES",
     "SURVEY",
     "TRACE",
     "LENGTH",
