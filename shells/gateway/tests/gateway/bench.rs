@@ -49,7 +49,7 @@ fn a_server_with_all_urls_gets_all_kinds_of_work() {
     let (address, handle) = (shell.local_addr(), shell.handle());
     let running = thread::spawn(|| shell.run(Relay::new()));
     let [echo, subscribe, publish] =
-        ["echo", "sub", "pub"].map(|wish| format!("ws://{address}/?{wish}"));
+        ["echo", "sub", "pub"].map(|wish| format!("ws://{address}/{wish}"));
     let plot = File::new("");
     let path = plot.path().to_str().unwrap();
     let (code, table, stderr) = run(&[
