@@ -66,7 +66,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(collect(stream, || usize::MAX).1, progress, "chunks make a difference");
     assert_eq!(oracle::progress(stream), progress);
 
-    let options = Options::new().path(PATH);
+    let options = Options::new().paths([PATH]);
     let options = if choice & 1 == 0 { options.subprotocol(SUBPROTOCOL) } else { options };
     answers::of_a_handler(*choice, stream);
     match progress {
