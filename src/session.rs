@@ -436,7 +436,7 @@ impl Sessions {
     }
 
     /// The same for a user: after each change of the number of sessions, of those that linger, and of
-    /// connections, of the leave grace, of what is to be said, and of the hold.
+    /// connections, of the leave grace, of a presence that waits to be told, and of the hold.
     fn relist_user(&mut self, user: UserKey) {
         let record = &mut self.users[user];
         let (is_here, counts) = (record.is_here(), record.counts());

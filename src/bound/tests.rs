@@ -26,7 +26,7 @@ fn the_sums_of_small_configurations_are_pinned() {
     assert_eq!(sums, [2_415_033, 877_660, 850_470]);
 }
 
-/// Pins the records of which there is one for each of something: what makes one larger is to be seen.
+/// Pins the records of which there are many, so that a change that makes one larger is seen.
 #[cfg(target_pointer_width = "64")]
 #[test]
 fn the_sizes_of_records_are_pinned() {

@@ -124,7 +124,7 @@ impl Registry {
     /// user's connections of its kind, the user's sessions, all connections, those of the tenant, all users,
     /// the sessions of the tenant, the tool calls that the user brings to it, all sessions, the user's own
     /// rate, the rate of all. Over a cap of the user's own, and in a full house, one of the user's own makes
-    /// room as [`OverCap`](crate::OverCap) says: nobody is refused because of their own ghosts.
+    /// room as [`OverCap`](crate::OverCap) says: a user's dead connections do not lock the user out.
     ///
     /// Over `limits.users` and `limits.sessions` what is absent makes room, whosever it is: the user
     /// of whom all sessions have lingered without an open run for longest goes with all of them, or

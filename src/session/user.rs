@@ -201,8 +201,8 @@ impl User {
 }
 
 impl Sessions {
-    /// The record of a user, who is here from now on, whatever goes to make room. A connection or a session
-    /// is added to it in the same call, and then it is [released](Self::release_hold).
+    /// Takes or makes the record of a user, and holds it: evictions do not end it. The caller adds a
+    /// connection or a session to it, and then [releases](Self::release_hold) it.
     pub(crate) fn hold_user(&mut self, name: UserId) -> UserKey {
         let user = self.find_user(&name).unwrap_or_else(|| self.insert_user(name));
         self.users[user].is_held = true;

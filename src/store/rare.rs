@@ -66,7 +66,7 @@ impl<T: Seldom> Deref for Rare<T> {
     }
 }
 
-/// It is there from then on: who changes it to its default has to [clear](Rare::clear) it.
+/// The part is there from then on. A caller that changes it to its default has to [clear](Rare::clear) it.
 impl<T: Seldom> DerefMut for Rare<T> {
     fn deref_mut(&mut self) -> &mut T {
         self.0.get_or_insert_with(|| Box::new(T::USUAL))

@@ -107,7 +107,7 @@ impl<L: Linked> Ring<L> {
 
     /// Leaves from where it is. `false`, and nothing happens: it is not in the queue.
     pub(crate) fn remove(&mut self, records: &mut L::Records, key: L::Key) -> bool {
-        // A record that is not in the queue is not changed: what holds its links may not be there.
+        // A record that is not in the queue is not changed: the part that holds its links may be absent.
         if !L::links(records, key).is_in() {
             return false;
         }

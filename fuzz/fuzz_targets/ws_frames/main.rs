@@ -97,7 +97,7 @@ impl<'a> Peer<'a> {
         closed || self.outcome.fault.is_some() || self.come == self.stream.len()
     }
 
-    /// Some more bytes come: what is no whole frame waits, as in a socket.
+    /// More bytes come. A frame of which a part is missing waits, as in a socket.
     fn hear(&mut self, bytes: usize, protocol: &mut Protocol, limit: usize) {
         self.come = self.stream.len().min(self.come + bytes);
         let outcome = &mut self.outcome;

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A frame is made once, however many sockets get it, and a socket's frames of a turn are written at once.
-//! A [`Chain`] is good as long as nothing clears the output: what a kernel does not take is kept beside it,
-//! as bytes that all who keep the frame share ([`TurnOutput::share`]).
+//! A [`Chain`] is good as long as nothing clears the output. Frames that a kernel does not take are kept
+//! outside, as bytes that all sockets that keep the frame share ([`TurnOutput::share`]).
 
 use std::fmt;
 use std::io::IoSlice;

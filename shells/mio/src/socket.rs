@@ -19,9 +19,9 @@
 //!         last bytes are written and the peer sends nothing more
 //! ```
 //!
-//! Output goes on in every stage but `Ended`, and [`Output`] says how far it has come to its end. What a
-//! turn has for a socket is a [`Chain`] of its frames, written at once. What the kernel does not take of it
-//! goes to [`Held::outbound`], and what comes later waits behind that.
+//! Output goes on in every stage but `Ended`, and [`Output`] says how far it has come to its end. The
+//! frames that a turn has for a socket are a [`Chain`], written at once. Those that the kernel does not take
+//! go to [`Held::outbound`], and later frames wait behind them.
 //!
 //! The socket itself is closed when the registry's cleanup removes it, never before: its handle stays taken
 //! until then.
@@ -141,7 +141,7 @@ impl Held {
 
 /// One connection. Dropping it closes the socket.
 ///
-/// There are as many of these as connections, and most are idle: what is not needed then is in [`Held`].
+/// Each connection has one, and most connections are idle. State that only busy ones need is in [`Held`].
 pub(crate) struct Socket<S> {
     conn: ConnId,
     stream: S,

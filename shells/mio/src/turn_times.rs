@@ -9,8 +9,8 @@ const BUCKETS: usize = 20;
 /// Bits of a microsecond count that the first bucket covers.
 const FIRST_BITS: u32 = 4;
 
-/// How many turns of a server's loop have taken how long, without the wait for events: what every socket
-/// waits for, beside the network. [`Handle::turn_times`](crate::Handle::turn_times) tells them.
+/// How long the turns of a server's loop have taken, without the wait for events. Every socket waits for the
+/// turn under way, beside the network. [`Handle::turn_times`](crate::Handle::turn_times) tells them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TurnTimes {
     counts: [u64; BUCKETS],

@@ -55,7 +55,7 @@ async fn subscribe(mut socket: WebSocket, published: Sender<Message>) {
 async fn publish(mut socket: WebSocket, published: Sender<Message>) {
     while let Some(Ok(message)) = socket.recv().await {
         if is_data(&message) {
-            // Nobody may have subscribed.
+            // Without a subscriber the channel takes no message.
             let _ = published.send(message);
         }
     }

@@ -1,8 +1,8 @@
 //! Plain frames: a whole data message in one masked frame, without reserved bits. They are nearly all that
 //! browsers send, and need no context: they are unmasked where they lie.
 //!
-//! What is not plain, or not there as a whole, or longer than the limit, is left to the general way, which
-//! judges it.
+//! The general way judges all other input: a frame that is not plain, that is longer than the limit, or of
+//! which a part has not come.
 
 use super::{Data, Fault};
 

@@ -388,7 +388,7 @@ impl<S: Stream> Socket<S> {
         }
     }
 
-    /// Calls the handler. What it replies to this connection meanwhile is written in this turn.
+    /// Calls the handler. Its replies to this connection are written in this turn.
     pub(super) fn ask_handler<H: Handler, R>(
         &mut self,
         reading: &mut ReadContext<'_, '_, H>,

@@ -93,8 +93,8 @@ impl<S: Stream> Socket<S> {
         self.output = self.output.max(Output::Shutting);
     }
 
-    /// Keeps for later turns what is left of frames of this one when so many bytes of them are written.
-    /// If any are, nothing waits of earlier turns. Returns the cost of what is written.
+    /// Keeps frames of this turn for later ones, less the bytes of them that are written. If some are written,
+    /// no frame of an earlier turn waits. Returns the cost of the written bytes.
     fn keep(&mut self, chain: Chain, written: usize, turn: &mut TurnOutput) -> u64 {
         if chain.is_empty() {
             return 0;
@@ -255,7 +255,7 @@ impl<S: Stream> Socket<S> {
         }
     }
 
-    /// Writes frames of this turn, with one call. What the kernel does not take is kept.
+    /// Writes frames of this turn, with one call. Frames that the kernel does not take are kept.
     fn write_chain(
         &mut self,
         chain: Chain,

@@ -108,7 +108,7 @@ impl Model {
         Bucket::new(config.connect_rate_per_user(), config.connect_burst_per_user())
     }
 
-    /// A user is here from now on, whatever goes to make room.
+    /// Holds the record of a user: evictions do not end it.
     pub(crate) fn hold_user(&mut self, user: u8) {
         self.held = Some(user);
         self.own_rates.come(user, &self.full_bucket());
