@@ -93,8 +93,8 @@ impl<S: Stream> Socket<S> {
         self.output = self.output.max(Output::Shutting);
     }
 
-    /// Keeps frames of this turn for later ones, less the bytes of them that are written. If some are written,
-    /// no frame of an earlier turn waits. Returns the cost of the written bytes.
+    /// Keeps frames of this turn for later ones, less the bytes of them that are written. If some are
+    /// written, no frame of an earlier turn waits. Returns the cost of the written bytes.
     fn keep(&mut self, chain: Chain, written: usize, turn: &mut TurnOutput) -> u64 {
         if chain.is_empty() {
             return 0;
