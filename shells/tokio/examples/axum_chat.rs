@@ -1,0 +1,58 @@
+//! A whole chat beside axum: `cargo run -p headcount-tokio --features axum --example axum_chat`, then connect
+//! WebSocket clients to `ws://127.0.0.1:7500/chat/NAME`. What one says all others read.
+
+use axum::{Router, extract::Path, http::StatusCode, response::*, routing::any};
+use headcount_tokio::headcount::*;
+use headcount_tokio::{Dialect, Handler, Hub, Upgrade, payload, seed};
+
+struct Chat {
+    lobby: RoomId,
+}
+
+impl Handler for Chat {
+    fn admitted(&mut self, registry: &mut Registry, now: Timestamp, conn: ConnId, _: Admitted) {
+        // Both can be refused by a limit; then the client just reads nothing.
+        let _ = registry.join(now, conn, &self.lobby, Start::Now);
+        let _ = registry.reply(now, conn, "welcome".into());
+    }
+
+    fn message(&mut self, registry: &mut Registry, now: Timestamp, conn: ConnId, said: Message) {
+        let user = registry.connection(conn).and_then(|it| it.user());
+        if let (Some(user), true) = (user, said.is_text()) {
+            let line = format!("{user}: {}", String::from_utf8_lossy(said.payload()));
+            let line = Message::text(line).except_connection(conn);
+            registry.send(now, Target::Room(&self.lobby), line);
+        }
+    }
+
+    fn encode(&mut self, _: Dialect, action: &Action<'_>) -> Message {
+        match action {
+            Action::Send { body, .. } => payload(*body),
+            Action::Gap { from, to, .. } => format!("(you missed {} lines)", to - from + 1).into(),
+            _ => "(the server is about to restart)".into(),
+        }
+    }
+}
+
+async fn enter(Path(name): Path<String>, upgrade: Upgrade) -> Response {
+    // A real one verifies a token.
+    match UserId::new(&name) {
+        Ok(user) => upgrade.admit(Principal::new(user), Start::Now, None).await,
+        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let chat = Chat { lobby: "lobby".parse()? };
+    let (hub, handle) = Hub::new(Config::new(seed()), chat);
+    tokio::spawn(hub.run());
+    let app = Router::new().route("/chat/{name}", any(enter)).with_state(handle.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:7500").await?;
+    println!("ws://{}/chat/NAME", listener.local_addr()?);
+    let stopped = async move {
+        let _ = tokio::signal::ctrl_c().await;
+        handle.stop().await; // Clients are told, and newcomers answered 503, until the last has left.
+    };
+    Ok(axum::serve(listener, app).with_graceful_shutdown(stopped).await?)
+}

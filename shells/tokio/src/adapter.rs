@@ -1,0 +1,136 @@
+//! What goes to and comes from a socket, and the adapter of a WebSocket crate.
+
+use headcount::{CloseReason, Message};
+
+/// A frame that a socket is to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outgoing {
+    /// A data message.
+    Data(Message),
+    /// An empty ping.
+    Ping,
+    /// The close frame, with a text that fits it: the last frame of a connection.
+    Close(u16, String),
+}
+
+/// What a socket has read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// A whole data message.
+    Data(Message),
+    /// A ping, which the WebSocket crate answers.
+    Ping,
+    /// A pong.
+    Pong,
+    /// The close frame of the peer. The WebSocket crate echoes it, unless it is an echo itself.
+    Close,
+}
+
+/// The adapter of a WebSocket crate, whose socket is a `Stream` and a `Sink` of its frames. Implement it for a
+/// type of your own, and hand that to [`Place::serve`](crate::Place::serve). Those of axum and of
+/// tokio-tungstenite are here, a feature each.
+pub trait Adapter {
+    /// What a socket reads and writes.
+    type Frame;
+
+    /// What reading and writing fail with.
+    type Error;
+
+    /// A frame to write, as the crate has it.
+    fn outgoing(frame: Outgoing) -> Self::Frame;
+
+    /// What was read. `None`: it says nothing, and is passed over.
+    fn incoming(frame: Self::Frame) -> Option<Incoming>;
+
+    /// What the peer has done wrong, so that the connection is closed for it. `None`: the socket is broken, or
+    /// its end came without a close handshake.
+    fn fault(error: &Self::Error) -> Option<CloseReason>;
+}
+
+/// Their messages have the same variants.
+#[cfg(any(feature = "axum", feature = "tungstenite"))]
+macro_rules! adapter {
+    ($(#[$doc:meta])* $name:ident, $error:ty, $messages:path, $fault:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+
+        const _: () = {
+            use $messages::{CloseFrame, Message as Frame};
+
+            impl Adapter for $name {
+                type Frame = Frame;
+                type Error = $error;
+
+                fn outgoing(frame: Outgoing) -> Frame {
+                    match frame {
+                        // Text is UTF-8 by its type; if it were not, it would go out as binary.
+                        Outgoing::Data(data) if data.is_text() => match data.payload().clone().try_into() {
+                            Ok(text) => Frame::Text(text),
+                            Err(_) => Frame::Binary(data.payload().clone()),
+                        },
+                        Outgoing::Data(data) => Frame::Binary(data.payload().clone()),
+                        Outgoing::Ping => Frame::Ping(bytes::Bytes::new()),
+                        Outgoing::Close(code, text) => {
+                            Frame::Close(Some(CloseFrame { code: code.into(), reason: text.into() }))
+                        }
+                    }
+                }
+
+                fn incoming(frame: Frame) -> Option<Incoming> {
+                    Some(match frame {
+                        Frame::Text(text) => Incoming::Data(Message::from_utf8(text.into()).ok()?),
+                        Frame::Binary(payload) => Incoming::Data(Message::binary(payload)),
+                        Frame::Ping(_) => Incoming::Ping,
+                        Frame::Pong(_) => Incoming::Pong,
+                        Frame::Close(_) => Incoming::Close,
+                        #[allow(unreachable_patterns)] // One of them has frames, too, which are not read.
+                        _ => return None,
+                    })
+                }
+
+                fn fault(error: &$error) -> Option<CloseReason> {
+                    $fault(error)
+                }
+            }
+        };
+    };
+}
+
+/// What an error of a version of tungstenite means. A message that is too large is one before it is whole.
+#[cfg(any(feature = "axum", feature = "tungstenite"))]
+macro_rules! fault {
+    ($error:expr, $tungstenite:ident) => {
+        match $error {
+            $tungstenite::Error::Capacity(_) => Some(CloseReason::MessageTooBig),
+            $tungstenite::Error::Protocol(
+                $tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+            ) => None,
+            $tungstenite::Error::Protocol(_) => Some(CloseReason::ProtocolError),
+            $tungstenite::Error::Utf8(_) => Some(CloseReason::InvalidPayload),
+            _ => None,
+        }
+    };
+}
+
+#[cfg(feature = "tungstenite")]
+adapter! {
+    /// The adapter of tokio-tungstenite, 0.30.
+    Tungstenite, tungstenite::Error, tungstenite_messages, |error: &tungstenite::Error| {
+        fault!(error, tungstenite)
+    }
+}
+
+#[cfg(feature = "tungstenite")]
+mod tungstenite_messages {
+    pub(super) use tungstenite::{Message, protocol::CloseFrame};
+}
+
+#[cfg(feature = "axum")]
+adapter! {
+    /// The adapter of axum, 0.8.
+    Axum, axum::Error, axum::extract::ws, |error: &axum::Error| {
+        let error = std::error::Error::source(error)?.downcast_ref()?;
+        fault!(error, tungstenite_of_axum)
+    }
+}

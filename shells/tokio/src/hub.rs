@@ -1,0 +1,331 @@
+//! The hub: one task that owns the registry.
+//!
+//! ```text
+//!            ┌─> wait: for events of sockets and handles, or the next deadline
+//!            │   take what came            EVENTS
+//!            │   tick                      only when nothing waits to be taken, or after TURNS
+//!            │   carry out actions         RECIPIENTS: frames go into mailboxes
+//!            └── wake the sockets that have mail
+//! ```
+//!
+//! It waits for nothing else: a socket that does not read has frames in its mailbox, of which the registry
+//! hands out no more than a window.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headcount::{
+    Action, Body, CloseReason, Config, ConnId, Ended, Inbound, InboundError, Intake, Registry,
+    StreamRef, Target, Timestamp,
+};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, sleep_until};
+
+use crate::adapter::{Incoming, Outgoing};
+use crate::handle::{Event, Handle, Place};
+use crate::handler::{Dialect, Handler};
+use crate::mailbox::Mailbox;
+
+/// Events taken in one turn.
+const EVENTS: usize = 1_024;
+
+/// Calls of handles that wait.
+const CALLS: usize = 1_024;
+
+/// Turns without a tick at most, while events wait.
+const TURNS: u32 = 8;
+
+/// Recipients of a turn's actions: a storm takes several turns, and between them others are heard.
+const RECIPIENTS: usize = 16 * 1024;
+
+/// A registry that waits for its task. See the [crate's docs](crate).
+#[must_use = "a hub that does not run admits no connection"]
+pub struct Hub<H> {
+    registry: Registry,
+    handler: H,
+    inbox: mpsc::UnboundedReceiver<Event>,
+    events: mpsc::UnboundedSender<Event>,
+    sockets: Sockets,
+    /// How often it was asked to stop.
+    stops: u32,
+    began: Instant,
+}
+
+impl<H: Handler> Hub<H> {
+    /// A hub with this configuration, whose seed should be fresh entropy, such as [`seed`](crate::seed) has.
+    /// The handle reaches it also before it runs.
+    pub fn new(config: Config, handler: H) -> (Self, Handle) {
+        let (events, inbox) = mpsc::unbounded_channel();
+        let handle = Handle { events: events.clone(), calls: Arc::new(Semaphore::new(CALLS)) };
+        let (registry, sockets) = (Registry::new(config), Sockets::default());
+        let began = Instant::now();
+        (Self { registry, handler, inbox, events, sockets, stops: 0, began }, handle)
+    }
+
+    /// Runs until [`Handle::stop`] has had its way. To be spawned: all connections end when this future is
+    /// dropped.
+    ///
+    /// The time is tokio's, so a test with a paused clock has it in its hands.
+    pub async fn run(mut self) {
+        let (mut batch, mut turns) = (Vec::with_capacity(EVENTS), 0);
+        loop {
+            self.wait(&mut batch).await;
+            let now = self.now();
+            turns += 1;
+            let is_all = batch.len() < EVENTS;
+            for event in batch.drain(..) {
+                self.take(now, event);
+            }
+            // A pong that waits to be taken counts before its deadline acts.
+            if is_all || turns == TURNS {
+                self.registry.tick(now);
+                turns = 0;
+            }
+            self.act(now);
+            while let Some(notice) = self.registry.poll_notice() {
+                self.handler.notice(&self.registry, notice);
+            }
+            if self.stops > 1 || (self.stops == 1 && self.registry.is_drained()) {
+                return;
+            }
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(self.began.elapsed().as_nanos().try_into().unwrap_or(u64::MAX))
+    }
+
+    /// Waits until there is something to do.
+    async fn wait(&mut self, batch: &mut Vec<Event>) {
+        if !self.registry.has_actions() {
+            let deadline = self.registry.poll_timeout();
+            let deadline = deadline.map(|at| self.began + Duration::from_nanos(at.as_nanos()));
+            let timer = sleep_until(deadline.unwrap_or(self.began));
+            tokio::select! {
+                biased;
+                _ = self.inbox.recv_many(batch, EVENTS) => return,
+                () = timer, if deadline.is_some() => {}
+            }
+        }
+        // The sockets have their turn: what arrived meanwhile is read before deadlines act.
+        tokio::task::yield_now().await;
+        while batch.len() < EVENTS
+            && let Ok(event) = self.inbox.try_recv()
+        {
+            batch.push(event);
+        }
+    }
+
+    /// Takes an event. What sockets report of connections that have ended meanwhile fails, and says nothing.
+    fn take(&mut self, now: Timestamp, event: Event) {
+        match event {
+            Event::Admit(who, start, previous, answer) => {
+                let admitted = self.registry.admit(now, who, start, previous);
+                let place = admitted.map(|(conn, admitted)| {
+                    let place = self.place(conn);
+                    self.handler.admitted(&mut self.registry, now, conn, admitted);
+                    place
+                });
+                // If the asker has gone, the place comes back with the answer, and is given back.
+                drop(answer.send(place));
+            }
+            Event::Reserve(source, answer) => {
+                let reserved = self.registry.reserve(now, source);
+                drop(answer.send(reserved.map(|conn| self.place(conn))));
+            }
+            Event::Upgraded(conn) => drop(self.registry.upgraded(now, conn)),
+            Event::Batch(conn, batch, fault) => {
+                if let Some(socket) = self.sockets.get_mut(conn) {
+                    socket.held.extend(batch);
+                    self.hear(now, conn);
+                }
+                if let Some(reason) = fault {
+                    self.registry.close(now, Target::Conn(conn), reason);
+                }
+            }
+            Event::Flushed(conn, total) => {
+                if self.registry.flushed(now, conn, total) == Ok(true) {
+                    self.hear(now, conn);
+                }
+            }
+            Event::Ended(conn) => drop(self.registry.disconnect(now, conn)),
+            Event::Call(call) => call(&mut self.registry, now),
+            Event::Stop => {
+                self.stops += 1;
+                if self.stops == 1 {
+                    self.registry.drain(now, None);
+                }
+            }
+        }
+    }
+
+    fn place(&mut self, conn: ConnId) -> Place {
+        let message_bytes = self.registry.config().message_bytes();
+        Place {
+            conn,
+            message_bytes,
+            mailbox: self.sockets.insert(conn),
+            events: self.events.clone(),
+        }
+    }
+
+    /// Takes what a connection said, as far as the registry does. It reads on when nothing of it is left.
+    fn hear(&mut self, now: Timestamp, conn: ConnId) {
+        while let Some(socket) = self.sockets.get_mut(conn)
+            && let Some(incoming) = socket.held.pop_front()
+        {
+            let registry = &mut self.registry;
+            let message = match incoming {
+                Incoming::Data(message) => message,
+                Incoming::Ping => {
+                    let _ = registry.message(now, conn, Inbound::Ping);
+                    continue;
+                }
+                Incoming::Pong => {
+                    let _ = registry.message(now, conn, Inbound::Pong);
+                    continue;
+                }
+                Incoming::Close => {
+                    registry.close(now, Target::Conn(conn), CloseReason::PeerClosed);
+                    continue;
+                }
+            };
+            let bytes = message.payload().len() as u64;
+            match registry.message(now, conn, Inbound::Data { bytes }) {
+                Ok(Intake::Taken) => self.handler.message(registry, now, conn, message),
+                Ok(Intake::Paused) => return socket.held.push_front(Incoming::Data(message)),
+                Err(InboundError::RateLimited) => self.handler.rate_limited(registry, now, conn),
+                // It is closing.
+                Err(_) => {}
+            }
+        }
+        self.sockets.mail(conn, |mailbox| mailbox.open().may_read = true);
+    }
+
+    /// Carries out actions, up to a turn's share, and wakes the sockets that have something to write.
+    fn act(&mut self, now: Timestamp) {
+        let mut recipients = 0;
+        while recipients < RECIPIENTS
+            && let Some(action) = self.registry.poll_action()
+        {
+            recipients += action.recipients().len().max(1);
+            match action {
+                // The handler may call the registry: not while the action is lent.
+                Action::Presence { user, online } => {
+                    let user = user.clone();
+                    self.handler.presence(&mut self.registry, now, &user, online);
+                }
+                Action::Cleanup { what, reason } => {
+                    if let Ended::Conn(conn) = what {
+                        self.sockets.remove(conn);
+                    }
+                    self.handler.cleanup(what, reason);
+                }
+                action => self.sockets.send(&action, &mut self.handler),
+            }
+        }
+        self.sockets.wake();
+    }
+}
+
+/// What a hub has of a connection.
+struct Socket {
+    conn: ConnId,
+    mailbox: Arc<Mailbox>,
+    /// The rest of a batch whose first message is paused.
+    held: VecDeque<Incoming>,
+    has_mail: bool,
+}
+
+/// All of them, by the index of their connection.
+#[derive(Default)]
+struct Sockets {
+    slots: Vec<Option<Socket>>,
+    /// Those that are to be woken at the end of the turn.
+    with_mail: Vec<ConnId>,
+}
+
+impl Sockets {
+    fn insert(&mut self, conn: ConnId) -> Arc<Mailbox> {
+        if conn.index() >= self.slots.len() {
+            self.slots.resize_with(conn.index() + 1, || None);
+        }
+        let (mailbox, held) = (Arc::<Mailbox>::default(), VecDeque::new());
+        let socket = Socket { conn, mailbox: Arc::clone(&mailbox), held, has_mail: false };
+        self.slots[conn.index()] = Some(socket);
+        mailbox
+    }
+
+    fn get_mut(&mut self, conn: ConnId) -> Option<&mut Socket> {
+        self.slots.get_mut(conn.index())?.as_mut().filter(|socket| socket.conn == conn)
+    }
+
+    fn remove(&mut self, conn: ConnId) {
+        if let Some(socket) = self.get_mut(conn) {
+            socket.mailbox.end();
+            self.slots[conn.index()] = None;
+        }
+    }
+
+    /// Puts something into a mailbox, whose task is woken at the end of the turn.
+    fn mail(&mut self, conn: ConnId, put: impl FnOnce(&Mailbox)) {
+        let Some(socket) = self.get_mut(conn) else { return };
+        put(&socket.mailbox);
+        if !std::mem::replace(&mut socket.has_mail, true) {
+            self.with_mail.push(conn);
+        }
+    }
+
+    fn wake(&mut self) {
+        while let Some(conn) = self.with_mail.pop() {
+            if let Some(socket) = self.get_mut(conn) {
+                socket.has_mail = false;
+                socket.mailbox.wake();
+            }
+        }
+    }
+
+    /// Puts the frame of an action into the mailboxes of its recipients. Those who read the same dialect share
+    /// its bytes.
+    fn send(&mut self, action: &Action<'_>, handler: &mut impl Handler) {
+        let (mut frames, cost) = (Vec::<(Dialect, Outgoing)>::new(), action.cost());
+        for conn in action.recipients() {
+            let dialect = match action {
+                Action::Send { stream, .. } | Action::Gap { stream, .. } => match stream {
+                    StreamRef::Direct => Dialect::default(),
+                    stream => handler.dialect(*conn, *stream),
+                },
+                Action::Left { session, .. } => {
+                    handler.dialect(*conn, StreamRef::Session(*session))
+                }
+                Action::Draining { .. } => handler.dialect(*conn, StreamRef::Everyone),
+                _ => Dialect::default(),
+            };
+            let known = frames.iter().position(|(other, _)| *other == dialect);
+            let known = known.unwrap_or_else(|| {
+                let frame = match action {
+                    Action::Ping { .. } => Outgoing::Ping,
+                    Action::Close { code, text, .. } => Outgoing::Close(*code, (*text).to_owned()),
+                    Action::Send {
+                        stream: StreamRef::Direct,
+                        body: Body::Message(message),
+                        ..
+                    } => Outgoing::Data((*message).clone()),
+                    action => Outgoing::Data(handler.encode(dialect, action)),
+                };
+                frames.push((dialect, frame));
+                frames.len() - 1
+            });
+            let frame = frames[known].1.clone();
+            self.mail(*conn, |mailbox| mailbox.open().frames.push_back((frame, cost)));
+        }
+    }
+}
+
+/// The tasks of all sockets end with the hub.
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        self.slots.iter().flatten().for_each(|socket| socket.mailbox.end());
+    }
+}
