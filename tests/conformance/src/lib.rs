@@ -1,0 +1,22 @@
+//! The behaviours that every shell of the [`headcount`] registry has, as tests over real sockets.
+//!
+//! A shell under test serves the [`Application`] at `/ws` and implements [`Shell`]; then
+//! [`behaviours!`](crate::behaviours) makes a test of each row of [`BEHAVIOURS`]:
+//!
+//! ```ignore
+//! headcount_conformance::behaviours!(MyShell);
+//! ```
+//!
+//! The tests look at a server from outside: [`Client`] makes its frames by hand and shares no code with any
+//! shell, and what the registry has counted is asked through [`Shell::call`].
+
+mod application;
+mod client;
+mod server;
+mod table;
+pub mod wire;
+
+pub use self::application::{Application, DRAINING, LEFT, Verdict, WELCOME, gap};
+pub use self::client::{Client, PATIENCE};
+pub use self::server::{Server, Shell, config, since};
+pub use self::table::*;

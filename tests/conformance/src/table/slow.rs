@@ -1,0 +1,95 @@
+//! Clients that read slowly, or not at all.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use headcount::{CloseReason, Message, Target};
+
+use crate::application::room;
+use crate::client::Client;
+use crate::server::{Server, Shell, config};
+use crate::wire::{BINARY, frame};
+
+/// More than a window and the buffers of two kernels hold.
+const MESSAGES: u32 = 400;
+const BYTES: usize = 32 * 1024;
+
+/// A message that says which it is.
+fn numbered(number: u32) -> Vec<u8> {
+    let mut payload = vec![b'x'; BYTES];
+    payload[..4].copy_from_slice(&number.to_be_bytes());
+    payload
+}
+
+fn expect_numbered(client: &mut Client, number: u32) {
+    let (first, payload) = client.frame();
+    assert_eq!((first, payload.len()), (BINARY, BYTES));
+    assert_eq!(payload[..4], number.to_be_bytes());
+}
+
+pub(super) fn the_input_of_a_slow_reader_waits<S: Shell>() {
+    let server = Server::<S>::start(config().slow_deadline(Duration::from_secs(60)));
+    let client = server.narrow_client("alice");
+    let mut writer = Client { stream: client.stream.try_clone().expect("a second handle") };
+    let writing = thread::spawn(move || {
+        for number in 0..MESSAGES {
+            writer.send(&frame(BINARY, &numbered(number)));
+        }
+    });
+    // It is blocked before it has sent half of them: so little is read ahead of what it reads itself.
+    thread::sleep(Duration::from_millis(300));
+    assert!(!writing.is_finished(), "all was read, though no reply was");
+    let mut client = client;
+    for number in 0..MESSAGES {
+        expect_numbered(&mut client, number);
+    }
+    writing.join().expect("it has written");
+    drop(client);
+    server.end();
+}
+
+pub(super) fn a_stuck_reader_is_closed_alone<S: Shell>() {
+    let server = Server::<S>::start(config().slow_deadline(Duration::from_millis(500)));
+    let stuck = server.narrow_client("alice");
+    let mut others: Vec<_> = (0..3).map(|it| server.client(&format!("user-{it}"))).collect();
+    let began = Instant::now();
+    for number in 0..MESSAGES {
+        server.shell().call(move |registry, now| {
+            registry.send(now, Target::Room(&room()), Message::binary(numbered(number)));
+        });
+        for client in &mut others {
+            expect_numbered(client, number);
+        }
+    }
+    server.until("the stuck reader is closed", |stats| {
+        stats.closed(CloseReason::SlowConsumer) == 1 || stats.open == 3
+    });
+    assert!(began.elapsed() > Duration::from_millis(500), "before its deadline");
+    assert_eq!(server.stats().open, 3);
+    drop((stuck, others));
+    let stats = server.until_empty();
+    assert_eq!(stats.closed(CloseReason::SlowConsumer), 1);
+    server.end();
+}
+
+pub(super) fn a_slow_reader_catches_up<S: Shell>() {
+    let config = config()
+        .slow_deadline(Duration::from_secs(60))
+        .stream_messages(MESSAGES)
+        .stream_bytes(64 << 20)
+        .user_bytes(64 << 20);
+    let server = Server::<S>::start(config);
+    let mut client = server.narrow_client("alice");
+    let conn = client.conn();
+    server.shell().call(move |registry, now| {
+        for number in 0..MESSAGES {
+            registry.send(now, Target::SessionOf(conn), Message::binary(numbered(number)));
+        }
+    });
+    thread::sleep(Duration::from_millis(300));
+    for number in 0..MESSAGES {
+        expect_numbered(&mut client, number);
+    }
+    drop(client);
+    server.end();
+}
