@@ -1,7 +1,5 @@
 //! The behaviours of every shell, beside axum and with the sockets of tokio-tungstenite.
 
-#![cfg(all(feature = "axum", feature = "tungstenite"))]
-
 use std::net::SocketAddr;
 
 use axum::extract::RawQuery;
