@@ -34,12 +34,12 @@ impl Handler for Chat {
     }
 }
 
-async fn enter(Path(name): Path<String>, upgrade: Upgrade) -> Response {
+async fn enter(Path(name): Path<String>, upgrade: Upgrade) -> Result<Response, Response> {
     // A real one verifies a token.
-    match UserId::new(&name) {
-        Ok(user) => upgrade.admit(Principal::new(user), Start::Now, None).await,
-        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
-    }
+    let user = UserId::new(&name)
+        .map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()).into_response())?;
+    let admission = upgrade.admit(Principal::new(user), Start::Now, None).await;
+    Ok(admission.map_err(IntoResponse::into_response)?.upgrade())
 }
 
 #[tokio::main]

@@ -39,29 +39,50 @@ where
 }
 
 impl Upgrade {
-    /// Upgrades the request as this principal, if the registry admits it: [`Handle::admit`]. Return the
-    /// response: 101, or 429 where a limit of the user's own refuses it and 503 where it is everyone's, with
-    /// `Retry-After`.
-    pub async fn admit(self, who: Principal, start: Start, previous: Option<ConnId>) -> Response {
-        let place = self.handle.admit(who, start, previous).await;
-        self.answer(place)
+    /// Admits the client as this principal, before it is answered: [`Handle::admit`].
+    ///
+    /// # Errors
+    /// As for `Handle::admit`. The error is a response.
+    pub async fn admit(
+        self,
+        who: Principal,
+        start: Start,
+        previous: Option<ConnId>,
+    ) -> Result<Admission, AdmitError> {
+        let place = self.handle.admit(who, start, previous).await?;
+        Ok(Admission { websocket: self.websocket, place })
     }
 
-    /// Upgrades the request of a client that names its user in its first message: [`Handle::reserve`].
-    pub async fn reserve(self, source: Option<Source>) -> Response {
-        let place = self.handle.reserve(source).await;
-        self.answer(place)
+    /// Takes a place for a client that names its user in its first message: [`Handle::reserve`].
+    ///
+    /// # Errors
+    /// As for `Handle::reserve`. The error is a response.
+    pub async fn reserve(self, source: Option<Source>) -> Result<Admission, AdmitError> {
+        let place = self.handle.reserve(source).await?;
+        Ok(Admission { websocket: self.websocket, place })
+    }
+}
+
+/// A client that has a place and was not answered yet: the time to have it join rooms, for example.
+#[derive(Debug)]
+#[must_use = "a place that is dropped is given back"]
+pub struct Admission {
+    websocket: WebSocketUpgrade,
+    place: Place,
+}
+
+impl Admission {
+    /// Its connection.
+    #[must_use]
+    pub const fn conn(&self) -> ConnId {
+        self.place.conn()
     }
 
-    fn answer(self, place: Result<Place, AdmitError>) -> Response {
-        match place {
-            Err(error) => error.into_response(),
-            Ok(place) => {
-                let most = place.message_bytes();
-                let websocket = self.websocket.max_message_size(most).max_frame_size(most);
-                websocket.on_upgrade(|socket| place.serve(socket, Axum))
-            }
-        }
+    /// The response that upgrades it. The socket is served in a task of its own.
+    pub fn upgrade(self) -> Response {
+        let most = self.place.message_bytes();
+        let websocket = self.websocket.max_message_size(most).max_frame_size(most);
+        websocket.on_upgrade(|socket| self.place.serve(socket, Axum))
     }
 }
 

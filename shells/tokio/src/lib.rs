@@ -18,7 +18,7 @@ pub use self::adapter::Axum;
 pub use self::adapter::Tungstenite;
 pub use self::adapter::{Adapter, Incoming, Outgoing};
 #[cfg(feature = "axum")]
-pub use self::axum::Upgrade;
+pub use self::axum::{Admission, Upgrade};
 pub use self::handle::{AdmitError, CallError, Handle, Place};
 pub use self::handler::{Dialect, Handler, payload};
 pub use self::hub::Hub;

@@ -123,12 +123,13 @@ mod beside_axum {
         axum::serve(listener, app).await.unwrap();
     }
 
-    async fn upgrade(RawQuery(query): RawQuery, upgrade: Upgrade) -> Response {
-        match Application::verdict(query.as_deref().unwrap_or_default()) {
-            Verdict::Admit(who, start) => upgrade.admit(who, start, None).await,
-            Verdict::Pending => upgrade.reserve(None).await,
-            Verdict::Refuse => StatusCode::BAD_REQUEST.into_response(),
-        }
+    async fn upgrade(RawQuery(query): RawQuery, upgrade: Upgrade) -> Result<Response, AdmitError> {
+        let admission = match Application::verdict(query.as_deref().unwrap_or_default()) {
+            Verdict::Admit(who, start) => upgrade.admit(who, start, None).await?,
+            Verdict::Pending => upgrade.reserve(None).await?,
+            Verdict::Refuse => return Ok(StatusCode::BAD_REQUEST.into_response()),
+        };
+        Ok(admission.upgrade())
     }
 }
 

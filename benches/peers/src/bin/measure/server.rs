@@ -28,6 +28,7 @@ pub(crate) fn kinds(peers: &Path, headcount: &Path) -> Vec<Kind> {
     vec![
         of("raw", peers.join("raw"), &["0"]),
         of("headcount", headcount.to_owned(), &["0"]),
+        of("headcount-axum", peers.join("headcount_axum"), &["0"]),
         of("tungstenite-4k", peers.join("tungstenite"), &["0", "4096"]),
         of("tungstenite", peers.join("tungstenite"), &["0"]),
         of("fastwebsockets", peers.join("fast"), &["0"]),
