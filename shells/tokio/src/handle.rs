@@ -17,7 +17,8 @@ type Answer = oneshot::Sender<Result<Place, Refused>>;
 
 /// What the hub is told.
 pub(crate) enum Event {
-    Admit(Principal, Start, Option<ConnId>, Answer),
+    /// Boxed: it is seldom, and the others are small.
+    Admit(Box<(Principal, Start, Option<ConnId>)>, Answer),
     Reserve(Option<Source>, Answer),
     /// A socket is there, also of a connection that was admitted before.
     Upgraded(ConnId),
@@ -50,7 +51,7 @@ impl Handle {
         start: Start,
         previous: Option<ConnId>,
     ) -> Result<Place, AdmitError> {
-        self.ask(|answer| Event::Admit(who, start, previous, answer)).await
+        self.ask(|answer| Event::Admit(Box::new((who, start, previous)), answer)).await
     }
 
     /// Takes a place of `limits.pending` for a client that names its user in its first message:

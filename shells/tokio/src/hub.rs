@@ -47,6 +47,8 @@ pub struct Hub<H> {
     inbox: mpsc::UnboundedReceiver<Event>,
     events: mpsc::UnboundedSender<Event>,
     sockets: Sockets,
+    /// What was flushed of each, in the events of this turn.
+    flushed: Vec<(ConnId, u64)>,
     /// How often it was asked to stop.
     stops: u32,
     began: Instant,
@@ -59,8 +61,8 @@ impl<H: Handler> Hub<H> {
         let (events, inbox) = mpsc::unbounded_channel();
         let handle = Handle { events: events.clone(), calls: Arc::new(Semaphore::new(CALLS)) };
         let (registry, sockets) = (Registry::new(config), Sockets::default());
-        let began = Instant::now();
-        (Self { registry, handler, inbox, events, sockets, stops: 0, began }, handle)
+        let (flushed, began) = (Vec::new(), Instant::now());
+        (Self { registry, handler, inbox, events, sockets, flushed, stops: 0, began }, handle)
     }
 
     /// Runs until [`Handle::stop`] has had its way. To be spawned: all connections end when this future is
@@ -77,6 +79,7 @@ impl<H: Handler> Hub<H> {
             for event in batch.drain(..) {
                 self.take(now, event);
             }
+            self.report_flushed(now);
             // A pong that waits to be taken counts before its deadline acts.
             if is_all || turns == TURNS {
                 self.registry.tick(now);
@@ -120,7 +123,8 @@ impl<H: Handler> Hub<H> {
     /// Takes an event. What sockets report of connections that have ended meanwhile fails, and says nothing.
     fn take(&mut self, now: Timestamp, event: Event) {
         match event {
-            Event::Admit(who, start, previous, answer) => {
+            Event::Admit(asked, answer) => {
+                let (who, start, previous) = *asked;
                 let admitted = self.registry.admit(now, who, start, previous);
                 let place = admitted.map(|(conn, admitted)| {
                     let place = self.place(conn);
@@ -144,11 +148,7 @@ impl<H: Handler> Hub<H> {
                     self.registry.close(now, Target::Conn(conn), reason);
                 }
             }
-            Event::Flushed(conn, total) => {
-                if self.registry.flushed(now, conn, total) == Ok(true) {
-                    self.hear(now, conn);
-                }
-            }
+            Event::Flushed(conn, total) => self.flushed.push((conn, total)),
             Event::Ended(conn) => drop(self.registry.disconnect(now, conn)),
             Event::Call(call) => call(&mut self.registry, now),
             Event::Stop => {
@@ -157,6 +157,21 @@ impl<H: Handler> Hub<H> {
                     self.registry.drain(now, None);
                 }
             }
+        }
+    }
+
+    /// Reports what sockets have flushed. One that was paused, and is not any more, is heard again.
+    fn report_flushed(&mut self, now: Timestamp) {
+        let mut resumed = Vec::new();
+        self.registry.flushed_many(now, &self.flushed, |conn, answer| {
+            let holds = |socket: &mut Socket| !socket.held.is_empty();
+            if answer == Ok(true) && self.sockets.get_mut(conn).is_some_and(holds) {
+                resumed.push(conn);
+            }
+        });
+        self.flushed.clear();
+        for conn in resumed {
+            self.hear(now, conn);
         }
     }
 
