@@ -17,14 +17,6 @@ use crate::waiting::Source;
 use super::Registry;
 use super::eviction::Plan;
 
-/// What an admission does, decided in full before anything is done.
-struct Admission {
-    plan: Plan,
-    /// The token buckets after it: the user's own, and that of all.
-    own: TokenBucket,
-    all: TokenBucket,
-}
-
 /// # Admission
 ///
 /// A socket is [reserved](Self::reserve) when it is accepted, and [connected](Self::connect) when its
@@ -167,7 +159,7 @@ impl Registry {
         start: Start,
         previous: Option<ConnId>,
     ) -> Result<Admitted, Refused> {
-        let start = self.before_character(self.session_of_principal(&who), start);
+        let start = self.before_character(|it| it.session_of_principal(&who), start);
         self.enter(now, Input::Connect { conn, who: &who, start: &start, previous });
         let slot = self.conns.resolve(conn).ok_or(UnknownConn)?;
         match self.conns.hot(slot).state {
@@ -175,10 +167,10 @@ impl Registry {
             State::Open | State::Closing => return Err(Refused::NotPending),
             State::Gone => return Err(Refused::UnknownConn),
         }
-        let admission = self.decide(&who, previous)?;
+        let plan = self.decide(&who, previous)?;
         self.stop_waiting(slot);
         self.counters.pending -= 1;
-        Ok(self.commit(slot, admission, who, &start))
+        Ok(self.commit(slot, &plan, who, &start))
     }
 
     /// Admits a socket that is upgraded, and whose principal is known, as [`reserve`](Self::reserve),
@@ -194,45 +186,38 @@ impl Registry {
         start: Start,
         previous: Option<ConnId>,
     ) -> Result<(ConnId, Admitted), Refused> {
-        let start = self.before_character(self.session_of_principal(&who), start);
+        let start = self.before_character(|it| it.session_of_principal(&who), start);
         self.enter(now, Input::Admit { who: &who, start: &start, previous });
-        let admission = self.decide(&who, previous)?;
+        let plan = self.decide(&who, previous)?;
         let serial = self.next_serial();
         let slot = self.conns.insert(serial, self.now, self.attended());
         let conn = self.conns.id(slot);
-        Ok((conn, self.commit(slot, admission, who, &start)))
+        Ok((conn, self.commit(slot, &plan, who, &start)))
     }
 
     /// Whether a principal is admitted, and what that takes. Only counts a refusal.
-    fn decide(&mut self, who: &Principal, previous: Option<ConnId>) -> Result<Admission, Refused> {
-        let admission = self
-            .refuse_while_draining()
-            .and_then(|()| self.plan_admission(who, previous))
-            .and_then(|plan| self.pay(&who.user).map(|(own, all)| Admission { plan, own, all }));
-        self.counters.refused += u64::from(admission.is_err());
-        admission
+    fn decide(&mut self, who: &Principal, previous: Option<ConnId>) -> Result<Plan, Refused> {
+        let plan = match self.refuse_while_draining() {
+            Ok(()) => self.plan_admission(who, previous),
+            Err(refused) => Err(refused),
+        };
+        self.counters.refused += u64::from(plan.is_err());
+        plan
     }
 
     /// Carries an admission out. The connection is in no queue of those that wait.
-    fn commit(
-        &mut self,
-        slot: ConnKey,
-        admission: Admission,
-        who: Principal,
-        start: &Start,
-    ) -> Admitted {
-        let Admission { plan, own, all } = admission;
+    fn commit(&mut self, slot: ConnKey, plan: &Plan, who: Principal, start: &Start) -> Admitted {
         let conn = self.conns.id(slot);
         let Principal { user, thread, kind, label, expires_at, max_connections: _, .. } = who;
-        let user = self.sessions.hold_user(user);
-        let (known, evicted) = (plan.session, self.make_room(&plan));
+        let user = self.sessions.hold_user(plan.user, user);
+        let (known, evicted) = (plan.session, self.make_room(plan));
         self.join_tenant(user, plan.tenancy.as_ref());
         self.conns.cold_mut(slot).kind = kind;
         self.sessions.admit(user, &mut self.conns, slot);
         self.sessions.release_hold(user);
         self.note_arrival(user);
-        self.sessions.user_mut(user).connects = own;
-        self.connects = all;
+        self.sessions.user_mut(user).connects = plan.own;
+        self.connects = plan.all;
         let attended = self.attended();
         let (hot, cold) = self.conns.both_mut(slot);
         hot.state = State::Open;
@@ -269,11 +254,17 @@ impl Registry {
     /// A client that makes up its offset may stand within a character of a run's text: then it stands
     /// before it. So every cursor is where the text can be cut, and nothing that is decided later
     /// depends on what the text says, which a journal may leave out.
-    pub(super) fn before_character(&self, session: Option<SessionKey>, mut start: Start) -> Start {
-        let Some(session) = session else { return start };
+    ///
+    /// The session is looked for only if the client says where it stands.
+    pub(super) fn before_character(
+        &self,
+        session: impl FnOnce(&Self) -> Option<SessionKey>,
+        mut start: Start,
+    ) -> Start {
+        let Start::After(position) = &mut start else { return start };
+        let Some(session) = session(self) else { return start };
         let stream = &self.streams[self.sessions.get(session).stream];
-        if let Start::After(position) = &mut start
-            && stream.epoch == position.epoch
+        if stream.epoch == position.epoch
             && let Some(entry) = stream.log.after(position.offset)
             && let Some(Content::Text(text)) = entry.content_after(position.offset)
         {
@@ -305,11 +296,15 @@ impl Registry {
     }
 
     /// The user's bucket and that of all after an admission. Nothing is taken yet.
-    fn pay(&self, user: &UserId) -> Result<(TokenBucket, TokenBucket), Refused> {
+    pub(super) fn pay(
+        &self,
+        user: Option<UserKey>,
+        name: &UserId,
+    ) -> Result<(TokenBucket, TokenBucket), Refused> {
         let config = &self.config;
-        let mut own = match self.sessions.find_user(user) {
+        let mut own = match user {
             Some(user) => self.sessions.user(user).connects,
-            None => self.sessions.departed.get(user),
+            None => self.sessions.departed.get(name),
         };
         let mut all = self.connects;
         if let Some(rate) = Rate::new(config.connect_rate_per_user, config.connect_burst_per_user) {

@@ -13,6 +13,7 @@ use crate::id::ConnId;
 use crate::principal::{ConnKind, Principal};
 use crate::session::{SessionKey, UserKey};
 use crate::stats::Notice;
+use crate::store::TokenBucket;
 use crate::time::Timestamp;
 
 use super::Registry;
@@ -38,6 +39,8 @@ pub(super) fn excess(count: usize, cap: u32) -> usize {
 /// is absent. It is made in full before anything is done, so that a newcomer who is refused costs
 /// nobody anything.
 pub(super) struct Plan {
+    /// The record that the user has already.
+    pub(super) user: Option<UserKey>,
     /// The session that the principal has already.
     pub(super) session: Option<SessionKey>,
     /// The tenant that counts the newcomer.
@@ -51,6 +54,9 @@ pub(super) struct Plan {
     release: Option<SessionKey>,
     /// What makes room for a new session.
     absent: Absent,
+    /// The token buckets after it: the user's own, and that of all.
+    pub(super) own: TokenBucket,
+    pub(super) all: TokenBucket,
 }
 
 /// How much of what is absent makes room for a new session, the longest absent first.
@@ -73,17 +79,20 @@ impl Registry {
     ) -> Result<Plan, Refused> {
         let user = self.sessions.find_user(&who.user);
         let mut plan = Plan {
+            user,
             session: None,
             tenancy: self.tenancy(user, who.tenant.as_ref())?,
             take_over: None,
             evict: SmallVec::new(),
             release: None,
             absent: Absent::default(),
+            own: TokenBucket::FULL,
+            all: TokenBucket::FULL,
         };
         // How many open connections the plan closes.
         let mut closes = 0;
         if let Some(user) = user {
-            plan.session = self.session_of_principal(who);
+            plan.session = who.thread.as_ref().and_then(|it| self.sessions.find(user, it));
             plan.take_over = previous
                 .and_then(|conn| self.open_slot(conn))
                 .filter(|slot| self.may_take_over(user, who, plan.session, *slot));
@@ -120,6 +129,7 @@ impl Registry {
         let is_new = who.thread.is_some() && plan.session.is_none();
         let leaves = Leaves { release: plan.release, evict: &plan.evict, stays: plan.session };
         plan.absent = self.plan_absent(user, is_new, plan.tenancy.as_ref(), &leaves)?;
+        (plan.own, plan.all) = self.pay(user, &who.user)?;
         Ok(plan)
     }
 
@@ -193,6 +203,9 @@ impl Registry {
     /// How many sessions that stay linger without an open run once these connections are gone.
     pub(super) fn left_absent(&self, leaves: &Leaves<'_>) -> usize {
         let Leaves { release, evict, stays } = *leaves;
+        if evict.is_empty() {
+            return 0;
+        }
         let followed = evict.iter().flat_map(|slot| self.conns.sessions(*slot));
         let mut of_sessions: SmallVec<[SessionKey; 1]> = followed.copied().collect();
         of_sessions.sort_unstable();

@@ -42,7 +42,7 @@ impl Registry {
     ) -> Result<Followed, FollowError> {
         let user = self.open_slot(conn).map(|slot| self.conns.user(slot));
         let known = user.and_then(|user| self.sessions.find(user, thread));
-        let start = self.before_character(known, start);
+        let start = self.before_character(|_| known, start);
         self.enter(now, Input::Follow { conn, thread, start: &start });
         let slot = self.open_slot(conn).ok_or(UnknownConn)?;
         let user = self.conns.user(slot);

@@ -137,7 +137,7 @@ impl Registry {
         let tenancy = self.tenancy(known, None)?;
         let leaves = Leaves { release, evict: &[], stays: None };
         let absent = self.plan_absent(known, true, tenancy.as_ref(), &leaves)?;
-        let user = self.sessions.hold_user(user.clone());
+        let user = self.sessions.hold_user(known, user.clone());
         if let Some(session) = release {
             self.end_session(session, SessionEnd::UserCap);
         }

@@ -201,10 +201,11 @@ impl User {
 }
 
 impl Sessions {
-    /// Takes or makes the record of a user, and holds it: evictions do not end it. The caller adds a
-    /// connection or a session to it, and then [releases](Self::release_hold) it.
-    pub(crate) fn hold_user(&mut self, name: UserId) -> UserKey {
-        let user = self.find_user(&name).unwrap_or_else(|| self.insert_user(name));
+    /// Takes the record of a user, or makes it if none is known, and holds it: evictions do not end it. The
+    /// caller adds a connection or a session to it, and then [releases](Self::release_hold) it.
+    pub(crate) fn hold_user(&mut self, known: Option<UserKey>, name: UserId) -> UserKey {
+        debug_assert_eq!(known, self.find_user(&name), "the record that the name has");
+        let user = known.unwrap_or_else(|| self.insert_user(name));
         self.users[user].is_held = true;
         self.relist_user(user);
         user
@@ -246,7 +247,7 @@ impl Sessions {
         UserTag { user, serial: self.users[user].serial }
     }
 
-    /// A connection of a user is admitted.
+    /// A connection of a user who is held is admitted. [`release_hold`](Self::release_hold) follows.
     pub(crate) fn admit(&mut self, user: UserKey, conns: &mut Conns, conn: ConnKey) {
         let record = &mut self.users[user];
         record.attached += 1;
@@ -254,7 +255,6 @@ impl Sessions {
         if let Some(tenant) = record.tenant {
             self.tenants.connected(tenant, 1);
         }
-        self.relist_user(user);
     }
 
     /// An open connection of a user begins to close, or has ended. [`settle`](Self::settle) follows.

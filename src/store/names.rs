@@ -77,6 +77,9 @@ impl<K: Packed> Names<K> {
 
     /// The key that was inserted under this name; `is` says whether the record of a key has it.
     pub(crate) fn find(&self, name: impl Hash, is: impl Fn(K) -> bool) -> Option<K> {
+        if self.parts.is_empty() {
+            return None;
+        }
         let hash = self.hash(name);
         let part = self.parts.get(part_of(hash, self.parts.len()))?;
         let place = part.find(spread(hash), |place| {
