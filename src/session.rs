@@ -335,7 +335,9 @@ impl Sessions {
         stream: StreamKey,
         now: Timestamp,
     ) -> SessionKey {
-        let indexed = self.users[user].sessions.len() >= LISTED;
+        let record = &self.users[user];
+        debug_assert!(record.is_held() || record.open() > 0, "a session of a user who is not here");
+        let indexed = record.sessions.len() >= LISTED;
         if indexed {
             self.threads.insert((user, thread.as_str()), self.records.vacant_key());
         }
@@ -355,8 +357,8 @@ impl Sessions {
             ended: false,
         });
         self.users[user].sessions.push(&mut self.records, session);
+        // A user who is held, or has an open connection, is here and is not absent before and after.
         self.add_to_tenant(session);
-        self.relist_user(user);
         session
     }
 
@@ -367,15 +369,16 @@ impl Sessions {
         if record.lingers {
             record.lingers = false;
             record.extras.edit(|it| it.lingers_since = Timestamp::ZERO);
+            self.relist(session);
         }
-        self.relist(session);
     }
 
     /// The last open connection of a session has left, or it was made without one.
     pub(crate) fn begin_to_linger(&mut self, session: SessionKey, now: Timestamp) {
         let record = &mut self.records[session];
         record.lingers = true;
-        record.extras.edit(|it| it.lingers_since = now);
+        // It lingers without an open run and is listed for that, or has an open run: its extras are needed.
+        record.extras.lingers_since = now;
         self.relist(session);
     }
 
@@ -413,26 +416,28 @@ impl Sessions {
         self.ended_closing -= usize::from(record.ended && record.closing() == 0);
     }
 
-    /// Puts a session into the order of those that may go, or takes it out. To be called after each
-    /// change of what decides [`Session::may_go`].
-    fn relist(&mut self, session: SessionKey) {
+    /// Puts a session into the order of those that may go, or takes it out; whether it did, and so weighed
+    /// its user anew. To be called after each change of what decides [`Session::may_go`].
+    fn relist(&mut self, session: SessionKey) -> bool {
         let record = &self.records[session];
-        let (may_go, user) = (record.may_go(), record.user);
-        if may_go != record.extras.links.is_in() {
-            let user = &mut self.users[user];
-            if may_go {
-                user.extras.edit(|it| it.idle.push(&mut self.records, session));
-                self.lingering.push(&mut self.records, session);
-            } else {
-                user.extras.edit(|it| it.idle.remove(&mut self.records, session));
-                self.lingering.remove(&mut self.records, session);
-                self.records[session].extras.settle();
-            }
-            if let Some(place) = self.records[session].in_tenant {
-                self.tenants.set_idle(place, may_go);
-            }
+        let (may_go, key, in_tenant) = (record.may_go(), record.user, record.in_tenant);
+        if may_go == record.extras.links.is_in() {
+            return false;
         }
-        self.relist_user(user);
+        let user = &mut self.users[key];
+        if may_go {
+            user.extras.idle.push(&mut self.records, session);
+            self.lingering.push(&mut self.records, session);
+        } else {
+            user.extras.edit(|it| it.idle.remove(&mut self.records, session));
+            self.lingering.remove(&mut self.records, session);
+            self.records[session].extras.settle();
+        }
+        if let Some(place) = in_tenant {
+            self.tenants.set_idle(place, may_go);
+        }
+        self.relist_user(key);
+        true
     }
 
     /// The same for a user: after each change of the number of sessions, of those that linger, and of
@@ -444,7 +449,11 @@ impl Sessions {
         let counted = core::mem::replace(&mut record.is_counted, counts);
         self.here = self.here + usize::from(is_here) - usize::from(was_here);
         self.counted = self.counted + usize::from(counts) - usize::from(counted);
-        if self.users[user].is_absent() {
+        let is_absent = record.is_absent();
+        if is_absent == record.extras.links.is_in() {
+            return;
+        }
+        if is_absent {
             self.absent.push(&mut self.users, user);
         } else {
             self.absent.remove(&mut self.users, user);
@@ -468,7 +477,9 @@ impl Sessions {
         if let Some(place) = self.records[session].in_tenant.take() {
             self.tenants.remove_session(place);
         }
-        self.relist(session);
+        if !self.relist(session) {
+            self.relist_user(key);
+        }
     }
 
     /// Fills the bucket of every user.

@@ -82,6 +82,10 @@ impl Sessions {
 
     /// A session that has not ended is one of its user's tenant.
     pub(super) fn add_to_tenant(&mut self, session: SessionKey) {
+        // Without a tenant nothing is looked up.
+        if self.tenants.len() == 0 {
+            return;
+        }
         let record = &mut self.records[session];
         if let Some(tenant) = self.users[record.user].tenant {
             record.in_tenant = Some(self.tenants.add_session(tenant, session));
