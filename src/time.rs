@@ -67,12 +67,16 @@ impl Timestamp {
     /// The instant `duration` later, [`Timestamp::MAX`] at most.
     #[must_use]
     pub const fn saturating_add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(nanos(duration)))
+        self.saturating_add_nanos(nanos(duration))
+    }
+
+    pub(crate) const fn saturating_add_nanos(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
     }
 }
 
 /// The nanoseconds of a duration, as many as a stamp can have at most.
-const fn nanos(duration: Duration) -> u64 {
+pub(crate) const fn nanos(duration: Duration) -> u64 {
     let seconds = duration.as_secs().saturating_mul(1_000_000_000);
     seconds.saturating_add(duration.subsec_nanos() as u64)
 }
@@ -85,9 +89,14 @@ const fn nanos(duration: Duration) -> u64 {
 pub(crate) struct Deadline(u64);
 
 impl Deadline {
+    /// The first whole millisecond that is not before an instant.
+    pub(crate) const fn of(at: Timestamp) -> Self {
+        Self(at.0.div_ceil(NANOS_PER_MILLI))
+    }
+
     /// The first whole millisecond at which `wait` has passed since `from`.
     pub(crate) const fn after(from: Timestamp, wait: Duration) -> Self {
-        Self(from.saturating_add(wait).0.div_ceil(NANOS_PER_MILLI))
+        Self::of(from.saturating_add(wait))
     }
 
     pub(crate) const fn from_millis(millis: u64) -> Self {

@@ -31,39 +31,59 @@ pub(crate) struct Rules<'a> {
 
 impl Rules<'_> {
     /// When so much attended time has passed since a stamp that is kept in it.
-    pub(super) fn attended(&self, since: Timestamp, wait: Duration) -> Deadline {
-        Deadline::after(since, wait + self.pauses)
+    pub(super) fn attended(&self, since: Timestamp, wait: Duration) -> Timestamp {
+        since + wait + self.pauses
     }
 
     /// When a connection of which nothing was flushed since then is closed.
     pub(crate) fn stuck(&self, since: Timestamp) -> Deadline {
-        self.attended(since, self.config.slow_deadline)
+        Deadline::of(self.attended(since, self.config.slow_deadline))
     }
 }
 
-/// The first deadline of a connection, and what is due then.
+/// The first deadline of a connection, and what is due then: of equals the one that says most.
 ///
 /// Everything that changes a deadline to be earlier must be followed by arming the
 /// timer; what makes it later need not.
 pub(crate) fn deadline(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(Deadline, Due)> {
+    let mut first: Option<(Deadline, Due)> = None;
+    each_due(conn, cold, rules, |at, due| {
+        let at = Deadline::of(at);
+        if first.is_none_or(|(before, _)| at < before) {
+            first = Some((at, due));
+        }
+    });
+    first
+}
+
+/// When the first deadline is, without what is due then.
+pub(crate) fn deadline_at(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<Deadline> {
+    let mut first: Option<Timestamp> = None;
+    each_due(conn, cold, rules, |at, _| first = Some(first.map_or(at, |before| before.min(at))));
+    // Rounding keeps the order.
+    first.map(Deadline::of)
+}
+
+/// Everything that will be due for a connection, what says most first.
+fn each_due(conn: &Conn, cold: &Cold, rules: &Rules<'_>, mut due: impl FnMut(Timestamp, Due)) {
     let config = rules.config;
     let waits_for = |wait: Duration| rules.attended(cold.waits_since, wait);
     match conn.state {
         State::Pending if cold.upgraded => {
-            Some((waits_for(config.auth_deadline), Due::Close(CloseReason::AuthTimeout)))
+            due(waits_for(config.auth_deadline), Due::Close(CloseReason::AuthTimeout));
         }
         State::Pending => {
-            Some((waits_for(config.head_deadline), Due::Close(CloseReason::HeadTimeout)))
+            due(waits_for(config.head_deadline), Due::Close(CloseReason::HeadTimeout));
         }
-        // The first of equals is the one that says most.
         State::Open => {
-            let first_ping = || silence_before_first_ping(conn, config);
+            each_end(conn, cold, rules, |at, reason| due(at, Due::Close(reason)));
             // A paused connection's silence is the process's own doing.
-            let silent = match conn.paused {
-                true => None,
-                false => conn.pulse.deadline(&cold.probe, rules, first_ping),
-            };
-            ends(conn, cold, rules).into_iter().chain([silent]).flatten().min_by_key(|(at, _)| *at)
+            let first_ping = || silence_before_first_ping(conn, config);
+            if !conn.paused
+                && let Some((at, asks)) = conn.pulse.deadline(&cold.probe, rules, first_ping)
+            {
+                due(at, asks);
+            }
         }
         State::Closing if cold.close_polled => {
             let wait = match cold.reason {
@@ -76,46 +96,48 @@ pub(crate) fn deadline(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> Option<(D
                 | CloseReason::HeadTimeout => config.close_handshake.min(Duration::from_secs(1)),
                 _ => config.close_handshake,
             };
-            Some((waits_for(wait), Due::Cleanup))
+            due(waits_for(wait), Due::Cleanup);
         }
-        State::Closing | State::Gone => None,
+        State::Closing | State::Gone => {}
     }
 }
 
 /// Whether a deadline that closes an open connection has passed, whatever else is due before it.
 pub(crate) fn is_overdue(conn: &Conn, cold: &Cold, rules: &Rules<'_>, now: Timestamp) -> bool {
-    let silent = match conn.paused {
-        true => None,
-        false => conn.pulse.missed_at(&cold.probe, rules),
-    };
-    let mut ends = ends(conn, cold, rules).into_iter().chain([silent]).flatten();
-    ends.any(|(at, _)| at.is_due(now))
+    let mut is_overdue = false;
+    each_end(conn, cold, rules, |at, _| is_overdue |= Deadline::of(at).is_due(now));
+    let missed = conn.pulse.missed_at(&cold.probe, rules).filter(|_| !conn.paused);
+    is_overdue || missed.is_some_and(|(at, _)| Deadline::of(at).is_due(now))
 }
 
 /// The instants at which an open connection is closed, apart from its silence.
-fn ends(conn: &Conn, cold: &Cold, rules: &Rules<'_>) -> [Option<(Deadline, Due)>; 6] {
+fn each_end(
+    conn: &Conn,
+    cold: &Cold,
+    rules: &Rules<'_>,
+    mut end: impl FnMut(Timestamp, CloseReason),
+) {
     let Rules { config, drain, .. } = *rules;
-    let close = |at: Deadline, reason: CloseReason| (at, Due::Close(reason));
     // Only whoever was told: nobody is sent away before they have heard of it.
-    let told = drain.filter(|drain| drain.number == cold.told_of_drain);
-    let drained = told.map(|drain| close(drain.closes_at(conn, config), CloseReason::Restart));
-    let expiry = (cold.expires_at < Timestamp::MAX).then(|| {
-        close(Deadline::after(cold.expires_at, config.expiry_grace), CloseReason::Expired)
-    });
-    let lifetime = (!config.max_lifetime.is_zero()).then(|| {
-        let at = Deadline::after(cold.phase, lifetime(conn, config));
-        close(at, CloseReason::LifetimeEnded)
-    });
-    let idle = (!config.session_idle.is_zero() && !conn.paused)
-        .then(|| close(rules.attended(cold.waits_since, config.session_idle), CloseReason::Idle));
-    let stuck =
-        conn.window.stuck_since().map(|since| close(rules.stuck(since), CloseReason::SlowConsumer));
+    if let Some(drain) = drain.filter(|drain| drain.number == cold.told_of_drain) {
+        end(drain.closes_at(conn, config), CloseReason::Restart);
+    }
+    if cold.expires_at < Timestamp::MAX {
+        end(cold.expires_at + config.expiry_grace, CloseReason::Expired);
+    }
+    if !config.max_lifetime.is_zero() {
+        end(cold.phase + lifetime(conn, config), CloseReason::LifetimeEnded);
+    }
+    if !config.session_idle.is_zero() && !conn.paused {
+        end(rules.attended(cold.waits_since, config.session_idle), CloseReason::Idle);
+    }
+    if let Some(since) = conn.window.stuck_since() {
+        end(rules.attended(since, config.slow_deadline), CloseReason::SlowConsumer);
+    }
     let began = cold.extras.message_began;
-    let frame = (began < Timestamp::MAX && !conn.paused).then(|| {
-        let at = rules.attended(began, config.frame_deadline);
-        close(at, CloseReason::FrameTimeout)
-    });
-    [drained, expiry, lifetime, idle, stuck, frame]
+    if began < Timestamp::MAX && !conn.paused {
+        end(rules.attended(began, config.frame_deadline), CloseReason::FrameTimeout);
+    }
 }
 
 /// A number of the connection's own, spread evenly over 64 bits.

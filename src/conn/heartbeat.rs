@@ -18,7 +18,7 @@
 use core::time::Duration;
 
 use crate::action::CloseReason;
-use crate::time::{Deadline, Timestamp};
+use crate::time::Timestamp;
 
 use super::deadline::{Due, Rules};
 
@@ -229,7 +229,7 @@ impl Pulse {
         probe: &Probe,
         rules: &Rules<'_>,
         first_ping: impl FnOnce() -> Duration,
-    ) -> Option<(Deadline, Due)> {
+    ) -> Option<(Timestamp, Due)> {
         let config = rules.config;
         match self.ping {
             Ping::None | Ping::Void if config.ping_interval.is_zero() => None,
@@ -246,7 +246,7 @@ impl Pulse {
     }
 
     /// When a ping that was flushed is missed. `None`: none was.
-    pub(super) fn missed_at(&self, probe: &Probe, rules: &Rules<'_>) -> Option<(Deadline, Due)> {
+    pub(super) fn missed_at(&self, probe: &Probe, rules: &Rules<'_>) -> Option<(Timestamp, Due)> {
         let at = rules.attended(probe.since, probe.pong_timeout(rules));
         matches!(self.ping, Ping::Flushed | Ping::Late)
             .then_some((at, Due::Close(CloseReason::PongTimeout)))

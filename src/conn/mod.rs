@@ -21,7 +21,7 @@ use crate::stream::StreamKey;
 use crate::time::{Deadline, PackedDeadline, Timestamp};
 use crate::waiting::SourceKey;
 
-pub(crate) use self::deadline::{Due, Rules, deadline, is_overdue, jitter_bits};
+pub(crate) use self::deadline::{Due, Rules, deadline, deadline_at, is_overdue, jitter_bits};
 pub(crate) use self::heartbeat::{Ask, Heard, Probe, Pulse};
 pub(crate) use self::late_joins::LateJoins;
 pub(crate) use self::table_walk::TableWalk;
@@ -368,6 +368,7 @@ impl Conns {
         &mut self.cold[slot]
     }
 
+    #[inline]
     pub(crate) fn both_mut(&mut self, slot: ConnKey) -> (&mut Conn, &mut Cold) {
         (&mut self.hot[slot], &mut self.cold[slot])
     }

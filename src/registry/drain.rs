@@ -33,11 +33,11 @@ pub(crate) struct Drain {
 impl Drain {
     /// When a connection is told to close: spread between the grace and the hard stop, less the
     /// time that the last handshakes need.
-    pub(crate) fn closes_at(&self, conn: &Conn, config: &Config) -> Deadline {
+    pub(crate) fn closes_at(&self, conn: &Conn, config: &Config) -> Timestamp {
         let first = self.first_close(config);
         let span = self.ends.left(first);
         let handshake = config.close_handshake.min(span / 4);
-        Deadline::after(first, scale(span - handshake, jitter_bits(conn, config, 3)))
+        first + scale(span - handshake, jitter_bits(conn, config, 3))
     }
 
     /// When the grace is over: after half of the drain at the latest, or a short one would end

@@ -217,8 +217,8 @@ impl Registry {
 
     /// Time never runs backwards: a late stamp counts as the latest one.
     fn take_stamp(&mut self, now: Timestamp) {
-        if now < self.now {
-            self.counters.late_stamps += 1;
+        if now <= self.now {
+            self.counters.late_stamps += u64::from(now < self.now);
             return;
         }
         if now.saturating_since(self.now) > self.config.pause_threshold {

@@ -1,7 +1,7 @@
 //! What is due: deadlines act in the order of time.
 
 use crate::action::CloseReason;
-use crate::conn::{Conn, ConnKey, Due, Rules, State, deadline};
+use crate::conn::{Conn, ConnKey, Due, Rules, State, deadline, deadline_at};
 use crate::input::Input;
 use crate::session::SessionKey;
 use crate::stats::Notice;
@@ -110,8 +110,8 @@ impl Registry {
 
     /// Makes sure that a connection's next deadline is looked at in time.
     pub(super) fn arm(&mut self, slot: ConnKey) {
-        let due = deadline(self.conns.hot(slot), self.conns.cold(slot), &self.rules());
-        if let Some((at, _)) = due {
+        let next = deadline_at(self.conns.hot(slot), self.conns.cold(slot), &self.rules());
+        if let Some(at) = next {
             arm(&mut self.timers, self.conns.hot_mut(slot), slot, at);
         }
     }

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::time::nanos;
+
 /// A bijection that spreads its input over all bits (SplitMix64's finaliser, Steele et al., 2014):
 /// distinct inputs give distinct outputs.
 pub(crate) const fn mix(input: u64) -> u64 {
@@ -13,9 +15,8 @@ pub(crate) const fn mix(input: u64) -> u64 {
 
 /// A share of `span`: zero for the least throw, just short of all of it for the greatest.
 pub(crate) fn scale(span: Duration, jitter_bits: u64) -> Duration {
-    let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
     // The high half of a product with a 64-bit fraction: no bias that could matter, no float.
-    Duration::from_nanos(((u128::from(nanos) * u128::from(jitter_bits)) >> 64) as u64)
+    Duration::from_nanos(((u128::from(nanos(span)) * u128::from(jitter_bits)) >> 64) as u64)
 }
 
 #[cfg(test)]

@@ -250,16 +250,19 @@ impl<K: Packed> Timers<K> {
     /// Makes sure that the key is popped at `at` or before. A deadline that never comes is not
     /// scheduled: there is nothing to wake up for, not even early.
     pub(crate) fn no_later_than(&mut self, key: K, at: Deadline) {
-        if self.covers(key, at) {
+        if at.instant().is_none() {
             return;
         }
         let (key, at) = (key.pack(), at.as_millis());
         debug_assert!(key < NIL - 1, "a key that says that there is none");
         let (chunk, place) = self.nodes.chunk_mut(key);
-        if chunk.nodes[place].slot == UNSCHEDULED {
+        let node = &chunk.nodes[place];
+        if node.slot == UNSCHEDULED {
             chunk.scheduled += 1;
-        } else {
+        } else if node.at() > at {
             self.unlink(key);
+        } else {
+            return;
         }
         self.link(key, at);
     }

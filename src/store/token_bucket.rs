@@ -80,7 +80,7 @@ impl TokenBucket {
     }
 
     fn pay(&mut self, now: Timestamp, price: u64) {
-        self.full_at = self.full_at.max(now) + Duration::from_nanos(price);
+        self.full_at = self.full_at.max(now).saturating_add_nanos(price);
     }
 }
 
