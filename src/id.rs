@@ -232,6 +232,28 @@ personal! {
     UserId(Box<str>), validate_user
 }
 
+/// The names of which each record has a copy of its own.
+macro_rules! copied {
+    ($($name:ident),*) => {
+        $(impl $name {
+            /// A copy in the memory of a name that is not needed any more, if that is as long.
+            pub(crate) fn clone_over(&self, old: Option<Self>) -> Self {
+                match old {
+                    Some(old) if old.0.len() == self.0.len() => {
+                        let mut text = String::from(old.0);
+                        text.clear();
+                        text.push_str(&self.0);
+                        Self(text.into_boxed_str())
+                    }
+                    _ => self.clone(),
+                }
+            }
+        })*
+    };
+}
+
+copied!(UserId, ThreadId);
+
 personal! {
     /// A thread: what keeps two conversations of one user apart.
     ThreadId(Box<str>), validate_name

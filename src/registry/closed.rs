@@ -50,7 +50,11 @@ impl Registry {
         }
         let cold = self.conns.cold(slot);
         let session = self.conns.sessions(slot).first().copied();
-        let thread = session.map(|session| self.sessions.get(session).thread.clone());
+        let is_full = self.closed_ring.len() >= self.config.closed_ring as usize;
+        let oldest = is_full.then(|| self.closed_ring.pop_front()).flatten();
+        let (user, thread) = oldest.map_or((None, None), |it| (Some(it.user), it.thread));
+        let user = self.sessions.user(self.conns.user(slot)).name.clone_over(user);
+        let thread = session.map(|session| self.sessions.get(session).thread.clone_over(thread));
         let undelivered = cold.memberships.iter().map(|membership| {
             let stream = &self.streams[membership.stream];
             stream.log.count_after(stream.members[membership.index as usize].cursor)
@@ -58,7 +62,7 @@ impl Registry {
         let closed = Closed {
             conn: self.conns.id(slot),
             session: session.map(|session| self.sessions.id(session)),
-            user: self.sessions.user(self.conns.user(slot)).name.clone(),
+            user,
             thread,
             label: cold.extras.label.clone(),
             reason,
@@ -68,12 +72,12 @@ impl Registry {
             undelivered: undelivered.sum(),
         };
         self.closed_ring.push_back(closed);
-        self.forget_closed();
     }
 
     /// Keeps as many as the ring has room for.
     pub(super) fn forget_closed(&mut self) {
-        let excess = self.closed_ring.len().saturating_sub(self.config.closed_ring as usize);
-        self.closed_ring.drain(..excess);
+        while self.closed_ring.len() > self.config.closed_ring as usize {
+            self.closed_ring.pop_front();
+        }
     }
 }
