@@ -149,12 +149,14 @@ impl Log {
 
     /// The index of the first entry behind a cursor.
     fn index_after(&self, cursor: u64) -> usize {
+        let entries = &self.kept.entries;
+        let is_behind = |index: usize| entries.get(index).is_some_and(|it| it.offset > cursor);
         // Nearly every reader stands at the end or one before it.
-        match self.kept.entries.back() {
-            Some(last) if last.offset > cursor => {
-                self.kept.entries.partition_point(|entry| entry.offset <= cursor)
-            }
-            _ => self.kept.entries.len(),
+        match entries.len() {
+            0 => 0,
+            len if !is_behind(len - 1) => len,
+            len if len < 2 || !is_behind(len - 2) => len - 1,
+            _ => entries.partition_point(|entry| entry.offset <= cursor),
         }
     }
 

@@ -95,16 +95,24 @@ impl Stream {
         }
     }
 
-    /// Once every member was handed everything, lets go what is no history.
-    pub(crate) fn trim_history(&mut self, bounds: Bounds, freed: &mut FreedEntries) {
+    /// Notes that every member was handed everything, if that is so; whether it is.
+    pub(crate) fn note_delivery(&mut self) -> bool {
         if self.members.is_empty() {
             // Its turn may still be queued: nobody is left to wait for it.
             self.fan_out = None;
         }
-        if self.fan_out.is_some() || self.lagging > 0 {
+        let is_delivered = self.fan_out.is_none() && self.lagging == 0;
+        if is_delivered {
+            self.delivered_to_all = self.log.head();
+        }
+        is_delivered
+    }
+
+    /// Once every member was handed everything, lets go what is no history.
+    pub(crate) fn trim_history(&mut self, bounds: Bounds, freed: &mut FreedEntries) {
+        if !self.note_delivery() {
             return;
         }
-        self.delivered_to_all = self.log.head();
         self.log.drop_droppable();
         while self.log.exceeds_history(bounds.history) {
             self.log.drop_oldest(freed);

@@ -54,13 +54,16 @@ impl Registry {
                 }
             }
             Target::User(_) | Target::UserOf(_) => {
-                if let Some(user) = self.user_meant(to) {
-                    let mut next = self.sessions.first_of(user);
-                    while let Some(session) = next {
-                        next = self.sessions.after(session);
+                if let Some(user) = self.user_meant(to)
+                    && let Some(mut session) = self.sessions.first_of(user)
+                {
+                    while let Some(next) = self.sessions.after(session) {
                         let stream = self.sessions.get(session).stream;
                         self.append(stream, message.clone(), left_out, &mut delivery);
+                        session = next;
                     }
+                    let stream = self.sessions.get(session).stream;
+                    self.append(stream, message, left_out, &mut delivery);
                 }
             }
             Target::Room(room) => {
@@ -198,9 +201,8 @@ impl Registry {
         left_out: Option<LeftOut>,
         delivery: &mut Delivery,
     ) {
-        let history = self.bounds(key).history;
-        let stream = &self.streams[key];
-        if stream.members.is_empty() && (history == 0 || message.is_droppable()) {
+        let passes_over = |it: &Self| message.is_droppable() || it.bounds(key).history == 0;
+        if self.streams[key].members.is_empty() && passes_over(self) {
             self.edit_log(key, |stream, _, _| {
                 stream.log.pass_over();
                 stream.delivered_to_all = stream.log.head();

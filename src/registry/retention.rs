@@ -66,6 +66,12 @@ impl Registry {
 
     /// Once every member was handed everything, only the history stays.
     pub(super) fn trim_history(&mut self, key: StreamKey) {
+        let stream = &mut self.streams[key];
+        if stream.log.is_empty() {
+            // Nothing that depends on the log changes.
+            stream.note_delivery();
+            return;
+        }
         self.edit_log(key, |stream, bounds, freed| stream.trim_history(bounds, freed));
     }
 

@@ -180,9 +180,12 @@ impl Registry {
         if cursor < late.until {
             self.conns.cold_mut(slot).extras.edit(|it| it.late_joins.join(key, late));
         }
-        let index = self.streams[key].add(slot, cursor);
-        self.list_evictable(key);
-        let position = self.streams[key].position(cursor);
+        let stream = &mut self.streams[key];
+        let index = stream.add(slot, cursor);
+        let position = stream.position(cursor);
+        if !stream.log.is_empty() {
+            self.list_evictable(key);
+        }
         self.conns.cold_mut(slot).memberships.push(Membership {
             stream: key,
             index,
