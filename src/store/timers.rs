@@ -308,13 +308,40 @@ impl<K: Packed> Timers<K> {
                 budget.take();
                 return Some((K::unpack(key), Deadline::from_millis(millis(self.now))));
             }
-            budget.step();
             self.now = start;
-            self.opened = (slot / SLOTS) as u8;
-            self.unlink(key);
-            self.link(key, at);
+            self.open(slot, budget);
         }
         None
+    }
+
+    /// Moves the entries of a slot in which the wheel stands down, as many as the budget allows: from there
+    /// each differs in a lower digit, and so none comes back.
+    fn open(&mut self, slot: usize, budget: &mut Budget) {
+        self.opened = (slot / SLOTS) as u8;
+        let mut key = self.heads[slot];
+        while let Some(node) = self.nodes.get_mut(key) {
+            if budget.0 == 0 {
+                node.prev = NIL;
+                break;
+            }
+            budget.step();
+            let (at, next) = (node.at(), node.next);
+            self.link(key, at);
+            key = next;
+        }
+        self.heads[slot] = key;
+        if key == NIL {
+            self.vacate(slot);
+        }
+    }
+
+    /// A slot has no entry any more.
+    const fn vacate(&mut self, slot: usize) {
+        let (level, digit) = (slot / SLOTS, slot % SLOTS);
+        self.occupied[level] &= !(1 << digit);
+        if self.occupied[level] == 0 {
+            self.levels &= !(1 << level);
+        }
     }
 
     /// The millisecond in which the wheel stands: what comes too late is due in it.
@@ -398,11 +425,7 @@ impl<K: Packed> Timers<K> {
             None => self.heads[slot as usize] = next,
         }
         if prev == NIL && next == NIL {
-            let (level, digit) = (slot as usize / SLOTS, slot as usize % SLOTS);
-            self.occupied[level] &= !(1 << digit);
-            if self.occupied[level] == 0 {
-                self.levels &= !(1 << level);
-            }
+            self.vacate(slot as usize);
         }
     }
 }
