@@ -136,6 +136,10 @@ impl Log {
         if self.bounded() == 0 {
             return None;
         }
+        if self.pinned() == 0 {
+            // The front is no tombstone.
+            return Some(0);
+        }
         let start = self.index_after(self.kept.bounded_from.saturating_sub(1));
         let found =
             self.steps.count(self.kept.entries.range(start..)).position(Entry::is_bounded)?;
@@ -210,17 +214,20 @@ impl Log {
             }
         }
         if message.is_droppable() {
-            if self.kept.droppable == 0 {
-                self.kept.droppable_from = offset;
+            let kept = &mut *self.kept;
+            if kept.droppable == 0 {
+                kept.droppable_from = offset;
             }
-            self.kept.droppable += 1;
+            kept.droppable += 1;
         }
         self.push(Entry { offset, at, what: What::Message(message, left_out) });
-        // It may have replaced the oldest: what open groups hold behind that is passed over once.
-        if has_key && let Some(oldest) = self.oldest_bounded() {
-            self.kept.bounded_from = self.kept.entries[oldest].offset;
+        if has_key {
+            self.tidy();
+            // It may have replaced the oldest: what open groups hold behind that is passed over once.
+            if let Some(oldest) = self.oldest_bounded() {
+                self.kept.bounded_from = self.kept.entries[oldest].offset;
+            }
         }
-        self.tidy();
         offset
     }
 
@@ -260,15 +267,16 @@ impl Log {
     fn push(&mut self, entry: Entry) {
         let cost = entry.cost();
         self.head = entry.offset;
-        self.kept.live += 1;
-        self.kept.bytes += cost;
+        let kept = &mut *self.kept;
+        kept.live += 1;
+        kept.bytes += cost;
         if entry.is_pinned() {
-            self.kept.pinned.entries += 1;
-            self.kept.pinned.bytes += cost;
-        } else if self.bounded() == 1 {
-            self.kept.bounded_from = entry.offset;
+            kept.pinned.entries += 1;
+            kept.pinned.bytes += cost;
+        } else if kept.live - kept.pinned.entries == 1 {
+            kept.bounded_from = entry.offset;
         }
-        self.kept.entries.push_back(entry);
+        kept.entries.push_back(entry);
     }
 
     /// Closes a group: the bounds are about its entries from now on, and if it does not linger they are
@@ -305,6 +313,11 @@ impl Log {
     /// order, and waits for a group that lingers.
     pub(crate) fn exceeds_history(&self, history: u32) -> bool {
         self.bounded() > history as usize && !self.oldest().is_some_and(Entry::lingers)
+    }
+
+    /// Whether nothing goes once every member was handed everything, with so much history.
+    pub(crate) fn is_trimmed(&self, history: u32) -> bool {
+        self.kept.droppable == 0 && self.bounded() <= history as usize
     }
 
     /// Whether something has to go. One entry of any size may stay while it is the only one.

@@ -130,6 +130,9 @@ impl Stream {
         let (fan_out, log) = (self.fan_out.as_deref_mut()?, &self.log);
         let reach = |from| log.reach(from, ENTRIES_OF_STRETCH);
         fan_out.begin_stretch(chunk, self.members.len() as u32, reach);
+        if fan_out.has_given_all() {
+            return None;
+        }
         if let Some(entry) = log.after(fan_out.given()) {
             return fan_out.is_about(entry.begins_after()).then_some(entry.offset);
         }

@@ -88,8 +88,9 @@ impl Registry {
     pub(super) fn keep_budgets(&mut self, appended: StreamKey) {
         if let Owner::Session(session) = self.streams[appended].owner {
             let user = self.sessions.get(session).user;
+            let tenant = self.sessions.user(user).tenant();
             self.keep_user_budget(user, Some(appended));
-            if let Some(tenant) = self.sessions.user(user).tenant() {
+            if let Some(tenant) = tenant {
                 self.keep_tenant_budget(tenant, Some(appended));
             }
         }

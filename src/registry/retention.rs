@@ -66,10 +66,13 @@ impl Registry {
 
     /// Once every member was handed everything, only the history stays.
     pub(super) fn trim_history(&mut self, key: StreamKey) {
+        let history = self.bounds(key).history;
         let stream = &mut self.streams[key];
-        if stream.log.is_empty() {
-            // Nothing that depends on the log changes.
-            stream.note_delivery();
+        if stream.log.is_trimmed(history) {
+            // The log stays as it is: of all that depends on it, delivery alone changes.
+            if stream.note_delivery() && !stream.log.is_empty() {
+                self.list_evictable(key);
+            }
             return;
         }
         self.edit_log(key, |stream, bounds, freed| stream.trim_history(bounds, freed));
@@ -92,8 +95,8 @@ impl Registry {
     }
 
     /// How long an entry of a stream may stay; zero for ever.
-    fn ttl(&self, key: StreamKey) -> Duration {
-        match self.streams[key].owner {
+    const fn ttl(&self, owner: Owner) -> Duration {
+        match owner {
             Owner::Session(_) => self.config.stream_ttl,
             Owner::Room(_) => self.config.room_ttl,
         }
@@ -101,11 +104,12 @@ impl Registry {
 
     /// When the oldest entry of a log is too old; `None` if none is bounded by its age.
     pub(super) fn ages_at(&self, key: StreamKey) -> Option<Deadline> {
-        let ttl = self.ttl(key);
+        let stream = &self.streams[key];
+        let ttl = self.ttl(stream.owner);
         if ttl.is_zero() {
             return None;
         }
-        self.streams[key].ages_at(ttl)
+        stream.ages_at(ttl)
     }
 
     /// Makes sure that the age of a log's oldest entry is looked at in time.
@@ -117,7 +121,7 @@ impl Registry {
 
     /// The turn of a log: what is too old at this millisecond goes.
     pub(super) fn drop_aged(&mut self, key: StreamKey, at: Deadline) {
-        let ttl = self.ttl(key);
+        let ttl = self.ttl(self.streams[key].owner);
         if ttl.is_zero() {
             return;
         }

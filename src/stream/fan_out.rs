@@ -81,10 +81,15 @@ impl FanOut {
         self.has_served
     }
 
+    /// Whether the stretch under way has had everything of this pass.
+    pub(crate) const fn has_given_all(&self) -> bool {
+        self.given >= self.upto
+    }
+
     /// Whether something that begins after `offset`, and of which the stretch has not had all, is part of
     /// this pass.
     pub(crate) const fn is_about(&self, offset: u64) -> bool {
-        self.given < self.upto && offset < self.upto
+        !self.has_given_all() && offset < self.upto
     }
 
     /// The stretch has had everything up to here.
