@@ -205,11 +205,9 @@ impl Cold {
         self.extras.rooms_left.as_deref().unwrap_or_default()
     }
 
-    /// It begins to close.
+    /// It begins to close, and was in rooms.
     pub(crate) fn leave_rooms(&mut self, rooms: Box<[RoomId]>) {
-        if !rooms.is_empty() {
-            self.extras.edit(|it| it.rooms_left = Some(rooms));
-        }
+        self.extras.rooms_left = Some(rooms);
     }
 
     /// The deadline of the message in progress begins anew, if there is one.

@@ -208,8 +208,10 @@ impl Registry {
     fn leave_everything(&mut self, slot: ConnKey, reason: CloseReason) {
         let conn = self.conns.id(slot);
         self.remember_closed(slot, reason);
-        let rooms_left = self.rooms_joined(slot).cloned().collect();
-        self.conns.cold_mut(slot).leave_rooms(rooms_left);
+        if self.conns.rooms(slot) > 0 {
+            let rooms_left = self.rooms_joined(slot).cloned().collect();
+            self.conns.cold_mut(slot).leave_rooms(rooms_left);
+        }
         self.cancel_turn(Ready::Conn(slot));
         let memberships = core::mem::take(&mut self.conns.cold_mut(slot).memberships);
         for membership in memberships {

@@ -89,6 +89,11 @@ impl Registry {
 
     /// Takes its turn away. Nothing happens if it has none.
     pub(super) fn cancel_turn(&mut self, ready: Ready) {
+        if let Ready::Conn(conn) = ready
+            && !self.conns.cold(conn).extras.is_there()
+        {
+            return;
+        }
         self.with_ready(|queue, registry| queue.remove(registry, ready));
         if let Ready::Conn(conn) = ready {
             self.conns.cold_mut(conn).extras.settle();
