@@ -21,7 +21,7 @@ use crate::run::{CALL_COST, Call, PartText, Run};
 use crate::session::{Extras as SessionExtras, Session, SessionKey, User, UserExtras};
 use crate::stats::Notice;
 use crate::store::{KEPT, SPARSE, fifo_places, names_bytes, table_bytes, timers_bytes};
-use crate::stream::{FanOut, MassClose, Member, Stream};
+use crate::stream::{Extras as StreamExtras, MassClose, Member, Stream};
 use crate::tenant::{Tenant, TenantSession};
 use crate::waiting::Queue;
 
@@ -429,7 +429,7 @@ const fn of_streams(counts: &Counts) -> u64 {
     sum([
         table_bytes::<Stream>(counts.streams),
         timers_bytes(counts.streams),
-        times(counts.streams, size::<FanOut>()),
+        times(counts.streams, size::<StreamExtras>()),
         // What a log has beside its entries.
         times(counts.filled, size::<Kept>()),
     ])

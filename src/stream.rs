@@ -1,8 +1,8 @@
 //! One stream: a log, and the cursors of the connections that follow it.
 
+mod extras;
 mod fan_out;
 
-use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::action::{CloseWith, Position};
@@ -10,9 +10,10 @@ use crate::conn::ConnKey;
 use crate::log::{Bounds, FreedEntries, Log};
 use crate::room::RoomKey;
 use crate::session::SessionKey;
-use crate::store::{Dense, Links, key};
+use crate::store::{Dense, Rare, key};
 use crate::time::Deadline;
 
+pub(crate) use self::extras::Extras;
 use self::fan_out::ENTRIES_OF_STRETCH;
 pub(crate) use self::fan_out::FanOut;
 
@@ -41,7 +42,7 @@ pub(crate) struct Member {
 
 /// Closing all that were members at the call, from the back, a slice a turn. A leave may move a later
 /// member in front, which is closed too then; an earlier one is never missed.
-#[derive(Clone, Hash)]
+#[derive(Clone, PartialEq, Hash)]
 pub(crate) struct MassClose {
     pub(crate) with: CloseWith,
     /// The members from this index on are closed, or have joined since.
@@ -59,13 +60,7 @@ pub(crate) struct Stream {
     pub(crate) members: Dense<Member>,
     /// How many members lag.
     pub(crate) lagging: u32,
-    /// `None`: every member that does not lag has everything.
-    pub(crate) fan_out: Option<Box<FanOut>>,
-    pub(crate) mass_close: Option<Box<MassClose>>,
-    /// Its turn in the ready queue.
-    pub(crate) ready: Links,
-    /// Its places in the eviction lists, one per class.
-    pub(crate) listed_as: [Links; 2],
+    pub(crate) extras: Rare<Extras>,
 }
 
 impl Stream {
@@ -77,10 +72,7 @@ impl Stream {
             delivered_to_all: 0,
             members: Dense::new(),
             lagging: 0,
-            fan_out: None,
-            mass_close: None,
-            ready: Links::OUT,
-            listed_as: [Links::OUT; 2],
+            extras: Rare::new(),
         }
     }
 
@@ -95,13 +87,24 @@ impl Stream {
         }
     }
 
+    /// Members that do not lag are handed what was appended after an offset, unless that is under way.
+    pub(crate) fn begin_fan_out(&mut self, after: u64) {
+        self.extras.fan_out.get_or_insert_with(|| FanOut::after(after));
+    }
+
+    fn end_fan_out(&mut self) {
+        if self.extras.fan_out.is_some() {
+            self.extras.edit(|it| it.fan_out = None);
+        }
+    }
+
     /// Notes that every member was handed everything, if that is so; whether it is.
     pub(crate) fn note_delivery(&mut self) -> bool {
         if self.members.is_empty() {
             // Its turn may still be queued: nobody is left to wait for it.
-            self.fan_out = None;
+            self.end_fan_out();
         }
-        let is_delivered = self.fan_out.is_none() && self.lagging == 0;
+        let is_delivered = self.extras.fan_out.is_none() && self.lagging == 0;
         if is_delivered {
             self.delivered_to_all = self.log.head();
         }
@@ -127,7 +130,9 @@ impl Stream {
     /// The offset up to which the members of the stretch under way are handed something next; a stretch
     /// of `chunk` members begins if none is. `None`: it has had everything of this pass.
     pub(crate) fn next_of_stretch(&mut self, chunk: u32) -> Option<u64> {
-        let (fan_out, log) = (self.fan_out.as_deref_mut()?, &self.log);
+        // Extras that are not there would be there after a look that could change them.
+        self.extras.fan_out?;
+        let (fan_out, log) = (self.extras.fan_out.as_mut()?, &self.log);
         let reach = |from| log.reach(from, ENTRIES_OF_STRETCH);
         fan_out.begin_stretch(chunk, self.members.len() as u32, reach);
         if fan_out.has_given_all() {
@@ -145,12 +150,12 @@ impl Stream {
     /// or of the next.
     pub(crate) fn end_stretch(&mut self) -> bool {
         let (members, head) = (self.members.len() as u32, self.log.head());
-        let next = self.fan_out.as_deref().and_then(|it| it.next_stretch(members, head));
-        match (&mut self.fan_out, next) {
-            (Some(fan_out), Some(next)) => **fan_out = next,
-            _ => self.fan_out = None,
+        let next = self.extras.fan_out.and_then(|it| it.next_stretch(members, head));
+        match next {
+            Some(_) => self.extras.fan_out = next,
+            None => self.end_fan_out(),
         }
-        self.fan_out.is_some()
+        next.is_some()
     }
 
     /// Adds a member. Returns its index.
@@ -167,8 +172,12 @@ impl Stream {
         self.lagging -= u32::from(member.lagging);
         let from = self.members.len() as u32;
         let moved = (index < from).then(|| self.members[index as usize].conn);
-        let missed = self.fan_out.as_mut().is_some_and(|fan_out| fan_out.remove(index, from));
-        if let Some(mass_close) = &mut self.mass_close {
+        if !self.extras.is_there() {
+            return Removed { moved, missed: false };
+        }
+        let Extras { fan_out, mass_close, .. } = &mut *self.extras;
+        let missed = fan_out.as_mut().is_some_and(|fan_out| fan_out.remove(index, from));
+        if let Some(mass_close) = mass_close {
             mass_close.before = mass_close.before.min(from);
         }
         Removed { moved, missed: missed && moved.is_some() }

@@ -23,7 +23,7 @@ fn the_sums_of_small_configurations_are_pinned() {
     let without_runs = few().process_bytes(20_000).runs_per_session(0).fanout_chunk(3);
     let sums = [by_count, by_bytes, without_runs]
         .map(|config| config.build().unwrap().memory_bound(1_000));
-    assert_eq!(sums, [2_415_033, 877_660, 850_470]);
+    assert_eq!(sums, [2_414_809, 877_436, 850_246]);
 }
 
 /// Pins the records of which there are many, so that a change that makes one larger is seen.
@@ -45,7 +45,7 @@ fn the_sizes_of_records_are_pinned() {
         ("item of the outbox", size_of::<OwnedAction>()),
         ("closed", size_of::<Closed>()),
     ];
-    let pinned = [64, 128, 88, 64, 136, 32, 16, 16, 32, 240, 96, 112, 104];
+    let pinned = [64, 128, 88, 64, 104, 32, 16, 16, 32, 240, 96, 112, 104];
     assert_eq!(sizes.map(|(_, bytes)| bytes), pinned, "{sizes:?}");
 }
 

@@ -63,11 +63,11 @@ impl Linked for Listed {
     type Records = Table<StreamKey, Stream>;
 
     fn links(streams: &Self::Records, Listing { class, key }: Self::Key) -> Links {
-        streams[key].listed_as[class as usize]
+        streams[key].extras.listed_as[class as usize]
     }
 
     fn links_mut(streams: &mut Self::Records, Listing { class, key }: Self::Key) -> &mut Links {
-        &mut streams[key].listed_as[class as usize]
+        &mut streams[key].extras.listed_as[class as usize]
     }
 }
 
@@ -78,6 +78,9 @@ impl Registry {
         let stream = &self.streams[key];
         let (owner, holds) = (stream.owner, stream.holds_each());
         self.evictable.relist(&mut self.streams, key, holds);
+        if holds == [false; 2] {
+            self.streams[key].extras.settle();
+        }
         if let Owner::Session(session) = owner {
             self.sessions.list_evictable(session, holds);
         }

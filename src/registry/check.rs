@@ -191,11 +191,11 @@ impl Registry {
             let lagging = stream.members.iter().filter(|member| member.lagging).count();
             hold!(lagging == stream.lagging as usize, "{owner:?} miscounts lagging members");
             hold!(
-                stream.fan_out.is_none() || stream.ready.is_in(),
+                stream.extras.fan_out.is_none() || stream.extras.ready.is_in(),
                 "{owner:?} fans out without a turn"
             );
             hold!(
-                stream.mass_close.is_none() || stream.ready.is_in(),
+                stream.extras.mass_close.is_none() || stream.extras.ready.is_in(),
                 "{owner:?} closes without a turn"
             );
             hold!(
@@ -203,7 +203,7 @@ impl Registry {
                 "{owner:?} keeps something back for nobody"
             );
             let lent = self.to_trim == Some(key);
-            if stream.fan_out.is_none() && stream.lagging == 0 && !lent {
+            if stream.extras.fan_out.is_none() && stream.lagging == 0 && !lent {
                 hold!(!log.exceeds_history(bounds.history), "{owner:?} keeps more than history");
             }
             for (index, member) in stream.members.iter().enumerate() {
@@ -214,7 +214,7 @@ impl Registry {
                 );
                 hold!(cursor <= log.head(), "{owner:?} has a cursor beyond its head");
                 // A live member has everything but what the running fan-out still brings.
-                let fan_out = stream.fan_out.as_deref();
+                let fan_out = stream.extras.fan_out;
                 let reached =
                     fan_out.map_or_else(|| log.head(), |fan_out| fan_out.reached(index as u32));
                 let lacks = log.after(cursor).is_some_and(|entry| entry.offset <= reached);

@@ -101,7 +101,7 @@ impl Registry {
         let stream = &mut self.streams[key];
         let before = stream.members.len() as u32;
         if before > 0 {
-            stream.mass_close = Some(Box::new(MassClose { with, before }));
+            stream.extras.mass_close = Some(Box::new(MassClose { with, before }));
             self.queue_turn(Ready::Stream(key));
         }
         before
@@ -113,18 +113,18 @@ impl Registry {
         for _ in 0..self.config.fanout_chunk {
             // The stream goes with its last member.
             let Some(stream) = self.streams.get_mut(key) else { return };
-            let Some(close) = &mut stream.mass_close else { break };
+            let Some(close) = &stream.extras.mass_close else { break };
+            let with = close.with.clone();
             let Some(index) = close.before.checked_sub(1) else {
-                stream.mass_close = None;
+                stream.extras.edit(|it| it.mass_close = None);
                 break;
             };
-            close.before = index;
-            let with = close.with.clone();
+            stream.extras.mass_close.iter_mut().for_each(|close| close.before = index);
             let slot = stream.members[index as usize].conn;
             self.begin_close_with(slot, with);
         }
-        let stream = self.streams.get(key);
-        if stream.is_some_and(|stream| stream.mass_close.is_some() || stream.fan_out.is_some()) {
+        let extras = self.streams.get(key).map(|stream| &*stream.extras);
+        if extras.is_some_and(|it| it.mass_close.is_some() || it.fan_out.is_some()) {
             self.queue_turn(Ready::Stream(key));
         }
     }

@@ -1,7 +1,5 @@
 //! What the application wants delivered, and to whom: send and reply.
 
-use alloc::boxed::Box;
-
 use crate::conn::{ConnKey, State};
 use crate::error::{ReplyError, UnknownConn};
 use crate::except::{LeftOut, Outgoing};
@@ -10,7 +8,7 @@ use crate::input::{Input, Target};
 use crate::message::{MESSAGE_OVERHEAD, Message};
 use crate::session::{SessionKey, UserKey};
 use crate::stats::{Delivery, Stored};
-use crate::stream::{FanOut, Owner, Stream, StreamKey};
+use crate::stream::{Owner, Stream, StreamKey};
 use crate::time::Timestamp;
 
 use super::Registry;
@@ -234,7 +232,7 @@ impl Registry {
             if stream.members.is_empty() {
                 stream.trim_history(bounds, freed);
             } else {
-                stream.fan_out.get_or_insert_with(|| Box::new(FanOut::after(before)));
+                stream.begin_fan_out(before);
             }
             offset
         });

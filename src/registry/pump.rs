@@ -74,12 +74,12 @@ impl Registry {
     /// lack, one entry a poll. Until the stretch has had all of its entries the turn goes on; then the
     /// stream goes to the back of the queue.
     pub(super) fn serve_stream(&mut self, key: StreamKey, passes: &mut Passes) -> Option<Lent> {
-        if self.streams[key].mass_close.is_some() {
+        if self.streams[key].extras.mass_close.is_some() {
             self.close_members(key);
             return None;
         }
         let chunk = self.config.fanout_chunk;
-        while let Some(fan_out) = self.streams[key].fan_out.as_deref().copied() {
+        while let Some(fan_out) = self.streams[key].extras.fan_out {
             let Some(offset) = self.streams[key].next_of_stretch(chunk) else {
                 let is_over = !self.streams[key].end_stretch();
                 if fan_out.has_served() && !is_over {
@@ -90,7 +90,7 @@ impl Registry {
             };
             let after = self.fan_out_entry(key, offset);
             if self.recipients.is_empty() {
-                let fan_out = self.streams[key].fan_out.as_deref();
+                let fan_out = self.streams[key].extras.fan_out;
                 passes.take(fan_out.map_or(0, |it| it.stretch().len() as u32));
                 if !passes.are_left() {
                     self.go_on(Ready::Stream(key));
@@ -100,7 +100,7 @@ impl Registry {
             }
             self.counters.sent += self.recipients.len() as u64;
             let stream = &mut self.streams[key];
-            stream.fan_out.iter_mut().for_each(|it| it.serve());
+            stream.extras.fan_out.iter_mut().for_each(|it| it.serve());
             if stream.next_of_stretch(chunk).is_some() {
                 self.go_on(Ready::Stream(key));
             } else if stream.end_stretch() {
@@ -118,7 +118,7 @@ impl Registry {
     /// no entry any more, a member that lacks it has a gap.
     fn fan_out_entry(&mut self, key: StreamKey, offset: u64) -> u64 {
         let stream = &mut self.streams[key];
-        let Some(fan_out) = &mut stream.fan_out else { return offset };
+        let Some(fan_out) = &mut stream.extras.fan_out else { return offset };
         fan_out.give(offset);
         let stretch = fan_out.stretch();
         let log = &stream.log;

@@ -62,7 +62,7 @@ impl Linked for Turns {
     fn links(registry: &Registry, ready: Ready) -> Links {
         match ready {
             Ready::Conn(conn) => registry.conns.cold(conn).extras.ready,
-            Ready::Stream(stream) => registry.streams[stream].ready,
+            Ready::Stream(stream) => registry.streams[stream].extras.ready,
             own => registry.own_turns[own.pack() as usize % MAX_SLOTS],
         }
     }
@@ -70,7 +70,7 @@ impl Linked for Turns {
     fn links_mut(registry: &mut Registry, ready: Ready) -> &mut Links {
         match ready {
             Ready::Conn(conn) => &mut registry.conns.cold_mut(conn).extras.ready,
-            Ready::Stream(stream) => &mut registry.streams[stream].ready,
+            Ready::Stream(stream) => &mut registry.streams[stream].extras.ready,
             own => &mut registry.own_turns[own.pack() as usize % MAX_SLOTS],
         }
     }
@@ -89,22 +89,25 @@ impl Registry {
 
     /// Takes its turn away. Nothing happens if it has none.
     pub(super) fn cancel_turn(&mut self, ready: Ready) {
-        if let Ready::Conn(conn) = ready
-            && !self.conns.cold(conn).extras.is_there()
-        {
-            return;
-        }
-        self.with_ready(|queue, registry| queue.remove(registry, ready));
-        if let Ready::Conn(conn) = ready {
-            self.conns.cold_mut(conn).extras.settle();
+        if self.has_turn(ready) {
+            self.end_turn(ready);
         }
     }
 
     /// The next turn, which is over with that.
     pub(super) fn next_turn(&mut self) -> Option<Ready> {
         let next = self.ready.front()?;
-        self.cancel_turn(next);
+        self.end_turn(next);
         Some(next)
+    }
+
+    fn end_turn(&mut self, ready: Ready) {
+        self.with_ready(|queue, registry| queue.remove(registry, ready));
+        match ready {
+            Ready::Conn(conn) => self.conns.cold_mut(conn).extras.settle(),
+            Ready::Stream(stream) => self.streams[stream].extras.settle(),
+            _ => {}
+        }
     }
 
     pub(super) fn has_turn(&self, ready: Ready) -> bool {

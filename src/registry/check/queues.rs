@@ -37,7 +37,7 @@ impl Registry {
         }
         hold!(of_conns == ready, "{of_conns} turns for {ready} connections that are ready");
         let of_streams = turns.iter().filter(|turn| matches!(turn, Ready::Stream(_))).count();
-        let ready = self.streams.iter().filter(|(_, stream)| stream.ready.is_in()).count();
+        let ready = self.streams.iter().filter(|(_, stream)| stream.extras.ready.is_in()).count();
         hold!(of_streams == ready, "{of_streams} turns for {ready} streams that are ready");
         let own = [
             (Ready::Announcement, !self.announcements.is_empty()),
