@@ -44,13 +44,14 @@ impl Registry {
             State::Closing | State::Gone => return Err(InboundError::UnknownConn),
         };
         let paused = open && hot.window.load() > self.config.send_window;
+        let attended = self.attended();
         if let Inbound::Bytes { bytes, .. } = inbound
             && !open
             && !self.conns.cold(slot).upgraded
         {
-            return self.take_head(slot, bytes);
+            return self.take_head(slot, bytes, attended);
         }
-        self.note_progress(slot, inbound);
+        self.note_progress(slot, inbound, attended);
         match inbound {
             Inbound::Data { bytes } if bytes > self.config.message_bytes => {
                 self.begin_close(slot, CloseReason::MessageTooBig);
@@ -61,11 +62,13 @@ impl Registry {
                 return Ok(Intake::Paused);
             }
             Inbound::Data { .. } if open => {
-                self.conns.cold_mut(slot).waits_since = self.attended();
+                self.conns.cold_mut(slot).waits_since = attended;
             }
             Inbound::Pong => {
                 self.counters.pongs_received += 1;
-                self.measure_round_trip(slot);
+                // A pong that waited through a pause says nothing of the way.
+                let (hot, cold) = self.conns.both_mut(slot);
+                hot.pulse.measure(&mut cold.probe, attended);
             }
             Inbound::Data { .. } | Inbound::Bytes { .. } | Inbound::Fragment | Inbound::Ping => {}
         }
@@ -73,25 +76,29 @@ impl Registry {
         if !within && self.conns.hot(slot).state == State::Closing {
             return Err(InboundError::RateLimited);
         }
-        self.hear(slot, within && matches!(inbound, Inbound::Data { .. }));
+        self.hear(slot, within && matches!(inbound, Inbound::Data { .. }), attended);
         if within { Ok(Intake::Taken) } else { Err(InboundError::RateLimited) }
     }
 
     /// Bytes of the request head.
-    fn take_head(&mut self, slot: ConnKey, bytes: u64) -> Result<Intake, InboundError> {
+    fn take_head(
+        &mut self,
+        slot: ConnKey,
+        bytes: u64,
+        attended: Timestamp,
+    ) -> Result<Intake, InboundError> {
         let cold = self.conns.cold_mut(slot);
         cold.head_bytes = cold.head_bytes.saturating_add(bytes.try_into().unwrap_or(u32::MAX));
         if u64::from(cold.head_bytes) > self.config.head_bytes {
             self.begin_close(slot, CloseReason::BadRequest);
             return Err(InboundError::TooBig);
         }
-        self.hear(slot, false);
+        self.hear(slot, false, attended);
         Ok(Intake::Taken)
     }
 
     /// Whether a message is in progress after this, and since when.
-    fn note_progress(&mut self, slot: ConnKey, inbound: Inbound) {
-        let attended = self.attended();
+    fn note_progress(&mut self, slot: ConnKey, inbound: Inbound, attended: Timestamp) {
         let extras = &mut self.conns.cold_mut(slot).extras;
         let begins = matches!(inbound, Inbound::Fragment | Inbound::Bytes { partial: true, .. });
         if !begins && extras.message_began == Timestamp::MAX {
@@ -140,21 +147,14 @@ impl Registry {
         }
     }
 
-    fn measure_round_trip(&mut self, slot: ConnKey) {
-        // A pong that waited through a pause says nothing of the way.
-        let attended = self.attended();
-        let (hot, cold) = self.conns.both_mut(slot);
-        hot.pulse.measure(&mut cold.probe, attended);
-    }
-
     /// A sign of life; data that was `taken` ends a pause.
-    fn hear(&mut self, slot: ConnKey, taken: bool) {
-        let attended = self.attended();
-        if self.conns.hot(slot).state == State::Pending {
+    fn hear(&mut self, slot: ConnKey, taken: bool, attended: Timestamp) {
+        let hot = self.conns.hot_mut(slot);
+        hot.pulse.restart(attended);
+        if hot.state == State::Pending {
             self.note_waiting(slot);
         }
         let hot = self.conns.hot_mut(slot);
-        hot.pulse.restart(attended);
         if !hot.pulse.is_calm() || (hot.paused && taken) {
             hot.paused &= !taken;
             self.clear_ping(slot);
