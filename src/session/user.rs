@@ -105,10 +105,10 @@ impl User {
 
     /// Whether it is here without an open connection, and all of its sessions linger without an open run.
     pub(crate) fn is_absent(&self) -> bool {
-        self.is_here()
+        self.open() == 0
             && self.extras.idle.len() == self.sessions.len()
-            && self.open() == 0
             && !self.is_held
+            && self.is_here()
     }
 
     /// Whether it is here, or it is to be said that it is offline: it can be looked at.
@@ -211,19 +211,18 @@ impl Sessions {
         user
     }
 
-    /// What was added to a user keeps it here.
+    /// What was added to a user keeps it here: an open connection, or a session that does not linger yet. So
+    /// the user is in the same lists before and after.
     pub(crate) fn release_hold(&mut self, user: UserKey) {
-        self.users[user].is_held = false;
-        self.relist_user(user);
-        debug_assert!(self.users[user].is_here(), "a user who has nothing was held");
+        let record = &mut self.users[user];
+        record.is_held = false;
+        debug_assert!(record.is_here() && !record.is_absent(), "a user who has nothing was held");
     }
 
     fn insert_user(&mut self, name: UserId) -> UserKey {
         let connects = self.departed.take(&name);
-        let user = self.users.vacant_key();
-        self.names.insert(name.as_str(), user);
         self.last_user = self.last_user.wrapping_add(1);
-        self.users.insert(User {
+        let user = self.users.insert(User {
             name,
             serial: self.last_user,
             tenant: None,
@@ -239,7 +238,9 @@ impl Sessions {
             is_counted: false,
             pressure: Pressure::None,
             bytes: 0,
-        })
+        });
+        self.names.insert(self.users[user].name.as_str(), user);
+        user
     }
 
     /// What tells the record of a user from later ones.
