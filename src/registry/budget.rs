@@ -91,8 +91,11 @@ impl Registry {
     pub(super) fn keep_budgets(&mut self, appended: StreamKey) {
         if let Owner::Session(session) = self.streams[appended].owner {
             let user = self.sessions.get(session).user;
-            let tenant = self.sessions.user(user).tenant();
-            self.keep_user_budget(user, Some(appended));
+            let record = self.sessions.user(user);
+            let (bytes, tenant) = (record.bytes(), record.tenant());
+            if bytes > self.config.user_bytes {
+                self.keep_user_budget(user, Some(appended));
+            }
             if let Some(tenant) = tenant {
                 self.keep_tenant_budget(tenant, Some(appended));
             }

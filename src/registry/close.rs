@@ -221,14 +221,14 @@ impl Registry {
         let user = self.conns.user(slot);
         self.sessions.dismiss(user, &mut self.conns, slot);
         self.note_departure(user, reason);
-        let further = self.conns.sessions(slot).len().saturating_sub(1);
-        if further > 0 {
-            self.sessions.user_mut(user).count_further(|count| count - further as u32);
+        let cold = self.conns.cold(slot);
+        let (age, follows) = (self.now.saturating_since(cold.phase), cold.sessions().len());
+        let session = cold.sessions().first().map(|session| self.sessions.id(*session));
+        if follows > 1 {
+            self.sessions.user_mut(user).count_further(|count| count - (follows as u32 - 1));
         }
-        let age = self.now.saturating_since(self.conns.cold(slot).phase);
-        let session = self.first_session_id(slot);
         self.notice(Notice::Closed { conn, session, reason, age });
-        for index in 0..self.conns.sessions(slot).len() {
+        for index in 0..follows {
             let followed = self.conns.sessions(slot)[index];
             self.sessions.get_mut(followed).reason = reason;
             self.linger_without_followers(followed);

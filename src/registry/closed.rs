@@ -48,13 +48,12 @@ impl Registry {
         if self.config.closed_ring == 0 {
             return;
         }
-        let cold = self.conns.cold(slot);
-        let session = self.conns.sessions(slot).first().copied();
         let is_full = self.closed_ring.len() >= self.config.closed_ring as usize;
         let oldest = is_full.then(|| self.closed_ring.pop_front()).flatten();
         let (user, thread) = oldest.map_or((None, None), |it| (Some(it.user), it.thread));
-        let user = self.sessions.user(self.conns.user(slot)).name.clone_over(user);
-        let thread = session.map(|session| self.sessions.get(session).thread.clone_over(thread));
+        let (hot, cold) = (self.conns.hot(slot), self.conns.cold(slot));
+        let session = cold.sessions().first().copied();
+        let first = session.map(|session| self.sessions.get(session));
         let undelivered = cold.memberships.iter().map(|membership| {
             let stream = &self.streams[membership.stream];
             stream.log.count_after(stream.members[membership.index as usize].cursor)
@@ -62,13 +61,13 @@ impl Registry {
         let closed = Closed {
             conn: self.conns.id(slot),
             session: session.map(|session| self.sessions.id(session)),
-            user,
-            thread,
+            user: self.sessions.user(self.conns.user(slot)).name.clone_over(user),
+            thread: first.map(|session| session.thread.clone_over(thread)),
             label: cold.extras.label.clone(),
             reason,
             at: self.now,
             age: self.now.saturating_since(cold.phase),
-            flushed: self.conns.hot(slot).window.flushed(),
+            flushed: hot.window.flushed(),
             undelivered: undelivered.sum(),
         };
         self.closed_ring.push_back(closed);

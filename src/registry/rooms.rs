@@ -273,7 +273,9 @@ impl Registry {
     pub(super) fn remove_stream(&mut self, key: StreamKey) {
         self.timers.cancel(Timer::Stream(key));
         self.steps.add(self.streams[key].log.steps());
-        self.edit_log(key, |stream, _, _| stream.log = Log::new());
+        if !self.streams[key].log.is_empty() {
+            self.edit_log(key, |stream, _, _| stream.log = Log::new());
+        }
         self.cancel_turn(Ready::Stream(key));
         if self.to_trim == Some(key) {
             self.to_trim = None;
