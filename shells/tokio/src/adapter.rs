@@ -37,7 +37,7 @@ pub trait Adapter {
     type Error;
 
     /// A frame to write, as the crate has it.
-    fn outgoing(frame: Outgoing) -> Self::Frame;
+    fn outgoing(frame: &Outgoing) -> Self::Frame;
 
     /// What was read. `None`: it says nothing, and is passed over.
     fn incoming(frame: Self::Frame) -> Option<Incoming>;
@@ -62,7 +62,7 @@ macro_rules! adapter {
                 type Frame = Frame;
                 type Error = $error;
 
-                fn outgoing(frame: Outgoing) -> Frame {
+                fn outgoing(frame: &Outgoing) -> Frame {
                     match frame {
                         // Text is UTF-8 by its type; if it were not, it would go out as binary.
                         Outgoing::Data(data) if data.is_text() => match data.payload().clone().try_into() {
@@ -72,7 +72,7 @@ macro_rules! adapter {
                         Outgoing::Data(data) => Frame::Binary(data.payload().clone()),
                         Outgoing::Ping => Frame::Ping(bytes::Bytes::new()),
                         Outgoing::Close(code, text) => {
-                            Frame::Close(Some(CloseFrame { code: code.into(), reason: text.into() }))
+                            Frame::Close(Some(CloseFrame { code: (*code).into(), reason: text.as_str().into() }))
                         }
                     }
                 }

@@ -12,7 +12,9 @@
 //! hands out no more than a window.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use headcount::{
@@ -25,7 +27,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::adapter::{Incoming, Outgoing};
 use crate::handle::{Event, Handle, Place};
 use crate::handler::{Dialect, Handler};
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Charged, Mailbox};
 
 /// Events taken in one turn.
 const EVENTS: usize = 1_024;
@@ -101,18 +103,21 @@ impl<H: Handler> Hub<H> {
 
     /// Waits until there is something to do.
     async fn wait(&mut self, batch: &mut Vec<Event>) {
-        if !self.registry.has_actions() {
+        if self.registry.has_actions() {
+            tokio::task::yield_now().await;
+        } else {
             let deadline = self.registry.poll_timeout();
             let deadline = deadline.map(|at| self.began + Duration::from_nanos(at.as_nanos()));
-            let timer = sleep_until(deadline.unwrap_or(self.began));
             tokio::select! {
                 biased;
-                _ = self.inbox.recv_many(batch, EVENTS) => return,
-                () = timer, if deadline.is_some() => {}
+                // Tasks that are ready to run have more to say. One turn for all of it costs less.
+                _ = self.inbox.recv_many(batch, EVENTS) => go_last().await,
+                // Sockets that became readable meanwhile are read before their deadlines act.
+                () = sleep_until(deadline.unwrap_or(self.began)), if deadline.is_some() => {
+                    tokio::task::yield_now().await;
+                }
             }
         }
-        // The sockets have their turn: what arrived meanwhile is read before deadlines act.
-        tokio::task::yield_now().await;
         while batch.len() < EVENTS
             && let Ok(event) = self.inbox.try_recv()
         {
@@ -244,6 +249,19 @@ impl<H: Handler> Hub<H> {
     }
 }
 
+/// Goes behind the tasks that are ready to run, without a look at what else has become ready.
+async fn go_last() {
+    let mut is_last = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut is_last, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// What a hub has of a connection.
 struct Socket {
     conn: ConnId,
@@ -304,7 +322,7 @@ impl Sockets {
     /// Puts the frame of an action into the mailboxes of its recipients. Those who read the same dialect share
     /// its bytes.
     fn send(&mut self, action: &Action<'_>, handler: &mut impl Handler) {
-        let (mut frames, cost) = (Vec::<(Dialect, Outgoing)>::new(), action.cost());
+        let mut frames: Vec<(Dialect, Arc<Charged>)> = Vec::new();
         for conn in action.recipients() {
             let dialect = match action {
                 Action::Send { stream, .. } | Action::Gap { stream, .. } => match stream {
@@ -329,11 +347,11 @@ impl Sockets {
                     } => Outgoing::Data((*message).clone()),
                     action => Outgoing::Data(handler.encode(dialect, action)),
                 };
-                frames.push((dialect, frame));
+                frames.push((dialect, Arc::new(Charged { frame, cost: action.cost() })));
                 frames.len() - 1
             });
-            let frame = frames[known].1.clone();
-            self.mail(*conn, |mailbox| mailbox.open().frames.push_back((frame, cost)));
+            let frame = Arc::clone(&frames[known].1);
+            self.mail(*conn, |mailbox| mailbox.open().frames.push_back(frame));
         }
     }
 }

@@ -19,6 +19,9 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// How much a socket is given before it has to flush: what is out is reported at least as often.
 const CHUNK_BYTES: usize = 16 * 1024;
 
+/// A queue with room for more frames than this gives its memory back once it has run empty.
+const KEPT_FRAMES: usize = 16;
+
 /// Serves a socket to its end. The place is given back when this ends, and when its task is aborted.
 pub(crate) async fn serve<S, A: Adapter>(place: Place, socket: S)
 where
@@ -99,13 +102,13 @@ where
         loop {
             while self.unflushed < CHUNK_BYTES && !self.frames.is_empty() {
                 ready!(Pin::new(&mut self.socket).poll_ready(context))?;
-                let Some((frame, cost)) = self.frames.pop_front() else { break };
-                self.given += cost;
-                if let Outgoing::Data(message) = &frame {
+                let Some(charged) = self.frames.pop_front() else { break };
+                self.given += charged.cost;
+                if let Outgoing::Data(message) = &charged.frame {
                     self.unflushed += message.payload().len();
                 }
                 self.is_flushed = false;
-                Pin::new(&mut self.socket).start_send(A::outgoing(frame))?;
+                Pin::new(&mut self.socket).start_send(A::outgoing(&charged.frame))?;
             }
             if self.is_flushed {
                 return Poll::Ready(Ok(()));
@@ -113,8 +116,7 @@ where
             ready!(Pin::new(&mut self.socket).poll_flush(context))?;
             (self.unflushed, self.is_flushed) = (0, true);
             self.place.tell(Event::Flushed(self.place.conn(), self.given));
-            if self.frames.is_empty() {
-                // A burst gives its memory back.
+            if self.frames.is_empty() && self.frames.capacity() > KEPT_FRAMES {
                 self.frames = Frames::new();
             }
         }
