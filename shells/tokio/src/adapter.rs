@@ -26,8 +26,8 @@ pub enum Incoming {
     Close,
 }
 
-/// The adapter of a WebSocket crate, whose socket is a `Stream` and a `Sink` of its frames. Implement it for a
-/// type of your own, and hand that to [`Place::serve`](crate::Place::serve). Those of axum and of
+/// The adapter of a WebSocket crate, whose socket is a `Stream` and a `Sink` of its frames. Implement it
+/// for a type of your own, and hand that to [`Place::serve`](crate::Place::serve). Those of axum and of
 /// tokio-tungstenite are here, a feature each.
 pub trait Adapter {
     /// What a socket reads and writes.
@@ -42,8 +42,8 @@ pub trait Adapter {
     /// What was read. `None`: it says nothing, and is passed over.
     fn incoming(frame: Self::Frame) -> Option<Incoming>;
 
-    /// What the peer has done wrong, so that the connection is closed for it. `None`: the socket is broken, or
-    /// its end came without a close handshake.
+    /// What the peer has done wrong, so that the connection is closed for it. `None`: the socket is broken,
+    /// or its end came without a close handshake.
     fn fault(error: &Self::Error) -> Option<CloseReason>;
 }
 
@@ -72,7 +72,8 @@ macro_rules! adapter {
                         Outgoing::Data(data) => Frame::Binary(data.payload().clone()),
                         Outgoing::Ping => Frame::Ping(bytes::Bytes::new()),
                         Outgoing::Close(code, text) => {
-                            Frame::Close(Some(CloseFrame { code: (*code).into(), reason: text.as_str().into() }))
+                            let (code, reason) = ((*code).into(), text.as_str().into());
+                            Frame::Close(Some(CloseFrame { code, reason }))
                         }
                     }
                 }

@@ -40,8 +40,8 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Admits a client before its upgrade is answered: [`Registry::admit`]. The place is its own from then on,
-    /// and is given back when the `Place` is dropped.
+    /// Admits a client before its upgrade is answered: [`Registry::admit`]. The place is its own from then
+    /// on, and is given back when the `Place` is dropped.
     ///
     /// # Errors
     /// [`AdmitError::Refused`] says which limit it would exceed. [`AdmitError::Stopped`]: the hub has ended.
@@ -102,8 +102,8 @@ impl Handle {
         answered.await.map_err(|_| CallError::Stopped)
     }
 
-    /// Drains, and waits for the end: newcomers are refused, everyone is told, and connections are closed with
-    /// [`CloseReason::Restart`] one after another until `drain.deadline`. When the last one has ended,
+    /// Drains, and waits for the end: newcomers are refused, everyone is told, and connections are closed
+    /// with [`CloseReason::Restart`] one after another until `drain.deadline`. When the last one has ended,
     /// [`Hub::run`](crate::Hub::run) returns. A second call makes it return at once.
     pub async fn stop(&self) {
         // It fails if the hub has ended.

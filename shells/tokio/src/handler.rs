@@ -7,9 +7,10 @@ use headcount::{
 
 /// The application: what messages mean, and what frames look like.
 ///
-/// All methods run in the hub's task, and all connections wait meanwhile: spawn a task for slow work, and come
-/// back through a [`Handle`](crate::Handle). They are lent the registry, and the stamp of the turn. Everything
-/// of the registry may be called except its `poll_` methods and the reports of sockets, which are the hub's.
+/// All methods run in the hub's task, and all connections wait meanwhile: spawn a task for slow work, and
+/// come back through a [`Handle`](crate::Handle). They are lent the registry, and the stamp of the turn.
+/// Everything of the registry may be called except its `poll_` methods and the reports of sockets, which
+/// are the hub's.
 pub trait Handler: Send + 'static {
     /// A connection was admitted. What is sent to it here are its first frames.
     fn admitted(
@@ -45,9 +46,9 @@ pub trait Handler: Send + 'static {
     }
 
     /// The frame that an action becomes: a `Send`, a `Gap`, a `Draining` or a `Left`. Called once for each
-    /// [`dialect`](Self::dialect) among its recipients, and those that share one share its bytes. Not called
-    /// for direct messages, which are replies and what is sent to a [`Target::Conn`](headcount::Target::Conn):
-    /// those go out as they are.
+    /// [`dialect`](Self::dialect) among its recipients, and those that share one share its bytes. Not
+    /// called for direct messages, which are replies and what is sent to a
+    /// [`Target::Conn`](headcount::Target::Conn): those go out as they are.
     ///
     /// For a `Send` [`payload`] is what is to be sent, as it is.
     fn encode(&mut self, dialect: Dialect, action: &Action<'_>) -> Message;
@@ -70,8 +71,8 @@ pub trait Handler: Send + 'static {
     }
 }
 
-/// One of the forms in which the same message is written, as a number that the application gives it: a version
-/// of its protocol, or a name that a stream has for some of its readers only.
+/// One of the forms in which the same message is written, as a number that the application gives it: a
+/// version of its protocol, or a name that a stream has for some of its readers only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Dialect(pub u8);
 

@@ -319,8 +319,8 @@ impl Sockets {
         }
     }
 
-    /// Puts the frame of an action into the mailboxes of its recipients. Those who read the same dialect share
-    /// its bytes.
+    /// Puts the frame of an action into the mailboxes of its recipients. Those who read the same dialect
+    /// share its bytes.
     fn send(&mut self, action: &Action<'_>, handler: &mut impl Handler) {
         let mut frames: Vec<(Dialect, Arc<Charged>)> = Vec::new();
         for conn in action.recipients() {

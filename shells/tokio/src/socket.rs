@@ -122,8 +122,8 @@ where
         }
     }
 
-    /// Reads a batch, and hands it to the hub. The next is read when the hub has taken this one. `false`: there
-    /// was none, and the socket wakes the task for the next.
+    /// Reads a batch, and hands it to the hub. The next is read when the hub has taken this one. `false`:
+    /// there was none, and the socket wakes the task for the next.
     fn read(&mut self, context: &mut Context<'_>) -> bool {
         let (mut batch, mut bytes, mut fault) = (Vec::new(), 0, None);
         while batch.len() < BATCH_FRAMES && bytes < BATCH_BYTES && self.input == Input::Open
