@@ -95,35 +95,59 @@ fn a_call_that_fails_is_the_end_of_its_socket_alone() {
     }
 }
 
-#[test]
-fn a_kernel_that_takes_nothing_of_something_has_failed() {
-    // A write of nothing would be tried for ever.
-    struct Nothing;
-    impl Stream for Nothing {
-        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            Err(ErrorKind::WouldBlock.into())
-        }
-        fn write(&mut self, _: &[IoSlice<'_>]) -> io::Result<usize> {
-            Ok(0)
-        }
-        fn is_pending(&self) -> bool {
-            false
-        }
-        fn shutdown_write(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+/// A kernel that has no room for so many writes, and takes nothing of the next.
+struct Nothing {
+    full: usize,
+}
+
+impl Stream for Nothing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
     }
+
+    fn write(&mut self, _: &[IoSlice<'_>]) -> io::Result<usize> {
+        let Some(full) = self.full.checked_sub(1) else { return Ok(0) };
+        self.full = full;
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn is_pending(&self) -> bool {
+        false
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Its socket has an answer to write, which would be tried for ever, and ends.
+fn assert_ended(full: usize) {
     let mut registry = Registry::new(config().build().unwrap());
     let now = Timestamp::from_secs(1);
     let conn = registry.reserve(now, None).unwrap();
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let mut socket = Socket::new(conn, Nothing, peer);
+    let mut socket = Socket::new(conn, Nothing { full }, peer);
     let mut output = TurnOutput::default();
     socket.close(&CloseReason::HeadTimeout.into(), 0, &mut output);
     assert!(socket.wants_flush());
     let mut flushed = Flushed::default();
-    let _ = socket.flush(&mut output, &mut flushed, &mut usize::MAX.clone());
+    for _ in 0..=full {
+        let _ = socket.flush(&mut output, &mut flushed, &mut usize::MAX.clone());
+        socket.note_writable();
+    }
     let mut context = Context::new(&mut registry, now, &mut output);
     flushed.report(&mut context, &mut Sockets::<Nothing>::new());
     assert!(!socket.wants_flush() && registry.has_actions(), "it has ended, and was reported");
+}
+
+#[test]
+fn a_kernel_that_takes_nothing_of_something_has_failed() {
+    assert_ended(0);
+}
+
+#[test]
+fn a_kernel_that_takes_nothing_of_what_has_waited_has_failed() {
+    for full in 1..=4 {
+        assert_ended(full);
+    }
 }
