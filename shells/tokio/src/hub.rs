@@ -30,7 +30,7 @@ use crate::handler::{Dialect, Handler};
 use crate::mailbox::{Charged, Mailbox};
 
 /// Events taken in one turn.
-const EVENTS: usize = 1_024;
+const EVENTS: usize = 256;
 
 /// Calls of handles that wait.
 const CALLS: usize = 1_024;

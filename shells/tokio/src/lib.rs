@@ -114,10 +114,10 @@
 //! # Bounds
 //!
 //! What waits in a mailbox is bounded by `outbound.window` and `outbound.reply_reserve`, what waits of a
-//! socket's input by a batch: 64 messages, or 64 KiB before the last. An idle connection beside axum costs
+//! socket's input by a batch: 32 messages, or 64 KiB before the last. An idle connection beside axum costs
 //! some 4 KiB, of which 1 KiB is the buffer that it is read into.
 //!
-//! The hub is one task. It takes 1,024 events and 16,384 recipients a turn, and yields between two turns. The
+//! The hub is one task. It takes 256 events and 16,384 recipients a turn, and yields between two turns. The
 //! sockets run on all threads of the runtime.
 //!
 //! # Tests in virtual time

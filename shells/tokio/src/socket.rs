@@ -13,7 +13,7 @@ use crate::handle::{Event, Place};
 use crate::mailbox::Frames;
 
 /// What a batch of input has at most: frames, or bytes of them before the last.
-const BATCH_FRAMES: usize = 64;
+const BATCH_FRAMES: usize = 32;
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// How much a socket is given before it has to flush: what is out is reported at least as often.
