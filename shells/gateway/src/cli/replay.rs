@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use headcount::{ConnId, Registry, Timestamp};
-use headcount_journal::{JournalError, Line, OwnedInput, Replay as Replayed};
+use headcount_journal::{JournalError, Line, OwnedInput, Reader, Replay as Replayed};
 use headcount_protocol::epoch::hex;
 use headcount_protocol::handles::{Named, parse_connection};
 
@@ -26,6 +26,10 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "NUMBER")]
     until: Option<u64>,
 
+    /// Stop after the last input of this TIME, in seconds as `--inputs` prints them
+    #[arg(long, value_name = "TIME", conflicts_with = "until")]
+    at: Option<String>,
+
     /// Print the explanation of a connection where the replay stops, instead of the actions; takes its
     /// name in logs and calls, or the 16 digits that actions show
     #[arg(long, value_name = "CONNECTION")]
@@ -37,6 +41,7 @@ pub(crate) struct Replay {
 /// asked for.
 pub(crate) fn run(arguments: &Replay) -> Result<ExitCode, String> {
     let wanted = arguments.explain.as_deref().map(Wanted::read).transpose()?;
+    let at = arguments.at.as_deref().map(seconds).transpose()?;
     let path = arguments.file.display();
     let journal = fs::read(&arguments.file).map_err(|error| {
         format!("{path}: cannot read it: {error}; name a journal that is there")
@@ -51,8 +56,9 @@ pub(crate) fn run(arguments: &Replay) -> Result<ExitCode, String> {
             return Ok(ExitCode::FAILURE);
         }
     };
+    let until = arguments.until.or_else(|| at.map(|at| inputs_up_to(&journal, at)));
     let mut out = Output { to: BufWriter::new(io::stdout().lock()), error: None };
-    let end = out.replay(&mut replay, arguments);
+    let end = out.replay(&mut replay, arguments, until);
     let mut code = ExitCode::SUCCESS;
     let Tally { inputs, actions, at } = match end {
         (tally, Ok(())) => tally,
@@ -85,6 +91,35 @@ pub(crate) fn run(arguments: &Replay) -> Result<ExitCode, String> {
             Ok(ExitCode::FAILURE)
         }
         None => Ok(code),
+    }
+}
+
+/// A time as a replay prints it: seconds, with nine digits behind the point at most.
+fn seconds(text: &str) -> Result<Timestamp, String> {
+    let (secs, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit());
+    let nanos = || -> Option<u64> {
+        let secs: u64 = Some(secs).filter(|it| is_number(it))?.parse().ok()?;
+        let fraction = Some(fraction).filter(|it| is_number(it) && it.len() <= 9)?;
+        let nanos: u64 = format!("{fraction:0<9}").parse().ok()?;
+        secs.checked_mul(1_000_000_000)?.checked_add(nanos)
+    };
+    let nanos = nanos();
+    let wrong = || format!("--at {text}: give seconds as `--inputs` prints them, such as 12.5");
+    nanos.map(Timestamp::from_nanos).ok_or_else(wrong)
+}
+
+/// How many inputs come before the first one that is later. One that can't be read ends the count, and the
+/// replay says what is wrong with it.
+fn inputs_up_to(journal: &[u8], at: Timestamp) -> u64 {
+    let Ok(mut reader) = Reader::new(journal) else { return 0 };
+    let mut inputs = 0;
+    loop {
+        match reader.next_input() {
+            Ok(Some((stamp, _))) if stamp <= at => inputs += 1,
+            Ok(Some(_)) => return inputs,
+            Ok(None) | Err(_) => return u64::MAX,
+        }
     }
 }
 
@@ -148,11 +183,12 @@ impl<W: Write> Output<W> {
         &mut self,
         replay: &mut Replayed<'_>,
         arguments: &Replay,
+        until: Option<u64>,
     ) -> (Tally, Result<(), JournalError>) {
         let mut tally = Tally::default();
         let payloads = replay.reader().has_payloads();
         let shows_actions = arguments.explain.is_none();
-        while arguments.until.is_none_or(|until| tally.inputs < until) && self.error.is_none() {
+        while until.is_none_or(|until| tally.inputs < until) && self.error.is_none() {
             let step = replay.step(|action| {
                 tally.actions += 1;
                 if shows_actions {

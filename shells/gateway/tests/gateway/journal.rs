@@ -95,6 +95,13 @@ fn what_a_server_did_is_done_again_up_to_where_one_wants_to_look() {
     let known: serde_json::Value = serde_json::from_str(&known).unwrap();
     assert_eq!(code, Some(0));
     assert_eq!((&known["user"], &known["state"]), (&json!("alice"), &json!("open")));
+    // The time of that input is enough, too: what comes later is not replayed.
+    let time = |line: &str| line.split(' ').nth(2).unwrap().to_owned();
+    let (_, printed, _) = replay(&journal, &["--inputs", "--at", &time(inputs[place.unwrap()])]);
+    let last = printed.lines().rfind(|line| line.starts_with("> ")).unwrap();
+    let later = inputs.iter().position(|line| *line == last).unwrap() + 1;
+    assert!(printed.contains(&connect) && time(last) == time(inputs[place.unwrap()]), "{printed}");
+    assert!(inputs[later..].iter().all(|line| time(line) != time(last)), "{printed}");
     // At the end it is one of those that have closed.
     let (code, known, _) = replay(&journal, &["--explain", &id]);
     let known: serde_json::Value = serde_json::from_str(&known).unwrap();
@@ -200,10 +207,11 @@ fn mistakes_are_exit_code_2_and_one_line() {
     let other = folder.file("other");
     std::fs::write(&other, "GIF89a").unwrap();
     let absent = folder.file("absent");
-    let cases: [(&Path, &[&str], &str); 3] = [
+    let cases: [(&Path, &[&str], &str); 4] = [
         (&absent, &[], "cannot read it"),
         (&other, &[], "not a journal"),
         (&other, &["--explain", "alice"], "16 digits"),
+        (&other, &["--at", "noon"], "12.5"),
     ];
     for (file, arguments, part) in cases {
         let (code, stdout, stderr) = replay(file, arguments);
