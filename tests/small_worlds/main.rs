@@ -1,6 +1,6 @@
 //! Exhaustive small worlds: all histories over a small alphabet, up to a length, against the model.
 //!
-//! Random histories are long and see much; these are short and see everything. There are eight
+//! Random histories are long and see much; these are short and see everything. There are nine
 //! alphabets of at most thirteen letters each. After each operation the registry is compared with the
 //! model as ever, and after each state that is new a copy of the world is wound up.
 //!
