@@ -1,7 +1,9 @@
 //! A whole chat beside axum: `cargo run -p headcount-tokio --features axum --example axum_chat`, then connect
 //! WebSocket clients to `ws://127.0.0.1:7500/chat/NAME`. What one says all others read.
 
-use axum::{Router, extract::Path, http::StatusCode, response::*, routing::any};
+use axum::{
+    Router, extract::Path, http::StatusCode, response::*, routing::any, serve::ListenerExt,
+};
 use headcount_tokio::headcount::*;
 use headcount_tokio::{Dialect, Handler, Hub, Upgrade, payload, seed};
 
@@ -50,6 +52,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new().route("/chat/{name}", any(enter)).with_state(handle.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:7500").await?;
     println!("ws://{}/chat/NAME", listener.local_addr()?);
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let stopped = async move {
         let _ = tokio::signal::ctrl_c().await;
         handle.stop().await; // Clients are told, and newcomers answered 503, until the last has left.

@@ -111,6 +111,9 @@
 //! acts, and a message that takes longer to arrive than `heartbeat.interval` and `heartbeat.pong_timeout`
 //! together costs its connection. The crate answers pings by itself, also those that are too many.
 //!
+//! Set `TCP_NODELAY` on accepted sockets, as the example does: without it a small frame may wait 40 ms for the
+//! acknowledgement of the one before.
+//!
 //! # Bounds
 //!
 //! What waits in a mailbox is bounded by `outbound.window` and `outbound.reply_reserve`, what waits of a
