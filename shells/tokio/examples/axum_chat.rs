@@ -36,12 +36,10 @@ impl Handler for Chat {
     }
 }
 
-async fn enter(Path(name): Path<String>, upgrade: Upgrade) -> Result<Response, Response> {
+async fn enter(Path(name): Path<String>, upgrade: Upgrade) -> Result<Response> {
     // A real one verifies a token.
-    let user = UserId::new(&name)
-        .map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()).into_response())?;
-    let admission = upgrade.admit(Principal::new(user), Start::Now, None).await;
-    Ok(admission.map_err(IntoResponse::into_response)?.upgrade())
+    let user = UserId::new(&name).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+    Ok(upgrade.admit(Principal::new(user), Start::Now, None).await?.upgrade())
 }
 
 #[tokio::main]
