@@ -69,8 +69,9 @@ pub(crate) struct Client {
     /// The cost of all that was handed out, and of what has arrived.
     handed: u64,
     arrived: u64,
-    /// What it has said while its input is paused.
+    /// What it has said while its input is paused, and whether its close frame comes behind that.
     pub(crate) held: VecDeque<Message>,
+    pub(crate) leaves: bool,
     pub(crate) stalls: bool,
     pub(crate) is_silent: bool,
     /// Pings that have arrived and are not answered, and whether the close frame has.
@@ -89,6 +90,7 @@ impl Client {
             handed: 0,
             arrived: 0,
             held: VecDeque::new(),
+            leaves: false,
             stalls: false,
             is_silent: false,
             pings: 0,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headcount::{ConnId, Message, Principal, Registry, Timestamp, UserId};
+use headcount::{ConnId, Message, Principal, Registry, ThreadId, Timestamp, UserId};
 
 use crate::kit::{Event, Testkit};
 
@@ -10,7 +10,8 @@ use crate::kit::{Event, Testkit};
 const USERS: u8 = 4;
 
 impl<A: FnMut(&mut Registry, Timestamp, Event)> Testkit<A> {
-    /// Takes two bytes at a time as a step: clients of four users, `user-0` to `user-3`, come, speak, stall,
+    /// Takes two bytes at a time as a step: clients of four users, `user-0` to `user-3`, all in the
+    /// thread `main`, come, speak, stall,
     /// fall silent, go on, leave and vanish, and time passes. `message` makes what a user
     /// says of a byte. After each
     /// step `holds` looks whether the application has kept its own rules, and panics if not.
@@ -49,6 +50,7 @@ impl<A: FnMut(&mut Registry, Timestamp, Event)> Testkit<A> {
         mut message: impl FnMut(&UserId, u8) -> Message,
         mut holds: impl FnMut(&mut Self),
     ) {
+        let thread = ThreadId::new("main").expect("a valid name");
         for step in bytes.chunks_exact(2) {
             let (what, which) = (step[0] % 16, step[1]);
             let conn = self.pick(which);
@@ -56,8 +58,9 @@ impl<A: FnMut(&mut Registry, Timestamp, Event)> Testkit<A> {
                 (0..=2, _) | (_, None) => {
                     let user =
                         UserId::new(format!("user-{}", which % USERS)).expect("a valid name");
+                    let who = Principal::new(user).with_thread(thread.clone());
                     // A limit may refuse it: then it does not come.
-                    let _ = self.admit(Principal::new(user));
+                    let _ = self.admit(who);
                 }
                 (3..=7, Some(conn)) => {
                     let user = self.registry().connection(conn).and_then(|it| it.user().cloned());

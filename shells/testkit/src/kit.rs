@@ -95,6 +95,20 @@ impl<A: FnMut(&mut Registry, Timestamp, Event)> Testkit<A> {
         Ok(conn)
     }
 
+    /// A client has a place, and no user yet: the first message that it says names one, and the application
+    /// admits it with [`Registry::connect`].
+    ///
+    /// # Errors
+    /// [`Refused`] as for [`Registry::reserve`].
+    pub fn reserve(&mut self) -> Result<ConnId, Refused> {
+        let conn = self.registry.reserve(self.now, None)?;
+        let upgraded = self.registry.upgraded(self.now, conn);
+        debug_assert!(upgraded.is_ok(), "it was reserved just now");
+        self.clients.insert(conn, Client::new(conn));
+        self.settle();
+        Ok(conn)
+    }
+
     /// A client says this. What the registry pauses is taken when the client has read. A client that has
     /// gone says nothing.
     pub fn say(&mut self, conn: ConnId, message: impl Into<Message>) {
@@ -133,10 +147,13 @@ impl<A: FnMut(&mut Registry, Timestamp, Event)> Testkit<A> {
         }
     }
 
-    /// A client begins the close handshake, and ends.
+    /// A client begins the close handshake, behind what it has said, and ends.
     pub fn leave(&mut self, conn: ConnId) {
-        self.registry.close(self.now, Target::Conn(conn), CloseReason::PeerClosed);
-        self.settle();
+        if let Some(client) = self.clients.get_mut(&conn) {
+            client.leaves = true;
+            self.hear(conn);
+            self.settle();
+        }
     }
 
     /// The socket of a client ends without a close handshake.
@@ -187,8 +204,10 @@ impl<A: FnMut(&mut Registry, Timestamp, Event)> Testkit<A> {
         for conn in self.clients().collect::<Vec<_>>() {
             self.vanish(conn);
         }
-        // Logs, rooms and the memory of rates have deadlines of their own, a day at most by default.
-        self.pass_secs(7 * 24 * 3_600);
+        // Sessions, logs and rooms have deadlines of their own.
+        while let Some(next) = self.registry.poll_timeout() {
+            self.pass(next.saturating_since(self.now));
+        }
         let stats = self.registry.stats();
         assert!(self.clients.is_empty() && self.registry.is_idle(), "something is left: {stats:?}");
         assert_eq!(stats.opened, stats.closed_total(), "a connection was lost count of");
@@ -215,6 +234,9 @@ impl<A: FnMut(&mut Registry, Timestamp, Event)> Testkit<A> {
                 // It is closing.
                 Err(_) => {}
             }
+        }
+        if self.clients.get_mut(&conn).is_some_and(|client| std::mem::take(&mut client.leaves)) {
+            self.registry.close(self.now, Target::Conn(conn), CloseReason::PeerClosed);
         }
     }
 
@@ -276,7 +298,7 @@ impl<A: FnMut(&mut Registry, Timestamp, Event)> Testkit<A> {
             if let Some(total) = client.arrive() {
                 has_arrived = true;
                 let takes_input = self.registry.flushed(self.now, conn, total) == Ok(true);
-                if takes_input && !client.held.is_empty() {
+                if takes_input && (!client.held.is_empty() || client.leaves) {
                     self.hear(conn);
                 }
             }

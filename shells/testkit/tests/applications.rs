@@ -1,6 +1,8 @@
 //! The kit on applications: what it shows of good ones, and that it catches bad ones.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::time::Duration;
 
 use headcount::{
@@ -93,6 +95,39 @@ fn a_slow_reader_is_told_what_it_has_lost_and_a_stuck_one_is_closed() {
     kit.finish();
 }
 
+#[test]
+fn a_pending_client_names_itself_and_a_client_that_leaves_is_heard_first() {
+    let heard = Rc::new(Cell::new(0));
+    let count = Rc::clone(&heard);
+    let application = move |registry: &mut Registry, now: Timestamp, event: Event| {
+        let Event::Message(conn, said) = event else { return };
+        if registry.connection(conn).and_then(|it| it.user()).is_none() {
+            registry.connect(now, conn, who("alice"), Start::Now, None).unwrap();
+            registry.reply(now, conn, "welcome".into()).unwrap();
+        } else {
+            count.set(count.get() + 1);
+            registry.reply(now, conn, said).unwrap();
+        }
+    };
+    let config = Config::builder(1).send_window(200).build().unwrap();
+    let mut kit = Testkit::new(config, application);
+    let conn = kit.reserve().unwrap();
+    assert!(!kit.is_open(conn));
+    kit.say(conn, "it is me, alice");
+    assert!(kit.is_open(conn));
+    assert_eq!(kit.read(conn), ["welcome"]);
+    // Its input is paused while it stalls: the close frame waits behind what it has said.
+    kit.stall(conn);
+    for number in 0..6 {
+        kit.say(conn, number.to_string());
+    }
+    assert!(heard.get() < 6);
+    kit.leave(conn);
+    kit.go_on(conn);
+    assert_eq!((heard.get(), kit.is_open(conn)), (6, false));
+    kit.finish();
+}
+
 /// What a test of the application's own rule says to a policy that breaks it.
 #[test]
 fn a_policy_that_shows_a_message_to_all_is_caught() {
@@ -110,18 +145,21 @@ fn a_policy_that_shows_a_message_to_all_is_caught() {
         let mut kit = Testkit::new(Config::new(1), whisper(to_all));
         let bytes: Vec<u8> =
             (0..400_u32).map(|it| (it.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let mut read = 0;
         let said = |user: &UserId, _| Message::text(format!("({user} thinks aloud"));
         kit.run(&bytes, said, |kit| {
             for conn in kit.clients().collect::<Vec<_>>() {
                 let user = kit.registry().connection(conn).and_then(|it| it.user().cloned());
                 for received in kit.read(conn) {
                     if let (Some(user), Received::Message(message)) = (&user, received) {
+                        read += 1;
                         let own = format!("({user} thinks aloud");
                         assert_eq!(message.payload(), own.as_bytes(), "read by {user}");
                     }
                 }
             }
         });
+        assert!(read > 10, "nothing was tried");
         kit.finish();
     };
     run(false);

@@ -1,5 +1,6 @@
-//! A whole chat beside axum: `cargo run -p headcount-tokio --features axum --example axum_chat`, then connect
-//! WebSocket clients to `ws://127.0.0.1:7500/chat/NAME`. What one says all others read.
+//! A whole chat beside axum: `cargo run -p headcount-tokio --example axum_chat`, then connect WebSocket
+//! clients to `ws://127.0.0.1:7500/chat/NAME`. What one says all others read. Names are believed; a real
+//! one verifies a token.
 
 use axum::{
     Router, extract::Path, http::StatusCode, response::*, routing::any, serve::ListenerExt,
@@ -37,23 +38,23 @@ impl Handler for Chat {
 }
 
 async fn enter(Path(name): Path<String>, upgrade: Upgrade) -> Result<Response> {
-    // A real one verifies a token.
     let user = UserId::new(&name).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
     Ok(upgrade.admit(Principal::new(user), Start::Now, None).await?.upgrade())
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let chat = Chat { lobby: "lobby".parse()? };
-    let (hub, handle) = Hub::new(Config::new(seed()), chat);
-    tokio::spawn(hub.run());
+    let (hub, handle) = Hub::new(Config::new(seed()), Chat { lobby: "lobby".parse()? });
+    let hub = tokio::spawn(hub.run());
     let app = Router::new().route("/chat/{name}", any(enter)).with_state(handle.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:7500").await?;
     println!("ws://{}/chat/NAME", listener.local_addr()?);
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let stopped = async move {
-        let _ = tokio::signal::ctrl_c().await;
-        handle.stop().await; // Clients are told, and newcomers answered 503, until the last has left.
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => handle.stop().await, // The last client has left.
+            _ = hub => {} // A handler has panicked.
+        }
     };
     Ok(axum::serve(listener, app).with_graceful_shutdown(stopped).await?)
 }

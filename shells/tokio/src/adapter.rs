@@ -80,8 +80,10 @@ macro_rules! adapter {
 
                 fn incoming(frame: Frame) -> Option<Incoming> {
                     Some(match frame {
-                        Frame::Text(text) => Incoming::Data(Message::from_utf8(text.into()).ok()?),
-                        Frame::Binary(payload) => Incoming::Data(Message::binary(payload)),
+                        // Copied: what was read is a slice of the socket's buffer, and would keep all of it
+                        // alive where the message is kept, in a log for example.
+                        Frame::Text(text) => Incoming::Data(Message::text(text.as_str())),
+                        Frame::Binary(payload) => Incoming::Data(Message::binary(payload.to_vec())),
                         Frame::Ping(_) => Incoming::Ping,
                         Frame::Pong(_) => Incoming::Pong,
                         Frame::Close(_) => Incoming::Close,

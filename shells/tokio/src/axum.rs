@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use headcount::{ConnId, Principal, Refused, Source, Start};
 
 use crate::adapter::Axum;
-use crate::handle::{AdmitError, Handle, Place};
+use crate::handle::{AdmitError, CallError, Handle, Place};
 
 /// How much of a socket is read at once. A connection that is idle keeps a buffer of this size.
 const READ_BUFFER: usize = 1024;
@@ -81,8 +81,16 @@ impl Admission {
     /// The response that upgrades it. The socket is served in a task of its own.
     pub fn upgrade(self) -> Response {
         let most = self.place.message_bytes();
-        let websocket = self.websocket.max_message_size(most).max_frame_size(most);
+        // A control frame has 125 bytes at most (RFC 6455 §5.5), whatever a message may have.
+        let websocket = self.websocket.max_message_size(most).max_frame_size(most.max(125));
         websocket.on_upgrade(|socket| self.place.serve(socket, Axum))
+    }
+}
+
+/// 503: the hub has ended, or has too much to do.
+impl IntoResponse for CallError {
+    fn into_response(self) -> Response {
+        (StatusCode::SERVICE_UNAVAILABLE, self.to_string()).into_response()
     }
 }
 

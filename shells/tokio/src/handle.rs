@@ -71,7 +71,8 @@ impl Handle {
     }
 
     /// Runs `f` in the hub's task in its next turn, with the registry and the stamp of the turn. Returns at
-    /// once. Calls run in the order of their posts.
+    /// once. Calls run in the order of their posts. What a [`Handler`](crate::Handler) may not call, `f`
+    /// may not call either.
     ///
     /// # Errors
     /// [`CallError::Full`] while 1,024 calls wait, [`CallError::Stopped`] when the hub has ended; `f` is
@@ -104,7 +105,8 @@ impl Handle {
 
     /// Drains, and waits for the end: newcomers are refused, everyone is told, and connections are closed
     /// with [`CloseReason::Restart`] one after another until `drain.deadline`. When the last one has ended,
-    /// [`Hub::run`](crate::Hub::run) returns. A second call makes it return at once.
+    /// [`Hub::run`](crate::Hub::run) returns; those that are not authenticated yet are closed then. A
+    /// second call makes it return at once. It can't be undone: `Registry::cancel_drain` is not for it.
     pub async fn stop(&self) {
         // It fails if the hub has ended.
         let _ = self.events.send(Event::Stop);

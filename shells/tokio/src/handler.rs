@@ -9,8 +9,14 @@ use headcount::{
 ///
 /// All methods run in the hub's task, and all connections wait meanwhile: spawn a task for slow work, and
 /// come back through a [`Handle`](crate::Handle). They are lent the registry, and the stamp of the turn.
-/// Everything of the registry may be called except its `poll_` methods and the reports of sockets, which
-/// are the hub's.
+///
+/// Some calls of the registry are the hub's own: the `poll_` methods, `tick` and `advance`; what sockets
+/// report, which is `upgraded`, `message`, `flushed` and `disconnect`; `reply_at_once`, for the hub writes
+/// later; and `admit` and `reserve`, whose connections would have no socket
+/// ([`Handle::admit`](crate::Handle::admit)).
+///
+/// A panic of a method ends the hub: all sockets end, and newcomers are refused. Watch the task of
+/// [`Hub::run`](crate::Hub::run), as the example `axum_chat` does.
 pub trait Handler: Send + 'static {
     /// A connection was admitted. What is sent to it here are its first frames.
     fn admitted(

@@ -3,7 +3,7 @@
 //! ```text
 //!            ┌─> wait: for events of sockets and handles, or the next deadline
 //!            │   take what came            EVENTS
-//!            │   tick                      only when nothing waits to be taken, or after TURNS
+//!            │   tick                      only when all is taken that waited at the last one
 //!            │   carry out actions         RECIPIENTS: frames go into mailboxes
 //!            └── wake the sockets that have mail
 //! ```
@@ -18,8 +18,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use headcount::{
-    Action, Body, CloseReason, Config, ConnId, Ended, Inbound, InboundError, Intake, Registry,
-    StreamRef, Target, Timestamp,
+    Action, Body, CloseReason, Config, ConnId, Ended, Inbound, InboundError, Intake, Refused,
+    Registry, StreamRef, Target, Timestamp,
 };
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until};
@@ -34,9 +34,6 @@ const EVENTS: usize = 256;
 
 /// Calls of handles that wait.
 const CALLS: usize = 1_024;
-
-/// Turns without a tick at most, while events wait.
-const TURNS: u32 = 8;
 
 /// Recipients of a turn's actions: a storm takes several turns, and between them others are heard.
 const RECIPIENTS: usize = 16 * 1024;
@@ -53,6 +50,8 @@ pub struct Hub<H> {
     flushed: Vec<(ConnId, u64)>,
     /// How often it was asked to stop.
     stops: u32,
+    /// The drain is over, and those that are not authenticated were told to go.
+    closes_pending: bool,
     began: Instant,
 }
 
@@ -64,7 +63,19 @@ impl<H: Handler> Hub<H> {
         let handle = Handle { events: events.clone(), calls: Arc::new(Semaphore::new(CALLS)) };
         let (registry, sockets) = (Registry::new(config), Sockets::default());
         let (flushed, began) = (Vec::new(), Instant::now());
-        (Self { registry, handler, inbox, events, sockets, flushed, stops: 0, began }, handle)
+        let (stops, closes_pending) = (0, false);
+        let hub = Self {
+            registry,
+            handler,
+            inbox,
+            events,
+            sockets,
+            flushed,
+            stops,
+            closes_pending,
+            began,
+        };
+        (hub, handle)
     }
 
     /// Runs until [`Handle::stop`] has had its way. To be spawned: all connections end when this future is
@@ -72,29 +83,44 @@ impl<H: Handler> Hub<H> {
     ///
     /// The time is tokio's, so a test with a paused clock has it in its hands.
     pub async fn run(mut self) {
-        let (mut batch, mut turns) = (Vec::with_capacity(EVENTS), 0);
+        let (mut batch, mut waited) = (Vec::with_capacity(EVENTS), 0);
         loop {
             self.wait(&mut batch).await;
             let now = self.now();
-            turns += 1;
-            let is_all = batch.len() < EVENTS;
+            waited -= batch.len().min(waited);
             for event in batch.drain(..) {
                 self.take(now, event);
             }
             self.report_flushed(now);
-            // A pong that waits to be taken counts before its deadline acts.
-            if is_all || turns == TURNS {
+            // A pong that waits to be taken counts before its deadline acts, and no flood of events stops the
+            // clock.
+            if waited == 0 {
                 self.registry.tick(now);
-                turns = 0;
+                waited = self.inbox.len();
             }
             self.act(now);
             while let Some(notice) = self.registry.poll_notice() {
                 self.handler.notice(&self.registry, notice);
             }
-            if self.stops > 1 || (self.stops == 1 && self.registry.is_drained()) {
+            if self.is_over(now) {
                 return;
             }
         }
+    }
+
+    /// Whether a stop has had its way. Sockets that are not authenticated yet don't delay it.
+    fn is_over(&mut self, now: Timestamp) -> bool {
+        if self.stops == 0 {
+            return false;
+        }
+        let stats = self.registry.stats();
+        if stats.live == 0
+            && stats.pending > 0
+            && !std::mem::replace(&mut self.closes_pending, true)
+        {
+            self.registry.close(now, Target::Everyone, CloseReason::Restart);
+        }
+        self.stops > 1 || (stats.live == 0 && stats.pending == 0)
     }
 
     fn now(&self) -> Timestamp {
@@ -127,6 +153,10 @@ impl<H: Handler> Hub<H> {
 
     /// Takes an event. What sockets report of connections that have ended meanwhile fails, and says nothing.
     fn take(&mut self, now: Timestamp, event: Event) {
+        // A flush comes before what was read after it: the pong after its ping.
+        if !matches!(event, Event::Flushed(..)) {
+            self.report_flushed(now);
+        }
         match event {
             Event::Admit(asked, answer) => {
                 let (who, start, previous) = *asked;
@@ -140,17 +170,20 @@ impl<H: Handler> Hub<H> {
                 drop(answer.send(place));
             }
             Event::Reserve(source, answer) => {
-                let reserved = self.registry.reserve(now, source);
+                // A pending connection could never be admitted any more.
+                let retry_after = self.registry.config().drain_deadline();
+                let reserved = match self.stops {
+                    0 => self.registry.reserve(now, source),
+                    _ => Err(Refused::Draining { retry_after }),
+                };
                 drop(answer.send(reserved.map(|conn| self.place(conn))));
             }
             Event::Upgraded(conn) => drop(self.registry.upgraded(now, conn)),
             Event::Batch(conn, batch, fault) => {
                 if let Some(socket) = self.sockets.get_mut(conn) {
                     socket.held.extend(batch);
+                    socket.fault = fault;
                     self.hear(now, conn);
-                }
-                if let Some(reason) = fault {
-                    self.registry.close(now, Target::Conn(conn), reason);
                 }
             }
             Event::Flushed(conn, total) => self.flushed.push((conn, total)),
@@ -167,16 +200,21 @@ impl<H: Handler> Hub<H> {
 
     /// Reports what sockets have flushed. One that was paused, and is not any more, is heard again.
     fn report_flushed(&mut self, now: Timestamp) {
+        if self.flushed.is_empty() {
+            return;
+        }
         let mut resumed = Vec::new();
         self.registry.flushed_many(now, &self.flushed, |conn, answer| {
-            let holds = |socket: &mut Socket| !socket.held.is_empty();
-            if answer == Ok(true) && self.sockets.get_mut(conn).is_some_and(holds) {
+            if answer == Ok(true) && self.sockets.holds_input(conn) {
                 resumed.push(conn);
             }
         });
         self.flushed.clear();
         for conn in resumed {
-            self.hear(now, conn);
+            // One that has flushed twice is here twice, and has leave to read on once.
+            if self.sockets.holds_input(conn) {
+                self.hear(now, conn);
+            }
         }
     }
 
@@ -219,6 +257,9 @@ impl<H: Handler> Hub<H> {
                 // It is closing.
                 Err(_) => {}
             }
+        }
+        if let Some(reason) = self.sockets.get_mut(conn).and_then(|socket| socket.fault.take()) {
+            self.registry.close(now, Target::Conn(conn), reason);
         }
         self.sockets.mail(conn, |mailbox| mailbox.open().may_read = true);
     }
@@ -268,6 +309,8 @@ struct Socket {
     mailbox: Arc<Mailbox>,
     /// The rest of a batch whose first message is paused.
     held: VecDeque<Incoming>,
+    /// What is wrong with what comes behind it.
+    fault: Option<CloseReason>,
     has_mail: bool,
 }
 
@@ -285,13 +328,19 @@ impl Sockets {
             self.slots.resize_with(conn.index() + 1, || None);
         }
         let (mailbox, held) = (Arc::<Mailbox>::default(), VecDeque::new());
-        let socket = Socket { conn, mailbox: Arc::clone(&mailbox), held, has_mail: false };
+        let (fault, has_mail) = (None, false);
+        let socket = Socket { conn, mailbox: Arc::clone(&mailbox), held, fault, has_mail };
         self.slots[conn.index()] = Some(socket);
         mailbox
     }
 
     fn get_mut(&mut self, conn: ConnId) -> Option<&mut Socket> {
         self.slots.get_mut(conn.index())?.as_mut().filter(|socket| socket.conn == conn)
+    }
+
+    /// Whether it has said something that the registry has not taken.
+    fn holds_input(&mut self, conn: ConnId) -> bool {
+        self.get_mut(conn).is_some_and(|socket| !socket.held.is_empty())
     }
 
     fn remove(&mut self, conn: ConnId) {

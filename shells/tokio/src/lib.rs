@@ -21,10 +21,11 @@
 //!
 //! ```
 //! use axum::extract::Path;
+//! use axum::http::StatusCode;
 //! use axum::response::Response;
 //! use axum::{Router, routing::any};
 //! use headcount_tokio::headcount::*;
-//! use headcount_tokio::{AdmitError, Dialect, Handler, Hub, Upgrade, payload};
+//! use headcount_tokio::{Dialect, Handler, Hub, Upgrade, payload};
 //!
 //! struct Chat {
 //!     room: RoomId,
@@ -45,14 +46,15 @@
 //!         match action {
 //!             Action::Send { body, .. } => payload(*body),
 //!             Action::Gap { from, to, .. } => format!("(you missed {})", to - from + 1).into(),
-//!             _ => "(the server is about to restart)".into(),
+//!             Action::Draining { .. } => "(the server is about to restart)".into(),
+//!             _ => "(this session has ended)".into(),
 //!         }
 //!     }
 //! }
 //!
-//! async fn enter(Path(user): Path<String>, upgrade: Upgrade) -> Result<Response, AdmitError> {
-//!     // A real one verifies a token, and refuses what is none.
-//!     let user = UserId::new(user).expect("a valid name");
+//! async fn enter(Path(user): Path<String>, upgrade: Upgrade) -> axum::response::Result<Response> {
+//!     // A real one verifies a token.
+//!     let user = UserId::new(user).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
 //!     Ok(upgrade.admit(Principal::new(user), Start::Now, None).await?.upgrade())
 //! }
 //!
@@ -105,23 +107,31 @@
 //!    told of each flush, at least every 16 KiB.
 //! 4. A close frame is the last thing that a socket is given. Then its task waits for the client's own, or
 //!    for the end of the socket, `session.close_handshake` at most.
+//!    What a client says right before its close frame is heard, but a reply to it may come too late: a
+//!    WebSocket crate answers a close frame as soon as it reads it.
 //! 5. [`Handler::cleanup`] is called exactly once.
 //!
 //! A WebSocket crate hands out whole messages. So neither `limits.frame_deadline` nor `limits.byte_rate`
 //! acts, and a message that takes longer to arrive than `heartbeat.interval` and `heartbeat.pong_timeout`
-//! together costs its connection. The crate answers pings by itself, also those that are too many.
+//! together costs its connection. The crate answers pings by itself, also those that are too many. Until
+//! the pong is out nothing more is read, so that a client that pings and does not read makes no queue.
+//! Before its upgrade a socket is the HTTP server's: `limits.head_bytes` and `session.head_deadline` do not
+//! act.
 //!
-//! Set `TCP_NODELAY` on accepted sockets, as the example does: without it a small frame may wait 40 ms for the
-//! acknowledgement of the one before.
+//! Set `TCP_NODELAY` on accepted sockets, as the example does: without it a small frame may wait 40 ms for
+//! the acknowledgement of the one before.
 //!
 //! # Bounds
 //!
-//! What waits in a mailbox is bounded by `outbound.window` and `outbound.reply_reserve`, what waits of a
-//! socket's input by a batch: 32 messages, or 64 KiB before the last. An idle connection beside axum costs
-//! some 4 KiB, of which 1 KiB is the buffer that it is read into.
+//! What waits in a mailbox is bounded by `outbound.window` and `outbound.reply_reserve` in cost: the length
+//! of what is sent, not of what [`Handler::encode`] makes of it. What waits of a socket's input is a batch:
+//! 32 messages, or 64 KiB before the last. An idle connection beside axum costs some 4 KiB, of which 1 KiB
+//! is the buffer that it is read into, and as much as one read takes. The buffers of tungstenite grow with
+//! the longest message that a connection has read or written, and stay so.
 //!
-//! The hub is one task. It takes 256 events and 16,384 recipients a turn, and yields between two turns. The
-//! sockets run on all threads of the runtime.
+//! The hub is one task, which runs until it is stopped, whether or not a handle is left. It takes 256
+//! events and 16,384 recipients a turn, and yields between two turns. The sockets run on all threads of the
+//! runtime.
 //!
 //! # Tests in virtual time
 //!

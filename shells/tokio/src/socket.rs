@@ -36,6 +36,7 @@ where
         unflushed: 0,
         is_flushed: true,
         may_read: true,
+        owes_pong: false,
         input: Input::Open,
         adapter: PhantomData,
     };
@@ -65,6 +66,9 @@ struct Task<S, A> {
     unflushed: usize,
     is_flushed: bool,
     may_read: bool,
+    /// A ping was read since the last flush: its pong is to be flushed before more is read. So a client that
+    /// pings and does not read makes no queue of pongs, and is silent in the end.
+    owes_pong: bool,
     input: Input,
     adapter: PhantomData<fn(A)>,
 }
@@ -84,14 +88,15 @@ where
             if self.input == Input::Closing {
                 self.frames.clear();
             }
-            // While the socket takes no more, its input is read on all the same.
+            // While the socket takes no more, its input is read on, up to a ping.
             if let Poll::Ready(written) = self.poll_write(context) {
                 written?;
             }
             if self.input == Input::Ended {
                 return Poll::Ready(Ok(()));
             }
-            if self.input == Input::Faulty || !self.may_read || !self.read(context) {
+            let may_read = self.may_read && !self.owes_pong && self.input != Input::Faulty;
+            if !may_read || !self.read(context) {
                 return Poll::Pending;
             }
         }
@@ -114,7 +119,7 @@ where
                 return Poll::Ready(Ok(()));
             }
             ready!(Pin::new(&mut self.socket).poll_flush(context))?;
-            (self.unflushed, self.is_flushed) = (0, true);
+            (self.unflushed, self.is_flushed, self.owes_pong) = (0, true, false);
             self.place.tell(Event::Flushed(self.place.conn(), self.given));
             if self.frames.is_empty() && self.frames.capacity() > KEPT_FRAMES {
                 self.frames = Frames::new();
@@ -141,7 +146,7 @@ where
                     match &incoming {
                         Incoming::Data(message) => bytes += message.payload().len(),
                         // What the crate answers is to be flushed.
-                        Incoming::Ping => self.is_flushed = false,
+                        Incoming::Ping => (self.is_flushed, self.owes_pong) = (false, true),
                         Incoming::Close => (self.is_flushed, self.input) = (false, Input::Closing),
                         Incoming::Pong => {}
                     }
