@@ -1,19 +1,21 @@
 //! Memory: nothing is left of what has gone, and nobody can make the registry grow.
 
 mod bound;
-mod counting;
 mod idle;
 mod shares;
 #[path = "../support/mod.rs"]
 mod support;
 mod terms;
 
-use counting::live_bytes;
 use headcount::{
     Action, CloseReason, Config, ConnId, Inbound, Message, Position, Registry, Start, Target,
     Timestamp,
 };
+use headcount_harness::thread_memory::{ThreadAllocator, live_bytes};
 use support::{LIFE, START, config, ms, room, secs, user, who};
+
+#[global_allocator]
+static ALLOCATOR: ThreadAllocator = ThreadAllocator;
 
 /// Carries out actions until there are none. Every send is flushed at once, `cost` adding up what
 /// the one connection of these tests was handed.

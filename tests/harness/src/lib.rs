@@ -39,6 +39,7 @@ mod simpler;
 pub mod strategy;
 #[cfg(feature = "history")]
 mod text;
+pub mod thread_memory;
 pub mod world;
 
 /// What is wrong, if anything is: a sentence for people.

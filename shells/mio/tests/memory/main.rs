@@ -5,8 +5,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../../../../tests/memory/counting.rs"]
-mod counting;
 mod crowds;
 mod messages;
 
@@ -15,7 +13,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::*;
-use counting::live_bytes;
+use headcount_harness::thread_memory::{ThreadAllocator, live_bytes};
+
+#[global_allocator]
+static ALLOCATOR: ThreadAllocator = ThreadAllocator;
 
 const KIB: usize = 1024;
 

@@ -1,13 +1,26 @@
-//! An allocator that counts.
+//! What a thread holds on the heap, counted to the byte.
+//!
+//! A test binary installs the allocator:
+//!
+//! ```
+//! use headcount_harness::thread_memory::{ThreadAllocator, live_bytes};
+//!
+//! #[global_allocator]
+//! static ALLOCATOR: ThreadAllocator = ThreadAllocator;
+//!
+//! let before = live_bytes();
+//! let block = Box::new(7_u64);
+//! assert_eq!(live_bytes() - before, 8);
+//! # drop(block);
+//! ```
 
-// It is the only unsafe code here.
-#![allow(unsafe_code, unreachable_pub)]
-
-use core::cell::Cell;
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 
-/// Counts the bytes that the current thread holds, so that tests may run side by side.
-struct Counting;
+/// The system's allocator, which counts the bytes that each thread holds, so that tests may run side by
+/// side.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ThreadAllocator;
 
 thread_local! {
     static LIVE: Cell<i64> = const { Cell::new(0) };
@@ -19,7 +32,7 @@ fn add(bytes: i64) {
 }
 
 // SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
+unsafe impl GlobalAlloc for ThreadAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         add(layout.size() as i64);
         unsafe { System.alloc(layout) }
@@ -36,11 +49,9 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// What the current thread has allocated and not freed. What one thread passes to another is counted
 /// where it was allocated, and missing where it is freed.
+#[must_use]
 pub fn live_bytes() -> i64 {
     LIVE.with(Cell::get)
 }
