@@ -191,6 +191,8 @@ mod http;
 mod journal;
 mod last_words;
 mod listener;
+#[cfg(test)]
+mod million;
 mod options;
 mod outbound;
 mod output;
