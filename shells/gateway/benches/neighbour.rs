@@ -10,18 +10,29 @@
 //! long wait weighs as much as it lasted. `limits.message_rate` is off: the figures are those of the
 //! loop, not those of the meter that closes such clients.
 
+mod support;
+
 use std::hint::black_box;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use support::client::{PATIENCE, read_frame, request, upgrade};
+use support::gateway::Gateway;
+
+/// Room for all of them, and no meter.
+const SETTINGS: [&str; 5] = [
+    "limits.message_rate=0",
+    "limits.connect_rate=0",
+    "limits.connections=8192",
+    "limits.users=16384",
+    "limits.sessions=16384",
+];
+
 const EVERY: Duration = Duration::from_millis(1);
-/// Longer than any wait that is worth a figure.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What others do meanwhile.
 type Situation = fn(&Gateway, &Arc<Others>);
@@ -62,8 +73,7 @@ const FRAGMENTS: [u8; 6] = [0x00, 0x80, 0, 0, 0, 0];
 fn main() {
     // `cargo bench` adds `--bench`.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let lasts = std::env::var("HEADCOUNT_NEIGHBOUR_MS").ok().and_then(|ms| ms.parse().ok());
-    let lasts = Duration::from_millis(lasts.unwrap_or(4_000));
+    let lasts = Duration::from_millis(support::by_variable("HEADCOUNT_NEIGHBOUR_MS", 4_000));
     println!(
         "{:24} {:>8} {:>9} {:>9} {:>9}  others did",
         "situation", "pings", "p50 us", "p99 us", "max us"
@@ -72,7 +82,7 @@ fn main() {
         if !wanted.is_empty() && !wanted.iter().any(|part| name.contains(part.as_str())) {
             continue;
         }
-        let gateway = Gateway::start();
+        let gateway = Gateway::start(&SETTINGS);
         let others = Arc::new(Others::default());
         // It was there before, as most neighbours are.
         let mut quiet = upgrade(gateway.websocket, "quiet");
@@ -120,25 +130,11 @@ fn ping_on_schedule(quiet: &mut TcpStream, lasts: Duration) -> Vec<Duration> {
 /// Reads frames until a pong: announcements may come before it.
 fn read_pong(quiet: &mut TcpStream) {
     loop {
-        let mut header = [0; 2];
-        quiet.read_exact(&mut header).expect("an answer");
-        let mut extended = [0; 8];
-        let length = match header[1] {
-            126 => {
-                quiet.read_exact(&mut extended[6..]).expect("a length");
-                u64::from_be_bytes(extended)
+        match read_frame(quiet) {
+            (0x0a, _) => return,
+            (0x08, payload) => {
+                panic!("the quiet client was closed: {}", String::from_utf8_lossy(&payload))
             }
-            127 => {
-                quiet.read_exact(&mut extended).expect("a length");
-                u64::from_be_bytes(extended)
-            }
-            short => short.into(),
-        };
-        let mut payload = vec![0; length as usize];
-        quiet.read_exact(&mut payload).expect("a payload");
-        match header[0] & 0x0f {
-            0x0a => return,
-            0x08 => panic!("the quiet client was closed: {}", String::from_utf8_lossy(&payload)),
             _ => {}
         }
     }
@@ -329,44 +325,6 @@ fn connect(gateway: &Gateway, clients: usize) -> Vec<(TcpStream, usize)> {
     (0..clients).map(one).collect()
 }
 
-/// A client that has read its welcome.
-fn upgrade(address: SocketAddr, user: &str) -> TcpStream {
-    let mut socket = TcpStream::connect(address).expect("the gateway listens");
-    socket.set_nodelay(true).expect("a socket");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    socket.write_all(request(user).as_bytes()).expect("it is accepted");
-    let mut reader = BufReader::new(&socket);
-    let mut line = String::new();
-    reader.read_line(&mut line).expect("an answer");
-    assert!(line.contains(" 101 "), "{line}");
-    while line != "\r\n" {
-        line.clear();
-        reader.read_line(&mut line).expect("a head");
-    }
-    let mut header = [0; 2];
-    reader.read_exact(&mut header).expect("a frame");
-    let length = match header[1] {
-        126 => {
-            let mut extended = [0; 2];
-            reader.read_exact(&mut extended).expect("a length");
-            u16::from_be_bytes(extended)
-        }
-        short => short.into(),
-    };
-    let mut welcome = vec![0; length.into()];
-    reader.read_exact(&mut welcome).expect("the welcome");
-    assert!(reader.buffer().is_empty(), "nothing follows the welcome yet");
-    socket
-}
-
-fn request(user: &str) -> String {
-    format!(
-        "GET /ws?user={user} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
-         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
-}
-
 /// A whole text frame of a client, with a mask of zeroes.
 fn text(payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x81];
@@ -384,55 +342,4 @@ fn text(payload: &[u8]) -> Vec<u8> {
     frame.extend([0; 4]);
     frame.extend(payload);
     frame
-}
-
-/// A running gateway. Killed when it is dropped.
-struct Gateway {
-    child: Child,
-    websocket: SocketAddr,
-    admin: SocketAddr,
-}
-
-impl Gateway {
-    fn start() -> Self {
-        let binary = std::env::var("HEADCOUNT_BINARY");
-        let binary = binary.unwrap_or_else(|_| env!("CARGO_BIN_EXE_headcount").to_owned());
-        let mut command = Command::new(binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-        let settings = [
-            "limits.message_rate=0",
-            "limits.connect_rate=0",
-            "limits.connections=8192",
-            "limits.users=16384",
-            "limits.sessions=16384",
-        ];
-        command.args(settings.iter().flat_map(|setting| ["--set", setting]));
-        for name in std::env::vars_os().map(|(name, _)| name) {
-            if name.to_string_lossy().starts_with("HEADCOUNT_") {
-                command.env_remove(name);
-            }
-        }
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the gateway starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let mut line = |from: &str, to: &str| {
-            let line = lines.next().expect("a line").expect("a line");
-            let address = line.strip_prefix(from).and_then(|rest| rest.strip_suffix(to));
-            address.and_then(|address| address.parse().ok()).expect("an address")
-        };
-        let websocket = line("websocket ws://", "/ws");
-        let admin = line("admin http://", "/");
-        Self { child, websocket, admin }
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
