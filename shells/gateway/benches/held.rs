@@ -83,6 +83,8 @@ impl Held {
         let least = connections * (half.as_secs() * 2 / INTERVAL).saturating_sub(1);
         assert!(pings >= least, "{pings} pings in {seconds} s, {least} at least");
         row("pings", pings.to_string());
+        row("pongs", number(&stats, "/heartbeat/pongs_received").to_string());
+        assert_eq!(number(&stats, "/heartbeat/timeouts"), 0, "all were answered in time");
 
         self.drain(&mut crowd);
         let left = self.bytes().saturating_sub(before);
