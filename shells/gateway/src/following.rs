@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use headcount::{
-    ConnId, Ended, Registry, RunState, SessionId, Start, StreamRef, ThreadId, Timestamp,
-};
+use headcount::{ConnId, Ended, Registry, SessionId, Start, StreamRef, ThreadId, Timestamp};
 use headcount_mio::Dialect;
 use headcount_protocol::handles::show_session;
 use headcount_protocol::run_events;
@@ -55,7 +53,7 @@ impl Following {
             own.session = session;
         }
         let shown = show_session(registry.config().instance(), session);
-        let runs = open_runs(registry, session);
+        let runs = run_events::open(registry, session);
         let (position, recovered) = (followed.position, followed.recovered);
         server_frames::followed((thread, &shown), position, recovered, &runs, request)
     }
@@ -150,13 +148,6 @@ impl Following {
 fn session_of(registry: &Registry, conn: ConnId, thread: &ThreadId) -> Option<SessionId> {
     let mut followed = registry.connection(conn)?.followed();
     followed.find(|(_, other)| *other == thread).map(|(session, _)| session)
-}
-
-/// The runs of a session that have not ended, as a client is told of them when it comes.
-pub(crate) fn open_runs(registry: &Registry, session: SessionId) -> String {
-    let runs = registry.session(session).into_iter().flat_map(|session| session.runs());
-    let open = runs.filter(|run| run.state() != RunState::Ended);
-    run_events::list(open.map(|run| (run.id(), run.agent())))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use crate::auth::entrance::{self, Entry};
 use crate::auth::grants::Grant;
 use crate::auth::room_access::{self, Right, may_join};
 use crate::clock::wall_clock::WallClock;
-use crate::following::{Following, open_runs};
+use crate::following::Following;
 use crate::live_settings::LiveSettings;
 use crate::requests;
 use crate::telemetry::counters::Counters;
@@ -299,11 +299,6 @@ impl Handler for Gateway {
         if let (Some(grant), Some(token_auth)) = (grant, self.live_settings.lock().token_auth()) {
             token_auth.grants.insert(conn, grant);
         }
-        let config = context.registry.config();
-        let terms = Terms {
-            ping_interval: config.ping_interval(),
-            max_message_bytes: config.message_bytes(),
-        };
         let registry = &*context.registry;
         let (Some(known), Some(followed)) = (registry.connection(conn), admitted.followed) else {
             return;
@@ -311,14 +306,14 @@ impl Handler for Gateway {
         let (Some(user), Some((_, thread))) = (known.user(), known.followed().next()) else {
             return;
         };
-        let runs = open_runs(registry, followed.session);
+        let runs = run_events::open(registry, followed.session);
         let welcome = server_frames::welcome(
             &show_connection(self.instance, conn),
             (user, thread),
             followed.position,
             followed.recovered,
             &runs,
-            terms,
+            Terms::from(registry.config()),
         );
         reply(context, conn, &welcome, &self.counters);
     }
@@ -365,11 +360,7 @@ impl Handler for Gateway {
             out.put_slice(body.as_bytes());
             return FrameKind::Text;
         };
-        match body {
-            Body::Message(message) => server_frames::event(&name, position, message.payload(), out),
-            Body::Run(fact) => run_events::fact(&name, position, &fact, self.wall.anchor(), out),
-            Body::Text(text) => run_events::text(&name, position, &text, self.wall.anchor(), out),
-        }
+        server_frames::entry(&name, position, &body, self.wall.anchor(), out);
         FrameKind::Text
     }
 

@@ -65,6 +65,10 @@ pub mod run_events;
 pub mod secret;
 pub mod server_frames;
 
+/// The subprotocol of this wire. A client of a browser that offers it fails the connection unless the server
+/// echoes it.
+pub const SUBPROTOCOL: &str = "headcount.v1";
+
 /// Compiles the README's Rust.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use bytes::BufMut;
 use headcount::{
-    CloseReason, FollowError, JoinError, Position, Recovered, RoomId, StreamRef, ThreadId, UserId,
-    shown,
+    Body, CloseReason, Config, FollowError, JoinError, Position, Recovered, RequestCancelError,
+    RequestRunError, RoomId, StreamRef, ThreadId, UserId, shown,
 };
 
+use crate::anchor::Anchor;
 use crate::epoch::show_epoch;
 use crate::json::{Object, millis};
+use crate::run_events;
 
 pub use received::{Event, EventOfRun, Followed, Frame, Unreadable, Welcome, parse};
 pub use stream::{NoStream, Stream, room_stream, thread_stream};
@@ -36,8 +38,14 @@ pub struct Terms {
     pub max_message_bytes: u64,
 }
 
+impl From<&Config> for Terms {
+    fn from(config: &Config) -> Self {
+        Self { ping_interval: config.ping_interval(), max_message_bytes: config.message_bytes() }
+    }
+}
+
 /// The first frame of every connection, whose events of the session begin after that position.
-/// `runs` is JSON: the open ones, as [`run_events::list`](crate::run_events::list) writes them.
+/// `runs` is JSON: the open ones, as [`run_events::open`] writes them.
 #[must_use]
 pub fn welcome(
     connection: &str,
@@ -153,6 +161,31 @@ pub const fn follow_code(error: FollowError) -> &'static str {
     }
 }
 
+/// The code of a run that could not be requested.
+#[must_use]
+pub const fn request_code(error: RequestRunError) -> &'static str {
+    match error {
+        RequestRunError::UnknownConn => "closing",
+        RequestRunError::NotInThread => "not_in_thread",
+        RequestRunError::Exists { .. } => "run_exists",
+        RequestRunError::Runs => "runs_per_session",
+        RequestRunError::Full => "run_full",
+        _ => "run_refused",
+    }
+}
+
+/// The code of a wish to cancel that could not be told.
+#[must_use]
+pub const fn cancel_code(error: RequestCancelError) -> &'static str {
+    match error {
+        RequestCancelError::UnknownConn => "closing",
+        RequestCancelError::UnknownRun => "unknown_run",
+        RequestCancelError::Ended(_) => "run_ended",
+        RequestCancelError::Full => "run_full",
+        _ => "run_refused",
+    }
+}
+
 /// What a client asked for can't be done.
 #[must_use]
 pub fn error(code: &str, message: &str, request: Option<&str>) -> String {
@@ -164,6 +197,21 @@ pub fn error(code: &str, message: &str, request: Option<&str>) -> String {
 #[must_use]
 pub fn direct_event(data: &str) -> String {
     Object::frame("event").raw("data", data).end()
+}
+
+/// An entry of a stream, whatever it carries. `anchor` tells the time of day of what runs do.
+pub fn entry(
+    stream: &str,
+    position: Position,
+    body: &Body<'_>,
+    anchor: Anchor,
+    out: &mut impl BufMut,
+) {
+    match body {
+        Body::Message(message) => event(stream, position, message.payload(), out),
+        Body::Run(fact) => run_events::fact(stream, position, fact, anchor, out),
+        Body::Text(text) => run_events::text(stream, position, text, anchor, out),
+    }
 }
 
 /// A message of a stream; `data` is JSON.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use headcount_mio::{Options, Server};
+use headcount_protocol::SUBPROTOCOL;
 use tokio::sync::Notify;
 use tracing::{error, info};
 
@@ -46,11 +47,8 @@ pub(super) fn run(arguments: Serve) -> Result<ExitCode, String> {
     let Plan { settings, config, lowered, admin_keys, tokens, has_files } = sources.read()?;
     let (listen, admin) = (settings.address("listen"), settings.address("admin"));
 
-    let options = Options::new()
-        .paths(["/ws"])
-        .subprotocol("headcount.v1")
-        .refuse_in_band(true)
-        .signals(true);
+    let options =
+        Options::new().paths(["/ws"]).subprotocol(SUBPROTOCOL).refuse_in_band(true).signals(true);
     let server = Server::bind(listen, config.clone(), options).map_err(|error| {
         let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
         cannot_listen("--listen", listen, cause, &error)
