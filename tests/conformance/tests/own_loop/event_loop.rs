@@ -1,0 +1,145 @@
+//! The event loop: one thread that owns the registry and all sockets.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use headcount::{Action, Clock, Config, ConnId, Ended, Registry, Timestamp};
+use headcount_conformance::{DRAINING, LEFT, gap};
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token, Waker};
+use tungstenite::protocol::CloseFrame;
+use tungstenite::{Bytes, Message as Frame};
+
+use crate::socket::{Socket, payload, refusal};
+
+/// No handle of a connection is so low.
+const LISTENER: Token = Token(0);
+const WAKER: Token = Token(1);
+
+pub(crate) type Call = Box<dyn FnOnce(&mut Registry, Timestamp) + Send>;
+
+pub(crate) struct EventLoop {
+    poll: Poll,
+    listener: TcpListener,
+    inbox: Receiver<Call>,
+    clock: Clock,
+    registry: Registry,
+    sockets: HashMap<ConnId, Socket>,
+    /// Those that may have something to read or to write.
+    ready: Vec<ConnId>,
+}
+
+impl EventLoop {
+    pub(crate) fn bind(
+        config: Config,
+        inbox: Receiver<Call>,
+    ) -> io::Result<(Self, SocketAddr, Waker)> {
+        let (poll, clock, registry) = (Poll::new()?, Clock::new(), Registry::new(config));
+        let mut listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let (address, waker) = (listener.local_addr()?, Waker::new(poll.registry(), WAKER)?);
+        let (sockets, ready) = (HashMap::new(), Vec::new());
+        Ok((Self { poll, listener, inbox, clock, registry, sockets, ready }, address, waker))
+    }
+
+    /// Runs until a drain is over.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        while !self.registry.is_drained() {
+            let wait = match self.ready.is_empty() && !self.registry.has_actions() {
+                true => {
+                    self.registry.poll_timeout().map(|at| at.saturating_since(self.clock.now()))
+                }
+                false => Some(Duration::ZERO),
+            };
+            match self.poll.poll(&mut events, wait) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            let now = self.clock.now();
+            for event in &events {
+                match event.token() {
+                    LISTENER => self.accept(now)?,
+                    Token(bits) => self.ready.extend(ConnId::from_bits(bits as u64)),
+                }
+            }
+            self.inbox.try_iter().for_each(|call| call(&mut self.registry, now));
+            self.serve(now);
+            // All sockets that had input at the last tick have been read since: no pong waits unseen.
+            self.registry.tick(now);
+            self.act();
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, now: Timestamp) -> io::Result<()> {
+        loop {
+            let mut stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                // The client has gone before it was accepted.
+                Err(_) => continue,
+            };
+            match self.registry.reserve(now, None) {
+                Ok(conn) => {
+                    let (token, both) =
+                        (Token(conn.to_bits() as usize), Interest::READABLE | Interest::WRITABLE);
+                    self.poll.registry().register(&mut stream, token, both)?;
+                    self.sockets.insert(conn, Socket::new(stream));
+                    self.ready.push(conn);
+                }
+                // There is no handle. The kernel resets a socket that is dropped with unread input, and the
+                // client might not see the answer.
+                Err(refused) => {
+                    let _ = stream.read(&mut [0; 4096]);
+                    let _ = stream.write(refusal(refused).as_bytes());
+                }
+            }
+        }
+    }
+
+    fn serve(&mut self, now: Timestamp) {
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.sort_unstable();
+        ready.dedup();
+        for conn in ready {
+            let Some(socket) = self.sockets.get_mut(&conn) else { continue };
+            match socket.serve(&mut self.registry, now, conn) {
+                Some(true) => self.ready.push(conn),
+                Some(false) => {}
+                // The registry may know already. Its `Cleanup` drops the socket.
+                None => drop(self.registry.disconnect(now, conn)),
+            }
+        }
+    }
+
+    /// Carries out actions: only queues. The next turn writes, and comes at once.
+    fn act(&mut self) {
+        while let Some(action) = self.registry.poll_action() {
+            let frame = match &action {
+                Action::Send { body, .. } => payload(*body),
+                Action::Gap { from, to, .. } => Frame::text(gap(*from, *to)),
+                Action::Ping { .. } => Frame::Ping(Bytes::new()),
+                Action::Draining { .. } => Frame::text(DRAINING),
+                Action::Left { .. } => Frame::text(LEFT),
+                Action::Close { code, text, .. } => {
+                    Frame::Close(Some(CloseFrame { code: (*code).into(), reason: (*text).into() }))
+                }
+                Action::Cleanup { what: Ended::Conn(conn), .. } => {
+                    self.sockets.remove(conn);
+                    continue;
+                }
+                Action::Cleanup { .. } | Action::Presence { .. } => continue,
+            };
+            for conn in action.recipients() {
+                if let Some(socket) = self.sockets.get_mut(conn) {
+                    socket.frames.push_back((frame.clone(), action.cost()));
+                    self.ready.push(*conn);
+                }
+            }
+        }
+    }
+}
