@@ -169,7 +169,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             tokio::spawn(answer(handle.clone(), question));
         }
     });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:7500").await?;
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7500".to_owned());
+    let listener = tokio::net::TcpListener::bind(address).await?;
     println!("ws://{}/ws?user=NAME", listener.local_addr()?);
     Ok(axum::serve(listener, app).await?)
 }
