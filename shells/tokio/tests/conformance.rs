@@ -6,9 +6,11 @@ use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::any};
-use headcount_conformance::{Application, DRAINING, LEFT, Shell, Verdict, gap};
-use headcount_tokio::headcount::{Action, Admitted, Config, ConnId, Message, Registry, Timestamp};
-use headcount_tokio::{AdmitError, Dialect, Handle, Handler, Hub, Tungstenite, Upgrade, payload};
+use headcount_conformance::{Application, Shell, Verdict};
+use headcount_tokio::headcount::{
+    Action, Admitted, Config, ConnId, Message, Registry, StreamRef, Timestamp,
+};
+use headcount_tokio::{AdmitError, Dialect, Handle, Handler, Hub, Tungstenite, Upgrade};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinHandle, block_in_place};
@@ -30,13 +32,12 @@ impl Handler for Conforming {
         }
     }
 
-    fn encode(&mut self, _: Dialect, action: &Action<'_>) -> Message {
-        match action {
-            Action::Send { body, .. } => payload(*body),
-            Action::Gap { from, to, .. } => gap(*from, *to).into(),
-            Action::Draining { .. } => DRAINING.into(),
-            _ => LEFT.into(),
-        }
+    fn dialect(&self, conn: ConnId, _: StreamRef<'_>) -> Dialect {
+        Dialect(Application.dialect(conn))
+    }
+
+    fn encode(&mut self, dialect: Dialect, action: &Action<'_>) -> Message {
+        Application.encode(dialect.0, action).expect("a data message")
     }
 }
 

@@ -1,8 +1,8 @@
 //! What every shell under test serves: an application that decides nothing that a shell would.
 
 use headcount::{
-    CloseReason, ConnId, Message, Position, Principal, Registry, RoomId, Start, Target, ThreadId,
-    Timestamp, UserId,
+    Action, Body, CloseReason, ConnId, Message, Position, Principal, Registry, RoomId, Start,
+    StreamRef, Target, ThreadId, Timestamp, UserId,
 };
 
 /// The first frame of each admitted connection.
@@ -13,6 +13,15 @@ pub const DRAINING: &str = "draining";
 
 /// What the end of a session that a connection follows is encoded as.
 pub const LEFT: &str = "left";
+
+/// A message that is not encoded as it is, if it is of a stream.
+pub const GREETING: &str = "greeting";
+
+/// What it is encoded as: 0 and 1 are the dialects.
+#[must_use]
+pub const fn greeting(dialect: u8) -> &'static str {
+    if dialect == 0 { "hello" } else { "bonjour" }
+}
 
 /// What the loss of entries is encoded as.
 #[must_use]
@@ -31,7 +40,8 @@ pub enum Verdict {
     Refuse,
 }
 
-/// The application. Messages are sent as they are, and what is said to it is a command or comes back:
+/// The application. Messages are sent as they are, but for a [`GREETING`]; what is said to it is a command or
+/// comes back:
 ///
 /// | said | what happens |
 /// |---|---|
@@ -102,6 +112,32 @@ impl Application {
             return Some(said);
         }
         None
+    }
+
+    /// In which dialect a connection reads all of its streams.
+    #[must_use]
+    pub fn dialect(self, conn: ConnId) -> u8 {
+        u8::from(conn.index() % 2 == 1)
+    }
+
+    /// The data message that an action becomes; `None` for one that becomes a control frame, or nothing.
+    #[must_use]
+    pub fn encode(self, dialect: u8, action: &Action<'_>) -> Option<Message> {
+        Some(match action {
+            Action::Send { stream, body, .. } => match body {
+                Body::Message(message)
+                    if *stream != StreamRef::Direct && *message.payload() == GREETING =>
+                {
+                    greeting(dialect).into()
+                }
+                Body::Message(message) => (*message).clone(),
+                _ => panic!("no test has a run"),
+            },
+            Action::Gap { from, to, .. } => gap(*from, *to).into(),
+            Action::Draining { .. } => DRAINING.into(),
+            Action::Left { .. } => LEFT.into(),
+            _ => return None,
+        })
     }
 }
 

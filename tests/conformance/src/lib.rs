@@ -16,7 +16,9 @@ mod server;
 mod table;
 pub mod wire;
 
-pub use self::application::{Application, DRAINING, LEFT, Verdict, WELCOME, gap};
+pub use self::application::{
+    Application, DRAINING, GREETING, LEFT, Verdict, WELCOME, gap, greeting,
+};
 pub use self::client::{Client, PATIENCE};
 pub use self::server::{Server, Shell, config, since};
 pub use self::table::*;

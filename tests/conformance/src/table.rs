@@ -59,12 +59,14 @@ table! { $
         a_room_has_one_order: "All members of a room read the same messages in the same order.",
         the_sender_can_be_left_out: "A message that leaves out its sender reaches all others.",
         a_crowd_gets_everything: "A hundred connections get each of a hundred messages, once and in order.",
+        each_reads_its_own_dialect: "Connections that read a stream in different dialects each get the frame of their own.",
         a_resume_has_what_was_missed: "A client that comes back with a position gets what followed it, once, and nothing twice.",
         what_is_lost_is_told: "A client whose position is not kept any more is told which entries are lost.",
     }
     slow {
         the_input_of_a_slow_reader_waits: "A client that does not read what it asks for is not read either, and loses nothing.",
         a_stuck_reader_is_closed_alone: "A client that never reads is closed with slow_consumer, and others get everything meanwhile.",
+        a_reader_that_stops_within_a_message_is_closed: "A client that stops reading within one long message is closed with slow_consumer: what was begun is not flushed.",
         a_slow_reader_catches_up: "A client that stalls for less than the deadline reads everything that its stream keeps, in order.",
     }
     limits {
@@ -74,6 +76,7 @@ table! { $
         a_message_that_is_too_large_closes: "A message over limits.message_bytes is closed with 1009.",
         a_flood_closes: "A client that sends far more than limits.message_rate is closed with rate_limited.",
         a_silent_client_is_pinged_and_closed: "A client that answers no ping is closed with pong_timeout.",
+        a_pong_that_waits_counts: "A pong that came in time counts, though the server was busy until after the deadline.",
         a_client_that_answers_pings_stays: "A client that says nothing but answers pings stays.",
     }
     ends {

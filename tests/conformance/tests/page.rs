@@ -9,5 +9,5 @@ fn the_page_for_embedders_has_every_behaviour() {
     let shown: Vec<_> = table.lines().take_while(|line| line.starts_with('|')).collect();
     let row = |it: &headcount_conformance::Behaviour| format!("| `{}` | {} |", it.name, it.says);
     let wanted: Vec<_> = BEHAVIOURS.iter().map(row).collect();
-    assert_eq!(shown, wanted, "the rows should be:\n{}", wanted.join("\n"));
+    assert!(shown == wanted, "the rows should be:\n{}", wanted.join("\n"));
 }

@@ -1,5 +1,6 @@
 //! Limits, and the heartbeat.
 
+use std::thread;
 use std::time::Duration;
 
 use headcount::{CloseReason, OverCap};
@@ -92,6 +93,28 @@ pub(super) fn a_silent_client_is_pinged_and_closed<S: Shell>() {
     drop(client);
     let stats = server.until_empty();
     assert_eq!(stats.closed(CloseReason::PongTimeout), 1);
+    server.end();
+}
+
+pub(super) fn a_pong_that_waits_counts<S: Shell>() {
+    let config =
+        config().ping_interval(Duration::from_millis(300)).pong_timeout(Duration::from_millis(300));
+    let server = Server::<S>::start(config);
+    let mut client = server.client("alice");
+    let (first, payload) = client.frame();
+    assert_eq!(first, PING);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(100));
+            client.send(&frame(PONG, &payload));
+        });
+        server.shell().call(|_, _| thread::sleep(Duration::from_millis(700)));
+    });
+    let stats = server.until("its pong counts, or its deadline", |stats| {
+        stats.pongs_received == 1 || stats.open == 0
+    });
+    assert_eq!((stats.pongs_received, stats.open), (1, 1));
+    drop(client);
     server.end();
 }
 

@@ -72,6 +72,26 @@ pub(super) fn a_stuck_reader_is_closed_alone<S: Shell>() {
     server.end();
 }
 
+pub(super) fn a_reader_that_stops_within_a_message_is_closed<S: Shell>() {
+    let config = config()
+        .slow_deadline(Duration::from_millis(500))
+        .stream_bytes(64 << 20)
+        .user_bytes(64 << 20);
+    let server = Server::<S>::start(config);
+    let mut client = server.narrow_client("alice");
+    let conn = client.conn();
+    server.shell().call(move |registry, now| {
+        let long = Message::binary(vec![b'x'; MESSAGES as usize * BYTES]);
+        let delivery = registry.send(now, Target::SessionOf(conn), long);
+        assert_eq!(delivery.live, 1);
+    });
+    server.until("it is closed", |stats| stats.open == 0);
+    drop(client);
+    let stats = server.until_empty();
+    assert_eq!(stats.closed(CloseReason::SlowConsumer), 1);
+    server.end();
+}
+
 pub(super) fn a_slow_reader_catches_up<S: Shell>() {
     let config = config()
         .slow_deadline(Duration::from_secs(60))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use headcount::{ConnId, Message, Position, Registry, SessionId, Target, Timestamp};
 
-use crate::application::{gap, room};
+use crate::application::{Application, GREETING, gap, greeting, room};
 use crate::server::{Server, Shell, config, since};
 
 pub(super) fn a_room_has_one_order<S: Shell>() {
@@ -53,6 +53,26 @@ pub(super) fn a_crowd_gets_everything<S: Shell>() {
     for client in &mut clients {
         for number in 0..100 {
             assert_eq!(client.text(), format!("news {number}"));
+        }
+    }
+    drop(clients);
+    server.end();
+}
+
+pub(super) fn each_reads_its_own_dialect<S: Shell>() {
+    let server = Server::<S>::start(config());
+    let mut clients: Vec<_> = (0..6).map(|it| server.client(&format!("user-{it}"))).collect();
+    let dialects: Vec<_> =
+        clients.iter_mut().map(|client| Application.dialect(client.conn())).collect();
+    assert!(dialects.contains(&0) && dialects.contains(&1), "{dialects:?}");
+    server.shell().call(|registry, now| {
+        for _ in 0..20 {
+            registry.send(now, Target::Room(&room()), Message::text(GREETING));
+        }
+    });
+    for (client, dialect) in clients.iter_mut().zip(dialects) {
+        for _ in 0..20 {
+            assert_eq!(client.text(), greeting(dialect));
         }
     }
     drop(clients);

@@ -7,13 +7,13 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use headcount::{Action, Clock, Config, ConnId, Ended, Registry, Timestamp};
-use headcount_conformance::{DRAINING, LEFT, gap};
+use headcount_conformance::Application;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Bytes, Message as Frame};
 
-use crate::socket::{Socket, payload, refusal};
+use crate::socket::{Socket, frame, refusal};
 
 /// No handle of a connection is so low.
 const LISTENER: Token = Token(0);
@@ -119,27 +119,31 @@ impl EventLoop {
     /// Carries out actions: only queues. The next turn writes, and comes at once.
     fn act(&mut self) {
         while let Some(action) = self.registry.poll_action() {
-            let frame = match &action {
-                Action::Send { body, .. } => payload(*body),
-                Action::Gap { from, to, .. } => Frame::text(gap(*from, *to)),
-                Action::Ping { .. } => Frame::Ping(Bytes::new()),
-                Action::Draining { .. } => Frame::text(DRAINING),
-                Action::Left { .. } => Frame::text(LEFT),
-                Action::Close { code, text, .. } => {
-                    Frame::Close(Some(CloseFrame { code: (*code).into(), reason: (*text).into() }))
-                }
-                Action::Cleanup { what: Ended::Conn(conn), .. } => {
-                    self.sockets.remove(conn);
-                    continue;
-                }
-                Action::Cleanup { .. } | Action::Presence { .. } => continue,
-            };
+            if let Action::Cleanup { what: Ended::Conn(conn), .. } = &action {
+                self.sockets.remove(conn);
+            }
+            // Of each dialect one frame, which all its readers share.
+            let mut frames = [None, None];
             for conn in action.recipients() {
-                if let Some(socket) = self.sockets.get_mut(conn) {
+                let Some(socket) = self.sockets.get_mut(conn) else { continue };
+                let dialect = Application.dialect(*conn);
+                let known = &mut frames[usize::from(dialect)];
+                if let Some(frame) = known.get_or_insert_with(|| encode(dialect, &action)) {
                     socket.frames.push_back((frame.clone(), action.cost()));
                     self.ready.push(*conn);
                 }
             }
         }
     }
+}
+
+/// The frame that an action becomes; `None`: it becomes none.
+fn encode(dialect: u8, action: &Action<'_>) -> Option<Frame> {
+    Some(match action {
+        Action::Ping { .. } => Frame::Ping(Bytes::new()),
+        Action::Close { code, text, .. } => {
+            Frame::Close(Some(CloseFrame { code: (*code).into(), reason: (*text).into() }))
+        }
+        action => frame(Application.encode(dialect, action)?),
+    })
 }

@@ -203,15 +203,8 @@ fn fault(error: &Error) -> Option<CloseReason> {
     }
 }
 
-/// The frame of an entry. All its recipients share the bytes.
-pub(crate) fn payload(body: Body<'_>) -> Frame {
-    match body {
-        Body::Message(message) => frame(message.clone()),
-        body => Frame::text(String::from_utf8_lossy(body.as_bytes()).into_owned()),
-    }
-}
-
-fn frame(message: Message) -> Frame {
+/// A message as tungstenite has it, without a copy.
+pub(crate) fn frame(message: Message) -> Frame {
     match message.payload().clone().try_into() {
         Ok(text) if message.is_text() => Frame::Text(text),
         _ => Frame::Binary(message.payload().clone()),
