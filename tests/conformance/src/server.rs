@@ -41,6 +41,9 @@ pub fn config() -> ConfigBuilder {
         .connections_per_user(10_000)
         .sessions_per_user(10_000)
         .session_linger(Duration::ZERO)
+        // Longer than any wait: what has gone must not be left to its deadline.
+        .head_deadline(3 * PATIENCE)
+        .auth_deadline(3 * PATIENCE)
         // An echo is as long as the message.
         .reply_reserve(1 << 20)
         .close_handshake(Duration::from_secs(10))

@@ -72,6 +72,7 @@ table! { $
     limits {
         the_cap_of_a_user_is_exact: "Over the cap of a user's connections a newcomer is refused with 429 and Retry-After, and admitted when one has left.",
         a_full_house_is_503: "Over the cap of all connections a newcomer is refused with 503 and Retry-After.",
+        a_full_waiting_room_is_503: "Over limits.pending a newcomer without credentials is refused with 503 and Retry-After.",
         an_evicted_connection_is_told: "A connection that makes room for a newer one of its user is closed with evicted.",
         a_message_that_is_too_large_closes: "A message over limits.message_bytes is closed with 1009.",
         a_flood_closes: "A client that sends far more than limits.message_rate is closed with rate_limited.",

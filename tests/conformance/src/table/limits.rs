@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use headcount::{CloseReason, OverCap};
 
+use crate::application::WELCOME;
 use crate::client::Client;
 use crate::server::{Server, Shell, config};
 use crate::wire::{BINARY, CLOSE, PING, PONG, TEXT, close_payload, frame, upgrade};
 
 /// The status and head of the answer to an upgrade that is refused.
-fn refused<S: Shell>(server: &Server<S>, user: &str) -> (u16, String) {
+fn refused<S: Shell>(server: &Server<S>, query: &str) -> (u16, String) {
     let mut client = Client::bare(server.shell().address());
-    client.send(upgrade(&format!("?user={user}")).as_bytes());
+    client.send(upgrade(query).as_bytes());
     let head = client.head();
     (head[9..12].parse().expect("a status"), head.to_ascii_lowercase())
 }
@@ -22,7 +23,7 @@ pub(super) fn the_cap_of_a_user_is_exact<S: Shell>() {
     let config = config().connections_per_user(2).over_cap(OverCap::Refuse { retry_after });
     let server = Server::<S>::start(config);
     let (first, second) = (server.client("alice"), server.client("alice"));
-    let (status, head) = refused(&server, "alice");
+    let (status, head) = refused(&server, "?user=alice");
     assert!(status == 429 && head.contains("\r\nretry-after: 3\r\n"), "{head}");
     let other = server.client("bob");
     drop(second);
@@ -36,9 +37,20 @@ pub(super) fn a_full_house_is_503<S: Shell>() {
     let server =
         Server::<S>::start(config().connections(2).connections_per_user(2).sessions_per_user(2));
     let (first, second) = (server.client("alice"), server.client("bob"));
-    let (status, head) = refused(&server, "carol");
+    let (status, head) = refused(&server, "?user=carol");
     assert!(status == 503 && head.contains("\r\nretry-after: "), "{head}");
     drop((first, second));
+    server.end();
+}
+
+pub(super) fn a_full_waiting_room_is_503<S: Shell>() {
+    let server = Server::<S>::start(config().pending(1));
+    let mut waits = Client::upgraded(server.shell().address(), "");
+    let (status, head) = refused(&server, "");
+    assert!(status == 503 && head.contains("\r\nretry-after: "), "{head}");
+    waits.say("alice");
+    assert_eq!(waits.text(), WELCOME);
+    drop((Client::upgraded(server.shell().address(), ""), waits));
     server.end();
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use headcount::{CloseReason, Message, Target};
 
 use crate::application::room;
-use crate::client::Client;
+use crate::client::{Client, PATIENCE};
 use crate::server::{Server, Shell, config};
 use crate::wire::{BINARY, frame};
 
@@ -75,6 +75,8 @@ pub(super) fn a_stuck_reader_is_closed_alone<S: Shell>() {
 pub(super) fn a_reader_that_stops_within_a_message_is_closed<S: Shell>() {
     let config = config()
         .slow_deadline(Duration::from_millis(500))
+        // A ping behind the message would be stuck, too.
+        .ping_interval(3 * PATIENCE)
         .stream_bytes(64 << 20)
         .user_bytes(64 << 20);
     let server = Server::<S>::start(config);

@@ -1,14 +1,14 @@
 //! The event loop: one thread that owns the registry and all sockets.
 
-use std::collections::HashMap;
-use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, Write};
+use std::net::{Shutdown, SocketAddr};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use headcount::{Action, Clock, Config, ConnId, Ended, Registry, Timestamp};
 use headcount_conformance::Application;
-use mio::net::TcpListener;
+use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Bytes, Message as Frame};
@@ -19,6 +19,9 @@ use crate::socket::{Socket, frame, refusal};
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
 
+/// Refused sockets that are kept.
+const REFUSED: usize = 64;
+
 pub(crate) type Call = Box<dyn FnOnce(&mut Registry, Timestamp) + Send>;
 
 pub(crate) struct EventLoop {
@@ -28,6 +31,8 @@ pub(crate) struct EventLoop {
     clock: Clock,
     registry: Registry,
     sockets: HashMap<ConnId, Socket>,
+    /// Those that were accepted last and have no handle.
+    refused: VecDeque<TcpStream>,
     /// Those that may have something to read or to write.
     ready: Vec<ConnId>,
 }
@@ -41,8 +46,12 @@ impl EventLoop {
         let mut listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let (address, waker) = (listener.local_addr()?, Waker::new(poll.registry(), WAKER)?);
-        let (sockets, ready) = (HashMap::new(), Vec::new());
-        Ok((Self { poll, listener, inbox, clock, registry, sockets, ready }, address, waker))
+        let (sockets, refused, ready) = (HashMap::new(), VecDeque::new(), Vec::new());
+        Ok((
+            Self { poll, listener, inbox, clock, registry, sockets, refused, ready },
+            address,
+            waker,
+        ))
     }
 
     /// Runs until a drain is over.
@@ -92,10 +101,12 @@ impl EventLoop {
                     self.ready.push(conn);
                 }
                 // There is no handle. The kernel resets a socket that is dropped with unread input, and the
-                // client might not see the answer.
+                // client might not see the answer: so it is kept for a while.
                 Err(refused) => {
-                    let _ = stream.read(&mut [0; 4096]);
                     let _ = stream.write(refusal(refused).as_bytes());
+                    let _ = stream.shutdown(Shutdown::Write);
+                    self.refused.push_front(stream);
+                    self.refused.truncate(REFUSED);
                 }
             }
         }

@@ -59,10 +59,7 @@ impl Socket {
             self.read_request(to, now, conn)?;
         }
         self.write(to, now, conn)?;
-        let may_have_more = self.read(to, now, conn)?;
-        // What tungstenite answers by itself goes out, too: pongs, and the echo of a close frame.
-        self.write(to, now, conn)?;
-        Some(may_have_more)
+        self.read(to, now, conn)
     }
 
     fn read_request(&mut self, to: &mut Registry, now: Timestamp, conn: ConnId) -> Option<()> {
@@ -162,7 +159,7 @@ impl Socket {
                     return Some(true);
                 }
                 Ok(control) => {
-                    // tungstenite answers pings by itself, also those that are too many.
+                    // tungstenite answers pings by itself, also those that are too many, with the next read.
                     let is_ping = matches!(control, Frame::Ping(_));
                     let _ =
                         to.message(now, conn, if is_ping { Inbound::Ping } else { Inbound::Pong });
