@@ -46,6 +46,10 @@ fn serve(peer: &mut Peer, conn: ConnId, registry: &mut Registry, now: Timestamp)
             let other = match &frame {
                 Frame::Ping(_) => Inbound::Ping,
                 Frame::Binary(binary) => Inbound::Data { bytes: binary.len() as u64 },
+                Frame::Close(_) => {
+                    registry.close(now, Target::Conn(conn), CloseReason::PeerClosed);
+                    continue; // tungstenite echoes it
+                }
                 _ => Inbound::Pong,
             };
             let _ = registry.message(now, conn, other);

@@ -278,6 +278,8 @@
 //! | [`Refused`] from `connect` | answers, then reports `disconnect`, or calls `close` for a socket that was upgraded | it keeps its place among `limits.pending` until its deadline |
 //! | [`Refused`] from `reserve` or `admit` | answers and closes the socket: there is no handle | nothing: the registry knows nothing of it |
 //! | errors of `join`, `follow`, runs and requests | answers the client or the caller | nothing has changed, and no client is told |
+//! | the peer's own close frame | calls `close` with [`PeerClosed`](CloseReason::PeerClosed), echoes its code and writes nothing else | the connection ends as [`PeerGone`](CloseReason::PeerGone), as if the network had failed |
+//! | input that breaks the protocol | calls `close` with [`ProtocolError`](CloseReason::ProtocolError), [`InvalidPayload`](CloseReason::InvalidPayload) or [`MessageTooBig`](CloseReason::MessageTooBig), then reads and drops what comes until the socket ends | the client does not learn why; a kernel that resets a socket with unread input takes the close frame along |
 //! | [`InboundError`] | drops the message, leaves a ping unanswered, answers 431 to a head that is too large | the sender of a flood is served all the same |
 //! | [`Delivery::full`], [`ReplyError::Full`] | sends it again later, or says that it failed | nothing of it is kept |
 //! | [`Notice`] | polls what is of interest | notices beyond `notices` are lost and counted; nothing else changes |

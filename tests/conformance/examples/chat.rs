@@ -1,5 +1,5 @@
-//! Two clients of a chat, each of which has to read what the other says: what `.ci/embedding` runs against the
-//! servers of `docs/embedding.md`.
+//! Two clients of a chat, each of which has to read what the other says. `.ci/embedding` runs them against
+//! the servers of `docs/embedding.md`.
 
 use std::net::{SocketAddr, TcpStream};
 use std::thread;

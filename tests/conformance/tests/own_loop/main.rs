@@ -1,5 +1,6 @@
-//! The behaviours of every shell, for one as `docs/embedding.md` describes it: an event loop of its own on mio's
-//! poll, with the frames of tungstenite. `event_loop` and `socket` are the shell; this file runs it in a thread.
+//! The behaviours of every shell, for one as `docs/embedding.md` describes it: an event loop of its own on
+//! mio's poll, with the frames of tungstenite. `event_loop` and `socket` are the shell, and this file runs it
+//! in a thread.
 
 mod event_loop;
 mod socket;
