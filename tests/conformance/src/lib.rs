@@ -3,7 +3,7 @@
 //! A shell under test serves the [`Application`] at `/ws` and implements [`Shell`]; then
 //! [`behaviours!`](crate::behaviours) makes a test of each row of [`BEHAVIOURS`]:
 //!
-//! ```ignore
+//! ```text
 //! headcount_conformance::behaviours!(MyShell);
 //! ```
 //!

@@ -1,31 +1,12 @@
 //! What a peer sends, frame by frame, and what tungstenite itself says to it.
 
+use headcount_conformance::wire::frame as masked;
 use proptest::prelude::*;
 use tungstenite::protocol::CloseFrame;
 
 use super::*;
 
 const LIMIT: usize = 1000;
-
-/// A frame as a client sends it.
-fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mask = [0x12, 0x34, 0x56, 0x78];
-    let mut out = vec![first];
-    match payload.len() {
-        length @ 0..126 => out.push(0x80 | length as u8),
-        length @ 126..65536 => {
-            out.push(0x80 | 126);
-            out.extend_from_slice(&(length as u16).to_be_bytes());
-        }
-        length => {
-            out.push(0x80 | 127);
-            out.extend_from_slice(&(length as u64).to_be_bytes());
-        }
-    }
-    out.extend_from_slice(&mask);
-    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    out
-}
 
 /// The protocol with one connection.
 #[derive(Default)]

@@ -86,8 +86,8 @@ fn head(registry: &mut Registry, now: Timestamp, conn: ConnId) -> (SessionId, Po
     (session, delivery.stored()[0].position)
 }
 
-pub(super) fn a_resume_has_what_was_missed<S: Shell>() {
-    let server = Server::<S>::start(config().session_linger(Duration::from_secs(2)));
+/// A client that has gone while five messages were sent to its session, and the position that it had.
+fn missed<S: Shell>(server: &Server<S>) -> Position {
     let mut client = server.client("alice");
     let conn = client.conn();
     let (session, position) = server.shell().call(move |registry, now| head(registry, now, conn));
@@ -99,6 +99,12 @@ pub(super) fn a_resume_has_what_was_missed<S: Shell>() {
             registry.send(now, Target::Session(session), Message::text(format!("missed {number}")));
         }
     });
+    position
+}
+
+pub(super) fn a_resume_has_what_was_missed<S: Shell>() {
+    let server = Server::<S>::start(config().session_linger(Duration::from_secs(2)));
+    let position = missed(&server);
     let mut client = server.client(&format!("alice{}", since(position)));
     for number in 0..5 {
         assert_eq!(client.text(), format!("missed {number}"));
@@ -110,20 +116,9 @@ pub(super) fn a_resume_has_what_was_missed<S: Shell>() {
 }
 
 pub(super) fn what_is_lost_is_told<S: Shell>() {
-    let config =
-        config().session_linger(Duration::from_secs(2)).stream_messages(2).stream_history(2);
-    let server = Server::<S>::start(config);
-    let mut client = server.client("alice");
-    let conn = client.conn();
-    let (session, position) = server.shell().call(move |registry, now| head(registry, now, conn));
-    assert_eq!(client.text(), "here");
-    client.reset();
-    server.until("the connection has gone", |stats| stats.live == 0);
-    server.shell().call(move |registry, now| {
-        for number in 0..5 {
-            registry.send(now, Target::Session(session), Message::text(format!("missed {number}")));
-        }
-    });
+    let config = config().session_linger(Duration::from_secs(2));
+    let server = Server::<S>::start(config.stream_messages(2).stream_history(2));
+    let position = missed(&server);
     let mut client = server.client(&format!("alice{}", since(position)));
     assert_eq!(client.text(), gap(position.offset + 1, position.offset + 3));
     assert_eq!(client.text(), "missed 3");
