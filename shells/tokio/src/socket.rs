@@ -36,7 +36,7 @@ where
         unflushed: 0,
         is_flushed: true,
         may_read: true,
-        owes_pong: false,
+        owes_answer: false,
         input: Input::Open,
         adapter: PhantomData,
     };
@@ -66,9 +66,11 @@ struct Task<S, A> {
     unflushed: usize,
     is_flushed: bool,
     may_read: bool,
-    /// A ping was read since the last flush: its pong is to be flushed before more is read. So a client that
-    /// pings and does not read makes no queue of pongs, and is silent in the end.
-    owes_pong: bool,
+    /// A ping or a close frame was read since the last flush: the crate's answer is to be flushed before more is
+    /// read. So a client that pings and does not read makes no queue of pongs, and is silent in the end. And
+    /// tungstenite says that all is over as soon as it is read behind a close frame, also while its answer and
+    /// what was written before wait for the socket.
+    owes_answer: bool,
     input: Input,
     adapter: PhantomData<fn(A)>,
 }
@@ -95,7 +97,7 @@ where
             if self.input == Input::Ended {
                 return Poll::Ready(Ok(()));
             }
-            let may_read = self.may_read && !self.owes_pong && self.input != Input::Faulty;
+            let may_read = self.may_read && !self.owes_answer && self.input != Input::Faulty;
             if !may_read || !self.read(context) {
                 return Poll::Pending;
             }
@@ -119,7 +121,7 @@ where
                 return Poll::Ready(Ok(()));
             }
             ready!(Pin::new(&mut self.socket).poll_flush(context))?;
-            (self.unflushed, self.is_flushed, self.owes_pong) = (0, true, false);
+            (self.unflushed, self.is_flushed, self.owes_answer) = (0, true, false);
             self.place.tell(Event::Flushed(self.place.conn(), self.given));
             if self.frames.is_empty() && self.frames.capacity() > KEPT_FRAMES {
                 self.frames = Frames::new();
@@ -146,8 +148,11 @@ where
                     match &incoming {
                         Incoming::Data(message) => bytes += message.payload().len(),
                         // What the crate answers is to be flushed.
-                        Incoming::Ping => (self.is_flushed, self.owes_pong) = (false, true),
-                        Incoming::Close => (self.is_flushed, self.input) = (false, Input::Closing),
+                        Incoming::Ping => (self.is_flushed, self.owes_answer) = (false, true),
+                        Incoming::Close => {
+                            (self.is_flushed, self.owes_answer) = (false, true);
+                            self.input = Input::Closing;
+                        }
                         Incoming::Pong => {}
                     }
                     batch.push(incoming);

@@ -68,6 +68,7 @@ table! { $
         a_stuck_reader_is_closed_alone: "A client that never reads is closed with slow_consumer, and others get everything meanwhile.",
         a_reader_that_stops_within_a_message_is_closed: "A client that stops reading within one long message is closed with slow_consumer: what was begun is not flushed.",
         a_slow_reader_catches_up: "A client that stalls for less than the deadline reads everything that its stream keeps, in order.",
+        the_goodbye_of_a_slow_reader_is_answered: "A client that says goodbye while it is behind reads whole frames in order up to the echo, and then the end.",
     }
     limits {
         the_cap_of_a_user_is_exact: "Over the cap of a user's connections a newcomer is refused with 429 and Retry-After, and admitted when one has left.",

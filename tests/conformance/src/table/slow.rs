@@ -8,7 +8,7 @@ use headcount::{CloseReason, Message, Target};
 use crate::application::room;
 use crate::client::{Client, PATIENCE};
 use crate::server::{Server, Shell, config};
-use crate::wire::{BINARY, frame};
+use crate::wire::{BINARY, CLOSE, close_payload, frame};
 
 /// More than a window and the buffers of two kernels hold.
 const MESSAGES: u32 = 400;
@@ -113,5 +113,41 @@ pub(super) fn a_slow_reader_catches_up<S: Shell>() {
         expect_numbered(&mut client, number);
     }
     drop(client);
+    server.end();
+}
+
+pub(super) fn the_goodbye_of_a_slow_reader_is_answered<S: Shell>() {
+    let config = config()
+        .slow_deadline(Duration::from_secs(60))
+        .stream_messages(MESSAGES)
+        .stream_bytes(64 << 20)
+        .user_bytes(64 << 20);
+    let server = Server::<S>::start(config);
+    let mut client = server.narrow_client("alice");
+    let conn = client.conn();
+    server.shell().call(move |registry, now| {
+        for number in 0..MESSAGES {
+            registry.send(now, Target::SessionOf(conn), Message::binary(numbered(number)));
+        }
+    });
+    thread::sleep(Duration::from_millis(300));
+    client.send(&frame(CLOSE, &close_payload(1000)));
+    thread::sleep(Duration::from_millis(100));
+    let mut number: u32 = 0;
+    let payload = loop {
+        let (first, payload) = client.frame();
+        if first == CLOSE {
+            break payload;
+        }
+        assert_eq!(
+            (first, payload.len(), &payload[..4]),
+            (BINARY, BYTES, &number.to_be_bytes()[..])
+        );
+        number += 1;
+    };
+    assert!(payload == close_payload(1000) && number < MESSAGES, "after {number}: {payload:?}");
+    client.expect_end();
+    let stats = server.until_empty();
+    assert_eq!(stats.closed(CloseReason::PeerClosed), 1);
     server.end();
 }

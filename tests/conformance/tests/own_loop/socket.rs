@@ -146,7 +146,9 @@ impl Socket {
             return if read == Some(0) { None } else { Some(read.is_some()) };
         }
         for _ in 0..SHARE {
-            if self.is_paused {
+            // After the peer's close frame tungstenite is only flushed: it says that all is over when it is
+            // read, also while its answer waits.
+            if self.is_paused || self.was_closed {
                 return Some(false);
             }
             let read = self.held.take().map_or_else(|| socket.read(), |it| Ok(frame(it)));
