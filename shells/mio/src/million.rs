@@ -1,7 +1,7 @@
 //! Any number of connections with the shell's records in one registry: what they take, and whether the counts
 //! are exact. Sockets are the shell's, on peers that answer at once and take no memory of it.
 //!
-//! `HEADCOUNT_CONNECTIONS=1000000 cargo test --release -p headcount-mio --lib million -- --nocapture` prints
+//! `HEADCOUNT_MILLION=1000000 cargo test --release -p headcount-mio --lib million -- --nocapture` prints
 //! the table of docs/performance.md. Without the variable there are few of them.
 
 mod peers;
@@ -36,8 +36,8 @@ const LEFT_BESIDE: i64 = 1024 * 1024;
 
 /// How many connections there are.
 fn connections() -> usize {
-    match std::env::var("HEADCOUNT_CONNECTIONS") {
-        Ok(count) => count.parse().expect("HEADCOUNT_CONNECTIONS is a whole number"),
+    match std::env::var("HEADCOUNT_MILLION") {
+        Ok(count) => count.parse().expect("HEADCOUNT_MILLION is a whole number"),
         Err(_) => 2_000,
     }
 }

@@ -8,7 +8,7 @@ use super::{Origin, Settings};
 const PREFIX: &str = "HEADCOUNT_";
 
 /// Variables that size this project's tests, which may be set for a whole shell.
-pub(super) const OF_THE_TESTS: [&str; 17] = [
+pub(super) const OF_THE_TESTS: [&str; 24] = [
     "SEED",
     "SEEDS",
     "FIRST",
@@ -22,6 +22,13 @@ pub(super) const OF_THE_TESTS: [&str; 17] = [
     "CYCLES",
     "SOCKET_CYCLES",
     "NEIGHBOUR_MS",
+    "HELD",
+    "HELD_SECONDS",
+    "FIGURES_MS",
+    "CLIENTS",
+    "RATE",
+    "PINNED",
+    "MILLION",
     "BINARY",
     "CUTS",
     "CUT_MS",
