@@ -14,7 +14,9 @@ struct Mio(TestServer);
 
 impl Shell for Mio {
     fn start(config: Config) -> Self {
-        Self(TestServer::bind_built(config, Options::new()).run())
+        let mut server = TestServer::bind_built(config, Options::new());
+        server.has_sources = false;
+        Self(server.run())
     }
 
     fn address(&self) -> SocketAddr {

@@ -66,10 +66,10 @@ struct Task<S, A> {
     unflushed: usize,
     is_flushed: bool,
     may_read: bool,
-    /// A ping or a close frame was read since the last flush: the crate's answer is to be flushed before more is
-    /// read. So a client that pings and does not read makes no queue of pongs, and is silent in the end. And
-    /// tungstenite says that all is over as soon as it is read behind a close frame, also while its answer and
-    /// what was written before wait for the socket.
+    /// A ping or a close frame was read since the last flush: the crate's answer is to be flushed before
+    /// more is read. So a client that pings and does not read makes no queue of pongs, and is silent in the
+    /// end. And tungstenite says that all is over as soon as it is read behind a close frame, also while
+    /// its answer and what was written before wait for the socket.
     owes_answer: bool,
     input: Input,
     adapter: PhantomData<fn(A)>,

@@ -10,7 +10,8 @@ use crate::client::{Client, PATIENCE};
 
 /// A shell under test: a server that runs.
 pub trait Shell: Sized {
-    /// Serves the [`Application`](crate::Application) on a free port of loopback, at `/ws`.
+    /// Serves the [`Application`](crate::Application) on a free port of loopback, at `/ws`. Sockets have no
+    /// [`Source`](headcount::Source).
     fn start(config: Config) -> Self;
 
     /// Where it listens.

@@ -14,8 +14,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use headcount::{
-    Admitted, CloseReason, Config, ConfigBuilder, ConnId, Ended, Message, Stats, StreamRef, Target,
-    UserId,
+    Action, Admitted, Body, CloseReason, Config, ConfigBuilder, ConnId, Ended, Message, Position,
+    Source, Stats, StreamRef, Target, UserId,
 };
 use headcount_conformance::{Application, DRAINING, Verdict as Asked, gap};
 use headcount_mio::{
@@ -31,6 +31,8 @@ pub(crate) use headcount_conformance::{Client, PATIENCE, config, since};
 pub(crate) struct TestHandler {
     pub(crate) gone: Sender<Departure>,
     undecided: Arc<AtomicBool>,
+    /// Sockets come from their addresses, and share the places of those who wait.
+    has_sources: bool,
 }
 
 /// What the handler was told of a connection or a session that is gone, and when.
@@ -79,6 +81,28 @@ impl Handler for TestHandler {
             reply(context, conn, &answer);
         }
         Outcome::Done
+    }
+
+    fn source(&mut self, peer: SocketAddr) -> Option<Source> {
+        self.has_sources.then(|| Source::from(peer.ip()))
+    }
+
+    fn dialect(&self, conn: ConnId, _: StreamRef<'_>) -> Dialect {
+        Dialect(Application.dialect(conn))
+    }
+
+    fn encode(
+        &mut self,
+        dialect: Dialect,
+        stream: StreamRef<'_>,
+        position: Option<Position>,
+        body: Body<'_>,
+        out: &mut impl BufMut,
+    ) -> FrameKind {
+        let action = Action::Send { to: &[], stream, position, body };
+        let message = Application.encode(dialect.0, &action).expect("a data message");
+        out.put_slice(message.payload());
+        if message.is_text() { FrameKind::Text } else { FrameKind::Binary }
     }
 
     fn encode_gap(
@@ -143,7 +167,8 @@ impl TestServer {
 
     pub(crate) fn bind_built(config: Config, options: Options) -> Bound {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        Bound { server: Server::bind(address, config, options).unwrap() }
+        let server = Server::bind(address, config, options).unwrap();
+        Bound { server, has_sources: true }
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -220,6 +245,7 @@ impl Drop for TestServer {
 /// A server that does not run yet.
 pub(crate) struct Bound {
     pub(crate) server: Server,
+    pub(crate) has_sources: bool,
 }
 
 impl Bound {
@@ -227,7 +253,9 @@ impl Bound {
         let (sender, gone) = channel();
         let (address, handle) = (self.server.local_addr(), self.server.handle());
         let undecided = Arc::new(AtomicBool::new(true));
-        let handler = TestHandler { gone: sender, undecided: Arc::clone(&undecided) };
+        let undecided_too = Arc::clone(&undecided);
+        let has_sources = self.has_sources;
+        let handler = TestHandler { gone: sender, undecided: undecided_too, has_sources };
         let thread = Some(thread::spawn(move || self.server.run(handler)));
         TestServer { address, handle, gone, undecided, thread }
     }
