@@ -1,6 +1,5 @@
-//! A whole chat beside axum: `cargo run -p headcount-tokio --example axum_chat`, then connect WebSocket
-//! clients to `ws://127.0.0.1:7500/chat/NAME`. What one says all others read. Names are believed; a real
-//! one verifies a token.
+//! A whole chat beside axum: `cargo run -p headcount-tokio --example axum_chat`, then connect clients
+//! to `ws://127.0.0.1:7500/chat/NAME`. What one says all others read. A real one verifies a token.
 
 use axum::{
     Router, extract::Path, http::StatusCode, response::*, routing::any, serve::ListenerExt,
