@@ -1,5 +1,7 @@
 //! Clients that read slowly, or not at all.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,14 +33,23 @@ pub(super) fn the_input_of_a_slow_reader_waits<S: Shell>() {
     let server = Server::<S>::start(config().slow_deadline(Duration::from_secs(60)));
     let client = server.narrow_client("alice");
     let mut writer = Client { stream: client.stream.try_clone().expect("a second handle") };
+    let written = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&written);
     let writing = thread::spawn(move || {
         for number in 0..MESSAGES {
             writer.send(&frame(BINARY, &numbered(number)));
+            count.store(number + 1, Ordering::Relaxed);
         }
     });
-    // It is blocked before it has sent half of them: so little is read ahead of what it reads itself.
-    thread::sleep(Duration::from_millis(300));
-    assert!(!writing.is_finished(), "all was read, though no reply was");
+    // It gets on until nothing is read any more: for a second it writes nothing.
+    let (mut before, mut still) = (0, 0);
+    while still < 10 {
+        thread::sleep(Duration::from_millis(100));
+        let now = written.load(Ordering::Relaxed);
+        still = if now == before { still + 1 } else { 0 };
+        before = now;
+    }
+    assert!(before < MESSAGES, "all was read, though no reply was");
     let mut client = client;
     for number in 0..MESSAGES {
         expect_numbered(&mut client, number);
