@@ -7,8 +7,8 @@
 
 #![no_main]
 
-use headcount_journal::{Recorder, OwnedInput, JournalError, Reader, Recording, Replay};
 use headcount::{Config, Registry, Timestamp};
+use headcount_journal::{JournalError, OwnedInput, Reader, Recorder, Recording, Replay};
 use libfuzzer_sys::fuzz_target;
 
 /// Payloads that are left out are announced by their length alone: a few bytes can ask for a

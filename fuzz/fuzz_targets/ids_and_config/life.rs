@@ -8,8 +8,7 @@ use headcount::{
     Action, Config, ConnId, Ended, Inbound, Key, Message, Position, Principal, Registry, RoomId,
     RunEvent, RunId, Start, Target, ThreadId, Timestamp, UserId, Within,
 };
-
-use crate::counting::live_bytes;
+use headcount_harness::thread_memory::live_bytes;
 
 /// The longest message that any step sends.
 const LARGEST: usize = 255;
@@ -197,7 +196,9 @@ impl Life {
                     self.conns.retain(|(other, _)| other != conn);
                     continue;
                 }
-                Action::Cleanup { what: Ended::Session(_), .. } | Action::Presence { .. } => continue,
+                Action::Cleanup { what: Ended::Session(_), .. } | Action::Presence { .. } => {
+                    continue;
+                }
             };
             for conn in named {
                 let Some((_, total)) = self.conns.iter_mut().find(|(other, _)| *other == conn)

@@ -3,13 +3,12 @@
 
 #![no_main]
 
-#[path = "../../../tests/memory/counting.rs"]
-mod counting;
 mod life;
 mod names;
 mod settings;
 
 use arbitrary::Arbitrary;
+use headcount_harness::thread_memory::ThreadAllocator;
 use libfuzzer_sys::fuzz_target;
 use life::Step;
 use settings::Settings;
@@ -26,6 +25,9 @@ struct Input<'a> {
     steps: Vec<Step>,
     text: &'a str,
 }
+
+#[global_allocator]
+static ALLOCATOR: ThreadAllocator = ThreadAllocator;
 
 fuzz_target!(|input: Input<'_>| {
     names::check(input.text);

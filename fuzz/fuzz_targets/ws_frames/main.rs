@@ -7,8 +7,6 @@
 
 #![no_main]
 
-#[path = "../../../tests/memory/counting.rs"]
-mod counting;
 mod generate;
 #[path = "../../../shells/mio/src/protocol/mod.rs"]
 #[allow(dead_code)]
@@ -21,8 +19,8 @@ mod handler {
 }
 
 use arbitrary::Arbitrary;
-use counting::live_bytes;
 use generate::Piece;
+use headcount_harness::thread_memory::{ThreadAllocator, live_bytes};
 use libfuzzer_sys::fuzz_target;
 use protocol::{Fault, Fragments, FrameEvent, Protocol};
 use reference::Header;
@@ -223,6 +221,9 @@ fn written(pieces: &[Piece<'_>]) -> Vec<u8> {
     }
     stream
 }
+
+#[global_allocator]
+static ALLOCATOR: ThreadAllocator = ThreadAllocator;
 
 fuzz_target!(|input: Input<'_>| {
     let limit = input.limit.bytes();
