@@ -98,7 +98,7 @@ impl<S: Shell> Server<S> {
     }
 
     /// Waits until they are as wanted.
-    pub fn until(&self, says: &str, wanted: impl Fn(&Stats) -> bool) -> Stats {
+    pub fn until(&self, says: &str, mut wanted: impl FnMut(&Stats) -> bool) -> Stats {
         let end = Instant::now() + PATIENCE;
         loop {
             let stats = self.stats();
@@ -108,6 +108,18 @@ impl<S: Shell> Server<S> {
             assert!(Instant::now() < end, "not within {PATIENCE:?}: {says}; {stats:?}");
             thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// Waits until a count stays as it is for a second.
+    pub fn until_still(&self, says: &str, count: impl Fn(&Stats) -> u64) {
+        let (mut before, mut since) = (None, Instant::now());
+        self.until(says, |stats| {
+            let now = Some(count(stats));
+            if now != before {
+                (before, since) = (now, Instant::now());
+            }
+            since.elapsed() > Duration::from_secs(1)
+        });
     }
 
     /// Waits until nothing is left, and has the registry recount itself.

@@ -117,6 +117,7 @@ pub(super) fn a_drain_tells_everyone_and_ends<S: Shell>() {
     late.send(upgrade("?user=late").as_bytes());
     let head = late.head().to_ascii_lowercase();
     assert!(head.starts_with("http/1.1 503 ") && head.contains("\r\nretry-after: "), "{head}");
+    drop(late);
     for client in &mut clients {
         client.expect_drain();
         client.send(&frame(CLOSE, &close_payload(1012)));

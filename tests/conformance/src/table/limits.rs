@@ -1,5 +1,6 @@
 //! Limits, and the heartbeat.
 
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
@@ -115,12 +116,18 @@ pub(super) fn a_pong_that_waits_counts<S: Shell>() {
     let mut client = server.client("alice");
     let (first, payload) = client.frame();
     assert_eq!(first, PING);
+    let (begins, begun) = channel();
+    let late = &mut client;
     thread::scope(|scope| {
-        scope.spawn(|| {
-            thread::sleep(Duration::from_millis(100));
-            client.send(&frame(PONG, &payload));
+        scope.spawn(move || {
+            begun.recv().expect("it is busy");
+            late.send(&frame(PONG, &payload));
         });
-        server.shell().call(|_, _| thread::sleep(Duration::from_millis(700)));
+        // The server is busy until the pong is late: it is there, and was not read.
+        server.shell().call(move |_, _| {
+            begins.send(()).expect("the client waits");
+            thread::sleep(Duration::from_millis(700));
+        });
     });
     let stats = server.until("its pong counts, or its deadline", |stats| {
         stats.pongs_received == 1 || stats.open == 0

@@ -31,7 +31,7 @@ fn expect_numbered(client: &mut Client, number: u32) {
 
 pub(super) fn the_input_of_a_slow_reader_waits<S: Shell>() {
     let server = Server::<S>::start(config().slow_deadline(Duration::from_secs(60)));
-    let client = server.narrow_client("alice");
+    let mut client = server.narrow_client("alice");
     let mut writer = Client { stream: client.stream.try_clone().expect("a second handle") };
     let written = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&written);
@@ -41,16 +41,9 @@ pub(super) fn the_input_of_a_slow_reader_waits<S: Shell>() {
             count.store(number + 1, Ordering::Relaxed);
         }
     });
-    // It gets on until nothing is read any more: for a second it writes nothing.
-    let (mut before, mut still) = (0, 0);
-    while still < 10 {
-        thread::sleep(Duration::from_millis(100));
-        let now = written.load(Ordering::Relaxed);
-        still = if now == before { still + 1 } else { 0 };
-        before = now;
-    }
-    assert!(before < MESSAGES, "all was read, though no reply was");
-    let mut client = client;
+    // It gets on until nothing is read any more.
+    server.until_still("it is not read any more", |_| written.load(Ordering::Relaxed).into());
+    assert!(written.load(Ordering::Relaxed) < MESSAGES, "all was read, though no reply was");
     for number in 0..MESSAGES {
         expect_numbered(&mut client, number);
     }
@@ -105,7 +98,8 @@ pub(super) fn a_reader_that_stops_within_a_message_is_closed<S: Shell>() {
     server.end();
 }
 
-pub(super) fn a_slow_reader_catches_up<S: Shell>() {
+/// A client that reads nothing while its session is sent more than its socket takes.
+fn overwhelmed<S: Shell>() -> (Server<S>, Client) {
     let config = config()
         .slow_deadline(Duration::from_secs(60))
         .stream_messages(MESSAGES)
@@ -119,7 +113,12 @@ pub(super) fn a_slow_reader_catches_up<S: Shell>() {
             registry.send(now, Target::SessionOf(conn), Message::binary(numbered(number)));
         }
     });
-    thread::sleep(Duration::from_millis(300));
+    server.until_still("its socket is full", |stats| stats.sent);
+    (server, client)
+}
+
+pub(super) fn a_slow_reader_catches_up<S: Shell>() {
+    let (server, mut client) = overwhelmed::<S>();
     for number in 0..MESSAGES {
         expect_numbered(&mut client, number);
     }
@@ -128,22 +127,9 @@ pub(super) fn a_slow_reader_catches_up<S: Shell>() {
 }
 
 pub(super) fn the_goodbye_of_a_slow_reader_is_answered<S: Shell>() {
-    let config = config()
-        .slow_deadline(Duration::from_secs(60))
-        .stream_messages(MESSAGES)
-        .stream_bytes(64 << 20)
-        .user_bytes(64 << 20);
-    let server = Server::<S>::start(config);
-    let mut client = server.narrow_client("alice");
-    let conn = client.conn();
-    server.shell().call(move |registry, now| {
-        for number in 0..MESSAGES {
-            registry.send(now, Target::SessionOf(conn), Message::binary(numbered(number)));
-        }
-    });
-    thread::sleep(Duration::from_millis(300));
+    let (server, mut client) = overwhelmed::<S>();
     client.send(&frame(CLOSE, &close_payload(1000)));
-    thread::sleep(Duration::from_millis(100));
+    server.until("its goodbye is heard", |stats| stats.open == 0);
     let mut number: u32 = 0;
     let payload = loop {
         let (first, payload) = client.frame();
