@@ -118,7 +118,7 @@ fn each_end(
     mut end: impl FnMut(Timestamp, CloseReason),
 ) {
     let Rules { config, drain, .. } = *rules;
-    // Only whoever was told: nobody is sent away before they have heard of it.
+    // A connection that was not told of the drain is not closed for it.
     if let Some(drain) = drain.filter(|drain| drain.number == cold.told_of_drain) {
         end(drain.closes_at(conn, config), CloseReason::Restart);
     }

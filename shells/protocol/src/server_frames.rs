@@ -199,7 +199,8 @@ pub fn direct_event(data: &str) -> String {
     Object::frame("event").raw("data", data).end()
 }
 
-/// An entry of a stream, whatever it carries. `anchor` tells the time of day of what runs do.
+/// An entry of a stream: a message, or an event or text of a run. `anchor` tells the time of day of what
+/// runs do.
 pub fn entry(
     stream: &str,
     position: Position,

@@ -81,7 +81,7 @@ impl Admission {
     /// The response that upgrades it. The socket is served in a task of its own.
     pub fn upgrade(self) -> Response {
         let most = self.place.message_bytes();
-        // A control frame has 125 bytes at most (RFC 6455 §5.5), whatever a message may have.
+        // A control frame may have 125 bytes (RFC 6455 §5.5), also where a message may have fewer.
         let websocket = self.websocket.max_message_size(most).max_frame_size(most.max(125));
         websocket.on_upgrade(|socket| self.place.serve(socket, Axum))
     }

@@ -151,10 +151,6 @@ impl Place {
         socket::serve::<S, A>(self, socket).await;
     }
 
-    pub(crate) fn mailbox(&self) -> &Mailbox {
-        &self.mailbox
-    }
-
     /// Tells the hub. It fails if the hub has ended, and then the mailbox says so.
     pub(crate) fn tell(&self, event: Event) {
         let _ = self.events.send(event);

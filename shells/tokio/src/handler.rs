@@ -56,7 +56,7 @@ pub trait Handler: Send + 'static {
     /// called for direct messages, which are replies and what is sent to a
     /// [`Target::Conn`](headcount::Target::Conn): those go out as they are.
     ///
-    /// For a `Send` [`payload`] is what is to be sent, as it is.
+    /// [`payload`] makes the frame of a `Send` without a change.
     fn encode(&mut self, dialect: Dialect, action: &Action<'_>) -> Message;
 
     /// A fact for logs and metrics. At most `notices` of them wait for the end of a turn; further ones are

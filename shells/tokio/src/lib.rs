@@ -98,8 +98,9 @@
 //! # What happens to a connection
 //!
 //! 1. [`Handle::admit`] asks the registry before the upgrade is answered. A refusal is a response, and
-//!    nothing is left of it. An admission is a [`Place`]: it is given back when it is dropped, whatever
-//!    becomes of the request, the upgrade or the task. Beside axum [`Upgrade`] does this.
+//!    nothing is left of it. An admission is a [`Place`], which is given back when it is dropped: by a
+//!    request that ends, an upgrade that fails, or a task that is aborted. Beside axum [`Upgrade`] does
+//!    this.
 //! 2. [`Place::serve`] reads the socket in batches: the next batch is read when the hub has taken the one
 //!    before. So a client that does not read what it is sent is not read either, and other connections go
 //!    on.

@@ -27,7 +27,7 @@ pub(crate) async fn serve<S, A: Adapter>(place: Place, socket: S)
 where
     S: Stream<Item = Result<A::Frame, A::Error>> + Sink<A::Frame, Error = A::Error> + Unpin,
 {
-    place.tell(Event::Upgraded(place.conn()));
+    place.tell(Event::Upgraded(place.conn));
     let mut task = Task::<S, A> {
         place,
         socket,
@@ -82,8 +82,7 @@ where
     /// Ready when the socket has ended, or the hub has no more use for it.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), A::Error>> {
         loop {
-            let Some(may_read) = self.place.mailbox().take(context.waker(), &mut self.frames)
-            else {
+            let Some(may_read) = self.place.mailbox.take(context.waker(), &mut self.frames) else {
                 return Poll::Ready(Ok(()));
             };
             self.may_read |= may_read;
@@ -122,7 +121,7 @@ where
             }
             ready!(Pin::new(&mut self.socket).poll_flush(context))?;
             (self.unflushed, self.is_flushed, self.owes_answer) = (0, true, false);
-            self.place.tell(Event::Flushed(self.place.conn(), self.given));
+            self.place.tell(Event::Flushed(self.place.conn, self.given));
             if self.frames.is_empty() && self.frames.capacity() > KEPT_FRAMES {
                 self.frames = Frames::new();
             }
@@ -163,7 +162,7 @@ where
             return false;
         }
         self.may_read = false;
-        self.place.tell(Event::Batch(self.place.conn(), batch, fault));
+        self.place.tell(Event::Batch(self.place.conn, batch, fault));
         true
     }
 }

@@ -1,5 +1,5 @@
-//! From a publish to the browser's frame, open loop: publishes are due at a steady rate, and are sent then
-//! whatever became of those before. A wait counts from when the publish was due.
+//! From a publish to the browser's frame, open loop: publishes are due at a steady rate, and are sent
+//! then also if those before have not arrived. A wait counts from when the publish was due.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -43,7 +43,7 @@ const PONG: &[u8] = &[0x8a, 0x80, 0, 0, 0, 0];
 const CLOSE: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 3, 232];
 
 impl Peers {
-    /// Makes all of them, with room for whatever they do: nothing is allocated later.
+    /// Makes all of them, with room for all that they do: nothing is allocated later.
     pub(super) fn install(count: usize) {
         let peers = Self {
             sends: vec![Sends::Request; count],

@@ -23,7 +23,7 @@ pub(crate) struct Socket {
     upgraded: Option<WebSocket<TcpStream>>,
     /// Frames that tungstenite was not given yet, and their costs.
     pub(crate) frames: VecDeque<(Frame, u64)>,
-    /// The cost of all that it was given, and of what is not flushed of that.
+    /// The cost of all that it was given, and the cost of the part that is not flushed.
     given: u64,
     unflushed: u64,
     /// A message that the registry has paused, and whether it is still paused.
