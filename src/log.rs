@@ -369,9 +369,10 @@ impl Log {
 
     /// Sheds droppable messages: everybody has them, and they are never history.
     pub(crate) fn drop_droppable(&mut self) {
-        let mut index = self.kept.entries.len();
-        while self.kept.droppable > 0 && index > 0 {
-            index -= 1;
+        for index in (0..self.kept.entries.len()).rev() {
+            if self.kept.droppable == 0 {
+                break;
+            }
             self.steps.take();
             if self.kept.entries[index].is_droppable() {
                 // A message is of no group.

@@ -141,9 +141,10 @@ impl Stream {
         if let Some(entry) = log.after(fan_out.given()) {
             return fan_out.is_about(entry.begins_after()).then_some(entry.offset);
         }
-        // Nothing is left to hand out, but perhaps a loss to tell of.
+        // All that is behind is lost, for the newest entry has no successor.
         let lost = log.lost_before(log.head() + 1);
-        (fan_out.is_about(fan_out.given()) && lost > fan_out.given()).then_some(lost)
+        debug_assert!(lost > fan_out.given(), "an entry that is neither there nor lost");
+        Some(lost)
     }
 
     /// The stretch under way has had everything of this pass. Whether another one follows, of this pass
@@ -176,11 +177,12 @@ impl Stream {
             return Removed { moved, missed: false };
         }
         let Extras { fan_out, mass_close, .. } = &mut *self.extras;
+        // No member is missed by the removal of the last one, which moves none.
         let missed = fan_out.as_mut().is_some_and(|fan_out| fan_out.remove(index, from));
         if let Some(mass_close) = mass_close {
             mass_close.before = mass_close.before.min(from);
         }
-        Removed { moved, missed: missed && moved.is_some() }
+        Removed { moved, missed }
     }
 }
 
@@ -195,7 +197,9 @@ pub(crate) struct Removed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Message;
     use crate::store::SlotKey;
+    use crate::time::Timestamp;
 
     fn conn(slot: u32) -> ConnKey {
         ConnKey::of_slot(slot as usize)
@@ -217,5 +221,54 @@ mod tests {
         let removed = stream.remove(1);
         assert_eq!((removed.moved, removed.missed), (None, false));
         assert_eq!(stream.members[0].conn, conn(2));
+    }
+
+    fn append(stream: &mut Stream) {
+        let before = stream.log.head();
+        stream.log.append(Timestamp::ZERO, Message::text("hello"), None, 7);
+        stream.begin_fan_out(before);
+    }
+
+    #[test]
+    fn a_member_that_moves_is_missed_if_the_place_has_had_more() {
+        // The first stretch has had the entry, the second has not.
+        let under_way = || {
+            let mut stream = stream_of(5);
+            append(&mut stream);
+            assert_eq!(stream.next_of_stretch(2), Some(1));
+            stream.extras.edit(|it| it.fan_out.as_mut().unwrap().give(1));
+            assert_eq!(stream.next_of_stretch(2), None, "the stretch has had everything");
+            assert!(stream.end_stretch());
+            assert_eq!(stream.next_of_stretch(2), Some(1));
+            stream
+        };
+        let removed = under_way().remove(0);
+        assert_eq!((removed.moved, removed.missed), (Some(conn(4)), true));
+        let removed = under_way().remove(3);
+        assert_eq!((removed.moved, removed.missed), (Some(conn(4)), false), "nor has its place");
+        let removed = under_way().remove(4);
+        assert_eq!((removed.moved, removed.missed), (None, false));
+    }
+
+    #[test]
+    fn a_stretch_is_told_of_a_loss_behind_the_last_entry() {
+        let mut stream = stream_of(1);
+        append(&mut stream);
+        stream.log.pass_over();
+        let give = |stream: &mut Stream, upto| {
+            stream.extras.edit(|it| it.fan_out.as_mut().unwrap().give(upto));
+        };
+        assert_eq!(stream.next_of_stretch(8), Some(1));
+        give(&mut stream, 1);
+        assert_eq!(stream.next_of_stretch(8), Some(2), "the loss");
+        give(&mut stream, 2);
+        assert_eq!(stream.next_of_stretch(8), None);
+        // All that was appended is lost before the fan-out comes to it.
+        let mut stream = stream_of(1);
+        append(&mut stream);
+        append(&mut stream);
+        stream.log.drop_oldest(&mut FreedEntries::new());
+        stream.log.drop_oldest(&mut FreedEntries::new());
+        assert_eq!(stream.next_of_stretch(8), Some(2));
     }
 }

@@ -78,6 +78,12 @@ fn found(log: &Log, mut cursor: u64, laggard: bool) -> String {
     }
 }
 
+fn append_event(log: &mut Log, slot: usize, bytes: usize) -> u64 {
+    let group = Group::open(GroupKey::of_slot(slot));
+    let event = Event { group, tag: EventTag(0), payload: Bytes::from(alloc::vec![0; bytes]) };
+    log.append_event(Timestamp::ZERO, event)
+}
+
 fn keys(log: &Log) -> usize {
     log.kept.keys.as_ref().map_or(0, |keys| keys.newest.len())
 }
@@ -243,8 +249,7 @@ fn memory_is_given_back() {
 fn what_open_groups_pin_is_not_searched_again_for_each_latest_message() {
     let mut log = log_of("AB");
     for _ in 0..100 {
-        let group = Group::open(GroupKey::of_slot(0));
-        log.append_event(Timestamp::ZERO, Event { group, tag: EventTag(0), payload: Bytes::new() });
+        append_event(&mut log, 0, 0);
     }
     for letter in "ABAB".chars() {
         append(&mut log, letter);
@@ -283,8 +288,7 @@ fn a_log_says_what_it_lets_go_of_a_group() {
 fn trimming_to_the_history_waits_for_a_group_that_lingers() {
     let mut log = log_of("c");
     let key = GroupKey::of_slot(1);
-    let event = Event { group: Group::open(key), tag: EventTag(0), payload: Bytes::new() };
-    log.append_event(Timestamp::ZERO, event);
+    append_event(&mut log, 1, 0);
     append(&mut log, 'c');
     log.close_group(key, 2, true);
     assert!(log.exceeds_history(0) && log.exceeds(holding(2)));
@@ -297,10 +301,7 @@ fn trimming_to_the_history_waits_for_a_group_that_lingers() {
 #[test]
 fn a_late_reader_finds_the_groups_that_were_open_when_it_joined() {
     let mut log = Log::new();
-    let events = |log: &mut Log, slot| {
-        let group = Group::open(GroupKey::of_slot(slot));
-        log.append_event(Timestamp::ZERO, Event { group, tag: EventTag(0), payload: Bytes::new() });
-    };
+    let events = |log: &mut Log, slot| append_event(log, slot, 0);
     events(&mut log, 1);
     events(&mut log, 2);
     log.close_group(GroupKey::of_slot(1), 1, false);
@@ -336,4 +337,91 @@ fn an_index_of_keys_gives_its_memory_back_with_its_keys() {
     assert_eq!(log.len(), 2);
     fit(&mut log, 0, 0);
     assert!(log.kept.keys.is_none());
+}
+
+#[test]
+fn what_open_groups_hold_is_no_matter_of_the_bounds() {
+    let bytes = |bytes| Bounds { messages: u32::MAX, bytes, history: 0 };
+    let holds = |log: &Log, most| !log.exceeds(bytes(most)) && log.exceeds(bytes(most - 1));
+    let mut log = Log::new();
+    append_event(&mut log, 1, 500);
+    append_event(&mut log, 1, 300);
+    assert_eq!(append_event(&mut log, 2, 10), 3);
+    append(&mut log, 'c');
+    append(&mut log, 'c');
+    assert!(holds(&log, 2 * 64));
+    log.drop_front(&mut freed());
+    assert_eq!((log.pinned(), log.bounded()), (2, 2));
+    assert!(holds(&log, 2 * 64));
+    log.close_group(GroupKey::of_slot(2), 3, false);
+    assert!(holds(&log, 3 * 64 + 10));
+    log.close_group(GroupKey::of_slot(1), 1, false);
+    assert!(holds(&log, 4 * 64 + 310));
+}
+
+#[test]
+fn the_search_for_the_oldest_begins_behind_what_was_pinned_before_it() {
+    let mut log = Log::new();
+    (0..100).for_each(|_| assert!(append_event(&mut log, 0, 0) > 0));
+    append(&mut log, 'c');
+    let before = log.steps.taken();
+    assert_eq!(log.oldest().map(|entry| entry.offset), Some(101));
+    assert_eq!(log.steps.taken() - before, 1);
+}
+
+#[test]
+fn the_end_of_a_linger_looks_at_what_stands_behind_the_first_of_the_group() {
+    let mut log = log_of("cccc");
+    assert_eq!(append_event(&mut log, 1, 0), 5);
+    append(&mut log, 'c');
+    log.close_group(GroupKey::of_slot(1), 5, true);
+    assert_eq!(log.end_linger(GroupKey::of_slot(1), 5), 2);
+    assert_eq!(Log::new().end_linger(GroupKey::of_slot(1), 5), 0);
+}
+
+#[test]
+fn a_log_is_trimmed_when_it_is_history_and_nothing_is_droppable() {
+    let mut log = log_of("ccc");
+    assert!(log.is_trimmed(3) && !log.is_trimmed(2));
+    append(&mut log, 'd');
+    assert!(!log.is_trimmed(4));
+}
+
+#[test]
+fn droppables_go_in_their_order() {
+    let mut log = log_of("ccdcccddcd");
+    fit(&mut log, 7, 0);
+    assert_eq!(found(&log, 0, false), "1 2 -3..3 4 5 6 -7..8 9 10");
+}
+
+#[test]
+fn tombstones_stay_until_there_are_too_many() {
+    let removed = TOMBSTONES_KEPT + 4;
+    let mut log = log_of(&"c".repeat(removed + 3));
+    for index in 1..=removed {
+        let _ = log.remove_as_lost(index);
+    }
+    append(&mut log, 'A');
+    assert_eq!((log.len(), log.tombstones()), (4, removed));
+    let _ = log.remove_as_lost(removed + 1);
+    log.tidy();
+    assert_eq!(log.tombstones(), 1);
+}
+
+#[test]
+fn a_group_that_was_closed_before_a_reader_joined_late_is_not_for_it() {
+    let mut log = Log::new();
+    append_event(&mut log, 1, 0);
+    log.close_group(GroupKey::of_slot(1), 1, false);
+    let late = Reader { late: Late::open_at(log.head()), ..reader(false) };
+    assert!(matches!(log.next(0, &late), Next::Nothing));
+}
+
+#[test]
+fn only_a_laggard_loses_what_is_droppable() {
+    let log = log_of("cdcd");
+    assert!(log.loses(0, &reader(true)) && log.loses(3, &reader(true)));
+    assert!(!log.loses(0, &reader(false)) && !log.loses(4, &reader(true)));
+    let log = log_of("cx");
+    assert!(!log.loses(0, &reader(true)));
 }

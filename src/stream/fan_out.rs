@@ -86,10 +86,9 @@ impl FanOut {
         self.given >= self.upto
     }
 
-    /// Whether something that begins after `offset`, and of which the stretch has not had all, is part of
-    /// this pass.
+    /// Whether something that begins after `offset` is part of this pass.
     pub(crate) const fn is_about(&self, offset: u64) -> bool {
-        !self.has_given_all() && offset < self.upto
+        offset < self.upto
     }
 
     /// The stretch has had everything up to here.
@@ -148,11 +147,12 @@ mod tests {
         let mut stretches = Vec::new();
         loop {
             for offset in [4, 5] {
-                assert!(fan_out.is_about(offset - 1));
+                assert!(fan_out.is_about(offset - 1) && !fan_out.has_given_all());
                 fan_out.give(offset);
             }
+            assert!(!fan_out.is_about(5) && fan_out.has_given_all());
             fan_out.serve();
-            assert!(!fan_out.is_about(5));
+            assert!(fan_out.has_served());
             stretches.push(fan_out.stretch());
             match fan_out.next_stretch(10, 5) {
                 Some(next) => fan_out = next,
@@ -179,6 +179,13 @@ mod tests {
         second.begin_stretch(4, 10, |_| 0);
         assert!(second.clone().remove(0, 9) && second.clone().remove(3, 7), "they had all");
         assert!(!second.remove(5, 9), "nothing was handed out yet");
+    }
+
+    #[test]
+    fn what_comes_while_a_stretch_is_under_way_is_for_the_next_pass() {
+        let mut fan_out = begun(10);
+        fan_out.begin_stretch(2, 20, |_| unreachable!("a stretch is under way"));
+        assert_eq!(fan_out, begun(10));
     }
 
     #[test]
