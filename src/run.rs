@@ -220,7 +220,7 @@ impl Run {
     }
 
     /// Whether `run.events` and `run.bytes` have room for another entry.
-    pub(crate) const fn has_room(&self, bytes: usize, terminal: bool, config: &Config) -> bool {
+    pub(crate) fn has_room(&self, bytes: usize, terminal: bool, config: &Config) -> bool {
         let (events, reserve) = if terminal { (0, 0) } else { (1, reserve(config)) };
         let cost = self.cost + bytes as u64 + MESSAGE_OVERHEAD;
         self.events + events < config.run_events && cost + reserve <= config.run_bytes
@@ -276,15 +276,13 @@ impl Run {
 }
 
 /// Whether the payload of the first event fits a run.
-pub(crate) const fn fits_first(payload: &Bytes, config: &Config) -> bool {
+pub(crate) fn fits_first(payload: &Bytes, config: &Config) -> bool {
     payload.len() as u64 + MESSAGE_OVERHEAD + reserve(config) <= config.run_bytes
 }
 
 /// What of a run's bytes only its terminal event may use.
-const fn reserve(config: &Config) -> u64 {
-    let most = 4 * 1024;
-    let share = config.run_bytes / 4;
-    if share < most { share } else { most }
+fn reserve(config: &Config) -> u64 {
+    (config.run_bytes / 4).min(4 * 1024)
 }
 
 /// All runs, by slot and by name.
@@ -417,5 +415,27 @@ impl Runs {
         self.open -= u32::from(record.is_open());
         self.names.remove((record.user, record.id.as_str()), run);
         record
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+    use crate::store::SlotKey as _;
+
+    #[test]
+    fn runs_whose_names_have_one_hash_are_told_apart() {
+        let mut runs = Runs::new(7);
+        let (user, session) = (UserKey::of_slot(0), SessionKey::of_slot(0));
+        let id = |number: u32| RunId::new(number.to_string()).unwrap();
+        let numbers = runs.names.of_one_hash(|number| (user, number.to_string()));
+        let keys = numbers.map(|number| {
+            let stamps = (Timestamp::ZERO, Timestamp::ZERO);
+            runs.insert((user, session), id(number), "agent".into(), stamps, 1)
+        });
+        assert_eq!(numbers.map(|number| runs.find(user, &id(number))), keys.map(Some));
+        assert_eq!(runs.find(UserKey::of_slot(1), &id(numbers[0])), None);
     }
 }

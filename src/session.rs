@@ -11,7 +11,7 @@ use core::num::NonZeroU32;
 use crate::action::CloseReason;
 use crate::departed::DepartedUsers;
 use crate::id::{SessionId, ThreadId, UserId};
-use crate::store::{Links, Names, Rare, Ring, SlotKey, Table, TokenBucket, key, linked};
+use crate::store::{Links, Names, Rare, Ring, SlotKey, Table, key, linked};
 use crate::stream::StreamKey;
 use crate::tenant::{TenantSessionKey, Tenants};
 use crate::time::Timestamp;
@@ -482,14 +482,6 @@ impl Sessions {
         }
     }
 
-    /// Fills the bucket of every user.
-    pub(crate) fn fill_buckets(&mut self) {
-        for (_, user) in self.users.iter_mut() {
-            user.connects = TokenBucket::default();
-        }
-        self.departed.shrink_to(0);
-    }
-
     /// Frees the slot of a session that has ended; whose it was. [`forget_user`](Self::forget_user) follows.
     pub(crate) fn release(&mut self, session: SessionKey) -> UserKey {
         self.ended -= 1;
@@ -498,3 +490,6 @@ impl Sessions {
         user
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,9 @@
 use super::*;
 use crate::log::Log;
 
-/// Pins the sum: what changes it, a formula or the size of a record, is to be seen. The three are
-/// bounded by counts, by bytes, and without what runs take.
+/// Pins the sum: what changes it, a formula or the size of a record, is to be seen. They are bounded by
+/// counts, by bytes, without what runs take, with connections that follow several sessions, and with
+/// presence where each follows one.
 #[cfg(target_pointer_width = "64")]
 #[test]
 fn the_sums_of_small_configurations_are_pinned() {
@@ -21,9 +22,13 @@ fn the_sums_of_small_configurations_are_pinned() {
     let by_count = by_count.run_bytes(2_000).run_calls(3).send_window(500).reply_reserve(200);
     let by_bytes = few().process_bytes(10_000).run_bytes(3_000).send_window(100_000);
     let without_runs = few().process_bytes(20_000).runs_per_session(0).fanout_chunk(3);
-    let sums = [by_count, by_bytes, without_runs]
+    let more = || few().process_bytes(10_000).sessions(20).users(11).closing(5);
+    let of_several = more().streams_per_user(3).sessions_per_connection(2);
+    let of_many = more().streams_per_user(3).sessions_per_connection(5);
+    let of_one = more().streams_per_user(3).sessions_per_connection(1).with_presence();
+    let sums = [by_count, by_bytes, without_runs, of_several, of_many, of_one]
         .map(|config| config.build().unwrap().memory_bound(1_000));
-    assert_eq!(sums, [2_414_809, 877_436, 850_246]);
+    assert_eq!(sums, [2_414_809, 877_436, 850_246, 18_250_329, 18_254_879, 18_252_354]);
 }
 
 /// Pins the records of which there are many, so that a change that makes one larger is seen.

@@ -179,4 +179,21 @@ mod tests {
         }
         assert!(quarters.iter().all(|count| (150..350).contains(count)), "{quarters:?}");
     }
+
+    #[test]
+    fn each_bit_of_the_seed_and_of_the_serial_changes_the_jitter() {
+        let mut conns = Conns::new();
+        let mut bits = |seed, serial, purpose| {
+            let serial = NonZeroU32::new(serial).unwrap();
+            let conn = conns.insert(serial, Timestamp::ZERO, Timestamp::ZERO);
+            jitter_bits(conns.hot(conn), &Config::new(seed), purpose)
+        };
+        for purpose in [1, 2] {
+            for seed in [7, !7] {
+                let before = bits(seed, 1, purpose);
+                assert!((0..64).all(|bit| bits(seed ^ 1 << bit, 1, purpose) != before));
+                assert!((1..32).all(|bit| bits(seed, 1 | 1 << bit, purpose) != before));
+            }
+        }
+    }
 }

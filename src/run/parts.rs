@@ -248,4 +248,24 @@ mod tests {
         assert_eq!(parts.charge(reasoning, 1), Ok(NAME_COST), "it begins anew");
         assert_eq!(push(&mut parts, reasoning, "3"), (TextIndex(1), 0));
     }
+
+    #[test]
+    fn the_front_of_a_text_gives_its_memory_back_when_it_is_half_of_it() {
+        let mut parts = Parts::new();
+        let said = "0123456789".repeat(100);
+        let (index, _) = push(&mut parts, Part::TEXT, &said[..200]);
+        push(&mut parts, Part::TEXT, &said[200..499]);
+        push(&mut parts, Part::TEXT, &said[499..500]);
+        push(&mut parts, Part::TEXT, &said[500..]);
+        let kept = |parts: &Parts| (parts.list[0].text.len(), parts.list[0].gone);
+        parts.release(index, 200);
+        parts.release(index, 299);
+        assert_eq!(kept(&parts), (1_000, 0), "less than half of it");
+        parts.release(index, 1);
+        assert_eq!(kept(&parts), (500, 500));
+        assert!(parts.list[0].text.capacity() <= 1_000, "half of it is room to go on");
+        assert_eq!(parts.stretch(text(index, 505, 7)), (Part::TEXT, "5678901"));
+        parts.close();
+        assert_eq!(parts.list[0].text.capacity(), 500);
+    }
 }

@@ -268,6 +268,14 @@ impl Sessions {
         self.relist_user(user);
     }
 
+    /// Fills the bucket of every user.
+    pub(crate) fn fill_buckets(&mut self) {
+        for (_, user) in self.users.iter_mut() {
+            user.connects = TokenBucket::default();
+        }
+        self.departed.shrink_to(0);
+    }
+
     /// A connection of a user was cleaned up. [`forget_user`](Self::forget_user) follows.
     pub(crate) fn detach_connection(&mut self, user: UserKey) {
         self.users[user].attached -= 1;

@@ -185,12 +185,14 @@ mod tests {
             assert_eq!(dense.last(), array.last());
         }
         assert!(dense.iter().eq(&array), "in the order of the indices");
-        assert_eq!((dense.get(array.len()), dense.get(7)), (None, Some(&array[7])));
+        assert!(array.len() > 3 * CHUNK, "several chunks");
+        assert!((0..array.len() + 2 * CHUNK).all(|index| dense.get(index) == array.get(index)));
         for range in [0..0, 3..CHUNK, CHUNK..CHUNK + 1, 5..2 * CHUNK + 5, array.len()..array.len()]
         {
             let slices: Vec<_> =
                 dense.slices_mut(range.clone()).map(|slice| slice.to_vec()).collect();
             assert_eq!(slices.concat(), array[range]);
+            assert!(slices.iter().all(|slice| !slice.is_empty()));
         }
     }
 

@@ -126,6 +126,18 @@ impl<K: Packed> Names<K> {
         }
     }
 
+    /// Two numbers whose names have the same hash: only what is named tells them apart.
+    #[cfg(test)]
+    pub(crate) fn of_one_hash<N: Hash>(&self, name: impl Fn(u32) -> N) -> [u32; 2] {
+        let mut seen = alloc::collections::BTreeMap::new();
+        let mut numbers = 0..;
+        let pair = numbers.find_map(|number| {
+            let other = seen.insert(self.hash(name(number)), number);
+            other.map(|other| [other, number])
+        });
+        pair.expect("a hash has 32 bits")
+    }
+
     fn hash(&self, name: impl Hash) -> u32 {
         self.hasher.hash_one(name) as u32
     }

@@ -228,6 +228,18 @@ mod tests {
 
     type Records = Table<TestKey, Record>;
 
+    #[test]
+    fn queues_are_equal_that_have_the_same_ends() {
+        let mut records = records(2);
+        let [first, second] = [0, 1].map(TestKey::of_slot);
+        let (empty, mut queue) = (Ring::<Odd>::new(), Ring::<Odd>::new());
+        queue.push(&mut records, first);
+        assert!(empty == Ring::new() && queue != empty && queue == queue.clone());
+        let one = queue.clone();
+        queue.push(&mut records, second);
+        assert!(queue != one);
+    }
+
     fn records(count: usize) -> Records {
         let mut records = Table::new();
         for _ in 0..count {

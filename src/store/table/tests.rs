@@ -44,6 +44,10 @@ fn the_hash_is_that_of_the_records_and_of_the_order_of_vacant_slots() {
         assert_eq!(same, Some(place));
     }
     // Slots that are taken in their order are as good as none.
+    assert_eq!(
+        (filled(4, &[]).chunks[0].fresh, filled(4, &[]).chunks[0].vacated),
+        (4, Order::EMPTY)
+    );
     assert_eq!(hash(&filled(4, &[3, 2, 1])), hash(&filled(1, &[])));
     assert_eq!(hash(&filled(4, &[3])), hash(&filled(3, &[])));
     assert_ne!(hash(&filled(2, &[0])), hash(&filled(2, &[1])));

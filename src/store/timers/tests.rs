@@ -216,6 +216,24 @@ fn the_hash_is_that_of_what_is_scheduled_and_not_of_how_it_came_to_be() {
 }
 
 #[test]
+fn the_hash_shows_what_has_still_to_move_down() {
+    let mut timers = Wheel::new();
+    for key in [2, 4, 6] {
+        schedule(&mut timers, key, 25_000 + u64::from(key));
+    }
+    // The wheel has moved to the beginning of their slot, and a budget ends.
+    let mut budget = Budget(2);
+    assert_eq!(timers.pop(Timestamp::from_secs(30), &mut budget), None);
+    let mut fresh = Wheel { now: timers.now, ..Wheel::new() };
+    for (key, node) in timers.nodes.iter() {
+        fresh.no_later_than(TestKey::unpack(key), Deadline::from_millis(node.at()));
+    }
+    assert_ne!(hash(&timers), hash(&fresh), "it takes less steps to the first");
+    assert_eq!(pop_all(&mut timers, 30_000), pop_all(&mut fresh, 30_000));
+    assert_eq!(hash(&timers), hash(&fresh));
+}
+
+#[test]
 fn where_the_wheel_stands_follows_from_the_time_when_nothing_is_due() {
     let mut random = 3_u64;
     let mut next = |bound: u64| {
