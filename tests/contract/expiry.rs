@@ -217,3 +217,22 @@ fn revoking_closes_all_connections_ends_all_sessions_and_keeps_nothing_to_resume
     assert_eq!(world.state(bob), Some(ConnState::Open));
     world.close_the_books();
 }
+
+#[test]
+fn of_deadlines_at_one_instant_the_one_that_says_most_closes() {
+    let limits = config().session_idle(secs(100)).expiry_grace(secs(30));
+    let mut world = World::with(limits.ping_interval(secs(0)));
+    let expires = world.now + secs(70);
+    let alice = world.open_as(who("alice", "main").with_expiry(expires));
+    assert_eq!(world.run_until(alice, "close expired"), secs(100));
+}
+
+#[test]
+fn a_connection_of_which_nothing_is_asked_has_no_deadline() {
+    let mut world = World::with(config().ping_interval(secs(0)));
+    let alice = world.open("alice", "main");
+    assert_eq!(world.registry.connection(alice).unwrap().next(), None);
+    // The deadline of its admission was a lower bound.
+    world.run(secs(3_600));
+    assert_eq!(world.registry.poll_timeout(), None);
+}

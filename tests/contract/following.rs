@@ -424,3 +424,18 @@ fn a_policy_to_refuse_refuses_event_streams_too() {
     assert!(matches!(refused, Err(Refused::StreamsPerUser { .. })), "{refused:?}");
     assert_eq!(world.open_count(), 1);
 }
+
+#[test]
+fn of_several_sessions_those_that_a_connection_does_not_leave_stay_in_their_order() {
+    let mut world = World::new();
+    let conn = bare(&mut world, "alice");
+    let names = ["one", "two", "three", "four"];
+    let sessions = names.map(|name| follow(&mut world, conn, name).unwrap().session);
+    for (left, rest) in [(1, [0, 2, 3].as_slice()), (0, &[2, 3]), (3, &[2]), (2, &[])] {
+        assert!(unfollow(&mut world, conn, sessions[left]));
+        assert!(!unfollow(&mut world, conn, sessions[left]), "it does not follow it any more");
+        let rest: Vec<_> = rest.iter().map(|place| sessions[*place]).collect();
+        assert_eq!(followed(&world, conn), rest);
+        world.check();
+    }
+}

@@ -464,3 +464,22 @@ fn a_suspect_that_answers_has_recovered_and_both_are_told_and_counted() {
     assert_eq!(world.notices(), [headcount::Notice::Recovered { conn: alice }]);
     assert_eq!(world.registry.stats().recovered, 1);
 }
+
+#[test]
+fn a_ping_that_waited_through_paused_input_has_its_whole_time_after_it() {
+    let quick = config().ping_interval(secs(20)).pong_timeout(secs(10)).send_window(1_000);
+    let mut world = World::with(quick.slow_deadline(secs(3_600)));
+    let alice = world.open("alice", "main");
+    world.run_until(alice, "ping");
+    world.stall(alice);
+    world.tell_conn(alice, &text_of_cost(1_100));
+    world.drain();
+    assert_eq!(world.data(alice), Intake::Paused);
+    world.run(secs(60));
+    // Less than a window: the peer's progress alone would not begin the deadline anew.
+    assert!(world.flush_some(alice, 700), "its input may go on");
+    world.run(secs(10) - ms(1));
+    assert_eq!(world.state(alice), Some(ConnState::Suspect));
+    world.run(ms(1));
+    assert_eq!(world.closings(), ["pong_timeout"]);
+}

@@ -1,8 +1,10 @@
 //! Reload: new limits and times for a registry that runs, and a dry run that says what they do.
 
-use headcount::{ConfigBuilder, ConnId, ConnState, Impact, Notice, OverCap, Refused, Start};
+use headcount::{
+    ConfigBuilder, ConnId, ConnState, Impact, Intake, Notice, OverCap, Refused, Start,
+};
 
-use crate::support::{World, config, ms, refuse, room, secs, user};
+use crate::support::{World, config, ms, refuse, room, secs, text_of_cost, user};
 
 /// Both: the dry run, which must change nothing, and then the reload, which must do what it said.
 fn reload(world: &mut World, config: ConfigBuilder) -> Impact {
@@ -297,4 +299,41 @@ fn rooms_that_keep_nothing_more_end_in_the_order_in_which_they_became_empty() {
         _ => None,
     });
     assert_eq!(ended.collect::<Vec<_>>(), [epochs[1], epochs[0]]);
+}
+
+#[test]
+fn who_is_paused_is_not_overdue_for_a_ping_that_waits_meanwhile() {
+    let quick = || {
+        let quick = config().ping_interval(secs(20)).pong_timeout(secs(60)).send_window(1_000);
+        quick.slow_deadline(secs(3_600))
+    };
+    let mut world = World::with(quick());
+    let [paused, silent] = ["alice", "bob"].map(|name| world.open(name, "main"));
+    for conn in [paused, silent] {
+        world.run_until(conn, "ping");
+    }
+    world.stall(paused);
+    world.tell_conn(paused, &text_of_cost(1_100));
+    world.drain();
+    assert_eq!(world.data(paused), Intake::Paused);
+    world.run(secs(30));
+    assert_eq!(reload(&mut world, quick().pong_timeout(secs(5))).overdue, 1);
+    world.run(ms(1));
+    assert_eq!(states(&world, &[paused, silent]), [true, false]);
+}
+
+#[test]
+fn the_bucket_of_a_user_begins_full_with_another_rate() {
+    let slow = || config().connect_rate_per_user(1).connect_burst_per_user(2);
+    let mut world = World::with(slow());
+    world.tab("alice", "one");
+    world.tab("alice", "two");
+    assert!(matches!(world.refusal("alice", "three"), Refused::RateOfUser { .. }));
+    reload(&mut world, slow());
+    assert!(matches!(world.refusal("alice", "three"), Refused::RateOfUser { .. }), "the same rate");
+    reload(&mut world, slow().connect_burst_per_user(3));
+    for thread in ["three", "four", "five"] {
+        world.tab("alice", thread);
+    }
+    assert!(matches!(world.refusal("alice", "six"), Refused::RateOfUser { .. }));
 }

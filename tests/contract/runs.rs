@@ -8,8 +8,8 @@ mod requests;
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, ConnId, Message, OpenRunError, Recovered, Refused, RunEnd, RunEnded, RunError,
-    RunEvent, RunEventKind, RunFailure, RunId, Target, Within,
+    CloseReason, ConnId, Message, OpenRunError, PartKind, Recovered, Refused, RunEnd, RunEnded,
+    RunError, RunEvent, RunEventKind, RunFailure, RunId, RunState, Target, Within,
 };
 
 use crate::support::{World, config, ms, secs, thread, user};
@@ -429,4 +429,32 @@ fn a_call_has_a_name_of_as_many_bytes_as_others_and_its_room_counts() {
     let left = 768 - taken - 64 - 128;
     assert_eq!(tell(&mut world, "r", call(left + 1)), Err(RunError::Full));
     tell(&mut world, "r", call(left)).unwrap();
+}
+
+#[test]
+fn the_text_of_a_run_has_room_to_the_byte() {
+    // A fourth is for the end, and at most 4 KiB.
+    for (bytes, share) in [(1_024, 256), (12 * 1_024, 3 * 1_024), (64 * 1_024, 4 * 1_024)] {
+        let mut world = World::with(config().run_bytes(bytes));
+        world.tab("alice", "main");
+        open(&mut world, "r").unwrap();
+        let left = (bytes - share - (64 + 2) - 64) as usize;
+        let too_long = "x".repeat(left + 1);
+        assert_eq!(tell(&mut world, "r", RunEvent::text(&too_long)), Err(RunError::Full));
+        tell(&mut world, "r", RunEvent::text(&too_long[1..])).unwrap();
+        tell(&mut world, "r", RunEvent::Failed(Bytes::from(too_long[..100].to_owned()))).unwrap();
+    }
+}
+
+#[test]
+fn states_kinds_and_failures_print_as_their_stable_names() {
+    let states = [RunState::Requested, RunState::Open, RunState::Ended];
+    assert_eq!(states.map(|it| it.to_string()), ["requested", "open", "ended"]);
+    let failures = [RunFailure::Silence, RunFailure::Length];
+    assert_eq!(failures.map(|it| it.to_string()), failures.map(RunFailure::name));
+    assert_eq!(failures.map(RunFailure::name), ["silence", "length"]);
+    assert_eq!(RunEventKind::Thinking.to_string(), RunEventKind::Thinking.name());
+    assert_eq!(RunEventKind::Thinking.name(), "thinking");
+    let kinds = PartKind::ALL.map(|kind| kind.to_string());
+    assert_eq!(kinds, ["text", "reasoning", "tool_arguments"]);
 }
