@@ -46,6 +46,7 @@ mod resume;
 mod rules_together;
 mod runs;
 mod scenarios;
+mod scope;
 mod sessions;
 mod slices;
 mod survey;

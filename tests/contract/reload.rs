@@ -1,7 +1,8 @@
 //! Reload: new limits and times for a registry that runs, and a dry run that says what they do.
 
 use headcount::{
-    ConfigBuilder, ConnId, ConnState, Impact, Intake, Notice, OverCap, Refused, Start,
+    ConfigBuilder, ConnId, ConnKind, ConnState, Impact, Inbound, Intake, Notice, OverCap, Refused,
+    Start,
 };
 
 use crate::support::{World, config, ms, refuse, room, secs, text_of_cost, user};
@@ -336,4 +337,133 @@ fn the_bucket_of_a_user_begins_full_with_another_rate() {
         world.tab("alice", thread);
     }
     assert!(matches!(world.refusal("alice", "six"), Refused::RateOfUser { .. }));
+}
+
+#[test]
+fn what_a_reload_leaves_no_room_for_is_forgotten_or_counted_as_lost() {
+    let mut world = World::new();
+    let conns: Vec<_> = (0..5).map(|number| world.tab(&format!("user{number}"), "main")).collect();
+    conns.iter().for_each(|conn| world.hang_up(*conn));
+    world.settle();
+    reload(&mut world, config().closed_ring(5));
+    assert_eq!(world.registry.closed().count(), 5);
+    reload(&mut world, config().closed_ring(2));
+    let remembered: Vec<_> = world.registry.closed().map(|closed| closed.conn).collect();
+    assert_eq!(remembered, conns[3..]);
+
+    world.notices();
+    for number in 0..4 {
+        world.tab(&format!("user{number}"), "main");
+    }
+    reload(&mut world, config().notices(4));
+    assert_eq!(world.registry.stats().notices_lost, 1, "that of the reload itself");
+    reload(&mut world, config().notices(2));
+    assert_eq!(world.registry.stats().notices_lost, 1 + 2 + 1);
+    let kept = world.notices();
+    assert!(kept.len() == 2 && kept.iter().all(|it| matches!(it, Notice::Admitted { .. })));
+}
+
+#[test]
+fn the_buckets_of_what_a_connection_sends_begin_full_with_other_rates() {
+    let mut world = World::with(config().message_rate(1).message_burst(5));
+    let conn = world.tab("alice", "main");
+    let taken = |world: &mut World, inbound| {
+        let is_taken = |_: &usize| world.registry.message(world.now, conn, inbound).is_ok();
+        (0..99).take_while(is_taken).count()
+    };
+    let data = Inbound::Data { bytes: 1 };
+    assert_eq!(taken(&mut world, data), 5);
+    reload(&mut world, config().message_rate(1).message_burst(5).session_idle(secs(500)));
+    assert_eq!(taken(&mut world, data), 0, "the same rate");
+    reload(&mut world, config().message_rate(1).message_burst(6));
+    assert_eq!(taken(&mut world, data), 6);
+
+    let slow = || config().byte_rate(1_000).message_bytes(500);
+    let mut world = World::with(slow());
+    let conn = world.tab("alice", "main");
+    let taken = |world: &mut World| {
+        let inbound = Inbound::Bytes { bytes: 100, partial: false };
+        let is_taken = |_: &usize| world.registry.message(world.now, conn, inbound).is_ok();
+        (0..99).take_while(is_taken).count()
+    };
+    assert_eq!(taken(&mut world), 10);
+    reload(&mut world, slow().session_idle(secs(500)));
+    assert_eq!(taken(&mut world), 0, "the same rate");
+    reload(&mut world, slow().byte_rate(2_000));
+    assert_eq!(taken(&mut world), 20);
+}
+
+#[test]
+fn over_a_lowered_total_those_go_first_that_were_silent_longest() {
+    let mut world = World::new();
+    let conns: Vec<_> = (0..5)
+        .map(|number| {
+            world.skip(ms(10));
+            world.open(&format!("user{number}"), "main")
+        })
+        .collect();
+    world.skip(ms(10));
+    world.inbound(conns[0], Inbound::Data { bytes: 1 });
+    world.close(headcount::Target::Conn(conns[1]), headcount::CloseReason::Application);
+    let impact = reload(&mut world, config().connections(2));
+    assert_eq!((impact.displaced, impact.closes()), (2, 2));
+    assert_eq!(states(&world, &conns), [true, false, false, false, true]);
+}
+
+#[test]
+fn over_a_lowered_cap_of_sessions_one_with_an_open_run_goes_after_those_without() {
+    let mut world = World::new();
+    let names = ["one", "two", "three"];
+    let sessions = names.map(|name| {
+        world.run(secs(1));
+        let conn = world.tab("alice", name);
+        let session = world.session(conn);
+        world.hang_up(conn);
+        world.settle();
+        session
+    });
+    let (alice, run) = (user("alice"), headcount::RunId::new("run").unwrap());
+    let mut scope = world.registry.scope(&alice);
+    let one = crate::support::thread("one");
+    let _ = scope.open_run(world.now, &one, &run, "agent", bytes::Bytes::new()).unwrap();
+    let impact = reload(&mut world, config().sessions_per_user(1));
+    assert_eq!((impact.sessions, impact.evicted), (2, 0));
+    world.settle();
+    assert_eq!(world.ended_sessions(), sessions[1..]);
+}
+
+#[test]
+fn sockets_and_event_streams_over_their_caps_go_each_by_their_own() {
+    let mut world = World::new();
+    let open = |world: &mut World, name: &str, kind| {
+        world.skip(ms(10));
+        world.open_as(crate::support::who(name, "main").with_kind(kind))
+    };
+    let kinds = [ConnKind::Socket, ConnKind::EventStream]
+        .map(|kind| [(); 3].map(|()| open(&mut world, "alice", kind)));
+    let impact = reload(&mut world, config().connections_per_user(2).streams_per_user(1));
+    assert_eq!((impact.evicted, impact.closes()), (3, 3));
+    let left = kinds.map(|conns| conns.map(|conn| world.state(conn) == Some(ConnState::Open)));
+    assert_eq!(left, [[false, true, true], [false, false, true]]);
+}
+
+#[test]
+fn users_without_a_session_are_dealt_with_after_the_others_by_their_oldest_connection() {
+    let mut world = World::new();
+    let open = |world: &mut World, name: &str, has_thread: bool| {
+        world.skip(ms(10));
+        let who = headcount::Principal::new(user(name));
+        let main = crate::support::thread("main");
+        world.open_as(if has_thread { who.with_thread(main) } else { who })
+    };
+    let [carol, bob, alice] = [("carol", false), ("bob", false), ("alice", true)]
+        .map(|(name, has_thread)| [(); 2].map(|()| open(&mut world, name, has_thread)));
+    world.notices();
+    let impact = reload(&mut world, config().connections_per_user(1));
+    assert_eq!(impact.evicted, 3);
+    let closed = world.notices().into_iter().filter_map(|notice| match notice {
+        Notice::Closed { conn, .. } => Some(conn),
+        _ => None,
+    });
+    assert_eq!(closed.collect::<Vec<_>>(), [alice[0], carol[0], bob[0]]);
 }

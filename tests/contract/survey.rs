@@ -1,6 +1,12 @@
 //! Looking at many at once: pages, and figures that take a walk.
 
-use headcount::{Config, ConnId, Principal, Registry, Start, Survey, ThreadId, Timestamp, UserId};
+use core::time::Duration;
+
+use headcount::{
+    Config, ConnId, Inbound, Principal, Registry, Start, Survey, ThreadId, Timestamp, UserId,
+};
+
+use crate::support::{World, config, secs, user};
 
 fn connect(registry: &mut Registry, now: Timestamp, user: &str, thread: &str) -> ConnId {
     let conn = registry.reserve(now, None).unwrap();
@@ -80,4 +86,28 @@ fn a_takeover_without_a_position_is_told_of_no_gap() {
     assert_eq!(admitted.followed.unwrap().recovered, headcount::Recovered::Fresh);
     assert_eq!(registry.stats().open, 1);
     registry.check().unwrap();
+}
+
+#[test]
+fn a_survey_knows_the_users_with_sessions_and_the_open_connections_that_have_answered() {
+    let mut world = World::with(config().ping_interval(secs(20)));
+    let conns = ["alice", "bob", "carol", "dave"].map(|name| world.open(name, "main"));
+    world.open_as(Principal::new(user("erin")));
+    for conn in conns {
+        world.run_until(conn, "ping");
+    }
+    // A pong is the later the earlier the ping was: the first two take different times.
+    for conn in [conns[0], conns[1], conns[3]] {
+        world.inbound(conn, Inbound::Pong);
+    }
+    let round_trips = conns.map(|conn| world.registry.connection(conn).unwrap().round_trip());
+    let [Some(first), Some(second), None, Some(_)] = round_trips else { panic!("{round_trips:?}") };
+    assert_ne!(first, second);
+    world.hang_up(conns[3]);
+    let mut survey = Survey::new(9);
+    while world.registry.survey(&mut survey, 2) {}
+    let micros = u64::try_from((first + second).as_micros() / 2).unwrap();
+    assert_eq!(survey.mean_round_trip(), Some(Duration::from_micros(micros)));
+    let users: Vec<_> = survey.users_by_sessions().iter().map(|(user, _)| user.as_str()).collect();
+    assert!(users.contains(&"alice") && !users.contains(&"erin"), "{users:?}");
 }

@@ -2,7 +2,11 @@
 
 use core::time::Duration;
 
-use headcount::{CloseReason, ConnState, Inbound, Message, StreamRef, Target, Upcoming};
+use bytes::Bytes;
+use headcount::{
+    CloseReason, ConnState, Inbound, Message, RunEnd, RunEnded, RunEvent, RunId, StreamRef, Target,
+    Upcoming,
+};
 
 use crate::support::{START, World, config, ms, room, secs, text_of_cost, thread, user, who};
 
@@ -231,4 +235,86 @@ fn looking_changes_nothing() {
         let _ = (world.registry.closed().count(), world.registry.check());
     }
     assert_eq!(before, (world.registry.stats(), world.registry.poll_timeout()));
+}
+
+#[test]
+fn a_room_shows_how_many_are_in_it_and_how_many_of_these_are_behind() {
+    let mut world = World::with(config().send_window(200));
+    let conns: Vec<_> = (0..3).map(|n| world.tab(&format!("user{n}"), "main")).collect();
+    for conn in &conns {
+        world.join(*conn, "lobby");
+    }
+    for conn in &conns[1..] {
+        world.stall(*conn);
+    }
+    for _ in 0..4 {
+        world.tell_room("lobby", "hello");
+        world.settle();
+    }
+    let lobby = world.registry.room(&room("lobby")).unwrap();
+    assert_eq!((lobby.member_count(), lobby.lagging()), (3, 2));
+    assert_eq!(lobby.members().count(), 3);
+}
+
+#[test]
+fn a_user_shows_its_connections_its_sessions_and_their_runs() {
+    let mut world = World::new();
+    for name in ["main", "other", "other"] {
+        world.tab("alice", name);
+    }
+    world.run(secs(9));
+    let (alice, now) = (user("alice"), world.now);
+    let runs = [("one", "main"), ("two", "other"), ("three", "main")];
+    for (name, of) in runs {
+        let (run, mut scope) = (RunId::new(name).unwrap(), world.registry.scope(&alice));
+        let _ = scope.open_run(now, &thread(of), &run, "agent", Bytes::new()).unwrap();
+    }
+    let shown = world.registry.user(&alice).unwrap();
+    assert_eq!((shown.connection_count(), shown.connections().count()), (3, 3));
+    let runs: Vec<_> = shown.runs().map(|run| run.id().as_str()).collect();
+    assert_eq!(runs, ["one", "three", "two"]);
+    assert_eq!(shown.session(&thread("main")).unwrap().age(), secs(9));
+    assert!(shown.connections().all(|conn| !conn.is_paused()));
+    // Pages of sessions.
+    let sessions: Vec<_> = world.registry.sessions(None).map(|it| it.id()).collect();
+    assert_eq!(sessions.len(), 2);
+    assert!(world.registry.sessions(Some(sessions[0])).map(|it| it.id()).eq([sessions[1]]));
+    assert_eq!(world.registry.sessions(Some(sessions[1])).count(), 0);
+}
+
+#[test]
+fn a_run_shows_what_it_was_charged_and_how_it_ended() {
+    let mut world = World::with(config().pause_threshold(secs(5)).run_linger(secs(30)));
+    let conn = world.tab("alice", "main");
+    world.tell_session(conn, "before it");
+    world.settle();
+    let (alice, run) = (user("alice"), RunId::new("run").unwrap());
+    let tell = |world: &mut World, event: RunEvent<'_>| {
+        let _ = world.registry.scope(&alice).run_event(world.now, &run, &event).unwrap();
+    };
+    let started = Bytes::from_static(b"go");
+    let mut scope = world.registry.scope(&alice);
+    let _ = scope.open_run(world.now, &thread("main"), &run, "agent", started).unwrap();
+    let expect = Some(secs(60));
+    tell(&mut world, RunEvent::ToolExecuting { call: "c", expect, payload: Bytes::new() });
+    let shown = world.registry.run(&alice, &run).unwrap();
+    assert_eq!((shown.first(), shown.events(), shown.cost()), (2, 2, 64 + 2 + 64 + 128));
+    assert!(!shown.is_cancel_requested());
+    assert_eq!((shown.end(), shown.lingers_until()), (None, None));
+    let by = |world: &World| {
+        world.registry.run(&alice, &run).unwrap().calls().next().unwrap().expected_by.unwrap()
+    };
+    let before = by(&world);
+    assert_eq!(before, world.now + secs(60));
+    let pauses = world.registry.stats().pauses;
+    world.registry.tick(world.now);
+    world.settle();
+    let promised = world.timeout();
+    world.skip(secs(600));
+    assert_eq!(world.registry.stats().pauses, pauses + 1);
+    assert_eq!(by(&world), before + world.now.saturating_since(promised));
+    tell(&mut world, RunEvent::Failed(Bytes::new()));
+    let shown = world.registry.run(&alice, &run).unwrap();
+    assert_eq!(shown.end(), Some(RunEnded { how: RunEnd::Failed, at: world.now }));
+    assert_eq!(shown.lingers_until(), Some(world.now + secs(30)));
 }
