@@ -76,7 +76,6 @@ impl Log {
         let mut next = None;
         for entry in self.behind(cursor) {
             let (from, to) = match &entry.what {
-                What::Superseded => continue,
                 // Up to where it joined late, only groups that were open late enough are its business.
                 What::Lost { closed_at, .. }
                     if entry.offset <= until && *closed_at <= closed_after =>
@@ -88,6 +87,7 @@ impl Log {
                     next = Some(entry);
                     break;
                 }
+                // Nor is what a newer entry has replaced for any reader.
                 _ if !reader.is_for_it(entry) => continue,
                 _ => (entry.offset, entry.offset),
             };

@@ -425,3 +425,13 @@ fn only_a_laggard_loses_what_is_droppable() {
     let log = log_of("cx");
     assert!(!log.loses(0, &reader(true)));
 }
+
+#[test]
+fn the_search_for_a_droppable_goes_on_where_it_has_found_one() {
+    let mut log = log_of("ccdcccdcddc");
+    // As if a newer message of its key had the place of the first of them.
+    let _ = log.take(2);
+    assert_eq!((log.oldest_droppable(), log.kept.droppable_from), (Some(6), 7));
+    log.drop_droppable();
+    assert_eq!((log.kept.droppable, log.len()), (0, 7));
+}

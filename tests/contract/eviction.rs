@@ -343,3 +343,78 @@ fn one_of_its_own_lets_a_user_into_a_full_house() {
     let back = world.open("bob", "main");
     assert_eq!(world.open_conns(), [conns[1], conns[3], newcomer, back]);
 }
+
+/// A session of alice's that an open run keeps, whose one connection hangs up.
+fn kept_by_a_run(world: &mut World, name: &str) -> (headcount::ConnId, headcount::SessionId) {
+    let conn = world.tab("alice", name);
+    let (alice, run) = (user("alice"), headcount::RunId::new(name).unwrap());
+    let mut scope = world.registry.scope(&alice);
+    let thread = crate::support::thread(name);
+    let _ = scope.open_run(world.now, &thread, &run, "agent", bytes::Bytes::new()).unwrap();
+    (conn, world.session(conn))
+}
+
+#[test]
+fn of_sessions_that_runs_keep_the_one_that_lingers_longest_goes_and_of_equals_the_oldest() {
+    let mut world = World::with(config().sessions_per_user(3));
+    let [one, two, three] = ["one", "two", "three"].map(|name| kept_by_a_run(&mut world, name));
+    for (conn, _) in [two, three, one] {
+        world.hang_up(conn);
+        world.settle();
+        world.skip(secs(1));
+    }
+    world.tab("alice", "four");
+    world.settle();
+    assert_eq!(world.ended_sessions(), [two.1]);
+
+    let mut world = World::with(config().sessions_per_user(2));
+    let [one, two] = ["one", "two"].map(|name| kept_by_a_run(&mut world, name));
+    for (conn, _) in [two, one] {
+        world.hang_up(conn);
+    }
+    world.settle();
+    world.tab("alice", "three");
+    world.settle();
+    assert_eq!(world.ended_sessions(), [one.1]);
+}
+
+/// Of a tenant with two places.
+fn of_two(world: &mut World, thread: &str) -> Result<headcount::ConnId, Refused> {
+    let tenant = headcount::TenantId::new("t").unwrap();
+    let conn = world.reserve();
+    let who = crate::support::who("alice", thread).with_tenant(tenant);
+    let admitted = world.registry.connect(world.now, conn, who, headcount::Start::OpenRuns, None);
+    world.check();
+    admitted.map(|_| conn)
+}
+
+#[test]
+fn the_connections_of_a_session_that_goes_leave_their_places_in_the_tenant() {
+    let mut world = World::with(config().connections_per_tenant(2).sessions_per_user(1));
+    let first = of_two(&mut world, "one").unwrap();
+    let second = of_two(&mut world, "one").unwrap();
+    assert_eq!(of_two(&mut world, "one").unwrap_err(), Refused::ConnectionsPerTenant);
+    of_two(&mut world, "two").unwrap();
+    for conn in [first, second] {
+        assert_ne!(world.state(conn), Some(ConnState::Open));
+    }
+    assert_eq!(world.open_count(), 1);
+}
+
+#[test]
+fn a_connection_that_follows_another_session_too_keeps_its_place_in_the_tenant() {
+    let mut world = World::with(config().connections_per_tenant(1).sessions_per_user(2));
+    let conn = of_two(&mut world, "one").unwrap();
+    world.follow(conn, "other", headcount::Start::OpenRuns);
+    assert_eq!(of_two(&mut world, "two").unwrap_err(), Refused::ConnectionsPerTenant);
+    assert_eq!(world.state(conn), Some(ConnState::Open));
+}
+
+#[test]
+fn one_of_its_own_leaves_its_place_in_a_full_house_and_in_the_tenant() {
+    let mut world = World::with(config().connections(2).connections_per_tenant(2));
+    let first = of_two(&mut world, "one").unwrap();
+    of_two(&mut world, "one").unwrap();
+    of_two(&mut world, "one").unwrap();
+    assert_eq!((world.open_count(), world.state(first) == Some(ConnState::Open)), (2, false));
+}

@@ -21,6 +21,7 @@ mod deadlines;
 mod delivery;
 mod determinism;
 mod drain;
+mod edges;
 mod embedding;
 mod eviction;
 mod expiry;

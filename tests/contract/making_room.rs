@@ -379,3 +379,35 @@ fn every_refusal_says_when_to_try_again() {
         assert_eq!(refused.retry_after(), expected);
     }
 }
+
+#[test]
+fn a_session_of_its_own_that_goes_makes_no_second_place() {
+    let mut world = World::new();
+    let conn = world.tab("alice", "one");
+    world.open_as(headcount::Principal::new(user("alice")));
+    // Something to resume keeps it also under pressure.
+    world.tell_session(conn, "hello");
+    world.settle();
+    world.hang_up(conn);
+    for name in ["b", "c", "d", "e"] {
+        world.tab(name, "main");
+    }
+    world.settle();
+    let lower = config().sessions(3).users(3).sessions_per_user(1).build().unwrap();
+    world.registry.reload(world.now, lower);
+    assert_eq!(world.refusal("alice", "two"), Refused::Sessions);
+    assert_eq!(world.registry.stats().sessions, 5);
+}
+
+#[test]
+fn ended_sessions_have_as_many_places_beside_the_others_as_there_may_be_closing() {
+    let mut world = World::with(config().sessions(3).users(3).closing(2).session_linger(secs(600)));
+    for name in ["a", "b", "c", "d", "e"] {
+        let conn = world.open(name, "main");
+        world.hang_up(conn);
+    }
+    let conn = world.reserve();
+    assert_eq!(world.connect(conn, "f", "main"), Err(Refused::Sessions));
+    world.drain();
+    world.connect(conn, "f", "main").unwrap();
+}

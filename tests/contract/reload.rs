@@ -309,8 +309,8 @@ fn who_is_paused_is_not_overdue_for_a_ping_that_waits_meanwhile() {
         quick.slow_deadline(secs(3_600))
     };
     let mut world = World::with(quick());
-    let [paused, silent] = ["alice", "bob"].map(|name| world.open(name, "main"));
-    for conn in [paused, silent] {
+    let [paused, silent, other] = ["alice", "bob", "carol"].map(|name| world.open(name, "main"));
+    for conn in [paused, silent, other] {
         world.run_until(conn, "ping");
     }
     world.stall(paused);
@@ -318,9 +318,9 @@ fn who_is_paused_is_not_overdue_for_a_ping_that_waits_meanwhile() {
     world.drain();
     assert_eq!(world.data(paused), Intake::Paused);
     world.run(secs(30));
-    assert_eq!(reload(&mut world, quick().pong_timeout(secs(5))).overdue, 1);
+    assert_eq!(reload(&mut world, quick().pong_timeout(secs(5))).overdue, 2);
     world.run(ms(1));
-    assert_eq!(states(&world, &[paused, silent]), [true, false]);
+    assert_eq!(states(&world, &[paused, silent, other]), [true, false, false]);
 }
 
 #[test]
@@ -430,6 +430,19 @@ fn over_a_lowered_cap_of_sessions_one_with_an_open_run_goes_after_those_without(
     assert_eq!((impact.sessions, impact.evicted), (2, 0));
     world.settle();
     assert_eq!(world.ended_sessions(), sessions[1..]);
+}
+
+#[test]
+fn handshakes_go_on_while_sessions_are_over_a_lowered_cap_and_none_waits_for_its_cleanup() {
+    let mut world = World::new();
+    let conns = tabs(&mut world, "alice", 1);
+    (0..9).for_each(|number| assert_ne!(world.tab(&format!("user{number}"), "main"), conns[0]));
+    world.tab("alice", "main");
+    world.close(headcount::Target::Conn(conns[0]), headcount::CloseReason::Application);
+    world.settle();
+    reload(&mut world, config().users(2).sessions(2).sessions_per_user(2).closing(3));
+    world.tab("alice", "main");
+    assert_eq!(world.state(conns[0]), Some(ConnState::Closing));
 }
 
 #[test]
