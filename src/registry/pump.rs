@@ -123,12 +123,11 @@ impl Registry {
         let stretch = fan_out.stretch();
         let log = &stream.log;
         let entry = log.get(offset);
-        // For a gap alone, all that is lost up to it counts.
-        let lost = log.lost_before(if entry.is_some() { offset } else { offset + 1 });
+        let lost = log.lost_before(offset);
         let content = entry.and_then(Entry::content);
         let left_out = entry.and_then(Entry::left_out);
         // A text may be had in part: those who lack the same part are served together.
-        let begins = entry.map_or(offset - 1, Entry::begins_after);
+        let begins = entry.map_or(offset, Entry::begins_after);
         let whole = content.map(|content| content.cost());
         let not_of = left_out.and_then(|it| it.user(&self.conns, &self.sessions));
         let mut after = None;

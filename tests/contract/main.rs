@@ -50,6 +50,7 @@ mod scenarios;
 mod scope;
 mod sessions;
 mod slices;
+mod stretches;
 mod survey;
 mod tenants;
 mod tick_budget;
