@@ -52,6 +52,7 @@ mod sessions;
 mod slices;
 mod stretches;
 mod survey;
+mod tenant_places;
 mod tenants;
 mod tick_budget;
 mod time;
