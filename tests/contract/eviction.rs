@@ -412,9 +412,11 @@ fn a_connection_that_follows_another_session_too_keeps_its_place_in_the_tenant()
 
 #[test]
 fn one_of_its_own_leaves_its_place_in_a_full_house_and_in_the_tenant() {
-    let mut world = World::with(config().connections(2).connections_per_tenant(2));
+    let mut world = World::with(config().connections(3).connections_per_tenant(2));
+    let bob = world.tab("bob", "main");
     let first = of_two(&mut world, "one").unwrap();
     of_two(&mut world, "one").unwrap();
     of_two(&mut world, "one").unwrap();
-    assert_eq!((world.open_count(), world.state(first) == Some(ConnState::Open)), (2, false));
+    assert_eq!((world.open_count(), world.state(first) == Some(ConnState::Open)), (3, false));
+    assert_eq!(world.state(bob), Some(ConnState::Open));
 }

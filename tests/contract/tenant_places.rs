@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use headcount::{
-    ConfigBuilder, ConnId, Followed, Principal, Refused, RunEvent, RunId, SessionId, Start,
-    TenantId,
+    ConfigBuilder, ConnId, Followed, Principal, Refused, RunError, RunEvent, RunId, SessionId,
+    Start, TenantId,
 };
 
 use crate::support::{World, config, thread, user, who};
@@ -150,6 +150,17 @@ fn the_calls_of_a_joiner_fill_the_budget_of_the_tenant_to_the_byte() {
         calls(&mut world, "bob", &["a", "b"]);
         assert_eq!(come(&mut world, of("bob", "main")).err(), expected);
     }
+}
+
+#[test]
+fn calls_of_a_user_fill_the_budget_of_its_tenant_to_the_byte() {
+    let mut world = World::with(config().tenant_bytes(2 * 192));
+    stay(&mut world, of("alice", "main"));
+    calls(&mut world, "alice", &["a", "b"]);
+    let call = RunEvent::ToolExecuting { call: "c", expect: None, payload: Bytes::new() };
+    let (alice, run) = (user("alice"), RunId::new("run").unwrap());
+    let refused = world.registry.scope(&alice).run_event(world.now, &run, &call);
+    assert_eq!(refused, Err(RunError::TenantBytes));
 }
 
 #[test]
