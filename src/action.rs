@@ -11,6 +11,7 @@ pub use self::body::{Body, RunFact, RunText};
 pub use self::words::{CloseWith, CloseWords};
 use crate::id::{ConnId, RoomId, SessionId, UserId};
 use crate::message::MESSAGE_OVERHEAD;
+use crate::snapshot::encoded;
 
 /// One thing for the shell to do, lent until the next call to the registry.
 ///
@@ -147,6 +148,8 @@ pub enum Ended {
     Session(SessionId),
 }
 
+encoded! { enum Ended { 0 = Conn(conn), 1 = Session(session) } }
+
 /// Where a message comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamRef<'a> {
@@ -171,6 +174,8 @@ pub struct Position {
     /// The entry, or 0 for "before the first".
     pub offset: u64,
 }
+
+encoded! { struct Position { epoch, offset } }
 
 /// What a client should do after a close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -331,6 +336,8 @@ impl CloseReason {
         }
     }
 }
+
+encoded! { all CloseReason }
 
 /// How many reasons there are: the length of a table with one place for each.
 pub(crate) const CLOSE_REASONS: usize = CloseReason::ALL.len();

@@ -16,6 +16,7 @@ pub use value::{ConfigKey, ConfigKind, ConfigValue};
 
 use crate::message::MESSAGE_OVERHEAD;
 use crate::random::{Purpose, one_way};
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -98,6 +99,28 @@ macro_rules! keys {
                     $($key => Some(ConfigValue::$kind(self.$name)),)*
                     _ => None,
                 }
+            }
+        }
+
+        impl Encoded for Config {
+            fn encode(&self, to: &mut Encoder<'_>) {
+                let Self { seed, flush_reports, presence, over_cap, $($name),* } = self;
+                seed.encode(to);
+                flush_reports.encode(to);
+                presence.encode(to);
+                over_cap.encode(to);
+                $($name.encode(to);)*
+            }
+
+            fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+                let builder = ConfigBuilder {
+                    seed: Encoded::decode(from)?,
+                    flush_reports: Encoded::decode(from)?,
+                    presence: Encoded::decode(from)?,
+                    over_cap: Encoded::decode(from)?,
+                    $($name: Encoded::decode(from).map(Some)?,)*
+                };
+                builder.build().map_err(|_| Malformed)
             }
         }
 

@@ -4,6 +4,7 @@
 use core::hash::{Hash, Hasher};
 
 use crate::id::UserId;
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed, encoded};
 use crate::store::{Links, Names, Ring, Table, TokenBucket, key, linked};
 use crate::time::Timestamp;
 
@@ -18,6 +19,8 @@ pub(crate) struct Departed {
     bucket: TokenBucket,
     links: Links,
 }
+
+encoded! { struct Departed { user, bucket, links } }
 
 linked! {
     /// The order in which users left.
@@ -45,6 +48,19 @@ impl Hash for DepartedUsers {
 impl DepartedUsers {
     pub(crate) fn new(seed: u64) -> Self {
         Self { buckets: Table::new(), order: Ring::new(), names: Names::new(seed) }
+    }
+
+    pub(crate) fn encode(&self, to: &mut Encoder<'_>) {
+        let Self { buckets, order, names: _ } = self;
+        buckets.encode(to);
+        order.encode_keys(buckets, to);
+    }
+
+    /// Fills it, when it is new.
+    pub(crate) fn decode(&mut self, from: &mut Decoder<'_>) -> Result<(), Malformed> {
+        self.buckets = Encoded::decode(from)?;
+        self.buckets.iter().for_each(|(key, it)| self.names.insert(it.user.as_str(), key));
+        self.order.decode_keys(&mut self.buckets, from)
     }
 
     /// How many steps it was taken through.

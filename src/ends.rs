@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::snapshot::encoded;
 use crate::time::Timestamp;
 
 macro_rules! ends {
@@ -78,6 +79,8 @@ pub struct RunEnded {
     pub at: Timestamp,
 }
 
+encoded! { struct RunEnded { how, at } }
+
 ends! {
     /// Why a session has ended.
     SessionEnd {
@@ -113,3 +116,5 @@ ends! {
         Reload = "reload",
     }
 }
+
+encoded! { all RunEnd, SessionEnd, RoomEnd }

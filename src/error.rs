@@ -1,5 +1,6 @@
 //! One error type per door. Errors come from input; a panic would be a bug.
 
+mod restore;
 mod run;
 
 use core::fmt;
@@ -7,6 +8,7 @@ use core::time::Duration;
 
 use crate::action::CloseReason;
 
+pub use self::restore::RestoreError;
 pub use self::run::{OpenRunError, RequestCancelError, RequestRunError, RunError};
 
 /// The handle names nothing that is alive: it has ended, or never was.

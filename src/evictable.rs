@@ -3,6 +3,7 @@
 
 use core::hash::{Hash, Hasher};
 
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed};
 use crate::store::{Linked, MAX_SLOTS, Packed, Ring, SlotKey};
 
 /// The eviction class of an entry, cheapest to lose first.
@@ -51,6 +52,39 @@ impl<L> Hash for Evictable<L> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { lists } = self;
         lists.hash(state);
+    }
+}
+
+impl<L: Linked> Encoded for Evictable<L> {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        self.lists.encode(to);
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self { lists: Encoded::decode(from)? })
+    }
+}
+
+impl<L: Linked> Evictable<L> {
+    pub(crate) fn encode_keys(&self, records: &L::Records, to: &mut Encoder<'_>) {
+        self.lists.iter().for_each(|list| list.encode_keys(records, to));
+    }
+
+    /// Fills it, when it is new.
+    pub(crate) fn decode_keys(
+        &mut self,
+        records: &mut L::Records,
+        from: &mut Decoder<'_>,
+    ) -> Result<(), Malformed> {
+        self.lists.iter_mut().try_for_each(|list| list.decode_keys(records, from))
+    }
+}
+
+impl<K: SlotKey> Listing<K> {
+    /// The listing that was packed to these bits, if this has its key.
+    pub(crate) fn known(bits: u32, key: impl FnOnce(usize) -> Option<K>) -> Option<Self> {
+        let class = *EvictionClass::ALL.get(bits as usize / MAX_SLOTS)?;
+        Some(Self { class, key: key(bits as usize % MAX_SLOTS)? })
     }
 }
 

@@ -4,6 +4,7 @@ use crate::conn::{ConnKey, Conns};
 use crate::id::{ConnId, SessionId};
 use crate::message::Message;
 use crate::session::{SessionKey, Sessions, UserKey, UserTag};
+use crate::snapshot::encoded;
 use crate::store::SlotKey;
 
 /// Which connections a message leaves out, named by the connection of its sender. The `except_` methods of
@@ -90,6 +91,8 @@ pub(crate) enum LeftOut {
     Session(SessionId),
     User(UserTag),
 }
+
+encoded! { enum LeftOut { 0 = Connection(conn), 1 = Session(session), 2 = User(tag) } }
 
 impl LeftOut {
     /// The user of all connections that may be left out; `None`: none is.

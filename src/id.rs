@@ -9,6 +9,7 @@ use core::num::NonZeroU32;
 use core::str::FromStr;
 
 use crate::error::{IdError, InvalidHandle};
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed, encoded};
 use crate::text::shown;
 
 /// The longest name, in bytes of UTF-8.
@@ -73,6 +74,8 @@ macro_rules! handle {
             }
         }
 
+        encoded! { struct $name { index, serial } }
+
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, concat!($prefix, "{}#{}"), self.index, self.serial)
@@ -134,6 +137,16 @@ macro_rules! name {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl Encoded for $name {
+            fn encode(&self, to: &mut Encoder<'_>) {
+                to.name(&self.0);
+            }
+
+            fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+                Self::try_from(from.name()?).map_err(|_| Malformed)
             }
         }
 

@@ -362,6 +362,7 @@ mod run;
 #[cfg(feature = "serde")]
 mod serialize;
 mod session;
+mod snapshot;
 mod stats;
 mod store;
 mod stream;
@@ -380,8 +381,8 @@ pub use config::{Config, ConfigBuilder, ConfigError, ConfigKey, ConfigKind, Conf
 pub use ends::{RoomEnd, RunEnd, RunEnded, SessionEnd};
 pub use error::{
     AcknowledgeError, CloseWordsError, FollowError, IdError, InboundError, InvalidHandle,
-    JoinError, OpenRunError, Refused, ReplyError, RequestCancelError, RequestRunError, RunError,
-    UnknownConn, Violation,
+    JoinError, OpenRunError, Refused, ReplyError, RequestCancelError, RequestRunError,
+    RestoreError, RunError, UnknownConn, Violation,
 };
 pub use except::{Except, Outgoing};
 pub use id::{ConnId, Key, MAX_ID_BYTES, RoomId, RunId, SessionId, TenantId, ThreadId, UserId};
@@ -395,6 +396,7 @@ pub use registry::{
     TenantView, Upcoming, UserScope, UserView, Within,
 };
 pub use run::{Part, PartKind, RunEvent, RunEventKind, RunFailure, RunState};
+pub use snapshot::Redaction;
 pub use stats::{
     Admitted, ConnState, Delivery, Followed, Impact, Intake, Joined, Notice, OpenedRun, Pressure,
     Recovered, Stats, Stored,

@@ -13,13 +13,12 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::hash::{BuildHasher, Hash, Hasher};
 
-use foldhash::quality::FixedState;
-use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use crate::except::LeftOut;
 use crate::id::Key;
 use crate::message::Message;
+use crate::snapshot::encoded;
 use crate::store::{KEPT, Rare, Steps, shrunk};
 use crate::time::Timestamp;
 
@@ -55,6 +54,8 @@ pub(crate) struct Log {
     /// An entry that a search passes is a step.
     steps: Steps,
 }
+
+encoded! { struct Log { head, lost, kept, steps } }
 
 /// An index of keys with room for more than these gives most of its memory back when less than a fourth
 /// of it is used.
@@ -195,10 +196,7 @@ impl Log {
         let has_key = message.key().is_some();
         if let Some(key) = message.key() {
             let kept = &mut *self.kept;
-            let keys = kept.keys.get_or_insert_with(|| {
-                let hasher = FixedState::with_seed(seed);
-                Box::new(Keys { hasher, newest: HashTable::new() })
-            });
+            let keys = kept.keys.get_or_insert_with(|| Box::new(Keys::new(seed)));
             let hash = keys.hasher.hash_one(key);
             let entries = &kept.entries;
             let index_of = |newest: u64| entries.partition_point(|entry| entry.offset < newest);

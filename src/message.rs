@@ -7,6 +7,7 @@ use core::str::Utf8Error;
 use bytes::Bytes;
 
 use crate::id::Key;
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed, encoded};
 
 /// What every message is charged beside its length, in bytes: about what its log entry occupies,
 /// so that empty messages are not free. [`Action::cost`](crate::Action::cost) and all byte bounds include it.
@@ -29,6 +30,8 @@ pub enum Class {
     Droppable,
 }
 
+encoded! { enum Class { 0 = Critical, 1 = Latest(key), 2 = Droppable } }
+
 /// A message of the application: a payload and its class. Its `except_` methods say whom a
 /// [`send`](crate::Registry::send) leaves out.
 ///
@@ -39,6 +42,24 @@ pub struct Message {
     payload: Bytes,
     text: bool,
     class: Class,
+}
+
+impl Encoded for Message {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Self { payload, text, class } = self;
+        payload.encode(to);
+        text.encode(to);
+        class.encode(to);
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let (payload, (text, class)): (Bytes, _) = Encoded::decode(from)?;
+        // What is text is valid UTF-8, always.
+        if text && str::from_utf8(&payload).is_err() {
+            return Err(Malformed);
+        }
+        Ok(Self { payload, text, class })
+    }
 }
 
 impl Message {

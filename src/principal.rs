@@ -6,6 +6,7 @@ use core::num::NonZeroU32;
 
 use crate::error::IdError;
 use crate::id::{MAX_ID_BYTES, TenantId, ThreadId, UserId};
+use crate::snapshot::encoded;
 use crate::time::Timestamp;
 
 /// What a connection is to its client: which cap of the user counts it.
@@ -18,6 +19,8 @@ pub enum ConnKind {
     /// them: `limits.streams_per_user`.
     EventStream,
 }
+
+encoded! { enum ConnKind { 0 = Socket, 1 = EventStream } }
 
 impl ConnKind {
     /// A stable name in `snake_case`, for logs and answers.

@@ -3,6 +3,7 @@
 use core::hash::{Hash, Hasher};
 
 use crate::id::RoomId;
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed, encoded};
 use crate::store::{Links, Names, Ring, Table, key, linked};
 use crate::stream::StreamKey;
 
@@ -19,6 +20,8 @@ pub(crate) struct Room {
     /// Its place among the empty ones.
     links: Links,
 }
+
+encoded! { struct Room { name, stream, links } }
 
 linked! {
     /// Rooms without members.
@@ -44,6 +47,19 @@ impl Hash for Rooms {
 impl Rooms {
     pub(crate) fn new(seed: u64) -> Self {
         Self { records: Table::new(), names: Names::new(seed), empty: Ring::new() }
+    }
+
+    pub(crate) fn encode(&self, to: &mut Encoder<'_>) {
+        let Self { records, names: _, empty } = self;
+        records.encode(to);
+        empty.encode_keys(records, to);
+    }
+
+    /// Fills it, when it is new.
+    pub(crate) fn decode(&mut self, from: &mut Decoder<'_>) -> Result<(), Malformed> {
+        self.records = Encoded::decode(from)?;
+        self.records.iter().for_each(|(key, it)| self.names.insert(it.name.as_str(), key));
+        self.empty.decode_keys(&mut self.records, from)
     }
 
     /// How many steps it was taken through.

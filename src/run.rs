@@ -18,6 +18,7 @@ use crate::id::RunId;
 use crate::log::{Freed, GroupKey};
 use crate::message::MESSAGE_OVERHEAD;
 use crate::session::{SessionKey, UserKey};
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed, encoded};
 use crate::store::{Linked, Links, Names, Table};
 use crate::time::{Deadline, Timestamp};
 
@@ -43,6 +44,8 @@ pub(crate) struct Call {
     /// When it is expected to have ended, in attended time; `None` if the event that began it did not say.
     pub(crate) until: Option<Timestamp>,
 }
+
+encoded! { struct Call { name, until } }
 
 /// A run that is open, or of which a log still keeps something.
 #[derive(Clone, Hash)]
@@ -77,6 +80,13 @@ pub(crate) struct Run {
     /// How much of it is in the log.
     kept: u32,
     pub(crate) parts: Parts,
+}
+
+encoded! {
+    struct Run {
+        user, session, id, agent, links, began, heard, first, ended, end, lingers, requested,
+        cancel_requested, calls, events, cost, kept, parts,
+    }
 }
 
 /// How far a run is.
@@ -308,6 +318,10 @@ impl Linked for OfSession {
     fn links_mut(runs: &mut Runs, key: RunKey) -> &mut Links {
         &mut runs.records[key].links
     }
+
+    fn known(runs: &Runs, bits: u32) -> Option<RunKey> {
+        runs.records.known(bits as usize)
+    }
 }
 
 impl Hash for Runs {
@@ -320,6 +334,22 @@ impl Hash for Runs {
 impl Runs {
     pub(crate) fn new(seed: u64) -> Self {
         Self { records: Table::new(), names: Names::new(seed), open: 0 }
+    }
+
+    pub(crate) fn encode(&self, to: &mut Encoder<'_>) {
+        let Self { records, names: _, open } = self;
+        records.encode(to);
+        open.encode(to);
+    }
+
+    /// Fills it, when it is new.
+    pub(crate) fn decode(&mut self, from: &mut Decoder<'_>) -> Result<(), Malformed> {
+        self.records = Encoded::decode(from)?;
+        for (key, run) in self.records.iter() {
+            self.names.insert((run.user, run.id.as_str()), key);
+        }
+        self.open = Encoded::decode(from)?;
+        Ok(())
     }
 
     /// How many steps it was taken through.
@@ -336,6 +366,10 @@ impl Runs {
         &self.records[run]
     }
 
+    pub(crate) fn peek(&self, run: RunKey) -> Option<&Run> {
+        self.records.get(run)
+    }
+
     pub(crate) fn get_mut(&mut self, run: RunKey) -> &mut Run {
         &mut self.records[run]
     }
@@ -349,6 +383,11 @@ impl Runs {
             let run = &self.records[run];
             run.user == user && run.id == *id
         })
+    }
+
+    /// Where the table of runs ends: see [`Table::end`].
+    pub(crate) fn table_end(&self) -> usize {
+        self.records.end()
     }
 
     /// Whether there are as many runs as can be told apart.

@@ -1,5 +1,6 @@
 //! Users and their sessions: names held once, indexes, linger.
 
+mod encoded;
 mod extras;
 mod presence;
 mod tenancy;
@@ -83,11 +84,6 @@ impl Session {
     /// How many of its connections wait for the end of their close handshake.
     pub(crate) fn closing(&self) -> u32 {
         self.extras.closing
-    }
-
-    /// What it has as one of its tenant's.
-    pub(crate) const fn in_tenant(&self) -> Option<TenantSessionKey> {
-        self.in_tenant
     }
 }
 

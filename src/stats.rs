@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use crate::action::{CLOSE_REASONS, CloseReason, Position};
 use crate::ends::{RoomEnd, RunEnd, SessionEnd};
 use crate::id::{ConnId, SessionId};
+use crate::snapshot::encoded;
 
 /// What a `send` found at the instant of the call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -184,6 +185,8 @@ pub struct Impact {
     pub sessions: u32,
 }
 
+encoded! { struct Impact { evicted, displaced, overdue, sessions } }
+
 impl Impact {
     /// How many connections it closes.
     #[must_use]
@@ -203,6 +206,8 @@ pub enum Pressure {
     /// Unanswered probes have the emergency deadline, and empty sessions do not linger.
     Emergency,
 }
+
+encoded! { enum Pressure { 0 = None, 1 = Proactive, 2 = Emergency } }
 
 /// A structured fact for logs and metrics. Best effort: losses are counted in
 /// [`Stats::notices_lost`].
@@ -328,6 +333,28 @@ pub enum Notice {
         /// How many were skipped because they were behind or full.
         skipped: u32,
     },
+}
+
+encoded! {
+    enum Notice {
+        0 = Admitted { conn, session },
+        1 = Closed { conn, session, reason, age },
+        2 = SessionEnded { session, why },
+        3 = RoomEnded { epoch, why },
+        4 = RunRequested { session },
+        5 = RunCancelRequested { session },
+        6 = RunOpened { session },
+        7 = RunEnded { session, end, lasted },
+        8 = Suspect { conn },
+        9 = Recovered { conn },
+        10 = Pressure { session, level, probed, released, evicted },
+        11 = Draining { connections },
+        12 = Reloaded { impact },
+        13 = Paused { lasted },
+        14 = Behind { conn },
+        15 = Gap { conn, from, to },
+        16 = Announced { sent, skipped },
+    }
 }
 
 /// Counters and gauges of a registry, exact at the instant of the call.

@@ -10,6 +10,7 @@ use crate::conn::ConnKey;
 use crate::log::{Bounds, FreedEntries, Log};
 use crate::room::RoomKey;
 use crate::session::SessionKey;
+use crate::snapshot::encoded;
 use crate::store::{Dense, Rare, key};
 use crate::time::Deadline;
 
@@ -29,6 +30,8 @@ pub(crate) enum Owner {
     Room(RoomKey),
 }
 
+encoded! { enum Owner { 0 = Session(session), 1 = Room(room) } }
+
 /// Where one connection stands in a stream.
 #[derive(Clone, Copy, Hash)]
 pub(crate) struct Member {
@@ -40,6 +43,8 @@ pub(crate) struct Member {
     pub(crate) cursor: u64,
 }
 
+encoded! { struct Member { conn, lagging, cursor } }
+
 /// Closing all that were members at the call, from the back, a slice a turn. A leave may move a later
 /// member in front, which is closed too then; an earlier one is never missed.
 #[derive(Clone, PartialEq, Hash)]
@@ -48,6 +53,8 @@ pub(crate) struct MassClose {
     /// The members from this index on are closed, or have joined since.
     pub(crate) before: u32,
 }
+
+encoded! { struct MassClose { with, before } }
 
 #[derive(Clone, Hash)]
 pub(crate) struct Stream {
@@ -61,6 +68,10 @@ pub(crate) struct Stream {
     /// How many members lag.
     pub(crate) lagging: u32,
     pub(crate) extras: Rare<Extras>,
+}
+
+encoded! {
+    struct Stream { owner, epoch, log, delivered_to_all, members, lagging, extras }
 }
 
 impl Stream {

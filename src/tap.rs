@@ -82,4 +82,9 @@ impl Tapped {
     pub(crate) fn set(&mut self, tap: Option<Box<dyn Tap>>) {
         self.0 = tap;
     }
+
+    /// Sets it, and gives the earlier one back.
+    pub(crate) fn replace(&mut self, tap: Option<Box<dyn Tap>>) -> Option<Box<dyn Tap>> {
+        core::mem::replace(&mut self.0, tap)
+    }
 }

@@ -8,6 +8,7 @@ use core::hash::{Hash, Hasher};
 use crate::evictable::{Evictable, EvictionClass, Listing};
 use crate::id::TenantId;
 use crate::session::SessionKey;
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed, encoded};
 use crate::store::{Linked, Links, Names, Ring, Table, key, linked};
 
 key! {
@@ -38,6 +39,10 @@ pub(crate) struct Tenant {
     call_bytes: u64,
     /// Which sessions have logs that can give something up.
     evictable: Evictable<Listed>,
+}
+
+encoded! {
+    struct Tenant { name, users, connections, sessions, idle, bytes, call_bytes, evictable }
 }
 
 impl Tenant {
@@ -87,6 +92,8 @@ pub(crate) struct TenantSession {
     listed_as: [Links; 2],
 }
 
+encoded! { struct TenantSession { tenant, session, idle_links, listed_as } }
+
 linked! {
     /// Sessions of one tenant that linger without an open run.
     Idle: TenantSessionKey => TenantSession, idle_links
@@ -105,6 +112,10 @@ impl Linked for Listed {
 
     fn links_mut(sessions: &mut Self::Records, Listing { class, key }: Self::Key) -> &mut Links {
         &mut sessions[key].listed_as[class as usize]
+    }
+
+    fn known(sessions: &Self::Records, bits: u32) -> Option<Self::Key> {
+        Listing::known(bits, |slot| sessions.known(slot))
     }
 }
 
@@ -126,6 +137,28 @@ impl Hash for Tenants {
 impl Tenants {
     pub(crate) fn new(seed: u64) -> Self {
         Self { records: Table::new(), names: Names::new(seed), sessions: Table::new() }
+    }
+
+    pub(crate) fn encode(&self, to: &mut Encoder<'_>) {
+        let Self { records, names: _, sessions } = self;
+        records.encode(to);
+        sessions.encode(to);
+        for (_, Tenant { idle, evictable, .. }) in records.iter() {
+            idle.encode_keys(sessions, to);
+            evictable.encode_keys(sessions, to);
+        }
+    }
+
+    /// Fills it, when it is new.
+    pub(crate) fn decode(&mut self, from: &mut Decoder<'_>) -> Result<(), Malformed> {
+        self.records = Encoded::decode(from)?;
+        self.records.iter().for_each(|(key, it)| self.names.insert(it.name.as_str(), key));
+        self.sessions = Encoded::decode(from)?;
+        for (_, Tenant { idle, evictable, .. }) in self.records.iter_mut() {
+            idle.decode_keys(&mut self.sessions, from)?;
+            evictable.decode_keys(&mut self.sessions, from)?;
+        }
+        Ok(())
     }
 
     /// How many steps it was taken through.
@@ -169,6 +202,16 @@ impl Tenants {
     ) -> impl Iterator<Item = SessionKey> + '_ {
         let places = self.records[tenant].evictable.iter(class, &self.sessions);
         places.map(|place| self.sessions[place].session)
+    }
+
+    pub(crate) fn has(&self, tenant: TenantKey) -> bool {
+        self.records.get(tenant).is_some()
+    }
+
+    /// Whether the tenants of all places are there, and their sessions.
+    pub(crate) fn are_known(&self, is_session: impl Fn(SessionKey) -> bool) -> bool {
+        let mut places = self.sessions.iter();
+        places.all(|(_, place)| self.has(place.tenant) && is_session(place.session))
     }
 
     /// The session that has a place.

@@ -4,6 +4,8 @@ use core::fmt;
 use core::ops::{Add, AddAssign, Sub, SubAssign};
 use core::time::Duration;
 
+use crate::snapshot::encoded;
+
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
 /// An instant: nanoseconds since an epoch that the caller chooses, 584 years of range.
@@ -15,6 +17,8 @@ const NANOS_PER_MILLI: u64 = 1_000_000;
 /// never acts early, and acts less than one millisecond after the exact instant.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
+
+encoded! { struct Timestamp(nanos) }
 
 impl Timestamp {
     /// The caller's epoch.
@@ -88,6 +92,8 @@ pub(crate) const fn nanos(duration: Duration) -> u64 {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct Deadline(u64);
 
+encoded! { struct Deadline(millis) }
+
 impl Deadline {
     /// The first whole millisecond that is not before an instant.
     pub(crate) const fn of(at: Timestamp) -> Self {
@@ -130,6 +136,8 @@ impl Deadline {
 /// than any stamp, or that there is none.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct PackedDeadline([u16; 3]);
+
+encoded! { struct PackedDeadline(parts) }
 
 impl PackedDeadline {
     pub(crate) const NONE: Self = Self([u16::MAX; 3]);

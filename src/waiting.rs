@@ -6,6 +6,7 @@ use core::hash::{Hash, Hasher};
 use core::net::IpAddr;
 
 use crate::conn::{ConnKey, Conns, OfState};
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed, encoded};
 use crate::store::{Names, Ring, Table, key};
 
 /// Where a socket comes from, for [`Registry::reserve`](crate::Registry::reserve): sockets of one
@@ -23,6 +24,18 @@ enum Address {
     V6(u64),
     /// No address, but a number that stands for one.
     Opaque(u64),
+}
+
+encoded! { enum Address { 0 = V4(bits), 1 = V6(bits), 2 = Opaque(number) } }
+
+impl Encoded for Source {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        to.redaction().map_or(*self, |redaction| redaction.source(*self)).0.encode(to);
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Encoded::decode(from).map(Self)
+    }
 }
 
 impl From<IpAddr> for Source {
@@ -84,6 +97,8 @@ pub(crate) struct Queue {
     sockets: Ring<OfState>,
 }
 
+encoded! { struct Queue { source, sockets } }
+
 /// The sources of all sockets that wait. A socket without a source is in no queue.
 #[derive(Clone)]
 pub(crate) struct Waiting {
@@ -102,6 +117,24 @@ impl Hash for Waiting {
 impl Waiting {
     pub(crate) fn new(seed: u64) -> Self {
         Self { queues: Table::new(), sources: Names::new(seed) }
+    }
+
+    pub(crate) fn encode(&self, conns: &Conns, to: &mut Encoder<'_>) {
+        let Self { queues, sources: _ } = self;
+        queues.encode(to);
+        queues.iter().for_each(|(_, queue)| queue.sockets.encode_keys(conns, to));
+    }
+
+    /// Fills it, when it is new.
+    pub(crate) fn decode(
+        &mut self,
+        conns: &mut Conns,
+        from: &mut Decoder<'_>,
+    ) -> Result<(), Malformed> {
+        self.queues = Encoded::decode(from)?;
+        self.queues.iter().for_each(|(key, queue)| self.sources.insert(queue.source, key));
+        let mut queues = self.queues.iter_mut();
+        queues.try_for_each(|(_, queue)| queue.sockets.decode_keys(conns, from))
     }
 
     /// How many steps it was taken through.

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use crate::action::{CloseReason, Retry};
 use crate::error::CloseWordsError;
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed, encoded};
 
 /// The application's own words to a client that it closes: a code and a text, which are what its close
 /// frame says.
@@ -24,6 +25,19 @@ use crate::error::CloseWordsError;
 pub struct CloseWords {
     code: u16,
     text: Arc<str>,
+}
+
+impl Encoded for CloseWords {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Self { code, text } = self;
+        code.encode(to);
+        text.encode(to);
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let (code, text): (_, Arc<str>) = Encoded::decode(from)?;
+        Self::new(code, &text).map_err(|_| Malformed)
+    }
 }
 
 impl CloseWords {
@@ -72,6 +86,8 @@ pub enum CloseWith {
     /// The application's own words. The reason is [`CloseReason::Application`].
     Words(CloseWords),
 }
+
+encoded! { enum CloseWith { 0 = Reason(reason), 1 = Words(words) } }
 
 impl CloseWith {
     /// The reason: what statistics, notices and cleanups tell.

@@ -4,6 +4,8 @@ use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
 
+use crate::snapshot::encoded;
+
 use super::value::time;
 use super::{ConfigError, ConfigKind, ConfigValue};
 
@@ -35,6 +37,10 @@ pub enum OverCap {
         /// What it is told to wait before it tries again.
         retry_after: Duration,
     },
+}
+
+encoded! {
+    enum OverCap { 0 = EvictUnresponsiveThenOldest, 1 = EvictOldest, 2 = Refuse { retry_after } }
 }
 
 impl fmt::Display for OverCap {

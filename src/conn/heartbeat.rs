@@ -18,6 +18,7 @@
 use core::time::Duration;
 
 use crate::action::CloseReason;
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed, encoded};
 use crate::time::Timestamp;
 
 use super::deadline::{Due, Rules};
@@ -39,6 +40,8 @@ enum Ping {
     Late,
 }
 
+encoded! { enum Ping { 0 = None, 1 = Queued, 2 = Void, 3 = Handed, 4 = Flushed, 5 = Late } }
+
 /// When the peer was heard last, and how far its ping has come.
 #[derive(Clone, Copy, Debug, Hash)]
 // Without room behind the ping that nothing could use: the hot record has as many bytes as it may.
@@ -47,6 +50,19 @@ pub(crate) struct Pulse {
     /// Any sign of life of the peer, in attended time.
     last_seen: Timestamp,
     ping: Ping,
+}
+
+impl Encoded for Pulse {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        // By value: what is packed can't be borrowed.
+        let Self { last_seen, ping } = *self;
+        (last_seen, ping).encode(to);
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let (last_seen, ping) = Encoded::decode(from)?;
+        Ok(Self { last_seen, ping })
+    }
 }
 
 /// The rest of a heartbeat.
@@ -67,6 +83,10 @@ pub(crate) struct Probe {
     pinged_once: bool,
     /// A ping was handed out, and no pong has come since: the next one is free.
     pong_owed: bool,
+}
+
+encoded! {
+    struct Probe { mark, since, asked_at, round_trip_micros, emergency, pinged_once, pong_owed }
 }
 
 /// What a sign of life ended.

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::log::Late;
+use crate::snapshot::encoded;
 use crate::stream::StreamKey;
 
 /// How one connection reads the part of a stream that is older than its join.
@@ -13,11 +14,15 @@ struct LateJoin {
     late: Late,
 }
 
+encoded! { struct LateJoin { stream, late } }
+
 /// The streams that one connection joined late, until its cursor passes where the head was then. Most
 /// connections have none, and then this takes one word.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::box_collection, reason = "a vector without items would take three words")]
 pub(crate) struct LateJoins(Option<Box<Vec<LateJoin>>>);
+
+encoded! { struct LateJoins(joins) }
 
 impl LateJoins {
     pub(crate) const NONE: Self = Self(None);

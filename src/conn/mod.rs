@@ -16,6 +16,7 @@ use crate::action::CloseReason;
 use crate::id::{ConnId, RoomId};
 use crate::principal::ConnKind;
 use crate::session::{SessionKey, UserKey};
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed, encoded};
 use crate::store::{Linked, Links, Rare, Seldom, SlotKey, Steps, Table, TokenBucket, key};
 use crate::stream::StreamKey;
 use crate::time::{Deadline, PackedDeadline, Timestamp};
@@ -45,6 +46,8 @@ pub(crate) enum State {
     Gone,
 }
 
+encoded! { enum State { 0 = Pending, 1 = Open, 2 = Closing, 3 = Gone } }
+
 /// All that a hand-out and a flush touch: one cache line, and no other.
 #[derive(Clone, Copy, Hash)]
 #[repr(align(64))]
@@ -64,6 +67,8 @@ pub(crate) struct Conn {
     /// into the wheel.
     pub(crate) armed: PackedDeadline,
 }
+
+encoded! { struct Conn { window, pulse, serial, user, lagging, state, paused, armed } }
 
 const _: () = assert!(size_of::<Conn>() == 64);
 
@@ -119,6 +124,13 @@ pub(crate) struct Cold {
     pub(crate) close_polled: bool,
 }
 
+encoded! {
+    struct Cold {
+        phase, waits_since, expires_at, frames, probe, memberships, session, extras, source, links,
+        next_membership, told_of_drain, head_bytes, reason, kind, upgraded, close_polled,
+    }
+}
+
 /// What few connections have.
 #[derive(Clone, PartialEq, Hash)]
 pub(crate) struct Extras {
@@ -143,6 +155,13 @@ pub(crate) struct Extras {
     /// The message in progress has frames that have come whole: a control frame between them does not
     /// end it.
     pub(crate) fragmented: bool,
+}
+
+encoded! {
+    struct Extras {
+        message_began, label, late_joins, rooms_left, sessions, ready, bytes, excess_bytes, excess, lefts,
+        fragmented,
+    }
 }
 
 impl Seldom for Extras {
@@ -228,6 +247,8 @@ pub(crate) struct Membership {
     pub(crate) acknowledged: u64,
 }
 
+encoded! { struct Membership { stream, index, acknowledged } }
+
 /// The one queue that a connection is in: while it is pending, that of its source; while it is open,
 /// that of its user; while it is closing, that of the close handshakes.
 pub(crate) enum OfState {}
@@ -243,6 +264,10 @@ impl Linked for OfState {
     fn links_mut(conns: &mut Conns, key: ConnKey) -> &mut Links {
         &mut conns.cold_mut(key).links
     }
+
+    fn known(conns: &Conns, bits: u32) -> Option<ConnKey> {
+        conns.known(bits as usize)
+    }
 }
 
 /// All connections. The hot and the cold part of one have the same key: both tables see the same
@@ -253,6 +278,20 @@ pub(crate) struct Conns {
     cold: Table<ConnKey, Cold>,
     /// A membership that a search passes is a step.
     steps: Steps,
+}
+
+impl Encoded for Conns {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Self { hot, cold, steps: _ } = self;
+        hot.encode(to);
+        cold.encode(to);
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let (hot, cold): (Table<ConnKey, Conn>, Table<ConnKey, Cold>) = Encoded::decode(from)?;
+        let both = hot.iter().map(|(key, _)| key).eq(cold.iter().map(|(key, _)| key));
+        if both { Ok(Self { hot, cold, steps: Steps::new() }) } else { Err(Malformed) }
+    }
 }
 
 impl Conns {
@@ -305,6 +344,11 @@ impl Conns {
 
     pub(crate) fn remove(&mut self, slot: ConnKey) -> (Conn, Cold) {
         (self.hot.remove(slot), self.cold.remove(slot))
+    }
+
+    /// The key of a slot that is named from outside; `None`: it has no connection.
+    pub(crate) fn known(&self, slot: usize) -> Option<ConnKey> {
+        self.hot.known(slot)
     }
 
     /// The key of a handle whose cleanup was not polled.

@@ -3,6 +3,7 @@
 use core::num::NonZeroU32;
 
 use super::{ConnKey, Conns};
+use crate::snapshot::encoded;
 use crate::store::SlotKey;
 
 /// Visits the slots up to where the table ended at the call, each once, over as many turns as it takes.
@@ -17,6 +18,8 @@ pub(crate) struct TableWalk {
     /// The serial of the youngest connection to visit; `None`: newcomers are visited, too.
     youngest: Option<u32>,
 }
+
+encoded! { struct TableWalk { next, end, youngest } }
 
 impl TableWalk {
     /// A walk over the slots, whichever connections have them by then.

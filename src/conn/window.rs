@@ -11,6 +11,7 @@
 //! the outbox first; entries of streams are handed out at once. All sums are costs
 //! ([`Action::cost`](crate::Action::cost)), and `queued` never exceeds `load`.
 
+use crate::snapshot::encoded;
 use crate::time::Timestamp;
 
 /// What is outstanding for one connection, and since when nothing of it has moved.
@@ -26,6 +27,8 @@ pub(crate) struct Window {
     /// time.
     progress: Timestamp,
 }
+
+encoded! { struct Window { load, queued, flushed, progress } }
 
 impl Window {
     pub(crate) const fn new(attended: Timestamp) -> Self {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::except::{Candidate, LeftOut};
 use crate::id::MAX_ID_BYTES;
 use crate::message::{MESSAGE_OVERHEAD, Message};
+use crate::snapshot::encoded;
 use crate::store::key;
 use crate::time::Timestamp;
 
@@ -23,6 +24,8 @@ pub(crate) struct Entry {
     pub(super) what: What,
 }
 
+encoded! { struct Entry { offset, at, what } }
+
 #[derive(Clone, Hash)]
 pub(super) enum What {
     Message(Message, Option<LeftOut>),
@@ -38,6 +41,13 @@ pub(super) enum What {
     },
 }
 
+encoded! {
+    enum What {
+        0 = Message(message, left_out), 1 = Event(event), 2 = Text(text), 3 = Superseded,
+        4 = Lost { from, closed_at },
+    }
+}
+
 /// The group that an entry is of.
 #[derive(Clone, Copy, Hash)]
 pub(crate) struct Group {
@@ -47,6 +57,8 @@ pub(crate) struct Group {
     /// It was closed, and its entries are no history yet.
     lingers: bool,
 }
+
+encoded! { struct Group { key, closed_at, lingers } }
 
 impl Group {
     pub(crate) const fn open(key: GroupKey) -> Self {
@@ -67,6 +79,8 @@ impl Group {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct EventTag(pub(crate) u8);
 
+encoded! { struct EventTag(bits) }
+
 /// What the name of a text is charged: that of the longest.
 pub(crate) const NAME_COST: u64 = MAX_ID_BYTES as u64;
 
@@ -78,6 +92,8 @@ pub(crate) struct Event {
     pub(crate) payload: Bytes,
 }
 
+encoded! { struct Event { group, tag, payload } }
+
 impl Event {
     pub(crate) fn cost(&self) -> u64 {
         self.payload.len() as u64 + MESSAGE_OVERHEAD
@@ -87,6 +103,8 @@ impl Event {
 /// Which of the texts of a group.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct TextIndex(pub(crate) u16);
+
+encoded! { struct TextIndex(index) }
 
 /// A stretch of a text of a group, which the group's owner keeps. Each byte has an offset, so that a
 /// cursor may stand anywhere in it, and what follows of the same text makes it longer.
@@ -100,6 +118,8 @@ pub(crate) struct Text {
     pub(crate) from: u32,
     pub(crate) bytes: u32,
 }
+
+encoded! { struct Text { group, text, is_named, from, bytes } }
 
 /// What a log let go of a group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -278,6 +298,8 @@ pub(crate) struct Late {
     /// something before, and how much of it is not known. A newcomer is not told.
     pub(crate) tells_rest: bool,
 }
+
+encoded! { struct Late { until, closed_after, only, tells_rest } }
 
 impl Late {
     /// Of a reader who follows everything behind its cursor.

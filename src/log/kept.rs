@@ -2,11 +2,13 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use core::hash::{Hash, Hasher};
+use core::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
+use crate::message::Message;
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed, encoded};
 use crate::store::{Seldom, hash_unordered};
 
 use super::entry::Entry;
@@ -66,6 +68,15 @@ pub(super) struct Pinned {
     pub(super) bytes: u64,
 }
 
+encoded! { struct Pinned { entries, bytes } }
+
+impl Pinned {
+    /// Whether so many entries of so many bytes may have these among them.
+    const fn is_part_of(self, entries: u32, bytes: u64) -> bool {
+        self.entries <= entries && self.bytes <= bytes
+    }
+}
+
 impl Hash for Kept {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { entries, live, bytes, pinned, bounded_from, .. } = self;
@@ -76,5 +87,59 @@ impl Hash for Kept {
         if let Some(keys) = keys {
             hash_unordered(keys.newest.iter(), state);
         }
+    }
+}
+
+impl Encoded for Kept {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Self { entries, live, bytes, pinned, bounded_from, .. } = self;
+        entries.encode(to);
+        (*live, *bytes).encode(to);
+        (*pinned, *bounded_from).encode(to);
+        let Self { droppable, droppable_from, last_lost, keys, .. } = self;
+        (*droppable, *droppable_from).encode(to);
+        (*last_lost, keys.is_some()).encode(to);
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let entries: VecDeque<Entry> = Encoded::decode(from)?;
+        let (live, bytes) = Encoded::decode(from)?;
+        let (pinned, bounded_from): (Pinned, _) = Encoded::decode(from)?;
+        let (droppable, droppable_from) = Encoded::decode(from)?;
+        let (last_lost, has_keys) = Encoded::decode(from)?;
+        let is_countable = live as usize <= entries.len() && pinned.is_part_of(live, bytes);
+        if !is_countable {
+            return Err(Malformed);
+        }
+        let keys = if has_keys { Some(Box::new(Keys::of(&entries, from.seed()))) } else { None };
+        Ok(Self {
+            entries,
+            live,
+            bytes,
+            pinned,
+            bounded_from,
+            droppable,
+            droppable_from,
+            last_lost,
+            keys,
+        })
+    }
+}
+
+impl Keys {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { hasher: FixedState::with_seed(seed), newest: HashTable::new() }
+    }
+
+    /// Those of the messages of a log.
+    fn of(entries: &VecDeque<Entry>, seed: u64) -> Self {
+        let mut keys = Self::new(seed);
+        for entry in entries {
+            if let Some(key) = entry.message().and_then(Message::key) {
+                let hash = keys.hasher.hash_one(key);
+                keys.newest.insert_unique(hash, (hash, entry.offset), |(hash, _)| *hash);
+            }
+        }
+        keys
     }
 }

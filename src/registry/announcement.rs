@@ -3,6 +3,7 @@
 use crate::conn::{State, TableWalk};
 use crate::except::LeftOut;
 use crate::message::Message;
+use crate::snapshot::encoded;
 use crate::stats::{Delivery, Notice};
 
 use super::Registry;
@@ -18,6 +19,8 @@ pub(crate) struct Announcement {
     sent: u32,
     skipped: u32,
 }
+
+encoded! { struct Announcement { message, left_out, walk, sent, skipped } }
 
 impl Registry {
     pub(super) fn announce(

@@ -69,6 +69,10 @@ impl Linked for Listed {
     fn links_mut(streams: &mut Self::Records, Listing { class, key }: Self::Key) -> &mut Links {
         &mut streams[key].extras.listed_as[class as usize]
     }
+
+    fn known(streams: &Self::Records, bits: u32) -> Option<Self::Key> {
+        Listing::known(bits, |slot| streams.known(slot))
+    }
 }
 
 impl Registry {

@@ -9,6 +9,7 @@ use crate::id::{ConnId, SessionId};
 use crate::input::{Input, Target};
 use crate::room::RoomKey;
 use crate::session::{SessionKey, UserKey};
+use crate::snapshot::encoded;
 use crate::stats::Notice;
 use crate::store::SlotKey;
 use crate::stream::{MassClose, StreamKey};
@@ -25,6 +26,8 @@ pub(crate) struct MassCloseEveryone {
     with: CloseWith,
     walk: TableWalk,
 }
+
+encoded! { struct MassCloseEveryone { with, walk } }
 
 /// # Closing
 impl Registry {

@@ -6,6 +6,7 @@ use core::time::Duration;
 use crate::action::CloseReason;
 use crate::conn::ConnKey;
 use crate::id::{ConnId, SessionId, ThreadId, UserId};
+use crate::snapshot::encoded;
 use crate::time::Timestamp;
 
 use super::Registry;
@@ -35,6 +36,10 @@ pub struct Closed {
     /// Entries that its streams kept behind its cursor when it began to close. A resume is handed
     /// those that are still kept then, unless they are droppable.
     pub undelivered: u32,
+}
+
+encoded! {
+    struct Closed { conn, session, user, thread, label, reason, at, age, flushed, undelivered }
 }
 
 impl Registry {

@@ -7,6 +7,7 @@ use crate::action::CloseReason;
 use crate::config::Config;
 use crate::conn::{Conn, State, TableWalk, jitter_bits};
 use crate::input::Input;
+use crate::snapshot::encoded;
 use crate::stats::Notice;
 use crate::store::{Budget, scale};
 use crate::time::{Deadline, Timestamp};
@@ -29,6 +30,8 @@ pub(crate) struct Drain {
     /// The hard stop. Later connections were refused, and end by themselves.
     stopped: TableWalk,
 }
+
+encoded! { struct Drain { number, began, ends, announced, stopped } }
 
 impl Drain {
     /// When a connection is told to close: spread between the grace and the hard stop, less the

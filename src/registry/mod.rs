@@ -32,6 +32,8 @@ mod check;
 mod fingerprint;
 mod recording;
 
+mod snapshot;
+
 // What these stand on.
 mod announcement;
 mod budget;
@@ -66,6 +68,7 @@ use crate::input::Input;
 use crate::room::Rooms;
 use crate::run::Runs;
 use crate::session::Sessions;
+use crate::snapshot::encoded;
 use crate::stats::Notice;
 use crate::store::{Links, Ring, Steps, Table, Timers, TokenBucket, mix};
 use crate::stream::{Stream, StreamKey};
@@ -203,6 +206,15 @@ struct Counters {
     call_bytes: u64,
     late_stamps: u64,
     notices_lost: u64,
+}
+
+encoded! {
+    struct Counters {
+        opened, open, live, pending, waiting, abandoned, closed, sessions_opened, sessions_ended_by,
+        rooms_opened, rooms_ended_by, refused, pings_sent, pongs_received, pong_timeouts, recovered, pauses,
+        level_changes, probed, released, sent, deferred, stored, acknowledged, runs_opened, runs_requested,
+        runs_ended, gaps, shed, skipped, log_messages, log_bytes, call_bytes, late_stamps, notices_lost,
+    }
 }
 
 impl Registry {

@@ -3,6 +3,7 @@
 use crate::action::Ended;
 use crate::conn::{ConnKey, State};
 use crate::session::SessionKey;
+use crate::snapshot::encoded;
 use crate::store::{Fifo, SlotKey};
 
 use super::Registry;
@@ -17,6 +18,8 @@ pub(crate) struct Outbox {
     /// The cost of the items that are bounded by it.
     bytes: u64,
 }
+
+encoded! { struct Outbox { queue, bytes } }
 
 impl Outbox {
     pub(crate) const fn new() -> Self {

@@ -1,6 +1,7 @@
 //! Actions that wait to be polled: they name what they are about, for it may be gone by then.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 
 use bytes::Bytes;
 
@@ -10,6 +11,7 @@ use crate::action::{
 use crate::id::{ConnId, RoomId, RunId, SessionId};
 use crate::message::Message;
 use crate::run::{Part, PartKind, RunEventKind, RunFailure};
+use crate::snapshot::encoded;
 use crate::time::Timestamp;
 
 /// An [`Action`] for one connection or session.
@@ -45,12 +47,25 @@ pub(crate) enum OwnedAction {
     },
 }
 
+encoded! {
+    enum OwnedAction {
+        0 = Send { conn, place, body },
+        1 = Gap { conn, origin, from, to },
+        2 = Ping { conn },
+        3 = Left { conn, session, reason },
+        4 = Close { conn, with },
+        5 = Cleanup { what, reason },
+    }
+}
+
 /// A [`StreamRef`] for when the room is gone.
 #[derive(Clone, Hash, Debug)]
 pub(crate) enum Origin {
     Session(SessionId),
     Room(RoomId),
 }
+
+encoded! { enum Origin { 0 = Session(session), 1 = Room(room) } }
 
 /// A [`Body`] for when the log has let it go.
 #[derive(Clone, Hash, Debug)]
@@ -59,6 +74,8 @@ pub(crate) enum OwnedBody {
     Run(Box<OwnedFact>),
     Text(Box<OwnedText>),
 }
+
+encoded! { enum OwnedBody { 0 = Message(message), 1 = Run(fact), 2 = Text(text) } }
 
 #[derive(Clone, Hash, Debug)]
 pub(crate) struct OwnedFact {
@@ -70,6 +87,8 @@ pub(crate) struct OwnedFact {
     payload: Bytes,
 }
 
+encoded! { struct OwnedFact { run, agent, kind, failure, at, payload } }
+
 #[derive(Clone, Hash, Debug)]
 pub(crate) struct OwnedText {
     run: RunId,
@@ -77,8 +96,10 @@ pub(crate) struct OwnedText {
     at: Timestamp,
     part: Box<str>,
     kind: PartKind,
-    text: Box<str>,
+    text: String,
 }
+
+encoded! { struct OwnedText { run, agent, at, part, kind, text } }
 
 impl OwnedAction {
     /// Whose window it is charged to, and how much.

@@ -1,6 +1,7 @@
 //! The ready queue: what has derived actions to give takes turns, first in, first out.
 
 use crate::conn::ConnKey;
+use crate::snapshot::{Decoder, Malformed};
 use crate::store::{Linked, Links, MAX_SLOTS, Packed, Ring, SlotKey};
 use crate::stream::StreamKey;
 
@@ -74,6 +75,16 @@ impl Linked for Turns {
             own => &mut registry.own_turns[own.pack() as usize % MAX_SLOTS],
         }
     }
+
+    fn known(registry: &Registry, bits: u32) -> Option<Ready> {
+        let slot = bits as usize % MAX_SLOTS;
+        match bits as usize / MAX_SLOTS {
+            0 => registry.conns.known(slot).map(Ready::Conn),
+            1 => registry.streams.known(slot).map(Ready::Stream),
+            2 => Ready::OWN.get(slot).copied(),
+            _ => None,
+        }
+    }
 }
 
 impl Registry {
@@ -114,11 +125,17 @@ impl Registry {
         Turns::links(self, ready).is_in()
     }
 
+    /// Fills the queue of a snapshot.
+    pub(super) fn decode_turns(&mut self, from: &mut Decoder<'_>) -> Result<(), Malformed> {
+        self.with_ready(|queue, registry| queue.decode_keys(registry, from))
+    }
+
     /// The ends of the queue lie in the registry, and so do the records: they are taken out meanwhile.
-    fn with_ready(&mut self, change: impl FnOnce(&mut Ring<Turns>, &mut Self) -> bool) {
+    fn with_ready<R>(&mut self, change: impl FnOnce(&mut Ring<Turns>, &mut Self) -> R) -> R {
         let mut queue = core::mem::replace(&mut self.ready, Ring::new());
-        change(&mut queue, self);
+        let result = change(&mut queue, self);
         self.ready = queue;
+        result
     }
 }
 

@@ -11,10 +11,10 @@ use super::Registry;
 ///
 /// A [`Tap`] sees every input and every action.
 impl Registry {
-    /// Has `tap` see everything from here on, in place of an earlier one; `None`: nothing does. A tap
-    /// that is to see a whole life is set before the first input.
-    pub fn set_tap(&mut self, tap: Option<Box<dyn Tap>>) {
-        self.tapped.set(tap);
+    /// Has `tap` see everything from here on; `None`: nothing does. Returns the earlier one. A tap that is to
+    /// see a whole life is set before the first input.
+    pub fn set_tap(&mut self, tap: Option<Box<dyn Tap>>) -> Option<Box<dyn Tap>> {
+        self.tapped.replace(tap)
     }
 
     /// The tap, if there is one of this type.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::ends::RunEnd;
 use crate::log::EventTag;
 use crate::run::Part;
+use crate::snapshot::encoded;
 
 /// What happened in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +37,8 @@ pub enum RunEventKind {
     /// A client wishes that the run is cancelled. It goes on until it is reported as ended.
     CancelRequested,
 }
+
+encoded! { all RunEventKind }
 
 impl RunEventKind {
     /// All of them, in the order in which they are declared.
@@ -110,6 +113,8 @@ pub enum RunFailure {
     /// Open for `run.max_length`.
     Length,
 }
+
+encoded! { enum RunFailure { 0 = Silence, 1 = Length } }
 
 impl RunFailure {
     /// A stable name in `snake_case`, for logs and metrics.

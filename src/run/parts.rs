@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use crate::error::RunError;
 use crate::id::MAX_ID_BYTES;
 use crate::log::{NAME_COST, Text, TextIndex};
+use crate::snapshot::encoded;
 
 /// A part of a run: a text of its own, which grows by [deltas](crate::RunEvent::Delta). Several may grow at
 /// once.
@@ -55,6 +56,8 @@ pub enum PartKind {
     ToolArguments,
 }
 
+encoded! { all PartKind }
+
 impl PartKind {
     /// All of them, in the order in which they are declared.
     pub const ALL: [Self; 3] = [Self::Text, Self::Reasoning, Self::ToolArguments];
@@ -92,6 +95,8 @@ pub(crate) struct PartText {
     stretches: u32,
 }
 
+encoded! { struct PartText { index, id, kind, text, gone, dead, stretches } }
+
 /// The parts of one run that the log keeps something of. Finding one costs O(`run.parts`).
 #[derive(Clone, Hash, Default)]
 pub(crate) struct Parts {
@@ -99,6 +104,8 @@ pub(crate) struct Parts {
     /// The index of the next part, unless a part has it.
     next: u16,
 }
+
+encoded! { struct Parts { list, next } }
 
 impl Parts {
     pub(crate) fn new() -> Self {

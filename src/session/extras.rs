@@ -1,6 +1,7 @@
 //! What few sessions have that a connection follows.
 
 use crate::run::OfSession;
+use crate::snapshot::encoded;
 use crate::store::{Links, Ring, Seldom, linked};
 use crate::time::Timestamp;
 
@@ -21,6 +22,8 @@ pub(crate) struct Extras {
     pub(super) links: Links,
     pub(super) idle_links: Links,
 }
+
+encoded! { struct Extras { lingers_since, runs, open_runs, closing, links, idle_links } }
 
 impl Seldom for Extras {
     const SHARED: &'static Self = &Self::USUAL;

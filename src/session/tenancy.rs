@@ -3,9 +3,16 @@
 use crate::evictable::EvictionClass;
 use crate::id::TenantId;
 use crate::store::Ring;
-use crate::tenant::{TenantKey, Tenants};
+use crate::tenant::{TenantKey, TenantSessionKey, Tenants};
 
-use super::{Idle, SessionKey, Sessions, UserKey};
+use super::{Idle, Session, SessionKey, Sessions, UserKey};
+
+impl Session {
+    /// What it has as one of its tenant's.
+    pub(crate) const fn in_tenant(&self) -> Option<TenantSessionKey> {
+        self.in_tenant
+    }
+}
 
 impl Sessions {
     pub(crate) const fn tenants(&self) -> &Tenants {

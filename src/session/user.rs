@@ -3,6 +3,7 @@
 use crate::conn::{ConnKey, Conns, OfState};
 use crate::id::UserId;
 use crate::principal::ConnKind;
+use crate::snapshot::{Decoder, Encoder, Malformed, encoded};
 use crate::stats::Pressure;
 use crate::store::{Links, Rare, Ring, Seldom, TokenBucket, key, linked};
 use crate::tenant::TenantKey;
@@ -21,6 +22,8 @@ pub(crate) struct UserTag {
     pub(crate) user: UserKey,
     serial: u32,
 }
+
+encoded! { struct UserTag { user, serial } }
 
 #[derive(Clone, Hash)]
 pub(crate) struct User {
@@ -52,6 +55,13 @@ pub(crate) struct User {
     pub(super) bytes: u64,
 }
 
+encoded! {
+    struct User {
+        name, serial, tenant, sessions, sockets, extras, attached, rooms, said_online, is_held,
+        is_counted_here, is_counted, pressure, connects, bytes,
+    }
+}
+
 /// What few users have.
 #[derive(Clone, PartialEq, Hash)]
 pub(crate) struct Extras {
@@ -74,6 +84,12 @@ pub(crate) struct Extras {
     pub(super) grace_links: Links,
     /// The place among those of whom something is to be said.
     pub(super) unsaid_links: Links,
+}
+
+encoded! {
+    struct Extras {
+        idle, ended, links, event_streams, further, call_bytes, left_at, grace_links, unsaid_links,
+    }
 }
 
 impl Seldom for Extras {
@@ -132,6 +148,20 @@ impl User {
             ConnKind::Socket => &self.sockets,
             ConnKind::EventStream => &self.extras.event_streams,
         }
+    }
+
+    pub(super) fn encode_connections(&self, conns: &Conns, to: &mut Encoder<'_>) {
+        self.sockets.encode_keys(conns, to);
+        self.extras.event_streams.encode_keys(conns, to);
+    }
+
+    pub(super) fn decode_connections(
+        &mut self,
+        conns: &mut Conns,
+        from: &mut Decoder<'_>,
+    ) -> Result<(), Malformed> {
+        self.sockets.decode_keys(conns, from)?;
+        self.extras.edit(|it| it.event_streams.decode_keys(conns, from))
     }
 
     fn edit_kind<R>(&mut self, kind: ConnKind, edit: impl FnOnce(&mut Ring<OfState>) -> R) -> R {

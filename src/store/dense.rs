@@ -18,6 +18,8 @@ use core::ops::{Index, IndexMut, Range};
 
 use smallvec::SmallVec;
 
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed};
+
 use super::{KEPT, shrunk};
 
 /// How many items a chunk holds.
@@ -136,6 +138,21 @@ impl<T: Copy> Dense<T> {
             fewer.extend_from_slice(&self.first);
             self.first = fewer;
         }
+    }
+}
+
+impl<T: Copy + Encoded> Encoded for Dense<T> {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        to.number(self.len() as u64);
+        self.iter().for_each(|item| item.encode(to));
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let mut array = Self::new();
+        for _ in 0..from.count()? {
+            array.push(T::decode(from)?);
+        }
+        Ok(array)
     }
 }
 

@@ -7,6 +7,8 @@
 use alloc::collections::VecDeque;
 use core::hash::{Hash, Hasher};
 
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed};
+
 /// How many items a chunk holds.
 const CHUNK: usize = 1_024;
 
@@ -62,6 +64,21 @@ impl<T: Hash> Hash for Fifo<T> {
         let Self { chunks } = self;
         chunks.iter().map(VecDeque::len).sum::<usize>().hash(state);
         self.iter().for_each(|item| item.hash(state));
+    }
+}
+
+impl<T: Encoded> Encoded for Fifo<T> {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        to.number(self.chunks.iter().map(|chunk| chunk.len() as u64).sum());
+        self.iter().for_each(|item| item.encode(to));
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let mut queue = Self::new();
+        for _ in 0..from.count()? {
+            queue.push(T::decode(from)?);
+        }
+        Ok(queue)
     }
 }
 

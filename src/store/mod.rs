@@ -102,6 +102,19 @@ macro_rules! key {
             }
         }
 
+        impl $crate::snapshot::Encoded for $name {
+            fn encode(&self, to: &mut $crate::snapshot::Encoder<'_>) {
+                $crate::snapshot::Encoded::encode(&$crate::store::SlotKey::slot(*self), to);
+            }
+
+            fn decode(
+                from: &mut $crate::snapshot::Decoder<'_>,
+            ) -> Result<Self, $crate::snapshot::Malformed> {
+                let slot = $crate::snapshot::Encoded::decode(from)?;
+                $crate::store::SlotKey::try_of_slot(slot).ok_or($crate::snapshot::Malformed)
+            }
+        }
+
         impl core::fmt::Debug for $name {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 write!(f, "{}", $crate::store::SlotKey::slot(*self))

@@ -7,6 +7,8 @@ use alloc::boxed::Box;
 use core::hash::{Hash, Hasher};
 use core::ops::{Deref, DerefMut};
 
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed};
+
 /// What a part that is not there reads as.
 pub(crate) trait Seldom: Clone + 'static {
     const USUAL: Self;
@@ -70,6 +72,16 @@ impl<T: Seldom> Deref for Rare<T> {
 impl<T: Seldom> DerefMut for Rare<T> {
     fn deref_mut(&mut self) -> &mut T {
         self.0.get_or_insert_with(|| Box::new(T::USUAL))
+    }
+}
+
+impl<T: Encoded> Encoded for Rare<T> {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        self.0.encode(to);
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Encoded::decode(from).map(Self)
     }
 }
 

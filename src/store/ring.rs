@@ -9,6 +9,8 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;
 
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed};
+
 use super::Packed;
 
 /// In place of a neighbour: the queue ends here.
@@ -40,6 +42,8 @@ pub(crate) trait Linked {
 
     fn links(records: &Self::Records, key: Self::Key) -> Links;
     fn links_mut(records: &mut Self::Records, key: Self::Key) -> &mut Links;
+    /// The key that was packed to these bits, which come from outside; `None`: there is no such record.
+    fn known(records: &Self::Records, bits: u32) -> Option<Self::Key>;
 }
 
 /// The ends of a queue. It must be used with the same records always.
@@ -147,6 +151,48 @@ impl<L: Linked> Ring<L> {
     }
 }
 
+/// In a snapshot no record says where it stands in a queue. The queue has the [keys](Ring::encode_keys) of
+/// its records: no bytes can make links that lead nowhere, or in a circle.
+impl Encoded for Links {
+    fn encode(&self, _: &mut Encoder<'_>) {}
+
+    fn decode(_: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self::OUT)
+    }
+}
+
+/// Empty: its keys follow when all records are there.
+impl<L: Linked> Encoded for Ring<L> {
+    fn encode(&self, _: &mut Encoder<'_>) {}
+
+    fn decode(_: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self::new())
+    }
+}
+
+impl<L: Linked> Ring<L> {
+    /// The keys from the front to the back.
+    pub(crate) fn encode_keys(&self, records: &L::Records, to: &mut Encoder<'_>) {
+        self.len.encode(to);
+        self.iter(records).for_each(|key| key.pack().encode(to));
+    }
+
+    /// Fills it, when it is new. Each key must be that of a record that is in no queue of this kind yet.
+    pub(crate) fn decode_keys(
+        &mut self,
+        records: &mut L::Records,
+        from: &mut Decoder<'_>,
+    ) -> Result<(), Malformed> {
+        for _ in 0..from.count()? {
+            let key = L::known(records, u32::decode(from)?).ok_or(Malformed)?;
+            if !self.push(records, key) {
+                return Err(Malformed);
+            }
+        }
+        Ok(())
+    }
+}
+
 fn unpack<K: Packed>(bits: u32) -> Option<K> {
     (bits != END).then(|| K::unpack(bits))
 }
@@ -194,6 +240,10 @@ macro_rules! linked {
 
             fn links_mut(records: &mut Self::Records, key: $key) -> &mut $crate::store::Links {
                 &mut records[key].$($field).+
+            }
+
+            fn known(records: &Self::Records, bits: u32) -> Option<$key> {
+                records.known(bits as usize)
             }
         }
     };
@@ -366,6 +416,15 @@ mod tests {
             match key {
                 Either::One(key) => &mut one[key].odd,
                 Either::Other(key) => &mut other[key].even,
+            }
+        }
+
+        fn known([one, other]: &[Records; 2], bits: u32) -> Option<Either> {
+            let slot = bits as usize & ((1 << 30) - 1);
+            match bits >> 30 {
+                0 => one.known(slot).map(Either::One),
+                1 => other.known(slot).map(Either::Other),
+                _ => None,
             }
         }
     }

@@ -22,6 +22,8 @@ use core::ops::{Index, IndexMut};
 
 use slab::Slab;
 
+use crate::snapshot::{Decoder, Encoded, Encoder, Malformed};
+
 use super::{MAX_SLOTS, SlotKey, Steps, mix};
 
 /// How many records a chunk holds.
@@ -184,6 +186,11 @@ impl<K: SlotKey, T> Table<K, T> {
         self.chunks.get_mut(key.slot() / CHUNK)?.records.get_mut(key.slot() % CHUNK)
     }
 
+    /// The key of a slot that is named from outside; `None`: it has no record.
+    pub(crate) fn known(&self, slot: usize) -> Option<K> {
+        K::try_of_slot(slot).filter(|key| self.get(*key).is_some())
+    }
+
     /// The key that the next record will have.
     pub(crate) fn vacant_key(&self) -> K {
         let number = self.first_with_room().unwrap_or(self.chunks.len());
@@ -303,6 +310,78 @@ impl<K: SlotKey, T> Table<K, T> {
         if self.chunks.is_empty() {
             (self.chunks, self.room) = (Vec::new(), Vec::new());
         }
+    }
+}
+
+/// The records by their slots, and the vacant slots in the order in which they are taken.
+impl<K: SlotKey, T: Encoded + Clone> Encoded for Table<K, T> {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let taken = self.chunks.iter().rposition(|chunk| !chunk.records.is_empty());
+        let taken = taken.map_or(0, |last| last + 1);
+        to.number(taken as u64);
+        for Chunk { records, fresh, vacated: _ } in &self.chunks[..taken] {
+            (*fresh, vacant(records, *fresh)).encode(to);
+            records.iter().for_each(|(_, record)| record.encode(to));
+        }
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let mut table = Self::new();
+        let chunks = from.count()?;
+        for number in 0..chunks {
+            table.add_chunk();
+            let chunk = &mut table.chunks[number];
+            chunk.decode(from, number == 0)?;
+            let len = chunk.records.len();
+            if len == CHUNK {
+                table.room[number / 64] &= !(1 << (number % 64));
+            }
+            table.len += len;
+        }
+        let ends_well = table.chunks.last().is_none_or(|last| !last.records.is_empty());
+        if ends_well && table.len <= MAX_SLOTS { Ok(table) } else { Err(Malformed) }
+    }
+}
+
+/// The vacant slots before `fresh`, in the order in which they are taken. A slab does not show it, so that a
+/// copy of it is filled.
+fn vacant<T: Clone>(records: &Slab<T>, fresh: usize) -> Vec<usize> {
+    let Some((_, any)) = records.iter().next().filter(|_| records.len() < fresh) else {
+        return Vec::new();
+    };
+    let mut filled = records.clone();
+    (records.len()..fresh).map(|_| filled.insert(any.clone())).collect()
+}
+
+impl<T: Encoded + Clone> Chunk<T> {
+    /// Fills a new chunk: what is vacant becomes so in the order that makes the last one the first to be
+    /// taken.
+    fn decode(&mut self, from: &mut Decoder<'_>, is_first: bool) -> Result<(), Malformed> {
+        let (fresh, vacant): (usize, Vec<usize>) = Encoded::decode(from)?;
+        let mut is_vacant = [false; CHUNK];
+        for slot in &vacant {
+            let place = is_vacant[..fresh.min(CHUNK)].get_mut(*slot).ok_or(Malformed)?;
+            if core::mem::replace(place, true) {
+                return Err(Malformed);
+            }
+        }
+        if fresh > CHUNK || (fresh > 0 && vacant.len() == fresh) {
+            return Err(Malformed);
+        }
+        let mut records = Vec::new();
+        for _ in vacant.len()..fresh {
+            records.push(T::decode(from)?);
+        }
+        let any = records.first().cloned();
+        let mut records = records.into_iter();
+        for is_vacant in &is_vacant[..fresh] {
+            let record = if *is_vacant { any.clone() } else { records.next() };
+            self.insert(record.ok_or(Malformed)?, is_first);
+        }
+        for slot in vacant.iter().rev() {
+            self.remove(*slot);
+        }
+        if self.fresh == fresh { Ok(()) } else { Err(Malformed) }
     }
 }
 

@@ -398,8 +398,11 @@ impl<K: Packed> Timers<K> {
         let differing = (position ^ self.now) | (SLOTS as Position - 1);
         let level = ((Position::BITS - 1 - differing.leading_zeros()) / BITS) as usize;
         debug_assert!(level < LEVELS, "a deadline beyond every timestamp");
-        let digit = digit(position, level);
-        let slot = level * SLOTS + digit;
+        self.enter(level * SLOTS + digit(position, level), key, at);
+    }
+
+    /// Puts an entry at the front of a slot.
+    fn enter(&mut self, slot: usize, key: u32, at: u64) {
         let next = core::mem::replace(&mut self.heads[slot], key);
         let at = PackedDeadline::new(Deadline::from_millis(at));
         if let Some(node) = self.nodes.get_mut(key) {
@@ -408,8 +411,8 @@ impl<K: Packed> Timers<K> {
         if let Some(next) = self.nodes.get_mut(next) {
             next.prev = key;
         }
-        self.occupied[level] |= 1 << digit;
-        self.levels |= 1 << level;
+        self.occupied[slot / SLOTS] |= 1 << (slot % SLOTS);
+        self.levels |= 1 << (slot / SLOTS);
     }
 
     /// Takes an entry out of its list. It has one until it is [released](Nodes::release).
@@ -436,5 +439,6 @@ pub(crate) const fn bytes(keys: u64) -> u64 {
     chunks.saturating_mul(size_of::<Chunk>() as u64).saturating_add(4 * 8 * (chunks + 4))
 }
 
+mod encoded;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::snapshot::encoded;
 use crate::time::Timestamp;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -36,6 +37,8 @@ pub(crate) struct TokenBucket {
     /// When it is full again if nothing more is taken.
     full_at: Timestamp,
 }
+
+encoded! { struct TokenBucket { full_at } }
 
 impl TokenBucket {
     pub(crate) const FULL: Self = Self { full_at: Timestamp::ZERO };

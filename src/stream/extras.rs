@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 
+use crate::snapshot::encoded;
 use crate::store::{Links, Seldom};
 
 use super::{FanOut, MassClose};
@@ -17,6 +18,8 @@ pub(crate) struct Extras {
     pub(crate) fan_out: Option<FanOut>,
     pub(crate) mass_close: Option<Box<MassClose>>,
 }
+
+encoded! { struct Extras { listed_as, ready, fan_out, mass_close } }
 
 impl Seldom for Extras {
     const SHARED: &'static Self = &Self::USUAL;

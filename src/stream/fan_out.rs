@@ -18,6 +18,8 @@
 
 use core::ops::Range;
 
+use crate::snapshot::encoded;
+
 /// How many entries the members of one stretch are handed at most.
 pub(crate) const ENTRIES_OF_STRETCH: usize = 16;
 
@@ -35,6 +37,8 @@ pub(crate) struct FanOut {
     /// Whether a member of the stretch under way was handed anything.
     has_served: bool,
 }
+
+encoded! { struct FanOut { from, upto, given, begin, end, has_served } }
 
 impl FanOut {
     /// A pass with what is appended after an offset.

@@ -50,6 +50,7 @@ mod scenarios;
 mod scope;
 mod sessions;
 mod slices;
+mod snapshot;
 mod stretches;
 mod survey;
 mod tenant_places;
