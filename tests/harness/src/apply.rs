@@ -137,6 +137,7 @@ impl World {
                 while left.next().is_some() && self.poll()? {}
             }
             Op::PollAll => self.poll_all()?,
+            Op::Restore => self.registry.restore()?,
             Op::Notices { count } => {
                 let mut left = 0..count;
                 while left.next().is_some() && self.notice()? {}

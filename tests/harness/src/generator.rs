@@ -382,6 +382,7 @@ impl Generator {
             16 => Op::Poll { count: self.rng.between(1, 6) as u8 },
             17 if self.rng.chance(50) => Op::Notices { count: self.rng.byte() },
             17 => Op::FlushAll,
+            18 if self.rng.chance(5) => Op::Restore,
             18 => Op::PollAll,
             19 => Op::Refresh { conn: self.pick(), expiry: self.expiry() },
             20 => Op::Revoke { user: self.name() },

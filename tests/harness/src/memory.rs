@@ -142,6 +142,20 @@ impl Watched {
         called(|| call(&mut self.registry))
     }
 
+    /// Puts the registry that its snapshot holds in its place.
+    pub(crate) fn restore(&mut self) -> Check {
+        let snapshot = self.registry.snapshot();
+        let restored = called(|| Registry::restore(&snapshot));
+        let mut restored = restored.map_err(|error| format!("its snapshot: {error}"))?;
+        let fingerprints = (self.registry.fingerprint(), restored.fingerprint());
+        ensure!(fingerprints.0 == fingerprints.1, "its snapshot holds another state");
+        ensure!(restored.snapshot() == snapshot, "its snapshot has another snapshot");
+        ensure!(restored.stats() == self.registry.stats(), "its snapshot has other figures");
+        restored.set_tap(self.registry.set_tap(None));
+        self.registry = restored;
+        Ok(())
+    }
+
     /// A payload of so many bytes is about to be handed in.
     pub(crate) fn expect_payload(&mut self, bytes: usize) {
         if bytes as u64 > self.longest {

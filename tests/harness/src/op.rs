@@ -262,6 +262,8 @@ plain! {
         } => Self::PollAll,
         /// Actions are polled until there is none.
         PollAll,
+        /// The registry is made anew out of its snapshot.
+        Restore,
         /// Notices are polled.
         Notices {
             /// At most so many.
