@@ -236,7 +236,7 @@ impl Decoder<'_, '_> {
     /// The fields of an input of this kind; `None` also for the kinds that are none.
     pub(super) fn input(&mut self, kind: Kind) -> Option<OwnedInput> {
         Some(match kind {
-            Kind::Begin | Kind::Overflowed => return None,
+            Kind::Begin | Kind::Overflowed | Kind::Resume => return None,
             Kind::Polled => {
                 let count = self.number()?;
                 let digest = self.bytes.split_off(..4)?.try_into().ok()?;

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use headcount::RestoreError;
+
 /// Why a replay ends before its journal does. Whatever came before was whole, and has been replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -29,6 +31,11 @@ pub enum JournalError {
     Invalid {
         /// Where the record begins, in bytes from the beginning.
         at: u64,
+    },
+    /// It begins with a snapshot that this build does not restore.
+    Snapshot {
+        /// Why.
+        why: RestoreError,
     },
     /// The recording ended here: its buffer was full before what it held was taken, or a payload was
     /// larger than any bound of bytes may be.
@@ -65,6 +72,7 @@ impl fmt::Display for JournalError {
                 "the record at byte {at} is whole, and nothing that this program knows: was it \
                  written by another one?"
             ),
+            Self::Snapshot { why } => write!(f, "the journal begins with a snapshot: {why}"),
             Self::Overflowed => f.write_str(
                 "the recording ended here: what was recorded was not taken in time and its buffer \
                  was full, or a payload was larger than 1 GiB",

@@ -46,10 +46,13 @@ pub(super) enum Kind {
     RequestRun,
     RequestCancel,
     ReplyAtOnce,
+    /// Without a stamp: a state, and what the journal holds. Comes first in a segment that goes on from
+    /// another one, and only there.
+    Resume,
 }
 
 impl Kind {
-    const ALL: [Self; 37] = [
+    const ALL: [Self; 38] = [
         Self::Begin,
         Self::Polled,
         Self::Noticed,
@@ -87,6 +90,7 @@ impl Kind {
         Self::RequestRun,
         Self::RequestCancel,
         Self::ReplyAtOnce,
+        Self::Resume,
     ];
 
     pub(super) fn of(byte: u8) -> Option<Self> {

@@ -16,6 +16,8 @@ use super::{digest, number, settings};
 
 /// A record is sealed when its body has so many bytes, or when it is taken.
 const RECORD_BYTES: usize = 32 * 1024;
+/// The largest snapshot that a segment may begin with: it is one record, with some inputs behind it.
+const MOST_SNAPSHOT_BYTES: u64 = u32::MAX as u64 - (1 << 20);
 
 /// The journal of a registry, as far as it was not taken: the registry's [`Tap`](headcount::Tap).
 ///
@@ -42,6 +44,11 @@ pub struct Recorder {
     /// poll to write down, no record to begin, no bound to keep.
     easy_below: usize,
     overflowed: bool,
+    /// The bytes of this segment that were taken, those among them that it began with, and the stamp of its
+    /// first input, in nanoseconds.
+    taken: u64,
+    head: u64,
+    began: Option<u64>,
 }
 
 impl fmt::Debug for Recorder {
@@ -76,7 +83,7 @@ impl Recorder {
     pub(super) fn new(recording: Recording, config: &Config) -> Self {
         let mut recorder = Self {
             recording,
-            buffer: record::PREAMBLE.to_vec(),
+            buffer: Vec::new(),
             open: None,
             chain: Chain::default(),
             last: 0,
@@ -87,12 +94,63 @@ impl Recorder {
             lent: false,
             easy_below: 0,
             overflowed: false,
+            taken: 0,
+            head: 0,
+            began: None,
         };
-        recorder.begin(Kind::Begin);
-        let Recording { names, payloads, .. } = recorder.recording;
-        recorder.buffer.push(u8::from(names) | u8::from(payloads) << 1);
+        recorder.begin_journal(Kind::Begin);
         settings::put(&mut recorder.buffer, config);
+        recorder.head = recorder.buffer.len() as u64;
         recorder
+    }
+
+    /// What comes first: the line of text, which kind of beginning it is, and what the journal holds.
+    fn begin_journal(&mut self, kind: Kind) {
+        self.buffer.extend_from_slice(record::PREAMBLE);
+        self.begin(kind);
+        let Recording { names, payloads, .. } = self.recording;
+        self.buffer.push(u8::from(names) | u8::from(payloads) << 1);
+    }
+
+    /// Begins the next segment if this one is [full](Recording::segments): what is taken from now on belongs
+    /// into another file, and begins with a snapshot. To be called once a turn, right after what was recorded
+    /// was [taken](Self::take) and appended. `false`: the segment goes on, or there is no recorder.
+    ///
+    /// A segment is a journal of its own: it can be replayed without those before it, which may be deleted.
+    /// Numbers of inputs begin anew in each, and stamps go on. Costs O(1), and as much as
+    /// [`Registry::snapshot`] when one begins.
+    pub fn next_segment(registry: &mut Registry) -> bool {
+        registry.tap().is_some_and(Self::is_full) && Self::begin_segment(registry)
+    }
+
+    fn is_full(&self) -> bool {
+        let age = self.began.map_or(0, |began| self.last.saturating_sub(began));
+        // A state that is larger than a segment must not be written each turn.
+        self.taken.saturating_sub(self.head) >= self.recording.segment_bytes
+            || u128::from(age) >= self.recording.segment_age.as_nanos()
+    }
+
+    /// The same, whether or not it is full.
+    pub fn begin_segment(registry: &mut Registry) -> bool {
+        // What was not taken would end up in the wrong file.
+        let Some(recorder) = registry.tap::<Self>().filter(|it| it.lent && !it.overflowed) else {
+            return false;
+        };
+        let snapshot = registry.redacted_snapshot(&recorder.recording);
+        let Some(recorder) = registry.tap_mut::<Self>() else { return false };
+        // A record tells its length in four bytes. A larger state is a longer segment.
+        if snapshot.len() as u64 > MOST_SNAPSHOT_BYTES {
+            return false;
+        }
+        recorder.empty_if_lent();
+        (recorder.chain, recorder.last) = (Chain::default(), 0);
+        (recorder.taken, recorder.began) = (0, None);
+        recorder.begin_journal(Kind::Resume);
+        recorder.buffer.reserve(snapshot.len() + RECORD_BYTES);
+        recorder.number(snapshot.len() as u64);
+        recorder.buffer.extend_from_slice(&snapshot);
+        recorder.head = recorder.buffer.len() as u64;
+        true
     }
 
     /// What was recorded since the last call, in whole records: to be appended to what was taken
@@ -104,6 +162,7 @@ impl Recorder {
         self.empty_if_lent();
         self.lent = true;
         self.easy_below = 0;
+        self.taken += self.buffer.len() as u64;
         &self.buffer
     }
 
@@ -177,7 +236,7 @@ impl Recorder {
     /// Begins an input; `false` when the recording has ended.
     #[inline]
     pub(super) fn enter(&mut self, now: Timestamp, kind: Kind) -> bool {
-        if self.buffer.len() >= self.easy_below && !self.prepare() {
+        if self.buffer.len() >= self.easy_below && !self.prepare(now) {
             return false;
         }
         let nanos = now.as_nanos();
@@ -196,7 +255,7 @@ impl Recorder {
 
     /// Does what comes before an input; `false` when the recording has ended.
     #[cold]
-    fn prepare(&mut self) -> bool {
+    fn prepare(&mut self, now: Timestamp) -> bool {
         self.write_polls();
         if self.overflowed {
             return false;
@@ -206,6 +265,7 @@ impl Recorder {
             return false;
         }
         self.exhausted = false;
+        self.began.get_or_insert(now.as_nanos());
         let start = self.open_record();
         self.easy_below = (start + RECORD_BYTES).min(self.recording.buffer_bytes);
         true
@@ -257,11 +317,8 @@ impl Recorder {
         }
     }
 
-    /// A pseudonym also where names are written down: a source is made of an address. One that comes
-    /// from a journal stays the same.
     pub(super) fn source(&mut self, source: Source) {
-        let hash = || self.recording.hash(&source.to_bytes());
-        let pseudonym = source.opaque_number().unwrap_or_else(hash);
+        let pseudonym = self.recording.source_pseudonym(source);
         self.buffer.extend_from_slice(&pseudonym.to_le_bytes());
     }
 

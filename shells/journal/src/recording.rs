@@ -3,10 +3,11 @@
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
+use core::time::Duration;
 
 use siphasher::sip::SipHasher13;
 
-use headcount::MAX_ID_BYTES;
+use headcount::{MAX_ID_BYTES, Redaction, Source};
 
 /// What a journal shall hold, for [`Recorder::registry`](crate::Recorder::registry).
 ///
@@ -19,6 +20,8 @@ pub struct Recording {
     pub(super) names: bool,
     pub(super) payloads: bool,
     pub(super) buffer_bytes: usize,
+    pub(super) segment_bytes: u64,
+    pub(super) segment_age: Duration,
 }
 
 impl Recording {
@@ -27,7 +30,14 @@ impl Recording {
     /// secret of your own if the pseudonyms of several journals shall agree.
     #[must_use]
     pub const fn new(key: u128) -> Self {
-        Self { key, names: false, payloads: false, buffer_bytes: 16 << 20 }
+        Self {
+            key,
+            names: false,
+            payloads: false,
+            buffer_bytes: 16 << 20,
+            segment_bytes: 256 << 20,
+            segment_age: Duration::from_secs(3_600),
+        }
     }
 
     /// Writes names and labels down as they are: users, threads, rooms, runs, agents, tool calls,
@@ -53,14 +63,45 @@ impl Recording {
         self
     }
 
+    /// When a segment is full: at so many bytes (default 256 MiB), or at this age (default one hour). The
+    /// next one begins with a snapshot of the registry, so that each can be replayed by itself. See
+    /// [`Recorder::next_segment`](crate::Recorder::next_segment).
+    #[must_use]
+    pub const fn segments(mut self, bytes: u64, age: Duration) -> Self {
+        (self.segment_bytes, self.segment_age) = (bytes, age);
+        self
+    }
+
     /// What stands for a name in a replay of a journal without names.
     #[must_use]
     pub fn pseudonym(&self, name: &str) -> String {
         pseudonym(name.len(), self.hash(name.as_bytes()))
     }
 
+    /// A pseudonym also where names are written down: a source is made of an address. One that comes from a
+    /// journal stays the same.
+    pub(super) fn source_pseudonym(&self, source: Source) -> u64 {
+        source.opaque_number().unwrap_or_else(|| self.hash(&source.to_bytes()))
+    }
+
     pub(super) fn hash(&self, name: &[u8]) -> u64 {
         SipHasher13::new_with_keys(self.key as u64, (self.key >> 64) as u64).hash(name)
+    }
+}
+
+/// A snapshot at the head of a segment shows what a replay of the segments before it would: the same
+/// pseudonyms, and zeros for payloads.
+impl Redaction for Recording {
+    fn name(&self, name: &str) -> String {
+        if self.names { name.into() } else { self.pseudonym(name) }
+    }
+
+    fn source(&self, source: Source) -> Source {
+        Source::opaque(self.source_pseudonym(source))
+    }
+
+    fn leaves_out_payloads(&self) -> bool {
+        !self.payloads
     }
 }
 

@@ -36,23 +36,27 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`JournalError`] if that is not whole, or not the beginning of a journal.
     pub fn new(journal: &'a [u8]) -> Result<Self, JournalError> {
+        Self::open(journal).map(|(reader, _)| reader)
+    }
+
+    /// The reader, and the registry as it was at the beginning.
+    fn open(journal: &'a [u8]) -> Result<(Self, Registry), JournalError> {
         let mut records = Records::new(journal)?;
         let at = records.position();
         let mut body = records.next()?.ok_or(JournalError::Cut { at })?;
-        let Some((config, contents)) = begin(&mut body) else {
-            return Err(JournalError::Invalid { at });
-        };
-        Ok(Self {
+        let (registry, contents) = begin(&mut body, at)?;
+        let reader = Self {
             records,
             body,
             at,
-            config,
+            config: registry.config().clone(),
             names: contents & 1 > 0,
             payloads: contents & 2 > 0,
             filler: Bytes::new(),
             last: 0,
             error: None,
-        })
+        };
+        Ok((reader, registry))
     }
 
     /// The configuration that the registry began with.
@@ -121,12 +125,21 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The configuration, and what the journal holds.
-fn begin(body: &mut &[u8]) -> Option<(Config, u8)> {
-    let kind = *body.split_off_first()?;
-    let contents = *body.split_off_first()?;
-    (kind == Kind::Begin as u8 && contents < 4).then_some(())?;
-    settings::take(body).map(|config| (config, contents))
+/// The registry that a journal begins with, and what the journal holds.
+fn begin(body: &mut &[u8], at: u64) -> Result<(Registry, u8), JournalError> {
+    let invalid = JournalError::Invalid { at };
+    let kind = body.split_off_first().and_then(|byte| Kind::of(*byte)).ok_or(invalid)?;
+    let contents = body.split_off_first().copied().filter(|it| *it < 4).ok_or(invalid)?;
+    let registry = match kind {
+        Kind::Begin => Registry::new(settings::take(body).ok_or(invalid)?),
+        Kind::Resume => {
+            let length = number::take(body).and_then(|it| usize::try_from(it).ok());
+            let snapshot = length.and_then(|length| body.split_off(..length)).ok_or(invalid)?;
+            Registry::restore(snapshot).map_err(|why| JournalError::Snapshot { why })?
+        }
+        _ => return Err(invalid),
+    };
+    Ok((registry, contents))
 }
 
 /// One input that was replayed.
@@ -149,13 +162,12 @@ pub struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    /// A registry as it was when the journal began.
+    /// A registry as it was when the journal began: empty, or in the state that a segment goes on from.
     ///
     /// # Errors
     /// As [`Reader::new`].
     pub fn new(journal: &'a [u8]) -> Result<Self, JournalError> {
-        let reader = Reader::new(journal)?;
-        let registry = Registry::new(reader.config().clone());
+        let (reader, registry) = Reader::open(journal)?;
         Ok(Self { reader, registry, inputs: 0 })
     }
 

@@ -1,5 +1,6 @@
 //! Journals that no registry wrote.
 
+use alloc::string::ToString as _;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -217,6 +218,72 @@ fn a_recording_ends_once_and_after_what_was_polled() {
     assert_eq!(reader.next_input(), Ok(Some((NOW, OwnedInput::Reserve { source: None }))));
     assert_eq!(reader.next_input(), Ok(Some((NOW, OwnedInput::Polled { count: 1, digest: 0 }))));
     assert_eq!(reader.next_input(), Err(JournalError::Overflowed));
+}
+
+/// A recorder with segments of a hundred bytes and of a minute.
+fn in_segments() -> Registry {
+    let recording = Recording::new(1).segments(100, Duration::from_secs(60));
+    Recorder::registry(Config::new(1), recording)
+}
+
+#[test]
+fn a_segment_is_full_by_its_bytes_or_by_its_age() {
+    let mut registry = in_segments();
+    let mut journal = take(&mut registry).to_vec();
+    // What a segment begins with does not count: a state may be larger than a segment.
+    assert!(journal.len() > 100 && !Recorder::next_segment(&mut registry));
+    let mut inputs = 0;
+    while !Recorder::next_segment(&mut registry) {
+        registry.tick(NOW);
+        journal.extend_from_slice(take(&mut registry));
+        inputs += 1;
+    }
+    assert!((5..=100).contains(&inputs), "{inputs}");
+    assert_eq!(replay(&journal), (0, Ok(())));
+    let head = take(&mut registry).to_vec();
+    assert!(!Recorder::next_segment(&mut registry));
+    registry.tick(NOW + Duration::from_secs(1));
+    let next = [&head, take(&mut registry)].concat();
+    assert_eq!(replay(&next), (0, Ok(())));
+    let mut reader = Reader::new(&next).unwrap();
+    let at = reader.next_input().unwrap().map(|(at, _)| at);
+    assert_eq!(at, Some(NOW + Duration::from_secs(1)), "stamps go on");
+    registry.tick(NOW + Duration::from_secs(60));
+    let _ = take(&mut registry);
+    assert!(!Recorder::next_segment(&mut registry));
+    registry.tick(NOW + Duration::from_secs(61));
+    let _ = take(&mut registry);
+    assert!(Recorder::next_segment(&mut registry));
+}
+
+#[test]
+fn a_segment_does_not_begin_before_the_last_one_was_taken() {
+    let mut registry = in_segments();
+    assert!(!Recorder::begin_segment(&mut registry));
+    let mut journal = take(&mut registry).to_vec();
+    registry.tick(NOW);
+    assert!(!Recorder::begin_segment(&mut registry));
+    journal.extend_from_slice(take(&mut registry));
+    assert!(Recorder::begin_segment(&mut registry));
+    assert_eq!(replay(&journal), (0, Ok(())));
+    assert!(!Recorder::begin_segment(&mut Registry::new(Config::new(1))), "it has no recorder");
+}
+
+#[test]
+fn a_snapshot_at_the_head_that_can_t_be_restored_is_told() {
+    let mut registry = in_segments();
+    let _ = take(&mut registry);
+    assert!(Recorder::begin_segment(&mut registry));
+    let mut segment = take(&mut registry).to_vec();
+    // The version of the snapshot: behind the line, a header, the kind, the contents and a length.
+    let place = record::PREAMBLE.len() + record::HEADER_BYTES;
+    let place = place + segment[place..].windows(2).position(|it| it == b"HC").unwrap() + 2;
+    segment[place] = 77;
+    record::seal(&mut segment, record::PREAMBLE.len(), &mut record::Chain::default());
+    let why = headcount::RestoreError::Version { found: 77 };
+    assert_eq!(replay(&segment).1, Err(JournalError::Snapshot { why }));
+    let told = JournalError::Snapshot { why }.to_string();
+    assert!(told.contains("version 77"), "{told}");
 }
 
 #[test]

@@ -74,6 +74,53 @@ fn with_names_and_payloads_everything_happens_again() {
     }
 }
 
+/// A random history in segments, which begin at any time.
+fn segments(seed: u64, recording: Recording) -> (World, Vec<Vec<u8>>) {
+    let history = History::from_seed(seed);
+    let (config, population) = history.settings();
+    let mut world = World::around(|| Recorder::registry(config, recording), population);
+    let mut segments = vec![Vec::new()];
+    for (number, op) in (1_u64..).zip(&history.ops) {
+        world.apply(op).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
+        let registry = world.registry_mut();
+        segments.last_mut().unwrap().extend_from_slice(take(registry));
+        if (number + seed).is_multiple_of(9) {
+            assert!(Recorder::begin_segment(registry));
+            segments.push(take(registry).to_vec());
+        }
+    }
+    segments.last_mut().unwrap().extend_from_slice(take(world.registry_mut()));
+    (world, segments)
+}
+
+#[test]
+fn each_segment_is_a_journal_and_goes_on_from_the_one_before() {
+    let (mut first, mut all) = (0, 0);
+    for seed in 0..SEEDS {
+        for whole in [true, false] {
+            let mut recording = Recording::new(9);
+            if whole {
+                recording = recording.with_names().with_payloads();
+            }
+            let (world, segments) = segments(seed, recording);
+            let mut before: Option<u64> = None;
+            let mut told = Vec::new();
+            for segment in &segments {
+                let begins = Replay::new(segment).unwrap().registry().fingerprint();
+                assert_eq!(begins, before.unwrap_or(begins), "seed {seed}");
+                let (seen, replay) = replay(segment);
+                told.extend(seen);
+                before = Some(replay.registry().fingerprint());
+            }
+            same_state(&world, replay(&segments[segments.len() - 1]).1.registry(), seed);
+            (first, all) = (first + 1, all + segments.len());
+            assert_eq!(told.len(), world.transcript().len(), "seed {seed}");
+            assert!(!whole || told == world.transcript(), "seed {seed}");
+        }
+    }
+    assert!(all > 5 * first, "{all} segments of {first} histories");
+}
+
 /// All of an action but payloads; names as they are, or as a journal without names tells them.
 fn shape(seen: &Seen, mask: Option<&Recording>) -> String {
     let name = |name: &str| mask.map_or_else(|| name.to_owned(), |mask| mask.pseudonym(name));
