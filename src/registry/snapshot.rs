@@ -21,8 +21,9 @@ impl Registry {
     /// [`Source`](crate::Source)s are made of, and the seed: treat it as the memory of the process. The
     /// [`Tap`](crate::Tap) is no part of it, nor is what the last poll lent.
     ///
-    /// It is at most as long as [`Config::memory_bound`] says. Costs O(everything), as a clone does:
-    /// some 100 ns for each connection.
+    /// It is at most as long as [`Config::memory_bound`] says; a connection with a session of its own takes
+    /// some 200 bytes. Costs O(everything), as a clone does: 0.3 µs for each such connection at 10,000 of
+    /// them, and 0.5 µs at 1,000,000 (measured in a release build).
     ///
     /// ```
     /// use headcount::{Config, Principal, Registry, Start, Timestamp, UserId};
@@ -55,7 +56,7 @@ impl Registry {
     ///
     /// Any bytes may come: what is no state that [`check`](Self::check) accepts is refused. A checksum tells
     /// bytes that an accident has changed, and no forger, who may set what is only counted or noted.
-    /// Costs O(everything).
+    /// Costs O(everything): two to three times what [`snapshot`](Self::snapshot) does.
     ///
     /// # Errors
     /// [`RestoreError`]: it is no snapshot, or not one that this version of the crate can read. Nothing is

@@ -33,8 +33,13 @@
 //! An input is written as 4 to 20 bytes in a buffer: its kind, the time since the one before, and its
 //! fields, with small numbers short. Actions are not written: for each run of polls there is their
 //! number and a digest of what came out, so that a replay notices at once when it does something
-//! else. Nothing is compressed, and nothing is ever thrown away: a server with a thousand messages a
-//! second writes some 100 MB an hour.
+//! else. Nothing is compressed: a server with a thousand messages a second writes some 100 MB an hour.
+//!
+//! # Segments
+//!
+//! A journal that is kept for days has segments ([`Recording::segments`]). [`Recorder::next_segment`] begins
+//! one, with a snapshot of the registry that hides what the journal hides. A segment is a journal of its own:
+//! it is replayed without those before it, and ends in the state that the next one begins with.
 //!
 //! # The format
 //!
@@ -43,7 +48,7 @@
 //! turn, or 32 KiB of them. The checksum goes on from that of the record before, and covers version,
 //! length and body: a journal that was cut at any byte can be read up to its last whole record, and
 //! one with a byte changed or a record missing up to there. The first record begins with the
-//! configuration.
+//! configuration, or with the snapshot that a segment goes on from.
 //!
 //! # What is left out
 //!

@@ -5,9 +5,22 @@ use std::io::{self, Write};
 use headcount::Registry;
 use headcount_journal::Recorder;
 
+/// Where the journal of a server goes, for [`Server::journal`](crate::Server::journal).
+///
+/// It is written to on the loop's thread: it should not block for long.
+pub trait JournalSink: Write + Send {
+    /// A segment of the journal is full, and another one begins: the writes from now on are a journal of its
+    /// own, and belong into another file.
+    /// [`Recording::segments`](headcount_journal::Recording::segments) says when.
+    ///
+    /// # Errors
+    /// As for a write: the recording ends.
+    fn begin_segment(&mut self) -> io::Result<()>;
+}
+
 /// The journal's end in the loop. Once it fails it is over, for a journal with a hole is none.
 pub(crate) struct Journal {
-    sink: Option<Box<dyn Write + Send>>,
+    sink: Option<Box<dyn JournalSink>>,
 }
 
 impl Journal {
@@ -15,7 +28,7 @@ impl Journal {
         Self { sink: None }
     }
 
-    pub(crate) fn to(sink: impl Write + Send + 'static) -> Self {
+    pub(crate) fn to(sink: impl JournalSink + 'static) -> Self {
         Self { sink: Some(Box::new(sink)) }
     }
 
@@ -25,21 +38,30 @@ impl Journal {
     /// What the sink said, or that the registry has ended the recording: nothing is written any more.
     pub(crate) fn append(&mut self, registry: &mut Registry) -> io::Result<()> {
         let Some(sink) = &mut self.sink else { return Ok(()) };
-        let result = match registry.tap_mut::<Recorder>() {
-            None => Err(io::Error::other("the registry has another tap than its recorder")),
-            Some(recorder) => sink.write_all(recorder.take()).and_then(|()| {
-                if recorder.is_recording() {
-                    return Ok(());
-                }
-                Err(io::Error::other("one turn recorded more than the buffer holds"))
-            }),
-        };
+        let result = Self::take(registry, sink).and_then(|()| {
+            if !Recorder::next_segment(registry) {
+                return Ok(());
+            }
+            sink.begin_segment()?;
+            Self::take(registry, sink)
+        });
         if result.is_err() {
             registry.set_tap(None);
             // It is not flushed: one that is too slow would hold the loop up.
             self.sink = None;
         }
         result
+    }
+
+    fn take(registry: &mut Registry, sink: &mut Box<dyn JournalSink>) -> io::Result<()> {
+        let Some(recorder) = registry.tap_mut::<Recorder>() else {
+            return Err(io::Error::other("the registry has another tap than its recorder"));
+        };
+        sink.write_all(recorder.take())?;
+        if !recorder.is_recording() {
+            return Err(io::Error::other("one turn recorded more than the buffer holds"));
+        }
+        Ok(())
     }
 
     /// Appends the rest.

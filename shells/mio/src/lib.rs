@@ -210,6 +210,7 @@ pub use bytes::BufMut;
 pub use handle::{Handle, HandleError};
 pub use handler::{Context, Dialect, FrameKind, Handler, HangUp, Outcome, Payload, Verdict};
 pub use http::Request;
+pub use journal::JournalSink;
 pub use options::Options;
 pub use server::{BindError, Server};
 pub use turn_times::TurnTimes;

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 
 use headcount::{Config, Registry};
@@ -12,7 +12,7 @@ use mio::{Interest, Poll, Waker};
 use crate::event_loop::{EventLoop, LISTENER, SIGNALS, WAKER};
 use crate::handle::{Calls, Handle, channel};
 use crate::handler::Handler;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalSink};
 use crate::listener::Listener;
 use crate::options::Options;
 use crate::signals::Signals;
@@ -92,10 +92,11 @@ impl Server {
     /// Writes a journal of everything that the registry is given, to be replayed with
     /// [`headcount_journal::Replay`].
     ///
-    /// `sink` is written to once a turn, on the loop's thread: it should not block for long. When it
-    /// fails the recording ends and [`Handler::journal_failed`] is told; the server goes on.
+    /// `sink` is written to once a turn, and told when another segment begins. When it fails the recording
+    /// ends and [`Handler::journal_failed`] is told; the server goes on. Where a segment begins, the turn
+    /// takes as much longer as [`Registry::snapshot`] costs.
     #[must_use]
-    pub fn journal(mut self, recording: Recording, sink: impl Write + Send + 'static) -> Self {
+    pub fn journal(mut self, recording: Recording, sink: impl JournalSink + 'static) -> Self {
         self.registry = Recorder::registry(self.registry.config().clone(), recording);
         self.journal = Journal::to(sink);
         self

@@ -4,25 +4,37 @@ mod common;
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use common::{Client, TestServer, config};
 use headcount::{CloseReason, ConnId};
 use headcount_journal::{OwnedInput, Recorder, Recording, Replay};
-use headcount_mio::Options;
+use headcount_mio::{JournalSink, Options};
 
-/// A file in memory.
-#[derive(Clone, Default)]
-struct Memory(Arc<Mutex<Vec<u8>>>);
+/// A folder in memory: a file for each segment.
+#[derive(Clone)]
+struct Memory(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Memory {
-    fn bytes(&self) -> Vec<u8> {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(vec![Vec::new()])))
+    }
+
+    fn files(&self) -> Vec<Vec<u8>> {
         self.0.lock().unwrap().clone()
+    }
+}
+
+impl JournalSink for Memory {
+    fn begin_segment(&mut self) -> io::Result<()> {
+        self.0.lock().unwrap().push(Vec::new());
+        Ok(())
     }
 }
 
 impl Write for Memory {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.0.lock().unwrap().last_mut().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -33,9 +45,9 @@ impl Write for Memory {
 
 #[test]
 fn the_journal_of_a_server_is_its_whole_life() {
-    let file = Memory::default();
+    let folder = Memory::new();
     let mut bound = TestServer::bind(config(), Options::new());
-    bound.server = bound.server.journal(Recording::new(1).with_names(), file.clone());
+    bound.server = bound.server.journal(Recording::new(1).with_names(), folder.clone());
     let server = bound.run();
     let mut clients: Vec<Client> =
         (0..5).map(|number| Client::admitted(server.address, &format!("user-{number}"))).collect();
@@ -55,8 +67,8 @@ fn the_journal_of_a_server_is_its_whole_life() {
     }
     server.join().unwrap();
 
-    let journal = file.bytes();
-    let mut replay = Replay::new(&journal).unwrap();
+    let [journal] = &folder.files()[..] else { panic!("one segment") };
+    let mut replay = Replay::new(journal).unwrap();
     let (mut sends, mut replies, mut opened, mut live_conn) = (0, 0, 0, false);
     while let Some(step) = replay
         .step(|action| sends += u32::from(matches!(action, headcount::Action::Send { .. })))
@@ -86,6 +98,39 @@ impl Write for Full {
 
     fn flush(&mut self) -> io::Result<()> {
         panic!("the loop waits for a disk that has refused")
+    }
+}
+
+impl JournalSink for Full {
+    fn begin_segment(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_journal_in_segments_goes_on_where_the_last_one_ended() {
+    let folder = Memory::new();
+    let mut bound = TestServer::bind(config(), Options::new());
+    let recording = Recording::new(1).segments(2_000, Duration::from_secs(3_600));
+    bound.server = bound.server.journal(recording, folder.clone());
+    let server = bound.run();
+    let mut clients = Vec::new();
+    while folder.files().len() < 5 {
+        let mut client = Client::admitted(server.address, &format!("user-{}", clients.len()));
+        client.say("something");
+        assert_eq!(client.text(), "something");
+        clients.push(client);
+    }
+    server.handle.stop();
+    drop(clients);
+    server.join().unwrap();
+    let mut before = None;
+    for segment in folder.files() {
+        let mut replay = Replay::new(&segment).unwrap();
+        let begins = replay.registry().fingerprint();
+        assert_eq!(begins, before.unwrap_or(begins));
+        while replay.step(|_| {}).unwrap().is_some() {}
+        before = Some(replay.registry().fingerprint());
     }
 }
 

@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
+use headcount::{ConfigKind, ConfigValue};
 use headcount_journal::Recording;
+use headcount_mio::JournalSink;
 use headcount_protocol::json::Object;
 
 use crate::telemetry::fault;
@@ -27,10 +29,22 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Arguments {
-    /// Record every input of the registry in a file, for `headcount replay`; an existing journal is
-    /// kept as FILE.1, FILE.2 and so on
+    /// Record every input of the registry in a file, for `headcount replay`; earlier segments and
+    /// journals are kept as FILE.1, FILE.2 and so on, the oldest first
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
+
+    /// Begin another segment of the journal when it has so many bytes
+    #[arg(long, value_name = "BYTES", default_value = "256MiB", value_parser = bytes, requires = "journal")]
+    journal_segment_bytes: u64,
+
+    /// Begin another segment of the journal at this age
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time, requires = "journal")]
+    journal_segment_age: Duration,
+
+    /// Keep so many earlier segments, and delete older ones; by default none is deleted
+    #[arg(long, value_name = "COUNT", requires = "journal")]
+    journal_keep: Option<usize>,
 
     /// Record names as they are; by default each is a pseudonym
     #[arg(long, requires = "journal")]
@@ -48,18 +62,21 @@ impl Arguments {
         let cannot = |what: &str, error: &dyn std::fmt::Display| {
             format!("--journal {}: {what}: {error}; choose another file", path.display())
         };
-        let file = create(path).map_err(|error| cannot("cannot write there", &error))?;
+        let folder = Folder { path: path.clone(), keep: self.journal_keep };
+        let file = folder.begin().map_err(|error| cannot("cannot write there", &error))?;
         let mut key = [0; 16];
         getrandom::fill(&mut key)
             .map_err(|error| cannot("no entropy for its pseudonyms", &error))?;
-        let mut recording = Recording::new(u128::from_ne_bytes(key));
+        let mut recording = Recording::new(u128::from_ne_bytes(key))
+            .segments(self.journal_segment_bytes, self.journal_segment_age);
         if self.journal_names {
             recording = recording.with_names();
         }
         if self.journal_payloads {
             recording = recording.with_payloads();
         }
-        let sink = Sink::start(file).map_err(|error| cannot("no thread to write it", &error))?;
+        let sink =
+            Sink::start(folder, file).map_err(|error| cannot("no thread to write it", &error))?;
         Ok(Some((recording, sink)))
     }
 }
@@ -162,18 +179,74 @@ impl fmt::Display for TooSlow {
 
 impl Error for TooSlow {}
 
-/// A file that only its owner may read, also if it was there and empty. One that is not empty gets
-/// another name: it may be all that is left of the life that a supervisor has just ended.
-fn create(path: &Path) -> io::Result<File> {
-    if fs::metadata(path).is_ok_and(|known| known.is_file() && known.len() > 0) {
-        let numbered = |number: u32| {
-            let mut name = OsString::from(path);
-            name.push(format!(".{number}"));
-            PathBuf::from(name)
-        };
-        let free = (1..).map(numbered).find(|name| !name.exists());
-        fs::rename(path, free.ok_or(ErrorKind::AlreadyExists)?)?;
+/// An amount of bytes, as configuration files write it: not nothing.
+fn bytes(text: &str) -> Result<u64, String> {
+    match ConfigKind::Bytes.parse(text) {
+        Ok(ConfigValue::Bytes(bytes)) if bytes > 0 => Ok(bytes),
+        _ => Err("give bytes, such as 64MiB".to_owned()),
     }
+}
+
+/// A length of time, as configuration files write it: not nothing.
+fn time(text: &str) -> Result<Duration, String> {
+    match ConfigKind::Time.parse(text) {
+        Ok(ConfigValue::Time(time)) if !time.is_zero() => Ok(time),
+        _ => Err("give a time, such as 30m".to_owned()),
+    }
+}
+
+/// Where segments lie: the one under way at `path`, and earlier ones beside it, each with the next number.
+struct Folder {
+    path: PathBuf,
+    /// How many earlier ones are kept; `None`: all.
+    keep: Option<usize>,
+}
+
+impl Folder {
+    /// The file of the next segment. The last one gets the next number, unless it is empty: it may be all
+    /// that is left of the life that a supervisor has just ended.
+    fn begin(&self) -> io::Result<File> {
+        let mut earlier = self.earlier()?;
+        if fs::metadata(&self.path).is_ok_and(|known| known.is_file() && known.len() > 0) {
+            let number = earlier.last().map_or(Some(1), |last| last.checked_add(1));
+            let number = number.ok_or(ErrorKind::AlreadyExists)?;
+            fs::rename(&self.path, self.numbered(number))?;
+            earlier.push(number);
+        }
+        let file = create(&self.path)?;
+        let deleted = self.keep.map_or(0, |keep| earlier.len().saturating_sub(keep));
+        for number in &earlier[..deleted] {
+            fs::remove_file(self.numbered(*number))?;
+        }
+        Ok(file)
+    }
+
+    fn numbered(&self, number: u32) -> PathBuf {
+        let mut name = OsString::from(&self.path);
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    }
+
+    /// The numbers of earlier segments, the oldest first.
+    fn earlier(&self) -> io::Result<Vec<u32>> {
+        let name = self.path.file_name().unwrap_or_default().as_encoded_bytes();
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(parent.unwrap_or_else(|| Path::new(".")))? {
+            let entry = entry?.file_name();
+            let number = entry.as_encoded_bytes().strip_prefix(name);
+            let number = number.and_then(|rest| str::from_utf8(rest.strip_prefix(b".")?).ok());
+            // As it is written here: `FILE.01` is another file.
+            let number = number.and_then(|text| Some((text, text.parse::<u32>().ok()?)));
+            numbers.extend(number.filter(|(text, it)| it.to_string() == **text).map(|(_, it)| it));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+}
+
+/// A file that only its owner may read, also if it was there and empty.
+fn create(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).create(true).truncate(true);
     // It tells who was connected, and what was said if payloads are kept.
@@ -190,6 +263,8 @@ fn create(path: &Path) -> io::Result<File> {
 
 enum Item {
     Bytes(Vec<u8>),
+    /// Another segment begins with these.
+    Segment(Vec<u8>),
     /// Everything before it is written: say so.
     Finish(Sender<()>),
 }
@@ -198,21 +273,24 @@ enum Item {
 pub(crate) struct Sink {
     queue: Sender<Item>,
     waiting: Arc<AtomicUsize>,
+    /// What is written next begins a segment. It holds a state, however large, and does not count as what
+    /// waits.
+    begins: bool,
     /// What the disk said last.
     failure: Arc<Mutex<Option<io::Error>>>,
 }
 
 impl Sink {
-    fn start(file: File) -> io::Result<Self> {
+    fn start(folder: Folder, file: File) -> io::Result<Self> {
         let (queue, items) = channel();
         let (waiting, failure) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(None)));
         let (theirs, told) = (Arc::clone(&waiting), Arc::clone(&failure));
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
-            if let Err(error) = write(file, &items, &theirs) {
+            if let Err(error) = write(&folder, file, &items, &theirs) {
                 *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             }
         })?;
-        Ok(Self { queue, waiting, failure })
+        Ok(Self { queue, waiting, begins: false, failure })
     }
 
     fn send(&self, item: Item) -> io::Result<()> {
@@ -227,6 +305,10 @@ impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.is_empty() {
             return Ok(0);
+        }
+        if std::mem::take(&mut self.begins) {
+            self.send(Item::Segment(bytes.to_vec()))?;
+            return Ok(bytes.len());
         }
         let waiting = self.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
         if waiting > QUEUE_BYTES {
@@ -247,13 +329,29 @@ impl Write for Sink {
     }
 }
 
-fn write(mut file: File, items: &Receiver<Item>, waiting: &AtomicUsize) -> io::Result<()> {
+impl JournalSink for Sink {
+    fn begin_segment(&mut self) -> io::Result<()> {
+        self.begins = true;
+        Ok(())
+    }
+}
+
+fn write(
+    folder: &Folder,
+    mut file: File,
+    items: &Receiver<Item>,
+    waiting: &AtomicUsize,
+) -> io::Result<()> {
     for item in items {
         match item {
             Item::Bytes(bytes) => {
                 fault::point("journal");
                 file.write_all(&bytes)?;
                 waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
+            }
+            Item::Segment(head) => {
+                file = folder.begin()?;
+                file.write_all(&head)?;
             }
             Item::Finish(done) => {
                 let _ = done.send(());
@@ -266,6 +364,41 @@ fn write(mut file: File, items: &Receiver<Item>, waiting: &AtomicUsize) -> io::R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn earlier_segments_are_numbered_and_the_oldest_go() {
+        let folder =
+            std::env::temp_dir().join(format!("headcount-segments-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("life");
+        let segments = Folder { path: path.clone(), keep: Some(2) };
+        for other in ["life.", "life.x", "life.01", "life.7.gz", "lifeline.3"] {
+            fs::write(folder.join(other), "another file").unwrap();
+        }
+        for number in 1..=5 {
+            let mut file = segments.begin().unwrap();
+            file.write_all(format!("segment {number}").as_bytes()).unwrap();
+        }
+        assert_eq!(segments.earlier().unwrap(), [3, 4]);
+        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+        let files = ["life.3", "life.4", "life"].map(read);
+        assert_eq!(files, ["segment 3", "segment 4", "segment 5"]);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 8);
+        // One that is empty is nothing to keep.
+        drop(segments.begin().unwrap());
+        drop(segments.begin().unwrap());
+        assert_eq!(segments.earlier().unwrap(), [4, 5]);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn bounds_of_segments_are_written_as_in_the_configuration() {
+        assert_eq!((bytes("64MiB"), time("90s")), (Ok(64 << 20), Ok(Duration::from_secs(90))));
+        for wrong in ["", "0", "many"] {
+            assert!(bytes(wrong).unwrap_err().contains("64MiB"), "{wrong}");
+            assert!(time(wrong).unwrap_err().contains("30m"), "{wrong}");
+        }
+    }
 
     #[test]
     fn an_end_says_why() {

@@ -191,6 +191,56 @@ fn a_journal_of_an_earlier_life_is_kept() {
 }
 
 #[test]
+fn a_journal_in_segments_is_replayed_from_the_middle() {
+    let folder = Folder::new();
+    let journal = folder.file("life");
+    let flags = ["--journal-segment-bytes", "2KiB", "--journal-keep", "2"];
+    let server = serve(&journal, &flags);
+    let early = server.connect("user=early&thread=garden");
+    let (_, handle) = early.connection().split_once('.').unwrap();
+    let mut others = Vec::new();
+    while !folder.file("life.5").exists() {
+        let other = server.connect(&format!("user=user-{}", others.len()));
+        server.publish(r#"{"user":"early"}"#, r#"{"text":"rosebud"}"#);
+        others.push(other);
+    }
+    server.signal("TERM");
+    drop(others);
+    let handle = handle.to_owned();
+    drop(early);
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    let mut kept: Vec<_> =
+        std::fs::read_dir(&folder.0).unwrap().map(|it| it.unwrap().path()).collect();
+    kept.sort();
+    assert_eq!(kept.len(), 3, "{kept:?}");
+    for segment in &kept {
+        let (code, _, stderr) = replay(segment, &[]);
+        assert_eq!(code, Some(0), "{segment:?}: {stderr}");
+    }
+    // It was admitted in a segment that is gone.
+    let (code, known, stderr) = replay(&kept[1], &["--until", "0", "--explain", &handle]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(known.contains(&handle) && !known.contains("rosebud"), "{known}");
+}
+
+#[test]
+fn segments_of_no_size_are_refused() {
+    for (flag, value) in [
+        ("--journal-segment-bytes", "0"),
+        ("--journal-segment-age", "soon"),
+        ("--journal-keep", "-1"),
+    ] {
+        let mut command = headcount();
+        command.args(["serve", "--journal", "/dev/null", &format!("{flag}={value}")]);
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(flag) && stderr.contains(value), "{stderr}");
+    }
+}
+
+#[test]
 fn a_disk_that_refuses_ends_the_journal_and_not_the_server() {
     let server = serve(Path::new("/dev/full"), &[]);
     // Each makes a turn, and the disk is another thread's.
