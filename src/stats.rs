@@ -13,7 +13,8 @@ use crate::snapshot::encoded;
 
 pub use self::notice::{Notice, Pressure};
 
-/// What a `send` found at the instant of the call.
+/// What a `send` found at the instant of the call. [`Registry::send`](crate::Registry::send) has an
+/// example.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Delivery {
@@ -30,6 +31,7 @@ pub struct Delivery {
 }
 
 /// One log that a message was appended to. It may let the message go at any time, by its bounds.
+/// [`Registry::send`](crate::Registry::send) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stored {
@@ -54,7 +56,7 @@ impl Delivery {
     }
 }
 
-/// An admitted connection.
+/// An admitted connection. [`Registry::admit`](crate::Registry::admit) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Admitted {
@@ -64,7 +66,7 @@ pub struct Admitted {
     pub followed: Option<Followed>,
 }
 
-/// A connection that follows a session.
+/// A connection that follows a session. [`Registry::follow`](crate::Registry::follow) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Followed {
@@ -82,7 +84,7 @@ pub struct Followed {
     pub already: bool,
 }
 
-/// A connection that joined a room.
+/// A connection that joined a room. [`Registry::join`](crate::Registry::join) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Joined {
@@ -94,7 +96,7 @@ pub struct Joined {
     pub already: bool,
 }
 
-/// What became of a resume.
+/// What became of a resume. [`Start`](crate::Start) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Recovered {
@@ -111,7 +113,8 @@ pub enum Recovered {
     Gap,
 }
 
-/// Where a connection is in its life.
+/// Where a connection is in its life. [`Registry::connection`](crate::Registry::connection) has an
+/// example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnState {
@@ -148,7 +151,7 @@ impl fmt::Display for ConnState {
     }
 }
 
-/// What became of something that came in.
+/// What became of something that came in. [`Registry::message`](crate::Registry::message) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "a message that is answered `Paused` was not taken: offer it again"]
 pub enum Intake {
@@ -159,7 +162,8 @@ pub enum Intake {
     Paused,
 }
 
-/// A run that was opened or requested.
+/// A run that was opened or requested. [`UserScope::open_run`](crate::UserScope::open_run) has an
+/// example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenedRun {
@@ -171,7 +175,8 @@ pub struct OpenedRun {
     pub delivery: Delivery,
 }
 
-/// What a reload does to connections and sessions.
+/// What a reload does to connections and sessions. [`Registry::reload`](crate::Registry::reload) has an
+/// example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Impact {
@@ -200,7 +205,7 @@ impl Impact {
 
 /// Counters and gauges of a registry, exact at the instant of the call.
 ///
-/// `opened == live + Σ closed`, always.
+/// `opened == live + Σ closed`, always. [`Registry::stats`](crate::Registry::stats) has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

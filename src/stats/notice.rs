@@ -9,6 +9,23 @@ use crate::snapshot::encoded;
 use crate::stats::Impact;
 
 /// How near a user is to a cap.
+///
+/// ```
+/// # use headcount::*;
+/// # let now = Timestamp::from_secs(1);
+/// let mut registry = Registry::new(Config::builder(1).connections_per_user(10).build()?);
+/// for _ in 0..10 {
+///     registry.admit(now, Principal::new("alice".parse()?), Start::Now, None)?;
+/// }
+/// let mut reached = Pressure::None;
+/// while let Some(notice) = registry.poll_notice() {
+///     if let Notice::Pressure { level, .. } = notice {
+///         reached = reached.max(level);
+///     }
+/// }
+/// assert_eq!(reached, Pressure::Emergency);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Pressure {
@@ -24,6 +41,7 @@ encoded! { enum Pressure { 0 = None, 1 = Proactive, 2 = Emergency } }
 
 /// A structured fact for logs and metrics. Best effort: losses are counted in
 /// [`Stats::notices_lost`](crate::Stats::notices_lost).
+/// [`Registry::poll_notice`](crate::Registry::poll_notice) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Notice {
