@@ -17,7 +17,7 @@ use crate::snapshot::encoded;
 ///
 /// Exhaustive on purpose: a shell must handle every kind. For each connection the order of the
 /// actions is the order on the wire, and their sequence is
-/// `(Send | Gap | Ping | Draining | Left)* Close? Cleanup`.
+/// `(Send | Gap | Ping | Draining | Left)* Close? Cleanup`. The [loop](crate#the-loop) has an example.
 #[derive(Debug)]
 #[must_use = "an action that is not carried out is lost"]
 pub enum Action<'a> {
@@ -139,7 +139,7 @@ impl Action<'_> {
     }
 }
 
-/// What a `Cleanup` is about.
+/// What a `Cleanup` is about. The [loop](crate#the-loop) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ended {
     /// A connection, admitted or not.
@@ -150,7 +150,7 @@ pub enum Ended {
 
 encoded! { enum Ended { 0 = Conn(conn), 1 = Session(session) } }
 
-/// Where a message comes from.
+/// Where a message comes from. [`Registry::acknowledge`](crate::Registry::acknowledge) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamRef<'a> {
     /// The log of a session that the recipients follow.
@@ -166,7 +166,7 @@ pub enum StreamRef<'a> {
 /// A place in a stream.
 ///
 /// The first entry of an epoch is 1. Offsets increase, not necessarily by one. Two positions of
-/// different epochs have no order.
+/// different epochs have no order. [`Start`](crate::Start) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
     /// Which incarnation of the stream: never continued by another one, nor after a restart.
@@ -177,7 +177,7 @@ pub struct Position {
 
 encoded! { struct Position { epoch, offset } }
 
-/// What a client should do after a close.
+/// What a client should do after a close. [`CloseReason`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Retry {
     /// Reconnect, with a back-off.
@@ -195,6 +195,14 @@ macro_rules! close_reasons {
         ///
         /// | reason | code | client | |
         /// |---|---|---|---|
+        ///
+        /// ```
+        /// use headcount::{CloseReason, Retry};
+        ///
+        /// let reason = CloseReason::Evicted;
+        /// assert_eq!((reason.code(), reason.name(), reason.retry()), (4504, "evicted", Retry::Stop));
+        /// assert_eq!(CloseReason::PeerGone.retry(), Retry::Reconnect);
+        /// ```
         $(#[doc = concat!("| `", $name, "` | ", stringify!($code), " | ", stringify!($retry), " | [`", stringify!($variant), "`](Self::", stringify!($variant), ") |")])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]

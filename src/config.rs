@@ -36,7 +36,7 @@ macro_rules! keys {
         $name:ident: $type:ty = $kind:ident $key:literal, $min:expr, $max:expr, $default:expr;
     )*) => {
         /// The limits and times of a registry. Made by [`Config::builder`]; one that exists is
-        /// valid.
+        /// valid. [`ConfigBuilder::build`](crate::ConfigBuilder::build) has an example.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub struct Config {
             pub(crate) seed: u64,
@@ -47,6 +47,7 @@ macro_rules! keys {
         }
 
         /// Collects settings for a [`Config`]; what is not set is derived or defaulted.
+        /// [`build`](Self::build) has an example.
         #[derive(Clone, Debug)]
         #[must_use = "a builder does nothing until `build`"]
         pub struct ConfigBuilder {
@@ -429,6 +430,12 @@ keys! {
 
 impl Config {
     /// The key with this name; `None` if there is none.
+    ///
+    /// ```
+    /// let linger = headcount::Config::key("session.linger").expect("there is one");
+    /// assert_eq!(linger.kind.parse("3m")?.amount(), Some(180_000));
+    /// # Ok::<(), headcount::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn key(name: &str) -> Option<&'static ConfigKey> {
         Self::KEYS.iter().find(|key| key.name == name)

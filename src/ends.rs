@@ -36,7 +36,7 @@ macro_rules! ends {
 }
 
 ends! {
-    /// How a run ended.
+    /// How a run ended. [`RunView::end`](crate::RunView::end) has an example.
     RunEnd {
         /// It has a result.
         Completed = "completed",
@@ -70,7 +70,7 @@ impl RunEnd {
     }
 }
 
-/// How and when a run has ended.
+/// How and when a run has ended. [`RunView::end`](crate::RunView::end) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RunEnded {
     /// How: who decided it, and why.
@@ -82,7 +82,7 @@ pub struct RunEnded {
 encoded! { struct RunEnded { how, at } }
 
 ends! {
-    /// Why a session has ended.
+    /// Why a session has ended. [`Registry::revoke`](crate::Registry::revoke) has an example.
     SessionEnd {
         /// It had lingered for `session.linger`, and its connections were cleaned up.
         Lingered = "lingered",
@@ -102,7 +102,7 @@ ends! {
 }
 
 ends! {
-    /// Why a room has ended.
+    /// Why a room has ended. [`Registry::leave`](crate::Registry::leave) has an example.
     RoomEnd {
         /// Its last member has left, and it kept no history.
         Empty = "empty",

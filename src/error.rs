@@ -12,6 +12,7 @@ pub use self::restore::RestoreError;
 pub use self::run::{OpenRunError, RequestCancelError, RequestRunError, RunError};
 
 /// The handle names nothing that is alive: it has ended, or never was.
+/// [`Registry::disconnect`](crate::Registry::disconnect) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownConn;
 
@@ -38,6 +39,7 @@ from_unknown_conn!(
 );
 
 /// The text is none that a handle is shown as: 16 hexadecimal digits, the first eight not all zero.
+/// [`ConnId`](crate::ConnId) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidHandle;
 
@@ -47,7 +49,7 @@ impl fmt::Display for InvalidHandle {
     }
 }
 
-/// Why words are none to close a connection with.
+/// Why words are none to close a connection with. [`CloseWords`](crate::CloseWords) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseWordsError {
@@ -75,7 +77,8 @@ impl fmt::Display for CloseWordsError {
     }
 }
 
-/// Why an acknowledgement was not taken.
+/// Why an acknowledgement was not taken. [`Registry::acknowledge`](crate::Registry::acknowledge) has an
+/// example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcknowledgeError {
@@ -94,7 +97,7 @@ impl fmt::Display for AcknowledgeError {
     }
 }
 
-/// Why a name was refused.
+/// Why a name was refused. [`UserId`](crate::UserId) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IdError {
@@ -129,7 +132,7 @@ impl fmt::Display for IdError {
 /// Why a socket was not reserved or a connection not admitted.
 ///
 /// A refused connection stays pending: answer it, then report `disconnect` (before the upgrade), or
-/// `close` it (after it).
+/// `close` it (after it). [`Registry::admit`](crate::Registry::admit) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refused {
@@ -299,7 +302,7 @@ impl fmt::Display for Refused {
     }
 }
 
-/// Why an inbound message was not taken.
+/// Why an inbound message was not taken. [`Registry::message`](crate::Registry::message) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InboundError {
@@ -325,7 +328,8 @@ impl fmt::Display for InboundError {
     }
 }
 
-/// Why a reply was not taken. Nothing of it is kept.
+/// Why a reply was not taken. Nothing of it is kept. [`Registry::reply`](crate::Registry::reply) has an
+/// example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplyError {
@@ -349,6 +353,7 @@ impl fmt::Display for ReplyError {
 }
 
 /// Why a connection could not follow a session. Nothing has changed then.
+/// [`Registry::follow`](crate::Registry::follow) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FollowError {
@@ -381,7 +386,7 @@ impl fmt::Display for FollowError {
     }
 }
 
-/// Why a connection could not join a room.
+/// Why a connection could not join a room. [`Registry::join`](crate::Registry::join) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JoinError {
@@ -412,6 +417,7 @@ impl fmt::Display for JoinError {
 }
 
 /// What [`Registry::check`](crate::Registry::check) found to be wrong: a bug in this crate.
+/// [`Registry::check`](crate::Registry::check) has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     pub(crate) what: alloc::string::String,

@@ -9,6 +9,30 @@ use crate::store::SlotKey;
 
 /// Which connections a message leaves out, named by the connection of its sender. The `except_` methods of
 /// [`Message`] make it.
+///
+/// ```
+/// # use headcount::*;
+/// /// The senders that a message leaves out, in the order of the calls.
+/// #[derive(Default)]
+/// struct Senders(Vec<ConnId>);
+///
+/// impl Tap for Senders {
+///     fn input(&mut self, _: Timestamp, input: Input<'_>) {
+///         if let Input::Send { except: Some(Except::Connection(sender)), .. } = input {
+///             self.0.push(sender);
+///         }
+///     }
+///
+///     fn polled(&mut self, _: Option<&Action<'_>>) {}
+/// }
+///
+/// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+/// # let (conn, _) = registry.admit(now, Principal::new("alice".parse()?), Start::Now, None)?;
+/// registry.set_tap(Some(Box::new(Senders::default())));
+/// registry.send(now, Target::Everyone, Message::text("I am here").except_connection(conn));
+/// assert_eq!(registry.tap::<Senders>().map(|senders| &*senders.0), Some(&[conn][..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Except {
     /// See [`Message::except_connection`].
@@ -23,7 +47,8 @@ pub enum Except {
 /// [`Message`] converts into one without an exception. Its `except_` methods make those with one.
 ///
 /// It has no such methods itself: a second exception for one message does not compile, and so it can't take
-/// the place of the first.
+/// the place of the first. [`Message::except_connection`](crate::Message::except_connection) has an
+/// example.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Outgoing {
     pub(crate) message: Message,
@@ -50,6 +75,23 @@ impl Message {
     /// The latest of a key takes the place of the one before also for connections that it leaves out. If
     /// such a connection was not handed the earlier one by then, it never is, and nothing is told as
     /// lost: leave out only connections that know the newer one.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let room = RoomId::new("lobby")?;
+    /// # let mut conns = Vec::new();
+    /// # for user in ["alice", "bob"] {
+    /// #     let (conn, _) = registry.admit(now, Principal::new(user.parse()?), Start::Now, None)?;
+    /// #     registry.join(now, conn, &room, Start::Now)?;
+    /// #     conns.push(conn);
+    /// # }
+    /// let (alice, bob) = (conns[0], conns[1]);
+    /// let hello = Message::text("hello").except_connection(alice);
+    /// assert_eq!(registry.send(now, Target::Room(&room), hello).live, 1);
+    /// assert!(matches!(registry.poll_action(), Some(Action::Send { to, .. }) if to == [bob]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn except_connection(self, sender: ConnId) -> Outgoing {
         Outgoing { message: self, except: Some(Except::Connection(sender)) }

@@ -12,7 +12,7 @@ use crate::error::{IdError, InvalidHandle};
 use crate::snapshot::{Decoder, Encoded, Encoder, Malformed, encoded};
 use crate::text::shown;
 
-/// The longest name, in bytes of UTF-8.
+/// The longest name, in bytes of UTF-8. [`UserId`](crate::UserId) has an example.
 pub const MAX_ID_BYTES: usize = 128;
 
 /// What client code writes by accident where a name is missing: refused as any name, in any case of
@@ -110,11 +110,22 @@ handle! {
     ///
     /// A stale handle is an ordinary `UnknownConn`, never a panic. It names no other connection before 2^32
     /// further handles were made.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// let (conn, _) = registry.admit(now, Principal::new("alice".parse()?), Start::Now, None)?;
+    /// assert_eq!(ConnId::from_bits(conn.to_bits()), Some(conn));
+    /// assert_eq!(conn.to_string().parse(), Ok(conn));
+    /// assert_eq!("conn 1".parse::<ConnId>(), Err(InvalidHandle));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ConnId, "conn "
 }
 
 handle! {
     /// One session: a (user, thread) pair that outlives its connections by the linger time.
+    /// [`Registry::session`](crate::Registry::session) has an example.
     SessionId, "session "
 }
 
@@ -242,6 +253,17 @@ personal! {
     ///
     /// It is none of `none`, `default`, `placeholder` and `registry` either, in any case of letters: two
     /// users of one such name would share everything.
+    ///
+    /// ```
+    /// use headcount::{IdError, MAX_ID_BYTES, UserId};
+    ///
+    /// let alice = UserId::new("alice")?;
+    /// assert_eq!(alice.as_str(), "alice");
+    /// assert_eq!(UserId::new("undefined"), Err(IdError::Placeholder));
+    /// let long = "a".repeat(MAX_ID_BYTES + 1);
+    /// assert_eq!(UserId::new(&long), Err(IdError::TooLong { bytes: long.len() }));
+    /// # Ok::<(), IdError>(())
+    /// ```
     UserId(Box<str>), validate_user
 }
 
@@ -269,27 +291,32 @@ copied!(UserId, ThreadId);
 
 personal! {
     /// A thread: what keeps two conversations of one user apart.
+    /// [`Registry::follow`](crate::Registry::follow) has an example.
     ThreadId(Box<str>), validate_name
 }
 
 personal! {
-    /// An agent run: unique among its user's.
+    /// An agent run: unique among its user's. [`Registry::request_run`](crate::Registry::request_run) has
+    /// an example.
     RunId(Box<str>), validate_name
 }
 
 personal! {
-    /// A room: a group across users. Clones share the name.
+    /// A room: a group across users. Clones share the name. [`Registry::join`](crate::Registry::join) has
+    /// an example.
     RoomId(Arc<str>), validate_name
 }
 
 personal! {
     /// A tenant: users who share caps and a byte budget. Clones share the name.
+    /// [`Registry::tenant`](crate::Registry::tenant) has an example.
     TenantId(Arc<str>), validate_name
 }
 
 name! {
     /// What a [`Class::Latest`](crate::Class::Latest) message is the latest of, within its stream: at
     /// most [`MAX_ID_BYTES`] bytes, and not empty. Clones share the text.
+    /// [`Message::latest`](crate::Message::latest) has an example.
     Key(Arc<str>), validate_length
 }
 

@@ -15,7 +15,7 @@ use crate::run::RunEvent;
 use crate::time::Timestamp;
 use crate::waiting::Source;
 
-/// Whom a `send` or a `close` is for.
+/// Whom a `send` or a `close` is for. [`Registry::send`](crate::Registry::send) has an example.
 #[derive(Clone, Copy, Debug)]
 pub enum Target<'a> {
     /// One connection: direct, in no stream, never resumed.
@@ -43,7 +43,7 @@ pub enum Target<'a> {
 /// unless `limits.byte_rate` is set: its frames say the same. An embedder that sees whole messages
 /// only reports those. Then a message that takes longer to arrive than `heartbeat.interval` and
 /// `heartbeat.pong_timeout` together costs its connection, and neither `limits.frame_deadline` nor
-/// `limits.byte_rate` ever acts.
+/// `limits.byte_rate` ever acts. [`Registry::message`](crate::Registry::message) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inbound {
     /// A whole data message, text or binary, one of several frames included: the end of the message
@@ -76,6 +76,24 @@ pub enum Inbound {
 /// Where a connection begins in a stream that it comes to follow. From there on it gets everything.
 ///
 /// A room has no runs: there `OpenRuns`, `Recent` and `Run` are as `Now`.
+///
+/// ```
+/// # use headcount::*;
+/// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+/// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+/// let (first, admitted) = registry.admit(now, who.clone(), Start::OpenRuns, None)?;
+/// let Position { epoch, .. } = admitted.followed.expect("the session of its thread").position;
+/// for text in ["one", "two", "three"] {
+///     registry.send(now, Target::SessionOf(first), Message::text(text));
+/// }
+/// while registry.poll_action().is_some() {}
+///
+/// // The client has read one message when its network fails. It comes back and says so.
+/// let seen = Position { epoch, offset: 1 };
+/// let (_, again) = registry.admit(now, who, Start::After(seen), Some(first))?;
+/// assert_eq!(again.followed.map(|it| it.recovered), Some(Recovered::All));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Start {
     /// At the head: what is sent from now on.
@@ -101,6 +119,7 @@ pub enum Start {
 /// [`UserScope`](crate::UserScope) is the call that it makes of the registry.
 ///
 /// It is exhaustive, as [`Action`](crate::Action) is: a recorder that missed an input would not replay.
+/// [`Tap`](crate::Tap) has an example.
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs)] // The arguments of the methods have their docs there.
 pub enum Input<'a> {

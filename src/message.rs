@@ -10,11 +10,12 @@ use crate::id::Key;
 use crate::snapshot::{Decoder, Encoded, Encoder, Malformed, encoded};
 
 /// What every message is charged beside its length, in bytes: about what its log entry occupies,
-/// so that empty messages are not free. [`Action::cost`](crate::Action::cost) and all byte bounds include it.
+/// so that empty messages are not free. [`Action::cost`](crate::Action::cost) and all byte bounds include
+/// it. [`Message`](crate::Message) has an example.
 pub const MESSAGE_OVERHEAD: u64 = 64;
 
 /// What becomes of a message when there is no room or no time for all of them. It decides what is
-/// let go, never the order.
+/// let go, never the order. [`Message`](crate::Message) has an example.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Handed out, or told as lost, to each connection that follows the stream when it is sent and
@@ -37,6 +38,15 @@ encoded! { enum Class { 0 = Critical, 1 = Latest(key), 2 = Droppable } }
 ///
 /// Clones share the payload. A payload that is a slice of a larger buffer keeps all of that buffer
 /// alive while the bounds count the slice only: hand in buffers of their own.
+///
+/// ```
+/// use headcount::{Class, MESSAGE_OVERHEAD, Message};
+///
+/// let hello = Message::text("hello");
+/// assert_eq!((hello.cost(), hello.class()), (5 + MESSAGE_OVERHEAD, &Class::Critical));
+/// let typing = Message::binary(vec![1]).droppable();
+/// assert_eq!((typing.is_text(), typing.class()), (false, &Class::Droppable));
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Message {
     payload: Bytes,
@@ -94,6 +104,26 @@ impl Message {
     }
 
     /// Makes it the [`Class::Latest`] of this key. Of the classes that it is given the last one counts.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// let temperature = Key::new("temperature")?;
+    /// for degrees in ["20", "21"] {
+    ///     let message = Message::text(degrees).latest(temperature.clone());
+    ///     registry.send(now, Target::SessionOf(conn), message);
+    /// }
+    /// let mut sent = Vec::new();
+    /// while let Some(action) = registry.poll_action() {
+    ///     if let Action::Send { body, .. } = action {
+    ///         sent.push(body.as_bytes().to_vec());
+    ///     }
+    /// }
+    /// assert_eq!(sent, [b"21"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn latest(mut self, key: Key) -> Self {
         self.class = Class::Latest(key);

@@ -9,7 +9,8 @@ use crate::id::{MAX_ID_BYTES, TenantId, ThreadId, UserId};
 use crate::snapshot::encoded;
 use crate::time::Timestamp;
 
-/// What a connection is to its client: which cap of the user counts it.
+/// What a connection is to its client: which cap of the user counts it. [`Principal`](crate::Principal)
+/// has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ConnKind {
     /// A socket of its own, as a tab or a device has one: `limits.connections_per_user`.
@@ -41,6 +42,19 @@ impl fmt::Display for ConnKind {
 }
 
 /// Who a connection is. Made by the shell's authenticator, never from a client's message.
+///
+/// ```
+/// use headcount::{ConnKind, Principal};
+///
+/// let who = Principal::new("alice".parse()?)
+///     .with_tenant("acme".parse()?)
+///     .with_thread("main".parse()?)
+///     .with_kind(ConnKind::EventStream)
+///     .with_label("page 7")?;
+/// assert_eq!((who.user().as_str(), who.label()), ("alice", Some("page 7")));
+/// assert_eq!(who.expires_at(), None);
+/// # Ok::<(), headcount::IdError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Principal {
     pub(crate) user: UserId,

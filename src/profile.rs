@@ -9,6 +9,15 @@ use crate::config::{Config, ConfigBuilder, ConfigError};
 /// A starting point for a [`Config`]; every value can be set differently afterwards.
 ///
 /// The server reads its profile from the configuration and never guesses it from its environment.
+///
+/// ```
+/// use headcount::{Config, Profile};
+///
+/// let profile: Profile = "production".parse()?;
+/// let config = Config::profile(profile, 42).connections(1_000).build()?;
+/// assert_eq!((config.session_idle().as_secs(), config.connections()), (900, 1_000));
+/// # Ok::<(), headcount::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Profile {

@@ -89,7 +89,7 @@ encoded! {
     }
 }
 
-/// How far a run is.
+/// How far a run is. [`Registry::request_run`](crate::Registry::request_run) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RunState {

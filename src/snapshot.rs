@@ -35,6 +35,37 @@ pub(crate) use self::fields::{Encoded, encoded};
 /// The registry decides nothing by what a name is or a payload says, but for which names are the same,
 /// whether one is empty, and the lengths of payloads. So a registry that is restored from such a snapshot
 /// does what the other one does.
+///
+/// ```
+/// # use headcount::*;
+/// use std::hash::{BuildHasher, RandomState};
+///
+/// /// A pseudonym for each name, by a key that this process alone has.
+/// struct Pseudonyms(RandomState);
+///
+/// impl Redaction for Pseudonyms {
+///     fn name(&self, name: &str) -> String {
+///         if name.is_empty() { String::new() } else { format!("{:016x}", self.0.hash_one(name)) }
+///     }
+///
+///     fn source(&self, source: Source) -> Source {
+///         Source::opaque(self.0.hash_one(source))
+///     }
+///
+///     fn leaves_out_payloads(&self) -> bool {
+///         true
+///     }
+/// }
+///
+/// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+/// # let alice = UserId::new("alice")?;
+/// # registry.admit(now, Principal::new(alice.clone()), Start::Now, None)?;
+/// let snapshot = registry.redacted_snapshot(&Pseudonyms(RandomState::new()));
+/// let restored = Registry::restore(&snapshot)?;
+/// assert_eq!(restored.stats(), registry.stats());
+/// assert!(restored.user(&alice).is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Redaction {
     /// What stands for a name: of a user, a thread, a tenant, a room, a run, an agent, a tool call, a part of
     /// a run, a key of [`Class::Latest`](crate::Class::Latest), or a label. Different names must stay

@@ -1,16 +1,20 @@
 //! What can be read: counters, the outcome of a send, notices. Reading changes nothing.
 
+mod notice;
+
 use core::fmt;
-use core::time::Duration;
 
 use smallvec::SmallVec;
 
 use crate::action::{CLOSE_REASONS, CloseReason, Position};
 use crate::ends::{RoomEnd, RunEnd, SessionEnd};
-use crate::id::{ConnId, SessionId};
+use crate::id::SessionId;
 use crate::snapshot::encoded;
 
-/// What a `send` found at the instant of the call.
+pub use self::notice::{Notice, Pressure};
+
+/// What a `send` found at the instant of the call. [`Registry::send`](crate::Registry::send) has an
+/// example.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Delivery {
@@ -27,6 +31,7 @@ pub struct Delivery {
 }
 
 /// One log that a message was appended to. It may let the message go at any time, by its bounds.
+/// [`Registry::send`](crate::Registry::send) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stored {
@@ -51,7 +56,7 @@ impl Delivery {
     }
 }
 
-/// An admitted connection.
+/// An admitted connection. [`Registry::admit`](crate::Registry::admit) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Admitted {
@@ -61,7 +66,7 @@ pub struct Admitted {
     pub followed: Option<Followed>,
 }
 
-/// A connection that follows a session.
+/// A connection that follows a session. [`Registry::follow`](crate::Registry::follow) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Followed {
@@ -79,7 +84,7 @@ pub struct Followed {
     pub already: bool,
 }
 
-/// A connection that joined a room.
+/// A connection that joined a room. [`Registry::join`](crate::Registry::join) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Joined {
@@ -91,7 +96,7 @@ pub struct Joined {
     pub already: bool,
 }
 
-/// What became of a resume.
+/// What became of a resume. [`Start`](crate::Start) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Recovered {
@@ -108,7 +113,8 @@ pub enum Recovered {
     Gap,
 }
 
-/// Where a connection is in its life.
+/// Where a connection is in its life. [`Registry::connection`](crate::Registry::connection) has an
+/// example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnState {
@@ -145,7 +151,7 @@ impl fmt::Display for ConnState {
     }
 }
 
-/// What became of something that came in.
+/// What became of something that came in. [`Registry::message`](crate::Registry::message) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "a message that is answered `Paused` was not taken: offer it again"]
 pub enum Intake {
@@ -156,7 +162,8 @@ pub enum Intake {
     Paused,
 }
 
-/// A run that was opened or requested.
+/// A run that was opened or requested. [`UserScope::open_run`](crate::UserScope::open_run) has an
+/// example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenedRun {
@@ -168,7 +175,8 @@ pub struct OpenedRun {
     pub delivery: Delivery,
 }
 
-/// What a reload does to connections and sessions.
+/// What a reload does to connections and sessions. [`Registry::reload`](crate::Registry::reload) has an
+/// example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Impact {
@@ -195,171 +203,9 @@ impl Impact {
     }
 }
 
-/// How near a user is to a cap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Pressure {
-    /// Below `pressure.proactive`.
-    None,
-    /// Silent connections were probed.
-    Proactive,
-    /// Unanswered probes have the emergency deadline, and empty sessions do not linger.
-    Emergency,
-}
-
-encoded! { enum Pressure { 0 = None, 1 = Proactive, 2 = Emergency } }
-
-/// A structured fact for logs and metrics. Best effort: losses are counted in
-/// [`Stats::notices_lost`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Notice {
-    /// A connection was admitted.
-    Admitted {
-        /// Which.
-        conn: ConnId,
-        /// The session that it follows from the start; `None`: none.
-        session: Option<SessionId>,
-    },
-    /// An admitted connection has begun to close, or has ended without a close.
-    Closed {
-        /// Which.
-        conn: ConnId,
-        /// The session that it followed longest; `None`: it followed none.
-        session: Option<SessionId>,
-        /// Why.
-        reason: CloseReason,
-        /// How long it was open.
-        age: Duration,
-    },
-    /// A session has ended, and what it kept for a resume is gone: see
-    /// [the ways in which it can](crate#when-a-session-ends).
-    SessionEnded {
-        /// Which.
-        session: SessionId,
-        /// Why.
-        why: SessionEnd,
-    },
-    /// A room has ended, and what it kept for a resume is gone.
-    RoomEnded {
-        /// Which: the epoch of its stream, as [`Joined::position`] told it.
-        epoch: u64,
-        /// Why.
-        why: RoomEnd,
-    },
-    /// A client has requested a run.
-    RunRequested {
-        /// In which session.
-        session: SessionId,
-    },
-    /// A client wishes that a run is cancelled.
-    RunCancelRequested {
-        /// In which session.
-        session: SessionId,
-    },
-    /// A run was opened.
-    RunOpened {
-        /// In which session.
-        session: SessionId,
-    },
-    /// A run has ended.
-    RunEnded {
-        /// In which session.
-        session: SessionId,
-        /// How.
-        end: RunEnd,
-        /// How long it was open.
-        lasted: Duration,
-    },
-    /// A ping is unanswered for half of the time that it has.
-    Suspect {
-        /// Whose.
-        conn: ConnId,
-    },
-    /// A suspect connection gave a sign of life.
-    Recovered {
-        /// Which.
-        conn: ConnId,
-    },
-    /// A user has come nearer to a cap, or away from it.
-    Pressure {
-        /// The session that came or went, or the one that a connection followed which did; `None` if
-        /// that followed none.
-        session: Option<SessionId>,
-        /// The level now.
-        level: Pressure,
-        /// Connections pinged ahead of time.
-        probed: u32,
-        /// Lingering sessions ended because they kept nothing to resume.
-        released: u32,
-        /// Connections that the admission at hand has evicted.
-        evicted: u32,
-    },
-    /// A drain has begun.
-    Draining {
-        /// How many connections are open.
-        connections: u32,
-    },
-    /// Limits and times were changed.
-    Reloaded {
-        /// What that does to connections and sessions.
-        impact: Impact,
-    },
-    /// The process paused for longer than `pause_threshold`: the deadlines that count in attended
-    /// time have moved.
-    Paused {
-        /// For how long.
-        lasted: Duration,
-    },
-    /// A connection has fallen behind: there was no room for the entry that was due, or one before
-    /// it is lost.
-    Behind {
-        /// Which.
-        conn: ConnId,
-    },
-    /// A connection was told of lost entries.
-    Gap {
-        /// Which.
-        conn: ConnId,
-        /// The first offset lost.
-        from: u64,
-        /// The last offset lost.
-        to: u64,
-    },
-    /// An announcement to everyone has ended.
-    Announced {
-        /// How many connections were handed it.
-        sent: u32,
-        /// How many were skipped because they were behind or full.
-        skipped: u32,
-    },
-}
-
-encoded! {
-    enum Notice {
-        0 = Admitted { conn, session },
-        1 = Closed { conn, session, reason, age },
-        2 = SessionEnded { session, why },
-        3 = RoomEnded { epoch, why },
-        4 = RunRequested { session },
-        5 = RunCancelRequested { session },
-        6 = RunOpened { session },
-        7 = RunEnded { session, end, lasted },
-        8 = Suspect { conn },
-        9 = Recovered { conn },
-        10 = Pressure { session, level, probed, released, evicted },
-        11 = Draining { connections },
-        12 = Reloaded { impact },
-        13 = Paused { lasted },
-        14 = Behind { conn },
-        15 = Gap { conn, from, to },
-        16 = Announced { sent, skipped },
-    }
-}
-
 /// Counters and gauges of a registry, exact at the instant of the call.
 ///
-/// `opened == live + Σ closed`, always.
+/// `opened == live + Σ closed`, always. [`Registry::stats`](crate::Registry::stats) has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

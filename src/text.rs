@@ -42,6 +42,11 @@ const HIDDEN: [(char, char); 30] = [
 
 /// Whether a character must not be shown as it is: it is not seen, breaks a line, or moves the
 /// characters around it. Names may hold such characters, except controls.
+///
+/// ```
+/// assert!(headcount::is_hidden('\u{202e}'), "it turns the text behind it round");
+/// assert!(!headcount::is_hidden('é'));
+/// ```
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     if matches!(c, ' '..='~') {
@@ -55,6 +60,13 @@ pub fn is_hidden(c: char) -> bool {
 /// `\n`, `\r` or `\t`, so that it is one line, and reads as it is written.
 ///
 /// Everything else stays, backslashes included: it is for reading, and can't be turned back.
+///
+/// ```
+/// use headcount::shown;
+///
+/// assert_eq!(shown("alice\nadmin").to_string(), r"alice\nadmin");
+/// assert_eq!(shown("bob\u{200b}").to_string(), r"bob\u{200b}");
+/// ```
 #[must_use]
 pub const fn shown(text: &str) -> Shown<'_> {
     Shown(text)
@@ -88,6 +100,12 @@ impl fmt::Display for Shown<'_> {
 ///
 /// [Hidden](is_hidden) characters are escaped as well. A program reads the same string, and a person who
 /// reads it in a terminal sees them.
+///
+/// ```
+/// let mut line = String::from("name=");
+/// headcount::quote_json("a \"b\"\u{200b}", &mut line);
+/// assert_eq!(line, r#"name="a \"b\"\u200b""#);
+/// ```
 pub fn quote_json(text: &str, out: &mut String) {
     out.push('"');
     let mut plain = 0;

@@ -15,6 +15,15 @@ const NANOS_PER_MILLI: u64 = 1_000_000;
 ///
 /// The registry's deadlines are whole milliseconds, rounded up once, where a deadline is made: it
 /// never acts early, and acts less than one millisecond after the exact instant.
+///
+/// ```
+/// use std::time::Duration;
+/// use headcount::Timestamp;
+///
+/// let start = Timestamp::from_millis(1_500);
+/// assert_eq!(start + Duration::from_secs(2) - start, Duration::from_secs(2));
+/// assert_eq!(Timestamp::ZERO - start, Duration::ZERO);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
 
@@ -206,6 +215,14 @@ impl fmt::Debug for Timestamp {
 ///
 /// The registry never reads a clock. A shell keeps one `Clock`, reads it once per turn, and passes
 /// the stamp to everything that happens in that turn.
+///
+/// ```
+/// use headcount::{Clock, Timestamp};
+///
+/// let clock = Clock::new();
+/// let began = clock.now();
+/// assert!(Timestamp::ZERO <= began && began <= clock.now());
+/// ```
 #[cfg(feature = "std")]
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {

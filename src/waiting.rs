@@ -15,6 +15,7 @@ use crate::store::{Names, Ring, Table, key};
 /// It is made of an address, which the registry only compares, and `Debug` does not print. An IPv4
 /// address counts as a whole. So does an IPv4-mapped IPv6 address, as that IPv4 address. Any other IPv6
 /// address counts by its /64, for a client that has one address of a /64 has all of them.
+/// [`Registry::reserve`](crate::Registry::reserve) has an example.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Source(Address);
 

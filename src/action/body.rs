@@ -9,7 +9,7 @@ use crate::message::{MESSAGE_OVERHEAD, Message};
 use crate::run::{Part, RunEventKind, RunFailure};
 use crate::time::Timestamp;
 
-/// What a `Send` carries.
+/// What a `Send` carries. [`UserScope::run_event`](crate::UserScope::run_event) has an example.
 #[derive(Clone, Copy, Debug)]
 pub enum Body<'a> {
     /// A message of the application.
@@ -55,7 +55,7 @@ impl Body<'_> {
 }
 
 /// An event of a run, as it was reported or a client has asked for it, or as the registry itself has
-/// found it.
+/// found it. [`UserScope::run_event`](crate::UserScope::run_event) has an example.
 #[derive(Clone, Copy, Debug)]
 pub struct RunFact<'a> {
     /// Which run of the recipients' user.
@@ -72,7 +72,8 @@ pub struct RunFact<'a> {
     pub payload: &'a Bytes,
 }
 
-/// A stretch of the text of a part of a run.
+/// A stretch of the text of a part of a run. [`UserScope::run_event`](crate::UserScope::run_event) has an
+/// example.
 #[derive(Clone, Copy)]
 pub struct RunText<'a> {
     /// Which run of the recipients' user.

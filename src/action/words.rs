@@ -13,13 +13,14 @@ use crate::snapshot::{Decoder, Encoded, Encoder, Malformed, encoded};
 /// not. A clone shares the text.
 ///
 /// ```
-/// use headcount::{CloseWords, Config, Registry, Retry, Target, Timestamp};
+/// use headcount::{CloseWords, CloseWordsError, Config, Registry, Retry, Target, Timestamp};
 ///
 /// let mut registry = Registry::new(Config::new(1));
 /// let words = CloseWords::new(4200, "this account was deleted")?;
 /// assert_eq!(words.retry(), Retry::Stop);
 /// registry.close(Timestamp::from_secs(1), Target::Everyone, words);
-/// # Ok::<(), headcount::CloseWordsError>(())
+/// assert_eq!(CloseWords::new(1000, "bye"), Err(CloseWordsError::Code(1000)));
+/// # Ok::<(), CloseWordsError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CloseWords {
@@ -79,6 +80,7 @@ impl CloseWords {
 }
 
 /// What [`Registry::close`](crate::Registry::close) closes connections with.
+/// [`Registry::close`](crate::Registry::close) has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CloseWith {
     /// The code and the name of a reason.

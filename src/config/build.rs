@@ -7,6 +7,17 @@ impl ConfigBuilder {
     /// their ranges, and adapt to what was given for the keys that they follow. A given one can
     /// exceed what another key has by default.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use headcount::{Config, ConfigError};
+    ///
+    /// let config = Config::builder(42).connections(1_000).ping_interval(Duration::from_secs(30)).build()?;
+    /// assert_eq!((config.connections(), config.pending()), (1_000, 125));
+    /// let wrong = Config::builder(42).connections(10).connections_per_user(11).build();
+    /// assert!(matches!(wrong, Err(ConfigError::Contradiction { exceeds: "limits.connections", .. })));
+    /// # Ok::<(), ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ConfigError`] names the first key that is wrong, and why.
     pub fn build(self) -> Result<Config, ConfigError> {

@@ -5,6 +5,7 @@ use core::fmt;
 use super::ConfigKind;
 
 /// Why a configuration was refused: which key, and what is wrong with its value.
+/// [`ConfigBuilder::build`](crate::ConfigBuilder::build) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {

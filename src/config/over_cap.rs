@@ -23,6 +23,16 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// that are open. So what an admission costs does not depend on the cap, and among up to 64 the choice
 /// is exact. A newcomer whose own limit takes more than 64 at once has those go that were admitted
 /// first.
+///
+/// ```
+/// use std::time::Duration;
+/// use headcount::{Config, OverCap};
+///
+/// let policy: OverCap = "refuse 30s".parse()?;
+/// assert_eq!(policy, OverCap::Refuse { retry_after: Duration::from_secs(30) });
+/// assert_eq!(Config::builder(1).over_cap(policy).build()?.over_cap(), policy);
+/// # Ok::<(), headcount::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OverCap {
     /// One of the user's own connections makes room: one that owes an answer to a ping, or else the

@@ -7,6 +7,7 @@ use core::time::Duration;
 use super::{ConfigError, OverCap};
 
 /// A limit or a time of a [`Config`](crate::Config), with the name by which files and errors call it.
+/// [`Config::key`](crate::Config::key) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConfigKey {
@@ -20,7 +21,8 @@ pub struct ConfigKey {
     pub max: u64,
 }
 
-/// How the value of a key is written, and in which unit its range counts.
+/// How the value of a key is written, and in which unit its range counts. [`parse`](Self::parse) has an
+/// example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConfigKind {

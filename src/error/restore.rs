@@ -5,6 +5,7 @@ use core::fmt;
 use crate::snapshot::VERSION;
 
 /// Why [`Registry::restore`](crate::Registry::restore) has restored nothing.
+/// [`Registry::restore`](crate::Registry::restore) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RestoreError {

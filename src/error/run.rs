@@ -6,6 +6,7 @@ use crate::ends::RunEnded;
 use crate::error::Refused;
 
 /// Why a run was not opened. Nothing has changed then.
+/// [`UserScope::open_run`](crate::UserScope::open_run) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenRunError {
@@ -54,6 +55,7 @@ impl fmt::Display for OpenRunError {
 }
 
 /// Which rule an event of a run has broken. Nothing of it is kept then.
+/// [`UserScope::run_event`](crate::UserScope::run_event) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RunError {
@@ -126,6 +128,7 @@ impl fmt::Display for RunError {
 }
 
 /// Why a client's request for a run was not taken. Nothing has changed then.
+/// [`Registry::request_run`](crate::Registry::request_run) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestRunError {
@@ -165,6 +168,7 @@ impl fmt::Display for RequestRunError {
 }
 
 /// Why a client's wish to cancel a run was not taken. Nothing has changed then.
+/// [`Registry::request_cancel`](crate::Registry::request_cancel) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestCancelError {

@@ -38,6 +38,23 @@ impl Registry {
     /// until its deadline. For a socket that is upgraded and known already there is
     /// [`admit`](Self::admit), which takes no place. Costs O(1).
     ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let address = "192.0.2.1".parse::<std::net::IpAddr>()?;
+    /// // A socket was accepted. It is upgraded before it says who it is.
+    /// let conn = registry.reserve(now, Some(Source::from(address)))?;
+    /// registry.upgraded(now, conn)?;
+    /// assert_eq!(registry.vacancies(), registry.config().pending() - 1);
+    ///
+    /// let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// if let Err(refused) = registry.connect(now, conn, who, Start::OpenRuns, None) {
+    ///     registry.close(now, Target::Conn(conn), refused.close_reason());
+    /// }
+    /// assert_eq!(registry.connection(conn).map(|tab| tab.state()), Some(ConnState::Open));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Refused::Pending`] when no place is free and no socket gives way, or when `limits.closing`
     /// cleanups of sockets that were never admitted wait to be polled: close the socket.
@@ -69,7 +86,8 @@ impl Registry {
     }
 
     /// How many places of `limits.pending` are free. As many calls of [`reserve`](Self::reserve) make
-    /// no other socket give way for want of places, whatever their sources.
+    /// no other socket give way for want of places, whatever their sources. [`reserve`](Self::reserve)
+    /// has an example.
     #[must_use]
     pub const fn vacancies(&self) -> u32 {
         self.config.pending.saturating_sub(self.counters.waiting)
@@ -88,6 +106,7 @@ impl Registry {
 
     /// A socket was upgraded without having been admitted: the authentication deadline runs
     /// instead of the head's, and it can be replied to. Changes nothing for others.
+    /// [`reserve`](Self::reserve) has an example.
     ///
     /// # Errors
     /// [`UnknownConn`] for a dead handle.
@@ -147,7 +166,7 @@ impl Registry {
     /// after a reload has lowered a cap, see above, and over the principal's own limit, where all
     /// connections that exceed it close. A user who joins a tenant adds O(its sessions), as many
     /// sessions of the tenant that may make room, the entries that go for its bytes, and the runs of the
-    /// session of its own that ends.
+    /// session of its own that ends. [`reserve`](Self::reserve) has an example.
     ///
     /// # Errors
     /// [`Refused`] says which limit it would exceed.
@@ -176,6 +195,21 @@ impl Registry {
     /// Admits a socket that is upgraded, and whose principal is known, as [`reserve`](Self::reserve),
     /// [`upgraded`](Self::upgraded) and [`connect`](Self::connect) in one step. It takes no pending
     /// place. A refusal leaves nothing behind: no handle, no place, no `Cleanup`.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let now = Timestamp::from_secs(1);
+    /// let config = Config::builder(1).connections_per_user(1).over_cap("refuse".parse()?).build()?;
+    /// let mut registry = Registry::new(config);
+    /// let alice = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    ///
+    /// let (conn, admitted) = registry.admit(now, alice.clone(), Start::OpenRuns, None)?;
+    /// assert!(admitted.first_of_user && admitted.followed.is_some_and(|it| it.new_session));
+    /// let second = registry.admit(now, alice, Start::OpenRuns, None);
+    /// assert!(matches!(second, Err(Refused::ConnectionsPerUser { .. })));
+    /// assert_eq!(registry.connections(None).map(|it| it.id()).collect::<Vec<_>>(), [conn]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Refused`] as for `connect`, but for those of a handle. Tell the client and close the socket.

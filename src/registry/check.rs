@@ -40,6 +40,16 @@ mod tenants;
 impl Registry {
     /// Recounts everything, in O(everything): for tests, and for operators who doubt.
     ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// registry.disconnect(now, conn)?;
+    /// assert_eq!(registry.check(), Ok(()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Violation`] describes the first thing that is wrong: a bug in this crate.
     pub fn check(&self) -> Result<(), Violation> {

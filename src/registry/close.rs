@@ -49,6 +49,20 @@ impl Registry {
     ///
     /// [`CloseReason::PeerClosed`] is for the peer's own close frame: nothing is handed out before
     /// the `Close`, at which the shell echoes the peer's code.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// let closed = registry.close(now, Target::UserOf(conn), CloseReason::Forbidden);
+    /// assert_eq!(closed, 1);
+    /// assert!(matches!(registry.poll_action(), Some(Action::Close { code: 4506, .. })));
+    /// // Its socket has ended.
+    /// registry.disconnect(now, conn)?;
+    /// assert!(matches!(registry.poll_action(), Some(Action::Cleanup { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&mut self, now: Timestamp, target: Target<'_>, with: impl Into<CloseWith>) -> u32 {
         let with = with.into();
         self.enter(now, Input::Close { to: target, with: &with });

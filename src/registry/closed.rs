@@ -11,7 +11,8 @@ use crate::time::Timestamp;
 
 use super::Registry;
 
-/// A connection that was admitted and has closed.
+/// A connection that was admitted and has closed. [`Registry::closed`](crate::Registry::closed) has an
+/// example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Closed {
@@ -44,6 +45,18 @@ encoded! {
 
 impl Registry {
     /// The last connections that have closed, oldest first; at most `closed_ring`.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// registry.close(now, Target::Conn(conn), CloseReason::Forbidden);
+    /// let last = registry.closed().next_back().expect("it was admitted");
+    /// assert_eq!((last.conn, last.reason), (conn, CloseReason::Forbidden));
+    /// assert_eq!(last.user.as_str(), "alice");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn closed(&self) -> impl DoubleEndedIterator<Item = &Closed> {
         self.closed_ring.iter()
     }

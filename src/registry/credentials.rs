@@ -13,6 +13,19 @@ use super::Registry;
 impl Registry {
     /// A connection has new credentials, or `None` that never expire.
     ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// let token_ends = now + Duration::from_secs(60);
+    /// let who = Principal::new("alice".parse()?).with_expiry(token_ends);
+    /// let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// let renewed = now + Duration::from_secs(3600);
+    /// registry.refresh(now, conn, Some(renewed))?;
+    /// assert_eq!(registry.connection(conn).and_then(|tab| tab.expires_at()), Some(renewed));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`UnknownConn`] if the connection is not open.
     pub fn refresh(
@@ -31,6 +44,18 @@ impl Registry {
     /// A user's credentials are void: all connections are closed, all sessions end, and nothing is
     /// left to resume. The answer is how many connections are closed. Costs O(the user's sessions,
     /// connections and log entries).
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// let alice = UserId::new("alice")?;
+    /// assert_eq!(registry.revoke(now, &alice), 1);
+    /// assert_eq!(registry.stats().sessions_ended_by(SessionEnd::Revoked), 1);
+    /// assert!(registry.user(&alice).is_none(), "nothing is left of it");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn revoke(&mut self, now: Timestamp, user: &UserId) -> u32 {
         self.enter(now, Input::Revoke { user });
         let Some(user) = self.sessions.find_user(user) else { return 0 };

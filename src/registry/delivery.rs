@@ -28,6 +28,22 @@ impl Registry {
     /// more for each stream of others.
     ///
     /// Never fails: [`Delivery`] says what the call found, down to nobody.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// let delivery = registry.send(now, Target::UserOf(conn), Message::text("hello"));
+    /// assert_eq!((delivery.live, delivery.behind), (1, 0));
+    /// let Stored { session, position, .. } = delivery.stored()[0];
+    /// assert!(session.is_some());
+    /// assert_eq!(position.offset, 1, "the first entry of the session's log");
+    ///
+    /// let nowhere = registry.send(now, Target::Room(&"empty".parse()?), Message::text("hello"));
+    /// assert!(nowhere.reaches_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn send(
         &mut self,
         now: Timestamp,
@@ -97,6 +113,23 @@ impl Registry {
     /// not exceeded, a reply of at most `outbound.reply_reserve` fits. A longer one has to fit the
     /// window, and what is queued for all connections has to stay within `outbound.direct_bytes`. An
     /// empty window admits any length.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// let part = Message::text("x".repeat(1 << 10));
+    /// registry.reply(now, conn, part.clone())?;
+    /// // A client that reads nothing costs its window and its reserve, and no more.
+    /// let refused = loop {
+    ///     if let Err(refused) = registry.reply(now, conn, part.clone()) {
+    ///         break refused;
+    ///     }
+    /// };
+    /// assert_eq!(refused, ReplyError::Full);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`ReplyError`]; nothing of the message is kept then.

@@ -74,6 +74,27 @@ impl Registry {
     /// drain at most) connections are closed with [`CloseReason::Restart`], spread evenly until
     /// `deadline` from now (`None`: `drain.deadline`), when whatever is left of them gets its
     /// `Cleanup`. A second call sets a new end.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// registry.drain(now, Some(Duration::from_secs(10)));
+    /// let newcomer = Principal::new("bob".parse()?);
+    /// let refused = registry.admit(now, newcomer, Start::Now, None);
+    /// assert!(matches!(refused, Err(Refused::Draining { .. })));
+    /// while !registry.is_drained() {
+    ///     // A shell sends here what it polls, and reports the sockets that have ended.
+    ///     while registry.poll_action().is_some() {}
+    ///     if let Some(at) = registry.poll_timeout() {
+    ///         registry.tick(at);
+    ///     }
+    /// }
+    /// assert_eq!(registry.stats().closed(CloseReason::Restart), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn drain(&mut self, now: Timestamp, deadline: Option<Duration>) {
         self.enter(now, Input::Drain { deadline });
         let ends = Deadline::after(self.now, deadline.unwrap_or(self.config.drain_deadline));
@@ -92,19 +113,30 @@ impl Registry {
 
     /// Ends a drain early: who was not closed by now stays, and newcomers are welcome again.
     /// `false`: there was none.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// registry.drain(now, None);
+    /// assert!(registry.is_draining());
+    /// assert!(registry.cancel_drain(now));
+    /// assert!(registry.admit(now, Principal::new("bob".parse()?), Start::Now, None).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cancel_drain(&mut self, now: Timestamp) -> bool {
         self.enter(now, Input::CancelDrain);
         self.cancel_turn(Ready::Drain);
         self.drain.take().is_some()
     }
 
-    /// Whether a drain is under way.
+    /// Whether a drain is under way. [`cancel_drain`](Self::cancel_drain) has an example.
     #[must_use]
     pub const fn is_draining(&self) -> bool {
         self.drain.is_some()
     }
 
-    /// Whether a drain is under way and no connection is left, cleanups included.
+    /// Whether a drain is under way and no connection is left, cleanups included. [`drain`](Self::drain)
+    /// has an example.
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.drain.is_some() && self.conns.len() == 0

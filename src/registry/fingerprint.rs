@@ -19,6 +19,18 @@ impl Registry {
     ///
     /// Costs O(everything), as a clone does. Only fingerprints made by the same build of a program
     /// can be compared: don't store them.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// let mut possible = registry.clone();
+    /// assert_eq!(possible.fingerprint(), registry.fingerprint());
+    /// possible.disconnect(now, conn)?;
+    /// assert_ne!(possible.fingerprint(), registry.fingerprint());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let mut state = FixedState::default().build_hasher();

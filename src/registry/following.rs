@@ -31,6 +31,24 @@ impl Registry {
     ///
     /// Costs O(the sessions and rooms of the connection, and the runs of the session).
     ///
+    /// ```
+    /// # use headcount::*;
+    /// # let now = Timestamp::from_secs(1);
+    /// let mut registry = Registry::new(Config::builder(1).sessions_per_connection(2).build()?);
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// let kitchen = ThreadId::new("kitchen")?;
+    /// let followed = registry.follow(now, conn, &kitchen, Start::OpenRuns)?;
+    /// assert!(followed.new_session && !followed.already);
+    /// let third = registry.follow(now, conn, &ThreadId::new("garden")?, Start::OpenRuns);
+    /// assert_eq!(third, Err(FollowError::SessionsPerConnection));
+    ///
+    /// assert!(registry.unfollow(now, conn, followed.session)?);
+    /// let delivery = registry.send(now, Target::Session(followed.session), Message::text("it boils"));
+    /// assert_eq!((delivery.live, delivery.stored().len()), (0, 1), "kept for a resume");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`FollowError`] says which limit it would exceed; nothing has changed then.
     pub fn follow(
@@ -81,7 +99,7 @@ impl Registry {
     /// lingers.
     ///
     /// Costs O(the sessions and rooms of the connection), and the entries that only it kept from leaving the
-    /// log.
+    /// log. [`follow`](Self::follow) has an example.
     ///
     /// # Errors
     /// [`UnknownConn`] if the connection is not open.

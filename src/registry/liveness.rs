@@ -24,6 +24,22 @@ impl Registry {
     /// answered [`Intake::Paused`]: a reply would not be sure to fit. The deadlines of silence stand
     /// still from then until [`flushed`](Self::flushed) answers `true`.
     ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// match registry.message(now, conn, Inbound::Data { bytes: 4 }) {
+    ///     Ok(Intake::Taken) => registry.reply(now, conn, Message::text("pong"))?,
+    ///     Ok(Intake::Paused) => {} // Kept, and offered again when `flushed` answers `true`.
+    ///     Err(_) => {}             // Dropped.
+    /// }
+    /// assert!(matches!(registry.poll_action(), Some(Action::Send { .. })));
+    /// let huge = registry.message(now, conn, Inbound::Data { bytes: u64::MAX });
+    /// assert_eq!(huge, Err(InboundError::TooBig));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`InboundError::UnknownConn`] also for a connection that is closing: drop the message.
     /// [`InboundError::TooBig`] closes the connection: the message, or its request head, is too large.
@@ -247,7 +263,8 @@ impl Registry {
     /// connection that is behind. A connection whose next entry does not fit has something in
     /// flight, and an empty window admits an entry of any size: so it comes to its turn. A
     /// [`reload`](Registry::reload) looks again too. Nothing looks because the entry in the way
-    /// shrinks, which a bound, a budget or its age may take away: the next report finds that out.
+    /// shrinks, which a bound, a budget or its age may take away: the next report finds that out. The
+    /// [loop](crate#the-loop) has an example.
     ///
     /// # Errors
     /// [`UnknownConn`] for a dead handle.
@@ -364,6 +381,18 @@ impl Registry {
     /// and its `Cleanup` follows. After a `Close` this is the regular end: the `Close`'s reason counts.
     /// Costs O(the connection's rooms × the rooms of the member that takes its place in each), and the
     /// entries that the logs keep behind its cursors.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// registry.disconnect(now, conn)?;
+    /// let what = Ended::Conn(conn);
+    /// assert!(matches!(registry.poll_action(), Some(Action::Cleanup { what: it, .. }) if it == what));
+    /// assert_eq!(registry.disconnect(now, conn), Err(UnknownConn));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`UnknownConn`] for a dead handle.

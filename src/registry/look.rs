@@ -7,13 +7,28 @@ use crate::stats::Stats;
 use super::Registry;
 
 impl Registry {
-    /// The configuration.
+    /// The configuration. [`reload`](Self::reload) has an example.
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
     }
 
     /// Counters and gauges, in O(1).
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// assert_eq!((registry.stats().open, registry.stats().users), (1, 1));
+    /// registry.revoke(now, &"alice".parse()?);
+    /// while registry.poll_action().is_some() {}
+    /// registry.disconnect(now, conn)?;
+    /// while registry.poll_action().is_some() {}
+    /// assert_eq!(registry.stats().closed(CloseReason::Revoked), 1);
+    /// assert!(registry.is_idle());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
         let counters = &self.counters;
@@ -61,7 +76,7 @@ impl Registry {
     }
 
     /// Whether nothing is known and nothing waits: no connection, session, room or
-    /// action, and no user in the leave grace.
+    /// action, and no user in the leave grace. [`stats`](Self::stats) has an example.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.conns.len() == 0

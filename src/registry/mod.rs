@@ -100,7 +100,7 @@ pub use self::views::{
 ///
 /// A clone is a registry of its own that is in the same state: for a look at what would happen.
 /// Payloads are shared, the rest is copied in O(everything). Never drive sockets with both. It has
-/// no [`Tap`](crate::Tap).
+/// no [`Tap`](crate::Tap). The [loop](crate#the-loop) has an example of a whole turn.
 #[derive(Clone)]
 pub struct Registry {
     config: Config,

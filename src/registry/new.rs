@@ -22,7 +22,7 @@ use crate::evictable::Evictable;
 
 /// # Beginning
 impl Registry {
-    /// An empty registry.
+    /// An empty registry. The [loop](crate#the-loop) has an example.
     #[must_use]
     pub fn new(config: Config) -> Self {
         let seed = config.seed();

@@ -82,7 +82,7 @@ impl Registry {
     /// Costs O(`fanout_chunk`), for a `Cleanup` O(the sessions and rooms of its connection), and up to 1,024
     /// of what is passed over on the way to the action: members that lag or fall behind, slots without a
     /// recipient, turns of connections whose window has no room, and what waited for connections that have
-    /// gone.
+    /// gone. The [loop](crate#the-loop) has an example.
     pub fn poll_action(&mut self) -> Option<Action<'_>> {
         self.lent = self.choose();
         if let Some(mut tap) = self.tapped.take() {
@@ -172,14 +172,16 @@ impl Registry {
     }
 
     /// Whether to poll again before sleeping. It may be `true` when the next poll finds nothing, and is
-    /// `true` after a poll that has found nothing within its slice.
+    /// `true` after a poll that has found nothing within its slice. The [loop](crate#the-loop) has an
+    /// example.
     #[must_use]
     pub fn has_actions(&self) -> bool {
         !self.outbox.is_empty() || !self.ready.is_empty() || self.to_trim.is_some()
     }
 
     /// When `tick` has something to do: possibly early, never late. `None`: never, without further
-    /// input. An instant in the past: at once, the last tick's budget was used up.
+    /// input. An instant in the past: at once, the last tick's budget was used up. The
+    /// [loop](crate#the-loop) has an example.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let leave = self.first_leave().map(|(_, at)| at);
@@ -189,6 +191,23 @@ impl Registry {
     }
 
     /// The oldest fact that was not polled.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// registry.disconnect(now, conn)?;
+    /// while registry.poll_action().is_some() {}
+    /// let mut reasons = Vec::new();
+    /// while let Some(notice) = registry.poll_notice() {
+    ///     if let Notice::Closed { reason, .. } = notice {
+    ///         reasons.push(reason);
+    ///     }
+    /// }
+    /// assert_eq!(reasons, [CloseReason::PeerGone]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn poll_notice(&mut self) -> Option<Notice> {
         let notice = self.notices.pop_front()?;
         if let Some(tap) = self.tapped.get_mut() {

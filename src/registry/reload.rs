@@ -32,7 +32,7 @@ struct Clearance {
 /// # Configuration
 impl Registry {
     /// What [`Registry::reload`] would do now. Changes nothing but the time. Costs O(n log n) in
-    /// connections, users and sessions.
+    /// connections, users and sessions. [`reload`](Self::reload) has an example.
     pub fn preview_reload(&mut self, now: Timestamp, config: &Config) -> Impact {
         self.advance(now);
         self.plan_clearance(config).impact
@@ -58,6 +58,21 @@ impl Registry {
     /// Costs O(n log n) in all that there is: connections, users, sessions, rooms, runs and the log
     /// entries trimmed. An entry that gives way to `outbound.user_bytes` costs as in
     /// [`send`](Self::send).
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # for _ in 0..2 {
+    /// #     registry.admit(now, Principal::new("alice".parse()?), Start::Now, None)?;
+    /// # }
+    /// // Alice has two tabs.
+    /// let stricter = Config::builder(2).connections_per_user(1).build()?;
+    /// let impact = registry.preview_reload(now, &stricter);
+    /// assert_eq!(impact.evicted, 1);
+    /// assert_eq!(registry.reload(now, stricter), impact);
+    /// assert_eq!((registry.config().connections_per_user(), registry.config().seed()), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reload(&mut self, now: Timestamp, config: Config) -> Impact {
         self.enter(now, Input::Reload { config: &config });
         let Clearance { release, close, impact } = self.plan_clearance(&config);

@@ -31,7 +31,9 @@ impl Registry {
     ///
     /// ```
     /// use bytes::Bytes;
-    /// use headcount::{Config, Principal, Registry, RunId, RunState, Start, ThreadId, Timestamp, UserId};
+    /// use headcount::{
+    ///     Config, Principal, Registry, RequestRunError, RunId, RunState, Start, ThreadId, Timestamp, UserId,
+    /// };
     ///
     /// let now = Timestamp::from_secs(1);
     /// let mut registry = Registry::new(Config::new(1));
@@ -42,6 +44,8 @@ impl Registry {
     /// registry.request_run(now, conn, None, &run, Bytes::from_static(b"what is new?"))?;
     /// let state = |registry: &mut Registry| registry.run(&alice, &run).unwrap().state();
     /// assert_eq!(state(&mut registry), RunState::Requested);
+    /// let again = registry.request_run(now, conn, None, &run, Bytes::new());
+    /// assert_eq!(again, Err(RequestRunError::Exists { ended: None }));
     /// registry.scope(&alice).open_run(now, &thread, &run, "agent", Bytes::new())?;
     /// assert_eq!(state(&mut registry), RunState::Open);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -83,6 +87,23 @@ impl Registry {
     /// A wish that is repeated appends nothing: it has an empty [`Delivery`], and its reason is dropped. The
     /// registry does not meter it: report the frame with [`message`](Self::message) first. O(sessions that
     /// the connection follows).
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// # let (alice, thread, run) = ("alice".parse()?, "main".parse()?, "answer".parse()?);
+    /// registry.scope(&alice).open_run(now, &thread, &run, "agent", Bytes::new())?;
+    /// registry.request_cancel(now, conn, &run, Bytes::from_static(b"enough"))?;
+    /// assert!(registry.run(&alice, &run).is_some_and(|run| run.is_cancel_requested()));
+    /// // The agent complies.
+    /// registry.scope(&alice).run_event(now, &run, &RunEvent::Cancelled(Bytes::new()))?;
+    /// let late = registry.request_cancel(now, conn, &run, Bytes::new());
+    /// assert!(matches!(late, Err(RequestCancelError::Ended(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`RequestCancelError`]; nothing has changed then.

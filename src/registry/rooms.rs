@@ -30,6 +30,21 @@ impl Registry {
     /// Costs O(the connection's rooms); the number of members does not count. After a reload has lowered
     /// `limits.rooms` each new room ends up to 64 of those that exceed it.
     ///
+    /// ```
+    /// # use headcount::*;
+    /// # let now = Timestamp::from_secs(1);
+    /// let mut registry = Registry::new(Config::builder(1).rooms_per_connection(1).build()?);
+    /// # let (conn, _) = registry.admit(now, Principal::new("alice".parse()?), Start::Now, None)?;
+    /// let lobby = RoomId::new("lobby")?;
+    /// let joined = registry.join(now, conn, &lobby, Start::Now)?;
+    /// assert_eq!((joined.position.offset, joined.already), (0, false));
+    /// let second = registry.join(now, conn, &RoomId::new("hall")?, Start::Now);
+    /// assert_eq!(second, Err(JoinError::RoomsPerConnection));
+    /// let delivery = registry.send(now, Target::Room(&lobby), Message::text("welcome"));
+    /// assert_eq!(delivery.live, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`JoinError`] says which limit it would exceed.
     pub fn join(
@@ -92,6 +107,24 @@ impl Registry {
     /// An offset beyond what the connection was handed means all of that. One that runs backwards
     /// changes nothing.
     ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, admitted) = registry.admit(now, who, Start::Now, None)?;
+    /// # let session = admitted.followed.unwrap().session;
+    /// registry.send(now, Target::Session(session), Message::text("hello"));
+    /// while registry.poll_action().is_some() {}
+    /// // The client says that it has shown the first message of the session.
+    /// registry.acknowledge(now, conn, StreamRef::Session(session), 1)?;
+    /// let tab = registry.connection(conn).expect("it is open");
+    /// assert_eq!(tab.cursors().map(|cursor| cursor.acknowledged).collect::<Vec<_>>(), [1]);
+    ///
+    /// let elsewhere = registry.acknowledge(now, conn, StreamRef::Room(&"lobby".parse()?), 1);
+    /// assert_eq!(elsewhere, Err(AcknowledgeError::NotAMember));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`AcknowledgeError`] says which of the two is unknown.
     pub fn acknowledge(
@@ -125,6 +158,19 @@ impl Registry {
     /// Takes a connection out of a room; `false` if it was not in it. Costs O(the connection's rooms
     /// and those of the member that takes its place), and the entries that only it kept from leaving
     /// the log.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// # let lobby = RoomId::new("lobby")?;
+    /// registry.join(now, conn, &lobby, Start::Now)?;
+    /// assert!(registry.leave(now, conn, &lobby)?);
+    /// assert!(registry.room(&lobby).is_none(), "it had no other member, and keeps no history");
+    /// assert_eq!(registry.stats().rooms_ended_by(RoomEnd::Empty), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`UnknownConn`] if the connection is not open.

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 use super::Registry;
 use super::views::{RunView, UserView};
 
-/// Whom of one user a message or a close is for.
+/// Whom of one user a message or a close is for. [`UserScope::send`] has an example.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Within<'a> {
@@ -29,7 +29,7 @@ pub enum Within<'a> {
 /// One user's part of a registry: a capability. Its holder can name nothing that is not this
 /// user's, so that no mistake of the holder shows one user another's data.
 ///
-/// The user need not be known: then there is nobody to reach.
+/// The user need not be known: then there is nobody to reach. [`send`](Self::send) has an example.
 #[derive(Debug)]
 pub struct UserScope<'a> {
     registry: &'a mut Registry,
@@ -40,7 +40,7 @@ pub struct UserScope<'a> {
 ///
 /// Code that serves one user is given that user's [`UserScope`], and not the registry.
 impl Registry {
-    /// The part of it that is this user's.
+    /// The part of it that is this user's. [`UserScope::send`] has an example.
     pub const fn scope<'a>(&'a mut self, user: &'a UserId) -> UserScope<'a> {
         UserScope { registry: self, user }
     }
@@ -48,6 +48,22 @@ impl Registry {
 
 impl UserScope<'_> {
     /// As [`Registry::send`].
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// let (alice, main, kitchen) =
+    ///     (UserId::new("alice")?, ThreadId::new("main")?, ThreadId::new("kitchen")?);
+    /// let mut scope = registry.scope(&alice);
+    /// let delivery = scope.send(now, Within::Thread(&main), Message::text("hello"));
+    /// assert_eq!(delivery.live, 1);
+    /// assert!(scope.send(now, Within::Thread(&kitchen), Message::text("hello")).reaches_none());
+    /// assert_eq!(scope.view().map(|user| user.sessions().count()), Some(1));
+    /// assert_eq!(scope.close(now, Within::Everywhere, CloseReason::Forbidden), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn send(
         &mut self,
         now: Timestamp,
@@ -66,7 +82,7 @@ impl UserScope<'_> {
         }
     }
 
-    /// As [`Registry::close`].
+    /// As [`Registry::close`]. [`send`](Self::send) has an example.
     pub fn close(&mut self, now: Timestamp, whom: Within<'_>, with: impl Into<CloseWith>) -> u32 {
         match self.target(whom) {
             Some(session) => self.registry.close(now, Target::Session(session), with),
@@ -93,6 +109,21 @@ impl UserScope<'_> {
     /// A run of this name and thread that a client has requested ([`Registry::request_run`]) is opened with
     /// this event. It keeps its place, its age and what it has used of its bounds.
     ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// let (alice, thread, run) =
+    ///     (UserId::new("alice")?, ThreadId::new("main")?, RunId::new("answer")?);
+    /// let mut scope = registry.scope(&alice);
+    /// let opened = scope.open_run(now, &thread, &run, "agent", Bytes::new())?;
+    /// assert_eq!((opened.position.offset, opened.delivery.live), (1, 0), "its user is not here yet");
+    /// assert_eq!(scope.run(&run).map(|run| run.state()), Some(RunState::Open));
+    /// let again = scope.open_run(now, &thread, &run, "agent", Bytes::new());
+    /// assert_eq!(again.err(), Some(OpenRunError::Exists { ended: None }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`OpenRunError`]; nothing has changed then.
     pub fn open_run(
@@ -111,6 +142,33 @@ impl UserScope<'_> {
     /// Tells of an event of a run. Nobody is left out, and none is ever passed over: all of them are
     /// critical.
     ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// # let (alice, thread, run) = ("alice".parse()?, "main".parse()?, "answer".parse()?);
+    /// # registry.scope(&alice).open_run(now, &thread, &run, "agent", Bytes::new())?;
+    /// let mut scope = registry.scope(&alice);
+    /// scope.run_event(now, &run, &RunEvent::text("Hello"))?;
+    /// scope.run_event(now, &run, &RunEvent::Completed(Bytes::new()))?;
+    /// let late = scope.run_event(now, &run, &RunEvent::text("!"));
+    /// assert!(matches!(late, Err(RunError::Ended(_))));
+    ///
+    /// let (mut said, mut kinds) = (String::new(), Vec::new());
+    /// while let Some(action) = registry.poll_action() {
+    ///     match action {
+    ///         Action::Send { body: Body::Text(RunText { text, .. }), .. } => said.push_str(text),
+    ///         Action::Send { body: Body::Run(RunFact { kind, .. }), .. } => kinds.push(kind),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// assert_eq!(said, "Hello");
+    /// assert_eq!(kinds, [RunEventKind::Started, RunEventKind::Completed]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`RunError`] says which rule of the order of events it breaks.
     pub fn run_event(
@@ -123,13 +181,14 @@ impl UserScope<'_> {
         self.registry.run_event(self.user, run, event)
     }
 
-    /// The user, to look at; `None` as for [`Registry::user`].
+    /// The user, to look at; `None` as for [`Registry::user`]. [`send`](Self::send) has an example.
     #[must_use]
     pub fn view(&self) -> Option<UserView<'_>> {
         self.registry.user(self.user)
     }
 
-    /// One of the user's runs, to look at; `None` as for [`Registry::run`].
+    /// One of the user's runs, to look at; `None` as for [`Registry::run`]. [`open_run`](Self::open_run)
+    /// has an example.
     #[must_use]
     pub fn run(&self, run: &RunId) -> Option<RunView<'_>> {
         self.registry.run(self.user, run)

@@ -43,7 +43,7 @@ impl Registry {
     }
 
     /// The same, with something else in place of names, sources and payloads. The seed stays, for the state
-    /// depends on it.
+    /// depends on it. [`Redaction`] has an example.
     #[must_use]
     pub fn redacted_snapshot(&self, redaction: &dyn Redaction) -> Vec<u8> {
         self.encode(Some(redaction))
@@ -57,6 +57,15 @@ impl Registry {
     /// Any bytes may come: what is no state that [`check`](Self::check) accepts is refused. A checksum tells
     /// bytes that an accident has changed, and no forger, who may set what is only counted or noted.
     /// Costs O(everything): two to three times what [`snapshot`](Self::snapshot) does.
+    ///
+    /// ```
+    /// use headcount::{Config, Registry, RestoreError};
+    ///
+    /// let mut bytes = Registry::new(Config::new(42)).snapshot();
+    /// assert!(Registry::restore(&bytes).is_ok_and(|registry| registry.is_idle()));
+    /// bytes.pop();
+    /// assert_eq!(Registry::restore(&bytes).err(), Some(RestoreError::Damaged));
+    /// ```
     ///
     /// # Errors
     /// [`RestoreError`]: it is no snapshot, or not one that this version of the crate can read. Nothing is

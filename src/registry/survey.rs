@@ -16,6 +16,20 @@ impl Registry {
     ///
     /// Costs O(slots × [`most`](Survey::new)). Between two calls anything may happen: each entry is
     /// counted as it is when the survey passes it, and one that takes a slot behind it is not.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// let mut survey = Survey::new(10);
+    /// while registry.survey(&mut survey, 1_000) {
+    ///     // Sockets are served between two steps.
+    /// }
+    /// assert_eq!(survey.users_by_sessions(), [(UserId::new("alice")?, 1)]);
+    /// assert_eq!(survey.oldest_session(), Some(now));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn survey(&self, survey: &mut Survey, slots: usize) -> bool {
         let from = survey.next;
         let to = from.saturating_add(slots.max(1));

@@ -17,6 +17,18 @@ use super::timer::Timer;
 impl Registry {
     /// Tells the registry what time it is, and nothing else: deadlines that are due act in the next
     /// [`tick`](Self::tick). O(1).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// registry.advance(now + Duration::from_secs(90));
+    /// let tab = registry.connection(conn).expect("its deadlines act in a tick");
+    /// assert_eq!((tab.age(), tab.state()), (Duration::from_secs(90), ConnState::Open));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn advance(&mut self, now: Timestamp) {
         self.enter(now, Input::Advance);
     }
@@ -33,7 +45,7 @@ impl Registry {
     /// waits in a socket is read before it is missed.
     ///
     /// Costs O(`tick_budget`). The last deadline acts as a whole: it may exceed the budget by the entries
-    /// of one log, of one run, or of one window.
+    /// of one log, of one run, or of one window. The [loop](crate#the-loop) has an example.
     pub fn tick(&mut self, now: Timestamp) {
         self.enter(now, Input::Tick);
         let now = self.now;

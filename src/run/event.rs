@@ -10,7 +10,7 @@ use crate::log::EventTag;
 use crate::run::Part;
 use crate::snapshot::encoded;
 
-/// What happened in a run.
+/// What happened in a run. [`UserScope::run_event`](crate::UserScope::run_event) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RunEventKind {
     /// The run was opened: its first event, but for one that a client has requested.
@@ -104,7 +104,7 @@ impl fmt::Display for RunEventKind {
     }
 }
 
-/// Why the registry itself has failed a run.
+/// Why the registry itself has failed a run. [`RunView::fails`](crate::RunView::fails) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RunFailure {
@@ -135,6 +135,7 @@ impl fmt::Display for RunFailure {
 }
 
 /// What an application reports of a run. Payloads are opaque.
+/// [`UserScope::run_event`](crate::UserScope::run_event) has an example.
 #[derive(Clone, Debug)]
 pub enum RunEvent<'a> {
     /// The agent thinks.

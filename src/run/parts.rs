@@ -16,6 +16,25 @@ use crate::snapshot::encoded;
 ///
 /// A part is known as long as the log keeps something of it. A delta that names it after that begins it
 /// anew.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use headcount::*;
+/// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+/// # let (alice, thread, run) = ("alice".parse()?, "main".parse()?, "answer".parse()?);
+/// # registry.scope(&alice).open_run(now, &thread, &run, "agent", Bytes::new())?;
+/// let thought = Part { id: "thought", kind: PartKind::Reasoning };
+/// for (part, text) in [(thought, "Let me"), (Part::TEXT, "Yes"), (thought, " see")] {
+///     registry.scope(&alice).run_event(now, &run, &RunEvent::Delta { part, text })?;
+/// }
+/// let answer = registry.run(&alice, &run).expect("it is open");
+/// let thoughts = answer.log().filter_map(|(_, body)| match body {
+///     Body::Text(RunText { part, text, .. }) if part == thought => Some(text),
+///     _ => None,
+/// });
+/// assert_eq!(thoughts.collect::<String>(), "Let me see");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Part<'a> {
     /// Its name within the run: at most [`MAX_ID_BYTES`] bytes, and opaque. It is empty for
@@ -45,7 +64,7 @@ impl Part<'_> {
     }
 }
 
-/// What a part of a run is.
+/// What a part of a run is. [`Part`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PartKind {
     /// What the agent says.

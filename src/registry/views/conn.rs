@@ -18,7 +18,8 @@ pub struct ConnView<'a> {
     pub(super) key: ConnKey,
 }
 
-/// Where a connection stands in one stream.
+/// Where a connection stands in one stream. [`ConnView::cursors`](crate::ConnView::cursors) has an
+/// example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CursorView<'a> {
@@ -37,7 +38,7 @@ pub struct CursorView<'a> {
     pub lagging: bool,
 }
 
-/// What happens to a connection at its next deadline.
+/// What happens to a connection at its next deadline. [`ConnView::next`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Upcoming {
@@ -171,6 +172,18 @@ impl<'a> ConnView<'a> {
 
     /// What happens to it next if nothing else does, and when; `None`: nothing until its shell polls or
     /// reports something.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// let (at, what) = registry.connection(conn).and_then(|tab| tab.next()).expect("it is open");
+    /// assert_eq!(what, Upcoming::Ping);
+    /// registry.tick(at);
+    /// assert!(matches!(registry.poll_action(), Some(Action::Ping { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn next(&self) -> Option<(Timestamp, Upcoming)> {
         let (at, due) = deadline(self.hot(), self.cold(), &self.registry.rules())?;
@@ -185,6 +198,20 @@ impl<'a> ConnView<'a> {
 
     /// Where it stands in each stream that it follows, in the order in which it came to them. None once it
     /// closes. Each costs O(the entries that the log keeps behind its cursor).
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// for _ in 0..2 {
+    ///     registry.send(now, Target::SessionOf(conn), Message::text("hello"));
+    /// }
+    /// let tab = registry.connection(conn).expect("it is open");
+    /// let cursor = tab.cursors().next().expect("it follows a session");
+    /// assert_eq!((cursor.position.offset, cursor.head, cursor.backlog), (0, 2, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cursors(&self) -> impl Iterator<Item = CursorView<'a>> + use<'a> {
         let registry = self.registry;
         registry.conns.cold(self.key).memberships.iter().map(|membership| {

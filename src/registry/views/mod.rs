@@ -52,6 +52,19 @@ impl Registry {
     }
 
     /// One session; `None`: it has ended, or never was. Lingering ones are found.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, admitted) = registry.admit(now, who, Start::Now, None)?;
+    /// # let followed = admitted.followed.unwrap();
+    /// registry.disconnect(now, conn)?;
+    /// let session = registry.session(followed.session).expect("it lingers");
+    /// assert_eq!((session.thread().as_str(), session.connection_count()), ("main", 0));
+    /// assert_eq!(session.ends_at(), Some(now + registry.config().session_linger()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn session(&self, session: SessionId) -> Option<SessionView<'_>> {
         Some(SessionView { registry: self, key: self.sessions.resolve(session)? })
@@ -80,6 +93,18 @@ impl Registry {
     }
 
     /// One tenant; `None`: none of its users is here.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// for user in ["ann", "bob"] {
+    ///     let who = Principal::new(user.parse()?).with_tenant("acme".parse()?);
+    ///     registry.admit(now, who, Start::Now, None)?;
+    /// }
+    /// let acme = registry.tenant(&TenantId::new("acme")?).expect("its users are here");
+    /// assert_eq!((acme.user_count(), acme.connection_count()), (2, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn tenant(&self, tenant: &TenantId) -> Option<TenantView<'_>> {
         Some(TenantView { registry: self, key: self.sessions.tenants().find(tenant)? })
@@ -87,13 +112,26 @@ impl Registry {
 
     /// One room; `None`: there is none of that name. A room without members is found while its log keeps
     /// something for a resume.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// let lobby = RoomId::new("lobby")?;
+    /// assert!(registry.room(&lobby).is_none());
+    /// registry.join(now, conn, &lobby, Start::Now)?;
+    /// let members = registry.room(&lobby).into_iter().flat_map(|room| room.members());
+    /// assert_eq!(members.map(|member| member.id()).collect::<Vec<_>>(), [conn]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn room(&self, room: &RoomId) -> Option<RoomView<'_>> {
         Some(RoomView { registry: self, key: self.rooms.find(room)? })
     }
 
     /// One run of a user; `None`: there is none of that name, or it has ended and no log keeps anything of
-    /// it.
+    /// it. [`RunView::end`] has an example.
     #[must_use]
     pub fn run(&self, user: &UserId, run: &RunId) -> Option<RunView<'_>> {
         let key = self.runs.find(self.sessions.find_user(user)?, run)?;
@@ -103,12 +141,36 @@ impl Registry {
     /// The connections whose `Cleanup` was not polled, in the order of the table: all of them, or those that
     /// stand after one, which may have gone meanwhile. So a page goes on where the one before has ended.
     /// Costs O(slots passed).
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # for user in ["ann", "bob", "carol"] {
+    /// #     registry.admit(now, Principal::new(user.parse()?), Start::Now, None)?;
+    /// # }
+    /// // Three are here, and a page has two.
+    /// let page: Vec<_> = registry.connections(None).take(2).map(|tab| tab.id()).collect();
+    /// let rest = registry.connections(page.last().copied());
+    /// assert_eq!(rest.filter_map(|tab| tab.user()).collect::<Vec<_>>(), [&UserId::new("carol")?]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn connections(&self, after: Option<ConnId>) -> impl Iterator<Item = ConnView<'_>> {
         let from = after.map_or(0, |conn| conn.index() + 1);
         self.conns.iter_from(from).map(|(key, _)| ConnView { registry: self, key })
     }
 
     /// The sessions that have not ended, in the same way.
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let who = Principal::new("alice".parse()?).with_thread("main".parse()?);
+    /// # let (conn, _) = registry.admit(now, who, Start::Now, None)?;
+    /// registry.disconnect(now, conn)?;
+    /// let lingering = registry.sessions(None).filter(|session| session.ends_at().is_some());
+    /// assert_eq!(lingering.count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sessions(&self, after: Option<SessionId>) -> impl Iterator<Item = SessionView<'_>> {
         let from = after.map_or(0, |session| session.index() + 1);
         self.sessions.iter_live_from(from).map(|(key, _)| SessionView { registry: self, key })

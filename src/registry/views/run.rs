@@ -10,14 +10,14 @@ use crate::run::{Run, RunFailure, RunKey, RunState};
 use crate::time::{Deadline, Timestamp};
 
 /// One run that is open or requested, or that has ended and of which a log still keeps something:
-/// [`Registry::run`].
+/// [`Registry::run`]. [`end`](Self::end) has an example.
 #[derive(Clone, Copy)]
 pub struct RunView<'a> {
     pub(super) registry: &'a Registry,
     pub(super) key: RunKey,
 }
 
-/// A tool call under way.
+/// A tool call under way. [`RunView::calls`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallView<'a> {
@@ -79,6 +79,19 @@ impl<'a> RunView<'a> {
     }
 
     /// How and when it ended; `None` before that.
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let (alice, thread, run) = ("alice".parse()?, "main".parse()?, "answer".parse()?);
+    /// # registry.scope(&alice).open_run(now, &thread, &run, "agent", Bytes::new())?;
+    /// assert_eq!(registry.run(&alice, &run).and_then(|run| run.end()), None);
+    /// registry.scope(&alice).run_event(now, &run, &RunEvent::Completed(Bytes::new()))?;
+    /// let end = registry.run(&alice, &run).and_then(|run| run.end()).expect("it has ended");
+    /// assert_eq!((end.how, end.at), (RunEnd::Completed, now));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn end(&self) -> Option<RunEnded> {
         self.record().end
@@ -92,6 +105,22 @@ impl<'a> RunView<'a> {
     }
 
     /// Its tool calls under way, in the order in which they began.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use bytes::Bytes;
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let (alice, thread, run) = ("alice".parse()?, "main".parse()?, "answer".parse()?);
+    /// # registry.scope(&alice).open_run(now, &thread, &run, "agent", Bytes::new())?;
+    /// let (call, expect) = ("search", Some(Duration::from_secs(30)));
+    /// let event = RunEvent::ToolExecuting { call, expect, payload: Bytes::new() };
+    /// registry.scope(&alice).run_event(now, &run, &event)?;
+    /// let view = registry.run(&alice, &run).expect("it is open");
+    /// let calls: Vec<_> = view.calls().map(|it| (it.call, it.expected_by)).collect();
+    /// assert_eq!(calls, [("search", Some(now + Duration::from_secs(30)))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn calls(&self) -> impl Iterator<Item = CallView<'a>> + use<'a> {
         let registry = self.registry;
         registry.runs.get(self.key).calls().iter().map(|call| CallView {
@@ -113,6 +142,20 @@ impl<'a> RunView<'a> {
     }
 
     /// When the registry fails it, and why, if nothing happens; `None` for never.
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let (alice, thread, run) = ("alice".parse()?, "main".parse()?, "answer".parse()?);
+    /// # registry.scope(&alice).open_run(now, &thread, &run, "agent", Bytes::new())?;
+    /// let (at, failure) = registry.run(&alice, &run).and_then(|run| run.fails()).expect("a deadline");
+    /// assert_eq!(failure, RunFailure::Silence);
+    /// registry.tick(at);
+    /// let end = registry.run(&alice, &run).and_then(|run| run.end());
+    /// assert_eq!(end.map(|end| end.how), Some(RunEnd::Silence));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn fails(&self) -> Option<(Timestamp, RunFailure)> {
         let (at, failure) = self.record().deadline(&self.registry.config, self.registry.pauses)?;

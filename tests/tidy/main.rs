@@ -1,5 +1,7 @@
 //! The form of the Rust files, as far as the formatter and the lints don't check it.
 
+mod examples;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
