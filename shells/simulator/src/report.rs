@@ -53,10 +53,10 @@ impl Report {
         tally.violations.is_empty() && tally.totals.adds_up() && tally.disordered == 0
     }
 
-    /// An SVG of connections, backlog and closes over virtual time.
+    /// An SVG of connections, backlog and closes over virtual time, with the incidents.
     #[must_use]
     pub fn plot(&self) -> String {
-        plot::svg(&self.tally.samples, self.length)
+        plot::svg(&self.tally, self.length)
     }
 
     /// Clients who were refused and not let in by the end.

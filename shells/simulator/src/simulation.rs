@@ -16,6 +16,11 @@ use crate::tally::{Sample, Tally};
 /// How many points a plot has, unless they would be nearer than a tenth of a second.
 const SAMPLES: u32 = 600;
 
+/// How far samples are apart.
+pub(crate) fn sample_every(length: Millis) -> Millis {
+    length.div_ceil(SAMPLES).max(100)
+}
+
 pub(crate) struct Simulation<'s> {
     pub(crate) scenario: &'s Scenario,
     pub(crate) seed: u64,
@@ -78,7 +83,7 @@ impl<'s> Simulation<'s> {
             digests: Vec::new(),
             readers: vec![RunReader::default(); readers],
             old_rules: old_rules.then(OldRules::default),
-            sample_every: scenario.length.0.div_ceil(SAMPLES).max(100),
+            sample_every: sample_every(scenario.length.0),
         };
         simulation.tally.groups.resize_with(scenario.clients.len(), Default::default);
         if old_rules {
@@ -152,6 +157,8 @@ impl<'s> Simulation<'s> {
         if self.current == Some(number) {
             self.current = None;
         }
+        let downtime = server.successor_after.filter(|_| !crashed).unwrap_or(0);
+        self.tally.server_ended(number, self.now.saturating_add(downtime));
         self.check(&server);
         self.tally.totals.add(&server.registry.stats(), crashed);
         for slot in 0..server.sockets.slots.len() {

@@ -153,6 +153,10 @@ pub(crate) struct Sample {
 pub(crate) struct Aftermath {
     pub(crate) at: Millis,
     pub(crate) what: &'static str,
+    /// When what it did to the server was over; most incidents are one instant.
+    pub(crate) over_at: Millis,
+    /// Which server has to end for that.
+    pub(crate) over_with: Option<u8>,
     /// The most admissions in one second, and how many there were.
     pub(crate) busiest: u64,
     pub(crate) admitted: u64,
@@ -216,7 +220,35 @@ impl Tally {
         // Admissions of the same second, but before, are not its doing.
         self.admitted_in_second = 0;
         let without = Lengths::default();
-        self.aftermaths.push(Aftermath { at, what, busiest: 0, admitted: 0, without });
+        let (over_at, over_with) = (at, None);
+        let aftermath =
+            Aftermath { at, what, over_at, over_with, busiest: 0, admitted: 0, without };
+        self.aftermaths.push(aftermath);
+    }
+
+    /// The latest incident lasts until then.
+    pub(crate) fn lasts_until(&mut self, over_at: Millis) {
+        if let Some(last) = self.aftermaths.last_mut() {
+            last.over_at = over_at;
+        }
+    }
+
+    /// The latest incident lasts until a server has ended: past the end of the simulation, if it does not.
+    pub(crate) fn lasts_as_long_as(&mut self, server: u8) {
+        self.lasts_until(Millis::MAX);
+        if let Some(last) = self.aftermaths.last_mut() {
+            last.over_with = Some(server);
+        }
+    }
+
+    /// A server has ended; what lasted as long as it is over then.
+    pub(crate) fn server_ended(&mut self, server: u8, over_at: Millis) {
+        for aftermath in &mut self.aftermaths {
+            if aftermath.over_with == Some(server) {
+                aftermath.over_with = None;
+                aftermath.over_at = over_at;
+            }
+        }
     }
 
     pub(crate) fn sum(&self, figure: impl Fn(&GroupTally) -> u64) -> u64 {

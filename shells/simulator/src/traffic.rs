@@ -92,13 +92,16 @@ impl Simulation<'_> {
                 server.registry.drain(clock, None);
                 // Of an earlier deploy there may be a successor planned already: one is enough.
                 server.successor_after = (!incident.overlap).then_some(incident.downtime.0);
+                self.tally.lasts_as_long_as(number);
                 if incident.overlap {
                     self.start_server();
                 }
             }
             What::Crash => {
                 self.end_server(number, true);
-                self.push(now.saturating_add(incident.downtime.0), EventKind::Start, 0, 0);
+                let next_at = now.saturating_add(incident.downtime.0);
+                self.tally.lasts_until(next_at);
+                self.push(next_at, EventKind::Start, 0, 0);
             }
             What::Clock => {
                 server.ahead += i64::from(incident.forward.0) - i64::from(incident.backward.0);

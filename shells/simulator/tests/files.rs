@@ -35,6 +35,55 @@ fn the_plot_is_an_svg() {
 }
 
 #[test]
+fn the_axes_of_the_plot_have_titles_and_units() {
+    let scenario = Scenario::parse(SMALL, "small.toml").unwrap();
+    let plot = simulate(&scenario, 1, &mut |_| {}).plot();
+    for text in ["connections", "bytes, in B", "connections in 0.100 s", "4 B", "10 s"] {
+        assert!(plot.contains(&format!(">{text}</text>")), "{text:?}: {plot}");
+    }
+    assert_eq!(plot.matches(">virtual time, in s</text>").count(), 3, "{plot}");
+}
+
+/// Where the plot of a simulation of 16 minutes has a mark, and how wide it is: 1 s is a pixel.
+fn mark(plot: &str, label: &str) -> (u64, u64) {
+    let line = plot.lines().find(|line| line.contains(&format!(">{label}</text>")));
+    let line = line.unwrap_or_else(|| panic!("{label} is not in {plot}"));
+    let number = |after: &str| -> Option<u64> {
+        let digits = line.split_once(after)?.1.split(|char: char| !char.is_ascii_digit()).next();
+        digits?.parse().ok()
+    };
+    // The axis begins at 110.
+    (number("dasharray=\"4 3\" d=\"M").expect("a line") - 110, number("v200h-").unwrap_or(0))
+}
+
+#[test]
+fn every_incident_is_marked_in_the_plot_for_as_long_as_it_lasts() {
+    let incidents = "\"drain.deadline\" = \"20s\"\n\
+        [[clients]]\nname = \"more\"\nusers = 50\n\
+        [[incidents]]\nat = \"1m\"\nwhat = \"drop\"\nshare = 10\n\
+        [[incidents]]\nat = \"2m\"\nwhat = \"clock\"\nforward = \"1h\"\n\
+        [[incidents]]\nat = \"3m\"\nwhat = \"announce\"\n\
+        [[incidents]]\nat = \"4m\"\nwhat = \"deploy\"\noverlap = true\n\
+        [[incidents]]\nat = \"6m\"\nwhat = \"deploy\"\ndowntime = \"40s\"\n\
+        [[incidents]]\nat = \"8m\"\nwhat = \"crash\"\ndowntime = \"30s\"\n\
+        [[incidents]]\nat = \"20m\"\nwhat = \"announce\"\n";
+    let text = format!("{}[server.set]\n{incidents}", SMALL.replace("\"10s\"", "\"16m\""));
+    let scenario = Scenario::parse(&text, "marks.toml").unwrap();
+    let plot = simulate(&scenario, 1, &mut |_| {}).plot();
+    assert_eq!(mark(&plot, "drop at 0:01:00"), (60, 0));
+    assert_eq!(mark(&plot, "clock at 0:02:00"), (120, 0));
+    assert_eq!(mark(&plot, "announce at 0:03:00"), (180, 0));
+    assert_eq!(mark(&plot, "crash at 0:08:00"), (480, 30));
+    // A deploy lasts until the old server has drained, and without overlap until the next is there.
+    for (label, start, shortest) in [("deploy at 0:04:00", 240, 1), ("deploy at 0:06:00", 360, 41)]
+    {
+        let (from, wide) = mark(&plot, label);
+        assert!(from == start && (shortest..shortest + 20).contains(&wide), "{label}: {wide}");
+    }
+    assert_eq!(plot.matches("<g>").count(), 6, "what is after the end does not happen: {plot}");
+}
+
+#[test]
 fn mistakes_name_the_file_the_line_and_the_key() {
     for (added, expected) in [
         ("tabz = 2", "storm.toml:6: unknown field `tabz`"),

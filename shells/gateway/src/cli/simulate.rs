@@ -25,11 +25,12 @@ pub(crate) struct Simulate {
         value_parser = clap::value_parser!(u32).range(1..=1_000))]
     scale: u32,
 
-    /// Settings of a gateway, in TOML: its registry is simulated, in place of the scenario's own
+    /// Settings of a gateway, as serve --config takes them: their registry is simulated, in place of the
+    /// scenario's own
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Draw connections, backlog and closes over virtual time, as an SVG
+    /// Draw connections, backlog, closes and incidents over virtual time, as an SVG
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
 }
@@ -53,6 +54,15 @@ pub(crate) fn run(arguments: &Simulate) -> Result<ExitCode, String> {
             settings.read_file(path)?;
             // Simulated sockets are no descriptors.
             let (config, _) = settings.config(arguments.seed, Descriptors(u64::MAX))?;
+            // Files of keys are not read: they may be on the server alone.
+            let beside = settings.beside_the_registry();
+            if !beside.is_empty() {
+                let _ = writeln!(
+                    io::stderr(),
+                    "headcount: these settings are not the registry's, and are not simulated: {}",
+                    beside.join(", ")
+                );
+            }
             scenario.with_config(config)
         }
     };

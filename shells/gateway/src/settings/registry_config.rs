@@ -5,7 +5,7 @@ use std::time::Duration;
 use headcount::{Config, ConfigBuilder, ConfigError, ConfigKind, ConfigValue, Profile};
 
 use super::Settings;
-use super::rows::{self, ROWS};
+use super::rows::{self, ROWS, Row, Takes};
 use super::value::{self, Value};
 use crate::limits::descriptors::{self, Descriptors, Lowered};
 
@@ -64,6 +64,14 @@ impl Settings {
         let config = builder.clone().build().map_err(explain)?;
         let (builder, lowered) = descriptors.fit(builder, &config);
         Ok((builder.build().map_err(explain)?, lowered))
+    }
+
+    /// The keys that were given and are not the registry's, in the order of the table.
+    pub(crate) fn beside_the_registry(&self) -> Vec<&'static str> {
+        let is_given = |row: &&Row| self.given.contains_key(row.key);
+        let rows = ROWS.iter().filter(is_given);
+        let beside = rows.filter(|row| !matches!(row.takes, Takes::Registry | Takes::Start));
+        beside.map(|row| row.key).collect()
     }
 
     /// Where a value that was given contradicts one that was not, which a profile or a default has

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use headcount_load::INTERVAL;
-use headcount_plot::{Panel, grouped, svg};
+use headcount_plot::{Drawing, Panel, Unit, grouped};
 use serde::Serialize;
 
 use super::work::Row;
@@ -91,7 +91,7 @@ pub(super) fn plot(rows: &[Row]) -> String {
         .iter()
         .map(|row| {
             let of = |what| format!("{}: {what} in {} ms", row.work, INTERVAL.as_millis());
-            [of("arrivals"), of("the longest, in µs,")]
+            [of("arrivals"), of("the longest wait")]
         })
         .collect();
     let interval = INTERVAL.as_millis() as u64;
@@ -104,18 +104,20 @@ pub(super) fn plot(rows: &[Row]) -> String {
         let samples = || samples.iter().enumerate();
         panels.push(Panel {
             title: arrived,
+            unit: Unit::Count("arrivals"),
             color: ARRIVED,
             points: samples().map(|(place, sample)| (at(place), sample.arrived)).collect(),
         });
         panels.push(Panel {
             title: longest,
+            unit: Unit::Micros,
             color: LONGEST,
             points: samples()
                 .map(|(place, sample)| (at(place), sample.longest.as_micros() as u64))
                 .collect(),
         });
     }
-    svg(&panels, length, |millis| format!("{:.1} s", millis as f64 / 1_000.0))
+    Drawing { time: "time", length, panels, marks: Vec::new() }.svg()
 }
 
 /// For one message, one delivery or one connection.
@@ -179,6 +181,9 @@ mod tests {
     fn a_plot_has_two_panels_a_row() {
         let plot = plot(&rows());
         assert_eq!(plot.matches("<polyline").count(), 4);
-        assert!(plot.contains("idle: arrivals in 100 ms") && plot.contains("0.2 s"), "{plot}");
+        for text in ["idle: arrivals in 100 ms", "time, in µs", "2,000 µs", "time, in ms", "200 ms"]
+        {
+            assert!(plot.contains(&format!(">{text}</text>")), "{text:?} is not in {plot}");
+        }
     }
 }
