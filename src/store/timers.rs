@@ -437,4 +437,6 @@ pub(crate) const fn bytes(keys: u64) -> u64 {
 }
 
 #[cfg(test)]
+mod harness;
+#[cfg(test)]
 mod tests;

@@ -93,6 +93,9 @@ impl TokenBucket {
 }
 
 #[cfg(test)]
+mod harness;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
