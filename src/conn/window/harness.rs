@@ -144,7 +144,9 @@ fn what_fits_is_a_question_of_sums_that_never_wrap() {
             let with_it = u128::from(load) + u128::from(cost);
             let fits = load == 0 || with_it <= u128::from(limit);
             assert_eq!(window.fits(cost, limit), fits);
-            let beyond = cost <= reserve && with_it <= u128::from(limit) + u128::from(reserve);
+            let beyond = cost <= reserve
+                && with_it <= u128::from(limit) + u128::from(reserve)
+                && with_it <= u128::from(u64::MAX);
             assert_eq!(window.fits_direct(cost, limit, reserve), fits || beyond);
             assert_eq!(window.is_half_empty(limit), u128::from(load) * 2 <= u128::from(limit));
         },
