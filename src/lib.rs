@@ -326,11 +326,17 @@
 //! Read [`Action`] first, then [`Registry`]; [`Config`] has every limit and every time, with its default.
 //! Views show what there is: [`ConnView`], [`SessionView`], [`UserView`], [`RoomView`], [`RunView`] and
 //! [`TenantView`]. A [`Message`] may leave out its sender, or all of the sender's tabs:
-//! [`Message::except_user`]. The crate is `no_std` with `alloc`; it needs atomics of pointer width. Feature
-//! `std` (on by default) adds [`Clock`]. Feature `serde` adds `Serialize` for what is shown: [`Stats`],
-//! views, [`Closed`], names, handles, reasons, [`Position`] and [`Config`]. Fields are named as in the
-//! answers of the gateway where it has them, with their unit; a [`Timestamp`] is its nanoseconds. A [`Tap`]
-//! sees every input and every action: the crate `headcount-journal` records them, and replays them.
+//! [`Message::except_user`]. A [`Tap`] sees every input and every action: the crate `headcount-journal`
+//! records them, and replays them.
+//!
+//! # Features
+//!
+//! The crate is `no_std` with `alloc`; it needs atomics of pointer width.
+//!
+//! * `std`, on by default, adds [`Clock`].
+//! * `serde` adds `Serialize` for what is shown: [`Stats`], views, [`Closed`], names, handles, reasons,
+//!   [`Position`] and [`Config`]. Fields are named as in the answers of the gateway where it has them, with
+//!   their unit; a [`Timestamp`] is its nanoseconds.
 
 #![no_std]
 #![forbid(unsafe_code)]

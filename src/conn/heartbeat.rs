@@ -311,6 +311,9 @@ impl Probe {
 }
 
 #[cfg(test)]
+mod harness;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

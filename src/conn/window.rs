@@ -63,16 +63,23 @@ impl Window {
     }
 
     /// Whether something of this cost may be handed out under a limit. An empty window admits any
-    /// cost, or what is larger than the limit would never be handed out.
+    /// cost, or what is larger than the limit would never be handed out. A sum that would wrap fits no limit.
     pub(crate) const fn fits(&self, cost: u64, limit: u64) -> bool {
-        self.load == 0 || self.load.saturating_add(cost) <= limit
+        self.load == 0 || self.fits_beside(cost, limit)
+    }
+
+    const fn fits_beside(&self, cost: u64, limit: u64) -> bool {
+        match self.load.checked_add(cost) {
+            Some(with_it) => with_it <= limit,
+            None => false,
+        }
     }
 
     /// Whether a direct message of this cost may be queued: under the limit like anything else, or
     /// beyond it as far as the reserve goes.
     pub(crate) const fn fits_direct(&self, cost: u64, limit: u64, reserve: u64) -> bool {
-        let with_it = self.load.saturating_add(cost);
-        self.fits(cost, limit) || (cost <= reserve && with_it <= limit.saturating_add(reserve))
+        let beyond = limit.saturating_add(reserve);
+        self.fits(cost, limit) || (cost <= reserve && self.fits_beside(cost, beyond))
     }
 
     /// Whether there is so much room that a connection that was held back should go on.
@@ -132,6 +139,9 @@ impl Window {
 }
 
 #[cfg(test)]
+mod harness;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -146,6 +156,7 @@ mod tests {
         window.queue(60);
         assert!(window.fits(40, 100) && !window.fits(41, 100));
         assert!(!window.fits(u64::MAX, 100), "a sum that would wrap does not fit");
+        assert!(!window.fits(u64::MAX, u64::MAX), "no limit either");
     }
 
     #[test]

@@ -91,26 +91,13 @@ pub(crate) const fn places(items: u64) -> u64 {
 }
 
 #[cfg(test)]
+mod harness;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use core::hash::BuildHasher;
     use foldhash::quality::FixedState;
-
-    #[test]
-    fn agrees_with_a_queue_in_one_piece() {
-        let (mut fifo, mut queue) = (Fifo::new(), VecDeque::new());
-        for turn in 0..40_000_u64 {
-            let is_growing = turn / 8_000 % 2 == 0;
-            if is_growing != crate::store::mix(turn).is_multiple_of(4) {
-                fifo.push(turn);
-                queue.push_back(turn);
-            } else {
-                assert_eq!(fifo.pop(), queue.pop_front());
-            }
-            assert_eq!(fifo.is_empty(), queue.is_empty());
-            assert!(turn % 1_000 != 0 || fifo.iter().eq(&queue));
-        }
-    }
 
     fn filled(count: usize) -> Fifo<usize> {
         let mut fifo = Fifo::new();

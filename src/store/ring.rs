@@ -252,11 +252,12 @@ macro_rules! linked {
 pub(crate) use linked;
 
 #[cfg(test)]
+mod harness;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::{SlotKey, Table, key};
-    use alloc::collections::VecDeque;
-    use alloc::vec::Vec;
 
     key! {
         TestKey
@@ -276,7 +277,7 @@ mod tests {
         Even: TestKey => Record, even
     }
 
-    type Records = Table<TestKey, Record>;
+    pub(super) type Records = Table<TestKey, Record>;
 
     #[test]
     fn queues_are_equal_that_have_the_same_ends() {
@@ -290,73 +291,12 @@ mod tests {
         assert!(queue != one);
     }
 
-    fn records(count: usize) -> Records {
+    pub(super) fn records(count: usize) -> Records {
         let mut records = Table::new();
         for _ in 0..count {
             records.insert(Record { odd: Links::OUT, even: Links::OUT });
         }
         records
-    }
-
-    /// Whether a queue is the same from both ends.
-    fn assert_is<L: Linked<Key = TestKey, Records = Records>>(
-        ring: &Ring<L>,
-        records: &Records,
-        model: &VecDeque<TestKey>,
-    ) {
-        let ends = (model.front().copied(), model.back().copied());
-        assert_eq!((ring.front(), ring.back(), ring.len()), (ends.0, ends.1, model.len()));
-        assert_eq!(ring.is_empty(), model.is_empty());
-        let forwards: Vec<_> = ring.iter(records).collect();
-        assert_eq!(*model, forwards);
-        let before = |key: &TestKey| unpack(L::links(records, *key).before);
-        let backwards: Vec<_> = core::iter::successors(unpack(ring.back), before).collect();
-        assert!(backwards.iter().rev().eq(model));
-    }
-
-    #[test]
-    fn agrees_with_queues_over_random_histories() {
-        let mut random = 1_u64;
-        let mut next = |bound: usize| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random as usize % bound
-        };
-        let mut records = records(20);
-        let (mut odd, mut even) = (Ring::<Odd>::new(), Ring::<Even>::new());
-        let mut models = [VecDeque::new(), VecDeque::new()];
-        for _ in 0..50_000 {
-            let key = TestKey::of_slot(next(20));
-            let which = next(2);
-            let model = &mut models[which];
-            let is_in = model.contains(&key);
-            let links = if which == 0 { records[key].odd } else { records[key].even };
-            assert_eq!(links.is_in(), is_in);
-            let way = next(4);
-            if way < 2 {
-                let entered = match (which, way) {
-                    (0, 0) => odd.push(&mut records, key),
-                    (0, _) => odd.push_front(&mut records, key),
-                    (_, 0) => even.push(&mut records, key),
-                    _ => even.push_front(&mut records, key),
-                };
-                assert_eq!(entered, !is_in);
-                match way {
-                    0 => model.extend(entered.then_some(key)),
-                    _ => entered.then_some(key).into_iter().for_each(|it| model.push_front(it)),
-                }
-            } else {
-                let left = match which {
-                    0 => odd.remove(&mut records, key),
-                    _ => even.remove(&mut records, key),
-                };
-                assert_eq!(left, is_in);
-                model.retain(|other| *other != key);
-            }
-            assert_is(&odd, &records, &models[0]);
-            assert_is(&even, &records, &models[1]);
-        }
     }
 
     #[test]

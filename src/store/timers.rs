@@ -441,4 +441,6 @@ pub(crate) const fn bytes(keys: u64) -> u64 {
 
 mod encoded;
 #[cfg(test)]
+mod harness;
+#[cfg(test)]
 mod tests;

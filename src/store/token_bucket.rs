@@ -70,9 +70,17 @@ impl TokenBucket {
         burst: u64,
         units: u64,
     ) -> u64 {
-        let room = (burst * NANOS_PER_SECOND / per_second).saturating_sub(self.missing(now));
-        let there = u128::from(room) * u128::from(per_second) / u128::from(NANOS_PER_SECOND);
-        let taken = u64::try_from(there).unwrap_or(u64::MAX).min(units);
+        let there = match self.missing(now) {
+            // The time in which a burst comes in is no whole number of nanoseconds at every rate.
+            0 => burst,
+            missing => {
+                let room = (burst * NANOS_PER_SECOND / per_second).saturating_sub(missing);
+                let there =
+                    u128::from(room) * u128::from(per_second) / u128::from(NANOS_PER_SECOND);
+                u64::try_from(there).unwrap_or(u64::MAX)
+            }
+        };
+        let taken = there.min(units);
         self.pay(now, (taken * NANOS_PER_SECOND).div_ceil(per_second));
         taken
     }
@@ -86,6 +94,9 @@ impl TokenBucket {
         self.full_at = self.full_at.max(now).saturating_add_nanos(price);
     }
 }
+
+#[cfg(test)]
+mod harness;
 
 #[cfg(test)]
 mod tests {
@@ -137,6 +148,14 @@ mod tests {
         let most = 1 << 30;
         assert_eq!(TokenBucket::default().take_some(Timestamp::MAX, most, most, most), most);
         assert_eq!(TokenBucket::default().take_some(Timestamp::ZERO, 1, most, most), most);
+    }
+
+    #[test]
+    fn a_full_bucket_holds_its_burst_at_a_rate_that_divides_no_second() {
+        let take = |per_second, burst| {
+            TokenBucket::default().take_some(at(0), per_second, burst, u64::MAX)
+        };
+        assert_eq!([take(3, 1), take(30_000, 65_536), take(7, 1 << 30)], [1, 65_536, 1 << 30]);
     }
 
     #[test]

@@ -185,11 +185,15 @@ fn a_burst_of_bytes_beyond_the_rate_closes_in_however_many_reads_it_comes() {
 
 #[test]
 fn one_message_fits_into_the_burst_of_bytes_however_low_the_rate() {
-    let mut world = World::with(config().byte_rate(1).message_bytes(5_000));
-    let alice = world.open("alice", "main");
-    let inbound = Inbound::Bytes { bytes: 5_000, partial: true };
-    assert_eq!(world.registry.message(world.now, alice, inbound), Ok(Intake::Taken));
-    assert_eq!(world.registry.config().byte_burst(), 5_000);
+    // At some of these rates the time in which a message comes in is no whole number of nanoseconds.
+    for rate in [1, 3, 7, 4_096, 4_999] {
+        let mut world = World::with(config().byte_rate(rate).message_bytes(5_000));
+        let alice = world.open("alice", "main");
+        let inbound = Inbound::Bytes { bytes: 5_000, partial: true };
+        let answer = world.registry.message(world.now, alice, inbound);
+        assert_eq!(answer, Ok(Intake::Taken), "{rate} a second");
+        assert_eq!(world.registry.config().byte_burst(), 5_000);
+    }
 }
 
 #[test]

@@ -54,6 +54,12 @@
 //!
 //! Payloads and names, unless [`Recording`] is asked for them. Decisions never depend on them, only
 //! on the lengths of payloads, on which names are the same, and on whether one is empty or too long.
+//!
+//! # Features
+//!
+//! The crate is `no_std` with `alloc`.
+//!
+//! * `std`, on by default, computes checksums in hardware, where the processor has it.
 
 #![no_std]
 #![forbid(unsafe_code)]

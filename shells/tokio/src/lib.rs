@@ -134,6 +134,13 @@
 //! events and 16,384 recipients a turn, and yields between two turns. The sockets run on all threads of the
 //! runtime.
 //!
+//! # Features
+//!
+//! None is on by default: an [`Adapter`] of your own needs none.
+//!
+//! * `axum` adds the extractor `Upgrade` and the adapter `Axum`, for the messages of `axum::extract::ws`.
+//! * `tungstenite` adds the adapter `Tungstenite`, for the messages of tokio-tungstenite.
+//!
 //! # Tests in virtual time
 //!
 //! The time is tokio's. With `#[tokio::test(start_paused = true)]` a test passes hours in milliseconds,

@@ -1,14 +1,13 @@
-//! The wheel against a sorted map, and the instants around each of its turns.
+//! The instants around each turn of the wheel.
 
 use super::*;
-use alloc::collections::BTreeMap;
 use alloc::vec;
 use core::hash::BuildHasher;
 use foldhash::quality::FixedState;
 
 /// Keys of two tables: the lower bit says which.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct TestKey(u32);
+pub(super) struct TestKey(pub(super) u32);
 
 impl Packed for TestKey {
     fn pack(self) -> u32 {
@@ -22,7 +21,7 @@ impl Packed for TestKey {
 
 type Wheel = Timers<TestKey>;
 
-fn schedule(timers: &mut Wheel, key: u32, at: u64) {
+pub(super) fn schedule(timers: &mut Wheel, key: u32, at: u64) {
     timers.no_later_than(TestKey(key), Deadline::from_millis(at));
 }
 
@@ -82,78 +81,6 @@ fn what_is_scheduled_while_its_millisecond_acts_keeps_the_order() {
         }
     }
     assert_eq!(popped, [(40, 2), (40, 6), (40, 4), (40, 8), (40, 10), (41, 6)]);
-}
-
-#[test]
-fn agrees_with_a_sorted_map_over_random_histories() {
-    let mut random = 1_u64;
-    let mut next = |bound: u64| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        random % bound
-    };
-    let mut timers = Wheel::new();
-    let mut model: BTreeMap<TestKey, u64> = BTreeMap::new();
-    let order = |key: TestKey, at: u64| (at, key.pack());
-    // The last tick, and the position of what was popped last in one whose budget was used up.
-    let (mut now, mut passed) = (0, (0, 0));
-    for _ in 0..200_000 {
-        let key = TestKey(next(300) as u32 * (1 + next(2) as u32 * 1_000));
-        match next(5) {
-            0 => {
-                now += (1 << next(24)) - 1;
-                let mut budget = Budget::of_deadlines(1 << next(9));
-                let stamp = Timestamp::from_millis(now);
-                while let Some((key, at)) = timers.pop(stamp, &mut budget) {
-                    // What came too late is next. If there is no such thing, the first is.
-                    let all = || model.iter().map(|(key, at)| order(*key, (*at).max(passed.0)));
-                    let own = order(key, model[&key].max(passed.0));
-                    let first = all().min().unwrap();
-                    assert!(own == first || own <= passed && first < passed, "{own:?}, {first:?}");
-                    passed = passed.max(own);
-                    assert_eq!(at.as_millis(), passed.0);
-                    model.remove(&key);
-                    if next(4) == 0 {
-                        let at = now + next(3);
-                        schedule(&mut timers, key.0, at);
-                        model.insert(key, at);
-                    }
-                }
-                if budget.0 > 0 {
-                    let due = model.values().filter(|at| **at <= now);
-                    assert_eq!(due.count(), 0);
-                    passed = (now, 0);
-                } else {
-                    // On its way to the first it may have passed more, and no entry.
-                    let stands_at = (millis(timers.now), timers.now as u32);
-                    let mut all = model.iter().map(|(key, at)| order(*key, *at));
-                    assert!(stands_at == passed || all.all(|entry| entry >= stands_at));
-                    passed = stands_at;
-                }
-            }
-            1 => {
-                timers.cancel(key);
-                model.remove(&key);
-            }
-            _ => {
-                let at = (now + (1 << next(30))).saturating_sub(next(4_000));
-                schedule(&mut timers, key.0, at);
-                let scheduled = model.entry(key).or_insert(at);
-                *scheduled = at.min(*scheduled);
-            }
-        }
-        let first = model.values().min().copied();
-        match (timers.first().map(Deadline::as_millis), first) {
-            (None, None) => {}
-            (Some(bound), Some(first)) => {
-                assert!(bound <= first.max(now), "late: {bound} > {first}");
-            }
-            (bound, first) => panic!("{bound:?} but {first:?}"),
-        }
-    }
-    model.keys().for_each(|key| timers.cancel(*key));
-    assert!(timers.nodes.tables.iter().all(|chunks| chunks.is_empty() && chunks.capacity() == 0));
 }
 
 #[test]

@@ -15,6 +15,14 @@
 //!   published bound of memory, too.
 //!
 //! Nothing here reads a clock, an environment or entropy: the same history is the same run.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! * `history` writes a history as text, one operation a line, and reads it.
+//! * `arbitrary` makes operations out of a fuzzer's bytes.
+//! * `proptest` has strategies for histories that shrink; it brings `arbitrary`.
 
 mod apply;
 mod apply_flushes;
