@@ -21,7 +21,7 @@ impl World {
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let mut state = DefaultHasher::new();
-        let Self { registry, model, grammar, names: _, now, skew, conns, sessions, .. } = self;
+        let Self { registry, model, grammar, now, skew, conns, sessions, .. } = self;
         (registry.fingerprint(), model, grammar, now, skew, conns, sessions).hash(&mut state);
         state.finish()
     }

@@ -25,6 +25,7 @@ pub mod fingerprint;
 pub mod generator;
 pub mod grammar;
 pub mod history;
+mod input;
 mod liveness;
 pub mod marks;
 pub mod memory;
@@ -40,6 +41,7 @@ pub mod strategy;
 #[cfg(feature = "history")]
 mod text;
 pub mod thread_memory;
+mod ticks;
 pub mod world;
 
 /// What is wrong, if anything is: a sentence for people.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use headcount::{ConnId, Notice, Refused, RoomEnd, SessionEnd, SessionId};
 
 use super::Model;
+use super::names::Name;
 use super::tally::End;
 use crate::seen::Source;
 
@@ -13,7 +14,7 @@ use crate::seen::Source;
 #[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Absent {
     pub(crate) sessions: Vec<SessionId>,
-    users: Vec<u8>,
+    users: Vec<Name>,
     rooms: Vec<Source>,
 }
 
@@ -31,7 +32,7 @@ impl Model {
     /// Looks who is absent since the last look, after each change of one.
     pub(crate) fn note_absent(&mut self) {
         let sessions = self.going().map(|(id, _)| id).filter(|id| self.is_left(*id)).collect();
-        let is_here = |user: &u8| {
+        let is_here = |user: &Name| {
             !self.open_of_user(*user).is_empty()
                 || self.going().any(|(id, it)| it.user == *user && !self.is_left(id))
                 || self.held == Some(*user)
@@ -49,7 +50,7 @@ impl Model {
     /// a session has been released and a connection evicted.
     pub(crate) fn has_place(
         &self,
-        (user, tenant, creates): (u8, Option<u8>, bool),
+        (user, tenant, creates): (Name, Option<Name>, bool),
         (follows, release): (Option<SessionId>, Option<SessionId>),
         evict: &[ConnId],
     ) -> Result<(), Refused> {
@@ -88,7 +89,7 @@ impl Model {
     /// or without.
     pub(crate) fn send_away(
         &mut self,
-        (user, tenant): (u8, Option<u8>),
+        (user, tenant): (Name, Option<Name>),
         (is_new, follows, creates): (bool, Option<SessionId>, bool),
     ) {
         while is_new && self.users().len() > self.config.users() as usize {

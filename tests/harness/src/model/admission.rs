@@ -3,13 +3,14 @@
 use std::num::NonZeroU32;
 
 use headcount::{
-    Admitted, ConnId, ConnKind, Notice, Position, Recovered, Refused, SessionId, Start, Timestamp,
+    Admitted, ConnId, ConnKind, Notice, Position, Principal, Recovered, Refused, SessionId, Start,
     UnknownConn,
 };
 
 use super::conn::{Conn, State};
 use super::eviction::Plan;
 use super::following::Following;
+use super::names::Name;
 use super::runs::Run;
 use super::seat::Seat;
 use super::stream::Stream;
@@ -20,7 +21,7 @@ use crate::{Check, ensure, same};
 impl Model {
     pub(crate) fn reserve(
         &mut self,
-        source: Option<u8>,
+        source: Option<headcount::Source>,
         made: Option<ConnId>,
     ) -> Result<ConnId, Refused> {
         let Ok(gives_way) = self.place(source) else {
@@ -41,7 +42,7 @@ impl Model {
     }
 
     /// Who gives way to a newcomer that waits, if one must; an error if none can.
-    fn place(&self, source: Option<u8>) -> Result<Option<ConnId>, ()> {
+    fn place(&self, source: Option<headcount::Source>) -> Result<Option<ConnId>, ()> {
         let config = &self.config;
         let records = self.conns.len() - self.live();
         if records >= config.pending() as usize + config.closing() as usize {
@@ -77,8 +78,8 @@ impl Model {
     fn decide(
         &mut self,
         id: Option<ConnId>,
-        (user, thread, kind): (u8, Option<u8>, ConnKind),
-        (previous, limit, tenant): (Option<ConnId>, Option<NonZeroU32>, Option<u8>),
+        (user, thread, kind): (Name, Option<Name>, ConnKind),
+        (previous, limit, tenant): (Option<ConnId>, Option<NonZeroU32>, Option<Name>),
     ) -> Result<(Plan, Bucket), Refused> {
         match id.map(|id| self.known(id).map(|conn| conn.state)) {
             Some(None) => return Err(Refused::UnknownConn),
@@ -109,14 +110,14 @@ impl Model {
     }
 
     /// Holds the record of a user: evictions do not end it.
-    pub(crate) fn hold_user(&mut self, user: u8) {
+    pub(crate) fn hold_user(&mut self, user: Name) {
         self.held = Some(user);
         self.own_rates.come(user, &self.full_bucket());
         self.note_absent();
     }
 
     /// A `Cleanup` was polled, or what was to be said of a user: nothing may be left of the user.
-    pub(crate) fn forget_user(&mut self, user: u8) {
+    pub(crate) fn forget_user(&mut self, user: Name) {
         let has_connection = self.conns.values().any(|conn| conn.user() == Some(user));
         let has_session = self.sessions.values().any(|session| session.user == user);
         if has_connection || has_session || self.counted_users().contains(&user) {
@@ -139,11 +140,14 @@ impl Model {
     pub(crate) fn connect(
         &mut self,
         id: Option<ConnId>,
-        (user, thread, label, kind): (u8, Option<u8>, Option<u8>, ConnKind),
+        who: &Principal,
         (start, previous): (&Start, Option<ConnId>),
-        (expires, limit, tenant): (Option<Timestamp>, Option<NonZeroU32>, Option<u8>),
         got: &Result<(ConnId, Admitted), Refused>,
     ) -> Check {
+        let user = self.names.user(who.user());
+        let thread = who.thread().map(|thread| self.names.thread(user, thread));
+        let tenant = who.tenant().map(|tenant| self.names.tenants.number(tenant));
+        let (kind, limit) = (who.kind(), who.max_connections());
         let (plan, paid) = match self.decide(id, (user, thread, kind), (previous, limit, tenant)) {
             Ok(decided) => decided,
             Err(expected) => return self.refused(expected, got.err()),
@@ -170,8 +174,8 @@ impl Model {
         conn.heard_at = now;
         conn.data_at = now;
         conn.began = conn.began.map(|_| now);
-        conn.expires = expires;
-        conn.label = label;
+        conn.expires = who.expires_at();
+        conn.label = who.label().map(Into::into);
         // Being slow begins with the admission.
         conn.progress_at = now;
         self.admitted.push(id);

@@ -10,6 +10,7 @@ use headcount::{MESSAGE_OVERHEAD, RoomEnd, Timestamp};
 
 use super::Model;
 use super::entry::Entry;
+use super::names::Name;
 use super::stream::Stream;
 use crate::seen::Source;
 
@@ -30,8 +31,8 @@ const CLASSES: [Class; 2] = [Class::Delivered, Class::Whole];
 /// Whose logs and calls a budget is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Payer {
-    User(u8),
-    Tenant(u8),
+    User(Name),
+    Tenant(Name),
     Everyone,
 }
 
@@ -60,7 +61,7 @@ impl Model {
     }
 
     /// Whether a budget is for what a user has.
-    fn pays(&self, payer: Payer, user: Option<u8>) -> bool {
+    fn pays(&self, payer: Payer, user: Option<Name>) -> bool {
         match payer {
             Payer::User(of) => user == Some(of),
             Payer::Tenant(of) => user.and_then(|user| self.tenant_of(user)) == Some(of),
@@ -85,7 +86,7 @@ impl Model {
             }
     }
 
-    fn user_of(&self, source: &Source) -> Option<u8> {
+    fn user_of(&self, source: &Source) -> Option<Name> {
         let Source::Session(session) = source else { return None };
         self.sessions.get(session).map(|session| session.user)
     }
@@ -134,7 +135,7 @@ impl Model {
         (appended == Some(source)).then(|| self.streams[source].head())
     }
 
-    pub(crate) fn keep_user_budget(&mut self, user: u8, appended: Option<&Source>) {
+    pub(crate) fn keep_user_budget(&mut self, user: Name, appended: Option<&Source>) {
         while self.exceeds(Payer::User(user)) {
             let sources: Vec<_> = self.sessions_of(user).into_iter().map(Source::Session).collect();
             let at = |class, source: &Source| -> Option<Timestamp> {

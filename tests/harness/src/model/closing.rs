@@ -6,6 +6,7 @@ use headcount::{
 
 use super::Model;
 use super::conn::{Conn, State};
+use super::names::Name;
 use super::turns::Turn;
 use crate::seen::{Seen, Source};
 
@@ -16,7 +17,7 @@ pub(crate) enum Audience {
     /// None, if there is no such thread or run.
     Sessions(Vec<SessionId>),
     /// A user, and their sessions.
-    User(u8, Vec<SessionId>),
+    User(Name, Vec<SessionId>),
     Room(RoomId),
     Everyone,
 }
@@ -79,7 +80,7 @@ impl Model {
         }
     }
 
-    pub(crate) fn close_connections_of(&mut self, user: u8, with: &CloseWith) -> u32 {
+    pub(crate) fn close_connections_of(&mut self, user: Name, with: &CloseWith) -> u32 {
         let open = self.open_of_user(user);
         open.iter().for_each(|id| self.begin_close_with(*id, with));
         open.len() as u32
@@ -174,7 +175,7 @@ impl Model {
     }
 
     /// A user has one session or one open connection less.
-    pub(crate) fn settle(&mut self, user: u8, session: Option<SessionId>) {
+    pub(crate) fn settle(&mut self, user: Name, session: Option<SessionId>) {
         if self.users().contains(&user) {
             self.ease_pressure(user, session);
         } else {

@@ -3,6 +3,7 @@
 use headcount::{CloseReason, Config, ConnId, Inbound, SessionEnd, Timestamp, UnknownConn};
 
 use super::conn::Conn;
+use super::names::Name;
 use super::{Bucket, Model};
 
 /// Bytes that may come at once: a second's worth of them, and one message at least.
@@ -141,7 +142,7 @@ impl Model {
         Ok(())
     }
 
-    pub(crate) fn revoke(&mut self, user: u8) -> u32 {
+    pub(crate) fn revoke(&mut self, user: Name) -> u32 {
         self.end_leave_grace(user);
         let sessions = self.sessions_of(user);
         let closed = self.close_connections_of(user, &CloseReason::Revoked.into());

@@ -22,6 +22,7 @@ pub(crate) mod inputs;
 pub(crate) mod left_out;
 pub(crate) mod limits;
 pub(crate) mod log;
+pub(crate) mod names;
 pub(crate) mod outbox;
 pub(crate) mod own_rates;
 pub(crate) mod pause;
@@ -49,6 +50,7 @@ use self::absent::Absent;
 use self::budget::Evictable;
 use self::conn::{Conn, State};
 use self::drain::Drain;
+use self::names::{Name, Names};
 use self::own_rates::OwnRates;
 use self::presence::Presence;
 use self::runs::Run;
@@ -80,8 +82,8 @@ pub(crate) const fn due(now: Timestamp, at: Timestamp) -> bool {
 /// A (user, thread) pair.
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Session {
-    pub(crate) user: u8,
-    pub(crate) thread: u8,
+    pub(crate) user: Name,
+    pub(crate) thread: Name,
     /// When the last open connection left; `None` while there is one.
     pub(crate) left_at: Option<Timestamp>,
     /// Why the last one left.
@@ -91,7 +93,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) const fn new(user: u8, thread: u8) -> Self {
+    pub(crate) const fn new(user: Name, thread: Name) -> Self {
         Self { user, thread, left_at: None, left_for: CloseReason::PeerGone, ended: false }
     }
 }
@@ -148,6 +150,7 @@ impl Bucket {
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) config: Config,
+    pub(crate) names: Names,
     /// The latest stamp so far.
     pub(crate) now: Timestamp,
     pub(crate) conns: BTreeMap<ConnId, Conn>,
@@ -169,11 +172,11 @@ pub(crate) struct Model {
     pub(crate) bucket: Bucket,
     pub(crate) own_rates: OwnRates,
     /// How often each user was forgotten.
-    pub(crate) forgotten: BTreeMap<u8, u64>,
+    pub(crate) forgotten: BTreeMap<Name, u64>,
     /// The user who is about to have a connection or a session more.
-    pub(crate) held: Option<u8>,
+    pub(crate) held: Option<Name>,
     /// The level that was acted on last, of each user who is here.
-    pub(crate) pressure: BTreeMap<u8, Pressure>,
+    pub(crate) pressure: BTreeMap<Name, Pressure>,
     pub(crate) drain: Option<Drain>,
     /// Who makes room for newcomers.
     pub(crate) absent: Absent,
@@ -207,6 +210,7 @@ impl Model {
             forgotten: BTreeMap::new(),
             held: None,
             config,
+            names: Names::default(),
             now: Timestamp::ZERO,
             pressure: BTreeMap::new(),
             drain: None,
@@ -315,12 +319,12 @@ impl Model {
         self.sessions[&session].left_at.is_some() && self.open_runs(session).next().is_none()
     }
 
-    pub(crate) fn session_of(&self, user: u8, thread: u8) -> Option<SessionId> {
+    pub(crate) fn session_of(&self, user: Name, thread: Name) -> Option<SessionId> {
         self.going().find(|(_, it)| it.user == user && it.thread == thread).map(|(id, _)| id)
     }
 
     /// A user's sessions that have not ended, the oldest first.
-    pub(crate) fn sessions_of(&self, user: u8) -> Vec<SessionId> {
+    pub(crate) fn sessions_of(&self, user: Name) -> Vec<SessionId> {
         let of_user = self.going().filter(|(_, it)| it.user == user).map(|(id, _)| id);
         let mut of_user: Vec<_> = of_user.collect();
         of_user.sort_unstable_by_key(|id| self.made(id.to_bits()));
@@ -328,26 +332,26 @@ impl Model {
     }
 
     /// Those who have a session or an open connection, are about to have one, or may come back.
-    pub(crate) fn users(&self) -> BTreeSet<u8> {
+    pub(crate) fn users(&self) -> BTreeSet<Name> {
         let of_sessions = self.going().map(|(_, session)| session.user);
         of_sessions.chain(self.online_users()).chain(self.held).collect()
     }
 
     /// A user's open connections: sockets, then event streams, each in the order in which they were admitted.
-    pub(crate) fn open_of_user(&self, user: u8) -> Vec<ConnId> {
+    pub(crate) fn open_of_user(&self, user: Name) -> Vec<ConnId> {
         let mut open = self.open_of_kind(user, ConnKind::Socket);
         open.extend(self.open_of_kind(user, ConnKind::EventStream));
         open
     }
 
-    pub(crate) fn open_of_kind(&self, user: u8, kind: ConnKind) -> Vec<ConnId> {
+    pub(crate) fn open_of_kind(&self, user: Name, kind: ConnKind) -> Vec<ConnId> {
         let is_of_user =
             |id: &&ConnId| self.conns[id].user() == Some(user) && self.conns[id].kind == kind;
         self.admitted.iter().filter(is_of_user).copied().collect()
     }
 
     /// How many sessions a user's open connections follow beyond the first of each.
-    pub(crate) fn further(&self, user: u8) -> usize {
+    pub(crate) fn further(&self, user: Name) -> usize {
         let open = self.open_of_user(user);
         open.iter().map(|id| self.conns[id].sessions.len().saturating_sub(1)).sum()
     }

@@ -66,14 +66,19 @@ impl Model {
                 if let Seen::Close { .. } = item {
                     conn.close_polled = Some(self.now);
                 }
-                self.hand(id, item.cost());
+                self.hand_alone(id, item.cost());
                 self.count(item);
-                if !self.config.flush_reports() {
-                    self.look_at(id);
-                }
             }
         }
         true
+    }
+
+    /// One connection is handed what is for it alone.
+    pub(crate) fn hand_alone(&mut self, id: ConnId, cost: u64) {
+        self.hand(id, cost);
+        if !self.config.flush_reports() {
+            self.look_at(id);
+        }
     }
 
     /// Counts what is handed out.

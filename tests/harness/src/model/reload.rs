@@ -9,6 +9,7 @@ use headcount::{
 use super::budget::Payer;
 use super::entry::Bounds;
 use super::limits::byte_burst;
+use super::names::Name;
 use super::{Bucket, Model};
 use crate::{Check, ensure};
 
@@ -130,7 +131,7 @@ impl Model {
 
     /// Users in the order of the indexes of their oldest sessions, then those without a session, in that of
     /// the connections that they have had longest.
-    fn users_in_order(&self) -> Vec<u8> {
+    fn users_in_order(&self) -> Vec<Name> {
         let mut users: Vec<_> = self.users().into_iter().collect();
         // Nothing is there of a user who only may come back.
         users.retain(|it| self.sessions_of(*it).len() + self.open_of_user(*it).len() > 0);

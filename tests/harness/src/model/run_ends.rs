@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headcount::{
-    Notice, RunEnd, RunEnded, RunEventKind, RunFailure, RunId, RunState, RunView, SessionId,
-    Timestamp,
+    Notice, Registry, RunEnd, RunEnded, RunEventKind, RunFailure, RunId, RunState, RunView,
+    SessionId, Timestamp,
 };
 
+use super::names::{Name, Names};
 use super::runs::Run;
 use super::tally::End;
 use super::{Model, whole};
@@ -15,7 +16,7 @@ use crate::seen::{Content, Fact, Source};
 use crate::{Check, ensure};
 
 /// What the registry says about each run that may be known, by user and name.
-pub(crate) type Shown<'a> = BTreeMap<(u8, RunId), RunView<'a>>;
+pub(crate) type Shown<'a> = BTreeMap<(Name, RunId), RunView<'a>>;
 
 impl Run {
     /// What the registry says of it, unless it has forgotten it.
@@ -123,7 +124,17 @@ impl Model {
         run.is_open() || log.kept().any(|entry| entry.run == Some(number))
     }
 
-    pub(crate) fn compare_runs(&mut self, shown: &Shown<'_>) -> Check {
+    /// What the registry says about every run that may be.
+    pub(crate) fn shown_runs<'a>(&self, registry: &'a Registry) -> Shown<'a> {
+        let Names { users, asked, .. } = &self.names;
+        let known = asked.runs.iter().filter_map(|(user, run)| {
+            Some(((*user, run.clone()), registry.run(users.name(*user), run)?))
+        });
+        known.collect()
+    }
+
+    pub(crate) fn compare_runs(&mut self, registry: &Registry) -> Check {
+        let shown = &self.shown_runs(registry);
         let forgotten = |(number, run): &(&u64, &Run)| !self.is_remembered(**number, run);
         let forgotten: Vec<_> = self.runs.iter().filter(forgotten).map(|it| *it.0).collect();
         forgotten.iter().for_each(|number| drop(self.runs.remove(number)));

@@ -15,7 +15,6 @@ use super::stream::Stream;
 use super::tally::End;
 use super::timing::{When, Whose};
 use crate::seen::Source;
-use crate::world::user_name;
 use crate::{Check, ensure};
 
 /// A millisecond, and the rank of a deadline that acts in it.
@@ -104,7 +103,7 @@ impl Model {
             }
             Whose::Log(source) => self.log_differs(source, registry),
             Whose::Leave(user, _) => {
-                !registry.user(&user_name(*user)).is_some_and(|it| it.is_online())
+                !registry.user(self.names.users.name(*user)).is_some_and(|it| it.is_online())
             }
         }
     }

@@ -6,6 +6,7 @@ use headcount::{CloseReason, Config, ConnId, Registry, SessionId, Timestamp, Upc
 
 use super::conn::{Conn, Ping, State};
 use super::drain::Drain;
+use super::names::Name;
 use super::{Model, millis_up};
 use crate::seen::Source;
 use crate::{Check, ensure};
@@ -43,7 +44,7 @@ pub(crate) enum Whose {
     Linger(u64),
     Log(Source),
     /// A user in the leave grace, and the place in the order in which these left.
-    Leave(u8, usize),
+    Leave(Name, usize),
 }
 
 impl Whose {
