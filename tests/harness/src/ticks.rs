@@ -6,8 +6,28 @@ use super::world::World;
 use super::{Check, ensure};
 
 impl World {
-    /// Ticks at the instant that the model has reached until nothing is due, or until the registry is as it
-    /// shall be, with what is compared after each deadline.
+    /// A tick at an instant, repeated until nothing is due, or until the registry is as it shall be.
+    pub(crate) fn tick_until(&mut self, at: Timestamp, is_over: impl Fn(&Self) -> bool) -> Check {
+        self.learn(at)?;
+        self.model.clock(at, self.registry.poll_timeout());
+        self.tick(at, is_over, |it| it.learn(it.model.now))
+    }
+
+    /// What decides which deadline acts next: what the registry says of those that may be due then, and
+    /// which runs have one.
+    fn learn(&mut self, at: Timestamp) -> Check {
+        self.model.forget_runs();
+        self.model.learn_changed(&self.registry, at)
+    }
+
+    /// A tick when nothing is due.
+    pub(crate) fn tick_idly(&mut self, at: Timestamp) {
+        self.model.clock(at, self.registry.poll_timeout());
+        self.registry.call(|it| it.tick(at));
+        self.model.ticked();
+    }
+
+    /// The same at the instant that the model has reached, with what is compared after each deadline.
     pub(crate) fn tick(
         &mut self,
         mut at: Timestamp,

@@ -4,6 +4,7 @@ use core::fmt::Debug;
 use core::num::NonZeroU32;
 use core::str::FromStr;
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use headcount::{
     CloseReason, CloseWith, CloseWords, Config, ConnId, ConnKind, Except, Position, Principal,
@@ -121,6 +122,35 @@ impl World {
     #[must_use]
     pub const fn marks(&self) -> &Marks {
         &self.model.marks
+    }
+
+    /// How many parts everything is compared in.
+    pub(crate) fn parts(&self) -> u64 {
+        let (model, asked) = (&self.model, &self.model.names.asked);
+        let named = asked.users.len() + asked.threads.len() + asked.runs.len() + asked.rooms.len();
+        let handles = self.conns.len() + self.sessions.len();
+        (named + handles + model.streams.len() + model.runs.len()) as u64
+    }
+
+    /// The users that comparisons ask for.
+    pub(crate) fn names_of_users(&self) -> impl Iterator<Item = &UserId> {
+        let users = self.model.names.asked.users.iter();
+        users.map(|user| self.model.names.users.name(*user))
+    }
+
+    /// Asks no more for what is gone, and was asked for while it was.
+    pub(crate) fn forget_gone(&mut self) {
+        let model = &mut self.model;
+        self.conns.retain(|id| model.conns.contains_key(id));
+        self.sessions.retain(|id| model.sessions.contains_key(id));
+        let mut asked = core::mem::take(&mut model.names.asked);
+        let (users, runs) = (model.counted_users(), model.runs.values());
+        let runs: BTreeSet<_> = runs.map(|run| (run.user, &run.id)).collect();
+        asked.users.retain(|user| users.contains(user));
+        asked.threads.retain(|(user, thread)| model.session_of(*user, *thread).is_some());
+        asked.runs.retain(|(user, run)| runs.contains(&(*user, run)));
+        asked.rooms.retain(|room| model.streams.contains_key(&Source::Room(room.clone())));
+        model.names.asked = asked;
     }
 
     /// The stamp of the next call.

@@ -64,7 +64,7 @@ impl Model {
     }
 
     pub(crate) fn upgraded(&mut self, id: ConnId) -> Result<(), UnknownConn> {
-        let (now, conn) = (self.now, self.conns.get_mut(&id));
+        let (now, conn) = (self.now, self.find_mut(id));
         let conn = conn.filter(|conn| conn.state != State::Gone).ok_or(UnknownConn)?;
         if conn.state == State::Pending && !conn.upgraded {
             conn.upgraded = true;
@@ -113,14 +113,14 @@ impl Model {
     pub(crate) fn hold_user(&mut self, user: Name) {
         self.held = Some(user);
         self.own_rates.come(user, &self.full_bucket());
-        self.note_absent();
+        self.note_user(user);
     }
 
     /// A `Cleanup` was polled, or what was to be said of a user: nothing may be left of the user.
     pub(crate) fn forget_user(&mut self, user: Name) {
         let has_connection = self.conns.values().any(|conn| conn.user() == Some(user));
         let has_session = self.sessions.values().any(|session| session.user == user);
-        if has_connection || has_session || self.counted_users().contains(&user) {
+        if has_connection || has_session || self.counts(user) {
             return;
         }
         let limit = self.config.users() as usize;
@@ -167,7 +167,7 @@ impl Model {
         self.own_rates.settle(user, paid);
         self.tally.opened += 1;
         let now = self.now;
-        let conn = self.conns.get_mut(&id).ok_or("connected, never reserved")?;
+        let conn = self.find_mut(id).ok_or("connected, never reserved")?;
         conn.state = State::Open;
         conn.admitted = Some((user, now));
         conn.kind = kind;
@@ -178,11 +178,11 @@ impl Model {
         conn.label = who.label().map(Into::into);
         // Being slow begins with the admission.
         conn.progress_at = now;
-        self.admitted.push(id);
+        self.open_of.entry(user).or_default().push(id);
         self.held = None;
         self.join_tenant(user, plan.tenant);
         self.user_arrives(user);
-        self.note_absent();
+        self.note_user(user);
         let followed = match (thread, admitted.followed) {
             (Some(thread), Some(followed)) => {
                 let known = self.session_of(user, thread);
@@ -208,6 +208,7 @@ impl Model {
     }
 
     pub(crate) fn create_session(&mut self, id: SessionId, session: Session, epoch: u64) {
+        self.going_of.entry(session.user).or_default().push(id);
         let before = self.sessions.insert(id, session);
         assert!(before.is_none(), "{id:?} was there before");
         self.note_handle(id.to_bits());
@@ -277,7 +278,7 @@ impl Model {
         let position = Position { epoch: stream.epoch, offset: seat.cursor };
         stream.seats.push(seat);
         self.list_evictable(source);
-        self.note_absent();
+        self.note_absent(source);
         if position.offset < head {
             self.fall_back(id, source);
         }
@@ -332,6 +333,7 @@ impl Model {
         new_session: bool,
     ) -> Following {
         self.conn_mut(id).sessions.push(session);
+        self.session_mut(session).uncleaned += 1;
         self.share_sessions(id);
         let source = Source::Session(session);
         let (position, recovered) = self.enter(id, &source, start);

@@ -86,7 +86,7 @@ impl Model {
             }
     }
 
-    fn user_of(&self, source: &Source) -> Option<Name> {
+    pub(crate) fn user_of(&self, source: &Source) -> Option<Name> {
         let Source::Session(session) = source else { return None };
         self.sessions.get(session).map(|session| session.user)
     }
@@ -109,15 +109,12 @@ impl Model {
     }
 
     /// Takes what is of a tenant no more out of its turns.
-    pub(crate) fn unlist_strangers(&mut self) {
-        let mut all = core::mem::take(&mut self.evictable);
-        for (payer, lists) in &mut all.0 {
-            let Payer::Tenant(tenant) = *payer else { continue };
-            let own: Vec<_> = self.sessions_of_tenant(tenant);
-            let own: Vec<_> = own.into_iter().map(Source::Session).collect();
+    pub(crate) fn unlist_strangers(&mut self, tenant: Name) {
+        let own: Vec<_> =
+            self.sessions_of_tenant(tenant).into_iter().map(Source::Session).collect();
+        if let Some(lists) = self.evictable.0.get_mut(&Payer::Tenant(tenant)) {
             lists.iter_mut().for_each(|list| list.retain(|it| own.contains(it)));
         }
-        self.evictable = all;
     }
 
     /// An entry was appended, and stays: others go until the budgets hold.

@@ -38,7 +38,7 @@ impl Model {
             same!(open, self.open_of_user(user), "open of user {user}");
             let count = shown.map_or(0, |it| it.connection_count());
             same!(count as usize, open.len(), "how many are open of user {user}");
-            let online = self.online_users().contains(&user);
+            let online = self.is_online(user);
             let is_online = shown.is_some_and(|it| it.is_online());
             same!(is_online, online, "whether user {user} is online");
         }

@@ -246,7 +246,7 @@ impl Model {
     }
 
     pub(crate) fn leave(&mut self, id: ConnId, room: &RoomId) -> Result<bool, UnknownConn> {
-        let conn = self.conns.get_mut(&id).filter(|conn| conn.is_open()).ok_or(UnknownConn)?;
+        let conn = self.find_mut(id).filter(|conn| conn.is_open()).ok_or(UnknownConn)?;
         let source = Source::Room(room.clone());
         let is_member = conn.streams.contains(&source);
         conn.streams.retain(|other| *other != source);

@@ -111,7 +111,7 @@ impl Model {
         if full(self.live(), config.connections() + config.closing()) {
             return Err(Refused::Connections);
         }
-        plan.is_new_user = !self.users().contains(&user);
+        plan.is_new_user = !self.is_user(user);
         plan.follows = session;
         self.has_place((user, tenant, plan.creates), (session, plan.release), &plan.evict)?;
         Ok(plan)

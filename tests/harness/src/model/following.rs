@@ -111,7 +111,7 @@ impl Model {
         release: Option<SessionId>,
         (id, epoch): (SessionId, u64),
     ) {
-        let (is_new, tenant) = (!self.users().contains(&user), self.tenant_of(user));
+        let (is_new, tenant) = (!self.is_user(user), self.tenant_of(user));
         self.hold_user(user);
         if let Some(session) = release {
             self.marks.hit("a session made room for an absent one");

@@ -37,13 +37,24 @@ const fn may_come_back(reason: CloseReason) -> bool {
 impl Model {
     /// Those who have an open connection, or may come back.
     pub(crate) fn online_users(&self) -> BTreeSet<Name> {
-        let connected = self.open().filter_map(|id| self.conns[&id].user());
-        connected.chain(self.presence.in_grace.iter().map(|(user, _)| *user)).collect()
+        let in_grace = self.presence.in_grace.iter().map(|(user, _)| *user);
+        self.open_of.keys().copied().chain(in_grace).collect()
+    }
+
+    /// Whether a user is one of these.
+    pub(crate) fn is_online(&self, user: Name) -> bool {
+        let is_leaving = || self.presence.in_grace.iter().any(|(other, _)| *other == user);
+        self.open_of.contains_key(&user) || is_leaving()
     }
 
     /// Those who count, and those of whom it is to be said that they are offline.
     pub(crate) fn counted_users(&self) -> BTreeSet<Name> {
         self.users().into_iter().chain(self.presence.unsaid.iter().copied()).collect()
+    }
+
+    /// Whether a user is one of these.
+    pub(crate) fn counts(&self, user: Name) -> bool {
+        self.is_user(user) || self.presence.unsaid.contains(&user)
     }
 
     /// Users who may come back, and until when, in the order in which they left.
@@ -58,7 +69,7 @@ impl Model {
         self.presence.in_grace.retain(|(other, _)| *other != user);
         let came_back = self.presence.in_grace.len() < before;
         self.marks.hit_if(came_back, "a user came back within the leave grace");
-        self.note_presence();
+        self.note_presence(user);
     }
 
     /// An open connection of a user has left.
@@ -73,31 +84,32 @@ impl Model {
             self.marks.hit_if(was_said, "a user was offline at once");
             self.marks.hit_if(!was_said, "a user came and went between two polls");
         }
-        self.note_presence();
+        self.note_presence(user);
     }
 
     /// A user is waited for no more; whether it was.
     pub(crate) fn end_leave_grace(&mut self, user: Name) -> bool {
         let before = self.presence.in_grace.len();
         self.presence.in_grace.retain(|(other, _)| *other != user);
-        self.note_presence();
+        self.note_presence(user);
         self.presence.in_grace.len() < before
     }
 
-    /// Looks of whom something is to be said, after each change of who is online.
-    fn note_presence(&mut self) {
+    /// Looks whether something is to be said of a user, after each change of whether it is online.
+    fn note_presence(&mut self, user: Name) {
         if !self.config.presence() {
             return;
         }
-        let online = self.online_users();
+        let online = self.is_online(user);
         let Presence { said_online, unsaid, .. } = &mut self.presence;
-        let changed: BTreeSet<Name> = online.symmetric_difference(said_online).copied().collect();
-        unsaid.retain(|user| changed.contains(user));
-        let new = changed.iter().filter(|user| !unsaid.contains(user)).copied();
-        let new: Vec<Name> = new.collect();
-        unsaid.extend(new);
+        let is_unsaid = said_online.contains(&user) != online;
+        if !is_unsaid {
+            unsaid.retain(|other| *other != user);
+        } else if !unsaid.contains(&user) {
+            unsaid.push(user);
+        }
         self.queue_presence();
-        self.note_absent();
+        self.note_user(user);
     }
 
     fn queue_presence(&mut self) {

@@ -64,6 +64,10 @@ impl Model {
         }
         self.cut_short();
         self.cut_leaving_short();
+        while self.notices.len() > self.config.notices() as usize {
+            self.notices.pop_front();
+            self.tally.notices_lost += 1;
+        }
         self.notice(Notice::Reloaded { impact: got });
         Ok(())
     }
@@ -172,6 +176,7 @@ impl Model {
         let messages = changed(|it| (it.message_rate().into(), it.message_burst().into()));
         let bytes = changed(|it| (it.byte_rate(), byte_burst(it)));
         for conn in self.conns.values_mut() {
+            conn.next = None;
             conn.frames.refill_if(messages);
             conn.bytes.refill_if(bytes);
         }

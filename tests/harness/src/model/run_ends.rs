@@ -85,7 +85,7 @@ impl Model {
             self.marks.hit("a run has kept its session");
             self.session_mut(id).left_at = Some(now);
         }
-        self.note_absent();
+        self.note_absent(&source);
     }
 
     /// When a run has lingered.
@@ -133,11 +133,16 @@ impl Model {
         known.collect()
     }
 
-    pub(crate) fn compare_runs(&mut self, registry: &Registry) -> Check {
-        let shown = &self.shown_runs(registry);
+    /// Runs of which the log keeps nothing any more are forgotten.
+    pub(crate) fn forget_runs(&mut self) {
         let forgotten = |(number, run): &(&u64, &Run)| !self.is_remembered(**number, run);
         let forgotten: Vec<_> = self.runs.iter().filter(forgotten).map(|it| *it.0).collect();
         forgotten.iter().for_each(|number| drop(self.runs.remove(number)));
+    }
+
+    pub(crate) fn compare_runs(&mut self, registry: &Registry) -> Check {
+        self.forget_runs();
+        let shown = &self.shown_runs(registry);
         for ((user, id), got) in shown {
             let Some(number) = self.find_run(*user, id) else {
                 return Err(format!("{id:?} of user {user} should be forgotten: {got:?}"));

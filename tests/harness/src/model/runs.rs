@@ -73,8 +73,8 @@ fn pieces<'a>(event: &'a RunEvent<'_>) -> (Option<RunEventKind>, &'a str, &'a [u
 impl Model {
     /// The number of a user's run of this name, if it is remembered.
     pub(crate) fn find_run(&self, user: Name, id: &RunId) -> Option<u64> {
-        let mut runs = self.runs.iter();
-        runs.find(|(_, run)| run.user == user && run.id == *id).map(|(number, _)| *number)
+        let mut named = self.runs.iter().filter(|(_, run)| run.user == user && run.id == *id);
+        named.find(|(number, run)| self.is_remembered(**number, run)).map(|(number, _)| *number)
     }
 
     pub(crate) fn session_of_run(&self, user: Name, id: &RunId) -> Option<SessionId> {
@@ -212,7 +212,7 @@ impl Model {
         };
         self.runs.insert(self.run_number, run);
         self.tally.runs_opened += 1;
-        self.note_absent();
+        self.note_user(user);
         self.run_number
     }
 

@@ -46,18 +46,25 @@ impl Model {
         self.users_of(tenant).map(|user| self.open_of_user(user).len()).sum()
     }
 
-    /// Looks who is here, and what lingers, after each change of one.
-    pub(crate) fn note_tenants(&mut self) {
-        let users = self.users();
-        self.tenants.of_users.retain(|user, _| users.contains(user));
-        let of_tenant = |id: &SessionId| Some((self.tenant_of(self.sessions[id].user)?, *id));
+    /// Looks whether a user is here, and which of its sessions linger, after each change of one.
+    pub(crate) fn note_tenant_of(&mut self, user: Name) {
+        let Some(tenant) = self.tenant_of(user) else { return };
+        let is_here = self.is_user(user);
+        if !is_here {
+            self.tenants.of_users.remove(&user);
+        }
+        let is_of_user = |id: &SessionId| self.sessions[id].user == user;
         // In the order in which they came to linger at all, for those of a user who joins.
-        let idle: Vec<_> = self.absent.sessions.iter().filter_map(of_tenant).collect();
+        let lingering = self.absent.sessions.iter().copied().filter(is_of_user);
+        let idle: Vec<_> = lingering.filter(|_| is_here).collect();
         let order = &mut self.tenants.idle;
-        order.retain(|it| idle.contains(it));
-        let new: Vec<_> = idle.into_iter().filter(|it| !order.contains(it)).collect();
+        order.retain(|(_, id)| !is_of_user(id) || idle.contains(id));
+        let new: Vec<_> = idle.into_iter().map(|id| (tenant, id)).collect();
+        let new: Vec<_> = new.into_iter().filter(|it| !order.contains(it)).collect();
         order.extend(new);
-        self.unlist_strangers();
+        if !is_here {
+            self.unlist_strangers(tenant);
+        }
     }
 
     /// Those of whom a user is here.
@@ -172,7 +179,7 @@ impl Model {
         let brings = self.sessions_of(user).len() + self.open_of_user(user).len() > 1;
         let is_new = self.tenants.of_users.insert(user, tenant).is_none();
         self.marks.hit_if(is_new && brings, "a user was adopted by a tenant");
-        self.note_tenants();
+        self.note_tenant_of(user);
         if is_new {
             for session in self.sessions_of(user) {
                 self.list_evictable(&Source::Session(session));
