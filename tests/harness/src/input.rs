@@ -109,7 +109,7 @@ impl World {
             Input::Disconnect { conn } => {
                 self.both("disconnect", |it| it.disconnect(at, conn), |it| it.disconnect(conn))
             }
-            Input::Tick => self.tick(at, |_| false, Self::compare),
+            Input::Tick => self.tick((at, u32::MAX), |_| false, Self::compare),
             Input::Send { to, message, except } => {
                 let audience = self.audience(&to);
                 self.sent(&audience, (message, except), |it, outgoing| it.send(at, to, outgoing))

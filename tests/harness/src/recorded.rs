@@ -145,7 +145,8 @@ impl Recorded {
             return Ok(());
         }
         let left_some = is_due(recorded);
-        self.world.tick_until(at, |it| left_some && looks_like(it, recorded))
+        let budget = recorded.config().tick_budget();
+        self.world.tick_until((at, budget), |it| left_some && looks_like(it, recorded))
     }
 }
 
