@@ -6,7 +6,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use headcount::{
-    Action, CloseWith, Config, ConnId, Except, Inbound, Message, Outgoing, Part, PartKind,
+    Action, CloseWith, Config, ConnId, Except, Inbound, Input, Message, Outgoing, Part, PartKind,
     Principal, Registry, RoomId, RunEvent, RunEventKind, RunId, SessionId, Source, Start,
     StreamRef, Target, ThreadId, Timestamp, UserId,
 };
@@ -258,6 +258,62 @@ impl OwnedRunEvent {
 }
 
 impl OwnedInput {
+    /// Lends the call, as a [`Tap`](headcount::Tap) was shown it; `None` for polls, which are no input of
+    /// the registry.
+    pub fn lend<R>(&self, to: impl FnOnce(Input<'_>) -> R) -> Option<R> {
+        let run_event;
+        Some(to(match self {
+            Self::Reserve { source } => Input::Reserve { source: *source },
+            Self::Upgraded { conn } => Input::Upgraded { conn: *conn },
+            Self::Connect { conn, who, start, previous } => {
+                Input::Connect { conn: *conn, who, start, previous: *previous }
+            }
+            Self::Admit { who, start, previous } => {
+                Input::Admit { who, start, previous: *previous }
+            }
+            Self::Follow { conn, thread, start } => Input::Follow { conn: *conn, thread, start },
+            Self::Unfollow { conn, session } => Input::Unfollow { conn: *conn, session: *session },
+            Self::Message { conn, inbound } => Input::Message { conn: *conn, inbound: *inbound },
+            Self::Flushed { conn, total } => Input::Flushed { conn: *conn, total: *total },
+            Self::FlushedMany { reports } => Input::FlushedMany { reports },
+            Self::Disconnect { conn } => Input::Disconnect { conn: *conn },
+            Self::Tick => Input::Tick,
+            Self::Send { to, message, except } => {
+                Input::Send { to: to.target(), message, except: *except }
+            }
+            Self::Reply { conn, message } => Input::Reply { conn: *conn, message },
+            Self::ReplyAtOnce { conn, bytes } => Input::ReplyAtOnce { conn: *conn, bytes: *bytes },
+            Self::Join { conn, room, start } => Input::Join { conn: *conn, room, start },
+            Self::Leave { conn, room } => Input::Leave { conn: *conn, room },
+            Self::Acknowledge { conn, stream, offset } => {
+                Input::Acknowledge { conn: *conn, stream: stream.stream_ref(), offset: *offset }
+            }
+            Self::OpenRun { user, thread, run, agent, payload } => {
+                Input::OpenRun { user, thread, run, agent, payload }
+            }
+            Self::RunEvent { user, run, event } => {
+                run_event = event.borrow()?;
+                Input::RunEvent { user, run, event: &run_event }
+            }
+            Self::RequestRun { conn, thread, run, input } => {
+                Input::RequestRun { conn: *conn, thread: thread.as_ref(), run, input }
+            }
+            Self::RequestCancel { conn, run, reason } => {
+                Input::RequestCancel { conn: *conn, run, reason }
+            }
+            Self::Close { to, with } => Input::Close { to: to.target(), with },
+            Self::Refresh { conn, expires_at } => {
+                Input::Refresh { conn: *conn, expires_at: *expires_at }
+            }
+            Self::Revoke { user } => Input::Revoke { user },
+            Self::Drain { deadline } => Input::Drain { deadline: *deadline },
+            Self::CancelDrain => Input::CancelDrain,
+            Self::Reload { config } => Input::Reload { config },
+            Self::Advance => Input::Advance,
+            Self::Polled { .. } | Self::Noticed { .. } => return None,
+        }))
+    }
+
     /// Makes the same call again. It returns what it returned then, which is dropped. Actions that are
     /// polled are given to `see`.
     pub fn apply(&self, registry: &mut Registry, now: Timestamp, mut see: impl FnMut(&Action<'_>)) {

@@ -1,6 +1,6 @@
 //! What kernels took, reported to the registry and to the model.
 
-use headcount::{ConnId, Registry};
+use headcount::{ConnId, Input};
 
 use super::Check;
 use super::op::{Flush, Pick};
@@ -22,9 +22,7 @@ impl World {
     }
 
     pub(crate) fn flush(&mut self, conn: ConnId, how: Flush) -> Check {
-        let total = self.total(conn, how);
-        let flushed = |it: &mut Registry, at| it.flushed(at, conn, total);
-        self.both("flushed", flushed, |it| it.flushed(conn, total))
+        self.call(Input::Flushed { conn, total: self.total(conn, how) })
     }
 
     pub(crate) fn flush_many(&mut self, first: Pick, count: u8, how: Flush) -> Check {
@@ -33,15 +31,7 @@ impl World {
             (conn, self.total(conn, how))
         };
         let reports: Vec<_> = (0..count).map(report).collect();
-        // Of the harness, not of the registry: nothing grows during the call.
-        let mut answers = Vec::with_capacity(reports.len());
-        let flushed = |it: &mut Registry, at| {
-            it.flushed_many(at, &reports, |conn, answer| answers.push((conn, answer)));
-            answers
-        };
-        self.both("flushed_many", flushed, |it| {
-            reports.iter().map(|(conn, total)| (*conn, it.flushed(*conn, *total))).collect()
-        })
+        self.call(Input::FlushedMany { reports: &reports })
     }
 
     pub(crate) fn flush_all(&mut self) -> Check {

@@ -2,49 +2,23 @@
 
 use core::time::Duration;
 
-use headcount::{ConnId, Part, PartKind, Registry, RunEvent, RunId};
+use headcount::{ConnId, Input, Part, PartKind, RunEvent, RunId, ThreadId};
 
-use super::model::delivery::Delivered;
-use super::model::run_ends::Shown;
+use super::Check;
+use super::model::names::Name;
 use super::op::RunReport;
-use super::world::{Names, World};
-use super::{Check, same};
-
-/// What the registry says about every run that may be.
-pub(crate) fn runs<'a>(registry: &'a Registry, names: &Names) -> Shown<'a> {
-    let users = names.users.iter().enumerate();
-    let all = users.flat_map(|it| names.runs.iter().map(move |run| (it, run)));
-    let known = all.filter_map(|((number, user), run)| {
-        Some(((number as u8, run.clone()), registry.run(user, run)?))
-    });
-    known.collect()
-}
+use super::world::World;
 
 impl World {
     pub(crate) fn open_run(&mut self, (user, thread): (u8, u8), run: u8, size: u8) -> Check {
-        let (user, thread, run) = (self.user(user), self.thread(thread), self.run(run));
-        let stamp = self.stamp();
         let agent = "a".repeat(match size {
             250..=255 => 129,
             240..=249 => 128,
             _ => usize::from(size % 8),
         });
-        let payload = self.payload(self.size(size));
-        let (whose, within) = (self.names.user(user), self.names.thread(thread));
-        let got = self.registry.call(|it| {
-            it.scope(whose).open_run(stamp, within, &run, &agent, payload.clone().into())
-        });
-        if let Ok(opened) = &got
-            && !self.sessions.contains(&opened.session)
-        {
-            self.grammar.created(opened.session)?;
-            self.sessions.push(opened.session);
-        }
-        let what = (agent.as_str(), payload.as_bytes());
-        let opened = got.as_ref().ok().map(|it| (it.session, it.position.epoch));
-        let got = got.map(|it| (it.session, it.position, Delivered::from(&it.delivery)));
-        same!(got, self.model.open_run((user, thread), &run, what, opened), "open_run");
-        Ok(())
+        let payload = &self.payload(self.size(size)).into();
+        let (user, thread) = (&self.user_name(self.user(user)), &self.thread_name(thread));
+        self.call(Input::OpenRun { user, thread, run: &self.run(run), agent: &agent, payload })
     }
 
     pub(crate) fn run_event(&mut self, user: u8, run: u8, event: RunReport) -> Check {
@@ -54,7 +28,7 @@ impl World {
     }
 
     /// Below 200 one of the runs that are remembered, and whose it is.
-    fn remembered(&self, run: u8) -> Result<Option<(u8, RunId)>, String> {
+    fn remembered(&self, run: u8) -> Result<Option<(Name, RunId)>, String> {
         let place = usize::from(run).checked_rem(self.model.runs.len()).filter(|_| run < 200);
         let Some(place) = place else { return Ok(None) };
         let run = self.model.runs.values().rev().nth(place);
@@ -62,12 +36,13 @@ impl World {
     }
 
     /// From 200 on the last of the threads that a connection follows, or one before that.
-    fn thread_of(&self, conn: ConnId, number: u8) -> u8 {
+    fn thread_of(&self, conn: ConnId, number: u8) -> ThreadId {
         let sessions = self.model.conns.get(&conn).map_or(&[][..], |conn| &conn.sessions);
         let place = number.checked_sub(200).map(usize::from);
         let session = place.and_then(|place| sessions.iter().rev().nth(place));
         let record = session.and_then(|session| self.model.sessions.get(session));
-        record.map_or_else(|| self.thread(number), |record| record.thread)
+        let thread = record.map(|record| self.model.names.threads.name(record.thread).clone());
+        thread.unwrap_or_else(|| self.thread_name(number))
     }
 
     pub(crate) fn request_run(
@@ -78,24 +53,14 @@ impl World {
         size: u8,
     ) -> Check {
         let thread = thread.map(|thread| self.thread_of(conn, thread));
-        let run = self.run(run);
-        let input = self.payload(self.size(size));
-        let within = thread.map(|thread| self.names.thread(thread).clone());
-        let request = |it: &mut Registry, at| {
-            let got = it.request_run(at, conn, within.as_ref(), &run, input.clone().into());
-            got.map(|it| (it.session, it.position, Delivered::from(&it.delivery)))
-        };
-        self.both("request_run", request, |it| it.request_run(conn, thread, &run, input.as_bytes()))
+        let (run, input) = (&self.run(run), &self.payload(self.size(size)).into());
+        self.call(Input::RequestRun { conn, thread: thread.as_ref(), run, input })
     }
 
     pub(crate) fn request_cancel(&mut self, conn: ConnId, run: u8, size: u8) -> Check {
-        let run = self.remembered(run)?.map_or_else(|| self.run(run), |(_, run)| run);
-        let reason = self.payload(self.size(size));
-        let request = |it: &mut Registry, at| {
-            let got = it.request_cancel(at, conn, &run, reason.clone().into());
-            got.map(|delivery| Delivered::from(&delivery))
-        };
-        self.both("request_cancel", request, |it| it.request_cancel(conn, &run, reason.as_bytes()))
+        let run = &self.remembered(run)?.map_or_else(|| self.run(run), |(_, run)| run);
+        let reason = &self.payload(self.size(size)).into();
+        self.call(Input::RequestCancel { conn, run, reason })
     }
 
     /// Ends all runs: without deadlines of their own they would be open for ever.
@@ -108,7 +73,7 @@ impl World {
         Ok(())
     }
 
-    fn report(&mut self, (user, run): (u8, &RunId), what: RunReport) -> Check {
+    fn report(&mut self, (user, run): (Name, &RunId), what: RunReport) -> Check {
         let tenth = self.model.config.run_silence() / 10;
         let (size, name, expect) = match what {
             RunReport::Executing { call, size, expect } => (size, call, expect),
@@ -128,38 +93,32 @@ impl World {
         };
         let (part, kind) = Self::part(name);
         let part = Part { id: &part, kind };
-        let call = &*Self::call(name);
+        let call = &*Self::tool_call(name);
         let expect = expect.map(|expect| match expect {
             u8::MAX => Duration::MAX,
             tenths => tenth * u32::from(tenths),
         });
-        // Each call makes one that shares nothing with the other: what the registry holds is its own.
-        let make = || {
-            let bytes = || payload.clone().into();
-            match what {
-                RunReport::Thinking(_) => RunEvent::Thinking(bytes()),
-                RunReport::Executing { .. } => {
-                    RunEvent::ToolExecuting { call, expect, payload: bytes() }
-                }
-                RunReport::Executed { .. } => RunEvent::ToolCompleted { call, payload: bytes() },
-                RunReport::Progress(_) => RunEvent::Progress(bytes()),
-                RunReport::Text(_) => RunEvent::text(&payload),
-                RunReport::Delta { .. } => RunEvent::Delta { part, text: &payload },
-                RunReport::Completed(_) => RunEvent::Completed(bytes()),
-                RunReport::Failed(_) => RunEvent::Failed(bytes()),
-                RunReport::Cancelled(_) => RunEvent::Cancelled(bytes()),
-                RunReport::Interrupted(_) => RunEvent::Interrupted(bytes()),
+        let bytes = || payload.clone().into();
+        let event = &match what {
+            RunReport::Thinking(_) => RunEvent::Thinking(bytes()),
+            RunReport::Executing { .. } => {
+                RunEvent::ToolExecuting { call, expect, payload: bytes() }
             }
+            RunReport::Executed { .. } => RunEvent::ToolCompleted { call, payload: bytes() },
+            RunReport::Progress(_) => RunEvent::Progress(bytes()),
+            RunReport::Text(_) => RunEvent::text(&payload),
+            RunReport::Delta { .. } => RunEvent::Delta { part, text: &payload },
+            RunReport::Completed(_) => RunEvent::Completed(bytes()),
+            RunReport::Failed(_) => RunEvent::Failed(bytes()),
+            RunReport::Cancelled(_) => RunEvent::Cancelled(bytes()),
+            RunReport::Interrupted(_) => RunEvent::Interrupted(bytes()),
         };
-        let user_name = self.names.user(user).clone();
-        let report = |it: &mut Registry, at| {
-            it.scope(&user_name).run_event(at, run, &make()).map(|it| Delivered::from(&it))
-        };
-        self.both("run_event", report, |it| it.run_event((user, run), &make()))
+        let user = &self.user_name(user);
+        self.call(Input::RunEvent { user, run, event })
     }
 
     /// The name of a tool call: one of a few, or none that is right.
-    fn call(number: u8) -> String {
+    fn tool_call(number: u8) -> String {
         match number % 16 {
             14 => String::new(),
             15 => "c".repeat(129),
@@ -197,7 +156,6 @@ impl World {
             }
             text.push(letter);
         }
-        self.registry.expect_payload(text.len());
         text
     }
 }

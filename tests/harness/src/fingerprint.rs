@@ -21,7 +21,7 @@ impl World {
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let mut state = DefaultHasher::new();
-        let Self { registry, model, grammar, names: _, now, skew, conns, sessions, .. } = self;
+        let Self { registry, model, grammar, now, skew, conns, sessions, .. } = self;
         (registry.fingerprint(), model, grammar, now, skew, conns, sessions).hash(&mut state);
         state.finish()
     }
@@ -44,8 +44,8 @@ impl Hash for Model {
         let Self { bucket, own_rates, pressure, drain, absent, counts_at_reload, .. } = self;
         (bucket, own_rates, pressure, drain, absent, counts_at_reload).hash(state);
         (&self.presence, &self.forgotten).hash(state);
-        let Self { conns, admitted, closing, sessions, epochs, .. } = self;
-        (conns, admitted, closing, sessions, epochs).hash(state);
+        let Self { conns, open_of, going_of, closing, sessions, epochs, .. } = self;
+        (conns, open_of, going_of, closing, sessions, epochs).hash(state);
         for notice in &self.notices {
             format!("{notice:?}").hash(state);
         }

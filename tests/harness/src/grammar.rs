@@ -4,6 +4,7 @@
 //! it, ever. One `Cleanup` per reserved connection and per created session, the session's last. Per user
 //! online and offline alternate, online first.
 
+use core::ops::RangeInclusive;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use headcount::{ConnId, Ended, Position, SessionId, UserId};
@@ -17,7 +18,6 @@ enum Stage {
     #[default]
     Talking,
     Closed,
-    Forgotten,
 }
 
 #[derive(Clone, Debug, Default, Hash)]
@@ -44,11 +44,19 @@ pub struct Grammar {
     /// The same for a stretch that was begun before the bound changed.
     begun_with: usize,
     conns: BTreeMap<ConnId, Sentence>,
+    /// Connections whose `Cleanup` was polled.
+    past: BTreeSet<ConnId>,
     /// Sessions, and whether their `Cleanup` was polled.
     sessions: BTreeMap<SessionId, bool>,
     epochs: BTreeMap<Source, u64>,
     /// Who was last said to be online.
     online: BTreeSet<UserId>,
+}
+
+/// All handles of a slot.
+pub(crate) fn in_slot<K>(index: usize, handle: fn(u64) -> Option<K>) -> RangeInclusive<K> {
+    let of_serial = |serial: u32| handle(u64::from(serial) << 32 | index as u64);
+    of_serial(1).expect("a serial above zero")..=of_serial(u32::MAX).expect("a serial above zero")
 }
 
 impl Grammar {
@@ -74,9 +82,10 @@ impl Grammar {
     /// # Errors
     /// It was there before, or its slot has another tenant still.
     pub fn reserved(&mut self, conn: ConnId) -> Check {
-        ensure!(!self.conns.contains_key(&conn), "{conn:?} was created twice");
-        let tenants = self.conns.iter().filter(|(_, it)| it.stage != Stage::Forgotten);
-        let tenant = tenants.map(|(tenant, _)| tenant).find(|it| it.index() == conn.index());
+        let is_known = self.conns.contains_key(&conn) || self.past.contains(&conn);
+        ensure!(!is_known, "{conn:?} was created twice");
+        let slot = in_slot(conn.index(), ConnId::from_bits);
+        let tenant = self.conns.range(slot).map(|(tenant, _)| tenant).next();
         ensure!(tenant.is_none(), "{conn:?} took the slot of {tenant:?} before its Cleanup");
         self.conns.insert(conn, Sentence::default());
         Ok(())
@@ -88,8 +97,9 @@ impl Grammar {
     /// It was there before, or its slot has another tenant still.
     pub fn created(&mut self, session: SessionId) -> Check {
         ensure!(!self.sessions.contains_key(&session), "{session:?} was created twice");
-        let tenants = self.sessions.iter().filter(|(_, forgotten)| !**forgotten);
-        let tenant = tenants.map(|(tenant, _)| tenant).find(|it| it.index() == session.index());
+        let slot = in_slot(session.index(), SessionId::from_bits);
+        let tenants = self.sessions.range(slot).filter(|(_, forgotten)| !**forgotten);
+        let tenant = tenants.map(|(tenant, _)| tenant).next();
         ensure!(tenant.is_none(), "{session:?} took the slot of {tenant:?} before its Cleanup");
         self.sessions.insert(session, false);
         Ok(())
@@ -139,11 +149,10 @@ impl Grammar {
     /// The rule that it breaks.
     pub fn action(&mut self, seen: &Seen) -> Check {
         for conn in seen.conns() {
-            let sentence = self.conns.get(conn).ok_or_else(|| format!("{conn:?} never was"))?;
-            let fine = match seen {
-                Seen::Cleanup { .. } => sentence.stage != Stage::Forgotten,
-                _ => sentence.stage == Stage::Talking,
-            };
+            let sentence = self.conns.get(conn);
+            let sentence =
+                sentence.ok_or_else(|| format!("{seen:?} for {conn:?}, which is not"))?;
+            let fine = matches!(seen, Seen::Cleanup { .. }) || sentence.stage == Stage::Talking;
             ensure!(fine, "{seen:?} for {conn:?}, which is {:?}", sentence.stage);
         }
         match seen {
@@ -191,8 +200,13 @@ impl Grammar {
             Seen::Draining { to } => self.recipients(to)?,
             Seen::Ping { .. } => {}
             Seen::Left { conn, session, .. } => self.sent_away(*conn, *session)?,
-            Seen::Close { conn, .. } => self.stage(*conn, Stage::Closed),
-            Seen::Cleanup { what: Ended::Conn(conn), .. } => self.stage(*conn, Stage::Forgotten),
+            Seen::Close { conn, .. } => {
+                self.conns.get_mut(conn).into_iter().for_each(|it| it.stage = Stage::Closed);
+            }
+            Seen::Cleanup { what: Ended::Conn(conn), .. } => {
+                self.conns.remove(conn);
+                self.past.insert(*conn);
+            }
             Seen::Cleanup { what: Ended::Session(session), .. } => self.forget(*session)?,
             Seen::Presence { user, online } => {
                 let changes = match online {
@@ -210,9 +224,8 @@ impl Grammar {
     /// # Errors
     /// What has had none.
     pub fn finished(&self) -> Check {
-        for (conn, sentence) in &self.conns {
-            ensure!(sentence.stage == Stage::Forgotten, "{conn:?} has had no Cleanup");
-        }
+        let left = self.conns.keys().next();
+        ensure!(left.is_none(), "{left:?} has had no Cleanup");
         for (session, forgotten) in &self.sessions {
             ensure!(*forgotten, "{session:?} has had no Cleanup");
         }
@@ -261,16 +274,6 @@ impl Grammar {
         let sentence = self.conns.get_mut(&conn).ok_or("never reserved")?;
         let told = sentence.told.get_mut(stream).and_then(VecDeque::front_mut);
         told.ok_or_else(|| format!("{conn:?} does not follow {stream:?}"))
-    }
-
-    fn stage(&mut self, conn: ConnId, stage: Stage) {
-        if let Some(sentence) = self.conns.get_mut(&conn) {
-            sentence.stage = stage;
-            if stage == Stage::Forgotten {
-                // What it was told can be asked for no more.
-                sentence.told.clear();
-            }
-        }
     }
 
     fn forget(&mut self, session: SessionId) -> Check {

@@ -1,9 +1,8 @@
 //! A whole history: its configuration, its operations, and how it ends.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use headcount::Config;
 
+use super::caught;
 use super::generator::Generator;
 use super::marks::Marks;
 use super::op::Op;
@@ -86,7 +85,7 @@ impl History {
     /// The first thing that is wrong.
     pub fn run(&self) -> Result<Outcome, Failure> {
         let mut begun = 0;
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let outcome = caught(|| {
             let mut world = self.world();
             for op in &self.ops {
                 begun += 1;
@@ -94,11 +93,6 @@ impl History {
             }
             world.wind_up().map_err(|wrong| format!("while winding up: {wrong}"))?;
             world.into_outcome()
-        }));
-        let outcome = outcome.unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).into()));
-            Err(format!("it panicked: {}", text.unwrap_or_default()))
         });
         outcome.map_err(|wrong| Failure { begun, wrong })
     }

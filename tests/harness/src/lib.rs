@@ -33,11 +33,13 @@ pub mod fingerprint;
 pub mod generator;
 pub mod grammar;
 pub mod history;
+mod input;
 mod liveness;
 pub mod marks;
 pub mod memory;
 mod model;
 pub mod op;
+pub mod recorded;
 pub mod rng;
 pub mod seen;
 pub mod settings;
@@ -48,10 +50,24 @@ pub mod strategy;
 #[cfg(feature = "history")]
 mod text;
 pub mod thread_memory;
+mod ticks;
 pub mod world;
 
 /// What is wrong, if anything is: a sentence for people.
 pub type Check = Result<(), String>;
+
+/// Does something; a panic is an error like others.
+///
+/// # Errors
+/// What went wrong, as a sentence.
+pub fn caught<T>(what: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(what));
+    done.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).into()));
+        Err(format!("it panicked: {}", text.unwrap_or_default()))
+    })
+}
 
 /// Returns an error that says what is wrong unless the condition holds.
 macro_rules! ensure {

@@ -1,6 +1,6 @@
 //! The end of a history: everything is flushed, time passes, and nothing may be left.
 
-use headcount::{CloseReason, Inbound, Message, Start, Target, Timestamp};
+use headcount::{CloseReason, Inbound, Input, Message, Start, Target, Timestamp};
 
 use super::history::Outcome;
 use super::op::{Advance, Pick, To};
@@ -49,7 +49,7 @@ impl World {
     /// Where the registry contradicts itself.
     pub fn at_the_end_of_time(&mut self) -> Check {
         let end = Timestamp::MAX;
-        let room = self.names.rooms[0].clone();
+        let room = self.rooms[0].clone();
         self.registry.expect_payload(5);
         for conn in self.conns.clone() {
             self.registry.call(|it| {
@@ -103,7 +103,7 @@ impl World {
             let Some(next) = self.registry.poll_timeout() else { return Ok(()) };
             let before = self.now;
             self.advance(Advance::Exactly);
-            self.tick()?;
+            self.call(Input::Tick)?;
             self.compare()?;
             // A deadline that is still there after its tick would keep a shell spinning.
             stood_still = if self.now > before { 0 } else { stood_still + 1 };

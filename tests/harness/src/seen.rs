@@ -248,6 +248,20 @@ impl Seen {
         }
     }
 
+    /// An action, or none, for people: of many recipients the first ones, and how many more.
+    pub(crate) fn brief(seen: Option<&Self>) -> String {
+        const SHOWN: usize = 8;
+        let more = seen.map_or(0, |seen| seen.conns().len().saturating_sub(SHOWN));
+        let mut first = seen.cloned();
+        if let Some(Self::Send { to, .. } | Self::Draining { to }) = &mut first {
+            to.truncate(SHOWN);
+        }
+        match more {
+            0 => format!("{first:?}"),
+            more => format!("{first:?} and for {more} more connections"),
+        }
+    }
+
     /// What it is charged, by the documentation of the registry.
     #[must_use]
     pub fn cost(&self) -> u64 {

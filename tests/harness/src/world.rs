@@ -4,76 +4,29 @@ use core::fmt::Debug;
 use core::num::NonZeroU32;
 use core::str::FromStr;
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use headcount::{
     CloseReason, CloseWith, CloseWords, Config, ConnId, ConnKind, Except, Position, Principal,
-    Registry, RoomId, RunId, SessionId, Start, TenantId, ThreadId, Timestamp, UserId,
+    Registry, RoomId, RunId, SessionId, Start, ThreadId, Timestamp, UserId,
 };
 
 use super::grammar::Grammar;
 use super::marks::Marks;
 use super::memory::Watched;
 use super::model::Model;
-use super::model::closing::Audience;
-use super::model::conn::Conn;
-use super::op::{self, Arrival, Pick, Since, To};
+use super::model::names::Name;
+use super::op::{self, Arrival, Pick, Since};
 use super::seen::{Seen, Source};
 use super::settings::Population;
-
-/// All names that a history uses.
-#[derive(Clone, Debug)]
-pub(crate) struct Names {
-    pub(crate) users: Vec<UserId>,
-    pub(crate) threads: Vec<ThreadId>,
-    pub(crate) rooms: Vec<RoomId>,
-    /// Names of runs. Each user may have a run of each.
-    pub(crate) runs: Vec<RunId>,
-    pub(crate) tenants: Vec<TenantId>,
-}
 
 /// How many tenants there are names of: with fewer than users, some users share one.
 const TENANTS: u8 = 2;
 
-/// The name of a user.
-pub(crate) fn user_name(number: u8) -> UserId {
-    format!("user-{number}").parse().expect("a fine name")
-}
-
-impl Names {
-    fn new(population: Population) -> Self {
-        fn all<T: FromStr<Err: Debug>>(kind: &str, count: u8) -> Vec<T> {
-            let names = (0..count).map(|number| format!("{kind}-{number}"));
-            names.map(|name| name.parse().expect("a fine name")).collect()
-        }
-        Self {
-            users: (0..population.users).map(user_name).collect(),
-            threads: all("thread", population.threads),
-            rooms: all("room", population.rooms),
-            runs: all("run", population.runs),
-            tenants: all("tenant", TENANTS),
-        }
-    }
-
-    /// The name that a number stands for.
-    pub(crate) fn user(&self, number: u8) -> &UserId {
-        &self.users[usize::from(number) % self.users.len()]
-    }
-
-    pub(crate) fn thread(&self, number: u8) -> &ThreadId {
-        &self.threads[usize::from(number) % self.threads.len()]
-    }
-
-    pub(crate) fn room(&self, number: u8) -> &RoomId {
-        &self.rooms[usize::from(number) % self.rooms.len()]
-    }
-
-    pub(crate) fn run(&self, number: u8) -> &RunId {
-        &self.runs[usize::from(number) % self.runs.len()]
-    }
-
-    pub(crate) fn tenant(&self, number: u8) -> &TenantId {
-        &self.tenants[usize::from(number) % self.tenants.len()]
-    }
+/// Names of one kind.
+fn all<T: FromStr<Err: Debug>>(kind: &str, count: u8) -> Vec<T> {
+    let names = (0..count).map(|number| format!("{kind}-{number}"));
+    names.map(|name| name.parse().expect("a fine name")).collect()
 }
 
 /// One history under way: a registry, its model, and a checker of what comes out.
@@ -82,7 +35,11 @@ pub struct World {
     pub(crate) registry: Watched,
     pub(crate) model: Model,
     pub(crate) grammar: Grammar,
-    pub(crate) names: Names,
+    /// Of names that the model numbers from 0 on.
+    population: Population,
+    pub(crate) rooms: Vec<RoomId>,
+    /// Names of runs. Each user may have a run of each.
+    runs: Vec<RunId>,
     /// The driver's clock.
     pub(crate) now: Timestamp,
     /// How late the next stamp is, in milliseconds.
@@ -107,11 +64,27 @@ impl World {
     pub fn around(make: impl FnOnce() -> Registry, population: Population) -> Self {
         let registry = Watched::new(make);
         let config = registry.config().clone();
+        let (rooms, runs) = (all("room", population.rooms), all("run", population.runs));
+        let mut model = Model::new(config.clone());
+        let names = &mut model.names;
+        for tenant in all("tenant", TENANTS) {
+            names.tenants.number(&tenant);
+        }
+        names.asked.rooms.extend(rooms.iter().cloned());
+        for user in all("user", population.users) {
+            let user = names.user(&user);
+            names.asked.runs.extend(runs.iter().map(|run: &RunId| (user, run.clone())));
+            for thread in all("thread", population.threads) {
+                names.thread(user, &thread);
+            }
+        }
         Self {
             grammar: Grammar::new(config.fanout_chunk()),
-            model: Model::new(config),
+            model,
             registry,
-            names: Names::new(population),
+            population,
+            rooms,
+            runs,
             // Not a whole millisecond, and late enough for stamps to be late.
             now: Timestamp::from_nanos(1_234_567_891),
             skew: 0,
@@ -151,12 +124,39 @@ impl World {
         &self.model.marks
     }
 
-    /// The stamp of the next call, which the model takes, too.
+    /// How many parts everything is compared in.
+    pub(crate) fn parts(&self) -> u64 {
+        let (model, asked) = (&self.model, &self.model.names.asked);
+        let named = asked.users.len() + asked.threads.len() + asked.runs.len() + asked.rooms.len();
+        let handles = self.conns.len() + self.sessions.len();
+        (named + handles + model.streams.len() + model.runs.len()) as u64
+    }
+
+    /// The users that comparisons ask for.
+    pub(crate) fn names_of_users(&self) -> impl Iterator<Item = &UserId> {
+        let users = self.model.names.asked.users.iter();
+        users.map(|user| self.model.names.users.name(*user))
+    }
+
+    /// Asks no more for what is gone, and was asked for while it was.
+    pub(crate) fn forget_gone(&mut self) {
+        let model = &mut self.model;
+        self.conns.retain(|id| model.conns.contains_key(id));
+        self.sessions.retain(|id| model.sessions.contains_key(id));
+        let mut asked = core::mem::take(&mut model.names.asked);
+        let (users, runs) = (model.counted_users(), model.runs.values());
+        let runs: BTreeSet<_> = runs.map(|run| (run.user, &run.id)).collect();
+        asked.users.retain(|user| users.contains(user));
+        asked.threads.retain(|(user, thread)| model.session_of(*user, *thread).is_some());
+        asked.runs.retain(|(user, run)| runs.contains(&(*user, run)));
+        asked.rooms.retain(|room| model.streams.contains_key(&Source::Room(room.clone())));
+        model.names.asked = asked;
+    }
+
+    /// The stamp of the next call.
     pub(crate) fn stamp(&mut self) -> Timestamp {
         let late = core::mem::take(&mut self.skew) * 1_000_000;
-        let stamp = Timestamp::from_nanos(self.now.as_nanos().saturating_sub(late));
-        self.model.clock(stamp, self.registry.poll_timeout());
-        stamp
+        Timestamp::from_nanos(self.now.as_nanos().saturating_sub(late))
     }
 
     fn choose(pick: Pick, open: &[u64], known: &[u64], all: &[u64]) -> Option<u64> {
@@ -184,10 +184,6 @@ impl World {
         ConnId::from_bits(bits).expect("a serial above zero")
     }
 
-    fn open(&self, pick: Pick) -> Option<&Conn> {
-        self.model.conns.get(&self.conn(pick)).filter(|conn| conn.is_open())
-    }
-
     /// A handle of a session, in the same way.
     pub(crate) fn session(&self, pick: Pick) -> SessionId {
         let known: Vec<_> = self.model.sessions.keys().map(|id| id.to_bits()).collect();
@@ -196,46 +192,47 @@ impl World {
         SessionId::from_bits(bits).expect("a serial above zero")
     }
 
-    pub(crate) fn user(&self, number: u8) -> u8 {
-        number % self.names.users.len() as u8
+    /// The user that a number stands for.
+    pub(crate) fn user(&self, number: u8) -> Name {
+        (number % self.population.users).into()
     }
 
-    pub(crate) fn thread(&self, number: u8) -> u8 {
-        number % self.names.threads.len() as u8
+    pub(crate) fn user_name(&self, user: Name) -> UserId {
+        self.model.names.users.name(user).clone()
     }
 
-    /// The tenant that a principal names.
-    pub(crate) fn tenant(arrival: &Arrival) -> Option<u8> {
-        arrival.tenant.map(|number| number % TENANTS)
+    pub(crate) fn thread(&self, number: u8) -> Name {
+        (number % self.population.threads).into()
+    }
+
+    pub(crate) fn thread_name(&self, number: u8) -> ThreadId {
+        self.model.names.threads.name(self.thread(number)).clone()
     }
 
     pub(crate) fn room(&self, number: u8) -> RoomId {
-        self.names.room(number).clone()
+        self.rooms[usize::from(number) % self.rooms.len()].clone()
     }
 
     pub(crate) fn run(&self, number: u8) -> RunId {
-        self.names.run(number).clone()
+        self.runs[usize::from(number) % self.runs.len()].clone()
     }
 
     /// Who comes, with names, a label and limits of their own.
-    pub(crate) fn principal(
-        names: &Names,
-        arrival: &Arrival,
-        expires: Option<Timestamp>,
-    ) -> Principal {
-        let mut who = Principal::new(names.user(arrival.user).clone());
+    pub(crate) fn principal(&self, arrival: &Arrival) -> Principal {
+        let mut who = Principal::new(self.user_name(self.user(arrival.user)));
         if let Some(thread) = Self::names_thread(arrival) {
-            who = who.with_thread(names.thread(thread).clone());
+            who = who.with_thread(self.thread_name(thread));
         }
         who = who.with_kind(Self::kind(arrival));
         if let Some(tenant) = arrival.tenant {
-            who = who.with_tenant(names.tenant(tenant).clone());
+            let tenant = self.model.names.tenants.name((tenant % TENANTS).into());
+            who = who.with_tenant(tenant.clone());
         }
         if let Some(label) = arrival.label {
             who = who.with_label(Self::label(label)).expect("a short label");
         }
-        if let Some(at) = expires {
-            who = who.with_expiry(at);
+        if let Some(number) = arrival.expiry {
+            who = who.with_expiry(self.expiry(number));
         }
         if let Some(number) = arrival.limit {
             who = who.with_max_connections(Self::limit(number));
@@ -283,31 +280,6 @@ impl World {
         }
     }
 
-    pub(crate) fn audience(&self, to: To) -> Audience {
-        let sessions = |of: Option<SessionId>| Audience::Sessions(of.into_iter().collect());
-        match to {
-            To::Conn(pick) => Audience::Conn(self.conn(pick)),
-            To::Session(pick) => sessions(Some(self.session(pick))),
-            To::SessionOf(pick) => sessions(self.open(pick).and_then(Conn::session)),
-            To::UserOf(pick) => match self.open(pick).and_then(Conn::user) {
-                Some(user) => Audience::User(user, self.model.sessions_of(user)),
-                None => sessions(None),
-            },
-            To::User(user) | To::Own(user) => {
-                let user = self.user(user);
-                Audience::User(user, self.model.sessions_of(user))
-            }
-            To::Room(room) => Audience::Room(self.room(room)),
-            To::Thread(user, thread) => {
-                sessions(self.model.session_of(self.user(user), self.thread(thread)))
-            }
-            To::Run(user, run) => {
-                sessions(self.model.session_of_run(self.user(user), self.names.run(run)))
-            }
-            To::Everyone => Audience::Everyone,
-        }
-    }
-
     /// The reason of a close, or words from the first code with an empty text to the last with the
     /// longest. Not the reason that the registry counts by itself.
     pub(crate) fn close_with(number: u8) -> CloseWith {
@@ -345,10 +317,9 @@ impl World {
         bytes.min(3_000) as usize
     }
 
-    /// A payload that is equal to no other, as far as its length allows. The registry is about to get it.
+    /// A payload that is equal to no other, as far as its length allows.
     pub(crate) fn payload(&mut self, bytes: usize) -> String {
         self.payloads += 1;
-        self.registry.expect_payload(bytes);
         format!("{:08x}", self.payloads).chars().cycle().take(bytes).collect()
     }
 

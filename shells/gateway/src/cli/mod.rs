@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod replay;
+mod replay_check;
 mod serve;
 mod simulate;
 

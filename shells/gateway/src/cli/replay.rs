@@ -1,8 +1,9 @@
 //! `headcount replay`: what a journal did, again.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Display, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -11,6 +12,7 @@ use headcount_journal::{JournalError, Line, OwnedInput, Reader, Replay as Replay
 use headcount_protocol::epoch::hex;
 use headcount_protocol::handles::{Named, parse_connection};
 
+use super::replay_check;
 use crate::admin::calls::explain;
 
 #[derive(Debug, Args)]
@@ -29,6 +31,11 @@ pub(crate) struct Replay {
     /// Stop after the last input of this TIME, in seconds as `--inputs` prints them
     #[arg(long, value_name = "TIME", conflicts_with = "until")]
     at: Option<String>,
+
+    /// Check what the registry did against the model, its executable specification, instead of printing the
+    /// actions
+    #[arg(long, conflicts_with_all = ["inputs", "explain"])]
+    check: bool,
 
     /// Print the explanation of a connection where the replay stops, instead of the actions; takes its
     /// name in logs and calls, or the 16 digits that actions show
@@ -57,6 +64,9 @@ pub(crate) fn run(arguments: &Replay) -> Result<ExitCode, String> {
         }
     };
     let until = arguments.until.or_else(|| at.map(|at| inputs_up_to(&journal, at)));
+    if arguments.check {
+        return Ok(check(&path, &journal, until));
+    }
     let mut out = Output { to: BufWriter::new(io::stdout().lock()), error: None };
     let end = out.replay(&mut replay, arguments, until);
     let mut code = ExitCode::SUCCESS;
@@ -94,6 +104,29 @@ pub(crate) fn run(arguments: &Replay) -> Result<ExitCode, String> {
     }
 }
 
+/// One line on standard output if all agrees, or what is wrong on standard error.
+fn check(path: &Display<'_>, journal: &[u8], until: Option<u64>) -> ExitCode {
+    // The model may find out by a panic that the registry has done what can't be.
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let (Tally { inputs, actions, .. }, end) = replay_check::check(journal, until);
+    std::panic::set_hook(before);
+    match end {
+        Ok(()) => {
+            let _ = writeln!(
+                io::stdout(),
+                "{inputs} inputs and {actions} actions agree with the model"
+            );
+            ExitCode::SUCCESS
+        }
+        Err(wrong) => {
+            let _ = writeln!(io::stderr(), "headcount: {path}: {wrong}");
+            let _ = writeln!(io::stderr(), "checked {inputs} inputs and {actions} actions");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// A time as a replay prints it: seconds, with nine digits behind the point at most.
 fn seconds(text: &str) -> Result<Timestamp, String> {
     let (secs, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -107,6 +140,16 @@ fn seconds(text: &str) -> Result<Timestamp, String> {
     let nanos = nanos();
     let wrong = || format!("--at {text}: give seconds as `--inputs` prints them, such as 12.5");
     nanos.map(Timestamp::from_nanos).ok_or_else(wrong)
+}
+
+/// A time as a replay prints it.
+pub(super) struct Seconds(pub(super) Timestamp);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanos = self.0.as_nanos();
+        write!(f, "{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)
+    }
 }
 
 /// How many inputs come before the first one that is later. One that can't be read ends the count, and the
@@ -160,10 +203,10 @@ fn known(registry: &Registry, now: Timestamp, conn: ConnId) -> Option<String> {
 
 /// How far a replay has come.
 #[derive(Clone, Copy, Default)]
-struct Tally {
-    inputs: u64,
-    actions: u64,
-    at: Timestamp,
+pub(super) struct Tally {
+    pub(super) inputs: u64,
+    pub(super) actions: u64,
+    pub(super) at: Timestamp,
 }
 
 /// Standard output, until its reader ends.
@@ -200,9 +243,8 @@ impl<W: Write> Output<W> {
                     (tally.inputs, tally.at) = (step.number, step.at);
                     // What was polled has been printed, as actions.
                     if arguments.inputs && !matches!(step.input, OwnedInput::Polled { .. }) {
-                        let (nanos, number) = (step.at.as_nanos(), step.number);
-                        let (secs, nanos) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
-                        self.line(format_args!("> {number} {secs}.{nanos:09} {}", step.input));
+                        let (number, at) = (step.number, Seconds(step.at));
+                        self.line(format_args!("> {number} {at} {}", step.input));
                     }
                 }
                 Ok(None) => break,

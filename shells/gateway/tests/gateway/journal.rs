@@ -9,10 +9,10 @@ use serde_json::json;
 use crate::common::{Server, headcount};
 
 /// A folder of one test. Removed when the test is over.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("headcount-journal-{}-{number}", std::process::id());
@@ -21,7 +21,7 @@ impl Folder {
         Self(path)
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }
@@ -32,7 +32,7 @@ impl Drop for Folder {
     }
 }
 
-fn serve(journal: &Path, flags: &[&str]) -> Server {
+pub(crate) fn serve(journal: &Path, flags: &[&str]) -> Server {
     let mut command = headcount();
     command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--journal"]);
     command.arg(journal).args(flags);
@@ -60,7 +60,7 @@ fn a_life(journal: &Path, flags: &[&str]) -> String {
     id
 }
 
-fn replay(journal: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) fn replay(journal: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = headcount();
     command.arg("replay").arg(journal).args(arguments).stdin(Stdio::null());
     let Output { status, stdout, stderr } = command.output().unwrap();
@@ -257,9 +257,11 @@ fn mistakes_are_exit_code_2_and_one_line() {
     let other = folder.file("other");
     std::fs::write(&other, "GIF89a").unwrap();
     let absent = folder.file("absent");
-    let cases: [(&Path, &[&str], &str); 4] = [
+    let cases: [(&Path, &[&str], &str); 6] = [
         (&absent, &[], "cannot read it"),
         (&other, &[], "not a journal"),
+        (&absent, &["--check"], "cannot read it"),
+        (&other, &["--check"], "not a journal"),
         (&other, &["--explain", "alice"], "16 digits"),
         (&other, &["--at", "noon"], "12.5"),
     ];

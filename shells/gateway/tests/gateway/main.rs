@@ -38,6 +38,7 @@ mod python_client;
 mod redaction;
 mod refusals;
 mod reload;
+mod replay_check;
 mod requests;
 mod resume;
 mod run_parts;

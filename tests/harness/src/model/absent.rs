@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use headcount::{ConnId, Notice, Refused, RoomEnd, SessionEnd, SessionId};
 
 use super::Model;
+use super::names::Name;
 use super::tally::End;
 use crate::seen::Source;
 
@@ -13,43 +14,54 @@ use crate::seen::Source;
 #[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Absent {
     pub(crate) sessions: Vec<SessionId>,
-    users: Vec<u8>,
+    users: Vec<Name>,
     rooms: Vec<Source>,
 }
 
-/// Who is absent is so from now on, but for those who were before.
-fn keep<K: PartialEq>(order: &mut Vec<K>, absent: Vec<K>) {
-    order.retain(|key| absent.contains(key));
-    for key in absent {
-        if !order.contains(&key) {
-            order.push(key);
-        }
+/// What is absent is so from now on, unless it was before.
+fn keep<K: PartialEq>(order: &mut Vec<K>, key: K, is_absent: bool) {
+    if !is_absent {
+        order.retain(|other| *other != key);
+    } else if !order.contains(&key) {
+        order.push(key);
     }
 }
 
 impl Model {
-    /// Looks who is absent since the last look, after each change of one.
-    pub(crate) fn note_absent(&mut self) {
-        let sessions = self.going().map(|(id, _)| id).filter(|id| self.is_left(*id)).collect();
-        let is_here = |user: &u8| {
-            !self.open_of_user(*user).is_empty()
-                || self.going().any(|(id, it)| it.user == *user && !self.is_left(id))
-                || self.held == Some(*user)
-        };
-        let users = self.users().into_iter().filter(|user| !is_here(user)).collect();
-        let empty = self.rooms().filter(|room| room.seats.is_empty());
-        let rooms = empty.map(|room| room.source.clone()).collect();
-        keep(&mut self.absent.sessions, sessions);
-        keep(&mut self.absent.users, users);
-        keep(&mut self.absent.rooms, rooms);
-        self.note_tenants();
+    /// Looks whether a user is absent, and its sessions, after each change of one.
+    pub(crate) fn note_user(&mut self, user: Name) {
+        let sessions = self.sessions_of(user);
+        for id in sessions.iter().copied() {
+            let is_left = self.is_left(id);
+            keep(&mut self.absent.sessions, id, is_left);
+        }
+        let is_here = self.open_of.contains_key(&user)
+            || sessions.iter().any(|id| !self.is_left(*id))
+            || self.held == Some(user);
+        let is_absent = !is_here && self.is_user(user);
+        keep(&mut self.absent.users, user, is_absent);
+        self.note_tenant_of(user);
+    }
+
+    /// A session has ended.
+    pub(crate) fn forget_absent(&mut self, id: SessionId) {
+        keep(&mut self.absent.sessions, id, false);
+    }
+
+    /// Looks whether a room is absent, or the user of a session, after each change of one.
+    pub(crate) fn note_absent(&mut self, source: &Source) {
+        if let Some(user) = self.user_of(source) {
+            return self.note_user(user);
+        }
+        let is_empty = self.streams.get(source).is_some_and(|room| room.seats.is_empty());
+        keep(&mut self.absent.rooms, source.clone(), is_empty);
     }
 
     /// Whether a newcomer finds a place, perhaps with a new session, if everything that is absent goes, once
     /// a session has been released and a connection evicted.
     pub(crate) fn has_place(
         &self,
-        (user, tenant, creates): (u8, Option<u8>, bool),
+        (user, tenant, creates): (Name, Option<Name>, bool),
         (follows, release): (Option<SessionId>, Option<SessionId>),
         evict: &[ConnId],
     ) -> Result<(), Refused> {
@@ -63,13 +75,12 @@ impl Model {
         let mut may_go: BTreeSet<_> = self.absent.sessions.iter().copied().collect();
         may_go.extend(left_behind.iter().copied());
         may_go.extend(release);
-        let users = self.users();
-        let stay = users.len() - self.absent.users.len();
-        if !users.contains(&user) && stay >= config.users() as usize {
+        let stay = self.users().len() - self.absent.users.len();
+        if !self.is_user(user) && stay >= config.users() as usize {
             return Err(Refused::Users);
         }
-        let (counted, places) = (self.counted_users(), config.users() + config.closing());
-        if !counted.contains(&user) && counted.len() >= places as usize {
+        let places = (config.users() + config.closing()) as usize;
+        if !self.counts(user) && self.counted_users().len() >= places {
             return Err(Refused::Users);
         }
         self.has_place_in_tenant((tenant, user, creates), (follows, release), &left_behind)?;
@@ -88,7 +99,7 @@ impl Model {
     /// or without.
     pub(crate) fn send_away(
         &mut self,
-        (user, tenant): (u8, Option<u8>),
+        (user, tenant): (Name, Option<Name>),
         (is_new, follows, creates): (bool, Option<SessionId>, bool),
     ) {
         while is_new && self.users().len() > self.config.users() as usize {
@@ -135,6 +146,6 @@ impl Model {
             self.notice(Notice::RoomEnded { epoch: stream.epoch, why });
             self.tally.ended(End::Room(why));
         }
-        self.note_absent();
+        self.note_absent(source);
     }
 }

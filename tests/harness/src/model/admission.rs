@@ -3,13 +3,14 @@
 use std::num::NonZeroU32;
 
 use headcount::{
-    Admitted, ConnId, ConnKind, Notice, Position, Recovered, Refused, SessionId, Start, Timestamp,
+    Admitted, ConnId, ConnKind, Notice, Position, Principal, Recovered, Refused, SessionId, Start,
     UnknownConn,
 };
 
 use super::conn::{Conn, State};
 use super::eviction::Plan;
 use super::following::Following;
+use super::names::Name;
 use super::runs::Run;
 use super::seat::Seat;
 use super::stream::Stream;
@@ -20,7 +21,7 @@ use crate::{Check, ensure, same};
 impl Model {
     pub(crate) fn reserve(
         &mut self,
-        source: Option<u8>,
+        source: Option<headcount::Source>,
         made: Option<ConnId>,
     ) -> Result<ConnId, Refused> {
         let Ok(gives_way) = self.place(source) else {
@@ -41,7 +42,7 @@ impl Model {
     }
 
     /// Who gives way to a newcomer that waits, if one must; an error if none can.
-    fn place(&self, source: Option<u8>) -> Result<Option<ConnId>, ()> {
+    fn place(&self, source: Option<headcount::Source>) -> Result<Option<ConnId>, ()> {
         let config = &self.config;
         let records = self.conns.len() - self.live();
         if records >= config.pending() as usize + config.closing() as usize {
@@ -63,7 +64,7 @@ impl Model {
     }
 
     pub(crate) fn upgraded(&mut self, id: ConnId) -> Result<(), UnknownConn> {
-        let (now, conn) = (self.now, self.conns.get_mut(&id));
+        let (now, conn) = (self.now, self.find_mut(id));
         let conn = conn.filter(|conn| conn.state != State::Gone).ok_or(UnknownConn)?;
         if conn.state == State::Pending && !conn.upgraded {
             conn.upgraded = true;
@@ -77,8 +78,8 @@ impl Model {
     fn decide(
         &mut self,
         id: Option<ConnId>,
-        (user, thread, kind): (u8, Option<u8>, ConnKind),
-        (previous, limit, tenant): (Option<ConnId>, Option<NonZeroU32>, Option<u8>),
+        (user, thread, kind): (Name, Option<Name>, ConnKind),
+        (previous, limit, tenant): (Option<ConnId>, Option<NonZeroU32>, Option<Name>),
     ) -> Result<(Plan, Bucket), Refused> {
         match id.map(|id| self.known(id).map(|conn| conn.state)) {
             Some(None) => return Err(Refused::UnknownConn),
@@ -109,17 +110,17 @@ impl Model {
     }
 
     /// Holds the record of a user: evictions do not end it.
-    pub(crate) fn hold_user(&mut self, user: u8) {
+    pub(crate) fn hold_user(&mut self, user: Name) {
         self.held = Some(user);
         self.own_rates.come(user, &self.full_bucket());
-        self.note_absent();
+        self.note_user(user);
     }
 
     /// A `Cleanup` was polled, or what was to be said of a user: nothing may be left of the user.
-    pub(crate) fn forget_user(&mut self, user: u8) {
+    pub(crate) fn forget_user(&mut self, user: Name) {
         let has_connection = self.conns.values().any(|conn| conn.user() == Some(user));
         let has_session = self.sessions.values().any(|session| session.user == user);
-        if has_connection || has_session || self.counted_users().contains(&user) {
+        if has_connection || has_session || self.counts(user) {
             return;
         }
         let limit = self.config.users() as usize;
@@ -139,11 +140,14 @@ impl Model {
     pub(crate) fn connect(
         &mut self,
         id: Option<ConnId>,
-        (user, thread, label, kind): (u8, Option<u8>, Option<u8>, ConnKind),
+        who: &Principal,
         (start, previous): (&Start, Option<ConnId>),
-        (expires, limit, tenant): (Option<Timestamp>, Option<NonZeroU32>, Option<u8>),
         got: &Result<(ConnId, Admitted), Refused>,
     ) -> Check {
+        let user = self.names.user(who.user());
+        let thread = who.thread().map(|thread| self.names.thread(user, thread));
+        let tenant = who.tenant().map(|tenant| self.names.tenants.number(tenant));
+        let (kind, limit) = (who.kind(), who.max_connections());
         let (plan, paid) = match self.decide(id, (user, thread, kind), (previous, limit, tenant)) {
             Ok(decided) => decided,
             Err(expected) => return self.refused(expected, got.err()),
@@ -163,22 +167,22 @@ impl Model {
         self.own_rates.settle(user, paid);
         self.tally.opened += 1;
         let now = self.now;
-        let conn = self.conns.get_mut(&id).ok_or("connected, never reserved")?;
+        let conn = self.find_mut(id).ok_or("connected, never reserved")?;
         conn.state = State::Open;
         conn.admitted = Some((user, now));
         conn.kind = kind;
         conn.heard_at = now;
         conn.data_at = now;
         conn.began = conn.began.map(|_| now);
-        conn.expires = expires;
-        conn.label = label;
+        conn.expires = who.expires_at();
+        conn.label = who.label().map(Into::into);
         // Being slow begins with the admission.
         conn.progress_at = now;
-        self.admitted.push(id);
+        self.open_of.entry(user).or_default().push(id);
         self.held = None;
         self.join_tenant(user, plan.tenant);
         self.user_arrives(user);
-        self.note_absent();
+        self.note_user(user);
         let followed = match (thread, admitted.followed) {
             (Some(thread), Some(followed)) => {
                 let known = self.session_of(user, thread);
@@ -204,6 +208,7 @@ impl Model {
     }
 
     pub(crate) fn create_session(&mut self, id: SessionId, session: Session, epoch: u64) {
+        self.going_of.entry(session.user).or_default().push(id);
         let before = self.sessions.insert(id, session);
         assert!(before.is_none(), "{id:?} was there before");
         self.note_handle(id.to_bits());
@@ -273,7 +278,7 @@ impl Model {
         let position = Position { epoch: stream.epoch, offset: seat.cursor };
         stream.seats.push(seat);
         self.list_evictable(source);
-        self.note_absent();
+        self.note_absent(source);
         if position.offset < head {
             self.fall_back(id, source);
         }
@@ -328,6 +333,7 @@ impl Model {
         new_session: bool,
     ) -> Following {
         self.conn_mut(id).sessions.push(session);
+        self.session_mut(session).uncleaned += 1;
         self.share_sessions(id);
         let source = Source::Session(session);
         let (position, recovered) = self.enter(id, &source, start);

@@ -10,6 +10,7 @@ use headcount::{MESSAGE_OVERHEAD, RoomEnd, Timestamp};
 
 use super::Model;
 use super::entry::Entry;
+use super::names::Name;
 use super::stream::Stream;
 use crate::seen::Source;
 
@@ -30,8 +31,8 @@ const CLASSES: [Class; 2] = [Class::Delivered, Class::Whole];
 /// Whose logs and calls a budget is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Payer {
-    User(u8),
-    Tenant(u8),
+    User(Name),
+    Tenant(Name),
     Everyone,
 }
 
@@ -60,7 +61,7 @@ impl Model {
     }
 
     /// Whether a budget is for what a user has.
-    fn pays(&self, payer: Payer, user: Option<u8>) -> bool {
+    fn pays(&self, payer: Payer, user: Option<Name>) -> bool {
         match payer {
             Payer::User(of) => user == Some(of),
             Payer::Tenant(of) => user.and_then(|user| self.tenant_of(user)) == Some(of),
@@ -85,7 +86,7 @@ impl Model {
             }
     }
 
-    fn user_of(&self, source: &Source) -> Option<u8> {
+    pub(crate) fn user_of(&self, source: &Source) -> Option<Name> {
         let Source::Session(session) = source else { return None };
         self.sessions.get(session).map(|session| session.user)
     }
@@ -108,15 +109,12 @@ impl Model {
     }
 
     /// Takes what is of a tenant no more out of its turns.
-    pub(crate) fn unlist_strangers(&mut self) {
-        let mut all = core::mem::take(&mut self.evictable);
-        for (payer, lists) in &mut all.0 {
-            let Payer::Tenant(tenant) = *payer else { continue };
-            let own: Vec<_> = self.sessions_of_tenant(tenant);
-            let own: Vec<_> = own.into_iter().map(Source::Session).collect();
+    pub(crate) fn unlist_strangers(&mut self, tenant: Name) {
+        let own: Vec<_> =
+            self.sessions_of_tenant(tenant).into_iter().map(Source::Session).collect();
+        if let Some(lists) = self.evictable.0.get_mut(&Payer::Tenant(tenant)) {
             lists.iter_mut().for_each(|list| list.retain(|it| own.contains(it)));
         }
-        self.evictable = all;
     }
 
     /// An entry was appended, and stays: others go until the budgets hold.
@@ -134,7 +132,7 @@ impl Model {
         (appended == Some(source)).then(|| self.streams[source].head())
     }
 
-    pub(crate) fn keep_user_budget(&mut self, user: u8, appended: Option<&Source>) {
+    pub(crate) fn keep_user_budget(&mut self, user: Name, appended: Option<&Source>) {
         while self.exceeds(Payer::User(user)) {
             let sources: Vec<_> = self.sessions_of(user).into_iter().map(Source::Session).collect();
             let at = |class, source: &Source| -> Option<Timestamp> {

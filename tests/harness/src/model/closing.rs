@@ -4,9 +4,10 @@ use headcount::{
     CloseReason, CloseWith, ConnId, Ended, Notice, RoomEnd, RoomId, SessionId, UnknownConn,
 };
 
-use super::Model;
 use super::conn::{Conn, State};
+use super::names::Name;
 use super::turns::Turn;
+use super::{Model, drop_one};
 use crate::seen::{Seen, Source};
 
 /// Whom a `send` or `close` is for.
@@ -16,7 +17,7 @@ pub(crate) enum Audience {
     /// None, if there is no such thread or run.
     Sessions(Vec<SessionId>),
     /// A user, and their sessions.
-    User(u8, Vec<SessionId>),
+    User(Name, Vec<SessionId>),
     Room(RoomId),
     Everyone,
 }
@@ -79,7 +80,7 @@ impl Model {
         }
     }
 
-    pub(crate) fn close_connections_of(&mut self, user: u8, with: &CloseWith) -> u32 {
+    pub(crate) fn close_connections_of(&mut self, user: Name, with: &CloseWith) -> u32 {
         let open = self.open_of_user(user);
         open.iter().for_each(|id| self.begin_close_with(*id, with));
         open.len() as u32
@@ -113,6 +114,7 @@ impl Model {
         let conn = self.conn_mut(id);
         conn.sessions.retain(|other| *other != session);
         conn.streams.retain(|other| *other != source);
+        self.session_mut(session).uncleaned -= 1;
         self.share_sessions(id);
         self.leave_stream(id, &source);
         self.linger_if_left(session);
@@ -122,7 +124,7 @@ impl Model {
         if self.members(&Source::Session(id)).is_empty() {
             self.session_mut(id).left_at = Some(self.now);
         }
-        self.note_absent();
+        self.note_absent(&Source::Session(id));
     }
 
     /// A close begins: what fits is still handed out, and the connection leaves everything at once.
@@ -156,7 +158,9 @@ impl Model {
             self.leave_stream(id, source);
         }
         self.conn_mut(id).streams_left = streams;
-        self.admitted.retain(|other| *other != id);
+        if let Some(user) = self.conns[&id].user() {
+            drop_one(&mut self.open_of, user, id);
+        }
         let now = self.now;
         let conn = self.conn_mut(id);
         // It is open no more for those who look who is here.
@@ -169,13 +173,13 @@ impl Model {
             self.session_mut(followed).left_for = reason;
             self.linger_if_left(followed);
         }
-        self.note_absent();
+        self.note_user(user);
         self.settle(user, session);
     }
 
     /// A user has one session or one open connection less.
-    pub(crate) fn settle(&mut self, user: u8, session: Option<SessionId>) {
-        if self.users().contains(&user) {
+    pub(crate) fn settle(&mut self, user: Name, session: Option<SessionId>) {
+        if self.is_user(user) {
             self.ease_pressure(user, session);
         } else {
             self.pressure.remove(&user);
@@ -194,7 +198,7 @@ impl Model {
             self.fall_back(moved, source);
         }
         self.thin(source);
-        self.note_absent();
+        self.note_absent(source);
         self.drop_room(source, RoomEnd::Empty);
     }
 

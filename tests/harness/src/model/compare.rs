@@ -6,20 +6,19 @@ use headcount::{
 
 use super::Model;
 use super::conn::Conn;
+use super::names::Names;
 use crate::seen::Source;
-use crate::world::{Names, World};
 use crate::{Check, ensure, same};
 
 impl Model {
     pub(crate) fn compare(
         &self,
         registry: &Registry,
-        names: &Names,
         conns: &[ConnId],
         sessions: &[SessionId],
     ) -> Check {
         for id in conns {
-            self.compare_conn(registry, names, *id)?;
+            self.compare_conn(registry, *id)?;
         }
         for id in sessions {
             let source = Source::Session(*id);
@@ -31,50 +30,54 @@ impl Model {
             let head = self.streams.get(&source).map(|stream| (stream.epoch, stream.head()));
             same!(position, head, "head of {id:?}");
         }
-        for user in 0..names.users.len() as u8 {
-            let shown = registry.user(names.user(user));
+        let Names { users, threads, asked, .. } = &self.names;
+        for user in asked.users.iter().copied() {
+            let shown = registry.user(users.name(user));
             let open: Vec<_> =
                 shown.iter().flat_map(UserView::connections).map(|it| it.id()).collect();
             same!(open, self.open_of_user(user), "open of user {user}");
             let count = shown.map_or(0, |it| it.connection_count());
             same!(count as usize, open.len(), "how many are open of user {user}");
-            let online = self.online_users().contains(&user);
+            let online = self.is_online(user);
             let is_online = shown.is_some_and(|it| it.is_online());
             same!(is_online, online, "whether user {user} is online");
-            for thread in 0..names.threads.len() as u8 {
-                let session = shown.and_then(|it| it.session(names.thread(thread)));
-                let session = session.map(|it| it.id());
-                same!(session, self.session_of(user, thread), "session {user}/{thread}");
-            }
         }
-        for room in &names.rooms {
+        for (user, thread) in asked.threads.iter().copied() {
+            let shown = registry.user(users.name(user));
+            let session = shown.and_then(|it| it.session(threads.name(thread)));
+            let session = session.map(|it| it.id());
+            same!(session, self.session_of(user, thread), "session {user}/{thread}");
+        }
+        for room in &asked.rooms {
             let members = registry.room(room).into_iter().flat_map(|it| it.members());
             let members: Vec<_> = members.map(|it| it.id()).collect();
             same!(members, self.members(&Source::Room(room.clone())), "members of {room:?}");
         }
-        self.compare_tenants(registry, names)?;
+        self.compare_tenants(registry)?;
         self.compare_streams(registry)?;
         self.compare_stats(registry)?;
         self.check_timeout(registry.poll_timeout())?;
         self.compare_work(registry)
     }
 
-    fn compare_conn(&self, registry: &Registry, names: &Names, id: ConnId) -> Check {
+    fn compare_conn(&self, registry: &Registry, id: ConnId) -> Check {
+        let Names { users, threads, .. } = &self.names;
         let conn = self.conns.get(&id);
         let shown = registry.connection(id);
         let state = shown.map(|it| it.state());
         same!(state, conn.map(Conn::public_state), "state of {id:?}");
         let followed: Vec<_> = shown.iter().flat_map(ConnView::followed).collect();
-        let named = |session: &SessionId| (*session, names.thread(self.sessions[session].thread));
+        let thread = |session: &SessionId| threads.name(self.sessions[session].thread);
+        let named = |session: &SessionId| (*session, thread(session));
         let expected: Vec<_> = conn.iter().flat_map(|it| &it.sessions).map(named).collect();
         same!(followed, expected, "sessions of {id:?}");
         let session = shown.and_then(|it| it.session());
         same!(session, conn.and_then(Conn::session), "session of {id:?}");
         let user = shown.and_then(|it| it.user());
-        same!(user, conn.and_then(Conn::user).map(|it| names.user(it)), "user of {id:?}");
+        same!(user, conn.and_then(Conn::user).map(|it| users.name(it)), "user of {id:?}");
         let label = shown.and_then(|it| it.label());
-        let expected = conn.filter(|it| it.user().is_some()).and_then(|it| it.label);
-        same!(label, expected.map(World::label).as_deref(), "label of {id:?}");
+        let expected = conn.filter(|it| it.user().is_some()).and_then(|it| it.label.as_deref());
+        same!(label, expected, "label of {id:?}");
         let rooms: Vec<_> = shown.iter().flat_map(ConnView::rooms).cloned().collect();
         let expected: Vec<_> = conn.into_iter().flat_map(Conn::rooms).cloned().collect();
         same!(rooms, expected, "rooms of {id:?}");

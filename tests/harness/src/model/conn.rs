@@ -5,6 +5,7 @@ use headcount::{
 };
 
 use super::limits::Rate;
+use super::names::Name;
 use crate::seen::Source;
 
 /// Where a connection is in its life.
@@ -37,12 +38,12 @@ pub(crate) struct Conn {
     pub(crate) state: State,
     pub(crate) upgraded: bool,
     /// Where it comes from, and when it last gave a sign of life: a number that grows.
-    pub(crate) source: Option<u8>,
+    pub(crate) source: Option<headcount::Source>,
     pub(crate) life: u64,
     /// When the wait for the head, or for credentials, began. Each pause since makes it later.
     pub(crate) pending_since: Timestamp,
     /// The user it was admitted for, and when.
-    pub(crate) admitted: Option<(u8, Timestamp)>,
+    pub(crate) admitted: Option<(Name, Timestamp)>,
     /// Which cap of its user counts it.
     pub(crate) kind: ConnKind,
     /// The sessions that it follows, or followed when it closed, in the order in which it came to them.
@@ -65,7 +66,7 @@ pub(crate) struct Conn {
     /// The last data message.
     pub(crate) data_at: Timestamp,
     /// Which label its principal has.
-    pub(crate) label: Option<u8>,
+    pub(crate) label: Option<String>,
     /// When its principal expires.
     pub(crate) expires: Option<Timestamp>,
     /// The bytes of its request head.
@@ -119,7 +120,7 @@ impl Conn {
         self.state == State::Open
     }
 
-    pub(crate) fn user(&self) -> Option<u8> {
+    pub(crate) fn user(&self) -> Option<Name> {
         self.admitted.map(|(user, _)| user)
     }
 

@@ -1,8 +1,8 @@
 //! What the application asks for: sends, replies, rooms.
 
 use headcount::{
-    AcknowledgeError, Class, ConnId, Delivery, Except, JoinError, Message, Position, Recovered,
-    ReplyError, RoomId, SessionId, Start, UnknownConn,
+    AcknowledgeError, Class, ConnId, Delivery, Except, JoinError, MESSAGE_OVERHEAD, Message,
+    Position, Recovered, ReplyError, RoomId, SessionId, Start, UnknownConn,
 };
 
 use super::Model;
@@ -34,7 +34,7 @@ impl Model {
     pub(crate) fn send(
         &mut self,
         target: &Audience,
-        (message, class): (&Message, Class),
+        message: &Message,
         except: Option<Except>,
     ) -> Delivered {
         let left_out = except.and_then(|except| self.left_out(except));
@@ -51,7 +51,7 @@ impl Model {
             let Some(stream) = self.streams.get_mut(&source) else { continue };
             let entry = Entry {
                 content: Content::Message(message.clone()),
-                class: class.clone(),
+                class: message.class().clone(),
                 left_out,
                 at: self.now,
                 last: stream.head() + 1,
@@ -59,7 +59,7 @@ impl Model {
                 ended: None,
                 lingers: false,
             };
-            let fleeting = stream.bounds.history == 0 || class == Class::Droppable;
+            let fleeting = stream.bounds.history == 0 || *message.class() == Class::Droppable;
             if stream.seats.is_empty() && fleeting {
                 stream.log.pass_over();
                 self.list_evictable(&source);
@@ -127,11 +127,8 @@ impl Model {
     }
 
     /// Whether a reply is written at once. It overtakes nothing, and is never queued.
-    pub(crate) fn reply_at_once(
-        &mut self,
-        id: ConnId,
-        message: &Message,
-    ) -> Result<bool, ReplyError> {
+    pub(crate) fn reply_at_once(&mut self, id: ConnId, bytes: usize) -> Result<bool, ReplyError> {
+        let cost = bytes as u64 + MESSAGE_OVERHEAD;
         if !self.can_be_answered(id) {
             return Err(ReplyError::UnknownConn);
         }
@@ -139,12 +136,13 @@ impl Model {
             self.marks.hit("a reply would have overtaken another");
             return Ok(false);
         }
-        if !self.fits_direct(id, message.cost()) {
+        if !self.fits_direct(id, cost) {
             self.marks.hit("a reply at once found no room");
             return Err(ReplyError::Full);
         }
         self.marks.hit("a reply was written at once");
-        self.hand_out(&direct(id, message));
+        self.hand_alone(id, cost);
+        self.tally.sent += 1;
         Ok(true)
     }
 
@@ -248,7 +246,7 @@ impl Model {
     }
 
     pub(crate) fn leave(&mut self, id: ConnId, room: &RoomId) -> Result<bool, UnknownConn> {
-        let conn = self.conns.get_mut(&id).filter(|conn| conn.is_open()).ok_or(UnknownConn)?;
+        let conn = self.find_mut(id).filter(|conn| conn.is_open()).ok_or(UnknownConn)?;
         let source = Source::Room(room.clone());
         let is_member = conn.streams.contains(&source);
         conn.streams.retain(|other| *other != source);

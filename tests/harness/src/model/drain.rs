@@ -42,6 +42,7 @@ impl Model {
         self.queue_drain();
         for conn in self.conns.values_mut() {
             conn.told_of_drain = false;
+            conn.next = None;
             conn.met_drain = true;
         }
         self.notice(Notice::Draining { connections: self.open().count() as u32 });
@@ -50,6 +51,7 @@ impl Model {
     pub(crate) fn cancel_drain(&mut self) -> bool {
         self.waiting.cancel(&Turn::Drain);
         let drained = self.drain.take().is_some();
+        self.conns.values_mut().for_each(|conn| conn.next = None);
         self.marks.hit_if(drained, "a drain was cancelled");
         drained
     }
@@ -84,9 +86,10 @@ impl Model {
     /// in the order of their indexes. Those that came later were refused, and end by themselves.
     pub(crate) fn to_stop(&self) -> Option<ConnId> {
         self.drain.filter(|drain| !drain.stopped && due(self.now, drain.ends))?;
-        self.left_of_drain().min_by_key(|id| id.index())
+        self.left_of_drain().next()
     }
 
+    /// In the order of their indexes, as handles are.
     fn left_of_drain(&self) -> impl Iterator<Item = ConnId> {
         let left = self.conns.iter().filter(|(_, it)| it.met_drain && it.state != State::Gone);
         left.map(|(id, _)| *id)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use headcount::{CloseReason, ConnId, ConnKind, OverCap, Refused, SessionEnd, SessionId};
 
 use super::Model;
+use super::names::Name;
 use crate::seen::Source;
 use crate::{Check, ensure};
 
@@ -23,8 +24,8 @@ pub(crate) struct Plan {
     pub(crate) creates: bool,
     pub(crate) is_new_user: bool,
     /// The user who comes, and the tenant that counts it.
-    pub(crate) user: u8,
-    pub(crate) tenant: Option<u8>,
+    pub(crate) user: Name,
+    pub(crate) tenant: Option<Name>,
     /// The session that it follows, if there is one.
     pub(crate) follows: Option<SessionId>,
 }
@@ -33,8 +34,8 @@ impl Model {
     /// What has to be done before there is room, or why there is none. Nothing is done yet.
     pub(crate) fn plan(
         &self,
-        (user, thread, kind): (u8, Option<u8>, ConnKind),
-        (previous, tenant): (Option<ConnId>, Option<u8>),
+        (user, thread, kind): (Name, Option<Name>, ConnKind),
+        (previous, tenant): (Option<ConnId>, Option<Name>),
         limit: Option<NonZeroU32>,
     ) -> Result<Plan, Refused> {
         let full = |count: usize, limit: u32| count >= limit as usize;
@@ -110,7 +111,7 @@ impl Model {
         if full(self.live(), config.connections() + config.closing()) {
             return Err(Refused::Connections);
         }
-        plan.is_new_user = !self.users().contains(&user);
+        plan.is_new_user = !self.is_user(user);
         plan.follows = session;
         self.has_place((user, tenant, plan.creates), (session, plan.release), &plan.evict)?;
         Ok(plan)
@@ -126,7 +127,7 @@ impl Model {
 
     /// Sessions of a user that nobody is in: those without an open run first, then those that linger
     /// longest.
-    pub(crate) fn releasable(&self, user: u8) -> Vec<SessionId> {
+    pub(crate) fn releasable(&self, user: Name) -> Vec<SessionId> {
         let lingering = self.going().filter(|(_, it)| it.user == user && it.left_at.is_some());
         let mut lingering: Vec<_> = lingering.collect();
         lingering.sort_by_key(|(id, it)| (!self.is_left(*id), it.left_at, self.made(id.to_bits())));

@@ -6,6 +6,7 @@ use headcount::{
 };
 
 use super::conn::Conn;
+use super::names::Name;
 use super::{Model, Session};
 use crate::seen::{Seen, Source};
 
@@ -38,7 +39,7 @@ impl Model {
     pub(crate) fn follow(
         &mut self,
         id: ConnId,
-        thread: u8,
+        thread: Name,
         start: &Start,
         made: Option<(SessionId, u64)>,
     ) -> Result<Following, FollowError> {
@@ -83,7 +84,7 @@ impl Model {
     fn plan_to_follow(
         &self,
         conn: &Conn,
-        (id, user): (ConnId, u8),
+        (id, user): (ConnId, Name),
         known: Option<SessionId>,
     ) -> Result<Option<SessionId>, FollowError> {
         let config = &self.config;
@@ -106,11 +107,11 @@ impl Model {
     /// A session that no connection follows yet: it lingers from the beginning.
     pub(crate) fn make_absent_session(
         &mut self,
-        (user, thread): (u8, u8),
+        (user, thread): (Name, Name),
         release: Option<SessionId>,
         (id, epoch): (SessionId, u64),
     ) {
-        let (is_new, tenant) = (!self.users().contains(&user), self.tenant_of(user));
+        let (is_new, tenant) = (!self.is_user(user), self.tenant_of(user));
         self.hold_user(user);
         if let Some(session) = release {
             self.marks.hit("a session made room for an absent one");

@@ -8,7 +8,7 @@ use super::conn::State;
 impl Model {
     pub(crate) fn message(&mut self, id: ConnId, inbound: Inbound) -> Result<Intake, InboundError> {
         let (now, window) = (self.now, self.config.send_window());
-        let conn = self.conns.get_mut(&id);
+        let conn = self.find_mut(id);
         let conn = conn.filter(|conn| conn.is_there()).ok_or(InboundError::UnknownConn)?;
         if let Inbound::Bytes { bytes, .. } = inbound
             && conn.state == State::Pending
@@ -50,7 +50,7 @@ impl Model {
     fn hear(&mut self, id: ConnId, taken: bool) {
         let now = self.now;
         self.note_life(id);
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.find_mut(id) else { return };
         let (void, resumes) = (conn.ping_due, conn.paused && taken);
         let asked = conn.ping.is_some();
         let late = conn.ping.is_some_and(|ping| ping.late);
@@ -80,6 +80,7 @@ impl Model {
         let reports = self.config.flush_reports();
         let queued = self.queued(id);
         let Some(conn) = self.conns.get_mut(&id) else { return true };
+        conn.next = None;
         let before = conn.flushed;
         conn.flushed = total.clamp(before, conn.handed);
         let progress = conn.flushed > before;

@@ -3,6 +3,7 @@
 use headcount::{ConnId, Except, SessionId};
 
 use super::Model;
+use super::names::Name;
 
 /// Whom an entry leaves out. A user who was forgotten and comes back is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,7 +16,7 @@ pub(crate) enum LeftOut {
 /// A user, and how often it was forgotten before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct User {
-    pub(crate) number: u8,
+    pub(crate) number: Name,
     pub(crate) forgotten: u64,
 }
 

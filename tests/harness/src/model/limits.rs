@@ -3,6 +3,7 @@
 use headcount::{CloseReason, Config, ConnId, Inbound, SessionEnd, Timestamp, UnknownConn};
 
 use super::conn::Conn;
+use super::names::Name;
 use super::{Bucket, Model};
 
 /// Bytes that may come at once: a second's worth of them, and one message at least.
@@ -81,7 +82,7 @@ impl Conn {
 impl Model {
     /// Whether what came in is within its rates. Too much that is not closes the connection.
     pub(crate) fn is_within_rates(&mut self, id: ConnId, inbound: Inbound) -> bool {
-        let Some(conn) = self.conns.get_mut(&id) else { return true };
+        let Some(conn) = self.find_mut(id) else { return true };
         match inbound {
             Inbound::Data { .. } => self.take_eighths(id, 8),
             Inbound::Pong if std::mem::take(&mut conn.pong_owed) => true,
@@ -94,7 +95,7 @@ impl Model {
         let (now, config) = (self.now, &self.config);
         let burst = config.message_burst();
         let full = Bucket::new(config.message_rate(), burst);
-        let Some(conn) = self.conns.get_mut(&id) else { return true };
+        let Some(conn) = self.find_mut(id) else { return true };
         let take = |bucket: &mut Bucket| match bucket.take_eighths(now, eighths) {
             Ok(()) => 0,
             Err(_) => eighths.into(),
@@ -113,7 +114,7 @@ impl Model {
 
     fn take_bytes(&mut self, id: ConnId, bytes: u64) -> bool {
         let (now, rate, burst) = (self.now, self.config.byte_rate(), byte_burst(&self.config));
-        let Some(conn) = self.conns.get_mut(&id).filter(|_| rate > 0) else { return true };
+        let Some(conn) = self.find_mut(id).filter(|_| rate > 0) else { return true };
         let take = |bucket: &mut Bucket| bytes - bucket.take_some(now, bytes);
         let excess = conn.bytes.take(now, Bucket::new(rate, burst), take);
         let marks = ["bytes came too fast", "bytes came too fast for too long"];
@@ -136,12 +137,12 @@ impl Model {
         id: ConnId,
         expires: Option<Timestamp>,
     ) -> Result<(), UnknownConn> {
-        let conn = self.conns.get_mut(&id).filter(|conn| conn.is_open());
+        let conn = self.find_mut(id).filter(|conn| conn.is_open());
         conn.ok_or(UnknownConn)?.expires = expires;
         Ok(())
     }
 
-    pub(crate) fn revoke(&mut self, user: u8) -> u32 {
+    pub(crate) fn revoke(&mut self, user: Name) -> u32 {
         self.end_leave_grace(user);
         let sessions = self.sessions_of(user);
         let closed = self.close_connections_of(user, &CloseReason::Revoked.into());

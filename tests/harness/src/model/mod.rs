@@ -22,6 +22,7 @@ pub(crate) mod inputs;
 pub(crate) mod left_out;
 pub(crate) mod limits;
 pub(crate) mod log;
+pub(crate) mod names;
 pub(crate) mod outbox;
 pub(crate) mod own_rates;
 pub(crate) mod pause;
@@ -49,6 +50,7 @@ use self::absent::Absent;
 use self::budget::Evictable;
 use self::conn::{Conn, State};
 use self::drain::Drain;
+use self::names::{Name, Names};
 use self::own_rates::OwnRates;
 use self::presence::Presence;
 use self::runs::Run;
@@ -80,40 +82,53 @@ pub(crate) const fn due(now: Timestamp, at: Timestamp) -> bool {
 /// A (user, thread) pair.
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Session {
-    pub(crate) user: u8,
-    pub(crate) thread: u8,
+    pub(crate) user: Name,
+    pub(crate) thread: Name,
     /// When the last open connection left; `None` while there is one.
     pub(crate) left_at: Option<Timestamp>,
     /// Why the last one left.
     pub(crate) left_for: CloseReason,
+    /// How many connections follow it, or did when they closed, and had no `Cleanup`.
+    pub(crate) uncleaned: u32,
     /// Ended, and its `Cleanup` was not polled.
     pub(crate) ended: bool,
 }
 
 impl Session {
-    pub(crate) const fn new(user: u8, thread: u8) -> Self {
-        Self { user, thread, left_at: None, left_for: CloseReason::PeerGone, ended: false }
+    pub(crate) const fn new(user: Name, thread: Name) -> Self {
+        let (left_at, left_for) = (None, CloseReason::PeerGone);
+        Self { user, thread, left_at, left_for, uncleaned: 0, ended: false }
     }
 }
 
-/// A token bucket, exact: instants times the rate, so that nothing is rounded.
+/// A token bucket. A token takes a whole number of nanoseconds to come in, rounded down; of many that are
+/// taken at once the time of all of them is rounded, up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Bucket {
-    rate: u128,
-    burst: u128,
-    full_at: u128,
+    rate: u64,
+    burst: u64,
+    /// When nothing is missing any more, in nanoseconds.
+    full_at: u64,
 }
 
-const SECOND: u128 = 1_000_000_000;
+const SECOND: u64 = 1_000_000_000;
 
 impl Bucket {
-    pub(crate) fn new(rate: impl Into<u128>, burst: impl Into<u128>) -> Self {
+    pub(crate) fn new(rate: impl Into<u64>, burst: impl Into<u64>) -> Self {
         Self { rate: rate.into(), burst: burst.into(), full_at: 0 }
     }
 
     /// Whether nothing is missing.
-    pub(crate) fn is_full(&self, now: Timestamp) -> bool {
-        self.full_at <= u128::from(now.as_nanos()) * self.rate
+    pub(crate) const fn is_full(&self, now: Timestamp) -> bool {
+        self.full_at <= now.as_nanos()
+    }
+
+    fn missing(&self, now: Timestamp) -> u64 {
+        self.full_at.saturating_sub(now.as_nanos())
+    }
+
+    fn pay(&mut self, now: Timestamp, price: u64) {
+        self.full_at = self.full_at.max(now.as_nanos()).saturating_add(price);
     }
 
     /// Takes a token, or tells how long there is none.
@@ -123,24 +138,33 @@ impl Bucket {
 
     /// The same with a part of a token.
     pub(crate) fn take_eighths(&mut self, now: Timestamp, eighths: u32) -> Result<(), Duration> {
-        if self.rate == 0 {
-            return Ok(());
+        let Some(token) = SECOND.checked_div(self.rate) else { return Ok(()) };
+        let price = token * u64::from(eighths) / 8;
+        let lacks = (self.missing(now) + price).saturating_sub(token * self.burst);
+        if lacks > 0 {
+            return Err(Duration::from_nanos(lacks));
         }
-        let price = SECOND / 8 * u128::from(eighths);
-        let now = u128::from(now.as_nanos()) * self.rate;
-        let earliest = self.full_at.saturating_sub(self.burst * SECOND - price);
-        if now < earliest {
-            let nanos = (earliest - now).div_ceil(self.rate);
-            return Err(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)));
-        }
-        self.full_at = self.full_at.max(now) + price;
+        self.pay(now, price);
         Ok(())
     }
 
-    /// Takes as many of so many tokens as there are.
+    /// Takes as many of so many tokens as there are, at a rate that is not 0.
     pub(crate) fn take_some(&mut self, now: Timestamp, tokens: u64) -> u64 {
-        let wanted = 0..tokens;
-        wanted.take_while(|_| self.take(now).is_ok()).count() as u64
+        let (rate, second) = (u128::from(self.rate), u128::from(SECOND));
+        let room =
+            (u128::from(self.burst) * second / rate).saturating_sub(self.missing(now).into());
+        let taken = (room * rate / second).min(tokens.into());
+        self.pay(now, (taken * second).div_ceil(rate) as u64);
+        taken as u64
+    }
+}
+
+/// Takes one of a user's; a user without any is not there.
+pub(crate) fn drop_one<K: PartialEq>(of: &mut BTreeMap<Name, Vec<K>>, user: Name, one: K) {
+    let own = of.entry(user).or_default();
+    own.retain(|other| *other != one);
+    if own.is_empty() {
+        of.remove(&user);
     }
 }
 
@@ -148,11 +172,14 @@ impl Bucket {
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) config: Config,
+    pub(crate) names: Names,
     /// The latest stamp so far.
     pub(crate) now: Timestamp,
     pub(crate) conns: BTreeMap<ConnId, Conn>,
-    /// The open ones in the order in which they were admitted.
-    pub(crate) admitted: Vec<ConnId>,
+    /// The open ones of each user who has any, in the order in which they were admitted.
+    pub(crate) open_of: BTreeMap<Name, Vec<ConnId>>,
+    /// The sessions of each user who has any that has not ended, in the order in which they were created.
+    pub(crate) going_of: BTreeMap<Name, Vec<SessionId>>,
     /// Those in their close handshake, in the order in which it began.
     pub(crate) closing: Vec<ConnId>,
     /// Signs of life of pending connections so far.
@@ -169,11 +196,11 @@ pub(crate) struct Model {
     pub(crate) bucket: Bucket,
     pub(crate) own_rates: OwnRates,
     /// How often each user was forgotten.
-    pub(crate) forgotten: BTreeMap<u8, u64>,
+    pub(crate) forgotten: BTreeMap<Name, u64>,
     /// The user who is about to have a connection or a session more.
-    pub(crate) held: Option<u8>,
+    pub(crate) held: Option<Name>,
     /// The level that was acted on last, of each user who is here.
-    pub(crate) pressure: BTreeMap<u8, Pressure>,
+    pub(crate) pressure: BTreeMap<Name, Pressure>,
     pub(crate) drain: Option<Drain>,
     /// Who makes room for newcomers.
     pub(crate) absent: Absent,
@@ -207,6 +234,7 @@ impl Model {
             forgotten: BTreeMap::new(),
             held: None,
             config,
+            names: Names::default(),
             now: Timestamp::ZERO,
             pressure: BTreeMap::new(),
             drain: None,
@@ -216,7 +244,8 @@ impl Model {
             counts_at_reload: [0; 5],
             acted_last: Moment::default(),
             conns: BTreeMap::new(),
-            admitted: Vec::new(),
+            open_of: BTreeMap::new(),
+            going_of: BTreeMap::new(),
             closing: Vec::new(),
             lives: 0,
             sessions: BTreeMap::new(),
@@ -236,7 +265,14 @@ impl Model {
     }
 
     pub(crate) fn conn_mut(&mut self, id: ConnId) -> &mut Conn {
-        self.conns.get_mut(&id).expect("a connection that is there")
+        self.find_mut(id).expect("a connection that is there")
+    }
+
+    /// A connection, to be changed: what the registry said of its next deadline holds no longer.
+    pub(crate) fn find_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        let conn = self.conns.get_mut(&id)?;
+        conn.next = None;
+        Some(conn)
     }
 
     pub(crate) fn session_mut(&mut self, id: SessionId) -> &mut Session {
@@ -315,39 +351,40 @@ impl Model {
         self.sessions[&session].left_at.is_some() && self.open_runs(session).next().is_none()
     }
 
-    pub(crate) fn session_of(&self, user: u8, thread: u8) -> Option<SessionId> {
-        self.going().find(|(_, it)| it.user == user && it.thread == thread).map(|(id, _)| id)
+    pub(crate) fn session_of(&self, user: Name, thread: Name) -> Option<SessionId> {
+        let mut of_user = self.going_of.get(&user)?.iter().copied();
+        of_user.find(|id| self.sessions[id].thread == thread)
     }
 
     /// A user's sessions that have not ended, the oldest first.
-    pub(crate) fn sessions_of(&self, user: u8) -> Vec<SessionId> {
-        let of_user = self.going().filter(|(_, it)| it.user == user).map(|(id, _)| id);
-        let mut of_user: Vec<_> = of_user.collect();
-        of_user.sort_unstable_by_key(|id| self.made(id.to_bits()));
-        of_user
+    pub(crate) fn sessions_of(&self, user: Name) -> Vec<SessionId> {
+        self.going_of.get(&user).cloned().unwrap_or_default()
     }
 
     /// Those who have a session or an open connection, are about to have one, or may come back.
-    pub(crate) fn users(&self) -> BTreeSet<u8> {
-        let of_sessions = self.going().map(|(_, session)| session.user);
-        of_sessions.chain(self.online_users()).chain(self.held).collect()
+    pub(crate) fn users(&self) -> BTreeSet<Name> {
+        self.going_of.keys().copied().chain(self.online_users()).chain(self.held).collect()
+    }
+
+    /// Whether a user is one of these.
+    pub(crate) fn is_user(&self, user: Name) -> bool {
+        self.going_of.contains_key(&user) || self.is_online(user) || self.held == Some(user)
     }
 
     /// A user's open connections: sockets, then event streams, each in the order in which they were admitted.
-    pub(crate) fn open_of_user(&self, user: u8) -> Vec<ConnId> {
+    pub(crate) fn open_of_user(&self, user: Name) -> Vec<ConnId> {
         let mut open = self.open_of_kind(user, ConnKind::Socket);
         open.extend(self.open_of_kind(user, ConnKind::EventStream));
         open
     }
 
-    pub(crate) fn open_of_kind(&self, user: u8, kind: ConnKind) -> Vec<ConnId> {
-        let is_of_user =
-            |id: &&ConnId| self.conns[id].user() == Some(user) && self.conns[id].kind == kind;
-        self.admitted.iter().filter(is_of_user).copied().collect()
+    pub(crate) fn open_of_kind(&self, user: Name, kind: ConnKind) -> Vec<ConnId> {
+        let open = self.open_of.get(&user).into_iter().flatten().copied();
+        open.filter(|id| self.conns[id].kind == kind).collect()
     }
 
     /// How many sessions a user's open connections follow beyond the first of each.
-    pub(crate) fn further(&self, user: u8) -> usize {
+    pub(crate) fn further(&self, user: Name) -> usize {
         let open = self.open_of_user(user);
         open.iter().map(|id| self.conns[id].sessions.len().saturating_sub(1)).sum()
     }

@@ -55,6 +55,7 @@ impl Model {
             _ => {
                 let id = item.conns()[0];
                 let Some(conn) = self.conns.get_mut(&id) else { return false };
+                conn.next = None;
                 let is_ping = matches!(item, Seen::Ping { .. });
                 let is_void = is_ping && !core::mem::take(&mut conn.ping_due);
                 if is_void || conn.state == State::Gone {
@@ -66,14 +67,19 @@ impl Model {
                 if let Seen::Close { .. } = item {
                     conn.close_polled = Some(self.now);
                 }
-                self.hand(id, item.cost());
+                self.hand_alone(id, item.cost());
                 self.count(item);
-                if !self.config.flush_reports() {
-                    self.look_at(id);
-                }
             }
         }
         true
+    }
+
+    /// One connection is handed what is for it alone.
+    pub(crate) fn hand_alone(&mut self, id: ConnId, cost: u64) {
+        self.hand(id, cost);
+        if !self.config.flush_reports() {
+            self.look_at(id);
+        }
     }
 
     /// Counts what is handed out.
@@ -97,7 +103,10 @@ impl Model {
             return;
         };
         self.tally.ended(End::Conn(reason));
-        conn.sessions.into_iter().for_each(|session| self.detached(session));
+        for session in conn.sessions {
+            self.session_mut(session).uncleaned -= 1;
+            self.detached(session);
+        }
         self.forget_user(user);
     }
 
@@ -112,7 +121,7 @@ impl Model {
         let linger = self.config.session_linger();
         let is_over = |at| linger.is_zero() || due(self.now, at + linger);
         let over = session.left_at.is_some_and(is_over) && self.is_left(session_id);
-        if over && self.uncleaned(session_id).next().is_none() {
+        if over && session.uncleaned == 0 {
             self.marks.hit("a session ended in a poll");
             self.end_session(session_id, SessionEnd::Lingered);
         }
@@ -120,7 +129,7 @@ impl Model {
 
     /// The `Cleanup` of a session that has ended follows those of its connections.
     pub(crate) fn clean_up_session(&mut self, id: SessionId) {
-        if self.uncleaned(id).next().is_none() {
+        if self.sessions[&id].uncleaned == 0 {
             let (what, reason) = (Ended::Session(id), self.sessions[&id].left_for);
             self.waiting.outbox.push_back(Seen::Cleanup { what, reason });
         }

@@ -5,18 +5,18 @@ use std::collections::BTreeSet;
 use headcount::{CloseReason, Timestamp};
 
 use super::Model;
+use super::names::Name;
 use super::turns::Turn;
 use crate::seen::Seen;
-use crate::world::user_name;
 
 /// What was said, and what was not yet.
 #[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Presence {
-    said_online: BTreeSet<u8>,
+    said_online: BTreeSet<Name>,
     /// Who may come back, and since when, in the order in which they left.
-    in_grace: Vec<(u8, Timestamp)>,
+    in_grace: Vec<(Name, Timestamp)>,
     /// Of whom something is to be said, in the order in which that came to be.
-    unsaid: Vec<u8>,
+    unsaid: Vec<Name>,
 }
 
 /// Whether a user whose last connection ended so is expected back.
@@ -36,33 +36,44 @@ const fn may_come_back(reason: CloseReason) -> bool {
 
 impl Model {
     /// Those who have an open connection, or may come back.
-    pub(crate) fn online_users(&self) -> BTreeSet<u8> {
-        let connected = self.open().filter_map(|id| self.conns[&id].user());
-        connected.chain(self.presence.in_grace.iter().map(|(user, _)| *user)).collect()
+    pub(crate) fn online_users(&self) -> BTreeSet<Name> {
+        let in_grace = self.presence.in_grace.iter().map(|(user, _)| *user);
+        self.open_of.keys().copied().chain(in_grace).collect()
+    }
+
+    /// Whether a user is one of these.
+    pub(crate) fn is_online(&self, user: Name) -> bool {
+        let is_leaving = || self.presence.in_grace.iter().any(|(other, _)| *other == user);
+        self.open_of.contains_key(&user) || is_leaving()
     }
 
     /// Those who count, and those of whom it is to be said that they are offline.
-    pub(crate) fn counted_users(&self) -> BTreeSet<u8> {
+    pub(crate) fn counted_users(&self) -> BTreeSet<Name> {
         self.users().into_iter().chain(self.presence.unsaid.iter().copied()).collect()
     }
 
+    /// Whether a user is one of these.
+    pub(crate) fn counts(&self, user: Name) -> bool {
+        self.is_user(user) || self.presence.unsaid.contains(&user)
+    }
+
     /// Users who may come back, and until when, in the order in which they left.
-    pub(crate) fn leaving_users(&self) -> impl Iterator<Item = (u8, Timestamp)> {
+    pub(crate) fn leaving_users(&self) -> impl Iterator<Item = (Name, Timestamp)> {
         let grace = self.config.leave_grace();
         self.presence.in_grace.iter().map(move |(user, left_at)| (*user, *left_at + grace))
     }
 
     /// A connection of a user was admitted.
-    pub(crate) fn user_arrives(&mut self, user: u8) {
+    pub(crate) fn user_arrives(&mut self, user: Name) {
         let before = self.presence.in_grace.len();
         self.presence.in_grace.retain(|(other, _)| *other != user);
         let came_back = self.presence.in_grace.len() < before;
         self.marks.hit_if(came_back, "a user came back within the leave grace");
-        self.note_presence();
+        self.note_presence(user);
     }
 
     /// An open connection of a user has left.
-    pub(crate) fn user_departs(&mut self, user: u8, reason: CloseReason) {
+    pub(crate) fn user_departs(&mut self, user: Name, reason: CloseReason) {
         if !self.config.presence() || !self.open_of_user(user).is_empty() {
             return;
         }
@@ -73,31 +84,32 @@ impl Model {
             self.marks.hit_if(was_said, "a user was offline at once");
             self.marks.hit_if(!was_said, "a user came and went between two polls");
         }
-        self.note_presence();
+        self.note_presence(user);
     }
 
     /// A user is waited for no more; whether it was.
-    pub(crate) fn end_leave_grace(&mut self, user: u8) -> bool {
+    pub(crate) fn end_leave_grace(&mut self, user: Name) -> bool {
         let before = self.presence.in_grace.len();
         self.presence.in_grace.retain(|(other, _)| *other != user);
-        self.note_presence();
+        self.note_presence(user);
         self.presence.in_grace.len() < before
     }
 
-    /// Looks of whom something is to be said, after each change of who is online.
-    fn note_presence(&mut self) {
+    /// Looks whether something is to be said of a user, after each change of whether it is online.
+    fn note_presence(&mut self, user: Name) {
         if !self.config.presence() {
             return;
         }
-        let online = self.online_users();
+        let online = self.is_online(user);
         let Presence { said_online, unsaid, .. } = &mut self.presence;
-        let changed: BTreeSet<u8> = online.symmetric_difference(said_online).copied().collect();
-        unsaid.retain(|user| changed.contains(user));
-        let new = changed.iter().filter(|user| !unsaid.contains(user)).copied();
-        let new: Vec<u8> = new.collect();
-        unsaid.extend(new);
+        let is_unsaid = said_online.contains(&user) != online;
+        if !is_unsaid {
+            unsaid.retain(|other| *other != user);
+        } else if !unsaid.contains(&user) {
+            unsaid.push(user);
+        }
         self.queue_presence();
-        self.note_absent();
+        self.note_user(user);
     }
 
     fn queue_presence(&mut self) {
@@ -120,6 +132,6 @@ impl Model {
         }
         self.queue_presence();
         self.forget_user(user);
-        Some(Seen::Presence { user: user_name(user), online })
+        Some(Seen::Presence { user: self.names.users.name(user).clone(), online })
     }
 }

@@ -3,10 +3,11 @@
 use headcount::{ConnKind, Notice, Pressure, SessionEnd, SessionId};
 
 use super::Model;
+use super::names::Name;
 use crate::seen::Source;
 
 impl Model {
-    fn pressure_of(&self, user: u8) -> Pressure {
+    fn pressure_of(&self, user: Name) -> Pressure {
         let config = &self.config;
         let share = |count: usize, cap: u32| count as u64 * 100 / u64::from(cap);
         let sessions = self.sessions_of(user).len();
@@ -22,7 +23,7 @@ impl Model {
         }
     }
 
-    fn level_changed(&mut self, user: u8, told: Notice) {
+    fn level_changed(&mut self, user: Name, told: Notice) {
         if let Notice::Pressure { level, .. } = told {
             self.pressure.insert(user, level);
         }
@@ -31,7 +32,7 @@ impl Model {
     }
 
     /// A connection was admitted. What a level asks for is done once, when it is reached.
-    pub(crate) fn raise_pressure(&mut self, user: u8, session: Option<SessionId>, evicted: u32) {
+    pub(crate) fn raise_pressure(&mut self, user: Name, session: Option<SessionId>, evicted: u32) {
         let level = self.pressure_of(user);
         let before = self.pressure.get(&user).copied().unwrap_or(Pressure::None);
         if level <= before {
@@ -60,7 +61,7 @@ impl Model {
     }
 
     /// A connection left, or a session ended.
-    pub(crate) fn ease_pressure(&mut self, user: u8, session: Option<SessionId>) {
+    pub(crate) fn ease_pressure(&mut self, user: Name, session: Option<SessionId>) {
         let before = self.pressure.get(&user).copied().unwrap_or(Pressure::None);
         let level = self.pressure_of(user);
         if level < before {
@@ -71,7 +72,7 @@ impl Model {
     }
 
     /// Asks those that were silent for more than half an interval, and were not asked yet.
-    fn probe_silent(&mut self, user: u8) -> u32 {
+    fn probe_silent(&mut self, user: Name) -> u32 {
         let half = self.config.ping_interval() / 2;
         let mut probed = 0;
         for id in self.open_of_user(user) {

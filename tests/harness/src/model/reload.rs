@@ -9,6 +9,7 @@ use headcount::{
 use super::budget::Payer;
 use super::entry::Bounds;
 use super::limits::byte_burst;
+use super::names::Name;
 use super::{Bucket, Model};
 use crate::{Check, ensure};
 
@@ -63,6 +64,10 @@ impl Model {
         }
         self.cut_short();
         self.cut_leaving_short();
+        while self.notices.len() > self.config.notices() as usize {
+            self.notices.pop_front();
+            self.tally.notices_lost += 1;
+        }
         self.notice(Notice::Reloaded { impact: got });
         Ok(())
     }
@@ -130,7 +135,7 @@ impl Model {
 
     /// Users in the order of the indexes of their oldest sessions, then those without a session, in that of
     /// the connections that they have had longest.
-    fn users_in_order(&self) -> Vec<u8> {
+    fn users_in_order(&self) -> Vec<Name> {
         let mut users: Vec<_> = self.users().into_iter().collect();
         // Nothing is there of a user who only may come back.
         users.retain(|it| self.sessions_of(*it).len() + self.open_of_user(*it).len() > 0);
@@ -171,6 +176,7 @@ impl Model {
         let messages = changed(|it| (it.message_rate().into(), it.message_burst().into()));
         let bytes = changed(|it| (it.byte_rate(), byte_burst(it)));
         for conn in self.conns.values_mut() {
+            conn.next = None;
             conn.frames.refill_if(messages);
             conn.bytes.refill_if(bytes);
         }

@@ -7,6 +7,7 @@ use headcount::{
 use super::Model;
 use super::conn::Conn;
 use super::delivery::Delivered;
+use super::names::Name;
 
 impl Model {
     /// The connection whose client asks, if it is open.
@@ -17,7 +18,7 @@ impl Model {
     fn plan_request(
         &self,
         conn: ConnId,
-        thread: Option<u8>,
+        thread: Option<Name>,
         id: &RunId,
         bytes: usize,
     ) -> Result<SessionId, RequestRunError> {
@@ -42,7 +43,7 @@ impl Model {
     pub(crate) fn request_run(
         &mut self,
         conn: ConnId,
-        thread: Option<u8>,
+        thread: Option<Name>,
         id: &RunId,
         input: &[u8],
     ) -> Result<(SessionId, Position, Delivered), RequestRunError> {

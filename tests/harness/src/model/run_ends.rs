@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headcount::{
-    Notice, RunEnd, RunEnded, RunEventKind, RunFailure, RunId, RunState, RunView, SessionId,
-    Timestamp,
+    Notice, Registry, RunEnd, RunEnded, RunEventKind, RunFailure, RunId, RunState, RunView,
+    SessionId, Timestamp,
 };
 
+use super::names::{Name, Names};
 use super::runs::Run;
 use super::tally::End;
 use super::{Model, whole};
@@ -15,7 +16,7 @@ use crate::seen::{Content, Fact, Source};
 use crate::{Check, ensure};
 
 /// What the registry says about each run that may be known, by user and name.
-pub(crate) type Shown<'a> = BTreeMap<(u8, RunId), RunView<'a>>;
+pub(crate) type Shown<'a> = BTreeMap<(Name, RunId), RunView<'a>>;
 
 impl Run {
     /// What the registry says of it, unless it has forgotten it.
@@ -84,7 +85,7 @@ impl Model {
             self.marks.hit("a run has kept its session");
             self.session_mut(id).left_at = Some(now);
         }
-        self.note_absent();
+        self.note_absent(&source);
     }
 
     /// When a run has lingered.
@@ -123,10 +124,25 @@ impl Model {
         run.is_open() || log.kept().any(|entry| entry.run == Some(number))
     }
 
-    pub(crate) fn compare_runs(&mut self, shown: &Shown<'_>) -> Check {
+    /// What the registry says about every run that may be.
+    pub(crate) fn shown_runs<'a>(&self, registry: &'a Registry) -> Shown<'a> {
+        let Names { users, asked, .. } = &self.names;
+        let known = asked.runs.iter().filter_map(|(user, run)| {
+            Some(((*user, run.clone()), registry.run(users.name(*user), run)?))
+        });
+        known.collect()
+    }
+
+    /// Runs of which the log keeps nothing any more are forgotten.
+    pub(crate) fn forget_runs(&mut self) {
         let forgotten = |(number, run): &(&u64, &Run)| !self.is_remembered(**number, run);
         let forgotten: Vec<_> = self.runs.iter().filter(forgotten).map(|it| *it.0).collect();
         forgotten.iter().for_each(|number| drop(self.runs.remove(number)));
+    }
+
+    pub(crate) fn compare_runs(&mut self, registry: &Registry) -> Check {
+        self.forget_runs();
+        let shown = &self.shown_runs(registry);
         for ((user, id), got) in shown {
             let Some(number) = self.find_run(*user, id) else {
                 return Err(format!("{id:?} of user {user} should be forgotten: {got:?}"));

@@ -11,12 +11,13 @@ use super::Model;
 use super::budget::{CALL_COST, Payer};
 use super::delivery::Delivered;
 use super::entry::Entry;
+use super::names::Name;
 use crate::seen::{Content, Fact, LONGEST_NAME, Said, Source};
 
 /// A run that is open, or of which the log keeps something.
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Run {
-    pub(crate) user: u8,
+    pub(crate) user: Name,
     pub(crate) id: RunId,
     pub(crate) session: SessionId,
     pub(crate) agent: String,
@@ -71,12 +72,12 @@ fn pieces<'a>(event: &'a RunEvent<'_>) -> (Option<RunEventKind>, &'a str, &'a [u
 
 impl Model {
     /// The number of a user's run of this name, if it is remembered.
-    pub(crate) fn find_run(&self, user: u8, id: &RunId) -> Option<u64> {
-        let mut runs = self.runs.iter();
-        runs.find(|(_, run)| run.user == user && run.id == *id).map(|(number, _)| *number)
+    pub(crate) fn find_run(&self, user: Name, id: &RunId) -> Option<u64> {
+        let mut named = self.runs.iter().filter(|(_, run)| run.user == user && run.id == *id);
+        named.find(|(number, run)| self.is_remembered(**number, run)).map(|(number, _)| *number)
     }
 
-    pub(crate) fn session_of_run(&self, user: u8, id: &RunId) -> Option<SessionId> {
+    pub(crate) fn session_of_run(&self, user: Name, id: &RunId) -> Option<SessionId> {
         self.find_run(user, id).map(|number| self.runs[&number].session)
     }
 
@@ -92,7 +93,7 @@ impl Model {
     /// The session that a run would be in, or the one that has to make room for it.
     fn plan_run(
         &self,
-        (user, thread): (u8, u8),
+        (user, thread): (Name, Name),
         id: &RunId,
         agent: &str,
         bytes: usize,
@@ -140,7 +141,7 @@ impl Model {
             && run.cost + bytes as u64 + MESSAGE_OVERHEAD + self.run_reserve() <= config.run_bytes()
     }
 
-    pub(crate) fn plan_absent_session(&self, user: u8) -> Result<Option<SessionId>, Refused> {
+    pub(crate) fn plan_absent_session(&self, user: Name) -> Result<Option<SessionId>, Refused> {
         let config = &self.config;
         self.is_not_draining()?;
         let of_user = self.sessions_of(user).len();
@@ -157,7 +158,7 @@ impl Model {
 
     pub(crate) fn open_run(
         &mut self,
-        (user, thread): (u8, u8),
+        (user, thread): (Name, Name),
         id: &RunId,
         (agent, payload): (&str, &[u8]),
         opened: Option<(SessionId, u64)>,
@@ -188,7 +189,7 @@ impl Model {
     }
 
     /// A run without an event.
-    pub(crate) fn begin_run(&mut self, user: u8, id: &RunId, session: SessionId) -> u64 {
+    pub(crate) fn begin_run(&mut self, user: Name, id: &RunId, session: SessionId) -> u64 {
         let first = self.streams[&Source::Session(session)].head() + 1;
         self.run_number += 1;
         let run = Run {
@@ -211,7 +212,7 @@ impl Model {
         };
         self.runs.insert(self.run_number, run);
         self.tally.runs_opened += 1;
-        self.note_absent();
+        self.note_user(user);
         self.run_number
     }
 
@@ -319,7 +320,7 @@ impl Model {
 
     pub(crate) fn run_event(
         &mut self,
-        (user, id): (u8, &RunId),
+        (user, id): (Name, &RunId),
         event: &RunEvent<'_>,
     ) -> Result<Delivered, RunError> {
         let known = self.find_run(user, id).ok_or(RunError::UnknownRun);

@@ -6,10 +6,10 @@ use std::time::Duration;
 use headcount::{CloseReason, ConnId, Registry, RunState, Survey, Timestamp, UserView};
 
 use super::conn::Conn;
+use super::names::Names;
 use super::stream::Stream;
 use super::{Model, Session};
 use crate::seen::Source;
-use crate::world::{Names, World};
 use crate::{Check, ensure, same};
 
 /// What the ring of the closed has to say of one: how it was when it left, and where.
@@ -26,9 +26,9 @@ pub(crate) struct Departure {
 }
 
 impl Model {
-    pub(crate) fn compare_survey(&mut self, registry: &Registry, names: &Names) -> Check {
+    pub(crate) fn compare_survey(&mut self, registry: &Registry) -> Check {
         ensure!(*registry.config() == self.config, "another configuration holds");
-        self.compare_departures(registry, names)?;
+        self.compare_departures(registry)?;
         // Handles are ordered by their slots.
         let known = registry.connections(None).map(|it| it.id());
         ensure!(known.eq(self.conns.keys().copied()), "the table of connections is another");
@@ -50,11 +50,12 @@ impl Model {
         let got = survey.oldest_session().map(|since| self.now.saturating_since(since));
         same!(got, oldest.max(), "the oldest session");
         self.compare_round_trips(registry, &survey)?;
+        let Names { users, threads, asked, .. } = &self.names;
         for id in &going {
             let session = &self.sessions[id];
             let shown = registry.session(*id).ok_or_else(|| format!("{id:?} is not shown"))?;
             let whose = (shown.user(), shown.thread());
-            let expected = (names.user(session.user), names.thread(session.thread));
+            let expected = (users.name(session.user), threads.name(session.thread));
             same!(whose, expected, "whose {id:?} is");
             let open = shown.runs().filter(|run| run.state() != RunState::Ended);
             let open: BTreeSet<_> = open.map(|run| run.id()).collect();
@@ -62,8 +63,8 @@ impl Model {
             same!(open, expected, "open in {id:?}");
         }
         let mut counts: BTreeMap<_, u32> = BTreeMap::new();
-        for (number, name) in names.users.iter().enumerate() {
-            let sessions = self.sessions_of(number as u8);
+        for number in asked.users.iter().copied() {
+            let (name, sessions) = (users.name(number), self.sessions_of(number));
             let user = registry.user(name);
             let got: Vec<_> = user.iter().flat_map(UserView::sessions).map(|it| it.id()).collect();
             same!(got, sessions, "sessions of user {number}");
@@ -78,7 +79,7 @@ impl Model {
         for ((user, count), most) in ranked.iter().zip(most) {
             ensure!(*count == most && counts[user] == most, "{user:?} has {count} sessions");
         }
-        for room in &names.rooms {
+        for room in &asked.rooms {
             let stream = self.streams.get(&Source::Room(room.clone()));
             let expected = stream.map(|stream| (stream.epoch, stream.head()));
             let got = registry.room(room).map(|it| it.position()).map(|at| (at.epoch, at.offset));
@@ -112,7 +113,7 @@ impl Model {
     }
 
     /// Those that have gone since the last look stand at the end of the ring.
-    fn compare_departures(&mut self, registry: &Registry, names: &Names) -> Check {
+    fn compare_departures(&mut self, registry: &Registry) -> Check {
         let ring = self.config.closed_ring() as usize;
         let departures = core::mem::take(&mut self.departures);
         self.remembered = (self.remembered + departures.len()).min(ring);
@@ -122,16 +123,15 @@ impl Model {
         same!(registry.closed().count(), self.remembered, "how many are remembered");
         for (closed, departure) in registry.closed().rev().zip(departures.iter().rev()) {
             let Departure { id, conn, session, reason, at, undelivered } = departure;
-            let label = conn.label.map(World::label);
-            let age = conn
-                .admitted
-                .map(|(user, opened_at)| (names.user(user), at.saturating_since(opened_at)));
-            let thread = session.as_ref().map(|session| names.thread(session.thread));
+            let age = conn.admitted.map(|(user, opened_at)| {
+                (self.names.users.name(user), at.saturating_since(opened_at))
+            });
+            let thread = session.as_ref().map(|it| self.names.threads.name(it.thread));
             ensure!(
                 (closed.conn, closed.reason, closed.at) == (*id, *reason, *at)
                     && age == Some((&closed.user, closed.age))
                     && (closed.session, closed.thread.as_ref()) == (conn.session(), thread)
-                    && closed.label.as_deref() == label.as_deref()
+                    && closed.label.as_deref() == conn.label.as_deref()
                     && (closed.flushed, closed.undelivered) == (conn.flushed, *undelivered),
                 "{closed:?}, expected {departure:?}"
             );

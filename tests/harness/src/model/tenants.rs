@@ -6,67 +6,78 @@ use headcount::{Refused, Registry, SessionEnd, SessionId, TenantView};
 
 use super::Model;
 use super::budget::{CALL_COST, Payer};
+use super::names::Name;
 use crate::seen::Source;
-use crate::world::Names;
 use crate::{Check, ensure, same};
 
 /// Who is of which tenant.
 #[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Tenants {
     /// Users who are here and have one.
-    of_users: BTreeMap<u8, u8>,
+    of_users: BTreeMap<Name, Name>,
     /// Sessions that linger without an open run, with their tenants, in the order in which they came to.
-    idle: Vec<(u8, SessionId)>,
+    idle: Vec<(Name, SessionId)>,
     /// How many connections and sessions each had when a reload lowered the caps.
-    at_reload: BTreeMap<u8, [usize; 2]>,
+    at_reload: BTreeMap<Name, [usize; 2]>,
 }
 
 impl Model {
-    pub(crate) fn tenant_of(&self, user: u8) -> Option<u8> {
+    pub(crate) fn tenant_of(&self, user: Name) -> Option<Name> {
         self.tenants.of_users.get(&user).copied()
     }
 
     /// The users of a tenant.
-    fn users_of(&self, tenant: u8) -> impl Iterator<Item = u8> {
+    fn users_of(&self, tenant: Name) -> impl Iterator<Item = Name> {
         let of_users = self.tenants.of_users.iter();
         of_users.filter(move |(_, it)| **it == tenant).map(|(user, _)| *user)
     }
 
     /// Those of its users and one more.
-    fn users_with(&self, tenant: u8, user: u8) -> BTreeSet<u8> {
+    fn users_with(&self, tenant: Name, user: Name) -> BTreeSet<Name> {
         self.users_of(tenant).chain([user]).collect()
     }
 
     /// The sessions of a tenant that have not ended, in the order in which they were created.
-    pub(crate) fn sessions_of_tenant(&self, tenant: u8) -> Vec<SessionId> {
+    pub(crate) fn sessions_of_tenant(&self, tenant: Name) -> Vec<SessionId> {
         self.users_of(tenant).flat_map(|user| self.sessions_of(user)).collect()
     }
 
-    fn connections_of_tenant(&self, tenant: u8) -> usize {
+    fn connections_of_tenant(&self, tenant: Name) -> usize {
         self.users_of(tenant).map(|user| self.open_of_user(user).len()).sum()
     }
 
-    /// Looks who is here, and what lingers, after each change of one.
-    pub(crate) fn note_tenants(&mut self) {
-        let users = self.users();
-        self.tenants.of_users.retain(|user, _| users.contains(user));
-        let of_tenant = |id: &SessionId| Some((self.tenant_of(self.sessions[id].user)?, *id));
+    /// Looks whether a user is here, and which of its sessions linger, after each change of one.
+    pub(crate) fn note_tenant_of(&mut self, user: Name) {
+        let Some(tenant) = self.tenant_of(user) else { return };
+        let is_here = self.is_user(user);
+        if !is_here {
+            self.tenants.of_users.remove(&user);
+        }
+        let is_of_user = |id: &SessionId| self.sessions[id].user == user;
         // In the order in which they came to linger at all, for those of a user who joins.
-        let idle: Vec<_> = self.absent.sessions.iter().filter_map(of_tenant).collect();
+        let lingering = self.absent.sessions.iter().copied().filter(is_of_user);
+        let idle: Vec<_> = lingering.filter(|_| is_here).collect();
         let order = &mut self.tenants.idle;
-        order.retain(|it| idle.contains(it));
-        let new: Vec<_> = idle.into_iter().filter(|it| !order.contains(it)).collect();
+        order.retain(|(_, id)| !is_of_user(id) || idle.contains(id));
+        let new: Vec<_> = idle.into_iter().map(|id| (tenant, id)).collect();
+        let new: Vec<_> = new.into_iter().filter(|it| !order.contains(it)).collect();
         order.extend(new);
-        self.unlist_strangers();
+        if !is_here {
+            self.unlist_strangers(tenant);
+        }
     }
 
     /// Those of whom a user is here.
-    pub(crate) fn tenants_here(&self) -> BTreeSet<u8> {
+    pub(crate) fn tenants_here(&self) -> BTreeSet<Name> {
         self.tenants.of_users.values().copied().collect()
     }
 
     /// The tenant of a newcomer whose principal names this one.
-    pub(crate) fn tenant_for(&self, user: u8, named: Option<u8>) -> Result<Option<u8>, Refused> {
+    pub(crate) fn tenant_for(
+        &self,
+        user: Name,
+        named: Option<Name>,
+    ) -> Result<Option<Name>, Refused> {
         let own = self.tenant_of(user);
         match (own, named) {
             (Some(own), Some(named)) if own != named => return Err(Refused::OtherTenant),
@@ -85,7 +96,7 @@ impl Model {
     /// Whether a tenant has a place for another connection of a user, of whom so many close.
     pub(crate) fn has_place_for_connection(
         &self,
-        (tenant, user): (Option<u8>, u8),
+        (tenant, user): (Option<Name>, Name),
         leaving: usize,
     ) -> Result<(), Refused> {
         let Some(tenant) = tenant else { return Ok(()) };
@@ -101,7 +112,7 @@ impl Model {
     /// may go of the tenant goes. `left_behind` comes to linger as the user's connections close.
     pub(crate) fn has_place_in_tenant(
         &self,
-        (tenant, user, creates): (Option<u8>, u8, bool),
+        (tenant, user, creates): (Option<Name>, Name, bool),
         (follows, release): (Option<SessionId>, Option<SessionId>),
         left_behind: &[SessionId],
     ) -> Result<(), Refused> {
@@ -138,8 +149,8 @@ impl Model {
     /// those that this user would bring and does not follow.
     pub(crate) fn send_away_of_tenant(
         &mut self,
-        tenant: Option<u8>,
-        user: u8,
+        tenant: Option<Name>,
+        user: Name,
         (follows, creates): (Option<SessionId>, bool),
     ) {
         let Some(tenant) = tenant else { return };
@@ -163,12 +174,12 @@ impl Model {
     }
 
     /// A user who comes or is here is of a tenant from now on.
-    pub(crate) fn join_tenant(&mut self, user: u8, tenant: Option<u8>) {
+    pub(crate) fn join_tenant(&mut self, user: Name, tenant: Option<Name>) {
         let Some(tenant) = tenant else { return };
         let brings = self.sessions_of(user).len() + self.open_of_user(user).len() > 1;
         let is_new = self.tenants.of_users.insert(user, tenant).is_none();
         self.marks.hit_if(is_new && brings, "a user was adopted by a tenant");
-        self.note_tenants();
+        self.note_tenant_of(user);
         if is_new {
             for session in self.sessions_of(user) {
                 self.list_evictable(&Source::Session(session));
@@ -180,18 +191,18 @@ impl Model {
     /// Caps that are lowered send nothing away.
     pub(crate) fn note_tenants_at_reload(&mut self) {
         let tenants = self.tenants_here();
-        let counts = |it: u8| [self.connections_of_tenant(it), self.sessions_of_tenant(it).len()];
+        let counts = |it: Name| [self.connections_of_tenant(it), self.sessions_of_tenant(it).len()];
         self.tenants.at_reload = tenants.into_iter().map(|it| (it, counts(it))).collect();
     }
 
-    pub(crate) fn compare_tenants(&self, registry: &Registry, names: &Names) -> Check {
+    pub(crate) fn compare_tenants(&self, registry: &Registry) -> Check {
         let config = &self.config;
         let caps = [config.connections_per_tenant(), config.sessions_per_tenant()];
-        for tenant in 0..names.tenants.len() as u8 {
+        for tenant in self.names.tenants.numbers() {
             let users = self.users_of(tenant).count();
             let counts =
                 [self.connections_of_tenant(tenant), self.sessions_of_tenant(tenant).len()];
-            let told = registry.tenant(names.tenant(tenant));
+            let told = registry.tenant(self.names.tenants.name(tenant));
             let counts_told = |it: TenantView<'_>| {
                 [it.connection_count(), it.session_count()].map(|count| count as usize)
             };

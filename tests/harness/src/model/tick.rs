@@ -7,15 +7,14 @@ use headcount::{
     SessionEnd, SessionId, Upcoming,
 };
 
-use super::Model;
 use super::conn::State;
 use super::log::Shown;
 use super::run_ends;
 use super::stream::Stream;
 use super::tally::End;
 use super::timing::{When, Whose};
+use super::{Model, drop_one};
 use crate::seen::Source;
-use crate::world::user_name;
 use crate::{Check, ensure};
 
 /// A millisecond, and the rank of a deadline that acts in it.
@@ -31,10 +30,9 @@ impl Model {
         if let Some(id) = self.to_stop() {
             return self.stop(id, registry);
         }
-        let all = self.all_deadlines();
-        let is_due = |(_, when): &&(Whose, When)| when.earliest <= self.now.as_millis();
+        let due = self.due_deadlines();
         let acts = |(whose, _): &&(Whose, When)| self.has_acted(whose, registry, runs);
-        let mut acted: Vec<_> = all.iter().filter(is_due).filter(acts).collect();
+        let mut acted: Vec<_> = due.iter().filter(acts).collect();
         // What else acts changes logs by the way. A log that changes lets go of runs.
         acted.sort_by_key(|(whose, when)| {
             let may_be_a_change = match whose {
@@ -47,18 +45,18 @@ impl Model {
         let Some(first) = acted.first() else { return Ok(false) };
         let others = acted.iter().filter(|(it, _)| !matches!(it, Whose::Linger(_) | Whose::Log(_)));
         ensure!(others.count() <= 1, "one tick has done all of {acted:?}");
-        self.acts(first, &all, registry).map_err(|what| format!("{what}; {acted:?}"))?;
+        self.acts(first, &due, registry).map_err(|what| format!("{what}; {acted:?}"))?;
         Ok(true)
     }
 
     /// A deadline acts.
-    fn acts(&mut self, it: &(Whose, When), all: &[(Whose, When)], registry: &Registry) -> Check {
+    fn acts(&mut self, it: &(Whose, When), due: &[(Whose, When)], registry: &Registry) -> Check {
         let (whose, when) = it;
         let place = self.when_acts(when.earliest, whose);
-        for (other, due) in all {
+        for (other, at) in due {
             ensure!(
-                other == whose || self.when_acts(due.latest, other) >= place,
-                "{whose:?} acted for {when:?}, and {other:?} was due at {due:?}"
+                other == whose || self.when_acts(at.latest, other) >= place,
+                "{whose:?} acted for {when:?}, and {other:?} was due at {at:?}"
             );
         }
         self.acted_last = place;
@@ -104,7 +102,7 @@ impl Model {
             }
             Whose::Log(source) => self.log_differs(source, registry),
             Whose::Leave(user, _) => {
-                !registry.user(&user_name(*user)).is_some_and(|it| it.is_online())
+                !registry.user(self.names.users.name(*user)).is_some_and(|it| it.is_online())
             }
         }
     }
@@ -184,7 +182,9 @@ impl Model {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.ended = true;
         let user = session.user;
-        self.note_absent();
+        drop_one(&mut self.going_of, user, id);
+        self.forget_absent(id);
+        self.note_user(user);
         self.settle(user, Some(id));
         self.forget_stream(&Source::Session(id));
         self.end_runs_of(id);

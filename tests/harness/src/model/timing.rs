@@ -6,6 +6,7 @@ use headcount::{CloseReason, Config, ConnId, Registry, SessionId, Timestamp, Upc
 
 use super::conn::{Conn, Ping, State};
 use super::drain::Drain;
+use super::names::Name;
 use super::{Model, millis_up};
 use crate::seen::Source;
 use crate::{Check, ensure};
@@ -43,7 +44,7 @@ pub(crate) enum Whose {
     Linger(u64),
     Log(Source),
     /// A user in the leave grace, and the place in the order in which these left.
-    Leave(u8, usize),
+    Leave(Name, usize),
 }
 
 impl Whose {
@@ -162,8 +163,19 @@ impl Model {
         self.conns[&id].deadlines(&self.config, self.drain.as_ref())
     }
 
+    /// What the registry says of the next deadlines of all connections.
     pub(crate) fn learn_deadlines(&mut self, registry: &Registry) -> Check {
-        for id in self.conns.keys().copied().collect::<Vec<_>>() {
+        self.learn_some(registry, |_| true)
+    }
+
+    /// The same of those that have changed since, and of those that are due then.
+    pub(crate) fn learn_changed(&mut self, registry: &Registry, at: Timestamp) -> Check {
+        self.learn_some(registry, |conn| conn.next.is_none_or(|(next, _)| next <= at.as_millis()))
+    }
+
+    fn learn_some(&mut self, registry: &Registry, which: impl Fn(&Conn) -> bool) -> Check {
+        let some = self.conns.iter().filter(|(_, conn)| which(conn)).map(|(id, _)| *id);
+        for id in some.collect::<Vec<_>>() {
             let explained =
                 registry.connection(id).ok_or_else(|| format!("{id:?} is not explained"))?;
             self.learn_next(id, explained.next())?;
@@ -192,52 +204,68 @@ impl Model {
     }
 
     /// When a connection's first deadline acts.
-    fn first_of(&self, id: ConnId) -> Option<When> {
-        if let Some((at, _)) = self.conns[&id].next {
+    fn first_of(&self, conn: &Conn) -> Option<When> {
+        if let Some((at, _)) = conn.next {
             return Some(When { earliest: at, latest: at });
         }
-        let deadlines = self.deadlines_of(id);
+        let deadlines = conn.deadlines(&self.config, self.drain.as_ref());
         let earliest = deadlines.iter().map(|(_, when)| when.earliest).min()?;
         let latest = deadlines.iter().map(|(_, when)| when.latest).min()?;
         Some(When { earliest, latest })
     }
 
     /// Every deadline but the hard stop of a drain.
-    pub(crate) fn all_deadlines(&self) -> Vec<(Whose, When)> {
-        let mut all = Vec::new();
-        for id in self.conns.keys() {
-            all.extend(self.first_of(*id).map(|when| (Whose::Conn(*id), when)));
+    fn each_deadline(&self, mut tell: impl FnMut(Whose, When)) {
+        let mut tell = |whose, when: When| {
+            if when.earliest <= LAST_MILLIS {
+                tell(whose, when);
+            }
+        };
+        for (id, conn) in &self.conns {
+            self.first_of(conn).into_iter().for_each(|when| tell(Whose::Conn(*id), when));
         }
         for (id, session) in self.going() {
             if let Some(left_at) = session.left_at
+                && session.uncleaned == 0
                 && self.is_left(id)
-                && self.uncleaned(id).next().is_none()
             {
-                all.push((Whose::Session(id), When::at(left_at + self.config.session_linger())));
+                tell(Whose::Session(id), When::at(left_at + self.config.session_linger()));
             }
         }
         for (number, run) in &self.runs {
-            let fails = self.run_deadline(run);
-            all.extend(fails.map(|(at, _)| (Whose::Run(*number), When::at(at))));
-            let lingers = self.lingers_until(run);
-            all.extend(lingers.map(|at| (Whose::Linger(*number), When::at(at))));
+            if let Some((at, _)) = self.run_deadline(run) {
+                tell(Whose::Run(*number), When::at(at));
+            }
+            if let Some(at) = self.lingers_until(run) {
+                tell(Whose::Linger(*number), When::at(at));
+            }
         }
         for (source, stream) in &self.streams {
-            let aged = stream.expires_at();
-            all.extend(aged.map(|at| (Whose::Log(source.clone()), When::at(at))));
+            if let Some(at) = stream.expires_at() {
+                tell(Whose::Log(source.clone()), When::at(at));
+            }
         }
         for (place, (user, at)) in self.leaving_users().enumerate() {
-            all.push((Whose::Leave(user, place), When::at(at)));
+            tell(Whose::Leave(user, place), When::at(at));
         }
-        all.retain(|(_, when)| when.earliest <= LAST_MILLIS);
-        all
+    }
+
+    /// Those of them that may be due now.
+    pub(crate) fn due_deadlines(&self) -> Vec<(Whose, When)> {
+        let mut due = Vec::new();
+        self.each_deadline(|whose, when| {
+            if when.earliest <= self.now.as_millis() {
+                due.push((whose, when));
+            }
+        });
+        due
     }
 
     /// `poll_timeout` may be early, never late.
     pub(crate) fn check_timeout(&self, got: Option<Timestamp>) -> Check {
-        let latest = self.all_deadlines().into_iter().map(|(_, when)| when.latest);
-        let stop = self.hard_stop().map(millis_up);
-        let next = latest.chain(stop).filter(|at| *at <= LAST_MILLIS).min();
+        let mut next = self.hard_stop().map_or(u64::MAX, millis_up);
+        self.each_deadline(|_, when| next = next.min(when.latest));
+        let next = Some(next).filter(|at| *at <= LAST_MILLIS);
         if let Some(next) = next.map(Timestamp::from_millis) {
             ensure!(
                 got.is_some_and(|at| at <= next.max(self.now)),

@@ -8,6 +8,7 @@ use headcount::{CloseWith, ConnId, Message, Notice, Position};
 use super::left_out::LeftOut;
 use super::log::Next;
 use super::{Model, stream};
+use crate::grammar::in_slot;
 use crate::seen::{Content, Seen, Source};
 
 /// What may have a turn, and has one at most.
@@ -60,7 +61,12 @@ pub(crate) struct Waiting {
     pub(crate) mass_close: Option<(CloseWith, Walk)>,
     /// The stream of what the last poll has lent: it is thinned by the next one.
     to_thin: Option<Source>,
+    /// How much that gives nothing the poll under way may still pass.
+    passes: usize,
 }
+
+/// How much that gives nothing one poll passes at most: what is void, turns, members, slots of a table.
+const PASSES: usize = 1_024;
 
 impl Waiting {
     /// Whether to poll again: the poll may find nothing.
@@ -78,6 +84,10 @@ impl Waiting {
         self.turns.retain(|other| other != turn);
     }
 
+    const fn pass(&mut self, count: usize) {
+        self.passes = self.passes.saturating_sub(count);
+    }
+
     /// A stream is gone.
     pub(crate) fn forget(&mut self, source: &Source) {
         self.cancel(&Turn::Stream(source.clone()));
@@ -89,11 +99,20 @@ impl Model {
     /// The next thing to do, and does what that means.
     pub(crate) fn poll(&mut self) -> Option<Seen> {
         self.thin_lent();
-        loop {
-            while let Some(item) = self.waiting.outbox.pop_front() {
+        self.waiting.passes = PASSES;
+        let seen = self.choose();
+        self.waiting.passes = 0;
+        seen
+    }
+
+    fn choose(&mut self) -> Option<Seen> {
+        while self.waiting.passes > 0 {
+            if let Some(item) = self.waiting.outbox.pop_front() {
                 if self.hand_out(&item) {
                     return Some(item);
                 }
+                self.waiting.pass(1);
+                continue;
             }
             let Some(turn) = self.waiting.turns.pop_front() else {
                 self.thin_lent();
@@ -110,7 +129,9 @@ impl Model {
             if seen.is_some() {
                 return seen;
             }
+            self.waiting.pass(1);
         }
+        None
     }
 
     /// Whether a pass over the members of a stream waits for its first action.
@@ -241,7 +262,15 @@ impl Model {
                 }
                 continue;
             };
-            let Some(seen) = self.give(source, offset) else { continue };
+            let Some(seen) = self.give(source, offset) else {
+                let stretch = self.streams[source].pass.map_or(0, |pass| pass.end - pass.begin);
+                self.waiting.pass(stretch);
+                if self.waiting.passes == 0 {
+                    self.waiting.turns.push_front(turn);
+                    return None;
+                }
+                continue;
+            };
             self.count(&seen);
             let stream = self.stream_mut(source);
             stream.pass.iter_mut().for_each(|pass| pass.has_served = true);
@@ -352,7 +381,8 @@ impl Model {
     pub(crate) fn step(&self, walk: &mut Walk) -> Option<ConnId> {
         let index = walk.next;
         walk.next += 1;
-        let id = self.conns.keys().copied().find(|id| id.index() == index)?;
+        let slot = in_slot(index, ConnId::from_bits);
+        let id = self.conns.range(slot).map(|(id, _)| *id).next()?;
         walk.youngest.is_none_or(|youngest| self.made(id.to_bits()) <= youngest).then_some(id)
     }
 
@@ -363,9 +393,13 @@ impl Model {
         mut serve: impl FnMut(&mut Self, ConnId) -> bool,
     ) {
         let mut served = 0;
-        while !walk.is_over() && served < self.config.fanout_chunk() {
+        while !walk.is_over() && served < self.config.fanout_chunk() && self.waiting.passes > 0 {
             let visited = self.step(walk);
-            served += u32::from(visited.is_some_and(|id| serve(self, id)));
+            if visited.is_some_and(|id| serve(self, id)) {
+                served += 1;
+            } else {
+                self.waiting.pass(1);
+            }
         }
     }
 
