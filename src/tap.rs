@@ -38,7 +38,9 @@ pub trait Tap: Any + Send + Sync {
     /// An input, before it has any effect, with the stamp that came with it.
     fn input(&mut self, now: Timestamp, input: Input<'_>);
 
-    /// What a call of [`Registry::poll_action`](crate::Registry::poll_action) gives.
+    /// What a call of [`Registry::poll_action`](crate::Registry::poll_action) gives, if
+    /// [`Registry::has_actions`](crate::Registry::has_actions) was so before it. `None`: it gives nothing, and
+    /// has passed over something.
     fn polled(&mut self, action: Option<&Action<'_>>);
 
     /// A call of [`Registry::poll_notice`](crate::Registry::poll_notice) gives a notice.

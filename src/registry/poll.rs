@@ -84,8 +84,10 @@ impl Registry {
     /// recipient, turns of connections whose window has no room, and what waited for connections that have
     /// gone. The [loop](crate#the-loop) has an example.
     pub fn poll_action(&mut self) -> Option<Action<'_>> {
+        // A poll that has nothing to do changes nothing, and a loop that idles makes many.
+        let is_shown = self.tapped.get().is_some() && self.has_actions();
         self.lent = self.choose();
-        if let Some(mut tap) = self.tapped.take() {
+        if is_shown && let Some(mut tap) = self.tapped.take() {
             tap.polled(self.action().as_ref());
             self.tapped.set(Some(tap));
         }

@@ -404,10 +404,14 @@ impl OwnedInput {
             }
             Self::Advance => registry.advance(now),
             Self::Polled { count, .. } => {
-                // Once there is nothing, there is nothing until the next input.
                 for _ in 0..*count {
-                    let Some(action) = registry.poll_action() else { break };
-                    see(&action);
+                    // Once there is nothing to do, there is nothing until the next input.
+                    if !registry.has_actions() {
+                        break;
+                    }
+                    if let Some(action) = registry.poll_action() {
+                        see(&action);
+                    }
                 }
             }
             Self::Noticed { count } => {

@@ -34,8 +34,6 @@ pub struct Recorder {
     /// Polls of actions since the last input, and the digest of what they gave.
     polls: u64,
     digest: u64,
-    /// The last poll gave nothing: more of them change nothing before the next input.
-    exhausted: bool,
     /// Notices that were polled since.
     notices: u64,
     /// The buffer was lent, and is empty by the next input.
@@ -89,7 +87,6 @@ impl Recorder {
             last: 0,
             polls: 0,
             digest: 0,
-            exhausted: false,
             notices: 0,
             lent: false,
             easy_below: 0,
@@ -264,7 +261,6 @@ impl Recorder {
             self.overflow();
             return false;
         }
-        self.exhausted = false;
         self.began.get_or_insert(now.as_nanos());
         let start = self.open_record();
         self.easy_below = (start + RECORD_BYTES).min(self.recording.buffer_bytes);
@@ -414,10 +410,8 @@ impl Recorder {
             self.write_polls();
         }
         self.easy_below = 0;
-        match digest {
-            Some(digest) => self.digest = digest::fold(self.digest, digest),
-            None if self.exhausted => return,
-            None => self.exhausted = true,
+        if let Some(digest) = digest {
+            self.digest = digest::fold(self.digest, digest);
         }
         self.polls += 1;
     }

@@ -22,6 +22,7 @@ pub struct Reader<'a> {
     body: &'a [u8],
     at: u64,
     config: Config,
+    is_continuation: bool,
     names: bool,
     payloads: bool,
     filler: Bytes,
@@ -44,12 +45,14 @@ impl<'a> Reader<'a> {
         let mut records = Records::new(journal)?;
         let at = records.position();
         let mut body = records.next()?.ok_or(JournalError::Cut { at })?;
+        let is_continuation = body.first() == Some(&(Kind::Resume as u8));
         let (registry, contents) = begin(&mut body, at)?;
         let reader = Self {
             records,
             body,
             at,
             config: registry.config().clone(),
+            is_continuation,
             names: contents & 1 > 0,
             payloads: contents & 2 > 0,
             filler: Bytes::new(),
@@ -63,6 +66,12 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Whether it is a segment that goes on from another one, and begins with its state.
+    #[must_use]
+    pub const fn is_continuation(&self) -> bool {
+        self.is_continuation
     }
 
     /// Whether names were written down; otherwise pseudonyms take their places.

@@ -74,6 +74,37 @@ fn with_names_and_payloads_everything_happens_again() {
     }
 }
 
+#[test]
+fn a_poll_that_passes_over_much_and_gives_nothing_is_recorded() {
+    let config = Config::builder(1).connections(3_000).connect_rate(0).build().unwrap();
+    let whole = Recording::new(1).with_names().with_payloads();
+    let mut registry = Recorder::registry(config, whole);
+    let now = Timestamp::from_secs(1);
+    let polls = |registry: &mut Registry| {
+        let mut empty = 0;
+        while registry.has_actions() {
+            empty += u32::from(registry.poll_action().is_none());
+        }
+        empty
+    };
+    let conns: Vec<_> = (0..3_000)
+        .map(|number| {
+            let who = Principal::new(format!("user-{number}").parse().unwrap());
+            registry.admit(now, who, Start::OpenRuns, None).unwrap().0
+        })
+        .collect();
+    for conn in &conns[..2_500] {
+        registry.disconnect(now, *conn).unwrap();
+    }
+    polls(&mut registry);
+    registry.send(now, Target::Everyone, Message::text("hello"));
+    assert!(polls(&mut registry) >= 2, "slots without a connection are passed over in slices");
+    let journal = take(&mut registry).to_vec();
+    let (seen, replay) = replay(&journal);
+    assert!(!seen.is_empty());
+    assert_eq!(replay.registry().fingerprint(), registry.fingerprint());
+}
+
 /// A random history in segments, which begin at any time.
 fn segments(seed: u64, recording: Recording) -> (World, Vec<Vec<u8>>) {
     let history = History::from_seed(seed);

@@ -64,6 +64,12 @@ pub(crate) fn run(arguments: &Replay) -> Result<ExitCode, String> {
         }
     };
     let until = arguments.until.or_else(|| at.map(|at| inputs_up_to(&journal, at)));
+    if arguments.check && replay.reader().is_continuation() {
+        return Err(format!(
+            "{path}: --check begins with an empty registry, and this segment goes on from another one; check \
+             the first segment of the server's life"
+        ));
+    }
     if arguments.check {
         return Ok(check(&path, &journal, until));
     }

@@ -218,6 +218,9 @@ fn a_journal_in_segments_is_replayed_from_the_middle() {
         let (code, _, stderr) = replay(segment, &[]);
         assert_eq!(code, Some(0), "{segment:?}: {stderr}");
     }
+    let (code, _, stderr) = replay(&kept[1], &["--check"]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("goes on from another one"), "{stderr}");
     // It was admitted in a segment that is gone.
     let (code, known, stderr) = replay(&kept[1], &["--until", "0", "--explain", &handle]);
     assert_eq!(code, Some(0), "{stderr}");
