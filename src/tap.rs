@@ -39,8 +39,8 @@ pub trait Tap: Any + Send + Sync {
     fn input(&mut self, now: Timestamp, input: Input<'_>);
 
     /// What a call of [`Registry::poll_action`](crate::Registry::poll_action) gives, if
-    /// [`Registry::has_actions`](crate::Registry::has_actions) was so before it. `None`: it gives nothing, and
-    /// has passed over something.
+    /// [`Registry::has_actions`](crate::Registry::has_actions) was so before it. `None`: it gives nothing,
+    /// and may have passed over something.
     fn polled(&mut self, action: Option<&Action<'_>>);
 
     /// A call of [`Registry::poll_notice`](crate::Registry::poll_notice) gives a notice.

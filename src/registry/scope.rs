@@ -29,7 +29,7 @@ pub enum Within<'a> {
 /// One user's part of a registry: a capability. Its holder can name nothing that is not this
 /// user's, so that no mistake of the holder shows one user another's data.
 ///
-/// The user need not be known: then there is nobody to reach. [`send`](Self::send) has an example.
+/// The user need not be known: then no connection is reached. [`send`](Self::send) has an example.
 #[derive(Debug)]
 pub struct UserScope<'a> {
     registry: &'a mut Registry,

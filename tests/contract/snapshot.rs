@@ -1,4 +1,4 @@
-//! The whole state as bytes: what is restored is the same registry, and what is no snapshot is refused.
+//! The whole state as bytes: a restored registry is the same registry, and other bytes are refused.
 
 use bytes::Bytes;
 
@@ -97,7 +97,7 @@ fn an_empty_registry_has_a_snapshot() {
 }
 
 #[test]
-fn whatever_is_cut_or_changed_is_refused_whole() {
+fn a_snapshot_that_is_cut_or_changed_is_refused_whole() {
     let snapshot = busy().registry.snapshot();
     for length in 0..snapshot.len() {
         let error = Registry::restore(&snapshot[..length]).unwrap_err();
