@@ -23,7 +23,7 @@ use headcount_harness::memory::CountingAllocator;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// How many seeds a plain test run tries.
-const SEEDS: u64 = 1_600;
+const SEEDS: u64 = 3_200;
 /// How many operations of a failed history are shown as they were.
 const TAIL: usize = 30;
 /// How often a long run says how far it is.
