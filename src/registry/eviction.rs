@@ -127,7 +127,9 @@ impl Registry {
             return Err(Refused::Connections);
         }
         let is_new = who.thread.is_some() && plan.session.is_none();
-        let leaves = Leaves { release: plan.release, evict: &plan.evict, stays: plan.session };
+        let closed = plan.take_over.into_iter().chain(plan.evict.iter().copied());
+        let closed: SmallVec<[ConnKey; 2]> = closed.collect();
+        let leaves = Leaves { release: plan.release, closes: &closed, stays: plan.session };
         plan.absent = self.plan_absent(user, is_new, plan.tenancy.as_ref(), &leaves)?;
         (plan.own, plan.all) = self.pay(user, &who.user)?;
         Ok(plan)
@@ -202,20 +204,20 @@ impl Registry {
 
     /// How many sessions that stay linger without an open run once these connections are gone.
     pub(super) fn left_absent(&self, leaves: &Leaves<'_>) -> usize {
-        let Leaves { release, evict, stays } = *leaves;
-        if evict.is_empty() {
+        let Leaves { release, closes, stays } = *leaves;
+        if closes.is_empty() {
             return 0;
         }
-        let followed = evict.iter().flat_map(|slot| self.conns.sessions(*slot));
+        let followed = closes.iter().flat_map(|slot| self.conns.sessions(*slot));
         let mut of_sessions: SmallVec<[SessionKey; 1]> = followed.copied().collect();
         of_sessions.sort_unstable();
-        let is_left = |evicted: &&[SessionKey]| {
-            let session = evicted[0];
+        let is_left = |leavers: &&[SessionKey]| {
+            let session = leavers[0];
             let record = self.sessions.get(session);
             let members = self.streams[record.stream].members.len();
             ![release, stays].contains(&Some(session))
                 && record.open_runs() == 0
-                && members == evicted.len()
+                && members == leavers.len()
         };
         of_sessions.chunk_by(|one, other| one == other).filter(is_left).count()
     }

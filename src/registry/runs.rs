@@ -135,7 +135,7 @@ impl Registry {
             }
         }
         let tenancy = self.tenancy(known, None)?;
-        let leaves = Leaves { release, evict: &[], stays: None };
+        let leaves = Leaves { release, closes: &[], stays: None };
         let absent = self.plan_absent(known, true, tenancy.as_ref(), &leaves)?;
         let user = self.sessions.hold_user(known, user.clone());
         if let Some(session) = release {

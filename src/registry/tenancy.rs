@@ -44,8 +44,8 @@ impl Tenancy {
 pub(super) struct Leaves<'a> {
     /// The session that ends.
     pub(super) release: Option<SessionKey>,
-    /// The connections that close.
-    pub(super) evict: &'a [ConnKey],
+    /// The connections that close: the predecessor that it takes over, and those that make room.
+    pub(super) closes: &'a [ConnKey],
     /// The session that the newcomer follows.
     pub(super) stays: Option<SessionKey>,
 }

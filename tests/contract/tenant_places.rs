@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use headcount::{
-    ConfigBuilder, ConnId, Followed, Principal, Refused, RunError, RunEvent, RunId, SessionId,
-    Start, TenantId,
+    ConfigBuilder, ConnId, Followed, Notice, Principal, Refused, RunError, RunEvent, RunId,
+    SessionEnd, SessionId, Start, TenantId,
 };
 
 use crate::support::{World, config, thread, user, who};
@@ -171,4 +171,43 @@ fn who_brings_no_calls_joins_a_tenant_that_has_more_than_its_budget() {
     stay(&mut world, who("bob", "main"));
     reload(&mut world, config().tenant_bytes(200));
     come(&mut world, of("bob", "main")).unwrap();
+}
+
+/// Takes a connection over as a principal of the tenant; what happened to its sessions.
+fn take_over(world: &mut World, previous: ConnId, who: Principal) -> Vec<(SessionId, SessionEnd)> {
+    while world.registry.poll_notice().is_some() {}
+    let conn = world.reserve();
+    let admitted = world.registry.connect(world.now, conn, who, Start::OpenRuns, Some(previous));
+    admitted.expect("to be admitted");
+    world.check();
+    let notices = core::iter::from_fn(|| world.registry.poll_notice());
+    let ended = notices.filter_map(|notice| match notice {
+        Notice::SessionEnded { session, why } => Some((session, why)),
+        _ => None,
+    });
+    ended.collect()
+}
+
+#[test]
+fn what_a_takeover_leaves_behind_makes_room_in_the_tenant_before_the_session_of_another_user() {
+    let limits = |most| config().users(3).sessions_per_tenant(most);
+    let mut world = World::with(limits(3));
+    visit(&mut world, of("alice", "main"));
+    visit(&mut world, of("carol", "main"));
+    let bob = stay(&mut world, who("bob", "main"));
+    let left_behind = world.session(bob);
+    reload(&mut world, limits(1));
+    // Without a thread the successor follows no session, so it needs no place for one.
+    let successor = Principal::new(user("bob")).with_tenant(TenantId::new("t").unwrap());
+    let ended = take_over(&mut world, bob, successor);
+    assert_eq!(ended, [(left_behind, SessionEnd::MadeRoom)]);
+}
+
+#[test]
+fn what_a_takeover_leaves_behind_keeps_its_user_out_of_no_tenant() {
+    let mut world = World::with(config().sessions_per_tenant(1));
+    let bob = stay(&mut world, who("bob", "main"));
+    let left_behind = world.follow(bob, "further", Start::OpenRuns).session;
+    let ended = take_over(&mut world, bob, of("bob", "main"));
+    assert_eq!(ended, [(left_behind, SessionEnd::MadeRoom)]);
 }

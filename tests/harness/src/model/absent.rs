@@ -58,18 +58,18 @@ impl Model {
     }
 
     /// Whether a newcomer finds a place, perhaps with a new session, if everything that is absent goes, once
-    /// a session has been released and a connection evicted.
+    /// a session has been released and these connections have closed.
     pub(crate) fn has_place(
         &self,
         (user, tenant, creates): (Name, Option<Name>, bool),
         (follows, release): (Option<SessionId>, Option<SessionId>),
-        evict: &[ConnId],
+        closes: &[ConnId],
     ) -> Result<(), Refused> {
         let config = &self.config;
-        let followed = evict.iter().flat_map(|id| self.conns[id].sessions.iter().copied());
+        let followed = closes.iter().flat_map(|id| self.conns[id].sessions.iter().copied());
         let left_behind = followed.filter(|id| {
             let members = self.members(&Source::Session(*id));
-            members.iter().all(|id| evict.contains(id)) && self.open_runs(*id).next().is_none()
+            members.iter().all(|id| closes.contains(id)) && self.open_runs(*id).next().is_none()
         });
         let left_behind: Vec<_> = left_behind.collect();
         let mut may_go: BTreeSet<_> = self.absent.sessions.iter().copied().collect();

@@ -113,7 +113,8 @@ impl Model {
         }
         plan.is_new_user = !self.is_user(user);
         plan.follows = session;
-        self.has_place((user, tenant, plan.creates), (session, plan.release), &plan.evict)?;
+        let closes: Vec<_> = plan.take_over.into_iter().chain(plan.evict.iter().copied()).collect();
+        self.has_place((user, tenant, plan.creates), (session, plan.release), &closes)?;
         Ok(plan)
     }
 
