@@ -316,6 +316,11 @@ keys! {
     /// Silence of the peer before it is pinged, 0 for never (default 25 s: below the 60 s after
     /// which common proxies drop a silent connection). The first is jittered over [½, 1) of it.
     ping_interval: Duration = Time "heartbeat.interval", 0, MAX_MILLIS, Duration::from_secs(25);
+    /// How late a ping may be, so that those of many connections share a turn: each is due at a whole
+    /// multiple of it (default a 500th of `heartbeat.interval` in whole milliseconds, which is 50 ms;
+    /// 0: at its own millisecond).
+    ping_slack: Duration = Time "heartbeat.slack", 0, MAX_MILLIS,
+        Duration::from_millis(ping_interval.as_millis() as u64 / 500);
     /// From the flush of a ping to any sign of life (default 10 s).
     pong_timeout: Duration = Time "heartbeat.pong_timeout", 1, MAX_MILLIS, Duration::from_secs(10);
     /// A gap between two inputs, beyond what `poll_timeout` promised, that is a pause of the process

@@ -232,7 +232,8 @@
 //! the process moves it by the length of the pause, for the process did not listen meanwhile. A
 //! deadline that bounds how long something may exist counts in *real* time: no pause moves it. Every
 //! deadline is a whole millisecond, rounded up once, where it is made. No tick before that
-//! millisecond acts on it.
+//! millisecond acts on it. A ping is due at the next whole multiple of `heartbeat.slack`, so that
+//! the pings of many connections share a turn.
 //!
 //! | deadline | key | time |
 //! |---|---|---|

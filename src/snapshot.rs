@@ -83,7 +83,7 @@ pub trait Redaction {
 
 const MAGIC: [u8; 2] = *b"HC";
 /// The version that this crate writes, and the only one that it reads.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 const HEADER_BYTES: usize = MAGIC.len() + 2 + 1 + 8;
 /// A flag: payloads were left out.
 const WITHOUT_PAYLOADS: u8 = 1;

@@ -83,6 +83,15 @@ impl Timestamp {
         self.saturating_add_nanos(nanos(duration))
     }
 
+    /// The first instant from this one on that is a whole multiple of `step` after the epoch; this one, if
+    /// `step` is zero.
+    pub(crate) const fn next_multiple_of(self, step: Duration) -> Self {
+        match nanos(step) {
+            0 => self,
+            step => Self(self.0.div_ceil(step).saturating_mul(step)),
+        }
+    }
+
     pub(crate) const fn saturating_add_nanos(self, nanos: u64) -> Self {
         Self(self.0.saturating_add(nanos))
     }

@@ -77,6 +77,10 @@ impl ConfigBuilder {
                 return Err(ConfigError::Contradiction { key, exceeds });
             }
         }
+        if config.ping_slack > config.ping_interval {
+            let (key, exceeds) = ("heartbeat.slack", "heartbeat.interval");
+            return Err(ConfigError::Contradiction { key, exceeds });
+        }
         Ok(config)
     }
 }

@@ -255,7 +255,9 @@ impl Pulse {
             Ping::None | Ping::Void if config.ping_interval.is_zero() => None,
             Ping::None | Ping::Void => {
                 let allowed = if probe.pinged_once { config.ping_interval } else { first_ping() };
-                Some((rules.attended(self.last_seen, allowed), Due::Ping))
+                let at = rules.attended(self.last_seen, allowed);
+                // Connections that are silent alike are pinged in one turn, and their pongs are read in few.
+                Some((at.next_multiple_of(config.ping_slack), Due::Ping))
             }
             Ping::Queued | Ping::Handed => None,
             Ping::Flushed => {

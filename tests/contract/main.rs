@@ -49,6 +49,7 @@ mod runs;
 mod scenarios;
 mod scope;
 mod sessions;
+mod slack;
 mod slices;
 mod snapshot;
 mod stretches;

@@ -10,6 +10,7 @@ fn ten() -> headcount::ConfigBuilder {
         .connections_per_user(10)
         .sessions_per_user(10)
         .ping_interval(secs(60))
+        .ping_slack(ms(0))
         .pong_timeout(secs(40))
         .slow_deadline(secs(300))
 }

@@ -19,7 +19,7 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
         message_rate message_burst message_bytes head_bytes byte_rate frame_deadline
         session_linger head_deadline auth_deadline close_handshake session_idle max_lifetime expiry_grace
         emergency_percent proactive_percent emergency_deadline
-        ping_interval pong_timeout pause_threshold
+        ping_interval ping_slack pong_timeout pause_threshold
         stream_messages stream_bytes stream_ttl stream_history
         room_messages room_bytes room_ttl room_history
         send_window reply_reserve process_bytes direct_bytes user_bytes tenant_bytes slow_deadline
@@ -75,6 +75,7 @@ const DEFAULTS: Table = &[
     ("proactive_percent", "60"),
     ("emergency_deadline", "10s"),
     ("ping_interval", "25s"),
+    ("ping_slack", "50ms"),
     ("pong_timeout", "10s"),
     ("pause_threshold", "5s"),
     ("stream_messages", "256"),
@@ -111,8 +112,12 @@ const DEFAULTS: Table = &[
 
 #[test]
 fn every_value_of_every_profile_is_what_it_should_be() {
-    const PATIENT: Table =
-        &[("session_idle", "300s"), ("ping_interval", "45s"), ("pong_timeout", "15s")];
+    const PATIENT: Table = &[
+        ("session_idle", "300s"),
+        ("ping_interval", "45s"),
+        ("ping_slack", "90ms"),
+        ("pong_timeout", "15s"),
+    ];
     const TALKATIVE: Table = &[("message_rate", "1000"), ("message_burst", "2000")];
     const RECONNECTING: Table = &[("connect_rate_per_user", "0")];
     const QUICK: Table = &[("drain_grace", "500ms"), ("drain_deadline", "2s")];
@@ -130,7 +135,12 @@ fn every_value_of_every_profile_is_what_it_should_be() {
         ),
         (
             Profile::Staging,
-            &[&[("session_idle", "600s"), ("ping_interval", "30s"), ("pong_timeout", "60s")]],
+            &[&[
+                ("session_idle", "600s"),
+                ("ping_interval", "30s"),
+                ("ping_slack", "60ms"),
+                ("pong_timeout", "60s"),
+            ]],
         ),
         (Profile::Production, &[&[("session_idle", "900s")]]),
         (
@@ -144,7 +154,12 @@ fn every_value_of_every_profile_is_what_it_should_be() {
                 &[("connections_per_user", "3"), ("session_linger", "180s")],
                 RECONNECTING,
                 // Given up after 120 s of silence, and after 2 s without progress.
-                &[("ping_interval", "30s"), ("pong_timeout", "90s"), ("slow_deadline", "2s")],
+                &[
+                    ("ping_interval", "30s"),
+                    ("ping_slack", "60ms"),
+                    ("pong_timeout", "90s"),
+                    ("slow_deadline", "2s"),
+                ],
             ],
         ),
     ];

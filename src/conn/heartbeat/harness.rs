@@ -82,7 +82,7 @@ impl Reference {
             None if self.is_wanted => None,
             None => {
                 let allowed = if self.was_pinged { config.ping_interval } else { first_ping };
-                Some((self.heard + allowed, Due::Ping))
+                Some(((self.heard + allowed).next_multiple_of(config.ping_slack), Due::Ping))
             }
         }
     }

@@ -1,9 +1,9 @@
 //! How long: `session`, `heartbeat` and `drain`.
 
-use headcount::{CloseReason, ConfigBuilder as B, Target};
+use headcount::{CloseReason, ConfigBuilder as B, Inbound, Target};
 
 use super::key::Row;
-use crate::support::{config, ms, secs, user, who};
+use crate::support::{LIFE, config, ms, secs, user, who};
 
 /// Nothing happens that no other setting asks for.
 fn calm() -> B {
@@ -72,10 +72,28 @@ pub(crate) const ROWS: &[Row] = &[
     ("heartbeat.interval", |key| {
         // The first is jittered over the second half: one is due before the other may be.
         let outcomes = [(secs(10), 1), (secs(20), 0)];
-        key.decides(B::ping_interval, config(), outcomes, |world| {
+        key.decides(B::ping_interval, config().ping_slack(ms(0)), outcomes, |world| {
             world.open("alice", "main");
             world.run(secs(10));
             world.registry.stats().pings_sent
+        });
+    }),
+    ("heartbeat.slack", |key| {
+        // Two who were silent from different milliseconds on: how long after the other one each is pinged.
+        let outcomes = [(ms(0), ms(7)), (secs(1), ms(0))];
+        key.decides(B::ping_slack, config().ping_interval(secs(20)), outcomes, |world| {
+            let alice = world.open("alice", "main");
+            let bob = world.open("bob", "main");
+            for silent in [alice, bob] {
+                world.run_until(silent, "ping");
+                world.inbound(silent, Inbound::Pong);
+                world.take(silent);
+            }
+            for silent in [alice, bob] {
+                world.now += ms(7);
+                world.inbound(silent, LIFE);
+            }
+            world.run_until(bob, "ping") - world.when(alice, "ping")
         });
     }),
     ("heartbeat.pong_timeout", |key| {

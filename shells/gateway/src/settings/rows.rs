@@ -132,6 +132,7 @@ pub(super) const ROWS: &[Row] = &[
     row("pressure.emergency", Registry, "percent of a user's limit from which they have less time to answer [80]"),
     row("pressure.emergency_deadline", Registry, "from a ping to any sign of life, from pressure.emergency on [10s]"),
     row("heartbeat.interval", Registry, "silence before a ping, 0 is never [25s]"),
+    row("heartbeat.slack", Registry, "how late a ping may be, so that those of many clients go out together [interval / 500]"),
     row("heartbeat.pong_timeout", Registry, "from a ping to any sign of life [10s]"),
     row("heartbeat.pause_threshold", Registry, "a longer pause of the process moves the deadlines that wait for clients [5s]"),
     row("stream.messages", Registry, "messages in a session's log [256]"),

@@ -93,14 +93,19 @@ impl Conn {
         ping.running.map(|(since, _)| since + ping.time_to_answer(config) / 2)
     }
 
-    /// When it is pinged, at the earliest and at the latest.
+    /// When it is pinged, at the earliest and at the latest: jittered until it was pinged once, and then on
+    /// the next of the instants that all connections share.
     fn ping_at(&self, config: &Config) -> Option<(Timestamp, Timestamp)> {
         let interval = config.ping_interval();
         if !self.is_open() || self.paused || self.ping.is_some() || interval.is_zero() {
             return None;
         }
         let earliest = if self.pinged { interval } else { interval / 2 };
-        Some((self.heard_at + earliest, self.heard_at + interval))
+        let shared = |at: Timestamp| match config.ping_slack().as_nanos() as u64 {
+            0 => at,
+            slack => Timestamp::from_nanos(at.as_nanos().div_ceil(slack).saturating_mul(slack)),
+        };
+        Some((shared(self.heard_at + earliest), shared(self.heard_at + interval)))
     }
 
     /// When its close handshake ends.
