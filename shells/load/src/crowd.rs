@@ -158,6 +158,7 @@ impl Crowd {
             let place = self.sockets.get_mut(connection);
             let Some(place) = place else { continue };
             let Some(socket) = place else { continue };
+            let was_open = socket.is_open();
             let messages = match socket.ready(&mut self.buffer)? {
                 Progress::Nothing => 0,
                 Progress::Messages(messages) => messages,
@@ -168,7 +169,8 @@ impl Crowd {
                     messages
                 }
                 Progress::Ended => {
-                    self.open -= 1;
+                    // One that is upgraded and closed in the same bytes never counted.
+                    self.open -= usize::from(was_open);
                     *place = None;
                     reports.push(Report { connection, what: What::Ended });
                     0

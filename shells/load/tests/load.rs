@@ -1,5 +1,6 @@
 //! What is counted is what a server has seen, over real sockets.
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -85,6 +86,33 @@ fn an_echo_counts_what_came_back() {
     assert!(outcome.lasted >= SHORT && outcome.rate() > 0.0);
     let arrived = outcome.series.samples().iter().map(|sample| sample.arrived);
     assert_eq!(arrived.sum::<u64>(), outcome.messages);
+}
+
+/// A server may be full: it upgrades a client, and closes it with what it writes next.
+#[test]
+fn a_connection_that_is_closed_with_its_upgrade_was_never_open() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let upgraded = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        let closed = [0x88, 2, 0x03, 0xe8];
+        stream.write_all(&[upgraded.as_bytes(), &closed].concat()).unwrap();
+        let _ = stream.read(&mut [0]);
+    });
+    let mut crowd = Crowd::new().unwrap();
+    let lost = crowd.connect(&target(&url, "/"), 1, |_| {}).unwrap_err();
+    assert!(matches!(lost, LoadError::Lost { connections: 1 }), "{lost}");
+    assert_eq!(crowd.open(), 0);
+    drop(crowd);
+    server.join().unwrap();
 }
 
 #[test]
