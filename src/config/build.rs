@@ -1,6 +1,21 @@
 //! From settings to a configuration: what is checked, and what one key asks of another.
 
-use super::{Config, ConfigBuilder, ConfigError};
+use super::{Config, ConfigBuilder, ConfigError, ConfigValue};
+
+/// The first is at most the second.
+const RELATIONS: [(&str, &str); 11] = [
+    ("limits.connections_per_user", "limits.connections"),
+    ("limits.sessions_per_user", "limits.sessions"),
+    ("limits.users", "limits.sessions"),
+    ("limits.connections_per_tenant", "limits.connections"),
+    ("limits.sessions_per_tenant", "limits.sessions"),
+    ("limits.pending_per_source", "limits.pending"),
+    ("stream.history", "stream.messages"),
+    ("stream.room_history", "stream.room_messages"),
+    ("outbound.user_bytes", "outbound.process_bytes"),
+    ("outbound.tenant_bytes", "outbound.process_bytes"),
+    ("heartbeat.slack", "heartbeat.interval"),
+];
 
 impl ConfigBuilder {
     /// Checks ranges and relations. Only a value that was given can be wrong: defaults are within
@@ -23,62 +38,9 @@ impl ConfigBuilder {
     pub fn build(self) -> Result<Config, ConfigError> {
         let config = self.resolve();
         Self::check_ranges(&config)?;
-        let relations = [
-            (
-                config.connections_per_user,
-                "limits.connections_per_user",
-                config.connections,
-                "limits.connections",
-            ),
-            (
-                config.sessions_per_user,
-                "limits.sessions_per_user",
-                config.sessions,
-                "limits.sessions",
-            ),
-            (config.users, "limits.users", config.sessions, "limits.sessions"),
-            (
-                config.connections_per_tenant,
-                "limits.connections_per_tenant",
-                config.connections,
-                "limits.connections",
-            ),
-            (
-                config.sessions_per_tenant,
-                "limits.sessions_per_tenant",
-                config.sessions,
-                "limits.sessions",
-            ),
-            (
-                config.pending_per_source,
-                "limits.pending_per_source",
-                config.pending,
-                "limits.pending",
-            ),
-            (config.stream_history, "stream.history", config.stream_messages, "stream.messages"),
-            (
-                config.room_history,
-                "stream.room_history",
-                config.room_messages,
-                "stream.room_messages",
-            ),
-        ];
-        for (value, key, bound, exceeds) in relations {
-            if value > bound {
-                return Err(ConfigError::Contradiction { key, exceeds });
-            }
-        }
-        let exceeds = "outbound.process_bytes";
-        for (bytes, key) in [
-            (config.user_bytes, "outbound.user_bytes"),
-            (config.tenant_bytes, "outbound.tenant_bytes"),
-        ] {
-            if bytes > config.process_bytes {
-                return Err(ConfigError::Contradiction { key, exceeds });
-            }
-        }
-        if config.ping_slack > config.ping_interval {
-            let (key, exceeds) = ("heartbeat.slack", "heartbeat.interval");
+        let amount = |key: &str| config.get(key).and_then(ConfigValue::amount);
+        let broken = RELATIONS.into_iter().find(|(key, exceeds)| amount(key) > amount(exceeds));
+        if let Some((key, exceeds)) = broken {
             return Err(ConfigError::Contradiction { key, exceeds });
         }
         Ok(config)

@@ -15,7 +15,7 @@ static AMOUNTS: LazyLock<Vec<&'static ConfigKey>> =
     LazyLock::new(|| Config::KEYS.iter().filter(|key| key.kind != ConfigKind::Policy).collect());
 
 /// Relations that a configuration keeps: the first is at most the second.
-const RELATIONS: [(&str, &str); 10] = [
+const RELATIONS: [(&str, &str); 11] = [
     ("limits.connections_per_user", "limits.connections"),
     ("limits.sessions_per_user", "limits.sessions"),
     ("limits.users", "limits.sessions"),
@@ -26,6 +26,7 @@ const RELATIONS: [(&str, &str); 10] = [
     ("stream.room_history", "stream.room_messages"),
     ("outbound.user_bytes", "outbound.process_bytes"),
     ("outbound.tenant_bytes", "outbound.process_bytes"),
+    ("heartbeat.slack", "heartbeat.interval"),
 ];
 
 /// One value of one key; ranges are easier to meet, and to miss by one, than by chance.
