@@ -1,5 +1,6 @@
 //! The alphabets: where their histories begin, what may happen, and what they are there for.
 
+mod closed;
 mod left_out;
 mod tenants;
 
@@ -13,6 +14,7 @@ use headcount_harness::settings::Population;
 
 use crate::explore::{Alphabet, Letter};
 
+pub(crate) use self::closed::closed;
 pub(crate) use self::left_out::left_out;
 pub(crate) use self::tenants::tenants;
 

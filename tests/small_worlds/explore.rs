@@ -1,6 +1,7 @@
 //! All histories over an alphabet, breadth first, with the states that they share explored once.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -94,6 +95,8 @@ pub(crate) struct Explorer<'a> {
     path: Vec<(u32, State)>,
     /// Where asked for: each state by its fingerprint, to be compared with those that have the same.
     kept: Option<HashMap<u64, World>>,
+    /// How often each of the first letters may come in a history; empty: any number of times.
+    most: &'a [u64],
     findings: Findings,
 }
 
@@ -107,6 +110,7 @@ impl<'a> Explorer<'a> {
             ended: HashSet::new(),
             path: Vec::new(),
             kept: None,
+            most: &[],
             findings: Findings::default(),
         }
     }
@@ -116,13 +120,20 @@ impl<'a> Explorer<'a> {
         Self { kept: Some(HashMap::new()), ..Self::new(alphabet) }
     }
 
-    /// Tries all histories of up to so many letters, the short ones first.
+    /// Bounds how often each of the first letters comes in a history. Where those are all that lead ever
+    /// further, such as arrivals, messages and time, there is an end of new states.
+    pub(crate) fn with_at_most(alphabet: &'a Alphabet, most: &'a [u64]) -> Self {
+        Self { most, ..Self::new(alphabet) }
+    }
+
+    /// Tries all histories of up to so many letters, the short ones first, or of any length if no new state
+    /// comes before.
     pub(crate) fn explore(mut self, length: usize) -> Result<Findings, Failure> {
         let root = self.begin()?;
-        self.seen.insert(root.world.fingerprint());
+        self.seen.insert(self.key(&root));
         self.path.push((0, root));
         let mut frontier: Range<usize> = 0..1;
-        for _ in 0..length {
+        while !frontier.is_empty() && self.findings.states.len() < length {
             for node in frontier.clone() {
                 self.expand(node as u32)?;
             }
@@ -145,12 +156,17 @@ impl<'a> Explorer<'a> {
     /// Tries every letter after a state, and an end after each state that is new.
     fn expand(&mut self, node: u32) -> Result<(), Failure> {
         let state = self.rebuild(node)?;
+        let before = state.world.fingerprint();
         for (number, letter) in self.alphabet.letters.iter().enumerate() {
+            if self.most.get(number).is_some_and(|most| self.times(&state, number) >= *most) {
+                continue;
+            }
             let mut next = state.clone();
             let taken = attempt(|| next.take(number, letter));
             taken.map_err(|wrong| self.failure(node, Some(letter), wrong))?;
             self.findings.tried += 1;
             self.findings.operations += letter.len() as u64;
+            let key = self.key(&next);
             let mut world = next.world;
             self.findings.marks.add(world.marks());
             let fingerprint = world.fingerprint();
@@ -159,7 +175,8 @@ impl<'a> Explorer<'a> {
                 attempt(|| end_alike(first, world.clone()))
                     .map_err(|wrong| self.failure(node, Some(letter), wrong))?;
             }
-            if self.seen.insert(fingerprint) {
+            // A letter that changes nothing leads nowhere, though it may come less often from there on.
+            if fingerprint != before && self.seen.insert(key) {
                 self.nodes.push(Node { parent: node, letter: number as u8 });
                 attempt(|| self.end(&mut world)).map_err(|wrong| {
                     let wrong = format!("while winding up: {wrong}");
@@ -168,6 +185,19 @@ impl<'a> Explorer<'a> {
             }
         }
         Ok(())
+    }
+
+    /// How often a letter has come.
+    fn times(&self, state: &State, number: usize) -> u64 {
+        state.done[number] / self.alphabet.letters[number].len() as u64
+    }
+
+    /// What a state is known by: what may come from it depends on how often some letters may still come.
+    fn key(&self, state: &State) -> u64 {
+        let mut key = DefaultHasher::new();
+        state.world.fingerprint().hash(&mut key);
+        (0..self.most.len()).for_each(|number| self.times(state, number).hash(&mut key));
+        key.finish()
     }
 
     /// Winds a world up. That begins with polling and flushing, after which many are alike.

@@ -11,6 +11,10 @@
 //! order of two that have nothing to do with each other. What must differ does: time, serials and
 //! positions are part of the state.
 //!
+//! One more world, of six letters, is explored until no new state comes: what may come any number of
+//! times leads back to states that were seen, and what leads ever further is bounded in it. So every
+//! history of that world has been tried, whatever its length.
+//!
 //! * `cargo test --test small_worlds -- --nocapture` shows how many histories, states and operations
 //!   that were, and what was seen on the way;
 //! * `HEADCOUNT_LENGTH=8 cargo test --release --test small_worlds runs -- --nocapture` tries longer
@@ -29,9 +33,13 @@ use explore::{Alphabet, Explorer, Failure, Findings};
 /// How many letters the histories of a plain test run have.
 const LENGTH: usize = 4;
 
+/// More letters than any history of the closed world has that leads to a new state: there, 16.
+const LONGEST: usize = 40;
+
 /// How many histories there are of one letter, of two, and so on up to the length, in sum.
 fn histories(letters: usize, length: usize) -> u128 {
-    (1..=length as u32).map(|length| (letters as u128).pow(length)).sum()
+    let of_length = |length| (letters as u128).saturating_pow(length);
+    (1..=length as u32).map(of_length).fold(0, u128::saturating_add)
 }
 
 fn explore(alphabet: &Alphabet) {
@@ -39,13 +47,14 @@ fn explore(alphabet: &Alphabet) {
     let length = given.unwrap_or(LENGTH);
     let began = Instant::now();
     match Explorer::new(alphabet).explore(length) {
-        Ok(findings) => report(alphabet, length, &findings, began),
+        Ok(findings) => report(alphabet, &findings, began),
         Err(failure) => fail(alphabet, &failure),
     }
 }
 
-fn report(alphabet: &Alphabet, length: usize, findings: &Findings, began: Instant) {
+fn report(alphabet: &Alphabet, findings: &Findings, began: Instant) {
     let Alphabet { name, letters, .. } = alphabet;
+    let length = findings.states.len();
     println!(
         "{name}: {} letters, length {length}: {} histories, {} states, {} ends, {} letters tried, \
          {} operations, {:.1} s",
@@ -58,7 +67,7 @@ fn report(alphabet: &Alphabet, length: usize, findings: &Findings, began: Instan
         began.elapsed().as_secs_f64(),
     );
     for (length, states) in (1..).zip(&findings.states) {
-        let histories = (letters.len() as u128).pow(length);
+        let histories = (letters.len() as u128).saturating_pow(length);
         println!("{name}: of length {length}: {histories} histories, {states} new states");
     }
     println!("{name}: {:#?}", findings.marks);
@@ -103,6 +112,20 @@ fn merged_histories_end_alike() {
         if let Err(failure) = Explorer::doubting(&alphabet).explore(LENGTH - 1) {
             fail(&alphabet, &failure);
         }
+    }
+}
+
+/// A world is explored until no new state comes: its histories have any length.
+#[test]
+fn closed() {
+    let (alphabet, most) = alphabets::closed();
+    let began = Instant::now();
+    match Explorer::with_at_most(&alphabet, &most).explore(LONGEST) {
+        Ok(findings) => {
+            report(&alphabet, &findings, began);
+            assert_eq!(findings.states.last(), Some(&0), "new states still came");
+        }
+        Err(failure) => fail(&alphabet, &failure),
     }
 }
 
