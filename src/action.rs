@@ -32,7 +32,10 @@ pub enum Action<'a> {
         /// What to encode.
         body: Body<'a>,
     },
-    /// Tell the client that the entries `from..=to` of a stream are lost for it, for good.
+    /// Tell the client that the entries `from..=to` of a stream are lost for it, for good. The offsets are of
+    /// the stream's present epoch, which [`Followed::position`](crate::Followed::position) and
+    /// [`Joined::position`](crate::Joined::position) have told. After the gap the client's
+    /// position is `to` in that epoch.
     Gap {
         /// Whom to tell.
         conn: ConnId,

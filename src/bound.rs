@@ -161,7 +161,8 @@ impl Config {
     ///
     /// # 1,000 tabs in 512 MiB
     ///
-    /// What counts most is how many entries and runs there may be, for the smallest ones take far more
+    /// A tab is a connection. With the other limits at their defaults, 1,000 connections come to more than
+    /// 5 GiB. What counts most is how many entries and runs there may be, for the smallest ones take far more
     /// than their length. So the logs get 15 MiB, a session has 64 messages and two open runs at most,
     /// and 1 MiB is queued for single connections.
     ///
@@ -178,6 +179,9 @@ impl Config {
     ///     .direct_bytes(1 << 20)
     ///     .build()?;
     /// assert!(config.memory_bound(64 << 10) <= 512 << 20);
+    ///
+    /// let defaults = Config::builder(1).connections(1_000).build()?;
+    /// assert!(defaults.memory_bound(64 << 10) > 5 << 30);
     /// # Ok::<(), headcount::ConfigError>(())
     /// ```
     ///

@@ -124,7 +124,9 @@ handle! {
 }
 
 handle! {
-    /// One session: a (user, thread) pair that outlives its connections by the linger time.
+    /// One session: a (user, thread) pair that outlives its connections by the linger time. A session of the
+    /// same user and thread that is created later has another handle. Handles of sessions and of connections
+    /// are counted together, and what is said of a stale [`ConnId`] holds here, too.
     /// [`Registry::session`](crate::Registry::session) has an example.
     SessionId, "session "
 }

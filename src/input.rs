@@ -53,7 +53,7 @@ pub enum Inbound {
         bytes: u64,
     },
     /// Bytes were read, whatever they are: half a frame header is one. Report it once a read, after
-    /// the frames that it made whole.
+    /// the frames that it made whole. Report it only after a read: zero bytes are a sign of life, too.
     Bytes {
         /// How many were read since the last report: what `limits.byte_rate` counts.
         bytes: u64,

@@ -41,6 +41,20 @@
 //! that does not say where it stopped is a newcomer: it gets what is sent from then on, and the
 //! open runs of its session from their start. [`Start`] has the other beginnings.
 //!
+//! # When the user is away
+//!
+//! | the message is for | and | what becomes of it |
+//! |---|---|---|
+//! | [`Target::User`], [`Target::Session`] | a session lingers | the session's log keeps it, within the log's bounds and until the session ends. [`Delivery::live`] is 0, and [`Delivery::stored`] names the log |
+//! | [`Target::User`], [`Target::Session`] | the user has no session, also while it is online, or that session has ended | it is lost: [`Delivery::reaches_none`] is `true`. A session that is created later does not get it |
+//! | [`Target::Room`] | the room has members or history | the room's log keeps it, within the log's bounds. A client that comes back joins the room again |
+//! | [`Target::Room`] | the room has neither | it is lost: [`Delivery::reaches_none`] is `true` |
+//! | [`Target::Conn`], [`Target::Everyone`] | the connection has ended | it is lost to that client |
+//!
+//! A client gets what a log has kept if it comes back with its position ([`Start::After`]) or asks for all
+//! that is kept ([`Start::Kept`]). With another [`Start`] it gets new messages, and of the log at most runs.
+//! A log never keeps a [`Droppable`](Class::Droppable) message for a resume.
+//!
 //! # Users, threads and sessions
 //!
 //! A session is a user's and has a thread, a name that is unique among that user's. A connection belongs
@@ -226,6 +240,10 @@
 //! flushes and disconnects after.
 //! [`has_actions`](Registry::has_actions) says whether to poll again before sleeping.
 //!
+//! A view and its iterators borrow the registry, too: to call it for each of several connections, collect
+//! their handles first. [`RoomView::members`] has an example. A message to a whole room needs no iterator:
+//! [`Target::Room`] is its address.
+//!
 //! # Which time counts
 //!
 //! A deadline that waits for a peer, or for the application, counts in *attended* time: a pause of
@@ -278,6 +296,7 @@
 //! | [`Intake::Paused`] | keeps the message, does not read that socket, offers the message again when `flushed` has answered `true` | the message is lost: it was not taken |
 //! | [`Refused`] from `connect` | answers, then reports `disconnect`, or calls `close` for a socket that was upgraded | it keeps its place among `limits.pending` until its deadline |
 //! | [`Refused`] from `reserve` or `admit` | answers and closes the socket: there is no handle | nothing: the registry knows nothing of it |
+//! | [`UnknownConn`] | nothing: the connection has ended, and its `Cleanup` follows or was polled | nothing |
 //! | errors of `join`, `follow`, runs and requests | answers the client or the caller | nothing has changed, and no client is told |
 //! | the peer's own close frame | calls `close` with [`PeerClosed`](CloseReason::PeerClosed), echoes its code and writes nothing else | the connection ends as [`PeerGone`](CloseReason::PeerGone), as if the network had failed |
 //! | input that breaks the protocol | calls `close` with [`ProtocolError`](CloseReason::ProtocolError), [`InvalidPayload`](CloseReason::InvalidPayload) or [`MessageTooBig`](CloseReason::MessageTooBig), then reads and drops what comes until the socket ends | the client does not learn why; a kernel that resets a socket with unread input takes the close frame along |

@@ -8,7 +8,16 @@ use crate::id::{ConnId, SessionId};
 use crate::snapshot::encoded;
 use crate::stats::Impact;
 
-/// How near a user is to a cap.
+/// How near a user is to a cap: `limits.connections_per_user` or `limits.sessions_per_user`, whichever is
+/// nearer. A level refuses no newcomer and closes no connection: a ping that stays unanswered does.
+///
+/// The levels are percentages of the caps. With the defaults, a cap of 16 sockets and one of 20 sessions:
+///
+/// | level | from | what happens |
+/// |---|---|---|
+/// | `Proactive` | 60 %: the 10th socket, the 12th session | sockets that have been silent for half of `heartbeat.interval` are pinged ahead of time |
+/// | `Emergency` | 80 %: the 13th socket, the 16th session | an unanswered ping has `pressure.emergency_deadline`, and lingering sessions that keep nothing to resume end |
+/// | beyond the cap | the 17th socket, the 21st session | [`OverCap`](crate::OverCap) says what makes room, or that the newcomer is refused |
 ///
 /// ```
 /// # use headcount::*;

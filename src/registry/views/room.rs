@@ -22,6 +22,25 @@ impl<'a> RoomView<'a> {
     }
 
     /// The connections that are in it. None: it waits for a resume.
+    ///
+    /// The iterator borrows the registry. An input for some of the members needs their handles, collected
+    /// before it:
+    ///
+    /// ```
+    /// # use headcount::*;
+    /// # let (mut registry, now) = (Registry::new(Config::new(1)), Timestamp::from_secs(1));
+    /// # let lobby = RoomId::new("lobby")?;
+    /// # for user in ["alice", "bob"] {
+    /// #     let (conn, _) = registry.admit(now, Principal::new(user.parse()?), Start::Now, None)?;
+    /// #     registry.join(now, conn, &lobby, Start::Now)?;
+    /// # }
+    /// let room = registry.room(&lobby).expect("it has members");
+    /// let members: Vec<ConnId> = room.members().map(|member| member.id()).collect();
+    /// for conn in members {
+    ///     registry.reply(now, conn, Message::text("for you alone"))?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn members(&self) -> impl Iterator<Item = ConnView<'a>> + use<'a> {
         self.registry.members(self.record().stream)
     }

@@ -76,7 +76,9 @@ impl Application {
         Message::text(WELCOME)
     }
 
-    /// A connection says this. The reply that it is to be sent.
+    /// A connection says this. The reply that it is to be sent. What a connection says that was upgraded and
+    /// not admitted is the name of its user: the call admits it, or closes it. If the registry refuses it, it
+    /// stays pending.
     #[must_use = "the reply is to be sent"]
     pub fn message(
         self,
