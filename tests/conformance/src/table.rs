@@ -85,6 +85,7 @@ table! { $
         a_goodbye_is_answered: "A close frame of the client is echoed, the socket ends, and the reason is peer_closed.",
         the_code_of_a_close_is_echoed: "The code of the client's close frame comes back.",
         a_client_that_vanishes_is_gone: "A socket that is reset is cleaned up at once, as peer_gone.",
+        an_end_without_a_close_is_gone: "A socket that ends without a close frame is cleaned up at once, as peer_gone.",
         a_half_request_leaves_nothing: "A client that goes away within its request, or right behind it, leaves no place taken.",
         a_close_says_why: "A close of the application reaches the client with its own code and text.",
         text_that_is_not_utf8_closes: "A text message that is not UTF-8 is closed with 1007.",

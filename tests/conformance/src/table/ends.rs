@@ -38,6 +38,14 @@ pub(super) fn a_client_that_vanishes_is_gone<S: Shell>() {
     server.end();
 }
 
+pub(super) fn an_end_without_a_close_is_gone<S: Shell>() {
+    let server = Server::<S>::start(config());
+    server.client("alice").shutdown_write();
+    let stats = server.until_empty();
+    assert_eq!(stats.closed(CloseReason::PeerGone), 1);
+    server.end();
+}
+
 pub(super) fn a_half_request_leaves_nothing<S: Shell>() {
     let server = Server::<S>::start(config());
     let request = upgrade("?user=alice");

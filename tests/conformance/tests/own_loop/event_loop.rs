@@ -56,7 +56,10 @@ impl EventLoop {
 
     /// Runs until a drain is over.
     pub(crate) fn run(mut self) -> io::Result<()> {
-        let mut events = Events::with_capacity(1024);
+        // With room for all sockets, none that is ready stays unread before a tick.
+        let config = self.registry.config();
+        let sockets = config.connections() + config.pending() + 2 * config.closing();
+        let mut events = Events::with_capacity(sockets as usize + 2);
         while !self.registry.is_drained() {
             let wait = match self.ready.is_empty() && !self.registry.has_actions() {
                 true => {

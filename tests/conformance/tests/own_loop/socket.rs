@@ -218,6 +218,6 @@ pub(crate) fn refusal(refused: Refused) -> String {
     let is_own =
         matches!(refused, Connections { .. } | Sessions { .. } | Rate { .. } | Streams { .. });
     let status = if is_own { "429 Too Many Requests" } else { "503 Service Unavailable" };
-    let seconds = refused.retry_after().as_secs().max(1);
+    let seconds = refused.retry_after().as_millis().div_ceil(1_000).max(1);
     format!("HTTP/1.1 {status}\r\nRetry-After: {seconds}\r\nContent-Length: 0\r\n\r\n")
 }
