@@ -37,14 +37,14 @@ pub trait Adapter {
     type Error;
 
     /// A frame to write, as the crate has it.
-    fn outgoing(frame: &Outgoing) -> Self::Frame;
+    fn outgoing(&self, frame: &Outgoing) -> Self::Frame;
 
     /// What was read. `None`: it says nothing, and is passed over.
-    fn incoming(frame: Self::Frame) -> Option<Incoming>;
+    fn incoming(&self, frame: Self::Frame) -> Option<Incoming>;
 
     /// What the peer has done wrong, so that the connection is closed for it. `None`: the socket is broken,
     /// or its end came without a close handshake.
-    fn fault(error: &Self::Error) -> Option<CloseReason>;
+    fn fault(&self, error: &Self::Error) -> Option<CloseReason>;
 }
 
 /// Both crates have messages and errors of the same variants: axum's are those of a tungstenite of its own.
@@ -63,7 +63,7 @@ macro_rules! adapter {
                 type Frame = Frame;
                 type Error = $error;
 
-                fn outgoing(frame: &Outgoing) -> Frame {
+                fn outgoing(&self, frame: &Outgoing) -> Frame {
                     match frame {
                         // Text is UTF-8 by its type; if it were not, it would go out as binary.
                         Outgoing::Data(data) => {
@@ -80,7 +80,7 @@ macro_rules! adapter {
                     }
                 }
 
-                fn incoming(frame: Frame) -> Option<Incoming> {
+                fn incoming(&self, frame: Frame) -> Option<Incoming> {
                     Some(match frame {
                         // Copied: what was read is a slice of the socket's buffer, and would keep all of it
                         // alive where the message is kept, in a log for example.
@@ -94,7 +94,7 @@ macro_rules! adapter {
                     })
                 }
 
-                fn fault(error: &$error) -> Option<CloseReason> {
+                fn fault(&self, error: &$error) -> Option<CloseReason> {
                     let cause: Option<&Error> = $cause(error);
                     match cause? {
                         // A message that is too large is one before it is whole.

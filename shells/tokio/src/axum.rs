@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 use headcount::{ConnId, Principal, Refused, Source, Start};
 
 use crate::adapter::Axum;
-use crate::handle::{AdmitError, CallError, Handle, Place};
+use crate::handle::{AdmitError, CallError, Handle};
+use crate::socket::Place;
 
 /// How much of a socket is read at once. A connection that is idle keeps a buffer of this size.
 const READ_BUFFER: usize = 1024;

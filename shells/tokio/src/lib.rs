@@ -201,9 +201,10 @@ pub use self::adapter::Tungstenite;
 pub use self::adapter::{Adapter, Incoming, Outgoing};
 #[cfg(feature = "axum")]
 pub use self::axum::{Admission, Upgrade};
-pub use self::handle::{AdmitError, CallError, Handle, Place};
+pub use self::handle::{AdmitError, CallError, Handle};
 pub use self::handler::{Dialect, Handler, payload};
 pub use self::hub::Hub;
+pub use self::socket::Place;
 
 /// Fresh entropy for the seed of a configuration: the standard library's for its hash maps.
 #[must_use]
