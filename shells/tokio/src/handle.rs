@@ -42,13 +42,13 @@ impl Handle {
     /// on, and is given back when the `Place` is dropped.
     ///
     /// # Errors
-    /// [`AdmitError::Refused`] says which limit it would exceed. [`AdmitError::Stopped`]: the hub has ended.
+    /// [`HubError::Refused`] says which limit it would exceed. [`HubError::Stopped`]: the hub has ended.
     pub async fn admit(
         &self,
         who: Principal,
         start: Start,
         previous: Option<ConnId>,
-    ) -> Result<Place, AdmitError> {
+    ) -> Result<Place, HubError> {
         self.ask(move |hub, now| {
             let (conn, admitted) = hub.registry.admit(now, who, start, previous)?;
             let place = hub.place(conn);
@@ -65,7 +65,7 @@ impl Handle {
     /// # Errors
     /// As for [`admit`](Self::admit). While the registry drains [`Refused::Draining`], for the client could
     /// never be admitted.
-    pub async fn reserve(&self, source: Option<Source>) -> Result<Place, AdmitError> {
+    pub async fn reserve(&self, source: Option<Source>) -> Result<Place, HubError> {
         self.ask(move |hub, now| {
             if hub.registry.is_draining() {
                 let retry_after = hub.registry.config().drain_deadline();
@@ -83,10 +83,10 @@ impl Handle {
     async fn ask(
         &self,
         f: impl FnOnce(&mut Hub, Timestamp) -> Result<Place, Refused> + Send + 'static,
-    ) -> Result<Place, AdmitError> {
+    ) -> Result<Place, HubError> {
         let (answer, answered) = oneshot::channel();
         self.tell(Event::Call(Box::new(|hub, now| drop(answer.send(f(hub, now))))));
-        answered.await.map_err(|_| AdmitError::Stopped)?.map_err(AdmitError::Refused)
+        Ok(answered.await.map_err(|_| HubError::Stopped)??)
     }
 
     /// Runs `f` in the hub's task in its next turn, with the registry and the stamp of the turn. Returns at
@@ -94,32 +94,32 @@ impl Handle {
     /// may not call either.
     ///
     /// # Errors
-    /// [`CallError::Full`] while 1,024 calls wait, [`CallError::Stopped`] when the hub has ended; `f` is
+    /// [`HubError::Overloaded`] while 1,024 calls wait, [`HubError::Stopped`] when the hub has ended; `f` is
     /// dropped then. It is also dropped if the hub ends before its turn comes.
     pub fn post(
         &self,
         f: impl FnOnce(&mut Registry, Timestamp) + Send + 'static,
-    ) -> Result<(), CallError> {
-        let room = Arc::clone(&self.calls).try_acquire_owned().map_err(|_| CallError::Full)?;
+    ) -> Result<(), HubError> {
+        let room = Arc::clone(&self.calls).try_acquire_owned().map_err(|_| HubError::Overloaded)?;
         let call = Event::Call(Box::new(|hub, now| {
             drop(room);
             f(&mut hub.registry, now);
         }));
-        self.events.send(call).map_err(|_| CallError::Stopped)
+        self.events.send(call).map_err(|_| HubError::Stopped)
     }
 
     /// The same, and waits for the answer.
     ///
     /// # Errors
-    /// As for [`post`](Self::post): [`CallError::Stopped`] also if the hub ends before the turn of `f` comes.
+    /// As for [`post`](Self::post): [`HubError::Stopped`] also if the hub ends before the turn of `f` comes.
     pub async fn call<R: Send + 'static>(
         &self,
         f: impl FnOnce(&mut Registry, Timestamp) -> R + Send + 'static,
-    ) -> Result<R, CallError> {
+    ) -> Result<R, HubError> {
         let (answer, answered) = oneshot::channel();
         // It fails if the caller has lost interest.
         self.post(|registry, now| drop(answer.send(f(registry, now))))?;
-        answered.await.map_err(|_| CallError::Stopped)
+        answered.await.map_err(|_| HubError::Stopped)
     }
 
     /// Drains, and waits for the end: newcomers are refused, those that are not authenticated yet are closed,
@@ -145,25 +145,16 @@ impl Handle {
     }
 }
 
-/// Why a client has no place.
+/// Why a client has no place, or a call did not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum AdmitError {
-    /// The registry has refused it.
-    #[error("{0}")]
-    Refused(Refused),
-    /// The hub has ended.
-    #[error("the hub has ended")]
-    Stopped,
-}
-
-/// Why a call did not run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
+pub enum HubError {
+    /// The registry has refused the client.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// Too many calls wait for the hub: it is overloaded, try again later.
     #[error("too many calls wait for the hub")]
-    Full,
+    Overloaded,
     /// The hub has ended.
     #[error("the hub has ended")]
     Stopped,

@@ -7,7 +7,7 @@ use headcount_tokio::headcount::{
     Action, Config, ConnId, Message, Principal, Refused, Registry, Start, Target, Timestamp, UserId,
 };
 use headcount_tokio::{
-    Adapter, AdmitError, CallError, Dialect, Handle, Handler, Hub, Incoming, Tungstenite, payload,
+    Adapter, Dialect, Handle, Handler, Hub, HubError, Incoming, Tungstenite, payload,
 };
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
@@ -98,8 +98,8 @@ async fn a_hub_that_ends_takes_its_sockets_along_and_says_so() {
     assert!(client.next().await.is_none_or(|read| read.is_err()));
     assert!(hub.await.unwrap_err().is_cancelled());
     let refused = handle.admit(alice(), Start::Now, None).await.err();
-    assert_eq!(refused, Some(AdmitError::Stopped));
-    assert_eq!(handle.post(|_, _| ()), Err(CallError::Stopped));
+    assert_eq!(refused, Some(HubError::Stopped));
+    assert_eq!(handle.post(|_, _| ()), Err(HubError::Stopped));
 }
 
 /// Clients that come back every second and name themselves later: they could never be admitted.
@@ -115,7 +115,7 @@ async fn newcomers_that_are_not_authenticated_do_not_delay_a_stop() {
     tokio::spawn(async move { stopping.stop().await });
     sleep(Duration::from_millis(1)).await;
     let refused = handle.reserve(None).await.err();
-    assert!(matches!(refused, Some(AdmitError::Refused(Refused::Draining { .. }))), "{refused:?}");
+    assert!(matches!(refused, Some(HubError::Refused(Refused::Draining { .. }))), "{refused:?}");
     timeout(Duration::from_secs(10), hub).await.expect("they are told to go at once").unwrap();
 }
 
