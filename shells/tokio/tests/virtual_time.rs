@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use headcount_tokio::headcount::{
     Action, Config, ConnId, Message, Principal, Refused, Registry, Start, Target, Timestamp, UserId,
 };
@@ -11,7 +11,7 @@ use headcount_tokio::{
 };
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{advance, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
@@ -160,6 +160,19 @@ async fn a_client_that_pings_and_does_not_read_makes_no_queue() {
     let _ = timeout(Duration::from_secs(600), pinging).await;
     // Nothing of it is heard any more: it is silent, and goes.
     until_live(&handle, 0).await;
+}
+
+/// The client has answered in time, and neither its socket nor the hub had a turn before the deadline.
+#[tokio::test(start_paused = true)]
+async fn a_pong_that_waits_counts_before_its_deadline_acts() {
+    let deadline = Duration::from_secs(10);
+    let (_hub, handle) = start(Config::builder(1).pong_timeout(deadline).build().unwrap());
+    let mut client = client(&handle).await;
+    assert!(client.next().await.unwrap().unwrap().is_ping());
+    client.flush().await.unwrap();
+    advance(deadline + Duration::from_millis(1)).await;
+    let stats = handle.call(|registry, _| registry.stats()).await.unwrap();
+    assert_eq!((stats.pongs_received, stats.pong_timeouts), (1, 0));
 }
 
 /// A message that is kept must not keep the buffer that it was read into.
