@@ -50,7 +50,11 @@ impl Mailbox {
     pub(crate) fn take(&self, waker: &Waker, frames: &mut Frames) -> Option<bool> {
         let mut mail = self.open();
         mail.waker = Some(waker.clone());
-        frames.append(&mut std::mem::take(&mut mail.frames));
+        if frames.is_empty() {
+            std::mem::swap(frames, &mut mail.frames);
+        } else {
+            frames.append(&mut mail.frames);
+        }
         (!mail.is_over).then(|| std::mem::take(&mut mail.may_read))
     }
 }
