@@ -25,7 +25,7 @@ use headcount_protocol::client_frames::{self, Ask, Frame};
 use headcount_protocol::server_frames::{self as frames, Stream};
 use headcount_protocol::{SUBPROTOCOL, anchor::Anchor, handles, identity, run_events};
 use headcount_tokio::headcount::*;
-use headcount_tokio::{CallError, Dialect, Handle, Handler, Hub, Upgrade, seed};
+use headcount_tokio::{Dialect, Handle, Handler, Hub, HubError, Upgrade, seed};
 use tokio::sync::mpsc;
 
 /// What a user asks the agent.
@@ -117,7 +117,7 @@ impl Handler for Gateway {
 }
 
 /// The agent says back what it is asked, word by word.
-async fn answer(hub: Handle, (user, thread, run, input): Question) -> Result<(), CallError> {
+async fn answer(hub: Handle, (user, thread, run, input): Question) -> Result<(), HubError> {
     let (of, id) = (user.clone(), run.clone());
     let open = move |registry: &mut Registry, now| {
         registry.scope(&of).open_run(now, &thread, &id, "Echo", "{}".into()).is_ok()
@@ -141,16 +141,16 @@ async fn answer(hub: Handle, (user, thread, run, input): Question) -> Result<(),
 }
 
 /// `instance`: of which registry a client may name the connection that it had before.
-async fn enter(instance: u64, query: RawQuery, mut hub: Upgrade) -> Result<Response, Response> {
+async fn enter(instance: u64, query: RawQuery, mut upgrade: Upgrade) -> Result<Response, Response> {
     // Believed without proof: a real one verifies a token.
     let client =
         identity::from_query(&query.0.unwrap_or_default(), instance).map_err(|problem| {
             let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::BAD_REQUEST);
             (status, problem.message().to_owned()).into_response()
         })?;
-    hub.websocket = hub.websocket.protocols([SUBPROTOCOL]);
-    let admission = hub.admit(client.who, client.start, client.previous).await;
-    Ok(admission.map_err(IntoResponse::into_response)?.upgrade())
+    upgrade.websocket = upgrade.websocket.protocols([SUBPROTOCOL]);
+    let place = upgrade.hub.admit(client.who, client.start, client.previous).await;
+    Ok(upgrade.serve(place.map_err(IntoResponse::into_response)?))
 }
 
 #[tokio::main]
@@ -162,7 +162,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (hub, handle) = Hub::new(config, Gateway { anchor, agent });
     tokio::spawn(hub.run());
     let app = Router::new()
-        .route("/ws", any(move |query, hub| enter(instance, query, hub)))
+        .route("/ws", any(move |query, upgrade| enter(instance, query, upgrade)))
         .with_state(handle.clone());
     tokio::spawn(async move {
         while let Some(question) = questions.recv().await {

@@ -1,9 +1,8 @@
 //! A whole chat beside axum: `cargo run -p headcount-tokio --example axum_chat`, then connect clients
 //! to `ws://127.0.0.1:7500/chat/NAME`. What one says all others read. A real one verifies a token.
 
-use axum::{
-    Router, extract::Path, http::StatusCode, response::*, routing::any, serve::ListenerExt,
-};
+use axum::serve::ListenerExt;
+use axum::{Router, extract::Path, http::StatusCode, response::*, routing::any};
 use headcount_tokio::headcount::*;
 use headcount_tokio::{Dialect, Handler, Hub, Upgrade, payload, seed};
 
@@ -38,7 +37,8 @@ impl Handler for Chat {
 
 async fn enter(Path(name): Path<String>, upgrade: Upgrade) -> Result<Response> {
     let user = UserId::new(&name).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
-    Ok(upgrade.admit(Principal::new(user), Start::Now, None).await?.upgrade())
+    let place = upgrade.hub.admit(Principal::new(user), Start::Now, None).await?;
+    Ok(upgrade.serve(place))
 }
 
 #[tokio::main]

@@ -37,39 +37,41 @@ pub trait Adapter {
     type Error;
 
     /// A frame to write, as the crate has it.
-    fn outgoing(frame: &Outgoing) -> Self::Frame;
+    fn outgoing(&self, frame: &Outgoing) -> Self::Frame;
 
     /// What was read. `None`: it says nothing, and is passed over.
-    fn incoming(frame: Self::Frame) -> Option<Incoming>;
+    fn incoming(&self, frame: Self::Frame) -> Option<Incoming>;
 
     /// What the peer has done wrong, so that the connection is closed for it. `None`: the socket is broken,
     /// or its end came without a close handshake.
-    fn fault(error: &Self::Error) -> Option<CloseReason>;
+    fn fault(&self, error: &Self::Error) -> Option<CloseReason>;
 }
 
-/// Their messages have the same variants.
+/// Both crates have messages and errors of the same variants: axum's are those of a tungstenite of its own.
 #[cfg(any(feature = "axum", feature = "tungstenite"))]
 macro_rules! adapter {
-    ($(#[$doc:meta])* $name:ident, $error:ty, $messages:path, $fault:expr) => {
+    ($(#[$doc:meta])* $name:ident, $messages:path, $error:ty, $tungstenite:ident, $cause:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub struct $name;
 
         const _: () = {
             use $messages::{CloseFrame, Message as Frame};
+            use $tungstenite::{Error, error::ProtocolError};
 
             impl Adapter for $name {
                 type Frame = Frame;
                 type Error = $error;
 
-                fn outgoing(frame: &Outgoing) -> Frame {
+                fn outgoing(&self, frame: &Outgoing) -> Frame {
                     match frame {
                         // Text is UTF-8 by its type; if it were not, it would go out as binary.
-                        Outgoing::Data(data) if data.is_text() => match data.payload().clone().try_into() {
-                            Ok(text) => Frame::Text(text),
-                            Err(_) => Frame::Binary(data.payload().clone()),
-                        },
-                        Outgoing::Data(data) => Frame::Binary(data.payload().clone()),
+                        Outgoing::Data(data) => {
+                            match data.is_text().then(|| data.payload().clone().try_into()) {
+                                Some(Ok(text)) => Frame::Text(text),
+                                _ => Frame::Binary(data.payload().clone()),
+                            }
+                        }
                         Outgoing::Ping => Frame::Ping(bytes::Bytes::new()),
                         Outgoing::Close(code, text) => {
                             let (code, reason) = ((*code).into(), text.as_str().into());
@@ -78,7 +80,7 @@ macro_rules! adapter {
                     }
                 }
 
-                fn incoming(frame: Frame) -> Option<Incoming> {
+                fn incoming(&self, frame: Frame) -> Option<Incoming> {
                     Some(match frame {
                         // Copied: what was read is a slice of the socket's buffer, and would keep all of it
                         // alive where the message is kept, in a log for example.
@@ -92,48 +94,32 @@ macro_rules! adapter {
                     })
                 }
 
-                fn fault(error: &$error) -> Option<CloseReason> {
-                    $fault(error)
+                fn fault(&self, error: &$error) -> Option<CloseReason> {
+                    let cause: Option<&Error> = $cause(error);
+                    match cause? {
+                        // A message that is too large is one before it is whole.
+                        Error::Capacity(_) => Some(CloseReason::MessageTooBig),
+                        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+                        Error::Protocol(_) => Some(CloseReason::ProtocolError),
+                        Error::Utf8(_) => Some(CloseReason::InvalidPayload),
+                        _ => None,
+                    }
                 }
             }
         };
     };
 }
 
-/// What an error of a version of tungstenite means. A message that is too large is one before it is whole.
-#[cfg(any(feature = "axum", feature = "tungstenite"))]
-macro_rules! fault {
-    ($error:expr, $tungstenite:ident) => {
-        match $error {
-            $tungstenite::Error::Capacity(_) => Some(CloseReason::MessageTooBig),
-            $tungstenite::Error::Protocol(
-                $tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-            ) => None,
-            $tungstenite::Error::Protocol(_) => Some(CloseReason::ProtocolError),
-            $tungstenite::Error::Utf8(_) => Some(CloseReason::InvalidPayload),
-            _ => None,
-        }
-    };
-}
-
 #[cfg(feature = "tungstenite")]
 adapter! {
     /// The adapter of tokio-tungstenite, 0.30.
-    Tungstenite, tungstenite::Error, tungstenite_messages, |error: &tungstenite::Error| {
-        fault!(error, tungstenite)
-    }
-}
-
-#[cfg(feature = "tungstenite")]
-mod tungstenite_messages {
-    pub(super) use tungstenite::{Message, protocol::CloseFrame};
+    Tungstenite, tungstenite::protocol, tungstenite::Error, tungstenite, Some
 }
 
 #[cfg(feature = "axum")]
 adapter! {
     /// The adapter of axum, 0.8.
-    Axum, axum::Error, axum::extract::ws, |error: &axum::Error| {
-        let error = std::error::Error::source(error)?.downcast_ref()?;
-        fault!(error, tungstenite_of_axum)
+    Axum, axum::extract::ws, axum::Error, tungstenite_of_axum, |error| {
+        std::error::Error::source(error)?.downcast_ref()
     }
 }

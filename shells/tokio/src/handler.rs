@@ -17,6 +17,7 @@ use headcount::{
 ///
 /// A panic of a method ends the hub: all sockets end, and newcomers are refused. Watch the task of
 /// [`Hub::run`](crate::Hub::run), as the example `axum_chat` does.
+#[allow(unused_variables)] // What the defaults do not use.
 pub trait Handler: Send + 'static {
     /// A connection was admitted. What is sent to it here are its first frames.
     fn admitted(
@@ -26,7 +27,6 @@ pub trait Handler: Send + 'static {
         conn: ConnId,
         admitted: Admitted,
     ) {
-        let _ = (registry, now, conn, admitted);
     }
 
     /// A data message, at most `limits.message_bytes` long. On a connection that is still pending, too
@@ -39,15 +39,12 @@ pub trait Handler: Send + 'static {
 
     /// A data message was dropped because the connection sends more than `limits.message_rate`. If that goes
     /// on, the registry closes it. By default the client is not told.
-    fn rate_limited(&mut self, registry: &mut Registry, now: Timestamp, conn: ConnId) {
-        let _ = (registry, now, conn);
-    }
+    fn rate_limited(&mut self, registry: &mut Registry, now: Timestamp, conn: ConnId) {}
 
     /// In which dialect a connection reads a stream. Asked for each recipient: O(1), please, and the same
     /// answer for as long as a client may compare what it reads. What is told to everyone is of
     /// [`StreamRef::Everyone`]. By default all read the same one.
     fn dialect(&self, conn: ConnId, stream: StreamRef<'_>) -> Dialect {
-        let _ = (conn, stream);
         Dialect::default()
     }
 
@@ -61,20 +58,14 @@ pub trait Handler: Send + 'static {
 
     /// A fact for logs and metrics. At most `notices` of them wait for the end of a turn; further ones are
     /// lost and counted.
-    fn notice(&mut self, registry: &Registry, notice: Notice) {
-        let _ = (registry, notice);
-    }
+    fn notice(&mut self, registry: &Registry, notice: Notice) {}
 
     /// A connection or a session is gone: exactly once for each, and nothing names it again.
-    fn cleanup(&mut self, what: Ended, reason: CloseReason) {
-        let _ = (what, reason);
-    }
+    fn cleanup(&mut self, what: Ended, reason: CloseReason) {}
 
     /// A user is online now, or is so no more: [`Action::Presence`], for a registry with
     /// [`with_presence`](headcount::ConfigBuilder::with_presence). By default nothing happens.
-    fn presence(&mut self, registry: &mut Registry, now: Timestamp, user: &UserId, online: bool) {
-        let _ = (registry, now, user, online);
-    }
+    fn presence(&mut self, registry: &mut Registry, now: Timestamp, user: &UserId, online: bool) {}
 }
 
 /// One of the forms in which the same message is written, as a number that the application gives it: a

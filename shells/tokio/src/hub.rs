@@ -11,23 +11,24 @@
 //! It waits for nothing else: a socket that does not read has frames in its mailbox, of which the registry
 //! hands out no more than a window.
 
-use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::Waker;
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use headcount::{
-    Action, Body, CloseReason, Config, ConnId, Ended, Inbound, InboundError, Intake, Refused,
-    Registry, StreamRef, Target, Timestamp,
+    Action, Body, CloseReason, Config, ConnId, Ended, Inbound, InboundError, Intake, Registry,
+    StreamRef, Target, Timestamp,
 };
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, sleep_until};
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout};
 
 use crate::adapter::{Incoming, Outgoing};
-use crate::handle::{Event, Handle, Place};
+use crate::handle::{Batch, Event, Handle};
 use crate::handler::{Dialect, Handler};
-use crate::mailbox::{Charged, Mailbox};
+use crate::mailbox::{Charged, Mail, Mailbox};
+use crate::socket::Place;
 
 /// Events taken in one turn.
 const EVENTS: usize = 256;
@@ -40,58 +41,48 @@ const RECIPIENTS: usize = 16 * 1024;
 
 /// A registry that waits for its task. See the [crate's docs](crate).
 #[must_use = "a hub that does not run admits no connection"]
-pub struct Hub<H> {
-    registry: Registry,
-    handler: H,
+pub struct Hub {
+    pub(crate) registry: Registry,
+    pub(crate) handler: Box<dyn Handler>,
     inbox: mpsc::UnboundedReceiver<Event>,
-    events: mpsc::UnboundedSender<Event>,
+    handle: Handle,
     sockets: Sockets,
-    /// What was flushed of each, in the events of this turn.
-    flushed: Vec<(ConnId, u64)>,
-    /// How often it was asked to stop.
-    stops: u32,
-    /// The drain is over, and those that are not authenticated were told to go.
-    closes_pending: bool,
     began: Instant,
 }
 
-impl<H: Handler> Hub<H> {
+impl Hub {
     /// A hub with this configuration, whose seed should be fresh entropy, such as [`seed`](crate::seed) has.
     /// The handle reaches it also before it runs.
-    pub fn new(config: Config, handler: H) -> (Self, Handle) {
+    pub fn new(config: Config, handler: impl Handler) -> (Self, Handle) {
         let (events, inbox) = mpsc::unbounded_channel();
-        let handle = Handle { events: events.clone(), calls: Arc::new(Semaphore::new(CALLS)) };
-        let (registry, sockets) = (Registry::new(config), Sockets::default());
-        let (flushed, began) = (Vec::new(), Instant::now());
-        let (stops, closes_pending) = (0, false);
+        let handle = Handle { events, calls: Arc::new(Semaphore::new(CALLS)) };
         let hub = Self {
-            registry,
-            handler,
+            registry: Registry::new(config),
+            handler: Box::new(handler),
             inbox,
-            events,
-            sockets,
-            flushed,
-            stops,
-            closes_pending,
-            began,
+            handle: handle.clone(),
+            sockets: Sockets::default(),
+            began: Instant::now(),
         };
         (hub, handle)
     }
 
-    /// Runs until [`Handle::stop`] has had its way. To be spawned: all connections end when this future is
-    /// dropped.
+    /// Runs until the registry [is drained](Registry::is_drained): [`Handle::stop`]. To be spawned: all
+    /// connections end when this future is dropped.
     ///
     /// The time is tokio's, so a test with a paused clock has it in its hands.
     pub async fn run(mut self) {
-        let (mut batch, mut waited) = (Vec::with_capacity(EVENTS), 0);
-        loop {
-            self.wait(&mut batch).await;
+        let mut waited = 0_usize;
+        while !self.registry.is_drained() {
+            let mut first = self.wait().await;
             let now = self.now();
-            waited -= batch.len().min(waited);
-            for event in batch.drain(..) {
+            for _ in 0..EVENTS {
+                let Some(event) = first.take().or_else(|| self.inbox.try_recv().ok()) else {
+                    break;
+                };
                 self.take(now, event);
+                waited = waited.saturating_sub(1);
             }
-            self.report_flushed(now);
             // A pong that waits to be taken counts before its deadline acts, and no flood of events stops the
             // clock.
             if waited == 0 {
@@ -102,166 +93,81 @@ impl<H: Handler> Hub<H> {
             while let Some(notice) = self.registry.poll_notice() {
                 self.handler.notice(&self.registry, notice);
             }
-            if self.is_over(now) {
-                return;
-            }
         }
-    }
-
-    /// Whether a stop has had its way. Sockets that are not authenticated yet don't delay it.
-    fn is_over(&mut self, now: Timestamp) -> bool {
-        if self.stops == 0 {
-            return false;
-        }
-        let stats = self.registry.stats();
-        if stats.live == 0
-            && stats.pending > 0
-            && !std::mem::replace(&mut self.closes_pending, true)
-        {
-            self.registry.close(now, Target::Everyone, CloseReason::Restart);
-        }
-        self.stops > 1 || (stats.live == 0 && stats.pending == 0)
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp::from_nanos(self.began.elapsed().as_nanos().try_into().unwrap_or(u64::MAX))
+        Timestamp::ZERO + self.began.elapsed()
     }
 
     /// Waits until there is something to do.
-    async fn wait(&mut self, batch: &mut Vec<Event>) {
-        if self.registry.has_actions() {
-            tokio::task::yield_now().await;
-        } else {
+    async fn wait(&mut self) -> Option<Event> {
+        let mut first = None;
+        if !self.registry.has_actions() {
             let deadline = self.registry.poll_timeout();
-            let deadline = deadline.map(|at| self.began + Duration::from_nanos(at.as_nanos()));
-            tokio::select! {
-                biased;
-                // Tasks that are ready to run have more to say. One turn for all of it costs less.
-                _ = self.inbox.recv_many(batch, EVENTS) => go_last().await,
-                // Sockets that became readable meanwhile are read before their deadlines act.
-                () = sleep_until(deadline.unwrap_or(self.began)), if deadline.is_some() => {
-                    tokio::task::yield_now().await;
-                }
-            }
+            let wait = deadline.map_or(Duration::MAX, |at| at.saturating_since(self.now()));
+            first = timeout(wait, self.inbox.recv()).await.ok().flatten();
         }
-        while batch.len() < EVENTS
-            && let Ok(event) = self.inbox.try_recv()
-        {
-            batch.push(event);
-        }
+        // Tasks that are ready to run have more to say, and sockets that became readable meanwhile are read
+        // before their deadlines act. One turn for all of it costs less.
+        yield_now().await;
+        first
     }
 
     /// Takes an event. What sockets report of connections that have ended meanwhile fails, and says nothing.
     fn take(&mut self, now: Timestamp, event: Event) {
-        // A flush comes before what was read after it: the pong after its ping.
-        if !matches!(event, Event::Flushed(..)) {
-            self.report_flushed(now);
-        }
         match event {
-            Event::Admit(asked, answer) => {
-                let (who, start, previous) = *asked;
-                let admitted = self.registry.admit(now, who, start, previous);
-                let place = admitted.map(|(conn, admitted)| {
-                    let place = self.place(conn);
-                    self.handler.admitted(&mut self.registry, now, conn, admitted);
-                    place
-                });
-                // If the asker has gone, the place comes back with the answer, and is given back.
-                drop(answer.send(place));
-            }
-            Event::Reserve(source, answer) => {
-                // A pending connection could never be admitted any more.
-                let retry_after = self.registry.config().drain_deadline();
-                let reserved = match self.stops {
-                    0 => self.registry.reserve(now, source),
-                    _ => Err(Refused::Draining { retry_after }),
-                };
-                drop(answer.send(reserved.map(|conn| self.place(conn))));
-            }
-            Event::Upgraded(conn) => drop(self.registry.upgraded(now, conn)),
-            Event::Batch(conn, batch, fault) => {
-                if let Some(socket) = self.sockets.get_mut(conn) {
-                    socket.held.extend(batch);
-                    socket.fault = fault;
-                    self.hear(now, conn);
+            Event::Batch(conn, batch) => self.hear(now, conn, batch),
+            Event::Flushed(conn, total) => {
+                // One that was paused, and is not any more, is heard again.
+                if self.registry.flushed(now, conn, total) == Ok(true)
+                    && let Some(socket) = self.sockets.by_conn.get_mut(&conn)
+                    && let Some(held) = socket.held.take()
+                {
+                    self.hear(now, conn, held);
                 }
             }
-            Event::Flushed(conn, total) => self.flushed.push((conn, total)),
             Event::Ended(conn) => drop(self.registry.disconnect(now, conn)),
-            Event::Call(call) => call(&mut self.registry, now),
-            Event::Stop => {
-                self.stops += 1;
-                if self.stops == 1 {
-                    self.registry.drain(now, None);
-                }
-            }
+            Event::Call(call) => call(self, now),
         }
     }
 
-    /// Reports what sockets have flushed. One that was paused, and is not any more, is heard again.
-    fn report_flushed(&mut self, now: Timestamp) {
-        if self.flushed.is_empty() {
-            return;
-        }
-        let mut resumed = Vec::new();
-        self.registry.flushed_many(now, &self.flushed, |conn, answer| {
-            if answer == Ok(true) && self.sockets.holds_input(conn) {
-                resumed.push(conn);
-            }
-        });
-        self.flushed.clear();
-        for conn in resumed {
-            // One that has flushed twice is here twice, and has leave to read on once.
-            if self.sockets.holds_input(conn) {
-                self.hear(now, conn);
-            }
-        }
-    }
-
-    fn place(&mut self, conn: ConnId) -> Place {
-        let message_bytes = self.registry.config().message_bytes();
-        Place {
-            conn,
-            message_bytes,
-            mailbox: self.sockets.insert(conn),
-            events: self.events.clone(),
-        }
-    }
-
-    /// Takes what a connection said, as far as the registry does. It reads on when nothing of it is left.
-    fn hear(&mut self, now: Timestamp, conn: ConnId) {
-        while let Some(socket) = self.sockets.get_mut(conn)
-            && let Some(incoming) = socket.held.pop_front()
-        {
-            let registry = &mut self.registry;
-            let message = match incoming {
-                Incoming::Data(message) => message,
-                Incoming::Ping => {
-                    let _ = registry.message(now, conn, Inbound::Ping);
-                    continue;
-                }
-                Incoming::Pong => {
-                    let _ = registry.message(now, conn, Inbound::Pong);
-                    continue;
-                }
-                Incoming::Close => {
-                    registry.close(now, Target::Conn(conn), CloseReason::PeerClosed);
-                    continue;
+    /// Takes what a connection said, as far as the registry does, and holds the rest. It reads on when
+    /// nothing of it is left.
+    fn hear(&mut self, now: Timestamp, conn: ConnId, mut batch: Batch) {
+        let Self { registry, handler, sockets, .. } = self;
+        while let Some(read) = batch.pop_front() {
+            let inbound = match &read {
+                Ok(Incoming::Data(data)) => Inbound::Data { bytes: data.payload().len() as u64 },
+                Ok(Incoming::Ping) => Inbound::Ping,
+                Ok(Incoming::Pong) => Inbound::Pong,
+                // It is given no leave to read on. After a fault the socket stays until the cleanup: if it
+                // ended with unread input, the kernel would reset it, and the close frame might be lost.
+                Ok(Incoming::Close) | Err(_) => {
+                    let reason = read.err().unwrap_or(CloseReason::PeerClosed);
+                    registry.close(now, Target::Conn(conn), reason);
+                    return;
                 }
             };
-            let bytes = message.payload().len() as u64;
-            match registry.message(now, conn, Inbound::Data { bytes }) {
-                Ok(Intake::Taken) => self.handler.message(registry, now, conn, message),
-                Ok(Intake::Paused) => return socket.held.push_front(Incoming::Data(message)),
-                Err(InboundError::RateLimited) => self.handler.rate_limited(registry, now, conn),
-                // It is closing.
-                Err(_) => {}
+            match (registry.message(now, conn, inbound), read) {
+                (Ok(Intake::Taken), Ok(Incoming::Data(said))) => {
+                    handler.message(registry, now, conn, said);
+                }
+                (Ok(Intake::Paused), paused) => {
+                    batch.push_front(paused);
+                    if let Some(socket) = sockets.by_conn.get_mut(&conn) {
+                        socket.held = Some(batch);
+                    }
+                    return;
+                }
+                (Err(InboundError::RateLimited), Ok(Incoming::Data(_))) => {
+                    handler.rate_limited(registry, now, conn);
+                }
+                // A control frame, or it is closing.
+                _ => {}
             }
         }
-        if let Some(reason) = self.sockets.get_mut(conn).and_then(|socket| socket.fault.take()) {
-            self.registry.close(now, Target::Conn(conn), reason);
-        }
-        self.sockets.mail(conn, |mailbox| mailbox.open().may_read = true);
+        sockets.mail(conn, |mail| mail.may_read = true);
     }
 
     /// Carries out actions, up to a turn's share, and wakes the sockets that have something to write.
@@ -283,124 +189,88 @@ impl<H: Handler> Hub<H> {
                     }
                     self.handler.cleanup(what, reason);
                 }
-                action => self.sockets.send(&action, &mut self.handler),
+                action => self.sockets.send(&action, &mut *self.handler),
             }
         }
         self.sockets.wake();
     }
-}
 
-/// Goes behind the tasks that are ready to run, without a look at what else has become ready.
-async fn go_last() {
-    let mut is_last = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut is_last, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+    /// The place of a connection that was admitted or reserved just now.
+    pub(crate) fn place(&mut self, conn: ConnId) -> Place {
+        let mailbox = Arc::<Mailbox>::default();
+        let socket = Socket { mailbox: Arc::clone(&mailbox), held: None };
+        self.sockets.by_conn.insert(conn, socket);
+        let message_bytes = self.registry.config().message_bytes();
+        Place { conn, message_bytes, mailbox, hub: self.handle.clone() }
+    }
 }
 
 /// What a hub has of a connection.
 struct Socket {
-    conn: ConnId,
     mailbox: Arc<Mailbox>,
     /// The rest of a batch whose first message is paused.
-    held: VecDeque<Incoming>,
-    /// What is wrong with what comes behind it.
-    fault: Option<CloseReason>,
-    has_mail: bool,
+    held: Option<Batch>,
 }
 
-/// All of them, by the index of their connection.
 #[derive(Default)]
 struct Sockets {
-    slots: Vec<Option<Socket>>,
-    /// Those that are to be woken at the end of the turn.
-    with_mail: Vec<ConnId>,
+    by_conn: HashMap<ConnId, Socket>,
+    /// Of the tasks of those that have mail.
+    wakers: Vec<Waker>,
 }
 
 impl Sockets {
-    fn insert(&mut self, conn: ConnId) -> Arc<Mailbox> {
-        if conn.index() >= self.slots.len() {
-            self.slots.resize_with(conn.index() + 1, || None);
-        }
-        let (mailbox, held) = (Arc::<Mailbox>::default(), VecDeque::new());
-        let (fault, has_mail) = (None, false);
-        let socket = Socket { conn, mailbox: Arc::clone(&mailbox), held, fault, has_mail };
-        self.slots[conn.index()] = Some(socket);
-        mailbox
-    }
-
-    fn get_mut(&mut self, conn: ConnId) -> Option<&mut Socket> {
-        self.slots.get_mut(conn.index())?.as_mut().filter(|socket| socket.conn == conn)
-    }
-
-    /// Whether it has said something that the registry has not taken.
-    fn holds_input(&mut self, conn: ConnId) -> bool {
-        self.get_mut(conn).is_some_and(|socket| !socket.held.is_empty())
-    }
-
-    fn remove(&mut self, conn: ConnId) {
-        if let Some(socket) = self.get_mut(conn) {
-            socket.mailbox.end();
-            self.slots[conn.index()] = None;
-        }
-    }
-
     /// Puts something into a mailbox, whose task is woken at the end of the turn.
-    fn mail(&mut self, conn: ConnId, put: impl FnOnce(&Mailbox)) {
-        let Some(socket) = self.get_mut(conn) else { return };
-        put(&socket.mailbox);
-        if !std::mem::replace(&mut socket.has_mail, true) {
-            self.with_mail.push(conn);
+    fn mail(&mut self, conn: ConnId, put: impl FnOnce(&mut Mail)) {
+        if let Some(socket) = self.by_conn.get(&conn) {
+            self.wakers.extend(socket.mailbox.put(put));
         }
     }
 
     fn wake(&mut self) {
-        while let Some(conn) = self.with_mail.pop() {
-            if let Some(socket) = self.get_mut(conn) {
-                socket.has_mail = false;
-                socket.mailbox.wake();
-            }
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    fn remove(&mut self, conn: ConnId) {
+        self.mail(conn, |mail| mail.is_over = true);
+        self.by_conn.remove(&conn);
+        if self.by_conn.len() < self.by_conn.capacity() / 4 {
+            self.by_conn.shrink_to_fit();
         }
     }
 
     /// Puts the frame of an action into the mailboxes of its recipients. Those who read the same dialect
     /// share its bytes.
-    fn send(&mut self, action: &Action<'_>, handler: &mut impl Handler) {
+    fn send(&mut self, action: &Action<'_>, handler: &mut dyn Handler) {
+        let stream = match *action {
+            Action::Send { stream, .. } | Action::Gap { stream, .. } => stream,
+            Action::Left { session, .. } => StreamRef::Session(session),
+            Action::Draining { .. } => StreamRef::Everyone,
+            _ => StreamRef::Direct,
+        };
         let mut frames: Vec<(Dialect, Arc<Charged>)> = Vec::new();
         for conn in action.recipients() {
-            let dialect = match action {
-                Action::Send { stream, .. } | Action::Gap { stream, .. } => match stream {
-                    StreamRef::Direct => Dialect::default(),
-                    stream => handler.dialect(*conn, *stream),
-                },
-                Action::Left { session, .. } => {
-                    handler.dialect(*conn, StreamRef::Session(*session))
-                }
-                Action::Draining { .. } => handler.dialect(*conn, StreamRef::Everyone),
-                _ => Dialect::default(),
+            let dialect = match stream {
+                StreamRef::Direct => Dialect::default(),
+                stream => handler.dialect(*conn, stream),
             };
             let known = frames.iter().position(|(other, _)| *other == dialect);
             let known = known.unwrap_or_else(|| {
-                let frame = match action {
-                    Action::Ping { .. } => Outgoing::Ping,
-                    Action::Close { code, text, .. } => Outgoing::Close(*code, (*text).to_owned()),
-                    Action::Send {
-                        stream: StreamRef::Direct,
-                        body: Body::Message(message),
-                        ..
-                    } => Outgoing::Data((*message).clone()),
-                    action => Outgoing::Data(handler.encode(dialect, action)),
+                let frame = match (action, stream) {
+                    (Action::Ping { .. }, _) => Outgoing::Ping,
+                    (Action::Close { code, text, .. }, _) => {
+                        Outgoing::Close(*code, (*text).to_owned())
+                    }
+                    (Action::Send { body: Body::Message(message), .. }, StreamRef::Direct) => {
+                        Outgoing::Data((*message).clone())
+                    }
+                    _ => Outgoing::Data(handler.encode(dialect, action)),
                 };
                 frames.push((dialect, Arc::new(Charged { frame, cost: action.cost() })));
                 frames.len() - 1
             });
             let frame = Arc::clone(&frames[known].1);
-            self.mail(*conn, |mailbox| mailbox.open().frames.push_back(frame));
+            self.mail(*conn, |mail| mail.frames.push_back(frame));
         }
     }
 }
@@ -408,6 +278,9 @@ impl Sockets {
 /// The tasks of all sockets end with the hub.
 impl Drop for Sockets {
     fn drop(&mut self) {
-        self.slots.iter().flatten().for_each(|socket| socket.mailbox.end());
+        for socket in self.by_conn.values() {
+            self.wakers.extend(socket.mailbox.put(|mail| mail.is_over = true));
+        }
+        self.wake();
     }
 }

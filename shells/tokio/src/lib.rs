@@ -55,7 +55,8 @@
 //! async fn enter(Path(user): Path<String>, upgrade: Upgrade) -> axum::response::Result<Response> {
 //!     // A real one verifies a token.
 //!     let user = UserId::new(user).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
-//!     Ok(upgrade.admit(Principal::new(user), Start::Now, None).await?.upgrade())
+//!     let place = upgrade.hub.admit(Principal::new(user), Start::Now, None).await?;
+//!     Ok(upgrade.serve(place))
 //! }
 //!
 //! # #[tokio::main]
@@ -99,8 +100,8 @@
 //!
 //! 1. [`Handle::admit`] asks the registry before the upgrade is answered. A refusal is a response, and
 //!    nothing is left of it. An admission is a [`Place`], which is given back when it is dropped: by a
-//!    request that ends, an upgrade that fails, or a task that is aborted. Beside axum [`Upgrade`] does
-//!    this.
+//!    request that ends, an upgrade that fails, or a task that is aborted. Beside axum [`Upgrade`] takes
+//!    it.
 //! 2. [`Place::serve`] reads the socket in batches: the next batch is read when the hub has taken the one
 //!    before. So a client that does not read what it is sent is not read either, and other connections go
 //!    on.
@@ -200,10 +201,11 @@ pub use self::adapter::Axum;
 pub use self::adapter::Tungstenite;
 pub use self::adapter::{Adapter, Incoming, Outgoing};
 #[cfg(feature = "axum")]
-pub use self::axum::{Admission, Upgrade};
-pub use self::handle::{AdmitError, CallError, Handle, Place};
+pub use self::axum::Upgrade;
+pub use self::handle::{Handle, HubError};
 pub use self::handler::{Dialect, Handler, payload};
 pub use self::hub::Hub;
+pub use self::socket::Place;
 
 /// Fresh entropy for the seed of a configuration: the standard library's for its hash maps.
 #[must_use]

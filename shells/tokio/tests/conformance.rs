@@ -1,6 +1,7 @@
 //! The behaviours of every shell, beside axum and with the sockets of tokio-tungstenite.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::extract::RawQuery;
 use axum::http::StatusCode;
@@ -8,9 +9,9 @@ use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::any};
 use headcount_conformance::{Application, Shell, Verdict};
 use headcount_tokio::headcount::{
-    Action, Admitted, Config, ConnId, Message, Registry, StreamRef, Timestamp,
+    Action, Admitted, Config, ConnId, Message, Refused, Registry, StreamRef, Timestamp,
 };
-use headcount_tokio::{AdmitError, Dialect, Handle, Handler, Hub, Tungstenite, Upgrade};
+use headcount_tokio::{Dialect, Handle, Handler, Hub, HubError, Tungstenite, Upgrade};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinHandle, block_in_place};
@@ -124,13 +125,43 @@ mod beside_axum {
         axum::serve(listener, app).await.unwrap();
     }
 
-    async fn upgrade(RawQuery(query): RawQuery, upgrade: Upgrade) -> Result<Response, AdmitError> {
-        let admission = match Application::verdict(query.as_deref().unwrap_or_default()) {
-            Verdict::Admit(who, start) => upgrade.admit(who, start, None).await?,
-            Verdict::Pending => upgrade.reserve(None).await?,
+    async fn upgrade(RawQuery(query): RawQuery, upgrade: Upgrade) -> Result<Response, HubError> {
+        let place = match Application::verdict(query.as_deref().unwrap_or_default()) {
+            Verdict::Admit(who, start) => upgrade.hub.admit(who, start, None).await?,
+            Verdict::Pending => upgrade.hub.reserve(None).await?,
             Verdict::Refuse => return Ok(StatusCode::BAD_REQUEST.into_response()),
         };
-        Ok(admission.upgrade())
+        Ok(upgrade.serve(place))
+    }
+}
+
+#[test]
+fn a_limit_of_a_user_is_429_and_any_other_refusal_503() {
+    let retry_after = Duration::from_millis(1_500);
+    let answer = |refused| HubError::Refused(refused).into_response();
+    for own in [
+        Refused::ConnectionsPerUser { retry_after },
+        Refused::SessionsPerUser { retry_after },
+        Refused::StreamsPerUser { retry_after },
+        Refused::RateOfUser { retry_after },
+    ] {
+        assert_eq!(answer(own).status(), StatusCode::TOO_MANY_REQUESTS, "{own}");
+        assert_eq!(answer(own).headers()["Retry-After"], "2", "{own}");
+    }
+    for other in [
+        Refused::Rate { retry_after },
+        Refused::Draining { retry_after },
+        Refused::Pending,
+        Refused::Connections,
+        Refused::Users,
+        Refused::Sessions,
+        Refused::OtherTenant,
+        Refused::Tenants,
+        Refused::ConnectionsPerTenant,
+        Refused::SessionsPerTenant,
+        Refused::TenantBytes,
+    ] {
+        assert_eq!(answer(other).status(), StatusCode::SERVICE_UNAVAILABLE, "{other}");
     }
 }
 
@@ -176,7 +207,7 @@ mod with_tungstenite {
         }
     }
 
-    fn refusal(error: AdmitError) -> ErrorResponse {
+    fn refusal(error: HubError) -> ErrorResponse {
         let answer = error.into_response();
         let mut response = ErrorResponse::new(None);
         *response.status_mut() = answer.status();

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use headcount_tokio::headcount::{
     Action, Config, ConnId, Message, Principal, Refused, Registry, Start, Target, Timestamp, UserId,
 };
-use headcount_tokio::{Adapter, CallError};
-use headcount_tokio::{AdmitError, Dialect, Handle, Handler, Hub, Incoming, Tungstenite, payload};
+use headcount_tokio::{
+    Adapter, Dialect, Handle, Handler, Hub, HubError, Incoming, Tungstenite, payload,
+};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{advance, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
@@ -97,14 +98,15 @@ async fn a_hub_that_ends_takes_its_sockets_along_and_says_so() {
     assert!(client.next().await.is_none_or(|read| read.is_err()));
     assert!(hub.await.unwrap_err().is_cancelled());
     let refused = handle.admit(alice(), Start::Now, None).await.err();
-    assert_eq!(refused, Some(AdmitError::Stopped));
-    assert_eq!(handle.post(|_, _| ()), Err(CallError::Stopped));
+    assert_eq!(refused, Some(HubError::Stopped));
+    assert_eq!(handle.post(|_, _| ()), Err(HubError::Stopped));
 }
 
-/// Clients that come back every second and name themselves later: a drain ends all the same.
+/// Clients that come back every second and name themselves later: they could never be admitted.
 #[tokio::test(start_paused = true)]
 async fn newcomers_that_are_not_authenticated_do_not_delay_a_stop() {
-    let config = Config::builder(1).drain_deadline(Duration::from_secs(5)).build().unwrap();
+    let minute = Duration::from_secs(60);
+    let config = Config::builder(1).drain_deadline(minute).auth_deadline(minute).build().unwrap();
     let (hub, handle) = start(config);
     let (_quiet, server_end) = tokio::io::duplex(4096);
     let place = handle.reserve(None).await.unwrap();
@@ -112,12 +114,25 @@ async fn newcomers_that_are_not_authenticated_do_not_delay_a_stop() {
     let stopping = handle.clone();
     tokio::spawn(async move { stopping.stop().await });
     sleep(Duration::from_millis(1)).await;
-    if !hub.is_finished() {
-        let refused = handle.reserve(None).await.err();
-        let draining = matches!(refused, Some(AdmitError::Refused(Refused::Draining { .. })));
-        assert!(draining || refused == Some(AdmitError::Stopped), "{refused:?}");
-    }
-    timeout(Duration::from_secs(10), hub).await.expect("it ends with its drain").unwrap();
+    let refused = handle.reserve(None).await.err();
+    assert!(matches!(refused, Some(HubError::Refused(Refused::Draining { .. }))), "{refused:?}");
+    timeout(Duration::from_secs(10), hub).await.expect("they are told to go at once").unwrap();
+}
+
+/// Its client reads nothing, so that it never leaves of its own accord.
+#[tokio::test(start_paused = true)]
+async fn a_second_stop_ends_the_hub_at_once() {
+    let (hub, handle) = start(Config::new(1));
+    let (_unread, server_end) = tokio::io::duplex(4096);
+    let place = handle.admit(alice(), Start::Now, None).await.unwrap();
+    let served = tokio::spawn(place.serve(server(server_end).await, Tungstenite));
+    let stopping = handle.clone();
+    tokio::spawn(async move { stopping.stop().await });
+    sleep(Duration::from_secs(1)).await;
+    assert!(!hub.is_finished(), "the first one gives clients time");
+    timeout(Duration::from_millis(10), handle.stop()).await.expect("it waits for a client");
+    hub.await.unwrap();
+    served.await.unwrap();
 }
 
 /// Pings below the message rate, of a client that reads no pong, for ten minutes.
@@ -147,12 +162,25 @@ async fn a_client_that_pings_and_does_not_read_makes_no_queue() {
     until_live(&handle, 0).await;
 }
 
+/// The client has answered in time, and neither its socket nor the hub had a turn before the deadline.
+#[tokio::test(start_paused = true)]
+async fn a_pong_that_waits_counts_before_its_deadline_acts() {
+    let deadline = Duration::from_secs(10);
+    let (_hub, handle) = start(Config::builder(1).pong_timeout(deadline).build().unwrap());
+    let mut client = client(&handle).await;
+    assert!(client.next().await.unwrap().unwrap().is_ping());
+    client.flush().await.unwrap();
+    advance(deadline + Duration::from_millis(1)).await;
+    let stats = handle.call(|registry, _| registry.stats()).await.unwrap();
+    assert_eq!((stats.pongs_received, stats.pong_timeouts), (1, 0));
+}
+
 /// A message that is kept must not keep the buffer that it was read into.
 #[test]
 fn what_was_read_is_a_buffer_of_its_own() {
     let buffer = bytes::Bytes::from(vec![b'x'; 60_000]);
     let frame = tokio_tungstenite::tungstenite::Message::Binary(buffer.slice(..2));
-    let Some(Incoming::Data(message)) = Tungstenite::incoming(frame) else { panic!("no message") };
+    let Some(Incoming::Data(message)) = Tungstenite.incoming(frame) else { panic!("no message") };
     assert!(!buffer.as_ptr_range().contains(&message.payload().as_ptr()));
 }
 

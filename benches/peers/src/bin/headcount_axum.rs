@@ -17,7 +17,7 @@ use headcount_tokio::headcount::{
     Action, Config, ConnId, MESSAGE_OVERHEAD, Message, Principal, Registry, RoomId, Start, Target,
     ThreadId, Timestamp, UserId,
 };
-use headcount_tokio::{AdmitError, Dialect, Handle, Handler, Hub, Upgrade, payload};
+use headcount_tokio::{Dialect, Handle, Handler, Hub, HubError, Upgrade, payload};
 use tokio::net::TcpListener;
 
 /// The longest message, in bytes.
@@ -64,7 +64,7 @@ async fn enter(
     Path(wish): Path<String>,
     State(peers): State<Peers>,
     upgrade: Upgrade,
-) -> Result<Response, AdmitError> {
+) -> Result<Response, HubError> {
     let number = peers.clients.fetch_add(1, Ordering::Relaxed);
     // Names of 36 bytes, as a UUID has them.
     let user = UserId::new(format!("user-{number:031}")).expect("a valid name");
@@ -73,15 +73,15 @@ async fn enter(
     if wish == "pub" {
         who = who.with_label(wish.clone()).expect("a short label");
     }
-    let admission = upgrade.admit(who, Start::Now, None).await?;
+    let place = upgrade.hub.admit(who, Start::Now, None).await?;
     if wish == "sub" {
-        let conn = admission.conn();
-        let joined = peers.handle.call(move |registry, now| {
+        let conn = place.conn();
+        let joined = upgrade.hub.call(move |registry, now| {
             registry.join(now, conn, &subscribers(), Start::Now).is_ok()
         });
-        assert_eq!(joined.await, Ok(true));
+        assert!(joined.await?);
     }
-    Ok(admission.upgrade())
+    Ok(upgrade.serve(place))
 }
 
 #[tokio::main]
