@@ -328,3 +328,28 @@ fn a_connection_stands_for_its_session_and_for_its_user() {
     assert!(world.delivery.reaches_none());
     assert_eq!(world.open_conns(), [other]);
 }
+
+#[test]
+fn a_direct_message_counts_as_sent_when_it_is_handed_out() {
+    let mut world = World::new();
+    let conn = world.open("alice", "main");
+    world.tell_conn(conn, "hello");
+    assert_eq!(world.registry.stats().sent, 0);
+    world.drain();
+    assert_eq!(world.registry.stats().sent, 1);
+}
+
+#[test]
+fn who_joins_before_a_message_is_polled_that_was_sent_before_does_not_get_it() {
+    for config in [config(), config().without_flush_reports()] {
+        let mut world = World::with(config);
+        let (early, late) = (world.open("alice", "main"), world.open("bob", "main"));
+        world.join(early, "lobby");
+        world.tell_room("lobby", "early");
+        world.join(late, "lobby");
+        world.leave(early, "lobby");
+        world.tell_room("lobby", "late");
+        world.settle();
+        assert_eq!(world.seen(late), ["lobby: late"]);
+    }
+}

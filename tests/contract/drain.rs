@@ -296,3 +296,20 @@ fn who_waits_as_long_as_a_draining_server_says_comes_after_its_end() {
     };
     assert_eq!(world.now + retry_after, START + ms(2), "in whole milliseconds, as it ends");
 }
+
+#[test]
+fn what_was_moved_before_costs_a_hard_stop_nothing() {
+    let mut world = World::with(config().tick_budget(64).room_history(0));
+    for number in 0..5 {
+        let conn = world.tab(&format!("user{number}"), "main");
+        world.join(conn, "lobby");
+    }
+    for _ in 0..200 {
+        world.tell_room("lobby", "goes when all have it");
+        world.settle();
+    }
+    world.registry.drain(world.now, Some(secs(1)));
+    world.settle();
+    world.skip(secs(1));
+    assert_eq!(world.open_count(), 0, "one tick reaches all");
+}

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use headcount::{
-    CloseReason, ConnState, FollowError, Inbound, MAX_ID_BYTES, OpenRunError, Principal, RunError,
-    RunEvent, RunId, Start, Target,
+    CloseReason, ConnState, FollowError, Inbound, InboundError, Intake, MAX_ID_BYTES, Message,
+    OpenRunError, Principal, RunError, RunEvent, RunId, Start, Target,
 };
 
 use crate::support::{World, config, ms, room, secs, text_of_cost, thread, user};
@@ -233,4 +233,44 @@ fn where_positions_begin_follows_from_the_seed_alone() {
     let epochs = (world.registry.session(session).unwrap().position().epoch, lobby);
     // A journal that was recorded before says the same.
     assert_eq!(epochs, (13_513_187_042_718_045_116, 10_731_291_471_893_700_832));
+}
+
+#[test]
+fn a_reply_at_once_before_the_admission_starts_no_deadline_of_its_own() {
+    let limits = config().auth_deadline(secs(10)).slow_deadline(secs(2));
+    let mut world = World::with(limits);
+    let conn = world.reserve();
+    world.registry.upgraded(world.now, conn).unwrap();
+    assert_eq!(world.registry.reply_at_once(world.now, conn, 10), Ok(true));
+    world.run(secs(10) - ms(1));
+    assert_eq!(world.state(conn), Some(ConnState::Pending));
+}
+
+#[test]
+fn a_flood_that_costs_a_connection_that_is_late_with_its_pong_is_no_recovery() {
+    let mut world = World::with(config().byte_rate(1_000));
+    let conn = world.open("alice", "main");
+    world.run_until(conn, "ping");
+    // More than half of the time for the pong.
+    world.run(secs(6));
+    let flood = Inbound::Bytes { bytes: 1 << 24, partial: false };
+    let answer = world.registry.message(world.now, conn, flood);
+    assert_eq!(answer, Err(InboundError::RateLimited));
+    assert_eq!(world.state(conn), Some(ConnState::Closing));
+    assert_eq!(world.registry.stats().recovered, 0);
+}
+
+#[test]
+fn without_flush_reports_a_pause_ends_when_what_filled_the_window_is_polled() {
+    let blind = config().send_window(256).reply_reserve(4_096).without_flush_reports();
+    let mut world = World::with(blind);
+    let conn = world.tab("alice", "main");
+    for _ in 0..10 {
+        let message = Message::text(text_of_cost(100));
+        world.registry.reply(world.now, conn, message).unwrap();
+    }
+    let is_paused = |world: &World| world.registry.connection(conn).unwrap().is_paused();
+    assert_eq!((world.data(conn), is_paused(&world)), (Intake::Paused, true));
+    world.drain();
+    assert!(!is_paused(&world));
 }

@@ -439,3 +439,18 @@ fn of_several_sessions_those_that_a_connection_does_not_leave_stay_in_their_orde
         world.check();
     }
 }
+
+#[test]
+fn a_newcomer_begins_with_the_first_open_run_where_an_older_one_has_just_ended() {
+    let mut world = World::with(config().run_linger(secs(10)));
+    let first = world.tab("alice", "main");
+    let (name, session) = (user("alice"), world.session(first));
+    a_run(&mut world, "old", false);
+    let begins = world.registry.session(session).unwrap().position();
+    a_run(&mut world, "open", false);
+    let old = RunId::new("old").unwrap();
+    let completed = RunEvent::Completed(Bytes::new());
+    let _ = world.registry.scope(&name).run_event(world.now, &old, &completed).unwrap();
+    let conn = world.reserve();
+    assert_eq!(world.connect(conn, "alice", "main").unwrap().position, begins);
+}

@@ -241,20 +241,24 @@ fn ended_sessions_have_headroom_of_their_own_until_their_cleanup() {
 
 #[test]
 fn the_handshakes_of_ended_sessions_are_cut_short_when_their_headroom_is_used_up() {
-    let mut world = World::with(config().sessions(2).users(2).closing(2).connections(50));
-    let mut conns = Vec::new();
-    for name in ["a", "b", "c", "d", "e"] {
-        let conn = world.open(name, "main");
-        world.close(Target::Conn(conn), CloseReason::Application);
-        world.drain();
-        conns.push(conn);
-    }
-    assert_eq!(world.registry.stats().refused, 0);
-    let states: Vec<_> = conns.iter().map(|conn| world.state(*conn)).collect();
     let closing = Some(ConnState::Closing);
-    assert_eq!(states, [None, None, closing, closing, closing]);
-    world.settle();
-    world.close_the_books();
+    for (sessions, headroom, cut_short) in [(2, 2, 2), (3, 2, 1), (2, 1, 3)] {
+        let caps = config().sessions(sessions).users(sessions).closing(headroom).connections(50);
+        let mut world = World::with(caps);
+        let mut conns = Vec::new();
+        for name in ["a", "b", "c", "d", "e"] {
+            let conn = world.open(name, "main");
+            world.close(Target::Conn(conn), CloseReason::Application);
+            world.drain();
+            conns.push(conn);
+        }
+        assert_eq!(world.registry.stats().refused, 0);
+        let states: Vec<_> = conns.iter().map(|conn| world.state(*conn)).collect();
+        assert!(states[..cut_short].iter().all(Option::is_none), "{sessions}: {states:?}");
+        assert!(states[cut_short..].iter().all(|it| *it == closing), "{sessions}: {states:?}");
+        world.settle();
+        world.close_the_books();
+    }
 }
 
 #[test]

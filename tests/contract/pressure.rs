@@ -232,3 +232,43 @@ fn an_eviction_is_told_with_the_pressure_that_it_came_with() {
     world.open("alice", "main");
     assert_eq!(world.pressures().last(), Some(&(Pressure::Emergency, 0, 0, 1)));
 }
+
+#[test]
+fn those_who_are_closed_with_their_session_are_told_as_evicted() {
+    let mut world = World::with(ten().sessions_per_user(1));
+    world.open("alice", "one");
+    world.open("alice", "one");
+    world.notices();
+    world.open("alice", "two");
+    assert_eq!(world.pressures().last(), Some(&(Pressure::Emergency, 0, 0, 2)));
+}
+
+#[test]
+fn sessions_that_emergency_ends_go_in_the_order_in_which_they_began() {
+    let mut world = World::with(ten().session_linger(secs(600)));
+    let conns: Vec<_> =
+        (0..3).map(|number| world.open("alice", &format!("thread{number}"))).collect();
+    let sessions: Vec<_> = conns.iter().map(|conn| world.session(*conn)).collect();
+    // The youngest is left first.
+    for conn in conns.into_iter().rev() {
+        world.hang_up(conn);
+        world.settle();
+    }
+    open(&mut world, 8);
+    world.settle();
+    assert_eq!(world.ended_sessions(), sessions);
+}
+
+#[test]
+fn who_is_silent_for_half_an_interval_and_no_longer_is_not_asked() {
+    for (silence, probed) in [(secs(30), 0), (secs(30) + ms(1), 1)] {
+        let mut world = World::with(ten());
+        let conn = world.open("alice", "main");
+        world.run(secs(29));
+        world.inbound(conn, LIFE);
+        world.run(silence);
+        world.notices();
+        open(&mut world, 5);
+        assert_eq!(world.pressures(), [(Pressure::Proactive, probed, 0, 0)], "{silence:?}");
+    }
+}

@@ -480,3 +480,11 @@ fn users_without_a_session_are_dealt_with_after_the_others_by_their_oldest_conne
     });
     assert_eq!(closed.collect::<Vec<_>>(), [alice, carol, bob]);
 }
+
+#[test]
+fn the_seed_and_whether_flushes_are_reported_outlive_a_reload() {
+    let mut world = World::with(config().without_flush_reports());
+    reload(&mut world, headcount::Config::builder(8));
+    let config = world.registry.config();
+    assert_eq!((config.seed(), config.flush_reports()), (7, false));
+}

@@ -1,8 +1,9 @@
 //! What one poll, one tick and one newcomer do at most when there is a crowd.
 
-use headcount::{CloseReason, Message, RoomId, Start, Target, Timestamp};
+use bytes::Bytes;
+use headcount::{CloseReason, Message, RoomId, RunEvent, RunId, Start, Target, Timestamp, UserId};
 
-use crate::support::{World, config, room, secs, text_of_cost, who};
+use crate::support::{World, config, room, secs, text_of_cost, thread, user, who};
 
 const CROWD: usize = 3_000;
 
@@ -145,4 +146,40 @@ fn each_newcomer_ends_a_slice_of_what_exceeds_a_lowered_cap() {
     }
     // Absent users make room, and then sessions: 64 of each.
     assert_eq!(counts, [(74, 137), (20, 74), (20, 20), (20, 20)]);
+}
+
+#[test]
+fn what_connections_are_handed_as_they_are_closed_counts_like_deadlines() {
+    let caps = config().tick_budget(24).ping_interval(secs(0)).session_idle(secs(10));
+    let mut world = World::with(caps);
+    for number in 0..10 {
+        let conn = world.open(&format!("user{number}"), "main");
+        (0..10).for_each(|_| world.tell_session(conn, "waits"));
+    }
+    world.skip(secs(11));
+    let left = world.open_count();
+    assert!((5..10).contains(&left), "one tick closes some: {left} are left");
+}
+
+#[test]
+fn what_is_looked_through_as_runs_end_their_linger_counts_like_deadlines() {
+    let mut world = World::with(config().tick_budget(100).run_linger(secs(10)));
+    let (name, thread) = (RunId::new("run").unwrap(), thread("main"));
+    let users: Vec<_> = (0..10).map(|number| user(&format!("user{number}"))).collect();
+    for user in &users {
+        let conn = world.open(user.as_str(), "main");
+        let mut scope = world.registry.scope(user);
+        scope.open_run(world.now, &thread, &name, "agent", Bytes::new()).unwrap();
+        (0..10).for_each(|_| world.tell_session(conn, "between"));
+        let completed = RunEvent::Completed(Bytes::new());
+        let _ = world.registry.scope(user).run_event(world.now, &name, &completed).unwrap();
+    }
+    world.settle();
+    world.skip(secs(11));
+    let lingers = |user: &&UserId| {
+        world.registry.run(user, &name).is_some_and(|run| run.lingers_until().is_some())
+    };
+    let left = users.iter().filter(lingers).count();
+    // Each costs the twelve entries that are looked through, and what else it moves.
+    assert!((1..6).contains(&left), "one tick ends the linger of most: {left} are left");
 }

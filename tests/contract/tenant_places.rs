@@ -211,3 +211,15 @@ fn what_a_takeover_leaves_behind_keeps_its_user_out_of_no_tenant() {
     let ended = take_over(&mut world, bob, of("bob", "main"));
     assert_eq!(ended, [(left_behind, SessionEnd::MadeRoom)]);
 }
+
+#[test]
+fn a_joiner_without_a_session_ends_its_own_and_none_of_others_over_a_lowered_cap() {
+    let mut world = World::new();
+    let others = ["dave", "erin", "frank"].map(|name| visit(&mut world, of(name, "main")));
+    let own = visit(&mut world, who("bob", "main"));
+    reload(&mut world, config().sessions_per_tenant(1));
+    stay(&mut world, Principal::new(user("bob")).with_tenant(TenantId::new("t").unwrap()));
+    world.settle();
+    assert_eq!(world.ended_sessions(), [own]);
+    assert!(others.iter().all(|session| world.registry.session(*session).is_some()));
+}
