@@ -8,9 +8,11 @@
 mod histories;
 mod kit;
 mod line;
+mod random;
 mod wired;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use headcount::{
@@ -21,6 +23,7 @@ use headcount::{
 use self::histories::HISTORIES;
 use self::kit::Kit;
 pub use self::line::Line;
+use self::random::{NOT_SEEN, SEEN, random};
 use self::wired::Wired;
 use crate::server::since;
 
@@ -100,8 +103,21 @@ pub fn assert_histories<S: InVirtualTime>() {
     }
 }
 
-/// Runs a history over the kit and over a shell, and compares what was seen.
-fn assert_as_the_kit<S: InVirtualTime>(history: &History) {
+/// Runs random histories, of these seeds. They are enough to see what is rare: a hundred are.
+///
+/// # Panics
+/// What was seen was not the same.
+pub fn assert_random_histories<S: InVirtualTime>(seeds: Range<u64>) {
+    let seen: Vec<_> = seeds.flat_map(|seed| assert_as_the_kit::<S>(&random(seed))).collect();
+    let sees = |what: &str| seen.iter().any(|line| line.contains(what));
+    for what in SEEN {
+        assert!(sees(what), "no history sees {what:?}");
+    }
+    assert!(!sees(NOT_SEEN), "a history sees {NOT_SEEN:?}");
+}
+
+/// Runs a history over the kit and over a shell, and compares what was seen, which is returned.
+fn assert_as_the_kit<S: InVirtualTime>(history: &History) -> Vec<String> {
     let config = || history.config.clone().build().expect("a valid configuration");
     let kit = transcript(Kit::new(config()), history);
     let shell = transcript(Wired::<S>::new(config()), history);
@@ -122,6 +138,7 @@ fn assert_as_the_kit<S: InVirtualTime>(history: &History) {
             history.name
         );
     }
+    kit
 }
 
 /// What a history is run over.
