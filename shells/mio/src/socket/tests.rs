@@ -208,7 +208,16 @@ impl<S: Stream, H: Handler> Rig<S, H> {
         }
     }
 
+    /// Reads and ticks, and then acts until nothing is left to do.
     fn turn(&mut self) {
+        self.read();
+        self.act();
+        while self.registry.has_actions() {
+            self.act();
+        }
+    }
+
+    fn read(&mut self) {
         self.sockets.let_again();
         let mut context = Context::new(&mut self.registry, self.now, &mut self.output);
         let mut reading = ReadContext {
@@ -229,23 +238,21 @@ impl<S: Stream, H: Handler> Rig<S, H> {
             self.registry.tick(self.now);
             self.sockets.begin_round();
         }
-        loop {
-            let mut context = Context::new(&mut self.registry, self.now, &mut self.output);
-            let mut flushed = Flushed::default();
-            let (handler, sockets) = (&mut self.handler, &mut self.sockets);
-            self.acting.turn(&mut context, handler, sockets, |sockets, output| {
-                sockets.for_dirty(|socket| {
-                    socket.flush(output, &mut flushed, &mut usize::MAX.clone());
-                    true
-                });
-                sockets.keep_chains(output);
-                output.clear();
+    }
+
+    fn act(&mut self) {
+        let mut context = Context::new(&mut self.registry, self.now, &mut self.output);
+        let mut flushed = Flushed::default();
+        let (handler, sockets) = (&mut self.handler, &mut self.sockets);
+        self.acting.turn(&mut context, handler, sockets, |sockets, output| {
+            sockets.for_dirty(|socket| {
+                socket.flush(output, &mut flushed, &mut usize::MAX.clone());
+                true
             });
-            flushed.report(&mut context, &mut self.sockets);
-            if !self.registry.has_actions() {
-                return;
-            }
-        }
+            sockets.keep_chains(output);
+            output.clear();
+        });
+        flushed.report(&mut context, &mut self.sockets);
     }
 }
 
