@@ -31,6 +31,8 @@ struct Tokio {
 }
 
 impl InVirtualTime for Tokio {
+    const RESERVES_FIRST: bool = false;
+
     fn start(config: Config) -> Self {
         let runtime =
             Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();

@@ -15,10 +15,11 @@ type Told = Box<dyn FnMut(&mut Registry, Timestamp, Event)>;
 pub(super) struct Kit {
     kit: Testkit<Told>,
     gone: Rc<RefCell<Vec<(ConnId, CloseReason)>>>,
+    reserves_first: bool,
 }
 
 impl Kit {
-    pub(super) fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config, reserves_first: bool) -> Self {
         let gone = Rc::<RefCell<Vec<_>>>::default();
         let noted = Rc::clone(&gone);
         let application = move |registry: &mut Registry, now: Timestamp, event: Event| match event {
@@ -35,14 +36,28 @@ impl Kit {
             Event::Cleanup(Ended::Conn(conn), reason) => noted.borrow_mut().push((conn, reason)),
             _ => {}
         };
-        Self { kit: Testkit::new(config, Box::new(application)), gone }
+        Self { kit: Testkit::new(config, Box::new(application)), gone, reserves_first }
+    }
+}
+
+impl Kit {
+    fn use_up_a_serial(&mut self) {
+        if let Ok(conn) = self.kit.reserve() {
+            self.kit.vanish(conn);
+        }
     }
 }
 
 impl Stage for Kit {
     fn connect(&mut self, query: &str) -> Option<ConnId> {
         match Application::verdict(query) {
-            Verdict::Admit(who, start) => self.kit.admit_from(who, start, None).ok(),
+            Verdict::Admit(who, start) => {
+                let admitted = self.kit.admit_from(who, start, None).ok();
+                if admitted.is_none() && self.reserves_first {
+                    self.use_up_a_serial();
+                }
+                admitted
+            }
             Verdict::Pending => self.kit.reserve().ok(),
             Verdict::Refuse => panic!("no history asks for it"),
         }

@@ -1,5 +1,7 @@
 //! Random histories.
 
+use std::collections::BTreeMap;
+use std::mem::replace;
 use std::time::Duration;
 
 use headcount::Message;
@@ -23,18 +25,19 @@ pub(super) const SEEN: &[&str] = &[
     "reads \"gap ",
     "reads \"news ",
     "is offline",
+    "was refused",
     "deferred 3",
 ];
 
-/// A shell that takes a place before it knows the user has used up a serial when it refuses a client. The
-/// first ping of a connection is jittered by its serial, so afterwards the kit's are at other times.
-pub(super) const NOT_SEEN: &str = "was refused";
-
 /// A history of four users whose clients come, speak, stall, fall silent, go on, leave, vanish and come back,
 /// with windows, logs and limits that are small enough to be met. A client that stalls or is silent goes on
-/// before it leaves: how much of what waits for it is still written is the shell's own.
+/// before it leaves: how much of what waits for it is still written is the shell's own. One that stalls says
+/// one thing at most: how much of what it has said is taken before what waits for it is handed out is the
+/// shell's own, too.
 pub(super) fn random(seed: u64) -> History {
     let (mut dice, mut steps, mut clients) = (Dice(seed), Vec::new(), 0);
+    // Those that stall, and whether they have said something since.
+    let mut stalling = BTreeMap::new();
     while steps.len() < STEPS {
         let number = steps.len();
         let client = dice.below(clients.max(1));
@@ -56,19 +59,33 @@ pub(super) fn random(seed: u64) -> History {
             19 | 20 => Step::Stall(client),
             21 => Step::FallSilent(client),
             22..=24 => Step::GoOn(client),
-            25 => {
-                steps.push(Step::GoOn(client));
-                Step::Leave(client)
-            }
+            25 => Step::Leave(client),
             26 => Step::Vanish(client),
             // From some milliseconds to half a minute.
             _ => Step::Pass(Duration::from_millis(7 << dice.below(13))),
         };
         clients += usize::from(matches!(step, Step::Come(_) | Step::ComeBack(_)));
+        let goes_on = match step {
+            Step::Say(client, _) => stalling.get_mut(&client).is_some_and(|it| replace(it, true)),
+            Step::Leave(_) => true,
+            _ => false,
+        };
+        if goes_on {
+            steps.push(Step::GoOn(client));
+        }
+        match step {
+            Step::Stall(client) => {
+                stalling.entry(client).or_insert(false);
+            }
+            _ if goes_on || matches!(step, Step::GoOn(_)) => {
+                stalling.remove(&client);
+            }
+            _ => {}
+        }
         steps.push(step);
     }
     let config = config()
-        .connections(40)
+        .connections(12)
         .connections_per_user(3)
         .sessions_per_user(4)
         .send_window(400)

@@ -135,7 +135,9 @@ impl Mio {
                 socket.note_writable();
                 self.rig.sockets.note(*conn);
             }
-            self.rig.turn();
+            // As the loop does: what a flush lets in is read before more is handed out.
+            self.rig.read();
+            self.rig.act();
             if self.moves() == before && !self.rig.registry.has_actions() {
                 return;
             }
@@ -148,6 +150,8 @@ impl Mio {
 }
 
 impl InVirtualTime for Mio {
+    const RESERVES_FIRST: bool = true;
+
     fn start(config: Config) -> Self {
         Self { rig: Rig::with(config, Conforming::default()), lines: Vec::new() }
     }
