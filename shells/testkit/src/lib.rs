@@ -9,6 +9,12 @@
 //! nothing after its close and nothing after its `Cleanup`, of one user online and offline alternate, and
 //! the registry recounts itself ([`Registry::check`]). What breaks a rule is a panic that says which.
 //!
+//! What clients read in the kit, clients of the mio shell and of the tokio shell read: the crate
+//! `headcount-conformance` runs the same histories over all three. Three things are a shell's own: the answer
+//! to a client that leaves has the client's code; a client that leaves while it stalls may read less of what
+//! was on its way; and of one that has said several things while it stalled, a shell may take some only after
+//! it has handed out what waited.
+//!
 //! ```
 //! use headcount::{Config, Message, Principal, Registry, RoomId, Start, Target, Timestamp, UserId};
 //! use headcount_testkit::{Event, Testkit};

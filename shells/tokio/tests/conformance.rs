@@ -1,5 +1,7 @@
 //! The behaviours of every shell, beside axum and with the sockets of tokio-tungstenite.
 
+mod common;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,10 +10,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::any};
 use headcount_conformance::{Application, Shell, Verdict};
-use headcount_tokio::headcount::{
-    Action, Admitted, Config, ConnId, Message, Refused, Registry, StreamRef, Timestamp,
-};
-use headcount_tokio::{Dialect, Handle, Handler, Hub, HubError, Tungstenite, Upgrade};
+use headcount_tokio::headcount::{Config, Refused, Registry, Timestamp};
+use headcount_tokio::{Handle, Hub, HubError, Tungstenite, Upgrade};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinHandle, block_in_place};
@@ -19,28 +19,7 @@ use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-struct Conforming;
-
-impl Handler for Conforming {
-    fn admitted(&mut self, registry: &mut Registry, now: Timestamp, conn: ConnId, _: Admitted) {
-        let reply = Application.admitted(registry, now, conn);
-        registry.reply(now, conn, reply).unwrap();
-    }
-
-    fn message(&mut self, registry: &mut Registry, now: Timestamp, conn: ConnId, said: Message) {
-        if let Some(reply) = Application.message(registry, now, conn, said) {
-            registry.reply(now, conn, reply).unwrap();
-        }
-    }
-
-    fn dialect(&self, conn: ConnId, _: StreamRef<'_>) -> Dialect {
-        Dialect(Application.dialect(conn))
-    }
-
-    fn encode(&mut self, dialect: Dialect, action: &Action<'_>) -> Message {
-        Application.encode(dialect.0, action).expect("a data message")
-    }
-}
+use common::Conforming;
 
 /// What both servers have in common.
 struct Running {
@@ -58,7 +37,7 @@ impl Running {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (listener, hub, handle) = runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let (hub, handle) = Hub::new(config, Conforming);
+            let (hub, handle) = Hub::new(config, Conforming::default());
             (listener, tokio::spawn(hub.run()), handle)
         });
         let address = listener.local_addr().unwrap();

@@ -116,6 +116,12 @@ impl Application {
         None
     }
 
+    /// A user is online now, or is so no more: all are told.
+    pub fn presence(self, registry: &mut Registry, now: Timestamp, user: &UserId, online: bool) {
+        let said = format!("{user} is {}", if online { "online" } else { "offline" });
+        registry.send(now, Target::Everyone, Message::from(said));
+    }
+
     /// In which dialect a connection reads all of its streams.
     #[must_use]
     pub fn dialect(self, conn: ConnId) -> u8 {

@@ -9,11 +9,14 @@
 //!
 //! The tests look at a server from outside: [`Client`] makes its frames by hand and shares no code with any
 //! shell, and what the registry has counted is asked through [`Shell::call`].
+//!
+//! A shell whose sockets can be in memory is held to the testkit, too: [`virtual_time`].
 
 mod application;
 mod client;
 mod server;
 mod table;
+pub mod virtual_time;
 pub mod wire;
 
 pub use self::application::{

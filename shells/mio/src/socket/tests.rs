@@ -1,5 +1,6 @@
 //! Sockets on a wire that fails in every way a wire can, with the real registry.
 
+mod as_the_kit;
 mod dialects;
 mod endings;
 mod failures;
@@ -177,10 +178,10 @@ impl Handler for Echo {
 }
 
 /// A loop without a poll.
-struct Rig {
+struct Rig<S = Fake, H = Echo> {
     registry: Registry,
-    sockets: Sockets<Fake>,
-    handler: Echo,
+    sockets: Sockets<S>,
+    handler: H,
     protocol: Protocol,
     output: TurnOutput,
     acting: Acting,
@@ -191,12 +192,12 @@ struct Rig {
     now: Timestamp,
 }
 
-impl Rig {
-    fn new(config: ConfigBuilder) -> Self {
+impl<S: Stream, H: Handler> Rig<S, H> {
+    fn with(config: Config, handler: H) -> Self {
         Self {
-            registry: Registry::new(config.build().unwrap()),
+            registry: Registry::new(config),
             sockets: Sockets::new(),
-            handler: Echo::default(),
+            handler,
             protocol: Protocol::default(),
             output: TurnOutput::default(),
             acting: Acting::default(),
@@ -207,26 +208,16 @@ impl Rig {
         }
     }
 
-    fn accept(&mut self) -> (ConnId, Fake) {
-        let conn = self.registry.reserve(self.now, None).unwrap();
-        let wire = Wire { room: usize::MAX, ..Wire::default() };
-        let fake = Fake(Rc::new(RefCell::new(wire)));
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        self.sockets.insert(Socket::new(conn, fake.clone(), peer));
-        (conn, fake)
-    }
-
-    /// An edge of both kinds.
-    fn stir(&mut self, conn: ConnId) {
-        if let Some(socket) = self.sockets.get_mut(conn) {
-            let ending = socket.stream.0.borrow().eof;
-            socket.note_readable(ending);
-            socket.note_writable();
-        }
-        self.sockets.note(conn);
-    }
-
+    /// Reads and ticks, and then acts until nothing is left to do.
     fn turn(&mut self) {
+        self.read();
+        self.act();
+        while self.registry.has_actions() {
+            self.act();
+        }
+    }
+
+    fn read(&mut self) {
         self.sockets.let_again();
         let mut context = Context::new(&mut self.registry, self.now, &mut self.output);
         let mut reading = ReadContext {
@@ -247,23 +238,46 @@ impl Rig {
             self.registry.tick(self.now);
             self.sockets.begin_round();
         }
-        loop {
-            let mut context = Context::new(&mut self.registry, self.now, &mut self.output);
-            let mut flushed = Flushed::default();
-            let (handler, sockets) = (&mut self.handler, &mut self.sockets);
-            self.acting.turn(&mut context, handler, sockets, |sockets, output| {
-                sockets.for_dirty(|socket| {
-                    socket.flush(output, &mut flushed, &mut usize::MAX.clone());
-                    true
-                });
-                sockets.keep_chains(output);
-                output.clear();
+    }
+
+    fn act(&mut self) {
+        let mut context = Context::new(&mut self.registry, self.now, &mut self.output);
+        let mut flushed = Flushed::default();
+        let (handler, sockets) = (&mut self.handler, &mut self.sockets);
+        self.acting.turn(&mut context, handler, sockets, |sockets, output| {
+            sockets.for_dirty(|socket| {
+                socket.flush(output, &mut flushed, &mut usize::MAX.clone());
+                true
             });
-            flushed.report(&mut context, &mut self.sockets);
-            if !self.registry.has_actions() {
-                return;
-            }
+            sockets.keep_chains(output);
+            output.clear();
+        });
+        flushed.report(&mut context, &mut self.sockets);
+    }
+}
+
+impl Rig {
+    fn new(config: ConfigBuilder) -> Self {
+        Self::with(config.build().unwrap(), Echo::default())
+    }
+
+    fn accept(&mut self) -> (ConnId, Fake) {
+        let conn = self.registry.reserve(self.now, None).unwrap();
+        let wire = Wire { room: usize::MAX, ..Wire::default() };
+        let fake = Fake(Rc::new(RefCell::new(wire)));
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        self.sockets.insert(Socket::new(conn, fake.clone(), peer));
+        (conn, fake)
+    }
+
+    /// An edge of both kinds.
+    fn stir(&mut self, conn: ConnId) {
+        if let Some(socket) = self.sockets.get_mut(conn) {
+            let ending = socket.stream.0.borrow().eof;
+            socket.note_readable(ending);
+            socket.note_writable();
         }
+        self.sockets.note(conn);
     }
 
     /// A connection that is upgraded and waits for what its peer says.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use headcount::{
     Action, Admitted, Body, CloseReason, Config, ConfigBuilder, ConnId, Ended, Message, Position,
-    Source, Stats, StreamRef, Target, UserId,
+    Source, Stats, StreamRef, UserId,
 };
 use headcount_conformance::{Application, DRAINING, Verdict as Asked, gap};
 use headcount_mio::{
@@ -128,8 +128,7 @@ impl Handler for TestHandler {
     }
 
     fn presence(&mut self, context: &mut Context<'_>, user: &UserId, online: bool) {
-        let said = format!("{user} is {}", if online { "online" } else { "offline" });
-        context.registry.send(context.now, Target::Everyone, Message::from(said));
+        Application.presence(context.registry, context.now, user, online);
     }
 
     fn cleanup(&mut self, what: Ended, reason: CloseReason) {
