@@ -2,7 +2,7 @@
 
 use headcount::{
     AcknowledgeError, Class, ConnId, Delivery, Except, JoinError, MESSAGE_OVERHEAD, Message,
-    Position, Recovered, ReplyError, RoomId, SessionId, Start, UnknownConn,
+    Position, Recovered, ReplyError, RoomId, SessionId, Start, StreamRef, UnknownConn,
 };
 
 use super::Model;
@@ -229,11 +229,11 @@ impl Model {
     pub(crate) fn acknowledge(
         &mut self,
         id: ConnId,
-        source: &Source,
+        stream: StreamRef<'_>,
         offset: u64,
     ) -> Result<(), AcknowledgeError> {
         self.conns.get(&id).filter(|conn| conn.is_open()).ok_or(AcknowledgeError::UnknownConn)?;
-        let seat = self.streams.get_mut(source).and_then(|stream| stream.seat_mut(id));
+        let seat = self.streams.get_mut(&stream.into()).and_then(|stream| stream.seat_mut(id));
         let seat = seat.ok_or(AcknowledgeError::NotAMember)?;
         self.marks.hit_if(offset > seat.cursor, "an acknowledgement was clamped");
         let offset = offset.min(seat.cursor);

@@ -35,7 +35,7 @@ impl Drain {
 }
 
 impl Model {
-    pub(crate) fn begin_drain(&mut self, deadline: Option<Duration>) {
+    pub(crate) fn drain(&mut self, deadline: Option<Duration>) {
         let ends = whole(self.now + deadline.unwrap_or_else(|| self.config.drain_deadline()));
         let announced = self.walk_of_present();
         self.drain = Some(Drain { began: self.now, ends, announced, stopped: false });
