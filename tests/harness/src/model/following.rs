@@ -61,10 +61,7 @@ impl Model {
         }
         let start = &self.before_character(known, start);
         let release = self.plan_to_follow(conn, (id, user), known);
-        if let Err(refused) = &release {
-            self.marks.hit_for("no follower", refused);
-        }
-        let release = release?;
+        let release = release.inspect_err(|why| self.marks.hit_for("no follower", why))?;
         let session = match known {
             Some(session) => session,
             None => {

@@ -48,10 +48,7 @@ impl Model {
         input: &[u8],
     ) -> Result<(SessionId, Position, Delivered), RequestRunError> {
         let plan = self.plan_request(conn, thread, id, input.len());
-        if let Err(refused) = &plan {
-            self.marks.hit_for("no request", refused);
-        }
-        let session = plan?;
+        let session = plan.inspect_err(|why| self.marks.hit_for("no request", why))?;
         let is_further = self.conns[&conn].session() != Some(session);
         self.marks.hit_if(is_further, "a run was requested in a further session");
         let number = self.begin_run(self.sessions[&session].user, id, session);
@@ -71,10 +68,7 @@ impl Model {
         reason: &[u8],
     ) -> Result<Delivered, RequestCancelError> {
         let asked = self.may_cancel(conn, id, reason.len());
-        if let Err(refused) = &asked {
-            self.marks.hit_for("no cancel", refused);
-        }
-        let number = asked?;
+        let number = asked.inspect_err(|why| self.marks.hit_for("no cancel", why))?;
         let Some(run) = self.runs.get_mut(&number) else { return Ok(Delivered::default()) };
         if core::mem::replace(&mut run.cancel_requested, true) {
             self.marks.hit("a wish to cancel was repeated");
