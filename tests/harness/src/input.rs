@@ -232,17 +232,16 @@ impl World {
 
     /// Whom a target is for.
     pub(crate) fn audience(&mut self, to: &Target<'_>) -> Audience {
-        let open = |conn: &ConnId| self.model.conns.get(conn).filter(|conn| conn.is_open());
         let user = match to {
             Target::Conn(conn) => return Audience::Conn(*conn),
             Target::Session(session) => return Audience::Sessions(vec![*session]),
             Target::SessionOf(conn) => {
-                let session = open(conn).and_then(Conn::session);
+                let session = self.model.open_conn(*conn).and_then(Conn::session);
                 return Audience::Sessions(session.into_iter().collect());
             }
             Target::Room(room) => return Audience::Room((*room).clone()),
             Target::Everyone => return Audience::Everyone,
-            Target::UserOf(conn) => open(conn).and_then(Conn::user),
+            Target::UserOf(conn) => self.model.open_conn(*conn).and_then(Conn::user),
             Target::User(user) => Some(self.model.names.user(user)),
         };
         user.map_or(Audience::Sessions(Vec::new()), |user| {

@@ -197,12 +197,9 @@ impl Model {
         epoch: u64,
     ) -> Result<(Position, Recovered, bool), JoinError> {
         let source = Source::Room(room.clone());
-        let conn = self.conns.get(&id).filter(|conn| conn.is_open());
-        let conn = conn.ok_or(JoinError::UnknownConn)?;
+        let conn = self.open_conn(id).ok_or(JoinError::UnknownConn)?;
         if conn.streams.contains(&source) {
-            let stream = &self.streams[&source];
-            let offset = stream.seat(id).map_or(0, |seat| seat.cursor);
-            return Ok((Position { epoch: stream.epoch, offset }, Recovered::Fresh, true));
+            return Ok((self.place_in(&source, id), Recovered::Fresh, true));
         }
         if conn.rooms().count() >= self.config.rooms_per_connection() as usize {
             return Err(JoinError::RoomsPerConnection);
@@ -232,7 +229,7 @@ impl Model {
         stream: StreamRef<'_>,
         offset: u64,
     ) -> Result<(), AcknowledgeError> {
-        self.conns.get(&id).filter(|conn| conn.is_open()).ok_or(AcknowledgeError::UnknownConn)?;
+        self.open_conn(id).ok_or(AcknowledgeError::UnknownConn)?;
         let seat = self.streams.get_mut(&stream.into()).and_then(|stream| stream.seat_mut(id));
         let seat = seat.ok_or(AcknowledgeError::NotAMember)?;
         self.marks.hit_if(offset > seat.cursor, "an acknowledgement was clamped");

@@ -44,7 +44,9 @@ pub(crate) mod turns;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use headcount::{CloseReason, Config, ConnId, ConnKind, Notice, Pressure, SessionId, Timestamp};
+use headcount::{
+    CloseReason, Config, ConnId, ConnKind, Notice, Position, Pressure, SessionId, Timestamp,
+};
 
 use self::absent::Absent;
 use self::budget::Evictable;
@@ -301,6 +303,10 @@ impl Model {
         self.conns.get(&id).filter(|conn| conn.state != State::Gone)
     }
 
+    pub(crate) fn open_conn(&self, id: ConnId) -> Option<&Conn> {
+        self.conns.get(&id).filter(|conn| conn.is_open())
+    }
+
     pub(crate) fn open(&self) -> impl Iterator<Item = ConnId> {
         self.conns.iter().filter(|(_, conn)| conn.is_open()).map(|(id, _)| *id)
     }
@@ -393,6 +399,13 @@ impl Model {
     pub(crate) fn members(&self, source: &Source) -> Vec<ConnId> {
         let seats = self.streams.get(source).map(|stream| stream.seats.as_slice());
         seats.unwrap_or_default().iter().map(|seat| seat.conn).collect()
+    }
+
+    /// Where a member is in a stream.
+    pub(crate) fn place_in(&self, source: &Source, id: ConnId) -> Position {
+        let stream = &self.streams[source];
+        let offset = stream.seat(id).map_or(0, |seat| seat.cursor);
+        Position { epoch: stream.epoch, offset }
     }
 
     pub(crate) fn rooms(&self) -> impl Iterator<Item = &Stream> {

@@ -5,16 +5,10 @@ use headcount::{
 };
 
 use super::Model;
-use super::conn::Conn;
 use super::delivery::Delivered;
 use super::names::Name;
 
 impl Model {
-    /// The connection whose client asks, if it is open.
-    fn asking(&self, conn: ConnId) -> Option<&Conn> {
-        self.conns.get(&conn).filter(|conn| conn.is_open())
-    }
-
     fn plan_request(
         &self,
         conn: ConnId,
@@ -22,7 +16,7 @@ impl Model {
         id: &RunId,
         bytes: usize,
     ) -> Result<SessionId, RequestRunError> {
-        let conn = self.asking(conn).ok_or(RequestRunError::UnknownConn)?;
+        let conn = self.open_conn(conn).ok_or(RequestRunError::UnknownConn)?;
         let is_meant = |session: &&SessionId| {
             thread.is_none_or(|thread| thread == self.sessions[*session].thread)
         };
@@ -86,7 +80,7 @@ impl Model {
         id: &RunId,
         bytes: usize,
     ) -> Result<u64, RequestCancelError> {
-        let conn = self.asking(conn).ok_or(RequestCancelError::UnknownConn)?;
+        let conn = self.open_conn(conn).ok_or(RequestCancelError::UnknownConn)?;
         let known = conn.user().and_then(|user| self.find_run(user, id));
         let number = known.filter(|number| conn.sessions.contains(&self.runs[number].session));
         let number = number.ok_or(RequestCancelError::UnknownRun)?;
