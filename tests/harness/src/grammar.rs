@@ -12,17 +12,10 @@ use headcount::{ConnId, Ended, Position, SessionId, UserId};
 use super::seen::{Content, Seen, Source};
 use super::{Check, ensure};
 
-/// Where a connection is in its sentence.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-enum Stage {
-    #[default]
-    Talking,
-    Closed,
-}
-
 #[derive(Clone, Debug, Default, Hash)]
 struct Sentence {
-    stage: Stage,
+    /// Only its `Cleanup` is left.
+    closed: bool,
     /// Of each stream that it follows: the epoch, and the last offset sent or told as lost. One that it was
     /// sent away from is there until it is told so, and once more behind that if it follows it again.
     told: BTreeMap<Source, VecDeque<Told>>,
@@ -152,8 +145,8 @@ impl Grammar {
             let sentence = self.conns.get(conn);
             let sentence =
                 sentence.ok_or_else(|| format!("{seen:?} for {conn:?}, which is not"))?;
-            let fine = matches!(seen, Seen::Cleanup { .. }) || sentence.stage == Stage::Talking;
-            ensure!(fine, "{seen:?} for {conn:?}, which is {:?}", sentence.stage);
+            let fine = matches!(seen, Seen::Cleanup { .. }) || !sentence.closed;
+            ensure!(fine, "{seen:?} for {conn:?}, which is closed");
         }
         match seen {
             Seen::Send { to, stream, position, content } => {
@@ -201,7 +194,7 @@ impl Grammar {
             Seen::Ping { .. } => {}
             Seen::Left { conn, session, .. } => self.sent_away(*conn, *session)?,
             Seen::Close { conn, .. } => {
-                self.conns.get_mut(conn).into_iter().for_each(|it| it.stage = Stage::Closed);
+                self.conns.get_mut(conn).into_iter().for_each(|it| it.closed = true);
             }
             Seen::Cleanup { what: Ended::Conn(conn), .. } => {
                 self.conns.remove(conn);
@@ -282,10 +275,8 @@ impl Grammar {
         *forgotten = true;
         // One that was sent away from it, and ended before it was told so, has only its Cleanup left.
         let left = Source::Session(session);
-        for sentence in self.conns.values_mut().filter(|it| it.stage == Stage::Talking) {
-            if sentence.told.get(&left).is_some_and(|told| !told.is_empty()) {
-                sentence.stage = Stage::Closed;
-            }
+        for sentence in self.conns.values_mut() {
+            sentence.closed |= sentence.told.get(&left).is_some_and(|told| !told.is_empty());
         }
         Ok(())
     }
