@@ -24,7 +24,7 @@ pub(crate) struct Drain {
 impl Drain {
     /// When a connection that was told is closed, at the earliest and at the latest: jittered.
     pub(crate) fn closes(&self, conn: &Conn, config: &Config) -> Option<(Timestamp, Timestamp)> {
-        if !conn.is_open() || !conn.told_of_drain {
+        if !conn.told_of_drain {
             return None;
         }
         let length = self.ends.saturating_since(self.began);

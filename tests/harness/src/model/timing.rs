@@ -61,9 +61,12 @@ impl Whose {
 }
 
 impl Ping {
-    fn time_to_answer(&self, config: &Config) -> Duration {
+    /// Once it runs: when it makes its connection suspect, unless it has, and when it closes it.
+    fn deadlines(&self, config: &Config) -> Option<(Option<Timestamp>, Timestamp)> {
+        let (since, _) = self.running?;
         let usual = config.pong_timeout();
-        if self.hurried { usual.min(config.emergency_deadline()) } else { usual }
+        let limit = if self.hurried { usual.min(config.emergency_deadline()) } else { usual };
+        Some(((!self.late).then(|| since + limit / 2), since + limit))
     }
 }
 
@@ -76,28 +79,11 @@ impl Conn {
         }
     }
 
-    /// When it is stuck.
-    pub(crate) fn stuck_at(&self, config: &Config) -> Option<Timestamp> {
-        (self.is_open() && self.in_flight() > 0).then(|| self.progress_at + config.slow_deadline())
-    }
-
-    /// When its ping has been unanswered for too long.
-    pub(crate) fn pong_by(&self, config: &Config) -> Option<Timestamp> {
-        let ping = self.ping.filter(|_| self.is_open() && !self.paused)?;
-        ping.running.map(|(since, _)| since + ping.time_to_answer(config))
-    }
-
-    /// When an unanswered ping makes it suspect.
-    fn suspect_at(&self, config: &Config) -> Option<Timestamp> {
-        let ping = self.ping.filter(|ping| !ping.late && self.is_open() && !self.paused)?;
-        ping.running.map(|(since, _)| since + ping.time_to_answer(config) / 2)
-    }
-
     /// When it is pinged, at the earliest and at the latest: jittered until it was pinged once, and then on
     /// the next of the instants that all connections share.
     fn ping_at(&self, config: &Config) -> Option<(Timestamp, Timestamp)> {
         let interval = config.ping_interval();
-        if !self.is_open() || self.paused || self.ping.is_some() || interval.is_zero() {
+        if self.ping.is_some() || interval.is_zero() {
             return None;
         }
         let earliest = if self.pinged { interval } else { interval / 2 };
@@ -138,20 +124,33 @@ impl Conn {
                 let (reason, at) = self.pending_until(config);
                 vec![close(reason, Some(at))]
             }
-            State::Open => vec![
-                close(CloseReason::SlowConsumer, self.stuck_at(config)),
-                close(CloseReason::PongTimeout, self.pong_by(config)),
-                close(CloseReason::Idle, self.idle_at(config)),
-                close(CloseReason::FrameTimeout, self.frame_by(config)),
-                close(CloseReason::Expired, self.expires_at(config)),
-                jittered(Upcoming::Close(CloseReason::LifetimeEnded), self.life_ends(config)),
-                jittered(
-                    Upcoming::Close(CloseReason::Restart),
-                    drain.and_then(|drain| drain.closes(self, config)),
-                ),
-                jittered(Upcoming::Ping, self.ping_at(config)),
-                self.suspect_at(config).map(|at| (Upcoming::Suspect, When::at(at))),
-            ],
+            State::Open => {
+                let is_stuck = self.in_flight() > 0;
+                let stuck_at = is_stuck.then(|| self.progress_at + config.slow_deadline());
+                let restart = drain.and_then(|drain| drain.closes(self, config));
+                let expires = self.expires.map(|at| at + config.expiry_grace());
+                let mut deadlines = vec![
+                    close(CloseReason::SlowConsumer, stuck_at),
+                    close(CloseReason::Expired, expires),
+                    jittered(Upcoming::Close(CloseReason::LifetimeEnded), self.life_ends(config)),
+                    jittered(Upcoming::Close(CloseReason::Restart), restart),
+                ];
+                // Nothing is read from a connection that is paused, so that its silence says nothing.
+                if !self.paused {
+                    let idle = Some(config.session_idle()).filter(|idle| !idle.is_zero());
+                    let frame_by = self.began.map(|began| began + config.frame_deadline());
+                    let asked = self.ping.and_then(|ping| ping.deadlines(config));
+                    let suspect_at = asked.and_then(|(suspect_at, _)| suspect_at);
+                    deadlines.extend([
+                        close(CloseReason::Idle, idle.map(|idle| self.data_at + idle)),
+                        close(CloseReason::FrameTimeout, frame_by),
+                        jittered(Upcoming::Ping, self.ping_at(config)),
+                        suspect_at.map(|at| (Upcoming::Suspect, When::at(at))),
+                        close(CloseReason::PongTimeout, asked.map(|(_, pong_by)| pong_by)),
+                    ]);
+                }
+                deadlines
+            }
             State::Closing => {
                 let at = self.handshake_until(config);
                 vec![at.map(|at| (Upcoming::Cleanup, When::at(at)))]
