@@ -57,11 +57,8 @@ impl Model {
     }
 
     fn queue_drain(&mut self) {
-        if self.drain.is_some_and(|drain| !drain.announced.is_over()) {
-            self.waiting.queue(Turn::Drain);
-        } else {
-            self.waiting.cancel(&Turn::Drain);
-        }
+        let goes_on = self.drain.is_some_and(|drain| !drain.announced.is_over());
+        self.waiting.queue_if(goes_on, Turn::Drain);
     }
 
     /// The turn of a drain: the next open connections are told, also those without room.

@@ -161,6 +161,16 @@ impl Bucket {
     }
 }
 
+/// Keeps a list in the order in which its keys came to belong to it: one that belongs to it now stands at
+/// the back if it is new, and one that does not is taken out.
+pub(crate) fn keep<K: PartialEq>(order: &mut Vec<K>, key: K, belongs: bool) {
+    if !belongs {
+        order.retain(|other| *other != key);
+    } else if !order.contains(&key) {
+        order.push(key);
+    }
+}
+
 /// Takes one of a user's; a user without any is not there.
 pub(crate) fn drop_one<K: PartialEq>(of: &mut BTreeMap<Name, Vec<K>>, user: Name, one: K) {
     let own = of.entry(user).or_default();

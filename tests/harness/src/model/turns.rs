@@ -80,6 +80,10 @@ impl Waiting {
         }
     }
 
+    pub(crate) fn queue_if(&mut self, waits: bool, turn: Turn) {
+        if waits { self.queue(turn) } else { self.cancel(&turn) }
+    }
+
     pub(crate) fn cancel(&mut self, turn: &Turn) {
         self.turns.retain(|other| other != turn);
     }
