@@ -284,7 +284,7 @@ impl World {
     fn audience_within(&self, user: &UserId, within: Within<'_>) -> Audience {
         let user = self.model.names.users.find(user).unwrap_or_default();
         let session = match within {
-            Within::Everywhere => return Audience::User(user, self.model.sessions_of(user)),
+            Within::Everywhere => return Audience::User(user),
             Within::Thread(thread) => {
                 let thread = self.model.names.threads.find(thread);
                 thread.and_then(|thread| self.model.session_of(user, thread))

@@ -244,9 +244,7 @@ impl World {
             Target::UserOf(conn) => self.model.open_conn(*conn).and_then(Conn::user),
             Target::User(user) => Some(self.model.names.user(user)),
         };
-        user.map_or(Audience::Sessions(Vec::new()), |user| {
-            Audience::User(user, self.model.sessions_of(user))
-        })
+        user.map_or(Audience::Sessions(Vec::new()), Audience::User)
     }
 
     /// A message is sent, by a call of the registry or of a user's scope.

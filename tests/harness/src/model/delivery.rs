@@ -41,8 +41,9 @@ impl Model {
         let sources = match target {
             Audience::Conn(id) => return self.send_direct(*id, message, left_out),
             Audience::Everyone => return self.announce(message, left_out),
-            Audience::Sessions(ids) | Audience::User(_, ids) => {
-                ids.iter().copied().map(Source::Session).collect()
+            Audience::Sessions(ids) => ids.iter().copied().map(Source::Session).collect(),
+            Audience::User(user) => {
+                self.sessions_of(*user).into_iter().map(Source::Session).collect()
             }
             Audience::Room(room) => vec![Source::Room(room.clone())],
         };

@@ -89,17 +89,12 @@ impl Model {
 
     /// Whether the registry shows that a deadline which is due has acted.
     fn has_acted(&self, whose: &Whose, registry: &Registry, runs: &run_ends::Shown<'_>) -> bool {
+        let run = |number| self.runs[number].shown(runs);
         match whose {
             Whose::Conn(id) => self.done_to(*id, registry).is_some(),
             Whose::Session(id) => registry.session(*id).map(|it| it.position()).is_none(),
-            Whose::Run(number) => {
-                let told = self.runs[number].shown(runs);
-                told.is_none_or(|told| told.end().is_some())
-            }
-            Whose::Linger(number) => {
-                let told = self.runs[number].shown(runs);
-                told.is_none_or(|told| told.lingers_until().is_none())
-            }
+            Whose::Run(number) => run(number).is_none_or(|it| it.end().is_some()),
+            Whose::Linger(number) => run(number).is_none_or(|it| it.lingers_until().is_none()),
             Whose::Log(source) => self.log_differs(source, registry),
             Whose::Leave(user, _) => {
                 !registry.user(self.names.users.name(*user)).is_some_and(|it| it.is_online())
