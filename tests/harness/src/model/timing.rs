@@ -219,63 +219,41 @@ impl Model {
     }
 
     /// Every deadline but the hard stop of a drain.
-    fn each_deadline(&self, mut tell: impl FnMut(Whose, When)) {
-        let mut tell = |whose, when: When| {
-            if when.earliest <= LAST_MILLIS {
-                tell(whose, when);
-            }
-        };
-        for (id, conn) in &self.conns {
-            self.first_of(conn).into_iter().for_each(|when| tell(Whose::Conn(*id), when));
-        }
-        for (id, session) in self.going() {
-            if let Some(left_at) = session.left_at
-                && session.uncleaned == 0
-                && self.is_left(id)
-            {
-                tell(Whose::Session(id), When::at(left_at + self.config.session_linger()));
-            }
-        }
-        for (number, run) in &self.runs {
-            if let Some((at, _)) = self.run_deadline(run) {
-                tell(Whose::Run(*number), When::at(at));
-            }
-            if let Some(at) = self.lingers_until(run) {
-                tell(Whose::Linger(*number), When::at(at));
-            }
-        }
-        for (source, stream) in &self.streams {
-            if let Some(at) = stream.expires_at() {
-                tell(Whose::Log(source.clone()), When::at(at));
-            }
-        }
-        for (place, (user, at)) in self.leaving_users().enumerate() {
-            tell(Whose::Leave(user, place), When::at(at));
-        }
+    fn all_deadlines(&self) -> impl Iterator<Item = (Whose, When)> {
+        let conns = self.conns.iter().map(|(id, conn)| (Whose::Conn(*id), self.first_of(conn)));
+        let sessions = self.going().map(|(id, it)| {
+            let left_at = it.left_at.filter(|_| it.uncleaned == 0 && self.is_left(id));
+            (Whose::Session(id), left_at.map(|at| When::at(at + self.config.session_linger())))
+        });
+        let runs = self.runs.iter().flat_map(|(number, run)| {
+            let fails = self.run_deadline(run).map(|(at, _)| When::at(at));
+            let lingers = self.lingers_until(run).map(When::at);
+            [(Whose::Run(*number), fails), (Whose::Linger(*number), lingers)]
+        });
+        let logs = self.streams.iter();
+        let logs = logs.map(|(it, log)| (Whose::Log(it.clone()), log.expires_at().map(When::at)));
+        let users = self.leaving_users().enumerate();
+        let users = users.map(|(place, (it, at))| (Whose::Leave(it, place), Some(When::at(at))));
+        let all = conns.chain(sessions).chain(runs).chain(logs).chain(users);
+        let all = all.filter_map(|(whose, when)| Some((whose, when?)));
+        all.filter(|(_, when)| when.earliest <= LAST_MILLIS)
     }
 
     /// Those of them that may be due now.
     pub(crate) fn due_deadlines(&self) -> Vec<(Whose, When)> {
-        let mut due = Vec::new();
-        self.each_deadline(|whose, when| {
-            if when.earliest <= self.now.as_millis() {
-                due.push((whose, when));
-            }
-        });
-        due
+        let now = self.now.as_millis();
+        self.all_deadlines().filter(|(_, when)| when.earliest <= now).collect()
     }
 
     /// `poll_timeout` may be early, never late.
     pub(crate) fn check_timeout(&self, got: Option<Timestamp>) -> Check {
-        let mut next = self.hard_stop().map_or(u64::MAX, millis_up);
-        self.each_deadline(|_, when| next = next.min(when.latest));
-        let next = Some(next).filter(|at| *at <= LAST_MILLIS);
-        if let Some(next) = next.map(Timestamp::from_millis) {
-            ensure!(
-                got.is_some_and(|at| at <= next.max(self.now)),
-                "poll_timeout is {got:?}, but something is due at {next:?}"
-            );
-        }
+        let all = self.all_deadlines().map(|(_, when)| when.latest);
+        let next = all.chain(self.hard_stop().map(millis_up)).filter(|at| *at <= LAST_MILLIS).min();
+        let next = next.map(Timestamp::from_millis);
+        ensure!(
+            next.is_none_or(|next| got.is_some_and(|at| at <= next.max(self.now))),
+            "poll_timeout is {got:?}, but something is due at {next:?}"
+        );
         Ok(())
     }
 }
