@@ -155,7 +155,6 @@ impl Grammar {
                     "a run's entry in {stream:?}"
                 );
                 self.recipients(to)?;
-                self.audience(to, stream)?;
                 if let Some(position) = position {
                     ensure!(position.offset > 0, "an entry at offset 0");
                     let epoch = *self.epochs.entry(stream.clone()).or_insert(position.epoch);
@@ -235,34 +234,19 @@ impl Grammar {
         Ok(())
     }
 
-    /// What belongs to a session reaches the connections of that session and nobody else.
-    fn audience(&self, to: &[ConnId], stream: &Source) -> Check {
-        if let Source::Session(session) = stream {
-            for conn in to {
-                ensure!(self.follows(*conn, *session), "{conn:?} was handed data of {session:?}");
-            }
-        }
-        Ok(())
-    }
-
-    fn follows(&self, conn: ConnId, session: SessionId) -> bool {
-        let told = self.conns.get(&conn).and_then(|it| it.told.get(&Source::Session(session)));
-        told.is_some_and(|told| !told.is_empty())
-    }
-
     /// It is told that it has left a session.
     fn sent_away(&mut self, conn: ConnId, session: SessionId) -> Check {
         let forgotten = self.sessions.get(&session).copied();
         ensure!(forgotten == Some(false), "{conn:?} has left {session:?}, which is no more");
-        ensure!(self.follows(conn, session), "{conn:?} did not follow {session:?}");
         let sentence = self.conns.get_mut(&conn).ok_or("never reserved")?;
-        if let Some(told) = sentence.told.get_mut(&Source::Session(session)) {
-            told.pop_front();
-        }
+        let told = sentence.told.get_mut(&Source::Session(session));
+        let left = told.and_then(VecDeque::pop_front);
+        ensure!(left.is_some(), "{conn:?} did not follow {session:?}");
         Ok(())
     }
 
-    /// What was told of a stream: entries and gaps come in order, each once.
+    /// What was told of a stream: entries and gaps come in order, each once, to those who follow it and to
+    /// no others.
     fn told(&mut self, conn: ConnId, stream: &Source) -> Result<&mut Told, String> {
         let sentence = self.conns.get_mut(&conn).ok_or("never reserved")?;
         let told = sentence.told.get_mut(stream).and_then(VecDeque::front_mut);
