@@ -34,11 +34,6 @@ impl Model {
         self.note_tenant_of(user);
     }
 
-    /// A session has ended.
-    pub(crate) fn forget_absent(&mut self, id: SessionId) {
-        keep(&mut self.absent.sessions, id, false);
-    }
-
     /// Looks whether a room is absent, or the user of a session, after each change of one.
     pub(crate) fn note_absent(&mut self, source: &Source) {
         if let Some(user) = self.user_of(source) {

@@ -77,10 +77,6 @@ impl Model {
         named.find(|(number, run)| self.is_remembered(**number, run)).map(|(number, _)| *number)
     }
 
-    pub(crate) fn session_of_run(&self, user: Name, id: &RunId) -> Option<SessionId> {
-        self.find_run(user, id).map(|number| self.runs[&number].session)
-    }
-
     pub(crate) fn source_of_run(&self, number: u64) -> Source {
         Source::Session(self.runs[&number].session)
     }

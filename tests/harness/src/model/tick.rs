@@ -13,7 +13,7 @@ use super::run_ends;
 use super::stream::Stream;
 use super::tally::End;
 use super::timing::{When, Whose};
-use super::{Model, drop_one};
+use super::{Model, drop_one, keep};
 use crate::seen::Source;
 use crate::{Check, ensure};
 
@@ -178,7 +178,7 @@ impl Model {
         session.ended = true;
         let user = session.user;
         drop_one(&mut self.going_of, user, id);
-        self.forget_absent(id);
+        keep(&mut self.absent.sessions, id, false);
         self.note_user(user);
         self.settle(user, Some(id));
         self.forget_stream(&Source::Session(id));
