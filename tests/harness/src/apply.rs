@@ -32,10 +32,7 @@ impl World {
             }
             Op::Admit(arrival) => self.arrive(None, &arrival)?,
             Op::Connect { conn, arrival } => self.arrive(Some(self.conn(conn)), &arrival)?,
-            Op::Upgraded { conn } => {
-                let conn = self.conn(conn);
-                self.call(Input::Upgraded { conn })?;
-            }
+            Op::Upgraded { conn } => self.call(Input::Upgraded { conn: self.conn(conn) })?,
             Op::Message { conn, kind } => self.come_in(self.conn(conn), kind)?,
             Op::Chatter { conn, kind, count } => {
                 let conn = self.conn(conn);
@@ -48,7 +45,7 @@ impl World {
             Op::Flushed { conn, how } => self.flush(self.conn(conn), how)?,
             Op::FlushedMany { first, count, how } => self.flush_many(first, count, how)?,
             Op::FlushAll => self.flush_all()?,
-            Op::Disconnect { conn } => self.disconnect(self.conn(conn))?,
+            Op::Disconnect { conn } => self.call(Input::Disconnect { conn: self.conn(conn) })?,
             Op::Refresh { conn, expiry } => {
                 let expires_at = expiry.map(|number| self.expiry(number));
                 self.call(Input::Refresh { conn: self.conn(conn), expires_at })?;
@@ -90,10 +87,13 @@ impl World {
                 self.follow_thread(self.conn(conn), thread, since)?;
             }
             Op::Unfollow { conn, session } => self.unfollow(self.conn(conn), session)?,
-            Op::Leave { conn, room } => self.leave(self.conn(conn), &self.room(room))?,
+            Op::Leave { conn, room } => {
+                let (conn, room) = (self.conn(conn), &self.room(room));
+                self.call(Input::Leave { conn, room })?;
+            }
             Op::Vacate { room } => {
                 self.send((To::Room(room), None), op::Class::Critical, (1, true))?;
-                let (room, polls) = (self.room(room), room % 2 == 1);
+                let (room, polls) = (&self.room(room), room % 2 == 1);
                 let source = Source::Room(room.clone());
                 self.compare()?;
                 while polls && self.model.is_before_its_first(&source) {
@@ -101,7 +101,7 @@ impl World {
                 }
                 for conn in self.model.members(&source) {
                     self.compare()?;
-                    self.leave(conn, &room)?;
+                    self.call(Input::Leave { conn, room })?;
                 }
             }
             Op::Forget { conn, room, arrival } => self.forget(self.conn(conn), room, &arrival)?,
@@ -184,7 +184,7 @@ impl World {
             let closing: Vec<_> = self.model.closing.iter().copied().filter(is_theirs).collect();
             for conn in closing {
                 self.compare()?;
-                self.disconnect(conn)?;
+                self.call(Input::Disconnect { conn })?;
             }
         }
         self.poll_all()?;
@@ -248,10 +248,6 @@ impl World {
         self.call(Input::Message { conn, inbound })
     }
 
-    pub(crate) fn disconnect(&mut self, conn: ConnId) -> Check {
-        self.call(Input::Disconnect { conn })
-    }
-
     /// Makes a call for an audience: one of a user's own, or one of the registry.
     fn address(
         &mut self,
@@ -284,12 +280,15 @@ impl World {
     fn audience_within(&self, user: &UserId, within: Within<'_>) -> Audience {
         let user = self.model.names.users.find(user).unwrap_or_default();
         let session = match within {
-            Within::Everywhere => return Audience::User(user, self.model.sessions_of(user)),
+            Within::Everywhere => return Audience::User(user),
             Within::Thread(thread) => {
                 let thread = self.model.names.threads.find(thread);
                 thread.and_then(|thread| self.model.session_of(user, thread))
             }
-            Within::Run(run) => self.model.session_of_run(user, run),
+            Within::Run(run) => {
+                let number = self.model.find_run(user, run);
+                number.map(|number| self.model.runs[&number].session)
+            }
             _ => None,
         };
         Audience::Sessions(session.into_iter().collect())

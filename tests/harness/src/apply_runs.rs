@@ -16,7 +16,7 @@ impl World {
             240..=249 => 128,
             _ => usize::from(size % 8),
         });
-        let payload = &self.payload(self.size(size)).into();
+        let payload = &self.bytes(size);
         let (user, thread) = (&self.user_name(self.user(user)), &self.thread_name(thread));
         self.call(Input::OpenRun { user, thread, run: &self.run(run), agent: &agent, payload })
     }
@@ -53,13 +53,13 @@ impl World {
         size: u8,
     ) -> Check {
         let thread = thread.map(|thread| self.thread_of(conn, thread));
-        let (run, input) = (&self.run(run), &self.payload(self.size(size)).into());
+        let (run, input) = (&self.run(run), &self.bytes(size));
         self.call(Input::RequestRun { conn, thread: thread.as_ref(), run, input })
     }
 
     pub(crate) fn request_cancel(&mut self, conn: ConnId, run: u8, size: u8) -> Check {
         let run = &self.remembered(run)?.map_or_else(|| self.run(run), |(_, run)| run);
-        let reason = &self.payload(self.size(size)).into();
+        let reason = &self.bytes(size);
         self.call(Input::RequestCancel { conn, run, reason })
     }
 
@@ -75,46 +75,44 @@ impl World {
 
     fn report(&mut self, (user, run): (Name, &RunId), what: RunReport) -> Check {
         let tenth = self.model.config.run_silence() / 10;
-        let (size, name, expect) = match what {
-            RunReport::Executing { call, size, expect } => (size, call, expect),
-            RunReport::Executed { call, size } => (size, call, None),
-            RunReport::Delta { part, size } => (size, part, None),
-            RunReport::Thinking(size)
-            | RunReport::Progress(size)
-            | RunReport::Text(size)
-            | RunReport::Completed(size)
-            | RunReport::Failed(size)
-            | RunReport::Cancelled(size)
-            | RunReport::Interrupted(size) => (size, 0, None),
-        };
-        let payload = match what {
-            RunReport::Text(_) | RunReport::Delta { .. } => self.words(size),
-            _ => self.payload(self.size(size)),
-        };
-        let (part, kind) = Self::part(name);
-        let part = Part { id: &part, kind };
-        let call = &*Self::tool_call(name);
-        let expect = expect.map(|expect| match expect {
-            u8::MAX => Duration::MAX,
-            tenths => tenth * u32::from(tenths),
-        });
-        let bytes = || payload.clone().into();
+        let (name, text);
         let event = &match what {
-            RunReport::Thinking(_) => RunEvent::Thinking(bytes()),
-            RunReport::Executing { .. } => {
-                RunEvent::ToolExecuting { call, expect, payload: bytes() }
+            RunReport::Thinking(size) => RunEvent::Thinking(self.bytes(size)),
+            RunReport::Executing { call, size, expect } => {
+                name = Self::tool_call(call);
+                let expect = expect.map(|expect| match expect {
+                    u8::MAX => Duration::MAX,
+                    tenths => tenth * u32::from(tenths),
+                });
+                RunEvent::ToolExecuting { call: &name, expect, payload: self.bytes(size) }
             }
-            RunReport::Executed { .. } => RunEvent::ToolCompleted { call, payload: bytes() },
-            RunReport::Progress(_) => RunEvent::Progress(bytes()),
-            RunReport::Text(_) => RunEvent::text(&payload),
-            RunReport::Delta { .. } => RunEvent::Delta { part, text: &payload },
-            RunReport::Completed(_) => RunEvent::Completed(bytes()),
-            RunReport::Failed(_) => RunEvent::Failed(bytes()),
-            RunReport::Cancelled(_) => RunEvent::Cancelled(bytes()),
-            RunReport::Interrupted(_) => RunEvent::Interrupted(bytes()),
+            RunReport::Executed { call, size } => {
+                name = Self::tool_call(call);
+                RunEvent::ToolCompleted { call: &name, payload: self.bytes(size) }
+            }
+            RunReport::Progress(size) => RunEvent::Progress(self.bytes(size)),
+            RunReport::Text(size) => {
+                text = self.words(size);
+                RunEvent::text(&text)
+            }
+            RunReport::Delta { part, size } => {
+                let kind;
+                (name, kind) = Self::part(part);
+                text = self.words(size);
+                RunEvent::Delta { part: Part { id: &name, kind }, text: &text }
+            }
+            RunReport::Completed(size) => RunEvent::Completed(self.bytes(size)),
+            RunReport::Failed(size) => RunEvent::Failed(self.bytes(size)),
+            RunReport::Cancelled(size) => RunEvent::Cancelled(self.bytes(size)),
+            RunReport::Interrupted(size) => RunEvent::Interrupted(self.bytes(size)),
         };
         let user = &self.user_name(user);
         self.call(Input::RunEvent { user, run, event })
+    }
+
+    /// What an application says of a run.
+    fn bytes<T: From<String>>(&mut self, size: u8) -> T {
+        self.payload(self.size(size)).into()
     }
 
     /// The name of a tool call: one of a few, or none that is right.

@@ -1,6 +1,6 @@
 //! Operations that are about which streams a connection follows, and where it stands there.
 
-use headcount::{ConnId, Input, RoomId};
+use headcount::{ConnId, Input};
 
 use super::Check;
 use super::model::conn::Conn;
@@ -32,10 +32,6 @@ impl World {
         let room = &self.room(room);
         let start = &self.start(since, Some(&Source::Room(room.clone())));
         self.call(Input::Join { conn, room, start })
-    }
-
-    pub(crate) fn leave(&mut self, conn: ConnId, room: &RoomId) -> Check {
-        self.call(Input::Leave { conn, room })
     }
 
     pub(crate) fn acknowledge(&mut self, conn: Pick, room: Option<u8>, upto: Since) -> Check {

@@ -12,17 +12,10 @@ use headcount::{ConnId, Ended, Position, SessionId, UserId};
 use super::seen::{Content, Seen, Source};
 use super::{Check, ensure};
 
-/// Where a connection is in its sentence.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-enum Stage {
-    #[default]
-    Talking,
-    Closed,
-}
-
 #[derive(Clone, Debug, Default, Hash)]
 struct Sentence {
-    stage: Stage,
+    /// Only its `Cleanup` is left.
+    closed: bool,
     /// Of each stream that it follows: the epoch, and the last offset sent or told as lost. One that it was
     /// sent away from is there until it is told so, and once more behind that if it follows it again.
     told: BTreeMap<Source, VecDeque<Told>>,
@@ -152,8 +145,8 @@ impl Grammar {
             let sentence = self.conns.get(conn);
             let sentence =
                 sentence.ok_or_else(|| format!("{seen:?} for {conn:?}, which is not"))?;
-            let fine = matches!(seen, Seen::Cleanup { .. }) || sentence.stage == Stage::Talking;
-            ensure!(fine, "{seen:?} for {conn:?}, which is {:?}", sentence.stage);
+            let fine = matches!(seen, Seen::Cleanup { .. }) || !sentence.closed;
+            ensure!(fine, "{seen:?} for {conn:?}, which is closed");
         }
         match seen {
             Seen::Send { to, stream, position, content } => {
@@ -162,7 +155,6 @@ impl Grammar {
                     "a run's entry in {stream:?}"
                 );
                 self.recipients(to)?;
-                self.audience(to, stream)?;
                 if let Some(position) = position {
                     ensure!(position.offset > 0, "an entry at offset 0");
                     let epoch = *self.epochs.entry(stream.clone()).or_insert(position.epoch);
@@ -201,7 +193,7 @@ impl Grammar {
             Seen::Ping { .. } => {}
             Seen::Left { conn, session, .. } => self.sent_away(*conn, *session)?,
             Seen::Close { conn, .. } => {
-                self.conns.get_mut(conn).into_iter().for_each(|it| it.stage = Stage::Closed);
+                self.conns.get_mut(conn).into_iter().for_each(|it| it.closed = true);
             }
             Seen::Cleanup { what: Ended::Conn(conn), .. } => {
                 self.conns.remove(conn);
@@ -242,34 +234,19 @@ impl Grammar {
         Ok(())
     }
 
-    /// What belongs to a session reaches the connections of that session and nobody else.
-    fn audience(&self, to: &[ConnId], stream: &Source) -> Check {
-        if let Source::Session(session) = stream {
-            for conn in to {
-                ensure!(self.follows(*conn, *session), "{conn:?} was handed data of {session:?}");
-            }
-        }
-        Ok(())
-    }
-
-    fn follows(&self, conn: ConnId, session: SessionId) -> bool {
-        let told = self.conns.get(&conn).and_then(|it| it.told.get(&Source::Session(session)));
-        told.is_some_and(|told| !told.is_empty())
-    }
-
     /// It is told that it has left a session.
     fn sent_away(&mut self, conn: ConnId, session: SessionId) -> Check {
         let forgotten = self.sessions.get(&session).copied();
         ensure!(forgotten == Some(false), "{conn:?} has left {session:?}, which is no more");
-        ensure!(self.follows(conn, session), "{conn:?} did not follow {session:?}");
         let sentence = self.conns.get_mut(&conn).ok_or("never reserved")?;
-        if let Some(told) = sentence.told.get_mut(&Source::Session(session)) {
-            told.pop_front();
-        }
+        let told = sentence.told.get_mut(&Source::Session(session));
+        let left = told.and_then(VecDeque::pop_front);
+        ensure!(left.is_some(), "{conn:?} did not follow {session:?}");
         Ok(())
     }
 
-    /// What was told of a stream: entries and gaps come in order, each once.
+    /// What was told of a stream: entries and gaps come in order, each once, to those who follow it and to
+    /// no others.
     fn told(&mut self, conn: ConnId, stream: &Source) -> Result<&mut Told, String> {
         let sentence = self.conns.get_mut(&conn).ok_or("never reserved")?;
         let told = sentence.told.get_mut(stream).and_then(VecDeque::front_mut);
@@ -282,10 +259,8 @@ impl Grammar {
         *forgotten = true;
         // One that was sent away from it, and ended before it was told so, has only its Cleanup left.
         let left = Source::Session(session);
-        for sentence in self.conns.values_mut().filter(|it| it.stage == Stage::Talking) {
-            if sentence.told.get(&left).is_some_and(|told| !told.is_empty()) {
-                sentence.stage = Stage::Closed;
-            }
+        for sentence in self.conns.values_mut() {
+            sentence.closed |= sentence.told.get(&left).is_some_and(|told| !told.is_empty());
         }
         Ok(())
     }

@@ -57,6 +57,17 @@ pub(crate) fn outgoing(message: Message, except: Option<Except>) -> Outgoing {
     }
 }
 
+/// A call that the registry and the model have under one name. The registry's takes its instant first.
+macro_rules! alike {
+    ($world:ident.$call:ident($at:ident $(, $argument:expr)*)) => {
+        $world.both_of(
+            stringify!($call),
+            |it| it.$call($at $(, $argument)*),
+            |it| it.$call($($argument),*),
+        )
+    };
+}
+
 impl World {
     /// Does one input at an instant, which is the stamp of the call. An error says how registry and model
     /// disagree about what it returns; what it leaves behind is compared by
@@ -68,33 +79,20 @@ impl World {
         self.model.clock(at, self.registry.poll_timeout());
         match input {
             Input::Reserve { source } => self.reserve(at, source),
-            Input::Upgraded { conn } => {
-                self.both("upgraded", |it| it.upgraded(at, conn), |it| it.upgraded(conn))
-            }
+            Input::Upgraded { conn } => alike!(self.upgraded(at, conn)).map(drop),
             Input::Connect { conn, who, start, previous } => {
                 self.come(at, Some(conn), who, (start, previous))
             }
             Input::Admit { who, start, previous } => self.come(at, None, who, (start, previous)),
             Input::Follow { conn, thread, start } => self.follow(at, conn, (thread, start)),
             Input::Unfollow { conn, session } => {
-                let follows = self.both_of(
-                    "unfollow",
-                    |it| it.unfollow(at, conn, session),
-                    |it| it.unfollow(conn, session),
-                )?;
-                if follows == Ok(true) {
+                if alike!(self.unfollow(at, conn, session))? == Ok(true) {
                     self.grammar.left(conn, &Source::Session(session));
                 }
                 Ok(())
             }
-            Input::Message { conn, inbound } => self.both(
-                "message",
-                |it| it.message(at, conn, inbound),
-                |it| it.message(conn, inbound),
-            ),
-            Input::Flushed { conn, total } => {
-                self.both("flushed", |it| it.flushed(at, conn, total), |it| it.flushed(conn, total))
-            }
+            Input::Message { conn, inbound } => alike!(self.message(at, conn, inbound)).map(drop),
+            Input::Flushed { conn, total } => alike!(self.flushed(at, conn, total)).map(drop),
             Input::FlushedMany { reports } => {
                 // Of the harness, not of the registry: nothing grows during the call.
                 let mut answers = Vec::with_capacity(reports.len());
@@ -106,9 +104,7 @@ impl World {
                     reports.iter().map(|(conn, total)| (*conn, it.flushed(*conn, *total))).collect()
                 })
             }
-            Input::Disconnect { conn } => {
-                self.both("disconnect", |it| it.disconnect(at, conn), |it| it.disconnect(conn))
-            }
+            Input::Disconnect { conn } => alike!(self.disconnect(at, conn)).map(drop),
             Input::Tick => self.tick((at, u32::MAX), |_| false, Self::compare),
             Input::Send { to, message, except } => {
                 let audience = self.audience(&to);
@@ -120,8 +116,7 @@ impl World {
                 self.both("reply", reply, |it| it.reply(conn, message))
             }
             Input::ReplyAtOnce { conn, bytes } => {
-                let reply = |it: &mut Registry| it.reply_at_once(at, conn, bytes);
-                self.both("reply_at_once", reply, |it| it.reply_at_once(conn, bytes))
+                alike!(self.reply_at_once(at, conn, bytes)).map(drop)
             }
             Input::Join { conn, room, start } => {
                 self.model.names.asked.rooms.insert(room.clone());
@@ -137,21 +132,14 @@ impl World {
                 Ok(())
             }
             Input::Leave { conn, room } => {
-                let leaves = self.both_of(
-                    "leave",
-                    |it| it.leave(at, conn, room),
-                    |it| it.leave(conn, room),
-                )?;
-                if leaves == Ok(true) {
+                if alike!(self.leave(at, conn, room))? == Ok(true) {
                     self.grammar.left(conn, &Source::Room(room.clone()));
                 }
                 Ok(())
             }
-            Input::Acknowledge { conn, stream, offset } => self.both(
-                "acknowledge",
-                |it| it.acknowledge(at, conn, stream, offset),
-                |it| it.acknowledge(conn, &stream.into(), offset),
-            ),
+            Input::Acknowledge { conn, stream, offset } => {
+                alike!(self.acknowledge(at, conn, stream, offset)).map(drop)
+            }
             Input::OpenRun { user, thread, run, agent, payload } => {
                 self.registry.expect_payload(payload.len());
                 let number = self.model.names.user(user);
@@ -206,21 +194,15 @@ impl World {
                 let close = |it: &mut Registry| it.close(at, to, with.clone());
                 self.both("close", close, |it| it.close(&audience, with))
             }
-            Input::Refresh { conn, expires_at } => self.both(
-                "refresh",
-                |it| it.refresh(at, conn, expires_at),
-                |it| it.refresh(conn, expires_at),
-            ),
+            Input::Refresh { conn, expires_at } => {
+                alike!(self.refresh(at, conn, expires_at)).map(drop)
+            }
             Input::Revoke { user } => {
                 let number = self.model.names.user(user);
                 self.both("revoke", |it| it.revoke(at, user), |it| it.revoke(number))
             }
-            Input::Drain { deadline } => {
-                self.both("drain", |it| it.drain(at, deadline), |it| it.begin_drain(deadline))
-            }
-            Input::CancelDrain => {
-                self.both("cancel_drain", |it| it.cancel_drain(at), Model::cancel_drain)
-            }
+            Input::Drain { deadline } => alike!(self.drain(at, deadline)),
+            Input::CancelDrain => alike!(self.cancel_drain(at)).map(drop),
             Input::Reload { config } => self.reload(at, config),
             Input::Advance => self.both("advance", |it| it.advance(at), |_| ()),
         }
@@ -250,22 +232,19 @@ impl World {
 
     /// Whom a target is for.
     pub(crate) fn audience(&mut self, to: &Target<'_>) -> Audience {
-        let open = |conn: &ConnId| self.model.conns.get(conn).filter(|conn| conn.is_open());
         let user = match to {
             Target::Conn(conn) => return Audience::Conn(*conn),
             Target::Session(session) => return Audience::Sessions(vec![*session]),
             Target::SessionOf(conn) => {
-                let session = open(conn).and_then(Conn::session);
+                let session = self.model.open_conn(*conn).and_then(Conn::session);
                 return Audience::Sessions(session.into_iter().collect());
             }
             Target::Room(room) => return Audience::Room((*room).clone()),
             Target::Everyone => return Audience::Everyone,
-            Target::UserOf(conn) => open(conn).and_then(Conn::user),
+            Target::UserOf(conn) => self.model.open_conn(*conn).and_then(Conn::user),
             Target::User(user) => Some(self.model.names.user(user)),
         };
-        user.map_or(Audience::Sessions(Vec::new()), |user| {
-            Audience::User(user, self.model.sessions_of(user))
-        })
+        user.map_or(Audience::Sessions(Vec::new()), Audience::User)
     }
 
     /// A message is sent, by a call of the registry or of a user's scope.

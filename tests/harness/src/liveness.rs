@@ -30,7 +30,7 @@ impl World {
         for (number, conn) in self.model.conns.keys().copied().enumerate().collect::<Vec<_>>() {
             if self.model.conns[&conn].is_there() {
                 if number % 2 == 0 {
-                    self.disconnect(conn)?;
+                    self.call(Input::Disconnect { conn })?;
                 } else {
                     self.close(To::Conn(Pick::Known(number as u16)), number as u8)?;
                 }

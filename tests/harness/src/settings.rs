@@ -78,26 +78,25 @@ pub fn random(rng: &mut Rng) -> (Config, Population) {
 pub fn after(config: &Config, choice: u8) -> Config {
     let mut rng = Rng::new(choice.into());
     let builder = builder(&mut rng, config.seed()).notices(config.notices());
-    let builder = if config.presence() { builder.with_presence() } else { builder };
-    build(if config.flush_reports() { builder } else { builder.without_flush_reports() })
+    build(with_switches(builder, config))
 }
 
 /// A configuration as a registry takes it that began with `began`, whose seed and switches no reload changes;
 /// but a tick acts on so many deadlines.
 #[must_use]
 pub fn with_tick_budget(config: &Config, began: &Config, deadlines: u32) -> Config {
-    let mut builder = Config::builder(began.seed());
-    if !began.flush_reports() {
-        builder = builder.without_flush_reports();
-    }
-    if began.presence() {
-        builder = builder.with_presence();
-    }
+    let mut builder = with_switches(Config::builder(began.seed()), began);
     let amounts = Config::KEYS.iter().filter_map(|key| Some((key.name, config.get(key.name)?)));
     for (key, value) in amounts.filter(|(_, value)| value.amount().is_some()) {
         builder = builder.set(key, value).expect("a value of a configuration");
     }
     build(builder.over_cap(config.over_cap()).tick_budget(deadlines))
+}
+
+/// The switches of another configuration.
+fn with_switches(builder: ConfigBuilder, of: &Config) -> ConfigBuilder {
+    let builder = if of.presence() { builder.with_presence() } else { builder };
+    if of.flush_reports() { builder } else { builder.without_flush_reports() }
 }
 
 fn build(builder: ConfigBuilder) -> Config {

@@ -223,7 +223,9 @@ impl World {
         if let Some(thread) = Self::names_thread(arrival) {
             who = who.with_thread(self.thread_name(thread));
         }
-        who = who.with_kind(Self::kind(arrival));
+        if arrival.event_stream {
+            who = who.with_kind(ConnKind::EventStream);
+        }
         if let Some(tenant) = arrival.tenant {
             let tenant = self.model.names.tenants.name((tenant % TENANTS).into());
             who = who.with_tenant(tenant.clone());
@@ -235,13 +237,10 @@ impl World {
             who = who.with_expiry(self.expiry(number));
         }
         if let Some(number) = arrival.limit {
-            who = who.with_max_connections(Self::limit(number));
+            let limit = NonZeroU32::MIN.saturating_add(u32::from(number % 4));
+            who = who.with_max_connections(limit);
         }
         who
-    }
-
-    pub(crate) const fn kind(arrival: &Arrival) -> ConnKind {
-        if arrival.event_stream { ConnKind::EventStream } else { ConnKind::Socket }
     }
 
     /// The thread that a principal names.
@@ -256,11 +255,6 @@ impl World {
             0 => String::new(),
             some => format!("device-{some}"),
         }
-    }
-
-    /// How many connections credentials allow, given as a number.
-    pub(crate) fn limit(number: u8) -> NonZeroU32 {
-        NonZeroU32::MIN.saturating_add(u32::from(number % 4))
     }
 
     /// When credentials expire, given as a number: soon, late, or long ago.
@@ -339,17 +333,15 @@ impl World {
     pub(crate) fn since(&self, since: Since, source: Option<&Source>) -> Option<Position> {
         let stream = source.and_then(|source| self.model.streams.get(source));
         let (epoch, head) = stream.map_or((12_345, 3), |stream| (stream.epoch, stream.head()));
-        let offset = match since {
+        let (epoch, offset) = match since {
             Since::Fresh | Since::Now | Since::Recent | Since::Run(_) | Since::Kept => return None,
-            Since::Unseen => return Some(Position { epoch: 0, offset: u64::MAX }),
-            Since::Head => head,
-            Since::Behind(some) => head.saturating_sub(some.into()),
-            Since::Beyond(some) => head + 1 + u64::from(some),
-            Since::Foreign(some) => {
-                return Some(Position { epoch: epoch ^ 1, offset: some.into() });
-            }
-            Since::Zero => 0,
-            Since::Last => u64::MAX,
+            Since::Unseen => (0, u64::MAX),
+            Since::Head => (epoch, head),
+            Since::Behind(some) => (epoch, head.saturating_sub(some.into())),
+            Since::Beyond(some) => (epoch, head + 1 + u64::from(some)),
+            Since::Foreign(some) => (epoch ^ 1, some.into()),
+            Since::Zero => (epoch, 0),
+            Since::Last => (epoch, u64::MAX),
         };
         Some(Position { epoch, offset })
     }

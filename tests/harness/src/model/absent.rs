@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use headcount::{ConnId, Notice, Refused, RoomEnd, SessionEnd, SessionId};
 
-use super::Model;
 use super::names::Name;
 use super::tally::End;
+use super::{Model, keep};
 use crate::seen::Source;
 
 /// Those that are absent longest are first.
@@ -16,15 +16,6 @@ pub(crate) struct Absent {
     pub(crate) sessions: Vec<SessionId>,
     users: Vec<Name>,
     rooms: Vec<Source>,
-}
-
-/// What is absent is so from now on, unless it was before.
-fn keep<K: PartialEq>(order: &mut Vec<K>, key: K, is_absent: bool) {
-    if !is_absent {
-        order.retain(|other| *other != key);
-    } else if !order.contains(&key) {
-        order.push(key);
-    }
 }
 
 impl Model {
@@ -41,11 +32,6 @@ impl Model {
         let is_absent = !is_here && self.is_user(user);
         keep(&mut self.absent.users, user, is_absent);
         self.note_tenant_of(user);
-    }
-
-    /// A session has ended.
-    pub(crate) fn forget_absent(&mut self, id: SessionId) {
-        keep(&mut self.absent.sessions, id, false);
     }
 
     /// Looks whether a room is absent, or the user of a session, after each change of one.

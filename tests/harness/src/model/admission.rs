@@ -344,14 +344,10 @@ impl Model {
     /// While the headroom is used up, of connections or of sessions, the oldest close ends now.
     pub(crate) fn cut_short(&mut self) {
         while self.is_headroom_used_up() {
-            let Some(first) = self.first_closing(true) else { return };
+            let Some(first) = self.still_closing(true).next() else { return };
             self.marks.hit("a close handshake was cut short");
             self.end(first);
         }
-    }
-
-    fn first_closing(&self, admitted: bool) -> Option<ConnId> {
-        self.still_closing(admitted).next()
     }
 
     fn is_headroom_used_up(&self) -> bool {
@@ -369,7 +365,7 @@ impl Model {
     pub(crate) fn cut_leaving_short(&mut self) {
         let places = self.config.pending() as usize + self.config.closing() as usize;
         while self.pending().count() + self.still_closing(false).count() >= places {
-            let Some(first) = self.first_closing(false) else { return };
+            let Some(first) = self.still_closing(false).next() else { return };
             self.marks.hit("a close handshake of one never admitted was cut short");
             self.end(first);
         }

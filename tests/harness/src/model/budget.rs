@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use headcount::{MESSAGE_OVERHEAD, RoomEnd, Timestamp};
 
-use super::Model;
 use super::entry::Entry;
 use super::names::Name;
 use super::stream::Stream;
+use super::{Model, keep};
 use crate::seen::Source;
 
 /// What a tool call under way is charged: a name of the greatest length, and an overhead.
@@ -99,12 +99,7 @@ impl Model {
         for (payer, class) in payers.flat_map(|payer| CLASSES.map(|class| (payer, class))) {
             let stream = self.streams.get(source);
             let holds = stream.is_some_and(|stream| stream.evictable(class, None).is_some());
-            let list = &mut self.evictable.0.entry(payer).or_default()[class as usize];
-            if !holds {
-                list.retain(|it| it != source);
-            } else if !list.contains(source) {
-                list.push(source.clone());
-            }
+            keep(self.turns_of(payer, class), source.clone(), holds);
         }
     }
 

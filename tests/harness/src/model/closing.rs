@@ -16,8 +16,7 @@ pub(crate) enum Audience {
     Conn(ConnId),
     /// None, if there is no such thread or run.
     Sessions(Vec<SessionId>),
-    /// A user, and their sessions.
-    User(Name, Vec<SessionId>),
+    User(Name),
     Room(RoomId),
     Everyone,
 }
@@ -62,7 +61,7 @@ impl Model {
                 }
                 left
             }
-            Audience::User(user, _) => self.close_connections_of(*user, with),
+            Audience::User(user) => self.close_connections_of(*user, with),
             Audience::Room(room) => {
                 let source = Source::Room(room.clone());
                 let members = self.members(&source).len();

@@ -1,7 +1,7 @@
 //! Everything that can be read from the registry, compared with the model.
 
 use headcount::{
-    ConnId, ConnView, CursorView, Position, Registry, SessionId, SessionView, UserView,
+    ConnId, ConnView, CursorView, Position, Registry, RoomView, SessionId, SessionView, UserView,
 };
 
 use super::Model;
@@ -20,17 +20,25 @@ impl Model {
         for id in conns {
             self.compare_conn(registry, *id)?;
         }
-        for id in sessions {
-            let source = Source::Session(*id);
-            let shown = registry.session(*id);
-            let members: Vec<_> =
-                shown.iter().flat_map(SessionView::connections).map(|it| it.id()).collect();
-            same!(members, self.members(&source), "members of {id:?}");
-            let position = shown.map(|it| it.position()).map(|it| (it.epoch, it.offset));
-            let head = self.streams.get(&source).map(|stream| (stream.epoch, stream.head()));
-            same!(position, head, "head of {id:?}");
-        }
         let Names { users, threads, asked, .. } = &self.names;
+        let sessions = sessions.iter().copied().map(Source::Session);
+        for source in sessions.chain(asked.rooms.iter().cloned().map(Source::Room)) {
+            let stream = self.streams.get(&source);
+            let expected = stream.map(|it| (it.log.shown(), it.position(it.head()).1));
+            same!(Self::shown(&source, registry), expected, "what {source:?} shows");
+            let members: Vec<_> = match &source {
+                Source::Session(id) => {
+                    let shown = registry.session(*id);
+                    shown.iter().flat_map(SessionView::connections).map(|it| it.id()).collect()
+                }
+                Source::Room(room) => {
+                    let shown = registry.room(room);
+                    shown.iter().flat_map(RoomView::members).map(|it| it.id()).collect()
+                }
+                Source::Direct | Source::Everyone => Vec::new(),
+            };
+            same!(members, self.members(&source), "members of {source:?}");
+        }
         for user in asked.users.iter().copied() {
             let shown = registry.user(users.name(user));
             let open: Vec<_> =
@@ -48,13 +56,8 @@ impl Model {
             let session = session.map(|it| it.id());
             same!(session, self.session_of(user, thread), "session {user}/{thread}");
         }
-        for room in &asked.rooms {
-            let members = registry.room(room).into_iter().flat_map(|it| it.members());
-            let members: Vec<_> = members.map(|it| it.id()).collect();
-            same!(members, self.members(&Source::Room(room.clone())), "members of {room:?}");
-        }
         self.compare_tenants(registry)?;
-        self.compare_streams(registry)?;
+        self.compare_seats(registry)?;
         self.compare_stats(registry)?;
         self.check_timeout(registry.poll_timeout())?;
         self.compare_work(registry)
@@ -84,13 +87,8 @@ impl Model {
         Ok(())
     }
 
-    /// What is kept in each log, and where each member is.
-    fn compare_streams(&self, registry: &Registry) -> Check {
-        for (source, stream) in &self.streams {
-            let shown = Self::shown(source, registry).map(|(shown, head)| (shown, head.epoch));
-            let expected = Some((stream.log.shown(), stream.epoch));
-            same!(shown, expected, "what {source:?} shows");
-        }
+    /// Where each open connection is in what it follows.
+    fn compare_seats(&self, registry: &Registry) -> Check {
         for id in self.open() {
             let shown = registry.connection(id).ok_or("an open connection is not shown")?;
             same!(shown.load(), self.used(id), "load of {id:?}");

@@ -2,7 +2,7 @@
 
 use headcount::{
     AcknowledgeError, Class, ConnId, Delivery, Except, JoinError, MESSAGE_OVERHEAD, Message,
-    Position, Recovered, ReplyError, RoomId, SessionId, Start, UnknownConn,
+    Position, Recovered, ReplyError, RoomId, SessionId, Start, StreamRef, UnknownConn,
 };
 
 use super::Model;
@@ -41,8 +41,9 @@ impl Model {
         let sources = match target {
             Audience::Conn(id) => return self.send_direct(*id, message, left_out),
             Audience::Everyone => return self.announce(message, left_out),
-            Audience::Sessions(ids) | Audience::User(_, ids) => {
-                ids.iter().copied().map(Source::Session).collect()
+            Audience::Sessions(ids) => ids.iter().copied().map(Source::Session).collect(),
+            Audience::User(user) => {
+                self.sessions_of(*user).into_iter().map(Source::Session).collect()
             }
             Audience::Room(room) => vec![Source::Room(room.clone())],
         };
@@ -197,12 +198,9 @@ impl Model {
         epoch: u64,
     ) -> Result<(Position, Recovered, bool), JoinError> {
         let source = Source::Room(room.clone());
-        let conn = self.conns.get(&id).filter(|conn| conn.is_open());
-        let conn = conn.ok_or(JoinError::UnknownConn)?;
+        let conn = self.open_conn(id).ok_or(JoinError::UnknownConn)?;
         if conn.streams.contains(&source) {
-            let stream = &self.streams[&source];
-            let offset = stream.seat(id).map_or(0, |seat| seat.cursor);
-            return Ok((Position { epoch: stream.epoch, offset }, Recovered::Fresh, true));
+            return Ok((self.place_in(&source, id), Recovered::Fresh, true));
         }
         if conn.rooms().count() >= self.config.rooms_per_connection() as usize {
             return Err(JoinError::RoomsPerConnection);
@@ -229,11 +227,11 @@ impl Model {
     pub(crate) fn acknowledge(
         &mut self,
         id: ConnId,
-        source: &Source,
+        stream: StreamRef<'_>,
         offset: u64,
     ) -> Result<(), AcknowledgeError> {
-        self.conns.get(&id).filter(|conn| conn.is_open()).ok_or(AcknowledgeError::UnknownConn)?;
-        let seat = self.streams.get_mut(source).and_then(|stream| stream.seat_mut(id));
+        self.open_conn(id).ok_or(AcknowledgeError::UnknownConn)?;
+        let seat = self.streams.get_mut(&stream.into()).and_then(|stream| stream.seat_mut(id));
         let seat = seat.ok_or(AcknowledgeError::NotAMember)?;
         self.marks.hit_if(offset > seat.cursor, "an acknowledgement was clamped");
         let offset = offset.min(seat.cursor);

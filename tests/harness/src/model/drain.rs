@@ -24,7 +24,7 @@ pub(crate) struct Drain {
 impl Drain {
     /// When a connection that was told is closed, at the earliest and at the latest: jittered.
     pub(crate) fn closes(&self, conn: &Conn, config: &Config) -> Option<(Timestamp, Timestamp)> {
-        if !conn.is_open() || !conn.told_of_drain {
+        if !conn.told_of_drain {
             return None;
         }
         let length = self.ends.saturating_since(self.began);
@@ -35,7 +35,7 @@ impl Drain {
 }
 
 impl Model {
-    pub(crate) fn begin_drain(&mut self, deadline: Option<Duration>) {
+    pub(crate) fn drain(&mut self, deadline: Option<Duration>) {
         let ends = whole(self.now + deadline.unwrap_or_else(|| self.config.drain_deadline()));
         let announced = self.walk_of_present();
         self.drain = Some(Drain { began: self.now, ends, announced, stopped: false });
@@ -57,11 +57,8 @@ impl Model {
     }
 
     fn queue_drain(&mut self) {
-        if self.drain.is_some_and(|drain| !drain.announced.is_over()) {
-            self.waiting.queue(Turn::Drain);
-        } else {
-            self.waiting.cancel(&Turn::Drain);
-        }
+        let goes_on = self.drain.is_some_and(|drain| !drain.announced.is_over());
+        self.waiting.queue_if(goes_on, Turn::Drain);
     }
 
     /// The turn of a drain: the next open connections are told, also those without room.

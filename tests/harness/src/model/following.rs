@@ -23,14 +23,9 @@ pub(crate) struct Following {
 
 impl From<Followed> for Following {
     fn from(told: Followed) -> Self {
-        Self {
-            session: told.session,
-            new_session: told.new_session,
-            first_of_session: told.first_of_session,
-            position: told.position,
-            recovered: told.recovered,
-            already: told.already,
-        }
+        let Followed { session, new_session, first_of_session, .. } = told;
+        let Followed { position, recovered, already, .. } = told;
+        Self { session, new_session, first_of_session, position, recovered, already }
     }
 }
 
@@ -43,28 +38,23 @@ impl Model {
         start: &Start,
         made: Option<(SessionId, u64)>,
     ) -> Result<Following, FollowError> {
-        let conn = self.conns.get(&id).filter(|conn| conn.is_open());
-        let conn = conn.ok_or(FollowError::UnknownConn)?;
+        let conn = self.open_conn(id).ok_or(FollowError::UnknownConn)?;
         let user = conn.user().ok_or(FollowError::UnknownConn)?;
         let known = self.session_of(user, thread);
         if let Some(session) = known.filter(|session| conn.sessions.contains(session)) {
-            let stream = &self.streams[&Source::Session(session)];
-            let offset = stream.seat(id).map_or(0, |seat| seat.cursor);
+            let source = Source::Session(session);
             return Ok(Following {
                 session,
                 new_session: false,
-                first_of_session: stream.seats.len() == 1,
-                position: Position { epoch: stream.epoch, offset },
+                first_of_session: self.streams[&source].seats.len() == 1,
+                position: self.place_in(&source, id),
                 recovered: Recovered::Fresh,
                 already: true,
             });
         }
         let start = &self.before_character(known, start);
         let release = self.plan_to_follow(conn, (id, user), known);
-        if let Err(refused) = &release {
-            self.marks.hit_for("no follower", refused);
-        }
-        let release = release?;
+        let release = release.inspect_err(|why| self.marks.hit_for("no follower", why))?;
         let session = match known {
             Some(session) => session,
             None => {
@@ -125,7 +115,7 @@ impl Model {
     }
 
     pub(crate) fn unfollow(&mut self, id: ConnId, session: SessionId) -> Result<bool, UnknownConn> {
-        let conn = self.conns.get(&id).filter(|conn| conn.is_open()).ok_or(UnknownConn)?;
+        let conn = self.open_conn(id).ok_or(UnknownConn)?;
         let follows = conn.sessions.contains(&session);
         if follows {
             self.marks.hit("a connection left a session by its own wish");

@@ -44,12 +44,6 @@ impl Rate {
 }
 
 impl Conn {
-    /// When the message in progress has taken too long.
-    pub(crate) fn frame_by(&self, config: &Config) -> Option<Timestamp> {
-        let began = self.began.filter(|_| self.is_open() && !self.paused)?;
-        Some(began + config.frame_deadline())
-    }
-
     /// What came in, and which message is in progress after it.
     pub(crate) fn follow(&mut self, now: Timestamp, inbound: Inbound) {
         match inbound {
@@ -61,21 +55,11 @@ impl Conn {
         self.began = partial.then(|| self.began.unwrap_or(now));
     }
 
-    pub(crate) fn idle_at(&self, config: &Config) -> Option<Timestamp> {
-        let limited = self.is_open() && !self.paused && !config.session_idle().is_zero();
-        limited.then(|| self.data_at + config.session_idle())
-    }
-
     /// The end of its life, at the earliest and at the latest: jittered.
     pub(crate) fn life_ends(&self, config: &Config) -> Option<(Timestamp, Timestamp)> {
         let most = config.max_lifetime();
-        let (_, since) = self.admitted.filter(|_| self.is_open() && !most.is_zero())?;
+        let (_, since) = self.admitted.filter(|_| !most.is_zero())?;
         Some((since + (most - most / 10), since + most))
-    }
-
-    pub(crate) fn expires_at(&self, config: &Config) -> Option<Timestamp> {
-        let expires = self.expires.filter(|_| self.is_open())?;
-        Some(expires + config.expiry_grace())
     }
 }
 

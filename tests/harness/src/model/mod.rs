@@ -44,7 +44,9 @@ pub(crate) mod turns;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use headcount::{CloseReason, Config, ConnId, ConnKind, Notice, Pressure, SessionId, Timestamp};
+use headcount::{
+    CloseReason, Config, ConnId, ConnKind, Notice, Position, Pressure, SessionId, Timestamp,
+};
 
 use self::absent::Absent;
 use self::budget::Evictable;
@@ -156,6 +158,16 @@ impl Bucket {
         let taken = (room * rate / second).min(tokens.into());
         self.pay(now, (taken * second).div_ceil(rate) as u64);
         taken as u64
+    }
+}
+
+/// Keeps a list in the order in which its keys came to belong to it: one that belongs to it now stands at
+/// the back if it is new, and one that does not is taken out.
+pub(crate) fn keep<K: PartialEq>(order: &mut Vec<K>, key: K, belongs: bool) {
+    if !belongs {
+        order.retain(|other| *other != key);
+    } else if !order.contains(&key) {
+        order.push(key);
     }
 }
 
@@ -301,6 +313,10 @@ impl Model {
         self.conns.get(&id).filter(|conn| conn.state != State::Gone)
     }
 
+    pub(crate) fn open_conn(&self, id: ConnId) -> Option<&Conn> {
+        self.conns.get(&id).filter(|conn| conn.is_open())
+    }
+
     pub(crate) fn open(&self) -> impl Iterator<Item = ConnId> {
         self.conns.iter().filter(|(_, conn)| conn.is_open()).map(|(id, _)| *id)
     }
@@ -393,6 +409,13 @@ impl Model {
     pub(crate) fn members(&self, source: &Source) -> Vec<ConnId> {
         let seats = self.streams.get(source).map(|stream| stream.seats.as_slice());
         seats.unwrap_or_default().iter().map(|seat| seat.conn).collect()
+    }
+
+    /// Where a member is in a stream.
+    pub(crate) fn place_in(&self, source: &Source, id: ConnId) -> Position {
+        let stream = &self.streams[source];
+        let offset = stream.seat(id).map_or(0, |seat| seat.cursor);
+        Position { epoch: stream.epoch, offset }
     }
 
     pub(crate) fn rooms(&self) -> impl Iterator<Item = &Stream> {

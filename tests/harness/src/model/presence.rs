@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use headcount::{CloseReason, Timestamp};
 
-use super::Model;
 use super::names::Name;
 use super::turns::Turn;
+use super::{Model, keep};
 use crate::seen::Seen;
 
 /// What was said, and what was not yet.
@@ -65,11 +65,8 @@ impl Model {
 
     /// A connection of a user was admitted.
     pub(crate) fn user_arrives(&mut self, user: Name) {
-        let before = self.presence.in_grace.len();
-        self.presence.in_grace.retain(|(other, _)| *other != user);
-        let came_back = self.presence.in_grace.len() < before;
+        let came_back = self.end_leave_grace(user);
         self.marks.hit_if(came_back, "a user came back within the leave grace");
-        self.note_presence(user);
     }
 
     /// An open connection of a user has left.
@@ -103,21 +100,13 @@ impl Model {
         let online = self.is_online(user);
         let Presence { said_online, unsaid, .. } = &mut self.presence;
         let is_unsaid = said_online.contains(&user) != online;
-        if !is_unsaid {
-            unsaid.retain(|other| *other != user);
-        } else if !unsaid.contains(&user) {
-            unsaid.push(user);
-        }
+        keep(unsaid, user, is_unsaid);
         self.queue_presence();
         self.note_user(user);
     }
 
     fn queue_presence(&mut self) {
-        if self.presence.unsaid.is_empty() {
-            self.waiting.cancel(&Turn::Presence);
-        } else {
-            self.waiting.queue(Turn::Presence);
-        }
+        self.waiting.queue_if(!self.presence.unsaid.is_empty(), Turn::Presence);
     }
 
     /// What is to be said for longest.

@@ -5,16 +5,10 @@ use headcount::{
 };
 
 use super::Model;
-use super::conn::Conn;
 use super::delivery::Delivered;
 use super::names::Name;
 
 impl Model {
-    /// The connection whose client asks, if it is open.
-    fn asking(&self, conn: ConnId) -> Option<&Conn> {
-        self.conns.get(&conn).filter(|conn| conn.is_open())
-    }
-
     fn plan_request(
         &self,
         conn: ConnId,
@@ -22,7 +16,7 @@ impl Model {
         id: &RunId,
         bytes: usize,
     ) -> Result<SessionId, RequestRunError> {
-        let conn = self.asking(conn).ok_or(RequestRunError::UnknownConn)?;
+        let conn = self.open_conn(conn).ok_or(RequestRunError::UnknownConn)?;
         let is_meant = |session: &&SessionId| {
             thread.is_none_or(|thread| thread == self.sessions[*session].thread)
         };
@@ -48,10 +42,7 @@ impl Model {
         input: &[u8],
     ) -> Result<(SessionId, Position, Delivered), RequestRunError> {
         let plan = self.plan_request(conn, thread, id, input.len());
-        if let Err(refused) = &plan {
-            self.marks.hit_for("no request", refused);
-        }
-        let session = plan?;
+        let session = plan.inspect_err(|why| self.marks.hit_for("no request", why))?;
         let is_further = self.conns[&conn].session() != Some(session);
         self.marks.hit_if(is_further, "a run was requested in a further session");
         let number = self.begin_run(self.sessions[&session].user, id, session);
@@ -71,10 +62,7 @@ impl Model {
         reason: &[u8],
     ) -> Result<Delivered, RequestCancelError> {
         let asked = self.may_cancel(conn, id, reason.len());
-        if let Err(refused) = &asked {
-            self.marks.hit_for("no cancel", refused);
-        }
-        let number = asked?;
+        let number = asked.inspect_err(|why| self.marks.hit_for("no cancel", why))?;
         let Some(run) = self.runs.get_mut(&number) else { return Ok(Delivered::default()) };
         if core::mem::replace(&mut run.cancel_requested, true) {
             self.marks.hit("a wish to cancel was repeated");
@@ -92,7 +80,7 @@ impl Model {
         id: &RunId,
         bytes: usize,
     ) -> Result<u64, RequestCancelError> {
-        let conn = self.asking(conn).ok_or(RequestCancelError::UnknownConn)?;
+        let conn = self.open_conn(conn).ok_or(RequestCancelError::UnknownConn)?;
         let known = conn.user().and_then(|user| self.find_run(user, id));
         let number = known.filter(|number| conn.sessions.contains(&self.runs[number].session));
         let number = number.ok_or(RequestCancelError::UnknownRun)?;

@@ -37,11 +37,8 @@ impl Model {
         let last = calls.fold(run.heard, |last, until| last.max(*until));
         let silence = after(last, self.config.run_silence());
         let length = after(run.began, self.config.run_max_length());
-        match (silence, length) {
-            (Some(silence), Some(length)) if length < silence => Some((length, RunFailure::Length)),
-            (Some(silence), _) => Some((silence, RunFailure::Silence)),
-            (None, length) => length.map(|at| (at, RunFailure::Length)),
-        }
+        let ends = [(silence, RunFailure::Silence), (length, RunFailure::Length)];
+        ends.into_iter().filter_map(|(at, why)| Some((at?, why))).min_by_key(|(at, _)| *at)
     }
 
     /// The time of a run is up.

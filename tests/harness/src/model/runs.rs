@@ -77,10 +77,6 @@ impl Model {
         named.find(|(number, run)| self.is_remembered(**number, run)).map(|(number, _)| *number)
     }
 
-    pub(crate) fn session_of_run(&self, user: Name, id: &RunId) -> Option<SessionId> {
-        self.find_run(user, id).map(|number| self.runs[&number].session)
-    }
-
     pub(crate) fn source_of_run(&self, number: u64) -> Source {
         Source::Session(self.runs[&number].session)
     }
@@ -164,10 +160,7 @@ impl Model {
         opened: Option<(SessionId, u64)>,
     ) -> Result<(SessionId, Position, Delivered), OpenRunError> {
         let plan = self.plan_run((user, thread), id, agent, payload.len());
-        if let Err(refused) = &plan {
-            self.marks.hit_for("no run", refused);
-        }
-        let (known, release) = plan?;
+        let (known, release) = plan.inspect_err(|why| self.marks.hit_for("no run", why))?;
         let (made, epoch) = opened.expect("a run that is opened");
         let session = known.unwrap_or(made);
         if known.is_none() {
@@ -324,14 +317,9 @@ impl Model {
         event: &RunEvent<'_>,
     ) -> Result<Delivered, RunError> {
         let known = self.find_run(user, id).ok_or(RunError::UnknownRun);
-        let allowed = known.and_then(|number| {
-            self.allows(number, event)?;
-            Ok(number)
-        });
-        if let Err(broken) = &allowed {
-            self.marks.hit_for("no event", broken);
-        }
-        let (number, now) = (allowed?, self.now);
+        let allowed = known.and_then(|number| self.allows(number, event).map(|()| number));
+        let number = allowed.inspect_err(|why| self.marks.hit_for("no event", why))?;
+        let now = self.now;
         let (kind, call, payload) = pieces(event);
         let run = self.runs.get_mut(&number).expect("a run that is there");
         run.heard = now;

@@ -32,11 +32,6 @@ impl Model {
         of_users.filter(move |(_, it)| **it == tenant).map(|(user, _)| *user)
     }
 
-    /// Those of its users and one more.
-    fn users_with(&self, tenant: Name, user: Name) -> BTreeSet<Name> {
-        self.users_of(tenant).chain([user]).collect()
-    }
-
     /// The sessions of a tenant that have not ended, in the order in which they were created.
     pub(crate) fn sessions_of_tenant(&self, tenant: Name) -> Vec<SessionId> {
         self.users_of(tenant).flat_map(|user| self.sessions_of(user)).collect()
@@ -100,7 +95,7 @@ impl Model {
         leaving: usize,
     ) -> Result<(), Refused> {
         let Some(tenant) = tenant else { return Ok(()) };
-        let users = self.users_with(tenant, user);
+        let users: BTreeSet<_> = self.users_of(tenant).chain([user]).collect();
         let open: usize = users.into_iter().map(|user| self.open_of_user(user).len()).sum();
         if open - leaving >= self.config.connections_per_tenant() as usize {
             return Err(Refused::ConnectionsPerTenant);

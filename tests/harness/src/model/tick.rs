@@ -13,7 +13,7 @@ use super::run_ends;
 use super::stream::Stream;
 use super::tally::End;
 use super::timing::{When, Whose};
-use super::{Model, drop_one};
+use super::{Model, drop_one, keep};
 use crate::seen::Source;
 use crate::{Check, ensure};
 
@@ -89,17 +89,12 @@ impl Model {
 
     /// Whether the registry shows that a deadline which is due has acted.
     fn has_acted(&self, whose: &Whose, registry: &Registry, runs: &run_ends::Shown<'_>) -> bool {
+        let run = |number| self.runs[number].shown(runs);
         match whose {
             Whose::Conn(id) => self.done_to(*id, registry).is_some(),
             Whose::Session(id) => registry.session(*id).map(|it| it.position()).is_none(),
-            Whose::Run(number) => {
-                let told = self.runs[number].shown(runs);
-                told.is_none_or(|told| told.end().is_some())
-            }
-            Whose::Linger(number) => {
-                let told = self.runs[number].shown(runs);
-                told.is_none_or(|told| told.lingers_until().is_none())
-            }
+            Whose::Run(number) => run(number).is_none_or(|it| it.end().is_some()),
+            Whose::Linger(number) => run(number).is_none_or(|it| it.lingers_until().is_none()),
             Whose::Log(source) => self.log_differs(source, registry),
             Whose::Leave(user, _) => {
                 !registry.user(self.names.users.name(*user)).is_some_and(|it| it.is_online())
@@ -183,7 +178,7 @@ impl Model {
         session.ended = true;
         let user = session.user;
         drop_one(&mut self.going_of, user, id);
-        self.forget_absent(id);
+        keep(&mut self.absent.sessions, id, false);
         self.note_user(user);
         self.settle(user, Some(id));
         self.forget_stream(&Source::Session(id));

@@ -61,9 +61,12 @@ impl Whose {
 }
 
 impl Ping {
-    fn time_to_answer(&self, config: &Config) -> Duration {
+    /// Once it runs: when it makes its connection suspect, unless it has, and when it closes it.
+    fn deadlines(&self, config: &Config) -> Option<(Option<Timestamp>, Timestamp)> {
+        let (since, _) = self.running?;
         let usual = config.pong_timeout();
-        if self.hurried { usual.min(config.emergency_deadline()) } else { usual }
+        let limit = if self.hurried { usual.min(config.emergency_deadline()) } else { usual };
+        Some(((!self.late).then(|| since + limit / 2), since + limit))
     }
 }
 
@@ -76,28 +79,11 @@ impl Conn {
         }
     }
 
-    /// When it is stuck.
-    pub(crate) fn stuck_at(&self, config: &Config) -> Option<Timestamp> {
-        (self.is_open() && self.in_flight() > 0).then(|| self.progress_at + config.slow_deadline())
-    }
-
-    /// When its ping has been unanswered for too long.
-    pub(crate) fn pong_by(&self, config: &Config) -> Option<Timestamp> {
-        let ping = self.ping.filter(|_| self.is_open() && !self.paused)?;
-        ping.running.map(|(since, _)| since + ping.time_to_answer(config))
-    }
-
-    /// When an unanswered ping makes it suspect.
-    fn suspect_at(&self, config: &Config) -> Option<Timestamp> {
-        let ping = self.ping.filter(|ping| !ping.late && self.is_open() && !self.paused)?;
-        ping.running.map(|(since, _)| since + ping.time_to_answer(config) / 2)
-    }
-
     /// When it is pinged, at the earliest and at the latest: jittered until it was pinged once, and then on
     /// the next of the instants that all connections share.
     fn ping_at(&self, config: &Config) -> Option<(Timestamp, Timestamp)> {
         let interval = config.ping_interval();
-        if !self.is_open() || self.paused || self.ping.is_some() || interval.is_zero() {
+        if self.ping.is_some() || interval.is_zero() {
             return None;
         }
         let earliest = if self.pinged { interval } else { interval / 2 };
@@ -138,20 +124,33 @@ impl Conn {
                 let (reason, at) = self.pending_until(config);
                 vec![close(reason, Some(at))]
             }
-            State::Open => vec![
-                close(CloseReason::SlowConsumer, self.stuck_at(config)),
-                close(CloseReason::PongTimeout, self.pong_by(config)),
-                close(CloseReason::Idle, self.idle_at(config)),
-                close(CloseReason::FrameTimeout, self.frame_by(config)),
-                close(CloseReason::Expired, self.expires_at(config)),
-                jittered(Upcoming::Close(CloseReason::LifetimeEnded), self.life_ends(config)),
-                jittered(
-                    Upcoming::Close(CloseReason::Restart),
-                    drain.and_then(|drain| drain.closes(self, config)),
-                ),
-                jittered(Upcoming::Ping, self.ping_at(config)),
-                self.suspect_at(config).map(|at| (Upcoming::Suspect, When::at(at))),
-            ],
+            State::Open => {
+                let is_stuck = self.in_flight() > 0;
+                let stuck_at = is_stuck.then(|| self.progress_at + config.slow_deadline());
+                let restart = drain.and_then(|drain| drain.closes(self, config));
+                let expires = self.expires.map(|at| at + config.expiry_grace());
+                let mut deadlines = vec![
+                    close(CloseReason::SlowConsumer, stuck_at),
+                    close(CloseReason::Expired, expires),
+                    jittered(Upcoming::Close(CloseReason::LifetimeEnded), self.life_ends(config)),
+                    jittered(Upcoming::Close(CloseReason::Restart), restart),
+                ];
+                // Nothing is read from a connection that is paused, so that its silence says nothing.
+                if !self.paused {
+                    let idle = Some(config.session_idle()).filter(|idle| !idle.is_zero());
+                    let frame_by = self.began.map(|began| began + config.frame_deadline());
+                    let asked = self.ping.and_then(|ping| ping.deadlines(config));
+                    let suspect_at = asked.and_then(|(suspect_at, _)| suspect_at);
+                    deadlines.extend([
+                        close(CloseReason::Idle, idle.map(|idle| self.data_at + idle)),
+                        close(CloseReason::FrameTimeout, frame_by),
+                        jittered(Upcoming::Ping, self.ping_at(config)),
+                        suspect_at.map(|at| (Upcoming::Suspect, When::at(at))),
+                        close(CloseReason::PongTimeout, asked.map(|(_, pong_by)| pong_by)),
+                    ]);
+                }
+                deadlines
+            }
             State::Closing => {
                 let at = self.handshake_until(config);
                 vec![at.map(|at| (Upcoming::Cleanup, When::at(at)))]
@@ -220,63 +219,41 @@ impl Model {
     }
 
     /// Every deadline but the hard stop of a drain.
-    fn each_deadline(&self, mut tell: impl FnMut(Whose, When)) {
-        let mut tell = |whose, when: When| {
-            if when.earliest <= LAST_MILLIS {
-                tell(whose, when);
-            }
-        };
-        for (id, conn) in &self.conns {
-            self.first_of(conn).into_iter().for_each(|when| tell(Whose::Conn(*id), when));
-        }
-        for (id, session) in self.going() {
-            if let Some(left_at) = session.left_at
-                && session.uncleaned == 0
-                && self.is_left(id)
-            {
-                tell(Whose::Session(id), When::at(left_at + self.config.session_linger()));
-            }
-        }
-        for (number, run) in &self.runs {
-            if let Some((at, _)) = self.run_deadline(run) {
-                tell(Whose::Run(*number), When::at(at));
-            }
-            if let Some(at) = self.lingers_until(run) {
-                tell(Whose::Linger(*number), When::at(at));
-            }
-        }
-        for (source, stream) in &self.streams {
-            if let Some(at) = stream.expires_at() {
-                tell(Whose::Log(source.clone()), When::at(at));
-            }
-        }
-        for (place, (user, at)) in self.leaving_users().enumerate() {
-            tell(Whose::Leave(user, place), When::at(at));
-        }
+    fn all_deadlines(&self) -> impl Iterator<Item = (Whose, When)> {
+        let conns = self.conns.iter().map(|(id, conn)| (Whose::Conn(*id), self.first_of(conn)));
+        let sessions = self.going().map(|(id, it)| {
+            let left_at = it.left_at.filter(|_| it.uncleaned == 0 && self.is_left(id));
+            (Whose::Session(id), left_at.map(|at| When::at(at + self.config.session_linger())))
+        });
+        let runs = self.runs.iter().flat_map(|(number, run)| {
+            let fails = self.run_deadline(run).map(|(at, _)| When::at(at));
+            let lingers = self.lingers_until(run).map(When::at);
+            [(Whose::Run(*number), fails), (Whose::Linger(*number), lingers)]
+        });
+        let logs = self.streams.iter();
+        let logs = logs.map(|(it, log)| (Whose::Log(it.clone()), log.expires_at().map(When::at)));
+        let users = self.leaving_users().enumerate();
+        let users = users.map(|(place, (it, at))| (Whose::Leave(it, place), Some(When::at(at))));
+        let all = conns.chain(sessions).chain(runs).chain(logs).chain(users);
+        let all = all.filter_map(|(whose, when)| Some((whose, when?)));
+        all.filter(|(_, when)| when.earliest <= LAST_MILLIS)
     }
 
     /// Those of them that may be due now.
     pub(crate) fn due_deadlines(&self) -> Vec<(Whose, When)> {
-        let mut due = Vec::new();
-        self.each_deadline(|whose, when| {
-            if when.earliest <= self.now.as_millis() {
-                due.push((whose, when));
-            }
-        });
-        due
+        let now = self.now.as_millis();
+        self.all_deadlines().filter(|(_, when)| when.earliest <= now).collect()
     }
 
     /// `poll_timeout` may be early, never late.
     pub(crate) fn check_timeout(&self, got: Option<Timestamp>) -> Check {
-        let mut next = self.hard_stop().map_or(u64::MAX, millis_up);
-        self.each_deadline(|_, when| next = next.min(when.latest));
-        let next = Some(next).filter(|at| *at <= LAST_MILLIS);
-        if let Some(next) = next.map(Timestamp::from_millis) {
-            ensure!(
-                got.is_some_and(|at| at <= next.max(self.now)),
-                "poll_timeout is {got:?}, but something is due at {next:?}"
-            );
-        }
+        let all = self.all_deadlines().map(|(_, when)| when.latest);
+        let next = all.chain(self.hard_stop().map(millis_up)).filter(|at| *at <= LAST_MILLIS).min();
+        let next = next.map(Timestamp::from_millis);
+        ensure!(
+            next.is_none_or(|next| got.is_some_and(|at| at <= next.max(self.now))),
+            "poll_timeout is {got:?}, but something is due at {next:?}"
+        );
         Ok(())
     }
 }

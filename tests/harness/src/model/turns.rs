@@ -80,6 +80,10 @@ impl Waiting {
         }
     }
 
+    pub(crate) fn queue_if(&mut self, waits: bool, turn: Turn) {
+        if waits { self.queue(turn) } else { self.cancel(&turn) }
+    }
+
     pub(crate) fn cancel(&mut self, turn: &Turn) {
         self.turns.retain(|other| other != turn);
     }
@@ -176,16 +180,11 @@ impl Model {
         self.conns[&id].streams.iter().filter_map(seat).any(|seat| seat.lagging)
     }
 
-    fn next_of(&self, id: ConnId, source: &Source) -> Next<'_> {
-        let stream = &self.streams[source];
-        stream.seat(id).map_or(Next::Nothing, |seat| stream.log.next(seat))
-    }
-
     /// What it finds next, as an action; the cursor behind it, and what it costs.
     pub(crate) fn item(&self, id: ConnId, source: &Source) -> Option<(Seen, u64)> {
         let stream = &self.streams[source];
         let seat = stream.seat(id)?;
-        Some(match self.next_of(id, source) {
+        Some(match stream.log.next(seat) {
             Next::Gap(from, to) => (Seen::Gap { conn: id, stream: source.clone(), from, to }, to),
             Next::Entry(entry) => {
                 let position = Some(Position { epoch: stream.epoch, offset: entry.last });
