@@ -310,6 +310,7 @@ fn a_drain() -> History {
             r#"1 reads "draining""#,
             "6 was refused",
             "2 is gone: Restart",
+            "the server has ended",
         ],
     )
 }

@@ -82,8 +82,8 @@ impl Stage for Kit {
     fn call<R: Send + 'static>(
         &mut self,
         f: impl FnOnce(&mut Registry, Timestamp) -> R + Send + 'static,
-    ) -> R {
-        self.kit.call(f)
+    ) -> Option<R> {
+        Some(self.kit.call(f))
     }
 
     fn read(&mut self, conn: ConnId) -> Vec<String> {

@@ -44,11 +44,12 @@ pub trait InVirtualTime {
     /// time, the end included, and what comes of it is done when this returns.
     fn pass(&mut self, time: Duration);
 
-    /// Runs `f` where the registry lives, and what it makes the registry do.
+    /// Runs `f` where the registry lives, and what it makes the registry do. `None`: the shell has ended, for
+    /// its registry [is drained](Registry::is_drained).
     fn call<R: Send + 'static>(
         &mut self,
         f: impl FnOnce(&mut Registry, Timestamp) -> R + Send + 'static,
-    ) -> R;
+    ) -> Option<R>;
 
     /// The connections that the application was told to have ended since the last call, and why.
     fn take_gone(&mut self) -> Vec<(ConnId, CloseReason)>;
@@ -153,7 +154,7 @@ trait Stage {
     fn call<R: Send + 'static>(
         &mut self,
         f: impl FnOnce(&mut Registry, Timestamp) -> R + Send + 'static,
-    ) -> R;
+    ) -> Option<R>;
     fn read(&mut self, conn: ConnId) -> Vec<String>;
     fn take_gone(&mut self) -> Vec<(ConnId, CloseReason)>;
     /// Everything ends, and nothing is left.
@@ -190,7 +191,13 @@ fn transcript(mut stage: impl Stage, history: &History) -> Vec<String> {
                 lines.push(format!("  {client} is gone: {reason:?}"));
             }
         }
-        lines.push(format!("  {}", counted(&stage.call(|registry, _| registry.stats()))));
+        let going_on =
+            |registry: &mut Registry, _| (!registry.is_drained()).then(|| registry.stats());
+        let Some(stats) = stage.call(going_on).flatten() else {
+            lines.push("  the server has ended".into());
+            break;
+        };
+        lines.push(format!("  {}", counted(&stats)));
     }
     for (client, known) in clients.iter().enumerate() {
         lines.push(format!(
@@ -224,7 +231,7 @@ fn take(stage: &mut impl Stage, clients: &mut Vec<Known>, step: &Step) {
             let words = CloseWords::new(4200, "lunch").expect("a code of the application");
             stage.call(move |registry, now| registry.close(now, Target::User(&user), words));
         }
-        Step::Drain => stage.call(|registry, now| registry.drain(now, None)),
+        Step::Drain => _ = stage.call(|registry, now| registry.drain(now, None)),
         Step::Say(client, _)
         | Step::Stall(client)
         | Step::FallSilent(client)
@@ -243,7 +250,7 @@ fn take(stage: &mut impl Stage, clients: &mut Vec<Known>, step: &Step) {
                     let session = registry.connection(conn)?.session()?;
                     Some(registry.session(session)?.position())
                 });
-                if let (Some(position), None) = (position, known.query.find("&since=")) {
+                if let (Some(position), None) = (position.flatten(), known.query.find("&since=")) {
                     known.query.push_str(&since(position));
                 }
             }

@@ -186,8 +186,8 @@ impl InVirtualTime for Mio {
     fn call<R: Send + 'static>(
         &mut self,
         f: impl FnOnce(&mut Registry, Timestamp) -> R + Send + 'static,
-    ) -> R {
-        f(&mut self.rig.registry, self.rig.now)
+    ) -> Option<R> {
+        Some(f(&mut self.rig.registry, self.rig.now))
     }
 
     fn take_gone(&mut self) -> Vec<(ConnId, CloseReason)> {
