@@ -35,6 +35,8 @@ const STRETCH: usize = 16;
 pub(crate) struct Acting {
     /// The first recipient of the last action. It stands for all of them: those of a stretch are the same.
     first: Option<ConnId>,
+    /// Whether the registry may still lend an action: only the poll behind it lets go of what it says.
+    is_lent: bool,
     /// The frames of the action under way, and their lengths: one for each dialect among the recipients so
     /// far. Empty between two actions.
     frames: Vec<(Dialect, FrameId, usize)>,
@@ -54,11 +56,16 @@ impl Acting {
         sockets: &mut Sockets<S>,
         mut write: impl FnMut(&mut Sockets<S>, &mut TurnOutput),
     ) {
+        if !self.is_lent && !context.registry.has_actions() {
+            return write(sockets, context.output);
+        }
         let (mut budget, mut beyond) = (BUDGET, 0);
         loop {
             let Some(action) = context.registry.poll_action() else {
+                self.is_lent = false;
                 return write(sockets, context.output);
             };
+            self.is_lent = true;
             let first = action.recipients().first().copied();
             let goes_on = first.is_some() && self.first == first;
             self.first = first;

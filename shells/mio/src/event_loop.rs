@@ -91,6 +91,8 @@ pub(crate) struct EventLoop<H> {
     stopping: bool,
     /// Whether calls wait that this turn had no share for.
     more_calls: bool,
+    /// The deadline up to which the loop last waited; zero if it did not look.
+    deadline: Timestamp,
 }
 
 impl<H: Handler> EventLoop<H> {
@@ -115,6 +117,7 @@ impl<H: Handler> EventLoop<H> {
             signalled: 0,
             stopping: false,
             more_calls: false,
+            deadline: Timestamp::ZERO,
         }
     }
 
@@ -177,11 +180,13 @@ impl<H: Handler> EventLoop<H> {
     }
 
     /// Acts on what is due. A tick acts on a slice of it, and a round of reads may take long under a flood:
-    /// so there are several ticks a round, for as long as a turn may take for them.
+    /// so there are several ticks a round, for as long as a turn may take for them. If nothing was due when
+    /// the wait began, one tick has done all but what this turn's input has made due: the next turn, which
+    /// comes at once then, does the rest of that.
     fn tick(&mut self, now: Timestamp) {
         let is_due = |registry: &Registry| registry.poll_timeout().is_some_and(|at| at <= now);
         self.registry.tick(now);
-        if is_due(&self.registry) {
+        if self.deadline <= now && is_due(&self.registry) {
             let began = self.clock.now();
             while is_due(&self.registry) && self.clock.now().saturating_since(began) < TICKS {
                 self.registry.tick(now);
@@ -191,7 +196,8 @@ impl<H: Handler> EventLoop<H> {
 
     /// How long to wait for events: until the next deadline, unless there is something to do that
     /// no event will tell of. `now` is the end of the turn before.
-    fn wait(&self, now: Timestamp) -> Option<Duration> {
+    fn wait(&mut self, now: Timestamp) -> Option<Duration> {
+        self.deadline = Timestamp::ZERO;
         let accepts = self.listener.as_ref().is_some_and(Listener::is_ready);
         if self.more_calls
             || accepts
@@ -203,9 +209,10 @@ impl<H: Handler> EventLoop<H> {
         {
             return Some(Duration::ZERO);
         }
+        self.deadline = self.registry.poll_timeout().unwrap_or(Timestamp::MAX);
         let retry_at = self.listener.as_ref().and_then(Listener::retry_at);
-        let deadline = [self.registry.poll_timeout(), retry_at].into_iter().flatten().min()?;
-        Some(deadline.saturating_since(now))
+        let until = retry_at.map_or(self.deadline, |at| at.min(self.deadline));
+        (until < Timestamp::MAX).then(|| until.saturating_since(now))
     }
 
     /// Whether `stop_if_asked` has a step to take.
@@ -232,15 +239,15 @@ impl<H: Handler> EventLoop<H> {
             }
             Token(bits) => {
                 let Some(conn) = ConnId::from_bits(bits as u64) else { return };
-                let Some(socket) = self.sockets.get_mut(conn) else { return };
-                // Errors are told by the read and the write that meet them.
-                if event.is_readable() || event.is_read_closed() || event.is_error() {
-                    socket.note_readable(event.is_read_closed());
-                }
-                if event.is_writable() || event.is_write_closed() || event.is_error() {
-                    socket.note_writable();
-                }
-                self.sockets.note(conn);
+                self.sockets.change(conn, |socket| {
+                    // Errors are told by the read and the write that meet them.
+                    if event.is_readable() || event.is_read_closed() || event.is_error() {
+                        socket.note_readable(event.is_read_closed());
+                    }
+                    if event.is_writable() || event.is_write_closed() || event.is_error() {
+                        socket.note_writable();
+                    }
+                });
             }
         }
     }
@@ -251,7 +258,7 @@ impl<H: Handler> EventLoop<H> {
     /// input that was not read.
     fn accept(&mut self, now: Timestamp, round_is_over: bool) {
         for _ in 0..ACCEPTS {
-            if self.registry.vacancies() == 0 && !round_is_over {
+            if !round_is_over && self.registry.vacancies() == 0 {
                 return;
             }
             let Some(listener) = &mut self.listener else { return };

@@ -42,6 +42,17 @@ pub(crate) fn fill_header(header: &mut [u8], is_text: bool, payload: usize) {
     fill(header, if is_text { TEXT } else { BINARY }, payload);
 }
 
+/// Appends the header of a data frame.
+#[inline]
+pub(crate) fn push_header(out: &mut Vec<u8>, is_text: bool, payload: usize) {
+    if header_length(payload) == 2 {
+        return out.extend_from_slice(&[if is_text { TEXT } else { BINARY }, payload as u8]);
+    }
+    let begin = out.len();
+    out.extend_from_slice(header_gap(payload));
+    fill_header(&mut out[begin..], is_text, payload);
+}
+
 #[inline]
 fn fill(header: &mut [u8], first: u8, payload: usize) {
     match header {

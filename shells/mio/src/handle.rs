@@ -197,7 +197,7 @@ impl Calls {
     /// Whether a handle has asked to [`authenticate_again`](Handle::authenticate_again) since the last
     /// call.
     pub(crate) fn take_again(&self) -> bool {
-        self.bell.again.swap(false, Ordering::Relaxed)
+        self.bell.again.load(Ordering::Relaxed) && self.bell.again.swap(false, Ordering::Relaxed)
     }
 
     /// The drain that ends with the loop has begun.

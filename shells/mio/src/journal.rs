@@ -36,7 +36,12 @@ impl Journal {
     ///
     /// # Errors
     /// What the sink said, or that the registry has ended the recording: nothing is written any more.
+    #[inline]
     pub(crate) fn append(&mut self, registry: &mut Registry) -> io::Result<()> {
+        if self.sink.is_none() { Ok(()) } else { self.append_to_sink(registry) }
+    }
+
+    fn append_to_sink(&mut self, registry: &mut Registry) -> io::Result<()> {
         let Some(sink) = &mut self.sink else { return Ok(()) };
         let result = Self::take(registry, sink).and_then(|()| {
             if !Recorder::next_segment(registry) {

@@ -16,7 +16,7 @@ use std::io::IoSlice;
 use bytes::Bytes;
 use headcount::ConnId;
 
-use crate::frames::{fill_header, header_gap, header_length};
+use crate::frames::{fill_header, header_gap, header_length, push_header};
 use crate::handler::FrameKind;
 use crate::reused::Reused;
 
@@ -118,10 +118,11 @@ impl TurnOutput {
     /// Makes a data frame of this payload. Returns its length, too.
     #[inline]
     pub(crate) fn data(&mut self, is_text: bool, payload: &[u8], cost: u64) -> (FrameId, usize) {
-        self.encode(cost, payload.len(), |out| {
-            out.extend_from_slice(payload);
-            if is_text { FrameKind::Text } else { FrameKind::Binary }
-        })
+        let bytes = &mut self.bytes.list;
+        let begin = bytes.len();
+        push_header(bytes, is_text, payload.len());
+        bytes.extend_from_slice(payload);
+        (self.end_frame(cost, Class::Plain), self.bytes.list.len() - begin)
     }
 
     /// Takes whole frames, or any other bytes, as they are. Only the last ones of a socket may be empty: they
@@ -215,11 +216,8 @@ impl TurnOutput {
     /// The bytes of a chain whose frames follow each other, as nearly all chains do.
     #[inline]
     pub(crate) fn slice(&self, chain: Chain) -> Option<&[u8]> {
-        let mut links = self.links(chain);
-        match (links.next(), links.next()) {
-            (Some(only), None) => Some(self.bytes_of(only.from, only.upto)),
-            _ => None,
-        }
+        let only = self.links.list.get((chain.first as usize).checked_sub(1)?)?;
+        (only.next == 0).then(|| self.bytes_of(only.from, only.upto))
     }
 
     /// Fills in the slices of a chain, up to so many bytes, and returns how many slices there are.

@@ -31,7 +31,13 @@ impl<T> Reused<T> {
     }
 
     /// Empties the list.
+    #[inline]
     pub(crate) fn reset(&mut self) {
+        // There is nothing to give back.
+        if self.list.capacity() <= 4 * FEW {
+            self.peak = self.list.len();
+            return self.list.clear();
+        }
         let faded = self.peak - self.peak.div_ceil(FORGOTTEN);
         let most = MOST_BYTES / size_of::<T>().max(1);
         self.peak = self.list.len().max(faded).min(most);

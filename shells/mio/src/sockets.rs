@@ -48,7 +48,7 @@ impl<S: Stream> Sockets<S> {
 
     #[inline]
     pub(crate) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Socket<S>> {
-        self.slots.get_mut(conn.index()).filter(|socket| socket.conn() == conn)
+        find(&mut self.slots, conn)
     }
 
     /// Takes a new socket in. Its slot is free: the registry reuses one after its cleanup only.
@@ -107,22 +107,18 @@ impl<S: Stream> Sockets<S> {
 
     /// Puts a socket into the queues of what it wants. To be called after each change of the socket.
     pub(crate) fn note(&mut self, conn: ConnId) {
-        let Some(socket) = self.get_mut(conn) else { return };
-        let dirty = socket.wants_flush() && !socket.in_dirty;
-        let ready = socket.wants_read() && !socket.in_ready;
-        let undecided = socket.is_undecided() && !socket.in_undecided;
-        socket.in_dirty |= dirty;
-        socket.in_ready |= ready;
-        socket.in_undecided |= undecided;
-        if dirty {
-            self.dirty.push(conn);
-        }
-        if ready {
+        self.change(conn, |_| ());
+    }
+
+    /// Changes a socket, if it is there, and puts it into the queues of what it wants.
+    pub(crate) fn change(&mut self, conn: ConnId, change: impl FnOnce(&mut Socket<S>)) {
+        let Some(socket) = find(&mut self.slots, conn) else { return };
+        change(socket);
+        if !socket.in_ready && socket.wants_read() {
+            socket.in_ready = true;
             self.ready.push(conn);
         }
-        if undecided {
-            self.undecided.push_back(conn);
-        }
+        note_others(socket, &mut self.dirty, &mut self.undecided);
     }
 
     /// A socket whose input was left alone may be read on.
@@ -216,13 +212,35 @@ impl<S: Stream> Sockets<S> {
     pub(crate) fn for_ready(&mut self, mut f: impl FnMut(&mut Socket<S>) -> bool) {
         let (mut turns, mut goes_on) = (self.ready.turns(), true);
         while goes_on && let Some(conn) = self.ready.next(&mut turns) {
-            let Some(socket) = self.get_mut(conn) else { continue };
+            let Some(socket) = find(&mut self.slots, conn) else { continue };
             goes_on = f(socket);
             socket.in_ready = socket.wants_read();
             if socket.in_ready {
                 self.ready.push_again(conn);
             }
-            self.note(conn);
+            note_others(socket, &mut self.dirty, &mut self.undecided);
         }
+    }
+}
+
+#[inline]
+fn find<S: Stream>(slots: &mut Slots<Socket<S>>, conn: ConnId) -> Option<&mut Socket<S>> {
+    slots.get_mut(conn.index()).filter(|socket| socket.conn() == conn)
+}
+
+/// Puts a socket into the queues of what it wants beside being read.
+#[inline]
+fn note_others<S: Stream>(
+    socket: &mut Socket<S>,
+    dirty: &mut Fair,
+    undecided: &mut VecDeque<ConnId>,
+) {
+    if !socket.in_dirty && socket.wants_flush() {
+        socket.in_dirty = true;
+        dirty.push(socket.conn());
+    }
+    if !socket.in_undecided && socket.is_undecided() {
+        socket.in_undecided = true;
+        undecided.push_back(socket.conn());
     }
 }

@@ -138,6 +138,7 @@ impl Protocol {
     /// bytes it had. The limit of messages is that of this moment, also for one that has begun.
     ///
     /// `fragments` is the connection's message that has begun, if there is one.
+    #[inline]
     pub(crate) fn feed<'a>(
         &mut self,
         fragments: &mut Option<Box<Fragments>>,
@@ -150,7 +151,18 @@ impl Protocol {
             let length = plain.end();
             return Ok(Some((FrameEvent::Message(plain.open(input)?), length)));
         }
-        let mut cursor = Cursor::new(&*input);
+        self.feed_other(fragments, input, limit)
+    }
+
+    /// The same for all that is no plain frame. Apart, so that the loop over plain frames is short.
+    #[inline(never)]
+    fn feed_other(
+        &mut self,
+        fragments: &mut Option<Box<Fragments>>,
+        input: &[u8],
+        limit: usize,
+    ) -> Result<Option<(FrameEvent<'static>, usize)>, Fault> {
+        let mut cursor = Cursor::new(input);
         let (header, payload) = match FrameHeader::parse(&mut cursor) {
             Ok(Some(parsed)) => parsed,
             Ok(None) => return Ok(None),

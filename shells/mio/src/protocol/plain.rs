@@ -69,8 +69,8 @@ impl PlainFrame {
 /// RFC 6455 §5.3.
 #[inline]
 fn unmask(payload: &mut [u8], mask: [u8; MASK_BYTES]) {
-    let [a, b, c, d] = mask;
-    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let narrow = u64::from(u32::from_ne_bytes(mask));
+    let wide = narrow << 32 | narrow;
     let (words, rest) = payload.as_chunks_mut::<8>();
     for word in words {
         *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();

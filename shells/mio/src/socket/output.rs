@@ -78,6 +78,7 @@ impl<S: Stream> Socket<S> {
     }
 
     /// Queues the replies that were written in this turn.
+    #[inline]
     pub(super) fn queue_replies(&mut self, turn: &mut TurnOutput) {
         if self.must_wait() {
             let mut replies = Chain::default();
