@@ -72,7 +72,7 @@ fn sighup_reloads_and_tells_the_log_what_came_of_it() {
     let mut client = server.connect("user=a");
     file.write("[heartbeat]\ninterval = \"12s\"\n");
     server.signal("HUP");
-    server.logged(&["reloading", "changed=\"heartbeat.interval\""]);
+    server.logged(&["reloading", "changed=\"heartbeat.interval,heartbeat.slack\""]);
     server.logged(&["reloaded", "closes=0"]);
     assert_eq!(server.connect("user=b").welcome["ping_interval_ms"], 12_000);
     file.write("[heartbeat]\nintervall = \"13s\"\n");

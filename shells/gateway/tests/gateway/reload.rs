@@ -170,7 +170,9 @@ fn other_times_and_sizes_hold_for_new_connections_and_for_open_ones() {
     let message = |bytes: usize| Message::text("x".repeat(bytes));
     let mut grows = server.connect("user=a");
     file.write("[limits]\nmessage_bytes = \"4KiB\"\n[heartbeat]\ninterval = \"7s\"\n");
-    assert_eq!(both(&server)["changed"], json!(["limits.message_bytes", "heartbeat.interval"]));
+    // The slack of pings follows their interval.
+    let changed = ["limits.message_bytes", "heartbeat.interval", "heartbeat.slack"];
+    assert_eq!(both(&server)["changed"], json!(changed));
     let mut shrinks = server.connect("user=a");
     let terms = ["max_message_bytes", "ping_interval_ms"];
     assert_eq!(terms.map(|name| shrinks.welcome[name].as_u64().unwrap()), [4_096, 7_000]);
