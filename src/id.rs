@@ -43,7 +43,7 @@ macro_rules! handle {
                 self.serial
             }
 
-            /// The slot: dense, and reused only after the tenant's `Cleanup` was polled. A shell may
+            /// The slot: dense, and reused only after the `Cleanup` of what had it was polled. A shell may
             /// index an array with it, and must compare the whole handle before it trusts the entry.
             #[must_use]
             pub const fn index(self) -> usize {

@@ -55,6 +55,23 @@
 //! that is kept ([`Start::Kept`]). With another [`Start`] it gets new messages, and of the log at most runs.
 //! A log never keeps a [`Droppable`](Class::Droppable) message for a resume.
 //!
+//! # How a client resumes
+//!
+//! The server tells the client, in its first frame, the session's epoch and offset
+//! ([`Followed::position`]) and what became of a resume ([`Followed::recovered`]); of a room a `join` says
+//! both ([`Joined`]). Each [`Send`](Action::Send) of a stream has its own position. The client keeps the last
+//! one, and comes back with it:
+//!
+//! | the client comes with | [`Recovered`] | what it gets |
+//! |---|---|---|
+//! | a position that the log still reaches | [`All`](Recovered::All) | all that it missed, then what is new |
+//! | a position of which the log has lost something | [`Gap`](Recovered::Gap) | a [`Gap`](Action::Gap) for what is lost, the rest, then what is new |
+//! | a position of another epoch, as after a restart, or beyond the head | [`Gap`](Recovered::Gap) | open runs, and gaps for the rest. If the stream is empty no [`Gap`](Action::Gap) follows: the other epoch says it |
+//! | no position | [`Fresh`](Recovered::Fresh) | what its [`Start`] says |
+//!
+//! The position goes into [`Start::After`], for `connect` or `admit`, and for each `follow` and `join`. The
+//! handle of the earlier connection, if it may still be open, is the argument `previous`: it is taken over.
+//!
 //! # Users, threads and sessions
 //!
 //! A session is a user's and has a thread, a name that is unique among that user's. A connection belongs
@@ -219,9 +236,9 @@
 //!    work. Tick after a turn that left nothing unread, or once each socket that had input at the
 //!    last tick has been read since, so that a pong in a socket is read before it is missed.
 //! 5. Per connection the output is `(Send | Gap | Ping | Draining | Left)* Close? Cleanup`, and after
-//!    `Cleanup` nothing, ever, with that id. There is exactly one `Cleanup` per reserved
-//!    connection and per created session (after its last follower has left it or was cleaned up). A slot
-//!    is reused only after its `Cleanup` was polled.
+//!    `Cleanup` nothing with that handle, before 2^32 further ones were made ([`ConnId`]). There is exactly
+//!    one `Cleanup` per reserved connection and per created session (after its last follower has left it or
+//!    was cleaned up). A slot is reused only after its `Cleanup` was polled.
 //! 6. Every recipient is inside the target's audience: a session's messages and runs reach that
 //!    session's followers only, these are connections of its user, and a [`UserScope`] reaches one user's.
 //! 7. Limits are exact at every instant: admission is one step, and a connection that begins to
@@ -296,8 +313,9 @@
 //! | [`Intake::Paused`] | keeps the message, does not read that socket, offers the message again when `flushed` has answered `true` | the message is lost: it was not taken |
 //! | [`Refused`] from `connect` | answers, then reports `disconnect`, or calls `close` for a socket that was upgraded | it keeps its place among `limits.pending` until its deadline |
 //! | [`Refused`] from `reserve` or `admit` | answers and closes the socket: there is no handle | nothing: the registry knows nothing of it |
-//! | [`UnknownConn`] | nothing: the connection has ended, and its `Cleanup` follows or was polled | nothing |
-//! | errors of `join`, `follow`, runs and requests | answers the client or the caller | nothing has changed, and no client is told |
+//! | [`UnknownConn`], and the variants of this name | nothing: the connection is not open. It waits to be admitted, it closes, or it has ended. It is no reason to end the socket: the `Cleanup` is | nothing |
+//! | errors of `join`, `follow`, `acknowledge`, runs and requests; [`IdError`] of a name that a client sent | answers the client or the caller | nothing has changed, and no client is told |
+//! | [`ConfigError`], [`CloseWordsError`], [`RestoreError`] | tells the operator: no client causes them | there is no registry, or no close |
 //! | the peer's own close frame | calls `close` with [`PeerClosed`](CloseReason::PeerClosed), echoes its code and writes nothing else | the connection ends as [`PeerGone`](CloseReason::PeerGone), as if the network had failed |
 //! | input that breaks the protocol | calls `close` with [`ProtocolError`](CloseReason::ProtocolError), [`InvalidPayload`](CloseReason::InvalidPayload) or [`MessageTooBig`](CloseReason::MessageTooBig), then reads and drops what comes until the socket ends | the client does not learn why; a kernel that resets a socket with unread input takes the close frame along |
 //! | [`InboundError`] | drops the message, leaves a ping unanswered, answers 431 to a head that is too large | the sender of a flood is served all the same |
@@ -316,8 +334,8 @@
 //! | a [`reload`](Registry::reload) lowers `limits.sessions_per_user` below what its user has | it has none, or they are closed with [`Evicted`](CloseReason::Evicted) | end with it |
 //! | its user reaches `pressure.emergency` while it lingers and keeps nothing to resume | it has none | it has none |
 //!
-//! A follower that follows other sessions, too, is not closed in the third and the sixth case: it leaves this
-//! one and is told so ([`Left`](Action::Left)).
+//! Where followers are closed because a session makes room or a cap was lowered, a follower that follows
+//! other sessions, too, is not: it leaves this one and is told so ([`Left`](Action::Left)).
 //!
 //! Nothing else ends one: after a `close`, a drain or the end of its sockets it lingers. What its log
 //! kept is gone with it, and its name is free at once: the next session of that user and thread has
@@ -330,7 +348,7 @@
 //! | what | its place |
 //! |---|---|
 //! | entries of one stream, gaps included | in the order of their offsets, replayed ones before live ones |
-//! | direct messages: [`reply`](Registry::reply), and `send` to a connection | in the order of the calls, and before all stream data that was not polled yet: a reply overtakes what was sent to the session before it |
+//! | direct messages: [`reply`](Registry::reply), and `send` to a connection | in the order of the calls, and before all stream data that was not polled yet: a reply overtakes what was sent to a session or a room before it |
 //! | `Ping`, `Left`, `Close` | among the direct messages, where their cause was; what of the streams a `Left` or a `Close` hands out is moved there before it |
 //! | entries of two streams, those of two sessions included, announcements, `Draining`, `Presence` | no order is promised between them; an announcement passes over a connection that is behind or has no room |
 //! | a `close` | what was direct first, then what of the streams fits the window and `outbound.direct_bytes`, stream by stream in the order in which it came to them, then `Close` |
