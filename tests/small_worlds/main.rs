@@ -12,8 +12,8 @@
 //! positions are part of the state.
 //!
 //! One more world, of six letters, is explored until no new state comes: what may come any number of
-//! times leads back to states that were seen, and what leads ever further is bounded in it. So every
-//! history of that world has been tried, whatever its length.
+//! times leads back to states that were seen, and what leads ever further is bounded in it. So all
+//! histories of that world have been tried, short and long.
 //!
 //! * `cargo test --test small_worlds -- --nocapture` shows how many histories, states and operations
 //!   that were, and what was seen on the way;
